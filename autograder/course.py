@@ -1,0 +1,91 @@
+"""The facts of a course: its folder, its title, its units. All read from ``course.toml``."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["Course", "CourseError", "Unit"]
+
+
+class CourseError(Exception):
+    """Something about the course folder or a name given by the user is wrong; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One unit of the course; ``name`` is also its folder's name and nbgrader's assignment name."""
+
+    name: str
+    title: str
+    weight: float
+
+
+@dataclass(frozen=True)
+class Course:
+    """A course folder. Paths follow nbgrader's layout, with our names for its source and release folders."""
+
+    root: Path
+    title: str
+    repository: str
+    branch: str
+    units: tuple[Unit, ...]
+
+    @classmethod
+    def find(cls, start: Path | None = None) -> Course:
+        """Load the course that ``start`` (by default the current folder) lies in.
+
+        Raises:
+            CourseError: no folder from ``start`` upwards holds a ``course.toml``, or it lacks an entry.
+        """
+        start = (start or Path.cwd()).resolve()
+        for folder in (start, *start.parents):
+            if (folder / "course.toml").exists():
+                return cls.load(folder)
+        raise CourseError(f"no course.toml in {start} or above it: run this inside the course folder")
+
+    @classmethod
+    def load(cls, root: Path) -> Course:
+        facts = tomllib.loads((root / "course.toml").read_text(encoding="utf-8"))
+        try:
+            units = tuple(Unit(unit["name"], unit["title"], unit["weight"]) for unit in facts["units"])
+            return cls(root, facts["title"], facts["repository"], facts["branch"], units)
+        except KeyError as missing:
+            raise CourseError(f"{root / 'course.toml'} lacks the entry {missing}") from None
+
+    def unit(self, name: str) -> Unit:
+        """The unit called ``name``; its number alone (``03``) will do.
+
+        Raises:
+            CourseError: no unit has that name or number.
+        """
+        for unit in self.units:
+            if name in (unit.name, unit.name.split("_")[0]):
+                return unit
+        raise CourseError(f"no unit is called {name!r}; course.toml lists {', '.join(u.name for u in self.units)}")
+
+    def before(self, unit: Unit) -> tuple[Unit, ...]:
+        """The units that come before ``unit``."""
+        return self.units[: self.units.index(unit)]
+
+    @property
+    def solutions(self) -> Path:
+        return self.root / "solutions"
+
+    @property
+    def assignments(self) -> Path:
+        return self.root / "assignments"
+
+    @property
+    def submitted(self) -> Path:
+        return self.root / "submitted"
+
+    @property
+    def gradebook(self) -> Path:
+        return self.root / "gradebook.db"
+
+    def colab_link(self, notebook: Path) -> str:
+        """The address that opens a notebook of the students' repository in Colab."""
+        inside = notebook.resolve().relative_to(self.root.resolve()).as_posix()
+        return f"https://colab.research.google.com/github/{self.repository}/blob/{self.branch}/{inside}"
