@@ -144,12 +144,12 @@ def listing(unit: str | None = None) -> tuple[Component, ...]:
 
 def report() -> str:
     """A table of all components: unit, name and signature, and whose implementation is in use."""
-    rows = [
-        (entry.unit, entry.name + str(_bare(entry.signature)), "yours" if entry.is_replaced else "library")
-        for entry in listing()
-    ]
-    widths = [max(len(row[column]) for row in rows) for column in range(3)]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows)
+    signatures = [entry.name + str(_bare(entry.signature)) for entry in listing()]
+    width = max(map(len, signatures))
+    return "\n".join(
+        f"{entry.unit:<20} {signature:<{width}}  {'yours' if entry.is_replaced else 'library'}"
+        for entry, signature in zip(listing(), signatures, strict=True)
+    )
 
 
 def load(path: str | Path = "my_components.py") -> tuple[str, ...]:
