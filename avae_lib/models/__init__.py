@@ -1,0 +1,1 @@
+"""Latent-variable models, each one file that meets the contract in ``contract.py``."""

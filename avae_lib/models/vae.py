@@ -1,0 +1,128 @@
+"""The variational autoencoder of Kingma & Welling (2014): one layer of latents, fully-connected networks."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Generator, Tensor, nn
+
+from avae_lib.gaussians import DiagonalGaussian, standard_normal_like
+from avae_lib.likelihoods import scale_pixels
+from avae_lib.models.contract import temperature_of_each_layer
+from avae_lib.nn.output_heads import output_head
+from avae_lib.objectives import ELBO
+
+__all__ = ["VAE", "VAEConfig"]
+
+
+@dataclass(frozen=True)
+class VAEConfig:
+    """What a fully-connected VAE is made of."""
+
+    image_shape: tuple[int, int, int] = (1, 8, 8)
+    """Channels, height and width of an image."""
+    bits: int = 1
+    """Bits per pixel value; 1 for binarised images."""
+    latent_dim: int = 8
+    """Number of latent variables."""
+    hidden_sizes: tuple[int, ...] = (200, 200)
+    """Widths of the encoder's hidden layers, at least one; the decoder has them in reverse order."""
+    likelihood: str = "bernoulli"
+    """Likelihood of a pixel: bernoulli (1 bit) or discretized_logistic."""
+    mixtures: int = 1
+    """Number of logistics mixed for each pixel; of no meaning to a Bernoulli likelihood."""
+
+    def build(self) -> VAE:
+        """A model with fresh weights."""
+        return VAE(self)
+
+
+class VAE(nn.Module):
+    r"""Images explained by one standard normal vector.
+
+    .. math:: p(x) = \int p(x \mid z)\, \mathcal{N}(z; 0, I)\, dz, \qquad
+              q(z \mid x) = \mathcal{N}\bigl(z; \mu(x), \mathrm{diag}\,\sigma^2(x)\bigr)
+
+    Meets :class:`avae_lib.models.contract.LatentVariableModel`.
+    """
+
+    num_layers = 1
+
+    def __init__(self, config: VAEConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.image_shape, self.bits = config.image_shape, config.bits
+        self.num_dims = math.prod(config.image_shape)
+        widths = config.hidden_sizes
+        self.encoder = _fully_connected((self.num_dims, *widths), out=2 * config.latent_dim)
+        self.decoder = _fully_connected((config.latent_dim, *widths[-1:0:-1]), out=widths[0])
+        self.head = output_head(config.likelihood, widths[0], self.num_dims, config.bits, config.mixtures)
+
+    def posterior(self, x: UInt8[Tensor, "batch channels height width"]) -> DiagonalGaussian:
+        """q(z | x), with elements ``(batch, latent_dim)``."""
+        mean, log_std = self.encoder(scale_pixels(x, self.bits).flatten(start_dim=1)).chunk(2, dim=1)
+        return DiagonalGaussian(mean, log_std)
+
+    def forward(self, x: UInt8[Tensor, "batch channels height width"], posterior_temperature: float = 1.0) -> ELBO:
+        posterior = self.posterior(x)
+        z = posterior.sample(temperature=posterior_temperature)
+        kl = posterior.kl(DiagonalGaussian.standard_like(z))
+        return ELBO(self.log_likelihood(x, z), kl.unsqueeze(1))
+
+    def log_weight(self, x: UInt8[Tensor, "batch channels height width"]) -> Float[Tensor, "batch"]:
+        posterior = self.posterior(x)
+        z = posterior.sample()
+        prior = DiagonalGaussian.standard_like(z)
+        return self.log_likelihood(x, z) + prior.log_prob(z) - posterior.log_prob(z)
+
+    def log_likelihood(
+        self, x: UInt8[Tensor, "batch channels height width"], z: Float[Tensor, "batch latent"]
+    ) -> Float[Tensor, "batch"]:
+        """log p(x | z) of each example, nats."""
+        return self.head.log_likelihood(self._features(z), x.reshape(len(x), self.num_dims, 1, 1))
+
+    def decode(self, z: Float[Tensor, "batch latent"]) -> Float[Tensor, "batch channels height width"]:
+        """The expected image at ``z``, in pixel levels 0 … 2**bits − 1 but not rounded to them."""
+        return self._as_images(self.head.mean(self._features(z)))
+
+    @torch.no_grad()
+    def sample(
+        self, n: int, temperature: float | Sequence[float] = 1.0, generator: Generator | None = None
+    ) -> UInt8[Tensor, "n channels height width"]:
+        (temperature,) = temperature_of_each_layer(temperature, self.num_layers)
+        like = next(self.parameters()).new_empty(n, self.config.latent_dim)
+        z = temperature * standard_normal_like(like, generator)
+        return self._as_images(self.head.sample(self._features(z), generator))
+
+    @torch.no_grad()
+    def reconstruct(
+        self, x: UInt8[Tensor, "batch channels height width"], keep_layers: int | None = None
+    ) -> UInt8[Tensor, "batch channels height width"]:
+        if keep_layers not in (None, 0, 1):
+            raise ValueError(f"keep_layers must be 0, 1 or None: this model has one layer, got {keep_layers}")
+        posterior = self.posterior(x)
+        kept = DiagonalGaussian.standard_like(posterior.mean) if keep_layers == 0 else posterior
+        return self.decode(kept.sample()).round().to(torch.uint8)
+
+    def latents(self, x: UInt8[Tensor, "batch channels height width"]) -> tuple[DiagonalGaussian, ...]:
+        return (self.posterior(x),)
+
+    def _features(self, z: Tensor) -> Tensor:
+        # To the head an image is num_dims channels of one pixel: its 1×1 convolution is then a fully-connected layer.
+        return self.decoder(z).relu()[:, :, None, None]
+
+    def _as_images(self, values: Tensor) -> Tensor:
+        return values.reshape(-1, *self.image_shape)
+
+
+def _fully_connected(widths: Sequence[int], out: int) -> nn.Sequential:
+    """Linear layers through ``widths``, each followed by a rectifier, and a last one to ``out`` without."""
+    layers: list[nn.Module] = []
+    for before, after in itertools.pairwise(widths):
+        layers += [nn.Linear(before, after), nn.ReLU()]
+    return nn.Sequential(*layers, nn.Linear(widths[-1], out))
