@@ -70,6 +70,10 @@ class Course:
         return self.units[: self.units.index(unit)]
 
     @property
+    def lectures(self) -> Path:
+        return self.root / "lectures"
+
+    @property
     def solutions(self) -> Path:
         return self.root / "solutions"
 

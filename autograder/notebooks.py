@@ -1,0 +1,208 @@
+"""Notebooks from their sources: ``NN_topic.py`` in jupytext's percent format becomes ``NN_topic.ipynb``.
+
+People edit the ``.py`` file; the notebook beside it is built, never edited. Building twice gives the same bytes:
+cell ids come from the grade id or the heading, and nothing about the machine is written down. Lectures are kept
+with their outputs, because students read them on the web. Solutions are kept without: their pictures would be
+most of the repository, and the release strips them anyway.
+
+Run as ``python -m autograder.notebooks [--execute] [PATHS]``.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+import sys
+import tempfile
+from pathlib import Path
+
+import jupytext
+import nbformat
+import tyro
+from nbformat import NotebookNode
+
+from autograder.checks import checks_of
+from autograder.course import Course
+from autograder.notebook_execution import execute, pictures_in, tidy_outputs
+
+__all__ = ["build", "check_pairs", "grade_id_of", "notebook_of", "public_notebook_of", "sources", "write"]
+
+_BADGE = "https://colab.research.google.com/assets/colab-badge.svg"
+_JUPYTEXT_BOOKKEEPING = ("lines_to_next_cell", "lines_to_end_of_cell_marker", "title")
+_LONGEST_SLUG = 48  # nbformat allows ids of 64 characters; this leaves room for a counter
+_METADATA = {
+    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},
+}
+
+
+def sources(course: Course) -> tuple[Path, ...]:
+    """The notebook sources of a course: its lectures, then its solutions, each in order."""
+    lectures = sorted(course.lectures.glob("*.py"))
+    solutions = sorted(path for path in course.solutions.glob("*/*.py") if path.stem == path.parent.name)
+    return (*lectures, *solutions)
+
+
+def notebook_of(source: Path) -> Path:
+    """Where the notebook built from a source lies."""
+    return source.with_suffix(".ipynb")
+
+
+def public_notebook_of(course: Course, source: Path) -> Path:
+    """Where students open what is built from a source: a lecture as it is, a solution as its assignment."""
+    if is_lecture(course, source):
+        return notebook_of(source)
+    return course.assignments / source.stem / f"{source.stem}.ipynb"
+
+
+def is_lecture(course: Course, source: Path) -> bool:
+    """Whether a source is a lecture; otherwise it is a solution."""
+    return source.resolve().parent == course.lectures.resolve()
+
+
+def grade_id_of(cell: NotebookNode) -> str | None:
+    """nbgrader's name for a cell, if it has one."""
+    return cell.metadata.get("nbgrader", {}).get("grade_id")
+
+
+def build(course: Course, source: Path) -> NotebookNode:
+    """The notebook of a source, without outputs."""
+    notebook = jupytext.reads(source.read_text(encoding="utf-8"), fmt="py:percent")
+    notebook.metadata = nbformat.from_dict(_METADATA)
+    notebook.nbformat, notebook.nbformat_minor = 4, 5
+    for cell in notebook.cells:
+        for key in _JUPYTEXT_BOOKKEEPING:
+            cell.metadata.pop(key, None)
+        cell.source = _filled_in(cell.source, course, source)
+    _add_badge(notebook, course.colab_link(public_notebook_of(course, source)))
+    _identify(notebook.cells)
+    nbformat.validate(notebook)
+    return notebook
+
+
+def write(notebook: NotebookNode, path: Path) -> bool:
+    """Write a notebook if that changes the file; returns whether it did."""
+    text = nbformat.writes(notebook) + "\n"
+    if path.exists() and path.read_text(encoding="utf-8") == text:
+        return False
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return True
+
+
+def check_pairs(course: Course) -> tuple[str, ...]:
+    """What is out of step between sources and notebooks, one sentence each; empty when nothing is."""
+    return tuple(problem for source in sources(course) if (problem := _difference(course, source)))
+
+
+def _difference(course: Course, source: Path) -> str | None:
+    path = notebook_of(source)
+    name = path.relative_to(course.root)
+    if not path.exists():
+        return f"{name} has not been built"
+    stored = nbformat.read(path, as_version=4)
+    code_cells = [cell for cell in stored.cells if cell.cell_type == "code"]
+    if is_lecture(course, source) and any(cell.execution_count is None for cell in code_cells):
+        return f"{name} holds cells that were not executed"
+    for cell in code_cells:
+        cell.outputs, cell.execution_count = [], None
+    return None if stored == build(course, source) else f"{name} differs from its source"
+
+
+def _filled_in(text: str, course: Course, source: Path) -> str:
+    """Replace ``{{fact}}``, ``{{cases of NAME}}`` and ``(pictures/NAME.png)`` by what they stand for."""
+    text = text.replace("{{repository}}", course.repository).replace("{{branch}}", course.branch)
+    text = re.sub(r"\{\{cases of (\w+)\}\}", lambda found: _cases_table(source.stem, found[1]), text)
+    return re.sub(r"\(pictures/([\w-]+\.png)\)", lambda found: _embedded(source.parent / "pictures" / found[1]), text)
+
+
+def _cases_table(unit: str, component: str) -> str:
+    (check,) = (check for check in checks_of(unit) if check.component == component)
+    rows = [f"| {case.name} | {case.points:g} |" for case in check.cases]
+    return "\n".join(["| what is checked | points |", "|---|---|", *rows])
+
+
+def _embedded(picture: Path) -> str:
+    """A picture as a data address: Colab shows neither attachments nor files beside the notebook."""
+    if not picture.exists():
+        return f"(pictures/{picture.name})"
+    return f"(data:image/png;base64,{base64.b64encode(picture.read_bytes()).decode()})"
+
+
+def _add_badge(notebook: NotebookNode, link: str) -> None:
+    first = notebook.cells[0]
+    first.source = f"[![Open in Colab]({_BADGE})]({link})\n\n{first.source}"
+
+
+def _identify(cells: list[NotebookNode]) -> None:
+    """Name each cell after its grade id, or else after the heading it stands under."""
+    taken: set[str] = set()
+    heading = "top"
+    for cell in cells:
+        heading = _heading_of(cell) or heading
+        cell.id = _free_name(grade_id_of(cell) or heading, taken)
+        taken.add(cell.id)
+
+
+def _heading_of(cell: NotebookNode) -> str | None:
+    found = re.search(r"^#+ (.+)$", cell.source, re.MULTILINE) if cell.cell_type == "markdown" else None
+    return re.sub(r"[^a-z0-9]+", "-", found[1].lower()).strip("-")[:_LONGEST_SLUG] if found else None
+
+
+def _free_name(name: str, taken: set[str]) -> str:
+    candidates = (name if count == 1 else f"{name}-{count}" for count in range(1, len(taken) + 2))
+    return next(candidate for candidate in candidates if candidate not in taken)
+
+
+def _keep_outputs(notebook: NotebookNode, path: Path) -> None:
+    """Carry over the outputs of code cells whose source has not changed."""
+    if not path.exists():
+        return
+    before = {cell.id: cell for cell in nbformat.read(path, as_version=4).cells}
+    for cell in notebook.cells:
+        old = before.get(cell.id)
+        if cell.cell_type == "code" and old is not None and old.source == cell.source:
+            cell.outputs, cell.execution_count = old.outputs, old.execution_count
+
+
+def _run(notebook: NotebookNode) -> NotebookNode:
+    with tempfile.TemporaryDirectory() as folder:
+        seconds = execute(notebook, Path(folder))
+    print(f"  executed in {seconds:.0f} s")
+    return tidy_outputs(notebook)
+
+
+def _make_lecture(course: Course, source: Path, run: bool) -> NotebookNode:
+    notebook = build(course, source)
+    if run:
+        return _run(notebook)
+    _keep_outputs(notebook, notebook_of(source))
+    return notebook
+
+
+def _make_solution(course: Course, source: Path, run: bool) -> NotebookNode:
+    if run:
+        for name, picture in pictures_in(_run(build(course, source))).items():
+            path = source.parent / "pictures" / f"{name}.png"
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(picture)
+    return build(course, source)
+
+
+def main(paths: tyro.conf.Positional[tuple[Path, ...]] = (), execute: bool = False) -> None:
+    """Build the course's notebooks from their sources.
+
+    Args:
+        paths: the sources to build; all of them if none is named.
+        execute: run the notebooks too: lectures keep their outputs, solutions renew the pictures that students
+            compare theirs with.
+    """
+    course = Course.find()
+    for source in paths or sources(course):
+        make: Callable = _make_lecture if is_lecture(course, source) else _make_solution
+        changed = write(make(course, source.resolve(), execute), notebook_of(source))
+        print(f"{notebook_of(source)}: {'written' if changed else 'up to date'}")
+
+
+if __name__ == "__main__":
+    sys.exit(tyro.cli(main))
