@@ -1,0 +1,42 @@
+"""Every picture of the course. Functions draw and return a matplotlib figure; :func:`show` puts it in a notebook.
+
+matplotlib is loaded by the first picture, so importing this costs nothing.
+"""
+
+from avae_lib.plotting.curves import (
+    gradient_estimates,
+    gradient_variance,
+    importance_weighted_bounds,
+    learning_curves,
+    rate_distortion,
+)
+from avae_lib.plotting.diagrams import reparameterization_paths, vae_graphical_model, vae_network
+from avae_lib.plotting.images import image_grid, image_rows, manifold, mosaic, prior_quantiles
+from avae_lib.plotting.latents import density_contours, density_curves, latent_scatter
+from avae_lib.plotting.layers import kl_during_training, kl_per_layer
+from avae_lib.plotting.notebook import png_bytes, show, slider, strip
+
+__all__ = [
+    "density_contours",
+    "density_curves",
+    "gradient_estimates",
+    "gradient_variance",
+    "image_grid",
+    "image_rows",
+    "importance_weighted_bounds",
+    "kl_during_training",
+    "kl_per_layer",
+    "latent_scatter",
+    "learning_curves",
+    "manifold",
+    "mosaic",
+    "png_bytes",
+    "prior_quantiles",
+    "rate_distortion",
+    "reparameterization_paths",
+    "show",
+    "slider",
+    "strip",
+    "vae_graphical_model",
+    "vae_network",
+]

@@ -1,0 +1,160 @@
+"""Graphs of numbers against steps, samples and weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from avae_lib.plotting.style import COLOURS, GREY, INK, line_styles, new_figure, styled
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = [
+    "gradient_estimates",
+    "gradient_variance",
+    "importance_weighted_bounds",
+    "learning_curves",
+    "rate_distortion",
+]
+
+Curve = Sequence[float] | tuple[Sequence[float], Sequence[float]]
+_NOISY = 60
+
+
+@styled
+def learning_curves(
+    curves: Mapping[str, Curve],
+    y_label: str = "−ELBO (nats per image)",
+    x_label: str = "update",
+    title: str | None = None,
+    size: tuple[float, float] = (6.4, 3.2),
+) -> Figure:
+    """Curves over training; long noisy ones are drawn faint, with their running mean on top.
+
+    Args:
+        curves: name → values (one for each update, from 1), or a pair (steps, values).
+        size: width and height in inches.
+    """
+    figure, axes = new_figure(*size)
+    for (name, curve), line in zip(curves.items(), line_styles(), strict=False):
+        steps, values = _steps_and_values(curve)
+        _draw_noisy(axes, steps, values, name, line)
+    axes.set(xlabel=x_label, ylabel=y_label, title=title or "")
+    axes.margins(x=0.02)
+    if len(curves) > 1:
+        axes.legend()
+    return figure
+
+
+@styled
+def importance_weighted_bounds(
+    samples: Sequence[int],
+    bounds: Mapping[str, Sequence[float]],
+    standard_errors: Mapping[str, Sequence[float]] | None = None,
+    exact: float | None = None,
+    y_label: str = "bound on log p(x) (nats per image)",
+) -> Figure:
+    """The importance-weighted bound against the number of samples k, with bars of two standard errors.
+
+    Args:
+        samples: the values of k.
+        bounds: name → one bound for each k, nats.
+        standard_errors: name → standard error of each bound; drawn doubled.
+        exact: log p(x) itself where it is known; drawn as a dotted line.
+    """
+    figure, axes = new_figure()
+    for (name, values), line in zip(bounds.items(), line_styles(), strict=False):
+        errors = 2 * np.asarray(standard_errors[name]) if standard_errors else None
+        axes.errorbar(samples, values, yerr=errors, marker="o", capsize=3, label=name, **line)
+    if exact is not None:
+        axes.axhline(exact, color=INK, linestyle=":", linewidth=1.2, label="log p(x)")
+    axes.set_xscale("log")
+    axes.set_xticks(list(samples), [f"{k}" for k in samples])
+    axes.set(xlabel="importance samples k", ylabel=y_label)
+    if len(bounds) > 1 or exact is not None:
+        axes.legend()
+    return figure
+
+
+@styled
+def rate_distortion(
+    rates: Sequence[float], distortions: Sequence[float], betas: Sequence[float], unit: str = "nats per image"
+) -> Figure:
+    """Distortion (minus the reconstruction log-likelihood) against rate (KL), one point for each β.
+
+    The straight line through β = 1, if that is among the points, joins all pairs with the same ELBO.
+    """
+    figure, axes = new_figure(5.2, 3.8)
+    order = np.argsort(rates)
+    axes.plot(np.asarray(rates)[order], np.asarray(distortions)[order], marker="o", color=COLOURS["blue"])
+    for rate, distortion, beta in zip(rates, distortions, betas, strict=True):
+        axes.annotate(f"β = {beta:g}", (rate, distortion), xytext=(7, 5), textcoords="offset points")
+    if 1 in betas:
+        corner = list(betas).index(1)
+        axes.axline((rates[corner], distortions[corner]), slope=-1, color=GREY, linestyle=":", linewidth=1.2, zorder=1)
+    axes.set(xlabel=f"rate: KL ({unit})", ylabel=f"distortion: −log p(x | z) ({unit})")
+    axes.margins(0.12)
+    return figure
+
+
+@styled
+def gradient_estimates(
+    estimates: Mapping[str, Sequence[float]], exact: float | None = None, x_label: str = "estimated gradient"
+) -> Figure:
+    """Single-sample gradient estimates of several estimators on one axis, each with its variance written out.
+
+    Args:
+        estimates: name of the estimator → its estimates of the same derivative.
+        exact: the derivative itself; drawn as a dotted line.
+    """
+    figure, axes = new_figure(6.4, 0.5 + 0.85 * len(estimates))
+    jitter = np.random.default_rng(0)
+    for row, ((name, values), line) in enumerate(zip(estimates.items(), line_styles(), strict=False)):
+        values = np.asarray(values, dtype=float)
+        heights = -row + jitter.uniform(-0.22, 0.22, len(values))
+        axes.scatter(values, heights, s=7, alpha=0.35, color=line["color"], linewidths=0)
+        axes.errorbar(values.mean(), -row, xerr=values.std(), color=INK, marker="o", markersize=4, capsize=4, lw=1.2)
+        axes.annotate(
+            f"variance {values.var():.3g}", (0.99, -row + 0.34), xycoords=("axes fraction", "data"), ha="right"
+        )
+    if exact is not None:
+        axes.axvline(exact, color=INK, linestyle=":", linewidth=1.2)
+    axes.set_yticks([-row for row in range(len(estimates))], list(estimates))
+    axes.set(xlabel=x_label, ylim=(-len(estimates) + 0.45, 0.6))
+    axes.grid(axis="y", visible=False)
+    return figure
+
+
+@styled
+def gradient_variance(
+    x: Sequence[float], variances: Mapping[str, Sequence[float]], x_label: str = "samples per estimate"
+) -> Figure:
+    """Variance of several gradient estimators against some setting, both axes logarithmic."""
+    figure, axes = new_figure()
+    for (name, values), line in zip(variances.items(), line_styles(), strict=False):
+        axes.plot(x, values, marker="o", label=name, **line)
+    axes.set(xscale="log", yscale="log", xlabel=x_label, ylabel="variance of the gradient")
+    axes.set_xticks(list(x), [f"{value:g}" for value in x])
+    axes.legend()
+    return figure
+
+
+def _steps_and_values(curve: Curve) -> tuple[np.ndarray, np.ndarray]:
+    if isinstance(curve, tuple):
+        return np.asarray(curve[0], dtype=float), np.asarray(curve[1], dtype=float)
+    return np.arange(1, len(curve) + 1, dtype=float), np.asarray(curve, dtype=float)
+
+
+def _draw_noisy(axes: Axes, steps: np.ndarray, values: np.ndarray, name: str, line: dict) -> None:
+    if len(values) < _NOISY:
+        axes.plot(steps, values, label=name, marker="o" if len(values) < 25 else None, markersize=3.5, **line)
+        return
+    window = max(len(values) // 40, 5)
+    smooth = np.convolve(values, np.ones(window) / window, mode="valid")
+    centre = steps[window // 2 : window // 2 + len(smooth)]
+    axes.plot(steps, values, color=line["color"], alpha=0.25, linewidth=0.8)
+    axes.plot(centre, smooth, label=name, **line)

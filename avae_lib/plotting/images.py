@@ -1,0 +1,130 @@
+"""Pictures of pictures: grids, labelled rows, and the manifold that a two-dimensional latent space decodes to."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from avae_lib.plotting.style import INK, blank, new_figure, styled
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["image_grid", "image_rows", "manifold", "mosaic", "prior_quantiles"]
+
+_INCHES_PER_IMAGE = 0.42
+
+
+def mosaic(images: Tensor, bits: int = 8, columns: int | None = None, gap: int = 1) -> np.ndarray:
+    """One picture of many images, row by row, with see-through gaps between them.
+
+    Args:
+        images: ``(N, C, H, W)`` with one or three channels; uint8 in 0 … 2**bits − 1, or floats in [0, 1].
+        bits: bits per pixel of uint8 images; ignored for floats.
+        columns: images per row; by default the grid is as square as it can be.
+        gap: pixels between neighbours.
+
+    Returns:
+        uint8 ``(height, width, 4)``: red, green, blue, opacity.
+    """
+    from torchvision.utils import make_grid
+
+    images = _unit_interval(images, bits)
+    layout = {"nrow": columns or math.ceil(math.sqrt(len(images))), "padding": gap}
+    colour, opacity = make_grid(images, **layout), make_grid(torch.ones_like(images[:, :1]), **layout)[:1]
+    picture = torch.cat([colour, opacity]).mul(255).round().byte().permute(1, 2, 0).numpy()
+    return picture[gap : picture.shape[0] - gap, gap : picture.shape[1] - gap]
+
+
+@styled
+def image_grid(images: Tensor, bits: int = 8, columns: int | None = None, title: str | None = None) -> Figure:
+    """Images side by side; arguments as for :func:`mosaic`."""
+    columns = columns or math.ceil(math.sqrt(len(images)))
+    rows = math.ceil(len(images) / columns)
+    figure, axes = new_figure(*_inches(rows, columns, images, extra_height=0.3 if title else 0.0))
+    blank(axes).imshow(mosaic(images, bits, columns), interpolation="nearest")
+    axes.set_title(title or "")
+    return figure
+
+
+@styled
+def image_rows(rows: Mapping[str, Tensor], bits: int = 8, title: str | None = None) -> Figure:
+    """One labelled row of images for each entry; image i of every row stands in column i.
+
+    The picture behind reconstructions (``{"data": x, "reconstruction": r}``), samples at several temperatures,
+    and what remains when the layers below k are resampled.
+
+    Args:
+        rows: label → ``(N, C, H, W)`` with the same N, as for :func:`mosaic`; drawn from top to bottom.
+    """
+    columns = _common_length(rows)
+    pictures = torch.cat([_unit_interval(images, bits) for images in rows.values()])
+    figure, axes = new_figure(*_inches(len(rows), columns, pictures, extra_width=1.3, extra_height=0.3))
+    blank(axes).imshow(mosaic(pictures, columns=columns), interpolation="nearest")
+    pitch = pictures.shape[2] + 1  # one image and the gap below it
+    axes.set_yticks([pitch * row + pitch / 2 - 1 for row in range(len(rows))], list(rows), color=INK)
+    axes.tick_params(axis="y", length=0)
+    axes.set_title(title or "")
+    return figure
+
+
+def prior_quantiles(side: int) -> Tensor:
+    """Points of a two-dimensional standard normal prior at equal steps of probability, ``(side², 2)``.
+
+    A regular grid on the unit square sent through the inverse cumulative distribution function, so that each
+    cell holds the same prior mass (Kingma and Welling, 2014, appendix A). Row by row, from the upper left:
+    the first coordinate grows to the right, the second upwards.
+    """
+    probabilities = (torch.arange(side) + 0.5) / side
+    quantiles = torch.distributions.Normal(0.0, 1.0).icdf(probabilities)
+    upwards, rightwards = torch.meshgrid(quantiles.flip(0), quantiles, indexing="ij")
+    return torch.stack([rightwards, upwards], dim=-1).reshape(-1, 2)
+
+
+@styled
+def manifold(decode: Callable[[Tensor], Tensor], side: int = 16, bits: int = 8) -> Figure:
+    """What a decoder makes of a two-dimensional latent space, at equal steps of prior probability.
+
+    Args:
+        decode: latents ``(n, 2)`` → images ``(n, C, H, W)``, as for :func:`mosaic`.
+        side: images per row and column.
+    """
+    images = decode(prior_quantiles(side)).detach().cpu()
+    picture = mosaic(images, bits, columns=side, gap=0)
+    figure, axes = new_figure(4.6, 4.6)
+    blank(axes).imshow(picture, interpolation="nearest", extent=(0, 1, 0, 1))
+    ticks = (0.05, 0.25, 0.5, 0.75, 0.95)
+    names = [f"{torch.special.ndtri(torch.tensor(p)).item():.1f}".replace("-", "−") for p in ticks]
+    axes.set_xticks(ticks, names)
+    axes.set_yticks(ticks, names)
+    axes.set(xlabel="$z_1$ (quantiles of the prior)", ylabel="$z_2$ (quantiles of the prior)")
+    return figure
+
+
+def _unit_interval(images: Tensor, bits: int) -> Tensor:
+    images = images.detach().cpu()
+    if images.dim() != 4 or images.shape[1] not in (1, 3):
+        raise ValueError(f"images must be (N, C, H, W) with 1 or 3 channels, got {tuple(images.shape)}")
+    if images.dtype == torch.uint8:
+        images = images.float() / (2**bits - 1)
+    return images.float().clamp(0, 1).expand(-1, 3, -1, -1)
+
+
+def _common_length(rows: Mapping[str, Tensor]) -> int:
+    lengths = {label: len(images) for label, images in rows.items()}
+    if len(set(lengths.values())) != 1:
+        raise ValueError(f"rows must hold equally many images, got {lengths or 'no row'}")
+    return next(iter(lengths.values()))
+
+
+def _inches(
+    rows: int, columns: int, images: Tensor, extra_width: float = 0.0, extra_height: float = 0.0
+) -> tuple[float, float]:
+    aspect = images.shape[2] / images.shape[3]
+    width = min(6.8, max(columns, 4) * _INCHES_PER_IMAGE + extra_width)
+    return width, (width - extra_width) / columns * rows * aspect + extra_height

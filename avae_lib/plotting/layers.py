@@ -1,0 +1,87 @@
+"""Where a hierarchy keeps its information: KL of each stochastic layer, at the end and during training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from avae_lib.plotting.style import SEQUENTIAL, SERIES, new_figure, styled
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["kl_during_training", "kl_per_layer"]
+
+
+@styled
+def kl_per_layer(
+    kl: Mapping[str, Sequence[float]] | Sequence[float],
+    standard_errors: Sequence[float] | None = None,
+    y_label: str = "KL (nats per image)",
+    size: tuple[float, float] = (6.4, 3.0),
+) -> Figure:
+    """One bar for each stochastic layer, top layer first; several models stand side by side.
+
+    Args:
+        kl: one value for each layer, top first; or model name → such values, to compare models.
+        standard_errors: of a single model's values; bars of two standard errors are drawn.
+        size: width and height in inches.
+    """
+    models = kl if isinstance(kl, Mapping) else {"": kl}
+    figure, axes = new_figure(*size)
+    width = 0.8 / len(models)
+    for number, (name, values) in enumerate(models.items()):
+        places = np.arange(1, len(values) + 1) + (number - (len(models) - 1) / 2) * width
+        errors = None if standard_errors is None else 2 * np.asarray(standard_errors)
+        axes.bar(places, values, width * 0.9, yerr=errors, label=name, color=SERIES[number % len(SERIES)], capsize=2)
+    _number_layers(axes, max(len(values) for values in models.values()))
+    axes.set(xlabel="stochastic layer (1 = top, next to the prior)", ylabel=y_label)
+    axes.grid(axis="x", visible=False)
+    if len(models) > 1:
+        axes.legend()
+    return figure
+
+
+@styled
+def kl_during_training(
+    steps: Sequence[int],
+    kl: Sequence[Sequence[float]],
+    unit: str = "nats per image",
+    size: tuple[float, float] = (6.4, 3.2),
+) -> Figure:
+    """KL of each layer over training as a heat map, with the sum over layers above it.
+
+    Args:
+        steps: training step of each row, increasing.
+        kl: ``(len(steps), layers)``, top layer first, nats.
+        size: width and height in inches.
+    """
+    kl = np.asarray(kl, dtype=float)
+    if kl.shape[1] == 1:
+        figure, total = new_figure(*size)
+    else:
+        heights = {"height_ratios": (1, 2)}
+        figure, (total, heat) = new_figure(*size, nrows=2, sharex=True, gridspec_kw=heights)
+        _draw_heat(figure, heat, steps, kl, unit)
+    total.plot(steps, kl.sum(axis=1), color=SERIES[0])
+    total.set_ylabel("KL" if kl.shape[1] == 1 else "sum")
+    total.set_ylim(bottom=0)
+    figure.axes[-1 if kl.shape[1] == 1 else 1].set_xlabel("update")
+    return figure
+
+
+def _draw_heat(figure: Figure, axes: Axes, steps: Sequence[int], kl: np.ndarray, unit: str) -> None:
+    layers = np.arange(1, kl.shape[1] + 1)
+    mesh = axes.pcolormesh(steps, layers, kl.T, cmap=SEQUENTIAL, shading="nearest", vmin=0, rasterized=True)
+    axes.invert_yaxis()
+    axes.set(yticks=layers[:: max(1, len(layers) // 8)], ylabel="layer (1 = top)")
+    axes.grid(False)
+    figure.colorbar(mesh, ax=axes, label=unit, pad=0.02).outline.set_visible(False)
+
+
+def _number_layers(axes: Axes, layers: int) -> None:
+    axes.set_xticks(range(1, layers + 1, max(1, layers // 16)))
+    axes.set_xlim(0.4, layers + 0.6)

@@ -1,0 +1,124 @@
+"""Figures in notebooks: small pictures with alternative text and caption, and a slider that needs no kernel.
+
+Everything shown here is plain output stored in the notebook, so that Jupyter, Colab, nbconvert and GitHub show it
+without running anything.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from avae_lib.plotting.style import blank, new_figure, styled, styles
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["png_bytes", "show", "slider", "strip"]
+
+_PIXELS_PER_INCH = 144  # half as much again as a screen's 96, for sharp text when shown at natural size
+_SCREEN_PIXELS_PER_INCH = 96
+_STRIP_LENGTH = 5
+
+
+def show(figure: Figure, caption: str, alt: str) -> None:
+    """Show a figure in a notebook, with its caption below, and close it.
+
+    Args:
+        figure: any matplotlib figure.
+        caption: one or two sentences of Markdown: what to see in it.
+        alt: what is in the picture, for readers who cannot see it.
+    """
+    _display_png(png_bytes(figure), round(figure.get_figwidth() * _SCREEN_PIXELS_PER_INCH), alt)
+    _display_caption(caption)
+    _close(figure)
+
+
+def slider(frames: Sequence[Figure], values: Sequence[object], label: str, caption: str, alt: str) -> None:
+    """Show a figure that a slider changes, then some of its frames side by side, then the caption.
+
+    The slider is one piece of HTML holding all frames and a few lines of script: it moves on Colab, in Jupyter and
+    in exported pages, with no kernel behind it. Where scripts are taken out (GitHub, feedback pages) nothing is
+    left of it, and the frames below tell the same story.
+
+    Args:
+        frames: one figure for each value, all of one size; they are closed.
+        values: what the slider stands at, one for each frame.
+        label: the name of what moves, for example ``"β"``.
+        caption: as for :func:`show`.
+        alt: as for :func:`show`; the label and value are added to it.
+    """
+    if len(frames) != len(values) or not frames:
+        raise ValueError(f"slider needs one value for each frame and at least one, got {len(frames)} and {len(values)}")
+    from IPython.display import HTML, display
+
+    width = round(frames[0].get_figwidth() * _SCREEN_PIXELS_PER_INCH)
+    pictures = [png_bytes(frame) for frame in frames]
+    display(HTML(_slider_html(pictures, [str(value) for value in values], label, alt, width)))
+    static = strip(pictures, values, label)
+    _display_png(png_bytes(static), round(static.get_figwidth() * _SCREEN_PIXELS_PER_INCH), f"{alt}. Side by side.")
+    _display_caption(caption)
+    for frame in frames:
+        _close(frame)
+
+
+@styled
+def strip(pictures: Sequence[bytes], values: Sequence[object], label: str) -> Figure:
+    """At most five of the pictures (PNG), evenly spread, side by side under their values."""
+    from matplotlib.image import imread
+
+    count = min(_STRIP_LENGTH, len(pictures))
+    chosen = [round(i * (len(pictures) - 1) / max(count - 1, 1)) for i in range(count)]
+    images = [imread(io.BytesIO(pictures[i])) for i in chosen]
+    panel = 7.2 / count
+    height = panel * images[0].shape[0] / images[0].shape[1] + 0.3
+    figure, panels = new_figure(panel * count, height, ncols=count, squeeze=False)
+    for axes, index, image in zip(panels[0], chosen, images, strict=True):
+        blank(axes).imshow(image, interpolation="antialiased")
+        axes.set_title(f"{label} = {values[index]}", fontsize=8, loc="center")
+    return figure
+
+
+def png_bytes(figure: Figure, pixels_per_inch: int = _PIXELS_PER_INCH) -> bytes:
+    """The figure as a PNG file of at most 256 colours, which is a third of the size of a full-colour one."""
+    from PIL import Image
+
+    full, small = io.BytesIO(), io.BytesIO()
+    with styles():
+        figure.savefig(full, format="png", dpi=pixels_per_inch, facecolor="white")
+    Image.open(full).convert("RGB").quantize(256).save(small, format="png", optimize=True)
+    return small.getvalue()
+
+
+def _display_png(png: bytes, width: int, alt: str) -> None:
+    from IPython.display import display
+
+    # A dictionary and not an Image: front ends without pictures then show the alternative text.
+    bundle = {"image/png": base64.b64encode(png).decode(), "text/plain": f"[picture: {alt}]"}
+    display(bundle, raw=True, metadata={"image/png": {"alt": alt, "width": width}})
+
+
+def _display_caption(caption: str) -> None:
+    from IPython.display import display
+
+    display({"text/markdown": f"*{caption}*", "text/plain": caption}, raw=True)
+
+
+def _close(figure: Figure) -> None:
+    """Drop the figure from pyplot's list of open figures, if it was made there."""
+    import sys
+
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close(figure)
+
+
+def _slider_html(pictures: Sequence[bytes], values: Sequence[str], label: str, alt: str, width: int) -> str:
+    from importlib.resources import files
+
+    from jinja2 import Template
+
+    template = files("avae_lib").joinpath("templates/slider.html").read_text(encoding="utf-8")
+    frames = [base64.b64encode(picture).decode() for picture in pictures]
+    return Template(template, autoescape=True).render(frames=frames, values=values, label=label, alt=alt, width=width)
