@@ -1,0 +1,90 @@
+"""Shuffled batches from a set that stays on the device as uint8: no workers, no copies, no files."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import UInt8
+from torch import Tensor
+
+from avae_lib.data.binarization import binarize
+from avae_lib.data.image_dataset import ImageDataset
+
+__all__ = ["BatchSampler"]
+
+
+class BatchSampler:
+    """Batches of the training split, drawn without replacement and shuffled anew in every epoch.
+
+    The order depends on ``seed`` alone. A batch that reaches the end of an epoch is filled up from the next
+    one, so each image is seen equally often whatever the batch size.
+
+    Args:
+        dataset: the images, and how they are binarised.
+        batch_size: images per batch.
+        seed: of the shuffling and of dynamic binarisation.
+        device: where the images are kept and the batches come out.
+
+    Raises:
+        ValueError: the batch is empty or larger than the training split.
+    """
+
+    def __init__(
+        self, dataset: ImageDataset, batch_size: int, seed: int = 0, device: torch.device | str = "cpu"
+    ) -> None:
+        if not 1 <= batch_size <= len(dataset.train):
+            raise ValueError(
+                f"batch_size must be between 1 and the {len(dataset.train)} training images of {dataset.name}, "
+                f"got {batch_size}"
+            )
+        self.batch_size = batch_size
+        self._images = dataset.train.to(device)
+        self._binarize, self._bits = dataset.binarize, dataset.bits
+        self._pixel_noise = torch.Generator(device).manual_seed(seed)
+        self._shuffle = torch.Generator().manual_seed(seed)
+        self._begin_epoch()
+
+    def draw(self) -> UInt8[Tensor, "batch channels height width"]:
+        """The next batch, as the model sees it."""
+        indices = self._next_indices().to(self._images.device, non_blocking=True)
+        return binarize(self._images[indices], self._binarize, self._bits, self._pixel_noise)
+
+    def state_dict(self) -> dict[str, Tensor | int]:
+        """All that decides the batches to come."""
+        return {
+            "examples": len(self._images),
+            "position": self._position,
+            "shuffle": self._epoch_start,
+            "pixel_noise": self._pixel_noise.get_state(),
+        }
+
+    def load_state_dict(self, state: dict[str, Tensor | int]) -> None:
+        """Continue exactly where the sampler that gave ``state`` stood.
+
+        Raises:
+            ValueError: the state belongs to a training split of another size.
+        """
+        if state["examples"] != len(self._images):
+            raise ValueError(
+                f"the state is of a sampler over {state['examples']} images, but this one has {len(self._images)}"
+            )
+        self._shuffle.set_state(state["shuffle"])
+        self._begin_epoch()
+        self._position = state["position"]
+        self._pixel_noise.set_state(state["pixel_noise"])
+
+    def _begin_epoch(self) -> None:
+        self._epoch_start = self._shuffle.get_state()
+        self._order = torch.randperm(len(self._images), generator=self._shuffle)
+        self._position = 0
+
+    def _next_indices(self) -> Tensor:
+        parts = [self._take(self.batch_size)]
+        if len(parts[0]) < self.batch_size:
+            self._begin_epoch()
+            parts.append(self._take(self.batch_size - len(parts[0])))
+        return torch.cat(parts)
+
+    def _take(self, count: int) -> Tensor:
+        taken = self._order[self._position : self._position + count]
+        self._position += len(taken)
+        return taken

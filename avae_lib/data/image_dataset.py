@@ -1,0 +1,96 @@
+"""A set of images as it lies in memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from jaxtyping import Integer, UInt8
+from torch import Tensor
+
+from avae_lib.data.binarization import Binarization, binarize
+
+__all__ = ["DatasetError", "ImageDataset", "Split"]
+
+Split = Literal["train", "valid", "test"]
+
+_HELD_OUT_SEED = 0  # every evaluation of a dynamically binarised set sees the same draw of it
+
+
+class DatasetError(RuntimeError):
+    """A data set that is not there, or whose file cannot be used; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class ImageDataset:
+    """Images as uint8 tensors ``(N, C, H, W)`` with values 0 … 2**bits − 1, in memory, split for training and test.
+
+    Raises:
+        ValueError: a split is not uint8 ``(N, C, H, W)``, is empty, holds values that do not fit in ``bits``, or
+            has images of another shape than the training split; labels do not match their images.
+    """
+
+    name: str
+    train: UInt8[Tensor, "examples channels height width"]
+    test: UInt8[Tensor, "examples channels height width"]
+    bits: int = 8
+    """Bits of a stored grey value."""
+    valid: UInt8[Tensor, "examples channels height width"] | None = None
+    train_labels: Integer[Tensor, " examples"] | None = None
+    test_labels: Integer[Tensor, " examples"] | None = None
+    binarize: Binarization = "none"
+    """How stored grey values become the pixels that a model sees."""
+
+    def __post_init__(self) -> None:
+        for split in ("train", "test", "valid"):
+            if getattr(self, split) is not None:
+                self._require_images(split)
+        for split in ("train", "test"):
+            self._require_one_label_each(split)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of one image."""
+        return tuple(self.train.shape[1:])
+
+    @property
+    def model_bits(self) -> int:
+        """Bits of a pixel as a model sees it: 1 once binarised."""
+        return self.bits if self.binarize == "none" else 1
+
+    def binarized(self, mode: Binarization) -> ImageDataset:
+        """The same images, to be seen by models in the given way."""
+        return replace(self, binarize=mode)
+
+    def pixels(self, split: Split) -> UInt8[Tensor, "examples channels height width"]:
+        """One split as models see it, values 0 … 2**model_bits − 1; dynamic binarisation is drawn once, always alike.
+
+        Raises:
+            ValueError: the set has no such split.
+        """
+        images = getattr(self, split)
+        if images is None:
+            raise ValueError(f"{self.name} has no {split!r} split")
+        return binarize(images, self.binarize, self.bits, torch.Generator().manual_seed(_HELD_OUT_SEED))
+
+    def _require_images(self, split: str) -> None:
+        images = getattr(self, split)
+        if images.dtype != torch.uint8:
+            got = str(images.dtype).removeprefix("torch.")
+            raise ValueError(f"{split} must be uint8 with values 0 … {2**self.bits - 1}, got {got}")
+        if images.ndim != 4 or 0 in images.shape:
+            raise ValueError(f"{split} must be (N, C, H, W) with nothing empty, got shape {tuple(images.shape)}")
+        if images.shape[1:] != self.train.shape[1:]:
+            raise ValueError(f"{split} must hold images like train, {self.image_shape}, got {tuple(images.shape[1:])}")
+        brightest = images.max().item()
+        if brightest >= 2**self.bits:
+            raise ValueError(f"{split} must hold values below 2**bits = {2**self.bits}, got {brightest}")
+
+    def _require_one_label_each(self, split: str) -> None:
+        images, labels = getattr(self, split), getattr(self, f"{split}_labels")
+        if labels is not None and labels.shape != images.shape[:1]:
+            raise ValueError(
+                f"{split}_labels must be one label for each of the {len(images)} images of {split}, "
+                f"got shape {tuple(labels.shape)}"
+            )
