@@ -97,7 +97,7 @@ def rate_distortion(
         corner = list(betas).index(1)
         axes.axline((rates[corner], distortions[corner]), slope=-1, color=GREY, linestyle=":", linewidth=1.2, zorder=1)
     axes.set(xlabel=f"rate: KL ({unit})", ylabel=f"distortion: −log p(x | z) ({unit})")
-    axes.margins(0.12)
+    axes.margins(x=0.18, y=0.12)
     return figure
 
 
@@ -113,14 +113,13 @@ def gradient_estimates(
     """
     figure, axes = new_figure(6.4, 0.5 + 0.85 * len(estimates))
     jitter = np.random.default_rng(0)
-    for row, ((name, values), line) in enumerate(zip(estimates.items(), line_styles(), strict=False)):
+    for row, (values, line) in enumerate(zip(estimates.values(), line_styles(), strict=False)):
         values = np.asarray(values, dtype=float)
         heights = -row + jitter.uniform(-0.22, 0.22, len(values))
         axes.scatter(values, heights, s=7, alpha=0.35, color=line["color"], linewidths=0)
         axes.errorbar(values.mean(), -row, xerr=values.std(), color=INK, marker="o", markersize=4, capsize=4, lw=1.2)
-        axes.annotate(
-            f"variance {values.var():.3g}", (0.99, -row + 0.34), xycoords=("axes fraction", "data"), ha="right"
-        )
+        place = {"xy": (0.99, -row + 0.34), "xycoords": ("axes fraction", "data"), "ha": "right"}
+        axes.annotate(f"variance {values.var():.3g}", **place)
     if exact is not None:
         axes.axvline(exact, color=INK, linestyle=":", linewidth=1.2)
     axes.set_yticks([-row for row in range(len(estimates))], list(estimates))

@@ -24,8 +24,9 @@ def mosaic(images: Tensor, bits: int = 8, columns: int | None = None, gap: int =
     """One picture of many images, row by row, with see-through gaps between them.
 
     Args:
-        images: ``(N, C, H, W)`` with one or three channels; uint8 in 0 … 2**bits − 1, or floats in [0, 1].
-        bits: bits per pixel of uint8 images; ignored for floats.
+        images: ``(N, C, H, W)`` with one or three channels, of levels 0 … 2**bits − 1: uint8, or floats between
+            them, as a decoder's expected images are.
+        bits: bits per pixel value.
         columns: images per row; by default the grid is as square as it can be.
         gap: pixels between neighbours.
 
@@ -34,7 +35,7 @@ def mosaic(images: Tensor, bits: int = 8, columns: int | None = None, gap: int =
     """
     from torchvision.utils import make_grid
 
-    images = _unit_interval(images, bits)
+    images = _as_colours(images, bits)
     layout = {"nrow": columns or math.ceil(math.sqrt(len(images))), "padding": gap}
     colour, opacity = make_grid(images, **layout), make_grid(torch.ones_like(images[:, :1]), **layout)[:1]
     picture = torch.cat([colour, opacity]).mul(255).round().byte().permute(1, 2, 0).numpy()
@@ -63,9 +64,9 @@ def image_rows(rows: Mapping[str, Tensor], bits: int = 8, title: str | None = No
         rows: label → ``(N, C, H, W)`` with the same N, as for :func:`mosaic`; drawn from top to bottom.
     """
     columns = _common_length(rows)
-    pictures = torch.cat([_unit_interval(images, bits) for images in rows.values()])
+    pictures = torch.cat([images.detach().cpu().float() for images in rows.values()])
     figure, axes = new_figure(*_inches(len(rows), columns, pictures, extra_width=1.3, extra_height=0.3))
-    blank(axes).imshow(mosaic(pictures, columns=columns), interpolation="nearest")
+    blank(axes).imshow(mosaic(pictures, bits, columns), interpolation="nearest")
     pitch = pictures.shape[2] + 1  # one image and the gap below it
     axes.set_yticks([pitch * row + pitch / 2 - 1 for row in range(len(rows))], list(rows), color=INK)
     axes.tick_params(axis="y", length=0)
@@ -106,13 +107,12 @@ def manifold(decode: Callable[[Tensor], Tensor], side: int = 16, bits: int = 8) 
     return figure
 
 
-def _unit_interval(images: Tensor, bits: int) -> Tensor:
-    images = images.detach().cpu()
+def _as_colours(images: Tensor, bits: int) -> Tensor:
+    """Levels as red, green and blue in [0, 1]."""
     if images.dim() != 4 or images.shape[1] not in (1, 3):
         raise ValueError(f"images must be (N, C, H, W) with 1 or 3 channels, got {tuple(images.shape)}")
-    if images.dtype == torch.uint8:
-        images = images.float() / (2**bits - 1)
-    return images.float().clamp(0, 1).expand(-1, 3, -1, -1)
+    levels = images.detach().cpu().float() / (2**bits - 1)
+    return levels.clamp(0, 1).expand(-1, 3, -1, -1)
 
 
 def _common_length(rows: Mapping[str, Tensor]) -> int:

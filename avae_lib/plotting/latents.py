@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from avae_lib.plotting.style import INK, SERIES, line_styles, new_figure, styled
+from avae_lib.plotting.style import CLASSES, INK, line_styles, new_figure, styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -32,7 +32,7 @@ def latent_scatter(means: Tensor, labels: Tensor | Sequence[int], title: str | N
         raise ValueError(f"means must be (N, 2), one point in the plane for each image, got {means.shape}")
     figure, axes = new_figure(4.8, 4.6)
     for label in np.unique(labels):
-        points, colour = means[labels == label], SERIES[int(label) % len(SERIES)]
+        points, colour = means[labels == label], CLASSES[int(label) % len(CLASSES)]
         axes.scatter(*points.T, marker=f"${label}$", s=26, color=colour, linewidths=0.2, alpha=0.85)
     axes.set(xlabel="$z_1$", ylabel="$z_2$", aspect="equal", title=title or "")
     return figure

@@ -39,6 +39,7 @@ def kl_per_layer(
         axes.bar(places, values, width * 0.9, yerr=errors, label=name, color=SERIES[number % len(SERIES)], capsize=2)
     _number_layers(axes, max(len(values) for values in models.values()))
     axes.set(xlabel="stochastic layer (1 = top, next to the prior)", ylabel=y_label)
+    axes.set_ylim(bottom=0)
     axes.grid(axis="x", visible=False)
     if len(models) > 1:
         axes.legend()
@@ -74,8 +75,12 @@ def kl_during_training(
 
 
 def _draw_heat(figure: Figure, axes: Axes, steps: Sequence[int], kl: np.ndarray, unit: str) -> None:
+    from matplotlib.colors import PowerNorm
+
     layers = np.arange(1, kl.shape[1] + 1)
-    mesh = axes.pcolormesh(steps, layers, kl.T, cmap=SEQUENTIAL, shading="nearest", vmin=0, rasterized=True)
+    # Colours follow the square root: on a linear scale one busy layer would hide whether the others are in use.
+    scale = PowerNorm(0.5, vmin=0)
+    mesh = axes.pcolormesh(steps, layers, kl.T, cmap=SEQUENTIAL, shading="nearest", norm=scale, rasterized=True)
     axes.invert_yaxis()
     axes.set(yticks=layers[:: max(1, len(layers) // 8)], ylabel="layer (1 = top)")
     axes.grid(False)

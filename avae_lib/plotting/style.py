@@ -11,7 +11,19 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["COLOURS", "GREY", "INK", "RULE", "SERIES", "blank", "line_styles", "new_figure", "styled", "styles"]
+__all__ = [
+    "CLASSES",
+    "COLOURS",
+    "GREY",
+    "INK",
+    "RULE",
+    "SERIES",
+    "blank",
+    "line_styles",
+    "new_figure",
+    "styled",
+    "styles",
+]
 
 COLOURS = {
     "blue": "#0072B2",
@@ -27,6 +39,8 @@ COLOURS = {
 
 # Yellow is left out: on white paper a thin yellow line is hard to see for everyone.
 SERIES = tuple(colour for name, colour in COLOURS.items() if name != "yellow")
+# Ten classes need ten colours: three of Paul Tol's "muted" scheme join those of Okabe and Ito.
+CLASSES = (*SERIES, "#999933", "#882255", "#888888")
 INK, GREY, RULE = "#1f2328", "#6e7781", "#d8dee4"
 _DASHES = ("-", (0, (5, 1.6)), (0, (1.2, 1.4)), (0, (6, 1.5, 1.2, 1.5)))
 SEQUENTIAL = "cividis"
