@@ -1,0 +1,153 @@
+"""Which of a student's cells belongs to which of ours, when labels may be lost, doubled, swapped or invented."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from autograder.notebook_cells import Cell
+
+__all__ = ["Found", "Matching"]
+
+SIMILAR = 0.5
+"""From this share of words in common on, a cell counts as an edited copy of ours."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """The text found for one answer cell, the student's cells it stood in, and how that was repaired."""
+
+    source: str
+    cells: tuple[Cell, ...]
+    flags: tuple[str, ...] = ()
+
+
+class Matching:
+    """Pairs the cells of a submission with the released ones.
+
+    Attributes:
+        released: our cells, in order.
+        submitted: the student's cells, in their order.
+        origin: for each position in the submission, the released cell it stems from, where one is known.
+    """
+
+    def __init__(self, released: Sequence[Cell], submitted: Sequence[Cell]) -> None:
+        self.released = tuple(released)
+        self.submitted = tuple(submitted)
+        self.origin: dict[int, Cell] = {}
+        self._pair_by_label()
+        self._pair_one_to_one(self._same_id)
+        self._pair_one_to_one(self._same_source)
+        self._pair_by_component()
+        self._pair_by_similarity()
+
+    def copies_of(self, ours: Cell) -> tuple[Cell, ...]:
+        """The student's cells that stem from one of ours."""
+        return tuple(cell for cell in self.submitted if self.origin.get(cell.position) is ours)
+
+    @property
+    def unclaimed(self) -> tuple[Cell, ...]:
+        """The student's cells that stem from none of ours and hold something."""
+        return tuple(cell for cell in self.submitted if cell.position not in self.origin and not cell.is_blank)
+
+    def locate(self, answer: Cell) -> Found:
+        """The student's text for one of our answer cells; our own stub where there is none.
+
+        The best cell implements the component and is filled in; after that its label counts, then its place
+        in the notebook, of two the later: the one that would hold if the notebook ran from top to bottom.
+        """
+        candidates = [cell for cell in self.submitted if self._may_answer(cell, answer)]
+        if not candidates:
+            return self._locate_by_place(answer)
+        best = max(candidates, key=lambda cell: self._preference(cell, answer))
+        return Found(best.source, (best,), tuple(self._detours(best, answer)))
+
+    def _may_answer(self, cell: Cell, answer: Cell) -> bool:
+        implements = cell.kind == "code" and answer.grade_id in cell.implements & answer.implements
+        return implements or self.origin.get(cell.position) is answer
+
+    def _preference(self, cell: Cell, answer: Cell) -> tuple[bool, bool, bool, int]:
+        filled = not cell.is_blank and cell.squeezed != answer.squeezed
+        implements = answer.implements <= cell.implements
+        return filled and implements, filled, cell.grade_id == answer.grade_id, cell.position
+
+    def _detours(self, best: Cell, answer: Cell) -> Iterable[str]:
+        name = answer.grade_id
+        if best.grade_id and best.grade_id != name:
+            label = best.grade_id if any(best.grade_id == cell.grade_id for cell in self.released) else "another name"
+            yield f"the answer to '{name}' stood in the cell labelled '{label}' and was taken from there"
+        elif not best.grade_id and any(cell.grade_id == name for cell in self.submitted):
+            yield f"the answer to '{name}' stood in a cell of the student's own and was taken from there"
+        elif not best.grade_id:
+            yield f"the answer cell '{name}' had lost its label and was found by its content"
+
+    def _locate_by_place(self, answer: Cell) -> Found:
+        cells = self._cells_in_place_of(answer)
+        if not cells:
+            return Found(answer.source, (), (f"the answer cell '{answer.grade_id}' is missing: no answer was found",))
+        flag = f"the answer cell '{answer.grade_id}' had lost its label and was found by its place: please check"
+        return Found("\n\n".join(cell.source for cell in cells), cells, (flag,))
+
+    def _cells_in_place_of(self, answer: Cell) -> tuple[Cell, ...]:
+        if answer.is_written:
+            texts = [cell for cell in self.unclaimed if cell.kind != "code"]
+            return tuple(cell for cell in self._run_after(answer) if cell in texts) or tuple(texts)
+        codes = [cell for cell in self.unclaimed if cell.kind == "code"]
+        defining = [cell for cell in codes if _defines(cell, answer.grade_id)]
+        return tuple((defining or [cell for cell in self._run_after(answer) if cell in codes])[-1:])
+
+    def _run_after(self, answer: Cell) -> tuple[Cell, ...]:
+        """The unclaimed cells that follow whatever is left of our cells before the answer."""
+        before = {cell.position for cell in self.released if cell.position < answer.position}
+        anchors = [position for position, ours in self.origin.items() if ours.position in before]
+        run = []
+        for cell in self.submitted:
+            if cell.position > max(anchors, default=-1):
+                if cell.position in self.origin:
+                    break
+                run.append(cell)
+        return tuple(run)
+
+    def _pair_by_label(self) -> None:
+        labelled = {cell.grade_id: cell for cell in self.released if cell.grade_id}
+        for cell in self.submitted:
+            if cell.grade_id in labelled:
+                self.origin[cell.position] = labelled[cell.grade_id]
+
+    def _pair_one_to_one(self, same: Callable[[Cell, Cell], bool]) -> None:
+        for ours in self._without_copy():
+            match = next((cell for cell in self.unclaimed if not cell.grade_id and same(cell, ours)), None)
+            if match:
+                self.origin[match.position] = ours
+
+    @staticmethod
+    def _same_id(cell: Cell, ours: Cell) -> bool:
+        return bool(ours.cell_id) and cell.cell_id == ours.cell_id
+
+    @staticmethod
+    def _same_source(cell: Cell, ours: Cell) -> bool:
+        return cell.squeezed == ours.squeezed
+
+    def _pair_by_component(self) -> None:
+        for ours in self._without_copy():
+            for cell in self.unclaimed:
+                if ours.is_answer and cell.kind == "code" and ours.grade_id in cell.implements & ours.implements:
+                    self.origin[cell.position] = ours
+
+    def _pair_by_similarity(self) -> None:
+        lonely = self._without_copy()
+        pairs = [(cell, ours) for cell in self.unclaimed for ours in lonely if cell.kind == ours.kind]
+        pairs.sort(key=lambda pair: (-pair[0].similarity(pair[1]), abs(pair[0].position - pair[1].position)))
+        for cell, ours in pairs:
+            if cell.similarity(ours) >= SIMILAR and cell.position not in self.origin and ours in lonely:
+                self.origin[cell.position] = ours
+                lonely.remove(ours)
+
+    def _without_copy(self) -> list[Cell]:
+        paired = {ours.position for ours in self.origin.values()}
+        return [ours for ours in self.released if ours.position not in paired]
+
+
+def _defines(cell: Cell, name: str) -> bool:
+    return re.search(rf"^(?:async )?(?:def|class) {re.escape(name)}\b", cell.source, re.MULTILINE) is not None

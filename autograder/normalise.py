@@ -1,0 +1,133 @@
+"""Stage 1 of grading: our notebook, with nothing of the student's but the text of the answers.
+
+Cells, order, points and metadata come from the released notebook. Whatever had to be repaired on the way
+is said in a flag, in words for an instructor.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nbformat import NotebookNode
+
+from autograder.matching import Found, Matching
+from autograder.notebook_cells import Cell, cells_of, parse
+from autograder.pictures import MAX_PICTURES, reencoded
+from autograder.repairs import repairs
+from autograder.submissions import Quarantined, read_once
+
+__all__ = ["Answer", "NormalisedSubmission", "Quarantined", "normalise", "rebuild"]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The student's text for one answer cell. ``component`` is None where no component is asked for."""
+
+    grade_id: str
+    component: str | None
+    source: str
+
+
+@dataclass(frozen=True)
+class NormalisedSubmission:
+    """A submission rebuilt from the released notebook.
+
+    Attributes:
+        notebook: our cells with the student's answers and re-encoded pictures filled in.
+        setup: source of our locked set-up cells, in order.
+        answers: the code answers, in the order of the notebook.
+        written: the written answers, graded by hand.
+        flags: one sentence per repair.
+        sha256: of the bytes that were handed in.
+    """
+
+    notebook: NotebookNode
+    setup: tuple[str, ...]
+    answers: tuple[Answer, ...]
+    written: tuple[Answer, ...]
+    flags: tuple[str, ...]
+    sha256: str
+
+
+def normalise(path: Path, release: NotebookNode) -> NormalisedSubmission:
+    """Read the notebook at ``path`` once and rebuild it from ``release``.
+
+    Raises:
+        Quarantined: the file cannot be graded; the message says why and what to do.
+    """
+    return rebuild(read_once(path), release)
+
+
+def rebuild(data: bytes, release: NotebookNode) -> NormalisedSubmission:
+    """Rebuild a submission, given as bytes, from the released notebook.
+
+    Raises:
+        Quarantined: the bytes are no notebook of format 4.
+    """
+    submitted = parse(data)
+    released = cells_of(release.cells)
+    matching = Matching(released, submitted.cells)
+    found = {cell.grade_id: matching.locate(cell) for cell in released if cell.is_answer}
+    answers = tuple(_answer(cell, found[cell.grade_id]) for cell in released if cell.is_answer)
+    written = {cell.grade_id for cell in released if cell.is_written}
+    return NormalisedSubmission(
+        notebook=_filled(release, found, matching),
+        setup=tuple(cell.source for cell in released if _is_setup(cell)),
+        answers=tuple(answer for answer in answers if answer.grade_id not in written),
+        written=tuple(answer for answer in answers if answer.grade_id in written),
+        flags=submitted.flags + repairs(matching, found, submitted.minor, release.nbformat_minor),
+        sha256=hashlib.sha256(data).hexdigest(),
+    )
+
+
+def _is_setup(cell: Cell) -> bool:
+    return cell.kind == "code" and cell.is_locked and not cell.is_graded
+
+
+def _answer(cell: Cell, found: Found) -> Answer:
+    return Answer(cell.grade_id, cell.grade_id if cell.grade_id in cell.implements else None, found.source)
+
+
+def _filled(release: NotebookNode, found: Mapping[str, Found], matching: Matching) -> NotebookNode:
+    notebook = copy.deepcopy(release)
+    pictures = _pictures_by_place(matching)
+    for position, cell in enumerate(notebook.cells):
+        grade_id = matching.released[position].grade_id
+        if grade_id in found:
+            cell.source = found[grade_id].source
+        if cell.cell_type == "code":
+            cell.outputs = [_display(png) for png in pictures.get(position, ())]
+            cell.execution_count = None
+    return notebook
+
+
+def _pictures_by_place(matching: Matching) -> dict[int, list[str]]:
+    """Re-encoded pictures under the released code cell that drew them, or the one before."""
+    places: dict[int, list[str]] = {}
+    place = next((cell.position for cell in matching.released if _may_hold_pictures(cell)), None)
+    for cell, png in _some_pictures(matching.submitted):
+        origin = matching.origin.get(cell.position)
+        if origin is not None and _may_hold_pictures(origin):
+            place = origin.position
+        if place is not None:
+            places.setdefault(place, []).append(png)
+    return places
+
+
+def _some_pictures(cells: Iterable[Cell]) -> Iterable[tuple[Cell, str]]:
+    candidates = [(cell, encoded) for cell in cells for encoded in cell.pictures][:MAX_PICTURES]
+    return ((cell, png) for cell, encoded in candidates if (png := reencoded(encoded)))
+
+
+def _may_hold_pictures(cell: Cell) -> bool:
+    # nbgrader reads a score out of a graded cell's outputs, so nothing of the student's may stand there.
+    return cell.kind == "code" and not cell.is_graded
+
+
+def _display(png: str) -> Any:
+    return NotebookNode(output_type="display_data", data=NotebookNode({"image/png": png}), metadata=NotebookNode())

@@ -1,0 +1,182 @@
+"""The cells of a notebook as a file gives them: anything may be missing or of the wrong type."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from autograder.submissions import Quarantined
+
+__all__ = ["Cell", "ParsedNotebook", "cells_of", "parse"]
+
+MAX_CELLS = 2_000
+
+_IMPLEMENTS = re.compile(r"""^[ \t]*@[ \t]*(?:\w+\.)*implements\([ \t]*(['"])(\w+)\1""", re.MULTILINE)
+
+_OTHER_FILES = {
+    b"PK\x03\x04": "a zip archive (or an office document)",
+    b"\x1f\x8b": "a compressed archive",
+    b"%PDF": "a PDF",
+    b"<": "a web page",
+    b"\x89PNG": "a picture",
+}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell, ours or a student's. ``label`` is its nbgrader metadata, empty if it has none."""
+
+    position: int
+    kind: str
+    source: str
+    cell_id: str = ""
+    label: Mapping[str, Any] = field(default_factory=dict)
+    tags: frozenset[str] = frozenset()
+    pictures: tuple[str, ...] = ()
+
+    @property
+    def grade_id(self) -> str:
+        grade_id = self.label.get("grade_id")
+        return grade_id if isinstance(grade_id, str) else ""
+
+    @property
+    def is_answer(self) -> bool:
+        return self.label.get("solution") is True
+
+    @property
+    def is_written(self) -> bool:
+        return self.is_answer and self.kind != "code"
+
+    @property
+    def is_graded(self) -> bool:
+        return self.label.get("grade") is True
+
+    @property
+    def is_locked(self) -> bool:
+        return bool(self.grade_id) and not self.is_answer
+
+    @property
+    def points(self) -> float:
+        points = self.label.get("points", 0)
+        return points if isinstance(points, int | float) and math.isfinite(points) else 0
+
+    @property
+    def is_blank(self) -> bool:
+        return not self.source.strip()
+
+    @cached_property
+    def squeezed(self) -> str:
+        """The source without white space, to tell whether two cells say the same."""
+        return "".join(self.source.split())
+
+    @cached_property
+    def words(self) -> frozenset[str]:
+        return frozenset(re.findall(r"\w+", self.source))
+
+    @cached_property
+    def implements(self) -> frozenset[str]:
+        """The names of the components that the source implements, found without parsing it."""
+        return frozenset(match[1] for match in _IMPLEMENTS.findall(self.source))
+
+    def similarity(self, other: Cell) -> float:
+        """Words in common over words in either (Jaccard), between 0 and 1."""
+        return len(self.words & other.words) / max(1, len(self.words | other.words))
+
+
+@dataclass(frozen=True)
+class ParsedNotebook:
+    """A student's notebook: what of it could be read, and flags about what could not."""
+
+    cells: tuple[Cell, ...]
+    minor: int | None
+    flags: tuple[str, ...]
+
+
+def parse(data: bytes) -> ParsedNotebook:
+    """Read a notebook in format 4 from bytes, passing over whatever is damaged.
+
+    Raises:
+        Quarantined: the bytes are no JSON, no notebook, or a notebook of another major format.
+    """
+    document = _json_of(data)
+    cells = document.get("cells") if isinstance(document, dict) else None
+    if isinstance(document, dict):
+        _require_format_four(document)
+    if not isinstance(cells, list):
+        raise Quarantined("JSON, but no notebook (it has no list of cells): ask for the .ipynb file itself")
+    if len(cells) > MAX_CELLS:
+        raise Quarantined(f"the notebook has {len(cells)} cells, more than {MAX_CELLS}: look at it before grading")
+    unreadable = sum(not isinstance(cell, Mapping) for cell in cells)
+    flags = (f"{unreadable} damaged cell(s) could not be read and were left out",) if unreadable else ()
+    minor = document.get("nbformat_minor")
+    return ParsedNotebook(cells_of(cells), minor if type(minor) is int else None, flags)
+
+
+def cells_of(cells: Iterable[Any]) -> tuple[Cell, ...]:
+    """Cells from the JSON of a notebook; entries that are no objects are passed over."""
+    return tuple(_cell(position, raw) for position, raw in enumerate(cells) if isinstance(raw, Mapping))
+
+
+def _json_of(data: bytes) -> Any:
+    if not data.strip():
+        raise Quarantined("the file is empty: ask for the notebook to be handed in again")
+    try:
+        return json.loads(data)
+    except RecursionError:
+        raise Quarantined("JSON nested too deeply for a notebook: look at the file before grading") from None
+    except ValueError as error:
+        kind = next((name for start, name in _OTHER_FILES.items() if data.lstrip().startswith(start)), None)
+        detail = f"it looks like {kind}" if kind else f"damaged: {str(error)[:100]}"
+        raise Quarantined(f"not JSON, so no notebook ({detail}): ask for the .ipynb file itself") from None
+
+
+def _require_format_four(document: Mapping[str, Any]) -> None:
+    major = document.get("nbformat", 3 if "worksheets" in document else 4)
+    if major not in (4, "4"):
+        raise Quarantined(
+            f"notebook format {_version_text(major)}, not 4: open it in JupyterLab, save it, and grade again"
+        )
+
+
+def _version_text(major: Any) -> str:
+    return str(major) if type(major) is int and 0 <= major < 1000 else "unknown"
+
+
+def _cell(position: int, raw: Mapping[str, Any]) -> Cell:
+    metadata = _mapping(raw.get("metadata"))
+    tags = metadata.get("tags")
+    kind, cell_id = raw.get("cell_type"), raw.get("id")
+    return Cell(
+        position=position,
+        kind=kind if kind in ("code", "markdown", "raw") else "raw",
+        source=_text(raw.get("source")),
+        cell_id=cell_id if isinstance(cell_id, str) else "",
+        label=_mapping(metadata.get("nbgrader")),
+        tags=frozenset(tag for tag in tags if isinstance(tag, str)) if isinstance(tags, list) else frozenset(),
+        pictures=tuple(_pictures(raw.get("outputs"))),
+    )
+
+
+def _pictures(outputs: Any) -> Iterable[str]:
+    for output in outputs if isinstance(outputs, list) else ():
+        png = _mapping(_mapping(output).get("data")).get("image/png")
+        if png:
+            yield _text(png)
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list):
+        value = "".join(part for part in value if isinstance(part, str))
+    if not isinstance(value, str):
+        return ""
+    # A lone surrogate is legal in JSON and can be written to no file.
+    return value.replace("\r\n", "\n").encode("utf-8", "replace").decode("utf-8")

@@ -1,0 +1,92 @@
+"""A course of one small unit, so that grading can be tested without the real assignments."""
+
+import shutil
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from autograder.course import Course
+
+ROOT = Path(__file__).parents[2]
+UNIT = "03_vae"
+
+ADD = '@implements("add")\ndef add(a, b):\n    """The sum of a and b, two tensors of one shape."""\n    '
+HALVE = '@implements("halve")\ndef halve(a):\n    """Half of a, a tensor of any shape."""\n    '
+STUB = "# YOUR CODE HERE\n    raise NotImplementedError()"
+
+
+def label(grade_id: str, **facts) -> dict:
+    nbgrader = {"grade_id": grade_id, "schema_version": 3, "grade": False, "solution": False, "locked": False, **facts}
+    return {"nbgrader": nbgrader}
+
+
+def locked(grade_id: str, source: str, points: float | None = None):
+    facts = {} if points is None else {"grade": True, "points": points}
+    return nbformat.v4.new_code_cell(source, id=grade_id, metadata=label(grade_id, locked=True, **facts))
+
+
+def answer(grade_id: str, source: str):
+    return nbformat.v4.new_code_cell(source, id=grade_id, metadata=label(grade_id, solution=True))
+
+
+def make_release() -> nbformat.NotebookNode:
+    written = label("question_1", solution=True, grade=True, points=3)
+    notebook = nbformat.v4.new_notebook(
+        cells=[
+            nbformat.v4.new_markdown_cell("# Sums and halves", id="title"),
+            locked("setup", "import torch\nfrom avae_lib.components import implements"),
+            nbformat.v4.new_markdown_cell("## Exercise 1: add two tensors", id="exercise_1"),
+            answer("add", ADD + STUB),
+            locked("check_add", 'check("add")', points=2),
+            nbformat.v4.new_markdown_cell("## Exercise 2: halve a tensor", id="exercise_2"),
+            answer("halve", HALVE + STUB),
+            locked("check_halve", 'check("halve")', points=3),
+            nbformat.v4.new_markdown_cell("## What you built", id="payoff_text"),
+            nbformat.v4.new_code_cell("draw(add, halve, steps=100, colour='viridis')", id="payoff"),
+            nbformat.v4.new_markdown_cell("YOUR ANSWER HERE", id="question_1", metadata=written),
+        ]
+    )
+    notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    notebook.nbformat_minor = 5
+    nbformat.validate(notebook)
+    return notebook
+
+
+@pytest.fixture
+def release() -> nbformat.NotebookNode:
+    return make_release()
+
+
+@pytest.fixture
+def solved() -> nbformat.NotebookNode:
+    """The released notebook with every answer filled in."""
+    notebook = make_release()
+    by_id = {cell.id: cell for cell in notebook.cells}
+    by_id["add"].source = ADD + "return a + b"
+    by_id["halve"].source = HALVE + "return a / 2"
+    by_id["question_1"].source = "Because sums commute."
+    return notebook
+
+
+@pytest.fixture
+def course(tmp_path, release) -> Course:
+    """A course folder that has released the small unit as its unit 03."""
+    root = tmp_path / "course"
+    (root / "assignments" / UNIT).mkdir(parents=True)
+    shutil.copy(ROOT / "course.toml", root)
+    nbformat.write(release, root / "assignments" / UNIT / f"{UNIT}.ipynb")
+    return Course.load(root)
+
+
+@pytest.fixture
+def hand_in(course):
+    """Write a notebook, or raw bytes, as a student's submission; returns the file's path."""
+
+    def write(student: str, notebook, folder: Path | None = None) -> Path:
+        path = (folder or course.submitted) / student / UNIT / f"{UNIT}.ipynb"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(notebook if isinstance(notebook, bytes) else nbformat.writes(notebook).encode())
+        return path
+
+    return write

@@ -1,0 +1,66 @@
+"""Finding submissions on disk: the right file, or a reason that a person can act on."""
+
+import os
+
+import pytest
+
+from autograder.submissions import MAX_BYTES, Quarantined, Submission, find_submissions, notebook_file, read_once
+
+UNIT = "03_vae"
+
+
+def test_a_huge_file_is_not_read(tmp_path):
+    path = tmp_path / "huge.ipynb"
+    with path.open("wb") as file:
+        file.truncate(MAX_BYTES + 1)
+    with pytest.raises(Quarantined, match="clear its outputs"):
+        read_once(path)
+
+
+def test_links_pipes_and_folders_are_quarantined(tmp_path):
+    real = tmp_path / "real.ipynb"
+    real.write_text("{}")
+    (tmp_path / "link.ipynb").symlink_to(real)
+    (tmp_path / "folder.ipynb").mkdir()
+    os.mkfifo(tmp_path / "pipe.ipynb")
+    for name, reason in (("link", "symbolic link"), ("folder", "no regular file"), ("pipe", "no regular file")):
+        with pytest.raises(Quarantined, match=reason):
+            read_once(tmp_path / f"{name}.ipynb")
+
+
+def folder_with(tmp_path, *names) -> Submission:
+    folder = tmp_path / "ada" / UNIT
+    folder.mkdir(parents=True)
+    for name in names:
+        (folder / name).touch()
+    return Submission("ada", folder)
+
+
+def test_the_notebook_named_after_the_unit_counts_and_others_are_flagged(tmp_path):
+    path, flags = notebook_file(folder_with(tmp_path, f"{UNIT}.ipynb", "copy.ipynb", "._x.ipynb", "notes.txt"), UNIT)
+    assert path.name == f"{UNIT}.ipynb"
+    assert flags == ("other notebooks in the folder were not graded: copy.ipynb",)
+
+
+def test_a_single_notebook_may_have_any_name(tmp_path):
+    assert notebook_file(folder_with(tmp_path, "final (2).ipynb"), UNIT)[1] == ()
+
+
+@pytest.mark.parametrize(("names", "reason"), [((), "no notebook"), (("a.ipynb", "b.ipynb"), "2 notebooks and none")])
+def test_no_notebook_or_several_are_quarantined(tmp_path, names, reason):
+    with pytest.raises(Quarantined, match=reason):
+        notebook_file(folder_with(tmp_path, *names), UNIT)
+
+
+def test_a_linked_folder_is_quarantined(tmp_path):
+    submission = folder_with(tmp_path, f"{UNIT}.ipynb")
+    (tmp_path / "eve").symlink_to(submission.folder.parent)
+    with pytest.raises(Quarantined, match="symbolic link"):
+        notebook_file(Submission("eve", tmp_path / "eve" / UNIT), UNIT)
+
+
+def test_students_are_the_folders_that_hold_the_unit(tmp_path):
+    for student, unit in (("bob", UNIT), ("ada", UNIT), ("cleo", "01_kl_divergence"), (".git", UNIT)):
+        (tmp_path / student / unit).mkdir(parents=True)
+    (tmp_path / "notes.txt").touch()
+    assert [submission.student for submission in find_submissions(tmp_path, UNIT)] == ["ada", "bob"]
