@@ -41,7 +41,7 @@ def bernoulli_log_likelihood(
     Returns:
         One log-likelihood for each example, ``(batch,)``.
     """
-    per_element = -F.binary_cross_entropy_with_logits(logits, x, reduction="none")
+    per_element = x * F.logsigmoid(logits) + (1 - x) * F.logsigmoid(-logits)
     return per_element.reshape(len(per_element), -1).sum(dim=1)
 
 
