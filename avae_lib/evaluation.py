@@ -53,10 +53,11 @@ class Estimate:
     """Standard deviation over examples, divided by the root of their number; NaN for a single example."""
 
     @classmethod
-    def over(cls, values: Float[Tensor, "examples"]) -> Estimate:
+    def over(cls, values: Float[Tensor, " examples"]) -> Estimate:
         """Mean and standard error of one number for each example."""
         values = values.double()
-        return cls(values.mean().item(), values.std().item() / math.sqrt(len(values)))
+        spread = values.std().item() if len(values) > 1 else math.nan
+        return cls(values.mean().item(), spread / math.sqrt(len(values)))
 
     def in_bits_per_dim(self, num_dims: int) -> Estimate:
         """This estimate, given in nats per example, in bits per dimension."""
@@ -190,7 +191,7 @@ def marginal_log_likelihood(
     samples: int,
     rows: int = 512,
     progress: bool = False,
-) -> Float[Tensor, "examples"]:
+) -> Float[Tensor, " examples"]:
     r"""log p(x) of every image by importance sampling, with the whole posterior as proposal, in nats.
 
     .. math:: \log \frac{1}{K}\sum_{k=1}^{K} \frac{p(x, z_k)}{q(z_k \mid x)}, \qquad z_k \sim q(z \mid x)
