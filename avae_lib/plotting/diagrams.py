@@ -43,7 +43,7 @@ class Arrow:
 
 
 def draw_diagram(axes: Axes, nodes: Mapping[str, Node], arrows: Sequence[Arrow], title: str = "") -> None:
-    """Draw nodes and arrows; one unit of the coordinates is about one third of an inch wide circle and a gap."""
+    """Draw nodes at their places and arrows between them; a circle is about two thirds of a unit wide."""
     blank(axes).set_aspect("equal")
     patches = {name: _node_patch(axes, node) for name, node in nodes.items()}
     for arrow in arrows:
@@ -98,32 +98,34 @@ def vae_network() -> Figure:
 @styled
 def reparameterization_paths() -> Figure:
     """Why the gradient does not pass through a sample, and how it does once the noise is an input."""
-    figure, (sampled, moved) = new_figure(6.6, 2.9, ncols=2)
-    gradient = COLOURS["vermilion"]
-    parameters = {"φ": Node(0, 0, r"$\phi$", "computed", 0.7), "f": Node(0, 3.2, "loss $f(z)$", "computed", 1.5)}
-    draw_diagram(
-        sampled,
-        parameters | {"z": Node(0, 1.6, r"$z\sim q_\phi$", "latent", 1.3)},
-        [Arrow("φ", "z", INK, bend=0.0), Arrow("z", "f", INK), Arrow("f", "z", gradient, True, 0.45, "$\\nabla_z f$")],
-        "sampled: the gradient ends at z",
-    )
-    draw_diagram(
-        moved,
-        parameters
-        | {
-            "z": Node(0, 1.6, r"$z=\mu_\phi+\sigma_\phi\epsilon$", "computed", 2.1),
-            "ε": Node(2.3, 1.6, r"$\epsilon$", "noise"),
-        },
-        [
-            Arrow("φ", "z", INK),
-            Arrow("z", "f", INK),
-            Arrow("ε", "z", INK),
-            Arrow("f", "z", gradient, True, 0.45, "$\\nabla_z f$"),
-            Arrow("z", "φ", gradient, True, 0.45, r"$\partial z/\partial\phi$"),
-        ],
-        "reparameterised: it reaches φ",
-    )
+    figure, (sampled, moved) = new_figure(6.6, 2.9, ncols=2, sharex=True)
+    _draw_sampled_path(sampled)
+    _draw_reparameterized_path(moved)
+    for axes in (sampled, moved):
+        axes.set_xlim(-2.1, 2.8)
     return figure
+
+
+_ENDS = {"φ": Node(0, 0, r"$\phi$", "computed", 0.7), "loss": Node(0, 3.2, "loss $f(z)$", "computed", 1.5)}
+_UPWARDS = (Arrow("φ", "z", INK), Arrow("z", "loss", INK))
+_GRADIENT_AT_Z = Arrow("loss", "z", COLOURS["vermilion"], True, 0.45, r"$\nabla_z f$")
+
+
+def _draw_sampled_path(axes: Axes) -> None:
+    nodes = _ENDS | {"z": Node(0, 1.6, r"$z\sim q_\phi$", "latent", 1.3)}
+    draw_diagram(axes, nodes, (*_UPWARDS, _GRADIENT_AT_Z), "drawn: the gradient stops at z")
+    axes.text(-0.35, 0.72, "stops here", color=COLOURS["vermilion"], ha="right", va="center")
+    axes.plot(-0.16, 0.72, marker="x", color=COLOURS["vermilion"], markersize=7, markeredgewidth=2)
+
+
+def _draw_reparameterized_path(axes: Axes) -> None:
+    nodes = _ENDS | {
+        "z": Node(0, 1.6, r"$z=\mu_\phi+\sigma_\phi\epsilon$", "computed", 2.1),
+        "ε": Node(2.2, 1.6, r"$\epsilon$", "noise"),
+    }
+    gradient_at_parameters = Arrow("z", "φ", COLOURS["vermilion"], True, 0.45, r"$\partial z/\partial\phi$")
+    arrows = (*_UPWARDS, Arrow("ε", "z", INK), _GRADIENT_AT_Z, gradient_at_parameters)
+    draw_diagram(axes, nodes, arrows, "reparameterised: it reaches φ")
 
 
 def _node_patch(axes: Axes, node: Node):
@@ -134,7 +136,8 @@ def _node_patch(axes: Axes, node: Node):
         corner = (node.x - node.width / 2, node.y - _RADIUS)
         patch = FancyBboxPatch(corner, node.width, 2 * _RADIUS, boxstyle="round,pad=0,rounding_size=0.12", **look)
     else:
-        patch = Circle((node.x, node.y), max(_RADIUS, node.width * 0.4), **look)
+        radius = 0.2 if node.kind == "parameter" else max(_RADIUS, node.width * 0.4)
+        patch = Circle((node.x, node.y), radius, **look)
     axes.text(node.x, node.y, node.label, ha="center", va="center", zorder=3)
     return axes.add_patch(patch)
 

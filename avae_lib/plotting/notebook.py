@@ -20,7 +20,7 @@ __all__ = ["png_bytes", "show", "slider", "strip"]
 
 _PIXELS_PER_INCH = 144  # half as much again as a screen's 96, for sharp text when shown at natural size
 _SCREEN_PIXELS_PER_INCH = 96
-_STRIP_LENGTH = 5
+_STRIP_LENGTH, _WIDE_STRIP_LENGTH = 5, 3
 
 
 def show(figure: Figure, caption: str, alt: str) -> None:
@@ -66,15 +66,14 @@ def slider(frames: Sequence[Figure], values: Sequence[object], label: str, capti
 
 @styled
 def strip(pictures: Sequence[bytes], values: Sequence[object], label: str) -> Figure:
-    """At most five of the pictures (PNG), evenly spread, side by side under their values."""
+    """At most five of the pictures (PNG) side by side under their values, evenly spread; three if they are wide."""
     from matplotlib.image import imread
 
-    count = min(_STRIP_LENGTH, len(pictures))
+    height, width, *_ = imread(io.BytesIO(pictures[0])).shape
+    count = min(_WIDE_STRIP_LENGTH if width > 1.3 * height else _STRIP_LENGTH, len(pictures))
     chosen = [round(i * (len(pictures) - 1) / max(count - 1, 1)) for i in range(count)]
     images = [imread(io.BytesIO(pictures[i])) for i in chosen]
-    panel = 7.2 / count
-    height = panel * images[0].shape[0] / images[0].shape[1] + 0.3
-    figure, panels = new_figure(panel * count, height, ncols=count, squeeze=False)
+    figure, panels = new_figure(7.2, 7.2 / count * height / width + 0.3, ncols=count, squeeze=False)
     for axes, index, image in zip(panels[0], chosen, images, strict=True):
         blank(axes).imshow(image, interpolation="antialiased")
         axes.set_title(f"{label} = {values[index]}", fontsize=8, loc="center")
