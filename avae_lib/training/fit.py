@@ -1,0 +1,119 @@
+"""The training loop: updates, metrics, checkpoints, and going on after any kind of end."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from avae_lib.data import ImageDataset
+from avae_lib.training.checkpoints import CheckpointError, Checkpoints
+from avae_lib.training.interruption import TrainingInterrupted, stop_on_signals
+from avae_lib.training.journal import Journal
+from avae_lib.training.training_config import TrainingConfig
+from avae_lib.training.training_state import TrainingState
+from avae_lib.training.update import update
+from avae_lib.training.weights_file import save_weights
+
+__all__ = ["TrainedModel", "fit"]
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """What :func:`fit` gives back."""
+
+    model: nn.Module
+    """The model under the averaged weights, in evaluation mode."""
+    step: int
+    """Updates it has had."""
+
+
+def fit(model: nn.Module, dataset: ImageDataset, config: TrainingConfig, run_dir: Path | str) -> TrainedModel:
+    """Train a model, or go on training it where the run folder's checkpoint stands.
+
+    The folder gets ``metrics.jsonl`` (:class:`MetricsFile`), ``checkpoint.pt`` (:class:`Checkpoints`) and
+    ``weights.safetensors`` (the averaged weights). On the CPU an interrupted and resumed run gives the same weights,
+    bit for bit, as one left alone. Random numbers outside go on as if nothing had been drawn.
+
+    Args:
+        model: any :class:`avae_lib.models.contract.LatentVariableModel` that is a module; trained in place.
+        dataset: images of the shape and bits that the model takes.
+        config: how to train; ``steps`` may be larger than when the run began.
+        run_dir: folder of the run; made if need be.
+
+    Raises:
+        ValueError: the model takes other images than the data set has, or there is no such device.
+        CheckpointError: the folder's checkpoint is of another model, or none there can be read.
+        TrainingDiverged: loss or gradient was not finite too many times in a row.
+        TrainingInterrupted: a signal asked to stop; all is saved.
+    """
+    _require_matching_images(model, dataset)
+    run_dir, device = Path(run_dir), _device(config.device)
+    run_dir.mkdir(parents=True, exist_ok=True)
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        state = TrainingState(model, dataset, config, device)
+        _resume(state, run_dir)
+        if state.step < config.steps:
+            _train(state, dataset, run_dir)
+    save_weights(state.averaged.module, state.step, run_dir)
+    return TrainedModel(state.averaged.module, state.step)
+
+
+def _resume(state: TrainingState, run_dir: Path) -> None:
+    """Bring the state to where the folder's checkpoint stands, and say so; without one it stays at the start."""
+    checkpoint = Checkpoints(run_dir).load()
+    if checkpoint is None:
+        return
+    try:
+        state.load_state_dict(checkpoint)
+    except (RuntimeError, ValueError, KeyError) as problem:
+        reason = str(problem).strip().splitlines()[-1].strip()
+        raise CheckpointError(f"the checkpoint in {run_dir} does not fit this model or data: {reason}") from problem
+    if state.step < state.config.steps:
+        print(f"{run_dir} holds a checkpoint: resuming from step {state.step} of {state.config.steps}")
+    else:
+        print(f"{run_dir} is already finished at step {state.step}: ask for more training.steps to continue it")
+
+
+def _train(state: TrainingState, dataset: ImageDataset, run_dir: Path) -> None:
+    forward = torch.compile(state.model) if state.config.compile else state.model
+    held_out = dataset.pixels("test")[: state.config.evaluation_images]
+    start = time.monotonic() - state.seconds
+    with stop_on_signals() as stop, Journal(state, held_out, run_dir) as journal, warnings.catch_warnings():
+        # Where the very first update is left out, the schedule warns that it runs ahead of the optimiser.
+        warnings.filterwarnings("ignore", message="Detected call of `lr_scheduler.step")
+        while state.step < state.config.steps and not stop.made:
+            update(state, forward)
+            state.seconds = time.monotonic() - start
+            journal.record()
+            if stop.made or state.is_due(state.config.checkpoint_every):
+                Checkpoints(run_dir).save(state.state_dict())
+                save_weights(state.averaged.module, state.step, run_dir)
+    if state.step < state.config.steps:
+        raise TrainingInterrupted(f"stopped after step {state.step} of {state.config.steps}; all is saved")
+
+
+def _device(name: str) -> torch.device:
+    name = ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as problem:
+        reason = str(problem).splitlines()[0]
+        raise ValueError(
+            f"training.device must be auto or a device of this machine, got {name!r}: {reason}"
+        ) from problem
+    return torch.device(name)
+
+
+def _require_matching_images(model: nn.Module, dataset: ImageDataset) -> None:
+    wanted, got = (tuple(model.image_shape), model.bits), (dataset.image_shape, dataset.model_bits)
+    if wanted != got:
+        raise ValueError(
+            f"the model takes images of shape {wanted[0]} with {wanted[1]}-bit pixels, but {dataset.name} has {got[0]} "
+            f"with {got[1]}-bit pixels (binarize={dataset.binarize!r}): change data.name or data.binarize, or "
+            "model.image_shape and model.bits"
+        )

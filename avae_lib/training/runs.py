@@ -1,0 +1,115 @@
+"""Run folders: an experiment's configuration, its course and its weights, in one place.
+
+=============================  ==========================================================================
+``config.json``                the experiment; rebuilds exactly the model that was trained
+``metrics.jsonl``              the course of training, see :class:`avae_lib.training.metrics_file.MetricsFile`
+``checkpoint.pt``              from which training goes on; ``checkpoint.previous.pt`` is the one before
+``weights.safetensors``        the averaged weights
+=============================  ==========================================================================
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from avae_lib.training.atomic_files import write_atomically
+from avae_lib.training.config_files import ConfigError, differing_fields, from_json, to_json
+from avae_lib.training.experiment import Experiment
+from avae_lib.training.fit import TrainedModel, fit
+from avae_lib.training.weights_file import load_weights
+
+__all__ = ["RunError", "load_run", "read_experiment", "train_run"]
+
+_FREE_TO_CHANGE = (
+    "name",
+    "source",
+    "training.steps",
+    "training.log_every",
+    "training.evaluate_every",
+    "training.evaluation_images",
+    "training.checkpoint_every",
+    "training.max_skips",
+    "training.device",
+    "training.precision",
+    "training.compile",
+)
+"""What may differ when a run is continued: how long, how often, and on what machine. Nothing of the model or data."""
+
+
+class RunError(RuntimeError):
+    """A run folder that cannot be used as asked; the message says what to do."""
+
+
+def train_run(experiment: Experiment, run_dir: Path | str) -> TrainedModel:
+    """Train an experiment in a run folder, or continue the one that is there.
+
+    Raises:
+        RunError: the folder holds another experiment; the message names the fields that differ.
+        DatasetError, and all that :func:`avae_lib.training.fit.fit` raises.
+    """
+    run_dir = Path(run_dir)
+    _require_room_for(experiment, run_dir)
+    dataset, model = experiment.data.load(), experiment.build_model()
+    _write_experiment(experiment, run_dir)
+    trained = fit(model, dataset, experiment.training, run_dir)
+    if trained.step > experiment.training.steps:  # it had more already than were asked for now
+        _write_experiment(replace(experiment, training=replace(experiment.training, steps=trained.step)), run_dir)
+    return trained
+
+
+def load_run(run_dir: Path | str, device: torch.device | str = "cpu") -> tuple[nn.Module, Experiment]:
+    """The trained model of a run, under its averaged weights and in evaluation mode, and the experiment it is from.
+
+    Raises:
+        RunError: the folder is no run, or its configuration cannot be read.
+        WeightsError: it has no weights yet, or they are damaged.
+    """
+    run_dir = Path(run_dir)
+    experiment = read_experiment(run_dir)
+    model = load_weights(experiment.build_model(), run_dir)
+    return model.to(device).eval(), experiment
+
+
+def read_experiment(run_dir: Path | str) -> Experiment:
+    """The experiment that a run folder holds.
+
+    Raises:
+        RunError: the folder is no run, or its configuration cannot be read.
+    """
+    path = Path(run_dir) / "config.json"
+    if not path.is_file():
+        raise RunError(f"{run_dir} is no run folder: it has no config.json (`avae train` makes one)")
+    try:
+        experiment = from_json(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, ConfigError) as problem:
+        raise RunError(f"{path} cannot be read: {problem}") from problem
+    if not isinstance(experiment, Experiment):
+        raise RunError(f"{path} holds no experiment but a {type(experiment).__name__}")
+    return experiment
+
+
+def _require_room_for(experiment: Experiment, run_dir: Path) -> None:
+    if run_dir.exists() and not run_dir.is_dir():
+        raise RunError(f"{run_dir} is a file, but a run needs a folder: choose another one")
+    # Where there is no checkpoint nothing has been trained yet, and any experiment may begin.
+    if not (run_dir / "config.json").exists() or not (run_dir / "checkpoint.pt").exists():
+        return
+    differing = differing_fields(read_experiment(run_dir), experiment)
+    refused = [name for name in differing if name not in _FREE_TO_CHANGE]
+    if refused:
+        changes = ", ".join(f"{name} was {differing[name][0]!r} and is now {differing[name][1]!r}" for name in refused)
+        raise RunError(
+            f"{run_dir} holds another experiment: {changes}. Ask for the same as before to continue it, or choose "
+            "another run folder"
+        )
+
+
+def _write_experiment(experiment: Experiment, run_dir: Path) -> None:
+    run_dir.mkdir(parents=True, exist_ok=True)
+    content = json.dumps(to_json(experiment), indent=2, ensure_ascii=False) + "\n"
+    write_atomically(run_dir / "config.json", lambda file: file.write(content.encode()))
