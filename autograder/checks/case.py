@@ -1,0 +1,138 @@
+"""The words in which a component's check is written: cases, mistakes that must fail, variants that must pass."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Generator
+
+from avae_lib import components
+from avae_lib.checking.observing import observe
+from avae_lib.checking.records import Observation, Request
+from avae_lib.checking.trials import Probe, Trial
+
+__all__ = ["Case", "ComponentCheck", "Mistake", "Variant", "mistakes_into", "variants_into"]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One named case: what it is worth and the inputs it draws. The kinds are those of :class:`Trial`.
+
+    Args:
+        make_inputs: the inputs of one request; several make one case, and all must come out right.
+        hint: one line for the student when nothing more precise can be said.
+        rtol, atol: how far a right answer by another formula may be off, from the dtype of the inputs.
+        draws: how often each of ``make_inputs`` is drawn.
+    """
+
+    name: str
+    points: int
+    hint: str
+    make_inputs: tuple[Callable[[Generator], dict[str, Any]], ...]
+    kind: str = "value"
+    rtol: float = 1e-4
+    atol: float = 1e-4
+    harness: str = "call"
+    gradients: tuple[str, ...] = ()
+    looks_at: tuple[str, ...] = ()
+    draws: int = 1
+
+    def requests(self, component: str, seed: int) -> Iterator[Request]:
+        """The requests of this case, drawn from ``seed``; what they tell says nothing about other draws."""
+        for draw in range(self.draws):
+            for number, make_inputs in enumerate(self.make_inputs):
+                place = f"{component}/{self.name}/{draw}/{number}"
+                inputs = make_inputs(torch.Generator().manual_seed(_derived(seed, f"{place}/inputs")))
+                yield Request(component, inputs, self.harness, self.gradients, _derived(seed, f"{place}/call"))
+
+
+def _derived(seed: int, place: str) -> int:
+    return int.from_bytes(hashlib.sha256(f"{seed}/{place}".encode()).digest()[:6], "big")
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A wrong implementation that real students write, what to tell them, and the case that must catch it."""
+
+    function: Callable
+    sentence: str
+    caught_by: str
+
+    @property
+    def name(self) -> str:
+        return self.function.__name__
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A right implementation, written another way."""
+
+    function: Callable
+
+    @property
+    def name(self) -> str:
+        return self.function.__name__
+
+
+def mistakes_into(collection: list[Mistake]) -> Callable[..., Callable]:
+    """A decorator ``@mistake(sentence, caught_by=…)`` that puts the function into ``collection``."""
+
+    def mistake(sentence: str, caught_by: str) -> Callable:
+        def keep(function: Callable) -> Callable:
+            collection.append(Mistake(function, sentence, caught_by))
+            return function
+
+        return keep
+
+    return mistake
+
+
+def variants_into(collection: list[Variant]) -> Callable[[Callable], Callable]:
+    """A decorator ``@variant`` that puts the function into ``collection``."""
+
+    def keep(function: Callable) -> Callable:
+        collection.append(Variant(function))
+        return function
+
+    return keep
+
+
+@dataclass(frozen=True)
+class ComponentCheck:
+    """All that judges one component: the cases, the main one first, and what guards them."""
+
+    component: str
+    cases: tuple[Case, ...]
+    mistakes: tuple[Mistake, ...]
+    variants: tuple[Variant, ...]
+
+    @property
+    def points(self) -> int:
+        return sum(case.points for case in self.cases)
+
+    @property
+    def unit(self) -> str:
+        return _component(self.component).unit
+
+    def trials(self, seed: int) -> Iterator[Trial]:
+        """The cases made concrete for one secret ``seed``, one after the other as they are needed."""
+        return (self._trial(case, seed) for case in self.cases)
+
+    def _trial(self, case: Case, seed: int) -> Trial:
+        probes = tuple(self._probe(request) for request in case.requests(self.component, seed))
+        return Trial(case.name, case.points, case.kind, case.hint, probes, case.rtol, case.atol, case.looks_at)
+
+    def _probe(self, request: Request) -> Probe:
+        expected = observe(_component(self.component).reference, request)
+        return Probe(request, expected, self._shown_by_mistakes(request))
+
+    def _shown_by_mistakes(self, request: Request) -> Iterator[tuple[str, Observation]]:
+        return ((mistake.sentence, observe(mistake.function, request)) for mistake in self.mistakes)
+
+
+def _component(name: str) -> components.Component:
+    return next(entry for entry in components.listing() if entry.name == name)

@@ -1,0 +1,31 @@
+"""Random inputs for cases. Sizes of different meaning are always different, so that exchanged dimensions show."""
+
+from __future__ import annotations
+
+import torch
+from torch import Generator, Tensor
+
+__all__ = ["between", "normal", "sizes", "uniform"]
+
+
+def sizes(generator: Generator, count: int, smallest: int = 2, largest: int = 7) -> list[int]:
+    """``count`` different sizes, in random order."""
+    order = torch.randperm(largest - smallest + 1, generator=generator)
+    return (order[:count] + smallest).tolist()
+
+
+def normal(generator: Generator, *shape: int, scale: float = 1.0, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Normal numbers of standard deviation ``scale``; those of float64 fill all of its digits."""
+    return scale * torch.randn(shape, generator=generator, dtype=dtype)
+
+
+def uniform(
+    generator: Generator, *shape: int, low: float = 0.0, high: float = 1.0, dtype: torch.dtype = torch.float32
+) -> Tensor:
+    """Numbers spread evenly over [low, high)."""
+    return low + (high - low) * torch.rand(shape, generator=generator, dtype=dtype)
+
+
+def between(generator: Generator, low: float, high: float) -> float:
+    """One Python number between ``low`` and ``high``."""
+    return uniform(generator, 1, low=low, high=high, dtype=torch.float64).item()

@@ -1,0 +1,109 @@
+"""Unit 00: how ``log_mean_exp`` is judged."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Generator
+
+from autograder.checks.case import Case, ComponentCheck
+from autograder.checks.draws import between, normal, sizes
+from autograder.checks.mistakes import log_mean_exp as mistakes
+from autograder.checks.variants import log_mean_exp as variants
+
+__all__ = ["CHECKS"]
+
+
+def matrix(generator: Generator) -> dict[str, Any]:
+    rows, columns = sizes(generator, 2)
+    return {"x": normal(generator, rows, columns), "dim": 1}
+
+
+def matrix_by_columns(generator: Generator) -> dict[str, Any]:
+    return matrix(generator) | {"dim": 0}
+
+
+def any_rank(rank: int, from_the_end: bool):
+    """Inputs of one rank, averaged over a random dimension that is counted from the front or from the end."""
+
+    def inputs(generator: Generator) -> dict[str, Any]:
+        dim = int(torch.randint(rank, (), generator=generator))
+        return {"x": normal(generator, *sizes(generator, rank)), "dim": dim - rank if from_the_end else dim}
+
+    return inputs
+
+
+def around(centre: float):
+    """Rows near ``centre`` whose entries differ by ordinary amounts, so that every entry counts."""
+
+    def inputs(generator: Generator) -> dict[str, Any]:
+        rows, columns = sizes(generator, 2)
+        return {"x": centre + normal(generator, rows, columns, scale=2.0), "dim": 1}
+
+    return inputs
+
+
+def rows_far_apart(generator: Generator) -> dict[str, Any]:
+    """One row near 10,000, one near −10,000: the largest entry of all is no help to the other rows."""
+    rows, columns = sizes(generator, 2)
+    centres = torch.linspace(-1e4, 1e4, rows).unsqueeze(1)
+    return {"x": centres + normal(generator, rows, columns, scale=2.0), "dim": 1}
+
+
+def equal_entries(generator: Generator) -> dict[str, Any]:
+    """The mean of equal numbers is that number, however many there are."""
+    rows, columns = sizes(generator, 2)
+    return {"x": torch.full((rows, columns), between(generator, -300.0, -200.0)), "dim": -1}
+
+
+def in_double(generator: Generator) -> dict[str, Any]:
+    return {"x": normal(generator, *sizes(generator, 3), scale=3.0, dtype=torch.float64), "dim": 1}
+
+
+def single_entry(generator: Generator) -> dict[str, Any]:
+    return {"x": normal(generator, 1, 1, dtype=torch.float64), "dim": 0}
+
+
+# Near ±10,000 neighbouring float32 numbers are 0.001 apart, so a right answer may be off by a few thousandths.
+FLOAT32_AT_TEN_THOUSAND = {"rtol": 1e-6, "atol": 5e-3}
+FLOAT64 = {"rtol": 1e-9, "atol": 1e-9}
+
+LOG_MEAN_EXP = ComponentCheck(
+    "log_mean_exp",
+    cases=(
+        Case("values", 1, "the numbers differ from the right ones", (matrix, matrix_by_columns)),
+        Case(
+            "any dimension, counted from either end",
+            1,
+            "`dim` may be any dimension of a tensor of any rank, also -1, -2, …",
+            (any_rank(1, False), any_rank(2, True), any_rank(3, False), any_rank(3, True), any_rank(4, True)),
+        ),
+        Case(
+            "large logarithms",
+            1,
+            "exp of a large number overflows: subtract the largest entry first",
+            (around(1e4), around(150.0), rows_far_apart),
+            **FLOAT32_AT_TEN_THOUSAND,
+        ),
+        Case(
+            "very negative logarithms",
+            1,
+            "exp of a very negative number is zero: subtract the largest entry first",
+            (around(-1e4), around(-150.0), equal_entries),
+            **FLOAT32_AT_TEN_THOUSAND,
+        ),
+        Case(
+            "precision kept, input left alone",
+            1,
+            "a tensor in the precision of `x` is wanted, and `x` must stay as it was",
+            (in_double, single_entry),
+            kind="form",
+            **FLOAT64,
+        ),
+    ),
+    mistakes=tuple(mistakes.MISTAKES),
+    variants=tuple(variants.VARIANTS),
+)
+
+CHECKS = (LOG_MEAN_EXP,)

@@ -1,0 +1,93 @@
+"""Unit 03: how ``vae_training_step`` is judged, on a toy model that holds no component."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Generator
+
+from autograder.checks.case import Case, ComponentCheck
+from autograder.checks.draws import normal, sizes
+from autograder.checks.mistakes import vae_training_step as mistakes
+from autograder.checks.variants import vae_training_step as variants
+
+__all__ = ["VAE_TRAINING_STEP"]
+
+
+def run(optimizer: str, calls: int = 1, stale_gradient: float = 0.0):
+    """A toy model's weights, its optimizer, and one batch of binary images for each call.
+
+    The weights are float64, so that no rounding can turn the sign of a small gradient, which Adam would amplify.
+    """
+
+    def inputs(generator: Generator) -> dict[str, Any]:
+        batch, layers, height, width = sizes(generator, 4, smallest=2, largest=6)
+        batches = torch.rand(calls, batch, 1, height, width, generator=generator).round().to(torch.uint8)
+        batches[:, 0, :, 0, 0] = 1  # no batch is all black
+        return {
+            "encoder": normal(generator, height * width, layers, scale=0.5, dtype=torch.float64),
+            "decoder": normal(generator, layers, height * width, scale=0.5, dtype=torch.float64),
+            "optimizer": optimizer,
+            "learning_rates": [0.003, 0.011],
+            "batches": batches,
+            "stale_gradient": stale_gradient,
+        }
+
+    return inputs
+
+
+UPDATE = ("change of the parameters", "number of optimizer steps")
+
+VAE_TRAINING_STEP = ComponentCheck(
+    "vae_training_step",
+    cases=(
+        Case(
+            "one step of SGD",
+            2,
+            "the parameters after one call are not those after one step on the mean negative ELBO",
+            (run("SGD"),),
+            harness="training_step",
+            looks_at=UPDATE,
+            atol=1e-7,
+            draws=2,
+        ),
+        Case(
+            "gradients left over from before",
+            1,
+            "gradients from before the call must not count",
+            (run("SGD", stale_gradient=50.0),),
+            harness="training_step",
+            looks_at=UPDATE,
+            atol=1e-7,
+        ),
+        Case(
+            "several steps of Adam",
+            1,
+            "the parameters after several calls are not the right ones",
+            (run("Adam", calls=4),),
+            harness="training_step",
+            looks_at=UPDATE,
+            atol=1e-7,
+        ),
+        Case(
+            "loss",
+            1,
+            "the loss of the batch before the update is wanted, in nats per example",
+            (run("SGD"), run("Adam")),
+            harness="training_step",
+            looks_at=("loss of call 1",),
+        ),
+        Case(
+            "a Python float",
+            1,
+            "the loss is to be returned as a Python float",
+            (run("SGD"),),
+            kind="form",
+            harness="training_step",
+            looks_at=("loss of call 1",),
+        ),
+    ),
+    mistakes=tuple(mistakes.MISTAKES),
+    variants=tuple(variants.VARIANTS),
+)

@@ -1,0 +1,106 @@
+"""What is the matter with a wrong result, as far as its numbers show it, without giving the right ones away."""
+
+from __future__ import annotations
+
+import torch
+
+from avae_lib.checking.records import Observation, Raised, Recorded
+from avae_lib.checking.relations import RELATIONS, same
+from avae_lib.checking.trials import Probe, Trial, compared
+
+__all__ = ["diagnose", "explain_error", "side_by_side"]
+
+ADVICE_ON_ERRORS = {
+    "Can't call numpy()": "NumPy stops the gradient here: use torch operations",
+    "does not require grad": "the loss has lost its connection to the parameters (detach, item, no_grad?)",
+    "in-place": "an operation whose name ends in _, or += and the like, changes a tensor that is still needed",
+    "inplace": "an operation whose name ends in _, or += and the like, changes a tensor that is still needed",
+}
+
+
+def explain_error(error: Raised) -> str:
+    """One line about an exception that left the student's function."""
+    if error.type == "NotImplementedError":
+        return "not written yet: it raises NotImplementedError"
+    message = error.message.splitlines()[0] if error.message.strip() else "no message"
+    said = f"stopped with {error.type}: {message}" + (f" (at: {error.line})" if error.line else "")
+    return "; ".join([said, *(advice for sign, advice in ADVICE_ON_ERRORS.items() if sign in error.message)])
+
+
+def diagnose(trial: Trial, probe: Probe, observed: Observation) -> str:
+    """One line about a result that is wrong, or nothing if its numbers show no pattern."""
+    shown, right = compared(trial, observed), compared(trial, probe.expected)
+    if shown.keys() != right.keys():
+        return "the result could not be read"
+    for name in right:
+        said = _of_kind(trial, shown[name], right[name]) or _of_numbers(trial, probe, shown[name], right[name])
+        if said:
+            return f"{_subject(trial, name)} {said}"
+    return _of_inputs(probe, observed) if trial.kind == "form" else ""
+
+
+def side_by_side(trial: Trial, probe: Probe, observed: Observation) -> str:
+    """Right and shown numbers of the first value in which they differ; for public cases only."""
+    shown, right = compared(trial, observed), compared(trial, probe.expected)
+    for name, wanted in right.items():
+        got = shown[name]
+        if got.array is not None and wanted.array is not None and not _as_wanted(trial, got, wanted):
+            return f"expected {_first_numbers(wanted)}, got {_first_numbers(got)}"
+    return "the difference is not in the numbers"
+
+
+def _subject(trial: Trial, name: str) -> str:
+    return f"the gradient with respect to `{name}`" if trial.kind == "gradient" else f"the {name}"
+
+
+def _of_kind(trial: Trial, shown: Recorded, right: Recorded) -> str:
+    if shown.kind == "none":
+        return (
+            "never arrives: detach, .data, item, NumPy or no_grad cuts it off"
+            if trial.kind == "gradient"
+            else ("is None: is there a return?")
+        )
+    if shown.array is None:
+        return f"is of type {shown.type_name} where a {right.kind} is wanted"
+    if trial.kind == "form" and shown.kind != right.kind:
+        return f"is {KIND_NAMES[shown.kind]} where {KIND_NAMES[right.kind]} is wanted"
+    return ""
+
+
+KIND_NAMES = {
+    "tensor": "a tensor",
+    "array": "a NumPy array",
+    "float": "a Python float",
+    "int": "a Python int",
+    "bool": "a truth value",
+}
+
+
+def _of_numbers(trial: Trial, probe: Probe, shown: Recorded, right: Recorded) -> str:
+    if _as_wanted(trial, shown, right):
+        return ""
+    got, wanted = shown.array.double(), right.array.double()
+    if got.shape == wanted.shape and right.array.dtype is torch.float64 and same(got, wanted):
+        dtype = str(shown.array.dtype).removeprefix("torch.")
+        return f"is right but not to the precision of its float64 inputs (it comes out as {dtype})"
+    said = (relation(got, wanted, probe.request.inputs) for relation in RELATIONS)
+    return next(filter(None, said), "")
+
+
+def _of_inputs(probe: Probe, observed: Observation) -> str:
+    for name, before in probe.expected.inputs_after.items():
+        after = observed.inputs_after.get(name)
+        if after is None or after.array is None or not torch.equal(after.array, before.array):
+            return f"your function changes its input `{name}`: work on new tensors instead of editing in place"
+    return ""
+
+
+def _as_wanted(trial: Trial, shown: Recorded, right: Recorded) -> bool:
+    got, wanted = shown.array, right.array
+    return got.shape == wanted.shape and torch.allclose(got.double(), wanted.double(), rtol=trial.rtol, atol=trial.atol)
+
+
+def _first_numbers(value: Recorded) -> str:
+    numbers = [f"{number:.6g}" for number in value.array.double().flatten()[:4].tolist()]
+    text = ", ".join(numbers) + (", …" if value.array.numel() > 4 else "")
+    return text if value.array.ndim == 0 else f"[{text}]"

@@ -1,0 +1,127 @@
+"""Keep a student's finished functions in ``my_components.py``, where the next unit finds them."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import inspect
+import linecache
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+__all__ = ["keep"]
+
+FILE = Path("my_components.py")
+OPENING = '"""My components that passed their check. `avae_lib.components.load()` brings them back."""\n'
+GIVEN_BY_SETUP = {"torch", "implements", "check"}
+
+
+def keep(name: str, function: Callable) -> list[str]:
+    """Write the cell that defines ``function`` into ``my_components.py`` in the current folder.
+
+    Returns:
+        Lines for the student: where it went, and which names it takes from cells that a grader will not see.
+    """
+    try:
+        code = _definitions(_cell_of(function))
+    except (AttributeError, OSError, SyntaxError, TypeError):
+        return [f"{name} is not kept: its source can't be found"]
+    imports, unknown, borrowed = _names_from_elsewhere(code, inspect.unwrap(function).__globals__)
+    try:
+        _write_section(name, "\n".join([*imports, "", code]))
+    except OSError as error:
+        return [f"{name} is not kept: {FILE} can't be written ({error.strerror})"]
+    return [f"{name} is kept in {FILE}", *_warnings(unknown | borrowed)]
+
+
+def _cell_of(function: Callable) -> str:
+    """The whole notebook cell that defines a function, or the function's own lines if it comes from a file."""
+    file = inspect.unwrap(function).__code__.co_filename
+    is_cell = file in linecache.cache and not Path(file).exists()
+    return "".join(linecache.getlines(file)) if is_cell else inspect.getsource(function)
+
+
+def _definitions(cell: str) -> str:
+    """The cell without its docstring, calls and prints, which are not wanted again when it is brought back."""
+    lines = cell.splitlines()
+    for node in ast.parse(cell).body:
+        if isinstance(node, ast.Expr):
+            lines[node.lineno - 1 : node.end_lineno] = [""] * (node.end_lineno - node.lineno + 1)
+    code = "\n".join(lines).strip() + "\n"
+    ast.parse(code)
+    return code
+
+
+def _names_from_elsewhere(code: str, namespace: Mapping[str, Any]) -> tuple[list[str], set[str], set[str]]:
+    """Imports that stand in for names the cell doesn't define, names that nothing can stand in for, and those of
+    the imports that neither the cell nor the set-up cell makes."""
+    used, bound = _names(ast.parse(code))
+    outside = sorted(used - bound - set(dir(builtins)))
+    imports = {name: _import_of(name, namespace.get(name)) for name in outside}
+    unknown = {name for name, line in imports.items() if not line}
+    return [line for line in imports.values() if line], unknown, set(outside) - unknown - _given_by_setup()
+
+
+def _names(tree: ast.AST) -> tuple[set[str], set[str]]:
+    """Names that are read anywhere in a piece of code, and names that are bound anywhere in it."""
+    used, bound = set(), set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name):
+            (used if isinstance(node.ctx, ast.Load) else bound).add(node.id)
+        elif isinstance(node, ast.arg):
+            bound.add(node.arg)
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef | ast.ExceptHandler) and node.name:
+            bound.add(node.name)
+        elif isinstance(node, ast.alias):
+            bound.add((node.asname or node.name).split(".")[0])
+    return used, bound
+
+
+def _import_of(name: str, value: Any) -> str:
+    """The line of source that imports ``value`` under ``name``, or nothing if it was made in the notebook."""
+    if isinstance(value, ModuleType):
+        return f"import {value.__name__} as {name}" if value.__name__ != name else f"import {name}"
+    home, inner_name = getattr(value, "__module__", None), getattr(value, "__qualname__", "")
+    if home in (None, "__main__") or getattr(sys.modules.get(home), inner_name, None) is not value:
+        return ""
+    return f"from {home} import {inner_name}" + ("" if inner_name == name else f" as {name}")
+
+
+def _given_by_setup() -> set[str]:
+    """Names that the unit's set-up cell binds: in a notebook it is the cell that imports ``check``."""
+    given = set(GIVEN_BY_SETUP)
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    for cell in shell.user_ns.get("In", []) if shell else []:
+        if "from avae_lib.checking import" in cell:
+            given |= _bound_by(cell)
+    return given
+
+
+def _bound_by(cell: str) -> set[str]:
+    try:
+        return _names(ast.parse(cell))[1]
+    except SyntaxError:  # a cell with magics, which bind nothing we could know of
+        return set()
+
+
+def _warnings(names: set[str]) -> list[str]:
+    listed = ", ".join(sorted(names))
+    return (
+        [f"careful: it uses {listed} from another cell; the grader sees this cell only: move it here"] if names else []
+    )
+
+
+def _write_section(name: str, section: str) -> None:
+    """Put the section in the place of an earlier one of the same component; a reader never sees half a file."""
+    before = FILE.read_text(encoding="utf-8") if FILE.exists() else OPENING
+    opening, *parts = re.split(r"^# component: (\w+)\n", before, flags=re.MULTILINE)
+    sections = dict(zip(parts[::2], parts[1::2], strict=True)) | {name: f"{section.strip()}\n\n"}
+    text = opening.rstrip() + "\n\n" + "".join(f"# component: {key}\n{body}" for key, body in sections.items())
+    draft = FILE.with_suffix(".tmp")
+    draft.write_text(text, encoding="utf-8")
+    os.replace(draft, FILE)

@@ -1,0 +1,113 @@
+"""Call a student's function as a request asks, and write down what happens.
+
+This runs where the student's code runs, so nothing here knows a right answer, and nothing it reports is trusted.
+"""
+
+from __future__ import annotations
+
+import linecache
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from avae_lib.checking.records import MAX_TEXT, Observation, Raised, Recorded, Request
+from avae_lib.checking.toy_model import ToyModel, optimizer_for
+
+__all__ = ["observe"]
+
+
+def observe(function: Callable, request: Request) -> Observation:
+    """Call ``function`` as ``request`` asks; whatever it raises, even ``SystemExit``, is part of the observation.
+
+    The global generator of torch is seeded from the request for the length of the call and put back afterwards.
+    """
+    inputs = {name: _fresh(value, name in request.gradients) for name, value in request.inputs.items()}
+    try:
+        with torch.random.fork_rng(devices=[]), torch.enable_grad():
+            torch.manual_seed(request.seed)
+            return HARNESSES[request.harness](function, inputs, request)
+    except BaseException as error:  # the student's code may raise anything, and all of it is an answer
+        return Observation(error=_raised(error, function))
+
+
+def _call(function: Callable, inputs: dict[str, Any], request: Request) -> Observation:
+    """``function(**inputs)``: its result, the gradients of ⟨result, cotangent⟩, and the inputs as they are left."""
+    result = function(**inputs)
+    return Observation(
+        outputs={"result": Recorded.of(result)},
+        gradients=_gradients(result, inputs, request),
+        inputs_after=_tensors(inputs),
+    )
+
+
+def _call_twice(function: Callable, inputs: dict[str, Any], request: Request) -> Observation:
+    """Two calls with equal inputs: a function of its inputs alone gives the same result twice."""
+    first = Recorded.of(function(**{name: _fresh(value) for name, value in inputs.items()}))
+    again = Recorded.of(function(**inputs))
+    return Observation(
+        outputs={"result": first, "result of a second call with the same inputs": again}, inputs_after=_tensors(inputs)
+    )
+
+
+def _training_step(function: Callable, inputs: dict[str, Any], request: Request) -> Observation:
+    """``function(model, optimizer, x)`` for each batch in turn, on a model that is built from the inputs."""
+    model = ToyModel(inputs["encoder"], inputs["decoder"])
+    optimizer = optimizer_for(model, inputs["optimizer"], inputs["learning_rates"])
+    for parameter in model.parameters():
+        parameter.grad = torch.full_like(parameter, inputs["stale_gradient"]) if inputs["stale_gradient"] else None
+    before = model.flat_parameters()
+    steps: list[None] = []
+    optimizer.register_step_post_hook(lambda *_: steps.append(None))
+    losses = [Recorded.of(function(model, optimizer, x)) for x in inputs["batches"]]
+    seen = {f"loss of call {number}": loss for number, loss in enumerate(losses, start=1)}
+    seen["change of the parameters"] = Recorded.of(model.flat_parameters() - before)
+    seen["number of optimizer steps"] = Recorded.of(len(steps))
+    return Observation(seen)
+
+
+HARNESSES = {"call": _call, "call_twice": _call_twice, "training_step": _training_step}
+
+
+def _fresh(value: Any, requires_grad: bool = False) -> Any:
+    return value.detach().clone().requires_grad_(requires_grad) if isinstance(value, Tensor) else value
+
+
+def _tensors(inputs: dict[str, Any]) -> dict[str, Recorded]:
+    return {name: Recorded.of(value) for name, value in inputs.items() if isinstance(value, Tensor)}
+
+
+def _gradients(result: Any, inputs: dict[str, Any], request: Request) -> dict[str, Recorded]:
+    """The gradient with respect to each input that is asked for; none where no gradient arrives."""
+    if not (isinstance(result, Tensor) and result.requires_grad):
+        return {name: Recorded.of(None) for name in request.gradients}
+    generator = torch.Generator().manual_seed(request.seed)
+    cotangent = torch.randn(result.shape, generator=generator, dtype=result.dtype)
+    sources = [inputs[name] for name in request.gradients]
+    gradients = torch.autograd.grad(result, sources, cotangent, allow_unused=True)
+    return dict(zip(request.gradients, map(Recorded.of, gradients), strict=True))
+
+
+def _raised(error: BaseException, function: Callable) -> Raised:
+    return Raised(type(error).__name__[:MAX_TEXT], _message(error), _line_in(function, error))
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return _printable(str(error))
+    except BaseException:  # an exception whose own __str__ fails says nothing more
+        return ""
+
+
+def _line_in(function: Callable, error: BaseException) -> str:
+    """The last line of the function's own file that the exception passed through."""
+    file = getattr(getattr(function, "__code__", None), "co_filename", "")
+    frames = traceback.extract_tb(error.__traceback__)
+    numbers = [frame.lineno for frame in frames if frame.filename == file and frame.lineno]
+    return _printable(linecache.getline(file, numbers[-1]).strip()) if numbers else ""
+
+
+def _printable(text: str) -> str:
+    return text[: MAX_TEXT // 2].encode("utf-8", "replace").decode("utf-8")

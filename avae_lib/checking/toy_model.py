@@ -1,0 +1,50 @@
+"""A small model for judging one training step: it answers in an ELBO, yet holds no piece that students write."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from avae_lib.objectives import ELBO
+
+__all__ = ["ToyModel", "optimizer_for"]
+
+
+class ToyModel(nn.Module):
+    """Linear codes of an image, scored by squared distances: quadratic terms in the places of an ELBO's.
+
+    Out of training mode its codes shrink, as those of a model with dropout or batch statistics change, so a step
+    that is taken in the wrong mode shows.
+
+    Args:
+        encoder: ``(pixels, layers)``; each layer's code is one number.
+        decoder: ``(layers, pixels)``.
+    """
+
+    def __init__(self, encoder: Tensor, decoder: Tensor) -> None:
+        super().__init__()
+        self.encoder = nn.Parameter(encoder.clone())
+        self.decoder = nn.Parameter(decoder.clone())
+
+    def forward(self, x: Tensor) -> ELBO:
+        pixels = x.flatten(1).to(self.encoder.dtype)  # (batch, pixels)
+        codes = pixels @ self.encoder if self.training else 0.5 * pixels @ self.encoder  # (batch, layers)
+        distances = (pixels - codes @ self.decoder).square().sum(dim=1)  # (batch,)
+        return ELBO(log_likelihood=-distances, kl=codes.square())
+
+    def flat_parameters(self) -> Tensor:
+        """All parameters in one row, copied."""
+        return torch.cat([parameter.detach().flatten() for parameter in self.parameters()])
+
+
+def optimizer_for(model: ToyModel, name: str, learning_rates: Sequence[float]) -> torch.optim.Optimizer:
+    """``SGD`` or ``Adam`` with one learning rate for the encoder and another for the decoder.
+
+    Two rates make an update by any other optimizer than the one handed over come out different.
+    """
+    groups = [
+        {"params": [parameter], "lr": rate} for parameter, rate in zip(model.parameters(), learning_rates, strict=True)
+    ]
+    return {"SGD": torch.optim.SGD, "Adam": torch.optim.Adam}[name](groups)

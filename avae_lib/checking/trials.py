@@ -1,0 +1,113 @@
+"""Cases made concrete: which requests are made, what the right function shows, and how the two are compared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from avae_lib.checking.records import Observation, Recorded, Request
+
+__all__ = ["Probe", "Trial", "agree", "compared", "same_form"]
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One request, what the right function shows, and what named wrong ones show (looked at only on failure)."""
+
+    request: Request
+    expected: Observation
+    mistakes: Iterable[tuple[str, Observation]] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        mistakes = [[sentence, shown.to_json()] for sentence, shown in self.mistakes]
+        return {"request": self.request.to_json(), "expected": self.expected.to_json(), "mistakes": mistakes}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Probe:
+        mistakes = tuple((sentence, Observation.from_json(shown)) for sentence, shown in content["mistakes"])
+        return cls(Request.from_json(content["request"]), Observation.from_json(content["expected"]), mistakes)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One case made concrete: some probes, all of which must agree for its points.
+
+    ``kind`` says what is compared: ``value`` the numbers that come out, ``gradient`` the gradients, ``form`` what a
+    right answer owes beside its numbers: the kind of object, the precision of its dtype, inputs left as they were.
+    ``looks_at`` narrows the comparison to some of the outputs. ``hint`` is said when nothing more precise is known.
+    """
+
+    name: str
+    points: int
+    kind: str
+    hint: str
+    probes: tuple[Probe, ...]
+    rtol: float
+    atol: float
+    looks_at: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        facts = {name: getattr(self, name) for name in ("name", "points", "kind", "hint", "rtol", "atol")}
+        return facts | {"looks_at": list(self.looks_at), "probes": [probe.to_json() for probe in self.probes]}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Trial:
+        probes = tuple(map(Probe.from_json, content["probes"]))
+        return cls(**{**content, "probes": probes, "looks_at": tuple(content["looks_at"])})
+
+
+def compared(trial: Trial, observation: Observation) -> Mapping[str, Recorded]:
+    """The named values whose numbers the trial compares."""
+    if trial.kind == "gradient":
+        return observation.gradients
+    outputs = observation.outputs
+    return {name: outputs[name] for name in outputs if not trial.looks_at or name in trial.looks_at}
+
+
+def agree(trial: Trial, one: Observation, other: Observation, as_mistake: bool = False) -> bool:
+    """Whether two observations are alike in all that the trial looks at.
+
+    ``as_mistake`` asks for likeness to a wrong function: there, equal errors, equal NaN and equal absences count.
+    """
+    if one.error is not None or other.error is not None:
+        return as_mistake and _same_error(one, other)
+    ours, theirs = compared(trial, one), compared(trial, other)
+    if ours.keys() != theirs.keys() or not all(_same_numbers(trial, ours[n], theirs[n], as_mistake) for n in ours):
+        return False
+    return trial.kind != "form" or same_form(trial, one, other, as_mistake)
+
+
+def same_form(trial: Trial, one: Observation, other: Observation, as_mistake: bool = False) -> bool:
+    """Whether two observations hold the same kinds of objects and leave the inputs alike (bit for bit if right)."""
+    ours, theirs = compared(trial, one), compared(trial, other)
+    if any(ours[name].kind != theirs[name].kind for name in ours):
+        return False
+    before, after = other.inputs_after, one.inputs_after
+    if before.keys() != after.keys():
+        return False
+    if as_mistake:
+        return all(_same_numbers(trial, before[name], after[name], as_mistake) for name in before)
+    return all(_identical(before[name].array, after[name].array) for name in before)
+
+
+def _identical(one: Tensor | None, other: Tensor | None) -> bool:
+    return one is not None and other is not None and one.dtype == other.dtype and torch.equal(one, other)
+
+
+def _same_numbers(trial: Trial, one: Recorded, other: Recorded, as_mistake: bool) -> bool:
+    if one.array is None or other.array is None:
+        return as_mistake and (one.kind, one.type_name) == (other.kind, other.type_name)
+    if one.array.shape != other.array.shape:
+        return False
+    ours, theirs = one.array.double(), other.array.double()
+    return torch.allclose(ours, theirs, rtol=trial.rtol, atol=trial.atol, equal_nan=as_mistake)
+
+
+def _same_error(one: Observation, other: Observation) -> bool:
+    if one.error is None or other.error is None:
+        return False
+    return (one.error.type, one.error.message) == (other.error.type, other.error.message)
