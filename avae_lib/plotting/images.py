@@ -39,7 +39,8 @@ def mosaic(images: Tensor, bits: int = 8, columns: int | None = None, gap: int =
     layout = {"nrow": columns or math.ceil(math.sqrt(len(images))), "padding": gap}
     colour, opacity = make_grid(images, **layout), make_grid(torch.ones_like(images[:, :1]), **layout)[:1]
     picture = torch.cat([colour, opacity]).mul(255).round().byte().permute(1, 2, 0).numpy()
-    return picture[gap : picture.shape[0] - gap, gap : picture.shape[1] - gap]
+    border = gap if len(images) > 1 else 0  # which make_grid draws around all images but a single one
+    return picture[border : picture.shape[0] - border, border : picture.shape[1] - border]
 
 
 @styled

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from avae_lib.plotting.style import blank, new_figure, styled, styles
@@ -52,11 +53,10 @@ def slider(frames: Sequence[Figure], values: Sequence[object], label: str, capti
     """
     if len(frames) != len(values) or not frames:
         raise ValueError(f"slider needs one value for each frame and at least one, got {len(frames)} and {len(values)}")
-    from IPython.display import HTML, display
-
     width = round(frames[0].get_figwidth() * _SCREEN_PIXELS_PER_INCH)
     pictures = [png_bytes(frame) for frame in frames]
-    display(HTML(_slider_html(pictures, [str(value) for value in values], label, alt, width)))
+    html = _slider_html(pictures, [str(value) for value in values], label, alt, width)
+    _display({"text/html": html, "text/plain": f"[slider over {label}: {alt}]"})
     static = strip(pictures, values, label)
     _display_png(png_bytes(static), round(static.get_figwidth() * _SCREEN_PIXELS_PER_INCH), f"{alt}. Side by side.")
     _display_caption(caption)
@@ -92,23 +92,26 @@ def png_bytes(figure: Figure, pixels_per_inch: int = _PIXELS_PER_INCH) -> bytes:
 
 
 def _display_png(png: bytes, width: int, alt: str) -> None:
-    from IPython.display import display
-
-    # A dictionary and not an Image: front ends without pictures then show the alternative text.
     bundle = {"image/png": base64.b64encode(png).decode(), "text/plain": f"[picture: {alt}]"}
-    display(bundle, raw=True, metadata={"image/png": {"alt": alt, "width": width}})
+    _display(bundle, {"image/png": {"alt": alt, "width": width}})
 
 
 def _display_caption(caption: str) -> None:
-    from IPython.display import display
+    _display({"text/markdown": f"*{caption}*", "text/plain": caption})
 
-    display({"text/markdown": f"*{caption}*", "text/plain": caption}, raw=True)
+
+def _display(bundle: Mapping[str, str], metadata: Mapping | None = None) -> None:
+    """Hand one output to the notebook; where there is none, as in a script, print its text."""
+    if "IPython" in sys.modules and sys.modules["IPython"].get_ipython() is not None:
+        from IPython.display import display
+
+        display(bundle, raw=True, metadata=metadata)
+    else:
+        print(bundle["text/plain"])
 
 
 def _close(figure: Figure) -> None:
     """Drop the figure from pyplot's list of open figures, if it was made there."""
-    import sys
-
     if "matplotlib.pyplot" in sys.modules:
         sys.modules["matplotlib.pyplot"].close(figure)
 
