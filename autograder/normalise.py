@@ -7,10 +7,8 @@ is said in a flag, in words for an instructor.
 from __future__ import annotations
 
 import copy
-import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from nbformat import NotebookNode
@@ -19,9 +17,9 @@ from autograder.matching import Found, Matching
 from autograder.notebook_cells import Cell, cells_of, parse
 from autograder.pictures import MAX_PICTURES, reencoded
 from autograder.repairs import repairs
-from autograder.submissions import Quarantined, read_once
+from autograder.submissions import Quarantined
 
-__all__ = ["Answer", "NormalisedSubmission", "Quarantined", "normalise", "rebuild"]
+__all__ = ["Answer", "NormalisedSubmission", "Quarantined", "normalise"]
 
 
 @dataclass(frozen=True)
@@ -43,7 +41,6 @@ class NormalisedSubmission:
         answers: the code answers, in the order of the notebook.
         written: the written answers, graded by hand.
         flags: one sentence per repair.
-        sha256: of the bytes that were handed in.
     """
 
     notebook: NotebookNode
@@ -51,23 +48,13 @@ class NormalisedSubmission:
     answers: tuple[Answer, ...]
     written: tuple[Answer, ...]
     flags: tuple[str, ...]
-    sha256: str
 
 
-def normalise(path: Path, release: NotebookNode) -> NormalisedSubmission:
-    """Read the notebook at ``path`` once and rebuild it from ``release``.
-
-    Raises:
-        Quarantined: the file cannot be graded; the message says why and what to do.
-    """
-    return rebuild(read_once(path), release)
-
-
-def rebuild(data: bytes, release: NotebookNode) -> NormalisedSubmission:
-    """Rebuild a submission, given as bytes, from the released notebook.
+def normalise(data: bytes, release: NotebookNode) -> NormalisedSubmission:
+    """Rebuild a submission, given as the bytes that were handed in, from the released notebook.
 
     Raises:
-        Quarantined: the bytes are no notebook of format 4.
+        Quarantined: the bytes are no notebook of format 4; the message says what they are and what to do.
     """
     submitted = parse(data)
     released = cells_of(release.cells)
@@ -81,7 +68,6 @@ def rebuild(data: bytes, release: NotebookNode) -> NormalisedSubmission:
         answers=tuple(answer for answer in answers if answer.grade_id not in written),
         written=tuple(answer for answer in answers if answer.grade_id in written),
         flags=submitted.flags + repairs(matching, found, submitted.minor, release.nbformat_minor),
-        sha256=hashlib.sha256(data).hexdigest(),
     )
 
 

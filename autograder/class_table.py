@@ -1,0 +1,62 @@
+"""What a run of the grader says in the terminal: a line per submission, a table of points, a summary."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from autograder.results import SubmissionResult
+from autograder.submissions import printable
+
+__all__ = ["line_of", "points_table", "summary"]
+
+_NAME_WIDTH = 16
+
+
+def line_of(result: SubmissionResult) -> str:
+    """One finished submission in one line."""
+    name = _name(result).ljust(_NAME_WIDTH)
+    if result.status == "quarantined":
+        return f"{name}  quarantined  {result.reason}"
+    points = f"{result.points:g}/{result.max_points:g}"
+    flags = f"{len(result.flags)} flag{'s' * (len(result.flags) != 1)}" if result.flags else ""
+    return f"{name}  graded  {points:>9}  {result.seconds:6.1f} s  {flags}".rstrip()
+
+
+def points_table(results: Sequence[SubmissionResult]) -> str:
+    """Students down, components across, and each student's flags or reason below."""
+    names = list(dict.fromkeys(name for result in results for name in result.components))
+    header = ["student", *names, "points"]
+    rows = [[_name(result), *_cells(result, names)] for result in results]
+    widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in [header, *rows]]
+    lines.insert(1, "  ".join("-" * width for width in widths))
+    return "\n".join([line.rstrip() for line in lines] + _remarks(results))
+
+
+def _cells(result: SubmissionResult, names: Sequence[str]) -> list[str]:
+    if result.status == "quarantined":
+        return ["-"] * len(names) + ["quarantined"]
+    scores = [result.components.get(name) for name in names]
+    each = [f"{score.points:g}/{score.max_points:g}" if score else "-" for score in scores]
+    return [*each, f"{result.points:g}/{result.max_points:g}"]
+
+
+def _remarks(results: Sequence[SubmissionResult]) -> list[str]:
+    remarks = [(result, remark) for result in results for remark in (*filter(None, [result.reason]), *result.flags)]
+    return ["", *(f"{_name(result)}: {remark}" for result, remark in remarks)] if remarks else []
+
+
+def summary(results: Sequence[SubmissionResult], seconds: float) -> str:
+    """How the whole run went, in one line."""
+    graded = [result for result in results if result.status == "graded"]
+    flagged = sum(bool(result.flags) for result in graded)
+    slowest = max(results, key=lambda result: result.seconds)
+    return (
+        f"{len(results)} submission{'s' * (len(results) != 1)} in {seconds:.1f} s: "
+        f"{len(graded)} graded ({flagged} flagged), {len(results) - len(graded)} quarantined; "
+        f"slowest {_name(slowest)} ({slowest.seconds:.1f} s)"
+    )
+
+
+def _name(result: SubmissionResult) -> str:
+    return printable(result.student, 40)

@@ -1,0 +1,89 @@
+"""Grading one submission: normalise it, run it in a sandbox, judge what comes out. This is what workers do."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import nbformat
+
+from autograder.course_secret import CourseSecret
+from autograder.normalise import NormalisedSubmission, normalise
+from autograder.notebook_cells import cells_of
+from autograder.results import CaseResult, ComponentScore, Graded, SubmissionResult
+from autograder.submissions import Quarantined, Submission, notebook_file, read_once
+
+if TYPE_CHECKING:
+    from autograder.judge import ComponentResult
+
+__all__ = ["Job", "grade_submission"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that is needed to grade one submission, on any machine that sees these folders."""
+
+    submission: Submission
+    unit: str
+    release: Path
+    edition: Path
+    secret: CourseSecret
+
+
+def grade_submission(job: Job) -> Graded:
+    """Normalise, run and judge one submission."""
+    started = time.perf_counter()
+    release = nbformat.read(job.release, as_version=4)
+    max_points = _points_of_checks(release)
+    facts = {"student": job.submission.student, "max_points": sum(max_points.values())}
+    sha256 = ""
+    try:
+        path, flags = notebook_file(job.submission, job.unit)
+        data = read_once(path)
+        sha256 = hashlib.sha256(data).hexdigest()
+        submission = normalise(data, release)
+    except Quarantined as reason:
+        seconds = time.perf_counter() - started
+        return Graded(
+            SubmissionResult(**facts, status="quarantined", reason=str(reason), seconds=seconds), None, sha256
+        )
+    facts["components"], run_flags = _judged(submission, job, max_points)
+    facts["flags"] = (*flags, *submission.flags, *run_flags)
+    result = SubmissionResult(**facts, status="graded", seconds=time.perf_counter() - started)
+    return Graded(result, submission.notebook, sha256)
+
+
+def _points_of_checks(release: nbformat.NotebookNode) -> dict[str, float]:
+    """The points of each check cell of the released notebook, by component."""
+    checks = [cell for cell in cells_of(release.cells) if cell.is_graded and not cell.is_answer]
+    return {cell.grade_id.removeprefix("check_"): float(cell.points) for cell in checks}
+
+
+def _judged(
+    submission: NormalisedSubmission, job: Job, max_points: dict[str, float]
+) -> tuple[dict[str, ComponentScore], tuple[str, ...]]:
+    # Imported here because they import torch, which only the workers need.
+    from autograder.checks import checks_of
+    from autograder.sandbox.submission import judge_submission
+
+    def seed_of(component: str) -> int:
+        return job.secret.seed(job.submission.student, job.unit, component)
+
+    verdict = judge_submission(submission, checks_of(job.unit), job.edition, seed_of)
+    by_name = {component.name: component for component in verdict.components}
+    scores = {name: _score(by_name.get(name), points) for name, points in max_points.items()}
+    return scores, tuple(verdict.flags)
+
+
+def _score(judged: ComponentResult | None, max_points: float) -> ComponentScore:
+    """A judged component's points, held between nothing and what its cell in the notebook is worth."""
+    if judged is None:
+        return ComponentScore(0.0, max_points)
+    cases = tuple(
+        CaseResult(case.name, case.passed, case.diagnosis, float(case.points), float(case.max_points))
+        for case in judged.cases
+    )
+    return ComponentScore(min(max(float(judged.points), 0.0), max_points), max_points, cases)

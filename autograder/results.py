@@ -1,0 +1,89 @@
+"""What grading one submission came to: the record that the JSON file, the gradebook and the feedback are made from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from nbformat import NotebookNode
+
+__all__ = ["CaseResult", "ComponentScore", "Graded", "SubmissionResult"]
+
+
+@dataclass(frozen=True)
+class CaseResult:
+    """One case of a component's check; ``diagnosis`` says what went wrong, and is empty where nothing did."""
+
+    name: str
+    passed: bool
+    diagnosis: str
+    points: float
+    max_points: float
+
+
+@dataclass(frozen=True)
+class ComponentScore:
+    """The points of one component, between 0 and ``max_points``, and the cases they come from."""
+
+    points: float
+    max_points: float
+    cases: tuple[CaseResult, ...] = ()
+
+
+@dataclass(frozen=True)
+class SubmissionResult:
+    """The automatic part of one submission's grade. Written answers are graded by hand and not counted here."""
+
+    student: str
+    status: Literal["graded", "quarantined"]
+    reason: str = ""
+    flags: tuple[str, ...] = ()
+    max_points: float = 0.0
+    components: Mapping[str, ComponentScore] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    @property
+    def points(self) -> float:
+        return round(sum(component.points for component in self.components.values()), 6)
+
+    def to_record(self) -> dict[str, Any]:
+        """Everything that is known, as JSON types."""
+        return {**asdict(self), "points": self.points}
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> SubmissionResult:
+        """The inverse of :meth:`to_record`."""
+        facts = {key: value for key, value in record.items() if key not in ("points", "components", "flags")}
+        components = {
+            name: ComponentScore(**{**score, "cases": tuple(CaseResult(**case) for case in score["cases"])})
+            for name, score in record["components"].items()
+        }
+        return cls(**facts, flags=tuple(record["flags"]), components=components)
+
+    def to_json(self) -> dict[str, Any]:
+        """The object that ``course grade --json`` writes for this submission."""
+        return {
+            "student": self.student,
+            "status": self.status,
+            "reason": self.reason,
+            "flags": list(self.flags),
+            "points": self.points,
+            "max_points": self.max_points,
+            "components": {name: _component_json(score) for name, score in self.components.items()},
+            "seconds": round(self.seconds, 3),
+        }
+
+
+@dataclass(frozen=True)
+class Graded:
+    """A result, and the rebuilt notebook it belongs to; a quarantined submission has none."""
+
+    result: SubmissionResult
+    notebook: NotebookNode | None = None
+    sha256: str = ""
+
+
+def _component_json(score: ComponentScore) -> dict[str, Any]:
+    cases = [{"name": case.name, "passed": case.passed, "diagnosis": case.diagnosis} for case in score.cases]
+    return {"points": score.points, "max_points": score.max_points, "cases": cases}

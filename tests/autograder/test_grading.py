@@ -1,0 +1,197 @@
+"""A class run: one bad submission never touches another, and what is written down is complete and repeatable."""
+
+import json
+import multiprocessing
+import os
+import stat
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+
+import pytest
+
+from autograder.class_run import ClassRun
+from autograder.class_table import line_of, points_table
+from autograder.course import CourseError
+from autograder.course_secret import CourseSecret
+from autograder.grading import grade_submission
+from autograder.results import CaseResult, ComponentScore, Graded, SubmissionResult
+from autograder.worker_pool import worker_processes
+
+UNIT = "03_vae"
+
+
+def forked(count):
+    """Workers that know this test's functions; real ones start afresh and do not."""
+    return ProcessPoolExecutor(count, multiprocessing.get_context("fork"))
+
+
+def pretend(job) -> Graded:
+    """Stands in for sandbox and judge: everything in order, the fate of a submission decided by its student's name."""
+    student = job.submission.student
+    if student == "killer":
+        os._exit(9)
+    if student == "crasher":
+        raise KeyError("unexpected\x1b[2J")
+    case = CaseResult("adds", True, "", 2.0, 2.0)
+    components = {"add": ComponentScore(2.0, 2.0, (case,)), "halve": ComponentScore(1.5, 3.0)}
+    return Graded(SubmissionResult(student, "graded", "", ("a flag",), 5.0, components, 0.5), sha256="abc")
+
+
+@pytest.fixture
+def unit(course):
+    return course.unit(UNIT)
+
+
+def run(course, unit, tmp_path, grade=pretend, pool_of=ThreadPoolExecutor, **options):
+    options = {"submitted": course.submitted, "json_file": tmp_path / "results.json", **options}
+    ClassRun(course, unit, **options).grade(grade, pool_of)
+    return json.loads((tmp_path / "results.json").read_text())
+
+
+def test_json_holds_one_object_per_submission_in_the_agreed_form(course, unit, hand_in, solved, tmp_path):
+    hand_in("ada", solved)
+    (result,) = run(course, unit, tmp_path)
+    assert result == {
+        "student": "ada",
+        "status": "graded",
+        "reason": "",
+        "flags": ["a flag"],
+        "points": 3.5,
+        "max_points": 5.0,
+        "components": {
+            "add": {"points": 2.0, "max_points": 2.0, "cases": [{"name": "adds", "passed": True, "diagnosis": ""}]},
+            "halve": {"points": 1.5, "max_points": 3.0, "cases": []},
+        },
+        "seconds": 0.5,
+    }
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_submission_that_kills_its_worker_costs_nobody_else_anything(
+    course, unit, hand_in, solved, tmp_path, workers
+):
+    for student in ("ada", "ben", "cleo", "killer", "zoe"):
+        hand_in(student, solved)
+    results = run(course, unit, tmp_path, pool_of=forked, workers=workers)
+    assert {result["student"]: result["status"] for result in results} == {
+        "ada": "graded", "ben": "graded", "cleo": "graded", "killer": "quarantined", "zoe": "graded",
+    }  # fmt: skip
+    assert "died" in results[3]["reason"]
+
+
+def test_an_error_in_the_grader_is_a_reason_not_a_crash(course, unit, hand_in, solved, tmp_path):
+    for student in ("crasher", "dora"):
+        hand_in(student, solved)
+    crashed, graded = run(course, unit, tmp_path)
+    assert (crashed["status"], graded["status"]) == ("quarantined", "graded")
+    assert "KeyError" in crashed["reason"] and crashed["reason"].isprintable()
+
+
+def test_unreadable_submissions_are_quarantined_by_the_real_workers(course, unit, hand_in, tmp_path):
+    hand_in("ada", b"PK\x03\x04")
+    hand_in("ben", b'{"nbformat": 3, "worksheets": []}')
+    (course.submitted / "cleo" / UNIT).mkdir(parents=True)
+    results = run(course, unit, tmp_path, grade_submission, worker_processes, workers=2)
+    assert [result["status"] for result in results] == ["quarantined"] * 3
+    reasons = [result["reason"] for result in results]
+    assert all(part in reason for part, reason in zip(("zip", "format 3", "no notebook"), reasons, strict=True))
+    assert [(result["points"], result["max_points"]) for result in results] == [(0, 5)] * 3
+
+
+def test_a_line_per_submission_and_a_summary_are_printed(course, unit, hand_in, solved, tmp_path, capsys):
+    for student in ("ada", "crasher"):
+        hand_in(student, solved)
+    run(course, unit, tmp_path)
+    lines = capsys.readouterr().out.splitlines()
+    assert sorted(line.split()[:2] for line in lines[:2]) == [["ada", "graded"], ["crasher", "quarantined"]]
+    assert (
+        "2 submissions" in lines[2] and "1 graded (1 flagged), 1 quarantined" in lines[2] and "slowest ada" in lines[2]
+    )
+
+
+def test_no_name_of_a_folder_reaches_the_terminal_unfiltered():
+    result = SubmissionResult("\x1b[31mred\nline", "graded", components={"add": ComponentScore(1, 1)})
+    assert "\x1b" not in line_of(result) + points_table([result])
+    assert len(line_of(result).splitlines()) == 1
+
+
+def test_with_another_folder_the_course_keeps_its_gradebook_and_results(course, unit, hand_in, solved, tmp_path):
+    hand_in("ada", solved, tmp_path / "elsewhere")
+    run(course, unit, tmp_path, submitted=tmp_path / "elsewhere")
+    left = {path.relative_to(course.root).parts[0] for path in course.root.rglob("*") if path.is_file()}
+    assert left == {"course.toml", "assignments", ".course"}
+    assert not (course.root / ".course" / "results").exists()
+
+
+def test_the_audit_log_only_grows_and_names_hash_verdicts_and_versions(course, unit, hand_in, solved, tmp_path):
+    hand_in("ada", solved)
+    log = course.root / ".course" / "audit.jsonl"
+    run(course, unit, tmp_path)
+    first = log.read_bytes()
+    run(course, unit, tmp_path)
+    assert log.read_bytes().startswith(first) and len(log.read_bytes()) > len(first)
+    entry = json.loads(first)
+    assert (entry["student"], entry["unit"], entry["sha256"], entry["flags"]) == ("ada", UNIT, "abc", ["a flag"])
+    assert entry["components"]["add"]["cases"][0]["passed"] is True
+    assert {"python", "torch", "nbgrader"} <= set(entry["versions"])
+    assert CourseSecret.of(course).key.hex() not in log.read_text()
+
+
+def test_a_result_that_cannot_be_recorded_is_named_and_stops_no_other(course, unit, hand_in, solved, tmp_path):
+    for student in ("ada", "ben"):
+        hand_in(student, solved)
+    (tmp_path / "pages").mkdir()
+    (tmp_path / "pages" / "ada").touch()  # a file where ada's folder should be
+    with pytest.raises(CourseError, match="not everything was recorded: ada"):
+        run(course, unit, tmp_path, feedback=tmp_path / "pages")
+    assert (tmp_path / "pages" / "ben" / UNIT / f"{UNIT}.html").exists()
+    assert len(json.loads((tmp_path / "results.json").read_text())) == 2
+
+
+def test_nothing_to_grade_is_an_error_that_says_where_to_put_it(course, unit, tmp_path):
+    with pytest.raises(CourseError, match="put submissions into"):
+        run(course, unit, tmp_path)
+    course.submitted.mkdir()
+    with pytest.raises(CourseError, match="nothing was handed in for 03_vae"):
+        run(course, unit, tmp_path)
+
+
+def test_a_unit_that_is_not_released_says_how_to_release_it(course, tmp_path):
+    with pytest.raises(CourseError, match="course release 01_kl_divergence"):
+        run(course, course.unit("01"), tmp_path)
+
+
+def test_the_secret_is_made_once_for_its_owner_only(course):
+    secret = CourseSecret.of(course)
+    assert CourseSecret.of(course) == secret
+    assert stat.S_IMODE((course.root / ".course" / "secret").stat().st_mode) == 0o600
+    assert secret.key.hex() not in repr(secret) + secret.fingerprint
+
+
+def test_seeds_repeat_for_a_regrade_and_differ_between_students_and_components(course):
+    names = [(student, UNIT, name) for student in ("ada", "ben") for name in ("add", "halve")]
+    names += [("ad", "a" + UNIT, "add")]  # the same letters, cut elsewhere
+    seeds = [CourseSecret.of(course).seed(*name) for name in names]
+    assert seeds == [CourseSecret.of(course).seed(*name) for name in names]
+    assert len(set(seeds)) == len(names)
+    assert all(0 <= seed < 2**63 for seed in seeds)
+
+
+def test_another_course_has_other_seeds():
+    assert CourseSecret(b"a" * 32).seed("ada") != CourseSecret(b"b" * 32).seed("ada")
+
+
+def test_a_damaged_secret_is_an_error_not_a_new_secret(course):
+    CourseSecret.of(course)
+    (course.root / ".course" / "secret").write_text("abc\n")
+    with pytest.raises(CourseError, match="does not hold the course secret"):
+        CourseSecret.of(course)
+
+
+def test_a_result_survives_being_written_down():
+    result = pretend_result()
+    assert SubmissionResult.from_record(json.loads(json.dumps(result.to_record()))) == result
+
+
+def pretend_result() -> SubmissionResult:
+    cases = (CaseResult("adds", False, "a sign is wrong", 0.0, 2.0),)
+    return SubmissionResult("ada", "graded", "", ("f",), 2.0, {"add": ComponentScore(0.0, 2.0, cases)}, 1.25)
