@@ -9,20 +9,21 @@ from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
 import torch
-from jaxtyping import Float, Integer, UInt8
+from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from avae_lib.objectives import ELBO, importance_weighted_bound
 
 __all__ = [
+    "ACTIVITY_THRESHOLD",
     "Estimate",
     "Evaluation",
-    "active_units",
     "bits_per_dim",
     "evaluate",
     "marginal_log_likelihood",
     "measuring",
     "terms_of_bound",
+    "unit_activity",
 ]
 
 Nats = TypeVar("Nats", float, Tensor)
@@ -79,7 +80,7 @@ class Evaluation:
     negative_log_likelihood: Estimate
     """−log p(x), estimated with ``importance_samples`` draws; too high rather than too low on average."""
     active_units: tuple[int, ...]
-    """How many units of each layer are active, see :func:`active_units`."""
+    """How many units of each layer are active, see :func:`unit_activity`."""
     units: tuple[int, ...]
     """How many units each layer has."""
 
@@ -143,7 +144,7 @@ def evaluate(
     with measuring(model, seed):
         terms = terms_of_bound(model, images, rows)
         log_likelihood = marginal_log_likelihood(model, images, importance_samples, rows, progress)
-        activity = active_units(model, images, rows)
+        activity = unit_activity(model, images, rows)
     return Evaluation(
         examples=len(images),
         num_dims=model.num_dims,
@@ -152,7 +153,7 @@ def evaluate(
         distortion=Estimate.over(-terms.log_likelihood),
         kl=tuple(Estimate.over(layer) for layer in terms.kl.unbind(dim=1)),
         negative_log_likelihood=Estimate.over(-log_likelihood),
-        active_units=tuple(int(layer.sum()) for layer in activity),
+        active_units=tuple(int((layer > ACTIVITY_THRESHOLD).sum()) for layer in activity),
         units=tuple(layer.numel() for layer in activity),
     )
 
@@ -215,23 +216,22 @@ def marginal_log_likelihood(
 
 
 @torch.no_grad()
-def active_units(
+def unit_activity(
     model: nn.Module, images: UInt8[Tensor, "examples channels height width"], rows: int = 512
-) -> tuple[Integer[Tensor, "*event"], ...]:
-    r"""Which units of each layer answer to the image (Burda et al., 2016, section 5).
+) -> tuple[Float[Tensor, "*event"], ...]:
+    r"""How far the posterior mean of each unit moves from image to image (Burda et al., 2016, section 5).
 
-    A unit is active where its posterior mean moves from image to image:
+    .. math:: \mathrm{Var}_x\bigl(\mathbb{E}_{q(z \mid x)}[z]\bigr)
 
-    .. math:: \mathrm{Var}_x\bigl(\mathbb{E}_{q(z \mid x)}[z]\bigr) > 0.01
-
-    Below the top layer a mean also moves because the layers above do, so there the count is an upper one.
+    A unit is called active above ``ACTIVITY_THRESHOLD``. Below the top layer a mean also moves because the layers
+    above do, so there the number of active units is an upper one.
 
     Returns:
-        One boolean tensor for each layer, top first, shaped like one example of its latents.
+        One tensor for each layer, top first, shaped like one example of its latents.
     """
     batches = [[posterior.mean.cpu() for posterior in model.latents(x)] for x in _batches(model, images, rows)]
     means = [torch.cat(layer).double() for layer in zip(*batches, strict=True)]
-    return tuple(layer.var(dim=0, correction=0) > ACTIVITY_THRESHOLD for layer in means)
+    return tuple(layer.var(dim=0, correction=0) for layer in means)
 
 
 def _log_mean_weight(model: nn.Module, x: Tensor, samples: int, rows: int, bar: Any) -> Tensor:

@@ -13,7 +13,7 @@ from avae_lib.plotting.curves import (
 from avae_lib.plotting.diagrams import reparameterization_paths, vae_graphical_model, vae_network
 from avae_lib.plotting.images import image_grid, image_rows, manifold, mosaic, prior_quantiles
 from avae_lib.plotting.latents import density_contours, density_curves, latent_scatter
-from avae_lib.plotting.layers import kl_during_training, kl_per_layer
+from avae_lib.plotting.layers import kl_during_training, kl_per_layer, unit_activity
 from avae_lib.plotting.notebook import png_bytes, show, slider, strip
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "show",
     "slider",
     "strip",
+    "unit_activity",
     "vae_graphical_model",
     "vae_network",
 ]

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from avae_lib.plotting.style import SEQUENTIAL, SERIES, new_figure, styled
+from avae_lib.plotting.style import GREY, INK, SEQUENTIAL, SERIES, new_figure, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["kl_during_training", "kl_per_layer"]
+__all__ = ["kl_during_training", "kl_per_layer", "unit_activity"]
 
 
 @styled
@@ -36,8 +36,9 @@ def kl_per_layer(
     for number, (name, values) in enumerate(models.items()):
         places = np.arange(1, len(values) + 1) + (number - (len(models) - 1) / 2) * width
         errors = None if standard_errors is None else 2 * np.asarray(standard_errors)
-        axes.bar(places, values, width * 0.9, yerr=errors, label=name, color=SERIES[number % len(SERIES)], capsize=2)
-    _number_layers(axes, max(len(values) for values in models.values()))
+        look = {"color": SERIES[number % len(SERIES)], "ecolor": INK, "capsize": 2}
+        axes.bar(places, values, width * 0.9, yerr=errors, label=name, **look)
+    _number_bars(axes, max(len(values) for values in models.values()))
     axes.set(xlabel="stochastic layer (1 = top, next to the prior)", ylabel=y_label)
     axes.set_ylim(bottom=0)
     axes.grid(axis="x", visible=False)
@@ -74,6 +75,26 @@ def kl_during_training(
     return figure
 
 
+@styled
+def unit_activity(variances: Sequence[float], threshold: float, size: tuple[float, float] = (6.4, 3.0)) -> Figure:
+    """Variance over images of each unit's posterior mean, largest first, with the line between active and not.
+
+    Args:
+        variances: one for each unit of a layer.
+        threshold: units above it are drawn as active.
+        size: width and height in inches.
+    """
+    figure, axes = new_figure(*size)
+    ordered = np.sort(np.asarray(variances, dtype=float))[::-1]
+    colours = [SERIES[0] if value > threshold else GREY for value in ordered]
+    axes.bar(range(1, len(ordered) + 1), ordered, 0.8, color=colours)
+    axes.axhline(threshold, color=INK, linestyle=":", linewidth=1.2)
+    axes.set(yscale="log", xlabel="unit, most active first", ylabel="variance of the posterior mean")
+    _number_bars(axes, len(ordered))
+    axes.grid(axis="x", visible=False)
+    return figure
+
+
 def _draw_heat(figure: Figure, axes: Axes, steps: Sequence[int], kl: np.ndarray, unit: str) -> None:
     from matplotlib.colors import PowerNorm
 
@@ -87,6 +108,6 @@ def _draw_heat(figure: Figure, axes: Axes, steps: Sequence[int], kl: np.ndarray,
     figure.colorbar(mesh, ax=axes, label=unit, pad=0.02).outline.set_visible(False)
 
 
-def _number_layers(axes: Axes, layers: int) -> None:
-    axes.set_xticks(range(1, layers + 1, max(1, layers // 16)))
-    axes.set_xlim(0.4, layers + 0.6)
+def _number_bars(axes: Axes, bars: int) -> None:
+    axes.set_xticks(range(1, bars + 1, max(1, bars // 16)))
+    axes.set_xlim(0.4, bars + 0.6)

@@ -11,12 +11,12 @@ from avae_lib.components import using
 from avae_lib.evaluation import (
     Estimate,
     Evaluation,
-    active_units,
     bits_per_dim,
     evaluate,
     marginal_log_likelihood,
     measuring,
     terms_of_bound,
+    unit_activity,
 )
 from avae_lib.gaussians import DiagonalGaussian
 from avae_lib.models.vae import VAEConfig
@@ -229,10 +229,11 @@ def test_unit_is_active_where_its_mean_follows_the_image(pictures):
             means = torch.cat([0.05 * level, 0.01 * level, torch.full_like(level, 3.0)], dim=1)
             return (DiagonalGaussian(means, torch.zeros_like(means)),)
 
-    (active,) = active_units(ThreeUnits(), pictures, rows=7)
+    (activity,) = unit_activity(ThreeUnits(), pictures, rows=7)
     variance_of_level = np.var(pictures.flatten(1)[:, 0].numpy().astype(float))
-    assert 0.05**2 * variance_of_level > 0.01 > 0.01**2 * variance_of_level
-    assert active.tolist() == [True, False, False]
+    assert activity.tolist() == pytest.approx([0.05**2 * variance_of_level, 0.01**2 * variance_of_level, 0])
+    result = evaluate(ThreeUnits(), pictures, importance_samples=1)
+    assert (result.active_units, result.units) == ((1,), (3,))
 
 
 def test_evaluation_survives_a_trip_through_json(pictures):

@@ -172,6 +172,14 @@ def test_kl_during_training_of_a_single_layer_is_one_curve():
     assert axes.get_lines()[0].get_ydata().tolist() == [1.0, 2.0] and axes.get_xlabel() == "update"
 
 
+def test_unit_activity_is_sorted_with_the_threshold_between_active_and_not():
+    (axes,) = plotting.unit_activity([0.001, 0.9, 0.1], threshold=0.01).axes
+    bars = axes.containers[0]
+    assert [bar.get_height() for bar in bars] == [0.9, 0.1, 0.001]
+    assert bars[0].get_facecolor() == bars[1].get_facecolor() != bars[2].get_facecolor()
+    assert axes.get_lines()[0].get_ydata()[0] == 0.01
+
+
 def test_latent_scatter_draws_each_class_at_its_points():
     means = torch.tensor([[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]])
     (axes,) = plotting.latent_scatter(means, [7, 7, 1]).axes
