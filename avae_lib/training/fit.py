@@ -12,6 +12,7 @@ from torch import nn
 
 from avae_lib.data import ImageDataset
 from avae_lib.training.checkpoints import CheckpointError, Checkpoints
+from avae_lib.training.devices import find_device
 from avae_lib.training.interruption import TrainingInterrupted, stop_on_signals
 from avae_lib.training.journal import Journal
 from avae_lib.training.training_config import TrainingConfig
@@ -52,7 +53,7 @@ def fit(model: nn.Module, dataset: ImageDataset, config: TrainingConfig, run_dir
         TrainingInterrupted: a signal asked to stop; all is saved.
     """
     _require_matching_images(model, dataset)
-    run_dir, device = Path(run_dir), _device(config.device)
+    run_dir, device = Path(run_dir), find_device(config.device)
     run_dir.mkdir(parents=True, exist_ok=True)
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         state = TrainingState(model, dataset, config, device)
@@ -95,18 +96,6 @@ def _train(state: TrainingState, dataset: ImageDataset, run_dir: Path) -> None:
                 save_weights(state.averaged.module, state.step, run_dir)
     if state.step < state.config.steps:
         raise TrainingInterrupted(f"stopped after step {state.step} of {state.config.steps}; all is saved")
-
-
-def _device(name: str) -> torch.device:
-    name = ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
-    try:
-        torch.empty(0, device=name)
-    except (RuntimeError, AssertionError) as problem:
-        reason = str(problem).splitlines()[0]
-        raise ValueError(
-            f"training.device must be auto or a device of this machine, got {name!r}: {reason}"
-        ) from problem
-    return torch.device(name)
 
 
 def _require_matching_images(model: nn.Module, dataset: ImageDataset) -> None:

@@ -1,0 +1,174 @@
+"""The ``avae`` command: list presets, train, evaluate, sample."""
+
+from __future__ import annotations
+
+import dataclasses
+import json as json_format
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+from tyro.conf import Positional
+
+if TYPE_CHECKING:
+    from avae_lib.training.experiment import Experiment
+
+__all__ = ["main"]
+
+_DESCRIPTION = """Train and examine deep latent-variable models.
+
+  avae presets                                    what can be trained
+  avae train digits-vae                           train it; again, to go on where it stopped
+  avae train digits-vae --training.steps 500      with anything overridden
+  avae evaluate runs/digits-vae                   bounds, likelihoods, use of each layer
+  avae sample runs/digits-vae                     pictures
+
+Data sets other than the embedded digits are looked for in the folder that AVAE_DATA names."""
+
+Run = Annotated[Path, tyro.conf.arg(help="Folder of the run, for example runs/digits-vae.", metavar="RUN")]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns its exit status: 1 if it failed, 2 if it was misused, 130 if interrupted."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        _dispatch(arguments)
+    except KeyboardInterrupt as interruption:
+        return _complain(
+            f"{interruption}; the same command goes on from there" if str(interruption) else "stopped", 130
+        )
+    except Exception as error:
+        if not _is_meant_for_users(error):
+            raise
+        return _complain(str(error), 2 if type(error).__name__ == "UnknownPreset" else 1)
+    return 0
+
+
+def presets(json: bool = False) -> None:
+    """List what can be trained: data set, stochastic layers, parameters, and where the numbers come from.
+
+    Args:
+        json: Print a JSON array instead, of objects with name, dataset, layers and parameters.
+    """
+    from avae_lib.presets import PRESETS, summary
+
+    summaries = [summary(preset) for preset in PRESETS.values()]
+    if json:
+        print(json_format.dumps([dataclasses.asdict(entry) for entry in summaries], indent=2))
+        return
+    print(f"{'name':18}{'data set':12}{'layers':>6}{'parameters':>13}  source")
+    for entry in summaries:
+        print(f"{entry.name:18}{entry.dataset:12}{entry.layers:6}{entry.parameters:13,}  {PRESETS[entry.name].source}")
+
+
+def train(
+    preset: Annotated[Positional[str], tyro.conf.arg(metavar="PRESET", help="A name from `avae presets`.")],
+    run_dir: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None,
+) -> None:
+    """Train a preset, or continue its run. `avae train PRESET --help` lists all that can be overridden.
+
+    Ctrl-C or a kill loses little: the same command resumes from the last checkpoint. A larger number of
+    --training.steps continues a finished run.
+
+    Args:
+        run_dir: Folder of the run; runs/PRESET if none is given.
+    """
+    _train_overridden(preset, [] if run_dir is None else ["--run-dir", str(run_dir)])
+
+
+def evaluate(run: Positional[Run], importance_samples: int = 64, seed: int = 0, device: str = "auto") -> None:
+    """Judge a trained model on the test images: bounds and likelihoods in nats and bits per dimension.
+
+    Writes evaluation.json into the folder of the run.
+
+    Args:
+        importance_samples: Draws for each image in the estimate of the likelihood.
+        seed: Of the latents that are drawn.
+        device: auto (a GPU if there is one), cpu, cuda, …
+    """
+    from avae_lib import evaluation
+    from avae_lib.training.devices import find_device
+    from avae_lib.training.runs import load_run
+
+    model, experiment = load_run(run, find_device(device))
+    images = experiment.data.load().pixels("test")
+    result = evaluation.evaluate(model, images, importance_samples, seed=seed, progress=True)
+    (run / "evaluation.json").write_text(json_format.dumps(result.to_json(), indent=2) + "\n", encoding="utf-8")
+    print(f"{experiment.name} on the test images of {experiment.data.name}")
+    print(result.table())
+
+
+def sample(
+    run: Positional[Run], count: int = 64, temperature: float = 1.0, seed: int = 0, device: str = "auto"
+) -> None:
+    """Draw images from a trained model.
+
+    Writes samples.png (drawn from the prior) and reconstructions.png (test images, decoded from ever more of
+    their layers) into the folder of the run.
+
+    Args:
+        count: Number of images in samples.png.
+        temperature: Factor on the prior's standard deviations: below 1 fewer, more typical kinds of images.
+        seed: Of all that is drawn.
+        device: auto (a GPU if there is one), cpu, cuda, …
+    """
+    from avae_lib.run_pictures import write_reconstructions, write_samples
+    from avae_lib.training.devices import find_device
+    from avae_lib.training.runs import load_run
+
+    model, experiment = load_run(run, find_device(device))
+    written = [
+        write_samples(model, run / "samples.png", count, temperature, seed),
+        write_reconstructions(model, experiment.data.load().pixels("test"), run / "reconstructions.png", seed),
+    ]
+    print("\n".join(str(path) for path in written))
+
+
+def _dispatch(arguments: Sequence[str]) -> None:
+    if len(arguments) > 1 and arguments[0] == "train" and not arguments[1].startswith("-"):
+        # What can be overridden depends on the preset, and the models behind it take seconds to import.
+        _train_overridden(arguments[1], arguments[2:])
+        return
+    commands = {"presets": presets, "train": train, "evaluate": evaluate, "sample": sample}
+    tyro.extras.subcommand_cli_from_dict(commands, prog="avae", description=_DESCRIPTION, args=arguments or ["--help"])
+
+
+def _train_overridden(name: str, overrides: Sequence[str]) -> None:
+    from avae_lib.presets import find_preset
+    from avae_lib.report import write_report
+    from avae_lib.training.runs import train_run
+
+    preset = find_preset(name)
+    asked = tyro.cli(_options(preset), prog=f"avae train {name}", args=overrides)
+    experiment = dataclasses.replace(preset, data=asked.data, model=asked.model, training=asked.training)
+    train_run(experiment, asked.run_dir)
+    report = write_report(asked.run_dir)
+    print(f"Look at {report}; then try: avae sample {asked.run_dir}, avae evaluate {asked.run_dir}")
+
+
+def _options(preset: Experiment) -> type:
+    """A dataclass whose fields are the options of ``avae train`` for one preset."""
+    folder = Annotated[Path, tyro.conf.arg(help="Folder of the run; a checkpoint that is there is continued.")]
+    options = dataclasses.make_dataclass(
+        "Options",
+        [
+            ("run_dir", folder, Path("runs") / preset.name),
+            ("data", type(preset.data), preset.data),
+            ("model", type(preset.model), preset.model),
+            ("training", type(preset.training), preset.training),
+        ],
+    )
+    options.__doc__ = f"Train {preset.name} ({preset.source})."
+    return options
+
+
+def _is_meant_for_users(error: Exception) -> bool:
+    """Whether the message says all that a user can act on, so that a traceback would only be in the way."""
+    return isinstance(error, OSError | ValueError) or type(error).__module__.startswith("avae_lib.")
+
+
+def _complain(message: str, status: int) -> int:
+    print(f"avae: {message}", file=sys.stderr)
+    return status

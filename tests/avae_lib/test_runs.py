@@ -1,0 +1,85 @@
+"""Run folders: what they rebuild, what they refuse, and what a wrong one says."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from avae_lib.data import DataConfig
+from avae_lib.models.vae import VAEConfig
+from avae_lib.training.experiment import Experiment
+from avae_lib.training.runs import RunError, load_run, read_experiment, train_run
+from avae_lib.training.training_config import TrainingConfig
+from avae_lib.training.weights_file import WeightsError
+
+EXPERIMENT = Experiment(
+    name="tiny",
+    source="this test",
+    data=DataConfig("digits", binarize="threshold"),
+    model=VAEConfig(hidden_sizes=(9, 7), latent_dim=2),
+    training=TrainingConfig(steps=3, checkpoint_every=1, batch_size=10),
+)
+
+
+def test_a_run_folder_rebuilds_exactly_the_model_that_was_trained(tmp_path):
+    trained = train_run(EXPERIMENT, tmp_path)
+    model, experiment = load_run(tmp_path)
+    assert experiment == EXPERIMENT and not model.training
+    for found, wanted in zip(model.state_dict().values(), trained.model.state_dict().values(), strict=True):
+        assert torch.equal(found, wanted)
+    x = experiment.data.load().pixels("test")
+    assert torch.equal(model(x, 0.0).bound, trained.model(x, 0.0).bound)
+
+
+@pytest.mark.parametrize(
+    ("field", "changed"),
+    [
+        ("model.latent_dim", {"model": dataclasses.replace(EXPERIMENT.model, latent_dim=3)}),
+        ("data.binarize", {"data": DataConfig("digits", binarize="dynamic")}),
+        ("training.learning_rate", {"training": dataclasses.replace(EXPERIMENT.training, learning_rate=1.0)}),
+    ],
+)
+def test_another_experiment_in_the_folder_is_refused_by_the_name_of_the_field(tmp_path, field, changed):
+    train_run(EXPERIMENT, tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(RunError, match=rf"{field} was .* and is now "):
+        train_run(dataclasses.replace(EXPERIMENT, **changed), tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_fewer_steps_than_a_run_has_had_leave_its_record_true(tmp_path):
+    train_run(EXPERIMENT, tmp_path)
+    fewer = dataclasses.replace(EXPERIMENT, training=dataclasses.replace(EXPERIMENT.training, steps=1))
+    assert train_run(fewer, tmp_path).step == 3
+    assert read_experiment(tmp_path).training.steps == 3
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ("", "cannot be read"),
+        ("{}", "must have a type within avae_lib"),
+        ('{"type": "os.system", "command": "true"}', "must have a type within avae_lib"),
+        ('{"type": "avae_lib.training.runs.train_run"}', "is no configuration"),
+        ('{"type": "avae_lib.models.vae.VAEConfig", "colour": 1}', "colour"),
+        ('{"type": "avae_lib.models.vae.VAEConfig"}', "no experiment but a VAEConfig"),
+    ],
+)
+def test_a_wrong_config_json_is_a_clear_error(tmp_path, content, complaint):
+    (tmp_path / "config.json").write_text(content)
+    with pytest.raises(RunError, match=complaint):
+        load_run(tmp_path)
+
+
+def test_a_folder_without_a_run_and_a_run_without_weights_say_so(tmp_path):
+    with pytest.raises(RunError, match=r"no run folder: it has no config\.json"):
+        load_run(tmp_path)
+    train_run(EXPERIMENT, tmp_path / "run")
+    (tmp_path / "run/weights.safetensors").write_bytes(b"damaged")
+    with pytest.raises(WeightsError, match="damaged"):
+        load_run(tmp_path / "run")
+    (tmp_path / "run/weights.safetensors").unlink()
+    with pytest.raises(WeightsError, match=r"no weights\.safetensors yet"):
+        load_run(tmp_path / "run")
+    train_run(EXPERIMENT, tmp_path / "run")
+    load_run(tmp_path / "run")

@@ -1,0 +1,80 @@
+"""What is a function of the step alone: rates, weights and averages."""
+
+import json
+
+import pytest
+import torch
+from torch import nn
+
+from avae_lib.training.metrics_file import MetricsFile
+from avae_lib.training.moving_average import moving_average
+from avae_lib.training.schedules import beta_at, learning_rate_factor, learning_rate_schedule
+from avae_lib.training.training_config import TrainingConfig
+
+
+def test_moving_average_equals_a_float64_loop():
+    model, decay = nn.Linear(3, 2), 0.8
+    average = moving_average(model, decay)
+    expected = None
+    for count in range(30):
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.add_(torch.randn_like(parameter))
+        now = torch.cat([p.detach().double().flatten() for p in model.parameters()])
+        rate = min(decay, (1 + count) / (10 + count))
+        expected = now if expected is None else rate * expected + (1 - rate) * now
+        average.update_parameters(model)
+    found = torch.cat([p.detach().double().flatten() for p in average.module.parameters()])
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("step", "factor"),
+    [(0, 0.1), (4, 0.5), (9, 1.0), (29, 0.2 + 0.8 * 0.5), (19, 0.2 + 0.8 * 0.8535533905932737), (49, 0.2)],
+)
+def test_learning_rate_rises_linearly_and_falls_along_a_cosine(step, factor):
+    config = TrainingConfig(steps=50, warmup_steps=10, final_learning_rate=0.2)
+    assert learning_rate_factor(step, config) == pytest.approx(factor)
+
+
+@pytest.mark.parametrize(("steps", "warmup"), [(5, 10), (10, 10), (5, 0), (1, 0), (1, 1)])
+def test_learning_rate_is_positive_and_at_most_the_peak_for_any_lengths(steps, warmup):
+    config = TrainingConfig(steps=steps, warmup_steps=warmup)
+    factors = [learning_rate_factor(step, config) for step in range(steps)]
+    assert all(0 < factor <= 1 for factor in factors)
+
+
+def test_the_optimizer_is_given_the_scheduled_rate_from_any_step_on():
+    config = TrainingConfig(steps=30, warmup_steps=10, learning_rate=0.5)
+    for start in (0, 7, 20):
+        optimizer = torch.optim.Adam([nn.Parameter(torch.zeros(1))], lr=0.5)
+        learning_rate_schedule(optimizer, config, 0)
+        schedule = learning_rate_schedule(optimizer, config, start)
+        for step in range(start, 30):
+            assert optimizer.param_groups[0]["lr"] == pytest.approx(0.5 * learning_rate_factor(step, config))
+            optimizer.step()
+            schedule.step()
+
+
+def test_beta_rises_linearly_to_its_value():
+    config = TrainingConfig(beta=2.0, beta_warmup_steps=4)
+    assert [beta_at(step, config) for step in range(6)] == [0.5, 1.0, 1.5, 2.0, 2.0, 2.0]
+    assert beta_at(0, TrainingConfig(beta=2.0)) == 2.0
+
+
+@pytest.mark.parametrize("change", [{"steps": 0}, {"ema_decay": 1.0}, {"learning_rate": -1.0}, {"optimizer": "sgd"}])
+def test_nonsense_in_the_configuration_is_named(change):
+    (name,) = change
+    with pytest.raises(ValueError, match=rf"training\.{name} must be"):
+        TrainingConfig(**change)
+
+
+def test_rows_after_the_checkpoint_and_unfinished_lines_are_dropped_on_resuming(tmp_path):
+    metrics = MetricsFile(tmp_path / "metrics.jsonl")
+    for step in (1, 2, 3):
+        metrics.append({"split": "train", "step": step, "loss": float("nan")})
+    with metrics.path.open("a") as file:
+        file.write('{"split": "train", "st')
+    metrics.keep_through(2)
+    rows = [json.loads(line) for line in metrics.path.read_text().splitlines()]
+    assert rows == [{"split": "train", "step": step, "loss": None} for step in (1, 2)]
