@@ -7,6 +7,7 @@ What is written is what ``nbgrader autograde`` would leave behind: the student, 
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,13 +19,18 @@ from nbformat import NotebookNode
 from nbgrader.api import Gradebook, MissingEntry
 from nbgrader.preprocessors import SaveAutoGrades, SaveCells
 from nbgrader.utils import parse_utc
+from sqlalchemy.exc import SAWarning
 
 from autograder.course import Course, CourseError, Unit
+from autograder.nbgrader_config import let_nbgrader_find_its_programs
 from autograder.results import ComponentScore, Graded, SubmissionResult
 
 __all__ = ["GradebookWriter", "WrittenScore", "autograded_notebook", "written_scores"]
 
 _LONGEST_TIMESTAMP = 64  # characters
+
+# nbgrader builds a submission before it adds it to its session; SQLAlchemy 2 grumbles, and it is added all the same.
+warnings.filterwarnings("ignore", "Object of type .* not in session", SAWarning)
 
 
 @dataclass(frozen=True)
@@ -135,6 +141,7 @@ def _written_score(gradebook: Gradebook, unit: str, student: str, label: Mapping
 
 
 def _open(course: Course) -> Gradebook:
+    let_nbgrader_find_its_programs()
     return Gradebook(_address(course))
 
 

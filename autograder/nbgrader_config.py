@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import sysconfig
 from pathlib import Path
 
 from traitlets.config import Config
 
-__all__ = ["configure"]
+__all__ = ["configure", "let_nbgrader_find_its_programs"]
 
 _NEVER_RELEASED = ["*.py", "*.pyc", "__pycache__", ".ipynb_checkpoints", "pictures", "feedback"]
 _STUB = "raise NotImplementedError"
@@ -19,6 +21,16 @@ def configure(config: Config, root: Path) -> Config:
     config.CourseDirectory.release_directory = "assignments"
     # generate_assignment copies every other file of the source folder into the release.
     config.CourseDirectory.ignore = _NEVER_RELEASED
+    # A tag of the student's must not decide which cells run.
+    config.Execute.skip_cells_with_tag = "set-by-nobody"
     config.ClearSolutions.code_stub = {"python": _STUB}
     config.ClearSolutions.text_stub = "*Your answer here.*"
+    let_nbgrader_find_its_programs()
     return config
+
+
+def let_nbgrader_find_its_programs() -> None:
+    """Put this environment's programs on the path: nbgrader calls ``alembic`` by name, activated or not."""
+    programs, path = sysconfig.get_path("scripts"), os.environ.get("PATH", "")
+    if programs not in path.split(os.pathsep):
+        os.environ["PATH"] = os.pathsep.join(filter(None, (programs, path)))

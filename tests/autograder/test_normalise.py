@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from autograder.normalise import Quarantined, rebuild
+from autograder.normalise import Quarantined, normalise
 from autograder.notebook_cells import MAX_CELLS
 
 
@@ -32,13 +32,13 @@ def intact_answers(notebook) -> dict[str, str]:
 
 
 def test_an_untouched_answer_arrives_without_a_flag(release, solved):
-    submission = rebuild(encode(solved), release)
+    submission = normalise(encode(solved), release)
     assert answers_of(submission) == intact_answers(solved)
     assert submission.flags == ()
 
 
 def test_answers_name_their_components_and_setup_is_ours(release, solved):
-    submission = rebuild(encode(solved), release)
+    submission = normalise(encode(solved), release)
     assert [answer.component for answer in submission.answers] == ["add", "halve"]
     assert [answer.component for answer in submission.written] == [None]
     assert submission.setup == (cell_of(release, "setup")["source"],)
@@ -156,7 +156,7 @@ def test_damage_is_repaired_flagged_and_costs_no_answer(name, release, solved):
     damage, flag = REPAIRED[name]
     intact = intact_answers(solved)
     damage(solved)
-    submission = rebuild(encode(solved), release)
+    submission = normalise(encode(solved), release)
     assert answers_of(submission) == intact
     assert any(flag in given for given in submission.flags), submission.flags
     assert_ours(submission.notebook, release)
@@ -175,7 +175,7 @@ def assert_ours(notebook, release):
 def test_a_deleted_answer_is_our_stub_and_the_others_stay(release, solved):
     expected = {**intact_answers(solved), "add": intact_answers(release)["add"]}
     delete("add")(solved)
-    submission = rebuild(encode(solved), release)
+    submission = normalise(encode(solved), release)
     assert answers_of(submission) == expected
     assert "the answer cell 'add' is missing: no answer was found" in submission.flags
 
@@ -183,14 +183,14 @@ def test_a_deleted_answer_is_our_stub_and_the_others_stay(release, solved):
 def test_an_answer_pasted_twice_counts_as_it_would_from_top_to_bottom(release, solved):
     later = cell_of(solved, "add")["source"]
     duplicate("add", source=later.replace("a + b", "a - b"))(solved)
-    assert answers_of(rebuild(encode(solved), release))["add"] == later
+    assert answers_of(normalise(encode(solved), release))["add"] == later
 
 
 def test_two_answers_in_one_cell_count_for_both(release, solved):
     both = cell_of(solved, "add")["source"] + "\n\n" + cell_of(solved, "halve")["source"]
     edit("add", source=both)(solved)
     edit("halve", source=cell_of(release, "halve")["source"])(solved)
-    assert answers_of(rebuild(encode(solved), release))["halve"] == both
+    assert answers_of(normalise(encode(solved), release))["halve"] == both
 
 
 def test_a_written_answer_without_label_is_found_by_its_place(release, solved):
@@ -198,7 +198,7 @@ def test_a_written_answer_without_label_is_found_by_its_place(release, solved):
     solved["cells"][-1:] = [
         {"cell_type": "markdown", "metadata": {}, "source": text} for text in ("First reason.", "Second reason.")
     ]
-    submission = rebuild(encode(solved), release)
+    submission = normalise(encode(solved), release)
     assert answers_of(submission)["question_1"] == "First reason.\n\nSecond reason."
 
 
@@ -206,13 +206,13 @@ def test_a_function_without_label_and_decorator_is_found_by_its_name(release, so
     lose_labels()(solved)
     bare = "def add(x, y):\n    total = x\n    total = total + y\n    return total"
     solved["cells"][3]["source"] = bare
-    assert answers_of(rebuild(encode(solved), release))["add"] == bare
+    assert answers_of(normalise(encode(solved), release))["add"] == bare
 
 
 def test_source_as_list_of_lines_is_joined(release, solved):
     lines = cell_of(solved, "add")["source"].splitlines(keepends=True)
     edit("add", source=lines)(solved)
-    assert answers_of(rebuild(encode(solved), release))["add"] == "".join(lines)
+    assert answers_of(normalise(encode(solved), release))["add"] == "".join(lines)
 
 
 def picture(width=8, height=8, kind="PNG") -> str:
@@ -233,7 +233,7 @@ def pictures_in(notebook) -> dict[str, int]:
 def test_pictures_stay_with_their_cell_but_never_in_a_graded_one(release, solved):
     with_output("payoff", picture(), picture())(solved)
     with_output("check_halve", picture())(solved)
-    assert pictures_in(rebuild(encode(solved), release).notebook) == {"payoff": 2, "setup": 1}
+    assert pictures_in(normalise(encode(solved), release).notebook) == {"payoff": 2, "setup": 1}
 
 
 @pytest.mark.parametrize(
@@ -241,7 +241,7 @@ def test_pictures_stay_with_their_cell_but_never_in_a_graded_one(release, solved
 )
 def test_only_moderate_png_pictures_pass(bad, release, solved):
     with_output("payoff", bad)(solved)
-    assert pictures_in(rebuild(encode(solved), release).notebook) == {}
+    assert pictures_in(normalise(encode(solved), release).notebook) == {}
 
 
 def test_text_hidden_in_a_picture_is_dropped(release, solved):
@@ -251,7 +251,7 @@ def test_text_hidden_in_a_picture_is_dropped(release, solved):
     notes.add_text("Comment", "<script>alert(1)</script>")
     Image.new("RGB", (8, 8)).save(buffer, "PNG", pnginfo=notes)
     with_output("payoff", base64.b64encode(buffer.getvalue()).decode())(solved)
-    kept = cell_of(rebuild(encode(solved), release).notebook, "payoff").outputs[0]["data"]["image/png"]
+    kept = cell_of(normalise(encode(solved), release).notebook, "payoff").outputs[0]["data"]["image/png"]
     assert b"script" not in base64.b64decode(kept)
 
 
@@ -279,7 +279,7 @@ NOT_GRADABLE = {
 def test_what_is_no_notebook_is_quarantined_with_the_reason(name, release):
     data, reason = NOT_GRADABLE[name]
     with pytest.raises(Quarantined, match=reason):
-        rebuild(data, release)
+        normalise(data, release)
 
 
 json_values = st.recursive(
@@ -297,7 +297,7 @@ def test_no_random_damage_crashes_or_changes_what_is_ours(data, release, solved)
     for _ in range(data.draw(st.integers(1, 6))):
         damage_anywhere(notebook, data)
     try:
-        submission = rebuild(encode(notebook), release)
+        submission = normalise(encode(notebook), release)
     except Quarantined:
         return
     assert_ours(submission.notebook, release)
@@ -346,7 +346,7 @@ def test_an_answer_that_is_still_there_is_never_lost(damages, release, solved):
             damage(notebook)
         except (StopIteration, KeyError):
             continue
-    submission = rebuild(encode(notebook), release)
+    submission = normalise(encode(notebook), release)
     assert answers_of(submission)["add"] == intact["add"]
     assert answers_of(submission)["halve"] == intact["halve"]
     assert intact["question_1"] in answers_of(submission)["question_1"]

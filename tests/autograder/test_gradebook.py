@@ -1,0 +1,166 @@
+"""The gradebook: what nbgrader reads from it is what was graded, and what people gave by hand stays."""
+
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+
+import nbformat
+import pytest
+from nbgrader.api import Gradebook
+
+from autograder.class_run import ClassRun, recorded_results, released_notebook
+from autograder.course import CourseError
+from autograder.gradebook import GradebookWriter, autograded_notebook, written_scores
+from autograder.nbgrader_config import let_nbgrader_find_its_programs
+from autograder.normalise import normalise
+from autograder.results import CaseResult, ComponentScore, Graded, SubmissionResult
+
+UNIT = "03_vae"
+
+
+@pytest.fixture
+def unit(course):
+    return course.unit(UNIT)
+
+
+@pytest.fixture(scope="session")
+def empty_gradebook(tmp_path_factory):
+    """nbgrader takes a second or two to make a database, so it is made once and copied."""
+    path = tmp_path_factory.mktemp("gradebook") / "gradebook.db"
+    let_nbgrader_find_its_programs()
+    Gradebook(f"sqlite:///{path}").close()
+    return path
+
+
+@pytest.fixture
+def writer(course, unit, release, empty_gradebook):
+    shutil.copy(empty_gradebook, course.gradebook)
+    return GradebookWriter(course, unit, release)
+
+
+@pytest.fixture
+def submitted(tmp_path):
+    return tmp_path
+
+
+def graded_as(student, notebook, release, add=2.0, halve=1.5) -> Graded:
+    case = CaseResult("halves", halve == 3, "" if halve == 3 else "divided by four", halve, 3.0)
+    components = {"add": ComponentScore(add, 2.0), "halve": ComponentScore(halve, 3.0, (case,))}
+    submission = normalise(nbformat.writes(notebook).encode(), release)
+    return Graded(SubmissionResult(student, "graded", "", (), 5.0, components, 1.0), submission.notebook)
+
+
+def open_gradebook(course):
+    return Gradebook(f"sqlite:///{course.gradebook}")
+
+
+def test_scores_reach_every_total_that_formgrader_shows(course, writer, solved, release, submitted):
+    writer.record(graded_as("ada", solved, release), submitted)
+    with open_gradebook(course) as gradebook:
+        submission = gradebook.find_submission(UNIT, "ada")
+        assert (submission.score, submission.max_score) == (3.5, 8.0)
+        assert (submission.code_score, submission.max_code_score) == (3.5, 5.0)
+        assert (submission.written_score, submission.max_written_score) == (0.0, 3.0)
+        assert gradebook.find_grade("check_halve", UNIT, UNIT, "ada").auto_score == 1.5
+        (row,) = gradebook.submission_dicts(UNIT)
+        assert (row["student"], row["score"], row["needs_manual_grade"]) == ("ada", 3.5, True)
+
+
+def test_only_the_written_answer_waits_for_a_person(course, writer, solved, release, submitted):
+    writer.record(graded_as("ada", solved, release), submitted)
+    with open_gradebook(course) as gradebook:
+        waiting = {
+            grade.name: grade.needs_manual_grade for grade in gradebook.find_submission(UNIT, "ada").notebooks[0].grades
+        }
+    assert waiting == {"check_add": False, "check_halve": False, "question_1": True}
+
+
+def test_the_autograded_notebook_holds_points_as_results_of_our_check_cells(
+    course, unit, writer, solved, release, submitted
+):
+    writer.record(graded_as("ada", solved, release), submitted)
+    notebook = nbformat.read(autograded_notebook(course, unit, "ada"), as_version=4)
+    nbformat.validate(notebook)
+    outputs = {cell.id: cell.outputs for cell in notebook.cells if cell.id.startswith("check_")}
+    assert outputs["check_add"][-1]["data"]["text/plain"] == "2.0"
+    assert "divided by four" in outputs["check_halve"][0]["text"]
+    assert {cell.id: cell.source for cell in notebook.cells}["add"].endswith("return a + b")
+
+
+def test_diagnoses_are_comments_beside_the_answer(course, writer, solved, release, submitted):
+    writer.record(graded_as("ada", solved, release), submitted)
+    with open_gradebook(course) as gradebook:
+        assert gradebook.find_comment("halve", UNIT, UNIT, "ada").comment == "halves: divided by four"
+        assert gradebook.find_comment("add", UNIT, UNIT, "ada").comment is None
+
+
+def give_by_hand(course, points=2.5, comment="Good reason."):
+    with open_gradebook(course) as gradebook:
+        gradebook.find_grade("question_1", UNIT, UNIT, "ada").manual_score = points
+        gradebook.find_comment("question_1", UNIT, UNIT, "ada").manual_comment = comment
+        gradebook.db.commit()
+
+
+def test_a_regrade_renews_automatic_points_and_keeps_those_given_by_hand(
+    course, unit, writer, solved, release, submitted
+):
+    writer.record(graded_as("ada", solved, release), submitted)
+    give_by_hand(course)
+    GradebookWriter(course, unit, release).record(graded_as("ada", solved, release, add=0.0, halve=3.0), submitted)
+    with open_gradebook(course) as gradebook:
+        assert gradebook.find_submission(UNIT, "ada").score == 0.0 + 3.0 + 2.5
+        assert gradebook.find_comment("question_1", UNIT, UNIT, "ada").comment == "Good reason."
+        assert gradebook.find_comment("halve", UNIT, UNIT, "ada").comment is None
+        assert len(gradebook.assignment_submissions(UNIT)) == 1
+
+
+def test_points_given_by_hand_reach_the_feedback(course, unit, writer, solved, release, submitted):
+    graded = graded_as("ada", solved, release)
+    writer.record(graded, submitted)
+    assert [score.points for score in written_scores(course, unit, "ada", graded.notebook)] == [None]
+    give_by_hand(course)
+    (score,) = written_scores(course, unit, "ada", graded.notebook)
+    assert (score.points, score.max_points, score.comment) == (2.5, 3.0, "Good reason.")
+
+
+def test_the_time_of_handing_in_is_taken_from_nbgraders_own_file(course, writer, solved, release, submitted):
+    (submitted / "timestamp.txt").write_text("2026-03-01 12:30:00 UTC\n")
+    writer.record(graded_as("ada", solved, release), submitted)
+    (submitted / "timestamp.txt").write_text("whenever")
+    writer.record(graded_as("ben", solved, release), submitted)
+    with open_gradebook(course) as gradebook:
+        assert gradebook.find_submission(UNIT, "ada").timestamp.isoformat() == "2026-03-01T12:30:00"
+        assert gradebook.find_submission(UNIT, "ben").timestamp is None
+
+
+def test_changed_points_of_a_release_reach_the_gradebook(course, unit, writer, release):
+    next(cell for cell in release.cells if cell.id == "check_add").metadata.nbgrader.points = 4
+    GradebookWriter(course, unit, release)
+    with open_gradebook(course) as gradebook:
+        assert gradebook.find_assignment(UNIT).max_score == 10.0
+
+
+def test_a_release_with_other_cells_than_graded_before_is_refused(course, unit, writer, solved, release, submitted):
+    writer.record(graded_as("ada", solved, release), submitted)
+    release.cells = [cell for cell in release.cells if cell.id != "check_add"]
+    with pytest.raises(CourseError, match="refuses the released notebook of 03_vae"):
+        GradebookWriter(course, unit, release)
+
+
+def test_a_class_run_records_everybody_graded_and_nobody_quarantined(course, unit, hand_in, solved, release):
+    hand_in("ada", solved)
+    hand_in("eve", b"no notebook")
+
+    def grade(job):
+        if job.submission.student == "eve":
+            return Graded(SubmissionResult("eve", "quarantined", "not JSON", max_points=5.0))
+        return graded_as(job.submission.student, solved, release)
+
+    ClassRun(course, unit).grade(grade, ThreadPoolExecutor)
+    with open_gradebook(course) as gradebook:
+        assert [student.id for student in gradebook.students] == ["ada"]
+    assert [(result.student, result.status) for result in recorded_results(course, unit)] == [
+        ("ada", "graded"),
+        ("eve", "quarantined"),
+    ]
+    assert not autograded_notebook(course, unit, "eve").exists()
+    assert released_notebook(course, unit).exists()
