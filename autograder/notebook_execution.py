@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 import os
 import time
 from collections.abc import Mapping
@@ -11,13 +10,11 @@ from pathlib import Path
 
 from nbclient import NotebookClient
 from nbformat import NotebookNode
-from PIL import Image
 
 __all__ = ["execute", "pictures_in", "tidy_outputs"]
 
 _INLINE = "module://matplotlib_inline.backend_inline"
 _PICTURE_TAG = "picture-"
-_COLOURS = 256
 
 
 def execute(
@@ -47,6 +44,7 @@ def execute(
         kernel_name="python3",
         timeout=cell_timeout,
         allow_errors=allow_errors,
+        extra_arguments=["--log-level=ERROR"],  # ipykernel warns about its local sockets
         record_timing=False,
         coalesce_streams=True,
         resources={"metadata": {"path": str(folder)}},
@@ -63,31 +61,11 @@ def _kernel_environment(fast: bool) -> dict[str, str]:
 
 
 def tidy_outputs(notebook: NotebookNode) -> NotebookNode:
-    """Drop from the outputs what another run would change or another machine cannot show; shrink pictures."""
-    notebook.metadata.pop("widgets", None)
+    """Drop what says nothing to someone who reads the page: progress bars and warnings, which go to stderr."""
     for cell in notebook.cells:
-        cell.metadata.pop("execution", None)
         if cell.cell_type == "code":
-            cell.outputs = [_tidy(output) for output in cell.outputs if _is_kept(output)]
+            cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
     return notebook
-
-
-def _is_kept(output: NotebookNode) -> bool:
-    """Progress bars and warnings (stderr) and live widgets say nothing to someone who reads the page."""
-    return output.get("name") != "stderr" and "application/vnd.jupyter.widget-view+json" not in output.get("data", {})
-
-
-def _tidy(output: NotebookNode) -> NotebookNode:
-    if "image/png" in output.get("data", {}):
-        output.data["image/png"] = base64.b64encode(_shrunk(base64.b64decode(output.data["image/png"]))).decode()
-    return output
-
-
-def _shrunk(png: bytes) -> bytes:
-    """The same picture with a palette: a third of the size, and no difference to see in a plot."""
-    shrunk = io.BytesIO()
-    Image.open(io.BytesIO(png)).convert("RGB").quantize(_COLOURS).save(shrunk, "png", optimize=True)
-    return min(png, shrunk.getvalue(), key=len)
 
 
 def pictures_in(notebook: NotebookNode) -> dict[str, bytes]:
@@ -95,6 +73,8 @@ def pictures_in(notebook: NotebookNode) -> dict[str, bytes]:
     pictures = {}
     for cell in notebook.cells:
         names = [tag.removeprefix(_PICTURE_TAG) for tag in cell.metadata.get("tags", []) if _PICTURE_TAG in tag]
-        images = [output.data["image/png"] for output in cell.get("outputs", []) if "image/png" in output.get("data", {})]
+        images = [
+            output.data["image/png"] for output in cell.get("outputs", []) if "image/png" in output.get("data", {})
+        ]
         pictures.update({name: base64.b64decode(image) for name in names for image in images})
     return pictures

@@ -1,0 +1,57 @@
+"""What the first cell of a notebook does once the library is there: bring the student's functions along."""
+
+from __future__ import annotations
+
+import platform
+import time
+from importlib import metadata
+from pathlib import Path
+
+import torch
+
+from avae_lib import components
+
+__all__ = ["machine", "ready"]
+
+_SIDE = 1024  # of the matrices whose product is timed: large enough to be limited by arithmetic
+
+
+def ready(saved: str | Path = "my_components.py") -> str:
+    """Load the components that the student saved in earlier units; returns one line that says what happened.
+
+    A file that cannot be run is named and passed over, so that it never stands in the way of the next unit.
+    """
+    begin = f"Ready: PyTorch {torch.__version__} on {_device_name()}"
+    try:
+        names = components.load(saved)
+    except Exception as error:  # the student's own code may raise anything
+        return f"{begin}; {saved} was passed over, because running it gave {type(error).__name__}: {error}"
+    return f"{begin}; " + (f"your own {', '.join(names)} from {saved}" if names else "no functions of yours yet")
+
+
+def machine() -> str:
+    """Versions, device and speed of this machine, in one line."""
+    versions = [f"Python {platform.python_version()}"]
+    versions += [f"{name} {metadata.version(name)}" for name in ("torch", "torchvision", "numpy")]
+    return (
+        f"{', '.join(versions)}; {_device_name()}: {_multiplications_per_second() / 1e9:.0f} billion multiplications/s"
+    )
+
+
+def _device_name() -> str:
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return f"the CPU (threads: {torch.get_num_threads()})"
+
+
+def _multiplications_per_second(repeats: int = 5) -> float:
+    """Speed of single-precision matrix products, the best of a few."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    matrix = torch.randn(_SIDE, _SIDE, device=device)
+    return _SIDE**3 / min(_seconds_of_product(matrix) for _ in range(repeats))
+
+
+def _seconds_of_product(matrix: torch.Tensor) -> float:
+    started = time.perf_counter()
+    (matrix @ matrix)[0, 0].item()  # reading one entry waits for the GPU
+    return time.perf_counter() - started
