@@ -69,7 +69,8 @@ class ClassRun:
         secret = CourseSecret.of(self.course)
         recorders = self._recorders(submissions, nbformat.read(release, as_version=4), secret)
         with _student_edition(self.course, self.unit) as edition:
-            jobs = [Job(submission, self.unit.name, release, edition, secret) for submission in submissions]
+            facts = (self.unit.name, release, edition, secret, (self.course.root,))
+            jobs = [Job(submission, *facts) for submission in submissions]
             results, failures = _recorded(grade_all(jobs, self.workers, grade, pool_of), len(jobs), recorders)
         results.sort(key=lambda result: result.student)
         if self.json_file:

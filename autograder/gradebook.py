@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -28,9 +29,6 @@ from autograder.results import ComponentScore, Graded, SubmissionResult
 __all__ = ["GradebookWriter", "WrittenScore", "autograded_notebook", "written_scores"]
 
 _LONGEST_TIMESTAMP = 64  # characters
-
-# nbgrader builds a submission before it adds it to its session; SQLAlchemy 2 grumbles, and it is added all the same.
-warnings.filterwarnings("ignore", "Object of type .* not in session", SAWarning)
 
 
 @dataclass(frozen=True)
@@ -53,7 +51,7 @@ class GradebookWriter:
             CourseError: the released notebook has other graded cells than the one students were graded with before.
         """
         self._course, self._unit = course, unit
-        with self._open() as gradebook:
+        with _open(self._course) as gradebook:
             gradebook.update_or_create_assignment(unit.name)
         try:
             SaveCells().preprocess(release, self._resources())
@@ -64,7 +62,7 @@ class GradebookWriter:
         """Record one graded submission; scores given by hand stay as they are."""
         student = graded.result.student
         notebook = with_points(graded.notebook, graded.result)
-        with self._open() as gradebook:
+        with _open(self._course) as gradebook:
             gradebook.update_or_create_student(student)
             gradebook.update_or_create_submission(self._unit.name, student, **_timestamp(submitted))
         _write(notebook, autograded_notebook(self._course, self._unit, student))
@@ -72,7 +70,7 @@ class GradebookWriter:
         self._comment(graded.result)
 
     def _comment(self, result: SubmissionResult) -> None:
-        with self._open() as gradebook:
+        with _open(self._course) as gradebook:
             for component, score in result.components.items():
                 try:
                     comment = gradebook.find_comment(component, self._unit.name, self._unit.name, result.student)
@@ -80,9 +78,6 @@ class GradebookWriter:
                     continue
                 comment.auto_comment = "\n".join(_diagnoses(score)) or None
             gradebook.db.commit()
-
-    def _open(self) -> Gradebook:
-        return _open(self._course)
 
     def _resources(self, student: str = "") -> dict[str, Any]:
         facts = {"notebook": self._unit.name, "assignment": self._unit.name, "student": student}
@@ -140,9 +135,13 @@ def _written_score(gradebook: Gradebook, unit: str, student: str, label: Mapping
     return WrittenScore(grade_id, None if waits else grade.score, float(label["points"]), comment.comment or "")
 
 
-def _open(course: Course) -> Gradebook:
+@contextmanager
+def _open(course: Course) -> Iterator[Gradebook]:
     let_nbgrader_find_its_programs()
-    return Gradebook(_address(course))
+    with warnings.catch_warnings(), Gradebook(_address(course)) as gradebook:
+        # nbgrader reads from a submission before it adds it to its session: SQLAlchemy grumbles, nothing is lost.
+        warnings.filterwarnings("ignore", "Object of type .* not in session", SAWarning)
+        yield gradebook
 
 
 def _address(course: Course) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import nbformat
 
+from autograder.course import CourseError
 from autograder.course_secret import CourseSecret
 from autograder.normalise import NormalisedSubmission, normalise
 from autograder.notebook_cells import cells_of
@@ -24,17 +25,28 @@ __all__ = ["Job", "grade_submission"]
 
 @dataclass(frozen=True)
 class Job:
-    """All that is needed to grade one submission, on any machine that sees these folders."""
+    """All that is needed to grade one submission, on any machine that sees these folders.
+
+    Attributes:
+        release: the released notebook.
+        edition: the folder that holds the library as students of this unit have it.
+        hidden: folders that no sandbox may show, wherever they lie.
+    """
 
     submission: Submission
     unit: str
     release: Path
     edition: Path
     secret: CourseSecret
+    hidden: tuple[Path, ...] = ()
 
 
 def grade_submission(job: Job) -> Graded:
-    """Normalise, run and judge one submission."""
+    """Normalise, run and judge one submission.
+
+    Raises:
+        CourseError: this machine cannot run the sandbox, so that no submission can be graded here.
+    """
     started = time.perf_counter()
     release = nbformat.read(job.release, as_version=4)
     max_points = _points_of_checks(release)
@@ -67,12 +79,16 @@ def _judged(
 ) -> tuple[dict[str, ComponentScore], tuple[str, ...]]:
     # Imported here because they import torch, which only the workers need.
     from autograder.checks import checks_of
+    from autograder.sandbox.bubblewrap import SandboxUnavailable
     from autograder.sandbox.submission import judge_submission
 
     def seed_of(component: str) -> int:
         return job.secret.seed(job.submission.student, job.unit, component)
 
-    verdict = judge_submission(submission, checks_of(job.unit), job.edition, seed_of)
+    try:
+        verdict = judge_submission(submission, checks_of(job.unit), job.edition, seed_of, hidden=job.hidden)
+    except SandboxUnavailable as trouble:
+        raise CourseError(str(trouble)) from None
     by_name = {component.name: component for component in verdict.components}
     scores = {name: _score(by_name.get(name), points) for name, points in max_points.items()}
     return scores, tuple(verdict.flags)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 
+from autograder.course import CourseError
 from autograder.grading import Job
 from autograder.results import Graded, SubmissionResult
 from autograder.submissions import printable
@@ -41,6 +42,9 @@ def grade_all(
         workers: how many are graded at the same time.
         grade: grades one.
         pool_of: makes the executor that runs a number of workers.
+
+    Raises:
+        CourseError: nothing can be graded on this machine.
     """
     lost: list[Job] = []
     with pool_of(max(1, min(workers, len(jobs)))) as pool:
@@ -49,6 +53,8 @@ def grade_all(
             for future in as_completed(futures):
                 try:
                     yield future.result()
+                except CourseError:  # no submission can be graded here
+                    raise
                 except BrokenProcessPool:
                     lost.append(futures[future])
                 except Exception as error:

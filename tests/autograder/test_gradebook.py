@@ -146,7 +146,7 @@ def test_a_release_with_other_cells_than_graded_before_is_refused(course, unit, 
         GradebookWriter(course, unit, release)
 
 
-def test_a_class_run_records_everybody_graded_and_nobody_quarantined(course, unit, hand_in, solved, release):
+def test_a_class_run_records_everybody_graded_and_nobody_quarantined(course, unit, writer, hand_in, solved, release):
     hand_in("ada", solved)
     hand_in("eve", b"no notebook")
 

@@ -1,0 +1,165 @@
+"""The ``course`` command: release units, grade a class, return feedback, prove the grader."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from tyro.conf import Positional
+
+from autograder.course import Course, CourseError
+
+__all__ = ["main"]
+
+_DESCRIPTION = """Run a course: release its units, grade what students hand in, return feedback.
+
+  course release 03                     solutions/ → assignments/
+  course publish ../students            a repository for students, without answers
+  course grade 03                       submitted/<student>/03_vae/ → gradebook
+  course grade 03 --submitted DIR --json results.json --feedback pages
+  course feedback 03                    a page per student in feedback/
+  course audit                          wrong solutions must fail by name, right ones must pass
+  course doctor                         what this machine offers
+
+Units are named by number or in full. Run it anywhere inside the course folder."""
+
+_Unit = Annotated[str, tyro.conf.arg(metavar="UNIT", help="A unit of the course, as 03 or 03_vae.")]
+_MOST_WORKERS = 8  # by default: each needs about a gigabyte of memory for itself and its sandbox
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns its exit status: 1 if it failed, 2 if it was misused, 130 if interrupted."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    commands = {command.__name__: command for command in (release, publish, grade, feedback, audit, doctor)}
+    try:
+        tyro.extras.subcommand_cli_from_dict(
+            commands, prog="course", description=_DESCRIPTION, args=arguments or ["--help"]
+        )
+    except KeyboardInterrupt:
+        return _complain("stopped; what was finished is recorded", 130)
+    except CourseError as error:
+        return _complain(str(error), 1)
+    except OSError as error:
+        return _complain(f"{error.strerror}: {error.filename}" if error.filename else str(error), 1)
+    return 0
+
+
+def release(
+    units: Annotated[Positional[tuple[str, ...]], tyro.conf.arg(metavar="[UNIT ...]")] = (),
+) -> None:
+    """Make assignments/ from solutions/: stubs in place of solutions, nothing else along.
+
+    Args:
+        units: Units to release, as 03 or 03_vae; all that have a solution if none is named.
+    """
+    from autograder import release as releasing
+
+    course = Course.find()
+    for notebook in releasing.release(course, [course.unit(unit) for unit in units]):
+        print(_shown(notebook))
+
+
+def publish(
+    destination: Annotated[Positional[Path], tyro.conf.arg(metavar="DIR", help="Where the repository is written.")],
+    through: Annotated[str | None, tyro.conf.arg(metavar="UNIT")] = None,
+) -> None:
+    """Write a repository for students: lectures, assignments, and their edition of the library.
+
+    Args:
+        through: The unit students have reached; those before it count as handed back, and their functions are in
+            the library. By default the last unit that is released.
+    """
+    from autograder.publication import publish as write_repository
+
+    course = Course.find()
+    unit = course.unit(through) if through else _last_released(course)
+    print(f"{write_repository(course, destination, unit)}: units up to {unit.name}")
+
+
+def grade(
+    unit: Positional[_Unit],
+    submitted: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None,
+    workers: int = min(_MOST_WORKERS, os.cpu_count() or 1),
+    json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None,
+    feedback: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None,
+) -> None:
+    """Grade what a class handed in for a unit, each submission in a sandbox.
+
+    Points go into the gradebook, where formgrader shows them; points given by hand are kept. What cannot be graded
+    is quarantined with the reason, and the others go on.
+
+    Args:
+        submitted: Grade this folder, laid out <student>/<unit>/*.ipynb, and leave the course's gradebook alone.
+        workers: Submissions graded at the same time.
+        json: Write the results to this file too.
+        feedback: Write a page per submission into this folder too.
+    """
+    from autograder.class_run import ClassRun  # reading notebooks costs a second, which --help should not pay
+    from autograder.sandbox.bubblewrap import SandboxUnavailable, require_sandbox
+
+    if workers < 1:
+        raise CourseError(f"--workers must be at least 1, got {workers}")
+    course = Course.find()
+    run = ClassRun(course, course.unit(unit), submitted, workers, json, feedback)
+    try:
+        require_sandbox()
+    except SandboxUnavailable as trouble:
+        raise CourseError(str(trouble)) from None
+    run.grade()
+    for place in filter(None, (json, feedback)):
+        print(_shown(place))
+
+
+def feedback(unit: Positional[_Unit]) -> None:
+    """Write a feedback page for each graded student to feedback/<student>/<unit>/.
+
+    Run it again after grading written answers by hand: the pages show the points and comments given.
+    """
+    from autograder.class_feedback import write_feedback
+
+    course = Course.find()
+    pages = write_feedback(course, course.unit(unit))
+    print(f"{len(pages)} page{'s' * (len(pages) != 1)}, for example {_shown(pages[0])}")
+
+
+def audit(units: Annotated[Positional[tuple[str, ...]], tyro.conf.arg(metavar="[UNIT ...]")] = ()) -> None:
+    """Prove the grader: wrong solutions must fail by the case that names them, right ones must get all points.
+
+    Args:
+        units: Units to audit, as 03 or 03_vae; all if none is named.
+    """
+    raise CourseError("the audit is not wired up")
+
+
+def doctor() -> None:
+    """Say what this machine offers for grading, and what is missing."""
+    from autograder.doctor import examine
+
+    if problems := examine():
+        raise CourseError("; ".join(problems))
+
+
+def _last_released(course: Course):
+    released = [unit for unit in course.units if (course.assignments / unit.name / f"{unit.name}.ipynb").exists()]
+    if not released:
+        raise CourseError("nothing is released yet: run course release first")
+    return released[-1]
+
+
+def _shown(path: Path) -> str:
+    """A path as seen from where the command runs, if that is shorter."""
+    path = path.resolve()
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+
+
+def _complain(message: str, status: int) -> int:
+    print(f"course: {message}", file=sys.stderr)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

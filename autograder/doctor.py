@@ -1,0 +1,44 @@
+"""What this machine offers for grading: the sandbox, its limits, cores and memory, versions."""
+
+from __future__ import annotations
+
+import os
+import platform
+from dataclasses import fields
+from importlib.metadata import version
+
+from autograder.sandbox.bubblewrap import SandboxUnavailable, require_sandbox
+from autograder.sandbox.limits import DEFAULT_LIMITS
+
+__all__ = ["examine"]
+
+_PACKAGES = ("torch", "numpy", "nbgrader", "nbformat", "jupyterlab")
+
+
+def examine() -> tuple[str, ...]:
+    """Print what was found, one line each; returns what stands in the way of grading."""
+    problems = _sandbox_problems()
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    findings = {
+        "machine": f"{platform.platform()}, {os.cpu_count()} cores, {memory / 2**30:.0f} GiB of memory",
+        "python": platform.python_version() + "".join(f", {name} {version(name)}" for name in _PACKAGES),
+        "sandbox": problems[0] if problems else "bubblewrap works: no network, no course files, user 65534",
+        **{f"limit: {field.name.replace('_', ' ')}": _amount(field.name) for field in fields(DEFAULT_LIMITS)},
+    }
+    width = max(map(len, findings))
+    for name, finding in findings.items():
+        print(f"{name.ljust(width)}  {finding}")
+    return problems
+
+
+def _sandbox_problems() -> tuple[str, ...]:
+    try:
+        require_sandbox()
+    except SandboxUnavailable as trouble:
+        return (str(trouble),)
+    return ()
+
+
+def _amount(name: str) -> str:
+    value = getattr(DEFAULT_LIMITS, name)
+    return f"{value / 2**20:g} MiB" if name.endswith("_bytes") else f"{value:g}"
