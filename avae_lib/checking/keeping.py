@@ -14,15 +14,25 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-__all__ = ["keep"]
+__all__ = ["keep", "kept_file"]
 
-FILE = Path("my_components.py")
+FILE = "my_components.py"
 OPENING = '"""My components that passed their check. `avae_lib.components.load()` brings them back."""\n'
 GIVEN_BY_SETUP = {"torch", "implements", "check"}
 
 
+def kept_file() -> Path:
+    """Where finished functions are kept, relative to the current folder.
+
+    In a course folder all units share one file, beside ``avae_lib``; elsewhere it lies in the current folder.
+    """
+    here = Path.cwd()
+    course = next((folder for folder in here.parents if (folder / "avae_lib").is_dir()), here)
+    return Path(os.path.relpath(course / FILE))
+
+
 def keep(name: str, function: Callable) -> list[str]:
-    """Write the cell that defines ``function`` into ``my_components.py`` in the current folder.
+    """Write the cell that defines ``function`` into ``my_components.py`` (see :func:`kept_file`).
 
     Returns:
         Lines for the student: where it went, and which names it takes from cells that a grader will not see.
@@ -31,12 +41,13 @@ def keep(name: str, function: Callable) -> list[str]:
         code = _definitions(_cell_of(function))
     except (AttributeError, OSError, SyntaxError, TypeError):
         return [f"{name} is not kept: its source can't be found"]
+    file = kept_file()
     imports, unknown, borrowed = _names_from_elsewhere(code, inspect.unwrap(function).__globals__)
     try:
-        _write_section(name, "\n".join([*imports, "", code]))
+        _write_section(file, name, "\n".join([*imports, "", code]))
     except OSError as error:
-        return [f"{name} is not kept: {FILE} can't be written ({error.strerror})"]
-    return [f"{name} is kept in {FILE}", *_warnings(unknown | borrowed)]
+        return [f"{name} is not kept: {file} can't be written ({error.strerror})"]
+    return [f"{name} is kept in {file}", *_warnings(unknown | borrowed)]
 
 
 def _cell_of(function: Callable) -> str:
@@ -110,18 +121,17 @@ def _bound_by(cell: str) -> set[str]:
 
 
 def _warnings(names: set[str]) -> list[str]:
-    listed = ", ".join(sorted(names))
-    return (
-        [f"careful: it uses {listed} from another cell; the grader sees this cell only: move it here"] if names else []
-    )
+    if not names:
+        return []
+    return [f"careful: it takes {', '.join(sorted(names))} from another cell, but the grader sees this cell only"]
 
 
-def _write_section(name: str, section: str) -> None:
+def _write_section(file: Path, name: str, section: str) -> None:
     """Put the section in the place of an earlier one of the same component; a reader never sees half a file."""
-    before = FILE.read_text(encoding="utf-8") if FILE.exists() else OPENING
+    before = file.read_text(encoding="utf-8") if file.exists() else OPENING
     opening, *parts = re.split(r"^# component: (\w+)\n", before, flags=re.MULTILINE)
     sections = dict(zip(parts[::2], parts[1::2], strict=True)) | {name: f"{section.strip()}\n\n"}
     text = opening.rstrip() + "\n\n" + "".join(f"# component: {key}\n{body}" for key, body in sections.items())
-    draft = FILE.with_suffix(".tmp")
+    draft = file.with_suffix(".tmp")
     draft.write_text(text, encoding="utf-8")
-    os.replace(draft, FILE)
+    os.replace(draft, file)

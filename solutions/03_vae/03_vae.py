@@ -35,11 +35,12 @@ from importlib import metadata, util
 from pathlib import Path
 
 sys.path[:0] = [str(folder) for folder in Path.cwd().parents if (folder / "avae_lib").is_dir()][:1]
-if util.find_spec("avae_lib") is None:  # as on Colab: install it, and keep these three in the versions they have
+# Where the library is missing, as on Colab, install it; these three packages stay as they are.
+if util.find_spec("avae_lib") is None:
     keep = [f"{name}=={metadata.version(name)}" for name in ("torch", "torchvision", "numpy")]
     address = "https://github.com/{{repository}}/archive/{{branch}}.zip"
     if subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", address, *keep]).returncode:
-        raise ImportError("avae_lib could not be installed: without a network, open this notebook in a course folder")
+        raise ImportError("no avae_lib: without a network, open this notebook in a course folder")
 
 import torch
 
