@@ -1,0 +1,54 @@
+"""What to type next, given a run: to go on, to judge, to draw, to compare."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from avae_lib.presets import PRESETS
+from avae_lib.training.config_files import differing_fields
+from avae_lib.training.experiment import Experiment
+
+__all__ = ["next_commands"]
+
+_NOT_OPTIONS = ("name", "source", "training.steps")
+
+
+def next_commands(experiment: Experiment, run_dir: Path, steps: int) -> list[tuple[str, str]]:
+    """Commands that make sense after this run, as (what it does, command)."""
+    run = shlex.quote(_as_typed(run_dir))
+    commands = [
+        ("Judge it with more samples, hence a tighter estimate", f"avae evaluate {run} --importance-samples 1000"),
+        ("Draw more images", f"avae sample {run} --temperature 0.8"),
+    ]
+    if experiment.name in PRESETS:
+        options = _options(experiment)
+        go_on = f"avae train {experiment.name} --run-dir {run} --training.steps {2 * steps}{options}"
+        commands.insert(0, ("Train on, from where it stands, to twice the length", go_on))
+        twin = _twin(experiment.name)
+        if twin is not None:
+            commands.append((f"Train {twin}, which differs in what a layer is conditioned on", f"avae train {twin}"))
+    return commands
+
+
+def _as_typed(run_dir: Path) -> str:
+    """The folder relative to the current one if it lies below it."""
+    resolved, here = run_dir.resolve(), Path.cwd()
+    return str(resolved.relative_to(here) if resolved.is_relative_to(here) else run_dir)
+
+
+def _options(experiment: Experiment) -> str:
+    """The options by which the run departs from its preset, without which it would not be continued."""
+    differing = differing_fields(PRESETS[experiment.name], experiment)
+    changed = {name: now for name, (_, now) in differing.items() if name not in _NOT_OPTIONS}
+    return "".join(f" --{name.replace('_', '-')} {_value(now)}" for name, now in changed.items())
+
+
+def _value(value: object) -> str:
+    return " ".join(map(str, value)) if isinstance(value, tuple) else shlex.quote(str(value))
+
+
+def _twin(name: str) -> str | None:
+    stem, _, conditioning = name.rpartition("-")
+    other = {"attentive": "local", "local": "attentive"}.get(conditioning)
+    return f"{stem}-{other}" if f"{stem}-{other}" in PRESETS else None
