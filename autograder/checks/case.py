@@ -123,15 +123,17 @@ class ComponentCheck:
         return (self._trial(case, seed) for case in self.cases)
 
     def _trial(self, case: Case, seed: int) -> Trial:
-        probes = tuple(self._probe(request) for request in case.requests(self.component, seed))
+        probes = tuple(self._probe(case, request) for request in case.requests(self.component, seed))
         return Trial(case.name, case.points, case.kind, case.hint, probes, case.rtol, case.atol, case.looks_at)
 
-    def _probe(self, request: Request) -> Probe:
+    def _probe(self, case: Case, request: Request) -> Probe:
         expected = observe(_component(self.component).reference, request)
-        return Probe(request, expected, self._shown_by_mistakes(request))
+        return Probe(request, expected, self._shown_by_mistakes(case, request))
 
-    def _shown_by_mistakes(self, request: Request) -> Iterator[tuple[str, Observation]]:
-        return ((mistake.sentence, observe(mistake.function, request)) for mistake in self.mistakes)
+    def _shown_by_mistakes(self, case: Case, request: Request) -> Iterator[tuple[str, Observation]]:
+        """What the mistakes that this case names show; in other cases the same numbers may have other causes."""
+        named = (mistake for mistake in self.mistakes if mistake.caught_by == case.name)
+        return ((mistake.sentence, observe(mistake.function, request)) for mistake in named)
 
 
 def _component(name: str) -> components.Component:

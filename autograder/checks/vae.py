@@ -1,4 +1,4 @@
-"""Unit 03: how the four formulas of the variational autoencoder are judged; its training step has a module of its own."""
+"""Unit 03: how the four formulas of the variational autoencoder are judged (for the training step: vae_training)."""
 
 from __future__ import annotations
 
@@ -37,7 +37,8 @@ from autograder.checks.variants import (
 
 __all__ = ["CHECKS"]
 
-FLOAT64 = {"rtol": 1e-9, "atol": 1e-9}
+# The float64 inputs of these cases lead to results near 1,000, where float32 numbers are 0.00006 apart.
+FLOAT64 = {"rtol": 0.0, "atol": 1e-6}
 PRECISION_KEPT = "precision kept, inputs left alone"
 PRECISION_HINT = "float64 inputs are to be computed in float64, and the inputs must stay as they were"
 
@@ -45,12 +46,18 @@ PRECISION_HINT = "float64 inputs are to be computed in float64, and the inputs m
 # reparameterize(mean, log_std, noise)
 
 
-def gaussian(rank: int, dtype: torch.dtype = torch.float32):
+def gaussian(rank: int):
     def inputs(generator: Generator) -> dict[str, Any]:
         shape = sizes(generator, rank)
-        return {name: normal(generator, *shape, dtype=dtype) for name in ("mean", "log_std", "noise")}
+        return {name: normal(generator, *shape) for name in ("mean", "log_std", "noise")}
 
     return inputs
+
+
+def gaussian_in_double(generator: Generator) -> dict[str, Any]:
+    shape = sizes(generator, 3)
+    inputs = {name: normal(generator, *shape, dtype=torch.float64) for name in ("mean", "log_std", "noise")}
+    return inputs | {"mean": 1e3 * inputs["mean"]}
 
 
 def wide_range_of_stds(generator: Generator) -> dict[str, Any]:
@@ -68,7 +75,7 @@ def single_gaussian(generator: Generator) -> dict[str, Any]:
 REPARAMETERIZE = ComponentCheck(
     "reparameterize",
     cases=(
-        Case("values", 2, "the draw is not mean + std · noise", (gaussian(2), gaussian(1), gaussian(4))),
+        Case("values", 1, "the draw is not mean + std · noise", (gaussian(2), gaussian(1), gaussian(4))),
         Case(
             "standard deviations from e⁻¹² to e⁸",
             1,
@@ -89,7 +96,7 @@ REPARAMETERIZE = ComponentCheck(
             "same result twice, precision kept, inputs left alone",
             1,
             PRECISION_HINT,
-            (gaussian(3, torch.float64), single_gaussian),
+            (gaussian_in_double, single_gaussian),
             kind="form",
             harness="call_twice",
             **FLOAT64,
@@ -103,12 +110,12 @@ REPARAMETERIZE = ComponentCheck(
 # bernoulli_log_likelihood(logits, x)
 
 
-def pixels(rank: int, dtype: torch.dtype = torch.float32):
-    """Ordinary logits, and observations anywhere in [0, 1]."""
+def pixels(rank: int, scale: float = 2.0, dtype: torch.dtype = torch.float32):
+    """Logits of a given scale, and observations anywhere in [0, 1]."""
 
     def inputs(generator: Generator) -> dict[str, Any]:
         shape = sizes(generator, rank)
-        logits = normal(generator, *shape, scale=2.0, dtype=dtype)
+        logits = normal(generator, *shape, scale=scale, dtype=dtype)
         return {"logits": logits, "x": uniform(generator, *shape, dtype=dtype)}
 
     return inputs
@@ -120,20 +127,16 @@ def black_and_white(generator: Generator) -> dict[str, Any]:
 
 
 def extreme_logits(generator: Generator) -> dict[str, Any]:
-    """Logits of ±100 that agree and that disagree with their observations, in each row."""
-    rows, columns = sizes(generator, 2, smallest=4)
+    """Logits between ±20 and ±100 that agree and that disagree with their observations, in each row."""
+    rows, columns = sizes(generator, 2, smallest=4, largest=8)
+    size = uniform(generator, rows, columns, low=20.0, high=100.0)
+    size[:, 0], size[:, 1] = 100.0, uniform(generator, rows, low=30.0, high=90.0)
+    x = uniform(generator, rows, columns).round()
+    x[:, :2] = torch.tensor([0.0, 1.0])
+    x[:, 2] = uniform(generator, rows)
     signs = torch.sign(normal(generator, rows, columns))
-    signs[:, 0], signs[:, 1] = 1.0, -1.0
-    x = uniform(generator, rows, columns).round()
-    x[:, 0], x[:, 1], x[:, 2] = 0.0, 1.0, uniform(generator, rows)
-    return {"logits": 100.0 * signs, "x": x}
-
-
-def confident_and_right(generator: Generator) -> dict[str, Any]:
-    """Logits that agree with their observations: the log-likelihood is close to zero and must not be lost."""
-    rows, columns = sizes(generator, 2)
-    x = uniform(generator, rows, columns).round()
-    return {"logits": (2 * x - 1) * uniform(generator, rows, columns, low=9.0, high=14.0), "x": x}
+    signs[:, :2] = torch.tensor([1.0, -1.0])
+    return {"logits": signs * size, "x": x}
 
 
 def single_pixel(generator: Generator) -> dict[str, Any]:
@@ -154,17 +157,10 @@ BERNOULLI = ComponentCheck(
         ),
         Case(
             "logits out to ±100",
-            1,
+            2,
             "σ(logit) rounds to 0 or 1 here: compute log σ(ℓ) from the logit itself",
             (extreme_logits,),
-        ),
-        Case(
-            "confident and right",
-            1,
-            "likelihoods just below one: log(1 − σ) loses all its digits here",
-            (confident_and_right,),
-            rtol=1e-3,
-            atol=1e-8,  # the terms themselves are between 1e-6 and 1e-4
+            draws=2,
         ),
         Case(
             "gradients",
@@ -178,7 +174,7 @@ BERNOULLI = ComponentCheck(
             PRECISION_KEPT,
             1,
             PRECISION_HINT,
-            (pixels(3, torch.float64), single_pixel),
+            (pixels(3, scale=40.0, dtype=torch.float64), single_pixel),
             kind="form",
             **FLOAT64,
         ),
@@ -192,7 +188,7 @@ BERNOULLI = ComponentCheck(
 
 
 def elbo_terms(generator: Generator, dtype: torch.dtype = torch.float32) -> dict[str, Any]:
-    batch, layers = sizes(generator, 2)
+    batch, layers = sizes(generator, 2, smallest=3)
     return {
         "log_likelihood": -uniform(generator, batch, low=5.0, high=50.0, dtype=dtype),
         "kl": uniform(generator, batch, layers, low=0.1, high=9.0, dtype=dtype),
@@ -212,13 +208,16 @@ def without_kl(generator: Generator) -> dict[str, Any]:
 
 
 def densities_above_one(generator: Generator) -> dict[str, Any]:
-    """Log-densities may be positive, and large; so the loss may be negative."""
+    """Log-densities may be positive, and large; so the loss of an example, and of a batch, may be negative."""
     terms = elbo_terms(generator)
-    return terms | {"log_likelihood": -20 * terms["log_likelihood"]}
+    log_likelihood = -20 * terms["log_likelihood"]
+    log_likelihood[0] = -log_likelihood[0]
+    return terms | {"log_likelihood": log_likelihood}
 
 
 def terms_in_double(generator: Generator) -> dict[str, Any]:
-    return elbo_terms(generator, torch.float64) | {"beta": between(generator, 1.5, 8.0)}
+    terms = elbo_terms(generator, torch.float64)
+    return {name: 40 * term for name, term in terms.items()} | {"beta": between(generator, 1.5, 8.0)}
 
 
 def one_example_one_layer(generator: Generator) -> dict[str, Any]:
@@ -237,7 +236,7 @@ NEGATIVE_ELBO = ComponentCheck(
     "negative_elbo",
     cases=(
         Case("values", 1, "the loss is not the right one", (elbo_terms, densities_above_one), draws=2),
-        Case("beta", 1, "beta multiplies the KL, and only the KL", (with_beta, with_small_beta, without_kl)),
+        Case("beta", 1, "beta multiplies the KL, and only the KL", (with_small_beta, with_beta, without_kl)),
         Case(
             "one example, one layer",
             1,
@@ -284,7 +283,7 @@ def one_weight_outweighs(generator: Generator) -> dict[str, Any]:
 
 
 def weights_in_double(generator: Generator) -> dict[str, Any]:
-    return log_weights(generator, torch.float64)
+    return {"log_weights": log_weights(generator, torch.float64)["log_weights"] - 1e3}
 
 
 def one_sample(generator: Generator) -> dict[str, Any]:

@@ -15,14 +15,16 @@ from autograder.checks.variants import vae_training_step as variants
 __all__ = ["VAE_TRAINING_STEP"]
 
 
-def run(optimizer: str, calls: int = 1, stale_gradient: float = 0.0):
+def run(optimizer: str, calls: int = 1, stale_gradient: float = 0.0, smallest: bool = False):
     """A toy model's weights, its optimizer, and one batch of binary images for each call.
 
     The weights are float64, so that no rounding can turn the sign of a small gradient, which Adam would amplify.
+    ``smallest`` asks for batches of one example and a model of one layer.
     """
 
     def inputs(generator: Generator) -> dict[str, Any]:
         batch, layers, height, width = sizes(generator, 4, smallest=2, largest=6)
+        batch, layers = (1, 1) if smallest else (batch, layers)
         batches = torch.rand(calls, batch, 1, height, width, generator=generator).round().to(torch.uint8)
         batches[:, 0, :, 0, 0] = 1  # no batch is all black
         return {
@@ -56,7 +58,7 @@ VAE_TRAINING_STEP = ComponentCheck(
             "gradients left over from before",
             1,
             "gradients from before the call must not count",
-            (run("SGD", stale_gradient=50.0),),
+            (run("SGD", calls=2, stale_gradient=50.0),),
             harness="training_step",
             looks_at=UPDATE,
             atol=1e-7,
@@ -66,6 +68,16 @@ VAE_TRAINING_STEP = ComponentCheck(
             1,
             "the parameters after several calls are not the right ones",
             (run("Adam", calls=4),),
+            harness="training_step",
+            looks_at=UPDATE,
+            atol=1e-7,
+        ),
+        Case(
+            "one example, one layer",
+            1,
+            "a batch of one and a model of a single layer work as well",
+            (run("SGD", smallest=True),),
+            kind="form",
             harness="training_step",
             looks_at=UPDATE,
             atol=1e-7,

@@ -9,6 +9,9 @@ from autograder.checks.case import Mistake, mistakes_into
 MISTAKES: list[Mistake] = []
 mistake = mistakes_into(MISTAKES)
 
+ANY_DIMENSION = "any dimension, counted from either end"
+FORM = "precision kept, input left alone"
+
 
 @mistake("equals log-sum-exp: the mean divides by the number of entries, so subtract its logarithm", caught_by="values")
 def sum_for_mean(x, dim):
@@ -86,7 +89,7 @@ def largest_not_added_back(x, dim):
     return torch.log(torch.exp(x - largest).mean(dim=dim))
 
 
-@mistake("takes a negative `dim` for its absolute value", caught_by="any dimension, counted from either end")
+@mistake("takes a negative `dim` for its absolute value", caught_by=ANY_DIMENSION)
 def negative_dimension_mirrored(x, dim):
     return torch.logsumexp(x, dim=abs(dim) % x.ndim) - math.log(x.shape[abs(dim) % x.ndim])
 
@@ -95,16 +98,8 @@ def negative_dimension_mirrored(x, dim):
     "works for matrices only; x may have any number of dimensions", caught_by="any dimension, counted from either end"
 )
 def matrices_only(x, dim):
-    rows = x if dim in (1, -1) else x.T
+    rows = x if dim in (1, -1) else x.transpose(0, 1)
     return torch.stack([torch.logsumexp(row, dim=0) - math.log(len(row)) for row in rows])
-
-
-@mistake(
-    "exp overflows to infinity: subtract the largest entry before it and add it back after",
-    caught_by="large logarithms",
-)
-def overflow(x, dim):
-    return torch.log(torch.exp(x).mean(dim=dim))
 
 
 @mistake("clamps x before exp: large entries are cut off", caught_by="large logarithms")
@@ -124,6 +119,14 @@ def largest_of_all(x, dim):
 def mean_subtracted(x, dim):
     mean = x.mean()
     return mean + torch.log(torch.exp(x - mean).mean(dim=dim))
+
+
+@mistake(
+    "exp overflows to infinity: subtract the largest entry before it and add it back after",
+    caught_by="large logarithms",
+)
+def overflow(x, dim):
+    return torch.log(torch.exp(x).mean(dim=dim))
 
 
 @mistake("equals the largest entry: the others count too", caught_by="values")
@@ -153,12 +156,12 @@ def largest_absolute_value(x, dim):
     return largest.squeeze(dim) + torch.log(torch.exp(x - largest).mean(dim=dim))
 
 
-@mistake("computes in float32, so a float64 input loses half its digits", caught_by="precision kept, input left alone")
+@mistake("computes in float32, so a float64 input loses half its digits", caught_by=FORM)
 def single_precision(x, dim):
     return torch.logsumexp(x.float(), dim=dim) - math.log(x.shape[dim])
 
 
-@mistake("changes its input x in place", caught_by="precision kept, input left alone")
+@mistake("changes its input x in place", caught_by=FORM)
 def input_changed(x, dim):
     largest = x.amax(dim=dim, keepdim=True)
     x -= largest

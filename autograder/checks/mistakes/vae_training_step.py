@@ -1,6 +1,366 @@
-"""."""
+"""Wrong ways to write ``vae_training_step``."""
+
+import torch
 
 from autograder.checks.case import Mistake, mistakes_into
 
 MISTAKES: list[Mistake] = []
 mistake = mistakes_into(MISTAKES)
+
+STEP = "one step of SGD"
+STALE = "gradients left over from before"
+ADAM = "several steps of Adam"
+EMPTY = "steps while there are no gradients: clear them, go backward, and then step"
+SMALL = "one example, one layer"
+FLOAT = "a Python float"
+
+
+@mistake("never steps: the optimizer has to change the parameters", caught_by=STEP)
+def step_forgotten(model, optimizer, x):
+    elbo = model(x)
+    loss = (elbo.kl.sum(dim=1) - elbo.log_likelihood).mean()
+    optimizer.zero_grad()
+    loss.backward()
+    return loss.item()
+
+
+@mistake(EMPTY, caught_by=STEP)
+def step_before_backward(model, optimizer, x):
+    elbo = model(x)
+    loss = (elbo.kl.sum(dim=1) - elbo.log_likelihood).mean()
+    optimizer.zero_grad()
+    optimizer.step()
+    loss.backward()
+    return loss.item()
+
+
+@mistake(EMPTY, caught_by=STEP)
+def zeroed_after_backward(model, optimizer, x):
+    elbo = model(x)
+    loss = (elbo.kl.sum(dim=1) - elbo.log_likelihood).mean()
+    loss.backward()
+    optimizer.zero_grad()
+    optimizer.step()
+    return loss.item()
+
+
+@mistake(EMPTY, caught_by=STEP)
+def zeroed_to_numbers(model, optimizer, x):
+    elbo = model(x)
+    loss = (elbo.kl.sum(dim=1) - elbo.log_likelihood).mean()
+    loss.backward()
+    optimizer.zero_grad(set_to_none=False)
+    optimizer.step()
+    return loss.item()
+
+
+@mistake("maximises the loss: the parameters move the wrong way", caught_by=STEP)
+def loss_maximised(model, optimizer, x):
+    elbo = model(x)
+    loss = (elbo.kl.sum(dim=1) - elbo.log_likelihood).mean()
+    optimizer.zero_grad()
+    (-loss).backward()
+    optimizer.step()
+    return loss.item()
+
+
+@mistake("sums the loss over the batch: the step comes out too large by the batch size", caught_by=STEP)
+def loss_summed(model, optimizer, x):
+    elbo = model(x)
+    loss = (elbo.kl.sum(dim=1) - elbo.log_likelihood).sum()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss.item() / len(x)
+
+
+@mistake("sums the loss over the batch: the step comes out too large by the batch size", caught_by=STEP)
+def sum_returned_too(model, optimizer, x):
+    elbo = model(x)
+    loss = (elbo.kl.sum(dim=1) - elbo.log_likelihood).sum()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+@mistake("leaves the KL out of the update", caught_by=STEP)
+def kl_forgotten(model, optimizer, x):
+    loss = -model(x).log_likelihood.mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+@mistake("forgets the log-likelihood in the loss", caught_by=STEP)
+def log_likelihood_forgotten(model, optimizer, x):
+    loss = model(x).kl.sum(dim=1).mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+@mistake("averages the KL over layers: the layers' KLs are summed", caught_by=STEP)
+def kl_averaged(model, optimizer, x):
+    elbo = model(x)
+    loss = elbo.kl.mean() - elbo.log_likelihood.mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+@mistake("subtracts the KL from the loss: it has to be added", caught_by=STEP)
+def kl_subtracted(model, optimizer, x):
+    elbo = model(x)
+    loss = (-elbo.kl.sum(dim=1) - elbo.log_likelihood).mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+@mistake("takes the KL of the first layer only", caught_by=STEP)
+def first_layer_only(model, optimizer, x):
+    elbo = model(x)
+    loss = (elbo.kl[:, 0] - elbo.log_likelihood).mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+@mistake("steps twice on the same gradients: one update is asked", caught_by=STEP)
+def two_steps(model, optimizer, x):
+    elbo = model(x)
+    loss = (elbo.kl.sum(dim=1) - elbo.log_likelihood).mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    optimizer.step()
+    return loss.item()
+
+
+@mistake("makes two whole updates on the batch: one is asked", caught_by=STEP)
+def two_updates(model, optimizer, x):
+    for _ in range(2):
+        elbo = model(x)
+        loss = (elbo.kl.sum(dim=1) - elbo.log_likelihood).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return loss.item()
+
+
+@mistake("goes backward twice, so the gradients count double", caught_by=STEP)
+def two_backwards(model, optimizer, x):
+    elbo = model(x)
+    loss = (elbo.kl.sum(dim=1) - elbo.log_likelihood).mean()
+    optimizer.zero_grad()
+    loss.backward(retain_graph=True)
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+@mistake("clips the gradients, which nobody asked for", caught_by=STEP)
+def gradients_clipped(model, optimizer, x):
+    elbo = model(x)
+    loss = (elbo.kl.sum(dim=1) - elbo.log_likelihood).mean()
+    optimizer.zero_grad()
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    optimizer.step()
+    return loss.item()
+
+
+@mistake("makes an optimizer of its own: use the one that is handed over", caught_by=STEP)
+def own_optimizer(model, optimizer, x):
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    elbo = model(x)
+    loss = (elbo.kl.sum(dim=1) - elbo.log_likelihood).mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+@mistake("makes an optimizer of its own: use the one that is handed over", caught_by=STEP)
+def own_descent(model, optimizer, x):
+    elbo = model(x)
+    loss = (elbo.kl.sum(dim=1) - elbo.log_likelihood).mean()
+    model.zero_grad()
+    loss.backward()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter -= optimizer.param_groups[0]["lr"] * parameter.grad
+    return loss.item()
+
+
+@mistake("turns the model to evaluation before the step: train in training mode", caught_by=STEP)
+def evaluation_mode(model, optimizer, x):
+    model.eval()
+    elbo = model(x)
+    loss = (elbo.kl.sum(dim=1) - elbo.log_likelihood).mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+@mistake("cuts the gradient off before backward (detach, item, no_grad)", caught_by=STEP)
+def loss_detached(model, optimizer, x):
+    with torch.no_grad():
+        elbo = model(x)
+    loss = (elbo.kl.sum(dim=1) - elbo.log_likelihood).mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+@mistake("leaves the KL out of the update", caught_by=STEP)
+def kl_detached(model, optimizer, x):
+    elbo = model(x)
+    loss = (elbo.kl.detach().sum(dim=1) - elbo.log_likelihood).mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+@mistake("updates the model on one example only", caught_by=STEP)
+def first_example_only(model, optimizer, x):
+    elbo = model(x[:1])
+    loss = (elbo.kl.sum(dim=1) - elbo.log_likelihood).mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+@mistake("makes one update for each example: one update on the whole batch is asked", caught_by=STEP)
+def one_update_per_example(model, optimizer, x):
+    total = 0.0
+    for example in x.split(1):
+        elbo = model(example)
+        loss = (elbo.kl.sum(dim=1) - elbo.log_likelihood).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        total += loss.item()
+    return total / len(x)
+
+
+@mistake("never clears the gradients, so those of earlier batches add up", caught_by=STALE)
+def never_zeroed(model, optimizer, x):
+    elbo = model(x)
+    loss = (elbo.kl.sum(dim=1) - elbo.log_likelihood).mean()
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+@mistake("clears the gradients only after the step: those left over from before still count", caught_by=STALE)
+def zeroed_at_the_end(model, optimizer, x):
+    elbo = model(x)
+    loss = (elbo.kl.sum(dim=1) - elbo.log_likelihood).mean()
+    loss.backward()
+    optimizer.step()
+    optimizer.zero_grad()
+    return loss.item()
+
+
+@mistake("leaves the model in evaluation mode: later calls train in the wrong one", caught_by=ADAM)
+def left_in_evaluation(model, optimizer, x):
+    elbo = model(x)
+    loss = (elbo.kl.sum(dim=1) - elbo.log_likelihood).mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    model.eval()
+    return loss.item()
+
+
+@mistake("forgets the optimizer's state between calls", caught_by=ADAM)
+def state_cleared(model, optimizer, x):
+    optimizer.state.clear()
+    elbo = model(x)
+    loss = (elbo.kl.sum(dim=1) - elbo.log_likelihood).mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+@mistake("squeezes kl before summing, which goes wrong for one layer", caught_by=SMALL)
+def kl_squeezed(model, optimizer, x):
+    elbo = model(x)
+    loss = (elbo.kl.squeeze().sum(dim=-1) - elbo.log_likelihood.squeeze()).sum() / len(x)
+    loss = loss if elbo.kl.shape[1] > 1 else (elbo.kl.squeeze() * 2 - elbo.log_likelihood.squeeze()).sum()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+@mistake("returns the loss of the model after the update: the one before it is asked", caught_by="loss")
+def loss_after_update(model, optimizer, x):
+    elbo = model(x)
+    loss = (elbo.kl.sum(dim=1) - elbo.log_likelihood).mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    elbo = model(x)
+    return (elbo.kl.sum(dim=1) - elbo.log_likelihood).mean().item()
+
+
+@mistake("returns the bound: the loss is minus that", caught_by="loss")
+def bound_returned(model, optimizer, x):
+    elbo = model(x)
+    loss = (elbo.kl.sum(dim=1) - elbo.log_likelihood).mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return -loss.item()
+
+
+@mistake("returns the loss of the whole batch: nats per example are asked", caught_by="loss")
+def sum_returned(model, optimizer, x):
+    elbo = model(x)
+    loss = (elbo.kl.sum(dim=1) - elbo.log_likelihood).mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss.item() * len(x)
+
+
+@mistake("returns the mean divided by the batch size once more", caught_by="loss")
+def divided_twice(model, optimizer, x):
+    elbo = model(x)
+    loss = (elbo.kl.sum(dim=1) - elbo.log_likelihood).mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss.item() / len(x)
+
+
+@mistake("returns nothing", caught_by="loss")
+def nothing_returned(model, optimizer, x):
+    elbo = model(x)
+    loss = (elbo.kl.sum(dim=1) - elbo.log_likelihood).mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+
+
+@mistake("returns a tensor that keeps the whole graph alive: loss.item() is a Python float", caught_by=FLOAT)
+def tensor_returned(model, optimizer, x):
+    elbo = model(x)
+    loss = (elbo.kl.sum(dim=1) - elbo.log_likelihood).mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss
