@@ -1,0 +1,33 @@
+"""What a model accepts as pixels."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+__all__ = ["require_pixels"]
+
+
+def require_pixels(x: Tensor, image_shape: tuple[int, int, int], bits: int) -> None:
+    """Refuse anything but a batch of images with levels 0 … 2**bits − 1.
+
+    Levels are looked at on the CPU only: on an accelerator each look would stop the queue.
+
+    Raises:
+        TypeError: not uint8.
+        ValueError: another shape, or a level that the bits cannot hold.
+    """
+    if x.dtype != torch.uint8:
+        raise TypeError(
+            f"x must be uint8 pixel levels 0 … {2**bits - 1}, got {x.dtype}: the model scales them itself; "
+            "undo any scaling and convert with .to(torch.uint8)"
+        )
+    if tuple(x.shape[1:]) != tuple(image_shape) or len(x) == 0:
+        raise ValueError(
+            f"x must be a batch of images (batch, {', '.join(map(str, image_shape))}), got {tuple(x.shape)}"
+        )
+    if bits < 8 and x.device.type == "cpu" and not torch.compiler.is_compiling() and int(x.max()) >= 2**bits:
+        raise ValueError(
+            f"x must hold levels 0 … {2**bits - 1} ({bits} bits), got {int(x.max())}: "
+            "set the model's bits to those of the data set"
+        )
