@@ -1,3 +1,3 @@
 from autograder.nbgrader_config import configure
 
-configure(get_config(), __import__("pathlib").Path(__file__).parent)  # noqa: F821, nbgrader brings get_config
+configure(get_config(), __import__("pathlib").Path(__file__).parent)
