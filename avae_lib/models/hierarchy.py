@@ -81,7 +81,7 @@ class Hierarchy(nn.Module):
         kl = torch.stack([drawn.kl() for drawn in draws], dim=1)
         return ELBO(self.head.log_likelihood(features, x), kl)
 
-    def log_weight(self, x: UInt8[Tensor, "batch channels height width"]) -> Float[Tensor, batch]:
+    def log_weight(self, x: UInt8[Tensor, "batch channels height width"]) -> Float[Tensor, "batch"]:
         features, draws = self._infer(x)
         return self.head.log_likelihood(features, x) + sum(drawn.log_ratio() for drawn in draws)
 
