@@ -1,0 +1,7 @@
+"""Where students' code runs: a bubblewrap sandbox that is asked questions and never sees an answer.
+
+The parts, from the outside in: :mod:`~autograder.sandbox.submission` judges one submission,
+:mod:`~autograder.sandbox.room` runs a choice of its cells, :mod:`~autograder.sandbox.session` keeps one sandbox
+alive and within limits, :mod:`~autograder.sandbox.bubblewrap` builds its walls, and
+:mod:`~autograder.sandbox.inside` is the program behind them.
+"""

@@ -1,0 +1,214 @@
+"""The walls of a sandbox: bubblewrap's command line, and how rights are given up before it.
+
+Inside there is no network, a process tree of its own, user 65534 without capabilities, a cleared environment, and
+a file system that holds what :mod:`autograder.sandbox.mounts` lists, read-only, beside three small folders in
+memory. What matters beyond that is who is running to the kernel, outside the user namespace:
+
+* Launched by an ordinary user, the sandbox is that user to the kernel and 65534 to itself.
+* Launched by root, a user namespace alone would leave it root to the kernel: root is not held to a number of
+  processes and may read root's own files in the mounts, whatever their mode. So root first binds the source of
+  every mount below a private ``/tmp`` (this Python may lie in root's home, closed to others), becomes user 65534
+  for good, and starts the same bubblewrap as anybody else from there.
+
+Arguments travel through a descriptor: on a command line they could be read inside, in ``/proc/1/cmdline``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from autograder.sandbox.mounts import Mount, places_to_cover, python_mounts, system_mounts, user_site_packages
+
+__all__ = ["HOME", "SandboxUnavailable", "launch", "require_sandbox"]
+
+HOME = "/home/student"
+_SCRATCH = (HOME, "/tmp", "/dev/shm")
+_NOBODY = 65534
+_OLDEST = (0, 8)  # the first bubblewrap that can limit a folder in memory and forbid further user namespaces
+_SETTINGS = {
+    "HOME": HOME,
+    "USER": "student",
+    "LOGNAME": "student",
+    "LANG": "C.UTF-8",
+    "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin",
+    "TMPDIR": "/tmp",
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "MPLBACKEND": "agg",
+    "PYTHONDONTWRITEBYTECODE": "1",
+}
+
+
+class SandboxUnavailable(RuntimeError):
+    """This machine cannot run the sandbox; the message says what is missing and what can be done."""
+
+
+def launch(
+    program: Sequence[str],
+    mounts: Sequence[Mount],
+    scratch_bytes: int,
+    python_path: Sequence[str] = (),
+    hidden: Iterable[Path] = (),
+) -> subprocess.Popen[bytes]:
+    """Start ``program`` in a sandbox of its own, with its three standard streams connected to pipes.
+
+    It is killed when the thread that called this ends.
+
+    Args:
+        mounts: what is to be seen beside the system and this Python.
+        scratch_bytes: size of each of the three folders in memory.
+        python_path: folders to import from before any other.
+        hidden: files and folders that must not be seen even where they lie inside a mount.
+
+    Raises:
+        SandboxUnavailable: this machine cannot run a sandbox, or not with these mounts.
+    """
+    require_sandbox()
+    everything = (*system_mounts(), *python_mounts(), *mounts)
+    variables = _SETTINGS | {"PYTHONPATH": ":".join([*python_path, *map(str, user_site_packages())])}
+    return _spawn(program, everything, places_to_cover(everything, hidden), scratch_bytes, variables)
+
+
+@functools.cache
+def require_sandbox() -> None:
+    """Try the walls once.
+
+    Raises:
+        SandboxUnavailable: bubblewrap is missing, too old, or not allowed to make user namespaces.
+    """
+    version = _version()
+    if version < _OLDEST:
+        raise _unavailable(f"bubblewrap {'.'.join(map(str, version))} is too old", "install version 0.8 or later")
+    process = _spawn(["true"], system_mounts(), (), 2**20, {})
+    _, complaint = process.communicate()
+    if process.returncode != 0:
+        said = " ".join(complaint.decode("utf-8", "replace").split()) or f"status {process.returncode}"
+        raise _unavailable(
+            f"bubblewrap cannot set up a sandbox here ({said})",
+            "let ordinary users make user namespaces (sysctl kernel.unprivileged_userns_clone, "
+            "kernel.apparmor_restrict_unprivileged_userns; in Docker: --security-opt seccomp=unconfined)",
+        )
+
+
+def _version() -> tuple[int, ...]:
+    if not (program := shutil.which("bwrap")):
+        raise _unavailable("bubblewrap is missing", "install it (Debian, Ubuntu: sudo apt install bubblewrap)")
+    said = subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout
+    return tuple(map(int, re.findall(r"\d+", said)[:3]))
+
+
+def _unavailable(problem: str, remedy: str) -> SandboxUnavailable:
+    return SandboxUnavailable(f"{problem}; choices: {remedy}, or grade on another Linux machine or in a container")
+
+
+def _spawn(
+    program: Sequence[str],
+    mounts: Sequence[Mount],
+    covered: Sequence[Path],
+    scratch_bytes: int,
+    variables: Mapping[str, str],
+) -> subprocess.Popen[bytes]:
+    doors = _doors(mounts) if _is_root() else {}
+    sources = {mount.destination: doors.get(mount, mount.source) for mount in mounts}
+    walls = _walls(sources, covered, scratch_bytes) + _environment(variables)
+    with _as_descriptors(_entrance(doors), walls) as (outer, inner):
+        first = _stepping_down(outer) if doors else []
+        return subprocess.Popen(
+            [*first, _bwrap(), "--args", str(inner), "--", *program],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            pass_fds=(outer, inner),
+            env={},  # of the grader nothing must be left to read in /proc/1/environ, its folder included
+            cwd="/",
+            start_new_session=True,
+        )
+
+
+def _walls(sources: Mapping[Path, Path], covered: Sequence[Path], scratch_bytes: int) -> list[str]:
+    """Bubblewrap's arguments; outer folders come before inner ones, so that the inner ones stay visible."""
+    parts = {Path("/proc"): ["--proc", "/proc"], Path("/dev"): ["--dev", "/dev"]}
+    parts |= {Path(folder): ["--size", str(scratch_bytes), "--tmpfs", folder] for folder in _SCRATCH}
+    parts |= {place: _cover(place) for place in covered}
+    parts |= {place: ["--ro-bind", str(source), str(place)] for place, source in sources.items()}
+    ordered = [argument for place in sorted(parts, key=lambda place: len(place.parts)) for argument in parts[place]]
+    # Folders that only exist to be mounted on lie in memory without a limit: nothing may be written there.
+    closed = [argument for folder in ("/dev", "/") for argument in ("--remount-ro", folder)]
+    return [*_isolation(), *ordered, *closed, "--chdir", HOME]
+
+
+def _isolation() -> list[str]:
+    user = ["--unshare-user", "--disable-userns", "--uid", str(_NOBODY), "--gid", str(_NOBODY), "--cap-drop", "ALL"]
+    return ["--unshare-all", *user, "--hostname", "sandbox", "--new-session", "--die-with-parent"]
+
+
+def _cover(place: Path) -> list[str]:
+    """An empty, closed folder in place of a folder; for a file, one that cannot be opened."""
+    if place.is_dir():
+        return ["--tmpfs", str(place), "--remount-ro", str(place)]
+    return ["--ro-bind", "/dev/null", str(place)]
+
+
+def _environment(variables: Mapping[str, str]) -> list[str]:
+    return ["--clearenv", *(part for name, value in variables.items() for part in ("--setenv", name, value))]
+
+
+def _is_root() -> bool:
+    """Whether this is root and can become user 65534 (in a rootless container root is already somebody else)."""
+    return os.geteuid() == 0 and any(
+        first <= _NOBODY < first + count
+        for first, _, count in (map(int, line.split()) for line in Path("/proc/self/uid_map").open())
+    )
+
+
+def _doors(mounts: Sequence[Mount]) -> dict[Mount, Path]:
+    """Where user 65534 finds the source of each mount, having come through root's entrance."""
+    _require_open_to_others(mounts)
+    return {mount: Path(f"/tmp/{number}") for number, mount in enumerate(mounts)}
+
+
+def _require_open_to_others(mounts: Sequence[Mount]) -> None:
+    closed = [mount.source for mount in mounts if mount.source.stat().st_mode & 0o004 == 0]
+    if closed:
+        raise SandboxUnavailable(
+            f"{closed[0]} is closed to other users; run by root, the sandbox becomes user {_NOBODY}: "
+            f"open it with chmod -R o+rX {closed[0]}, or grade as an ordinary user"
+        )
+
+
+def _entrance(doors: Mapping[Mount, Path]) -> list[str]:
+    bound = [part for mount, door in doors.items() for part in ("--ro-bind", str(mount.source), str(door))]
+    return ["--die-with-parent", "--dev-bind", "/", "/", "--tmpfs", "/tmp", *bound]
+
+
+def _stepping_down(arguments: int) -> list[str]:
+    setpriv = shutil.which("setpriv") or "/usr/bin/setpriv"
+    rights = ["--inh-caps=-all", "--bounding-set=-all", "--no-new-privs", "--pdeathsig=KILL"]
+    identity = [f"--reuid={_NOBODY}", f"--regid={_NOBODY}", "--clear-groups"]
+    return [_bwrap(), "--args", str(arguments), "--", setpriv, *identity, *rights, "--"]
+
+
+def _bwrap() -> str:
+    return shutil.which("bwrap") or "bwrap"
+
+
+@contextlib.contextmanager
+def _as_descriptors(*argument_lists: Sequence[str]) -> Iterator[list[int]]:
+    """A readable descriptor for each list of arguments, written as bubblewrap's ``--args`` wants them."""
+    descriptors = [os.memfd_create("arguments") for _ in argument_lists]
+    try:
+        for descriptor, arguments in zip(descriptors, argument_lists, strict=True):
+            os.write(descriptor, b"".join(os.fsencode(argument) + b"\0" for argument in arguments))
+            os.lseek(descriptor, 0, os.SEEK_SET)
+        yield descriptors
+    finally:
+        for descriptor in descriptors:
+            os.close(descriptor)

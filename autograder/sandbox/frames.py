@@ -1,0 +1,58 @@
+"""Messages between the judge and a sandbox: four bytes of length, then one JSON object.
+
+This file is mounted into the sandbox as well, so it uses the standard library alone. On the judge's side
+:func:`decode` reads what a stranger may have written.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from typing import Any
+
+__all__ = ["HEADER", "MalformedFrame", "decode", "encode"]
+
+HEADER = struct.Struct(">I")
+
+# Bound once: a student's code that replaces json.dumps must not stop its own answers from being sent.
+_to_text = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
+
+
+class MalformedFrame(ValueError):
+    """What arrived is not a message; the text says why."""
+
+
+def encode(message: dict[str, Any]) -> bytes:
+    """One message, ready to be sent."""
+    body = _to_text(message).encode("ascii")
+    return HEADER.pack(len(body)) + body
+
+
+def decode(body: bytes) -> dict[str, Any]:
+    """The message in a frame's body.
+
+    Raises:
+        MalformedFrame: it is not UTF-8, not JSON as the standard has it (no NaN, no repeated keys), nested too
+            deeply to be read, or not an object.
+    """
+    try:
+        message = _strict.decode(body.decode("utf-8"))
+    except (ValueError, RecursionError) as problem:
+        raise MalformedFrame(f"not strict JSON: {type(problem).__name__}") from None
+    if not isinstance(message, dict):
+        raise MalformedFrame("not a JSON object")
+    return message
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
+
+
+def _unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        raise ValueError("a key is given twice")
+    return content
+
+
+_strict = json.JSONDecoder(parse_constant=_refuse, object_pairs_hook=_unrepeated)

@@ -1,0 +1,162 @@
+"""The program inside a sandbox: it runs cells of a student's notebook and lets the judge call what they define.
+
+It is started with limits as its one argument, says that it is ready, and then answers messages until it is killed.
+The student's code shares this process and can do to it what it likes; no answer given from here is believed.
+The judge is :mod:`autograder.sandbox.session`. Nothing of the grader but this file and ``frames.py`` is mounted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import importlib
+import json
+import os
+import resource
+import sys
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import torch
+from frames import HEADER, decode, encode
+from IPython.core.interactiveshell import InteractiveShell
+from traces import Traces
+from traitlets.config import Config
+
+from avae_lib import components
+from avae_lib.checking.observing import observe
+from avae_lib.checking.records import Request
+
+MAX_TEXT = 500
+
+
+class Shell(InteractiveShell):
+    """IPython without a terminal: magics and ``!`` work, windows and leaving do not."""
+
+    def enable_gui(self, gui: str | None = None) -> None:
+        """``%matplotlib`` asks for this; there is nothing to draw on."""
+
+    def ask_exit(self) -> None:
+        """``exit()`` at the end of a cell ends nothing."""
+
+
+class Workshop:
+    """The namespace in which the cells run, and what they have made of the components."""
+
+    def __init__(self) -> None:
+        settings = Config()
+        settings.HistoryManager.enabled = False
+        settings.InteractiveShell.colors = "NoColor"
+        self._shell = Shell.instance(config=settings)
+        self._references = {entry.name: entry.reference for entry in components.listing()}
+        self._traces = Traces(self._shell)
+
+    def answer(self, message: dict[str, Any]) -> dict[str, Any]:
+        return {"run": self._run, "install": self._install, "observe": self._observe}[message["do"]](message)
+
+    def _run(self, message: dict[str, Any]) -> dict[str, Any]:
+        """Run one cell; say what it raised, if anything, and which common things it left changed."""
+        result = self._shell.run_cell(message["source"], store_history=False)
+        error = result.error_before_exec or result.error_in_exec
+        return {"error": error and _described(error), "changed": self._traces.left()}
+
+    def _install(self, message: dict[str, Any]) -> dict[str, Any]:
+        """Use a component's reference body, sent as source, as if a cell had defined it."""
+        namespace = dict(vars(importlib.import_module(message["module"])))
+        exec(compile(message["source"], f"<{message['name']}>", "exec"), namespace)
+        function = namespace[message["name"]]
+        self._shell.user_ns[message["name"]] = components.implements(message["name"])(function)
+        return {}
+
+    def _observe(self, message: dict[str, Any]) -> dict[str, Any]:
+        request = Request.from_json(message["request"])
+        function = components.implementation(request.component)
+        if function is self._references[request.component]:
+            return {"missing": True}
+        return {"observation": observe(function, request).to_json()}
+
+
+class Line:
+    """The line to the judge, moved away from the standard streams, which are the student's."""
+
+    def __init__(self) -> None:
+        self._incoming: BinaryIO = os.fdopen(fcntl.fcntl(0, fcntl.F_DUPFD_CLOEXEC, 100), "rb")
+        self._outgoing: BinaryIO = os.fdopen(fcntl.fcntl(1, fcntl.F_DUPFD_CLOEXEC, 100), "wb")
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(nothing, 0)
+        os.dup2(2, 1)
+        os.closerange(3, 100)
+
+    def send(self, message: dict[str, Any]) -> None:
+        self._outgoing.write(encode(message))
+        self._outgoing.flush()
+
+    def receive(self) -> dict[str, Any] | None:
+        """The next message; None when the judge has hung up."""
+        header = self._incoming.read(HEADER.size)
+        if len(header) < HEADER.size:
+            return None
+        return decode(self._incoming.read(*HEADER.unpack(header)))
+
+
+def limit_this_process(limits: dict[str, int]) -> None:
+    """Limits of the kernel's that hold from now on; address space counts from what torch has taken already.
+
+    The limit on processes is left out where the kernel would count processes outside the sandbox.
+    """
+    taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    _limit(resource.RLIMIT_AS, taken + limits["memory_bytes"])
+    _limit(resource.RLIMIT_CPU, limits["cpu_seconds"], grace=1)  # a signal first, which tells what happened
+    _limit(resource.RLIMIT_NOFILE, limits["open_files"])
+    _limit(resource.RLIMIT_FSIZE, limits["file_bytes"])
+    _limit(resource.RLIMIT_CORE, 0)
+    if "processes" in limits:
+        _limit(resource.RLIMIT_NPROC, limits["processes"])
+
+
+def _limit(kind: int, most: int, grace: int = 0) -> None:
+    _, ceiling = resource.getrlimit(kind)
+    if ceiling != resource.RLIM_INFINITY:
+        most = min(most, ceiling - grace)
+    resource.setrlimit(kind, (most, most + grace))
+
+
+def serve(line: Line, workshop: Workshop) -> None:
+    """Answer messages until the judge hangs up."""
+    this_process = os.getpid()
+    while message := line.receive():
+        try:
+            answer = workshop.answer(message)
+        except BaseException:  # the student's code has broken what this program itself stands on
+            answer = {"broken": True}
+        if os.getpid() != this_process:  # the student's code forked, and this is the copy
+            os._exit(0)
+        _flush()
+        line.send({"id": message["id"], **answer})
+
+
+def _described(error: BaseException) -> dict[str, str]:
+    try:
+        message = str(error)[:MAX_TEXT].encode("utf-8", "replace").decode("utf-8")
+    except BaseException:  # an exception whose own __str__ fails
+        message = ""
+    return {"type": str(type(error).__name__)[:MAX_TEXT], "message": message}
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(BaseException):
+            stream.flush()
+
+
+def main() -> None:
+    line = Line()
+    torch.set_num_threads(1)
+    workshop = Workshop()
+    limit_this_process(json.loads(sys.argv[1]))
+    line.send({"ready": True})
+    serve(line, workshop)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,113 @@
+"""The judge's end of the line to a sandbox: send one message, wait for the one answer that belongs to it.
+
+Whoever is at the other end may write anything at any time, stop reading, or hang up. Each of these ends in one of
+three exceptions, after which the line must not be used again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import selectors
+from collections.abc import Callable
+from typing import Any
+
+from autograder.sandbox.frames import HEADER, MalformedFrame, decode, encode
+
+__all__ = ["Line", "LineClosed"]
+
+_CHUNK = 65536
+_FIRST_LOOK, _NEXT_LOOK = 0.05, 1.0  # seconds until the time that is left is looked up
+
+
+class LineClosed(Exception):
+    """The other end hung up."""
+
+
+class Line:
+    """Framed messages over two descriptors, which become non-blocking.
+
+    Args:
+        reading, writing: descriptors to read answers from and write messages to.
+        frame_bytes: largest message that is accepted.
+    """
+
+    def __init__(self, reading: int, writing: int, frame_bytes: int) -> None:
+        self._reading, self._writing, self._frame_bytes = reading, writing, frame_bytes
+        self._received = bytearray()
+        for descriptor in (reading, writing):
+            os.set_blocking(descriptor, False)
+
+    def exchange(self, message: dict[str, Any], time_left: Callable[[], float]) -> dict[str, Any]:
+        """Send ``message`` under a fresh secret id and return the answer to it, without the id.
+
+        Args:
+            time_left: seconds until this has to be over; asked again when they have passed, since the answer may
+                change.
+
+        Raises:
+            TimeoutError: no complete answer while time was left.
+            LineClosed: the other end hung up.
+            MalformedFrame: something else than one answer to this very message came.
+        """
+        self._require_silence()
+        identity = secrets.token_hex(16)
+        self._send(encode({"id": identity, **message}), time_left)
+        answer = self.receive(time_left)
+        if answer.pop("id", None) != identity:
+            raise MalformedFrame("the answer to something else")
+        return answer
+
+    def receive(self, time_left: Callable[[], float]) -> dict[str, Any]:
+        """The next message; raises as :meth:`exchange` does."""
+        while (body := self._complete_frame()) is None:
+            self._wait(self._reading, selectors.EVENT_READ, time_left)
+            self._read_some()
+        return decode(body)
+
+    def _require_silence(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            self._read_some()
+        if self._received:
+            raise MalformedFrame("a message that nobody asked for")
+
+    def _send(self, frame: bytes, time_left: Callable[[], float]) -> None:
+        rest = memoryview(frame)
+        while rest:
+            self._wait(self._writing, selectors.EVENT_WRITE, time_left)
+            try:
+                rest = rest[os.write(self._writing, rest[:_CHUNK]) :]
+            except BrokenPipeError:
+                raise LineClosed from None
+            except BlockingIOError:
+                continue
+
+    def _read_some(self) -> None:
+        chunk = os.read(self._reading, _CHUNK)
+        if not chunk:
+            raise LineClosed
+        self._received += chunk
+
+    def _complete_frame(self) -> bytes | None:
+        if len(self._received) < HEADER.size:
+            return None
+        (size,) = HEADER.unpack_from(self._received)
+        if size > self._frame_bytes:
+            raise MalformedFrame(f"a message of {size} bytes, more than {self._frame_bytes}")
+        end = HEADER.size + size
+        if len(self._received) < end:
+            return None
+        body = bytes(self._received[HEADER.size : end])
+        del self._received[:end]
+        return body
+
+    @staticmethod
+    def _wait(descriptor: int, event: int, time_left: Callable[[], float]) -> None:
+        with selectors.DefaultSelector() as selector:
+            selector.register(descriptor, event)
+            while not selector.select(_FIRST_LOOK):
+                if (seconds := time_left()) <= 0:
+                    raise TimeoutError
+                if selector.select(min(seconds, _NEXT_LOOK)):
+                    return

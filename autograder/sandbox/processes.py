@@ -1,0 +1,89 @@
+"""What a process and everything it has started use, read from ``/proc``."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["Patience", "Usage", "usage_of_tree"]
+
+_MEMORY = re.compile(r"^Rss(?:Anon|Shmem):\s+(\d+) kB$", re.MULTILINE)
+_MOST_PATIENCE = 5
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a tree of processes uses.
+
+    Attributes:
+        memory_bytes: memory of its own; files that are mapped are not counted.
+        tasks: processes and threads.
+        running_seconds: processor time of the tasks that are alive.
+        waiting_seconds: how long these were ready to run while the processors were busy with others.
+    """
+
+    memory_bytes: int
+    tasks: int
+    running_seconds: float
+    waiting_seconds: float
+
+
+def usage_of_tree(root: int) -> Usage:
+    """Usage of process ``root`` and its descendants; those that end meanwhile count as nothing."""
+    memory = tasks = running = waiting = 0
+    for process in _tree(Path(f"/proc/{root}")):
+        with contextlib.suppress(OSError):
+            memory += 1024 * sum(map(int, _MEMORY.findall((process / "status").read_text())))
+            for task in (process / "task").iterdir():
+                tasks += 1
+                on_processor, in_queue = _schedule(task)
+                running, waiting = running + on_processor, waiting + in_queue
+    return Usage(memory, tasks, running / 1e9, waiting / 1e9)
+
+
+class Patience:
+    """The time that is left for something a sandbox is doing, were it not for what else runs on this machine.
+
+    Time spent waiting for a processor does not count, up to a point, so that a right answer does not fail on a
+    machine that is overloaded. Time spent asleep counts.
+
+    Args:
+        process: the sandbox.
+        seconds: what it may take.
+    """
+
+    def __init__(self, process: int, seconds: float) -> None:
+        self._process, self._seconds = process, seconds
+        self._started, self._before = time.monotonic(), usage_of_tree(process)
+
+    def left(self) -> float:
+        """Seconds; nothing or less when the time is over."""
+        passed, now = time.monotonic() - self._started, usage_of_tree(self._process)
+        waited = max(0.0, now.waiting_seconds - self._before.waiting_seconds)
+        ran = now.running_seconds - self._before.running_seconds
+        return min(self._seconds - max(ran, passed - waited), _MOST_PATIENCE * self._seconds - passed)
+
+
+def _tree(root: Path) -> Iterator[Path]:
+    waiting = [root]
+    while waiting:
+        process = waiting.pop()
+        yield process
+        with contextlib.suppress(OSError):
+            for task in os.listdir(process / "task"):
+                children = (process / "task" / task / "children").read_text()
+                waiting += [process.with_name(child) for child in children.split()]
+
+
+def _schedule(task: Path) -> tuple[int, int]:
+    """Nanoseconds on a processor, and in the queue for one; nothing where the kernel does not keep count."""
+    try:
+        on_processor, in_queue, _ = map(int, (task / "schedstat").read_text().split())
+    except FileNotFoundError:
+        return 0, 0
+    return on_processor, in_queue

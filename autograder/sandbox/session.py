@@ -1,0 +1,230 @@
+"""One sandbox alive: started, asked things one after the other within limits of time and size, killed.
+
+What can go wrong with a student's code in it comes out as :class:`SessionLost`, in a sentence for the student.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import platform
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from autograder.sandbox.bubblewrap import SandboxUnavailable, launch
+from autograder.sandbox.frames import MalformedFrame
+from autograder.sandbox.limits import Limits
+from autograder.sandbox.line import Line, LineClosed
+from autograder.sandbox.mounts import Mount
+from autograder.sandbox.processes import Patience
+from autograder.sandbox.references import ReferenceBody
+from autograder.sandbox.warden import Warden
+from avae_lib.checking.records import MalformedObservation, Observation, Request
+
+__all__ = ["CellOutcome", "NotDefined", "Session", "SessionLost"]
+
+_HERE = Path(__file__).parent
+_PROGRAM = Path("/sandbox")
+_EDITION = Path("/edition")
+_LAST_WORDS = 2000
+_MAX_NAMES = 20
+_MAX_TEXT = 500
+_NAME = re.compile(r"[A-Za-z_][\w.' ]{0,50}", re.ASCII)
+
+
+class SessionLost(Exception):
+    """The sandbox is dead or not to be trusted with another question.
+
+    Args:
+        reason: one line for the student.
+        give_up: whether asking again in a fresh sandbox is no use.
+    """
+
+    def __init__(self, reason: str, give_up: bool = False) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.give_up = give_up
+
+
+class NotDefined(Exception):
+    """Nothing in the notebook implements the component that was asked for."""
+
+
+@dataclass(frozen=True)
+class CellOutcome:
+    """How a cell ended: what it raised, as one line (empty if nothing), and what it left changed."""
+
+    error: str
+    changed: tuple[str, ...]
+
+
+class Session:
+    """A running sandbox. Use it in a ``with`` block; afterwards nothing of it is left.
+
+    Args:
+        edition: the folder that holds the student edition of ``avae_lib``.
+        deadline: when everything has to be over, on the clock of :func:`time.monotonic`.
+        hidden: files and folders of the machine that must not be seen even inside what is mounted.
+
+    Raises:
+        SandboxUnavailable: the sandbox cannot be started on this machine.
+        SessionLost: the deadline is over.
+    """
+
+    def __init__(self, edition: Path, limits: Limits, deadline: float, hidden: Iterable[Path] = ()) -> None:
+        self._limits, self._deadline = limits, deadline
+        self._require_time()
+        program = [sys.executable, str(_PROGRAM / "inside.py"), json.dumps(_kernel_limits(limits))]
+        self._process = launch(program, _mounts(edition), limits.scratch_bytes, [str(_EDITION)], hidden)
+        self._warden = Warden(self._process, limits)
+        self._warden.start()
+        self._line = Line(self._process.stdout.fileno(), self._process.stdin.fileno(), limits.frame_bytes)
+        try:
+            self._wait_until_ready()
+        except BaseException:
+            self.close()
+            raise
+
+    def run_cell(self, source: str) -> CellOutcome:
+        """Run one cell of the notebook."""
+        answer = self._exchange({"do": "run", "source": source}, self._limits.cell_seconds, "cell")
+        error, changed = answer.get("error"), answer.get("changed")
+        return CellOutcome("" if error is None else _one_line(error), _names(changed))
+
+    def install(self, body: ReferenceBody) -> None:
+        """Use the reference body of a component in this sandbox."""
+        message = {"do": "install", "module": body.module, "name": body.name, "source": body.source}
+        self._exchange(message, self._limits.cell_seconds, "cell")
+
+    def observe(self, request: Request) -> Observation:
+        """Call the student's function as ``request`` asks.
+
+        Raises:
+            NotDefined: there is no such function.
+            SessionLost: no readable observation came back in time.
+        """
+        message = {"do": "observe", "request": request.to_json()}
+        answer = self._exchange(message, self._limits.ask_seconds, "function")
+        if answer == {"missing": True}:
+            raise NotDefined(request.component)
+        try:
+            return Observation.from_json(answer.get("observation"))
+        except MalformedObservation as problem:
+            raise SessionLost(_disturbed(problem)) from None
+
+    @property
+    def printed(self) -> str:
+        """The beginning of what the notebook printed."""
+        return self._warden.printed
+
+    @property
+    def is_output_cut(self) -> bool:
+        return self._warden.is_cut
+
+    def close(self) -> None:
+        """Kill everything in the sandbox, and wait until it is gone."""
+        self._process.kill()
+        self._process.wait()
+        self._warden.join(timeout=10)  # it ends when the last process has let go of its standard error
+        for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
+            with contextlib.suppress(BrokenPipeError):
+                stream.close()
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _wait_until_ready(self) -> None:
+        try:
+            answer = self._line.receive(self._time_left(self._limits.start_seconds))
+        except (TimeoutError, LineClosed, MalformedFrame) as problem:
+            self.close()
+            said = " ".join(self.printed[-_LAST_WORDS:].split()) or type(problem).__name__
+            raise SandboxUnavailable(f"the sandbox does not start: {said}") from None
+        if answer != {"ready": True}:
+            raise SandboxUnavailable("the sandbox does not start: its program says something unexpected")
+
+    def _exchange(self, message: dict[str, Any], seconds: float, what: str) -> dict[str, Any]:
+        self._require_time()
+        try:
+            answer = self._line.exchange(message, self._time_left(seconds))
+        except TimeoutError:
+            self._require_time()
+            raise SessionLost(f"your {what} took longer than {seconds:g} s", give_up=True) from None
+        except LineClosed:
+            raise SessionLost(self._how_it_ended()) from None
+        except MalformedFrame as problem:
+            raise SessionLost(_disturbed(problem)) from None
+        if "broken" in answer:
+            raise SessionLost("your code broke what Python itself needs to run")
+        return answer
+
+    def _time_left(self, seconds: float) -> Callable[[], float]:
+        patience = Patience(self._process.pid, seconds)
+        return lambda: min(patience.left(), self._deadline - time.monotonic())
+
+    def _require_time(self) -> None:
+        if time.monotonic() >= self._deadline:
+            raise SessionLost(f"the notebook used up its {self._limits.total_seconds:g} s", give_up=True)
+
+    def _how_it_ended(self) -> str:
+        try:
+            status = self._process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            status = 0
+        if self._warden.complaint:
+            return self._warden.complaint
+        if status == 128 + signal.SIGXCPU:
+            return f"your code used more than {self._limits.cpu_seconds} s of processor time"
+        if status > 128:
+            return f"your code ended the process (a crash: {signal.strsignal(status - 128)})"
+        return f"your code ended the process (os._exit or the like, status {status})"
+
+
+def _mounts(edition: Path) -> list[Mount]:
+    program = [Mount(_HERE / name, _PROGRAM / name) for name in ("inside.py", "frames.py", "traces.py")]
+    return [*program, Mount(edition / "avae_lib", _EDITION / "avae_lib")]
+
+
+def _kernel_limits(limits: Limits) -> dict[str, int]:
+    names = ("memory_bytes", "cpu_seconds", "processes", "open_files", "file_bytes")
+    wanted = {name: getattr(limits, name) for name in names}
+    if _kernel_version() < (5, 14):  # it counts what the same user runs outside the sandbox too
+        del wanted["processes"]
+    return wanted
+
+
+def _kernel_version() -> tuple[int, ...]:
+    return tuple(map(int, re.findall(r"\d+", platform.release())[:2]))
+
+
+def _disturbed(problem: Exception) -> str:
+    return f"your code disturbed the grader's line to it ({problem})"
+
+
+def _one_line(error: Any) -> str:
+    """An error reported from inside, as text that is safe to keep."""
+    if not isinstance(error, dict):
+        return "an error"
+    kind, message = (_text(error.get(part)) for part in ("type", "message"))
+    return f"{kind}: {message}" if message else kind
+
+
+def _names(changed: Any) -> tuple[str, ...]:
+    """Those names reported from inside that look like names: they will be shown to an instructor."""
+    reported = changed[:_MAX_NAMES] if isinstance(changed, list) else []
+    return tuple(name for name in reported if isinstance(name, str) and _NAME.fullmatch(name))
+
+
+def _text(content: Any) -> str:
+    words = " ".join(content.split()) if isinstance(content, str) else ""
+    return "".join(sign for sign in words if sign.isprintable())[:_MAX_TEXT]

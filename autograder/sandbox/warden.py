@@ -1,0 +1,74 @@
+"""A thread beside each sandbox: keeps the beginning of what is printed, and kills what grows too large."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import subprocess
+import threading
+import time
+
+from autograder.sandbox.limits import Limits
+from autograder.sandbox.processes import usage_of_tree
+
+__all__ = ["Warden"]
+
+_LOOKS_PER_SECOND = 20
+_CHUNK = 65536
+_OWN_TASKS = 16  # bubblewrap's processes, and a margin: the kernel's limit should be met first
+
+
+class Warden(threading.Thread):
+    """Watches one process and its descendants until its standard error is closed by all of them.
+
+    Reading never stops, so that a program that prints without end is not held up, and costs no memory here.
+
+    Attributes:
+        complaint: why the process was killed; empty if it was not.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes], limits: Limits) -> None:
+        super().__init__(name="sandbox warden", daemon=True)
+        self._process, self._limits = process, limits
+        self._kept = bytearray()
+        self._printed = 0
+        self.complaint = ""
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether more was printed than is kept."""
+        return self._printed > len(self._kept)
+
+    @property
+    def printed(self) -> str:
+        """The beginning of what was printed, with a notice if that is not all."""
+        notice = f"\n[{self._printed - len(self._kept):,} more bytes were printed and not kept]\n"
+        return self._kept.decode("utf-8", "replace") + (notice if self.is_cut else "")
+
+    def run(self) -> None:
+        stream = self._process.stderr.fileno()
+        next_look = 0.0
+        with selectors.DefaultSelector() as selector:
+            selector.register(stream, selectors.EVENT_READ)
+            while True:
+                if selector.select(1 / _LOOKS_PER_SECOND) and not self._keep(os.read(stream, _CHUNK)):
+                    return
+                if time.monotonic() >= next_look:
+                    next_look = time.monotonic() + 1 / _LOOKS_PER_SECOND
+                    self._look()
+
+    def _keep(self, chunk: bytes) -> bool:
+        self._printed += len(chunk)
+        self._kept += chunk[: self._limits.output_bytes - len(self._kept)]
+        return bool(chunk)
+
+    def _look(self) -> None:
+        usage = usage_of_tree(self._process.pid)
+        if usage.memory_bytes > self._limits.memory_bytes:
+            self._kill(f"your code used more than {self._limits.memory_bytes // 2**20} MB of memory")
+        elif usage.tasks > self._limits.processes + _OWN_TASKS:
+            self._kill(f"your code started more than {self._limits.processes} processes and threads")
+
+    def _kill(self, complaint: str) -> None:
+        self.complaint = self.complaint or complaint
+        self._process.kill()
