@@ -28,6 +28,7 @@ __all__ = [
 
 Nats = TypeVar("Nats", float, Tensor)
 
+_MOST_DECIMALS = 5
 ACTIVITY_THRESHOLD = 0.01  # Burda et al. (2016), section 5: variances are clearly above or clearly below it
 
 
@@ -59,6 +60,13 @@ class Estimate:
         values = values.double()
         spread = values.std().item() if len(values) > 1 else math.nan
         return cls(values.mean().item(), spread / math.sqrt(len(values)))
+
+    def __str__(self) -> str:
+        """Both with as many decimals as give the standard error two digits, for example ``91.14 ± 0.63``."""
+        decimals = 2
+        if math.isfinite(self.standard_error) and self.standard_error > 0:
+            decimals = min(max(1 - math.floor(math.log10(self.standard_error)), 0), _MOST_DECIMALS)
+        return f"{self.mean:.{decimals}f} ± {self.standard_error:.{decimals}f}"
 
     def in_bits_per_dim(self, num_dims: int) -> Estimate:
         """This estimate, given in nats per example, in bits per dimension."""
@@ -114,9 +122,7 @@ class Evaluation:
             f"{'':{width}}  {'nats per image':>19}  {'bits per dimension':>19}",
         ]
         for name, nats in self.rows():
-            bpd = nats.in_bits_per_dim(self.num_dims)
-            in_nats = f"{nats.mean:.2f} ± {nats.standard_error:.2f}"
-            in_bits = f"{bpd.mean:.4f} ± {bpd.standard_error:.4f}"
+            in_nats, in_bits = str(nats), str(nats.in_bits_per_dim(self.num_dims))
             lines.append(f"{name:{width}}  {in_nats:>19}  {in_bits:>19}")
         active = ", ".join(f"{n} of {all_units}" for n, all_units in zip(self.active_units, self.units, strict=True))
         return "\n".join([*lines, f"active units, top layer first: {active}"])

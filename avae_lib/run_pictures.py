@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["depth_rows", "kept_depths", "temperature_rows", "write_reconstructions", "write_samples"]
 
-_MOST_ROWS = 6
+_MOST_ROWS = 7
 
 
 def temperature_rows(
@@ -47,7 +47,7 @@ def depth_rows(
 
 
 def kept_depths(num_layers: int) -> tuple[int, ...]:
-    """How many top layers are kept in each row: from all to none, at most six rows, evenly spread."""
+    """How many top layers are kept in each row: from all to none, at most seven rows, evenly spread."""
     count = min(num_layers + 1, _MOST_ROWS)
     return tuple(round(num_layers * (1 - row / (count - 1))) for row in range(count))
 

@@ -11,7 +11,7 @@ from avae_lib.report.run_record import RunRecord
 
 __all__ = ["Chart", "course_charts", "layer_charts"]
 
-_SIZE = (4.6, 2.8)  # inches: so narrow that a telephone shows the numerals in a legible size
+_SIZE = (4.0, 2.6)  # inches: so narrow that a telephone shows the numerals in a legible size
 _SETTLED = 0.15  # fraction of the run after which the curves are worth magnifying
 
 

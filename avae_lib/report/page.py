@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from avae_lib.evaluation import Estimate
 from avae_lib.report.charts import course_charts, layer_charts
 from avae_lib.report.embedding import pixel_data_uri
 from avae_lib.report.next_commands import next_commands
@@ -68,7 +69,7 @@ def _render(record: RunRecord) -> str:
         summary=_summary(record),
         tiles=_tiles(record),
         record=record,
-        estimates=[(name, nats, nats.in_bits_per_dim(record.num_dims)) for name, nats in record.evaluation.rows()],
+        estimates=_estimates(record),
         active_units=list(zip(record.evaluation.active_units, record.evaluation.units, strict=True)),
         course=course_charts(record),
         layers=layer_charts(record),
@@ -91,41 +92,42 @@ def _summary(record: RunRecord) -> str:
 
 def _tiles(record: RunRecord) -> list[tuple[str, str, str]]:
     """The numbers that one looks for first: (name, value, what goes with it)."""
-    result = record.evaluation
-    bound = result.negative_elbo.in_bits_per_dim(record.num_dims)
-    rate = sum(layer.mean for layer in result.kl)
+    nats, samples = record.evaluation.negative_elbo, record.evaluation.importance_samples
+    bits, likelihood = nats.in_bits_per_dim(record.num_dims), record.evaluation.negative_log_likelihood
+    rate = sum(layer.mean for layer in record.evaluation.kl)
     return [
-        ("−ELBO, test", f"{bound.mean:.3f}", f"± {bound.standard_error:.3f} bits per dimension"),
-        (
-            "−ELBO, test",
-            f"{result.negative_elbo.mean:.2f}",
-            f"± {result.negative_elbo.standard_error:.2f} nats per image",
-        ),
-        (
-            "−log p(x), test",
-            f"{result.negative_log_likelihood.mean:.2f}",
-            f"± {result.negative_log_likelihood.standard_error:.2f} nats, {result.importance_samples} samples",
-        ),
+        ("−ELBO, test", *_value_and_error(bits, "bits per dimension")),
+        ("−ELBO, test", *_value_and_error(nats, "nats per image")),
+        ("−log p(x), test", *_value_and_error(likelihood, f"nats, {samples} samples")),
         ("Rate, all layers", f"{rate:.2f}", "nats per image in the latents"),
     ]
 
 
+def _estimates(record: RunRecord) -> list[tuple[str, list[str], list[str]]]:
+    """Rows of the table: name, (value, error) in nats, (value, error) in bits per dimension."""
+    rows = [(name, nats, nats.in_bits_per_dim(record.num_dims)) for name, nats in record.evaluation.rows()]
+    return [(name, str(nats).split(" ± "), str(bits).split(" ± ")) for name, nats, bits in rows]
+
+
+def _value_and_error(estimate: Estimate, unit: str) -> tuple[str, str]:
+    value, error = str(estimate).split(" ± ")
+    return value, f"± {error} {unit}"
+
+
 def _facts(record: RunRecord) -> list[tuple[str, str]]:
-    channels, height, width = record.dataset.image_shape
+    data, result = record.dataset, record.evaluation
+    channels, height, width = data.image_shape
     seen = {"none": "", "dynamic": ", binarised anew in each batch", "threshold": ", binarised at half"}
     return [
-        (
-            "Data",
-            f"{record.dataset.name}: {len(record.dataset.train):,} training, {len(record.dataset.test):,} test images",
-        ),
-        ("Images", f"{channels} × {height} × {width}, {_bits(record.bits)} per pixel{seen[record.dataset.binarize]}"),
-        ("Latents", f"{_count(record.num_layers, 'layer')}, {sum(record.evaluation.units):,} units in all"),
+        ("Data", f"{data.name}: {len(data.train):,} training, {len(data.test):,} test images"),
+        ("Images", f"{channels} × {height} × {width}, {_count(record.bits, 'bit')} per pixel{seen[data.binarize]}"),
+        ("Latents", f"{_count(record.num_layers, 'layer')}, {_count(sum(result.units), 'unit')} in all"),
         ("Parameters", f"{record.parameters:,}"),
         ("Training", f"{record.steps:,} updates of {record.experiment.training.batch_size} images"),
         ("Time", _duration(record.seconds)),
         ("Numbers from", record.experiment.source),
         ("Updates left out", f"{record.skipped:,} (loss or gradient not finite)"),
-        ("Judged on", f"{record.evaluation.examples:,} of {len(record.dataset.test):,} test images"),
+        ("Judged on", f"{result.examples:,} of {len(data.test):,} test images"),
         ("Page made with", f"PyTorch {torch.__version__.split('+')[0]} on {record.device}"),
     ]
 
@@ -147,10 +149,6 @@ def _strips(rows: dict[str, Tensor], bits: int, what: str) -> list[Strip]:
 
 def _plain(value: object) -> str:
     return " × ".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def _bits(bits: int) -> str:
-    return _count(bits, "bit")
 
 
 def _count(number: int, noun: str) -> str:

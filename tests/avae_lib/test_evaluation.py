@@ -244,10 +244,18 @@ def test_evaluation_survives_a_trip_through_json(pictures):
     assert Evaluation.from_json(json.loads(json.dumps(result.to_json()))) == result
 
 
+@pytest.mark.parametrize(
+    ("mean", "standard_error", "text"),
+    [(91.143, 0.634, "91.14 ± 0.63"), (0.09981, 0.00291, "0.0998 ± 0.0029"), (1234.5, 41.0, "1234 ± 41")],
+)
+def test_estimate_is_written_with_two_digits_of_its_standard_error(mean, standard_error, text):
+    assert str(Estimate(mean, standard_error)) == text
+
+
 def test_table_gives_each_number_in_nats_and_bits_per_dimension():
     one = Estimate(2 * math.log(2) * 1.5, 0.25)
     table = Evaluation(9, 2, 64, one, one, (one, one), one, (3, 0), (4, 4)).table()
-    assert "2.08 ± 0.25" in table and "1.5000 ± 0.1803" in table
+    assert "2.08 ± 0.25" in table and "1.50 ± 0.18" in table
     assert "KL of layer 2" in table and "3 of 4, 0 of 4" in table and "64 importance samples" in table
 
 
