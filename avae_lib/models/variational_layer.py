@@ -38,11 +38,11 @@ class LatentDraw:
     posterior: DiagonalGaussian | None
     """q(z_l | z_<l, x), from which z was drawn; None where it was drawn from the prior."""
 
-    def kl(self) -> Float[Tensor, batch]:
+    def kl(self) -> Float[Tensor, "batch"]:
         """KL(q‖p) of this layer, nats."""
         return self.posterior.kl(self.prior)
 
-    def log_ratio(self) -> Float[Tensor, batch]:
+    def log_ratio(self) -> Float[Tensor, "batch"]:
         """log p(z_l | z_<l) − log q(z_l | z_<l, x), nats."""
         return self.prior.log_prob(self.z) - self.posterior.log_prob(self.z)
 
