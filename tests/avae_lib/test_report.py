@@ -2,6 +2,7 @@ import base64
 import dataclasses
 import io
 import shlex
+import shutil
 from html.parser import HTMLParser
 
 import numpy as np
@@ -151,12 +152,13 @@ def test_report_of_a_run_without_metrics_still_has_its_numbers(vae_run, tmp_path
     assert "Key numbers" in page.text and "Course of training" not in page.text
 
 
-def test_command_to_train_on_repeats_what_departs_from_the_preset_and_works(vae_run, capsys):
-    experiment = read_experiment(vae_run)
-    command = shlex.split(next_commands(experiment, vae_run, steps=6)[0][1])
+def test_command_to_train_on_repeats_what_departs_from_the_preset_and_works(vae_run, tmp_path, capsys):
+    run_dir = shutil.copytree(vae_run, tmp_path / "a run")
+    experiment = read_experiment(run_dir)
+    command = shlex.split(next_commands(experiment, run_dir, steps=6)[0][1])
     assert command[:3] == ["avae", "train", "digits-vae"]
     assert main(command[1:]) == 0
-    continued = read_experiment(vae_run)
+    continued = read_experiment(run_dir)
     assert "resuming from step 6 of 12" in capsys.readouterr().out
     assert continued == dataclasses.replace(experiment, training=dataclasses.replace(experiment.training, steps=12))
 
