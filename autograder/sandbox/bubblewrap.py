@@ -26,6 +26,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from autograder.sandbox.mounts import Mount, places_to_cover, python_mounts, system_mounts, user_site_packages
+from autograder.sandbox.seccomp import system_call_filter
 
 __all__ = ["HOME", "SandboxUnavailable", "launch", "require_sandbox"]
 
@@ -119,14 +120,16 @@ def _spawn(
     doors = _doors(mounts) if _is_root() else {}
     sources = {mount.destination: doors.get(mount, mount.source) for mount in mounts}
     walls = _walls(sources, covered, scratch_bytes) + _environment(variables)
-    with _as_descriptors(_entrance(doors), walls) as (outer, inner):
+    contents = (_terminated(_entrance(doors)), _terminated(walls), system_call_filter())
+    with _as_descriptors(contents) as (outer, inner, calls):
         first = _stepping_down(outer) if doors else []
+        filtered = ["--seccomp", str(calls)] if contents[2] else []
         return subprocess.Popen(
-            [*first, _bwrap(), "--args", str(inner), "--", *program],
+            [*first, _bwrap(), *filtered, "--args", str(inner), "--", *program],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            pass_fds=(outer, inner),
+            pass_fds=(outer, inner, calls),
             env={},  # of the grader nothing must be left to read in /proc/1/environ, its folder included
             cwd="/",
             start_new_session=True,
@@ -200,13 +203,18 @@ def _bwrap() -> str:
     return shutil.which("bwrap") or "bwrap"
 
 
+def _terminated(arguments: Sequence[str]) -> bytes:
+    """Arguments as bubblewrap's ``--args`` wants them."""
+    return b"".join(os.fsencode(argument) + b"\0" for argument in arguments)
+
+
 @contextlib.contextmanager
-def _as_descriptors(*argument_lists: Sequence[str]) -> Iterator[list[int]]:
-    """A readable descriptor for each list of arguments, written as bubblewrap's ``--args`` wants them."""
-    descriptors = [os.memfd_create("arguments") for _ in argument_lists]
+def _as_descriptors(contents: Sequence[bytes]) -> Iterator[list[int]]:
+    """Descriptors from which the contents can be read once."""
+    descriptors = [os.memfd_create("for the sandbox") for _ in contents]
     try:
-        for descriptor, arguments in zip(descriptors, argument_lists, strict=True):
-            os.write(descriptor, b"".join(os.fsencode(argument) + b"\0" for argument in arguments))
+        for descriptor, content in zip(descriptors, contents, strict=True):
+            os.write(descriptor, content)
             os.lseek(descriptor, 0, os.SEEK_SET)
         yield descriptors
     finally:

@@ -10,6 +10,7 @@ import contextlib
 import os
 import secrets
 import selectors
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -18,7 +19,7 @@ from autograder.sandbox.frames import HEADER, MalformedFrame, decode, encode
 __all__ = ["Line", "LineClosed"]
 
 _CHUNK = 65536
-_FIRST_LOOK, _NEXT_LOOK = 0.05, 1.0  # seconds until the time that is left is looked up
+_SECONDS_BETWEEN_LOOKS = 0.5
 
 
 class LineClosed(Exception):
@@ -43,8 +44,7 @@ class Line:
         """Send ``message`` under a fresh secret id and return the answer to it, without the id.
 
         Args:
-            time_left: seconds until this has to be over; asked again when they have passed, since the answer may
-                change.
+            time_left: seconds until this has to be over; asked now and then, since they may pass slower than time.
 
         Raises:
             TimeoutError: no complete answer while time was left.
@@ -52,17 +52,20 @@ class Line:
             MalformedFrame: something else than one answer to this very message came.
         """
         self._require_silence()
-        identity = secrets.token_hex(16)
-        self._send(encode({"id": identity, **message}), time_left)
-        answer = self.receive(time_left)
+        identity, clock = secrets.token_hex(16), _Clock(time_left)
+        self._send(encode({"id": identity, **message}), clock)
+        answer = self._receive(clock)
         if answer.pop("id", None) != identity:
             raise MalformedFrame("the answer to something else")
         return answer
 
     def receive(self, time_left: Callable[[], float]) -> dict[str, Any]:
         """The next message; raises as :meth:`exchange` does."""
+        return self._receive(_Clock(time_left))
+
+    def _receive(self, clock: _Clock) -> dict[str, Any]:
         while (body := self._complete_frame()) is None:
-            self._wait(self._reading, selectors.EVENT_READ, time_left)
+            clock.wait(self._reading, selectors.EVENT_READ)
             self._read_some()
         return decode(body)
 
@@ -72,10 +75,10 @@ class Line:
         if self._received:
             raise MalformedFrame("a message that nobody asked for")
 
-    def _send(self, frame: bytes, time_left: Callable[[], float]) -> None:
+    def _send(self, frame: bytes, clock: _Clock) -> None:
         rest = memoryview(frame)
         while rest:
-            self._wait(self._writing, selectors.EVENT_WRITE, time_left)
+            clock.wait(self._writing, selectors.EVENT_WRITE)
             try:
                 rest = rest[os.write(self._writing, rest[:_CHUNK]) :]
             except BrokenPipeError:
@@ -102,12 +105,24 @@ class Line:
         del self._received[:end]
         return body
 
-    @staticmethod
-    def _wait(descriptor: int, event: int, time_left: Callable[[], float]) -> None:
+
+class _Clock:
+    """Waits for a descriptor while time is left. One that is ready every moment gains no time by that."""
+
+    def __init__(self, time_left: Callable[[], float]) -> None:
+        self._time_left = time_left
+        self._next_look = time.monotonic()
+
+    def wait(self, descriptor: int, event: int) -> None:
         with selectors.DefaultSelector() as selector:
             selector.register(descriptor, event)
-            while not selector.select(_FIRST_LOOK):
-                if (seconds := time_left()) <= 0:
-                    raise TimeoutError
-                if selector.select(min(seconds, _NEXT_LOOK)):
-                    return
+            self._look()
+            while not selector.select(max(0.0, self._next_look - time.monotonic())):
+                self._look()
+
+    def _look(self) -> None:
+        if time.monotonic() < self._next_look:
+            return
+        if (seconds := self._time_left()) <= 0:
+            raise TimeoutError
+        self._next_look = time.monotonic() + min(seconds, _SECONDS_BETWEEN_LOOKS)
