@@ -13,7 +13,7 @@ import avae_lib.checking
 from autograder.checks import all_checks
 from autograder.checks.case import ComponentCheck
 from avae_lib.checking.records import Observation
-from avae_lib.checking.trials import Probe, Trial, agree
+from avae_lib.checking.trials import Probe, Trial, agree, compared
 
 __all__ = ["public_trials", "write_public_cases"]
 
@@ -31,20 +31,23 @@ def write_public_cases(folder: Path = FOLDER) -> list[Path]:
 
 
 def public_trials(check: ComponentCheck) -> tuple[Trial, ...]:
-    """All cases of a component on public inputs, with only what a comparison needs of each observation."""
-    return tuple(
-        dataclasses.replace(trial, probes=tuple(_stored(trial, probe) for probe in trial.probes))
-        for trial in check.trials(PUBLIC_SEED)
-    )
+    """All cases of a component on public inputs, drawn once, with only what a comparison needs of each observation."""
+    cases = tuple(dataclasses.replace(case, draws=1) for case in check.cases)
+    return tuple(map(_stored, dataclasses.replace(check, cases=cases).trials(PUBLIC_SEED)))
 
 
-def _stored(trial: Trial, probe: Probe) -> Probe:
-    mistakes = tuple(
-        (sentence, _needed(trial, shown))
-        for sentence, shown in probe.mistakes
-        if not agree(trial, shown, probe.expected)
-    )
-    return Probe(probe.request, _needed(trial, probe.expected), mistakes)
+def _stored(trial: Trial) -> Trial:
+    """The trial with each mistake in the first probe where it shows: a function that makes it gets no further."""
+    probes, shown_before = [], set()
+    for probe in trial.probes:
+        shown_here = {
+            number: (sentence, _needed(trial, shown))
+            for number, (sentence, shown) in enumerate(probe.mistakes)
+            if number not in shown_before and not agree(trial, shown, probe.expected)
+        }
+        shown_before |= shown_here.keys()
+        probes.append(Probe(probe.request, _needed(trial, probe.expected), tuple(shown_here.values())))
+    return dataclasses.replace(trial, probes=tuple(probes))
 
 
 def _needed(trial: Trial, observation: Observation) -> Observation:
@@ -52,8 +55,7 @@ def _needed(trial: Trial, observation: Observation) -> Observation:
     if observation.error is not None:
         return Observation(error=dataclasses.replace(observation.error, line=""))
     return Observation(
-        outputs={} if trial.kind == "gradient" else observation.outputs,
-        gradients=observation.gradients if trial.kind == "gradient" else {},
+        **{"gradients" if trial.kind == "gradient" else "outputs": compared(trial, observation)},
         inputs_after=observation.inputs_after if trial.kind == "form" else {},
     )
 

@@ -119,7 +119,7 @@ class ComponentCheck:
         return _component(self.component).unit
 
     def trials(self, seed: int) -> Iterator[Trial]:
-        """The cases made concrete for one secret ``seed``, one after the other as they are needed."""
+        """The cases made concrete for one ``seed``, one after the other as they are needed."""
         return (self._trial(case, seed) for case in self.cases)
 
     def _trial(self, case: Case, seed: int) -> Trial:

@@ -128,7 +128,7 @@ def black_and_white(generator: Generator) -> dict[str, Any]:
 
 def extreme_logits(generator: Generator) -> dict[str, Any]:
     """Logits between ±20 and ±100 that agree and that disagree with their observations, in each row."""
-    rows, columns = sizes(generator, 2, smallest=4, largest=8)
+    rows, columns = sizes(generator, 2, smallest=4)
     size = uniform(generator, rows, columns, low=20.0, high=100.0)
     size[:, 0], size[:, 1] = 100.0, uniform(generator, rows, low=30.0, high=90.0)
     x = uniform(generator, rows, columns).round()

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 
 from avae_lib.objectives import ELBO
 
-__all__ = ["ToyModel", "optimizer_for"]
+__all__ = ["ToyModel"]
 
 
 class ToyModel(nn.Module):
@@ -37,14 +35,3 @@ class ToyModel(nn.Module):
     def flat_parameters(self) -> Tensor:
         """All parameters in one row, copied."""
         return torch.cat([parameter.detach().flatten() for parameter in self.parameters()])
-
-
-def optimizer_for(model: ToyModel, name: str, learning_rates: Sequence[float]) -> torch.optim.Optimizer:
-    """``SGD`` or ``Adam`` with one learning rate for the encoder and another for the decoder.
-
-    Two rates make an update by any other optimizer than the one handed over come out different.
-    """
-    groups = [
-        {"params": [parameter], "lr": rate} for parameter, rate in zip(model.parameters(), learning_rates, strict=True)
-    ]
-    return {"SGD": torch.optim.SGD, "Adam": torch.optim.Adam}[name](groups)

@@ -1,0 +1,61 @@
+"""Optimizers for judging one training step, which start at once and count their steps."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+
+import torch
+from torch import Tensor
+
+__all__ = ["ToyAdam", "ToySGD"]
+
+
+class ToySGD(torch.optim.Optimizer):
+    """Gradient descent with a learning rate for each parameter, so that an update by any other optimizer differs.
+
+    It answers like ``torch.optim.SGD``, but making one of torch's own loads torch's compiler first, which takes
+    longer than a whole ``check`` may. Hence ``Optimizer.__init__`` is not called.
+    """
+
+    def __init__(self, parameters: Iterable[Tensor], learning_rates: Sequence[float]) -> None:
+        pairs = zip(parameters, learning_rates, strict=True)
+        self.param_groups = [{"params": [parameter], "lr": rate} for parameter, rate in pairs]
+        self.state = defaultdict(dict)
+        self.defaults = {}
+        self.steps = 0
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        for parameter, _ in self._parameters():
+            if set_to_none:
+                parameter.grad = None
+            elif parameter.grad is not None:
+                parameter.grad = torch.zeros_like(parameter.grad)
+
+    def step(self, closure: Callable[[], Tensor] | None = None) -> Tensor | None:
+        loss = closure() if closure is not None else None
+        with torch.no_grad():
+            for parameter, rate in self._parameters():
+                if parameter.grad is not None:
+                    parameter -= rate * self._direction(parameter)
+        self.steps += 1
+        return loss
+
+    def _direction(self, parameter: Tensor) -> Tensor:
+        return parameter.grad
+
+    def _parameters(self) -> list[tuple[Tensor, float]]:
+        return [(parameter, group["lr"]) for group in self.param_groups for parameter in group["params"]]
+
+
+class ToyAdam(ToySGD):
+    """Adam (Kingma & Ba, 2015, algorithm 1) with its usual constants, in the same dress."""
+
+    def _direction(self, parameter: Tensor) -> Tensor:
+        state, gradient = self.state[parameter], parameter.grad
+        state["step"] = state.get("step", 0) + 1
+        state["mean"] = 0.9 * state.get("mean", 0.0) + 0.1 * gradient
+        state["square"] = 0.999 * state.get("square", 0.0) + 0.001 * gradient.square()
+        mean = state["mean"] / (1 - 0.9 ** state["step"])
+        square = state["square"] / (1 - 0.999 ** state["step"])
+        return mean / (square.sqrt() + 1e-8)
