@@ -189,7 +189,9 @@ def _require_open_to_others(mounts: Sequence[Mount]) -> None:
 
 def _entrance(doors: Mapping[Mount, Path]) -> list[str]:
     bound = [part for mount, door in doors.items() for part in ("--ro-bind", str(mount.source), str(door))]
-    return ["--die-with-parent", "--dev-bind", "/", "/", "--tmpfs", "/tmp", *bound]
+    # In a process tree of its own everything dies with its first process. The kernel forgets "die with parent" where
+    # a process changes its rights, which the inner bubblewrap does.
+    return ["--unshare-pid", "--die-with-parent", "--dev-bind", "/", "/", "--tmpfs", "/tmp", *bound]
 
 
 def _stepping_down(arguments: int) -> list[str]:
