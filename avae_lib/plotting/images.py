@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["image_grid", "image_rows", "manifold", "mosaic", "prior_quantiles"]
 
-_INCHES_PER_IMAGE = 0.42
+_INCHES_PER_IMAGE, _INCHES_PER_LETTER = 0.42, 0.08
+_WIDEST = 6.8
 
 
 def mosaic(images: Tensor, bits: int = 8, columns: int | None = None, gap: int = 1) -> np.ndarray:
@@ -66,7 +67,10 @@ def image_rows(rows: Mapping[str, Tensor], bits: int = 8, title: str | None = No
     """
     columns = _common_length(rows)
     pictures = torch.cat([images.detach().cpu().float() for images in rows.values()])
-    figure, axes = new_figure(*_inches(len(rows), columns, pictures, extra_width=1.3, extra_height=0.3))
+    label_width = 0.2 + _INCHES_PER_LETTER * max(map(len, rows))
+    figure, axes = new_figure(
+        *_inches(len(rows), columns, pictures, label_width, 0.3 if title else 0.1), layout="compressed"
+    )
     blank(axes).imshow(mosaic(pictures, bits, columns), interpolation="nearest")
     pitch = pictures.shape[2] + 1  # one image and the gap below it
     axes.set_yticks([pitch * row + pitch / 2 - 1 for row in range(len(rows))], list(rows), color=INK)
@@ -127,5 +131,5 @@ def _inches(
     rows: int, columns: int, images: Tensor, extra_width: float = 0.0, extra_height: float = 0.0
 ) -> tuple[float, float]:
     aspect = images.shape[2] / images.shape[3]
-    width = min(6.8, max(columns, 4) * _INCHES_PER_IMAGE + extra_width)
+    width = min(_WIDEST, max(columns, 4) * _INCHES_PER_IMAGE + extra_width)
     return width, (width - extra_width) / columns * rows * aspect + extra_height

@@ -102,11 +102,16 @@ def styled(draw: Callable[P, T]) -> Callable[P, T]:
     return in_style
 
 
-def new_figure(width: float = 6.4, height: float = 3.2, **subplots: Any) -> tuple[Figure, Any]:
-    """A figure (inches) outside pyplot's list of open figures, and its axes (as ``Figure.subplots`` gives them)."""
+def new_figure(
+    width: float = 6.4, height: float = 3.2, layout: str = "constrained", **subplots: Any
+) -> tuple[Figure, Any]:
+    """A figure (inches) outside pyplot's list of open figures, and its axes (as ``Figure.subplots`` gives them).
+
+    ``layout="compressed"`` keeps labels inside the figure beside axes of a fixed shape.
+    """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = Figure(figsize=(width, height), layout=layout)
     return figure, figure.subplots(**subplots)
 
 

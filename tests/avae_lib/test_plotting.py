@@ -78,6 +78,13 @@ def test_image_rows_label_the_height_of_their_own_row(images):
         assert picture[round(tick), 0, 0] == round(255 * level / 7)
 
 
+@pytest.mark.parametrize("label", ["x", "the top 12 layers kept"])
+def test_labels_of_image_rows_are_inside_the_picture(images, label):
+    figure = plotting.image_rows({label: images, "data": images}, bits=3)
+    figure.draw_without_rendering()
+    assert min(text.get_window_extent().x0 for text in figure.axes[0].get_yticklabels()) >= 0
+
+
 def test_image_rows_of_unequal_lengths_are_refused(images):
     with pytest.raises(ValueError, match="equally many images"):
         plotting.image_rows({"data": images, "reconstruction": images[:3]})
