@@ -169,6 +169,7 @@ def _run(notebook: NotebookNode) -> NotebookNode:
     with tempfile.TemporaryDirectory() as folder:
         seconds = execute(notebook, Path(folder))
     print(f"  executed in {seconds:.0f} s")
+    notebook.metadata = nbformat.from_dict(_METADATA)  # the kernel has added the version of Python
     return tidy_outputs(notebook)
 
 

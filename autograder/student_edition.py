@@ -58,5 +58,5 @@ def _body_lines(mark: Mark) -> tuple[int, int]:
 
 def _stub(mark: Mark) -> str:
     indent = " " * (mark.definition.col_offset + 4)
-    message = f"{mark.name} is written in unit {mark.unit}: complete its exercise there and run the cell"
+    message = f"{mark.name} is written in unit {mark.unit}: solve its exercise there first"
     return f'{indent}raise NotImplementedError("{message}")\n'

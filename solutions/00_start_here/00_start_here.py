@@ -172,7 +172,7 @@ print(f"your log_mean_exp:        {yours.mean():.1f} nats per digit")
 # The density tells the usual from the unusual. Below are the new digits that the model finds most and least likely.
 
 # %% tags=["picture-likely-and-unlikely"]
-order = yours.argsort(descending=True)
+order = log_mean_exp(log_densities, dim=1).argsort(descending=True)
 plotting.show(
     plotting.image_rows({"most likely": digits.test[order[:12]], "least likely": digits.test[order[-12:]]}, bits=4),
     caption="New digits ordered by your log-density.",

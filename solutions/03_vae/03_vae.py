@@ -329,6 +329,7 @@ print(components.report())
 # model your draw and your likelihood. First with two latent variables, because two can be drawn.
 
 # %%
+import functools
 import os
 
 from avae_lib import data, plotting
@@ -341,13 +342,15 @@ epochs = 5 if "AVAE_FAST" in os.environ else 80  # the short way is for automati
 rim = torch.nn.ConstantPad2d(1, 0)  # a dark edge, which keeps neighbouring pictures apart
 
 
+@functools.cache  # run this cell again to train anew
 def trained(latent_dim):
     torch.manual_seed(0)
     model = VAEConfig(digits.image_shape, bits=1, latent_dim=latent_dim).build()
-    return model, train_vae(model, train, epochs, generator=torch.Generator().manual_seed(0))
+    train_vae(model, train, epochs, generator=torch.Generator().manual_seed(0))
+    return model
 
 
-vae, losses = trained(latent_dim=2)
+print(trained(latent_dim=2))
 
 # %% [markdown]
 # **You should see** about 25 nats per image after the first tenth of the epochs and between 19 and 20 after the
@@ -362,8 +365,12 @@ vae, losses = trained(latent_dim=2)
 # look.
 
 # %% tags=["picture-manifold"]
+def draw(z):
+    return rim(trained(latent_dim=2).decode(z))
+
+
 plotting.show(
-    plotting.manifold(lambda z: rim(vae.decode(z)), side=15, bits=1),
+    plotting.manifold(draw, side=15, bits=1),
     caption="What your decoder draws all over a two-dimensional latent space, at equal steps of prior probability.",
     alt="A square of fifteen by fifteen small digits that change smoothly into one another.",
 )
@@ -377,14 +384,11 @@ plotting.show(
 # ### New digits
 #
 # Draw $z$ from the prior, decode, and show the probability of each pixel to be white; first with two latent
-# variables, then with eight.
-
-# %%
-vae8, _ = trained(latent_dim=8)
+# variables, then with eight. The second model is trained on the spot.
 
 # %% tags=["picture-samples"]
-imagined = {"2 latents": vae.decode(torch.randn(14, 2)), "8 latents": vae8.decode(torch.randn(14, 8))}
-rows = {"real digits": test[:14].float(), **imagined}
+rows = {"real digits": test[:14].float()}
+rows |= {f"{dim} latents": trained(dim).decode(torch.randn(14, dim)) for dim in (2, 8)}
 plotting.show(
     plotting.image_rows({name: rim(images) for name, images in rows.items()}, bits=1),
     caption="Real digits, and what your two models imagine.",
@@ -411,13 +415,14 @@ samples = [1, 2, 4, 8, 16, 32, 64, 128]
 
 
 @torch.no_grad()
-def bounds_of(model):
+def bounds_of(latent_dim):
+    model = trained(latent_dim)
     log_weights = torch.stack([model.log_weight(test) for _ in range(samples[-1])], dim=1)  # (297, 128)
     groups = [log_weights.reshape(-1, k).T for k in samples]  # (k, 297 · 128 / k)
     return [importance_weighted_bound(group).mean().item() for group in groups]
 
 
-bounds = {"2 latents": bounds_of(vae), "8 latents": bounds_of(vae8)}
+bounds = {f"{dim} latents": bounds_of(dim) for dim in (2, 8)}
 plotting.show(
     plotting.importance_weighted_bounds(samples, bounds),
     caption="Bounds on log p(x) of new digits rise with the number of importance samples k.",
