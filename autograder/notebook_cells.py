@@ -19,7 +19,7 @@ MAX_CELLS = 2_000
 _IMPLEMENTS = re.compile(r"""^[ \t]*@[ \t]*(?:\w+\.)*implements\([ \t]*(['"])(\w+)\1""", re.MULTILINE)
 
 _OTHER_FILES = {
-    b"PK\x03\x04": "a zip archive (or an office document)",
+    b"PK\x03\x04": "a zip archive or an office document",
     b"\x1f\x8b": "a compressed archive",
     b"%PDF": "a PDF",
     b"<": "a web page",
@@ -112,7 +112,7 @@ def parse(data: bytes) -> ParsedNotebook:
     if len(cells) > MAX_CELLS:
         raise Quarantined(f"the notebook has {len(cells)} cells, more than {MAX_CELLS}: look at it before grading")
     unreadable = sum(not isinstance(cell, Mapping) for cell in cells)
-    flags = (f"{unreadable} damaged cell(s) could not be read and were left out",) if unreadable else ()
+    flags = (f"damaged cells that could not be read and were left out: {unreadable}",) if unreadable else ()
     minor = document.get("nbformat_minor")
     return ParsedNotebook(cells_of(cells), minor if type(minor) is int else None, flags)
 

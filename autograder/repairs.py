@@ -65,9 +65,9 @@ def _lost_labels(matching: Matching, labelled: list[Cell]) -> Iterable[str]:
         ours for ours in labelled if (copies := matching.copies_of(ours)) and not any(copy.grade_id for copy in copies)
     ]
     if lost and not any(cell.grade_id for cell in matching.submitted):
-        yield "the notebook had lost all its grading metadata; the cells were found by their content"
+        yield "the notebook had lost all its grading metadata; cells were found by their content"
     elif lost:
-        yield f"{len(lost)} cell(s) had lost their grading metadata and were found by their content"
+        yield f"{_counted(len(lost), 'cell')} had lost the grading metadata, found by content"
 
 
 def _other_order(matching: Matching, labelled: list[Cell]) -> Iterable[str]:
@@ -80,20 +80,20 @@ def _invented_cells(matching: Matching, labelled: list[Cell]) -> Iterable[str]:
     known = {cell.grade_id for cell in labelled}
     names = sorted({printable(cell.grade_id, 40) for cell in matching.submitted if cell.grade_id} - known)
     if names:
-        yield f"cell(s) with a label that the assignment does not have were ignored: {', '.join(names[:5])}"
+        yield f"cells labelled as none of ours is were ignored: {', '.join(names[:5])}"
 
 
 def _skipped_cells(matching: Matching) -> Iterable[str]:
     tagged = sum(bool(cell.tags & SKIP_TAGS) for cell in matching.submitted)
     if tagged:
-        yield f"{tagged} cell(s) carried the tag skip-execution; the tag is ignored"
+        yield f"{_counted(tagged, 'cell')} carried the tag skip-execution; the tag is ignored"
 
 
 def _cells_of_their_own(matching: Matching, found: Mapping[str, Found]) -> Iterable[str]:
     used = {cell.position for answer in found.values() for cell in answer.cells}
     extra = [cell for cell in matching.unclaimed if cell.kind == "code" and cell.position not in used]
     if extra:
-        yield f"{len(extra)} code cell(s) of the student's own were not run"
+        yield f"{_counted(len(extra), 'code cell')} of the student's own, not run"
 
 
 def _other_minor(minor: int | None, released_minor: int) -> Iterable[str]:
@@ -101,3 +101,7 @@ def _other_minor(minor: int | None, released_minor: int) -> Iterable[str]:
         yield "the notebook did not say its minor format version; it was read as ours"
     elif minor != released_minor:
         yield f"the notebook was saved in format 4.{printable(str(minor), 12)} and was read as 4.{released_minor}"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}"

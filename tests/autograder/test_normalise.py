@@ -139,15 +139,15 @@ REPAIRED = {
     "labels swapped": (swap_labels("add", "halve"), "stood in the cell labelled 'halve'"),
     "renamed": (relabel("add", grade_id="sum"), "stood in the cell labelled 'another name'"),
     "all labels lost": (lose_labels(), "lost all its grading metadata"),
-    "some labels lost": (lose_labels("setup", "check_halve"), "lost their grading metadata"),
-    "extra graded cell": (add_graded, "label that the assignment does not have were ignored: bonus"),
-    "extra code": (add_code("print('scratch')"), "1 code cell(s) of the student's own were not run"),
+    "some labels lost": (lose_labels("setup", "check_halve"), "had lost the grading metadata"),
+    "extra graded cell": (add_graded, "labelled as none of ours is were ignored: bonus"),
+    "extra code": (add_code("print('scratch')"), "1 code cell of the student's own, not run"),
     "answer in a cell of their own": (move_answer_to_own_cell, "stood in a cell of the student's own"),
     "older minor": (lambda notebook: notebook.update(nbformat_minor=2), "saved in format 4.2"),
     "future minor": (lambda notebook: notebook.update(nbformat_minor=99), "saved in format 4.99"),
     "no minor": (lambda notebook: notebook.pop("nbformat_minor"), "did not say its minor format"),
     "Colab": (as_colab_saves_it, "saved in format 4.0"),
-    "damaged cells": (lambda notebook: notebook["cells"].extend([None, 7, "cell"]), "3 damaged cell(s)"),
+    "damaged cells": (lambda notebook: notebook["cells"].extend([None, 7, "cell"]), "left out: 3"),
 }
 
 
