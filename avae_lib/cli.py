@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if not _is_meant_for_users(error):
             raise
-        return _complain(str(error), 2 if type(error).__name__ == "UnknownPreset" else 1)
+        return _complain(_message(error), 2 if type(error).__name__ == "UnknownPreset" else 1)
     return 0
 
 
@@ -167,6 +167,11 @@ def _options(preset: Experiment) -> type:
 def _is_meant_for_users(error: Exception) -> bool:
     """Whether the message says all that a user can act on, so that a traceback would only be in the way."""
     return isinstance(error, OSError | ValueError) or type(error).__module__.startswith("avae_lib.")
+
+
+def _message(error: Exception) -> str:
+    is_about_file = isinstance(error, OSError) and error.filename is not None
+    return f"cannot use {error.filename}: {error.strerror}" if is_about_file else str(error)
 
 
 def _complain(message: str, status: int) -> int:

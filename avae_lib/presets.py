@@ -18,9 +18,9 @@ __all__ = ["PRESETS", "PresetSummary", "UnknownPreset", "find_preset", "summary"
 DIGITS_VAE = Experiment(
     name="digits-vae",
     source="sizes as in Kingma and Welling (2014), scaled to 8×8 images; training tuned here on two CPU cores",
-    data=DataConfig("digits", binarize="dynamic"),
+    data=DataConfig("digits", binarize="threshold"),
     model=VAEConfig(image_shape=(1, 8, 8), latent_dim=8, hidden_sizes=(200, 200)),
-    training=TrainingConfig(steps=2000, batch_size=100, learning_rate=5e-3),
+    training=TrainingConfig(steps=3000, batch_size=100, learning_rate=7e-3),
 )
 
 MNIST_VAE = Experiment(

@@ -15,6 +15,7 @@ from avae_lib.training.checkpoints import CheckpointError, Checkpoints
 from avae_lib.training.devices import find_device
 from avae_lib.training.interruption import TrainingInterrupted, stop_on_signals
 from avae_lib.training.journal import Journal
+from avae_lib.training.run_lock import run_lock
 from avae_lib.training.training_config import TrainingConfig
 from avae_lib.training.training_state import TrainingState
 from avae_lib.training.update import update
@@ -49,18 +50,19 @@ def fit(model: nn.Module, dataset: ImageDataset, config: TrainingConfig, run_dir
     Raises:
         ValueError: the model takes other images than the data set has, or there is no such device.
         CheckpointError: the folder's checkpoint is of another model, or none there can be read.
+        RunInUse: another process is training in the folder.
         TrainingDiverged: loss or gradient was not finite too many times in a row.
         TrainingInterrupted: a signal asked to stop; all is saved.
     """
     _require_matching_images(model, dataset)
     run_dir, device = Path(run_dir), find_device(config.device)
     run_dir.mkdir(parents=True, exist_ok=True)
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+    with run_lock(run_dir), torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         state = TrainingState(model, dataset, config, device)
         _resume(state, run_dir)
         if state.step < config.steps:
             _train(state, dataset, run_dir)
-    save_weights(state.averaged.module, state.step, run_dir)
+        save_weights(state.averaged.module, state.step, run_dir)
     return TrainedModel(state.averaged.module, state.step)
 
 

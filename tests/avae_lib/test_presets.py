@@ -1,0 +1,50 @@
+"""Presets: they exist, they build what they say, and their data fit their models."""
+
+import pytest
+import torch
+
+from avae_lib.models.contract import LatentVariableModel
+from avae_lib.presets import PRESETS, UnknownPreset, find_preset, summary
+from avae_lib.training.config_files import differing_fields, from_json, to_json
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_summary_counts_what_the_built_model_has(name):
+    model = PRESETS[name].build_model()
+    counted = sum(parameter.numel() for parameter in model.parameters())
+    assert isinstance(model, LatentVariableModel)
+    assert (summary(PRESETS[name]).layers, summary(PRESETS[name]).parameters) == (model.num_layers, counted)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_configuration_survives_its_json(name):
+    assert from_json(to_json(PRESETS[name])) == PRESETS[name]
+
+
+@pytest.mark.parametrize("name", [name for name, preset in PRESETS.items() if preset.data.name == "digits"])
+def test_model_takes_the_images_of_its_data_set(name):
+    preset = PRESETS[name]
+    dataset = preset.data.load()
+    model = preset.build_model()
+    assert (dataset.image_shape, dataset.model_bits) == (tuple(model.image_shape), model.bits)
+    assert torch.isfinite(model(dataset.pixels("test")[:5]).bound).all()
+
+
+def test_mnist_model_takes_images_of_mnists_shape():
+    model = PRESETS["mnist-vae"].build_model()
+    assert torch.isfinite(model(torch.randint(0, 2, (3, 1, 28, 28), dtype=torch.uint8)).bound).all()
+
+
+def test_initial_weights_are_decided_by_the_seed():
+    first, second = (PRESETS["digits-vae"].build_model().state_dict() for _ in range(2))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_the_local_twin_differs_from_the_attentive_model_in_one_field():
+    differing = differing_fields(PRESETS["digits-attentive"], PRESETS["digits-local"])
+    assert set(differing) == {"name", "source", "model.conditioning"}
+
+
+def test_an_unknown_name_lists_the_presets_and_suggests_the_nearest():
+    with pytest.raises(UnknownPreset, match=r"did you mean 'digits-attentive'.*digits-vae.*mnist-vae"):
+        find_preset("digit-attentive")
