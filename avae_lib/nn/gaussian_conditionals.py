@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from avae_lib.gaussians import DiagonalGaussian
 from avae_lib.nn.convolutions import convolution
+from avae_lib.nn.precision import at_least_float32
 
 __all__ = ["LOG_STD_LIMIT", "PosteriorConditional", "PriorConditional", "bounded_log_std", "residual_gaussian"]
 
@@ -46,7 +47,7 @@ class PriorConditional(nn.Module):
         self.parameters_of_z = nn.Sequential(nn.SiLU(), convolution(width, 2 * latent_channels, 1, init_scale=0.0))
 
     def forward(self, condition: Float[Tensor, "batch width h w"]) -> DiagonalGaussian:
-        mean, raw_log_std = self.parameters_of_z(condition).chunk(2, dim=1)
+        mean, raw_log_std = at_least_float32(self.parameters_of_z(condition)).chunk(2, dim=1)
         return DiagonalGaussian(mean, bounded_log_std(raw_log_std))
 
 
@@ -58,5 +59,5 @@ class PosteriorConditional(nn.Module):
         self.shifts_of_z = nn.Sequential(nn.SiLU(), convolution(width, 2 * latent_channels))
 
     def forward(self, condition: Float[Tensor, "batch width h w"], prior: DiagonalGaussian) -> DiagonalGaussian:
-        mean_shift, raw_log_std_shift = self.shifts_of_z(condition).chunk(2, dim=1)
+        mean_shift, raw_log_std_shift = at_least_float32(self.shifts_of_z(condition)).chunk(2, dim=1)
         return residual_gaussian(prior, mean_shift, bounded_log_std(raw_log_std_shift))

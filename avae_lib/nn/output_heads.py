@@ -15,6 +15,7 @@ from avae_lib.likelihoods import (
     discretized_logistic_mixture_log_likelihood,
     discretized_logistic_sample,
 )
+from avae_lib.nn.precision import at_least_float32
 
 __all__ = ["LIKELIHOODS", "BernoulliHead", "DiscretizedLogisticHead", "output_head"]
 
@@ -56,12 +57,12 @@ class BernoulliHead(nn.Module):
         self, features: Float[Tensor, "batch features height width"], x: UInt8[Tensor, "batch channels height width"]
     ) -> Float[Tensor, "batch"]:
         """log p(x | features) of each example, nats."""
-        logits = self.logits(features)
+        logits = at_least_float32(self.logits(features))
         return bernoulli_log_likelihood(logits, x.to(logits.dtype))
 
     def mean(self, features: Float[Tensor, "batch features height width"]) -> Tensor:
         """Expected value of each pixel, in [0, 1]."""
-        return torch.sigmoid(self.logits(features))
+        return torch.sigmoid(at_least_float32(self.logits(features)))
 
     def sample(self, features: Tensor, generator: Generator | None = None) -> UInt8[Tensor, "..."]:
         """One image for each row of ``features``."""
@@ -100,7 +101,7 @@ class DiscretizedLogisticHead(nn.Module):
 
     def _mixture(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Logits, means and log-scales, each ``(batch, mixtures, channels, height, width)``."""
-        parameters = self.parameters_of_pixels(features)
+        parameters = at_least_float32(self.parameters_of_pixels(features))
         return parameters.unflatten(1, (3, self.mixtures, self.channels)).unbind(dim=1)
 
     def _spread_components(self) -> None:

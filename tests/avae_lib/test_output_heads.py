@@ -48,3 +48,10 @@ def test_components_of_a_mixture_start_apart():
     head = DiscretizedLogisticHead(features=4, channels=1, bits=4, mixtures=5)
     _, mean, _ = head._mixture(torch.zeros(1, 4, 1, 1))
     assert mean.flatten().diff().min() > 0.2
+
+
+@pytest.mark.parametrize(("head", "bits"), [(BernoulliHead(4, 1), 1), (DiscretizedLogisticHead(4, 1, 4, 2), 4)])
+def test_likelihood_is_float32_under_autocast(head, bits):
+    x = torch.randint(0, 2**bits, (2, 1, 3, 3), dtype=torch.uint8)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert head.log_likelihood(torch.randn(2, 4, 3, 3), x).dtype == torch.float32

@@ -1,0 +1,151 @@
+"""Depth-wise attention against a loop over pixels in float64, and the properties that make it attention."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from avae_lib.nn.channel_norm import ChannelNorm
+from avae_lib.nn.context_split import AttentiveSplit
+from avae_lib.nn.depthwise_attention import (
+    AttentiveConditioning,
+    LocalConditioning,
+    attention_over_depth,
+    depthwise_attention,
+)
+
+BATCH, DEPTH, WIDTH, KEY_CHANNELS, SIDE = 2, 5, 6, 4, 3
+
+
+def _layers(seed: int = 0, depth: int = DEPTH, dtype: torch.dtype = torch.float32):
+    generator = torch.Generator().manual_seed(seed)
+
+    def draw(channels):
+        return torch.randn(BATCH, channels, SIDE, SIDE, generator=generator, dtype=dtype)
+
+    return draw(KEY_CHANNELS), [draw(KEY_CHANNELS) for _ in range(depth)], [draw(WIDTH) for _ in range(depth)]
+
+
+def _attend_pixel_by_pixel(query, keys, values, scale) -> np.ndarray:
+    query, keys, values = (np.asarray(torch.stack(part) if isinstance(part, list) else part, dtype=np.float64)
+                           for part in (query, keys, values))  # fmt: skip
+    out = np.zeros(values.shape[1:])
+    for b in range(BATCH):
+        for row in range(SIDE):
+            for column in range(SIDE):
+                scores = [scale * float(query[b, :, row, column] @ key[b, :, row, column]) for key in keys]
+                odds = np.exp(np.array(scores) - max(scores))
+                for share, value in zip(odds / odds.sum(), values, strict=True):
+                    out[b, :, row, column] += share * value[b, :, row, column]
+    return out
+
+
+@pytest.mark.parametrize("depth", [1, 2, DEPTH])
+@pytest.mark.parametrize("scale", [0.5, 3.0])
+def test_attention_agrees_with_a_loop_over_pixels(depth, scale):
+    layers = _layers(depth=depth)
+    expected = _attend_pixel_by_pixel(*layers, scale)
+    torch.testing.assert_close(
+        depthwise_attention(*layers, scale), torch.from_numpy(expected), rtol=1e-5, atol=1e-6, check_dtype=False
+    )
+
+
+def test_weights_are_positive_and_sum_to_one_over_depth():
+    query, keys, _ = _layers()
+    weights = attention_over_depth(query, keys, 2.0)
+    assert weights.shape == (BATCH, DEPTH, SIDE, SIDE)
+    assert (weights > 0).all()
+    torch.testing.assert_close(weights.sum(dim=1), torch.ones(BATCH, SIDE, SIDE))
+
+
+def test_order_of_the_layers_is_of_no_consequence():
+    query, keys, values = _layers()
+    order = [3, 0, 4, 1, 2]
+    shuffled = depthwise_attention(query, [keys[i] for i in order], [values[i] for i in order], 1.5)
+    torch.testing.assert_close(shuffled, depthwise_attention(query, keys, values, 1.5))
+
+
+def test_a_single_layer_is_returned_as_it_is():
+    query, keys, values = _layers(depth=1)
+    torch.testing.assert_close(depthwise_attention(query, keys, values, 7.0), values[0])
+
+
+def test_a_sharp_softmax_picks_the_layer_whose_key_matches_best():
+    query, keys, values = _layers()
+    best = torch.stack([(query * key).sum(dim=1) for key in keys]).argmax(dim=0)
+    picked = torch.stack(values).gather(0, best[None, :, None].expand(1, BATCH, WIDTH, SIDE, SIDE))[0]
+    torch.testing.assert_close(depthwise_attention(query, keys, values, 1e4), picked)
+
+
+def test_no_pixel_sees_another():
+    query, keys, values = _layers()
+    before = depthwise_attention(query, keys, values, 1.0)
+    for tensor in (keys[2], values[3]):
+        tensor[:, :, 1, 1] += 10.0
+    changed = (depthwise_attention(query, keys, values, 1.0) != before).any(dim=1)
+    assert changed[:, 1, 1].all()
+    assert changed.sum() == BATCH
+
+
+def test_no_copy_of_a_value_is_kept_for_the_backward_pass():
+    query, keys, values = _layers()
+    values = [value.requires_grad_() for value in values]
+    kept = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda tensor: kept.append(tensor) or tensor, lambda tensor: tensor):
+        depthwise_attention(query.requires_grad_(), keys, values, 1.0)
+    originals = {value.data_ptr() for value in values}
+    as_large = [tensor for tensor in kept if tensor.shape == values[0].shape]
+    assert len(as_large) == DEPTH
+    assert all(tensor.data_ptr() in originals for tensor in as_large)
+
+
+def test_gradients_agree_with_finite_differences():
+    query, keys, values = _layers(depth=2, dtype=torch.float64)
+    inputs = [tensor[:1, :, :2, :1].clone().requires_grad_() for tensor in (query, *keys, *values)]
+    scale = torch.tensor(0.7, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda s, q, *kv: depthwise_attention(q, kv[:2], kv[2:], s), (scale, *inputs))
+
+
+@pytest.mark.parametrize(("keys", "values"), [(0, 0), (2, 3)])
+def test_lists_that_do_not_match_are_refused(keys, values):
+    query, all_keys, all_values = _layers()
+    with pytest.raises(ValueError, match=f"got {keys} keys and {values} values"):
+        depthwise_attention(query, all_keys[:keys], all_values[:values], 1.0)
+
+
+def test_a_closed_gate_leaves_the_layers_own_features():
+    split = AttentiveSplit(WIDTH, KEY_CHANNELS)
+    others = [split(torch.randn(BATCH, WIDTH, SIDE, SIDE)) for _ in range(DEPTH)]
+    own = torch.randn(BATCH, WIDTH, SIDE, SIDE)
+    attentive = AttentiveConditioning(KEY_CHANNELS)
+    assert torch.equal(attentive(own, others[0].query, others), LocalConditioning()(own, None, others))
+    torch.nn.init.constant_(attentive.gate, 0.5)
+    assert not torch.allclose(attentive(own, others[0].query, others), own)
+
+
+def test_an_open_gate_adds_what_was_found_in_the_normalised_values():
+    split, attentive = AttentiveSplit(WIDTH, KEY_CHANNELS), AttentiveConditioning(KEY_CHANNELS)
+    torch.nn.init.constant_(attentive.gate, -0.3)
+    own, *others = (split(torch.randn(BATCH, WIDTH, SIDE, SIDE)) for _ in range(DEPTH))
+    keys, values = [other.key.detach() for other in others], [other.remembered.detach() for other in others]
+    found = _attend_pixel_by_pixel(own.query.detach(), keys, values, scale=KEY_CHANNELS**-0.5)
+    expected = own.value.double() - 0.3 * torch.from_numpy(found)
+    result = attentive(own.value, own.query, others)
+    torch.testing.assert_close(result, expected, rtol=1e-5, atol=1e-5, check_dtype=False)
+
+
+def test_channel_norm_gives_each_pixel_mean_zero_and_variance_one():
+    x = 3 + 5 * torch.randn(BATCH, 64, SIDE, SIDE, dtype=torch.float64)
+    normalised = ChannelNorm(64).double()(x)
+    expected = (x - x.mean(dim=1, keepdim=True)) / (x.var(dim=1, correction=0, keepdim=True) + 1e-5).sqrt()
+    torch.testing.assert_close(normalised, expected)
+
+
+def test_the_size_of_a_context_is_of_no_consequence_to_what_others_see_of_it():
+    split = AttentiveSplit(WIDTH, KEY_CHANNELS)
+    context = torch.randn(BATCH, WIDTH, SIDE, SIDE)
+    small, large = split(context), split(100 * context)
+    torch.testing.assert_close(large.remembered, small.remembered, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(large.key, small.key, rtol=1e-3, atol=1e-3)
+    assert torch.equal(large.value, 100 * context)
