@@ -10,7 +10,6 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Literal
 
 import torch
@@ -77,24 +76,24 @@ class Hierarchy(nn.Module):
         self.num_dims, self.num_layers = math.prod(image_shape), len(layers)
 
     def forward(self, x: UInt8[Tensor, "batch channels height width"], posterior_temperature: float = 1.0) -> ELBO:
-        features, draws = self._infer(x, posterior_temperature)
-        kl = torch.stack([drawn.kl() for drawn in draws], dim=1)
+        features, latents = self._infer(x, posterior_temperature)
+        kl = torch.stack([latent.kl() for latent in latents], dim=1)
         return ELBO(self.head.log_likelihood(features, x), kl)
 
     def log_weight(self, x: UInt8[Tensor, "batch channels height width"]) -> Float[Tensor, "batch"]:
-        features, draws = self._infer(x)
-        return self.head.log_likelihood(features, x) + sum(drawn.log_ratio() for drawn in draws)
+        features, latents = self._infer(x)
+        return self.head.log_likelihood(features, x) + sum(latent.log_ratio() for latent in latents)
 
     def latents(self, x: UInt8[Tensor, "batch channels height width"]) -> tuple[DiagonalGaussian, ...]:
-        _, draws = self._infer(x)
-        return tuple(drawn.posterior for drawn in draws)
+        _, latents = self._infer(x)
+        return tuple(latent.posterior for latent in latents)
 
     @torch.no_grad()
     def sample(
         self, n: int, temperature: float | Sequence[float] = 1.0, generator: Generator | None = None
     ) -> UInt8[Tensor, "n channels height width"]:
         temperatures = temperature_of_each_layer(temperature, self.num_layers)
-        features, _ = self._descend(n, _drawing(temperatures, generator))
+        features, _ = self._descend(n, [Draw(of_layer, generator) for of_layer in temperatures])
         return self.head.sample(features, generator)
 
     @torch.no_grad()
@@ -104,33 +103,27 @@ class Hierarchy(nn.Module):
         keep_layers = self.num_layers if keep_layers is None else keep_layers
         if not 0 <= keep_layers <= self.num_layers:
             raise ValueError(f"keep_layers must be None or 0 … {self.num_layers} (all layers), got {keep_layers}")
-        draws = _drawing((1.0,) * self.num_layers)
-        features, _ = self._descend(len(x), draws, self._evidence(x), keep_layers)
+        features, _ = self._descend(len(x), [Draw()] * self.num_layers, self._evidence(x), keep_layers)
         return self.head.sample(features)
 
     def _infer(self, x: Tensor, temperature: float = 1.0) -> tuple[Tensor, list[LatentDraw]]:
         """Features and latents with every layer drawn from its posterior."""
-        draws = _drawing((temperature,) * self.num_layers)
-        return self._descend(len(x), draws, self._evidence(x), self.num_layers)
+        return self._descend(len(x), [Draw(temperature)] * self.num_layers, self._evidence(x), self.num_layers)
 
     def _descend(
         self, batch: int, draws: Sequence[Draw], evidence: Sequence | None = None, keep_layers: int = 0
     ) -> tuple[Tensor, list[LatentDraw]]:
-        """Walk down the layers, the top ``keep_layers`` on the posterior's side and the others on the prior's."""
-        handed_down, drawn = self.top(batch), []
+        """Walk down the layers, drawing the top ``keep_layers`` from the posterior and the others from the prior."""
+        handed_down, latents = self.top(batch), []
         for index, (layer, draw) in enumerate(zip(self.layers, draws, strict=True)):
-            seen = evidence[index:] if index < keep_layers else None
-            handed_down, latent = layer(handed_down, seen, draw)
-            drawn.append(latent)
-        return self.readout(handed_down), drawn
+            at_and_below = evidence[index:] if index < keep_layers else None
+            handed_down, latent = layer(handed_down, at_and_below, draw)
+            latents.append(latent)
+        return self.readout(handed_down), latents
 
     def _evidence(self, x: Tensor) -> Sequence:
         require_pixels(x, self.image_shape, self.bits)
         return self.bottom_up(scale_pixels(x, self.bits))
-
-
-def _drawing(temperatures: Sequence[float], generator: Generator | None = None) -> list[Draw]:
-    return [partial(DiagonalGaussian.sample, temperature=t, generator=generator) for t in temperatures]
 
 
 @dataclass(frozen=True)

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
 from avae_lib.gaussians import DiagonalGaussian
 from avae_lib.nn.context_split import ContextSplit
 
 __all__ = ["Descent", "Draw", "LatentDraw", "LearnedTop", "StreamReadout", "VariationalLayer"]
 
-Draw = Callable[[DiagonalGaussian], Tensor]
-"""How a latent is drawn from its distribution: with which temperature, from which stream of noise."""
+
+@dataclass(frozen=True)
+class Draw:
+    """How a latent is drawn from its distribution."""
+
+    temperature: float = 1.0
+    """Factor on the standard deviation; 0 takes the mean."""
+    generator: Generator | None = None
+    """Source of the noise; None for torch's global one."""
+
+    def __call__(self, distribution: DiagonalGaussian) -> Tensor:
+        return distribution.sample(temperature=self.temperature, generator=self.generator)
 
 
 @dataclass(frozen=True)
@@ -93,7 +103,7 @@ class VariationalLayer(nn.Module):
             evidence: features of the image at and below this layer, nearest first; None for the prior.
             draw: how z_l is drawn.
         """
-        context = self.transition(above.stream)
+        context = self.transition(above.stream)  # [c_l, s_l, k_l] = T_l(z_{l−1} ⊕ c_{l−1})
         condition = self.context_conditioning(context.value, context.query, above.history)
         prior = self.prior(condition)
         posterior = None if evidence is None else self._posterior(context, condition, evidence, prior)

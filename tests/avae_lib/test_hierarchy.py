@@ -13,7 +13,7 @@ from torch.distributions import Normal, kl_divergence
 from avae_lib.gaussians import DiagonalGaussian
 from avae_lib.models.contract import LatentVariableModel
 from avae_lib.models.hierarchy import Hierarchy, HierarchyConfig
-from avae_lib.models.variational_layer import LatentDraw
+from avae_lib.models.variational_layer import Draw, LatentDraw
 from avae_lib.nn.depthwise_attention import AttentiveConditioning
 
 SMALL = HierarchyConfig(layers=3, width=8, latent_channels=2, key_channels=4, mixtures=2)
@@ -71,13 +71,13 @@ class TestTwins:
 
 def _reach_of_contexts(model: Hierarchy) -> int:
     """How many of the two contexts above the third layer its prior depends on, its own input held fixed."""
-    above, _ = model.layers[0](model.top(1), None, DiagonalGaussian.sample)
-    above, _ = model.layers[1](above, None, DiagonalGaussian.sample)
+    above, _ = model.layers[0](model.top(1), None, Draw())
+    above, _ = model.layers[1](above, None, Draw())
     top, nearest = above.history
     other_top = model.layers[0].transition(torch.randn_like(top.value))
     means = []
     for history in ((top, nearest), (other_top, nearest)):
-        _, drawn = model.layers[2](dataclasses.replace(above, history=history), None, DiagonalGaussian.sample)
+        _, drawn = model.layers[2](dataclasses.replace(above, history=history), None, Draw())
         means.append(drawn.prior.mean)
     return 1 if torch.equal(*means) else 2
 
@@ -181,7 +181,7 @@ class TestContract:
         posteriors = model.latents(_images(5))
         assert [posterior.mean.shape for posterior in posteriors] == [(5, 2, 4, 4)] * 3
         # The top posterior depends on no draw, so its KL to the top prior is that of every call.
-        _, top = model.layers[0](model.top(5), None, DiagonalGaussian.sample)
+        _, top = model.layers[0](model.top(5), None, Draw())
         torch.testing.assert_close(posteriors[0].kl(top.prior), model(_images(5)).kl[:, 0])
 
     def test_reconstruction_that_keeps_no_layer_is_a_sample(self, conditioning):
