@@ -88,7 +88,7 @@ def require_sandbox() -> None:
     version = _version()
     if version < _OLDEST:
         raise _unavailable(f"bubblewrap {'.'.join(map(str, version))} is too old", "install version 0.8 or later")
-    process = _spawn(["true"], system_mounts(), (), 2**20, {})
+    process = _spawn(["true"], system_mounts(), {}, 2**20, {})
     _, complaint = process.communicate()
     if process.returncode != 0:
         said = " ".join(complaint.decode("utf-8", "replace").split()) or f"status {process.returncode}"
@@ -113,7 +113,7 @@ def _unavailable(problem: str, remedy: str) -> SandboxUnavailable:
 def _spawn(
     program: Sequence[str],
     mounts: Sequence[Mount],
-    covered: Sequence[Path],
+    covered: Mapping[Path, Path],
     scratch_bytes: int,
     variables: Mapping[str, str],
 ) -> subprocess.Popen[bytes]:
@@ -136,15 +136,16 @@ def _spawn(
         )
 
 
-def _walls(sources: Mapping[Path, Path], covered: Sequence[Path], scratch_bytes: int) -> list[str]:
+def _walls(sources: Mapping[Path, Path], covered: Mapping[Path, Path], scratch_bytes: int) -> list[str]:
     """Bubblewrap's arguments; outer folders come before inner ones, so that the inner ones stay visible."""
     parts = {Path("/proc"): ["--proc", "/proc"], Path("/dev"): ["--dev", "/dev"]}
     parts |= {Path(folder): ["--size", str(scratch_bytes), "--tmpfs", folder] for folder in _SCRATCH}
-    parts |= {place: _cover(place) for place in covered}
+    parts |= {place: _cover(place, path) for place, path in covered.items()}
     parts |= {place: ["--ro-bind", str(source), str(place)] for place, source in sources.items()}
     ordered = [argument for place in sorted(parts, key=lambda place: len(place.parts)) for argument in parts[place]]
     # Folders that only exist to be mounted on lie in memory without a limit: nothing may be written there.
-    closed = [argument for folder in ("/dev", "/") for argument in ("--remount-ro", folder)]
+    empty = [place for place, path in covered.items() if path.is_dir() and place not in sources]
+    closed = [argument for folder in (*map(str, empty), "/dev", "/") for argument in ("--remount-ro", folder)]
     return [*_isolation(), *ordered, *closed, "--chdir", HOME]
 
 
@@ -153,11 +154,9 @@ def _isolation() -> list[str]:
     return ["--unshare-all", *user, "--hostname", "sandbox", "--new-session", "--die-with-parent"]
 
 
-def _cover(place: Path) -> list[str]:
-    """An empty, closed folder in place of a folder; for a file, one that cannot be opened."""
-    if place.is_dir():
-        return ["--tmpfs", str(place), "--remount-ro", str(place)]
-    return ["--ro-bind", "/dev/null", str(place)]
+def _cover(place: Path, path: Path) -> list[str]:
+    """An empty folder in place of a folder; for a file, one that cannot be opened."""
+    return ["--tmpfs", str(place)] if path.is_dir() else ["--ro-bind", "/dev/null", str(place)]
 
 
 def _environment(variables: Mapping[str, str]) -> list[str]:

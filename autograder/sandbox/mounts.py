@@ -66,15 +66,15 @@ def user_site_packages() -> tuple[Path, ...]:
     return (folder,) if site.ENABLE_USER_SITE and folder.is_dir() else ()
 
 
-def places_to_cover(mounts: Iterable[Mount], hidden: Iterable[Path]) -> tuple[Path, ...]:
-    """Where in the sandbox, through one mount or several, something would show that must not be seen.
+def places_to_cover(mounts: Iterable[Mount], hidden: Iterable[Path]) -> dict[Path, Path]:
+    """Where in the sandbox, through one mount or several, something would show that must not be seen, and what.
 
     Args:
         hidden: files and folders to hide, beside the course and every trace of its packages.
     """
     course = () if COURSE.name.endswith("-packages") else (COURSE,)
     unwanted = {path.resolve() for path in (*course, *hidden, *installed_traces()) if path.exists()}
-    return tuple(sorted({place for mount in mounts for path in unwanted for place in mount.places_of(path)}))
+    return {place: path for mount in mounts for path in sorted(unwanted) for place in mount.places_of(path)}
 
 
 @functools.cache

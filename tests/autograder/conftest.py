@@ -1,12 +1,14 @@
 """A course of one small unit, so that grading can be tested without the real assignments."""
 
 import shutil
+import tempfile
 from pathlib import Path
 
 import nbformat
 import pytest
 
 from autograder.course import Course
+from autograder.student_edition import write_student_edition
 
 ROOT = Path(__file__).parents[2]
 UNIT = "03_vae"
@@ -90,3 +92,12 @@ def hand_in(course):
         return path
 
     return write
+
+
+@pytest.fixture(scope="session")
+def edition():
+    """The student edition for unit 03, in a folder that any user can read."""
+    with tempfile.TemporaryDirectory(prefix="student-edition-") as folder:
+        Path(folder).chmod(0o755)
+        write_student_edition(Path(folder), ["00_start_here", "01_kl_divergence", "02_mean_field"])
+        yield Path(folder)
