@@ -11,7 +11,8 @@ from typing import Annotated
 import tyro
 from tyro.conf import Positional
 
-from autograder.course import Course, CourseError
+from autograder.course import Course, CourseError, Unit
+from autograder.sandbox.bubblewrap import SandboxUnavailable, require_sandbox
 
 __all__ = ["main"]
 
@@ -36,16 +37,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     commands = {command.__name__: command for command in (release, publish, grade, feedback, audit, doctor)}
     try:
-        tyro.extras.subcommand_cli_from_dict(
+        status = tyro.extras.subcommand_cli_from_dict(
             commands, prog="course", description=_DESCRIPTION, args=arguments or ["--help"]
         )
     except KeyboardInterrupt:
         return _complain("stopped; what was finished is recorded", 130)
-    except CourseError as error:
+    except (CourseError, SandboxUnavailable) as error:
         return _complain(str(error), 1)
     except OSError as error:
         return _complain(f"{error.strerror}: {error.filename}" if error.filename else str(error), 1)
-    return 0
+    return status or 0
 
 
 def release(
@@ -99,16 +100,12 @@ def grade(
         feedback: Write a page per submission into this folder too.
     """
     from autograder.class_run import ClassRun  # reading notebooks costs a second, which --help should not pay
-    from autograder.sandbox.bubblewrap import SandboxUnavailable, require_sandbox
 
     if workers < 1:
         raise CourseError(f"--workers must be at least 1, got {workers}")
     course = Course.find()
     run = ClassRun(course, course.unit(unit), submitted, workers, json, feedback)
-    try:
-        require_sandbox()
-    except SandboxUnavailable as trouble:
-        raise CourseError(str(trouble)) from None
+    require_sandbox()
     run.grade()
     for place in filter(None, (json, feedback)):
         print(_shown(place))
@@ -126,13 +123,20 @@ def feedback(unit: Positional[_Unit]) -> None:
     print(f"{len(pages)} page{'s' * (len(pages) != 1)}, for example {_shown(pages[0])}")
 
 
-def audit(units: Annotated[Positional[tuple[str, ...]], tyro.conf.arg(metavar="[UNIT ...]")] = ()) -> None:
+def audit(
+    units: Annotated[Positional[tuple[str, ...]], tyro.conf.arg(metavar="[UNIT ...]")] = (), sandboxed: bool = False
+) -> int:
     """Prove the grader: wrong solutions must fail by the case that names them, right ones must get all points.
+
+    Prints the table of both; the exit status is 1 if the judge is at fault anywhere.
 
     Args:
         units: Units to audit, as 03 or 03_vae; all if none is named.
+        sandboxed: Run each solution in the sandbox, as a student's would; slower.
     """
-    raise CourseError("the audit is not wired up")
+    from autograder.audit import main_audit
+
+    return main_audit([Course.find().unit(unit).name for unit in units], sandboxed)
 
 
 def doctor() -> None:
@@ -143,7 +147,7 @@ def doctor() -> None:
         raise CourseError("; ".join(problems))
 
 
-def _last_released(course: Course):
+def _last_released(course: Course) -> Unit:
     released = [unit for unit in course.units if (course.assignments / unit.name / f"{unit.name}.ipynb").exists()]
     if not released:
         raise CourseError("nothing is released yet: run course release first")

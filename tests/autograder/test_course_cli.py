@@ -1,0 +1,163 @@
+"""The ``course`` command: one-line errors, exit statuses a script can rely on, and the whole way once for real."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from autograder import cli, demo
+from autograder.class_run import ClassRun, released_notebook
+from autograder.course import Course
+from autograder.examples import STUDENTS, write_example_submissions
+from autograder.normalise import normalise
+from autograder.sandbox import bubblewrap
+
+ROOT = Path(__file__).parents[2]
+UNIT = "03_vae"
+
+
+@pytest.fixture
+def inside(course, monkeypatch):
+    """Run commands from a folder inside the course."""
+    monkeypatch.chdir(course.assignments)
+    return course
+
+
+def complaint(capsys) -> str:
+    message = capsys.readouterr().err
+    assert message.startswith("course: ") and message.count("\n") == 1, message
+    return message
+
+
+def test_outside_a_course_it_says_where_to_run(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["feedback", "03"]) == 1
+    assert "run this inside the course folder" in complaint(capsys)
+
+
+def test_an_unknown_unit_names_those_there_are(inside, capsys):
+    assert cli.main(["grade", "99"]) == 1
+    assert "00_start_here" in complaint(capsys)
+
+
+def test_no_workers_is_refused(inside, capsys):
+    assert cli.main(["grade", "03", "--workers", "0"]) == 1
+    assert "--workers must be at least 1, got 0" in complaint(capsys)
+
+
+def test_a_unit_not_released_is_named_with_the_remedy(inside, capsys):
+    assert cli.main(["grade", "01"]) == 1
+    assert "course release 01_kl_divergence" in complaint(capsys)
+
+
+def test_misuse_has_a_status_of_its_own(inside):
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["grade"])
+    assert stopped.value.code == 2
+
+
+def test_interrupting_ends_in_one_line(inside, monkeypatch, capsys):
+    def interrupted(self):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ClassRun, "grade", interrupted)
+    monkeypatch.setattr(cli, "require_sandbox", lambda: None)
+    assert cli.main(["grade", "03"]) == 130
+    assert "stopped" in complaint(capsys)
+
+
+def test_without_bubblewrap_grading_names_what_is_missing(inside, monkeypatch, capsys):
+    bubblewrap.require_sandbox.cache_clear()
+    monkeypatch.setenv("PATH", "")
+    try:
+        assert cli.main(["grade", "03"]) == 1
+        assert "bubblewrap" in complaint(capsys)
+    finally:
+        bubblewrap.require_sandbox.cache_clear()
+
+
+def test_publishing_stops_at_the_last_released_unit(inside, monkeypatch, capsys):
+    asked = {}
+    monkeypatch.setattr(
+        "autograder.publication.publish", lambda *arguments: asked.update(zip("cdt", arguments, strict=True)) or "x"
+    )
+    assert cli.main(["publish", "students"]) == 0
+    assert asked["t"].name == UNIT
+
+
+def test_starting_does_not_load_what_only_some_commands_need():
+    program = "import sys, autograder.cli; print({'torch', 'nbgrader', 'nbformat'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout == "set()\n"
+
+
+def test_help_lists_every_command(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        cli.main([])
+    assert stopped.value.code == 0
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in ("release", "publish", "grade", "feedback", "audit", "doctor"))
+
+
+def test_doctor_tells_the_sandbox_and_its_limits(capsys):
+    cli.main(["doctor"])
+    printed = capsys.readouterr().out
+    assert "sandbox" in printed and "memory bytes" in printed and "torch" in printed
+
+
+@pytest.fixture
+def real_course(tmp_path):
+    """The released assignment of unit 03 in a course folder of its own."""
+    root = tmp_path / "course"
+    shutil.copytree(ROOT / "assignments" / UNIT, root / "assignments" / UNIT)
+    shutil.copytree(ROOT / "solutions" / UNIT / "pictures", root / "solutions" / UNIT / "pictures")
+    shutil.copy(ROOT / "course.toml", root)
+    return Course.load(root)
+
+
+def test_the_examples_get_what_they_deserve(real_course, tmp_path):
+    """The whole way: four examples, written, graded in real sandboxes, returned."""
+    require_sandbox_or_skip()
+    write_example_submissions(real_course, real_course.unit(UNIT), tmp_path / "submitted")
+    options = ["--submitted", str(tmp_path / "submitted"), "--json", str(tmp_path / "results.json")]
+    command = [sys.executable, "-m", "autograder.cli", "grade", UNIT, *options, "--feedback", str(tmp_path / "pages")]
+    subprocess.run(command, cwd=real_course.root, check=True)
+    results = {result["student"]: result for result in json.loads((tmp_path / "results.json").read_text())}
+    assert {name: result["status"] for name, result in results.items()} == dict.fromkeys(STUDENTS, "graded")
+    assert results["ada"]["points"] == results["ada"]["max_points"] and not results["ada"]["flags"]
+    assert 0.4 < results["ben"]["points"] / results["ben"]["max_points"] < 0.8
+    assert results["cleo"]["points"] == 0
+    earned = {name: score["points"] for name, score in results["mallory"]["components"].items() if score["points"]}
+    assert list(earned) == ["vae_training_step"]  # the one exercise that mallory did
+    assert len(list((tmp_path / "pages").glob(f"*/{UNIT}/{UNIT}.html"))) == len(STUDENTS)
+
+
+def require_sandbox_or_skip():
+    try:
+        bubblewrap.require_sandbox()
+    except bubblewrap.SandboxUnavailable as trouble:
+        pytest.skip(str(trouble))
+
+
+@pytest.mark.parametrize("student", STUDENTS)
+def test_an_example_is_the_released_notebook_with_answers(real_course, student, tmp_path):
+    write_example_submissions(real_course, real_course.unit(UNIT), tmp_path)
+    release = nbformat.read(released_notebook(real_course, real_course.unit(UNIT)), as_version=4)
+    submission = normalise((tmp_path / student / UNIT / f"{UNIT}.ipynb").read_bytes(), release)
+    answered = {answer.component for answer in submission.answers if "raise NotImplementedError" not in answer.source}
+    everything = {answer.component for answer in submission.answers}
+    assert answered == everything - ({"vae_training_step"} if student == "cleo" else set())
+    assert bool(submission.flags) == (student in ("cleo", "mallory"))
+
+
+def test_where_there_is_no_sandbox_the_demonstration_says_so_and_ends_well(course, monkeypatch, capsys):
+    def unavailable():
+        raise bubblewrap.SandboxUnavailable("bubblewrap is missing; choices: install it")
+
+    monkeypatch.setattr(demo, "require_sandbox", unavailable)
+    monkeypatch.chdir(course.root)
+    assert demo.main() == 0
+    assert capsys.readouterr().out == "Grading is not shown: bubblewrap is missing; choices: install it\n"
