@@ -22,7 +22,8 @@ __all__ = [
 ]
 
 Curve = Sequence[float] | tuple[Sequence[float], Sequence[float]]
-_NOISY = 60
+_NOISY = 60  # values from which a curve gets a running mean
+_TOO_CLOSE = 0.05  # parts of an axis within which two labels would overlap
 
 
 @styled
@@ -91,13 +92,15 @@ def rate_distortion(
     figure, axes = new_figure(5.2, 3.8)
     order = np.argsort(rates)
     axes.plot(np.asarray(rates)[order], np.asarray(distortions)[order], marker="o", color=COLOURS["blue"])
-    for rate, distortion, beta in zip(rates, distortions, betas, strict=True):
-        axes.annotate(f"β = {beta:g}", (rate, distortion), xytext=(7, 5), textcoords="offset points")
+    for place, together in _close_points(rates, distortions, betas):
+        label = "β = " + ", ".join(f"{beta:g}" for beta in together)
+        axes.annotate(label, place, xytext=(7, 5), textcoords="offset points")
     if 1 in betas:
         corner = list(betas).index(1)
         axes.axline((rates[corner], distortions[corner]), slope=-1, color=GREY, linestyle=":", linewidth=1.2, zorder=1)
     axes.set(xlabel=f"rate: KL ({unit})", ylabel=f"distortion: −log p(x | z) ({unit})")
-    axes.margins(x=0.18, y=0.12)
+    axes.margins(x=0.2, y=0.12)
+    axes.set_xlim(left=min(rates) - 0.03 * (max(rates) - min(rates)))
     return figure
 
 
@@ -119,7 +122,7 @@ def gradient_estimates(
         axes.scatter(values, heights, s=7, alpha=0.35, color=line["color"], linewidths=0)
         axes.errorbar(values.mean(), -row, xerr=values.std(), color=INK, marker="o", markersize=4, capsize=4, lw=1.2)
         place = {"xy": (0.99, -row + 0.34), "xycoords": ("axes fraction", "data"), "ha": "right"}
-        axes.annotate(f"variance {values.var():.3g}", **place)
+        axes.annotate(f"variance {_three_digits(values.var())}", **place)
     if exact is not None:
         axes.axvline(exact, color=INK, linestyle=":", linewidth=1.2)
     axes.set_yticks([-row for row in range(len(estimates))], list(estimates))
@@ -140,6 +143,27 @@ def gradient_variance(
     axes.set_xticks(list(x), [f"{value:g}" for value in x])
     axes.legend()
     return figure
+
+
+def _close_points(
+    rates: Sequence[float], distortions: Sequence[float], betas: Sequence[float]
+) -> list[tuple[tuple[float, float], list[float]]]:
+    """Places of labels, and the β of the points that lie so close together that they share one."""
+    points = np.stack([np.asarray(rates, dtype=float), np.asarray(distortions, dtype=float)], axis=1)
+    relative = points / np.maximum(np.ptp(points, axis=0), np.finfo(float).tiny)
+    groups: list[list[int]] = []
+    for index in np.argsort(betas):
+        near = (group for group in groups if np.abs(relative[group[0]] - relative[index]).max() < _TOO_CLOSE)
+        group = next(near, None)
+        if group is None:
+            groups.append([index])
+        else:
+            group.append(index)
+    return [(tuple(points[group[0]]), [betas[i] for i in group]) for group in groups]
+
+
+def _three_digits(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 
 
 def _steps_and_values(curve: Curve) -> tuple[np.ndarray, np.ndarray]:

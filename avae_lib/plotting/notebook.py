@@ -12,6 +12,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from avae_lib.plotting.style import blank, new_figure, styled, styles
 
 if TYPE_CHECKING:
@@ -21,7 +23,7 @@ __all__ = ["png_bytes", "show", "slider", "strip"]
 
 _PIXELS_PER_INCH = 144  # half as much again as a screen's 96, for sharp text when shown at natural size
 _SCREEN_PIXELS_PER_INCH = 96
-_STRIP_LENGTH, _WIDE_STRIP_LENGTH = 5, 3
+_STRIP_INCHES, _WIDEST_PANEL_INCHES = 7.2, 5.2
 
 
 def show(figure: Figure, caption: str, alt: str) -> None:
@@ -32,7 +34,7 @@ def show(figure: Figure, caption: str, alt: str) -> None:
         caption: one or two sentences of Markdown: what to see in it.
         alt: what is in the picture, for readers who cannot see it.
     """
-    _display_png(png_bytes(figure), round(figure.get_figwidth() * _SCREEN_PIXELS_PER_INCH), alt)
+    _display_png(png_bytes(figure), _screen_width(figure), alt)
     _display_caption(caption)
     _close(figure)
 
@@ -53,12 +55,13 @@ def slider(frames: Sequence[Figure], values: Sequence[object], label: str, capti
     """
     if len(frames) != len(values) or not frames:
         raise ValueError(f"slider needs one value for each frame and at least one, got {len(frames)} and {len(values)}")
-    width = round(frames[0].get_figwidth() * _SCREEN_PIXELS_PER_INCH)
     pictures = [png_bytes(frame) for frame in frames]
-    html = _slider_html(pictures, [str(value) for value in values], label, alt, width)
+    html = _slider_html(pictures, [str(value) for value in values], label, alt, _screen_width(frames[0]))
     _display({"text/html": html, "text/plain": f"[slider over {label}: {alt}]"})
     static = strip(pictures, values, label)
-    _display_png(png_bytes(static), round(static.get_figwidth() * _SCREEN_PIXELS_PER_INCH), f"{alt}. Side by side.")
+    _display_png(
+        png_bytes(static), round(static.get_figwidth() * _SCREEN_PIXELS_PER_INCH), f"{alt}. Some of the frames at once."
+    )
     _display_caption(caption)
     for frame in frames:
         _close(frame)
@@ -66,18 +69,26 @@ def slider(frames: Sequence[Figure], values: Sequence[object], label: str, capti
 
 @styled
 def strip(pictures: Sequence[bytes], values: Sequence[object], label: str) -> Figure:
-    """At most five of the pictures (PNG) side by side under their values, evenly spread; three if they are wide."""
+    """A few of the pictures (PNG), evenly spread, each under its value: side by side, very wide ones in a column."""
     from matplotlib.image import imread
 
     height, width, *_ = imread(io.BytesIO(pictures[0])).shape
-    count = min(_WIDE_STRIP_LENGTH if width > 1.3 * height else _STRIP_LENGTH, len(pictures))
-    chosen = [round(i * (len(pictures) - 1) / max(count - 1, 1)) for i in range(count)]
-    images = [imread(io.BytesIO(pictures[i])) for i in chosen]
-    figure, panels = new_figure(7.2, 7.2 / count * height / width + 0.3, ncols=count, squeeze=False)
-    for axes, index, image in zip(panels[0], chosen, images, strict=True):
-        blank(axes).imshow(image, interpolation="antialiased")
+    rows, columns = _strip_layout(width / height, len(pictures))
+    chosen = np.linspace(0, len(pictures) - 1, rows * columns).round().astype(int)
+    panel_width = min(_STRIP_INCHES / columns, _WIDEST_PANEL_INCHES)
+    panel_height = panel_width * height / width + 0.3
+    figure, panels = new_figure(panel_width * columns, panel_height * rows, nrows=rows, ncols=columns, squeeze=False)
+    for axes, index in zip(panels.flat, chosen, strict=True):
+        blank(axes).imshow(imread(io.BytesIO(pictures[index])), interpolation="antialiased")
         axes.set_title(f"{label} = {values[index]}", fontsize=8, loc="center")
     return figure
+
+
+def _strip_layout(aspect: float, pictures: int) -> tuple[int, int]:
+    """Rows and columns for pictures so many times as wide as high."""
+    if aspect > 3:
+        return min(3, pictures), 1
+    return 1, min(3 if aspect > 1.3 else 5, pictures)
 
 
 def png_bytes(figure: Figure, pixels_per_inch: int = _PIXELS_PER_INCH) -> bytes:
@@ -89,6 +100,10 @@ def png_bytes(figure: Figure, pixels_per_inch: int = _PIXELS_PER_INCH) -> bytes:
         figure.savefig(full, format="png", dpi=pixels_per_inch, facecolor="white")
     Image.open(full).convert("RGB").quantize(256).save(small, format="png", optimize=True)
     return small.getvalue()
+
+
+def _screen_width(figure: Figure) -> int:
+    return round(figure.get_figwidth() * _SCREEN_PIXELS_PER_INCH)
 
 
 def _display_png(png: bytes, width: int, alt: str) -> None:

@@ -144,6 +144,11 @@ def test_rate_distortion_writes_every_beta_and_the_line_of_equal_bound():
     assert equal_bound.get_slope() == -1 and equal_bound.get_xy1() == (10.0, 20.0)
 
 
+def test_rate_distortion_writes_points_that_coincide_as_one_label():
+    (axes,) = plotting.rate_distortion([10.0, 0.1, 0.0], [20.0, 30.0, 30.1], [1, 4, 8]).axes
+    assert [text.get_text() for text in axes.texts] == ["β = 1", "β = 4, 8"]
+
+
 def test_gradient_estimates_write_the_variance_of_each_estimator():
     estimates = {"score function": [0.0, 4.0], "pathwise": [1.9, 2.1]}
     (axes,) = plotting.gradient_estimates(estimates, exact=2.0).axes
@@ -269,7 +274,9 @@ def test_slider_holds_one_frame_per_value_and_is_followed_by_a_static_strip(outp
     for frame in embedded:
         Image.open(io.BytesIO(base64.b64decode(frame.strip('"')))).verify()
     assert '["0.5", "1", "2", "4"]' in html and 'type: "range"' in html and "max: frames.length - 1" in html
-    assert "Side by side" in about["image/png"]["alt"] and strip["image/png"] and caption["text/plain"] == "More β."
+    assert (
+        "Some of the frames" in about["image/png"]["alt"] and strip["image/png"] and caption["text/plain"] == "More β."
+    )
 
 
 def test_slider_text_cannot_break_out_of_its_script(outputs):
@@ -292,8 +299,13 @@ def test_slider_with_values_missing_is_refused():
         plotting.slider([plotting.vae_network()], [1, 2], "β", "caption", "alt")
 
 
-def test_strip_shows_first_and_last_of_many_frames():
-    pictures = [plotting.png_bytes(plotting.vae_graphical_model(), 30)] * 9
-    figure = plotting.strip(pictures, range(9), "k")
+@pytest.mark.parametrize(
+    ("size", "rows", "columns"), [((2, 2), 1, 5), ((4, 2), 1, 3), ((5, 1), 3, 1)], ids=["square", "wide", "very wide"]
+)
+def test_strip_spreads_over_all_frames_in_a_layout_that_fits_their_shape(size, rows, columns):
+    picture = plotting.png_bytes(plotting.learning_curves({"loss": [2.0, 1.0]}, size=size), 30)
+    figure = plotting.strip([picture] * 9, range(9), "k")
     titles = [axes.get_title() for axes in figure.axes]
-    assert titles[0] == "k = 0" and titles[-1] == "k = 8" and len(titles) == 3
+    assert titles[0] == "k = 0" and titles[-1] == "k = 8" and len(titles) == rows * columns
+    grid = figure.axes[0].get_gridspec()
+    assert (grid.nrows, grid.ncols) == (rows, columns)
