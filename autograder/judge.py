@@ -5,14 +5,15 @@ It runs in the trusted process. All it knows of the student's code is what ``ask
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from autograder.checks.case import ComponentCheck
 from avae_lib.checking.records import Observation, Request
+from avae_lib.checking.trials import Trial
 from avae_lib.checking.verdicts import AskFailed, Verdict, judge_trials
 
-__all__ = ["AskFailed", "ComponentResult", "Verdict", "judge_component"]
+__all__ = ["AskFailed", "ComponentResult", "Verdict", "judge_component", "judge_on"]
 
 
 @dataclass(frozen=True)
@@ -33,5 +34,10 @@ def judge_component(check: ComponentCheck, ask: Callable[[Request], Observation]
             :class:`AskFailed`: that case fails, and with ``give_up`` all later ones too.
         seed: the secret of this student, unit and component.
     """
-    verdicts = judge_trials(check.trials(seed), ask)
+    return judge_on(check.trials(seed), check, ask)
+
+
+def judge_on(trials: Iterable[Trial], check: ComponentCheck, ask: Callable[[Request], Observation]) -> ComponentResult:
+    """Judge one component on trials that have been made already."""
+    verdicts = judge_trials(trials, ask)
     return ComponentResult(check.component, sum(verdict.points for verdict in verdicts), check.points, verdicts)

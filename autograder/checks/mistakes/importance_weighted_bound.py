@@ -112,11 +112,6 @@ def in_bits(log_weights):
     return (torch.logsumexp(log_weights, dim=0) - math.log(len(log_weights))) / math.log(2)
 
 
-@mistake("divides by K − 1: the mean divides by K", caught_by="values")
-def divided_by_one_less(log_weights):
-    return torch.logsumexp(log_weights, dim=0) - math.log(max(len(log_weights) - 1, 1))
-
-
 @mistake("subtracts the largest of all log weights: other examples underflow, each needs its own", caught_by=APART)
 def largest_of_all(log_weights):
     largest = log_weights.max()

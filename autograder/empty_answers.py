@@ -1,0 +1,104 @@
+"""Answers without any thought in them: constants, NaN, and inputs handed back. None may earn a point."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from torch import Tensor
+
+from avae_lib import components
+
+__all__ = ["empty_answers"]
+
+
+def empty_answers(component: str) -> Iterator[Callable]:
+    """Functions with the component's parameters that return next to nothing, one for each input and way."""
+    for way in WAYS:
+        for parameter in inspect.signature(components.implementation(component)).parameters:
+            yield _answer(component, parameter, way)
+
+
+def _answer(component: str, parameter: str, way: Callable[[Tensor], Any]) -> Callable:
+    signature = inspect.signature(components.implementation(component))
+
+    def answer(*args: Any, **kwargs: Any) -> Any:
+        value = signature.bind(*args, **kwargs).arguments.get(parameter)
+        return way(value) if isinstance(value, Tensor) else AlwaysEqual()
+
+    answer.__name__ = f"{way.__name__} of {parameter}"
+    return answer
+
+
+class AlwaysEqual:
+    """Claims to equal whatever it is compared with."""
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    __hash__ = None
+
+
+def the_input(value: Tensor) -> Tensor:
+    return value
+
+
+def zeros(value: Tensor) -> Tensor:
+    return 0.0 * value
+
+
+def ones(value: Tensor) -> Tensor:
+    return 0.0 * value + 1.0
+
+
+def nan(value: Tensor) -> Tensor:
+    return value * float("nan")
+
+
+def zero_per_row(value: Tensor) -> Tensor:
+    return 0.0 * value.reshape(len(value), -1).sum(dim=1)
+
+
+def nan_per_row(value: Tensor) -> Tensor:
+    return value.reshape(len(value), -1).sum(dim=1) * float("nan")
+
+
+def first_entries(value: Tensor) -> Tensor:
+    return value[..., 0]
+
+
+def first_row(value: Tensor) -> Tensor:
+    return value[0]
+
+
+def one_zero(value: Tensor) -> Tensor:
+    return 0.0 * value.sum()
+
+
+def one_nan(value: Tensor) -> float:
+    return float("nan")
+
+
+def python_zero(value: Tensor) -> float:
+    return 0.0
+
+
+def infinity(value: Tensor) -> float:
+    return float("inf")
+
+
+WAYS = (
+    the_input,
+    zeros,
+    ones,
+    nan,
+    zero_per_row,
+    nan_per_row,
+    first_entries,
+    first_row,
+    one_zero,
+    one_nan,
+    python_zero,
+    infinity,
+)
