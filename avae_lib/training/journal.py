@@ -33,6 +33,7 @@ class Journal:
         self._state, self._held_out = state, held_out
         self._metrics = MetricsFile(run_dir / "metrics.jsonl")
         self._metrics.keep_through(state.step)
+        self._readings: dict[str, str] = {}
 
     def __enter__(self) -> Journal:
         # A log file is no terminal: at the usual rate the bar would fill it with thousands of lines.
@@ -56,8 +57,8 @@ class Journal:
     def _write(self, row: dict[str, Any]) -> None:
         self._metrics.append(row)
         if "bits_per_dim" in row:
-            reading = {f"{row['split']} bits/dim": f"{row['bits_per_dim']:.3f}"}
-            self._bar.set_postfix(reading, refresh=row["split"] == "test")
+            self._readings[row["split"]] = f"{row['bits_per_dim']:.3f} bits/dim"
+            self._bar.set_postfix(self._readings, refresh=False)
 
     def _training_row(self) -> dict[str, Any]:
         state = self._state

@@ -73,6 +73,7 @@ def test_the_same_command_twice_says_that_it_is_finished_and_more_steps_continue
 
 def test_another_model_in_the_folder_is_refused_by_the_name_of_the_field(tmp_path, capsys, without_report):
     train(tmp_path, 3)
+    capsys.readouterr()
     assert train(tmp_path, 3, "--model.latent-dim", "5") == 1
     said = capsys.readouterr().err
     assert "model.latent_dim was 8 and is now 5" in said and said.count("\n") == 1
