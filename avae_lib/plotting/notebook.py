@@ -40,7 +40,7 @@ def show(figure: Figure, caption: str, alt: str) -> None:
 
 
 def slider(frames: Sequence[Figure], values: Sequence[object], label: str, caption: str, alt: str) -> None:
-    """Show a figure that a slider changes, then some of its frames side by side, then the caption.
+    """Show a figure that a slider changes, then some of its frames at once, then the caption.
 
     The slider is one piece of HTML holding all frames and a few lines of script: it moves on Colab, in Jupyter and
     in exported pages, with no kernel behind it. Where scripts are taken out (GitHub, feedback pages) nothing is
@@ -58,10 +58,8 @@ def slider(frames: Sequence[Figure], values: Sequence[object], label: str, capti
     pictures = [png_bytes(frame) for frame in frames]
     html = _slider_html(pictures, [str(value) for value in values], label, alt, _screen_width(frames[0]))
     _display({"text/html": html, "text/plain": f"[slider over {label}: {alt}]"})
-    static = strip(pictures, values, label)
-    _display_png(
-        png_bytes(static), round(static.get_figwidth() * _SCREEN_PIXELS_PER_INCH), f"{alt}. Some of the frames at once."
-    )
+    some = strip(pictures, values, label)
+    _display_png(png_bytes(some), _screen_width(some), f"{alt}. Some of the frames at once.")
     _display_caption(caption)
     for frame in frames:
         _close(frame)

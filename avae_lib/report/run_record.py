@@ -19,7 +19,7 @@ from avae_lib.training.runs import load_run
 
 __all__ = ["RunRecord"]
 
-_IMAGES_IN_A_ROW = 14
+_IMAGES_IN_A_ROW = 12
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,5 @@
 import base64
+import importlib
 import io
 import re
 import subprocess
@@ -29,6 +30,7 @@ def legend_labels(axes):
 @pytest.fixture
 def outputs(monkeypatch):
     """What a notebook is given to show, as (bundle, metadata)."""
+    importlib.import_module("matplotlib.pyplot")  # asks for the shell, and wants a real one
     given = []
     monkeypatch.setattr(IPython, "get_ipython", lambda: "a shell")
     monkeypatch.setattr(IPython.display, "display", lambda bundle, raw, metadata: given.append((bundle, metadata)))
