@@ -10,13 +10,14 @@ from autograder.submissions import printable
 __all__ = ["line_of", "points_table", "summary"]
 
 _NAME_WIDTH = 16
+_LONGEST_REMARK = 300
 
 
 def line_of(result: SubmissionResult) -> str:
     """One finished submission in one line."""
     name = _name(result).ljust(_NAME_WIDTH)
     if result.status == "quarantined":
-        return f"{name}  quarantined  {result.reason}"
+        return f"{name}  quarantined  {printable(result.reason, _LONGEST_REMARK)}"
     points = f"{result.points:g}/{result.max_points:g}"
     flags = f"{len(result.flags)} flag{'s' * (len(result.flags) != 1)}" if result.flags else ""
     return f"{name}  graded  {points:>9}  {result.seconds:6.1f} s  {flags}".rstrip()
@@ -43,7 +44,11 @@ def _cells(result: SubmissionResult, names: Sequence[str]) -> list[str]:
 
 def _remarks(results: Sequence[SubmissionResult]) -> list[str]:
     remarks = [(result, remark) for result in results for remark in (*filter(None, [result.reason]), *result.flags)]
-    return ["", *(f"{_name(result)}: {remark}" for result, remark in remarks)] if remarks else []
+    return (
+        ["", *(f"{_name(result)}: {printable(remark, _LONGEST_REMARK)}" for result, remark in remarks)]
+        if remarks
+        else []
+    )
 
 
 def summary(results: Sequence[SubmissionResult], seconds: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import sysconfig
 from pathlib import Path
 
@@ -21,8 +22,8 @@ def configure(config: Config, root: Path) -> Config:
     config.CourseDirectory.release_directory = "assignments"
     # generate_assignment copies every other file of the source folder into the release.
     config.CourseDirectory.ignore = _NEVER_RELEASED
-    # A tag of the student's must not decide which cells run.
-    config.Execute.skip_cells_with_tag = "set-by-nobody"
+    # A tag of the student's must not decide which cells run, so the one that would is a word nobody knows.
+    config.Execute.skip_cells_with_tag = secrets.token_hex()
     config.ClearSolutions.code_stub = {"python": _STUB}
     config.ClearSolutions.text_stub = "*Your answer here.*"
     let_nbgrader_find_its_programs()
