@@ -40,7 +40,7 @@ def run(optimizer: str, calls: int = 1, stale_gradient: float = 0.0, smallest: b
     return inputs
 
 
-UPDATE = ("change of the parameters", "number of optimizer steps")
+UPDATE = ("change of the encoder", "change of the decoder", "number of optimizer steps")
 
 VAE_TRAINING_STEP = ComponentCheck(
     "vae_training_step",

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 from avae_lib import components
+from avae_lib.checking.diagnoses import NOT_WRITTEN
 from avae_lib.checking.keeping import keep
 from avae_lib.checking.observing import observe
 from avae_lib.checking.records import Observation, Request
@@ -40,7 +41,7 @@ def check(name: str) -> None:
     points, most = sum(verdict.points for verdict in verdicts), sum(verdict.max_points for verdict in verdicts)
     print("\n".join([f"{name}: {points} of {most} points", *map(_line, verdicts)]))
     if points < most:
-        raise CheckFailed(f"{name} has {points} of {most} points: {_next_move(verdicts)}")
+        raise CheckFailed(_next_move(name, verdicts))
     if any(entry.is_replaced for entry in components.listing() if entry.name == name):
         print("\n".join(keep(name, function)))
 
@@ -67,10 +68,12 @@ def _observe(function, request: Request) -> Observation:
 
 def _line(verdict: Verdict) -> str:
     word = "passed" if verdict.passed else "failed"
-    reason = f"\n          {verdict.diagnosis}" if verdict.diagnosis else ""
+    reason = f"\n               {verdict.diagnosis}" if verdict.diagnosis not in ("", NOT_WRITTEN) else ""
     return f"  {word}  {verdict.points}/{verdict.max_points}  {verdict.name}{reason}"
 
 
-def _next_move(verdicts: tuple[Verdict, ...]) -> str:
+def _next_move(name: str, verdicts: tuple[Verdict, ...]) -> str:
     first = next(verdict for verdict in verdicts if not verdict.passed)
-    return f"start with “{first.name}”"
+    if first.diagnosis == NOT_WRITTEN:
+        return f"{name} is not written yet: put your code in the place of `raise NotImplementedError`, run, check again"
+    return f"{name} does not pass yet: start with “{first.name}”"

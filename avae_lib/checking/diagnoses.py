@@ -8,8 +8,9 @@ from avae_lib.checking.records import Observation, Raised, Recorded
 from avae_lib.checking.relations import RELATIONS, same
 from avae_lib.checking.trials import Probe, Trial, compared
 
-__all__ = ["diagnose", "explain_error", "side_by_side"]
+__all__ = ["NOT_WRITTEN", "diagnose", "explain_error", "side_by_side"]
 
+NOT_WRITTEN = "not written yet: it raises NotImplementedError"
 ADVICE_ON_ERRORS = {
     "Can't call numpy()": "NumPy stops the gradient here: use torch operations",
     "does not require grad": "the loss has lost its connection to the parameters (detach, item, no_grad?)",
@@ -18,13 +19,18 @@ ADVICE_ON_ERRORS = {
 }
 
 
-def explain_error(error: Raised) -> str:
-    """One line about an exception that left the student's function."""
-    if error.type == "NotImplementedError":
-        return "not written yet: it raises NotImplementedError"
+def explain_error(error: Raised, component: str) -> str:
+    """One line about an exception that left a student's function for ``component``."""
+    if _is_unwritten(error, component):
+        return NOT_WRITTEN
     message = error.message.splitlines()[0] if error.message.strip() else "no message"
     said = f"stopped with {error.type}: {message}" + (f" (at: {error.line})" if error.line else "")
     return "; ".join([said, *(advice for sign, advice in ADVICE_ON_ERRORS.items() if sign in error.message)])
+
+
+def _is_unwritten(error: Raised, component: str) -> bool:
+    """Whether this is the component's own stub speaking, and not that of another one which it calls."""
+    return error.type == "NotImplementedError" and (not error.message or error.message.startswith(component))
 
 
 def diagnose(trial: Trial, probe: Probe, observed: Observation) -> str:

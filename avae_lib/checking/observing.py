@@ -59,12 +59,13 @@ def _training_step(function: Callable, inputs: dict[str, Any], request: Request)
     optimizer = OPTIMIZERS[inputs["optimizer"]](model.parameters(), inputs["learning_rates"])
     for parameter in model.parameters():
         parameter.grad = torch.full_like(parameter, inputs["stale_gradient"]) if inputs["stale_gradient"] else None
-    before = model.flat_parameters()
+    before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
     losses = [Recorded.of(function(model, optimizer, x)) for x in inputs["batches"]]
     seen = {f"loss of call {number}": loss for number, loss in enumerate(losses, start=1)}
-    seen["change of the parameters"] = Recorded.of(model.flat_parameters() - before)
+    for name, parameter in model.named_parameters():
+        seen[f"change of the {name}"] = Recorded.of(parameter.detach() - before[name])
     seen["number of optimizer steps"] = Recorded.of(optimizer.steps)
-    return Observation(seen)
+    return Observation(seen, inputs_after=_tensors({"batches": inputs["batches"]}))
 
 
 OPTIMIZERS = {"SGD": ToySGD, "Adam": ToyAdam}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from avae_lib.objectives import ELBO
@@ -31,7 +30,3 @@ class ToyModel(nn.Module):
         codes = pixels @ self.encoder if self.training else 0.5 * pixels @ self.encoder  # (batch, layers)
         distances = (pixels - codes @ self.decoder).square().sum(dim=1)  # (batch,)
         return ELBO(log_likelihood=-distances, kl=codes.square())
-
-    def flat_parameters(self) -> Tensor:
-        """All parameters in one row, copied."""
-        return torch.cat([parameter.detach().flatten() for parameter in self.parameters()])

@@ -55,25 +55,33 @@ def judge_trials(
     verdicts: list[Verdict] = []
     given_up = ""
     for trial in trials:
+        main = verdicts[0] if verdicts and not verdicts[0].passed else None
         if given_up:
             verdicts.append(failed(trial, f"not run any more: {given_up}"))
-        elif trial.kind == "form" and verdicts and not verdicts[0].passed:
-            verdicts.append(failed(trial, f"counts once “{verdicts[0].name}” passes"))
+        elif main and trial.kind == "form":
+            verdicts.append(failed(trial, f"counts once “{main.name}” passes"))
         else:
             try:
-                verdicts.append(judge_case(trial, ask, reveal))
+                verdicts.append(judge_case(trial, ask, reveal, f"see to “{main.name}” first" if main else ""))
             except AskFailed as failure:
                 verdicts.append(failed(trial, failure.reason))
                 given_up = failure.reason if failure.give_up else ""
     return tuple(verdicts)
 
 
-def judge_case(trial: Trial, ask: Callable[[Request], Observation], reveal: bool = False) -> Verdict:
-    """The verdict on one case; it stops at the first probe that shows something wrong."""
+def judge_case(
+    trial: Trial, ask: Callable[[Request], Observation], reveal: bool = False, otherwise: str = ""
+) -> Verdict:
+    """The verdict on one case; it stops at the first probe that shows something wrong.
+
+    Args:
+        otherwise: what to say when nothing can be read off the numbers; by default the case's own hint.
+    """
     for probe in trial.probes:
         observed = ask(probe.request)
         if not agree(trial, observed, probe.expected):
-            return failed(trial, _diagnosis(trial, probe, observed, reveal))
+            said = _said_by_numbers(trial, probe, observed) or otherwise
+            return failed(trial, said or _hint(trial, probe, observed, reveal))
     return Verdict(trial.name, True, "", trial.points, trial.points)
 
 
@@ -82,11 +90,14 @@ def failed(trial: Trial, diagnosis: str) -> Verdict:
     return Verdict(trial.name, False, diagnosis, 0, trial.points)
 
 
-def _diagnosis(trial: Trial, probe: Probe, observed: Observation, reveal: bool) -> str:
+def _said_by_numbers(trial: Trial, probe: Probe, observed: Observation) -> str:
     for sentence, shown in probe.mistakes:
         if agree(trial, observed, shown, as_mistake=True) and not agree(trial, shown, probe.expected):
             return sentence
     if observed.error is not None:
-        return explain_error(observed.error)
-    said = diagnose(trial, probe, observed)
-    return said or (f"{trial.hint}: {side_by_side(trial, probe, observed)}" if reveal else trial.hint)
+        return explain_error(observed.error, probe.request.component)
+    return diagnose(trial, probe, observed)
+
+
+def _hint(trial: Trial, probe: Probe, observed: Observation, reveal: bool) -> str:
+    return f"{trial.hint}: {side_by_side(trial, probe, observed)}" if reveal else trial.hint
