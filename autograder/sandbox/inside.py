@@ -39,6 +39,11 @@ class Shell(InteractiveShell):
     def ask_exit(self) -> None:
         """``exit()`` at the end of a cell ends nothing."""
 
+    def showtraceback(self, *_: Any, **__: Any) -> None:
+        """Errors are reported, not printed: drawing the frames of an endless recursion takes many seconds."""
+
+    showsyntaxerror = showtraceback
+
 
 class Workshop:
     """The namespace in which the cells run, and what they have made of the components."""
@@ -46,12 +51,14 @@ class Workshop:
     def __init__(self) -> None:
         settings = Config()
         settings.HistoryManager.enabled = False
-        settings.InteractiveShell.colors = "NoColor"
         self._shell = Shell.instance(config=settings)
+        self._streams = sys.stdout, sys.stderr
         self._references = {entry.name: entry.reference for entry in components.listing()}
         self._traces = Traces(self._shell)
 
     def answer(self, message: dict[str, Any]) -> dict[str, Any]:
+        """What the judge asked for; each time with the standard streams as they were at the start."""
+        sys.stdout, sys.stderr = self._streams
         return {"run": self._run, "install": self._install, "observe": self._observe}[message["do"]](message)
 
     def _run(self, message: dict[str, Any]) -> dict[str, Any]:

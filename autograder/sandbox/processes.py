@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Patience", "Usage", "usage_of_tree"]
+__all__ = ["Patience", "Usage", "shared_out_memory_of_tree", "usage_of_tree"]
 
 _MEMORY = re.compile(r"^Rss(?:Anon|Shmem):\s+(\d+) kB$", re.MULTILINE)
+_SHARED_OUT = re.compile(r"^Pss_(?:Anon|Shmem):\s+(\d+) kB$", re.MULTILINE)
 _MOST_PATIENCE = 5
 
 
@@ -21,7 +22,8 @@ class Usage:
     """What a tree of processes uses.
 
     Attributes:
-        memory_bytes: memory of its own; files that are mapped are not counted.
+        memory_bytes: memory of its own; files that are mapped are not counted, and what a process shares with
+            the copies that forking made of it is counted for each.
         tasks: processes and threads.
         running_seconds: processor time of the tasks that are alive.
         waiting_seconds: how long these were ready to run while the processors were busy with others.
@@ -44,6 +46,22 @@ def usage_of_tree(root: int) -> Usage:
                 on_processor, in_queue = _schedule(task)
                 running, waiting = running + on_processor, waiting + in_queue
     return Usage(memory, tasks, running / 1e9, waiting / 1e9)
+
+
+def shared_out_memory_of_tree(root: int) -> int:
+    """Memory in bytes, as in :class:`Usage`, but what processes share is counted once. It takes milliseconds each."""
+    memory = 0
+    for process in _tree(Path(f"/proc/{root}")):
+        with contextlib.suppress(OSError):
+            memory += 1024 * sum(map(int, _shared_out(process) or _MEMORY.findall((process / "status").read_text())))
+    return memory
+
+
+def _shared_out(process: Path) -> list[str]:
+    try:
+        return _SHARED_OUT.findall((process / "smaps_rollup").read_text())
+    except (PermissionError, FileNotFoundError):  # the kernel does not tell everybody, nor does every kernel
+        return []
 
 
 class Patience:

@@ -9,7 +9,7 @@ import threading
 import time
 
 from autograder.sandbox.limits import Limits
-from autograder.sandbox.processes import usage_of_tree
+from autograder.sandbox.processes import shared_out_memory_of_tree, usage_of_tree
 
 __all__ = ["Warden"]
 
@@ -63,9 +63,10 @@ class Warden(threading.Thread):
         return bool(chunk)
 
     def _look(self) -> None:
-        usage = usage_of_tree(self._process.pid)
-        if usage.memory_bytes > self._limits.memory_bytes:
-            self._kill(f"your code used more than {self._limits.memory_bytes // 2**20} MB of memory")
+        process, most = self._process.pid, self._limits.memory_bytes
+        usage = usage_of_tree(process)
+        if usage.memory_bytes > most and shared_out_memory_of_tree(process) > most:
+            self._kill(f"your code used more than {most // 2**20} MB of memory")
         elif usage.tasks > self._limits.processes + _OWN_TASKS:
             self._kill(f"your code started more than {self._limits.processes} processes and threads")
 
