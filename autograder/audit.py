@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from autograder.checks import all_checks
 from autograder.checks.case import ComponentCheck, Mistake, Variant
+from autograder.course import CourseError
 from autograder.empty_answers import empty_answers
 from autograder.judge import ComponentResult, judge_on
 from avae_lib.checking.observing import observe
@@ -61,8 +62,13 @@ def audit(unit: str | None = None, sandboxed: bool = False) -> AuditResult:
 
     Args:
         sandboxed: run mistakes and variants where students' code runs, as cells of a notebook.
+
+    Raises:
+        CourseError: nothing in the unit is judged.
     """
     checks = [check for check in all_checks() if unit in (None, check.unit)]
+    if not checks:
+        raise CourseError(f"unit {unit} has no component that is judged, so there is nothing to audit")
     findings = [finding for check in checks for finding in _findings(check, sandboxed)]
     return AuditResult(tuple(findings))
 

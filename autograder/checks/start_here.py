@@ -10,6 +10,7 @@ from torch import Generator
 from autograder.checks.case import Case, ComponentCheck
 from autograder.checks.draws import between, normal, sizes
 from autograder.checks.mistakes import log_mean_exp as mistakes
+from autograder.checks.tolerances import FLOAT32_NEAR_10000, FLOAT64
 from autograder.checks.variants import log_mean_exp as variants
 
 __all__ = ["CHECKS"]
@@ -65,11 +66,6 @@ def single_entry(generator: Generator) -> dict[str, Any]:
     return {"x": normal(generator, 1, 1, dtype=torch.float64), "dim": 0}
 
 
-# Near ±10,000 neighbouring float32 numbers are 0.001 apart, so a right answer may be off by a few thousandths.
-FLOAT32_AT_TEN_THOUSAND = {"rtol": 1e-6, "atol": 5e-3}
-# Far below what float32 numbers near 1,000 can show, and above what log n costs when only it is taken in float32.
-FLOAT64 = {"rtol": 0.0, "atol": 1e-6}
-
 LOG_MEAN_EXP = ComponentCheck(
     "log_mean_exp",
     cases=(
@@ -93,14 +89,14 @@ LOG_MEAN_EXP = ComponentCheck(
             1,
             "exp of a large number overflows: subtract the largest entry first",
             (around(1e4), around(150.0), rows_far_apart),
-            **FLOAT32_AT_TEN_THOUSAND,
+            **FLOAT32_NEAR_10000,
         ),
         Case(
             "very negative logarithms",
             1,
             "exp of a very negative number is zero: subtract the largest entry first",
             (around(-1e4), around(-150.0), equal_entries),
-            **FLOAT32_AT_TEN_THOUSAND,
+            **FLOAT32_NEAR_10000,
         ),
         Case(
             "precision kept, input left alone",

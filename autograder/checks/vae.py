@@ -1,4 +1,4 @@
-"""Unit 03: how the four formulas of the variational autoencoder are judged (for the training step: vae_training)."""
+"""Unit 03: how ``reparameterize`` and ``bernoulli_log_likelihood`` are judged, and the list of the unit's checks."""
 
 from __future__ import annotations
 
@@ -8,40 +8,16 @@ import torch
 from torch import Generator
 
 from autograder.checks.case import Case, ComponentCheck
-from autograder.checks.draws import between, normal, sizes, uniform
-from autograder.checks.mistakes import (
-    bernoulli_log_likelihood as bernoulli_mistakes,
-)
-from autograder.checks.mistakes import (
-    importance_weighted_bound as bound_mistakes,
-)
-from autograder.checks.mistakes import (
-    negative_elbo as elbo_mistakes,
-)
-from autograder.checks.mistakes import (
-    reparameterize as reparameterize_mistakes,
-)
+from autograder.checks.draws import normal, sizes, uniform
+from autograder.checks.mistakes import bernoulli_log_likelihood as bernoulli_mistakes
+from autograder.checks.mistakes import reparameterize as reparameterize_mistakes
+from autograder.checks.tolerances import FLOAT64
+from autograder.checks.vae_objectives import IMPORTANCE_WEIGHTED_BOUND, NEGATIVE_ELBO
 from autograder.checks.vae_training import VAE_TRAINING_STEP
-from autograder.checks.variants import (
-    bernoulli_log_likelihood as bernoulli_variants,
-)
-from autograder.checks.variants import (
-    importance_weighted_bound as bound_variants,
-)
-from autograder.checks.variants import (
-    negative_elbo as elbo_variants,
-)
-from autograder.checks.variants import (
-    reparameterize as reparameterize_variants,
-)
+from autograder.checks.variants import bernoulli_log_likelihood as bernoulli_variants
+from autograder.checks.variants import reparameterize as reparameterize_variants
 
 __all__ = ["CHECKS"]
-
-# The float64 inputs of these cases lead to results near 1,000, where float32 numbers are 0.00006 apart.
-FLOAT64 = {"rtol": 0.0, "atol": 1e-6}
-PRECISION_KEPT = "precision kept, inputs left alone"
-PRECISION_HINT = "float64 inputs are to be computed in float64, and the inputs must stay as they were"
-
 
 # reparameterize(mean, log_std, noise)
 
@@ -95,7 +71,7 @@ REPARAMETERIZE = ComponentCheck(
         Case(
             "same result twice, precision kept, inputs left alone",
             1,
-            PRECISION_HINT,
+            "float64 inputs are to be computed in float64, and the inputs must stay as they were",
             (gaussian_in_double, single_gaussian),
             kind="form",
             harness="call_twice",
@@ -171,9 +147,9 @@ BERNOULLI = ComponentCheck(
             gradients=("logits",),
         ),
         Case(
-            PRECISION_KEPT,
+            "precision kept, inputs left alone",
             1,
-            PRECISION_HINT,
+            "float64 inputs are to be computed in float64, and the inputs must stay as they were",
             (pixels(3, scale=40.0, dtype=torch.float64), single_pixel),
             kind="form",
             **FLOAT64,
@@ -181,151 +157,6 @@ BERNOULLI = ComponentCheck(
     ),
     mistakes=tuple(bernoulli_mistakes.MISTAKES),
     variants=tuple(bernoulli_variants.VARIANTS),
-)
-
-
-# negative_elbo(log_likelihood, kl, beta=1.0)
-
-
-def elbo_terms(generator: Generator, dtype: torch.dtype = torch.float32) -> dict[str, Any]:
-    batch, layers = sizes(generator, 2, smallest=3)
-    return {
-        "log_likelihood": -uniform(generator, batch, low=5.0, high=50.0, dtype=dtype),
-        "kl": uniform(generator, batch, layers, low=0.1, high=9.0, dtype=dtype),
-    }
-
-
-def with_beta(generator: Generator) -> dict[str, Any]:
-    return elbo_terms(generator) | {"beta": between(generator, 1.5, 8.0)}
-
-
-def with_small_beta(generator: Generator) -> dict[str, Any]:
-    return elbo_terms(generator) | {"beta": between(generator, 0.1, 0.6)}
-
-
-def without_kl(generator: Generator) -> dict[str, Any]:
-    return elbo_terms(generator) | {"beta": 0.0}
-
-
-def densities_above_one(generator: Generator) -> dict[str, Any]:
-    """Log-densities may be positive, and large; so the loss of an example, and of a batch, may be negative."""
-    terms = elbo_terms(generator)
-    log_likelihood = -20 * terms["log_likelihood"]
-    log_likelihood[0] = -log_likelihood[0]
-    return terms | {"log_likelihood": log_likelihood}
-
-
-def terms_in_double(generator: Generator) -> dict[str, Any]:
-    terms = elbo_terms(generator, torch.float64)
-    return {name: 40 * term for name, term in terms.items()} | {"beta": between(generator, 1.5, 8.0)}
-
-
-def one_example_one_layer(generator: Generator) -> dict[str, Any]:
-    return {"log_likelihood": normal(generator, 1), "kl": uniform(generator, 1, 1)}
-
-
-def one_example(generator: Generator) -> dict[str, Any]:
-    return {"log_likelihood": normal(generator, 1), "kl": uniform(generator, 1, 4)}
-
-
-def one_layer(generator: Generator) -> dict[str, Any]:
-    return {"log_likelihood": normal(generator, 5), "kl": uniform(generator, 5, 1)}
-
-
-NEGATIVE_ELBO = ComponentCheck(
-    "negative_elbo",
-    cases=(
-        Case("values", 1, "the loss is not the right one", (elbo_terms, densities_above_one), draws=2),
-        Case("beta", 1, "beta multiplies the KL, and only the KL", (with_small_beta, with_beta, without_kl)),
-        Case(
-            "one example, one layer",
-            1,
-            "a batch of one or a single layer works as well",
-            (one_example_one_layer, one_example, one_layer),
-            kind="form",
-        ),
-        Case(
-            "gradients",
-            1,
-            "the gradient with respect to log_likelihood or kl is not the right one",
-            (elbo_terms, with_beta),
-            kind="gradient",
-            gradients=("log_likelihood", "kl"),
-        ),
-        Case(PRECISION_KEPT, 1, PRECISION_HINT, (terms_in_double,), kind="form", **FLOAT64),
-    ),
-    mistakes=tuple(elbo_mistakes.MISTAKES),
-    variants=tuple(elbo_variants.VARIANTS),
-)
-
-
-# importance_weighted_bound(log_weights)
-
-
-def log_weights(generator: Generator, dtype: torch.dtype = torch.float32) -> dict[str, Any]:
-    samples, batch = sizes(generator, 2)
-    return {"log_weights": normal(generator, samples, batch, scale=2.0, dtype=dtype) - 3.0}
-
-
-def examples_far_apart(generator: Generator) -> dict[str, Any]:
-    """Each example's weights are near one another, those of different examples apart by thousands."""
-    samples, batch = sizes(generator, 2)
-    centres = torch.linspace(-4e3, 3e3, batch)
-    return {"log_weights": centres + normal(generator, samples, batch, scale=2.0)}
-
-
-def one_weight_outweighs(generator: Generator) -> dict[str, Any]:
-    """In each example one weight is larger than the others by hundreds."""
-    samples, batch = sizes(generator, 2)
-    weights = normal(generator, samples, batch, scale=2.0) - 600.0
-    weights[torch.randint(samples, (batch,), generator=generator), torch.arange(batch)] += 500.0
-    return {"log_weights": weights}
-
-
-def weights_in_double(generator: Generator) -> dict[str, Any]:
-    return {"log_weights": log_weights(generator, torch.float64)["log_weights"] - 1e3}
-
-
-def one_sample(generator: Generator) -> dict[str, Any]:
-    return {"log_weights": normal(generator, 1, 4, dtype=torch.float64)}
-
-
-def one_example_of_weights(generator: Generator) -> dict[str, Any]:
-    return {"log_weights": normal(generator, 4, 1, dtype=torch.float64)}
-
-
-IMPORTANCE_WEIGHTED_BOUND = ComponentCheck(
-    "importance_weighted_bound",
-    cases=(
-        Case("values", 2, "the bound of each example is not the right one", (log_weights,), draws=3),
-        Case(
-            "log weights apart by thousands",
-            1,
-            "take the sum relative to each example's own largest weight",
-            (examples_far_apart, one_weight_outweighs),
-            rtol=1e-6,
-            atol=2e-3,  # float32 numbers near 4,000 are 0.0002 apart
-        ),
-        Case(
-            "gradients",
-            1,
-            "the gradient of each log weight is its share of the sum of weights",
-            (log_weights, examples_far_apart),
-            kind="gradient",
-            gradients=("log_weights",),
-            atol=1e-3,  # shares of weights whose logarithms are rounded to 0.0002
-        ),
-        Case(
-            PRECISION_KEPT,
-            1,
-            PRECISION_HINT,
-            (weights_in_double, one_sample, one_example_of_weights),
-            kind="form",
-            **FLOAT64,
-        ),
-    ),
-    mistakes=tuple(bound_mistakes.MISTAKES),
-    variants=tuple(bound_variants.VARIANTS),
 )
 
 CHECKS = (REPARAMETERIZE, BERNOULLI, NEGATIVE_ELBO, IMPORTANCE_WEIGHTED_BOUND, VAE_TRAINING_STEP)

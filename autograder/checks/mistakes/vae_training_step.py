@@ -17,8 +17,7 @@ FLOAT = "a Python float"
 
 @mistake("never steps: the optimizer has to change the parameters", caught_by=STEP)
 def step_forgotten(model, optimizer, x):
-    elbo = model(x)
-    loss = (elbo.kl.sum(dim=1) - elbo.log_likelihood).mean()
+    loss = -model(x).bound.mean()
     optimizer.zero_grad()
     loss.backward()
     return loss.item()
@@ -26,8 +25,7 @@ def step_forgotten(model, optimizer, x):
 
 @mistake(EMPTY, caught_by=STEP)
 def step_before_backward(model, optimizer, x):
-    elbo = model(x)
-    loss = (elbo.kl.sum(dim=1) - elbo.log_likelihood).mean()
+    loss = -model(x).bound.mean()
     optimizer.zero_grad()
     optimizer.step()
     loss.backward()
@@ -36,8 +34,7 @@ def step_before_backward(model, optimizer, x):
 
 @mistake(EMPTY, caught_by=STEP)
 def zeroed_after_backward(model, optimizer, x):
-    elbo = model(x)
-    loss = (elbo.kl.sum(dim=1) - elbo.log_likelihood).mean()
+    loss = -model(x).bound.mean()
     loss.backward()
     optimizer.zero_grad()
     optimizer.step()
@@ -46,8 +43,7 @@ def zeroed_after_backward(model, optimizer, x):
 
 @mistake(EMPTY, caught_by=STEP)
 def zeroed_to_numbers(model, optimizer, x):
-    elbo = model(x)
-    loss = (elbo.kl.sum(dim=1) - elbo.log_likelihood).mean()
+    loss = -model(x).bound.mean()
     loss.backward()
     optimizer.zero_grad(set_to_none=False)
     optimizer.step()
@@ -56,8 +52,7 @@ def zeroed_to_numbers(model, optimizer, x):
 
 @mistake("maximises the loss: the parameters move the wrong way", caught_by=STEP)
 def loss_maximised(model, optimizer, x):
-    elbo = model(x)
-    loss = (elbo.kl.sum(dim=1) - elbo.log_likelihood).mean()
+    loss = -model(x).bound.mean()
     optimizer.zero_grad()
     (-loss).backward()
     optimizer.step()
@@ -66,8 +61,7 @@ def loss_maximised(model, optimizer, x):
 
 @mistake("sums the loss over the batch: the step comes out too large by the batch size", caught_by=STEP)
 def loss_summed(model, optimizer, x):
-    elbo = model(x)
-    loss = (elbo.kl.sum(dim=1) - elbo.log_likelihood).sum()
+    loss = -model(x).bound.sum()
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
@@ -76,8 +70,7 @@ def loss_summed(model, optimizer, x):
 
 @mistake("sums the loss over the batch: the step comes out too large by the batch size", caught_by=STEP)
 def sum_returned_too(model, optimizer, x):
-    elbo = model(x)
-    loss = (elbo.kl.sum(dim=1) - elbo.log_likelihood).sum()
+    loss = -model(x).bound.sum()
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
@@ -134,8 +127,7 @@ def first_layer_only(model, optimizer, x):
 
 @mistake("steps twice on the same gradients: one update is asked", caught_by=STEP)
 def two_steps(model, optimizer, x):
-    elbo = model(x)
-    loss = (elbo.kl.sum(dim=1) - elbo.log_likelihood).mean()
+    loss = -model(x).bound.mean()
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
@@ -146,8 +138,7 @@ def two_steps(model, optimizer, x):
 @mistake("makes two whole updates on the batch: one is asked", caught_by=STEP)
 def two_updates(model, optimizer, x):
     for _ in range(2):
-        elbo = model(x)
-        loss = (elbo.kl.sum(dim=1) - elbo.log_likelihood).mean()
+        loss = -model(x).bound.mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -156,8 +147,7 @@ def two_updates(model, optimizer, x):
 
 @mistake("goes backward twice, so the gradients count double", caught_by=STEP)
 def two_backwards(model, optimizer, x):
-    elbo = model(x)
-    loss = (elbo.kl.sum(dim=1) - elbo.log_likelihood).mean()
+    loss = -model(x).bound.mean()
     optimizer.zero_grad()
     loss.backward(retain_graph=True)
     loss.backward()
@@ -167,8 +157,7 @@ def two_backwards(model, optimizer, x):
 
 @mistake("clips the gradients, which nobody asked for", caught_by=STEP)
 def gradients_clipped(model, optimizer, x):
-    elbo = model(x)
-    loss = (elbo.kl.sum(dim=1) - elbo.log_likelihood).mean()
+    loss = -model(x).bound.mean()
     optimizer.zero_grad()
     loss.backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -179,8 +168,7 @@ def gradients_clipped(model, optimizer, x):
 @mistake("makes an optimizer of its own: use the one that is handed over", caught_by=STEP)
 def own_optimizer(model, optimizer, x):
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
-    elbo = model(x)
-    loss = (elbo.kl.sum(dim=1) - elbo.log_likelihood).mean()
+    loss = -model(x).bound.mean()
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
@@ -189,8 +177,7 @@ def own_optimizer(model, optimizer, x):
 
 @mistake("makes an optimizer of its own: use the one that is handed over", caught_by=STEP)
 def own_descent(model, optimizer, x):
-    elbo = model(x)
-    loss = (elbo.kl.sum(dim=1) - elbo.log_likelihood).mean()
+    loss = -model(x).bound.mean()
     model.zero_grad()
     loss.backward()
     with torch.no_grad():
@@ -202,8 +189,7 @@ def own_descent(model, optimizer, x):
 @mistake("turns the model to evaluation before the step: train in training mode", caught_by=STEP)
 def evaluation_mode(model, optimizer, x):
     model.eval()
-    elbo = model(x)
-    loss = (elbo.kl.sum(dim=1) - elbo.log_likelihood).mean()
+    loss = -model(x).bound.mean()
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
@@ -213,8 +199,7 @@ def evaluation_mode(model, optimizer, x):
 @mistake("cuts the gradient off before backward (detach, item, no_grad)", caught_by=STEP)
 def loss_detached(model, optimizer, x):
     with torch.no_grad():
-        elbo = model(x)
-    loss = (elbo.kl.sum(dim=1) - elbo.log_likelihood).mean()
+        loss = -model(x).bound.mean()
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
@@ -233,8 +218,7 @@ def kl_detached(model, optimizer, x):
 
 @mistake("updates the model on one example only", caught_by=STEP)
 def first_example_only(model, optimizer, x):
-    elbo = model(x[:1])
-    loss = (elbo.kl.sum(dim=1) - elbo.log_likelihood).mean()
+    loss = -model(x[:1]).bound.mean()
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
@@ -245,8 +229,7 @@ def first_example_only(model, optimizer, x):
 def one_update_per_example(model, optimizer, x):
     total = 0.0
     for example in x.split(1):
-        elbo = model(example)
-        loss = (elbo.kl.sum(dim=1) - elbo.log_likelihood).mean()
+        loss = -model(example).bound.mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -256,8 +239,7 @@ def one_update_per_example(model, optimizer, x):
 
 @mistake("never clears the gradients, so those of earlier batches add up", caught_by=STALE)
 def never_zeroed(model, optimizer, x):
-    elbo = model(x)
-    loss = (elbo.kl.sum(dim=1) - elbo.log_likelihood).mean()
+    loss = -model(x).bound.mean()
     loss.backward()
     optimizer.step()
     return loss.item()
@@ -265,8 +247,7 @@ def never_zeroed(model, optimizer, x):
 
 @mistake("clears the gradients only after the step: those left over from before still count", caught_by=STALE)
 def zeroed_at_the_end(model, optimizer, x):
-    elbo = model(x)
-    loss = (elbo.kl.sum(dim=1) - elbo.log_likelihood).mean()
+    loss = -model(x).bound.mean()
     loss.backward()
     optimizer.step()
     optimizer.zero_grad()
@@ -275,8 +256,7 @@ def zeroed_at_the_end(model, optimizer, x):
 
 @mistake("leaves the model in evaluation mode: later calls train in the wrong one", caught_by=ADAM)
 def left_in_evaluation(model, optimizer, x):
-    elbo = model(x)
-    loss = (elbo.kl.sum(dim=1) - elbo.log_likelihood).mean()
+    loss = -model(x).bound.mean()
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
@@ -287,8 +267,7 @@ def left_in_evaluation(model, optimizer, x):
 @mistake("forgets the optimizer's state between calls", caught_by=ADAM)
 def state_cleared(model, optimizer, x):
     optimizer.state.clear()
-    elbo = model(x)
-    loss = (elbo.kl.sum(dim=1) - elbo.log_likelihood).mean()
+    loss = -model(x).bound.mean()
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
@@ -308,19 +287,16 @@ def kl_squeezed(model, optimizer, x):
 
 @mistake("returns the loss of the model after the update: the one before it is asked", caught_by="loss")
 def loss_after_update(model, optimizer, x):
-    elbo = model(x)
-    loss = (elbo.kl.sum(dim=1) - elbo.log_likelihood).mean()
+    loss = -model(x).bound.mean()
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
-    elbo = model(x)
-    return (elbo.kl.sum(dim=1) - elbo.log_likelihood).mean().item()
+    return -model(x).bound.mean().item()
 
 
 @mistake("returns the bound: the loss is minus that", caught_by="loss")
 def bound_returned(model, optimizer, x):
-    elbo = model(x)
-    loss = (elbo.kl.sum(dim=1) - elbo.log_likelihood).mean()
+    loss = -model(x).bound.mean()
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
@@ -329,8 +305,7 @@ def bound_returned(model, optimizer, x):
 
 @mistake("returns the loss of the whole batch: nats per example are asked", caught_by="loss")
 def sum_returned(model, optimizer, x):
-    elbo = model(x)
-    loss = (elbo.kl.sum(dim=1) - elbo.log_likelihood).mean()
+    loss = -model(x).bound.mean()
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
@@ -339,8 +314,7 @@ def sum_returned(model, optimizer, x):
 
 @mistake("returns the mean divided by the batch size once more", caught_by="loss")
 def divided_twice(model, optimizer, x):
-    elbo = model(x)
-    loss = (elbo.kl.sum(dim=1) - elbo.log_likelihood).mean()
+    loss = -model(x).bound.mean()
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
@@ -349,8 +323,7 @@ def divided_twice(model, optimizer, x):
 
 @mistake("returns nothing", caught_by="loss")
 def nothing_returned(model, optimizer, x):
-    elbo = model(x)
-    loss = (elbo.kl.sum(dim=1) - elbo.log_likelihood).mean()
+    loss = -model(x).bound.mean()
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
@@ -358,8 +331,7 @@ def nothing_returned(model, optimizer, x):
 
 @mistake("returns a tensor that keeps the whole graph alive: loss.item() is a Python float", caught_by=FLOAT)
 def tensor_returned(model, optimizer, x):
-    elbo = model(x)
-    loss = (elbo.kl.sum(dim=1) - elbo.log_likelihood).mean()
+    loss = -model(x).bound.mean()
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
