@@ -11,6 +11,7 @@ Run as ``python -m autograder.notebooks [--execute] [PATHS]``.
 from __future__ import annotations
 
 import base64
+import html
 import re
 import sys
 import tempfile
@@ -29,7 +30,10 @@ __all__ = ["build", "check_pairs", "grade_id_of", "notebook_of", "public_noteboo
 
 _BADGE = "https://colab.research.google.com/assets/colab-badge.svg"
 _JUPYTEXT_BOOKKEEPING = ("lines_to_next_cell", "lines_to_end_of_cell_marker", "title")
+_SCREEN_PIXELS_PER_PICTURE_PIXEL = 96 / 144  # pictures are drawn finer than they are shown
 _LONGEST_SLUG = 48  # nbformat allows ids of 64 characters; this leaves room for a counter
+_CASES = re.compile(r"\{\{cases of (\w+)\}\}")
+_PICTURE = re.compile(r"!\[(?P<alt>.+)\]\((?P<path>pictures/[\w-]+\.png)\)")
 _METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
@@ -110,10 +114,10 @@ def _difference(course: Course, source: Path) -> str | None:
 
 
 def _filled_in(text: str, course: Course, source: Path) -> str:
-    """Replace ``{{fact}}``, ``{{cases of NAME}}`` and ``(pictures/NAME.png)`` by what they stand for."""
+    """Replace ``{{fact}}``, ``{{cases of NAME}}`` and ``![…](pictures/NAME.png)`` by what they stand for."""
     text = text.replace("{{repository}}", course.repository).replace("{{branch}}", course.branch)
-    text = re.sub(r"\{\{cases of (\w+)\}\}", lambda found: _cases_table(source.stem, found[1]), text)
-    return re.sub(r"\(pictures/([\w-]+\.png)\)", lambda found: _embedded(source.parent / "pictures" / found[1]), text)
+    text = _CASES.sub(lambda found: _cases_table(source.stem, found[1]), text)
+    return _PICTURE.sub(lambda found: _embedded(source.parent / found["path"], found["alt"]), text)
 
 
 def _cases_table(unit: str, component: str) -> str:
@@ -122,11 +126,14 @@ def _cases_table(unit: str, component: str) -> str:
     return "\n".join(["| what is checked | points |", "|---|---|", *rows])
 
 
-def _embedded(picture: Path) -> str:
-    """A picture as a data address: Colab shows neither attachments nor files beside the notebook."""
+def _embedded(picture: Path, alt: str) -> str:
+    """A picture in the text itself, shown as large as outputs are: Colab shows neither attachments nor other files."""
     if not picture.exists():
-        return f"(pictures/{picture.name})"
-    return f"(data:image/png;base64,{base64.b64encode(picture.read_bytes()).decode()})"
+        return f"*(no picture yet: {alt})*"
+    png = picture.read_bytes()
+    width = round(int.from_bytes(png[16:20]) * _SCREEN_PIXELS_PER_PICTURE_PIXEL)  # a PNG begins with its width
+    address = f"data:image/png;base64,{base64.b64encode(png).decode()}"
+    return f'<img alt="{html.escape(alt)}" width="{width}" src="{address}">'
 
 
 def _add_badge(notebook: NotebookNode, link: str) -> None:

@@ -388,7 +388,7 @@ plotting.show(
 
 # %% tags=["picture-samples"]
 rows = {"real digits": test[:14].float()}
-rows |= {f"{dim} latents": trained(dim).decode(torch.randn(14, dim)) for dim in (2, 8)}
+rows |= {f"{dim} latents": trained(latent_dim=dim).decode(torch.randn(14, dim)) for dim in (2, 8)}
 plotting.show(
     plotting.image_rows({name: rim(images) for name, images in rows.items()}, bits=1),
     caption="Real digits, and what your two models imagine.",
@@ -416,7 +416,7 @@ samples = [1, 2, 4, 8, 16, 32, 64, 128]
 
 @torch.no_grad()
 def bounds_of(latent_dim):
-    model = trained(latent_dim)
+    model = trained(latent_dim=latent_dim)
     log_weights = torch.stack([model.log_weight(test) for _ in range(samples[-1])], dim=1)  # (297, 128)
     groups = [log_weights.reshape(-1, k).T for k in samples]  # (k, 297 · 128 / k)
     return [importance_weighted_bound(group).mean().item() for group in groups]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from PIL import Image
 
 from autograder.course import Course
 from autograder.notebook_execution import execute, pictures_in, tidy_outputs
@@ -135,11 +136,13 @@ def test_table_of_cases_lists_the_points_of_the_check(course, solution):
     assert sum(int(row.split("|")[2]) for row in rows[1:]) == 5
 
 
-def test_pictures_travel_inside_the_notebook(course, solution):
+def test_pictures_travel_inside_the_notebook_at_the_size_they_are_shown(course, solution):
     (solution.parent / "pictures").mkdir()
-    (solution.parent / "pictures" / "sum.png").write_bytes(b"a picture")
-    address = f"data:image/png;base64,{base64.b64encode(b'a picture').decode()}"
-    assert f"![a sum]({address})" in by_id(build(course, solution))["sums"].source
+    picture = solution.parent / "pictures" / "sum.png"
+    Image.new("L", (300, 20)).save(picture)
+    text = by_id(build(course, solution))["sums"].source
+    assert f'src="data:image/png;base64,{base64.b64encode(picture.read_bytes()).decode()}"' in text
+    assert 'alt="a sum" width="200"' in text
 
 
 def test_an_edited_source_is_out_of_step(course, solution, lecture):
