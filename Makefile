@@ -50,4 +50,4 @@ docs: $(READY)   ## build the reference of the library into docs/
 	$(BIN)/pdoc --math --output-directory docs avae_lib
 
 clean:           ## remove the environment and what runs have written
-	rm -rf $(VENV) runs docs build *.egg-info .pytest_cache .ruff_cache .hypothesis .course autograded feedback gradebook.db
+	rm -rf $(VENV) runs demo docs build *.egg-info .pytest_cache .ruff_cache .hypothesis .course autograded feedback gradebook.db
