@@ -444,22 +444,27 @@ plotting.show(
 # happens (a) to the posteriors $q(z \mid x)$, (b) to samples drawn from the prior, and (c) which of the three
 # pictures above would give it away, and how. Four to six sentences.* (4 points)
 #
-# You may try it in a cell of your own: `components.using` swaps a component for the length of a `with` block, here
-# `with components.using("negative_elbo", lambda log_likelihood, kl, beta=1.0: -log_likelihood.mean()):`.
+# You may try it, in a cell of your own; `components.using` swaps a component for the length of a `with` block:
+#
+# ```python
+# trained.cache_clear()
+# with components.using("negative_elbo", lambda log_likelihood, kl, beta=1.0: -log_likelihood.mean()):
+#     trained(latent_dim=2)
+# ```
 
 # %% [markdown] nbgrader={"grade": true, "grade_id": "question_1", "locked": false, "points": 4, "schema_version": 3, "solution": true}
 # ### BEGIN SOLUTION
 # Without the KL nothing asks q(z | x) to stay near the prior or to stay wide. Its standard deviations shrink
-# towards zero, because noise in z only hurts the reconstruction, and its means spread out, so that the images lie
-# apart: the model becomes an ordinary autoencoder. The prior then puts its mass where few or no images were
-# encoded; the decoder was never trained there, so samples from the prior are poor although reconstructions are
-# good. The manifold shows it: it walks over the quantiles of the prior, most of which now decode to ill-formed
-# mixtures, with only a part of the digits in it. The bound shows it too: log-weights contain log p(z) − log q(z |
-# x), which is hugely negative, so the ELBO (k = 1) falls far below the trained one and the curve is steep.
+# towards zero (to about 0.002 here), because noise in z only hurts the reconstruction, and its means spread out (to
+# ±20), so that the images lie apart: the model becomes an ordinary autoencoder. The prior then puts its mass on a
+# small patch of the plane to which few images are encoded, so samples from it show few kinds of digits and mixtures
+# of them, although reconstructions are good. The manifold gives it away: it walks over the quantiles of the prior
+# and finds little but nines, sixes and what lies between. So does the bound: log-weights contain log p(z) − log q(z
+# | x), so the ELBO of new digits falls from −20 to about −58 nats, and 128 samples win back only one of them.
 #
 # *Rubric.* 1 point: σ → 0 and/or means spread, with the reason (only the KL opposes it). 1 point: samples get
-# worse, with the reason (aggregate posterior and prior do not match: the decoder is asked about places it never
-# saw). 1 point: names a picture and what is seen in it (manifold, samples or bounds; each can be right). 1 point:
+# worse, with the reason (codes and prior do not match: the decoder is asked about places it has not or hardly
+# seen). 1 point: names a picture and what is seen in it (manifold, samples or bounds; each can be right). 1 point:
 # the argument distinguishes reconstruction (through q) from generation (through p(z)). Half points where the effect
 # is right and the reason missing.
 # ### END SOLUTION
