@@ -57,8 +57,8 @@ class Journal:
     def _write(self, row: dict[str, Any]) -> None:
         self._metrics.append(row)
         if "bits_per_dim" in row:
-            self._readings[row["split"]] = f"{row['bits_per_dim']:.3f} bits/dim"
-            self._bar.set_postfix(self._readings, refresh=False)
+            self._readings[row["split"]] = f"{row['split']} {row['bits_per_dim']:.3f}"
+            self._bar.set_postfix_str(f"bits/dim: {', '.join(self._readings.values())}", refresh=False)
 
     def _training_row(self) -> dict[str, Any]:
         state = self._state

@@ -22,7 +22,7 @@ class WeightsError(RuntimeError):
 def save_weights(model: nn.Module, step: int, run_dir: Path) -> None:
     """Write a model's weights and, as metadata, the number of updates it has had."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    content = safetensors.torch.save(tensors, metadata={"step": str(step), "format": "pt"})
+    content = safetensors.torch.save(tensors, metadata={"step": str(step)})
     write_atomically(run_dir / _NAME, lambda file: file.write(content))
 
 
