@@ -165,16 +165,17 @@ log_densities = -squared_distances / (2 * std**2) - 64 * math.log(std * math.sqr
 
 as_it_stands = log_densities.exp().mean(dim=1).log()
 yours = log_mean_exp(log_densities, dim=1)
-print(f"the formula as it stands: {as_it_stands.mean():.1f} nats per digit")
-print(f"your log_mean_exp:        {yours.mean():.1f} nats per digit")
+print(f"the formula as it stands: {as_it_stands.mean():.1f} nats per digit; infinite for {as_it_stands.isinf().sum()} of 297")
+print(f"your log_mean_exp:        {yours.mean():.1f} nats per digit; infinite for {yours.isinf().sum()}")
 
 # %% [markdown]
 # The density tells the usual from the unusual. Below are the new digits that the model finds most and least likely.
 
 # %% tags=["picture-likely-and-unlikely"]
 order = log_mean_exp(log_densities, dim=1).argsort(descending=True)
+images = torch.nn.ConstantPad2d(1, 0)(digits.test[order])  # a dark edge keeps neighbouring pictures apart
 plotting.show(
-    plotting.image_rows({"most likely": digits.test[order[:12]], "least likely": digits.test[order[-12:]]}, bits=4),
+    plotting.image_rows({"most likely": images[:12], "least likely": images[-12:]}, bits=4),
     caption="New digits ordered by your log-density.",
     alt="Two rows of twelve digits: the most likely are mostly plain ones, the least likely oddly drawn loops.",
 )
@@ -217,8 +218,7 @@ plotting.show(
 #
 # Back comes one page per unit. For each component it lists the cases with their points and, where points were lost,
 # one sentence on the likely reason, in the same words as the check cell; then the comment on your written answer.
-# If the page says that a cell *was restored* or *could not be run*, the grader found the notebook changed; your
-# answers were graded all the same. Does a right answer seem to have lost points? Say so: every case can be judged
-# again.
+# *About your file* says what the grader noticed or had to repair, a renamed cell for example; your answers are
+# graded all the same. Does a right answer seem to have lost points? Say so: every case can be judged again.
 #
 # **Where next:** unit 01 asks how far apart two distributions are.
