@@ -7,18 +7,27 @@ import contextlib
 import json
 import re
 import textwrap
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import avae_lib
 from autograder.course import Course
-from autograder.notebooks import build, grade_id_of, sources
+from autograder.notebooks import build, grade_id_of, is_lecture, sources
 from avae_lib.components import marks_in
 
-__all__ = ["answers", "leaks"]
+__all__ = ["Answer", "answers", "leaks"]
 
 _REGION = re.compile(r"### BEGIN (SOLUTION|HIDDEN TESTS|MARK SCHEME)\n(.*?)### END \1", re.DOTALL)
 _TOO_SHORT = 15  # characters: what is shorter (``return loss``) is found anywhere and gives nothing away
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A piece of text that gives an answer away: what it is, and the text in plain form."""
+
+    name: str
+    text: str
 
 
 def leaks(course: Course, folder: Path, released_units: Collection[str] = ()) -> tuple[str, ...]:
@@ -26,38 +35,33 @@ def leaks(course: Course, folder: Path, released_units: Collection[str] = ()) ->
     hidden = answers(course, released_units)
     texts = [(path, text) for path in sorted(folder.rglob("*")) if path.is_file() for text in _texts_in(path)]
     return tuple(
-        f"{path.relative_to(folder)} contains {what}"
+        f"{path.relative_to(folder)} contains {answer.name}"
         for path, text in texts
-        for what, answer in hidden.items()
-        if answer in text
+        for answer in hidden
+        if answer.text in text
     )
 
 
-def answers(course: Course, released_units: Collection[str] = ()) -> Mapping[str, str]:
-    """Solutions, hidden tests, mark schemes and reference bodies of the units that are not released, in plain form."""
-    found = {**_regions_of_solutions(course, released_units), **_reference_bodies(released_units)}
-    return {what: text for what, text in found.items() if len(text) >= _TOO_SHORT}
+def answers(course: Course, released_units: Collection[str] = ()) -> tuple[Answer, ...]:
+    """Solutions, hidden tests, mark schemes and reference bodies of all units but the released ones."""
+    found = (*_regions_of_solutions(course, released_units), *_reference_bodies(released_units))
+    return tuple(answer for answer in found if len(answer.text) >= _TOO_SHORT)
 
 
-def _regions_of_solutions(course: Course, released_units: Collection[str]) -> dict[str, str]:
-    hidden = [path for path in sources(course) if path.parent.parent == course.solutions]
-    return {
-        f"the {kind.lower()} of {grade_id_of(cell)} ({path.stem})": _plain(text)
-        for path in hidden
-        if path.stem not in released_units
-        for cell in build(course, path).cells
-        for kind, text in _REGION.findall(cell.source)
-    }
+def _regions_of_solutions(course: Course, released_units: Collection[str]) -> Iterator[Answer]:
+    for path in sources(course):
+        if not is_lecture(course, path) and path.stem not in released_units:
+            for cell in build(course, path).cells:
+                for kind, text in _REGION.findall(cell.source):
+                    yield Answer(f"the {kind.lower()} of {grade_id_of(cell)} ({path.stem})", _plain(text))
 
 
-def _reference_bodies(released_units: Collection[str]) -> dict[str, str]:
-    library = Path(avae_lib.__file__).parent
-    marks = [mark for path in library.rglob("*.py") for mark in marks_in(path.read_text(encoding="utf-8"))]
-    return {
-        f"the library's body of {mark.name}": _plain("\n".join(map(ast.unparse, _without_docstring(mark.definition))))
-        for mark in marks
-        if mark.unit not in released_units
-    }
+def _reference_bodies(released_units: Collection[str]) -> Iterator[Answer]:
+    for path in Path(avae_lib.__file__).parent.rglob("*.py"):
+        for mark in marks_in(path.read_text(encoding="utf-8")):
+            if mark.unit not in released_units:
+                body = "\n".join(map(ast.unparse, _without_docstring(mark.definition)))
+                yield Answer(f"the library's body of {mark.name}", _plain(body))
 
 
 def _without_docstring(definition: ast.FunctionDef) -> list[ast.stmt]:

@@ -26,7 +26,16 @@ from autograder.checks import checks_of
 from autograder.course import Course
 from autograder.notebook_execution import execute, pictures_in, tidy_outputs
 
-__all__ = ["build", "check_pairs", "grade_id_of", "notebook_of", "public_notebook_of", "sources", "write"]
+__all__ = [
+    "build",
+    "check_pairs",
+    "grade_id_of",
+    "is_lecture",
+    "notebook_of",
+    "public_notebook_of",
+    "sources",
+    "write",
+]
 
 _BADGE = "https://colab.research.google.com/assets/colab-badge.svg"
 _JUPYTEXT_BOOKKEEPING = ("lines_to_next_cell", "lines_to_end_of_cell_marker", "title")
@@ -78,8 +87,8 @@ def build(course: Course, source: Path) -> NotebookNode:
         for key in _JUPYTEXT_BOOKKEEPING:
             cell.metadata.pop(key, None)
         cell.source = _filled_in(cell.source, course, source)
-    _add_badge(notebook, course.colab_link(public_notebook_of(course, source)))
     _identify(notebook.cells)
+    _add_badge(notebook.cells[0], course.colab_link(public_notebook_of(course, source)))
     nbformat.validate(notebook)
     return notebook
 
@@ -136,8 +145,7 @@ def _embedded(picture: Path, alt: str) -> str:
     return f'<img alt="{html.escape(alt)}" width="{width}" src="{address}">'
 
 
-def _add_badge(notebook: NotebookNode, link: str) -> None:
-    first = notebook.cells[0]
+def _add_badge(first: NotebookNode, link: str) -> None:
     first.source = f"[![Open in Colab]({_BADGE})]({link})\n\n{first.source}"
 
 
@@ -146,13 +154,13 @@ def _identify(cells: list[NotebookNode]) -> None:
     taken: set[str] = set()
     heading = "top"
     for cell in cells:
-        heading = _heading_of(cell) or heading
+        heading = heading if grade_id_of(cell) else _heading_of(cell) or heading
         cell.id = _free_name(grade_id_of(cell) or heading, taken)
         taken.add(cell.id)
 
 
 def _heading_of(cell: NotebookNode) -> str | None:
-    found = re.search(r"^#+ (.+)$", cell.source, re.MULTILINE) if cell.cell_type == "markdown" else None
+    found = re.match(r"#+ (.+)", cell.source) if cell.cell_type == "markdown" else None
     return re.sub(r"[^a-z0-9]+", "-", found[1].lower()).strip("-")[:_LONGEST_SLUG] if found else None
 
 
@@ -207,7 +215,7 @@ def main(paths: tyro.conf.Positional[tuple[Path, ...]] = (), execute: bool = Fal
     """
     course = Course.find()
     for source in paths or sources(course):
-        make: Callable = _make_lecture if is_lecture(course, source) else _make_solution
+        make = _make_lecture if is_lecture(course, source) else _make_solution
         changed = write(make(course, source.resolve(), execute), notebook_of(source))
         print(f"{notebook_of(source)}: {'written' if changed else 'up to date'}")
 

@@ -78,7 +78,7 @@ def test_no_answer_can_be_read_in_the_published_repository(course, published):
 
 
 def test_search_knows_an_answer_for_every_component_and_question(course):
-    known = " ".join(answers(course))
+    known = " ".join(answer.name for answer in answers(course))
     for entry in components.listing():
         assert f"library's body of {entry.name}" in known
         assert f"solution of {entry.name} " in known
@@ -104,7 +104,7 @@ def test_search_finds_a_planted_function(course, tmp_path, text):
 
 
 def test_search_finds_a_planted_rubric(course, tmp_path):
-    rubric = next(answer for what, answer in answers(course).items() if "question_1 (03_vae)" in what)
+    rubric = next(answer.text for answer in answers(course) if "question_1 (03_vae)" in answer.name)
     (tmp_path / "planted.md").write_text(f"Psst:\n\n{rubric}\n")
     assert leaks(course, tmp_path) == ("planted.md contains the solution of question_1 (03_vae)",)
 
