@@ -118,6 +118,8 @@ def sample(
     from avae_lib.training.devices import find_device
     from avae_lib.training.runs import load_run
 
+    if count < 1 or temperature < 0:
+        raise ValueError(f"count must be at least 1 and temperature not negative, got {count} and {temperature}")
     model, experiment = load_run(run, find_device(device))
     written = [
         write_samples(model, run / "samples.png", count, temperature, seed),

@@ -64,8 +64,8 @@ def find_preset(name: str) -> Experiment:
     """
     if name not in PRESETS:
         close = difflib.get_close_matches(name, PRESETS, n=1)
-        hint = f"did you mean {close[0]!r}? " if close else ""
-        raise UnknownPreset(f"no preset is called {name!r}: {hint}There are {', '.join(PRESETS)}")
+        hint = f", did you mean {close[0]!r}?" if close else "."
+        raise UnknownPreset(f"no preset is called {name!r}{hint} There are: {', '.join(PRESETS)}")
     return PRESETS[name]
 
 

@@ -59,9 +59,9 @@ def _npz_file(name: str) -> Path | None:
 def _unknown(name: str, file: Path | None) -> str:
     looked = f"{file} does not exist" if file else "AVAE_DATA is not set"
     close = difflib.get_close_matches(name, NAMES, n=1)
-    hint = f"did you mean {close[0]!r}? " if close else ""
+    hint = f", did you mean {close[0]!r}?" if close else "."
     return (
-        f"no data set is called {name!r} ({looked}): {hint}Known by name are {', '.join(NAMES)}; for images of your "
+        f"no data set is called {name!r} ({looked}){hint} Known by name are {', '.join(NAMES)}; for images of your "
         f"own set AVAE_DATA to a folder with {name}.npz (uint8 arrays train and test, each (N, C, H, W)). "
         f"{EMBEDDED[0]!r} is embedded and needs no file."
     )

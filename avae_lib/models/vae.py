@@ -37,6 +37,13 @@ class VAEConfig:
     mixtures: int = 1
     """Number of logistics mixed for each pixel; of no meaning to a Bernoulli likelihood."""
 
+    def __post_init__(self) -> None:
+        if not self.hidden_sizes or min(self.hidden_sizes) < 1:
+            raise ValueError(f"hidden_sizes must be one or more widths of at least 1, got {self.hidden_sizes}")
+        for name in ("bits", "latent_dim", "mixtures"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+
     def build(self) -> VAE:
         """A model with fresh weights."""
         return VAE(self)

@@ -17,6 +17,6 @@ def find_device(name: str) -> torch.device:
     try:
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError) as problem:
-        reason = str(problem).splitlines()[0]
-        raise ValueError(f"device must be auto or one of this machine's devices, got {name!r}: {reason}") from problem
+        gpus = f"cuda:0 … cuda:{torch.cuda.device_count() - 1}" if torch.cuda.is_available() else "no GPU"
+        raise ValueError(f"device must be auto or one that is here (cpu, {gpus}), got {name!r}") from problem
     return torch.device(name)

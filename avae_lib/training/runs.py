@@ -49,7 +49,7 @@ def train_run(experiment: Experiment, run_dir: Path | str) -> TrainedModel:
     """Train an experiment in a run folder, or continue the one that is there.
 
     Raises:
-        RunError: the folder holds another experiment; the message names the fields that differ.
+        RunError: the folder cannot be written, or holds another experiment; the message names the fields that differ.
         DatasetError, and all that :func:`avae_lib.training.fit.fit` raises.
     """
     run_dir = Path(run_dir)
@@ -110,6 +110,9 @@ def _require_room_for(experiment: Experiment, run_dir: Path) -> None:
 
 
 def _write_experiment(experiment: Experiment, run_dir: Path) -> None:
-    run_dir.mkdir(parents=True, exist_ok=True)
     content = json.dumps(to_json(experiment), indent=2, ensure_ascii=False) + "\n"
-    write_atomically(run_dir / "config.json", lambda file: file.write(content.encode()))
+    try:
+        run_dir.mkdir(parents=True, exist_ok=True)
+        write_atomically(run_dir / "config.json", lambda file: file.write(content.encode()))
+    except OSError as problem:
+        raise RunError(f"cannot write into {run_dir} ({problem.strerror}): choose another run folder") from problem

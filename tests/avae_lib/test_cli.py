@@ -118,6 +118,7 @@ def steps_in_metrics(run_dir):
         (["train", "digits-vae", "--training.device", "abacus"], 1, "'abacus'"),
         (["evaluate", "nowhere"], 1, "nowhere is no run folder"),
         (["sample", "nowhere"], 1, "nowhere is no run folder"),
+        (["sample", "nowhere", "--count", "0"], 1, "count must be at least 1"),
     ],
 )
 def test_what_cannot_be_done_is_one_clear_line(arguments, status, complaint, tmp_path, capsys, monkeypatch):
@@ -138,6 +139,9 @@ def test_what_cannot_be_done_is_one_clear_line(arguments, status, complaint, tmp
         (["train", "digits-vae", "--training.steps", "many"], "--training.steps"),
         (["train", "digits-vae", "--training.steps", "-5"], "at least 1"),
         (["train", "digits-vae", "--training.precision", "int1"], "float32"),
+        (["train", "digits-vae", "--model.hidden-sizes"], "hidden_sizes must be one or more"),
+        (["train", "digits-vae", "--model.latent-dim", "0"], "latent_dim must be at least 1"),
+        (["train", "digits-attentive", "--model.layers", "0"], "layers must be at least 1"),
     ],
 )
 def test_misuse_is_explained_with_status_2(arguments, complaint, capsys):
