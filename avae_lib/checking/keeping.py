@@ -9,6 +9,7 @@ import linecache
 import os
 import re
 import sys
+import textwrap
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -54,7 +55,7 @@ def _cell_of(function: Callable) -> str:
     """The whole notebook cell that defines a function, or the function's own lines if it comes from a file."""
     file = inspect.unwrap(function).__code__.co_filename
     is_cell = file in linecache.cache and not Path(file).exists()
-    return "".join(linecache.getlines(file)) if is_cell else inspect.getsource(function)
+    return "".join(linecache.getlines(file)) if is_cell else textwrap.dedent(inspect.getsource(function))
 
 
 def _definitions(cell: str) -> str:

@@ -1,0 +1,303 @@
+"""The checks of all components: they hold together, draw fairly, and catch what nobody has named."""
+
+import json
+import math
+import re
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from autograder.checks import all_checks, checks_of
+from autograder.judge import AskFailed, judge_component
+from autograder.public_cases import FOLDER, PUBLIC_SEED, write_public_cases
+from avae_lib import components
+from avae_lib.checking.observing import observe
+from avae_lib.checking.records import Request
+
+CHECKS = {check.component: check for check in all_checks()}
+each_check = pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS.keys())
+
+
+def judged(name, function, seed=11):
+    return judge_component(CHECKS[name], lambda request: observe(function, request), seed)
+
+
+def failed_cases(name, function):
+    return {case.name: case.diagnosis for case in judged(name, function).cases if not case.passed}
+
+
+def requests_of(check, seed):
+    return [probe.request for trial in check.trials(seed) for probe in trial.probes]
+
+
+def test_every_component_has_a_check_in_the_order_of_the_exercises():
+    assert list(CHECKS) == [entry.name for entry in components.listing()]
+    assert [check.component for check in checks_of("00_start_here")] == ["log_mean_exp"]
+    assert [check.component for check in checks_of("03_vae")] == [
+        "reparameterize",
+        "bernoulli_log_likelihood",
+        "negative_elbo",
+        "importance_weighted_bound",
+        "vae_training_step",
+    ]
+
+
+@each_check
+def test_check_is_complete(check):
+    names = [case.name for case in check.cases]
+    assert len(set(names)) == len(names)
+    assert check.cases[0].kind == "value"
+    assert all(type(case.points) is int and case.points > 0 and case.hint for case in check.cases)
+    assert 4 <= check.points <= 7
+    assert len(check.mistakes) >= 8
+    assert len(check.variants) >= 3
+    assert {mistake.caught_by for mistake in check.mistakes} == set(names), "each case has a mistake it catches"
+    assert len({mistake.name for mistake in check.mistakes}) == len(check.mistakes)
+
+
+@each_check
+def test_reference_gets_all_points_on_twenty_draws(check):
+    reference = components.implementation(check.component)
+    for seed in range(20):
+        result = judge_component(check, lambda request: observe(reference, request), seed)
+        assert result.points == check.points == result.max_points
+
+
+@each_check
+def test_secret_inputs_differ_between_students_and_from_the_public_ones(check):
+    drawn = [json.dumps([r.to_json() for r in requests_of(check, seed)]) for seed in (1, 2, PUBLIC_SEED)]
+    assert len(set(drawn)) == 3
+
+
+@each_check
+def test_same_seed_draws_the_same_requests(check):
+    first, second = ([r.to_json() for r in requests_of(check, 7)] for _ in range(2))
+    assert first == second
+
+
+@each_check
+def test_requests_tell_neither_the_case_nor_the_seed_of_the_draw(check):
+    for request in requests_of(check, 12345):
+        assert request.seed != 12345
+        assert set(request.to_json()) == {"component", "inputs", "harness", "gradients", "seed"}
+
+
+@pytest.mark.parametrize("name", ["reparameterize", "bernoulli_log_likelihood", "log_mean_exp"])
+def test_sizes_of_one_request_differ_so_that_exchanged_dimensions_show(name):
+    for trial in list(CHECKS[name].trials(3))[:1]:
+        for probe in trial.probes:
+            shape = next(v.shape for v in probe.request.inputs.values() if isinstance(v, torch.Tensor))
+            assert len(set(shape)) == len(shape)
+            assert 1 not in shape
+
+
+def test_committed_public_cases_are_in_step_with_the_checks(tmp_path):
+    write_public_cases(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {path.name for path in FOLDER.glob("*.json")}
+    for made in tmp_path.iterdir():
+        stored = json.loads((FOLDER / made.name).read_text())
+        assert_alike(json.loads(made.read_text()), stored, made.stem)
+
+
+def assert_alike(made, stored, place):
+    """The same up to the last digits of numbers, in which processors differ."""
+    assert type(made) is type(stored), place
+    if isinstance(made, dict) and set(made) == {"dtype", "shape", "data"}:
+        assert (made["dtype"], made["shape"]) == (stored["dtype"], stored["shape"]), place
+        arrays = [Request.from_json(as_request(content)).inputs["x"].double() for content in (made, stored)]
+        np.testing.assert_allclose(*arrays, rtol=1e-4, atol=1e-5, err_msg=place)
+    elif isinstance(made, dict):
+        assert made.keys() == stored.keys(), place
+        for key in made:
+            assert_alike(made[key], stored[key], f"{place}/{key}")
+    elif isinstance(made, list):
+        assert len(made) == len(stored), place
+        for number, pair in enumerate(zip(made, stored, strict=True)):
+            assert_alike(*pair, f"{place}/{number}")
+    elif isinstance(made, float):
+        assert made == pytest.approx(stored), place
+    else:
+        assert made == stored, place
+
+
+def as_request(array):
+    return {"component": "", "inputs": {"x": {"array": array}}, "harness": "call", "gradients": [], "seed": 0}
+
+
+# Wrong functions that no list names: the cases themselves must catch them.
+
+
+def step_with(loss_of=lambda elbo: -elbo.bound.mean(), after=lambda model, optimizer: None, returned=None):
+    def vae_training_step(model, optimizer, x):
+        optimizer.zero_grad()
+        loss = loss_of(model(x))
+        loss.backward()
+        after(model, optimizer)
+        optimizer.step()
+        return loss.item() if returned is None else returned(loss, x)
+
+    return vae_training_step
+
+
+def faster(model, optimizer):
+    for group in optimizer.param_groups:
+        group["lr"] *= 1.01
+
+
+def decoder_only(model, optimizer):
+    model.encoder.grad = None
+
+
+UNNAMED = {
+    "log_mean_exp": [
+        lambda x, dim: torch.logsumexp(x, dim) - math.log(x.shape[dim] - 0.99),
+        lambda x, dim: torch.logsumexp(x, dim) - math.log(x.shape[dim]) + 1e-3,
+        lambda x, dim: (torch.logsumexp(x.half(), dim) - math.log(x.shape[dim])).to(x.dtype),
+        lambda x, dim: torch.logsumexp(x, -dim - 1) - math.log(x.shape[dim]),
+        lambda x, dim: torch.logsumexp(x, max(dim, 0)) - math.log(x.shape[dim]),
+        lambda x, dim: (torch.logsumexp(x, dim) - math.log(x.shape[dim])).squeeze(0).unsqueeze(0),
+        lambda x, dim: (torch.logsumexp(x, dim) - math.log(x.shape[dim])).tolist(),
+        lambda x, dim: torch.logsumexp(x.unique(dim=dim), dim) - math.log(x.shape[dim]),
+        lambda x, dim: torch.logsumexp(x.clamp(min=-100), dim) - math.log(x.shape[dim]),
+        lambda x, dim: torch.logsumexp(x.nan_to_num(posinf=1e3).clamp(max=1e3), dim) - math.log(x.shape[dim]),
+        lambda x, dim: torch.log(torch.exp(x.double()).mean(dim)).to(x.dtype),
+        lambda x, dim: x.median(dim).values,
+    ],
+    "reparameterize": [
+        lambda mean, log_std, noise: mean + log_std.exp() * noise.abs(),
+        lambda mean, log_std, noise: mean + log_std.exp() * noise * 1.001,
+        lambda mean, log_std, noise: mean + log_std.exp() * noise.clamp(-2, 2),
+        lambda mean, log_std, noise: mean + log_std.exp() * noise.flip(0),
+        lambda mean, log_std, noise: mean + (1 + log_std + log_std**2 / 2) * noise,
+        lambda mean, log_std, noise: (mean + log_std.exp() * noise).unsqueeze(0),
+        lambda mean, log_std, noise: (mean + log_std.exp() * noise).flatten(),
+        lambda mean, log_std, noise: mean + log_std.half().exp().to(mean.dtype) * noise,
+        lambda mean, log_std, noise: mean + log_std.exp().clamp(min=1e-5) * noise,
+        lambda mean, log_std, noise: mean + log_std.exp() * (noise - noise.mean()),
+        lambda mean, log_std, noise: mean + log_std.exp() * (noise / noise.std()),
+        lambda mean, log_std, noise: (mean + log_std.exp() * noise).detach().requires_grad_(),
+        lambda mean, log_std, noise: mean + torch.exp(log_std.detach()) * noise + log_std - log_std.detach(),
+    ],
+    "bernoulli_log_likelihood": [
+        lambda logits, x: (x * F.logsigmoid(logits) + (1 - x) * F.logsigmoid(-logits)).flatten(1).sum(1) + 0.01,
+        lambda logits, x: (x * F.logsigmoid(logits) + (1 - x) * F.logsigmoid(-logits)).flatten(1).sum(1).exp(),
+        lambda logits, x: (x * logits - F.softplus(logits, threshold=5)).flatten(1).sum(1),
+        lambda logits, x: (x * logits - logits.clamp(min=0)).flatten(1).sum(1),
+        lambda logits, x: (x * logits - F.softplus(logits)).flatten(1).mean(1) * 64,
+        lambda logits, x: (x * logits - F.softplus(logits)).flatten(1)[:, :-1].sum(1),
+        lambda logits, x: (x * logits - F.softplus(logits)).flatten(1).sum(1, keepdim=True),
+        lambda logits, x: (
+            (x * torch.log(logits.sigmoid() + 1e-30) + (1 - x) * torch.log(1 - logits.sigmoid() + 1e-30))
+            .flatten(1)
+            .sum(1)
+        ),
+        lambda logits, x: (
+            -F.binary_cross_entropy(logits.double().sigmoid(), x.double(), reduction="none").flatten(1).sum(1)
+        ),
+        lambda logits, x: (
+            (x * F.logsigmoid(logits) + (1 - x) * F.logsigmoid(-logits)).flatten(1).sum(1).nan_to_num() * 1.01
+        ),
+        lambda logits, x: -F.cross_entropy(logits.flatten(1), x.flatten(1), reduction="none"),
+    ],
+    "negative_elbo": [
+        lambda log_likelihood, kl, beta=1.0: (beta * kl.sum(1) - log_likelihood).mean() + 0.1,
+        lambda log_likelihood, kl, beta=1.0: (beta * kl.sum(1) - log_likelihood).logsumexp(0),
+        lambda log_likelihood, kl, beta=1.0: (beta * kl.clamp(min=1.0).sum(1) - log_likelihood).mean(),
+        lambda log_likelihood, kl, beta=1.0: (beta * kl.amax(1) - log_likelihood).mean(),
+        lambda log_likelihood, kl, beta=1.0: (beta * kl.prod(1) - log_likelihood).mean(),
+        lambda log_likelihood, kl, beta=1.0: (beta * kl.sum(0).mean() - log_likelihood).mean(),
+        lambda log_likelihood, kl, beta=4.0: (beta * kl.sum(1) - log_likelihood).mean(),
+        lambda log_likelihood, kl, beta=1.0: (beta**2 * kl.sum(1) - log_likelihood).mean(),
+        lambda log_likelihood, kl, beta=1.0: (int(beta) * kl.sum(1) - log_likelihood).mean(),
+        lambda log_likelihood, kl, beta=1.0: (max(beta, 0.5) * kl.sum(1) - log_likelihood).mean(),
+        lambda log_likelihood, kl, beta=1.0: (beta * kl.sum(1) - log_likelihood).sum() / max(len(kl) - 1, 1),
+        lambda log_likelihood, kl, beta=1.0: (beta * kl.sum(1) - log_likelihood).mean().abs(),
+    ],
+    "importance_weighted_bound": [
+        lambda log_weights: torch.logsumexp(log_weights, 0) - math.log(max(len(log_weights) - 1, 1)),
+        lambda log_weights: torch.logsumexp(log_weights[1:], 0) - math.log(max(len(log_weights) - 1, 1)),
+        lambda log_weights: torch.logsumexp(log_weights, 0) - math.log(len(log_weights)) + 0.01,
+        lambda log_weights: log_weights.median(0).values,
+        lambda log_weights: torch.log_softmax(log_weights, 0).logsumexp(0),
+        lambda log_weights: torch.logsumexp(2 * log_weights, 0) / 2 - math.log(len(log_weights)),
+        lambda log_weights: torch.logsumexp(log_weights.half(), 0).float() - math.log(len(log_weights)),
+        lambda log_weights: torch.logsumexp(log_weights, 0).sort().values - math.log(len(log_weights)),
+        lambda log_weights: torch.log(torch.exp(log_weights.double()).mean(0)).to(log_weights.dtype),
+        lambda log_weights: torch.logsumexp(log_weights.clamp(min=-700), 0) - math.log(len(log_weights)),
+    ],
+    "vae_training_step": [
+        step_with(lambda elbo: -elbo.bound.mean() * 1.01),
+        step_with(lambda elbo: -elbo.bound.mean() + 1.0),
+        step_with(lambda elbo: -elbo.bound.median()),
+        step_with(lambda elbo: (0.99 * elbo.kl.sum(1) - elbo.log_likelihood).mean()),
+        step_with(lambda elbo: (elbo.kl.clamp(min=0.5).sum(1) - elbo.log_likelihood).mean()),
+        step_with(after=faster),
+        step_with(after=decoder_only),
+        step_with(after=lambda model, optimizer: torch.nn.utils.clip_grad_value_(model.parameters(), 1.0)),
+        step_with(after=lambda model, optimizer: model.encoder.grad.add_(0.01 * model.encoder.detach())),
+        step_with(after=lambda model, optimizer: optimizer.step()),
+        step_with(returned=lambda loss, x: loss.detach()),
+        step_with(returned=lambda loss, x: loss.detach().numpy()),
+        step_with(returned=lambda loss, x: round(loss.item())),
+        step_with(returned=lambda loss, x: f"{loss.item():.3f}"),
+        step_with(returned=lambda loss, x: loss.item() / x[0].numel()),
+        step_with(returned=lambda loss, x: (loss.item(), 0.0)),
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "function"),
+    [pytest.param(name, f, id=f"{name}-{n}") for name, wrong in UNNAMED.items() for n, f in enumerate(wrong)],
+)
+def test_wrong_function_that_nobody_named_loses_points_and_gets_a_diagnosis(name, function):
+    for seed in range(3):
+        result = judged(name, function, seed)
+        assert 0 <= result.points < result.max_points
+        assert all(case.diagnosis for case in result.cases if not case.passed)
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_diagnosis_in_grading_never_gives_a_right_number_away(name):
+    for mistake in CHECKS[name].mistakes[:6]:
+        for said in failed_cases(name, mistake.function).values():
+            assert not re.search(r"expected .*got", said)
+
+
+def test_own_noise_is_named_though_the_inputs_are_secret():
+    def sampled(mean, log_std, noise):
+        return mean + torch.exp(log_std) * torch.randn_like(noise)
+
+    assert "draws noise of its own" in failed_cases("reparameterize", sampled)["values"]
+
+
+def test_naive_formula_keeps_the_points_for_ordinary_numbers():
+    lost = failed_cases("log_mean_exp", lambda x, dim: torch.log(torch.exp(x).mean(dim)))
+    assert set(lost) == {"large logarithms", "very negative logarithms"}
+
+
+def test_time_out_ends_a_component_and_says_so():
+    asked = []
+
+    def ask(request):
+        asked.append(request)
+        raise AskFailed("your function took longer than 10 s", give_up=True)
+
+    result = judge_component(CHECKS["log_mean_exp"], ask, 1)
+    assert len(asked) == 1
+    assert result.points == 0
+    assert all("10 s" in case.diagnosis for case in result.cases)
+
+
+def test_death_of_the_process_costs_only_the_case_in_which_it_happened():
+    reference = components.implementation("log_mean_exp")
+
+    def ask(request):
+        if request.inputs["x"].abs().max() > 5000:
+            raise AskFailed("your code ended the process")
+        return observe(reference, request)
+
+    result = judge_component(CHECKS["log_mean_exp"], ask, 1)
+    assert [case.passed for case in result.cases] == [True, True, False, False, True]

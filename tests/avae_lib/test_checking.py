@@ -1,0 +1,235 @@
+"""``check``: what a student sees, what is kept for the next unit, and what it costs."""
+
+import json
+import subprocess
+import sys
+import textwrap
+
+import pytest
+import torch
+
+from avae_lib import components
+from avae_lib.checking import CheckFailed, check
+from avae_lib.checking.check import PUBLIC, public_trials
+from avae_lib.components import ComponentError, implements
+
+NAMES = [entry.name for entry in components.listing()]
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def naive(x, dim):
+    return torch.exp(x).mean(dim=dim).log()
+
+
+def stub(x, dim):
+    raise NotImplementedError
+
+
+def in_fresh_python(program, folder):
+    """What a program prints in a Python of its own, run from a file as cells are: compiled under their own names."""
+    runner = f"""
+import linecache
+cells = {[textwrap.dedent(cell) for cell in program]!r}
+namespace = {{"__name__": "__main__"}}
+for number, cell in enumerate(cells):
+    linecache.cache[f"<cell {{number}}>"] = (len(cell), None, cell.splitlines(True), f"<cell {{number}}>")
+    exec(compile(cell, f"<cell {{number}}>", "exec"), namespace)
+"""
+    ran = subprocess.run([sys.executable, "-c", runner], cwd=folder, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_component_has_public_cases_that_the_reference_passes(name, capsys):
+    check(name)
+    points = sum(trial.points for trial in public_trials(name))
+    assert f"{name}: {points} of {points} points" in capsys.readouterr().out
+
+
+def test_points_and_diagnosis_of_each_case_are_printed(capsys):
+    implements("log_mean_exp")(naive)
+    with pytest.raises(CheckFailed, match="start with “large logarithms”"):
+        check("log_mean_exp")
+    shown = capsys.readouterr().out
+    assert "3 of 5 points" in shown
+    assert "failed  0/1  large logarithms" in shown
+    assert "exp overflows" in shown
+    assert "passed  1/1  values" in shown
+
+
+def test_stub_is_told_that_it_is_not_written_yet(capsys):
+    implements("log_mean_exp")(stub)
+    with pytest.raises(CheckFailed, match="log_mean_exp is not written yet"):
+        check("log_mean_exp")
+    assert "0 of 5 points" in capsys.readouterr().out
+
+
+def test_failure_is_an_assertion_and_one_line_in_a_notebook():
+    implements("log_mean_exp")(naive)
+    with pytest.raises(AssertionError) as failure:
+        check("log_mean_exp")
+    assert failure.value._render_traceback_() == [f"CheckFailed: {failure.value}"]
+
+
+def test_unknown_name_is_told_with_the_names_there_are():
+    with pytest.raises(ComponentError, match="log_mean_exp"):
+        check("log_mean_exq")
+
+
+def test_component_without_public_cases_is_told(monkeypatch, tmp_path):
+    monkeypatch.setattr(sys.modules["avae_lib.checking.check"], "PUBLIC", tmp_path)
+    with pytest.raises(LookupError, match="no public cases are stored for 'log_mean_exp'"):
+        check("log_mean_exp")
+
+
+def test_stop_button_stops_the_whole_check():
+    calls = []
+
+    def interrupted(x, dim):
+        calls.append(None)
+        raise KeyboardInterrupt
+
+    implements("log_mean_exp")(interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        check("log_mean_exp")
+    assert len(calls) == 1
+
+
+def test_nothing_is_kept_when_a_case_fails_or_the_function_is_the_librarys(own_folder):
+    check("log_mean_exp")
+    implements("log_mean_exp")(naive)
+    with pytest.raises(CheckFailed):
+        check("log_mean_exp")
+    assert not (own_folder / "my_components.py").exists()
+
+
+SETUP = """
+    import torch
+    from avae_lib.components import implements
+    from avae_lib.checking import check
+    """
+SOLUTION = """
+    import math as m
+    @implements("log_mean_exp")
+    def log_mean_exp(x, dim):
+        return shifted(x, dim) - m.log(x.shape[dim])
+
+    def shifted(x, dim):
+        return torch.logsumexp(x, dim=dim)
+
+    print("this cell has run")
+    """
+
+
+def test_whole_cell_of_a_passed_function_is_kept_and_works_in_the_next_unit(own_folder):
+    shown = in_fresh_python([SETUP, SOLUTION, 'check("log_mean_exp")'], own_folder)
+    assert "log_mean_exp is kept in my_components.py" in shown
+    assert "careful" not in shown
+    later = in_fresh_python(
+        [
+            """
+            from avae_lib import components
+            names = components.load()
+            assert names == ("log_mean_exp",), names
+            import torch
+            from avae_lib.objectives import importance_weighted_bound
+            print(importance_weighted_bound(torch.ones(3, 2)).tolist())
+            """
+        ],
+        own_folder,
+    )
+    assert later.split("\n")[-2] == "[1.0, 1.0]"
+    assert "this cell has run" not in later
+
+
+def test_keeping_again_replaces_that_component_and_leaves_the_others(own_folder):
+    other = """
+        @implements("reparameterize")
+        def reparameterize(mean, log_std, noise):
+            return mean + log_std.exp() * noise
+        """
+    again = SOLUTION.replace("import math as m", "import math as m; second_version = True")
+    program = [SETUP, SOLUTION, 'check("log_mean_exp")', other, 'check("reparameterize")']
+    in_fresh_python([*program, again, 'check("log_mean_exp")'], own_folder)
+    kept = (own_folder / "my_components.py").read_text()
+    assert kept.count("def log_mean_exp") == kept.count("def reparameterize") == 1
+    assert "second_version" in kept
+
+
+def test_names_from_other_cells_are_warned_of(own_folder):
+    elsewhere = """
+        import math
+        def halved(x):
+            return x / 2
+        """
+    borrowing = """
+        @implements("log_mean_exp")
+        def log_mean_exp(x, dim):
+            return halved(2 * torch.logsumexp(x, dim=dim)) - math.log(x.shape[dim])
+        """
+    shown = in_fresh_python([SETUP, elsewhere, borrowing, 'check("log_mean_exp")'], own_folder)
+    assert "careful: it takes halved, math from another cell, but the grader sees this cell only" in shown
+
+
+def test_function_from_a_file_is_kept_alone(own_folder, capsys):
+    @implements("log_mean_exp")
+    def log_mean_exp(x, dim):
+        return torch.logsumexp(x, dim=dim) - torch.tensor(float(x.shape[dim])).log()
+
+    check("log_mean_exp")
+    kept = (own_folder / "my_components.py").read_text()
+    assert "import torch\n" in kept
+    assert "pytest" not in kept
+
+
+def test_folder_that_cannot_be_written_costs_no_points(monkeypatch, capsys, own_folder):
+    (own_folder / "my_components.tmp").mkdir()
+
+    @implements("log_mean_exp")
+    def log_mean_exp(x, dim):
+        return torch.logsumexp(x, dim=dim) - torch.tensor(float(x.shape[dim])).log()
+
+    check("log_mean_exp")
+    assert "5 of 5 points\n" in (shown := capsys.readouterr().out)
+    assert "is not kept" in shown
+
+
+def test_import_and_checks_are_cheap_beside_importing_torch(own_folder):
+    times = in_fresh_python(
+        [
+            """
+            import json, sys, time
+            times = {}
+            def timed(name, action):
+                start = time.process_time()
+                action()
+                times[name] = time.process_time() - start
+            def imports():
+                import avae_lib.components, avae_lib.checking
+            timed("torch", lambda: __import__("torch"))
+            timed("import", imports)
+            from avae_lib import components
+            from avae_lib.checking import check
+            for entry in components.listing():
+                timed(entry.name, lambda: check(entry.name))
+            heavy = {"torchvision", "matplotlib", "sklearn", "tyro", "torch._dynamo", "IPython"} & set(sys.modules)
+            assert not heavy, heavy
+            print(json.dumps(times))
+            """
+        ],
+        own_folder,
+    )
+    times = json.loads(times.strip().split("\n")[-1])
+    torch_time = times.pop("torch")
+    assert times.pop("import") < 0.2 * torch_time
+    assert max(times.values()) < 0.4 * torch_time, times
+
+
+def test_public_files_are_small():
+    assert sum(path.stat().st_size for path in PUBLIC.glob("*.json")) < 300_000

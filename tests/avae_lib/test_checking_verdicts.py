@@ -1,0 +1,181 @@
+"""Verdicts: what passes, what fails, and what is said about it."""
+
+import math
+
+import pytest
+import torch
+
+from avae_lib.checking.observing import observe
+from avae_lib.checking.records import Request
+from avae_lib.checking.trials import Probe, Trial
+from avae_lib.checking.verdicts import AskFailed, judge_case, judge_trials
+
+
+def right(x):
+    return x.sum(dim=1)
+
+
+X = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
+
+
+def trial(kind="value", name="values", reference=right, x=X, mistakes=(), gradients=(), rtol=1e-4, **facts):
+    request = Request("f", {"x": x}, gradients=gradients, seed=4)
+    shown = tuple((sentence, observe(function, request)) for sentence, function in mistakes)
+    probe = Probe(request, observe(reference, request), shown)
+    return Trial(name, 2, kind, "a hint", (probe,), rtol, atol=1e-6, **facts)
+
+
+def verdict(function, **facts):
+    return judge_case(trial(**facts), lambda request: observe(function, request))
+
+
+def test_right_answer_by_another_formula_passes():
+    assert verdict(lambda x: torch.stack([sum(row) for row in x.double()])).passed
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (lambda x: -right(x), "opposite sign"),
+        (lambda x: 2 * right(x), "twice the right one"),
+        (lambda x: 0.5 * right(x), "half the right one"),
+        (lambda x: x.mean(dim=1), "divided by 3, the size of dimension 1 of `x`: a mean where the sum is wanted"),
+        (lambda x: right(x) * 4, "times 4, the size of dimension 0 of `x`"),
+        (lambda x: right(x) / math.log(2), "bits where nats are asked"),
+        (lambda x: 1.7 * right(x), "times 1.7 everywhere"),
+        (lambda x: right(x) + math.log(3), "too large by log 3"),
+        (lambda x: right(x) - math.log(4), "too small by log 4"),
+        (lambda x: right(x) + 0.37, "off by the same amount, 0.37"),
+        (lambda x: x, "still has to be summed over dimension 1"),
+        (lambda x: right(x).sum(), "summed over too many dimensions"),
+        (lambda x: right(x).unsqueeze(1), "left over or squeezed away"),
+        (lambda x: right(x).flip(0), "right numbers in the wrong order"),
+        (lambda x: right(x) * float("nan"), "NaN in 4 of 4 places"),
+        (lambda x: torch.where(x[:, 0] > 0, right(x), torch.inf), "infinite in "),
+        (lambda x: torch.zeros(4), "zero everywhere"),
+        (lambda x: torch.full((4,), 0.1), "same number everywhere"),
+        (lambda x: right(x) + 1e-3 * torch.tensor([1, 2, -1, 0]), "nearly right"),
+        (lambda x: right(x) * torch.tensor([1, 2, 1, -2]), "right in 2 of 4 places"),
+        (lambda x: None, "is there a return?"),
+        (lambda x: [1, 2], "of type list where a tensor is wanted"),
+        (lambda x: x.reshape(5, 5), "stopped with RuntimeError"),
+        (lambda x: int("three"), "stopped with ValueError: invalid literal"),
+        (lambda x: exit(), "stopped with SystemExit"),
+    ],
+)
+def test_wrong_numbers_are_explained_by_their_pattern(wrong, words):
+    judged = verdict(wrong)
+    assert not judged.passed
+    assert judged.points == 0
+    assert words in judged.diagnosis
+
+
+def test_exchanged_dimensions_are_told():
+    judged = verdict(lambda x: x.T * 2, reference=lambda x: x * 2)
+    assert "rows and columns are exchanged" in judged.diagnosis
+
+
+def test_input_handed_back_is_told():
+    assert "is the input `x` itself" in verdict(lambda x: x, reference=lambda x: x.exp()).diagnosis
+
+
+def test_wrong_numbers_without_a_pattern_get_the_hint_of_the_case():
+    noise = torch.randn(4, generator=torch.Generator().manual_seed(8))
+    assert verdict(lambda x: noise).diagnosis == "a hint"
+
+
+def test_right_numbers_are_shown_for_public_cases_only():
+    noise = torch.randn(4, generator=torch.Generator().manual_seed(8))
+    said = judge_case(trial(), lambda request: observe(lambda x: noise, request), reveal=True).diagnosis
+    assert f"{right(X)[0]:.6g}" in said
+    assert f"{noise[0]:.6g}" in said
+
+
+def test_named_mistake_comes_before_any_pattern():
+    assert verdict(lambda x: -right(x), mistakes=[("own words", lambda x: -right(x))]).diagnosis == "own words"
+
+
+def test_mistake_that_shows_nothing_here_is_never_named():
+    assert verdict(lambda x: -right(x), mistakes=[("own words", right)]).diagnosis != "own words"
+
+
+@pytest.mark.parametrize("factor", [float("nan"), float("inf")])
+def test_no_result_passes_where_the_mistakes_numbers_are_not_finite(factor):
+    judged = verdict(lambda x: right(x) * factor, mistakes=[("overflows", lambda x: right(x) * factor)])
+    assert not judged.passed
+    assert judged.diagnosis == "overflows"
+
+
+def test_gradient_that_is_cut_off_fails_and_is_told():
+    judged = verdict(lambda x: right(x).detach(), kind="gradient", gradients=("x",))
+    assert "gradient with respect to `x` never arrives" in judged.diagnosis
+
+
+def test_gradient_of_a_wrong_size_is_told():
+    judged = verdict(lambda x: right(x * 2), kind="gradient", gradients=("x",))
+    assert "gradient with respect to `x` is twice" in judged.diagnosis
+
+
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [
+        (lambda x: x.mul_(1).add_(1).sub_(1).neg_().sum(1).neg(), "changes its input `x`"),
+        (lambda x: right(x).numpy(), "is a NumPy array where a tensor is wanted"),
+        (lambda x: right(x.float()), "not to the precision of its float64 inputs (it comes out as float32)"),
+    ],
+)
+def test_form_is_judged_beside_right_numbers(function, words):
+    judged = verdict(function, kind="form", x=1e3 * X.double() + 0.1, rtol=1e-9)
+    assert not judged.passed
+    assert words in judged.diagnosis
+
+
+def test_python_float_is_told_from_a_tensor_without_dimensions():
+    assert verdict(lambda x: x.sum().item(), kind="form", reference=lambda x: x.sum().item()).passed
+    judged = verdict(lambda x: x.sum(), kind="form", reference=lambda x: x.sum().item())
+    assert "is a tensor where a Python float is wanted" in judged.diagnosis
+
+
+def test_form_earns_nothing_while_the_main_case_fails():
+    trials = [trial(), trial(kind="form", name="shape")]
+    verdicts = judge_trials(trials, lambda request: observe(lambda x: torch.zeros(4), request))
+    assert [judged.points for judged in verdicts] == [0, 0]
+    assert "counts once" in verdicts[1].diagnosis
+
+
+def test_request_without_an_answer_fails_its_case_only():
+    asked = []
+
+    def ask(request):
+        asked.append(request)
+        if len(asked) == 1:
+            raise AskFailed("the process died")
+        return observe(right, request)
+
+    verdicts = judge_trials([trial(), trial(name="more")], ask)
+    assert [judged.passed for judged in verdicts] == [False, True]
+    assert verdicts[0].diagnosis == "the process died"
+
+
+def test_nothing_is_asked_after_a_time_out():
+    asked = []
+
+    def ask(request):
+        asked.append(request)
+        raise AskFailed("too slow", give_up=True)
+
+    verdicts = judge_trials([trial(), trial(name="more"), trial(name="most")], ask)
+    assert len(asked) == 1
+    assert [judged.points for judged in verdicts] == [0, 0, 0]
+    assert "too slow" in verdicts[2].diagnosis
+
+
+def test_stub_of_the_component_itself_is_not_confused_with_that_of_another():
+    def own_stub(x):
+        raise NotImplementedError
+
+    def leaning(x):
+        raise NotImplementedError("g is written in unit 00")
+
+    assert verdict(own_stub).diagnosis.startswith("not written yet")
+    assert "g is written in unit 00" in verdict(leaning).diagnosis
