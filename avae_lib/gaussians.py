@@ -32,7 +32,7 @@ def reparameterize(
         noise: standard normal numbers, same shape.
 
     Returns:
-        The draw, same shape. None of the inputs is changed.
+        The draw, same shape and dtype. None of the inputs is changed.
     """
     return mean + torch.exp(log_std) * noise
 

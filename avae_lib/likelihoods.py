@@ -39,7 +39,8 @@ def bernoulli_log_likelihood(
         x: observed values in [0, 1], same shape; values between 0 and 1 weigh the two terms.
 
     Returns:
-        One log-likelihood for each example, ``(batch,)``.
+        One log-likelihood for each example, ``(batch,)``, in the dtype of the inputs and differentiable in the
+        logits. Neither input is changed.
     """
     per_element = x * F.logsigmoid(logits) + (1 - x) * F.logsigmoid(-logits)
     return per_element.reshape(len(per_element), -1).sum(dim=1)

@@ -23,6 +23,6 @@ def log_mean_exp(x: Tensor, dim: int) -> Tensor:
         dim: the dimension to average over; it is removed from the result.
 
     Returns:
-        A tensor shaped like ``x`` without ``dim``.
+        A tensor shaped like ``x`` without ``dim``, in its dtype. ``x`` is not changed.
     """
     return torch.logsumexp(x, dim=dim) - math.log(x.shape[dim])

@@ -49,7 +49,7 @@ def negative_elbo(
         beta: weight of the KL; 1 gives the bound itself (Higgins et al., 2017).
 
     Returns:
-        A scalar, nats per example.
+        A scalar, nats per example, in the dtype of the inputs and differentiable in both. Neither is changed.
     """
     return (beta * kl.sum(dim=1) - log_likelihood).mean()
 
@@ -65,6 +65,7 @@ def importance_weighted_bound(log_weights: Float[Tensor, "samples batch"]) -> Fl
             apart as float32 can hold: the sum is taken relative to each example's largest weight.
 
     Returns:
-        One bound for each example, ``(batch,)``.
+        One bound for each example, ``(batch,)``, in the dtype of the weights and differentiable in them. They are
+        not changed.
     """
     return log_mean_exp(log_weights, dim=0)

@@ -85,7 +85,7 @@ def reparameterize(mean, log_std, noise):
 
     mean, log_std: mean and log standard deviation of each element, tensors of one shape, finite.
     noise: standard normal numbers of the same shape; the only source of randomness.
-    Returns the draw, same shape. Gradients reach mean and log_std; the inputs are not changed.
+    Returns the draw, in shape and precision of the inputs, which are not changed. Gradients reach mean and log_std.
     """
     ### BEGIN SOLUTION
     return mean + log_std.exp() * noise
@@ -136,7 +136,8 @@ def bernoulli_log_likelihood(logits, x):
 
     logits: log-odds of a one, (batch, …) with any number of further dimensions, finite; accurate up to ±100.
     x: observed values in [0, 1], same shape.
-    Returns one log-likelihood for each example, (batch,). The inputs are not changed.
+    Returns one log-likelihood for each example, (batch,), in the precision of the inputs, which are not changed.
+    Gradients reach the logits.
     """
     ### BEGIN SOLUTION
     log_odds = torch.nn.functional.logsigmoid
@@ -188,7 +189,8 @@ def negative_elbo(log_likelihood, kl, beta=1.0):
     log_likelihood: log p(x | z) of each example, (batch,), nats.
     kl: KL of each example and stochastic layer, (batch, layers), nats.
     beta: weight of the KL, a Python float; 1 gives the bound itself.
-    Returns a tensor without dimensions, nats per example; gradients flow to both inputs.
+    Returns a tensor without dimensions, nats per example, in the precision of the inputs, which are not changed.
+    Gradients flow to both.
     """
     ### BEGIN SOLUTION
     kl_of_example = kl.sum(1)
@@ -239,7 +241,8 @@ def importance_weighted_bound(log_weights):
 
     log_weights: log p(x, z_k) - log q(z_k | x), (samples, batch), nats, finite; those of different examples
         may differ by thousands.
-    Returns one bound for each example, (batch,); gradients flow to the weights, which are not changed.
+    Returns one bound for each example, (batch,), in the precision of the weights, which are not changed.
+    Gradients flow to them.
     """
     ### BEGIN SOLUTION
     from avae_lib.logarithms import log_mean_exp
