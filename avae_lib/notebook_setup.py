@@ -26,7 +26,8 @@ def ready() -> str:
     try:
         names = components.load(saved)
     except Exception as error:  # the student's own code may raise anything
-        return f"{begin}; {saved} was passed over, because running it gave {type(error).__name__}: {error}"
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        return f"{begin}; {saved} was passed over, because running it gave {reason}"
     return f"{begin}; " + (f"your own {', '.join(names)} from {saved}" if names else "no functions of yours yet")
 
 
@@ -34,9 +35,8 @@ def machine() -> str:
     """Versions, device and speed of this machine, in one line."""
     versions = [f"Python {platform.python_version()}"]
     versions += [f"{name} {metadata.version(name)}" for name in ("torch", "torchvision", "numpy")]
-    return (
-        f"{', '.join(versions)}; {_device_name()}: {_multiplications_per_second() / 1e9:.0f} billion multiplications/s"
-    )
+    billions = _multiplications_per_second() / 1e9
+    return f"{', '.join(versions)}; {_device_name()}: {billions:.0f} billion multiplications a second"
 
 
 def _device_name() -> str:
