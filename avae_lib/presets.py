@@ -38,7 +38,7 @@ DIGITS_ATTENTIVE = Experiment(
     source="design of Apostolopoulou et al. (2022), scaled to 8×8 images",
     data=DataConfig("digits"),
     model=HierarchyConfig(conditioning="attentive"),
-    training=TrainingConfig(steps=1000),
+    training=TrainingConfig(steps=1000, checkpoint_every=10),
 )
 
 DIGITS_LOCAL = replace(

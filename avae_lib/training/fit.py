@@ -67,9 +67,10 @@ def fit(model: nn.Module, dataset: ImageDataset, config: TrainingConfig, run_dir
 
 
 def _resume(state: TrainingState, run_dir: Path) -> None:
-    """Bring the state to where the folder's checkpoint stands, and say so; without one it stays at the start."""
+    """Bring the state to where the folder's checkpoint stands, without one leave it at the start; say which."""
     checkpoint = Checkpoints(run_dir).load()
     if checkpoint is None:
+        print(f"training in {run_dir} from the start: {state.config.steps} steps on {state.device}")
         return
     try:
         state.load_state_dict(checkpoint)
