@@ -58,7 +58,7 @@ class Traces:
             "NumPy's handling of errors": numpy.geterr,
             "warning filters": lambda: [action for action, *_ in warnings.filters if action == "error"],
             "signal handlers": lambda: [signal.getsignal(number) for number in (signal.SIGALRM, signal.SIGTERM)],
-            "threads left running": threading.active_count,
+            "threads left running": lambda: sum(not thread.daemon for thread in threading.enumerate()),
         }
         self._functions = {name: _functions(holder) for name, holder in _WATCHED.items()}
         self._before = {name: read() for name, read in self._settings.items()}
@@ -70,9 +70,14 @@ class Traces:
             f"{holder}.{name}"
             for holder, functions in self._functions.items()
             for name, function in functions.items()
-            if vars(_WATCHED[holder]).get(name) is not function
+            if not _is_still(function, vars(_WATCHED[holder]).get(name))
         ]
         return (settings + replaced)[:_MOST_NAMED]
+
+
+def _is_still(function: Any, found: Any) -> bool:
+    """Whether ``found`` is the function that was there, or a wrapper of it, as torch's compiler puts around some."""
+    return found is function or getattr(found, "__wrapped__", None) is function
 
 
 def _functions(holder: Any) -> dict[str, Any]:

@@ -3,6 +3,8 @@
 import contextlib
 import json
 import os
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -262,7 +264,7 @@ HARMLESS = {
     "import json; json.dumps = json.loads = None": "",
     "sys.stdout = None": "",
     "os.system('(sleep 600 &) ; (setsid sleep 600 &)')": "",
-    "os.kill(-1, signal.SIGKILL)": "",
+    "os.fork() or time.sleep(600); os.kill(-1, signal.SIGKILL)": "",
     "sys.stderr.write('x' * 120_000_000)": "",
 }
 
@@ -358,3 +360,26 @@ def processes_with(token: int) -> list[str]:
             if f'"open_files": {token}' in path.read_text(errors="replace"):
                 found.append(str(path))
     return found
+
+
+GRADER = """
+import sys, time
+from pathlib import Path
+from autograder.sandbox.limits import Limits
+from autograder.sandbox.session import Session
+session = Session(Path(sys.argv[1]), Limits(open_files=999), time.monotonic() + 600)
+session.run_cell("import os; os.system('(setsid sleep 600 &)')")
+print("started", flush=True)
+time.sleep(600)
+"""
+
+
+def test_sandbox_dies_with_the_grader(edition):
+    with subprocess.Popen([sys.executable, "-c", GRADER, str(edition)], stdout=subprocess.PIPE, text=True) as grader:
+        assert grader.stdout.readline() == "started\n"
+        assert processes_with(999)
+        grader.kill()
+    deadline = time.monotonic() + MINUTE
+    while processes_with(999) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not processes_with(999)

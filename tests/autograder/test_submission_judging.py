@@ -6,6 +6,7 @@ import nbformat
 import pytest
 import torch
 
+from autograder.checks import checks_of
 from autograder.checks.case import Case, ComponentCheck
 from autograder.normalise import Answer, NormalisedSubmission
 from autograder.sandbox.limits import Limits
@@ -295,3 +296,36 @@ def test_total_time_holds(judged):
 def test_fault_in_the_courses_own_cell_is_not_the_students(judged):
     with pytest.raises(SetupFailed, match="ModuleNotFoundError"):
         judged(setup="import no_such_module")
+
+
+UNIT_ANSWERS = {
+    "reparameterize": '@implements("reparameterize")\n'
+    "def reparameterize(mean, log_std, noise):\n"
+    "    return torch.distributions.Normal(mean, log_std.exp()).loc + log_std.exp() * noise",
+    "bernoulli_log_likelihood": '@implements("bernoulli_log_likelihood")\n'
+    "def bernoulli_log_likelihood(logits, x):\n"
+    "    return torch.distributions.Bernoulli(logits=logits, validate_args=False).log_prob(x).flatten(1).sum(1)",
+    "negative_elbo": '@implements("negative_elbo")\n'
+    "def negative_elbo(log_likelihood, kl, beta=1.0):\n"
+    "    return (kl.sum() - log_likelihood.sum()) * beta",
+    "importance_weighted_bound": '@implements("importance_weighted_bound")\n'
+    "def importance_weighted_bound(log_weights):\n"
+    "    return log_weights.logsumexp(0) - torch.tensor(float(len(log_weights))).log()",
+    "vae_training_step": '@implements("vae_training_step")\n'
+    "def vae_training_step(model, optimizer, x):\n"
+    "    optimizer.zero_grad()\n"
+    "    elbo = model(x)\n"
+    "    loss = negative_elbo(elbo.log_likelihood, elbo.kl)\n"
+    "    loss.backward()\n"
+    "    optimizer.step()\n"
+    "    return loss.item()",
+}
+
+
+def test_hole_in_one_component_of_the_real_unit_costs_nothing_elsewhere(edition):
+    answers = tuple(Answer(name, name, source) for name, source in UNIT_ANSWERS.items())
+    notebook = NormalisedSubmission(nbformat.v4.new_notebook(), (SETUP,), answers, (), ())
+    verdict = judge_submission(notebook, checks_of("03_vae"), edition, lambda name: 11)
+    full = {result.name: result.max_points for result in verdict.components}
+    assert points(verdict) == full | {"negative_elbo": points(verdict)["negative_elbo"]}
+    assert points(verdict)["negative_elbo"] < full["negative_elbo"]
