@@ -23,7 +23,7 @@ from avae_lib.models.contract import temperature_of_each_layer
 from avae_lib.models.pixel_input import require_pixels
 from avae_lib.models.variational_layer import Draw, LatentDraw, LearnedTop, StreamReadout, VariationalLayer
 from avae_lib.nn.context_split import AttentiveSplit, LocalSplit
-from avae_lib.nn.convolutions import convolution
+from avae_lib.nn.convolutions import convolution, joining_convolution
 from avae_lib.nn.depthwise_attention import AttentiveConditioning, LocalConditioning
 from avae_lib.nn.gaussian_conditionals import PosteriorConditional, PriorConditional
 from avae_lib.nn.output_heads import output_head
@@ -220,8 +220,8 @@ def _transition(config: HierarchyConfig, index: int) -> nn.Module:
     split = _split(config, has_key=index < config.layers - 1, has_query=True)
     if index == 0:
         return split
-    merge = convolution(config.latent_channels + config.width, config.width, 1)
-    return nn.Sequential(merge, residual_cell(config.width, config.blocks, config.residual_scale), split)
+    join = joining_convolution(config.latent_channels, config.width)
+    return nn.Sequential(join, residual_cell(config.width, config.blocks, config.residual_scale), split)
 
 
 def _bottom_up(config: HierarchyConfig) -> BottomUp:
@@ -242,7 +242,7 @@ def _readout(config: HierarchyConfig) -> StreamReadout:
     doubling = [ResidualBlock(below, above, "double") for below, above in itertools.pairwise(config.widths[::-1])]
     finest = config.widths[0]
     return StreamReadout(
-        convolution(config.latent_channels + config.width, config.width, 1),
+        joining_convolution(config.latent_channels, config.width),
         *doubling,
         ResidualBlock(finest, finest),
         nn.SiLU(),

@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from avae_lib.nn.convolutions import convolution, resizing
+from avae_lib.nn.convolutions import convolution, joining_convolution, resizing
 from avae_lib.nn.residual_cells import ResidualBlock, residual_cell
 
 
@@ -73,6 +73,17 @@ def test_scaled_corrections_add_up_to_the_size_of_one_however_deep_the_chain():
 
 def test_a_cell_keeps_channels_height_and_width():
     assert residual_cell(5, blocks=3)(torch.zeros(2, 5, 4, 7)).shape == (2, 5, 4, 7)
+
+
+def test_joining_starts_as_the_stream_plus_a_map_of_the_new_features():
+    torch.manual_seed(0)
+    join = joining_convolution(2, width=5)
+    new, stream = torch.randn(3, 2, 4, 4), torch.randn(3, 5, 4, 4)
+    nothing = torch.zeros_like(new)
+    torch.testing.assert_close(join(torch.cat((nothing, stream), dim=1)), stream)
+    added = join(torch.cat((new, stream), dim=1)) - stream
+    assert added.abs().mean() > 0.1
+    torch.testing.assert_close(join(torch.cat((3 * new, 0 * stream), dim=1)), 3 * added)
 
 
 def test_biases_start_at_zero():
