@@ -35,10 +35,18 @@ MNIST_VAE = Experiment(
 
 DIGITS_ATTENTIVE = Experiment(
     name="digits-attentive",
-    source="design of Apostolopoulou et al. (2022), scaled to 8×8 images",
+    source="design of Apostolopoulou et al. (2022), scaled to 8×8 images; training tuned here on two CPU cores",
     data=DataConfig("digits"),
-    model=HierarchyConfig(conditioning="attentive"),
-    training=TrainingConfig(steps=1000, checkpoint_every=10),
+    model=HierarchyConfig(conditioning="attentive", layers=5, latent_channels=2),
+    training=TrainingConfig(
+        steps=1000,
+        optimizer="adam",
+        learning_rate=1e-2,
+        warmup_steps=100,
+        beta_warmup_steps=500,
+        ema_decay=0.98,
+        checkpoint_every=10,
+    ),
 )
 
 DIGITS_LOCAL = replace(
