@@ -330,14 +330,15 @@ FATAL = {
     "signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 64))\nwhile True: pass": "longer than 1 s",
     "for fd in range(200):\n    try: os.close(fd)\n    except OSError: pass": "ended the process",
     "for fd in range(200):\n    try: os.write(fd, b'all passed ' * 100)\n    except OSError: pass": "disturbed",
-    "for _ in range(4):\n  if not os.fork():\n    x = b'x' * 2**28\n    time.sleep(9)\ntime.sleep(9)": "memory",
+    "for _ in range(4):\n  if not os.fork():\n    x = b'x' * 2**28\n    time.sleep(60)\ntime.sleep(60)": "memory",
 }
 
 
 @pytest.mark.parametrize("source", FATAL)
 def test_function_that_ends_its_sandbox_is_said_to_and_leaves_nothing_behind(edition, source):
     token = 1000 + list(FATAL).index(source)  # of a limit, by which the sandbox's processes are told from others
-    with started(edition, ask_seconds=1, memory_bytes=2**29, open_files=token) as session:
+    seconds = 1 if "longer" in FATAL[source] else MINUTE
+    with started(edition, ask_seconds=seconds, memory_bytes=2**29, open_files=token) as session:
         session.run_cell("os.system('(setsid sleep 600 &)')")
         assert processes_with(token)
         session.run_cell(f"BEFORE = {source!r}")
