@@ -129,7 +129,7 @@ def softmax(logits, x):
     return (x * torch.log_softmax(logits.flatten(1), dim=1).reshape(x.shape)).flatten(1).sum(1)
 
 
-@mistake("is wrong by a constant: it keeps the signs of the terms apart (x ℓ + log(1 + e^ℓ))", caught_by="values")
+@mistake("adds log(1 + e^ℓ) where it has to be subtracted", caught_by="values")
 def softplus_added(logits, x):
     return (x * logits + F.softplus(logits)).flatten(1).sum(1)
 
