@@ -117,6 +117,12 @@ def test_sampling_never_touches_the_encoder_and_repeats_with_its_generator(confi
     model.sample(2, temperature=[0.5])
 
 
+@pytest.mark.parametrize("temperature", [0.0, [0.0]])
+def test_samples_at_temperature_zero_are_drawn_around_the_image_of_the_priors_mean(tiny_model, temperature):
+    average = tiny_model.sample(40_000, temperature, torch.Generator().manual_seed(0)).float().mean(0)
+    assert torch.allclose(average, tiny_model.decode(torch.zeros(1, 2))[0], atol=0.015)
+
+
 def test_keeping_no_layer_ignores_the_images(config):
     model, x = config.build(), images(config)
     torch.manual_seed(1)
