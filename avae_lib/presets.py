@@ -20,7 +20,7 @@ DIGITS_VAE = Experiment(
     source="sizes as in Kingma and Welling (2014), scaled to 8×8 images; training tuned here on two CPU cores",
     data=DataConfig("digits", binarize="threshold"),
     model=VAEConfig(image_shape=(1, 8, 8), latent_dim=8, hidden_sizes=(200, 200)),
-    training=TrainingConfig(steps=2000, batch_size=100, learning_rate=7e-3),
+    training=TrainingConfig(steps=2000, batch_size=100, optimizer="adam", learning_rate=3e-3, beta_warmup_steps=500),
 )
 
 MNIST_VAE = Experiment(
@@ -29,7 +29,13 @@ MNIST_VAE = Experiment(
     data=DataConfig("mnist", binarize="dynamic"),
     model=VAEConfig(image_shape=(1, 28, 28), latent_dim=50, hidden_sizes=(200, 200)),
     training=TrainingConfig(
-        steps=12_000, batch_size=100, optimizer="adam", learning_rate=2e-3, warmup_steps=200, evaluate_every=500
+        steps=12_000,
+        batch_size=100,
+        optimizer="adam",
+        learning_rate=2e-3,
+        warmup_steps=200,
+        beta_warmup_steps=2000,  # without it three quarters of the latent units fall silent in the first epochs
+        evaluate_every=500,
     ),
 )
 
