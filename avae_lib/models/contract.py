@@ -54,7 +54,7 @@ class LatentVariableModel(Protocol):
         self, x: UInt8[Tensor, "batch channels height width"], keep_layers: int | None = None
     ) -> UInt8[Tensor, "batch channels height width"]:
         """Images decoded from latents of which the top ``keep_layers`` are drawn from the posterior given ``x``
-        and the others from the prior; None keeps all."""
+        and the others from the prior; None keeps all. Pixels are the mean of the likelihood, rounded to a level."""
         ...
 
     def latents(self, x: UInt8[Tensor, "batch channels height width"]) -> tuple[DiagonalGaussian, ...]:

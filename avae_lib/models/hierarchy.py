@@ -104,7 +104,7 @@ class Hierarchy(nn.Module):
         if not 0 <= keep_layers <= self.num_layers:
             raise ValueError(f"keep_layers must be None or 0 … {self.num_layers} (all layers), got {keep_layers}")
         features, _ = self._descend(len(x), [Draw()] * self.num_layers, self._evidence(x), keep_layers)
-        return self.head.sample(features)
+        return self.head.mean(features).round().to(torch.uint8)
 
     def _infer(self, x: Tensor, temperature: float = 1.0) -> tuple[Tensor, list[LatentDraw]]:
         """Features and latents with every layer drawn from its posterior."""
