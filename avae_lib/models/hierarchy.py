@@ -136,11 +136,11 @@ class HierarchyConfig:
     """Bits per pixel value."""
     conditioning: Literal["local", "attentive"] = "attentive"
     """What a layer is conditioned on: the context above it alone, or all contexts above and all evidence below."""
-    layers: int = 6
+    layers: int = 5
     """Number of stochastic layers."""
     width: int = 32
     """Channels of contexts and evidence."""
-    latent_channels: int = 4
+    latent_channels: int = 2
     """Channels of each layer's latents."""
     key_channels: int = 8
     """Channels of keys and queries; of no meaning to a local model."""
