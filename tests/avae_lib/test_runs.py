@@ -8,6 +8,7 @@ import torch
 from avae_lib.data import DataConfig
 from avae_lib.models.vae import VAEConfig
 from avae_lib.training.experiment import Experiment
+from avae_lib.training.run_lock import RunInUse, run_lock
 from avae_lib.training.runs import RunError, load_run, read_experiment, train_run
 from avae_lib.training.training_config import TrainingConfig
 from avae_lib.training.weights_file import WeightsError
@@ -45,6 +46,12 @@ def test_another_experiment_in_the_folder_is_refused_by_the_name_of_the_field(tm
     with pytest.raises(RunError, match=rf"{field} was .* and is now "):
         train_run(dataclasses.replace(EXPERIMENT, **changed), tmp_path)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_folder_in_which_another_process_trains_is_left_alone(tmp_path):
+    with run_lock(tmp_path), pytest.raises(RunInUse, match="another process is training"):
+        train_run(EXPERIMENT, tmp_path)
+    assert train_run(EXPERIMENT, tmp_path).step == 3
 
 
 def test_fewer_steps_than_a_run_has_had_leave_its_record_true(tmp_path):
