@@ -58,9 +58,10 @@ def presets(json: bool = False) -> None:
     if json:
         print(json_format.dumps([dataclasses.asdict(entry) for entry in summaries], indent=2))
         return
-    print(f"{'name':18}{'data set':12}{'layers':>6}{'parameters':>13}  source")
+    print(f"{'name':18}{'data set':12}{'layers':>6}{'parameters':>13}")
     for entry in summaries:
-        print(f"{entry.name:18}{entry.dataset:12}{entry.layers:6}{entry.parameters:13,}  {PRESETS[entry.name].source}")
+        print(f"{entry.name:18}{entry.dataset:12}{entry.layers:6}{entry.parameters:13,}")
+        print(f"    {PRESETS[entry.name].source}")
 
 
 def train(

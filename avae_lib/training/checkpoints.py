@@ -30,6 +30,11 @@ class Checkpoints:
         self.last = run_dir / "checkpoint.pt"
         self.previous = run_dir / "checkpoint.previous.pt"
 
+    @property
+    def exist(self) -> bool:
+        """Whether the run has been saved before."""
+        return self.last.exists() or self.previous.exists()
+
     def save(self, state: dict[str, Any]) -> None:
         """Write ``state`` as the last checkpoint; what was the last becomes the previous."""
         new = self.last.with_name("checkpoint.new.pt")

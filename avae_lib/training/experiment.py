@@ -39,6 +39,6 @@ class Experiment:
 
     def build_model(self) -> nn.Module:
         """The model with the initial weights that ``training.seed`` decides."""
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
             torch.manual_seed(self.training.seed)
             return self.model.build()

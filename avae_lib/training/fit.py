@@ -94,11 +94,17 @@ def _train(state: TrainingState, dataset: ImageDataset, run_dir: Path) -> None:
             update(state, forward)
             state.seconds = time.monotonic() - start
             journal.record()
-            if stop.made or state.is_due(state.config.checkpoint_every):
-                Checkpoints(run_dir).save(state.state_dict())
-                save_weights(state.averaged.module, state.step, run_dir)
+            if state.is_due(state.config.checkpoint_every):
+                _save(state, run_dir)
+        if state.step < state.config.steps:
+            _save(state, run_dir)
     if state.step < state.config.steps:
         raise TrainingInterrupted(f"stopped after step {state.step} of {state.config.steps}; all is saved")
+
+
+def _save(state: TrainingState, run_dir: Path) -> None:
+    Checkpoints(run_dir).save(state.state_dict())
+    save_weights(state.averaged.module, state.step, run_dir)
 
 
 def _require_matching_images(model: nn.Module, dataset: ImageDataset) -> None:

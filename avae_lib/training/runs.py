@@ -18,6 +18,7 @@ import torch
 from torch import nn
 
 from avae_lib.training.atomic_files import write_atomically
+from avae_lib.training.checkpoints import Checkpoints
 from avae_lib.training.config_files import ConfigError, differing_fields, from_json, to_json
 from avae_lib.training.experiment import Experiment
 from avae_lib.training.fit import TrainedModel, fit
@@ -97,7 +98,7 @@ def _require_room_for(experiment: Experiment, run_dir: Path) -> None:
     if run_dir.exists() and not run_dir.is_dir():
         raise RunError(f"{run_dir} is a file, but a run needs a folder: choose another one")
     # Where there is no checkpoint nothing has been trained yet, and any experiment may begin.
-    if not (run_dir / "config.json").exists() or not (run_dir / "checkpoint.pt").exists():
+    if not (run_dir / "config.json").exists() or not Checkpoints(run_dir).exist:
         return
     differing = differing_fields(read_experiment(run_dir), experiment)
     refused = [name for name in differing if name not in _FREE_TO_CHANGE]
