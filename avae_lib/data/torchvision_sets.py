@@ -122,7 +122,7 @@ def _not_found(name: str, npz_file: Path | None, folders: list[Path], problem: E
     import torchvision.datasets
 
     source = getattr(torchvision.datasets, _CLASSES[name]).mirrors[0]
-    looked = [str(npz_file)] if npz_file else []
+    looked = [str(npz_file) if npz_file else f"$AVAE_DATA/{name}.npz (AVAE_DATA is not set)"]
     looked += [f"{_raw(name, folder) / _missing(name, folder)[0]}.gz" for folder in folders]
     target = _raw(name, data_folder() or Path("DIR"))
     setting = "" if data_folder() else " and set AVAE_DATA=DIR"
@@ -130,7 +130,7 @@ def _not_found(name: str, npz_file: Path | None, folders: list[Path], problem: E
         f"{name} was not found, and the download failed ({_first_line(problem)}).\n"
         f"  looked for: {', '.join(looked)}\n"
         f"  to have it: put {', '.join(f'{file}.gz' for file in _FILES)} from {source} into {target}{setting}\n"
-        f"  or use the embedded data set {EMBEDDED[0]!r}, which needs no file and no network"
+        f"  or use the embedded data set {EMBEDDED[0]!r}, which needs no file and no network: avae train digits-vae"
     )
 
 
