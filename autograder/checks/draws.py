@@ -10,7 +10,7 @@ __all__ = ["between", "normal", "sizes", "uniform"]
 
 def sizes(generator: Generator, count: int, smallest: int = 2) -> list[int]:
     """``count`` different sizes in random order; the more of them, the smaller, to keep requests small."""
-    largest = smallest + (3 if count > 3 else 5)
+    largest = smallest + (max(count, 4) - 1 if count > 3 else 5)
     order = torch.randperm(largest - smallest + 1, generator=generator)
     return (order[:count] + smallest).tolist()
 

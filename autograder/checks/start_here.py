@@ -8,7 +8,7 @@ import torch
 from torch import Generator
 
 from autograder.checks.case import Case, ComponentCheck
-from autograder.checks.draws import between, normal, sizes
+from autograder.checks.draws import between, normal, sizes, uniform
 from autograder.checks.mistakes import log_mean_exp as mistakes
 from autograder.checks.tolerances import FLOAT32_NEAR_10000, FLOAT64_WITH_SIZES
 from autograder.checks.variants import log_mean_exp as variants
@@ -51,6 +51,27 @@ def rows_far_apart(generator: Generator) -> dict[str, Any]:
     return {"x": centres + normal(generator, rows, columns, scale=2.0), "dim": 1}
 
 
+def with_tail(generator: Generator) -> dict[str, Any]:
+    """Rows whose mean and whose first, middle or smallest entry are hundreds below the largest."""
+    rows = torch.tensor([[0.0, 1000.0, 3.0], [-2000.0, 5.0, 4.0], [1000.0, -2000.0, -5.0]])
+    return {"x": rows + normal(generator, *rows.shape), "dim": 1}
+
+
+def two_far_apart(generator: Generator) -> dict[str, Any]:
+    """Pairs of negative entries of which only one counts, on either side."""
+    pairs = torch.tensor([[-1000.0, -1.0], [-2.0, -3000.0]])
+    return {"x": pairs - uniform(generator, *pairs.shape), "dim": 1}
+
+
+def just(low: float, high: float):
+    """Entries between two bounds, just beyond what exp can take in float32."""
+
+    def inputs(generator: Generator) -> dict[str, Any]:
+        return {"x": uniform(generator, *sizes(generator, 2), low=low, high=high), "dim": 1}
+
+    return inputs
+
+
 def equal_entries(generator: Generator) -> dict[str, Any]:
     """The mean of equal numbers is that number, however many there are."""
     rows, columns = sizes(generator, 2)
@@ -59,6 +80,14 @@ def equal_entries(generator: Generator) -> dict[str, Any]:
 
 def in_double(generator: Generator) -> dict[str, Any]:
     return {"x": 300.0 + normal(generator, *sizes(generator, 3), scale=2.0, dtype=torch.float64), "dim": 1}
+
+
+def spread_in_double(generator: Generator) -> dict[str, Any]:
+    """Small entries that count in float64, and entries that rounding changes when the largest is taken off in place."""
+    x = normal(generator, 3, 4, dtype=torch.float64)
+    x[:, 0] += 300.0
+    x[:, 1:3] = x[:, :1] - uniform(generator, 3, 2, low=11.5, high=12.5, dtype=torch.float64)
+    return {"x": x, "dim": 1}
 
 
 def single_entry(generator: Generator) -> dict[str, Any]:
@@ -77,31 +106,34 @@ LOG_MEAN_EXP = ComponentCheck(
                 of_rank(1, 0),
                 of_rank(1, -1),
                 of_rank(2, -2),
+                of_rank(3, 0),
                 of_rank(3, 1),
                 of_rank(3, 2),
                 of_rank(3, -1),
+                of_rank(3, -3),
                 of_rank(4, -3),
+                of_rank(5, 2),
             ),
         ),
         Case(
             "large logarithms",
             1,
             "exp of a large number overflows: subtract the largest entry first",
-            (around(1e4), around(150.0), rows_far_apart),
+            (around(1e4), around(150.0), just(89.0, 99.0), rows_far_apart, with_tail),
             **FLOAT32_NEAR_10000,
         ),
         Case(
             "very negative logarithms",
             1,
             "exp of a very negative number is zero: subtract the largest entry first",
-            (around(-1e4), around(-150.0), equal_entries),
+            (around(-60.0), around(-1e4), around(-150.0), just(-103.9, -101.0), two_far_apart, equal_entries),
             **FLOAT32_NEAR_10000,
         ),
         Case(
             "precision kept, input left alone",
             1,
             "a tensor in the precision of `x` is wanted, and `x` must stay as it was",
-            (in_double, single_entry),
+            (in_double, spread_in_double, single_entry),
             kind="form",
             **FLOAT64_WITH_SIZES,
         ),

@@ -23,9 +23,13 @@ __all__ = ["CHECKS"]
 
 
 def gaussian(rank: int):
+    """Ordinary means and standard deviations; the noise holds two of its rarer values."""
+
     def inputs(generator: Generator) -> dict[str, Any]:
         shape = sizes(generator, rank)
-        return {name: normal(generator, *shape) for name in ("mean", "log_std", "noise")}
+        drawn = {name: normal(generator, *shape) for name in ("mean", "log_std", "noise")}
+        drawn["noise"].view(-1)[[0, -1]] = torch.tensor([3.5, -3.5])
+        return drawn
 
     return inputs
 
@@ -63,9 +67,10 @@ REPARAMETERIZE = ComponentCheck(
             "gradients",
             2,
             "the gradient with respect to mean or log_std is not the right one",
-            (gaussian(2), gaussian(3)),
+            (gaussian(2), gaussian(3), wide_range_of_stds),
             kind="gradient",
             gradients=("mean", "log_std"),
+            atol=1e-8,
         ),
         Case(
             "same result twice, precision kept, inputs left alone",
@@ -96,10 +101,12 @@ def pixels(rank: int):
 
 
 def pixels_in_double(generator: Generator) -> dict[str, Any]:
-    """Logits spread so far that all parts of the curve are met."""
+    """Logits spread so far that all parts of the curve are met, and observations that are exactly 0 and 1."""
     shape = sizes(generator, 3)
     logits = uniform(generator, *shape, low=-12.0, high=12.0, dtype=torch.float64)
-    return {"logits": logits, "x": uniform(generator, *shape, dtype=torch.float64)}
+    x = uniform(generator, *shape, dtype=torch.float64)
+    x.view(-1)[[0, -1]] = torch.tensor([0.0, 1.0], dtype=torch.float64)
+    return {"logits": logits, "x": x}
 
 
 def black_and_white(generator: Generator) -> dict[str, Any]:
@@ -107,17 +114,21 @@ def black_and_white(generator: Generator) -> dict[str, Any]:
     return inputs | {"x": inputs["x"].round()}
 
 
-def extreme_logits(generator: Generator) -> dict[str, Any]:
-    """Logits between ±20 and ±100 that agree and that disagree with their observations, in each row."""
-    rows, columns = sizes(generator, 2, smallest=4)
-    size = uniform(generator, rows, columns, low=20.0, high=100.0)
-    size[:, 0], size[:, 1] = 100.0, uniform(generator, rows, low=30.0, high=90.0)
-    x = uniform(generator, rows, columns).round()
-    x[:, :2] = torch.tensor([0.0, 1.0])
-    x[:, 2] = uniform(generator, rows)
-    signs = torch.sign(normal(generator, rows, columns))
-    signs[:, :2] = torch.tensor([1.0, -1.0])
-    return {"logits": signs * size, "x": x}
+def logits_out_to(largest: float):
+    """In each row the largest logits with either sign that agree and disagree with their observations, and others."""
+
+    def inputs(generator: Generator) -> dict[str, Any]:
+        rows, columns = sizes(generator, 2, smallest=6)
+        signs = torch.sign(normal(generator, rows, columns))
+        logits = signs * uniform(generator, rows, columns, low=20.0, high=largest)
+        logits[:, :4] = largest * torch.tensor([1.0, -1.0, 1.0, -1.0])
+        logits[:, 4] = uniform(generator, rows, low=-3.0, high=3.0)
+        x = uniform(generator, rows, columns).round()
+        x[:, :4] = torch.tensor([0.0, 1.0, 1.0, 0.0])
+        x[:, 5] = uniform(generator, rows)
+        return {"logits": logits, "x": x}
+
+    return inputs
 
 
 def single_pixel(generator: Generator) -> dict[str, Any]:
@@ -134,20 +145,21 @@ BERNOULLI = ComponentCheck(
             "values",
             2,
             "the log-likelihood of each example is not the right one",
-            (pixels(2), pixels(4), black_and_white),
+            (pixels(2), pixels(4), pixels(5), black_and_white),
         ),
         Case(
             "logits out to ±100",
             2,
             "σ(logit) rounds to 0 or 1 here: compute log σ(ℓ) from the logit itself",
-            (extreme_logits,),
+            (logits_out_to(100.0),),
+            rtol=1e-5,  # of a sum of some hundreds, where log σ(−100) by way of σ is off by a hundredth
             draws=2,
         ),
         Case(
             "gradients",
             1,
             "the gradient with respect to the logits is x − σ(logits)",
-            (pixels(3), extreme_logits),
+            (pixels(3), logits_out_to(99.0)),
             kind="gradient",
             gradients=("logits",),
         ),

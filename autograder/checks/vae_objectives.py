@@ -25,11 +25,11 @@ PRECISION_HINT = "float64 inputs are to be computed in float64, and the inputs m
 
 
 def elbo_terms(generator: Generator, dtype: torch.dtype = torch.float32) -> dict[str, Any]:
+    """Ordinary terms, among them a layer that tells hardly anything and one that tells nothing."""
     batch, layers = sizes(generator, 2, smallest=3)
-    return {
-        "log_likelihood": -uniform(generator, batch, low=5.0, high=50.0, dtype=dtype),
-        "kl": uniform(generator, batch, layers, low=0.1, high=9.0, dtype=dtype),
-    }
+    kl = uniform(generator, batch, layers, low=0.1, high=9.0, dtype=dtype)
+    kl[:, 1], kl[-1, -1] = 0.001, 0.0
+    return {"log_likelihood": -uniform(generator, batch, low=5.0, high=50.0, dtype=dtype), "kl": kl}
 
 
 def with_beta(generator: Generator) -> dict[str, Any]:
@@ -38,6 +38,10 @@ def with_beta(generator: Generator) -> dict[str, Any]:
 
 def with_small_beta(generator: Generator) -> dict[str, Any]:
     return elbo_terms(generator) | {"beta": between(generator, 0.1, 0.6)}
+
+
+def with_large_beta(generator: Generator) -> dict[str, Any]:
+    return elbo_terms(generator) | {"beta": 20 + 1 / 128}  # no number of half precision
 
 
 def without_kl(generator: Generator) -> dict[str, Any]:
@@ -53,8 +57,10 @@ def densities_above_one(generator: Generator) -> dict[str, Any]:
 
 
 def terms_in_double(generator: Generator) -> dict[str, Any]:
+    """Large terms, and a beta by which a product in place shows in the bits of ``kl``, yet not in the result."""
     terms = elbo_terms(generator, torch.float64)
-    return {name: 40 * term for name, term in terms.items()} | {"beta": 2.5}
+    terms["kl"][0, -1] = 9.0
+    return {name: 100 * term for name, term in terms.items()} | {"beta": 1 + 1e-12}
 
 
 def one_example_one_layer(generator: Generator) -> dict[str, Any]:
@@ -73,7 +79,12 @@ NEGATIVE_ELBO = ComponentCheck(
     "negative_elbo",
     cases=(
         Case("values", 1, "the loss is not the right one", (elbo_terms, densities_above_one), draws=2),
-        Case("beta", 1, "beta multiplies the KL, and only the KL", (with_small_beta, with_beta, without_kl)),
+        Case(
+            "beta",
+            1,
+            "beta multiplies the KL, and only the KL",
+            (with_small_beta, with_beta, with_large_beta, without_kl),
+        ),
         Case(
             "one example, one layer",
             1,
@@ -85,11 +96,19 @@ NEGATIVE_ELBO = ComponentCheck(
             "gradients",
             1,
             "the gradient with respect to log_likelihood or kl is not the right one",
-            (elbo_terms, with_beta),
+            (elbo_terms, with_beta, with_small_beta),
             kind="gradient",
             gradients=("log_likelihood", "kl"),
         ),
-        Case(PRECISION_KEPT, 1, PRECISION_HINT, (terms_in_double,), kind="form", **FLOAT64_WITH_SIZES),
+        Case(
+            PRECISION_KEPT,
+            1,
+            PRECISION_HINT,
+            (terms_in_double,),
+            kind="form",
+            harness="call_twice",
+            **FLOAT64_WITH_SIZES,
+        ),
     ),
     mistakes=tuple(elbo_mistakes.MISTAKES),
     variants=tuple(elbo_variants.VARIANTS),
@@ -104,23 +123,46 @@ def log_weights(generator: Generator, dtype: torch.dtype = torch.float32) -> dic
     return {"log_weights": normal(generator, samples, batch, scale=2.0, dtype=dtype) - 3.0}
 
 
-def examples_far_apart(generator: Generator) -> dict[str, Any]:
-    """Each example's weights are near one another, those of different examples apart by thousands."""
-    samples, batch = sizes(generator, 2)
-    centres = torch.linspace(-4e3, 3e3, batch)
-    return {"log_weights": centres + normal(generator, samples, batch, scale=2.0)}
+def weights_of(samples: int, batch: int):
+    """A given shape: neither the longer nor the shorter dimension is always that of the samples."""
+
+    def inputs(generator: Generator) -> dict[str, Any]:
+        return {"log_weights": normal(generator, samples, batch, scale=2.0) - 3.0}
+
+    return inputs
+
+
+def examples_between(lowest: float, highest: float, scale: float = 2.0):
+    """Each example's weights are near one another, those of different examples far apart."""
+
+    def inputs(generator: Generator) -> dict[str, Any]:
+        samples, batch = sizes(generator, 2)
+        centres = torch.linspace(lowest, highest, batch)
+        return {"log_weights": centres + normal(generator, samples, batch, scale=scale)}
+
+    return inputs
+
+
+examples_far_apart = examples_between(-4e3, 3e3)
 
 
 def one_weight_outweighs(generator: Generator) -> dict[str, Any]:
-    """In each example one weight is larger than the others by hundreds."""
+    """In each example one weight is larger than the others by thousands, in turn the first, the second, …"""
     samples, batch = sizes(generator, 2)
-    weights = normal(generator, samples, batch, scale=2.0) - 600.0
-    weights[torch.randint(samples, (batch,), generator=generator), torch.arange(batch)] += 500.0
+    weights = normal(generator, samples, batch, scale=2.0) - 3000.0
+    weights[torch.arange(batch).add(1).remainder(samples), torch.arange(batch)] += 3000.0
     return {"log_weights": weights}
 
 
 def weights_in_double(generator: Generator) -> dict[str, Any]:
     return {"log_weights": log_weights(generator, torch.float64)["log_weights"] - 300.0}
+
+
+def small_weights_in_double(generator: Generator) -> dict[str, Any]:
+    """One weight is the largest, and the others, of e⁻¹² its size, count in float64."""
+    weights = uniform(generator, 4, 3, low=-312.5, high=-311.5, dtype=torch.float64)
+    weights[1] = -300.0
+    return {"log_weights": weights}
 
 
 def one_sample(generator: Generator) -> dict[str, Any]:
@@ -131,22 +173,29 @@ def one_example_of_weights(generator: Generator) -> dict[str, Any]:
     return {"log_weights": normal(generator, 4, 1, dtype=torch.float64)}
 
 
+VALUES = (log_weights, weights_of(7, 3), weights_of(3, 7), weights_of(4, 4))
+
 IMPORTANCE_WEIGHTED_BOUND = ComponentCheck(
     "importance_weighted_bound",
     cases=(
-        Case("values", 2, "the bound of each example is not the right one", (log_weights,), draws=3),
+        Case("values", 2, "the bound of each example is not the right one", VALUES, draws=2),
         Case(
             "log weights apart by thousands",
             1,
             "take the sum relative to each example's own largest weight",
-            (examples_far_apart, one_weight_outweighs),
+            (
+                examples_far_apart,
+                examples_between(-780.0, 0.0, scale=0.5),
+                examples_between(-99.0, 0.0, scale=0.1),
+                one_weight_outweighs,
+            ),
             **FLOAT32_NEAR_4000,
         ),
         Case(
             "gradients",
             1,
             "the gradient of each log weight is its share of the sum of weights",
-            (log_weights, examples_far_apart),
+            (log_weights, examples_far_apart, one_weight_outweighs),
             kind="gradient",
             gradients=("log_weights",),
             atol=1e-3,  # shares of weights whose logarithms are rounded to 0.0002
@@ -155,7 +204,7 @@ IMPORTANCE_WEIGHTED_BOUND = ComponentCheck(
             PRECISION_KEPT,
             1,
             PRECISION_HINT,
-            (weights_in_double, one_sample, one_example_of_weights),
+            (weights_in_double, small_weights_in_double, one_sample, one_example_of_weights),
             kind="form",
             **FLOAT64_WITH_SIZES,
         ),

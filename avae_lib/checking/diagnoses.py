@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from avae_lib.checking.observing import RANDOM_NUMBERS
 from avae_lib.checking.records import Observation, Raised, Recorded
 from avae_lib.checking.relations import RELATIONS, same
 from avae_lib.checking.trials import Probe, Trial, compared
@@ -75,7 +76,7 @@ def _of_kind(trial: Trial, shown: Recorded, right: Recorded) -> str:
 
 KIND_NAMES = {
     "tensor": "a tensor",
-    "array": "a NumPy array",
+    "array": "a NumPy array or number",
     "float": "a Python float",
     "int": "a Python int",
     "bool": "a truth value",
@@ -88,7 +89,8 @@ def _of_numbers(trial: Trial, probe: Probe, shown: Recorded, right: Recorded) ->
     got, wanted = shown.array.double(), right.array.double()
     if got.shape == wanted.shape and right.array.dtype is torch.float64 and same(got, wanted):
         dtype = str(shown.array.dtype).removeprefix("torch.")
-        return f"is right but not to the precision of its float64 inputs (it comes out as {dtype})"
+        came_out = "" if shown.array.dtype is torch.float64 else f" (it comes out as {dtype})"
+        return f"is right but not to the precision of its float64 inputs{came_out}"
     said = (relation(got, wanted, probe.request.inputs) for relation in RELATIONS)
     return next(filter(None, said), "")
 
@@ -97,8 +99,15 @@ def _of_inputs(probe: Probe, observed: Observation) -> str:
     for name, before in probe.expected.inputs_after.items():
         after = observed.inputs_after.get(name)
         if after is None or after.array is None or not torch.equal(after.array, before.array):
-            return f"your function changes its input `{name}`: work on new tensors instead of editing in place"
+            return SAID_OF_CHANGES.get(name, f"your function changes its input `{name}`: {WORK_ON_NEW_TENSORS}")
     return ""
+
+
+WORK_ON_NEW_TENSORS = "work on new tensors instead of editing in place"
+SAID_OF_CHANGES = {
+    "batches": f"your function changes its input `x`: {WORK_ON_NEW_TENSORS}",
+    RANDOM_NUMBERS: "your function seeds torch's random numbers or draws from them: nothing here is random",
+}
 
 
 def _as_wanted(trial: Trial, shown: Recorded, right: Recorded) -> bool:

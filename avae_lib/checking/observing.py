@@ -17,7 +17,9 @@ from avae_lib.checking.records import MAX_TEXT, Observation, Raised, Recorded, R
 from avae_lib.checking.toy_model import ToyModel
 from avae_lib.checking.toy_optimizer import ToyAdam, ToySGD
 
-__all__ = ["observe"]
+__all__ = ["RANDOM_NUMBERS", "observe"]
+
+RANDOM_NUMBERS = "torch's random numbers"
 
 
 def observe(function: Callable, request: Request) -> Observation:
@@ -40,7 +42,7 @@ def _call(function: Callable, inputs: dict[str, Any], request: Request) -> Obser
     return Observation(
         outputs={"result": Recorded.of(result)},
         gradients=_gradients(result, inputs, request),
-        inputs_after=_tensors(inputs),
+        inputs_after=_left_behind(inputs),
     )
 
 
@@ -49,13 +51,14 @@ def _call_twice(function: Callable, inputs: dict[str, Any], request: Request) ->
     first = Recorded.of(function(**{name: _fresh(value) for name, value in inputs.items()}))
     again = Recorded.of(function(**inputs))
     return Observation(
-        outputs={"result": first, "result of a second call with the same inputs": again}, inputs_after=_tensors(inputs)
+        outputs={"result": first, "result of a second call with the same inputs": again},
+        inputs_after=_left_behind(inputs),
     )
 
 
 def _training_step(function: Callable, inputs: dict[str, Any], request: Request) -> Observation:
     """``function(model, optimizer, x)`` for each batch in turn, on a model that is built from the inputs."""
-    model = ToyModel(inputs["encoder"], inputs["decoder"])
+    model = ToyModel(inputs["encoder"], inputs["decoder"], inputs["log_scale"])
     optimizer = OPTIMIZERS[inputs["optimizer"]](model.parameters(), inputs["learning_rates"])
     for parameter in model.parameters():
         parameter.grad = torch.full_like(parameter, inputs["stale_gradient"]) if inputs["stale_gradient"] else None
@@ -65,7 +68,19 @@ def _training_step(function: Callable, inputs: dict[str, Any], request: Request)
     for name, parameter in model.named_parameters():
         seen[f"change of the {name}"] = Recorded.of(parameter.detach() - before[name])
     seen["number of optimizer steps"] = Recorded.of(optimizer.steps)
-    return Observation(seen, inputs_after=_tensors({"batches": inputs["batches"]}))
+    return Observation(seen | _settings(model, optimizer), inputs_after=_left_behind({"batches": inputs["batches"]}))
+
+
+def _settings(model: ToyModel, optimizer: ToySGD) -> dict[str, Recorded]:
+    """What a training step has to leave as it is: how model, optimizer and autograd are set."""
+    numbers = [float(v) for group in optimizer.param_groups for v in group.values() if isinstance(v, int | float)]
+    learnable = [parameter.requires_grad for parameter in model.parameters()]
+    return {
+        "training mode of the model": Recorded.of(model.training),
+        "requires_grad of the parameters": Recorded.of(torch.tensor(learnable)),
+        "grad mode of torch": Recorded.of(torch.is_grad_enabled()),
+        "list of the optimizer's settings": Recorded.of(torch.tensor(numbers, dtype=torch.float64)),
+    }
 
 
 OPTIMIZERS = {"SGD": ToySGD, "Adam": ToyAdam}
@@ -76,16 +91,20 @@ def _fresh(value: Any, requires_grad: bool = False) -> Any:
     return value.detach().clone().requires_grad_(requires_grad) if isinstance(value, Tensor) else value
 
 
-def _tensors(inputs: dict[str, Any]) -> dict[str, Recorded]:
-    return {name: Recorded.of(value) for name, value in inputs.items() if isinstance(value, Tensor)}
+def _left_behind(inputs: dict[str, Any]) -> dict[str, Recorded]:
+    """The inputs as the call left them, and the next number of torch's global generator, to be drawn by nobody else."""
+    tensors = {name: Recorded.of(value) for name, value in inputs.items() if isinstance(value, Tensor)}
+    return tensors | {RANDOM_NUMBERS: Recorded.of(torch.rand((), dtype=torch.float64))}
 
 
 def _gradients(result: Any, inputs: dict[str, Any], request: Request) -> dict[str, Recorded]:
     """The gradient with respect to each input that is asked for; none where no gradient arrives."""
+    if not request.gradients:
+        return {}
     if not (isinstance(result, Tensor) and result.requires_grad):
         return {name: Recorded.of(None) for name in request.gradients}
     generator = torch.Generator().manual_seed(request.seed)
-    cotangent = torch.randn(result.shape, generator=generator, dtype=result.dtype)
+    cotangent = torch.randn(result.shape, generator=generator, dtype=torch.float64).to(result.dtype)
     sources = [inputs[name] for name in request.gradients]
     gradients = torch.autograd.grad(result, sources, cotangent, allow_unused=True)
     return dict(zip(request.gradients, map(Recorded.of, gradients), strict=True))

@@ -64,7 +64,7 @@ class Recorded:
             return cls._of_tensor(value, "tensor")
         if isinstance(value, bool):
             return cls("bool", torch.tensor(value))
-        if isinstance(value, float):  # before NumPy's scalars: numpy.float64 is a Python float too
+        if type(value) is float:  # numpy.float64 inherits from float, yet is a number of NumPy's
             return cls("float", torch.tensor(float(value), dtype=torch.float64))
         if isinstance(value, int) and abs(value) < 2**63:
             return cls("int", torch.tensor(int(value), dtype=torch.int64))

@@ -9,9 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["RELATIONS", "same"]
+__all__ = ["NEARLY_RIGHT", "RELATIONS", "RIGHT_IN_PLACES", "same"]
 
+UNTOLD = 1e-3  # factors as near to one as this are rather an offset among large numbers, or lost precision
 ROUGHLY = 1e-4  # relative: how nearly numbers must stand in a relation for it to be named
+NEARLY_RIGHT = "is nearly right"
+RIGHT_IN_PLACES = "is right in"
 NAMED_FACTORS = {
     -1.0: "has the opposite sign",
     2.0: "is twice the right one: a factor 1/2 is missing",
@@ -73,7 +76,8 @@ def constant_factor(got: Tensor, wanted: Tensor, inputs: Mapping[str, Any]) -> s
         if same(got, wanted * factor):
             return words
     factor = (got * wanted).sum() / wanted.square().sum()
-    return f"is the right one times {factor:.4g} everywhere" if got.numel() > 1 and same(got, wanted * factor) else ""
+    tells = got.numel() > 1 and abs(factor - 1) > UNTOLD
+    return f"is the right one times {factor:.4g} everywhere" if tells and same(got, wanted * factor) else ""
 
 
 def _factors(inputs: Mapping[str, Any]) -> Iterator[tuple[float, str]]:
@@ -117,7 +121,7 @@ def same_everywhere(got: Tensor, wanted: Tensor, inputs: Mapping[str, Any]) -> s
 def nearly_right(got: Tensor, wanted: Tensor, inputs: Mapping[str, Any]) -> str:
     close = torch.allclose(got, wanted, rtol=1e-2, atol=1e-2 * wanted.abs().mean().item())
     return (
-        "is nearly right: precision is lost on the way (clamping, a small constant added, low precision?)"
+        f"{NEARLY_RIGHT}: precision is lost on the way (clamping, a small constant added, low precision?)"
         if close
         else ""
     )
@@ -125,7 +129,7 @@ def nearly_right(got: Tensor, wanted: Tensor, inputs: Mapping[str, Any]) -> str:
 
 def right_in_places(got: Tensor, wanted: Tensor, inputs: Mapping[str, Any]) -> str:
     right = int(torch.isclose(got, wanted, rtol=ROUGHLY).sum())
-    return f"is right in {right} of {got.numel()} places" if right else ""
+    return f"{RIGHT_IN_PLACES} {right} of {got.numel()} places" if right else ""
 
 
 RELATIONS = (
@@ -133,8 +137,8 @@ RELATIONS = (
     not_finite,
     zero,
     copied_input,
-    constant_factor,
     constant_offset,
+    constant_factor,
     other_order,
     same_everywhere,
     nearly_right,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -12,18 +13,39 @@ __all__ = ["ToyAdam", "ToySGD"]
 
 
 class ToySGD(torch.optim.Optimizer):
-    """Gradient descent with a learning rate for each parameter, so that an update by any other optimizer differs.
+    """Gradient descent with Nesterov's momentum and a learning rate for each parameter.
 
+    So an update by any other optimizer, or by hand as learning rate times gradient, differs from its first step on.
     It answers like ``torch.optim.SGD``, but making one of torch's own loads torch's compiler first, which takes
     longer than a whole ``check`` may. Hence ``Optimizer.__init__`` is not called.
     """
 
+    constants: ClassVar[dict[str, float]] = {"momentum": 0.5}
+
     def __init__(self, parameters: Iterable[Tensor], learning_rates: Sequence[float]) -> None:
         pairs = zip(parameters, learning_rates, strict=True)
-        self.param_groups = [{"params": [parameter], "lr": rate} for parameter, rate in pairs]
+        self.param_groups = [{"params": [parameter], "lr": rate, **self.constants} for parameter, rate in pairs]
         self.state = defaultdict(dict)
-        self.defaults = {}
+        self.defaults = {"lr": learning_rates[0], **self.constants}
         self.steps = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state by number of the parameter, and the settings of each group."""
+        numbers = {parameter: number for number, (parameter, _) in enumerate(self._parameters())}
+        groups = [
+            {**group, "params": [numbers[parameter] for parameter in group["params"]]} for group in self.param_groups
+        ]
+        return {
+            "state": {numbers[parameter]: dict(state) for parameter, state in self.state.items()},
+            "param_groups": groups,
+        }
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Take over what :meth:`state_dict` gave."""
+        parameters = [parameter for parameter, _ in self._parameters()]
+        for group, saved in zip(self.param_groups, state_dict["param_groups"], strict=True):
+            group.update({name: value for name, value in saved.items() if name != "params"})
+        self.state = defaultdict(dict, {parameters[n]: dict(state) for n, state in state_dict["state"].items()})
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         for parameter, _ in self._parameters():
@@ -42,7 +64,9 @@ class ToySGD(torch.optim.Optimizer):
         return loss
 
     def _direction(self, parameter: Tensor) -> Tensor:
-        return parameter.grad
+        state, gradient = self.state[parameter], parameter.grad
+        state["momentum_buffer"] = 0.5 * state.get("momentum_buffer", 0.0) + gradient
+        return gradient + 0.5 * state["momentum_buffer"]
 
     def _parameters(self) -> list[tuple[Tensor, float]]:
         return [(parameter, group["lr"]) for group in self.param_groups for parameter in group["params"]]
@@ -50,6 +74,8 @@ class ToySGD(torch.optim.Optimizer):
 
 class ToyAdam(ToySGD):
     """Adam (Kingma & Ba, 2015, algorithm 1) with its usual constants, in the same dress."""
+
+    constants: ClassVar[dict[str, float]] = {"eps": 1e-8}
 
     def _direction(self, parameter: Tensor) -> Tensor:
         state, gradient = self.state[parameter], parameter.grad

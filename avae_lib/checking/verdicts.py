@@ -10,9 +10,12 @@ from dataclasses import dataclass
 
 from avae_lib.checking.diagnoses import diagnose, explain_error, side_by_side
 from avae_lib.checking.records import Observation, Request
+from avae_lib.checking.relations import NEARLY_RIGHT, RIGHT_IN_PLACES
 from avae_lib.checking.trials import Probe, Trial, agree
 
 __all__ = ["AskFailed", "Verdict", "failed", "judge_case", "judge_trials"]
+
+VAGUE = (NEARLY_RIGHT, RIGHT_IN_PLACES)  # said of numbers where no cause is known
 
 
 @dataclass(frozen=True)
@@ -45,8 +48,8 @@ def judge_trials(
 ) -> tuple[Verdict, ...]:
     """Judge the cases of one component in order.
 
-    The first case is the main one: cases about form count only if it passes, so that a function which keeps its
-    manners but computes nothing right earns nothing.
+    The first case is the main one: cases about form and gradients count only if it passes, so that a function which
+    keeps its manners, or adds a constant to the right result, earns nothing by that alone.
 
     Args:
         ask: gets an observation of the judged function, or raises :class:`AskFailed`.
@@ -58,7 +61,7 @@ def judge_trials(
         main = verdicts[0] if verdicts and not verdicts[0].passed else None
         if given_up:
             verdicts.append(failed(trial, f"not run any more: {given_up}"))
-        elif main and trial.kind == "form":
+        elif main and trial.kind != "value":
             verdicts.append(failed(trial, f"counts once “{main.name}” passes"))
         else:
             try:
@@ -80,8 +83,10 @@ def judge_case(
     for probe in trial.probes:
         observed = ask(probe.request)
         if not agree(trial, observed, probe.expected):
-            said = _said_by_numbers(trial, probe, observed) or otherwise
-            return failed(trial, said or _hint(trial, probe, observed, reveal))
+            said = _said_by_numbers(trial, probe, observed)
+            if otherwise and any(words in said for words in VAGUE):
+                said = ""
+            return failed(trial, said or otherwise or _hint(trial, probe, observed, reveal))
     return Verdict(trial.name, True, "", trial.points, trial.points)
 
 

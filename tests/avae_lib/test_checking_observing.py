@@ -1,11 +1,13 @@
 """What is observed of a student's function, whatever it does."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 
 from avae_lib import components
-from avae_lib.checking.observing import observe
+from avae_lib.checking.observing import RANDOM_NUMBERS, observe
 from avae_lib.checking.records import Request
 from avae_lib.checking.toy_model import ToyModel
 from avae_lib.checking.toy_optimizer import ToyAdam, ToySGD
@@ -119,7 +121,10 @@ def test_toy_model_runs_with_every_component_missing(monkeypatch):
     assert elbo.kl.shape == (5, 2)
 
 
-@pytest.mark.parametrize(("ours", "torchs"), [(ToySGD, torch.optim.SGD), (ToyAdam, torch.optim.Adam)])
+@pytest.mark.parametrize(
+    ("ours", "torchs"),
+    [(ToySGD, partial(torch.optim.SGD, momentum=0.5, nesterov=True, lr=1)), (ToyAdam, torch.optim.Adam)],
+)
 def test_toy_optimizer_steps_like_torchs_own(ours, torchs):
     x = (torch.rand(4, 3, 1, 2, 3, generator=torch.Generator().manual_seed(2)) > 0.5).float()
     model, twin = toy(), toy()
@@ -129,10 +134,26 @@ def test_toy_optimizer_steps_like_torchs_own(ours, torchs):
     for batch in x:
         for stepped, by in ((model, optimizer), (twin, twins)):
             by.zero_grad()
+            torch.manual_seed(1)
             (-stepped(batch).bound.mean()).backward()
             by.step()
     assert optimizer.steps == 4
     for parameter, expected in zip(model.parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(parameter, expected)
+
+
+def test_toy_optimizer_goes_on_from_a_saved_state():
+    model, twin = toy(), toy()
+    first, second = (ToySGD(m.parameters(), [0.1, 0.2]) for m in (model, twin))
+    for m, optimizer in ((model, first), (twin, second)):
+        for parameter in m.parameters():
+            parameter.grad = torch.ones_like(parameter)
+        optimizer.step()
+    second.state.clear()
+    second.load_state_dict(first.state_dict())
+    first.step()
+    second.step()
+    for parameter, expected in zip(twin.parameters(), model.parameters(), strict=True):
         torch.testing.assert_close(parameter, expected)
 
 
@@ -145,6 +166,30 @@ def test_toy_optimizer_clears_gradients_in_both_ways_and_takes_a_closure():
     optimizer.zero_grad()
     assert model.encoder.grad is None
     assert optimizer.step(lambda: torch.tensor(7.0)) == 7
+
+
+def test_toy_model_takes_images_only_and_draws_its_noise_from_torchs_generator():
+    model, x = toy(), torch.ones(3, 1, 2, 3)
+    with pytest.raises(ValueError, match=r"batch, channels, height, width"):
+        model(x.flatten(1))
+    torch.manual_seed(1)
+    first, second = model(x).log_likelihood, model(x).log_likelihood
+    assert not torch.equal(first, second)
+    torch.manual_seed(1)
+    assert torch.equal(model(x).log_likelihood, first)
+
+
+def test_seeding_and_drawing_random_numbers_are_seen():
+    still, seeded, drawn = (
+        observe(function, request(seed=5)).inputs_after[RANDOM_NUMBERS].array
+        for function in (lambda x: x, lambda x: torch.manual_seed(0) and x, lambda x: torch.randn(2) + x[:, :1].T)
+    )
+    assert still not in (seeded, drawn)
+
+
+def test_result_without_a_path_to_the_inputs_is_no_fault_where_no_gradient_is_asked():
+    own = torch.ones(3, requires_grad=True)
+    assert observe(lambda x: x * own, request()).error is None
 
 
 def test_toy_model_answers_differently_out_of_training_mode():

@@ -51,7 +51,7 @@ def test_array_out_of_order_in_memory_arrives_in_order():
         (torch.ones(2), "tensor"),
         (np.ones(2), "array"),
         (np.float32(1), "array"),
-        (np.float64(1), "float"),
+        (np.float64(1), "array"),
         (1.5, "float"),
         (3, "int"),
         (True, "bool"),

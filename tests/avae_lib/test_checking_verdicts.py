@@ -120,7 +120,7 @@ def test_gradient_of_a_wrong_size_is_told():
     ("function", "words"),
     [
         (lambda x: x.mul_(1).add_(1).sub_(1).neg_().sum(1).neg(), "changes its input `x`"),
-        (lambda x: right(x).numpy(), "is a NumPy array where a tensor is wanted"),
+        (lambda x: right(x).numpy(), "is a NumPy array or number where a tensor is wanted"),
         (lambda x: right(x.float()), "not to the precision of its float64 inputs (it comes out as float32)"),
     ],
 )

@@ -102,6 +102,14 @@ def matrices_only(x, dim):
     return torch.stack([torch.logsumexp(row, dim=0) - math.log(len(row)) for row in rows])
 
 
+@mistake(
+    "exp of a very negative number is zero, and log(0) is −∞: subtract the largest entry first",
+    caught_by="very negative logarithms",
+)
+def underflow(x, dim):
+    return torch.log(torch.exp(x).mean(dim))
+
+
 @mistake("clamps x before exp: large entries are cut off", caught_by="large logarithms")
 def clamped(x, dim):
     return torch.log(torch.exp(x.clamp(-80, 80)).mean(dim=dim))

@@ -237,6 +237,27 @@ def one_update_per_example(model, optimizer, x):
     return total / len(x)
 
 
+@mistake("calls the model for each example: call it once, on the whole batch", caught_by=STEP)
+def one_call_per_example(model, optimizer, x):
+    optimizer.zero_grad()
+    total = 0.0
+    for example in x.split(1):
+        loss = -model(example).bound.sum() / len(x)
+        loss.backward()
+        total += loss.item()
+    optimizer.step()
+    return total
+
+
+@mistake("calls the model twice, so the two terms belong to different draws: call it once", caught_by=STEP)
+def one_call_per_term(model, optimizer, x):
+    loss = (model(x).kl.sum(dim=1) - model(x).log_likelihood).mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
 @mistake("never clears the gradients, so those of earlier batches add up", caught_by=STALE)
 def never_zeroed(model, optimizer, x):
     loss = -model(x).bound.mean()
@@ -261,6 +282,28 @@ def left_in_evaluation(model, optimizer, x):
     loss.backward()
     optimizer.step()
     model.eval()
+    return loss.item()
+
+
+@mistake("changes the settings of the optimizer: they are not this function's", caught_by=ADAM)
+def weight_decay_set(model, optimizer, x):
+    for group in optimizer.param_groups:
+        group["weight_decay"] = 0.01
+    loss = -model(x).bound.mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+@mistake("leaves the parameters frozen: their requires_grad has to stay", caught_by=ADAM)
+def left_frozen(model, optimizer, x):
+    model.requires_grad_(True)
+    loss = -model(x).bound.mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    model.requires_grad_(False)
     return loss.item()
 
 
@@ -301,6 +344,25 @@ def bound_returned(model, optimizer, x):
     loss.backward()
     optimizer.step()
     return -loss.item()
+
+
+@mistake("rounds the loss: it is asked as it is", caught_by="loss")
+def loss_rounded(model, optimizer, x):
+    loss = -model(x).bound.mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return round(loss.item(), 2)
+
+
+@mistake("returns a loss averaged over calls: that of this batch is asked", caught_by="loss")
+def loss_smoothed(model, optimizer, x):
+    loss = -model(x).bound.mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    model.smoothed = 0.9 * getattr(model, "smoothed", loss.item()) + 0.1 * loss.item()
+    return model.smoothed
 
 
 @mistake("returns the loss of the whole batch: nats per example are asked", caught_by="loss")

@@ -56,16 +56,15 @@ def with_a_closure(model, optimizer, x):
 
 
 @variant
-def accumulated_over_examples(model, optimizer, x):
+def term_by_term(model, optimizer, x):
     optimizer.zero_grad()
-    total = 0.0
-    for example in x.split(1):
-        elbo = model(example)
-        loss = (elbo.kl.sum() - elbo.log_likelihood.sum()) / len(x)
-        loss.backward()
-        total += loss.item()
+    elbo = model(x)
+    distortion, rate = -elbo.log_likelihood.mean(), elbo.kl.sum(dim=1).mean()
+    distortion.backward(retain_graph=True)
+    rate.backward()
+    print("learning rates", [group["lr"] for group in optimizer.state_dict()["param_groups"]])
     optimizer.step()
-    return total
+    return distortion.item() + rate.item()
 
 
 @variant
