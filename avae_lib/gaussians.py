@@ -28,7 +28,7 @@ def reparameterize(
 
     Args:
         mean: mean of each element, any shape, finite.
-        log_std: logarithm of the standard deviation (not of the variance), same shape.
+        log_std: logarithm of the standard deviation (not of the variance), same shape, at least from −12 to 8.
         noise: standard normal numbers, same shape.
 
     Returns:

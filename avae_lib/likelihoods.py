@@ -35,7 +35,7 @@ def bernoulli_log_likelihood(
     in float32 and its logarithm would be infinite.
 
     Args:
-        logits: log-odds of a one, ``(batch, …)``, finite.
+        logits: log-odds of a one, ``(batch, …)`` with one or more further dimensions, finite.
         x: observed values in [0, 1], same shape; values between 0 and 1 weigh the two terms.
 
     Returns:

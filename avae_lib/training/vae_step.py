@@ -19,7 +19,8 @@ def vae_training_step(model: nn.Module, optimizer: torch.optim.Optimizer, x: Ten
     .. math:: \theta \leftarrow \mathrm{update}\Bigl(\theta,\ \nabla_\theta \frac{1}{B}\sum_b
               \bigl[-\log p(x_b \mid z_b) + \mathrm{KL}_b\bigr]\Bigr)
 
-    Gradients left over from earlier steps do not count. Algorithm 1 of Kingma & Welling (2014).
+    Gradients left over from earlier steps do not count. The model is called once, on the whole batch, and its mode, its
+    ``requires_grad`` and the settings of the optimizer stay as they are. Algorithm 1 of Kingma & Welling (2014).
 
     Args:
         model: ``model(x)`` returns an :class:`avae_lib.objectives.ELBO`.

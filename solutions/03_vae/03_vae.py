@@ -64,7 +64,7 @@ print(ready())
 # $\varepsilon$ whose distribution is the one wanted.
 #
 # ```python
-# reparameterize(mean, log_std, noise)  # three tensors of one shape, any  →  the draw z, same shape
+# reparameterize(mean, log_std, noise)  # three tensors of one shape, any; log_std from −12 to 8  →  the draw z, same shape
 # ```
 #
 # {{cases of reparameterize}}
@@ -113,7 +113,8 @@ check("reparameterize")
 # $|\ell_d| \le 100$.
 #
 # ```python
-# bernoulli_log_likelihood(logits, x)  # both (batch, …), x in [0, 1]  →  (batch,) nats, summed over the rest
+# bernoulli_log_likelihood(logits, x)  # both (batch, …), one or more dimensions after the batch; x in [0, 1]
+#                                      # →  (batch,) nats, summed over the rest, in the dtype of the inputs
 # ```
 #
 # {{cases of bernoulli_log_likelihood}}
@@ -270,8 +271,9 @@ check("importance_weighted_bound")
 # elbo.kl              # (batch, layers) nats
 # ```
 #
-# Make it one step of gradient descent: the gradient of *this* batch's loss and of nothing else, exactly one update
-# by the optimiser that is handed in, and the loss as a plain Python number, so that whoever collects losses does
+# Make it one step of gradient descent: one call of the model (a second one would draw another $z$), the gradient of
+# *this* batch's loss and of nothing else, exactly one update by the optimiser that is handed in, whose settings stay
+# as they are, as does the mode of the model, and the loss as a plain Python number, so that whoever collects losses does
 # not keep every graph alive.
 #
 # ```python

@@ -75,6 +75,13 @@ def test_exchanged_dimensions_are_told():
     assert "rows and columns are exchanged" in judged.diagnosis
 
 
+def test_factor_next_to_one_is_never_named():
+    judged = verdict(lambda x: x + 0.05, reference=lambda x: x + 500.0, rtol=1e-9)
+    assert "the right one times" not in judged.diagnosis
+    judged = verdict(lambda x: (x + 500.0) * 1.00005, reference=lambda x: x + 500.0, rtol=1e-9)
+    assert "the right one times" not in judged.diagnosis
+
+
 def test_input_handed_back_is_told():
     assert "is the input `x` itself" in verdict(lambda x: x, reference=lambda x: x.exp()).diagnosis
 
@@ -134,6 +141,20 @@ def test_python_float_is_told_from_a_tensor_without_dimensions():
     assert verdict(lambda x: x.sum().item(), kind="form", reference=lambda x: x.sum().item()).passed
     judged = verdict(lambda x: x.sum(), kind="form", reference=lambda x: x.sum().item())
     assert "is a tensor where a Python float is wanted" in judged.diagnosis
+
+
+def test_gradients_earn_nothing_while_the_main_case_fails():
+    trials = [trial(), trial(kind="gradient", name="gradients", gradients=("x",))]
+    verdicts = judge_trials(trials, lambda request: observe(lambda x: right(x) + 1, request))
+    assert [judged.points for judged in verdicts] == [0, 0]
+    assert "counts once" in verdicts[1].diagnosis
+
+
+def test_vague_words_give_way_to_the_main_case_that_failed():
+    trials = [trial(), trial(name="later")]
+    verdicts = judge_trials(trials, lambda request: observe(lambda x: right(x) * torch.tensor([1, 2, 1, -2]), request))
+    assert "right in 2 of 4 places" in verdicts[0].diagnosis
+    assert verdicts[1].diagnosis.startswith("see to")
 
 
 def test_form_earns_nothing_while_the_main_case_fails():
