@@ -14,6 +14,7 @@ from torch import Generator, Tensor, nn
 from avae_lib.gaussians import DiagonalGaussian, standard_normal_like
 from avae_lib.likelihoods import scale_pixels
 from avae_lib.models.contract import temperature_of_each_layer
+from avae_lib.models.pixel_input import require_pixels
 from avae_lib.nn.output_heads import output_head
 from avae_lib.objectives import ELBO
 
@@ -71,7 +72,8 @@ class VAE(nn.Module):
         self.head = output_head(config.likelihood, widths[0], self.num_dims, config.bits, config.mixtures)
 
     def posterior(self, x: UInt8[Tensor, "batch channels height width"]) -> DiagonalGaussian:
-        """q(z | x), with elements ``(batch, latent_dim)``."""
+        """q(z | x), with elements ``(batch, latent_dim)``; refuses anything but pixel levels with a reason."""
+        require_pixels(x, self.image_shape, self.bits)
         mean, log_std = self.encoder(scale_pixels(x, self.bits).flatten(start_dim=1)).chunk(2, dim=1)
         return DiagonalGaussian(mean, log_std)
 

@@ -174,6 +174,16 @@ def test_more_layers_than_there_are_cannot_be_kept():
         model.reconstruct(images(CONFIGS[0]), keep_layers=2)
 
 
+def test_anything_but_pixel_levels_is_refused_with_a_reason(config):
+    model, x = config.build(), images(config)
+    with pytest.raises(TypeError, match="uint8"):
+        model(x.float())
+    with pytest.raises(ValueError, match="batch of images"):
+        model.log_weight(x.flatten(1))
+    with pytest.raises(ValueError, match="set the model's bits"):
+        model(torch.full_like(x, 2**config.bits))
+
+
 def test_temperatures_are_one_for_each_layer():
     assert temperature_of_each_layer(0.7, 3) == (0.7, 0.7, 0.7)
     assert temperature_of_each_layer([1, 2, 3], 3) == (1, 2, 3)
