@@ -25,7 +25,7 @@
 # **What you need first.** KL divergence and its form for Gaussians (unit 01), the evidence lower bound (unit 02;
 # derived again here in half a page), the chain rule, and PyTorch enough to read `loss.backward()`.
 #
-# **What it costs.** An hour and a half to read, with a pencil for the derivations. About two minutes to run on two CPU
+# **What it costs.** An hour and a half to read, with a pencil for the derivations. Two and a half minutes to run on two CPU
 # cores with the small digits, and 1.2 GB of memory. On Colab the same cells use MNIST, for which a GPU is worth having
 # (not timed yet).
 
