@@ -148,6 +148,7 @@ class Session:
             answer = self._line.receive(self._time_left(self._limits.start_seconds))
         except (TimeoutError, LineClosed, MalformedFrame) as problem:
             self.close()
+            self._require_time()  # a start cut short by the deadline is the notebook's doing, not the machine's
             said = " ".join(self.printed[-_LAST_WORDS:].split()) or type(problem).__name__
             raise SandboxUnavailable(f"the sandbox does not start: {said}") from None
         if answer != {"ready": True}:
