@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -25,6 +24,8 @@ _OTHER_FILES = {
     b"<": "a web page",
     b"\x89PNG": "a picture",
 }
+
+_ABSURD = 1e9  # points beyond it, NaN too, are no claim worth repeating
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class Cell:
     @property
     def points(self) -> float:
         points = self.label.get("points", 0)
-        return points if isinstance(points, int | float) and math.isfinite(points) else 0
+        return points if isinstance(points, int | float) and abs(points) < _ABSURD else 0
 
     @property
     def is_blank(self) -> bool:
