@@ -142,7 +142,11 @@ def test_idx_files_in_torchvisions_layout_give_their_images_and_labels(data_fold
     assert sorted(data_folder.rglob("*")) == before, "reading must not write into the user's folder"
 
 
-@pytest.mark.parametrize("content", [b"", gzip.compress(b"\0\0\x08\x03" + bytes(400))[:-9], gzip.compress(b"text")])
+@pytest.mark.parametrize(
+    "content",
+    [b"", gzip.compress(b"\0\0\x08\x03" + bytes(400))[:-9], gzip.compress(b"text")],
+    ids=["empty", "cut_short", "not_idx"],
+)
 def test_damaged_idx_file_is_a_clear_error(data_folder, content):
     write_torchvision_layout(data_folder, "MNIST", ".gz")
     (data_folder / "MNIST/raw/train-images-idx3-ubyte.gz").write_bytes(content)
