@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from jaxtyping import Float
+from jaxtyping import UInt8
 from torch import Tensor, nn
 
+from avae_lib.models.hierarchy import Draw
 from avae_lib.nn.context_split import ContextSplit
 
 __all__ = ["BottomUp"]
@@ -20,7 +21,7 @@ class BottomUp(nn.Module):
     The top layer reads the deepest features.
 
     Args:
-        stem: S, from scaled pixels to features at the latents' resolution.
+        stem: S, from pixels (uint8) to features at the latents' resolution.
         cells: U_l, lowest first.
         splits: what is made of e_{L+1}, e_L, …, e_1 for the layers to read, lowest first.
     """
@@ -31,8 +32,10 @@ class BottomUp(nn.Module):
         self.cells = nn.ModuleList(cells)
         self.splits = nn.ModuleList(splits)
 
-    def forward(self, pixels: Float[Tensor, "batch channels height width"]) -> tuple[ContextSplit, ...]:
-        features = [self.stem(pixels)]
+    def forward(
+        self, x: UInt8[Tensor, "batch channels height width"], draws: Sequence[Draw]
+    ) -> tuple[ContextSplit, ...]:
+        features = [self.stem(x)]
         for cell in self.cells:
             features.append(cell(features[-1]))
         return tuple(split(feature) for split, feature in zip(self.splits, features, strict=True))[::-1]

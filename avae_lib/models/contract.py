@@ -36,8 +36,15 @@ class LatentVariableModel(Protocol):
         """The terms of the bound for one draw from the posterior; temperature 0 takes its mean, without noise."""
         ...
 
-    def log_weight(self, x: UInt8[Tensor, "batch channels height width"]) -> Float[Tensor, "batch"]:
-        """log p(x, z) − log q(z | x) for one draw z from q: the log of an unbiased estimate of p(x)."""
+    def log_weight(
+        self, x: UInt8[Tensor, "batch channels height width"], keep_layers: int | None = None
+    ) -> Float[Tensor, "batch"]:
+        """log p(x, z) − log q(z | x) for one draw z from q: the log of an unbiased estimate of p(x).
+
+        Args:
+            keep_layers: how many layers, from the top, q draws from the posterior, the others being drawn from the
+                prior, where numerator and denominator cancel; None for all.
+        """
         ...
 
     def sample(

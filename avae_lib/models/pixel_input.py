@@ -1,11 +1,25 @@
-"""What a model accepts as pixels."""
+"""What a model accepts as pixels, and how it scales them."""
 
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
 
-__all__ = ["require_pixels"]
+from avae_lib.likelihoods import scale_pixels
+
+__all__ = ["PixelScaling", "require_pixels"]
+
+
+class PixelScaling(nn.Module):
+    """Pixel levels 0 … 2**bits − 1 spread evenly over [−1, 1]: the first step of most networks here."""
+
+    def __init__(self, bits: int) -> None:
+        super().__init__()
+        self.bits = bits
+
+    def forward(self, x: UInt8[Tensor, "batch channels height width"]) -> Float[Tensor, "batch channels height width"]:
+        return scale_pixels(x, self.bits)
 
 
 def require_pixels(x: Tensor, image_shape: tuple[int, int, int], bits: int) -> None:

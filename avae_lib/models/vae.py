@@ -83,11 +83,13 @@ class VAE(nn.Module):
         kl = posterior.kl(DiagonalGaussian.standard_like(z))
         return ELBO(self.log_likelihood(x, z), kl.unsqueeze(1))
 
-    def log_weight(self, x: UInt8[Tensor, "batch channels height width"]) -> Float[Tensor, "batch"]:
-        posterior = self.posterior(x)
-        z = posterior.sample()
+    def log_weight(
+        self, x: UInt8[Tensor, "batch channels height width"], keep_layers: int | None = None
+    ) -> Float[Tensor, "batch"]:
+        proposal = self._proposal(x, keep_layers)
+        z = proposal.sample()
         prior = DiagonalGaussian.standard_like(z)
-        return self.log_likelihood(x, z) + prior.log_prob(z) - posterior.log_prob(z)
+        return self.log_likelihood(x, z) + prior.log_prob(z) - proposal.log_prob(z)
 
     def log_likelihood(
         self, x: UInt8[Tensor, "batch channels height width"], z: Float[Tensor, "batch latent"]
@@ -112,14 +114,17 @@ class VAE(nn.Module):
     def reconstruct(
         self, x: UInt8[Tensor, "batch channels height width"], keep_layers: int | None = None
     ) -> UInt8[Tensor, "batch channels height width"]:
-        if keep_layers not in (None, 0, 1):
-            raise ValueError(f"keep_layers must be 0, 1 or None: this model has one layer, got {keep_layers}")
-        posterior = self.posterior(x)
-        kept = DiagonalGaussian.standard_like(posterior.mean) if keep_layers == 0 else posterior
-        return self.decode(kept.sample()).round().to(torch.uint8)
+        return self.decode(self._proposal(x, keep_layers).sample()).round().to(torch.uint8)
 
     def latents(self, x: UInt8[Tensor, "batch channels height width"]) -> tuple[DiagonalGaussian, ...]:
         return (self.posterior(x),)
+
+    def _proposal(self, x: Tensor, keep_layers: int | None) -> DiagonalGaussian:
+        """What z is drawn from: the posterior, or with no layers kept the prior."""
+        if keep_layers not in (None, 0, 1):
+            raise ValueError(f"keep_layers must be 0, 1 or None: this model has one layer, got {keep_layers}")
+        posterior = self.posterior(x)
+        return DiagonalGaussian.standard_like(posterior.mean) if keep_layers == 0 else posterior
 
     def _features(self, z: Tensor) -> Tensor:
         # To the head an image is num_dims channels of one pixel: its 1×1 convolution is then a fully-connected layer.

@@ -7,25 +7,13 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 
 from avae_lib.gaussians import DiagonalGaussian
+from avae_lib.models.hierarchy import Draw, LatentDraw
 from avae_lib.nn.context_split import ContextSplit
 
-__all__ = ["Descent", "Draw", "LatentDraw", "LearnedTop", "StreamReadout", "VariationalLayer"]
-
-
-@dataclass(frozen=True)
-class Draw:
-    """How a latent is drawn from its distribution."""
-
-    temperature: float = 1.0
-    """Factor on the standard deviation; 0 takes the mean."""
-    generator: Generator | None = None
-    """Source of the noise; None for torch's global one."""
-
-    def __call__(self, distribution: DiagonalGaussian) -> Tensor:
-        return distribution.sample(temperature=self.temperature, generator=self.generator)
+__all__ = ["Descent", "LearnedTop", "StreamReadout", "VariationalLayer"]
 
 
 @dataclass(frozen=True)
@@ -36,25 +24,6 @@ class Descent:
     """z ⊕ c of the layer above: its latent and its context, side by side."""
     history: tuple[ContextSplit, ...] = ()
     """The contexts of all layers above, top first."""
-
-
-@dataclass(frozen=True)
-class LatentDraw:
-    """What one layer drew, and from what."""
-
-    z: Float[Tensor, "batch latent_channels h w"]
-    prior: DiagonalGaussian
-    """p(z_l | z_<l)"""
-    posterior: DiagonalGaussian | None
-    """q(z_l | z_<l, x), from which z was drawn; None where it was drawn from the prior."""
-
-    def kl(self) -> Float[Tensor, "batch"]:
-        """KL(q‖p) of this layer, nats."""
-        return self.posterior.kl(self.prior)
-
-    def log_ratio(self) -> Float[Tensor, "batch"]:
-        """log p(z_l | z_<l) − log q(z_l | z_<l, x), nats."""
-        return self.prior.log_prob(self.z) - self.posterior.log_prob(self.z)
 
 
 class VariationalLayer(nn.Module):

@@ -11,16 +11,17 @@ from torch import nn
 from torch.distributions import Normal, kl_divergence
 
 from avae_lib.gaussians import DiagonalGaussian
+from avae_lib.likelihoods import scale_pixels
+from avae_lib.models.attentive import AttentiveConfig
 from avae_lib.models.contract import LatentVariableModel
-from avae_lib.models.hierarchy import Hierarchy, HierarchyConfig
-from avae_lib.models.variational_layer import Draw, LatentDraw
+from avae_lib.models.hierarchy import Draw, Hierarchy, LatentDraw
 from avae_lib.nn.depthwise_attention import AttentiveConditioning
 
-SMALL = HierarchyConfig(layers=3, width=8, latent_channels=2, key_channels=4, mixtures=2)
+SMALL = AttentiveConfig(layers=3, width=8, latent_channels=2, key_channels=4, mixtures=2)
 TWINS = ("local", "attentive")
 
 
-def _built(config: HierarchyConfig = SMALL, spread: float = 0.1, **fields) -> Hierarchy:
+def _built(config: AttentiveConfig = SMALL, spread: float = 0.1, **fields) -> Hierarchy:
     """A model whose weights are no longer at their initial values, so that gates are open and priors are not normal."""
     torch.manual_seed(0)
     model = dataclasses.replace(config, **fields).build()
@@ -36,7 +37,7 @@ def _images(n: int = 5, bits: int = 4, shape: tuple[int, ...] = (1, 8, 8)) -> to
 
 class TestTwins:
     def test_they_differ_in_one_line_of_configuration(self):
-        attentive = HierarchyConfig()
+        attentive = AttentiveConfig()
         local = dataclasses.replace(attentive, conditioning="local")
         differing = [f.name for f in dataclasses.fields(local) if getattr(local, f.name) != getattr(attentive, f.name)]
         assert differing == ["conditioning"]
@@ -118,9 +119,10 @@ class TestBoundAgainstQuadrature:
         margin = 4 * bounds.std(dim=0) / math.sqrt(len(bounds))
         assert (bounds.mean(dim=0) <= log_evidence + margin).all()
 
-    def test_importance_weights_average_to_the_exact_likelihood(self, model, log_evidence):
+    @pytest.mark.parametrize("keep_layers", [0, 1, 2])
+    def test_importance_weights_average_to_the_exact_likelihood(self, model, log_evidence, keep_layers):
         with torch.no_grad():
-            log_weights = model.log_weight(_all_levels().repeat(5000, 1, 1, 1)).reshape(5000, 16)
+            log_weights = model.log_weight(_all_levels().repeat(5000, 1, 1, 1), keep_layers).reshape(5000, 16)
         ratios = (log_weights - log_evidence).exp()
         error = ratios.std(dim=0) / math.sqrt(len(ratios))
         assert (error < 0.2).all()
@@ -336,7 +338,8 @@ class TestSkeletonIsNotTiedToOneFamily:
             return {**streams, self.side: z, **coarser}, LatentDraw(z, prior, posterior)
 
     class _BottomUp(nn.Module):
-        def forward(self, pixels):
+        def forward(self, x, draws):
+            pixels = scale_pixels(x, bits=4)
             return [nn.functional.avg_pool2d(pixels, 2), pixels]
 
     class _Top(nn.Module):
@@ -369,6 +372,6 @@ class TestSkeletonIsNotTiedToOneFamily:
         )
         x = _images(3, shape=(1, 4, 4))
         assert model(x).kl.shape == (3, 2)
-        assert model.log_weight(x).shape == (3,)
+        assert model.log_weight(x).shape == model.log_weight(x, keep_layers=1).shape == (3,)
         assert model.sample(2, temperature=[0.0, 1.0]).shape == (2, 1, 4, 4)
         assert model.reconstruct(x, keep_layers=1).shape == x.shape

@@ -13,7 +13,7 @@ from PIL import Image
 from avae_lib import plotting
 from avae_lib.cli import main
 from avae_lib.evaluation import evaluate
-from avae_lib.models.hierarchy import HierarchyConfig
+from avae_lib.models.attentive import AttentiveConfig
 from avae_lib.models.vae import VAEConfig
 from avae_lib.presets import find_preset
 from avae_lib.report import write_report
@@ -203,7 +203,7 @@ def test_depth_rows_go_from_all_layers_to_none():
 
 
 def test_depth_rows_start_with_the_data_and_end_with_samples_that_ignore_it():
-    model = HierarchyConfig(conditioning="local", layers=2, width=8, latent_channels=1).build()
+    model = AttentiveConfig(conditioning="local", layers=2, width=8, latent_channels=1).build()
     first, second = (torch.randint(0, 16, (3, 1, 8, 8), dtype=torch.uint8) for _ in range(2))
     rows, others = depth_rows(model, first), depth_rows(model, second)
     assert list(rows) == ["data", "all 2 layers", "top layer kept", "no layer kept"]

@@ -1,0 +1,54 @@
+"""Named experiments. Each can be trained as it is, or with any of its fields overridden."""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+from dataclasses import dataclass
+
+import torch
+
+from avae_lib.presets import attentive, vae
+from avae_lib.training.experiment import Experiment
+
+__all__ = ["PRESETS", "PresetSummary", "UnknownPreset", "find_preset", "summary"]
+
+PRESETS = {preset.name: preset for preset in itertools.chain(vae.PRESETS, attentive.PRESETS)}
+"""All presets by name."""
+
+
+class UnknownPreset(ValueError):
+    """A name that no preset has."""
+
+
+def find_preset(name: str) -> Experiment:
+    """The preset of that name.
+
+    Raises:
+        UnknownPreset: there is none; the message lists them and suggests the nearest.
+    """
+    if name not in PRESETS:
+        close = difflib.get_close_matches(name, PRESETS, n=1)
+        hint = f", did you mean {close[0]!r}?" if close else "."
+        raise UnknownPreset(f"no preset is called {name!r}{hint} There are: {', '.join(PRESETS)}")
+    return PRESETS[name]
+
+
+@dataclass(frozen=True)
+class PresetSummary:
+    """One line of the list of presets."""
+
+    name: str
+    dataset: str
+    layers: int
+    """Stochastic layers."""
+    parameters: int
+    """Trainable numbers in the model."""
+
+
+def summary(preset: Experiment) -> PresetSummary:
+    """What a preset amounts to, counted on the model that it builds."""
+    with torch.device("meta"):  # shapes only: the largest model is counted at once
+        model = preset.model.build()
+    parameters = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    return PresetSummary(preset.name, preset.data.name, model.num_layers, parameters)
