@@ -42,10 +42,13 @@ class BatchSampler:
         self._pixel_noise = torch.Generator(device).manual_seed(seed)
         self._shuffle = torch.Generator().manual_seed(seed)
         self._begin_epoch()
+        self.last_indices: Tensor = torch.empty(0, dtype=torch.long)
+        """Which images of the training split the last batch was made of, on the CPU."""
 
     def draw(self) -> UInt8[Tensor, "batch channels height width"]:
         """The next batch, as the model sees it."""
-        indices = self._next_indices().to(self._images.device, non_blocking=True)
+        self.last_indices = self._next_indices()
+        indices = self.last_indices.to(self._images.device, non_blocking=True)
         return binarize(self._images[indices], self._binarize, self._bits, self._pixel_noise)
 
     def state_dict(self) -> dict[str, Tensor | int]:

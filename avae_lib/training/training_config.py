@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args, get_type_hints
 
 __all__ = ["TrainingConfig"]
 
@@ -20,24 +20,49 @@ class TrainingConfig:
     """Updates of the whole run; a larger number continues a run that has ended."""
     batch_size: int = 64
     """Images per update."""
-    optimizer: Literal["adam", "adamax"] = "adamax"
-    """Adam or its variant with the maximum norm (both Kingma and Ba, 2015)."""
+    optimizer: Literal["adam", "adamax", "adamw"] = "adamax"
+    """Adam, its variant with the maximum norm (both Kingma and Ba, 2015), or the one whose weight decay does not
+    pass through the moments (Loshchilov and Hutter, 2019)."""
+    betas: tuple[float, float] = (0.9, 0.999)
+    """Decay of the optimiser's running first and second moment of the gradient."""
+    epsilon: float = 1e-8
+    """What the optimiser adds to the scale it divides the gradient by."""
+    weight_decay: float = 0.0
+    """Fraction of the weights that adamw takes off in each update, times the learning rate."""
     learning_rate: float = 2e-3
     """Peak learning rate, reached at the end of the warm-up."""
     warmup_steps: int = 50
     """Updates over which the learning rate rises linearly from zero."""
+    schedule: Literal["cosine", "constant", "cosine_restarts"] = "cosine"
+    """The learning rate after its warm-up: a cosine decay over the whole run, none, or one cosine after another,
+    each twice as long as the one before (Loshchilov and Hutter, 2017)."""
+    restart_period_steps: int = 0
+    """Updates of the first of these cosines."""
     final_learning_rate: float = 0.02
-    """What is left of the learning rate after its cosine decay, as a fraction of the peak."""
+    """What is left of the learning rate at the end of a cosine, as a fraction of the peak."""
     beta: float = 1.0
     """Weight of the KL in the loss; 1 is the bound itself."""
+    beta_start: float = 0.0
+    """What that weight rises from during its warm-up."""
     beta_warmup_steps: int = 0
-    """Updates over which that weight rises linearly from zero."""
+    """Updates over which it rises, linearly; 0 for the full weight from the beginning."""
+    free_bits: float = 0.0
+    """Nats per layer that cost nothing: a layer's KL counts as at least that much (Kingma et al., 2016)."""
+    kl_balancing: bool = False
+    """While the KL warms up, weigh that of each layer by its size and its use (Vahdat and Kautz, 2020)."""
+    l2_penalty: float = 0.0
+    """Weight of the sum of all squared parameters in the loss."""
+    spectral_penalty: float = 0.0
+    """Weight of the sum of the largest singular values of all weight matrices (Yoshida and Miyato, 2017)."""
     ema_decay: float = 0.99
     """Decay of the moving average of the weights, which is what is evaluated and sampled from."""
     clip_norm: float = 100.0
     """Largest gradient norm; longer gradients are scaled down to it."""
+    skip_threshold: float | None = None
+    """Gradient norm, before it is clipped, from which on an update is left out (Child, 2021); None for no such limit.
+    Updates whose loss or gradient is not finite are always left out."""
     max_skips: int = 20
-    """Updates in a row that may be left out because loss or gradient is not finite, before training stops."""
+    """Updates in a row that may be left out before training stops; looked at with every row of metrics."""
     seed: int = 0
     """Decides initial weights, order of the images and all noise."""
     log_every: int = 10
@@ -58,13 +83,55 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "max_skips", "log_every", "evaluate_every", "checkpoint_every"):
             _require(name, getattr(self, name), "at least 1", getattr(self, name) >= 1)
-        for name in ("warmup_steps", "beta", "beta_warmup_steps", "final_learning_rate"):
+        for name in _NOT_NEGATIVE:
             _require(name, getattr(self, name), "not negative", getattr(self, name) >= 0)
-        for name in ("learning_rate", "clip_norm", "evaluation_images"):
+        for name in ("learning_rate", "clip_norm", "evaluation_images", "epsilon"):
             _require(name, getattr(self, name), "positive", getattr(self, name) > 0)
+        for name, choices in _CHOICES.items():
+            _require(name, getattr(self, name), f"one of {', '.join(choices)}", getattr(self, name) in choices)
         _require("ema_decay", self.ema_decay, "at least 0 and below 1", 0 <= self.ema_decay < 1)
-        _require("optimizer", self.optimizer, "adam or adamax", self.optimizer in ("adam", "adamax"))
-        _require("precision", self.precision, "float32 or bfloat16", self.precision in ("float32", "bfloat16"))
+        two_decays = len(self.betas) == 2 and all(0 <= beta < 1 for beta in self.betas)
+        _require("betas", self.betas, "two numbers, at least 0 and below 1", two_decays)
+        _require(
+            "skip_threshold",
+            self.skip_threshold,
+            "None or positive",
+            self.skip_threshold is None or self.skip_threshold > 0,
+        )
+        self._require_company()
+
+    def _require_company(self) -> None:
+        """Refuse fields that do nothing, or nothing sensible, beside the others."""
+        weight_decay = self.weight_decay
+        _require(
+            "weight_decay", weight_decay, "0 without optimizer adamw", weight_decay == 0 or self.optimizer == "adamw"
+        )
+        has_period = self.schedule != "cosine_restarts" or self.restart_period_steps >= 1
+        _require(
+            "restart_period_steps", self.restart_period_steps, "at least 1 with schedule cosine_restarts", has_period
+        )
+        balances = not self.kl_balancing or self.beta_warmup_steps > 0
+        _require("beta_warmup_steps", self.beta_warmup_steps, "at least 1 with kl_balancing", balances)
+        _require("beta_start", self.beta_start, f"at most beta = {self.beta}", self.beta_start <= self.beta)
+
+
+_NOT_NEGATIVE = (
+    "warmup_steps",
+    "final_learning_rate",
+    "restart_period_steps",
+    "weight_decay",
+    "beta",
+    "beta_start",
+    "beta_warmup_steps",
+    "free_bits",
+    "l2_penalty",
+    "spectral_penalty",
+)
+_CHOICES = {
+    name: get_args(kind)
+    for name, kind in get_type_hints(TrainingConfig).items()
+    if name in ("optimizer", "schedule", "precision")
+}
 
 
 def _require(name: str, value: object, wanted: str, holds: bool) -> None:

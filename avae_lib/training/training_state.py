@@ -15,7 +15,7 @@ from avae_lib.training.training_config import TrainingConfig
 
 __all__ = ["TrainingState"]
 
-_OPTIMIZERS = {"adam": torch.optim.Adam, "adamax": torch.optim.Adamax}
+_OPTIMIZERS = {"adam": torch.optim.Adam, "adamax": torch.optim.Adamax, "adamw": torch.optim.AdamW}
 
 
 class TrainingState:
@@ -29,7 +29,13 @@ class TrainingState:
         self.config, self.device = config, device
         self.model = model.to(device).train()
         self.averaged = moving_average(self.model, config.ema_decay).eval()
-        self.optimizer = _OPTIMIZERS[config.optimizer](self.model.parameters(), lr=config.learning_rate)
+        self.optimizer = _OPTIMIZERS[config.optimizer](
+            self.model.parameters(),
+            lr=config.learning_rate,
+            betas=config.betas,
+            eps=config.epsilon,
+            weight_decay=config.weight_decay,
+        )
         self.schedule = learning_rate_schedule(self.optimizer, config, step=0)
         self.sampler = BatchSampler(dataset, config.batch_size, config.seed, device)
         self.means = RunningMeans()
