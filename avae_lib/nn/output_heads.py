@@ -1,28 +1,62 @@
 """Output heads: the last layer of a decoder together with the likelihood whose parameters it makes.
 
-A head maps features ``(batch, features, height, width)`` by a 1×1 convolution to the parameters of every pixel.
-All heads answer to ``log_likelihood(features, x)``, ``sample(features, generator)`` and ``mean(features)``.
+A head maps features ``(batch, features, height, width)`` by a projection, any module from the features' channels to
+the channels it needs, to the parameters of every pixel. All heads answer to ``log_likelihood(features, x)``,
+``sample(features, generator)`` and ``mean(features)``.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import torch
 from jaxtyping import Float, UInt8
 from torch import Generator, Tensor, nn
 
 from avae_lib.likelihoods import (
+    UPPER_EDGE,
     bernoulli_log_likelihood,
     discretized_logistic_mixture_log_likelihood,
+    discretized_logistic_mixture_log_prob,
+    discretized_logistic_mixture_mean,
+    discretized_logistic_mixture_sample,
     discretized_logistic_sample,
+    draw_component,
+    numbers_per_component,
+    uniform_like,
 )
 from avae_lib.nn.precision import at_least_float32
 
-__all__ = ["LIKELIHOODS", "BernoulliHead", "DiscretizedLogisticHead", "output_head"]
+__all__ = [
+    "LIKELIHOODS",
+    "BernoulliHead",
+    "DiscretizedLogisticHead",
+    "DiscretizedLogisticMixtureHead",
+    "Projection",
+    "output_head",
+    "pointwise",
+]
 
-LIKELIHOODS = ("bernoulli", "discretized_logistic")
+LIKELIHOODS = ("bernoulli", "discretized_logistic", "discretized_logistic_mixture")
+
+Projection = Callable[[int, int], nn.Module]
+"""From numbers of channels (in, out) to a module that maps the one to the other at every pixel."""
 
 
-def output_head(likelihood: str, features: int, channels: int, bits: int, mixtures: int = 1) -> nn.Module:
+def pointwise(in_channels: int, out_channels: int) -> nn.Conv2d:
+    """A 1×1 convolution."""
+    return nn.Conv2d(in_channels, out_channels, kernel_size=1)
+
+
+def output_head(
+    likelihood: str,
+    features: int,
+    channels: int,
+    bits: int,
+    mixtures: int = 1,
+    projection: Projection | None = None,
+    upper_edge: float = UPPER_EDGE,
+) -> nn.Module:
     """The head called ``likelihood``, one of ``LIKELIHOODS``.
 
     Args:
@@ -30,54 +64,69 @@ def output_head(likelihood: str, features: int, channels: int, bits: int, mixtur
         channels: channels of the image it describes.
         bits: bits per pixel value.
         mixtures: number of logistics mixed for each pixel; of no meaning to a Bernoulli head.
+        projection: makes the layer from features to parameters, as it shall start; without it that is a 1×1
+            convolution, with the components of a mixture apart from one another.
+        upper_edge: see :func:`avae_lib.likelihoods.discretized_logistic_mixture_log_prob`, of no meaning elsewhere.
 
     Raises:
-        ValueError: the name is unknown, or a Bernoulli likelihood is asked for pixels of more than one bit.
+        ValueError: the name is unknown, a Bernoulli likelihood is asked for pixels of more than one bit, or a
+            discretized logistic mixture for images with neither one channel nor three.
     """
+    project = projection or pointwise
     if likelihood == "bernoulli":
-        if bits != 1:
-            raise ValueError(
-                f"a Bernoulli likelihood describes pixels of 1 bit, got bits={bits}: "
-                "binarise the data set, or take likelihood='discretized_logistic'"
-            )
-        return BernoulliHead(features, channels)
+        _require_one_bit(bits)
+        return BernoulliHead(project(features, channels))
     if likelihood == "discretized_logistic":
-        return DiscretizedLogisticHead(features, channels, bits, mixtures)
-    raise ValueError(f"likelihood must be one of {', '.join(LIKELIHOODS)}, got {likelihood!r}")
+        head = DiscretizedLogisticHead(project(features, 3 * mixtures * channels), channels, bits, mixtures)
+    elif likelihood == "discretized_logistic_mixture":
+        width = mixtures * numbers_per_component(channels)
+        head = DiscretizedLogisticMixtureHead(project(features, width), channels, bits, mixtures, upper_edge)
+    else:
+        raise ValueError(f"likelihood must be one of {', '.join(LIKELIHOODS)}, got {likelihood!r}")
+    if projection is None:
+        head.spread_components()
+    return head
 
 
 class BernoulliHead(nn.Module):
-    """Each pixel is 0 or 1, independently given the features."""
+    """Each pixel is 0 or 1, independently given the features.
 
-    def __init__(self, features: int, channels: int) -> None:
+    Args:
+        projection: from features to one logit for each channel.
+    """
+
+    def __init__(self, projection: nn.Module) -> None:
         super().__init__()
-        self.logits = nn.Conv2d(features, channels, kernel_size=1)
+        self.projection = projection
 
     def log_likelihood(
         self, features: Float[Tensor, "batch features height width"], x: UInt8[Tensor, "batch channels height width"]
     ) -> Float[Tensor, "batch"]:
         """log p(x | features) of each example, nats."""
-        logits = at_least_float32(self.logits(features))
+        logits = at_least_float32(self.projection(features))
         return bernoulli_log_likelihood(logits, x.to(logits.dtype))
 
     def mean(self, features: Float[Tensor, "batch features height width"]) -> Tensor:
         """Expected value of each pixel, in [0, 1]."""
-        return torch.sigmoid(at_least_float32(self.logits(features)))
+        return torch.sigmoid(at_least_float32(self.projection(features)))
 
     def sample(self, features: Tensor, generator: Generator | None = None) -> UInt8[Tensor, "..."]:
         """One image for each row of ``features``."""
         mean = self.mean(features)
-        return (_uniform_like(mean, generator) < mean).to(torch.uint8)
+        return (uniform_like(mean, generator) < mean).to(torch.uint8)
 
 
 class DiscretizedLogisticHead(nn.Module):
-    """Each pixel follows a mixture of discretised logistics, independently given the features."""
+    """Each pixel and channel follows its own mixture of discretised logistics, independently given the features.
 
-    def __init__(self, features: int, channels: int, bits: int, mixtures: int = 1) -> None:
+    Args:
+        projection: from features to 3 · mixtures · channels numbers: logits, means, log-scales.
+    """
+
+    def __init__(self, projection: nn.Module, channels: int, bits: int, mixtures: int = 1) -> None:
         super().__init__()
+        self.projection = projection
         self.channels, self.bits, self.mixtures = channels, bits, mixtures
-        self.parameters_of_pixels = nn.Conv2d(features, 3 * mixtures * channels, kernel_size=1)
-        self._spread_components()
 
     def log_likelihood(
         self, features: Float[Tensor, "batch features height width"], x: UInt8[Tensor, "batch channels height width"]
@@ -94,23 +143,71 @@ class DiscretizedLogisticHead(nn.Module):
     def sample(self, features: Tensor, generator: Generator | None = None) -> UInt8[Tensor, "..."]:
         """One image for each row of ``features``."""
         logits, mean, log_scale = self._mixture(features)
-        gumbel = -torch.log(-torch.log(_uniform_like(logits, generator)))  # argmax of logits + Gumbel noise is a draw
-        chosen = (logits + gumbel).argmax(dim=1, keepdim=True)
+        chosen = draw_component(logits, generator)
         mean, log_scale = (parameter.gather(1, chosen).squeeze(1) for parameter in (mean, log_scale))
-        return discretized_logistic_sample(mean, log_scale, _uniform_like(mean, generator), self.bits)
+        return discretized_logistic_sample(mean, log_scale, uniform_like(mean, generator), self.bits)
+
+    @torch.no_grad()
+    def spread_components(self) -> None:
+        """Put the components at even distances over the grey scale: equal components would stay equal."""
+        _, mean, log_scale = self.projection.bias.view(3, self.mixtures, self.channels)
+        mean.copy_(_evenly_spread(self.mixtures)[:, None])
+        log_scale.fill_(-1.0)
 
     def _mixture(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Logits, means and log-scales, each ``(batch, mixtures, channels, height, width)``."""
-        parameters = at_least_float32(self.parameters_of_pixels(features))
+        parameters = at_least_float32(self.projection(features))
         return parameters.unflatten(1, (3, self.mixtures, self.channels)).unbind(dim=1)
 
-    def _spread_components(self) -> None:
-        """Start the components at even distances over the grey scale: equal components would stay equal."""
-        bias = self.parameters_of_pixels.bias.data.view(3, self.mixtures, self.channels)
-        bias[1] = torch.linspace(-1, 1, self.mixtures + 2)[1:-1, None]
-        bias[2] = -1.0
+
+class DiscretizedLogisticMixtureHead(nn.Module):
+    """Each pixel follows a mixture of discretised logistics in which colour channels depend on one another.
+
+    The likelihood of PixelCNN++ and of very deep VAEs, see :mod:`avae_lib.likelihoods.logistic_mixture`.
+
+    Args:
+        projection: from features to 10 · mixtures numbers for three channels, 3 · mixtures for one.
+    """
+
+    def __init__(
+        self, projection: nn.Module, channels: int, bits: int, mixtures: int, upper_edge: float = UPPER_EDGE
+    ) -> None:
+        super().__init__()
+        self.projection = projection
+        self.channels, self.bits, self.mixtures, self.upper_edge = channels, bits, mixtures, upper_edge
+
+    def log_likelihood(
+        self, features: Float[Tensor, "batch features height width"], x: UInt8[Tensor, "batch channels height width"]
+    ) -> Float[Tensor, "batch"]:
+        """log P(x | features) of each example, nats."""
+        return discretized_logistic_mixture_log_prob(
+            x, self.projection(features), self.bits, upper_edge=self.upper_edge
+        )
+
+    def mean(self, features: Float[Tensor, "batch features height width"]) -> Tensor:
+        """Mean of the mixture before it is cut into bins, in pixel levels 0 … 2**bits − 1."""
+        return discretized_logistic_mixture_mean(self.projection(features), self.channels, self.bits)
+
+    def sample(self, features: Tensor, generator: Generator | None = None) -> UInt8[Tensor, "..."]:
+        """One image for each row of ``features``."""
+        return discretized_logistic_mixture_sample(self.projection(features), self.channels, self.bits, generator)
+
+    @torch.no_grad()
+    def spread_components(self) -> None:
+        """Put the components at even distances over the scale of pixels: equal components would stay equal."""
+        of_channels = self.projection.bias[self.mixtures :].view(self.channels, -1, self.mixtures)
+        of_channels[:, 0] = _evenly_spread(self.mixtures)
+        of_channels[:, 1] = -1.0
+        of_channels[:, 2:] = 0.0
 
 
-def _uniform_like(x: Tensor, generator: Generator | None) -> Tensor:
-    device = x.device if generator is None else generator.device
-    return torch.rand(x.shape, generator=generator, dtype=x.dtype, device=device).to(x.device)
+def _evenly_spread(count: int) -> Float[Tensor, "count"]:
+    return torch.linspace(-1, 1, count + 2)[1:-1]
+
+
+def _require_one_bit(bits: int) -> None:
+    if bits != 1:
+        raise ValueError(
+            f"a Bernoulli likelihood describes pixels of 1 bit, got bits={bits}: "
+            "binarise the data set, or take likelihood='discretized_logistic'"
+        )

@@ -3,15 +3,16 @@ import itertools
 import pytest
 import torch
 
-from avae_lib.nn.output_heads import BernoulliHead, DiscretizedLogisticHead
+from avae_lib.nn.output_heads import output_head
 
 
 @pytest.fixture(params=["bernoulli", "logistic", "mixture"])
 def head_and_levels(request):
     torch.manual_seed(0)
     if request.param == "bernoulli":
-        return BernoulliHead(features=5, channels=1), 2
-    return DiscretizedLogisticHead(features=5, channels=1, bits=2, mixtures=1 if request.param == "logistic" else 3), 4
+        return output_head("bernoulli", features=5, channels=1, bits=1), 2
+    mixtures = 1 if request.param == "logistic" else 3
+    return output_head("discretized_logistic", features=5, channels=1, bits=2, mixtures=mixtures), 4
 
 
 def test_probabilities_of_all_images_sum_to_one(head_and_levels):
@@ -45,12 +46,14 @@ def test_mean_lies_on_the_scale_of_the_pixels(head_and_levels):
 
 
 def test_components_of_a_mixture_start_apart():
-    head = DiscretizedLogisticHead(features=4, channels=1, bits=4, mixtures=5)
+    head = output_head("discretized_logistic", features=4, channels=1, bits=4, mixtures=5)
     _, mean, _ = head._mixture(torch.zeros(1, 4, 1, 1))
     assert mean.flatten().diff().min() > 0.2
 
 
-@pytest.mark.parametrize(("head", "bits"), [(BernoulliHead(4, 1), 1), (DiscretizedLogisticHead(4, 1, 4, 2), 4)])
+@pytest.mark.parametrize(
+    ("head", "bits"), [(output_head("bernoulli", 4, 1, 1), 1), (output_head("discretized_logistic", 4, 1, 4, 2), 4)]
+)
 def test_likelihood_is_float32_under_autocast(head, bits):
     x = torch.randint(0, 2**bits, (2, 1, 3, 3), dtype=torch.uint8)
     with torch.autocast("cpu", torch.bfloat16):

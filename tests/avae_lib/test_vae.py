@@ -34,7 +34,7 @@ def tiny_model():
     torch.manual_seed(3)
     model = VAEConfig(image_shape=(1, 2, 2), latent_dim=2, hidden_sizes=(8,)).build()
     with torch.no_grad():
-        model.head.logits.weight.mul_(4)
+        model.head.projection.weight.mul_(4)
     return model
 
 
