@@ -1,0 +1,34 @@
+"""Likelihoods of pixels given the output of a decoder, in nats."""
+
+from avae_lib.likelihoods.bernoulli import bernoulli_log_likelihood
+from avae_lib.likelihoods.discretized_logistic import (
+    UPPER_EDGE,
+    discretized_logistic_log_likelihood,
+    discretized_logistic_log_prob,
+    discretized_logistic_mixture_log_likelihood,
+    discretized_logistic_sample,
+)
+from avae_lib.likelihoods.logistic_mixture import (
+    discretized_logistic_mixture_log_prob,
+    discretized_logistic_mixture_mean,
+    discretized_logistic_mixture_sample,
+    numbers_per_component,
+)
+from avae_lib.likelihoods.pixel_scale import scale_pixels
+from avae_lib.likelihoods.random_choice import draw_component, uniform_like
+
+__all__ = [
+    "UPPER_EDGE",
+    "bernoulli_log_likelihood",
+    "discretized_logistic_log_likelihood",
+    "discretized_logistic_log_prob",
+    "discretized_logistic_mixture_log_likelihood",
+    "discretized_logistic_mixture_log_prob",
+    "discretized_logistic_mixture_mean",
+    "discretized_logistic_mixture_sample",
+    "discretized_logistic_sample",
+    "draw_component",
+    "numbers_per_component",
+    "scale_pixels",
+    "uniform_like",
+]

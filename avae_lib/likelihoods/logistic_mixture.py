@@ -1,0 +1,186 @@
+r"""Mixtures of discretised logistics whose colour channels depend on one another, in nats.
+
+T. Salimans et al., "PixelCNN++", ICLR 2017, section 2; used by R. Child, "Very Deep VAEs", ICLR 2021. The three
+channels of a pixel share the choice k of the component. Within it red comes first, green depends on red, and blue
+on both, through their means:
+
+.. math::
+    P(r, g, b) = \sum_k \pi_k\, P(r \mid \mu_{r,k})\, P(g \mid \mu_{g,k} + c_{0,k}\, r)\,
+                 P(b \mid \mu_{b,k} + c_{1,k}\, r + c_{2,k}\, g), \qquad c_{j,k} = \tanh(\text{raw}_{j,k})
+
+with r, g, b on the scale [−1, 1] and each P a discretised logistic with a scale of its own. Grey images have one
+channel, and no coefficients.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, UInt8
+from torch import Generator, Tensor
+from torch.utils.checkpoint import checkpoint
+
+from avae_lib.likelihoods.discretized_logistic import (
+    UPPER_EDGE,
+    discretized_logistic_log_prob,
+    discretized_logistic_sample,
+    widest_float,
+)
+from avae_lib.likelihoods.pixel_scale import scale_pixels
+from avae_lib.likelihoods.random_choice import draw_component, uniform_like
+
+__all__ = [
+    "discretized_logistic_mixture_log_prob",
+    "discretized_logistic_mixture_mean",
+    "discretized_logistic_mixture_sample",
+    "numbers_per_component",
+]
+
+
+def discretized_logistic_mixture_log_prob(
+    x: UInt8[Tensor, "batch channels height width"],
+    params: Float[Tensor, "batch parameters height width"],
+    bits: int = 8,
+    *,
+    upper_edge: float = UPPER_EDGE,
+    recompute: bool = True,
+) -> Float[Tensor, "batch"]:
+    """log P(x) of images with three channels or one, by the equation above, in nats per image.
+
+    Exact: the probabilities of all images sum to one, and those too small for a float still have their logarithm.
+
+    Args:
+        x: pixel levels 0 … 2**bits − 1, uint8.
+        params: 10·K numbers for each pixel of three channels: K logits of the components, then for each channel
+            K means, K log-scales (taken as at least −7) and K raw coefficients, c₀ in the group of red, c₁ in that
+            of green, c₂ in that of blue. Of one channel 3·K: K logits, K means, K log-scales.
+        bits: bits per pixel value, 1 to 8.
+        upper_edge: levels above it on the scale [−1, 1] have a bin that reaches to infinity. 0.99, found in published
+            code, makes such a bin of level 254 of 255 too; probabilities then sum to more than one.
+        recompute: take the components one after another, and once more in the backward pass, so that no more than
+            the parameters and the intermediate results of one component are in memory. False keeps all of them.
+
+    Returns:
+        ``(batch,)``, float32 or what is wider of ``params``; finite, with a finite gradient, for finite parameters.
+
+    Raises:
+        TypeError: ``x`` is not uint8, or ``params`` is not floating-point.
+        ValueError: shapes do not fit, bits are not 1 to 8, or a level is too high (looked at on the CPU only).
+    """
+    _require_levels(x, bits)
+    _require_parameters(params, x)
+    logits, components = _logits_and_components(params, channels=x.shape[1])
+    if recompute:
+        options = {"use_reentrant": False, "preserve_rng_state": False}
+        one_by_one = [checkpoint(_log_prob, x, one, bits, upper_edge, **options) for one in components.unbind(dim=1)]
+        component_log_probs = torch.stack(one_by_one, dim=1)
+    else:
+        component_log_probs = _log_prob(x.unsqueeze(1), components, bits, upper_edge)
+    log_weights = F.log_softmax(logits, dim=1)
+    return torch.logsumexp(log_weights + component_log_probs, dim=1).flatten(start_dim=1).sum(dim=1)
+
+
+def discretized_logistic_mixture_sample(
+    params: Float[Tensor, "batch parameters height width"],
+    channels: int,
+    bits: int = 8,
+    generator: Generator | None = None,
+) -> UInt8[Tensor, "batch channels height width"]:
+    """Images drawn pixel by pixel: a component, then one channel after the other, each rounded to a level."""
+    logits, components = _logits_and_components(params, channels)
+    chosen = draw_component(logits, generator)[:, :, None, None]
+    component = components.take_along_dim(chosen, dim=1).squeeze(1)
+    log_scale = component[:, 1]
+    levels = torch.zeros(log_scale.shape, dtype=torch.uint8, device=params.device)
+    for channel in range(channels):
+        mean = _conditional_mean(scale_pixels(levels, bits, params.dtype), component)
+        draw = discretized_logistic_sample(mean, log_scale, uniform_like(log_scale, generator), bits)
+        levels[:, channel] = draw[:, channel]
+    return levels
+
+
+def discretized_logistic_mixture_mean(
+    params: Float[Tensor, "batch parameters height width"], channels: int, bits: int = 8
+) -> Float[Tensor, "batch channels height width"]:
+    """Mean of the mixture before it is cut into bins, in pixel levels 0 … 2**bits − 1 but not rounded to them.
+
+    Each component's mean of a channel is clipped to [−1, 1] and taken at its means of the channels before.
+    """
+    logits, components = _logits_and_components(params, channels)
+    means = torch.zeros_like(components[:, :, 0])
+    for channel in range(channels):
+        means[:, :, channel] = _conditional_mean(means, components)[:, :, channel].clamp(-1, 1)
+    mean = (logits.softmax(dim=1).unsqueeze(2) * means).sum(dim=1)
+    return (mean + 1) * ((2**bits - 1) / 2)
+
+
+def numbers_per_component(channels: int) -> int:
+    """Numbers by which a pixel's component is described: 10 of three channels, 3 of one.
+
+    Raises:
+        ValueError: another number of channels, for which no order of dependence is defined.
+    """
+    if channels not in (1, 3):
+        raise ValueError(
+            f"channels must be 1 (grey) or 3 (red, green, blue) in a discretized logistic mixture, got {channels}; "
+            "for other images take likelihood='discretized_logistic', whose channels are independent"
+        )
+    return 1 + channels * _kinds(channels)
+
+
+def _kinds(channels: int) -> int:
+    """Of what each channel has K numbers: mean, log-scale, and of colours a raw coefficient."""
+    return 3 if channels == 3 else 2
+
+
+def _logits_and_components(params: Tensor, channels: int) -> tuple[Tensor, Tensor]:
+    """Logits ``(batch, K, height, width)`` and the rest as ``(batch, K, kind, channel, height, width)``."""
+    params = params.to(torch.promote_types(params.dtype, torch.float32))
+    mixtures = params.shape[1] // numbers_per_component(channels)
+    by_channel = params[:, mixtures:].unflatten(1, (channels, _kinds(channels), mixtures))
+    return params[:, :mixtures], by_channel.permute(0, 3, 2, 1, 4, 5)
+
+
+def _log_prob(x: Tensor, component: Tensor, bits: int, upper_edge: float) -> Tensor:
+    """log P(x | k) of each pixel, from x ``(…, channel, height, width)`` and the numbers of components."""
+    mean = _conditional_mean(scale_pixels(x, bits, widest_float(component)), component)
+    log_scale = component.select(-4, 1)
+    return discretized_logistic_log_prob(mean, log_scale, x, bits, upper_edge).sum(dim=-3)
+
+
+def _conditional_mean(
+    pixels: Float[Tensor, "... channels height width"], component: Float[Tensor, "... kinds channels height width"]
+) -> Float[Tensor, "... channels height width"]:
+    """Mean of each channel given the ``pixels`` of the channels before it, in the type of the pixels."""
+    mean, _, *raw = component.to(pixels.dtype).unbind(dim=-4)
+    if not raw:
+        return mean
+    red, green, _ = pixels.unbind(dim=-3)
+    red_to_green, red_to_blue, green_to_blue = torch.tanh(raw[0]).unbind(dim=-3)
+    shift = [torch.zeros_like(red_to_green), red_to_green * red, red_to_blue * red + green_to_blue * green]
+    return mean + torch.stack(shift, dim=-3)
+
+
+def _require_levels(x: Tensor, bits: int) -> None:
+    if not 1 <= bits <= 8:
+        raise ValueError(f"bits must be 1 to 8, got {bits}")
+    if x.dtype != torch.uint8:
+        raise TypeError(f"x must be uint8 pixel levels 0 … {2**bits - 1}, got {x.dtype}; undo any scaling first")
+    if x.ndim != 4:
+        raise ValueError(f"x must be images (batch, channels, height, width), got shape {tuple(x.shape)}")
+    # A look at values on an accelerator would stop its queue.
+    visible = x.device.type == "cpu" and not torch.compiler.is_compiling() and x.numel() > 0
+    if visible and bits < 8 and int(x.max()) >= 2**bits:
+        raise ValueError(f"x must hold levels 0 … {2**bits - 1} ({bits} bits), got {int(x.max())}")
+
+
+def _require_parameters(params: Tensor, x: Tensor) -> None:
+    if not params.is_floating_point():
+        raise TypeError(f"params must be floating-point, got {params.dtype}")
+    each = numbers_per_component(x.shape[1])
+    fits = params.ndim == 4 and params.shape[1] > 0 and params.shape[1] % each == 0
+    if not fits or params.shape[:1] + params.shape[2:] != x.shape[:1] + x.shape[2:]:
+        raise ValueError(
+            f"params must be (batch, {each}·mixtures, height, width) for x of shape {tuple(x.shape)}, "
+            f"got {tuple(params.shape)}"
+        )
