@@ -164,7 +164,7 @@ def test_bernoulli_pixels_of_several_bits_are_refused():
 
 
 def test_unknown_likelihood_is_refused():
-    with pytest.raises(ValueError, match=r"one of bernoulli, discretized_logistic, got 'gauss'"):
+    with pytest.raises(ValueError, match=r"one of bernoulli, discretized_logistic, discretized_logistic_mixture, got 'gauss'"):
         VAEConfig(likelihood="gauss").build()
 
 
