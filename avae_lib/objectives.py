@@ -1,21 +1,34 @@
 """What models report about a batch, and the objectives made of it.
 
-Every model returns an :class:`ELBO`; functions here turn it into something to minimise.
+Every model returns an :class:`ELBO`; functions here turn it into something to minimise, weigh its KL while a model is
+young, and measure weights that are to stay small.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn import functional
 
 from avae_lib.components import component
 from avae_lib.logarithms import log_mean_exp
 
-__all__ = ["ELBO", "importance_weighted_bound", "negative_elbo"]
+__all__ = [
+    "ELBO",
+    "balanced_kl",
+    "free_bits",
+    "importance_weighted_bound",
+    "negative_elbo",
+    "spectral_norms",
+    "sum_of_squares",
+]
+
+_LEAST_KL = 0.01
 
 
 @dataclass(frozen=True)
@@ -69,3 +82,71 @@ def importance_weighted_bound(log_weights: Float[Tensor, "samples batch"]) -> Fl
         not changed.
     """
     return log_mean_exp(log_weights, dim=0)
+
+
+def free_bits(kl: Float[Tensor, "batch layers"], nats_per_layer: float) -> Float[Tensor, "batch layers"]:
+    r"""KL of which so many nats per layer cost nothing (Kingma et al., 2016, equation 15).
+
+    .. math:: \lambda \;\text{ if }\; \frac1B \sum_b \mathrm{KL}_{b,l} < \lambda, \qquad \mathrm{KL}_{b,l} \text{ else}
+
+    The batch mean of layer :math:`l` is then :math:`\max(\lambda, \frac1B\sum_b \mathrm{KL}_{b,l})`, and a layer that
+    uses less than :math:`\lambda` gets no gradient that would push it further down.
+
+    Args:
+        kl: KL of each example and layer, ``(batch, layers)``, nats.
+        nats_per_layer: λ; 0 leaves the KL as it is.
+
+    Returns:
+        ``(batch, layers)``, nats.
+    """
+    return torch.where(kl.mean(dim=0) < nats_per_layer, nats_per_layer, kl)
+
+
+def balanced_kl(
+    kl: Float[Tensor, "batch layers"], units_per_layer: Float[Tensor, "layers"]
+) -> Float[Tensor, "batch layers"]:
+    r"""KL weighed so that layers with many units, and those that are used, pay more (Vahdat & Kautz, 2020, appendix A).
+
+    .. math:: \gamma_l \, \mathrm{KL}_{b,l}, \qquad \gamma_l = L \, \frac{g_l}{\sum_m g_m}, \qquad
+              g_l = s_l \, (\overline{\mathrm{KL}}_l + 0.01)
+
+    with the batch mean :math:`\overline{\mathrm{KL}}_l` and :math:`s_l` units. The weights are constants as far as
+    gradients go, and their mean is 1. Meant for the warm-up of beta, while it keeps single layers from being switched
+    off; it is no bound. The 0.01, from the published code, lets a layer that is off come back.
+
+    Args:
+        kl: KL of each example and layer, ``(batch, layers)``, nats.
+        units_per_layer: how many latent numbers each layer has, ``(layers,)``.
+    """
+    importance = units_per_layer * (kl.detach().mean(dim=0) + _LEAST_KL)
+    return kl * (importance / importance.mean())
+
+
+def sum_of_squares(parameters: Iterable[Tensor]) -> Float[Tensor, ""]:
+    r"""The L2 penalty :math:`\sum_i \theta_i^2` over all entries of all parameters (Hoerl & Kennard, 1970)."""
+    return sum(parameter.square().sum() for parameter in parameters)
+
+
+def spectral_norms(
+    weights: Float[Tensor, "matrices rows columns"], vectors: Float[Tensor, "matrices rows"], iterations: int = 1
+) -> tuple[Float[Tensor, "matrices"], Float[Tensor, "matrices rows"]]:
+    r"""The largest singular value of each matrix by power iteration (Yoshida & Miyato, 2017, section 3.2).
+
+    .. math:: v \leftarrow \frac{W^\top u}{\lVert W^\top u \rVert}, \quad u \leftarrow \frac{W v}{\lVert W v \rVert},
+              \qquad \sigma \approx u^\top W v
+
+    Its gradient in :math:`W` is :math:`u v^\top`: none flows through the iteration.
+
+    Args:
+        weights: matrices of one shape, ``(matrices, rows, columns)``.
+        vectors: where u starts, of any length but 0, ``(matrices, rows)``; best what the last call returned, since
+            weights change little from update to update.
+
+    Returns:
+        The singular values, ``(matrices,)``, which are approached from below; and u, to start from the next time.
+    """
+    fixed, left = weights.detach(), vectors
+    for _ in range(iterations):
+        right = functional.normalize(torch.einsum("mr,mrc->mc", left, fixed), dim=1)
+        left = functional.normalize(torch.einsum("mrc,mc->mr", fixed, right), dim=1)
+    return torch.einsum("mr,mrc,mc->m", left, weights, right), left

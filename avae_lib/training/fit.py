@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,8 +36,9 @@ class TrainedModel:
 def fit(model: nn.Module, dataset: ImageDataset, config: TrainingConfig, run_dir: Path | str) -> TrainedModel:
     """Train a model, or go on training it where the run folder's checkpoint stands.
 
-    The folder gets ``metrics.jsonl`` (:class:`MetricsFile`), ``checkpoint.pt`` (:class:`Checkpoints`) and
-    ``weights.safetensors`` (the averaged weights). On the CPU an interrupted and resumed run gives the same weights,
+    The folder gets ``metrics.jsonl`` (:class:`MetricsFile`), ``checkpoint.pt`` (:class:`Checkpoints`),
+    ``weights.safetensors`` (the averaged weights) and, once an update was left out, ``skipped.jsonl``
+    (:class:`SkippedUpdate`). On the CPU an interrupted and resumed run gives the same weights,
     bit for bit, as one left alone. Random numbers outside go on as if nothing had been drawn.
 
     Args:
@@ -51,7 +51,7 @@ def fit(model: nn.Module, dataset: ImageDataset, config: TrainingConfig, run_dir
         ValueError: the model takes other images than the data set has, or there is no such device.
         CheckpointError: the folder's checkpoint is of another model, or none there can be read.
         RunInUse: another process is training in the folder.
-        TrainingDiverged: loss or gradient was not finite too many times in a row.
+        TrainingDiverged: too many updates in a row were left out; noticed when the next row of metrics is due.
         TrainingInterrupted: a signal asked to stop; all is saved.
     """
     _require_matching_images(model, dataset)
@@ -87,22 +87,22 @@ def _train(state: TrainingState, dataset: ImageDataset, run_dir: Path) -> None:
     forward = torch.compile(state.model) if state.config.compile else state.model
     held_out = dataset.pixels("test")[: state.config.evaluation_images]
     start = time.monotonic() - state.seconds
-    with stop_on_signals() as stop, Journal(state, held_out, run_dir) as journal, warnings.catch_warnings():
-        # Where the very first update is left out, the schedule warns that it runs ahead of the optimiser.
-        warnings.filterwarnings("ignore", message="Detected call of `lr_scheduler.step")
+    with stop_on_signals() as stop, Journal(state, held_out, run_dir) as journal:
         while state.step < state.config.steps and not stop.made:
             update(state, forward)
             state.seconds = time.monotonic() - start
             journal.record()
+            state.skips.require_progress()
             if state.is_due(state.config.checkpoint_every):
-                _save(state, run_dir)
+                _save(state, journal, run_dir)
         if state.step < state.config.steps:
-            _save(state, run_dir)
+            _save(state, journal, run_dir)
     if state.step < state.config.steps:
         raise TrainingInterrupted(f"stopped after step {state.step} of {state.config.steps}; all is saved")
 
 
-def _save(state: TrainingState, run_dir: Path) -> None:
+def _save(state: TrainingState, journal: Journal, run_dir: Path) -> None:
+    journal.record_skipped()  # so that the checkpoint counts them
     Checkpoints(run_dir).save(state.state_dict())
     save_weights(state.averaged.module, state.step, run_dir)
 

@@ -1,8 +1,9 @@
-"""What a run tells while it goes: the progress bar, and the rows of ``metrics.jsonl``."""
+"""What a run tells while it goes: the progress bar, and the rows of ``metrics.jsonl`` and ``skipped.jsonl``."""
 
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ class Journal:
     Args:
         state: where training stands; asked again at every :meth:`record`.
         held_out: test images as the model sees them.
-        run_dir: where ``metrics.jsonl`` is; rows after ``state.step`` are dropped from it.
+        run_dir: where ``metrics.jsonl`` and ``skipped.jsonl`` are; rows after ``state.step`` are dropped from them.
     """
 
     def __init__(
@@ -32,8 +33,11 @@ class Journal:
     ) -> None:
         self._state, self._held_out = state, held_out
         self._metrics = MetricsFile(run_dir / "metrics.jsonl")
-        self._metrics.keep_through(state.step)
+        self._skipped = MetricsFile(run_dir / "skipped.jsonl")
+        for file in (self._metrics, self._skipped):
+            file.keep_through(state.step)
         self._readings: dict[str, str] = {}
+        self._has_warned = False
 
     def __enter__(self) -> Journal:
         # A log file is no terminal: at the usual rate the bar would fill it with thousands of lines.
@@ -49,16 +53,29 @@ class Journal:
         """Move the bar by one update, and write the rows that are due."""
         config = self._state.config
         if self._state.is_due(config.log_every):
+            self.record_skipped()
             self._write(self._training_row())
         if self._state.is_due(config.evaluate_every):
             self._write(self._test_row())
         self._bar.update()
 
+    def record_skipped(self) -> None:
+        """Write down the updates left out since the last call, and warn where there are many."""
+        for skipped in self._state.skips.read():
+            self._skipped.append(asdict(skipped))
+        warning = self._state.skips.warning
+        if warning is not None and not self._has_warned:
+            self._bar.write(f"warning: {warning}")
+        self._has_warned = warning is not None
+
     def _write(self, row: dict[str, Any]) -> None:
         self._metrics.append(row)
         if "bits_per_dim" in row:
             self._readings[row["split"]] = f"{row['split']} {row['bits_per_dim']:.3f}"
-            self._bar.set_postfix_str(f"bits/dim: {', '.join(self._readings.values())}", refresh=False)
+            left_out = self._state.skips.recent_rate
+            skipping = [f"{left_out:.1%} left out"] * (left_out > 0)
+            readings = f"bits/dim: {', '.join(self._readings.values())}"
+            self._bar.set_postfix_str(", ".join([readings, *skipping]), refresh=False)
 
     def _training_row(self) -> dict[str, Any]:
         state = self._state
@@ -70,7 +87,8 @@ class Journal:
             **means,
             "beta": beta_at(state.step - 1, state.config),
             "learning_rate": state.config.learning_rate * learning_rate_factor(state.step - 1, state.config),
-            "skipped": state.skipped,
+            "skipped": state.skips.total,
+            "skip_rate": state.skips.recent_rate,
         }
 
     def _test_row(self) -> dict[str, Any]:

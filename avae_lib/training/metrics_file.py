@@ -19,7 +19,8 @@ class MetricsFile:
     under the averaged weights), ``step`` (finished updates), ``negative_elbo``, ``log_likelihood``, ``kl`` (nats
     per image), ``kl_per_layer`` (top first), ``bits_per_dim`` and ``seconds`` of training so far. Training rows
     add ``loss`` (nats per image, KL weighted by ``beta``), ``beta``, ``learning_rate``, ``gradient_norm`` (before
-    clipping) and ``skipped`` (updates left out so far). What is not finite is null.
+    clipping), ``skipped`` (updates left out so far) and ``skip_rate`` (share of the last 200 that were). What is not
+    finite is null.
     """
 
     def __init__(self, path: Path) -> None:

@@ -2,30 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-__all__ = ["moving_average"]
+__all__ = ["MovingAverage"]
 
 
-def moving_average(model: nn.Module, decay: float) -> AveragedModel:
+class MovingAverage(AveragedModel):
     r"""An exponential moving average of a model's weights that follows closely at first.
 
     .. math:: \bar\theta \leftarrow d_n \bar\theta + (1 - d_n)\,\theta, \qquad
-              d_n = \min\Bigl(\text{decay}, \frac{1 + n}{10 + n}\Bigr)
+              d_n = \min\Bigl(\text{decay}, \frac{1 + n}{10 + n}\Bigr), \qquad d_0 = 0
 
     after :math:`n` updates: with a constant decay a short run would be judged by the weights it started from.
-    Call ``update_parameters(model)`` after every update; the averaged model is ``.module``.
+    Buffers, such as the statistics of batch normalisation, are those of the model. The averaged model is ``.module``.
     """
 
-    @torch.no_grad()
-    def move(averages: Sequence[Tensor], weights: Sequence[Tensor], count: Tensor) -> None:
-        step_length = 1 - ((1 + count) / (10 + count)).clamp(max=decay)
-        differences = torch._foreach_sub(weights, averages)
-        torch._foreach_mul_(differences, step_length)
-        torch._foreach_add_(averages, differences)
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        super().__init__(model, device=next(model.parameters()).device)
+        self._decay = decay
 
-    return AveragedModel(model, multi_avg_fn=move)
+    @torch.no_grad()
+    def update_parameters(self, model: nn.Module, taken: Tensor | bool = True) -> None:
+        """Move towards the weights of ``model``, where the update that led to them was ``taken``.
+
+        The parent's method would wait for the device to tell the first update from later ones, at each of them.
+        """
+        averages, weights = list(self.module.parameters()), list(model.parameters())
+        differences = torch._foreach_sub(weights, averages)
+        torch._foreach_mul_(differences, self._step_length() * taken)
+        torch._foreach_add_(averages, differences)
+        for averaged, current in zip(self.module.buffers(), model.buffers(), strict=True):
+            averaged.copy_(current)
+        self.n_averaged += taken
+
+    def _step_length(self) -> Tensor:
+        decay = ((1 + self.n_averaged) / (10 + self.n_averaged)).clamp(max=self._decay)
+        return 1 - torch.where(self.n_averaged == 0, 0.0, decay)

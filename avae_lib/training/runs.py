@@ -5,6 +5,7 @@
 ``metrics.jsonl``              the course of training, see :class:`avae_lib.training.metrics_file.MetricsFile`
 ``checkpoint.pt``              from which training goes on; ``checkpoint.previous.pt`` is the one before
 ``weights.safetensors``        the averaged weights
+``skipped.jsonl``              updates that were left out, and why; only if there were any
 =============================  ==========================================================================
 """
 
@@ -35,6 +36,7 @@ _FREE_TO_CHANGE = (
     "training.evaluation_images",
     "training.checkpoint_every",
     "training.max_skips",
+    "training.skip_threshold",
     "training.device",
     "training.precision",
     "training.compile",

@@ -49,6 +49,6 @@ def learning_rate_schedule(optimizer: Optimizer, config: TrainingConfig, step: i
 
 
 def beta_at(step: int, config: TrainingConfig) -> float:
-    """Weight of the KL in the update after ``step`` finished ones: linear from ``beta_start`` to ``beta``, then flat."""
+    """Weight of the KL in the update after ``step`` finished ones: linear warm-up, then constant."""
     risen = min(1.0, (step + 1) / max(1, config.beta_warmup_steps))
     return config.beta_start + (config.beta - config.beta_start) * risen

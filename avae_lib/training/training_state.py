@@ -8,14 +8,16 @@ import torch
 from torch import nn
 
 from avae_lib.data import BatchSampler, ImageDataset
-from avae_lib.training.moving_average import moving_average
+from avae_lib.training.loss import Loss
+from avae_lib.training.moving_average import MovingAverage
+from avae_lib.training.optimizers import load_optimizer, make_optimizer, optimizer_tensors
+from avae_lib.training.rollback import Rollback
 from avae_lib.training.running_means import RunningMeans
 from avae_lib.training.schedules import learning_rate_schedule
+from avae_lib.training.skipped_updates import SkippedUpdates
 from avae_lib.training.training_config import TrainingConfig
 
 __all__ = ["TrainingState"]
-
-_OPTIMIZERS = {"adam": torch.optim.Adam, "adamax": torch.optim.Adamax, "adamw": torch.optim.AdamW}
 
 
 class TrainingState:
@@ -28,37 +30,35 @@ class TrainingState:
         torch.manual_seed(config.seed)
         self.config, self.device = config, device
         self.model = model.to(device).train()
-        self.averaged = moving_average(self.model, config.ema_decay).eval()
-        self.optimizer = _OPTIMIZERS[config.optimizer](
-            self.model.parameters(),
-            lr=config.learning_rate,
-            betas=config.betas,
-            eps=config.epsilon,
-            weight_decay=config.weight_decay,
-        )
+        self.averaged = MovingAverage(self.model, config.ema_decay).eval()
+        self.optimizer = make_optimizer(list(self.model.parameters()), config)
         self.schedule = learning_rate_schedule(self.optimizer, config, step=0)
         self.sampler = BatchSampler(dataset, config.batch_size, config.seed, device)
-        self.means = RunningMeans()
-        self.step = self.skipped = self.skipped_in_a_row = 0
-        self.seconds = 0.0
+        self.loss = Loss(self.model, config, dataset.pixels("test")[:1].to(device))
+        self.rollback = self._rollback()
+        self.means, self.skips = RunningMeans(), SkippedUpdates(config)
+        self.step, self.seconds = 0, 0.0
 
     def is_due(self, every: int) -> bool:
         """Whether something that happens every so many updates, and after the last, happens now."""
         return self.step % every == 0 or self.step == self.config.steps
 
     def state_dict(self) -> dict[str, Any]:
-        """Tensors and plain values from which training continues exactly."""
+        """Tensors and plain values from which training continues exactly.
+
+        Updates that ``skips`` has not read yet are not in its counts: read them first.
+        """
         return {
             "step": self.step,
-            "skipped": self.skipped,
-            "skipped_in_a_row": self.skipped_in_a_row,
             "seconds": self.seconds,
             "model": self.model.state_dict(),
             "averaged": self.averaged.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "sampler": self.sampler.state_dict(),
+            "loss": self.loss.state_dict(),
             "means": self.means.state_dict(),
             "noise": self._noise(),
+            **self.skips.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -70,13 +70,19 @@ class TrainingState:
         """
         self.model.load_state_dict(state["model"])
         self.averaged.load_state_dict(state["averaged"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        load_optimizer(self.optimizer, state["optimizer"])
         self.sampler.load_state_dict(state["sampler"])
-        self.means.load_state_dict(state["means"])
-        for counter in ("step", "skipped", "skipped_in_a_row", "seconds"):
-            setattr(self, counter, state[counter])
+        self.loss.load_state_dict(state.get("loss", {}))
+        self.means.load_state_dict(state["means"], self.device)
+        self.skips.load_state_dict(state)
+        self.step, self.seconds = state["step"], state["seconds"]
+        self.rollback = self._rollback()
         self.schedule = learning_rate_schedule(self.optimizer, self.config, self.step)
         self._restore_noise(state["noise"])
+
+    def _rollback(self) -> Rollback:
+        changing = [*self.model.parameters(), *self.model.buffers(), *optimizer_tensors(self.optimizer)]
+        return Rollback(changing)
 
     def _noise(self) -> dict[str, torch.Tensor]:
         states = {"cpu": torch.get_rng_state()}

@@ -7,14 +7,14 @@ import torch
 from torch import nn
 
 from avae_lib.training.metrics_file import MetricsFile
-from avae_lib.training.moving_average import moving_average
+from avae_lib.training.moving_average import MovingAverage
 from avae_lib.training.schedules import beta_at, learning_rate_factor, learning_rate_schedule
 from avae_lib.training.training_config import TrainingConfig
 
 
 def test_moving_average_equals_a_float64_loop():
     model, decay = nn.Linear(3, 2), 0.8
-    average = moving_average(model, decay)
+    average = MovingAverage(model, decay)
     expected = None
     for count in range(30):
         with torch.no_grad():

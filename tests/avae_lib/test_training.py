@@ -18,8 +18,8 @@ from avae_lib.training.checkpoints import CheckpointError, Checkpoints
 from avae_lib.training.fit import fit
 from avae_lib.training.interruption import TrainingInterrupted
 from avae_lib.training.schedules import learning_rate_factor
+from avae_lib.training.skipped_updates import TrainingDiverged
 from avae_lib.training.training_config import TrainingConfig
-from avae_lib.training.update import TrainingDiverged
 
 MODEL = VAEConfig(image_shape=(1, 4, 4), latent_dim=3, hidden_sizes=(12,))
 CONFIG = TrainingConfig(

@@ -1,0 +1,65 @@
+"""The loss of an update: the bound, as the configuration weighs it, and the penalties it asks for."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from avae_lib.evaluation import measuring
+from avae_lib.objectives import ELBO, balanced_kl, free_bits, negative_elbo, sum_of_squares
+from avae_lib.training.schedules import beta_at
+from avae_lib.training.spectral_penalty import SpectralPenalty
+from avae_lib.training.training_config import TrainingConfig
+
+__all__ = ["Loss"]
+
+
+class Loss:
+    """From the terms of a batch's bound to the scalar that an update descends, in nats per image.
+
+    Args:
+        model: whose weights are penalised.
+        config: which terms there are, and their weights.
+        example: one image as the model sees it, on its device.
+    """
+
+    def __init__(self, model: nn.Module, config: TrainingConfig, example: Tensor) -> None:
+        self._config = config
+        self._parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        self._spectral = SpectralPenalty(model, config.seed) if config.spectral_penalty > 0 else None
+        self._units = _units_per_layer(model, example) if config.kl_balancing else None
+
+    def __call__(self, elbo: ELBO, step: int) -> Float[Tensor, ""]:
+        """The loss of the update after ``step`` finished ones."""
+        bound = negative_elbo(elbo.log_likelihood, self._weighed_kl(elbo.kl, step), beta_at(step, self._config))
+        return bound + sum(penalty.mean() for penalty in elbo.penalties.values()) + self._weight_penalties()
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """What the penalties remember between updates."""
+        return {} if self._spectral is None else self._spectral.state_dict()
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Continue where the loss that gave ``state`` stood."""
+        if self._spectral is not None:
+            self._spectral.load_state_dict(state)
+
+    def _weighed_kl(self, kl: Tensor, step: int) -> Tensor:
+        if self._config.free_bits > 0:
+            kl = free_bits(kl, self._config.free_bits)
+        is_warming_up = step + 1 < self._config.beta_warmup_steps
+        return balanced_kl(kl, self._units) if self._config.kl_balancing and is_warming_up else kl
+
+    def _weight_penalties(self) -> Tensor | float:
+        penalty = 0.0
+        if self._config.l2_penalty > 0:
+            penalty = penalty + self._config.l2_penalty * sum_of_squares(self._parameters)
+        if self._spectral is not None:
+            penalty = penalty + self._config.spectral_penalty * self._spectral()
+        return penalty
+
+
+def _units_per_layer(model: nn.Module, example: Tensor) -> Tensor:
+    with measuring(model):
+        sizes = [float(posterior.mean[0].numel()) for posterior in model.latents(example)]
+    return torch.tensor(sizes, device=example.device)
