@@ -1,0 +1,52 @@
+"""A Gaussian bent by a flow, as the posterior of a layer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jaxtyping import Float
+from torch import Generator, Tensor
+
+from avae_lib.gaussians import DiagonalGaussian
+from avae_lib.nn.autoregressive import InverseAutoregressiveFlow
+
+__all__ = ["FlowPosterior"]
+
+
+@dataclass(frozen=True)
+class FlowPosterior:
+    r"""The distribution of f(z_0), z_0 from a Gaussian.
+
+    .. math:: \log q(z) = \log \mathcal{N}(z_0; \mu, \sigma^2) - \log\Bigl|\det\frac{\partial f}{\partial z_0}\Bigr|,
+              \qquad z_0 = f^{-1}(z)
+
+    A model that has just drawn z knows z_0 and takes the equation forwards; :meth:`log_prob` inverts the flow, element
+    by element, and is for looking at a posterior rather than for training.
+    """
+
+    base: DiagonalGaussian
+    """Distribution of z_0."""
+    flow: InverseAutoregressiveFlow
+    """f."""
+
+    @property
+    def mean(self) -> Float[Tensor, "batch *event"]:
+        """f(μ): where the flow takes the mean of z_0, which stands for the mean of z."""
+        return self.flow(self.base.mean)[0]
+
+    def sample(
+        self, noise: Tensor | None = None, temperature: float = 1.0, generator: Generator | None = None
+    ) -> Float[Tensor, "batch *event"]:
+        """A differentiable draw; arguments as for :meth:`DiagonalGaussian.sample`, of which they steer z_0."""
+        return self.flow(self.base.sample(noise, temperature, generator))[0]
+
+    def log_prob(self, z: Float[Tensor, "batch *event"]) -> Float[Tensor, "batch"]:
+        """log q(z) of each example, nats."""
+        start = self.flow.inverse(z)
+        return self.base.log_prob(start) - self.flow(start)[1]
+
+    def kl(self, other: DiagonalGaussian) -> Float[Tensor, "batch"]:
+        """An estimate of KL(self‖other) of each example from one draw, nats."""
+        start = self.base.sample()
+        z, log_determinant = self.flow(start)
+        return self.base.log_prob(start) - log_determinant - other.log_prob(z)

@@ -1,0 +1,282 @@
+"""The Ladder VAE and the plain stack of latents that it improves on: one argument between them.
+
+C. K. Sønderby, T. Raiko, L. Maaløe, S. K. Sønderby, O. Winther, "Ladder Variational Autoencoders", NeurIPS 2016.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
+
+from avae_lib.gaussians import DiagonalGaussian
+from avae_lib.models.hierarchy import Draw, Hierarchy, LatentDraw
+from avae_lib.models.pixel_input import PixelScaling
+from avae_lib.models.single_sample_kl import SingleSampleDraw
+from avae_lib.nn.gaussian_conditionals import bounded_log_std
+from avae_lib.nn.output_heads import output_head
+from avae_lib.nn.precision import at_least_float32
+
+__all__ = ["LadderConfig", "precision_weighted"]
+
+LEAK = 0.1
+"""Slope of the rectifiers below zero (Sønderby et al., 2016)."""
+
+
+@dataclass(frozen=True)
+class LadderConfig:
+    """What a Ladder VAE or its plain twin is made of: fully-connected networks, in sizes nearest the image first."""
+
+    image_shape: tuple[int, int, int] = (1, 8, 8)
+    """Channels, height and width of an image."""
+    bits: int = 1
+    """Bits per pixel value; 1 for binarised images."""
+    inference: Literal["ladder", "bottom_up"] = "ladder"
+    """Where the posterior of a layer comes from: the image and the layers above it, merged by their precisions
+    (ladder), or the layer below it alone (bottom_up, the plain stack)."""
+    latent_dims: tuple[int, ...] = (16, 8, 4)
+    """Number of latent variables of each layer, nearest the image first."""
+    hidden_sizes: tuple[int, ...] = (64, 64, 32)
+    """Width of the two hidden layers between a layer of latents and what is below it, nearest the image first."""
+    batch_norm: bool = True
+    """Whether hidden layers are normalised over the batch."""
+    likelihood: str = "bernoulli"
+    """Likelihood of a pixel: bernoulli (1 bit), discretized_logistic or discretized_logistic_mixture."""
+    mixtures: int = 1
+    """Number of logistics mixed for each pixel; of no meaning to a Bernoulli likelihood."""
+
+    def __post_init__(self) -> None:
+        if self.inference not in ("ladder", "bottom_up"):
+            raise ValueError(f"inference must be ladder or bottom_up, got {self.inference!r}")
+        for name in ("latent_dims", "hidden_sizes"):
+            if not getattr(self, name) or min(getattr(self, name)) < 1:
+                raise ValueError(f"{name} must be one or more sizes of at least 1, got {getattr(self, name)}")
+        if len(self.latent_dims) != len(self.hidden_sizes):
+            raise ValueError(
+                f"hidden_sizes must be as many as latent_dims, got {len(self.hidden_sizes)} for "
+                f"{len(self.latent_dims)} layers of latents"
+            )
+
+    def build(self) -> Hierarchy:
+        """A model with fresh weights."""
+        ladder = self.inference == "ladder"
+        return Hierarchy(
+            bottom_up=_deterministic_ascent(self) if ladder else _drawing_ascent(self),
+            top=ZeroTop(self.latent_dims[-1]),
+            layers=_ladder_layers(self) if ladder else _stacked_layers(self),
+            readout=_network(self, self.latent_dims[0], self.hidden_sizes[0]),
+            head=output_head(
+                self.likelihood,
+                self.hidden_sizes[0],
+                self.image_shape[0],
+                self.bits,
+                mixtures=self.mixtures,
+                projection=functools.partial(_onto_pixels, self.image_shape[1:]),
+            ),
+            image_shape=self.image_shape,
+            bits=self.bits,
+        )
+
+
+def precision_weighted(first: DiagonalGaussian, second: DiagonalGaussian) -> DiagonalGaussian:
+    r"""The normalised product of two Gaussian densities: each mean counts by its precision.
+
+    .. math:: \frac{1}{\sigma^2} = \frac{1}{\sigma_1^2} + \frac{1}{\sigma_2^2}, \qquad
+              \mu = \sigma^2 \Bigl(\frac{\mu_1}{\sigma_1^2} + \frac{\mu_2}{\sigma_2^2}\Bigr)
+
+    Sønderby et al. (2016). Computed on logarithms: the share of the first mean is
+    :math:`\sigma_2^2 / (\sigma_1^2 + \sigma_2^2)`, a sigmoid of the difference of log standard deviations.
+    """
+    log_precision = torch.logaddexp(-2 * first.log_std, -2 * second.log_std)
+    share_of_first = torch.sigmoid(2 * (second.log_std - first.log_std))
+    return DiagonalGaussian(torch.lerp(second.mean, first.mean, share_of_first), -0.5 * log_precision)
+
+
+class GaussianOf(nn.Module):
+    """A diagonal Gaussian whose parameters are read off features by a linear map.
+
+    Standard deviations stay between e^-5 and e^5; the paper has a softplus, which can reach zero.
+    """
+
+    def __init__(self, features: int, latent_dim: int) -> None:
+        super().__init__()
+        self.parameters_of_z = nn.Linear(features, 2 * latent_dim)
+
+    def forward(self, features: Float[Tensor, "batch features"]) -> DiagonalGaussian:
+        mean, raw_log_std = at_least_float32(self.parameters_of_z(features)).chunk(2, dim=1)
+        return DiagonalGaussian(mean, bounded_log_std(raw_log_std))
+
+
+class StandardPrior(nn.Module):
+    """p(z_L): standard normal, whatever is handed down."""
+
+    def forward(self, above: Float[Tensor, "batch latent"]) -> DiagonalGaussian:
+        return DiagonalGaussian.standard_like(above)
+
+
+class ZeroTop(nn.Module):
+    """What is handed down to the first layer: zeros in the shape of its latent.
+
+    Args:
+        latent_dim: number of latent variables of the top layer.
+    """
+
+    def __init__(self, latent_dim: int) -> None:
+        super().__init__()
+        self.register_buffer("zero", torch.zeros(1, latent_dim), persistent=False)
+
+    def forward(self, batch: int) -> Float[Tensor, "batch latent"]:
+        return self.zero.expand(batch, -1)
+
+
+class DeterministicAscent(nn.Module):
+    r"""The way up of a Ladder VAE: no latent is drawn.
+
+    .. math:: d_n = \mathrm{MLP}(d_{n-1}), \quad d_0 = x, \qquad \hat q_n = \mathcal{N}(\hat\mu(d_n), \hat\sigma^2(d_n))
+
+    Sønderby et al. (2016).
+
+    Args:
+        networks: the MLPs, lowest first.
+        gaussians: from d_n to what the image alone says of z_n, lowest first.
+    """
+
+    def __init__(self, networks: Sequence[nn.Module], gaussians: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.networks = nn.ModuleList(networks)
+        self.gaussians = nn.ModuleList(gaussians)
+
+    def forward(self, x: UInt8[Tensor, "batch c h w"], draws: Sequence[Draw]) -> tuple[DiagonalGaussian, ...]:
+        features, evidence = x, []
+        for network, gaussian in zip(self.networks, self.gaussians, strict=True):
+            features = network(features)
+            evidence.append(gaussian(features))
+        return tuple(evidence[::-1])
+
+
+class DrawingAscent(DeterministicAscent):
+    r"""The way up of the plain stack: each latent is drawn given the one below it.
+
+    .. math:: q(z \mid x) = q(z_1 \mid x) \prod_n q(z_{n+1} \mid z_n)
+    """
+
+    def forward(
+        self, x: UInt8[Tensor, "batch c h w"], draws: Sequence[Draw]
+    ) -> tuple[tuple[Tensor, DiagonalGaussian], ...]:
+        below, drawn = x, []
+        for network, gaussian, draw in zip(self.networks, self.gaussians, reversed(draws), strict=True):
+            posterior = gaussian(network(below))
+            below = draw(posterior)
+            drawn.append((below, posterior))
+        return tuple(drawn[::-1])
+
+
+class LadderLayer(nn.Module):
+    r"""A layer whose posterior merges what the image says with what the layers above say.
+
+    .. math:: q(z_n \mid z_{>n}, x) \propto \hat q_n(z_n)\, p(z_n \mid z_{n+1})
+
+    Sønderby et al. (2016). At the top nothing is said from above, and q is the evidence itself.
+
+    Args:
+        prior: from the latent above to p(z_n | z_{n+1}).
+        is_top: whether there is no layer above.
+    """
+
+    def __init__(self, prior: nn.Module, is_top: bool) -> None:
+        super().__init__()
+        self.prior, self.is_top = prior, is_top
+
+    def forward(
+        self, above: Float[Tensor, "batch latent"], evidence: Sequence[DiagonalGaussian] | None, draw: Draw
+    ) -> tuple[Tensor, LatentDraw]:
+        prior = self.prior(above)
+        posterior = None if evidence is None else self._posterior(evidence[0], prior)
+        z = draw(prior if posterior is None else posterior)
+        return z, LatentDraw(z, prior, posterior)
+
+    def _posterior(self, evidence: DiagonalGaussian, prior: DiagonalGaussian) -> DiagonalGaussian:
+        return evidence if self.is_top else precision_weighted(evidence, prior)
+
+
+class StackedLayer(nn.Module):
+    """A layer of the plain stack: its latent was drawn on the way up.
+
+    Its KL is read off that draw, since the latent above, which tells the prior, was drawn given this one.
+
+    Args:
+        prior: from the latent above to p(z_n | z_{n+1}).
+    """
+
+    def __init__(self, prior: nn.Module) -> None:
+        super().__init__()
+        self.prior = prior
+
+    def forward(
+        self, above: Float[Tensor, "batch latent"], evidence: Sequence[tuple] | None, draw: Draw
+    ) -> tuple[Tensor, LatentDraw]:
+        prior = self.prior(above)
+        if evidence is None:
+            z = draw(prior)
+            return z, LatentDraw(z, prior, None)
+        z, posterior = evidence[0]
+        return z, SingleSampleDraw(z, prior, posterior, log_posterior=posterior.log_prob(z))
+
+
+def _network(config: LadderConfig, inputs: int, width: int) -> nn.Sequential:
+    """Two hidden layers."""
+    layers: list[nn.Module] = []
+    for before in (inputs, width):
+        norm = nn.BatchNorm1d(width) if config.batch_norm else nn.Identity()
+        layers += [nn.Linear(before, width), norm, nn.LeakyReLU(LEAK)]
+    return nn.Sequential(*layers)
+
+
+def _ascending_networks(config: LadderConfig, inputs: Sequence[int]) -> list[nn.Module]:
+    """From the pixels, and then from ``inputs``, up to each width."""
+    first, *others = config.hidden_sizes
+    pixels = nn.Sequential(
+        PixelScaling(config.bits), nn.Flatten(), _network(config, math.prod(config.image_shape), first)
+    )
+    return [pixels, *(_network(config, below, width) for below, width in zip(inputs, others, strict=False))]
+
+
+def _ascending_gaussians(config: LadderConfig) -> list[nn.Module]:
+    return [GaussianOf(width, dim) for width, dim in zip(config.hidden_sizes, config.latent_dims, strict=True)]
+
+
+def _deterministic_ascent(config: LadderConfig) -> DeterministicAscent:
+    return DeterministicAscent(_ascending_networks(config, config.hidden_sizes), _ascending_gaussians(config))
+
+
+def _drawing_ascent(config: LadderConfig) -> DrawingAscent:
+    return DrawingAscent(_ascending_networks(config, config.latent_dims), _ascending_gaussians(config))
+
+
+def _priors(config: LadderConfig) -> list[nn.Module]:
+    """p(z_L), p(z_{L−1} | z_L), …, p(z_1 | z_2)."""
+    steps_down = zip(itertools.pairwise(config.latent_dims[::-1]), config.hidden_sizes[:0:-1], strict=True)
+    return [
+        StandardPrior(),
+        *(nn.Sequential(_network(config, above, width), GaussianOf(width, dim)) for (above, dim), width in steps_down),
+    ]
+
+
+def _ladder_layers(config: LadderConfig) -> list[LadderLayer]:
+    return [LadderLayer(prior, is_top=index == 0) for index, prior in enumerate(_priors(config))]
+
+
+def _stacked_layers(config: LadderConfig) -> list[StackedLayer]:
+    return [StackedLayer(prior) for prior in _priors(config)]
+
+
+def _onto_pixels(size: tuple[int, int], features: int, channels: int) -> nn.Sequential:
+    """A fully-connected layer from features to ``channels`` numbers at every pixel."""
+    return nn.Sequential(nn.Linear(features, channels * math.prod(size)), nn.Unflatten(1, (channels, *size)))

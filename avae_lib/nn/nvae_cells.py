@@ -1,0 +1,135 @@
+"""The residual cells of NVAE: batch-normalised, with a swish, weighed by squeeze and excitation.
+
+A. Vahdat, J. Kautz, "NVAE: A Deep Hierarchical Variational Autoencoder", NeurIPS 2020, section 3.1 and figure 3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.utils import parametrizations
+
+from avae_lib.nn.convolutions import Resize
+from avae_lib.nn.squeeze_excite import SqueezeExcite
+
+__all__ = ["NVAECell", "decoder_cell", "encoder_cell", "normalised_convolution"]
+
+RESIDUAL_WEIGHT = 0.1
+"""Factor on what a cell adds to its shortcut, as in the released code."""
+DEPTHWISE_KERNEL = 5
+"""Side of the depthwise kernel, which alone sees beyond a pixel: large, and cheap since it mixes no channels."""
+
+
+def normalised_convolution(
+    in_channels: int, out_channels: int, kernel_size: int = 3, stride: int = 1, weight_norm: bool = True
+) -> nn.Conv2d:
+    r"""A padded convolution, its weights written as a length times a direction for each output channel.
+
+    .. math:: w_o = g_o \frac{v_o}{\lVert v_o \rVert}
+
+    Salimans & Kingma (2016). ``.weight`` is w itself, so that penalties on weights need not know.
+
+    Args:
+        weight_norm: False leaves w as it is.
+    """
+    layer = nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding=kernel_size // 2)
+    return parametrizations.weight_norm(layer) if weight_norm else layer
+
+
+class NVAECell(nn.Module):
+    r"""A shortcut, and a small correction to it.
+
+    .. math:: y = S(x) + 0.1\, \mathrm{SE}\bigl(F(x)\bigr)
+
+    Args:
+        shortcut: S.
+        correction: F, of the same shape.
+        out_channels: channels of y.
+    """
+
+    def __init__(self, shortcut: nn.Module, correction: nn.Module, out_channels: int) -> None:
+        super().__init__()
+        self.shortcut = shortcut
+        self.correction = nn.Sequential(correction, SqueezeExcite(out_channels))
+
+    def forward(self, x: Float[Tensor, "batch in_channels h w"]) -> Float[Tensor, "batch out_channels h2 w2"]:
+        return self.shortcut(x) + RESIDUAL_WEIGHT * self.correction(x)
+
+
+def encoder_cell(in_channels: int, out_channels: int, resize: Resize = "keep", weight_norm: bool = True) -> NVAECell:
+    """Twice BN – swish – 3×3 convolution; with ``resize="halve"`` the first one has stride two."""
+    stride = 2 if resize == "halve" else 1
+    correction = nn.Sequential(
+        *_norm_swish(in_channels),
+        normalised_convolution(in_channels, out_channels, 3, stride, weight_norm),
+        *_norm_swish(out_channels),
+        normalised_convolution(out_channels, out_channels, 3, 1, weight_norm),
+    )
+    return NVAECell(_shortcut(in_channels, out_channels, resize, weight_norm), correction, out_channels)
+
+
+def decoder_cell(
+    in_channels: int, out_channels: int, resize: Resize = "keep", expansion: int = 6, weight_norm: bool = True
+) -> NVAECell:
+    """BN – 1×1 – BN – swish – 5×5 depthwise – BN – swish – 1×1 – BN: pixels and channels are mixed apart.
+
+    A 5×5 convolution of C channels has 25 C² weights; this cell has (2 C + 25) · ``expansion`` · C, and its depthwise
+    part looks at ``expansion`` times as many channels.
+
+    Args:
+        resize: keep, or double by nearest neighbours first.
+        expansion: how many times more channels there are inside.
+    """
+    hidden = expansion * in_channels
+    correction = nn.Sequential(
+        nn.Upsample(scale_factor=2, mode="nearest") if resize == "double" else nn.Identity(),
+        _batch_norm(in_channels),
+        nn.Conv2d(in_channels, hidden, 1, bias=False),
+        *_norm_swish(hidden),
+        nn.Conv2d(hidden, hidden, DEPTHWISE_KERNEL, padding=DEPTHWISE_KERNEL // 2, groups=hidden, bias=False),
+        *_norm_swish(hidden),
+        nn.Conv2d(hidden, out_channels, 1, bias=False),
+        _batch_norm(out_channels),
+    )
+    return NVAECell(_shortcut(in_channels, out_channels, resize, weight_norm), correction, out_channels)
+
+
+class HalvingShortcut(nn.Module):
+    """Half the height and width without averaging: each pixel of a 2×2 square makes a quarter of the channels."""
+
+    CORNERS = ((0, 0), (0, 1), (1, 0), (1, 1))
+
+    def __init__(self, in_channels: int, out_channels: int, weight_norm: bool = True) -> None:
+        super().__init__()
+        quarter, rest = out_channels // 4, out_channels - 3 * (out_channels // 4)
+        self.of_corner = nn.ModuleList(
+            normalised_convolution(in_channels, channels, 1, weight_norm=weight_norm)
+            for channels in (quarter, quarter, quarter, rest)
+        )
+        self.swish = nn.SiLU()
+
+    def forward(self, x: Float[Tensor, "batch in_channels h w"]) -> Float[Tensor, "batch out_channels h/2 w/2"]:
+        x = self.swish(x)
+        corners = [x[:, :, row::2, column::2] for row, column in self.CORNERS]
+        return torch.cat([conv(corner) for conv, corner in zip(self.of_corner, corners, strict=True)], dim=1)
+
+
+def _shortcut(in_channels: int, out_channels: int, resize: Resize, weight_norm: bool) -> nn.Module:
+    if resize == "halve":
+        return HalvingShortcut(in_channels, out_channels, weight_norm)
+    if resize == "double":
+        smooth = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True)
+        return nn.Sequential(smooth, normalised_convolution(in_channels, out_channels, 1, weight_norm=weight_norm))
+    return nn.Identity()
+
+
+def _batch_norm(channels: int) -> nn.BatchNorm2d:
+    # Slow running averages: what evaluation and sampling go by must outlast the noise of small batches.
+    return nn.BatchNorm2d(channels, momentum=0.05)
+
+
+def _norm_swish(channels: int) -> Sequence[nn.Module]:
+    return _batch_norm(channels), nn.SiLU()
