@@ -5,6 +5,8 @@ T. Salimans, A. Karpathy, X. Chen, D. Kingma, "PixelCNN++", ICLR 2017, section 2
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Num, UInt8
@@ -21,9 +23,8 @@ __all__ = [
     "widest_float",
 ]
 
-# The lower limit is that of Salimans et al.: their narrowest logistic fits into one bin of 8-bit pixels. Beyond the
-# upper one practically all mass is in the two edge bins and 1/s would leave the range of float32.
-LOG_SCALE_RANGE = (-7.0, 80.0)
+LOWEST_LOG_SCALE = -7.0
+"""Smaller log-scales are taken as this one (Salimans et al.): such a logistic fits into one bin of 8-bit pixels."""
 
 UPPER_EDGE = 0.999
 """Levels above this on the scale [−1, 1] have a bin that reaches to infinity: the last one, for up to 8 bits."""
@@ -47,7 +48,7 @@ def discretized_logistic_log_prob(
 
     Args:
         mean: location μ of each pixel on the [−1, 1] scale, finite.
-        log_scale: log s, finite; limited to ``LOG_SCALE_RANGE``.
+        log_scale: log s, finite; at least ``LOWEST_LOG_SCALE``.
         x: pixel levels, whole numbers 0 … 2**bits − 1. The arguments broadcast.
         bits: bits per pixel value, at least 1.
         upper_edge: see ``UPPER_EDGE``; with another value the probabilities no longer sum to one.
@@ -55,12 +56,12 @@ def discretized_logistic_log_prob(
     wide = widest_float(log_scale)
     half_bin = 1 / (2**bits - 1)
     pixels = scale_pixels(x, bits, wide)
-    inverse_scale = torch.exp(-log_scale.to(wide).clamp(*LOG_SCALE_RANGE))
+    bounded_log_scale = log_scale.to(wide).clamp(min=LOWEST_LOG_SCALE)
+    inverse_scale = torch.exp(-bounded_log_scale)
     log_below_upper = F.logsigmoid((pixels + half_bin - mean) * inverse_scale)
     log_above_lower = F.logsigmoid((mean - pixels + half_bin) * inverse_scale)
     # σ(a) − σ(b) = σ(a) σ(−b) (1 − e^(b−a)): the logarithm of each factor is exact where the difference rounds to 0.
-    log_width = torch.log(-torch.expm1(-2 * half_bin * inverse_scale))
-    inside = log_below_upper + log_above_lower + log_width
+    inside = log_below_upper + log_above_lower + _log_one_minus_exp(math.log(2 * half_bin) - bounded_log_scale)
     log_prob = torch.where(x == 0, log_below_upper, torch.where(pixels > upper_edge, log_above_lower, inside))
     return log_prob.to(log_scale.dtype)
 
@@ -105,10 +106,16 @@ def discretized_logistic_sample(
     mean: Float[Tensor, "*shape"], log_scale: Float[Tensor, "*shape"], uniform: Float[Tensor, "*shape"], bits: int
 ) -> UInt8[Tensor, "*shape"]:
     """Pixel levels drawn from :func:`discretized_logistic_log_prob` by its inverse CDF at ``uniform`` in [0, 1)."""
-    tiny = torch.finfo(uniform.dtype).eps
-    return nearest_levels(mean + torch.exp(log_scale.clamp(*LOG_SCALE_RANGE)) * torch.logit(uniform, eps=tiny), bits)
+    scale = torch.exp(log_scale.clamp(LOWEST_LOG_SCALE, 80.0))  # from far less on, all mass is in the two edge bins
+    return nearest_levels(mean + scale * torch.logit(uniform, eps=torch.finfo(uniform.dtype).eps), bits)
 
 
 def widest_float(x: Tensor) -> torch.dtype:
     """float64, or what ``x`` is where its device has none."""
     return x.dtype if x.device.type == "mps" else torch.float64
+
+
+def _log_one_minus_exp(log_width: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """log(1 − e^−w) for w > 0, given as log w, which can be small without end: log w + log((1 − e^−w) / w)."""
+    width = log_width.exp().clamp(min=1e-12)
+    return log_width + torch.log(-torch.expm1(-width) / width)

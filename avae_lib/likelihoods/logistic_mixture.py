@@ -36,6 +36,8 @@ __all__ = [
     "numbers_per_component",
 ]
 
+_ELEMENTS_AT_ONCE = 2**18
+
 
 def discretized_logistic_mixture_log_prob(
     x: UInt8[Tensor, "batch channels height width"],
@@ -57,8 +59,8 @@ def discretized_logistic_mixture_log_prob(
         bits: bits per pixel value, 1 to 8.
         upper_edge: levels above it on the scale [−1, 1] have a bin that reaches to infinity. 0.99, found in published
             code, makes such a bin of level 254 of 255 too; probabilities then sum to more than one.
-        recompute: take the components one after another, and once more in the backward pass, so that no more than
-            the parameters and the intermediate results of one component are in memory. False keeps all of them.
+        recompute: take the components a few at a time, and once more in the backward pass, so that of all
+            intermediate results only those of a few components are ever in memory. False keeps all of them.
 
     Returns:
         ``(batch,)``, float32 or what is wider of ``params``; finite, with a finite gradient, for finite parameters.
@@ -71,13 +73,13 @@ def discretized_logistic_mixture_log_prob(
     _require_parameters(params, x)
     logits, components = _logits_and_components(params, channels=x.shape[1])
     if recompute:
+        groups = components.split(_components_at_once(x), dim=1)
         options = {"use_reentrant": False, "preserve_rng_state": False}
-        one_by_one = [checkpoint(_log_prob, x, one, bits, upper_edge, **options) for one in components.unbind(dim=1)]
-        component_log_probs = torch.stack(one_by_one, dim=1)
+        log_probs = torch.cat([checkpoint(_log_prob, x, group, bits, upper_edge, **options) for group in groups], dim=1)
     else:
-        component_log_probs = _log_prob(x.unsqueeze(1), components, bits, upper_edge)
+        log_probs = _log_prob(x, components, bits, upper_edge)
     log_weights = F.log_softmax(logits, dim=1)
-    return torch.logsumexp(log_weights + component_log_probs, dim=1).flatten(start_dim=1).sum(dim=1)
+    return torch.logsumexp(log_weights + log_probs, dim=1).flatten(start_dim=1).sum(dim=1)
 
 
 def discretized_logistic_mixture_sample(
@@ -141,11 +143,16 @@ def _logits_and_components(params: Tensor, channels: int) -> tuple[Tensor, Tenso
     return params[:, :mixtures], by_channel.permute(0, 3, 2, 1, 4, 5)
 
 
-def _log_prob(x: Tensor, component: Tensor, bits: int, upper_edge: float) -> Tensor:
-    """log P(x | k) of each pixel, from x ``(…, channel, height, width)`` and the numbers of components."""
-    mean = _conditional_mean(scale_pixels(x, bits, widest_float(component)), component)
-    log_scale = component.select(-4, 1)
-    return discretized_logistic_log_prob(mean, log_scale, x, bits, upper_edge).sum(dim=-3)
+def _components_at_once(x: Tensor) -> int:
+    """So many that their intermediate results are megabytes, and few enough steps that small images lose no time."""
+    return max(1, _ELEMENTS_AT_ONCE // max(1, x.numel()))
+
+
+def _log_prob(x: Tensor, components: Tensor, bits: int, upper_edge: float) -> Tensor:
+    """log P(x | k) of each pixel under each of the components, ``(batch, components, height, width)``."""
+    x = x.unsqueeze(1)
+    mean = _conditional_mean(scale_pixels(x, bits, widest_float(components)), components)
+    return discretized_logistic_log_prob(mean, components[:, :, 1], x, bits, upper_edge).sum(dim=2)
 
 
 def _conditional_mean(
