@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import torch
 
-from avae_lib.checking.observing import RANDOM_NUMBERS
+from avae_lib.checking.observing import PAIR, RANDOM_NUMBERS
 from avae_lib.checking.records import Observation, Raised, Recorded
 from avae_lib.checking.relations import RELATIONS, same
 from avae_lib.checking.trials import Probe, Trial, compared
 
 __all__ = ["NOT_WRITTEN", "diagnose", "explain_error", "side_by_side"]
 
+TWO_WANTED = "two results are wanted: return both, separated by a comma, and nothing else"
 NOT_WRITTEN = "not written yet: it raises NotImplementedError"
 ADVICE_ON_ERRORS = {
     "Can't call numpy()": "NumPy stops the gradient here: use torch operations",
@@ -38,7 +39,7 @@ def diagnose(trial: Trial, probe: Probe, observed: Observation) -> str:
     """One line about a result that is wrong, or nothing if its numbers show no pattern."""
     shown, right = compared(trial, observed), compared(trial, probe.expected)
     if shown.keys() != right.keys():
-        return "the result could not be read"
+        return TWO_WANTED if right.keys() <= set(PAIR) else "the result could not be read"
     for name in right:
         said = _of_kind(trial, shown[name], right[name]) or _of_numbers(trial, probe, shown[name], right[name])
         if said:

@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,9 +18,10 @@ from avae_lib.checking.records import MAX_TEXT, Observation, Raised, Recorded, R
 from avae_lib.checking.toy_model import ToyModel
 from avae_lib.checking.toy_optimizer import ToyAdam, ToySGD
 
-__all__ = ["RANDOM_NUMBERS", "observe"]
+__all__ = ["PAIR", "RANDOM_NUMBERS", "observe"]
 
 RANDOM_NUMBERS = "torch's random numbers"
+PAIR = ("first result", "second result")
 
 
 def observe(function: Callable, request: Request) -> Observation:
@@ -56,6 +58,24 @@ def _call_twice(function: Callable, inputs: dict[str, Any], request: Request) ->
     )
 
 
+def _call_for_pair(function: Callable, inputs: dict[str, Any], request: Request) -> Observation:
+    """``first, second = function(**inputs)``; a plain number counts as a tensor without dimensions."""
+    result = function(**inputs)
+    is_pair = isinstance(result, tuple | list) and len(result) == 2
+    named = dict(zip(PAIR, map(_as_tensor, result), strict=True)) if is_pair else {"result": result}
+    outputs = {name: Recorded.of(value) for name, value in named.items()}
+    return Observation(outputs, inputs_after=_left_behind(inputs))
+
+
+def _call_on_softmax(function: Callable, inputs: dict[str, Any], request: Request) -> Observation:
+    """``function`` of probabilities whose logits are the inputs, and gradients with respect to the logits.
+
+    Whether a function of probabilities divides by their sum, which is one, then makes no difference.
+    """
+    result = function(**{name: logits.softmax(dim=-1) for name, logits in inputs.items()})
+    return Observation({"result": Recorded.of(result)}, _gradients(result, inputs, request), _left_behind(inputs))
+
+
 def _training_step(function: Callable, inputs: dict[str, Any], request: Request) -> Observation:
     """``function(model, optimizer, x)`` for each batch in turn, on a model that is built from the inputs."""
     model = ToyModel(inputs["encoder"], inputs["decoder"], inputs["log_scale"])
@@ -84,7 +104,20 @@ def _settings(model: ToyModel, optimizer: ToySGD) -> dict[str, Recorded]:
 
 
 OPTIMIZERS = {"SGD": ToySGD, "Adam": ToyAdam}
-HARNESSES = {"call": _call, "call_twice": _call_twice, "training_step": _training_step}
+HARNESSES = {
+    "call": _call,
+    "call_twice": _call_twice,
+    "call_for_pair": _call_for_pair,
+    "call_on_softmax": _call_on_softmax,
+    "training_step": _training_step,
+}
+
+
+def _as_tensor(value: Any) -> Any:
+    if isinstance(value, int | float):
+        return torch.tensor(value, dtype=torch.float64)
+    is_numpy_number = isinstance(value, np.generic | np.ndarray) and value.ndim == 0
+    return torch.as_tensor(value) if is_numpy_number else value
 
 
 def _fresh(value: Any, requires_grad: bool = False) -> Any:

@@ -25,8 +25,9 @@ NAMED_FACTORS = {
 
 
 def same(got: Tensor, wanted: Tensor) -> bool:
-    """Equal up to rounding, relative to the largest of the right numbers."""
-    scale = wanted.abs().max().item() if wanted.numel() else 0.0
+    """Equal up to rounding, relative to the largest finite one of the right numbers."""
+    finite = wanted[wanted.isfinite()]
+    scale = finite.abs().max().item() if finite.numel() else 0.0
     return got.shape == wanted.shape and torch.allclose(got, wanted, rtol=ROUGHLY, atol=1e-6 * scale)
 
 
@@ -52,7 +53,7 @@ def _reason_for_shape(got: Tensor, wanted: Tensor) -> str:
 
 
 def not_finite(got: Tensor, wanted: Tensor, inputs: Mapping[str, Any]) -> str:
-    for name, found in (("NaN", got.isnan()), ("infinite", got.isinf())):
+    for name, found in (("NaN", got.isnan()), ("infinite", got.isinf() & ~wanted.isinf())):
         if found.any():
             return (
                 f"is {name} in {int(found.sum())} of {got.numel()} places: something overflows, or log(0), 0/0, ∞ − ∞"
@@ -119,7 +120,8 @@ def same_everywhere(got: Tensor, wanted: Tensor, inputs: Mapping[str, Any]) -> s
 
 
 def nearly_right(got: Tensor, wanted: Tensor, inputs: Mapping[str, Any]) -> str:
-    close = torch.allclose(got, wanted, rtol=1e-2, atol=1e-2 * wanted.abs().mean().item())
+    scale = wanted[wanted.isfinite()].abs().mean().item()  # NaN, near to nothing, where none is finite
+    close = torch.allclose(got, wanted, rtol=1e-2, atol=1e-2 * scale)
     return (
         f"{NEARLY_RIGHT}: precision is lost on the way (clamping, a small constant added, low precision?)"
         if close

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from avae_lib import components
-from avae_lib.checking.observing import RANDOM_NUMBERS, observe
+from avae_lib.checking.observing import PAIR, RANDOM_NUMBERS, observe
 from avae_lib.checking.records import Request
 from avae_lib.checking.toy_model import ToyModel
 from avae_lib.checking.toy_optimizer import ToyAdam, ToySGD
@@ -195,3 +195,26 @@ def test_result_without_a_path_to_the_inputs_is_no_fault_where_no_gradient_is_as
 def test_toy_model_answers_differently_out_of_training_mode():
     model, x = toy(), torch.ones(3, 1, 2, 3)
     assert not torch.equal(model(x).kl, model.eval()(x).kl)
+
+
+@pytest.mark.parametrize("pair", [(X, 2.0), [X, np.float64(2.0)], (X, np.array(2.0)), (X, torch.tensor(2.0))])
+def test_both_results_of_a_pair_are_seen_and_plain_numbers_count_as_tensors(pair):
+    observed = observe(lambda x: pair, request(harness="call_for_pair"))
+    assert [observed.outputs[name].kind for name in PAIR] == ["tensor", "tensor"]
+    assert torch.equal(observed.outputs[PAIR[0]].array, X) and observed.outputs[PAIR[1]].array.item() == 2.0
+
+
+@pytest.mark.parametrize("no_pair", [X, (X, X, X), (X,), None])
+def test_anything_but_two_results_is_no_pair(no_pair):
+    assert observe(lambda x: no_pair, request(harness="call_for_pair")).outputs.keys() == {"result"}
+
+
+def test_gradients_by_logits_do_not_see_whether_probabilities_are_normalised_once_more():
+    weights = torch.tensor([1.0, 2.0, 4.0])
+    asked = request(harness="call_on_softmax", gradients=("x",))
+    once = observe(lambda x: (weights * x.log() * x).sum(-1), asked)
+    twice = observe(
+        lambda x: (weights * (x / x.sum(-1, keepdim=True)).log() * x / x.sum(-1, keepdim=True)).sum(-1), asked
+    )
+    assert torch.allclose(once.gradients["x"].array, twice.gradients["x"].array, atol=1e-6)
+    assert once.gradients["x"].array.abs().max() > 0.1
