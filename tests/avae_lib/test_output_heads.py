@@ -2,15 +2,19 @@ import itertools
 
 import pytest
 import torch
+from torch import nn
 
+from avae_lib.likelihoods import discretized_logistic_mixture_log_prob
 from avae_lib.nn.output_heads import output_head
 
 
-@pytest.fixture(params=["bernoulli", "logistic", "mixture"])
+@pytest.fixture(params=["bernoulli", "logistic", "mixture", "dependent"])
 def head_and_levels(request):
     torch.manual_seed(0)
     if request.param == "bernoulli":
         return output_head("bernoulli", features=5, channels=1, bits=1), 2
+    if request.param == "dependent":
+        return output_head("discretized_logistic_mixture", features=5, channels=1, bits=2, mixtures=3), 4
     mixtures = 1 if request.param == "logistic" else 3
     return output_head("discretized_logistic", features=5, channels=1, bits=2, mixtures=mixtures), 4
 
@@ -58,3 +62,50 @@ def test_likelihood_is_float32_under_autocast(head, bits):
     x = torch.randint(0, 2**bits, (2, 1, 3, 3), dtype=torch.uint8)
     with torch.autocast("cpu", torch.bfloat16):
         assert head.log_likelihood(torch.randn(2, 4, 3, 3), x).dtype == torch.float32
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_components_with_dependent_colours_start_apart_in_every_channel(channels):
+    head = output_head("discretized_logistic_mixture", features=4, channels=channels, bits=8, mixtures=5)
+    bias = head.projection(torch.zeros(1, 4, 1, 1)).flatten()[5:].view(channels, -1, 5)
+    assert (bias[:, 0].diff(dim=1) > 0.2).all()
+    assert head.mean(torch.zeros(1, 4, 1, 1)).sub(127.5).abs().max() < 40
+
+
+@pytest.mark.parametrize(
+    ("likelihood", "channels", "bits", "mixtures", "wanted"),
+    [
+        ("bernoulli", 1, 1, 1, 1),
+        ("discretized_logistic", 3, 8, 2, 18),
+        ("discretized_logistic_mixture", 3, 8, 2, 20),
+        ("discretized_logistic_mixture", 1, 8, 2, 6),
+    ],
+)
+def test_projection_is_asked_for_the_numbers_the_likelihood_needs_and_left_as_it_is(
+    likelihood, channels, bits, mixtures, wanted
+):
+    made = []
+
+    def three_by_three(in_channels, out_channels):
+        made.append((in_channels, out_channels, nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False)))
+        return made[-1][2]
+
+    head = output_head(likelihood, 7, channels, bits, mixtures, projection=three_by_three)
+    assert [(into, out) for into, out, _ in made] == [(7, wanted)]
+    assert head.projection is made[0][2]
+    x = torch.randint(2**bits, (2, channels, 4, 4), dtype=torch.uint8)
+    assert head.log_likelihood(torch.randn(2, 7, 4, 4), x).shape == (2,)
+    assert head.sample(torch.randn(2, 7, 4, 4)).shape == (2, channels, 4, 4)
+
+
+def test_head_of_dependent_colours_gives_the_mixture_that_its_projection_describes():
+    head = output_head("discretized_logistic_mixture", 1, 3, 8, 2, lambda *_: nn.Identity(), upper_edge=0.99)
+    params, x = torch.randn(2, 20, 2, 2), torch.full((2, 3, 2, 2), 254, dtype=torch.uint8)
+    wanted = discretized_logistic_mixture_log_prob(x, params, upper_edge=0.99)
+    assert torch.equal(head.log_likelihood(params, x), wanted)
+    assert (wanted > discretized_logistic_mixture_log_prob(x, params)).all()
+
+
+def test_dependent_colours_are_three_or_one():
+    with pytest.raises(ValueError, match=r"channels must be 1 .* or 3 .*, got 4"):
+        output_head("discretized_logistic_mixture", 5, 4, 8)
