@@ -6,25 +6,38 @@ I. Apostolopoulou, I. Char, E. Rosenfeld, A. Dubrawski, "Deep Attentive Variatio
 
 from __future__ import annotations
 
-import itertools
 import math
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
 from torch import nn
 
+from avae_lib.models.attentive_conventions import CORRECTED, PUBLISHED, Conventions
 from avae_lib.models.bottom_up import BottomUp
 from avae_lib.models.hierarchy import Hierarchy
 from avae_lib.models.pixel_input import PixelScaling
-from avae_lib.models.variational_layer import LearnedTop, StreamReadout, VariationalLayer
-from avae_lib.nn.context_split import AttentiveSplit, LocalSplit
-from avae_lib.nn.convolutions import convolution, joining_convolution
-from avae_lib.nn.depthwise_attention import AttentiveConditioning, LocalConditioning
-from avae_lib.nn.gaussian_conditionals import PosteriorConditional, PriorConditional
+from avae_lib.models.variational_layer import LearnedTop, Readout, TopLayer, Transition, VariationalLayer
+from avae_lib.nn.context_history import Forgetful, JointNorm
+from avae_lib.nn.context_split import ChannelSplit
+from avae_lib.nn.depthwise_attention import AttentiveConditioning, LocalConditioning, TrainedScale
+from avae_lib.nn.mergers import JoiningConvolution, SummingConvolution
 from avae_lib.nn.output_heads import output_head
-from avae_lib.nn.residual_cells import ResidualBlock, residual_cell
+from avae_lib.nn.residual_cells import residual_cell
+from avae_lib.nn.weight_norm_convolution import INITIAL_VARIANCE, WeightNormConvolution
 
-__all__ = ["AttentiveConfig"]
+__all__ = ["AttentiveConfig", "AttentiveVAE"]
+
+
+class AttentiveVAE(Hierarchy):
+    """A hierarchy of variational layers that can say how large it is in the words of the paper."""
+
+    @property
+    def parameters_as_published(self) -> int:
+        """Trainable numbers as the authors count them: without the scales of attention over depth, which their
+        optimiser isn't told of, and without the norms that their model, not its layers, applies to the history."""
+        not_counted = [module for module in self.modules() if isinstance(module, TrainedScale | JointNorm)]
+        return _trainable_numbers(self) - sum(_trainable_numbers(module) for module in not_counted)
 
 
 @dataclass(frozen=True)
@@ -37,20 +50,38 @@ class AttentiveConfig:
     """Bits per pixel value."""
     conditioning: Literal["local", "attentive"] = "attentive"
     """What a layer is conditioned on: the context above it alone, or all contexts above and all evidence below."""
+    faithful: bool = False
+    """Compute what the published program computes, oddities included; see avae_lib.models.attentive_conventions."""
     layers: int = 5
     """Number of stochastic layers."""
     width: int = 32
-    """Channels of contexts and evidence."""
+    """Channels of values: what a context or the evidence holds besides keys and queries."""
     latent_channels: int = 2
     """Channels of each layer's latents."""
     key_channels: int = 8
-    """Channels of keys and queries; of no meaning to a local model."""
-    blocks: int = 1
+    """Channels of keys and queries of attention over depth; of no meaning to a local model."""
+    normalise_contexts: bool = True
+    """Normalise contexts and what attention finds in them; of no meaning to a local model."""
+    normalise_evidence: bool = True
+    """Normalise evidence and what attention finds in it; of no meaning to a local model."""
+    blocks: int = 2
     """Residual blocks between two layers, on the way up and on the way down."""
+    image_blocks: int = 1
+    """Residual blocks at the resolution of the image, besides those that halve or double; on either way."""
     halvings: int = 1
     """How often height and width are halved between the image and its latents."""
+    padding: int = 0
+    """Rows and columns of border (value −1) put around an image, and cut off what is put out."""
+    cell_key_channels: int = 0
+    """Channels of keys of the non-local blocks in cells on the way up and down; 0 for no such blocks."""
+    merger_key_channels: int = 0
+    """The same wherever two streams are merged."""
+    output_key_channels: int = 0
+    """The same in the cell between the last layer and the image."""
+    prior_log_std_range: tuple[float, float] = (-5.0, 5.0)
+    """Range of the priors' log standard deviations, around 0."""
     likelihood: str = "discretized_logistic"
-    """Likelihood of a pixel: bernoulli (1 bit) or discretized_logistic."""
+    """Likelihood of a pixel: bernoulli (1 bit), discretized_logistic or discretized_logistic_mixture."""
     mixtures: int = 3
     """Number of logistics mixed for each pixel; of no meaning to a Bernoulli likelihood."""
 
@@ -58,93 +89,180 @@ class AttentiveConfig:
         if self.conditioning not in ("local", "attentive"):
             raise ValueError(f"conditioning must be local or attentive, got {self.conditioning!r}")
         for name in ("bits", "layers", "width", "latent_channels", "key_channels", "blocks", "mixtures"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        factor = 2**self.halvings
-        for name, size in (("height", self.image_shape[1]), ("width", self.image_shape[2]), ("channels", self.width)):
-            if self.halvings < 0 or size % factor:
-                raise ValueError(
-                    f"halvings must be such that image height, image width and the width of the network can be "
-                    f"divided by 2**halvings; got halvings={self.halvings} and {name} {size}"
-                )
+            self._require(name, at_least=1)
+        for name in ("image_blocks", "padding", "cell_key_channels", "merger_key_channels", "output_key_channels"):
+            self._require(name, at_least=0)
+        low, high = self.prior_log_std_range
+        if not low < 0 < high:
+            raise ValueError(f"prior_log_std_range must be a number below 0 and one above, got {low} and {high}")
+        self._require_divisible_sizes()
 
-    def build(self) -> Hierarchy:
+    def build(self) -> AttentiveVAE:
         """A model with fresh weights."""
-        return Hierarchy(
+        return AttentiveVAE(
             bottom_up=_bottom_up(self),
             top=_learned_top(self),
-            layers=[_layer(self, index) for index in range(self.layers)],
+            layers=[_top_layer(self), *(_layer(self, index) for index in range(1, self.layers))],
             readout=_readout(self),
-            head=output_head(self.likelihood, self.widths[0], self.image_shape[0], self.bits, mixtures=self.mixtures),
+            head=_head(self),
             image_shape=self.image_shape,
             bits=self.bits,
         )
 
     @property
-    def widths(self) -> list[int]:
-        """Channels at each resolution, from the image's to the latents'; they double where height and width halve."""
-        return [self.width // 2**halvings for halvings in range(self.halvings, -1, -1)]
+    def depth_keys(self) -> int:
+        """Channels of keys and queries over depth: none in a local model."""
+        return self.key_channels if self.conditioning == "attentive" else 0
 
     @property
-    def residual_scale(self) -> float:
-        """1/√N in a chain of N residual blocks."""
-        return 1 / math.sqrt(self.layers * self.blocks)
+    def context_channels(self) -> int:
+        """Channels of a context's value; its first ``depth_keys`` ask the evidence."""
+        return self.width + self.depth_keys
 
+    @property
+    def evidence_channels(self) -> int:
+        """Channels of evidence: value and key, which go up through the cells together."""
+        return self.width + self.depth_keys
 
-def _layer(config: AttentiveConfig, index: int) -> VariationalLayer:
-    """The stochastic layer with ``index`` layers above it."""
-    return VariationalLayer(
-        transition=_transition(config, index),
-        context_conditioning=_conditioning(config, others=index),
-        prior=PriorConditional(config.width, config.latent_channels),
-        merge=convolution(config.width, config.width, 1),
-        evidence_conditioning=_conditioning(config, others=config.layers - index + 1),
-        posterior=PosteriorConditional(config.width, config.latent_channels),
-    )
+    @property
+    def conventions(self) -> Conventions:
+        """The parts in which the published program and this library differ."""
+        return PUBLISHED if self.faithful else CORRECTED
 
+    def _require(self, name: str, at_least: int) -> None:
+        if getattr(self, name) < at_least:
+            raise ValueError(f"{name} must be at least {at_least}, got {getattr(self, name)}")
 
-def _conditioning(config: AttentiveConfig, others: int) -> nn.Module:
-    """How a layer is conditioned on ``others`` besides the nearest: the one difference between the twins."""
-    if config.conditioning == "local" or others == 0:
-        return LocalConditioning()
-    return AttentiveConditioning(config.key_channels)
-
-
-def _split(config: AttentiveConfig, *, has_key: bool, has_query: bool) -> nn.Module:
-    if config.conditioning == "local":
-        return LocalSplit()
-    return AttentiveSplit(config.width, config.key_channels, has_key=has_key, has_query=has_query)
-
-
-def _transition(config: AttentiveConfig, index: int) -> nn.Module:
-    """T_l; the first context is the learned constant itself."""
-    split = _split(config, has_key=index < config.layers - 1, has_query=True)
-    if index == 0:
-        return split
-    join = joining_convolution(config.latent_channels, config.width)
-    return nn.Sequential(join, residual_cell(config.width, config.blocks, config.residual_scale), split)
+    def _require_divisible_sizes(self) -> None:
+        height, width = (side + 2 * self.padding for side in self.image_shape[1:])
+        for name, size in (("height", height), ("width", width), ("channels", self.evidence_channels)):
+            if self.halvings < 0 or size % 2**self.halvings:
+                raise ValueError(
+                    f"halvings must be such that height and width of the padded image, and the channels of evidence "
+                    f"(width, plus key_channels if attentive), can be divided by 2**halvings; "
+                    f"got halvings={self.halvings} and {name} {size}"
+                )
 
 
 def _bottom_up(config: AttentiveConfig) -> BottomUp:
-    halving = [ResidualBlock(above, below, "halve") for above, below in itertools.pairwise(config.widths)]
-    return BottomUp(
-        stem=nn.Sequential(PixelScaling(config.bits), convolution(config.image_shape[0], config.widths[0]), *halving),
-        cells=[residual_cell(config.width, config.blocks, config.residual_scale) for _ in range(config.layers)],
-        splits=[_split(config, has_key=True, has_query=False) for _ in range(config.layers + 1)],
+    """Pixels to e_{L+1}, and a cell from each e_{l+1} to e_l."""
+    at_image = config.evidence_channels // 2**config.halvings
+    to_latents = ["keep"] * config.image_blocks + ["halve"] * config.halvings
+    stem = nn.Sequential(
+        PixelScaling(config.bits),
+        nn.ConstantPad2d(config.padding, -1.0),
+        WeightNormConvolution(config.image_shape[0], at_image, kernel_size=3),
+        residual_cell(at_image, to_latents, config.cell_key_channels),
+    )
+    cells = [_cell(config, config.evidence_channels) for _ in range(config.layers)]
+    return BottomUp(stem, cells, splits=[_evidence_split(config) for _ in range(config.layers + 1)])
+
+
+def _cell(config: AttentiveConfig, channels: int) -> nn.Sequential:
+    """What is computed between two layers."""
+    return residual_cell(channels, ["keep"] * config.blocks, config.cell_key_channels)
+
+
+def _evidence_split(config: AttentiveConfig) -> ChannelSplit:
+    return ChannelSplit(value=config.width, key=config.depth_keys)
+
+
+def _context_split(config: AttentiveConfig, index: int) -> ChannelSplit:
+    """What the layer with ``index`` layers above it holds: the last needs no key, the first no query upwards."""
+    return ChannelSplit(
+        value=config.context_channels,
+        key=config.depth_keys if index < config.layers - 1 else 0,
+        query=config.depth_keys if index > 0 else 0,
+        evidence_query=config.depth_keys,
     )
 
 
 def _learned_top(config: AttentiveConfig) -> LearnedTop:
-    _, height, width = config.image_shape
-    return LearnedTop(config.width, height // 2**config.halvings, width // 2**config.halvings)
+    split = _context_split(config, index=0)
+    height, width = ((side + 2 * config.padding) // 2**config.halvings for side in config.image_shape[1:])
+    bound = math.sqrt(3 * INITIAL_VARIANCE / (height * width))  # as a weight that is summed over the pixels
+    return LearnedTop(torch.empty(1, split.channels, height, width).uniform_(-bound, bound), split)
 
 
-def _readout(config: AttentiveConfig) -> StreamReadout:
-    doubling = [ResidualBlock(below, above, "double") for below, above in itertools.pairwise(config.widths[::-1])]
-    finest = config.widths[0]
-    return StreamReadout(
-        joining_convolution(config.latent_channels, config.width),
-        *doubling,
-        ResidualBlock(finest, finest),
-        nn.SiLU(),
+def _top_layer(config: AttentiveConfig) -> TopLayer:
+    channels = config.evidence_channels
+    posterior = nn.Sequential(
+        nn.ELU(),
+        WeightNormConvolution(channels, channels),
+        nn.ELU(),
+        WeightNormConvolution(channels, 2 * config.latent_channels, kernel_size=3),
     )
+    return TopLayer(
+        latent_channels=config.latent_channels,
+        evidence_conditioning=_conditioning(config, config.width, config.normalise_evidence),
+        posterior=posterior,
+        gaussians=config.conventions.gaussians(config.prior_log_std_range),
+    )
+
+
+def _layer(config: AttentiveConfig, index: int) -> VariationalLayer:
+    """The stochastic layer with ``index`` layers above it, one at least."""
+    context, evidence, of_gaussian = config.context_channels, config.evidence_channels, 2 * config.latent_channels
+    return VariationalLayer(
+        transition=_transition(config, index),
+        history=_history(config, index),
+        context_conditioning=_conditioning(config, context, config.normalise_contexts),
+        prior=nn.Sequential(nn.ELU(), WeightNormConvolution(context, of_gaussian)),
+        merge=SummingConvolution(config.width, context, evidence, config.merger_key_channels),
+        evidence_split=_evidence_split(config),
+        evidence_conditioning=_conditioning(config, config.width, config.normalise_evidence),
+        posterior=WeightNormConvolution(evidence, of_gaussian, kernel_size=3),
+        gaussians=config.conventions.gaussians(config.prior_log_std_range),
+    )
+
+
+def _conditioning(config: AttentiveConfig, channels: int, normalised: bool) -> nn.Module:
+    """How a layer is conditioned on others besides the nearest: the one difference between the twins."""
+    if config.conditioning == "local":
+        return LocalConditioning()
+    return AttentiveConditioning(channels, config.conventions.scale(config.key_channels), normalised)
+
+
+def _history(config: AttentiveConfig, index: int) -> nn.Module:
+    """What is remembered for attention; nothing in a local model."""
+    if config.conditioning == "local":
+        return Forgetful()
+    return config.conventions.history(config.context_channels, config.key_channels, index, config.normalise_contexts)
+
+
+def _transition(config: AttentiveConfig, index: int) -> Transition:
+    split = _context_split(config, index)
+    join = JoiningConvolution(
+        config.context_channels, config.latent_channels, split.channels, config.merger_key_channels
+    )
+    return Transition(join, _cell(config, split.channels), split)
+
+
+def _readout(config: AttentiveConfig) -> Readout:
+    channels = config.context_channels
+    to_image = ["double"] * config.halvings + ["keep"] * config.image_blocks
+    return Readout(
+        JoiningConvolution(channels, config.latent_channels, channels, config.merger_key_channels),
+        residual_cell(channels, to_image, config.output_key_channels),
+    )
+
+
+def _head(config: AttentiveConfig) -> nn.Module:
+    def projection(in_channels: int, out_channels: int) -> nn.Sequential:
+        convolution = WeightNormConvolution(in_channels, out_channels, kernel_size=3)
+        return nn.Sequential(nn.ELU(), convolution, nn.ZeroPad2d(-config.padding))  # a negative padding cuts off
+
+    features = config.context_channels // 2**config.halvings
+    return output_head(
+        config.likelihood,
+        features,
+        config.image_shape[0],
+        config.bits,
+        mixtures=config.mixtures,
+        projection=projection,
+        upper_edge=config.conventions.upper_edge,
+    )
+
+
+def _trainable_numbers(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)

@@ -1,59 +1,58 @@
-"""What a layer's context is split into: what goes on, what is asked, and under which key it is found again."""
+"""What a layer's channels are split into: what goes on, what is asked, and under which key it is found again."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from avae_lib.nn.channel_norm import ChannelNorm
-from avae_lib.nn.convolutions import convolution
-
-__all__ = ["AttentiveSplit", "ContextSplit", "LocalSplit"]
+__all__ = ["ChannelSplit", "ContextSplit"]
 
 
 @dataclass(frozen=True)
 class ContextSplit:
-    """One layer's features (c, s, k); in a local model c alone."""
+    """One layer's features of a pixel, by what they are for; in a local model there is the value alone."""
 
     value: Float[Tensor, "batch width h w"]
-    """c: the stream that goes on to the next layer."""
-    remembered: Float[Tensor, "batch width h w"] | None = None
-    """c as others see it: normalised once, when it is written."""
+    """c (or e): what goes on, and what others find here."""
     key: Float[Tensor, "batch key_channels h w"] | None = None
-    """k: what the queries of other layers are compared with; None where no layer looks back."""
+    """k: what the queries of other layers are compared with; None where no layer looks here."""
     query: Float[Tensor, "batch key_channels h w"] | None = None
-    """s: what this layer looks for in others; None where it doesn't look."""
+    """s: what this layer looks for in the contexts above; None where it looks at none."""
+    evidence_query: Float[Tensor, "batch key_channels h w"] | None = None
+    """r: what this layer looks for in the evidence. It is the first part of the value, shared and not cut off."""
+
+    @property
+    def joined(self) -> Float[Tensor, "batch channels h w"]:
+        """c ⊕ k: value and key side by side."""
+        return self.value if self.key is None else torch.cat((self.value, self.key), dim=1)
 
 
-class AttentiveSplit(nn.Module):
-    r"""Reads key and query off the normalised value.
+class ChannelSplit(nn.Module):
+    r"""Cuts feature maps into value, key and query, in this order.
 
-    .. math:: n = \mathrm{norm}(c), \qquad k = W_k n, \qquad s = W_s n
+    .. math:: x = c \oplus k \oplus s, \qquad c = r \oplus \dots
 
     Args:
-        width: channels of the value.
-        key_channels: channels of key and query.
-        has_key: whether any layer looks back at this one.
-        has_query: whether this one looks at others.
+        value, key, query: channels of c, k and s; 0 for none.
+        evidence_query: channels of r, which c shares; 0 for none.
     """
 
-    def __init__(self, width: int, key_channels: int, *, has_key: bool = True, has_query: bool = True) -> None:
+    def __init__(self, value: int, key: int = 0, query: int = 0, evidence_query: int = 0) -> None:
         super().__init__()
-        self.norm = ChannelNorm(width)
-        self.key = convolution(width, key_channels, 1) if has_key else None
-        self.query = convolution(width, key_channels, 1) if has_query else None
+        self.sizes, self.evidence_query = (value, key, query), evidence_query
 
-    def forward(self, value: Float[Tensor, "batch width h w"]) -> ContextSplit:
-        normalised = self.norm(value)
-        key = None if self.key is None else self.key(normalised)
-        query = None if self.query is None else self.query(normalised)
-        return ContextSplit(value, normalised, key, query)
+    @property
+    def channels(self) -> int:
+        """Channels of x."""
+        return sum(self.sizes)
 
+    def forward(self, x: Float[Tensor, "batch channels h w"]) -> ContextSplit:
+        value, key, query = (part if part.shape[1] else None for part in x.split(self.sizes, dim=1))
+        return ContextSplit(value, key, query, value[:, : self.evidence_query] if self.evidence_query else None)
 
-class LocalSplit(nn.Module):
-    """The value and nothing else: there is nobody to ask and nobody who asks."""
-
-    def forward(self, value: Float[Tensor, "batch width h w"]) -> ContextSplit:
-        return ContextSplit(value)
+    def extra_repr(self) -> str:
+        value, key, query = self.sizes
+        return f"value={value}, key={key}, query={query}, evidence_query={self.evidence_query}"

@@ -9,12 +9,22 @@ import math
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from avae_lib.nn.channel_norm import ChannelNorm
 from avae_lib.nn.context_split import ContextSplit
 
-__all__ = ["AttentiveConditioning", "LocalConditioning", "attention_over_depth", "depthwise_attention"]
+__all__ = [
+    "AddedNorm",
+    "AttentiveConditioning",
+    "LocalConditioning",
+    "TrainedScale",
+    "UnitScale",
+    "attention_over_depth",
+    "depthwise_attention",
+]
 
 
 def attention_over_depth(
@@ -65,31 +75,74 @@ def depthwise_attention(
     return sum(weight.unsqueeze(1) * value for weight, value in zip(weights.unbind(dim=1), values, strict=True))
 
 
-class AttentiveConditioning(nn.Module):
-    r"""A layer's own features, plus what it finds in other layers.
-
-    .. math:: c + \gamma \sum_j a_j v_j
-
-    The gate γ starts at zero, so that a fresh attentive model computes what its local twin computes. The scale τ
-    starts at 1/√key_channels (Vaswani et al., 2017) and is trained.
-    """
+class TrainedScale(nn.Module):
+    """An inverse temperature τ that starts at 1/√key_channels (Vaswani et al., 2017) and is trained."""
 
     def __init__(self, key_channels: int) -> None:
         super().__init__()
+        self.value = nn.Parameter(torch.tensor(1 / math.sqrt(key_channels)))
+
+    def forward(self) -> Float[Tensor, ""]:
+        return self.value
+
+
+class UnitScale(nn.Module):
+    """τ = 1 for ever: what the published program has, whose optimiser is never told of its scales."""
+
+    def __init__(self, key_channels: int) -> None:
+        super().__init__()
+
+    def forward(self) -> float:
+        return 1.0
+
+
+class AddedNorm(nn.Module):
+    r"""Features plus what is left of them when they are normalised.
+
+    .. math:: y = x + \mathrm{gelu}\bigl(\mathrm{LN}(x)\bigr)
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.norm = ChannelNorm(channels)
+
+    def forward(self, x: Float[Tensor, "batch channels h w"]) -> Float[Tensor, "batch channels h w"]:
+        return x + F.gelu(self.norm(x))
+
+
+class AttentiveConditioning(nn.Module):
+    r"""A layer's own features, plus what it finds in other layers.
+
+    .. math:: \hat c = N(c) + \gamma \, N'\Bigl(\sum_j a_j v_j\Bigr)
+
+    The gate γ starts at zero, so that a fresh layer depends on its own features alone. N and N' are
+    :class:`AddedNorm`, or the identity.
+
+    Args:
+        channels: of c and of the values v.
+        scale: the inverse temperature τ of the softmax, called without arguments.
+        normalised: whether there are N and N'.
+    """
+
+    def __init__(self, channels: int, scale: nn.Module, normalised: bool = False) -> None:
+        super().__init__()
+        self.scale = scale
         self.gate = nn.Parameter(torch.zeros(()))
-        self.scale = nn.Parameter(torch.tensor(1 / math.sqrt(key_channels)))
+        self.norm_of_own = AddedNorm(channels) if normalised else nn.Identity()
+        self.norm_of_found = AddedNorm(channels) if normalised else nn.Identity()
 
     def forward(
-        self, own: Float[Tensor, "batch width h w"], query: Tensor, others: Sequence[ContextSplit]
-    ) -> Float[Tensor, "batch width h w"]:
-        keys, values = [other.key for other in others], [other.remembered for other in others]
-        return own + self.gate * depthwise_attention(query, keys, values, self.scale)
+        self, own: Float[Tensor, "batch channels h w"], query: Tensor, others: Sequence[ContextSplit]
+    ) -> Float[Tensor, "batch channels h w"]:
+        keys, values = [other.key for other in others], [other.value for other in others]
+        found = depthwise_attention(query, keys, values, self.scale())
+        return self.norm_of_own(own) + self.gate * self.norm_of_found(found)
 
 
 class LocalConditioning(nn.Module):
     """A layer's own features: it doesn't look at others."""
 
     def forward(
-        self, own: Float[Tensor, "batch width h w"], query: Tensor | None, others: Sequence[ContextSplit]
-    ) -> Float[Tensor, "batch width h w"]:
+        self, own: Float[Tensor, "batch channels h w"], query: Tensor | None, others: Sequence[ContextSplit]
+    ) -> Float[Tensor, "batch channels h w"]:
         return own

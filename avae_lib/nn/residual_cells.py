@@ -1,47 +1,131 @@
-"""Residual cells: what a hierarchy computes between two of its stochastic layers."""
+"""Residual cells: what a hierarchy computes between two of its stochastic layers, and between pixels and latents.
+
+Apostolopoulou et al. (2022) after Vahdat & Kautz (2020), with plain convolutions and without squeeze-and-excitation.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from avae_lib.nn.convolutions import Resize, convolution, resizing
+from avae_lib.nn.nonlocal_block import non_local_or_identity
+from avae_lib.nn.weight_norm_convolution import WeightNormConvolution
 
-__all__ = ["ResidualBlock", "residual_cell"]
+__all__ = ["FactorizedReduction", "Node", "ResidualBlock", "Resize", "residual_cell"]
+
+Resize = Literal["keep", "halve", "double"]
+"""What happens to height and width; halving them doubles the channels, doubling them halves the channels."""
+
+RESIDUAL_SCALE = 0.1
+"""Weight of the correction in a block: a chain of many starts close to the identity."""
+NODES = 2
+"""Nodes in a block."""
 
 
-class ResidualBlock(nn.Module):
-    r"""A shortcut and a correction to it.
+class Node(nn.Sequential):
+    r"""The smallest part of a cell: normalise, look around, bend, convolve.
 
-    .. math:: y = S(x) + F(x), \qquad F = \mathrm{conv}_{3\times3} \circ \mathrm{swish}
-              \circ \mathrm{conv}_{3\times3} \circ \mathrm{swish} \circ R
-
-    R halves, doubles or keeps height and width, and S is R followed by a 1×1 convolution where the number of
-    channels changes. Pre-activation as in He et al. (2016), so that a chain of blocks is the identity plus corrections.
+    .. math:: y = \mathrm{conv}_{3\times3} \circ \mathrm{swish} \circ \mathrm{nonlocal} \circ \mathrm{BN}\,(x)
 
     Args:
         in_channels, out_channels: channels of x and y.
-        resize: what R does.
-        init_scale: factor on the initial weights of the last convolution of F. With 1/√N in a chain of N blocks the
-            corrections add up to the size of one, however deep the chain (Child, 2021).
+        stride: of the convolution; all before it runs at the resolution of x.
+        key_channels: of the non-local block; 0 for none.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, resize: Resize = "keep", init_scale: float = 1.0) -> None:
-        super().__init__()
-        self.resize = resizing(resize)
-        self.match = nn.Identity() if in_channels == out_channels else convolution(in_channels, out_channels, 1)
-        self.correction = nn.Sequential(
+    def __init__(self, in_channels: int, out_channels: int, stride: int = 1, key_channels: int = 0) -> None:
+        super().__init__(
+            nn.BatchNorm2d(in_channels),
+            non_local_or_identity(in_channels, key_channels),
             nn.SiLU(),
-            convolution(in_channels, out_channels),
-            nn.SiLU(),
-            convolution(out_channels, out_channels, init_scale=init_scale),
+            WeightNormConvolution(in_channels, out_channels, kernel_size=3, stride=stride),
         )
 
-    def forward(self, x: Float[Tensor, "batch in_channels h w"]) -> Float[Tensor, "batch out_channels h2 w2"]:
-        x = self.resize(x)
-        return self.match(x) + self.correction(x)
+
+class FactorizedReduction(nn.Module):
+    r"""Height and width halved and nothing thrown away: each of the four pixels of a square has a map of its own.
+
+    .. math:: y = \bigoplus_{(i,j)} W_{ij}\, \mathrm{swish}(x)_{i::2,\, j::2}, \qquad
+              (i, j) = (0, 0), (1, 1), (0, 1), (1, 0)
+
+    Args:
+        in_channels, out_channels: channels of x and y; the last map makes what the others leave of y.
+    """
+
+    OFFSETS = ((0, 0), (1, 1), (0, 1), (1, 0))
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        share, rest = divmod(out_channels, len(self.OFFSETS))
+        widths = [share, share, share, share + rest]
+        self.maps = nn.ModuleList(WeightNormConvolution(in_channels, width) for width in widths)
+
+    def forward(self, x: Float[Tensor, "batch in_channels h w"]) -> Float[Tensor, "batch out_channels h/2 w/2"]:
+        bent = nn.functional.silu(x)
+        # The pixels are picked before the 1×1 map, which is the map of stride 2 on the shifted image.
+        quarters = [one_map(bent[:, :, i::2, j::2]) for one_map, (i, j) in zip(self.maps, self.OFFSETS, strict=True)]
+        return torch.cat(quarters, dim=1)
 
 
-def residual_cell(width: int, blocks: int, init_scale: float = 1.0) -> nn.Sequential:
-    """A chain of ``blocks`` residual blocks that keeps channels, height and width."""
-    return nn.Sequential(*(ResidualBlock(width, width, init_scale=init_scale) for _ in range(blocks)))
+class ResidualBlock(nn.Module):
+    r"""A shortcut and a small correction to it.
+
+    .. math:: y = S(x) + 0.1\, (N_2 \circ N_1)(x)
+
+    S is the identity where the size is kept. Where it is halved, S is a factorised reduction, and the first node
+    strides. Where it is doubled, S is bilinear (corners aligned) and a 1×1 map, and the first node sees each pixel
+    four times.
+
+    Args:
+        channels: of x.
+        resize: what becomes of height and width, and inversely of the channels.
+        key_channels: of the non-local blocks in the nodes, and in a shortcut that doubles; 0 for none.
+    """
+
+    def __init__(self, channels: int, resize: Resize = "keep", key_channels: int = 0) -> None:
+        super().__init__()
+        out_channels = resized_channels(channels, resize)
+        self.shortcut = _shortcut(channels, out_channels, resize, key_channels)
+        self.enlarge = nn.Upsample(scale_factor=2, mode="nearest") if resize == "double" else nn.Identity()
+        first = Node(channels, out_channels, 2 if resize == "halve" else 1, key_channels)
+        others = (Node(out_channels, out_channels, key_channels=key_channels) for _ in range(NODES - 1))
+        self.nodes = nn.Sequential(first, *others)
+
+    def forward(self, x: Float[Tensor, "batch channels h w"]) -> Float[Tensor, "batch out_channels h2 w2"]:
+        return self.shortcut(x) + RESIDUAL_SCALE * self.nodes(self.enlarge(x))
+
+
+def resized_channels(channels: int, resize: Resize) -> int:
+    """Channels after a block.
+
+    Raises:
+        ValueError: there is no such way to resize.
+    """
+    if resize not in ("keep", "halve", "double"):
+        raise ValueError(f"resize must be keep, halve or double, got {resize!r}")
+    return {"keep": channels, "halve": 2 * channels, "double": channels // 2}[resize]
+
+
+def residual_cell(channels: int, resizes: Sequence[Resize], key_channels: int = 0) -> nn.Sequential:
+    """A chain of residual blocks, one for each entry of ``resizes``."""
+    blocks = []
+    for resize in resizes:
+        blocks.append(ResidualBlock(channels, resize, key_channels))
+        channels = resized_channels(channels, resize)
+    return nn.Sequential(*blocks)
+
+
+def _shortcut(channels: int, out_channels: int, resize: Resize, key_channels: int) -> nn.Module:
+    if resize == "keep":
+        return nn.Identity()
+    if resize == "halve":
+        return FactorizedReduction(channels, out_channels)
+    return nn.Sequential(
+        nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True),
+        non_local_or_identity(channels, key_channels),
+        WeightNormConvolution(channels, out_channels, bias=False),
+    )

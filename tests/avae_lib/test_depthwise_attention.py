@@ -7,10 +7,13 @@ import pytest
 import torch
 
 from avae_lib.nn.channel_norm import ChannelNorm
-from avae_lib.nn.context_split import AttentiveSplit
+from avae_lib.nn.context_history import Forgetful, NormalizedLate, NormalizedOnce, Unnormalized
+from avae_lib.nn.context_split import ChannelSplit, ContextSplit
 from avae_lib.nn.depthwise_attention import (
     AttentiveConditioning,
     LocalConditioning,
+    TrainedScale,
+    UnitScale,
     attention_over_depth,
     depthwise_attention,
 )
@@ -114,25 +117,43 @@ def test_lists_that_do_not_match_are_refused(keys, values):
         depthwise_attention(query, all_keys[:keys], all_values[:values], 1.0)
 
 
-def test_a_closed_gate_leaves_the_layers_own_features():
-    split = AttentiveSplit(WIDTH, KEY_CHANNELS)
-    others = [split(torch.randn(BATCH, WIDTH, SIDE, SIDE)) for _ in range(DEPTH)]
-    own = torch.randn(BATCH, WIDTH, SIDE, SIDE)
-    attentive = AttentiveConditioning(KEY_CHANNELS)
-    assert torch.equal(attentive(own, others[0].query, others), LocalConditioning()(own, None, others))
+def _contexts(seed: int = 0) -> list[ContextSplit]:
+    _, keys, values = _layers(seed)
+    return [ContextSplit(value, key) for value, key in zip(values, keys, strict=True)]
+
+
+@pytest.mark.parametrize("scale", [TrainedScale(KEY_CHANNELS), UnitScale(KEY_CHANNELS)])
+def test_a_closed_gate_leaves_the_layers_own_features(scale):
+    own, query, others = torch.randn(BATCH, WIDTH, SIDE, SIDE), _layers()[0], _contexts()
+    attentive = AttentiveConditioning(WIDTH, scale)
+    assert torch.equal(attentive(own, query, others), LocalConditioning()(own, None, others))
     torch.nn.init.constant_(attentive.gate, 0.5)
-    assert not torch.allclose(attentive(own, others[0].query, others), own)
+    assert not torch.allclose(attentive(own, query, others), own)
 
 
-def test_an_open_gate_adds_what_was_found_in_the_normalised_values():
-    split, attentive = AttentiveSplit(WIDTH, KEY_CHANNELS), AttentiveConditioning(KEY_CHANNELS)
+@pytest.mark.parametrize(("scale", "number"), [(TrainedScale, KEY_CHANNELS**-0.5), (UnitScale, 1.0)])
+def test_an_open_gate_adds_what_was_found(scale, number):
+    attentive = AttentiveConditioning(WIDTH, scale(KEY_CHANNELS))
     torch.nn.init.constant_(attentive.gate, -0.3)
-    own, *others = (split(torch.randn(BATCH, WIDTH, SIDE, SIDE)) for _ in range(DEPTH))
-    keys, values = [other.key.detach() for other in others], [other.remembered.detach() for other in others]
-    found = _attend_pixel_by_pixel(own.query.detach(), keys, values, scale=KEY_CHANNELS**-0.5)
-    expected = own.value.double() - 0.3 * torch.from_numpy(found)
-    result = attentive(own.value, own.query, others)
-    torch.testing.assert_close(result, expected, rtol=1e-5, atol=1e-5, check_dtype=False)
+    own, (query, keys, values) = torch.randn(BATCH, WIDTH, SIDE, SIDE), _layers()
+    found = torch.from_numpy(_attend_pixel_by_pixel(query, keys, values, number))
+    result = attentive(own, query, _contexts())
+    torch.testing.assert_close(result, own.double() - 0.3 * found, rtol=1e-5, atol=1e-5, check_dtype=False)
+
+
+def test_norms_add_what_is_left_of_normalised_features():
+    attentive = AttentiveConditioning(WIDTH, UnitScale(KEY_CHANNELS), normalised=True)
+    torch.nn.init.constant_(attentive.gate, 2.0)
+    own, (query, keys, values) = torch.randn(BATCH, WIDTH, SIDE, SIDE), _layers()
+    found = torch.from_numpy(_attend_pixel_by_pixel(query, keys, values, 1.0))
+    expected = _with_added_norm(own.double()) + 2 * _with_added_norm(found)
+    result = attentive(own, query, _contexts())
+    torch.testing.assert_close(result, expected, rtol=1e-4, atol=1e-4, check_dtype=False)
+
+
+def _with_added_norm(x: torch.Tensor) -> torch.Tensor:
+    normalised = _normalised(x)
+    return x + normalised * (1 + torch.erf(normalised / 2**0.5)) / 2
 
 
 def test_channel_norm_gives_each_pixel_mean_zero_and_variance_one():
@@ -142,10 +163,49 @@ def test_channel_norm_gives_each_pixel_mean_zero_and_variance_one():
     torch.testing.assert_close(normalised, expected)
 
 
-def test_the_size_of_a_context_is_of_no_consequence_to_what_others_see_of_it():
-    split = AttentiveSplit(WIDTH, KEY_CHANNELS)
-    context = torch.randn(BATCH, WIDTH, SIDE, SIDE)
-    small, large = split(context), split(100 * context)
-    torch.testing.assert_close(large.remembered, small.remembered, rtol=1e-3, atol=1e-3)
-    torch.testing.assert_close(large.key, small.key, rtol=1e-3, atol=1e-3)
-    assert torch.equal(large.value, 100 * context)
+def test_a_split_cuts_value_key_and_query_and_shares_the_query_to_the_evidence():
+    x = torch.arange(9.0).reshape(1, 9, 1, 1)
+    context = ChannelSplit(value=5, key=2, query=2, evidence_query=3)(x)
+    parts = (context.value, context.key, context.query, context.evidence_query)
+    assert [part.flatten().tolist() for part in parts] == [[0, 1, 2, 3, 4], [5, 6], [7, 8], [0, 1, 2]]
+    assert context.joined.flatten().tolist() == [0, 1, 2, 3, 4, 5, 6]
+
+
+def test_parts_of_no_channels_are_absent():
+    context = ChannelSplit(value=5)(torch.zeros(1, 5, 1, 1))
+    assert context.key is context.query is context.evidence_query is None
+    assert context.joined is context.value
+
+
+class TestHistories:
+    def _walk(self, *histories):
+        """What each of several layers sees, the first of which has one context above it."""
+        remembered, seen = (), []
+        for history, newest in zip(histories, _contexts(), strict=False):
+            remembered, by_this = history(remembered, newest)
+            seen.append(by_this)
+        return seen
+
+    def test_normalised_once_every_layer_sees_a_context_alike(self):
+        first, second, third = self._walk(*(NormalizedOnce(WIDTH) for _ in range(3)))
+        assert third[:2] == second and second[:1] == first
+        for context, raw in zip(third, _contexts(), strict=False):
+            torch.testing.assert_close(context.value, _normalised(raw.value), rtol=1e-4, atol=1e-4)
+            assert torch.equal(context.key, raw.key)
+
+    def test_normalised_late_a_context_is_seen_in_two_ways(self):
+        seen = self._walk(*(NormalizedLate(WIDTH, KEY_CHANNELS, above) for above in (1, 2, 3)))
+        for layer, contexts in enumerate(seen):
+            for place, (context, raw) in enumerate(zip(contexts, _contexts(), strict=False)):
+                jointly = _normalised(raw.joined).split((WIDTH, KEY_CHANNELS), dim=1)
+                expected = (_normalised(raw.value), raw.key) if place == layer else jointly
+                torch.testing.assert_close((context.value, context.key), expected, rtol=1e-4, atol=1e-4)
+
+    def test_unnormalised_contexts_are_seen_as_they_are_and_forgotten_ones_not_at_all(self):
+        seen = self._walk(Unnormalized(), Unnormalized())
+        assert torch.equal(seen[1][0].value, _contexts()[0].value) and len(seen[1]) == 2
+        assert self._walk(Forgetful(), Forgetful()) == [(), ()]
+
+
+def _normalised(x: torch.Tensor) -> torch.Tensor:
+    return (x - x.mean(dim=1, keepdim=True)) / (x.var(dim=1, correction=0, keepdim=True) + 1e-5).sqrt()

@@ -8,10 +8,10 @@ from torch.distributions import Normal, kl_divergence
 
 from avae_lib.gaussians import DiagonalGaussian
 from avae_lib.nn.gaussian_conditionals import (
-    LOG_STD_LIMIT,
-    PosteriorConditional,
-    PriorConditional,
+    CentredGaussians,
+    PublishedGaussians,
     bounded_log_std,
+    published_bound,
     residual_gaussian,
 )
 
@@ -44,9 +44,9 @@ def test_the_bound_on_log_std_holds_and_its_gradient_never_dies(raw):
     raw = torch.tensor(raw, requires_grad=True)
     log_std = bounded_log_std(raw)
     log_std.backward()
-    assert log_std.abs() <= LOG_STD_LIMIT
+    assert log_std.abs() <= 5
     assert raw.grad > 0
-    expected = raw.detach().double() / (1 + raw.detach().double().abs() / LOG_STD_LIMIT)
+    expected = raw.detach().double() / (1 + raw.detach().double().abs() / 5)
     torch.testing.assert_close(log_std.detach().double(), expected, rtol=1e-6, atol=0)
 
 
@@ -55,25 +55,80 @@ def test_near_zero_the_bound_changes_nothing():
     torch.testing.assert_close(bounded_log_std(raw), raw, rtol=3e-3, atol=0)
 
 
-def test_a_fresh_prior_is_standard_normal_and_learns_from_the_first_step():
-    prior = PriorConditional(width=6, latent_channels=2)
-    p = prior(torch.randn(3, 6, 4, 4))
-    assert not p.mean.any() and not p.log_std.any()
-    p.log_prob(torch.randn(3, 2, 4, 4)).sum().backward()
-    assert all(parameter.grad.any() for parameter in prior.parameters())
+@pytest.mark.parametrize(("raw", "low", "high"), [(-30.0, -1.0, 5.0), (0.0, -1.0, 5.0), (3.0, -1.0, 5.0)])
+def test_the_range_need_not_be_symmetric(raw, low, high):
+    raw = torch.tensor(raw, requires_grad=True)
+    log_std = bounded_log_std(raw, (low, high))
+    log_std.backward()
+    limit = high if raw > 0 else -low
+    assert low < log_std < high
+    assert log_std.item() == pytest.approx(raw.item() / (1 + abs(raw.item()) / limit))
+    assert raw.grad.item() == pytest.approx((1 + abs(raw.item()) / limit) ** -2)
 
 
-def test_posterior_is_told_relative_to_its_prior():
-    torch.manual_seed(0)
-    posterior = PosteriorConditional(width=6, latent_channels=4)
-    condition, prior = torch.randn(3, 6, 5, 5), _somewhere()
-    relative, absolute = posterior(condition, prior), posterior(condition, DiagonalGaussian.standard_like(prior.mean))
-    torch.testing.assert_close(relative.mean, prior.mean + absolute.mean)
-    torch.testing.assert_close(relative.log_std, prior.log_std + absolute.log_std)
+def _numbers(seed: int = 0, shape: tuple[int, ...] = (3, 8, 5, 5)) -> torch.Tensor:
+    return 2 * torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
-def test_parameters_are_float32_under_autocast():
-    with torch.autocast("cpu", torch.bfloat16):
-        prior = PriorConditional(6, 4)(torch.randn(3, 6, 5, 5))
-        posterior = PosteriorConditional(6, 4)(torch.randn(3, 6, 5, 5), prior)
+class TestCentredGaussians:
+    @pytest.mark.parametrize("prior_range", [(-5.0, 5.0), (-1.0, 5.0)])
+    def test_without_a_residual_the_posterior_is_the_prior(self, prior_range):
+        numbers = _numbers()
+        prior, posterior = CentredGaussians(prior_range)(numbers, torch.zeros_like(numbers))
+        assert torch.equal(posterior.kl(prior), torch.zeros(3))
+        assert prior.log_std.min() > prior_range[0] and prior.log_std.max() < prior_range[1]
+
+    def test_the_residual_is_relative_to_the_prior(self):
+        prior, posterior = CentredGaussians()(_numbers(0), _numbers(1))
+        alone = CentredGaussians().unconditional(_numbers(1))
+        torch.testing.assert_close(posterior.mean, prior.mean + alone.mean)
+        torch.testing.assert_close(posterior.log_std, prior.log_std + alone.log_std)
+
+    def test_without_a_shift_there_is_no_posterior(self):
+        assert CentredGaussians()(_numbers(), None)[1] is None
+
+
+class TestPublishedGaussians:
+    @pytest.mark.parametrize(
+        ("raw", "prior_std", "posterior_std", "kl"), [(0.0, 0.584, 1.010, 0.449), (2.0, 7.40, 2.69, 0.577)]
+    )
+    def test_without_a_residual_the_posterior_is_not_the_prior(self, raw, prior_std, posterior_std, kl):
+        numbers = torch.tensor([0.0, raw]).reshape(1, 2, 1, 1)
+        prior, posterior = PublishedGaussians((-1.0, 5.0))(numbers, torch.zeros_like(numbers))
+        assert prior.log_std.exp().item() == pytest.approx(prior_std, rel=2e-3)
+        assert posterior.log_std.exp().item() == pytest.approx(posterior_std, rel=2e-3)
+        assert posterior.kl(prior).item() == pytest.approx(kl, abs=1e-3)
+
+    def test_with_equal_bounds_it_is(self):
+        numbers = _numbers()
+        prior, posterior = PublishedGaussians((-5.0, 5.0))(numbers, torch.zeros_like(numbers))
+        assert torch.equal(posterior.kl(prior), torch.zeros(3))
+
+    def test_residuals_are_added_before_bounding(self):
+        _, posterior = PublishedGaussians((-1.0, 5.0))(_numbers(0), _numbers(1))
+        mean, raw_log_std = (_numbers(0) + _numbers(1)).double().chunk(2, dim=1)
+        std = torch.exp(5 * torch.tanh(raw_log_std / 10)) + 0.01
+        torch.testing.assert_close(posterior.mean, 5 * torch.tanh(mean / 10), check_dtype=False)
+        torch.testing.assert_close(posterior.log_std, std.log(), check_dtype=False)
+
+    def test_a_prior_below_its_range_is_stuck_at_the_smallest_spread(self):
+        numbers = torch.tensor([0.0, -1.5]).reshape(1, 2, 1, 1).requires_grad_()
+        prior, _ = PublishedGaussians((-1.0, 5.0))(numbers, None)
+        prior.log_std.sum().backward()
+        assert prior.log_std.exp().item() == pytest.approx(0.378, abs=5e-4)
+        assert not numbers.grad.any()
+
+
+@pytest.mark.parametrize(
+    ("x", "low", "high", "expected"),
+    [(0.0, -5, 5, 0.0), (10.0, -5, 5, 5 * 0.761594), (-1.0, -1, 5, -1.0), (2.0, -1, 5, 2.0), (9.0, -1, 5, 5.0),
+     (0.0, -1, 5, -1 + 6 * (3 / 36 - 2 / 216))],
+)  # fmt: skip
+def test_published_bound_at_points_known_by_hand(x, low, high, expected):
+    assert published_bound(torch.tensor(x), low, high).item() == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("gaussians", [CentredGaussians(), PublishedGaussians()])
+def test_densities_are_float32_even_if_networks_are_not(gaussians):
+    prior, posterior = gaussians(_numbers().bfloat16(), _numbers(1).bfloat16())
     assert {prior.mean.dtype, prior.log_std.dtype, posterior.mean.dtype, posterior.log_std.dtype} == {torch.float32}

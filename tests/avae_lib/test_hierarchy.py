@@ -15,6 +15,7 @@ from avae_lib.likelihoods import scale_pixels
 from avae_lib.models.attentive import AttentiveConfig
 from avae_lib.models.contract import LatentVariableModel
 from avae_lib.models.hierarchy import Draw, Hierarchy, LatentDraw
+from avae_lib.nn.context_split import ContextSplit
 from avae_lib.nn.depthwise_attention import AttentiveConditioning
 
 SMALL = AttentiveConfig(layers=3, width=8, latent_channels=2, key_channels=4, mixtures=2)
@@ -28,7 +29,7 @@ def _built(config: AttentiveConfig = SMALL, spread: float = 0.1, **fields) -> Hi
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(spread * torch.randn_like(parameter))
-    return model
+    return model.eval()  # in training, batch norm would tie the images of a batch together
 
 
 def _images(n: int = 5, bits: int = 4, shape: tuple[int, ...] = (1, 8, 8)) -> torch.Tensor:
@@ -42,13 +43,15 @@ class TestTwins:
         differing = [f.name for f in dataclasses.fields(local) if getattr(local, f.name) != getattr(attentive, f.name)]
         assert differing == ["conditioning"]
 
-    def test_fresh_attentive_model_computes_what_its_local_twin_computes(self):
-        local, attentive = _built(spread=0, conditioning="local"), _built(spread=0)
-        missing, unexpected = attentive.load_state_dict(local.state_dict(), strict=False)
-        assert missing and not unexpected
+    def test_fresh_attentive_model_computes_what_it_would_without_attention(self):
+        attentive, blind = _built(spread=0), _built(spread=0)
+        for layer in blind.layers:
+            layer.evidence_conditioning = _OwnFeatures(layer.evidence_conditioning)
+        for layer in blind.layers[1:]:
+            layer.context_conditioning = _OwnFeatures(layer.context_conditioning)
         with torch.random.fork_rng():
-            elbos = [(torch.manual_seed(7), model(_images()))[1] for model in (local, attentive)]
-            samples = [model.sample(3, generator=torch.Generator().manual_seed(2)) for model in (local, attentive)]
+            elbos = [(torch.manual_seed(7), model(_images()))[1] for model in (blind, attentive)]
+            samples = [model.sample(3, generator=torch.Generator().manual_seed(2)) for model in (blind, attentive)]
         assert torch.equal(elbos[0].log_likelihood, elbos[1].log_likelihood)
         assert torch.equal(elbos[0].kl, elbos[1].kl)
         assert torch.equal(*samples)
@@ -70,17 +73,31 @@ class TestTwins:
             assert _reach_of_contexts(model) == reach
 
 
+class _OwnFeatures(nn.Module):
+    """Conditioning on a layer's own features, with no look at others."""
+
+    def __init__(self, attentive: AttentiveConditioning) -> None:
+        super().__init__()
+        self.norm_of_own = attentive.norm_of_own
+
+    def forward(self, own, query, others):
+        return self.norm_of_own(own)
+
+
 def _reach_of_contexts(model: Hierarchy) -> int:
     """How many of the two contexts above the third layer its prior depends on, its own input held fixed."""
     above, _ = model.layers[0](model.top(1), None, Draw())
     above, _ = model.layers[1](above, None, Draw())
-    top, nearest = above.history
-    other_top = model.layers[0].transition(torch.randn_like(top.value))
-    means = []
-    for history in ((top, nearest), (other_top, nearest)):
-        _, drawn = model.layers[2](dataclasses.replace(above, history=history), None, Draw())
-        means.append(drawn.prior.mean)
+    remembered = [tuple(_random_like(context) for context in above.remembered) for _ in range(2)]
+    means = [
+        model.layers[2](dataclasses.replace(above, remembered=contexts), None, Draw())[1].prior.mean
+        for contexts in remembered
+    ]
     return 1 if torch.equal(*means) else 2
+
+
+def _random_like(context: ContextSplit) -> ContextSplit:
+    return ContextSplit(torch.randn_like(context.value), torch.randn_like(context.key))
 
 
 class TestBoundAgainstQuadrature:
@@ -89,13 +106,20 @@ class TestBoundAgainstQuadrature:
     @pytest.fixture
     def model(self):
         return _built(
-            image_shape=(1, 1, 1), halvings=0, layers=2, width=4, latent_channels=1, key_channels=2, spread=0.3
+            image_shape=(1, 1, 1),
+            halvings=0,
+            layers=2,
+            width=4,
+            latent_channels=1,
+            key_channels=2,
+            prior_log_std_range=(-0.7, 0.7),  # so that the grid holds all the mass
+            spread=0.15,
         )
 
     @pytest.fixture
     def log_evidence(self, model):
         """log p(x) for each of the 16 levels of the pixel."""
-        line = torch.linspace(-9, 9, 181)
+        line = torch.linspace(-12, 12, 241)
         grid = torch.cartesian_prod(line, line)
         values = iter(grid.T.reshape(2, -1, 1, 1, 1))
         handed_down, log_prior = model.top(len(grid)), 0.0
@@ -162,7 +186,7 @@ class TestContract:
         model(_images(16)).bound.mean().backward()
         without = {name for name, parameter in model.named_parameters() if not parameter.grad.any()}
         # The second layer has one context above it: over one entry a softmax is 1 at any scale.
-        assert without == ({"layers.1.context_conditioning.scale"} if conditioning == "attentive" else set())
+        assert without == ({"layers.1.context_conditioning.scale.value"} if conditioning == "attentive" else set())
 
     def test_posterior_means_make_the_bound_deterministic(self, conditioning):
         model = _built(conditioning=conditioning)
@@ -277,7 +301,9 @@ class TestBadInput:
             ({"conditioning": "global"}, "conditioning must be local or attentive, got 'global'"),
             ({"layers": 0}, "layers must be at least 1, got 0"),
             ({"halvings": 4}, "halvings=4 and height 8"),
-            ({"halvings": 1, "width": 9}, "halvings=1 and channels 9"),
+            ({"halvings": 1, "width": 9}, "halvings=1 and channels 13"),
+            ({"padding": -1}, "padding must be at least 0, got -1"),
+            ({"prior_log_std_range": (1.0, 5.0)}, "a number below 0 and one above, got 1.0 and 5.0"),
             ({"image_shape": (1, 8, 7)}, "halvings=1 and width 7"),
             ({"halvings": -1}, "halvings=-1"),
         ],

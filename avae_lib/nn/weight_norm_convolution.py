@@ -1,0 +1,77 @@
+"""Convolutions whose kernels are told by a direction and a length."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+__all__ = ["WeightNormConvolution"]
+
+INITIAL_VARIANCE = 0.33
+"""Variance of a fresh weight times the number of inputs that it is summed over."""
+INITIAL_LOG_STRETCH = 0.01
+"""A fresh kernel is longer than its direction by this much, on the log scale."""
+
+
+class WeightNormConvolution(nn.Module):
+    r"""A convolution with one length and one direction for each output channel.
+
+    .. math:: y_o = \sum_i W_{oi} * x_i + b_o, \qquad W_o = e^{g_o} \frac{v_o}{\lVert v_o \rVert_2}
+
+    Salimans & Kingma (2016), with the length on a log scale as in Apostolopoulou et al. (2022). Height and width are
+    divided by ``stride`` and otherwise kept: what the kernel lacks at the border is filled with zeros, the odd row and
+    column at the bottom and at the right (TensorFlow's "same").
+
+    Args:
+        in_channels, out_channels: channels of x and y.
+        kernel_size: odd.
+        stride: 1 or 2; height and width of x must be divisible by it.
+        bias: whether there is b.
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel_size: int = 1, stride: int = 1, bias: bool = True
+    ) -> None:
+        super().__init__()
+        self.stride = stride
+        border = max(kernel_size - stride, 0)
+        self.border = (border // 2, border - border // 2)
+        self.direction = nn.Parameter(torch.empty(out_channels, in_channels, kernel_size, kernel_size))
+        self.log_gain = nn.Parameter(torch.empty(out_channels))
+        self.bias = nn.Parameter(torch.empty(out_channels)) if bias else None
+        self.reset_parameters()
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Uniform directions and biases of variance 0.33 over the number of inputs; a bias counts its own length."""
+        _uniform_of_variance(self.direction, INITIAL_VARIANCE / self.direction[0].numel())
+        self.log_gain.copy_(self._length().log() + INITIAL_LOG_STRETCH)
+        if self.bias is not None:
+            _uniform_of_variance(self.bias, INITIAL_VARIANCE / len(self.bias))
+
+    @property
+    def weight(self) -> Float[Tensor, "out_channels in_channels k k"]:
+        """W, the kernels as they are applied."""
+        return self.direction * (self.log_gain.exp() / self._length())[:, None, None, None]
+
+    def forward(self, x: Float[Tensor, "batch in_channels h w"]) -> Float[Tensor, "batch out_channels h2 w2"]:
+        before, after = self.border
+        if before == after:
+            return F.conv2d(x, self.weight, self.bias, self.stride, padding=before)
+        return F.conv2d(F.pad(x, (before, after, before, after)), self.weight, self.bias, self.stride)
+
+    def extra_repr(self) -> str:
+        out_channels, in_channels, kernel_size, _ = self.direction.shape
+        return f"{in_channels}, {out_channels}, kernel_size={kernel_size}, stride={self.stride}"
+
+    def _length(self) -> Float[Tensor, "out_channels"]:
+        return self.direction.flatten(start_dim=1).norm(dim=1)
+
+
+def _uniform_of_variance(parameter: nn.Parameter, variance: float) -> None:
+    bound = math.sqrt(3 * variance)
+    nn.init.uniform_(parameter, -bound, bound)
