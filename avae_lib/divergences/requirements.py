@@ -1,0 +1,92 @@
+"""What the arguments of divergences must be like, and the errors that say so."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+__all__ = [
+    "covariance_factor",
+    "require_float",
+    "require_probabilities",
+    "require_same_dim",
+    "require_shape",
+]
+
+# Probabilities typed as decimals, or left by a softmax in single precision, are off by less; (⅓, ⅓, ⅓) typed as .333
+# is not.
+_SUM_TOLERANCE = 1e-4
+
+
+def require_float(**tensors: Tensor) -> None:
+    """Each of the named tensors holds at least one floating-point number."""
+    for name, tensor in tensors.items():
+        if not tensor.is_floating_point():
+            raise ValueError(f"{name} must hold floating-point numbers, got {tensor.dtype}: convert it with .double()")
+        if tensor.numel() == 0:
+            raise ValueError(f"{name} is empty: its shape is {tuple(tensor.shape)}, every dimension must be at least 1")
+
+
+def require_same_dim(**tensors: Tensor) -> None:
+    """The last dimensions of the named tensors agree, and the dimensions before it broadcast."""
+    shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    told = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+    if any(len(shape) == 0 for shape in shapes.values()) or len({shape[-1] for shape in shapes.values()}) > 1:
+        raise ValueError(f"the last dimension must be the same for all of {told}")
+    try:
+        torch.broadcast_shapes(*shapes.values())
+    except RuntimeError:
+        raise ValueError(f"the dimensions before the last must agree, got {told}") from None
+
+
+def require_shape(wanted: tuple[int, ...], axes: str, **tensors: Tensor) -> None:
+    """Each of the named tensors has exactly the wanted shape, whose dimensions are called ``axes``."""
+    for name, tensor in tensors.items():
+        if tuple(tensor.shape) != wanted:
+            raise ValueError(f"{name} must have the shape {wanted} ({axes}), got {tuple(tensor.shape)}")
+
+
+def require_probabilities(**tensors: Tensor) -> None:
+    """The last dimension of each of the named tensors holds probabilities."""
+    for name, tensor in tensors.items():
+        if not bool((tensor >= 0).all()):
+            raise ValueError(f"{name} must hold probabilities, its smallest entry is {tensor.min().item():.6g}")
+        sums = tensor.detach().sum(dim=-1)
+        error = (sums - 1).abs()
+        if not bool((error <= max(_SUM_TOLERANCE, 4 * torch.finfo(tensor.dtype).eps)).all()):
+            worst = sums.flatten()[error.flatten().argmax()].item()
+            raise ValueError(f"{name} must sum to one over its last dimension, got a sum of {worst:.6g}: normalise it")
+
+
+def covariance_factor(name: str, cov: Tensor, mean: Tensor) -> Tensor:
+    """The lower Cholesky factor of a batch of covariances whose size is that of ``mean``.
+
+    Raises:
+        ValueError: they are not square, of another size, not symmetric, or not positive definite.
+    """
+    _require_square(name, cov, mean)
+    _require_symmetric(name, cov)
+    factor, failed = torch.linalg.cholesky_ex(cov)
+    if bool(failed.any()):
+        lowest = torch.linalg.eigvalsh(cov.detach()).min().item()
+        raise ValueError(f"{name} must be positive definite, its smallest eigenvalue is {lowest:.6g}")
+    return factor
+
+
+def _require_square(name: str, cov: Tensor, mean: Tensor) -> None:
+    dim, shape = mean.shape[-1], tuple(cov.shape)
+    if shape[-2:] != (dim, dim):
+        raise ValueError(f"{name} must have the shape (*batch, {dim}, {dim}) to fit its mean, got {shape}")
+    try:
+        torch.broadcast_shapes(mean.shape[:-1], shape[:-2])
+    except RuntimeError:
+        raise ValueError(f"{name} {shape} and its mean {tuple(mean.shape)} must have the same batch") from None
+
+
+def _require_symmetric(name: str, cov: Tensor) -> None:
+    if not bool(cov.isfinite().all()):
+        raise ValueError(f"{name} must be finite, it holds nan or infinity")
+    asymmetry, largest = (cov - cov.mT).abs().max().item(), cov.abs().max().item()
+    # Products such as A Σ Aᵀ are symmetric up to rounding only.
+    if asymmetry > torch.finfo(cov.dtype).eps ** 0.75 * largest:
+        raise ValueError(f"{name} must be symmetric, entries differ from their mirror images by up to {asymmetry:.3g}")
