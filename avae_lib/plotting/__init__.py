@@ -11,14 +11,30 @@ from avae_lib.plotting.curves import (
     rate_distortion,
 )
 from avae_lib.plotting.diagrams import reparameterization_paths, vae_graphical_model, vae_network
+from avae_lib.plotting.divergences import (
+    contribution_bars,
+    contribution_curves,
+    divergence_curves,
+    divergence_matrix,
+    estimator_bias_and_spread,
+    gaussian_ellipses,
+    gaussian_fits,
+)
 from avae_lib.plotting.images import image_grid, image_rows, manifold, mosaic, prior_quantiles
 from avae_lib.plotting.latents import density_contours, density_curves, latent_scatter
 from avae_lib.plotting.layers import kl_during_training, kl_per_layer, unit_activity
 from avae_lib.plotting.notebook import png_bytes, show, slider, strip
 
 __all__ = [
+    "contribution_bars",
+    "contribution_curves",
     "density_contours",
     "density_curves",
+    "divergence_curves",
+    "divergence_matrix",
+    "estimator_bias_and_spread",
+    "gaussian_ellipses",
+    "gaussian_fits",
     "gradient_estimates",
     "gradient_variance",
     "image_grid",

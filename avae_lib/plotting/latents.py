@@ -14,7 +14,7 @@ from avae_lib.plotting.style import CLASSES, INK, line_styles, new_figure, style
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["density_contours", "density_curves", "latent_scatter"]
+__all__ = ["density_contours", "density_curves", "latent_scatter", "relative_density"]
 
 
 @styled
@@ -73,10 +73,10 @@ def density_contours(
         points: ``(n, 2)`` samples to draw on top.
     """
     figure, axes = new_figure(4.8, 4.4)
-    x, y, shade = _on_grid(target, extent, resolution)
+    x, y, shade = relative_density(target, extent, resolution)
     axes.contourf(x, y, shade, levels=np.linspace(0.02, 1.0, 12), cmap="Greys", alpha=0.75, antialiased=True)
     for (name, log_density), line in zip((approximations or {}).items(), line_styles(), strict=False):
-        axes.contour(*_on_grid(log_density, extent, resolution), levels=(0.05, 0.3, 0.75), colors=line["color"])
+        axes.contour(*relative_density(log_density, extent, resolution), levels=(0.05, 0.3, 0.75), colors=line["color"])
         axes.plot([], [], color=line["color"], label=name)
     if points is not None:
         axes.scatter(*points.detach().cpu().numpy().T, s=5, color=INK, alpha=0.5, linewidths=0)
@@ -87,10 +87,10 @@ def density_contours(
     return figure
 
 
-def _on_grid(
+def relative_density(
     log_density: Callable[[Tensor], Tensor], extent: tuple[float, float, float, float], resolution: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The density on a grid, relative to its largest value there."""
+    """Two axes over the extent, and the density on their grid relative to its largest value there."""
     left, right, bottom, top = extent
     x, y = torch.linspace(left, right, resolution), torch.linspace(bottom, top, resolution)
     grid = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1).reshape(-1, 2)

@@ -39,7 +39,14 @@ def show(figure: Figure, caption: str, alt: str) -> None:
     _close(figure)
 
 
-def slider(frames: Sequence[Figure], values: Sequence[object], label: str, caption: str, alt: str) -> None:
+def slider(
+    frames: Sequence[Figure],
+    values: Sequence[object],
+    label: str,
+    caption: str,
+    alt: str,
+    seconds_per_frame: float | None = None,
+) -> None:
     """Show a figure that a slider changes, then some of its frames at once, then the caption.
 
     The slider is one piece of HTML holding all frames and a few lines of script: it moves on Colab, in Jupyter and
@@ -52,11 +59,13 @@ def slider(frames: Sequence[Figure], values: Sequence[object], label: str, capti
         label: the name of what moves, for example ``"β"``.
         caption: as for :func:`show`.
         alt: as for :func:`show`; the label and value are added to it.
+        seconds_per_frame: with it, the slider gets a button that plays the frames one after the other.
     """
     if len(frames) != len(values) or not frames:
         raise ValueError(f"slider needs one value for each frame and at least one, got {len(frames)} and {len(values)}")
     pictures = [png_bytes(frame) for frame in frames]
-    html = _slider_html(pictures, [str(value) for value in values], label, alt, _screen_width(frames[0]))
+    look = {"label": label, "alt": alt, "width": _screen_width(frames[0])}
+    html = _slider_html(pictures, [str(value) for value in values], seconds_per_frame, **look)
     _display({"text/html": html, "text/plain": f"[slider over {label}: {alt}]"})
     some = strip(pictures, values, label)
     _display_png(png_bytes(some), _screen_width(some), f"{alt}. Some of the frames at once.")
@@ -129,11 +138,14 @@ def _close(figure: Figure) -> None:
         sys.modules["matplotlib.pyplot"].close(figure)
 
 
-def _slider_html(pictures: Sequence[bytes], values: Sequence[str], label: str, alt: str, width: int) -> str:
+def _slider_html(
+    pictures: Sequence[bytes], values: Sequence[str], seconds_per_frame: float | None, **look: object
+) -> str:
     from importlib.resources import files
 
     from jinja2 import Template
 
     template = files("avae_lib").joinpath("templates/slider.html").read_text(encoding="utf-8")
     frames = [base64.b64encode(picture).decode() for picture in pictures]
-    return Template(template, autoescape=True).render(frames=frames, values=values, label=label, alt=alt, width=width)
+    milliseconds = round(1000 * seconds_per_frame) if seconds_per_frame else None
+    return Template(template, autoescape=True).render(frames=frames, values=values, milliseconds=milliseconds, **look)

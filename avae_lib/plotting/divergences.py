@@ -1,0 +1,234 @@
+"""Pictures of divergences: what contributes to them, which approximation each prefers, how well samples estimate them.
+
+Gaussians are given as a pair: mean ``(2,)`` and covariance ``(2, 2)``, tensors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from torch import Tensor
+
+from avae_lib.plotting.latents import relative_density
+from avae_lib.plotting.style import COLOURS, GREY, INK, SERIES, line_styles, new_figure, styled
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = [
+    "contribution_bars",
+    "contribution_curves",
+    "divergence_curves",
+    "divergence_matrix",
+    "estimator_bias_and_spread",
+    "gaussian_ellipses",
+    "gaussian_fits",
+]
+
+Gaussian = tuple[Tensor, Tensor]
+_STANDARD_DEVIATIONS = (1.0, 2.0)  # how far out the ellipses of a Gaussian are drawn
+_DARK = 0.55  # of the range of a colour map: above this, numbers are written in white
+
+
+@styled
+def contribution_curves(p_levels: Sequence[float], points: Sequence[tuple[float, float]] = ()) -> Figure:
+    """The contribution q log(q/p) of one outcome to KL(q‖p), against q, one curve for each p.
+
+    Args:
+        points: pairs (q, p) to mark and label with their contribution.
+    """
+    figure, axes = new_figure(6.4, 3.6)
+    q = np.linspace(1e-9, 1, 400)
+    for p, line in zip(p_levels, line_styles(), strict=False):
+        axes.plot(q, q * np.log(q / p), label=f"p = {p:g}", **line)
+    for q_here, p_here in points:
+        height = q_here * np.log(q_here / p_here)
+        axes.plot(q_here, height, "o", color=INK, zorder=3)
+        place = {"xytext": (-9, 3) if q_here > 0.5 else (4, 7), "textcoords": "offset points"}
+        axes.annotate(f"({q_here:g}, {p_here:g}): {_signed(height)}", (q_here, height), ha=_side(q_here), **place)
+    axes.axhline(0, color=GREY, linewidth=0.8)
+    axes.set(xlabel="q", ylabel="q log(q / p)  (nats)", xlim=(0, 1.02))
+    axes.legend(loc="upper left")
+    return figure
+
+
+@styled
+def contribution_bars(p: Sequence[float], candidates: Mapping[str, Sequence[float]]) -> Figure:
+    """Candidates q beside the target p, and under each the contributions of the outcomes to KL(q‖p) and their sum.
+
+    Args:
+        p: probabilities of the outcomes, all positive.
+        candidates: name → q over the same outcomes, all positive; q need not sum to one.
+    """
+    p = np.asarray(p, dtype=float)
+    figure, rows = new_figure(7.0, 3.6, nrows=2, ncols=len(candidates), squeeze=False, sharey="row", sharex=True)
+    places, names = np.arange(len(p)), [chr(ord("a") + number) for number in range(len(p))]
+    for (name, q), above, below in zip(candidates.items(), *rows, strict=True):
+        q = np.asarray(q, dtype=float)
+        above.bar(places - 0.2, q, 0.38, color=COLOURS["blue"], label="q")
+        above.bar(places + 0.2, p, 0.38, color="white", edgecolor=INK, hatch="////", linewidth=0.8, label="p")
+        above.set_title(name)
+        _signed_bars(below, places, q * np.log(q / p))
+        below.set_xticks(places, names)
+    rows[0, 0].set_ylabel("probability")
+    rows[1, 0].set_ylabel("q log(q / p)  (nats)")
+    rows[0, -1].legend(ncols=2)
+    rows[1, 0].margins(y=0.25)
+    return figure
+
+
+@styled
+def gaussian_ellipses(target: Gaussian, approximations: Mapping[str, Gaussian], reach: float = 3.2) -> Figure:
+    """A Gaussian in the plane as shaded ellipses of one and two standard deviations, approximations as outlines."""
+    figure, axes = new_figure(4.8, 4.6)
+    _ellipses(axes, target, facecolor=INK, alpha=0.16, linewidth=0)
+    axes.fill([], [], color=INK, alpha=0.25, label="target")
+    for (name, gaussian), line in zip(approximations.items(), line_styles(), strict=False):
+        _ellipses(axes, gaussian, fill=False, linewidth=1.8, **line)
+        axes.plot([], [], label=name, **line)
+    axes.set(xlabel="$z_1$", ylabel="$z_2$", aspect="equal", xlim=(-reach, reach), ylim=(-reach, reach))
+    figure.legend(loc="outside upper left", ncols=3)
+    return figure
+
+
+@styled
+def gaussian_fits(
+    target: Callable[[Tensor], Tensor],
+    fits: Mapping[str, Gaussian],
+    extent: tuple[float, float, float, float] = (-4.0, 4.0, -4.0, 4.0),
+    resolution: int = 120,
+) -> Figure:
+    """A density in the plane as shades, one panel for each Gaussian fitted to it, drawn as ellipses.
+
+    Args:
+        target: log-density (up to a constant) of points ``(n, 2)`` → ``(n,)``.
+        fits: title of the panel → the Gaussian.
+        extent: left, right, bottom, top.
+    """
+    figure, panels = new_figure(3.3 * len(fits), 3.5, ncols=len(fits), squeeze=False, sharey=True)
+    shades = relative_density(target, extent, resolution)
+    for axes, (title, gaussian), line in zip(panels[0], fits.items(), line_styles(), strict=False):
+        axes.contourf(*shades, levels=np.linspace(0.02, 1.0, 12), cmap="Greys", alpha=0.75, antialiased=True)
+        _ellipses(axes, gaussian, fill=False, linewidth=1.8, **line)
+        axes.plot(*gaussian[0].detach().tolist(), marker="+", color=line["color"], markersize=8)
+        axes.set(title=title, xlabel="$z_1$", aspect="equal", xlim=extent[:2], ylim=extent[2:])
+        axes.grid(False)
+    panels[0, 0].set_ylabel("$z_2$")
+    return figure
+
+
+@styled
+def divergence_curves(
+    x: Sequence[float],
+    curves: Mapping[str, Sequence[float]],
+    x_label: str,
+    y_label: str = "nats",
+    marked: Sequence[float] = (),
+    largest: float | None = None,
+    limit: tuple[str, float] | None = None,
+) -> Figure:
+    """Divergences against a number that changes one of the distributions.
+
+    Args:
+        curves: name → values, nats.
+        marked: places on the x axis where vertical dotted lines are drawn.
+        largest: where the y axis ends; by default it holds all values.
+        limit: name and height of a horizontal dotted line.
+    """
+    figure, axes = new_figure(6.4, 3.2)
+    for (name, values), line in zip(curves.items(), line_styles(), strict=False):
+        axes.plot(x, values, label=name, **line)
+    for place in marked:
+        axes.axvline(place, color=INK, linestyle=":", linewidth=1.2)
+    if limit is not None:
+        axes.axhline(limit[1], color=INK, linestyle=":", linewidth=1.2, label=limit[0])
+    axes.set(xlabel=x_label, ylabel=y_label)
+    axes.set_ylim(0, largest)
+    axes.margins(x=0)
+    if len(curves) > 1 or limit is not None:
+        axes.legend()
+    return figure
+
+
+@styled
+def divergence_matrix(matrix: Tensor, names: Sequence[str], row_label: str, column_label: str, unit: str) -> Figure:
+    """A divergence between every two of some distributions, as shades with the numbers written in.
+
+    Args:
+        matrix: ``(n, n)``, not negative; row and column as the labels say.
+    """
+    figure, axes = new_figure(5.4, 4.8)
+    numbers, ticks = matrix.detach().cpu().numpy(), range(len(names))
+    image = axes.imshow(numbers, cmap="cividis", vmin=0)
+    for row, column in np.ndindex(*numbers.shape):
+        colour = "white" if numbers[row, column] < _DARK * numbers.max() else INK
+        axes.text(column, row, f"{numbers[row, column]:.2f}", ha="center", va="center", fontsize=7, color=colour)
+    axes.set_xticks(ticks, names)
+    axes.set_yticks(ticks, names)
+    axes.set(xlabel=column_label, ylabel=row_label)
+    axes.grid(False)
+    axes.spines[:].set_visible(False)
+    figure.colorbar(image, ax=axes, shrink=0.8, label=unit)
+    return figure
+
+
+@styled
+def estimator_bias_and_spread(
+    kl: Sequence[float],
+    means: Mapping[str, Sequence[float]],
+    spreads: Mapping[str, Sequence[float]],
+    predicted: Mapping[str, Sequence[float]] | None = None,
+) -> Figure:
+    """Estimators of a KL: on the left their mean, on the right the standard deviation of one draw, as shares of the KL.
+
+    Args:
+        kl: the true divergences, nats.
+        means, spreads: name of the estimator → one number for each divergence, nats.
+        predicted: name → standard deviations by formula, drawn as thin lines.
+    """
+    figure, (left, right) = new_figure(7.2, 3.3, ncols=2)
+    kl = np.asarray(kl, dtype=float)
+    for name, line in zip(means, line_styles(), strict=False):
+        left.plot(kl, np.asarray(means[name]) / kl, marker="o", label=name, **line)
+        right.plot(kl, np.asarray(spreads[name]) / kl, marker="o", label=name, **line)
+        if predicted:
+            right.plot(kl, np.asarray(predicted[name]) / kl, color=INK, linewidth=0.8)
+    left.axhline(1, color=INK, linestyle=":", linewidth=1.2)
+    left.set(xscale="log", xlabel="KL(q‖p)  (nats)", title="mean / KL")
+    right.set(xscale="log", yscale="log", xlabel="KL(q‖p)  (nats)", title="standard deviation of one draw / KL")
+    left.legend()
+    return figure
+
+
+def _ellipses(axes: Axes, gaussian: Gaussian, **look: object) -> None:
+    """Where a Gaussian's density has fallen to that of one and two standard deviations."""
+    from matplotlib.patches import Ellipse
+
+    mean, cov = (parameter.detach().double().cpu().numpy() for parameter in gaussian)
+    variances, directions = np.linalg.eigh(cov)
+    angle = np.degrees(np.arctan2(directions[1, 1], directions[0, 1]))
+    for distance in _STANDARD_DEVIATIONS:
+        height, width = 2 * distance * np.sqrt(variances)
+        axes.add_patch(Ellipse(mean, width, height, angle=angle, **look))
+
+
+def _signed_bars(axes: Axes, places: np.ndarray, values: np.ndarray) -> None:
+    """Bars above and below zero with their values, and the sum of them in the title."""
+    colours = [SERIES[1] if value > 0 else SERIES[2] for value in values]
+    bars = axes.bar(places, values, 0.6, color=colours)
+    axes.bar_label(bars, [_signed(value) for value in values], padding=2, fontsize=8)
+    axes.axhline(0, color=INK, linewidth=0.8)
+    axes.set_title(f"sum: {_signed(values.sum(), 3)} nats", fontsize=9)
+
+
+def _signed(value: float, digits: int = 2) -> str:
+    """A number with a proper minus sign, and zero without any."""
+    text = f"{value:.{digits}f}"
+    return f"{0:.{digits}f}" if float(text) == 0 else text.replace("-", "−")
+
+
+def _side(q: float) -> str:
+    return "right" if q > 0.5 else "left"
