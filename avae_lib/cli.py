@@ -50,13 +50,14 @@ def presets(json: bool = False) -> None:
     """List what can be trained: data set, stochastic layers, parameters, and where the numbers come from.
 
     Args:
-        json: Print a JSON array instead, of objects with name, dataset, layers and parameters.
+        json: Print a JSON array instead, of objects with name, dataset, layers and parameters; and with
+            parameters_as_published where the authors of a model have their own way to count.
     """
     from avae_lib.presets import PRESETS, summary
 
     summaries = [summary(preset) for preset in PRESETS.values()]
     if json:
-        print(json_format.dumps([dataclasses.asdict(entry) for entry in summaries], indent=2))
+        print(json_format.dumps([entry.to_json() for entry in summaries], indent=2))
         return
     print(f"{'name':18}{'data set':12}{'layers':>6}{'parameters':>13}")
     for entry in summaries:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import itertools
 from dataclasses import dataclass
 
 import torch
 
-from avae_lib.presets import attentive, vae
+from avae_lib.presets import attentive, vae, vdvae
 from avae_lib.training.experiment import Experiment
 
 __all__ = ["PRESETS", "PresetSummary", "UnknownPreset", "find_preset", "summary"]
 
-PRESETS = {preset.name: preset for preset in itertools.chain(vae.PRESETS, attentive.PRESETS)}
+PRESETS = {preset.name: preset for preset in itertools.chain(vae.PRESETS, attentive.PRESETS, vdvae.PRESETS)}
 """All presets by name."""
 
 
@@ -44,6 +45,12 @@ class PresetSummary:
     """Stochastic layers."""
     parameters: int
     """Trainable numbers in the model."""
+    parameters_as_published: int | None = None
+    """The same in the way that the authors of the model count; None where that is our way."""
+
+    def to_json(self) -> dict[str, str | int]:
+        """Its fields by name, without those that don't apply."""
+        return {name: value for name, value in dataclasses.asdict(self).items() if value is not None}
 
 
 def summary(preset: Experiment) -> PresetSummary:
@@ -51,4 +58,5 @@ def summary(preset: Experiment) -> PresetSummary:
     with torch.device("meta"):  # shapes only: the largest model is counted at once
         model = preset.model.build()
     parameters = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
-    return PresetSummary(preset.name, preset.data.name, model.num_layers, parameters)
+    as_published = getattr(model, "parameters_as_published", None)
+    return PresetSummary(preset.name, preset.data.name, model.num_layers, parameters, as_published)
