@@ -23,6 +23,7 @@ def log_entry(graded: Graded, unit: str, **facts: Any) -> dict[str, Any]:
         "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "unit": unit,
         "sha256": graded.sha256,
+        "handed_in": graded.handed_in and graded.handed_in.isoformat(),
         **graded.result.to_record(),
         **facts,
         "versions": _versions(),

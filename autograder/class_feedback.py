@@ -10,6 +10,7 @@ from autograder.class_run import recorded_results
 from autograder.course import Course, CourseError, Unit
 from autograder.feedback import write_page
 from autograder.gradebook import autograded_notebook, written_scores
+from autograder.plain_text import printable
 from autograder.results import Graded, SubmissionResult
 
 __all__ = ["write_feedback"]
@@ -21,12 +22,20 @@ def write_feedback(course: Course, unit: Unit) -> tuple[Path, ...]:
     Points and comments that people gave for written answers are read from the gradebook at this moment.
 
     Raises:
-        CourseError: the unit has not been graded.
+        CourseError: the unit has not been graded, or not every page could be written; the others are.
     """
     results = recorded_results(course, unit)
     if not results:
         raise CourseError(f"{unit.name} has not been graded: run course grade {unit.name}")
-    return tuple(_write(course, unit, result) for result in results)
+    pages, failures = [], []
+    for result in results:
+        try:
+            pages.append(_write(course, unit, result))
+        except Exception as error:  # a notebook that is gone, or damaged, keeps no other student waiting
+            failures.append(printable(f"{result.student} ({type(error).__name__}: {error})", 300))
+    if failures:
+        raise CourseError("not every page could be written: " + "; ".join(failures))
+    return tuple(pages)
 
 
 def _write(course: Course, unit: Unit, result: SubmissionResult) -> Path:

@@ -21,8 +21,9 @@ from autograder.class_table import line_of, summary
 from autograder.course import Course, CourseError, Unit
 from autograder.course_secret import CourseSecret
 from autograder.grading import Job, grade_submission
+from autograder.plain_text import printable
 from autograder.results import Graded, SubmissionResult
-from autograder.submissions import Submission, find_submissions, printable
+from autograder.submissions import Submission, find_submissions
 from autograder.worker_pool import grade_all, worker_processes
 
 __all__ = ["ClassRun", "recorded_results", "released_notebook"]
@@ -67,9 +68,11 @@ class ClassRun:
         release = released_notebook(self.course, self.unit)
         submissions = self._submissions()
         secret = CourseSecret.of(self.course)
-        recorders = self._recorders(submissions, nbformat.read(release, as_version=4), secret)
+        recorders = self._recorders(nbformat.read(release, as_version=4), secret)
+        if self.json_file:
+            self.json_file.unlink(missing_ok=True)  # so that a run which is broken off leaves none of an earlier run's
         with _student_edition(self.course, self.unit) as edition:
-            facts = (self.unit.name, release, edition, secret, (self.course.root,))
+            facts = (self.unit.name, release, edition, secret, self._hidden())
             jobs = [Job(submission, *facts) for submission in submissions]
             results, failures = _recorded(grade_all(jobs, self.workers, grade, pool_of), len(jobs), recorders)
         results.sort(key=lambda result: result.student)
@@ -79,6 +82,11 @@ class ClassRun:
         if failures:
             raise CourseError("graded, but not everything was recorded: " + "; ".join(failures))
         return tuple(results)
+
+    def _hidden(self) -> tuple[Path, ...]:
+        """What no sandbox may show: the course, and where this run reads from and writes to."""
+        folders = (self.course.root, self.submitted, self.json_file, self.feedback)
+        return tuple(folder.absolute() for folder in folders if folder is not None)
 
     def _submissions(self) -> tuple[Submission, ...]:
         folder = self.submitted or self.course.submitted
@@ -91,13 +99,11 @@ class ClassRun:
             )
         return submissions
 
-    def _recorders(
-        self, submissions: Sequence[Submission], release: NotebookNode, secret: CourseSecret
-    ) -> tuple[Recorder, ...]:
+    def _recorders(self, release: NotebookNode, secret: CourseSecret) -> tuple[Recorder, ...]:
         """What happens to each result, in this order. All of it happens in this process, one result at a time."""
         recorders = [self._logging(secret)]
         if self.submitted is None:
-            recorders += [_keeping(self.course, self.unit), self._writing_gradebook(submissions, release)]
+            recorders += [_keeping(self.course, self.unit), self._writing_gradebook(release)]
         if self.feedback is not None:
             recorders.append(self._writing_feedback(self.feedback))
         return tuple(recorders)
@@ -107,17 +113,11 @@ class ClassRun:
         facts = {"folder": str(self.submitted or self.course.submitted), "secret": secret.fingerprint}
         return lambda graded: append(path, log_entry(graded, self.unit.name, **facts))
 
-    def _writing_gradebook(self, submissions: Sequence[Submission], release: NotebookNode) -> Recorder:
+    def _writing_gradebook(self, release: NotebookNode) -> Recorder:
         from autograder.gradebook import GradebookWriter  # nbgrader costs a second, which other runs should not pay
 
         writer = GradebookWriter(self.course, self.unit, release)
-        folders = {submission.student: submission.folder for submission in submissions}
-
-        def write(graded: Graded) -> None:
-            if graded.notebook is not None:
-                writer.record(graded, folders[graded.result.student])
-
-        return write
+        return lambda graded: writer.record(graded) if graded.notebook is not None else None
 
     def _writing_feedback(self, folder: Path) -> Recorder:
         from autograder.feedback import write_page

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from autograder.plain_text import printable
 from autograder.results import SubmissionResult
-from autograder.submissions import printable
 
 __all__ = ["line_of", "points_table", "summary"]
 

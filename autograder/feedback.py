@@ -22,6 +22,7 @@ from pygments.lexers import PythonLexer
 
 from autograder.course import Course, Unit
 from autograder.pictures import MAX_PICTURES
+from autograder.plain_text import moderate
 from autograder.results import Graded
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 __all__ = ["page", "write_page"]
 
-_LONGEST_SOURCE = 20_000  # characters; what is longer is cut and says so
 _FORMATTER = HtmlFormatter(nowrap=True)
 
 
@@ -78,7 +78,7 @@ def _answers(cells: Iterable[NotebookNode], written: bool) -> dict[str, str]:
 
 def _written_answers(texts: Mapping[str, str], scores: Sequence[WrittenScore]) -> list[WrittenAnswer]:
     by_id = {score.grade_id: score for score in scores}
-    return [WrittenAnswer(_shortened(text), by_id.get(grade_id)) for grade_id, text in texts.items()]
+    return [WrittenAnswer(moderate(text), by_id.get(grade_id)) for grade_id, text in texts.items()]
 
 
 def _pictures(cells: Iterable[NotebookNode]) -> Iterable[str]:
@@ -87,15 +87,11 @@ def _pictures(cells: Iterable[NotebookNode]) -> Iterable[str]:
 
 
 def _highlighted(source: str) -> Markup:
-    source = _shortened(source)
+    source = moderate(source)
     try:
         return Markup(highlight(source, PythonLexer(), _FORMATTER))
     except Exception:  # a lexer's trouble with strange text is no reason to withhold the page
         return escape(source)
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= _LONGEST_SOURCE else text[:_LONGEST_SOURCE] + "\n… (the rest is not shown)"
 
 
 @cache

@@ -6,12 +6,12 @@ What is written is what ``nbgrader autograde`` would leave behind: the student, 
 
 from __future__ import annotations
 
+import copy
 import os
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +19,14 @@ import nbformat
 from nbformat import NotebookNode
 from nbgrader.api import Gradebook, MissingEntry
 from nbgrader.preprocessors import SaveAutoGrades, SaveCells
-from nbgrader.utils import parse_utc
 from sqlalchemy.exc import SAWarning
 
 from autograder.course import Course, CourseError, Unit
 from autograder.nbgrader_config import let_nbgrader_find_its_programs
+from autograder.plain_text import harmless_markdown, moderate
 from autograder.results import ComponentScore, Graded, SubmissionResult
 
 __all__ = ["GradebookWriter", "WrittenScore", "autograded_notebook", "written_scores"]
-
-_LONGEST_TIMESTAMP = 64  # characters
 
 
 @dataclass(frozen=True)
@@ -58,13 +56,13 @@ class GradebookWriter:
         except RuntimeError as refusal:
             raise CourseError(f"the gradebook refuses the released notebook of {unit.name}: {refusal}") from None
 
-    def record(self, graded: Graded, submitted: Path) -> None:
+    def record(self, graded: Graded) -> None:
         """Record one graded submission; scores given by hand stay as they are."""
         student = graded.result.student
-        notebook = with_points(graded.notebook, graded.result)
+        notebook = with_points(_fit_to_show(graded.notebook), graded.result)
         with _open(self._course) as gradebook:
             gradebook.update_or_create_student(student)
-            gradebook.update_or_create_submission(self._unit.name, student, **_timestamp(submitted))
+            gradebook.update_or_create_submission(self._unit.name, student, timestamp=graded.handed_in)
         _write(notebook, autograded_notebook(self._course, self._unit, student))
         SaveAutoGrades().preprocess(notebook, self._resources(student))
         self._comment(graded.result)
@@ -87,6 +85,16 @@ class GradebookWriter:
 def autograded_notebook(course: Course, unit: Unit, student: str) -> Path:
     """Where the graded notebook of a student lies."""
     return course.root / "autograded" / student / unit.name / f"{unit.name}.ipynb"
+
+
+def _fit_to_show(notebook: NotebookNode) -> NotebookNode:
+    """The notebook with answers that formgrader, and whoever sits before it, can be shown."""
+    notebook = copy.deepcopy(notebook)
+    for cell in notebook.cells:
+        if cell.metadata.get("nbgrader", {}).get("solution"):
+            source = moderate(cell.source)
+            cell.source = source if cell.cell_type == "code" else harmless_markdown(source)
+    return notebook
 
 
 def with_points(notebook: NotebookNode, result: SubmissionResult) -> NotebookNode:
@@ -146,15 +154,6 @@ def _open(course: Course) -> Iterator[Gradebook]:
 
 def _address(course: Course) -> str:
     return f"sqlite:///{course.gradebook.resolve()}"
-
-
-def _timestamp(submitted: Path) -> dict[str, datetime]:
-    """When the submission was handed in, as nbgrader's own collection writes it down beside the notebook."""
-    path = submitted / "timestamp.txt"
-    try:
-        return {"timestamp": parse_utc(path.read_text(encoding="utf-8")[:_LONGEST_TIMESTAMP].strip())}
-    except (OSError, ValueError):
-        return {}
 
 
 def _write(notebook: NotebookNode, path: Path) -> None:

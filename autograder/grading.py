@@ -12,8 +12,11 @@ import nbformat
 
 from autograder.course import CourseError
 from autograder.course_secret import CourseSecret
-from autograder.normalise import NormalisedSubmission, normalise
+from autograder.handing_in import handed_in
+from autograder.normalise import NormalisedSubmission
 from autograder.notebook_cells import cells_of
+from autograder.plain_text import printable
+from autograder.reading import normalise_apart
 from autograder.results import CaseResult, ComponentScore, Graded, SubmissionResult
 from autograder.submissions import Quarantined, Submission, notebook_file, read_once
 
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
     from autograder.judge import ComponentResult
 
 __all__ = ["Job", "grade_submission"]
+
+_LONGEST_REMARK = 600  # characters
 
 
 @dataclass(frozen=True)
@@ -56,16 +61,20 @@ def grade_submission(job: Job) -> Graded:
         path, flags = notebook_file(job.submission, job.unit)
         data = read_once(path)
         sha256 = hashlib.sha256(data).hexdigest()
-        submission = normalise(data, release)
+        submission = normalise_apart(data, release)
     except Quarantined as reason:
         seconds = time.perf_counter() - started
-        return Graded(
-            SubmissionResult(**facts, status="quarantined", reason=str(reason), seconds=seconds), None, sha256
-        )
-    facts["components"], run_flags = _judged(submission, job, max_points)
-    facts["flags"] = (*flags, *submission.flags, *run_flags)
+        result = SubmissionResult(**facts, status="quarantined", reason=_remark(reason), seconds=seconds)
+        return Graded(result, None, sha256)
+    moment, time_flags = handed_in(job.submission.folder, path)
+    facts["components"], run_flags = _judged(submission, job, sha256, max_points)
+    facts["flags"] = tuple(map(_remark, (*flags, *time_flags, *submission.flags, *run_flags)))
     result = SubmissionResult(**facts, status="graded", seconds=time.perf_counter() - started)
-    return Graded(result, submission.notebook, sha256)
+    return Graded(result, submission.notebook, sha256, moment)
+
+
+def _remark(text: object) -> str:
+    return printable(str(text), _LONGEST_REMARK)
 
 
 def _points_of_checks(release: nbformat.NotebookNode) -> dict[str, float]:
@@ -75,7 +84,7 @@ def _points_of_checks(release: nbformat.NotebookNode) -> dict[str, float]:
 
 
 def _judged(
-    submission: NormalisedSubmission, job: Job, max_points: dict[str, float]
+    submission: NormalisedSubmission, job: Job, sha256: str, max_points: dict[str, float]
 ) -> tuple[dict[str, ComponentScore], tuple[str, ...]]:
     # Imported here because they import torch, which only the workers need.
     from autograder.checks import checks_of
@@ -83,7 +92,8 @@ def _judged(
     from autograder.sandbox.submission import judge_submission
 
     def seed_of(component: str) -> int:
-        return job.secret.seed(job.submission.student, job.unit, component)
+        # Of the file too: handing in again must not meet the inputs on which the last attempt was told what is wrong.
+        return job.secret.seed(job.submission.student, job.unit, component, sha256)
 
     try:
         verdict = judge_submission(submission, checks_of(job.unit), job.edition, seed_of, hidden=job.hidden)
@@ -99,7 +109,7 @@ def _score(judged: ComponentResult | None, max_points: float) -> ComponentScore:
     if judged is None:
         return ComponentScore(0.0, max_points)
     cases = tuple(
-        CaseResult(case.name, case.passed, case.diagnosis, float(case.points), float(case.max_points))
+        CaseResult(case.name, case.passed, _remark(case.diagnosis), float(case.points), float(case.max_points))
         for case in judged.cases
     )
     return ComponentScore(min(max(float(judged.points), 0.0), max_points), max_points, cases)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from nbformat import NotebookNode
@@ -19,16 +19,25 @@ from autograder.pictures import MAX_PICTURES, reencoded
 from autograder.repairs import repairs
 from autograder.submissions import Quarantined
 
-__all__ = ["Answer", "NormalisedSubmission", "Quarantined", "normalise"]
+__all__ = ["MAX_ANSWER", "Answer", "NormalisedSubmission", "Quarantined", "normalise"]
+
+MAX_ANSWER = 200_000
+"""The most characters of one answer that are looked at; the longest sensible ones have a few thousand."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """The student's text for one answer cell. ``component`` is None where no component is asked for."""
+    """The student's text for one answer cell.
+
+    Attributes:
+        component: None where no component is asked for.
+        unedited: whether it is still the stub that was handed out.
+    """
 
     grade_id: str
     component: str | None
     source: str
+    unedited: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,7 +68,7 @@ def normalise(data: bytes, release: NotebookNode) -> NormalisedSubmission:
     submitted = parse(data)
     released = cells_of(release.cells)
     matching = Matching(released, submitted.cells)
-    found = {cell.grade_id: matching.locate(cell) for cell in released if cell.is_answer}
+    found = {cell.grade_id: _moderate(cell, matching.locate(cell)) for cell in released if cell.is_answer}
     answers = tuple(_answer(cell, found[cell.grade_id]) for cell in released if cell.is_answer)
     written = {cell.grade_id for cell in released if cell.is_written}
     return NormalisedSubmission(
@@ -75,8 +84,21 @@ def _is_setup(cell: Cell) -> bool:
     return cell.kind == "code" and cell.is_locked and not cell.is_graded
 
 
+def _moderate(cell: Cell, found: Found) -> Found:
+    """What was found, of a size that a compiler, a page and a person can take."""
+    if (size := len(found.source)) <= MAX_ANSWER:
+        return found
+    much = f"{size:,} characters, more than {MAX_ANSWER:,}"
+    if cell.is_written:
+        flag, source = f"was cut: it had {much}", found.source[:MAX_ANSWER]
+    else:
+        flag, source = f"was not run: it had {much}", f'raise ValueError("this cell held {much}, and was not run")'
+    return replace(found, source=source, flags=(*found.flags, f"the answer to '{cell.grade_id}' {flag}"))
+
+
 def _answer(cell: Cell, found: Found) -> Answer:
-    return Answer(cell.grade_id, cell.grade_id if cell.grade_id in cell.implements else None, found.source)
+    component = cell.grade_id if cell.grade_id in cell.implements else None
+    return Answer(cell.grade_id, component, found.source, "".join(found.source.split()) == cell.squeezed)
 
 
 def _filled(release: NotebookNode, found: Mapping[str, Found], matching: Matching) -> NotebookNode:

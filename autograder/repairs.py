@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from autograder.matching import Found, Matching
 from autograder.notebook_cells import Cell
-from autograder.submissions import printable
+from autograder.plain_text import printable
 
 __all__ = ["repairs"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from typing import Any, Literal
 
 from nbformat import NotebookNode
@@ -77,11 +78,17 @@ class SubmissionResult:
 
 @dataclass(frozen=True)
 class Graded:
-    """A result, and the rebuilt notebook it belongs to; a quarantined submission has none."""
+    """A result, and the rebuilt notebook it belongs to; a quarantined submission has none.
+
+    Attributes:
+        sha256: of the notebook's file, in hexadecimal; empty if it was not read.
+        handed_in: UTC without a zone; None if it is not known.
+    """
 
     result: SubmissionResult
     notebook: NotebookNode | None = None
     sha256: str = ""
+    handed_in: datetime | None = None
 
 
 def _component_json(score: ComponentScore) -> dict[str, Any]:

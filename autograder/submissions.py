@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["MAX_BYTES", "Quarantined", "Submission", "find_submissions", "notebook_file", "printable", "read_once"]
+from autograder.plain_text import printable, unmistakable
+
+__all__ = ["MAX_BYTES", "Quarantined", "Submission", "find_submissions", "notebook_file", "read_once"]
 
 MAX_BYTES = 20 * 2**20
 """The largest notebook that is read. A page of plots is about one megabyte."""
@@ -21,7 +23,12 @@ class Quarantined(Exception):
 
 @dataclass(frozen=True)
 class Submission:
-    """One student's folder for one unit."""
+    """One student's folder for one unit.
+
+    Attributes:
+        student: the name of the student's folder; where that holds signs that cannot be trusted in a database, a
+            page or a terminal, the name as :func:`~autograder.plain_text.unmistakable` writes it.
+    """
 
     student: str
     folder: Path
@@ -30,25 +37,46 @@ class Submission:
 def find_submissions(submitted: Path, unit: str) -> tuple[Submission, ...]:
     """The folders ``<student>/<unit>`` under ``submitted``, by student; hidden folders are no students."""
     students = sorted(entry for entry in submitted.iterdir() if not entry.name.startswith("."))
-    found = (Submission(_readable_name(student), student / unit) for student in students)
-    return tuple(submission for submission in found if os.path.lexists(submission.folder))
+    found = (Submission(unmistakable(student.name), student / unit) for student in students)
+    return tuple(submission for submission in found if _may_exist(submission.folder))
+
+
+def _may_exist(folder: Path) -> bool:
+    """Whether something is there, or we are not let near enough to know."""
+    try:
+        folder.lstat()
+    except OSError as error:
+        return error.errno not in (errno.ENOENT, errno.ENOTDIR)
+    return True
 
 
 def notebook_file(submission: Submission, unit: str) -> tuple[Path, tuple[str, ...]]:
     """The notebook to grade in a submission's folder, and flags about what was passed over.
 
     Raises:
-        Quarantined: the folder holds no notebook, or several of which none carries the unit's name.
+        Quarantined: the folder cannot be read, holds no notebook, or several of which none carries the unit's name;
+            or the student's folder has a name that cannot be a student's.
     """
-    _require_real_folder(submission.folder)
-    notebooks = sorted(
-        path for path in submission.folder.iterdir() if path.suffix == ".ipynb" and not path.name.startswith(".")
-    )
+    _require_name(submission)
+    try:
+        _require_real_folder(submission.folder)
+        entries = sorted(submission.folder.iterdir())
+    except OSError as error:
+        raise Quarantined(f"the folder cannot be read: {os.strerror(error.errno)}; check its permissions") from None
+    notebooks = [path for path in entries if path.suffix == ".ipynb" and not path.name.startswith(".")]
     if not notebooks:
         raise Quarantined(f"no notebook: the folder should hold {unit}.ipynb; ask for it to be handed in again")
     if len(notebooks) == 1:
         return notebooks[0], ()
     return _named_after(unit, notebooks)
+
+
+def _require_name(submission: Submission) -> None:
+    if submission.student != submission.folder.parent.name:
+        raise Quarantined(
+            "the student's folder has a name that is too long or holds signs that no name needs (control characters, "
+            "quotes, angle brackets, bytes that are no text): rename it, and grade again"
+        )
 
 
 def _named_after(unit: str, notebooks: Sequence[Path]) -> tuple[Path, tuple[str, ...]]:
@@ -69,50 +97,43 @@ def _require_real_folder(folder: Path) -> None:
         raise Quarantined("a file stands where the unit's folder should be: put the notebook into a folder")
 
 
-def read_once(path: Path) -> bytes:
-    """The bytes of a notebook file, read once, so that what is hashed is what is graded.
+def read_once(path: Path, what: str = "the notebook", most: int = MAX_BYTES) -> bytes:
+    """The bytes of a submitted file, read once, so that what is hashed is what is graded.
+
+    Args:
+        what: what the file is called in a reason.
+        most: the size in bytes up to which it is read.
 
     Raises:
         Quarantined: the file is a symbolic link, no regular file, too large, or cannot be read.
     """
-    descriptor = _open(path)
+    descriptor = _open(path, what)
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
-            raise Quarantined("the notebook is no regular file: replace it by the notebook itself")
-        _require_moderate_size(status.st_size)
+            raise Quarantined(f"{what} is no regular file: replace it by the file itself")
+        _require_moderate_size(status.st_size, what, most)
         with os.fdopen(descriptor, "rb", closefd=False) as file:
-            data = file.read(MAX_BYTES + 1)
+            data = file.read(most + 1)
     finally:
         os.close(descriptor)
-    _require_moderate_size(len(data))
+    _require_moderate_size(len(data), what, most)
     return data
 
 
-def _open(path: Path) -> int:
+def _open(path: Path, what: str) -> int:
     try:
         # O_NONBLOCK: opening a named pipe must not wait for somebody to write into it.
         return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as error:
         if error.errno == errno.ELOOP:
-            raise Quarantined("the notebook is a symbolic link: replace it by the notebook itself") from None
-        raise Quarantined(f"the notebook cannot be opened: {os.strerror(error.errno)}; check its permissions") from None
+            raise Quarantined(f"{what} is a symbolic link: replace it by the file itself") from None
+        raise Quarantined(f"{what} cannot be opened: {os.strerror(error.errno)}; check its permissions") from None
 
 
-def _require_moderate_size(size: int) -> None:
-    if size > MAX_BYTES:
+def _require_moderate_size(size: int, what: str, most: int) -> None:
+    if size > most:
         raise Quarantined(
-            f"the notebook has {size / 2**20:.0f} MB, more than the {MAX_BYTES // 2**20} MB that are read: "
+            f"{what} has {size / 2**20:.3g} MB, more than the {most / 2**20:.3g} MB that are read: "
             "clear its outputs, save, and hand it in again"
         )
-
-
-def printable(text: str, longest: int = 80) -> str:
-    """Text from a student's file, fit for one line of a terminal, a log or a page."""
-    text = "".join(character if character.isprintable() else "·" for character in text)
-    return text if len(text) <= longest else text[: longest - 1] + "…"
-
-
-def _readable_name(folder: Path) -> str:
-    # A file name may hold bytes that are no UTF-8; JSON, SQLite and terminals refuse those.
-    return os.fsencode(folder.name).decode("utf-8", "replace")

@@ -14,8 +14,8 @@ from concurrent.futures.process import BrokenProcessPool
 
 from autograder.course import CourseError
 from autograder.grading import Job
+from autograder.plain_text import printable
 from autograder.results import Graded, SubmissionResult
-from autograder.submissions import printable
 
 __all__ = ["grade_all", "worker_processes"]
 

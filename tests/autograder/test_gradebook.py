@@ -2,10 +2,14 @@
 
 import shutil
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import datetime
 
 import nbformat
 import pytest
+from nbconvert.exporters import HTMLExporter
 from nbgrader.api import Gradebook
+from nbgrader.server_extensions.formgrader.handlers import template_path
 
 from autograder.class_run import ClassRun, recorded_results, released_notebook
 from autograder.course import CourseError
@@ -37,11 +41,6 @@ def writer(course, unit, release, empty_gradebook):
     return GradebookWriter(course, unit, release)
 
 
-@pytest.fixture
-def submitted(tmp_path):
-    return tmp_path
-
-
 def graded_as(student, notebook, release, add=2.0, halve=1.5) -> Graded:
     case = CaseResult("halves", halve == 3, "" if halve == 3 else "divided by four", halve, 3.0)
     components = {"add": ComponentScore(add, 2.0), "halve": ComponentScore(halve, 3.0, (case,))}
@@ -53,8 +52,8 @@ def open_gradebook(course):
     return Gradebook(f"sqlite:///{course.gradebook}")
 
 
-def test_scores_reach_every_total_that_formgrader_shows(course, writer, solved, release, submitted):
-    writer.record(graded_as("ada", solved, release), submitted)
+def test_scores_reach_every_total_that_formgrader_shows(course, writer, solved, release):
+    writer.record(graded_as("ada", solved, release))
     with open_gradebook(course) as gradebook:
         submission = gradebook.find_submission(UNIT, "ada")
         assert (submission.score, submission.max_score) == (3.5, 8.0)
@@ -65,8 +64,8 @@ def test_scores_reach_every_total_that_formgrader_shows(course, writer, solved, 
         assert (row["student"], row["score"], row["needs_manual_grade"]) == ("ada", 3.5, True)
 
 
-def test_only_the_written_answer_waits_for_a_person(course, writer, solved, release, submitted):
-    writer.record(graded_as("ada", solved, release), submitted)
+def test_only_the_written_answer_waits_for_a_person(course, writer, solved, release):
+    writer.record(graded_as("ada", solved, release))
     with open_gradebook(course) as gradebook:
         waiting = {
             grade.name: grade.needs_manual_grade for grade in gradebook.find_submission(UNIT, "ada").notebooks[0].grades
@@ -74,10 +73,8 @@ def test_only_the_written_answer_waits_for_a_person(course, writer, solved, rele
     assert waiting == {"check_add": False, "check_halve": False, "question_1": True}
 
 
-def test_the_autograded_notebook_holds_points_as_results_of_our_check_cells(
-    course, unit, writer, solved, release, submitted
-):
-    writer.record(graded_as("ada", solved, release), submitted)
+def test_the_autograded_notebook_holds_points_as_results_of_our_check_cells(course, unit, writer, solved, release):
+    writer.record(graded_as("ada", solved, release))
     notebook = nbformat.read(autograded_notebook(course, unit, "ada"), as_version=4)
     nbformat.validate(notebook)
     outputs = {cell.id: cell.outputs for cell in notebook.cells if cell.id.startswith("check_")}
@@ -86,8 +83,8 @@ def test_the_autograded_notebook_holds_points_as_results_of_our_check_cells(
     assert {cell.id: cell.source for cell in notebook.cells}["add"].endswith("return a + b")
 
 
-def test_diagnoses_are_comments_beside_the_answer(course, writer, solved, release, submitted):
-    writer.record(graded_as("ada", solved, release), submitted)
+def test_diagnoses_are_comments_beside_the_answer(course, writer, solved, release):
+    writer.record(graded_as("ada", solved, release))
     with open_gradebook(course) as gradebook:
         assert gradebook.find_comment("halve", UNIT, UNIT, "ada").comment == "halves: divided by four"
         assert gradebook.find_comment("add", UNIT, UNIT, "ada").comment is None
@@ -100,12 +97,10 @@ def give_by_hand(course, points=2.5, comment="Good reason."):
         gradebook.db.commit()
 
 
-def test_a_regrade_renews_automatic_points_and_keeps_those_given_by_hand(
-    course, unit, writer, solved, release, submitted
-):
-    writer.record(graded_as("ada", solved, release), submitted)
+def test_a_regrade_renews_automatic_points_and_keeps_those_given_by_hand(course, unit, writer, solved, release):
+    writer.record(graded_as("ada", solved, release))
     give_by_hand(course)
-    GradebookWriter(course, unit, release).record(graded_as("ada", solved, release, add=0.0, halve=3.0), submitted)
+    GradebookWriter(course, unit, release).record(graded_as("ada", solved, release, add=0.0, halve=3.0))
     with open_gradebook(course) as gradebook:
         assert gradebook.find_submission(UNIT, "ada").score == 0.0 + 3.0 + 2.5
         assert gradebook.find_comment("question_1", UNIT, UNIT, "ada").comment == "Good reason."
@@ -113,23 +108,36 @@ def test_a_regrade_renews_automatic_points_and_keeps_those_given_by_hand(
         assert len(gradebook.assignment_submissions(UNIT)) == 1
 
 
-def test_points_given_by_hand_reach_the_feedback(course, unit, writer, solved, release, submitted):
+def test_points_given_by_hand_reach_the_feedback(course, unit, writer, solved, release):
     graded = graded_as("ada", solved, release)
-    writer.record(graded, submitted)
+    writer.record(graded)
     assert [score.points for score in written_scores(course, unit, "ada", graded.notebook)] == [None]
     give_by_hand(course)
     (score,) = written_scores(course, unit, "ada", graded.notebook)
     assert (score.points, score.max_points, score.comment) == (2.5, 3.0, "Good reason.")
 
 
-def test_the_time_of_handing_in_is_taken_from_nbgraders_own_file(course, writer, solved, release, submitted):
-    (submitted / "timestamp.txt").write_text("2026-03-01 12:30:00 UTC\n")
-    writer.record(graded_as("ada", solved, release), submitted)
-    (submitted / "timestamp.txt").write_text("whenever")
-    writer.record(graded_as("ben", solved, release), submitted)
-    with open_gradebook(course) as gradebook:
-        assert gradebook.find_submission(UNIT, "ada").timestamp.isoformat() == "2026-03-01T12:30:00"
-        assert gradebook.find_submission(UNIT, "ben").timestamp is None
+def test_the_time_of_handing_in_is_kept_and_a_regrade_renews_it(course, writer, solved, release):
+    graded = graded_as("ada", solved, release)
+    for moment in (datetime(2026, 3, 1, 12, 30), None):
+        writer.record(replace(graded, handed_in=moment))
+        with open_gradebook(course) as gradebook:
+            assert gradebook.find_submission(UNIT, "ada").timestamp == moment
+
+
+def test_nothing_that_runs_reaches_formgrader(course, unit, writer, solved, release):
+    for cell in solved.cells:
+        if cell.metadata.get("nbgrader", {}).get("solution"):
+            cell.source += "\n<script>alert(1)</script> [x](javascript:alert(1))"
+    writer.record(graded_as("ada", solved, release))
+    page, _ = HTMLExporter(template_name="formgrade", extra_template_basedirs=[template_path]).from_filename(
+        str(autograded_notebook(course, unit, "ada")), resources=FORMGRADER
+    )
+    assert "<script>alert" not in page and 'href="javascript:alert' not in page
+    assert "alert(1)" in page
+
+
+FORMGRADER = {"assignment_id": UNIT, "notebook_id": UNIT, "base_url": "", "mathjax_url": "", "index": 0, "total": 1}
 
 
 def test_changed_points_of_a_release_reach_the_gradebook(course, unit, writer, release):
@@ -139,8 +147,8 @@ def test_changed_points_of_a_release_reach_the_gradebook(course, unit, writer, r
         assert gradebook.find_assignment(UNIT).max_score == 10.0
 
 
-def test_a_release_with_other_cells_than_graded_before_is_refused(course, unit, writer, solved, release, submitted):
-    writer.record(graded_as("ada", solved, release), submitted)
+def test_a_release_with_other_cells_than_graded_before_is_refused(course, unit, writer, solved, release):
+    writer.record(graded_as("ada", solved, release))
     release.cells = [cell for cell in release.cells if cell.id != "check_add"]
     with pytest.raises(CourseError, match="refuses the released notebook of 03_vae"):
         GradebookWriter(course, unit, release)

@@ -13,7 +13,9 @@ from autograder.class_table import line_of, points_table
 from autograder.course import CourseError
 from autograder.course_secret import CourseSecret
 from autograder.grading import grade_submission
+from autograder.judge import ComponentResult, Verdict
 from autograder.results import CaseResult, ComponentScore, Graded, SubmissionResult
+from autograder.sandbox.submission import SubmissionVerdict
 from autograder.worker_pool import worker_processes
 
 UNIT = "03_vae"
@@ -195,3 +197,69 @@ def test_a_result_survives_being_written_down():
 def pretend_result() -> SubmissionResult:
     cases = (CaseResult("adds", False, "a sign is wrong", 0.0, 2.0),)
     return SubmissionResult("ada", "graded", "", ("f",), 2.0, {"add": ComponentScore(0.0, 2.0, cases)}, 1.25)
+
+
+def test_a_run_that_is_broken_off_leaves_no_results_of_an_earlier_one(course, unit, hand_in, solved, tmp_path):
+    hand_in("ada", solved)
+    run(course, unit, tmp_path)
+
+    def broken_off(job):
+        raise CourseError("the sandbox does not start")
+
+    with pytest.raises(CourseError):
+        run(course, unit, tmp_path, broken_off)
+    assert not (tmp_path / "results.json").exists()
+
+
+class PretendJudge:
+    """Stands in for sandboxes and judge: keeps what it was given and answers with a hostile verdict."""
+
+    def __init__(self):
+        self.seeds, self.hidden = [], []
+
+    def __call__(self, submission, checks, edition, seed_of, hidden=()):
+        self.seeds.append(seed_of("add"))
+        self.hidden.append(hidden)
+        case = Verdict("adds", False, "a\x1b[31m\u202ered\nline" + "x" * 10_000, 0, 2)
+        return SubmissionVerdict((ComponentResult("add", 0, 2, (case,)),), ("\x1b]0;flag\x07\n",), 0.1)
+
+
+@pytest.fixture
+def judge(monkeypatch):
+    judge = PretendJudge()
+    monkeypatch.setattr("autograder.sandbox.submission.judge_submission", judge)
+    return judge
+
+
+def test_nothing_from_the_sandbox_reaches_a_result_unfiltered(course, unit, hand_in, solved, tmp_path, judge):
+    hand_in("ada", solved)
+    (result,) = run(course, unit, tmp_path, grade_submission)
+    (case,) = result["components"]["add"]["cases"]
+    assert all(text.isprintable() and len(text) <= 600 for text in (case["diagnosis"], *result["flags"]))
+
+
+def test_inputs_repeat_for_the_same_file_and_differ_after_handing_in_again(
+    course, unit, hand_in, solved, tmp_path, judge
+):
+    hand_in("ada", solved)
+    for _ in range(2):
+        run(course, unit, tmp_path, grade_submission)
+    solved.cells[0].source += "!"
+    hand_in("ada", solved)
+    run(course, unit, tmp_path, grade_submission)
+    first, again, handed_in_again = judge.seeds
+    assert first == again != handed_in_again
+
+
+def test_folders_of_submissions_and_results_are_hidden_from_the_sandbox(course, unit, hand_in, solved, tmp_path, judge):
+    hand_in("ada", solved, tmp_path / "elsewhere")
+    run(course, unit, tmp_path, grade_submission, submitted=tmp_path / "elsewhere", feedback=tmp_path / "pages")
+    wanted = {course.root, tmp_path / "elsewhere", tmp_path / "results.json", tmp_path / "pages"}
+    assert set(judge.hidden[0]) == wanted
+
+
+def test_a_time_of_handing_in_that_cannot_be_read_is_a_flag(course, unit, hand_in, solved, tmp_path, judge):
+    os.mkfifo(hand_in("ada", solved).with_name("timestamp.txt"))
+    (result,) = run(course, unit, tmp_path, grade_submission)
+    assert result["status"] == "graded"
+    assert "timestamp.txt was not used" in result["flags"][0]

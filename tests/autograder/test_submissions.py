@@ -1,11 +1,16 @@
 """Finding submissions on disk: the right file, or a reason that a person can act on."""
 
 import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 
 from autograder.submissions import MAX_BYTES, Quarantined, Submission, find_submissions, notebook_file, read_once
 
+ROOT = Path(__file__).parents[2]
 UNIT = "03_vae"
 
 
@@ -64,3 +69,50 @@ def test_students_are_the_folders_that_hold_the_unit(tmp_path):
         (tmp_path / student / unit).mkdir(parents=True)
     (tmp_path / "notes.txt").touch()
     assert [submission.student for submission in find_submissions(tmp_path, UNIT)] == ["ada", "bob"]
+
+
+ODD_NAMES = [b"\xff\xfe", b"a\nb", b"<img src=x onerror=alert(1)>", b"\x1b[2Jada", "a\u202eda".encode(), b"x" * 250]
+
+
+@pytest.mark.parametrize("raw", ODD_NAMES)
+def test_a_folder_with_a_name_that_can_do_harm_is_quarantined_under_a_harmless_one(tmp_path, raw):
+    folder = Path(os.fsdecode(os.path.join(os.fsencode(tmp_path), raw))) / UNIT
+    folder.mkdir(parents=True)
+    (folder / f"{UNIT}.ipynb").touch()
+    (submission,) = find_submissions(tmp_path, UNIT)
+    assert submission.student.isprintable() and "<" not in submission.student
+    with pytest.raises(Quarantined, match="rename it"):
+        notebook_file(submission, UNIT)
+
+
+def test_two_folders_whose_names_are_no_utf_8_stay_two(tmp_path):
+    for raw in (b"\xff", b"\xfe"):
+        os.makedirs(os.path.join(os.fsencode(tmp_path), raw, UNIT.encode()))
+    assert len({submission.student for submission in find_submissions(tmp_path, UNIT)}) == 2
+
+
+CLOSED = """
+import sys
+from pathlib import Path
+from autograder.submissions import Quarantined, find_submissions, notebook_file
+for submission in find_submissions(Path(sys.argv[1]), sys.argv[2]):
+    try:
+        print(submission.student, notebook_file(submission, sys.argv[2]))
+    except Quarantined as reason:
+        print(submission.student, reason)
+"""
+
+
+@pytest.mark.parametrize("closed", [".", UNIT])
+def test_a_folder_that_cannot_be_read_is_quarantined_not_passed_over(closed):
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
+        os.chmod(folder, 0o755)
+        student = Path(folder) / "ada"
+        (student / UNIT).mkdir(parents=True)
+        (student / closed).chmod(0)
+        program = [sys.executable, "-c", CLOSED, folder, UNIT]
+        dropped = ["setpriv", "--inh-caps=-all", "--bounding-set=-all"] if os.geteuid() == 0 else []
+        # Root without capabilities is held to permissions, and these give the owner none.
+        said = subprocess.run([*dropped, *program], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        (student / closed).chmod(0o755)
+    assert said == "ada the folder cannot be read: Permission denied; check its permissions\n"

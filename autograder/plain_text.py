@@ -1,0 +1,66 @@
+"""Text that strangers wrote, made fit to be shown: in a terminal, a log, a page, a gradebook."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+
+__all__ = ["harmless_markdown", "moderate", "printable", "unmistakable"]
+
+_LONGEST_SHOWN = 20_000  # characters
+_SHORT = 2_000  # characters: so little text is quickly drawn, whatever it is
+_JOINER = "\u2060"  # takes no room; between two signs it keeps them from being read as one mark
+_TAG = re.compile(r"<(?=[A-Za-z/!?])")
+_LINK = re.compile(r"\](?=[(:\[])")
+# MathJax's ways to links, styles and further packages; mermaid draws pictures that can hold links.
+_COMMAND = re.compile(r"\\(?=(?:href|url|style|class|cssId|require|data|mmlToken|texhtml|includegraphics)\b)")
+_MERMAID = re.compile(r"(?<=[`~])(?=[ \t]*mermaid)", re.IGNORECASE)
+_LONGEST_NAME = 200  # bytes; file systems take 255, and names get suffixes
+_QUESTIONABLE = re.compile(r"""[\\<>"'`&{}%]""")  # formgrader's pages put names between quotes without escaping
+
+
+def printable(text: str, longest: int = 80) -> str:
+    """One line without control characters, escape sequences or marks that turn the direction of writing."""
+    text = "".join(character if character.isprintable() else "·" for character in text)
+    return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def unmistakable(name: str) -> str:
+    """A file's name as it is where it is harmless; elsewhere one written with escapes, another one for each name.
+
+    A file name may hold bytes that are no UTF-8, line ends, quotes and markup. A name that was written with escapes
+    differs from the file's, which tells it from a harmless one.
+    """
+    escaped = "".join(character if _is_harmless(character) else _escape(character) for character in name)
+    if len(escaped.encode()) <= _LONGEST_NAME:
+        return escaped
+    return f"{escaped[: _LONGEST_NAME // 8]}~{hashlib.sha256(os.fsencode(name)).hexdigest()[:32]}"
+
+
+def _is_harmless(character: str) -> bool:
+    return character.isprintable() and not _QUESTIONABLE.match(character)
+
+
+def _escape(character: str) -> str:
+    # Python keeps a byte that is no UTF-8 as a lone surrogate, which names it.
+    return f"%{ord(character):02X}" if ord(character) < 0x80 else f"%u{ord(character):04X}"
+
+
+def moderate(text: str) -> str:
+    """Text that a page's highlighter takes in its stride: not too long, and without long runs of blank signs."""
+    if len(text) <= _SHORT:
+        return text
+    text = re.sub(r"\n{4,}", "\n\n\n", "\n".join(line.rstrip() for line in text.splitlines()))
+    return text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "\n… (the rest is not shown)"
+
+
+def harmless_markdown(text: str) -> str:
+    """Markdown that looks the same and of which no HTML, link, picture or script can come.
+
+    formgrader, on the address of a person's own Jupyter server, draws written answers with raw HTML and links of all
+    kinds allowed. An invisible sign breaks up whatever opens one; formulas, code and emphasis stay as they are.
+    """
+    for mark in (_TAG, _LINK, _COMMAND):
+        text = mark.sub(lambda found: found.group() + _JOINER, text)
+    return _MERMAID.sub(_JOINER, text)
