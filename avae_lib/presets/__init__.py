@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import itertools
 from dataclasses import dataclass
 
 import torch
 
-from avae_lib.presets import attentive, vae, vdvae
+from avae_lib.presets import attentive, ladder, nvae, vae, vdvae
 from avae_lib.training.experiment import Experiment
 
 __all__ = ["PRESETS", "PresetSummary", "UnknownPreset", "find_preset", "summary"]
 
-PRESETS = {preset.name: preset for preset in itertools.chain(vae.PRESETS, attentive.PRESETS, vdvae.PRESETS)}
+_FAMILIES = (vae, ladder, nvae, vdvae, attentive)
+PRESETS = {preset.name: preset for family in _FAMILIES for preset in family.PRESETS}
 """All presets by name."""
 
 

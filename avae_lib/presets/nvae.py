@@ -1,0 +1,97 @@
+"""Presets of NVAE."""
+
+from __future__ import annotations
+
+from avae_lib.data import DataConfig
+from avae_lib.models.nvae import NVAEConfig
+from avae_lib.training.experiment import Experiment
+from avae_lib.training.training_config import TrainingConfig
+
+__all__ = ["PRESETS"]
+
+CIFAR10_EPOCH = 50_000 // 256
+
+CIFAR10_NVAE_30 = Experiment(
+    name="cifar10-nvae-30",
+    source="Vahdat and Kautz (2020): sizes, optimiser, penalties and lengths of the released CIFAR-10 command, on one "
+    "device instead of eight; its penalty on the scales of batch norms is left out",
+    data=DataConfig("cifar10"),
+    model=NVAEConfig(
+        image_shape=(3, 32, 32),
+        bits=8,
+        groups=(30,),
+        channels=128,
+        latent_channels=20,
+        halvings=1,
+        encoder_cells=2,
+        decoder_cells=2,
+        outer_cells=2,
+        flows=1,
+        weight_norm=True,
+        mixtures=10,
+    ),
+    training=TrainingConfig(
+        steps=400 * CIFAR10_EPOCH,
+        batch_size=256,  # 32 on each of eight devices
+        optimizer="adamax",
+        epsilon=1e-3,
+        learning_rate=1e-2,
+        final_learning_rate=0.01,
+        warmup_steps=5 * CIFAR10_EPOCH,
+        beta_start=1e-4,
+        beta_warmup_steps=120 * CIFAR10_EPOCH,  # 30 % of the run
+        kl_balancing=True,
+        spectral_penalty=1e-2,
+        l2_penalty=1.5e-4,  # half the weight decay of 3e-4: the gradient of θ² is 2 θ
+        ema_decay=0.0,
+        clip_norm=1e6,  # none in the released code
+        evaluate_every=1000,
+        checkpoint_every=1000,
+    ),
+)
+
+PHOTOS32_NVAE = Experiment(
+    name="photos32-nvae",
+    source="design of Vahdat and Kautz (2020), scaled to two CPU cores: 8 channels, 5 layers at 4×4 and 8×8",
+    data=DataConfig("photos32"),
+    model=NVAEConfig(
+        image_shape=(3, 32, 32), bits=8, groups=(2, 3), channels=8, latent_channels=4, halvings=2, mixtures=3
+    ),
+    training=TrainingConfig(
+        steps=1000,
+        batch_size=16,
+        optimizer="adamax",
+        epsilon=1e-3,
+        learning_rate=1e-2,
+        final_learning_rate=0.01,
+        warmup_steps=50,
+        beta_warmup_steps=300,
+        kl_balancing=True,
+        spectral_penalty=1e-2,
+        ema_decay=0.98,
+        checkpoint_every=50,
+    ),
+)
+
+DIGITS_NVAE = Experiment(
+    name="digits-nvae",
+    source="design of Vahdat and Kautz (2020), scaled to 8×8 images and two CPU cores: 8 channels, 4 layers at 2×2 "
+    "and 4×4",
+    data=DataConfig("digits"),
+    model=NVAEConfig(groups=(2, 2), channels=8, latent_channels=2),
+    training=TrainingConfig(
+        steps=600,
+        optimizer="adamax",
+        epsilon=1e-3,
+        learning_rate=1e-2,
+        final_learning_rate=0.01,
+        warmup_steps=30,
+        beta_warmup_steps=300,
+        kl_balancing=True,
+        spectral_penalty=1e-3,
+        ema_decay=0.98,
+        checkpoint_every=20,
+    ),
+)
+
+PRESETS = (CIFAR10_NVAE_30, PHOTOS32_NVAE, DIGITS_NVAE)
