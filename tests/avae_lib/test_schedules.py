@@ -5,6 +5,13 @@ import json
 import pytest
 import torch
 from torch import nn
+from torch.optim.lr_scheduler import (
+    ConstantLR,
+    CosineAnnealingLR,
+    CosineAnnealingWarmRestarts,
+    LinearLR,
+    SequentialLR,
+)
 
 from avae_lib.training.metrics_file import MetricsFile
 from avae_lib.training.moving_average import MovingAverage
@@ -44,6 +51,35 @@ def test_learning_rate_is_positive_and_at_most_the_peak_for_any_lengths(steps, w
     assert all(0 < factor <= 1 for factor in factors)
 
 
+def rates_of_torch(config, *after_warmup):
+    """Learning rates, as fractions of the peak, of PyTorch's own schedulers one after the other."""
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
+    warmup = LinearLR(optimizer, 1 / config.warmup_steps, 1.0, total_iters=config.warmup_steps - 1)
+    kind, *arguments = after_warmup
+    follower = kind(optimizer, *arguments)
+    schedule = SequentialLR(optimizer, [warmup, follower], milestones=[config.warmup_steps - 1])
+    rates = []
+    for _ in range(config.steps):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    return rates
+
+
+@pytest.mark.parametrize(
+    ("change", "after_warmup"),
+    [
+        ({"schedule": "cosine"}, (CosineAnnealingLR, 35, 0.1)),
+        ({"schedule": "constant"}, (ConstantLR, 1.0)),
+        ({"schedule": "cosine_restarts", "restart_period_steps": 5}, (CosineAnnealingWarmRestarts, 5, 2, 0.1)),
+    ],
+)
+def test_every_schedule_equals_that_of_torch(change, after_warmup):
+    config = TrainingConfig(steps=40, warmup_steps=5, final_learning_rate=0.1, **change)
+    ours = [learning_rate_factor(step, config) for step in range(config.steps)]
+    assert ours == pytest.approx(rates_of_torch(config, *after_warmup))
+
+
 def test_the_optimizer_is_given_the_scheduled_rate_from_any_step_on():
     config = TrainingConfig(steps=30, warmup_steps=10, learning_rate=0.5)
     for start in (0, 7, 20):
@@ -60,13 +96,39 @@ def test_beta_rises_linearly_to_its_value():
     config = TrainingConfig(beta=2.0, beta_warmup_steps=4)
     assert [beta_at(step, config) for step in range(6)] == [0.5, 1.0, 1.5, 2.0, 2.0, 2.0]
     assert beta_at(0, TrainingConfig(beta=2.0)) == 2.0
+    config = TrainingConfig(beta=1.0, beta_start=0.2, beta_warmup_steps=4)
+    assert [beta_at(step, config) for step in range(5)] == pytest.approx([0.4, 0.6, 0.8, 1.0, 1.0])
 
 
-@pytest.mark.parametrize("change", [{"steps": 0}, {"ema_decay": 1.0}, {"learning_rate": -1.0}, {"optimizer": "sgd"}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"steps": 0},
+        {"ema_decay": 1.0},
+        {"learning_rate": -1.0},
+        {"optimizer": "sgd"},
+        {"schedule": "linear"},
+        {"betas": (0.9, 1.0)},
+        {"betas": (0.9,)},
+        {"epsilon": 0.0},
+        {"free_bits": -1.0},
+        {"spectral_penalty": -1.0},
+        {"skip_threshold": 0.0},
+        {"beta_start": 2.0},
+        {"weight_decay": 0.1},
+    ],
+)
 def test_nonsense_in_the_configuration_is_named(change):
     (name,) = change
     with pytest.raises(ValueError, match=rf"training\.{name} must be"):
         TrainingConfig(**change)
+
+
+def test_fields_that_need_others_say_so():
+    with pytest.raises(ValueError, match=r"training\.restart_period_steps must be at least 1 with schedule cosine_res"):
+        TrainingConfig(schedule="cosine_restarts")
+    with pytest.raises(ValueError, match=r"training\.beta_warmup_steps must be at least 1 with kl_balancing"):
+        TrainingConfig(kl_balancing=True)
 
 
 def test_rows_after_the_checkpoint_and_unfinished_lines_are_dropped_on_resuming(tmp_path):

@@ -1,0 +1,266 @@
+"""Updates that are left out: nothing changes, nobody waits, all is written down, and too many are too many."""
+
+import dataclasses
+import json
+
+import pytest
+import torch
+from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from avae_lib.data import ImageDataset
+from avae_lib.models.vae import VAEConfig
+from avae_lib.objectives import ELBO
+from avae_lib.training.checkpoints import Checkpoints
+from avae_lib.training.fit import fit
+from avae_lib.training.rollback import Rollback
+from avae_lib.training.schedules import learning_rate_factor
+from avae_lib.training.skipped_updates import TrainingDiverged
+from avae_lib.training.training_config import TrainingConfig
+from avae_lib.training.training_state import TrainingState
+from avae_lib.training.update import update
+
+CONFIG = TrainingConfig(
+    steps=12, batch_size=5, warmup_steps=2, log_every=3, evaluate_every=6, checkpoint_every=6, learning_rate=0.05
+)
+
+
+class Bumpy(nn.Module):
+    """A small model with batch normalisation, whose loss is multiplied by given factors in given updates."""
+
+    num_layers, image_shape, bits, num_dims = 1, (1, 2, 2), 4, 4
+
+    def __init__(self, **factors) -> None:
+        super().__init__()
+        torch.manual_seed(2)
+        self.net = nn.Sequential(nn.Flatten(), nn.Linear(4, 3), nn.BatchNorm1d(3), nn.Linear(3, 1))
+        self.factors = {int(name.removeprefix("update_")): factor for name, factor in factors.items()}
+        self.calls, self.before = 0, []
+
+    def forward(self, x, posterior_temperature=1.0):
+        value = self.net(x.float())[:, 0]
+        self.calls += self.training
+        factor = self.factors.get(self.calls, 1.0) if self.training else 1.0
+        return ELBO(-value.square() * factor, (value * factor)[:, None].exp())
+
+
+@pytest.fixture
+def dataset():
+    images = torch.randint(0, 16, (30, 1, 2, 2), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
+    return ImageDataset("dots", train=images[:23], test=images[23:], bits=4)
+
+
+def lines(run_dir, name="skipped.jsonl"):
+    return [json.loads(line) for line in (run_dir / name).read_text().splitlines()]
+
+
+def all_that_must_stay(state):
+    return {
+        "model": {name: value.clone() for name, value in state.model.state_dict().items()},
+        "averaged": {name: value.clone() for name, value in state.averaged.state_dict().items()},
+        "optimizer": [
+            {name: value.clone() for name, value in of_one.items()} for of_one in state.optimizer.state.values()
+        ],
+    }
+
+
+def assert_equal(first, second):
+    if isinstance(first, torch.Tensor):
+        assert torch.equal(first, second)
+        return
+    keys = first.keys() if isinstance(first, dict) else range(len(first))
+    assert len(first) == len(second)
+    for key in keys:
+        assert_equal(first[key], second[key])
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamax", "adamw"])
+@pytest.mark.parametrize("factor", [float("nan"), float("inf"), 1e6])
+@pytest.mark.parametrize("number", [1, 4])
+def test_an_update_left_out_changes_no_weight_buffer_moment_count_or_average(dataset, optimizer, factor, number):
+    config = dataclasses.replace(CONFIG, optimizer=optimizer, skip_threshold=1e4)
+    model = Bumpy(**{f"update_{number}": factor})
+    state = TrainingState(model, dataset, config, torch.device("cpu"))
+    for step in range(1, 7):
+        before = all_that_must_stay(state)
+        update(state, model)
+        if step == number:
+            assert_equal(before, all_that_must_stay(state))
+        else:
+            assert not torch.equal(before["model"]["net.1.weight"], model.net[1].weight)
+            assert not torch.equal(before["model"]["net.2.running_mean"], model.net[2].running_mean)
+    assert [skipped.step for skipped in state.skips.read()] == [number]
+    assert state.averaged.n_averaged == 5
+    assert {value["step"].item() for value in state.optimizer.state.values()} == {5.0}
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamax", "adamw"])
+def test_updates_equal_a_loop_with_the_optimizer_of_torch(dataset, optimizer):
+    settings = {"betas": (0.8, 0.95), "weight_decay": 0.1 * (optimizer == "adamw")}
+    config = dataclasses.replace(CONFIG, optimizer=optimizer, epsilon=1e-3, clip_norm=1e9, **settings)
+    ours, theirs = Bumpy(), Bumpy()
+    state = TrainingState(ours, dataset, config, torch.device("cpu"))
+    twin = TrainingState(theirs, dataset, config, torch.device("cpu"))  # for its batches and rates
+    kinds = {"adam": torch.optim.Adam, "adamax": torch.optim.Adamax, "adamw": torch.optim.AdamW}
+    reference = kinds[optimizer](theirs.parameters(), eps=1e-3, lr=config.learning_rate, **settings)
+    for step in range(8):
+        update(state, ours)
+        reference.param_groups[0]["lr"] = config.learning_rate * learning_rate_factor(step, config)
+        reference.zero_grad()
+        (-theirs(twin.sampler.draw()).bound).mean().backward()
+        reference.step()
+    for found, wanted in zip(ours.parameters(), theirs.parameters(), strict=True):
+        assert torch.equal(found, wanted)
+
+
+class NoLookingAtTheDevice(TorchDispatchMode):
+    """Raises wherever the host would have to wait for numbers from the device."""
+
+    allowed = False
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        reads = ("_local_scalar_dense", "nonzero", "is_nonzero", "equal", "masked_select", "unique")
+        if not self.allowed and any(f"aten.{name}." in f"{function}." for name in reads):
+            raise AssertionError(f"{function} waits for the device")
+        return function(*args, **(kwargs or {}))
+
+
+def test_an_update_never_waits_for_the_device(dataset, monkeypatch):
+    config = dataclasses.replace(
+        CONFIG,
+        skip_threshold=10.0,
+        free_bits=0.5,
+        kl_balancing=True,
+        beta_warmup_steps=9,
+        spectral_penalty=0.1,
+        l2_penalty=0.1,
+    )
+    model = VAEConfig(image_shape=(1, 2, 2), latent_dim=2, hidden_sizes=(3,), bits=8, likelihood="discretized_logistic")
+    eight_bits = dataclasses.replace(dataset, bits=8)
+    state = TrainingState(model.build(), eight_bits, config, torch.device("cpu"))
+    # On the CPU the optimiser's count of steps is the host's own; on a GPU it is told to count there.
+    with NoLookingAtTheDevice() as watch:
+        state.optimizer.register_step_pre_hook(lambda *_: setattr(watch, "allowed", True))
+        state.optimizer.register_step_post_hook(lambda *_: setattr(watch, "allowed", False))
+        monkeypatch.setattr(torch.Tensor, "tolist", lambda self: pytest.fail("tolist waits for the device"))
+        for _ in range(3):
+            update(state, state.model)
+        with pytest.raises(AssertionError, match="waits"):
+            next(state.model.parameters()).sum().item()
+
+
+def bits_of(tensor):
+    return tensor.reshape(-1).contiguous().view(torch.uint8).tolist()
+
+
+def test_what_is_put_back_is_what_was_there_bit_by_bit():
+    tensors = [
+        torch.tensor([1.5, -0.0, float("inf"), float("nan"), 3e38]),
+        torch.tensor([2**62, -(2**63)]),
+        torch.tensor([True, False]),
+        torch.randn(3, 2, dtype=torch.bfloat16).t(),
+        torch.tensor(2.0, dtype=torch.float64),
+    ]
+    before = [tensor.clone() for tensor in tensors]
+    spoilt = [torch.full_like(tensor, float("nan") if tensor.is_floating_point() else 1) for tensor in tensors]
+    rollback = Rollback(tensors)
+    rollback.remember()
+    for taken, wanted in ((True, spoilt), (False, before)):
+        for tensor, value in zip(tensors, spoilt, strict=True):
+            tensor.copy_(value)
+        rollback.undo_unless(torch.tensor(taken))
+        for found, expected in zip(tensors, wanted, strict=True):
+            assert bits_of(found) == bits_of(expected)
+
+
+def test_skipped_updates_are_written_with_their_reason_and_the_images_they_saw(dataset, tmp_path):
+    config = dataclasses.replace(CONFIG, skip_threshold=1e4)
+    fit(Bumpy(update_2=float("nan"), update_8=1e6), dataset, config, tmp_path)
+    first, second = lines(tmp_path)
+    assert (first["step"], second["step"]) == (2, 8)
+    assert first["loss"] is None and "loss was nan" in first["reason"]
+    assert second["gradient_norm"] >= 1e4 and "not below training.skip_threshold = 10000" in second["reason"]
+    order = torch.randperm(23, generator=torch.Generator().manual_seed(config.seed))
+    assert first["images"] == order[5:10].tolist()
+    assert [row["skipped"] for row in lines(tmp_path, "metrics.jsonl") if row["split"] == "train"] == [1, 1, 2, 2]
+    assert lines(tmp_path, "metrics.jsonl")[-1]["split"] == "test"
+
+
+def test_means_of_a_row_are_over_the_updates_that_were_taken(dataset, tmp_path):
+    fit(Bumpy(update_2=float("nan")), dataset, CONFIG, tmp_path / "one")
+    fit(Bumpy(**{f"update_{n}": float("nan") for n in (1, 2, 3)}), dataset, CONFIG, tmp_path / "all")
+    one, all_left_out = (lines(tmp_path / name, "metrics.jsonl")[0] for name in ("one", "all"))
+    assert one["loss"] > 0 and one["kl"] == pytest.approx(sum(one["kl_per_layer"]))
+    assert "loss" not in all_left_out and all_left_out["skip_rate"] == 1.0
+
+
+def test_training_that_goes_nowhere_stops_and_leaves_a_checkpoint_that_is_intact(dataset, tmp_path):
+    config = dataclasses.replace(CONFIG, max_skips=3, skip_threshold=1e4)
+    model = Bumpy(**{f"update_{n}": 1e6 for n in range(7, 13)})
+    with pytest.raises(TrainingDiverged, match=r"3 updates in a row, up to update 9.*raise training\.skip_threshold"):
+        fit(model, dataset, config, tmp_path)
+    assert Checkpoints(tmp_path).load()["step"] == 6
+    assert [line["step"] for line in lines(tmp_path)] == [7, 8, 9]
+    on = fit(Bumpy(), dataset, dataclasses.replace(config, skip_threshold=None), tmp_path)
+    assert on.step == 12 and lines(tmp_path) == []
+
+
+def test_a_rate_of_skips_that_stays_high_is_warned_of_once_with_advice(dataset, tmp_path, capsys):
+    config = dataclasses.replace(CONFIG, steps=160, skip_threshold=1e4)
+    every_fifth = {f"update_{n}": 1e6 for n in range(5, 161, 5)}
+    fit(Bumpy(**every_fifth), dataset, config, tmp_path)
+    said = capsys.readouterr()
+    told = [line for line in (said.out + said.err).splitlines() if "warning:" in line]
+    assert len(told) == 1
+    assert "updates were left out, the latest because the gradient norm" in told[0]
+    assert "raise training.skip_threshold" in told[0]
+    assert "20.0% left out" in said.err
+
+
+EVERYTHING = dataclasses.replace(
+    CONFIG,
+    steps=24,
+    optimizer="adamw",
+    betas=(0.9, 0.9),
+    weight_decay=0.01,
+    schedule="cosine_restarts",
+    restart_period_steps=4,
+    beta_warmup_steps=18,
+    beta_start=0.1,
+    free_bits=0.05,
+    kl_balancing=True,
+    l2_penalty=1e-3,
+    spectral_penalty=1e-2,
+    skip_threshold=3.0,
+)
+
+
+def test_a_run_with_every_kind_of_state_resumes_bit_for_bit(dataset, tmp_path):
+    config = VAEConfig(
+        image_shape=(1, 2, 2), bits=4, likelihood="discretized_logistic", latent_dim=2, hidden_sizes=(5,)
+    )
+
+    def fresh():
+        torch.manual_seed(0)
+        return config.build()
+
+    alone = fit(fresh(), dataset, EVERYTHING, tmp_path / "alone")
+    dying, calls = fresh(), iter(range(1, 100))
+
+    def die_in_update_16(module, arguments):
+        if module.training and next(calls) == 16:
+            raise SystemExit
+
+    dying.register_forward_pre_hook(die_in_update_16)
+    with pytest.raises(SystemExit):
+        fit(dying, dataset, EVERYTHING, tmp_path / "killed")
+    resumed = fit(fresh(), dataset, EVERYTHING, tmp_path / "killed")
+    states = [Checkpoints(tmp_path / name).load() for name in ("alone", "killed")]
+    for part in ("model", "averaged", "loss"):
+        assert_equal(states[0][part], states[1][part])
+    assert states[0]["loss"] and all(torch.isfinite(vectors).all() for vectors in states[0]["loss"].values())
+    assert_equal(alone.model.state_dict(), resumed.model.state_dict())
+    skipped = [lines(tmp_path / name) for name in ("alone", "killed")]
+    assert skipped[0] == skipped[1]
+    assert states[0]["skipped"] == states[1]["skipped"] == len(skipped[0]) > 1
+    assert_equal(states[0]["noise"], states[1]["noise"])
