@@ -48,7 +48,7 @@ VARIANTS = {
 def released_weights(hparams: dict, seed: int = 0, spread: float = 0.6) -> dict[str, torch.Tensor]:
     """Random weights of any size but zero, under the names and in the shapes of the released code."""
     generator, weights = torch.Generator().manual_seed(seed), {}
-    width, zdim, middle = _widths(hparams), hparams["zdim"], {}
+    width, zdim = _widths(hparams), hparams["zdim"]
 
     def convolution(name, inputs, outputs, kernel=1):
         shape = (outputs, inputs, kernel, kernel)

@@ -1,0 +1,265 @@
+"""The Very Deep VAE: published sizes, the model contract, the notation of blocks, and every switch of the ablations."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from avae_lib.models.contract import LatentVariableModel
+from avae_lib.models.hierarchy import Draw, Hierarchy
+from avae_lib.models.vdvae import VDVAEConfig
+from avae_lib.models.vdvae_five_bits import ReleasedFiveBitHead
+from avae_lib.models.vdvae_notation import decoder_blocks, encoder_blocks
+
+SMALL = VDVAEConfig(
+    image_shape=(3, 8, 8),
+    enc_blocks="8x1,8d4,2x1,2d2,1x1",
+    dec_blocks="1x2,2m1,8m2,8x2",
+    width=8,
+    bottleneck_multiple=0.5,
+    latent_channels=2,
+    mixtures=2,
+)
+RESOLUTIONS = [1, 1, 2, 8, 8, 8]
+
+
+def _built(spread: float = 0.1, **fields) -> Hierarchy:
+    """A model whose weights are no longer at their initial values, so that priors are not normal."""
+    torch.manual_seed(0)
+    model = dataclasses.replace(SMALL, **fields).build()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(spread * torch.randn_like(parameter))
+    return model
+
+
+def _images(n: int = 4, bits: int = 8, channels: int = 3) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(1)
+    return torch.randint(0, 2**bits, (n, channels, 8, 8), generator=generator).to(torch.uint8)
+
+
+def _parameters(model: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def _changed(draw_index: int | None, model: Hierarchy) -> tuple[list[torch.Tensor], torch.Tensor]:
+    """Prior means of all layers and the image's features, at prior means but for a latent moved by one."""
+    handed_down, means = model.top(2), []
+    for index, layer in enumerate(model.layers):
+        moved = float(index == draw_index)
+        handed_down, drawn = layer(handed_down, None, lambda prior, by=moved: prior.mean + by)
+        means.append(drawn.prior.mean)
+    return means, model.readout(handed_down)
+
+
+class TestContract:
+    def test_model_meets_it(self):
+        model = _built()
+        assert isinstance(model, LatentVariableModel)
+        assert (model.num_layers, model.image_shape, model.bits, model.num_dims) == (6, (3, 8, 8), 8, 192)
+        assert [posterior.mean.shape for posterior in model.latents(_images())] == [(4, 2, r, r) for r in RESOLUTIONS]
+
+    def test_elbo_has_one_row_for_each_image_and_one_column_for_each_block(self):
+        elbo = _built()(_images())
+        assert elbo.log_likelihood.shape == (4,) and elbo.kl.shape == (4, 6)
+        assert (elbo.kl > 0).all()
+
+    @pytest.mark.parametrize("fields", [{}, {"no_bias_above": 0}, {"group_size": 4, "upsampling": "learned"}])
+    def test_sampling_never_touches_the_encoder(self, fields):
+        model = _built(**fields)
+        model.bottom_up = _Forbidden()
+        for layer in model.layers:
+            layer.posterior = _Forbidden()
+        images = model.sample(3, temperature=[0.1 * index for index in range(6)])
+        assert images.shape == (3, 3, 8, 8) and images.dtype == torch.uint8
+        with pytest.raises(AssertionError, match="encoder"):
+            model.reconstruct(_images())
+
+    @pytest.mark.parametrize(
+        "fields", [{}, {"custom_width_str": "1:12,2:6"}, {"upsampling": "learned"}, {"group_size": 4}]
+    )
+    def test_gradient_reaches_every_parameter(self, fields):
+        model = _built(**fields)
+        model(_images(8)).bound.mean().backward()
+        assert [name for name, parameter in model.named_parameters() if not parameter.grad.any()] == []
+
+    def test_posterior_means_make_the_bound_deterministic(self):
+        model = _built()
+        first, second = (model(_images(), posterior_temperature=0).bound for _ in range(2))
+        assert torch.equal(first, second)
+        assert not torch.equal(model(_images()).bound, model(_images()).bound)
+
+    def test_analytic_kl_agrees_with_the_mean_of_the_log_ratio(self):
+        model, x = _built(spread=0.05), _images(1).expand(500, 3, 8, 8)
+        with torch.no_grad():
+            elbo, log_weights = model(x), model.log_weight(x)
+        standard_error = (elbo.bound.var() / 500 + log_weights.var() / 500).sqrt()
+        assert abs(log_weights.mean() - elbo.bound.mean()) < 4 * standard_error
+
+    def test_temperature_of_a_layer_scales_the_noise_of_that_layer(self):
+        model = _built()
+        model.head.sample = lambda features, generator=None: features
+        assert len(model.sample(5, temperature=0.0).round(decimals=4).unique(dim=0)) == 1
+        assert len(model.sample(5, temperature=[0.0] * 5 + [0.5]).round(decimals=4).unique(dim=0)) == 5
+
+    @pytest.mark.parametrize(("bits", "likelihood"), [(1, "bernoulli"), (4, "discretized_logistic_mixture")])
+    def test_grey_images_of_few_bits(self, bits, likelihood):
+        model = _built(image_shape=(1, 8, 8), bits=bits, likelihood=likelihood)
+        x = _images(bits=bits, channels=1)
+        assert model(x).bound.isfinite().all()
+        assert model.sample(2).shape == (2, 1, 8, 8) and model.sample(2).max() < 2**bits
+
+    def test_compiled_model_computes_the_same(self):
+        model = _built(group_size=2)
+        compiled = torch.compile(model, backend="eager", fullgraph=True)
+        expected, result = (m(_images(), posterior_temperature=0.0).bound for m in (model, compiled))
+        torch.testing.assert_close(result, expected)
+
+
+class _Forbidden(nn.Module):
+    def forward(self, *inputs):
+        raise AssertionError("the encoder was touched")
+
+
+class TestNotation:
+    def test_counts_at_each_resolution_give_the_published_strings(self):
+        published = VDVAEConfig()
+        assert decoder_blocks({32: 22, 16: 11, 8: 6, 4: 3, 1: 1}) == published.dec_blocks
+        assert encoder_blocks({32: 12, 16: 7, 8: 7, 4: 4, 1: 3}) == published.enc_blocks
+
+    @pytest.mark.parametrize(
+        "counts", [(10, 10, 10, 10, 8), (12, 12, 10, 8, 6), (14, 14, 10, 6, 4), (16, 16, 10, 4, 2)]
+    )
+    def test_layers_of_the_published_ablation_can_be_put_where_they_are_wanted(self, counts):
+        per_resolution = dict(zip((32, 16, 8, 4, 1), counts, strict=True))
+        config = VDVAEConfig(dec_blocks=decoder_blocks(per_resolution))
+        resolutions = [step.resolution for step in config.decoder]
+        assert len(resolutions) == 48
+        assert {resolution: resolutions.count(resolution) for resolution in per_resolution} == per_resolution
+
+    @pytest.mark.parametrize(
+        ("fields", "message"),
+        [
+            ({"enc_blocks": "8x"}, "enc_blocks must be items such as 8x3 or 8d4, .* got '8x' in '8x'"),
+            ({"enc_blocks": "8m2,4x1"}, "got '8m2'"),
+            ({"enc_blocks": "8d0,4x1"}, "got '8d0'"),
+            ({"enc_blocks": ""}, "got ''"),
+            ({"enc_blocks": "8d2,2x1"}, "features of resolution 4 meet the block 2"),
+            ({"enc_blocks": "8d3"}, "pool by divisors"),
+            ({"dec_blocks": "1x1,8m1,8d2"}, "dec_blocks must be items .* got '8d2'"),
+            ({"dec_blocks": "1x1,4m1,8m4"}, r"resolutions of the encoder \(1, 2, 8\), got 4"),
+            ({"dec_blocks": "8m1,8x1"}, "earlier blocks have written .* got 8m1"),
+            ({"dec_blocks": "8x1,2m8"}, "got 2m8"),
+            ({"dec_blocks": "1x1,2m1"}, r"resolution of the image \(8\)"),
+            ({"custom_width_str": "8-4"}, "custom_width_str must be like .* got '8-4'"),
+            ({"custom_width_str": "2:1"}, "bottleneck_multiple must leave at least one channel"),
+            ({"image_shape": (3, 8, 6)}, "height equal to width"),
+            ({"upsampling": "cubic"}, "upsampling must be nearest or learned, got 'cubic'"),
+            ({"group_size": 0}, "group_size must be at least 1, got 0"),
+            ({"pixel_std": 0.0}, "pixel_std must be positive"),
+            ({"likelihood": "released_five_bits", "bits": 5}, "bits be 8"),
+        ],
+    )
+    def test_configurations_that_cannot_be_built_are_refused(self, fields, message):
+        with pytest.raises(ValueError, match=message):
+            dataclasses.replace(SMALL, **fields)
+
+
+class TestAblations:
+    def test_without_residual_blocks_nothing_else_is_missing(self):
+        whole, without = _built(spread=0), _built(spread=0, residual_block=False)
+        gone = set(whole.state_dict()) - set(without.state_dict())
+        assert gone == {name for name in whole.state_dict() if ".residual." in name}
+        above = without.top(2)
+        z = torch.randn(2, 2, 1, 1)
+        below, _ = without.layers[0](above, None, lambda prior: z)
+        # At initialisation the prior adds nothing to the stream, so that the latent alone is in it.
+        torch.testing.assert_close(below.features[1], above.features[1] + without.layers[0].from_latent(z))
+
+    def test_learned_upsampling_can_learn_to_repeat_pixels(self):
+        nearest, learned = _built(), _built(upsampling="learned")
+        missing, unexpected = learned.load_state_dict(nearest.state_dict(), strict=False)
+        assert not unexpected and missing == ["layers.2.upsample.weight", "layers.3.upsample.weight"]
+        assert _parameters(learned) - _parameters(nearest) == 8 * 8 * (2**2 + 4**2)
+        assert not torch.allclose(*(m(_images(), 0).bound for m in (nearest, learned)))
+        for layer in (learned.layers[2], learned.layers[3]):
+            layer.upsample.weight.data.copy_(torch.eye(8)[:, :, None, None].expand_as(layer.upsample.weight))
+        torch.testing.assert_close(*(m(_images(), 0).bound for m in (nearest, learned)))
+
+    def test_residual_scaling_is_of_initial_weights_where_something_is_added_to_a_stream(self):
+        scaled, usual = (_built(spread=0, residual_scaling=scaling).state_dict() for scaling in (True, False))
+        for name, weight in scaled.items():
+            in_encoder = name.startswith("bottom_up.blocks") and name.endswith("convolutions.3.weight")
+            in_decoder = name.endswith(("residual.convolutions.3.weight", "from_latent.weight"))
+            factor = math.sqrt(1 / 5) if in_encoder else math.sqrt(1 / 6) if in_decoder else 1.0
+            torch.testing.assert_close(weight, factor * usual[name])
+
+    def test_skip_threshold_of_presets_is_that_of_the_table_for_a_loss_in_nats_per_image(self):
+        from avae_lib.presets import find_preset
+
+        for name, threshold in (("cifar10-vdvae", 400), ("imagenet32-vdvae", 300), ("imagenet64-vdvae", 380)):
+            preset = find_preset(name)
+            assert preset.training.skip_threshold == threshold * math.prod(preset.model.image_shape)
+
+    @pytest.mark.parametrize(("group_size", "depth"), [(1, 6), (2, 3), (4, 2), (6, 1)])
+    def test_latents_of_a_group_do_not_depend_on_one_another_but_all_below_do(self, group_size, depth):
+        model = _built(group_size=group_size)
+        assert dataclasses.replace(SMALL, group_size=group_size).stochastic_depth == depth
+        means, features = _changed(None, model)
+        for moved in range(model.num_layers):
+            moved_means, moved_features = _changed(moved, model)
+            depends = [not torch.allclose(*pair, atol=1e-7) for pair in zip(means, moved_means, strict=True)]
+            first_of_next_group = (moved // group_size + 1) * group_size
+            assert depends == [index >= first_of_next_group for index in range(model.num_layers)]
+            assert not torch.allclose(features, moved_features)
+
+    def test_posteriors_of_a_group_do_not_depend_on_its_latents_either(self):
+        model, x = _built(group_size=3), _images()
+        activations = model.bottom_up(x, [Draw()] * 6)
+        posterior_means = []
+        for moved_by in (0.0, 1.0):
+            handed_down = model.top(len(x))
+            for index, layer in enumerate(model.layers[:4]):
+                move = moved_by if index == 0 else 0.0
+                handed_down, drawn = layer(handed_down, activations[index:], lambda q, by=move: q.mean + by)
+                posterior_means.append(drawn.posterior.mean)
+        same = [torch.equal(*pair) for pair in zip(posterior_means[:4], posterior_means[4:], strict=True)]
+        assert same == [True, True, True, False]
+
+    def test_groups_leave_the_parameters_as_they_are(self):
+        chain, grouped = _built(), _built(group_size=3)
+        assert {name: t.shape for name, t in chain.state_dict().items()} == {
+            name: t.shape for name, t in grouped.state_dict().items()
+        }
+        grouped.load_state_dict(chain.state_dict())
+        assert not torch.allclose(*(m(_images(), posterior_temperature=0).bound for m in (chain, grouped)))
+
+    def test_a_group_sums_what_its_latents_add_where_it_ends(self):
+        """One resolution, no corrections and no residual blocks: the order in which latents join is all there is."""
+        fields = {"dec_blocks": "8x3", "residual_block": False, "spread": 0}
+        chain, grouped = _built(**fields), _built(**fields, group_size=3)
+        torch.testing.assert_close(_changed(None, chain)[1], _changed(None, grouped)[1])
+        torch.testing.assert_close(_changed(1, chain)[1], _changed(1, grouped)[1])
+
+
+class TestReleasedFiveBits:
+    def test_the_three_low_bits_are_not_looked_at(self):
+        model, x = _built(likelihood="released_five_bits"), _images()
+        log_likelihoods = [model.head.log_likelihood(torch.ones(4, 8, 8, 8), y) for y in (x, x // 8 * 8)]
+        torch.testing.assert_close(*log_likelihoods)
+
+    def test_probabilities_of_wide_logistics_add_up_to_more_than_one(self):
+        head = ReleasedFiveBitHead(nn.Identity(), mixtures=1)
+        params = torch.zeros(32, 10, 1, 1)
+        params[:, [2, 5, 8]] = -3.0  # log-scales
+        x = torch.zeros(32, 3, 1, 1, dtype=torch.uint8)
+        x[:, 0, 0, 0] = 8 * torch.arange(32)
+        alone = head.log_likelihood(params[:1], x[:1]) / 3  # of level 0, in each of the three channels
+        x[:, 1:] = 0
+        total = torch.logsumexp(head.log_likelihood(params, x), dim=0) - 2 * alone
+        np.testing.assert_allclose(total.exp().item(), 255 / 248, rtol=1e-3)
