@@ -231,7 +231,7 @@ EVERYTHING = dataclasses.replace(
     kl_balancing=True,
     l2_penalty=1e-3,
     spectral_penalty=1e-2,
-    skip_threshold=3.0,
+    skip_threshold=4.0,
 )
 
 
