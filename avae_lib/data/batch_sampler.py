@@ -11,6 +11,8 @@ from avae_lib.data.image_dataset import ImageDataset
 
 __all__ = ["BatchSampler"]
 
+_FLIP_STREAM = 2**32  # added to the seed, so that flips are drawn independently of pixels
+
 
 class BatchSampler:
     """Batches of the training split, drawn without replacement and shuffled anew in every epoch.
@@ -19,9 +21,9 @@ class BatchSampler:
     one, so each image is seen equally often whatever the batch size.
 
     Args:
-        dataset: the images, and how they are binarised.
+        dataset: the images, and how they are binarised and flipped.
         batch_size: images per batch.
-        seed: of the shuffling and of dynamic binarisation.
+        seed: of the shuffling, of dynamic binarisation and of flips.
         device: where the images are kept and the batches come out.
 
     Raises:
@@ -38,8 +40,9 @@ class BatchSampler:
             )
         self.batch_size = batch_size
         self._images = dataset.train.to(device)
-        self._binarize, self._bits = dataset.binarize, dataset.bits
+        self._binarize, self._bits, self._flip = dataset.binarize, dataset.bits, dataset.flips
         self._pixel_noise = torch.Generator(device).manual_seed(seed)
+        self._flip_noise = torch.Generator(device).manual_seed(seed + _FLIP_STREAM)
         self._shuffle = torch.Generator().manual_seed(seed)
         self._begin_epoch()
         self.last_indices: Tensor = torch.empty(0, dtype=torch.long)
@@ -49,7 +52,8 @@ class BatchSampler:
         """The next batch, as the model sees it."""
         self.last_indices = self._next_indices()
         indices = self.last_indices.to(self._images.device, non_blocking=True)
-        return binarize(self._images[indices], self._binarize, self._bits, self._pixel_noise)
+        images = self._flip(self._images[indices], self._flip_noise)
+        return binarize(images, self._binarize, self._bits, self._pixel_noise)
 
     def state_dict(self) -> dict[str, Tensor | int]:
         """All that decides the batches to come."""
@@ -58,6 +62,7 @@ class BatchSampler:
             "position": self._position,
             "shuffle": self._epoch_start,
             "pixel_noise": self._pixel_noise.get_state(),
+            "flip_noise": self._flip_noise.get_state(),
         }
 
     def load_state_dict(self, state: dict[str, Tensor | int]) -> None:
@@ -74,6 +79,8 @@ class BatchSampler:
         self._begin_epoch()
         self._position = state["position"]
         self._pixel_noise.set_state(state["pixel_noise"])
+        if "flip_noise" in state:  # states of samplers that could not flip have none
+            self._flip_noise.set_state(state["flip_noise"])
 
     def _begin_epoch(self) -> None:
         self._epoch_start = self._shuffle.get_state()

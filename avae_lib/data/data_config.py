@@ -16,10 +16,15 @@ class DataConfig:
     """Which images to train on, and what a model sees of them."""
 
     name: str = "digits"
-    """Name of the data set: digits (embedded), mnist, fashion_mnist, or NAME for a file $AVAE_DATA/NAME.npz."""
+    """Name of the data set: digits and photos32 (embedded), mnist, mnist_static, fashion_mnist, omniglot, cifar10,
+    imagenet32, imagenet64, or NAME for a file $AVAE_DATA/NAME.npz."""
     binarize: Binarization = "none"
     """Grey pixels as they are (none), drawn black or white anew in each batch (dynamic), or cut at half (threshold)."""
+    flip_horizontal: bool = False
+    """Half of all training images, drawn anew each time, have left and right exchanged."""
+    flip_vertical: bool = False
+    """Half of all training images, drawn anew each time, have up and down exchanged."""
 
     def load(self) -> ImageDataset:
         """The data set, to be seen in the configured way; errors as for :func:`avae_lib.data.load`."""
-        return load(self.name).binarized(self.binarize)
+        return load(self.name).binarized(self.binarize).flipped(self.flip_horizontal, self.flip_vertical)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import torch
 from jaxtyping import Integer, UInt8
 from torch import Tensor
 
+from avae_lib.data.augmentation import RandomFlips
 from avae_lib.data.binarization import Binarization, binarize
 
 __all__ = ["DatasetError", "ImageDataset", "Split"]
@@ -41,6 +42,10 @@ class ImageDataset:
     test_labels: Integer[Tensor, " examples"] | None = None
     binarize: Binarization = "none"
     """How stored grey values become the pixels that a model sees."""
+    flips: RandomFlips = field(default_factory=RandomFlips)
+    """How training images are mirrored when batches of them are drawn; held-out images never are."""
+    version: str = ""
+    """Which edition, where results on one cannot be compared with results on another."""
 
     def __post_init__(self) -> None:
         for split in ("train", "test", "valid"):
@@ -48,6 +53,11 @@ class ImageDataset:
                 self._require_images(split)
         for split in ("train", "test"):
             self._require_one_label_each(split)
+
+    @property
+    def title(self) -> str:
+        """Name and version: what a result on this set must be called."""
+        return f"{self.name} ({self.version})" if self.version else self.name
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -63,8 +73,14 @@ class ImageDataset:
         """The same images, to be seen by models in the given way."""
         return replace(self, binarize=mode)
 
+    def flipped(self, horizontal: bool = False, vertical: bool = False) -> ImageDataset:
+        """The same images, with those for training mirrored at random in the given directions."""
+        return replace(self, flips=RandomFlips(horizontal, vertical))
+
     def pixels(self, split: Split) -> UInt8[Tensor, "examples channels height width"]:
         """One split as models see it, values 0 … 2**model_bits − 1; dynamic binarisation is drawn once, always alike.
+
+        Nothing is flipped.
 
         Raises:
             ValueError: the set has no such split.
@@ -83,7 +99,7 @@ class ImageDataset:
             raise ValueError(f"{split} must be (N, C, H, W) with nothing empty, got shape {tuple(images.shape)}")
         if images.shape[1:] != self.train.shape[1:]:
             raise ValueError(f"{split} must hold images like train, {self.image_shape}, got {tuple(images.shape[1:])}")
-        brightest = images.max().item()
+        brightest = images.max().item() if self.bits < 8 else 0
         if brightest >= 2**self.bits:
             raise ValueError(f"{split} must hold values below 2**bits = {2**self.bits}, got {brightest}")
 

@@ -1,19 +1,34 @@
-"""Where data sets are looked for: ``$AVAE_DATA/NAME.npz``, torchvision's layout, a download; digits are embedded."""
+"""Where data sets are looked for: ``$AVAE_DATA/NAME.npz``, embedded ones, the published files, a download."""
 
 from __future__ import annotations
 
 import difflib
-import os
+from dataclasses import replace
 from pathlib import Path
 
+from avae_lib.data.cifar10 import CIFAR10
+from avae_lib.data.digits import load_digits
 from avae_lib.data.image_dataset import DatasetError, ImageDataset
+from avae_lib.data.imagenet import IMAGENET32, IMAGENET64
+from avae_lib.data.mnist_files import FASHION_MNIST, MNIST
+from avae_lib.data.npz_files import read_npz
+from avae_lib.data.omniglot import OMNIGLOT
+from avae_lib.data.photos import load_photos32
+from avae_lib.data.published_sets import data_folder, load_published
+from avae_lib.data.static_mnist import MNIST_STATIC
 
-__all__ = ["EMBEDDED", "NAMES", "data_folder", "load"]
+__all__ = ["EMBEDDED", "NAMES", "load"]
 
-EMBEDDED = ("digits",)
+_EMBEDDED = {"digits": load_digits, "photos32": load_photos32}
+_PUBLISHED = {
+    published.name: published
+    for published in (MNIST, FASHION_MNIST, MNIST_STATIC, OMNIGLOT, CIFAR10, IMAGENET32, IMAGENET64)
+}
+
+EMBEDDED = tuple(_EMBEDDED)
 """Sets that need neither files nor a network."""
 
-NAMES = ("digits", "mnist", "fashion_mnist")
+NAMES = (*_EMBEDDED, *_PUBLISHED)
 """Sets known by name; any other name stands for a file ``$AVAE_DATA/NAME.npz``."""
 
 
@@ -21,9 +36,10 @@ def load(name: str) -> ImageDataset:
     """A data set by name, all of it in memory.
 
     ``$AVAE_DATA/NAME.npz`` comes first, whatever the name: uint8 arrays ``train``, ``test`` and perhaps ``valid``,
-    each ``(N, C, H, W)``; perhaps ``train_labels``, ``test_labels``; perhaps the number ``bits`` (without it 8,
-    or 1 if no value exceeds 1). Then come the embedded ``digits``; for ``mnist`` and ``fashion_mnist`` the files
-    as torchvision lays them out, in ``$AVAE_DATA`` or the user's cache, and after those a download.
+    each ``(N, C, H, W)``; perhaps ``train_labels``, ``test_labels``; perhaps the number ``bits`` (without it 8, or 1
+    if there is nothing but black and white); perhaps the text ``version``. Then come the embedded sets; for the others
+    in ``NAMES`` the files in which they were published, in ``$AVAE_DATA`` or the user's cache, and after those a
+    download.
 
     Raises:
         DatasetError: no such set is known or found, or its file is damaged.
@@ -32,23 +48,20 @@ def load(name: str) -> ImageDataset:
         raise DatasetError(f"a data set has a plain name such as {NAMES[0]!r}, got {name!r}")
     file = _npz_file(name)
     if file is not None and file.exists():
-        from avae_lib.data.npz_files import read_npz
-
-        return read_npz(name, file)
-    if name == "digits":
-        from avae_lib.data.digits import load_digits
-
-        return load_digits()
-    if name in NAMES:
-        from avae_lib.data.torchvision_sets import load_torchvision_set
-
-        return load_torchvision_set(name, file)
+        return _with_sizes_unless_published(read_npz(name, file))
+    if name in _EMBEDDED:
+        return _EMBEDDED[name]()
+    if name in _PUBLISHED:
+        return load_published(_PUBLISHED[name], file)
     raise DatasetError(_unknown(name, file))
 
 
-def data_folder() -> Path | None:
-    """The folder that ``AVAE_DATA`` names, if it is set."""
-    return Path(os.environ["AVAE_DATA"]).expanduser() if os.environ.get("AVAE_DATA") else None
+def _with_sizes_unless_published(dataset: ImageDataset) -> ImageDataset:
+    """A set under a well-known name, but with other numbers of images, says how many: its results are its own."""
+    sizes = (len(dataset.train), len(dataset.test))
+    if dataset.version or dataset.name not in _PUBLISHED or sizes == _PUBLISHED[dataset.name].sizes:
+        return dataset
+    return replace(dataset, version=f"{sizes[0]:,} + {sizes[1]:,} images")
 
 
 def _npz_file(name: str) -> Path | None:
@@ -63,5 +76,5 @@ def _unknown(name: str, file: Path | None) -> str:
     return (
         f"no data set is called {name!r} ({looked}){hint} Known by name are {', '.join(NAMES)}; for images of your "
         f"own set AVAE_DATA to a folder with {name}.npz (uint8 arrays train and test, each (N, C, H, W)). "
-        f"{EMBEDDED[0]!r} is embedded and needs no file."
+        f"{' and '.join(map(repr, EMBEDDED))} are embedded and need no file."
     )

@@ -14,7 +14,7 @@ from avae_lib.data.image_dataset import DatasetError, ImageDataset
 
 __all__ = ["read_npz"]
 
-_ARRAYS = ("train", "test", "valid", "train_labels", "test_labels", "bits")
+_ARRAYS = ("train", "test", "valid", "train_labels", "test_labels", "bits", "version")
 
 
 def read_npz(name: str, file: Path) -> ImageDataset:
@@ -48,14 +48,25 @@ def _arrays(file: Path) -> dict[str, np.ndarray]:
         ) from problem
 
 
-def _fields(arrays: Mapping[str, np.ndarray]) -> dict[str, torch.Tensor | int]:
-    fields = {key: torch.from_numpy(array) for key, array in arrays.items() if key != "bits"}
+def _fields(arrays: Mapping[str, np.ndarray]) -> dict[str, torch.Tensor | int | str]:
+    numbers = {key: array for key, array in arrays.items() if key not in ("bits", "version")}
+    splits = [key for key in ("train", "test", "valid") if key in numbers]
+    fields = {"version": str(arrays["version"])} if "version" in arrays else {}
     if "bits" in arrays:
-        return fields | {"bits": _bits(arrays["bits"])}
-    is_black_and_white = all(
-        arrays[split].max(initial=0) <= 1 for split in ("train", "test", "valid") if split in arrays
-    )
-    return fields | {"bits": 1 if is_black_and_white else 8}
+        fields["bits"] = _bits(arrays["bits"])
+    elif all(_is_black_and_white(arrays[split]) for split in splits):
+        numbers |= {split: (arrays[split] > 0).astype(np.uint8) for split in splits}
+        fields["bits"] = 1
+    return fields | {key: torch.from_numpy(array) for key, array in numbers.items()}
+
+
+def _is_black_and_white(images: np.ndarray) -> bool:
+    """Whether it holds nothing but zeros and one other level, which is 1 or 255."""
+    if images.dtype != np.uint8 or images.ndim == 0:
+        return False
+    # In pieces, so that grey images are known at the first look and no mask has the size of the set.
+    pieces = np.array_split(images, 1 + len(images) // 1000)
+    return any(all(((piece == 0) | (piece == white)).all() for piece in pieces) for white in (1, 255))
 
 
 def _bits(array: np.ndarray) -> int:

@@ -79,6 +79,33 @@ def test_bits_of_an_npz_are_stated_or_seen_from_black_and_white_values(data_fold
     assert load("mine").bits == bits
 
 
+def test_npz_of_black_and_white_at_0_and_255_is_of_one_bit(data_folder):
+    ink = grey(3000, levels=2)
+    np.savez(data_folder / "mine.npz", train=255 * ink, test=255 * ink[:2], valid=255 * ink[2:4])
+    dataset = load("mine")
+    assert dataset.bits == 1 and np.array_equal(dataset.train.numpy(), ink)
+    assert np.array_equal(dataset.valid.numpy(), ink[2:4])
+
+
+def test_npz_with_one_grey_pixel_is_of_eight_bits(data_folder):
+    ink = 255 * grey(3000, levels=2)
+    ink[-1, 0, 0, 0] = 7
+    np.savez(data_folder / "mine.npz", train=ink, test=ink[:2])
+    dataset = load("mine")
+    assert dataset.bits == 8 and np.array_equal(dataset.train.numpy(), ink)
+
+
+def test_results_on_part_of_a_published_set_say_so(data_folder):
+    np.savez(data_folder / "cifar10.npz", train=grey(6, (3, 32, 32)), test=grey(2, (3, 32, 32)))
+    np.savez(data_folder / "mine.npz", train=grey(6), test=grey(2))
+    np.savez(data_folder / "yours.npz", train=grey(6), test=grey(2), version="upside down")
+    assert [load(name).title for name in ("cifar10", "mine", "yours")] == [
+        "cifar10 (6 + 2 images)",
+        "mine",
+        "yours (upside down)",
+    ]
+
+
 def test_npz_comes_before_everything_else(data_folder):
     for name in ("digits", "mnist"):
         np.savez(data_folder / f"{name}.npz", train=grey(6), test=grey(2))
@@ -150,7 +177,7 @@ def test_idx_files_in_torchvisions_layout_give_their_images_and_labels(data_fold
 def test_damaged_idx_file_is_a_clear_error(data_folder, content):
     write_torchvision_layout(data_folder, "MNIST", ".gz")
     (data_folder / "MNIST/raw/train-images-idx3-ubyte.gz").write_bytes(content)
-    with pytest.raises(DatasetError, match="MNIST/raw are damaged"):
+    with pytest.raises(DatasetError, match=r"MNIST/raw/train-images-idx3-ubyte\.gz cannot be read, it is damaged"):
         load("mnist")
 
 
@@ -192,7 +219,7 @@ def test_one_missing_file_of_four_is_named(data_folder):
 
 
 def test_unknown_name_lists_the_known_ones_and_suggests_the_nearest(data_folder):
-    with pytest.raises(DatasetError, match=r"did you mean 'fashion_mnist'.*digits, mnist, fashion_mnist"):
+    with pytest.raises(DatasetError, match=r"did you mean 'fashion_mnist'.*digits, photos32, mnist, fashion_mnist"):
         load("fashion-mnist")
 
 
@@ -282,8 +309,34 @@ def test_a_batch_must_fit_the_set(batch_size):
 
 
 @pytest.mark.realdata
-@pytest.mark.parametrize(("name", "mean"), [("mnist", 0.1307), ("fashion_mnist", 0.2860)])
-def test_full_sets_have_their_published_sizes_and_mean_brightness(name, mean):
+@pytest.mark.parametrize(
+    ("name", "shape", "sizes", "mean"),
+    [
+        ("mnist", (1, 28, 28), (60_000, 10_000), 0.1307),
+        ("fashion_mnist", (1, 28, 28), (60_000, 10_000), 0.2860),
+    ],
+)
+def test_full_sets_have_their_published_sizes_and_mean_brightness(name, shape, sizes, mean):
     dataset = load(name)
-    assert (dataset.train.shape, dataset.test.shape) == ((60_000, 1, 28, 28), (10_000, 1, 28, 28))
+    assert (len(dataset.train), len(dataset.test)) == sizes and dataset.image_shape == shape
+    assert dataset.title == name
     assert dataset.train.double().mean().item() / 255 == pytest.approx(mean, abs=1e-4)
+
+
+@pytest.mark.realdata
+def test_static_mnist_is_black_and_white_with_a_validation_split():
+    dataset = load("mnist_static")
+    assert [len(getattr(dataset, split)) for split in ("train", "valid", "test")] == [50_000, 10_000, 10_000]
+    assert dataset.bits == 1 and dataset.title == "mnist_static"
+    assert dataset.train.double().mean().item() == pytest.approx(0.1307, abs=1e-3), (
+        "binarised MNIST keeps its brightness"
+    )
+
+
+@pytest.mark.realdata
+def test_cifar10_has_its_published_colours_and_says_how_many_images_it_has():
+    dataset = load("cifar10")
+    assert dataset.image_shape == (3, 32, 32) and dataset.bits == 8
+    assert dataset.title == "cifar10" or f"{len(dataset.train):,}" in dataset.title
+    means = dataset.train.double().mean(dim=(0, 2, 3)) / 255
+    torch.testing.assert_close(means, torch.tensor([0.4914, 0.4822, 0.4465]).double(), atol=1e-3, rtol=0)
