@@ -69,7 +69,7 @@ class WeightNormConvolution(nn.Module):
         return f"{in_channels}, {out_channels}, kernel_size={kernel_size}, stride={self.stride}"
 
     def _length(self) -> Float[Tensor, "out_channels"]:
-        return self.direction.flatten(start_dim=1).norm(dim=1)
+        return self.direction.square().sum(dim=(1, 2, 3)).sqrt()
 
 
 def _uniform_of_variance(parameter: nn.Parameter, variance: float) -> None:

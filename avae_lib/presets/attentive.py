@@ -11,11 +11,106 @@ from avae_lib.training.training_config import TrainingConfig
 
 __all__ = ["PRESETS"]
 
+PROGRAM = "Apostolopoulou et al. (2022), configuration of their program"
+
+
+def _published_training(*, batch_size: int, steps_per_epoch: int, epochs: int) -> TrainingConfig:
+    """Training as published: no clipping, no averaging of weights, everything counted in epochs."""
+    return TrainingConfig(
+        steps=epochs * steps_per_epoch,
+        batch_size=batch_size,
+        optimizer="adamax",
+        betas=(0.9, 0.999),
+        epsilon=1e-3,
+        learning_rate=1e-2,
+        warmup_steps=5 * steps_per_epoch,
+        final_learning_rate=1e-2,  # of the peak: 1e-4
+        beta_start=0.1,
+        beta_warmup_steps=16 * steps_per_epoch,
+        l2_penalty=1.5e-4,
+        ema_decay=0.0,
+        clip_norm=1e9,
+        log_every=50,
+        evaluate_every=steps_per_epoch,
+        checkpoint_every=steps_per_epoch,
+    )
+
+
+CIFAR10_ATTENTIVE = Experiment(
+    name="cifar10-attentive-16",
+    source=f"{PROGRAM}, 400 epochs; for its oddities add --model.faithful True --data.flip-vertical True",
+    data=DataConfig("cifar10", flip_horizontal=True),
+    model=AttentiveConfig(
+        image_shape=(3, 32, 32),
+        bits=8,
+        layers=16,
+        width=256,
+        latent_channels=20,
+        key_channels=20,
+        cell_key_channels=32,
+        prior_log_std_range=(-1.0, 5.0),
+        likelihood="discretized_logistic_mixture",
+        mixtures=5,
+    ),
+    training=_published_training(batch_size=160, steps_per_epoch=312, epochs=400),
+)
+
+CIFAR10_NVAE_LIKE = replace(
+    CIFAR10_ATTENTIVE,
+    name="cifar10-nvae-like-16",
+    source=f"{PROGRAM} for their baseline without any attention, 400 epochs; not the NVAE of Vahdat and Kautz (2020)",
+    model=replace(
+        CIFAR10_ATTENTIVE.model, conditioning="local", cell_key_channels=0, prior_log_std_range=(-5.0, 5.0)
+    ),
+)
+
+OMNIGLOT_ATTENTIVE = Experiment(
+    name="omniglot-attentive-15",
+    source=f"{PROGRAM}, 400 epochs",
+    data=DataConfig("omniglot", binarize="dynamic"),
+    model=AttentiveConfig(
+        image_shape=(1, 28, 28),
+        bits=1,
+        layers=15,
+        width=64,
+        latent_channels=20,
+        key_channels=8,
+        normalise_evidence=False,
+        image_blocks=2,
+        padding=2,
+        merger_key_channels=8,
+        output_key_channels=8,
+        likelihood="bernoulli",
+    ),
+    training=_published_training(batch_size=32, steps_per_epoch=760, epochs=400),
+)
+
+MNIST_ATTENTIVE = replace(
+    OMNIGLOT_ATTENTIVE,
+    name="mnist-attentive-15",
+    source="ours: omniglot-attentive-15 on MNIST for as many updates, as no configuration was published",
+    data=DataConfig("mnist", binarize="dynamic"),
+    training=_published_training(batch_size=32, steps_per_epoch=1875, epochs=160),
+)
+
+IMAGENET32_ATTENTIVE = replace(
+    CIFAR10_ATTENTIVE,
+    name="imagenet32-attentive-16",
+    source="ours: cifar10-attentive-16 on ImageNet-32 for 60 epochs, of which nothing was published",
+    data=DataConfig("imagenet32"),
+    # The warm-ups, in updates, are those of CIFAR-10: an epoch here is 26 times as long.
+    training=replace(
+        _published_training(batch_size=160, steps_per_epoch=8007, epochs=60),
+        warmup_steps=CIFAR10_ATTENTIVE.training.warmup_steps,
+        beta_warmup_steps=CIFAR10_ATTENTIVE.training.beta_warmup_steps,
+    ),
+)
+
 DIGITS_ATTENTIVE = Experiment(
     name="digits-attentive",
     source="design of Apostolopoulou et al. (2022), scaled to 8×8 images; training tuned here on two CPU cores",
     data=DataConfig("digits"),
-    model=AttentiveConfig(conditioning="attentive", layers=5, latent_channels=2),
+    model=AttentiveConfig(),
     training=TrainingConfig(
         steps=1000,
         optimizer="adam",
@@ -34,4 +129,49 @@ DIGITS_LOCAL = replace(
     model=replace(DIGITS_ATTENTIVE.model, conditioning="local"),
 )
 
-PRESETS = (DIGITS_ATTENTIVE, DIGITS_LOCAL)
+PHOTOS32_ATTENTIVE = Experiment(
+    name="photos32-attentive",
+    source="design of Apostolopoulou et al. (2022), small enough for two CPU cores",
+    data=DataConfig("photos32", flip_horizontal=True),
+    model=AttentiveConfig(
+        image_shape=(3, 32, 32),
+        bits=8,
+        layers=4,
+        width=24,
+        latent_channels=4,
+        key_channels=8,
+        blocks=1,
+        halvings=2,
+        likelihood="discretized_logistic_mixture",
+        mixtures=3,
+    ),
+    training=TrainingConfig(
+        steps=1000,
+        batch_size=32,
+        optimizer="adamax",
+        learning_rate=1e-2,
+        warmup_steps=50,
+        beta_start=0.1,
+        beta_warmup_steps=200,
+        checkpoint_every=50,
+    ),
+)
+
+PHOTOS32_LOCAL = replace(
+    PHOTOS32_ATTENTIVE,
+    name="photos32-local",
+    source="photos32-attentive with layers conditioned on the one above alone: its twin for comparison",
+    model=replace(PHOTOS32_ATTENTIVE.model, conditioning="local"),
+)
+
+PRESETS = (
+    DIGITS_ATTENTIVE,
+    DIGITS_LOCAL,
+    PHOTOS32_ATTENTIVE,
+    PHOTOS32_LOCAL,
+    MNIST_ATTENTIVE,
+    OMNIGLOT_ATTENTIVE,
+    CIFAR10_ATTENTIVE,
+    CIFAR10_NVAE_LIKE,
+    IMAGENET32_ATTENTIVE,
+)

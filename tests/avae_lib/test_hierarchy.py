@@ -18,7 +18,7 @@ from avae_lib.models.hierarchy import Draw, Hierarchy, LatentDraw
 from avae_lib.nn.context_split import ContextSplit
 from avae_lib.nn.depthwise_attention import AttentiveConditioning
 
-SMALL = AttentiveConfig(layers=3, width=8, latent_channels=2, key_channels=4, mixtures=2)
+SMALL = AttentiveConfig(layers=3, width=8, latent_channels=2, key_channels=4, blocks=1, mixtures=2)
 TWINS = ("local", "attentive")
 
 
@@ -313,8 +313,9 @@ class TestBadInput:
             dataclasses.replace(SMALL, **fields)
 
 
-def test_compiled_model_computes_the_same():
-    model = _built(layers=2)
+@pytest.mark.parametrize("faithful", [False, True])
+def test_compiled_model_computes_the_same(faithful):
+    model = _built(layers=2, blocks=1, faithful=faithful)
     compiled = torch.compile(model, backend="eager", fullgraph=True)
     expected, result = (m(_images(), posterior_temperature=0.0).bound for m in (model, compiled))
     torch.testing.assert_close(result, expected)
