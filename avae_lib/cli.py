@@ -24,6 +24,7 @@ _DESCRIPTION = """Train and examine deep latent-variable models.
   avae train digits-vae --training.steps 500      with anything overridden
   avae evaluate runs/digits-vae                   bounds, likelihoods, use of each layer
   avae sample runs/digits-vae                     pictures
+  avae import-openai FILE.th --preset cifar10-vdvae    a run of published weights
 
 Data sets other than the embedded digits are looked for in the folder that AVAE_DATA names."""
 
@@ -130,12 +131,47 @@ def sample(
     print("\n".join(str(path) for path in written))
 
 
+def import_openai(
+    file: Annotated[Positional[Path], tyro.conf.arg(metavar="FILE.th")],
+    preset: str | None = None,
+    hparams: Path | None = None,
+    data: str | None = None,
+    run_dir: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None,
+) -> None:
+    """Make a run folder of a checkpoint of the Very Deep VAE that OpenAI's code has saved.
+
+    The model is that of a preset, or the one that hyper-parameters under their released names describe.
+
+    Args:
+        file: The checkpoint, with weights or averaged weights.
+        preset: A preset whose model has these weights, for example cifar10-vdvae.
+        hparams: A JSON file of hyper-parameters instead: width, zdim, image_size, enc_blocks, dec_blocks, …
+        data: With --hparams: the images to evaluate on, if not those of its dataset.
+        run_dir: Folder of the run; runs/FILE if none is given.
+    """
+    from avae_lib.presets import find_preset
+    from avae_lib.training.released_vdvae import experiment_of_hparams, import_checkpoint
+
+    if (preset is None) == (hparams is None):
+        raise ValueError("say which model the weights are of: either --preset NAME or --hparams FILE.json")
+    experiment = find_preset(preset) if hparams is None else experiment_of_hparams(hparams, data)
+    run_dir = run_dir or Path("runs") / file.stem
+    import_checkpoint(file, experiment, run_dir)
+    print(f"{run_dir} is ready; try: avae sample {run_dir}, avae evaluate {run_dir}")
+
+
 def _dispatch(arguments: Sequence[str]) -> None:
     if len(arguments) > 1 and arguments[0] == "train" and not arguments[1].startswith("-"):
         # What can be overridden depends on the preset, and the models behind it take seconds to import.
         _train_overridden(arguments[1], arguments[2:])
         return
-    commands = {"presets": presets, "train": train, "evaluate": evaluate, "sample": sample}
+    commands = {
+        "presets": presets,
+        "train": train,
+        "evaluate": evaluate,
+        "sample": sample,
+        "import-openai": import_openai,
+    }
     tyro.extras.subcommand_cli_from_dict(commands, prog="avae", description=_DESCRIPTION, args=arguments or ["--help"])
 
 

@@ -23,9 +23,9 @@ from avae_lib.training.checkpoints import Checkpoints
 from avae_lib.training.config_files import ConfigError, differing_fields, from_json, to_json
 from avae_lib.training.experiment import Experiment
 from avae_lib.training.fit import TrainedModel, fit
-from avae_lib.training.weights_file import load_weights
+from avae_lib.training.weights_file import load_weights, save_weights
 
-__all__ = ["RunError", "load_run", "read_experiment", "train_run"]
+__all__ = ["RunError", "load_run", "read_experiment", "train_run", "write_run"]
 
 _FREE_TO_CHANGE = (
     "name",
@@ -94,6 +94,19 @@ def read_experiment(run_dir: Path | str) -> Experiment:
     if not isinstance(experiment, Experiment):
         raise RunError(f"{path} holds no experiment but a {type(experiment).__name__}")
     return experiment
+
+
+def write_run(experiment: Experiment, model: nn.Module, run_dir: Path | str) -> None:
+    """Make a run folder of a model that was trained elsewhere: its configuration and weights.
+
+    Raises:
+        RunError: the folder holds a run already, or cannot be written.
+    """
+    run_dir = Path(run_dir)
+    if (run_dir / "config.json").exists():
+        raise RunError(f"{run_dir} holds a run already: choose another run folder")
+    _write_experiment(experiment, run_dir)
+    save_weights(model, 0, run_dir)
 
 
 def _require_room_for(experiment: Experiment, run_dir: Path) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import json
 import math
+from collections import OrderedDict
 
 import numpy as np
 import pytest
@@ -12,7 +14,9 @@ import torch
 import torch.nn.functional as F
 from scipy.special import expit, log_expit, logsumexp
 
+from avae_lib.cli import main
 from avae_lib.models.vdvae import from_openai
+from avae_lib.training.runs import load_run
 
 SMALL = {
     "width": 8,
@@ -315,3 +319,64 @@ class TestCheckpoints:
     def test_hyper_parameters_that_describe_no_model_are_refused(self, hparams, message):
         with pytest.raises(ValueError, match=message):
             from_openai(released_weights(SMALL), hparams)
+
+
+class TestCommandLine:
+    """``avae import-openai`` on files as the released code saves them."""
+
+    @pytest.fixture
+    def hparams(self, tmp_path):
+        path = tmp_path / "small.json"
+        path.write_text(json.dumps(SMALL | {"dataset": "cifar10"}))
+        return path
+
+    @pytest.fixture
+    def images(self, tmp_path, monkeypatch):
+        """A data set of the model's size under the name of the published one."""
+        pixels = _images(SMALL, 20).numpy()
+        np.savez(tmp_path / "cifar10.npz", train=pixels, test=pixels)
+        monkeypatch.setenv("AVAE_DATA", str(tmp_path))
+        return torch.from_numpy(pixels)
+
+    def test_makes_a_run_that_can_be_evaluated_and_sampled(self, tmp_path, hparams, images, capsys):
+        weights = released_weights(SMALL)
+        saved = OrderedDict((f"module.{name}", tensor) for name, tensor in weights.items())
+        torch.save(saved, tmp_path / "iter-10-model-ema.th")
+        run = tmp_path / "run"
+        arguments = ["import-openai", str(tmp_path / "iter-10-model-ema.th"), "--hparams", str(hparams)]
+        assert main([*arguments, "--run-dir", str(run)]) == 0
+        model, _ = load_run(run)
+        expected = from_openai(weights, SMALL | {"dataset": "cifar10"})
+        assert torch.equal(*(m(images, posterior_temperature=0).bound for m in (model, expected)))
+        assert main(["sample", str(run), "--count", "4"]) == 0
+        assert main(["evaluate", str(run), "--importance-samples", "2"]) == 0
+        assert main([*arguments, "--run-dir", str(run)]) == 1
+        assert "holds a run already" in capsys.readouterr().err
+
+    @pytest.mark.parametrize(
+        ("content", "message"),
+        [
+            ({"decoder.gain": "a string"}, "must hold tensors by their names"),
+            ([torch.zeros(1)], "got a list"),
+            (argparse.Namespace(), "was not executed"),
+            ({"decoder.gain": torch.ones(1, 8, 1, 1)}, "names are missing (encoder.in_conv.weight"),
+        ],
+    )
+    def test_other_files_are_refused_in_one_line(self, tmp_path, hparams, capsys, content, message):
+        torch.save(content, tmp_path / "weights.th")
+        assert main(["import-openai", str(tmp_path / "weights.th"), "--hparams", str(hparams)]) == 1
+        said = capsys.readouterr().err
+        assert message in said and said.count("\n") == 1
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ([], "either --preset NAME or --hparams FILE.json"),
+            (["--preset", "digits-vae"], "need a preset of that family, got 'digits-vae'"),
+            (["--preset", "digits-vdvae"], "cannot use"),
+            (["--hparams", __file__], "is no JSON file"),
+        ],
+    )
+    def test_options_that_name_no_model_or_file_are_refused(self, tmp_path, capsys, options, message):
+        assert main(["import-openai", str(tmp_path / "nothing.th"), *options]) == 1
+        assert message in capsys.readouterr().err

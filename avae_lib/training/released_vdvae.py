@@ -1,0 +1,83 @@
+"""Run folders of the Very Deep VAE made from files of the released code: a checkpoint and its hyper-parameters."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from avae_lib.data import DataConfig
+from avae_lib.models.vdvae import VDVAEConfig
+from avae_lib.models.vdvae_import import config_fields, load_released_weights
+from avae_lib.training.experiment import Experiment
+from avae_lib.training.runs import write_run
+from avae_lib.training.training_config import TrainingConfig
+
+__all__ = ["ReleasedFileError", "experiment_of_hparams", "import_checkpoint"]
+
+
+class ReleasedFileError(ValueError):
+    """A file that is not what the released code writes; the message says what is wrong with it."""
+
+
+def import_checkpoint(path: Path, experiment: Experiment, run_dir: Path) -> None:
+    """Write a run folder with the weights of a released checkpoint, as if ``experiment`` had been trained.
+
+    Args:
+        path: a file that the released code saved, with weights or averaged weights.
+        experiment: whose model has the shape of those weights.
+
+    Raises:
+        ReleasedFileError: the file can't be read, or holds anything but tensors by name.
+        ValueError: the weights are of another model.
+        RunError: there is a run in the folder, or it can't be written.
+    """
+    if not isinstance(experiment.model, VDVAEConfig):
+        raise ValueError(f"weights of a Very Deep VAE need a preset of that family, got {experiment.name!r}")
+    weights = _read_weights(path)
+    model = experiment.build_model()
+    load_released_weights(model, weights)
+    source = f"weights of {path.name}, from the released code; otherwise {experiment.source}"
+    write_run(replace(experiment, source=source), model, run_dir)
+
+
+def experiment_of_hparams(path: Path, data: str | None = None) -> Experiment:
+    """An experiment with the model that a JSON file of released hyper-parameters describes.
+
+    Args:
+        data: name of the data set; without it the ``dataset`` of the hyper-parameters.
+
+    Raises:
+        ReleasedFileError: the file is no JSON object.
+        ValueError: the hyper-parameters describe no model, or no data set is named.
+    """
+    try:
+        hparams = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as problem:
+        raise ReleasedFileError(f"{path} is no JSON file: {problem}") from problem
+    if not isinstance(hparams, dict):
+        raise ReleasedFileError(f"{path} must hold a JSON object of hyper-parameters, got a {type(hparams).__name__}")
+    model, data = VDVAEConfig(**config_fields(hparams)), data or hparams.get("dataset")
+    if data is None:
+        raise ValueError(f"{path} names no dataset: say with --data on which images the model is to be evaluated")
+    return Experiment(path.stem, f"hyper-parameters of {path.name}", DataConfig(data), model, TrainingConfig())
+
+
+def _read_weights(path: Path) -> dict[str, Tensor]:
+    try:
+        weights = torch.load(path, map_location="cpu", weights_only=True)
+    except (EOFError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError) as problem:
+        raise ReleasedFileError(
+            f"{path} is damaged, or holds something other than weights, and was not executed"
+        ) from problem
+    is_state_dict = isinstance(weights, Mapping) and all(isinstance(weight, Tensor) for weight in weights.values())
+    if not is_state_dict or not weights:
+        raise ReleasedFileError(
+            f"{path} must hold tensors by their names (a state_dict), got a {type(weights).__name__}"
+        )
+    return dict(weights)
