@@ -6,19 +6,16 @@ Apostolopoulou et al. (2022) after Vahdat & Kautz (2020), with plain convolution
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from avae_lib.nn.convolutions import Resize
 from avae_lib.nn.nonlocal_block import non_local_or_identity
 from avae_lib.nn.weight_norm_convolution import WeightNormConvolution
 
-__all__ = ["FactorizedReduction", "Node", "ResidualBlock", "Resize", "residual_cell"]
-
-Resize = Literal["keep", "halve", "double"]
-"""What happens to height and width; halving them doubles the channels, doubling them halves the channels."""
+__all__ = ["FactorizedReduction", "Node", "ResidualBlock", "residual_cell", "resized_channels"]
 
 RESIDUAL_SCALE = 0.1
 """Weight of the correction in a block: a chain of many starts close to the identity."""
