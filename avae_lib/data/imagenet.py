@@ -2,9 +2,8 @@
 
 * "batches": P. Chrabaszcz, I. Loshchilov, F. Hutter, "A Downsampled Variant of ImageNet", 2017, from image-net.org:
   ``train_data_batch_1 … 10`` and ``val_data``, as ``.npz`` or as pickles; 1,281,167 and 50,000 images.
-* "PNG": A. van den Oord et al., "Pixel Recurrent Neural Networks", 2016, for years on the same site: folders of PNG
-  files; 1,281,149 and 49,999 images, reduced by another filter, which makes them easier or harder to compress.
-  Most published bits per dimension are of this one.
+* "PNG": A. van den Oord, N. Kalchbrenner, K. Kavukcuoglu, "Pixel Recurrent Neural Networks", 2016: folders of PNG
+  files, 1,281,149 and 49,999 images, reduced by another filter. It came first, and is no longer on that site.
 
 Validation images are the test split, as in all publications. At 64×64 the training images take 15.7 GB: they are read
 batch by batch into memory that is reserved once.

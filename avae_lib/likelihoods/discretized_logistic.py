@@ -90,7 +90,8 @@ def discretized_logistic_mixture_log_likelihood(
 
     .. math:: \sum_d \log \sum_k \mathrm{softmax}(\ell_d)_k \, P(x_d \mid \mu_{k,d}, s_{k,d})
 
-    Pixels and channels are independent of one another, which suits grey pictures.
+    Pixels and channels are independent of one another, each with a choice of component of its own; for colours that
+    depend on one another see :func:`avae_lib.likelihoods.discretized_logistic_mixture_log_prob`.
 
     Args:
         logits: unnormalised log weights of the components, ``(batch, mixtures, …)``.

@@ -93,11 +93,11 @@ def discretized_logistic_mixture_sample(
     chosen = draw_component(logits, generator)[:, :, None, None]
     component = components.take_along_dim(chosen, dim=1).squeeze(1)
     log_scale = component[:, 1]
+    uniform = uniform_like(log_scale, generator)
     levels = torch.zeros(log_scale.shape, dtype=torch.uint8, device=params.device)
-    for channel in range(channels):
-        mean = _conditional_mean(scale_pixels(levels, bits, params.dtype), component)
-        draw = discretized_logistic_sample(mean, log_scale, uniform_like(log_scale, generator), bits)
-        levels[:, channel] = draw[:, channel]
+    for _ in range(channels):  # red is settled after the first round, green after the second, blue after the third
+        mean = _conditional_mean(scale_pixels(levels, bits, component.dtype), component)
+        levels = discretized_logistic_sample(mean, log_scale, uniform, bits)
     return levels
 
 
@@ -110,8 +110,8 @@ def discretized_logistic_mixture_mean(
     """
     logits, components = _logits_and_components(params, channels)
     means = torch.zeros_like(components[:, :, 0])
-    for channel in range(channels):
-        means[:, :, channel] = _conditional_mean(means, components)[:, :, channel].clamp(-1, 1)
+    for _ in range(channels):  # settled as in sampling
+        means = _conditional_mean(means, components).clamp(-1, 1)
     mean = (logits.softmax(dim=1).unsqueeze(2) * means).sum(dim=1)
     return (mean + 1) * ((2**bits - 1) / 2)
 
@@ -158,12 +158,12 @@ def _log_prob(x: Tensor, components: Tensor, bits: int, upper_edge: float) -> Te
 def _conditional_mean(
     pixels: Float[Tensor, "... channels height width"], component: Float[Tensor, "... kinds channels height width"]
 ) -> Float[Tensor, "... channels height width"]:
-    """Mean of each channel given the ``pixels`` of the channels before it, in the type of the pixels."""
-    mean, _, *raw = component.to(pixels.dtype).unbind(dim=-4)
+    """Mean of each channel given the ``pixels`` of the channels before it."""
+    mean, _, *raw = component.unbind(dim=-4)
     if not raw:
         return mean
     red, green, _ = pixels.unbind(dim=-3)
-    red_to_green, red_to_blue, green_to_blue = torch.tanh(raw[0]).unbind(dim=-3)
+    red_to_green, red_to_blue, green_to_blue = torch.tanh(raw[0].to(pixels.dtype)).unbind(dim=-3)
     shift = [torch.zeros_like(red_to_green), red_to_green * red, red_to_blue * red + green_to_blue * green]
     return mean + torch.stack(shift, dim=-3)
 

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from avae_lib.likelihoods import discretized_logistic_mixture_log_prob
-from avae_lib.nn.output_heads import output_head
+from avae_lib.nn.output_heads import LIKELIHOODS, output_head
 
 
 @pytest.fixture(params=["bernoulli", "logistic", "mixture", "dependent"])
@@ -55,13 +55,18 @@ def test_components_of_a_mixture_start_apart():
     assert mean.flatten().diff().min() > 0.2
 
 
-@pytest.mark.parametrize(
-    ("head", "bits"), [(output_head("bernoulli", 4, 1, 1), 1), (output_head("discretized_logistic", 4, 1, 4, 2), 4)]
-)
-def test_likelihood_is_float32_under_autocast(head, bits):
+@pytest.mark.parametrize("likelihood", LIKELIHOODS)
+def test_likelihood_is_float32_under_autocast_and_draws_are_levels(likelihood):
+    bits = 1 if likelihood == "bernoulli" else 4
+    head = output_head(likelihood, 4, 1, bits, mixtures=2)
     x = torch.randint(0, 2**bits, (2, 1, 3, 3), dtype=torch.uint8)
+    features = torch.randn(2, 4, 3, 3, requires_grad=True)
     with torch.autocast("cpu", torch.bfloat16):
-        assert head.log_likelihood(torch.randn(2, 4, 3, 3), x).dtype == torch.float32
+        log_likelihood = head.log_likelihood(features, x)
+        assert log_likelihood.dtype == torch.float32
+        assert head.sample(features).dtype == torch.uint8 and head.mean(features).dtype == torch.float32
+    (log_likelihood.sum() + head.mean(features).sum()).backward()
+    assert features.grad.isfinite().all()
 
 
 @pytest.mark.parametrize("channels", [1, 3])
