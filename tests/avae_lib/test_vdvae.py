@@ -15,6 +15,8 @@ from avae_lib.models.hierarchy import Draw, Hierarchy
 from avae_lib.models.vdvae import VDVAEConfig
 from avae_lib.models.vdvae_five_bits import ReleasedFiveBitHead
 from avae_lib.models.vdvae_notation import decoder_blocks, encoder_blocks
+from avae_lib.presets import find_preset
+from avae_lib.training.runs import train_run
 
 SMALL = VDVAEConfig(
     image_shape=(3, 8, 8),
@@ -199,13 +201,6 @@ class TestAblations:
             factor = math.sqrt(1 / 5) if in_encoder else math.sqrt(1 / 6) if in_decoder else 1.0
             torch.testing.assert_close(weight, factor * usual[name])
 
-    def test_skip_threshold_of_presets_is_that_of_the_table_for_a_loss_in_nats_per_image(self):
-        from avae_lib.presets import find_preset
-
-        for name, threshold in (("cifar10-vdvae", 400), ("imagenet32-vdvae", 300), ("imagenet64-vdvae", 380)):
-            preset = find_preset(name)
-            assert preset.training.skip_threshold == threshold * math.prod(preset.model.image_shape)
-
     @pytest.mark.parametrize(("group_size", "depth"), [(1, 6), (2, 3), (4, 2), (6, 1)])
     def test_latents_of_a_group_do_not_depend_on_one_another_but_all_below_do(self, group_size, depth):
         model = _built(group_size=group_size)
@@ -263,3 +258,48 @@ class TestReleasedFiveBits:
         x[:, 1:] = 0
         total = torch.logsumexp(head.log_likelihood(params, x), dim=0) - 2 * alone
         np.testing.assert_allclose(total.exp().item(), 255 / 248, rtol=1e-3)
+
+
+class TestPresets:
+    @pytest.mark.parametrize(
+        ("name", "parameters", "blocks"),
+        [
+            ("cifar10-vdvae", 39_145_700, 43),
+            ("imagenet32-vdvae", 119_280_868, 78),
+            ("imagenet64-vdvae", 125_005_860, 75),
+        ],
+    )
+    def test_published_parameters_and_stochastic_blocks(self, name, parameters, blocks):
+        with torch.device("meta"):
+            model = find_preset(name).model.build()
+        assert (_parameters(model), model.num_layers) == (parameters, blocks)
+        dtypes = {parameter.dtype for parameter in model.parameters()}
+        assert dtypes == {torch.float32}
+
+    def test_thresholds_of_gradient_norms_are_those_of_the_table_for_a_loss_in_nats_per_image(self):
+        for name, threshold in (("cifar10-vdvae", 400), ("imagenet32-vdvae", 300), ("imagenet64-vdvae", 380)):
+            preset = find_preset(name)
+            assert preset.training.skip_threshold == threshold * math.prod(preset.model.image_shape)
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("name", ["digits-vdvae", "photos32-vdvae"])
+    def test_200_steps_beat_a_histogram_of_levels(self, name, tmp_path):
+        """Digits: a histogram for each pixel. Photographs: one for each colour, since their crops lie anywhere."""
+        preset = find_preset(name)
+        dataset = preset.data.load()
+        training = dataclasses.replace(preset.training, steps=200, evaluate_every=200, evaluation_images=100)
+        trained = train_run(dataclasses.replace(preset, training=training), tmp_path)
+        x = dataset.pixels("test")[:200]
+        with torch.no_grad():
+            nats = -trained.model(x).bound.mean() / trained.model.num_dims
+        assert nats < 0.95 * _nats_of_histograms(dataset.pixels("train"), x, per_pixel=name == "digits-vdvae")
+
+
+def _nats_of_histograms(train: torch.Tensor, test: torch.Tensor, per_pixel: bool) -> float:
+    """Minus the mean log probability of a level, one added to each count."""
+    train, test = (x.flatten(1) if per_pixel else x.movedim(1, -1).reshape(-1, 3) for x in (train, test))
+    log_probs = []
+    for place in range(train.shape[1]):
+        counts = torch.bincount(train[:, place].long(), minlength=int(train.max()) + 1) + 1.0
+        log_probs.append((counts / counts.sum()).log()[test[:, place].long()].mean())
+    return -float(torch.stack(log_probs).mean())
