@@ -140,7 +140,7 @@ PIXEL = {
     "ladder": {"latent_dims": (1, 1), "hidden_sizes": (8, 8)},
     "plain stack": {"latent_dims": (1, 1), "hidden_sizes": (8, 8)},
 }
-"""Two latent numbers and one pixel; weights stirred so far that priors aren't normal, yet have their mass on the grid."""
+"""Two latent numbers and one pixel; weights stirred until priors aren't normal, but have their mass on the grid."""
 
 
 @every_family
