@@ -2,6 +2,7 @@
 
 import hashlib
 import pickle
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -184,7 +185,7 @@ def write_compressed_batch(file, images, labels):
 
 
 def write_pickled_batch(file, images, labels):
-    dump(file, {"data": images.reshape(len(images), -1), "labels": labels, "mean": images[0] / 1.0})
+    dump(file, {"data": images.reshape(len(images), -1), "labels": labels, "mean": images[0] / 1.0}, protocol=3)
 
 
 def write_imagenet_batches(folder, side, write):
@@ -206,6 +207,19 @@ def test_imagenet_batches_give_images_and_labels_and_name_their_edition(data_fol
     assert np.array_equal(dataset.train.numpy(), train) and np.array_equal(dataset.test.numpy(), test)
     assert dataset.train_labels.tolist() == train[:, 0, 0, 0].tolist()
     assert dataset.title == f"imagenet{side} (batches, {len(train)} + 4 images)"
+
+
+@pytest.mark.parametrize("write", [write_npz_batch, write_pickled_batch])
+def test_imagenet_needs_little_more_memory_than_its_images_take(data_folder, write):
+    write_imagenet_batches(data_folder, 32, write)
+    for number in range(1, 11):
+        write(data_folder / f"imagenet32/train_data_batch_{number}", pixels(200, (3, 32, 32), number), [1] * 200)
+    load("imagenet32")  # imports are none of its memory
+    tracemalloc.start()
+    dataset = load("imagenet32")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1.4 * dataset.train.numel()
 
 
 def write_pngs(folder, images):
