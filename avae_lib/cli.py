@@ -13,6 +13,10 @@ import tyro
 from tyro.conf import Positional
 
 if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from avae_lib.data import ImageDataset
+    from avae_lib.evaluation import FrechetDistance
     from avae_lib.training.experiment import Experiment
 
 __all__ = ["main"]
@@ -23,6 +27,7 @@ _DESCRIPTION = """Train and examine deep latent-variable models.
   avae train digits-vae                           train it; again, to go on where it stopped
   avae train digits-vae --training.steps 500      with anything overridden
   avae evaluate runs/digits-vae                   bounds, likelihoods, use of each layer
+  avae evaluate runs/digits-vae --ood NAME        and how well it tells another data set from its own
   avae sample runs/digits-vae                     pictures
   avae import-openai FILE.th --preset cifar10-vdvae    a run of published weights
 
@@ -81,13 +86,26 @@ def train(
     _train_overridden(preset, [] if run_dir is None else ["--run-dir", str(run_dir)])
 
 
-def evaluate(run: Positional[Run], importance_samples: int = 64, seed: int = 0, device: str = "auto") -> None:
+def evaluate(
+    run: Positional[Run],
+    importance_samples: int = 64,
+    rows: int = 512,
+    ood: str | None = None,
+    ood_keep_layers: int | None = None,
+    fid: int = 0,
+    seed: int = 0,
+    device: str = "auto",
+) -> None:
     """Judge a trained model on the test images: bounds and likelihoods in nats and bits per dimension.
 
     Writes evaluation.json into the folder of the run.
 
     Args:
         importance_samples: Draws for each image in the estimate of the likelihood.
+        rows: Images that go through the model at once, at most: what bounds the memory, whatever the draws.
+        ood: Another data set, to see how well likelihood ratios tell it from this one (Havtorn et al., 2021).
+        ood_keep_layers: Top layers that these ratios take as known; half of them if none is given.
+        fid: Samples to compare with as many test images by the Fréchet distance; 0 for no such comparison.
         seed: Of the latents that are drawn.
         device: auto (a GPU if there is one), cpu, cuda, …
     """
@@ -96,10 +114,20 @@ def evaluate(run: Positional[Run], importance_samples: int = 64, seed: int = 0, 
     from avae_lib.training.runs import load_run
 
     model, experiment = load_run(run, find_device(device))
-    images = experiment.data.load().pixels("test")
-    result = evaluation.evaluate(model, images, importance_samples, seed=seed, progress=True)
+    dataset = experiment.data.load()
+    images = dataset.pixels("test")
+    result = evaluation.evaluate(model, images, importance_samples, rows, seed, progress=True, dataset=dataset.title)
+    if ood is not None:
+        other = dataclasses.replace(experiment.data, name=ood).load()
+        _require_same_kind(dataset, other)
+        compared = evaluation.compare_data_sets(
+            model, images, other.pixels("test"), other.title, ood_keep_layers, importance_samples, rows, seed
+        )
+        result = dataclasses.replace(result, out_of_distribution=compared)
+    if fid:
+        result = dataclasses.replace(result, frechet_distance=_frechet_distance(model, images, fid, rows, seed))
     (run / "evaluation.json").write_text(json_format.dumps(result.to_json(), indent=2) + "\n", encoding="utf-8")
-    print(f"{experiment.name} on the test images of {experiment.data.name}")
+    print(f"{experiment.name} on the test images of {dataset.title}")
     print(result.table())
 
 
@@ -158,6 +186,27 @@ def import_openai(
     run_dir = run_dir or Path("runs") / file.stem
     import_checkpoint(file, experiment, run_dir)
     print(f"{run_dir} is ready; try: avae sample {run_dir}, avae evaluate {run_dir}")
+
+
+def _require_same_kind(dataset: ImageDataset, other: ImageDataset) -> None:
+    wanted, got = ((each.image_shape, each.model_bits) for each in (dataset, other))
+    if wanted != got:
+        raise ValueError(
+            f"--ood must name images of shape {wanted[0]} with {wanted[1]}-bit pixels, like those of {dataset.name}; "
+            f"those of {other.name} have shape {got[0]} and {got[1]} bits"
+        )
+
+
+def _frechet_distance(model: nn.Module, images: Tensor, count: int, rows: int, seed: int) -> FrechetDistance | None:
+    """The distance, or None, once it is said what is missing for it."""
+    from avae_lib.evaluation import frechet_distance
+    from avae_lib.evaluation.frechet_distance import FrechetDistanceUnavailable
+
+    try:
+        return frechet_distance(model, images, count, rows=rows, seed=seed)
+    except FrechetDistanceUnavailable as problem:
+        print(problem)
+        return None
 
 
 def _dispatch(arguments: Sequence[str]) -> None:

@@ -1,5 +1,6 @@
 """The avae command as a user types it."""
 
+import importlib
 import json
 import os
 import signal
@@ -7,7 +8,9 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
+import torch
 
 from avae_lib.cli import main
 from avae_lib.presets import PRESETS
@@ -33,7 +36,8 @@ def test_presets_as_json_is_an_array_of_name_dataset_layers_parameters(capsys):
     listed = json.loads(capsys.readouterr().out)
     assert [entry["name"] for entry in listed] == list(PRESETS)
     for entry in listed:
-        assert list(entry) == ["name", "dataset", "layers", "parameters"]
+        assert list(entry)[:4] == ["name", "dataset", "layers", "parameters"]
+        assert set(entry) - set(list(entry)[:4]) <= {"parameters_as_published"}
         assert entry["dataset"] and entry["layers"] >= 1 and entry["parameters"] > 1000
 
 
@@ -61,6 +65,33 @@ def test_a_trained_run_can_be_evaluated_and_sampled(tmp_path, capsys, without_re
     said = capsys.readouterr().out
     for name in ("samples.png", "reconstructions.png"):
         assert (run / name).read_bytes().startswith(b"\x89PNG") and str(run / name) in said
+
+
+def test_evaluation_names_the_data_set_and_compares_with_another(tmp_path, capsys, without_report, monkeypatch):
+    others = torch.randint(0, 16, (30, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)).numpy()
+    np.savez(tmp_path / "noise.npz", train=others, test=others[:20])
+    monkeypatch.setenv("AVAE_DATA", str(tmp_path))
+    run = tmp_path / "run"
+    train(run, 3)
+    capsys.readouterr()
+    assert main(["evaluate", str(run), "--importance-samples", "2", "--ood", "noise", "--rows", "100"]) == 0
+    table, record = capsys.readouterr().out, json.loads((run / "evaluation.json").read_text())
+    assert "against noise, with the top 0 layers kept" in table
+    assert record["dataset"] == "digits" and record["out_of_distribution"]["dataset"] == "noise"
+    assert 0 <= record["out_of_distribution"]["area_of_score"]["mean"] <= 1
+
+
+def test_a_distance_that_cannot_be_had_is_said_and_the_rest_evaluated(tmp_path, capsys, without_report, monkeypatch):
+    module = importlib.import_module("avae_lib.evaluation.frechet_distance")
+
+    def nothing_there():
+        raise module.FrechetDistanceUnavailable("FID needs torch-fidelity")
+
+    monkeypatch.setattr(module, "inception_weights", nothing_there)
+    train(tmp_path, 3)
+    assert main(["evaluate", str(tmp_path), "--importance-samples", "2", "--fid", "10"]) == 0
+    assert "FID needs torch-fidelity" in capsys.readouterr().out
+    assert json.loads((tmp_path / "evaluation.json").read_text())["frechet_distance"] is None
 
 
 def test_the_same_command_twice_says_that_it_is_finished_and_more_steps_continue(tmp_path, capsys, without_report):

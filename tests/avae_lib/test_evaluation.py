@@ -259,6 +259,20 @@ def test_table_gives_each_number_in_nats_and_bits_per_dimension():
     assert "KL of layer 2" in table and "3 of 4, 0 of 4" in table and "64 importance samples" in table
 
 
+def test_what_is_not_finite_stays_in_the_mean_and_is_counted(pictures):
+    class SometimesLost(LinearGaussian):
+        def log_weight(self, x):
+            return torch.where(x.flatten(1)[:, 0] > 12, math.nan, super().log_weight(x))
+
+    result = evaluate(SometimesLost(), pictures, importance_samples=2, dataset="pairs (2nd edition)")
+    assert math.isnan(result.negative_log_likelihood.mean) and math.isfinite(result.negative_elbo.mean)
+    assert result.not_finite == (pictures[:, 0, 0, 0] > 12).sum() > 0
+    assert "have no finite bound or likelihood" in result.table() and "pairs (2nd edition)" in result.table()
+    record = json.loads(json.dumps(result.to_json(), allow_nan=False))
+    assert record["negative_log_likelihood"]["mean"] is None and record["dataset"] == "pairs (2nd edition)"
+    assert math.isnan(Evaluation.from_json(record).negative_log_likelihood.mean)
+
+
 def test_evaluation_of_no_images_is_refused():
     with pytest.raises(ValueError, match="at least one image"):
         evaluate(LinearGaussian(), torch.zeros(0, 1, 1, 2, dtype=torch.uint8))

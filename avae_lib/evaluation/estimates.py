@@ -1,0 +1,62 @@
+"""Means with their standard errors, and nats as bits per dimension."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TypeVar
+
+from jaxtyping import Float
+from torch import Tensor
+
+__all__ = ["Estimate", "bits_per_dim"]
+
+Nats = TypeVar("Nats", float, Tensor)
+
+_MOST_DECIMALS = 5
+
+
+def bits_per_dim(nats: Nats, num_dims: int) -> Nats:
+    r"""Nats per example as bits per dimension, the only conversion between the two.
+
+    .. math:: \frac{\text{nats}}{D \log 2}
+
+    Args:
+        nats: a negative log-likelihood or a divergence, summed over one example.
+        num_dims: number of values D in one example (pixels × channels).
+    """
+    if num_dims < 1:
+        raise ValueError(f"num_dims must be the number of values in an example, at least 1, got {num_dims}")
+    return nats / (num_dims * math.log(2))
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over test examples, and how far off it may be because there are only so many of them."""
+
+    mean: float
+    standard_error: float
+    """Standard deviation over examples, divided by the root of their number; NaN for a single example."""
+
+    @classmethod
+    def from_json(cls, record: dict[str, float | None]) -> Estimate:
+        """The inverse of what ``json`` writes of one, where null stands for what is not finite."""
+        return cls(**{name: math.nan if value is None else value for name, value in record.items()})
+
+    @classmethod
+    def over(cls, values: Float[Tensor, " examples"]) -> Estimate:
+        """Mean and standard error of one number for each example; one that is not finite spoils both."""
+        values = values.double()
+        spread = values.std().item() if len(values) > 1 else math.nan
+        return cls(values.mean().item(), spread / math.sqrt(len(values)))
+
+    def __str__(self) -> str:
+        """Both with as many decimals as give the standard error two digits, for example ``91.14 ± 0.63``."""
+        decimals = 2
+        if math.isfinite(self.standard_error) and self.standard_error > 0:
+            decimals = min(max(1 - math.floor(math.log10(self.standard_error)), 0), _MOST_DECIMALS)
+        return f"{self.mean:.{decimals}f} ± {self.standard_error:.{decimals}f}"
+
+    def in_bits_per_dim(self, num_dims: int) -> Estimate:
+        """This estimate, given in nats per example, in bits per dimension."""
+        return Estimate(bits_per_dim(self.mean, num_dims), bits_per_dim(self.standard_error, num_dims))
