@@ -20,6 +20,7 @@ from autograder.audit_log import append, log_entry
 from autograder.class_table import line_of, summary
 from autograder.course import Course, CourseError, Unit
 from autograder.course_secret import CourseSecret
+from autograder.doctor import memory_in_force
 from autograder.grading import Job, grade_submission
 from autograder.plain_text import printable
 from autograder.results import Graded, SubmissionResult
@@ -110,7 +111,8 @@ class ClassRun:
 
     def _logging(self, secret: CourseSecret) -> Recorder:
         path = self.course.root / ".course" / "audit.jsonl"
-        facts = {"folder": str(self.submitted or self.course.submitted), "secret": secret.fingerprint}
+        folder = printable(str(self.submitted or self.course.submitted), 300)
+        facts = {"folder": folder, "secret": secret.fingerprint, "memory_limit": memory_in_force()}
         return lambda graded: append(path, log_entry(graded, self.unit.name, **facts))
 
     def _writing_gradebook(self, release: NotebookNode) -> Recorder:

@@ -8,9 +8,12 @@ from dataclasses import fields
 from importlib.metadata import version
 
 from autograder.sandbox.bubblewrap import SandboxUnavailable, require_sandbox
+from autograder.sandbox.cgroups import NoGroup, in_force
 from autograder.sandbox.limits import DEFAULT_LIMITS
+from autograder.sandbox.seccomp import system_call_filter
+from autograder.sandbox.warden import LOOKS_PER_SECOND
 
-__all__ = ["examine"]
+__all__ = ["examine", "memory_in_force", "system_calls_in_force"]
 
 _PACKAGES = ("torch", "numpy", "nbgrader", "nbformat", "jupyterlab")
 
@@ -23,12 +26,29 @@ def examine() -> tuple[str, ...]:
         "machine": f"{platform.platform()}, {os.cpu_count()} cores, {memory / 2**30:.0f} GiB of memory",
         "python": platform.python_version() + "".join(f", {name} {version(name)}" for name in _PACKAGES),
         "sandbox": problems[0] if problems else "bubblewrap works: no network, no course files, user 65534",
+        "system calls": system_calls_in_force(),
+        "memory, processes": memory_in_force(),
         **{f"limit: {field.name.replace('_', ' ')}": _amount(field.name) for field in fields(DEFAULT_LIMITS)},
     }
     width = max(map(len, findings))
     for name, finding in findings.items():
         print(f"{name.ljust(width)}  {finding}")
     return problems
+
+
+def memory_in_force() -> str:
+    """By what the limits on memory and processes are kept here, and what would be better."""
+    try:
+        return f"control groups {in_force()}: the kernel counts all that a sandbox takes; the watchdog looks as well"
+    except NoGroup as reason:
+        return f"rlimits, and the watchdog {LOOKS_PER_SECOND} times a second; no control groups ({reason})"
+
+
+def system_calls_in_force() -> str:
+    """Whether system calls are filtered on this machine."""
+    if system_call_filter():
+        return "filtered: nothing that makes memory of nobody's, traces processes, mounts, or loads into the kernel"
+    return f"NOT filtered: the filter is not written for {platform.machine()}, only for x86_64 and aarch64"
 
 
 def _sandbox_problems() -> tuple[str, ...]:

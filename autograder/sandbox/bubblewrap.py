@@ -28,10 +28,11 @@ from pathlib import Path
 from autograder.sandbox.mounts import Mount, places_to_cover, python_mounts, system_mounts, user_site_packages
 from autograder.sandbox.seccomp import system_call_filter
 
-__all__ = ["HOME", "SandboxUnavailable", "launch", "require_sandbox"]
+__all__ = ["HOME", "SCRATCH", "SandboxUnavailable", "launch", "require_sandbox"]
 
 HOME = "/home/student"
-_SCRATCH = (HOME, "/tmp", "/dev/shm")
+SCRATCH = (HOME, "/tmp", "/dev/shm")
+"""The folders in memory that can be written to."""
 _NOBODY = 65534
 _OLDEST = (0, 8)  # the first bubblewrap that can limit a folder in memory and forbid further user namespaces
 _SETTINGS = {
@@ -58,6 +59,7 @@ def launch(
     scratch_bytes: int,
     python_path: Sequence[str] = (),
     hidden: Iterable[Path] = (),
+    joining: Sequence[str] = (),
 ) -> subprocess.Popen[bytes]:
     """Start ``program`` in a sandbox of its own, with its three standard streams connected to pipes.
 
@@ -68,6 +70,7 @@ def launch(
         scratch_bytes: size of each of the three folders in memory.
         python_path: folders to import from before any other.
         hidden: files and folders that must not be seen even where they lie inside a mount.
+        joining: a command to run all of it by, which puts it into a control group.
 
     Raises:
         SandboxUnavailable: this machine cannot run a sandbox, or not with these mounts.
@@ -75,7 +78,8 @@ def launch(
     require_sandbox()
     everything = (*system_mounts(), *python_mounts(), *mounts)
     variables = _SETTINGS | {"PYTHONPATH": ":".join([*python_path, *map(str, user_site_packages())])}
-    return _spawn(program, everything, places_to_cover(everything, hidden), scratch_bytes, variables)
+    covered = places_to_cover(everything, hidden)
+    return _spawn(program, everything, covered, scratch_bytes, variables, joining)
 
 
 @functools.cache
@@ -116,6 +120,7 @@ def _spawn(
     covered: Mapping[Path, Path],
     scratch_bytes: int,
     variables: Mapping[str, str],
+    joining: Sequence[str] = (),
 ) -> subprocess.Popen[bytes]:
     doors = _doors(mounts) if _is_root() else {}
     sources = {mount.destination: doors.get(mount, mount.source) for mount in mounts}
@@ -125,7 +130,7 @@ def _spawn(
         first = _stepping_down(outer) if doors else []
         filtered = ["--seccomp", str(calls)] if contents[2] else []
         return subprocess.Popen(
-            [*first, _bwrap(), *filtered, "--args", str(inner), "--", *program],
+            [*joining, *first, _bwrap(), *filtered, "--args", str(inner), "--", *program],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -139,9 +144,11 @@ def _spawn(
 def _walls(sources: Mapping[Path, Path], covered: Mapping[Path, Path], scratch_bytes: int) -> list[str]:
     """Bubblewrap's arguments; outer folders come before inner ones, so that the inner ones stay visible."""
     parts = {Path("/proc"): ["--proc", "/proc"], Path("/dev"): ["--dev", "/dev"]}
-    parts |= {Path(folder): ["--size", str(scratch_bytes), "--tmpfs", folder] for folder in _SCRATCH}
+    parts |= {Path(folder): ["--size", str(scratch_bytes), "--tmpfs", folder] for folder in SCRATCH}
     parts |= {place: _cover(place, path) for place, path in covered.items()}
     parts |= {place: ["--ro-bind", str(source), str(place)] for place, source in sources.items()}
+    # Mapped shared, /dev/zero is memory that belongs to no process.
+    parts[Path("/dev/zero")] = ["--dev-bind", "/dev/null", "/dev/zero"]
     ordered = [argument for place in sorted(parts, key=lambda place: len(place.parts)) for argument in parts[place]]
     # Folders that only exist to be mounted on lie in memory without a limit: nothing may be written there.
     empty = [place for place, path in covered.items() if path.is_dir() and place not in sources]

@@ -6,14 +6,15 @@ import contextlib
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Patience", "Usage", "shared_out_memory_of_tree", "usage_of_tree"]
+__all__ = ["Patience", "Usage", "shared_out_memory_of_tree", "usage_of_scratch", "usage_of_tree"]
 
-_MEMORY = re.compile(r"^Rss(?:Anon|Shmem):\s+(\d+) kB$", re.MULTILINE)
-_SHARED_OUT = re.compile(r"^Pss_(?:Anon|Shmem):\s+(\d+) kB$", re.MULTILINE)
+_MEMORY = re.compile(rb"^Rss(?:Anon|Shmem):\s+(\d+) kB$", re.MULTILINE)
+_SHARED_OUT = re.compile(rb"^Pss_(?:Anon|Shmem):\s+(\d+) kB$", re.MULTILINE)
+_BYTES_PER_FILE = 1024  # what the kernel itself needs for one in memory, however small
 _MOST_PATIENCE = 5
 
 
@@ -25,27 +26,49 @@ class Usage:
         memory_bytes: memory of its own; files that are mapped are not counted, and what a process shares with
             the copies that forking made of it is counted for each.
         tasks: processes and threads.
+        descriptors: open files, pipes and sockets of all processes.
         running_seconds: processor time of the tasks that are alive.
         waiting_seconds: how long these were ready to run while the processors were busy with others.
     """
 
     memory_bytes: int
     tasks: int
+    descriptors: int
     running_seconds: float
     waiting_seconds: float
 
 
 def usage_of_tree(root: int) -> Usage:
     """Usage of process ``root`` and its descendants; those that end meanwhile count as nothing."""
-    memory = tasks = running = waiting = 0
+    memory = tasks = descriptors = running = waiting = 0
     for process in _tree(Path(f"/proc/{root}")):
         with contextlib.suppress(OSError):
-            memory += 1024 * sum(map(int, _MEMORY.findall((process / "status").read_text())))
+            memory += 1024 * sum(map(int, _MEMORY.findall((process / "status").read_bytes())))
             for task in (process / "task").iterdir():
                 tasks += 1
                 on_processor, in_queue = _schedule(task)
                 running, waiting = running + on_processor, waiting + in_queue
-    return Usage(memory, tasks, running / 1e9, waiting / 1e9)
+            descriptors += len(os.listdir(process / "fd"))
+    return Usage(memory, tasks, descriptors, running / 1e9, waiting / 1e9)
+
+
+def usage_of_scratch(root: int, folders: Iterable[str], size: int) -> int:
+    """Memory in bytes behind the folders in memory of the sandbox that ``root`` and its descendants live in.
+
+    Args:
+        size: of each folder, by which it is told from the machine's own while the sandbox is being built.
+    """
+    innermost = Path(f"/proc/{root}")
+    for process in _tree(innermost):
+        innermost = process
+    used = 0
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            facts = os.statvfs(f"{innermost}/root{folder}")
+            if facts.f_blocks * facts.f_frsize == size:
+                blocks, files = facts.f_blocks - facts.f_bfree, facts.f_files - facts.f_ffree
+                used += blocks * facts.f_frsize + files * _BYTES_PER_FILE
+    return used
 
 
 def shared_out_memory_of_tree(root: int) -> int:
@@ -53,13 +76,13 @@ def shared_out_memory_of_tree(root: int) -> int:
     memory = 0
     for process in _tree(Path(f"/proc/{root}")):
         with contextlib.suppress(OSError):
-            memory += 1024 * sum(map(int, _shared_out(process) or _MEMORY.findall((process / "status").read_text())))
+            memory += 1024 * sum(map(int, _shared_out(process) or _MEMORY.findall((process / "status").read_bytes())))
     return memory
 
 
-def _shared_out(process: Path) -> list[str]:
+def _shared_out(process: Path) -> list[bytes]:
     try:
-        return _SHARED_OUT.findall((process / "smaps_rollup").read_text())
+        return _SHARED_OUT.findall((process / "smaps_rollup").read_bytes())
     except (PermissionError, FileNotFoundError):  # the kernel does not tell everybody, nor does every kernel
         return []
 

@@ -1,8 +1,9 @@
 """System calls that no exercise needs and a sandbox does without, as a filter for bubblewrap.
 
-Most would only widen what can be tried against the kernel. Some get around limits: memory behind ``memfd_create``
-or System V's ``shmget`` belongs to no process, so no limit on processes sees it; sockets of families without
-namespaces (``AF_VSOCK``) reach the host of a virtual machine.
+Most would only widen what can be tried against the kernel. Some get around limits: memory behind ``memfd_create``,
+System V's ``shmget`` and ``semget``, or a shared mapping of nothing belongs to no process, so no limit on processes
+sees it; sockets of families without namespaces (``AF_VSOCK``) reach the host of a virtual machine; contexts for
+``io_setup`` are counted for the whole machine.
 """
 
 from __future__ import annotations
@@ -21,30 +22,45 @@ class _Machine:
 
     audit: int
     socket: int
+    mmap: int
     denied: tuple[int, ...]
 
 
-# Numbers from 424 on are the same on all machines: io_uring, the newer mount calls, mount_setattr, memfd_secret.
-_NEWER = (425, 426, 427, 428, 429, 430, 431, 432, 433, 442, 447)
+# Numbers from 424 on are the same on all machines: io_uring, the newer mount calls, pidfd_getfd, mount_setattr,
+# memfd_secret.
+_NEWER = (425, 426, 427, 428, 429, 430, 431, 432, 433, 438, 442, 447)
 # In this order: memfd_create shmget msgget add_key request_key keyctl ptrace process_vm_readv process_vm_writev bpf
-# userfaultfd perf_event_open unshare setns mount umount2 pivot_root name_to_handle_at open_by_handle_at
+# userfaultfd perf_event_open unshare setns mount umount2 pivot_root name_to_handle_at open_by_handle_at semget io_setup
+# fanotify_init syslog process_madvise
 _MACHINES = {
     "x86_64": _Machine(
         audit=0xC000003E,
         socket=41,
-        denied=(319, 29, 68, 248, 249, 250, 101, 310, 311, 321, 323, 298, 272, 308, 165, 166, 155, 303, 304, *_NEWER),
+        mmap=9,
+        denied=(
+            *(319, 29, 68, 248, 249, 250, 101, 310, 311, 321, 323, 298, 272, 308, 165, 166, 155, 303, 304),
+            *(64, 206, 300, 103, 440),
+            *_NEWER,
+        ),
     ),
     "aarch64": _Machine(
         audit=0xC00000B7,
         socket=198,
-        denied=(279, 194, 186, 217, 218, 219, 117, 270, 271, 280, 282, 241, 97, 268, 40, 39, 41, 264, 265, *_NEWER),
+        mmap=222,
+        denied=(
+            *(279, 194, 186, 217, 218, 219, 117, 270, 271, 280, 282, 241, 97, 268, 40, 39, 41, 264, 265),
+            *(190, 0, 262, 116, 440),
+            *_NEWER,
+        ),
     ),
 }
 _FAMILIES = (1, 2, 10, 16)  # of sockets: Unix, IPv4, IPv6, netlink
 _X32 = 0x40000000  # from here on, the second set of calls of x86-64
 
-_LOAD, _IF_EQUAL, _IF_AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06
-_NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT = 0, 4, 16  # offsets in struct seccomp_data
+_SHARED_NOTHING, _KIND_OF_MAPPING = 0x21, 0x2F  # MAP_SHARED | MAP_ANONYMOUS, and the bits that tell
+
+_LOAD, _AND, _IF_EQUAL, _IF_AT_LEAST, _RETURN = 0x20, 0x54, 0x15, 0x35, 0x06
+_NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT, _FOURTH_ARGUMENT = 0, 4, 16, 40  # offsets in struct seccomp_data
 _ALLOW, _FAIL = 0x7FFF0000, 0x00050000
 
 
@@ -62,6 +78,12 @@ def system_call_filter() -> bytes:
             _instruction(_IF_AT_LEAST, _X32, if_false=1),
             _fail(errno.ENOSYS),
             *(_instruction(_IF_EQUAL, number, if_false=1) + _fail(errno.EPERM) for number in machine.denied),
+            _instruction(_IF_EQUAL, machine.mmap, if_false=5),
+            _instruction(_LOAD, _FOURTH_ARGUMENT),
+            _instruction(_AND, _KIND_OF_MAPPING),
+            _instruction(_IF_EQUAL, _SHARED_NOTHING, if_false=1),
+            _fail(errno.EPERM),
+            _instruction(_RETURN, _ALLOW),
             _instruction(_IF_EQUAL, machine.socket, if_true=1),
             _instruction(_RETURN, _ALLOW),
             _instruction(_LOAD, _FIRST_ARGUMENT),

@@ -19,13 +19,14 @@ from pathlib import Path
 from typing import Any
 
 from autograder.sandbox.bubblewrap import SandboxUnavailable, launch
+from autograder.sandbox.cgroups import Group, NoGroup, new_group
 from autograder.sandbox.frames import MalformedFrame
 from autograder.sandbox.limits import Limits
 from autograder.sandbox.line import Line, LineClosed
 from autograder.sandbox.mounts import Mount
 from autograder.sandbox.processes import Patience
 from autograder.sandbox.references import ReferenceBody
-from autograder.sandbox.warden import Warden
+from autograder.sandbox.warden import Warden, too_much_memory
 from avae_lib.checking.records import MalformedObservation, Observation, Request
 
 __all__ = ["CellOutcome", "NotDefined", "Session", "SessionLost"]
@@ -81,8 +82,12 @@ class Session:
     def __init__(self, edition: Path, limits: Limits, deadline: float, hidden: Iterable[Path] = ()) -> None:
         self._limits, self._deadline = limits, deadline
         self._require_time()
-        program = [sys.executable, str(_PROGRAM / "inside.py"), json.dumps(_kernel_limits(limits))]
-        self._process = launch(program, _mounts(edition), limits.scratch_bytes, [str(_EDITION)], hidden)
+        self._group = _group(limits)
+        try:
+            self._process = self._launched(edition, hidden)
+        except BaseException:
+            self._remove_group()
+            raise
         self._warden = Warden(self._process, limits)
         self._warden.start()
         self._line = Line(self._process.stdout.fileno(), self._process.stdin.fileno(), limits.frame_bytes)
@@ -136,12 +141,23 @@ class Session:
         for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
             with contextlib.suppress(BrokenPipeError):
                 stream.close()
+        self._remove_group()
 
     def __enter__(self) -> Session:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _launched(self, edition: Path, hidden: Iterable[Path]) -> subprocess.Popen[bytes]:
+        limits = self._limits
+        program = [sys.executable, str(_PROGRAM / "inside.py"), json.dumps(_kernel_limits(limits))]
+        joining = self._group.joining() if self._group else ()
+        return launch(program, _mounts(edition), limits.scratch_bytes, [str(_EDITION)], hidden, joining)
+
+    def _remove_group(self) -> None:
+        if self._group:
+            self._group.remove()
 
     def _wait_until_ready(self) -> None:
         try:
@@ -184,11 +200,21 @@ class Session:
             status = 0
         if self._warden.complaint:
             return self._warden.complaint
+        if self._group and self._group.ran_out_of_memory():
+            return too_much_memory(self._limits)
         if status == 128 + signal.SIGXCPU:
             return f"your code used more than {self._limits.cpu_seconds} s of processor time"
         if status > 128:
             return f"your code ended the process (a crash: {signal.strsignal(status - 128)})"
         return f"your code ended the process (os._exit or the like, status {status})"
+
+
+def _group(limits: Limits) -> Group | None:
+    """A control group where this machine offers one; the warden watches in any case."""
+    try:
+        return new_group(limits)
+    except NoGroup:
+        return None
 
 
 def _mounts(edition: Path) -> list[Mount]:

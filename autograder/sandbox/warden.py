@@ -8,14 +8,21 @@ import subprocess
 import threading
 import time
 
+from autograder.sandbox.bubblewrap import SCRATCH
 from autograder.sandbox.limits import Limits
-from autograder.sandbox.processes import shared_out_memory_of_tree, usage_of_tree
+from autograder.sandbox.processes import shared_out_memory_of_tree, usage_of_scratch, usage_of_tree
 
-__all__ = ["Warden"]
+__all__ = ["LOOKS_PER_SECOND", "Warden", "too_much_memory"]
 
-_LOOKS_PER_SECOND = 20
+LOOKS_PER_SECOND = 20
 _CHUNK = 65536
 _OWN_TASKS = 16  # bubblewrap's processes, and a margin: the kernel's limit should be met first
+_MOST_DESCRIPTORS = 1024  # of all processes together: behind each may be buffers that no process owns
+
+
+def too_much_memory(limits: Limits) -> str:
+    """What a student is told whose code took too much."""
+    return f"your code used more than {limits.memory_bytes // 2**20} MB of memory"
 
 
 class Warden(threading.Thread):
@@ -51,10 +58,10 @@ class Warden(threading.Thread):
         with selectors.DefaultSelector() as selector:
             selector.register(stream, selectors.EVENT_READ)
             while True:
-                if selector.select(1 / _LOOKS_PER_SECOND) and not self._keep(os.read(stream, _CHUNK)):
+                if selector.select(1 / LOOKS_PER_SECOND) and not self._keep(os.read(stream, _CHUNK)):
                     return
                 if time.monotonic() >= next_look:
-                    next_look = time.monotonic() + 1 / _LOOKS_PER_SECOND
+                    next_look = time.monotonic() + 1 / LOOKS_PER_SECOND
                     self._look()
 
     def _keep(self, chunk: bytes) -> bool:
@@ -65,10 +72,13 @@ class Warden(threading.Thread):
     def _look(self) -> None:
         process, most = self._process.pid, self._limits.memory_bytes
         usage = usage_of_tree(process)
-        if usage.memory_bytes > most and shared_out_memory_of_tree(process) > most:
-            self._kill(f"your code used more than {most // 2**20} MB of memory")
+        scratch = usage_of_scratch(process, SCRATCH, self._limits.scratch_bytes)
+        if usage.memory_bytes + scratch > most and shared_out_memory_of_tree(process) + scratch > most:
+            self._kill(too_much_memory(self._limits))
         elif usage.tasks > self._limits.processes + _OWN_TASKS:
             self._kill(f"your code started more than {self._limits.processes} processes and threads")
+        elif usage.descriptors > _MOST_DESCRIPTORS:
+            self._kill(f"your code had more than {_MOST_DESCRIPTORS} files, pipes and sockets open")
 
     def _kill(self, complaint: str) -> None:
         self.complaint = self.complaint or complaint

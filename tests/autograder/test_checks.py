@@ -35,6 +35,14 @@ def requests_of(check, seed):
 def test_every_component_has_a_check_in_the_order_of_the_exercises():
     assert list(CHECKS) == [entry.name for entry in components.listing()]
     assert [check.component for check in checks_of("00_start_here")] == ["log_mean_exp"]
+    assert [check.component for check in checks_of("01_kl_divergence")] == [
+        "kl_categorical",
+        "kl_diagonal_gaussian",
+        "kl_gaussian",
+        "kl_monte_carlo",
+        "reverse_kl_projection",
+        "forward_kl_projection",
+    ]
     assert [check.component for check in checks_of("03_vae")] == [
         "reparameterize",
         "bernoulli_log_likelihood",
@@ -150,7 +158,75 @@ def decoder_only(model, optimizer):
     model.encoder.grad = None
 
 
+def estimate_with(terms_of=lambda log_r: -log_r, error=lambda terms: terms.std() / math.sqrt(len(terms))):
+    """kl_monte_carlo that is right but for its k1 or its standard error."""
+
+    def kl_monte_carlo(q_log_prob, p_log_prob, estimator):
+        log_r = p_log_prob - q_log_prob
+        terms = {"k1": terms_of(log_r), "k2": log_r**2 / 2, "k3": torch.expm1(log_r) - log_r}[estimator]
+        return terms.mean(), error(terms)
+
+    return kl_monte_carlo
+
+
 UNNAMED = {
+    "kl_categorical": [
+        lambda q, p: torch.where(q > 0, q * ((q + 1e-12) / (p + 1e-12)).log(), 0.0).sum(-1),
+        lambda q, p: torch.where(q > 0, q * (q / p).log(), 0.0).sum(-1).clamp(max=100.0),
+        lambda q, p: torch.where(q > 1e-3, q * (q / p).log(), 0.0).sum(-1) * 1.001,
+        lambda q, p: (q * (q / p).log()).nansum(-1).abs(),
+        lambda q, p: ((q - p) ** 2 / p).sum(-1) / 2,
+        lambda q, p: (torch.xlogy(q, q) - torch.xlogy(q, p)).sum(-1).tolist(),
+        lambda q, p: (torch.xlogy(q, q) - torch.xlogy(q, p))[..., :-1].sum(-1),
+        lambda q, p: (torch.xlogy(q, q) - torch.xlogy(q, p)).sum(-1).half().float(),
+        lambda q, p: torch.einsum("...k,...k->", q, (q / p).log()),
+        lambda q, p: F.kl_div(q.log(), p.log(), log_target=True, reduction="none").sum(-1),
+    ],
+    "kl_diagonal_gaussian": [
+        lambda q_mean, q_log_std, p_mean, p_log_std: (
+            p_log_std - q_log_std + 0.5 * ((2 * (q_log_std - p_log_std)).exp() + (q_mean - p_mean) ** 2 - 1)
+        ).sum(-1),
+        lambda q_mean, q_log_std, p_mean, p_log_std: (
+            (0.5 * (2 * (q_log_std - p_log_std)).exp() - 0.5 + p_log_std - q_log_std).sum(-1)
+            + 0.5 * ((q_mean - p_mean).sum(-1) ** 2)
+        ),
+        lambda q_mean, q_log_std, p_mean, p_log_std: 0.5 * ((q_mean - p_mean) / p_log_std.exp()).square().sum(-1),
+        lambda q_mean, q_log_std, p_mean, p_log_std: (q_log_std - p_log_std).square().sum(-1),
+    ],
+    "kl_gaussian": [
+        lambda q_mean, q_cov, p_mean, p_cov: 0.5 * (torch.logdet(p_cov) - torch.logdet(q_cov)),
+        lambda q_mean, q_cov, p_mean, p_cov: torch.logdet(torch.linalg.solve(p_cov, q_cov)),
+        lambda q_mean, q_cov, p_mean, p_cov: (
+            (q_mean - p_mean).square().sum(-1) + (q_cov - p_cov).square().sum((-2, -1))
+        ),
+    ],
+    "kl_monte_carlo": [
+        estimate_with(lambda log_r: -log_r.clamp(-3, 3)),
+        estimate_with(lambda log_r: -log_r[1:]),
+        estimate_with(lambda log_r: 1 - log_r.exp()),
+        estimate_with(error=lambda terms: terms.abs().mean() / math.sqrt(len(terms))),
+        estimate_with(error=lambda terms: terms.mean() / math.sqrt(len(terms))),
+        estimate_with(error=lambda terms: terms.std() / len(terms) ** 0.49),
+        estimate_with(error=lambda terms: 0.0),
+        estimate_with(error=lambda terms: None),
+        lambda q_log_prob, p_log_prob, estimator: (q_log_prob - p_log_prob).mean(),
+        lambda q_log_prob, p_log_prob, estimator: (torch.zeros(()), torch.zeros(())),
+    ],
+    "reverse_kl_projection": [
+        lambda mean, cov: (mean, torch.zeros_like(mean)),
+        lambda mean, cov: (mean, cov.diagonal().log() / 2 - 0.5),
+        lambda mean, cov: mean,
+        lambda mean, cov: (mean, cov),
+        lambda mean, cov: (mean, -0.5 * torch.linalg.inv(cov).diagonal().log(), 0),
+        lambda mean, cov: (mean.mean().expand_as(mean), -0.5 * torch.linalg.inv(cov).diagonal().log()),
+    ],
+    "forward_kl_projection": [
+        lambda mean, cov: (mean, torch.zeros_like(mean)),
+        lambda mean, cov: (mean, 0.5 * cov.diagonal().log().flip(0)),
+        lambda mean, cov: 0.5 * cov.diagonal().log(),
+        lambda mean, cov: (0.5 * mean, 0.5 * cov.diagonal().log()),
+        lambda mean, cov: (mean, 0.5 * cov.diagonal().log1p()),
+    ],
     "log_mean_exp": [
         lambda x, dim: torch.logsumexp(x, dim) - math.log(x.shape[dim] - 0.99),
         lambda x, dim: torch.logsumexp(x, dim) - math.log(x.shape[dim]) + 1e-3,

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import platform
 import subprocess
 import sys
 import threading
@@ -14,6 +15,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from autograder.sandbox.cgroups import NoGroup
 from autograder.sandbox.frames import HEADER, MalformedFrame, decode, encode
 from autograder.sandbox.limits import Limits
 from autograder.sandbox.line import Line, LineClosed
@@ -266,6 +268,10 @@ HARMLESS = {
     "os.system('(sleep 600 &) ; (setsid sleep 600 &)')": "",
     "os.fork() or time.sleep(600); os.kill(-1, signal.SIGKILL)": "",
     "sys.stderr.write('x' * 120_000_000)": "",
+    "ctypes.CDLL(None).prctl(15, b'\\xff\\nRss', 0, 0, 0)": "",  # a name for the process that is no text
+    "import mmap; mmap.mmap(-1, 4096, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)": "",
+    "import mmap; mmap.mmap(-1, 4096)": "PermissionError",
+    "import mmap; mmap.mmap(os.open('/dev/zero', os.O_RDWR), 4096)": "OSError",
 }
 
 
@@ -274,6 +280,24 @@ def test_cell_is_survived(sturdy, source):
     outcome = sturdy.run_cell(source)
     assert outcome.error.split(":")[0] == HARMLESS[source]
     assert answers_right(sturdy)
+
+
+REFUSED = {
+    "x86_64": {"semget": 64, "shmget": 29, "memfd_create": 319, "memfd_secret": 447, "io_uring_setup": 425,
+               "io_setup": 206, "userfaultfd": 323, "keyctl": 250, "bpf": 321, "perf_event_open": 298, "ptrace": 101,
+               "mount": 165, "open_tree": 428, "unshare": 272, "setns": 308, "pidfd_getfd": 438, "msgget": 68},
+}  # fmt: skip
+
+
+@pytest.mark.skipif(platform.machine() not in REFUSED, reason="numbers are written down for other processors only")
+def test_calls_that_get_around_limits_or_out_are_refused(sturdy):
+    numbers = REFUSED[platform.machine()]
+    source = f"""
+calls = ctypes.CDLL(None, use_errno=True)
+for name, number in {numbers}.items():
+    assert calls.syscall(number, 0, 0, 0, 0, 0) == -1 and ctypes.get_errno() == 1, name
+"""
+    assert sturdy.run_cell(source).error == ""
 
 
 def test_fork_storm_stops_at_the_limit(sturdy):
@@ -346,6 +370,44 @@ def test_function_that_ends_its_sandbox_is_said_to_and_leaves_nothing_behind(edi
             session.observe(REQUEST)
     assert FATAL[source] in lost.value.reason
     assert not processes_with(token)
+
+
+MEMORY_OF_NOBODY = {
+    "files without end and without content": """
+for number in range(10**8):
+    os.close(os.open(f"/tmp/{number}", os.O_CREAT))
+""",
+    "buffers of sockets": """
+import socket
+pairs, chunk = [], bytes(2**16)
+for _ in range(30):
+    if not os.fork():
+        for _ in range(100):
+            pairs.append(socket.socketpair())
+            for end in pairs[-1]:
+                end.setblocking(False)
+                try:
+                    while end.send(chunk): pass
+                except OSError: pass
+        time.sleep(60)
+time.sleep(60)
+""",
+}
+
+
+@pytest.mark.parametrize("grouped", [True, False], ids=["as it is here", "by the watchdog alone"])
+@pytest.mark.parametrize("name", MEMORY_OF_NOBODY)
+def test_memory_that_no_process_owns_is_limited_too(edition, monkeypatch, name, grouped):
+    if not grouped:
+        monkeypatch.setattr("autograder.sandbox.session.new_group", no_group)
+    limits = {"memory_bytes": 2**28 + 2**27, "cell_seconds": MINUTE}
+    with started(edition, **limits) as session, pytest.raises(SessionLost) as lost:
+        session.run_cell(MEMORY_OF_NOBODY[name])
+    assert "of memory" in lost.value.reason or "sockets open" in lost.value.reason
+
+
+def no_group(limits):
+    raise NoGroup("none in this test")
 
 
 def test_session_that_is_over_its_total_time_says_so(edition):

@@ -1,0 +1,258 @@
+"""Control groups: limits on memory and processes that the kernel keeps for all of a sandbox together.
+
+They see what belongs to no process: files in memory, buffers of sockets and pipes, the kernel's own records. A group
+is made below the one that the grader itself is in, so whatever holds for the grader holds for the sandbox too. Root
+may do that nearly everywhere; a user where somebody handed over a group, or through systemd, which makes one for each
+command. Where neither works there is no group, and the watchdog (:mod:`autograder.sandbox.warden`) is alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import re
+import secrets
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from autograder.sandbox.limits import Limits
+
+__all__ = ["Group", "NoGroup", "in_force", "new_group"]
+
+_MARGIN = 256 * 2**20  # above a single process's own limit, which gives its code an error and not an end
+_OWN_TASKS = 16  # bubblewrap's processes, and a margin
+_NAME = re.compile(r"course-sandbox-(\d+)-[0-9a-f]+")
+_SECONDS_TO_EMPTY = 2.0
+# Joins the groups whose files come first, then becomes the program after "--". Writing 0 means "this process".
+_JOIN = 'while [ "$1" != -- ]; do echo 0 > "$1" || exit 125; shift; done; shift; exec "$@"'
+_SESSION = ("XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS")  # by which a user's systemd is found
+
+
+class NoGroup(OSError):
+    """No control group can be made here; the message says why."""
+
+
+@dataclass(frozen=True)
+class _Dialect:
+    """The names by which a version of control groups calls the limits."""
+
+    version: str
+    memory: str
+    swap: str
+    events: str
+
+
+_V1 = _Dialect("v1", "memory.limit_in_bytes", "memory.memsw.limit_in_bytes", "memory.oom_control")
+_V2 = _Dialect("v2", "memory.max", "memory.swap.max", "memory.events")
+
+
+class Group(Protocol):
+    """A control group for one sandbox."""
+
+    version: str
+
+    def joining(self) -> list[str]:
+        """A command to put before another, which then runs in the group."""
+
+    def ran_out_of_memory(self) -> bool:
+        """Whether the kernel killed something in the group for its memory, as far as that is known."""
+
+    def remove(self) -> None:
+        """Take away what was made for the group, once its last process is gone."""
+
+
+@dataclass(frozen=True)
+class _Folders:
+    """Groups made by hand: one folder, or one for each controller in version 1."""
+
+    dialect: _Dialect
+    memory: Path
+    tasks: Path
+
+    @property
+    def version(self) -> str:
+        return self.dialect.version
+
+    def joining(self) -> list[str]:
+        return ["/bin/sh", "-c", _JOIN, "sh", *(str(folder / "cgroup.procs") for folder in self.folders()), "--"]
+
+    def folders(self) -> tuple[Path, ...]:
+        return tuple(dict.fromkeys((self.memory, self.tasks)))
+
+    def ran_out_of_memory(self) -> bool:
+        with contextlib.suppress(OSError):
+            return re.search(r"^oom_kill [1-9]", (self.memory / self.dialect.events).read_text(), re.M) is not None
+        return False
+
+    def remove(self) -> None:
+        """What is not empty after a moment is swept up by a later run."""
+        deadline = time.monotonic() + _SECONDS_TO_EMPTY
+        for folder in self.folders():
+            while not _removed(folder) and time.monotonic() < deadline:
+                time.sleep(0.01)
+
+
+@dataclass(frozen=True)
+class _Scope:
+    """A group that systemd makes when its first command starts, and takes away after the last."""
+
+    program: str
+    limits: Limits
+    version: str = "v2, by systemd"
+
+    def joining(self) -> list[str]:
+        most = self.limits.memory_bytes + _MARGIN
+        facts = {"MemoryMax": most, "MemorySwapMax": 0, "TasksMax": self.limits.processes + _OWN_TASKS}
+        settings = [part for name, value in facts.items() for part in ("-p", f"{name}={value}")]
+        session = [f"{name}={os.environ[name]}" for name in _SESSION if name in os.environ]
+        manager = [] if os.geteuid() == 0 else ["--user"]
+        scope = [self.program, *manager, "--scope", "--quiet", "--collect", *settings, "--"]
+        return ["/usr/bin/env", "-i", *session, *scope, "/usr/bin/env", "-i"]
+
+    def ran_out_of_memory(self) -> bool:
+        return False  # the group is gone before anybody could ask
+
+    def remove(self) -> None:
+        """systemd does that."""
+
+
+def new_group(limits: Limits) -> Group:
+    """Make a group with these limits.
+
+    Raises:
+        NoGroup: this user may not, or the system does not offer it.
+    """
+    way, found = _way()
+    if way is None:
+        raise NoGroup(found)
+    return way(limits)
+
+
+def in_force() -> str:
+    """The version in use.
+
+    Raises:
+        NoGroup: none is.
+    """
+    way, found = _way()
+    if way is None:
+        raise NoGroup(found)
+    return found
+
+
+@functools.cache
+def _way() -> tuple[Callable[[Limits], Group] | None, str]:
+    """How groups can be made here, tried out, and their version; or nothing, and why not."""
+    refusals = []
+    for way in (_new_folders, _new_scope):
+        try:
+            return way, _tried(way)
+        except NoGroup as refusal:
+            refusals.append(str(refusal))
+    return None, "; ".join(refusals)
+
+
+def _tried(way: Callable[[Limits], Group]) -> str:
+    group = way(Limits())
+    try:
+        with open(os.devnull) as passed:  # as the sandbox gets its arguments
+            command = [*group.joining(), "/bin/sh", "-c", f"test -e /proc/self/fd/{passed.fileno()}"]
+            subprocess.run(command, check=True, capture_output=True, env={}, timeout=10, pass_fds=(passed.fileno(),))
+    except (OSError, subprocess.SubprocessError):
+        raise NoGroup("control groups can be made, but not joined") from None
+    finally:
+        group.remove()
+    return group.version
+
+
+def _new_folders(limits: Limits) -> Group:
+    dialect, memory, tasks = _parents()
+    name = f"course-sandbox-{os.getpid()}-{secrets.token_hex(4)}"
+    group = _Folders(dialect, memory / name, tasks / name)
+    try:
+        for folder in group.folders():
+            folder.mkdir()
+        _set_limits(group, limits)
+    except OSError as error:
+        group.remove()
+        raise NoGroup(f"{error.filename}: {error.strerror}") from None
+    return group
+
+
+def _new_scope(limits: Limits) -> Group:
+    if program := shutil.which("systemd-run"):
+        return _Scope(program, limits)
+    raise NoGroup("there is no systemd-run")
+
+
+def _set_limits(group: _Folders, limits: Limits) -> None:
+    most = str(limits.memory_bytes + _MARGIN)
+    (group.memory / group.dialect.memory).write_text(most)
+    swap = group.memory / group.dialect.swap
+    if swap.exists():
+        swap.write_text("0" if group.dialect is _V2 else most)
+    (group.tasks / "pids.max").write_text(str(limits.processes + _OWN_TASKS))
+
+
+@functools.cache
+def _parents() -> tuple[_Dialect, Path, Path]:
+    """The folders of the grader's own group for memory and for processes."""
+    found = _own_groups(Path("/proc/self/cgroup").read_text(), Path("/proc/self/mountinfo").read_text())
+    if {"memory", "pids"} <= found.keys():
+        dialect, parents = _V1, (found["memory"], found["pids"])
+    elif "" in found:
+        _hand_down(found[""])
+        dialect, parents = _V2, (found[""], found[""])
+    else:
+        raise NoGroup("no control groups for memory and processes are mounted")
+    _sweep(parents)
+    return dialect, *parents
+
+
+def _own_groups(memberships: str, mounts: str) -> dict[str, Path]:
+    """Controller → folder of this process's group; the name of version 2 is empty."""
+    places = {}
+    for line in mounts.splitlines():
+        before, after = (part.split() for part in line.split(" - "))
+        root, point, kind, options = before[3], before[4], after[0], after[2].split(",")
+        if kind in ("cgroup", "cgroup2"):
+            places |= {name: (root, point) for name in (options if kind == "cgroup" else [""])}
+    found = {}
+    for line in memberships.splitlines():
+        _, names, path = line.split(":", 2)
+        for name in names.split(","):
+            if name in places and path.startswith(places[name][0]):
+                root, point = places[name]
+                found[name] = Path(point, os.path.relpath(path, root))
+    return found
+
+
+def _hand_down(folder: Path) -> None:
+    """Let groups below this one have limits of their own; the kernel refuses it to a group that holds processes."""
+    try:
+        (folder / "cgroup.subtree_control").write_text("+memory +pids")
+    except OSError as error:
+        raise NoGroup(f"{folder}: {error.strerror}; a service with Delegate=yes would do") from None
+
+
+def _sweep(parents: Iterable[Path]) -> None:
+    """Remove what graders that were killed have left; a group that still holds a process stays."""
+    for parent in set(parents):
+        for folder in parent.glob("course-sandbox-*"):
+            maker = _NAME.fullmatch(folder.name)
+            if maker and not Path("/proc", maker[1]).exists():
+                _removed(folder)
+
+
+def _removed(folder: Path) -> bool:
+    try:
+        folder.rmdir()
+    except OSError:
+        return not folder.exists()
+    return True
