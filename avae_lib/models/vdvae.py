@@ -83,18 +83,10 @@ class VDVAEConfig:
             raise ValueError(f"image_shape must have height equal to width, got {self.image_shape}")
         if self.upsampling not in ("nearest", "learned"):
             raise ValueError(f"upsampling must be nearest or learned, got {self.upsampling!r}")
-        if self.likelihood == ReleasedFiveBitHead.name and (self.image_shape[0], self.bits) != (3, 8):
-            raise ValueError(
-                f"image_shape must have 3 channels and bits be 8 for likelihood={self.likelihood!r}, got "
-                f"{self.image_shape} and {self.bits}"
-            )
         if self.pixel_std is not None and self.pixel_std <= 0:
             raise ValueError(f"pixel_std must be positive or None, got {self.pixel_std}")
-        if min(self.middle_width(resolution) for resolution in self.widths) < 1:
-            raise ValueError(
-                f"bottleneck_multiple must leave at least one channel inside every block, got "
-                f"{self.bottleneck_multiple} of widths {sorted(set(self.widths.values()))}"
-            )
+        self._require_bottlenecks()
+        self._require_eight_bits()
 
     def build(self) -> Hierarchy:
         """A model with fresh weights."""
@@ -133,6 +125,20 @@ class VDVAEConfig:
     def middle_width(self, resolution: int) -> int:
         """Channels inside the blocks at a resolution."""
         return int(self.widths[resolution] * self.bottleneck_multiple)
+
+    def _require_bottlenecks(self) -> None:
+        if min(self.middle_width(resolution) for resolution in self.widths) < 1:
+            raise ValueError(
+                f"bottleneck_multiple must leave at least one channel inside every block, got "
+                f"{self.bottleneck_multiple} of widths {sorted(set(self.widths.values()))}"
+            )
+
+    def _require_eight_bits(self) -> None:
+        if self.likelihood == ReleasedFiveBitHead.name and (self.image_shape[0], self.bits) != (3, 8):
+            raise ValueError(
+                f"image_shape must have 3 channels and bits be 8 for likelihood={self.likelihood!r}, got "
+                f"{self.image_shape} and {self.bits}"
+            )
 
 
 def from_openai(state_dict: Mapping[str, Tensor], hparams: Any) -> Hierarchy:
