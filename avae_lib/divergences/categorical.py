@@ -6,11 +6,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from avae_lib.components import component
 from avae_lib.divergences.requirements import require_float, require_probabilities, require_same_dim
 
 __all__ = ["jensen_shannon", "kl_categorical"]
 
 
+@component(unit="01_kl_divergence")
 def kl_categorical(q: Float[Tensor, "*batch outcomes"], p: Float[Tensor, "*batch outcomes"]) -> Float[Tensor, "*batch"]:
     r"""KL(q‖p) between distributions over finitely many outcomes, in nats.
 

@@ -6,11 +6,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from avae_lib.components import component
 from avae_lib.divergences.requirements import covariance_factor, require_float, require_same_dim
 
 __all__ = ["kl_diagonal_gaussian", "kl_gaussian", "kl_gaussian_per_element"]
 
 
+@component(unit="01_kl_divergence")
 def kl_diagonal_gaussian(
     q_mean: Float[Tensor, "*batch dim"],
     q_log_std: Float[Tensor, "*batch dim"],
@@ -54,6 +56,7 @@ def kl_gaussian_per_element(
     return kl_diagonal_gaussian(*(parameter.unsqueeze(-1) for parameter in parameters))
 
 
+@component(unit="01_kl_divergence")
 def kl_gaussian(
     q_mean: Float[Tensor, "*batch dim"],
     q_cov: Float[Tensor, "*batch dim dim"],

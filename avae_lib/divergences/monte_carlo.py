@@ -8,11 +8,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from avae_lib.components import component
 from avae_lib.divergences.requirements import require_float, require_shape
 
 __all__ = ["kl_monte_carlo"]
 
 
+@component(unit="01_kl_divergence")
 def kl_monte_carlo(
     q_log_prob: Float[Tensor, "samples"], p_log_prob: Float[Tensor, "samples"], estimator: str
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:

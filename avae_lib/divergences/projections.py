@@ -6,11 +6,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from avae_lib.components import component
 from avae_lib.divergences.requirements import covariance_factor, require_float, require_same_dim
 
 __all__ = ["forward_kl_projection", "reverse_kl_projection"]
 
 
+@component(unit="01_kl_divergence")
 def reverse_kl_projection(
     mean: Float[Tensor, "*batch dim"], cov: Float[Tensor, "*batch dim dim"]
 ) -> tuple[Float[Tensor, "*batch dim"], Float[Tensor, "*batch dim"]]:
@@ -41,6 +43,7 @@ def reverse_kl_projection(
     return mean.clone(), -0.5 * whitening.square().sum(dim=-2).log()
 
 
+@component(unit="01_kl_divergence")
 def forward_kl_projection(
     mean: Float[Tensor, "*batch dim"], cov: Float[Tensor, "*batch dim dim"]
 ) -> tuple[Float[Tensor, "*batch dim"], Float[Tensor, "*batch dim"]]:

@@ -174,7 +174,7 @@ UNNAMED = {
         lambda q, p: torch.where(q > 0, q * ((q + 1e-12) / (p + 1e-12)).log(), 0.0).sum(-1),
         lambda q, p: torch.where(q > 0, q * (q / p).log(), 0.0).sum(-1).clamp(max=100.0),
         lambda q, p: torch.where(q > 1e-3, q * (q / p).log(), 0.0).sum(-1) * 1.001,
-        lambda q, p: (q * (q / p).log()).nansum(-1).abs(),
+        lambda q, p: (p * (p / q).log()).nansum(-1),
         lambda q, p: ((q - p) ** 2 / p).sum(-1) / 2,
         lambda q, p: (torch.xlogy(q, q) - torch.xlogy(q, p)).sum(-1).tolist(),
         lambda q, p: (torch.xlogy(q, q) - torch.xlogy(q, p))[..., :-1].sum(-1),

@@ -1,0 +1,230 @@
+"""Unit 01: how ``kl_diagonal_gaussian`` and ``kl_gaussian`` are judged."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Generator, Tensor
+
+from autograder.checks.case import Case, ComponentCheck
+from autograder.checks.draws import normal, sizes, uniform
+from autograder.checks.mistakes import kl_diagonal_gaussian as diagonal_mistakes
+from autograder.checks.mistakes import kl_gaussian as full_mistakes
+from autograder.checks.tolerances import FLOAT64
+from autograder.checks.variants import kl_diagonal_gaussian as diagonal_variants
+from autograder.checks.variants import kl_gaussian as full_variants
+
+__all__ = ["KL_DIAGONAL_GAUSSIAN", "KL_GAUSSIAN", "covariance", "with_eigenvalues"]
+
+PRECISION_KEPT = "precision kept, inputs left alone"
+PRECISION_HINT = "float64 inputs are to be computed in float64, and the inputs must stay as they were"
+
+
+# kl_diagonal_gaussian(q_mean, q_log_std, p_mean, p_log_std)
+
+DIAGONAL = ("q_mean", "q_log_std", "p_mean", "p_log_std")
+
+
+def diagonal_gaussians(rank: int, dtype: torch.dtype = torch.float32):
+    """Ordinary means and standard deviations; everything differs between q and p."""
+
+    def inputs(generator: Generator) -> dict[str, Any]:
+        shape = sizes(generator, rank)
+        means = {name: normal(generator, *shape, dtype=dtype) for name in ("q_mean", "p_mean")}
+        log_stds = {name: normal(generator, *shape, scale=0.6, dtype=dtype) for name in ("q_log_std", "p_log_std")}
+        return means | log_stds
+
+    return inputs
+
+
+def partly_equal(generator: Generator) -> dict[str, Any]:
+    """One Gaussian equals its p, one has the same mean, one the same standard deviations."""
+    inputs = diagonal_gaussians(2)(generator)
+    rows = {name: torch.cat([value, normal(generator, 3, value.shape[1])]) for name, value in inputs.items()}
+    for name, row in (("mean", 0), ("log_std", 0), ("mean", 1), ("log_std", 2)):
+        rows[f"q_{name}"][row] = rows[f"p_{name}"][row]
+    return rows
+
+
+def wide_range_of_stds(generator: Generator) -> dict[str, Any]:
+    """Standard deviations from e⁻¹² to e⁸, in each place of the same order in q and p, as are the distances."""
+    shape = sizes(generator, 2, smallest=3)
+    p_log_std = uniform(generator, *shape, low=-12.0, high=8.0)
+    p_log_std[0, 0], p_log_std[-1, -1] = -12.0, 8.0
+    return {
+        "q_mean": p_log_std.exp() * normal(generator, *shape),
+        "q_log_std": p_log_std + normal(generator, *shape, scale=0.4),
+        "p_mean": p_log_std.exp() * normal(generator, *shape),
+        "p_log_std": p_log_std,
+    }
+
+
+def far_narrower_or_wider(generator: Generator) -> dict[str, Any]:
+    """One of the two is narrower by a factor of e⁶: in one row q, in the other p."""
+    narrow, wide = uniform(generator, 2, 3, low=-6.5, high=-6.0), uniform(generator, 2, 3, low=-0.2, high=0.2)
+    in_order = torch.tensor([[True], [False]])
+    log_stds = {"q_log_std": torch.where(in_order, narrow, wide), "p_log_std": torch.where(in_order, wide, narrow)}
+    return log_stds | {name: normal(generator, 2, 3) for name in ("q_mean", "p_mean")}
+
+
+def single_gaussians(generator: Generator) -> dict[str, Any]:
+    return {name: normal(generator, 1, 1, dtype=torch.float64) for name in DIAGONAL}
+
+
+KL_DIAGONAL_GAUSSIAN = ComponentCheck(
+    "kl_diagonal_gaussian",
+    cases=(
+        Case(
+            "values",
+            2,
+            "the divergence of each pair of Gaussians is not the right one",
+            (
+                diagonal_gaussians(2),
+                diagonal_gaussians(1),
+                diagonal_gaussians(3),
+                diagonal_gaussians(4),
+                partly_equal,
+            ),
+        ),
+        Case(
+            "standard deviations from e⁻¹² to e⁸",
+            1,
+            "very small and very large standard deviations are to be used as they are",
+            (wide_range_of_stds, far_narrower_or_wider),
+        ),
+        Case(
+            "gradients",
+            2,
+            "the gradient with respect to one of the four parameters is not the right one",
+            (diagonal_gaussians(2), diagonal_gaussians(3), partly_equal),
+            kind="gradient",
+            gradients=DIAGONAL,
+        ),
+        Case(
+            PRECISION_KEPT,
+            1,
+            PRECISION_HINT,
+            (diagonal_gaussians(3, torch.float64), single_gaussians),
+            kind="form",
+            harness="call_twice",
+            **FLOAT64,
+        ),
+    ),
+    mistakes=tuple(diagonal_mistakes.MISTAKES),
+    variants=tuple(diagonal_variants.VARIANTS),
+)
+
+
+# kl_gaussian(q_mean, q_cov, p_mean, p_cov)
+
+FULL = ("q_mean", "q_cov", "p_mean", "p_cov")
+
+
+def covariance(generator: Generator, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Well-conditioned covariances with clear correlations; the last size in ``shape`` is their dimension."""
+    dim = shape[-1]
+    root = normal(generator, *shape, dim, dtype=torch.float64)
+    return (root @ root.mT / dim + 0.4 * torch.eye(dim, dtype=torch.float64)).to(dtype)
+
+
+def with_eigenvalues(generator: Generator, eigenvalues: Tensor) -> Tensor:
+    """A covariance in float64 with the given eigenvalues in random directions."""
+    dim = len(eigenvalues)
+    directions = torch.linalg.qr(normal(generator, dim, dim, dtype=torch.float64)).Q
+    cov = (directions * eigenvalues) @ directions.T
+    return (cov + cov.T) / 2
+
+
+def gaussians(rank: int, dtype: torch.dtype = torch.float32):
+    """Ordinary means and covariances; everything differs between q and p, and between members of a batch."""
+
+    def inputs(generator: Generator) -> dict[str, Any]:
+        shape = sizes(generator, rank)
+        means = {name: normal(generator, *shape, dtype=dtype) for name in ("q_mean", "p_mean")}
+        return means | {name: covariance(generator, *shape, dtype=dtype) for name in ("q_cov", "p_cov")}
+
+    return inputs
+
+
+def equal_gaussians_among_others(generator: Generator) -> dict[str, Any]:
+    inputs = gaussians(2)(generator)
+    for name in ("mean", "cov"):
+        inputs[f"q_{name}"][0] = inputs[f"p_{name}"][0]
+    return inputs
+
+
+def scaled_to(variance: float, dim: int):
+    """Covariances of a given size in so many dimensions that their determinants leave the range of float32."""
+
+    def inputs(generator: Generator) -> dict[str, Any]:
+        means = {name: variance**0.5 * normal(generator, 2, dim) for name in ("q_mean", "p_mean")}
+        return means | {name: variance * covariance(generator, 2, dim) for name in ("q_cov", "p_cov")}
+
+    return inputs
+
+
+def nearly_singular(generator: Generator) -> dict[str, Any]:
+    """Standard deviations from 1 to 10⁻⁴ in random directions; q is nearly singular in the same directions as p."""
+    p_cov = with_eigenvalues(generator, torch.logspace(0, -8, 5, dtype=torch.float64))
+    factor = torch.linalg.cholesky(p_cov)
+    turned = factor @ (torch.eye(5, dtype=torch.float64) + 0.2 * normal(generator, 5, 5, dtype=torch.float64))
+    q_cov = turned @ turned.T
+    p_mean = normal(generator, 5, dtype=torch.float64)
+    q_mean = p_mean + factor @ normal(generator, 5, dtype=torch.float64)
+    return {"q_mean": q_mean, "q_cov": (q_cov + q_cov.T) / 2, "p_mean": p_mean, "p_cov": p_cov}
+
+
+def one_dimension(generator: Generator) -> dict[str, Any]:
+    means = {name: normal(generator, 1, 1, dtype=torch.float64) for name in ("q_mean", "p_mean")}
+    return means | {name: covariance(generator, 1, 1, dtype=torch.float64) for name in ("q_cov", "p_cov")}
+
+
+KL_GAUSSIAN = ComponentCheck(
+    "kl_gaussian",
+    cases=(
+        Case(
+            "values",
+            2,
+            "the divergence of each pair of Gaussians is not the right one",
+            (gaussians(2), gaussians(1), gaussians(3), equal_gaussians_among_others),
+        ),
+        Case(
+            "determinants out of range",
+            1,
+            "the determinant of a large covariance overflows or is zero: add up the logarithms of a Cholesky factor",
+            (scaled_to(1e-4, 16), scaled_to(1e4, 12)),
+            rtol=5e-4,
+        ),
+        Case(
+            "nearly singular covariances",
+            1,
+            "covariances are to be used as they are, even where they are nearly singular",
+            (nearly_singular,),
+            rtol=1e-6,
+            atol=1e-6,
+            draws=2,
+        ),
+        Case(
+            "gradients",
+            2,
+            "the gradient with respect to one of the four parameters is not the right one",
+            (gaussians(2), gaussians(1)),
+            kind="gradient",
+            gradients=FULL,
+            rtol=1e-3,
+            atol=1e-3,
+        ),
+        Case(
+            PRECISION_KEPT,
+            1,
+            PRECISION_HINT,
+            (gaussians(2, torch.float64), one_dimension),
+            kind="form",
+            harness="call_twice",
+            **FLOAT64,
+        ),
+    ),
+    mistakes=tuple(full_mistakes.MISTAKES),
+    variants=tuple(full_variants.VARIANTS),
+)

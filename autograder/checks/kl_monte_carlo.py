@@ -1,0 +1,123 @@
+"""Unit 01: how ``kl_monte_carlo`` is judged."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Generator, Tensor
+
+from autograder.checks.case import Case, ComponentCheck
+from autograder.checks.draws import between, normal
+from autograder.checks.mistakes import kl_monte_carlo as mistakes
+from autograder.checks.tolerances import FLOAT64
+from autograder.checks.variants import kl_monte_carlo as variants
+from avae_lib.checking.observing import PAIR
+
+__all__ = ["KL_MONTE_CARLO"]
+
+ESTIMATE, STANDARD_ERROR = PAIR
+ESTIMATORS = ("k1", "k2", "k3")
+
+
+# kl_monte_carlo(q_log_prob, p_log_prob, estimator)
+
+
+def log_normal_density(x: Tensor, mean: float, std: float) -> Tensor:
+    return -0.5 * ((x - mean) / std) ** 2 - math.log(std) - 0.5 * math.log(2 * math.pi)
+
+
+def samples_of_normal(estimator: str, samples: int = 400, dtype: torch.dtype = torch.float32):
+    """x from a standard normal q, and a p beside it that is narrower or wider."""
+
+    def inputs(generator: Generator) -> dict[str, Any]:
+        x = normal(generator, samples, dtype=dtype)
+        mean, std = between(generator, 0.4, 0.8), math.exp(between(generator, -0.3, 0.3))
+        p_log_prob = log_normal_density(x, mean, std)
+        return {"q_log_prob": log_normal_density(x, 0.0, 1.0), "p_log_prob": p_log_prob, "estimator": estimator}
+
+    return inputs
+
+
+def far_from_zero(estimator: str, offset: float):
+    """Log-densities in many dimensions are very negative or positive, which leaves their difference as it is."""
+
+    def inputs(generator: Generator) -> dict[str, Any]:
+        drawn = samples_of_normal(estimator)(generator)
+        return drawn | {name: offset + drawn[name] for name in ("q_log_prob", "p_log_prob")}
+
+    return inputs
+
+
+def far_apart(estimator: str):
+    """q far from p: the log-ratios are around −8, where k1, k2 and k3 differ clearly."""
+
+    def inputs(generator: Generator) -> dict[str, Any]:
+        x = normal(generator, 300)
+        densities = {"q_log_prob": log_normal_density(x, 0.0, 1.0), "p_log_prob": log_normal_density(x, 4.0, 1.0)}
+        return densities | {"estimator": estimator}
+
+    return inputs
+
+
+def few_in_double(estimator: str):
+    return samples_of_normal(estimator, samples=9, dtype=torch.float64)
+
+
+def each(make):
+    return tuple(make(estimator) for estimator in ESTIMATORS)
+
+
+KL_MONTE_CARLO = ComponentCheck(
+    "kl_monte_carlo",
+    cases=(
+        Case(
+            "estimate k1",
+            1,
+            "k1 is the mean of −log r, with r = p/q",
+            (samples_of_normal("k1"), far_apart("k1"), far_from_zero("k1", -1000.0)),
+            harness="call_for_pair",
+            looks_at=(ESTIMATE,),
+            atol=2e-4,  # log-densities near 1000 are rounded to 6e-5
+        ),
+        Case(
+            "estimate k2",
+            1,
+            "k2 is the mean of ½ (log r)², with r = p/q",
+            (samples_of_normal("k2"), far_apart("k2"), far_from_zero("k2", 200.0)),
+            harness="call_for_pair",
+            looks_at=(ESTIMATE,),
+        ),
+        Case(
+            "estimate k3",
+            1,
+            "k3 is the mean of (r − 1) − log r, with r = p/q",
+            (samples_of_normal("k3"), far_apart("k3"), far_from_zero("k3", -200.0), far_from_zero("k3", 200.0)),
+            harness="call_for_pair",
+            looks_at=(ESTIMATE,),
+        ),
+        Case(
+            "standard error",
+            2,
+            "the standard error is the standard deviation of the terms of the same estimator over √n",
+            each(samples_of_normal),
+            harness="call_for_pair",
+            looks_at=(STANDARD_ERROR,),
+            rtol=2.5e-3,  # dividing by n or by n − 1 makes a difference of 1 / 2n
+            atol=0.0,
+        ),
+        Case(
+            "precision kept, inputs left alone",
+            1,
+            "float64 inputs are to be computed in float64, and the inputs must stay as they were",
+            each(few_in_double),
+            kind="form",
+            harness="call_for_pair",
+            looks_at=(ESTIMATE,),
+            **FLOAT64,
+        ),
+    ),
+    mistakes=tuple(mistakes.MISTAKES),
+    variants=tuple(variants.VARIANTS),
+)

@@ -1,0 +1,118 @@
+"""Wrong ways to write ``forward_kl_projection``."""
+
+import torch
+
+from autograder.checks.case import Mistake, mistakes_into
+
+MISTAKES: list[Mistake] = []
+mistake = mistakes_into(MISTAKES)
+
+SCALES = "variables of very different scales"
+FORM = "precision kept, inputs left alone"
+
+
+@mistake(
+    "is the reverse projection: it matches the precision's diagonal, not the marginal variances", caught_by="values"
+)
+def reverse(mean, cov):
+    return mean.clone(), -0.5 * torch.linalg.inv(cov).diagonal().log()
+
+
+@mistake("returns the standard deviation: its logarithm is asked", caught_by="values")
+def std_for_log_std(mean, cov):
+    return mean.clone(), cov.diagonal().sqrt()
+
+
+@mistake("returns the variance: the logarithm of the standard deviation is asked", caught_by="values")
+def variance_for_log_std(mean, cov):
+    return mean.clone(), cov.diagonal().clone()
+
+
+@mistake("returns the logarithm of the variance: that of the standard deviation is half of it", caught_by="values")
+def log_variance(mean, cov):
+    return mean.clone(), cov.diagonal().log()
+
+
+@mistake("has the opposite sign: log σ is half of log Σ_dd", caught_by="values")
+def opposite_sign(mean, cov):
+    return mean.clone(), -0.5 * cov.diagonal().log()
+
+
+@mistake("takes the diagonal of the Cholesky factor: that is narrower than the marginals", caught_by="values")
+def cholesky_diagonal(mean, cov):
+    return mean.clone(), torch.linalg.cholesky(cov).diagonal().log()
+
+
+@mistake("takes eigenvalues for variances: they belong to other directions than the coordinates", caught_by="values")
+def eigenvalues(mean, cov):
+    return mean.clone(), 0.5 * torch.linalg.eigvalsh(cov).log()
+
+
+@mistake("gives all variables the same standard deviation", caught_by="values")
+def isotropic(mean, cov):
+    return mean.clone(), (0.5 * cov.diagonal().mean().log()).expand_as(mean).clone()
+
+
+@mistake("adds up the rows of the covariance: only the diagonal counts", caught_by="values")
+def row_sums(mean, cov):
+    return mean.clone(), 0.5 * cov.abs().sum(dim=-1).log()
+
+
+@mistake("adds the square of the mean to the variance: Σ is about the mean already", caught_by="values")
+def second_moment(mean, cov):
+    return mean.clone(), 0.5 * (cov.diagonal() + mean**2).log()
+
+
+@mistake("leaves the mean at zero: the best q has the mean of p", caught_by="values")
+def mean_at_zero(mean, cov):
+    return torch.zeros_like(mean), 0.5 * cov.diagonal().log()
+
+
+@mistake("returns log_std first: the mean comes first", caught_by="values")
+def exchanged(mean, cov):
+    return 0.5 * cov.diagonal().log(), mean.clone()
+
+
+@mistake("returns log_std as a matrix: one number for each variable is asked", caught_by="values")
+def whole_matrix(mean, cov):
+    return mean.clone(), torch.diag(0.5 * cov.diagonal().log())
+
+
+@mistake("uses the logarithm to base 2 or 10 where the natural logarithm is meant", caught_by="values")
+def binary_logarithm(mean, cov):
+    return mean.clone(), 0.5 * cov.diagonal().log2()
+
+
+@mistake("returns standard normals: mean and covariance have to enter", caught_by="values")
+def standard_deviation_one(mean, cov):
+    return mean.clone(), torch.zeros_like(mean)
+
+
+@mistake("clamps log_std: very small or very large variances are changed", caught_by=SCALES)
+def clamped(mean, cov):
+    return mean.clone(), (0.5 * cov.diagonal().log()).clamp(-8, 5)
+
+
+@mistake("adds a small constant to the variances, which outweighs small ones", caught_by=SCALES)
+def small_constant_added(mean, cov):
+    return mean.clone(), 0.5 * (cov.diagonal() + 1e-8).log()
+
+
+@mistake("clamps the variances from below", caught_by=SCALES)
+def variance_clamped(mean, cov):
+    return mean.clone(), 0.5 * cov.diagonal().clamp(min=1e-7).log()
+
+
+@mistake("returns float32 for float64 inputs", caught_by=FORM)
+def single_precision(mean, cov):
+    return mean.float(), 0.5 * cov.float().diagonal().log()
+
+
+@mistake("returns NumPy arrays: tensors are wanted", caught_by=FORM)
+def arrays(mean, cov):
+    return mean.numpy().copy(), (0.5 * cov.diagonal().log()).numpy()
+
+
+@mistake("changes the covariance in place: work on a new tensor", caught_by=FORM)
+def covariance_changed(mean, cov):
+    return mean.clone(), 0.5 * cov.diagonal().log_()

@@ -1,0 +1,267 @@
+"""Wrong ways to write ``kl_diagonal_gaussian``."""
+
+import math
+
+import torch
+from torch.distributions import Normal, kl_divergence
+
+from autograder.checks.case import Mistake, mistakes_into
+
+MISTAKES: list[Mistake] = []
+mistake = mistakes_into(MISTAKES)
+
+RANGE = "standard deviations from e⁻¹² to e⁸"
+FORM = "precision kept, inputs left alone"
+SWAPPED = "equals KL(p‖q): q and p are exchanged"
+VARIANCE = "takes log_std for the logarithm of the variance: the variance is exp(2 · log_std)"
+CUT_OFF = "no gradient arrives: detach, no_grad, item or NumPy cuts it off"
+CLAMPED = "clamps log_std: very small or very large standard deviations are changed"
+
+
+@mistake(SWAPPED, caught_by="values")
+def swapped(q_mean, q_log_std, p_mean, p_log_std):
+    q_var, p_var = (2 * q_log_std).exp(), (2 * p_log_std).exp()
+    return (q_log_std - p_log_std + (p_var + (q_mean - p_mean) ** 2) / (2 * q_var) - 0.5).sum(-1)
+
+
+@mistake(SWAPPED, caught_by="values")
+def swapped_in_torch(q_mean, q_log_std, p_mean, p_log_std):
+    return kl_divergence(Normal(p_mean, p_log_std.exp()), Normal(q_mean, q_log_std.exp())).sum(-1)
+
+
+@mistake(VARIANCE, caught_by="values")
+def log_variance(q_mean, q_log_std, p_mean, p_log_std):
+    q_var, p_var = q_log_std.exp(), p_log_std.exp()
+    return 0.5 * (p_log_std - q_log_std + (q_var + (q_mean - p_mean) ** 2) / p_var - 1).sum(-1)
+
+
+@mistake("uses standard deviations where variances belong: square them", caught_by="values")
+def stds_not_squared(q_mean, q_log_std, p_mean, p_log_std):
+    q_std, p_std = q_log_std.exp(), p_log_std.exp()
+    return (p_log_std - q_log_std + (q_std + (q_mean - p_mean) ** 2) / (2 * p_std) - 0.5).sum(-1)
+
+
+@mistake("does not square the standard deviation of p under the fraction", caught_by="values")
+def p_std_not_squared(q_mean, q_log_std, p_mean, p_log_std):
+    q_var, p_std = (2 * q_log_std).exp(), p_log_std.exp()
+    return (p_log_std - q_log_std + (q_var + (q_mean - p_mean) ** 2) / (2 * p_std) - 0.5).sum(-1)
+
+
+@mistake("uses log_std where the standard deviation belongs: take its exponential", caught_by="values")
+def exponential_forgotten(q_mean, q_log_std, p_mean, p_log_std):
+    distance = (q_log_std**2 + (q_mean - p_mean) ** 2) / (2 * p_log_std**2)
+    return (p_log_std - q_log_std + distance - 0.5).sum(-1)
+
+
+@mistake("the −½ of each dimension is missing", caught_by="values")
+def half_forgotten(q_mean, q_log_std, p_mean, p_log_std):
+    p_var = (2 * p_log_std).exp()
+    return (p_log_std - q_log_std + ((2 * q_log_std).exp() + (q_mean - p_mean) ** 2) / (2 * p_var)).sum(-1)
+
+
+@mistake("subtracts ½ once: each dimension has its own −½", caught_by="values")
+def half_once(q_mean, q_log_std, p_mean, p_log_std):
+    p_var = (2 * p_log_std).exp()
+    terms = p_log_std - q_log_std + ((2 * q_log_std).exp() + (q_mean - p_mean) ** 2) / (2 * p_var)
+    return terms.sum(-1) - 0.5
+
+
+@mistake("subtracts 1 from each dimension where ½ belongs", caught_by="values")
+def one_for_half(q_mean, q_log_std, p_mean, p_log_std):
+    p_var = (2 * p_log_std).exp()
+    return (p_log_std - q_log_std + ((2 * q_log_std).exp() + (q_mean - p_mean) ** 2) / (2 * p_var) - 1).sum(-1)
+
+
+@mistake("the factor ½ before the fraction is missing", caught_by="values")
+def fraction_not_halved(q_mean, q_log_std, p_mean, p_log_std):
+    p_var = (2 * p_log_std).exp()
+    return (p_log_std - q_log_std + ((2 * q_log_std).exp() + (q_mean - p_mean) ** 2) / p_var - 0.5).sum(-1)
+
+
+@mistake("halves log(σ_p/σ_q): the ½ is already in the logarithm of the standard deviation", caught_by="values")
+def logarithm_halved(q_mean, q_log_std, p_mean, p_log_std):
+    p_var = (2 * p_log_std).exp()
+    fraction = ((2 * q_log_std).exp() + (q_mean - p_mean) ** 2) / p_var
+    return 0.5 * (p_log_std - q_log_std + fraction - 1).sum(-1)
+
+
+@mistake("has log(σ_q/σ_p) where log(σ_p/σ_q) belongs", caught_by="values")
+def logarithm_reversed(q_mean, q_log_std, p_mean, p_log_std):
+    p_var = (2 * p_log_std).exp()
+    fraction = ((2 * q_log_std).exp() + (q_mean - p_mean) ** 2) / (2 * p_var)
+    return (q_log_std - p_log_std + fraction - 0.5).sum(-1)
+
+
+@mistake("the term log(σ_p/σ_q) is missing", caught_by="values")
+def logarithm_forgotten(q_mean, q_log_std, p_mean, p_log_std):
+    p_var = (2 * p_log_std).exp()
+    return (((2 * q_log_std).exp() + (q_mean - p_mean) ** 2) / (2 * p_var) - 0.5).sum(-1)
+
+
+@mistake("the means do not enter", caught_by="values")
+def means_forgotten(q_mean, q_log_std, p_mean, p_log_std):
+    ratio = q_log_std - p_log_std
+    return (0.5 * (2 * ratio).exp() - 0.5 - ratio).sum(-1)
+
+
+@mistake("the distance of the means is not squared", caught_by="values")
+def distance_not_squared(q_mean, q_log_std, p_mean, p_log_std):
+    p_var = (2 * p_log_std).exp()
+    fraction = ((2 * q_log_std).exp() + (q_mean - p_mean).abs()) / (2 * p_var)
+    return (p_log_std - q_log_std + fraction - 0.5).sum(-1)
+
+
+@mistake("subtracts squares of means: square their difference", caught_by="values")
+def difference_of_squares(q_mean, q_log_std, p_mean, p_log_std):
+    p_var = (2 * p_log_std).exp()
+    fraction = ((2 * q_log_std).exp() + q_mean**2 - p_mean**2) / (2 * p_var)
+    return (p_log_std - q_log_std + fraction - 0.5).sum(-1)
+
+
+@mistake("the distance of the means is not divided by the variance of p", caught_by="values")
+def distance_not_divided(q_mean, q_log_std, p_mean, p_log_std):
+    ratio = q_log_std - p_log_std
+    return (0.5 * (2 * ratio).exp() + 0.5 * (q_mean - p_mean) ** 2 - 0.5 - ratio).sum(-1)
+
+
+@mistake("divides by the variance of q: that of p belongs under the fraction", caught_by="values")
+def divided_by_q(q_mean, q_log_std, p_mean, p_log_std):
+    q_var = (2 * q_log_std).exp()
+    return (p_log_std - q_log_std + (q_var + (q_mean - p_mean) ** 2) / (2 * q_var) - 0.5).sum(-1)
+
+
+@mistake("takes p for a standard normal: it has a mean and standard deviations of its own", caught_by="values")
+def standard_normal_p(q_mean, q_log_std, p_mean, p_log_std):
+    return (0.5 * (q_mean**2 + (2 * q_log_std).exp() - 1) - q_log_std).sum(-1)
+
+
+@mistake("averages over the dimensions: their divergences add up", caught_by="values")
+def mean_over_dimensions(q_mean, q_log_std, p_mean, p_log_std):
+    return kl_divergence(Normal(q_mean, q_log_std.exp()), Normal(p_mean, p_log_std.exp())).mean(-1)
+
+
+@mistake("sums over the whole batch: every pair of Gaussians has its own divergence", caught_by="values")
+def sum_over_everything(q_mean, q_log_std, p_mean, p_log_std):
+    return kl_divergence(Normal(q_mean, q_log_std.exp()), Normal(p_mean, p_log_std.exp())).sum()
+
+
+@mistake("averages over the batch: every pair of Gaussians has its own divergence", caught_by="values")
+def batch_mean(q_mean, q_log_std, p_mean, p_log_std):
+    return kl_divergence(Normal(q_mean, q_log_std.exp()), Normal(p_mean, p_log_std.exp())).sum(-1).mean()
+
+
+@mistake("sums over the first dimension: the last one is that of the Gaussian", caught_by="values")
+def sum_over_first(q_mean, q_log_std, p_mean, p_log_std):
+    return kl_divergence(Normal(q_mean, q_log_std.exp()), Normal(p_mean, p_log_std.exp())).sum(0)
+
+
+@mistake("sums over dimension 1: the last one is that of the Gaussian, whatever stands before", caught_by="values")
+def sum_over_second(q_mean, q_log_std, p_mean, p_log_std):
+    kl = kl_divergence(Normal(q_mean, q_log_std.exp()), Normal(p_mean, p_log_std.exp()))
+    return kl.sum(min(1, kl.ndim - 1))
+
+
+@mistake("sums over all dimensions but the first: the batch may have several", caught_by="values")
+def flattened(q_mean, q_log_std, p_mean, p_log_std):
+    kl = kl_divergence(Normal(q_mean, q_log_std.exp()), Normal(p_mean, p_log_std.exp()))
+    return kl.sum() if kl.ndim == 1 else kl.flatten(1).sum(1)
+
+
+@mistake("is not summed over the dimensions of the Gaussian", caught_by="values")
+def not_summed(q_mean, q_log_std, p_mean, p_log_std):
+    return kl_divergence(Normal(q_mean, q_log_std.exp()), Normal(p_mean, p_log_std.exp()))
+
+
+@mistake("is in bits: nats are asked, so take the natural logarithm", caught_by="values")
+def in_bits(q_mean, q_log_std, p_mean, p_log_std):
+    kl = kl_divergence(Normal(q_mean, q_log_std.exp()), Normal(p_mean, p_log_std.exp()))
+    return kl.sum(-1) / math.log(2)
+
+
+@mistake("has the opposite sign", caught_by="values")
+def opposite_sign(q_mean, q_log_std, p_mean, p_log_std):
+    return -kl_divergence(Normal(q_mean, q_log_std.exp()), Normal(p_mean, p_log_std.exp())).sum(-1)
+
+
+@mistake("takes log_std for the standard deviation, made positive by abs", caught_by="values")
+def log_std_as_std(q_mean, q_log_std, p_mean, p_log_std):
+    return kl_divergence(Normal(q_mean, q_log_std.abs()), Normal(p_mean, p_log_std.abs())).sum(-1)
+
+
+@mistake("is estimated from a sample: the closed form is wanted", caught_by="values")
+def sampled(q_mean, q_log_std, p_mean, p_log_std):
+    q, p = Normal(q_mean, q_log_std.exp()), Normal(p_mean, p_log_std.exp())
+    x = q.rsample()
+    return (q.log_prob(x) - p.log_prob(x)).sum(-1)
+
+
+@mistake(CLAMPED, caught_by=RANGE)
+def clamped(q_mean, q_log_std, p_mean, p_log_std):
+    q_std, p_std = q_log_std.clamp(-10, 5).exp(), p_log_std.clamp(-10, 5).exp()
+    return kl_divergence(Normal(q_mean, q_std), Normal(p_mean, p_std)).sum(-1)
+
+
+@mistake(CLAMPED, caught_by=RANGE)
+def clamped_below(q_mean, q_log_std, p_mean, p_log_std):
+    q_std, p_std = q_log_std.exp().clamp(min=1e-3), p_log_std.exp().clamp(min=1e-3)
+    return kl_divergence(Normal(q_mean, q_std), Normal(p_mean, p_std)).sum(-1)
+
+
+@mistake("adds a small constant to the variances, which outweighs small ones", caught_by=RANGE)
+def small_constant_added(q_mean, q_log_std, p_mean, p_log_std):
+    p_var = (2 * p_log_std).exp() + 1e-8
+    fraction = ((2 * q_log_std).exp() + (q_mean - p_mean) ** 2) / (2 * p_var)
+    return (p_log_std - q_log_std + fraction - 0.5).sum(-1)
+
+
+@mistake("adds a small constant to the standard deviations, which outweighs small ones", caught_by=RANGE)
+def small_constant_on_stds(q_mean, q_log_std, p_mean, p_log_std):
+    return kl_divergence(Normal(q_mean, q_log_std.exp() + 1e-5), Normal(p_mean, p_log_std.exp() + 1e-5)).sum(-1)
+
+
+@mistake(CUT_OFF, caught_by="gradients")
+def detached(q_mean, q_log_std, p_mean, p_log_std):
+    q_mean, q_log_std, p_mean, p_log_std = (v.detach() for v in (q_mean, q_log_std, p_mean, p_log_std))
+    return kl_divergence(Normal(q_mean, q_log_std.exp()), Normal(p_mean, p_log_std.exp())).sum(-1)
+
+
+@mistake("treats p as constant: gradients reach its mean and log_std too", caught_by="gradients")
+def p_detached(q_mean, q_log_std, p_mean, p_log_std):
+    p = Normal(p_mean.detach(), p_log_std.detach().exp())
+    return kl_divergence(Normal(q_mean, q_log_std.exp()), p).sum(-1)
+
+
+@mistake("treats q as constant: gradients reach its mean and log_std too", caught_by="gradients")
+def q_detached(q_mean, q_log_std, p_mean, p_log_std):
+    q = Normal(q_mean.detach(), q_log_std.detach().exp())
+    return kl_divergence(q, Normal(p_mean, p_log_std.exp())).sum(-1)
+
+
+@mistake("the gradient passes the variances in the fraction by: they are constants there", caught_by="gradients")
+def variances_detached(q_mean, q_log_std, p_mean, p_log_std):
+    q_var, p_var = (2 * q_log_std).exp().detach(), (2 * p_log_std).exp().detach()
+    return (p_log_std - q_log_std + (q_var + (q_mean - p_mean) ** 2) / (2 * p_var) - 0.5).sum(-1)
+
+
+@mistake("computes in float32, so float64 inputs lose half their digits", caught_by=FORM)
+def single_precision(q_mean, q_log_std, p_mean, p_log_std):
+    q, p = Normal(q_mean.float(), q_log_std.float().exp()), Normal(p_mean.float(), p_log_std.float().exp())
+    return kl_divergence(q, p).sum(-1)
+
+
+@mistake("squeezes a batch of one away: the result keeps the shape of the batch", caught_by=FORM)
+def squeezed(q_mean, q_log_std, p_mean, p_log_std):
+    return kl_divergence(Normal(q_mean, q_log_std.exp()), Normal(p_mean, p_log_std.exp())).sum(-1).squeeze()
+
+
+@mistake("changes q_mean in place: work on a new tensor", caught_by=FORM)
+def mean_changed(q_mean, q_log_std, p_mean, p_log_std):
+    q_mean -= p_mean
+    p_var = (2 * p_log_std).exp()
+    return (p_log_std - q_log_std + ((2 * q_log_std).exp() + q_mean**2) / (2 * p_var) - 0.5).sum(-1)
+
+
+@mistake("turns log_std into std in place: work on new tensors", caught_by=FORM)
+def log_std_changed(q_mean, q_log_std, p_mean, p_log_std):
+    q_std, p_std = torch.exp_(q_log_std), torch.exp_(p_log_std)
+    return kl_divergence(Normal(q_mean, q_std), Normal(p_mean, p_std)).sum(-1)

@@ -1,0 +1,269 @@
+"""Wrong ways to write ``kl_monte_carlo``."""
+
+import math
+
+import torch
+
+from autograder.checks.case import Mistake, mistakes_into
+
+MISTAKES: list[Mistake] = []
+mistake = mistakes_into(MISTAKES)
+
+K1, K2, K3, ERROR = "estimate k1", "estimate k2", "estimate k3", "standard error"
+FORM = "precision kept, inputs left alone"
+IGNORED = "is the same whatever `estimator` says"
+SPREAD = "is the standard deviation of the terms: that of their mean is smaller by √n"
+
+
+@mistake("has the opposite sign: k1 = −log r = log q − log p", caught_by=K1)
+def k1_reversed(q_log_prob, p_log_prob, estimator):
+    log_r = p_log_prob - q_log_prob
+    terms = {"k1": log_r, "k2": log_r**2 / 2, "k3": torch.expm1(log_r) - log_r}[estimator]
+    return terms.mean(), terms.std() / math.sqrt(len(terms))
+
+
+@mistake("sums the terms: the estimate is their mean", caught_by=K1)
+def summed(q_log_prob, p_log_prob, estimator):
+    log_r = p_log_prob - q_log_prob
+    terms = {"k1": -log_r, "k2": log_r**2 / 2, "k3": torch.expm1(log_r) - log_r}[estimator]
+    return terms.sum(), terms.std() * math.sqrt(len(terms))
+
+
+@mistake("is in bits: nats are asked", caught_by=K1)
+def in_bits(q_log_prob, p_log_prob, estimator):
+    log_r = p_log_prob - q_log_prob
+    terms = {"k1": -log_r, "k2": log_r**2 / 2, "k3": torch.expm1(log_r) - log_r}[estimator] / math.log(2)
+    return terms.mean(), terms.std() / math.sqrt(len(terms))
+
+
+@mistake("weighs the samples by q: they are drawn from q already, so a plain mean is right", caught_by=K1)
+def weighted_by_q(q_log_prob, p_log_prob, estimator):
+    log_r = p_log_prob - q_log_prob
+    terms = {"k1": -log_r, "k2": log_r**2 / 2, "k3": torch.expm1(log_r) - log_r}[estimator] * q_log_prob.exp()
+    return terms.mean(), terms.std() / math.sqrt(len(terms))
+
+
+@mistake("weighs the samples by q, normalised: they are drawn from q already", caught_by=K1)
+def weighted_by_normalised_q(q_log_prob, p_log_prob, estimator):
+    log_r = p_log_prob - q_log_prob
+    terms = {"k1": -log_r, "k2": log_r**2 / 2, "k3": torch.expm1(log_r) - log_r}[estimator]
+    return (q_log_prob.softmax(0) * terms).sum(), terms.std() / math.sqrt(len(terms))
+
+
+@mistake("takes the absolute values of the terms: those of k1 may be negative", caught_by=K1)
+def absolute_terms(q_log_prob, p_log_prob, estimator):
+    log_r = p_log_prob - q_log_prob
+    terms = {"k1": log_r.abs(), "k2": log_r**2 / 2, "k3": torch.expm1(log_r) - log_r}[estimator]
+    return terms.mean(), terms.std() / math.sqrt(len(terms))
+
+
+@mistake("is the median of the terms: the estimate is their mean", caught_by=K1)
+def median(q_log_prob, p_log_prob, estimator):
+    log_r = p_log_prob - q_log_prob
+    terms = {"k1": -log_r, "k2": log_r**2 / 2, "k3": torch.expm1(log_r) - log_r}[estimator]
+    return terms.median(), terms.std() / math.sqrt(len(terms))
+
+
+@mistake("takes log-densities for densities: log r is their difference, not the logarithm of their ratio", caught_by=K1)
+def densities_expected(q_log_prob, p_log_prob, estimator):
+    log_r = (p_log_prob / q_log_prob).log()
+    terms = {"k1": -log_r, "k2": log_r**2 / 2, "k3": torch.expm1(log_r) - log_r}[estimator]
+    return terms.mean(), terms.std() / math.sqrt(len(terms))
+
+
+@mistake("returns estimate and standard error in the wrong order", caught_by=K1)
+def exchanged(q_log_prob, p_log_prob, estimator):
+    log_r = p_log_prob - q_log_prob
+    terms = {"k1": -log_r, "k2": log_r**2 / 2, "k3": torch.expm1(log_r) - log_r}[estimator]
+    return terms.std() / math.sqrt(len(terms)), terms.mean()
+
+
+@mistake("returns the terms themselves: the estimate is their mean", caught_by=K1)
+def not_averaged(q_log_prob, p_log_prob, estimator):
+    log_r = p_log_prob - q_log_prob
+    terms = {"k1": -log_r, "k2": log_r**2 / 2, "k3": torch.expm1(log_r) - log_r}[estimator]
+    return terms, terms.std() / math.sqrt(len(terms))
+
+
+@mistake("log-densities far below zero make exp(log p) and exp(log q) zero: subtract the logarithms", caught_by=K1)
+def ratio_of_densities(q_log_prob, p_log_prob, estimator):
+    r = p_log_prob.exp() / q_log_prob.exp()
+    terms = {"k1": -r.log(), "k2": r.log() ** 2 / 2, "k3": (r - 1) - r.log()}[estimator]
+    return terms.mean(), terms.std() / math.sqrt(len(terms))
+
+
+@mistake("is k1 " + IGNORED, caught_by=K2)
+def always_k1(q_log_prob, p_log_prob, estimator):
+    terms = q_log_prob - p_log_prob
+    return terms.mean(), terms.std() / math.sqrt(len(terms))
+
+
+@mistake("the factor ½ of k2 is missing", caught_by=K2)
+def k2_not_halved(q_log_prob, p_log_prob, estimator):
+    log_r = p_log_prob - q_log_prob
+    terms = {"k1": -log_r, "k2": log_r**2, "k3": torch.expm1(log_r) - log_r}[estimator]
+    return terms.mean(), terms.std() / math.sqrt(len(terms))
+
+
+@mistake("squares the mean of log r: k2 is the mean of its squares", caught_by=K2)
+def mean_squared(q_log_prob, p_log_prob, estimator):
+    log_r = p_log_prob - q_log_prob
+    terms = {"k1": -log_r, "k2": log_r**2 / 2, "k3": torch.expm1(log_r) - log_r}[estimator]
+    return (log_r.mean() ** 2 / 2 if estimator == "k2" else terms.mean()), terms.std() / math.sqrt(len(terms))
+
+
+@mistake("k2 has the wrong sign: ½ (log r)² is never negative", caught_by=K2)
+def k2_negative(q_log_prob, p_log_prob, estimator):
+    log_r = p_log_prob - q_log_prob
+    terms = {"k1": -log_r, "k2": -(log_r**2) / 2, "k3": torch.expm1(log_r) - log_r}[estimator]
+    return terms.mean(), terms.std() / math.sqrt(len(terms))
+
+
+@mistake("k2 squares r − 1: it is the square of log r", caught_by=K2)
+def k2_of_the_ratio(q_log_prob, p_log_prob, estimator):
+    log_r = p_log_prob - q_log_prob
+    terms = {"k1": -log_r, "k2": torch.expm1(log_r) ** 2 / 2, "k3": torch.expm1(log_r) - log_r}[estimator]
+    return terms.mean(), terms.std() / math.sqrt(len(terms))
+
+
+@mistake("k2 and k3 are exchanged", caught_by=K2)
+def k2_and_k3_exchanged(q_log_prob, p_log_prob, estimator):
+    log_r = p_log_prob - q_log_prob
+    terms = {"k1": -log_r, "k3": log_r**2 / 2, "k2": torch.expm1(log_r) - log_r}[estimator]
+    return terms.mean(), terms.std() / math.sqrt(len(terms))
+
+
+@mistake("the ratio stands upside down: r = p/q, so log r = log p − log q", caught_by=K3)
+def ratio_inverted(q_log_prob, p_log_prob, estimator):
+    log_r = q_log_prob - p_log_prob
+    terms = {"k1": log_r, "k2": log_r**2 / 2, "k3": torch.expm1(log_r) - log_r}[estimator]
+    return terms.mean(), terms.std() / math.sqrt(len(terms))
+
+
+@mistake("adds log r where k3 subtracts it", caught_by=K3)
+def k3_added(q_log_prob, p_log_prob, estimator):
+    log_r = p_log_prob - q_log_prob
+    terms = {"k1": -log_r, "k2": log_r**2 / 2, "k3": torch.expm1(log_r) + log_r}[estimator]
+    return terms.mean(), terms.std() / math.sqrt(len(terms))
+
+
+@mistake("the −1 of k3 is missing", caught_by=K3)
+def k3_without_one(q_log_prob, p_log_prob, estimator):
+    log_r = p_log_prob - q_log_prob
+    terms = {"k1": -log_r, "k2": log_r**2 / 2, "k3": log_r.exp() - log_r}[estimator]
+    return terms.mean(), terms.std() / math.sqrt(len(terms))
+
+
+@mistake("k3 is r − 1 alone: −log r is missing", caught_by=K3)
+def k3_without_logarithm(q_log_prob, p_log_prob, estimator):
+    log_r = p_log_prob - q_log_prob
+    terms = {"k1": -log_r, "k2": log_r**2 / 2, "k3": torch.expm1(log_r)}[estimator]
+    return terms.mean(), terms.std() / math.sqrt(len(terms))
+
+
+@mistake("k3 has log r for r: take the exponential of the difference of log-densities", caught_by=K3)
+def k3_without_exponential(q_log_prob, p_log_prob, estimator):
+    log_r = p_log_prob - q_log_prob
+    terms = {"k1": -log_r, "k2": log_r**2 / 2, "k3": (log_r - 1) - log_r}[estimator]
+    return terms.mean(), terms.std() / math.sqrt(len(terms))
+
+
+@mistake("k3 has the wrong sign: (r − 1) − log r is never negative", caught_by=K3)
+def k3_negative(q_log_prob, p_log_prob, estimator):
+    log_r = p_log_prob - q_log_prob
+    terms = {"k1": -log_r, "k2": log_r**2 / 2, "k3": log_r - torch.expm1(log_r)}[estimator]
+    return terms.mean(), terms.std() / math.sqrt(len(terms))
+
+
+@mistake("averages r before it enters k3 where log r is averaged outside", caught_by=K3)
+def k3_of_the_mean(q_log_prob, p_log_prob, estimator):
+    log_r = p_log_prob - q_log_prob
+    terms = {"k1": -log_r, "k2": log_r**2 / 2, "k3": torch.expm1(log_r) - log_r}[estimator]
+    of_mean = torch.expm1(log_r.mean()) - log_r.mean()
+    return (of_mean if estimator == "k3" else terms.mean()), terms.std() / math.sqrt(len(terms))
+
+
+@mistake("exp(log p) and exp(log q) overflow or are zero: take the exponential of their difference", caught_by=K3)
+def k3_by_densities(q_log_prob, p_log_prob, estimator):
+    log_r = p_log_prob - q_log_prob
+    r = p_log_prob.exp() / q_log_prob.exp()
+    terms = {"k1": -log_r, "k2": log_r**2 / 2, "k3": (r - 1) - log_r}[estimator]
+    return terms.mean(), terms.std() / math.sqrt(len(terms))
+
+
+@mistake("clips the ratio r: large ratios count in full", caught_by=K3)
+def ratio_clipped(q_log_prob, p_log_prob, estimator):
+    log_r = p_log_prob - q_log_prob
+    r = log_r.exp().clamp(0.8, 1.2)
+    terms = {"k1": -log_r, "k2": log_r**2 / 2, "k3": (r - 1) - log_r}[estimator]
+    return terms.mean(), terms.std() / math.sqrt(len(terms))
+
+
+@mistake(SPREAD, caught_by=ERROR)
+def standard_deviation(q_log_prob, p_log_prob, estimator):
+    log_r = p_log_prob - q_log_prob
+    terms = {"k1": -log_r, "k2": log_r**2 / 2, "k3": torch.expm1(log_r) - log_r}[estimator]
+    return terms.mean(), terms.std()
+
+
+@mistake("is the variance of the terms: take its root, and divide by √n", caught_by=ERROR)
+def variance(q_log_prob, p_log_prob, estimator):
+    log_r = p_log_prob - q_log_prob
+    terms = {"k1": -log_r, "k2": log_r**2 / 2, "k3": torch.expm1(log_r) - log_r}[estimator]
+    return terms.mean(), terms.var()
+
+
+@mistake("is the variance of the mean: the standard error is its root", caught_by=ERROR)
+def variance_of_the_mean(q_log_prob, p_log_prob, estimator):
+    log_r = p_log_prob - q_log_prob
+    terms = {"k1": -log_r, "k2": log_r**2 / 2, "k3": torch.expm1(log_r) - log_r}[estimator]
+    return terms.mean(), terms.var() / len(terms)
+
+
+@mistake("divides by n where √n belongs", caught_by=ERROR)
+def divided_by_n(q_log_prob, p_log_prob, estimator):
+    log_r = p_log_prob - q_log_prob
+    terms = {"k1": -log_r, "k2": log_r**2 / 2, "k3": torch.expm1(log_r) - log_r}[estimator]
+    return terms.mean(), terms.std() / len(terms)
+
+
+@mistake("divides the variance by √n: take the standard deviation", caught_by=ERROR)
+def variance_over_root(q_log_prob, p_log_prob, estimator):
+    log_r = p_log_prob - q_log_prob
+    terms = {"k1": -log_r, "k2": log_r**2 / 2, "k3": torch.expm1(log_r) - log_r}[estimator]
+    return terms.mean(), terms.var() / math.sqrt(len(terms))
+
+
+@mistake("is doubled: one standard error is asked, not the half width of an interval", caught_by=ERROR)
+def two_standard_errors(q_log_prob, p_log_prob, estimator):
+    log_r = p_log_prob - q_log_prob
+    terms = {"k1": -log_r, "k2": log_r**2 / 2, "k3": torch.expm1(log_r) - log_r}[estimator]
+    return terms.mean(), 1.96 * terms.std() / math.sqrt(len(terms))
+
+
+@mistake("is that of k1 " + IGNORED, caught_by=ERROR)
+def always_that_of_k1(q_log_prob, p_log_prob, estimator):
+    log_r = p_log_prob - q_log_prob
+    terms = {"k1": -log_r, "k2": log_r**2 / 2, "k3": torch.expm1(log_r) - log_r}[estimator]
+    return terms.mean(), log_r.std() / math.sqrt(len(terms))
+
+
+@mistake("is the root of the mean square: take the mean of the terms off first", caught_by=ERROR)
+def not_centred(q_log_prob, p_log_prob, estimator):
+    log_r = p_log_prob - q_log_prob
+    terms = {"k1": -log_r, "k2": log_r**2 / 2, "k3": torch.expm1(log_r) - log_r}[estimator]
+    return terms.mean(), (terms.square().mean() / len(terms)).sqrt()
+
+
+@mistake("computes in float32, so float64 inputs lose half their digits", caught_by=FORM)
+def single_precision(q_log_prob, p_log_prob, estimator):
+    log_r = p_log_prob.float() - q_log_prob.float()
+    terms = {"k1": -log_r, "k2": log_r**2 / 2, "k3": torch.expm1(log_r) - log_r}[estimator]
+    return terms.mean(), terms.std() / math.sqrt(len(terms))
+
+
+@mistake("changes p_log_prob in place: work on a new tensor", caught_by=FORM)
+def log_prob_changed(q_log_prob, p_log_prob, estimator):
+    p_log_prob -= q_log_prob
+    terms = {"k1": -p_log_prob, "k2": p_log_prob**2 / 2, "k3": torch.expm1(p_log_prob) - p_log_prob}[estimator]
+    return terms.mean(), terms.std() / math.sqrt(len(terms))

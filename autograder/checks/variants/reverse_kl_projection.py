@@ -1,0 +1,73 @@
+"""Right ways to write ``reverse_kl_projection``."""
+
+import sys
+
+import numpy as np
+import torch
+from torch.distributions import MultivariateNormal
+
+from autograder.checks.case import Variant, variants_into
+
+VARIANTS: list[Variant] = []
+variant = variants_into(VARIANTS)
+
+
+@variant
+def explicit_inverse(mean, cov):
+    return mean, -0.5 * torch.log(torch.diagonal(torch.linalg.inv(cov)))
+
+
+@variant
+def cholesky_inverse(mean, cov):
+    precision = torch.cholesky_inverse(torch.linalg.cholesky(cov))
+    return mean.clone(), precision.diagonal().rsqrt().log()
+
+
+@variant
+def columns_of_the_whitening(mean, cov):
+    identity = torch.eye(len(mean), dtype=cov.dtype)
+    whitening = torch.linalg.solve_triangular(torch.linalg.cholesky(cov), identity, upper=False)
+    return mean + 0, -whitening.norm(dim=0).log()
+
+
+@variant
+def system_with_identity(mean, cov):
+    solved = torch.linalg.solve(cov, torch.eye(cov.shape[-1]).to(cov))
+    return mean, -torch.log(torch.einsum("...ii->...i", solved)) / 2
+
+
+@variant
+def of_torch_distributions(mean, cov):
+    p = MultivariateNormal(mean, cov)
+    print("precision", p.precision_matrix, file=sys.stderr)
+    return p.mean, -0.5 * p.precision_matrix.diagonal().log()
+
+
+@variant
+def conditional_variances(mean, cov):
+    log_stds = []
+    for d in range(len(mean)):
+        others = [i for i in range(len(mean)) if i != d]
+        explained = 0.0
+        if others:
+            cross = cov[others, d]
+            explained = cross @ torch.linalg.solve(cov[others][:, others], cross)
+        log_stds.append(0.5 * (cov[d, d] - explained).log())
+    return mean, torch.stack(log_stds)
+
+
+@variant
+def by_eigenvectors(mean, cov):
+    values, vectors = torch.linalg.eigh(cov)
+    return mean, -0.5 * (vectors.square() / values).sum(dim=-1).log()
+
+
+@variant
+def with_numpy_inside(mean, cov):
+    log_std = -0.5 * np.log(np.diag(np.linalg.inv(cov.detach().numpy())))
+    return mean.clone(), torch.from_numpy(log_std).to(mean.dtype)
+
+
+@variant
+def list_in_double_precision(mean, cov):
+    return [mean, (-0.5 * cov.double().inverse().diag().log()).to(mean.dtype)]
