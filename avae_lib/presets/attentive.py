@@ -59,9 +59,7 @@ CIFAR10_NVAE_LIKE = replace(
     CIFAR10_ATTENTIVE,
     name="cifar10-nvae-like-16",
     source=f"{PROGRAM} for their baseline without any attention, 400 epochs; not the NVAE of Vahdat and Kautz (2020)",
-    model=replace(
-        CIFAR10_ATTENTIVE.model, conditioning="local", cell_key_channels=0, prior_log_std_range=(-5.0, 5.0)
-    ),
+    model=replace(CIFAR10_ATTENTIVE.model, conditioning="local", cell_key_channels=0, prior_log_std_range=(-5.0, 5.0)),
 )
 
 OMNIGLOT_ATTENTIVE = Experiment(
@@ -110,9 +108,11 @@ DIGITS_ATTENTIVE = Experiment(
     name="digits-attentive",
     source="design of Apostolopoulou et al. (2022), scaled to 8×8 images; training tuned here on two CPU cores",
     data=DataConfig("digits"),
-    model=AttentiveConfig(),
+    model=AttentiveConfig(
+        image_shape=(1, 8, 8), bits=4, layers=5, width=24, latent_channels=2, key_channels=8, blocks=1
+    ),
     training=TrainingConfig(
-        steps=1000,
+        steps=1300,
         optimizer="adam",
         learning_rate=1e-2,
         warmup_steps=100,
@@ -147,7 +147,7 @@ PHOTOS32_ATTENTIVE = Experiment(
     ),
     training=TrainingConfig(
         steps=1000,
-        batch_size=32,
+        batch_size=16,
         optimizer="adamax",
         learning_rate=1e-2,
         warmup_steps=50,
