@@ -85,7 +85,7 @@ def _summary(record: RunRecord) -> str:
     layers = "one stochastic layer" if record.num_layers == 1 else f"{record.num_layers} stochastic layers"
     batch = record.experiment.training.batch_size
     return (
-        f"A model with {layers} and {record.parameters:,} parameters, trained on {record.dataset.name} for "
+        f"A model with {layers} and {record.parameters:,} parameters, trained on {record.dataset.title} for "
         f"{record.steps:,} updates of {batch} images, which took {_duration(record.seconds)}."
     )
 
@@ -119,16 +119,28 @@ def _facts(record: RunRecord) -> list[tuple[str, str]]:
     channels, height, width = data.image_shape
     seen = {"none": "", "dynamic": ", binarised anew in each batch", "threshold": ", binarised at half"}
     return [
-        ("Data", f"{data.name}: {len(data.train):,} training, {len(data.test):,} test images"),
+        ("Data", f"{data.title}: {len(data.train):,} training, {len(data.test):,} test images"),
         ("Images", f"{channels} × {height} × {width}, {_count(record.bits, 'bit')} per pixel{seen[data.binarize]}"),
         ("Latents", f"{_count(record.num_layers, 'layer')}, {_count(sum(result.units), 'unit')} in all"),
         ("Parameters", f"{record.parameters:,}"),
         ("Training", f"{record.steps:,} updates of {record.experiment.training.batch_size} images"),
         ("Time", _duration(record.seconds)),
+        *_costs(record),
         ("Numbers from", record.experiment.source),
-        ("Updates left out", f"{record.skipped:,} (loss or gradient not finite)"),
+        ("Updates left out", f"{record.skipped:,} ({record.skipped / max(1, record.steps):.2%})"),
         ("Judged on", f"{result.examples:,} of {len(data.test):,} test images"),
         ("Page made with", f"PyTorch {torch.__version__.split('+')[0]} on {record.device}"),
+    ]
+
+
+def _costs(record: RunRecord) -> list[tuple[str, str]]:
+    costs = record.costs
+    if costs is None:
+        return []
+    return [
+        ("Speed", f"{costs.images_per_second:,.0f} images per second on {costs.device}"),
+        ("Energy", "not reported by the device" if costs.energy_kwh is None else f"{costs.energy_kwh:.3g} kWh"),
+        ("Memory", f"expected {costs.expected_memory.text()}"),
     ]
 
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from avae_lib.data import ImageDataset
 from avae_lib.evaluation import Evaluation, evaluate, measuring, unit_activity
 from avae_lib.run_pictures import depth_rows, temperature_rows
+from avae_lib.training.costs import Costs
 from avae_lib.training.devices import find_device
 from avae_lib.training.experiment import Experiment
 from avae_lib.training.metrics_file import MetricsFile
@@ -35,6 +36,8 @@ class RunRecord:
     num_layers: int
     num_dims: int
     bits: int
+    costs: Costs | None
+    """What training has cost; None for runs that did not note it."""
     metrics: tuple[dict[str, Any], ...]
     """Rows of metrics.jsonl."""
     evaluation: Evaluation
@@ -63,6 +66,7 @@ class RunRecord:
             num_layers=model.num_layers,
             num_dims=model.num_dims,
             bits=model.bits,
+            costs=Costs.read(run_dir),
             metrics=tuple(MetricsFile(run_dir / "metrics.jsonl").rows()),
             evaluation=evaluate(model, test, importance_samples, seed=seed),
             activity=activity,
@@ -86,7 +90,7 @@ class RunRecord:
 
     @property
     def skipped(self) -> int:
-        """Updates left out because loss or gradient was not finite."""
+        """Updates left out."""
         return max((row.get("skipped", 0) for row in self.metrics), default=0)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,9 +10,12 @@ from torch import nn
 
 from avae_lib.data import ImageDataset
 from avae_lib.training.checkpoints import CheckpointError, Checkpoints
+from avae_lib.training.clock import Clock
+from avae_lib.training.costs import Costs
 from avae_lib.training.devices import find_device
 from avae_lib.training.interruption import TrainingInterrupted, stop_on_signals
 from avae_lib.training.journal import Journal
+from avae_lib.training.memory import expected_memory
 from avae_lib.training.run_lock import run_lock
 from avae_lib.training.training_config import TrainingConfig
 from avae_lib.training.training_state import TrainingState
@@ -37,8 +39,8 @@ def fit(model: nn.Module, dataset: ImageDataset, config: TrainingConfig, run_dir
     """Train a model, or go on training it where the run folder's checkpoint stands.
 
     The folder gets ``metrics.jsonl`` (:class:`MetricsFile`), ``checkpoint.pt`` (:class:`Checkpoints`),
-    ``weights.safetensors`` (the averaged weights) and, once an update was left out, ``skipped.jsonl``
-    (:class:`SkippedUpdate`). On the CPU an interrupted and resumed run gives the same weights,
+    ``weights.safetensors`` (the averaged weights), ``costs.json`` (:class:`Costs`) and, once an update was left out,
+    ``skipped.jsonl`` (:class:`SkippedUpdate`). On the CPU an interrupted and resumed run gives the same weights,
     bit for bit, as one left alone. Random numbers outside go on as if nothing had been drawn.
 
     Args:
@@ -84,25 +86,31 @@ def _resume(state: TrainingState, run_dir: Path) -> None:
 
 
 def _train(state: TrainingState, dataset: ImageDataset, run_dir: Path) -> None:
+    memory, clock = expected_memory(state, dataset), Clock(state)
+    parameters = sum(parameter.numel() for parameter in state.model.parameters() if parameter.requires_grad)
+    print(f"{parameters:,} parameters; expected memory {memory.text()}")
     forward = torch.compile(state.model) if state.config.compile else state.model
     held_out = dataset.pixels("test")[: state.config.evaluation_images]
-    start = time.monotonic() - state.seconds
     with stop_on_signals() as stop, Journal(state, held_out, run_dir) as journal:
         while state.step < state.config.steps and not stop.made:
             update(state, forward)
-            state.seconds = time.monotonic() - start
+            clock.note_time()
             journal.record()
             state.skips.require_progress()
             if state.is_due(state.config.checkpoint_every):
-                _save(state, journal, run_dir)
+                _save(state, journal, clock, run_dir)
         if state.step < state.config.steps:
-            _save(state, journal, run_dir)
+            _save(state, journal, clock, run_dir)
+    costs = Costs.of(state, memory)
+    costs.write(run_dir)
+    print(costs.text())
     if state.step < state.config.steps:
         raise TrainingInterrupted(f"stopped after step {state.step} of {state.config.steps}; all is saved")
 
 
-def _save(state: TrainingState, journal: Journal, run_dir: Path) -> None:
+def _save(state: TrainingState, journal: Journal, clock: Clock, run_dir: Path) -> None:
     journal.record_skipped()  # so that the checkpoint counts them
+    clock.note_energy()
     Checkpoints(run_dir).save(state.state_dict())
     save_weights(state.averaged.module, state.step, run_dir)
 

@@ -37,7 +37,7 @@ class Journal:
         for file in (self._metrics, self._skipped):
             file.keep_through(state.step)
         self._readings: dict[str, str] = {}
-        self._has_warned = False
+        self._has_warned, self._seconds_before = False, state.seconds
 
     def __enter__(self) -> Journal:
         # A log file is no terminal: at the usual rate the bar would fill it with thousands of lines.
@@ -72,10 +72,15 @@ class Journal:
         self._metrics.append(row)
         if "bits_per_dim" in row:
             self._readings[row["split"]] = f"{row['split']} {row['bits_per_dim']:.3f}"
-            left_out = self._state.skips.recent_rate
-            skipping = [f"{left_out:.1%} left out"] * (left_out > 0)
-            readings = f"bits/dim: {', '.join(self._readings.values())}"
-            self._bar.set_postfix_str(", ".join([readings, *skipping]), refresh=False)
+            self._bar.set_postfix_str(self._progress(), refresh=False)
+
+    def _progress(self) -> str:
+        """What the bar says beside the time that is left."""
+        state = self._state
+        images = (state.step - self._bar.initial) * state.config.batch_size
+        speed = images / max(1e-9, state.seconds - self._seconds_before)
+        left_out = [f"{state.skips.recent_rate:.1%} left out"] * (state.skips.recent_rate > 0)
+        return ", ".join([f"bits/dim: {', '.join(self._readings.values())}", f"{speed:.0f} images/s", *left_out])
 
     def _training_row(self) -> dict[str, Any]:
         state = self._state

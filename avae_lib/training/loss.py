@@ -21,14 +21,13 @@ class Loss:
     Args:
         model: whose weights are penalised.
         config: which terms there are, and their weights.
-        example: one image as the model sees it, on its device.
     """
 
-    def __init__(self, model: nn.Module, config: TrainingConfig, example: Tensor) -> None:
+    def __init__(self, model: nn.Module, config: TrainingConfig) -> None:
         self._config = config
         self._parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self._spectral = SpectralPenalty(model, config.seed) if config.spectral_penalty > 0 else None
-        self._units = _units_per_layer(model, example) if config.kl_balancing else None
+        self._units = _units_per_layer(model) if config.kl_balancing else None
 
     def __call__(self, elbo: ELBO, step: int) -> Float[Tensor, ""]:
         """The loss of the update after ``step`` finished ones."""
@@ -59,7 +58,9 @@ class Loss:
         return penalty
 
 
-def _units_per_layer(model: nn.Module, example: Tensor) -> Tensor:
+def _units_per_layer(model: nn.Module) -> Tensor:
+    device = next(model.parameters()).device
+    black = torch.zeros(1, *model.image_shape, dtype=torch.uint8, device=device)
     with measuring(model):
-        sizes = [float(posterior.mean[0].numel()) for posterior in model.latents(example)]
-    return torch.tensor(sizes, device=example.device)
+        sizes = [float(posterior.mean[0].numel()) for posterior in model.latents(black)]
+    return torch.tensor(sizes, device=device)

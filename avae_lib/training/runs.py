@@ -5,6 +5,7 @@
 ``metrics.jsonl``              the course of training, see :class:`avae_lib.training.metrics_file.MetricsFile`
 ``checkpoint.pt``              from which training goes on; ``checkpoint.previous.pt`` is the one before
 ``weights.safetensors``        the averaged weights
+``costs.json``                 time, memory, electricity, see :class:`avae_lib.training.costs.Costs`
 ``skipped.jsonl``              updates that were left out, and why; only if there were any
 =============================  ==========================================================================
 """
@@ -40,6 +41,7 @@ _FREE_TO_CHANGE = (
     "training.device",
     "training.precision",
     "training.compile",
+    "training.codecarbon",
 )
 """What may differ when a run is continued: how long, how often, and on what machine. Nothing of the model or data."""
 

@@ -77,6 +77,9 @@ class TrainingConfig:
     """Where to train: auto (a GPU if there is one), cpu, cuda, cuda:1, …"""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Arithmetic inside the networks; weights are float32 either way."""
+    codecarbon: bool = False
+    """Let codecarbon, if it is installed, estimate the electricity of the whole machine; else the GPU's own counter
+    is read, where it has one."""
     compile: bool = False
     """Train through torch.compile: slower to start, faster on a GPU."""
 

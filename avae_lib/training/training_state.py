@@ -34,10 +34,11 @@ class TrainingState:
         self.optimizer = make_optimizer(list(self.model.parameters()), config)
         self.schedule = learning_rate_schedule(self.optimizer, config, step=0)
         self.sampler = BatchSampler(dataset, config.batch_size, config.seed, device)
-        self.loss = Loss(self.model, config, dataset.pixels("test")[:1].to(device))
+        self.loss = Loss(self.model, config)
         self.rollback = self._rollback()
         self.means, self.skips = RunningMeans(), SkippedUpdates(config)
         self.step, self.seconds = 0, 0.0
+        self.energy_kwh: float | None = None
 
     def is_due(self, every: int) -> bool:
         """Whether something that happens every so many updates, and after the last, happens now."""
@@ -51,6 +52,7 @@ class TrainingState:
         return {
             "step": self.step,
             "seconds": self.seconds,
+            "energy_kwh": self.energy_kwh,
             "model": self.model.state_dict(),
             "averaged": self.averaged.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -75,7 +77,7 @@ class TrainingState:
         self.loss.load_state_dict(state.get("loss", {}))
         self.means.load_state_dict(state["means"], self.device)
         self.skips.load_state_dict(state)
-        self.step, self.seconds = state["step"], state["seconds"]
+        self.step, self.seconds, self.energy_kwh = state["step"], state["seconds"], state.get("energy_kwh")
         self.rollback = self._rollback()
         self.schedule = learning_rate_schedule(self.optimizer, self.config, self.step)
         self._restore_noise(state["noise"])

@@ -236,6 +236,7 @@ EVERYTHING = dataclasses.replace(
 
 
 def test_a_run_with_every_kind_of_state_resumes_bit_for_bit(dataset, tmp_path):
+    dataset = dataset.flipped(horizontal=True, vertical=True)
     config = VAEConfig(
         image_shape=(1, 2, 2), bits=4, likelihood="discretized_logistic", latent_dim=2, hidden_sizes=(5,)
     )
