@@ -42,8 +42,7 @@ def bounded_log_std(
         log_std_range: low and high, with low < 0 < high.
     """
     low, high = log_std_range
-    limit = torch.where(raw > 0, high, -low)
-    return limit * softsign(raw / limit)
+    return torch.where(raw > 0, high * softsign(raw / high), -low * softsign(raw / -low))
 
 
 def residual_gaussian(

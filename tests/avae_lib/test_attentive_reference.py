@@ -23,7 +23,7 @@ CONFIG = AttentiveConfig(
     latent_channels=2,
     key_channels=2,
     padding=2,
-    prior_log_std_range=(-1.0, 5.0),
+    prior_log_std_range=(-0.9, 5.0),
     likelihood="discretized_logistic_mixture",
     mixtures=2,
 )

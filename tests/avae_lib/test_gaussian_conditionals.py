@@ -55,7 +55,7 @@ def test_near_zero_the_bound_changes_nothing():
     torch.testing.assert_close(bounded_log_std(raw), raw, rtol=3e-3, atol=0)
 
 
-@pytest.mark.parametrize(("raw", "low", "high"), [(-30.0, -1.0, 5.0), (0.0, -1.0, 5.0), (3.0, -1.0, 5.0)])
+@pytest.mark.parametrize(("raw", "low", "high"), [(-30.0, -0.7, 5.0), (0.0, -0.7, 5.0), (3.0, -0.7, 5.0)])
 def test_the_range_need_not_be_symmetric(raw, low, high):
     raw = torch.tensor(raw, requires_grad=True)
     log_std = bounded_log_std(raw, (low, high))
@@ -63,7 +63,7 @@ def test_the_range_need_not_be_symmetric(raw, low, high):
     limit = high if raw > 0 else -low
     assert low < log_std < high
     assert log_std.item() == pytest.approx(raw.item() / (1 + abs(raw.item()) / limit))
-    assert raw.grad.item() == pytest.approx((1 + abs(raw.item()) / limit) ** -2)
+    assert raw.grad.item() == pytest.approx((1 + abs(raw.item()) / limit) ** -2, rel=1e-4)
 
 
 def _numbers(seed: int = 0, shape: tuple[int, ...] = (3, 8, 5, 5)) -> torch.Tensor:
