@@ -26,6 +26,7 @@ _DESCRIPTION = """Train and examine deep latent-variable models.
   avae presets                                    what can be trained
   avae train digits-vae                           train it; again, to go on where it stopped
   avae train digits-vae --training.steps 500      with anything overridden
+  torchrun --nproc-per-node 2 -m avae_lib train digits-vae    by several processes, a GPU each
   avae evaluate runs/digits-vae                   bounds, likelihoods, use of each layer
   avae evaluate runs/digits-vae --ood NAME        and how well it tells another data set from its own
   avae sample runs/digits-vae                     pictures
@@ -65,9 +66,9 @@ def presets(json: bool = False) -> None:
     if json:
         print(json_format.dumps([entry.to_json() for entry in summaries], indent=2))
         return
-    print(f"{'name':18}{'data set':12}{'layers':>6}{'parameters':>13}")
+    print(f"{'name':25}{'data set':12}{'layers':>6}{'parameters':>13}")
     for entry in summaries:
-        print(f"{entry.name:18}{entry.dataset:12}{entry.layers:6}{entry.parameters:13,}")
+        print(f"{entry.name:25}{entry.dataset:12}{entry.layers:6}{entry.parameters:13,}")
         print(f"    {PRESETS[entry.name].source}")
 
 
@@ -228,11 +229,14 @@ def _train_overridden(name: str, overrides: Sequence[str]) -> None:
     from avae_lib.presets import find_preset
     from avae_lib.report import write_report
     from avae_lib.training.runs import train_run
+    from avae_lib.training.team import is_leading_process
 
     preset = find_preset(name)
     asked = tyro.cli(_options(preset), prog=f"avae train {name}", args=overrides)
     experiment = dataclasses.replace(preset, data=asked.data, model=asked.model, training=asked.training)
     train_run(experiment, asked.run_dir)
+    if not is_leading_process():
+        return
     report = write_report(asked.run_dir)
     print(f"Look at {report}; then try: avae sample {asked.run_dir}, avae evaluate {asked.run_dir}")
 

@@ -36,7 +36,7 @@ class VariationalLayer(nn.Module):
         \tilde e_l \oplus \tilde k_l &= V e_l + W \hat c_l \\
         q(z_l \mid z_{<l}, x) &= Q_l(\hat e_l \oplus \tilde k_l), & \hat e_l &= \tilde e_l + \gamma' A(r_l;\, e_{\ge l})
 
-    Apostolopoulou et al. (2022), equations of section 3 and their program. A is attention over depth, to which
+    Apostolopoulou et al. (2022) and their program. A is attention over depth, to which
     :class:`avae_lib.nn.depthwise_attention.AttentiveConditioning` adds normalisation; the layer's own evidence is
     looked at as merged, ẽ_l. In a local model both A are absent, and there are neither keys nor queries.
 

@@ -109,7 +109,7 @@ DIGITS_ATTENTIVE = Experiment(
     source="design of Apostolopoulou et al. (2022), scaled to 8×8 images; training tuned here on two CPU cores",
     data=DataConfig("digits"),
     model=AttentiveConfig(
-        image_shape=(1, 8, 8), bits=4, layers=5, width=24, latent_channels=2, key_channels=8, blocks=1
+        image_shape=(1, 8, 8), bits=4, layers=5, width=28, latent_channels=2, key_channels=4, blocks=1
     ),
     training=TrainingConfig(
         steps=1300,
