@@ -15,7 +15,7 @@ CIFAR10_NVAE_30 = Experiment(
     name="cifar10-nvae-30",
     source="Vahdat and Kautz (2020): sizes, optimiser, penalties and lengths of the released CIFAR-10 command, on one "
     "device instead of eight; its penalty on the scales of batch norms is left out",
-    data=DataConfig("cifar10"),
+    data=DataConfig("cifar10", flip_horizontal=True),
     model=NVAEConfig(
         image_shape=(3, 32, 32),
         bits=8,
