@@ -55,7 +55,7 @@ class LdaFit:
     gamma: Float[Tensor, "docs topics"]
     """Pseudo-counts of each document's topics."""
     elbo: Float[Tensor, "sweeps"]
-    """The bound after each sweep over all documents, nats; coordinate ascent never lowers it."""
+    """The bound after each sweep over all documents, nats; after the fresh sweeps it never falls."""
 
     @property
     def topics(self) -> Float[Tensor, "topics words"]:
@@ -69,11 +69,14 @@ def fit_lda(
     start: Float[Tensor, "topics words"],
     sweeps: int = 100,
     document_updates: int = 5,
+    fresh_sweeps: int = 10,
     tolerance: float = 1e-6,
 ) -> LdaFit:
     """Coordinate ascent until a sweep raises the bound by less than ``tolerance`` nats per word, or for ``sweeps``.
 
-    Documents keep their gamma from sweep to sweep, so that a few updates of it in each are enough.
+    In the first ``fresh_sweeps`` sweeps each document starts over from equal shares of all topics, so that it is not
+    held by what the topics were while still random; without them the fit ends far lower. After that documents keep
+    their gamma from sweep to sweep, and the bound never falls.
 
     Args:
         counts: how often each document holds each word, ``(docs, words)``, dense or sparse (COO).
@@ -87,9 +90,10 @@ def fit_lda(
     require_start(start, prior, counts)
     documents = Documents.of(counts, start.dtype)
     alpha, concentration = prior.alpha(start), start
-    gamma = alpha + documents.lengths.unsqueeze(1) / prior.topics
-    elbo: list[Tensor] = []
-    while len(elbo) < sweeps and not _stands_still(elbo, tolerance * float(documents.lengths.sum())):
+    equal_shares = alpha + documents.lengths.unsqueeze(1) / prior.topics
+    gamma, elbo = equal_shares, []
+    while len(elbo) < sweeps and not _stands_still(elbo[fresh_sweeps:], tolerance * float(documents.lengths.sum())):
+        gamma = equal_shares if len(elbo) < fresh_sweeps else gamma
         gamma, expected_counts = _sweep(documents, alpha, concentration, gamma, document_updates)
         concentration = prior.topic_concentration + expected_counts
         elbo.append(_elbo(documents, prior, gamma, concentration))

@@ -79,8 +79,10 @@ def test_e_step_holds_where_exponentials_underflow():
 @given(seeds, st.integers(1, 3))
 def test_coordinate_ascent_never_lowers_the_elbo(seed, updates):
     start = random_topics(3, 12, torch.Generator().manual_seed(seed))
-    fit = fit_lda(corpus(seed), LdaPrior(3), start, sweeps=15, document_updates=updates, tolerance=0)
+    fit = fit_lda(corpus(seed), LdaPrior(3), start, 15, updates, fresh_sweeps=0, tolerance=0)
     assert (fit.elbo.diff() >= -1e-8).all()
+    later = fit_lda(corpus(seed), LdaPrior(3), start, 15, updates, fresh_sweeps=5, tolerance=0)
+    assert (later.elbo[5:].diff() >= -1e-8).all()
 
 
 def exact_log_evidence(counts: torch.Tensor, alpha: float, eta: float, topics: int) -> float:
@@ -112,6 +114,12 @@ def test_elbo_never_exceeds_the_evidence_summed_over_all_assignments():
     assert fit.elbo[-1] > exact - 6
 
 
+def test_starting_documents_over_while_topics_are_random_ends_higher():
+    counts, prior = corpus(7, docs=150, words=60, topics=6, length=60), LdaPrior(6, 0.1, 0.01)
+    start = random_topics(6, 60, torch.Generator().manual_seed(0))
+    assert fit_lda(counts, prior, start).elbo[-1] > fit_lda(counts, prior, start, fresh_sweeps=0).elbo[-1] + 100
+
+
 def fitted_by_sklearn(counts: torch.Tensor, **settings) -> LatentDirichletAllocation:
     theirs = LatentDirichletAllocation(
         3, doc_topic_prior=0.4, topic_word_prior=0.2, max_doc_update_iter=500, mean_change_tol=1e-10, **settings
@@ -130,7 +138,7 @@ def test_bound_equals_that_of_sklearn_and_its_fixed_points_are_ours(seed):
     alpha = torch.full((3,), 0.4, dtype=torch.float64)
     bound = lda_elbo(counts, alpha, 0.2, gamma, topics)
     assert bound.item() == pytest.approx(theirs._approx_bound(counts.numpy(), gamma.numpy(), False), rel=1e-10)
-    ours = fit_lda(counts, LdaPrior(3, 0.4, 0.2), topics, sweeps=20, document_updates=100, tolerance=0)
+    ours = fit_lda(counts, LdaPrior(3, 0.4, 0.2), topics, 3, 100, tolerance=0)
     assert torch.allclose(ours.topic_concentration, topics, atol=1e-3)
     assert ours.elbo[-1].item() == pytest.approx(bound.item(), abs=1e-6)
 
