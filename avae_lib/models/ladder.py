@@ -20,14 +20,10 @@ from avae_lib.gaussians import DiagonalGaussian
 from avae_lib.models.hierarchy import Draw, Hierarchy, LatentDraw
 from avae_lib.models.pixel_input import PixelScaling
 from avae_lib.models.single_sample_kl import SingleSampleDraw
-from avae_lib.nn.gaussian_conditionals import bounded_log_std
+from avae_lib.nn.fully_connected import GaussianOf, StandardPrior, hidden_layers, onto_pixels
 from avae_lib.nn.output_heads import output_head
-from avae_lib.nn.precision import at_least_float32
 
 __all__ = ["LadderConfig", "precision_weighted"]
-
-LEAK = 0.1
-"""Slope of the rectifiers below zero (Sønderby et al., 2016)."""
 
 
 @dataclass(frozen=True)
@@ -71,14 +67,14 @@ class LadderConfig:
             bottom_up=_deterministic_ascent(self) if ladder else _drawing_ascent(self),
             top=ZeroTop(self.latent_dims[-1]),
             layers=_ladder_layers(self) if ladder else _stacked_layers(self),
-            readout=_network(self, self.latent_dims[0], self.hidden_sizes[0]),
+            readout=hidden_layers(self.latent_dims[0], self.hidden_sizes[0], self.batch_norm),
             head=output_head(
                 self.likelihood,
                 self.hidden_sizes[0],
                 self.image_shape[0],
                 self.bits,
                 mixtures=self.mixtures,
-                projection=functools.partial(_onto_pixels, self.image_shape[1:]),
+                projection=functools.partial(onto_pixels, self.image_shape[1:]),
             ),
             image_shape=self.image_shape,
             bits=self.bits,
@@ -97,28 +93,6 @@ def precision_weighted(first: DiagonalGaussian, second: DiagonalGaussian) -> Dia
     log_precision = torch.logaddexp(-2 * first.log_std, -2 * second.log_std)
     share_of_first = torch.sigmoid(2 * (second.log_std - first.log_std))
     return DiagonalGaussian(torch.lerp(second.mean, first.mean, share_of_first), -0.5 * log_precision)
-
-
-class GaussianOf(nn.Module):
-    """A diagonal Gaussian whose parameters are read off features by a linear map.
-
-    Standard deviations stay between e^-5 and e^5; the paper has a softplus, which can reach zero.
-    """
-
-    def __init__(self, features: int, latent_dim: int) -> None:
-        super().__init__()
-        self.parameters_of_z = nn.Linear(features, 2 * latent_dim)
-
-    def forward(self, features: Float[Tensor, "batch features"]) -> DiagonalGaussian:
-        mean, raw_log_std = at_least_float32(self.parameters_of_z(features)).chunk(2, dim=1)
-        return DiagonalGaussian(mean, bounded_log_std(raw_log_std))
-
-
-class StandardPrior(nn.Module):
-    """p(z_L): standard normal, whatever is handed down."""
-
-    def forward(self, above: Float[Tensor, "batch latent"]) -> DiagonalGaussian:
-        return DiagonalGaussian.standard_like(above)
 
 
 class ZeroTop(nn.Module):
@@ -230,22 +204,16 @@ class StackedLayer(nn.Module):
         return z, SingleSampleDraw(z, prior, posterior, log_posterior=posterior.log_prob(z))
 
 
-def _network(config: LadderConfig, inputs: int, width: int) -> nn.Sequential:
-    """Two hidden layers."""
-    layers: list[nn.Module] = []
-    for before in (inputs, width):
-        norm = nn.BatchNorm1d(width) if config.batch_norm else nn.Identity()
-        layers += [nn.Linear(before, width), norm, nn.LeakyReLU(LEAK)]
-    return nn.Sequential(*layers)
-
-
 def _ascending_networks(config: LadderConfig, inputs: Sequence[int]) -> list[nn.Module]:
     """From the pixels, and then from ``inputs``, up to each width."""
     first, *others = config.hidden_sizes
     pixels = nn.Sequential(
-        PixelScaling(config.bits), nn.Flatten(), _network(config, math.prod(config.image_shape), first)
+        PixelScaling(config.bits), nn.Flatten(), hidden_layers(math.prod(config.image_shape), first, config.batch_norm)
     )
-    return [pixels, *(_network(config, below, width) for below, width in zip(inputs, others, strict=False))]
+    return [
+        pixels,
+        *(hidden_layers(below, width, config.batch_norm) for below, width in zip(inputs, others, strict=False)),
+    ]
 
 
 def _ascending_gaussians(config: LadderConfig) -> list[nn.Module]:
@@ -265,7 +233,10 @@ def _priors(config: LadderConfig) -> list[nn.Module]:
     steps_down = zip(itertools.pairwise(config.latent_dims[::-1]), config.hidden_sizes[:0:-1], strict=True)
     return [
         StandardPrior(),
-        *(nn.Sequential(_network(config, above, width), GaussianOf(width, dim)) for (above, dim), width in steps_down),
+        *(
+            nn.Sequential(hidden_layers(above, width, config.batch_norm), GaussianOf(width, dim))
+            for (above, dim), width in steps_down
+        ),
     ]
 
 
@@ -275,8 +246,3 @@ def _ladder_layers(config: LadderConfig) -> list[LadderLayer]:
 
 def _stacked_layers(config: LadderConfig) -> list[StackedLayer]:
     return [StackedLayer(prior) for prior in _priors(config)]
-
-
-def _onto_pixels(size: tuple[int, int], features: int, channels: int) -> nn.Sequential:
-    """A fully-connected layer from features to ``channels`` numbers at every pixel."""
-    return nn.Sequential(nn.Linear(features, channels * math.prod(size)), nn.Unflatten(1, (channels, *size)))

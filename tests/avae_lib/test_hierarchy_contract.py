@@ -1,4 +1,4 @@
-"""NVAE, NVAE with flows, the Ladder VAE and the plain stack meet the contract, and their bounds are bounds."""
+"""NVAE, NVAE with flows, the Ladder VAE, the plain stack and BIVA meet the contract, and their bounds are bounds."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from avae_lib.models.biva import BIVAConfig
 from avae_lib.models.contract import LatentVariableModel
 from avae_lib.models.hierarchy import Draw, Hierarchy
 from avae_lib.models.ladder import LadderConfig
@@ -23,6 +24,7 @@ CONFIGS = {
     "nvae with flows": dataclasses.replace(NVAE, flows=1, flow_rescales=True, weight_norm=True),
     "ladder": LADDER,
     "plain stack": dataclasses.replace(LADDER, inference="bottom_up"),
+    "biva": BIVAConfig(bits=4, latent_dims=(3, 2), hidden_sizes=(8, 8), likelihood="discretized_logistic", mixtures=2),
 }
 every_family = pytest.mark.parametrize("family", CONFIGS)
 
@@ -139,13 +141,14 @@ PIXEL = {
     "nvae with flows": {"groups": (1,), "latent_channels": 2, "halvings": 0, "spread": 0.3},
     "ladder": {"latent_dims": (1, 1), "hidden_sizes": (8, 8)},
     "plain stack": {"latent_dims": (1, 1), "hidden_sizes": (8, 8)},
+    "biva": {"latent_dims": (1, 1), "hidden_sizes": (8, 8)},
 }
-"""Two latent numbers and one pixel; weights stirred until priors aren't normal, but have their mass on the grid."""
+"""Few latent numbers and one pixel; weights stirred until priors aren't normal, but have their mass on the grid."""
 
 
 @every_family
 class TestBoundAgainstQuadrature:
-    """Two latent numbers and one pixel of 16 levels: p(x) is a sum over a grid, and no posterior is needed."""
+    """Few latent numbers and one pixel of 16 levels: p(x) is a sum over a grid, and no posterior is needed."""
 
     @pytest.fixture
     def model(self, family):
@@ -153,11 +156,11 @@ class TestBoundAgainstQuadrature:
 
     @pytest.fixture
     def log_evidence(self, model):
-        line = torch.linspace(-7, 7, 141)
-        grid = torch.cartesian_prod(line, line)
+        numbers = sum(posterior.mean[0].numel() for posterior in model.latents(_all_levels()))
+        line = torch.linspace(-7, 7, {2: 141, 3: 57}[numbers])
         with torch.no_grad():
-            log_joint = _log_joint(model, grid)
-        return torch.logsumexp(log_joint.double(), dim=1) + 2 * math.log(line[1] - line[0])
+            log_joint = _log_joint(model, torch.cartesian_prod(*[line] * numbers))
+        return torch.logsumexp(log_joint.double(), dim=1) + numbers * math.log(line[1] - line[0])
 
     def test_probabilities_of_all_images_sum_to_one(self, log_evidence):
         assert log_evidence.exp().sum().item() == pytest.approx(1, abs=1e-3)
@@ -179,7 +182,7 @@ class TestBoundAgainstQuadrature:
 
 
 def _log_joint(model: Hierarchy, grid: torch.Tensor) -> torch.Tensor:
-    """log p(x, z) of all 16 levels at all points of a grid over the two latent numbers."""
+    """log p(x, z) of all 16 levels at all points of a grid over the latent numbers."""
     left, handed_down, log_prior = grid, model.top(len(grid)), 0.0
 
     def next_numbers(distribution):

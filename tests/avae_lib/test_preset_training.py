@@ -16,7 +16,15 @@ from avae_lib.training.fit import fit
 from avae_lib.training.training_config import TrainingConfig
 
 EMBEDDED = ("digits", "photos32")
-TRAINED_FAST = {"digits-vae", "digits-ladder", "digits-plain", "digits-nvae", "digits-vdvae", "digits-local"}
+TRAINED_FAST = {
+    "digits-vae",
+    "digits-ladder",
+    "digits-plain",
+    "digits-biva",
+    "digits-nvae",
+    "digits-vdvae",
+    "digits-local",
+}
 """At least one small preset of each family, trained in every run of the tests; the others are slow."""
 SMALL = [name for name, preset in PRESETS.items() if preset.data.name in EMBEDDED]
 WALKED_THROUGH_FAST = {*SMALL, "mnist-vae", "mnist-ladder-5", "mnist-plain-5", "cifar10-vdvae"}
