@@ -30,6 +30,7 @@ __all__ = [
 
 Gaussian = tuple[Tensor, Tensor]
 _STANDARD_DEVIATIONS = (1.0, 2.0)  # how far out the ellipses of a Gaussian are drawn
+_ROUND = (1, 2, 5, 10, 20, 50)
 _DARK = 0.55  # of the range of a colour map: above this, numbers are written in white
 
 
@@ -45,12 +46,10 @@ def contribution_curves(p_levels: Sequence[float], points: Sequence[tuple[float,
     for p, line in zip(p_levels, line_styles(), strict=False):
         axes.plot(q, q * np.log(q / p), label=f"p = {p:g}", **line)
     for q_here, p_here in points:
-        height = q_here * np.log(q_here / p_here)
-        axes.plot(q_here, height, "o", color=INK, zorder=3)
-        place = {"xytext": (-9, 3) if q_here > 0.5 else (4, 7), "textcoords": "offset points"}
-        axes.annotate(f"({q_here:g}, {p_here:g}): {_signed(height)}", (q_here, height), ha=_side(q_here), **place)
+        _label_contribution(axes, q_here, p_here)
     axes.axhline(0, color=GREY, linewidth=0.8)
     axes.set(xlabel="q", ylabel="q log(q / p)  (nats)", xlim=(0, 1.02))
+    axes.margins(y=0.12)
     axes.legend(loc="upper left")
     return figure
 
@@ -83,7 +82,7 @@ def contribution_bars(p: Sequence[float], candidates: Mapping[str, Sequence[floa
 @styled
 def gaussian_ellipses(target: Gaussian, approximations: Mapping[str, Gaussian], reach: float = 3.2) -> Figure:
     """A Gaussian in the plane as shaded ellipses of one and two standard deviations, approximations as outlines."""
-    figure, axes = new_figure(4.8, 4.6)
+    figure, axes = new_figure(4.0, 4.0)
     _ellipses(axes, target, facecolor=INK, alpha=0.16, linewidth=0)
     axes.fill([], [], color=INK, alpha=0.25, label="target")
     for (name, gaussian), line in zip(approximations.items(), line_styles(), strict=False):
@@ -179,6 +178,7 @@ def divergence_matrix(matrix: Tensor, names: Sequence[str], row_label: str, colu
 def estimator_bias_and_spread(
     kl: Sequence[float],
     means: Mapping[str, Sequence[float]],
+    errors: Mapping[str, Sequence[float]],
     spreads: Mapping[str, Sequence[float]],
     predicted: Mapping[str, Sequence[float]] | None = None,
 ) -> Figure:
@@ -186,19 +186,23 @@ def estimator_bias_and_spread(
 
     Args:
         kl: the true divergences, nats.
-        means, spreads: name of the estimator → one number for each divergence, nats.
+        means, errors: name of the estimator → its mean and the standard error of that for each divergence, nats; errors
+            are drawn doubled.
+        spreads: name → standard deviation of a single draw for each divergence, nats.
         predicted: name → standard deviations by formula, drawn as thin lines.
     """
     figure, (left, right) = new_figure(7.2, 3.3, ncols=2)
     kl = np.asarray(kl, dtype=float)
     for name, line in zip(means, line_styles(), strict=False):
-        left.plot(kl, np.asarray(means[name]) / kl, marker="o", label=name, **line)
+        bars = 2 * np.asarray(errors[name]) / kl
+        left.errorbar(kl, np.asarray(means[name]) / kl, yerr=bars, marker="o", capsize=3, label=name, **line)
         right.plot(kl, np.asarray(spreads[name]) / kl, marker="o", label=name, **line)
         if predicted:
             right.plot(kl, np.asarray(predicted[name]) / kl, color=INK, linewidth=0.8)
     left.axhline(1, color=INK, linestyle=":", linewidth=1.2)
     left.set(xscale="log", xlabel="KL(q‖p)  (nats)", title="mean / KL")
     right.set(xscale="log", yscale="log", xlabel="KL(q‖p)  (nats)", title="standard deviation of one draw / KL")
+    right.set_yticks(_ROUND, [f"{number:g}" for number in _ROUND])
     left.legend()
     return figure
 
@@ -230,5 +234,12 @@ def _signed(value: float, digits: int = 2) -> str:
     return f"{0:.{digits}f}" if float(text) == 0 else text.replace("-", "−")
 
 
-def _side(q: float) -> str:
-    return "right" if q > 0.5 else "left"
+def _label_contribution(axes: Axes, q: float, p: float) -> None:
+    """A dot at (q, q log(q/p)) and its value beside it; for small q, where curves crowd, at some distance."""
+    height = q * np.log(q / p)
+    axes.plot(q, height, "o", color=INK, zorder=3)
+    if q > 0.5:
+        place = {"xytext": (-9, 3), "ha": "right"}
+    else:
+        place = {"xytext": (8, -20 if height < 0 else 32), "arrowprops": {"arrowstyle": "-", "color": GREY, "lw": 0.8}}
+    axes.annotate(f"({q:g}, {p:g}): {_signed(height)}", (q, height), textcoords="offset points", **place)

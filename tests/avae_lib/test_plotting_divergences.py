@@ -54,8 +54,11 @@ def test_divergence_matrix_writes_row_and_column_as_given():
 
 
 def test_estimators_are_drawn_relative_to_the_true_divergence():
-    left, right = plotting.estimator_bias_and_spread([0.1, 1.0], {"k1": [0.1, 1.0]}, {"k1": [0.2, 1.0]}).axes
-    assert left.get_lines()[0].get_ydata().tolist() == [1.0, 1.0]
+    of_k1 = {"k1": [0.1, 1.0]}
+    left, right = plotting.estimator_bias_and_spread([0.1, 1.0], of_k1, of_k1, {"k1": [0.2, 1.0]}).axes
+    line, _, (bars,) = left.containers[0]
+    assert line.get_ydata().tolist() == [1.0, 1.0]
+    assert [segment[:, 1].tolist() for segment in bars.get_segments()] == [[-1.0, 3.0], [-1.0, 3.0]]
     assert right.get_lines()[0].get_ydata().tolist() == [2.0, 1.0]
 
 
