@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,10 +15,11 @@ from avae_lib.training.checkpoints import CheckpointError, Checkpoints
 from avae_lib.training.clock import Clock
 from avae_lib.training.costs import Costs
 from avae_lib.training.devices import find_device
-from avae_lib.training.interruption import TrainingInterrupted, stop_on_signals
+from avae_lib.training.interruption import StopRequest, TrainingInterrupted, stop_on_signals
 from avae_lib.training.journal import Journal
 from avae_lib.training.memory import expected_memory
 from avae_lib.training.run_lock import run_lock
+from avae_lib.training.team import Team, join_team
 from avae_lib.training.training_config import TrainingConfig
 from avae_lib.training.training_state import TrainingState
 from avae_lib.training.update import update
@@ -43,6 +46,9 @@ def fit(model: nn.Module, dataset: ImageDataset, config: TrainingConfig, run_dir
     ``skipped.jsonl`` (:class:`SkippedUpdate`). On the CPU an interrupted and resumed run gives the same weights,
     bit for bit, as one left alone. Random numbers outside go on as if nothing had been drawn.
 
+    Processes started by torchrun work together: each on its share of every batch, on a GPU of its own where there are
+    any; the first one writes. They must see the same folder. Batch normalisation looks at the share of one process.
+
     Args:
         model: any :class:`avae_lib.models.contract.LatentVariableModel` that is a module; trained in place.
         dataset: images of the shape and bits that the model takes.
@@ -57,14 +63,17 @@ def fit(model: nn.Module, dataset: ImageDataset, config: TrainingConfig, run_dir
         TrainingInterrupted: a signal asked to stop; all is saved.
     """
     _require_matching_images(model, dataset)
-    run_dir, device = Path(run_dir), find_device(config.device)
-    run_dir.mkdir(parents=True, exist_ok=True)
-    with run_lock(run_dir), torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-        state = TrainingState(model, dataset, config, device)
-        _resume(state, run_dir)
-        if state.step < config.steps:
-            _train(state, dataset, run_dir)
-        save_weights(state.averaged.module, state.step, run_dir)
+    run_dir = Path(run_dir)
+    with join_team(find_device(config.device)) as (team, device), _only_leader_prints(team):
+        _require_equal_shares(config.batch_size, team)
+        run_dir.mkdir(parents=True, exist_ok=True)
+        with _lock(run_dir, team), torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+            state = TrainingState(model, dataset, config, device, team)
+            team.in_turn(lambda: _resume(state, run_dir))
+            if state.step < config.steps:
+                _train(state, dataset, run_dir)
+            if team.is_leader:
+                save_weights(state.averaged.module, state.step, run_dir)
     return TrainedModel(state.averaged.module, state.step)
 
 
@@ -89,10 +98,23 @@ def _train(state: TrainingState, dataset: ImageDataset, run_dir: Path) -> None:
     memory, clock = expected_memory(state, dataset), Clock(state)
     parameters = sum(parameter.numel() for parameter in state.model.parameters() if parameter.requires_grad)
     print(f"{parameters:,} parameters; expected memory {memory.text()}")
-    forward = torch.compile(state.model) if state.config.compile else state.model
+    with stop_on_signals() as stop:
+        _update_until_done(state, dataset, clock, stop, run_dir)
+    if state.team.is_leader:
+        Costs.of(state, memory).write(run_dir)
+    print(Costs.of(state, memory).text())
+    if state.step < state.config.steps:
+        raise TrainingInterrupted(f"stopped after step {state.step} of {state.config.steps}; all is saved")
+
+
+def _update_until_done(
+    state: TrainingState, dataset: ImageDataset, clock: Clock, stop: StopRequest, run_dir: Path
+) -> None:
+    forward = state.team.wrap(state.model)
+    forward = torch.compile(forward) if state.config.compile else forward
     held_out = dataset.pixels("test")[: state.config.evaluation_images]
-    with stop_on_signals() as stop, Journal(state, held_out, run_dir) as journal:
-        while state.step < state.config.steps and not stop.made:
+    with Journal(state, held_out, run_dir) as journal:
+        while state.step < state.config.steps and not _is_to_stop(state, stop):
             update(state, forward)
             clock.note_time()
             journal.record()
@@ -101,18 +123,38 @@ def _train(state: TrainingState, dataset: ImageDataset, run_dir: Path) -> None:
                 _save(state, journal, clock, run_dir)
         if state.step < state.config.steps:
             _save(state, journal, clock, run_dir)
-    costs = Costs.of(state, memory)
-    costs.write(run_dir)
-    print(costs.text())
-    if state.step < state.config.steps:
-        raise TrainingInterrupted(f"stopped after step {state.step} of {state.config.steps}; all is saved")
+
+
+def _is_to_stop(state: TrainingState, stop: StopRequest) -> bool:
+    """Whether all are to stop now; a team agrees on it when a row of metrics is due, since asking takes time."""
+    if state.team.size == 1:
+        return stop.made
+    return state.is_due(state.config.log_every) and state.team.any(stop.made)
 
 
 def _save(state: TrainingState, journal: Journal, clock: Clock, run_dir: Path) -> None:
     journal.record_skipped()  # so that the checkpoint counts them
     clock.note_energy()
-    Checkpoints(run_dir).save(state.state_dict())
-    save_weights(state.averaged.module, state.step, run_dir)
+    content = state.state_dict()
+    if state.team.is_leader:
+        Checkpoints(run_dir).save(content)
+        save_weights(state.averaged.module, state.step, run_dir)
+
+
+def _only_leader_prints(team: Team) -> contextlib.AbstractContextManager:
+    return contextlib.nullcontext() if team.is_leader else contextlib.redirect_stdout(io.StringIO())
+
+
+def _lock(run_dir: Path, team: Team) -> contextlib.AbstractContextManager:
+    return run_lock(run_dir) if team.is_leader else contextlib.nullcontext()
+
+
+def _require_equal_shares(batch_size: int, team: Team) -> None:
+    if batch_size % team.size != 0:
+        raise ValueError(
+            f"training.batch_size is shared out among {team.size} processes and must be a multiple of their number, "
+            f"got {batch_size}"
+        )
 
 
 def _require_matching_images(model: nn.Module, dataset: ImageDataset) -> None:

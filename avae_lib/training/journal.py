@@ -34,35 +34,49 @@ class Journal:
         self._state, self._held_out = state, held_out
         self._metrics = MetricsFile(run_dir / "metrics.jsonl")
         self._skipped = MetricsFile(run_dir / "skipped.jsonl")
-        for file in (self._metrics, self._skipped):
-            file.keep_through(state.step)
+        if state.team.is_leader:
+            for file in (self._metrics, self._skipped):
+                file.keep_through(state.step)
         self._readings: dict[str, str] = {}
-        self._has_warned, self._seconds_before = False, state.seconds
+        self._has_warned = False
+        self._first_step, self._seconds_before = state.step, state.seconds
 
     def __enter__(self) -> Journal:
         # A log file is no terminal: at the usual rate the bar would fill it with thousands of lines.
         seconds = 0.1 if sys.stderr.isatty() else 10.0
         total, done = self._state.config.steps, self._state.step
-        self._bar = tqdm(total=total, initial=done, unit="step", mininterval=seconds, dynamic_ncols=True)
+        self._bar = tqdm(
+            total=total,
+            initial=done,
+            unit="step",
+            mininterval=seconds,
+            dynamic_ncols=True,
+            disable=not self._state.team.is_leader,
+        )
         return self
 
     def __exit__(self, *exception) -> None:
         self._bar.close()
 
     def record(self) -> None:
-        """Move the bar by one update, and write the rows that are due."""
+        """Move the bar by one update, and write the rows that are due; of a team only the leader writes."""
         config = self._state.config
         if self._state.is_due(config.log_every):
             self.record_skipped()
-            self._write(self._training_row())
-        if self._state.is_due(config.evaluate_every):
+            row = self._training_row()
+            if self._state.team.is_leader:
+                self._write(row)
+        if self._state.is_due(config.evaluate_every) and self._state.team.is_leader:
             self._write(self._test_row())
         self._bar.update()
 
     def record_skipped(self) -> None:
         """Write down the updates left out since the last call, and warn where there are many."""
-        for skipped in self._state.skips.read():
-            self._skipped.append(asdict(skipped))
+        skipped = self._state.skips.read()
+        if not self._state.team.is_leader:
+            return
+        for update in skipped:
+            self._skipped.append(asdict(update))
         warning = self._state.skips.warning
         if warning is not None and not self._has_warned:
             self._bar.write(f"warning: {warning}")
@@ -77,7 +91,7 @@ class Journal:
     def _progress(self) -> str:
         """What the bar says beside the time that is left."""
         state = self._state
-        images = (state.step - self._bar.initial) * state.config.batch_size
+        images = (state.step - self._first_step) * state.config.batch_size
         speed = images / max(1e-9, state.seconds - self._seconds_before)
         left_out = [f"{state.skips.recent_rate:.1%} left out"] * (state.skips.recent_rate > 0)
         return ", ".join([f"bits/dim: {', '.join(self._readings.values())}", f"{speed:.0f} images/s", *left_out])

@@ -24,6 +24,7 @@ from avae_lib.training.checkpoints import Checkpoints
 from avae_lib.training.config_files import ConfigError, differing_fields, from_json, to_json
 from avae_lib.training.experiment import Experiment
 from avae_lib.training.fit import TrainedModel, fit
+from avae_lib.training.team import is_leading_process
 from avae_lib.training.weights_file import load_weights, save_weights
 
 __all__ = ["RunError", "load_run", "read_experiment", "train_run", "write_run"]
@@ -128,6 +129,8 @@ def _require_room_for(experiment: Experiment, run_dir: Path) -> None:
 
 
 def _write_experiment(experiment: Experiment, run_dir: Path) -> None:
+    if not is_leading_process():
+        return
     content = json.dumps(to_json(experiment), indent=2, ensure_ascii=False) + "\n"
     try:
         run_dir.mkdir(parents=True, exist_ok=True)

@@ -15,6 +15,7 @@ from avae_lib.training.rollback import Rollback
 from avae_lib.training.running_means import RunningMeans
 from avae_lib.training.schedules import learning_rate_schedule
 from avae_lib.training.skipped_updates import SkippedUpdates
+from avae_lib.training.team import ALONE, Team
 from avae_lib.training.training_config import TrainingConfig
 
 __all__ = ["TrainingState"]
@@ -26,9 +27,16 @@ class TrainingState:
     Building it seeds torch's global generator, which the models draw their noise from.
     """
 
-    def __init__(self, model: nn.Module, dataset: ImageDataset, config: TrainingConfig, device: torch.device) -> None:
-        torch.manual_seed(config.seed)
-        self.config, self.device = config, device
+    def __init__(
+        self,
+        model: nn.Module,
+        dataset: ImageDataset,
+        config: TrainingConfig,
+        device: torch.device,
+        team: Team = ALONE,
+    ) -> None:
+        torch.manual_seed(config.seed + team.rank)  # the members draw different latents
+        self.config, self.device, self.team = config, device, team
         self.model = model.to(device).train()
         self.averaged = MovingAverage(self.model, config.ema_decay).eval()
         self.optimizer = make_optimizer(list(self.model.parameters()), config)
@@ -47,8 +55,9 @@ class TrainingState:
     def state_dict(self) -> dict[str, Any]:
         """Tensors and plain values from which training continues exactly.
 
-        Updates that ``skips`` has not read yet are not in its counts: read them first.
+        Updates that ``skips`` has not read yet are not in its counts: read them first. All of a team must ask.
         """
+        noise, *noise_of_others = self.team.gather(self._noise())
         return {
             "step": self.step,
             "seconds": self.seconds,
@@ -59,7 +68,8 @@ class TrainingState:
             "sampler": self.sampler.state_dict(),
             "loss": self.loss.state_dict(),
             "means": self.means.state_dict(),
-            "noise": self._noise(),
+            "noise": noise,
+            "noise_of_others": noise_of_others,
             **self.skips.state_dict(),
         }
 
@@ -80,7 +90,7 @@ class TrainingState:
         self.step, self.seconds, self.energy_kwh = state["step"], state["seconds"], state.get("energy_kwh")
         self.rollback = self._rollback()
         self.schedule = learning_rate_schedule(self.optimizer, self.config, self.step)
-        self._restore_noise(state["noise"])
+        self._restore_noise([state["noise"], *state.get("noise_of_others", ())])
 
     def _rollback(self) -> Rollback:
         changing = [*self.model.parameters(), *self.model.buffers(), *optimizer_tensors(self.optimizer)]
@@ -90,7 +100,11 @@ class TrainingState:
         states = {"cpu": torch.get_rng_state()}
         return states | {"cuda": torch.cuda.get_rng_state(self.device)} if self.device.type == "cuda" else states
 
-    def _restore_noise(self, states: dict[str, torch.Tensor]) -> None:
+    def _restore_noise(self, of_members: list[dict[str, torch.Tensor]]) -> None:
+        if self.team.rank >= len(of_members):  # the team has grown: its new members begin streams of their own
+            torch.manual_seed(self.config.seed + self.team.rank + self.step)
+            return
+        states = of_members[self.team.rank]
         torch.set_rng_state(states["cpu"])
         if self.device.type == "cuda" and "cuda" in states:
             torch.cuda.set_rng_state(states["cuda"], self.device)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from avae_lib.objectives import ELBO
+from avae_lib.training.team import Team
 from avae_lib.training.training_state import TrainingState
 
 __all__ = ["update"]
@@ -19,35 +20,39 @@ def update(state: TrainingState, forward: Callable[[Tensor], ELBO]) -> None:
     Where loss or gradient is not finite, or the gradient not shorter than ``skip_threshold``, nothing of that counts:
     weights, buffers (such as the statistics of batch normalisation), moments and counts of the optimiser and the
     averaged weights stay exactly as they were. Order of the images, noise and schedules go on. The decision is made
-    and carried out on the device; the host never waits for it.
+    and carried out on the device, alike for all members of a team; the host never waits for it.
     """
     state.rollback.remember()
     with torch.autocast(state.device.type, torch.bfloat16, enabled=state.config.precision == "bfloat16"):
-        elbo = forward(state.sampler.draw())
+        elbo = forward(state.team.share(state.sampler.draw()))
     loss = state.loss(elbo, state.step)
     state.optimizer.zero_grad()
     loss.backward()
     gradient_norm = torch.nn.utils.clip_grad_norm_(state.model.parameters(), state.config.clip_norm)
-    taken = _is_sound(loss, gradient_norm, state.config.skip_threshold)
+    reading = _read(state.team, elbo, loss, gradient_norm)
+    taken = _is_sound(reading, state.config.skip_threshold)
     state.optimizer.step()
     state.rollback.undo_unless(taken)
     state.averaged.update_parameters(state.model, taken)
     state.step += 1
     state.schedule.step()
-    _note(state, elbo, loss, gradient_norm, taken)
+    state.skips.add(state.step, state.sampler.last_indices, taken, reading["loss"], gradient_norm)
+    state.means.add(taken, **reading)
 
 
-def _is_sound(loss: Tensor, gradient_norm: Tensor, skip_threshold: float | None) -> Tensor:
+def _read(team: Team, elbo: ELBO, loss: Tensor, gradient_norm: Tensor) -> dict[str, Tensor]:
+    """Means over the whole batch, the same for all members of the team, as the decision must be."""
+    means = torch.cat([loss[None], elbo.log_likelihood.mean()[None], elbo.kl.mean(dim=0)]).detach()
+    loss, log_likelihood, *_ = means = team.mean(means)
+    return {
+        "loss": loss,
+        "gradient_norm": gradient_norm,
+        "log_likelihood": log_likelihood,
+        "kl_per_layer": means[2:],
+    }
+
+
+def _is_sound(reading: dict[str, Tensor], skip_threshold: float | None) -> Tensor:
+    loss, gradient_norm = reading["loss"], reading["gradient_norm"]
     is_finite = torch.isfinite(loss) & torch.isfinite(gradient_norm)
     return is_finite if skip_threshold is None else is_finite & (gradient_norm < skip_threshold)
-
-
-def _note(state: TrainingState, elbo: ELBO, loss: Tensor, gradient_norm: Tensor, taken: Tensor) -> None:
-    state.skips.add(state.step, state.sampler.last_indices, taken, loss, gradient_norm)
-    state.means.add(
-        taken,
-        loss=loss,
-        gradient_norm=gradient_norm,
-        log_likelihood=elbo.log_likelihood.mean(),
-        kl_per_layer=elbo.kl.mean(dim=0),
-    )

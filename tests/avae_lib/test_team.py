@@ -1,0 +1,126 @@
+"""Two processes that train one model: the same updates as one, the same decisions, and resuming."""
+
+import dataclasses
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from avae_lib.data import ImageDataset
+from avae_lib.training.checkpoints import Checkpoints
+from avae_lib.training.fit import fit
+from avae_lib.training.team import Team
+from avae_lib.training.training_config import TrainingConfig
+
+PROGRAM = '''
+"""What each of two processes does with the argument "together", and a single one without."""
+import dataclasses, os, pathlib, sys
+import torch
+from torch import nn
+from avae_lib.data import ImageDataset
+from avae_lib.models.vae import VAEConfig
+from avae_lib.objectives import ELBO
+from avae_lib.training.fit import fit
+from avae_lib.training.training_config import TrainingConfig
+
+class Regression(nn.Module):
+    num_layers, image_shape, bits, num_dims = 1, (1, 2, 2), 4, 4
+    def __init__(self, lost_by="nobody"):
+        super().__init__()
+        torch.manual_seed(3)
+        self.net, self.calls, self.lost_by = nn.Linear(4, 2), 0, lost_by
+    def forward(self, x, posterior_temperature=1.0):
+        self.calls += self.training
+        value = self.net(x.flatten(1).float())
+        lost = self.training and self.calls == 3 and self.lost_by == os.environ.get("RANK", "none")
+        return ELBO(-value[:, 0].square() * (float("nan") if lost else 1.0), value[:, 1:].square())
+
+here = pathlib.Path(sys.argv[1])
+images = torch.randint(0, 16, (40, 1, 2, 2), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
+dataset = ImageDataset("dots", train=images[:30], test=images[30:], bits=4)
+config = TrainingConfig(steps=8, batch_size=6, warmup_steps=2, log_every=2, evaluate_every=4, checkpoint_every=4,
+                        device="cpu")
+if sys.argv[2:] == ["together"]:
+    torch.distributed.init_process_group("gloo")  # for several runs one after the other
+    fit(Regression(), dataset, config, here / "plain")
+    fit(Regression(lost_by="1"), dataset, config, here / "lost")
+    torch.manual_seed(0)
+    vae = VAEConfig((1, 2, 2), bits=4, likelihood="discretized_logistic", latent_dim=2, hidden_sizes=(5,))
+    first = vae.build()
+    start = {name: value.clone() for name, value in first.state_dict().items()}
+    constant = dataclasses.replace(config, schedule="constant")
+    fit(first, dataset, constant, here / "whole")
+    for steps in (4, 8):
+        again = vae.build()
+        again.load_state_dict(start)
+        fit(again, dataset, dataclasses.replace(constant, steps=steps), here / "parts")
+    torch.distributed.destroy_process_group()
+else:
+    fit(Regression(), dataset, config, here / "plain")
+'''
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Folders of runs by two processes, and of one by a single process."""
+    here = tmp_path_factory.mktemp("teams")
+    (here / "program.py").write_text(PROGRAM)
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    for command, folder, *arguments in ((torchrun, "two", "together"), ([sys.executable], "one")):
+        command = [*command, str(here / "program.py"), str(here / folder), *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=100)
+        assert done.returncode == 0, done.stderr[-3000:]
+    return here
+
+
+def lines(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+@pytest.mark.slow
+def test_two_processes_make_the_updates_of_one(runs):
+    one, two = (Checkpoints(runs / name / "plain").load() for name in ("one", "two"))
+    for name, weights in one["model"].items():
+        torch.testing.assert_close(two["model"][name], weights, rtol=1e-5, atol=1e-6)
+    for row, wanted in zip(*(lines(runs / name / "plain/metrics.jsonl") for name in ("two", "one")), strict=True):
+        assert row["step"] == wanted["step"] and row["negative_elbo"] == pytest.approx(
+            wanted["negative_elbo"], rel=1e-4
+        )
+
+
+@pytest.mark.slow
+def test_what_is_no_number_for_one_member_is_left_out_by_all(runs):
+    (skipped,) = lines(runs / "two/lost/skipped.jsonl")
+    assert skipped["step"] == 3 and "loss was nan" in skipped["reason"] and len(skipped["images"]) == 6
+    checkpoint = Checkpoints(runs / "two/lost").load()
+    assert all(torch.isfinite(weights).all() for weights in checkpoint["model"].values())
+    assert checkpoint["skipped"] == 1 and checkpoint["averaged"]["n_averaged"] == 7
+
+
+@pytest.mark.slow
+def test_a_team_resumes_bit_for_bit(runs):
+    whole, parts = (Checkpoints(runs / "two" / name).load() for name in ("whole", "parts"))
+    assert whole["step"] == parts["step"] == 8 and len(parts["noise_of_others"]) == 1
+    assert not torch.equal(whole["noise"]["cpu"], whole["noise_of_others"][0]["cpu"])
+    for name, weights in whole["model"].items():
+        assert torch.equal(parts["model"][name], weights)
+
+
+def test_shares_are_the_whole_batch_once():
+    batch = torch.arange(12)
+    shares = [Team(rank, 3).share(batch) for rank in range(3)]
+    assert sorted(torch.cat(shares).tolist()) == list(range(12)) and {len(share) for share in shares} == {4}
+
+
+def test_a_batch_that_cannot_be_shared_out_is_refused(monkeypatch, tmp_path):
+    from contextlib import nullcontext
+
+    from avae_lib.models.vae import VAEConfig
+
+    monkeypatch.setattr(sys.modules[fit.__module__], "join_team", lambda device: nullcontext((Team(0, 4), device)))
+    images = torch.zeros(30, 1, 8, 8, dtype=torch.uint8)
+    config = dataclasses.replace(TrainingConfig(), batch_size=10)
+    with pytest.raises(ValueError, match="shared out among 4 processes and must be a multiple of their number, got 10"):
+        fit(VAEConfig().build(), ImageDataset("dark", images, images, bits=1), config, tmp_path)
