@@ -60,7 +60,6 @@ class Room:
     def __init__(self, building: Building, answers: Iterable[Answer], bodies: Sequence[ReferenceBody] = ()) -> None:
         self._errors: dict[str, str] = {}
         self._changed: dict[str, None] = {}
-        self._has_bodies = bool(bodies)
         self._deadline = building.deadline
         self._session = Session(building.edition, building.limits, building.deadline, building.hidden)
         try:
@@ -127,6 +126,5 @@ class Room:
 
     def _why_missing(self, component: str) -> str:
         if error := self._errors.get(component):
-            said = "an error" if self._has_bodies else error  # which could quote a body that it can read
-            return f"your cell stopped before its function was in use: {said}"
+            return f"your cell stopped before its function was in use: {error}"
         return f'not written: nothing in the notebook carries @implements("{component}")'

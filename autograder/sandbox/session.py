@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from autograder.plain_text import printable
 from autograder.sandbox.bubblewrap import SandboxUnavailable, launch
 from autograder.sandbox.cgroups import Group, NoGroup, new_group
 from autograder.sandbox.frames import MalformedFrame
@@ -27,6 +28,7 @@ from autograder.sandbox.mounts import Mount
 from autograder.sandbox.processes import Patience
 from autograder.sandbox.references import ReferenceBody
 from autograder.sandbox.warden import Warden, too_much_memory
+from autograder.sandbox.watched import is_known
 from avae_lib.checking.records import MalformedObservation, Observation, Request
 
 __all__ = ["CellOutcome", "NotDefined", "Session", "SessionLost"]
@@ -37,7 +39,6 @@ _EDITION = Path("/edition")
 _LAST_WORDS = 2000
 _MAX_NAMES = 20
 _MAX_TEXT = 500
-_NAME = re.compile(r"[A-Za-z_][\w.' ]{0,50}", re.ASCII)
 
 
 class SessionLost(Exception):
@@ -218,7 +219,7 @@ def _group(limits: Limits) -> Group | None:
 
 
 def _mounts(edition: Path) -> list[Mount]:
-    program = [Mount(_HERE / name, _PROGRAM / name) for name in ("inside.py", "frames.py", "traces.py")]
+    program = [Mount(_HERE / name, _PROGRAM / name) for name in ("inside.py", "frames.py", "traces.py", "watched.py")]
     return [*program, Mount(edition / "avae_lib", _EDITION / "avae_lib")]
 
 
@@ -247,11 +248,9 @@ def _one_line(error: Any) -> str:
 
 
 def _names(changed: Any) -> tuple[str, ...]:
-    """Those names reported from inside that look like names: they will be shown to an instructor."""
-    reported = changed[:_MAX_NAMES] if isinstance(changed, list) else []
-    return tuple(name for name in reported if isinstance(name, str) and _NAME.fullmatch(name))
+    """Those names reported from inside that are names of something: they will be shown to an instructor."""
+    return tuple(filter(is_known, changed[:_MAX_NAMES] if isinstance(changed, list) else []))
 
 
 def _text(content: Any) -> str:
-    words = " ".join(content.split()) if isinstance(content, str) else ""
-    return "".join(sign for sign in words if sign.isprintable())[:_MAX_TEXT]
+    return printable(" ".join(content[:_MAX_TEXT].split()), _MAX_TEXT) if isinstance(content, str) else ""

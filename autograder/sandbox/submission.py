@@ -1,23 +1,17 @@
 """Judging one submission: which of its cells run together in a sandbox, and which are given one of their own.
 
 All answers run in one sandbox, as they did for the student, and the components are asked there one by one. That
-is right for nearly everybody, and fair to nobody whose one cell spoils the others. So a component is judged again,
-*apart*, in a sandbox where of all answers only its own has run,
+is right for nearly everybody, and fair to nobody whose one cell spoils the others: by a hang or a crash, by a hole that
+others fall into, or by changing what all of them stand on. No report from inside can be trusted to tell these from
+honest mistakes. So every component that was written and lost points, whatever the reason seems to be, is judged again
+*apart*: in a sandbox where of all answers only its own has run. If it leans on others, these are the reference's there.
 
-* if the common sandbox was lost while it ran or was asked (it hung, crashed, or was killed by something another
-  cell had left behind): the common sandbox starts again without it;
-* if it lost points and leans on another component that lost points too: the others are the reference's there;
-* if it lost points and some cell changed what others rely on (builtins, torch, IPython): that change is not there.
-
-Whatever was better counts. A sandbox that holds reference bodies judges one component and nothing else, and no text
-from it reaches the student, who could have made it speak of what it saw.
+Whatever was better counts. A sandbox that holds reference bodies judges one component and nothing else. The student's
+code can read them there, so all that leaves it is which cases passed: no text, no diagnosis from its numbers.
 """
 
 from __future__ import annotations
 
-import ast
-import builtins
-import contextlib
 import re
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -28,14 +22,15 @@ from autograder.checks.case import ComponentCheck
 from autograder.judge import AskFailed, ComponentResult, judge_component
 from autograder.normalise import Answer, NormalisedSubmission
 from autograder.sandbox.limits import DEFAULT_LIMITS, Limits
-from autograder.sandbox.references import reference_bodies
+from autograder.sandbox.references import ReferenceBody, reference_bodies
 from autograder.sandbox.room import Building, LostIn, Room
 from autograder.sandbox.session import SessionLost
-from avae_lib.checking.records import Observation, Raised, Request
+from avae_lib.checking.records import Observation, Request
 
 __all__ = ["SubmissionVerdict", "judge_submission"]
 
 _MOST_LOST_TOGETHER = 2
+_SAID_OF_ALL = "fails as well where the functions it calls are the reference's"
 
 
 @dataclass(frozen=True)
@@ -101,20 +96,27 @@ class _Judging:
 
     def run(self) -> None:
         self._judge_together()
-        for check in self.checks:
-            if check.component not in self.results:
-                self.results[check.component] = self._judged_apart(check)
-        for check in [check for check in self.checks if self._deserves_another_look(check)]:
-            self._judge_again(check)
+        alone = [check for check in self.checks if check.component not in self.results]
+        for check in alone:
+            self.results[check.component] = self._judged_apart(check)
+        for check in filter(self._deserves_another_look, self.checks):
+            bodies = self._bodies_for(check)
+            if bodies or check not in alone:
+                self._judge_again(check, bodies)
 
     def flags(self) -> tuple[str, ...]:
-        flags = [f"{grade_id} was not run with the other answers: {why}" for grade_id, why in self._lost.items()]
+        flags = [self._said_of_loss(grade_id, why) for grade_id, why in self._lost.items()]
         if self._changed:
             flags.append(f"a cell changed what other code relies on: {', '.join(self._changed)}")
         flags += [f"{name} got more points judged apart from the other answers; that counts" for name in self._bettered]
         if self._is_output_cut:
             flags.append(f"printed more than {self._building.limits.output_bytes // 1024} kB")
         return tuple(flags)
+
+    def _said_of_loss(self, grade_id: str, why: str) -> str:
+        if grade_id in self.results and not self._has_lost_points(grade_id):
+            return f"the answers together ended at {grade_id} ({why}), which is right on its own: another cell did that"
+        return f"{grade_id} was not run with the other answers: {why}"
 
     def _judge_together(self) -> None:
         while len(self._lost) <= _MOST_LOST_TOGETHER:
@@ -139,29 +141,29 @@ class _Judging:
     def _judged(self, check: ComponentCheck, ask: Callable[[Request], Observation]) -> ComponentResult:
         return judge_component(check, ask, self._seed_of(check.component))
 
-    def _room(self, answers: Iterable[Answer], bodies: Sequence = ()) -> Room:
+    def _room(self, answers: Iterable[Answer], bodies: Sequence[ReferenceBody] = ()) -> Room:
         return Room(self._building, answers, bodies)
 
-    def _judged_apart(self, check: ComponentCheck) -> ComponentResult:
-        others = {other.component for other in self.checks} - {check.component}
-        bodies = reference_bodies(others) if self._leans_on(check, others) else ()
+    def _judged_apart(self, check: ComponentCheck, bodies: Sequence[ReferenceBody] = ()) -> ComponentResult:
         own = [answer for answer in self._answers if answer.component == check.component]
-        with _PatientAsk(lambda: self._room(own, bodies), speechless=bool(bodies)) as ask:
+        with _PatientAsk(lambda: self._room(own, bodies)) as ask:
             return self._judged(check, ask)
 
-    def _judge_again(self, check: ComponentCheck) -> None:
+    def _judge_again(self, check: ComponentCheck, bodies: Sequence[ReferenceBody]) -> None:
         before = self.results[check.component]
-        again = self._judged_apart(check)
+        again = self._judged_apart(check, bodies)
         if again.points > before.points:
-            self.results[check.component] = again
+            self.results[check.component] = _reticent(again, before) if bodies else again
             self._bettered.append(check.component)
 
     def _deserves_another_look(self, check: ComponentCheck) -> bool:
-        name = check.component
-        if name in self._lost or not self._has_lost_points(name) or _is_stub(self._source_of(name)):
-            return False
-        others = {other.component for other in self.checks if self._has_lost_points(other.component)} - {name}
-        return bool(self._changed) or self._leans_on(check, others)
+        own = [answer for answer in self._answers if answer.component == check.component]
+        return self._has_lost_points(check.component) and not all(answer.unedited for answer in own)
+
+    def _bodies_for(self, check: ComponentCheck) -> Sequence[ReferenceBody]:
+        """The reference bodies of all other components, if this one leans on any."""
+        others = {other.component for other in self.checks} - {check.component}
+        return reference_bodies(others) if self._leans_on(check, others) else ()
 
     def _has_lost_points(self, name: str) -> bool:
         return self.results[name].points < self.results[name].max_points
@@ -171,7 +173,7 @@ class _Judging:
         source = self._source_of(check.component)
         if any(re.search(rf"\b{re.escape(other)}\b", source) for other in others):
             return True
-        cases = self.results[check.component].cases if check.component in self.results else ()
+        cases = self.results[check.component].cases
         return any("NotImplementedError" in case.diagnosis for case in cases) and "NotImplementedError" not in source
 
     def _source_of(self, component: str) -> str:
@@ -179,14 +181,10 @@ class _Judging:
 
 
 class _PatientAsk:
-    """An ``ask`` that opens a room when it is first needed, and a second one if the first is lost to a crash.
+    """An ``ask`` that opens a room when it is first needed, and a second one if the first is lost to a crash."""
 
-    Args:
-        speechless: whether to drop all words of the student's code from what is observed.
-    """
-
-    def __init__(self, open_room: Callable[[], Room], speechless: bool) -> None:
-        self._open_room, self._speechless = open_room, speechless
+    def __init__(self, open_room: Callable[[], Room]) -> None:
+        self._open_room = open_room
         self._room: Room | None = None
         self._losses = 0
 
@@ -194,12 +192,11 @@ class _PatientAsk:
         try:
             if self._room is None:
                 self._room = self._opened()
-            observation = self._room.ask(request)
+            return self._room.ask(request)
         except LostIn as lost:
             self._leave()
             self._losses += 1
             raise AskFailed(lost.loss.reason, give_up=lost.loss.give_up or self._losses > 1) from None
-        return _without_words(observation) if self._speechless else observation
 
     def _opened(self) -> Room:
         try:
@@ -221,27 +218,10 @@ class _PatientAsk:
         self._leave()
 
 
-def _without_words(observation: Observation) -> Observation:
-    """The numbers of an observation. Names of exceptions and classes go: the student's code can choose them."""
-    error = observation.error
-    known = error is not None and isinstance(getattr(builtins, error.type, None), type)
-    return Observation(
-        *(
-            {name: replace(value, type_name="") for name, value in values.items()}
-            for values in (observation.outputs, observation.gradients, observation.inputs_after)
-        ),
-        error=error and Raised(error.type if known else "an exception", ""),
+def _reticent(again: ComponentResult, before: ComponentResult) -> ComponentResult:
+    """A result from among reference bodies: the points, and of words only what was said before there were any."""
+    said = {case.name: case.diagnosis for case in before.cases if not case.passed}
+    cases = tuple(
+        case if case.passed else replace(case, diagnosis=said.get(case.name, _SAID_OF_ALL)) for case in again.cases
     )
-
-
-def _is_stub(source: str) -> bool:
-    """Whether the cell's function still does nothing but raise NotImplementedError."""
-    with contextlib.suppress(SyntaxError, ValueError, RecursionError, MemoryError):
-        functions = [node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)]
-        return any(_is_unwritten(function) for function in functions)
-    return False
-
-
-def _is_unwritten(function: ast.FunctionDef) -> bool:
-    body = function.body[1:] if ast.get_docstring(function) is not None else function.body
-    return len(body) == 1 and isinstance(body[0], ast.Raise) and "NotImplementedError" in ast.unparse(body[0])
+    return replace(again, cases=cases)

@@ -6,8 +6,7 @@ person may want to look, and components that lost points are judged again where 
 
 from __future__ import annotations
 
-import builtins
-import json
+import pkgutil
 import signal
 import sys
 import threading
@@ -18,48 +17,41 @@ from typing import Any
 import numpy
 import torch
 from IPython.core.interactiveshell import InteractiveShell
+from torch.overrides import _get_current_function_mode_stack
+from watched import HOLDERS, SETTINGS
 
-from avae_lib import components
-from avae_lib.checking import observing, records
+from avae_lib.checking import observing
 
 __all__ = ["Traces"]
 
-_WATCHED = {
-    "builtins": builtins,
-    "torch": torch,
-    "torch.Tensor": torch.Tensor,
-    "torch.nn.functional": torch.nn.functional,
-    "torch.nn.Module": torch.nn.Module,
-    "torch.autograd": torch.autograd,
-    "torch.distributions.Normal": torch.distributions.Normal,
-    "numpy": numpy,
-    "json": json,
-    "components": components,
-    "observing": observing,
-    "records": records,
-}
 _MOST_NAMED = 20
+_WATCHED = {name: pkgutil.resolve_name(path) for name, path in HOLDERS.items()}
+_NEEDED = ("torch", "numpy", "builtins", "sys", "IPython", "avae_lib.components", "avae_lib.checking.records")
 
 
 class Traces:
     """Remembers how things stood at the start; :meth:`left` names those that are different now."""
 
     def __init__(self, shell: InteractiveShell) -> None:
-        self._settings: dict[str, Callable[[], Any]] = {
-            "AST transformers": lambda: list(shell.ast_transformers),
-            "input transformers": lambda: [*shell.input_transformers_cleanup, *shell.input_transformers_post],
-            "sys.displayhook": lambda: sys.displayhook,
-            "sys.stdout": lambda: sys.stdout,
-            "sys.settrace": sys.gettrace,
-            "recursion limit": sys.getrecursionlimit,
-            "torch's default dtype": torch.get_default_dtype,
-            "torch's gradient mode": torch.is_grad_enabled,
-            "torch's deterministic mode": torch.are_deterministic_algorithms_enabled,
-            "NumPy's handling of errors": numpy.geterr,
-            "warning filters": lambda: [action for action, *_ in warnings.filters if action == "error"],
-            "signal handlers": lambda: [signal.getsignal(number) for number in (signal.SIGALRM, signal.SIGTERM)],
-            "threads left running": lambda: sum(not thread.daemon for thread in threading.enumerate()),
-        }
+        readers: tuple[Callable[[], Any], ...] = (
+            lambda: list(shell.ast_transformers),
+            lambda: [*shell.input_transformers_cleanup, *shell.input_transformers_post],
+            lambda: sys.displayhook,
+            lambda: sys.stdout,
+            sys.gettrace,
+            lambda: [sys.modules.get(name) for name in _NEEDED],
+            sys.getrecursionlimit,
+            torch.get_default_dtype,
+            torch.is_grad_enabled,
+            torch.are_deterministic_algorithms_enabled,
+            _get_current_function_mode_stack,
+            numpy.geterr,
+            lambda: [action for action, *_ in warnings.filters if action == "error"],
+            lambda: [signal.getsignal(number) for number in (signal.SIGALRM, signal.SIGTERM)],
+            lambda: dict(observing.HARNESSES),
+            lambda: sum(type(thread).__name__ != "TMonitor" for thread in threading.enumerate()),  # that is tqdm's
+        )
+        self._settings = dict(zip(SETTINGS, readers, strict=True))
         self._functions = {name: _functions(holder) for name, holder in _WATCHED.items()}
         self._before = {name: read() for name, read in self._settings.items()}
 

@@ -8,10 +8,11 @@ import torch
 
 from autograder.checks import checks_of
 from autograder.checks.case import Case, ComponentCheck
+from autograder.judge import ComponentResult, Verdict
 from autograder.normalise import Answer, NormalisedSubmission
 from autograder.sandbox.limits import Limits
-from autograder.sandbox.room import SetupFailed
-from autograder.sandbox.submission import judge_submission
+from autograder.sandbox.room import Room, SetupFailed
+from autograder.sandbox.submission import _reticent, judge_submission
 
 SETUP = "import torch\nfrom avae_lib.components import implements\nfrom avae_lib.checking import check"
 LIMITS = Limits(ask_seconds=2, cell_seconds=4)
@@ -63,9 +64,11 @@ def cell(name, body, before="", after=""):
     return f'{before}\n@implements("{name}")\n{HEADS[name]}\n{indented}\n{after}'
 
 
-def submission(setup=SETUP, **cells):
+def submission(setup=SETUP, unedited=(), **cells):
     sources = {name: cell(name, body) for name, body in RIGHT.items()} | cells
-    answers = tuple(Answer(name, name if name in HEADS else None, source) for name, source in sources.items())
+    answers = tuple(
+        Answer(name, name if name in HEADS else None, source, name in unedited) for name, source in sources.items()
+    )
     return NormalisedSubmission(nbformat.v4.new_notebook(), (setup,), answers, (), ())
 
 
@@ -260,19 +263,130 @@ def test_component_does_not_suffer_from_another_one_that_it_calls(judged, body):
     assert any("importance_weighted_bound" in flag and "apart" in flag for flag in verdict.flags)
 
 
-def test_reference_bodies_are_not_told_to_the_student(judged):
+def test_what_is_said_among_reference_bodies_is_never_passed_on():
+    def result(*diagnoses):
+        return ComponentResult("x", 0, 3, tuple(Verdict(f"case {n}", not d, d, 0, 1) for n, d in enumerate(diagnoses)))
+
+    again = result("has shape (101, 120, 112)", "", "stopped with KeyError: exp", "ended the process, status 101")
+    before = result("is zero", "is zero", "", "")
+    said = [case.diagnosis for case in _reticent(again, before).cases]
+    assert said[:2] == ["is zero", ""]
+    assert said[2] == said[3] and "the functions it calls are the reference's" in said[2]
+
+
+def test_of_a_result_from_among_reference_bodies_only_passing_is_told(judged):
     body = """
-import inspect
-from avae_lib.components import implementation
-code = implementation("reparameterize").__code__
-raise type(str(code.co_names) * 3, (Exception,), {})(f"reparameterize uses {code.co_names}")
+one = torch.ones_like(log_weights)
+moved = reparameterize(log_weights, one, one) - torch.e
+if len(log_weights) > 6: raise KeyError("uses exp")
+return moved.exp().mean(0).log()
 """
+    large = Case("many samples", 3, "wrong", (lambda generator: {"log_weights": torch.zeros(9, 4)},))
+    check = replace(CHECKS[2], cases=(*CHECKS[2].cases, large))
     verdict = judged(
-        reparameterize=cell("reparameterize", "return mean"),
+        checks=(CHECKS[0], check),
+        reparameterize=cell("reparameterize", "return mean + 2 * noise"),
+        negative_elbo="",
         importance_weighted_bound=cell("importance_weighted_bound", body),
     )
-    assert points(verdict) == FULL | {"reparameterize": 0, "importance_weighted_bound": 0}
-    assert "exp" not in " ".join(diagnoses(verdict, "importance_weighted_bound"))
+    assert points(verdict)["importance_weighted_bound"] == 4
+    assert "stopped with KeyError" in diagnoses(verdict, "importance_weighted_bound")[3]  # said without the bodies too
+
+
+# What one cell can do so that the others, all of them right, lose points or blame where they stand together.
+POISON = {
+    "all that its own code stands on": """
+from avae_lib import components
+from avae_lib.checking import observing, records
+import functools, sys
+records.Recorded.to_json = records._array_to_json = lambda *_: {}
+observing.HARNESSES.clear()
+functools.wraps = lambda *_, **__: lambda function: None
+components.implementation = components._find = None
+for name in ("detach", "clone", "cpu", "numel", "reshape", "view", "contiguous"): setattr(torch.Tensor, name, None)
+for name in list(sys.modules): del sys.modules[name]
+""",
+    "a mode of torch's left open": """
+from torch.overrides import TorchFunctionMode
+class Zero(TorchFunctionMode):
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        return result * 0 if isinstance(result, torch.Tensor) and result.is_floating_point() else result
+Zero().__enter__()""",
+    "a late thread, and the others' names": """
+import threading, time
+def strike():
+    time.sleep(1)
+    torch.Tensor.exp = torch.Tensor.sum = lambda self, *_, **__: self
+threading.Thread(target=strike, daemon=True).start()
+time.sleep(0.5)
+@implements("negative_elbo")
+def negative_elbo(log_likelihood, kl, beta=1.0):
+    raise ValueError("blame somebody else")
+_implements = implements
+def implements(name): return lambda function: function""",
+}
+
+
+@pytest.mark.parametrize("name", POISON)
+def test_what_one_cell_does_to_the_grader_costs_the_others_nothing_and_is_flagged(judged, name):
+    slow = "import time; time.sleep(0.4)\n"
+    verdict = judged(
+        reparameterize=cell("reparameterize", "return mean", after=POISON[name]),
+        negative_elbo=cell("negative_elbo", slow + RIGHT["negative_elbo"]),
+        importance_weighted_bound=cell("importance_weighted_bound", slow + RIGHT["importance_weighted_bound"]),
+    )
+    assert points(verdict) == FULL | {"reparameterize": 0}
+    assert verdict.flags
+
+
+END = "import os, threading\nthreading.Timer(0.7, os._exit, [0]).start()"
+
+
+def test_an_innocent_component_is_not_blamed_for_the_end_of_the_sandbox(judged):
+    verdict = judged(
+        reparameterize=cell("reparameterize", "return mean", after=END),
+        negative_elbo=cell("negative_elbo", "import time; time.sleep(1.5)\n" + RIGHT["negative_elbo"]),
+    )
+    assert points(verdict) == FULL | {"reparameterize": 0}
+    assert any("ended at negative_elbo" in flag and "another cell did that" in flag for flag in verdict.flags)
+
+
+FORGERY = """
+from avae_lib.checking import observing
+import sys
+workshop = next(value for frame in sys._current_frames().values() for value in frames_of(frame))
+workshop._traces.left = lambda: ["everything was right", "torch.give_full_marks", "torch.allclose\\n", 7, "torch.sum"]
+"""
+FIND = """
+def frames_of(frame):
+    while frame:
+        if "self" in frame.f_locals and hasattr(frame.f_locals["self"], "_traces"): yield frame.f_locals["self"]
+        frame = frame.f_back
+"""
+
+
+def test_only_real_names_of_what_was_changed_are_shown(judged):
+    verdict = judged(checks=CHECKS[:1], reparameterize=cell("reparameterize", "return mean", before=FIND + FORGERY))
+    assert verdict.flags == ("a cell changed what other code relies on: torch.sum",)
+
+
+def test_an_unedited_stub_is_not_judged_twice(edition, monkeypatch):
+    rooms = []
+    monkeypatch.setattr(Room, "__init__", noting(Room.__init__, rooms))
+    stub = cell("reparameterize", "raise NotImplementedError")
+    judge_submission(
+        submission(unedited=("reparameterize",), reparameterize=stub), CHECKS, edition, lambda name: 1, LIMITS
+    )
+    assert len(rooms) == 1
+
+
+def noting(function, calls):
+    def noted(*args, **kwargs):
+        calls.append(args)
+        return function(*args, **kwargs)
+
+    return noted
 
 
 def test_missing_answers_are_told_apart(judged):
