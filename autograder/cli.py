@@ -11,6 +11,7 @@ from typing import Annotated
 import tyro
 from tyro.conf import Positional
 
+from autograder.class_commands import bring_up_to_date, export, extend
 from autograder.course import Course, CourseError, Unit
 from autograder.sandbox.bubblewrap import SandboxUnavailable, require_sandbox
 
@@ -23,6 +24,8 @@ _DESCRIPTION = """Run a course: release its units, grade what students hand in, 
   course grade 03                       submitted/<student>/03_vae/ → gradebook
   course grade 03 --submitted DIR --json results.json --feedback pages
   course feedback 03                    a page per student in feedback/
+  course export --format canvas         grades for Canvas, Moodle, Gradescope or a spreadsheet
+  course extend ada 03 2 --reason ill   more days for one student
   course audit                          wrong solutions must fail by name, right ones must pass
   course doctor                         what this machine offers
 
@@ -35,7 +38,7 @@ _MOST_WORKERS = 8  # by default: each needs about a gigabyte of memory for itsel
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns its exit status: 1 if it failed, 2 if it was misused, 130 if interrupted."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    commands = {command.__name__: command for command in (release, publish, grade, feedback, audit, doctor)}
+    commands = {command.__name__: command for command in _COMMANDS}
     try:
         status = tyro.extras.subcommand_cli_from_dict(
             commands, prog="course", description=_DESCRIPTION, args=arguments or ["--help"]
@@ -100,13 +103,17 @@ def grade(
         feedback: Write a page per submission into this folder too.
     """
     from autograder.class_run import ClassRun  # reading notebooks costs a second, which --help should not pay
+    from autograder.lifetimes import exit_when_told
 
     if workers < 1:
         raise CourseError(f"--workers must be at least 1, got {workers}")
     course = Course.find()
     run = ClassRun(course, course.unit(unit), submitted, workers, json, feedback)
     require_sandbox()
+    exit_when_told()
     run.grade()
+    if submitted is None:
+        bring_up_to_date(course, unit)
     for place in filter(None, (json, feedback)):
         print(_shown(place))
 
@@ -145,6 +152,9 @@ def doctor() -> None:
 
     if problems := examine():
         raise CourseError("; ".join(problems))
+
+
+_COMMANDS = (release, publish, grade, feedback, export, extend, audit, doctor)
 
 
 def _last_released(course: Course) -> Unit:

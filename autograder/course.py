@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
+from typing import Any
+
+from autograder.lateness import LatePolicy, due_moment, time_zone
 
 __all__ = ["Course", "CourseError", "Unit"]
 
@@ -15,11 +20,18 @@ class CourseError(Exception):
 
 @dataclass(frozen=True)
 class Unit:
-    """One unit of the course; ``name`` is also its folder's name and nbgrader's assignment name."""
+    """One unit of the course; ``name`` is also its folder's name and nbgrader's assignment name.
+
+    Attributes:
+        due: when it is to be handed in, in UTC.
+        canvas_id: the number of its assignment in Canvas.
+    """
 
     name: str
     title: str
     weight: float
+    due: datetime | None = None
+    canvas_id: int | None = None
 
 
 @dataclass(frozen=True)
@@ -31,6 +43,8 @@ class Course:
     repository: str
     branch: str
     units: tuple[Unit, ...]
+    late_policy: LatePolicy = field(default_factory=LatePolicy)
+    roster: Path | None = None
 
     @classmethod
     def find(cls, start: Path | None = None) -> Course:
@@ -49,10 +63,13 @@ class Course:
     def load(cls, root: Path) -> Course:
         facts = tomllib.loads((root / "course.toml").read_text(encoding="utf-8"))
         try:
-            units = tuple(Unit(unit["name"], unit["title"], unit["weight"]) for unit in facts["units"])
-            return cls(root, facts["title"], facts["repository"], facts["branch"], units)
+            policy = LatePolicy.from_facts(facts.get("late_policy", {}))
+            roster = root / facts["roster"] if "roster" in facts else None
+            return cls(root, facts["title"], facts["repository"], facts["branch"], _units(facts), policy, roster)
         except KeyError as missing:
             raise CourseError(f"{root / 'course.toml'} lacks the entry {missing}") from None
+        except ValueError as trouble:
+            raise CourseError(f"{root / 'course.toml'}: {trouble}") from None
 
     def unit(self, name: str) -> Unit:
         """The unit called ``name``; its number alone (``03``) will do.
@@ -93,3 +110,11 @@ class Course:
         """The address that opens a notebook of the students' repository in Colab."""
         inside = notebook.resolve().relative_to(self.root.resolve()).as_posix()
         return f"https://colab.research.google.com/github/{self.repository}/blob/{self.branch}/{inside}"
+
+
+def _units(facts: Mapping[str, Any]) -> tuple[Unit, ...]:
+    zone = time_zone(facts.get("time_zone", "UTC"))
+    return tuple(
+        Unit(unit["name"], unit["title"], unit["weight"], due_moment(unit.get("due"), zone), unit.get("canvas_id"))
+        for unit in facts["units"]
+    )

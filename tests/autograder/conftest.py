@@ -1,5 +1,6 @@
 """A course of one small unit, so that grading can be tested without the real assignments."""
 
+import json
 import shutil
 import tempfile
 from pathlib import Path
@@ -60,25 +61,38 @@ def release() -> nbformat.NotebookNode:
     return make_release()
 
 
-@pytest.fixture
-def solved() -> nbformat.NotebookNode:
-    """The released notebook with every answer filled in."""
+def make_solved(halving: str = "a / 2") -> nbformat.NotebookNode:
     notebook = make_release()
     by_id = {cell.id: cell for cell in notebook.cells}
     by_id["add"].source = ADD + "return a + b"
-    by_id["halve"].source = HALVE + "return a / 2"
+    by_id["halve"].source = HALVE + f"return {halving}"
     by_id["question_1"].source = "Because sums commute."
     return notebook
 
 
 @pytest.fixture
-def course(tmp_path, release) -> Course:
-    """A course folder that has released the small unit as its unit 03."""
-    root = tmp_path / "course"
+def solved() -> nbformat.NotebookNode:
+    """The released notebook with every answer filled in."""
+    return make_solved()
+
+
+def make_course(root: Path) -> Course:
     (root / "assignments" / UNIT).mkdir(parents=True)
     shutil.copy(ROOT / "course.toml", root)
-    nbformat.write(release, root / "assignments" / UNIT / f"{UNIT}.ipynb")
+    nbformat.write(make_release(), root / "assignments" / UNIT / f"{UNIT}.ipynb")
     return Course.load(root)
+
+
+@pytest.fixture
+def course(tmp_path) -> Course:
+    """A course folder that has released the small unit as its unit 03."""
+    return make_course(tmp_path / "course")
+
+
+@pytest.fixture(scope="session")
+def new_course():
+    """Makes a course like ``course`` in a folder, for fixtures that many tests copy."""
+    return make_course
 
 
 @pytest.fixture
@@ -101,3 +115,50 @@ def edition():
         Path(folder).chmod(0o755)
         write_student_edition(Path(folder), ["00_start_here", "01_kl_divergence", "02_mean_field"])
         yield Path(folder)
+
+
+@pytest.fixture(scope="session")
+def blank_gradebook(tmp_path_factory):
+    """nbgrader takes a second or two to make a database, so it is made once and copied."""
+    from nbgrader.api import Gradebook
+
+    from autograder.nbgrader_config import let_nbgrader_find_its_programs
+
+    path = tmp_path_factory.mktemp("blank") / "gradebook.db"
+    let_nbgrader_find_its_programs()
+    Gradebook(f"sqlite:///{path}").close()
+    return path
+
+
+@pytest.fixture(scope="session")
+def recorder(blank_gradebook):
+    """A function that, for a course, makes one which records results as a run of the grader does."""
+    from autograder.gradebook import GradebookWriter
+    from autograder.results import CaseResult, ComponentScore, Graded, SubmissionResult
+
+    def recording(course):
+        shutil.copy(blank_gradebook, course.gradebook)
+        writer = GradebookWriter(course, course.unit(UNIT), make_release())
+        folder = course.root / ".course" / "results" / UNIT
+        folder.mkdir(parents=True)
+
+        def record(
+            student, halve=3.0, handed_in=None, reason="", diagnosis="divided by four", flags=(), halving="a / 2"
+        ):
+            case = CaseResult("halves", halve == 3, "" if halve == 3 else diagnosis, halve, 3.0)
+            scores = {"add": ComponentScore(2.0, 2.0), "halve": ComponentScore(halve, 3.0, (case,))}
+            status, scores = ("quarantined", {}) if reason else ("graded", scores)
+            result = SubmissionResult(student, status, reason, tuple(flags), 5.0, scores, 1.5)
+            if not reason:
+                writer.record(Graded(result, make_solved(halving), "", handed_in))
+            (folder / f"{student}.json").write_text(json.dumps(result.to_record()), encoding="utf-8")
+
+        return record
+
+    return recording
+
+
+@pytest.fixture
+def record(course, recorder):
+    """Record a result in the course: in its gradebook, unless it is quarantined, and as JSON."""
+    return recorder(course)

@@ -1,0 +1,67 @@
+"""The ``course`` commands about a class that has been graded: export, extend, report, similarity."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+from tyro.conf import Positional
+
+from autograder.course import Course
+
+__all__ = ["export", "extend"]
+
+_Unit = Annotated[str, tyro.conf.arg(metavar="UNIT", help="A unit of the course, as 03 or 03_vae.")]
+_Folder = Annotated[Path | None, tyro.conf.arg(metavar="DIR")]
+
+
+def export(
+    format: Literal["csv", "per-question", "canvas", "moodle", "gradescope"] = "csv",
+    unit: Annotated[str | None, tyro.conf.arg(metavar="UNIT")] = None,
+    output: _Folder = None,
+) -> None:
+    """Write grades for a spreadsheet, Canvas, Moodle or Gradescope; lateness is taken off.
+
+    Names and addresses come from the roster that course.toml names.
+
+    Args:
+        format: csv (a row per student), per-question (a row per question), canvas, moodle, gradescope.
+        unit: One unit only; by default all that have been graded.
+        output: The folder to write into; by default exports/ in the course folder.
+    """
+    from autograder.exports.export import write_export  # nbgrader costs a second, which --help should not pay
+
+    course = Course.find()
+    units = [course.unit(unit)] if unit else []
+    files, remarks = write_export(course, format, units, output or course.root / "exports")
+    print(files[0] if len(files) == 1 else f"{len(files)} files, for example {files[0]}")
+    for remark in remarks:
+        print(f"  {remark}")
+
+
+def extend(
+    student: Positional[Annotated[str, tyro.conf.arg(metavar="STUDENT", help="The student's id.")]],
+    unit: Positional[_Unit],
+    days: Positional[Annotated[float, tyro.conf.arg(metavar="DAYS", help="More days than the others; 0 for none.")]],
+    reason: str,
+) -> None:
+    """Give a student more days for a unit, in place of any extension before.
+
+    Args:
+        reason: Why; kept in extensions.csv and in the audit log.
+    """
+    from autograder.extensions import extensions_file, grant
+
+    course = Course.find()
+    grant(course, course.unit(unit), student, days, reason)
+    bring_up_to_date(course, unit)
+    print(f"{student} has {days:g} day{'s' * (days != 1)} more for {course.unit(unit).name}; {extensions_file(course)}")
+
+
+def bring_up_to_date(course: Course, unit: str) -> None:
+    """Carry due date, extensions and lateness of a unit into the gradebook, if there is one."""
+    if course.gradebook.exists():
+        from autograder.late_penalties import settle
+
+        settle(course, course.unit(unit))

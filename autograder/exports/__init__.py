@@ -1,0 +1,1 @@
+"""Grades on their way out: for spreadsheets, and for Canvas, Moodle and Gradescope."""

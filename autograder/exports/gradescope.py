@@ -1,0 +1,72 @@
+"""Results for Gradescope: one ``results.json`` per student, as its autograder specification lays down.
+
+The total ``score`` holds whatever the ``tests`` add up to; each test has ``name``, ``score``, ``max_score``,
+``status``, ``output`` and ``visibility``. A test without a score is one that a person has yet to grade.
+https://gradescope-autograders.readthedocs.io/en/latest/specs/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from autograder.class_book import QuestionScore
+from autograder.exports.class_grades import Status, UnitGrade
+from autograder.results import ComponentScore
+from autograder.spreadsheet import number
+
+__all__ = ["gradescope_results"]
+
+# Diagnoses reach students when grades are published, as feedback pages do.
+_VISIBILITY = "after_published"
+
+
+def gradescope_results(grade: UnitGrade) -> Mapping[str, Any]:
+    """The object that ``results.json`` holds for one submission."""
+    tests = [{**test, "visibility": _VISIBILITY, "output_format": "text"} for test in _tests(grade)]
+    return {
+        "score": number(grade.points) or 0,
+        "output": _remarks(grade),
+        "output_format": "text",
+        "visibility": _VISIBILITY,
+        "stdout_visibility": "hidden",
+        "tests": tests,
+    }
+
+
+def _tests(grade: UnitGrade) -> Iterator[dict[str, Any]]:
+    for index, question in enumerate(grade.questions, start=1):
+        component = question.name.removeprefix("check_")
+        score = grade.result.components.get(component) if grade.result else None
+        if score and score.cases and question.manual is None and not question.extra_credit:
+            yield from _cases(index, component, score)
+        else:
+            yield _question(index, question)
+    if grade.points_lost:
+        days = f"{grade.days_late} day{'s' * (grade.days_late != 1)} late"
+        yield {"name": f"late: {days}", "number": "late", "output": f"{number(grade.points_lost)} points lost"}
+
+
+def _cases(index: int, component: str, score: ComponentScore) -> Iterator[dict[str, Any]]:
+    for place, case in enumerate(score.cases, start=1):
+        yield {
+            "name": f"{component}: {case.name}",
+            "number": f"{index}.{place}",
+            "score": number(case.points),
+            "max_score": number(case.max_points),
+            "status": "passed" if case.passed else "failed",
+            "output": case.diagnosis,
+        }
+
+
+def _question(index: int, question: QuestionScore) -> dict[str, Any]:
+    facts = {"name": question.name, "number": str(index), "max_score": number(question.max_points)}
+    if question.waits:
+        return {**facts, "output": "graded by hand"}
+    return {**facts, "score": number(question.points), "output": question.comment}
+
+
+def _remarks(grade: UnitGrade) -> str:
+    if grade.status is Status.QUARANTINED:
+        return f"This submission could not be graded: {grade.reason}"
+    return "Nothing was handed in." if grade.status is Status.MISSING else ""

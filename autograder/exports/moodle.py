@@ -1,0 +1,65 @@
+"""A file for Moodle: Grades → Import → CSV file.
+
+Moodle asks which column tells who a student is (map "ID number" to ID number, or the e-mail address, or the user name)
+and to which grade item each other column belongs; columns are called as its own export calls them. Points are out of
+what the unit is worth, so the grade item's maximum must be that (Moodle refuses more than 100 unless told otherwise).
+An empty grade is no grade (Moodle documentation "Grade import"; ``grade/import/csv`` decides in doubt).
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Iterator
+
+from autograder.course import Unit
+from autograder.exports.class_grades import ClassGrades, Status, UnitGrade
+from autograder.roster import Student
+from autograder.spreadsheet import Cell, number
+
+__all__ = ["moodle_rows"]
+
+_DECIMALS = 2
+_SAID = {
+    Status.QUARANTINED: "This submission could not be graded: ",
+    Status.WAITING: "Written answers are still to be graded. ",
+}
+
+
+def moodle_rows(grades: ClassGrades) -> Iterator[tuple[Cell, ...]]:
+    """The rows of the file: a column per unit for the grade and one for the feedback."""
+    students = [student for student in grades.students if student.id not in grades.strangers]
+    people = _identifying(students)
+    yield (*people, *(name for unit in grades.units for name in _columns(unit)))
+    for student in students:
+        cells = [cell for unit in grades.units for cell in _cells(grades.of(student, unit))]
+        yield (*(of(student) for of in people.values()), *cells)
+
+
+def _identifying(students: list[Student]) -> dict[str, Callable[[Student], str]]:
+    """The columns that can tell students apart.
+
+    Only those that are filled for everybody: Moodle gives the grades of a row without an entry to the student before.
+    """
+    columns: dict[str, Callable[[Student], str]] = {
+        "ID number": lambda student: student.id,
+        "Username": lambda student: student.login,
+        "Email address": lambda student: student.email,
+    }
+    # Moodle takes "0" for empty as well.
+    filled = {name: of for name, of in columns.items() if all(of(student) not in ("", "0") for student in students)}
+    return {**filled, "Full name": lambda student: " ".join(student.name.split())}
+
+
+def _columns(unit: Unit) -> tuple[str, str]:
+    return f"{unit.title} (Real)", f"{unit.title} (Feedback)"
+
+
+def _cells(grade: UnitGrade) -> tuple[Cell, Cell]:
+    return number(grade.points, _DECIMALS), _feedback(grade)
+
+
+def _feedback(grade: UnitGrade) -> str:
+    """One line, as HTML: that is how Moodle shows it."""
+    said = f"{_SAID.get(grade.status, '')}{grade.reason}".strip()
+    late = f"{grade.days_late} day{'s' * (grade.days_late != 1)} late: {number(grade.points_lost)} points lost."
+    return html.escape(" ".join(filter(None, (said, late if grade.points_lost else ""))))

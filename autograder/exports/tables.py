@@ -1,0 +1,92 @@
+"""The two tables for people: grades of the class, and every question of every student."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from autograder.class_book import QuestionScore
+from autograder.exports.class_grades import ClassGrades, Status, UnitGrade
+from autograder.results import SubmissionResult
+from autograder.roster import Student
+from autograder.spreadsheet import Cell, number
+
+__all__ = ["final_grades", "per_question"]
+
+_PERSON = ("id", "name", "email", "section")
+_QUESTION = ("unit", "status", "question", "graded_by", "points", "max_points", "handed_in", "comment")
+LATENESS = "late"
+
+
+def final_grades(grades: ClassGrades) -> Iterator[tuple[Cell, ...]]:
+    """One row per student: points of each unit after lateness, and what they come to.
+
+    ``weight_earned`` is what these points add to the final grade, in per cent of it; ``weight_settled`` the share of
+    the final grade that is settled, so that the first is final when the second is 100.
+    """
+    per_unit = ("", "_max", "_points_lost_late", "_days_late", "_status")
+    columns = [f"{unit.name}{suffix}" for unit in grades.units for suffix in per_unit]
+    yield (*_PERSON, *columns, "weight_earned", "weight_settled")
+    for student in grades.students:
+        cells = [cell for unit in grades.units for cell in _unit_cells(grades.of(student, unit))]
+        yield (*_person(student), *cells, *_weights(grades, student))
+
+
+def _person(student: Student) -> tuple[str, ...]:
+    return (student.id, student.name, student.email, student.section)
+
+
+def _unit_cells(grade: UnitGrade) -> tuple[Cell, ...]:
+    return (
+        number(grade.points),
+        number(grade.max_points),
+        number(grade.points_lost),
+        grade.days_late,
+        grade.status.value,
+    )
+
+
+def _weights(grades: ClassGrades, student: Student) -> tuple[Cell, Cell]:
+    pairs = [(unit.weight, grades.of(student, unit)) for unit in grades.units]
+    earned = sum(
+        weight * grade.points / grade.max_points for weight, grade in pairs if grade.points and grade.max_points
+    )
+    settled = sum(weight for weight, grade in pairs if grade.is_settled and grade.points is not None)
+    return number(earned), number(settled)
+
+
+def per_question(grades: ClassGrades) -> Iterator[tuple[Cell, ...]]:
+    """One row per student, unit and question; points lost for lateness are a row of their own, so that rows add up.
+
+    The comment is the diagnosis of each case that failed, and what a person wrote.
+    """
+    yield (*_PERSON, *_QUESTION)
+    for student in grades.students:
+        for unit in grades.units:
+            for cells in _question_cells(grades.of(student, unit)):
+                yield (*_person(student), unit.name, *cells)
+
+
+def _question_cells(grade: UnitGrade) -> Iterator[tuple[Cell, ...]]:
+    moment = grade.handed_in.isoformat(timespec="seconds") if grade.handed_in else ""
+    for question in grade.questions:
+        points = None if question.waits or grade.points is None else number(question.points)
+        comment = "\n".join(filter(None, (*diagnoses(grade.result, question.name), question.comment)))
+        facts = (question.name, _graded_by(grade, question), points, number(question.max_points), moment, comment)
+        yield (grade.status.value, *facts)
+    if not grade.questions:
+        yield (grade.status.value, "", "", None, number(grade.max_points), moment, grade.reason)
+    if grade.points_lost:
+        comment = f"{grade.days_late} day{'s' * (grade.days_late != 1)} late"
+        yield (grade.status.value, LATENESS, "policy", -number(grade.points_lost), 0, moment, comment)
+
+
+def _graded_by(grade: UnitGrade, question: QuestionScore) -> str:
+    if grade.status is Status.MISSING or question.waits:
+        return ""
+    return "hand" if question.manual is not None else "grader"
+
+
+def diagnoses(result: SubmissionResult | None, question: str) -> list[str]:
+    """What the grader says about each failed case of a question."""
+    score = result.components.get(question.removeprefix("check_")) if result else None
+    return [f"{case.name}: {case.diagnosis or 'failed'}" for case in score.cases if not case.passed] if score else []
