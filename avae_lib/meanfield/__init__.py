@@ -1,1 +1,80 @@
-"""Mean-field variational inference, and what it is measured against."""
+"""Mean-field variational inference, and what it is measured against.
+
+========================================  ====================================================================
+Ising models                              :class:`IsingModel` (any coupling), :class:`LatticeIsing` (neighbours),
+                                          :func:`denoising_lattice`
+their log Z: exact, from below            :func:`enumerate_states`, :func:`fit_mean_field`
+from above                                :func:`tree_reweighted_belief_propagation`, :func:`spanning_tree_bound`
+neither                                   :func:`belief_propagation`, :func:`annealed_importance_sampling`
+sampling                                  :func:`gibbs_chain`
+topics in text                            :func:`fit_lda`, :func:`fit_lda_stochastic`, :class:`LdaPrior`
+mixtures of Gaussians                     :func:`fit_mixture`, :class:`GaussianPrior`
+any differentiable or computable density  :func:`fit_black_box`
+========================================  ====================================================================
+"""
+
+from avae_lib.meanfield.annealed_importance_sampling import AnnealedEstimate, annealed_importance_sampling
+from avae_lib.meanfield.belief_propagation import (
+    Beliefs,
+    belief_propagation,
+    edge_appearances,
+    tree_reweighted_belief_propagation,
+)
+from avae_lib.meanfield.black_box import BlackBoxFit, fit_black_box, reparameterization_gradient, score_gradient
+from avae_lib.meanfield.coordinate_ascent import MeanField, fit_mean_field
+from avae_lib.meanfield.ising import ExactIsing, IsingModel, enumerate_states
+from avae_lib.meanfield.ising_mean_field import ising_elbo, ising_mean_field_sweep
+from avae_lib.meanfield.ising_sampling import gibbs_chain, gibbs_sweep
+from avae_lib.meanfield.lattice import LatticeIsing, denoising_lattice
+from avae_lib.meanfield.lda import lda_e_step, lda_elbo
+from avae_lib.meanfield.lda_fit import LdaFit, LdaPrior, fit_lda, infer_documents, random_topics
+from avae_lib.meanfield.lda_stochastic import fit_lda_stochastic, stochastic_step
+from avae_lib.meanfield.mixture import mixture_cavi_step
+from avae_lib.meanfield.mixture_fit import MixtureFit, fit_mixture, random_responsibilities
+from avae_lib.meanfield.mixture_posteriors import GaussianPrior, NormalGamma, NormalWishart
+from avae_lib.meanfield.score_function import score_function_gradient
+from avae_lib.meanfield.spanning_trees import SpanningTrees, sample_spanning_trees, spanning_tree_bound
+
+__all__ = [
+    "AnnealedEstimate",
+    "Beliefs",
+    "BlackBoxFit",
+    "ExactIsing",
+    "GaussianPrior",
+    "IsingModel",
+    "LatticeIsing",
+    "LdaFit",
+    "LdaPrior",
+    "MeanField",
+    "MixtureFit",
+    "NormalGamma",
+    "NormalWishart",
+    "SpanningTrees",
+    "annealed_importance_sampling",
+    "belief_propagation",
+    "denoising_lattice",
+    "edge_appearances",
+    "enumerate_states",
+    "fit_black_box",
+    "fit_lda",
+    "fit_lda_stochastic",
+    "fit_mean_field",
+    "fit_mixture",
+    "gibbs_chain",
+    "gibbs_sweep",
+    "infer_documents",
+    "ising_elbo",
+    "ising_mean_field_sweep",
+    "lda_e_step",
+    "lda_elbo",
+    "mixture_cavi_step",
+    "random_responsibilities",
+    "random_topics",
+    "reparameterization_gradient",
+    "sample_spanning_trees",
+    "score_function_gradient",
+    "score_gradient",
+    "spanning_tree_bound",
+    "stochastic_step",
+    "tree_reweighted_belief_propagation",
+]

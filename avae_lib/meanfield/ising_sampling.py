@@ -49,7 +49,7 @@ def gibbs_sweep(
 
 def heat_bath(local_fields: Float[Tensor, "*shape"], uniforms: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     """Independent spins drawn given the field that each feels, by comparing one uniform number with P(spin = 1)."""
-    up = uniforms < torch.sigmoid(2 * local_fields)
+    up = uniforms < (2 * local_fields).sigmoid_()
     return up.to(local_fields.dtype).mul_(2).sub_(1)
 
 

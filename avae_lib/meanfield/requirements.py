@@ -45,7 +45,9 @@ def require_field(field: Tensor, spins: int) -> None:
 def require_finite(**tensors: Tensor) -> None:
     """Each of the named tensors is finite."""
     for name, tensor in tensors.items():
-        lowest, highest = tensor.detach().aminmax()  # nan comes out of both
+        if tensor.numel() == 0:
+            continue
+        lowest, highest = tensor.detach().aminmax()  # one pass, without a tensor in between; nan comes out of both
         if not (math.isfinite(lowest) and math.isfinite(highest)):
             raise ValueError(f"{name} must be finite, it holds nan or infinity")
 
@@ -80,8 +82,6 @@ def require_counts(counts: Tensor) -> None:
     if counts.ndim != 2:
         raise ValueError(f"counts must be a matrix (docs × words), got the shape {tuple(counts.shape)}")
     entries = counts.coalesce().values() if counts.is_sparse else counts
-    if entries.numel() == 0:
-        return
     require_finite(counts=entries)
-    if entries.min() < 0:
+    if entries.numel() and entries.min() < 0:
         raise ValueError(f"counts must not be negative, the smallest is {entries.min().item():.6g}")
