@@ -57,16 +57,12 @@ class BIVAConfig:
     def build(self) -> Hierarchy:
         """A model with fresh weights."""
         width = self.hidden_sizes[0]
-        project = functools.partial(onto_pixels, self.image_shape[1:])
         return Hierarchy(
             bottom_up=_ascent(self),
             top=EmptyTop(self.latent_dims[-1]),
-            layers=[
-                TopLayer(StandardPrior()),
-                *(layer for level in reversed(range(len(self.latent_dims) - 1)) for layer in _level(self, level)),
-            ],
+            layers=_layers(self),
             readout=Joined(hidden_layers(_handed_down(self, 0), width, self.batch_norm)),
-            head=output_head(self.likelihood, width, self.image_shape[0], self.bits, self.mixtures, project),
+            head=_head(self),
             image_shape=self.image_shape,
             bits=self.bits,
         )
@@ -208,6 +204,11 @@ def _handed_down(config: BIVAConfig, level: int) -> int:
     return config.latent_dims[level] * (1 if is_top else 2) + sum(config.hidden_sizes[level:-1])
 
 
+def _layers(config: BIVAConfig) -> list[nn.Module]:
+    levels_below_the_top = reversed(range(len(config.latent_dims) - 1))
+    return [TopLayer(StandardPrior()), *(layer for level in levels_below_the_top for layer in _level(config, level))]
+
+
 def _level(config: BIVAConfig, level: int) -> tuple[UpwardLayer, DownwardLayer]:
     width, dim = config.hidden_sizes[level], config.latent_dims[level]
     network = Joined(hidden_layers(_handed_down(config, level + 1), width, config.batch_norm))
@@ -226,3 +227,9 @@ def _ascent(config: BIVAConfig) -> BidirectionalAscent:
         ],
         gaussians=[GaussianOf(width, dim) for width, dim in zip(config.hidden_sizes, config.latent_dims, strict=True)],
     )
+
+
+def _head(config: BIVAConfig) -> nn.Module:
+    project = functools.partial(onto_pixels, config.image_shape[1:])
+    channels, _, _ = config.image_shape
+    return output_head(config.likelihood, config.hidden_sizes[0], channels, config.bits, config.mixtures, project)

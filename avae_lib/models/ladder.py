@@ -68,14 +68,7 @@ class LadderConfig:
             top=ZeroTop(self.latent_dims[-1]),
             layers=_ladder_layers(self) if ladder else _stacked_layers(self),
             readout=hidden_layers(self.latent_dims[0], self.hidden_sizes[0], self.batch_norm),
-            head=output_head(
-                self.likelihood,
-                self.hidden_sizes[0],
-                self.image_shape[0],
-                self.bits,
-                mixtures=self.mixtures,
-                projection=functools.partial(onto_pixels, self.image_shape[1:]),
-            ),
+            head=_head(self),
             image_shape=self.image_shape,
             bits=self.bits,
         )
@@ -246,3 +239,9 @@ def _ladder_layers(config: LadderConfig) -> list[LadderLayer]:
 
 def _stacked_layers(config: LadderConfig) -> list[StackedLayer]:
     return [StackedLayer(prior) for prior in _priors(config)]
+
+
+def _head(config: LadderConfig) -> nn.Module:
+    project = functools.partial(onto_pixels, config.image_shape[1:])
+    channels, _, _ = config.image_shape
+    return output_head(config.likelihood, config.hidden_sizes[0], channels, config.bits, config.mixtures, project)

@@ -94,21 +94,12 @@ class NVAEConfig:
 
     def build(self) -> Hierarchy:
         """A model with fresh weights."""
-        channels, height, width = self.shape_of_scale(0)
-        head = output_head(
-            self.likelihood,
-            self.channels,
-            self.image_shape[0],
-            self.bits,
-            mixtures=self.mixtures,
-            projection=functools.partial(normalised_convolution, weight_norm=self.weight_norm),
-        )
         return Hierarchy(
             bottom_up=_bottom_up(self),
-            top=LearnedConstant(channels, height, width),
+            top=LearnedConstant(*self.shape_of_scale(0)),
             layers=[_group(self, index) for index in range(sum(self.groups))],
             readout=_readout(self),
-            head=head,
+            head=_head(self),
             image_shape=self.image_shape,
             bits=self.bits,
         )
@@ -195,3 +186,10 @@ def _readout(config: NVAEConfig) -> nn.Sequential:
         modules.append(cell(2 * channels, channels, "double"))
         modules += [cell(channels, channels) for _ in range(config.outer_cells - 1)]
     return nn.Sequential(*modules, nn.ELU())
+
+
+def _head(config: NVAEConfig) -> nn.Module:
+    """The likelihood, its parameters read off by a 3×3 convolution."""
+    project = functools.partial(normalised_convolution, weight_norm=config.weight_norm)
+    channels, _, _ = config.image_shape
+    return output_head(config.likelihood, config.channels, channels, config.bits, config.mixtures, project)
