@@ -64,6 +64,7 @@ def release(
 
     course = Course.find()
     for notebook in releasing.release(course, [course.unit(unit) for unit in units]):
+        bring_up_to_date(course, notebook.parent.name)
         print(_shown(notebook))
 
 
