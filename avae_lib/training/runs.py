@@ -39,6 +39,7 @@ _FREE_TO_CHANGE = (
     "training.checkpoint_every",
     "training.max_skips",
     "training.skip_threshold",
+    "training.skip_factor",
     "training.device",
     "training.precision",
     "training.compile",

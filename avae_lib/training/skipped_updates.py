@@ -39,7 +39,7 @@ class SkippedUpdates:
     """Counts of the updates that were left out, which the device is asked for only when somebody reads them."""
 
     def __init__(self, config: TrainingConfig) -> None:
-        self._threshold, self._most_in_a_row = config.skip_threshold, config.max_skips
+        self._config = config
         self._unread: list[tuple[int, Tensor, Tensor]] = []  # update, images, (taken, loss, norm) on the device
         self._recent: deque[bool] = deque(maxlen=_WINDOW)
         self._last: SkippedUpdate | None = None
@@ -84,7 +84,7 @@ class SkippedUpdates:
         """
         if self._stuck_at is not None:
             raise TrainingDiverged(
-                f"{self._most_in_a_row} updates in a row, up to update {self._stuck_at}, were left out, the latest "
+                f"{self._config.max_skips} updates in a row, up to update {self._stuck_at}, were left out, the latest "
                 f"because {self._last.reason}: {self._advice()}. Which images they saw is in skipped.jsonl"
             )
 
@@ -104,7 +104,7 @@ class SkippedUpdates:
         if taken:
             return None
         self.total += 1
-        if self.in_a_row == self._most_in_a_row and self._stuck_at is None:
+        if self.in_a_row == self._config.max_skips and self._stuck_at is None:
             self._stuck_at = step
         self._last = SkippedUpdate(step, self._reason(loss, gradient_norm), loss, gradient_norm, tuple(images.tolist()))
         return self._last
@@ -114,15 +114,23 @@ class SkippedUpdates:
             return f"the loss was {loss}"
         if not math.isfinite(gradient_norm):
             return f"the gradient norm was {gradient_norm}, under a finite loss"
-        return f"the gradient norm {gradient_norm:.4g} was not below training.skip_threshold = {self._threshold:g}"
+        threshold = self._config.skip_threshold
+        if threshold is not None and gradient_norm >= threshold:
+            return f"the gradient norm {gradient_norm:.4g} was not below training.skip_threshold = {threshold:g}"
+        return (
+            f"the gradient norm {gradient_norm:.4g} was not below training.skip_factor = {self._config.skip_factor:g} "
+            "times the usual one"
+        )
 
     def _advice(self) -> str:
-        if math.isfinite(self._last.gradient_norm):
+        if not math.isfinite(self._last.gradient_norm):
             return (
-                "gradients may stay longer than the threshold for ever, so raise training.skip_threshold (in the same "
-                "run folder), or lower training.learning_rate in another one"
+                "try a smaller training.learning_rate or training.clip_norm, or a longer training.warmup_steps, in "
+                "another run folder"
             )
+        if "skip_factor" in self._last.reason:
+            return "raise training.max_skips, so that this limit has time to follow (in the same run folder)"
         return (
-            "try a smaller training.learning_rate or training.clip_norm, or a longer training.warmup_steps, in another "
-            "run folder"
+            "gradients may stay longer than the threshold for ever, so raise training.skip_threshold or use "
+            "training.skip_factor instead (in the same run folder), or lower training.learning_rate in another one"
         )

@@ -61,6 +61,9 @@ class TrainingConfig:
     skip_threshold: float | None = None
     """Gradient norm, before it is clipped, from which on an update is left out (Child, 2021); None for no such limit.
     Updates whose loss or gradient is not finite are always left out."""
+    skip_factor: float | None = None
+    """Multiple of the usual gradient norm from which on an update is left out: a limit that follows the gradients, so
+    that it cannot fire for ever; None for no such limit."""
     max_skips: int = 20
     """Updates in a row that may be left out before training stops; looked at with every row of metrics."""
     seed: int = 0
@@ -95,12 +98,9 @@ class TrainingConfig:
         _require("ema_decay", self.ema_decay, "at least 0 and below 1", 0 <= self.ema_decay < 1)
         two_decays = len(self.betas) == 2 and all(0 <= beta < 1 for beta in self.betas)
         _require("betas", self.betas, "two numbers, at least 0 and below 1", two_decays)
-        _require(
-            "skip_threshold",
-            self.skip_threshold,
-            "None or positive",
-            self.skip_threshold is None or self.skip_threshold > 0,
-        )
+        for name, least in (("skip_threshold", 0), ("skip_factor", 1)):
+            limit = getattr(self, name)
+            _require(name, limit, f"None or above {least}", limit is None or limit > least)
         self._require_company()
 
     def _require_company(self) -> None:

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from avae_lib.data import BatchSampler, ImageDataset
+from avae_lib.training.gradient_limit import GradientLimit
 from avae_lib.training.loss import Loss
 from avae_lib.training.moving_average import MovingAverage
 from avae_lib.training.optimizers import load_optimizer, make_optimizer, optimizer_tensors
@@ -42,7 +43,7 @@ class TrainingState:
         self.optimizer = make_optimizer(list(self.model.parameters()), config)
         self.schedule = learning_rate_schedule(self.optimizer, config, step=0)
         self.sampler = BatchSampler(dataset, config.batch_size, config.seed, device)
-        self.loss = Loss(self.model, config)
+        self.loss, self.limit = Loss(self.model, config), GradientLimit(config, device)
         self.rollback = self._rollback()
         self.means, self.skips = RunningMeans(), SkippedUpdates(config)
         self.step, self.seconds = 0, 0.0
@@ -67,6 +68,7 @@ class TrainingState:
             "optimizer": self.optimizer.state_dict(),
             "sampler": self.sampler.state_dict(),
             "loss": self.loss.state_dict(),
+            "limit": self.limit.state_dict(),
             "means": self.means.state_dict(),
             "noise": noise,
             "noise_of_others": noise_of_others,
@@ -85,6 +87,8 @@ class TrainingState:
         load_optimizer(self.optimizer, state["optimizer"])
         self.sampler.load_state_dict(state["sampler"])
         self.loss.load_state_dict(state.get("loss", {}))
+        if "limit" in state:
+            self.limit.load_state_dict(state["limit"])
         self.means.load_state_dict(state["means"], self.device)
         self.skips.load_state_dict(state)
         self.step, self.seconds, self.energy_kwh = state["step"], state["seconds"], state.get("energy_kwh")

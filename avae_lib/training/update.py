@@ -17,7 +17,7 @@ __all__ = ["update"]
 def update(state: TrainingState, forward: Callable[[Tensor], ELBO]) -> None:
     """Take the next batch, descend its loss by one step of the optimiser, and move the averaged weights along.
 
-    Where loss or gradient is not finite, or the gradient not shorter than ``skip_threshold``, nothing of that counts:
+    Where loss or gradient is not finite, or the gradient too long (:class:`GradientLimit`), nothing of that counts:
     weights, buffers (such as the statistics of batch normalisation), moments and counts of the optimiser and the
     averaged weights stay exactly as they were. Order of the images, noise and schedules go on. The decision is made
     and carried out on the device, alike for all members of a team; the host never waits for it.
@@ -30,7 +30,7 @@ def update(state: TrainingState, forward: Callable[[Tensor], ELBO]) -> None:
     loss.backward()
     gradient_norm = torch.nn.utils.clip_grad_norm_(state.model.parameters(), state.config.clip_norm)
     reading = _read(state.team, elbo, loss, gradient_norm)
-    taken = _is_sound(reading, state.config.skip_threshold)
+    taken = torch.isfinite(reading["loss"]) & state.limit.admits(gradient_norm)
     state.optimizer.step()
     state.rollback.undo_unless(taken)
     state.averaged.update_parameters(state.model, taken)
@@ -42,17 +42,11 @@ def update(state: TrainingState, forward: Callable[[Tensor], ELBO]) -> None:
 
 def _read(team: Team, elbo: ELBO, loss: Tensor, gradient_norm: Tensor) -> dict[str, Tensor]:
     """Means over the whole batch, the same for all members of the team, as the decision must be."""
-    means = torch.cat([loss[None], elbo.log_likelihood.mean()[None], elbo.kl.mean(dim=0)]).detach()
-    loss, log_likelihood, *_ = means = team.mean(means)
+    of_share = torch.cat([loss[None], elbo.log_likelihood.mean()[None], elbo.kl.mean(dim=0)]).detach()
+    means = team.mean(of_share)
     return {
-        "loss": loss,
+        "loss": means[0],
         "gradient_norm": gradient_norm,
-        "log_likelihood": log_likelihood,
+        "log_likelihood": means[1],
         "kl_per_layer": means[2:],
     }
-
-
-def _is_sound(reading: dict[str, Tensor], skip_threshold: float | None) -> Tensor:
-    loss, gradient_norm = reading["loss"], reading["gradient_norm"]
-    is_finite = torch.isfinite(loss) & torch.isfinite(gradient_norm)
-    return is_finite if skip_threshold is None else is_finite & (gradient_norm < skip_threshold)

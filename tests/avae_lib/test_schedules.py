@@ -114,6 +114,7 @@ def test_beta_rises_linearly_to_its_value():
         {"free_bits": -1.0},
         {"spectral_penalty": -1.0},
         {"skip_threshold": 0.0},
+        {"skip_factor": 1.0},
         {"beta_start": 2.0},
         {"weight_decay": 0.1},
     ],

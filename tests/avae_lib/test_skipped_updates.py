@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from avae_lib.models.vae import VAEConfig
 from avae_lib.objectives import ELBO
 from avae_lib.training.checkpoints import Checkpoints
 from avae_lib.training.fit import fit
+from avae_lib.training.gradient_limit import GradientLimit
 from avae_lib.training.rollback import Rollback
 from avae_lib.training.schedules import learning_rate_factor
 from avae_lib.training.skipped_updates import TrainingDiverged
@@ -129,6 +131,7 @@ def test_an_update_never_waits_for_the_device(dataset, monkeypatch):
     config = dataclasses.replace(
         CONFIG,
         skip_threshold=10.0,
+        skip_factor=3.0,
         free_bits=0.5,
         kl_balancing=True,
         beta_warmup_steps=9,
@@ -217,6 +220,41 @@ def test_a_rate_of_skips_that_stays_high_is_warned_of_once_with_advice(dataset, 
     assert "20.0% left out" in said.err
 
 
+def test_a_limit_that_follows_leaves_out_outliers_and_lets_gradients_through_that_have_grown_for_good():
+    limit = GradientLimit(TrainingConfig(skip_factor=4.0), torch.device("cpu"))
+    generator = torch.Generator().manual_seed(0)
+
+    def admitted(norms):
+        return [limit.admits(norm).item() for norm in norms]
+
+    usual = torch.randn(300, generator=generator).mul(0.2).exp()
+    assert all(admitted(usual))
+    assert not any(admitted(torch.tensor([20.0, float("inf"), float("nan"), 8.0])))
+    assert all(admitted(usual)), "a few outliers have not moved it"
+    assert not any(admitted(100 * usual[:50]))
+    admitted(100 * usual.repeat(2))
+    assert all(admitted(100 * usual)), "what has grown for good is the usual now"
+
+
+def test_the_limit_that_follows_equals_a_loop_in_float64():
+    limit = GradientLimit(TrainingConfig(skip_factor=2.0), torch.device("cpu"))
+    norms = torch.randn(200, generator=torch.Generator().manual_seed(1)).exp().tolist()
+    mean = 0.0
+    for count, norm in enumerate(norms):
+        wanted = count < 20 or math.log(norm) < mean + math.log(2)
+        assert limit.admits(torch.tensor(norm)).item() == wanted
+        counted = math.log(norm) if count < 20 else min(math.log(norm), mean + math.log(2))
+        mean += max(1 / (1 + count), 0.01) * (counted - mean)
+    assert limit.state_dict()["mean_log_norm"].item() == pytest.approx(mean, rel=1e-4)
+
+
+def test_an_update_far_from_the_usual_is_left_out_with_that_reason(dataset, tmp_path):
+    config = dataclasses.replace(CONFIG, steps=36, skip_factor=1e3)
+    fit(Bumpy(update_30=1e9), dataset, config, tmp_path)
+    (line,) = lines(tmp_path)
+    assert line["step"] == 30 and "not below training.skip_factor = 1000 times the usual one" in line["reason"]
+
+
 EVERYTHING = dataclasses.replace(
     CONFIG,
     steps=24,
@@ -232,6 +270,7 @@ EVERYTHING = dataclasses.replace(
     l2_penalty=1e-3,
     spectral_penalty=1e-2,
     skip_threshold=4.0,
+    skip_factor=1.2,
 )
 
 
@@ -257,7 +296,7 @@ def test_a_run_with_every_kind_of_state_resumes_bit_for_bit(dataset, tmp_path):
         fit(dying, dataset, EVERYTHING, tmp_path / "killed")
     resumed = fit(fresh(), dataset, EVERYTHING, tmp_path / "killed")
     states = [Checkpoints(tmp_path / name).load() for name in ("alone", "killed")]
-    for part in ("model", "averaged", "loss"):
+    for part in ("model", "averaged", "loss", "limit"):
         assert_equal(states[0][part], states[1][part])
     assert states[0]["loss"] and all(torch.isfinite(vectors).all() for vectors in states[0]["loss"].values())
     assert_equal(alone.model.state_dict(), resumed.model.state_dict())
