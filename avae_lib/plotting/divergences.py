@@ -23,6 +23,7 @@ __all__ = [
     "contribution_curves",
     "divergence_curves",
     "divergence_matrix",
+    "estimates_with_errors",
     "estimator_bias_and_spread",
     "gaussian_ellipses",
     "gaussian_fits",
@@ -107,7 +108,7 @@ def gaussian_fits(
         fits: title of the panel → the Gaussian.
         extent: left, right, bottom, top.
     """
-    figure, panels = new_figure(3.3 * len(fits), 3.5, ncols=len(fits), squeeze=False, sharey=True)
+    figure, panels = new_figure(2.7 * len(fits), 3.2, "compressed", ncols=len(fits), squeeze=False, sharey=True)
     shades = relative_density(target, extent, resolution)
     for axes, (title, gaussian), line in zip(panels[0], fits.items(), line_styles(), strict=False):
         axes.contourf(*shades, levels=np.linspace(0.02, 1.0, 12), cmap="Greys", alpha=0.75, antialiased=True)
@@ -204,6 +205,34 @@ def estimator_bias_and_spread(
     right.set(xscale="log", yscale="log", xlabel="KL(q‖p)  (nats)", title="standard deviation of one draw / KL")
     right.set_yticks(_ROUND, [f"{number:g}" for number in _ROUND])
     left.legend()
+    return figure
+
+
+@styled
+def estimates_with_errors(
+    samples: Sequence[int],
+    estimates: Mapping[str, Sequence[tuple[float, float]]],
+    exact: float | None = None,
+    y_label: str = "estimate of KL(q‖p)  (nats)",
+) -> Figure:
+    """Estimates from more and more samples with bars of two standard errors, side by side, and the true value.
+
+    Args:
+        samples: the numbers of samples.
+        estimates: name of the estimator → (estimate, standard error) for each number of samples.
+        exact: the truth, drawn as a dotted line.
+    """
+    figure, axes = new_figure()
+    shifts = np.geomspace(0.94, 1.06, len(estimates))  # so that bars at the same place do not hide one another
+    for (name, pairs), shift, line in zip(estimates.items(), shifts, line_styles(), strict=False):
+        values, errors = np.asarray([[float(value), float(error)] for value, error in pairs]).T
+        axes.errorbar(np.asarray(samples) * shift, values, yerr=2 * errors, marker="o", capsize=3, label=name, **line)
+    if exact is not None:
+        axes.axhline(exact, color=INK, linestyle=":", linewidth=1.2, label="exact")
+    axes.set_xscale("log")
+    axes.set_xticks(list(samples), [f"{n:,}" for n in samples])
+    axes.set(xlabel="samples", ylabel=y_label)
+    axes.legend(ncols=2)
     return figure
 
 

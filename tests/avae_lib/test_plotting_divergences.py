@@ -62,6 +62,14 @@ def test_estimators_are_drawn_relative_to_the_true_divergence():
     assert right.get_lines()[0].get_ydata().tolist() == [2.0, 1.0]
 
 
+def test_bars_of_estimates_are_two_standard_errors():
+    pair = (torch.tensor(1.0), torch.tensor(0.25))
+    (axes,) = plotting.estimates_with_errors([10, 100], {"k1": [pair, (1.5, 0.0)]}, exact=1.2).axes
+    _, _, (bars,) = axes.containers[0]
+    assert bars.get_segments()[0][:, 1].tolist() == [0.5, 1.5]
+    assert axes.get_lines()[-1].get_ydata() == [1.2, 1.2]
+
+
 @pytest.mark.parametrize("seconds", [None, 0.25])
 def test_slider_plays_only_if_it_is_told_how_fast(monkeypatch, seconds):
     shown = []
