@@ -105,20 +105,21 @@ def free_bits(kl: Float[Tensor, "batch layers"], nats_per_layer: float) -> Float
 def balanced_kl(
     kl: Float[Tensor, "batch layers"], units_per_layer: Float[Tensor, "layers"]
 ) -> Float[Tensor, "batch layers"]:
-    r"""KL weighed so that layers with many units, and those that are used, pay more (Vahdat & Kautz, 2020, appendix A).
+    r"""KL weighed so that layers pay by how much each of their units is used (Vahdat & Kautz, 2020, appendix A).
 
     .. math:: \gamma_l \, \mathrm{KL}_{b,l}, \qquad \gamma_l = L \, \frac{g_l}{\sum_m g_m}, \qquad
-              g_l = s_l \, (\overline{\mathrm{KL}}_l + 0.01)
+              g_l = \frac{\overline{|\mathrm{KL}|}_l + 0.01}{s_l}
 
-    with the batch mean :math:`\overline{\mathrm{KL}}_l` and :math:`s_l` units. The weights are constants as far as
-    gradients go, and their mean is 1. Meant for the warm-up of beta, while it keeps single layers from being switched
-    off; it is no bound. The 0.01, from the published code, lets a layer that is off come back.
+    with the batch mean of sizes :math:`\overline{|\mathrm{KL}|}_l` and :math:`s_l` units. The weights are constants as
+    far as gradients go, and their mean is 1. Meant for the warm-up of beta, while it keeps single layers from being
+    switched off; it is no bound. The 0.01 is that of the released code. The paper prints :math:`s_l` as a factor, a
+    misprint by its first author's word (https://github.com/NVlabs/NVAE/issues/26).
 
     Args:
         kl: KL of each example and layer, ``(batch, layers)``, nats.
         units_per_layer: how many latent numbers each layer has, ``(layers,)``.
     """
-    importance = units_per_layer * (kl.detach().mean(dim=0) + _LEAST_KL)
+    importance = (kl.detach().abs().mean(dim=0) + _LEAST_KL) / units_per_layer
     return kl * (importance / importance.mean())
 
 

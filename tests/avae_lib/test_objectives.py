@@ -90,9 +90,9 @@ def test_free_bits_do_not_hide_a_kl_that_is_no_number():
     assert free_bits(torch.tensor([[float("nan"), 1.0]]), 2.0).isnan().any()
 
 
-def test_balanced_kl_equals_a_loop_and_weighs_by_size_and_use():
-    kl, units = torch.rand(4, 3, dtype=torch.float64), [2.0, 8.0, 32.0]
-    shares = [units[layer] * (np.mean(kl[:, layer].numpy()) + 0.01) for layer in range(3)]
+def test_balanced_kl_equals_a_loop_and_weighs_by_use_of_each_unit():
+    kl, units = torch.randn(4, 3, dtype=torch.float64), [2.0, 8.0, 32.0]
+    shares = [(np.mean(np.abs(kl[:, layer].numpy())) + 0.01) / units[layer] for layer in range(3)]
     for layer in range(3):
         weight = 3 * shares[layer] / sum(shares)
         found = balanced_kl(kl, torch.tensor(units, dtype=torch.float64))[:, layer]
