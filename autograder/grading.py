@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Job", "grade_submission"]
 
 _LONGEST_REMARK = 600  # characters
+_SECONDS_TO_RECOVER = 5.0
 
 
 @dataclass(frozen=True)
@@ -89,16 +90,23 @@ def _judged(
     # Imported here because they import torch, which only the workers need.
     from autograder.checks import checks_of
     from autograder.sandbox.bubblewrap import SandboxUnavailable
-    from autograder.sandbox.submission import judge_submission
+    from autograder.sandbox.submission import SubmissionVerdict, judge_submission
 
     def seed_of(component: str) -> int:
         # Of the file too: handing in again must not meet the inputs on which the last attempt was told what is wrong.
         return job.secret.seed(job.submission.student, job.unit, component, sha256)
 
+    def judged() -> SubmissionVerdict:
+        return judge_submission(submission, checks_of(job.unit), job.edition, seed_of, hidden=job.hidden)
+
     try:
-        verdict = judge_submission(submission, checks_of(job.unit), job.edition, seed_of, hidden=job.hidden)
-    except SandboxUnavailable as trouble:
-        raise CourseError(str(trouble)) from None
+        verdict = judged()
+    except SandboxUnavailable:  # a machine short of something for a moment must not end the whole run
+        time.sleep(_SECONDS_TO_RECOVER)
+        try:
+            verdict = judged()
+        except SandboxUnavailable as trouble:
+            raise CourseError(str(trouble)) from None
     by_name = {component.name: component for component in verdict.components}
     scores = {name: _score(by_name.get(name), points) for name, points in max_points.items()}
     return scores, tuple(verdict.flags)

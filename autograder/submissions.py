@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import stat
 from collections.abc import Sequence
@@ -15,6 +16,8 @@ __all__ = ["MAX_BYTES", "Quarantined", "Submission", "find_submissions", "notebo
 
 MAX_BYTES = 20 * 2**20
 """The largest notebook that is read. A page of plots is about one megabyte."""
+
+_MOST_FILES = 1_000
 
 
 class Quarantined(Exception):
@@ -60,9 +63,11 @@ def notebook_file(submission: Submission, unit: str) -> tuple[Path, tuple[str, .
     _require_name(submission)
     try:
         _require_real_folder(submission.folder)
-        entries = sorted(submission.folder.iterdir())
+        entries = sorted(itertools.islice(submission.folder.iterdir(), _MOST_FILES + 1))
     except OSError as error:
         raise Quarantined(f"the folder cannot be read: {os.strerror(error.errno)}; check its permissions") from None
+    if len(entries) > _MOST_FILES:
+        raise Quarantined(f"the folder holds more than {_MOST_FILES} files: leave the notebook in it, and grade again")
     notebooks = [path for path in entries if path.suffix == ".ipynb" and not path.name.startswith(".")]
     if not notebooks:
         raise Quarantined(f"no notebook: the folder should hold {unit}.ipynb; ask for it to be handed in again")

@@ -15,6 +15,7 @@ from autograder.course_secret import CourseSecret
 from autograder.grading import grade_submission
 from autograder.judge import ComponentResult, Verdict
 from autograder.results import CaseResult, ComponentScore, Graded, SubmissionResult
+from autograder.sandbox.bubblewrap import SandboxUnavailable
 from autograder.sandbox.submission import SubmissionVerdict
 from autograder.worker_pool import worker_processes
 
@@ -249,6 +250,23 @@ def test_inputs_repeat_for_the_same_file_and_differ_after_handing_in_again(
     run(course, unit, tmp_path, grade_submission)
     first, again, handed_in_again = judge.seeds
     assert first == again != handed_in_again
+
+
+def test_a_sandbox_that_fails_to_start_once_does_not_end_the_run(
+    course, unit, hand_in, solved, tmp_path, judge, monkeypatch
+):
+    trouble = [SandboxUnavailable("no memory for a moment")]
+
+    def stumbling(*args, **kwargs):
+        if trouble:
+            raise trouble.pop()
+        return judge(*args, **kwargs)
+
+    monkeypatch.setattr("autograder.sandbox.submission.judge_submission", stumbling)
+    monkeypatch.setattr("autograder.grading._SECONDS_TO_RECOVER", 0.0)
+    hand_in("ada", solved)
+    (result,) = run(course, unit, tmp_path, grade_submission)
+    assert result["status"] == "graded"
 
 
 def test_folders_of_submissions_and_results_are_hidden_from_the_sandbox(course, unit, hand_in, solved, tmp_path, judge):

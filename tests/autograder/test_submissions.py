@@ -116,3 +116,9 @@ def test_a_folder_that_cannot_be_read_is_quarantined_not_passed_over(closed):
         said = subprocess.run([*dropped, *program], cwd=ROOT, capture_output=True, text=True, check=True).stdout
         (student / closed).chmod(0o755)
     assert said == "ada the folder cannot be read: Permission denied; check its permissions\n"
+
+
+def test_a_folder_full_of_files_is_not_searched(tmp_path):
+    submission = folder_with(tmp_path, f"{UNIT}.ipynb", *map(str, range(1_000)))
+    with pytest.raises(Quarantined, match="more than 1000 files"):
+        notebook_file(submission, UNIT)
