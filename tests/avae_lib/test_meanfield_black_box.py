@@ -40,7 +40,7 @@ def test_score_function_gradient_equals_a_loop_over_samples(seed, samples, param
     gradients = torch.randn(samples, params, generator=draws(seed + 1), dtype=torch.float64)
     expected = sum((f[s] - baseline) * gradients[s] for s in range(samples)) / samples
     assert torch.allclose(score_function_gradient(f, gradients, baseline), expected)
-    assert torch.allclose(score_function_gradient(f, gradients, torch.tensor(baseline).double()), expected)
+    assert torch.allclose(score_function_gradient(f, gradients, torch.tensor(baseline, dtype=torch.float64)), expected)
 
 
 @property_of
