@@ -301,6 +301,18 @@ def test_no_random_damage_crashes_or_changes_what_is_ours(data, release, solved)
     except Quarantined:
         return
     assert_ours(submission.notebook, release)
+    for name in ("add", "halve"):
+        if still_there(notebook, name, intact_answers(solved)[name]):
+            assert answers_of(submission)[name] == intact_answers(solved)[name]
+
+
+def still_there(notebook, name, source) -> bool:
+    """Whether the answer stands, whole and as code, in one cell, and nothing else claims to be it."""
+    cells = [cell for cell in notebook["cells"] if isinstance(cell, dict)]
+    claims = [cell for cell in cells if name in str(cell.get("metadata")) or f'"{name}"' in str(cell.get("source"))]
+    holding = [cell for cell in claims if cell.get("source") == source and cell.get("cell_type") == "code"]
+    others = [cell for cell in claims if cell not in holding and "check(" not in str(cell.get("source"))]
+    return len(holding) == 1 and not others
 
 
 def damage_anywhere(document, data):
