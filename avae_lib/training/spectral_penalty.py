@@ -8,12 +8,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from avae_lib.nn.weight_norm_convolution import WeightNormConvolution
 from avae_lib.objectives import spectral_norms
 
 __all__ = ["SpectralPenalty"]
 
 _FIRST_ITERATIONS = 10
-_CARRIES_MATRIX = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.ConvTranspose2d)
+_CARRIES_MATRIX = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.ConvTranspose2d, WeightNormConvolution)
 
 
 class SpectralPenalty:
@@ -26,6 +27,9 @@ class SpectralPenalty:
     Args:
         model: whose weights are measured; they must exist by now and keep their shapes.
         seed: of the vectors that the iteration starts from.
+
+    Raises:
+        ValueError: the model has no such weights.
     """
 
     def __init__(self, model: nn.Module, seed: int) -> None:
@@ -33,6 +37,8 @@ class SpectralPenalty:
         for layer in model.modules():
             if isinstance(layer, _CARRIES_MATRIX):
                 self._layers["×".join(map(str, _matrix(layer).shape))].append(layer)
+        if not self._layers:
+            raise ValueError("training.spectral_penalty must be 0 for a model without linear maps and convolutions")
         noise = torch.Generator().manual_seed(seed)
         self._vectors = {shape: self._first_vectors(shape, noise) for shape in self._layers}
 
