@@ -13,7 +13,7 @@ from torch import Generator, Tensor
 
 from avae_lib.logarithms import log_mean_exp
 from avae_lib.meanfield.belief_propagation import log_cosh
-from avae_lib.meanfield.ising_sampling import heat_bath
+from avae_lib.meanfield.ising_sampling import heat_bath, uniform_numbers
 
 __all__ = ["AnnealedEstimate", "annealed_importance_sampling"]
 
@@ -68,13 +68,9 @@ def annealed_importance_sampling(
     if temperatures < 1:
         raise ValueError(f"temperatures must be at least 1, got {temperatures}")
     field = model.field.expand(chains, *model.field.shape)
-
-    def uniforms() -> Tensor:
-        return torch.rand(field.shape, generator=generator, dtype=field.dtype)
-
-    spins = heat_bath(field, uniforms())
+    spins = heat_bath(field, uniform_numbers(field.shape, field, generator))
     log_weights = (log_cosh(model.field) + math.log(2)).sum().repeat(chains)
     for before, strength in pairwise(torch.linspace(0, 1, temperatures + 1, dtype=torch.float64).tolist()):
         log_weights = log_weights + (strength - before) * model.interaction(spins)
-        spins = model.sample_sweep(spins, uniforms(), strength)
+        spins = model.sample_sweep(spins, uniform_numbers(field.shape, field, generator), strength)
     return AnnealedEstimate(log_weights)

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Generator, Tensor
 
 from avae_lib.divergences.requirements import require_float, require_shape
-from avae_lib.gaussians import DiagonalGaussian, reparameterize
+from avae_lib.gaussians import DiagonalGaussian, reparameterize, standard_normal_like
 from avae_lib.meanfield.score_function import score_function_gradient
 
 __all__ = [
@@ -126,7 +126,7 @@ def fit_black_box(
     schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, total_iters=steps)
     elbo, baseline = mean.new_zeros(steps), 0.0
     for step in range(steps):
-        noise = torch.randn(samples, len(mean), generator=generator, dtype=mean.dtype)
+        noise = standard_normal_like(mean.expand(samples, -1), generator)
         if estimator == "score":
             gradient, values = score_gradient(log_joint, mean, log_std, noise, baseline)
         else:

@@ -6,12 +6,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from avae_lib.components import component
 from avae_lib.divergences.requirements import require_float, require_shape
 from avae_lib.meanfield.requirements import require_coupling, require_field, require_range
 
 __all__ = ["ising_elbo", "ising_mean_field_sweep", "spin_entropy"]
 
 
+@component(unit="02_mean_field")
 def ising_mean_field_sweep(
     means: Float[Tensor, "spins"], coupling: Float[Tensor, "spins spins"], field: Float[Tensor, "spins"]
 ) -> Float[Tensor, "spins"]:
@@ -44,6 +46,7 @@ def ising_mean_field_sweep(
     return means
 
 
+@component(unit="02_mean_field")
 def ising_elbo(
     means: Float[Tensor, "spins"], coupling: Float[Tensor, "spins spins"], field: Float[Tensor, "spins"]
 ) -> Float[Tensor, ""]:

@@ -6,12 +6,14 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
+from avae_lib.components import component
 from avae_lib.divergences.requirements import require_float, require_shape
 from avae_lib.meanfield.requirements import require_coupling, require_field, require_range, require_spins
 
-__all__ = ["gibbs_chain", "gibbs_sweep", "heat_bath"]
+__all__ = ["gibbs_chain", "gibbs_sweep", "heat_bath", "uniform_numbers"]
 
 
+@component(unit="02_mean_field")
 def gibbs_sweep(
     spins: Float[Tensor, "spins"],
     coupling: Float[Tensor, "spins spins"],
@@ -53,6 +55,11 @@ def heat_bath(local_fields: Float[Tensor, "*shape"], uniforms: Float[Tensor, "*s
     return up.to(local_fields.dtype).mul_(2).sub_(1)
 
 
+def uniform_numbers(shape: tuple[int, ...], like: Tensor, generator: Generator) -> Tensor:
+    """Numbers in [0, 1) with the dtype and device of ``like``; ``generator`` may live on another device."""
+    return torch.rand(shape, generator=generator, dtype=like.dtype, device=generator.device).to(like.device)
+
+
 def gibbs_chain(
     coupling: Float[Tensor, "spins spins"],
     field: Float[Tensor, "spins"],
@@ -67,7 +74,7 @@ def gibbs_chain(
     """
     if sweeps < 1:
         raise ValueError(f"sweeps must be at least 1, got {sweeps}")
-    uniforms = torch.rand(sweeps + 1, len(field), generator=generator, dtype=field.dtype)
+    uniforms = uniform_numbers((sweeps + 1, len(field)), field, generator)
     spins = heat_bath(torch.zeros_like(field), uniforms[0]) if start is None else start
     states = []
     for draws in uniforms[1:]:

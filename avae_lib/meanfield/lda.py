@@ -13,12 +13,14 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Dirichlet, kl_divergence
 
+from avae_lib.components import component
 from avae_lib.divergences.requirements import require_float, require_shape
 from avae_lib.meanfield.requirements import require_counts, require_finite, require_positive
 
 __all__ = ["expected_log_dirichlet", "lda_e_step", "lda_elbo"]
 
 
+@component(unit="02_mean_field")
 def lda_e_step(
     counts: Float[Tensor, "docs words"],
     alpha: Float[Tensor, "topics"],

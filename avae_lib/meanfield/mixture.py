@@ -6,12 +6,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from avae_lib.components import component
 from avae_lib.divergences.requirements import require_float, require_shape
 from avae_lib.meanfield.requirements import require_finite, require_positive
 
 __all__ = ["mixture_cavi_step", "require_points"]
 
 
+@component(unit="02_mean_field")
 def mixture_cavi_step(
     x: Float[Tensor, "n dim"],
     weights_log: Float[Tensor, "components"],

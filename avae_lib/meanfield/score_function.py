@@ -5,11 +5,13 @@ from __future__ import annotations
 from jaxtyping import Float
 from torch import Tensor
 
+from avae_lib.components import component
 from avae_lib.divergences.requirements import require_float, require_shape
 
 __all__ = ["score_function_gradient"]
 
 
+@component(unit="02_mean_field")
 def score_function_gradient(
     f_values: Float[Tensor, "samples"], log_prob_gradients: Float[Tensor, "samples params"], baseline: float
 ) -> Float[Tensor, "params"]:

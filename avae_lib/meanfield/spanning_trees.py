@@ -51,7 +51,7 @@ def sample_spanning_trees(model: IsingModel, count: int, generator: Generator) -
     """
     if count < 1:
         raise ValueError(f"count must be at least 1, got {count}")
-    first, second = model.edges.numpy()
+    first, second = model.edges.cpu().numpy()
     used, trees = np.zeros(len(first)), []
     while len(trees) < count or (used == 0).any():
         # Weights must not be zero, which scipy's sparse graphs take for no edge.
