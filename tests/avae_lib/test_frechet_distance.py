@@ -11,8 +11,6 @@ from torch import nn
 from avae_lib.evaluation import frechet_distance
 from avae_lib.evaluation.frechet_distance import FrechetDistanceUnavailable, inception_weights
 
-needs_torchmetrics = pytest.mark.skipif(importlib.util.find_spec("torchmetrics") is None, reason="needs torchmetrics")
-
 
 class Noise(nn.Module):
     """Samples pixels independently, darker ones more often."""
@@ -39,7 +37,6 @@ class Pixels(nn.Module):
         return x[:, 0].flatten(1).double()
 
 
-@needs_torchmetrics
 def test_distance_equals_the_formula_with_the_matrix_root_of_scipy():
     images = torch.randint(0, 16, (50, 1, 2, 2), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     model = Noise()
@@ -52,7 +49,6 @@ def test_distance_equals_the_formula_with_the_matrix_root_of_scipy():
     assert found.value == pytest.approx(expected, rel=1e-4)
 
 
-@needs_torchmetrics
 def test_a_model_that_hands_out_the_images_has_distance_zero():
     images = torch.randint(0, 16, (50, 1, 2, 2), dtype=torch.uint8)
     model = Noise()
@@ -70,7 +66,9 @@ def test_what_is_missing_is_named_with_where_it_can_be_had(monkeypatch, tmp_path
     present = {"torchmetrics": True, "torch_fidelity": True}
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: object() if present[name] else None)
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    with pytest.raises(FrechetDistanceUnavailable, match=r"weights-inception.*\.pth: download them from https://github"):
+    with pytest.raises(
+        FrechetDistanceUnavailable, match=r"weights-inception.*\.pth: download them from https://github"
+    ):
         inception_weights()
     for module, package in (("torch_fidelity", "torch-fidelity"), ("torchmetrics", "torchmetrics")):
         present[module] = False
