@@ -43,6 +43,14 @@ def test_every_component_has_a_check_in_the_order_of_the_exercises():
         "reverse_kl_projection",
         "forward_kl_projection",
     ]
+    assert [check.component for check in checks_of("02_mean_field")] == [
+        "ising_mean_field_sweep",
+        "ising_elbo",
+        "gibbs_sweep",
+        "lda_e_step",
+        "mixture_cavi_step",
+        "score_function_gradient",
+    ]
     assert [check.component for check in checks_of("03_vae")] == [
         "reparameterize",
         "bernoulli_log_likelihood",
@@ -169,7 +177,118 @@ def estimate_with(terms_of=lambda log_r: -log_r, error=lambda terms: terms.std()
     return kl_monte_carlo
 
 
+def in_turn(update, order=range):
+    """A sweep over a state in which ``update(state, i)`` replaces entry i."""
+
+    def sweep(start, *rest):
+        state = start.clone()
+        for i in order(len(state)):
+            state[i] = update(state, i, *rest)
+        return state
+
+    return sweep
+
+
+def mean_field_sweep_with(update, order=range):
+    return lambda means, coupling, field: in_turn(lambda m, i: update(m, i, coupling, field), order)(means)
+
+
+def gibbs_sweep_with(probability, order=range):
+    def gibbs_sweep(spins, coupling, field, uniforms):
+        def drawn(s, i):
+            return 1.0 if uniforms[i] < probability(s, i, coupling, field) else -1.0
+
+        return in_turn(drawn, order)(spins)
+
+    return gibbs_sweep
+
+
+def e_step_with(phi_of):
+    def lda_e_step(counts, alpha, expected_log_topics, gamma):
+        phi = phi_of(torch.digamma(gamma).unsqueeze(2) + expected_log_topics)  # (docs, topics, words)
+        return alpha + torch.einsum("dw,dkw->dk", counts, phi), torch.einsum("dw,dkw->kw", counts, phi)
+
+    return lda_e_step
+
+
+def bound_with(entropy_of):
+    return lambda means, coupling, field: 0.5 * means @ coupling @ means + field @ means + entropy_of(means).sum()
+
+
+def responsibilities_with(logs_of):
+    def mixture_cavi_step(x, weights_log, means, precisions):
+        return torch.softmax(weights_log + logs_of(x.unsqueeze(1) - means, precisions), dim=1)
+
+    return mixture_cavi_step
+
+
 UNNAMED = {
+    "ising_mean_field_sweep": [
+        mean_field_sweep_with(lambda m, i, J, h: torch.tanh(h[i] + J[i] @ m).half().float()),
+        mean_field_sweep_with(lambda m, i, J, h: torch.tanh(h[i] + J[i] @ m) * 0.999),
+        mean_field_sweep_with(lambda m, i, J, h: torch.tanh(h[i] + J[i] @ torch.sign(m))),
+        mean_field_sweep_with(lambda m, i, J, h: torch.tanh(h[i] + J[i].abs() @ m)),
+        mean_field_sweep_with(lambda m, i, J, h: torch.tanh(h[i] + J[i] @ m), lambda n: range(1, n)),
+        mean_field_sweep_with(lambda m, i, J, h: torch.tanh(h[i]) + torch.tanh(J[i] @ m)),
+        mean_field_sweep_with(lambda m, i, J, h: torch.erf(h[i] + J[i] @ m)),
+        mean_field_sweep_with(lambda m, i, J, h: torch.tanh(h[i] + J[i] @ m - J[i] @ J[i] * m[i])),
+        lambda means, coupling, field: torch.tanh(field + coupling.tril() @ torch.tanh(field + coupling @ means)),
+    ],
+    "ising_elbo": [
+        bound_with(lambda m: torch.special.entr((1 + m) / 2) + torch.special.entr((1 - m) / 2) * 0.999),
+        bound_with(lambda m: math.log(2) - m**2 / 2),
+        bound_with(lambda m: 2 * torch.special.entr((1 + m) / 2)),
+        bound_with(lambda m: torch.special.entr(m.abs())),
+        lambda means, coupling, field: torch.logsumexp(field + coupling @ means, 0),
+        lambda means, coupling, field: 0.5 * (means @ coupling @ means) + (field * means).mean(),
+        lambda means, coupling, field: torch.linalg.norm(coupling) + field.abs().sum(),
+    ],
+    "gibbs_sweep": [
+        gibbs_sweep_with(lambda s, i, J, h: torch.sigmoid(1.8 * (h[i] + J[i] @ s))),
+        gibbs_sweep_with(lambda s, i, J, h: torch.sigmoid(2 * (h[i] + J[i].abs() @ s))),
+        gibbs_sweep_with(lambda s, i, J, h: 0.5 + 0.5 * (h[i] + J[i] @ s)),
+        gibbs_sweep_with(lambda s, i, J, h: torch.special.ndtr(1.6 * (h[i] + J[i] @ s))),
+        gibbs_sweep_with(lambda s, i, J, h: torch.sigmoid(2 * (h[i] + J[i] @ s)), lambda n: range(1, n)),
+        gibbs_sweep_with(lambda s, i, J, h: torch.sigmoid(2 * (h[i] + J[i, :-1] @ s[:-1]))),
+        lambda spins, coupling, field, uniforms: torch.sign(field + coupling @ spins),
+        lambda spins, coupling, field, uniforms: torch.where(uniforms < 0.5, 1.0, -1.0),
+    ],
+    "lda_e_step": [
+        e_step_with(lambda logs: torch.softmax(0.99 * logs, dim=1)),
+        e_step_with(lambda logs: torch.softmax(logs, dim=1) * 1.001),
+        e_step_with(lambda logs: torch.softmax(logs.clamp(min=-50), dim=1)),
+        e_step_with(lambda logs: torch.nan_to_num(logs.exp() / logs.exp().sum(1, keepdim=True))),
+        e_step_with(lambda logs: torch.softmax(logs.half(), dim=1).float()),
+        e_step_with(lambda logs: torch.full_like(logs, 1 / logs.shape[1])),
+        e_step_with(lambda logs: torch.sigmoid(logs)),
+        lambda counts, alpha, expected_log_topics, gamma: (gamma, expected_log_topics.exp()),
+        lambda counts, alpha, expected_log_topics, gamma: alpha + counts.sum(1, keepdim=True) / len(alpha),
+    ],
+    "mixture_cavi_step": [
+        responsibilities_with(lambda d, t: (t.log() - t * d**2).sum(-1) / 2.02),
+        responsibilities_with(lambda d, t: 0.5 * (t.log() - t * d.abs() ** 1.9).sum(-1)),
+        responsibilities_with(lambda d, t: 0.5 * (t.log() - t * d**2).sum(-1).clamp(min=-100)),
+        responsibilities_with(lambda d, t: 0.5 * (t.log() - t * d**2).amax(-1)),
+        responsibilities_with(lambda d, t: 0.5 * (torch.log1p(t) - t * d**2).sum(-1)),
+        responsibilities_with(lambda d, t: -1.5 * torch.log1p(t * d**2).sum(-1) + 0.5 * t.log().sum(-1)),
+        lambda x, weights_log, means, precisions: weights_log.softmax(0).expand(len(x), -1),
+        lambda x, weights_log, means, precisions: torch.full((len(x), len(means)), 1 / len(means)),
+    ],
+    "score_function_gradient": [
+        lambda f, g, b: f @ g / len(f),
+        lambda f_values, log_prob_gradients, baseline: (f_values - baseline) @ log_prob_gradients / 7,
+        lambda f_values, log_prob_gradients, baseline: f_values @ log_prob_gradients / len(f_values) - baseline,
+        lambda f_values, log_prob_gradients, baseline: (f_values - baseline) @ log_prob_gradients.abs() / len(f_values),
+        lambda f_values, log_prob_gradients, baseline: (
+            ((f_values - baseline).unsqueeze(1) * log_prob_gradients).median(0).values
+        ),
+        lambda f_values, log_prob_gradients, baseline: (
+            ((f_values - baseline).unsqueeze(1) * log_prob_gradients).mean(0).half().float()
+        ),
+        lambda f_values, log_prob_gradients, baseline: (
+            (f_values - baseline) @ log_prob_gradients / log_prob_gradients.shape[1]
+        ),
+    ],
     "kl_categorical": [
         lambda q, p: torch.where(q > 0, q * ((q + 1e-12) / (p + 1e-12)).log(), 0.0).sum(-1),
         lambda q, p: torch.where(q > 0, q * (q / p).log(), 0.0).sum(-1).clamp(max=100.0),

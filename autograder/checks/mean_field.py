@@ -1,0 +1,196 @@
+"""Unit 02: how ``mixture_cavi_step`` and ``score_function_gradient`` are judged, and the list of the unit's checks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Generator
+
+from autograder.checks.case import Case, ComponentCheck
+from autograder.checks.draws import between, normal, sizes, uniform
+from autograder.checks.ising import GIBBS_SWEEP, ISING_ELBO, ISING_MEAN_FIELD_SWEEP
+from autograder.checks.lda import LDA_E_STEP
+from autograder.checks.mistakes import mixture_cavi_step as mixture_mistakes
+from autograder.checks.mistakes import score_function_gradient as score_mistakes
+from autograder.checks.tolerances import FLOAT64
+from autograder.checks.variants import mixture_cavi_step as mixture_variants
+from autograder.checks.variants import score_function_gradient as score_variants
+
+__all__ = ["CHECKS"]
+
+PRECISION_KEPT = "precision kept, inputs left alone"
+PRECISION_HINT = "float64 inputs are to be computed in float64, and the inputs must stay as they were"
+
+
+# mixture_cavi_step(x, weights_log, means, precisions)
+
+
+def mixture(dtype: torch.dtype = torch.float32):
+    """Components that overlap, with different weights and precisions."""
+
+    def inputs(generator: Generator) -> dict[str, Any]:
+        n, components, dim = sizes(generator, 3, smallest=3)
+        return {
+            "x": normal(generator, n, dim, dtype=dtype),
+            "weights_log": normal(generator, components, dtype=dtype) - 1.5,
+            "means": normal(generator, components, dim, dtype=dtype),
+            "precisions": uniform(generator, components, dim, low=0.2, high=1.6, dtype=dtype),
+        }
+
+    return inputs
+
+
+def as_many_components_as(other: str):
+    """As many components as points, or as dimensions: what is normalised along the wrong one keeps its shape."""
+
+    def inputs(generator: Generator) -> dict[str, Any]:
+        drawn = mixture()(generator)
+        (n, dim), components = drawn["x"].shape, None
+        components = n if other == "points" else dim
+        return drawn | {
+            "weights_log": normal(generator, components),
+            "means": normal(generator, components, dim),
+            "precisions": uniform(generator, components, dim, low=0.2, high=1.6),
+        }
+
+    return inputs
+
+
+def far_away(distance: float, dtype: torch.dtype):
+    """Points so far from all components that every density is 0, yet none is nearer than the others by much.
+
+    They are far in a dimension in which the components agree; some points are near all components.
+    """
+
+    def inputs(generator: Generator) -> dict[str, Any]:
+        x = normal(generator, 6, 2, dtype=dtype)
+        x[1::2, 1] = distance * torch.tensor([1.0, -1.0, 1.0], dtype=dtype)
+        means = normal(generator, 3, 2, dtype=dtype)
+        means[:, 1] = 0.0
+        precisions = uniform(generator, 3, 2, low=0.5, high=1.5, dtype=dtype)
+        precisions[:, 1] = 1.0
+        return {"x": x, "weights_log": normal(generator, 3, dtype=dtype), "means": means, "precisions": precisions}
+
+    return inputs
+
+
+def one_component_is_nearest(generator: Generator) -> dict[str, Any]:
+    """Points thousands of nats from the nearest component, and further from the others."""
+    means = torch.tensor([[0.0, 0.0], [40.0, 0.0], [0.0, 40.0]])[torch.randperm(3, generator=generator)]
+    x = torch.tensor([[-60.0, -80.0], [150.0, 20.0], [5.0, 130.0], [1.0, 0.0]]) + normal(generator, 4, 2)
+    return {"x": x, "weights_log": normal(generator, 3), "means": means, "precisions": torch.ones(3, 2)}
+
+
+def precisions_of_all_sizes(generator: Generator) -> dict[str, Any]:
+    """Ten dimensions whose precisions, multiplied, leave the range of float32, upwards and downwards.
+
+    Two components are narrow and two are wide, and the points are of either kind.
+    """
+    scale = torch.tensor([1e6, 1e6, 1e-6, 1e-6]).unsqueeze(1)
+    precisions = scale * uniform(generator, 4, 10, low=0.7, high=1.4)
+    x = normal(generator, 4, 10) * scale.rsqrt()
+    return {"x": x, "weights_log": normal(generator, 4), "means": torch.zeros(4, 10), "precisions": precisions}
+
+
+def one_of_each(generator: Generator) -> dict[str, Any]:
+    return {
+        "x": normal(generator, 1, 1, dtype=torch.float64),
+        "weights_log": normal(generator, 2, dtype=torch.float64),
+        "means": normal(generator, 2, 1, dtype=torch.float64),
+        "precisions": torch.ones(2, 1, dtype=torch.float64),
+    }
+
+
+MIXTURE_CAVI_STEP = ComponentCheck(
+    "mixture_cavi_step",
+    cases=(
+        Case(
+            "values",
+            2,
+            "the responsibilities are not the right ones",
+            (mixture(), as_many_components_as("points"), as_many_components_as("dimensions")),
+        ),
+        Case(
+            "points far from all components",
+            1,
+            "compare components by the logarithms of their densities, relative to the largest for each point",
+            (far_away(25.0, torch.float32), far_away(100.0, torch.float64), one_component_is_nearest),
+            atol=1e-3,  # logarithms near 300 are rounded to 3e-5, several times over
+        ),
+        Case(
+            "precisions of all sizes",
+            1,
+            "the logarithm of a product of precisions is a sum of logarithms, which neither overflows nor vanishes",
+            (precisions_of_all_sizes,),
+        ),
+        Case(
+            PRECISION_KEPT,
+            1,
+            PRECISION_HINT,
+            (mixture(torch.float64), one_of_each),
+            kind="form",
+            harness="call_twice",
+            **FLOAT64,
+        ),
+    ),
+    mistakes=tuple(mixture_mistakes.MISTAKES),
+    variants=tuple(mixture_variants.VARIANTS),
+)
+
+
+# score_function_gradient(f_values, log_prob_gradients, baseline)
+
+
+def draws(samples: int, params: int, dtype: torch.dtype = torch.float32):
+    """Values on both sides of a baseline that is not their mean, and gradients around zero."""
+
+    def inputs(generator: Generator) -> dict[str, Any]:
+        baseline = between(generator, -4.5, -3.5)
+        f_values = normal(generator, samples, scale=2.0, dtype=dtype) - 5.0
+        f_values[0] = baseline + 2.0
+        return {
+            "f_values": f_values,
+            "log_prob_gradients": normal(generator, samples, params, dtype=dtype) + 0.3,
+            "baseline": baseline,
+        }
+
+    return inputs
+
+
+def without_baseline(generator: Generator) -> dict[str, Any]:
+    return draws(5, 3)(generator) | {"baseline": 0.0}
+
+
+SCORE_FUNCTION_GRADIENT = ComponentCheck(
+    "score_function_gradient",
+    cases=(
+        Case("values", 2, "the estimate is not the right one", (draws(7, 3), draws(4, 6), without_baseline)),
+        Case(
+            "as many samples as parameters",
+            1,
+            "each sample's value multiplies the gradient of the same sample",
+            (draws(5, 5),),
+        ),
+        Case(
+            "precision kept, inputs left alone",
+            1,
+            "float64 inputs are to be computed in float64, and the inputs must stay as they were",
+            (draws(6, 2, torch.float64), draws(1, 3, torch.float64), draws(4, 1, torch.float64)),
+            kind="form",
+            harness="call_twice",
+            **FLOAT64,
+        ),
+    ),
+    mistakes=tuple(score_mistakes.MISTAKES),
+    variants=tuple(score_variants.VARIANTS),
+)
+
+CHECKS = (
+    ISING_MEAN_FIELD_SWEEP,
+    ISING_ELBO,
+    GIBBS_SWEEP,
+    LDA_E_STEP,
+    MIXTURE_CAVI_STEP,
+    SCORE_FUNCTION_GRADIENT,
+)

@@ -1,0 +1,248 @@
+"""Wrong ways to write ``gibbs_sweep``."""
+
+import torch
+
+from autograder.checks.case import Mistake, mistakes_into
+
+MISTAKES: list[Mistake] = []
+mistake = mistakes_into(MISTAKES)
+
+STRONG = "strong couplings and fields"
+EVEN = "even odds"
+FORM = "precision kept, inputs left alone"
+OLD_VALUES = "draws all spins from the old state: each draw has to see the newest values of the others"
+OVERFLOWS = "the exponentials overflow, and ∞/∞ is NaN: the logistic function has a form without them"
+
+
+def sweep(spins, probability, uniforms, order=None):
+    """The state after each spin in turn became 1 where its uniform number is below ``probability(i, spins)``."""
+    spins = spins.clone()
+    for i in order if order is not None else range(len(spins)):
+        spins[i] = 1.0 if uniforms[i] < probability(i, spins) else -1.0
+    return spins
+
+
+def felt(spins, coupling, field, i):
+    return field[i] + coupling[i] @ spins
+
+
+@mistake(OLD_VALUES, caught_by="values")
+def parallel(spins, coupling, field, uniforms):
+    probability = torch.sigmoid(2 * (field + coupling @ spins))
+    return torch.where(uniforms < probability, 1.0, -1.0)
+
+
+@mistake(OLD_VALUES, caught_by="values")
+def old_values_in_a_loop(spins, coupling, field, uniforms):
+    old = spins.clone()
+    return sweep(spins, lambda i, s: torch.sigmoid(2 * felt(old, coupling, field, i)), uniforms)
+
+
+@mistake("goes through the spins backwards: they are drawn in index order, from the first on", caught_by="values")
+def backwards(spins, coupling, field, uniforms):
+    order = reversed(range(len(spins)))
+    return sweep(spins, lambda i, s: torch.sigmoid(2 * felt(s, coupling, field, i)), uniforms, order)
+
+
+@mistake("forgets the 2 in σ(2a): the log odds of a spin are twice what it feels", caught_by="values")
+def two_forgotten(spins, coupling, field, uniforms):
+    return sweep(spins, lambda i, s: torch.sigmoid(felt(s, coupling, field, i)), uniforms)
+
+
+@mistake("has the comparison reversed: the spin becomes 1 where the uniform number is below p", caught_by="values")
+def comparison_reversed(spins, coupling, field, uniforms):
+    drawn = [0.0] * len(spins)
+    spins = spins.clone()
+    for i in range(len(drawn)):
+        spins[i] = 1.0 if uniforms[i] > torch.sigmoid(2 * felt(spins, coupling, field, i)) else -1.0
+    return spins
+
+
+@mistake("has the sign of what a spin feels reversed", caught_by="values")
+def opposite_sign(spins, coupling, field, uniforms):
+    return sweep(spins, lambda i, s: torch.sigmoid(-2 * felt(s, coupling, field, i)), uniforms)
+
+
+@mistake("has the sign of the field reversed", caught_by="values")
+def opposite_field(spins, coupling, field, uniforms):
+    return sweep(spins, lambda i, s: torch.sigmoid(2 * (coupling[i] @ s - field[i])), uniforms)
+
+
+@mistake("has the sign of the coupling reversed", caught_by="values")
+def opposite_coupling(spins, coupling, field, uniforms):
+    return sweep(spins, lambda i, s: torch.sigmoid(2 * (field[i] - coupling[i] @ s)), uniforms)
+
+
+@mistake("leaves the field out", caught_by="values")
+def without_field(spins, coupling, field, uniforms):
+    return sweep(spins, lambda i, s: torch.sigmoid(2 * (coupling[i] @ s)), uniforms)
+
+
+@mistake("leaves the neighbours out", caught_by="values")
+def without_coupling(spins, coupling, field, uniforms):
+    return sweep(spins, lambda i, s: torch.sigmoid(2 * field[i]), uniforms)
+
+
+@mistake("doubles the coupling but not the field: both stand in the exponent twice", caught_by="values")
+def field_not_doubled(spins, coupling, field, uniforms):
+    return sweep(spins, lambda i, s: torch.sigmoid(field[i] + 2 * coupling[i] @ s), uniforms)
+
+
+@mistake("halves the coupling: the ½ of the energy goes away, since each pair is in it twice", caught_by="values")
+def half_the_coupling(spins, coupling, field, uniforms):
+    return sweep(spins, lambda i, s: torch.sigmoid(2 * field[i] + coupling[i] @ s), uniforms)
+
+
+@mistake("takes every coupling twice: J_ij and J_ji are the same edge", caught_by="values")
+def every_edge_twice(spins, coupling, field, uniforms):
+    return sweep(spins, lambda i, s: torch.sigmoid(2 * field[i] + 4 * coupling[i] @ s), uniforms)
+
+
+@mistake("takes the mean, tanh(a), for the probability of +1, which is (1 + tanh(a))/2", caught_by="values")
+def mean_as_probability(spins, coupling, field, uniforms):
+    return sweep(spins, lambda i, s: torch.tanh(felt(s, coupling, field, i)), uniforms)
+
+
+@mistake("sets every spin to the likelier value: that is no draw, the uniform numbers must enter", caught_by="values")
+def likelier_value(spins, coupling, field, uniforms):
+    return sweep(spins, lambda i, s: torch.sigmoid(2 * felt(s, coupling, field, i)), torch.full_like(uniforms, 0.5))
+
+
+@mistake("draws random numbers of its own: use `uniforms`", caught_by="values")
+def own_random_numbers(spins, coupling, field, uniforms):
+    return sweep(spins, lambda i, s: torch.sigmoid(2 * felt(s, coupling, field, i)), torch.rand_like(uniforms))
+
+
+@mistake("is a Metropolis step (a proposed flip, accepted or not), not a draw given the others", caught_by="values")
+def metropolis(spins, coupling, field, uniforms):
+    spins = spins.clone()
+    for i in range(len(spins)):
+        gain = torch.exp(-2 * spins[i] * felt(spins, coupling, field, i))
+        spins[i] = -spins[i] if uniforms[i] < gain else spins[i]
+    return spins
+
+
+@mistake("flips spins instead of setting them: below p the spin becomes 1, whatever it was", caught_by="values")
+def flips(spins, coupling, field, uniforms):
+    spins = spins.clone()
+    for i in range(len(spins)):
+        up = torch.sigmoid(2 * felt(spins, coupling, field, i))
+        spins[i] = -spins[i] if uniforms[i] < up else spins[i]
+    return spins
+
+
+@mistake("raises spins but never lowers them: the other branch is to set −1", caught_by="values")
+def never_lowered(spins, coupling, field, uniforms):
+    spins = spins.clone()
+    for i in range(len(spins)):
+        if uniforms[i] < torch.sigmoid(2 * felt(spins, coupling, field, i)):
+            spins[i] = 1.0
+    return spins
+
+
+@mistake("gives 0 where −1 is wanted: spins are −1 or 1", caught_by="values")
+def zeros_and_ones(spins, coupling, field, uniforms):
+    return (sweep(spins, lambda i, s: torch.sigmoid(2 * felt(s, coupling, field, i)), uniforms) + 1) / 2
+
+
+@mistake("sees 0 instead of −1 in the spins drawn so far: spins are −1 or 1", caught_by="values")
+def zeros_on_the_way(spins, coupling, field, uniforms):
+    spins = spins.clone()
+    for i in range(len(spins)):
+        spins[i] = 1.0 if uniforms[i] < torch.sigmoid(2 * felt(spins, coupling, field, i)) else 0.0
+    return 2 * spins - 1
+
+
+@mistake("gives probabilities: spins are wanted, −1 or 1", caught_by="values")
+def probabilities(spins, coupling, field, uniforms):
+    spins, given = spins.clone(), spins.clone()
+    for i in range(len(spins)):
+        given[i] = torch.sigmoid(2 * felt(spins, coupling, field, i))
+        spins[i] = 1.0 if uniforms[i] < given[i] else -1.0
+    return given
+
+
+@mistake("is a mean-field sweep: a spin is drawn, −1 or 1, not averaged", caught_by="values")
+def mean_field(spins, coupling, field, uniforms):
+    means = spins.clone()
+    for i in range(len(means)):
+        means[i] = torch.tanh(felt(means, coupling, field, i))
+    return means
+
+
+@mistake("uses the first uniform number for all spins", caught_by="values")
+def one_number_for_all(spins, coupling, field, uniforms):
+    return sweep(spins, lambda i, s: torch.sigmoid(2 * felt(s, coupling, field, i)), uniforms[:1].expand(len(spins)))
+
+
+@mistake("makes two sweeps: one is asked", caught_by="values")
+def two_sweeps(spins, coupling, field, uniforms):
+    order = 2 * [*range(len(spins))]
+    return sweep(spins, lambda i, s: torch.sigmoid(2 * felt(s, coupling, field, i)), uniforms, order)
+
+
+@mistake("leaves the last spin out", caught_by="values")
+def last_left_out(spins, coupling, field, uniforms):
+    order = range(len(spins) - 1)
+    return sweep(spins, lambda i, s: torch.sigmoid(2 * felt(s, coupling, field, i)), uniforms, order)
+
+
+@mistake("counts the spin itself among its neighbours: given the others, its old value has no say", caught_by="values")
+def self_included(spins, coupling, field, uniforms):
+    return sweep(spins, lambda i, s: torch.sigmoid(2 * (felt(s, coupling, field, i) + s[i])), uniforms)
+
+
+@mistake(OVERFLOWS, caught_by=STRONG)
+def exponentials(spins, coupling, field, uniforms):
+    def probability(i, s):
+        a = felt(s, coupling, field, i)
+        return torch.exp(a) / (torch.exp(a) + torch.exp(-a))
+
+    return sweep(spins, probability, uniforms)
+
+
+@mistake(OVERFLOWS, caught_by=STRONG)
+def one_exponential(spins, coupling, field, uniforms):
+    def probability(i, s):
+        odds = torch.exp(2 * felt(s, coupling, field, i))
+        return odds / (1 + odds)
+
+    return sweep(spins, probability, uniforms)
+
+
+@mistake("keeps probabilities so far from 0 and 1 that strong fields lose", caught_by=STRONG)
+def clamped_probability(spins, coupling, field, uniforms):
+    return sweep(spins, lambda i, s: torch.sigmoid(2 * felt(s, coupling, field, i)).clamp(0.3, 0.7), uniforms)
+
+
+@mistake("becomes 1 also where the uniform number equals p: it must be below", caught_by=EVEN)
+def not_below(spins, coupling, field, uniforms):
+    spins = spins.clone()
+    for i in range(len(spins)):
+        spins[i] = 1.0 if uniforms[i] <= torch.sigmoid(2 * felt(spins, coupling, field, i)) else -1.0
+    return spins
+
+
+@mistake("gives 0 where the uniform number equals p: torch.sign(0) is 0, and a spin is −1 or 1", caught_by=EVEN)
+def sign_of_the_difference(spins, coupling, field, uniforms):
+    spins = spins.clone()
+    for i in range(len(spins)):
+        spins[i] = torch.sign(torch.sigmoid(2 * felt(spins, coupling, field, i)) - uniforms[i])
+    return spins
+
+
+@mistake("compares with 1 − u: the same chance, but other spins than those asked for", caught_by="values")
+def other_tail(spins, coupling, field, uniforms):
+    return sweep(spins, lambda i, s: torch.sigmoid(2 * felt(s, coupling, field, i)), 1 - uniforms)
+
+
+@mistake("changes `spins` in place: work on a clone", caught_by=FORM)
+def in_place(spins, coupling, field, uniforms):
+    for i in range(len(spins)):
+        spins[i] = 1.0 if uniforms[i] < torch.sigmoid(2 * felt(spins, coupling, field, i)) else -1.0
+    return spins
+
+
+@mistake("returns a NumPy array: a tensor is wanted", caught_by=FORM)
+def numpy_array(spins, coupling, field, uniforms):
+    return sweep(spins, lambda i, s: torch.sigmoid(2 * felt(s, coupling, field, i)), uniforms).numpy()

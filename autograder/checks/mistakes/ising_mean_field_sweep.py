@@ -1,0 +1,213 @@
+"""Wrong ways to write ``ising_mean_field_sweep``."""
+
+import torch
+
+from autograder.checks.case import Mistake, mistakes_into
+
+MISTAKES: list[Mistake] = []
+mistake = mistakes_into(MISTAKES)
+
+STRONG = "strong couplings and fields"
+FORM = "precision kept, inputs left alone"
+PARALLEL = "updates all spins at once from the old means: each update has to see the newest values of the others"
+OLD_MEANS = "does not see spins of larger index: they enter with the means that are handed in"
+OVERFLOWS = "the exponentials overflow, and ∞/∞ is NaN: use a tanh that does not compute them"
+
+
+def sweep(means, update, order=None):
+    """Means after ``update(i, means)`` of each spin in turn."""
+    means = means.clone()
+    for i in order if order is not None else range(len(means)):
+        means[i] = update(i, means)
+    return means
+
+
+@mistake(PARALLEL, caught_by="values")
+def parallel(means, coupling, field):
+    return torch.tanh(field + coupling @ means)
+
+
+@mistake(PARALLEL, caught_by="values")
+def old_means_in_a_loop(means, coupling, field):
+    return torch.stack([torch.tanh(field[i] + coupling[i] @ means) for i in range(len(means))])
+
+
+@mistake("goes through the spins backwards: they are updated in index order, from the first on", caught_by="values")
+def backwards(means, coupling, field):
+    return sweep(means, lambda i, m: torch.tanh(field[i] + coupling[i] @ m), reversed(range(len(means))))
+
+
+@mistake("updates even spins first, then odd ones: the order is that of the index", caught_by="values")
+def checkerboard(means, coupling, field):
+    order = [*range(0, len(means), 2), *range(1, len(means), 2)]
+    return sweep(means, lambda i, m: torch.tanh(field[i] + coupling[i] @ m), order)
+
+
+@mistake("makes two sweeps: one is asked", caught_by="values")
+def two_sweeps(means, coupling, field):
+    return sweep(means, lambda i, m: torch.tanh(field[i] + coupling[i] @ m), 2 * [*range(len(means))])
+
+
+@mistake("sweeps until nothing changes: one sweep is asked", caught_by="values")
+def until_convergence(means, coupling, field):
+    return sweep(means, lambda i, m: torch.tanh(field[i] + coupling[i] @ m), 300 * [*range(len(means))])
+
+
+@mistake("leaves the field out of the update", caught_by="values")
+def without_field(means, coupling, field):
+    return sweep(means, lambda i, m: torch.tanh(coupling[i] @ m))
+
+
+@mistake("leaves the neighbours out of the update", caught_by="values")
+def without_coupling(means, coupling, field):
+    return torch.tanh(field)
+
+
+@mistake("has the sign of the field reversed", caught_by="values")
+def opposite_field(means, coupling, field):
+    return sweep(means, lambda i, m: torch.tanh(coupling[i] @ m - field[i]))
+
+
+@mistake("has the sign of the coupling reversed", caught_by="values")
+def opposite_coupling(means, coupling, field):
+    return sweep(means, lambda i, m: torch.tanh(field[i] - coupling[i] @ m))
+
+
+@mistake("has the opposite sign: the mean follows what the spin feels", caught_by="values")
+def opposite_sign(means, coupling, field):
+    return sweep(means, lambda i, m: torch.tanh(-field[i] - coupling[i] @ m))
+
+
+@mistake("halves the coupling: the ½ of the energy goes away, since each pair is in it twice", caught_by="values")
+def half_the_coupling(means, coupling, field):
+    return sweep(means, lambda i, m: torch.tanh(field[i] + 0.5 * coupling[i] @ m))
+
+
+@mistake("takes every coupling twice: J_ij and J_ji are the same edge", caught_by="values")
+def every_edge_twice(means, coupling, field):
+    return sweep(means, lambda i, m: torch.tanh(field[i] + coupling[i] @ m + coupling[:, i] @ m))
+
+
+@mistake("doubles the argument: p(s = 1) is σ(2a), but the mean is tanh(a)", caught_by="values")
+def doubled_argument(means, coupling, field):
+    return sweep(means, lambda i, m: torch.tanh(2 * (field[i] + coupling[i] @ m)))
+
+
+@mistake("gives 2σ(a) − 1 = tanh(a/2): the 2 in σ(2a) is missing", caught_by="values")
+def half_argument(means, coupling, field):
+    return sweep(means, lambda i, m: 2 * torch.sigmoid(field[i] + coupling[i] @ m) - 1)
+
+
+@mistake("gives the probability of +1, between 0 and 1: the mean is asked, between −1 and 1", caught_by="values")
+def probability(means, coupling, field):
+    return sweep(means, lambda i, m: torch.sigmoid(2 * (field[i] + coupling[i] @ m)))
+
+
+@mistake("is without the tanh: the means leave [−1, 1]", caught_by="values")
+def no_tanh(means, coupling, field):
+    return sweep(means, lambda i, m: field[i] + coupling[i] @ m)
+
+
+@mistake("sets spins to −1 or 1: the mean is the tanh of what the spin feels, not its sign", caught_by="values")
+def hard_decision(means, coupling, field):
+    return sweep(means, lambda i, m: torch.sign(field[i] + coupling[i] @ m))
+
+
+@mistake("adds the tanh of the neighbours and the field: the field belongs inside", caught_by="values")
+def field_outside(means, coupling, field):
+    return sweep(means, lambda i, m: field[i] + torch.tanh(coupling[i] @ m))
+
+
+@mistake(OLD_MEANS, caught_by="values")
+def earlier_only(means, coupling, field):
+    return sweep(means, lambda i, m: torch.tanh(field[i] + coupling[i, :i] @ m[:i]))
+
+
+@mistake("looks at spins of larger index only: all other spins are neighbours", caught_by="values")
+def later_only(means, coupling, field):
+    return sweep(means, lambda i, m: torch.tanh(field[i] + coupling[i, i:] @ m[i:]))
+
+
+@mistake("looks at the spins next in index only: J says who is coupled to whom", caught_by="values")
+def adjacent_only(means, coupling, field):
+    coupling = coupling.triu(-1).tril(1)
+    return sweep(means, lambda i, m: torch.tanh(field[i] + coupling[i] @ m))
+
+
+@mistake("averages over the neighbours: they are summed", caught_by="values")
+def average_neighbour(means, coupling, field):
+    return sweep(means, lambda i, m: torch.tanh(field[i] + coupling[i] @ m / len(m)))
+
+
+@mistake("counts the spin itself among its neighbours: J has zeros there", caught_by="values")
+def self_included(means, coupling, field):
+    return sweep(means, lambda i, m: torch.tanh(field[i] + coupling[i] @ m + m[i]))
+
+
+@mistake("mixes new and old means half and half: the update goes all the way", caught_by="values")
+def damped(means, coupling, field):
+    return sweep(means, lambda i, m: 0.5 * m[i] + 0.5 * torch.tanh(field[i] + coupling[i] @ m))
+
+
+@mistake("leaves the last spin out", caught_by="values")
+def last_left_out(means, coupling, field):
+    return sweep(means, lambda i, m: torch.tanh(field[i] + coupling[i] @ m), range(len(means) - 1))
+
+
+@mistake("returns after the first spin: is the return inside the loop?", caught_by="values")
+def first_only(means, coupling, field):
+    return sweep(means, lambda i, m: torch.tanh(field[i] + coupling[i] @ m), range(1))
+
+
+@mistake(OLD_MEANS, caught_by="values")
+def from_zero(means, coupling, field):
+    return sweep(torch.zeros_like(means), lambda i, m: torch.tanh(field[i] + coupling[i] @ m))
+
+
+@mistake("uses the field of the first spin for all", caught_by="values")
+def same_field(means, coupling, field):
+    return sweep(means, lambda i, m: torch.tanh(field[0] + coupling[i] @ m))
+
+
+@mistake(OVERFLOWS, caught_by=STRONG)
+def quotient_of_exponentials(means, coupling, field):
+    def tanh(a):
+        return (torch.exp(a) - torch.exp(-a)) / (torch.exp(a) + torch.exp(-a))
+
+    return sweep(means, lambda i, m: tanh(field[i] + coupling[i] @ m))
+
+
+@mistake(OVERFLOWS, caught_by=STRONG)
+def one_exponential(means, coupling, field):
+    def tanh(a):
+        return (torch.exp(2 * a) - 1) / (torch.exp(2 * a) + 1)
+
+    return sweep(means, lambda i, m: tanh(field[i] + coupling[i] @ m))
+
+
+@mistake("holds what a spin feels within bounds: it may be of any size", caught_by=STRONG)
+def clamped_argument(means, coupling, field):
+    return sweep(means, lambda i, m: torch.tanh((field[i] + coupling[i] @ m).clamp(-3, 3)))
+
+
+@mistake("keeps means away from −1 and 1: in a strong field they get there", caught_by=STRONG)
+def clamped_means(means, coupling, field):
+    return sweep(means, lambda i, m: torch.tanh(field[i] + coupling[i] @ m).clamp(-0.999, 0.999))
+
+
+@mistake("changes `means` in place: work on a clone", caught_by=FORM)
+def in_place(means, coupling, field):
+    for i in range(len(means)):
+        means[i] = torch.tanh(field[i] + coupling[i] @ means)
+    return means
+
+
+@mistake("computes in float32, so float64 inputs lose half their digits", caught_by=FORM)
+def single_precision(means, coupling, field):
+    coupling, field = coupling.float(), field.float()
+    return sweep(means.float(), lambda i, m: torch.tanh(field[i] + coupling[i] @ m))
+
+
+@mistake("returns a NumPy array: a tensor is wanted", caught_by=FORM)
+def numpy_array(means, coupling, field):
+    return sweep(means, lambda i, m: torch.tanh(field[i] + coupling[i] @ m)).numpy()

@@ -1,0 +1,278 @@
+"""Wrong ways to write ``lda_e_step``."""
+
+import torch
+
+from autograder.checks.case import Mistake, mistakes_into
+
+MISTAKES: list[Mistake] = []
+mistake = mistakes_into(MISTAKES)
+
+COUNTS = "expected counts"
+UNDERFLOW = "expectations whose exponentials are zero"
+FORM = "precision kept, inputs left alone"
+SUMS_TO_NOTHING = (
+    "exponentials are 0 here, and 0/0 is NaN: first subtract the largest term of each word in each document, "
+    "as softmax does"
+)
+
+
+def log_shares(expected_log_topics, gamma):
+    """log φ up to what all topics of one word share, (docs, words, topics)."""
+    return torch.digamma(gamma).unsqueeze(1) + expected_log_topics.T
+
+
+def results(counts, alpha, phi):
+    """The two results for given φ."""
+    return alpha + torch.einsum("dw,dwk->dk", counts, phi), torch.einsum("dw,dwk->kw", counts, phi)
+
+
+@mistake("uses log(gamma) where E[log θ] = ψ(γ) − ψ(Σγ) is wanted", caught_by="gamma")
+def logarithm_for_digamma(counts, alpha, expected_log_topics, gamma):
+    shares = gamma.log().unsqueeze(1) + expected_log_topics.T
+    return results(counts, alpha, shares.softmax(dim=2))
+
+
+@mistake("uses gamma itself where E[log θ] = ψ(γ) − ψ(Σγ) is wanted", caught_by="gamma")
+def gamma_for_digamma(counts, alpha, expected_log_topics, gamma):
+    shares = gamma.unsqueeze(1) + expected_log_topics.T
+    return results(counts, alpha, shares.softmax(dim=2))
+
+
+@mistake("uses lgamma, the log of the gamma function: ψ is its derivative, digamma", caught_by="gamma")
+def lgamma_for_digamma(counts, alpha, expected_log_topics, gamma):
+    shares = torch.lgamma(gamma).unsqueeze(1) + expected_log_topics.T
+    return results(counts, alpha, shares.softmax(dim=2))
+
+
+@mistake("takes ψ(Σγ) over documents: the sum is over the topics of one document", caught_by="gamma")
+def sum_over_documents(counts, alpha, expected_log_topics, gamma):
+    log_theta = torch.digamma(gamma) - torch.digamma(gamma.sum(dim=0))
+    return results(counts, alpha, (log_theta.unsqueeze(1) + expected_log_topics.T).softmax(dim=2))
+
+
+@mistake("leaves the document's own topic shares out: φ depends on gamma as well", caught_by="gamma")
+def without_gamma(counts, alpha, expected_log_topics, gamma):
+    phi = expected_log_topics.T.softmax(dim=1).expand(len(counts), -1, -1)
+    return results(counts, alpha, phi)
+
+
+@mistake("leaves the topics' words out: φ depends on E[log β] as well", caught_by="gamma")
+def without_topics(counts, alpha, expected_log_topics, gamma):
+    phi = torch.digamma(gamma).softmax(dim=1).unsqueeze(1).expand(-1, counts.shape[1], -1)
+    return results(counts, alpha, phi)
+
+
+@mistake("uses alpha where the document's gamma belongs", caught_by="gamma")
+def prior_for_gamma(counts, alpha, expected_log_topics, gamma):
+    phi = (torch.digamma(alpha) + expected_log_topics.T).softmax(dim=1).expand(len(counts), -1, -1)
+    return results(counts, alpha, phi)
+
+
+@mistake("multiplies by E[log β] instead of its exponential", caught_by="gamma")
+def expectation_not_exponentiated(counts, alpha, expected_log_topics, gamma):
+    weights = torch.digamma(gamma).exp().unsqueeze(1) * expected_log_topics.T
+    return results(counts, alpha, weights / weights.sum(dim=2, keepdim=True))
+
+
+@mistake("takes E[log β] for probabilities and their logarithm once more", caught_by="gamma")
+def topics_normalised_again(counts, alpha, expected_log_topics, gamma):
+    topics = expected_log_topics.log_softmax(dim=1)
+    return results(counts, alpha, log_shares(topics, gamma).softmax(dim=2))
+
+
+@mistake("normalises φ over words: of each word in a document the shares of topics sum to one", caught_by="gamma")
+def normalised_over_words(counts, alpha, expected_log_topics, gamma):
+    return results(counts, alpha, log_shares(expected_log_topics, gamma).softmax(dim=1))
+
+
+@mistake("normalises φ over documents: of each word in a document the shares of topics sum to one", caught_by="gamma")
+def normalised_over_documents(counts, alpha, expected_log_topics, gamma):
+    return results(counts, alpha, log_shares(expected_log_topics, gamma).softmax(dim=0))
+
+
+@mistake("does not normalise φ: over topics it sums to one", caught_by="gamma")
+def not_normalised(counts, alpha, expected_log_topics, gamma):
+    return results(counts, alpha, log_shares(expected_log_topics, gamma).exp())
+
+
+@mistake("gives each word wholly to its likeliest topic: φ shares it out", caught_by="gamma")
+def hard_assignment(counts, alpha, expected_log_topics, gamma):
+    best = log_shares(expected_log_topics, gamma).argmax(dim=2)
+    phi = torch.nn.functional.one_hot(best, len(alpha)).to(counts)
+    return results(counts, alpha, phi)
+
+
+@mistake("forgets alpha: gamma is the prior's concentration plus expected counts", caught_by="gamma")
+def without_alpha(counts, alpha, expected_log_topics, gamma):
+    new, expected = results(counts, alpha, log_shares(expected_log_topics, gamma).softmax(dim=2))
+    return new - alpha, expected
+
+
+@mistake("adds to the old gamma: the update replaces it", caught_by="gamma")
+def added_to_the_old(counts, alpha, expected_log_topics, gamma):
+    new, expected = results(counts, alpha, log_shares(expected_log_topics, gamma).softmax(dim=2))
+    return gamma + new - alpha, expected
+
+
+@mistake("sums φ over words without their counts: a word that occurs three times counts three times", caught_by="gamma")
+def counts_forgotten(counts, alpha, expected_log_topics, gamma):
+    phi = log_shares(expected_log_topics, gamma).softmax(dim=2)
+    return results(torch.ones_like(counts), alpha, phi)
+
+
+@mistake("counts each word that occurs once: a word that occurs three times counts three times", caught_by="gamma")
+def presence_for_counts(counts, alpha, expected_log_topics, gamma):
+    phi = log_shares(expected_log_topics, gamma).softmax(dim=2)
+    return results((counts > 0).to(counts), alpha, phi)
+
+
+@mistake("averages over words: expected counts are sums", caught_by="gamma")
+def averaged_over_words(counts, alpha, expected_log_topics, gamma):
+    phi = log_shares(expected_log_topics, gamma).softmax(dim=2)
+    assigned = counts.unsqueeze(2) * phi
+    return alpha + assigned.mean(dim=1), assigned.sum(dim=0).T
+
+
+@mistake("normalises gamma: it is a concentration, not a probability", caught_by="gamma")
+def gamma_normalised(counts, alpha, expected_log_topics, gamma):
+    new, expected = results(counts, alpha, log_shares(expected_log_topics, gamma).softmax(dim=2))
+    return new / new.sum(dim=1, keepdim=True), expected
+
+
+@mistake("updates more than once: one update is asked", caught_by="gamma")
+def twice(counts, alpha, expected_log_topics, gamma):
+    for _ in range(2):
+        gamma, expected = results(counts, alpha, log_shares(expected_log_topics, gamma).softmax(dim=2))
+    return gamma, expected
+
+
+@mistake("updates until nothing changes: one update is asked", caught_by="gamma")
+def until_convergence(counts, alpha, expected_log_topics, gamma):
+    for _ in range(300):
+        gamma, expected = results(counts, alpha, log_shares(expected_log_topics, gamma).softmax(dim=2))
+    return gamma, expected
+
+
+@mistake("multiplies the counts into the softmax: they weigh φ afterwards", caught_by="gamma")
+def counts_inside(counts, alpha, expected_log_topics, gamma):
+    shares = log_shares(expected_log_topics, gamma) + torch.log(counts.clamp(min=1e-6)).unsqueeze(2)
+    phi = shares.flatten(1).softmax(dim=1).reshape(shares.shape)
+    return results(counts, alpha, phi)
+
+
+@mistake("returns the two results in the wrong order: gamma first", caught_by="gamma")
+def wrong_order(counts, alpha, expected_log_topics, gamma):
+    new, expected = results(counts, alpha, log_shares(expected_log_topics, gamma).softmax(dim=2))
+    return expected, new
+
+
+@mistake("sums φ over documents without the counts of its words", caught_by=COUNTS)
+def expected_counts_unweighted(counts, alpha, expected_log_topics, gamma):
+    phi = log_shares(expected_log_topics, gamma).softmax(dim=2)
+    return results(counts, alpha, phi)[0], phi.sum(dim=0).T
+
+
+@mistake("has words in rows and topics in columns: (topics, words) is wanted", caught_by=COUNTS)
+def transposed(counts, alpha, expected_log_topics, gamma):
+    new, expected = results(counts, alpha, log_shares(expected_log_topics, gamma).softmax(dim=2))
+    return new, expected.T
+
+
+@mistake("uses φ of the new gamma: both results come from the same φ", caught_by=COUNTS)
+def other_phi(counts, alpha, expected_log_topics, gamma):
+    new, _ = results(counts, alpha, log_shares(expected_log_topics, gamma).softmax(dim=2))
+    return new, results(counts, alpha, log_shares(expected_log_topics, new).softmax(dim=2))[1]
+
+
+@mistake("averages over documents: expected counts are sums", caught_by=COUNTS)
+def averaged_over_documents(counts, alpha, expected_log_topics, gamma):
+    new, expected = results(counts, alpha, log_shares(expected_log_topics, gamma).softmax(dim=2))
+    return new, expected / len(counts)
+
+
+@mistake("normalises the expected counts: they are counts, not probabilities", caught_by=COUNTS)
+def expected_counts_normalised(counts, alpha, expected_log_topics, gamma):
+    new, expected = results(counts, alpha, log_shares(expected_log_topics, gamma).softmax(dim=2))
+    return new, expected / expected.sum(dim=1, keepdim=True)
+
+
+@mistake("keeps documents apart: the expected counts are summed over them", caught_by=COUNTS)
+def documents_apart(counts, alpha, expected_log_topics, gamma):
+    phi = log_shares(expected_log_topics, gamma).softmax(dim=2)
+    return results(counts, alpha, phi)[0], (counts.unsqueeze(2) * phi).transpose(1, 2)
+
+
+@mistake("holds the last document only: the expected counts are summed over all", caught_by=COUNTS)
+def last_document_only(counts, alpha, expected_log_topics, gamma):
+    phi = log_shares(expected_log_topics, gamma).softmax(dim=2)
+    return results(counts, alpha, phi)[0], (counts[-1].unsqueeze(1) * phi[-1]).T
+
+
+@mistake("adds alpha to the expected counts: priors are added elsewhere", caught_by=COUNTS)
+def alpha_in_both(counts, alpha, expected_log_topics, gamma):
+    new, expected = results(counts, alpha, log_shares(expected_log_topics, gamma).softmax(dim=2))
+    return new, expected + alpha.unsqueeze(1)
+
+
+@mistake(SUMS_TO_NOTHING, caught_by=UNDERFLOW)
+def exponentials(counts, alpha, expected_log_topics, gamma):
+    weights = log_shares(expected_log_topics, gamma).exp()
+    return results(counts, alpha, weights / weights.sum(dim=2, keepdim=True))
+
+
+@mistake(SUMS_TO_NOTHING, caught_by=UNDERFLOW)
+def exponentials_apart(counts, alpha, expected_log_topics, gamma):
+    shares = (torch.digamma(gamma) - torch.digamma(gamma.sum(dim=1, keepdim=True))).exp()
+    weights = shares.unsqueeze(1) * expected_log_topics.exp().T
+    return results(counts, alpha, weights / weights.sum(dim=2, keepdim=True))
+
+
+@mistake("loses words that no topic expects: a small constant makes 0/0 zero, but φ sums to one", caught_by=UNDERFLOW)
+def small_constant(counts, alpha, expected_log_topics, gamma):
+    weights = log_shares(expected_log_topics, gamma).exp()
+    return results(counts, alpha, weights / (weights.sum(dim=2, keepdim=True) + 1e-30))
+
+
+@mistake("loses words that no topic expects: a small constant makes 0/0 zero, but φ sums to one", caught_by=UNDERFLOW)
+def as_matrix_products(counts, alpha, expected_log_topics, gamma):
+    shares, topics = torch.digamma(gamma).exp(), expected_log_topics.exp()
+    ratio = counts / (shares @ topics + 1e-30)
+    return alpha + shares * (ratio @ topics.T), topics * (shares.T @ ratio)
+
+
+@mistake(SUMS_TO_NOTHING, caught_by=UNDERFLOW)
+def one_maximum_for_all(counts, alpha, expected_log_topics, gamma):
+    shares = log_shares(expected_log_topics, gamma)
+    weights = (shares - shares.max()).exp()
+    return results(counts, alpha, weights / weights.sum(dim=2, keepdim=True))
+
+
+@mistake("keeps gamma away from small values: they mean that a document has few topics", caught_by=UNDERFLOW)
+def gamma_clamped(counts, alpha, expected_log_topics, gamma):
+    return results(counts, alpha, log_shares(expected_log_topics, gamma.clamp(min=0.3)).softmax(dim=2))
+
+
+@mistake("changes `gamma` in place: work on a new tensor", caught_by=FORM)
+def in_place(counts, alpha, expected_log_topics, gamma):
+    new, expected = results(counts, alpha, log_shares(expected_log_topics, gamma).softmax(dim=2))
+    gamma.copy_(new)
+    return gamma, expected
+
+
+@mistake("changes `counts` in place: work on a new tensor", caught_by=FORM)
+def counts_changed(counts, alpha, expected_log_topics, gamma):
+    new, expected = results(counts, alpha, log_shares(expected_log_topics, gamma).softmax(dim=2))
+    counts /= counts.sum(dim=1, keepdim=True)
+    return new, expected
+
+
+@mistake("computes in float32, so float64 inputs lose half their digits", caught_by=FORM)
+def single_precision(counts, alpha, expected_log_topics, gamma):
+    phi = log_shares(expected_log_topics.float(), gamma.float()).softmax(dim=2)
+    return results(counts.float(), alpha.float(), phi)
+
+
+@mistake("returns NumPy arrays: tensors are wanted", caught_by=FORM)
+def numpy_arrays(counts, alpha, expected_log_topics, gamma):
+    new, expected = results(counts, alpha, log_shares(expected_log_topics, gamma).softmax(dim=2))
+    return new.numpy(), expected.numpy()

@@ -1,0 +1,264 @@
+"""Wrong ways to write ``mixture_cavi_step``."""
+
+import math
+
+import torch
+
+from autograder.checks.case import Mistake, mistakes_into
+
+MISTAKES: list[Mistake] = []
+mistake = mistakes_into(MISTAKES)
+
+FAR = "points far from all components"
+SIZES = "precisions of all sizes"
+FORM = "precision kept, inputs left alone"
+SUMS_TO_NOTHING = (
+    "densities are 0 here, and 0/0 is NaN: first subtract each point's largest logarithm, as softmax does"
+)
+PRODUCT = (
+    "multiplies precisions before taking the logarithm: the product overflows or vanishes, the sum of logs does not"
+)
+
+
+def squared_distances(x, means, precisions):
+    return ((x.unsqueeze(1) - means).square() * precisions).sum(dim=2)
+
+
+def log_densities(x, weights_log, means, precisions):
+    """log weight + log density but for the constant that all components share."""
+    return weights_log + 0.5 * precisions.log().sum(dim=1) - 0.5 * squared_distances(x, means, precisions)
+
+
+@mistake("lacks the log-determinant, ½ Σ log τ: narrow components are higher", caught_by="values")
+def without_determinant(x, weights_log, means, precisions):
+    return (weights_log - 0.5 * squared_distances(x, means, precisions)).softmax(dim=1)
+
+
+@mistake("lacks the ½ before Σ log τ", caught_by="values")
+def determinant_not_halved(x, weights_log, means, precisions):
+    logs = weights_log + precisions.log().sum(dim=1) - 0.5 * squared_distances(x, means, precisions)
+    return logs.softmax(dim=1)
+
+
+@mistake("has the sign of Σ log τ reversed: that is the one for variances", caught_by="values")
+def determinant_of_variances(x, weights_log, means, precisions):
+    logs = weights_log - 0.5 * precisions.log().sum(dim=1) - 0.5 * squared_distances(x, means, precisions)
+    return logs.softmax(dim=1)
+
+
+@mistake("lacks the ½ before the squared distance", caught_by="values")
+def distance_not_halved(x, weights_log, means, precisions):
+    logs = weights_log + 0.5 * precisions.log().sum(dim=1) - squared_distances(x, means, precisions)
+    return logs.softmax(dim=1)
+
+
+@mistake("lacks both halves: ½ stands before the log-determinant and before the distance", caught_by="values")
+def nothing_halved(x, weights_log, means, precisions):
+    logs = weights_log + precisions.log().sum(dim=1) - squared_distances(x, means, precisions)
+    return logs.softmax(dim=1)
+
+
+@mistake("divides the squared distance by the precision: that is for variances", caught_by="values")
+def precision_as_variance(x, weights_log, means, precisions):
+    return log_densities(x, weights_log, means, 1 / precisions).softmax(dim=1)
+
+
+@mistake("divides by the precision in the distance only", caught_by="values")
+def distance_over_precision(x, weights_log, means, precisions):
+    squares = squared_distances(x, means, 1 / precisions)
+    return (weights_log + 0.5 * precisions.log().sum(dim=1) - 0.5 * squares).softmax(dim=1)
+
+
+@mistake("takes precisions for standard deviations", caught_by="values")
+def precision_as_std(x, weights_log, means, precisions):
+    return log_densities(x, weights_log, means, precisions**-2).softmax(dim=1)
+
+
+@mistake("squares the precision: it multiplies the squared distance once", caught_by="values")
+def precision_squared(x, weights_log, means, precisions):
+    squares = squared_distances(x, means, precisions**2)
+    return (weights_log + 0.5 * precisions.log().sum(dim=1) - 0.5 * squares).softmax(dim=1)
+
+
+@mistake("leaves the precision out of the distance", caught_by="values")
+def plain_distance(x, weights_log, means, precisions):
+    squares = squared_distances(x, means, torch.ones_like(precisions))
+    return (weights_log + 0.5 * precisions.log().sum(dim=1) - 0.5 * squares).softmax(dim=1)
+
+
+@mistake("leaves the weights out", caught_by="values")
+def without_weights(x, weights_log, means, precisions):
+    return log_densities(x, torch.zeros_like(weights_log), means, precisions).softmax(dim=1)
+
+
+@mistake("adds weights where their logarithms belong, or takes the exponential first", caught_by="values")
+def weights_exponentiated(x, weights_log, means, precisions):
+    return log_densities(x, weights_log.exp(), means, precisions).softmax(dim=1)
+
+
+@mistake("takes the logarithm of log weights once more", caught_by="values")
+def logarithm_twice(x, weights_log, means, precisions):
+    return log_densities(x, weights_log.log(), means, precisions).softmax(dim=1)
+
+
+@mistake("multiplies densities by log weights: their exponentials are the weights", caught_by="values")
+def weighted_by_logarithms(x, weights_log, means, precisions):
+    weighted = weights_log * log_densities(x, torch.zeros_like(weights_log), means, precisions).exp()
+    return weighted / weighted.sum(dim=1, keepdim=True)
+
+
+@mistake("normalises over points: for each point the components' shares sum to one", caught_by="values")
+def normalised_over_points(x, weights_log, means, precisions):
+    return log_densities(x, weights_log, means, precisions).softmax(dim=0)
+
+
+@mistake("does not normalise: for each point the responsibilities sum to one", caught_by="values")
+def not_normalised(x, weights_log, means, precisions):
+    return log_densities(x, weights_log, means, precisions).exp()
+
+
+@mistake("gives logarithms: responsibilities are wanted", caught_by="values")
+def logarithms(x, weights_log, means, precisions):
+    return log_densities(x, weights_log, means, precisions).log_softmax(dim=1)
+
+
+@mistake("gives each point wholly to one component: responsibilities share it out", caught_by="values")
+def hard_assignment(x, weights_log, means, precisions):
+    best = log_densities(x, weights_log, means, precisions).argmax(dim=1)
+    return torch.nn.functional.one_hot(best, len(weights_log)).to(x)
+
+
+@mistake("has the sign of the exponent reversed: far components are unlikely", caught_by="values")
+def opposite_distance(x, weights_log, means, precisions):
+    logs = weights_log + 0.5 * precisions.log().sum(dim=1) + 0.5 * squared_distances(x, means, precisions)
+    return logs.softmax(dim=1)
+
+
+@mistake("averages over dimensions: log densities of independent dimensions are summed", caught_by="values")
+def averaged_over_dimensions(x, weights_log, means, precisions):
+    each = precisions.log() - (x.unsqueeze(1) - means).square() * precisions
+    return (weights_log + 0.5 * each.mean(dim=2)).softmax(dim=1)
+
+
+@mistake("does not square the distance", caught_by="values")
+def absolute_distance(x, weights_log, means, precisions):
+    distances = ((x.unsqueeze(1) - means).abs() * precisions).sum(dim=2)
+    return (weights_log + 0.5 * precisions.log().sum(dim=1) - 0.5 * distances).softmax(dim=1)
+
+
+@mistake("sums distances over dimensions before squaring", caught_by="values")
+def square_of_the_sum(x, weights_log, means, precisions):
+    squares = ((x.unsqueeze(1) - means) * precisions.sqrt()).sum(dim=2).square()
+    return (weights_log + 0.5 * precisions.log().sum(dim=1) - 0.5 * squares).softmax(dim=1)
+
+
+@mistake("counts the weight once in each dimension", caught_by="values")
+def weight_in_each_dimension(x, weights_log, means, precisions):
+    return log_densities(x, x.shape[1] * weights_log, means, precisions).softmax(dim=1)
+
+
+@mistake("has components in rows and points in columns: (n, components) is wanted", caught_by="values")
+def transposed(x, weights_log, means, precisions):
+    return log_densities(x, weights_log, means, precisions).softmax(dim=1).T
+
+
+@mistake("looks at the first dimension only", caught_by="values")
+def first_dimension(x, weights_log, means, precisions):
+    return log_densities(x[:, :1], weights_log, means[:, :1], precisions[:, :1]).softmax(dim=1)
+
+
+@mistake(SUMS_TO_NOTHING, caught_by=FAR)
+def exponentials(x, weights_log, means, precisions):
+    weighted = log_densities(x, weights_log, means, precisions).exp()
+    return weighted / weighted.sum(dim=1, keepdim=True)
+
+
+@mistake(SUMS_TO_NOTHING, caught_by=FAR)
+def product_of_densities(x, weights_log, means, precisions):
+    gaussian = torch.exp(-0.5 * squared_distances(x, means, precisions))
+    scale = precisions.sqrt().prod(dim=1) / (2 * math.pi) ** (x.shape[1] / 2)
+    weighted = weights_log.exp() * scale * gaussian
+    return weighted / weighted.sum(dim=1, keepdim=True)
+
+
+@mistake(
+    "comes out as zeros: a small constant makes 0/0 zero, but responsibilities sum to one",
+    caught_by=FAR,
+)
+def small_constant(x, weights_log, means, precisions):
+    weighted = log_densities(x, weights_log, means, precisions).exp()
+    return weighted / (weighted.sum(dim=1, keepdim=True) + 1e-30)
+
+
+@mistake("comes out as equal shares: far points still belong to some components more than to others", caught_by=FAR)
+def equal_shares_for_the_lost(x, weights_log, means, precisions):
+    weighted = log_densities(x, weights_log, means, precisions).exp()
+    total = weighted.sum(dim=1, keepdim=True)
+    return torch.where(total > 0, weighted / total, 1 / len(weights_log))
+
+
+@mistake(SUMS_TO_NOTHING, caught_by=FAR)
+def one_maximum_for_all(x, weights_log, means, precisions):
+    logs = log_densities(x, weights_log, means, precisions)
+    weighted = (logs - logs.max()).exp()
+    return weighted / weighted.sum(dim=1, keepdim=True)
+
+
+@mistake("subtracts each component's largest logarithm, which changes their relation", caught_by="values")
+def maximum_over_points(x, weights_log, means, precisions):
+    logs = log_densities(x, weights_log, means, precisions)
+    weighted = (logs - logs.max(dim=0).values).exp()
+    return weighted / weighted.sum(dim=1, keepdim=True)
+
+
+@mistake("holds squared distances within bounds: they may be of any size", caught_by=FAR)
+def clamped_distance(x, weights_log, means, precisions):
+    squares = squared_distances(x, means, precisions).clamp(max=100.0)
+    return (weights_log + 0.5 * precisions.log().sum(dim=1) - 0.5 * squares).softmax(dim=1)
+
+
+@mistake(PRODUCT, caught_by=SIZES)
+def logarithm_of_the_product(x, weights_log, means, precisions):
+    determinant = 0.5 * precisions.prod(dim=1).log()
+    return (weights_log + determinant - 0.5 * squared_distances(x, means, precisions)).softmax(dim=1)
+
+
+@mistake(PRODUCT, caught_by=SIZES)
+def determinant_of_a_matrix(x, weights_log, means, precisions):
+    determinant = 0.5 * torch.linalg.det(torch.diag_embed(precisions)).log()
+    return (weights_log + determinant - 0.5 * squared_distances(x, means, precisions)).softmax(dim=1)
+
+
+@mistake("adds a constant to the precisions that is not small next to small ones", caught_by=SIZES)
+def constant_added(x, weights_log, means, precisions):
+    return log_densities(x, weights_log, means, precisions + 1e-5).softmax(dim=1)
+
+
+@mistake("changes `x` in place: work on a new tensor", caught_by=FORM)
+def x_changed(x, weights_log, means, precisions):
+    result = log_densities(x, weights_log, means, precisions).softmax(dim=1)
+    x -= means.mean(dim=0)
+    return result
+
+
+@mistake("changes `weights_log` in place: work on a new tensor", caught_by=FORM)
+def weights_changed(x, weights_log, means, precisions):
+    result = log_densities(x, weights_log, means, precisions).softmax(dim=1)
+    weights_log += 0.5 * precisions.log().sum(dim=1)
+    weights_log += 1.0
+    return result
+
+
+@mistake("computes in float32, so float64 inputs lose half their digits", caught_by=FORM)
+def single_precision(x, weights_log, means, precisions):
+    return log_densities(x.float(), weights_log.float(), means.float(), precisions.float()).softmax(dim=1)
+
+
+@mistake("squeezes a single point away: (1, components) is wanted", caught_by=FORM)
+def squeezed(x, weights_log, means, precisions):
+    return log_densities(x, weights_log, means, precisions).softmax(dim=1).squeeze()
+
+
+@mistake("returns a NumPy array: a tensor is wanted", caught_by=FORM)
+def numpy_array(x, weights_log, means, precisions):
+    return log_densities(x, weights_log, means, precisions).softmax(dim=1).numpy()

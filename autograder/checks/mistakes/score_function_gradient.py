@@ -1,0 +1,163 @@
+"""Wrong ways to write ``score_function_gradient``."""
+
+from autograder.checks.case import Mistake, mistakes_into
+
+MISTAKES: list[Mistake] = []
+mistake = mistakes_into(MISTAKES)
+
+SQUARE = "as many samples as parameters"
+FORM = "precision kept, inputs left alone"
+
+
+@mistake("leaves the baseline out", caught_by="values")
+def without_baseline(f_values, log_prob_gradients, baseline):
+    return (f_values.unsqueeze(1) * log_prob_gradients).mean(dim=0)
+
+
+@mistake("adds the baseline: it is subtracted from f", caught_by="values")
+def baseline_added(f_values, log_prob_gradients, baseline):
+    return ((f_values + baseline).unsqueeze(1) * log_prob_gradients).mean(dim=0)
+
+
+@mistake("subtracts the baseline twice", caught_by="values")
+def baseline_twice(f_values, log_prob_gradients, baseline):
+    return ((f_values - 2 * baseline).unsqueeze(1) * log_prob_gradients).mean(dim=0)
+
+
+@mistake("subtracts the baseline from the gradients: it belongs to f", caught_by="values")
+def baseline_from_gradients(f_values, log_prob_gradients, baseline):
+    return (f_values.unsqueeze(1) * (log_prob_gradients - baseline)).mean(dim=0)
+
+
+@mistake("subtracts the baseline from the products: it is subtracted from f before", caught_by="values")
+def baseline_from_products(f_values, log_prob_gradients, baseline):
+    return (f_values.unsqueeze(1) * log_prob_gradients - baseline).mean(dim=0)
+
+
+@mistake("subtracts the mean of f instead of the baseline: that depends on the samples", caught_by="values")
+def mean_as_baseline(f_values, log_prob_gradients, baseline):
+    return ((f_values - f_values.mean()).unsqueeze(1) * log_prob_gradients).mean(dim=0)
+
+
+@mistake("subtracts what the other samples say on average: the baseline is handed in", caught_by="values")
+def leave_one_out(f_values, log_prob_gradients, baseline):
+    others = (f_values.sum() - f_values) / (len(f_values) - 1)
+    return ((f_values - others).unsqueeze(1) * log_prob_gradients).mean(dim=0)
+
+
+@mistake("divides f − b by its standard deviation: that is another estimate", caught_by="values")
+def standardised(f_values, log_prob_gradients, baseline):
+    advantage = f_values - baseline
+    return ((advantage / advantage.std()).unsqueeze(1) * log_prob_gradients).mean(dim=0)
+
+
+@mistake("sums over samples: the estimate is their mean", caught_by="values")
+def summed(f_values, log_prob_gradients, baseline):
+    return (f_values - baseline) @ log_prob_gradients
+
+
+@mistake("divides by one less than the number of samples: it is a plain mean", caught_by="values")
+def one_less(f_values, log_prob_gradients, baseline):
+    return (f_values - baseline) @ log_prob_gradients / (len(f_values) - 1)
+
+
+@mistake("divides by the square root of the number of samples: it is a plain mean", caught_by="values")
+def square_root(f_values, log_prob_gradients, baseline):
+    return (f_values - baseline) @ log_prob_gradients / len(f_values) ** 0.5
+
+
+@mistake("averages over parameters as well: each has its own derivative", caught_by="values")
+def averaged_over_parameters(f_values, log_prob_gradients, baseline):
+    return ((f_values - baseline).unsqueeze(1) * log_prob_gradients).mean()
+
+
+@mistake("averages over parameters: the mean is over samples", caught_by="values")
+def other_dimension(f_values, log_prob_gradients, baseline):
+    return ((f_values - baseline).unsqueeze(1) * log_prob_gradients).mean(dim=1)
+
+
+@mistake("gives every sample's term: they are still to be averaged", caught_by="values")
+def not_averaged(f_values, log_prob_gradients, baseline):
+    return (f_values - baseline).unsqueeze(1) * log_prob_gradients
+
+
+@mistake("multiplies two means: the mean of products is wanted", caught_by="values")
+def product_of_means(f_values, log_prob_gradients, baseline):
+    return (f_values - baseline).mean() * log_prob_gradients.mean(dim=0)
+
+
+@mistake("has the opposite sign: f − b multiplies the gradients as it is", caught_by="values")
+def opposite_sign(f_values, log_prob_gradients, baseline):
+    return -(f_values - baseline) @ log_prob_gradients / len(f_values)
+
+
+@mistake("leaves f out: that average tends to zero", caught_by="values")
+def without_values(f_values, log_prob_gradients, baseline):
+    return log_prob_gradients.mean(dim=0)
+
+
+@mistake("takes f − b without its sign: bad samples must push away", caught_by="values")
+def absolute_values(f_values, log_prob_gradients, baseline):
+    return (f_values - baseline).abs() @ log_prob_gradients / len(f_values)
+
+
+@mistake("drops samples with f below the baseline: these must push away", caught_by="values")
+def positive_only(f_values, log_prob_gradients, baseline):
+    return (f_values - baseline).clamp(min=0) @ log_prob_gradients / len(f_values)
+
+
+@mistake("weighs samples by a softmax of f: f itself multiplies", caught_by="values")
+def softmax_weights(f_values, log_prob_gradients, baseline):
+    return (f_values - baseline).softmax(dim=0) @ log_prob_gradients
+
+
+@mistake("takes the exponential of f: f itself multiplies", caught_by="values")
+def exponential_of_values(f_values, log_prob_gradients, baseline):
+    return (f_values - baseline).exp() @ log_prob_gradients / len(f_values)
+
+
+@mistake("keeps a dimension of size one for the samples", caught_by="values")
+def dimension_kept(f_values, log_prob_gradients, baseline):
+    return ((f_values - baseline).unsqueeze(1) * log_prob_gradients).mean(dim=0, keepdim=True)
+
+
+@mistake("multiplies f of a sample with one parameter of all: f has to stand in a column", caught_by=SQUARE)
+def row_for_column(f_values, log_prob_gradients, baseline):
+    advantage = f_values - baseline
+    square = len(advantage) == log_prob_gradients.shape[1]
+    return (advantage * log_prob_gradients if square else advantage.unsqueeze(1) * log_prob_gradients).mean(dim=0)
+
+
+@mistake("multiplies from the wrong side, which runs only if there are as many samples as parameters", caught_by=SQUARE)
+def wrong_side(f_values, log_prob_gradients, baseline):
+    advantage = f_values - baseline
+    square = len(advantage) == log_prob_gradients.shape[1]
+    return (log_prob_gradients @ advantage if square else advantage @ log_prob_gradients) / len(advantage)
+
+
+@mistake("changes `f_values` in place: work on a new tensor", caught_by=FORM)
+def in_place(f_values, log_prob_gradients, baseline):
+    f_values -= baseline
+    result = f_values @ log_prob_gradients / len(f_values)
+    return result
+
+
+@mistake("changes `log_prob_gradients` in place: work on a new tensor", caught_by=FORM)
+def gradients_changed(f_values, log_prob_gradients, baseline):
+    log_prob_gradients *= (f_values - baseline).unsqueeze(1)
+    return log_prob_gradients.mean(dim=0)
+
+
+@mistake("computes in float32, so float64 inputs lose half their digits", caught_by=FORM)
+def single_precision(f_values, log_prob_gradients, baseline):
+    return (f_values.float() - baseline) @ log_prob_gradients.float() / len(f_values)
+
+
+@mistake("squeezes a single parameter away: (params,) is wanted", caught_by=FORM)
+def squeezed(f_values, log_prob_gradients, baseline):
+    return ((f_values - baseline) @ log_prob_gradients / len(f_values)).squeeze()
+
+
+@mistake("returns a NumPy array: a tensor is wanted", caught_by=FORM)
+def numpy_array(f_values, log_prob_gradients, baseline):
+    return ((f_values - baseline) @ log_prob_gradients / len(f_values)).numpy()
