@@ -214,14 +214,14 @@ for q_x, p_x in pairs.tolist():
     print(f"q = {q_x}, p = {p_x}: {contribution:5.2f} nats; with −q + p added {balanced:5.2f}")
 plotting.show(
     plotting.contribution_curves([0.1, 0.5, 0.9], pairs.tolist()),
-    caption="Figure 2. What one outcome with probability q contributes, for three values of p. Dots: the four "
-    "rows of the table.",
+    caption="Figure 2. What one outcome with probability q contributes, for three values of p. Dots: the four rows of "
+    "the table.",
     alt="Three curves over q. That for p = 0.1 rises steeply to 2.3, that for p = 0.9 stays between −0.33 and 0.11.",
 )
 
 # %% [markdown]
 # **A remark on the table.** The lecture notes from which it is taken print 1.97 and −0.21 (cut off, not rounded: the
-# values are 1.9775 and −0.2197), and call the negative entry a *decrease* of the KL. Careful. A contribution is not a
+# values are 1.9775 and −0.2197), and call the last of these a *decrease* of the KL. Careful. A contribution is not a
 # change, and a negative one is no reward that can be collected: probabilities sum to one, so whoever lowers $q$ here
 # has to raise it elsewhere, and by (6) elsewhere costs at least as much. Form (8) keeps the books honestly: there the
 # third row costs $+0.58$, the second $+1.18$, and the other two are 0.
@@ -243,10 +243,10 @@ target = [0.7, 0.2, 0.1]
 candidates = {"uniform": [1 / 3] * 3, "p itself": target, "(0.1, 0.1, 0.1)": [0.1] * 3}
 plotting.show(
     plotting.contribution_bars(target, candidates),
-    caption="Figure 3. Three candidates beside p = (0.7, 0.2, 0.1), and below what each outcome contributes to "
-    "the sum (1).",
-    alt="Three panels. Uniform: sum 0.324 nats. p itself: all contributions zero. (0.1, 0.1, 0.1): sum minus "
-    "0.264 nats.",
+    caption="Figure 3. Three candidates beside p = (0.7, 0.2, 0.1), and below what each outcome contributes to the "
+    "sum (1).",
+    alt="Three panels. Uniform: sum 0.324 nats. p itself: all contributions zero. (0.1, 0.1, 0.1): sum minus 0.264 "
+    "nats.",
 )
 
 # %% [markdown]
@@ -310,9 +310,8 @@ mixed = 0.99 * ink + 0.01 / ink.shape[1]
 matrix = (mixed.unsqueeze(1) * (mixed.unsqueeze(1) / mixed.unsqueeze(0)).log()).sum(-1)  # equation (1), row q, column p
 plotting.show(
     plotting.divergence_matrix(matrix / math.log(2), range(10), "q: digit", "p: digit", "KL(q‖p)  (bits)"),
-    caption="Figure 4. KL divergence between the inks of the ten digits, in bits. It is not symmetric: compare "
-    "the row "
-    "of the 0 with its column.",
+    caption="Figure 4. KL divergence between the inks of the ten digits, in bits. It is not symmetric: compare the "
+    "row of the 0 with its column.",
     alt="A ten by ten matrix of numbers with zeros on the diagonal; the column of digit 0 is brighter than its row.",
 )
 row, column = matrix[0].sum() / 9, matrix[:, 0].sum() / 9
@@ -373,11 +372,10 @@ plotting.show(
         marked=[1.0],
         largest=4.0,
     ),
-    caption="Figure 5. The price of a wrong width. The reverse KL minds a q that is too wide, since that puts "
-    "mass where p has little; the forward "
-    "KL minds one that is too narrow.",
-    alt="Two curves that touch zero at ratio one. The forward one shoots up on the left, the reverse one "
-    "rises faster on the right.",
+    caption="Figure 5. The price of a wrong width. The reverse KL minds a q that is too wide, since that puts mass "
+    "where p has little; the forward KL minds one that is too narrow.",
+    alt="Two curves that touch zero at ratio one. The forward one shoots up on the left, the reverse one rises faster "
+    "on the right.",
 )
 
 # %% [markdown]
@@ -475,9 +473,11 @@ print(
 #
 # * $\mathbb{E}(\log r)^2 = m^2 + \delta^2$ and $\operatorname{Var} (\log r)^2 = 4 m^2 \delta^2 + 2 \delta^4$ (those
 #   of the square of a Gaussian),
-# * $\mathbb{E}_q[r] = 1$, $\mathbb{E}_q[r^2] = e^{2m + 2\delta^2} = e^{\delta^2}$, so
-#   $\operatorname{Var} r = e^{\delta^2} - 1$ (those of a log-normal), *
-#   $\operatorname{Cov}(r, \log r) = \mathbb{E}_q[r \log r] - \mathbb{E}_q[\log r] = \mathbb{E}_p[\log r] - m = \tfrac12 \delta^2 + \tfrac12 \delta^2 = \delta^2$,
+# * $\mathbb{E}_q[r] = 1$, $\mathbb{E}_q[r^2] = e^{2m + 2\delta^2} = e^{\delta^2}$, so $\operatorname{Var} r = e^{\delta^2} - 1$
+#   (those of a log-normal),
+# * $\operatorname{Cov}(r, \log r) = \mathbb{E}_q[r \log r] - \mathbb{E}_q[\log r] = \mathbb{E}_p[\log r] - m = \tfrac12 \delta^2 + \tfrac12 \delta^2 = \delta^2$,
+#   because weighting by $r$ turns averages over $q$ into averages over $p$, and
+#   $\mathbb{E}_p[\log r] = \mathrm{KL}(p \,\|\, q) = \tfrac12 \delta^2$ by (12),
 #
 # the mean and the variance of a single draw follow:
 #
@@ -514,13 +514,11 @@ plotting.show(
     plotting.estimator_bias_and_spread(
         d2 / 2, means, errors, spreads, {name: variance.sqrt() for name, variance in predicted.items()}
     ),
-    caption=f"Figure 6. Three estimators, measured with {draws:,} draws (bars: two standard errors; thin black "
-    "lines: "
-    "equation (19)). Left: k2 is too large by the share KL / 2, the others are unbiased; for k1 at a "
-    "small KL even so many "
-    "draws are few. Right: one draw of k1 is mostly noise where the KL is small; k3 is better up to 0.63 nats.",
-    alt="Left: mean over KL against KL, at one for k1 and k3, rising for k2. Right: standard deviation over "
-    "KL, which "
+    caption=f"Figure 6. Three estimators, measured with {draws:,} draws (bars: two standard errors; thin black lines: "
+    "equation (19)). Left: k2 is too large by the share KL / 2, the others are unbiased; for k1 at a small KL even "
+    "so many draws are few. Right: one draw of k1 is mostly noise where the KL is small; k3 is better up to 0.63 "
+    "nats.",
+    alt="Left: mean over KL against KL, at one for k1 and k3, rising for k2. Right: standard deviation over KL, which "
     "falls for k1 and is low and flat for k2 and k3 until they rise at the end.",
 )
 
@@ -616,8 +614,12 @@ for label, p in {"p = N(0.2, 1)": Normal(0.2, 1.0), "p = N(0, 2²)": Normal(0.0,
 # with equality where $x_d$ is independent of the others. For two variables with correlation $\rho$, inverting the
 # $2 \times 2$ matrix gives
 #
-# $$\Sigma = \begin{pmatrix} s_1^2 & \rho s_1 s_2 \\ \rho s_1 s_2 & s_2^2 \end{pmatrix}, \qquad \det \Sigma = s_1^2 s_2^2 (1 - \rho^2), \qquad
-#   P_{11} = \frac{s_2^2}{\det \Sigma} = \frac{1}{s_1^2 (1 - \rho^2)}, \qquad \sigma_1^2 = s_1^2 (1 - \rho^2). \tag{26}$$
+# $$
+# \begin{aligned}
+# \Sigma &= \begin{pmatrix} s_1^2 & \rho s_1 s_2 \\ \rho s_1 s_2 & s_2^2 \end{pmatrix}, & \det \Sigma &= s_1^2 s_2^2 (1 - \rho^2), \\
+# P_{11} &= \frac{s_2^2}{\det \Sigma} = \frac{1}{s_1^2 (1 - \rho^2)}, & \sigma_1^2 &= s_1^2 (1 - \rho^2).
+# \end{aligned} \tag{26}
+# $$
 #
 # Put (22) and (24) into (14): the trace is $D$ in both directions, so only the determinants remain. In two dimensions
 # $\mathrm{KL}_{\text{reverse}} = \frac12 \log \frac{s_1^2 s_2^2 (1 - \rho^2)}{s_1^2 s_2^2 (1 - \rho^2)^2}$ and
@@ -644,10 +646,10 @@ plotting.slider(
     correlations,
     "ρ",
     caption="Figure 7. A correlated Gaussian (grey, one and two standard deviations) and its best factorised "
-    "approximations. Drag ρ: the reverse projection gets as "
-    "narrow as the target is across its ridge, the forward one stays as wide as its shadow on the axes.",
-    alt="A grey tilted ellipse, a circle inside it that shrinks as the correlation grows, and a circle around"
-    " it that stays",
+    "approximations. Drag ρ: the reverse projection gets as narrow as the target is across its ridge, the forward one "
+    "stays as wide as its shadow on the axes.",
+    alt="A grey tilted ellipse, a circle inside it that shrinks as the correlation grows, and a circle around it that "
+    "stays",
 )
 
 # %% [markdown]
@@ -732,8 +734,7 @@ curves = {"p": log_target(3.0).exp()} | {
 plotting.show(
     plotting.density_curves(grid, curves, x_label="x"),
     caption="Figure 8. Mass-covering and mode-seeking. The forward projection covers both modes and what lies "
-    "between; the reverse KL has a minimum on "
-    "each mode.",
+    "between; the reverse KL has a minimum on each mode.",
     alt="A density with two humps; a broad bell over both, and two narrow bells, each over one of the humps.",
 )
 for name, (gaussian, kl) in fits.items():
@@ -763,10 +764,10 @@ plotting.slider(
     frames,
     half_distances,
     "a",
-    caption="Figure 9. Two modes move apart (drag a). As long as they overlap the two projections are alike. Then"
-    " the reverse one makes its choice, and from there on its KL hardly grows, by (28).",
-    alt="A density that splits into two humps; the forward bell widens with them, the reverse bell settles on"
-    " the left hump",
+    caption="Figure 9. Two modes move apart (drag a). As long as they overlap the two projections are alike. Then the "
+    "reverse one makes its choice, and from there on its KL hardly grows, by (28).",
+    alt="A density that splits into two humps; the forward bell widens with them, the reverse bell settles on the "
+    "left hump",
 )
 
 # %% [markdown]
@@ -841,9 +842,9 @@ plotting.show(
         largest=2.0,
         limit=("log 2", math.log(2)),
     ),
-    caption="Figure 10. Two Gaussians move apart. The KL grows with the square of the distance, for ever. The "
-    "others level out: once the two have nothing in common, further distance "
-    "makes no difference, and gives no gradient either.",
+    caption="Figure 10. Two Gaussians move apart. The KL grows with the square of the distance, for ever. The others "
+    "level out: once the two have nothing in common, further distance makes no difference, and gives no gradient "
+    "either.",
     alt="Four rising curves: a parabola for KL that leaves the picture, and three that level out at log 2 or at 1.",
 )
 
@@ -889,7 +890,7 @@ plotting.show(
 #   (section 6). So does every average of $r$, in unit 03's importance weights too.
 # * **Error bars from a reverse projection.** They are those of the conditional distributions (25): too small, the
 #   more so the more variables are correlated.
-# * **Nats against bits.** A factor of 1.44 separates them, which is about the size of a paper's improvement.
+# * **Nats against bits.** A factor of 1.44 lies between them: far more than separates the models of one table.
 
 # %% [markdown]
 # ## Sources
