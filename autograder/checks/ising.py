@@ -177,7 +177,7 @@ ISING_ELBO = ComponentCheck(
 def all_but_turning(spins: Tensor, coupling: Tensor, field: Tensor, uniforms: Tensor) -> Tensor:
     """The uniform numbers, many of them moved near to the probability of +1 that the sweep meets.
 
-    Near means 0.03: a probability that is off by more turns the spin. Nothing is nearer than 0.01, so that rounding
+    Near means 0.01: a probability that is off by more turns the spin. Nothing is nearer, so that rounding
     never decides. The last spin changes its value wherever that is not too unlikely.
     """
     spins, uniforms, last = spins.clone(), uniforms.clone(), len(spins) - 1
@@ -185,7 +185,7 @@ def all_but_turning(spins: Tensor, coupling: Tensor, field: Tensor, uniforms: Te
         up = torch.sigmoid(2 * (field[i] + coupling[i] @ spins))
         above = bool(spins[i] > 0) if i == last else bool(uniforms[i] >= up)
         near = 0.04 < up < 0.96 and (i % 3 > 0 or i == last)
-        distance = 0.03 if near else max(0.01, abs(uniforms[i] - up).item())
+        distance = 0.01 if near else max(0.01, abs(uniforms[i] - up).item())
         moved = up + distance if above else up - distance
         uniforms[i] = moved if 0 < moved < 1 else 0.5
         spins[i] = 1.0 if uniforms[i] < up else -1.0
