@@ -237,7 +237,7 @@ def _train_overridden(name: str, overrides: Sequence[str]) -> None:
     train_run(experiment, asked.run_dir)
     if not is_leading_process():
         return
-    report = write_report(asked.run_dir)
+    report = write_report(asked.run_dir, progress=True)
     print(f"Look at {report}; then try: avae sample {asked.run_dir}, avae evaluate {asked.run_dir}")
 
 

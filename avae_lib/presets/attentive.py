@@ -147,6 +147,7 @@ PHOTOS32_ATTENTIVE = Experiment(
     ),
     training=TrainingConfig(
         steps=1000,
+        evaluation_images=64,
         batch_size=16,
         optimizer="adamax",
         learning_rate=1e-2,

@@ -59,6 +59,7 @@ PHOTOS32_NVAE = Experiment(
     ),
     training=TrainingConfig(
         steps=1000,
+        evaluation_images=64,
         batch_size=16,
         optimizer="adamax",
         epsilon=1e-3,

@@ -138,6 +138,7 @@ PHOTOS32_VDVAE = Experiment(
     ),
     training=TrainingConfig(
         steps=2000,
+        evaluation_images=64,
         batch_size=16,
         optimizer="adamw",
         betas=(0.9, 0.9),

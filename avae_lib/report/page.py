@@ -29,7 +29,13 @@ class Strip:
     alt: str
 
 
-def write_report(run_dir: Path | str, importance_samples: int = 64, images: int = 1000, seed: int = 0) -> Path:
+def write_report(
+    run_dir: Path | str,
+    importance_samples: int = 64,
+    images: int | None = None,
+    seed: int = 0,
+    progress: bool = False,
+) -> Path:
     """Judge a trained run on test images and write what there is to know of it as ``report.html`` in its folder.
 
     The page is one file that loads nothing else: numbers with standard errors, learning curves, use of each layer,
@@ -38,8 +44,9 @@ def write_report(run_dir: Path | str, importance_samples: int = 64, images: int 
     Args:
         run_dir: folder of a run that has weights.
         importance_samples: draws for each image in the estimate of −log p(x).
-        images: test images that the model is judged on, at most.
+        images: test images that the model is judged on, at most; None for as many as training looked at.
         seed: of all that is drawn.
+        progress: show a progress bar on the slow part.
 
     Returns:
         The path of the page.
@@ -47,7 +54,7 @@ def write_report(run_dir: Path | str, importance_samples: int = 64, images: int 
     Raises:
         RunError, WeightsError: the folder is no run, or has no weights yet.
     """
-    record = RunRecord.read(Path(run_dir), importance_samples, images, seed)
+    record = RunRecord.read(Path(run_dir), importance_samples, images, seed, progress)
     page = _render(record)
     path = Path(run_dir) / "report.html"
     write_atomically(path, lambda file: file.write(page.encode()))

@@ -47,14 +47,16 @@ class RunRecord:
     reconstructions: dict[str, Tensor]
 
     @classmethod
-    def read(cls, run_dir: Path, importance_samples: int, images: int, seed: int) -> RunRecord:
-        """Load the run's model, and judge it on the first ``images`` test images.
+    def read(
+        cls, run_dir: Path, importance_samples: int, images: int | None, seed: int, progress: bool = False
+    ) -> RunRecord:
+        """Load the run's model, and judge it on the first ``images`` test images, or as many as training looked at.
 
         Raises:
             RunError, WeightsError: the folder is no run, or has no weights yet.
         """
         experiment, dataset, model, device = _load(run_dir)
-        test = dataset.pixels("test")[:images]
+        test = dataset.pixels("test")[: images or experiment.training.evaluation_images]
         with measuring(model, seed):
             activity = unit_activity(model, test)
         return cls(
@@ -68,7 +70,7 @@ class RunRecord:
             bits=model.bits,
             costs=Costs.read(run_dir),
             metrics=tuple(MetricsFile(run_dir / "metrics.jsonl").rows()),
-            evaluation=evaluate(model, test, importance_samples, seed=seed),
+            evaluation=evaluate(model, test, importance_samples, seed=seed, progress=progress),
             activity=activity,
             samples=temperature_rows(model, count=_IMAGES_IN_A_ROW, seed=seed),
             reconstructions=depth_rows(model, test[:_IMAGES_IN_A_ROW], seed),
