@@ -10,7 +10,7 @@ from tyro.conf import Positional
 
 from autograder.course import Course
 
-__all__ = ["export", "extend"]
+__all__ = ["bring_up_to_date", "export", "extend", "report", "similarity"]
 
 _Unit = Annotated[str, tyro.conf.arg(metavar="UNIT", help="A unit of the course, as 03 or 03_vae.")]
 _Folder = Annotated[Path | None, tyro.conf.arg(metavar="DIR")]
@@ -57,6 +57,34 @@ def extend(
     grant(course, course.unit(unit), student, days, reason)
     bring_up_to_date(course, unit)
     print(f"{student} has {days:g} day{'s' * (days != 1)} more for {course.unit(unit).name}; {extensions_file(course)}")
+
+
+def report(unit: Positional[_Unit], output: _Folder = None) -> None:
+    """Show where students stumble: a page with points, commonest mistakes, flags, times; and the same as CSV.
+
+    Args:
+        output: The folder to write into; by default reports/ in the course folder.
+    """
+    from autograder.reports.class_report import write_report
+
+    course = Course.find()
+    for path in write_report(course, course.unit(unit), output or course.root / "reports"):
+        print(path)
+
+
+def similarity(unit: Positional[_Unit], output: _Folder = None) -> None:
+    """Show which answers are more alike than the exercise explains: a hint for a person to look, never a verdict.
+
+    Args:
+        output: The folder to write into; by default reports/ in the course folder.
+    """
+    from autograder.reports.similarity_report import write_similarity
+
+    course = Course.find()
+    paths, pairs = write_similarity(course, course.unit(unit), output or course.root / "reports")
+    print(f"{pairs} pair{'s' * (pairs != 1)} to look at; a hint, not a verdict")
+    for path in paths:
+        print(path)
 
 
 def bring_up_to_date(course: Course, unit: str) -> None:

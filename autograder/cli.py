@@ -11,7 +11,7 @@ from typing import Annotated
 import tyro
 from tyro.conf import Positional
 
-from autograder.class_commands import bring_up_to_date, export, extend
+from autograder.class_commands import bring_up_to_date, export, extend, report, similarity
 from autograder.course import Course, CourseError, Unit
 from autograder.sandbox.bubblewrap import SandboxUnavailable, require_sandbox
 
@@ -24,6 +24,8 @@ _DESCRIPTION = """Run a course: release its units, grade what students hand in, 
   course grade 03                       submitted/<student>/03_vae/ → gradebook
   course grade 03 --submitted DIR --json results.json --feedback pages
   course feedback 03                    a page per student in feedback/
+  course report 03                      where students stumble, with plots
+  course similarity 03                  answers that are suspiciously alike
   course export --format canvas         grades for Canvas, Moodle, Gradescope or a spreadsheet
   course extend ada 03 2 --reason ill   more days for one student
   course audit                          wrong solutions must fail by name, right ones must pass
@@ -155,7 +157,7 @@ def doctor() -> None:
         raise CourseError("; ".join(problems))
 
 
-_COMMANDS = (release, publish, grade, feedback, export, extend, audit, doctor)
+_COMMANDS = (release, publish, grade, feedback, report, similarity, export, extend, audit, doctor)
 
 
 def _last_released(course: Course) -> Unit:

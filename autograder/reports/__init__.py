@@ -1,0 +1,1 @@
+"""Pages and tables for the instructor about a class."""

@@ -1,0 +1,136 @@
+"""The class report of a unit: one page that shows where students stumble, and the same as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from autograder.class_run import recorded_results
+from autograder.course import Course, CourseError, Unit
+from autograder.course_events import log_event
+from autograder.exports.class_grades import ClassGrades, Status, UnitGrade, class_grades
+from autograder.reports.figures import component_picture, points_picture, seconds_picture
+from autograder.reports.pages import render
+from autograder.reports.stumbling import Group, cases, components, diagnoses, flags, median
+from autograder.results import SubmissionResult
+from autograder.spreadsheet import Cell, number, write_table
+
+__all__ = ["write_report"]
+
+_MOST_NAMED = 12  # students listed behind one diagnosis on the page; the table has all
+
+
+@dataclass(frozen=True)
+class ClassReport:
+    """What a report on one unit shows."""
+
+    unit: Unit
+    grades: ClassGrades
+    results: tuple[SubmissionResult, ...]
+
+    @cached_property
+    def graded(self) -> tuple[SubmissionResult, ...]:
+        return tuple(result for result in self.results if result.status == "graded")
+
+    @cached_property
+    def quarantined(self) -> tuple[SubmissionResult, ...]:
+        return tuple(result for result in self.results if result.status == "quarantined")
+
+    @cached_property
+    def _of_class(self) -> tuple[UnitGrade, ...]:
+        return tuple(self.grades.of(student, self.unit) for student in self.grades.students)
+
+    @cached_property
+    def handed_in(self) -> tuple[UnitGrade, ...]:
+        """The grades of those whose work has been graded."""
+        return tuple(grade for grade in self._of_class if grade.status in (Status.GRADED, Status.WAITING))
+
+    @property
+    def points(self) -> list[float]:
+        return [grade.points for grade in self.handed_in if grade.points is not None]
+
+    @property
+    def max_points(self) -> float:
+        return self.grades.max_points[self.unit.name]
+
+    @property
+    def slowest(self) -> tuple[SubmissionResult, ...]:
+        return tuple(sorted(self.graded, key=lambda result: -result.seconds)[:5])
+
+    def count(self, status: Status) -> int:
+        return sum(grade.status == status for grade in self._of_class)
+
+    def numbers(self) -> dict[str, float | int | None]:
+        """The class in a few numbers."""
+        return {
+            "graded": len(self.handed_in),
+            "quarantined": len(self.quarantined),
+            "missing": self.count(Status.MISSING),
+            "late": sum(grade.days_late > 0 for grade in self.handed_in),
+            "flagged": sum(bool(result.flags) for result in self.graded),
+            "to grade by hand": self.count(Status.WAITING),
+            "median points": number(median(self.points), 2),
+            "points to be had": number(self.max_points),
+        }
+
+
+def write_report(course: Course, unit: Unit, folder: Path) -> tuple[Path, Path]:
+    """Write ``report-<unit>.html`` and ``.csv`` into a folder; returns both.
+
+    Raises:
+        CourseError: the unit has not been graded.
+    """
+    results = recorded_results(course, unit)
+    if not results:
+        raise CourseError(f"{unit.name} has not been graded: run course grade {unit.name}")
+    report = ClassReport(unit, class_grades(course, [unit]), results)
+    folder.mkdir(parents=True, exist_ok=True)
+    page, table = folder / f"report-{unit.name}.html", folder / f"report-{unit.name}.csv"
+    page.write_text(_page(course, report), encoding="utf-8")
+    write_table(table, _rows(report))
+    log_event(course, "class report", unit=unit.name, folder=str(folder.resolve()))
+    return page, table
+
+
+def _page(course: Course, report: ClassReport) -> str:
+    records = components(report.graded)
+    seconds = [result.seconds for result in report.graded]
+    return render(
+        "class_report.html",
+        course=course,
+        unit=report.unit,
+        report=report,
+        points_picture=points_picture(report.points, report.max_points) if report.points else None,
+        component_picture=component_picture(records) if records else None,
+        seconds_picture=seconds_picture(seconds) if seconds else None,
+        cases=cases(report.graded),
+        diagnoses=diagnoses(report.graded),
+        flags=flags(report.graded),
+        named=_MOST_NAMED,
+    )
+
+
+def _rows(report: ClassReport) -> Iterator[tuple[Cell, ...]]:
+    """Everything on the page in one table: what kind of fact, about what, how many of how many, who."""
+    yield ("kind", "component", "what", "count", "of", "students")
+    size = len(report.graded)
+    for name, value in report.numbers().items():
+        yield ("number", "", name, value, None, "")
+    for record in components(report.graded):
+        yield ("component: all points", record.name, "", record.full, record.count, "")
+        yield ("component: no points", record.name, "", record.none, record.count, "")
+    for case in cases(report.graded):
+        yield ("case passed", case.component, case.name, case.passed, case.count, "")
+    yield from _groups("diagnosis", diagnoses(report.graded), size)
+    yield from _groups("flag", flags(report.graded), size)
+    for result in report.quarantined:
+        yield ("quarantined", "", result.reason, 1, len(report.results), result.student)
+    for result in report.graded:
+        yield ("seconds", "", "", number(result.seconds, 2), None, result.student)
+
+
+def _groups(kind: str, groups: Sequence[Group], size: int) -> Iterator[tuple[Cell, ...]]:
+    for group in groups:
+        yield (kind, group.component, group.text, len(group.students), size, " ".join(group.students))

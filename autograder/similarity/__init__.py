@@ -1,0 +1,1 @@
+"""Which submissions are so alike that a person should look. Never a verdict."""

@@ -1,0 +1,115 @@
+"""Pairs of submissions with answers that are alike beyond what the exercise explains.
+
+A fingerprint that stands in the stub, in the reference solution, or in the answers of many is explained by the
+exercise. What remains is rare, and the rarer the more it says: shared by ``d`` of ``n`` answers it counts
+``log2((n + 1) / d)`` bits. Only answers that share a rare fingerprint are ever compared, so the work grows with the
+size of the class, not with the number of its pairs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from itertools import combinations
+
+from autograder.similarity.structure import signs
+from autograder.similarity.winnowing import fingerprints
+
+__all__ = ["Likeness", "Pair", "alike", "like_answers"]
+
+MOST_SHARE = 0.05
+"""The largest share of the class that may have a fingerprint for it to say anything."""
+
+_RARE_ANYWAY = 5  # in a small class, a fingerprint in so many answers still counts
+_FEWEST_SHARED = 4  # fewer rare fingerprints than this can be chance
+_LEAST_SIMILAR = 0.5
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """How alike the answers of two students to one exercise are.
+
+    Attributes:
+        similarity: the share of the rare part of the smaller answer that is in the other too, 0 to 1.
+        shared: rare fingerprints in both.
+        bits: how surprising that is.
+    """
+
+    component: str
+    similarity: float
+    shared: int
+    bits: float
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two students, and the exercises in which their answers are alike, the most surprising first."""
+
+    first: str
+    second: str
+    likenesses: tuple[Likeness, ...]
+
+    @property
+    def bits(self) -> float:
+        return sum(likeness.bits for likeness in self.likenesses)
+
+
+def alike(answers: Mapping[str, Mapping[str, str]], known: Mapping[str, Collection[str]]) -> tuple[Pair, ...]:
+    """The pairs of students whose answers are alike, the most surprising first.
+
+    Args:
+        answers: source by component and student.
+        known: for each component the sources that everybody had: the stub, the reference solution.
+    """
+    found = defaultdict(list)
+    for component, by_student in answers.items():
+        for students, likeness in like_answers(component, by_student, known.get(component, ())):
+            found[students].append(likeness)
+    pairs = (Pair(*students, tuple(sorted(found[students], key=lambda like: -like.bits))) for students in found)
+    return tuple(sorted(pairs, key=lambda pair: (-pair.bits, pair.first, pair.second)))
+
+
+def like_answers(
+    component: str, sources: Mapping[str, str], known: Collection[str]
+) -> Iterable[tuple[tuple[str, str], Likeness]]:
+    """Pairs of students whose answers to one exercise are alike."""
+    rare = _rare_fingerprints(sources, known)
+    weights = _weights(rare, len(sources))
+    sizes = {student: sum(weights[mark] for mark in marks) for student, marks in rare.items()}
+    shared, bits = _shared(rare, weights)
+    for pair, count in shared.items():
+        similarity = bits[pair] / min(sizes[student] for student in pair)
+        if count >= _FEWEST_SHARED and similarity >= _LEAST_SIMILAR:
+            yield pair, Likeness(component, min(1.0, similarity), count, bits[pair])
+
+
+def _rare_fingerprints(sources: Mapping[str, str], known: Collection[str]) -> Mapping[str, frozenset[int]]:
+    """The fingerprints of each answer that the exercise does not explain."""
+    explained = frozenset().union(*(fingerprints(signs(source) or ()) for source in known))
+    marks = {student: fingerprints(signs(source) or ()) - explained for student, source in sources.items()}
+    counts = Counter(mark for of_student in marks.values() for mark in of_student)
+    most = max(_RARE_ANYWAY, int(MOST_SHARE * len(sources)))
+    return {student: frozenset(m for m in of_student if counts[m] <= most) for student, of_student in marks.items()}
+
+
+def _weights(rare: Mapping[str, frozenset[int]], size: int) -> Mapping[int, float]:
+    counts = Counter(mark for marks in rare.values() for mark in marks)
+    return {mark: math.log2((size + 1) / count) for mark, count in counts.items()}
+
+
+def _shared(
+    rare: Mapping[str, frozenset[int]], weights: Mapping[int, float]
+) -> tuple[Counter[tuple[str, str]], Mapping[tuple[str, str], float]]:
+    """For the pairs that share anything rare: how many fingerprints, and their bits."""
+    holders = defaultdict(list)
+    for student in sorted(rare):
+        for mark in rare[student]:
+            holders[mark].append(student)
+    shared, bits = Counter(), defaultdict(float)
+    for mark, students in holders.items():
+        for pair in combinations(students, 2):
+            shared[pair] += 1
+            bits[pair] += weights[mark]
+    return shared, bits

@@ -1,0 +1,73 @@
+"""What is left of a piece of Python when names, comments, formatting and prose are taken away.
+
+A copy is usually disguised by renaming variables, moving blanks and rewriting comments. None of that changes the
+sequence of signs made here from the syntax tree. Kept are what a student does not choose freely: kinds of statements
+and operators, numbers, the names of attributes, keywords and builtins.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import warnings
+from collections.abc import Iterator
+
+__all__ = ["signs"]
+
+_LONGEST = 20_000  # characters
+_BUILTINS = frozenset(dir(builtins))
+_NO_CODE = (ast.expr_context, ast.Import, ast.ImportFrom, ast.Pass)
+
+
+def signs(source: str) -> tuple[str, ...] | None:
+    """The structure of a piece of source as a sequence of signs; None where it cannot be read as Python."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a student's "\d" is no business of the instructor's terminal
+            tree = ast.parse(source[:_LONGEST])
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+    return tuple(_walk(tree))
+
+
+def _walk(tree: ast.AST) -> Iterator[str]:
+    """Signs of all nodes, parents first. Without recursion: how deeply an expression is nested is the student's."""
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, _NO_CODE) or _is_text_alone(node):
+            continue
+        yield _sign(node)
+        waiting.extend(reversed(_children(node)))
+
+
+def _is_text_alone(node: ast.AST) -> bool:
+    """A docstring, or a string used as a comment."""
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+
+def _sign(node: ast.AST) -> str:
+    match node:
+        case ast.AnnAssign():
+            return "Assign"
+        case ast.Attribute(attr=name) | ast.keyword(arg=name):
+            return f"{type(node).__name__}:{name}"
+        case ast.Name(id=name) if name in _BUILTINS:
+            return f"Name:{name}"
+        case ast.Constant(value=value) if not isinstance(value, str | bytes):
+            return f"Constant:{value!r:.40}"
+    return type(node).__name__
+
+
+def _children(node: ast.AST) -> list[ast.AST]:
+    """The nodes below, without decorators and annotations."""
+    match node:
+        case ast.FunctionDef() | ast.AsyncFunctionDef():
+            return [node.args, *node.body]
+        case ast.ClassDef():
+            return [*node.bases, *node.body]
+        case ast.AnnAssign():
+            return [child for child in (node.target, node.value) if child is not None]
+        case ast.arg():
+            return []
+    return list(ast.iter_child_nodes(node))

@@ -1,0 +1,33 @@
+"""Fingerprints of a sequence by winnowing.
+
+Schleimer, Wilkerson and Aiken, *Winnowing: Local Algorithms for Document Fingerprinting*, SIGMOD 2003. All runs of
+``RUN`` signs are hashed; of every ``WINDOW`` neighbouring hashes the smallest is kept. Two sequences that share a run
+of at least ``RUN + WINDOW - 1`` signs share a fingerprint, wherever it stands; none comes from a shared run shorter
+than ``RUN``.
+
+Well-kept programs (copydetect, MOSS, JPlag) compare whole files by their tokens and every pair with every other;
+here whole syntax trees of short functions are compared, thousands of them, which leaves these few lines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import blake2b
+
+__all__ = ["RUN", "WINDOW", "fingerprints"]
+
+RUN = 12
+"""Signs in a run: about one statement of arithmetic."""
+
+WINDOW = 4
+
+
+def fingerprints(signs: Sequence[str]) -> frozenset[int]:
+    """The fingerprints of a sequence of signs; none of one shorter than ``RUN``."""
+    hashes = [_hash(signs[start : start + RUN]) for start in range(len(signs) - RUN + 1)]
+    windows = range(max(1, len(hashes) - WINDOW + 1)) if hashes else ()
+    return frozenset(min(hashes[start : start + WINDOW]) for start in windows)
+
+
+def _hash(run: Sequence[str]) -> int:
+    return int.from_bytes(blake2b("\0".join(run).encode("utf-8", "replace"), digest_size=8).digest(), "big")
