@@ -83,12 +83,13 @@ def nothing_in_common(generator: Generator) -> dict[str, Any]:
 
 
 def small_probabilities_in_double(generator: Generator) -> dict[str, Any]:
-    """Probabilities of 10⁻¹⁴ in p where q is ordinary: their logarithms count."""
+    """Probabilities of 10⁻¹⁴ in p where q is ordinary: their logarithms count. Some of q are zero, and stay so."""
     shape = sizes(generator, 3, smallest=3)
     q, p = (normal(generator, *shape, dtype=torch.float64).softmax(dim=-1) for _ in range(2))
+    q[..., 1] = 0.0
     p[..., 0] = 1e-14
     p[..., 1:] *= (1 - 1e-14) / p[..., 1:].sum(dim=-1, keepdim=True)
-    return {"q": q, "p": p}
+    return {"q": q / q.sum(dim=-1, keepdim=True), "p": p}
 
 
 def one_row(generator: Generator) -> dict[str, Any]:

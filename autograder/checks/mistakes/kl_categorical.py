@@ -236,3 +236,10 @@ def q_changed(q, p):
     weights = q.clone()
     q /= p
     return torch.where(weights > 0, weights * q.log(), 0.0).sum(dim=-1)
+
+
+@mistake("writes into q where it is zero: work on a new tensor", caught_by=FORM)
+def zeros_overwritten(q, p):
+    zero = q == 0
+    q[zero] = 1.0
+    return (torch.where(zero, 0.0, q) * (q.log() - torch.where(zero, 1.0, p).log())).sum(dim=-1)
