@@ -1,5 +1,6 @@
 """Lateness: what counts as late, what it costs, who has more time; the same in our files and in the gradebook."""
 
+import csv
 import json
 import os
 import re
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nbformat.v4 import new_notebook
 from nbgrader.api import Gradebook
+from nbgrader.plugins import CsvExportPlugin
 from nbgrader.preprocessors import AssignLatePenalties
 from traitlets.config import Config
 
@@ -19,6 +21,7 @@ from autograder import cli
 from autograder.course import Course, CourseError
 from autograder.exports.class_grades import class_grades
 from autograder.extensions import extensions_file, extensions_of, grant
+from autograder.late_notices import late_notices
 from autograder.late_penalties import settle
 from autograder.lateness import LatePolicy, days_late
 from autograder.nbgrader_config import configure
@@ -163,6 +166,25 @@ def test_plain_nbgrader_with_our_configuration_takes_off_the_same(late_class):
     settle(late_class, late_class.unit(UNIT))
     ours = {student: stored(late_class, student)[1] for student in ("ada", "ben", "cleo", "dan")}
     assert nbgraders_own_penalties(late_class) == pytest.approx(ours)
+
+
+def test_nbgraders_own_export_shows_the_points_that_ours_shows(late_class, tmp_path):
+    ours = points(late_class)
+    with Gradebook(f"sqlite:///{late_class.gradebook}") as gradebook:
+        CsvExportPlugin(to=str(tmp_path / "grades.csv")).export(gradebook)
+    with (tmp_path / "grades.csv").open(newline="") as file:
+        theirs = {row["student_id"]: float(row["score"]) for row in csv.DictReader(file)}
+    assert theirs == pytest.approx(ours)
+
+
+def test_students_are_told_what_lateness_cost_them_and_nothing_if_it_did_not(late_class):
+    (late_class.submitted / "cleo").mkdir(parents=True)
+    grant(late_class, late_class.unit(UNIT), "cleo", 6, "ill")
+    assert late_notices(late_class, late_class.unit(UNIT)) == {
+        "ben": "Handed in 2 days after the due date: 1.6 of 5 points are taken off.",
+        "cleo": "Handed in 1 day after the due date, which an extension had moved by 6 days: "
+        "0.8 of 5 points are taken off.",
+    }
 
 
 def test_an_extension_moves_the_due_date_of_one_student_also_for_plain_nbgrader(late_class):
