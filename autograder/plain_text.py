@@ -17,7 +17,7 @@ _LINK = re.compile(r"\](?=[(:\[])")
 _COMMAND = re.compile(r"\\(?=(?:href|url|style|class|cssId|require|data|mmlToken|texhtml|includegraphics)\b)")
 _MERMAID = re.compile(r"(?<=[`~])(?=[ \t]*mermaid)", re.IGNORECASE)
 _LONGEST_NAME = 200  # bytes; file systems take 255, and names get suffixes
-_QUESTIONABLE = re.compile(r"""[\\<>"'`&{}%]""")  # formgrader's pages put names between quotes without escaping
+_QUESTIONABLE = re.compile(r"""[\\<>"`&{}%]""")  # formgrader's pages put names between double quotes without escaping
 
 
 def printable(text: str, longest: int = 80) -> str:

@@ -53,6 +53,12 @@ class Warden(threading.Thread):
         return self._kept.decode("utf-8", "replace") + (notice if self.is_cut else "")
 
     def run(self) -> None:
+        try:
+            self._watch()
+        except Exception:  # nothing may run unwatched
+            self._kill("the grader could not watch over it any more")
+
+    def _watch(self) -> None:
         stream = self._process.stderr.fileno()
         next_look = 0.0
         with selectors.DefaultSelector() as selector:

@@ -20,7 +20,7 @@ def test_escape_sequences_and_turned_writing_are_shown_as_dots():
     assert printable("a\x1b[31mb\u202ec\r\nd") == "a·[31mb·c··d"
 
 
-@pytest.mark.parametrize("name", ["ada", "Ömer O", "李雷", "anne-marie.o+1@example.org", "x_y (2)"])
+@pytest.mark.parametrize("name", ["ada", "Ömer O", "李雷", "anne-marie.o'hara+1@example.org", "x_y (2)"])
 def test_ordinary_names_are_left_alone(name):
     assert unmistakable(name) == name
 
@@ -34,7 +34,7 @@ file_names = st.text(st.characters(exclude_characters="\0/")) | st.binary().map(
 def test_no_two_names_become_one_and_none_holds_a_sign_that_opens_markup(one, other):
     shown = unmistakable(one)
     assert (shown == unmistakable(other)) == (one == other)
-    assert shown.isprintable() and not set(shown) & set("<>\"'`&{}\\")
+    assert shown.isprintable() and not set(shown) & set('<>"`&{}\\')
     assert len(shown.encode()) <= 200
 
 

@@ -406,6 +406,16 @@ def test_memory_that_no_process_owns_is_limited_too(edition, monkeypatch, name, 
     assert "of memory" in lost.value.reason or "sockets open" in lost.value.reason
 
 
+def test_a_sandbox_that_cannot_be_watched_is_not_left_running(edition, monkeypatch):
+    def blind(process):
+        raise ValueError("no text")
+
+    with started(edition) as session:
+        monkeypatch.setattr("autograder.sandbox.warden.usage_of_tree", blind)
+        with pytest.raises(SessionLost, match="could not watch"):
+            session.run_cell("import time; time.sleep(30)")
+
+
 def no_group(limits):
     raise NoGroup("none in this test")
 
