@@ -14,7 +14,7 @@ from avae_lib.meanfield.documents import Documents
 from avae_lib.meanfield.lda import document_elbo, expected_log_dirichlet, lda_e_step
 from avae_lib.meanfield.requirements import require_positive
 
-__all__ = ["LdaFit", "LdaPrior", "fit_lda", "infer_documents", "random_topics"]
+__all__ = ["LdaFit", "LdaPrior", "elbo_of_documents", "fit_lda", "infer_documents", "random_topics"]
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def fit_lda(
         gamma = equal_shares if len(elbo) < fresh_sweeps else gamma
         gamma, expected_counts = _sweep(documents, alpha, concentration, gamma, document_updates)
         concentration = prior.topic_concentration + expected_counts
-        elbo.append(_elbo(documents, prior, gamma, concentration))
+        elbo.append(elbo_of_documents(documents, prior, gamma, concentration))
     return LdaFit(concentration, gamma, torch.stack(elbo))
 
 
@@ -136,7 +136,7 @@ def _sweep(
     return gamma, total
 
 
-def _elbo(documents: Documents, prior: LdaPrior, gamma: Tensor, concentration: Tensor) -> Tensor:
+def elbo_of_documents(documents: Documents, prior: LdaPrior, gamma: Tensor, concentration: Tensor) -> Tensor:
     """:func:`avae_lib.meanfield.lda.lda_elbo`, a few documents at a time."""
     alpha, log_topics = prior.alpha(gamma), expected_log_dirichlet(concentration)
     parts = [document_elbo(counts, alpha, log_topics, gamma[which]) for which, counts in documents.chunks()]
