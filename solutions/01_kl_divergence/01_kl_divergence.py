@@ -372,6 +372,7 @@ check("forward_kl_projection")
 # $\log p(y)$, its mean and covariance, and samples from it.
 
 # %%
+import functools
 import math
 import os
 
@@ -446,8 +447,9 @@ def forward_loss(mean, log_std):
     return -log_q(points_of_posterior(100), mean, log_std).mean()
 
 
-def fit(loss, seed=0):
-    """The Gaussians on the way, one for each update: (mean, log_std)."""
+@functools.cache  # run this cell again to fit anew
+def path_of(loss, seed=0):
+    """The Gaussians on the way to the smallest loss, one for each update: (mean, log_std)."""
     torch.manual_seed(seed)
     mean = torch.tensor([0.5, -0.5], requires_grad=True)
     log_std = torch.tensor([-0.7, -0.7], requires_grad=True)
@@ -461,12 +463,9 @@ def fit(loss, seed=0):
     return path
 
 
-reverse_path, forward_path = fit(reverse_loss), fit(forward_loss)
-
-
 # %% tags=["picture-moons"]
 def picture(moment):
-    (m, s), (n, t) = reverse_path[moment], forward_path[moment]
+    (m, s), (n, t) = path_of(reverse_loss)[moment], path_of(forward_loss)[moment]
     z, x = points_of_q(m, s, 4000), points_of_posterior(4000)
     reverse = "KL(q‖p) = {:.2f} ± {:.2f} nats".format(*kl_monte_carlo(log_q(z, m, s), log_posterior(z), "k1"))
     forward = "KL(p‖q) = {:.2f} ± {:.2f} nats".format(*kl_monte_carlo(log_posterior(x), log_q(x, n, t), "k1"))
@@ -503,7 +502,7 @@ plotting.slider(
 # %% tags=["picture-projections"]
 forward_mean, forward_log_std = forward_kl_projection(posterior_mean, posterior_cov)
 reverse_mean, reverse_log_std = reverse_kl_projection(posterior_mean, posterior_cov)
-print("standard deviations, end of the film:", [f"{std:.2f}" for std in forward_path[-1][1].exp().tolist()])
+print("standard deviations, end of the film:", [f"{std:.2f}" for std in path_of(forward_loss)[-1][1].exp().tolist()])
 print("standard deviations, your projection:", [f"{std:.2f}" for std in forward_log_std.exp().tolist()])
 
 full = (posterior_mean, posterior_cov)
@@ -533,7 +532,7 @@ plotting.show(
 # more samples, next to the truth by the grid.
 
 # %% tags=["picture-estimates"]
-mean, log_std = reverse_path[-1]
+mean, log_std = path_of(reverse_loss)[-1]
 at_places = log_q(places, mean, log_std)
 exact = (at_places.exp() * (at_places - log_posterior(places))).sum() * (side[1] - side[0]) ** 2
 counts = [30, 100, 300, 1000, 3000, 10_000]
@@ -585,7 +584,7 @@ plotting.show(
 # %% [markdown]
 # ## Going further
 #
-# * `fit(reverse_loss, seed=…)` with other seeds: how often does it choose the other moon? What would you report
+# * `path_of(reverse_loss, seed=…)` with other seeds: how often does it choose the other moon? What would you report
 #   as the posterior?
 # * Give $q$ a full covariance: parametrise it by a Cholesky factor, and replace the KL to the prior by
 #   `kl_gaussian`.
