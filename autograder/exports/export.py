@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -12,7 +12,7 @@ from autograder.course import Course, Unit
 from autograder.course_events import log_event
 from autograder.exports.canvas import canvas_rows
 from autograder.exports.class_grades import ClassGrades, Status, class_grades
-from autograder.exports.gradescope import gradescope_results
+from autograder.exports.gradescope import gradescope_autograder, gradescope_results
 from autograder.exports.moodle import moodle_rows
 from autograder.exports.tables import final_grades, per_question
 from autograder.spreadsheet import Cell, write_table
@@ -60,15 +60,22 @@ def write_export(
 
 
 def _write_gradescope(grades: ClassGrades, folder: Path) -> tuple[Path, ...]:
-    """A file for everybody who has something to be shown, ``<unit>/<student>/results.json``."""
-    files = []
-    for unit in grades.units:
-        for student in grades.students:
-            grade = grades.of(student, unit)
-            if grade.status is not Status.OPEN:
-                path = folder / unit.name / student.id / "results.json"
-                path.parent.mkdir(parents=True, exist_ok=True)
-                text = json.dumps(gradescope_results(grade), indent=1, ensure_ascii=False, allow_nan=False)
-                path.write_text(text + "\n", encoding="utf-8")
-                files.append(path)
-    return tuple(files)
+    """For each unit the autograder to upload, and ``<student>/results.json`` for everybody with something to show."""
+    return tuple(file for unit in grades.units for file in _write_gradescope_unit(grades, unit, folder / unit.name))
+
+
+def _write_gradescope_unit(grades: ClassGrades, unit: Unit, folder: Path) -> Iterator[Path]:
+    results = {
+        student: gradescope_results(grades.of(student, unit))
+        for student in grades.students
+        if grades.of(student, unit).status is not Status.OPEN
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    archive = folder / "autograder.zip"
+    archive.write_bytes(gradescope_autograder({student.email: result for student, result in results.items()}))
+    yield archive
+    for student, result in results.items():
+        path = folder / student.id / "results.json"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(result, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+        yield path

@@ -1,5 +1,8 @@
 """Results for Gradescope: one ``results.json`` per student, as its autograder specification lays down.
 
+Gradescope takes results from an autograder only, so there is one to upload for each unit, ``autograder.zip``: it hands
+each student, found by e-mail address, the result recorded here, and runs nothing.
+
 The total ``score`` holds whatever the ``tests`` add up to; each test has ``name``, ``score``, ``max_score``,
 ``status``, ``output`` and ``visibility``. A test without a score is one that a person has yet to grade.
 https://gradescope-autograders.readthedocs.io/en/latest/specs/
@@ -7,7 +10,11 @@ https://gradescope-autograders.readthedocs.io/en/latest/specs/
 
 from __future__ import annotations
 
+import io
+import json
+import zipfile
 from collections.abc import Iterator, Mapping
+from importlib.resources import files
 from typing import Any
 
 from autograder.class_book import QuestionScore
@@ -15,10 +22,13 @@ from autograder.exports.class_grades import Status, UnitGrade
 from autograder.results import ComponentScore
 from autograder.spreadsheet import number
 
-__all__ = ["gradescope_results"]
+__all__ = ["gradescope_autograder", "gradescope_results"]
 
 # Diagnoses reach students when grades are published, as feedback pages do.
 _VISIBILITY = "after_published"
+_PROGRAMS = {"setup.sh": "templates/gradescope_setup.sh", "run_autograder": "exports/gradescope_program.py"}
+_EXECUTABLE = 0o100755 << 16
+_NO_TIME = (1980, 1, 1, 0, 0, 0)  # the same grades give the same file
 
 
 def gradescope_results(grade: UnitGrade) -> Mapping[str, Any]:
@@ -32,6 +42,23 @@ def gradescope_results(grade: UnitGrade) -> Mapping[str, Any]:
         "stdout_visibility": "hidden",
         "tests": tests,
     }
+
+
+def gradescope_autograder(results: Mapping[str, Mapping[str, Any]]) -> bytes:
+    """The zip file to upload as an assignment's autograder.
+
+    Args:
+        results: by e-mail address.
+    """
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as writer:
+        for name, source in _PROGRAMS.items():
+            program = zipfile.ZipInfo(name, _NO_TIME)
+            program.external_attr = _EXECUTABLE
+            writer.writestr(program, files("autograder").joinpath(source).read_bytes())
+        by_address = {address.strip().lower(): result for address, result in results.items() if address.strip()}
+        writer.writestr(zipfile.ZipInfo("results.json", _NO_TIME), json.dumps(by_address, allow_nan=False))
+    return archive.getvalue()
 
 
 def _tests(grade: UnitGrade) -> Iterator[dict[str, Any]]:

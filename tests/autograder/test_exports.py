@@ -7,6 +7,9 @@ import csv
 import json
 import re
 import shutil
+import subprocess
+import sys
+import zipfile
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from html import unescape
@@ -243,7 +246,7 @@ def check_gradescope(results):
 
 def test_gradescope_gets_a_valid_result_for_everybody_who_handed_in(nasty, tmp_path):
     files, _ = write_export(nasty, "gradescope", [nasty.unit(UNIT)], tmp_path)
-    results = {file.parent.name: json.loads(file.read_text(encoding="utf-8")) for file in files}
+    results = {file.parent.name: json.loads(file.read_text(encoding="utf-8")) for file in files[1:]}
     assert set(results) == set(NASTY) - {"kim"}  # not due yet
     for result in results.values():
         check_gradescope(result)
@@ -251,6 +254,29 @@ def test_gradescope_gets_a_valid_result_for_everybody_who_handed_in(nasty, tmp_p
     (failed,) = (test for test in results["ben"]["tests"] if test.get("status") == "failed")
     assert (failed["name"], failed["score"], failed["max_score"]) == ("halve: halves", 1.5, 3)
     assert "not JSON" in results["lea"]["output"]
+
+
+def test_the_autograder_for_gradescope_hands_each_student_their_own_result(nasty, tmp_path):
+    """Run as Gradescope runs it: unpacked into source/, beside submission_metadata.json, writing results/."""
+    (archive, *_), _ = write_export(nasty, "gradescope", [nasty.unit(UNIT)], tmp_path)
+    root = tmp_path / "autograder"
+    with zipfile.ZipFile(archive) as opened:
+        opened.extractall(root / "source")
+        modes = {entry.filename: entry.external_attr >> 16 & 0o777 for entry in opened.infolist()}
+    assert modes["run_autograder"] == 0o755 and "setup.sh" in modes  # both in the root of the archive
+
+    def result_for(address):
+        metadata = {"users": [{"email": address, "id": 1, "name": "anybody"}]}
+        (root / "submission_metadata.json").write_text(json.dumps(metadata), encoding="utf-8")
+        environment = {"AUTOGRADER_ROOT": str(root)}
+        subprocess.run([sys.executable, root / "source" / "run_autograder"], env=environment, check=True)
+        return json.loads((root / "results" / "results.json").read_text(encoding="utf-8"))
+
+    assert result_for("Ben@uni.example")["score"] == 3.5
+    assert result_for("cleo@uni.example")["score"] == 3.4
+    stranger = result_for("stranger@uni.example")
+    check_gradescope({"tests": [], **stranger})
+    assert stranger["score"] == 0 and "No result" in stranger["output"]
 
 
 def test_points_given_by_hand_count_and_are_logged_with_what_they_replaced(nasty, tmp_path):
