@@ -174,8 +174,8 @@ check("kl_diagonal_gaussian")
 # are solved by `torch.linalg.solve_triangular`; nothing has to be inverted, and all of it works on batches.
 #
 # ```python
-# kl_gaussian(q_mean, q_cov, p_mean, p_cov)  # means (*batch, dim), covariances (*batch, dim, dim)  →  (*batch)
-# nats
+# kl_gaussian(q_mean, q_cov, p_mean, p_cov)  # means (*batch, dim), covariances (*batch, dim, dim)
+#                                            # →  (*batch) nats
 # ```
 #
 # {{cases of kl_gaussian}}

@@ -113,6 +113,25 @@ def test_no_result_passes_where_the_mistakes_numbers_are_not_finite(factor):
     assert judged.diagnosis == "overflows"
 
 
+def infinite_in_the_first_place(x):
+    return torch.cat([torch.tensor([torch.inf]), right(x)[1:]])
+
+
+def test_infinity_where_it_is_right_passes_and_hides_no_pattern_of_the_others():
+    assert verdict(infinite_in_the_first_place, reference=infinite_in_the_first_place).passed
+    opposite = verdict(
+        lambda x: torch.where(right(x) == right(x)[0], torch.inf, -right(x)), reference=infinite_in_the_first_place
+    )
+    assert not opposite.passed and "infinite" not in opposite.diagnosis and "nearly" not in opposite.diagnosis
+
+
+def test_one_result_where_two_are_wanted_is_told():
+    asked = Request("f", {"x": X}, harness="call_for_pair", seed=4)
+    probe = Probe(asked, observe(lambda x: (x, right(x)), asked))
+    both = Trial("values", 2, "value", "a hint", (probe,), 1e-4, 1e-6)
+    assert "two results are wanted" in judge_case(both, lambda request: observe(right, request)).diagnosis
+
+
 def test_gradient_that_is_cut_off_fails_and_is_told():
     judged = verdict(lambda x: right(x).detach(), kind="gradient", gradients=("x",))
     assert "gradient with respect to `x` never arrives" in judged.diagnosis
