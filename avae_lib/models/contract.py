@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from numbers import Integral, Real
 from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float, UInt8
@@ -11,7 +13,7 @@ from torch import Generator, Tensor
 from avae_lib.gaussians import DiagonalGaussian
 from avae_lib.objectives import ELBO
 
-__all__ = ["LatentVariableModel", "temperature_of_each_layer"]
+__all__ = ["LatentVariableModel", "require_count", "require_temperature", "temperature_of_each_layer"]
 
 
 @runtime_checkable
@@ -69,16 +71,41 @@ class LatentVariableModel(Protocol):
         ...
 
 
-def temperature_of_each_layer(temperature: float | Sequence[float], num_layers: int) -> tuple[float, ...]:
-    """One temperature for each layer, top first, from a single number or a sequence.
+def temperature_of_each_layer(
+    temperature: float | Sequence[float] | Float[Tensor, " layers"], num_layers: int
+) -> tuple[float, ...]:
+    """One temperature for each layer, top first, from a single number or a sequence, a tensor or an array of them.
 
     Raises:
-        ValueError: a sequence whose length is not the number of layers.
+        ValueError: not one number and not one for each layer, or one that is negative or not finite.
     """
-    temperatures = tuple(temperature) if isinstance(temperature, Sequence) else (temperature,) * num_layers
+    given = temperature.tolist() if hasattr(temperature, "tolist") else temperature
+    temperatures = (given,) * num_layers if isinstance(given, Real) else tuple(given)
     if len(temperatures) != num_layers:
         raise ValueError(
             f"temperature must be one number, or one for each of the {num_layers} layers (top first); "
             f"got {len(temperatures)} numbers"
         )
+    for of_layer in temperatures:
+        require_temperature("temperature", of_layer)
     return temperatures
+
+
+def require_temperature(name: str, temperature: float) -> None:
+    """Refuse what is no factor on a standard deviation.
+
+    Raises:
+        ValueError: not a number, negative or not finite.
+    """
+    if not (isinstance(temperature, Real) and 0 <= temperature < math.inf):
+        raise ValueError(f"{name} must be a number, 0 (no noise) or more, got {temperature!r}")
+
+
+def require_count(n: int) -> None:
+    """Refuse what is no number of images to draw.
+
+    Raises:
+        ValueError: not a whole number, or below 1.
+    """
+    if not (isinstance(n, Integral) and n >= 1):
+        raise ValueError(f"n must be a whole number of images, at least 1, got {n!r}")

@@ -14,7 +14,7 @@ from jaxtyping import Float, UInt8
 from torch import Generator, Tensor, nn
 
 from avae_lib.gaussians import DiagonalGaussian
-from avae_lib.models.contract import temperature_of_each_layer
+from avae_lib.models.contract import require_count, require_temperature, temperature_of_each_layer
 from avae_lib.models.pixel_input import require_pixels
 from avae_lib.objectives import ELBO
 
@@ -116,6 +116,7 @@ class Hierarchy(nn.Module):
     def sample(
         self, n: int, temperature: float | Sequence[float] = 1.0, generator: Generator | None = None
     ) -> UInt8[Tensor, "n channels height width"]:
+        require_count(n)
         temperatures = temperature_of_each_layer(temperature, self.num_layers)
         features, _ = self._descend(n, [Draw(of_layer, generator) for of_layer in temperatures])
         return self.head.sample(features, generator)
@@ -132,8 +133,9 @@ class Hierarchy(nn.Module):
     ) -> tuple[Tensor, list[LatentDraw]]:
         """Features and latents with the top ``keep_layers`` (all by default) drawn from the posterior."""
         require_pixels(x, self.image_shape, self.bits)
+        require_temperature("posterior_temperature", temperature)
         keep_layers = self.num_layers if keep_layers is None else keep_layers
-        if not 0 <= keep_layers <= self.num_layers:
+        if keep_layers not in range(self.num_layers + 1):
             raise ValueError(f"keep_layers must be None or 0 … {self.num_layers} (all layers), got {keep_layers}")
         draws = [Draw(temperature)] * self.num_layers
         return self._descend(len(x), draws, self.bottom_up(x, draws), keep_layers)

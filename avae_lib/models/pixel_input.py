@@ -12,14 +12,18 @@ __all__ = ["PixelScaling", "require_pixels"]
 
 
 class PixelScaling(nn.Module):
-    """Pixel levels 0 … 2**bits − 1 spread evenly over [−1, 1]: the first step of most networks here."""
+    """Pixel levels 0 … 2**bits − 1 spread evenly over [−1, 1]: the first step of most networks here.
+
+    In the type of the network's weights: float64 once the model was told ``.double()``.
+    """
 
     def __init__(self, bits: int) -> None:
         super().__init__()
         self.bits = bits
+        self.register_buffer("like", torch.zeros(()), persistent=False)  # follows the weights from type to type
 
     def forward(self, x: UInt8[Tensor, "batch channels height width"]) -> Float[Tensor, "batch channels height width"]:
-        return scale_pixels(x, self.bits)
+        return scale_pixels(x, self.bits, self.like.dtype)
 
 
 def require_pixels(x: Tensor, image_shape: tuple[int, int, int], bits: int) -> None:
@@ -28,9 +32,11 @@ def require_pixels(x: Tensor, image_shape: tuple[int, int, int], bits: int) -> N
     Levels are looked at on the CPU only: on an accelerator each look would stop the queue.
 
     Raises:
-        TypeError: not uint8.
+        TypeError: not a tensor, or not uint8.
         ValueError: another shape, or a level that the bits cannot hold.
     """
+    if not isinstance(x, Tensor):
+        raise TypeError(f"x must be a tensor of uint8 pixel levels, got {type(x).__name__}: try torch.from_numpy")
     if x.dtype != torch.uint8:
         raise TypeError(
             f"x must be uint8 pixel levels 0 … {2**bits - 1}, got {x.dtype}: the model scales them itself; "

@@ -13,9 +13,10 @@ from torch import Generator, Tensor, nn
 
 from avae_lib.gaussians import DiagonalGaussian, standard_normal_like
 from avae_lib.likelihoods import scale_pixels
-from avae_lib.models.contract import temperature_of_each_layer
+from avae_lib.models.contract import require_count, require_temperature, temperature_of_each_layer
 from avae_lib.models.pixel_input import require_pixels
 from avae_lib.nn.output_heads import output_head
+from avae_lib.nn.precision import at_least_float32
 from avae_lib.objectives import ELBO
 
 __all__ = ["VAE", "VAEConfig"]
@@ -74,10 +75,12 @@ class VAE(nn.Module):
     def posterior(self, x: UInt8[Tensor, "batch channels height width"]) -> DiagonalGaussian:
         """q(z | x), with elements ``(batch, latent_dim)``; refuses anything but pixel levels with a reason."""
         require_pixels(x, self.image_shape, self.bits)
-        mean, log_std = self.encoder(scale_pixels(x, self.bits).flatten(start_dim=1)).chunk(2, dim=1)
+        pixels = scale_pixels(x, self.bits, next(self.parameters()).dtype)
+        mean, log_std = at_least_float32(self.encoder(pixels.flatten(start_dim=1))).chunk(2, dim=1)
         return DiagonalGaussian(mean, log_std)
 
     def forward(self, x: UInt8[Tensor, "batch channels height width"], posterior_temperature: float = 1.0) -> ELBO:
+        require_temperature("posterior_temperature", posterior_temperature)
         posterior = self.posterior(x)
         z = posterior.sample(temperature=posterior_temperature)
         kl = posterior.kl(DiagonalGaussian.standard_like(z))
@@ -105,6 +108,7 @@ class VAE(nn.Module):
     def sample(
         self, n: int, temperature: float | Sequence[float] = 1.0, generator: Generator | None = None
     ) -> UInt8[Tensor, "n channels height width"]:
+        require_count(n)
         (temperature,) = temperature_of_each_layer(temperature, self.num_layers)
         like = next(self.parameters()).new_empty(n, self.config.latent_dim)
         z = temperature * standard_normal_like(like, generator)

@@ -83,6 +83,25 @@ class TestContract:
         assert _different_rows(model.sample(6, temperature=0.0)) == 1
         assert _different_rows(model.sample(6, temperature=[0.0, 0.0, 0.5])) == 6
 
+    def test_impossible_numbers_of_images_layers_and_temperatures_are_refused(self, family):
+        model = _built(family)
+        for n in (0, 2.5):
+            with pytest.raises(ValueError, match="n must be a whole number"):
+                model.sample(n)
+        with pytest.raises(ValueError, match="keep_layers must be None or 0 … 3"):
+            model.reconstruct(_images(), 1.5)
+        with pytest.raises(ValueError, match="posterior_temperature must be"):
+            model(_images(), posterior_temperature=-1.0)
+        with pytest.raises(ValueError, match="3 layers"):
+            model.sample(2, temperature=torch.ones(2))
+
+    def test_weights_in_float64_give_the_same_bound_in_float64(self, family):
+        model = _built(family)
+        single = model(_images(), posterior_temperature=0).bound
+        double = model.double()(_images(), posterior_temperature=0).bound
+        assert double.dtype == torch.float64
+        torch.testing.assert_close(single.double(), double, rtol=1e-4, atol=1e-3)
+
     def test_same_generator_same_images(self, family):
         model = _built(family)
         assert torch.equal(*(model.sample(4, generator=torch.Generator().manual_seed(9)) for _ in range(2)))

@@ -164,7 +164,9 @@ def test_bernoulli_pixels_of_several_bits_are_refused():
 
 
 def test_unknown_likelihood_is_refused():
-    with pytest.raises(ValueError, match=r"one of bernoulli, discretized_logistic, discretized_logistic_mixture, got 'gauss'"):
+    with pytest.raises(
+        ValueError, match=r"one of bernoulli, discretized_logistic, discretized_logistic_mixture, got 'gauss'"
+    ):
         VAEConfig(likelihood="gauss").build()
 
 
@@ -187,5 +189,30 @@ def test_anything_but_pixel_levels_is_refused_with_a_reason(config):
 def test_temperatures_are_one_for_each_layer():
     assert temperature_of_each_layer(0.7, 3) == (0.7, 0.7, 0.7)
     assert temperature_of_each_layer([1, 2, 3], 3) == (1, 2, 3)
-    with pytest.raises(ValueError, match="3 layers"):
-        temperature_of_each_layer([1, 2], 3)
+    for given in (torch.tensor([1.0, 2.0, 3.0]), np.array([1.0, 2.0, 3.0])):
+        assert temperature_of_each_layer(given, 3) == (1, 2, 3)
+    for too_few in ([1, 2], torch.ones(2), np.ones(2)):
+        with pytest.raises(ValueError, match="3 layers"):
+            temperature_of_each_layer(too_few, 3)
+    for impossible in (-1.0, math.nan, math.inf, [1.0, -1.0, 1.0], "high"):
+        with pytest.raises(ValueError, match="temperature must be"):
+            temperature_of_each_layer(impossible, 3)
+
+
+def test_impossible_numbers_of_images_and_temperatures_are_refused():
+    model = VAEConfig().build()
+    for n in (0, -1, 2.5):
+        with pytest.raises(ValueError, match="n must be a whole number"):
+            model.sample(n)
+    with pytest.raises(ValueError, match="posterior_temperature must be"):
+        model(torch.zeros(1, 1, 8, 8, dtype=torch.uint8), posterior_temperature=-0.5)
+
+
+def test_terms_of_the_bound_are_as_precise_as_the_weights_and_never_less_than_float32():
+    model, x = VAEConfig().build(), torch.zeros(2, 1, 8, 8, dtype=torch.uint8)
+    with torch.autocast("cpu", torch.bfloat16):
+        half = model(x, posterior_temperature=0)
+    double = model.double()(x, posterior_temperature=0)
+    assert half.kl.dtype == half.log_likelihood.dtype == torch.float32
+    assert double.kl.dtype == double.log_likelihood.dtype == torch.float64
+    torch.testing.assert_close(half.bound.double(), double.bound, rtol=0.05, atol=0.05)
