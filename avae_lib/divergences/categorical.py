@@ -18,7 +18,7 @@ def kl_categorical(q: Float[Tensor, "*batch outcomes"], p: Float[Tensor, "*batch
 
     .. math:: \sum_k q_k \log\frac{q_k}{p_k}, \qquad 0 \log 0 = 0
 
-    Kullback & Leibler (1951); derived in lecture 01.
+    Kullback & Leibler (1951); lecture 01, equation (1).
 
     Args:
         q: probabilities, ``(*batch, outcomes)``; an outcome of probability zero contributes nothing.

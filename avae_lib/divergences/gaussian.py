@@ -24,7 +24,7 @@ def kl_diagonal_gaussian(
     .. math:: \sum_d \Bigl[\log\frac{\sigma_p}{\sigma_q} + \frac{\sigma_q^2 + (\mu_q - \mu_p)^2}{2\sigma_p^2}
               - \frac12\Bigr]
 
-    Derived in lecture 01; for a standard normal p it is appendix B of Kingma & Welling (2014).
+    Derived in lecture 01, equation (12); for a standard normal p it is appendix B of Kingma & Welling (2014).
 
     Args:
         q_mean, p_mean: means, ``(*batch, dim)``.
@@ -72,7 +72,7 @@ def kl_gaussian(
     With the Cholesky factors :math:`\Sigma = L L^\top` the trace is the sum of squares of
     :math:`L_p^{-1} L_q`, the quadratic form that of :math:`L_p^{-1} (\mu_q - \mu_p)`, and
     :math:`\log\det\Sigma = 2 \sum_d \log L_{dd}`: triangular systems are solved, nothing is inverted.
-    Derived in lecture 01.
+    Derived in lecture 01, equations (14) and (15).
 
     Args:
         q_mean, p_mean: means, ``(*batch, dim)``.

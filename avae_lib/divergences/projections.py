@@ -21,7 +21,7 @@ def reverse_kl_projection(
     .. math:: \mu_q = \mu, \qquad \sigma_{q,d}^{-2} = (\Sigma^{-1})_{dd}
 
     It matches the diagonal of the precision, so it is never wider than the marginals: the mode-seeking direction,
-    which variational inference takes (Bishop, 2006, section 10.1.2; derived in lecture 01).
+    which variational inference takes (Bishop, 2006, section 10.1.2; derived in lecture 01, equation (22)).
 
     Args:
         mean: ``(*batch, dim)``.
@@ -52,7 +52,7 @@ def forward_kl_projection(
     .. math:: \mu_q = \mu, \qquad \sigma_{q,d}^2 = \Sigma_{dd}
 
     It matches the marginals, whatever the correlations: the mass-covering direction, moment matching
-    (Bishop, 2006, section 10.1.2; derived in lecture 01). Arguments, results and errors as for
+    (Bishop, 2006, section 10.1.2; derived in lecture 01, equation (24)). Arguments, results and errors as for
     :func:`reverse_kl_projection`.
 
     Args:
