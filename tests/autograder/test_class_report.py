@@ -51,8 +51,10 @@ def test_a_flag_counts_each_student_once():
     assert group.students == ("a", "b")
 
 
-@pytest.fixture
-def graded(course, record):
+@pytest.fixture(scope="module")
+def graded(tmp_path_factory, new_course, recorder):
+    course = new_course(tmp_path_factory.mktemp("graded") / "course")
+    record = recorder(course)
     record("ada")
     record("<b>ben", halve=1.5, diagnosis="<script>alert(1)</script> `halve`", flags=("=flagged <img src=x>",))
     record("cleo", halve=0.0, diagnosis="divided by four")

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import re
+import shutil
 import stat
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -120,13 +121,21 @@ def test_a_policy_that_makes_no_sense_is_refused(facts):
         LatePolicy.from_facts(facts)
 
 
-@pytest.fixture
-def late_class(course, record):
-    """ada in time, ben 30 hours late, cleo a week late, dan at an unknown time."""
+@pytest.fixture(scope="module")
+def late_class_once(tmp_path_factory, new_course, recorder):
+    course = new_course(tmp_path_factory.mktemp("late") / "course")
+    record = recorder(course)
     for student, late in (("ada", -1), ("ben", 30), ("cleo", 7 * 24)):
         record(student, handed_in=(DUE + timedelta(hours=late)).replace(tzinfo=None))
     record("dan")
     return with_facts(course)
+
+
+@pytest.fixture
+def late_class(late_class_once, tmp_path):
+    """ada in time, ben 30 hours late, cleo a week late, dan at an unknown time."""
+    shutil.copytree(late_class_once.root, tmp_path / "course")
+    return Course.load(tmp_path / "course")
 
 
 def stored(course, student):

@@ -175,8 +175,10 @@ def test_in_two_thousand_answers_only_those_that_share_something_rare_are_compar
     assert compared["pairs"] < 2000 * 1999 / 2 / 20
 
 
-@pytest.fixture
-def class_with_a_copy(course, record):
+@pytest.fixture(scope="module")
+def class_with_a_copy(tmp_path_factory, new_course, recorder):
+    course = new_course(tmp_path_factory.mktemp("copy") / "course")
+    record = recorder(course)
     long = "torch.where(a > 0, a / 2, a * 0.5).clamp(min=-1e9, max=1e9).reshape(a.shape) + 0 * a.sum()"
     record("<b>ada", halving=long)
     record("=ben", halving=long.replace("torch", "torch  "))
