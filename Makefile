@@ -50,5 +50,5 @@ docs: $(READY)   ## build the reference of the library into docs/
 	$(BIN)/pip install --quiet --editable '.[docs]'
 	$(BIN)/pdoc --math --output-directory docs avae_lib
 
-clean:           ## remove the environment and what runs have written
-	rm -rf $(VENV) runs demo docs build *.egg-info .pytest_cache .ruff_cache .hypothesis .course autograded feedback gradebook.db
+clean:           ## remove the environment and caches; runs, grades and the course secret stay
+	rm -rf $(VENV) demo docs build *.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -10,6 +10,7 @@ from autograder.class_run import recorded_results
 from autograder.course import Course, CourseError, Unit
 from autograder.feedback import write_page
 from autograder.gradebook import autograded_notebook, written_scores
+from autograder.late_notices import late_notices
 from autograder.plain_text import printable
 from autograder.results import Graded, SubmissionResult
 
@@ -27,10 +28,11 @@ def write_feedback(course: Course, unit: Unit) -> tuple[Path, ...]:
     results = recorded_results(course, unit)
     if not results:
         raise CourseError(f"{unit.name} has not been graded: run course grade {unit.name}")
+    notices = late_notices(course, unit)
     pages, failures = [], []
     for result in results:
         try:
-            pages.append(_write(course, unit, result))
+            pages.append(_write(course, unit, result, notices.get(result.student, "")))
         except Exception as error:  # a notebook that is gone, or damaged, keeps no other student waiting
             failures.append(printable(f"{result.student} ({type(error).__name__}: {error})", 300))
     if failures:
@@ -38,11 +40,10 @@ def write_feedback(course: Course, unit: Unit) -> tuple[Path, ...]:
     return tuple(pages)
 
 
-def _write(course: Course, unit: Unit, result: SubmissionResult) -> Path:
+def _write(course: Course, unit: Unit, result: SubmissionResult, late: str) -> Path:
     folder = course.root / "feedback"
     if result.status == "quarantined":
         return write_page(folder, course, unit, Graded(result))
     notebook = nbformat.read(autograded_notebook(course, unit, result.student), as_version=4)
-    return write_page(
-        folder, course, unit, Graded(result, notebook), written_scores(course, unit, result.student, notebook)
-    )
+    written = written_scores(course, unit, result.student, notebook)
+    return write_page(folder, course, unit, Graded(result, notebook), written, late)

@@ -41,19 +41,22 @@ class WrittenAnswer:
     score: WrittenScore | None
 
 
-def write_page(folder: Path, course: Course, unit: Unit, graded: Graded, written: Sequence[WrittenScore] = ()) -> Path:
+def write_page(
+    folder: Path, course: Course, unit: Unit, graded: Graded, written: Sequence[WrittenScore] = (), late: str = ""
+) -> Path:
     """Write the feedback page of one submission to ``folder/<student>/<unit>/<unit>.html``."""
     path = folder / graded.result.student / unit.name / f"{unit.name}.html"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page(course, unit, graded, written), encoding="utf-8")
+    path.write_text(page(course, unit, graded, written, late), encoding="utf-8")
     return path
 
 
-def page(course: Course, unit: Unit, graded: Graded, written: Sequence[WrittenScore] = ()) -> str:
+def page(course: Course, unit: Unit, graded: Graded, written: Sequence[WrittenScore] = (), late: str = "") -> str:
     """The feedback page of one submission, as HTML.
 
     Args:
         written: the scores that people gave for the written answers, where there are any yet.
+        late: what lateness cost, in a sentence; empty if nothing.
     """
     cells = graded.notebook.cells if graded.notebook is not None else []
     return _template().render(
@@ -64,6 +67,7 @@ def page(course: Course, unit: Unit, graded: Graded, written: Sequence[WrittenSc
         written=_written_answers(_answers(cells, written=True), written),
         pictures=list(_pictures(cells))[:MAX_PICTURES],
         colours=Markup(_colours()),
+        late=late,
     )
 
 

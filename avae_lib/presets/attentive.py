@@ -113,6 +113,7 @@ DIGITS_ATTENTIVE = Experiment(
     ),
     training=TrainingConfig(
         steps=1300,
+        batch_size=48,
         optimizer="adam",
         learning_rate=1e-2,
         warmup_steps=100,

@@ -25,6 +25,7 @@ def make_optimizer(parameters: Sequence[nn.Parameter], config: TrainingConfig) -
         eps=config.epsilon,
         weight_decay=config.weight_decay,
         capturable=_counts_on_device(parameters),
+        foreach=True,  # PyTorch's default on a GPU; on a CPU it saves a third of the time where parameters are many
     )
     _create_state(optimizer, parameters)
     return optimizer

@@ -19,6 +19,7 @@ from nbgrader.preprocessors import AssignLatePenalties
 from traitlets.config import Config
 
 from autograder import cli
+from autograder.class_feedback import write_feedback
 from autograder.course import Course, CourseError
 from autograder.exports.class_grades import class_grades
 from autograder.extensions import extensions_file, extensions_of, grant
@@ -286,3 +287,10 @@ def test_extensions_edited_by_hand_are_read_and_a_wrong_line_is_named(course):
     path.write_text("student,unit,days\nada,03,1\nada,03,two\n", encoding="utf-8")
     with pytest.raises(CourseError, match="line 3"):
         extensions_of(course, replace(unit))
+
+
+def test_feedback_says_what_lateness_cost_and_nothing_to_those_in_time(late_class):
+    pages = write_feedback(late_class, late_class.unit(UNIT))
+    texts = {page.parent.parent.name: page.read_text(encoding="utf-8") for page in pages}
+    assert "Handed in 2 days after the due date: 1.6 of 5 points are taken off." in texts["ben"]
+    assert not any("after the due date" in texts[student] for student in ("ada", "dan"))

@@ -28,7 +28,7 @@ def without_report(monkeypatch):
     """Training ends with a stand-in for the report, where a test is not about it."""
     import avae_lib.report
 
-    monkeypatch.setattr(avae_lib.report, "write_report", lambda run_dir: run_dir / "report.html")
+    monkeypatch.setattr(avae_lib.report, "write_report", lambda run_dir, progress=False: run_dir / "report.html")
 
 
 def test_presets_as_json_is_an_array_of_name_dataset_layers_parameters(capsys):
