@@ -22,11 +22,26 @@ from avae_lib.plotting.divergences import (
     gaussian_fits,
 )
 from avae_lib.plotting.images import image_grid, image_rows, manifold, mosaic, prior_quantiles
+from avae_lib.plotting.intractability import intractable_posteriors
 from avae_lib.plotting.latents import density_contours, density_curves, latent_scatter
 from avae_lib.plotting.layers import kl_during_training, kl_per_layer, unit_activity
+from avae_lib.plotting.mean_field import (
+    bound_and_gap,
+    bound_landscape,
+    bound_next_to_sampling,
+    log_partition_bounds,
+    magnetisation,
+    marginals_against_exact,
+    mixture_components,
+    topic_shares,
+    topics_side_by_side,
+)
 from avae_lib.plotting.notebook import png_bytes, show, slider, strip
 
 __all__ = [
+    "bound_and_gap",
+    "bound_landscape",
+    "bound_next_to_sampling",
     "contribution_bars",
     "contribution_curves",
     "density_contours",
@@ -42,11 +57,16 @@ __all__ = [
     "image_grid",
     "image_rows",
     "importance_weighted_bounds",
+    "intractable_posteriors",
     "kl_during_training",
     "kl_per_layer",
     "latent_scatter",
     "learning_curves",
+    "log_partition_bounds",
+    "magnetisation",
     "manifold",
+    "marginals_against_exact",
+    "mixture_components",
     "mosaic",
     "png_bytes",
     "prior_quantiles",
@@ -55,6 +75,8 @@ __all__ = [
     "show",
     "slider",
     "strip",
+    "topic_shares",
+    "topics_side_by_side",
     "unit_activity",
     "vae_graphical_model",
     "vae_network",

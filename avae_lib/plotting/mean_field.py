@@ -1,0 +1,299 @@
+"""Pictures of variational inference: bounds, their landscapes, magnets, topics and mixtures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from avae_lib.plotting.style import CLASSES, COLOURS, GREY, INK, RULE, SERIES, blank, line_styles, new_figure, styled
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = [
+    "bound_and_gap",
+    "bound_landscape",
+    "bound_next_to_sampling",
+    "log_partition_bounds",
+    "magnetisation",
+    "marginals_against_exact",
+    "mixture_components",
+    "topic_shares",
+    "topics_side_by_side",
+]
+
+_MARKERS = "osD^vPX*"
+_PALE = 0.18
+
+
+@styled
+def bound_and_gap(bounds: Mapping[str, float], log_partition: float, unit: str = "nats") -> Figure:
+    """One bar for each q: the ELBO, and the KL that fills the rest up to log Z.
+
+    Args:
+        bounds: name of q → its ELBO, at most ``log_partition``.
+    """
+    figure, axes = new_figure(6.4, 0.7 + 0.5 * len(bounds))
+    places = -np.arange(len(bounds), dtype=float)
+    values = np.array(list(bounds.values()), dtype=float)
+    left = min(values.min(), 0.0)
+    axes.barh(places, values - left, left=left, height=0.55, color=COLOURS["sky"], label="ELBO")
+    gaps = axes.barh(places, log_partition - values, left=values, height=0.55, **_HATCHED, label="KL(q‖p)")
+    axes.bar_label(gaps, [f"{gap:.2f}" for gap in log_partition - values], padding=4, fontsize=8)
+    axes.axvline(log_partition, color=INK, linestyle=":", linewidth=1.2, label="log Z")
+    axes.set_yticks(places, list(bounds))
+    axes.grid(axis="y", visible=False)
+    axes.margins(x=0.08)
+    axes.set(xlabel=unit)
+    figure.legend(loc="outside upper left", ncols=3)
+    return figure
+
+
+_HATCHED = {"color": "white", "edgecolor": COLOURS["vermilion"], "hatch": "////", "linewidth": 0.8}
+
+
+@styled
+def bound_landscape(
+    bound: Callable[[Tensor], Tensor],
+    paths: Sequence[Tensor] = (),
+    truth: tuple[float, float] | None = None,
+    title: str = "",
+    resolution: int = 81,
+) -> Figure:
+    """The bound as a function of two means in [−1, 1], and the staircases that coordinate ascent climbs on it.
+
+    Each shade is a quarter of a nat.
+
+    Args:
+        bound: means ``(n, 2)`` → ELBO ``(n,)``, nats.
+        paths: places visited, ``(steps, 2)`` each; a ring marks the start, a dot the end.
+        truth: the means of the distribution itself, marked by a cross.
+    """
+    figure, axes = new_figure(3.3, 3.4)
+    grid = torch.linspace(-0.999, 0.999, resolution, dtype=torch.float64)
+    second, first = torch.meshgrid(grid, grid, indexing="ij")
+    heights = bound(torch.stack([first, second], dim=-1).reshape(-1, 2)).reshape(resolution, resolution).numpy()
+    axes.contourf(grid, grid, heights - heights.max(), levels=np.linspace(-3, 0, 13), extend="min")
+    for path in paths:
+        steps = path.detach().cpu().numpy()
+        axes.plot(*steps.T, color="white", linewidth=2.6)
+        axes.plot(*steps.T, color=COLOURS["vermilion"], linewidth=1.4)
+        axes.plot(*steps[0], marker="o", markerfacecolor="white", markeredgecolor=COLOURS["vermilion"])
+        axes.plot(*steps[-1], marker="o", markerfacecolor=COLOURS["vermilion"], markeredgecolor="white", markersize=7)
+    if truth is not None:
+        axes.plot(*truth, marker="X", color="white", markeredgecolor=INK, markersize=9, linestyle="none")
+    axes.set(xlabel="$m_1$", ylabel="$m_2$", aspect="equal", title=title)
+    axes.set(xticks=(-1, 0, 1), yticks=(-1, 0, 1))
+    axes.grid(False)
+    return figure
+
+
+@styled
+def marginals_against_exact(exact: Tensor, approximations: Mapping[str, Tensor]) -> Figure:
+    """Approximate means of spins against the true ones; on the diagonal they agree.
+
+    Args:
+        exact: E[s], any shape, in [−1, 1].
+        approximations: name → means of the same shape.
+    """
+    figure, axes = new_figure(4.4, 4.0)
+    for marker, (name, means), colour in zip(_MARKERS, approximations.items(), SERIES, strict=False):
+        look = {"marker": marker, "s": 26, "color": colour, "alpha": 0.85, "linewidths": 0}
+        axes.scatter(exact.flatten(), means.flatten(), label=name, **look)
+    axes.axline((0, 0), slope=1, color=GREY, linestyle=":", linewidth=1.2, zorder=1)
+    axes.set(xlabel="true mean of a spin", ylabel="approximate mean", aspect="equal")
+    everything = torch.cat([exact.flatten(), *(means.flatten() for means in approximations.values())])
+    limits = everything.min().item() - 0.08, everything.max().item() + 0.08
+    axes.set(xlim=limits, ylim=limits)
+    axes.legend()
+    return figure
+
+
+@styled
+def magnetisation(
+    couplings: Sequence[float],
+    curves: Mapping[str, Sequence[float]],
+    measured: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    critical: Mapping[str, float],
+) -> Figure:
+    """Mean spin of a magnet against the coupling of its neighbours: theories as lines, simulations as points.
+
+    Args:
+        curves: name → magnetisation at each coupling.
+        measured: name → (couplings, magnetisations).
+        critical: name → coupling at which a theory lets order set in; dotted lines.
+    """
+    figure, axes = new_figure(6.4, 3.4)
+    for (name, values), line in zip(curves.items(), line_styles(), strict=False):
+        axes.plot(couplings, values, label=name, **line)
+    for (name, (x, y)), marker in zip(measured.items(), _MARKERS, strict=False):
+        axes.plot(x, y, linestyle="none", marker=marker, color=INK, markerfacecolor="white", label=name)
+    for name, place in critical.items():
+        axes.axvline(place, color=GREY, linestyle=":", linewidth=1.2)
+        axes.annotate(name, (place, 0.02), xytext=(4, 0), textcoords="offset points", fontsize=8, color=GREY)
+    axes.set(xlabel="coupling J", ylabel="magnetisation |m|", ylim=(-0.03, 1.05))
+    axes.margins(x=0.01)
+    axes.legend(loc="upper left")
+    return figure
+
+
+@styled
+def log_partition_bounds(
+    couplings: Sequence[float],
+    differences: Mapping[str, Sequence[float]],
+    standard_errors: Mapping[str, Sequence[float]] | None = None,
+    converged: Mapping[str, Sequence[bool]] | None = None,
+    title: str = "",
+) -> Figure:
+    """Estimates of log Z less its exact value, against the strength of the couplings.
+
+    Args:
+        differences: name → estimate − exact at each coupling, nats.
+        standard_errors: name → errors, drawn doubled as bars.
+        converged: name → whether each estimate is of a method that came to rest; hollow where it did not.
+    """
+    figure, axes = new_figure(6.4, 3.6)
+    for (name, values), line, marker in zip(differences.items(), line_styles(), _MARKERS, strict=False):
+        errors = 2 * np.asarray(standard_errors[name]) if name in (standard_errors or {}) else None
+        axes.errorbar(couplings, values, yerr=errors, marker=marker, capsize=3, label=name, **line)
+        rests = (converged or {}).get(name, [True] * len(couplings))
+        hollow = [(x, y) for x, y, rest in zip(couplings, values, rests, strict=True) if not rest]
+        if hollow:
+            axes.plot(*zip(*hollow, strict=True), marker=marker, color=line["color"], mfc="white", ls="none", zorder=3)
+    axes.axhline(0, color=INK, linewidth=1.0)
+    axes.set(xlabel="strength of the couplings", ylabel="estimate − log Z  (nats)", title=title)
+    axes.legend()
+    return figure
+
+
+@styled
+def topics_side_by_side(
+    columns: Mapping[str, Sequence[Sequence[str]]], labels: Sequence[str] | None = None, shared: bool = True
+) -> Figure:
+    """The likeliest words of each topic in one column for each method, topics in one row for each pair.
+
+    Args:
+        columns: name of the method → for each topic its words; topic i of every method stands in row i.
+        labels: a name for each row.
+        shared: whether words that stand in the same row of all columns are drawn dark, and the others grey.
+    """
+    rows = len(next(iter(columns.values())))
+    figure, panels = new_figure(7.4, 0.35 + 0.36 * rows, ncols=len(columns), squeeze=False)
+    for number, ((name, topics), axes) in enumerate(zip(columns.items(), panels[0], strict=True)):
+        blank(axes).set(xlim=(0, 1), ylim=(-rows + 0.4, 0.6))
+        axes.set_title(name)
+        for row, words in enumerate(topics):
+            common = set.intersection(*(set(other[row]) for other in columns.values())) if shared else set(words)
+            _draw_words(axes, row, words, common)
+            if labels and number == 0:
+                axes.annotate(
+                    labels[row], (0, -row), xytext=(-6, 0), textcoords="offset points", ha="right", va="center"
+                )
+            axes.axhline(-row - 0.5, color=RULE, linewidth=0.6)
+    return figure
+
+
+def _draw_words(axes: Axes, row: int, words: Sequence[str], dark: set[str]) -> None:
+    """Words in two lines, each in its shade."""
+    half = (len(words) + 1) // 2
+    for height, line in ((0.16, words[:half]), (-0.22, words[half:])):
+        place = 0.0
+        for word in line:
+            colour = INK if word in dark else GREY
+            weight = "bold" if word in dark else "normal"
+            axes.text(place, -row + height, word, fontsize=7, color=colour, weight=weight, va="center")
+            place += 0.018 * len(word) + 0.025
+
+
+@styled
+def topic_shares(shares: Mapping[str, Sequence[float]], topics: Sequence[str]) -> Figure:
+    """What a few documents are about: one bar for each, divided among topics, which are named where they are wide.
+
+    Args:
+        shares: title of the document → share of each topic, summing to one.
+        topics: a short name for each topic.
+    """
+    figure, axes = new_figure(7.0, 0.5 + 0.34 * len(shares))
+    for row, values in enumerate(shares.values()):
+        left = 0.0
+        for number, share in enumerate(values):
+            colour = CLASSES[number % len(CLASSES)]
+            axes.barh(-row, share, left=left, height=0.72, color=colour, alpha=0.35, edgecolor="white", linewidth=0.8)
+            if share > 0.14:
+                axes.text(left + share / 2, -row, topics[number], ha="center", va="center", fontsize=7)
+            left += share
+    axes.set_yticks(-np.arange(len(shares)), list(shares))
+    axes.set(xlabel="share of the document's words", xlim=(0, 1))
+    axes.grid(False)
+    return figure
+
+
+@styled
+def mixture_components(
+    x: Tensor,
+    responsibilities: Tensor,
+    means: Tensor,
+    variances: Tensor,
+    weights: Tensor,
+    title: str = "",
+    axis_labels: tuple[str, str] = ("$x_1$", "$x_2$"),
+) -> Figure:
+    """Points in the colour of their likeliest component; components as ellipses, the thicker the more they weigh.
+
+    Args:
+        x: ``(n, 2)``.
+        responsibilities: ``(n, components)``.
+        means, variances: ``(components, 2)``.
+        weights: ``(components,)``.
+    """
+    from matplotlib.patches import Ellipse
+
+    figure, axes = new_figure(5.2, 3.6)
+    best = responsibilities.argmax(dim=1)
+    for k, colour in zip(range(len(weights)), np.resize(SERIES, len(weights)), strict=True):
+        points = x[best == k].numpy()
+        axes.scatter(*points.T, s=14, color=colour, marker=_MARKERS[k % len(_MARKERS)], alpha=0.7, linewidths=0)
+        if weights[k] > 0.01:
+            width, height = (4 * variances[k].sqrt()).tolist()
+            look = {"facecolor": "none", "edgecolor": colour, "linewidth": 0.8 + 4 * weights[k].item()}
+            axes.add_patch(Ellipse(tuple(means[k].tolist()), width, height, **look))
+    axes.set(xlabel=axis_labels[0], ylabel=axis_labels[1], title=title)
+    axes.margins(0.12)
+    return figure
+
+
+@styled
+def bound_next_to_sampling(
+    elbo: Mapping[str, Sequence[float]],
+    log_partition: float,
+    sampling: tuple[Sequence[float], Sequence[Sequence[float]]],
+    mean_field: tuple[float, float],
+) -> Figure:
+    """On the left the ELBO against sweeps of coordinate ascent; on the right the error of Gibbs sampling against time.
+
+    Args:
+        elbo: name of the start → bound before the first sweep and after each, nats.
+        log_partition: what the bound cannot exceed; dotted.
+        sampling: seconds, and for each chain the error of its estimated means at these times.
+        mean_field: seconds it took, and its error.
+    """
+    figure, (left, right) = new_figure(7.2, 3.2, ncols=2)
+    for (name, values), line in zip(elbo.items(), line_styles(), strict=False):
+        left.plot(range(len(values)), values, marker="o", markersize=3.5, label=name, **line)
+    left.axhline(log_partition, color=INK, linestyle=":", linewidth=1.2, label="log Z")
+    left.set(xlabel="sweep", ylabel="nats", title="mean field: ELBO")
+    left.legend()
+    seconds, chains = sampling
+    for errors in chains:
+        right.plot(seconds, errors, color=COLOURS["green"], alpha=_PALE * 2, linewidth=0.9)
+    right.plot(seconds, np.sqrt(np.mean(np.square(chains), axis=0)), color=COLOURS["green"], label="Gibbs sampling")
+    right.plot(*mean_field, marker="o", color=COLOURS["blue"], linestyle="none", label="mean field")
+    right.axhline(mean_field[1], color=COLOURS["blue"], linestyle=(0, (5, 1.6)), linewidth=1.2)
+    right.set(xscale="log", yscale="log", xlabel="seconds", title="error of the means (root mean square)")
+    right.legend()
+    return figure
