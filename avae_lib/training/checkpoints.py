@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-import pickle
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -43,19 +44,23 @@ class Checkpoints:
             os.replace(self.last, self.previous)
         os.replace(new, self.last)
 
-    def load(self) -> dict[str, Any] | None:
-        """The last checkpoint, or the previous one if that is damaged (which is said), or None if there is none.
+    def load(self, accept: Callable[[dict[str, Any]], None] | None = None) -> dict[str, Any] | None:
+        """The last checkpoint, or the previous one if that is damaged or foreign (which is said), or None without any.
 
-        A damaged last checkpoint is put aside as ``checkpoint.damaged.pt``.
+        A last checkpoint that cannot be used is put aside as ``checkpoint.damaged.pt``.
+
+        Args:
+            accept: is given what was read; where it raises RuntimeError, ValueError or KeyError, the checkpoint is of
+                another model or other data, and counts as foreign.
 
         Raises:
-            CheckpointError: there are checkpoints, but none can be read.
+            CheckpointError: there are checkpoints, but none can be used.
         """
         problems = []
         for path in (self.last, self.previous):
             if path.exists():
                 try:
-                    return self._use(path, problems)
+                    return self._use(path, accept, problems)
                 except CheckpointError as problem:
                     problems.append(str(problem))
         if not problems:
@@ -64,8 +69,10 @@ class Checkpoints:
             f"{'; '.join(problems)}. Copy a good checkpoint to {self.last}, or delete {self.last.parent} to start again"
         )
 
-    def _use(self, path: Path, problems: list[str]) -> dict[str, Any]:
+    def _use(self, path: Path, accept: Callable[[dict[str, Any]], None] | None, problems: list[str]) -> dict[str, Any]:
         state = _read(path)
+        if accept is not None:
+            _offer(state, path, accept)
         if problems:
             os.replace(self.last, self.last.with_name("checkpoint.damaged.pt"))
             print(f"{problems[0]}; going back to {path.name} of step {state['step']}")
@@ -74,12 +81,29 @@ class Checkpoints:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
+        _require_whole(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, EOFError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError) as problem:
+    except Exception as problem:  # of bytes that are no checkpoint, PyTorch's readers raise what they please
         raise CheckpointError(f"{path} is damaged or no checkpoint ({_first_sentence(problem)})") from problem
     if not isinstance(state, dict) or state.get("format") != _FORMAT:
         raise CheckpointError(f"{path} is a PyTorch file, but no checkpoint of this program ({_FORMAT!r})")
     return state
+
+
+def _require_whole(path: Path) -> None:
+    """Compare the file's checksums, which PyTorch writes but doesn't read."""
+    with zipfile.ZipFile(path) as archive:
+        damaged = archive.testzip()
+    if damaged is not None:
+        raise ValueError(f"the checksum of {damaged} is wrong")
+
+
+def _offer(state: dict[str, Any], path: Path, accept: Callable[[dict[str, Any]], None]) -> None:
+    try:
+        accept(state)
+    except (RuntimeError, ValueError, KeyError) as problem:
+        reason = str(problem).strip().splitlines()[-1].strip()
+        raise CheckpointError(f"{path} does not fit this model or data: {reason}") from problem
 
 
 def _first_sentence(problem: Exception) -> str:

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from avae_lib.data import ImageDataset
-from avae_lib.training.checkpoints import CheckpointError, Checkpoints
+from avae_lib.training.checkpoints import Checkpoints
 from avae_lib.training.clock import Clock
 from avae_lib.training.costs import Costs
 from avae_lib.training.devices import find_device
@@ -57,7 +57,7 @@ def fit(model: nn.Module, dataset: ImageDataset, config: TrainingConfig, run_dir
 
     Raises:
         ValueError: the model takes other images than the data set has, or there is no such device.
-        CheckpointError: the folder's checkpoint is of another model, or none there can be read.
+        CheckpointError: the folder's checkpoints are damaged, or of another model.
         RunInUse: another process is training in the folder.
         TrainingDiverged: too many updates in a row were left out; noticed when the next row of metrics is due.
         TrainingInterrupted: a signal asked to stop; all is saved.
@@ -79,15 +79,9 @@ def fit(model: nn.Module, dataset: ImageDataset, config: TrainingConfig, run_dir
 
 def _resume(state: TrainingState, run_dir: Path) -> None:
     """Bring the state to where the folder's checkpoint stands, without one leave it at the start; say which."""
-    checkpoint = Checkpoints(run_dir).load()
-    if checkpoint is None:
+    if Checkpoints(run_dir).load(accept=state.load_state_dict) is None:
         print(f"training in {run_dir} from the start: {state.config.steps} steps on {state.device}")
         return
-    try:
-        state.load_state_dict(checkpoint)
-    except (RuntimeError, ValueError, KeyError) as problem:
-        reason = str(problem).strip().splitlines()[-1].strip()
-        raise CheckpointError(f"the checkpoint in {run_dir} does not fit this model or data: {reason}") from problem
     if state.step < state.config.steps:
         print(f"{run_dir} holds a checkpoint: resuming from step {state.step} of {state.config.steps}")
     else:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import pickle
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -71,7 +70,9 @@ def experiment_of_hparams(path: Path, data: str | None = None) -> Experiment:
 def _read_weights(path: Path) -> dict[str, Tensor]:
     try:
         weights = torch.load(path, map_location="cpu", weights_only=True)
-    except (EOFError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError) as problem:
+    except OSError:
+        raise
+    except Exception as problem:  # of bytes that are no weights, PyTorch's readers raise what they please
         raise ReleasedFileError(
             f"{path} is damaged, or holds something other than weights, and was not executed"
         ) from problem

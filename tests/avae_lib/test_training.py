@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 import os
+import shutil
 import signal
 
 import pytest
@@ -261,10 +262,18 @@ DAMAGE = {
     "truncated at the end": lambda path: path.write_bytes(path.read_bytes()[:-40]),
     "empty": lambda path: path.write_bytes(b""),
     "text": lambda path: path.write_text("not a checkpoint"),
+    "four bytes": lambda path: path.write_bytes(b"junk"),
+    "one byte changed": lambda path: _change_middle_byte(path),
     "foreign tensors": lambda path: torch.save({"weights": torch.zeros(3)}, path),
     "foreign list": lambda path: torch.save([1, 2], path),
     "pickled code": lambda path: torch.save(os.getcwd, path),
 }
+
+
+def _change_middle_byte(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    path.write_bytes(content)
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
@@ -279,6 +288,16 @@ def test_a_damaged_checkpoint_is_put_aside_and_the_one_before_is_used(dataset, t
     assert "resuming from step 16 of 24" in said
     assert rows(tmp_path / "alone") == rows(run_dir)
     assert (run_dir / "checkpoint.damaged.pt").exists()
+
+
+def test_a_checkpoint_copied_from_another_run_is_put_aside_and_the_one_before_is_used(dataset, tmp_path, capsys):
+    alone = fit(fresh(), dataset, CONFIG, tmp_path / "alone")
+    fit(fresh(), dataset, CONFIG, tmp_path / "run")
+    fit(dataclasses.replace(MODEL, latent_dim=5).build(), dataset, CONFIG, tmp_path / "other")
+    shutil.copy(tmp_path / "other/checkpoint.pt", tmp_path / "run/checkpoint.pt")
+    assert same_weights(fit(fresh(), dataset, CONFIG, tmp_path / "run").model, alone.model)
+    said = capsys.readouterr().out
+    assert "does not fit this model or data" in said and "going back to checkpoint.previous.pt of step 16" in said
 
 
 def test_two_damaged_checkpoints_are_an_error_and_nothing_is_overwritten(dataset, tmp_path):
