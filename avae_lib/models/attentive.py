@@ -16,7 +16,7 @@ from torch import nn
 from avae_lib.models.attentive_conventions import CORRECTED, PUBLISHED, Conventions
 from avae_lib.models.bottom_up import BottomUp
 from avae_lib.models.hierarchy import Hierarchy
-from avae_lib.models.pixel_input import PixelScaling
+from avae_lib.models.pixel_input import PixelScaling, require_image_kind
 from avae_lib.models.variational_layer import LearnedTop, Readout, TopLayer, Transition, VariationalLayer
 from avae_lib.nn.context_history import Forgetful, JointNorm
 from avae_lib.nn.context_split import ChannelSplit
@@ -86,9 +86,10 @@ class AttentiveConfig:
     """Number of logistics mixed for each pixel; of no meaning to a Bernoulli likelihood."""
 
     def __post_init__(self) -> None:
+        require_image_kind(self.image_shape, self.bits)
         if self.conditioning not in ("local", "attentive"):
             raise ValueError(f"conditioning must be local or attentive, got {self.conditioning!r}")
-        for name in ("bits", "layers", "width", "latent_channels", "key_channels", "blocks", "mixtures"):
+        for name in ("layers", "width", "latent_channels", "key_channels", "blocks", "mixtures"):
             self._require(name, at_least=1)
         for name in ("image_blocks", "padding", "cell_key_channels", "merger_key_channels", "output_key_channels"):
             self._require(name, at_least=0)

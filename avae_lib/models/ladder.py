@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from avae_lib.gaussians import DiagonalGaussian
 from avae_lib.models.hierarchy import Draw, Hierarchy, LatentDraw
-from avae_lib.models.pixel_input import PixelScaling
+from avae_lib.models.pixel_input import PixelScaling, require_image_kind
 from avae_lib.models.single_sample_kl import SingleSampleDraw
 from avae_lib.nn.fully_connected import GaussianOf, StandardPrior, hidden_layers, onto_pixels
 from avae_lib.nn.output_heads import output_head
@@ -49,11 +49,14 @@ class LadderConfig:
     """Number of logistics mixed for each pixel; of no meaning to a Bernoulli likelihood."""
 
     def __post_init__(self) -> None:
+        require_image_kind(self.image_shape, self.bits)
         if self.inference not in ("ladder", "bottom_up"):
             raise ValueError(f"inference must be ladder or bottom_up, got {self.inference!r}")
         for name in ("latent_dims", "hidden_sizes"):
             if not getattr(self, name) or min(getattr(self, name)) < 1:
                 raise ValueError(f"{name} must be one or more sizes of at least 1, got {getattr(self, name)}")
+        if self.mixtures < 1:
+            raise ValueError(f"mixtures must be at least 1, got {self.mixtures}")
         if len(self.latent_dims) != len(self.hidden_sizes):
             raise ValueError(
                 f"hidden_sizes must be as many as latent_dims, got {len(self.hidden_sizes)} for "

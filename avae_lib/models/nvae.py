@@ -23,7 +23,7 @@ from avae_lib.models.nvae_groups import (
     ResidualPosterior,
     StandardPrior,
 )
-from avae_lib.models.pixel_input import PixelScaling
+from avae_lib.models.pixel_input import PixelScaling, require_image_kind
 from avae_lib.nn.autoregressive import InverseAutoregressiveFlow
 from avae_lib.nn.nvae_cells import decoder_cell, encoder_cell, normalised_convolution
 from avae_lib.nn.output_heads import output_head
@@ -69,17 +69,10 @@ class NVAEConfig:
     """Number of logistics mixed for each pixel; of no meaning to a Bernoulli likelihood."""
 
     def __post_init__(self) -> None:
+        require_image_kind(self.image_shape, self.bits)
         if not self.groups or min(self.groups) < 1:
             raise ValueError(f"groups must be one or more numbers of layers, each at least 1, got {self.groups}")
-        for name in (
-            "bits",
-            "channels",
-            "latent_channels",
-            "encoder_cells",
-            "decoder_cells",
-            "outer_cells",
-            "mixtures",
-        ):
+        for name in ("channels", "latent_channels", "encoder_cells", "decoder_cells", "outer_cells", "mixtures"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.halvings < 0 or self.flows < 0:

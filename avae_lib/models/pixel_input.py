@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from avae_lib.likelihoods import scale_pixels
 
-__all__ = ["PixelScaling", "require_pixels"]
+__all__ = ["PixelScaling", "require_image_kind", "require_pixels"]
 
 
 class PixelScaling(nn.Module):
@@ -51,3 +51,15 @@ def require_pixels(x: Tensor, image_shape: tuple[int, int, int], bits: int) -> N
             f"x must hold levels 0 … {2**bits - 1} ({bits} bits), got {int(x.max())}: "
             "set the model's bits to those of the data set"
         )
+
+
+def require_image_kind(image_shape: tuple[int, int, int], bits: int) -> None:
+    """Refuse a configuration for images that there are not.
+
+    Raises:
+        ValueError: not three sizes of at least 1, or bits that uint8 doesn't hold.
+    """
+    if len(image_shape) != 3 or min(image_shape) < 1:
+        raise ValueError(f"image_shape must be channels, height and width, each at least 1, got {image_shape}")
+    if not 1 <= bits <= 8:
+        raise ValueError(f"bits must be 1 to 8, as pixels are uint8, got {bits}")

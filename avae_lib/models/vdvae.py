@@ -15,6 +15,7 @@ from typing import Any, Literal
 from torch import Tensor, nn
 
 from avae_lib.models.hierarchy import Hierarchy
+from avae_lib.models.pixel_input import require_image_kind
 from avae_lib.models.vdvae_five_bits import ReleasedFiveBitHead
 from avae_lib.models.vdvae_import import config_fields, load_released_weights
 from avae_lib.models.vdvae_layers import (
@@ -76,7 +77,8 @@ class VDVAEConfig:
     """Successive decoder blocks whose latents are drawn in parallel: they join the stream where the group ends."""
 
     def __post_init__(self) -> None:
-        for name in ("width", "latent_channels", "mixtures", "group_size", "bits"):
+        require_image_kind(self.image_shape, self.bits)
+        for name in ("width", "latent_channels", "mixtures", "group_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.image_shape[1] != self.image_shape[2]:

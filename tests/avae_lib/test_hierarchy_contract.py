@@ -102,6 +102,17 @@ class TestContract:
         assert double.dtype == torch.float64
         torch.testing.assert_close(single.double(), double, rtol=1e-4, atol=1e-3)
 
+    def test_impossible_images_are_refused_when_the_model_is_described(self, family):
+        for fields, complaint in (
+            ({"bits": 9}, "bits must be 1 to 8"),
+            ({"bits": 0}, "bits must be 1 to 8"),
+            ({"image_shape": (8, 8)}, "image_shape must be channels, height and width"),
+            ({"image_shape": (1, 8, 0)}, "image_shape must be channels, height and width"),
+            ({"mixtures": 0}, "mixtures must be at least 1"),
+        ):
+            with pytest.raises(ValueError, match=complaint):
+                dataclasses.replace(CONFIGS[family], **fields)
+
     def test_same_generator_same_images(self, family):
         model = _built(family)
         assert torch.equal(*(model.sample(4, generator=torch.Generator().manual_seed(9)) for _ in range(2)))

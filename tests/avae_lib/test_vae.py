@@ -163,6 +163,13 @@ def test_bernoulli_pixels_of_several_bits_are_refused():
         VAEConfig(bits=4).build()
 
 
+def test_colours_that_depend_on_one_another_are_refused():
+    with pytest.raises(
+        ValueError, match="bernoulli or discretized_logistic, whose pixels and channels are independent"
+    ):
+        VAEConfig(image_shape=(3, 8, 8), bits=8, likelihood="discretized_logistic_mixture")
+
+
 def test_unknown_likelihood_is_refused():
     with pytest.raises(
         ValueError, match=r"one of bernoulli, discretized_logistic, discretized_logistic_mixture, got 'gauss'"
