@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable
+from pathlib import Path
 
 import pytest
 import torch
 
-from avae_lib.data import ImageDataset
+from avae_lib.data import DataConfig, ImageDataset
 from avae_lib.evaluation import bits_per_dim, measuring, terms_of_bound
 from avae_lib.presets import PRESETS
 from avae_lib.training.experiment import Experiment
@@ -38,9 +39,29 @@ def _slow_unless(fast: set[str], names: Iterable[str]) -> list:
 
 @pytest.mark.parametrize("name", _slow_unless(TRAINED_FAST, SMALL))
 def test_200_steps_on_real_images_beat_independent_pixels(name, tmp_path):
-    preset = PRESETS[name]
+    _train_and_compare(PRESETS[name], tmp_path)
+
+
+MNIST = DataConfig("mnist", binarize="dynamic")
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize(
+    ("name", "images"),
+    [
+        ("mnist-vae", MNIST),
+        ("mnist-ladder-5", MNIST),
+        ("photos32-vdvae", DataConfig("cifar10")),
+        ("photos32-attentive", DataConfig("cifar10", flip_horizontal=True)),
+    ],
+)
+def test_200_steps_on_a_full_data_set_beat_independent_pixels(name, images, tmp_path):
+    _train_and_compare(dataclasses.replace(PRESETS[name], data=images), tmp_path)
+
+
+def _train_and_compare(preset: Experiment, run_dir: Path) -> None:
     dataset = preset.data.load()
-    model = fit(preset.build_model(), dataset, _short(preset), tmp_path).model
+    model = fit(preset.build_model(), dataset, _short(preset), run_dir).model
     with measuring(model):
         negative_elbo = -terms_of_bound(model, dataset.pixels("test")[:200], rows=100).bound.mean()
     assert bits_per_dim(negative_elbo.item(), model.num_dims) < bits_per_dim_of_independent_pixels(dataset)
