@@ -189,7 +189,7 @@ def topics_side_by_side(
         axes.set_title(name)
         for row, words in enumerate(topics):
             common = set.intersection(*(set(other[row]) for other in columns.values())) if shared else set(words)
-            _draw_words(axes, row, words, common)
+            _draw_words(axes, row, words, common, len(columns))
             if labels and number == 0:
                 axes.annotate(
                     labels[row], (0, -row), xytext=(-6, 0), textcoords="offset points", ha="right", va="center"
@@ -198,16 +198,21 @@ def topics_side_by_side(
     return figure
 
 
-def _draw_words(axes: Axes, row: int, words: Sequence[str], dark: set[str]) -> None:
-    """Words in two lines, each in its shade."""
-    half = (len(words) + 1) // 2
-    for height, line in ((0.16, words[:half]), (-0.22, words[half:])):
+def _draw_words(axes: Axes, row: int, words: Sequence[str], dark: set[str], columns: int) -> None:
+    """Words in two lines if there is more than one column, each in its shade."""
+    emphasised = columns > 1
+    half = (len(words) + 1) // 2 if emphasised else len(words)
+    heights = (0.16, -0.22) if emphasised else (0.0,)
+    for height, line in zip(heights, (words[:half], words[half:]), strict=False):
         place = 0.0
         for word in line:
-            colour = INK if word in dark else GREY
-            weight = "bold" if word in dark else "normal"
-            axes.text(place, -row + height, word, fontsize=7, color=colour, weight=weight, va="center")
-            place += 0.018 * len(word) + 0.025
+            weight = "bold" if emphasised and word in dark else "normal"
+            look = {"color": INK if word in dark else GREY, "weight": weight, "family": "DejaVu Sans Mono"}
+            axes.text(place, -row + height, word, fontsize=7, va="center", **look)
+            place += columns * _LETTER * (len(word) + 1.5)
+
+
+_LETTER = 0.0082  # width of a letter of seven points, as a share of the width of the figure
 
 
 @styled

@@ -392,7 +392,7 @@ fast = "AVAE_FAST" in os.environ  # the short way is for automatic tests
 digits, mean_field_sweeps, gibbs_sweeps = (2, 3, 4) if fast else (12, 12, 40)
 generator = torch.Generator().manual_seed(0)
 grey = data.load("digits").test[20 : 20 + digits].float() / 15
-clean = torch.where(F.interpolate(grey, scale_factor=3, mode="bicubic").squeeze(1) > 0.5, 1.0, -1.0)
+clean = torch.where(F.interpolate(grey, scale_factor=3, mode="bicubic").squeeze(1) > 0.5, 1.0, -1.0).double()
 noisy = torch.where(torch.rand(clean.shape, generator=generator) < 0.12, -clean, clean)
 
 cleaned, sampled, rises = [], [], []
@@ -404,8 +404,8 @@ for picture in noisy:
     sampled.append(chain[gibbs_sweeps // 4 :].mean(0).view_as(picture))
     rises.append(fit.elbo.diff().min().item())
 for name, pictures in {"noisy": noisy, "mean field": torch.stack(cleaned), "Gibbs": torch.stack(sampled)}.items():
-    print(f"{name:10s}: {100 * (pictures.sign() != clean).float().mean():.1f} % of the pixels wrong")
-print(f"smallest change of your bound in a sweep: {min(rises):+.1e} nats (rounding may take it a little below zero)")
+    print(f"{name:10s}: {100 * (pictures.sign() != clean).double().mean():.1f} % of the pixels wrong")
+print(f"smallest change of your bound in a sweep: {min(rises):+.1e} nats (it never falls)")
 
 # %% tags=["picture-digits"]
 rows = {"clean": clean, "noisy": noisy, "mean field": torch.stack(cleaned), "Gibbs": torch.stack(sampled)}
@@ -420,12 +420,13 @@ plotting.show(
 #
 # ![Four rows of twelve digits: clean, noisy, and twice cleaned](pictures/digits.png)
 #
-# Both take about one wrong pixel in eight down to about one in fifty. The sampler's grey pixels are honest doubt; mean field knows less of it.
+# Both take the wrong pixels from about twelve in a hundred to about three. The sampler's grey pixels are honest doubt; mean field knows less of it.
 
 # %% [markdown]
 # ### The topics of the standard library
 #
-# All docstrings of each module make one document. Your update finds the shares of documents, the library turns your expected counts into topics, and round it goes. **Name the topics:**
+# All docstrings of each module make one document. Your update finds the shares of documents, the library turns your expected counts into topics, and round it goes (a
+# loop over documents takes a minute; one over every word of every document, very many). **Name the topics:**
 # look at the words, and replace the numbers below by names of your own, for instance `1: "tables"`.
 
 # %%
