@@ -117,12 +117,15 @@ def evaluate(
     model, experiment = load_run(run, find_device(device))
     dataset = experiment.data.load()
     images = dataset.pixels("test")
+    # Whatever cannot be done is said before hours are spent on the rest.
+    other = None if ood is None else _other_data_set(ood, experiment, dataset)
+    if fid:
+        evaluation.require_enough_images(images, fid)
+    keep_layers = None if ood is None else evaluation.layers_to_keep(model, ood_keep_layers)
     result = evaluation.evaluate(model, images, importance_samples, rows, seed, progress=True, dataset=dataset.title)
-    if ood is not None:
-        other = dataclasses.replace(experiment.data, name=ood).load()
-        _require_same_kind(dataset, other)
+    if other is not None:
         compared = evaluation.compare_data_sets(
-            model, images, other.pixels("test"), other.title, ood_keep_layers, importance_samples, rows, seed
+            model, images, other.pixels("test"), other.title, keep_layers, importance_samples, rows, seed
         )
         result = dataclasses.replace(result, out_of_distribution=compared)
     if fid:
@@ -189,13 +192,16 @@ def import_openai(
     print(f"{run_dir} is ready; try: avae sample {run_dir}, avae evaluate {run_dir}")
 
 
-def _require_same_kind(dataset: ImageDataset, other: ImageDataset) -> None:
+def _other_data_set(name: str, experiment: Experiment, dataset: ImageDataset) -> ImageDataset:
+    """The set of that name, seen by models in the same way as ``dataset``, of whose kind it must be."""
+    other = dataclasses.replace(experiment.data, name=name).load()
     wanted, got = ((each.image_shape, each.model_bits) for each in (dataset, other))
     if wanted != got:
         raise ValueError(
             f"--ood must name images of shape {wanted[0]} with {wanted[1]}-bit pixels, like those of {dataset.name}; "
             f"those of {other.name} have shape {got[0]} and {got[1]} bits"
         )
+    return other
 
 
 def _frechet_distance(model: nn.Module, images: Tensor, count: int, rows: int, seed: int) -> FrechetDistance | None:

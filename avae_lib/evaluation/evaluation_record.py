@@ -115,6 +115,8 @@ def evaluate(
     """
     if len(images) == 0:
         raise ValueError("images must hold at least one image to judge the model on")
+    if importance_samples < 1 or rows < 1:
+        raise ValueError(f"importance_samples and rows must be at least 1, got {importance_samples} and {rows}")
     with measuring(model, seed):
         terms = terms_of_bound(model, images, rows)
         log_likelihood = marginal_log_likelihood(model, images, importance_samples, rows, progress)

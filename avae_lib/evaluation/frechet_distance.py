@@ -13,7 +13,13 @@ from torch import Tensor, nn
 
 from avae_lib.evaluation.measuring import measuring
 
-__all__ = ["FrechetDistance", "FrechetDistanceUnavailable", "frechet_distance", "inception_weights"]
+__all__ = [
+    "FrechetDistance",
+    "FrechetDistanceUnavailable",
+    "frechet_distance",
+    "inception_weights",
+    "require_enough_images",
+]
 
 _WEIGHTS = "weights-inception-2015-12-05-6726825d.pth"
 _SOURCE = f"https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/{_WEIGHTS}"
@@ -79,8 +85,7 @@ def frechet_distance(
         FrechetDistanceUnavailable: something that it needs is not on this machine.
         ValueError: fewer than ``count`` images, or ``count`` below 2.
     """
-    if not 2 <= count <= len(images):
-        raise ValueError(f"count must be between 2 and the {len(images)} test images, got {count}")
+    require_enough_images(images, count)
     if network is None:
         inception_weights()
     from torchmetrics.image.fid import FrechetInceptionDistance
@@ -92,6 +97,16 @@ def frechet_distance(
             distance.update(_as_photographs(batch.to(device), model.bits), real=True)
             distance.update(_as_photographs(model.sample(len(batch)), model.bits), real=False)
         return FrechetDistance(distance.compute().item(), count)
+
+
+def require_enough_images(images: UInt8[Tensor, "examples channels height width"], count: int) -> None:
+    """Refuse a number of images to compare with that there are not.
+
+    Raises:
+        ValueError: fewer than ``count`` images, or ``count`` below 2.
+    """
+    if not 2 <= count <= len(images):
+        raise ValueError(f"count must be between 2 and the {len(images)} test images, got {count}")
 
 
 def _as_photographs(images: Tensor, bits: int) -> Tensor:

@@ -13,7 +13,7 @@ from avae_lib.evaluation.estimates import Estimate
 from avae_lib.evaluation.image_likelihoods import marginal_log_likelihood
 from avae_lib.evaluation.measuring import measuring
 
-__all__ = ["OutOfDistribution", "area_under_curve", "compare_data_sets"]
+__all__ = ["OutOfDistribution", "area_under_curve", "compare_data_sets", "layers_to_keep"]
 
 
 @dataclass(frozen=True)
@@ -75,9 +75,7 @@ def compare_data_sets(
         rows: most images that go through the model at once.
         seed: of the latents drawn.
     """
-    keep_layers = model.num_layers // 2 if keep_layers is None else keep_layers
-    if not 0 <= keep_layers < model.num_layers:
-        raise ValueError(f"keep_layers must leave out a layer, 0 … {model.num_layers - 1}, got {keep_layers}")
+    keep_layers = layers_to_keep(model, keep_layers)
     with measuring(model, seed):
         full = [marginal_log_likelihood(model, x, importance_samples, rows) for x in (inside, outside)]
         kept = [
@@ -94,6 +92,18 @@ def compare_data_sets(
         area_of_score=area_under_curve(scores[0], scores[1]),
         area_of_likelihood=area_under_curve(-full[0], -full[1]),
     )
+
+
+def layers_to_keep(model: nn.Module, keep_layers: int | None) -> int:
+    """The number asked for, or half of the model's layers if none is.
+
+    Raises:
+        ValueError: it leaves out no layer, so that there would be nothing to compare.
+    """
+    keep_layers = model.num_layers // 2 if keep_layers is None else keep_layers
+    if not 0 <= keep_layers < model.num_layers:
+        raise ValueError(f"keep_layers must leave out a layer, 0 … {model.num_layers - 1}, got {keep_layers}")
+    return keep_layers
 
 
 def area_under_curve(low: Float[Tensor, " negatives"], high: Float[Tensor, " positives"]) -> Estimate:

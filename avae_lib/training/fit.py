@@ -66,6 +66,7 @@ def fit(model: nn.Module, dataset: ImageDataset, config: TrainingConfig, run_dir
     run_dir = Path(run_dir)
     with join_team(find_device(config.device)) as (team, device), _only_leader_prints(team):
         _require_equal_shares(config.batch_size, team)
+        _require_spread(model, config.batch_size // team.size)
         run_dir.mkdir(parents=True, exist_ok=True)
         with _lock(run_dir, team), torch.random.fork_rng(devices=range(torch.cuda.device_count())):
             state = TrainingState(model, dataset, config, device, team)
@@ -148,6 +149,14 @@ def _require_equal_shares(batch_size: int, team: Team) -> None:
         raise ValueError(
             f"training.batch_size is shared out among {team.size} processes and must be a multiple of their number, "
             f"got {batch_size}"
+        )
+
+
+def _require_spread(model: nn.Module, share: int) -> None:
+    if share == 1 and any(isinstance(module, nn.BatchNorm1d) for module in model.modules()):
+        raise ValueError(
+            "training.batch_size must be at least 2 for each process: this model normalises vectors over the batch, "
+            "and a single one has no spread"
         )
 
 

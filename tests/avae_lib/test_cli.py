@@ -81,6 +81,22 @@ def test_evaluation_names_the_data_set_and_compares_with_another(tmp_path, capsy
     assert 0 <= record["out_of_distribution"]["area_of_score"]["mean"] <= 1
 
 
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (["--ood", "nosuch"], "no data set is called 'nosuch'"),
+        (["--ood", "photos32"], "--ood must name images of shape (1, 8, 8)"),
+        (["--ood", "digits", "--ood-keep-layers", "1"], "keep_layers must leave out a layer"),
+        (["--fid", "1000000"], "count must be between 2 and the 297 test images"),
+        (["--rows", "0"], "importance_samples and rows must be at least 1"),
+    ],
+)
+def test_what_cannot_be_evaluated_is_said_before_the_long_work(tmp_path, capsys, without_report, options, complaint):
+    train(tmp_path, 3)
+    assert main(["evaluate", str(tmp_path), "--importance-samples", "100000000", *options]) == 1
+    assert complaint in capsys.readouterr().err
+
+
 def test_a_distance_that_cannot_be_had_is_said_and_the_rest_evaluated(tmp_path, capsys, without_report, monkeypatch):
     module = importlib.import_module("avae_lib.evaluation.frechet_distance")
 

@@ -13,6 +13,7 @@ from torch import nn
 
 from avae_lib.data import DataConfig, ImageDataset
 from avae_lib.evaluation import measuring, terms_of_bound
+from avae_lib.models.ladder import LadderConfig
 from avae_lib.models.vae import VAEConfig
 from avae_lib.objectives import ELBO
 from avae_lib.training.checkpoints import CheckpointError, Checkpoints
@@ -316,6 +317,15 @@ def test_a_checkpoint_that_was_being_written_when_the_process_died_does_no_harm(
     (tmp_path / "checkpoint.new.pt").write_bytes(b"half")
     (tmp_path / "checkpoint.pt").rename(tmp_path / "checkpoint.previous.pt")  # died between the two renames
     assert fit(fresh(), dataset, CONFIG, tmp_path).step == 24
+
+
+def test_single_images_are_refused_where_vectors_are_normalised_over_the_batch(dataset, tmp_path):
+    config = LadderConfig(image_shape=(1, 4, 4), latent_dims=(3, 2), hidden_sizes=(8, 8))
+    one_at_a_time = dataclasses.replace(CONFIG, batch_size=1)
+    with pytest.raises(ValueError, match=r"training\.batch_size must be at least 2"):
+        fit(config.build(), dataset, one_at_a_time, tmp_path / "normalised")
+    plain = dataclasses.replace(config, batch_norm=False)
+    assert fit(plain.build(), dataset, dataclasses.replace(one_at_a_time, steps=1), tmp_path / "plain").step == 1
 
 
 def test_a_checkpoint_of_another_model_is_refused(dataset, tmp_path):
