@@ -6,6 +6,7 @@ Which words are in it differs a little from one version of Python to the next.
 from __future__ import annotations
 
 import ast
+import functools
 import sysconfig
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -53,7 +54,7 @@ def load_documentation(words: int = 1000, pieces: bool = False) -> WordCounts:
     """
     from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS, CountVectorizer  # costs a second
 
-    texts = dict(_texts_of_modules())
+    texts = _texts_of_modules()
     documents = [(name, text) for name, parts in texts.items() for text in (parts if pieces else ["\n".join(parts)])]
     vectorizer = CountVectorizer(
         max_features=words,
@@ -68,23 +69,25 @@ def load_documentation(words: int = 1000, pieces: bool = False) -> WordCounts:
     return WordCounts(counts[kept], tuple(vectorizer.get_feature_names_out()), titles)
 
 
-def _texts_of_modules() -> Iterator[tuple[str, list[str]]]:
+@functools.cache  # reading all of the library takes seconds
+def _texts_of_modules() -> dict[str, tuple[str, ...]]:
     """The name and all docstrings of each module, in the order of their files."""
-    root = Path(sysconfig.get_paths()["stdlib"])
+    root, texts = Path(sysconfig.get_paths()["stdlib"]), {}
     for path in sorted(root.rglob("*.py")):
         parts = path.relative_to(root).with_suffix("").parts
         if not _LEFT_OUT & set(parts):
-            yield ".".join(parts).removesuffix(".__init__"), _docstrings(path)
+            texts[".".join(parts).removesuffix(".__init__")] = _docstrings(path)
+    return texts
 
 
-def _docstrings(path: Path) -> list[str]:
+def _docstrings(path: Path) -> tuple[str, ...]:
     """Every docstring of one file; a file that this Python cannot read has none."""
     try:
         tree = ast.parse(path.read_bytes())
     except (SyntaxError, ValueError):
-        return []
+        return ()
     texts = (ast.get_docstring(node) for node in _documented(tree))
-    return [text for text in texts if text]
+    return tuple(text for text in texts if text)
 
 
 def _documented(node: ast.AST) -> Iterator[ast.AST]:
