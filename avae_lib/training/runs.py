@@ -25,7 +25,7 @@ from avae_lib.training.config_files import ConfigError, differing_fields, from_j
 from avae_lib.training.experiment import Experiment
 from avae_lib.training.fit import TrainedModel, fit
 from avae_lib.training.team import is_leading_process
-from avae_lib.training.weights_file import load_weights, save_weights
+from avae_lib.training.weights_file import has_weights, load_weights, save_weights
 
 __all__ = ["RunError", "load_run", "read_experiment", "train_run", "write_run"]
 
@@ -56,7 +56,8 @@ def train_run(experiment: Experiment, run_dir: Path | str) -> TrainedModel:
     """Train an experiment in a run folder, or continue the one that is there.
 
     Raises:
-        RunError: the folder cannot be written, or holds another experiment; the message names the fields that differ.
+        RunError: the folder cannot be written, or holds another experiment, whose differing fields the message names, or
+            weights from elsewhere.
         DatasetError, and all that :func:`avae_lib.training.fit.fit` raises.
     """
     run_dir = Path(run_dir)
@@ -116,9 +117,11 @@ def write_run(experiment: Experiment, model: nn.Module, run_dir: Path | str) -> 
 def _require_room_for(experiment: Experiment, run_dir: Path) -> None:
     if run_dir.exists() and not run_dir.is_dir():
         raise RunError(f"{run_dir} is a file, but a run needs a folder: choose another one")
-    # Where there is no checkpoint nothing has been trained yet, and any experiment may begin.
-    if not (run_dir / "config.json").exists() or not Checkpoints(run_dir).exist:
+    if not (run_dir / "config.json").exists():
         return
+    if not Checkpoints(run_dir).exist:
+        _require_no_weights(run_dir)
+        return  # nothing has been trained yet, and any experiment may begin
     differing = differing_fields(read_experiment(run_dir), experiment)
     refused = [name for name in differing if name not in _FREE_TO_CHANGE]
     if refused:
@@ -126,6 +129,14 @@ def _require_room_for(experiment: Experiment, run_dir: Path) -> None:
         raise RunError(
             f"{run_dir} holds another experiment: {changes}. Ask for the same as before to continue it, or choose "
             "another run folder"
+        )
+
+
+def _require_no_weights(run_dir: Path) -> None:
+    if has_weights(run_dir):
+        raise RunError(
+            f"{run_dir} holds weights without a checkpoint, as avae import-openai writes them: training would begin "
+            "anew and overwrite them; choose another run folder"
         )
 
 

@@ -10,7 +10,7 @@ from torch import nn
 
 from avae_lib.training.atomic_files import write_atomically
 
-__all__ = ["WeightsError", "load_weights", "save_weights"]
+__all__ = ["WeightsError", "has_weights", "load_weights", "save_weights"]
 
 _NAME = "weights.safetensors"
 
@@ -24,6 +24,11 @@ def save_weights(model: nn.Module, step: int, run_dir: Path) -> None:
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     content = safetensors.torch.save(tensors, metadata={"step": str(step)})
     write_atomically(run_dir / _NAME, lambda file: file.write(content))
+
+
+def has_weights(run_dir: Path) -> bool:
+    """Whether the run folder holds weights."""
+    return (run_dir / _NAME).exists()
 
 
 def load_weights(model: nn.Module, run_dir: Path) -> nn.Module:

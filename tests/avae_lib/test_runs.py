@@ -9,7 +9,7 @@ from avae_lib.data import DataConfig
 from avae_lib.models.vae import VAEConfig
 from avae_lib.training.experiment import Experiment
 from avae_lib.training.run_lock import RunInUse, run_lock
-from avae_lib.training.runs import RunError, load_run, read_experiment, train_run
+from avae_lib.training.runs import RunError, load_run, read_experiment, train_run, write_run
 from avae_lib.training.training_config import TrainingConfig
 from avae_lib.training.weights_file import WeightsError
 
@@ -45,6 +45,14 @@ def test_another_experiment_in_the_folder_is_refused_by_the_name_of_the_field(tm
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     with pytest.raises(RunError, match=rf"{field} was .* and is now "):
         train_run(dataclasses.replace(EXPERIMENT, **changed), tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_weights_that_were_trained_elsewhere_are_never_overwritten(tmp_path):
+    write_run(EXPERIMENT, EXPERIMENT.build_model(), tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(RunError, match="weights without a checkpoint.*choose another run folder"):
+        train_run(EXPERIMENT, tmp_path)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
