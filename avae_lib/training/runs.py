@@ -56,8 +56,8 @@ def train_run(experiment: Experiment, run_dir: Path | str) -> TrainedModel:
     """Train an experiment in a run folder, or continue the one that is there.
 
     Raises:
-        RunError: the folder cannot be written, or holds another experiment, whose differing fields the message names, or
-            weights from elsewhere.
+        RunError: the folder cannot be written, holds another experiment (the message names the fields that differ),
+            or weights from elsewhere.
         DatasetError, and all that :func:`avae_lib.training.fit.fit` raises.
     """
     run_dir = Path(run_dir)

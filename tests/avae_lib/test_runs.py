@@ -51,7 +51,7 @@ def test_another_experiment_in_the_folder_is_refused_by_the_name_of_the_field(tm
 def test_weights_that_were_trained_elsewhere_are_never_overwritten(tmp_path):
     write_run(EXPERIMENT, EXPERIMENT.build_model(), tmp_path)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    with pytest.raises(RunError, match="weights without a checkpoint.*choose another run folder"):
+    with pytest.raises(RunError, match=r"weights without a checkpoint.*choose another run folder"):
         train_run(EXPERIMENT, tmp_path)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
