@@ -30,9 +30,11 @@ from avae_lib.likelihoods.pixel_scale import scale_pixels
 from avae_lib.likelihoods.random_choice import draw_component, uniform_like
 
 __all__ = [
+    "conditional_mean",
     "discretized_logistic_mixture_log_prob",
     "discretized_logistic_mixture_mean",
     "discretized_logistic_mixture_sample",
+    "logits_and_components",
     "numbers_per_component",
 ]
 
@@ -71,7 +73,7 @@ def discretized_logistic_mixture_log_prob(
     """
     _require_levels(x, bits)
     _require_parameters(params, x)
-    logits, components = _logits_and_components(params, channels=x.shape[1])
+    logits, components = logits_and_components(params, channels=x.shape[1])
     if recompute:
         groups = components.split(_components_at_once(x), dim=1)
         options = {"use_reentrant": False, "preserve_rng_state": False}
@@ -89,14 +91,14 @@ def discretized_logistic_mixture_sample(
     generator: Generator | None = None,
 ) -> UInt8[Tensor, "batch channels height width"]:
     """Images drawn pixel by pixel: a component, then one channel after the other, each rounded to a level."""
-    logits, components = _logits_and_components(params, channels)
+    logits, components = logits_and_components(params, channels)
     chosen = draw_component(logits, generator)[:, :, None, None]
     component = components.take_along_dim(chosen, dim=1).squeeze(1)
     log_scale = component[:, 1]
     uniform = uniform_like(log_scale, generator)
     levels = torch.zeros(log_scale.shape, dtype=torch.uint8, device=params.device)
     for _ in range(channels):  # red is settled after the first round, green after the second, blue after the third
-        mean = _conditional_mean(scale_pixels(levels, bits, component.dtype), component)
+        mean = conditional_mean(scale_pixels(levels, bits, component.dtype), component)
         levels = discretized_logistic_sample(mean, log_scale, uniform, bits)
     return levels
 
@@ -108,10 +110,10 @@ def discretized_logistic_mixture_mean(
 
     Each component's mean of a channel is clipped to [−1, 1] and taken at its means of the channels before.
     """
-    logits, components = _logits_and_components(params, channels)
+    logits, components = logits_and_components(params, channels)
     means = torch.zeros_like(components[:, :, 0])
     for _ in range(channels):  # settled as in sampling
-        means = _conditional_mean(means, components).clamp(-1, 1)
+        means = conditional_mean(means, components).clamp(-1, 1)
     mean = (logits.softmax(dim=1).unsqueeze(2) * means).sum(dim=1)
     return (mean + 1) * ((2**bits - 1) / 2)
 
@@ -135,7 +137,7 @@ def _kinds(channels: int) -> int:
     return 3 if channels == 3 else 2
 
 
-def _logits_and_components(params: Tensor, channels: int) -> tuple[Tensor, Tensor]:
+def logits_and_components(params: Tensor, channels: int) -> tuple[Tensor, Tensor]:
     """Logits ``(batch, K, height, width)`` and the rest as ``(batch, K, kind, channel, height, width)``."""
     params = params.to(torch.promote_types(params.dtype, torch.float32))
     mixtures = params.shape[1] // numbers_per_component(channels)
@@ -151,11 +153,11 @@ def _components_at_once(x: Tensor) -> int:
 def _log_prob(x: Tensor, components: Tensor, bits: int, upper_edge: float) -> Tensor:
     """log P(x | k) of each pixel under each of the components, ``(batch, components, height, width)``."""
     x = x.unsqueeze(1)
-    mean = _conditional_mean(scale_pixels(x, bits, widest_float(components)), components)
+    mean = conditional_mean(scale_pixels(x, bits, widest_float(components)), components)
     return discretized_logistic_log_prob(mean, components[:, :, 1], x, bits, upper_edge).sum(dim=2)
 
 
-def _conditional_mean(
+def conditional_mean(
     pixels: Float[Tensor, "... channels height width"], component: Float[Tensor, "... kinds channels height width"]
 ) -> Float[Tensor, "... channels height width"]:
     """Mean of each channel given the ``pixels`` of the channels before it."""

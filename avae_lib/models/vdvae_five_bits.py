@@ -20,7 +20,7 @@ from avae_lib.likelihoods import (
     scale_pixels,
 )
 from avae_lib.likelihoods.discretized_logistic import widest_float
-from avae_lib.nn.precision import at_least_float32
+from avae_lib.likelihoods.logistic_mixture import conditional_mean, logits_and_components
 
 __all__ = ["ReleasedFiveBitHead"]
 
@@ -43,11 +43,14 @@ class ReleasedFiveBitHead(nn.Module):
         self, features: Float[Tensor, "batch features height width"], x: UInt8[Tensor, "batch 3 height width"]
     ) -> Float[Tensor, "batch"]:
         """log P(8·⌊x/8⌋ | features) of each example, nats, with x of eight bits."""
-        params = at_least_float32(self.projection(features))
-        log_weights = params[:, : self.mixtures].log_softmax(dim=1)
-        of_channels = params[:, self.mixtures :].unflatten(1, (3, 3, self.mixtures))
-        log_probs = self._component_log_probs(*of_channels.unbind(dim=2), x.unsqueeze(2) // 8)
-        return torch.logsumexp(log_weights + log_probs, dim=1).flatten(start_dim=1).sum(dim=1)
+        logits, components = logits_and_components(self.projection(features), channels=3)
+        level, wide = x.unsqueeze(1) // 8, widest_float(components)
+        pixels = scale_pixels(8 * level, 8, wide)
+        # Five exact bits put level j at 2j/31 − 1 with bins as wide as here; the mean is moved along to that place.
+        mean = conditional_mean(pixels, components) + scale_pixels(level, 5, wide) - pixels
+        log_probs = discretized_logistic_log_prob(mean, components[:, :, 1], level, bits=5, upper_edge=math.inf)
+        log_weights = logits.log_softmax(dim=1)
+        return torch.logsumexp(log_weights + log_probs.sum(dim=2), dim=1).flatten(start_dim=1).sum(dim=1)
 
     def mean(self, features: Float[Tensor, "batch features height width"]) -> Float[Tensor, "batch 3 height width"]:
         """Mean of the mixture before it is cut into bins, in pixel levels 0 … 255."""
@@ -56,15 +59,3 @@ class ReleasedFiveBitHead(nn.Module):
     def sample(self, features: Tensor, generator: Generator | None = None) -> UInt8[Tensor, "batch 3 height width"]:
         """One image of eight bits for each row of ``features``, as the released code draws it: not cut to five."""
         return discretized_logistic_mixture_sample(self.projection(features), 3, 8, generator)
-
-    def _component_log_probs(self, mean: Tensor, log_scale: Tensor, raw: Tensor, level: Tensor) -> Tensor:
-        """log P of each pixel under each component, from ``(batch, channel, component, height, width)``."""
-        wide = widest_float(mean)
-        pixels = scale_pixels(8 * level, 8, wide)
-        red_to_green, red_to_blue, green_to_blue = raw.tanh().unbind(dim=1)
-        red, green, _ = pixels.unbind(dim=1)
-        shift = (torch.zeros_like(red_to_green), red_to_green * red, red_to_blue * red + green_to_blue * green)
-        # Five exact bits put level j at 2j/31 − 1 with bins as wide as here; the mean is moved along to that place.
-        moved = scale_pixels(level, 5, wide) - pixels
-        mean = mean + torch.stack(shift, dim=1) + moved
-        return discretized_logistic_log_prob(mean, log_scale, level, bits=5, upper_edge=math.inf).sum(dim=1)
