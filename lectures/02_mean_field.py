@@ -27,8 +27,8 @@
 # **What you need first.** KL divergence, its two directions, and estimates by samples (unit 01); sums of independent
 # variables; PyTorch tensors. Nothing about physics.
 #
-# **What it costs.** Two hours to read, with a pencil for the derivations. A minute and a half to run on two CPU cores, and 1.2 GB of memory; a GPU
-# would not help (nothing here is large, so none was timed).
+# **What it costs.** Two hours to read, with a pencil for the derivations. A minute to run on two CPU cores (50 s of
+# processor time), and 1.2 GB of memory. A GPU would not help, since nothing here is large; none was timed.
 
 # %% [markdown]
 # ## Set-up

@@ -146,7 +146,7 @@ def draws(samples: int, params: int, dtype: torch.dtype = torch.float32):
     """Values on both sides of a baseline that is not their mean, and gradients around zero."""
 
     def inputs(generator: Generator) -> dict[str, Any]:
-        baseline = between(generator, -4.5, -3.5)
+        baseline = round(64 * between(generator, -4.5, -3.5)) / 64  # which float32 holds exactly
         f_values = normal(generator, samples, scale=2.0, dtype=dtype) - 5.0
         f_values[0] = baseline + 2.0
         return {
