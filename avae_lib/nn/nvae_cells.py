@@ -5,14 +5,15 @@ A. Vahdat, J. Kautz, "NVAE: A Deep Hierarchical Variational Autoencoder", NeurIP
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
 from avae_lib.nn.convolutions import Resize
+from avae_lib.nn.residual_cells import FactorizedReduction
 from avae_lib.nn.squeeze_excite import SqueezeExcite
 
 __all__ = ["NVAECell", "decoder_cell", "encoder_cell", "normalised_convolution"]
@@ -97,29 +98,10 @@ def decoder_cell(
     return NVAECell(_shortcut(in_channels, out_channels, resize, weight_norm), correction, out_channels)
 
 
-class HalvingShortcut(nn.Module):
-    """Half the height and width without averaging: each pixel of a 2×2 square makes a quarter of the channels."""
-
-    CORNERS = ((0, 0), (0, 1), (1, 0), (1, 1))
-
-    def __init__(self, in_channels: int, out_channels: int, weight_norm: bool = True) -> None:
-        super().__init__()
-        quarter, rest = out_channels // 4, out_channels - 3 * (out_channels // 4)
-        self.of_corner = nn.ModuleList(
-            normalised_convolution(in_channels, channels, 1, weight_norm=weight_norm)
-            for channels in (quarter, quarter, quarter, rest)
-        )
-        self.swish = nn.SiLU()
-
-    def forward(self, x: Float[Tensor, "batch in_channels h w"]) -> Float[Tensor, "batch out_channels h/2 w/2"]:
-        x = self.swish(x)
-        corners = [x[:, :, row::2, column::2] for row, column in self.CORNERS]
-        return torch.cat([conv(corner) for conv, corner in zip(self.of_corner, corners, strict=True)], dim=1)
-
-
 def _shortcut(in_channels: int, out_channels: int, resize: Resize, weight_norm: bool) -> nn.Module:
     if resize == "halve":
-        return HalvingShortcut(in_channels, out_channels, weight_norm)
+        pixel_map = functools.partial(normalised_convolution, kernel_size=1, weight_norm=weight_norm)
+        return FactorizedReduction(in_channels, out_channels, pixel_map)
     if resize == "double":
         smooth = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True)
         return nn.Sequential(smooth, normalised_convolution(in_channels, out_channels, 1, weight_norm=weight_norm))

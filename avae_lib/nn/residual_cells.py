@@ -5,7 +5,7 @@ Apostolopoulou et al. (2022) after Vahdat & Kautz (2020), with plain convolution
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Float
@@ -51,15 +51,18 @@ class FactorizedReduction(nn.Module):
 
     Args:
         in_channels, out_channels: channels of x and y; the last map makes what the others leave of y.
+        pixel_map: from numbers of channels (in, out) to a map that looks at each pixel alone.
     """
 
     OFFSETS = ((0, 0), (1, 1), (0, 1), (1, 0))
 
-    def __init__(self, in_channels: int, out_channels: int) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, pixel_map: Callable[[int, int], nn.Module] = WeightNormConvolution
+    ) -> None:
         super().__init__()
         share, rest = divmod(out_channels, len(self.OFFSETS))
         widths = [share, share, share, share + rest]
-        self.maps = nn.ModuleList(WeightNormConvolution(in_channels, width) for width in widths)
+        self.maps = nn.ModuleList(pixel_map(in_channels, width) for width in widths)
 
     def forward(self, x: Float[Tensor, "batch in_channels h w"]) -> Float[Tensor, "batch out_channels h/2 w/2"]:
         bent = nn.functional.silu(x)

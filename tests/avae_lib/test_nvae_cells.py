@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from avae_lib.nn.nvae_cells import HalvingShortcut, decoder_cell, encoder_cell, normalised_convolution
+from avae_lib.nn.nvae_cells import decoder_cell, encoder_cell, normalised_convolution
 from avae_lib.nn.squeeze_excite import SqueezeExcite
 
 
@@ -70,14 +70,14 @@ def test_cells_halve_and_double():
 
 
 def test_halving_shortcut_is_a_convolution_of_squares_of_two():
-    shortcut, x = HalvingShortcut(3, 10), torch.randn(2, 3, 4, 6)
-    weight = torch.zeros(10, 3, 2, 2)
+    shortcut, x = encoder_cell(3, 10, "halve").shortcut, torch.randn(2, 3, 4, 6)
+    weight, corners = torch.zeros(10, 3, 2, 2), ((0, 0), (1, 1), (0, 1), (1, 0))
     start = 0
-    for convolution, (row, column) in zip(shortcut.of_corner, HalvingShortcut.CORNERS, strict=True):
+    for convolution, (row, column) in zip(shortcut.maps, corners, strict=True):
         end = start + len(convolution.weight)
         weight[start:end, :, row, column] = convolution.weight[:, :, 0, 0]
         start = end
-    bias = torch.cat([convolution.bias for convolution in shortcut.of_corner])
+    bias = torch.cat([convolution.bias for convolution in shortcut.maps])
     torch.testing.assert_close(shortcut(x), F.conv2d(_swish(x), weight, bias, stride=2))
 
 
