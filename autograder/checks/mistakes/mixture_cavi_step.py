@@ -12,9 +12,7 @@ mistake = mistakes_into(MISTAKES)
 FAR = "points far from all components"
 SIZES = "precisions of all sizes"
 FORM = "precision kept, inputs left alone"
-SUMS_TO_NOTHING = (
-    "densities are 0 here, and 0/0 is NaN: first subtract each point's largest logarithm, as softmax does"
-)
+SUMS_TO_NOTHING = "densities are 0 here, and 0/0 is NaN: first subtract each point's largest logarithm, as softmax does"
 PRODUCT = (
     "multiplies precisions before taking the logarithm: the product overflows or vanishes, the sum of logs does not"
 )
