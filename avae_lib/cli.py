@@ -156,11 +156,8 @@ def sample(
     if count < 1 or temperature < 0:
         raise ValueError(f"count must be at least 1 and temperature not negative, got {count} and {temperature}")
     model, experiment = load_run(run, find_device(device))
-    written = [
-        write_samples(model, run / "samples.png", count, temperature, seed),
-        write_reconstructions(model, experiment.data.load().pixels("test"), run / "reconstructions.png", seed),
-    ]
-    print("\n".join(str(path) for path in written))
+    print(write_samples(model, run / "samples.png", count, temperature, seed))  # for this no data are needed
+    print(write_reconstructions(model, experiment.data.load().pixels("test"), run / "reconstructions.png", seed))
 
 
 def import_openai(

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from avae_lib.cli import main
+from avae_lib.data import DataConfig, DatasetError
 from avae_lib.presets import PRESETS
 from avae_lib.training.checkpoints import Checkpoints
 
@@ -65,6 +66,18 @@ def test_a_trained_run_can_be_evaluated_and_sampled(tmp_path, capsys, without_re
     said = capsys.readouterr().out
     for name in ("samples.png", "reconstructions.png"):
         assert (run / name).read_bytes().startswith(b"\x89PNG") and str(run / name) in said
+
+
+def test_samples_need_no_data_set(tmp_path, capsys, without_report, monkeypatch):
+    def missing(config):
+        raise DatasetError("digits was not found")
+
+    train(tmp_path, 3)
+    monkeypatch.setattr(DataConfig, "load", missing)
+    assert main(["sample", str(tmp_path), "--count", "4"]) == 1
+    said = capsys.readouterr()
+    assert "samples.png" in said.out and "digits was not found" in said.err
+    assert (tmp_path / "samples.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_evaluation_names_the_data_set_and_compares_with_another(tmp_path, capsys, without_report, monkeypatch):
