@@ -39,8 +39,9 @@ def reparameterize(
 
 def standard_normal_like(x: Tensor, generator: Generator | None = None) -> Tensor:
     """Standard normal noise with the shape, dtype and device of ``x``; ``generator`` may live on another device."""
-    device = x.device if generator is None else generator.device
-    return torch.randn(x.shape, generator=generator, dtype=x.dtype, device=device).to(x.device)
+    if generator is None:
+        return torch.randn_like(x)
+    return torch.randn(x.shape, generator=generator, dtype=x.dtype, device=generator.device).to(x.device)
 
 
 @dataclass(frozen=True)

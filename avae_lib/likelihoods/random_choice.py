@@ -11,8 +11,9 @@ __all__ = ["draw_component", "uniform_like"]
 
 def uniform_like(x: Float[Tensor, "*shape"], generator: Generator | None = None) -> Float[Tensor, "*shape"]:
     """Noise in [0, 1) with the shape, type and device of ``x``, whatever the device of the generator."""
-    device = x.device if generator is None else generator.device
-    return torch.rand(x.shape, generator=generator, dtype=x.dtype, device=device).to(x.device)
+    if generator is None:
+        return torch.rand_like(x)
+    return torch.rand(x.shape, generator=generator, dtype=x.dtype, device=generator.device).to(x.device)
 
 
 def draw_component(

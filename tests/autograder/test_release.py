@@ -18,7 +18,7 @@ from avae_lib import components
 
 ROOT = Path(__file__).parents[2]
 UNIT = "03_vae"
-EARLIER = ["00_start_here"]
+EARLIER = ["00_start_here", "01_kl_divergence", "02_mean_field"]
 
 
 def copy_of_course(folder: Path) -> Course:

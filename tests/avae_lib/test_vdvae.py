@@ -119,8 +119,9 @@ class TestContract:
     def test_compiled_model_computes_the_same(self):
         model = _built(group_size=2)
         compiled = torch.compile(model, backend="eager", fullgraph=True)
-        expected, result = (m(_images(), posterior_temperature=0.0).bound for m in (model, compiled))
-        torch.testing.assert_close(result, expected)
+        for images in (_images(), _images()[:3]):
+            expected, result = (m(images, posterior_temperature=0.0).bound for m in (model, compiled))
+            torch.testing.assert_close(result, expected)
 
 
 class _Forbidden(nn.Module):
