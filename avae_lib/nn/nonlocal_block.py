@@ -36,7 +36,7 @@ class NonLocalBlock(nn.Module):
     def forward(self, x: Float[Tensor, "batch channels h w"]) -> Float[Tensor, "batch channels h w"]:
         query, key, value = (_one_row_for_each_pixel(part(x)) for part in (self.query, self.key, self.value))
         found = F.scaled_dot_product_attention(self.scale.to(query.dtype) * query, key, value, scale=1.0)
-        return x + self.gate * found.transpose(1, 2).unflatten(2, x.shape[2:])
+        return x + self.gate * found.squeeze(1).transpose(1, 2).unflatten(2, x.shape[2:])
 
 
 def non_local_or_identity(channels: int, key_channels: int) -> nn.Module:
@@ -44,5 +44,6 @@ def non_local_or_identity(channels: int, key_channels: int) -> nn.Module:
     return NonLocalBlock(channels, key_channels) if key_channels else nn.Identity()
 
 
-def _one_row_for_each_pixel(x: Float[Tensor, "batch channels h w"]) -> Float[Tensor, "batch pixels channels"]:
-    return x.flatten(start_dim=2).transpose(1, 2)
+def _one_row_for_each_pixel(x: Float[Tensor, "batch channels h w"]) -> Float[Tensor, "batch 1 pixels channels"]:
+    """With one head: PyTorch's kernels that don't store the pixels × pixels weights take four dimensions only."""
+    return x.flatten(start_dim=2).transpose(1, 2).unsqueeze(1)

@@ -38,7 +38,7 @@ def _published_training(*, batch_size: int, steps_per_epoch: int, epochs: int) -
 
 CIFAR10_ATTENTIVE = Experiment(
     name="cifar10-attentive-16",
-    source=f"{PROGRAM}, 400 epochs; for its oddities add --model.faithful True --data.flip-vertical True",
+    source=f"{PROGRAM}, 400 epochs; for its oddities add --model.faithful --data.flip-vertical",
     data=DataConfig("cifar10", flip_horizontal=True),
     model=AttentiveConfig(
         image_shape=(3, 32, 32),
