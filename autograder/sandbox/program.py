@@ -1,0 +1,43 @@
+"""The program that runs in a sandbox: what of the grader is mounted there, and the limits that it puts on itself."""
+
+from __future__ import annotations
+
+import platform
+import re
+import sys
+from pathlib import Path
+
+from autograder.sandbox.limits import Limits
+from autograder.sandbox.mounts import Mount
+
+__all__ = ["COLD", "PYTHON_PATH", "WARM", "kernel_limits", "program_mounts"]
+
+_HERE = Path(__file__).parent
+_PROGRAM = Path("/sandbox")
+_EDITION = Path("/edition")
+_FILES = ("inside.py", "frames.py", "traces.py", "watched.py", "warm_interpreter.py", "compartment.py")
+
+COLD = (sys.executable, str(_PROGRAM / "inside.py"))
+"""Runs one notebook; takes its limits, as JSON, for its one argument."""
+WARM = (sys.executable, str(_PROGRAM / "warm_interpreter.py"))
+"""Runs no notebook, but forks processes that do, when it is told to over its standard input."""
+PYTHON_PATH = (str(_EDITION),)
+
+
+def program_mounts(edition: Path) -> list[Mount]:
+    """The program's files, and the student edition of the library."""
+    files = [Mount(_HERE / name, _PROGRAM / name) for name in _FILES]
+    return [*files, Mount(edition / "avae_lib", _EDITION / "avae_lib")]
+
+
+def kernel_limits(limits: Limits) -> dict[str, int]:
+    """Those limits that a process can have the kernel put on itself."""
+    names = ("memory_bytes", "cpu_seconds", "processes", "open_files", "file_bytes")
+    wanted = {name: getattr(limits, name) for name in names}
+    if _kernel_version() < (5, 14):  # it counts what the same user runs outside the sandbox too
+        del wanted["processes"]
+    return wanted
+
+
+def _kernel_version() -> tuple[int, ...]:
+    return tuple(map(int, re.findall(r"\d+", platform.release())[:2]))
