@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import platform
+import re
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -21,16 +24,18 @@ from autograder.sandbox.cgroups import Group, NoGroup, new_group
 from autograder.sandbox.frames import MalformedFrame
 from autograder.sandbox.limits import Limits
 from autograder.sandbox.line import Line, LineClosed
+from autograder.sandbox.mounts import Mount
 from autograder.sandbox.processes import Patience
-from autograder.sandbox.program import COLD, PYTHON_PATH, kernel_limits, program_mounts
 from autograder.sandbox.references import ReferenceBody
 from autograder.sandbox.warden import Warden, too_much_memory
-from autograder.sandbox.warm_starts import ForkedProcess, NoWarmStart, forked_process
 from autograder.sandbox.watched import is_known
 from avae_lib.checking.records import MalformedObservation, Observation, Request
 
 __all__ = ["CellOutcome", "NotDefined", "Session", "SessionLost"]
 
+_HERE = Path(__file__).parent
+_PROGRAM = Path("/sandbox")
+_EDITION = Path("/edition")
 _LAST_WORDS = 2000
 _MAX_NAMES = 20
 _MAX_TEXT = 500
@@ -80,7 +85,7 @@ class Session:
         self._require_time()
         self._group = _group(limits)
         try:
-            self._process = self._started(edition, tuple(hidden))
+            self._process = self._launched(edition, hidden)
         except BaseException:
             self._remove_group()
             raise
@@ -145,15 +150,11 @@ class Session:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _started(self, edition: Path, hidden: tuple[Path, ...]) -> ForkedProcess | subprocess.Popen[bytes]:
-        """In a compartment of a sandbox that is warm, or in a sandbox started for it; apart from all others in both."""
-        limits, group = self._limits, self._group
-        seconds = min(limits.start_seconds, self._deadline - time.monotonic())
-        with contextlib.suppress(NoWarmStart):
-            return forked_process(edition, limits, hidden, group, seconds)
-        program = [*COLD, json.dumps(kernel_limits(limits))]
-        joining = group.joining() if group else ()
-        return launch(program, program_mounts(edition), limits.scratch_bytes, PYTHON_PATH, hidden, joining)
+    def _launched(self, edition: Path, hidden: Iterable[Path]) -> subprocess.Popen[bytes]:
+        limits = self._limits
+        program = [sys.executable, str(_PROGRAM / "inside.py"), json.dumps(_kernel_limits(limits))]
+        joining = self._group.joining() if self._group else ()
+        return launch(program, _mounts(edition), limits.scratch_bytes, [str(_EDITION)], hidden, joining)
 
     def _remove_group(self) -> None:
         if self._group:
@@ -215,6 +216,23 @@ def _group(limits: Limits) -> Group | None:
         return new_group(limits)
     except NoGroup:
         return None
+
+
+def _mounts(edition: Path) -> list[Mount]:
+    program = [Mount(_HERE / name, _PROGRAM / name) for name in ("inside.py", "frames.py", "traces.py", "watched.py")]
+    return [*program, Mount(edition / "avae_lib", _EDITION / "avae_lib")]
+
+
+def _kernel_limits(limits: Limits) -> dict[str, int]:
+    names = ("memory_bytes", "cpu_seconds", "processes", "open_files", "file_bytes")
+    wanted = {name: getattr(limits, name) for name in names}
+    if _kernel_version() < (5, 14):  # it counts what the same user runs outside the sandbox too
+        del wanted["processes"]
+    return wanted
+
+
+def _kernel_version() -> tuple[int, ...]:
+    return tuple(map(int, re.findall(r"\d+", platform.release())[:2]))
 
 
 def _disturbed(problem: Exception) -> str:
