@@ -24,6 +24,7 @@ from autograder.doctor import memory_in_force
 from autograder.grading import Job, grade_submission
 from autograder.plain_text import printable
 from autograder.results import Graded, SubmissionResult
+from autograder.sandbox.kinds import DEFAULT_KIND, SandboxKind
 from autograder.submissions import Submission, find_submissions
 from autograder.worker_pool import grade_all, worker_processes
 
@@ -42,6 +43,7 @@ class ClassRun:
         workers: how many submissions are graded at the same time.
         json_file: where the results are written as a JSON array.
         feedback: folder for a page per submission, ``<student>/<unit>/<unit>.html``.
+        sandbox: where students' code runs.
     """
 
     course: Course
@@ -50,6 +52,7 @@ class ClassRun:
     workers: int = 1
     json_file: Path | None = None
     feedback: Path | None = None
+    sandbox: SandboxKind = DEFAULT_KIND
 
     def grade(
         self,
@@ -73,7 +76,7 @@ class ClassRun:
         if self.json_file:
             self.json_file.unlink(missing_ok=True)  # so that a run which is broken off leaves none of an earlier run's
         with _student_edition(self.course, self.unit) as edition:
-            facts = (self.unit.name, release, edition, secret, self._hidden())
+            facts = (self.unit.name, release, edition, secret, self._hidden(), self.sandbox)
             jobs = [Job(submission, *facts) for submission in submissions]
             results, failures = _recorded(grade_all(jobs, self.workers, grade, pool_of), len(jobs), recorders)
         results.sort(key=lambda result: result.student)
@@ -112,7 +115,8 @@ class ClassRun:
     def _logging(self, secret: CourseSecret) -> Recorder:
         path = self.course.root / ".course" / "audit.jsonl"
         folder = printable(str(self.submitted or self.course.submitted), 300)
-        facts = {"folder": folder, "secret": secret.fingerprint, "memory_limit": memory_in_force()}
+        facts = {"folder": folder, "secret": secret.fingerprint}
+        facts |= {"sandbox": self.sandbox, "memory_limit": memory_in_force(self.sandbox)}
         return lambda graded: append(path, log_entry(graded, self.unit.name, **facts))
 
     def _writing_gradebook(self, release: NotebookNode) -> Recorder:

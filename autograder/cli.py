@@ -13,7 +13,8 @@ from tyro.conf import Positional
 
 from autograder.class_commands import bring_up_to_date, export, extend, report, similarity
 from autograder.course import Course, CourseError, Unit
-from autograder.sandbox.bubblewrap import SandboxUnavailable, require_sandbox
+from autograder.sandbox.bubblewrap import SandboxUnavailable
+from autograder.sandbox.kinds import DEFAULT_KIND, SandboxKind, require_kind, warning_about
 
 __all__ = ["main"]
 
@@ -93,6 +94,7 @@ def grade(
     workers: int = min(_MOST_WORKERS, os.cpu_count() or 1),
     json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None,
     feedback: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None,
+    sandbox: SandboxKind = DEFAULT_KIND,
 ) -> None:
     """Grade what a class handed in for a unit, each submission in a sandbox.
 
@@ -104,15 +106,18 @@ def grade(
         workers: Submissions graded at the same time.
         json: Write the results to this file too.
         feedback: Write a page per submission into this folder too.
+        sandbox: Where students' code runs. none protects nothing: only for code that you trust.
     """
+    require_kind(sandbox)
     from autograder.class_run import ClassRun  # reading notebooks costs a second, which --help should not pay
     from autograder.lifetimes import exit_when_told
 
     if workers < 1:
         raise CourseError(f"--workers must be at least 1, got {workers}")
     course = Course.find()
-    run = ClassRun(course, course.unit(unit), submitted, workers, json, feedback)
-    require_sandbox()
+    run = ClassRun(course, course.unit(unit), submitted, workers, json, feedback, sandbox)
+    if warning := warning_about(sandbox):
+        print(f"course: warning: {warning}", file=sys.stderr)
     exit_when_told()
     run.grade()
     if submitted is None:

@@ -9,6 +9,7 @@ from importlib.metadata import version
 
 from autograder.sandbox.bubblewrap import SandboxUnavailable, require_sandbox
 from autograder.sandbox.cgroups import NoGroup, in_force
+from autograder.sandbox.kinds import DEFAULT_KIND, SandboxKind
 from autograder.sandbox.limits import DEFAULT_LIMITS
 from autograder.sandbox.seccomp import system_call_filter
 from autograder.sandbox.warden import LOOKS_PER_SECOND
@@ -36,8 +37,10 @@ def examine() -> tuple[str, ...]:
     return problems
 
 
-def memory_in_force() -> str:
+def memory_in_force(kind: SandboxKind = DEFAULT_KIND) -> str:
     """By what the limits on memory and processes are kept here, and what would be better."""
+    if kind == "none":
+        return f"rlimits, and the watchdog {LOOKS_PER_SECOND} times a second"
     try:
         return f"control groups {in_force()}: the kernel counts all that a sandbox takes; the watchdog looks as well"
     except NoGroup as reason:

@@ -18,6 +18,7 @@ from autograder.notebook_cells import cells_of
 from autograder.plain_text import printable
 from autograder.reading import normalise_apart
 from autograder.results import CaseResult, ComponentScore, Graded, SubmissionResult
+from autograder.sandbox.kinds import DEFAULT_KIND, SandboxKind, flags_about
 from autograder.submissions import Quarantined, Submission, notebook_file, read_once
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class Job:
         release: the released notebook.
         edition: the folder that holds the library as students of this unit have it.
         hidden: folders that no sandbox may show, wherever they lie.
+        sandbox: where the student's code runs.
     """
 
     submission: Submission
@@ -45,6 +47,7 @@ class Job:
     edition: Path
     secret: CourseSecret
     hidden: tuple[Path, ...] = ()
+    sandbox: SandboxKind = DEFAULT_KIND
 
 
 def grade_submission(job: Job) -> Graded:
@@ -69,6 +72,7 @@ def grade_submission(job: Job) -> Graded:
         return Graded(result, None, sha256)
     moment, time_flags = handed_in(job.submission.folder, path)
     facts["components"], run_flags = _judged(submission, job, sha256, max_points)
+    run_flags += flags_about(job.sandbox)
     facts["flags"] = tuple(map(_remark, (*flags, *time_flags, *submission.flags, *run_flags)))
     result = SubmissionResult(**facts, status="graded", seconds=time.perf_counter() - started)
     return Graded(result, submission.notebook, sha256, moment)
@@ -97,7 +101,8 @@ def _judged(
         return job.secret.seed(job.submission.student, job.unit, component, sha256)
 
     def judged() -> SubmissionVerdict:
-        return judge_submission(submission, checks_of(job.unit), job.edition, seed_of, hidden=job.hidden)
+        checks, facts = checks_of(job.unit), {"hidden": job.hidden, "kind": job.sandbox}
+        return judge_submission(submission, checks, job.edition, seed_of, **facts)
 
     try:
         verdict = judged()

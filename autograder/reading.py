@@ -64,8 +64,10 @@ def _normalise_here(writing: int, parent: int, work: Callable[[], NormalisedSubm
 
 
 def _limit_this_process(seconds: float) -> None:
-    taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    for kind, most in ((resource.RLIMIT_AS, taken + _MEMORY), (resource.RLIMIT_CPU, int(seconds) + 1)):
+    wanted = [(resource.RLIMIT_CPU, int(seconds) + 1)]
+    if (pages := Path("/proc/self/statm")).exists():  # elsewhere than on Linux, address space is not limited
+        wanted.append((resource.RLIMIT_AS, int(pages.read_text().split()[0]) * resource.getpagesize() + _MEMORY))
+    for kind, most in wanted:
         _, ceiling = resource.getrlimit(kind)
         if ceiling == resource.RLIM_INFINITY or most < ceiling:
             resource.setrlimit(kind, (most, most))

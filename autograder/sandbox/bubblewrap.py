@@ -28,14 +28,14 @@ from pathlib import Path
 from autograder.sandbox.mounts import Mount, places_to_cover, python_mounts, system_mounts, user_site_packages
 from autograder.sandbox.seccomp import system_call_filter
 
-__all__ = ["HOME", "SCRATCH", "SandboxUnavailable", "launch", "require_sandbox"]
+__all__ = ["HOME", "SCRATCH", "SETTINGS", "SandboxUnavailable", "launch", "require_sandbox"]
 
 HOME = "/home/student"
 SCRATCH = (HOME, "/tmp", "/dev/shm")
 """The folders in memory that can be written to."""
 _NOBODY = 65534
 _OLDEST = (0, 8)  # the first bubblewrap that can limit a folder in memory and forbid further user namespaces
-_SETTINGS = {
+SETTINGS = {
     "HOME": HOME,
     "USER": "student",
     "LOGNAME": "student",
@@ -47,6 +47,7 @@ _SETTINGS = {
     "MPLBACKEND": "agg",
     "PYTHONDONTWRITEBYTECODE": "1",
 }
+"""The environment of students' code, but for where modules are imported from."""
 
 
 class SandboxUnavailable(RuntimeError):
@@ -77,7 +78,7 @@ def launch(
     """
     require_sandbox()
     everything = (*system_mounts(), *python_mounts(), *mounts)
-    variables = _SETTINGS | {"PYTHONPATH": ":".join([*python_path, *map(str, user_site_packages())])}
+    variables = SETTINGS | {"PYTHONPATH": ":".join([*python_path, *map(str, user_site_packages())])}
     covered = places_to_cover(everything, hidden)
     return _spawn(program, everything, covered, scratch_bytes, variables, joining)
 
@@ -111,7 +112,10 @@ def _version() -> tuple[int, ...]:
 
 
 def _unavailable(problem: str, remedy: str) -> SandboxUnavailable:
-    return SandboxUnavailable(f"{problem}; choices: {remedy}, or grade on another Linux machine or in a container")
+    return SandboxUnavailable(
+        f"{problem}; choices: {remedy}; or grade in containers of docker or podman with --sandbox container; or, only "
+        "for code that you trust, with --sandbox none"
+    )
 
 
 def _spawn(

@@ -203,7 +203,10 @@ def _set_limits(group: _Folders, limits: Limits) -> None:
 @functools.cache
 def _parents() -> tuple[_Dialect, Path, Path]:
     """The folders of the grader's own group for memory and for processes."""
-    found = _own_groups(Path("/proc/self/cgroup").read_text(), Path("/proc/self/mountinfo").read_text())
+    try:
+        found = _own_groups(Path("/proc/self/cgroup").read_text(), Path("/proc/self/mountinfo").read_text())
+    except FileNotFoundError:
+        raise NoGroup("this system has no control groups") from None
     if {"memory", "pids"} <= found.keys():
         dialect, parents = _V1, (found["memory"], found["pids"])
     elif "" in found:

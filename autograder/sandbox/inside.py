@@ -129,8 +129,8 @@ def limit_this_process(limits: dict[str, int]) -> None:
 
     The limit on processes is left out where the kernel would count processes outside the sandbox.
     """
-    taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    _limit(resource.RLIMIT_AS, taken + limits["memory_bytes"])
+    if (pages := Path("/proc/self/statm")).exists():  # elsewhere than on Linux, no such limit holds
+        _limit(resource.RLIMIT_AS, int(pages.read_text().split()[0]) * resource.getpagesize() + limits["memory_bytes"])
     _limit(resource.RLIMIT_CPU, limits["cpu_seconds"], grace=1)  # a signal first, which tells what happened
     _limit(resource.RLIMIT_NOFILE, limits["open_files"])
     _limit(resource.RLIMIT_FSIZE, limits["file_bytes"])

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from autograder.judge import AskFailed
 from autograder.normalise import Answer
+from autograder.sandbox.kinds import DEFAULT_KIND, SandboxKind
 from autograder.sandbox.limits import Limits
 from autograder.sandbox.references import ReferenceBody
 from autograder.sandbox.session import NotDefined, Session, SessionLost
@@ -43,6 +44,7 @@ class Building:
     limits: Limits
     deadline: float
     hidden: tuple[Path, ...] = ()
+    kind: SandboxKind = DEFAULT_KIND
 
 
 class Room:
@@ -61,7 +63,8 @@ class Room:
         self._errors: dict[str, str] = {}
         self._changed: dict[str, None] = {}
         self._deadline = building.deadline
-        self._session = Session(building.edition, building.limits, building.deadline, building.hidden)
+        facts = (building.edition, building.limits, building.deadline, building.hidden, building.kind)
+        self._session = Session(*facts)
         try:
             for source in building.setup:
                 self._set_up(source)

@@ -22,6 +22,7 @@ from autograder.plain_text import printable
 from autograder.sandbox.bubblewrap import SandboxUnavailable, launch
 from autograder.sandbox.cgroups import Group, NoGroup, new_group
 from autograder.sandbox.frames import MalformedFrame
+from autograder.sandbox.kinds import DEFAULT_KIND, SandboxKind, SandboxProcess, launch_other
 from autograder.sandbox.limits import Limits
 from autograder.sandbox.line import Line, LineClosed
 from autograder.sandbox.mounts import Mount
@@ -74,16 +75,24 @@ class Session:
         edition: the folder that holds the student edition of ``avae_lib``.
         deadline: when everything has to be over, on the clock of :func:`time.monotonic`.
         hidden: files and folders of the machine that must not be seen even inside what is mounted.
+        kind: where students' code runs.
 
     Raises:
         SandboxUnavailable: the sandbox cannot be started on this machine.
         SessionLost: the deadline is over.
     """
 
-    def __init__(self, edition: Path, limits: Limits, deadline: float, hidden: Iterable[Path] = ()) -> None:
-        self._limits, self._deadline = limits, deadline
+    def __init__(
+        self,
+        edition: Path,
+        limits: Limits,
+        deadline: float,
+        hidden: Iterable[Path] = (),
+        kind: SandboxKind = DEFAULT_KIND,
+    ) -> None:
+        self._limits, self._deadline, self._kind = limits, deadline, kind
         self._require_time()
-        self._group = _group(limits)
+        self._group = _group(limits) if kind == "bubblewrap" else None
         try:
             self._process = self._launched(edition, hidden)
         except BaseException:
@@ -150,11 +159,19 @@ class Session:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _launched(self, edition: Path, hidden: Iterable[Path]) -> subprocess.Popen[bytes]:
+    def _launched(self, edition: Path, hidden: Iterable[Path]) -> SandboxProcess:
         limits = self._limits
+        if self._kind != "bubblewrap":
+            return self._launched_elsewhere(edition)
         program = [sys.executable, str(_PROGRAM / "inside.py"), json.dumps(_kernel_limits(limits))]
         joining = self._group.joining() if self._group else ()
         return launch(program, _mounts(edition), limits.scratch_bytes, [str(_EDITION)], hidden, joining)
+
+    def _launched_elsewhere(self, edition: Path) -> SandboxProcess:
+        # There the kernel would count all that a user runs against the limit on processes.
+        wanted = {name: most for name, most in _kernel_limits(self._limits).items() if name != "processes"}
+        program = [str(_PROGRAM / "inside.py"), json.dumps(wanted)]
+        return launch_other(self._kind, program, _mounts(edition), [str(_EDITION)], self._limits)
 
     def _remove_group(self) -> None:
         if self._group:

@@ -21,6 +21,7 @@ from pathlib import Path
 from autograder.checks.case import ComponentCheck
 from autograder.judge import AskFailed, ComponentResult, judge_component
 from autograder.normalise import Answer, NormalisedSubmission
+from autograder.sandbox.kinds import DEFAULT_KIND, SandboxKind
 from autograder.sandbox.limits import DEFAULT_LIMITS, Limits
 from autograder.sandbox.references import ReferenceBody, reference_bodies
 from autograder.sandbox.room import Building, LostIn, Room
@@ -55,6 +56,7 @@ def judge_submission(
     seed_of: Callable[[str], int],
     limits: Limits = DEFAULT_LIMITS,
     hidden: Sequence[Path] = (),
+    kind: SandboxKind = DEFAULT_KIND,
 ) -> SubmissionVerdict:
     """Run a submission's answers in sandboxes and judge each component from outside.
 
@@ -63,13 +65,14 @@ def judge_submission(
         edition: the folder that holds the student edition of ``avae_lib``.
         seed_of: the secret seed of this student for a component.
         hidden: files and folders that must not be seen in the sandbox even if they lie inside what is mounted.
+        kind: where the answers run.
 
     Raises:
         SandboxUnavailable: this machine cannot run the sandbox.
         SetupFailed: the unit's own set-up cell does not run there.
     """
     started = time.monotonic()
-    building = Building(edition, submission.setup, limits, started + limits.total_seconds, tuple(hidden))
+    building = Building(edition, submission.setup, limits, started + limits.total_seconds, tuple(hidden), kind)
     judging = _Judging(building, submission.answers, tuple(checks), seed_of)
     judging.run()
     components = tuple(judging.results[check.component] for check in judging.checks)

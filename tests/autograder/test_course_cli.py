@@ -65,7 +65,7 @@ def test_interrupting_ends_in_one_line(inside, monkeypatch, capsys):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(ClassRun, "grade", interrupted)
-    monkeypatch.setattr(cli, "require_sandbox", lambda: None)
+    monkeypatch.setattr(cli, "require_kind", lambda kind: None)
     assert cli.main(["grade", "03"]) == 130
     assert "stopped" in complaint(capsys)
 

@@ -1,0 +1,143 @@
+"""Grading without a sandbox: only by name and with a warning; limits hold as far as they can."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from autograder import cli
+from autograder.class_run import ClassRun
+from autograder.sandbox.bubblewrap import SandboxUnavailable
+from autograder.sandbox.kinds import require_kind
+from autograder.sandbox.limits import Limits
+from autograder.sandbox.session import Session, SessionLost
+from avae_lib.checking.records import Request
+
+UNIT = "03_vae"
+ANSWER = """
+import os, subprocess, torch
+from avae_lib.components import implements
+
+@implements("reparameterize")
+def reparameterize(mean, log_std, noise):
+    return mean + log_std.exp() * noise
+"""
+REQUEST = Request(
+    "reparameterize", {"mean": torch.ones(3), "log_std": torch.zeros(3), "noise": torch.arange(3.0)}, seed=1
+)
+
+
+def opened(edition, **changes) -> Session:
+    return Session(edition, Limits(**changes), time.monotonic() + 600, kind="none")
+
+
+@pytest.fixture
+def temporary(tmp_path, monkeypatch):
+    """The folder for temporary files, empty at first."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+def is_gone(pid: int) -> bool:
+    deadline = time.monotonic() + 60
+    while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return not Path(f"/proc/{pid}").exists()
+
+
+def test_cells_run_in_a_folder_of_their_own_within_limits(edition, temporary, monkeypatch):
+    monkeypatch.setenv("A_TOKEN", "of the instructor's")
+    with opened(edition, output_bytes=100) as session:
+        (folder,) = temporary.iterdir()
+        assert session.run_cell(ANSWER).error == ""
+        assert session.observe(REQUEST).outputs["result"].array.tolist() == [1.0, 2.0, 3.0]
+        found = session.run_cell("raise Exception(os.environ.get('A_TOKEN'), os.getcwd())").error
+        assert found == f"Exception: (None, '{folder}/home')"
+        assert session.run_cell("x = bytearray(2**33)").error.startswith("MemoryError")
+        assert session.run_cell("print('x' * 10**6)").error == ""
+        sleeper = int(session.run_cell("raise Exception(subprocess.Popen(['sleep', '600']).pid)").error.split()[1])
+    assert session.printed.startswith("x" * 100 + "\n[")
+    assert is_gone(sleeper)
+    assert list(temporary.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("while True: pass", "your cell took longer than 1 s"),
+        ("import os; os._exit(3)", r"your code ended the process \(os._exit or the like, status 3\)"),
+        ("import ctypes; ctypes.string_at(0)", "a crash: Segmentation fault"),
+    ],
+)
+def test_what_ended_the_process_is_said(edition, source, said):
+    with opened(edition, cell_seconds=1) as session, pytest.raises(SessionLost, match=said):
+        session.run_cell(source)
+
+
+GRADER = """
+import sys, time
+from pathlib import Path
+from autograder.sandbox.limits import Limits
+from autograder.sandbox.session import Session
+session = Session(Path(sys.argv[1]), Limits(), time.monotonic() + 600, kind="none")
+print(session._process.pid, flush=True)
+session.run_cell("while True: pass")
+"""
+
+
+def test_endless_code_ends_with_a_grader_that_is_killed(edition):
+    grader = subprocess.Popen([sys.executable, "-c", GRADER, str(edition)], stdout=subprocess.PIPE)
+    pid = int(grader.stdout.readline())
+    grader.kill()
+    grader.wait()
+    grader.stdout.close()
+    assert is_gone(pid)
+
+
+def test_root_is_refused(monkeypatch):
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    with pytest.raises(SandboxUnavailable, match=r"not for root.*ordinary user"):
+        require_kind("none")
+
+
+def test_windows_is_told_the_way_to_grade_there(monkeypatch):
+    monkeypatch.setattr(sys, "platform", "win32")
+    with pytest.raises(SandboxUnavailable, match="WSL 2"):
+        require_kind("bubblewrap")
+
+
+def test_grading_without_a_sandbox_warns_and_flags_every_submission(
+    course, hand_in, solved, monkeypatch, capsys, tmp_path
+):
+    monkeypatch.chdir(course.root)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    hand_in("ada", solved)
+    hand_in("bob", solved)
+    options = ["--submitted", "submitted", "--json", str(tmp_path / "results.json"), "--workers", "1"]
+    assert cli.main(["grade", "03", "--sandbox", "none", *options]) == 0
+    assert "students' code runs as you" in capsys.readouterr().err
+    results = json.loads((tmp_path / "results.json").read_text())
+    entries = [json.loads(line) for line in (course.root / ".course/audit.jsonl").read_text().splitlines()]
+    assert [entry["sandbox"] for entry in entries] == ["none", "none"]
+    assert all(any("without a sandbox" in flag for flag in found["flags"]) for found in (*results, *entries))
+
+
+def test_nothing_stands_in_for_bubblewrap_unasked(course, hand_in, solved, monkeypatch, capsys):
+    monkeypatch.chdir(course.root)
+    monkeypatch.setattr(cli, "require_kind", lambda kind: None)
+    hand_in("ada", solved)
+    seen = []
+
+    def grade(self):
+        seen.append(self.sandbox)
+        return ()
+
+    monkeypatch.setattr(ClassRun, "grade", grade)
+    assert cli.main(["grade", "03", "--submitted", "submitted"]) == 0
+    assert seen == ["bubblewrap"]
