@@ -32,7 +32,7 @@ def observe(function: Callable, request: Request) -> Observation:
     inputs = {name: _fresh(value, name in request.gradients) for name, value in request.inputs.items()}
     try:
         with torch.random.fork_rng(devices=[]), torch.enable_grad():
-            torch.manual_seed(request.seed)
+            torch.default_generator.manual_seed(request.seed)  # not torch.manual_seed: it looks for devices first
             return HARNESSES[request.harness](function, inputs, request)
     except BaseException as error:  # the student's code may raise anything, and all of it is an answer
         return Observation(error=_raised(error, function))
