@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
-from nbformat import NotebookNode
 from tqdm import tqdm
 
 from autograder.audit_log import append, log_entry
@@ -21,14 +19,15 @@ from autograder.class_table import line_of, summary
 from autograder.course import Course, CourseError, Unit
 from autograder.course_secret import CourseSecret
 from autograder.doctor import memory_in_force
-from autograder.grading import Job, grade_submission
+from autograder.grading import grade_submission
+from autograder.jobs import Batch, Job
 from autograder.plain_text import printable
 from autograder.results import Graded, SubmissionResult
 from autograder.sandbox.kinds import DEFAULT_KIND, SandboxKind
 from autograder.submissions import Submission, find_submissions
 from autograder.worker_pool import grade_all, worker_processes
 
-__all__ = ["ClassRun", "recorded_results", "released_notebook"]
+__all__ = ["ClassRun", "recorded_results"]
 
 Recorder = Callable[[Graded], None]
 
@@ -69,16 +68,16 @@ class ClassRun:
             CourseError: the unit is not released, nothing was handed in, or a result could not be recorded.
         """
         started = time.perf_counter()
-        release = released_notebook(self.course, self.unit)
+        batch = Batch.of(self.course, self.unit, self._places(), self.sandbox)
         submissions = self._submissions()
-        secret = CourseSecret.of(self.course)
-        recorders = self._recorders(nbformat.read(release, as_version=4), secret)
+        recorders = self._recorders(batch)
         if self.json_file:
             self.json_file.unlink(missing_ok=True)  # so that a run which is broken off leaves none of an earlier run's
-        with _student_edition(self.course, self.unit) as edition:
-            facts = (self.unit.name, release, edition, secret, self._hidden(), self.sandbox)
-            jobs = [Job(submission, *facts) for submission in submissions]
-            results, failures = _recorded(grade_all(jobs, self.workers, grade, pool_of), len(jobs), recorders)
+        prepared = list(map(batch.prepare, submissions))
+        jobs = [job for job in prepared if isinstance(job, Job)]
+        unreadable = [graded for graded in prepared if isinstance(graded, Graded)]
+        finished = itertools.chain(unreadable, grade_all(jobs, self.workers, grade, pool_of))
+        results, failures = _recorded(finished, len(submissions), recorders)
         results.sort(key=lambda result: result.student)
         if self.json_file:
             _write_json(self.json_file, [result.to_json() for result in results])
@@ -87,10 +86,10 @@ class ClassRun:
             raise CourseError("graded, but not everything was recorded: " + "; ".join(failures))
         return tuple(results)
 
-    def _hidden(self) -> tuple[Path, ...]:
-        """What no sandbox may show: the course, and where this run reads from and writes to."""
-        folders = (self.course.root, self.submitted, self.json_file, self.feedback)
-        return tuple(folder.absolute() for folder in folders if folder is not None)
+    def _places(self) -> tuple[Path, ...]:
+        """Where this run reads from and writes to, beside the course."""
+        places = (self.submitted, self.json_file, self.feedback)
+        return tuple(place.absolute() for place in places if place is not None)
 
     def _submissions(self) -> tuple[Submission, ...]:
         folder = self.submitted or self.course.submitted
@@ -103,11 +102,11 @@ class ClassRun:
             )
         return submissions
 
-    def _recorders(self, release: NotebookNode, secret: CourseSecret) -> tuple[Recorder, ...]:
+    def _recorders(self, batch: Batch) -> tuple[Recorder, ...]:
         """What happens to each result, in this order. All of it happens in this process, one result at a time."""
-        recorders = [self._logging(secret)]
+        recorders = [self._logging(batch.secret)]
         if self.submitted is None:
-            recorders += [_keeping(self.course, self.unit), self._writing_gradebook(release)]
+            recorders += [_keeping(self.course, self.unit), self._writing_gradebook(batch.release)]
         if self.feedback is not None:
             recorders.append(self._writing_feedback(self.feedback))
         return tuple(recorders)
@@ -119,28 +118,17 @@ class ClassRun:
         facts |= {"sandbox": self.sandbox, "memory_limit": memory_in_force(self.sandbox)}
         return lambda graded: append(path, log_entry(graded, self.unit.name, **facts))
 
-    def _writing_gradebook(self, release: NotebookNode) -> Recorder:
+    def _writing_gradebook(self, release: bytes) -> Recorder:
         from autograder.gradebook import GradebookWriter  # nbgrader costs a second, which other runs should not pay
 
-        writer = GradebookWriter(self.course, self.unit, release)
+        notebook = nbformat.reads(release.decode("utf-8"), as_version=4)
+        writer = GradebookWriter(self.course, self.unit, notebook)
         return lambda graded: writer.record(graded) if graded.notebook is not None else None
 
     def _writing_feedback(self, folder: Path) -> Recorder:
         from autograder.feedback import write_page
 
         return lambda graded: write_page(folder, self.course, self.unit, graded)
-
-
-def released_notebook(course: Course, unit: Unit) -> Path:
-    """The notebook that students were given for a unit.
-
-    Raises:
-        CourseError: the unit has not been released.
-    """
-    path = course.assignments / unit.name / f"{unit.name}.ipynb"
-    if not path.is_file():
-        raise CourseError(f"{unit.name} is not released ({path} does not exist): run course release {unit.name}")
-    return path
 
 
 def recorded_results(course: Course, unit: Unit) -> tuple[SubmissionResult, ...]:
@@ -173,17 +161,6 @@ def _recorded(
                 failures.append(printable(f"{graded.result.student} ({type(error).__name__}: {error})", 300))
         tqdm.write(line_of(graded.result))
     return results, failures
-
-
-@contextmanager
-def _student_edition(course: Course, unit: Unit) -> Iterator[Path]:
-    """The library as students of this unit have it: what they wrote in the units before is there, the rest is not."""
-    from autograder.student_edition import write_student_edition
-
-    with tempfile.TemporaryDirectory(prefix="student-edition-") as folder:
-        os.chmod(folder, 0o755)  # the sandbox reads it as another user
-        write_student_edition(Path(folder), [before.name for before in course.before(unit)])
-        yield Path(folder)
 
 
 def _write_json(path: Path, content: object) -> None:

@@ -16,10 +16,10 @@ from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExe
 from concurrent.futures.process import BrokenProcessPool
 
 from autograder.course import CourseError
-from autograder.grading import Job
+from autograder.jobs import Job
 from autograder.lifetimes import die_with, exit_when_told
 from autograder.plain_text import printable
-from autograder.results import Graded, SubmissionResult
+from autograder.results import Graded
 
 __all__ = ["grade_all", "worker_processes"]
 
@@ -139,5 +139,4 @@ def _end(pools: Iterable[Executor]) -> None:
 
 
 def _given_up(job: Job, what: str) -> Graded:
-    reason = f"{what}; look at the submission, and report this with its line of the audit log"
-    return Graded(SubmissionResult(job.submission.student, "quarantined", reason))
+    return job.quarantined(f"{what}; look at the submission, and report this with its line of the audit log")

@@ -19,8 +19,8 @@ import jupytext
 import nbformat
 from nbformat import NotebookNode
 
-from autograder.class_run import released_notebook
 from autograder.course import Course, CourseError, Unit
+from autograder.jobs import released_notebook
 from autograder.notebook_cells import Cell, cells_of
 
 __all__ = ["STUDENTS", "write_example_submissions"]

@@ -10,9 +10,10 @@ import nbformat
 import pytest
 
 from autograder import cli, demo
-from autograder.class_run import ClassRun, released_notebook
+from autograder.class_run import ClassRun
 from autograder.course import Course
 from autograder.examples import STUDENTS, write_example_submissions
+from autograder.jobs import released_notebook
 from autograder.normalise import normalise
 from autograder.sandbox import bubblewrap
 

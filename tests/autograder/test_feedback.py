@@ -145,7 +145,7 @@ def test_feedback_for_the_course_shows_points_given_by_hand_since(course, unit, 
     quarantined = Graded(SubmissionResult("eve", "quarantined", "the file is empty", max_points=5.0))
 
     def grade(job):
-        return quarantined if job.submission.student == "eve" else graded_as("ada", solved, release)
+        return quarantined if job.student == "eve" else graded_as("ada", solved, release)
 
     ClassRun(course, unit).grade(grade, ThreadPoolExecutor)
     with Gradebook(f"sqlite:///{course.gradebook}") as gradebook:

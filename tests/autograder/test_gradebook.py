@@ -11,9 +11,10 @@ from nbconvert.exporters import HTMLExporter
 from nbgrader.api import Gradebook
 from nbgrader.server_extensions.formgrader.handlers import template_path
 
-from autograder.class_run import ClassRun, recorded_results, released_notebook
+from autograder.class_run import ClassRun, recorded_results
 from autograder.course import CourseError
 from autograder.gradebook import GradebookWriter, autograded_notebook, written_scores
+from autograder.jobs import released_notebook
 from autograder.nbgrader_config import let_nbgrader_find_its_programs
 from autograder.normalise import normalise
 from autograder.results import CaseResult, ComponentScore, Graded, SubmissionResult
@@ -159,9 +160,9 @@ def test_a_class_run_records_everybody_graded_and_nobody_quarantined(course, uni
     hand_in("eve", b"no notebook")
 
     def grade(job):
-        if job.submission.student == "eve":
+        if job.student == "eve":
             return Graded(SubmissionResult("eve", "quarantined", "not JSON", max_points=5.0))
-        return graded_as(job.submission.student, solved, release)
+        return graded_as(job.student, solved, release)
 
     ClassRun(course, unit).grade(grade, ThreadPoolExecutor)
     with open_gradebook(course) as gradebook:

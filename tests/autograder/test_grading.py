@@ -29,7 +29,7 @@ def forked(count):
 
 def pretend(job) -> Graded:
     """Stands in for sandbox and judge: everything in order, the fate of a submission decided by its student's name."""
-    student = job.submission.student
+    student = job.student
     if student == "killer":
         os._exit(9)
     if student == "crasher":

@@ -12,9 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from autograder.grading import Job
+from autograder.jobs import Job
 from autograder.results import Graded, SubmissionResult
-from autograder.submissions import Submission
 from autograder.worker_pool import grade_all
 
 ROOT = Path(__file__).parents[2]
@@ -22,7 +21,7 @@ SECONDS = 2.0
 
 
 def job(name) -> Job:
-    return Job(Submission(name, Path("nowhere") / name), "03_vae", Path(), Path(), None)
+    return Job(name, "03_vae", b"", b"", (), {}, {}, "")
 
 
 def forked(count):
@@ -30,9 +29,9 @@ def forked(count):
 
 
 def pretend(job) -> Graded:
-    if job.submission.student.startswith("killer"):
+    if job.student.startswith("killer"):
         os._exit(9)
-    return Graded(SubmissionResult(job.submission.student, "graded", str(os.getpid())))
+    return Graded(SubmissionResult(job.student, "graded", str(os.getpid())))
 
 
 def test_after_a_death_the_rest_is_still_graded_in_parallel():
@@ -60,9 +59,8 @@ def test_nothing_is_graded_twice_when_all_goes_well():
 GRADER = """
 import sys, time
 from pathlib import Path
-from autograder.grading import Job
+from autograder.jobs import Job
 from autograder.lifetimes import exit_when_told
-from autograder.submissions import Submission
 from autograder.worker_pool import grade_all
 
 def hold(job):
@@ -74,7 +72,7 @@ def hold(job):
 
 if __name__ == "__main__":
     exit_when_told()
-    jobs = [Job(Submission(n, Path()), sys.argv[1], Path(), Path(), None) for n in "abc"]
+    jobs = [Job(n, sys.argv[1], b"", b"", (), {}, {}, "") for n in "abc"]
     list(grade_all(jobs, 2, hold))
 """
 
