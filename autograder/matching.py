@@ -6,10 +6,12 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from autograder.cell_code import CellCode
 from autograder.notebook_cells import Cell
 
 __all__ = ["Found", "Matching"]
 
+_UNDONE = "raise NotImplementedError"
 SIMILAR = 0.5
 """From this share of words in common on, a cell counts as an edited copy of ours."""
 
@@ -37,6 +39,7 @@ class Matching:
         self.submitted = tuple(submitted)
         self.origin: dict[int, Cell] = {}
         self._pair_by_label()
+        self._pair_one_to_one(self._same_locked_source)
         self._pair_one_to_one(self._same_id)
         self._pair_one_to_one(self._same_source)
         self._pair_by_component()
@@ -51,6 +54,12 @@ class Matching:
         """The student's cells that stem from none of ours and hold something."""
         return tuple(cell for cell in self.submitted if cell.position not in self.origin and not cell.is_blank)
 
+    @property
+    def is_familiar(self) -> bool:
+        """Whether any exercise of this notebook, its answer or its check, is in the submission."""
+        exercises = [cell for cell in self.released if cell.kind == "code" and (cell.is_answer or cell.is_graded)]
+        return any(_claims(cell, ours) for cell in self.submitted for ours in exercises)
+
     def locate(self, answer: Cell) -> Found:
         """The student's text for one of our answer cells; our own stub where there is none.
 
@@ -61,16 +70,39 @@ class Matching:
         if not candidates:
             return self._locate_by_place(answer)
         best = max(candidates, key=lambda cell: self._preference(cell, answer))
-        return Found(best.source, (best,), tuple(self._detours(best, answer)))
+        parts = (best, *self._continuations(best))
+        flags = [*self._detours(best, answer), *self._rivals(best, candidates, answer)]
+        if len(parts) > 1:
+            flags.append(f"the answer to '{answer.grade_id}' was split into {len(parts)} cells and was put together")
+        return Found("\n".join(cell.source for cell in parts), parts, tuple(flags))
 
     def _may_answer(self, cell: Cell, answer: Cell) -> bool:
-        implements = cell.kind == "code" and answer.grade_id in cell.implements & answer.implements
-        return implements or self.origin.get(cell.position) is answer
+        origin = self.origin.get(cell.position)
+        # What a cell of ours says about an answer in its text is no answer.
+        implements = answer.grade_id in cell.implements & answer.implements and (cell.kind == "code" or not origin)
+        return implements or origin is answer or (not origin and _defines(cell, answer))
 
-    def _preference(self, cell: Cell, answer: Cell) -> tuple[bool, bool, bool, int]:
+    def _preference(self, cell: Cell, answer: Cell) -> tuple[int, ...]:
         filled = not cell.is_blank and cell.squeezed != answer.squeezed
-        implements = answer.implements <= cell.implements
-        return filled and implements, filled, cell.grade_id == answer.grade_id, cell.position
+        done = filled and not (_UNDONE in answer.source and _UNDONE in cell.source)
+        implements, defines = answer.implements <= cell.implements, _defines(cell, answer)
+        likely = (done and implements, done and defines, filled and implements, filled)
+        return *likely, cell.grade_id == answer.grade_id, cell.kind == answer.kind, cell.position
+
+    def _continuations(self, start: Cell) -> Iterable[Cell]:
+        """The cells below that can only be the rest of a cell that was split: their code begins inside a block."""
+        last = start
+        for cell in self.submitted:
+            origin = self.origin.get(cell.position, self.origin.get(start.position))
+            follows = cell.position == last.position + 1 and cell.kind == "code" and not cell.is_blank
+            if follows and origin is self.origin.get(start.position) and _continues(last, cell):
+                last = cell
+                yield cell
+
+    def _rivals(self, best: Cell, candidates: Iterable[Cell], answer: Cell) -> Iterable[str]:
+        rivals = [cell for cell in candidates if cell.squeezed not in (best.squeezed, answer.squeezed)]
+        if any(cell.implements & answer.implements and cell.grade_id != answer.grade_id for cell in rivals):
+            yield f"there is another answer to '{answer.grade_id}' in a cell that was not used: please check"
 
     def _detours(self, best: Cell, answer: Cell) -> Iterable[str]:
         name = answer.grade_id
@@ -94,8 +126,7 @@ class Matching:
             texts = [cell for cell in self.unclaimed if cell.kind != "code"]
             return tuple(cell for cell in self._run_after(answer) if cell in texts) or tuple(texts)
         codes = [cell for cell in self.unclaimed if cell.kind == "code"]
-        defining = [cell for cell in codes if _defines(cell, answer.grade_id)]
-        return tuple((defining or [cell for cell in self._run_after(answer) if cell in codes])[-1:])
+        return tuple([cell for cell in self._run_after(answer) if cell in codes][-1:])
 
     def _run_after(self, answer: Cell) -> tuple[Cell, ...]:
         """The unclaimed cells that follow whatever is left of our cells before the answer."""
@@ -126,13 +157,17 @@ class Matching:
         return bool(ours.cell_id) and cell.cell_id == ours.cell_id
 
     @staticmethod
+    def _same_locked_source(cell: Cell, ours: Cell) -> bool:
+        return not ours.is_answer and not ours.is_blank and cell.squeezed == ours.squeezed
+
+    @staticmethod
     def _same_source(cell: Cell, ours: Cell) -> bool:
         return cell.squeezed == ours.squeezed
 
     def _pair_by_component(self) -> None:
         for ours in self._without_copy():
             for cell in self.unclaimed:
-                if ours.is_answer and cell.kind == "code" and ours.grade_id in cell.implements & ours.implements:
+                if ours.is_answer and ours.grade_id in cell.implements & ours.implements:
                     self.origin[cell.position] = ours
 
     def _pair_by_similarity(self) -> None:
@@ -149,5 +184,18 @@ class Matching:
         return [ours for ours in self.released if ours.position not in paired]
 
 
-def _defines(cell: Cell, name: str) -> bool:
-    return re.search(rf"^(?:async )?(?:def|class) {re.escape(name)}\b", cell.source, re.MULTILINE) is not None
+def _defines(cell: Cell, answer: Cell) -> bool:
+    """Whether a code cell defines a function or class by the name of the component that is asked for."""
+    wanted = answer.grade_id in answer.implements and cell.kind == "code"
+    return wanted and bool(re.search(rf"^(?:async )?(?:def|class) {answer.grade_id}\b", cell.source, re.MULTILINE))
+
+
+def _claims(cell: Cell, ours: Cell) -> bool:
+    return cell.grade_id == ours.grade_id or bool(cell.implements & ours.implements) or _defines(cell, ours)
+
+
+def _continues(above: Cell, below: Cell) -> bool:
+    """Whether code goes on where the code above breaks off: at a decorator, or in the middle of a function."""
+    end, start = above.source.rstrip().rsplit("\n", 1)[-1], below.source.lstrip("\n")
+    is_inside = start[:1] in (" ", "\t") and CellCode(f"{above.source}\n{below.source}").is_readable
+    return end.startswith("@") or is_inside

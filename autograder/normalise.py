@@ -1,6 +1,6 @@
 """Stage 1 of grading: our notebook, with nothing of the student's but the text of the answers.
 
-Cells, order, points and metadata come from the released notebook. Whatever had to be repaired on the way
+To an answer belong the definitions in other cells of the student's that it needs to run. Cells, order, points and metadata come from the released notebook. Whatever had to be repaired on the way
 is said in a flag, in words for an instructor.
 """
 
@@ -13,16 +13,15 @@ from typing import Any
 
 from nbformat import NotebookNode
 
+from autograder.completed_answers import completed
 from autograder.matching import Found, Matching
-from autograder.notebook_cells import Cell, cells_of, parse
+from autograder.notebook_cells import MAX_ANSWER, Cell, cells_of, parse
 from autograder.pictures import MAX_PICTURES, reencoded
+from autograder.plain_text import printable
 from autograder.repairs import repairs
 from autograder.submissions import Quarantined
 
 __all__ = ["MAX_ANSWER", "Answer", "NormalisedSubmission", "Quarantined", "normalise"]
-
-MAX_ANSWER = 200_000
-"""The most characters of one answer that are looked at; the longest sensible ones have a few thousand."""
 
 
 @dataclass(frozen=True)
@@ -63,25 +62,34 @@ def normalise(data: bytes, release: NotebookNode) -> NormalisedSubmission:
     """Rebuild a submission, given as the bytes that were handed in, from the released notebook.
 
     Raises:
-        Quarantined: the bytes are no notebook of format 4; the message says what they are and what to do.
+        Quarantined: the bytes are no notebook of format 4, or another unit's; the message says what they are and
+            what to do.
     """
     submitted = parse(data)
     released = cells_of(release.cells)
     matching = Matching(released, submitted.cells)
-    found = {cell.grade_id: _moderate(cell, matching.locate(cell)) for cell in released if cell.is_answer}
+    _require_this_unit(matching)
+    located = {cell.grade_id: _moderate(cell, matching.locate(cell)) for cell in released if cell.is_answer}
+    found = completed(located, matching)
     answers = tuple(_answer(cell, found[cell.grade_id]) for cell in released if cell.is_answer)
     written = {cell.grade_id for cell in released if cell.is_written}
     return NormalisedSubmission(
         notebook=_filled(release, found, matching),
-        setup=tuple(cell.source for cell in released if _is_setup(cell)),
+        setup=tuple(cell.source for cell in released if cell.is_setup),
         answers=tuple(answer for answer in answers if answer.grade_id not in written),
         written=tuple(answer for answer in answers if answer.grade_id in written),
         flags=submitted.flags + repairs(matching, found, submitted.minor, release.nbformat_minor),
     )
 
 
-def _is_setup(cell: Cell) -> bool:
-    return cell.kind == "code" and cell.is_locked and not cell.is_graded
+def _require_this_unit(matching: Matching) -> None:
+    known = {cell.grade_id for cell in matching.released}
+    strangers = sorted({printable(cell.grade_id, 40) for cell in matching.submitted if cell.grade_id} - known)
+    if len(strangers) > 1 and not matching.is_familiar:
+        raise Quarantined(
+            f"the notebook of another unit: its cells are labelled {', '.join(strangers[:4])}, and none of this unit's "
+            "exercises is in it; ask for the right notebook"
+        )
 
 
 def _moderate(cell: Cell, found: Found) -> Found:

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from autograder.notebook_json import notebook_json
 from autograder.submissions import Quarantined
 
-__all__ = ["Cell", "ParsedNotebook", "cells_of", "parse"]
+__all__ = ["MAX_ANSWER", "Cell", "ParsedNotebook", "cells_of", "parse"]
+
+MAX_ANSWER = 200_000
+"""The most characters of one answer that are looked at; the longest sensible ones have a few thousand."""
 
 MAX_CELLS = 2_000
 
-_IMPLEMENTS = re.compile(r"""^[ \t]*@[ \t]*(?:\w+\.)*implements\([ \t]*(['"])(\w+)\1""", re.MULTILINE)
-
-_OTHER_FILES = {
-    b"PK\x03\x04": "a zip archive or an office document",
-    b"\x1f\x8b": "a compressed archive",
-    b"%PDF": "a PDF",
-    b"<": "a web page",
-    b"\x89PNG": "a picture",
-}
+# As a decorator, or called: implements("name")(function).
+_IMPLEMENTS = re.compile(r"""^[ \t]*(?:@[ \t]*)?(?:\w+\.)*implements\([ \t]*(['"])(\w+)\1""", re.MULTILINE)
 
 _ABSURD = 1e9  # points beyond it, NaN too, are no claim worth repeating
 
@@ -60,6 +56,10 @@ class Cell:
     @property
     def is_locked(self) -> bool:
         return bool(self.grade_id) and not self.is_answer
+
+    @property
+    def is_setup(self) -> bool:
+        return self.kind == "code" and self.is_locked and not self.is_graded
 
     @property
     def points(self) -> float:
@@ -104,16 +104,13 @@ def parse(data: bytes) -> ParsedNotebook:
     Raises:
         Quarantined: the bytes are no JSON, no notebook, or a notebook of another major format.
     """
-    document = _json_of(data)
-    cells = document.get("cells") if isinstance(document, dict) else None
-    if isinstance(document, dict):
-        _require_format_four(document)
-    if not isinstance(cells, list):
-        raise Quarantined("JSON, but no notebook (it has no list of cells): ask for the .ipynb file itself")
+    document, flags = notebook_json(data)
+    cells = document["cells"]
     if len(cells) > MAX_CELLS:
         raise Quarantined(f"the notebook has {len(cells)} cells, more than {MAX_CELLS}: look at it before grading")
     unreadable = sum(not isinstance(cell, Mapping) for cell in cells)
-    flags = (f"damaged cells that could not be read and were left out: {unreadable}",) if unreadable else ()
+    if unreadable:
+        flags += (f"damaged cells that could not be read and were left out: {unreadable}",)
     minor = document.get("nbformat_minor")
     return ParsedNotebook(cells_of(cells), minor if type(minor) is int else None, flags)
 
@@ -121,31 +118,6 @@ def parse(data: bytes) -> ParsedNotebook:
 def cells_of(cells: Iterable[Any]) -> tuple[Cell, ...]:
     """Cells from the JSON of a notebook; entries that are no objects are passed over."""
     return tuple(_cell(position, raw) for position, raw in enumerate(cells) if isinstance(raw, Mapping))
-
-
-def _json_of(data: bytes) -> Any:
-    if not data.strip():
-        raise Quarantined("the file is empty: ask for the notebook to be handed in again")
-    try:
-        return json.loads(data)
-    except RecursionError:
-        raise Quarantined("JSON nested too deeply for a notebook: look at the file before grading") from None
-    except ValueError as error:
-        kind = next((name for start, name in _OTHER_FILES.items() if data.lstrip().startswith(start)), None)
-        detail = f"it looks like {kind}" if kind else f"damaged: {str(error)[:100]}"
-        raise Quarantined(f"not JSON, so no notebook ({detail}): ask for the .ipynb file itself") from None
-
-
-def _require_format_four(document: Mapping[str, Any]) -> None:
-    major = document.get("nbformat", 3 if "worksheets" in document else 4)
-    if major not in (4, "4"):
-        raise Quarantined(
-            f"notebook format {_version_text(major)}, not 4: open it in JupyterLab, save it, and grade again"
-        )
-
-
-def _version_text(major: Any) -> str:
-    return str(major) if type(major) is int and 0 <= major < 1000 else "unknown"
 
 
 def _cell(position: int, raw: Mapping[str, Any]) -> Cell:
@@ -179,5 +151,6 @@ def _text(value: Any) -> str:
         value = "".join(part for part in value if isinstance(part, str))
     if not isinstance(value, str):
         return ""
+    value = value.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
     # A lone surrogate is legal in JSON and can be written to no file.
-    return value.replace("\r\n", "\n").encode("utf-8", "replace").decode("utf-8")
+    return value.encode("utf-8", "replace").decode("utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 
 from autograder.matching import Found, Matching
@@ -10,6 +11,8 @@ from autograder.plain_text import printable
 
 __all__ = ["repairs"]
 
+_MERGE = re.compile(r"^<<<<<<<|^>>>>>>>", re.MULTILINE)
+_SOLUTION = re.compile(r"### (?:BEGIN|END) (?:SOLUTION|HIDDEN TESTS|MARK SCHEME)")
 SKIP_TAGS = frozenset({"skip-execution", "skip_execution"})
 
 
@@ -18,6 +21,7 @@ def repairs(matching: Matching, found: Mapping[str, Found], minor: int | None, r
     labelled = [cell for cell in matching.released if cell.grade_id]
     return (
         *(flag for answer in found.values() for flag in answer.flags),
+        *(flag for name, answer in found.items() for flag in _of_answer(name, answer)),
         *(flag for ours in labelled for flag in _of_cell(ours, matching.copies_of(ours))),
         *_lost_labels(matching, labelled),
         *_other_order(matching, labelled),
@@ -26,6 +30,15 @@ def repairs(matching: Matching, found: Mapping[str, Found], minor: int | None, r
         *_cells_of_their_own(matching, found),
         *_other_minor(minor, released_minor),
     )
+
+
+def _of_answer(name: str, answer: Found) -> Iterable[str]:
+    if not answer.source.strip():
+        yield f"the answer cell '{name}' is empty"
+    if _MERGE.search(answer.source):
+        yield f"the answer to '{name}' holds an unfinished merge of two versions (<<<<<<<): please look at it"
+    if _SOLUTION.search(answer.source):
+        yield f"the answer to '{name}' holds the marks of our own solutions (### BEGIN SOLUTION): please look into it"
 
 
 def _of_cell(ours: Cell, copies: tuple[Cell, ...]) -> Iterable[str]:

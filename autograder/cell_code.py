@@ -1,0 +1,89 @@
+"""The Python in one cell: which names it defines, which it needs from elsewhere, and where it defines them."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import re
+import symtable
+from collections.abc import Collection, Iterable, Iterator
+from functools import cached_property
+
+__all__ = ["CellCode"]
+
+_GIVEN = frozenset({*dir(builtins), "__name__", "__file__", "get_ipython", "display", "_"})
+_RUNS_ITS_BODY = re.compile(r"%%(?:time|timeit|capture|prun)\b")
+_COMMAND = re.compile(r"^([ \t]*)[%!?].*$", re.MULTILINE)
+_DEFINITION = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+
+
+class CellCode:
+    """A cell's source, read but never run. What is no Python defines nothing and needs nothing.
+
+    Attributes:
+        source: as it stands in the cell, IPython's commands and all.
+    """
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self._lines, self._tree, self._table = _read(source)
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether this is Python at all."""
+        return self._tree is not None
+
+    @cached_property
+    def defines(self) -> frozenset[str]:
+        """The global names that running the cell would bind."""
+        symbols = self._table.get_symbols() if self._table else ()
+        return frozenset(symbol.get_name() for symbol in symbols if symbol.is_assigned() or symbol.is_imported())
+
+    @cached_property
+    def needs(self) -> frozenset[str]:
+        """The global names that the cell uses, or its functions when they are called, and does not define."""
+        return frozenset(_global_names(self._table)) - self.defines - _GIVEN if self._table else frozenset()
+
+    def definitions_of(self, names: Collection[str]) -> list[str]:
+        """The statements outside of functions that bind any of ``names``, in their order, as text."""
+        statements = self._tree.body if self._tree else []
+        spans = dict.fromkeys(_lines_of(node) for node in statements if not names.isdisjoint(_bound_by(node)))
+        return ["\n".join(self._lines[start - 1 : end]) for start, end in spans]
+
+
+def _read(source: str) -> tuple[list[str], ast.Module | None, symtable.SymbolTable | None]:
+    if source.startswith("%%"):
+        magic, _, body = source.partition("\n")
+        source = f"\n{body}" if _RUNS_ITS_BODY.match(magic) else ""
+    for python in (source, _COMMAND.sub(r"\1pass", source)):
+        try:
+            return python.split("\n"), ast.parse(python), symtable.symtable(python, "cell", "exec")
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            continue
+    return [], None, None
+
+
+def _global_names(table: symtable.SymbolTable) -> Iterator[str]:
+    is_module = table.get_type() == "module"
+    for symbol in table.get_symbols():
+        if symbol.is_referenced() and (is_module or symbol.is_global()):
+            yield symbol.get_name()
+    for inner in table.get_children():
+        yield from _global_names(inner)
+
+
+def _lines_of(node: ast.stmt) -> tuple[int, int]:
+    decorators = getattr(node, "decorator_list", [])
+    return min([node.lineno, *(decorator.lineno for decorator in decorators)]), node.end_lineno
+
+
+def _bound_by(node: ast.stmt) -> Iterable[str]:
+    if isinstance(node, ast.Expr):
+        return
+    for part in [node] if isinstance(node, _DEFINITION) else ast.walk(node):
+        if isinstance(part, _DEFINITION):
+            yield part.name
+        elif isinstance(part, ast.alias):
+            yield (part.asname or part.name).split(".")[0]
+        elif isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store):
+            yield part.id
