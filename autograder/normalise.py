@@ -1,7 +1,8 @@
 """Stage 1 of grading: our notebook, with nothing of the student's but the text of the answers.
 
-To an answer belong the definitions in other cells of the student's that it needs to run. Cells, order, points and metadata come from the released notebook. Whatever had to be repaired on the way
-is said in a flag, in words for an instructor.
+To an answer belong the definitions in other cells of the student's that it needs to run. Cells, order, points and
+metadata come from the released notebook. Whatever had to be repaired on the way is said in a flag, in words for an
+instructor.
 """
 
 from __future__ import annotations
