@@ -8,7 +8,7 @@ instructor.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,7 +17,7 @@ from nbformat import NotebookNode
 from autograder.completed_answers import completed
 from autograder.matching import Found, Matching
 from autograder.notebook_cells import MAX_ANSWER, Cell, cells_of, parse
-from autograder.pictures import MAX_PICTURES, reencoded
+from autograder.pictures import moderate_pictures
 from autograder.plain_text import printable
 from autograder.repairs import repairs
 from autograder.submissions import Quarantined
@@ -127,18 +127,14 @@ def _pictures_by_place(matching: Matching) -> dict[int, list[str]]:
     """Re-encoded pictures under the released code cell that drew them, or the one before."""
     places: dict[int, list[str]] = {}
     place = next((cell.position for cell in matching.released if _may_hold_pictures(cell)), None)
-    for cell, png in _some_pictures(matching.submitted):
-        origin = matching.origin.get(cell.position)
+    drawn = ((cell.position, encoded) for cell in matching.submitted for encoded in cell.pictures)
+    for position, png in moderate_pictures(drawn):
+        origin = matching.origin.get(position)
         if origin is not None and _may_hold_pictures(origin):
             place = origin.position
         if place is not None:
             places.setdefault(place, []).append(png)
     return places
-
-
-def _some_pictures(cells: Iterable[Cell]) -> Iterable[tuple[Cell, str]]:
-    candidates = [(cell, encoded) for cell in cells for encoded in cell.pictures][:MAX_PICTURES]
-    return ((cell, png) for cell, encoded in candidates if (png := reencoded(encoded)))
 
 
 def _may_hold_pictures(cell: Cell) -> bool:

@@ -4,13 +4,27 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Iterable, Iterator
 
-__all__ = ["MAX_PICTURES", "reencoded"]
+__all__ = ["MAX_PICTURES", "moderate_pictures", "reencoded"]
 
 MAX_PICTURES = 24
+MAX_CHARACTERS_TOGETHER = 12 * 2**20
 MAX_ENCODED_CHARACTERS = 4 * 2**20
 MAX_PIXELS = 16_000_000
 LONGEST_SIDE = 1_600
+
+
+def moderate_pictures(candidates: Iterable[tuple[int, str]]) -> Iterator[tuple[int, str]]:
+    """Of numbered base64 pictures the first ones, drawn anew, until they are as many or as large as a page can hold."""
+    room = MAX_CHARACTERS_TOGETHER
+    for _, (number, encoded) in zip(range(MAX_PICTURES), candidates, strict=False):
+        png = reencoded(encoded)
+        room -= len(png or "")
+        if room < 0:
+            return
+        if png:
+            yield number, png
 
 
 def reencoded(encoded: str) -> str | None:

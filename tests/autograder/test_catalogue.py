@@ -3,14 +3,17 @@
 Here an answer counts as kept if its text, run behind our set-up cell, still defines the function that was written.
 """
 
+import base64
 import copy
 import gzip
 import io
 import json
+import random
 import zipfile
 
 import nbformat
 import pytest
+from PIL import Image
 
 from autograder.normalise import Quarantined, normalise
 
@@ -309,3 +312,15 @@ AWKWARD = {
 def test_code_that_no_parser_likes_costs_no_other_answer(name, release, solved):
     own_cell(1, AWKWARD[name], halve=AWKWARD[name])(solved)
     assert computes(normalised(solved, release)[0]["add"], "add", 2, 3) == 5
+
+
+def test_pictures_together_fit_on_a_page(release, solved):
+    pixels = random.Random(0).randbytes(1000 * 1000 * 3)
+    buffer = io.BytesIO()
+    Image.frombytes("RGB", (1000, 1000), pixels).save(buffer, "PNG", compress_level=0)
+    png = base64.b64encode(buffer.getvalue()).decode()
+    outputs = [{"output_type": "display_data", "data": {"image/png": png}, "metadata": {}}] * 6
+    cell_of(solved, "payoff")["outputs"] = outputs
+    _, submission = normalised(solved, release)
+    kept = [cell.outputs for cell in submission.notebook.cells if cell.get("outputs")]
+    assert [len(pictures) for pictures in kept] == [2]
