@@ -11,6 +11,7 @@ from typing import Annotated
 import tyro
 from tyro.conf import Positional
 
+from autograder.audit.command import audit
 from autograder.class_commands import bring_up_to_date, export, extend, report, similarity
 from autograder.course import Course, CourseError, Unit
 from autograder.sandbox.bubblewrap import SandboxUnavailable
@@ -136,22 +137,6 @@ def feedback(unit: Positional[_Unit]) -> None:
     course = Course.find()
     pages = write_feedback(course, course.unit(unit))
     print(f"{len(pages)} page{'s' * (len(pages) != 1)}, for example {_shown(pages[0])}")
-
-
-def audit(
-    units: Annotated[Positional[tuple[str, ...]], tyro.conf.arg(metavar="[UNIT ...]")] = (), sandboxed: bool = False
-) -> int:
-    """Prove the grader: wrong solutions must fail by the case that names them, right ones must get all points.
-
-    Prints the table of both; the exit status is 1 if the judge is at fault anywhere.
-
-    Args:
-        units: Units to audit, as 03 or 03_vae; all if none is named.
-        sandboxed: Run each solution in the sandbox, as a student's would; slower.
-    """
-    from autograder.audit import main_audit
-
-    return main_audit([Course.find().unit(unit).name for unit in units], sandboxed)
 
 
 def doctor() -> None:

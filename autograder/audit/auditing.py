@@ -1,0 +1,59 @@
+"""The audit of whole units: what is known from an earlier run is taken from there, the rest is judged in parallel."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import partial
+
+from autograder.audit.findings import AuditResult, ComponentAudit
+from autograder.audit.fingerprints import fingerprint
+from autograder.audit.guards import audit_component
+from autograder.audit.kept_audits import KeptAudits
+from autograder.audit.processes import audited
+from autograder.checks import all_checks, checks_of
+from autograder.course import CourseError
+
+__all__ = ["audit_units"]
+
+
+def audit_units(
+    units: Collection[str], kept: KeptAudits, again: bool = False, workers: int = 1, sandboxed: bool = False
+) -> AuditResult:
+    """Judge the mistakes, empty answers and variants of some units' components, or of all.
+
+    Args:
+        units: names of units; all if there is none.
+        kept: where audits are kept from one run to the next.
+        again: judge also what is kept there.
+        workers: components that are judged at the same time.
+        sandboxed: run mistakes and variants where students' code runs, as cells of a notebook. An earlier run in a
+            sandbox proves nothing about this one, so none is kept.
+
+    Raises:
+        CourseError: nothing in a unit is judged, or a process died.
+    """
+    components = _components(units)
+    if sandboxed:
+        return AuditResult(tuple(audited(components, partial(audit_component, sandboxed=True), workers)))
+    prints = {name: fingerprint(name) for name in components}
+    known = {} if again else {name: found for name in components if (found := kept.find(name, prints[name]))}
+    unknown = [name for name in components if name not in known]
+    judged = {done.component: done for done in _judged(unknown, workers, prints, kept)}
+    return AuditResult(tuple((known | judged)[name] for name in components), kept=len(known))
+
+
+def _judged(
+    components: Sequence[str], workers: int, prints: Mapping[str, str], kept: KeptAudits
+) -> Iterator[ComponentAudit]:
+    """Audits made now; each is kept at once, unless the judge is at fault or a file was changed meanwhile."""
+    for done in audited(components, audit_component, workers):
+        if not done.complaints and fingerprint(done.component) == prints[done.component]:
+            kept.keep(done, prints[done.component])
+        yield done
+
+
+def _components(units: Collection[str]) -> list[str]:
+    for unit in units:
+        if not checks_of(unit):
+            raise CourseError(f"unit {unit} has no component that is judged, so there is nothing to audit")
+    return [check.component for check in all_checks() if not units or check.unit in units]

@@ -1,0 +1,76 @@
+"""What the audit finds: about one guard, about one component, about all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+__all__ = ["EMPTY_ANSWER", "MISTAKE", "VARIANT", "AuditResult", "ComponentAudit", "Finding"]
+
+MISTAKE, VARIANT, EMPTY_ANSWER = "mistake", "variant", "empty answer"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What became of one implementation; ``complaint`` says what is wrong with the judge, if anything is.
+
+    ``case`` is the one that must catch a mistake, and ``sentence`` what the student is to be told then.
+    """
+
+    name: str
+    role: str
+    points: float
+    case: str = ""
+    sentence: str = ""
+    complaint: str = ""
+
+
+@dataclass(frozen=True)
+class ComponentAudit:
+    """The findings about one component; ``cases`` maps the name of each case to its points, the main one first."""
+
+    component: str
+    unit: str
+    cases: Mapping[str, int]
+    findings: tuple[Finding, ...]
+
+    @property
+    def max_points(self) -> int:
+        return sum(self.cases.values())
+
+    @property
+    def complaints(self) -> tuple[Finding, ...]:
+        return tuple(finding for finding in self.findings if finding.complaint)
+
+    def of_role(self, role: str) -> tuple[Finding, ...]:
+        """The findings about mistakes, about variants, or about empty answers."""
+        return tuple(finding for finding in self.findings if finding.role == role)
+
+    def killed_by(self, case: str) -> tuple[Finding, ...]:
+        """The mistakes that one case has to catch."""
+        return tuple(finding for finding in self.of_role(MISTAKE) if finding.case == case)
+
+    def to_record(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> ComponentAudit:
+        """The inverse of :meth:`to_record`; a KeyError or TypeError means that it is no such record."""
+        return cls(**{**record, "findings": tuple(Finding(**finding) for finding in record["findings"])})
+
+
+@dataclass(frozen=True)
+class AuditResult:
+    """The audits of several components, in the order of the exercises; some were ``kept`` from an earlier run."""
+
+    audits: tuple[ComponentAudit, ...]
+    kept: int = 0
+
+    @property
+    def complaints(self) -> tuple[Finding, ...]:
+        return tuple(finding for audit in self.audits for finding in audit.complaints)
+
+    def count(self, role: str) -> int:
+        """How many mistakes, variants, or empty answers were tried."""
+        return sum(len(audit.of_role(role)) for audit in self.audits)

@@ -1,0 +1,107 @@
+"""The guards of one component, judged: its mistakes, its variants, and empty answers."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+
+from autograder.audit.findings import EMPTY_ANSWER, MISTAKE, VARIANT, ComponentAudit, Finding
+from autograder.checks import all_checks
+from autograder.checks.case import ComponentCheck, Mistake, Variant
+from autograder.empty_answers import empty_answers
+from autograder.judge import ComponentResult, judge_on
+from avae_lib.checking.observing import observe
+from avae_lib.checking.records import Observation, Request
+from avae_lib.checking.trials import Trial
+
+__all__ = ["audit_check", "audit_component"]
+
+SEEDS = (1, 2)  # two draws of all inputs: a mistake that one draw lets through is caught too late
+
+Ask = Callable[[Request], Observation]
+
+
+def audit_component(name: str, sandboxed: bool = False) -> ComponentAudit:
+    """The audit of the check of one component, named so that another process can be asked for it."""
+    return audit_check(next(check for check in all_checks() if check.component == name), sandboxed)
+
+
+def audit_check(check: ComponentCheck, sandboxed: bool = False) -> ComponentAudit:
+    """Judge the guards of one check.
+
+    Args:
+        sandboxed: run mistakes and variants where students' code runs, as cells of a notebook.
+    """
+    cases = {case.name: case.points for case in check.cases}
+    return ComponentAudit(check.component, check.unit, cases, tuple(_findings(check, sandboxed)))
+
+
+def _findings(check: ComponentCheck, sandboxed: bool) -> Iterator[Finding]:
+    draws = [_settled(check, seed) for seed in SEEDS]
+
+    def judged(ask: Ask) -> list[ComponentResult]:
+        return [judge_on(trials, check, ask) for trials in draws]
+
+    with _place(check, sandboxed) as place:
+        for mistake in check.mistakes:
+            yield _worst(_of_mistake(mistake, result) for result in judged(place(mistake.function)))
+        for variant in check.variants:
+            yield _worst(_of_variant(variant, result) for result in judged(place(variant.function)))
+    for answer in empty_answers(check.component):
+        yield _worst(_of_empty_answer(answer, result) for result in judged(_here(answer)))
+
+
+def _settled(check: ComponentCheck, seed: int) -> list[Trial]:
+    """The trials of one seed with all that mistakes show in them, which a single judgement looks up as needed."""
+    return [
+        replace(trial, probes=tuple(replace(probe, mistakes=tuple(probe.mistakes)) for probe in trial.probes))
+        for trial in check.trials(seed)
+    ]
+
+
+def _worst(findings: Iterable[Finding]) -> Finding:
+    return max(list(findings), key=lambda finding: bool(finding.complaint))
+
+
+def _of_mistake(mistake: Mistake, result: ComponentResult) -> Finding:
+    verdict = next((case for case in result.cases if case.name == mistake.caught_by), None)
+    if result.points >= result.max_points:
+        complaint = "survives"
+    elif verdict is None or verdict.passed:
+        complaint = f"is not caught by the case “{mistake.caught_by}”"
+    elif verdict.diagnosis != mistake.sentence:
+        complaint = f"is told something else: {verdict.diagnosis}"
+    else:
+        complaint = ""
+    return Finding(mistake.name, MISTAKE, result.points, mistake.caught_by, mistake.sentence, complaint)
+
+
+def _of_variant(variant: Variant, result: ComponentResult) -> Finding:
+    lost = "; ".join(f"{case.name}: {case.diagnosis}" for case in result.cases if not case.passed)
+    return Finding(variant.name, VARIANT, result.points, complaint=f"loses points: {lost}" if lost else "")
+
+
+def _of_empty_answer(answer: Callable, result: ComponentResult) -> Finding:
+    return Finding(answer.__name__, EMPTY_ANSWER, result.points, complaint="earns points" if result.points else "")
+
+
+@contextlib.contextmanager
+def _place(check: ComponentCheck, sandboxed: bool) -> Iterator[Callable[[Callable], Ask]]:
+    """Where functions are asked: this process, or a sandbox that holds the edition of the check's unit."""
+    if not sandboxed:
+        yield _here
+        return
+    from autograder.sandbox.audition import audition  # needs what only a machine with a sandbox has
+
+    with audition(check) as place:
+        yield place
+
+
+def _here(function: Callable) -> Ask:
+    def ask(request: Request) -> Observation:
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            return observe(function, request)
+
+    return ask

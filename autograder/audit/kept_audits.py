@@ -1,0 +1,45 @@
+"""Audits kept from earlier runs, one file for each component."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from autograder.audit.findings import ComponentAudit
+from autograder.course import Course
+
+__all__ = ["KeptAudits"]
+
+
+@dataclass(frozen=True)
+class KeptAudits:
+    """A folder of audits, each with the fingerprint under which it holds. It may be deleted at any time."""
+
+    folder: Path
+
+    @classmethod
+    def of(cls, course: Course) -> KeptAudits:
+        return cls(course.root / ".course" / "audit")
+
+    def find(self, component: str, fingerprint: str) -> ComponentAudit | None:
+        """The audit kept under this fingerprint; None if there is none, or none that can be read."""
+        try:
+            content = json.loads(self._file(component).read_text(encoding="utf-8"))
+            audit = ComponentAudit.from_record(content["audit"])
+            return audit if (content["fingerprint"], audit.component) == (fingerprint, component) else None
+        except (OSError, ValueError, TypeError, KeyError):
+            return None
+
+    def keep(self, audit: ComponentAudit, fingerprint: str) -> None:
+        """Keep an audit in place of the component's last one, whole even if this is killed half-way."""
+        self.folder.parent.mkdir(mode=0o700, exist_ok=True)
+        self.folder.mkdir(exist_ok=True)
+        content = {"fingerprint": fingerprint, "audit": audit.to_record()}
+        draft = self.folder / f"{audit.component}.{os.getpid()}.draft"
+        draft.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        os.replace(draft, self._file(audit.component))
+
+    def _file(self, component: str) -> Path:
+        return self.folder / f"{component}.json"

@@ -1,0 +1,58 @@
+"""Processes that audit components side by side. Nothing here loads torch, so that they can be told of its threads."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+
+from tqdm import tqdm
+
+from autograder.audit.findings import ComponentAudit
+from autograder.course import CourseError
+from autograder.lifetimes import die_with
+
+__all__ = ["audited"]
+
+
+def audited(
+    components: Sequence[str], audit: Callable[[str], ComponentAudit], workers: int
+) -> Iterator[ComponentAudit]:
+    """The audits of the named components, in their order, each as soon as it and those before it are done.
+
+    They are made in fresh processes, which read the checks as they lie on the disk now.
+
+    Args:
+        audit: makes one of them; it is looked up by its name in the other process.
+        workers: how many are made at the same time.
+
+    Raises:
+        CourseError: a process died, most likely for want of memory.
+    """
+    if not components:
+        return
+    with _processes(min(workers, len(components))) as pool:
+        finished = pool.map(audit, components)
+        yield from tqdm(finished, total=len(components), unit="component", disable=None, leave=False)
+
+
+@contextlib.contextmanager
+def _processes(count: int) -> Iterator[ProcessPoolExecutor]:
+    context = multiprocessing.get_context("spawn")
+    try:
+        with ProcessPoolExecutor(count, context, initializer=_prepare, initargs=(os.getpid(),)) as pool:
+            yield pool
+    except BrokenProcessPool:
+        raise CourseError(
+            "a process of the audit died, perhaps for want of memory: try again with --workers 1"
+        ) from None
+
+
+def _prepare(parent: int) -> None:
+    die_with(parent)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # a terminal's Ctrl-C ends all of them at once, without a word
+    os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported: they share the cores

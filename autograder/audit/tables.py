@@ -1,0 +1,106 @@
+"""The outcome of an audit for people: a short table, a long one, and the one that is published."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Iterator
+
+from autograder.audit.findings import EMPTY_ANSWER, MISTAKE, VARIANT, AuditResult, ComponentAudit, Finding
+
+__all__ = ["long_table", "markdown", "markdown_section", "short_table", "summary"]
+
+_WIDTH = 110
+_PREFACE = """# The audit of the judge
+
+What guards the judge, component by component: wrong solutions that students really write, each caught by the case that
+names it and told so in the sentence beside it; and right solutions written differently, each of which gets all
+points. Beside these, answers without any thought in them (zeros, NaN, an input handed back) must get none.
+
+Written by `course audit --publish autograder/AUDIT.md`. `make test` judges all of it and compares it with this file.
+"""
+
+
+def short_table(result: AuditResult) -> str:
+    """Which case kills which mistakes, and which variants are accepted; one block for each component."""
+    return "\n\n".join("\n".join(_short_block(audit)) for audit in result.audits)
+
+
+def long_table(result: AuditResult) -> str:
+    """Each mistake with the points it still gets and what the student is told, each variant with its points."""
+    return "\n\n".join("\n".join(_long_block(audit)) for audit in result.audits)
+
+
+def summary(result: AuditResult) -> str:
+    """All of it in a sentence, and how much of it was proved before."""
+    known = f"\nproved before and not changed since: {result.kept} of {len(result.audits)} components"
+    return _verdict(result) + (known if result.kept else "")
+
+
+def _verdict(result: AuditResult) -> str:
+    counts = ", ".join(f"{result.count(role)} {role}s" for role in (MISTAKE, VARIANT, EMPTY_ANSWER))
+    if complaints := len(result.complaints):
+        return f"{counts}: {complaints} complaint{'s' * (complaints != 1)} about the judge"
+    return f"{counts}: every mistake dies by its own name, every variant has all points, no empty answer has any"
+
+
+def markdown(result: AuditResult) -> str:
+    """The published table: an overview, and a section for each component."""
+    overview = ["| component | unit | cases | mistakes killed | variants accepted | empty answers without points |"]
+    overview += ["|---|---|---|---|---|---|", *map(_overview_row, result.audits)]
+    return "\n".join([_PREFACE, *overview, "", *map(markdown_section, result.audits)])
+
+
+def markdown_section(audit: ComponentAudit) -> str:
+    """One component's part of the published table."""
+    rows = [
+        f"| {_escaped(case)} ({points}) | `{mistake.name}` | {_escaped(mistake.sentence)} |"
+        for case, points in audit.cases.items()
+        for mistake in audit.killed_by(case)
+    ]
+    accepted = ", ".join(f"`{variant.name}`" for variant in audit.of_role(VARIANT))
+    table = ["| killed by the case (points) | mistake | what the student is told |", "|---|---|---|", *rows]
+    return "\n".join([f"## {audit.component}", "", *table, "", f"Accepted as right: {accepted}.", ""])
+
+
+def _overview_row(audit: ComponentAudit) -> str:
+    counts = (len(audit.of_role(role)) for role in (MISTAKE, VARIANT, EMPTY_ANSWER))
+    cells = (f"[{audit.component}](#{audit.component})", audit.unit, len(audit.cases), *counts)
+    return f"| {' | '.join(map(str, cells))} |"
+
+
+def _escaped(text: str) -> str:
+    return re.sub(r"([\\*|<\[])", r"\\\1", text)
+
+
+def _short_block(audit: ComponentAudit) -> Iterator[str]:
+    groups = {f"{case} ({points})": audit.killed_by(case) for case, points in audit.cases.items()}
+    groups["accepted as right"] = audit.of_role(VARIANT)
+    width = max(map(len, groups))
+    yield _headline(audit)
+    for title, findings in groups.items():
+        names = [finding.name for finding in findings if not finding.complaint]
+        yield _hanging(f"  {title:<{width}}  ", f"{len(names)}: {', '.join(names)}")
+    yield from (_line(finding, audit) for finding in audit.complaints)
+
+
+def _hanging(label: str, text: str) -> str:
+    return textwrap.fill(text, _WIDTH, initial_indent=label, subsequent_indent=" " * len(label))
+
+
+def _long_block(audit: ComponentAudit) -> Iterator[str]:
+    yield _headline(audit)
+    for role in (MISTAKE, VARIANT):
+        yield from (_line(finding, audit) for finding in audit.of_role(role))
+    yield from (_line(finding, audit) for finding in audit.of_role(EMPTY_ANSWER) if finding.complaint)
+
+
+def _headline(audit: ComponentAudit) -> str:
+    counts = ", ".join(f"{len(audit.of_role(role))} {role}s" for role in (MISTAKE, VARIANT, EMPTY_ANSWER))
+    return f"{audit.component} ({audit.unit}): {counts}"
+
+
+def _line(finding: Finding, audit: ComponentAudit) -> str:
+    expected = f"{finding.case}: {finding.sentence}" if finding.role == MISTAKE else "right, written another way"
+    said = f"JUDGE AT FAULT, it {finding.complaint}" if finding.complaint else expected
+    return f"  {finding.name:<32} {finding.points:>2g}/{audit.max_points:g}  {said}"
