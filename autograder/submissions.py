@@ -18,6 +18,7 @@ MAX_BYTES = 20 * 2**20
 """The largest notebook that is read. A page of plots is about one megabyte."""
 
 _MOST_FILES = 1_000
+_SECOND_ENDINGS = (".ipynb.txt", ".ipynb.json")
 
 
 class Quarantined(Exception):
@@ -68,12 +69,24 @@ def notebook_file(submission: Submission, unit: str) -> tuple[Path, tuple[str, .
         raise Quarantined(f"the folder cannot be read: {os.strerror(error.errno)}; check its permissions") from None
     if len(entries) > _MOST_FILES:
         raise Quarantined(f"the folder holds more than {_MOST_FILES} files: leave the notebook in it, and grade again")
-    notebooks = [path for path in entries if path.suffix == ".ipynb" and not path.name.startswith(".")]
+    visible = [path for path in entries if not path.name.startswith(".")]
+    notebooks = [path for path in visible if path.suffix.lower() == ".ipynb"]
     if not notebooks:
-        raise Quarantined(f"no notebook: the folder should hold {unit}.ipynb; ask for it to be handed in again")
+        return _with_a_second_ending(unit, visible)
     if len(notebooks) == 1:
         return notebooks[0], ()
     return _named_after(unit, notebooks)
+
+
+def _with_a_second_ending(unit: str, files: Sequence[Path]) -> tuple[Path, tuple[str, ...]]:
+    """The one file that a browser or an editor has made ``.ipynb.txt`` or ``.ipynb.json`` of."""
+    renamed = [path for path in files if path.name.lower().endswith(_SECOND_ENDINGS)]
+    if len(renamed) == 1:
+        return renamed[0], (f"the notebook's file was called {printable(renamed[0].name)}",)
+    there = f"; there is only {', '.join(printable(path.name) for path in files[:4])}" if files else ""
+    raise Quarantined(
+        f"no notebook: the folder should hold {unit}.ipynb{there}; put it there, or ask for it to be handed in again"
+    )
 
 
 def _require_name(submission: Submission) -> None:

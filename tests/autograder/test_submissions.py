@@ -51,7 +51,20 @@ def test_a_single_notebook_may_have_any_name(tmp_path):
     assert notebook_file(folder_with(tmp_path, "final (2).ipynb"), UNIT)[1] == ()
 
 
-@pytest.mark.parametrize(("names", "reason"), [((), "no notebook"), (("a.ipynb", "b.ipynb"), "2 notebooks and none")])
+def test_a_browser_or_an_editor_may_have_changed_the_ending(tmp_path):
+    assert notebook_file(folder_with(tmp_path, f"{UNIT}.IPYNB"), UNIT)[1] == ()
+    path, flags = notebook_file(folder_with(tmp_path / "other", f"{UNIT}.ipynb.txt"), UNIT)
+    assert path.name == f"{UNIT}.ipynb.txt" and flags == (f"the notebook's file was called {UNIT}.ipynb.txt",)
+
+
+@pytest.mark.parametrize(
+    ("names", "reason"),
+    [
+        ((), "no notebook"),
+        (("a.ipynb", "b.ipynb"), "2 notebooks and none"),
+        (("work.zip", ".ipynb_checkpoints"), "there is only work.zip"),
+    ],
+)
 def test_no_notebook_or_several_are_quarantined(tmp_path, names, reason):
     with pytest.raises(Quarantined, match=reason):
         notebook_file(folder_with(tmp_path, *names), UNIT)
