@@ -31,6 +31,7 @@ _DESCRIPTION = """Run a course: release its units, grade what students hand in, 
   course export --format canvas         grades for Canvas, Moodle, Gradescope or a spreadsheet
   course extend ada 03 2 --reason ill   more days for one student
   course audit                          wrong solutions must fail by name, right ones must pass
+  course sandbox-image                  for machines without bubblewrap: an image for docker or podman
   course doctor                         what this machine offers
 
 Units are named by number or in full. Run it anywhere inside the course folder."""
@@ -42,7 +43,7 @@ _MOST_WORKERS = 8  # by default: each needs about a gigabyte of memory for itsel
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns its exit status: 1 if it failed, 2 if it was misused, 130 if interrupted."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    commands = {command.__name__: command for command in _COMMANDS}
+    commands = {command.__name__.replace("_", "-"): command for command in _COMMANDS}
     try:
         status = tyro.extras.subcommand_cli_from_dict(
             commands, prog="course", description=_DESCRIPTION, args=arguments or ["--help"]
@@ -107,7 +108,8 @@ def grade(
         workers: Submissions graded at the same time.
         json: Write the results to this file too.
         feedback: Write a page per submission into this folder too.
-        sandbox: Where students' code runs. none protects nothing: only for code that you trust.
+        sandbox: Where students' code runs: bubblewrap, on Linux; a container of docker or podman, which needs course
+            sandbox-image once; none, which protects nothing and is only for code that you trust.
     """
     require_kind(sandbox)
     from autograder.class_run import ClassRun  # reading notebooks costs a second, which --help should not pay
@@ -139,6 +141,16 @@ def feedback(unit: Positional[_Unit]) -> None:
     print(f"{len(pages)} page{'s' * (len(pages) != 1)}, for example {_shown(pages[0])}")
 
 
+def sandbox_image() -> None:
+    """Build the image for --sandbox container with docker or podman: once, and again after an upgrade of packages.
+
+    It holds this environment's Python and those of its packages that students may use, and nothing of the course.
+    """
+    from autograder.sandbox.container_image import build_image
+
+    print(build_image())
+
+
 def doctor() -> None:
     """Say what this machine offers for grading, and what is missing."""
     from autograder.doctor import examine
@@ -147,7 +159,7 @@ def doctor() -> None:
         raise CourseError("; ".join(problems))
 
 
-_COMMANDS = (release, publish, grade, feedback, report, similarity, export, extend, audit, doctor)
+_COMMANDS = (release, publish, grade, feedback, report, similarity, export, extend, audit, sandbox_image, doctor)
 
 
 def _last_released(course: Course) -> Unit:

@@ -39,6 +39,8 @@ def examine() -> tuple[str, ...]:
 
 def memory_in_force(kind: SandboxKind = DEFAULT_KIND) -> str:
     """By what the limits on memory and processes are kept here, and what would be better."""
+    if kind == "container":
+        return "docker or podman: the kernel counts all that a container takes"
     if kind == "none":
         return f"rlimits, and the watchdog {LOOKS_PER_SECOND} times a second"
     try:

@@ -1,7 +1,8 @@
 """The kinds of place in which students' code can run. Which one it is, is said by name; none stands in for another.
 
 ``bubblewrap``, the default, is what :mod:`autograder.sandbox` is about. Where it cannot be had (macOS, a machine that
-forbids user namespaces), there is ``none``, which protects nothing, and says so each time.
+forbids user namespaces), there is a ``container`` of docker or podman, with the same limits; and ``none``, which
+protects nothing, and says so each time.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Sequence
 from typing import IO, Literal, Protocol, get_args
 
 from autograder.sandbox.bubblewrap import SandboxUnavailable, require_sandbox
+from autograder.sandbox.container import launch_container, require_container
 from autograder.sandbox.limits import Limits
 from autograder.sandbox.mounts import Mount
 from autograder.sandbox.unconfined import WARNING, launch_unconfined, require_ordinary_user
@@ -26,7 +28,7 @@ __all__ = [
     "warning_about",
 ]
 
-SandboxKind = Literal["bubblewrap", "none"]
+SandboxKind = Literal["bubblewrap", "container", "none"]
 KINDS: tuple[SandboxKind, ...] = get_args(SandboxKind)
 DEFAULT_KIND: SandboxKind = "bubblewrap"
 
@@ -54,7 +56,7 @@ def require_kind(kind: SandboxKind) -> None:
     """
     if sys.platform == "win32":
         raise SandboxUnavailable("grading does not run on Windows itself: run it in WSL 2, where bubblewrap works")
-    {"bubblewrap": require_sandbox, "none": require_ordinary_user}[kind]()
+    {"bubblewrap": require_sandbox, "container": require_container, "none": require_ordinary_user}[kind]()
 
 
 def warning_about(kind: SandboxKind) -> str:
@@ -80,4 +82,4 @@ def launch_other(
     Raises:
         SandboxUnavailable: it cannot be started.
     """
-    return {"none": launch_unconfined}[kind](program, mounts, python_path, limits)
+    return {"container": launch_container, "none": launch_unconfined}[kind](program, mounts, python_path, limits)

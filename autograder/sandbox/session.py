@@ -21,6 +21,7 @@ from typing import Any
 from autograder.plain_text import printable
 from autograder.sandbox.bubblewrap import SandboxUnavailable, launch
 from autograder.sandbox.cgroups import Group, NoGroup, new_group
+from autograder.sandbox.container import is_out_of_memory
 from autograder.sandbox.frames import MalformedFrame
 from autograder.sandbox.kinds import DEFAULT_KIND, SandboxKind, SandboxProcess, launch_other
 from autograder.sandbox.limits import Limits
@@ -218,13 +219,18 @@ class Session:
             status = 0
         if self._warden.complaint:
             return self._warden.complaint
-        if self._group and self._group.ran_out_of_memory():
+        if self._is_out_of_memory(status):
             return too_much_memory(self._limits)
         if status == 128 + signal.SIGXCPU:
             return f"your code used more than {self._limits.cpu_seconds} s of processor time"
         if status > 128:
             return f"your code ended the process (a crash: {signal.strsignal(status - 128)})"
         return f"your code ended the process (os._exit or the like, status {status})"
+
+    def _is_out_of_memory(self, status: int) -> bool:
+        if self._kind == "container":
+            return is_out_of_memory(status)
+        return self._group is not None and self._group.ran_out_of_memory()
 
 
 def _group(limits: Limits) -> Group | None:

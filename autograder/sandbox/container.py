@@ -1,0 +1,187 @@
+"""The same program in a container of docker or podman: the sandbox of machines that have no bubblewrap.
+
+Nothing is mounted. The container's file system is the image's, read-only, and a few folders in memory; the program
+and the student edition are sent through its standard input before the first message, so that it does not matter which
+folders of the machine the runtime can see. :mod:`autograder.sandbox.container_init` receives them.
+
+A container is not a child of who starts it, so it is ended by its name. One whose grader was killed ends by itself,
+because its standard input is closed, and what is left all the same is removed before the next run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import io
+import os
+import re
+import secrets
+import socket
+import subprocess
+import tarfile
+import threading
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from autograder.sandbox.bubblewrap import HOME, SETTINGS
+from autograder.sandbox.container_image import container_runtime, image_name, require_image
+from autograder.sandbox.container_init import OUT_OF_MEMORY
+from autograder.sandbox.limits import Limits
+from autograder.sandbox.mounts import Mount
+
+__all__ = ["ContainerProcess", "is_out_of_memory", "launch_container", "remove_leftovers", "require_container"]
+
+_LABEL = "course-sandbox"
+_NAME = re.compile(rf"{_LABEL}-(?P<machine>.+)-(?P<grader>\d+)-[0-9a-f]+")
+_NOBODY = "65534:65534"
+_MARGIN = 256 * 2**20  # of memory: the program's own limit gives its code an error and not an end
+_OWN_TASKS = 8  # the container's first process, and a margin
+_ALL_TASKS = 4096  # of all containers, since docker's share a user; each is held by its control group
+_SECONDS_TO_REMOVE = 60
+_FIRST = Path(__file__).with_name("container_init.py")
+# docker and podman hand the proxies they are told of on to every container, passwords included.
+_PROXIES = ("http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy")
+
+
+class ContainerProcess:
+    """A container, by the program that started it and stays connected to its standard streams."""
+
+    def __init__(self, client: subprocess.Popen[bytes], name: str) -> None:
+        self._client, self._name = client, name
+        self.pid, self.stdin, self.stdout, self.stderr = client.pid, client.stdin, client.stdout, client.stderr
+
+    def kill(self) -> None:
+        """End the container: to end the client only would leave it running."""
+        if self._client.returncode is None:
+            _remove([self._name])
+            self._client.kill()
+
+    def wait(self, timeout: float | None = None) -> int:
+        """The exit status of what ran in it."""
+        status = self._client.wait(timeout)
+        return status if status >= 0 else 128 - status
+
+    def send(self, content: bytes, seconds: float) -> None:
+        """Send what comes before the first message. A container that does not take it in time is ended."""
+        timer = threading.Timer(seconds, self.kill)
+        timer.start()
+        try:
+            with contextlib.suppress(BrokenPipeError):  # why it has ended is found out by whoever waits for an answer
+                self.stdin.write(content)
+                self.stdin.flush()
+        finally:
+            timer.cancel()
+
+
+def require_container() -> None:
+    """Find out whether containers can be run here, and remove what an earlier run that was killed has left.
+
+    Raises:
+        SandboxUnavailable: nothing runs containers here, or the image has not been built.
+    """
+    require_image()
+    remove_leftovers()
+
+
+def launch_container(
+    program: Sequence[str], mounts: Iterable[Mount], python_path: Sequence[str], limits: Limits
+) -> ContainerProcess:
+    """Start a Python program in a container.
+
+    Args:
+        program: its file, as it would be mounted, and its arguments.
+        mounts: files and folders that it needs; they are sent.
+        python_path: folders among these.
+
+    Raises:
+        SandboxUnavailable: nothing runs containers here, or the image has not been built.
+    """
+    require_image()
+    archive, name = _archive(mounts), f"{_LABEL}-{_machine()}-{os.getpid()}-{secrets.token_hex(4)}"
+    options = [*_walls(limits), *_environment(python_path), "--name", name, "--label", f"{_LABEL}=1"]
+    first = ["--entrypoint", "python3", image_name(), "-c", _FIRST.read_text(encoding="utf-8"), str(len(archive))]
+    client = subprocess.Popen(
+        [container_runtime(), "run", "--interactive", "--rm", "--pull=never", *options, *first, *program],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    process = ContainerProcess(client, name)
+    process.send(archive, limits.start_seconds)
+    return process
+
+
+def is_out_of_memory(status: int) -> bool:
+    """Whether a container's exit status tells that its memory was used up."""
+    return status == OUT_OF_MEMORY
+
+
+def remove_leftovers() -> None:
+    """Remove containers of graders on this machine that are no more."""
+    command = [container_runtime(), "ps", "--all", "--filter", f"label={_LABEL}", "--format", "{{.Names}}"]
+    listed = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS_TO_REMOVE, check=False).stdout
+    _remove([name for name in listed.split() if _is_left_over(name)])
+
+
+def _is_left_over(name: str) -> bool:
+    found = _NAME.fullmatch(name)
+    return found is not None and found["machine"] == _machine() and not _is_alive(int(found["grader"]))
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def _remove(names: Sequence[str]) -> None:
+    if names:
+        command = [container_runtime(), "rm", "--force", *names]
+        with contextlib.suppress(subprocess.TimeoutExpired):  # the next run tries again
+            subprocess.run(command, capture_output=True, timeout=_SECONDS_TO_REMOVE, check=False)
+
+
+@functools.cache
+def _machine() -> str:
+    """This machine's name, as it may be part of a container's: several machines may share one runtime."""
+    return re.sub(r"[^A-Za-z0-9_.-]", "_", socket.gethostname())[:64]
+
+
+def _walls(limits: Limits) -> list[str]:
+    memory, scratch = limits.memory_bytes + _MARGIN, limits.scratch_bytes
+    rights = ["--user", _NOBODY, "--cap-drop=ALL", "--security-opt=no-new-privileges"]
+    surroundings = ["--network=none", "--hostname=sandbox", "--read-only", "--log-driver=none", "--workdir", HOME]
+    folders = {"/tmp": scratch, HOME: scratch, "/sandbox": scratch, "/edition": scratch}
+    memories = [f"--tmpfs={folder}:rw,nosuid,nodev,size={size},mode=1777" for folder, size in folders.items()]
+    ending = ["--stop-signal=SIGKILL"]  # the first process of a container hears no other, and podman waits for it
+    group = [f"--memory={memory}", f"--memory-swap={memory}", f"--pids-limit={limits.processes + _OWN_TASKS}"]
+    most = {"cpu": limits.cpu_seconds + 1, "nofile": limits.open_files, "fsize": limits.file_bytes, "core": 0}
+    most["nproc"] = _ALL_TASKS  # podman would try to raise it, which fails where the grader is confined itself
+    each = [f"--ulimit={name}={value}:{value}" for name, value in most.items()]
+    return [*rights, *surroundings, *memories, f"--shm-size={scratch}", *ending, *group, *each]
+
+
+def _environment(python_path: Sequence[str]) -> list[str]:
+    own = {name: value for name, value in SETTINGS.items() if name != "PATH"} | {"PYTHONPATH": ":".join(python_path)}
+    proxies = {spelling: "" for name in _PROXIES for spelling in (name, name.upper())}
+    return [f"--env={name}={value}" for name, value in (own | proxies).items()]
+
+
+def _archive(mounts: Iterable[Mount]) -> bytes:
+    """The files of the mounts under the names by which they would be mounted."""
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w") as archive:
+        for mount in mounts:
+            archive.add(mount.source, str(mount.destination), filter=_anonymous)
+    return content.getvalue()
+
+
+def _anonymous(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+    entry.uid, entry.gid, entry.uname, entry.gname = 65534, 65534, "", ""
+    entry.mode |= 0o444 if entry.isfile() else 0o555
+    return entry
