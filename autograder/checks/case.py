@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Generator
@@ -15,7 +16,9 @@ from avae_lib.checking.observing import observe
 from avae_lib.checking.records import Observation, Request
 from avae_lib.checking.trials import Probe, Trial
 
-__all__ = ["Case", "ComponentCheck", "Mistake", "Variant", "mistakes_into", "variants_into"]
+__all__ = ["Case", "ComponentCheck", "Mistake", "Remembered", "Variant", "mistakes_into", "variants_into"]
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -130,10 +133,21 @@ class ComponentCheck:
         expected = observe(_component(self.component).reference, request)
         return Probe(request, expected, self._shown_by_mistakes(case, request))
 
-    def _shown_by_mistakes(self, case: Case, request: Request) -> Iterator[tuple[str, Observation]]:
+    def _shown_by_mistakes(self, case: Case, request: Request) -> Iterable[tuple[str, Observation]]:
         """What the mistakes that this case names show; in other cases the same numbers may have other causes."""
         named = (mistake for mistake in self.mistakes if mistake.caught_by == case.name)
-        return ((mistake.sentence, observe(mistake.function, request)) for mistake in named)
+        return Remembered((mistake.sentence, observe(mistake.function, request)) for mistake in named)
+
+
+class Remembered(Iterable[Item], Generic[Item]):
+    """What an iterator gives, for as many passes as are wanted; each item is made once, when it is first needed."""
+
+    def __init__(self, items: Iterator[Item]) -> None:
+        self._from_the_first = items
+
+    def __iter__(self) -> Iterator[Item]:
+        self._from_the_first, this_time = itertools.tee(self._from_the_first)
+        return this_time
 
 
 def _component(name: str) -> components.Component:

@@ -61,6 +61,7 @@ def launch(
     python_path: Sequence[str] = (),
     hidden: Iterable[Path] = (),
     joining: Sequence[str] = (),
+    control: int | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start ``program`` in a sandbox of its own, with its three standard streams connected to pipes.
 
@@ -72,6 +73,8 @@ def launch(
         python_path: folders to import from before any other.
         hidden: files and folders that must not be seen even where they lie inside a mount.
         joining: a command to run all of it by, which puts it into a control group.
+        control: a descriptor for the standard input of a program of the grader's own, which may divide its sandbox
+            into compartments: it can make namespaces, and its system calls are not filtered.
 
     Raises:
         SandboxUnavailable: this machine cannot run a sandbox, or not with these mounts.
@@ -80,7 +83,7 @@ def launch(
     everything = (*system_mounts(), *python_mounts(), *mounts)
     variables = SETTINGS | {"PYTHONPATH": ":".join([*python_path, *map(str, user_site_packages())])}
     covered = places_to_cover(everything, hidden)
-    return _spawn(program, everything, covered, scratch_bytes, variables, joining)
+    return _spawn(program, everything, covered, scratch_bytes, variables, joining, control)
 
 
 @functools.cache
@@ -125,20 +128,23 @@ def _spawn(
     scratch_bytes: int,
     variables: Mapping[str, str],
     joining: Sequence[str] = (),
+    control: int | None = None,
 ) -> subprocess.Popen[bytes]:
     doors = _doors(mounts) if _is_root() else {}
     sources = {mount.destination: doors.get(mount, mount.source) for mount in mounts}
-    walls = _walls(sources, covered, scratch_bytes) + _environment(variables)
-    contents = (_terminated(_entrance(doors)), _terminated(walls), system_call_filter())
+    closed = control is None
+    walls = _isolation(closed) + _walls(sources, covered, scratch_bytes) + _environment(variables)
+    filtering = system_call_filter() if closed else b""
+    contents = (_terminated(_entrance(doors)), _terminated(walls), filtering)
     with _as_descriptors(contents) as (outer, inner, calls):
         first = _stepping_down(outer) if doors else []
-        filtered = ["--seccomp", str(calls)] if contents[2] else []
+        filtered = ["--seccomp", str(calls)] if filtering else []
         return subprocess.Popen(
             [*joining, *first, _bwrap(), *filtered, "--args", str(inner), "--", *program],
-            stdin=subprocess.PIPE,
+            stdin=subprocess.PIPE if closed else control,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            pass_fds=(outer, inner, calls),
+            pass_fds=(inner, *([outer] if doors else []), *([calls] if filtering else [])),
             env={},  # of the grader nothing must be left to read in /proc/1/environ, its folder included
             cwd="/",
             start_new_session=True,
@@ -157,12 +163,14 @@ def _walls(sources: Mapping[Path, Path], covered: Mapping[Path, Path], scratch_b
     # Folders that only exist to be mounted on lie in memory without a limit: nothing may be written there.
     empty = [place for place, path in covered.items() if path.is_dir() and place not in sources]
     closed = [argument for folder in (*map(str, empty), "/dev", "/") for argument in ("--remount-ro", folder)]
-    return [*_isolation(), *ordered, *closed, "--chdir", HOME]
+    return [*ordered, *closed, "--chdir", HOME]
 
 
-def _isolation() -> list[str]:
-    user = ["--unshare-user", "--disable-userns", "--uid", str(_NOBODY), "--gid", str(_NOBODY), "--cap-drop", "ALL"]
-    return ["--unshare-all", *user, "--hostname", "sandbox", "--new-session", "--die-with-parent"]
+def _isolation(closed: bool) -> list[str]:
+    """Arguments by which nothing is shared; ``closed``: nor can the program make user namespaces."""
+    identity = ["--uid", str(_NOBODY), "--gid", str(_NOBODY), "--hostname", "sandbox"]
+    user = ["--unshare-user", *(["--disable-userns"] if closed else []), "--cap-drop", "ALL"]
+    return ["--unshare-all", *user, *identity, "--new-session", "--die-with-parent"]
 
 
 def _cover(place: Path, path: Path) -> list[str]:

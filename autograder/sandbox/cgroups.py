@@ -60,6 +60,14 @@ class Group(Protocol):
     def joining(self) -> list[str]:
         """A command to put before another, which then runs in the group."""
 
+    def admit(self, process: int) -> None:
+        """Take in a process that was forked by one in a group with the same limits, and has no children yet.
+
+        Raises:
+            NoGroup: this user may not move it.
+            ProcessLookupError: it is gone.
+        """
+
     def ran_out_of_memory(self) -> bool:
         """Whether the kernel killed something in the group for its memory, as far as that is known."""
 
@@ -81,6 +89,15 @@ class _Folders:
 
     def joining(self) -> list[str]:
         return ["/bin/sh", "-c", _JOIN, "sh", *(str(folder / "cgroup.procs") for folder in self.folders()), "--"]
+
+    def admit(self, process: int) -> None:
+        try:
+            for folder in self.folders():
+                (folder / "cgroup.procs").write_text(str(process))
+        except ProcessLookupError:
+            raise
+        except OSError as error:
+            raise NoGroup(f"{error.filename}: {error.strerror}") from None
 
     def folders(self) -> tuple[Path, ...]:
         return tuple(dict.fromkeys((self.memory, self.tasks)))
@@ -114,6 +131,9 @@ class _Scope:
         manager = [] if os.geteuid() == 0 else ["--user"]
         scope = [self.program, *manager, "--scope", "--quiet", "--collect", *settings, "--"]
         return ["/usr/bin/env", "-i", *session, *scope, "/usr/bin/env", "-i"]
+
+    def admit(self, process: int) -> None:
+        """It stays in the scope of the process that it was forked from, which holds one such process at a time."""
 
     def ran_out_of_memory(self) -> bool:
         return False  # the group is gone before anybody could ask

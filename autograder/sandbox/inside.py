@@ -1,6 +1,7 @@
 """The program inside a sandbox: it runs cells of a student's notebook and lets the judge call what they define.
 
-It is started with limits as its one argument, says that it is ready, and then answers messages until it is killed.
+It is started with limits as its one argument, or forked from :mod:`warm_interpreter`; it says that it is ready, and
+then answers messages until it is killed.
 The student's code shares this process and can do to it what it likes; no answer given from here is believed.
 The judge is :mod:`autograder.sandbox.session`. Of the grader only this file and the three it imports are mounted.
 """
@@ -71,6 +72,12 @@ class Workshop:
         self._implementation = components.implementation
         self._references = {entry.name: entry.reference for entry in components.listing()}
         self._traces = Traces(self._shell)
+
+    def settle_in(self) -> None:
+        """Make the folders that the shell expects at home, if this process was forked and its home is another one."""
+        profile = self._shell.profile_dir
+        os.makedirs(profile.location, exist_ok=True)
+        profile.check_dirs()
 
     def answer(self, message: dict[str, Any]) -> dict[str, Any]:
         """What the judge asked for; each time with the standard streams as they were at the start."""
@@ -174,14 +181,15 @@ def _flush() -> None:
             stream.flush()
 
 
-def main() -> None:
+def work(workshop: Workshop, limits: dict[str, int]) -> None:
+    """Be ready, and answer until the judge hangs up."""
     line = Line()
-    torch.set_num_threads(1)
-    workshop = Workshop()
-    limit_this_process(json.loads(sys.argv[1]))
+    workshop.settle_in()
+    limit_this_process(limits)
     line.send({"ready": True})
     serve(line, workshop)
 
 
 if __name__ == "__main__":
-    main()
+    torch.set_num_threads(1)
+    work(Workshop(), json.loads(sys.argv[1]))

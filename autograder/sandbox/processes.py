@@ -91,7 +91,7 @@ class Patience:
     """The time that is left for something a sandbox is doing, were it not for what else runs on this machine.
 
     Time spent waiting for a processor does not count, up to a point, so that a right answer does not fail on a
-    machine that is overloaded. Time spent asleep counts.
+    machine that is overloaded. Time spent asleep counts, and so does the time before the first look.
 
     Args:
         process: the sandbox.
@@ -100,13 +100,15 @@ class Patience:
 
     def __init__(self, process: int, seconds: float) -> None:
         self._process, self._seconds = process, seconds
-        self._started, self._before = time.monotonic(), usage_of_tree(process)
+        self._started = time.monotonic()
+        self._before: Usage | None = None
 
     def left(self) -> float:
         """Seconds; nothing or less when the time is over."""
         passed, now = time.monotonic() - self._started, usage_of_tree(self._process)
-        waited = max(0.0, now.waiting_seconds - self._before.waiting_seconds)
-        ran = now.running_seconds - self._before.running_seconds
+        before = self._before = self._before or now
+        waited = max(0.0, now.waiting_seconds - before.waiting_seconds)
+        ran = now.running_seconds - before.running_seconds
         return min(self._seconds - max(ran, passed - waited), _MOST_PATIENCE * self._seconds - passed)
 
 

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import platform
-import re
 import signal
 import subprocess
 import sys
@@ -26,18 +24,17 @@ from autograder.sandbox.frames import MalformedFrame
 from autograder.sandbox.kinds import DEFAULT_KIND, SandboxKind, SandboxProcess, launch_other
 from autograder.sandbox.limits import Limits
 from autograder.sandbox.line import Line, LineClosed
-from autograder.sandbox.mounts import Mount
 from autograder.sandbox.processes import Patience
+from autograder.sandbox.program import PROGRAM, PYTHON_PATH, kernel_limits, program_mounts
 from autograder.sandbox.references import ReferenceBody
 from autograder.sandbox.warden import Warden, too_much_memory
+from autograder.sandbox.warm_sandbox import NoWarmStart
+from autograder.sandbox.warm_starts import forked_process
 from autograder.sandbox.watched import is_known
 from avae_lib.checking.records import MalformedObservation, Observation, Request
 
 __all__ = ["CellOutcome", "NotDefined", "Session", "SessionLost"]
 
-_HERE = Path(__file__).parent
-_PROGRAM = Path("/sandbox")
-_EDITION = Path("/edition")
 _LAST_WORDS = 2000
 _MAX_NAMES = 20
 _MAX_TEXT = 500
@@ -93,20 +90,14 @@ class Session:
     ) -> None:
         self._limits, self._deadline, self._kind = limits, deadline, kind
         self._require_time()
-        self._group = _group(limits) if kind == "bubblewrap" else None
+        if kind != "bubblewrap":
+            self._begin(lambda _: _started_elsewhere(kind, edition, limits))
+            return
+        sandbox = edition, limits, tuple(hidden)
         try:
-            self._process = self._launched(edition, hidden)
-        except BaseException:
-            self._remove_group()
-            raise
-        self._warden = Warden(self._process, limits)
-        self._warden.start()
-        self._line = Line(self._process.stdout.fileno(), self._process.stdin.fileno(), limits.frame_bytes)
-        try:
-            self._wait_until_ready()
-        except BaseException:
-            self.close()
-            raise
+            self._begin(lambda group: forked_process(*sandbox, group, self._seconds_to_start()))
+        except (NoWarmStart, SandboxUnavailable):
+            self._begin(lambda group: _started_cold(*sandbox, group))
 
     def run_cell(self, source: str) -> CellOutcome:
         """Run one cell of the notebook."""
@@ -160,19 +151,25 @@ class Session:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _launched(self, edition: Path, hidden: Iterable[Path]) -> SandboxProcess:
-        limits = self._limits
-        if self._kind != "bubblewrap":
-            return self._launched_elsewhere(edition)
-        program = [sys.executable, str(_PROGRAM / "inside.py"), json.dumps(_kernel_limits(limits))]
-        joining = self._group.joining() if self._group else ()
-        return launch(program, _mounts(edition), limits.scratch_bytes, [str(_EDITION)], hidden, joining)
+    def _begin(self, start: Callable[[Group | None], SandboxProcess]) -> None:
+        """Start the process, in a control group where there are such, and wait for it."""
+        self._group = _group(self._limits) if self._kind == "bubblewrap" else None
+        try:
+            self._process = start(self._group)
+        except BaseException:
+            self._remove_group()
+            raise
+        self._warden = Warden(self._process, self._limits)
+        self._warden.start()
+        self._line = Line(self._process.stdout.fileno(), self._process.stdin.fileno(), self._limits.frame_bytes)
+        try:
+            self._wait_until_ready()
+        except BaseException:
+            self.close()
+            raise
 
-    def _launched_elsewhere(self, edition: Path) -> SandboxProcess:
-        # There the kernel would count all that a user runs against the limit on processes.
-        wanted = {name: most for name, most in _kernel_limits(self._limits).items() if name != "processes"}
-        program = [str(_PROGRAM / "inside.py"), json.dumps(wanted)]
-        return launch_other(self._kind, program, _mounts(edition), [str(_EDITION)], self._limits)
+    def _seconds_to_start(self) -> float:
+        return min(self._limits.start_seconds, self._deadline - time.monotonic())
 
     def _remove_group(self) -> None:
         if self._group:
@@ -241,21 +238,17 @@ def _group(limits: Limits) -> Group | None:
         return None
 
 
-def _mounts(edition: Path) -> list[Mount]:
-    program = [Mount(_HERE / name, _PROGRAM / name) for name in ("inside.py", "frames.py", "traces.py", "watched.py")]
-    return [*program, Mount(edition / "avae_lib", _EDITION / "avae_lib")]
+def _started_elsewhere(kind: SandboxKind, edition: Path, limits: Limits) -> SandboxProcess:
+    # There the kernel would count all that a user runs against the limit on processes.
+    wanted = {name: most for name, most in kernel_limits(limits).items() if name != "processes"}
+    return launch_other(kind, [PROGRAM, json.dumps(wanted)], program_mounts(edition), PYTHON_PATH, limits)
 
 
-def _kernel_limits(limits: Limits) -> dict[str, int]:
-    names = ("memory_bytes", "cpu_seconds", "processes", "open_files", "file_bytes")
-    wanted = {name: getattr(limits, name) for name in names}
-    if _kernel_version() < (5, 14):  # it counts what the same user runs outside the sandbox too
-        del wanted["processes"]
-    return wanted
-
-
-def _kernel_version() -> tuple[int, ...]:
-    return tuple(map(int, re.findall(r"\d+", platform.release())[:2]))
+def _started_cold(edition: Path, limits: Limits, hidden: tuple[Path, ...], group: Group | None) -> SandboxProcess:
+    """In a sandbox of its own, with an interpreter of its own."""
+    program = [sys.executable, PROGRAM, json.dumps(kernel_limits(limits))]
+    joining = group.joining() if group else ()
+    return launch(program, program_mounts(edition), limits.scratch_bytes, PYTHON_PATH, hidden, joining)
 
 
 def _disturbed(problem: Exception) -> str:

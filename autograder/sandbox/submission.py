@@ -18,8 +18,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from autograder.checks.case import ComponentCheck
-from autograder.judge import AskFailed, ComponentResult, judge_component
+from autograder.checks.case import ComponentCheck, Remembered
+from autograder.judge import AskFailed, ComponentResult, judge_on
 from autograder.normalise import Answer, NormalisedSubmission
 from autograder.sandbox.kinds import DEFAULT_KIND, SandboxKind
 from autograder.sandbox.limits import DEFAULT_LIMITS, Limits
@@ -27,6 +27,7 @@ from autograder.sandbox.references import ReferenceBody, reference_bodies
 from autograder.sandbox.room import Building, LostIn, Room
 from autograder.sandbox.session import SessionLost
 from avae_lib.checking.records import Observation, Request
+from avae_lib.checking.trials import Trial
 
 __all__ = ["SubmissionVerdict", "judge_submission"]
 
@@ -92,6 +93,7 @@ class _Judging:
         self.checks = checks
         self.results: dict[str, ComponentResult] = {}
         self._building, self._answers, self._seed_of = building, answers, seed_of
+        self._trials: dict[str, Remembered[Trial]] = {}
         self._lost: dict[str, str] = {}  # grade_id → why its cell or its component is not run with the others
         self._bettered: list[str] = []
         self._changed: dict[str, None] = {}
@@ -142,7 +144,9 @@ class _Judging:
             self._is_output_cut |= room.is_output_cut
 
     def _judged(self, check: ComponentCheck, ask: Callable[[Request], Observation]) -> ComponentResult:
-        return judge_component(check, ask, self._seed_of(check.component))
+        if check.component not in self._trials:
+            self._trials[check.component] = Remembered(check.trials(self._seed_of(check.component)))
+        return judge_on(self._trials[check.component], check, ask)
 
     def _room(self, answers: Iterable[Answer], bodies: Sequence[ReferenceBody] = ()) -> Room:
         return Room(self._building, answers, bodies)

@@ -1,5 +1,6 @@
 """The walls: what a student's code finds when it looks around, whoever runs the grader."""
 
+import itertools
 import json
 import os
 import subprocess
@@ -22,8 +23,13 @@ OUTSIDE = """
 import sys, time
 from pathlib import Path
 from autograder.sandbox.limits import Limits
+from autograder.sandbox import warm_starts
 from autograder.sandbox.session import Session
+from autograder.sandbox.warm_sandbox import ForkedProcess
+is_cold = sys.argv[2] == "cold"
+warm_starts._refusals += ["not in this test"] * is_cold
 with Session(Path(sys.argv[1]), Limits(output_bytes=2**20), time.monotonic() + 300) as session:
+    assert isinstance(session._process, ForkedProcess) != is_cold
     outcome = session.run_cell(sys.stdin.read())
 print(outcome.error or session.printed)
 """
@@ -122,10 +128,11 @@ def as_ordinary_user() -> list[str]:
 LAUNCHERS = {"by this user": [], **({"by an ordinary user": as_ordinary_user()} if os.geteuid() == 0 else {})}
 
 
-@pytest.fixture(scope="module", params=list(LAUNCHERS))
+@pytest.fixture(scope="module", params=itertools.product(LAUNCHERS, ("warm", "cold")), ids=", ".join)
 def seen(request, edition):
     """What a cell saw that looked around."""
-    command = [*LAUNCHERS[request.param], sys.executable, "-c", OUTSIDE, str(edition)]
+    launcher, start = request.param
+    command = [*LAUNCHERS[launcher], sys.executable, "-c", OUTSIDE, str(edition), start]
     cell = LOOK_AROUND.replace("@ROOT@", str(ROOT))
     environment = os.environ | {"SECRET_OF_THE_GRADER": MARKER, "PYTHONPATH": str(ROOT)}
     ended = subprocess.run(

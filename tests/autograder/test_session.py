@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 import threading
@@ -428,9 +429,9 @@ def test_session_that_is_over_its_total_time_says_so(edition):
 def processes_with(token: int) -> list[str]:
     """Processes of the sandbox that was started with this limit on open files."""
     found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
+    for path in Path("/proc").glob("[0-9]*/limits"):
         with contextlib.suppress(OSError):
-            if f'"open_files": {token}' in path.read_text(errors="replace"):
+            if re.search(rf"^Max open files +{token} ", path.read_text(), re.MULTILINE):
                 found.append(str(path))
     return found
 

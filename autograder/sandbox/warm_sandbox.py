@@ -1,0 +1,252 @@
+"""A sandbox in which a program waits for orders to fork, and the processes that it has forked into compartments."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import socket
+import struct
+import subprocess
+import threading
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+from autograder.sandbox.bubblewrap import HOME, SCRATCH, launch
+from autograder.sandbox.cgroups import Group, NoGroup, new_group
+from autograder.sandbox.limits import Limits
+from autograder.sandbox.mounts import Mount
+from autograder.sandbox.processes import Patience
+from autograder.sandbox.program import PYTHON_PATH, kernel_limits
+from autograder.sandbox.seccomp import system_call_filter
+
+__all__ = ["ForkedProcess", "NoWarmStart", "WarmSandbox"]
+
+_SECONDS_TO_FORK = 10.0
+_SECONDS_BETWEEN_LOOKS = 0.5
+_LONGEST_REPORT = 1024
+_KILLED = 128 + signal.SIGKILL
+_CREDENTIALS = socket.CMSG_SPACE(struct.calcsize("3i"))  # process, user and group
+
+
+class NoWarmStart(RuntimeError):
+    """Nothing could be forked here and now; the message says why.
+
+    Args:
+        for_good: whether the machine refuses it by nature, so that trying again is no use.
+    """
+
+    def __init__(self, reason: str, for_good: bool = False) -> None:
+        super().__init__(reason)
+        self.for_good = for_good
+
+
+class ForkedProcess:
+    """The first process of a compartment, to be used as a :class:`subprocess.Popen` is.
+
+    Args:
+        process: its number.
+        handle: a descriptor that stands for it.
+        report: where its end will be told.
+        streams: our ends of its standard input, output and error.
+        at_end: told once, when nothing of the compartment is left, whether the sandbox can be used again.
+    """
+
+    def __init__(
+        self,
+        process: int,
+        handle: int,
+        report: socket.socket,
+        streams: Sequence[int],
+        at_end: Callable[[bool], None],
+    ) -> None:
+        self.pid, self.returncode = process, None
+        self._handle, self._report, self._at_end = handle, report, at_end
+        self._lock = threading.Lock()
+        self.stdin, self.stdout, self.stderr = map(os.fdopen, streams, ("wb", "rb", "rb"), (0, 0, 0))
+
+    def kill(self) -> None:
+        """Kill the whole compartment: it does not outlive its first process."""
+        with self._lock, contextlib.suppress(ProcessLookupError):
+            if self.returncode is None:
+                signal.pidfd_send_signal(self._handle, signal.SIGKILL)
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Its end, as a shell tells it, once nothing of the compartment is left."""
+        if self.returncode is None:
+            if not _has_something(self._report, timeout):
+                raise subprocess.TimeoutExpired("a forked process", timeout)
+            self._note_end(self._report.recv(_LONGEST_REPORT))
+        return self.returncode
+
+    def _note_end(self, told: bytes) -> None:
+        """Nothing is told where the sandbox is gone, and all of its compartments with it."""
+        with self._lock:
+            self.returncode = int(told) if told.isdigit() else _KILLED
+            os.close(self._handle)
+        self._report.close()
+        self._at_end(told.isdigit())
+
+
+class WarmSandbox:
+    """A sandbox with a program in it that forks. It dies with the thread that made it, and when it is forgotten.
+
+    Args:
+        program: what forks, after all of its preparations.
+        in_group: whether the program has to be in a control group.
+        seconds: to wait until it is ready. Time in which others keep the processors busy does not count.
+
+    Raises:
+        NoWarmStart: it is not ready in time.
+        SandboxUnavailable: this machine cannot run a sandbox, or not with these mounts.
+    """
+
+    def __init__(
+        self,
+        program: Sequence[str],
+        mounts: Sequence[Mount],
+        limits: Limits,
+        hidden: Sequence[Path] = (),
+        in_group: bool = False,
+        seconds: float = _SECONDS_TO_FORK,
+    ) -> None:
+        self._limits, self._maker = limits, _this_thread()
+        with contextlib.ExitStack() as undone, _as_no_warm_start():
+            self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            undone.callback(self._control.close)
+            group = new_group(limits) if in_group else None
+            undone.callback(_remove, group)
+            with theirs:
+                joining, size = group.joining() if group else (), limits.scratch_bytes
+                self._process = launch(program, mounts, size, PYTHON_PATH, hidden, joining, theirs.fileno())
+            undone.pop_all()
+        self._ending = weakref.finalize(self, _end, os.getpid(), self._process, self._control, group)
+        self._wait_until_ready(seconds)
+
+    def fork(self, group: Group | None, at_end: Callable[[bool], None]) -> ForkedProcess:
+        """A process in a new compartment, and in ``group``.
+
+        Raises:
+            NoWarmStart: the program is dead or slow, or the machine refuses something that belongs to a compartment.
+        """
+        with contextlib.ExitStack() as theirs, contextlib.ExitStack() as undone, _as_no_warm_start():
+            (their_in, our_in), (our_out, their_out), (our_error, their_error) = (os.pipe() for _ in range(3))
+            theirs.callback(_close, (their_in, their_out, their_error))
+            undone.callback(_close, ours := (our_in, our_out, our_error))
+            report, their_report = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            undone.callback(report.close)
+            with their_report:
+                self._order([their_in, their_out, their_error, their_report.fileno()])
+            process, handle = self._led_in(report, group)
+            undone.pop_all()
+            return ForkedProcess(process, handle, report, ours, at_end)
+
+    def is_usable(self) -> bool:
+        """Whether it belongs to this thread, rather than to one that this process is a copy of, and is alive."""
+        return self._maker == _this_thread() and self._ending.alive and self._process.poll() is None
+
+    def close(self) -> None:
+        """Kill everything in the sandbox."""
+        self._ending()
+
+    def _wait_until_ready(self, seconds: float) -> None:
+        try:
+            said, _ = self._heard(self._control, seconds)
+            _require(b"ready", said or self._last_words())
+        except BaseException:
+            self.close()
+            raise
+
+    def _last_words(self) -> bytes:
+        self._process.kill()
+        return b" ".join(self._process.stderr.read().split())[-_LONGEST_REPORT:]
+
+    def _order(self, descriptors: Sequence[int]) -> None:
+        order = {
+            "limits": kernel_limits(self._limits),
+            "folders": SCRATCH,
+            "scratch_bytes": self._limits.scratch_bytes,
+            "home": HOME,
+            "system_calls": system_call_filter().hex(),
+        }
+        socket.send_fds(self._control, [json.dumps(order).encode()], descriptors)
+
+    def _led_in(self, report: socket.socket, group: Group | None) -> tuple[int, int]:
+        """Put the first process of a compartment into its group and let it go on; its number, and a handle on it.
+
+        The kernel tells who it is; the process itself knows only its number inside.
+        """
+        report.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        said, process = self._heard(report, _SECONDS_TO_FORK)
+        _require(b"here", said)
+        with contextlib.ExitStack() as undone:
+            handle = os.pidfd_open(process)
+            undone.callback(os.close, handle)
+            if group:
+                group.admit(process)
+            report.send(b"go")
+            said, _ = self._heard(report, _SECONDS_TO_FORK)
+            _require(b"gone", said)
+            undone.pop_all()
+        return process, handle
+
+    def _heard(self, line: socket.socket, seconds: float) -> tuple[bytes, int]:
+        """What comes next, and the number of the process that said it, where the line asks for that."""
+        patience = Patience(self._process.pid, seconds)
+        while not _has_something(line, _SECONDS_BETWEEN_LOOKS):
+            if patience.left() <= 0:
+                raise NoWarmStart("the warm interpreter is not ready in time")
+        said, facts, *_ = line.recvmsg(_LONGEST_REPORT, _CREDENTIALS)
+        credentials = next((content for _, _, content in facts), bytes(_CREDENTIALS))
+        return said, struct.unpack_from("i", credentials)[0]
+
+
+def _require(wanted: bytes, said: bytes) -> None:
+    if said != wanted:
+        text = said.decode("utf-8", "replace") or "the warm interpreter is gone"
+        raise NoWarmStart(text, for_good=text.startswith("refused: "))
+
+
+@contextlib.contextmanager
+def _as_no_warm_start() -> Iterator[None]:
+    """What the system does not let us do is no reason to end: starts are cold then."""
+    try:
+        yield
+    except NoGroup as refusal:
+        raise NoWarmStart(str(refusal), for_good=True) from None
+    except OSError as problem:
+        raise NoWarmStart(str(problem)) from None
+
+
+def _has_something(line: socket.socket, seconds: float | None) -> bool:
+    """Whether there is something to read from a line, or comes in time."""
+    poll = select.poll()
+    poll.register(line, select.POLLIN)
+    return bool(poll.poll(None if seconds is None else 1000 * seconds))
+
+
+def _end(maker: int, process: subprocess.Popen[bytes], control: socket.socket, group: Group | None) -> None:
+    if os.getpid() != maker:  # in a copy of the process that it belongs to
+        return
+    process.kill()
+    process.wait()
+    for stream in (process.stdout, process.stderr, control):
+        stream.close()
+    _remove(group)
+
+
+def _remove(group: Group | None) -> None:
+    if group:
+        group.remove()
+
+
+def _close(descriptors: Iterable[int]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)
+
+
+def _this_thread() -> tuple[int, int]:
+    return os.getpid(), threading.get_ident()
