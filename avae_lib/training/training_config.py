@@ -49,7 +49,7 @@ class TrainingConfig:
     free_bits: float = 0.0
     """Nats per layer that cost nothing: a layer's KL counts as at least that much (Kingma et al., 2016)."""
     kl_balancing: bool = False
-    """While the KL warms up, weigh that of each layer by its size and its use (Vahdat and Kautz, 2020)."""
+    """While the KL warms up, weigh each layer's by how much each of its units is used (Vahdat and Kautz, 2020)."""
     l2_penalty: float = 0.0
     """Weight of the sum of all squared parameters in the loss."""
     spectral_penalty: float = 0.0
