@@ -15,6 +15,7 @@ from torch import nn
 
 from avae_lib.models.attentive_conventions import CORRECTED, PUBLISHED, Conventions
 from avae_lib.models.bottom_up import BottomUp
+from avae_lib.models.config_fields import require_at_least
 from avae_lib.models.hierarchy import Hierarchy
 from avae_lib.models.pixel_input import PixelScaling, require_image_kind
 from avae_lib.models.variational_layer import LearnedTop, Readout, TopLayer, Transition, VariationalLayer
@@ -89,10 +90,9 @@ class AttentiveConfig:
         require_image_kind(self.image_shape, self.bits)
         if self.conditioning not in ("local", "attentive"):
             raise ValueError(f"conditioning must be local or attentive, got {self.conditioning!r}")
-        for name in ("layers", "width", "latent_channels", "key_channels", "blocks", "mixtures"):
-            self._require(name, at_least=1)
-        for name in ("image_blocks", "padding", "cell_key_channels", "merger_key_channels", "output_key_channels"):
-            self._require(name, at_least=0)
+        require_at_least(1, self, "layers", "width", "latent_channels", "key_channels", "blocks", "mixtures")
+        require_at_least(0, self, "image_blocks", "padding")
+        require_at_least(0, self, "cell_key_channels", "merger_key_channels", "output_key_channels")
         low, high = self.prior_log_std_range
         if not low < 0 < high:
             raise ValueError(f"prior_log_std_range must be a number below 0 and one above, got {low} and {high}")
@@ -129,10 +129,6 @@ class AttentiveConfig:
     def conventions(self) -> Conventions:
         """The parts in which the published program and this library differ."""
         return PUBLISHED if self.faithful else CORRECTED
-
-    def _require(self, name: str, at_least: int) -> None:
-        if getattr(self, name) < at_least:
-            raise ValueError(f"{name} must be at least {at_least}, got {getattr(self, name)}")
 
     def _require_divisible_sizes(self) -> None:
         height, width = (side + 2 * self.padding for side in self.image_shape[1:])

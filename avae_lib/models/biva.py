@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
+from avae_lib.models.config_fields import require_at_least, require_sizes
 from avae_lib.models.hierarchy import Draw, Hierarchy, LatentDraw
 from avae_lib.models.pixel_input import PixelScaling, require_image_kind
 from avae_lib.models.single_sample_kl import SingleSampleDraw
@@ -46,16 +47,8 @@ class BIVAConfig:
 
     def __post_init__(self) -> None:
         require_image_kind(self.image_shape, self.bits)
-        for name in ("latent_dims", "hidden_sizes"):
-            if not getattr(self, name) or min(getattr(self, name)) < 1:
-                raise ValueError(f"{name} must be one or more sizes of at least 1, got {getattr(self, name)}")
-        if self.mixtures < 1:
-            raise ValueError(f"mixtures must be at least 1, got {self.mixtures}")
-        if len(self.latent_dims) != len(self.hidden_sizes):
-            raise ValueError(
-                f"hidden_sizes must be as many as latent_dims, got {len(self.hidden_sizes)} for "
-                f"{len(self.latent_dims)} levels of latents"
-            )
+        require_sizes(self, "latent_dims", "hidden_sizes")
+        require_at_least(1, self, "mixtures")
 
     def build(self) -> Hierarchy:
         """A model with fresh weights."""

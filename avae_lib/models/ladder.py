@@ -17,6 +17,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from avae_lib.gaussians import DiagonalGaussian
+from avae_lib.models.config_fields import require_at_least, require_sizes
 from avae_lib.models.hierarchy import Draw, Hierarchy, LatentDraw
 from avae_lib.models.pixel_input import PixelScaling, require_image_kind
 from avae_lib.models.single_sample_kl import SingleSampleDraw
@@ -52,16 +53,8 @@ class LadderConfig:
         require_image_kind(self.image_shape, self.bits)
         if self.inference not in ("ladder", "bottom_up"):
             raise ValueError(f"inference must be ladder or bottom_up, got {self.inference!r}")
-        for name in ("latent_dims", "hidden_sizes"):
-            if not getattr(self, name) or min(getattr(self, name)) < 1:
-                raise ValueError(f"{name} must be one or more sizes of at least 1, got {getattr(self, name)}")
-        if self.mixtures < 1:
-            raise ValueError(f"mixtures must be at least 1, got {self.mixtures}")
-        if len(self.latent_dims) != len(self.hidden_sizes):
-            raise ValueError(
-                f"hidden_sizes must be as many as latent_dims, got {len(self.hidden_sizes)} for "
-                f"{len(self.latent_dims)} layers of latents"
-            )
+        require_sizes(self, "latent_dims", "hidden_sizes")
+        require_at_least(1, self, "mixtures")
 
     def build(self) -> Hierarchy:
         """A model with fresh weights."""

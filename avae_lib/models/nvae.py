@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from avae_lib.models.config_fields import require_at_least, require_sizes
 from avae_lib.models.hierarchy import Hierarchy
 from avae_lib.models.nvae_groups import (
     AddStream,
@@ -70,13 +71,10 @@ class NVAEConfig:
 
     def __post_init__(self) -> None:
         require_image_kind(self.image_shape, self.bits)
-        if not self.groups or min(self.groups) < 1:
-            raise ValueError(f"groups must be one or more numbers of layers, each at least 1, got {self.groups}")
-        for name in ("channels", "latent_channels", "encoder_cells", "decoder_cells", "outer_cells", "mixtures"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if self.halvings < 0 or self.flows < 0:
-            raise ValueError(f"halvings and flows must not be negative, got {self.halvings} and {self.flows}")
+        require_sizes(self, "groups")
+        require_at_least(1, self, "channels", "latent_channels", "mixtures")
+        require_at_least(1, self, "encoder_cells", "decoder_cells", "outer_cells")
+        require_at_least(0, self, "halvings", "flows")
         factor = 2 ** self._halvings_of(0)
         for name, size in (("height", self.image_shape[1]), ("width", self.image_shape[2])):
             if size % factor:

@@ -13,6 +13,7 @@ from torch import Generator, Tensor, nn
 
 from avae_lib.gaussians import DiagonalGaussian, standard_normal_like
 from avae_lib.likelihoods import scale_pixels
+from avae_lib.models.config_fields import require_at_least, require_sizes
 from avae_lib.models.contract import require_count, require_temperature, temperature_of_each_layer
 from avae_lib.models.pixel_input import require_image_kind, require_pixels
 from avae_lib.nn.output_heads import output_head
@@ -41,11 +42,8 @@ class VAEConfig:
 
     def __post_init__(self) -> None:
         require_image_kind(self.image_shape, self.bits)
-        if not self.hidden_sizes or min(self.hidden_sizes) < 1:
-            raise ValueError(f"hidden_sizes must be one or more widths of at least 1, got {self.hidden_sizes}")
-        for name in ("latent_dim", "mixtures"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        require_sizes(self, "hidden_sizes")
+        require_at_least(1, self, "latent_dim", "mixtures")
         if self.likelihood == "discretized_logistic_mixture":
             raise ValueError(
                 "likelihood must be bernoulli or discretized_logistic, whose pixels and channels are independent: "

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
+from avae_lib.models.config_fields import require_at_least
 from avae_lib.models.hierarchy import Hierarchy
 from avae_lib.models.pixel_input import require_image_kind
 from avae_lib.models.vdvae_five_bits import ReleasedFiveBitHead
@@ -78,9 +79,7 @@ class VDVAEConfig:
 
     def __post_init__(self) -> None:
         require_image_kind(self.image_shape, self.bits)
-        for name in ("width", "latent_channels", "mixtures", "group_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        require_at_least(1, self, "width", "latent_channels", "mixtures", "group_size")
         if self.image_shape[1] != self.image_shape[2]:
             raise ValueError(f"image_shape must have height equal to width, got {self.image_shape}")
         if self.upsampling not in ("nearest", "learned"):

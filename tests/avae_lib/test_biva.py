@@ -88,7 +88,7 @@ def test_posterior_of_the_way_down_is_told_by_both_ways():
     ("fields", "message"),
     [
         ({"latent_dims": ()}, r"latent_dims must be one or more sizes of at least 1, got \(\)"),
-        ({"hidden_sizes": (8, 8)}, "hidden_sizes must be as many as latent_dims, got 2 for 3 levels"),
+        ({"hidden_sizes": (8, 8)}, "hidden_sizes must be as many as latent_dims, got 2 for 3$"),
     ],
 )
 def test_configurations_that_cannot_be_built_are_refused(fields, message):

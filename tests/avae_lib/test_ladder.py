@@ -106,7 +106,7 @@ class TestTwins:
         ({"inference": "sideways"}, "inference must be ladder or bottom_up, got 'sideways'"),
         ({"latent_dims": ()}, r"latent_dims must be one or more sizes of at least 1, got \(\)"),
         ({"hidden_sizes": (8, 0, 8)}, r"hidden_sizes must be one or more sizes of at least 1, got \(8, 0, 8\)"),
-        ({"hidden_sizes": (8, 8)}, "hidden_sizes must be as many as latent_dims, got 2 for 3 layers"),
+        ({"hidden_sizes": (8, 8)}, "hidden_sizes must be as many as latent_dims, got 2 for 3$"),
     ],
 )
 def test_configurations_that_cannot_be_built_are_refused(fields, message):

@@ -93,10 +93,10 @@ def test_arithmetic_in_half_precision_gives_densities_in_float32():
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"groups": ()}, r"groups must be one or more numbers of layers, each at least 1, got \(\)"),
+        ({"groups": ()}, r"groups must be one or more sizes of at least 1, got \(\)"),
         ({"groups": (1, 0)}, r"got \(1, 0\)"),
         ({"channels": 0}, "channels must be at least 1, got 0"),
-        ({"halvings": -1}, "halvings and flows must not be negative, got -1 and 0"),
+        ({"halvings": -1}, "halvings must be at least 0, got -1"),
         ({"groups": (1, 1, 1), "halvings": 2}, "image height must be divisible by 16, for 2 halvings and 3 scales"),
         ({"image_shape": (1, 8, 6)}, "image width must be divisible by 4"),
     ],
