@@ -19,6 +19,7 @@ import secrets
 import socket
 import subprocess
 import tarfile
+import tempfile
 import threading
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -44,10 +45,16 @@ _PROXIES = ("http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy")
 
 
 class ContainerProcess:
-    """A container, by the program that started it and stays connected to its standard streams."""
+    """A container, by the program that started it and stays connected to its standard streams.
 
-    def __init__(self, client: subprocess.Popen[bytes], name: str) -> None:
-        self._client, self._name = client, name
+    Args:
+        client: that program.
+        name: the container's.
+        folder: where the client runs, since podman leaves files there; it goes when the client has ended.
+    """
+
+    def __init__(self, client: subprocess.Popen[bytes], name: str, folder: tempfile.TemporaryDirectory[str]) -> None:
+        self._client, self._name, self._folder = client, name, folder
         self.pid, self.stdin, self.stdout, self.stderr = client.pid, client.stdin, client.stdout, client.stderr
 
     def kill(self) -> None:
@@ -59,6 +66,7 @@ class ContainerProcess:
     def wait(self, timeout: float | None = None) -> int:
         """The exit status of what ran in it."""
         status = self._client.wait(timeout)
+        self._folder.cleanup()
         return status if status >= 0 else 128 - status
 
     def send(self, content: bytes, seconds: float) -> None:
@@ -100,14 +108,16 @@ def launch_container(
     archive, name = _archive(mounts), f"{_LABEL}-{_machine()}-{os.getpid()}-{secrets.token_hex(4)}"
     options = [*_walls(limits), *_environment(python_path), "--name", name, "--label", f"{_LABEL}=1"]
     first = ["--entrypoint", "python3", image_name(), "-c", _FIRST.read_text(encoding="utf-8"), str(len(archive))]
+    folder = tempfile.TemporaryDirectory(prefix="course-container-", ignore_cleanup_errors=True)
     client = subprocess.Popen(
         [container_runtime(), "run", "--interactive", "--rm", "--pull=never", *options, *first, *program],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        cwd=folder.name,
         start_new_session=True,
     )
-    process = ContainerProcess(client, name)
+    process = ContainerProcess(client, name, folder)
     process.send(archive, limits.start_seconds)
     return process
 

@@ -320,7 +320,7 @@ def test_container_does_not_outlive_a_grader_that_is_killed(runtime, tmp_path):
     file.write_text("import time\nprint(1, flush=True)\nwhile True: time.sleep(1)")
     name = container_image.image_name() if known == "podman" else ""
     command = [sys.executable, "-c", GRADER, known, name, str(file)]
-    grader = subprocess.Popen(command, stdout=subprocess.PIPE)
+    grader = subprocess.Popen(command, stdout=subprocess.PIPE, env=os.environ | {"TMPDIR": str(tmp_path)})
     assert b"1" in grader.stdout.readline()
     assert names_left()
     grader.kill()
