@@ -24,6 +24,8 @@ def log_entry(graded: Graded, unit: str, **facts: Any) -> dict[str, Any]:
         "unit": unit,
         "sha256": graded.sha256,
         "handed_in": graded.handed_in and graded.handed_in.isoformat(),
+        "cached": graded.is_from_before,
+        "seeds": dict(graded.seeds),
         **graded.result.to_record(),
         **facts,
         "versions": _versions(),

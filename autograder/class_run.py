@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import nbformat
@@ -16,20 +16,25 @@ from tqdm import tqdm
 
 from autograder.audit_log import append, log_entry
 from autograder.class_table import line_of, summary
+from autograder.cluster import local_workers, workers_of_cluster
 from autograder.course import Course, CourseError, Unit
 from autograder.course_secret import CourseSecret
 from autograder.doctor import memory_in_force
 from autograder.grading import grade_submission
-from autograder.jobs import Batch, Job
+from autograder.grading_process import Grader
+from autograder.jobs import Batch
 from autograder.plain_text import printable
+from autograder.result_cache import ResultCache
 from autograder.results import Graded, SubmissionResult
 from autograder.sandbox.kinds import DEFAULT_KIND, SandboxKind
 from autograder.submissions import Submission, find_submissions
-from autograder.worker_pool import grade_all, worker_processes
+from autograder.worker_pool import WorkerPool, grade_all
 
 __all__ = ["ClassRun", "recorded_results"]
 
 Recorder = Callable[[Graded], None]
+PoolOpener = Callable[[Grader, int], AbstractContextManager[WorkerPool]]
+_MOST_WORKERS = 8  # by default: each needs about a gigabyte of memory for itself and its sandbox
 
 
 @dataclass(frozen=True)
@@ -39,33 +44,37 @@ class ClassRun:
     Attributes:
         submitted: another folder of submissions than the course's own, laid out ``<student>/<unit>/*.ipynb``. Its
             results go to ``json_file`` and ``feedback`` only; the course's gradebook is left alone.
-        workers: how many submissions are graded at the same time.
+        workers: how many submissions are graded at the same time; by default as many as this machine has cores, up
+            to eight, or as keep the cluster busy.
         json_file: where the results are written as a JSON array.
         feedback: folder for a page per submission, ``<student>/<unit>/<unit>.html``.
         sandbox: where students' code runs.
+        scheduler: the address of a dask cluster's scheduler; without one, this machine grades.
+        again: grade everything, even what was graded before and would give the same.
     """
 
     course: Course
     unit: Unit
     submitted: Path | None = None
-    workers: int = 1
+    workers: int | None = None
     json_file: Path | None = None
     feedback: Path | None = None
     sandbox: SandboxKind = DEFAULT_KIND
+    scheduler: str | None = None
+    again: bool = False
 
     def grade(
-        self,
-        grade: Callable[[Job], Graded] = grade_submission,
-        pool_of: Callable[[int], Executor] = worker_processes,
+        self, grade: Grader = grade_submission, open_pool: PoolOpener | None = None
     ) -> tuple[SubmissionResult, ...]:
         """Grade everything that was handed in; prints a line per submission and a summary.
 
         Args:
             grade: grades one submission, inside a worker.
-            pool_of: makes the executor that runs a number of workers.
+            open_pool: opens a pool of a number of workers that grade so; by default on this machine or in the cluster.
 
         Raises:
-            CourseError: the unit is not released, nothing was handed in, or a result could not be recorded.
+            CourseError: the unit is not released, nothing was handed in, nothing can be graded, or a result could not
+                be recorded.
         """
         started = time.perf_counter()
         batch = Batch.of(self.course, self.unit, self._places(), self.sandbox)
@@ -73,18 +82,29 @@ class ClassRun:
         recorders = self._recorders(batch)
         if self.json_file:
             self.json_file.unlink(missing_ok=True)  # so that a run which is broken off leaves none of an earlier run's
-        prepared = list(map(batch.prepare, submissions))
-        jobs = [job for job in prepared if isinstance(job, Job)]
-        unreadable = [graded for graded in prepared if isinstance(graded, Graded)]
-        finished = itertools.chain(unreadable, grade_all(jobs, self.workers, grade, pool_of))
-        results, failures = _recorded(finished, len(submissions), recorders)
-        results.sort(key=lambda result: result.student)
+        cache = ResultCache(self.course.root / ".course" / "cache" / self.unit.name)
+        prepared = map(batch.prepare, submissions)
+        work = prepared if self.again else map(cache.reduced, prepared)
+        opened = self._pool_opener(grade, len(submissions), open_pool)
+        record = _Record(recorders)
+        record.all_of(grade_all(work, opened, cache.completed), len(submissions))
+        return self._summed_up(record, time.perf_counter() - started)
+
+    def _summed_up(self, record: _Record, seconds: float) -> tuple[SubmissionResult, ...]:
+        results = sorted(record.results, key=lambda result: result.student)
         if self.json_file:
             _write_json(self.json_file, [result.to_json() for result in results])
-        print(summary(results, time.perf_counter() - started))
-        if failures:
-            raise CourseError("graded, but not everything was recorded: " + "; ".join(failures))
+        print(summary(results, seconds, record.from_before))
+        if record.failures:
+            raise CourseError("graded, but not everything was recorded: " + "; ".join(record.failures))
         return tuple(results)
+
+    def _pool_opener(
+        self, grade: Grader, most: int, open_pool: PoolOpener | None
+    ) -> Callable[[], AbstractContextManager[WorkerPool]]:
+        if self.scheduler and open_pool is None:
+            return partial(workers_of_cluster, grade, self.scheduler, self.workers)
+        return partial(open_pool or local_workers, grade, min(most, self.workers or _usual_workers()))
 
     def _places(self) -> tuple[Path, ...]:
         """Where this run reads from and writes to, beside the course."""
@@ -147,20 +167,40 @@ def _results_folder(course: Course, unit: Unit) -> Path:
     return course.root / ".course" / "results" / unit.name
 
 
-def _recorded(
-    finished: Iterator[Graded], count: int, recorders: Sequence[Recorder]
-) -> tuple[list[SubmissionResult], list[str]]:
-    """Record each result as it comes; one that cannot be recorded is named and does not stop the others."""
-    results, failures = [], []
-    for graded in tqdm(finished, total=count, unit="submission", disable=None, leave=False):
-        results.append(graded.result)
-        for record in recorders:
+class _Record:
+    """What has been graded and recorded so far.
+
+    Attributes:
+        from_before: the students whose results come from an earlier run.
+        failures: what could not be recorded, and why.
+    """
+
+    def __init__(self, recorders: Sequence[Recorder]) -> None:
+        self.results: list[SubmissionResult] = []
+        self.from_before: set[str] = set()
+        self.failures: list[str] = []
+        self._recorders = recorders
+
+    def all_of(self, finished: Iterable[Graded], count: int) -> None:
+        """Record each result as it comes; one that cannot be recorded is named and does not stop the others."""
+        for graded in tqdm(finished, total=count, unit="submission", disable=None, leave=False):
+            self._add(graded)
+            tqdm.write(line_of(graded.result, graded.is_from_before))
+
+    def _add(self, graded: Graded) -> None:
+        student = graded.result.student
+        self.results.append(graded.result)
+        if graded.is_from_before:
+            self.from_before.add(student)
+        for record in self._recorders:
             try:
                 record(graded)
             except Exception as error:
-                failures.append(printable(f"{graded.result.student} ({type(error).__name__}: {error})", 300))
-        tqdm.write(line_of(graded.result))
-    return results, failures
+                self.failures.append(printable(f"{student} ({type(error).__name__}: {error})", 300))
+
+
+def _usual_workers() -> int:
+    return min(_MOST_WORKERS, os.cpu_count() or 1)
 
 
 def _write_json(path: Path, content: object) -> None:

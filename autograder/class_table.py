@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from autograder.plain_text import printable
 from autograder.results import SubmissionResult
@@ -13,14 +13,19 @@ _NAME_WIDTH = 16
 _LONGEST_REMARK = 300
 
 
-def line_of(result: SubmissionResult) -> str:
-    """One finished submission in one line."""
+def line_of(result: SubmissionResult, is_from_before: bool = False) -> str:
+    """One finished submission in one line.
+
+    Args:
+        is_from_before: whether it was finished in an earlier run.
+    """
     name = _name(result).ljust(_NAME_WIDTH)
     if result.status == "quarantined":
         return f"{name}  quarantined  {printable(result.reason, _LONGEST_REMARK)}"
     points = f"{result.points:g}/{result.max_points:g}"
     flags = f"{len(result.flags)} flag{'s' * (len(result.flags) != 1)}" if result.flags else ""
-    return f"{name}  graded  {points:>9}  {result.seconds:6.1f} s  {flags}".rstrip()
+    time = "earlier run" if is_from_before else f"{result.seconds:9.1f} s"
+    return f"{name}  graded  {points:>9}  {time}  {flags}".rstrip()
 
 
 def points_table(results: Sequence[SubmissionResult]) -> str:
@@ -51,16 +56,23 @@ def _remarks(results: Sequence[SubmissionResult]) -> list[str]:
     )
 
 
-def summary(results: Sequence[SubmissionResult], seconds: float) -> str:
-    """How the whole run went, in one line."""
+def summary(results: Sequence[SubmissionResult], seconds: float, from_before: Collection[str] = ()) -> str:
+    """How the whole run went, in one line.
+
+    Args:
+        from_before: the students whose results come from an earlier run.
+    """
     graded = [result for result in results if result.status == "graded"]
     flagged = sum(bool(result.flags) for result in graded)
-    slowest = max(results, key=lambda result: result.seconds)
-    return (
-        f"{len(results)} submission{'s' * (len(results) != 1)} in {seconds:.1f} s: "
-        f"{len(graded)} graded ({flagged} flagged), {len(results) - len(graded)} quarantined; "
-        f"slowest {_name(slowest)} ({slowest.seconds:.1f} s)"
-    )
+    counts = [f"{len(graded)} graded ({flagged} flagged)", f"{len(results) - len(graded)} quarantined"]
+    if from_before:
+        counts.append(f"{len(from_before)} from an earlier run")
+    line = f"{len(results)} submission{'s' * (len(results) != 1)} in {seconds:.1f} s: {', '.join(counts)}"
+    fresh = [result for result in results if result.student not in from_before]
+    if not fresh:
+        return line
+    slowest = max(fresh, key=lambda result: result.seconds)
+    return f"{line}; slowest {_name(slowest)} ({slowest.seconds:.1f} s)"
 
 
 def _name(result: SubmissionResult) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,7 +36,6 @@ _DESCRIPTION = """Run a course: release its units, grade what students hand in, 
 Units are named by number or in full. Run it anywhere inside the course folder."""
 
 _Unit = Annotated[str, tyro.conf.arg(metavar="UNIT", help="A unit of the course, as 03 or 03_vae.")]
-_MOST_WORKERS = 8  # by default: each needs about a gigabyte of memory for itself and its sandbox
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -93,32 +91,39 @@ def publish(
 def grade(
     unit: Positional[_Unit],
     submitted: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None,
-    workers: int = min(_MOST_WORKERS, os.cpu_count() or 1),
+    workers: Annotated[int | None, tyro.conf.arg(metavar="N")] = None,
     json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None,
     feedback: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None,
     sandbox: SandboxKind = DEFAULT_KIND,
+    scheduler: Annotated[str | None, tyro.conf.arg(metavar="ADDRESS")] = None,
+    again: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
 ) -> None:
     """Grade what a class handed in for a unit, each submission in a sandbox.
 
     Points go into the gradebook, where formgrader shows them; points given by hand are kept. What cannot be graded
-    is quarantined with the reason, and the others go on.
+    is quarantined with the reason, and the others go on. Results are kept: what was graded before, and would come out
+    the same, is not graded again, so that a run which was stopped goes on where it was.
 
     Args:
         submitted: Grade this folder, laid out <student>/<unit>/*.ipynb, and leave the course's gradebook alone.
-        workers: Submissions graded at the same time.
+        workers: Submissions graded at the same time; by default one per core, up to 8, or what keeps the cluster busy.
         json: Write the results to this file too.
         feedback: Write a page per submission into this folder too.
         sandbox: Where students' code runs: bubblewrap, on Linux; a container of docker or podman, which needs course
             sandbox-image once; none, which protects nothing and is only for code that you trust.
+        scheduler: Grade on the workers of a dask cluster, as tcp://host:8786. They need this version of the course
+            installed and a sandbox, but none of its files. dask-jobqueue starts them on Slurm.
+        again: Grade everything anew, also what was graded before.
     """
-    require_kind(sandbox)
+    if scheduler is None:
+        require_kind(sandbox)
     from autograder.class_run import ClassRun  # reading notebooks costs a second, which --help should not pay
     from autograder.lifetimes import exit_when_told
 
-    if workers < 1:
+    if workers is not None and workers < 1:
         raise CourseError(f"--workers must be at least 1, got {workers}")
     course = Course.find()
-    run = ClassRun(course, course.unit(unit), submitted, workers, json, feedback, sandbox)
+    run = ClassRun(course, course.unit(unit), submitted, workers, json, feedback, sandbox, scheduler, again)
     if warning := warning_about(sandbox):
         print(f"course: warning: {warning}", file=sys.stderr)
     exit_when_told()

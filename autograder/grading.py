@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import importlib
 import os
 import tempfile
 import time
@@ -19,12 +20,13 @@ from autograder.reading import normalise_apart
 from autograder.results import CaseResult, ComponentScore, Graded, SubmissionResult
 from autograder.sandbox.kinds import flags_about
 from autograder.submissions import Quarantined
+from autograder.versions import require_version
 
 if TYPE_CHECKING:
     from autograder.judge import ComponentResult
     from autograder.sandbox.submission import SubmissionVerdict
 
-__all__ = ["grade_submission"]
+__all__ = ["get_ready", "grade_submission"]
 
 _SECONDS_TO_RECOVER = 5.0
 
@@ -33,24 +35,34 @@ def grade_submission(job: Job) -> Graded:
     """Normalise, run and judge one submission.
 
     Raises:
-        CourseError: this machine cannot run the sandbox, so that no submission can be graded here.
+        CourseError: this machine cannot run the sandbox or has another version of the grader, so that no submission
+            can be graded here.
     """
     started = time.perf_counter()
+    require_version(job.version)
     try:
         submission = normalise_apart(job.notebook, _notebook(job.release))
     except Quarantined as reason:
         return job.quarantined(reason, time.perf_counter() - started)
     verdict = _judged(submission, job)
     by_name = {component.name: component for component in verdict.components}
+    asked = {name: points for name, points in job.max_points.items() if job.asked is None or name in job.asked}
     result = SubmissionResult(
         student=job.student,
         status="graded",
         flags=(*job.flags, *map(remark, (*submission.flags, *verdict.flags, *flags_about(job.sandbox)))),
         max_points=sum(job.max_points.values()),
-        components={name: _score(by_name.get(name), points) for name, points in job.max_points.items()},
+        components={name: _score(by_name.get(name), points) for name, points in asked.items()},
         seconds=time.perf_counter() - started,
     )
-    return Graded(result, submission.notebook, job.sha256, job.handed_in)
+    steady = not verdict.had_losses
+    return Graded(result, submission.notebook, job.sha256, job.handed_in, job.seeds, is_repeatable=steady)
+
+
+def get_ready() -> None:
+    """Import what grading needs, which takes seconds, before there is something to grade."""
+    importlib.import_module("autograder.checks")
+    importlib.import_module("autograder.sandbox.submission")
 
 
 def _judged(submission: NormalisedSubmission, job: Job) -> SubmissionVerdict:
@@ -71,7 +83,7 @@ def _judged_once(submission: NormalisedSubmission, job: Job) -> SubmissionVerdic
     from autograder.checks import checks_of
     from autograder.sandbox.submission import judge_submission
 
-    checks, facts = checks_of(job.unit), {"hidden": job.hidden, "kind": job.sandbox}
+    checks, facts = checks_of(job.unit), {"hidden": job.hidden, "kind": job.sandbox, "asked": job.asked}
     return judge_submission(submission, checks, _edition(job.handed_back), job.seeds.__getitem__, **facts)
 
 

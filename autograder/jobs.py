@@ -22,6 +22,7 @@ from autograder.plain_text import printable
 from autograder.results import Graded, SubmissionResult
 from autograder.sandbox.kinds import DEFAULT_KIND, SandboxKind
 from autograder.submissions import Quarantined, Submission, notebook_file, read_once
+from autograder.versions import grader_version
 
 __all__ = ["Batch", "Job", "released_notebook", "remark"]
 
@@ -42,6 +43,8 @@ class Job:
         handed_in: UTC without a zone; None if it is not known.
         hidden: files and folders that no sandbox may show, where they exist.
         sandbox: where the student's code runs.
+        version: of the grader that made this job; no other one takes it.
+        asked: the components to judge, if not all.
     """
 
     student: str
@@ -56,10 +59,16 @@ class Job:
     handed_in: datetime | None = None
     hidden: tuple[Path, ...] = ()
     sandbox: SandboxKind = DEFAULT_KIND
+    version: str = field(default_factory=grader_version)
+    asked: frozenset[str] | None = None
 
     def quarantined(self, reason: object, seconds: float = 0.0) -> Graded:
         """What becomes of it if it cannot be graded."""
         return _quarantined(self.student, self.max_points, reason, seconds, self.sha256)
+
+    def given_up(self, what: str) -> Graded:
+        """What becomes of it if grading it fails."""
+        return self.quarantined(f"{what}; look at the submission, and report this with its line of the audit log")
 
 
 @dataclass(frozen=True)

@@ -83,12 +83,18 @@ class Graded:
     Attributes:
         sha256: of the notebook's file, in hexadecimal; empty if it was not read.
         handed_in: UTC without a zone; None if it is not known.
+        seeds: of each component, what its inputs were drawn from.
+        is_repeatable: whether grading it again would give the same: neither time nor a crash had a say in it.
+        is_from_before: whether the points come from an earlier run.
     """
 
     result: SubmissionResult
     notebook: NotebookNode | None = None
     sha256: str = ""
     handed_in: datetime | None = None
+    seeds: Mapping[str, int] = field(default_factory=dict, repr=False)
+    is_repeatable: bool = False
+    is_from_before: bool = False
 
 
 def _component_json(score: ComponentScore) -> dict[str, Any]:

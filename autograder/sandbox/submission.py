@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -43,11 +43,13 @@ class SubmissionVerdict:
         components: in the order of the checks.
         flags: what an instructor may want to look at, one sentence each.
         seconds: wall time.
+        had_losses: whether a sandbox was lost on the way, to a limit or a crash: another time may come out otherwise.
     """
 
     components: tuple[ComponentResult, ...]
     flags: tuple[str, ...]
     seconds: float
+    had_losses: bool = False
 
 
 def judge_submission(
@@ -58,6 +60,7 @@ def judge_submission(
     limits: Limits = DEFAULT_LIMITS,
     hidden: Sequence[Path] = (),
     kind: SandboxKind = DEFAULT_KIND,
+    asked: Collection[str] | None = None,
 ) -> SubmissionVerdict:
     """Run a submission's answers in sandboxes and judge each component from outside.
 
@@ -67,6 +70,7 @@ def judge_submission(
         seed_of: the secret seed of this student for a component.
         hidden: files and folders that must not be seen in the sandbox even if they lie inside what is mounted.
         kind: where the answers run.
+        asked: the components to judge, if not all.
 
     Raises:
         SandboxUnavailable: this machine cannot run the sandbox.
@@ -74,10 +78,10 @@ def judge_submission(
     """
     started = time.monotonic()
     building = Building(edition, submission.setup, limits, started + limits.total_seconds, tuple(hidden), kind)
-    judging = _Judging(building, submission.answers, tuple(checks), seed_of)
+    judging = _Judging(building, submission.answers, tuple(checks), seed_of, asked)
     judging.run()
     components = tuple(judging.results[check.component] for check in judging.checks)
-    return SubmissionVerdict(components, judging.flags(), time.monotonic() - started)
+    return SubmissionVerdict(components, judging.flags(), time.monotonic() - started, judging.had_losses)
 
 
 class _Judging:
@@ -89,8 +93,11 @@ class _Judging:
         answers: tuple[Answer, ...],
         checks: tuple[ComponentCheck, ...],
         seed_of: Callable[[str], int],
+        asked: Collection[str] | None,
     ) -> None:
-        self.checks = checks
+        self.checks = tuple(check for check in checks if asked is None or check.component in asked)
+        self.had_losses = False
+        self._components = {check.component for check in checks}
         self.results: dict[str, ComponentResult] = {}
         self._building, self._answers, self._seed_of = building, answers, seed_of
         self._trials: dict[str, Remembered[Trial]] = {}
@@ -130,6 +137,7 @@ class _Judging:
                     self._judge_all_in(room)
                 return
             except LostIn as lost:
+                self.had_losses = True
                 self._lost[lost.grade_id] = lost.loss.reason
             except SessionLost:  # no time is left: judging apart will say so
                 return
@@ -154,7 +162,9 @@ class _Judging:
     def _judged_apart(self, check: ComponentCheck, bodies: Sequence[ReferenceBody] = ()) -> ComponentResult:
         own = [answer for answer in self._answers if answer.component == check.component]
         with _PatientAsk(lambda: self._room(own, bodies)) as ask:
-            return self._judged(check, ask)
+            result = self._judged(check, ask)
+        self.had_losses |= ask.had_losses
+        return result
 
     def _judge_again(self, check: ComponentCheck, bodies: Sequence[ReferenceBody]) -> None:
         before = self.results[check.component]
@@ -169,7 +179,7 @@ class _Judging:
 
     def _bodies_for(self, check: ComponentCheck) -> Sequence[ReferenceBody]:
         """The reference bodies of all other components, if this one leans on any."""
-        others = {other.component for other in self.checks} - {check.component}
+        others = self._components - {check.component}
         return reference_bodies(others) if self._leans_on(check, others) else ()
 
     def _has_lost_points(self, name: str) -> bool:
@@ -188,12 +198,17 @@ class _Judging:
 
 
 class _PatientAsk:
-    """An ``ask`` that opens a room when it is first needed, and a second one if the first is lost to a crash."""
+    """An ``ask`` that opens a room when it is first needed, and a second one if the first is lost to a crash.
+
+    Attributes:
+        had_losses: whether a room was lost, or could not be had.
+    """
 
     def __init__(self, open_room: Callable[[], Room]) -> None:
         self._open_room = open_room
         self._room: Room | None = None
         self._losses = 0
+        self.had_losses = False
 
     def __call__(self, request: Request) -> Observation:
         try:
@@ -203,14 +218,15 @@ class _PatientAsk:
         except LostIn as lost:
             self._leave()
             self._losses += 1
+            self.had_losses = True
             raise AskFailed(lost.loss.reason, give_up=lost.loss.give_up or self._losses > 1) from None
 
     def _opened(self) -> Room:
         try:
             return self._open_room()
-        except LostIn as lost:
-            raise AskFailed(lost.loss.reason, give_up=True) from None
-        except SessionLost as loss:
+        except (LostIn, SessionLost) as trouble:
+            self.had_losses = True
+            loss = trouble.loss if isinstance(trouble, LostIn) else trouble
             raise AskFailed(loss.reason, give_up=True) from None
 
     def _leave(self) -> None:

@@ -1,15 +1,21 @@
 """A course of one small unit, so that grading can be tested without the real assignments."""
 
+import importlib
 import json
 import shutil
+import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import nbformat
 import pytest
 
 from autograder.course import Course
+from autograder.jobs import Job
 from autograder.student_edition import write_student_edition
+from autograder.worker_pool import WorkerPool
 
 ROOT = Path(__file__).parents[2]
 UNIT = "03_vae"
@@ -106,6 +112,69 @@ def hand_in(course):
         return path
 
     return write
+
+
+@pytest.fixture
+def in_threads():
+    """Opens a pool of workers that are threads of this process, so that a test can see and change what they do."""
+
+    @contextmanager
+    def opened(grade, count):
+        with ThreadPoolExecutor(count) as executor:
+            yield WorkerPool(lambda job: executor.submit(grade, job), lambda: count)
+
+    return opened
+
+
+TOYS = """
+import os, time
+from pathlib import Path
+from autograder.results import Graded, SubmissionResult
+from autograder.sandbox.bubblewrap import launch
+
+HERE = Path(__file__).parent
+
+def grade(job):
+    '''Each student's name is their submission's fate; beginnings and ends are written down.'''
+    note("begun " + job.student)
+    if job.student.startswith("killer") or job.student.startswith("unlucky") and count("begun " + job.student) == 1:
+        os._exit(9)
+    if job.student.startswith("slow"):
+        time.sleep(1.0)
+    note("done " + job.student)
+    return Graded(SubmissionResult(job.student, "graded"), sha256=job.sha256)
+
+def hold(job):
+    '''A sandbox with processes that have nothing to do.'''
+    process = launch(["sh", "-c", "echo started; (setsid sleep 600 &) ; sleep 600; : " + job.unit], [], 2**20)
+    note(process.stdout.readline().decode().strip())
+    time.sleep(600)
+
+def note(text):
+    with (HERE / "notes.txt").open("a") as file:
+        file.write(text + chr(10))
+
+def notes():
+    return (HERE / "notes.txt").read_text().splitlines() if (HERE / "notes.txt").exists() else []
+
+def count(text):
+    return notes().count(text)
+"""
+
+
+@pytest.fixture
+def toys(tmp_path, monkeypatch):
+    """A module of pretended graders that other processes can import too."""
+    (tmp_path / "toy_graders.py").write_text(TOYS)
+    monkeypatch.syspath_prepend(tmp_path)
+    sys.modules.pop("toy_graders", None)
+    return importlib.import_module("toy_graders")
+
+
+@pytest.fixture
+def new_job():
+    """Makes a job for a pretended grader."""
+    return lambda student, unit=UNIT: Job(student, unit, b"", b"", (), {}, {}, "")
 
 
 @pytest.fixture(scope="session")

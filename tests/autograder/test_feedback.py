@@ -135,8 +135,7 @@ def test_a_page_lies_where_nbgrader_looks_for_it(course, unit, solved, release, 
     assert path == tmp_path / "ada" / UNIT / f"{UNIT}.html"
 
 
-def test_feedback_for_the_course_shows_points_given_by_hand_since(course, unit, hand_in, solved, release):
-    from concurrent.futures import ThreadPoolExecutor
+def test_feedback_for_the_course_shows_points_given_by_hand_since(course, unit, hand_in, solved, release, in_threads):
 
     from autograder.gradebook import Gradebook
 
@@ -147,7 +146,7 @@ def test_feedback_for_the_course_shows_points_given_by_hand_since(course, unit, 
     def grade(job):
         return quarantined if job.student == "eve" else graded_as("ada", solved, release)
 
-    ClassRun(course, unit).grade(grade, ThreadPoolExecutor)
+    ClassRun(course, unit).grade(grade, in_threads)
     with Gradebook(f"sqlite:///{course.gradebook}") as gradebook:
         gradebook.find_grade("question_1", UNIT, UNIT, "ada").manual_score = 2.5
         gradebook.db.commit()

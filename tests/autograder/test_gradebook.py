@@ -1,7 +1,6 @@
 """The gradebook: what nbgrader reads from it is what was graded, and what people gave by hand stays."""
 
 import shutil
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
 
@@ -155,7 +154,9 @@ def test_a_release_with_other_cells_than_graded_before_is_refused(course, unit, 
         GradebookWriter(course, unit, release)
 
 
-def test_a_class_run_records_everybody_graded_and_nobody_quarantined(course, unit, writer, hand_in, solved, release):
+def test_a_class_run_records_everybody_graded_and_nobody_quarantined(
+    course, unit, writer, hand_in, solved, release, in_threads
+):
     hand_in("ada", solved)
     hand_in("eve", b"no notebook")
 
@@ -164,7 +165,7 @@ def test_a_class_run_records_everybody_graded_and_nobody_quarantined(course, uni
             return Graded(SubmissionResult("eve", "quarantined", "not JSON", max_points=5.0))
         return graded_as(job.student, solved, release)
 
-    ClassRun(course, unit).grade(grade, ThreadPoolExecutor)
+    ClassRun(course, unit).grade(grade, in_threads)
     with open_gradebook(course) as gradebook:
         assert [student.id for student in gradebook.students] == ["ada"]
     assert [(result.student, result.status) for result in recorded_results(course, unit)] == [

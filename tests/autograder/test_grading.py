@@ -1,15 +1,14 @@
 """A class run: one bad submission never touches another, and what is written down is complete and repeatable."""
 
 import json
-import multiprocessing
 import os
 import stat
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
 import pytest
 
 from autograder.class_run import ClassRun
 from autograder.class_table import line_of, points_table
+from autograder.cluster import local_workers
 from autograder.course import CourseError
 from autograder.course_secret import CourseSecret
 from autograder.grading import grade_submission
@@ -17,21 +16,13 @@ from autograder.judge import ComponentResult, Verdict
 from autograder.results import CaseResult, ComponentScore, Graded, SubmissionResult
 from autograder.sandbox.bubblewrap import SandboxUnavailable
 from autograder.sandbox.submission import SubmissionVerdict
-from autograder.worker_pool import worker_processes
 
 UNIT = "03_vae"
-
-
-def forked(count):
-    """Workers that know this test's functions; real ones start afresh and do not."""
-    return ProcessPoolExecutor(count, multiprocessing.get_context("fork"))
 
 
 def pretend(job) -> Graded:
     """Stands in for sandbox and judge: everything in order, the fate of a submission decided by its student's name."""
     student = job.student
-    if student == "killer":
-        os._exit(9)
     if student == "crasher":
         raise KeyError("unexpected\x1b[2J")
     case = CaseResult("adds", True, "", 2.0, 2.0)
@@ -44,15 +35,21 @@ def unit(course):
     return course.unit(UNIT)
 
 
-def run(course, unit, tmp_path, grade=pretend, pool_of=ThreadPoolExecutor, **options):
-    options = {"submitted": course.submitted, "json_file": tmp_path / "results.json", **options}
-    ClassRun(course, unit, **options).grade(grade, pool_of)
-    return json.loads((tmp_path / "results.json").read_text())
+@pytest.fixture
+def run(course, unit, tmp_path, in_threads):
+    """Grade what was handed in, and read the results back."""
+
+    def run(grade=pretend, open_pool=in_threads, **options):
+        options = {"submitted": course.submitted, "json_file": tmp_path / "results.json", **options}
+        ClassRun(course, unit, **options).grade(grade, open_pool)
+        return json.loads((tmp_path / "results.json").read_text())
+
+    return run
 
 
-def test_json_holds_one_object_per_submission_in_the_agreed_form(course, unit, hand_in, solved, tmp_path):
+def test_json_holds_one_object_per_submission_in_the_agreed_form(hand_in, solved, run):
     hand_in("ada", solved)
-    (result,) = run(course, unit, tmp_path)
+    (result,) = run()
     assert result == {
         "student": "ada",
         "status": "graded",
@@ -68,42 +65,29 @@ def test_json_holds_one_object_per_submission_in_the_agreed_form(course, unit, h
     }
 
 
-@pytest.mark.parametrize("workers", [1, 3])
-def test_a_submission_that_kills_its_worker_costs_nobody_else_anything(
-    course, unit, hand_in, solved, tmp_path, workers
-):
-    for student in ("ada", "ben", "cleo", "killer", "zoe"):
-        hand_in(student, solved)
-    results = run(course, unit, tmp_path, pool_of=forked, workers=workers)
-    assert {result["student"]: result["status"] for result in results} == {
-        "ada": "graded", "ben": "graded", "cleo": "graded", "killer": "quarantined", "zoe": "graded",
-    }  # fmt: skip
-    assert "died" in results[3]["reason"]
-
-
-def test_an_error_in_the_grader_is_a_reason_not_a_crash(course, unit, hand_in, solved, tmp_path):
+def test_an_error_in_the_grader_is_a_reason_not_a_crash(hand_in, solved, run):
     for student in ("crasher", "dora"):
         hand_in(student, solved)
-    crashed, graded = run(course, unit, tmp_path)
+    crashed, graded = run()
     assert (crashed["status"], graded["status"]) == ("quarantined", "graded")
     assert "KeyError" in crashed["reason"] and crashed["reason"].isprintable()
 
 
-def test_unreadable_submissions_are_quarantined_by_the_real_workers(course, unit, hand_in, tmp_path):
+def test_unreadable_submissions_are_quarantined_by_the_real_workers(course, hand_in, run):
     hand_in("ada", b"PK\x03\x04")
     hand_in("ben", b'{"nbformat": 3, "worksheets": []}')
     (course.submitted / "cleo" / UNIT).mkdir(parents=True)
-    results = run(course, unit, tmp_path, grade_submission, worker_processes, workers=2)
+    results = run(grade_submission, local_workers, workers=2)
     assert [result["status"] for result in results] == ["quarantined"] * 3
     reasons = [result["reason"] for result in results]
     assert all(part in reason for part, reason in zip(("zip", "format 3", "no notebook"), reasons, strict=True))
     assert [(result["points"], result["max_points"]) for result in results] == [(0, 5)] * 3
 
 
-def test_a_line_per_submission_and_a_summary_are_printed(course, unit, hand_in, solved, tmp_path, capsys):
+def test_a_line_per_submission_and_a_summary_are_printed(hand_in, solved, capsys, run):
     for student in ("ada", "crasher"):
         hand_in(student, solved)
-    run(course, unit, tmp_path)
+    run()
     lines = capsys.readouterr().out.splitlines()
     assert sorted(line.split()[:2] for line in lines[:2]) == [["ada", "graded"], ["crasher", "quarantined"]]
     assert (
@@ -117,20 +101,20 @@ def test_no_name_of_a_folder_reaches_the_terminal_unfiltered():
     assert len(line_of(result).splitlines()) == 1
 
 
-def test_with_another_folder_the_course_keeps_its_gradebook_and_results(course, unit, hand_in, solved, tmp_path):
+def test_with_another_folder_the_course_keeps_its_gradebook_and_results(course, hand_in, solved, tmp_path, run):
     hand_in("ada", solved, tmp_path / "elsewhere")
-    run(course, unit, tmp_path, submitted=tmp_path / "elsewhere")
+    run(submitted=tmp_path / "elsewhere")
     left = {path.relative_to(course.root).parts[0] for path in course.root.rglob("*") if path.is_file()}
     assert left == {"course.toml", "assignments", ".course"}
     assert not (course.root / ".course" / "results").exists()
 
 
-def test_the_audit_log_only_grows_and_names_hash_verdicts_and_versions(course, unit, hand_in, solved, tmp_path):
+def test_the_audit_log_only_grows_and_names_hash_verdicts_and_versions(course, unit, hand_in, solved, run):
     hand_in("ada", solved)
     log = course.root / ".course" / "audit.jsonl"
-    run(course, unit, tmp_path)
+    run()
     first = log.read_bytes()
-    run(course, unit, tmp_path)
+    run()
     assert log.read_bytes().startswith(first) and len(log.read_bytes()) > len(first)
     entry = json.loads(first)
     assert (entry["student"], entry["unit"], entry["sha256"], entry["flags"]) == ("ada", UNIT, "abc", ["a flag"])
@@ -139,28 +123,28 @@ def test_the_audit_log_only_grows_and_names_hash_verdicts_and_versions(course, u
     assert CourseSecret.of(course).key.hex() not in log.read_text()
 
 
-def test_a_result_that_cannot_be_recorded_is_named_and_stops_no_other(course, unit, hand_in, solved, tmp_path):
+def test_a_result_that_cannot_be_recorded_is_named_and_stops_no_other(hand_in, solved, tmp_path, run):
     for student in ("ada", "ben"):
         hand_in(student, solved)
     (tmp_path / "pages").mkdir()
     (tmp_path / "pages" / "ada").touch()  # a file where ada's folder should be
     with pytest.raises(CourseError, match="not everything was recorded: ada"):
-        run(course, unit, tmp_path, feedback=tmp_path / "pages")
+        run(feedback=tmp_path / "pages")
     assert (tmp_path / "pages" / "ben" / UNIT / f"{UNIT}.html").exists()
     assert len(json.loads((tmp_path / "results.json").read_text())) == 2
 
 
-def test_nothing_to_grade_is_an_error_that_says_where_to_put_it(course, unit, tmp_path):
+def test_nothing_to_grade_is_an_error_that_says_where_to_put_it(course, run):
     with pytest.raises(CourseError, match="put submissions into"):
-        run(course, unit, tmp_path)
+        run()
     course.submitted.mkdir()
     with pytest.raises(CourseError, match="nothing was handed in for 03_vae"):
-        run(course, unit, tmp_path)
+        run()
 
 
 def test_a_unit_that_is_not_released_says_how_to_release_it(course, tmp_path):
     with pytest.raises(CourseError, match="course release 01_kl_divergence"):
-        run(course, course.unit("01"), tmp_path)
+        ClassRun(course, course.unit("01")).grade()
 
 
 def test_the_secret_is_made_once_for_its_owner_only(course):
@@ -200,15 +184,15 @@ def pretend_result() -> SubmissionResult:
     return SubmissionResult("ada", "graded", "", ("f",), 2.0, {"add": ComponentScore(0.0, 2.0, cases)}, 1.25)
 
 
-def test_a_run_that_is_broken_off_leaves_no_results_of_an_earlier_one(course, unit, hand_in, solved, tmp_path):
+def test_a_run_that_is_broken_off_leaves_no_results_of_an_earlier_one(hand_in, solved, tmp_path, run):
     hand_in("ada", solved)
-    run(course, unit, tmp_path)
+    run()
 
     def broken_off(job):
         raise CourseError("the sandbox does not start")
 
     with pytest.raises(CourseError):
-        run(course, unit, tmp_path, broken_off)
+        run(broken_off)
     assert not (tmp_path / "results.json").exists()
 
 
@@ -218,7 +202,7 @@ class PretendJudge:
     def __init__(self):
         self.seeds, self.hidden = [], []
 
-    def __call__(self, submission, checks, edition, seed_of, hidden=(), kind="bubblewrap"):
+    def __call__(self, submission, checks, edition, seed_of, hidden=(), kind="bubblewrap", asked=None):
         self.seeds.append(seed_of("add"))
         self.hidden.append(hidden)
         case = Verdict("adds", False, "a\x1b[31m\u202ered\nline" + "x" * 10_000, 0, 2)
@@ -232,29 +216,25 @@ def judge(monkeypatch):
     return judge
 
 
-def test_nothing_from_the_sandbox_reaches_a_result_unfiltered(course, unit, hand_in, solved, tmp_path, judge):
+def test_nothing_from_the_sandbox_reaches_a_result_unfiltered(hand_in, solved, judge, run):
     hand_in("ada", solved)
-    (result,) = run(course, unit, tmp_path, grade_submission)
+    (result,) = run(grade_submission)
     (case,) = result["components"]["add"]["cases"]
     assert all(text.isprintable() and len(text) <= 600 for text in (case["diagnosis"], *result["flags"]))
 
 
-def test_inputs_repeat_for_the_same_file_and_differ_after_handing_in_again(
-    course, unit, hand_in, solved, tmp_path, judge
-):
+def test_inputs_repeat_for_the_same_file_and_differ_after_handing_in_again(hand_in, solved, judge, run):
     hand_in("ada", solved)
     for _ in range(2):
-        run(course, unit, tmp_path, grade_submission)
+        run(grade_submission, again=True)
     solved.cells[0].source += "!"
     hand_in("ada", solved)
-    run(course, unit, tmp_path, grade_submission)
+    run(grade_submission)
     first, again, handed_in_again = judge.seeds
     assert first == again != handed_in_again
 
 
-def test_a_sandbox_that_fails_to_start_once_does_not_end_the_run(
-    course, unit, hand_in, solved, tmp_path, judge, monkeypatch
-):
+def test_a_sandbox_that_fails_to_start_once_does_not_end_the_run(hand_in, solved, judge, monkeypatch, run):
     trouble = [SandboxUnavailable("no memory for a moment")]
 
     def stumbling(*args, **kwargs):
@@ -265,19 +245,19 @@ def test_a_sandbox_that_fails_to_start_once_does_not_end_the_run(
     monkeypatch.setattr("autograder.sandbox.submission.judge_submission", stumbling)
     monkeypatch.setattr("autograder.grading._SECONDS_TO_RECOVER", 0.0)
     hand_in("ada", solved)
-    (result,) = run(course, unit, tmp_path, grade_submission)
+    (result,) = run(grade_submission)
     assert result["status"] == "graded"
 
 
-def test_folders_of_submissions_and_results_are_hidden_from_the_sandbox(course, unit, hand_in, solved, tmp_path, judge):
+def test_folders_of_submissions_and_results_are_hidden_from_the_sandbox(course, hand_in, solved, tmp_path, judge, run):
     hand_in("ada", solved, tmp_path / "elsewhere")
-    run(course, unit, tmp_path, grade_submission, submitted=tmp_path / "elsewhere", feedback=tmp_path / "pages")
+    run(grade_submission, submitted=tmp_path / "elsewhere", feedback=tmp_path / "pages")
     wanted = {course.root, tmp_path / "elsewhere", tmp_path / "results.json", tmp_path / "pages"}
     assert set(judge.hidden[0]) == wanted
 
 
-def test_a_time_of_handing_in_that_cannot_be_read_is_a_flag(course, unit, hand_in, solved, tmp_path, judge):
+def test_a_time_of_handing_in_that_cannot_be_read_is_a_flag(hand_in, solved, judge, run):
     os.mkfifo(hand_in("ada", solved).with_name("timestamp.txt"))
-    (result,) = run(course, unit, tmp_path, grade_submission)
+    (result,) = run(grade_submission)
     assert result["status"] == "graded"
     assert "timestamp.txt was not used" in result["flags"][0]

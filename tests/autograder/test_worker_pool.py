@@ -1,97 +1,89 @@
-"""Workers: none outlives the grader, stopping takes seconds, and a process that dies costs the others nothing."""
+"""Workers on one machine: a process that dies costs the others nothing, and none outlives the grader."""
 
 import contextlib
-import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import time
-from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from autograder.jobs import Job
-from autograder.results import Graded, SubmissionResult
+from autograder.cluster import local_workers
+from autograder.course import CourseError
 from autograder.worker_pool import grade_all
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 2.0
 
 
-def job(name) -> Job:
-    return Job(name, "03_vae", b"", b"", (), {}, {}, "")
+def test_a_submission_that_kills_its_process_costs_nobody_else_anything(toys, new_job):
+    names = ["ada", "ben", "killer", "cleo", "unlucky", "dora", "killer2", "eve"]
+    jobs = map(new_job, names)
+    results = [graded.result for graded in grade_all(jobs, partial(local_workers, toys.grade, 2))]
+    assert sorted(result.student for result in results) == sorted(names)
+    assert {result.student: result.status for result in results if "killer" in result.student} == {
+        "killer": "quarantined", "killer2": "quarantined",
+    }  # fmt: skip
+    assert all("died, twice" in result.reason for result in results if result.status != "graded")
+    begun = {name: toys.count(f"begun {name}") for name in names}
+    assert begun == dict.fromkeys(names, 1) | {"unlucky": 2, "killer": 2, "killer2": 2}
 
 
-def forked(count):
-    return ProcessPoolExecutor(count, multiprocessing.get_context("fork"))
+def test_few_submissions_are_read_before_there_is_somebody_to_grade_them(new_job, in_threads):
+    drawn = []
+    work = (drawn.append(n) or new_job(str(n)) for n in range(40))
+    for done, _ in enumerate(grade_all(work, partial(in_threads, lambda job: job.quarantined(""), 3))):
+        assert len(drawn) <= done + 4
 
 
-def pretend(job) -> Graded:
-    if job.student.startswith("killer"):
-        os._exit(9)
-    return Graded(SubmissionResult(job.student, "graded", str(os.getpid())))
+def test_results_that_are_there_already_open_no_pool(new_job):
+    known = [new_job(name).quarantined("no notebook") for name in ("ada", "ben")]
+
+    def no_pool():
+        raise AssertionError("a pool was opened")
+
+    assert list(grade_all(known, no_pool)) == known
 
 
-def test_after_a_death_the_rest_is_still_graded_in_parallel():
-    """Only what was in hand when the process died is graded in a process of its own."""
-    names = [*(f"early{n}" for n in range(4)), "killer", *(f"late{n}" for n in range(12)), "killer2", "last"]
-    pools = []
+def test_where_nothing_can_be_graded_the_run_ends_with_the_reason(new_job, in_threads):
+    def refuse(job):
+        raise CourseError("no sandbox here")
 
-    def counted(count):
-        pools.append(count)
-        return forked(count)
-
-    results = {graded.result.student: graded.result for graded in grade_all(list(map(job, names)), 2, pretend, counted)}
-    assert set(results) == set(names)
-    assert [name for name, result in results.items() if result.status != "graded"] == ["killer", "killer2"]
-    assert pools.count(2) <= 3  # the first, and one after each death
-    assert pools.count(1) <= 4  # two in hand at each death
+    with pytest.raises(CourseError, match="no sandbox here"):
+        list(grade_all([new_job("ada")], partial(in_threads, refuse, 1)))
 
 
-def test_nothing_is_graded_twice_when_all_goes_well():
-    results = [graded.result.student for graded in grade_all([job(str(n)) for n in range(9)], 3, pretend, forked)]
-    assert sorted(results) == [str(n) for n in range(9)]
-
-
-# A grader whose two workers each hold a sandbox with processes that have nothing to do.
+# A grader whose two workers each hold a sandbox.
 GRADER = """
-import sys, time
-from pathlib import Path
+import sys
+from functools import partial
+import toy_graders
+from autograder.cluster import local_workers
 from autograder.jobs import Job
 from autograder.lifetimes import exit_when_told
 from autograder.worker_pool import grade_all
 
-def hold(job):
-    from autograder.sandbox.bubblewrap import launch
-    process = launch(["sh", "-c", "echo started; (setsid sleep 600 &) ; sleep 600; : " + job.unit], [], 2**20)
-    sys.stdout.buffer.write(process.stdout.readline())
-    sys.stdout.flush()
-    time.sleep(600)
-
-if __name__ == "__main__":
-    exit_when_told()
-    jobs = [Job(n, sys.argv[1], b"", b"", (), {}, {}, "") for n in "abc"]
-    list(grade_all(jobs, 2, hold))
+exit_when_told()
+jobs = [Job(student, sys.argv[1], b"", b"", (), {}, {}, "") for student in "abc"]
+list(grade_all(jobs, partial(local_workers, toy_graders.hold, 2)))
 """
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT], ids=lambda how: how.name)
-def test_no_process_is_left_two_seconds_after_the_grader_was_stopped(tmp_path, how):
-    program, token = tmp_path / "grader.py", f"lifetimes-{how.name}"
-    program.write_text(GRADER)
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "TEST_OF_LIFETIMES": token}
+def test_no_process_is_left_two_seconds_after_the_grader_was_stopped(tmp_path, toys, how):
+    token = f"lifetimes-{how.name}-{os.getpid()}"
+    path = os.pathsep.join([str(tmp_path), str(ROOT)])
+    environment = os.environ | {"PYTHONPATH": path, "TEST_OF_LIFETIMES": token}
     grader = subprocess.Popen(
-        [sys.executable, str(program), token],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        env=environment,
-        start_new_session=True,
+        [sys.executable, "-c", GRADER, token], stderr=subprocess.DEVNULL, env=environment, start_new_session=True
     )
     with grader:
-        assert [grader.stdout.readline() for _ in range(2)] == ["started\n"] * 2
+        while toys.count("started") < 2:
+            assert grader.poll() is None
+            time.sleep(0.05)
         assert len(relatives(token)) > 4
         grader.send_signal(how)
         deadline = time.monotonic() + SECONDS + (0 if how is signal.SIGKILL else SECONDS)
