@@ -79,7 +79,7 @@ class ClassRun:
         started = time.perf_counter()
         batch = Batch.of(self.course, self.unit, self._places(), self.sandbox)
         submissions = self._submissions()
-        recorders = self._recorders(batch)
+        recorders = self.recorders(batch)
         if self.json_file:
             self.json_file.unlink(missing_ok=True)  # so that a run which is broken off leaves none of an earlier run's
         cache = ResultCache(self.course.root / ".course" / "cache" / self.unit.name)
@@ -122,7 +122,7 @@ class ClassRun:
             )
         return submissions
 
-    def _recorders(self, batch: Batch) -> tuple[Recorder, ...]:
+    def recorders(self, batch: Batch) -> tuple[Recorder, ...]:
         """What happens to each result, in this order. All of it happens in this process, one result at a time."""
         recorders = [self._logging(batch.secret)]
         if self.submitted is None:

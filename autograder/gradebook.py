@@ -26,7 +26,7 @@ from autograder.nbgrader_config import let_nbgrader_find_its_programs
 from autograder.plain_text import harmless_markdown, moderate
 from autograder.results import ComponentScore, Graded, SubmissionResult
 
-__all__ = ["GradebookWriter", "WrittenScore", "autograded_notebook", "written_scores"]
+__all__ = ["GradebookWriter", "WrittenScore", "autograded_notebook", "shown_notebook", "written_scores"]
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class GradebookWriter:
     def record(self, graded: Graded) -> None:
         """Record one graded submission; scores given by hand stay as they are."""
         student = graded.result.student
-        notebook = with_points(_fit_to_show(graded.notebook), graded.result)
+        notebook = shown_notebook(graded)
         with _open(self._course) as gradebook:
             gradebook.update_or_create_student(student)
             gradebook.update_or_create_submission(self._unit.name, student, timestamp=graded.handed_in)
@@ -85,6 +85,11 @@ class GradebookWriter:
 def autograded_notebook(course: Course, unit: Unit, student: str) -> Path:
     """Where the graded notebook of a student lies."""
     return course.root / "autograded" / student / unit.name / f"{unit.name}.ipynb"
+
+
+def shown_notebook(graded: Graded) -> NotebookNode:
+    """The notebook of a graded submission as formgrader shows it: answers made harmless, points under the checks."""
+    return with_points(_fit_to_show(graded.notebook), graded.result)
 
 
 def _fit_to_show(notebook: NotebookNode) -> NotebookNode:

@@ -21,7 +21,7 @@ from autograder.course import Course, CourseError, Unit
 from autograder.extensions import extensions_of
 from autograder.lateness import days_late
 
-__all__ = ["CourseLatePenalty", "settle"]
+__all__ = ["CourseLatePenalty", "carry_extension", "settle"]
 
 
 class CourseLatePenalty(LateSubmissionPlugin):
@@ -30,7 +30,7 @@ class CourseLatePenalty(LateSubmissionPlugin):
     course_root = Unicode(help="the folder of course.toml").tag(config=True)
 
     def late_submission_penalty(self, student_id: str, score: float, total_seconds_late: float) -> float | None:
-        """The points lost by a notebook with ``score`` points, for lateness by the course's due date."""
+        """The points that a notebook with ``score`` points loses by the course's due date; None if it loses none."""
         course = Course.load(Path(self.course_root))
         try:
             unit = course.unit(self.parent.assignment_id)
@@ -39,7 +39,16 @@ class CourseLatePenalty(LateSubmissionPlugin):
         submission = self.parent.gradebook.find_submission(unit.name, student_id)
         notebook = self.parent.gradebook.find_submission_notebook(self.parent.notebook_id, unit.name, student_id)
         late = _days(unit, submission, extensions_of(course, unit))
-        return course.late_policy.points_lost(score, notebook.max_score, late)
+        return course.late_policy.points_lost(score, notebook.max_score, late) or None
+
+
+def carry_extension(course: Course, unit: Unit, student: str) -> None:
+    """Bring a student's extension into the gradebook, where nbgrader looks before it asks how late the work is."""
+    extensions = extensions_of(course, unit)
+    if student in extensions:
+        with opened_gradebook(course) as gradebook:
+            gradebook.find_submission(unit.name, student).extension = extensions[student]
+            gradebook.db.commit()
 
 
 def settle(course: Course, unit: Unit) -> None:

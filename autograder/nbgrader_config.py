@@ -26,6 +26,12 @@ def configure(config: Config, root: Path) -> Config:
     config.Execute.skip_cells_with_tag = secrets.token_hex()
     config.ClearSolutions.code_stub = {"python": _STUB}
     config.ClearSolutions.text_stub = "*Your answer here.*"
+    config.Autograde.exporter_class = "autograder.nbgrader_stages.SandboxExporter"
+    config.Autograde.sanitize_preprocessors = ["autograder.nbgrader_stages.GradeInSandbox"]
+    config.Autograde.autograde_preprocessors = [
+        "autograder.nbgrader_stages.RecordResult",
+        "nbgrader.preprocessors.AssignLatePenalties",
+    ]
     config.AssignLatePenalties.plugin_class = "autograder.late_penalties.CourseLatePenalty"
     config.CourseLatePenalty.course_root = str(root.resolve())
     let_nbgrader_find_its_programs()
