@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import sysconfig
+import warnings
 from pathlib import Path
 
 from traitlets.config import Config
@@ -34,6 +35,8 @@ def configure(config: Config, root: Path) -> Config:
     ]
     config.AssignLatePenalties.plugin_class = "autograder.late_penalties.CourseLatePenalty"
     config.CourseLatePenalty.course_root = str(root.resolve())
+    # nbgrader reads from a submission before it adds it to its session: SQLAlchemy grumbles, nothing is lost.
+    warnings.filterwarnings("ignore", "Object of type .* not in session")
     let_nbgrader_find_its_programs()
     return config
 

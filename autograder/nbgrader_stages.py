@@ -1,4 +1,4 @@
-"""``nbgrader autograde`` with our stages: plugged in by configuration, so that its points are those of ``course grade``.
+"""``nbgrader autograde`` with our stages, plugged in by configuration: its points are those of ``course grade``.
 
 nbgrader takes each submission through an exporter and two rows of preprocessors. Our exporter hands it the released
 notebook in place of the submitted file; :class:`GradeInSandbox`, where nbgrader would sanitise, fills in the answers
@@ -27,8 +27,8 @@ from autograder.jobs import Batch
 from autograder.late_penalties import carry_extension, settle
 from autograder.nbgrader_intake import Intake
 from autograder.results import Graded
-from autograder.sandbox.kinds import DEFAULT_KIND, KINDS, SandboxKind, require_kind, warning_about
 from autograder.sandbox.bubblewrap import SandboxUnavailable
+from autograder.sandbox.kinds import DEFAULT_KIND, KINDS, SandboxKind, require_kind, warning_about
 from autograder.worker_pool import grade_all
 
 __all__ = ["GradeInSandbox", "RecordResult", "SandboxExporter"]
