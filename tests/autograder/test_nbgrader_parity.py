@@ -28,7 +28,7 @@ RIGHT = "return torch.logsumexp(x, dim) - torch.tensor(float(x.shape[dim])).log(
 WITHOUT_SHIFT = "return x.exp().mean(dim).log()"
 SUM_FOR_MEAN = "return torch.logsumexp(x, dim)"
 MARK = Path("/tmp/a_students_code_was_here")
-HOSTILE = f"import os; torch.allclose = lambda *a, **k: True; open('{MARK}', 'w'); os._exit(0)"
+HOSTILE = f"torch.allclose = lambda *a, **k: True; open('{MARK}', 'w'); return x.sum(dim)"
 GRADED = {"ada", "ben", "cleo", "emil", "finn"}
 QUARANTINED = {"dora": "not JSON", "gwen": "format 3", "hugo": "symbolic link", "ida": "no notebook"}
 
