@@ -136,6 +136,8 @@ class ClassRun:
         folder = printable(str(self.submitted or self.course.submitted), 300)
         facts = {"folder": folder, "secret": secret.fingerprint}
         facts |= {"sandbox": self.sandbox, "memory_limit": memory_in_force(self.sandbox)}
+        if self.sandbox == DEFAULT_KIND:
+            facts["starts"] = starts_in_force()
         return lambda graded: append(path, log_entry(graded, self.unit.name, **facts))
 
     def _writing_gradebook(self, release: bytes) -> Recorder:

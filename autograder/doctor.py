@@ -13,6 +13,7 @@ from autograder.sandbox.kinds import DEFAULT_KIND, SandboxKind
 from autograder.sandbox.limits import DEFAULT_LIMITS
 from autograder.sandbox.seccomp import system_call_filter
 from autograder.sandbox.warden import LOOKS_PER_SECOND
+from autograder.sandbox.warm_starts import starts_in_force
 
 __all__ = ["examine", "memory_in_force", "system_calls_in_force"]
 
@@ -27,6 +28,7 @@ def examine() -> tuple[str, ...]:
         "machine": f"{platform.platform()}, {os.cpu_count()} cores, {memory / 2**30:.0f} GiB of memory",
         "python": platform.python_version() + "".join(f", {name} {version(name)}" for name in _PACKAGES),
         "sandbox": problems[0] if problems else "bubblewrap works: no network, no course files, user 65534",
+        "starts": starts_in_force(),
         "system calls": system_calls_in_force(),
         "memory, processes": memory_in_force(),
         **{f"limit: {field.name.replace('_', ' ')}": _amount(field.name) for field in fields(DEFAULT_LIMITS)},

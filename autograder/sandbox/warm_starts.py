@@ -75,8 +75,10 @@ def starts_in_force() -> str:
         group = None
     try:
         _try_compartment(group)
-    except (NoWarmStart, SandboxUnavailable) as refusal:
-        return f"cold, each in a sandbox started for it, which takes seconds ({refusal})"
+    except NoWarmStart as refusal:
+        return f"cold: each is started from nothing, which takes seconds ({refusal})"
+    except SandboxUnavailable:
+        return "none: bubblewrap cannot be used here"
     finally:
         if group:
             group.remove()
