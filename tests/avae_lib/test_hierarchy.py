@@ -1,4 +1,4 @@
-"""The hierarchy: exact sums over tiny latents, twins, and the model contract."""
+"""The hierarchy: exact sums over tiny latents, twins, bad input. Contract: ``test_hierarchy_contract.py``."""
 
 from __future__ import annotations
 
@@ -13,13 +13,11 @@ from torch.distributions import Normal, kl_divergence
 from avae_lib.gaussians import DiagonalGaussian
 from avae_lib.likelihoods import scale_pixels
 from avae_lib.models.attentive import AttentiveConfig
-from avae_lib.models.contract import LatentVariableModel
 from avae_lib.models.hierarchy import Draw, Hierarchy, LatentDraw
 from avae_lib.nn.context_split import ContextSplit
 from avae_lib.nn.depthwise_attention import AttentiveConditioning
 
 SMALL = AttentiveConfig(layers=3, width=8, latent_channels=2, key_channels=4, blocks=1, mixtures=2)
-TWINS = ("local", "attentive")
 
 
 def _built(config: AttentiveConfig = SMALL, spread: float = 0.1, **fields) -> Hierarchy:
@@ -66,6 +64,11 @@ class TestTwins:
             after = attentive(_images(), posterior_temperature=0).bound
             assert not torch.allclose(before, after)
             before = after
+
+    @pytest.mark.parametrize("conditioning", ["local", "attentive"])
+    def test_latents_of_all_layers_are_of_one_shape(self, conditioning):
+        posteriors = _built(conditioning=conditioning).latents(_images(5))
+        assert [posterior.mean.shape for posterior in posteriors] == [(5, 2, 4, 4)] * 3
 
     def test_local_layers_are_conditioned_on_the_layer_above_alone_and_attentive_ones_on_all(self):
         for conditioning, reach in (("local", 1), ("attentive", 2)):
@@ -155,118 +158,6 @@ class TestBoundAgainstQuadrature:
 
 def _all_levels() -> torch.Tensor:
     return torch.arange(16, dtype=torch.uint8).reshape(16, 1, 1, 1)
-
-
-@pytest.mark.parametrize("conditioning", TWINS)
-class TestContract:
-    def test_model_meets_it(self, conditioning):
-        model = _built(conditioning=conditioning)
-        assert isinstance(model, LatentVariableModel)
-        assert (model.num_layers, model.image_shape, model.bits, model.num_dims) == (3, (1, 8, 8), 4, 64)
-
-    def test_elbo_has_one_row_for_each_image_and_one_column_for_each_layer(self, conditioning):
-        elbo = _built(conditioning=conditioning)(_images(5))
-        assert elbo.log_likelihood.shape == (5,)
-        assert elbo.kl.shape == (5, 3)
-        assert (elbo.kl > 0).all()
-        assert not elbo.penalties
-
-    def test_sampling_never_touches_the_encoder(self, conditioning):
-        model = _built(conditioning=conditioning)
-        model.bottom_up = _Forbidden()
-        for layer in model.layers:
-            layer.merge = layer.posterior = layer.evidence_conditioning = _Forbidden()
-        images = model.sample(4, temperature=0.8, generator=torch.Generator().manual_seed(0))
-        assert images.shape == (4, 1, 8, 8) and images.dtype == torch.uint8 and images.max() < 16
-        with pytest.raises(AssertionError, match="encoder"):
-            model.reconstruct(_images())
-
-    def test_gradient_reaches_every_parameter(self, conditioning):
-        model = _built(conditioning=conditioning)
-        model(_images(16)).bound.mean().backward()
-        without = {name for name, parameter in model.named_parameters() if not parameter.grad.any()}
-        # The second layer has one context above it: over one entry a softmax is 1 at any scale.
-        assert without == ({"layers.1.context_conditioning.scale.value"} if conditioning == "attentive" else set())
-
-    def test_posterior_means_make_the_bound_deterministic(self, conditioning):
-        model = _built(conditioning=conditioning)
-        first, second = (model(_images(), posterior_temperature=0).bound for _ in range(2))
-        assert torch.equal(first, second)
-        assert not torch.equal(model(_images()).bound, model(_images()).bound)
-
-    def test_analytic_kl_agrees_with_the_mean_of_the_log_ratio(self, conditioning):
-        model, x = _built(conditioning=conditioning), _images(1)
-        with torch.no_grad():
-            elbo = model(x.expand(4000, 1, 8, 8))
-            log_weights = model.log_weight(x.expand(4000, 1, 8, 8))
-        standard_error = (elbo.bound.var() / 4000 + log_weights.var() / 4000).sqrt()
-        assert abs(log_weights.mean() - elbo.bound.mean()) < 4 * standard_error
-
-    def test_latents_are_the_posteriors_top_first(self, conditioning):
-        model = _built(conditioning=conditioning)
-        posteriors = model.latents(_images(5))
-        assert [posterior.mean.shape for posterior in posteriors] == [(5, 2, 4, 4)] * 3
-        # The top posterior depends on no draw, so its KL to the top prior is that of every call.
-        _, top = model.layers[0](model.top(5), None, Draw())
-        torch.testing.assert_close(posteriors[0].kl(top.prior), model(_images(5)).kl[:, 0])
-
-    def test_reconstruction_that_keeps_no_layer_is_the_mean_of_a_sample(self, conditioning):
-        model = _built(conditioning=conditioning)
-        model.head.sample = lambda features, generator: model.head.mean(features).round().to(torch.uint8)
-        with torch.random.fork_rng():
-            torch.manual_seed(3)
-            sampled = model.sample(5)
-            torch.manual_seed(3)
-            reconstructed = model.reconstruct(_images(5), keep_layers=0)
-        assert torch.equal(sampled, reconstructed)
-
-    def test_kept_layers_and_no_others_depend_on_the_image(self, conditioning):
-        model = _built(conditioning=conditioning)
-        for keep_layers in range(4):
-            posteriors = _posteriors_used(model, lambda keep=keep_layers: model.reconstruct(_images(2), keep))
-            assert posteriors == [True] * keep_layers + [False] * (3 - keep_layers)
-        assert _posteriors_used(model, lambda: model.reconstruct(_images(2))) == [True] * 3
-
-    def test_temperature_of_a_layer_scales_the_noise_of_that_layer(self, conditioning):
-        model = _built(conditioning=conditioning)
-        model.head.sample = lambda features, generator=None: features
-        assert _number_of_different_rows(model.sample(6, temperature=0.0)) == 1
-        assert _number_of_different_rows(model.sample(6, temperature=[0.0, 0.0, 0.5])) == 6
-        calm, wild = (model.sample(500, temperature=t).std(dim=0).mean() for t in (0.5, 1.0))
-        assert calm < wild
-
-    def test_same_generator_same_images(self, conditioning):
-        model = _built(conditioning=conditioning)
-        first, second = (model.sample(4, generator=torch.Generator().manual_seed(9)) for _ in range(2))
-        assert torch.equal(first, second)
-
-    def test_model_can_be_counted_without_memory(self, conditioning):
-        with torch.device("meta"):
-            model = dataclasses.replace(SMALL, conditioning=conditioning).build()
-        count = sum(parameter.numel() for parameter in model.parameters())
-        assert count == sum(parameter.numel() for parameter in _built(conditioning=conditioning).parameters())
-
-
-class _Forbidden(nn.Module):
-    def forward(self, *inputs):
-        raise AssertionError("the encoder was touched")
-
-
-def _posteriors_used(model: Hierarchy, action) -> list[bool]:
-    """For each layer, whether ``action`` drew it from a posterior."""
-    used = []
-    hooks = [
-        layer.register_forward_hook(lambda _, __, output: used.append(output[1].posterior is not None))
-        for layer in model.layers
-    ]
-    action()
-    for hook in hooks:
-        hook.remove()
-    return used
-
-
-def _number_of_different_rows(features: torch.Tensor) -> int:
-    return len(features.flatten(start_dim=1).round(decimals=4).unique(dim=0))
 
 
 class TestBadInput:
