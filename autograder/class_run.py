@@ -22,7 +22,7 @@ from autograder.course_secret import CourseSecret
 from autograder.doctor import memory_in_force
 from autograder.grading import grade_submission
 from autograder.grading_process import Grader
-from autograder.jobs import Batch
+from autograder.jobs import Batch, Job
 from autograder.plain_text import printable
 from autograder.result_cache import ResultCache
 from autograder.results import Graded, SubmissionResult
@@ -82,13 +82,29 @@ class ClassRun:
         recorders = self.recorders(batch)
         if self.json_file:
             self.json_file.unlink(missing_ok=True)  # so that a run which is broken off leaves none of an earlier run's
-        cache = ResultCache(self.course.root / ".course" / "cache" / self.unit.name)
-        prepared = map(batch.prepare, submissions)
-        work = prepared if self.again else map(cache.reduced, prepared)
-        opened = self._pool_opener(grade, len(submissions), open_pool)
+        work = (self.prepare(batch, submission) for submission in submissions)
         record = _Record(recorders)
-        record.all_of(grade_all(work, opened, cache.completed), len(submissions))
+        record.all_of(self.graded(work, len(submissions), grade, open_pool), len(submissions))
         return self._summed_up(record, time.perf_counter() - started)
+
+    def prepare(self, batch: Batch, submission: Submission) -> Job | Graded:
+        """Read a submission: what there is to grade; or the result, from an earlier run or because nothing can be."""
+        job = batch.prepare(submission)
+        return job if self.again or isinstance(job, Graded) else self._cache.reduced(job)
+
+    def graded(
+        self,
+        work: Iterable[Job | Graded],
+        count: int,
+        grade: Grader = grade_submission,
+        open_pool: PoolOpener | None = None,
+    ) -> Iterator[Graded]:
+        """Grade what was prepared, ``count`` submissions, in parallel; nothing is recorded but for later runs."""
+        return grade_all(work, self._pool_opener(grade, count, open_pool), self._cache.completed)
+
+    @property
+    def _cache(self) -> ResultCache:
+        return ResultCache(self.course.root / ".course" / "cache" / self.unit.name)
 
     def _summed_up(self, record: _Record, seconds: float) -> tuple[SubmissionResult, ...]:
         results = sorted(record.results, key=lambda result: result.student)

@@ -22,6 +22,7 @@ from nbgrader.converters import Autograde
 from nbgrader.coursedir import CourseDirectory
 from traitlets import Dict
 
+from autograder.class_run import ClassRun
 from autograder.handing_in import handed_in
 from autograder.jobs import Batch, Job
 from autograder.reading import normalise_apart
@@ -45,11 +46,11 @@ class Intake:
 
     Attributes:
         release: the released notebook.
-        jobs: the submissions that nbgrader is left to take, one by one.
+        work: the submissions that nbgrader is left to take, one by one: to be graded, or with results from before.
         unreadable: those that it is spared, with the reasons.
     """
 
-    def __init__(self, converter: Autograde, batch: Batch) -> None:
+    def __init__(self, converter: Autograde, run: ClassRun, batch: Batch) -> None:
         """Read what was handed in, and give ``converter`` a list of folders and a course directory of our own."""
         self.release: NotebookNode = nbformat.reads(batch.release.decode("utf-8"), as_version=4)
         self._converter, self._unit = converter, batch.unit
@@ -57,9 +58,9 @@ class Intake:
         converter.coursedir = _shielded(converter.coursedir)  # nbgrader's pages keep the other one for all they do
         converter.coursedir.times = dict(self._times(asked))
         due = [submission for submission in asked if self._is_due(submission)]
-        read = [self._read(batch, submission) for submission in due]
-        self.jobs = tuple(job for job in read if isinstance(job, Job))
-        self.unreadable = tuple(graded for graded in read if isinstance(graded, Graded))
+        read = [self._readable(run.prepare(batch, submission)) for submission in due]
+        self.work = tuple(item for item in read if not _is_quarantined(item))
+        self.unreadable = tuple(item for item in read if _is_quarantined(item))
         spared = {graded.result.student for graded in self.unreadable}
         folders = [self._folder(submission) for submission in asked if submission.student not in spared]
         converter.assignments = {folder: [os.path.join(folder, f"{self._unit}.ipynb")] for folder in folders}
@@ -96,9 +97,8 @@ class Intake:
         moment, before = times.get(self._folder(submission)), times.get(graded)
         return None not in (moment, before) and moment > before
 
-    def _read(self, batch: Batch, submission: Submission) -> Job | Graded:
+    def _readable(self, job: Job | Graded) -> Job | Graded:
         """A job that a worker will be able to read, or the reason why there is none."""
-        job = batch.prepare(submission)
         try:
             if isinstance(job, Job):
                 normalise_apart(job.notebook, self.release)
@@ -114,6 +114,10 @@ class Intake:
 
     def _path(self, step: str, submission: Submission) -> str:
         return os.path.normpath(self._converter.coursedir.format_path(step, submission.folder.parent.name, self._unit))
+
+
+def _is_quarantined(item: Job | Graded) -> bool:
+    return isinstance(item, Graded) and item.notebook is None
 
 
 def _shielded(directory: CourseDirectory) -> ShieldedDirectory:

@@ -8,7 +8,6 @@ writes into gradebook, results and audit log. No kernel is started, and nothing 
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +21,12 @@ from autograder.class_run import ClassRun
 from autograder.class_table import line_of
 from autograder.course import Course, CourseError, Unit
 from autograder.gradebook import shown_notebook
-from autograder.grading import grade_submission
 from autograder.jobs import Batch
 from autograder.late_penalties import carry_extension, settle
 from autograder.nbgrader_intake import Intake
 from autograder.results import Graded
 from autograder.sandbox.bubblewrap import SandboxUnavailable
 from autograder.sandbox.kinds import DEFAULT_KIND, KINDS, SandboxKind, require_kind, warning_about
-from autograder.worker_pool import grade_all
 
 __all__ = ["GradeInSandbox", "RecordResult", "SandboxExporter"]
 
@@ -38,7 +35,9 @@ class SandboxExporter(NotebookExporter):
     """Grades what ``nbgrader autograde`` is asked to, and never lets it open a submitted notebook."""
 
     sandbox = Enum(KINDS, DEFAULT_KIND, help="Where students' code runs; none protects nothing.").tag(config=True)
-    workers = Integer(min(8, os.cpu_count() or 1), help="How many submissions are graded at a time.").tag(config=True)
+    workers = Integer(None, allow_none=True, help="Submissions graded at a time; by default one per core.").tag(
+        config=True
+    )
 
     def __init__(self, config: Any = None, **facts: Any) -> None:
         """Find out what there is to grade; what cannot be read is quarantined, with the reason.
@@ -67,7 +66,7 @@ class GradeInSandbox(NbGraderPreprocessor):
 
     def preprocess(self, nb: NotebookNode, resources: dict[str, Any]) -> tuple[NotebookNode, dict[str, Any]]:
         graded = self.parent.grading.graded(resources["nbgrader"]["student"])
-        self.log.info(line_of(graded.result))
+        self.log.info(line_of(graded.result, graded.is_from_before))
         for flag in graded.result.flags:
             self.log.warning("%s: %s", graded.result.student, flag)
         return shown_notebook(graded), resources
@@ -84,7 +83,7 @@ class RecordResult(NbGraderPreprocessor):
 class UnitGrading:
     """The grading behind one run of ``nbgrader autograde``: in parallel, while nbgrader takes one after the other."""
 
-    def __init__(self, converter: Autograde, workers: int, sandbox: SandboxKind) -> None:
+    def __init__(self, converter: Autograde, workers: int | None, sandbox: SandboxKind) -> None:
         self._course = Course.load(Path(converter.coursedir.root))
         self._unit = _unit_called(converter.coursedir.assignment_id, self._course)
         self._log = converter.log
@@ -92,15 +91,16 @@ class UnitGrading:
         if warning := warning_about(sandbox):
             self._log.warning(warning)
         batch = Batch.of(self._course, self._unit, sandbox=sandbox)
-        self._recorders = ClassRun(self._course, self._unit, sandbox=sandbox).recorders(batch)
+        run = ClassRun(self._course, self._unit, workers=workers, sandbox=sandbox)
+        self._recorders = run.recorders(batch)
         settle(self._course, self._unit)
-        self.intake = Intake(converter, batch)
+        self.intake = Intake(converter, run, batch)
         for graded in self.intake.unreadable:
             self._quarantine(graded)
         if not converter.assignments:
             raise CourseError(f"nothing that was handed in for {self._unit.name} can be graded")
-        self._results = grade_all(self.intake.jobs, workers, grade_submission)
-        self._to_come = len(self.intake.jobs)
+        self._to_come = len(self.intake.work)
+        self._results = run.graded(self.intake.work, self._to_come)
         self._finished: dict[str, Graded] = {}
 
     def graded(self, student: str) -> Graded:
