@@ -78,8 +78,9 @@ class Matching:
 
     def _may_answer(self, cell: Cell, answer: Cell) -> bool:
         origin = self.origin.get(cell.position)
-        # What a cell of ours says about an answer in its text is no answer.
-        implements = answer.grade_id in cell.implements & answer.implements and (cell.kind == "code" or not origin)
+        # What a text of ours says about an answer is no answer.
+        is_ours = origin is not None and cell.kind != "code" and cell.squeezed == origin.squeezed
+        implements = answer.grade_id in cell.implements & answer.implements and not is_ours
         return implements or origin is answer or (not origin and _defines(cell, answer))
 
     def _preference(self, cell: Cell, answer: Cell) -> tuple[int, ...]:
