@@ -7,7 +7,7 @@ pictures. It holds no source of ours and no script, and says so to the browser.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -111,10 +111,10 @@ def _template() -> Template:
     return environment.get_template("feedback.html")
 
 
-def _sentence(text: str) -> str:
+def _sentence(text: str, names: Collection[str] = ()) -> str:
     """With a capital, unless it begins with a name, and a full stop."""
     first = text.split(" ", 1)[0]
-    return (text[:1].upper() + text[1:] if first.isalpha() else text) + "."
+    return (text[:1].upper() + text[1:] if first.isalpha() and first not in names else text) + "."
 
 
 def _with_code(text: str) -> Markup:

@@ -62,10 +62,11 @@ def elements_of(course, unit, graded, written=()) -> Elements:
 
 
 def test_points_cases_diagnoses_flags_and_answers_are_there(course, unit, solved, release):
-    text = elements_of(course, unit, graded_as("ada", solved, release, ("the tag is ignored",))).text
+    flags = ("the tag is ignored", "add was not run with the others")
+    text = elements_of(course, unit, graded_as("ada", solved, release, flags)).text
     for part in (
         "Feedback for ada", "Variational autoencoders", "4 / 5", "ordinary numbers", "a has the opposite sign & more",
-        "The tag is ignored.", "return a / 2", "Because sums commute.", "graded by hand",
+        "The tag is ignored.", "add was not run with the others.", "return a / 2", "Because sums commute.", "graded by hand",
     ):  # fmt: skip
         assert part in text
 
