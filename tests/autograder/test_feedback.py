@@ -66,7 +66,8 @@ def test_points_cases_diagnoses_flags_and_answers_are_there(course, unit, solved
     text = elements_of(course, unit, graded_as("ada", solved, release, flags)).text
     for part in (
         "Feedback for ada", "Variational autoencoders", "4 / 5", "ordinary numbers", "a has the opposite sign & more",
-        "The tag is ignored.", "add was not run with the others.", "return a / 2", "Because sums commute.", "graded by hand",
+        "The tag is ignored.", "add was not run with the others.", "return a / 2",
+        "Because sums commute.", "graded by hand",
     ):  # fmt: skip
         assert part in text
 
