@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
@@ -27,6 +27,7 @@ from autograder.plain_text import printable
 from autograder.result_cache import ResultCache
 from autograder.results import Graded, SubmissionResult
 from autograder.sandbox.kinds import DEFAULT_KIND, SandboxKind
+from autograder.sandbox.warm_starts import starts_in_force
 from autograder.submissions import Submission, find_submissions
 from autograder.worker_pool import WorkerPool, grade_all
 
