@@ -19,7 +19,6 @@ from autograder.class_table import line_of, summary
 from autograder.cluster import local_workers, workers_of_cluster
 from autograder.course import Course, CourseError, Unit
 from autograder.course_secret import CourseSecret
-from autograder.doctor import memory_in_force
 from autograder.grading import grade_submission
 from autograder.grading_process import Grader
 from autograder.jobs import Batch, Job
@@ -27,11 +26,12 @@ from autograder.plain_text import printable
 from autograder.result_cache import ResultCache
 from autograder.results import Graded, SubmissionResult
 from autograder.sandbox.kinds import DEFAULT_KIND, SandboxKind
+from autograder.sandbox.limits_in_force import memory_in_force
 from autograder.sandbox.warm_starts import starts_in_force
 from autograder.submissions import Submission, find_submissions
 from autograder.worker_pool import WorkerPool, grade_all
 
-__all__ = ["ClassRun", "recorded_results"]
+__all__ = ["ClassRun", "recorded_results", "usual_workers"]
 
 Recorder = Callable[[Graded], None]
 PoolOpener = Callable[[Grader, int], AbstractContextManager[WorkerPool]]
@@ -121,7 +121,7 @@ class ClassRun:
     ) -> Callable[[], AbstractContextManager[WorkerPool]]:
         if self.scheduler and open_pool is None:
             return partial(workers_of_cluster, grade, self.scheduler, self.workers)
-        return partial(open_pool or local_workers, grade, min(most, self.workers or _usual_workers()))
+        return partial(open_pool or local_workers, grade, min(most, self.workers or usual_workers()))
 
     def _places(self) -> tuple[Path, ...]:
         """Where this run reads from and writes to, beside the course."""
@@ -218,7 +218,8 @@ class _Record:
                 self.failures.append(printable(f"{student} ({type(error).__name__}: {error})", 300))
 
 
-def _usual_workers() -> int:
+def usual_workers() -> int:
+    """How many submissions this machine grades at the same time if nobody says otherwise."""
     return min(_MOST_WORKERS, os.cpu_count() or 1)
 
 

@@ -1,0 +1,76 @@
+"""``course doctor``: what this machine offers for grading, what is missing, and one line for each that mends it.
+
+Walls and limits are tried, not stated: :mod:`~autograder.doctor.probes` runs small programs that try to get around
+them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+
+from autograder.course import Course, CourseError
+from autograder.doctor.course_folder import course_findings
+from autograder.doctor.findings import Finding, printed
+from autograder.doctor.machine import machine_findings
+from autograder.doctor.people import people_findings
+from autograder.doctor.probes import probe_findings
+from autograder.doctor.sandboxes import bubblewrap_findings, container_findings, trouble_with
+from autograder.sandbox.bubblewrap import require_sandbox
+from autograder.sandbox.container_image import require_image
+from autograder.sandbox.kinds import SandboxKind
+from autograder.sandbox.limits import DEFAULT_LIMITS
+
+__all__ = ["examine"]
+
+
+def examine(workers: int) -> bool:
+    """Print what was found; returns whether this machine can grade.
+
+    Args:
+        workers: how many submissions are graded at the same time by default.
+    """
+    course = _course()
+    root = course.root if course else Path.cwd()
+    print(printed("This machine", machine_findings(root, workers)))
+    usable = _usable()
+    sandboxes = [*bubblewrap_findings(), *container_findings(is_needed="bubblewrap" not in usable)]
+    print(printed("\nWhere students' code runs", sandboxes))
+    holds = _tried(usable[0], [root] if course else []) if usable else False
+    print(printed("\nLimits of one sandbox", _limits()))
+    print(printed("\nFor people", people_findings()))
+    print(printed("\nThis course", course_findings(course) if course else [_no_course()]))
+    print("\n" + ("This machine can grade." if holds else "This machine cannot grade: see the lines marked with !"))
+    return holds
+
+
+def _usable() -> list[SandboxKind]:
+    requirements = {"bubblewrap": require_sandbox, "container": require_image}
+    return [kind for kind, require in requirements.items() if not trouble_with(require)]
+
+
+def _tried(kind: SandboxKind, hidden: Sequence[Path]) -> bool:
+    findings = probe_findings(kind, hidden)
+    print(printed(f"\nTried in a sandbox ({kind})", findings))
+    return not any(finding.remedy for finding in findings)
+
+
+def _limits() -> list[Finding]:
+    return [Finding(field.name.replace("_", " "), _amount(field.name)) for field in fields(DEFAULT_LIMITS)]
+
+
+def _amount(name: str) -> str:
+    value = getattr(DEFAULT_LIMITS, name)
+    return f"{value // 2**10:,} KiB" if name.endswith("_bytes") else f"{value:g}"
+
+
+def _course() -> Course | None:
+    try:
+        return Course.find()
+    except CourseError:
+        return None
+
+
+def _no_course() -> Finding:
+    return Finding("course", "none in this folder or above it", "run course doctor inside a course folder to see more")

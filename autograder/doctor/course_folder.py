@@ -1,0 +1,101 @@
+"""The course folder: what is released, handed in and graded, and whether its secret and gradebook can be used."""
+
+from __future__ import annotations
+
+import sqlite3
+import stat
+from contextlib import closing
+from pathlib import Path
+
+from autograder.course import Course, CourseError, Unit
+from autograder.course_secret import CourseSecret
+from autograder.doctor.findings import Finding
+from autograder.roster import Roster
+from autograder.submissions import find_submissions
+
+__all__ = ["course_findings"]
+
+
+def course_findings(course: Course) -> list[Finding]:
+    """What an instructor wants to know before grading."""
+    return [
+        Finding("course", f"{course.title}, in {course.root}"),
+        _released(course),
+        _handed_in(course),
+        _secret(course),
+        _gradebook(course.gradebook),
+        _roster(course),
+    ]
+
+
+def _released(course: Course) -> Finding:
+    released = [unit.name for unit in course.units if _is_released(course, unit)]
+    if not released:
+        return Finding("released", "nothing", "course release")
+    return Finding("released", ", ".join(released))
+
+
+def _is_released(course: Course, unit: Unit) -> bool:
+    return (course.assignments / unit.name / f"{unit.name}.ipynb").is_file()
+
+
+def _handed_in(course: Course) -> Finding:
+    if not course.submitted.is_dir():
+        return Finding("handed in", f"nothing; submissions belong into {course.submitted}/<student>/<unit>/")
+    counts = {unit: _counts(course, unit) for unit in course.units}
+    said = [f"{unit.name}: {handed} handed in, {graded} graded" for unit, (handed, graded) in counts.items() if handed]
+    waiting = [unit.name for unit, (handed, graded) in counts.items() if handed > graded]
+    remedy = "; ".join(_way_on(course, unit) for unit in course.units if unit.name in waiting)
+    return Finding("handed in", "; ".join(said) or f"nothing in {course.submitted}", remedy)
+
+
+def _counts(course: Course, unit: Unit) -> tuple[int, int]:
+    """Submissions of a unit, and those of which there is a result."""
+    results = {file.stem for file in (course.root / ".course" / "results" / unit.name).glob("*.json")}
+    students = {submission.student for submission in find_submissions(course.submitted, unit.name)}
+    return len(students), len(students & results)
+
+
+def _way_on(course: Course, unit: Unit) -> str:
+    number = unit.name.split("_")[0]
+    release = "" if _is_released(course, unit) else f"course release {number} && "
+    return f"{release}course grade {number}"
+
+
+def _secret(course: Course) -> Finding:
+    path = course.root / ".course" / "secret"
+    if not path.exists():
+        return Finding("secret", "not made yet; the first grading makes it. Keep .course/ with your backups")
+    try:
+        fingerprint = CourseSecret.of(course).fingerprint
+    except CourseError as trouble:
+        return Finding("secret", str(trouble), f"restore {path} from a backup")
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & 0o077:
+        return Finding("secret", f"{fingerprint}, but others may read it (mode {mode:o})", f"chmod 600 {path}")
+    return Finding("secret", f"{fingerprint}, readable by its owner only")
+
+
+def _gradebook(path: Path) -> Finding:
+    if not path.exists():
+        return Finding("gradebook", "none yet; the first grading makes it")
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as book:
+            (students,) = book.execute("SELECT COUNT(*) FROM student").fetchone()
+            (damage,) = book.execute("PRAGMA quick_check").fetchone()
+    except sqlite3.Error as trouble:
+        return Finding("gradebook", f"{path} cannot be read: {trouble}", "restore it from a backup, or move it away")
+    if damage != "ok":
+        return Finding("gradebook", f"{path} is damaged: {damage}", "restore it from a backup")
+    return Finding("gradebook", f"{students} students")
+
+
+def _roster(course: Course) -> Finding:
+    if course.roster is None:
+        return Finding("roster", "none named in course.toml; exports have no names and addresses")
+    if not course.roster.exists():
+        return Finding("roster", f"{course.roster} is not there; exports have no names and addresses")
+    try:
+        return Finding("roster", f"{course.roster}, {len(Roster.of(course).students)} students")
+    except CourseError as trouble:
+        return Finding("roster", str(trouble), f"correct {course.roster}")

@@ -1,0 +1,96 @@
+"""The places where students' code can run on this machine, and what their limits stand on."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from autograder.doctor.findings import Finding
+from autograder.sandbox.bubblewrap import SandboxUnavailable, require_sandbox
+from autograder.sandbox.cgroups import NoGroup, in_force
+from autograder.sandbox.container_image import container_runtime, image_name, require_image
+from autograder.sandbox.limits_in_force import memory_in_force, system_calls_in_force
+from autograder.sandbox.seccomp import system_call_filter
+from autograder.sandbox.warm_starts import starts_in_force
+
+__all__ = ["bubblewrap_findings", "container_findings", "trouble_with"]
+
+_SETTINGS = {
+    "user/max_user_namespaces": "0",
+    "kernel/unprivileged_userns_clone": "0",
+    "kernel/apparmor_restrict_unprivileged_userns": "1",
+}
+"""Settings of the kernel by which user namespaces are forbidden, and the values that do so."""
+
+
+def trouble_with(require: Callable[[], None]) -> str:
+    """Why a kind of sandbox cannot be had; empty if it can."""
+    try:
+        require()
+    except SandboxUnavailable as trouble:
+        return str(trouble)
+    return ""
+
+
+def bubblewrap_findings() -> list[Finding]:
+    """Bubblewrap, what it needs of the kernel, and how limits are kept around it."""
+    if trouble := trouble_with(require_sandbox):
+        problem, _, choices = trouble.partition("; choices: ")
+        return [Finding("bubblewrap", problem, choices or trouble), *_user_namespaces()]
+    version = subprocess.run(["bwrap", "--version"], capture_output=True, text=True, check=False).stdout.strip()
+    return [Finding("bubblewrap", f"{version}, works"), *_user_namespaces(), _groups(), _system_calls(), _starts()]
+
+
+def _user_namespaces() -> list[Finding]:
+    if sys.platform != "linux":
+        return []
+    found = {name: Path("/proc/sys", name) for name in _SETTINGS}
+    values = {name: path.read_text().strip() for name, path in found.items() if path.exists()}
+    closed = [f"{name.replace('/', '.')}={values[name]}" for name in values if values[name] == _SETTINGS[name]]
+    if not closed:
+        return [Finding("user namespaces", "allowed to everybody")]
+    remedy = f"sudo sysctl {' '.join(map(_opened, closed))}, if bubblewrap does not work"
+    return [Finding("user namespaces", f"closed by {', '.join(closed)}", remedy)]
+
+
+def _opened(setting: str) -> str:
+    name, _, value = setting.partition("=")
+    return f"{name}={15000 if name.endswith('max_user_namespaces') else 1 - int(value)}"
+
+
+def _groups() -> Finding:
+    try:
+        in_force()
+    except NoGroup:
+        remedy = "let systemd make groups (systemd-run --user --scope course grade …), or grade as root"
+        return Finding("memory, processes", memory_in_force(), remedy)
+    return Finding("memory, processes", memory_in_force())
+
+
+def _system_calls() -> Finding:
+    remedy = "" if system_call_filter() else "grade on a machine with one of these processors, if you can"
+    return Finding("system calls", system_calls_in_force(), remedy)
+
+
+def _starts() -> Finding:
+    said = starts_in_force()
+    is_warm = said.startswith("warm")
+    return Finding("starts", said, "" if is_warm else "nothing needs doing, but grading is several times slower")
+
+
+def container_findings(is_needed: bool) -> list[Finding]:
+    """docker or podman and their image.
+
+    Args:
+        is_needed: whether there is no other sandbox.
+    """
+    try:
+        runtime = container_runtime()
+        require_image()
+    except SandboxUnavailable as trouble:
+        if is_needed:
+            return [Finding("container", "not to be had", str(trouble))]
+        return [Finding("container", f"not to be had, nor needed here ({trouble})")]
+    return [Finding("container", f"{Path(runtime).name}, image {image_name()}: course grade --sandbox container")]

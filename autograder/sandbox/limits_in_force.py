@@ -1,0 +1,32 @@
+"""By what limits are kept on this machine: said by ``course doctor``, and kept in the audit log."""
+
+from __future__ import annotations
+
+import platform
+
+from autograder.sandbox.cgroups import NoGroup, in_force
+from autograder.sandbox.kinds import DEFAULT_KIND, SandboxKind
+from autograder.sandbox.seccomp import system_call_filter
+from autograder.sandbox.warden import LOOKS_PER_SECOND
+
+__all__ = ["memory_in_force", "system_calls_in_force"]
+
+
+def memory_in_force(kind: SandboxKind = DEFAULT_KIND) -> str:
+    """By what the limits on memory and processes are kept, and what would be better."""
+    if kind == "container":
+        return "docker or podman: the kernel counts all that a container takes"
+    watched = f"rlimits, and the watchdog {LOOKS_PER_SECOND} times a second"
+    if kind == "none":
+        return watched
+    try:
+        return f"control groups {in_force()}: the kernel counts all that a sandbox takes; the watchdog looks as well"
+    except NoGroup as reason:
+        return f"{watched}; no control groups ({reason})"
+
+
+def system_calls_in_force() -> str:
+    """Whether system calls are filtered on this machine."""
+    if system_call_filter():
+        return "filtered: nothing that makes memory of nobody's, traces processes, mounts, or loads into the kernel"
+    return f"NOT filtered: the filter is not written for {platform.machine()}, only for x86_64 and aarch64"
