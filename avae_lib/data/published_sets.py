@@ -186,5 +186,8 @@ def _how_to_have(edition: Edition, folder: Path) -> str:
 
 
 def _last_line(problem: Exception) -> str:
+    if isinstance(problem, KeyError) and problem.args:  # readers of archives put a sentence there, others the key alone
+        missing = str(problem.args[0])
+        return missing if " " in missing else f"it has no entry {missing!r}"
     lines = [line.strip() for line in str(problem).splitlines() if line.strip()]
     return lines[-1] if lines else type(problem).__name__

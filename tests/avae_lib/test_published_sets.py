@@ -102,6 +102,13 @@ def test_a_pickle_that_wants_to_run_something_is_refused(data_folder, capsys):
     assert "never run" not in capsys.readouterr().out
 
 
+def test_entry_that_is_missing_from_a_pickle_is_named_with_its_file(data_folder):
+    write_cifar10(data_folder)
+    dump(data_folder / "cifar-10-batches-py/data_batch_2", {"labels": [1]})
+    with pytest.raises(DatasetError, match=r"data_batch_2 cannot be read, .*\(it has no entry 'data'\)"):
+        load("cifar10")
+
+
 def test_plain_pickles_hold_dictionaries(tmp_path):
     dump(tmp_path / "list", [1, 2])
     with pytest.raises(pickle.UnpicklingError, match="wanted a dictionary, got a list"):
@@ -285,6 +292,13 @@ def test_damaged_imagenet_batch_is_named(data_folder, write, damage):
     (file,) = (data_folder / "imagenet32").glob("train_data_batch_7*")
     file.write_bytes(damage(file.read_bytes()))
     with pytest.raises(DatasetError, match=r"train_data_batch_7(\.npz)? cannot be read"):
+        load("imagenet32")
+
+
+def test_array_that_is_missing_from_an_archive_is_named_with_its_file(data_folder):
+    write_imagenet_batches(data_folder, 32, write_npz_batch)
+    np.savez(data_folder / "imagenet32/train_data_batch_4.npz", data=pixels(2, (3072,), 1))
+    with pytest.raises(DatasetError, match=r"train_data_batch_4\.npz cannot be read, .*\(labels is not a file in the"):
         load("imagenet32")
 
 
