@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json as json_format
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from avae_lib.data import ImageDataset
-    from avae_lib.evaluation import FrechetDistance
+    from avae_lib.evaluation import FrechetDistance, OutOfDistribution
     from avae_lib.training.experiment import Experiment
 
 __all__ = ["main"]
@@ -116,20 +117,16 @@ def evaluate(
 
     model, experiment = load_run(run, find_device(device))
     dataset = experiment.data.load()
-    images = dataset.pixels("test")
     # Whatever cannot be done is said before hours are spent on the rest.
-    other = None if ood is None else _other_data_set(ood, experiment, dataset)
-    if fid:
-        evaluation.require_enough_images(images, fid)
-    keep_layers = None if ood is None else evaluation.layers_to_keep(model, ood_keep_layers)
-    result = evaluation.evaluate(model, images, importance_samples, rows, seed, progress=True, dataset=dataset.title)
-    if other is not None:
-        compared = evaluation.compare_data_sets(
-            model, images, other.pixels("test"), other.title, keep_layers, importance_samples, rows, seed
-        )
-        result = dataclasses.replace(result, out_of_distribution=compared)
-    if fid:
-        result = dataclasses.replace(result, frechet_distance=_frechet_distance(model, images, fid, rows, seed))
+    compare = None if ood is None else _comparison(model, experiment, dataset, ood, ood_keep_layers)
+    distance = _distance_of_samples(model, dataset, fid) if fid else None
+    draws = {"importance_samples": importance_samples, "rows": rows, "seed": seed}
+    result = evaluation.evaluate(model, dataset.pixels("test"), **draws, progress=True, dataset=dataset.title)
+    result = dataclasses.replace(
+        result,
+        out_of_distribution=compare and compare(**draws),
+        frechet_distance=distance and distance(rows=rows, seed=seed),
+    )
     (run / "evaluation.json").write_text(json_format.dumps(result.to_json(), indent=2) + "\n", encoding="utf-8")
     print(f"{experiment.name} on the test images of {dataset.title}")
     print(result.table())
@@ -187,6 +184,27 @@ def import_openai(
     run_dir = run_dir or Path("runs") / file.stem
     import_checkpoint(file, experiment, run_dir)
     print(f"{run_dir} is ready; try: avae sample {run_dir}, avae evaluate {run_dir}")
+
+
+def _comparison(
+    model: nn.Module, experiment: Experiment, dataset: ImageDataset, name: str, keep_layers: int | None
+) -> Callable[..., OutOfDistribution]:
+    """What compares the test images with those of the data set of that name; refused now if that cannot be done."""
+    from avae_lib import evaluation
+
+    other = _other_data_set(name, experiment, dataset)
+    keep_layers = evaluation.layers_to_keep(model, keep_layers)
+    images = (dataset.pixels("test"), other.pixels("test"))
+    return partial(evaluation.compare_data_sets, model, *images, other.title, keep_layers)
+
+
+def _distance_of_samples(model: nn.Module, dataset: ImageDataset, count: int) -> Callable[..., FrechetDistance | None]:
+    """What compares so many samples with test images; refused now if there are too few of these."""
+    from avae_lib import evaluation
+
+    images = dataset.pixels("test")
+    evaluation.require_enough_images(images, count)
+    return partial(_frechet_distance, model, images, count)
 
 
 def _other_data_set(name: str, experiment: Experiment, dataset: ImageDataset) -> ImageDataset:
