@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from avae_lib.models.config_fields import require_at_least, require_sizes
 from avae_lib.models.hierarchy import Draw, Hierarchy, LatentDraw
+from avae_lib.models.ladder import ZeroTop
 from avae_lib.models.pixel_input import PixelScaling, require_image_kind
 from avae_lib.models.single_sample_kl import SingleSampleDraw
 from avae_lib.nn.fully_connected import GaussianOf, StandardPrior, hidden_layers, onto_pixels
@@ -89,15 +90,11 @@ class Joined(nn.Module):
         return self.network(above.joined())
 
 
-class EmptyTop(nn.Module):
-    """What is handed down to the first layer: zeros in the shape of its latent."""
-
-    def __init__(self, latent_dim: int) -> None:
-        super().__init__()
-        self.register_buffer("zero", torch.zeros(1, latent_dim), persistent=False)
+class EmptyTop(ZeroTop):
+    """What is handed down to the first layer: zeros in the shape of its latent, and no skip paths yet."""
 
     def forward(self, batch: int) -> SkipDescent:
-        return SkipDescent(self.zero.expand(batch, -1))
+        return SkipDescent(super().forward(batch))
 
 
 class BidirectionalAscent(nn.Module):
@@ -119,9 +116,8 @@ class BidirectionalAscent(nn.Module):
     def forward(self, x: UInt8[Tensor, "batch c h w"], draws: Sequence[Draw]) -> tuple:
         """Evidence, top first: the top's posterior; then for each level draw and posterior, and its features."""
         below, evidence = x, []
-        drawn_upwards = draws[
-            -2::-2
-        ]  # lowest first; layers are counted from the top, and each level's second goes down
+        # Lowest first; layers are counted from the top, and each level's second goes down.
+        drawn_upwards = draws[-2::-2]
         for network, gaussian, draw in zip(self.networks, self.gaussians, drawn_upwards, strict=False):
             features = network(below)
             posterior = gaussian(features)

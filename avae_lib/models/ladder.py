@@ -24,7 +24,7 @@ from avae_lib.models.single_sample_kl import SingleSampleDraw
 from avae_lib.nn.fully_connected import GaussianOf, StandardPrior, hidden_layers, onto_pixels
 from avae_lib.nn.output_heads import output_head
 
-__all__ = ["LadderConfig", "precision_weighted"]
+__all__ = ["LadderConfig", "ZeroTop", "precision_weighted"]
 
 
 @dataclass(frozen=True)
