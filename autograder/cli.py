@@ -117,6 +117,8 @@ def grade(
     """
     if scheduler is None:
         require_kind(sandbox)
+    elif sandbox == "none":
+        raise CourseError("--sandbox none is for this machine only, not for those of a cluster: leave --scheduler out")
     from autograder.class_run import ClassRun  # reading notebooks costs a second, which --help should not pay
     from autograder.lifetimes import exit_when_told
 

@@ -10,5 +10,5 @@ if command -v apt-get >/dev/null 2>&1 && $as_root true 2>/dev/null; then
     { $as_root apt-get update -qq && $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq bubblewrap; } >/dev/null 2>&1
 fi
 command -v bwrap >/dev/null 2>&1 ||
-    echo "bubblewrap is missing: grading needs it (Debian, Ubuntu: sudo apt install bubblewrap); training works without"
+    echo "bubblewrap is missing: grading needs it (Debian, Ubuntu: sudo apt install bubblewrap) or docker or podman; training works without"
 exit 0

@@ -102,6 +102,43 @@ def test_endless_code_ends_with_a_grader_that_is_killed(edition):
     assert is_gone(pid)
 
 
+# Plays a system like macOS: no /proc, and nothing that only Linux has.
+ELSEWHERE = """
+import os, select, signal, socket, sys, time
+from pathlib import Path
+
+linux = {os: "memfd_create pidfd_open setns unshare eventfd", select: "epoll", signal: "pidfd_send_signal",
+         socket: "SO_PASSCRED SCM_CREDENTIALS AF_VSOCK"}
+for module, names in linux.items():
+    for name in filter(vars(module).get, names.split()):
+        delattr(module, name)
+os.environ["PATH"] = ""
+
+import nbformat
+import autograder.class_run
+from autograder.reading import normalise_apart
+from autograder.sandbox.limits import Limits
+from autograder.sandbox.session import Session, SessionLost
+
+data = Path(sys.argv[2]).read_bytes()
+print(len(normalise_apart(data, nbformat.reads(data, as_version=4)).answers), "answers")
+with Session(Path(sys.argv[1]), Limits(cell_seconds=1), time.monotonic() + 600, kind="none") as session:
+    print(session.run_cell("1 / 0").error)
+    try:
+        session.run_cell("while True: pass")
+    except SessionLost as loss:
+        print(loss.reason)
+"""
+
+
+def test_grading_stands_on_nothing_that_only_linux_has(edition):
+    walls = ["bwrap", "--dev-bind", "/", "/", "--tmpfs", "/proc", "--chdir", str(ROOT)]
+    arguments = [str(edition), str(ROOT / "assignments" / UNIT / f"{UNIT}.ipynb")]
+    played = subprocess.run([*walls, sys.executable, "-c", ELSEWHERE, *arguments], capture_output=True, text=True)
+    said = ["5 answers", "ZeroDivisionError: division by zero", "your cell took longer than 1 s"]
+    assert played.stdout.splitlines() == said, played.stderr
+
+
 def test_root_is_refused(monkeypatch):
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     with pytest.raises(SandboxUnavailable, match=r"not for root.*ordinary user"):
@@ -128,6 +165,12 @@ def test_grading_without_a_sandbox_warns_and_flags_every_submission(tmp_path, mo
     entry = json.loads((root / ".course/audit.jsonl").read_text())
     assert (result["status"], entry["sandbox"]) == ("graded", "none")
     assert all(any("without a sandbox" in flag for flag in found["flags"]) for found in (result, entry))
+
+
+def test_other_machines_do_not_run_code_without_a_sandbox(course, monkeypatch, capsys):
+    monkeypatch.chdir(course.root)
+    assert cli.main(["grade", "03", "--sandbox", "none", "--scheduler", "tcp://192.0.2.1:8786"]) == 1
+    assert "this machine only" in capsys.readouterr().err
 
 
 def test_nothing_stands_in_for_bubblewrap_unasked(course, hand_in, solved, monkeypatch, capsys):
