@@ -18,7 +18,7 @@ _DEFINITION = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 
 class CellCode:
-    """A cell's source, read but never run. What is no Python defines nothing and needs nothing.
+    """A cell's source, read when it is first asked about, never run. What is no Python defines and needs nothing.
 
     Attributes:
         source: as it stands in the cell, IPython's commands and all.
@@ -26,29 +26,35 @@ class CellCode:
 
     def __init__(self, source: str) -> None:
         self.source = source
-        self._lines, self._tree, self._table = _read(source)
+
+    @cached_property
+    def _parts(self) -> tuple[list[str], ast.Module | None, symtable.SymbolTable | None]:
+        return _read(self.source)
 
     @property
     def is_readable(self) -> bool:
         """Whether this is Python at all."""
-        return self._tree is not None
+        return self._parts[1] is not None
 
     @cached_property
     def defines(self) -> frozenset[str]:
         """The global names that running the cell would bind."""
-        symbols = self._table.get_symbols() if self._table else ()
+        _, _, table = self._parts
+        symbols = table.get_symbols() if table else ()
         return frozenset(symbol.get_name() for symbol in symbols if symbol.is_assigned() or symbol.is_imported())
 
     @cached_property
     def needs(self) -> frozenset[str]:
         """The global names that the cell uses, or its functions when they are called, and does not define."""
-        return frozenset(_global_names(self._table)) - self.defines - _GIVEN if self._table else frozenset()
+        _, _, table = self._parts
+        return frozenset(_global_names(table)) - self.defines - _GIVEN if table else frozenset()
 
     def definitions_of(self, names: Collection[str]) -> list[str]:
         """The statements outside of functions that bind any of ``names``, in their order, as text."""
-        statements = self._tree.body if self._tree else []
+        lines, tree, _ = self._parts
+        statements = tree.body if tree else []
         spans = dict.fromkeys(_lines_of(node) for node in statements if not names.isdisjoint(_bound_by(node)))
-        return ["\n".join(self._lines[start - 1 : end]) for start, end in spans]
+        return ["\n".join(lines[start - 1 : end]) for start, end in spans]
 
 
 def _read(source: str) -> tuple[list[str], ast.Module | None, symtable.SymbolTable | None]:

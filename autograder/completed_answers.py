@@ -8,8 +8,9 @@ A function that has lost the line which puts it into the library gets it back.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
+from functools import cached_property
 
 from autograder.cell_code import CellCode
 from autograder.matching import Found, Matching
@@ -20,19 +21,47 @@ __all__ = ["completed"]
 
 _MUST_COME_FIRST = re.compile(r"\A%%.*|^from __future__ import .*", re.MULTILINE)
 _MOST_NAMED = 5
+_MOST_READ = 2_000_000  # characters of other cells
 
 
 def completed(found: Mapping[str, Found], matching: Matching) -> dict[str, Found]:
     """What was found for each answer cell, by grade_id, with whatever else of the student's it needs to run."""
     used = {cell.position for answer in found.values() for cell in answer.cells}
-    others = [cell for cell in matching.submitted if cell.kind == "code" and cell.position not in used]
-    codes = [(cell.position, CellCode(cell.source)) for cell in others if len(cell.source) <= MAX_ANSWER]
+    others = _OtherCells(cell for cell in matching.submitted if cell.kind == "code" and cell.position not in used)
     given = frozenset().union(*(CellCode(source).defines for source in _sources_that_run(found, matching)))
     whole = dict(found)
     for ours in matching.released:
         if ours.is_answer and _is_edited(ours, answer := found[ours.grade_id]):
-            whole[ours.grade_id] = _supported(ours, _registered(ours, answer), codes, given)
+            whole[ours.grade_id] = _supported(ours, _registered(ours, answer), others, given)
     return whole
+
+
+class _OtherCells:
+    """The cells that are not run, as far as a person may have written them, and where in them a name is defined."""
+
+    def __init__(self, cells: Iterable[Cell]) -> None:
+        self._cells: list[tuple[int, CellCode]] = []
+        room = _MOST_READ
+        for cell in cells:
+            if len(cell.source) <= MAX_ANSWER and (room := room - len(cell.source)) >= 0:
+                self._cells.append((cell.position, CellCode(cell.source)))
+
+    @cached_property
+    def _places(self) -> Mapping[str, list[int]]:
+        places: dict[str, list[int]] = {}
+        for index, (_, code) in enumerate(self._cells):
+            for name in code.defines:
+                places.setdefault(name, []).append(index)
+        return places
+
+    def which_defines(self, name: str, place: int) -> int | None:
+        """The last cell above a place that defines a name; if there is none, the first one below."""
+        above = [index for index in self._places.get(name, ()) if self._cells[index][0] < place]
+        return above[-1] if above else next(iter(self._places.get(name, ())), None)
+
+    def definitions(self, names: Mapping[int, Collection[str]]) -> list[str]:
+        """The statements that define the names that are asked of each cell, in the order of the notebook."""
+        return [text for index in sorted(names) for text in self._cells[index][1].definitions_of(names[index])]
 
 
 def _sources_that_run(found: Mapping[str, Found], matching: Matching) -> Iterable[str]:
@@ -57,39 +86,35 @@ def _registered(ours: Cell, answer: Found) -> Found:
     return replace(answer, source=f'{answer.source}\n\nimplements("{name}")({name})', flags=(*answer.flags, flag))
 
 
-def _supported(ours: Cell, answer: Found, codes: Sequence[tuple[int, CellCode]], given: frozenset[str]) -> Found:
-    place = answer.cells[0].position
-    names, definitions = _support(CellCode(answer.source).needs - given, place, codes, given)
-    if not names or sum(map(len, definitions)) > MAX_ANSWER:
+def _supported(ours: Cell, answer: Found, others: _OtherCells, given: frozenset[str]) -> Found:
+    needed = _needed_of(others, CellCode(answer.source).needs - given, answer.cells[0].position, given)
+    definitions = others.definitions(needed)
+    if not needed or sum(map(len, definitions)) > MAX_ANSWER:
         return answer
-    named = printable(", ".join(sorted(names)[:_MOST_NAMED]), 100)
-    flag = f"the answer to '{ours.grade_id}' uses {named} from other cells of the student's: taken along, please check"
+    names = sorted(set().union(*needed.values()))[:_MOST_NAMED]
+    flag = (
+        f"the answer to '{ours.grade_id}' uses {printable(', '.join(names), 100)} from other cells of the student's: "
+        "taken along, please check"
+    )
     return replace(answer, source=_in_front("\n".join(definitions), answer.source), flags=(*answer.flags, flag))
 
 
-def _support(
-    wanted: frozenset[str], place: int, codes: Sequence[tuple[int, CellCode]], given: frozenset[str]
-) -> tuple[set[str], list[str]]:
-    """The names that other cells define, with those which these need in turn, and their definitions in order."""
-    taken: dict[int, set[str]] = {}
-    settled: set[str] = set()
-    while wanted := wanted - settled - given:
+def _needed_of(
+    others: _OtherCells, wanted: frozenset[str], place: int, given: frozenset[str]
+) -> Mapping[int, Collection[str]]:
+    """By cell the names that an answer at a place needs, and those which their definitions need in turn."""
+    needed: dict[int, set[str]] = {}
+    settled: frozenset[str] = given
+    while wanted := wanted - settled:
         settled |= wanted
+        found: dict[int, set[str]] = {}
         for name in wanted:
-            if (index := _cell_that_defines(name, place, codes)) is not None:
-                taken.setdefault(index, set()).add(name)
-        definitions = [text for index in taken for text in codes[index][1].definitions_of(taken[index])]
-        wanted = CellCode("\n".join(definitions)).needs
-    definitions = [text for index in sorted(taken) for text in codes[index][1].definitions_of(taken[index])]
-    return set().union(*taken.values()), definitions
-
-
-def _cell_that_defines(name: str, place: int, codes: Sequence[tuple[int, CellCode]]) -> int | None:
-    """The index of the last cell above the answer that defines a name; if there is none, of the first one below."""
-    defining = [(position < place, index) for index, (position, code) in enumerate(codes) if name in code.defines]
-    above = [index for is_above, index in defining if is_above]
-    below = [index for is_above, index in defining if not is_above]
-    return above[-1] if above else next(iter(below), None)
+            if (index := others.which_defines(name, place)) is not None:
+                found.setdefault(index, set()).add(name)
+        for index, names in found.items():
+            needed.setdefault(index, set()).update(names)
+        wanted = CellCode("\n".join(others.definitions(found))).needs
+    return needed
 
 
 def _in_front(definitions: str, source: str) -> str:

@@ -298,6 +298,14 @@ def test_names_that_another_answer_defines_are_left_to_it(release, solved):
     assert "return 0" not in "".join(normalised(solved, release)[0].values())
 
 
+def test_a_long_chain_of_helpers_is_followed_to_its_end(release, solved):
+    links = [f"def f{number}(a, b): return f{number + 1}(a, b)" for number in range(300)]
+    for link in [*links, "def f300(a, b): return a + b"]:
+        solved["cells"].append(code(link))
+    write(add=ADD_HEAD + "return f0(a, b)")(solved)
+    assert computes(normalised(solved, release)[0]["add"], "add", 2, 3) == 5
+
+
 AWKWARD = {
     "brackets": "(" * 30_000,
     "minus signs": "x = " + "-" * 90_000 + "1",
@@ -314,11 +322,12 @@ def test_code_that_no_parser_likes_costs_no_other_answer(name, release, solved):
     assert computes(normalised(solved, release)[0]["add"], "add", 2, 3) == 5
 
 
-def test_pictures_together_fit_on_a_page(release, solved):
-    pixels = random.Random(0).randbytes(1000 * 1000 * 3)
+def test_pictures_together_fit_on_a_page(release, solved, monkeypatch):
+    pixels = random.Random(0).randbytes(100 * 100 * 3)
     buffer = io.BytesIO()
-    Image.frombytes("RGB", (1000, 1000), pixels).save(buffer, "PNG", compress_level=0)
+    Image.frombytes("RGB", (100, 100), pixels).save(buffer, "PNG")
     png = base64.b64encode(buffer.getvalue()).decode()
+    monkeypatch.setattr("autograder.pictures.MAX_CHARACTERS_TOGETHER", 2.5 * len(png))
     outputs = [{"output_type": "display_data", "data": {"image/png": png}, "metadata": {}}] * 6
     cell_of(solved, "payoff")["outputs"] = outputs
     _, submission = normalised(solved, release)
