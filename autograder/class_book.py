@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -17,15 +15,17 @@ from nbgrader.api import (
     Gradebook,
     GradeCell,
     Notebook,
+    SolutionCell,
     SubmittedAssignment,
     SubmittedNotebook,
 )
-from sqlalchemy.exc import SAWarning
+from sqlalchemy import and_
+from sqlalchemy.orm import aliased
 
-from autograder.course import Course, CourseError, Unit
-from autograder.nbgrader_config import let_nbgrader_find_its_programs
+from autograder.course import Course, Unit
+from autograder.gradebook_sessions import opened_gradebook
 
-__all__ = ["ClassBook", "GradedSubmission", "QuestionScore", "class_book", "opened_gradebook"]
+__all__ = ["ClassBook", "GradedSubmission", "QuestionScore", "WrittenScore", "class_book", "written_scores"]
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,16 @@ class QuestionScore:
     extra_credit: float | None = None
     waits: bool = False
     comment: str = ""
+
+
+@dataclass(frozen=True)
+class WrittenScore:
+    """What a person gave for one written answer; ``points`` is None until somebody did."""
+
+    grade_id: str
+    points: float | None
+    max_points: float
+    comment: str
 
 
 @dataclass(frozen=True)
@@ -84,21 +94,6 @@ class ClassBook:
     submissions: Mapping[str, GradedSubmission] = field(default_factory=dict)
 
 
-@contextmanager
-def opened_gradebook(course: Course) -> Iterator[Gradebook]:
-    """The gradebook of a course.
-
-    Raises:
-        CourseError: there is none yet.
-    """
-    if not course.gradebook.exists():
-        raise CourseError(f"there is no gradebook yet ({course.gradebook}): run course grade first")
-    let_nbgrader_find_its_programs()
-    with warnings.catch_warnings(), Gradebook(f"sqlite:///{course.gradebook.resolve()}") as gradebook:
-        warnings.filterwarnings("ignore", "Object of type .* not in session", SAWarning)
-        yield gradebook
-
-
 def class_book(course: Course, unit: Unit) -> ClassBook:
     """Everything the gradebook holds on a unit; an empty book if it does not know the unit."""
     with opened_gradebook(course) as gradebook:
@@ -113,6 +108,29 @@ def class_book(course: Course, unit: Unit) -> ClassBook:
         )
         submissions = {row.student_id: _submission(row, lost, scores[row.student_id]) for row, lost in rows}
         return ClassBook(_in_utc(assignment.duedate), _max_points(gradebook, assignment), submissions)
+
+
+def written_scores(course: Course, unit: Unit) -> Mapping[str, list[WrittenScore]]:
+    """The points and comments that people gave for the written answers of a unit, by student."""
+    answer = aliased(SolutionCell)  # a written answer is a cell that is graded and an answer, two rows of one name
+    scores = defaultdict(list)
+    with opened_gradebook(course) as gradebook:
+        rows = (
+            gradebook.db.query(SubmittedAssignment.student_id, GradeCell.name, GradeCell.max_score, Grade, Comment)
+            .select_from(Grade)
+            .join(GradeCell, Grade.cell_id == GradeCell.id)
+            .join(answer, and_(answer.notebook_id == GradeCell.notebook_id, answer.name == GradeCell.name))
+            .join(Comment, and_(Comment.cell_id == answer.id, Comment.notebook_id == Grade.notebook_id))
+            .join(SubmittedNotebook, Grade.notebook_id == SubmittedNotebook.id)
+            .join(SubmittedAssignment, SubmittedNotebook.assignment_id == SubmittedAssignment.id)
+            .join(Assignment, SubmittedAssignment.assignment_id == Assignment.id)
+            .filter(Assignment.name == unit.name)
+        )
+        for student, name, worth, grade, comment in rows:
+            waits = grade.manual_score is None and grade.auto_score is None
+            points = None if waits else grade.score
+            scores[student].append(WrittenScore(name, points, worth, comment.comment or ""))
+    return scores
 
 
 def _submission(row: SubmittedAssignment, lost: float, questions: list[QuestionScore]) -> GradedSubmission:

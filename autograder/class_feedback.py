@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import nbformat
 
+from autograder.class_book import WrittenScore, written_scores
 from autograder.class_run import recorded_results
 from autograder.course import Course, CourseError, Unit
 from autograder.feedback import write_page
-from autograder.gradebook import autograded_notebook, written_scores
+from autograder.gradebook import autograded_notebook
 from autograder.late_notices import late_notices
 from autograder.plain_text import printable
 from autograder.results import Graded, SubmissionResult
@@ -29,10 +31,12 @@ def write_feedback(course: Course, unit: Unit) -> tuple[Path, ...]:
     if not results:
         raise CourseError(f"{unit.name} has not been graded: run course grade {unit.name}")
     notices = late_notices(course, unit)
+    written = written_scores(course, unit) if course.gradebook.exists() else {}
     pages, failures = [], []
     for result in results:
         try:
-            pages.append(_write(course, unit, result, notices.get(result.student, "")))
+            given, late = written.get(result.student, ()), notices.get(result.student, "")
+            pages.append(_write(course, unit, result, given, late))
         except Exception as error:  # a notebook that is gone, or damaged, keeps no other student waiting
             failures.append(printable(f"{result.student} ({type(error).__name__}: {error})", 300))
     if failures:
@@ -40,10 +44,9 @@ def write_feedback(course: Course, unit: Unit) -> tuple[Path, ...]:
     return tuple(pages)
 
 
-def _write(course: Course, unit: Unit, result: SubmissionResult, late: str) -> Path:
+def _write(course: Course, unit: Unit, result: SubmissionResult, written: Sequence[WrittenScore], late: str) -> Path:
     folder = course.root / "feedback"
     if result.status == "quarantined":
         return write_page(folder, course, unit, Graded(result))
     notebook = nbformat.read(autograded_notebook(course, unit, result.student), as_version=4)
-    written = written_scores(course, unit, result.student, notebook)
     return write_page(folder, course, unit, Graded(result, notebook), written, late)

@@ -26,7 +26,7 @@ from autograder.plain_text import moderate
 from autograder.results import Graded
 
 if TYPE_CHECKING:
-    from autograder.gradebook import WrittenScore
+    from autograder.class_book import WrittenScore
 
 __all__ = ["page", "write_page"]
 

@@ -8,35 +8,22 @@ from __future__ import annotations
 
 import copy
 import os
-import warnings
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+import weakref
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import nbformat
 from nbformat import NotebookNode
-from nbgrader.api import Gradebook, MissingEntry
+from nbgrader.api import BaseCell, Comment, Grade, Gradebook, SubmittedNotebook
 from nbgrader.preprocessors import SaveAutoGrades, SaveCells
-from sqlalchemy.exc import SAWarning
 
 from autograder.course import Course, CourseError, Unit
-from autograder.nbgrader_config import let_nbgrader_find_its_programs
+from autograder.gradebook_sessions import gradebook_address, one_transaction, open_gradebook
 from autograder.plain_text import harmless_markdown, moderate
 from autograder.results import ComponentScore, Graded, SubmissionResult
 
-__all__ = ["GradebookWriter", "WrittenScore", "autograded_notebook", "shown_notebook", "written_scores"]
-
-
-@dataclass(frozen=True)
-class WrittenScore:
-    """What a person gave for one written answer; ``points`` is None until somebody did."""
-
-    grade_id: str
-    points: float | None
-    max_points: float
-    comment: str
+__all__ = ["GradebookWriter", "autograded_notebook", "shown_notebook"]
 
 
 class GradebookWriter:
@@ -49,37 +36,75 @@ class GradebookWriter:
             CourseError: the released notebook has other graded cells than the one students were graded with before.
         """
         self._course, self._unit = course, unit
-        with _open(self._course) as gradebook:
-            gradebook.update_or_create_assignment(unit.name)
+        self._gradebook = open_gradebook(course)
+        weakref.finalize(self, self._gradebook.close)
+        self._gradebook.update_or_create_assignment(unit.name)
+        facts = {"notebook": unit.name, "assignment": unit.name, "db_url": gradebook_address(course)}
         try:
-            SaveCells().preprocess(release, self._resources())
+            SaveCells().preprocess(release, {"nbgrader": facts})
         except RuntimeError as refusal:
             raise CourseError(f"the gradebook refuses the released notebook of {unit.name}: {refusal}") from None
 
     def record(self, graded: Graded) -> None:
-        """Record one graded submission; scores given by hand stay as they are."""
+        """Record one graded submission, all of it or nothing; scores given by hand stay as they are."""
         student = graded.result.student
         notebook = shown_notebook(graded)
-        with _open(self._course) as gradebook:
-            gradebook.update_or_create_student(student)
-            gradebook.update_or_create_submission(self._unit.name, student, timestamp=graded.handed_in)
-        _write(notebook, autograded_notebook(self._course, self._unit, student))
-        SaveAutoGrades().preprocess(notebook, self._resources(student))
-        self._comment(graded.result)
+        path = autograded_notebook(self._course, self._unit, student)
+        draft = _draft(notebook, path)
+        with one_transaction(self._gradebook):
+            self._gradebook.update_or_create_student(student)
+            self._gradebook.update_or_create_submission(self._unit.name, student, timestamp=graded.handed_in)
+            places = _Places(self._gradebook, self._unit, student)
+            _SaveScores(places, self._unit, student).preprocess(notebook, {})
+            places.comment(graded.result)
+            os.replace(draft, path)  # before the end of the transaction: who is in the gradebook has a notebook
 
-    def _comment(self, result: SubmissionResult) -> None:
-        with _open(self._course) as gradebook:
-            for component, score in result.components.items():
-                try:
-                    comment = gradebook.find_comment(component, self._unit.name, self._unit.name, result.student)
-                except MissingEntry:
-                    continue
-                comment.auto_comment = "\n".join(_diagnoses(score)) or None
-            gradebook.db.commit()
 
-    def _resources(self, student: str = "") -> dict[str, Any]:
-        facts = {"notebook": self._unit.name, "assignment": self._unit.name, "student": student}
-        return {"nbgrader": {**facts, "db_url": _address(self._course)}}
+class _Places:
+    """Where the points and comments of one submission go, read from the gradebook at once.
+
+    Answers what ``SaveAutoGrades`` asks a gradebook; what it wants committed is, at the end of the transaction.
+    """
+
+    def __init__(self, gradebook: Gradebook, unit: Unit, student: str) -> None:
+        notebook = gradebook.find_submission_notebook(unit.name, unit.name, student)
+        self._grades, self._comments = (
+            {name: place for place, name in _with_names(gradebook, kind, notebook)} for kind in (Grade, Comment)
+        )
+        self.db = self
+
+    def find_grade(self, cell: str, *_: str) -> Grade:
+        return self._grades[cell]
+
+    def find_comment(self, cell: str, *_: str) -> Comment:
+        return self._comments[cell]
+
+    def commit(self) -> None:
+        pass
+
+    def comment(self, result: SubmissionResult) -> None:
+        """Put the diagnoses beside the answers they are about."""
+        for component in result.components.keys() & self._comments.keys():
+            self._comments[component].auto_comment = "\n".join(_diagnoses(result.components[component])) or None
+
+
+def _with_names(gradebook: Gradebook, kind: type, notebook: SubmittedNotebook) -> Iterable[tuple[Any, str]]:
+    cells = gradebook.db.query(kind, BaseCell.name).join(BaseCell, kind.cell_id == BaseCell.id)
+    return cells.filter(kind.notebook_id == notebook.id)
+
+
+class _SaveScores(SaveAutoGrades):
+    """nbgrader's preprocessor that saves scores, told where they go instead of looking for it."""
+
+    def __init__(self, places: _Places, unit: Unit, student: str) -> None:
+        super().__init__()
+        self.gradebook = places
+        self.notebook_id, self.assignment_id, self.student_id = unit.name, unit.name, student
+
+    def preprocess(self, nb: NotebookNode, resources: dict[str, Any]) -> tuple[NotebookNode, dict[str, Any]]:
+        for index, cell in enumerate(nb.cells):
+            self.preprocess_cell(cell, resources, index)
+        return nb, resources
 
 
 def autograded_notebook(course: Course, unit: Unit, student: str) -> Path:
@@ -126,43 +151,9 @@ def _diagnoses(score: ComponentScore) -> Iterable[str]:
     return (f"{case.name}: {case.diagnosis or 'failed'}" for case in score.cases if not case.passed)
 
 
-def written_scores(course: Course, unit: Unit, student: str, notebook: NotebookNode) -> tuple[WrittenScore, ...]:
-    """The points and comments that people gave for the written answers of one submission."""
-    labels = [cell.metadata.get("nbgrader", {}) for cell in notebook.cells]
-    with _open(course) as gradebook:
-        return tuple(
-            _written_score(gradebook, unit.name, student, label)
-            for label in labels
-            if label.get("grade") and label.get("solution")
-        )
-
-
-def _written_score(gradebook: Gradebook, unit: str, student: str, label: Mapping[str, Any]) -> WrittenScore:
-    grade_id = label["grade_id"]
-    try:
-        grade = gradebook.find_grade(grade_id, unit, unit, student)
-        comment = gradebook.find_comment(grade_id, unit, unit, student)
-    except MissingEntry:
-        return WrittenScore(grade_id, None, float(label["points"]), "")
-    waits = grade.manual_score is None and grade.auto_score is None
-    return WrittenScore(grade_id, None if waits else grade.score, float(label["points"]), comment.comment or "")
-
-
-@contextmanager
-def _open(course: Course) -> Iterator[Gradebook]:
-    let_nbgrader_find_its_programs()
-    with warnings.catch_warnings(), Gradebook(_address(course)) as gradebook:
-        # nbgrader reads from a submission before it adds it to its session: SQLAlchemy grumbles, nothing is lost.
-        warnings.filterwarnings("ignore", "Object of type .* not in session", SAWarning)
-        yield gradebook
-
-
-def _address(course: Course) -> str:
-    return f"sqlite:///{course.gradebook.resolve()}"
-
-
-def _write(notebook: NotebookNode, path: Path) -> None:
+def _draft(notebook: NotebookNode, path: Path) -> Path:
+    """Write a notebook beside where it is to be in the end."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_suffix(".draft")
     nbformat.write(notebook, draft)
-    os.replace(draft, path)
+    return draft

@@ -16,9 +16,9 @@ from nbgrader.api import Assignment, SubmittedAssignment, SubmittedNotebook
 from nbgrader.plugins import LateSubmissionPlugin
 from traitlets import Unicode
 
-from autograder.class_book import opened_gradebook
 from autograder.course import Course, CourseError, Unit
 from autograder.extensions import extensions_of
+from autograder.gradebook_sessions import opened_gradebook
 from autograder.lateness import days_late
 
 __all__ = ["CourseLatePenalty", "carry_extension", "settle"]

@@ -8,11 +8,11 @@ import nbformat
 import pytest
 from PIL import Image
 
+from autograder.class_book import WrittenScore
 from autograder.class_feedback import write_feedback
 from autograder.class_run import ClassRun
 from autograder.course import CourseError
 from autograder.feedback import page, write_page
-from autograder.gradebook import WrittenScore
 from autograder.normalise import normalise
 from autograder.results import CaseResult, ComponentScore, Graded, SubmissionResult
 

@@ -10,9 +10,10 @@ from nbconvert.exporters import HTMLExporter
 from nbgrader.api import Gradebook
 from nbgrader.server_extensions.formgrader.handlers import template_path
 
+from autograder.class_book import written_scores
 from autograder.class_run import ClassRun, recorded_results
 from autograder.course import CourseError
-from autograder.gradebook import GradebookWriter, autograded_notebook, written_scores
+from autograder.gradebook import GradebookWriter, autograded_notebook
 from autograder.jobs import released_notebook
 from autograder.nbgrader_config import let_nbgrader_find_its_programs
 from autograder.normalise import normalise
@@ -109,11 +110,10 @@ def test_a_regrade_renews_automatic_points_and_keeps_those_given_by_hand(course,
 
 
 def test_points_given_by_hand_reach_the_feedback(course, unit, writer, solved, release):
-    graded = graded_as("ada", solved, release)
-    writer.record(graded)
-    assert [score.points for score in written_scores(course, unit, "ada", graded.notebook)] == [None]
+    writer.record(graded_as("ada", solved, release))
+    assert [score.points for score in written_scores(course, unit)["ada"]] == [None]
     give_by_hand(course)
-    (score,) = written_scores(course, unit, "ada", graded.notebook)
+    (score,) = written_scores(course, unit)["ada"]
     assert (score.points, score.max_points, score.comment) == (2.5, 3.0, "Good reason.")
 
 
