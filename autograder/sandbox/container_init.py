@@ -6,6 +6,7 @@ the kernel ends all others, so nothing outlives a grader that is killed.
 
 from __future__ import annotations
 
+import ctypes
 import io
 import os
 import select
@@ -19,7 +20,14 @@ OUT_OF_MEMORY = 250
 """The exit status that tells that the kernel ended the program for the memory that was taken in the container."""
 
 _MILLISECONDS_BETWEEN_LOOKS = 50
+_PR_SET_DUMPABLE = 4
 _RECORDS = ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control")
+
+
+def keep_to_itself() -> None:
+    """Have the kernel refuse to let other processes of this user trace this one."""
+    if ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
+        sys.exit("the first process cannot be kept from being traced")
 
 
 def unpack(size: int) -> None:
@@ -61,5 +69,6 @@ def has_killed(record: str) -> bool:
 
 if __name__ == "__main__":
     length, *program = sys.argv[1:]
+    keep_to_itself()
     unpack(int(length))
     os._exit(status_of(subprocess.Popen([sys.executable, *program]).pid))

@@ -22,6 +22,7 @@ import torch
 
 from autograder import cli
 from autograder.class_run import ClassRun
+from autograder.doctor.probes import probe_findings
 from autograder.sandbox import container, container_image, container_init
 from autograder.sandbox.bubblewrap import SandboxUnavailable
 from autograder.sandbox.container import is_out_of_memory, launch_container, remove_leftovers
@@ -281,6 +282,20 @@ except OSError:
 """
 
 
+ATTACHING = "import ctypes, os; print(ctypes.CDLL(None).ptrace(16, os.getppid(), 0, 0))"
+
+
+def test_program_cannot_take_over_the_process_that_ends_it(runtime, launched):
+    assert said(launched(ATTACHING)) == "-1\n"
+
+
+@pytest.mark.parametrize("runtime", ["podman"], indirect=True)
+def test_doctor_finds_that_walls_and_limits_of_a_container_hold(runtime, tmp_path):
+    (tmp_path / "course.toml").touch()
+    findings = probe_findings("container", [tmp_path])
+    assert [finding.remedy for finding in findings] == [""] * 4, findings
+
+
 @pytest.mark.parametrize("runtime", ["podman"], indirect=True)
 def test_processes_of_a_container_are_limited(runtime, launched):
     process = launched(FORKING, processes=20)
@@ -301,6 +316,7 @@ def test_killed_container_is_gone_with_all_it_has_started(runtime, launched):
 GRADER = """
 import sys, time
 from pathlib import Path
+from autograder.doctor.probes import probe_findings
 from autograder.sandbox import container, container_image
 from autograder.sandbox.limits import Limits
 from autograder.sandbox.mounts import Mount
