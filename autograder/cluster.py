@@ -1,8 +1,8 @@
 """Workers by dask.distributed: threads of this process by default, or a cluster's, found by its scheduler's address.
 
 Either way each thread of a worker has its submissions graded by a process apart, see
-:mod:`autograder.grading_process`. Workers on this machine are threads of a cluster within this process, which opens no
-port and is ready at once.
+:mod:`autograder.grading_process`. Workers on this machine are threads of a cluster within this process, which is
+ready at once, and listens to this machine itself only.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ __all__ = ["SECONDS_FOR_WORKERS", "local_workers", "workers_of_cluster"]
 SECONDS_FOR_WORKERS = 120.0
 _SECONDS_TO_CONNECT = 20.0
 _IN_HAND_PER_THREAD = 2  # one is graded, one lies ready
+_TO_ITSELF = "127.0.0.1:0"
 _SETTINGS = {
     "distributed.worker.profile.enabled": False,
     "distributed.admin.large-graph-warning-threshold": "1GB",  # a notebook may have 20 MB
@@ -51,6 +52,8 @@ def _client_of_threads(count: int) -> Iterator[Client]:
     size = {"n_workers": 1, "threads_per_worker": count, "processes": False, "memory_limit": 0}
     with _settings(), tempfile.TemporaryDirectory(prefix="grading-") as folder:
         manners = {"dashboard_address": None, "local_directory": folder, "silence_logs": logging.CRITICAL}
+        # Without a dashboard dask serves its facts all the same, to everybody on port 8787 unless told otherwise.
+        manners |= {"scheduler_kwargs": {"dashboard_address": _TO_ITSELF}, "worker_dashboard_address": _TO_ITSELF}
         with LocalCluster(**size, **manners) as cluster, Client(cluster, set_as_default=False) as client:
             yield client
 

@@ -92,6 +92,8 @@ def hand_in_class(course: Course) -> None:
     without_labels = answered(course, SUM_FOR_MEAN)
     for cell in without_labels.cells:
         cell.metadata.pop("nbgrader", None)
+    widgets = {"application/vnd.jupyter.widget-state+json": {"a": {"model_name": "ButtonModel"}}}
+    without_labels.metadata.update(widgets=widgets, colab={"provenance": []})  # Colab saves no state: nbconvert fails
     hand_in(course, "emil", without_labels, name="my homework (1)", time="2026-03-02 10:00:00 UTC")
     tampered = answered(course, SUM_FOR_MEAN)
     cell_called(tampered, "check_log_mean_exp").update(source="5.0", outputs=[])
@@ -142,7 +144,7 @@ def graded(tmp_path_factory) -> tuple[Course, str]:
     course = new_course(tmp_path_factory.mktemp("by_nbgrader") / "course")
     run(course, "nbgrader", "generate_assignment", UNIT)
     hand_in_class(course)
-    return course, run(course, "nbgrader", "autograde", UNIT)
+    return course, run(course, "nbgrader", "autograde", UNIT, "--create")
 
 
 @pytest.fixture(scope="module")
