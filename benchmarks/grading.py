@@ -39,6 +39,7 @@ c.CourseDirectory.release_directory = "assignments"
 """
 EXAMPLES = [student for student, kind in STUDENTS.items() if kind != "hostile"]
 PACKAGES = ("torch", "nbgrader", "nbclient", "ipykernel", "numpy")
+OUTPUT = "output.txt"
 SECONDS_BETWEEN_LOOKS = 0.5
 
 
@@ -105,17 +106,23 @@ def graded_part(notebook: NotebookNode) -> NotebookNode:
 
 
 def run(command: Sequence[str], folder: Path) -> None:
-    with started(command, folder, subprocess.DEVNULL) as process:
+    with started(command, folder) as process:
         process.wait()
     if process.returncode != 0:
-        raise RuntimeError(f"{' '.join(command)} failed with status {process.returncode}")
+        raise RuntimeError(f"{' '.join(command)} failed with status {process.returncode}: {last_words(folder)}")
 
 
-def started(command: Sequence[str], folder: Path, output: int | None) -> subprocess.Popen:
+def started(command: Sequence[str], folder: Path) -> subprocess.Popen:
     environment = os.environ | {"PATH": f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}"}
-    return subprocess.Popen(
-        [str(PROGRAMS / command[0]), *command[1:]], cwd=folder, env=environment, stdout=output, stderr=output
-    )
+    with (folder / OUTPUT).open("wb") as output:
+        return subprocess.Popen(
+            [str(PROGRAMS / command[0]), *command[1:]], cwd=folder, env=environment, stdout=output, stderr=output
+        )
+
+
+def last_words(folder: Path) -> str:
+    """The end of what the last command in a folder printed."""
+    return (folder / OUTPUT).read_text(encoding="utf-8", errors="replace")[-1000:]
 
 
 def timed(command: Sequence[str], folder: Path, finished: Callable[[], int], given: Class) -> Grading:
@@ -123,7 +130,7 @@ def timed(command: Sequence[str], folder: Path, finished: Callable[[], int], giv
     began = time.perf_counter()
     with (
         tqdm(total=given.submissions, desc=command[0], unit="submission", disable=None) as progress,
-        started(command, folder, subprocess.DEVNULL) as process,
+        started(command, folder) as process,
     ):
         memory = Memory(process.pid)
         while process.poll() is None:
@@ -132,7 +139,8 @@ def timed(command: Sequence[str], folder: Path, finished: Callable[[], int], giv
             time.sleep(SECONDS_BETWEEN_LOOKS)
     seconds = time.perf_counter() - began
     if process.returncode != 0 or finished() != given.submissions:
-        raise RuntimeError(f"{' '.join(command)} graded {finished()} of {given.submissions}")
+        graded = f"{finished()} of {given.submissions}"
+        raise RuntimeError(f"{' '.join(command)} graded {graded}: {last_words(folder)}")
     return Grading(seconds, memory.most)
 
 

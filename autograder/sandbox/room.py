@@ -64,7 +64,7 @@ class Room:
         self._changed: dict[str, None] = {}
         self._deadline = building.deadline
         facts = (building.edition, building.limits, building.deadline, building.hidden, building.kind)
-        self._session = Session(*facts)
+        self._session = Session(*facts, setup=building.setup)
         try:
             for source in building.setup:
                 self._set_up(source)

@@ -74,6 +74,7 @@ class Session:
         deadline: when everything has to be over, on the clock of :func:`time.monotonic`.
         hidden: files and folders of the machine that must not be seen even inside what is mounted.
         kind: where students' code runs.
+        setup: cells of ours that will run first, for a warm start to be ready for them.
 
     Raises:
         SandboxUnavailable: the sandbox cannot be started on this machine.
@@ -87,6 +88,7 @@ class Session:
         deadline: float,
         hidden: Iterable[Path] = (),
         kind: SandboxKind = DEFAULT_KIND,
+        setup: Iterable[str] = (),
     ) -> None:
         self._limits, self._deadline, self._kind = limits, deadline, kind
         self._require_time()
@@ -95,7 +97,7 @@ class Session:
             return
         sandbox = edition, limits, tuple(hidden)
         try:
-            self._begin(lambda group: forked_process(*sandbox, group, self._seconds_to_start()))
+            self._begin(lambda group: forked_process(*sandbox, setup, group, self._seconds_to_start()))
         except (NoWarmStart, SandboxUnavailable):
             self._begin(lambda group: _started_cold(*sandbox, group))
 

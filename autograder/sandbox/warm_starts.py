@@ -9,6 +9,7 @@ where it cannot be had, a cold one is.
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import functools
 import threading
@@ -31,6 +32,7 @@ class _Purpose:
 
     Attributes:
         folder: number of the folder that holds the library, which tells one from a later one under the same name.
+        modules: what it imports on top of what all notebooks need.
         in_group: whether the interpreter has to be in a control group.
     """
 
@@ -38,15 +40,22 @@ class _Purpose:
     folder: int
     limits: Limits
     hidden: tuple[Path, ...]
+    modules: tuple[str, ...]
     in_group: bool
 
 
 def forked_process(
-    edition: Path, limits: Limits, hidden: Iterable[Path], group: Group | None, seconds: float
+    edition: Path,
+    limits: Limits,
+    hidden: Iterable[Path],
+    setup: Iterable[str],
+    group: Group | None,
+    seconds: float,
 ) -> ForkedProcess:
     """A process that is about to run :mod:`autograder.sandbox.inside`, apart from all others.
 
     Args:
+        setup: cells of ours that will run first; what they import is imported before anything is forked.
         group: the control group for it.
         seconds: to wait for an interpreter, if none is warm.
 
@@ -57,7 +66,7 @@ def forked_process(
     if _refusals:
         raise NoWarmStart(_refusals[0], for_good=True)
     folder = (edition / "avae_lib").stat().st_ino
-    purpose = _Purpose(edition, folder, limits, tuple(hidden), group is not None)
+    purpose = _Purpose(edition, folder, limits, tuple(hidden), _imported_by(setup), group is not None)
     try:
         return _forked_for(purpose, group, seconds)
     except NoWarmStart as refusal:
@@ -94,7 +103,8 @@ def _forked_for(purpose: _Purpose, group: Group | None, seconds: float) -> Forke
         if sandbox := _taken_for(purpose):
             return _forked(sandbox, purpose, group)
     mounts = program_mounts(purpose.edition)
-    sandbox = WarmSandbox(WARM, mounts, purpose.limits, purpose.hidden, purpose.in_group, seconds)
+    program = [*WARM, *purpose.modules]
+    sandbox = WarmSandbox(program, mounts, purpose.limits, purpose.hidden, purpose.in_group, seconds)
     return _forked(sandbox, purpose, group)
 
 
@@ -123,6 +133,21 @@ def _taken_for(purpose: _Purpose) -> WarmSandbox | None:
         return kept[1]
     kept[1].close()
     return None
+
+
+@functools.cache
+def _modules_of(cell: str) -> tuple[str, ...]:
+    """What a cell imports in any case; nothing where it is not plain Python."""
+    try:
+        statements = ast.parse(cell).body
+    except SyntaxError:
+        return ()
+    plain = [alias.name for node in statements if isinstance(node, ast.Import) for alias in node.names]
+    return (*plain, *(node.module for node in statements if isinstance(node, ast.ImportFrom) and node.module))
+
+
+def _imported_by(cells: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for cell in cells for name in _modules_of(cell)))
 
 
 def _kept_here() -> tuple[_Purpose, WarmSandbox] | None:

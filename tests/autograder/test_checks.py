@@ -1,5 +1,6 @@
 """The checks of all components: they hold together, draw fairly, and catch what nobody has named."""
 
+import itertools
 import json
 import math
 import re
@@ -10,6 +11,7 @@ import torch
 import torch.nn.functional as F
 
 from autograder.checks import all_checks, checks_of
+from autograder.checks.case import Remembered
 from autograder.judge import AskFailed, judge_component
 from autograder.public_cases import FOLDER, PUBLIC_SEED, write_public_cases
 from avae_lib import components
@@ -496,3 +498,10 @@ def test_death_of_the_process_costs_only_the_case_in_which_it_happened():
 
     result = judge_component(CHECKS["log_mean_exp"], ask, 1)
     assert [case.passed for case in result.cases] == [True, True, False, False, True]
+
+
+def test_what_is_remembered_is_made_once_and_only_as_far_as_it_is_needed():
+    made = []
+    squares = Remembered(made.append(number) or number**2 for number in range(4))
+    assert list(itertools.islice(squares, 2)) == [0, 1] and made == [0, 1]
+    assert list(squares) == list(squares) == [0, 1, 4, 9] and made == [0, 1, 2, 3]

@@ -6,7 +6,7 @@ import nbformat
 import pytest
 import torch
 
-from autograder.checks import checks_of
+from autograder.checks import case, checks_of
 from autograder.checks.case import Case, ComponentCheck
 from autograder.judge import ComponentResult, Verdict
 from autograder.normalise import Answer, NormalisedSubmission
@@ -387,6 +387,16 @@ def noting(function, calls):
         return function(*args, **kwargs)
 
     return noted
+
+
+def test_judging_again_asks_the_reference_nothing_that_it_was_asked_before(judged, monkeypatch):
+    rooms, observed = [], []
+    monkeypatch.setattr(Room, "__init__", noting(Room.__init__, rooms))
+    monkeypatch.setattr("autograder.checks.case.observe", noting(case.observe, observed))
+    verdict = judged(checks=CHECKS[:1], reparameterize=cell("reparameterize", "return mean + noise * 0"))
+    requests = [request.seed for _, request in observed]
+    assert points(verdict) == {"reparameterize": 0} and len(rooms) == 2
+    assert requests and len(set(requests)) == len(requests)
 
 
 def test_missing_answers_are_told_apart(judged):

@@ -25,8 +25,8 @@ NAMESPACES = ("user", "mnt", "pid", "net", "ipc", "uts", "cgroup")
 def opened(edition):
     """Opens a session like all others in this file, so that one interpreter serves them."""
 
-    def open_session(hidden=()) -> Session:
-        return Session(edition, DEFAULT_LIMITS, time.monotonic() + 300, hidden)
+    def open_session(hidden=(), setup=()) -> Session:
+        return Session(edition, DEFAULT_LIMITS, time.monotonic() + 300, hidden, setup=setup)
 
     return open_session
 
@@ -201,6 +201,25 @@ def test_random_numbers_are_drawn_anew_for_each_submission(opened):
             numbers = said(session, "(random.random(), numpy.random.rand(), torch.rand(()).item())")
             drawn.append(set(ast.literal_eval(numbers)))
     assert len(drawn[0]) == 3 and not drawn[0] & drawn[1]
+
+
+SETUP = "import wave, no_such_module\nfrom mailbox import Mailbox"
+DRAW = "(torch.rand(2).tolist(), [name for name in ('wave', 'mailbox', 'no_such_module') if name in sys.modules])"
+
+
+def test_what_setup_cells_import_is_there_beforehand_and_what_they_seed_is_drawn_as_after_a_cold_start(
+    opened, monkeypatch
+):
+    drawn = []
+    for is_cold in (False, True):
+        monkeypatch.setattr(warm_starts, "_refusals", ["not in this test"] * is_cold)
+        with opened(setup=[SETUP, "%matplotlib inline"]) as session:
+            assert is_warm(session) != is_cold
+            session.run_cell("import sys, torch; torch.manual_seed(3)")
+            drawn.append(ast.literal_eval(said(session, DRAW)))
+    (numbers, found), (numbers_after_cold_start, found_after_cold_start) = drawn
+    assert numbers == numbers_after_cold_start
+    assert found == ["wave", "mailbox"] and not found_after_cold_start
 
 
 def test_a_killed_interpreter_costs_a_restart_and_nothing_else(opened):
