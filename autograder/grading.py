@@ -46,7 +46,7 @@ def grade_submission(job: Job) -> Graded:
         return job.quarantined(reason, time.perf_counter() - started)
     verdict = _judged(submission, job)
     by_name = {component.name: component for component in verdict.components}
-    asked = {name: points for name, points in job.max_points.items() if job.asked is None or name in job.asked}
+    asked = {name: points for name, points in job.max_points.items() if name in job.asked}
     result = SubmissionResult(
         student=job.student,
         status="graded",

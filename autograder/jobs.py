@@ -44,7 +44,7 @@ class Job:
         hidden: files and folders that no sandbox may show, where they exist.
         sandbox: where the student's code runs.
         version: of the grader that made this job; no other one takes it.
-        asked: the components to judge, if not all.
+        asked: the components to judge; of the others the points are known.
     """
 
     student: str
@@ -60,7 +60,7 @@ class Job:
     hidden: tuple[Path, ...] = ()
     sandbox: SandboxKind = DEFAULT_KIND
     version: str = field(default_factory=grader_version)
-    asked: frozenset[str] | None = None
+    asked: frozenset[str] = frozenset()
 
     def quarantined(self, reason: object, seconds: float = 0.0) -> Graded:
         """What becomes of it if it cannot be graded."""
@@ -123,6 +123,7 @@ class Batch:
             handed_in=moment,
             hidden=self.hidden,
             sandbox=self.sandbox,
+            asked=frozenset(self.max_points),
         )
 
     def _seeds(self, student: str, sha256: str) -> dict[str, int]:

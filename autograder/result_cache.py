@@ -38,16 +38,14 @@ class ResultCache:
         entry = self._entry(job)
         if entry is None:
             return job
-        unknown = frozenset(name for name in job.max_points if name not in _known(entry, job))
-        if not unknown:
-            return _graded(entry, job)
-        return replace(job, asked=unknown) if len(unknown) < len(job.max_points) else job
+        unknown = job.asked - _known(entry, job)
+        return replace(job, asked=unknown) if unknown else _graded(entry, job)
 
     def completed(self, job: Job, graded: Graded) -> Graded:
         """A result as it came from a worker, with what was not asked added from before; it is kept if it will last."""
         if graded.result.status != "graded":
             return graded
-        if job.asked is not None and (entry := self._entry(job)) is not None:
+        if job.asked != set(job.max_points) and (entry := self._entry(job)) is not None:
             graded = replace(graded, result=_united(graded.result, entry["result"], job))
         if graded.is_repeatable:
             _write_private(self._file(job), json.dumps(_to_entry(graded, job)))
@@ -61,7 +59,7 @@ class ResultCache:
         try:
             entry = json.loads(self._file(job).read_bytes())
             _graded(entry, job)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None
         return entry if entry["follows_from"] == _circumstances(job) else None
 
