@@ -1,8 +1,8 @@
 """Workers by dask.distributed: threads of this process by default, or a cluster's, found by its scheduler's address.
 
 Either way each thread of a worker has its submissions graded by a process apart, see
-:mod:`autograder.grading_process`. Workers on this machine are threads of a cluster within this process, which is
-ready at once, and listens to this machine itself only.
+:mod:`autograder.grading_process`. Workers on this machine are threads of a cluster within this process: it is ready at
+once, and nobody else on the machine can give it anything to do.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from autograder.course import CourseError
 from autograder.grading_process import Grader, grade_apart, processes_here
@@ -29,11 +29,13 @@ __all__ = ["SECONDS_FOR_WORKERS", "local_workers", "workers_of_cluster"]
 SECONDS_FOR_WORKERS = 120.0
 _SECONDS_TO_CONNECT = 20.0
 _IN_HAND_PER_THREAD = 2  # one is graded, one lies ready
-_TO_ITSELF = "127.0.0.1:0"
 _SETTINGS = {
     "distributed.worker.profile.enabled": False,
     "distributed.admin.large-graph-warning-threshold": "1GB",  # a notebook may have 20 MB
 }
+# dask's servers always listen for browsers; these listen on this machine only, and have no pages to show.
+_LOOPBACK = "127.0.0.1:0"
+_NO_PAGES = {"distributed.scheduler.http.routes": [], "distributed.worker.http.routes": []}
 
 
 @contextmanager
@@ -47,14 +49,18 @@ def local_workers(grade: Grader, count: int) -> Iterator[WorkerPool]:
 
 @contextmanager
 def _client_of_threads(count: int) -> Iterator[Client]:
-    from distributed import Client, LocalCluster
+    import dask
+    from distributed import Client, LocalCluster, Worker
+
+    def worker(*arguments: Any, **options: Any) -> Worker:
+        return Worker(*arguments, **options | {"dashboard": False})
 
     size = {"n_workers": 1, "threads_per_worker": count, "processes": False, "memory_limit": 0}
-    with _settings(), tempfile.TemporaryDirectory(prefix="grading-") as folder:
-        manners = {"dashboard_address": None, "local_directory": folder, "silence_logs": logging.CRITICAL}
-        # Without a dashboard dask serves its facts all the same, to everybody on port 8787 unless told otherwise.
-        manners |= {"scheduler_kwargs": {"dashboard_address": _TO_ITSELF}, "worker_dashboard_address": _TO_ITSELF}
-        with LocalCluster(**size, **manners) as cluster, Client(cluster, set_as_default=False) as client:
+    pages = {"dashboard_address": _LOOPBACK, "worker_dashboard_address": _LOOPBACK}
+    pages |= {"scheduler_kwargs": {"dashboard": False}}
+    with dask.config.set(_SETTINGS | _NO_PAGES), tempfile.TemporaryDirectory(prefix="grading-") as folder:
+        manners = {"worker_class": worker, "local_directory": folder, "silence_logs": logging.CRITICAL}
+        with LocalCluster(**size, **pages, **manners) as cluster, Client(cluster, set_as_default=False) as client:
             yield client
 
 
@@ -72,7 +78,9 @@ def workers_of_cluster(
     Raises:
         CourseError: there is no scheduler, or no worker, or one with another version of the grader.
     """
-    with _settings(), _connected(address) as client:
+    import dask
+
+    with dask.config.set(_SETTINGS), _connected(address) as client:
         _require_workers(client, address, seconds)
         yield _pool(client, grade, at_once)
 
@@ -116,11 +124,3 @@ def _pool(client: Client, grade: Grader, at_once: int | None) -> WorkerPool:
         return at_once or max(1, _IN_HAND_PER_THREAD * sum(client.nthreads().values()))
 
     return WorkerPool(submit, how_many)
-
-
-@contextmanager
-def _settings() -> Iterator[None]:
-    import dask
-
-    with dask.config.set(_SETTINGS):
-        yield

@@ -8,6 +8,8 @@ import sys
 import time
 from functools import partial
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import psutil
 import pytest
@@ -62,6 +64,16 @@ def test_where_nothing_can_be_graded_the_run_ends_with_the_reason(new_job, in_th
 
     with pytest.raises(CourseError, match="no sandbox here"):
         list(grade_all([new_job("ada")], partial(in_threads, refuse, 1)))
+
+
+def test_the_local_cluster_has_nothing_to_say_to_others_on_the_machine(toys):
+    with local_workers(toys.grade, 1):
+        listening = [one.laddr for one in psutil.Process().net_connections() if one.status == psutil.CONN_LISTEN]
+        assert {address.ip for address in listening} <= {"127.0.0.1"}
+        for address in listening:
+            for page in ("", "health", "info/main/workers.html", "status"):
+                with pytest.raises(HTTPError, match="404"):
+                    urlopen(f"http://{address.ip}:{address.port}/{page}")
 
 
 # A grader whose two workers each hold a sandbox.
