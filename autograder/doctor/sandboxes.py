@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from autograder.doctor.findings import Finding
 from autograder.sandbox.bubblewrap import SandboxUnavailable, require_sandbox
 from autograder.sandbox.cgroups import NoGroup, in_force
 from autograder.sandbox.container_image import container_runtime, image_name, require_image
+from autograder.sandbox.limits import DEFAULT_LIMITS
 from autograder.sandbox.limits_in_force import memory_in_force, system_calls_in_force
 from autograder.sandbox.seccomp import system_call_filter
 from autograder.sandbox.warm_starts import starts_in_force
@@ -93,4 +95,19 @@ def container_findings(is_needed: bool) -> list[Finding]:
         if is_needed:
             return [Finding("container", "not to be had", str(trouble))]
         return [Finding("container", f"not to be had, nor needed here ({trouble})")]
-    return [Finding("container", f"{Path(runtime).name}, image {image_name()}: course grade --sandbox container")]
+    found = Finding("container", f"{Path(runtime).name}, image {image_name()}: course grade --sandbox container")
+    return [found, *_memory_for_containers(runtime)]
+
+
+def _memory_for_containers(runtime: str) -> list[Finding]:
+    """On macOS and Windows containers live in a virtual machine, which has often less memory than one may take."""
+    command = [runtime, "info", "--format", "{{json .}}"]
+    try:
+        facts = json.loads(subprocess.run(command, capture_output=True, timeout=60, check=False).stdout)
+        memory = facts["host"]["memTotal"] if "host" in facts else facts["MemTotal"]
+    except (ValueError, KeyError, TypeError, subprocess.TimeoutExpired):
+        return []
+    wanted = 2 * DEFAULT_LIMITS.memory_bytes
+    remedy = f"give docker's or podman's machine {wanted / 2**30:g} GiB or more: podman machine set --memory …"
+    said = f"{memory / 2**30:.3g} GiB, of which one may take {DEFAULT_LIMITS.memory_bytes / 2**30:g}"
+    return [Finding("memory of containers", said, remedy if memory < wanted else "")]

@@ -5,7 +5,7 @@ import pytest
 
 from autograder import cli, doctor
 from autograder.course_secret import CourseSecret
-from autograder.doctor import probes
+from autograder.doctor import probes, sandboxes
 from autograder.doctor.course_folder import course_findings
 from autograder.doctor.findings import Finding, printed
 from autograder.doctor.machine import MEMORY_PER_WORKER, machine_findings
@@ -107,6 +107,18 @@ def test_container_is_only_missed_where_there_is_no_other_sandbox(nothing_instal
     (needed,) = container_findings(is_needed=True)
     (spare,) = container_findings(is_needed=False)
     assert "docker is not installed" in needed.remedy and not spare.remedy
+
+
+@pytest.mark.parametrize("answer", ['{{"MemTotal": {}}}', '{{"host": {{"memTotal": {}}}}}'])
+def test_machine_of_containers_with_little_memory_is_noticed(tmp_path, monkeypatch, answer):
+    monkeypatch.setattr(sandboxes, "require_image", lambda: None)
+    monkeypatch.setattr(sandboxes, "container_runtime", lambda: str(tmp_path / "docker"))
+    for memory, is_little in ((2**31, True), (2**34, False)):
+        (tmp_path / "docker").write_text(f"#!/bin/sh\necho '{answer.format(memory)}'\n")
+        (tmp_path / "docker").chmod(0o755)
+        found = by_topic(container_findings(is_needed=True))
+        assert bool(found["memory of containers"].remedy) == is_little
+        assert "docker" in found["container"].said
 
 
 def test_more_workers_than_memory_holds_are_noticed(tmp_path):
