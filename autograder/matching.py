@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -70,6 +71,9 @@ class Matching:
         if not candidates:
             return self._locate_by_place(answer)
         best = max(candidates, key=lambda cell: self._preference(cell, answer))
+        if answer.is_written and not _is_filled(best, answer) and (below := self._texts_below(best)):
+            flag = f"the answer to '{answer.grade_id}' stood in a cell of the student's own and was taken from there"
+            return Found("\n\n".join(cell.source for cell in below), below, (flag,))
         parts = (best, *self._continuations(best))
         flags = [*self._detours(best, answer), *self._rivals(best, candidates, answer)]
         if len(parts) > 1:
@@ -84,11 +88,17 @@ class Matching:
         return implements or origin is answer or (not origin and _defines(cell, answer))
 
     def _preference(self, cell: Cell, answer: Cell) -> tuple[int, ...]:
-        filled = not cell.is_blank and cell.squeezed != answer.squeezed
+        filled = _is_filled(cell, answer)
         done = filled and not (_UNDONE in answer.source and _UNDONE in cell.source)
         implements, defines = answer.implements <= cell.implements, _defines(cell, answer)
         likely = (done and implements, done and defines, filled and implements, filled)
         return *likely, cell.grade_id == answer.grade_id, cell.kind == answer.kind, cell.position
+
+    def _texts_below(self, place: Cell) -> tuple[Cell, ...]:
+        """The student's own texts between a cell of ours and the next one."""
+        below = (cell for cell in self.submitted if cell.position > place.position and not cell.is_blank)
+        own = itertools.takewhile(lambda cell: cell.position not in self.origin, below)
+        return tuple(cell for cell in own if cell.kind != "code")
 
     def _continuations(self, start: Cell) -> Iterable[Cell]:
         """The cells below that can only be the rest of a cell that was split: their code begins inside a block."""
@@ -183,6 +193,10 @@ class Matching:
     def _without_copy(self) -> list[Cell]:
         paired = {ours.position for ours in self.origin.values()}
         return [ours for ours in self.released if ours.position not in paired]
+
+
+def _is_filled(cell: Cell, answer: Cell) -> bool:
+    return not cell.is_blank and cell.squeezed != answer.squeezed
 
 
 def _defines(cell: Cell, answer: Cell) -> bool:

@@ -148,7 +148,9 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 
 def _text(value: Any) -> str:
     if isinstance(value, list):
-        value = "".join(part for part in value if isinstance(part, str))
+        parts = [part for part in value if isinstance(part, str)]
+        # Lines carry their ends with them; a program that takes them away means one at each line all the same.
+        value = ("" if any("\n" in part for part in parts) else "\n").join(parts)
     if not isinstance(value, str):
         return ""
     value = value.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")

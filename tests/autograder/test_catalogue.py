@@ -154,6 +154,8 @@ KEPT = {
     "the same id everywhere": (ids(lambda number: "same"), ""),
     "no ids": (ids(lambda number: None), ""),
     "line ends of an old Macintosh": (write(add=(ADD_HEAD + "return a + b").replace("\n", "\r")), ""),
+    "lines without their ends": (write(add=(ADD_HEAD + "return a + b").split("\n")), ""),
+    "lines, and null among them": (write(add=[None, *(ADD_HEAD + "return a + b").splitlines(keepends=True)]), ""),
     "a character of value zero": (write(add=ADD_HEAD + "return a + b\0"), ""),
     "form field of Colab": (write(add='#@title Sum { display-mode: "form" }\n' + ADD_HEAD + "return a + b"), ""),
     "empty metadata": (lambda notebook: [cell.update(metadata=None) for cell in notebook["cells"]], "had lost all"),
@@ -188,6 +190,18 @@ def test_an_answer_works_wherever_its_parts_stood_and_an_instructor_is_told(name
     assert computes(answers["halve"], "halve", 4) == 2
     assert any(flag in given for given in submission.flags) if flag else submission.flags == ()
     nbformat.validate(submission.notebook)
+
+
+def test_a_written_answer_below_the_place_for_it_is_found(release, solved):
+    cell_of(solved, "question_1")["source"] = "YOUR ANSWER HERE"
+    place = solved["cells"].index(cell_of(solved, "question_1")) + 1
+    for text in ("Second reason.", "First reason."):
+        solved["cells"].insert(place, {"cell_type": "markdown", "source": text, "metadata": {}})
+    _, submission = normalised(solved, release)
+    assert [answer.source for answer in submission.written] == ["First reason.\n\nSecond reason."]
+    assert (
+        "the answer to 'question_1' stood in a cell of the student's own and was taken from there" in submission.flags
+    )
 
 
 def text_of(notebook):
