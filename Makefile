@@ -8,7 +8,7 @@ export OMP_NUM_THREADS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bubblewrap demo test test-all lint notebooks bench docs clean
+.PHONY: help setup bubblewrap chromium demo test test-all lint notebooks bench docs clean
 
 help:            ## list the commands
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1 \t/' | expand -t 20
@@ -29,10 +29,13 @@ demo: setup      ## train a small Deep Attentive VAE, then release, grade and re
 	$(BIN)/avae train digits-attentive
 	$(BIN)/python -m autograder.demo
 
-test: setup lint  ## lint, tests, all notebooks in fast mode
+chromium:
+	@sh tests/install_chromium.sh
+
+test: setup chromium lint  ## lint, tests, all notebooks in fast mode
 	$(BIN)/pytest -n 2 --dist loadgroup -m "not slow"
 
-test-all: setup lint  ## the same and what takes long
+test-all: setup chromium lint  ## the same and what takes long
 	$(BIN)/pytest -n 2 --dist loadgroup
 
 lint: setup      ## style, import directions

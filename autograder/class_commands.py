@@ -1,4 +1,4 @@
-"""The ``course`` commands about a class that has been graded: export, extend, report, similarity."""
+"""The ``course`` commands about a class that has been graded: formgrader, export, extend, report, similarity."""
 
 from __future__ import annotations
 
@@ -10,10 +10,30 @@ from tyro.conf import Positional
 
 from autograder.course import Course
 
-__all__ = ["bring_up_to_date", "export", "extend", "report", "similarity"]
+__all__ = ["bring_up_to_date", "export", "extend", "formgrader", "report", "similarity"]
 
 _Unit = Annotated[str, tyro.conf.arg(metavar="UNIT", help="A unit of the course, as 03 or 03_vae.")]
 _Folder = Annotated[Path | None, tyro.conf.arg(metavar="DIR")]
+
+
+def formgrader(
+    unit: Annotated[Positional[str | None], tyro.conf.arg(metavar="[UNIT]")] = None,
+    port: int = 8888,
+    browser: bool = True,
+) -> None:
+    """Open formgrader in the browser: look at submissions, grade written answers, change points.
+
+    What is given there is kept when submissions are graded again. Needs no connection to the web.
+
+    Args:
+        unit: Begin with this unit's submissions, as 03 or 03_vae; else with a list of all units.
+        port: Where it is served on this machine; if that is taken, another is found.
+        browser: Open a browser; without, only the address is printed.
+    """
+    from autograder.formgrader import serve_formgrader  # Jupyter costs a second, which --help should not pay
+
+    course = Course.find()
+    serve_formgrader(course, course.unit(unit) if unit else None, port, browser)
 
 
 def export(

@@ -11,7 +11,7 @@ import tyro
 from tyro.conf import Positional
 
 from autograder.audit.command import audit
-from autograder.class_commands import bring_up_to_date, export, extend, report, similarity
+from autograder.class_commands import bring_up_to_date, export, extend, formgrader, report, similarity
 from autograder.course import Course, CourseError, Unit
 from autograder.sandbox.bubblewrap import SandboxUnavailable
 from autograder.sandbox.kinds import DEFAULT_KIND, SandboxKind, require_kind, warning_about
@@ -24,6 +24,7 @@ _DESCRIPTION = """Run a course: release its units, grade what students hand in, 
   course publish ../students            a repository for students, without answers
   course grade 03                       submitted/<student>/03_vae/ → gradebook
   course grade 03 --submitted DIR --json results.json --feedback pages
+  course formgrader 03                  submissions in the browser, written answers graded
   course feedback 03                    a page per student in feedback/
   course report 03                      where students stumble, with plots
   course similarity 03                  answers that are suspiciously alike
@@ -169,7 +170,20 @@ def doctor() -> int:
     return 0 if examine(usual_workers()) else 1
 
 
-_COMMANDS = (release, publish, grade, feedback, report, similarity, export, extend, audit, sandbox_image, doctor)
+_COMMANDS = (
+    release,
+    publish,
+    grade,
+    formgrader,
+    feedback,
+    report,
+    similarity,
+    export,
+    extend,
+    audit,
+    sandbox_image,
+    doctor,
+)
 
 
 def _last_released(course: Course) -> Unit:

@@ -6,6 +6,7 @@ import os
 import secrets
 import sysconfig
 import warnings
+from importlib.util import find_spec
 from pathlib import Path
 
 from traitlets.config import Config
@@ -37,8 +38,16 @@ def configure(config: Config, root: Path) -> Config:
     config.CourseLatePenalty.course_root = str(root.resolve())
     # nbgrader reads from a submission before it adds it to its session: SQLAlchemy grumbles, nothing is lost.
     warnings.filterwarnings("ignore", "Object of type .* not in session")
+    config.HTMLExporter.extra_template_basedirs = _page_templates()
     let_nbgrader_find_its_programs()
     return config
+
+
+def _page_templates() -> list[str]:
+    """Where formgrader and nbgrader's feedback find the templates of their pages: ours in place of nbgrader's."""
+    ours = Path(__file__).parent / "templates" / "formgrader"
+    nbgrader = find_spec("nbgrader.server_extensions.formgrader").submodule_search_locations[0]
+    return [str(ours), str(Path(nbgrader) / "templates")]
 
 
 def let_nbgrader_find_its_programs() -> None:
