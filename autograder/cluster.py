@@ -79,6 +79,7 @@ def workers_of_cluster(
         CourseError: there is no scheduler, or no worker, or one with another version of the grader.
     """
     import dask
+    import distributed  # noqa: F401 – dask must know its settings before they are changed
 
     with dask.config.set(_SETTINGS), _connected(address) as client:
         _require_workers(client, address, seconds)
