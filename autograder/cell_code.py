@@ -6,6 +6,7 @@ import ast
 import builtins
 import re
 import symtable
+import textwrap
 from collections.abc import Collection, Iterable, Iterator
 from functools import cached_property
 
@@ -19,6 +20,8 @@ _DEFINITION = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 class CellCode:
     """A cell's source, read when it is first asked about, never run. What is no Python defines and needs nothing.
+
+    The name ``*`` stands for whatever ``from module import *`` brings.
 
     Attributes:
         source: as it stands in the cell, IPython's commands and all.
@@ -39,9 +42,11 @@ class CellCode:
     @cached_property
     def defines(self) -> frozenset[str]:
         """The global names that running the cell would bind."""
-        _, _, table = self._parts
+        _, tree, table = self._parts
         symbols = table.get_symbols() if table else ()
-        return frozenset(symbol.get_name() for symbol in symbols if symbol.is_assigned() or symbol.is_imported())
+        named = {symbol.get_name() for symbol in symbols if symbol.is_assigned() or symbol.is_imported()}
+        imports = [node for node in (tree.body if tree else ()) if isinstance(node, ast.ImportFrom)]
+        return frozenset(named | {"*" for node in imports if node.names[0].name == "*"})
 
     @cached_property
     def needs(self) -> frozenset[str]:
@@ -61,7 +66,8 @@ def _read(source: str) -> tuple[list[str], ast.Module | None, symtable.SymbolTab
     if source.startswith("%%"):
         magic, _, body = source.partition("\n")
         source = f"\n{body}" if _RUNS_ITS_BODY.match(magic) else ""
-    for python in (source, _COMMAND.sub(r"\1pass", source)):
+    plain = _COMMAND.sub(r"\1pass", source)
+    for python in (source, plain, textwrap.dedent(plain)):  # IPython takes indented cells, too
         try:
             return python.split("\n"), ast.parse(python), symtable.symtable(python, "cell", "exec")
         except (SyntaxError, ValueError, RecursionError, MemoryError):

@@ -8,6 +8,7 @@ A function that has lost the line which puts it into the library gets it back.
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from functools import cached_property
@@ -54,10 +55,15 @@ class _OtherCells:
                 places.setdefault(name, []).append(index)
         return places
 
-    def which_defines(self, name: str, place: int) -> int | None:
-        """The last cell above a place that defines a name; if there is none, the first one below."""
-        above = [index for index in self._places.get(name, ()) if self._cells[index][0] < place]
-        return above[-1] if above else next(iter(self._places.get(name, ())), None)
+    def definer_of(self, name: str, place: int) -> tuple[int, str] | None:
+        """The last cell above a place that defines a name, else the first one below, and what the name is there.
+
+        A name that no cell defines may come with all the names of a module.
+        """
+        known = name if name in self._places else "*"
+        places = self._places.get(known, [])
+        above = [index for index in places if self._cells[index][0] < place]
+        return next(((index, known) for index in (*above[-1:], *places)), None)
 
     def definitions(self, names: Mapping[int, Collection[str]]) -> list[str]:
         """The statements that define the names that are asked of each cell, in the order of the notebook."""
@@ -78,9 +84,8 @@ def _is_edited(ours: Cell, answer: Found) -> bool:
 
 def _registered(ours: Cell, answer: Found) -> Found:
     name = ours.grade_id
-    if name not in ours.implements or name in Cell(0, "code", answer.source).implements:
-        return answer
-    if name not in CellCode(answer.source).defines:
+    is_registered = bool(Cell(0, "code", answer.source).implements)
+    if name not in ours.implements or is_registered or name not in CellCode(answer.source).defines:
         return answer
     flag = f"the answer to '{name}' had lost its line @implements(\"{name}\"), which was put back"
     return replace(answer, source=f'{answer.source}\n\nimplements("{name}")({name})', flags=(*answer.flags, flag))
@@ -109,8 +114,9 @@ def _needed_of(
         settled |= wanted
         found: dict[int, set[str]] = {}
         for name in wanted:
-            if (index := others.which_defines(name, place)) is not None:
-                found.setdefault(index, set()).add(name)
+            if definer := others.definer_of(name, place):
+                index, known = definer
+                found.setdefault(index, set()).add(known)
         for index, names in found.items():
             needed.setdefault(index, set()).update(names)
         wanted = CellCode("\n".join(others.definitions(found))).needs
@@ -118,6 +124,7 @@ def _needed_of(
 
 
 def _in_front(definitions: str, source: str) -> str:
+    source = textwrap.dedent(source)
     starts = [found.end() for found in _MUST_COME_FIRST.finditer(source)]
     place = starts[-1] + 1 if starts else 0
     return f"{source[:place]}{definitions}\n\n\n{source[place:].lstrip(chr(10))}"

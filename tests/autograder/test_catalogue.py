@@ -9,6 +9,7 @@ import gzip
 import io
 import json
 import random
+import textwrap
 import zipfile
 
 import nbformat
@@ -119,6 +120,11 @@ KEPT = {
     ),
     "helper in a cell with magics": (own_cell(1, "%%time\n" + HELPER, add=WITH_HELPER), "uses operator, plus"),
     "helper beside a shell command": (own_cell(1, "!pip install x\n" + HELPER, add=WITH_HELPER), "uses operator"),
+    "all names of a module": (own_cell(1, "from operator import *", add=ADD_HEAD + "return iadd(a, b)"), "uses *"),
+    "answer and helper indented": (
+        own_cell(1, textwrap.indent(HELPER, "    "), add=textwrap.indent(WITH_HELPER, "    ")),
+        "uses operator, plus",
+    ),
     "type annotation": (
         own_cell(1, "from typing import Any", add='@implements("add")\ndef add(a: Any, b: Any):\n    return a + b'),
         "uses Any",
