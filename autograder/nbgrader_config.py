@@ -29,11 +29,11 @@ def configure(config: Config, root: Path) -> Config:
     config.ClearSolutions.code_stub = {"python": _STUB}
     config.ClearSolutions.text_stub = "*Your answer here.*"
     config.Autograde.exporter_class = "autograder.nbgrader_stages.SandboxExporter"
-    config.Autograde.sanitize_preprocessors = ["autograder.nbgrader_stages.GradeInSandbox"]
-    config.Autograde.autograde_preprocessors = [
+    config.Autograde.sanitize_preprocessors = [
+        "autograder.nbgrader_stages.GradeInSandbox",
         "autograder.nbgrader_stages.RecordResult",
-        "nbgrader.preprocessors.AssignLatePenalties",
     ]
+    config.Autograde.autograde_preprocessors = ["nbgrader.preprocessors.AssignLatePenalties"]
     config.AssignLatePenalties.plugin_class = "autograder.late_penalties.CourseLatePenalty"
     config.CourseLatePenalty.course_root = str(root.resolve())
     # nbgrader reads from a submission before it adds it to its session: SQLAlchemy grumbles, nothing is lost.

@@ -1,9 +1,11 @@
 """``nbgrader autograde`` with our stages, plugged in by configuration: its points are those of ``course grade``.
 
 nbgrader takes each submission through an exporter and two rows of preprocessors. Our exporter hands it the released
-notebook in place of the submitted file; :class:`GradeInSandbox`, where nbgrader would sanitise, fills in the answers
-and the points of each check; :class:`RecordResult`, where it would run the notebook, writes what ``course grade``
-writes into gradebook, results and audit log. No kernel is started, and nothing of a student's runs in this process.
+notebook in place of the submitted file. Where nbgrader would sanitise that, :class:`GradeInSandbox` fills in the
+answers and the points of each check, and :class:`RecordResult` writes what ``course grade`` writes into gradebook,
+results and audit log; it does so before nbgrader writes the notebook, which a run after a kill would pass over. Where
+nbgrader would run the notebook, only lateness is left to do: no kernel is started, and nothing of a student's runs in
+this process.
 """
 
 from __future__ import annotations
