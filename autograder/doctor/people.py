@@ -1,28 +1,40 @@
-"""What the people's part stands on: formgrader in the browser, and the browser that tests it."""
+"""What the people's part stands on: formgrader, its formula script, and the browser that tests it."""
 
 from __future__ import annotations
 
 import shutil
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, files, version
 
 from autograder.doctor.findings import Finding
 
 __all__ = ["people_findings"]
 
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+_INSTALL = "pip install --editable '.[course]' in the course folder"
+_FORMULAS = "jupyter_server_mathjax"
 
 
 def people_findings() -> list[Finding]:
-    """nbgrader with its formgrader page, and a headless browser."""
-    return [_formgrader(), _browser()]
+    """nbgrader with its formgrader page, the script that sets formulas there, and a headless browser."""
+    return [_formgrader(), _formulas(), _browser()]
 
 
 def _formgrader() -> Finding:
     try:
-        found = f"nbgrader {version('nbgrader')} in jupyter lab {version('jupyterlab')}"
-    except PackageNotFoundError as missing:
-        return Finding("formgrader", f"{missing.name} is missing", "pip install --editable '.[course]'")
-    return Finding("formgrader", f"{found}: run jupyter lab in the course folder")
+        said = f"nbgrader {version('nbgrader')}: course formgrader"
+    except PackageNotFoundError:
+        return Finding("formgrader", "nbgrader is missing", _INSTALL)
+    return Finding("formgrader", said)
+
+
+def _formulas() -> Finding:
+    try:
+        is_here = any(file.name == "MathJax.js" for file in files(_FORMULAS) or ())
+    except PackageNotFoundError:
+        is_here = False
+    if is_here:
+        return Finding("formula script", f"here, from {_FORMULAS}: formgrader needs no web")
+    return Finding("formula script", f"{_FORMULAS} is missing: formulas and shortcuts of formgrader fail", _INSTALL)
 
 
 def _browser() -> Finding:

@@ -93,8 +93,9 @@ session.run_cell("while True: pass")
 """
 
 
-def test_endless_code_ends_with_a_grader_that_is_killed(edition):
-    grader = subprocess.Popen([sys.executable, "-c", GRADER, str(edition)], stdout=subprocess.PIPE)
+def test_endless_code_ends_with_a_grader_that_is_killed(edition, tmp_path):
+    command, settings = [sys.executable, "-c", GRADER, str(edition)], os.environ | {"TMPDIR": str(tmp_path)}
+    grader = subprocess.Popen(command, stdout=subprocess.PIPE, env=settings)
     pid = int(grader.stdout.readline())
     grader.kill()
     grader.wait()

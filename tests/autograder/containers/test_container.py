@@ -1,146 +1,27 @@
 """Containers as sandboxes: what the runtime is asked for, what arrives inside, and that nothing is left behind.
 
-Everything is tried with a program that plays docker: it keeps its arguments, and runs what it is told to in a
-bubblewrap. Where podman can run containers, the same is tried with it; its image is empty and borrows this machine's
-system and Python.
+Everything is tried with a program that plays docker, and with podman where it can run containers (``conftest.py``).
 """
 
 import contextlib
-import io
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tarfile
 import time
 from pathlib import Path
 
 import pytest
 import torch
 
-from autograder import cli
-from autograder.class_run import ClassRun
 from autograder.doctor.probes import probe_findings
 from autograder.sandbox import container, container_image, container_init
-from autograder.sandbox.bubblewrap import SandboxUnavailable
 from autograder.sandbox.container import is_out_of_memory, launch_container, remove_leftovers
-from autograder.sandbox.kinds import require_kind
 from autograder.sandbox.limits import Limits
-from autograder.sandbox.mounts import Mount, python_mounts, system_mounts
+from autograder.sandbox.mounts import Mount
 from autograder.sandbox.session import Session, SessionLost
 from avae_lib.checking.records import Request
-
-FAKE = """#!{python}
-import json, os, signal, sys
-from pathlib import Path
-
-state, arguments = Path({state!r}), sys.argv[1:]
-with open(state / "calls", "a") as calls:
-    calls.write(json.dumps(arguments) + "\\n")
-
-def running():
-    for record in state.glob("course-sandbox-*"):
-        if Path("/proc", record.read_text()).exists():
-            yield record.name
-        else:
-            record.unlink()
-
-if arguments[0] == "image":
-    sys.exit(0 if (state / "image").exists() else "Error: no such image")
-elif arguments[0] == "build":
-    (state / "image").touch()
-elif arguments[0] == "ps":
-    print(*running(), sep="\\n")
-elif arguments[0] == "rm":
-    for name in set(arguments[2:]) & set(running()):
-        os.kill(int((state / name).read_text()), signal.SIGKILL)
-elif arguments[0] == "run":
-    (state / arguments[arguments.index("--name") + 1]).write_text(str(os.getpid()))
-    options = [argument.partition("=")[::2] for argument in arguments]
-    folders = [part.split(":")[0] for name, part in options if name == "--tmpfs"]
-    settings = [part.partition("=")[::2] for name, part in options if name == "--env"]
-    walls = [part for folder in folders for part in ("--tmpfs", folder)]
-    walls += [part for name, value in settings for part in ("--setenv", name, value)]
-    walls += ["--remount-ro", "/", "--remount-ro", "/dev"]
-    first = arguments.index("--entrypoint")
-    os.execvp("bwrap", ["bwrap", *{walls!r}, *walls, "--", {python!r}, *arguments[first + 3:]])
-"""
-
-
-def forget() -> None:
-    for found in (container_image.container_runtime, container_image.image_name, container_image.require_image):
-        found.cache_clear()
-
-
-@pytest.fixture
-def fake(tmp_path, monkeypatch):
-    """A program that plays docker and is the first found; the folder in which it keeps what it knows."""
-    programs, state = tmp_path / "programs", tmp_path / "state"
-    programs.mkdir()
-    state.mkdir()
-    (state / "image").touch()
-    sources = [mount.source for mount in (*system_mounts(), *python_mounts())]
-    bound = [part for source in sources for part in ("--ro-bind", source, source)]
-    walls = ["--unshare-all", "--uid", "65534", "--gid", "65534", "--clearenv", "--proc", "/proc", "--dev", "/dev"]
-    walls = [*walls, *map(str, bound)]
-    (programs / "docker").write_text(FAKE.format(python=sys.executable, state=str(state), walls=walls))
-    (programs / "docker").chmod(0o755)
-    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
-    forget()
-    yield state
-    forget()
-
-
-@pytest.fixture(scope="session")
-def empty_image(tmp_path_factory):
-    """podman's settings and the name of an image, with which containers run here; None where they do not."""
-    folder, name = tmp_path_factory.mktemp("podman"), "localhost/course-sandbox-test:1"
-    mounts = (*system_mounts(), *python_mounts())
-    volumes = [f"{mount.source}:{mount.source}:ro" for mount in mounts]
-    settings = folder / "containers.conf"
-    engine = '\n[engine]\nruntime = "runc"\n' if shutil.which("runc") else ""  # it knows all kinds of control groups
-    settings.write_text(f"[containers]\nvolumes = {json.dumps(volumes)}\n{engine}")
-    if not shutil.which("podman"):
-        yield None
-        return
-    search = f"ENV PATH={Path(sys.executable).parent}:/usr/bin:/bin"
-    subprocess.run(["podman", "import", "-c", search, "-", name], input=_empty_folders(), capture_output=True)
-    limits = ["--ulimit=nproc=4096:4096", "--ulimit=nofile=256:256", "--memory=64m"]
-    attempt = ["podman", "run", "--rm", "--network=none", "--user=65534", *limits, name, "true"]
-    works = subprocess.run(attempt, env=os.environ | {"CONTAINERS_CONF": str(settings)}, capture_output=True)
-    yield None if works.returncode else (settings, name)
-    subprocess.run(["podman", "rmi", "--force", name], capture_output=True)
-
-
-def _empty_folders() -> bytes:
-    content = io.BytesIO()
-    with tarfile.open(fileobj=content, mode="w") as archive:
-        for name in ("dev", "etc", "proc", "run", "sys", "tmp", "usr", "var/tmp"):
-            folder = tarfile.TarInfo(name)
-            folder.type, folder.mode = tarfile.DIRTYPE, 0o1777 if name.endswith("tmp") else 0o755
-            archive.addfile(folder)
-    return content.getvalue()
-
-
-@pytest.fixture(params=["fake", "podman"])
-def runtime(request, monkeypatch):
-    """Runs containers, really or not."""
-    if request.param == "fake":
-        request.getfixturevalue("fake")
-        return
-    if not (found := request.getfixturevalue("empty_image")):
-        pytest.skip("podman cannot run containers here; the same was tried with a program that plays docker")
-    settings, name = found
-    monkeypatch.setenv("CONTAINERS_CONF", str(settings))
-    monkeypatch.setattr(container_image, "_RUNTIMES", ("podman",))
-    monkeypatch.setattr(container_image, "image_name", lambda: name)
-    monkeypatch.setattr(container, "image_name", lambda: name)
-    monkeypatch.setattr(container_image, "require_image", lambda: None)
-    monkeypatch.setattr(container, "require_image", lambda: None)
-    container_image.container_runtime.cache_clear()
-    request.addfinalizer(container_image.container_runtime.cache_clear)
 
 
 @pytest.fixture
@@ -369,47 +250,6 @@ def test_leftovers_of_dead_graders_are_removed_and_no_others(fake):
             sleeper.wait()
 
 
-def test_missing_image_is_said_with_the_command_that_builds_it(fake):
-    (fake / "image").unlink()
-    with pytest.raises(SandboxUnavailable, match=r"docker has no image .*course sandbox-image"):
-        require_kind("container")
-
-
-def test_image_is_built_once_from_the_packages_of_this_environment(fake, monkeypatch, capfd):
-    (fake / "image").unlink()
-    assert cli.main(["sandbox-image"]) == 0
-    assert container_image.image_name() in capfd.readouterr().out
-    (build,) = [call for call in map(json.loads, (fake / "calls").read_text().splitlines()) if call[0] == "build"]
-    (packages,) = [part.removeprefix("PACKAGES=") for part in build if part.startswith("PACKAGES=")]
-    assert {f"torch=={torch.__version__.partition('+')[0]}"} < set(packages.split())
-    assert {"numpy", "ipython", "matplotlib"} < {package.partition("==")[0] for package in packages.split()}
-    assert f"PYTHON={sys.version_info.major}.{sys.version_info.minor}" in build
-    require_kind("container")
-
-
-def test_image_of_other_packages_has_another_name(monkeypatch):
-    forget()
-    before = container_image.image_name()
-    monkeypatch.setattr(container_image, "_packages", lambda: ["torch==0.1"])
-    forget()
-    assert container_image.image_name() != before
-    forget()
-
-
-def test_docker_that_does_not_answer_is_passed_over(tmp_path, monkeypatch):
-    for name, content in {"docker": "echo cannot connect >&2; exit 1", "podman": "exit 0"}.items():
-        (tmp_path / name).write_text(f"#!/bin/sh\n{content}\n")
-        (tmp_path / name).chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path))
-    forget()
-    assert Path(container_image.container_runtime()).name == "podman"
-    (tmp_path / "podman").unlink()
-    forget()
-    with pytest.raises(SandboxUnavailable, match=r"docker does not work \(cannot connect\), podman is not installed"):
-        require_kind("container")
-    forget()
-
-
 def test_end_for_want_of_memory_is_told_from_other_ends(tmp_path, monkeypatch):
     record = tmp_path / "memory.events"
     monkeypatch.setattr(container_init, "_RECORDS", (str(record), str(tmp_path / "missing")))
@@ -440,11 +280,3 @@ def test_notebook_is_run_and_asked_in_a_container(runtime, edition):
         with pytest.raises(SessionLost, match="status 7"):
             session.run_cell("os._exit(7)")
     assert becomes_empty(names_left)
-
-
-def test_container_is_used_where_it_is_asked_for(fake, course, monkeypatch):
-    seen = []
-    monkeypatch.chdir(course.root)
-    monkeypatch.setattr(ClassRun, "grade", lambda self: seen.append(self.sandbox))
-    assert cli.main(["grade", "03", "--sandbox", "container", "--submitted", "submitted"]) == 0
-    assert seen == ["container"]
