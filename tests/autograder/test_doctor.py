@@ -1,5 +1,7 @@
 """``course doctor``: what is missing is found and comes with what mends it; walls that do not hold are noticed."""
 
+from pathlib import Path
+
 import psutil
 import pytest
 
