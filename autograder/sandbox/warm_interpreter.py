@@ -7,10 +7,12 @@ that is named by the arguments. This file is mounted into the sandbox.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import gc
 import importlib
 import random
 import sys
+from pathlib import Path
 
 import forking
 import inside
@@ -18,6 +20,8 @@ import numpy
 import torch
 
 __all__: list[str] = []
+
+_LARGE_PAGE, _COLLAPSE = 2**21, 25  # MADV_COLLAPSE
 
 
 def main() -> None:
@@ -45,6 +49,20 @@ def _warm_up() -> None:
     inside.observing.observe(lambda number: 2 * number, request).to_json()
     gc.collect()
     gc.freeze()  # or the next collection would copy every page that is shared
+    _gather_into_large_pages()
+
+
+def _gather_into_large_pages() -> None:
+    """Have most memory in pages of 2 MB: forking copies the list of pages, which is then 500 times shorter.
+
+    Where the kernel does not know how, everything stays as it is.
+    """
+    madvise = ctypes.CDLL(None).madvise
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        span, rights, _, _, file, *_ = line.split()
+        first, last = (int(place, 16) for place in span.split("-"))
+        if rights.startswith("rw") and file == "0" and last - first >= _LARGE_PAGE:
+            madvise(ctypes.c_void_p(first), ctypes.c_size_t(last - first), _COLLAPSE)
 
 
 if __name__ == "__main__":
