@@ -19,7 +19,12 @@ from nbgrader.api import BaseCell, Comment, Grade, Gradebook, SubmittedNotebook
 from nbgrader.preprocessors import SaveAutoGrades, SaveCells
 
 from autograder.course import Course, CourseError, Unit
-from autograder.gradebook_sessions import gradebook_address, one_transaction, open_gradebook
+from autograder.gradebook_sessions import (
+    gradebook_address,
+    index_by_submission,
+    one_transaction,
+    open_gradebook,
+)
 from autograder.plain_text import harmless_markdown, moderate
 from autograder.results import ComponentScore, Graded, SubmissionResult
 
@@ -38,6 +43,7 @@ class GradebookWriter:
         self._course, self._unit = course, unit
         self._gradebook = open_gradebook(course)
         weakref.finalize(self, self._gradebook.close)
+        index_by_submission(self._gradebook)
         self._gradebook.update_or_create_assignment(unit.name)
         facts = {"notebook": unit.name, "assignment": unit.name, "db_url": gradebook_address(course)}
         try:

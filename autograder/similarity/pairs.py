@@ -23,6 +23,7 @@ MOST_SHARE = 0.05
 """The largest share of the class that may have a fingerprint for it to say anything."""
 
 _RARE_ANYWAY = 5  # in a small class, a fingerprint in so many answers still counts
+_NEVER_RARE = 40  # in a large class, a fingerprint in more answers does not: pairs of its holders would be too many
 _FEWEST_SHARED = 4  # fewer rare fingerprints than this can be chance
 _LEAST_SIMILAR = 0.45  # the right answers in autograder/checks/variants, written independently, stay below 0.35
 
@@ -90,7 +91,7 @@ def _rare_fingerprints(sources: Mapping[str, str], known: Collection[str]) -> Ma
     explained = frozenset().union(*(fingerprints(signs(source) or ()) for source in known))
     marks = {student: fingerprints(signs(source) or ()) - explained for student, source in sources.items()}
     counts = Counter(mark for of_student in marks.values() for mark in of_student)
-    most = max(_RARE_ANYWAY, int(MOST_SHARE * len(sources)))
+    most = max(_RARE_ANYWAY, min(int(MOST_SHARE * len(sources)), _NEVER_RARE))
     return {student: frozenset(m for m in of_student if counts[m] <= most) for student, of_student in marks.items()}
 
 

@@ -206,10 +206,11 @@ def recorder(blank_gradebook):
     from autograder.results import CaseResult, ComponentScore, Graded, SubmissionResult
 
     def recording(course):
-        shutil.copy(blank_gradebook, course.gradebook)
+        if not course.gradebook.exists():
+            shutil.copy(blank_gradebook, course.gradebook)
         writer = GradebookWriter(course, course.unit(UNIT), make_release())
         folder = course.root / ".course" / "results" / UNIT
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
 
         def record(
             student, halve=3.0, handed_in=None, reason="", diagnosis="divided by four", flags=(), halving="a / 2"

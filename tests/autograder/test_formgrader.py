@@ -68,9 +68,9 @@ def graded(tmp_path_factory):
 
 
 @contextmanager
-def served(course):
+def served(course, unit):
     """The address that ``course formgrader`` prints for a unit, while it runs."""
-    command = [sys.executable, "-m", "autograder.cli", "formgrader", UNIT, "--no-browser", "--port", "0"]
+    command = [sys.executable, "-m", "autograder.cli", "formgrader", unit, "--no-browser", "--port", "0"]
     with subprocess.Popen(command, cwd=course.root, stdout=subprocess.PIPE, text=True) as server:
         try:
             yield server.stdout.readline().removeprefix("formgrader: ").strip()
@@ -122,7 +122,7 @@ class Visit:
 
 @pytest.fixture(scope="module")
 def visit(graded, chromium):
-    with served(graded) as address:
+    with served(graded, UNIT) as address:
         yield Visit(chromium, address)
 
 
@@ -205,6 +205,17 @@ def test_jupyter_lab_in_the_course_folder_serves_the_same_pages(graded):
         [sys.executable, "-c", settings], cwd=graded.root, capture_output=True, text=True, check=True
     )
     assert str(ROOT / "autograder" / "templates" / "formgrader") in shown.stdout
+
+
+@pytest.mark.parametrize("size", [200, pytest.param(2000, marks=pytest.mark.slow)])
+def test_the_list_of_a_large_class_opens(course, record, chromium, size):
+    shutil.copy(ROOT / "nbgrader_config.py", course.root)
+    for number in range(size):
+        record(f"student{number}", halve=number % 4)
+    with served(course, "03_vae") as address:
+        page = Visit(chromium, address).page
+        expect(page.get_by_role("link", name=f"Submission #{size}", exact=True)).to_be_visible()
+        expect(page.get_by_role("link", name="Submission #")).to_have_count(size)
 
 
 @pytest.mark.parametrize("unit, port, message", [("03_vae", 0, "course grade 03_vae"), (UNIT, 70_000, "0 to 65535")])
