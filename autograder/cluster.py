@@ -19,7 +19,7 @@ from autograder.grading_process import Grader, grade_apart, processes_here
 from autograder.jobs import Job
 from autograder.results import Graded
 from autograder.versions import grader_version, require_version
-from autograder.worker_pool import WorkerPool
+from autograder.worker_pool import WHAT_IS_LEFT, WorkerPool
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -76,14 +76,18 @@ def workers_of_cluster(
         seconds: how long to wait for the first worker.
 
     Raises:
-        CourseError: there is no scheduler, or no worker, or one with another version of the grader.
+        CourseError: there is no scheduler, or it is lost; there is no worker, or one of another version.
     """
     import dask
-    import distributed  # noqa: F401 – dask must know its settings before they are changed
+    from distributed.comm import CommClosedError
+    from distributed.utils import silence_logging_cmgr
 
-    with dask.config.set(_SETTINGS), _connected(address) as client:
+    with dask.config.set(_SETTINGS), silence_logging_cmgr(logging.CRITICAL), _connected(address) as client:
         _require_workers(client, address, seconds)
-        yield _pool(client, grade, at_once)
+        try:
+            yield _pool(client, grade, at_once)
+        except CommClosedError:
+            raise CourseError(f"the scheduler at {address} was lost; {WHAT_IS_LEFT}") from None
 
 
 @contextmanager

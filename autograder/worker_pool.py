@@ -15,7 +15,9 @@ from autograder.course import CourseError
 from autograder.jobs import Job
 from autograder.results import Graded
 
-__all__ = ["WorkerPool", "grade_all"]
+__all__ = ["WHAT_IS_LEFT", "WorkerPool", "grade_all"]
+
+WHAT_IS_LEFT = "what was finished is recorded: run this again to go on"
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ def _result_of(future: Future[Graded], job: Job) -> Graded:
     except CourseError:  # no submission can be graded there
         raise
     except CancelledError:
-        raise CourseError("the workers were lost; what was finished is recorded: run this again") from None
+        raise CourseError(f"the workers were lost; {WHAT_IS_LEFT}") from None
     except ImportError as error:
         raise CourseError(f"a worker cannot import the grader ({error}): install this version of it there") from None
     except Exception as error:

@@ -31,7 +31,9 @@ class Cluster:
         self._folder, self._stack = folder, stack
         path = os.pathsep.join([str(folder), str(ROOT)])
         self._environment = os.environ | {"PYTHONPATH": path, "DASK_LOGGING__DISTRIBUTED": "error"}
-        self._start("scheduler", "--port", "0", "--no-dashboard", "--scheduler-file", str(folder / "scheduler.json"))
+        self.scheduler = self._start(
+            "scheduler", "--port", "0", "--no-dashboard", "--scheduler-file", str(folder / "scheduler.json")
+        )
         while not (folder / "scheduler.json").exists():
             time.sleep(0.05)
         self.address = re.search(r'"(tcp://[^"]+)"', (folder / "scheduler.json").read_text())[1]
@@ -74,6 +76,14 @@ def test_a_killed_worker_costs_time_and_nothing_else(cluster, toys, new_job):
     assert {result.student for result in results if result.status != "graded"} == {"killer"}
     begun = [note for note in toys.notes() if note.startswith("begun slow")]
     assert len(names) - 1 <= len(begun) <= len(names) - 1 + most_lost
+
+
+def test_when_the_scheduler_is_lost_it_says_to_go_on(cluster, toys, new_job):
+    cluster.add_worker()
+    pool = partial(workers_of_cluster, toys.grade, cluster.address)
+    with pytest.raises(CourseError, match="lost; what was finished is recorded: run this again to go on"):
+        for _ in grade_all((new_job(f"slow{number}") for number in range(9)), pool):
+            cluster.scheduler.kill()
 
 
 def test_workers_need_none_of_the_courses_files(cluster, course, hand_in, monkeypatch, capsys):
