@@ -35,7 +35,7 @@ def unmistakable(name: str) -> str:
     escaped = "".join(character if _is_harmless(character) else _escape(character) for character in name)
     if len(escaped.encode()) <= _LONGEST_NAME:
         return escaped
-    return f"{escaped[: _LONGEST_NAME // 8]}~{hashlib.sha256(os.fsencode(name)).hexdigest()[:32]}"
+    return f"{escaped[: _LONGEST_NAME // 8]}%~{hashlib.sha256(os.fsencode(name)).hexdigest()[:32]}"
 
 
 def _is_harmless(character: str) -> bool:

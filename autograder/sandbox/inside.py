@@ -3,7 +3,8 @@
 It is started with limits as its one argument, or forked from :mod:`warm_interpreter`; it says that it is ready, and
 then answers messages until it is killed.
 The student's code shares this process and can do to it what it likes; no answer given from here is believed.
-The judge is :mod:`autograder.sandbox.session`. Of the grader only this file and the three it imports are mounted.
+The judge is :mod:`autograder.sandbox.session`. Of the grader only the files are mounted that
+:mod:`autograder.sandbox.program` lists.
 """
 
 from __future__ import annotations
@@ -134,6 +135,7 @@ class Line:
 def limit_this_process(limits: dict[str, int]) -> None:
     """Limits of the kernel's that hold from now on; address space counts from what torch has taken already.
 
+    They are put on the first process of the sandbox, too: it is of the same user, whose code can write into its memory.
     The limit on processes is left out where the kernel would count processes outside the sandbox.
     """
     if (pages := Path("/proc/self/statm")).exists():  # elsewhere than on Linux, no such limit holds
@@ -141,7 +143,7 @@ def limit_this_process(limits: dict[str, int]) -> None:
     _limit(resource.RLIMIT_CPU, limits["cpu_seconds"], grace=1)  # a signal first, which tells what happened
     _limit(resource.RLIMIT_NOFILE, limits["open_files"])
     _limit(resource.RLIMIT_FSIZE, limits["file_bytes"])
-    _limit(resource.RLIMIT_CORE, 0)
+    _limit(resource.RLIMIT_CORE, 1)  # with 0, a machine that pipes cores to a program would do so after each crash
     if "processes" in limits:
         _limit(resource.RLIMIT_NPROC, limits["processes"])
 
@@ -151,6 +153,9 @@ def _limit(kind: int, most: int, grace: int = 0) -> None:
     if ceiling != resource.RLIM_INFINITY:
         most = min(most, ceiling - grace)
     resource.setrlimit(kind, (most, most + grace))
+    if os.getppid() == 1:
+        with contextlib.suppress(PermissionError):  # another user's, whose memory is out of reach
+            resource.prlimit(1, kind, (most, most + grace))
 
 
 def serve(line: Line, workshop: Workshop) -> None:

@@ -38,6 +38,11 @@ def test_no_two_names_become_one_and_none_holds_a_sign_that_opens_markup(one, ot
     assert len(shown.encode()) <= 200
 
 
+def test_a_name_cannot_be_made_to_look_like_what_becomes_of_a_long_one():
+    shown = unmistakable("a" * 250)
+    assert unmistakable(shown) != shown
+
+
 HARMFUL = [
     "<script>alert(1)</script>",
     "<img src=x onerror=alert(1)>",

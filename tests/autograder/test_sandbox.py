@@ -95,6 +95,10 @@ print(json.dumps({
     "network": [reachable(("1.1.1.1", 53)), reachable(("127.0.0.1", 22))],
     "environment": dict(os.environ),
     "processes": [read(path + "/cmdline") for path in glob.glob("/proc/[0-9]*")],
+    "limits": {path: [line for line in read(path + "/limits").splitlines() if "address" in line or "core" in line]
+               for path in glob.glob("/proc/[0-9]*")},
+    "rights": [line.split() for path in glob.glob("/proc/[0-9]*") for line in read(path + "/status").splitlines()
+               if line.startswith(("CapPrm", "Seccomp:"))],
     "told by processes": [read(path) for path in glob.glob("/proc/[0-9]*/environ") + glob.glob("/proc/[0-9]*/cmdline")],
     "found": [path for path in everything if os.path.basename(path) in ("autograder", "avae_lib", "course.toml")],
     "course": [path for path in everything if path.startswith("@ROOT@/") and not path.startswith(sys.prefix)],
@@ -152,6 +156,14 @@ def test_student_is_nobody_without_rights(seen):
     assert all(int(seen["status"][kind], 16) == 0 for kind in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"))
     assert seen["status"]["NoNewPrivs"] == "1"
     assert all(result == -1 for result in seen["refused calls"])
+
+
+def test_no_process_in_reach_has_more_rights_or_fewer_limits(seen):
+    assert "/proc/1" in seen["limits"]
+    for address_space, core in map(sorted, seen["limits"].values()):
+        assert "unlimited" not in address_space
+        assert core.split()[4:6] == ["1", "1"]
+    assert all(int(value, 16) == (0 if name == "CapPrm:" else 2) for name, value in seen["rights"])
 
 
 def test_there_is_no_network(seen):

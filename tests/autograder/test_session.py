@@ -22,6 +22,7 @@ from autograder.sandbox.limits import Limits
 from autograder.sandbox.line import Line, LineClosed
 from autograder.sandbox.processes import Patience, usage_of_tree
 from autograder.sandbox.session import NotDefined, Session, SessionLost
+from autograder.sandbox.watched import is_known
 from avae_lib.checking.records import Request
 
 FRAME_BYTES = 4096
@@ -339,6 +340,15 @@ def test_output_is_kept_up_to_the_limit_with_a_notice(sturdy):
 def test_what_a_cell_changed_under_others_is_named(sturdy):
     changed = sturdy.run_cell("import torch; torch.allclose = lambda *_: True; torch.set_grad_enabled(False)").changed
     assert {"torch.allclose", "torch's gradient mode"} <= set(changed)
+
+
+@pytest.mark.parametrize(
+    "name", ["torch._dynamo", "torch.\ud800", "torch.nn.functional.__class__", "os.system", 5, [1]]
+)
+def test_names_of_changes_that_no_cell_can_leave_are_not_looked_for(name):
+    before = set(sys.modules)
+    assert not is_known(name)
+    assert set(sys.modules) == before
 
 
 def test_component_without_a_function_is_told_from_one_that_fails(sturdy):
