@@ -19,7 +19,6 @@ __all__ = ["keep", "kept_file"]
 
 FILE = "my_components.py"
 OPENING = '"""My components that passed their check. `avae_lib.components.load()` brings them back."""\n'
-GIVEN_BY_SETUP = {"torch", "implements", "check"}
 
 
 def kept_file() -> Path:
@@ -36,19 +35,19 @@ def keep(name: str, function: Callable) -> list[str]:
     """Write the cell that defines ``function`` into ``my_components.py`` (see :func:`kept_file`).
 
     Returns:
-        Lines for the student: where it went, and which names it takes from cells that a grader will not see.
+        Lines for the student: where it went, and which names it takes from other cells, which are not kept.
     """
     try:
         code = _definitions(_cell_of(function))
     except (AttributeError, OSError, SyntaxError, TypeError):
         return [f"{name} is not kept: its source can't be found"]
     file = kept_file()
-    imports, unknown, borrowed = _names_from_elsewhere(code, inspect.unwrap(function).__globals__)
+    imports, unknown = _names_from_elsewhere(code, inspect.unwrap(function).__globals__)
     try:
         _write_section(file, name, "\n".join([*imports, "", code]))
     except OSError as error:
         return [f"{name} is not kept: {file} can't be written ({error.strerror})"]
-    return [f"{name} is kept in {file}", *_warnings(unknown | borrowed)]
+    return [f"{name} is kept in {file}", *_warnings(unknown)]
 
 
 def _cell_of(function: Callable) -> str:
@@ -69,14 +68,13 @@ def _definitions(cell: str) -> str:
     return code
 
 
-def _names_from_elsewhere(code: str, namespace: Mapping[str, Any]) -> tuple[list[str], set[str], set[str]]:
-    """Imports that stand in for names the cell doesn't define, names that nothing can stand in for, and those of
-    the imports that neither the cell nor the set-up cell makes."""
+def _names_from_elsewhere(code: str, namespace: Mapping[str, Any]) -> tuple[list[str], set[str]]:
+    """Imports that stand in for names the cell doesn't define, and names that nothing can stand in for."""
     used, bound = _names(ast.parse(code))
     outside = sorted(used - bound - set(dir(builtins)))
     imports = {name: _import_of(name, namespace.get(name)) for name in outside}
     unknown = {name for name, line in imports.items() if not line}
-    return [line for line in imports.values() if line], unknown, set(outside) - unknown - _given_by_setup()
+    return [line for line in imports.values() if line], unknown
 
 
 def _names(tree: ast.AST) -> tuple[set[str], set[str]]:
@@ -104,27 +102,11 @@ def _import_of(name: str, value: Any) -> str:
     return f"from {home} import {inner_name}" + ("" if inner_name == name else f" as {name}")
 
 
-def _given_by_setup() -> set[str]:
-    """Names that the unit's set-up cell binds: in a notebook it is the cell that imports ``check``."""
-    given = set(GIVEN_BY_SETUP)
-    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
-    for cell in shell.user_ns.get("In", []) if shell else []:
-        if "from avae_lib.checking import" in cell:
-            given |= _bound_by(cell)
-    return given
-
-
-def _bound_by(cell: str) -> set[str]:
-    try:
-        return _names(ast.parse(cell))[1]
-    except SyntaxError:  # a cell with magics, which bind nothing we could know of
-        return set()
-
-
 def _warnings(names: set[str]) -> list[str]:
     if not names:
         return []
-    return [f"careful: it takes {', '.join(sorted(names))} from another cell, but the grader sees this cell only"]
+    taken = ", ".join(sorted(names))
+    return [f"careful: it takes {taken} from another cell, but only this cell is kept for later units"]
 
 
 def _write_section(file: Path, name: str, section: str) -> None:

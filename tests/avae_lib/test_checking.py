@@ -174,7 +174,7 @@ def test_names_from_other_cells_are_warned_of(own_folder):
             return halved(2 * torch.logsumexp(x, dim=dim)) - math.log(x.shape[dim])
         """
     shown = in_fresh_python([SETUP, elsewhere, borrowing, 'check("log_mean_exp")'], own_folder)
-    assert "careful: it takes halved, math from another cell, but the grader sees this cell only" in shown
+    assert "careful: it takes halved from another cell, but only this cell is kept for later units" in shown
 
 
 def test_function_from_a_file_is_kept_alone(own_folder, capsys):
