@@ -55,11 +55,14 @@ class CellCode:
         return frozenset(_global_names(table)) - self.defines - _GIVEN if table else frozenset()
 
     def definitions_of(self, names: Collection[str]) -> list[str]:
-        """The statements outside of functions that bind any of ``names``, in their order, as text."""
+        """The statements outside of functions that bind any of ``names``, in their order, as text.
+
+        What may fail where it is taken to is written so that it stops nothing: it may open a file or import a module
+        that is not there, for something that is never called.
+        """
         lines, tree, _ = self._parts
-        statements = tree.body if tree else []
-        spans = dict.fromkeys(_lines_of(node) for node in statements if not names.isdisjoint(_bound_by(node)))
-        return ["\n".join(lines[start - 1 : end]) for start, end in spans]
+        binding = [node for node in (tree.body if tree else ()) if not names.isdisjoint(_bound_by(node))]
+        return [_as_written(node, lines) if _cannot_fail(node) else _tried(node, lines) for node in binding]
 
 
 def _read(source: str) -> tuple[list[str], ast.Module | None, symtable.SymbolTable | None]:
@@ -84,9 +87,22 @@ def _global_names(table: symtable.SymbolTable) -> Iterator[str]:
         yield from _global_names(inner)
 
 
-def _lines_of(node: ast.stmt) -> tuple[int, int]:
+def _cannot_fail(node: ast.stmt) -> bool:
+    return isinstance(node, ast.FunctionDef) and not node.decorator_list and not node.args.defaults
+
+
+def _as_written(node: ast.stmt, lines: list[str]) -> str:
     decorators = getattr(node, "decorator_list", [])
-    return min([node.lineno, *(decorator.lineno for decorator in decorators)]), node.end_lineno
+    start = min([node.lineno, *(decorator.lineno for decorator in decorators)])
+    return "\n".join(lines[start - 1 : node.end_lineno])
+
+
+def _tried(node: ast.stmt, lines: list[str]) -> str:
+    try:
+        statement = ast.unparse(node)  # not its lines: strings in them would change with the indentation
+    except RecursionError:
+        return _as_written(node, lines)
+    return f"try:\n{textwrap.indent(statement, '    ')}\nexcept Exception:\n    pass"
 
 
 def _bound_by(node: ast.stmt) -> Iterable[str]:

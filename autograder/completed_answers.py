@@ -20,7 +20,7 @@ from autograder.plain_text import printable
 
 __all__ = ["completed"]
 
-_MUST_COME_FIRST = re.compile(r"\A%%.*|^from __future__ import .*", re.MULTILINE)
+_MUST_COME_FIRST = re.compile(r"\A%%.*|^from __future__ import (?:\([^)]*\)|.*)", re.MULTILINE)
 _MOST_NAMED = 5
 _MOST_READ = 2_000_000  # characters of other cells
 
@@ -94,14 +94,15 @@ def _registered(ours: Cell, answer: Found) -> Found:
 def _supported(ours: Cell, answer: Found, others: _OtherCells, given: frozenset[str]) -> Found:
     needed = _needed_of(others, CellCode(answer.source).needs - given, answer.cells[0].position, given)
     definitions = others.definitions(needed)
-    if not needed or sum(map(len, definitions)) > MAX_ANSWER:
+    source = _in_front("\n".join(definitions), answer.source)
+    if not needed or sum(map(len, definitions)) > MAX_ANSWER or not CellCode(source).is_readable:
         return answer
     names = sorted(set().union(*needed.values()))[:_MOST_NAMED]
     flag = (
         f"the answer to '{ours.grade_id}' uses {printable(', '.join(names), 100)} from other cells of the student's: "
         "taken along, please check"
     )
-    return replace(answer, source=_in_front("\n".join(definitions), answer.source), flags=(*answer.flags, flag))
+    return replace(answer, source=source, flags=(*answer.flags, flag))
 
 
 def _needed_of(

@@ -133,6 +133,18 @@ KEPT = {
         own_cell(1, HELPER, add="from __future__ import annotations\n" + WITH_HELPER),
         "uses operator",
     ),
+    "helper, and an import from the future in brackets": (
+        own_cell(1, HELPER, add="from __future__ import (\n    annotations,\n)\n" + WITH_HELPER),
+        "uses operator",
+    ),
+    "what cannot be had here, for something that is never called": (
+        own_cell(
+            1,
+            "weights = open('nowhere').read(); print(1 / 0)\nimport nothing\nclass Net(nothing.Module): pass",
+            add=ADD_HEAD + "return a + b\n\ndef show():\n    print(weights, Net())",
+        ),
+        "uses Net, nothing, weights",
+    ),
     "split in the middle of the function": (split(IN_TWO, labelled=True), "split into 2 cells"),
     "split in the middle, without a label": (split(IN_TWO, labelled=False), "split into 2 cells"),
     "split behind the decorator": (
