@@ -46,7 +46,8 @@ class Intake:
 
     Attributes:
         release: the released notebook.
-        work: the submissions that nbgrader is left to take, one by one: to be graded, or with results from before.
+        work: the submissions that nbgrader is left to take, one by one. Their bytes are read again when it is their
+            turn: those of a whole class may be more than memory holds.
         unreadable: those that it is spared, with the reasons.
     """
 
@@ -58,9 +59,9 @@ class Intake:
         converter.coursedir = _shielded(converter.coursedir)  # nbgrader's pages keep the other one for all they do
         converter.coursedir.times = dict(self._times(asked))
         due = [submission for submission in asked if self._is_due(submission)]
-        read = [self._readable(run.prepare(batch, submission)) for submission in due]
-        self.work = tuple(item for item in read if not _is_quarantined(item))
-        self.unreadable = tuple(item for item in read if _is_quarantined(item))
+        refused = {submission: self._refused(run.prepare(batch, submission)) for submission in due}
+        self.work = tuple(submission for submission, graded in refused.items() if graded is None)
+        self.unreadable = tuple(graded for graded in refused.values() if graded is not None)
         spared = {graded.result.student for graded in self.unreadable}
         folders = [self._folder(submission) for submission in asked if submission.student not in spared]
         converter.assignments = {folder: [os.path.join(folder, f"{self._unit}.ipynb")] for folder in folders}
@@ -97,14 +98,15 @@ class Intake:
         moment, before = times.get(self._folder(submission)), times.get(graded)
         return None not in (moment, before) and moment > before
 
-    def _readable(self, job: Job | Graded) -> Job | Graded:
-        """A job that a worker will be able to read, or the reason why there is none."""
+    def _refused(self, prepared: Job | Graded) -> Graded | None:
+        """The quarantined result of what no worker will be able to read; nothing for all else."""
+        if isinstance(prepared, Graded):
+            return prepared if prepared.notebook is None else None
         try:
-            if isinstance(job, Job):
-                normalise_apart(job.notebook, self.release)
+            normalise_apart(prepared.notebook, self.release)
         except Quarantined as reason:
-            return job.quarantined(reason)
-        return job
+            return prepared.quarantined(reason)
+        return None
 
     def _folder(self, submission: Submission) -> str:
         return self._path(self._converter.coursedir.submitted_directory, submission)
@@ -114,10 +116,6 @@ class Intake:
 
     def _path(self, step: str, submission: Submission) -> str:
         return os.path.normpath(self._converter.coursedir.format_path(step, submission.folder.parent.name, self._unit))
-
-
-def _is_quarantined(item: Job | Graded) -> bool:
-    return isinstance(item, Graded) and item.notebook is None
 
 
 def _shielded(directory: CourseDirectory) -> ShieldedDirectory:

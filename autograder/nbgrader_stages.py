@@ -102,7 +102,8 @@ class UnitGrading:
         if not converter.assignments:
             raise CourseError(f"nothing that was handed in for {self._unit.name} can be graded")
         self._to_come = len(self.intake.work)
-        self._results = run.graded(self.intake.work, self._to_come)
+        work = (run.prepare(batch, submission) for submission in self.intake.work)
+        self._results = run.graded(work, self._to_come)
         self._finished: dict[str, Graded] = {}
 
     def graded(self, student: str) -> Graded:
