@@ -35,7 +35,7 @@ print(outcome.error or session.printed)
 """
 
 LOOK_AROUND = r"""
-import ctypes, glob, importlib, inspect, json, os, socket, sys
+import ctypes, glob, importlib, inspect, json, os, socket, struct, sys
 
 def read(path):
     try:
@@ -84,6 +84,10 @@ def walk():
             folders.remove("proc")
         yield from (os.path.join(folder, name) for name in folders + files)
 
+def cloned(flags):  # a process in a namespace of its own, by a call that needs no unshare
+    result = calls.syscall(435, struct.pack("11Q", flags, 0, 0, 0, 17, 0, 0, 0, 0, 0, 0), 88)
+    return result if result else os._exit(0)
+
 calls = ctypes.CDLL(None)
 import avae_lib
 everything = list(walk())
@@ -112,7 +116,7 @@ print(json.dumps({
     "roots": [sorted(os.listdir(root)) for root in ("/proc/1/root", "/proc/self/root") if os.access(root, os.R_OK)],
     "written": filled("/tmp"),
     "refused calls": [calls.unshare(0x10000000), calls.mount(b"none", b"/tmp", b"tmpfs", 0, 0), calls.setuid(0),
-                      calls.memfd_create(b"", 0), calls.shmget(0, 4096, 0o1600)],
+                      calls.memfd_create(b"", 0), calls.shmget(0, 4096, 0o1600), cloned(0x10000000), cloned(0x20000)],
 }))
 """
 
