@@ -48,11 +48,13 @@ HOLDERS = {
 
 
 def is_known(name: object) -> bool:
-    """Whether a reported name is a setting, or something that a holder holds.
+    """Whether a reported name is a setting, or a function of a holder.
 
-    Not :func:`hasattr`: torch imports parts of itself when it is asked for them, and the name is a stranger's.
+    Not by :func:`getattr`: torch imports parts of itself when it is asked for them, and the name is a stranger's.
     """
     if not isinstance(name, str) or len(name) > 100:
         return False
     holder, _, function = name.rpartition(".")
-    return name in SETTINGS or (holder in HOLDERS and function in vars(pkgutil.resolve_name(HOLDERS[holder])))
+    return name in SETTINGS or (
+        holder in HOLDERS and callable(vars(pkgutil.resolve_name(HOLDERS[holder])).get(function))
+    )
