@@ -117,7 +117,7 @@ class Visit:
     def open_submission(self, student):
         self.open_list()
         self.page.get_by_role("link", name=student).click()
-        self.page.wait_for_function("formgrader.loaded && MathJax.loaded && formgrader.grades.loaded")
+        self.page.wait_for_function("window.formgrader?.loaded && formgrader.grades?.loaded && window.MathJax?.loaded")
 
 
 @pytest.fixture(scope="module")

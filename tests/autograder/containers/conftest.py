@@ -47,11 +47,12 @@ elif arguments[0] == "run":
     options = [argument.partition("=")[::2] for argument in arguments]
     folders = [part.split(":")[0] for name, part in options if name == "--tmpfs"]
     settings = [part.partition("=")[::2] for name, part in options if name == "--env"]
-    walls = [part for folder in folders for part in ("--tmpfs", folder)]
-    walls += [part for name, value in settings for part in ("--setenv", name, value)]
+    in_memory = [part for folder in folders for part in ("--tmpfs", folder)]
+    walls = [part for name, value in settings for part in ("--setenv", name, value)]
     walls += ["--remount-ro", "/", "--remount-ro", "/dev"]
     first = arguments.index("--entrypoint")
-    os.execvp("bwrap", ["bwrap", *{walls!r}, *walls, "--", {python!r}, *arguments[first + 3:]])
+    # Folders in memory come first: this Python may lie below one of them.
+    os.execvp("bwrap", ["bwrap", *in_memory, *{walls!r}, *walls, "--", {python!r}, *arguments[first + 3:]])
 """
 
 
