@@ -23,14 +23,14 @@ $(READY): pyproject.toml
 	@touch $(READY)
 
 bubblewrap:
-	@sh autograder/sandbox/install_bubblewrap.sh
+	@sh .ci/install_with_apt.sh bwrap bubblewrap "grading needs it, or docker or podman; training works without"
 
 demo: setup      ## train a small Deep Attentive VAE, then release, grade and return unit 03
 	$(BIN)/avae train digits-attentive
 	$(BIN)/python -m autograder.demo
 
 chromium:
-	@sh tests/install_chromium.sh
+	@sh .ci/install_with_apt.sh chromium chromium "the tests of formgrader fail without it"
 
 test: setup chromium lint  ## lint, tests, all notebooks in fast mode
 	$(BIN)/pytest -n 2 --dist loadgroup -m "not slow"

@@ -88,7 +88,10 @@ def _global_names(table: symtable.SymbolTable) -> Iterator[str]:
 
 
 def _cannot_fail(node: ast.stmt) -> bool:
-    return isinstance(node, ast.FunctionDef) and not node.decorator_list and not node.args.defaults
+    """Whether it is a function of which nothing runs before it is called."""
+    if not isinstance(node, ast.FunctionDef) or node.decorator_list:
+        return False
+    return not node.args.defaults and not any(node.args.kw_defaults)
 
 
 def _as_written(node: ast.stmt, lines: list[str]) -> str:

@@ -105,7 +105,7 @@ class ClassRun:
 
     @property
     def _cache(self) -> ResultCache:
-        return ResultCache(self.course.root / ".course" / "cache" / self.unit.name)
+        return ResultCache(self.course.records / "cache" / self.unit.name)
 
     def _summed_up(self, record: _Record, seconds: float) -> tuple[SubmissionResult, ...]:
         results = sorted(record.results, key=lambda result: result.student)
@@ -149,7 +149,7 @@ class ClassRun:
         return tuple(recorders)
 
     def _logging(self, secret: CourseSecret) -> Recorder:
-        path = self.course.root / ".course" / "audit.jsonl"
+        path = self.course.records / "audit.jsonl"
         folder = printable(str(self.submitted or self.course.submitted), 300)
         facts = {"folder": folder, "secret": secret.fingerprint}
         facts |= {"sandbox": self.sandbox, "memory_limit": memory_in_force(self.sandbox)}
@@ -172,18 +172,14 @@ class ClassRun:
 
 def recorded_results(course: Course, unit: Unit) -> tuple[SubmissionResult, ...]:
     """The latest results of the course's own students in a unit, by student."""
-    files = sorted(_results_folder(course, unit).glob("*.json"))
+    files = sorted(course.results_of(unit).glob("*.json"))
     return tuple(SubmissionResult.from_record(json.loads(file.read_text(encoding="utf-8"))) for file in files)
 
 
 def _keeping(course: Course, unit: Unit) -> Recorder:
-    folder = _results_folder(course, unit)
+    folder = course.results_of(unit)
     folder.mkdir(parents=True, exist_ok=True)
     return lambda graded: _write_json(folder / f"{graded.result.student}.json", graded.result.to_record())
-
-
-def _results_folder(course: Course, unit: Unit) -> Path:
-    return course.root / ".course" / "results" / unit.name
 
 
 class _Record:

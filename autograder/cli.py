@@ -187,7 +187,7 @@ _COMMANDS = (
 
 
 def _last_released(course: Course) -> Unit:
-    released = [unit for unit in course.units if (course.assignments / unit.name / f"{unit.name}.ipynb").exists()]
+    released = [unit for unit in course.units if course.released_notebook(unit).exists()]
     if not released:
         raise CourseError("nothing is released yet: run course release first")
     return released[-1]

@@ -106,6 +106,19 @@ class Course:
     def gradebook(self) -> Path:
         return self.root / "gradebook.db"
 
+    @property
+    def records(self) -> Path:
+        """The grader's own folder: secret, log, results."""
+        return self.root / ".course"
+
+    def released_notebook(self, unit: Unit) -> Path:
+        """Where the notebook lies that students are given for a unit, once it is released."""
+        return self.assignments / unit.name / f"{unit.name}.ipynb"
+
+    def results_of(self, unit: Unit) -> Path:
+        """The folder of the latest results of a unit, one file per student."""
+        return self.records / "results" / unit.name
+
     def colab_link(self, notebook: Path) -> str:
         """The address that opens a notebook of the students' repository in Colab."""
         inside = notebook.resolve().relative_to(self.root.resolve()).as_posix()

@@ -16,7 +16,7 @@ __all__ = ["log_event", "person"]
 def log_event(course: Course, event: str, **facts: Any) -> None:
     """Add a line to ``.course/audit.jsonl``: when, what, who, and ``facts`` of JSON types."""
     moment = datetime.now(UTC).isoformat(timespec="milliseconds")
-    append(course.root / ".course" / "audit.jsonl", {"time": moment, "event": event, "by": person(), **facts})
+    append(course.records / "audit.jsonl", {"time": moment, "event": event, "by": person(), **facts})
 
 
 def person() -> str:

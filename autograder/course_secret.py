@@ -33,7 +33,7 @@ class CourseSecret:
         Raises:
             CourseError: the file does not hold a secret, or cannot be read or written.
         """
-        path = course.root / ".course" / "secret"
+        path = course.records / "secret"
         try:
             _create_once(path)
             key = bytes.fromhex(path.read_text(encoding="ascii").strip())

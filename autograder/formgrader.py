@@ -66,7 +66,7 @@ def _settings(course: Course, page: str, port: int, browser: bool) -> Config:
     # nbgrader's pages, if one of them is opened first, would set a cookie that is sent to their own folder only.
     config.IdentityProvider.cookie_options = {"path": "/"}
     config.Application.log_level = logging.WARNING
-    config.ServerApp.logging_config = _log_to(course.root / ".course" / "formgrader.log")
+    config.ServerApp.logging_config = _log_to(course.records / "formgrader.log")
     return config
 
 

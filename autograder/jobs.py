@@ -137,7 +137,7 @@ def released_notebook(course: Course, unit: Unit) -> Path:
     Raises:
         CourseError: the unit has not been released.
     """
-    path = course.assignments / unit.name / f"{unit.name}.ipynb"
+    path = course.released_notebook(unit)
     if not path.is_file():
         raise CourseError(f"{unit.name} is not released ({path} does not exist): run course release {unit.name}")
     return path

@@ -13,7 +13,7 @@ from avae_lib.checking.records import Observation, Request
 from avae_lib.checking.trials import Trial
 from avae_lib.checking.verdicts import AskFailed, Verdict, judge_trials
 
-__all__ = ["AskFailed", "ComponentResult", "Verdict", "judge_component", "judge_on"]
+__all__ = ["AskFailed", "ComponentResult", "Verdict", "judge_on"]
 
 
 @dataclass(frozen=True)
@@ -26,18 +26,13 @@ class ComponentResult:
     cases: tuple[Verdict, ...]
 
 
-def judge_component(check: ComponentCheck, ask: Callable[[Request], Observation], seed: int) -> ComponentResult:
-    """Judge one component on inputs drawn from ``seed``.
+def judge_on(trials: Iterable[Trial], check: ComponentCheck, ask: Callable[[Request], Observation]) -> ComponentResult:
+    """Judge one component.
 
     Args:
+        trials: the check's, on inputs drawn from the secret seed of this student and component.
         ask: sends one request to where the student's code runs and returns what was observed there, or raises
             :class:`AskFailed`: that case fails, and with ``give_up`` all later ones too.
-        seed: the secret of this student, unit and component.
     """
-    return judge_on(check.trials(seed), check, ask)
-
-
-def judge_on(trials: Iterable[Trial], check: ComponentCheck, ask: Callable[[Request], Observation]) -> ComponentResult:
-    """Judge one component on trials that have been made already."""
     verdicts = judge_trials(trials, ask)
     return ComponentResult(check.component, sum(verdict.points for verdict in verdicts), check.points, verdicts)

@@ -22,7 +22,7 @@ _Given = Mapping[str, float | str | None]
 
 def log_manual_changes(course: Course, unit: Unit, book: ClassBook) -> None:
     """Log what people changed in a unit since this was last called."""
-    path = course.root / ".course" / "manual_scores" / f"{unit.name}.json"
+    path = course.records / "manual_scores" / f"{unit.name}.json"
     before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     after = _given(book)
     if after == before:

@@ -21,7 +21,7 @@ class KeptAudits:
 
     @classmethod
     def of(cls, course: Course) -> KeptAudits:
-        return cls(course.root / ".course" / "audit")
+        return cls(course.records / "audit")
 
     def find(self, component: str, fingerprint: str) -> ComponentAudit | None:
         """The audit kept under this fingerprint; None if there is none, or none that can be read."""

@@ -29,14 +29,10 @@ def course_findings(course: Course) -> list[Finding]:
 
 
 def _released(course: Course) -> Finding:
-    released = [unit.name for unit in course.units if _is_released(course, unit)]
+    released = [unit.name for unit in course.units if course.released_notebook(unit).is_file()]
     if not released:
         return Finding("released", "nothing", "course release")
     return Finding("released", ", ".join(released))
-
-
-def _is_released(course: Course, unit: Unit) -> bool:
-    return (course.assignments / unit.name / f"{unit.name}.ipynb").is_file()
 
 
 def _handed_in(course: Course) -> Finding:
@@ -51,19 +47,19 @@ def _handed_in(course: Course) -> Finding:
 
 def _counts(course: Course, unit: Unit) -> tuple[int, int]:
     """Submissions of a unit, and those of which there is a result."""
-    results = {file.stem for file in (course.root / ".course" / "results" / unit.name).glob("*.json")}
+    results = {file.stem for file in course.results_of(unit).glob("*.json")}
     students = {submission.student for submission in find_submissions(course.submitted, unit.name)}
     return len(students), len(students & results)
 
 
 def _way_on(course: Course, unit: Unit) -> str:
     number = unit.name.split("_")[0]
-    release = "" if _is_released(course, unit) else f"course release {number} && "
+    release = "" if course.released_notebook(unit).is_file() else f"course release {number} && "
     return f"{release}course grade {number}"
 
 
 def _secret(course: Course) -> Finding:
-    path = course.root / ".course" / "secret"
+    path = course.records / "secret"
     if not path.exists():
         return Finding("secret", "not made yet; the first grading makes it. Keep .course/ with your backups")
     try:

@@ -11,11 +11,13 @@ from pathlib import Path
 
 import nbformat
 import pytest
+import torch
 
 from autograder.course import Course
 from autograder.jobs import Job
 from autograder.student_edition import write_student_edition
 from autograder.worker_pool import WorkerPool
+from avae_lib.checking.records import Request
 
 ROOT = Path(__file__).parents[2]
 UNIT = "03_vae"
@@ -232,3 +234,26 @@ def recorder(blank_gradebook):
 def record(course, recorder):
     """Record a result in the course: in its gradebook, unless it is quarantined, and as JSON."""
     return recorder(course)
+
+
+DRAW = """
+import torch
+from avae_lib.components import implements
+
+@implements("reparameterize")
+def reparameterize(mean, log_std, noise):
+    return mean + log_std.exp() * noise
+"""
+
+
+@pytest.fixture
+def require_draw():
+    """Has a cell run in a session and its function asked; what comes out must be right."""
+    inputs = {"mean": torch.ones(3), "log_std": torch.zeros(3), "noise": torch.arange(3.0)}
+
+    def required(session) -> None:
+        assert session.run_cell(DRAW).error == ""
+        observed = session.observe(Request("reparameterize", inputs, seed=1))
+        assert observed.outputs["result"].array.tolist() == [1.0, 2.0, 3.0]
+
+    return required

@@ -140,10 +140,11 @@ KEPT = {
     "what cannot be had here, for something that is never called": (
         own_cell(
             1,
-            "weights = open('nowhere').read(); print(1 / 0)\nimport nothing\nclass Net(nothing.Module): pass",
-            add=ADD_HEAD + "return a + b\n\ndef show():\n    print(weights, Net())",
+            "weights = open('nowhere').read(); print(1 / 0)\nimport nothing\nclass Net(nothing.Module): pass\n"
+            "def plot(*, style=nothing.style): pass",
+            add=ADD_HEAD + "return a + b\n\ndef show():\n    plot(weights, Net())",
         ),
-        "uses Net, nothing, weights",
+        "uses Net, nothing, plot, weights",
     ),
     "split in the middle of the function": (split(IN_TWO, labelled=True), "split into 2 cells"),
     "split in the middle, without a label": (split(IN_TWO, labelled=False), "split into 2 cells"),

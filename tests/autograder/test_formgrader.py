@@ -81,7 +81,7 @@ def served(course, unit):
 @pytest.fixture(scope="module")
 def chromium():
     program = shutil.which("chromium")
-    assert program, "Chromium is missing, which the tests of formgrader need: sh tests/install_chromium.sh"
+    assert program, "Chromium is missing, which the tests of formgrader need: make chromium"
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program)
         yield browser

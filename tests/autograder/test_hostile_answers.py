@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autograder.checks import checks_of
-from autograder.judge import AskFailed, judge_component
+from autograder.judge import AskFailed, judge_on
 from autograder.sandbox.frames import HEADER, MalformedFrame, decode, encode
 from autograder.sandbox.limits import Limits
 from autograder.sandbox.line import Line
@@ -98,7 +98,7 @@ QUICK = [check for check in CHECKS if check.component != "vae_training_step"]
 @given(answer=answers)
 @settings(max_examples=12, deadline=None)
 def test_whatever_the_sandbox_answers_earns_nothing_and_stops_nothing(check, answer):
-    result = judge_component(check, ask_of(Hostile(answer)), seed=5)
+    result = judge_on(check.trials(5), check, ask_of(Hostile(answer)))
     assert result.points == 0 and len(result.cases) == len(check.cases)
     assert not any(case.passed for case in result.cases)
 
@@ -116,7 +116,7 @@ def test_right_looking_observations_with_any_numbers_in_them_stop_nothing(check,
             content[part] = {name: replacements[len(name) % len(replacements)] for name in content[part]}
         return Observation.from_json(content)
 
-    result = judge_component(check, ask, seed=5)
+    result = judge_on(check.trials(5), check, ask)
     assert len(result.cases) == len(check.cases) and math.isfinite(result.points)
     assert all(isinstance(case.diagnosis, str) for case in result.cases)
 
@@ -126,7 +126,7 @@ def test_right_looking_observations_with_any_numbers_in_them_stop_nothing(check,
 def test_cases_answered_before_the_sandbox_turned_hostile_keep_their_points(answer):
     check = CHECKS[0]
     first = sum(1 for _ in check.cases[0].requests(check.component, 5))
-    result = judge_component(check, ask_of(Hostile(answer), hostile_from=first), seed=5)
+    result = judge_on(check.trials(5), check, ask_of(Hostile(answer), hostile_from=first))
     assert [case.passed for case in result.cases] == [True] + [False] * (len(check.cases) - 1)
     assert result.points == check.cases[0].points
 
