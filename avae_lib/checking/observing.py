@@ -60,9 +60,12 @@ def _call_twice(function: Callable, inputs: dict[str, Any], request: Request) ->
 
 def _call_for_pair(function: Callable, inputs: dict[str, Any], request: Request) -> Observation:
     """``first, second = function(**inputs)``; a plain number counts as a tensor without dimensions."""
+    dtype = next(value.dtype for value in inputs.values() if isinstance(value, Tensor))
     result = function(**inputs)
     is_pair = isinstance(result, tuple | list) and len(result) == 2
-    named = dict(zip(PAIR, map(_as_tensor, result), strict=True)) if is_pair else {"result": result}
+    named = {"result": result}
+    if is_pair:
+        named = {name: _as_tensor(value, dtype) for name, value in zip(PAIR, result, strict=True)}
     outputs = {name: Recorded.of(value) for name, value in named.items()}
     return Observation(outputs, inputs_after=_left_behind(inputs))
 
@@ -113,9 +116,10 @@ HARNESSES = {
 }
 
 
-def _as_tensor(value: Any) -> Any:
-    if isinstance(value, int | float):
-        return torch.tensor(value, dtype=torch.float64)
+def _as_tensor(value: Any, dtype: torch.dtype) -> Any:
+    """A plain number as a tensor; one of Python's has no precision, so it gets that of the inputs."""
+    if type(value) in (bool, int, float):
+        return torch.tensor(value, dtype=dtype)
     is_numpy_number = isinstance(value, np.generic | np.ndarray) and value.ndim == 0
     return torch.as_tensor(value) if is_numpy_number else value
 
