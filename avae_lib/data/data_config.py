@@ -16,8 +16,8 @@ class DataConfig:
     """Which images to train on, and what a model sees of them."""
 
     name: str = "digits"
-    """Name of the data set: digits and photos32 (embedded), mnist, mnist_static, fashion_mnist, omniglot, cifar10,
-    imagenet32, imagenet64, or NAME for a file $AVAE_DATA/NAME.npz."""
+    """Name of the data set: digits and photos32 (embedded), mnist, mnist_static, fashion_mnist, omniglot,
+    freyfaces, cifar10, imagenet32, imagenet64, or NAME for a file $AVAE_DATA/NAME.npz."""
     binarize: Binarization = "none"
     """Grey pixels as they are (none), drawn black or white anew in each batch (dynamic), or cut at half (threshold)."""
     flip_horizontal: bool = False

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from avae_lib.data.cifar10 import CIFAR10
 from avae_lib.data.digits import load_digits
+from avae_lib.data.frey_faces import FREY_FACES
 from avae_lib.data.image_dataset import DatasetError, ImageDataset
 from avae_lib.data.imagenet import IMAGENET32, IMAGENET64
 from avae_lib.data.mnist_files import FASHION_MNIST, MNIST
@@ -22,7 +23,7 @@ __all__ = ["EMBEDDED", "NAMES", "load"]
 _EMBEDDED = {"digits": load_digits, "photos32": load_photos32}
 _PUBLISHED = {
     published.name: published
-    for published in (MNIST, FASHION_MNIST, MNIST_STATIC, OMNIGLOT, CIFAR10, IMAGENET32, IMAGENET64)
+    for published in (MNIST, FASHION_MNIST, MNIST_STATIC, OMNIGLOT, FREY_FACES, CIFAR10, IMAGENET32, IMAGENET64)
 }
 
 EMBEDDED = tuple(_EMBEDDED)

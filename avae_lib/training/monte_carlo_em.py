@@ -1,0 +1,98 @@
+r"""Monte Carlo EM: the decoder is trained on draws from the true posterior, made by Hamiltonian Monte Carlo.
+
+There is no encoder. G. Wei and M. Tanner, "A Monte Carlo implementation of the EM algorithm", JASA, 1990; R. Neal,
+"MCMC using Hamiltonian dynamics", 2011. Kingma & Welling (2014, figure 3) compare it with the variational autoencoder.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Bool, Float, Integer
+from torch import Tensor
+
+__all__ = ["PosteriorChains", "hamiltonian_step"]
+
+LogDensity = Callable[[Tensor], Tensor]
+
+
+def hamiltonian_step(
+    log_density: LogDensity, z: Float[Tensor, "chains latent"], step_size: float, leapfrogs: int
+) -> tuple[Float[Tensor, "chains latent"], Bool[Tensor, "chains"]]:
+    """One step of Hamiltonian Monte Carlo for many chains at once (Neal, 2011, section 3).
+
+    Args:
+        log_density: ``(chains, latent)`` → ``(chains,)``, up to a constant of each chain, nats.
+        z: where the chains stand.
+        step_size: length of a leapfrog step in time, in units of z when the momentum is standard normal.
+        leapfrogs: how many of them, at least 1; the gradient is computed once more.
+
+    Returns:
+        Where the chains stand now, and which of them moved.
+    """
+    if leapfrogs < 1:
+        raise ValueError(f"leapfrogs must be at least 1, got {leapfrogs}")
+    momentum = torch.randn_like(z)
+    before, slope = _value_and_slope(log_density, z)
+    energy_before = 0.5 * momentum.square().sum(dim=1) - before
+    end = z
+    for _ in range(leapfrogs):
+        momentum = momentum + 0.5 * step_size * slope
+        end = end + step_size * momentum
+        after, slope = _value_and_slope(log_density, end)
+        momentum = momentum + 0.5 * step_size * slope
+    energy_after = 0.5 * momentum.square().sum(dim=1) - after
+    moved = torch.rand_like(before).log() < energy_before - energy_after  # false where an energy is not a number
+    return torch.where(moved.unsqueeze(1), end, z), moved
+
+
+class PosteriorChains:
+    """One chain for each training image, which goes on from where it stood when the image was last seen.
+
+    The step size is tuned as the chains run: larger after batches in which more chains moved than ``acceptance``,
+    smaller otherwise.
+
+    Args:
+        images: how many there are.
+        latent_dim: length of z.
+        leapfrogs: leapfrog steps of one move.
+        step_size: what tuning starts from.
+        acceptance: share of moves that tuning aims at; 0.9 as in Kingma & Welling (2014).
+    """
+
+    def __init__(
+        self, images: int, latent_dim: int, leapfrogs: int = 10, step_size: float = 0.1, acceptance: float = 0.9
+    ) -> None:
+        self.z: Float[Tensor, "images latent"] = torch.randn(images, latent_dim)
+        """Where each chain stands; at first a draw from a standard normal prior."""
+        self.step_size, self.leapfrogs, self.acceptance = step_size, leapfrogs, acceptance
+
+    def move(
+        self,
+        log_likelihood: Callable[[Tensor], Tensor],
+        indices: Integer[Tensor, " batch"],
+    ) -> Float[Tensor, "batch latent"]:
+        """Move the chains of some images once, and return where they stand: draws from p(z | x), once burnt in.
+
+        Args:
+            log_likelihood: z ``(batch, latent)`` → log p(x | z) of the images in question, ``(batch,)``, nats.
+            indices: which images these are.
+        """
+
+        def log_posterior(z: Tensor) -> Tensor:  # up to log p(x)
+            return log_likelihood(z) - 0.5 * z.square().sum(dim=1)
+
+        z, moved = hamiltonian_step(log_posterior, self.z[indices], self.step_size, self.leapfrogs)
+        self.z[indices] = z
+        self.step_size *= math.exp(0.1 * (moved.float().mean().item() - self.acceptance))
+        return z
+
+
+def _value_and_slope(log_density: LogDensity, z: Tensor) -> tuple[Tensor, Tensor]:
+    with torch.enable_grad():
+        place = z.detach().requires_grad_()
+        value = log_density(place)
+        (slope,) = torch.autograd.grad(value.sum(), place)
+    return value.detach(), slope
