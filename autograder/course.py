@@ -40,7 +40,7 @@ class Course:
 
     root: Path
     title: str
-    repository: str
+    repository: str | None
     branch: str
     units: tuple[Unit, ...]
     late_policy: LatePolicy = field(default_factory=LatePolicy)
@@ -65,7 +65,7 @@ class Course:
         try:
             policy = LatePolicy.from_facts(facts.get("late_policy", {}))
             roster = root / facts["roster"] if "roster" in facts else None
-            return cls(root, facts["title"], facts["repository"], facts["branch"], _units(facts), policy, roster)
+            return cls(root, facts["title"], facts.get("repository"), facts["branch"], _units(facts), policy, roster)
         except KeyError as missing:
             raise CourseError(f"{root / 'course.toml'} lacks the entry {missing}") from None
         except ValueError as trouble:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from nbclient import NotebookClient
@@ -15,6 +17,7 @@ __all__ = ["execute", "pictures_in", "tidy_outputs"]
 
 _INLINE = "module://matplotlib_inline.backend_inline"
 _PICTURE_TAG = "picture-"
+_IMAGE = re.compile(r'<img [^>]*src="data:image/png;base64,([^"]+)"')
 
 
 def execute(
@@ -31,7 +34,7 @@ def execute(
     Args:
         notebook: what to run; its outputs are replaced.
         folder: the working directory.
-        fast: set ``AVAE_FAST``, by which notebooks shorten their training.
+        fast: add the code in each cell's ``fast`` metadata to it, by which notebooks shorten their training.
         allow_errors: go on after a cell that fails; otherwise the first failure is raised.
         environment: variables added to those of this process.
         cell_timeout: seconds that one cell may take.
@@ -50,14 +53,24 @@ def execute(
         resources={"metadata": {"path": str(folder)}},
     )
     started = time.perf_counter()
-    client.execute(env={**_kernel_environment(fast), **(environment or {})})
+    with _shortened(notebook) if fast else nullcontext():
+        # Pictures are inline whatever back end the caller draws with.
+        client.execute(env={**os.environ, "MPLBACKEND": _INLINE, **(environment or {})})
     return time.perf_counter() - started
 
 
-def _kernel_environment(fast: bool) -> dict[str, str]:
-    """This process's variables, with pictures inline whatever back end the caller draws with."""
-    inherited = {name: value for name, value in os.environ.items() if name != "AVAE_FAST"}
-    return {**inherited, "MPLBACKEND": _INLINE, **({"AVAE_FAST": "1"} if fast else {})}
+@contextmanager
+def _shortened(notebook: NotebookNode) -> Iterator[None]:
+    """While it lasts, cells with ``fast`` in their metadata end with that code."""
+    written = {cell.id: cell.source for cell in notebook.cells}
+    for cell in notebook.cells:
+        if "fast" in cell.metadata:
+            cell.source += f"\n{cell.metadata.fast}"
+    try:
+        yield
+    finally:
+        for cell in notebook.cells:
+            cell.source = written[cell.id]
 
 
 def tidy_outputs(notebook: NotebookNode) -> NotebookNode:
@@ -69,12 +82,15 @@ def tidy_outputs(notebook: NotebookNode) -> NotebookNode:
 
 
 def pictures_in(notebook: NotebookNode) -> dict[str, bytes]:
-    """The last PNG of each code cell tagged ``picture-NAME``, by name."""
+    """The last picture of each code cell tagged ``picture-NAME``, by name."""
     pictures = {}
     for cell in notebook.cells:
         names = [tag.removeprefix(_PICTURE_TAG) for tag in cell.metadata.get("tags", []) if _PICTURE_TAG in tag]
-        images = [
-            output.data["image/png"] for output in cell.get("outputs", []) if "image/png" in output.get("data", {})
-        ]
+        images = [image for output in cell.get("outputs", []) for image in _images(output.get("data", {}))]
         pictures.update({name: base64.b64decode(image) for name in names for image in images})
     return pictures
+
+
+def _images(data: Mapping[str, str]) -> list[str]:
+    """The PNG files of an output, in base64: as they are, or in the HTML that the course's figures are shown by."""
+    return [data["image/png"]] if "image/png" in data else _IMAGE.findall(data.get("text/html", ""))

@@ -5,12 +5,18 @@ cell ids come from the grade id or the heading, and nothing about the machine is
 with their outputs, because students read them on the web. Solutions are kept without: their pictures would be
 most of the repository, and the release strips them anyway.
 
+In a source ``# {{set-up}}`` and ``{{how to keep your work}}`` stand for the cells of ``templates/notebooks``,
+``{{cases of NAME}}`` for a table of points, ``![…](pictures/NAME.png)`` for the picture itself. Captions hold the
+descriptions of their figures (:mod:`autograder.notebook_captions`), cells tagged ``build-check`` what must hold of
+the results (:mod:`autograder.build_checks`), and ``fast`` in a cell's metadata is code added to it in quick tests.
+
 Run as ``python -m autograder.notebooks [--execute] [PATHS]``.
 """
 
 from __future__ import annotations
 
 import base64
+import copy
 import html
 import re
 import sys
@@ -20,10 +26,14 @@ from pathlib import Path
 import jupytext
 import nbformat
 import tyro
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
 
+from autograder.build_checks import RECORD, digest_of_code, without_build_checks
 from autograder.checks import checks_of
 from autograder.course import Course
+from autograder.notebook_captions import descriptions, put_descriptions, without_descriptions
 from autograder.notebook_execution import execute, pictures_in, tidy_outputs
 
 __all__ = [
@@ -34,6 +44,7 @@ __all__ = [
     "notebook_of",
     "public_notebook_of",
     "sources",
+    "unrun",
     "write",
 ]
 
@@ -41,6 +52,7 @@ _BADGE = "https://colab.research.google.com/assets/colab-badge.svg"
 _JUPYTEXT_BOOKKEEPING = ("lines_to_next_cell", "lines_to_end_of_cell_marker", "title")
 _SCREEN_PIXELS_PER_PICTURE_PIXEL = 96 / 144  # pictures are drawn finer than they are shown
 _LONGEST_SLUG = 48  # nbformat allows ids of 64 characters; this leaves room for a counter
+_TEMPLATES = {"# {{set-up}}": "set_up.py.j2", "{{how to keep your work}}": "how_to_keep_your_work.md.j2"}
 _CASES = re.compile(r"\{\{cases of (\w+)\}\}")
 _PICTURE = re.compile(r"!\[(?P<alt>.+)\]\((?P<path>pictures/[\w-]+\.png)\)")
 _METADATA = {
@@ -79,17 +91,43 @@ def grade_id_of(cell: NotebookNode) -> str | None:
 
 
 def build(course: Course, source: Path) -> NotebookNode:
-    """The notebook of a source, without outputs."""
+    """The notebook of a source, without outputs and build checks.
+
+    Its metadata holds the digest of the code that is to be run: see :func:`unrun` for what was not.
+
+    Raises:
+        ValueError: a caption lacks the description of its figure.
+    """
+    notebook = _whole(course, source)
+    notebook.cells = without_build_checks(notebook.cells)
+    descriptions(notebook.cells)
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = without_descriptions(cell.source)
+    _add_badge(notebook.cells[0], course.colab_link(public_notebook_of(course, source)))
+    nbformat.validate(notebook)
+    return notebook
+
+
+def unrun(course: Course, source: Path) -> NotebookNode:
+    """The notebook of a source, with the digest of the code that was run when it was last built, if it was."""
+    notebook, path = build(course, source), notebook_of(source)
+    before = nbformat.read(path, as_version=4).metadata if path.exists() else {}
+    notebook.metadata.pop(RECORD)
+    notebook.metadata.update({key: value for key, value in before.items() if key == RECORD})
+    return notebook
+
+
+def _whole(course: Course, source: Path) -> NotebookNode:
+    """All that is run when a notebook is built: build checks too, and descriptions in the captions."""
     notebook = jupytext.reads(source.read_text(encoding="utf-8"), fmt="py:percent")
-    notebook.metadata = nbformat.from_dict(_METADATA)
+    notebook.metadata = nbformat.from_dict({**_METADATA, RECORD: digest_of_code(notebook.cells)})
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     for cell in notebook.cells:
         for key in _JUPYTEXT_BOOKKEEPING:
             cell.metadata.pop(key, None)
         cell.source = _filled_in(cell.source, course, source)
-    _identify(notebook.cells)
-    _add_badge(notebook.cells[0], course.colab_link(public_notebook_of(course, source)))
-    nbformat.validate(notebook)
+    _identify(without_build_checks(notebook.cells))
     return notebook
 
 
@@ -113,20 +151,34 @@ def _difference(course: Course, source: Path) -> str | None:
     name = path.relative_to(course.root)
     if not path.exists():
         return f"{name} has not been built"
-    stored = nbformat.read(path, as_version=4)
+    stored, built = nbformat.read(path, as_version=4), build(course, source)
+    if stored.metadata.get(RECORD) != built.metadata[RECORD]:
+        return f"{name}: the code or the checks of its source have changed since it was run (build it with --execute)"
     code_cells = [cell for cell in stored.cells if cell.cell_type == "code"]
     if is_lecture(course, source) and any(cell.execution_count is None for cell in code_cells):
         return f"{name} holds cells that were not executed"
+    described = copy.deepcopy(stored)
+    put_descriptions(described, descriptions(_whole(course, source).cells))
+    if described != stored:
+        return f"{name} holds figures whose descriptions differ from their source"
     for cell in code_cells:
         cell.outputs, cell.execution_count = [], None
-    return None if stored == build(course, source) else f"{name} differs from its source"
+    return None if stored == built else f"{name} differs from its source"
 
 
 def _filled_in(text: str, course: Course, source: Path) -> str:
-    """Replace ``{{fact}}``, ``{{cases of NAME}}`` and ``![…](pictures/NAME.png)`` by what they stand for."""
-    text = text.replace("{{repository}}", course.repository).replace("{{branch}}", course.branch)
+    """Replace what stands for something else by what it stands for."""
+    if template := _TEMPLATES.get(text.strip()):
+        return _from_template(template, course, exercises=not is_lecture(course, source))
+    text = text.replace("{{repository}}", course.repository or "").replace("{{branch}}", course.branch)
     text = _CASES.sub(lambda found: _cases_table(source.stem, found[1]), text)
     return _PICTURE.sub(lambda found: _embedded(source.parent / found["path"], found["alt"]), text)
+
+
+def _from_template(name: str, course: Course, exercises: bool) -> str:
+    folder = FileSystemLoader(Path(__file__).parent / "templates" / "notebooks")
+    template = Environment(loader=folder, undefined=StrictUndefined, trim_blocks=True).get_template(name)
+    return template.render(repository=course.repository, branch=course.branch, exercises=exercises).strip()
 
 
 def _cases_table(unit: str, component: str) -> str:
@@ -180,44 +232,61 @@ def _keep_outputs(notebook: NotebookNode, path: Path) -> None:
             cell.outputs, cell.execution_count = old.outputs, old.execution_count
 
 
-def _run(notebook: NotebookNode) -> NotebookNode:
+def _run(course: Course, source: Path) -> NotebookNode:
+    """The notebook of a source with its outputs, after its build checks have passed."""
+    whole, notebook = _whole(course, source), build(course, source)
     with tempfile.TemporaryDirectory() as folder:
-        seconds = execute(notebook, Path(folder))
+        seconds = execute(whole, Path(folder))
     print(f"  executed in {seconds:.0f} s")
-    notebook.metadata = nbformat.from_dict(_METADATA)  # the kernel has added the version of Python
-    return tidy_outputs(notebook)
+    shown = without_build_checks(tidy_outputs(whole).cells)
+    code_cells = [(cell, run) for cell, run in zip(notebook.cells, shown, strict=True) if cell.cell_type == "code"]
+    for count, (cell, run) in enumerate(code_cells, start=1):
+        cell.outputs, cell.execution_count = run.outputs, count
+    return notebook
 
 
 def _make_lecture(course: Course, source: Path, run: bool) -> NotebookNode:
-    notebook = build(course, source)
     if run:
-        return _run(notebook)
-    _keep_outputs(notebook, notebook_of(source))
+        notebook = _run(course, source)
+    else:
+        notebook = unrun(course, source)
+        _keep_outputs(notebook, notebook_of(source))
+    put_descriptions(notebook, descriptions(_whole(course, source).cells))
     return notebook
 
 
 def _make_solution(course: Course, source: Path, run: bool) -> NotebookNode:
-    if run:
-        for name, picture in pictures_in(_run(build(course, source))).items():
-            path = source.parent / "pictures" / f"{name}.png"
-            path.parent.mkdir(exist_ok=True)
-            path.write_bytes(picture)
+    if not run:
+        return unrun(course, source)
+    for name, picture in pictures_in(_run(course, source)).items():
+        path = source.parent / "pictures" / f"{name}.png"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(picture)
     return build(course, source)
 
 
-def main(paths: tyro.conf.Positional[tuple[Path, ...]] = (), execute: bool = False) -> None:
+def main(paths: tyro.conf.Positional[tuple[Path, ...]] = (), execute: bool = False) -> int:
     """Build the course's notebooks from their sources.
 
     Args:
         paths: the sources to build; all of them if none is named.
-        execute: run the notebooks too: lectures keep their outputs, solutions renew the pictures that students
-            compare theirs with.
+        execute: run the notebooks too, with their build checks; one that fails is not written. Lectures keep their
+            outputs, solutions renew the pictures that students compare theirs with.
+
+    Returns:
+        The number of notebooks that could not be built.
     """
     course = Course.find()
+    failed = 0
     for source in paths or sources(course):
         make = _make_lecture if is_lecture(course, source) else _make_solution
-        changed = write(make(course, source.resolve(), execute), notebook_of(source))
-        print(f"{notebook_of(source)}: {'written' if changed else 'up to date'}")
+        try:
+            changed = write(make(course, source.resolve(), execute), notebook_of(source))
+            print(f"{notebook_of(source)}: {'written' if changed else 'up to date'}")
+        except (CellExecutionError, ValueError) as failure:
+            failed += 1
+            print(f"{source}: not built\n{failure}", file=sys.stderr)
+    return failed
 
 
 if __name__ == "__main__":

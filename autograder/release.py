@@ -17,7 +17,7 @@ from autograder.answers import leaks
 from autograder.checks import checks_of
 from autograder.course import Course, CourseError, Unit
 from autograder.nbgrader_config import configure
-from autograder.notebooks import build, grade_id_of, notebook_of, write
+from autograder.notebooks import grade_id_of, notebook_of, unrun, write
 from autograder.public_cases import write_public_cases
 
 __all__ = ["release", "source_of", "units_with_solutions"]
@@ -49,7 +49,7 @@ def _release_unit(course: Course, unit: Unit) -> Path:
     source = source_of(course, unit)
     if not source.exists():
         raise CourseError(f"unit {unit.name} has no solution yet: its assignment is made from {source}")
-    notebook = build(course, source)
+    notebook = unrun(course, source)
     require_points_of_checks(notebook, unit)
     write(notebook, notebook_of(source))
     _write_public_cases(course)

@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 import platform
+import sys
 import time
 from importlib import metadata
+from typing import TypeVar
 
 import torch
 
 from avae_lib import components
 from avae_lib.checking.keeping import kept_file
 
-__all__ = ["machine", "ready"]
+__all__ = ["choose", "machine", "ready"]
 
 _SIDE = 1024  # of the matrices whose product is timed: large enough to be limited by arithmetic
+
+
+T = TypeVar("T")
+
+
+def choose(here: T, colab: T) -> T:
+    """``colab`` on Google Colab, where there is a network and often a GPU, otherwise ``here``.
+
+    >>> choose("digits", colab="mnist")
+    'digits'
+    """
+    return colab if "google.colab" in sys.modules else here
 
 
 def ready() -> str:

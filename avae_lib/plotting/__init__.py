@@ -14,6 +14,7 @@ from avae_lib.plotting.diagrams import reparameterization_paths, vae_graphical_m
 from avae_lib.plotting.divergences import (
     contribution_bars,
     contribution_curves,
+    density_projections,
     divergence_curves,
     divergence_matrix,
     estimates_with_errors,
@@ -22,6 +23,14 @@ from avae_lib.plotting.divergences import (
     gaussian_fits,
 )
 from avae_lib.plotting.images import image_grid, image_rows, manifold, mosaic, prior_quantiles
+from avae_lib.plotting.information import (
+    area_between,
+    divergence_areas,
+    evidence_paths,
+    ink_in_bands,
+    pixel_maps,
+    tilted_distribution,
+)
 from avae_lib.plotting.intractability import intractable_posteriors
 from avae_lib.plotting.latents import density_contours, density_curves, latent_scatter
 from avae_lib.plotting.layers import kl_during_training, kl_per_layer, unit_activity
@@ -36,9 +45,10 @@ from avae_lib.plotting.mean_field import (
     topic_shares,
     topics_side_by_side,
 )
-from avae_lib.plotting.notebook import png_bytes, show, slider, strip
+from avae_lib.plotting.notebook import png_bytes, show, slider, stills
 
 __all__ = [
+    "area_between",
     "bound_and_gap",
     "bound_landscape",
     "bound_next_to_sampling",
@@ -46,10 +56,13 @@ __all__ = [
     "contribution_curves",
     "density_contours",
     "density_curves",
+    "density_projections",
+    "divergence_areas",
     "divergence_curves",
     "divergence_matrix",
     "estimates_with_errors",
     "estimator_bias_and_spread",
+    "evidence_paths",
     "gaussian_ellipses",
     "gaussian_fits",
     "gradient_estimates",
@@ -57,6 +70,7 @@ __all__ = [
     "image_grid",
     "image_rows",
     "importance_weighted_bounds",
+    "ink_in_bands",
     "intractable_posteriors",
     "kl_during_training",
     "kl_per_layer",
@@ -68,13 +82,15 @@ __all__ = [
     "marginals_against_exact",
     "mixture_components",
     "mosaic",
+    "pixel_maps",
     "png_bytes",
     "prior_quantiles",
     "rate_distortion",
     "reparameterization_paths",
     "show",
     "slider",
-    "strip",
+    "stills",
+    "tilted_distribution",
     "topic_shares",
     "topics_side_by_side",
     "unit_activity",

@@ -1,4 +1,4 @@
-"""Figures in notebooks: small pictures with alternative text and caption, and a slider that needs no kernel.
+"""Figures in notebooks: small pictures with alternative text, and a slider that needs no kernel.
 
 Everything shown here is plain output stored in the notebook, so that Jupyter, Colab, nbconvert and GitHub show it
 without running anything.
@@ -7,35 +7,32 @@ without running anything.
 from __future__ import annotations
 
 import base64
+import html
 import io
 import sys
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from avae_lib.plotting.style import blank, new_figure, styled, styles
+from avae_lib.plotting.descriptions import described
+from avae_lib.plotting.style import PIXELS_PER_INCH, SCREEN_PIXELS_PER_INCH, blank, styled, styles
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["png_bytes", "show", "slider", "strip"]
+__all__ = ["png_bytes", "show", "slider", "stills"]
 
-_PIXELS_PER_INCH = 144  # half as much again as a screen's 96, for sharp text when shown at natural size
-_SCREEN_PIXELS_PER_INCH = 96
-_STRIP_INCHES, _WIDEST_PANEL_INCHES = 7.2, 5.2
+_PAGE_INCHES = 7.2  # the widest a figure may be: 700 pixels of a screen, a little less than a notebook's column
+_LABEL_INCHES = 0.3
+_STILLS = 4
 
 
-def show(figure: Figure, caption: str, alt: str) -> None:
-    """Show a figure in a notebook, with its caption below, and close it.
+def show(figure: Figure) -> None:
+    """Show a figure in a notebook and close it.
 
-    Args:
-        figure: any matplotlib figure.
-        caption: one or two sentences of Markdown: what to see in it.
-        alt: what is in the picture, for readers who cannot see it.
+    The picture carries a description made from the figure's titles, labels and legends. In the notebooks of the
+    course the build replaces it by the one written beside the caption.
     """
-    _display_png(png_bytes(figure), _screen_width(figure), alt)
-    _display_caption(caption)
+    _display_picture(png_bytes(figure), _screen_width(figure), described(figure))
     _close(figure)
 
 
@@ -43,62 +40,83 @@ def slider(
     frames: Sequence[Figure],
     values: Sequence[object],
     label: str,
-    caption: str,
-    alt: str,
+    start: int = 0,
     seconds_per_frame: float | None = None,
 ) -> None:
-    """Show a figure that a slider changes, then some of its frames at once, then the caption.
+    """Show a figure that a slider changes.
 
-    The slider is one piece of HTML holding all frames and a few lines of script: it moves on Colab, in Jupyter and
-    in exported pages, with no kernel behind it. Where scripts are taken out (GitHub, feedback pages) nothing is
-    left of it, and the frames below tell the same story.
+    The slider is one piece of HTML that holds all frames and a few lines of script: it moves on Colab, in Jupyter
+    and in exported pages, with no kernel behind it. Where scripts are taken out (GitHub, untrusted notebooks) a
+    still of some frames stays in its place.
 
     Args:
         frames: one figure for each value, all of one size; they are closed.
         values: what the slider stands at, one for each frame.
         label: the name of what moves, for example ``"β"``.
-        caption: as for :func:`show`.
-        alt: as for :func:`show`; the label and value are added to it.
+        start: the index of the frame that the slider opens on: the most telling one.
         seconds_per_frame: with it, the slider gets a button that plays the frames one after the other.
+
+    Raises:
+        ValueError: there is no frame, there are more or fewer values than frames, or no frame has the index ``start``.
     """
     if len(frames) != len(values) or not frames:
         raise ValueError(f"slider needs one value for each frame and at least one, got {len(frames)} and {len(values)}")
+    if start not in range(len(frames)):
+        raise ValueError(f"start must be the index of a frame, 0 to {len(frames) - 1}, got {start}")
     pictures = [png_bytes(frame) for frame in frames]
-    look = {"label": label, "alt": alt, "width": _screen_width(frames[0])}
-    html = _slider_html(pictures, [str(value) for value in values], seconds_per_frame, **look)
-    _display({"text/html": html, "text/plain": f"[slider over {label}: {alt}]"})
-    some = strip(pictures, values, label)
-    _display_png(png_bytes(some), _screen_width(some), f"{alt}. Some of the frames at once.")
-    _display_caption(caption)
+    still = stills(pictures, values, label, start)
+    _display_moving(
+        "slider.html",
+        described(frames[start]),
+        png_bytes(still),
+        _screen_width(still),
+        frames=[base64.b64encode(picture).decode() for picture in pictures],
+        values=[str(value) for value in values],
+        label=label,
+        start=start,
+        width=_screen_width(frames[0]),
+        milliseconds=round(1000 * seconds_per_frame) if seconds_per_frame else None,
+    )
     for frame in frames:
         _close(frame)
 
 
 @styled
-def strip(pictures: Sequence[bytes], values: Sequence[object], label: str) -> Figure:
-    """A few of the pictures (PNG), evenly spread, each under its value: side by side, very wide ones in a column."""
+def stills(pictures: Sequence[bytes], values: Sequence[object], label: str, start: int = 0) -> Figure:
+    """The picture (PNG) at ``start`` and up to three others, evenly spread, each under its value at its own size.
+
+    They stand side by side as far as the page is wide, and below one another otherwise.
+    """
+    from matplotlib.figure import Figure
     from matplotlib.image import imread
 
+    chosen = _spread(len(pictures), start)
     height, width, *_ = imread(io.BytesIO(pictures[0])).shape
-    rows, columns = _strip_layout(width / height, len(pictures))
-    chosen = np.linspace(0, len(pictures) - 1, rows * columns).round().astype(int)
-    panel_width = min(_STRIP_INCHES / columns, _WIDEST_PANEL_INCHES)
-    panel_height = panel_width * height / width + 0.3
-    figure, panels = new_figure(panel_width * columns, panel_height * rows, nrows=rows, ncols=columns, squeeze=False)
-    for axes, index in zip(panels.flat, chosen, strict=True):
-        blank(axes).imshow(imread(io.BytesIO(pictures[index])), interpolation="antialiased")
-        axes.set_title(f"{label} = {values[index]}", fontsize=8, loc="center")
+    width, height = width / PIXELS_PER_INCH, height / PIXELS_PER_INCH
+    columns = max(1, min(int(_PAGE_INCHES / width), len(chosen)))
+    rows = -(-len(chosen) // columns)
+    page_width, page_height = columns * width, rows * (height + _LABEL_INCHES)
+    figure = Figure(figsize=(page_width, page_height))
+    for place, index in enumerate(chosen):
+        row, column = divmod(place, columns)
+        bottom = page_height - (row + 1) * (height + _LABEL_INCHES)
+        axes = figure.add_axes(
+            (column * width / page_width, bottom / page_height, width / page_width, height / page_height)
+        )
+        blank(axes).imshow(imread(io.BytesIO(pictures[index])), interpolation="none", aspect="auto")
+        axes.set_title(f"{label} = {values[index]}", loc="center", pad=4)
     return figure
 
 
-def _strip_layout(aspect: float, pictures: int) -> tuple[int, int]:
-    """Rows and columns for pictures so many times as wide as high."""
-    if aspect > 3:
-        return min(3, pictures), 1
-    return 1, min(3 if aspect > 1.3 else 5, pictures)
+def _spread(number: int, start: int) -> list[int]:
+    """In rising order ``start`` and the other indices nearest to an even spread over all."""
+    steps = min(_STILLS, number) - 1
+    even = [round(step * (number - 1) / steps) for step in range(steps + 1)] if steps else [0]
+    nearest = min(even, key=lambda index: abs(index - start))
+    return sorted(start if index == nearest else index for index in even)
 
 
-def png_bytes(figure: Figure, pixels_per_inch: int = _PIXELS_PER_INCH) -> bytes:
+def png_bytes(figure: Figure, pixels_per_inch: int = PIXELS_PER_INCH) -> bytes:
     """The figure as a PNG file of at most 256 colours, which is a third of the size of a full-colour one."""
     from PIL import Image
 
@@ -110,24 +128,38 @@ def png_bytes(figure: Figure, pixels_per_inch: int = _PIXELS_PER_INCH) -> bytes:
 
 
 def _screen_width(figure: Figure) -> int:
-    return round(figure.get_figwidth() * _SCREEN_PIXELS_PER_INCH)
+    return round(figure.get_figwidth() * SCREEN_PIXELS_PER_INCH)
 
 
-def _display_png(png: bytes, width: int, alt: str) -> None:
-    bundle = {"image/png": base64.b64encode(png).decode(), "text/plain": f"[picture: {alt}]"}
-    _display(bundle, {"image/png": {"alt": alt, "width": width}})
+def _picture_html(png: bytes, width: int, alt: str) -> str:
+    address = f"data:image/png;base64,{base64.b64encode(png).decode()}"
+    return f'<img alt="{html.escape(alt)}" width="{width}" style="max-width:100%; height:auto" src="{address}">'
 
 
-def _display_caption(caption: str) -> None:
-    _display({"text/markdown": f"*{caption}*", "text/plain": caption})
+def _display_picture(png: bytes, width: int, alt: str) -> None:
+    # An <img> in HTML is the one form whose alternative text everybody shows: of an output of type image/png,
+    # JupyterLab, Colab and nbconvert's pages read the width from the metadata but no description.
+    _display({"text/html": _picture_html(png, width, alt), "text/plain": f"[picture: {alt}]"})
 
 
-def _display(bundle: Mapping[str, str], metadata: Mapping | None = None) -> None:
+def _display_moving(template: str, alt: str, still: bytes, still_width: int, **facts: Any) -> None:
+    """Show a still, and the script of a template that puts something moving in its place where scripts run."""
+    from importlib.resources import files
+
+    from jinja2 import Template
+
+    text = files("avae_lib").joinpath("templates", template).read_text(encoding="utf-8")
+    script = Template(text, autoescape=True).render(**facts)
+    picture = _picture_html(still, still_width, alt)
+    _display({"text/html": f"<div>{picture}</div>\n{script}", "text/plain": f"[moving picture: {alt}]"})
+
+
+def _display(bundle: Mapping[str, str]) -> None:
     """Hand one output to the notebook; where there is none, as in a script, print its text."""
     if "IPython" in sys.modules and sys.modules["IPython"].get_ipython() is not None:
         from IPython.display import display
 
-        display(bundle, raw=True, metadata=metadata)
+        display(bundle, raw=True)
     else:
         print(bundle["text/plain"])
 
@@ -136,16 +168,3 @@ def _close(figure: Figure) -> None:
     """Drop the figure from pyplot's list of open figures, if it was made there."""
     if "matplotlib.pyplot" in sys.modules:
         sys.modules["matplotlib.pyplot"].close(figure)
-
-
-def _slider_html(
-    pictures: Sequence[bytes], values: Sequence[str], seconds_per_frame: float | None, **look: object
-) -> str:
-    from importlib.resources import files
-
-    from jinja2 import Template
-
-    template = files("avae_lib").joinpath("templates/slider.html").read_text(encoding="utf-8")
-    frames = [base64.b64encode(picture).decode() for picture in pictures]
-    milliseconds = round(1000 * seconds_per_frame) if seconds_per_frame else None
-    return Template(template, autoescape=True).render(frames=frames, values=values, milliseconds=milliseconds, **look)

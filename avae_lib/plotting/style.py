@@ -16,7 +16,9 @@ __all__ = [
     "COLOURS",
     "GREY",
     "INK",
+    "PIXELS_PER_INCH",
     "RULE",
+    "SCREEN_PIXELS_PER_INCH",
     "SERIES",
     "blank",
     "line_styles",
@@ -24,6 +26,9 @@ __all__ = [
     "styled",
     "styles",
 ]
+
+SCREEN_PIXELS_PER_INCH = 96
+PIXELS_PER_INCH = 144  # of saved pictures: half as much again as a screen's, for sharp text at the size shown
 
 COLOURS = {
     "blue": "#0072B2",
