@@ -39,12 +39,16 @@ def observe(function: Callable, request: Request) -> Observation:
 
 
 def _call(function: Callable, inputs: dict[str, Any], request: Request) -> Observation:
-    """``function(**inputs)``: its result, the gradients of ⟨result, cotangent⟩, and the inputs as they are left."""
-    result = function(**inputs)
+    """``function(**inputs)``: its result, the gradients of ⟨result, cotangent⟩, and the inputs as they are left.
+
+    Copies are handed over, since autograd refuses to edit leaves in place: that slip is judged on its own.
+    """
+    handed = {name: value.clone() if isinstance(value, Tensor) else value for name, value in inputs.items()}
+    result = function(**handed)
     return Observation(
         outputs={"result": Recorded.of(result)},
         gradients=_gradients(result, inputs, request),
-        inputs_after=_left_behind(inputs),
+        inputs_after=_left_behind(handed),
     )
 
 
@@ -75,7 +79,7 @@ def _call_on_softmax(function: Callable, inputs: dict[str, Any], request: Reques
 
     Whether a function of probabilities divides by their sum, which is one, then makes no difference.
     """
-    result = function(**{name: logits.softmax(dim=-1) for name, logits in inputs.items()})
+    result = function(**{name: logits.softmax(dim=-1).clone() for name, logits in inputs.items()})
     return Observation({"result": Recorded.of(result)}, _gradients(result, inputs, request), _left_behind(inputs))
 
 
