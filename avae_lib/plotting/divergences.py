@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "contribution_bars",
     "contribution_curves",
+    "density_projections",
     "divergence_curves",
     "divergence_matrix",
     "estimates_with_errors",
@@ -32,7 +33,7 @@ __all__ = [
 Gaussian = tuple[Tensor, Tensor]
 _STANDARD_DEVIATIONS = (1.0, 2.0)  # how far out the ellipses of a Gaussian are drawn
 _ROUND = (1, 2, 5, 10, 20, 50)
-_DARK = 0.55  # of the range of a colour map: above this, numbers are written in white
+_DARK = 0.7  # of the range of a colour map: above this, numbers are written in white
 
 
 @styled
@@ -81,15 +82,17 @@ def contribution_bars(p: Sequence[float], candidates: Mapping[str, Sequence[floa
 
 
 @styled
-def gaussian_ellipses(target: Gaussian, approximations: Mapping[str, Gaussian], reach: float = 3.2) -> Figure:
+def gaussian_ellipses(
+    target: Gaussian, approximations: Mapping[str, Gaussian], reach: float = 3.2, title: str = ""
+) -> Figure:
     """A Gaussian in the plane as shaded ellipses of one and two standard deviations, approximations as outlines."""
-    figure, axes = new_figure(4.0, 4.0)
+    figure, axes = new_figure(4.6, 4.6)
     _ellipses(axes, target, facecolor=INK, alpha=0.16, linewidth=0)
     axes.fill([], [], color=INK, alpha=0.25, label="target")
     for (name, gaussian), line in zip(approximations.items(), line_styles(), strict=False):
         _ellipses(axes, gaussian, fill=False, linewidth=1.8, **line)
         axes.plot([], [], label=name, **line)
-    axes.set(xlabel="$z_1$", ylabel="$z_2$", aspect="equal", xlim=(-reach, reach), ylim=(-reach, reach))
+    axes.set(xlabel="$z_1$", ylabel="$z_2$", aspect="equal", xlim=(-reach, reach), ylim=(-reach, reach), title=title)
     figure.legend(loc="outside upper left", ncols=3)
     return figure
 
@@ -117,6 +120,21 @@ def gaussian_fits(
         axes.set(title=title, xlabel="$z_1$", aspect="equal", xlim=extent[:2], ylim=extent[2:])
         axes.grid(False)
     panels[0, 0].set_ylabel("$z_2$")
+    return figure
+
+
+@styled
+def density_projections(
+    x: Sequence[float], p: Tensor, projections: Mapping[str, Tensor], title: str = "", highest: float = 0.62
+) -> Figure:
+    """A density as a shaded area, and the densities fitted to it as lines, all over the same axis."""
+    figure, axes = new_figure(6.4, 3.2)
+    axes.fill_between(x, p, color=INK, alpha=0.18, linewidth=0, label="p")
+    for (name, density), line in zip(projections.items(), line_styles(), strict=False):
+        axes.plot(x, density, label=name, **line)
+    axes.set(title=title, xlabel="x", ylabel="density", ylim=(0, highest))
+    axes.margins(x=0)
+    axes.legend(loc="upper right")
     return figure
 
 
@@ -160,12 +178,12 @@ def divergence_matrix(matrix: Tensor, names: Sequence[str], row_label: str, colu
     Args:
         matrix: ``(n, n)``, not negative; row and column as the labels say.
     """
-    figure, axes = new_figure(5.4, 4.8)
+    figure, axes = new_figure(6.6, 5.4)
     numbers, ticks = matrix.detach().cpu().numpy(), range(len(names))
-    image = axes.imshow(numbers, cmap="cividis", vmin=0)
+    image = axes.imshow(numbers, cmap="Oranges", vmin=0)
     for row, column in np.ndindex(*numbers.shape):
-        colour = "white" if numbers[row, column] < _DARK * numbers.max() else INK
-        axes.text(column, row, f"{numbers[row, column]:.2f}", ha="center", va="center", fontsize=7, color=colour)
+        colour = "white" if numbers[row, column] > _DARK * numbers.max() else INK
+        axes.text(column, row, f"{numbers[row, column]:.2f}", ha="center", va="center", fontsize=8, color=colour)
     axes.set_xticks(ticks, names)
     axes.set_yticks(ticks, names)
     axes.set(xlabel=column_label, ylabel=row_label)
@@ -190,16 +208,17 @@ def estimator_bias_and_spread(
         means, errors: name of the estimator → its mean and the standard error of that for each divergence, nats; errors
             are drawn doubled.
         spreads: name → standard deviation of a single draw for each divergence, nats.
-        predicted: name → standard deviations by formula, drawn as thin lines.
+        predicted: name → standard deviations by formula, drawn as a broad pale band under the measured line.
     """
-    figure, (left, right) = new_figure(7.2, 3.3, ncols=2)
+    figure, (left, right) = new_figure(7.2, 3.6, ncols=2)
     kl = np.asarray(kl, dtype=float)
     for name, line in zip(means, line_styles(), strict=False):
         bars = 2 * np.asarray(errors[name]) / kl
         left.errorbar(kl, np.asarray(means[name]) / kl, yerr=bars, marker="o", capsize=3, label=name, **line)
         right.plot(kl, np.asarray(spreads[name]) / kl, marker="o", label=name, **line)
         if predicted:
-            right.plot(kl, np.asarray(predicted[name]) / kl, color=INK, linewidth=0.8)
+            broad = {"color": line["color"], "linewidth": 7, "alpha": 0.28, "solid_capstyle": "round"}
+            right.plot(kl, np.asarray(predicted[name]) / kl, zorder=1, **broad)
     left.axhline(1, color=INK, linestyle=":", linewidth=1.2)
     left.set(xscale="log", xlabel="KL(q‖p)  (nats)", title="mean / KL")
     right.set(xscale="log", yscale="log", xlabel="KL(q‖p)  (nats)", title="standard deviation of one draw / KL")

@@ -1,0 +1,186 @@
+"""Pictures of what a divergence means: ink on paper, evidence, areas, coarse-graining, tilted distributions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from torch import Tensor
+
+from avae_lib.plotting.style import COLOURS, GREY, INK, blank, line_styles, new_figure, styled
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = [
+    "area_between",
+    "divergence_areas",
+    "evidence_paths",
+    "ink_in_bands",
+    "pixel_maps",
+    "tilted_distribution",
+]
+
+
+@styled
+def ink_in_bands(pictures: Mapping[str, Tensor], bands: Mapping[str, Tensor]) -> Figure:
+    """Two pictures cut into horizontal bands, and beside them the share of the ink in each band.
+
+    Args:
+        pictures: name → ``(height, width)``, not negative.
+        bands: the same names → ``(bands,)`` shares from top to bottom, each set summing to one.
+    """
+    figure, panels = new_figure(7.2, 2.7, ncols=len(pictures) + 1, width_ratios=[1] * len(pictures) + [1.6])
+    for axes, (name, picture) in zip(panels, pictures.items(), strict=False):
+        blank(axes).imshow(picture.numpy(), cmap="Greys", vmin=0)
+        axes.set_title(f"ink of the {name}")
+        height, count = len(picture), len(bands[name])
+        for edge in range(1, count):
+            axes.axhline(edge * height / count - 0.5, color=COLOURS["vermilion"], linewidth=1.2)
+    _grouped_bars(panels[-1], bands)
+    return figure
+
+
+def _grouped_bars(axes: Axes, bands: Mapping[str, Tensor]) -> None:
+    """Horizontal bars side by side for each band, the first band on top, with their values."""
+    height = 0.8 / len(bands)
+    for number, ((name, shares), line) in enumerate(zip(bands.items(), line_styles(), strict=False)):
+        places = np.arange(len(shares)) + (number - (len(bands) - 1) / 2) * height
+        look = {"hatch": "////", "facecolor": "white"} if number else {"facecolor": line["color"]}
+        bars = axes.barh(places, shares.tolist(), height * 0.92, edgecolor=line["color"], label=name, **look)
+        axes.bar_label(bars, [f"{share:.3f}" for share in shares.tolist()], padding=3, fontsize=8)
+    axes.set_yticks(range(len(shares)), [f"band {band + 1}" for band in range(len(shares))])
+    axes.set(xlabel="share of the ink", ylim=(len(shares) - 0.5, -0.5))
+    axes.margins(x=0.14)
+    axes.grid(False)
+    axes.legend(loc="lower right")
+
+
+@styled
+def evidence_paths(
+    paths: Mapping[str, Tensor], slopes: Mapping[str, float], y_label: str, level: tuple[str, float]
+) -> Figure:
+    """Running sums of log-ratios, one thin line for each run, with the straight lines that they follow on average.
+
+    Args:
+        paths: where the draws come from → ``(runs, draws)`` running sums, nats.
+        slopes: the same names → what one draw adds on average, nats.
+        level: name and height of a horizontal dotted line.
+    """
+    figure, axes = new_figure(7.0, 3.4)
+    for (name, runs), line in zip(paths.items(), line_styles(), strict=False):
+        draws = np.arange(1, runs.shape[1] + 1)
+        axes.plot(draws, runs.T.numpy(), color=line["color"], linewidth=0.7, alpha=0.45)
+        axes.plot(draws, slopes[name] * draws, linewidth=2.6, label=f"{name}, on average", **line)
+    axes.axhline(0, color=GREY, linewidth=0.8)
+    axes.axhline(level[1], color=INK, linestyle=":", linewidth=1.4, label=level[0])
+    axes.set(xlabel="number of draws", ylabel=y_label)
+    axes.margins(x=0)
+    axes.legend(loc="upper left")
+    return figure
+
+
+@styled
+def area_between(x: Sequence[float], upper: tuple[str, Tensor], lower: tuple[str, Tensor], marked: float) -> Figure:
+    """Two named curves that touch at one place, with the area between them tinted."""
+    figure, axes = new_figure(5.6, 3.2)
+    x = np.asarray(x)
+    for (name, values), line in zip((upper, lower), line_styles(), strict=False):
+        axes.plot(x, np.asarray(values), label=name, **line)
+    axes.fill_between(x, np.asarray(lower[1]), np.asarray(upper[1]), color=COLOURS["orange"], alpha=0.35, linewidth=0)
+    axes.plot(marked, np.interp(marked, x, np.asarray(upper[1])), "o", color=INK, zorder=3)
+    axes.axhline(0, color=GREY, linewidth=0.8)
+    axes.set(xlabel="x")
+    axes.margins(x=0)
+    axes.legend(loc="lower right")
+    return figure
+
+
+@styled
+def divergence_areas(x: Sequence[float], q: Tensor, p: Tensor) -> Figure:
+    """Two densities, and KL(q‖p) twice as an area: under q log(q/p), and under q log(q/p) − q + p.
+
+    Args:
+        x: evenly spaced places.
+        q, p: positive densities at these places.
+    """
+    figure, (top, left, right) = new_figure(7.2, 4.9, nrows=3, sharex=True, height_ratios=[1, 1.25, 1])
+    x, q, p = (np.asarray(values) for values in (x, q, p))
+    for (name, density), line in zip({"q": q, "p": p}.items(), line_styles(), strict=False):
+        top.plot(x, density, label=name, **line)
+    top.set(ylabel="density")
+    top.legend(loc="upper right")
+    signed = q * np.log(q / p)
+    for axes, heights, label in ((left, signed, "q log(q/p)"), (right, signed - q + p, "q log(q/p) − q + p")):
+        _filled(axes, x, heights)
+        axes.set_title(label, fontsize=9)
+    right.set(xlabel="x")
+    top.margins(x=0)
+    return figure
+
+
+def _filled(axes: Axes, x: np.ndarray, heights: np.ndarray) -> None:
+    """A curve with its area tinted above and below zero, each with its size written at its largest height."""
+    step = x[1] - x[0]
+    axes.plot(x, heights, color=INK, linewidth=1.2)
+    for sign, colour in ((1, COLOURS["vermilion"]), (-1, COLOURS["green"])):
+        part = np.where(sign * heights > 0, heights, 0.0)
+        if abs(part).sum() * step < 1e-3:
+            continue
+        axes.fill_between(x, part, color=colour, alpha=0.4, linewidth=0)
+        peak = int(abs(part).argmax())
+        text = f"area {part.sum() * step:.3f}".replace("-", "−")
+        axes.annotate(text, (x[peak], part[peak] / 2), ha="center", va="center", fontsize=9)
+    axes.axhline(0, color=GREY, linewidth=0.8)
+    axes.margins(y=0.15)
+
+
+@styled
+def pixel_maps(rows: Sequence[Mapping[str, Tensor]]) -> Figure:
+    """Rows of small maps over the pixels, each under its title.
+
+    Maps without negative entries are drawn as ink, others in two colours with white at zero, each scaled to its own
+    largest entry.
+    """
+    columns = max(len(row) for row in rows)
+    width = min(7.2, 1.9 * columns)
+    figure, panels = new_figure(
+        width, (width / columns + 0.35) * len(rows), nrows=len(rows), ncols=columns, squeeze=False
+    )
+    for axes in panels.flat:
+        blank(axes)
+    for row, line in zip(rows, panels, strict=True):
+        for axes, (title, values) in zip(line, row.items(), strict=False):
+            _draw_map(axes, values.detach().cpu().numpy())
+            axes.set_title(title, fontsize=9)
+    return figure
+
+
+def _draw_map(axes: Axes, values: np.ndarray) -> None:
+    largest = abs(values).max()
+    signed = values.min() < 0
+    axes.imshow(values, cmap="PuOr_r" if signed else "Greys", vmin=-largest if signed else 0, vmax=largest)
+    axes.spines[:].set(visible=True, color=GREY, linewidth=0.6)
+
+
+@styled
+def tilted_distribution(values: Sequence[float], p: Tensor, q: Tensor, wanted: float, title: str = "") -> Figure:
+    """A distribution q over numbered outcomes, the p it was tilted from as outlines, q's mean and the mean wanted.
+
+    Args:
+        values: the number of each outcome.
+        p, q: their probabilities.
+        wanted: the mean that q is to have, drawn as a dotted line.
+    """
+    figure, axes = new_figure(5.6, 3.2)
+    axes.bar(values, q.tolist(), 0.7, color=COLOURS["sky"], label="q")
+    axes.bar(values, p.tolist(), 0.7, facecolor="none", edgecolor=INK, linewidth=1.2, label="p")
+    mean = float((q * q.new_tensor(values)).sum())
+    axes.axvline(mean, color=COLOURS["blue"], linewidth=2, label=f"mean of q: {mean:.2f}")
+    axes.axvline(wanted, color=COLOURS["vermilion"], linestyle=":", linewidth=2, label=f"mean wanted: {wanted:g}")
+    axes.set(title=title, xlabel="outcome", ylabel="probability", ylim=(0, 0.75))
+    axes.legend(loc="upper center", ncols=2)
+    axes.grid(False, axis="x")
+    return figure
