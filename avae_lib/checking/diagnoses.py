@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from avae_lib.checking.errors import advice_on
 from avae_lib.checking.observing import PAIR, RANDOM_NUMBERS
 from avae_lib.checking.records import Observation, Raised, Recorded
 from avae_lib.checking.relations import RELATIONS, same
@@ -13,12 +14,6 @@ __all__ = ["NOT_WRITTEN", "diagnose", "explain_error", "side_by_side"]
 
 TWO_WANTED = "two results are wanted: return both, separated by a comma, and nothing else"
 NOT_WRITTEN = "not written yet: it raises NotImplementedError"
-ADVICE_ON_ERRORS = {
-    "Can't call numpy()": "NumPy stops the gradient here: use torch operations",
-    "does not require grad": "the loss has lost its connection to the parameters (detach, item, no_grad?)",
-    "in-place": "an operation whose name ends in _, or += and the like, changes a tensor that is still needed",
-    "inplace": "an operation whose name ends in _, or += and the like, changes a tensor that is still needed",
-}
 
 
 def explain_error(error: Raised, component: str) -> str:
@@ -27,7 +22,7 @@ def explain_error(error: Raised, component: str) -> str:
         return NOT_WRITTEN
     message = error.message.splitlines()[0] if error.message.strip() else "no message"
     said = f"stopped with {error.type}: {message}" + (f" (at: {error.line})" if error.line else "")
-    return "; ".join([said, *(advice for sign, advice in ADVICE_ON_ERRORS.items() if sign in error.message)])
+    return "; ".join(filter(None, [said, advice_on(error)]))
 
 
 def _is_unwritten(error: Raised, component: str) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from avae_lib.checking.errors import same_error
 from avae_lib.checking.records import Observation, Recorded, Request
 
 __all__ = ["Probe", "Trial", "agree", "compared", "same_form"]
@@ -76,7 +77,7 @@ def agree(trial: Trial, one: Observation, other: Observation, as_mistake: bool =
     ``as_mistake`` asks for likeness to a wrong function: there, equal errors, equal NaN and equal absences count.
     """
     if one.error is not None or other.error is not None:
-        return as_mistake and _same_error(one, other)
+        return as_mistake and same_error(one.error, other.error)
     ours, theirs = compared(trial, one), compared(trial, other)
     if ours.keys() != theirs.keys() or not all(_same_numbers(trial, ours[n], theirs[n], as_mistake) for n in ours):
         return False
@@ -122,9 +123,3 @@ def _tolerances(trial: Trial, wanted: Recorded) -> tuple[float, float]:
     if trial.kind == "form" and wanted.array.dtype is torch.float32:
         return max(trial.rtol, FLOAT32), max(trial.atol, FLOAT32)
     return trial.rtol, trial.atol
-
-
-def _same_error(one: Observation, other: Observation) -> bool:
-    if one.error is None or other.error is None:
-        return False
-    return (one.error.type, one.error.message) == (other.error.type, other.error.message)

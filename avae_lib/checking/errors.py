@@ -1,0 +1,32 @@
+"""What an exception says about its cause, in words of ours: PyTorch's own change from version to version."""
+
+from __future__ import annotations
+
+from avae_lib.checking.records import Raised
+
+__all__ = ["advice_on", "same_error"]
+
+IN_PLACE = "an operation whose name ends in _, or += and the like, changes a tensor that is still needed"
+SHAPES = "two tensors meet here whose shapes do not fit together"
+ADVICE = {  # by a few words that PyTorch has kept in its messages
+    "Can't call numpy()": "NumPy stops the gradient here: use torch operations",
+    "does not require grad": "the loss has lost its connection to the parameters (detach, item, no_grad?)",
+    "in-place": IN_PLACE,
+    "inplace": IN_PLACE,
+    "mat1 and mat2": SHAPES,
+    "must match the size of tensor": SHAPES,
+    "Dimension out of range": "a tensor has fewer dimensions here than this line takes for granted",
+}
+
+
+def advice_on(error: Raised) -> str:
+    """What helps against this exception, as far as its message is known; otherwise nothing."""
+    return next((advice for words, advice in ADVICE.items() if words in error.message or error.message == advice), "")
+
+
+def same_error(one: Raised | None, other: Raised | None) -> bool:
+    """Whether two exceptions have one type and one cause: the same advice, or else the same message."""
+    if one is None or other is None or one.type != other.type:
+        return False
+    ours, theirs = (advice_on(error) or error.message for error in (one, other))
+    return ours == theirs != ""
