@@ -35,6 +35,7 @@ from autograder.checks import checks_of
 from autograder.course import Course
 from autograder.notebook_captions import descriptions, put_descriptions, without_descriptions
 from autograder.notebook_execution import execute, pictures_in, tidy_outputs
+from avae_lib.plotting.legibility import REQUIRED_BY
 
 __all__ = [
     "build",
@@ -236,7 +237,7 @@ def _run(course: Course, source: Path) -> NotebookNode:
     """The notebook of a source with its outputs, after its build checks have passed."""
     whole, notebook = _whole(course, source), build(course, source)
     with tempfile.TemporaryDirectory() as folder:
-        seconds = execute(whole, Path(folder))
+        seconds = execute(whole, Path(folder), environment={REQUIRED_BY: "1"})
     print(f"  executed in {seconds:.0f} s")
     shown = without_build_checks(tidy_outputs(whole).cells)
     code_cells = [(cell, run) for cell, run in zip(notebook.cells, shown, strict=True) if cell.cell_type == "code"]

@@ -4,11 +4,14 @@ matplotlib is loaded by the first picture, so importing this costs nothing.
 """
 
 from avae_lib.plotting.curves import (
+    bound_gaps,
     gradient_estimates,
     gradient_variance,
     importance_weighted_bounds,
+    learners_compared,
     learning_curves,
     rate_distortion,
+    signal_to_noise,
 )
 from avae_lib.plotting.diagrams import reparameterization_paths, vae_graphical_model, vae_network
 from avae_lib.plotting.divergences import (
@@ -22,6 +25,7 @@ from avae_lib.plotting.divergences import (
     gaussian_ellipses,
     gaussian_fits,
 )
+from avae_lib.plotting.graphs import belief_messages, factorised_families, topic_model_plates
 from avae_lib.plotting.images import image_grid, image_rows, manifold, mosaic, prior_quantiles
 from avae_lib.plotting.information import (
     area_between,
@@ -32,24 +36,32 @@ from avae_lib.plotting.information import (
     tilted_distribution,
 )
 from avae_lib.plotting.intractability import intractable_posteriors
-from avae_lib.plotting.latents import density_contours, density_curves, latent_scatter
+from avae_lib.plotting.latent_pad import latent_pad, latent_pad_still
+from avae_lib.plotting.latents import (
+    density_contours,
+    density_curves,
+    latent_scatter,
+    posterior_price,
+    pushforward,
+)
 from avae_lib.plotting.layers import kl_during_training, kl_per_layer, unit_activity
+from avae_lib.plotting.magnets import magnetisation, magnetisation_traces, marginals_against_exact, spin_pictures
 from avae_lib.plotting.mean_field import (
     bound_and_gap,
     bound_landscape,
     bound_next_to_sampling,
     log_partition_bounds,
-    magnetisation,
-    marginals_against_exact,
+    mixture_bounds,
     mixture_components,
-    topic_shares,
-    topics_side_by_side,
 )
 from avae_lib.plotting.notebook import png_bytes, show, slider, stills
+from avae_lib.plotting.topics import topic_shares, topics_side_by_side
 
 __all__ = [
     "area_between",
+    "belief_messages",
     "bound_and_gap",
+    "bound_gaps",
     "bound_landscape",
     "bound_next_to_sampling",
     "contribution_bars",
@@ -63,6 +75,7 @@ __all__ = [
     "estimates_with_errors",
     "estimator_bias_and_spread",
     "evidence_paths",
+    "factorised_families",
     "gaussian_ellipses",
     "gaussian_fits",
     "gradient_estimates",
@@ -74,23 +87,33 @@ __all__ = [
     "intractable_posteriors",
     "kl_during_training",
     "kl_per_layer",
+    "latent_pad",
+    "latent_pad_still",
     "latent_scatter",
+    "learners_compared",
     "learning_curves",
     "log_partition_bounds",
     "magnetisation",
+    "magnetisation_traces",
     "manifold",
     "marginals_against_exact",
+    "mixture_bounds",
     "mixture_components",
     "mosaic",
     "pixel_maps",
     "png_bytes",
+    "posterior_price",
     "prior_quantiles",
+    "pushforward",
     "rate_distortion",
     "reparameterization_paths",
     "show",
+    "signal_to_noise",
     "slider",
+    "spin_pictures",
     "stills",
     "tilted_distribution",
+    "topic_model_plates",
     "topic_shares",
     "topics_side_by_side",
     "unit_activity",

@@ -9,17 +9,21 @@ from __future__ import annotations
 import base64
 import html
 import io
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from avae_lib.plotting.descriptions import described
+from avae_lib.plotting.legibility import REQUIRED_BY, require_legible
 from avae_lib.plotting.style import PIXELS_PER_INCH, SCREEN_PIXELS_PER_INCH, blank, styled, styles
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["png_bytes", "show", "slider", "stills"]
+__all__ = ["display_moving", "png_bytes", "show", "slider", "spread", "stills"]
 
 _PAGE_INCHES = 7.2  # the widest a figure may be: 700 pixels of a screen, a little less than a notebook's column
 _LABEL_INCHES = 0.3
@@ -32,7 +36,8 @@ def show(figure: Figure) -> None:
     The picture carries a description made from the figure's titles, labels and legends. In the notebooks of the
     course the build replaces it by the one written beside the caption.
     """
-    _display_picture(png_bytes(figure), _screen_width(figure), described(figure))
+    picture = _picture_html(_legible_png(figure), _screen_width(figure), described(figure))
+    _display({"text/html": picture, "text/plain": f"[picture: {described(figure)}]"})
     _close(figure)
 
 
@@ -63,13 +68,11 @@ def slider(
         raise ValueError(f"slider needs one value for each frame and at least one, got {len(frames)} and {len(values)}")
     if start not in range(len(frames)):
         raise ValueError(f"start must be the index of a frame, 0 to {len(frames) - 1}, got {start}")
-    pictures = [png_bytes(frame) for frame in frames]
-    still = stills(pictures, values, label, start)
-    _display_moving(
+    pictures = [_legible_png(frame) for frame in frames]
+    display_moving(
         "slider.html",
+        stills(pictures, values, label, start),
         described(frames[start]),
-        png_bytes(still),
-        _screen_width(still),
         frames=[base64.b64encode(picture).decode() for picture in pictures],
         values=[str(value) for value in values],
         label=label,
@@ -90,7 +93,7 @@ def stills(pictures: Sequence[bytes], values: Sequence[object], label: str, star
     from matplotlib.figure import Figure
     from matplotlib.image import imread
 
-    chosen = _spread(len(pictures), start)
+    chosen = spread(len(pictures), start, _STILLS)
     height, width, *_ = imread(io.BytesIO(pictures[0])).shape
     width, height = width / PIXELS_PER_INCH, height / PIXELS_PER_INCH
     columns = max(1, min(int(_PAGE_INCHES / width), len(chosen)))
@@ -108,12 +111,15 @@ def stills(pictures: Sequence[bytes], values: Sequence[object], label: str, star
     return figure
 
 
-def _spread(number: int, start: int) -> list[int]:
-    """In rising order ``start`` and the other indices nearest to an even spread over all."""
-    steps = min(_STILLS, number) - 1
-    even = [round(step * (number - 1) / steps) for step in range(steps + 1)] if steps else [0]
+def spread(number: int, start: int, most: int) -> list[int]:
+    """Indices of ``most`` of so many things, in rising order: ``start`` and those nearest to an even spread.
+
+    >>> spread(11, start=4, most=3)
+    [0, 4, 10]
+    """
+    even = np.linspace(0, number - 1, min(most, number)).round().astype(int).tolist()
     nearest = min(even, key=lambda index: abs(index - start))
-    return sorted(start if index == nearest else index for index in even)
+    return [start if index == nearest else index for index in even]
 
 
 def png_bytes(figure: Figure, pixels_per_inch: int = PIXELS_PER_INCH) -> bytes:
@@ -131,27 +137,35 @@ def _screen_width(figure: Figure) -> int:
     return round(figure.get_figwidth() * SCREEN_PIXELS_PER_INCH)
 
 
+def _legible_png(figure: Figure) -> bytes:
+    if os.environ.get(REQUIRED_BY):
+        require_legible(figure)
+    return png_bytes(figure)
+
+
 def _picture_html(png: bytes, width: int, alt: str) -> str:
+    """A picture with its description, as HTML.
+
+    This is the one form whose description reaches everybody: JupyterLab and the pages of nbconvert show an output of
+    type image/png without the description in its metadata.
+    """
     address = f"data:image/png;base64,{base64.b64encode(png).decode()}"
     return f'<img alt="{html.escape(alt)}" width="{width}" style="max-width:100%; height:auto" src="{address}">'
 
 
-def _display_picture(png: bytes, width: int, alt: str) -> None:
-    # An <img> in HTML is the one form whose alternative text everybody shows: of an output of type image/png,
-    # JupyterLab, Colab and nbconvert's pages read the width from the metadata but no description.
-    _display({"text/html": _picture_html(png, width, alt), "text/plain": f"[picture: {alt}]"})
+def display_moving(template: str, still: Figure, alt: str, **facts: Any) -> None:
+    """Show a still, and a script of ``avae_lib/templates`` that puts something moving in its place where scripts run.
 
-
-def _display_moving(template: str, alt: str, still: bytes, still_width: int, **facts: Any) -> None:
-    """Show a still, and the script of a template that puts something moving in its place where scripts run."""
+    The script finds the still before it and keeps its description.
+    """
     from importlib.resources import files
 
     from jinja2 import Template
 
     text = files("avae_lib").joinpath("templates", template).read_text(encoding="utf-8")
     script = Template(text, autoescape=True).render(**facts)
-    picture = _picture_html(still, still_width, alt)
-    _display({"text/html": f"<div>{picture}</div>\n{script}", "text/plain": f"[moving picture: {alt}]"})
+    picture = _picture_html(_legible_png(still), _screen_width(still), alt)
+    _display({"text/html": f"<div>{picture}</div>\n{script}", "text/plain": f"[picture: {alt}]"})
 
 
 def _display(bundle: Mapping[str, str]) -> None:
