@@ -84,18 +84,30 @@ def _call_on_softmax(function: Callable, inputs: dict[str, Any], request: Reques
 
 
 def _training_step(function: Callable, inputs: dict[str, Any], request: Request) -> Observation:
-    """``function(model, optimizer, x)`` for each batch in turn, on a model that is built from the inputs."""
+    """``function(model, optimizer, x)`` for each batch in turn, on a model that is built from the inputs.
+
+    Before each call the gradients are set to what the inputs say is left over, and torch's generator is seeded, so
+    that a slip in one call leaves the noise of the next as it is.
+    """
     model = ToyModel(inputs["encoder"], inputs["decoder"], inputs["log_scale"])
     optimizer = OPTIMIZERS[inputs["optimizer"]](model.parameters(), inputs["learning_rates"])
-    for parameter in model.parameters():
-        parameter.grad = torch.full_like(parameter, inputs["stale_gradient"]) if inputs["stale_gradient"] else None
     before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
-    losses = [Recorded.of(function(model, optimizer, x)) for x in inputs["batches"]]
-    seen = {f"loss of call {number}": loss for number, loss in enumerate(losses, start=1)}
+    seen = {}
+    for number, x in enumerate(inputs["batches"], start=1):
+        _leave_gradients(model, inputs["stale_gradient"])
+        torch.default_generator.manual_seed(request.seed + number)
+        seen[f"loss of call {number}"] = Recorded.of(function(model, optimizer, x))
     for name, parameter in model.named_parameters():
         seen[f"change of the {name}"] = Recorded.of(parameter.detach() - before[name])
     seen["number of optimizer steps"] = Recorded.of(optimizer.steps)
-    return Observation(seen | _settings(model, optimizer), inputs_after=_left_behind({"batches": inputs["batches"]}))
+    seen["number of calls of the model"] = Recorded.of(model.calls)
+    batches = {"batches": Recorded.of(inputs["batches"])}  # not the next random number: models draw as they please
+    return Observation(seen | _settings(model, optimizer), inputs_after=batches)
+
+
+def _leave_gradients(model: ToyModel, value: float) -> None:
+    for parameter in model.parameters():
+        parameter.grad = torch.full_like(parameter, value) if value else None
 
 
 def _settings(model: ToyModel, optimizer: ToySGD) -> dict[str, Recorded]:

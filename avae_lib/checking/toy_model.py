@@ -15,7 +15,7 @@ class ToyModel(nn.Module):
 
     In training mode the batch's mean enters the codes, as in a model with batch statistics, so a step that is taken in
     the wrong mode, or example by example, shows. Each call draws noise from torch's global generator, as that of a
-    VAE does, so a second call shows too.
+    VAE does, and is counted, so a second call shows too.
 
     Args:
         encoder: ``(pixels, layers)``; each layer's code is one number.
@@ -26,10 +26,12 @@ class ToyModel(nn.Module):
     def __init__(self, encoder: Tensor, decoder: Tensor, log_scale: float = 0.0) -> None:
         super().__init__()
         self.log_scale = log_scale
+        self.calls = 0
         self.encoder = nn.Parameter(encoder.clone())
         self.decoder = nn.Parameter(decoder.clone())
 
     def forward(self, x: Tensor) -> ELBO:
+        self.calls += 1
         if x.ndim != 4:
             raise ValueError(f"the model takes images (batch, channels, height, width), got shape {tuple(x.shape)}")
         pixels = x.flatten(1).to(self.encoder.dtype)  # (batch, pixels)
