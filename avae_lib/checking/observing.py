@@ -133,11 +133,10 @@ HARNESSES = {
 
 
 def _as_tensor(value: Any, dtype: torch.dtype) -> Any:
-    """A plain number as a tensor; one of Python's has no precision, so it gets that of the inputs."""
-    if type(value) in (bool, int, float):
-        return torch.tensor(value, dtype=dtype)
-    is_numpy_number = isinstance(value, np.generic | np.ndarray) and value.ndim == 0
-    return torch.as_tensor(value) if is_numpy_number else value
+    """A plain number, of Python or NumPy, as a tensor in the precision of the inputs: it has none of its own."""
+    if isinstance(value, int | float | np.number):
+        return torch.tensor(float(value), dtype=dtype)
+    return value
 
 
 def _fresh(value: Any, requires_grad: bool = False) -> Any:
