@@ -14,11 +14,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = [
+    "bound_gaps",
     "gradient_estimates",
     "gradient_variance",
     "importance_weighted_bounds",
+    "learners_compared",
     "learning_curves",
     "rate_distortion",
+    "signal_to_noise",
 ]
 
 Curve = Sequence[float] | tuple[Sequence[float], Sequence[float]]
@@ -33,12 +36,14 @@ def learning_curves(
     x_label: str = "update",
     title: str | None = None,
     size: tuple[float, float] = (6.4, 3.2),
+    log_steps: bool = False,
 ) -> Figure:
     """Curves over training; long noisy ones are drawn faint, with their running mean on top.
 
     Args:
         curves: name → values (one for each update, from 1), or a pair (steps, values).
         size: width and height in inches.
+        log_steps: whether the horizontal axis is logarithmic.
     """
     figure, axes = new_figure(*size)
     for (name, curve), line in zip(curves.items(), line_styles(), strict=False):
@@ -46,6 +51,8 @@ def learning_curves(
         _draw_noisy(axes, steps, values, name, line)
     axes.set(xlabel=x_label, ylabel=y_label, title=title or "")
     axes.margins(x=0.02)
+    if log_steps:
+        axes.set_xscale("log")
     if len(curves) > 1:
         axes.legend()
     return figure
@@ -82,6 +89,67 @@ def importance_weighted_bounds(
 
 
 @styled
+def bound_gaps(
+    samples: Sequence[int], gaps: Mapping[str, Sequence[float]], standard_errors: Mapping[str, Sequence[float]]
+) -> Figure:
+    """How far the importance-weighted bound lies below log p(x), both axes logarithmic, beside the slope −1.
+
+    Args:
+        samples: the values of k.
+        gaps: name → log p(x) − L_k for each k, nats; those within two standard errors of 0 are left out.
+        standard_errors: name → standard error of each gap; drawn doubled.
+    """
+    figure, axes = new_figure(6.4, 3.4)
+    samples = np.asarray(samples, dtype=float)
+    for (name, values), line in zip(gaps.items(), line_styles(), strict=False):
+        values, errors = np.asarray(values), 2 * np.asarray(standard_errors[name])
+        sure = values > errors
+        axes.errorbar(samples[sure], values[sure], yerr=errors[sure], marker="o", capsize=3, label=name, **line)
+    steepest = max(values[0] for values in gaps.values())
+    axes.plot(samples, 2 * steepest / samples, color=GREY, linestyle=":", linewidth=1.2, label="slope −1")
+    axes.set(xscale="log", yscale="log", xlabel="importance samples k", ylabel="log p(x) − L_k (nats per image)")
+    axes.set_xticks(list(samples), [f"{k:g}" for k in samples])
+    axes.legend()
+    return figure
+
+
+@styled
+def signal_to_noise(samples: Sequence[int], ratios: Mapping[str, Sequence[float]]) -> Figure:
+    """Signal-to-noise ratio of gradient estimates against the number of importance samples k, both axes logarithmic."""
+    figure, axes = new_figure(6.4, 3.4)
+    for (name, values), line in zip(ratios.items(), line_styles(), strict=False):
+        axes.plot(samples, values, marker="o", label=name, **line)
+    axes.set(xscale="log", yscale="log", xlabel="importance samples k", ylabel="signal-to-noise ratio")
+    axes.set_xticks(list(samples), [f"{k}" for k in samples])
+    axes.legend()
+    return figure
+
+
+@styled
+def learners_compared(
+    passes: Sequence[int], panels: Mapping[str, Mapping[str, Mapping[str, Sequence[Sequence[float]]]]]
+) -> Figure:
+    """log p(x) against computation for several learners, one panel for each training set.
+
+    Args:
+        passes: at how many passes the learners were judged.
+        panels: title → learner → ``"train"`` and ``"test"`` → one curve for each seed, nats; means over seeds are
+            drawn as lines (dashed for training), their ranges as bands.
+    """
+    figure, all_axes = new_figure(7.2, 3.6, ncols=len(panels), sharey=True, squeeze=False)
+    for axes, (title, learners) in zip(all_axes.flat, panels.items(), strict=True):
+        for (name, curves), line in zip(learners.items(), line_styles(), strict=False):
+            for split, dashes in (("test", "-"), ("train", "--")):
+                seeds = np.asarray(curves[split], dtype=float)
+                axes.fill_between(passes, seeds.min(0), seeds.max(0), color=line["color"], alpha=0.15, linewidth=0)
+                axes.plot(passes, seeds.mean(0), color=line["color"], linestyle=dashes, label=f"{name}, {split}")
+        axes.set(xscale="log", title=title, xlabel="passes of a batch through a network")
+    all_axes[0, 0].set_ylabel("log p(x) (nats per image)")
+    figure.legend(*all_axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    return figure
+
+
+@styled
 def rate_distortion(
     rates: Sequence[float], distortions: Sequence[float], betas: Sequence[float], unit: str = "nats per image"
 ) -> Figure:
@@ -97,7 +165,9 @@ def rate_distortion(
         axes.annotate(label, place, xytext=(7, 5), textcoords="offset points")
     if 1 in betas:
         corner = list(betas).index(1)
-        axes.axline((rates[corner], distortions[corner]), slope=-1, color=GREY, linestyle=":", linewidth=1.2, zorder=1)
+        place = (rates[corner], distortions[corner])
+        axes.axline(place, slope=-1, color=GREY, linestyle=":", linewidth=1.2, zorder=1, label="same ELBO as β = 1")
+        axes.legend()
     axes.set(xlabel=f"rate: KL ({unit})", ylabel=f"distortion: −log p(x | z) ({unit})")
     axes.margins(x=0.2, y=0.12)
     axes.set_xlim(left=min(rates) - 0.03 * (max(rates) - min(rates)))
@@ -106,25 +176,34 @@ def rate_distortion(
 
 @styled
 def gradient_estimates(
-    estimates: Mapping[str, Sequence[float]], exact: float | None = None, x_label: str = "estimated gradient"
+    estimates: Mapping[str, Sequence[float]],
+    exact: float | None = None,
+    x_label: str = "estimated gradient",
+    half_width: float | None = None,
 ) -> Figure:
     """Single-sample gradient estimates of several estimators on one axis, each with its variance written out.
 
     Args:
         estimates: name of the estimator → its estimates of the same derivative.
         exact: the derivative itself; drawn as a dotted line.
+        half_width: how far the axis reaches from its centre; estimates beyond it are counted, not drawn.
     """
     figure, axes = new_figure(6.4, 0.5 + 0.85 * len(estimates))
     jitter = np.random.default_rng(0)
+    centre = exact if exact is not None else float(np.mean([np.mean(values) for values in estimates.values()]))
     for row, (values, line) in enumerate(zip(estimates.values(), line_styles(), strict=False)):
         values = np.asarray(values, dtype=float)
-        heights = -row + jitter.uniform(-0.22, 0.22, len(values))
-        axes.scatter(values, heights, s=7, alpha=0.35, color=line["color"], linewidths=0)
+        shown = values if half_width is None else values[np.abs(values - centre) <= half_width]
+        heights = -row + jitter.uniform(-0.22, 0.22, len(shown))
+        axes.scatter(shown, heights, s=7, alpha=0.35, color=line["color"], linewidths=0)
         axes.errorbar(values.mean(), -row, xerr=values.std(), color=INK, marker="o", markersize=4, capsize=4, lw=1.2)
         place = {"xy": (0.99, -row + 0.34), "xycoords": ("axes fraction", "data"), "ha": "right"}
-        axes.annotate(f"variance {_three_digits(values.var())}", **place)
+        outside = f"; {1 - len(shown) / len(values):.0%} outside the picture" if len(shown) < len(values) else ""
+        axes.annotate(f"variance {_three_digits(values.var())}{outside}", **place)
     if exact is not None:
         axes.axvline(exact, color=INK, linestyle=":", linewidth=1.2)
+    if half_width is not None:
+        axes.set_xlim(centre - half_width, centre + half_width)
     axes.set_yticks([-row for row in range(len(estimates))], list(estimates))
     axes.set(xlabel=x_label, ylim=(-len(estimates) + 0.45, 0.6))
     axes.grid(axis="y", visible=False)

@@ -78,20 +78,25 @@ def vae_graphical_model() -> Figure:
 
 @styled
 def vae_network() -> Figure:
-    """The VAE as one computation, from an image to the parameters of its likelihood."""
-    figure, axes = new_figure(6.8, 2.1)
+    """The VAE as one computation, from an image to the two terms of its loss."""
+    figure, axes = new_figure(7.2, 2.4)
+    loss = COLOURS["vermilion"]
     nodes = {
         "x": Node(0, 0, "$x$", "observed"),
-        "encoder": Node(1.7, 0, "encoder", "computed", 1.5),
-        "mean": Node(3.7, 0.62, r"$\mu$", "computed", 0.8),
-        "std": Node(3.7, -0.62, r"$\log\sigma$", "computed", 0.8),
-        "z": Node(5.5, 0, r"$z = \mu+\sigma\epsilon$", "computed", 1.7),
-        "noise": Node(5.5, 1.35, r"$\epsilon$", "noise"),
-        "decoder": Node(7.6, 0, "decoder", "computed", 1.5),
-        "logits": Node(9.7, 0, r"$p_\theta(x\mid z)$", "computed", 1.5),
+        "encoder": Node(1.8, 0, "encoder", "computed", 1.7),
+        "q": Node(4.0, 0, r"$\mu,\ \log\sigma$", "computed", 1.6),
+        "z": Node(6.2, 0, r"$z = \mu+\sigma\epsilon$", "computed", 1.8),
+        "noise": Node(6.2, 1.35, r"$\epsilon$", "noise"),
+        "decoder": Node(8.4, 0, "decoder", "computed", 1.7),
+        "logits": Node(10.3, 0, r"$\ell$", "computed", 0.8),
+        "regulariser": Node(4.0, -1.5, r"$\mathrm{KL}(q\,\Vert\,p)$", "computed", 2.0),
+        "sum": Node(7.0, -1.5, "loss", "computed", 1.2),
+        "reconstruction": Node(10.3, -1.5, r"$-\log p_\theta(x\mid z)$", "computed", 2.5),
     }
-    pairs = ["x encoder", "encoder mean", "encoder std", "mean z", "std z", "noise z", "z decoder", "decoder logits"]
-    draw_diagram(axes, nodes, [Arrow(*pair.split(), INK) for pair in pairs])
+    computed = ["x encoder", "encoder q", "q z", "noise z", "z decoder", "decoder logits"]
+    of_loss = ["q regulariser", "logits reconstruction", "regulariser sum", "reconstruction sum"]
+    arrows = [Arrow(*pair.split(), INK) for pair in computed] + [Arrow(*pair.split(), loss) for pair in of_loss]
+    draw_diagram(axes, nodes, arrows)
     return figure
 
 

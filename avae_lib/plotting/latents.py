@@ -9,12 +9,30 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from avae_lib.plotting.style import CLASSES, INK, line_styles, new_figure, styled
+from avae_lib.plotting.style import CLASSES, INK, SEQUENTIAL, line_styles, new_figure, styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["density_contours", "density_curves", "latent_scatter", "relative_density"]
+__all__ = ["density_contours", "density_curves", "latent_scatter", "posterior_price", "pushforward", "relative_density"]
+
+
+@styled
+def pushforward(before: Tensor, after: Tensor, titles: tuple[str, str]) -> Figure:
+    """Points in the plane before and after a map, each in the colour of its first coordinate before.
+
+    Args:
+        before: ``(N, 2)``.
+        after: ``(N, 2)``, point by point.
+        titles: of the two panels.
+    """
+    figure, panels = new_figure(6.6, 3.3, ncols=2)
+    colours = before[:, 0].cpu().numpy()
+    for axes, points, title in zip(panels, (before, after), titles, strict=True):
+        axes.scatter(*points.detach().cpu().numpy().T, c=colours, cmap=SEQUENTIAL, s=6, linewidths=0)
+        axes.set(aspect="equal", title=title)
+        axes.grid(False)
+    return figure
 
 
 @styled
@@ -52,6 +70,18 @@ def density_curves(
     axes.set_ylim(bottom=0)
     axes.margins(x=0)
     axes.legend()
+    return figure
+
+
+@styled
+def posterior_price(mean: float, std: float) -> Figure:
+    """The prior and a Gaussian posterior of one latent variable, with the KL between them as the title."""
+    z = torch.linspace(-3.5, 3.5, 400)
+    prior, posterior = torch.distributions.Normal(0.0, 1.0), torch.distributions.Normal(mean, std)
+    curves = {"prior p(z)": prior.log_prob(z).exp(), "posterior q(z | x)": posterior.log_prob(z).exp()}
+    figure = density_curves(z, curves)
+    price = torch.distributions.kl_divergence(posterior, prior).item()
+    figure.axes[0].set(title=f"σ = {std:g}: KL(q ‖ p) = {price:.2f} nats", ylim=(0, 6.5))
     return figure
 
 
