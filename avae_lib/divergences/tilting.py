@@ -94,5 +94,7 @@ def _require_projection(log_p: Tensor, values: Tensor, mean: float, tolerance: f
     allowed = log_p > -math.inf
     low, high = values[allowed].min().item(), values[allowed].max().item()
     if not low < mean < high:
-        raise ValueError(f"mean must lie strictly between {low:.6g} and {high:.6g}, what p allows, got {float(mean):.6g}")
+        raise ValueError(
+            f"mean must lie strictly between {low:.6g} and {high:.6g}, what p allows, got {float(mean):.6g}"
+        )
     return allowed

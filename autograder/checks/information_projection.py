@@ -1,0 +1,145 @@
+"""Unit 01: how ``information_projection`` is judged."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Generator, Tensor
+
+from autograder.checks.case import Case, ComponentCheck
+from autograder.checks.draws import between, normal
+from autograder.checks.mistakes import information_projection as mistakes
+from autograder.checks.variants import information_projection as variants
+
+__all__ = ["INFORMATION_PROJECTION"]
+
+PRECISE = 1e-10
+"""Tolerance of requests in float64; λ and log q of two right answers then differ by less than a millionth."""
+
+
+def problem(log_p: Tensor, values: Tensor, multiplier: float, tolerance: float = PRECISE) -> dict[str, Any]:
+    """The inputs whose answer is ``multiplier``: the target is the mean of p tilted by it."""
+    precise = values.double()
+    q = torch.softmax(log_p.double() + multiplier * (precise - precise.mean()), dim=0)
+    mean = precise.mean() + q @ (precise - precise.mean())
+    return {"log_p": log_p, "values": values, "mean": mean.item(), "tolerance": tolerance}
+
+
+def distribution(generator: Generator, outcomes: int, dtype: torch.dtype = torch.float64) -> Tensor:
+    """Log-probabilities between about −5 and −1, the rarest far enough from zero that no constant hides it."""
+    return normal(generator, outcomes, dtype=dtype).clamp(-2, 2).log_softmax(dim=0)
+
+
+def spread_out(generator: Generator, outcomes: int, dtype: torch.dtype = torch.float64) -> Tensor:
+    """Values around zero with a gap of 0.3 at least, in random order, so that every tilt is well determined."""
+    gaps = 0.3 + torch.rand(outcomes, generator=generator, dtype=dtype)
+    values = gaps.cumsum(dim=0)
+    return (values - values.mean())[torch.randperm(outcomes, generator=generator)]
+
+
+def ordinary(outcomes: int, sign: float, dtype: torch.dtype = torch.float64, tolerance: float = PRECISE):
+    def inputs(generator: Generator) -> dict[str, Any]:
+        log_p, values = distribution(generator, outcomes, dtype), spread_out(generator, outcomes, dtype)
+        return problem(log_p, values, sign * between(generator, 0.3, 1.2), tolerance)
+
+    return inputs
+
+
+def mean_of_p_itself(generator: Generator) -> dict[str, Any]:
+    """Nothing has to change: q is p and λ is zero."""
+    return problem(distribution(generator, 5), spread_out(generator, 5), 0.0)
+
+
+def two_outcomes(generator: Generator) -> dict[str, Any]:
+    return problem(distribution(generator, 2), spread_out(generator, 2), between(generator, 0.5, 1.5))
+
+
+def ruled_out(outcomes: int, sign: float):
+    """Two outcomes of probability zero, with the smallest value and the largest: the mean stays among the others."""
+
+    def inputs(generator: Generator) -> dict[str, Any]:
+        log_p, values = distribution(generator, outcomes), spread_out(generator, outcomes)
+        log_p[torch.stack([values.argmin(), values.argmax()])] = -torch.inf
+        values[values.argmax()] += 50.0
+        return problem(log_p.log_softmax(dim=0), values, sign * between(generator, 0.3, 1.0))
+
+    return inputs
+
+
+def near_an_end(sign: float, size: float):
+    """Evenly spaced values between −1 and 1 and a λ of some hundreds: nearly all of q is on the last few."""
+
+    def inputs(generator: Generator) -> dict[str, Any]:
+        values = torch.linspace(-1, 1, 201, dtype=torch.float64)[torch.randperm(201, generator=generator)]
+        return problem(distribution(generator, 201), values, sign * size * between(generator, 0.8, 1.2))
+
+    return inputs
+
+
+def against_the_odds(sign: float):
+    """The values that the target asks for are so rare under p that the mean hardly changes before λ is large."""
+
+    def inputs(generator: Generator) -> dict[str, Any]:
+        values = spread_out(generator, 8)
+        log_p = (distribution(generator, 8) - 6 * sign * values).log_softmax(dim=0)
+        return problem(log_p, values, sign * between(generator, 11.0, 12.0))
+
+    return inputs
+
+
+def moved(offset: float, scale: float, sign: float):
+    """Ordinary values, multiplied and shifted."""
+
+    def inputs(generator: Generator) -> dict[str, Any]:
+        values = offset + scale * spread_out(generator, 7)
+        return problem(distribution(generator, 7), values, sign * between(generator, 0.4, 1.0) / scale)
+
+    return inputs
+
+
+INFORMATION_PROJECTION = ComponentCheck(
+    "information_projection",
+    cases=(
+        Case(
+            "values",
+            3,
+            "q is not the distribution closest to p with the mean that is asked",
+            (ordinary(6, 1.0), ordinary(9, -1.0), mean_of_p_itself, two_outcomes),
+            harness="call_for_pair",
+        ),
+        Case(
+            "outcomes that p rules out",
+            1,
+            "outcomes with log_p = −∞ keep it, and their values play no part, however large",
+            (ruled_out(8, 1.0), ruled_out(6, -1.0)),
+            harness="call_for_pair",
+        ),
+        Case(
+            "targets near the ends",
+            2,
+            "λ may lie hundreds away from zero: neither a fixed bracket nor a bare Newton step gets there",
+            (near_an_end(1.0, 300.0), near_an_end(-1.0, 150.0), against_the_odds(1.0), against_the_odds(-1.0)),
+            harness="call_for_pair",
+        ),
+        Case(
+            "values of any offset and scale",
+            1,
+            "values near 1,000, or a thousand times as large or small, are the same problem in other units",
+            (moved(1000.0, 0.1, 1.0), moved(-1000.0, 0.1, 1.0), moved(0.0, 1000.0, -1.0), moved(0.0, 1e-3, 1.0)),
+            harness="call_for_pair",
+        ),
+        Case(
+            "precision kept, inputs left alone",
+            1,
+            "results have the dtype of log_p and are as precise as the tolerance asks; the inputs must stay as they were",
+            (ordinary(5, 1.0), ruled_out(7, -1.0), ordinary(4, -1.0, torch.float32, tolerance=1e-4)),
+            kind="form",
+            harness="call_for_pair",
+            rtol=2e-3,  # of the request in float32; those in float64 are alike to far more digits
+            atol=2e-3,
+        ),
+    ),
+    mistakes=tuple(mistakes.MISTAKES),
+    variants=tuple(variants.VARIANTS),
+)

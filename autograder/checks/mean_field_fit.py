@@ -1,0 +1,182 @@
+"""Unit 02: how ``mean_field_fit`` is judged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Generator, Tensor
+
+from autograder.checks.case import Case, ComponentCheck
+from autograder.checks.draws import between, normal, uniform
+from autograder.checks.mistakes import mean_field_fit as mistakes
+from autograder.checks.tolerances import FLOAT64
+from autograder.checks.variants import mean_field_fit as variants
+from avae_lib.checking.observing import PAIR
+from avae_lib.meanfield.ising_mean_field import ising_mean_field_sweep
+
+__all__ = ["MEAN_FIELD_FIT"]
+
+MEANS, BOUNDS = PAIR
+
+
+def couplings(generator: Generator, spins: int, scale: float, dtype: torch.dtype = torch.float64) -> Tensor:
+    """Symmetric with zero diagonal; couplings of both signs."""
+    upper = normal(generator, spins, spins, scale=scale, dtype=dtype).triu(1)
+    return upper + upper.T
+
+
+def model(generator: Generator, spins: int, scale: float, dtype: torch.dtype = torch.float64) -> dict[str, Any]:
+    return {
+        "coupling": couplings(generator, spins, scale, dtype),
+        "field": normal(generator, spins, scale=0.5, dtype=dtype),
+        "start": uniform(generator, spins, low=-0.9, high=0.9, dtype=dtype),
+    }
+
+
+def at_rest(spins: int, scale: float = 0.25, tolerance: float = 1e-9, dtype: torch.dtype = torch.float64):
+    """Couplings so weak that every start leads to the same means, and a tolerance below all that is compared."""
+    return lambda generator: model(generator, spins, scale, dtype) | {"tolerance": tolerance}
+
+
+def two_summits(generator: Generator) -> dict[str, Any]:
+    """A ferromagnet with two local optima, of opposite sign: the start decides between them, against the field."""
+    spins, side = 6, 1.0 if between(generator, 0, 1) < 0.5 else -1.0
+    coupling = torch.full((spins, spins), between(generator, 0.3, 0.5), dtype=torch.float64).fill_diagonal_(0.0)
+    field = -side * uniform(generator, spins, low=0.02, high=0.06, dtype=torch.float64)
+    start = side * uniform(generator, spins, low=0.5, high=0.9, dtype=torch.float64)
+    return {"coupling": coupling, "field": field, "start": start, "tolerance": 1e-9}
+
+
+def tug_of_war(generator: Generator) -> dict[str, Any]:
+    """Two camps that want to be alike and start opposed: the first one updated gives in.
+
+    Updated all at once, each camp takes over what the other has just given up, for ever.
+    """
+    strength, side = between(generator, 1.0, 1.4), 1.0 if between(generator, 0, 1) < 0.5 else -1.0
+    coupling = torch.zeros(4, 4, dtype=torch.float64)
+    coupling[:2, 2:] = coupling[2:, :2] = strength
+    start = side * torch.tensor([1.0, 1.0, -1.0, -1.0]) * uniform(generator, 4, low=0.6, high=0.9, dtype=torch.float64)
+    field = normal(generator, 4, scale=0.05, dtype=torch.float64)
+    return {"coupling": coupling, "field": field, "start": start, "tolerance": 1e-9}
+
+
+def relay(generator: Generator) -> dict[str, Any]:
+    """A chain whose last spin is held fast: in each sweep one more spin, from the end backwards, turns over.
+
+    Couplings are so strong that the turned means are ±1 to the last digit. So whatever the rule for stopping, the last
+    sweep is the first one in which nothing moves.
+    """
+    spins, side = 5, 1.0 if between(generator, 0, 1) < 0.5 else -1.0
+    strengths = 60.0 * 2.0 ** torch.arange(spins - 1, dtype=torch.float64)
+    upper = torch.diag(strengths + uniform(generator, spins - 1, high=9.0, dtype=torch.float64), 1)
+    field = torch.zeros(spins, dtype=torch.float64)
+    field[-1] = side * 2000.0
+    start = -side * uniform(generator, spins, low=0.3, high=0.9, dtype=torch.float64)
+    return {"coupling": upper + upper.T, "field": field, "start": start, "tolerance": 1e-6}
+
+
+def on_their_own(generator: Generator) -> dict[str, Any]:
+    """Spins without couplings: right after one sweep, and a second one finds nothing to do."""
+    return model(generator, 4, 0.0) | {"tolerance": 1e-6}
+
+
+def moves(inputs: dict[str, Any], sweeps: int) -> list[Tensor]:
+    """How far each mean moves in each of the first sweeps."""
+    means, moved = inputs["start"], []
+    for _ in range(sweeps):
+        before, means = means, ising_mean_field_sweep(means, inputs["coupling"], inputs["field"])
+        moved.append((means - before).abs())
+    return moved
+
+
+def stopping(spins: int, sweep: int, scale: float = 0.3, misleads: Callable[[Tensor], Tensor] | None = None):
+    """A tolerance halfway, in logarithms, between the largest moves of one sweep and of the next: no rounding decides.
+
+    Drawn anew until the largest move shrinks by a third or more at that sweep, and for the first time. ``misleads`` is
+    another measure of the moves, which is below the tolerance too early or still above it in the last sweep.
+    """
+
+    def inputs(generator: Generator) -> dict[str, Any]:
+        while True:
+            drawn = model(generator, spins, scale)
+            moved = moves(drawn, sweep + 1)
+            before, last = min(m.max().item() for m in moved[:-1]), moved[-1].max().item()
+            tolerance = (before * last) ** 0.5
+            wrong = misleads is None or misleads(moved[-2]) < 0.9 * tolerance or misleads(moved[-1]) > 1.1 * tolerance
+            if last < 0.67 * before and wrong:
+                return drawn | {"tolerance": tolerance}
+
+    return inputs
+
+
+def already_there(generator: Generator) -> dict[str, Any]:
+    """A start at which the sweep moves nothing by more than the tolerance: one sweep, one bound."""
+    drawn = model(generator, 5, 0.2)
+    for _ in range(100):
+        drawn["start"] = ising_mean_field_sweep(drawn["start"], drawn["coupling"], drawn["field"])
+    return drawn | {"tolerance": 1e-3}
+
+
+def critical(generator: Generator) -> dict[str, Any]:
+    """Couplings at which the steps shrink ever more slowly: 200 sweeps do not bring them below the tolerance."""
+    spins = 3
+    coupling = torch.full((spins, spins), 1 / (spins - 1), dtype=torch.float64).fill_diagonal_(0.0)
+    start = uniform(generator, spins, low=0.4, high=0.9, dtype=torch.float64)
+    return {"coupling": coupling, "field": torch.zeros(spins).double(), "start": start, "tolerance": 1e-7}
+
+
+MEAN_FIELD_FIT = ComponentCheck(
+    "mean_field_fit",
+    cases=(
+        Case(
+            "means at the end",
+            2,
+            "the means do not end where coordinate ascent from this start ends",
+            (at_rest(6), two_summits, tug_of_war, relay),
+            harness="call_for_pair",
+            looks_at=(MEANS,),
+            rtol=1e-5,
+            atol=1e-5,
+        ),
+        Case(
+            "bounds of all sweeps",
+            2,
+            "one bound for each sweep is wanted, that of the means after the sweep, the first included",
+            (relay, on_their_own),
+            harness="call_for_pair",
+            looks_at=(BOUNDS,),
+        ),
+        Case(
+            "when to stop",
+            1,
+            "the last sweep is the first one in which no mean moves by more than the tolerance",
+            (stopping(6, 2, misleads=torch.mean), stopping(7, 3, misleads=torch.sum), already_there),
+            harness="call_for_pair",
+            rtol=1e-6,
+            atol=1e-6,
+            draws=2,
+        ),
+        Case(
+            "no more than 200 sweeps",
+            1,
+            "where the means keep moving the fit ends after 200 sweeps",
+            (critical,),
+            harness="call_for_pair",
+            rtol=1e-6,
+            atol=1e-6,
+        ),
+        Case(
+            "precision kept, inputs left alone",
+            1,
+            "means and bounds have the dtype of the start, and the inputs must stay as they were, the start too",
+            (stopping(4, 2), on_their_own),
+            kind="form",
+            harness="call_for_pair",
+            **FLOAT64,
+        ),
+    ),
+    mistakes=tuple(mistakes.MISTAKES),
+    variants=tuple(variants.VARIANTS),
+)

@@ -1,0 +1,249 @@
+"""Wrong ways to write ``information_projection``."""
+
+import math
+
+import torch
+
+from autograder.checks.case import Mistake, mistakes_into
+
+MISTAKES: list[Mistake] = []
+mistake = mistakes_into(MISTAKES)
+
+VALUES = "values"
+RULED_OUT = "outcomes that p rules out"
+ENDS = "targets near the ends"
+SCALES = "values of any offset and scale"
+FORM = "precision kept, inputs left alone"
+OVERFLOWS = "the exponentials of λ · values overflow: subtract the mean from the values, and work with logarithms"
+NEWTON = "takes bare Newton steps, which overshoot: keep a bracket, and halve it where a step leaves it"
+
+
+def log_tilted(log_p, values, multiplier):
+    return torch.log_softmax(log_p + multiplier * values, dim=0)
+
+
+def bisected(goes_on, low, high, steps=120):
+    """The place in [low, high] where a rising function crosses zero; ``goes_on(x)`` is true below it."""
+    for _ in range(steps):
+        middle = (low + high) / 2
+        low, high = (middle, high) if goes_on(middle) else (low, middle)
+    return middle
+
+
+def solved(log_p, values, mean, reach=1e5, steps=120):
+    excess = values - mean
+    return bisected(lambda t: log_tilted(log_p, excess, t).exp() @ excess < 0, -reach, reach, steps)
+
+
+def answer(log_p, values, mean, multiplier):
+    return log_tilted(log_p, values - mean, multiplier), log_p.new_tensor(multiplier)
+
+
+@mistake("has λ with the wrong sign: q is p times exp(+λ · values)", caught_by=VALUES)
+def opposite_multiplier(log_p, values, mean, tolerance):
+    log_q, multiplier = answer(log_p, values, mean, solved(log_p, values, mean))
+    return log_q, -multiplier
+
+
+@mistake("moves away from the target: tilt up where the mean is too small", caught_by=VALUES)
+def tilted_the_wrong_way(log_p, values, mean, tolerance):
+    multiplier = solved(log_p, values, mean)
+    return log_tilted(log_p, values, -multiplier), log_p.new_tensor(multiplier)
+
+
+@mistake("leaves out the normaliser: log q has to be that of a distribution", caught_by=VALUES)
+def not_normalised(log_p, values, mean, tolerance):
+    multiplier = solved(log_p, values, mean)
+    return log_p + multiplier * values, log_p.new_tensor(multiplier)
+
+
+@mistake("leaves out p: tilts the uniform distribution", caught_by=VALUES)
+def uniform_instead_of_p(log_p, values, mean, tolerance):
+    return answer(torch.zeros_like(log_p), values, mean, solved(torch.zeros_like(log_p), values, mean))
+
+
+@mistake("returns the probabilities of q: their logarithms are wanted", caught_by=VALUES)
+def probabilities_returned(log_p, values, mean, tolerance):
+    log_q, multiplier = answer(log_p, values, mean, solved(log_p, values, mean))
+    return log_q.exp(), multiplier
+
+
+@mistake("treats log_p as if it were probabilities", caught_by=VALUES)
+def log_p_taken_for_p(log_p, values, mean, tolerance):
+    p = log_p.abs() / log_p.abs().sum()
+    return answer(p.log(), values, mean, solved(p.log(), values, mean))
+
+
+@mistake("weights the outcomes by a straight line in the values: the tilt is exponential", caught_by=VALUES)
+def linear_tilt(log_p, values, mean, tolerance):
+    p = log_p.exp()
+    p_mean = p @ values
+    slope = (mean - p_mean) / (p @ (values - p_mean).square())
+    q = p * (1 + slope * (values - p_mean))
+    return q.clamp(min=1e-12).log(), slope
+
+
+@mistake("takes one Newton step: repeat it until the mean is right", caught_by=VALUES)
+def one_newton_step(log_p, values, mean, tolerance):
+    p = log_p.exp()
+    p_mean = p @ values
+    multiplier = ((mean - p_mean) / (p @ (values - p_mean).square())).item()
+    return answer(log_p, values, mean, multiplier)
+
+
+@mistake(
+    "mixes p with the outcome of the largest or smallest value: that has the mean, but is not closest", caught_by=VALUES
+)
+def mixture_with_an_end(log_p, values, mean, tolerance):
+    p = log_p.exp()
+    end = values.argmax() if mean > p @ values else values.argmin()
+    share = (mean - p @ values) / (values[end] - p @ values)
+    q = (1 - share) * p + share * torch.nn.functional.one_hot(end, len(p))
+    return q.log(), share
+
+
+@mistake("minimises KL(p‖q): KL(q‖p) is wanted, whose solution is p tilted exponentially", caught_by=VALUES)
+def forward_projection(log_p, values, mean, tolerance):
+    """The q closest to p in the other direction is p / (1 − t (v − m)), for the t that normalises it."""
+    p, excess = log_p.exp(), values - mean
+    low, high = 1 / excess.min().item(), 1 / excess.max().item()
+    t = bisected(lambda t: (p * excess / (1 - t * excess)).sum() < 0, low, high, 200)
+    q = p / (1 - t * excess)
+    return (q / q.sum()).log(), log_p.new_tensor(t)
+
+
+@mistake("stops where λ is known to two digits: the mean has to be within the tolerance", caught_by=VALUES)
+def rough_multiplier(log_p, values, mean, tolerance):
+    return answer(log_p, values, mean, solved(log_p, values, mean, 64.0, steps=13))
+
+
+@mistake("returns λ only: log q and λ are wanted", caught_by=VALUES)
+def multiplier_only(log_p, values, mean, tolerance):
+    return log_p.new_tensor(solved(log_p, values, mean))
+
+
+@mistake("returns λ first: log q comes first, then λ", caught_by=VALUES)
+def results_exchanged(log_p, values, mean, tolerance):
+    log_q, multiplier = answer(log_p, values, mean, solved(log_p, values, mean))
+    return multiplier, log_q
+
+
+@mistake("multiplies q by log p where p is zero: 0 · (−∞) is NaN", caught_by=RULED_OUT)
+def zero_times_infinity(log_p, values, mean, tolerance):
+    excess = values - mean
+
+    def goes_on(t):
+        logits = log_p + t * excess
+        log_normaliser = (log_p.exp() * log_p).sum() * 0 + torch.logsumexp(logits, 0)
+        return (logits - log_normaliser).exp() @ excess < 0
+
+    multiplier = bisected(goes_on, -1e5, 1e5)
+    log_normaliser = (log_p.exp() * log_p).sum() * 0 + torch.logsumexp(log_p + multiplier * excess, 0)
+    return log_p + multiplier * excess - log_normaliser, log_p.new_tensor(multiplier)
+
+
+@mistake("gives outcomes that p rules out a small probability: they stay at −∞", caught_by=RULED_OUT)
+def small_constant_inside_the_logarithm(log_p, values, mean, tolerance):
+    log_p = (log_p.exp() + 1e-12).log()
+    return answer(log_p, values, mean, solved(log_p, values, mean))
+
+
+@mistake("gives outcomes that p rules out a small probability: they stay at −∞", caught_by=RULED_OUT)
+def infinities_clamped(log_p, values, mean, tolerance):
+    log_p = log_p.clamp(min=-100.0)
+    return answer(log_p, values, mean, solved(log_p, values, mean))
+
+
+@mistake("looks for λ between −10 and 10 only: widen the bracket until it holds the solution", caught_by=ENDS)
+def fixed_bracket_of_ten(log_p, values, mean, tolerance):
+    return answer(log_p, values, mean, solved(log_p, values, mean, 10.0))
+
+
+@mistake("looks for λ between −100 and 100 only: widen the bracket until it holds the solution", caught_by=ENDS)
+def fixed_bracket_of_a_hundred(log_p, values, mean, tolerance):
+    return answer(log_p, values, mean, solved(log_p, values, mean, 100.0))
+
+
+@mistake(NEWTON, caught_by=ENDS)
+def bare_newton(log_p, values, mean, tolerance):
+    multiplier = 0.0
+    for _ in range(50):
+        q = log_tilted(log_p, values - mean, multiplier).exp()
+        error = q @ (values - mean)
+        multiplier = multiplier - (error / (q @ (values - mean - error).square())).item()
+    return answer(log_p, values, mean, multiplier)
+
+
+@mistake("goes down the gradient with a fixed step: near an end that takes for ever", caught_by=ENDS)
+def gradient_descent(log_p, values, mean, tolerance):
+    """Right on ordinary values, where the curvature is about one."""
+    multiplier = 0.0
+    for _ in range(1000):
+        error = log_tilted(log_p, values - mean, multiplier).exp() @ (values - mean)
+        multiplier -= 0.3 * error.item() if abs(error) > 1e-12 else 0.0
+    return answer(log_p, values, mean, multiplier)
+
+
+@mistake("adds a constant to the variance in Newton's step, which stops it where the variance is small", caught_by=ENDS)
+def damped_newton(log_p, values, mean, tolerance):
+    multiplier = 0.0
+    for _ in range(60):
+        q = log_tilted(log_p, values - mean, multiplier).exp()
+        error = q @ (values - mean)
+        multiplier = multiplier - (error / (q @ (values - mean - error).square() + 0.05)).item()
+    return answer(log_p, values, mean, multiplier)
+
+
+@mistake(OVERFLOWS, caught_by=SCALES)
+def weights_of_raw_values(log_p, values, mean, tolerance):
+    def weights(t):
+        w = log_p.exp() * torch.exp(t * values)
+        return w / w.sum()
+
+    reach = 1.0
+    while weights(reach) @ (values - mean) < 0 or weights(-reach) @ (values - mean) > 0:
+        reach *= 2
+    multiplier = bisected(lambda t: weights(t) @ (values - mean) < 0, -reach, reach)
+    return weights(multiplier).log(), log_p.new_tensor(multiplier)
+
+
+@mistake(
+    "stops when λ moves by less than a fixed amount: the units of the values decide how little that is",
+    caught_by=SCALES,
+)
+def bracket_in_absolute_units(log_p, values, mean, tolerance):
+    low, high, excess = -1e5, 1e5, values - mean
+    while high - low > 1e-5:
+        middle = (low + high) / 2
+        low, high = (middle, high) if log_tilted(log_p, excess, middle).exp() @ excess < 0 else (low, middle)
+    return answer(log_p, values, mean, middle)
+
+
+@mistake("takes the tolerance in the units of the values: it is a share of their range", caught_by=SCALES)
+def tolerance_in_absolute_units(log_p, values, mean, tolerance):
+    low, high, excess = -1e6, 1e6, values - mean
+    for _ in range(200):
+        middle = (low + high) / 2
+        error = log_tilted(log_p, excess, middle).exp() @ excess
+        if abs(error) < max(tolerance, 1e-5):
+            break
+        low, high = (middle, high) if error < 0 else (low, middle)
+    return answer(log_p, values, mean, middle)
+
+
+@mistake("changes `values` in place: work on new tensors", caught_by=FORM)
+def values_centred_in_place(log_p, values, mean, tolerance):
+    values -= mean
+    return answer(log_p, values, 0.0, solved(log_p, values, 0.0))
+
+
+@mistake("changes `log_p` in place: work on new tensors", caught_by=FORM)
+def log_p_overwritten(log_p, values, mean, tolerance):
+    log_q, multiplier = answer(log_p, values, mean, solved(log_p, values, mean))
+    return log_p.copy_(log_q), multiplier
+
+
+@mistake("returns float32 whatever comes in: the results have the dtype of log_p", caught_by=FORM)
+def single_precision(log_p, values, mean, tolerance):
+    log_q, multiplier = answer(log_p, values, mean, solved(log_p, values, mean))
+    return log_q.float(), multiplier.float()
