@@ -119,8 +119,10 @@ class Course:
         """The folder of the latest results of a unit, one file per student."""
         return self.records / "results" / unit.name
 
-    def colab_link(self, notebook: Path) -> str:
-        """The address that opens a notebook of the students' repository in Colab."""
+    def colab_link(self, notebook: Path) -> str | None:
+        """The address that opens a notebook of the students' repository in Colab; None until there is a repository."""
+        if self.repository is None:
+            return None
         inside = notebook.resolve().relative_to(self.root.resolve()).as_posix()
         return f"https://colab.research.google.com/github/{self.repository}/blob/{self.branch}/{inside}"
 

@@ -105,7 +105,8 @@ def build(course: Course, source: Path) -> NotebookNode:
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             cell.source = without_descriptions(cell.source)
-    _add_badge(notebook.cells[0], course.colab_link(public_notebook_of(course, source)))
+    if link := course.colab_link(public_notebook_of(course, source)):
+        _add_badge(notebook.cells[0], link)
     nbformat.validate(notebook)
     return notebook
 

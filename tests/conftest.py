@@ -1,9 +1,11 @@
 """What all tests share: one thread for torch, and the rule for tests that need the full data sets."""
 
 import os
+import shutil
 
 import pytest
 import torch
+from playwright.sync_api import sync_playwright
 
 from avae_lib import components
 
@@ -30,3 +32,14 @@ def reference_components():
 def generator():
     """A seeded source of randomness."""
     return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    """A real browser. Each module starts its own, because two of playwright's loops cannot be nested."""
+    program = shutil.which("chromium")
+    assert program, "Chromium is missing, which tests of pages need: make chromium"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program)
+        yield browser
+        browser.close()

@@ -9,7 +9,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from nbgrader.api import Gradebook
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from autograder.course import Course, CourseError
 from autograder.formgrader import serve_formgrader
@@ -76,16 +76,6 @@ def served(course, unit):
             yield server.stdout.readline().removeprefix("formgrader: ").strip()
         finally:
             server.terminate()
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    program = shutil.which("chromium")
-    assert program, "Chromium is missing, which the tests of formgrader need: make chromium"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program)
-        yield browser
-        browser.close()
 
 
 class Visit:

@@ -1,16 +1,9 @@
-import base64
-import importlib
-import io
-import re
 import subprocess
 import sys
 
-import IPython
-import IPython.display
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from scipy import stats
 
 from avae_lib import plotting
@@ -25,16 +18,6 @@ def images():
 
 def legend_labels(axes):
     return [text.get_text() for text in axes.get_legend().get_texts()]
-
-
-@pytest.fixture
-def outputs(monkeypatch):
-    """What a notebook is given to show, as (bundle, metadata)."""
-    importlib.import_module("matplotlib.pyplot")  # asks for the shell, and wants a real one
-    given = []
-    monkeypatch.setattr(IPython, "get_ipython", lambda: "a shell")
-    monkeypatch.setattr(IPython.display, "display", lambda bundle, raw, metadata: given.append((bundle, metadata)))
-    return given
 
 
 def test_importing_plotting_loads_neither_matplotlib_nor_torchvision():
@@ -241,73 +224,3 @@ def test_plotting_leaves_the_callers_style_and_figures_alone():
     before, open_before = dict(matplotlib.rcParams), plt.get_fignums()
     plotting.learning_curves({"loss": [1.0, 2.0]})
     assert dict(matplotlib.rcParams) == before and plt.get_fignums() == open_before
-
-
-def test_shown_figure_is_a_small_picture_with_alternative_text_and_caption(outputs):
-    figure = plotting.density_curves([0, 1], {"p": [1, 1]})
-    plotting.show(figure, "The **uniform** density.", "A flat line")
-    (picture, about), (caption, _) = outputs
-    png = Image.open(io.BytesIO(base64.b64decode(picture["image/png"])))
-    assert about["image/png"]["alt"] == "A flat line" and png.width > about["image/png"]["width"] > 300
-    assert len(picture["image/png"]) < 60_000
-    assert caption["text/markdown"] == "*The **uniform** density.*" and "A flat line" in picture["text/plain"]
-
-
-def test_in_a_script_the_words_are_printed_and_no_picture(capsys):
-    plotting.show(plotting.density_curves([0, 1], {"p": [1, 1]}), "The uniform density.", "A flat line")
-    assert capsys.readouterr().out == "[picture: A flat line]\nThe uniform density.\n"
-
-
-def test_figures_made_with_pyplot_are_closed_once_shown(outputs):
-    import matplotlib.pyplot as plt
-
-    figure = plt.figure()
-    plotting.show(figure, "caption", "alt")
-    assert figure.number not in plt.get_fignums()
-
-
-def test_slider_holds_one_frame_per_value_and_is_followed_by_a_static_strip(outputs):
-    frames = [plotting.density_curves([0, 1], {"p": [level, 1]}) for level in (0.2, 0.5, 0.9, 1.3)]
-    plotting.slider(frames, [0.5, 1, 2, 4], "β", "More β.", 'Curves "p" of <q>')
-    (moving, _), (strip, about), (caption, _) = outputs
-    html = moving["text/html"]
-    embedded = re.search(r"frames = \[(.*?)\]", html).group(1).split(", ")
-    assert len(embedded) == 4 and len(set(embedded)) == 4
-    for frame in embedded:
-        Image.open(io.BytesIO(base64.b64decode(frame.strip('"')))).verify()
-    assert '["0.5", "1", "2", "4"]' in html and 'type: "range"' in html and "max: frames.length - 1" in html
-    assert (
-        "Some of the frames" in about["image/png"]["alt"] and strip["image/png"] and caption["text/plain"] == "More β."
-    )
-
-
-def test_slider_text_cannot_break_out_of_its_script(outputs):
-    hostile = "</script><b>"
-    frame = plotting.density_curves([0, 1], {"p": [1, 1]})
-    plotting.slider([frame], [1], hostile, "caption", hostile)
-    ((html, _), *_) = outputs
-    assert html["text/html"].count("</script>") == 1 and "<b>" not in html["text/html"]
-
-
-def test_slider_reads_nothing_from_the_network(outputs):
-    frame = plotting.density_curves([0, 1], {"p": [1, 1]})
-    plotting.slider([frame], [1], "β", "caption", "alt")
-    ((html, _), *_) = outputs
-    assert "http" not in html["text/html"] and "src=" not in html["text/html"]
-
-
-def test_slider_with_values_missing_is_refused():
-    with pytest.raises(ValueError, match="one value for each frame"):
-        plotting.slider([plotting.vae_network()], [1, 2], "β", "caption", "alt")
-
-
-@pytest.mark.parametrize(
-    ("size", "rows", "columns"), [((2, 2), 1, 5), ((4, 2), 1, 3), ((5, 1), 3, 1)], ids=["square", "wide", "very wide"]
-)
-def test_strip_spreads_over_all_frames_in_a_layout_that_fits_their_shape(size, rows, columns):
-    picture = plotting.png_bytes(plotting.learning_curves({"loss": [2.0, 1.0]}, size=size), 30)
-    figure = plotting.strip([picture] * 9, range(9), "k")
-    titles = [axes.get_title() for axes in figure.axes]
-    assert titles[0] == "k = 0" and titles[-1] == "k = 8" and len(titles) == rows * columns
-    grid = figure.axes[0].get_gridspec()
-    assert (grid.nrows, grid.ncols) == (rows, columns)

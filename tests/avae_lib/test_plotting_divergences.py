@@ -1,11 +1,9 @@
 """Pictures of divergences say what their numbers say."""
 
 import numpy as np
-import pytest
 import torch
 
 from avae_lib import plotting
-from avae_lib.plotting import notebook
 
 CORRELATED = torch.zeros(2), torch.tensor([[1.0, 0.8], [0.8, 1.0]])
 
@@ -68,14 +66,3 @@ def test_bars_of_estimates_are_two_standard_errors():
     _, _, (bars,) = axes.containers[0]
     assert bars.get_segments()[0][:, 1].tolist() == [0.5, 1.5]
     assert axes.get_lines()[-1].get_ydata() == [1.2, 1.2]
-
-
-@pytest.mark.parametrize("seconds", [None, 0.25])
-def test_slider_plays_only_if_it_is_told_how_fast(monkeypatch, seconds):
-    shown = []
-    monkeypatch.setattr(notebook, "_display", lambda bundle, metadata=None: shown.append(bundle))
-    frames = [plotting.divergence_curves([0, 1], {"KL": [0, height]}, "x") for height in (1, 2)]
-    plotting.slider(frames, ["a", "b"], "x", "caption", "alt", seconds_per_frame=seconds)
-    html = shown[0]["text/html"]
-    assert ("setInterval(step, 250)" in html) == (seconds is not None)
-    assert ("createElement" in html) and ("button" in html) == (seconds is not None)
