@@ -18,17 +18,21 @@ from typing import Any
 __all__ = ["keep", "kept_file"]
 
 FILE = "my_components.py"
+DRIVE = Path("/content/drive/MyDrive")  # a student's Google Drive, where Colab mounts it
 OPENING = '"""My components that passed their check. `avae_lib.components.load()` brings them back."""\n'
 
 
 def kept_file() -> Path:
-    """Where finished functions are kept, relative to the current folder.
+    """Where finished functions are kept.
 
-    In a course folder all units share one file, beside ``avae_lib``; elsewhere it lies in the current folder.
+    In a course folder all units share one file, beside ``avae_lib``. On Colab it lies in the folder ``avae`` of the
+    student's Drive if that is mounted. Elsewhere it lies in the current folder.
     """
     here = Path.cwd()
-    course = next((folder for folder in here.parents if (folder / "avae_lib").is_dir()), here)
-    return Path(os.path.relpath(course / FILE))
+    course = next((folder for folder in here.parents if (folder / "avae_lib").is_dir()), None)
+    if course is None and DRIVE.is_dir():
+        return DRIVE / "avae" / FILE
+    return Path(os.path.relpath((course or here) / FILE))
 
 
 def keep(name: str, function: Callable) -> list[str]:
@@ -115,6 +119,7 @@ def _write_section(file: Path, name: str, section: str) -> None:
     opening, *parts = re.split(r"^# component: (\w+)\n", before, flags=re.MULTILINE)
     sections = dict(zip(parts[::2], parts[1::2], strict=True)) | {name: f"{section.strip()}\n\n"}
     text = opening.rstrip() + "\n\n" + "".join(f"# component: {key}\n{body}" for key, body in sections.items())
+    file.parent.mkdir(exist_ok=True)
     draft = file.with_suffix(".tmp")
     draft.write_text(text, encoding="utf-8")
     os.replace(draft, file)
