@@ -9,85 +9,143 @@
 # %% [markdown]
 # # Unit 01: KL divergence
 #
-# How different are two distributions? Everything in this course is trained by one answer to that question. This
-# lecture derives it, learns to read it as an *objective* (what does it insist on, what does it let pass?), computes
-# it for Gaussians, estimates it from samples, and shows that its two directions want two different things.
+# How different are two distributions? Every model in this course is trained by one answer to that question, the
+# Kullback–Leibler divergence. This lecture defines it, reads it as an *objective* (what does its minimiser do?),
+# computes it for Gaussians, estimates it from samples, and shows why its two directions give different answers.
 #
 # **What you will be able to do**
 #
-# 1. Define the KL divergence, prove in two ways that it is never negative, and say what it costs in nats and in bits.
-# 2. Predict from the contributions of single outcomes what a minimiser of $\mathrm{KL}(q \,\|\, p)$ will do.
-# 3. Derive the KL between two Gaussians, and compute it without inverting a matrix.
+# 1. Define the KL divergence, prove in two ways that it is never negative, and state it in nats and in bits.
+# 2. Predict what a minimiser of $\mathrm{KL}(q \,\|\, p)$ does, and put a price on missing and on misplaced mass.
+# 3. Derive the KL between two Gaussians, compute it without inverting a matrix, and find the factorised Gaussian that
+#    is closest in each direction.
 # 4. Estimate a KL from samples with an error bar, and choose among three estimators by bias and variance.
-# 5. Project a distribution onto a simpler family in both directions, and explain why one seeks a mode and the other
-#    covers the mass.
+# 5. Split a KL with the chain rule, and show that coarse-graining can only lower it.
 #
 # **What you need first.** Probability densities, expectations, covariance matrices, and the derivative of a
 # logarithm. Unit 00 for how exercises work.
 #
-# **What it costs.** An hour and a quarter to read, with a pencil for the derivations. Under a minute to run on two CPU cores,
-# and 1 GB of memory. A GPU makes no difference: nothing here uses one.
+# **What it costs.** @COST@
 
 # %% [markdown]
 # ## Set-up
 #
-# On Colab this cell installs the course's library and leaves PyTorch and NumPy as they are; elsewhere it uses the
-# copy of the course that the notebook lies in.
+# {{how to keep your work}}
 
 # %%
-import subprocess
-import sys
-from importlib import metadata, util
-from pathlib import Path
-
-sys.path[:0] = [str(folder) for folder in Path.cwd().parents if (folder / "avae_lib").is_dir()][:1]
-if util.find_spec("avae_lib") is None:  # as on Colab: install it, and keep these three in the versions they have
-    keep = [f"{name}=={metadata.version(name)}" for name in ("torch", "torchvision", "numpy")]
-    address = "https://github.com/{{repository}}/archive/{{branch}}.zip"
-    if subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", address, *keep]).returncode:
-        raise ImportError("avae_lib could not be installed: without a network, open this notebook in a course folder")
-
-from avae_lib.notebook_setup import ready
-
-print(ready())
+# {{set-up}}
 
 # %%
 import math
-import os
 
 import torch
 from torch.distributions import Categorical, MultivariateNormal, Normal, kl_divergence
+from torch.nn.functional import avg_pool2d
 
 from avae_lib import data, plotting
 from avae_lib.divergences import f_divergences as relatives
+from avae_lib.notebook_setup import choose
 
-torch.set_default_dtype(torch.float64)  # so that rounding is never what we look at
-fast = "AVAE_FAST" in os.environ  # the short way is for automatic tests
-draws = 20_000 if fast else 400_000
+torch.set_default_dtype(torch.float64)  # so that rounding never shows in a result
 
 # %% [markdown]
-# ## 1. The definition
+# ## 1. How far apart are a 7 and a 6?
 #
-# Let $q$ and $p$ be two distributions over the same outcomes. Suppose that outcomes come from $q$, and that we take
-# them to come from $p$. An outcome $x$ is then off by the factor $q(x) / p(x)$ from what we expect, in logarithms by
-# $\log q(x) - \log p(x)$. The *Kullback–Leibler divergence* is the average of that, over what really happens:
+# Lay all the 7s of a data set on top of one another and look at where the ink is; then do the same for the 6s. Cut
+# the page into four bands and measure the share of the ink in each. That gives two distributions over four outcomes.
+# (Numbers in the text belong to the 1,500 small digits that come with the library. On Colab the cell loads MNIST, and
+# the numbers of digits differ.)
+
+# %%
+dataset = data.load(choose("digits", colab="mnist"))
+images, labels = dataset.train[:, 0].double(), torch.as_tensor(dataset.train_labels)
+ink = torch.stack([images[labels == digit].sum(0) for digit in range(10)])
+ink = ink / ink.sum((1, 2), keepdim=True)  # (digit, row, column): where the ink of each digit lies
+bands = ink.view(10, 4, -1).sum(-1)  # (digit, band): the same ink, by bands from top to bottom
+q, p = bands[7], bands[6]
+plotting.show(plotting.ink_in_bands({"7s": ink[7], "6s": ink[6]}, {"7s": q, "6s": p}))
+
+# %% [markdown]
+# **Figure 1.** Ink of handwritten 7s and 6s. The 7s have most of theirs in the upper half, the 6s in the lower half.
+# How far apart are these two distributions?
+#
+# <!-- alt: Two blurred digits, a 7 and a 6, each cut by three horizontal lines; beside them, bars for the four bands.
+# The 7 has the longer bars in the two upper bands, the 6 in the two lower ones. -->
+
+# %% tags=["build-check"]
+assert q[:2].sum() > 0.55 and p[2:].sum() > 0.6
+assert (q > p).tolist() == [True, True, False, False]
+
+# %% [markdown]
+# Here is one way to measure it. Someone has picked one of the two digits and shows you single drops of its ink,
+# drawn at random; of each drop you learn only the band. How many drops do you need before you are sure which digit it
+# is?
+#
+# Suppose it is the 7. A drop in band $x$ multiplies your odds for "7" against "6" by $q(x) / p(x)$, by Bayes' rule. So
+# the logarithm of the odds grows by $\log q(x) / p(x)$ with every drop. Some drops lower it. On average it rises, at
+# the rate
 #
 # $$\mathrm{KL}(q \,\|\, p) = \sum_x q(x) \log \frac{q(x)}{p(x)}. \tag{1}$$
+#
+# This is the *Kullback–Leibler divergence* of $q$ from $p$: the average log-ratio of the two probabilities, over
+# outcomes that really come from $q$.
+
+# %%
+torch.manual_seed(0)
+log_ratio = (q / p).log()
+kl = (q * log_ratio).sum()  # equation (1)
+from_7, from_6 = (torch.multinomial(digit, 2000 * 400, replacement=True).view(2000, 400) for digit in (q, p))
+odds = {"drops of a 7": log_ratio[from_7].cumsum(1), "drops of a 6": log_ratio[from_6].cumsum(1)}  # log odds
+first = (odds["drops of a 7"] > math.log(1000)).double().argmax(1) + 1.0
+print(f"KL(7‖6) = {kl:.3f} nats for each drop; log 1000 / KL = {math.log(1000) / kl:.0f} drops")
+print(f"drops until the odds are 1000 to 1, average of 2,000 runs: {first.mean():.0f}")
+
+# %%
+slopes = {"drops of a 7": kl.item(), "drops of a 6": (p * log_ratio).sum().item()}
+runs = {name: paths[:12, :100] for name, paths in odds.items()}
+plotting.show(plotting.evidence_paths(runs, slopes, 'log odds for "7" (nats)', ("1000 to 1", math.log(1000))))
+
+# %% [markdown]
+# **Figure 2.** Evidence from drops of ink, twelve runs for each digit (thin lines). With drops of a 7 the log odds
+# rise on average by $\mathrm{KL}(7 \,\|\, 6)$ per drop (thick line); with drops of a 6 they fall by
+# $\mathrm{KL}(6 \,\|\, 7)$ per drop.
+#
+# <!-- alt: Ragged thin lines start at zero and fan out along two straight thick lines, one rising, one falling. The
+# rising line crosses the dotted level "1000 to 1" near 50 drops. -->
+
+# %% tags=["build-check"]
+assert abs(kl - 0.140) < 0.001
+assert 45 < math.log(1000) / kl < 55 and first.mean() > math.log(1000) / kl and first.mean() < 60
+assert abs(slopes["drops of a 6"] + kl_divergence(Categorical(probs=p), Categorical(probs=q))) < 1e-12
+assert first.min() > 1  # argmax of a run that never gets there would be 1
+
+# %% [markdown]
+# So "how far apart" has an answer in units that mean something: one over the KL is the number of observations that it
+# takes to gain one nat of evidence, that is, to multiply the odds by $e$. (The measured number is a little larger than
+# $\log 1000 / \mathrm{KL}$ because the last drop carries the odds past 1000.)
+#
+# ### Densities and zeros
 #
 # For densities the sum becomes an integral,
 #
 # $$\mathrm{KL}(q \,\|\, p) = \int q(x) \log \frac{q(x)}{p(x)}\, dx. \tag{2}$$
 #
-# Two conventions complete the definition. Both are limits.
+# Where a probability is zero, (1) has to be read as a limit.
 #
-# * An outcome with $q(x) = 0$ contributes nothing: $0 \log 0 = 0$, because $q \log q \to 0$ as $q \to 0$. That holds
-#   whatever $p(x)$ is, zero included: what never happens costs nothing.
-# * An outcome with $q(x) > 0$ and $p(x) = 0$ contributes $+\infty$: no finite number makes up for calling something
-#   impossible that happens.
+# * **$q(x) \to 0$ while $p(x) > 0$ is fixed.** Write the term as $q \log q - q \log p$. The second part goes to zero.
+#   So does the first: with $q = e^{-t}$ it is $-t\, e^{-t}$, and $t\, e^{-t} \to 0$ as $t \to \infty$. *What never
+#   happens contributes nothing.*
+# * **$p(x) \to 0$ while $q(x) > 0$ is fixed.** Now $-q \log p \to +\infty$. *If something happens that $p$ rules out,
+#   the KL is infinite*, whatever the other outcomes contribute.
+# * **Both zero.** Here there is no limit: the result depends on which of the two vanishes faster. The term is set to
+#   zero, because (1) is an average over outcomes of $q$, and this outcome is not among them.
 #
-# The KL compares distributions, not the names of their outcomes. If $y = g(x)$ is an invertible change of variables,
-# both densities in (2) get the same factor $|dx/dy|$, which cancels in the ratio; the KL stays the same. (The entropy
-# of a density does not have this property. It changes with the units of $x$; a KL never does.)
+# The KL compares distributions and does not depend on how outcomes are labelled. Under an invertible change of
+# variables $y = g(x)$ both densities get the same factor, which cancels in the ratio:
+#
+# $$\int q_Y(y) \log \frac{q_Y(y)}{p_Y(y)}\, dy = \int q(x) \log \frac{q(x)\, |dx/dy|}{p(x)\, |dx/dy|}\, dx = \mathrm{KL}(q \,\|\, p).$$
+#
+# (The entropy of a density does not have this property. It changes with the units of $x$.)
 #
 # ### Nats and bits
 #
@@ -96,14 +154,14 @@ draws = 20_000 if fast else 400_000
 # $$\mathrm{KL}(q \,\|\, p) = \underbrace{-\sum_x q(x) \log p(x)}_{\text{cross-entropy } H(q, p)}
 # - \underbrace{\Bigl(-\sum_x q(x) \log q(x)\Bigr)}_{\text{entropy } H(q)}. \tag{3}$$
 #
-# With logarithms to base 2 this is about storage. A code built for $p$ spends $-\log_2 p(x)$ bits on $x$ (give or
-# take the rounding to whole bits), and its average length under $q$ is the cross-entropy. The best code for $q$
-# spends the entropy. The difference, the KL in *bits*, is what the wrong code wastes. With natural logarithms the
+# With logarithms to base 2 this is about storage. A code built for $p$ spends $-\log_2 p(x)$ bits on $x$ (up to
+# rounding to whole bits), so its average length under $q$ is the cross-entropy. The best code for $q$ has the entropy
+# as its average length. The difference, the KL in *bits*, is what the wrong code wastes. With natural logarithms the
 # unit is the *nat*:
 #
 # $$\mathrm{KL}_{\text{bits}} = \frac{\mathrm{KL}_{\text{nats}}}{\log 2}, \qquad 1 \text{ nat} = \frac{1}{\log 2} \text{ bits} \approx 1.443 \text{ bits}. \tag{4}$$
 #
-# This course computes in nats, since $\log$ has the simpler derivative, and reports images in bits per dimension.
+# This course computes in nats, because $\log$ has the simpler derivative, and reports images in bits per dimension.
 
 # %%
 q = torch.tensor([0.5, 0.25, 0.25, 0.0])  # four outcomes; the last never happens under q
@@ -112,35 +170,55 @@ happens = q > 0
 nats = (q[happens] * (q[happens] / p[happens]).log()).sum()  # equation (1)
 cross_entropy, entropy = -(q * p.log2()).sum(), -(q[happens] * q[happens].log2()).sum()
 print(f"equation (1): {nats:.4f} nats = {nats / math.log(2):.4f} bits")
-print(f"equation (3): {cross_entropy:.2f} bits with the code for p, {entropy:.2f} with that for q")
+print(f"equation (3): {cross_entropy:.2f} bits with the code for p, {entropy:.2f} with the code for q")
 print(f"in torch.distributions: {kl_divergence(Categorical(probs=q), Categorical(probs=p)):.4f} nats")
+
+# %% tags=["build-check"]
+assert abs(cross_entropy - 2) < 1e-12 and abs(entropy - 1.5) < 1e-12
+assert abs(nats - kl_divergence(Categorical(probs=q), Categorical(probs=p))) < 1e-6
 
 # %% [markdown]
 # The code for $p$ spends two bits on every outcome. The code for $q$ writes `0` for the first outcome and `10`, `11`
 # for the next two: a bit and a half on average.
 #
 # **Check yourself.** (a) What is $\mathrm{KL}(p \,\|\, q)$ in this example? (b) A KL is 3 bits. By which factor, on
-# the geometric average over $q$, is $p(x)$ too small?
+# the geometric average over $q$, is $p(x)$ too small? (c) You see the ink itself and not only its band. Do you need
+# more drops or fewer? (Section 9 proves your answer.)
 #
 # <details><summary>Answer</summary>
 #
-# (a) $+\infty$: the fourth outcome has $p = \frac14$ and $q = 0$. No code for $q$ has a word for it. (b) By
+# (a) $+\infty$: the fourth outcome has $p = \frac14$ and $q = 0$. A code for $q$ has no word for it. (b) By
 # $2^3 = 8$: the KL is the average of $\log_2 q(x)/p(x)$, and the exponential of an average of logarithms is the
-# geometric average.
+# geometric average. (c) Fewer, or as many: whoever sees the pixel also knows the band, and could ignore the rest.
 # </details>
 
 # %% [markdown]
 # ## 2. It is never negative
 #
-# Single outcomes may well contribute negative terms, wherever $p(x) > q(x) > 0$. The sum can't be negative, and is
-# zero only for equal distributions. We prove this twice, because both arguments come back in every unit.
+# Single outcomes contribute negative terms wherever $p(x) > q(x) > 0$. The sum is never negative, and it is zero only
+# if the distributions are equal. We prove this twice, because both arguments come back in every unit.
+
+# %%
+x = torch.linspace(0.02, 3, 200)
+plotting.show(plotting.area_between(x, ("x − 1", x - 1), ("log x", x.log()), marked=1.0))
+
+# %% [markdown]
+# **Figure 3.** The line $x - 1$ touches $\log x$ at $x = 1$ and lies above it everywhere else. The first proof adds
+# up gaps between the two.
 #
-# **By $\log x \le x - 1$.** First the inequality. The function $f(x) = x - 1 - \log x$ has the derivative $1 - 1/x$:
-# it falls for $x < 1$, rises for $x > 1$, and its smallest value is $f(1) = 0$. Hence
+# <!-- alt: A rising straight line and the curve of the logarithm, which touch at x = 1; the area between them is
+# tinted. -->
+
+# %% tags=["build-check"]
+assert (x - 1 - x.log()).min() >= 0
+
+# %% [markdown]
+# **By $\log x \le x - 1$.** The function $f(x) = x - 1 - \log x$ has the derivative $1 - 1/x$: it falls for $x < 1$,
+# rises for $x > 1$, and its smallest value is $f(1) = 0$. Hence
 #
 # $$\log x \le x - 1 \quad \text{for } x > 0, \text{ with equality only at } x = 1. \tag{5}$$
 #
-# Now let all sums run over the outcomes with $q(x) > 0$, since the others contribute nothing, and put $x \to p/q$:
+# Let all sums run over the outcomes with $q(x) > 0$, since the others contribute nothing, and apply (5) to $p/q$:
 #
 # $$
 # \begin{aligned}
@@ -162,76 +240,143 @@ print(f"in torch.distributions: {kl_divergence(Categorical(probs=q), Categorical
 # $p$'s mass. Then the constant is 1, and $p = q$ again. (If $p(x) = 0 < q(x)$ somewhere, the KL is $+\infty$ and
 # there is nothing to prove.)
 #
-# For densities replace sums by integrals in (6) and (7). "Equal" then means equal almost everywhere: on single points
-# two densities may differ.
+# For densities replace sums by integrals in (6) and (7). "Equal" then means equal almost everywhere, because changing
+# a density at single points changes no integral.
 #
-# The proof (6) hides a form of the KL that is worth having. Since $\sum_x (p(x) - q(x)) = 0$, it may be added for
-# free:
+# ### The KL as an area
+#
+# By (2) the KL is the area under the curve $q \log (q/p)$, where area below the axis counts as negative. Proof (6)
+# leads to a better curve. Since $q$ and $p$ have the same total mass, $\sum_x (p(x) - q(x)) = 0$, and adding this
+# changes nothing:
 #
 # $$\mathrm{KL}(q \,\|\, p) = \sum_x \Bigl[ q(x) \log \frac{q(x)}{p(x)} - q(x) + p(x) \Bigr]. \tag{8}$$
 #
-# Now *every single term* is at least zero: (5) at $x = p/q$, multiplied by $q$, says so. We shall meet this form
-# again in section 6, as an estimator.
+# Now *every single term* is at least zero: it is $q$ times the gap of figure 3 at $x = p/q$.
 
 # %%
-outcome = torch.linspace(0.02, 3, 200)
-plotting.show(
-    plotting.divergence_curves(
-        outcome,
-        {"x − 1 − log x": outcome - 1 - outcome.log()},
-        x_label="x",
-        y_label="x − 1 − log x",
-        marked=[1.0],
-        largest=3.0,
-    ),
-    caption="Figure 1. Inequality (5): the gap between x − 1 and log x is zero at x = 1 and positive everywhere else.",
-    alt="A convex curve that falls to zero at x = 1 and rises again on the right, slower than it fell.",
-)
+x = torch.linspace(-4, 6, 2001)
+q, p = Normal(0.0, 1.0), Normal(1.2, 1.4)
+q_x, p_x = q.log_prob(x).exp(), p.log_prob(x).exp()
+plotting.show(plotting.divergence_areas(x, q_x, p_x))
+terms = q_x * (q_x / p_x).log()
+print(f"area under q log(q/p): {terms.sum() * 0.005:.3f}; under (8): {(terms - q_x + p_x).sum() * 0.005:.3f}")
+print(f"KL(q‖p): {kl_divergence(q, p):.3f} nats")
+
+# %% [markdown]
+# **Figure 4.** Two densities and their KL as an area. Middle: under $q \log (q/p)$, positive area minus negative area.
+# Bottom: under the terms of (8), positive everywhere. Both come to the same number.
+#
+# <!-- alt: Three graphs over the same axis. Top: two bell curves, p to the right of q and wider. Middle: a curve with a
+# positive hump on the left and a shallow negative one on the right. Bottom: a curve that is nowhere negative, with two
+# humps and zeros where q and p cross. -->
+
+# %% tags=["build-check"]
+assert abs(terms.sum() * 0.005 - kl_divergence(q, p)) < 2e-3
+assert abs((terms - q_x + p_x).sum() * 0.005 - kl_divergence(q, p)) < 2e-3
+assert (terms - q_x + p_x).min() > -1e-12 and terms.min() < -0.02
+
+# %% [markdown]
+# **Check yourself.** (a) Where do the two curves of figure 4, middle and bottom, meet? (b) Show that a term of (8) is
+# the gap between the convex function $f(u) = u \log u$ at $u = q$ and its tangent at $u = p$.
+#
+# <details><summary>Answer</summary>
+#
+# (a) Where $q(x) = p(x)$, since they differ by $p - q$. Both are zero there. (b) The tangent at $p$ is
+# $p \log p + (\log p + 1)(q - p)$. Subtract it from $q \log q$: what is left is
+# $q \log q - q \log p - q + p$. A sum of such tangent gaps is called a *Bregman divergence*; the KL is the one of
+# $\sum u \log u$.
+# </details>
 
 # %% [markdown]
 # ## 3. Reading it as an objective
 #
-# In this course a KL is rarely a number to report. It is something to minimise: $q$ is ours, $p$ is given, and
-# training pushes $q$ wherever $\mathrm{KL}(q \,\|\, p)$ falls. What will it do? Look at the contribution of one
-# outcome, $q \log (q / p)$, when each of the two probabilities is high or low:
+# In this course a KL is mostly something to minimise: $q$ is ours, $p$ is given, and training changes $q$ so that
+# $\mathrm{KL}(q \,\|\, p)$ falls. What will $q$ do? Look at the contribution of one outcome, $q \log (q / p)$, when
+# each of the two probabilities is high or low:
 #
-# | $q$ | $p$ | contribution $q \log (q/p)$ | read as |
+# | $q$ | $p$ | contribution $q \log (q/p)$ | in words |
 # |---|---|---|---|
-# | 0.9 | 0.9 | 0 | agreement where it matters |
-# | 0.9 | 0.1 | 1.98 | $q$ insists on what $p$ thinks unlikely: expensive |
-# | 0.1 | 0.9 | −0.22 | $q$ passes over what $p$ thinks likely: hardly noticed |
-# | 0.1 | 0.1 | 0 | agreement where it does not matter |
+# | 0.9 | 0.9 | 0 | both find it likely |
+# | 0.9 | 0.1 | 1.98 | $q$ insists on what $p$ finds unlikely |
+# | 0.1 | 0.9 | −0.22 | $q$ seldom visits what $p$ finds likely |
+# | 0.1 | 0.1 | 0 | both find it unlikely |
 #
-# The KL insists where $q$ is high, and shrugs where $q$ is low: each outcome is weighted by $q$. To lower it, $q$
-# must above all *leave* the places where $p$ is small. Whether it visits every place where $p$ is large is a minor
-# matter.
+# Each outcome is weighted by $q$. So the sum is large where $q$ is high and $p$ is not, and it says little about
+# outcomes where $q$ is low.
 
 # %%
 pairs = torch.tensor([[0.9, 0.9], [0.9, 0.1], [0.1, 0.9], [0.1, 0.1]])
-for q_x, p_x in pairs.tolist():
-    contribution = q_x * math.log(q_x / p_x)
-    balanced = contribution - q_x + p_x  # as in (8)
-    print(f"q = {q_x}, p = {p_x}: {contribution:5.2f} nats; with −q + p added {balanced:5.2f}")
-plotting.show(
-    plotting.contribution_curves([0.1, 0.5, 0.9], pairs.tolist()),
-    caption="Figure 2. What one outcome with probability q contributes, for three values of p. Dots: the four rows of "
-    "the table.",
-    alt="Three curves over q. That for p = 0.1 rises steeply to 2.3, that for p = 0.9 stays between −0.33 and 0.11.",
-)
+contributions = pairs[:, 0] * (pairs[:, 0] / pairs[:, 1]).log()
+balanced = contributions - pairs[:, 0] + pairs[:, 1]  # the terms of (8)
+for (q_x, p_x), plain, term in zip(pairs, contributions, balanced, strict=True):
+    print(f"q = {q_x}, p = {p_x}: q log(q/p) = {plain:5.2f}, term of (8) = {term:.2f}")
+plotting.show(plotting.contribution_curves([0.1, 0.5, 0.9], pairs.tolist()))
 
 # %% [markdown]
-# **A remark on the table.** The lecture notes from which it is taken print 1.97 and −0.21 (cut off, not rounded: the
-# values are 1.9775 and −0.2197), and call the last of these a *decrease* of the KL. Careful. A contribution is not a
-# change, and a negative one is no reward that can be collected: probabilities sum to one, so whoever lowers $q$ here
-# has to raise it elsewhere, and by (6) elsewhere costs at least as much. Form (8) keeps the books honestly: there the
-# third row costs $+0.58$, the second $+1.18$, and the other two are 0.
+# **Figure 5.** What one outcome contributes to $\mathrm{KL}(q \,\|\, p)$ as $q$ grows, for three values of $p$. Dots:
+# the four rows of the table. A contribution is large only where $q$ is high and $p$ is low.
 #
-# How negative can a contribution be? Its derivative $\log (q/p) + 1$ vanishes at $q = p / e$, so
+# <!-- alt: Three curves over q. The one for p = 0.1 rises steeply to 2.3; the one for p = 0.9 stays between −0.33 and
+# 0.11. Four labelled dots. -->
+
+# %% tags=["build-check"]
+assert [round(value, 2) for value in contributions.tolist()] == [0, 1.98, -0.22, 0]
+assert [round(value, 2) for value in balanced.tolist()] == [0, 1.18, 0.58, 0]
+assert abs(-0.9 / math.e + 0.33) < 0.005 and abs(-math.log(0.9) - 0.11) < 0.005 and abs(math.log(10) - 2.3) < 0.01
+
+# %% [markdown]
+# The third row is negative, but $q$ can't profit from it. Probabilities sum to one: whoever lowers $q$ here must
+# raise it elsewhere, and by (6) the whole sum stays at or above zero. Form (8) shares the bookkeeping out fairly. In
+# it the third row costs 0.58 nats and the second 1.18; the other two cost nothing.
+#
+# How negative can a contribution be? Its derivative with respect to $q$, $\log (q/p) + 1$, vanishes at $q = p / e$, so
 #
 # $$\min_q\; q \log \frac{q}{p} = -\frac{p}{e} \approx -0.37\, p. \tag{9}$$
 #
-# Passing over an outcome entirely ($q = 0$) is free, passing over most of it earns at most $0.37\,p$ on paper, and
-# insisting wrongly costs without limit as $p \to 0$.
+# ### The price of missing mass and of misplaced mass
+#
+# Contributions of single outcomes are not prices. A price is what the whole sum comes to.
+#
+# **Missing mass.** Let $q$ be zero outside a set $S$. Of $p$'s mass it keeps $P(S)$ and misses the rest. On $S$ we
+# can write $p(x) = P(S)\, p_S(x)$, where $p_S$ is $p$ restricted to $S$ and normalised. Then
+#
+# $$\mathrm{KL}(q \,\|\, p) = \sum_{x \in S} q(x) \log \frac{q(x)}{P(S)\, p_S(x)} = \mathrm{KL}(q \,\|\, p_S) - \log P(S) \;\ge\; -\log P(S), \tag{9a}$$
+#
+# and $q = p_S$ pays exactly that. *Missing mass costs at least minus the logarithm of the mass that is kept.* To miss
+# 30 % costs 0.36 nats, to miss half costs 0.69.
+#
+# **Misplaced mass.** Let $q$ put the mass $m$ on a set $A$ that has only the mass $\pi < m$ under $p$, and let it keep
+# $p$'s proportions within $A$ and outside it. (Section 9 shows that this is the cheapest way.) The ratio
+# $q/p$ takes only two values, $m / \pi$ and $(1 - m)/(1 - \pi)$, and
+#
+# $$\mathrm{KL}(q \,\|\, p) = m \log \frac{m}{\pi} + (1 - m) \log \frac{1 - m}{1 - \pi} \;\longrightarrow\; \infty \quad \text{as } \pi \to 0. \tag{9b}$$
+#
+# *Misplaced mass costs without bound*, the more the less likely $p$ finds the place.
+
+# %%
+share = torch.linspace(0.001, 0.98, 300)  # of the mass, missed or misplaced
+prices = {"missing": -torch.log1p(-share)}  # equation (9a)
+for likely in (1e-2, 1e-3, 1e-4):
+    outside = (1 - share) * ((1 - share) / (1 - likely)).log()
+    prices[f"misplaced, π = {likely:g}"] = share * (share / likely).log() + outside  # equation (9b)
+plotting.show(plotting.divergence_curves(share, prices, "share of the mass", "KL(q‖p)  (nats)", largest=8.0))
+
+# %% [markdown]
+# **Figure 6.** Prices in the reverse direction. Missing a share of $p$ is cheap unless nearly everything is missed.
+# Misplacing it costs more and more the less likely $p$ finds the place, without limit.
+#
+# <!-- alt: Four rising curves over the share of mass. The lowest, for missing mass, reaches 0.7 at one half and bends up
+# only at the end. The curves for misplaced mass rise almost straight, steeper for smaller π. -->
+
+# %% tags=["build-check"]
+assert abs(-math.log(0.7) - 0.357) < 0.001 and abs(-math.log(0.5) - 0.69) < 0.005
+at_half = {name: price[(share - 0.5).abs().argmin()].item() for name, price in prices.items()}
+assert list(at_half.values()) == sorted(at_half.values())
+
+# %% [markdown]
+# This is the behaviour to remember. A minimiser of $\mathrm{KL}(q \,\|\, p)$ first of all leaves the places where $p$
+# is small. Reaching every place where $p$ is large comes second: giving up one of two equal peaks costs no more than
+# $\log 2$.
 #
 # ### Which $q$ is best?
 #
@@ -241,32 +386,38 @@ plotting.show(
 # %%
 target = [0.7, 0.2, 0.1]
 candidates = {"uniform": [1 / 3] * 3, "p itself": target, "(0.1, 0.1, 0.1)": [0.1] * 3}
-plotting.show(
-    plotting.contribution_bars(target, candidates),
-    caption="Figure 3. Three candidates beside p = (0.7, 0.2, 0.1), and below what each outcome contributes to the "
-    "sum (1).",
-    alt="Three panels. Uniform: sum 0.324 nats. p itself: all contributions zero. (0.1, 0.1, 0.1): sum minus 0.264 "
-    "nats.",
-)
+plotting.show(plotting.contribution_bars(target, candidates))
 
 # %% [markdown]
-# By (6) nothing beats $p$ itself, with 0. And yet the sum for $(0.1, 0.1, 0.1)$ comes out as $-0.26$! It is not a
-# distribution: it sums to 0.3, and (6) used $\sum q = 1$. A negative "KL" in your own code means the same: something
-# in it is not normalised (or it is an estimate from samples, section 6). Normalised, the third candidate is the
-# first.
+# **Figure 7.** Three candidates beside $p = (0.7, 0.2, 0.1)$, and below each what the outcomes contribute to the sum
+# (1).
+#
+# <!-- alt: Three panels of bars. Uniform: the sum is 0.324 nats. p itself: all contributions are zero.
+# (0.1, 0.1, 0.1): the sum is minus 0.264 nats. -->
+
+# %% tags=["build-check"]
+sums = [sum(a * math.log(a / b) for a, b in zip(c, target, strict=True)) for c in candidates.values()]
+assert [round(value, 3) for value in sums] == [0.324, 0, -0.264]
 
 # %% [markdown]
-# **Check yourself.** (a) $q$ may choose between two outcomes only, and $p = (0.98, 0.01, 0.01)$; the first outcome is
-# forbidden to $q$. Which $q$ is best, and what is its KL? (b) Where in the proof (6) would a non-normalised $p$ with
-# $\sum p < 1$ do harm?
+# By (6) nothing beats $p$ itself, with 0. Yet the sum for $(0.1, 0.1, 0.1)$ is $-0.26$! It is not a distribution: it
+# sums to 0.3, and (6) used $\sum q = 1$. If your own code prints a negative KL, the cause is often the same: something
+# in it is not normalised. (An estimate from samples can be negative too; see section 6.) Normalised, the third
+# candidate is the uniform one.
+#
+# **Check yourself.** (a) $p = (0.49,\, 0.02,\, 0.49)$, and $q$ must not use the third outcome. Which $q$ is best, and
+# what is its KL? (b) Where in the proof (6) would a non-normalised $p$ with $\sum p < 1$ do harm?
 #
 # <details><summary>Answer</summary>
 #
-# (a) By symmetry $q = (0, \frac12, \frac12)$, with $\mathrm{KL} = \log (0.5 / 0.01) = \log 50 \approx 3.9$ nats. It
-# ignores 98 % of $p$ and pays a finite price: $-\log$ of the mass of $p$ that it may use, $-\log 0.02$. That is
-# mode-seeking in a nutshell. (b) Nowhere: the last step only gets further below zero, so the sum stays positive. A
-# $p$ with $\sum p > 1$ does harm.
+# (a) By (9a) $p$ restricted to the first two outcomes, $q = (0.49, 0.02)/0.51 = (0.96, 0.04, 0)$. Its KL is
+# $-\log 0.51 = 0.67$ nats. It gives up one of two equal peaks and pays no more than $\log 2$: section 8 calls this
+# mode-seeking. (b) Nowhere: the last step only gets further below zero, so the sum stays positive. A $p$ with
+# $\sum p > 1$ does harm.
 # </details>
+
+# %% tags=["build-check"]
+assert abs(-math.log(0.51) - 0.67) < 0.005 and abs(0.49 / 0.51 - 0.96) < 0.005
 
 # %% [markdown]
 # ## 4. It is not symmetric
@@ -276,51 +427,96 @@ plotting.show(
 # $$\mathrm{KL}(q \,\|\, p) = \tfrac12 \log \tfrac{0.5}{0.9} + \tfrac12 \log \tfrac{0.5}{0.1} = 0.511, \qquad
 #   \mathrm{KL}(p \,\|\, q) = 0.9 \log \tfrac{0.9}{0.5} + 0.1 \log \tfrac{0.1}{0.5} = 0.368.$$
 #
-# The average is over the first argument, so the two directions look at different outcomes. It is no distance then;
-# nor does it obey the triangle inequality. When $q$ is the distribution we adjust and $p$ the given one,
-# $\mathrm{KL}(q \,\|\, p)$ is called the *reverse* KL and $\mathrm{KL}(p \,\|\, q)$ the *forward* one. Maximum
-# likelihood is forward: with the data's distribution as $p$,
-# $\mathrm{KL}(p \,\|\, q) = -\mathbb{E}_p \log q + \text{const}$. Variational inference is reverse.
+# The average is over the first argument, so the two directions weigh the outcomes differently. The KL is therefore not
+# a distance. (It does not obey the triangle inequality either.) When $q$ is the distribution we adjust and $p$ is
+# given, $\mathrm{KL}(q \,\|\, p)$ is called the *reverse* KL and $\mathrm{KL}(p \,\|\, q)$ the *forward* KL. Maximum
+# likelihood minimises the forward KL: with the data's distribution as $p$,
+# $\mathrm{KL}(p \,\|\, q) = -\mathbb{E}_p \log q + \text{const}$. Variational inference minimises the reverse KL.
 #
-# To see it in real data, ask where on the paper the ink of a digit lies. For each kind of digit, add up the grey
-# levels of all training images, pixel by pixel, and divide by the sum. That makes ten distributions over the pixels.
+# In the forward direction missing and misplaced mass exchange their prices: what $q$ misses of $p$ costs without
+# bound, what it misplaces is cheap.
+#
+# To see both directions in real data, go back to the ink of the ten digits, this time pixel by pixel.
 
 # %%
-name = "mnist" if "google.colab" in sys.modules else "digits"
-dataset = data.load(name)
-images, labels = dataset.train.flatten(1).double(), torch.as_tensor(dataset.train_labels)
-ink = torch.stack([images[labels == digit].sum(0) for digit in range(10)])
-ink = ink / ink.sum(1, keepdim=True)  # (digits, pixels), each row a distribution
-q, p = ink.unsqueeze(1), ink.unsqueeze(0)  # every digit against every other
-contributions = torch.where(q > 0, q * (q / p).log(), 0.0)  # 0 log 0 = 0
-infinite = contributions.sum(-1).isinf()
-print(
-    f"{name}: {images.shape[1]} pixels; infinite in {int(infinite.sum())} of 90 ordered pairs, "
-    f"in one direction only for {int((infinite & ~infinite.T).sum())} of 45 pairs"
-)
+coin, bent = torch.tensor([0.5, 0.5]), torch.tensor([0.9, 0.1])
+print(f"KL(fair‖bent) = {(coin * (coin / bent).log()).sum():.3f} nats")
+print(f"KL(bent‖fair) = {(bent * (bent / coin).log()).sum():.3f} nats")
+pixels = ink.flatten(1)  # (digit, pixel), each row a distribution
+q, p = pixels.unsqueeze(1), pixels.unsqueeze(0)  # every digit against every other
+infinite = ((q > 0) & (p == 0)).any(-1)
+one_way = infinite & ~infinite.T
+print(f"KL between two digits: infinite in {int(infinite.sum())} of 90 ordered pairs,")
+print(f"in one direction only for {int(one_way.sum())} of 45 pairs")
+
+# %% tags=["build-check"]
+assert abs((coin * (coin / bent).log()).sum() - 0.511) < 0.0005
+assert abs((bent * (bent / coin).log()).sum() - 0.368) < 0.0005
+assert infinite.sum() == 80
 
 # %% [markdown]
-# Nearly all of it is infinite: some pixel gets a trace of ink in one kind of digit and none in the other. The
-# definition is right: who has never seen ink there and rules it out is infinitely wrong once. As a comparison of
-# shapes it is useless. The usual remedy is to leave no outcome without probability. Here each distribution is mixed
-# with 1 % of the uniform one.
+# Most are infinite: some pixel has a trace of ink in one kind of digit and none in the other. This is what the
+# definition demands, since a model that rules out what then happens is infinitely wrong. For comparing shapes it is
+# useless. The usual remedy is to leave no outcome without probability. Here each distribution is mixed with 1 % of the
+# uniform one.
 
 # %%
-mixed = 0.99 * ink + 0.01 / ink.shape[1]
-matrix = (mixed.unsqueeze(1) * (mixed.unsqueeze(1) / mixed.unsqueeze(0)).log()).sum(-1)  # equation (1), row q, column p
-plotting.show(
-    plotting.divergence_matrix(matrix / math.log(2), range(10), "q: digit", "p: digit", "KL(q‖p)  (bits)"),
-    caption="Figure 4. KL divergence between the inks of the ten digits, in bits. It is not symmetric: compare the "
-    "row of the 0 with its column.",
-    alt="A ten by ten matrix of numbers with zeros on the diagonal; the column of digit 0 is brighter than its row.",
-)
-row, column = matrix[0].sum() / 9, matrix[:, 0].sum() / 9
-print(f"on average over the other digits: KL(0 ‖ other) = {row:.2f} nats, KL(other ‖ 0) = {column:.2f} nats")
+mixed = 0.99 * pixels + 0.01 / pixels.shape[1]
+log_ratios = (mixed.unsqueeze(1) / mixed.unsqueeze(0)).log()
+contributions = mixed.unsqueeze(1) * log_ratios  # (q, p, pixel)
+matrix = contributions.sum(-1) / math.log(2)  # equation (1), in bits
+plotting.show(plotting.divergence_matrix(matrix, range(10), "q: digit", "p: digit", "KL(q‖p)  (bits)"))
+print(f"average over the other nine digits: KL(0‖other) = {matrix[0].sum() / 9:.2f} bits,")
+print(f"KL(other‖0) = {matrix[:, 0].sum() / 9:.2f} bits")
 
 # %% [markdown]
-# Every digit but the 0 puts ink in the middle of the paper, where the 0 has its hole. Taken for a 0, that ink is
-# expensive: the column of the 0. The ring of the 0 itself runs where the others have some ink too, so taking a 0 for
-# something else costs less: its row. KL insists where the *first* argument is high.
+# **Figure 8.** KL divergence between the inks of the ten digits, in bits. The matrix is not symmetric: most entries in
+# the column of the 0 are larger than their mirror images in its row.
+#
+# <!-- alt: A ten by ten matrix of numbers on shades of orange, zeros on the diagonal. The largest entries are 1.34 for
+# q = 6, p = 7, and around 1.1 in several places, among them the column of digit 0. -->
+
+# %% tags=["build-check"]
+row, column = matrix[0], matrix[:, 0]
+assert (column[1:] > row[1:]).sum() >= 7 and column.sum() > 1.2 * row.sum()
+assert abs(matrix[6, 7] - 1.34) < 0.005 and matrix.max() == matrix[6, 7]
+
+# %% [markdown]
+# Why is the 0 different? Look at the single pixels for the pair 1 and 0.
+
+# %%
+side = ink.shape[1]
+maps = {"ink of the 1s": ink[1], "ink of the 0s": ink[0]}
+maps["terms of KL(1‖0)"] = contributions[1, 0].view(side, side)
+maps["terms of KL(0‖1)"] = contributions[0, 1].view(side, side)
+plotting.show(plotting.pixel_maps([maps]))
+for a, b in ((1, 0), (0, 1)):
+    ratio, most = (mixed[a] / mixed[b]).max(), contributions[a, b].topk(4).values.sum() / math.log(2)
+    print(f"KL({a}‖{b}) = {matrix[a, b]:.2f} bits, {most:.2f} of them from four pixels; largest ratio {ratio:.0f}")
+
+# %% [markdown]
+# **Figure 9.** Ink of the 1s and of the 0s, and what each pixel contributes to the KL in the two directions (orange:
+# positive, violet: negative). $\mathrm{KL}(1 \,\|\, 0)$ comes from the hole of the 0, $\mathrm{KL}(0 \,\|\, 1)$ from
+# the two sides of its ring.
+#
+# <!-- alt: Four maps of 8 by 8 pixels: a vertical stroke; a ring; a map that is orange in the middle four pixels; a map
+# that is orange on the left and right side and pale violet in the middle. -->
+
+# %% tags=["build-check"]
+strongest = contributions[1, 0].topk(4).indices
+assert {(int(i) // 8, int(i) % 8) for i in strongest} == {(3, 4), (4, 4), (4, 3), (5, 4)}
+assert int((mixed[1] / mixed[0]).argmax()) in strongest  # the largest ratio is in the hole
+shares = mixed[:, strongest].sum(1)
+assert abs(shares[0] - 0.009) < 0.0005 and shares[1:].min() > 0.08 and shares[1:].max() < 0.17
+assert abs(contributions[1, 0, strongest].sum() / math.log(2) / matrix[1, 0] - 0.77) < 0.005
+assert (contributions[0, 1].view(8, 8)[2:6, 2:5] < 0).sum() >= 4
+assert all(int(i) % 8 in (1, 2, 5, 6) for i in contributions[0, 1].topk(4).indices)
+
+# %% [markdown]
+# Each direction looks where its *first* argument has ink. The 1s have much of theirs in the hole of the 0, up to 141
+# times as much as the 0s have there: four pixels make up 77 % of $\mathrm{KL}(1 \,\|\, 0)$. The 0s have theirs in
+# the ring, where the 1s have some ink too; the largest ratio is 18. The same four pixels hold 0.9 % of the ink of the
+# 0s, and between 8 % and 17 % of the ink of every other digit. That is why the column of the 0 stands out in figure 8.
 #
 # **Check yourself.** (a) Why is the divergence of the mixed distributions never above $\log 100 + \log 64$ nats, for
 # 64 pixels? (b) Someone symmetrises: $\mathrm{KL}(q \,\|\, p) + \mathrm{KL}(p \,\|\, q)$. When is that no help?
@@ -328,17 +524,17 @@ print(f"on average over the other digits: KL(0 ‖ other) = {row:.2f} nats, KL(o
 # <details><summary>Answer</summary>
 #
 # (a) Every $p(x)$ is at least $0.01 / 64$ and every $q(x)$ at most 1, so each $\log (q/p)$, and with it the average,
-# is at most $\log 6400$. (b) Whenever one of the two is infinite. Section 9 has a symmetric divergence that is always
+# is at most $\log 6400$. (b) Whenever one of the two is infinite. Section 10 has a symmetric divergence that is always
 # finite.
 # </details>
 
 # %% [markdown]
 # ## 5. Gaussians
 #
-# For Gaussians the integral (2) can be done. We need it in every unit from 03 on.
+# For Gaussians the integral (2) has a closed form. We need it in every unit from 03 on.
 #
 # **Independent coordinates add up.** If $q(x) = \prod_d q_d(x_d)$ and $p(x) = \prod_d p_d(x_d)$, the logarithm of the
-# ratio is a sum, and averaging its $d$-th term over $q$ leaves only the average over $x_d$:
+# ratio is a sum, and in the average of its $d$-th term over $q$ only $x_d$ matters:
 #
 # $$\mathrm{KL}(q \,\|\, p) = \mathbb{E}_q\Bigl[\sum_d \log \frac{q_d(x_d)}{p_d(x_d)}\Bigr] = \sum_d \mathrm{KL}(q_d \,\|\, p_d). \tag{10}$$
 #
@@ -348,55 +544,53 @@ print(f"on average over the other digits: KL(0 ‖ other) = {row:.2f} nats, KL(o
 # $$\log \frac{q(x)}{p(x)} = \log \frac{\sigma_p}{\sigma_q} - \frac{(x - \mu_q)^2}{2 \sigma_q^2} + \frac{(x - \mu_p)^2}{2 \sigma_p^2}.$$
 #
 # Average over $q$. The first square gives $\mathbb{E}_q (x - \mu_q)^2 = \sigma_q^2$. In the second write
-# $x - \mu_p = (x - \mu_q) + (\mu_q - \mu_p)$; the mixed term has the average zero:
+# $x - \mu_p = (x - \mu_q) + (\mu_q - \mu_p)$; the cross term averages to zero:
 #
 # $$\mathbb{E}_q (x - \mu_p)^2 = \mathbb{E}_q (x - \mu_q)^2 + 2 (\mu_q - \mu_p)\, \mathbb{E}_q (x - \mu_q) + (\mu_q - \mu_p)^2 = \sigma_q^2 + (\mu_q - \mu_p)^2. \tag{11}$$
 #
-# Put together, with the sum (10) over coordinates:
+# Together, with the sum (10) over coordinates:
 #
 # $$\mathrm{KL}(q \,\|\, p) = \sum_d \Bigl[ \log \frac{\sigma_{p,d}}{\sigma_{q,d}} + \frac{\sigma_{q,d}^2 + (\mu_{q,d} - \mu_{p,d})^2}{2 \sigma_{p,d}^2} - \frac12 \Bigr]. \tag{12}$$
 #
 # Read it as an objective. The distance of the means counts in units of $\sigma_p$, squared. Of the widths only the
-# ratio $t = \sigma_q / \sigma_p$ counts: $\frac12 (t^2 - 1) - \log t$, which is zero at $t = 1$ and rises like
-# $-\log t$ where $q$ is too narrow, but like $\frac12 t^2$ where it is too wide.
+# ratio $t = \sigma_q / \sigma_p$ counts, by $\frac12 (t^2 - 1) - \log t$. That is zero at $t = 1$, grows like
+# $-\log t$ where $q$ is too narrow, and like $\frac12 t^2$ where it is too wide.
 
 # %%
 ratio = torch.linspace(0.08, 3, 300)
 reverse = 0.5 * (ratio**2 - 1) - ratio.log()  # equation (12) with equal means
 forward = 0.5 * (1 / ratio**2 - 1) + ratio.log()  # the same with q and p exchanged
-plotting.show(
-    plotting.divergence_curves(
-        ratio,
-        {"reverse: KL(q‖p)": reverse, "forward: KL(p‖q)": forward},
-        x_label="σ of q / σ of p",
-        marked=[1.0],
-        largest=4.0,
-    ),
-    caption="Figure 5. The price of a wrong width. The reverse KL minds a q that is too wide, since that puts mass "
-    "where p has little; the forward KL minds one that is too narrow.",
-    alt="Two curves that touch zero at ratio one. The forward one shoots up on the left, the reverse one rises faster "
-    "on the right.",
-)
+curves = {"reverse: KL(q‖p)": reverse, "forward: KL(p‖q)": forward}
+plotting.show(plotting.divergence_curves(ratio, curves, "σ of q / σ of p", marked=[1.0], largest=4.0))
+
+# %% [markdown]
+# **Figure 10.** The price of a wrong width. The reverse KL punishes a $q$ that is too wide more, because it puts mass
+# where $p$ has little. The forward KL punishes one that is too narrow more, because it misses mass of $p$.
+#
+# <!-- alt: Two curves that touch zero at ratio one. The forward one shoots up on the left, the reverse one rises faster
+# on the right. -->
+
+# %% tags=["build-check"]
+assert (reverse > forward)[ratio > 1.01].all() and (reverse < forward)[ratio < 0.99].all()
 
 # %% [markdown]
 # **Full covariances.** Now $q = \mathcal{N}(\mu_q, \Sigma_q)$ and $p = \mathcal{N}(\mu_p, \Sigma_p)$ in $D$
-# dimensions, with
-# $\log q(x) = -\tfrac{D}{2} \log 2\pi - \tfrac12 \log \det \Sigma_q - \tfrac12 (x - \mu_q)^\top \Sigma_q^{-1} (x - \mu_q)$.
-# A quadratic form is its own trace, and a trace allows its factors to be turned round,
-# $v^\top A v = \operatorname{tr}(v^\top A v) = \operatorname{tr}(A\, v v^\top)$. With
-# $\mathbb{E}_q (x - \mu_p)(x - \mu_p)^\top = \Sigma_q + (\mu_q - \mu_p)(\mu_q - \mu_p)^\top$, which is (11) for
-# vectors,
+# dimensions, with $\log q(x) = -\tfrac{D}{2} \log 2\pi - \tfrac12 \log \det \Sigma_q - \tfrac12 (x - \mu_q)^\top
+# \Sigma_q^{-1} (x - \mu_q)$. A number is its own trace, and the factors under a trace may be rotated: $v^\top A v =
+# \operatorname{tr}(v^\top A v) = \operatorname{tr}(A\, v v^\top)$. With $\mathbb{E}_q (x - \mu_p)(x - \mu_p)^\top =
+# \Sigma_q + (\mu_q - \mu_p)(\mu_q - \mu_p)^\top$, which is (11) for vectors,
 #
 # $$\mathbb{E}_q (x - \mu_p)^\top \Sigma_p^{-1} (x - \mu_p) = \operatorname{tr}\bigl(\Sigma_p^{-1} \Sigma_q\bigr) + (\mu_q - \mu_p)^\top \Sigma_p^{-1} (\mu_q - \mu_p). \tag{13}$$
 #
-# The same with $q$ in the place of $p$ gives $\operatorname{tr}(\Sigma_q^{-1} \Sigma_q) = D$. Hence
+# The same with $\Sigma_q$ and $\mu_q$ in place of $\Sigma_p$ and $\mu_p$ gives
+# $\operatorname{tr}(\Sigma_q^{-1} \Sigma_q) = D$. Hence
 #
 # $$\mathrm{KL}(q \,\|\, p) = \frac12 \Bigl[ \operatorname{tr}\bigl(\Sigma_p^{-1} \Sigma_q\bigr) + (\mu_q - \mu_p)^\top \Sigma_p^{-1} (\mu_q - \mu_p) - D + \log \frac{\det \Sigma_p}{\det \Sigma_q} \Bigr]. \tag{14}$$
 #
 # For diagonal covariances this is (12) again.
 #
-# **How to compute it.** Determinants of large matrices leave the range of floating-point numbers, and inverses lose
-# digits where a covariance is nearly singular. Both can be avoided. Factor $\Sigma_q = L_q L_q^\top$ and
+# **How to compute it.** Determinants of large matrices overflow or round to zero, and inverses lose digits
+# where a covariance is nearly singular. Both can be avoided. Factor $\Sigma_q = L_q L_q^\top$ and
 # $\Sigma_p = L_p L_p^\top$ with lower triangular $L$ (Cholesky). Then $\det \Sigma = \prod_d L_{dd}^2$ and
 # $\Sigma_p^{-1} = L_p^{-\top} L_p^{-1}$, so
 #
@@ -413,47 +607,58 @@ plotting.show(
 
 # %%
 torch.manual_seed(0)
-root_q, root_p = torch.randn(2, 5, 5)
-q = MultivariateNormal(torch.zeros(5), root_q @ root_q.T + 0.1 * torch.eye(5))
-p = MultivariateNormal(torch.ones(5), root_p @ root_p.T + 0.1 * torch.eye(5))
-(l_q, l_p), difference = (torch.linalg.cholesky(d.covariance_matrix) for d in (q, p)), q.mean - p.mean
+a, b = torch.randn(2, 5, 5)
+q = MultivariateNormal(torch.zeros(5), a @ a.T + 0.1 * torch.eye(5))
+p = MultivariateNormal(torch.ones(5), b @ b.T + 0.1 * torch.eye(5))
+l_q, l_p = torch.linalg.cholesky(q.covariance_matrix), torch.linalg.cholesky(p.covariance_matrix)
+distance = (q.mean - p.mean).unsqueeze(1)
 trace = torch.linalg.solve_triangular(l_p, l_q, upper=False).square().sum()  # equation (15)
-square = torch.linalg.solve_triangular(l_p, difference.unsqueeze(1), upper=False).square().sum()
+square = torch.linalg.solve_triangular(l_p, distance, upper=False).square().sum()
 log_dets = 2 * (l_p.diag().log().sum() - l_q.diag().log().sum())
 print(f"equation (14): {0.5 * (trace + square - 5 + log_dets):.6f} nats")
 print(f"in torch.distributions: {kl_divergence(q, p):.6f} nats")
-print(
-    f"float32, 200 dimensions of variance 0.1: det = {torch.linalg.det(0.1 * torch.eye(200, dtype=torch.float32))}, "
-    f"log det = {200 * math.log(0.1):.1f}"
-)
+
+# %% tags=["build-check"]
+assert abs(0.5 * (trace + square - 5 + log_dets) - kl_divergence(q, p)) < 1e-9
 
 # %% [markdown]
-# **Check yourself.** (a) In how many nats does $\mathcal{N}(\mu, 1)$ differ from $\mathcal{N}(0, 1)$, and what
-# follows for the distance at which two unit Gaussians are one nat apart? (b) $q$ is a point, $\sigma_q \to 0$. What
-# is its KL to a Gaussian, and why?
+# How soon does a determinant leave the range of floating-point numbers? For 200 independent coordinates of variance
+# 0.1, in single precision:
+
+# %%
+cov = 0.1 * torch.eye(200, dtype=torch.float32)
+log_det = 2 * torch.linalg.cholesky(cov).diag().log().sum()
+print(f"det = {torch.linalg.det(cov)}, its logarithm by (15) = {log_det:.1f}")
+
+# %% tags=["build-check"]
+assert torch.linalg.det(cov) == 0 and abs(log_det - 200 * math.log(0.1)) < 0.1
+
+# %% [markdown]
+# **Check yourself.** (a) In how many nats does $\mathcal{N}(\mu, 1)$ differ from $\mathcal{N}(0, 1)$, and how far
+# apart are two unit Gaussians whose KL is one nat? (b) $q$ shrinks to a point, $\sigma_q \to 0$. What
+# happens to its KL to a fixed Gaussian, and why?
 #
 # <details><summary>Answer</summary>
 #
-# (a) $\mu^2 / 2$; one nat at $\mu = \sqrt2$. The KL is a *squared* distance, which is why small differences cost next
-# to nothing. (b) $+\infty$, like $-\log \sigma_q$: to name one point of a continuum takes infinitely many bits. It
-# grows slowly, though: each further bit halves the width.
+# (a) $\mu^2 / 2$; one nat at $\mu = \sqrt2$. The KL behaves like a *squared* distance, so small differences cost
+# very little. (b) It goes to $+\infty$ like $-\log \sigma_q$: to name one point of a continuum takes infinitely many
+# bits. The growth is slow, though: each further bit halves the width.
 # </details>
 
 # %% [markdown]
 # ## 6. Estimating it from samples
 #
-# Between most distributions there is no formula. But often we can draw $x \sim q$ and evaluate both log-densities.
-# Write
+# For most pairs of distributions there is no formula. But often we can draw $x \sim q$ and evaluate both
+# log-densities. Write
 #
-# $$r(x) = \frac{p(x)}{q(x)}, \qquad \mathrm{KL}(q \,\|\, p) = \mathbb{E}_q[-\log r], \qquad \mathbb{E}_q[r] = \int_{q > 0} p(x)\, dx = 1, \tag{16}$$
+# $$r(x) = \frac{p(x)}{q(x)}, \qquad \mathrm{KL}(q \,\|\, p) = \mathbb{E}_q[-\log r], \qquad \mathbb{E}_q[r] = \int_{q > 0} p(x)\, dx = 1. \tag{16}$$
 #
-# the last if $q$ is positive wherever $p$ is. Here are three estimators, each an average over samples of
+# The last step needs a condition: $q > 0$ wherever $p > 0$. Here are three estimators, each an average over samples of
 #
 # $$k_1 = -\log r, \qquad k_2 = \tfrac12 (\log r)^2, \qquad k_3 = (r - 1) - \log r. \tag{17}$$
 #
-# **$k_1$** is the definition: unbiased. But it is positive for some $x$ and negative for others, and where $q$ and
-# $p$ are close these nearly cancel. The average of many numbers of both signs is to be a small positive number: much
-# variance for little signal.
+# **$k_1$** is the definition, so it is unbiased. But it is positive for some $x$ and negative for others, and where
+# $q$ and $p$ are close these nearly cancel: a small mean with a large variance.
 #
 # **$k_2$** is never negative: each sample says how far $q$ and $p$ are apart, whatever the sign. It is biased, but
 # only a little where $q \approx p$. To see this let $r = 1 + u$ with small $u$. By (16) $\mathbb{E}_q[u] = 0$, and
@@ -461,25 +666,25 @@ print(
 #
 # $$\mathbb{E}_q[-\log r] = \tfrac12 \mathbb{E}_q[u^2] + O(u^3), \qquad \mathbb{E}_q\bigl[\tfrac12 (\log r)^2\bigr] = \tfrac12 \mathbb{E}_q[u^2] + O(u^3). \tag{18}$$
 #
-# **$k_3$** is unbiased *and* never negative. Unbiased because $\mathbb{E}_q[r - 1] = 0$ was added to $k_1$, which
-# changes the variance but not the mean (a *control variate*). Never negative because of (5). It is (8) over again:
-# the terms of a sum over outcomes, divided by $q$, as samples from $q$ want them.
+# **$k_3$** is never negative, by (5), and unbiased under the condition of (16): it is $k_1$ plus $r - 1$, whose
+# average is zero. (A term with mean zero that is added to lower the variance is called a *control variate*.) It is (8)
+# again: the terms of that sum, divided by $q$, because samples from $q$ bring the factor $q$ along.
 #
 # ### Bias and variance by hand
 #
 # Two Gaussians of the same width, $\delta$ standard deviations apart: $q = \mathcal{N}(0, 1)$ and
 # $p = \mathcal{N}(\delta, 1)$. Then $\log r = \delta x - \tfrac12 \delta^2$ with $x \sim \mathcal{N}(0, 1)$, so
-# $\log r$ is itself Gaussian, with mean $m = -\tfrac12 \delta^2$ and variance $\delta^2$. From the moments
+# $\log r$ is itself Gaussian, with mean $m = -\tfrac12 \delta^2$ and variance $\delta^2$. We need these moments:
 #
-# * $\mathbb{E}(\log r)^2 = m^2 + \delta^2$ and $\operatorname{Var} (\log r)^2 = 4 m^2 \delta^2 + 2 \delta^4$ (those
-#   of the square of a Gaussian),
-# * $\mathbb{E}_q[r] = 1$, $\mathbb{E}_q[r^2] = e^{2m + 2\delta^2} = e^{\delta^2}$, so $\operatorname{Var} r = e^{\delta^2} - 1$
-#   (those of a log-normal),
-# * $\operatorname{Cov}(r, \log r) = \mathbb{E}_q[r \log r] - \mathbb{E}_q[\log r] = \mathbb{E}_p[\log r] - m = \tfrac12 \delta^2 + \tfrac12 \delta^2 = \delta^2$,
-#   because weighting by $r$ turns averages over $q$ into averages over $p$, and
-#   $\mathbb{E}_p[\log r] = \mathrm{KL}(p \,\|\, q) = \tfrac12 \delta^2$ by (12),
+# * $\mathbb{E}(\log r)^2 = m^2 + \delta^2$ and $\operatorname{Var} (\log r)^2 = 4 m^2 \delta^2 + 2 \delta^4$ (the
+#   square of a Gaussian),
+# * $\mathbb{E}_q[r] = 1$, $\mathbb{E}_q[r^2] = e^{2m + 2\delta^2} = e^{\delta^2}$, so $\operatorname{Var} r =
+#   e^{\delta^2} - 1$ (a log-normal),
+# * $\operatorname{Cov}(r, \log r) = \mathbb{E}_q[r \log r] - \mathbb{E}_q[\log r] = \mathbb{E}_p[\log r] - m =
+#   \tfrac12 \delta^2 + \tfrac12 \delta^2 = \delta^2$, because weighting by $r$ turns averages over $q$ into averages
+#   over $p$, and $\mathbb{E}_p[\log r] = \mathrm{KL}(p \,\|\, q) = \tfrac12 \delta^2$ by (12).
 #
-# the mean and the variance of a single draw follow:
+# The mean and the variance of a single term follow:
 #
 # $$
 # \begin{aligned}
@@ -489,53 +694,69 @@ print(
 # \end{aligned} \tag{19}
 # $$
 #
-# For small $\delta$ the variance of $k_3$ is about $\tfrac12 \delta^4$: like that of $k_2$, and smaller than that of
-# $k_1$ by the factor $\tfrac12 \delta^2 = \mathrm{KL}$. For large $\delta$ it explodes, because $r$ is averaged and
-# not its logarithm. Equal variances of $k_1$ and $k_3$: $e^{\delta^2} = 1 + 2 \delta^2$, at $\delta^2 \approx 1.26$
-# or 0.63 nats.
+# For small $\delta$ the variance of $k_3$ is about $\tfrac12 \delta^4$, as for $k_2$. That is smaller than the variance
+# of $k_1$ by the factor $\tfrac12 \delta^2 = \mathrm{KL}$. For large $\delta$ it explodes, because $k_3$ contains $r$
+# itself and not only its logarithm. The variances of $k_1$ and $k_3$ are equal where $e^{\delta^2} = 1 + 2 \delta^2$, at
+# $\delta^2 \approx 1.26$, a KL of 0.63 nats. Now measure all this.
 
+# %% fast="draws = 20_000"
+draws = 400_000
 
 # %%
+torch.manual_seed(0)
+q = Normal(0.0, 1.0)
+x = q.sample((draws,))
+
+
 def terms_of(log_r):
     return {"k1": -log_r, "k2": 0.5 * log_r**2, "k3": torch.expm1(log_r) - log_r}  # equation (17)
 
 
-torch.manual_seed(0)
-q = Normal(0.0, 1.0)
-x = q.sample((draws,))
 distances = torch.tensor([0.05, 0.1, 0.2, 0.4, 0.8, 1.1, 1.6])
 measured = [terms_of(Normal(delta, 1.0).log_prob(x) - q.log_prob(x)) for delta in distances]
-means = {name: [terms[name].mean().item() for terms in measured] for name in ("k1", "k2", "k3")}
-spreads = {name: [terms[name].std().item() for terms in measured] for name in ("k1", "k2", "k3")}
-errors = {name: [spread / math.sqrt(draws) for spread in spreads[name]] for name in spreads}  # of the means
+names = ("k1", "k2", "k3")
+means = {name: [terms[name].mean().item() for terms in measured] for name in names}
+spreads = {name: [terms[name].std().item() for terms in measured] for name in names}
+
+# %%
 d2 = distances**2
-predicted = {"k1": d2, "k2": d2**2 / 2 + d2**3 / 4, "k3": d2.exp() - 1 - d2}  # variances, equation (19)
-plotting.show(
-    plotting.estimator_bias_and_spread(
-        d2 / 2, means, errors, spreads, {name: variance.sqrt() for name, variance in predicted.items()}
-    ),
-    caption=f"Figure 6. Three estimators, measured with {draws:,} draws (bars: two standard errors; thin black lines: "
-    "equation (19)). Left: k2 is too large by the share KL / 2, the others are unbiased; for k1 at a small KL even "
-    "so many draws are few. Right: one draw of k1 is mostly noise where the KL is small; k3 is better up to 0.63 "
-    "nats.",
-    alt="Left: mean over KL against KL, at one for k1 and k3, rising for k2. Right: standard deviation over KL, which "
-    "falls for k1 and is low and flat for k2 and k3 until they rise at the end.",
-)
+variances = {"k1": d2, "k2": d2**2 / 2 + d2**3 / 4, "k3": d2.exp() - 1 - d2}  # equation (19)
+predicted = {name: variance.sqrt() for name, variance in variances.items()}
+errors = {name: [spread / math.sqrt(draws) for spread in spreads[name]] for name in names}
+plotting.show(plotting.estimator_bias_and_spread(d2 / 2, means, errors, spreads, predicted))
+
+# %% [markdown]
+# **Figure 11.** Three estimators, each measured with 400,000 draws (bars: two standard errors; broad pale lines:
+# equation (19)). Left: $k_2$ is too large by the share KL / 2, the others are unbiased. Right: one draw of $k_1$ is
+# mostly noise where the KL is small; below 0.63 nats $k_3$ is better.
+#
+# <!-- alt: Left, mean over KL against KL: at one for k1 and k3, rising for k2. Right, standard deviation over KL: it
+# falls from 40 for k1; for k2 and k3 it is flat near 1.4 and rises at the end, where k3 crosses k1. -->
+
+# %% tags=["build-check"]
+for name in names:
+    expected = d2 / 2 + (d2**2 / 8 if name == "k2" else 0)
+    assert ((torch.tensor(means[name]) - expected).abs() < 4 * torch.tensor(errors[name])).all()
+    assert (torch.tensor(spreads[name]) / predicted[name] - 1).abs().max() < 0.1
+assert spreads["k1"][0] / (d2[0] / 2) > 35 and abs(spreads["k3"][0] / (d2[0] / 2) - math.sqrt(2)) < 0.05
+assert abs(math.exp(1.2564) - 1 - 2 * 1.2564) < 1e-3
 
 # %% [markdown]
 # ### The standard error
 #
-# An estimate without an error bar is a rumour. The mean of $n$ independent terms with sample standard deviation $s$
-# has the *standard error*
+# An estimate needs an error bar. The mean of $n$ independent terms with sample standard deviation $s$ has the
+# *standard error*
 #
 # $$\widehat{\mathrm{se}} = \frac{s}{\sqrt n}, \qquad s^2 = \frac{1}{n - 1} \sum_{i=1}^n \bigl(k(x_i) - \bar k\bigr)^2. \tag{20}$$
 #
-# In about 95 of 100 repetitions the truth is within two standard errors. Is it? Repeat an estimate from 100 samples
-# two thousand times. First the two Gaussians above at $\delta = 0.2$, where $\mathrm{KL} = 0.02$; then a $p$ that is
-# twice as wide as $q$.
+# In about 95 of 100 repetitions the truth should lie within two standard errors. Does it? We repeat an estimate from
+# 100 samples two thousand times: first for the two Gaussians above at $\delta = 0.2$, where $\mathrm{KL} = 0.02$; then
+# for a $p$ that is twice as wide as $q$.
+
+# %% fast="repeats = 300"
+repeats, n = 2000, 100
 
 # %%
-repeats, n = (300 if fast else 2000), 100
 for label, p in {"p = N(0.2, 1)": Normal(0.2, 1.0), "p = N(0, 2²)": Normal(0.0, 2.0)}.items():
     exact = kl_divergence(q, p).item()
     x = q.sample((repeats, n))
@@ -544,32 +765,47 @@ for label, p in {"p = N(0.2, 1)": Normal(0.2, 1.0), "p = N(0, 2²)": Normal(0.0,
         estimate, error = terms.mean(1), terms.std(1) / math.sqrt(n)  # equation (20)
         inside = ((estimate - exact).abs() < 2 * error).double().mean()
         negative = (estimate < 0).double().mean()
-        print(
-            f"  {name}: mean {estimate.mean():.4f}, standard error {error.mean():.4f}, "
-            f"truth within two of them in {inside:.0%}, estimate negative in {negative:.0%}"
-        )
+        print(f"  {name}: mean {estimate.mean():.4f}, standard error {error.mean():.4f},", end=" ")
+        print(f"truth within two of them in {inside:.0%}, estimate negative in {negative:.0%}")
+
+# %% tags=["build-check"]
+assert inside < 0.7 and estimate.mean() < exact  # k3 for p = N(0, 2²), the last of the loop
 
 # %% [markdown]
-# In the first case all is as promised: $k_3$'s error bars are a seventh of $k_1$'s and hold the truth. About one in
-# six of $k_1$'s estimates of this *positive* number is negative. The bias of $k_2$, $\frac18 \delta^4 = 0.0002$,
-# drowns in the error of 100 samples; with a million samples it would not.
+# In the first case all is as promised: $k_3$'s error bars are a seventh of $k_1$'s, and both hold the truth in about
+# 95 of 100 cases. About one in six of $k_1$'s estimates of this *positive* number is negative. The bias of $k_2$,
+# $\frac18 \delta^4 = 0.0002$, is far below the error of 100 samples.
 #
-# The second case is a warning. The variance of $r$ is $\int p^2 / q\, dx - 1$, and with
-# $\log (p^2/q) = -x^2 (1/\sigma_p^2 - 1/2\sigma_q^2) + \text{const}$ this is infinite as soon as
-# $\sigma_p^2 \ge 2 \sigma_q^2$. Then the rare samples in the tail of $q$ that carry the average of $r$ are missing
-# from most runs, $k_3$'s estimates mostly come out too low, and their error bars do not know it. ($k_2$ is far off
-# too: $q$ and $p$ are not close.) $k_1$ has no $r$ in it and stays honest. Where $q$ is narrower than $p$, trust
-# $k_1$.
+# In the second case $k_3$ fails. The variance of $r$ is $\int p^2 / q\, dx - 1$, and with $\log (p^2/q) = -x^2
+# (1/\sigma_p^2 - 1/2\sigma_q^2) + \text{const}$ this is infinite as soon as $\sigma_p^2 \ge 2 \sigma_q^2$. The average
+# of $r$ then depends on rare samples in the tail of $q$, which most runs do not contain. Most of $k_3$'s estimates are
+# too low, and their error bars are too short, because they are computed from the same samples. ($k_2$ is off too: $q$
+# and $p$ are not close.) $k_1$ contains only $\log r$ and is not affected.
+#
+# **What if $q$ misses part of $p$ altogether?** Then the condition of (16) fails. An example with three outcomes, of
+# which $q$ never visits the first:
+
+# %%
+p, q = torch.tensor([0.3, 0.4, 0.3]), torch.tensor([0.0, 0.55, 0.45])
+x = torch.multinomial(q, 10_000, replacement=True)
+print(f"KL = {(q[1:] * (q[1:] / p[1:]).log()).sum():.3f} nats; −log(kept mass) = {-math.log(0.7):.3f}, see (9a)")
+for name, terms in terms_of((p[x] / q[x]).log()).items():
+    print(f"  {name}: {terms.mean():.3f}, standard error {terms.std() / 100:.4f}")
+
+# %% tags=["build-check"]
+by_name = {name: terms.mean().item() for name, terms in terms_of((p[x] / q[x]).log()).items()}
+assert abs(by_name["k1"] - 0.358) < 0.003 and abs(by_name["k3"] - 0.058) < 0.003
 
 # %% [markdown]
-# **Check yourself.** (a) Samples come from $p$ instead of $q$. Which KL can you estimate? (b) $q$ is zero in a region
-# where $p$ has mass 0.3. What do $k_1$ and $k_3$ estimate?
+# **Check yourself.** (a) Samples come from $p$ instead of $q$. Which KL can you estimate? (b) In the last example
+# $k_1$ and $k_3$ differ by 0.3, with tiny error bars. Which one is right, and where does the difference come from?
 #
 # <details><summary>Answer</summary>
 #
 # (a) $\mathrm{KL}(p \,\|\, q)$, with the roles exchanged. To estimate $\mathrm{KL}(q \,\|\, p)$ each sample would
-# have to be weighted by $q/p$. (b) $k_1$ the KL, as always. $k_3$ is off: $\mathbb{E}_q[r] = 0.7$ and not 1, so its
-# mean is too small by 0.3. It sees the missing mass as little as the reverse KL itself does.
+# have to be weighted by $q/p$. (b) $k_1$ is right: 0.358. The KL does charge for the missing mass, at least
+# $-\log 0.7 = 0.357$ of it, by (9a). In $k_3$ the added term has the mean $\mathbb{E}_q[r] - 1 = 0.7 - 1 = -0.3$
+# instead of zero, and 0.058 is left: $k_3$ hides the missing mass.
 # </details>
 
 # %% [markdown]
@@ -586,7 +822,8 @@ for label, p in {"p = N(0.2, 1)": Normal(0.2, 1.0), "p = N(0, 2²)": Normal(0.0,
 # $$\mathrm{KL}(q \,\|\, p) = \frac12 \Bigl[ \sum_d \bigl( P_{dd}\, \sigma_d^2 - \log \sigma_d^2 \bigr) + (m - \mu)^\top P\, (m - \mu) \Bigr] + \text{const}. \tag{21}$$
 #
 # The quadratic form is zero at $m = \mu$ and positive elsewhere, since $P$ is positive definite. The derivative with
-# respect to $\sigma_d^2$ is $\frac12 (P_{dd} - 1/\sigma_d^2)$: negative below, positive above
+# respect to $\sigma_d^2$ is $\frac12 (P_{dd} - 1/\sigma_d^2)$. It is negative below the following value and positive
+# above it:
 #
 # $$m = \mu, \qquad \sigma_d^2 = \frac{1}{P_{dd}} = \frac{1}{(\Sigma^{-1})_{dd}}. \tag{22}$$
 #
@@ -598,21 +835,30 @@ for label, p in {"p = N(0.2, 1)": Normal(0.2, 1.0), "p = N(0, 2²)": Normal(0.0,
 # $$\mathrm{KL}(p \,\|\, q) = \frac12 \sum_d \Bigl[ \log \sigma_d^2 + \frac{\Sigma_{dd} + (\mu_d - m_d)^2}{\sigma_d^2} \Bigr] + \text{const}. \tag{23}$$
 #
 # Again $m = \mu$ is best. The derivative with respect to $\sigma_d^2$ is then
-# $\frac12 (1 / \sigma_d^2 - \Sigma_{dd} / \sigma_d^4)$, negative below and positive above
+# $\frac12 (1 / \sigma_d^2 - \Sigma_{dd} / \sigma_d^4)$, negative below the following value and positive above it:
 #
 # $$m = \mu, \qquad \sigma_d^2 = \Sigma_{dd}. \tag{24}$$
 #
-# *The forward projection matches the marginals.* Nothing but the first two moments of $p$ was used, so (24) holds for
-# **every** $p$ that has them, Gaussian or not: forward projection onto Gaussians is *moment matching*.
+# *The forward projection matches the marginal variances.* The derivation used only the first two moments of $p$, so
+# (24) holds for **every** $p$ that has them, Gaussian or not: forward projection onto Gaussians is *moment matching*.
 #
-# **Too narrow.** What is $1 / P_{dd}$? Fix all coordinates but $x_d$. As a function of $x_d$ alone, $\log p$ is
+# ### Too narrow
+#
+# What is $1 / P_{dd}$? Fix all coordinates but $x_d$. As a function of $x_d$ alone, $\log p$ is
 # $-\tfrac12 P_{dd}\, x_d^2$ plus something linear: a Gaussian of variance $1/P_{dd}$. So it is the *conditional*
-# variance of $x_d$, given all others. Knowing the others never makes a Gaussian wider, hence
+# variance of $x_d$, given all others. To compare it with the marginal variance, put $x_d$ first, write the covariance
+# in blocks, and solve for the first column $(u, v)$ of its inverse, so that $u = P_{dd}$:
 #
-# $$\frac{1}{(\Sigma^{-1})_{dd}} = \operatorname{Var}(x_d \mid x_{-d}) \;\le\; \Sigma_{dd} = \operatorname{Var}(x_d), \tag{25}$$
+# $$\begin{pmatrix} \Sigma_{dd} & c^\top \\ c & S \end{pmatrix} \begin{pmatrix} u \\ v \end{pmatrix} = \begin{pmatrix} 1 \\ 0 \end{pmatrix}
+# \;\Rightarrow\; v = -S^{-1} c\, u, \quad \bigl(\Sigma_{dd} - c^\top S^{-1} c\bigr)\, u = 1.$$
 #
-# with equality where $x_d$ is independent of the others. For two variables with correlation $\rho$, inverting the
-# $2 \times 2$ matrix gives
+# The number in brackets is called the Schur complement. $S$ is the covariance of the other coordinates, positive
+# definite, so $c^\top S^{-1} c \ge 0$ and
+#
+# $$\frac{1}{(\Sigma^{-1})_{dd}} = \operatorname{Var}(x_d \mid x_{-d}) = \Sigma_{dd} - c^\top S^{-1} c \;\le\; \Sigma_{dd} = \operatorname{Var}(x_d), \tag{25}$$
+#
+# with equality only for $c = 0$, where $x_d$ is uncorrelated with all others. For two variables with correlation
+# $\rho$, inverting the $2 \times 2$ matrix gives
 #
 # $$
 # \begin{aligned}
@@ -625,163 +871,179 @@ for label, p in {"p = N(0.2, 1)": Normal(0.2, 1.0), "p = N(0, 2²)": Normal(0.0,
 # $\mathrm{KL}_{\text{reverse}} = \frac12 \log \frac{s_1^2 s_2^2 (1 - \rho^2)}{s_1^2 s_2^2 (1 - \rho^2)^2}$ and
 # $\mathrm{KL}_{\text{forward}} = \frac12 \log \frac{s_1^2 s_2^2}{s_1^2 s_2^2 (1 - \rho^2)}$. Both are
 #
-# $$\mathrm{KL}(q_{\text{reverse}} \,\|\, p) = \mathrm{KL}(p \,\|\, q_{\text{forward}}) = -\tfrac12 \log (1 - \rho^2), \tag{27}$$
+# $$\mathrm{KL}(q_{\text{reverse}} \,\|\, p) = \mathrm{KL}(p \,\|\, q_{\text{forward}}) = -\tfrac12 \log (1 - \rho^2). \tag{27}$$
 #
-# the mutual information of the two variables: what any $q$ without correlation must lose. (In more dimensions the two
-# differ.)
+# (In more than two dimensions the two differ in general.)
 
 # %%
-correlations = [0.0, 0.3, 0.6, 0.8, 0.9, 0.95, 0.99]
-origin, frames = torch.zeros(2), []
+correlations, frames = [0.0, 0.3, 0.6, 0.8, 0.9, 0.95, 0.99], []
+origin = torch.zeros(2)
 for rho in correlations:
     cov = torch.tensor([[1.0, rho], [rho, 1.0]])
     reverse_cov = torch.diag(1 / torch.linalg.inv(cov).diag())  # equation (22)
     forward_cov = torch.diag(cov.diag())  # equation (24)
     loss = kl_divergence(MultivariateNormal(origin, reverse_cov), MultivariateNormal(origin, cov))  # both, by (27)
     approximations = {"reverse": (origin, reverse_cov), "forward": (origin, forward_cov)}
-    frames.append(plotting.gaussian_ellipses((origin, cov), approximations))
-    frames[-1].axes[0].set_title(f"ρ = {rho}: KL = {loss:.2f} nats in either direction")
-plotting.slider(
-    frames,
-    correlations,
-    "ρ",
-    caption="Figure 7. A correlated Gaussian (grey, one and two standard deviations) and its best factorised "
-    "approximations. Drag ρ: the reverse projection gets as narrow as the target is across its ridge, the forward one "
-    "stays as wide as its shadow on the axes.",
-    alt="A grey tilted ellipse, a circle inside it that shrinks as the correlation grows, and a circle around it that "
-    "stays",
-)
+    title = f"ρ = {rho}: KL = {loss:.2f} nats in either direction"
+    frames.append(plotting.gaussian_ellipses((origin, cov), approximations, title=title))
+plotting.slider(frames, correlations, "ρ", start=4)
 
 # %% [markdown]
-# Figure 5 said it before: the reverse KL minds mass where $p$ has none, so $q$ withdraws into the target; the forward
-# KL minds missing any of $p$'s mass, so $q$ covers it, empty corners included. Mean-field inference (unit 02) is the
-# reverse projection. Its means may be excellent; its variances are too small whenever variables are correlated, and
-# by (26) without limit: at $\rho = 0.99$ the standard deviation is 7 times too small.
+# **Figure 12.** A correlated Gaussian (grey, one and two standard deviations) and its closest factorised Gaussians
+# (two standard deviations). Drag ρ: the reverse circle passes through the points where the outer ellipse crosses the
+# axes, so it shrinks; the forward circle stays as wide as the ellipse.
+#
+# <!-- alt: A tilted grey ellipse inside a circle that is as wide as it, and a smaller circle that crosses it on the
+# axes. With growing correlation the ellipse gets thinner, the small circle shrinks, and the large one stays. -->
+
+# %% tags=["build-check"]
+for rho in correlations:
+    cov = torch.tensor([[1.0, rho], [rho, 1.0]])
+    assert abs(torch.linalg.inv(cov)[0, 0] - 1 / (1 - rho**2)) < 1e-9
+    narrow = MultivariateNormal(origin, (1 - rho**2) * torch.eye(2))
+    there = kl_divergence(narrow, MultivariateNormal(origin, cov))
+    back = kl_divergence(MultivariateNormal(origin, cov), MultivariateNormal(origin, torch.eye(2)))
+    assert abs(there - back) < 1e-9 and abs(there + 0.5 * math.log(1 - rho**2)) < 1e-9
+assert abs(1 / math.sqrt(1 - 0.99**2) - 7.1) < 0.05
+cov = torch.tensor([[1.0, 0.5, 0.0], [0.5, 1.0, 0.5], [0.0, 0.5, 1.0]])  # three dimensions: not the same
+precision, log_det = torch.linalg.inv(cov), torch.logdet(cov)
+assert abs(precision.diag().log().sum() + log_det - (cov.diag().log().sum() - log_det)) > 0.1
 
 # %% [markdown]
+# This is figure 10 again, in two dimensions. The reverse KL punishes mass where $p$ has little, so $q$ withdraws into
+# the target. The forward KL punishes missing any of $p$'s mass, so $q$ covers all of it, empty corners included.
+# Mean-field inference (unit 02) uses the reverse projection. For a Gaussian target its means are right; its variances
+# are too small whenever variables are correlated, and by (26) there is no limit to that: at $\rho = 0.99$ the standard
+# deviation is 7 times too small.
+#
 # **Check yourself.** (a) In which coordinates would both projections be exact? (b) You need error bars for single
 # variables, and can have either projection. Which one?
 #
 # <details><summary>Answer</summary>
 #
-# (a) In those along the eigenvectors of $\Sigma$, in which $\Sigma$ is diagonal. A KL does not change with
+# (a) Along the eigenvectors of $\Sigma$, because in these coordinates $\Sigma$ is diagonal. A KL does not change with
 # coordinates, but the family "independent coordinates" does. (b) The forward one: by (24) its marginals are right.
-# But it needs moments of $p$, that is, samples or integrals, which are what one does not have when $p$ is a
-# posterior.
+# But it needs moments of $p$, that is, samples or integrals, and if $p$ is a posterior these are just what is missing.
 # </details>
 
 # %% [markdown]
 # ## 8. Mode-seeking and mass-covering
 #
-# With more than one mode the difference becomes drastic. Let $p$ be a mixture, $w_1 = 0.6$ at $-a$ and $w_2 = 0.4$ at
-# $+a$, and $q$ a single Gaussian.
+# With more than one mode the two directions differ drastically. Let $p$ be a mixture, with the weight $w_1 = 0.6$ at
+# $-a$ and $w_2 = 0.4$ at $+a$, and let $q$ be a single Gaussian.
 #
 # **Forward** is moment matching (24): mean and variance of a mixture are $m = \sum_k w_k \mu_k$ and
-# $\sigma^2 = \sum_k w_k (\sigma_k^2 + \mu_k^2) - m^2$. That is one wide Gaussian with its summit between the modes,
-# where hardly anything is.
+# $\sigma^2 = \sum_k w_k (\sigma_k^2 + \mu_k^2) - m^2$. The result is one wide Gaussian whose peak lies between the
+# modes, where $p$ is small.
 #
-# **Reverse** has no formula here. A mixture obeys $p(x) \ge w_k\, p_k(x)$ for each of its components, so a $q$ that
-# sits on one of them, $q = p_k$, has
+# **Reverse** has no formula here, but it has a bound. A mixture obeys $p(x) \ge w_k\, p_k(x)$ for each of its
+# components, so a $q$ that sits on one of them, $q = p_k$, has
 #
 # $$\mathrm{KL}(p_k \,\|\, p) = \mathbb{E}_{p_k}\left[\log \frac{p_k(x)}{p(x)}\right] \le \mathbb{E}_{p_k}\left[\log \frac{p_k(x)}{w_k\, p_k(x)}\right] = -\log w_k. \tag{28}$$
 #
-# Giving up all other modes costs at most $-\log w_k$: here 0.51 nats on the left and 0.92 on the right, *however far
-# apart they are*. Covering both with one Gaussian costs ever more as they move apart. So beyond some distance $q$
-# chooses. We look for it by gradient descent on the integral (2), done as a sum over a fine grid, from a wide start
-# and from one on each side.
+# Giving up the other mode costs at most $-\log w_k$, the price of missing mass in (9a): here 0.51 nats on the left and
+# 0.92 on the right, *however far apart the modes are*. We look for the minima by gradient descent on the integral (2),
+# as a sum over a fine grid, from three starts: on the left mode, on the right mode, and wide over both.
+
+# %% fast="half_distances, steps = [0.5, 3.0], 60"
+half_distances = [0.5, 1.0, 1.5, 2.0, 2.1, 2.5, 3.0, 4.0]
+steps = 400
 
 # %%
-grid = torch.linspace(-10, 10, 1001)
-step = grid[1] - grid[0]
+a = torch.tensor(half_distances).unsqueeze(1)  # (targets, 1)
+grid = torch.linspace(-14, 14, 1401)
+left, right = Normal(-a, 0.8).log_prob(grid), Normal(a, 0.8).log_prob(grid)
+log_p = torch.logaddexp(math.log(0.6) + left, math.log(0.4) + right)  # (targets, grid)
 
 
-def log_target(a):
-    left, right = Normal(-a, 0.8).log_prob(grid), Normal(a, 0.8).log_prob(grid)
-    return torch.logaddexp(math.log(0.6) + left, math.log(0.4) + right)
-
-
-def reverse_fit(log_p, start_mean, start_std):
-    mean, log_std = torch.tensor([start_mean, math.log(start_std)]).unbind()
-    parameters = [mean.clone().requires_grad_(), log_std.clone().requires_grad_()]
-    optimizer = torch.optim.Adam(parameters, lr=0.05)
-    for _ in range(60 if fast else 300):
-        log_q = Normal(parameters[0], parameters[1].exp()).log_prob(grid)
-        kl = (log_q.exp() * (log_q - log_p)).sum() * step  # equation (2)
-        optimizer.zero_grad()
-        kl.backward()
-        optimizer.step()
-    return Normal(parameters[0].detach(), parameters[1].detach().exp()), kl.item()
+def kl_from_targets(q):
+    """Equation (2) as a sum over the grid; q has the batch shape (starts, targets)."""
+    log_q = q.log_prob(grid.view(-1, 1, 1)).movedim(0, -1)  # (starts, targets, grid)
+    return (log_q.exp() * (log_q - log_p)).sum(-1) * (grid[1] - grid[0])
 
 
 # %%
-def best_gaussians(a):
-    """The forward projection, and the reverse one from three starts: name → (q, its KL in its own direction)."""
-    log_p = log_target(a)
-    mean, second = -0.2 * a, 0.8**2 + a**2
-    forward = Normal(mean, math.sqrt(second - mean**2))
-    forward_kl = ((log_p - forward.log_prob(grid)) * log_p.exp()).sum().item() * step.item()
-    starts = {"left": (-a, 0.8), "right": (a, 0.8), "wide": (0.0, 2.0)}
-    return {"forward": (forward, forward_kl)} | {name: reverse_fit(log_p, *start) for name, start in starts.items()}
-
-
-fits = best_gaussians(3.0)
-curves = {"p": log_target(3.0).exp()} | {
-    {"left": "reverse, on the left", "right": "reverse, on the right"}.get(name, name): fits[name][0]
-    .log_prob(grid)
-    .exp()
-    for name in ("forward", "left", "right")
-}
-plotting.show(
-    plotting.density_curves(grid, curves, x_label="x"),
-    caption="Figure 8. Mass-covering and mode-seeking. The forward projection covers both modes and what lies "
-    "between; the reverse KL has a minimum on each mode.",
-    alt="A density with two humps; a broad bell over both, and two narrow bells, each over one of the humps.",
-)
-for name, (gaussian, kl) in fits.items():
-    direction = "KL(p‖q)" if name == "forward" else f"KL(q‖p), start {name}"
-    print(f"{direction:22}: {kl:.3f} nats, mean {gaussian.mean:5.2f}, standard deviation {gaussian.stddev:.2f}")
-
-# %% [markdown]
-# Two minima of the reverse KL are where (28) says, at $-\log 0.6 = 0.511$ and $-\log 0.4 = 0.916$ nats. The wide
-# start ends in a third, a $q$ stretched over both, which is worse than either. Which one is found depends on the
-# start, and the loss of a single run does not tell that there are others. Move the modes together to see where the
-# choice begins.
+mean = torch.cat([-a, a, torch.zeros_like(a)], 1).T.clone().requires_grad_()  # (starts, targets)
+log_std = torch.cat([a * 0 - 0.2, a * 0 - 0.2, a.log()], 1).T.clone().requires_grad_()
+optimizer = torch.optim.Adam([mean, log_std], lr=0.05)
+for _ in range(steps):
+    optimizer.zero_grad()
+    kl_from_targets(Normal(mean, log_std.exp())).sum().backward()
+    optimizer.step()
+reverse = Normal(mean.detach(), log_std.detach().exp())
+reverse_kl = kl_from_targets(reverse)  # (starts, targets)
+forward = Normal(-0.2 * a, (0.8**2 + a**2 - (0.2 * a) ** 2).sqrt())  # moments of the mixture
+forward_kl = (log_p.exp() * (log_p - forward.log_prob(grid))).sum(-1) * (grid[1] - grid[0])
 
 # %%
-half_distances, frames = [0.5, 1.0, 1.5, 2.0, 2.1, 2.5, 3.0], []
-for a in half_distances:
-    fits = best_gaussians(a)
-    reverse, kl = min((fits[name] for name in ("left", "right", "wide")), key=lambda fit: fit[1])
-    curves = {
-        "p": log_target(a).exp(),
-        "forward": fits["forward"][0].log_prob(grid).exp(),
-        "reverse": reverse.log_prob(grid).exp(),
-    }
-    frames.append(plotting.density_curves(grid, curves, x_label="x"))
-    title = f"modes at ±{a}: forward KL {fits['forward'][1]:.3f} nats, reverse KL {kl:.3f} nats"
-    frames[-1].axes[0].set(title=title, xlim=(-6, 6), ylim=(0, 0.6))
-plotting.slider(
-    frames,
-    half_distances,
-    "a",
-    caption="Figure 9. Two modes move apart (drag a). As long as they overlap the two projections are alike. Then the "
-    "reverse one makes its choice, and from there on its KL hardly grows, by (28).",
-    alt="A density that splits into two humps; the forward bell widens with them, the reverse bell settles on the "
-    "left hump",
-)
+print("KL in nats     forward   reverse from: left   right    wide")
+for row, half in enumerate(half_distances):
+    print(f"modes at ±{half}:   {forward_kl[row]:.3f}                {reverse_kl[0, row]:.3f}", end="   ")
+    print(f"{reverse_kl[1, row]:.3f}   {reverse_kl[2, row]:.3f}")
+where = half_distances.index(3.0)
+curves = {"forward": forward.log_prob(grid).exp()[where]}
+for start, name in enumerate(("reverse, on the left", "reverse, on the right", "reverse, over both")):
+    curves[name] = Normal(reverse.mean[start, where], reverse.stddev[start, where]).log_prob(grid).exp()
+seen = grid.abs() < 7
+shown = {name: curve[seen] for name, curve in curves.items()}
+plotting.show(plotting.density_projections(grid[seen], log_p[where].exp()[seen], shown))
 
 # %% [markdown]
-# Neither is wrong. If $q$ has to *stand for* $p$ in an average (coverage, uncertainty, compression of all of $p$'s
-# data), missing a mode is fatal: forward. If one draws from $q$ and every draw has to be plausible under $p$, mass
-# between the modes is fatal: reverse. What decides in practice is what can be computed. Forward needs samples of $p$
-# and suits learning a model $q$ from data. Reverse needs only $\log p$ up to a constant and samples of $q$, and suits
-# inference, where $p$ is a posterior with an unknown normaliser: the constant shifts the loss and leaves its minimum
-# alone.
+# **Figure 13.** Mass-covering and mode-seeking. The forward projection covers both modes and the gap between them. The
+# reverse KL has three minima: one on each mode, and a third, much worse, spread over both.
+#
+# <!-- alt: A grey density with two humps; a low broad bell over both, and two narrow bells, each over one of the humps.
+# A second broad bell nearly follows the first. -->
+
+# %% tags=["build-check"]
+table = {half: (forward_kl[row].item(), *reverse_kl[:, row].tolist()) for row, half in enumerate(half_distances)}
+assert [round(value, 3) for value in table[3.0][1:]] == [0.511, 0.916, 1.580]
+assert max(table[1.5][1:]) - min(table[1.5][1:]) < 1e-4 and abs(table[4.0][3] - 3.309) < 0.005
+assert abs(min(table[2.0][1:]) - 0.486) < 0.001 and table[2.0][1] > 0.49 and abs(table[2.1][1] - 0.498) < 0.001
+assert abs(reverse_kl[0, where] + math.log(0.6)) < 0.005 and abs(reverse_kl[1, where] + math.log(0.4)) < 0.005
 
 # %% [markdown]
-# **Check yourself.** (a) Why can the reverse KL be minimised without the normaliser of $p$, and not *evaluated*
+# Read the table from the bottom. With the modes far apart, the minima on single modes cost what (28) says, $-\log 0.6
+# = 0.511$ and $-\log 0.4 = 0.916$ nats, and distance changes nothing. The third minimum, over both modes, costs 1.58
+# nats at $\pm 3$ and 3.31 at $\pm 4$. With the modes close together, up to $\pm 1.5$, all three starts find the same
+# $q$. In between the best $q$ changes: at $\pm 2.0$ it still covers both (0.486 nats), at $\pm 2.1$ it sits on the
+# left mode (0.498 nats). Which minimum is found depends on the start, and one run does not show that there are others.
+# Move the modes to see the choice.
+
+# %%
+best = reverse_kl.min(0)  # over the starts
+frames = []
+for row, start in enumerate(best.indices):
+    closest = Normal(reverse.mean[start, row], reverse.stddev[start, row]).log_prob(grid).exp()
+    curves = {"forward": forward.log_prob(grid).exp()[row, seen], "reverse": closest[seen]}
+    title = f"KL: forward {forward_kl[row]:.3f} nats, reverse {best.values[row]:.3f} nats"
+    frames.append(plotting.density_projections(grid[seen], log_p[row].exp()[seen], curves, title))
+plotting.slider(frames, half_distances, "a", start=len(frames) - 2)
+
+# %% [markdown]
+# **Figure 14.** Two modes move apart (drag $a$). Close together, the two projections are nearly the same.
+# Between $\pm 2.0$ and $\pm 2.1$ the best reverse projection jumps to the left mode. From there on its KL stays at
+# about 0.51 nats, while that of the forward projection keeps rising.
+#
+# <!-- alt: A density that splits into two humps; the forward bell widens with them, the reverse bell settles on the
+# left hump. -->
+
+# %% tags=["build-check"]
+assert best.indices[-1] == 0 and best.values[-1] < -math.log(0.6) + 1e-3
+assert (best.values[4:] - 0.505).abs().max() < 0.01 and forward_kl[4:].diff().min() > 0.1
+assert [int(index) == 0 for index in best.indices[3:]] == [False, True, True, True, True]
+
+# %% [markdown]
+# Neither direction is wrong. If $q$ has to *stand for* $p$ in an average, because coverage or uncertainty matters,
+# missing a mode is a serious error: take the forward KL. If every draw from $q$ has to be plausible under $p$, mass
+# between the modes is the serious error: take the reverse KL. In practice what can be computed decides. Forward needs
+# samples of $p$ and suits learning a model $q$ from data. Reverse needs only samples of $q$ and $\log p$ up to a
+# constant. It suits inference, where $p$ is a posterior with an unknown normaliser: the constant shifts the loss and
+# does not move its minimum.
+#
+# **Check yourself.** (a) Why can the reverse KL be minimised without the normaliser of $p$, but not *evaluated*
 # without it? (b) A generative model is fitted by maximum likelihood and makes blurred images that mix features of
-# different ones. Which direction of KL does that remind you of?
+# several. Which direction of the KL explains that?
 #
 # <details><summary>Answer</summary>
 #
@@ -792,21 +1054,187 @@ plotting.slider(
 # </details>
 
 # %% [markdown]
-# ## 9. Relatives, on one page
+# ### The closest distribution with a given mean
+#
+# So far the family was given and $q$ had to be in it. Often something else is given: an average. Jaynes's example is a
+# die. All you know is that its average throw is 4.5 instead of 3.5. Which probabilities do you assign to
+# its faces? Many distributions have that mean. A reasonable choice is the one closest to the fair die $p$:
+#
+# $$\text{minimise } \mathrm{KL}(q \,\|\, p) \quad \text{subject to} \quad \mathbb{E}_q[f(x)] = c, \tag{29}$$
+#
+# with $f(x) = x$ and $c = 4.5$ here. This is called an *information projection*. Consider the family of *exponentially
+# tilted* distributions,
+#
+# $$q_\lambda(x) = \frac{p(x)\, e^{\lambda f(x)}}{Z(\lambda)}, \qquad Z(\lambda) = \sum_x p(x)\, e^{\lambda f(x)}. \tag{30}$$
+#
+# If one of them has the right mean, it is the answer. For any $q$ with $\mathbb{E}_q[f] = c$, insert $q_\lambda$ into
+# the logarithm:
+#
+# $$\mathrm{KL}(q \,\|\, p) = \mathbb{E}_q\Bigl[\log \frac{q}{q_\lambda}\Bigr] + \mathbb{E}_q\Bigl[\log \frac{q_\lambda}{p}\Bigr]
+# = \mathrm{KL}(q \,\|\, q_\lambda) + \lambda c - \log Z(\lambda). \tag{31}$$
+#
+# The last two terms are the same for every such $q$. The first is zero for $q = q_\lambda$ and positive for all
+# others.
+
+# %%
+faces = torch.arange(1.0, 7.0)
+fair = torch.full((6,), 1 / 6)
+tilts = [-1.0, -0.5, 0.0, 0.2, 0.5, 1.0]
+tilted = [torch.softmax(fair.log() + tilt * faces, 0) for tilt in tilts]  # equation (30)
+frames = []
+for tilt, q in zip(tilts, tilted, strict=True):
+    kl = (q * (q / fair).log()).sum()
+    title = f"λ = {tilt}: KL(q‖p) = {kl:.3f} nats"
+    frames.append(plotting.tilted_distribution(faces.tolist(), fair, q, wanted=4.5, title=title))
+plotting.slider(frames, tilts, "λ", start=3)
+
+# %% [markdown]
+# **Figure 15.** A fair die (outlines), tilted (bars). Drag $\lambda$: positive values move probability to the high
+# faces, negative ones to the low faces. For the mean 4.5 (dotted) $\lambda$ has to lie between 0.2 and 0.5.
+#
+# <!-- alt: Six bars for the faces of a die that rise from left to right, over six equal outlines; a line marks their
+# mean and a dotted line the wanted mean of 4.5. -->
+
+# %% tags=["build-check"]
+tilted_means = [(q @ faces).item() for q in tilted]
+assert tilted_means[3] < 4.5 < tilted_means[4] and abs(tilted_means[2] - 3.5) < 1e-9
+
+# %% [markdown]
+# The problem that is left: given $p$, $f$ and $c$, find $\lambda$. Is there always one? Is there only one? How do you
+# find it safely if $c$ is close to the largest value of $f$, where $\lambda$ gets large? That is an exercise of this
+# unit, `information_projection`.
+
+# %% [markdown]
+# ## 9. Two laws: the chain rule and data processing
+#
+# How does a KL change if we look at more, or at less? At drops of ink *and* at the digit; at bands instead of pixels?
+# Two laws answer that, and every later unit uses them.
+#
+# **The chain rule.** Let $q$ and $p$ be distributions of a pair $(x, y)$. Factor both, $q(x, y) = q(x)\, q(y \mid x)$
+# and the same for $p$. The logarithm of the ratio splits into two, and so does its average:
+#
+# $$
+# \begin{aligned}
+# \mathrm{KL}\bigl(q(x, y) \,\|\, p(x, y)\bigr) &= \mathbb{E}_{q(x, y)}\Bigl[\log \frac{q(x)}{p(x)} + \log \frac{q(y \mid x)}{p(y \mid x)}\Bigr] \\
+# &= \mathrm{KL}\bigl(q(x) \,\|\, p(x)\bigr) + \mathbb{E}_{q(x)}\Bigl[\mathrm{KL}\bigl(q(y \mid x) \,\|\, p(y \mid x)\bigr)\Bigr].
+# \end{aligned} \tag{32}
+# $$
+#
+# In the first term $y$ is averaged out. In the second the average over $y$ for fixed $x$ is a KL, and then $x$ is
+# averaged under $q$. Three consequences:
+#
+# * *A pair is at least as far apart as its parts:* the second term is at least zero, so
+#   $\mathrm{KL}(q(x) \,\|\, p(x)) \le \mathrm{KL}(q(x, y) \,\|\, p(x, y))$. Equality holds only if
+#   $q(y \mid x) = p(y \mid x)$ for every $x$ with $q(x) > 0$.
+# * *Independent observations add up.* If $x$ and $y$ are independent under both, the conditionals are the marginals:
+#   that is (10), and it is why evidence in figure 2 grows along a straight line.
+# * *Variational inference.* With $x$ observed and $z$ hidden, (32) takes apart the KL between two joint distributions of
+#   $(x, z)$. Units 02 and 03 make one part computable and minimise it.
+#
+# **Data processing.** Send $x$ through the same channel $t(y \mid x)$ under both distributions. The channel may be
+# noise, blur, or a function such as "which band?". What happens to the KL? The two joint distributions are
+# $q(x)\, t(y \mid x)$ and $p(x)\, t(y \mid x)$. Apply (32) twice, once splitting off $x$ and once splitting off $y$:
+#
+# $$\mathrm{KL}\bigl(q(x) \,\|\, p(x)\bigr) + 0 = \mathrm{KL}\bigl(q(x, y) \,\|\, p(x, y)\bigr) = \mathrm{KL}\bigl(q(y) \,\|\, p(y)\bigr) + \mathbb{E}_{q(y)}\Bigl[\mathrm{KL}\bigl(q(x \mid y) \,\|\, p(x \mid y)\bigr)\Bigr].$$
+#
+# On the left the conditionals are equal, both $t$. Dropping the last term leaves the *data processing inequality*:
+#
+# $$\mathrm{KL}\bigl(q(y) \,\|\, p(y)\bigr) \le \mathrm{KL}\bigl(q(x) \,\|\, p(x)\bigr). \tag{33}$$
+#
+# *No processing can move two distributions apart.* Equality holds only if $q(x \mid y) = p(x \mid y)$: within one $y$
+# the two distributions have the same proportions, so the ratio $q(x)/p(x)$ depends on $x$ only through $y$. What is
+# lost is exactly the average KL within the groups. See it in the ink of the 7 and the 6: merge pixels into larger and
+# larger squares.
+
+
+# %%
+def kl_in_bits(q, p):
+    return (q * (q / p).log2()).sum()  # equation (1), in bits
+
+
+pair = mixed[[7, 6]].view(2, 1, side, side)
+rows = [{}, {}]
+for count in (divisor for divisor in range(side, 0, -1) if side % divisor == 0):
+    width = side // count
+    coarse = avg_pool2d(pair, width)[:, 0] * width**2  # sums of the pixels in each square
+    rows[0][f"{count}×{count}: {kl_in_bits(*coarse).abs():.2f} bits"] = coarse[0]
+    rows[1][f"6, {count}×{count}"] = coarse[1]
+plotting.show(plotting.pixel_maps(rows))
+
+# %% [markdown]
+# **Figure 16.** Ink of the 7s (top) and of the 6s (bottom) on coarser and coarser paper, and
+# $\mathrm{KL}(7 \,\|\, 6)$. The KL falls at every step and ends at zero, where all the ink is in one square.
+#
+# <!-- alt: Two rows of four maps, 8 by 8, 4 by 4, 2 by 2 and a single square. The titles give the KL: 1.18, 0.80, 0.46
+# and 0.00 bits. -->
+
+# %% tags=["build-check"]
+steps_down = [float(title.split(": ")[1].split()[0]) for title in rows[0]]
+assert steps_down == sorted(steps_down, reverse=True) == [1.18, 0.80, 0.46, 0.0]
+
+# %% [markdown]
+# How much is lost depends on the grouping and not only on the number of groups. Here are four ways to merge the
+# pixels into four groups.
+
+# %%
+seven, six = mixed[7], mixed[6]
+by_ratio = (seven / six).argsort().view(4, -1)  # pixels of similar ratio q/p together
+pixel = torch.arange(side * side).view(side, side)
+quarters = pixel.view(2, side // 2, 2, side // 2).transpose(1, 2).reshape(4, -1)
+torch.manual_seed(0)
+shuffled = torch.randperm(side * side).view(4, -1)
+ways = {"bands": pixel.view(4, -1), "quarters": quarters, "by ratio": by_ratio, "at random": shuffled}
+print(f"all pixels: {kl_in_bits(seven, six):.3f} bits")
+for name, groups in ways.items():
+    q, p = seven[groups].sum(1), six[groups].sum(1)
+    inside = [kl_in_bits(seven[g] / seven[g].sum(), six[g] / six[g].sum()) for g in groups]
+    within = sum(mass * kl for mass, kl in zip(q, inside, strict=True))  # the last term of the chain rule
+    print(f"{name:9}: {kl_in_bits(q, p):.3f} bits between the groups + {within:.3f} within them")
+
+# %% tags=["build-check"]
+for groups in ways.values():
+    between = kl_in_bits(seven[groups].sum(1), six[groups].sum(1))
+    assert between < kl_in_bits(seven, six)
+kept = [kl_in_bits(seven[g].sum(1), six[g].sum(1)) / kl_in_bits(seven, six) for g in ways.values()]
+assert [round(share.item(), 2) for share in kept] == [0.17, 0.39, 0.77, 0.04]
+assert round(math.log(1000) / (kl_in_bits(seven, six).item() * math.log(2))) == 8
+
+# %% [markdown]
+# In each line the two numbers add up to the KL of all pixels, as the chain rule says. Four groups of
+# similar ratio keep 77 % of it, the quarters 39 %, the bands of figure 1 only 17 %, groups made at random 4 %. A
+# good feature separates outcomes whose ratios differ. And whoever sees the pixel of each drop, and not only its band,
+# needs about $\log 1000 / 0.82 = 8$ drops to be sure of the 7, instead of 49.
+#
+# **Check yourself.** (a) You add noise to both $q$ and $p$, independent of $x$ and the same for both. Can it raise the
+# KL? (b) A friend finds a feature of images whose KL between two classes is larger than that of the images. What do
+# you say? (c) Section 3 claimed that misplaced mass is cheapest if $q$ keeps $p$'s proportions within $A$ and outside
+# it. Why?
+#
+# <details><summary>Answer</summary>
+#
+# (a) No: noise is a channel, so (33) applies. (b) There is an error, for example two different estimators or two
+# different samples: a feature is a function of the image. (c) Let $y$ say whether $x$ lies in $A$. The KL of $y$ is
+# (9b); by the chain rule the KL of $x$ is larger by the KL within the two groups, and that is zero for equal
+# proportions.
+# </details>
+
+# %% [markdown]
+# ## 10. Relatives, on one page
 #
 # **Jensen–Shannon.** Compare both with their average $m = \frac12 (q + p)$:
 #
-# $$\mathrm{JS}(q, p) = \tfrac12 \mathrm{KL}(q \,\|\, m) + \tfrac12 \mathrm{KL}(p \,\|\, m), \qquad 0 \le \mathrm{JS}(q, p) \le \log 2. \tag{29}$$
+# $$\mathrm{JS}(q, p) = \tfrac12 \mathrm{KL}(q \,\|\, m) + \tfrac12 \mathrm{KL}(p \,\|\, m), \qquad 0 \le \mathrm{JS}(q, p) \le \log 2. \tag{34}$$
 #
-# It is symmetric, and never infinite: $m \ge \frac12 q$, so $\log (q/m) \le \log 2$, and the same for $p$. One bit is
-# reached exactly when $q$ and $p$ have nothing in common. Its root is a metric. (Read $m$ as "toss a coin, then draw
-# from $q$ or $p$": JS is the information that a draw carries about the coin.)
+# It is symmetric, and always finite: $m \ge \frac12 q$, so $\log (q/m) \le \log 2$, and the same for $p$. It is $\log
+# 2$, one bit, exactly when $q$ and $p$ have no outcome in common. Its square root is a metric (Endres and Schindelin,
+# 2003). Read $m$ as "toss a coin, then draw from $q$ or $p$": JS is the information that a draw carries about the
+# coin.
 #
 # **f-divergences.** Take any convex function $f$ with $f(1) = 0$ and average it over the ratio:
 #
-# $$D_f(q \,\|\, p) = \sum_x p(x)\, f\!\left(\frac{q(x)}{p(x)}\right) \;\ge\; f\Bigl(\sum_x p(x)\, \frac{q(x)}{p(x)}\Bigr) = f(1) = 0 \quad (p > 0), \tag{30}$$
+# $$D_f(q \,\|\, p) = \sum_x p(x)\, f\!\left(\frac{q(x)}{p(x)}\right) \;\ge\; f\Bigl(\sum_x p(x)\, \frac{q(x)}{p(x)}\Bigr) = f(1) = 0 \quad (p > 0), \tag{35}$$
 #
-# by Jensen's inequality. One choice of $f$, one divergence:
+# by Jensen's inequality. Each choice of $f$ gives one divergence:
 #
 # | divergence | $f(t)$ | largest value |
 # |---|---|---|
@@ -817,14 +1245,14 @@ plotting.slider(
 # | squared Hellinger | $\frac12 (\sqrt t - 1)^2$ | 1 |
 # | Pearson's $\chi^2$ | $(t - 1)^2$ | $\infty$ |
 #
-# **Close by, they are all alike.** Let $q = p\,(1 + u)$ with small $u$, $\sum_x p\, u = 0$, and expand a twice
-# differentiable $f$ around 1. The linear term averages to zero:
+# **For small differences they agree, up to a factor.** Let $q = p\,(1 + u)$ with small $u$, $\sum_x p\, u = 0$, and
+# let $f$ be twice differentiable at 1 (total variation is not). Expand around 1. The linear term averages to zero:
 #
-# $$D_f(q \,\|\, p) = \sum_x p\, \bigl[ f(1) + f'(1)\, u + \tfrac12 f''(1)\, u^2 + \dots \bigr] \approx \frac{f''(1)}{2} \sum_x \frac{(q(x) - p(x))^2}{p(x)}. \tag{31}$$
+# $$D_f(q \,\|\, p) = \sum_x p\, \bigl[ f(1) + f'(1)\, u + \tfrac12 f''(1)\, u^2 + \dots \bigr] \approx \frac{f''(1)}{2} \sum_x \frac{(q(x) - p(x))^2}{p(x)}. \tag{36}$$
 #
-# Both KLs have $f''(1) = 1$: close by, the KL *is* symmetric. This is also why $k_2$ works. Its mean is
-# $\sum_x p\, f(q/p)$ with $f(t) = \frac12 t \log^2 t$, which has $f''(1) = 1$ as well (though it is not convex
-# everywhere, so no divergence in earnest).
+# Both KLs have $f''(1) = 1$: for small differences the KL *is* symmetric. This is also why $k_2$ works. Its mean is
+# $\sum_x p\, f(q/p)$ with $f(t) = \frac12 t \log^2 t$, which has $f''(1) = 1$ as well. (This $f$ is not convex
+# for $t < 1/e$, so $k_2$'s mean is not an f-divergence.)
 
 # %%
 distances = torch.linspace(0, 5, 26)
@@ -833,20 +1261,21 @@ p = Normal(0.0, 1.0).log_prob(cells).exp() * 0.01
 q = Normal(distances.unsqueeze(1), 1.0).log_prob(cells).exp() * 0.01  # (distances, cells)
 kinds = [relatives.KL, relatives.JENSEN_SHANNON, relatives.TOTAL_VARIATION, relatives.SQUARED_HELLINGER]
 curves = {kind.name: relatives.f_divergence(q, p.expand_as(q), kind) for kind in kinds}
-plotting.show(
-    plotting.divergence_curves(
-        distances,
-        curves,
-        x_label="distance of two unit Gaussians",
-        y_label="divergence",
-        largest=2.0,
-        limit=("log 2", math.log(2)),
-    ),
-    caption="Figure 10. Two Gaussians move apart. The KL grows with the square of the distance, for ever. The others "
-    "level out: once the two have nothing in common, further distance makes no difference, and gives no gradient "
-    "either.",
-    alt="Four rising curves: a parabola for KL that leaves the picture, and three that level out at log 2 or at 1.",
-)
+label, limit = "distance between two unit Gaussians", ("log 2", math.log(2))
+plotting.show(plotting.divergence_curves(distances, curves, label, "divergence", largest=2.0, limit=limit))
+
+# %% [markdown]
+# **Figure 17.** Two Gaussians move apart. The KL keeps growing, with the square of the distance. The others level
+# out: once the two hardly overlap, more distance makes no difference, and the gradient vanishes.
+#
+# <!-- alt: Four rising curves over the distance: a parabola for KL that leaves the picture at distance 2, and three that
+# level out, Jensen–Shannon below the dotted line at log 2, the other two near 1. -->
+
+# %% tags=["build-check"]
+assert (curves["KL(q‖p)"] - distances**2 / 2).abs().max() < 1e-6
+ends = {name: curve[-1].item() for name, curve in curves.items()}
+assert 0.95 < ends["total variation"] < 1 and 0.9 < ends["squared Hellinger"] < 1
+assert 0.65 < ends["Jensen–Shannon"] < math.log(2)
 
 # %% [markdown]
 # **Check yourself.** Two distributions share no outcome. Which of the divergences in the table could still guide $q$
@@ -863,14 +1292,16 @@ plotting.show(
 # %% [markdown]
 # ## What to remember
 #
-# 1. $\mathrm{KL}(q \,\|\, p)$ averages $\log (q/p)$ over $q$: zero only for $q = p$, never negative, and infinite
-#    where $q$ allows what $p$ rules out.
-# 2. It insists where $q$ is high and shrugs where $q$ is low, so the two directions want different things.
-# 3. For Gaussians there is a formula, (12) and (14); compute it with Cholesky factors.
-# 4. From samples: $k_1$ is unbiased and noisy, $k_3$ unbiased and calm where $q \approx p$. Always with a standard
-#    error, and with a look at the tails.
-# 5. Reverse matches the precision and seeks modes: too narrow. Forward matches the moments and covers the mass: too
-#    wide.
+# 1. $\mathrm{KL}(q \,\|\, p)$ averages $\log (q/p)$ over $q$: the evidence per observation. It is never negative, zero
+#    only for $q = p$, and infinite where $q$ allows what $p$ rules out.
+# 2. The reverse KL charges $-\log(\text{kept mass})$ for missing mass, and without bound for misplaced mass. In the
+#    forward direction it is the other way round.
+# 3. For Gaussians there is a formula, (12) and (14); compute it with Cholesky factors. Reverse matches the precision
+#    and seeks modes: too narrow. Forward matches the moments and covers the mass: too wide.
+# 4. From samples: $k_1$ is unbiased and noisy; $k_3$ is unbiased if $q$ covers $p$, and precise where $q \approx p$.
+#    Print the standard error, and the mean of $r$.
+# 5. Chain rule: the KL of a pair is the KL of one part plus the average KL of the other given the first. No processing
+#    raises a KL.
 
 # %% [markdown]
 # ## What goes wrong in practice
@@ -879,26 +1310,27 @@ plotting.show(
 #   $\mathrm{KL}(\text{target} \,\|\, \text{input})$, with `input` a *log*-probability, and it averages by default.
 #   Check any KL code on a pair whose two directions you know.
 # * **$\log (q + 10^{-8})$.** The constant turns infinities into harmless-looking numbers and biases the rest. Treat
-#   zeros of $q$ as such ($0 \log 0 = 0$), and let an infinite KL be infinite: it is telling you something.
+#   zeros of $q$ as such ($0 \log 0 = 0$), and let an infinite KL be infinite.
 # * **Means where sums belong.** The KL of a vector is the *sum* over its coordinates (10), one number for each member
 #   of the batch.
-# * **Standard deviation, variance, or a logarithm of one of them?** (12) with the wrong one is still smooth, still
-#   trains, and is not a KL. Names such as `log_std` say which it is.
+# * **Standard deviation, variance, or a logarithm of one of them?** (12) with the wrong one is still smooth and still
+#   trains, but it is not a KL. Names such as `log_std` say which it is.
 # * **A negative KL.** From a formula: something is not normalised. From samples: noise of $k_1$; look at the standard
 #   error.
-# * **A calm estimate that is wrong.** $k_3$ with a $q$ narrower than $p$ misses the tail without any sign of it
-#   (section 6). So does every average of $r$, in unit 03's importance weights too.
-# * **Error bars from a reverse projection.** They are those of the conditional distributions (25): too small, the
-#   more so the more variables are correlated.
-# * **Nats against bits.** A factor of 1.44 lies between them: far more than separates the models of one table.
+# * **A small error bar on a wrong estimate.** $k_3$ with a $q$ that is narrower than $p$, or misses part of it, gives
+#   no sign of what is missing (section 6). The same happens to every average of $r$, such as unit 03's importance
+#   weights.
+# * **Error bars from a reverse projection.** They are those of the conditional distributions (25): too small, and the
+#   more so the stronger the correlations.
+# * **Nats against bits.** They differ by a factor of 1.44, which is far more than separates the models of one table.
 
 # %% [markdown]
 # ## Sources
 #
 # * S. Kullback and R. A. Leibler, [On Information and Sufficiency](https://doi.org/10.1214/aoms/1177729694), Annals
-#   of Mathematical Statistics 22, 1951.
-# * T. M. Cover and J. A. Thomas, *Elements of Information Theory*, 2nd edition, Wiley 2006, chapter 2: entropy, codes
-#   and the inequalities of section 2.
+#   of Mathematical Statistics 22, 1951: the definition, and why processing cannot raise it.
+# * T. M. Cover and J. A. Thomas, *Elements of Information Theory*, 2nd edition, Wiley 2006, chapter 2: entropy, codes,
+#   the inequalities of section 2, the chain rule and data processing of section 9.
 # * D. J. C. MacKay, [Information Theory, Inference, and Learning
 #   Algorithms](http://www.inference.org.uk/mackay/itila/), Cambridge 2003, chapter 33: the reverse projection of a
 #   correlated Gaussian.
@@ -908,15 +1340,19 @@ plotting.show(
 #   8, and the family between the two directions.
 # * J. Schulman, [Approximating KL Divergence](http://joschu.net/blog/kl-approx.html), 2020: the three estimators of
 #   section 6.
-# * J. Lin, *Divergence Measures Based on the Shannon Entropy*, IEEE Transactions on Information Theory 37, 1991; I.
+# * I. Csiszár, *I-divergence geometry of probability distributions and minimization problems*, Annals of Probability
+#   3, 1975: the information projection. The die is from E. T. Jaynes's Brandeis lectures, *Information theory and
+#   statistical mechanics*, 1963.
+# * J. Lin, *Divergence Measures Based on the Shannon Entropy*, IEEE Transactions on Information Theory 37, 1991;
+#   D. M. Endres and J. E. Schindelin, *A new metric for probability distributions*, the same journal 49, 2003; I.
 #   Csiszár, *Information-type measures of difference of probability distributions*, 1967; S. M. Ali and S. D. Silvey,
-#   *A General Class of Coefficients of Divergence of One Distribution from Another*, 1966: section 9.
+#   *A General Class of Coefficients of Divergence of One Distribution from Another*, 1966: section 10.
 # * E. Alpaydin and C. Kaynak, *Optical recognition of handwritten digits*, UCI repository, 1998: the digits.
 
 # %% [markdown]
 # ## Where next
 #
-# The **assignment** of this unit asks for the six functions behind this lecture and then fits a Gaussian to a
+# The **assignment** of this unit asks for the functions behind this lecture and then fits a Gaussian to a
 # posterior shaped like two moons, in both directions, as a film. **Unit 02** turns the reverse projection into a
-# method: mean-field variational inference, where $p$ is a posterior that no one can normalise. **Unit 03** lets a
-# network do the projecting.
+# method: mean-field variational inference, where $p$ is a posterior with an unknown normaliser. **Unit 03** trains a
+# network to do the projecting.

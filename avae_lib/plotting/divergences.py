@@ -85,12 +85,12 @@ def contribution_bars(p: Sequence[float], candidates: Mapping[str, Sequence[floa
 def gaussian_ellipses(
     target: Gaussian, approximations: Mapping[str, Gaussian], reach: float = 3.2, title: str = ""
 ) -> Figure:
-    """A Gaussian in the plane as shaded ellipses of one and two standard deviations, approximations as outlines."""
+    """A Gaussian in the plane as shaded ellipses of one and two standard deviations, others as outlines of two."""
     figure, axes = new_figure(4.6, 4.6)
     _ellipses(axes, target, facecolor=INK, alpha=0.16, linewidth=0)
     axes.fill([], [], color=INK, alpha=0.25, label="target")
     for (name, gaussian), line in zip(approximations.items(), line_styles(), strict=False):
-        _ellipses(axes, gaussian, fill=False, linewidth=1.8, **line)
+        _ellipses(axes, gaussian, _STANDARD_DEVIATIONS[-1:], fill=False, linewidth=1.8, **line)
         axes.plot([], [], label=name, **line)
     axes.set(xlabel="$z_1$", ylabel="$z_2$", aspect="equal", xlim=(-reach, reach), ylim=(-reach, reach), title=title)
     figure.legend(loc="outside upper left", ncols=3)
@@ -128,13 +128,13 @@ def density_projections(
     x: Sequence[float], p: Tensor, projections: Mapping[str, Tensor], title: str = "", highest: float = 0.62
 ) -> Figure:
     """A density as a shaded area, and the densities fitted to it as lines, all over the same axis."""
-    figure, axes = new_figure(6.4, 3.2)
+    figure, axes = new_figure(6.6, 3.5)
     axes.fill_between(x, p, color=INK, alpha=0.18, linewidth=0, label="p")
     for (name, density), line in zip(projections.items(), line_styles(), strict=False):
         axes.plot(x, density, label=name, **line)
     axes.set(title=title, xlabel="x", ylabel="density", ylim=(0, highest))
     axes.margins(x=0)
-    axes.legend(loc="upper right")
+    figure.legend(loc="outside lower center", ncols=3)
     return figure
 
 
@@ -255,14 +255,16 @@ def estimates_with_errors(
     return figure
 
 
-def _ellipses(axes: Axes, gaussian: Gaussian, **look: object) -> None:
-    """Where a Gaussian's density has fallen to that of one and two standard deviations."""
+def _ellipses(
+    axes: Axes, gaussian: Gaussian, distances: Sequence[float] = _STANDARD_DEVIATIONS, **look: object
+) -> None:
+    """Where a Gaussian's density has fallen to that of so many standard deviations."""
     from matplotlib.patches import Ellipse
 
     mean, cov = (parameter.detach().double().cpu().numpy() for parameter in gaussian)
     variances, directions = np.linalg.eigh(cov)
     angle = np.degrees(np.arctan2(directions[1, 1], directions[0, 1]))
-    for distance in _STANDARD_DEVIATIONS:
+    for distance in distances:
         height, width = 2 * distance * np.sqrt(variances)
         axes.add_patch(Ellipse(mean, width, height, angle=angle, **look))
 

@@ -23,6 +23,8 @@ __all__ = [
     "tilted_distribution",
 ]
 
+_NO_AREA = 5e-4  # nats: this and less is rounding
+
 
 @styled
 def ink_in_bands(pictures: Mapping[str, Tensor], bands: Mapping[str, Tensor]) -> Figure:
@@ -53,9 +55,9 @@ def _grouped_bars(axes: Axes, bands: Mapping[str, Tensor]) -> None:
         axes.bar_label(bars, [f"{share:.3f}" for share in shares.tolist()], padding=3, fontsize=8)
     axes.set_yticks(range(len(shares)), [f"band {band + 1}" for band in range(len(shares))])
     axes.set(xlabel="share of the ink", ylim=(len(shares) - 0.5, -0.5))
-    axes.margins(x=0.14)
+    axes.margins(x=0.18)
     axes.grid(False)
-    axes.legend(loc="lower right")
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(bands))
 
 
 @styled
@@ -114,25 +116,21 @@ def divergence_areas(x: Sequence[float], q: Tensor, p: Tensor) -> Figure:
     top.legend(loc="upper right")
     signed = q * np.log(q / p)
     for axes, heights, label in ((left, signed, "q log(q/p)"), (right, signed - q + p, "q log(q/p) − q + p")):
-        _filled(axes, x, heights)
-        axes.set_title(label, fontsize=9)
+        _filled(axes, x, heights, label)
     right.set(xlabel="x")
     top.margins(x=0)
     return figure
 
 
-def _filled(axes: Axes, x: np.ndarray, heights: np.ndarray) -> None:
-    """A curve with its area tinted above and below zero, each with its size written at its largest height."""
+def _filled(axes: Axes, x: np.ndarray, heights: np.ndarray, label: str) -> None:
+    """A curve with the areas above and below zero tinted; their sizes stand in the title."""
     step = x[1] - x[0]
     axes.plot(x, heights, color=INK, linewidth=1.2)
-    for sign, colour in ((1, COLOURS["vermilion"]), (-1, COLOURS["green"])):
-        part = np.where(sign * heights > 0, heights, 0.0)
-        if abs(part).sum() * step < 1e-3:
-            continue
-        axes.fill_between(x, part, color=colour, alpha=0.4, linewidth=0)
-        peak = int(abs(part).argmax())
-        text = f"area {part.sum() * step:.3f}".replace("-", "−")
-        axes.annotate(text, (x[peak], part[peak] / 2), ha="center", va="center", fontsize=9)
+    axes.fill_between(x, heights.clip(min=0), color=COLOURS["vermilion"], alpha=0.4, linewidth=0)
+    axes.fill_between(x, heights.clip(max=0), color=COLOURS["green"], alpha=0.4, linewidth=0)
+    above, below = heights.clip(min=0).sum() * step, -heights.clip(max=0).sum() * step
+    areas = f"{above:.3f} − {below:.3f} = {above - below:.3f}" if below > _NO_AREA else f"{above:.3f}"
+    axes.set_title(f"{label}: area {areas} nats", fontsize=9)
     axes.axhline(0, color=GREY, linewidth=0.8)
     axes.margins(y=0.15)
 
@@ -174,13 +172,13 @@ def tilted_distribution(values: Sequence[float], p: Tensor, q: Tensor, wanted: f
         p, q: their probabilities.
         wanted: the mean that q is to have, drawn as a dotted line.
     """
-    figure, axes = new_figure(5.6, 3.2)
+    figure, axes = new_figure(5.6, 3.4)
     axes.bar(values, q.tolist(), 0.7, color=COLOURS["sky"], label="q")
     axes.bar(values, p.tolist(), 0.7, facecolor="none", edgecolor=INK, linewidth=1.2, label="p")
     mean = float((q * q.new_tensor(values)).sum())
     axes.axvline(mean, color=COLOURS["blue"], linewidth=2, label=f"mean of q: {mean:.2f}")
     axes.axvline(wanted, color=COLOURS["vermilion"], linestyle=":", linewidth=2, label=f"mean wanted: {wanted:g}")
-    axes.set(title=title, xlabel="outcome", ylabel="probability", ylim=(0, 0.75))
-    axes.legend(loc="upper center", ncols=2)
+    axes.set(title=title, xlabel="outcome", ylabel="probability", ylim=(0, 0.7))
+    figure.legend(loc="outside lower center", ncols=4)
     axes.grid(False, axis="x")
     return figure
