@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import avae_lib.checking
@@ -37,17 +38,16 @@ def public_trials(check: ComponentCheck) -> tuple[Trial, ...]:
 
 
 def _stored(trial: Trial) -> Trial:
-    """The trial with each mistake in the first probe where it shows: a function that makes it gets no further."""
-    probes, shown_before = [], set()
-    for probe in trial.probes:
-        shown_here = {
-            number: (sentence, _needed(trial, shown))
-            for number, (sentence, shown) in enumerate(probe.mistakes)
-            if number not in shown_before and not agree(trial, shown, probe.expected)
-        }
-        shown_before |= shown_here.keys()
-        probes.append(Probe(probe.request, _needed(trial, probe.expected), tuple(shown_here.values())))
-    return dataclasses.replace(trial, probes=tuple(probes))
+    """The trial with what each of its mistakes shows in each probe, and nothing where that is right."""
+    probes = tuple(
+        Probe(probe.request, _needed(trial, probe.expected), tuple(_mistakes(trial, probe))) for probe in trial.probes
+    )
+    return dataclasses.replace(trial, probes=probes)
+
+
+def _mistakes(trial: Trial, probe: Probe) -> Iterator[tuple[str, Observation | None]]:
+    for sentence, shown in probe.mistakes:
+        yield sentence, None if agree(trial, shown, probe.expected) else _needed(trial, shown)
 
 
 def _needed(trial: Trial, observation: Observation) -> Observation:

@@ -1,20 +1,36 @@
-"""Simple relations in which wrong numbers can stand to right ones, each with the words for it."""
+"""Simple relations in which wrong numbers can stand to right ones, each with the words for it.
+
+A relation is named only if it holds in every sample, which is every draw of a case, up to rounding, and if it
+moves at least two different numbers by far more than rounding. So what is said is true of all the numbers seen.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-__all__ = ["NEARLY_RIGHT", "RELATIONS", "RIGHT_IN_PLACES", "same"]
+__all__ = [
+    "NEARLY_RIGHT",
+    "ONCE_MENDED",
+    "RIGHT_IN_PLACES",
+    "Sample",
+    "relation_of",
+    "resized",
+    "same",
+    "shape_is_wrong",
+]
 
-UNTOLD = 1e-3  # factors as near to one as this are rather an offset among large numbers, or lost precision
-ROUGHLY = 1e-4  # relative: how nearly numbers must stand in a relation for it to be named
+FLOAT32, FLOAT64 = 2e-5, 1e-9  # relative: some hundred roundings of float32, some million of float64
+CLEAR = 50  # times the tolerance: what moves a number by less may be rounding
+NEAR_ONE = 1e-3  # factors as near to one as this are rather an offset among large numbers, or lost precision
 NEARLY_RIGHT = "is nearly right"
 RIGHT_IN_PLACES = "is right in"
+ONCE_MENDED = "once that is mended:"  # before the second of two slips
 NAMED_FACTORS = {
     -1.0: "has the opposite sign",
     2.0: "is twice the right one: a factor 1/2 is missing",
@@ -24,121 +40,242 @@ NAMED_FACTORS = {
 }
 
 
-def same(got: Tensor, wanted: Tensor) -> bool:
-    """Equal up to rounding, relative to the largest finite one of the right numbers."""
-    finite = wanted[wanted.isfinite()]
-    scale = finite.abs().max().item() if finite.numel() else 0.0
-    return got.shape == wanted.shape and torch.allclose(got, wanted, rtol=ROUGHLY, atol=1e-6 * scale)
+@dataclass(frozen=True)
+class Sample:
+    """What came out of one draw of the inputs and what was wanted, both in float64.
+
+    ``rtol`` and ``atol`` are how far a right answer may be off; ``precision`` is the relative rounding allowed here;
+    ``in_double`` says whether float64 was wanted.
+    """
+
+    got: Tensor
+    wanted: Tensor
+    inputs: Mapping[str, Any]
+    rtol: float = 1e-4
+    atol: float = 1e-4
+    precision: float = FLOAT32
+    in_double: bool = False
+
+    @property
+    def scale(self) -> float:
+        """The largest finite one of the right numbers."""
+        finite = self.wanted[self.wanted.isfinite()].abs()
+        return finite.max().item() if finite.numel() else 0.0
+
+    def is_right(self) -> bool:
+        """Whether the numbers are right to the tolerance of the case."""
+        same_shape = self.got.shape == self.wanted.shape
+        return same_shape and torch.allclose(self.got, self.wanted, rtol=self.rtol, atol=self.atol)
+
+    def is_rounded(self) -> bool:
+        """Whether float64 was wanted and what came out is right to the digits of float32."""
+        return self.in_double and same(self.got, self.wanted)
+
+    def slack(self, predicted: Tensor) -> Tensor:
+        """How far each number may be from its prediction: never further than a right answer from the right one."""
+        size = predicted.abs().nan_to_num(posinf=0.0)
+        rounding = self.precision * (size + 0.1 * self.scale)
+        return torch.minimum(rounding, self.atol + self.rtol * size)
+
+    def fits(self, predicted: Tensor) -> bool:
+        """Whether these numbers came out, up to rounding."""
+        if predicted.shape != self.got.shape:
+            return False
+        equal = self.got == predicted  # infinities too
+        return bool((equal | ((self.got - predicted).abs() <= self.slack(predicted))).all())
+
+    def moved(self, predicted: Tensor) -> list[float]:
+        """The right numbers that the prediction moves by much more than rounding."""
+        far = (predicted - self.wanted).abs() > CLEAR * self.slack(predicted)
+        return self.wanted[far].tolist()
 
 
-def shape_is_wrong(got: Tensor, wanted: Tensor, inputs: Mapping[str, Any]) -> str:
-    if got.shape == wanted.shape:
+Samples = Sequence[Sample]
+
+
+def proved(samples: Samples, predict: Callable[[Sample], Tensor | None], numbers: int = 2) -> bool:
+    """Whether a prediction fits every sample and moves at least so many different numbers."""
+    moved: set[float] = set()
+    for sample in samples:
+        predicted = predict(sample)
+        if predicted is None or not sample.fits(predicted):
+            return False
+        moved |= {round(number, 6) for number in sample.moved(predicted)}
+    return len(moved) >= numbers
+
+
+def same(got: Tensor, wanted: Tensor, rtol: float = 1e-5) -> bool:
+    """Equal up to the rounding of float32, relative to the largest finite one of the right numbers."""
+    scale = Sample(got, wanted, {}).scale
+    return got.shape == wanted.shape and torch.allclose(got, wanted, rtol=rtol, atol=0.1 * rtol * scale)
+
+
+def shape_is_wrong(samples: Samples) -> str:
+    wrong = [sample for sample in samples if sample.got.shape != sample.wanted.shape]
+    if not wrong:
         return ""
-    reason = _reason_for_shape(got, wanted)
-    return f"has shape {tuple(got.shape)} where {tuple(wanted.shape)} is wanted" + (f": {reason}" if reason else "")
+    first, reason = wrong[0], _reason_for_shape(wrong)
+    said = f"has shape {tuple(first.got.shape)} where {tuple(first.wanted.shape)} is wanted"
+    return said + (f": {reason}" if reason else "")
 
 
-def _reason_for_shape(got: Tensor, wanted: Tensor) -> str:
-    if got.numel() == wanted.numel() and same(got.reshape(wanted.shape), wanted):
-        return "the numbers are right, but a dimension of size one is left over or squeezed away"
-    if got.shape == wanted.shape[::-1]:
+def _reason_for_shape(wrong: Samples) -> str:
+    if mended := resized(wrong):
+        right = all(sample.fits(sample.wanted) for sample in mended)
+        return ("the numbers are right, but " if right else "") + _said_of_sizes(wrong)
+    if all(sample.got.ndim == 2 and same(sample.got.T, sample.wanted) for sample in wrong):
         return "rows and columns are exchanged"
     for reduce, word in ((torch.sum, "summed"), (torch.mean, "averaged")):
-        for dim in range(got.ndim):
-            if same(reduce(got, dim), wanted):
+        for dim in range(min(sample.got.ndim for sample in wrong)):
+            if all(same(reduce(sample.got, dim), sample.wanted) for sample in wrong):
                 return f"it still has to be {word} over dimension {dim}"
-        if got.ndim == 0 and same(got, reduce(wanted)):
+        if all(sample.got.ndim == 0 and same(sample.got, reduce(sample.wanted)) for sample in wrong):
             return f"it is {word} over too many dimensions"
     return ""
 
 
-def not_finite(got: Tensor, wanted: Tensor, inputs: Mapping[str, Any]) -> str:
-    for name, found in (("NaN", got.isnan()), ("infinite", got.isinf() & ~wanted.isinf())):
-        if found.any():
-            return (
-                f"is {name} in {int(found.sum())} of {got.numel()} places: something overflows, or log(0), 0/0, ∞ − ∞"
-            )
+def _said_of_sizes(wrong: Samples) -> str:
+    if all(sample.got.ndim > sample.wanted.ndim for sample in wrong):
+        return "a dimension of size one is left over"
+    if all(sample.got.ndim < sample.wanted.ndim for sample in wrong):
+        return "a dimension of size one is squeezed away"
+    return "a dimension of size one is left over or squeezed away"
+
+
+def resized(samples: Samples) -> list[Sample]:
+    """The samples in the wanted shapes, if dimensions of size one are all that is too many or too few; else none."""
+    if any(sample.got.squeeze().shape != sample.wanted.squeeze().shape for sample in samples):
+        return []
+    return [replace(sample, got=sample.got.reshape(sample.wanted.shape)) for sample in samples]
+
+
+def not_finite(samples: Samples) -> str:
+    for name, causes, found_in in (
+        ("NaN", "0/0, ∞ − ∞, 0 · ∞, or the logarithm or root of a negative number", lambda s: s.got.isnan()),
+        ("infinite", "an overflow, log(0), or a division by zero", lambda s: s.got.isinf()),
+    ):
+        for sample in samples:
+            right_to_be = sample.wanted.isinf() if sample.wanted.shape == sample.got.shape else sample.got != sample.got
+            if (found := found_in(sample) & ~right_to_be).any():
+                return f"is {name} in {int(found.sum())} of {found.numel()} places: {causes}"
     return ""
 
 
-def zero(got: Tensor, wanted: Tensor, inputs: Mapping[str, Any]) -> str:
-    return "is zero everywhere" if not got.any() else ""
+def zero(samples: Samples) -> str:
+    return "is zero everywhere" if all(not sample.got.any() for sample in samples) else ""
 
 
-def copied_input(got: Tensor, wanted: Tensor, inputs: Mapping[str, Any]) -> str:
-    for name, value in inputs.items():
-        if isinstance(value, Tensor) and same(value.double(), got):
+def copied_input(samples: Samples) -> str:
+    for name in samples[0].inputs:
+        if proved(samples, lambda sample, name=name: _tensor(sample.inputs.get(name))):
             return f"is the input `{name}` itself"
     return ""
 
 
-def constant_factor(got: Tensor, wanted: Tensor, inputs: Mapping[str, Any]) -> str:
-    for factor, words in _factors(inputs):
-        if same(got, wanted * factor):
+def _tensor(value: Any) -> Tensor | None:
+    return value.double() if isinstance(value, Tensor) else None
+
+
+def named_factor(samples: Samples) -> str:
+    for factor, words in NAMED_FACTORS.items():
+        if proved(samples, lambda sample, factor=factor: factor * sample.wanted):
             return words
-    factor = (got * wanted).sum() / wanted.square().sum()
-    tells = got.numel() > 1 and abs(factor - 1) > UNTOLD
-    return f"is the right one times {factor:.4g} everywhere" if tells and same(got, wanted * factor) else ""
+    return ""
 
 
-def _factors(inputs: Mapping[str, Any]) -> Iterator[tuple[float, str]]:
-    yield from NAMED_FACTORS.items()
-    for size, place in _sizes(inputs):
-        yield 1 / size, f"is the right one divided by {size}, {place}: a mean where the sum is wanted"
-        yield float(size), f"is the right one times {size}, {place}: a sum where the mean is wanted"
+def size_as_factor(samples: Samples) -> str:
+    for power, words in (
+        (-1, "divided by {}: a mean where the sum is wanted"),
+        (1, "times {}: a sum where the mean is wanted"),
+    ):
+        if place := _size_that(samples, lambda sample, size, power=power: sample.wanted * size**power):
+            return f"is the right one {words.format(place)}"
+    return ""
 
 
-def constant_offset(got: Tensor, wanted: Tensor, inputs: Mapping[str, Any]) -> str:
-    for size, place in _sizes(inputs):
-        for sign, words in ((1, "too large"), (-1, "too small")):
-            if same(got, wanted + sign * math.log(size)):
-                return f"is {words} by log {size}, with {size} {place}"
-    offset = (got - wanted).mean()
-    return (
-        f"is off by the same amount, {offset:.4g}, everywhere" if got.numel() > 1 and same(got, wanted + offset) else ""
-    )
+def size_as_offset(samples: Samples) -> str:
+    for sign, words in ((1, "too large"), (-1, "too small")):
+        if place := _size_that(samples, lambda sample, size, sign=sign: sample.wanted + sign * math.log(size)):
+            return f"is {words} by the logarithm of {place}"
+    return ""
 
 
-def _sizes(inputs: Mapping[str, Any]) -> Iterator[tuple[int, str]]:
+def _size_that(samples: Samples, predict: Callable[[Sample, int], Tensor]) -> str:
+    """Words for the size of the inputs that explains all samples; none where two different sizes would."""
+    found = {
+        sizes: place
+        for place, size_of in reversed(list(_sizes(samples[0].inputs)))
+        if all(sizes := tuple(size_of(sample.inputs) for sample in samples))
+        and proved(samples, lambda sample, size_of=size_of: predict(sample, size_of(sample.inputs)))
+    }
+    return next(iter(found.values())) if len(found) == 1 else ""
+
+
+def _sizes(inputs: Mapping[str, Any]) -> Iterator[tuple[str, Callable[[Mapping[str, Any]], int]]]:
+    """Sizes that a formula may take from inputs like these, in words and as functions of other inputs; 0 if lacking."""
     for name, value in inputs.items():
         if isinstance(value, Tensor):
-            for dim, size in enumerate(value.shape):
-                if size > 1:
-                    yield size, f"the size of dimension {dim} of `{name}`"
+            for dim in range(value.ndim):
+                yield f"the size of dimension {dim} of `{name}`", _size_of(name, dim)
             if value.ndim > 1:
-                yield value.numel(), f"the number of entries of `{name}`"
-                yield value[0].numel(), f"the number of values of one row of `{name}`"
+                yield f"the size of the last dimension of `{name}`", _size_of(name, -1)
+                yield f"the number of entries of `{name}`", lambda inputs, name=name: inputs[name].numel()
+                yield f"the number of values of one row of `{name}`", lambda inputs, name=name: inputs[name][0].numel()
 
 
-def other_order(got: Tensor, wanted: Tensor, inputs: Mapping[str, Any]) -> str:
-    in_order = same(got.flatten().sort().values, wanted.flatten().sort().values)
-    return "has the right numbers in the wrong order" if in_order else ""
+def _size_of(name: str, dim: int) -> Callable[[Mapping[str, Any]], int]:
+    return lambda inputs: inputs[name].shape[dim] if -inputs[name].ndim <= dim < inputs[name].ndim else 0
 
 
-def same_everywhere(got: Tensor, wanted: Tensor, inputs: Mapping[str, Any]) -> str:
-    return "is the same number everywhere" if got.numel() > 1 and same(got, got.mean().expand_as(got)) else ""
+def constant_offset(samples: Samples) -> str:
+    offset = torch.cat([(sample.got - sample.wanted).flatten() for sample in samples]).mean()
+    if proved(samples, lambda sample: sample.wanted + offset, numbers=3):
+        return f"is off by the same amount, {offset:.4g}, everywhere"
+    return ""
 
 
-def nearly_right(got: Tensor, wanted: Tensor, inputs: Mapping[str, Any]) -> str:
-    scale = wanted[wanted.isfinite()].abs().mean().item()  # NaN, near to nothing, where none is finite
-    close = torch.allclose(got, wanted, rtol=1e-2, atol=1e-2 * scale)
-    return (
-        f"{NEARLY_RIGHT}: precision is lost on the way (clamping, a small constant added, low precision?)"
-        if close
-        else ""
-    )
+def constant_factor(samples: Samples) -> str:
+    got, wanted = (torch.cat([getattr(sample, name).flatten() for sample in samples]) for name in ("got", "wanted"))
+    factor = (got * wanted).sum() / wanted.square().sum()
+    if abs(factor - 1) > NEAR_ONE and proved(samples, lambda sample: factor * sample.wanted, numbers=3):
+        return f"is the right one times {factor:.4g} everywhere"
+    return ""
 
 
-def right_in_places(got: Tensor, wanted: Tensor, inputs: Mapping[str, Any]) -> str:
-    right = int(torch.isclose(got, wanted, rtol=ROUGHLY).sum())
-    return f"{RIGHT_IN_PLACES} {right} of {got.numel()} places" if right else ""
+def other_order(samples: Samples) -> str:
+    several = [sample for sample in samples if len(sample.wanted.unique()) > max(2, sample.wanted.numel() // 2)]
+    moved = any(not sample.fits(sample.wanted) for sample in several)
+    in_order = all(same(*(values.flatten().sort().values for values in (s.got, s.wanted))) for s in samples)
+    return "has the right numbers in the wrong order" if moved and in_order else ""
+
+
+def same_everywhere(samples: Samples) -> str:
+    several = [sample for sample in samples if sample.got.numel() > 1 and len(sample.wanted.unique()) > 1]
+    constant = all(same(sample.got, sample.got.mean().expand_as(sample.got)) for sample in several)
+    return "is the same number everywhere" if several and constant else ""
+
+
+def nearly_right(samples: Samples) -> str:
+    return f"{NEARLY_RIGHT}, within about a percent" if all(map(_is_nearly_right, samples)) else ""
+
+
+def _is_nearly_right(sample: Sample) -> bool:
+    size = sample.wanted[sample.wanted.isfinite()].abs().mean().nan_to_num().item()
+    return torch.allclose(sample.got, sample.wanted, rtol=5e-3, atol=5e-3 * size)
+
+
+def right_in_places(samples: Samples) -> str:
+    right = sum(int(torch.isclose(s.got, s.wanted, rtol=s.rtol, atol=s.atol).sum()) for s in samples)
+    return f"{RIGHT_IN_PLACES} {right} of {sum(s.got.numel() for s in samples)} places" if right else ""
 
 
 RELATIONS = (
-    shape_is_wrong,
     not_finite,
     zero,
     copied_input,
+    named_factor,
+    size_as_factor,
+    size_as_offset,
     constant_offset,
     constant_factor,
     other_order,
@@ -146,3 +283,12 @@ RELATIONS = (
     nearly_right,
     right_in_places,
 )
+
+
+def relation_of(samples: Samples) -> str:
+    """What relation the numbers of all samples stand in to the right ones, in words; nothing if none is known."""
+    if said := shape_is_wrong(samples):
+        mended = resized(samples)
+        second = relation_of(mended) if mended and not all(s.fits(s.wanted) for s in mended) else ""
+        return f"{said}; {ONCE_MENDED} it {second}" if second else said
+    return next(filter(None, (relation(samples) for relation in RELATIONS)), "")

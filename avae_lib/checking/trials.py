@@ -12,26 +12,29 @@ from torch import Tensor
 from avae_lib.checking.errors import same_error
 from avae_lib.checking.records import Observation, Recorded, Request
 
-__all__ = ["Probe", "Trial", "agree", "compared", "same_form"]
+__all__ = ["Probe", "Trial", "agree", "compared", "same_form", "tolerances"]
 
 FLOAT32 = 1e-4  # a right answer by another formula takes a few hundred roundings of 6e-8
 
 
 @dataclass(frozen=True)
 class Probe:
-    """One request, what the right function shows, and what named wrong ones show (looked at only on failure)."""
+    """One request, what the right function shows, and what named wrong ones show (looked at only on failure).
+
+    All probes of a trial name the same mistakes in the same order; None stands for one that comes out right here.
+    """
 
     request: Request
     expected: Observation
-    mistakes: Iterable[tuple[str, Observation]] = ()
+    mistakes: Iterable[tuple[str, Observation | None]] = ()
 
     def to_json(self) -> dict[str, Any]:
-        mistakes = [[sentence, shown.to_json()] for sentence, shown in self.mistakes]
+        mistakes = [[sentence, shown and shown.to_json()] for sentence, shown in self.mistakes]
         return {"request": self.request.to_json(), "expected": self.expected.to_json(), "mistakes": mistakes}
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Probe:
-        mistakes = tuple((sentence, Observation.from_json(shown)) for sentence, shown in content["mistakes"])
+        mistakes = tuple((words, shown and Observation.from_json(shown)) for words, shown in content["mistakes"])
         return cls(Request.from_json(content["request"]), Observation.from_json(content["expected"]), mistakes)
 
 
@@ -114,11 +117,11 @@ def _same_numbers(trial: Trial, one: Recorded, other: Recorded, as_mistake: bool
     if one.array.shape != other.array.shape:
         return False
     ours, theirs = one.array.double(), other.array.double()
-    rtol, atol = _tolerances(trial, other)
+    rtol, atol = tolerances(trial, other)
     return torch.allclose(ours, theirs, rtol=rtol, atol=atol, equal_nan=as_mistake)
 
 
-def _tolerances(trial: Trial, wanted: Recorded) -> tuple[float, float]:
+def tolerances(trial: Trial, wanted: Recorded) -> tuple[float, float]:
     """A form case asks for either precision; its float32 results agree as far as their rounding lets them."""
     if trial.kind == "form" and wanted.array.dtype is torch.float32:
         return max(trial.rtol, FLOAT32), max(trial.atol, FLOAT32)

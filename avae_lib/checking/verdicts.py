@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from avae_lib.checking.diagnoses import diagnose, explain_error, side_by_side
+from avae_lib.checking.diagnoses import changed_input, diagnose, side_by_side
+from avae_lib.checking.named_mistakes import named_mistake
 from avae_lib.checking.records import Observation, Request
 from avae_lib.checking.relations import NEARLY_RIGHT, RIGHT_IN_PLACES
 from avae_lib.checking.trials import Probe, Trial, agree
@@ -49,59 +50,68 @@ def judge_trials(
     """Judge the cases of one component in order.
 
     The first case is the main one: cases about form and gradients count only if it passes, so that a function which
-    keeps its manners, or adds a constant to the right result, earns nothing by that alone.
+    keeps its manners, or adds a constant to the right result, earns nothing by that alone. Once a case has failed,
+    later ones are told only what their own numbers prove; for anything else they point back to it.
 
     Args:
         ask: gets an observation of the judged function, or raises :class:`AskFailed`.
         reveal: whether a diagnosis may show the right numbers; true for public cases only.
     """
     verdicts: list[Verdict] = []
-    given_up = ""
+    given_up, attentive = "", _Attentive(ask)
     for trial in trials:
-        main = verdicts[0] if verdicts and not verdicts[0].passed else None
+        first_failed = next((verdict for verdict in verdicts if not verdict.passed), None)
         if given_up:
             verdicts.append(failed(trial, f"not run any more: {given_up}"))
-        elif main and trial.kind != "value":
-            verdicts.append(failed(trial, f"counts once “{main.name}” passes"))
+        elif first_failed and first_failed is verdicts[0] and trial.kind != "value":
+            besides = f"; besides, {attentive.changes}" if trial.kind == "form" and attentive.changes else ""
+            verdicts.append(failed(trial, f"counts once “{first_failed.name}” passes{besides}"))
         else:
             try:
-                verdicts.append(judge_case(trial, ask, reveal, f"see to “{main.name}” first" if main else ""))
+                verdicts.append(judge_case(trial, attentive, reveal, first_failed))
             except AskFailed as failure:
                 verdicts.append(failed(trial, failure.reason))
                 given_up = failure.reason if failure.give_up else ""
     return tuple(verdicts)
 
 
+class _Attentive:
+    """An ``ask`` that notices changed inputs, of which the case about them says nothing while the main one fails."""
+
+    def __init__(self, ask: Callable[[Request], Observation]) -> None:
+        self._ask = ask
+        self.changes = ""
+
+    def __call__(self, request: Request) -> Observation:
+        observed = self._ask(request)
+        if not self.changes and observed.error is None:
+            self.changes = changed_input(request.inputs, observed)
+        return observed
+
+
 def judge_case(
-    trial: Trial, ask: Callable[[Request], Observation], reveal: bool = False, otherwise: str = ""
+    trial: Trial, ask: Callable[[Request], Observation], reveal: bool = False, failed_before: Verdict | None = None
 ) -> Verdict:
-    """The verdict on one case; it stops at the first probe that shows something wrong.
+    """The verdict on one case, from all of its probes.
 
     Args:
-        otherwise: what to say when nothing can be read off the numbers; by default the case's own hint.
+        failed_before: an earlier case that failed: it is pointed to where the numbers of this one prove nothing.
     """
-    for probe in trial.probes:
-        observed = ask(probe.request)
-        if not agree(trial, observed, probe.expected):
-            said = _said_by_numbers(trial, probe, observed)
-            if otherwise and any(words in said for words in VAGUE):
-                said = ""
-            return failed(trial, said or otherwise or _hint(trial, probe, observed, reveal))
-    return Verdict(trial.name, True, "", trial.points, trial.points)
+    observed = [ask(probe.request) for probe in trial.probes]
+    wrong = [
+        (probe, one) for probe, one in zip(trial.probes, observed, strict=True) if not agree(trial, one, probe.expected)
+    ]
+    if not wrong:
+        return Verdict(trial.name, True, "", trial.points, trial.points)
+    said = named_mistake(trial, observed) or diagnose(trial, observed)
+    if failed_before is not None and (not said or any(words in said for words in VAGUE)):
+        said = f"see to “{failed_before.name}” first"
+    return failed(trial, said or _hint(trial, *wrong[0], reveal))
 
 
 def failed(trial: Trial, diagnosis: str) -> Verdict:
     """No points for this case."""
     return Verdict(trial.name, False, diagnosis, 0, trial.points)
-
-
-def _said_by_numbers(trial: Trial, probe: Probe, observed: Observation) -> str:
-    for sentence, shown in probe.mistakes:
-        if agree(trial, observed, shown, as_mistake=True) and not agree(trial, shown, probe.expected):
-            return sentence
-    if observed.error is not None:
-        return explain_error(observed.error, probe.request.component)
-    return diagnose(trial, probe, observed)
 
 
 def _hint(trial: Trial, probe: Probe, observed: Observation, reveal: bool) -> str:

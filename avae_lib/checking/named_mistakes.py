@@ -1,0 +1,109 @@
+"""Recognise a named mistake by what it shows: in every draw of a case, and much more nearly than what is right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from avae_lib.checking.diagnoses import as_wanted, names_of, samples_of, subject
+from avae_lib.checking.records import Observation, Recorded
+from avae_lib.checking.relations import ONCE_MENDED, resized, shape_is_wrong
+from avae_lib.checking.trials import Trial, agree, compared
+
+__all__ = ["is_shown", "named_mistake"]
+
+
+def named_mistake(trial: Trial, observed: Sequence[Observation]) -> str:
+    """The sentence of a mistake that this case names, if all that was observed is what that mistake shows.
+
+    Numbers of the wrong shape or sign are compared once more without that slip, so that two at once are both told.
+    """
+    if said := _matched(trial, observed):
+        return said
+    for slip, mended in _mended(trial, observed):
+        if said := _matched(trial, mended):
+            return f"{slip}; {ONCE_MENDED} {said}"
+    return ""
+
+
+def _matched(trial: Trial, observed: Sequence[Observation]) -> str:
+    for in_probes in zip(*(probe.mistakes for probe in trial.probes), strict=True):
+        if is_shown(trial, observed, [shown for _, shown in in_probes]):
+            return in_probes[0][0]
+    return ""
+
+
+def is_shown(trial: Trial, observed: Sequence[Observation], shown: Sequence[Observation | None]) -> bool:
+    """Whether what was observed is what a mistake shows, in every probe, and in some is not what is right.
+
+    Args:
+        shown: of the mistake in each probe; None where it comes out right.
+    """
+    is_wrong = False
+    for probe, ours, theirs in zip(trial.probes, observed, shown, strict=True):
+        comes_out_right = theirs is None or agree(trial, theirs, probe.expected)
+        if not agree(trial, ours, theirs or probe.expected, as_mistake=True):
+            return False
+        if not comes_out_right:
+            is_wrong = True
+            if not _is_nearer(trial, ours, theirs, probe.expected):
+                return False
+    return is_wrong
+
+
+def _is_nearer(trial: Trial, observed: Observation, shown: Observation, right: Observation) -> bool:
+    """Whether numbers are ten times nearer to those of a mistake than these are to the right ones."""
+    if observed.error is not None or right.error is not None:
+        return True
+    ours, theirs, wanted = (compared(trial, one) for one in (observed, shown, right))
+    return all(
+        _distance(ours[name], theirs[name]) <= 0.1 * _distance(theirs[name], wanted[name])
+        for name in ours
+        if not as_wanted(trial, theirs[name], wanted[name])
+    )
+
+
+def _distance(one: Recorded, other: Recorded) -> float:
+    """The largest difference between finite numbers; infinite where shapes or infinities differ."""
+    if one.array is None or other.array is None or one.array.shape != other.array.shape:
+        return 0.0 if one.array is other.array else float("inf")
+    ours, theirs = one.array.double(), other.array.double()
+    finite = ours.isfinite() & theirs.isfinite()
+    if not torch.allclose(ours[~finite], theirs[~finite], equal_nan=True):
+        return float("inf")
+    return max((ours - theirs)[finite].abs().tolist(), default=0.0)
+
+
+def _mended(trial: Trial, observed: Sequence[Observation]) -> Iterator[tuple[str, list[Observation]]]:
+    """A slip beside which there may be another, in words, and what would have been observed without it."""
+    seen = {name: samples_of(trial, observed, name) for name in names_of(trial)}
+    if not all(seen.values()):
+        return
+    wrong = {name: samples for name, samples in seen.items() if shape_is_wrong(samples)}
+    if wrong and all(map(resized, wrong.values())):
+        name, samples = next(iter(wrong.items()))
+        yield f"{subject(trial, name)} {shape_is_wrong(samples)}", _as_if(trial, observed, _in_shape)
+    elif not wrong and len(seen) == 1 and trial.kind == "value":
+        (name,) = seen
+        yield f"{subject(trial, name)} has the opposite sign", _as_if(trial, observed, lambda array, _: -array.double())
+
+
+def _in_shape(array: Tensor, wanted: Tensor) -> Tensor:
+    return array.reshape(wanted.shape)
+
+
+def _as_if(
+    trial: Trial, observed: Sequence[Observation], change: Callable[[Tensor, Tensor], Tensor]
+) -> list[Observation]:
+    """The observations with every array changed, each given beside the one that is wanted."""
+    part = "gradients" if trial.kind == "gradient" else "outputs"
+    changed = []
+    for probe, one in zip(trial.probes, observed, strict=True):
+        wanted = compared(trial, probe.expected)
+        values = compared(trial, one).items()
+        arrays = {name: replace(value, array=change(value.array, wanted[name].array)) for name, value in values}
+        changed.append(replace(one, **{part: arrays}))
+    return changed
