@@ -59,6 +59,8 @@ def _is_nearer(trial: Trial, observed: Observation, shown: Observation, right: O
     if observed.error is not None or right.error is not None:
         return True
     ours, theirs, wanted = (compared(trial, one) for one in (observed, shown, right))
+    if theirs.keys() != wanted.keys():
+        return True  # one result where two are wanted: nothing is near
     return all(
         _distance(ours[name], theirs[name]) <= 0.1 * _distance(theirs[name], wanted[name])
         for name in ours
