@@ -1,7 +1,5 @@
 """Wrong ways to write ``information_projection``."""
 
-import math
-
 import torch
 
 from autograder.checks.case import Mistake, mistakes_into
