@@ -25,6 +25,7 @@ __all__ = [
     "Component",
     "ComponentError",
     "component",
+    "find",
     "implementation",
     "implements",
     "listing",
@@ -42,13 +43,20 @@ class ComponentError(ValueError):
 
 
 class Component:
-    """One marked function: its reference body, and whatever implementation is in use now."""
+    """One marked function: its reference body, and whatever implementation is in use now.
+
+    ``kept_in`` is the file that :func:`load` took the implementation from, None if it came another way.
+    """
 
     def __init__(self, reference: Callable, unit: str) -> None:
         self.name = reference.__name__
         self.unit = unit
         self.reference = reference
-        self.current = reference
+        self.use(reference)
+
+    def use(self, function: Callable, kept_in: Path | None = None) -> None:
+        """Put an implementation to use from now on."""
+        self.current, self.kept_in = function, kept_in
 
     @property
     def signature(self) -> inspect.Signature:
@@ -98,11 +106,9 @@ def implements(name: str) -> Callable[[Callable], Callable]:
     """
 
     def replace(function: Callable) -> Callable:
-        entry = _find(name)
+        entry = find(name)
         _require_same_parameters(entry, function)
-        if entry.is_replaced:
-            print(f"{name}: your earlier version is replaced by this one")
-        entry.current = function
+        entry.use(function)
         return function
 
     return replace
@@ -115,24 +121,38 @@ def using(name: str, function: Callable) -> Iterator[None]:
     Raises:
         ComponentError: as for :func:`implements`.
     """
-    entry = _find(name)
+    entry = find(name)
     _require_same_parameters(entry, function)
-    before, entry.current = entry.current, function
+    before = entry.current, entry.kept_in
+    entry.use(function)
     try:
         yield
     finally:
-        entry.current = before
+        entry.use(*before)
 
 
 def restore(*names: str) -> None:
     """Put the library's own body back for the named components, or for all of them."""
-    for entry in [_find(name) for name in names] if names else listing():
-        entry.current = entry.reference
+    for entry in map(find, names) if names else listing():
+        entry.use(entry.reference)
+
+
+def find(name: str) -> Component:
+    """The component of that name.
+
+    Raises:
+        ComponentError: there is none.
+    """
+    if name not in _registry:
+        _load_marked_modules()
+    if name not in _registry:
+        raise ComponentError(f"no component is called {name!r}; there are: {', '.join(sorted(_registry))}")
+    return _registry[name]
 
 
 def implementation(name: str) -> Callable:
     """The function now in use for component ``name``: a student's, or the library's own."""
-    return _find(name).current
+    return find(name).current
 
 
 def listing(unit: str | None = None) -> tuple[Component, ...]:
@@ -162,7 +182,10 @@ def load(path: str | Path = "my_components.py") -> tuple[str, ...]:
         return ()
     before = {entry.name: entry.current for entry in listing()}
     exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), {"__name__": path.stem})
-    return tuple(entry.name for entry in listing() if entry.current is not before[entry.name])
+    found = [entry for entry in listing() if entry.current is not before[entry.name]]
+    for entry in found:
+        entry.kept_in = path
+    return tuple(entry.name for entry in found)
 
 
 @dataclass(frozen=True)
@@ -192,14 +215,6 @@ def _load_marked_modules() -> None:
         if "\n@component(" in source and marks_in(source):
             dotted = ".".join(path.relative_to(_PACKAGE.parent).with_suffix("").parts)
             importlib.import_module(dotted.removesuffix(".__init__"))
-
-
-def _find(name: str) -> Component:
-    if name not in _registry:
-        _load_marked_modules()
-    if name not in _registry:
-        raise ComponentError(f"no component is called {name!r}; there are: {', '.join(sorted(_registry))}")
-    return _registry[name]
 
 
 def _bare(signature: inspect.Signature) -> inspect.Signature:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import functools
 import json
+import sys
 from pathlib import Path
 
 from avae_lib import components
 from avae_lib.checking.diagnoses import NOT_WRITTEN
 from avae_lib.checking.keeping import keep
 from avae_lib.checking.observing import observe
+from avae_lib.checking.origins import CheckFailed, origin, require_own
 from avae_lib.checking.records import Observation, Request
 from avae_lib.checking.trials import Trial
 from avae_lib.checking.verdicts import Verdict, judge_trials
@@ -19,31 +21,25 @@ __all__ = ["CheckFailed", "check", "public_trials"]
 PUBLIC = Path(__file__).parent / "public"
 
 
-class CheckFailed(AssertionError):
-    """Not all cases passed. Jupyter shows this one line, not the way through the library."""
-
-    def _render_traceback_(self) -> list[str]:
-        return [f"CheckFailed: {self}"]
-
-
 def check(name: str) -> None:
-    """Try the function now in use for component ``name`` on the public cases, and print points and what is wrong.
+    """Try the function of this notebook for component ``name`` on the public cases; print points and what is wrong.
 
     The grader judges the same cases on other inputs. When all of them pass, the cell of your function is kept in
     ``my_components.py``, so that the next unit can use it.
 
     Raises:
-        CheckFailed: a case did not pass.
+        CheckFailed: a case did not pass, or what is in use is not this notebook's.
         ComponentError: no component has that name.
     """
-    function = components.implementation(name)
-    verdicts = judge_trials(public_trials(name), functools.partial(_observe, function), reveal=True)
+    entry = components.find(name)
+    require_own(entry, sys._getframe(1).f_globals)
+    verdicts = judge_trials(public_trials(name), functools.partial(_observe, entry.current), reveal=True)
     points, most = sum(verdict.points for verdict in verdicts), sum(verdict.max_points for verdict in verdicts)
-    print("\n".join([f"{name}: {points} of {most} points", *map(_line, verdicts)]))
+    print("\n".join([f"{name}: {points} of {most} points ({origin(entry.current)})", *map(_line, verdicts)]))
     if points < most:
         raise CheckFailed(_next_move(name, verdicts))
-    if any(entry.is_replaced for entry in components.listing() if entry.name == name):
-        print("\n".join(keep(name, function)))
+    if entry.is_replaced:
+        print("\n".join(keep(name, entry.current)))
 
 
 def public_trials(name: str) -> tuple[Trial, ...]:

@@ -49,9 +49,12 @@ def keep(name: str, function: Callable) -> list[str]:
     imports, unknown = _names_from_elsewhere(code, inspect.unwrap(function).__globals__)
     try:
         _write_section(file, name, "\n".join([*imports, "", code]))
+        comes_along = _defined_in(file)
     except OSError as error:
         return [f"{name} is not kept: {file} can't be written ({error.strerror})"]
-    return [f"{name} is kept in {file}", *_warnings(unknown)]
+    except SyntaxError:  # the file is the student's, who may have edited it
+        return [f"{name} is kept in {file}, which Python cannot read any more: mend it or delete it"]
+    return [f"{name} is kept in {file}", *_warnings(unknown - comes_along)]
 
 
 def _cell_of(function: Callable) -> str:
@@ -111,6 +114,14 @@ def _warnings(names: set[str]) -> list[str]:
         return []
     taken = ", ".join(sorted(names))
     return [f"careful: it takes {taken} from another cell, but only this cell is kept for later units"]
+
+
+def _defined_in(file: Path) -> set[str]:
+    """The names that come along with what is kept: all of it is brought back into one namespace."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    definitions = [node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
+    assigned = [target for node in tree.body if isinstance(node, ast.Assign) for target in node.targets]
+    return {*definitions, *(target.id for target in assigned if isinstance(target, ast.Name))}
 
 
 def _write_section(file: Path, name: str, section: str) -> None:

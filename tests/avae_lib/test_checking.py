@@ -1,9 +1,11 @@
 """``check``: what a student sees, what is kept for the next unit, and what it costs."""
 
+import functools
 import json
 import subprocess
 import sys
 import textwrap
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,6 +13,7 @@ import torch
 from avae_lib import components
 from avae_lib.checking import CheckFailed, check
 from avae_lib.checking.check import PUBLIC, public_trials
+from avae_lib.checking.origins import origin
 from avae_lib.components import ComponentError, implements
 
 NAMES = [entry.name for entry in components.listing()]
@@ -47,6 +50,8 @@ for number, cell in enumerate(cells):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_component_has_public_cases_that_the_reference_passes(name, capsys):
+    reference = components.find(name).reference
+    components.find(name).use(functools.wraps(reference)(lambda *args, **kwargs: reference(*args, **kwargs)))
     check(name)
     points = sum(trial.points for trial in public_trials(name))
     assert f"{name}: {points} of {points} points" in capsys.readouterr().out
@@ -84,6 +89,7 @@ def test_unknown_name_is_told_with_the_names_there_are():
 
 def test_component_without_public_cases_is_told(monkeypatch, tmp_path):
     monkeypatch.setattr(sys.modules["avae_lib.checking.check"], "PUBLIC", tmp_path)
+    implements("log_mean_exp")(naive)
     with pytest.raises(LookupError, match="no public cases are stored for 'log_mean_exp'"):
         check("log_mean_exp")
 
@@ -101,12 +107,88 @@ def test_stop_button_stops_the_whole_check():
     assert len(calls) == 1
 
 
-def test_nothing_is_kept_when_a_case_fails_or_the_function_is_the_librarys(own_folder):
-    check("log_mean_exp")
+def test_nothing_is_kept_when_a_case_fails(own_folder):
     implements("log_mean_exp")(naive)
     with pytest.raises(CheckFailed):
         check("log_mean_exp")
     assert not (own_folder / "my_components.py").exists()
+
+
+KEPT = """
+from avae_lib.components import implements
+import torch
+@implements("log_mean_exp")
+def log_mean_exp(x, dim):
+    return torch.logsumexp(x, dim=dim) - torch.tensor(x.shape[dim]).to(x.dtype).log()
+"""
+
+
+def test_version_kept_earlier_gets_no_points(own_folder, capsys):
+    (own_folder / "my_components.py").write_text(KEPT)
+    components.load()
+    with pytest.raises(CheckFailed, match="kept in my_components[.]py: run the cell of your function, check again"):
+        check("log_mean_exp")
+    assert capsys.readouterr().out == ""
+
+
+def test_body_of_the_library_gets_no_points():
+    with pytest.raises(CheckFailed, match="log_mean_exp is not written yet, or its cell has not run"):
+        check("log_mean_exp")
+
+
+def in_a_notebook(cells):
+    """The names of a notebook after its cells have run; checks see its functions as a notebook's own."""
+    namespace = {"__name__": "__main__", "check": check, "implements": implements, "torch": torch}
+    for cell in cells:
+        exec(textwrap.dedent(cell), namespace)
+    return namespace
+
+
+FORGOTTEN = """
+    def log_mean_exp(x, dim):
+        return x.sum(dim)
+    """
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_forgotten_decorator_is_told(own_folder, kept):
+    if kept:
+        (own_folder / "my_components.py").write_text(KEPT)
+        components.load()
+    with pytest.raises(CheckFailed, match=r"log_mean_exp is not in use: put @implements\(\"log_mean_exp\"\)"):
+        in_a_notebook([FORGOTTEN, 'check("log_mean_exp")'])
+
+
+def test_decorator_lost_when_the_cell_was_edited_is_told():
+    with pytest.raises(CheckFailed, match="is not in use"):
+        in_a_notebook(['@implements("log_mean_exp")' + textwrap.dedent(FORGOTTEN), FORGOTTEN, 'check("log_mean_exp")'])
+
+
+def test_function_of_another_name_may_stand_beside_a_draft(capsys):
+    chosen = """
+        @implements("log_mean_exp")
+        def better(x, dim):
+            return torch.logsumexp(x, dim=dim) - torch.tensor(x.shape[dim]).to(x.dtype).log()
+        """
+    in_a_notebook([FORGOTTEN, chosen, 'check("log_mean_exp")'])
+    assert "5 of 5 points (your function in this notebook)" in capsys.readouterr().out
+
+
+def test_library_function_imported_under_its_name_is_no_forgotten_one():
+    with pytest.raises(CheckFailed, match="not written yet"):
+        in_a_notebook(["from avae_lib.logarithms import log_mean_exp", 'check("log_mean_exp")'])
+
+
+def test_cell_number_is_told_where_jupyter_knows_it(monkeypatch, capsys):
+    class Shell:
+        class compile:
+            @staticmethod
+            def format_code_name(name):
+                return ("Cell", "In[4]") if name == "<string>" else None
+
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=Shell))
+    in_a_notebook(['@implements("log_mean_exp")' + textwrap.dedent(FORGOTTEN)])
+    assert origin(components.implementation("log_mean_exp")) == "your function in cell In[4]"
 
 
 SETUP = """
@@ -177,6 +259,26 @@ def test_names_from_other_cells_are_warned_of(own_folder):
     assert "careful: it takes halved from another cell, but only this cell is kept for later units" in shown
 
 
+def test_name_that_is_kept_too_is_not_warned_of(own_folder):
+    sum_of_logs = """
+        @implements("negative_elbo")
+        def negative_elbo(log_likelihood, kl, beta=1.0):
+            return (beta * kl.sum(1) - log_likelihood).mean()
+        """
+    borrowing = """
+        import math
+        @implements("importance_weighted_bound")
+        def importance_weighted_bound(log_weights):
+            sums = [-negative_elbo(w.logsumexp(0).reshape(1), w.new_zeros(1, 1)) for w in log_weights.T]
+            return torch.stack(sums) - math.log(len(log_weights))
+        """
+    checked_first = [SETUP, sum_of_logs, 'check("negative_elbo")', borrowing, 'check("importance_weighted_bound")']
+    assert "careful" not in in_fresh_python(checked_first, own_folder)
+    (own_folder / "my_components.py").unlink()
+    shown = in_fresh_python([SETUP, sum_of_logs, borrowing, 'check("importance_weighted_bound")'], own_folder)
+    assert "careful: it takes negative_elbo from another cell" in shown
+
+
 def test_function_from_a_file_is_kept_alone(own_folder, capsys):
     @implements("log_mean_exp")
     def log_mean_exp(x, dim):
@@ -196,7 +298,7 @@ def test_folder_that_cannot_be_written_costs_no_points(monkeypatch, capsys, own_
         return torch.logsumexp(x, dim=dim) - torch.tensor(float(x.shape[dim])).log()
 
     check("log_mean_exp")
-    assert "5 of 5 points\n" in (shown := capsys.readouterr().out)
+    assert "5 of 5 points" in (shown := capsys.readouterr().out)
     assert "is not kept" in shown
 
 
@@ -204,7 +306,7 @@ def test_import_and_checks_are_cheap_beside_importing_torch(own_folder):
     times = in_fresh_python(
         [
             """
-            import json, sys, time
+            import functools, json, sys, time
             times = {}
             def timed(name, action):
                 start = time.process_time()
@@ -217,6 +319,8 @@ def test_import_and_checks_are_cheap_beside_importing_torch(own_folder):
             from avae_lib import components
             from avae_lib.checking import check
             for entry in components.listing():
+                reference = entry.reference
+                entry.use(functools.wraps(reference)(lambda *args, **kwargs: reference(*args, **kwargs)))
                 timed(entry.name, lambda: check(entry.name))
             heavy = {"torchvision", "matplotlib", "sklearn", "tyro", "torch._dynamo", "IPython"} & set(sys.modules)
             assert not heavy, heavy
