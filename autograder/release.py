@@ -52,7 +52,7 @@ def _release_unit(course: Course, unit: Unit) -> Path:
     notebook = unrun(course, source)
     require_points_of_checks(notebook, unit)
     write(notebook, notebook_of(source))
-    _write_public_cases(course)
+    _write_public_cases(course, unit)
     _generate(course, unit)
     folder = course.assignments / unit.name
     _require_nothing_else(folder, unit)
@@ -60,10 +60,10 @@ def _release_unit(course: Course, unit: Unit) -> Path:
     return folder / f"{unit.name}.ipynb"
 
 
-def _write_public_cases(course: Course) -> None:
+def _write_public_cases(course: Course, unit: Unit) -> None:
     library = course.root / "avae_lib"
     if library.is_dir():  # a course kept apart from the library takes the cases that came with it
-        write_public_cases(library / "checking" / "public")
+        write_public_cases(unit.name, library / "checking" / "public")
 
 
 def require_points_of_checks(notebook: NotebookNode, unit: Unit) -> None:
