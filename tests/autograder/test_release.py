@@ -10,6 +10,7 @@ import pytest
 
 from autograder import release as releasing
 from autograder.answers import answers, leaks
+from autograder.build_checks import RECORD
 from autograder.course import Course, CourseError
 from autograder.notebooks import build
 from autograder.publication import publish
@@ -154,7 +155,7 @@ def test_assignments_have_no_outputs_and_no_facts_of_a_machine(course):
     for unit in units_with_solutions(course):
         released = notebook(course, unit.name)
         assert all(not cell.outputs and cell.execution_count is None for cell in code_cells(course, unit.name).values())
-        assert set(released.metadata) == {"kernelspec", "language_info"}
+        assert set(released.metadata) <= {"kernelspec", "language_info", RECORD}
         assert released.metadata.language_info == {"name": "python"}
 
 
@@ -171,11 +172,22 @@ def test_releasing_again_changes_no_byte(course):
     assert path.read_bytes() == before
 
 
+def test_a_release_writes_the_public_cases_of_its_unit_alone(fresh_course):
+    public = fresh_course.root / "avae_lib" / "checking" / "public"
+    public.mkdir(parents=True)
+    for unit in ("00_start_here", "01_kl_divergence"):
+        (public / f"{unit}.json").write_text("{}", encoding="utf-8")
+    release(fresh_course, [fresh_course.unit("00")])
+    sizes = {path.name: path.stat().st_size for path in public.iterdir()}
+    assert sizes.keys() == {"00_start_here.json", "01_kl_divergence.json"}
+    assert sizes["00_start_here.json"] > sizes["01_kl_divergence.json"] == 2
+
+
 def test_points_that_disagree_with_the_checks_stop_the_release(course, monkeypatch):
     unit = course.unit(UNIT)
     wrong = build(course, source_of(course, unit))
     next(cell for cell in wrong.cells if cell.id == "check_negative_elbo").metadata.nbgrader.points += 1
-    monkeypatch.setattr(releasing, "build", lambda *_: wrong)
+    monkeypatch.setattr(releasing, "unrun", lambda *_: wrong)
     with pytest.raises(CourseError, match="points"):
         release(course, [unit])
 
