@@ -32,6 +32,21 @@ def test_ellipses_have_the_axes_of_their_covariance():
     assert np.isclose(outer.width, 2 * inner.width) and np.isclose(inner.angle % 180, 45)
 
 
+def test_approximations_are_outlined_once_at_two_standard_deviations():
+    figure = plotting.gaussian_ellipses(CORRELATED, {"round": (torch.zeros(2), torch.eye(2))}, title="ρ = 0.8")
+    ellipses = [patch for patch in figure.axes[0].patches if hasattr(patch, "width") and not patch.get_fill()]
+    assert [(ellipse.width, ellipse.height) for ellipse in ellipses] == [(4.0, 4.0)]
+    assert figure.axes[0].get_title(loc="left") == "ρ = 0.8"
+
+
+def test_projections_of_a_density_are_lines_over_its_area():
+    p = torch.tensor([0.0, 1.0, 0.0])
+    figure = plotting.density_projections([0, 1, 2], p, {"forward": p / 2, "reverse": p * 2}, title="modes", highest=3)
+    (axes,) = figure.axes
+    assert [line.get_label() for line in axes.get_lines()] == ["forward", "reverse"]
+    assert axes.get_ylim() == (0, 3) and len(axes.collections) == 1
+
+
 def test_fits_have_a_panel_each_over_the_same_target():
     gaussians = {"one": CORRELATED, "other": (torch.ones(2), torch.eye(2))}
     figure = plotting.gaussian_fits(lambda z: -z.square().sum(-1), gaussians, resolution=12)
@@ -58,6 +73,13 @@ def test_estimators_are_drawn_relative_to_the_true_divergence():
     assert line.get_ydata().tolist() == [1.0, 1.0]
     assert [segment[:, 1].tolist() for segment in bars.get_segments()] == [[-1.0, 3.0], [-1.0, 3.0]]
     assert right.get_lines()[0].get_ydata().tolist() == [2.0, 1.0]
+
+
+def test_spreads_by_formula_lie_under_the_measured_ones():
+    of_k1 = {"k1": [0.1, 1.0]}
+    right = plotting.estimator_bias_and_spread([0.1, 1.0], of_k1, of_k1, of_k1, {"k1": [0.3, 2.0]}).axes[1]
+    measured, formula = right.get_lines()
+    assert np.allclose(formula.get_ydata(), [3.0, 2.0]) and formula.get_zorder() < measured.get_zorder()
 
 
 def test_bars_of_estimates_are_two_standard_errors():
