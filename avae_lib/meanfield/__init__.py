@@ -24,6 +24,7 @@ from avae_lib.meanfield.black_box import BlackBoxFit, fit_black_box, reparameter
 from avae_lib.meanfield.coordinate_ascent import MeanField, fit_mean_field
 from avae_lib.meanfield.ising import ExactIsing, IsingModel, enumerate_states
 from avae_lib.meanfield.ising_mean_field import ising_elbo, ising_mean_field_sweep
+from avae_lib.meanfield.ising_mean_field_fit import mean_field_fit
 from avae_lib.meanfield.ising_sampling import gibbs_chain, gibbs_sweep
 from avae_lib.meanfield.lattice import LatticeIsing, denoising_lattice
 from avae_lib.meanfield.lda import lda_e_step, lda_elbo
@@ -67,6 +68,7 @@ __all__ = [
     "ising_mean_field_sweep",
     "lda_e_step",
     "lda_elbo",
+    "mean_field_fit",
     "mixture_cavi_step",
     "random_responsibilities",
     "random_topics",
