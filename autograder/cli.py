@@ -36,6 +36,10 @@ _DESCRIPTION = """Run a course: release its units, grade what students hand in, 
 
 Units are named by number or in full. Run it anywhere inside the course folder."""
 
+_NO_REPOSITORY = (
+    "course.toml names no repository, so there are no Colab badges, and the notebooks work only in a copy of this "
+    "folder. Name it there and run: python -m autograder.notebooks && course release && course publish DIR"
+)
 _Unit = Annotated[str, tyro.conf.arg(metavar="UNIT", help="A unit of the course, as 03 or 03_vae.")]
 
 
@@ -87,6 +91,8 @@ def publish(
     course = Course.find()
     unit = course.unit(through) if through else _last_released(course)
     print(f"{write_repository(course, destination, unit)}: units up to {unit.name}")
+    if course.repository is None:
+        print(f"course: warning: {_NO_REPOSITORY}", file=sys.stderr)
 
 
 def grade(

@@ -120,10 +120,19 @@ def unrun(course: Course, source: Path) -> NotebookNode:
     return notebook
 
 
+def _parsed(source: Path) -> NotebookNode:
+    return jupytext.reads(source.read_text(encoding="utf-8"), fmt="py:percent")
+
+
+def _digest(source: Path) -> str:
+    """Of the code in a source. What the templates make of it is left out: another repository needs no other run."""
+    return digest_of_code(_parsed(source).cells)
+
+
 def _whole(course: Course, source: Path) -> NotebookNode:
     """All that is run when a notebook is built: build checks too, and descriptions in the captions."""
-    notebook = jupytext.reads(source.read_text(encoding="utf-8"), fmt="py:percent")
-    notebook.metadata = nbformat.from_dict({**_METADATA, RECORD: digest_of_code(notebook.cells)})
+    notebook = _parsed(source)
+    notebook.metadata = nbformat.from_dict({**_METADATA, RECORD: _digest(source)})
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     for cell in notebook.cells:
         for key in _JUPYTEXT_BOOKKEEPING:
@@ -223,14 +232,16 @@ def _free_name(name: str, taken: set[str]) -> str:
     return next(candidate for candidate in candidates if candidate not in taken)
 
 
-def _keep_outputs(notebook: NotebookNode, path: Path) -> None:
-    """Carry over the outputs of code cells whose source has not changed."""
+def _keep_outputs(notebook: NotebookNode, path: Path, source: Path) -> None:
+    """Carry over the outputs of code cells whose text has not changed in the source."""
     if not path.exists():
         return
-    before = {cell.id: cell for cell in nbformat.read(path, as_version=4).cells}
+    stored = nbformat.read(path, as_version=4)
+    before = {cell.id: cell for cell in stored.cells}
+    code_as_run = stored.metadata.get(RECORD) == _digest(source)
     for cell in notebook.cells:
         old = before.get(cell.id)
-        if cell.cell_type == "code" and old is not None and old.source == cell.source:
+        if cell.cell_type == "code" and old is not None and (code_as_run or old.source == cell.source):
             cell.outputs, cell.execution_count = old.outputs, old.execution_count
 
 
@@ -252,7 +263,7 @@ def _make_lecture(course: Course, source: Path, run: bool) -> NotebookNode:
         notebook = _run(course, source)
     else:
         notebook = unrun(course, source)
-        _keep_outputs(notebook, notebook_of(source))
+        _keep_outputs(notebook, notebook_of(source), source)
     put_descriptions(notebook, descriptions(_whole(course, source).cells))
     return notebook
 

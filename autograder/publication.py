@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import tomllib
 from collections.abc import Mapping
@@ -18,6 +19,8 @@ from autograder.student_edition import write_student_edition
 
 __all__ = ["publish"]
 
+_INSTALLED_FROM = re.compile(r"https://github\.com/([\w.-]+/[\w.-]+/archive/[\w./-]+)\.zip")
+_SET_UP = "find_spec"
 _FOLDERS = ("avae_lib", "lectures", "assignments")
 _COPIED = ("course.toml", "LICENSE")
 _GITIGNORE = "__pycache__/\n.ipynb_checkpoints/\n.venv/\n*.egg-info/\n/runs/\n"
@@ -74,11 +77,26 @@ def _copied(course: Course, notebook: Path, destination: Path) -> str:
     source, target = course.root / notebook, destination / notebook
     if not source.exists():
         return ""
+    _require_own_address(course, source)
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(source, target)
     if (source.parent / "data").is_dir():
         shutil.copytree(source.parent / "data", target.parent / "data", dirs_exist_ok=True)
-    return f"[notebook]({notebook.as_posix()}) · [Colab]({course.colab_link(source)})"
+    link = course.colab_link(source)
+    return f"[notebook]({notebook.as_posix()})" + (f" · [Colab]({link})" if link else "")
+
+
+def _require_own_address(course: Course, notebook: Path) -> None:
+    """A set-up cell installs the library from the repository that course.toml names, or from none if it names none."""
+    text = notebook.read_text(encoding="utf-8")
+    named = set(_INSTALLED_FROM.findall(text))
+    own = {f"{course.repository}/archive/{course.branch}"} if course.repository else set()
+    if _SET_UP in text and named != own:
+        raise CourseError(
+            f"{notebook.relative_to(course.root)} installs the library from {', '.join(named) or 'nowhere'}, but "
+            f"course.toml names {', '.join(own) or 'no repository'}. "
+            "Run: python -m autograder.notebooks && course release"
+        )
 
 
 def _write_facts(course: Course, destination: Path, rows: list[Mapping[str, str]]) -> None:
@@ -87,7 +105,14 @@ def _write_facts(course: Course, destination: Path, rows: list[Mapping[str, str]
     (destination / ".gitignore").write_text(_GITIGNORE, encoding="utf-8")
     project = tomllib.loads((course.root / "pyproject.toml").read_text(encoding="utf-8"))
     python = project["project"]["requires-python"]
-    _render("README.md", destination, title=course.title, rows=rows, python=python.replace(">=", "≥ "))
+    _render(
+        "README.md",
+        destination,
+        title=course.title,
+        colab=course.repository is not None,
+        rows=rows,
+        python=python.replace(">=", "≥ "),
+    )
     _render("pyproject.toml", destination, project=project["project"], build=project["build-system"])
 
 

@@ -20,12 +20,22 @@ def course_findings(course: Course) -> list[Finding]:
     """What an instructor wants to know before grading."""
     return [
         Finding("course", f"{course.title}, in {course.root}"),
+        _repository(course),
         _released(course),
         _handed_in(course),
         _secret(course),
         _gradebook(course.gradebook),
         _roster(course),
     ]
+
+
+def _repository(course: Course) -> Finding:
+    if course.repository is None:
+        lacking = "none named in course.toml: no Colab badges, and set-up cells cannot install the library"
+        return Finding(
+            "repository", lacking, 'write repository = "OWNER/NAME" into course.toml, as the comment there says'
+        )
+    return Finding("repository", f"{course.repository}, branch {course.branch}")
 
 
 def _released(course: Course) -> Finding:

@@ -1,5 +1,6 @@
 """``course doctor``: what is missing is found and comes with what mends it; walls that do not hold are noticed."""
 
+import dataclasses
 from pathlib import Path
 
 import psutil
@@ -51,6 +52,13 @@ def test_machine_without_any_sandbox_cannot_grade_and_says_what_to_install(
     said = capsys.readouterr().out
     assert "apt install bubblewrap" in said and "install Docker" in said and "--sandbox none" in said
     assert "cannot grade" in said
+
+
+def test_a_course_without_a_repository_is_asked_for_one(course):
+    finding = by_topic(course_findings(dataclasses.replace(course, repository=None)))["repository"]
+    assert "no Colab badges" in finding.said and 'repository = "OWNER/NAME"' in finding.remedy
+    named = by_topic(course_findings(dataclasses.replace(course, repository="ada/course")))["repository"]
+    assert named == Finding("repository", "ada/course, branch main")
 
 
 def test_walls_and_limits_hold_when_tried(tmp_path):

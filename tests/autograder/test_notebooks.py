@@ -306,6 +306,19 @@ def test_words_that_changed_need_no_run(figures):
     assert "not further" in nbformat.writes(stored(figures))
 
 
+def test_another_repository_needs_no_run(figures):
+    set_up = "# %% [markdown]\n# {{how to keep your work}}\n\n# %%\n# {{set-up}}\n\n# %% fast"
+    edit(figures, "# %% fast", set_up)
+    assert main(execute=True) == 0
+    toml = figures.root / "course.toml"
+    toml.write_text(f'repository = "{REPOSITORY}"\n{toml.read_text()}')
+    course = Course.find()
+    assert "differs from its source" in check_pairs(course)[0]
+    assert main() == 0
+    assert check_pairs(course) == ()
+    assert REPOSITORY in stored(course).cells[2].source and stored(course).cells[2].outputs
+
+
 def test_captions_are_shown_without_the_description_which_stands_in_the_picture(with_figures):
     notebook = stored(with_figures)
     assert [cell.source for cell in notebook.cells if cell.source.startswith("**Figure")] == [

@@ -1,6 +1,7 @@
 """What reaches students: assignments that hold their exercises and no answer, and a repository built around them."""
 
 import ast
+import dataclasses
 import shutil
 import tomllib
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from autograder import cli
 from autograder import release as releasing
 from autograder.answers import answers, leaks
 from autograder.build_checks import RECORD
@@ -270,3 +272,52 @@ def test_publishing_into_an_occupied_folder_is_refused(course, tmp_path, occupie
 def test_publishing_what_is_not_released_is_refused(fresh_course, tmp_path):
     with pytest.raises(CourseError, match="course release"):
         publish(fresh_course, tmp_path / "repository", fresh_course.unit(UNIT))
+
+
+def test_publishing_without_a_repository_leaves_links_to_colab_out_and_asks_for_it(
+    course, tmp_path, monkeypatch, capsys
+):
+    assert course.repository is None
+    monkeypatch.chdir(course.root)
+    assert cli.main(["publish", str(tmp_path / "repository"), "--through", "00"]) == 0
+    assert "course.toml names no repository" in capsys.readouterr().err
+    readme = (tmp_path / "repository" / "README.md").read_text()
+    assert "colab" not in readme.lower() and "[notebook](assignments/00_start_here/00_start_here.ipynb)" in readme
+
+
+def test_repository_of_course_toml_stands_in_badges_set_up_cells_and_links(fresh_course, tmp_path, monkeypatch, capsys):
+    toml = fresh_course.root / "course.toml"
+    toml.write_text(f'repository = "ada/students"\n{toml.read_text()}')
+    course = Course.load(fresh_course.root)
+    monkeypatch.chdir(course.root)
+    (unit,) = release(course, [course.unit("00")])
+    assert cli.main(["publish", str(tmp_path / "repository"), "--through", "00"]) == 0
+    assert capsys.readouterr().err == ""
+    address = "https://colab.research.google.com/github/ada/students/blob/main/assignments/00_start_here/"
+    assert address in unit.read_text() and address in (tmp_path / "repository" / "README.md").read_text()
+    assert "https://github.com/ada/students/archive/main.zip" in unit.read_text()
+
+
+def test_notebooks_built_for_another_repository_are_not_published(fresh_course, tmp_path):
+    course = fresh_course
+    release(course, [course.unit("00")])
+    elsewhere = dataclasses.replace(course, repository="ada/students")
+    with pytest.raises(CourseError, match=r"00_start_here\.ipynb installs the library from nowhere.*ada/students"):
+        publish(elsewhere, tmp_path / "repository", elsewhere.unit("00"))
+
+
+def test_code_for_fast_runs_stays_in_a_released_notebook(fresh_course):
+    course, unit = fresh_course, fresh_course.unit("00")
+    source = source_of(course, unit)
+    source.write_text(source.read_text() + '\n# %% fast="steps = 2"\nsteps = 100\n')
+    (path,) = release(course, [unit])
+    (cell,) = (cell for cell in nbformat.read(path, as_version=4).cells if "steps" in cell.source)
+    assert cell.source == "steps = 100" and cell.metadata.fast == "steps = 2"
+
+
+def test_build_checks_reach_no_student(fresh_course):
+    course, unit = fresh_course, fresh_course.unit("00")
+    source = source_of(course, unit)
+    assert "build-check" in source.read_text()
+    (path,) = release(course, [unit])
+    assert "build-check" not in path.read_text() and "assert" not in path.read_text()
