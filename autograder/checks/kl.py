@@ -9,6 +9,7 @@ from torch import Generator, Tensor
 
 from autograder.checks.case import Case, ComponentCheck
 from autograder.checks.draws import normal, sizes
+from autograder.checks.information_projection import INFORMATION_PROJECTION
 from autograder.checks.kl_gaussians import KL_DIAGONAL_GAUSSIAN, KL_GAUSSIAN
 from autograder.checks.kl_monte_carlo import KL_MONTE_CARLO
 from autograder.checks.kl_projections import FORWARD_KL_PROJECTION, REVERSE_KL_PROJECTION
@@ -72,24 +73,39 @@ def sure_of_one(generator: Generator) -> dict[str, Any]:
 
 
 def zeros_in_p(generator: Generator) -> dict[str, Any]:
-    """Rows in which q allows what p rules out, and rows in which it does not."""
+    """Rows in which q allows what p rules out, and rows in which p rules nothing out."""
     inputs = distributions(2)(generator)
-    return {"q": without(inputs["q"], (0, 0)), "p": without(inputs["p"], (0, 0), (1, 2), (2, 0))}
+    return inputs | {"p": without(inputs["p"], (1, 2), (2, 0))}
 
 
-def nothing_in_common(generator: Generator) -> dict[str, Any]:
-    q = torch.tensor([[0.25, 0.75, 0.0, 0.0], [0.0, 0.5, 0.5, 0.0]])
-    return {"q": q, "p": torch.stack([q[0].flip(0), normal(generator, 4).softmax(dim=-1)])}
+def sure_of_another(generator: Generator) -> dict[str, Any]:
+    """A p that is sure of one outcome, and a q that is not."""
+    return {"q": normal(generator, 4).softmax(dim=-1), "p": torch.tensor([0.0, 1.0, 0.0, 0.0])}
 
 
-def small_probabilities_in_double(generator: Generator) -> dict[str, Any]:
-    """Probabilities of 10⁻¹⁴ in p where q is ordinary: their logarithms count. Some of q are zero, and stay so."""
-    shape = sizes(generator, 3, smallest=3)
-    q, p = (normal(generator, *shape, dtype=torch.float64).softmax(dim=-1) for _ in range(2))
-    q[..., 1] = 0.0
-    p[..., 0] = 1e-14
-    p[..., 1:] *= (1 - 1e-14) / p[..., 1:].sum(dim=-1, keepdim=True)
-    return {"q": q / q.sum(dim=-1, keepdim=True), "p": p}
+def hardly_possible(generator: Generator) -> dict[str, Any]:
+    """256 outcomes to which p gives 10⁻⁶ and more: a constant of that size, added to them, would show."""
+    q = normal(generator, 256).softmax(dim=-1)
+    p = normal(generator, 256).softmax(dim=-1)
+    p[torch.randperm(256, generator=generator)[:100]] = 2e-6
+    return {"q": q, "p": p / p.sum()}
+
+
+def rows_in(dtype: torch.dtype):
+    """Rows of q and p in one precision."""
+
+    def inputs(generator: Generator) -> dict[str, Any]:
+        shape = sizes(generator, 3, smallest=3)
+        return {name: normal(generator, *shape, dtype=dtype).softmax(dim=-1) for name in ("q", "p")}
+
+    return inputs
+
+
+def zeros_in_double(generator: Generator) -> dict[str, Any]:
+    """Some of q are zero, and stay so."""
+    inputs = rows_in(torch.float64)(generator)
+    inputs["q"][..., 1] = 0.0
+    return inputs | {"q": inputs["q"] / inputs["q"].sum(dim=-1, keepdim=True)}
 
 
 def one_row(generator: Generator) -> dict[str, Any]:
@@ -105,7 +121,7 @@ KL_CATEGORICAL = ComponentCheck(
     cases=(
         Case(
             "values",
-            2,
+            1,
             "the divergence of each pair of distributions is not the right one",
             (distributions(2), distributions(1), distributions(3), distributions(4), partly_equal),
         ),
@@ -119,7 +135,7 @@ KL_CATEGORICAL = ComponentCheck(
             "outcomes that p rules out",
             1,
             "where q is positive and p is zero the divergence is infinite, and only there",
-            (zeros_in_p, nothing_in_common),
+            (zeros_in_p, sure_of_another, hardly_possible),
         ),
         Case(
             "gradients",
@@ -133,8 +149,8 @@ KL_CATEGORICAL = ComponentCheck(
         Case(
             "precision kept, inputs left alone",
             1,
-            "float64 inputs are to be computed in float64, and the inputs must stay as they were",
-            (small_probabilities_in_double, one_row, one_outcome),
+            "results have the precision of the inputs, and the inputs must stay as they were",
+            (rows_in(torch.float64), rows_in(torch.float32), one_row, one_outcome, zeros_in_double),
             kind="form",
             harness="call_twice",
             **FLOAT64,
@@ -151,4 +167,5 @@ CHECKS = (
     KL_MONTE_CARLO,
     REVERSE_KL_PROJECTION,
     FORWARD_KL_PROJECTION,
+    INFORMATION_PROJECTION,
 )

@@ -87,6 +87,19 @@ def few_topics_per_document(generator: Generator) -> dict[str, Any]:
     return inputs | {"gamma": gamma, "alpha": uniform(generator, *inputs["alpha"].shape, low=0.01, high=0.1)}
 
 
+def long_documents(generator: Generator) -> dict[str, Any]:
+    """Hundreds of words, some of them hundreds of times, and concentrations from 0.01 to thousands."""
+    counts = torch.poisson(uniform(generator, 2, 200, low=0.0, high=2.0), generator)
+    counts[:, :5] *= 300.0
+    return {
+        "counts": counts,
+        "alpha": uniform(generator, 3, low=0.2, high=2.0),
+        "expected_log_topics": normal(generator, 3, 200, scale=1.5) - 7.0,
+        "gamma": torch.tensor([[0.01, 2000.0, 900.0], [1500.0, 0.5, 2500.0]])
+        * uniform(generator, 2, 3, low=0.8, high=1.2),
+    }
+
+
 def one_of_each(generator: Generator) -> dict[str, Any]:
     """One document, one topic, two words."""
     one = torch.ones(1, dtype=torch.float64)
@@ -105,7 +118,7 @@ LDA_E_STEP = ComponentCheck(
     cases=(
         Case(
             "gamma",
-            2,
+            3,
             "the new gamma is not the right one",
             VALUES,
             harness="call_for_pair",
@@ -113,7 +126,7 @@ LDA_E_STEP = ComponentCheck(
         ),
         Case(
             "expected counts",
-            2,
+            3,
             "the expected counts of topics and words are not the right ones",
             VALUES,
             harness="call_for_pair",
@@ -121,17 +134,18 @@ LDA_E_STEP = ComponentCheck(
         ),
         Case(
             "expectations whose exponentials are zero",
-            1,
+            2,
             "take the softmax over topics relative to its largest term",
-            (unlikely_words, few_topics_per_document, absent_words_that_no_topic_expects),
+            (unlikely_words, few_topics_per_document, absent_words_that_no_topic_expects, long_documents),
             harness="call_for_pair",
+            looks_at=(GAMMA,),
             atol=1e-3,  # log shares near 2000 are rounded to 1e-4, and counts multiply that
         ),
         Case(
             "precision kept, inputs left alone",
             1,
-            "float64 tensors are wanted for float64 inputs, and the inputs must stay as they were",
-            (documents(torch.float64), one_of_each),
+            "tensors in the precision of the inputs are wanted, and the inputs must stay as they were",
+            (documents(torch.float64), one_of_each, documents()),
             kind="form",
             harness="call_for_pair",
             **FLOAT64,

@@ -11,6 +11,7 @@ from autograder.checks.case import Case, ComponentCheck
 from autograder.checks.draws import between, normal, sizes, uniform
 from autograder.checks.ising import GIBBS_SWEEP, ISING_ELBO, ISING_MEAN_FIELD_SWEEP
 from autograder.checks.lda import LDA_E_STEP
+from autograder.checks.mean_field_fit import MEAN_FIELD_FIT
 from autograder.checks.mistakes import mixture_cavi_step as mixture_mistakes
 from autograder.checks.mistakes import score_function_gradient as score_mistakes
 from autograder.checks.tolerances import FLOAT64
@@ -20,7 +21,7 @@ from autograder.checks.variants import score_function_gradient as score_variants
 __all__ = ["CHECKS"]
 
 PRECISION_KEPT = "precision kept, inputs left alone"
-PRECISION_HINT = "float64 inputs are to be computed in float64, and the inputs must stay as they were"
+PRECISION_HINT = "results have the precision of the inputs, and the inputs must stay as they were"
 
 
 # mixture_cavi_step(x, weights_log, means, precisions)
@@ -82,6 +83,27 @@ def one_component_is_nearest(generator: Generator) -> dict[str, Any]:
     return {"x": x, "weights_log": normal(generator, 3), "means": means, "precisions": torch.ones(3, 2)}
 
 
+def many_dimensions(generator: Generator) -> dict[str, Any]:
+    """Components side by side in 200 dimensions: every density is 0 in float32, and none is much the largest."""
+    means, precisions = 0.1 * normal(generator, 3, 200), 1.0 + 0.1 * uniform(generator, 3, 200)
+    return {
+        "x": normal(generator, 4, 200),
+        "weights_log": normal(generator, 3),
+        "means": means,
+        "precisions": precisions,
+    }
+
+
+def far_from_zero(generator: Generator) -> dict[str, Any]:
+    """Points and means near 1,000, of which the differences are hundredths, as are the standard deviations."""
+    return {
+        "x": 1000.0 + 0.02 * normal(generator, 6, 2),
+        "weights_log": normal(generator, 3),
+        "means": 1000.0 + 0.02 * normal(generator, 3, 2),
+        "precisions": 1e3 * uniform(generator, 3, 2, low=0.5, high=2.0),
+    }
+
+
 def precisions_of_all_sizes(generator: Generator) -> dict[str, Any]:
     """Ten dimensions whose precisions, multiplied, leave the range of float32, upwards and downwards.
 
@@ -107,28 +129,29 @@ MIXTURE_CAVI_STEP = ComponentCheck(
     cases=(
         Case(
             "values",
-            2,
+            3,
             "the responsibilities are not the right ones",
             (mixture(), as_many_components_as("points"), as_many_components_as("dimensions")),
         ),
         Case(
             "points far from all components",
-            1,
+            2,
             "compare components by the logarithms of their densities, relative to the largest for each point",
-            (far_away(25.0, torch.float32), far_away(100.0, torch.float64), one_component_is_nearest),
+            (far_away(25.0, torch.float32), far_away(100.0, torch.float64), one_component_is_nearest, many_dimensions),
             atol=1e-3,  # logarithms near 300 are rounded to 3e-5, several times over
         ),
         Case(
-            "precisions of all sizes",
+            "precisions of all sizes, means far from zero",
             1,
-            "the logarithm of a product of precisions is a sum of logarithms, which neither overflows nor vanishes",
-            (precisions_of_all_sizes,),
+            "add up logarithms of precisions, and subtract the mean from the point before squaring",
+            (precisions_of_all_sizes, far_from_zero),
+            atol=1e-3,  # squares of distances that are rounded to 6e-5 of 0.02
         ),
         Case(
             PRECISION_KEPT,
             1,
             PRECISION_HINT,
-            (mixture(torch.float64), one_of_each),
+            (mixture(torch.float64), one_of_each, mixture()),
             kind="form",
             harness="call_twice",
             **FLOAT64,
@@ -165,7 +188,7 @@ def without_baseline(generator: Generator) -> dict[str, Any]:
 SCORE_FUNCTION_GRADIENT = ComponentCheck(
     "score_function_gradient",
     cases=(
-        Case("values", 2, "the estimate is not the right one", (draws(7, 3), draws(4, 6), without_baseline)),
+        Case("values", 1, "the estimate is not the right one", (draws(7, 3), draws(4, 6), without_baseline)),
         Case(
             "as many samples as parameters",
             1,
@@ -175,8 +198,8 @@ SCORE_FUNCTION_GRADIENT = ComponentCheck(
         Case(
             "precision kept, inputs left alone",
             1,
-            "float64 inputs are to be computed in float64, and the inputs must stay as they were",
-            (draws(6, 2, torch.float64), draws(1, 3, torch.float64), draws(4, 1, torch.float64)),
+            "results have the precision of the inputs, and the inputs must stay as they were",
+            (draws(6, 2, torch.float64), draws(1, 3, torch.float64), draws(4, 1, torch.float64), draws(5, 2)),
             kind="form",
             harness="call_twice",
             **FLOAT64,
@@ -189,6 +212,7 @@ SCORE_FUNCTION_GRADIENT = ComponentCheck(
 CHECKS = (
     ISING_MEAN_FIELD_SWEEP,
     ISING_ELBO,
+    MEAN_FIELD_FIT,
     GIBBS_SWEEP,
     LDA_E_STEP,
     MIXTURE_CAVI_STEP,

@@ -5,8 +5,8 @@ __all__ = ["FLOAT32_NEAR_4000", "FLOAT32_NEAR_10000", "FLOAT64", "FLOAT64_WITH_S
 # A few roundings of float64. An answer that was computed in float32 is off by a thousand times as much.
 FLOAT64 = {"rtol": 1e-10, "atol": 1e-10}
 
-# Where a size enters (log n), taking that alone in float32 is no fault and costs 1e-7. Results of these cases are 300
-# and more, where float32 numbers are 3e-5 apart, so an answer that was computed in float32 shows all the same.
+# Where a size enters (log n), taking that alone in float32 is no fault and costs 1e-7. Results of these cases are 70
+# and more, where float32 numbers are 8e-6 apart, so an answer that was computed in float32 shows all the same.
 FLOAT64_WITH_SIZES = {"rtol": 0.0, "atol": 1e-6}
 
 # Neighbouring float32 numbers are 0.0002 apart near 4,000 and 0.001 near 10,000; a right answer takes a few roundings.

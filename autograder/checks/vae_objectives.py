@@ -18,7 +18,7 @@ from autograder.checks.variants import negative_elbo as elbo_variants
 __all__ = ["IMPORTANCE_WEIGHTED_BOUND", "NEGATIVE_ELBO"]
 
 PRECISION_KEPT = "precision kept, inputs left alone"
-PRECISION_HINT = "float64 inputs are to be computed in float64, and the inputs must stay as they were"
+PRECISION_HINT = "results have the precision of the inputs, and the inputs must stay as they were"
 
 
 # negative_elbo(log_likelihood, kl, beta=1.0)
@@ -90,13 +90,13 @@ NEGATIVE_ELBO = ComponentCheck(
             1,
             "a batch of one or a single layer works as well",
             (one_example_one_layer, one_example, one_layer),
-            kind="form",
         ),
         Case(
             "gradients",
             1,
             "the gradient with respect to log_likelihood or kl is not the right one",
-            (elbo_terms, with_beta, with_small_beta),
+            (elbo_terms,),
+            draws=2,
             kind="gradient",
             gradients=("log_likelihood", "kl"),
         ),
@@ -104,7 +104,7 @@ NEGATIVE_ELBO = ComponentCheck(
             PRECISION_KEPT,
             1,
             PRECISION_HINT,
-            (terms_in_double,),
+            (terms_in_double, elbo_terms),
             kind="form",
             harness="call_twice",
             **FLOAT64_WITH_SIZES,
@@ -155,13 +155,13 @@ def one_weight_outweighs(generator: Generator) -> dict[str, Any]:
 
 
 def weights_in_double(generator: Generator) -> dict[str, Any]:
-    return {"log_weights": log_weights(generator, torch.float64)["log_weights"] - 300.0}
+    return {"log_weights": log_weights(generator, torch.float64)["log_weights"] - 75.0}
 
 
 def small_weights_in_double(generator: Generator) -> dict[str, Any]:
     """One weight is the largest, and the others, of e⁻¹² its size, count in float64."""
-    weights = uniform(generator, 4, 3, low=-312.5, high=-311.5, dtype=torch.float64)
-    weights[1] = -300.0
+    weights = uniform(generator, 4, 3, low=-87.5, high=-86.5, dtype=torch.float64)
+    weights[1] = -75.0
     return {"log_weights": weights}
 
 
@@ -178,7 +178,7 @@ VALUES = (log_weights, weights_of(7, 3), weights_of(3, 7), weights_of(4, 4))
 IMPORTANCE_WEIGHTED_BOUND = ComponentCheck(
     "importance_weighted_bound",
     cases=(
-        Case("values", 2, "the bound of each example is not the right one", VALUES, draws=2),
+        Case("values", 1, "the bound of each example is not the right one", VALUES, draws=2),
         Case(
             "log weights apart by thousands",
             1,
@@ -195,16 +195,15 @@ IMPORTANCE_WEIGHTED_BOUND = ComponentCheck(
             "gradients",
             1,
             "the gradient of each log weight is its share of the sum of weights",
-            (log_weights, examples_far_apart, one_weight_outweighs),
+            (log_weights, examples_between(-60.0, 60.0)),
             kind="gradient",
             gradients=("log_weights",),
-            atol=1e-3,  # shares of weights whose logarithms are rounded to 0.0002
         ),
         Case(
             PRECISION_KEPT,
             1,
             PRECISION_HINT,
-            (weights_in_double, small_weights_in_double, one_sample, one_example_of_weights),
+            (weights_in_double, small_weights_in_double, one_sample, one_example_of_weights, log_weights),
             kind="form",
             **FLOAT64_WITH_SIZES,
         ),

@@ -6,11 +6,13 @@ import torch
 import torch.nn.functional as F
 
 from autograder.checks.case import Mistake, mistakes_into
+from autograder.checks.mistakes.precision import DOUBLE_OUT, SINGLE_INSIDE, SINGLE_OUT
 
 MISTAKES: list[Mistake] = []
 mistake = mistakes_into(MISTAKES)
 
-EXTREME = "logits out to ±100"
+EXTREME = "logits out to ±100, hundreds of pixels"
+GRADIENTS_FAR_OUT = "gradients of logits out to ±100"
 CUT_OFF = "no gradient reaches the logits: detach, no_grad, item or a new tensor cuts it off"
 FORM = "precision kept, inputs left alone"
 
@@ -178,7 +180,7 @@ def through_item(logits, x):
     return torch.tensor([term.item() for term in terms], dtype=logits.dtype)
 
 
-@mistake("cuts the gradient off at logits beyond a limit", caught_by="gradients")
+@mistake("cuts the gradient off at logits beyond a limit", caught_by=GRADIENTS_FAR_OUT)
 def gradient_clamped(logits, x):
     inside = logits.clamp(-50, 50)
     value = -F.binary_cross_entropy_with_logits(logits, x, reduction="none")
@@ -186,7 +188,7 @@ def gradient_clamped(logits, x):
     return (surrogate + (value - surrogate).detach()).flatten(1).sum(1)
 
 
-@mistake("computes in float32, so float64 inputs lose half their digits", caught_by=FORM)
+@mistake(SINGLE_OUT, caught_by=FORM)
 def single_precision(logits, x):
     return -F.binary_cross_entropy_with_logits(logits.float(), x.float(), reduction="none").flatten(1).sum(1)
 
@@ -207,3 +209,51 @@ def x_changed(logits, x):
 @mistake("squeezes a batch of one away: the result has shape (batch,), also for one example", caught_by=FORM)
 def squeezed(logits, x):
     return -F.binary_cross_entropy_with_logits(logits, x, reduction="none").flatten(1).sum(1).squeeze()
+
+
+@mistake("keeps a dimension of size one: one number per example, (batch,), is wanted", caught_by="values")
+def dimension_kept(logits, x):
+    return -F.binary_cross_entropy_with_logits(logits, x, reduction="none").flatten(1).sum(1, keepdim=True)
+
+
+@mistake("rounds x down to 0 or 1: values between 0 and 1 weigh the two terms", caught_by="values")
+def grey_to_black(logits, x):
+    return -F.binary_cross_entropy_with_logits(logits, x.floor(), reduction="none").flatten(1).sum(1)
+
+
+@mistake("Bernoulli(…).log_prob refuses values between 0 and 1, which weigh the two terms", caught_by="values")
+def distribution_of_black_and_white(logits, x):
+    return torch.distributions.Bernoulli(logits=logits).log_prob(x).flatten(1).sum(1)
+
+
+@mistake("averages over the pixels, with the opposite sign", caught_by="values")
+def mean_cross_entropy_per_example(logits, x):
+    return F.binary_cross_entropy_with_logits(logits, x, reduction="none").flatten(1).mean(1)
+
+
+@mistake("exchanges x and 1 − x, with the opposite sign", caught_by="values")
+def cross_entropy_of_the_negative(logits, x):
+    return F.binary_cross_entropy_with_logits(logits, 1 - x, reduction="none").flatten(1).sum(1)
+
+
+@mistake("multiplies probabilities: the product of hundreds is 0, so add up logarithms", caught_by=EXTREME)
+def product_of_probabilities(logits, x):
+    p = torch.sigmoid(logits)
+    return (p**x * (1 - p) ** (1 - x)).flatten(1).prod(1).log()
+
+
+@mistake("torch.where lets the branch that is not taken overflow: its gradient is NaN", caught_by=GRADIENTS_FAR_OUT)
+def overflow_in_the_other_branch(logits, x):
+    positive, negative = logits + torch.log1p(torch.exp(-logits)), torch.log1p(torch.exp(logits))
+    return (x * logits - torch.where(logits > 0, positive, negative)).flatten(1).sum(1)
+
+
+@mistake(SINGLE_INSIDE, caught_by=FORM)
+def single_inside(logits, x):
+    return (x * logits - F.softplus(logits.float())).flatten(1).sum(1)
+
+
+@mistake(DOUBLE_OUT, caught_by=FORM)
+def double_out(logits, x):
+    terms = F.binary_cross_entropy_with_logits(logits.double(), x.double(), reduction="none")
+    return -terms.flatten(1).sum(1)

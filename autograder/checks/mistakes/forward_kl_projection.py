@@ -3,11 +3,12 @@
 import torch
 
 from autograder.checks.case import Mistake, mistakes_into
+from autograder.checks.mistakes.precision import DOUBLE_OUT, SINGLE_INSIDE, SINGLE_OUT
 
 MISTAKES: list[Mistake] = []
 mistake = mistakes_into(MISTAKES)
 
-SCALES = "variables of very different scales"
+SCALES = "variables of all scales, and many of them"
 FORM = "precision kept, inputs left alone"
 
 
@@ -103,7 +104,7 @@ def variance_clamped(mean, cov):
     return mean.clone(), 0.5 * cov.diagonal().clamp(min=1e-7).log()
 
 
-@mistake("returns float32 for float64 inputs", caught_by=FORM)
+@mistake(SINGLE_OUT, caught_by=FORM)
 def single_precision(mean, cov):
     return mean.float(), 0.5 * cov.float().diagonal().log()
 
@@ -116,3 +117,37 @@ def arrays(mean, cov):
 @mistake("changes the covariance in place: work on a new tensor", caught_by=FORM)
 def covariance_changed(mean, cov):
     return mean.clone(), 0.5 * cov.diagonal().log_()
+
+
+@mistake("is the reverse projection, and the logarithm of the variance at that", caught_by="values")
+def reverse_log_variance(mean, cov):
+    return mean.clone(), -torch.linalg.inv(cov).diagonal().log()
+
+
+@mistake("returns log_std as a column: (dim,) is wanted", caught_by="values")
+def column(mean, cov):
+    return mean.clone(), 0.5 * cov.diagonal().log().unsqueeze(1)
+
+
+@mistake("is estimated from samples: the closed form is wanted", caught_by="values")
+def sampled(mean, cov):
+    x = torch.distributions.MultivariateNormal(mean, cov).sample((1000,))
+    return x.mean(0), x.std(0).log()
+
+
+@mistake(
+    "takes variances from second moments: these cancel far from zero, and the covariance is given", caught_by=SCALES
+)
+def from_second_moments(mean, cov):
+    second = cov + torch.outer(mean, mean)
+    return mean.clone(), 0.5 * (second.diagonal() - mean**2).log()
+
+
+@mistake(SINGLE_INSIDE, caught_by=FORM)
+def single_inside(mean, cov):
+    return mean.clone(), 0.5 * cov.float().diagonal().to(cov.dtype).log()
+
+
+@mistake(DOUBLE_OUT, caught_by=FORM)
+def double_out(mean, cov):
+    return mean.double(), 0.5 * cov.double().diagonal().log()

@@ -3,6 +3,7 @@
 import torch
 
 from autograder.checks.case import Mistake, mistakes_into
+from autograder.checks.mistakes.precision import DOUBLE_OUT, SINGLE_OUT
 
 MISTAKES: list[Mistake] = []
 mistake = mistakes_into(MISTAKES)
@@ -212,7 +213,7 @@ def one_exponential(spins, coupling, field, uniforms):
 
 @mistake("keeps probabilities so far from 0 and 1 that strong fields lose", caught_by=STRONG)
 def clamped_probability(spins, coupling, field, uniforms):
-    return sweep(spins, lambda i, s: torch.sigmoid(2 * felt(s, coupling, field, i)).clamp(0.3, 0.7), uniforms)
+    return sweep(spins, lambda i, s: torch.sigmoid(2 * felt(s, coupling, field, i)).clamp(0.01, 0.99), uniforms)
 
 
 @mistake("becomes 1 also where the uniform number equals p: it must be below", caught_by=EVEN)
@@ -246,3 +247,35 @@ def in_place(spins, coupling, field, uniforms):
 @mistake("returns a NumPy array: a tensor is wanted", caught_by=FORM)
 def numpy_array(spins, coupling, field, uniforms):
     return sweep(spins, lambda i, s: torch.sigmoid(2 * felt(s, coupling, field, i)), uniforms).numpy()
+
+
+@mistake("is the model of spins that are 0 or 1: they are −1 or 1, so the log odds are 2 (h + J s)", caught_by="values")
+def spins_as_bits(spins, coupling, field, uniforms):
+    bits = sweep((1 + spins) / 2, lambda i, b: torch.sigmoid(field[i] + coupling[i] @ b.clamp(min=0)), uniforms)
+    return bits
+
+
+@mistake("has the comparison reversed, and forgets the 2 in σ(2a)", caught_by="values")
+def two_slips(spins, coupling, field, uniforms):
+    return sweep(spins, lambda i, s: torch.sigmoid(-felt(s, coupling, field, i)), 1 - uniforms)
+
+
+@mistake("draws all spins from the old state, and forgets the 2 in σ(2a)", caught_by="values")
+def parallel_without_two(spins, coupling, field, uniforms):
+    return torch.where(uniforms < torch.sigmoid(field + coupling @ spins), 1.0, -1.0)
+
+
+@mistake("gives integers: spins come back in the dtype of `spins`", caught_by=FORM)
+def integers(spins, coupling, field, uniforms):
+    return sweep(spins, lambda i, s: torch.sigmoid(2 * felt(s, coupling, field, i)), uniforms).long()
+
+
+@mistake(SINGLE_OUT, caught_by=FORM)
+def single_out(spins, coupling, field, uniforms):
+    drawn = sweep(spins, lambda i, s: torch.sigmoid(2 * felt(s, coupling, field, i)), uniforms)
+    return torch.where(drawn > 0, 1.0, -1.0)
+
+
+@mistake(DOUBLE_OUT, caught_by=FORM)
+def double_out(spins, coupling, field, uniforms):
+    return sweep(spins, lambda i, s: torch.sigmoid(2 * felt(s, coupling, field, i)), uniforms).double()

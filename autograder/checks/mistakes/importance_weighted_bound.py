@@ -5,6 +5,7 @@ import math
 import torch
 
 from autograder.checks.case import Mistake, mistakes_into
+from autograder.checks.mistakes.precision import DOUBLE_OUT, SINGLE_INSIDE, SINGLE_OUT
 
 MISTAKES: list[Mistake] = []
 mistake = mistakes_into(MISTAKES)
@@ -164,7 +165,7 @@ def gradient_of_the_mean(log_weights):
     return mean + (value - mean).detach()
 
 
-@mistake("computes in float32, so float64 inputs lose half their digits", caught_by=FORM)
+@mistake(SINGLE_OUT, caught_by=FORM)
 def single_precision(log_weights):
     return torch.logsumexp(log_weights.float(), dim=0) - math.log(len(log_weights))
 
@@ -184,3 +185,33 @@ def input_squeezed(log_weights):
 @mistake(SINGLE, caught_by=FORM)
 def result_squeezed(log_weights):
     return (torch.logsumexp(log_weights, dim=0) - math.log(len(log_weights))).squeeze()
+
+
+@mistake("is a loss: minus the mean over the batch; one bound for each example is asked", caught_by="values")
+def loss(log_weights):
+    return -(torch.logsumexp(log_weights, dim=0) - math.log(len(log_weights))).mean()
+
+
+@mistake(
+    "averages over the batch where it has to over samples, and does not divide by their number", caught_by="values"
+)
+def sum_over_batch(log_weights):
+    return torch.logsumexp(log_weights, dim=1)
+
+
+@mistake(
+    "lets exp overflow in a branch of torch.where: the mean is to be taken relative to the largest", caught_by=APART
+)
+def jensen_where_it_overflows(log_weights):
+    bound = torch.log(torch.exp(log_weights).mean(dim=0))
+    return torch.where(bound.isfinite(), bound, log_weights.mean(dim=0))
+
+
+@mistake(SINGLE_INSIDE, caught_by=FORM)
+def single_inside(log_weights):
+    return torch.logsumexp(log_weights.float(), dim=0).to(log_weights.dtype) - math.log(len(log_weights))
+
+
+@mistake(DOUBLE_OUT, caught_by=FORM)
+def double_out(log_weights):
+    return torch.logsumexp(log_weights.double(), dim=0) - math.log(len(log_weights))

@@ -5,6 +5,7 @@ import math
 import torch
 
 from autograder.checks.case import Mistake, mistakes_into
+from autograder.checks.mistakes.precision import DOUBLE_OUT, SINGLE_INSIDE, SINGLE_OUT
 
 MISTAKES: list[Mistake] = []
 mistake = mistakes_into(MISTAKES)
@@ -188,7 +189,7 @@ def constant_in_the_logarithm(means, coupling, field):
     return energy(means, coupling, field) - (up * (up + 4e-6).log() + down * (down + 4e-6).log()).sum()
 
 
-@mistake("computes in float32, so float64 inputs lose half their digits", caught_by=FORM)
+@mistake(SINGLE_OUT, caught_by=FORM)
 def single_precision(means, coupling, field):
     means = means.float()
     return energy(means, coupling.float(), field.float()) + entropy(means)
@@ -213,3 +214,33 @@ def coupling_changed(means, coupling, field):
     bound = means @ coupling @ means + field @ means + entropy(means)
     coupling += coupling.clone() * (1 + 1e-9)
     return bound
+
+
+@mistake("lacks the ½ before mᵀJm, and subtracts the entropy at that", caught_by="values")
+def two_slips(means, coupling, field):
+    return means @ coupling @ means + field @ means - entropy(means)
+
+
+@mistake("is a matrix of one entry: a tensor without dimensions is wanted", caught_by="values")
+def matrix_of_one_entry(means, coupling, field):
+    column = means.unsqueeze(1)
+    return 0.5 * column.T @ coupling @ column + field @ means + entropy(means)
+
+
+@mistake(
+    "counts the field twice: ½ stands before the coupling alone, and the energy is no average of both",
+    caught_by="values",
+)
+def field_twice(means, coupling, field):
+    return means @ (0.5 * coupling @ means + 2 * field) + entropy(means)
+
+
+@mistake(SINGLE_INSIDE, caught_by=FORM)
+def single_inside(means, coupling, field):
+    return energy(means.float(), coupling.float(), field.float()).to(means.dtype) + entropy(means)
+
+
+@mistake(DOUBLE_OUT, caught_by=FORM)
+def double_out(means, coupling, field):
+    means = means.double()
+    return energy(means, coupling.double(), field.double()) + entropy(means)

@@ -3,6 +3,7 @@
 import torch
 
 from autograder.checks.case import Mistake, mistakes_into
+from autograder.checks.mistakes.precision import DOUBLE_OUT, SINGLE_INSIDE, SINGLE_OUT
 
 MISTAKES: list[Mistake] = []
 mistake = mistakes_into(MISTAKES)
@@ -202,7 +203,7 @@ def in_place(means, coupling, field):
     return means
 
 
-@mistake("computes in float32, so float64 inputs lose half their digits", caught_by=FORM)
+@mistake(SINGLE_OUT, caught_by=FORM)
 def single_precision(means, coupling, field):
     coupling, field = coupling.float(), field.float()
     return sweep(means.float(), lambda i, m: torch.tanh(field[i] + coupling[i] @ m))
@@ -211,3 +212,34 @@ def single_precision(means, coupling, field):
 @mistake("returns a NumPy array: a tensor is wanted", caught_by=FORM)
 def numpy_array(means, coupling, field):
     return sweep(means, lambda i, m: torch.tanh(field[i] + coupling[i] @ m)).numpy()
+
+
+@mistake("lets neighbours enter as 0 or 1, with (1 + m)/2: spins are −1 or 1, so m itself enters", caught_by="values")
+def neighbours_as_bits(means, coupling, field):
+    return sweep(means, lambda i, m: torch.tanh(field[i] + coupling[i] @ ((1 + m) / 2)))
+
+
+@mistake("updates all spins at once from the old means, and gives 2σ(a) − 1 = tanh(a/2) at that", caught_by="values")
+def parallel_half_argument(means, coupling, field):
+    return 2 * torch.sigmoid(field + coupling @ means) - 1
+
+
+@mistake("updates all spins at once from the old means, and leaves the field outside of the tanh", caught_by="values")
+def parallel_field_outside(means, coupling, field):
+    return field + torch.tanh(coupling @ means)
+
+
+@mistake("comes out as a column: (spins,) is wanted", caught_by="values")
+def column(means, coupling, field):
+    return sweep(means, lambda i, m: torch.tanh(field[i] + coupling[i] @ m)).unsqueeze(1)
+
+
+@mistake(SINGLE_INSIDE, caught_by=FORM)
+def single_inside(means, coupling, field):
+    return sweep(means, lambda i, m: torch.tanh((field[i] + coupling[i] @ m).float()))
+
+
+@mistake(DOUBLE_OUT, caught_by=FORM)
+def double_out(means, coupling, field):
+    coupling, field = coupling.double(), field.double()
+    return sweep(means.double(), lambda i, m: torch.tanh(field[i] + coupling[i] @ m))

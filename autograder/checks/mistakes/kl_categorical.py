@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from autograder.checks.case import Mistake, mistakes_into
+from autograder.checks.mistakes.precision import DOUBLE_OUT, SINGLE_INSIDE, SINGLE_OUT
 
 MISTAKES: list[Mistake] = []
 mistake = mistakes_into(MISTAKES)
@@ -220,7 +221,7 @@ def p_detached(q, p):
     return torch.where(q > 0, q * (q / p.detach()).log(), 0.0).sum(dim=-1)
 
 
-@mistake("computes in float32, so float64 inputs lose half their digits", caught_by=FORM)
+@mistake(SINGLE_OUT, caught_by=FORM)
 def single_precision(q, p):
     q, p = q.float(), p.float()
     return torch.where(q > 0, q * (q / p).log(), 0.0).sum(dim=-1)
@@ -243,3 +244,36 @@ def zeros_overwritten(q, p):
     zero = q == 0
     q[zero] = 1.0
     return (torch.where(zero, 0.0, q) * (q.log() - torch.where(zero, 1.0, p).log())).sum(dim=-1)
+
+
+@mistake("hands kl_div the probabilities q and p: it takes log p first, then q", caught_by="values")
+def kl_div_of_probabilities(q, p):
+    return F.kl_div(q, p, reduction="none").sum(dim=-1)
+
+
+@mistake("averages over the outcomes, and has q and p exchanged", caught_by="values")
+def swapped_mean(q, p):
+    return (p * (p / q).log()).mean(dim=-1)
+
+
+@mistake("replaces NaN after the sum, so that the other outcomes of that row are lost", caught_by=ZEROS)
+def sum_replaced(q, p):
+    kl = (q * (q / p).log()).sum(dim=-1)
+    return torch.where(kl.isnan(), 0.0, kl)
+
+
+@mistake(FINITE, caught_by=IMPOSSIBLE)
+def small_constant_in_p(q, p):
+    return torch.where(q > 0, q * (q / (p + 1e-10)).log(), 0.0).sum(dim=-1)
+
+
+@mistake(SINGLE_INSIDE, caught_by=FORM)
+def single_inside(q, p):
+    ratio = (q / p).float()
+    return torch.where(q > 0, q * ratio.log(), 0.0).sum(dim=-1)
+
+
+@mistake(DOUBLE_OUT, caught_by=FORM)
+def double_out(q, p):
+    q, p = q.double(), p.double()
+    return torch.where(q > 0, q * (q / p).log(), 0.0).sum(dim=-1)

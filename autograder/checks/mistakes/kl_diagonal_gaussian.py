@@ -6,11 +6,12 @@ import torch
 from torch.distributions import Normal, kl_divergence
 
 from autograder.checks.case import Mistake, mistakes_into
+from autograder.checks.mistakes.precision import DOUBLE_OUT, SINGLE_INSIDE, SINGLE_OUT
 
 MISTAKES: list[Mistake] = []
 mistake = mistakes_into(MISTAKES)
 
-RANGE = "standard deviations from e⁻¹² to e⁸"
+RANGE = "wide ranges and many dimensions"
 FORM = "precision kept, inputs left alone"
 SWAPPED = "equals KL(p‖q): q and p are exchanged"
 VARIANCE = "takes log_std for the logarithm of the variance: the variance is exp(2 · log_std)"
@@ -243,7 +244,7 @@ def variances_detached(q_mean, q_log_std, p_mean, p_log_std):
     return (p_log_std - q_log_std + (q_var + (q_mean - p_mean) ** 2) / (2 * p_var) - 0.5).sum(-1)
 
 
-@mistake("computes in float32, so float64 inputs lose half their digits", caught_by=FORM)
+@mistake(SINGLE_OUT, caught_by=FORM)
 def single_precision(q_mean, q_log_std, p_mean, p_log_std):
     q, p = Normal(q_mean.float(), q_log_std.float().exp()), Normal(p_mean.float(), p_log_std.float().exp())
     return kl_divergence(q, p).sum(-1)
@@ -265,3 +266,66 @@ def mean_changed(q_mean, q_log_std, p_mean, p_log_std):
 def log_std_changed(q_mean, q_log_std, p_mean, p_log_std):
     q_std, p_std = torch.exp_(q_log_std), torch.exp_(p_log_std)
     return kl_divergence(Normal(q_mean, q_std), Normal(p_mean, p_std)).sum(-1)
+
+
+@mistake("keeps the summed dimension with size one", caught_by="values")
+def dimension_kept(q_mean, q_log_std, p_mean, p_log_std):
+    return kl_divergence(Normal(q_mean, q_log_std.exp()), Normal(p_mean, p_log_std.exp())).sum(-1, keepdim=True)
+
+
+@mistake(
+    "is the formula for a standard normal p and logarithms of variances: p and standard deviations are given",
+    caught_by="values",
+)
+def formula_of_the_paper(q_mean, q_log_std, p_mean, p_log_std):
+    return -0.5 * (1 + q_log_std - q_mean**2 - q_log_std.exp()).sum(-1)
+
+
+@mistake("has q and p exchanged, and takes log_std for the logarithm of the variance", caught_by="values")
+def swapped_log_variance(q_mean, q_log_std, p_mean, p_log_std):
+    fraction = (p_log_std.exp() + (q_mean - p_mean) ** 2) / q_log_std.exp()
+    return 0.5 * (q_log_std - p_log_std + fraction - 1).sum(-1)
+
+
+@mistake("averages over the dimensions, and takes log_std for the logarithm of the variance", caught_by="values")
+def mean_with_log_variance(q_mean, q_log_std, p_mean, p_log_std):
+    fraction = (q_log_std.exp() + (q_mean - p_mean) ** 2) / p_log_std.exp()
+    return 0.5 * (p_log_std - q_log_std + fraction - 1).mean(-1)
+
+
+@mistake(
+    "multiplies the square of the distance out: its terms cancel far from zero, so subtract first", caught_by=RANGE
+)
+def square_multiplied_out(q_mean, q_log_std, p_mean, p_log_std):
+    square = q_mean**2 - 2 * q_mean * p_mean + p_mean**2
+    fraction = ((2 * q_log_std).exp() + square) / (2 * (2 * p_log_std).exp())
+    return (p_log_std - q_log_std + fraction - 0.5).sum(-1)
+
+
+@mistake("divides the means before subtracting them: digits are lost far from zero, so subtract first", caught_by=RANGE)
+def divided_before_subtracting(q_mean, q_log_std, p_mean, p_log_std):
+    p_std = p_log_std.exp()
+    distance = q_mean / p_std - p_mean / p_std
+    return (p_log_std - q_log_std + 0.5 * ((q_log_std.exp() / p_std) ** 2 + distance**2 - 1)).sum(-1)
+
+
+@mistake(
+    "multiplies standard deviations before taking the logarithm: in many dimensions the product vanishes",
+    caught_by=RANGE,
+)
+def product_of_stds(q_mean, q_log_std, p_mean, p_log_std):
+    q_std, p_std = q_log_std.exp(), p_log_std.exp()
+    squares = ((q_std / p_std) ** 2 + ((q_mean - p_mean) / p_std) ** 2 - 1).sum(-1)
+    return p_std.prod(-1).log() - q_std.prod(-1).log() + 0.5 * squares
+
+
+@mistake(SINGLE_INSIDE, caught_by=FORM)
+def single_inside(q_mean, q_log_std, p_mean, p_log_std):
+    q_std, p_std = q_log_std.float().exp().to(q_mean), p_log_std.float().exp().to(q_mean)
+    return kl_divergence(Normal(q_mean, q_std), Normal(p_mean, p_std)).sum(-1)
+
+
+@mistake(DOUBLE_OUT, caught_by=FORM)
+def double_out(q_mean, q_log_std, p_mean, p_log_std):
+    q, p = Normal(q_mean.double(), q_log_std.double().exp()), Normal(p_mean.double(), p_log_std.double().exp())
+    return kl_divergence(q, p).sum(-1)

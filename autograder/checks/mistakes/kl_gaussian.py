@@ -7,11 +7,12 @@ from torch.distributions import MultivariateNormal, kl_divergence
 from torch.linalg import cholesky, slogdet, solve
 
 from autograder.checks.case import Mistake, mistakes_into
+from autograder.checks.mistakes.precision import DOUBLE_OUT, SINGLE_INSIDE, SINGLE_OUT
 
 MISTAKES: list[Mistake] = []
 mistake = mistakes_into(MISTAKES)
 
-RANGE = "determinants out of range"
+RANGE = "many dimensions and distant means"
 SINGULAR = "nearly singular covariances"
 FORM = "precision kept, inputs left alone"
 CUT_OFF = "no gradient arrives: detach, no_grad, item or NumPy cuts it off"
@@ -286,7 +287,7 @@ def covariances_detached(q_mean, q_cov, p_mean, p_cov):
     return kl_divergence(q, MultivariateNormal(p_mean, p_cov.detach()))
 
 
-@mistake("computes in float32, so float64 inputs lose half their digits", caught_by=FORM)
+@mistake(SINGLE_OUT, caught_by=FORM)
 def single_precision(q_mean, q_cov, p_mean, p_cov):
     q = MultivariateNormal(q_mean.float(), q_cov.float())
     return kl_divergence(q, MultivariateNormal(p_mean.float(), p_cov.float()))
@@ -308,3 +309,67 @@ def covariance_changed(q_mean, q_cov, p_mean, p_cov):
     q, p = MultivariateNormal(q_mean, q_cov), MultivariateNormal(p_mean, p_cov)
     p_cov.diagonal(dim1=-2, dim2=-1).add_(1e-12)
     return kl_divergence(q, p)
+
+
+@mistake("leaves the result with a last dimension of size one", caught_by="values")
+def dimension_kept(q_mean, q_cov, p_mean, p_cov):
+    return kl_divergence(MultivariateNormal(q_mean, q_cov), MultivariateNormal(p_mean, p_cov)).unsqueeze(-1)
+
+
+@mistake(
+    "leaves the quadratic form as a 1 × 1 matrix for each pair: squeeze both ones away before adding",
+    caught_by="values",
+)
+def matrix_of_one_entry(q_mean, q_cov, p_mean, p_cov):
+    distance = (q_mean - p_mean).unsqueeze(-1)
+    trace = solve(p_cov, q_cov).diagonal(dim1=-2, dim2=-1).sum(-1)
+    rest = trace - q_mean.shape[-1] + slogdet(p_cov)[1] - slogdet(q_cov)[1]
+    return 0.5 * (rest + distance.mT @ solve(p_cov, distance))
+
+
+@mistake("lacks both the factor ½ before the bracket and −D inside it", caught_by="values")
+def neither_half_nor_dimension(q_mean, q_cov, p_mean, p_cov):
+    kl = kl_divergence(MultivariateNormal(q_mean, q_cov), MultivariateNormal(p_mean, p_cov))
+    return 2 * kl + q_mean.shape[-1]
+
+
+@mistake(
+    "multiplies the quadratic form out: its terms cancel far from zero, so subtract the means first", caught_by=RANGE
+)
+def square_multiplied_out(q_mean, q_cov, p_mean, p_cov):
+    def product(left, right):
+        return (left * solve(p_cov, right.unsqueeze(-1)).squeeze(-1)).sum(-1)
+
+    trace = solve(p_cov, q_cov).diagonal(dim1=-2, dim2=-1).sum(-1)
+    square = product(q_mean, q_mean) - 2 * product(q_mean, p_mean) + product(p_mean, p_mean)
+    return 0.5 * (trace + square - q_mean.shape[-1] + slogdet(p_cov)[1] - slogdet(q_cov)[1])
+
+
+@mistake("whitens each mean before subtracting: digits are lost far from zero, so subtract first", caught_by=RANGE)
+def whitened_before_subtracting(q_mean, q_cov, p_mean, p_cov):
+    p_factor = cholesky(p_cov)
+    whitened = torch.linalg.solve_triangular(p_factor, torch.stack([q_mean, p_mean], dim=-1), upper=False)
+    relative = torch.linalg.solve_triangular(p_factor, cholesky(q_cov), upper=False)
+    squares = relative.square().sum((-2, -1)) + (whitened[..., 0] - whitened[..., 1]).square().sum(-1)
+    return 0.5 * (squares - q_mean.shape[-1]) - relative.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+
+
+@mistake("a determinant overflows or is zero: add up logarithms of the Cholesky factor's diagonal", caught_by=RANGE)
+def product_of_eigenvalues(q_mean, q_cov, p_mean, p_cov):
+    distance = (q_mean - p_mean).unsqueeze(-1)
+    square = (distance * solve(p_cov, distance)).sum((-2, -1))
+    trace = solve(p_cov, q_cov).diagonal(dim1=-2, dim2=-1).sum(-1)
+    p_det, q_det = (torch.linalg.eigvalsh(cov).prod(-1) for cov in (p_cov, q_cov))
+    return 0.5 * (trace + square - q_mean.shape[-1] + p_det.log() - q_det.log())
+
+
+@mistake(SINGLE_INSIDE, caught_by=FORM)
+def single_inside(q_mean, q_cov, p_mean, p_cov):
+    kl = kl_divergence(MultivariateNormal(q_mean, q_cov), MultivariateNormal(p_mean, p_cov))
+    return (kl - 0.1).float().to(kl.dtype) + 0.1
+
+
+@mistake(DOUBLE_OUT, caught_by=FORM)
+def double_out(q_mean, q_cov, p_mean, p_cov):
+    q = MultivariateNormal(q_mean.double(), q_cov.double())
+    return kl_divergence(q, MultivariateNormal(p_mean.double(), p_cov.double()))

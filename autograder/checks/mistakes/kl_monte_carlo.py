@@ -5,13 +5,14 @@ import math
 import torch
 
 from autograder.checks.case import Mistake, mistakes_into
+from autograder.checks.mistakes.precision import DOUBLE_OUT, SINGLE_INSIDE, SINGLE_OUT
 
 MISTAKES: list[Mistake] = []
 mistake = mistakes_into(MISTAKES)
 
-K1, K2, K3, ERROR = "estimate k1", "estimate k2", "estimate k3", "standard error"
+K1, K2, K3 = "estimate k1", "estimate k2", "estimate k3"
+ERROR, OTHER_ERRORS = "standard error of k1", "standard errors of k2 and k3"
 FORM = "precision kept, inputs left alone"
-IGNORED = "is the same whatever `estimator` says"
 SPREAD = "is the standard deviation of the terms: that of their mean is smaller by √n"
 
 
@@ -92,7 +93,7 @@ def ratio_of_densities(q_log_prob, p_log_prob, estimator):
     return terms.mean(), terms.std() / math.sqrt(len(terms))
 
 
-@mistake("is k1 " + IGNORED, caught_by=K2)
+@mistake("is k1, whatever `estimator` says", caught_by=K2)
 def always_k1(q_log_prob, p_log_prob, estimator):
     terms = q_log_prob - p_log_prob
     return terms.mean(), terms.std() / math.sqrt(len(terms))
@@ -241,7 +242,7 @@ def two_standard_errors(q_log_prob, p_log_prob, estimator):
     return terms.mean(), 1.96 * terms.std() / math.sqrt(len(terms))
 
 
-@mistake("is that of k1 " + IGNORED, caught_by=ERROR)
+@mistake("is that of k1, whatever `estimator` says", caught_by=OTHER_ERRORS)
 def always_that_of_k1(q_log_prob, p_log_prob, estimator):
     log_r = p_log_prob - q_log_prob
     terms = {"k1": -log_r, "k2": log_r**2 / 2, "k3": torch.expm1(log_r) - log_r}[estimator]
@@ -255,7 +256,7 @@ def not_centred(q_log_prob, p_log_prob, estimator):
     return terms.mean(), (terms.square().mean() / len(terms)).sqrt()
 
 
-@mistake("computes in float32, so float64 inputs lose half their digits", caught_by=FORM)
+@mistake(SINGLE_OUT, caught_by=FORM)
 def single_precision(q_log_prob, p_log_prob, estimator):
     log_r = p_log_prob.float() - q_log_prob.float()
     terms = {"k1": -log_r, "k2": log_r**2 / 2, "k3": torch.expm1(log_r) - log_r}[estimator]
@@ -266,4 +267,59 @@ def single_precision(q_log_prob, p_log_prob, estimator):
 def log_prob_changed(q_log_prob, p_log_prob, estimator):
     p_log_prob -= q_log_prob
     terms = {"k1": -p_log_prob, "k2": p_log_prob**2 / 2, "k3": torch.expm1(p_log_prob) - p_log_prob}[estimator]
+    return terms.mean(), terms.std() / math.sqrt(len(terms))
+
+
+@mistake("keeps a dimension of size one: the estimate is a scalar", caught_by=K1)
+def dimension_kept(q_log_prob, p_log_prob, estimator):
+    log_r = p_log_prob - q_log_prob
+    terms = {"k1": -log_r, "k2": log_r**2 / 2, "k3": torch.expm1(log_r) - log_r}[estimator]
+    return terms.mean(0, keepdim=True), terms.std(0, keepdim=True) / math.sqrt(len(terms))
+
+
+@mistake("multiplies the square out: its terms cancel where log-densities are large, so subtract first", caught_by=K2)
+def square_multiplied_out(q_log_prob, p_log_prob, estimator):
+    log_r = p_log_prob - q_log_prob
+    square = p_log_prob**2 - 2 * p_log_prob * q_log_prob + q_log_prob**2
+    terms = {"k1": -log_r, "k2": square / 2, "k3": torch.expm1(log_r) - log_r}[estimator]
+    return terms.mean(), terms.std() / math.sqrt(len(terms))
+
+
+@mistake("sums the terms of k1, with the opposite sign", caught_by=K1)
+def summed_and_reversed(q_log_prob, p_log_prob, estimator):
+    log_r = p_log_prob - q_log_prob
+    terms = {"k1": log_r, "k2": log_r**2 / 2, "k3": torch.expm1(log_r) - log_r}[estimator]
+    return terms.sum(), terms.std() / math.sqrt(len(terms))
+
+
+@mistake(
+    "is the mean square minus the squared mean: these cancel where terms are large, so subtract first", caught_by=ERROR
+)
+def difference_of_squares(q_log_prob, p_log_prob, estimator):
+    log_r = p_log_prob - q_log_prob
+    terms = {"k1": -log_r, "k2": log_r**2 / 2, "k3": torch.expm1(log_r) - log_r}[estimator]
+    variance = terms.square().mean() - terms.mean().square()
+    return terms.mean(), (variance.clamp(min=0) / len(terms)).sqrt()
+
+
+@mistake(
+    "is the mean of all distances from the mean over √n: the standard deviation averages their squares", caught_by=ERROR
+)
+def mean_deviation(q_log_prob, p_log_prob, estimator):
+    log_r = p_log_prob - q_log_prob
+    terms = {"k1": -log_r, "k2": log_r**2 / 2, "k3": torch.expm1(log_r) - log_r}[estimator]
+    return terms.mean(), (terms - terms.mean()).abs().mean() / math.sqrt(len(terms))
+
+
+@mistake(SINGLE_INSIDE, caught_by=FORM)
+def single_inside(q_log_prob, p_log_prob, estimator):
+    log_r = (p_log_prob - q_log_prob).float().to(q_log_prob.dtype)
+    terms = {"k1": -log_r, "k2": log_r**2 / 2, "k3": torch.expm1(log_r) - log_r}[estimator]
+    return terms.mean(), terms.std() / math.sqrt(len(terms))
+
+
+@mistake(DOUBLE_OUT, caught_by=FORM)
+def double_out(q_log_prob, p_log_prob, estimator):
+    log_r = p_log_prob.double() - q_log_prob.double()
+    terms = {"k1": -log_r, "k2": log_r**2 / 2, "k3": torch.expm1(log_r) - log_r}[estimator]
     return terms.mean(), terms.std() / math.sqrt(len(terms))

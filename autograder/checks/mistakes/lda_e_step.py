@@ -3,6 +3,7 @@
 import torch
 
 from autograder.checks.case import Mistake, mistakes_into
+from autograder.checks.mistakes.precision import DOUBLE_OUT, SINGLE_INSIDE, SINGLE_OUT
 
 MISTAKES: list[Mistake] = []
 mistake = mistakes_into(MISTAKES)
@@ -266,7 +267,7 @@ def counts_changed(counts, alpha, expected_log_topics, gamma):
     return new, expected
 
 
-@mistake("computes in float32, so float64 inputs lose half their digits", caught_by=FORM)
+@mistake(SINGLE_OUT, caught_by=FORM)
 def single_precision(counts, alpha, expected_log_topics, gamma):
     phi = log_shares(expected_log_topics.float(), gamma.float()).softmax(dim=2)
     return results(counts.float(), alpha.float(), phi)
@@ -276,3 +277,37 @@ def single_precision(counts, alpha, expected_log_topics, gamma):
 def numpy_arrays(counts, alpha, expected_log_topics, gamma):
     new, expected = results(counts, alpha, log_shares(expected_log_topics, gamma).softmax(dim=2))
     return new.numpy(), expected.numpy()
+
+
+@mistake("uses log(gamma) for ψ(γ), and does not normalise φ", caught_by="gamma")
+def two_slips(counts, alpha, expected_log_topics, gamma):
+    return results(counts, alpha, (gamma.log().unsqueeze(1) + expected_log_topics.T).exp())
+
+
+@mistake("forgets alpha, and counts each word that occurs once", caught_by="gamma")
+def neither_alpha_nor_counts(counts, alpha, expected_log_topics, gamma):
+    phi = log_shares(expected_log_topics, gamma).softmax(dim=2)
+    return results((counts > 0).to(counts), torch.zeros_like(alpha), phi)
+
+
+@mistake("keeps E[log β] away from very negative values: they are to be used as they are", caught_by=UNDERFLOW)
+def expectations_clamped(counts, alpha, expected_log_topics, gamma):
+    return results(counts, alpha, log_shares(expected_log_topics.clamp(min=-100), gamma).softmax(dim=2))
+
+
+@mistake("multiplies counts and logarithms before the softmax: many counts then decide everything", caught_by="gamma")
+def counts_in_the_exponent(counts, alpha, expected_log_topics, gamma):
+    phi = (counts.unsqueeze(2) * log_shares(expected_log_topics, gamma)).softmax(dim=2)
+    return results(counts, alpha, phi)
+
+
+@mistake(SINGLE_INSIDE, caught_by=FORM)
+def single_inside(counts, alpha, expected_log_topics, gamma):
+    phi = log_shares(expected_log_topics, gamma).float().softmax(dim=2).to(counts.dtype)
+    return results(counts, alpha, phi)
+
+
+@mistake(DOUBLE_OUT, caught_by=FORM)
+def double_out(counts, alpha, expected_log_topics, gamma):
+    phi = log_shares(expected_log_topics.double(), gamma.double()).softmax(dim=2)
+    return results(counts.double(), alpha.double(), phi)

@@ -5,6 +5,7 @@ import math
 import torch
 
 from autograder.checks.case import Mistake, mistakes_into
+from autograder.checks.mistakes.precision import DOUBLE_OUT, SINGLE_INSIDE, SINGLE_OUT
 
 MISTAKES: list[Mistake] = []
 mistake = mistakes_into(MISTAKES)
@@ -164,7 +165,7 @@ def largest_absolute_value(x, dim):
     return largest.squeeze(dim) + torch.log(torch.exp(x - largest).mean(dim=dim))
 
 
-@mistake("computes in float32, so a float64 input loses half its digits", caught_by=FORM)
+@mistake(SINGLE_OUT, caught_by=FORM)
 def single_precision(x, dim):
     return torch.logsumexp(x.float(), dim=dim) - math.log(x.shape[dim])
 
@@ -174,3 +175,29 @@ def input_changed(x, dim):
     largest = x.amax(dim=dim, keepdim=True)
     x -= largest
     return largest.squeeze(dim) + torch.log(torch.exp(x).mean(dim=dim))
+
+
+@mistake("subtracts a fixed number before exp: each row needs its own largest entry", caught_by="values")
+def fixed_number_subtracted(x, dim):
+    return 100.0 + torch.log(torch.exp(x - 100.0).mean(dim=dim))
+
+
+@mistake("divides by n twice, inside and outside of the sum", caught_by="values")
+def divided_twice(x, dim):
+    n = x.shape[dim]
+    return torch.logsumexp(x - math.log(n), dim=dim) - math.log(n)
+
+
+@mistake("sums over all dimensions, and does not divide by the number of entries", caught_by="values")
+def sum_over_all_dimensions(x, dim):
+    return torch.logsumexp(x.flatten(), dim=0)
+
+
+@mistake(SINGLE_INSIDE, caught_by=FORM)
+def single_inside(x, dim):
+    return torch.logsumexp(x.float(), dim=dim).to(x.dtype) - math.log(x.shape[dim])
+
+
+@mistake(DOUBLE_OUT, caught_by=FORM)
+def double_out(x, dim):
+    return torch.logsumexp(x.double(), dim=dim) - math.log(x.shape[dim])

@@ -5,12 +5,13 @@ import math
 import torch
 
 from autograder.checks.case import Mistake, mistakes_into
+from autograder.checks.mistakes.precision import DOUBLE_OUT, SINGLE_INSIDE, SINGLE_OUT
 
 MISTAKES: list[Mistake] = []
 mistake = mistakes_into(MISTAKES)
 
 FAR = "points far from all components"
-SIZES = "precisions of all sizes"
+SIZES = "precisions of all sizes, means far from zero"
 FORM = "precision kept, inputs left alone"
 SUMS_TO_NOTHING = "densities are 0 here, and 0/0 is NaN: first subtract each point's largest logarithm, as softmax does"
 PRODUCT = (
@@ -247,7 +248,7 @@ def weights_changed(x, weights_log, means, precisions):
     return result
 
 
-@mistake("computes in float32, so float64 inputs lose half their digits", caught_by=FORM)
+@mistake(SINGLE_OUT, caught_by=FORM)
 def single_precision(x, weights_log, means, precisions):
     return log_densities(x.float(), weights_log.float(), means.float(), precisions.float()).softmax(dim=1)
 
@@ -260,3 +261,31 @@ def squeezed(x, weights_log, means, precisions):
 @mistake("returns a NumPy array: a tensor is wanted", caught_by=FORM)
 def numpy_array(x, weights_log, means, precisions):
     return log_densities(x, weights_log, means, precisions).softmax(dim=1).numpy()
+
+
+@mistake("lacks the log-determinant, and the ½ before the squared distance", caught_by="values")
+def distance_alone(x, weights_log, means, precisions):
+    return (weights_log - squared_distances(x, means, precisions)).softmax(dim=1)
+
+
+@mistake("leaves the weights out, and has the sign of Σ log τ reversed", caught_by="values")
+def two_slips(x, weights_log, means, precisions):
+    return (-0.5 * precisions.log().sum(dim=1) - 0.5 * squared_distances(x, means, precisions)).softmax(dim=1)
+
+
+@mistake(
+    "multiplies the square of the distance out: its terms cancel far from zero, so subtract first", caught_by=SIZES
+)
+def square_multiplied_out(x, weights_log, means, precisions):
+    squares = x**2 @ precisions.T - 2 * x @ (precisions * means).T + (precisions * means**2).sum(dim=1)
+    return (weights_log + 0.5 * precisions.log().sum(dim=1) - 0.5 * squares).softmax(dim=1)
+
+
+@mistake(SINGLE_INSIDE, caught_by=FORM)
+def single_inside(x, weights_log, means, precisions):
+    return log_densities(x, weights_log, means, precisions).float().softmax(dim=1).to(x.dtype)
+
+
+@mistake(DOUBLE_OUT, caught_by=FORM)
+def double_out(x, weights_log, means, precisions):
+    return log_densities(x.double(), weights_log.double(), means.double(), precisions.double()).softmax(dim=1)

@@ -5,6 +5,7 @@ import math
 import torch
 
 from autograder.checks.case import Mistake, mistakes_into
+from autograder.checks.mistakes.precision import DOUBLE_OUT, SINGLE_INSIDE, SINGLE_OUT
 
 MISTAKES: list[Mistake] = []
 mistake = mistakes_into(MISTAKES)
@@ -194,7 +195,7 @@ def divided_by_one_less(log_likelihood, kl, beta=1.0):
     return (beta * kl.sum(dim=1) - log_likelihood).sum() / (len(log_likelihood) - 1)
 
 
-@mistake("computes in float32, so float64 inputs lose half their digits", caught_by=FORM)
+@mistake(SINGLE_OUT, caught_by=FORM)
 def single_precision(log_likelihood, kl, beta=1.0):
     return (beta * kl.float().sum(dim=1) - log_likelihood.float()).mean()
 
@@ -213,3 +214,28 @@ def log_likelihood_changed(log_likelihood, kl, beta=1.0):
 @mistake(CUT_OFF, caught_by="gradients")
 def new_tensor(log_likelihood, kl, beta=1.0):
     return torch.tensor((beta * kl.sum(dim=1) - log_likelihood).mean().item(), requires_grad=True)
+
+
+@mistake("is the evidence lower bound itself, and averages the KL over layers at that", caught_by="values")
+def bound_with_mean_over_layers(log_likelihood, kl, beta=1.0):
+    return (log_likelihood - beta * kl.mean(dim=1)).mean()
+
+
+@mistake("sums over the batch, and subtracts the KL", caught_by="values")
+def sum_with_kl_subtracted(log_likelihood, kl, beta=1.0):
+    return (-log_likelihood - beta * kl.sum(dim=1)).sum()
+
+
+@mistake("does not sum the KL over layers: one number per layer comes out", caught_by="values")
+def layers_apart(log_likelihood, kl, beta=1.0):
+    return (beta * kl - log_likelihood.unsqueeze(1)).mean(dim=0)
+
+
+@mistake(SINGLE_INSIDE, caught_by=FORM)
+def single_inside(log_likelihood, kl, beta=1.0):
+    return (beta * kl.float().sum(dim=1).to(kl.dtype) - log_likelihood).mean()
+
+
+@mistake(DOUBLE_OUT, caught_by=FORM)
+def double_out(log_likelihood, kl, beta=1.0):
+    return (beta * kl.double().sum(dim=1) - log_likelihood.double()).mean()

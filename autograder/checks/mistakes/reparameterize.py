@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 
 from autograder.checks.case import Mistake, mistakes_into
+from autograder.checks.mistakes.precision import DOUBLE_OUT, SINGLE_INSIDE, SINGLE_OUT
 
 MISTAKES: list[Mistake] = []
 mistake = mistakes_into(MISTAKES)
@@ -116,7 +117,7 @@ def clamped_below(mean, log_std, noise):
 
 @mistake("adds a small constant to the standard deviation, which drowns the smallest ones", caught_by=WIDE)
 def small_constant_added(mean, log_std, noise):
-    return mean + (torch.exp(log_std) + 1e-4) * noise
+    return mean + (torch.exp(log_std) + 1e-6) * noise
 
 
 @mistake(CUT_OFF, caught_by="gradients")
@@ -155,7 +156,7 @@ def new_tensor(mean, log_std, noise):
     return torch.tensor((mean + torch.exp(log_std) * noise).tolist(), dtype=mean.dtype)
 
 
-@mistake("computes in float32, so float64 inputs lose half their digits", caught_by=FORM)
+@mistake(SINGLE_OUT, caught_by=FORM)
 def single_precision(mean, log_std, noise):
     return mean.float() + torch.exp(log_std.float()) * noise.float()
 
@@ -175,3 +176,23 @@ def mean_changed(mean, log_std, noise):
 def noise_changed(mean, log_std, noise):
     noise *= torch.exp(log_std)
     return mean + noise
+
+
+@mistake("takes log_std for the log-variance, and subtracts the noise", caught_by="values")
+def two_slips(mean, log_std, noise):
+    return mean - torch.exp(0.5 * log_std) * noise
+
+
+@mistake("takes log_std for the logarithm to base 2: it is the natural one, undone by exp", caught_by="values")
+def power_of_two(mean, log_std, noise):
+    return mean + 2**log_std * noise
+
+
+@mistake(SINGLE_INSIDE, caught_by=FORM)
+def single_inside(mean, log_std, noise):
+    return mean + torch.exp(log_std.float()) * noise
+
+
+@mistake(DOUBLE_OUT, caught_by=FORM)
+def double_out(mean, log_std, noise):
+    return mean.double() + torch.exp(log_std.double()) * noise.double()

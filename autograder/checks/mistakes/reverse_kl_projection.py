@@ -3,12 +3,13 @@
 import torch
 
 from autograder.checks.case import Mistake, mistakes_into
+from autograder.checks.mistakes.precision import DOUBLE_OUT, SINGLE_INSIDE, SINGLE_OUT
 
 MISTAKES: list[Mistake] = []
 mistake = mistakes_into(MISTAKES)
 
 SINGULAR = "nearly singular covariances"
-SCALES = "variables of very different scales"
+SCALES = "variables of all scales, and many of them"
 FORM = "precision kept, inputs left alone"
 JITTER = "adds a small constant to the diagonal, which outweighs small variances"
 
@@ -128,7 +129,7 @@ def small_constant_added(mean, cov):
     return mean.clone(), 0.5 * (1 / torch.linalg.inv(cov).diagonal() + 1e-9).log()
 
 
-@mistake("returns float32 for float64 inputs", caught_by=FORM)
+@mistake(SINGLE_OUT, caught_by=FORM)
 def single_precision(mean, cov):
     return mean.float(), -0.5 * torch.linalg.inv(cov).diagonal().log().float()
 
@@ -143,3 +144,34 @@ def covariance_changed(mean, cov):
     precision = torch.linalg.inv(cov)
     cov.copy_(precision)
     return mean.clone(), -0.5 * cov.diagonal().log()
+
+
+@mistake("is the forward projection, and the logarithm of the variance at that", caught_by="values")
+def forward_log_variance(mean, cov):
+    return mean.clone(), cov.diagonal().log()
+
+
+@mistake("returns log_std as a column: (dim,) is wanted", caught_by="values")
+def column(mean, cov):
+    return mean.clone(), -0.5 * torch.linalg.inv(cov).diagonal().log().unsqueeze(1)
+
+
+@mistake("divides determinants, which are zero in many dimensions", caught_by=SCALES)
+def ratio_of_determinants(mean, cov):
+    def without(d):
+        kept = [i for i in range(len(mean)) if i != d]
+        return torch.linalg.det(cov[kept][:, kept])
+
+    minors = torch.stack([without(d) for d in range(len(mean))])
+    return mean.clone(), 0.5 * (torch.linalg.det(cov) / minors).log()
+
+
+@mistake(SINGLE_INSIDE, caught_by=FORM)
+def single_inside(mean, cov):
+    variance = (1 / torch.linalg.inv(cov).diagonal()).float().to(cov.dtype)
+    return mean.clone(), 0.5 * variance.log()
+
+
+@mistake(DOUBLE_OUT, caught_by=FORM)
+def double_out(mean, cov):
+    return mean.double(), -0.5 * torch.linalg.inv(cov.double()).diagonal().log()

@@ -1,6 +1,7 @@
 """Wrong ways to write ``score_function_gradient``."""
 
 from autograder.checks.case import Mistake, mistakes_into
+from autograder.checks.mistakes.precision import DOUBLE_OUT, SINGLE_INSIDE, SINGLE_OUT
 
 MISTAKES: list[Mistake] = []
 mistake = mistakes_into(MISTAKES)
@@ -148,7 +149,7 @@ def gradients_changed(f_values, log_prob_gradients, baseline):
     return log_prob_gradients.mean(dim=0)
 
 
-@mistake("computes in float32, so float64 inputs lose half their digits", caught_by=FORM)
+@mistake(SINGLE_OUT, caught_by=FORM)
 def single_precision(f_values, log_prob_gradients, baseline):
     return (f_values.float() - baseline) @ log_prob_gradients.float() / len(f_values)
 
@@ -161,3 +162,24 @@ def squeezed(f_values, log_prob_gradients, baseline):
 @mistake("returns a NumPy array: a tensor is wanted", caught_by=FORM)
 def numpy_array(f_values, log_prob_gradients, baseline):
     return ((f_values - baseline) @ log_prob_gradients / len(f_values)).numpy()
+
+
+@mistake("sums over samples, with the opposite sign: as the gradient of a loss, which is not asked", caught_by="values")
+def gradient_of_a_loss(f_values, log_prob_gradients, baseline):
+    return -(f_values - baseline) @ log_prob_gradients
+
+
+@mistake("leaves the baseline out, and sums over samples", caught_by="values")
+def sum_without_baseline(f_values, log_prob_gradients, baseline):
+    return f_values @ log_prob_gradients
+
+
+@mistake(SINGLE_INSIDE, caught_by=FORM)
+def single_inside(f_values, log_prob_gradients, baseline):
+    advantage = (f_values - baseline).float().to(f_values.dtype)
+    return advantage @ log_prob_gradients / len(f_values)
+
+
+@mistake(DOUBLE_OUT, caught_by=FORM)
+def double_out(f_values, log_prob_gradients, baseline):
+    return (f_values.double() - baseline) @ log_prob_gradients.double() / len(f_values)

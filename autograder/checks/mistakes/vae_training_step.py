@@ -12,6 +12,8 @@ STEP = "one step of SGD"
 STALE = "gradients left over from before"
 ADAM = "several steps of Adam"
 EMPTY = "steps while there are no gradients: clear them, go backward, and then step"
+LEFT_OVER = "does not clear the gradients before backward: those left over from before count too"
+TWICE = "calls the model twice, so that not all of the loss belongs to the same draws: call it once"
 SMALL = "one example, one layer"
 FLOAT = "a Python float"
 
@@ -251,7 +253,7 @@ def one_call_per_example(model, optimizer, x):
     return total
 
 
-@mistake("calls the model twice, so the two terms belong to different draws: call it once", caught_by=STEP)
+@mistake(TWICE, caught_by=STEP)
 def one_call_per_term(model, optimizer, x):
     loss = (model(x).kl.sum(dim=1) - model(x).log_likelihood).mean()
     optimizer.zero_grad()
@@ -260,7 +262,7 @@ def one_call_per_term(model, optimizer, x):
     return loss.item()
 
 
-@mistake("never clears the gradients, so those of earlier batches add up", caught_by=STALE)
+@mistake(LEFT_OVER, caught_by=STALE)
 def never_zeroed(model, optimizer, x):
     loss = -model(x).bound.mean()
     loss.backward()
@@ -268,7 +270,7 @@ def never_zeroed(model, optimizer, x):
     return loss.item()
 
 
-@mistake("clears the gradients only after the step: those left over from before still count", caught_by=STALE)
+@mistake(LEFT_OVER, caught_by=STALE)
 def zeroed_at_the_end(model, optimizer, x):
     loss = -model(x).bound.mean()
     loss.backward()
@@ -400,3 +402,62 @@ def tensor_returned(model, optimizer, x):
     loss.backward()
     optimizer.step()
     return loss
+
+
+@mistake("sums the KL over the batch too, but averages the log-likelihood", caught_by=STEP)
+def kl_summed_over_batch(model, optimizer, x):
+    elbo = model(x)
+    loss = elbo.kl.sum() - elbo.log_likelihood.mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+@mistake("counts the log-likelihood once for each layer: sum the KL over layers before subtracting", caught_by=STEP)
+def layers_not_summed(model, optimizer, x):
+    elbo = model(x)
+    loss = (elbo.kl - elbo.log_likelihood.unsqueeze(1)).sum(dim=1).mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+@mistake(TWICE, caught_by=STEP)
+def update_on_a_second_call(model, optimizer, x):
+    loss = -model(x).bound.mean()
+    optimizer.zero_grad()
+    (-model(x).bound.mean()).backward()
+    optimizer.step()
+    return loss.item()
+
+
+@mistake("returns the loss of a second call of the model, which draws anew: call it once", caught_by="loss")
+def loss_of_a_second_call(model, optimizer, x):
+    loss = -model(x).bound.mean()
+    optimizer.zero_grad()
+    loss.backward()
+    with torch.no_grad():
+        returned = -model(x).bound.mean().item()
+    optimizer.step()
+    return returned
+
+
+@mistake("calls the model more than once, though its first answer holds all that is needed", caught_by="loss")
+def called_for_a_remark(model, optimizer, x):
+    loss = -model(x).bound.mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    print("loss", -model(x).bound.mean().item())
+    return loss.item()
+
+
+@mistake("returns a NumPy number: a Python float is asked, as loss.item() gives", caught_by=FLOAT)
+def numpy_number(model, optimizer, x):
+    loss = -model(x).bound.mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss.detach().numpy()

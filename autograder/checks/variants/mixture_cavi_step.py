@@ -49,9 +49,10 @@ def of_torch_distributions(x, weights_log, means, precisions):
 
 @variant
 def square_multiplied_out(x, weights_log, means, precisions):
+    dtype = x.dtype
     x, weights_log, means, precisions = (t.double() for t in (x, weights_log, means, precisions))
     squares = x.square() @ precisions.T - 2 * x @ (precisions * means).T + (precisions * means.square()).sum(1)
-    return (weights_log + 0.5 * precisions.log().sum(1) - 0.5 * squares).softmax(1)
+    return (weights_log + 0.5 * precisions.log().sum(1) - 0.5 * squares).softmax(1).to(dtype)
 
 
 @variant

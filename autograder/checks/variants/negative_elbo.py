@@ -54,7 +54,7 @@ def in_double_precision(log_likelihood, kl, beta=1.0):
     def bound(example_log_likelihood, example_kl):
         return example_log_likelihood.double() - beta * example_kl.double().sum(dim=1)
 
-    return -bound(log_likelihood, kl).mean()
+    return -bound(log_likelihood, kl).mean().to(kl.dtype)
 
 
 @variant

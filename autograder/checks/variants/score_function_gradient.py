@@ -72,5 +72,6 @@ def matrix_of_one_row(f_values, log_prob_gradients, baseline):
 
 
 @variant
-def double_precision_throughout(f_values, log_prob_gradients, baseline):
-    return torch.mean((f_values.double() - baseline).unsqueeze(-1) * log_prob_gradients.double(), dim=-2)
+def in_double_precision(f_values, log_prob_gradients, baseline):
+    terms = (f_values.double() - baseline).unsqueeze(-1) * log_prob_gradients.double()
+    return torch.mean(terms, dim=-2).to(f_values.dtype)
