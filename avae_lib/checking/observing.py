@@ -134,7 +134,7 @@ HARNESSES = {
 
 def _as_tensor(value: Any, dtype: torch.dtype) -> Any:
     """A plain number, of Python or NumPy, as a tensor in the precision of the inputs: it has none of its own."""
-    if isinstance(value, int | float | np.number):
+    if isinstance(value, int | float | np.number) or (isinstance(value, np.ndarray) and value.ndim == 0):
         return torch.tensor(float(value), dtype=dtype)
     return value
 
