@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Generator, Tensor
 
 from avae_lib.divergences.requirements import require_float, require_shape
 from avae_lib.meanfield.ising import IsingModel
 from avae_lib.meanfield.ising_mean_field import spin_entropy
-from avae_lib.meanfield.ising_sampling import heat_bath
+from avae_lib.meanfield.ising_sampling import heat_bath, uniform_numbers
 from avae_lib.meanfield.requirements import require_finite, require_spins
 
-__all__ = ["LatticeIsing", "denoising_lattice"]
+__all__ = ["LatticeIsing", "denoising_lattice", "lattice_chain"]
 
 _EVEN, _ODD = slice(0, None, 2), slice(1, None, 2)
 _CHECKERBOARD = (
@@ -141,6 +141,26 @@ def denoising_lattice(
     if not 0 < flip_probability < 1:
         raise ValueError(f"flip_probability must be above 0 and below 1, got {flip_probability}")
     return LatticeIsing.uniform(coupling, 0.5 * math.log((1 - flip_probability) / flip_probability) * noisy)
+
+
+def lattice_chain(
+    model: LatticeIsing, start: Float[Tensor, "*batch rows cols"], sweeps: int, generator: Generator
+) -> Float[Tensor, "sweeps *batch rows cols"]:
+    """Gibbs sampling on a lattice: the spins after each sweep.
+
+    Args:
+        start: spins to start from, −1 or 1; one chain for each entry of the leading dimensions.
+
+    Raises:
+        ValueError: a spin is neither −1 nor 1, or there is no sweep to do.
+    """
+    require_spins(start)
+    if sweeps < 1:
+        raise ValueError(f"sweeps must be at least 1, got {sweeps}")
+    spins, states = start, start.new_empty(sweeps, *start.shape)
+    for sweep in range(sweeps):
+        spins = states[sweep] = model.sample_sweep(spins, uniform_numbers(start.shape, start, generator))
+    return states
 
 
 def _grid(field: Tensor) -> tuple[int, int]:

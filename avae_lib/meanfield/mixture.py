@@ -22,18 +22,25 @@ def mixture_cavi_step(
 ) -> Float[Tensor, "n components"]:
     r"""Responsibilities of the components of a mixture of diagonal Gaussians for each point.
 
-    .. math:: r_{nk} \propto \exp\Bigl(\log \pi_k + \tfrac12 \sum_d
+    .. math:: r_{nk} \propto \exp\Bigl(w_k + \tfrac12 \sum_d
               \bigl[\log \tau_{kd} - \tau_{kd} (x_{nd} - \mu_{kd})^2\bigr]\Bigr), \qquad \sum_k r_{nk} = 1
 
-    The coordinate update of q(assignments) in mean field (Bishop, 2006, equations 10.46 and 10.49; derived in
-    lecture 02). Accurate for points so far from all components that every density is 0 in floating point.
+    With known parameters w is the log weight, and this is the E-step of EM. With q over means and precisions
+    (``means`` m, ``precisions`` E[τ]) it is the coordinate update of mean field (Bishop, 2006, equations 10.46 and
+    10.49; derived in lecture 02), and w is the expected log weight plus the terms of E[log τ] and 1/β that do not
+    depend on the point:
+
+    .. math:: w_k = \mathbb{E}[\log \pi_k] + \tfrac12 \sum_d
+              \bigl[\mathbb{E}[\log \tau_{kd}] - \log \mathbb{E}[\tau_{kd}] - 1/\beta_k\bigr]
+
+    Accurate for points so far from all components that every density is 0 in floating point.
 
     Args:
         x: points, ``(n, dim)``.
-        weights_log: expected log weights, ``(components,)``, not necessarily normalised; −∞ for a component that is
-            never used.
+        weights_log: w, ``(components,)``: log weights, or expected log weight plus the terms of E[log τ] and 1/β
+            that do not depend on the point; not necessarily normalised; −∞ for a component that is never used.
         means: ``(components, dim)``.
-        precisions: one over the variance in each dimension, ``(components, dim)``, positive.
+        precisions: τ or E[τ], one over the variance in each dimension, ``(components, dim)``, positive.
 
     Returns:
         Responsibilities, ``(n, components)``, non-negative, each row summing to one, in the dtype of the inputs and

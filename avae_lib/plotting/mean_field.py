@@ -1,4 +1,4 @@
-"""Pictures of variational inference: bounds, their landscapes, magnets, topics and mixtures."""
+"""Pictures of variational inference: bounds, their landscapes, and mixtures of Gaussians."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from avae_lib.plotting.style import CLASSES, COLOURS, GREY, INK, RULE, SERIES, blank, line_styles, new_figure, styled
+from avae_lib.plotting.style import COLOURS, INK, SERIES, line_styles, new_figure, styled
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 __all__ = [
@@ -20,11 +19,8 @@ __all__ = [
     "bound_landscape",
     "bound_next_to_sampling",
     "log_partition_bounds",
-    "magnetisation",
-    "marginals_against_exact",
+    "mixture_bounds",
     "mixture_components",
-    "topic_shares",
-    "topics_side_by_side",
 ]
 
 _MARKERS = "osD^vPX*"
@@ -94,55 +90,6 @@ def bound_landscape(
 
 
 @styled
-def marginals_against_exact(exact: Tensor, approximations: Mapping[str, Tensor]) -> Figure:
-    """Approximate means of spins against the true ones; on the diagonal they agree.
-
-    Args:
-        exact: E[s], any shape, in [−1, 1].
-        approximations: name → means of the same shape.
-    """
-    figure, axes = new_figure(4.4, 4.0)
-    for marker, (name, means), colour in zip(_MARKERS, approximations.items(), SERIES, strict=False):
-        look = {"marker": marker, "s": 26, "color": colour, "alpha": 0.85, "linewidths": 0}
-        axes.scatter(exact.flatten(), means.flatten(), label=name, **look)
-    axes.axline((0, 0), slope=1, color=GREY, linestyle=":", linewidth=1.2, zorder=1)
-    axes.set(xlabel="true mean of a spin", ylabel="approximate mean", aspect="equal")
-    everything = torch.cat([exact.flatten(), *(means.flatten() for means in approximations.values())])
-    limits = everything.min().item() - 0.08, everything.max().item() + 0.08
-    axes.set(xlim=limits, ylim=limits)
-    axes.legend()
-    return figure
-
-
-@styled
-def magnetisation(
-    couplings: Sequence[float],
-    curves: Mapping[str, Sequence[float]],
-    measured: Mapping[str, tuple[Sequence[float], Sequence[float]]],
-    critical: Mapping[str, float],
-) -> Figure:
-    """Mean spin of a magnet against the coupling of its neighbours: theories as lines, simulations as points.
-
-    Args:
-        curves: name → magnetisation at each coupling.
-        measured: name → (couplings, magnetisations).
-        critical: name → coupling at which a theory lets order set in; dotted lines.
-    """
-    figure, axes = new_figure(6.4, 3.4)
-    for (name, values), line in zip(curves.items(), line_styles(), strict=False):
-        axes.plot(couplings, values, label=name, **line)
-    for (name, (x, y)), marker in zip(measured.items(), _MARKERS, strict=False):
-        axes.plot(x, y, linestyle="none", marker=marker, color=INK, markerfacecolor="white", label=name)
-    for name, place in critical.items():
-        axes.axvline(place, color=GREY, linestyle=":", linewidth=1.2)
-        axes.annotate(name, (place, 0.02), xytext=(4, 0), textcoords="offset points", fontsize=8, color=GREY)
-    axes.set(xlabel="coupling J", ylabel="magnetisation |m|", ylim=(-0.03, 1.05))
-    axes.margins(x=0.01)
-    axes.legend(loc="upper left")
-    return figure
-
-
-@styled
 def log_partition_bounds(
     couplings: Sequence[float],
     differences: Mapping[str, Sequence[float]],
@@ -168,73 +115,6 @@ def log_partition_bounds(
     axes.axhline(0, color=INK, linewidth=1.0)
     axes.set(xlabel="strength of the couplings", ylabel="estimate − log Z  (nats)", title=title)
     axes.legend()
-    return figure
-
-
-@styled
-def topics_side_by_side(
-    columns: Mapping[str, Sequence[Sequence[str]]], labels: Sequence[str] | None = None, shared: bool = True
-) -> Figure:
-    """The likeliest words of each topic in one column for each method, topics in one row for each pair.
-
-    Args:
-        columns: name of the method → for each topic its words; topic i of every method stands in row i.
-        labels: a name for each row.
-        shared: whether words that stand in the same row of all columns are drawn dark, and the others grey.
-    """
-    rows = len(next(iter(columns.values())))
-    figure, panels = new_figure(7.4, 0.35 + 0.36 * rows, ncols=len(columns), squeeze=False)
-    for number, ((name, topics), axes) in enumerate(zip(columns.items(), panels[0], strict=True)):
-        blank(axes).set(xlim=(0, 1), ylim=(-rows + 0.4, 0.6))
-        axes.set_title(name)
-        for row, words in enumerate(topics):
-            common = set.intersection(*(set(other[row]) for other in columns.values())) if shared else set(words)
-            _draw_words(axes, row, words, common, len(columns))
-            if labels and number == 0:
-                axes.annotate(
-                    labels[row], (0, -row), xytext=(-6, 0), textcoords="offset points", ha="right", va="center"
-                )
-            axes.axhline(-row - 0.5, color=RULE, linewidth=0.6)
-    return figure
-
-
-def _draw_words(axes: Axes, row: int, words: Sequence[str], dark: set[str], columns: int) -> None:
-    """Words in two lines if there is more than one column, each in its shade."""
-    emphasised = columns > 1
-    half = (len(words) + 1) // 2 if emphasised else len(words)
-    heights = (0.16, -0.22) if emphasised else (0.0,)
-    for height, line in zip(heights, (words[:half], words[half:]), strict=False):
-        place = 0.0
-        for word in line:
-            weight = "bold" if emphasised and word in dark else "normal"
-            look = {"color": INK if word in dark else GREY, "weight": weight, "family": "DejaVu Sans Mono"}
-            axes.text(place, -row + height, word, fontsize=7, va="center", **look)
-            place += columns * _LETTER * (len(word) + 1.5)
-
-
-_LETTER = 0.0082  # width of a letter of seven points, as a share of the width of the figure
-
-
-@styled
-def topic_shares(shares: Mapping[str, Sequence[float]], topics: Sequence[str]) -> Figure:
-    """What a few documents are about: one bar for each, divided among topics, which are named where they are wide.
-
-    Args:
-        shares: title of the document → share of each topic, summing to one.
-        topics: a short name for each topic.
-    """
-    figure, axes = new_figure(7.0, 0.5 + 0.34 * len(shares))
-    for row, values in enumerate(shares.values()):
-        left = 0.0
-        for number, share in enumerate(values):
-            colour = CLASSES[number % len(CLASSES)]
-            axes.barh(-row, share, left=left, height=0.72, color=colour, alpha=0.35, edgecolor="white", linewidth=0.8)
-            if share > 0.14:
-                axes.text(left + share / 2, -row, topics[number], ha="center", va="center", fontsize=7)
-            left += share
-    axes.set_yticks(-np.arange(len(shares)), list(shares))
-    axes.set(xlabel="share of the document's words", xlim=(0, 1))
-    axes.grid(False)
     return figure
 
 
@@ -273,6 +153,35 @@ def mixture_components(
 
 
 @styled
+def mixture_bounds(
+    climbs: Sequence[tuple[int, Sequence[float]]], best: Mapping[int, float], reference: tuple[str, float]
+) -> Figure:
+    """On the left the ELBO of several starts against sweeps; on the right the best bound against components in use.
+
+    Args:
+        climbs: for each start the components in use at its end, and the ELBO after each sweep, nats.
+        best: components in use → highest ELBO found with as many.
+        reference: name and ELBO of the solution that climbs are compared with; dotted.
+    """
+    figure, (left, right) = new_figure(7.0, 3.2, ncols=2, sharey=True)
+    counts = sorted({used for used, _ in climbs})
+    looks = dict(zip(counts, line_styles(), strict=False))
+    for used, values in climbs:
+        left.plot(range(1, len(values) + 1), values, alpha=0.8, **(looks[used] | {"linewidth": 1.2}))
+    for used in counts:
+        left.plot([], [], label=f"{used} components at the end", **looks[used])
+    left.axhline(reference[1], color=INK, linestyle=":", linewidth=1.2, label=reference[0])
+    left.set(xscale="log", xlabel="sweep", ylabel="ELBO (nats)", title="coordinate ascent from several starts")
+    left.legend(loc="lower right")
+    right.plot(list(best), list(best.values()), marker="o", color=COLOURS["blue"])
+    for used, value in best.items():
+        right.annotate(f"{value:.0f}", (used, value), xytext=(0, 7), textcoords="offset points", ha="center")
+    right.set(xlabel="components in use", xticks=list(best), title="best bound found")
+    right.margins(x=0.1, y=0.15)
+    return figure
+
+
+@styled
 def bound_next_to_sampling(
     elbo: Mapping[str, Sequence[float]],
     log_partition: float,
@@ -299,6 +208,6 @@ def bound_next_to_sampling(
     right.plot(seconds, np.sqrt(np.mean(np.square(chains), axis=0)), color=COLOURS["green"], label="Gibbs sampling")
     right.plot(*mean_field, marker="o", color=COLOURS["blue"], linestyle="none", label="mean field")
     right.axhline(mean_field[1], color=COLOURS["blue"], linestyle=(0, (5, 1.6)), linewidth=1.2)
-    right.set(xscale="log", yscale="log", xlabel="seconds", title="error of the means (root mean square)")
+    right.set(xscale="log", yscale="log", xlabel="seconds", ylabel="root mean square", title="error of the means")
     right.legend()
     return figure

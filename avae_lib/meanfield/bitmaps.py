@@ -1,0 +1,81 @@
+"""Black-and-white pictures as spins: real digits, enlarged until their strokes are several pixels wide."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from avae_lib.data.image_dataset import ImageDataset
+
+__all__ = ["bitmaps", "holes", "one_of_each_digit"]
+
+_HOLES_OF_DIGITS = (1, 0, 0, 0, 0, 0, 1, 0, 2, 1)
+_CANDIDATES = 200
+"""Images of one class that are looked at: enough to find a typical one, few enough to be quick on MNIST."""
+
+
+def bitmaps(images: Float[Tensor, "n 1 rows cols"], side: int, ink: float = 0.2) -> Float[Tensor, "n side side"]:
+    """Grey pictures enlarged to ``side`` pixels and made black (−1) or white (1), with a threshold for each picture.
+
+    The threshold makes the brightest pixels white, a share ``ink`` of the picture, so that strokes are equally bold
+    in all of them and the holes of an 8 stay open; pixels below a third of the brightest stay black (a thin 1 does
+    not fill its share).
+
+    Args:
+        images: grey values on any scale, bright strokes on dark paper.
+        side: rows and columns of the result, at least those of ``images``.
+        ink: largest share of white pixels, above 0 and below 1.
+
+    Raises:
+        ValueError: ``ink`` is out of range or the pictures would have to shrink.
+    """
+    if not 0 < ink < 1:
+        raise ValueError(f"ink must be above 0 and below 1, got {ink}")
+    if side < max(images.shape[-2:]):
+        raise ValueError(f"side must be at least that of the images, {max(images.shape[-2:])}, got {side}")
+    framed = F.pad(images.double(), (1, 1, 1, 1))
+    large = F.interpolate(framed, size=(side, side), mode="bicubic", align_corners=False).squeeze(1)
+    flat = large.flatten(1)
+    thresholds = torch.maximum(flat.quantile(1 - ink, dim=1), flat.amax(dim=1) / 3).view(-1, 1, 1)
+    return torch.where(large > thresholds, 1.0, -1.0).double()
+
+
+def holes(picture: Float[Tensor, "rows cols"]) -> int:
+    """How many separate black regions white strokes enclose.
+
+    >>> ring = -torch.ones(5, 5)
+    >>> ring[1:4, 1:4] = 1
+    >>> ring[2, 2] = -1
+    >>> holes(ring)
+    1
+    """
+    from scipy.ndimage import label
+
+    black = F.pad(picture, (1, 1, 1, 1), value=-1.0) < 0  # the frame joins all that lies outside
+    return label(black.numpy())[1] - 1
+
+
+def one_of_each_digit(dataset: ImageDataset, side: int = 48) -> Float[Tensor, "10 side side"]:
+    """A typical, readable test image of each digit 0–9 as a bitmap.
+
+    Of the first two hundred images of a digit those count whose bitmap has as many holes as the digit should have;
+    the one nearest to their average is taken.
+
+    Raises:
+        ValueError: the data set has no labels, or no readable image of some digit.
+    """
+    if dataset.test_labels is None:
+        raise ValueError(f"dataset {dataset.name!r} has no labels, which tell the digits apart")
+    return torch.stack([_typical(dataset, digit, side) for digit in range(10)])
+
+
+def _typical(dataset: ImageDataset, digit: int, side: int) -> Tensor:
+    own = dataset.test[dataset.test_labels == digit][:_CANDIDATES]
+    pictures = bitmaps(own, side) if len(own) else own
+    readable = [picture for picture in pictures if holes(picture) == _HOLES_OF_DIGITS[digit]]
+    if not readable:
+        raise ValueError(f"dataset {dataset.name!r} has no readable test image of the digit {digit}")
+    pictures = torch.stack(readable)
+    return pictures[(pictures - pictures.mean(dim=0)).square().sum(dim=(1, 2)).argmin()]
