@@ -137,9 +137,12 @@ def _cell(position: int, raw: Mapping[str, Any]) -> Cell:
 
 def _pictures(outputs: Any) -> Iterable[str]:
     for output in outputs if isinstance(outputs, list) else ():
-        png = _mapping(_mapping(output).get("data")).get("image/png")
-        if png:
+        data = _mapping(_mapping(output).get("data"))
+        if png := data.get("image/png"):
             yield _text(png)
+        else:  # figures of avae_lib.plotting are pictures in HTML, so that they have a description
+            _, *after = _text(data.get("text/html")).split('src="data:image/png;base64,')
+            yield from (text.partition('"')[0] for text in after)
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

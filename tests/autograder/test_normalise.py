@@ -236,6 +236,15 @@ def test_pictures_stay_with_their_cell_but_never_in_a_graded_one(release, solved
     assert pictures_in(normalise(encode(solved), release).notebook) == {"payoff": 2, "setup": 1}
 
 
+def test_pictures_in_html_as_the_course_shows_its_figures_are_kept_and_nothing_else_of_it(release, solved):
+    html = f'<script>alert(1)</script><img alt="a &lt; b" width="8" src="data:image/png;base64,{picture()}"><b>bold</b>'
+    outputs = [{"output_type": "display_data", "data": {"text/html": html}, "metadata": {}}] * 2
+    edit("payoff", outputs=outputs)(solved)
+    notebook = normalise(encode(solved), release).notebook
+    assert pictures_in(notebook) == {"payoff": 2}
+    assert {key for output in cell_of(notebook, "payoff").outputs for key in output["data"]} == {"image/png"}
+
+
 @pytest.mark.parametrize(
     "bad", ["", "not base64!", picture(kind="JPEG"), picture(5000, 5000), {"a": 1}, "A" * 5_000_000]
 )
