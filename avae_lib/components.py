@@ -181,10 +181,13 @@ def load(path: str | Path = "my_components.py") -> tuple[str, ...]:
     if not path.exists():
         return ()
     before = {entry.name: entry.current for entry in listing()}
-    exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), {"__name__": path.stem})
-    found = [entry for entry in listing() if entry.current is not before[entry.name]]
-    for entry in found:
-        entry.kept_in = path
+    code = compile(path.read_text(encoding="utf-8"), str(path), "exec")
+    try:
+        exec(code, {"__name__": path.stem})
+    finally:  # also of what came before an error
+        found = [entry for entry in listing() if entry.current is not before[entry.name]]
+        for entry in found:
+            entry.kept_in = path
     return tuple(entry.name for entry in found)
 
 

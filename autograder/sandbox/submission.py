@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from autograder.checks.case import ComponentCheck, Remembered
-from autograder.judge import AskFailed, ComponentResult, judge_on
+from autograder.judge import AskFailed, ComponentResult, Verdict, judge_on
 from autograder.normalise import Answer, NormalisedSubmission
 from autograder.sandbox.kinds import DEFAULT_KIND, SandboxKind
 from autograder.sandbox.limits import DEFAULT_LIMITS, Limits
@@ -242,9 +242,22 @@ class _PatientAsk:
 
 
 def _reticent(again: ComponentResult, before: ComponentResult) -> ComponentResult:
-    """A result from among reference bodies: the points, and of words only what was said before there were any."""
-    said = {case.name: case.diagnosis for case in before.cases if not case.passed}
-    cases = tuple(
-        case if case.passed else replace(case, diagnosis=said.get(case.name, _SAID_OF_ALL)) for case in again.cases
-    )
-    return replace(again, cases=cases)
+    """A result from among reference bodies: the points, and of words only what was said before there were any.
+
+    What was said before may be the fault of a function that is the reference's now, so it is told what it was said of.
+    """
+    said = {case.name: case for case in before.cases if not case.passed}
+    still_failing = {case.name for case in again.cases if not case.passed}
+    return replace(again, cases=tuple(_with_words(case, said.get(case.name), still_failing) for case in again.cases))
+
+
+def _with_words(case: Verdict, before: Verdict | None, still_failing: Collection[str]) -> Verdict:
+    if case.passed:
+        return case
+    if before is None or (before.points_to and before.points_to not in still_failing):
+        words = f"this case {_SAID_OF_ALL}"
+    elif before.points_to:
+        words = before.diagnosis
+    else:
+        words = f"{before.diagnosis} (said of it among your own functions; it {_SAID_OF_ALL})"
+    return replace(case, diagnosis=words)

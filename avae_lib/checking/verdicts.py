@@ -21,13 +21,17 @@ VAGUE = (NEARLY_RIGHT, RIGHT_IN_PLACES)  # said of numbers where no cause is kno
 
 @dataclass(frozen=True)
 class Verdict:
-    """The judgement of one case, with one line for the student when it failed."""
+    """The judgement of one case, with one line for the student when it failed.
+
+    ``points_to`` names the earlier case that the line points to, if it does nothing but that.
+    """
 
     name: str
     passed: bool
     diagnosis: str
     points: float
     max_points: float
+    points_to: str = ""
 
 
 class AskFailed(Exception):
@@ -65,7 +69,7 @@ def judge_trials(
             verdicts.append(failed(trial, f"not run any more: {given_up}"))
         elif first_failed and first_failed is verdicts[0] and trial.kind != "value":
             besides = f"; besides, {attentive.changes}" if trial.kind == "form" and attentive.changes else ""
-            verdicts.append(failed(trial, f"counts once “{first_failed.name}” passes{besides}"))
+            verdicts.append(failed(trial, f"counts once “{first_failed.name}” passes{besides}", first_failed.name))
         else:
             try:
                 verdicts.append(judge_case(trial, attentive, reveal, first_failed))
@@ -105,13 +109,13 @@ def judge_case(
         return Verdict(trial.name, True, "", trial.points, trial.points)
     said = named_mistake(trial, observed) or diagnose(trial, observed)
     if failed_before is not None and (not said or any(words in said for words in VAGUE)):
-        said = f"see to “{failed_before.name}” first"
+        return failed(trial, f"see to “{failed_before.name}” first", failed_before.name)
     return failed(trial, said or _hint(trial, *wrong[0], reveal))
 
 
-def failed(trial: Trial, diagnosis: str) -> Verdict:
+def failed(trial: Trial, diagnosis: str, points_to: str = "") -> Verdict:
     """No points for this case."""
-    return Verdict(trial.name, False, diagnosis, 0, trial.points)
+    return Verdict(trial.name, False, diagnosis, 0, trial.points, points_to)
 
 
 def _hint(trial: Trial, probe: Probe, observed: Observation, reveal: bool) -> str:

@@ -270,8 +270,23 @@ def test_what_is_said_among_reference_bodies_is_never_passed_on():
     again = result("has shape (101, 120, 112)", "", "stopped with KeyError: exp", "ended the process, status 101")
     before = result("is zero", "is zero", "", "")
     said = [case.diagnosis for case in _reticent(again, before).cases]
-    assert said[:2] == ["is zero", ""]
-    assert said[2] == said[3] and "the functions it calls are the reference's" in said[2]
+    assert said[0].startswith("is zero (said of it among your own functions; it fails as well where")
+    assert said[1] == ""
+    assert said[2] == said[3] == "this case fails as well where the functions it calls are the reference's"
+
+
+def test_case_that_passes_among_reference_bodies_is_pointed_to_no_more():
+    def result(*verdicts):
+        return ComponentResult("x", 0, 3, verdicts)
+
+    main, pointing = (
+        Verdict("main", False, "is zero", 0, 1),
+        Verdict("later", False, "see to “main” first", 0, 1, "main"),
+    )
+    again = result(Verdict("main", True, "", 1, 1), Verdict("later", False, "is twice", 0, 1))
+    assert "see to" not in _reticent(again, result(main, pointing)).cases[1].diagnosis
+    again = result(Verdict("main", False, "is half", 0, 1), Verdict("later", False, "is twice", 0, 1))
+    assert _reticent(again, result(main, pointing)).cases[1].diagnosis == "see to “main” first"
 
 
 def test_of_a_result_from_among_reference_bodies_only_passing_is_told(judged):

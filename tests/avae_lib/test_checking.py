@@ -126,7 +126,7 @@ def log_mean_exp(x, dim):
 def test_version_kept_earlier_gets_no_points(own_folder, capsys):
     (own_folder / "my_components.py").write_text(KEPT)
     components.load()
-    with pytest.raises(CheckFailed, match="kept in my_components[.]py: run the cell of your function, check again"):
+    with pytest.raises(CheckFailed, match=r"kept in my_components\.py: run the cell of your function, check again"):
         check("log_mean_exp")
     assert capsys.readouterr().out == ""
 
