@@ -81,9 +81,9 @@ assert (q > p).tolist() == [True, True, False, False]
 # drawn at random; of each drop you learn only the band. How many drops do you need before you are sure which digit it
 # is?
 #
-# Suppose it is the 7. A drop in band $x$ multiplies your odds for "7" against "6" by $q(x) / p(x)$, by Bayes' rule. So
-# the logarithm of the odds grows by $\log q(x) / p(x)$ with every drop. Some drops lower it. On average it rises, at
-# the rate
+# Suppose it is the 7. You start from even odds. A drop in band $x$ multiplies the odds for "7" against "6" by
+# $q(x) / p(x)$, by Bayes' rule, so it adds $\log (q(x) / p(x))$ to their logarithm. Some drops lower it. On average
+# each drop adds
 #
 # $$\mathrm{KL}(q \,\|\, p) = \sum_x q(x) \log \frac{q(x)}{p(x)}. \tag{1}$$
 #
@@ -123,9 +123,9 @@ assert abs(slopes["drops of a 6"] + kl_divergence(Categorical(probs=p), Categori
 assert first.min() > 1  # argmax of a run that never gets there would be 1
 
 # %% [markdown]
-# So "how far apart" has an answer in units that mean something: one over the KL is the number of observations that it
-# takes to gain one nat of evidence, that is, to multiply the odds by $e$. (The measured number is a little larger than
-# $\log 1000 / \mathrm{KL}$ because the last drop carries the odds past 1000.)
+# So "how far apart" has an answer that can be counted: on average it takes $1 / \mathrm{KL}$ observations to multiply
+# the odds by $e$. (The measured number of drops is a little larger than $\log 1000 / \mathrm{KL}$, because the last
+# drop carries the odds past 1000.)
 #
 # ### Densities and zeros
 #
@@ -159,8 +159,8 @@ assert first.min() > 1  # argmax of a run that never gets there would be 1
 #
 # With logarithms to base 2 this is about storage. A code built for $p$ spends $-\log_2 p(x)$ bits on $x$ (up to
 # rounding to whole bits), so its average length under $q$ is the cross-entropy. The best code for $q$ has the entropy
-# as its average length. The difference, the KL in *bits*, is what the wrong code wastes. With natural logarithms the
-# unit is the *nat*:
+# as its average length (section 2 shows that no other code does better). The difference, the KL in *bits*, is what the
+# wrong code wastes. With natural logarithms the unit is the *nat*:
 #
 # $$\mathrm{KL}_{\text{bits}} = \frac{\mathrm{KL}_{\text{nats}}}{\log 2}, \qquad 1 \text{ nat} = \frac{1}{\log 2} \text{ bits} \approx 1.443 \text{ bits}. \tag{4}$$
 #
@@ -255,16 +255,18 @@ assert (x - 1 - x.log()).min() >= 0
 #
 # $$\mathrm{KL}(q \,\|\, p) = \sum_x \Bigl[ q(x) \log \frac{q(x)}{p(x)} - q(x) + p(x) \Bigr]. \tag{8}$$
 #
-# Now *every single term* is at least zero: it is $q$ times the gap of figure 3 at $x = p/q$.
+# Now *every single term* is at least zero: it is $q$ times the gap of figure 3 at $x = p/q$, or just $p$ where
+# $q = 0$.
 
 # %%
 x = torch.linspace(-4, 6, 2001)
 q, p = Normal(0.0, 1.0), Normal(1.2, 1.4)
 q_x, p_x = q.log_prob(x).exp(), p.log_prob(x).exp()
 plotting.show(plotting.divergence_areas(x, q_x, p_x))
+step = x[1] - x[0]
 terms = q_x * (q_x / p_x).log()
 balanced = terms - q_x + p_x  # equation (8)
-print(f"areas: {terms.sum() * 0.005:.3f} and {balanced.sum() * 0.005:.3f};", end=" ")
+print(f"areas: {terms.sum() * step:.3f} and {balanced.sum() * step:.3f};", end=" ")
 print(f"torch.distributions: {kl_divergence(q, p):.3f} nats")
 
 # %% [markdown]
@@ -331,8 +333,8 @@ assert abs(-0.9 / math.e + 0.33) < 0.005 and abs(-math.log(0.9) - 0.11) < 0.005 
 
 # %% [markdown]
 # The third row is negative, but $q$ can't profit from it. Probabilities sum to one: whoever lowers $q$ here must
-# raise it elsewhere, and by (6) the whole sum stays at or above zero. Form (8) shares the bookkeeping out fairly. In
-# it the third row costs 0.58 nats and the second 1.18; the other two cost nothing.
+# raise it elsewhere, and by (6) the whole sum stays at or above zero. In form (8), which has taken this into account,
+# the third row counts 0.58 nats, the second 1.18, and the other two nothing.
 #
 # How negative can a contribution be? Its derivative with respect to $q$, $\log (q/p) + 1$, vanishes at $q = p / e$, so
 #
@@ -340,15 +342,16 @@ assert abs(-0.9 / math.e + 0.33) < 0.005 and abs(-math.log(0.9) - 0.11) < 0.005 
 #
 # ### The price of missing mass and of misplaced mass
 #
-# Contributions of single outcomes are not prices. A price is what the whole sum comes to.
+# What counts in the end is the whole sum. What does it come to if $q$ misses part of $p$, or puts mass where $p$ has
+# hardly any?
 #
 # **Missing mass.** Let $q$ be zero outside a set $S$. Of $p$'s mass it keeps $P(S)$ and misses the rest. On $S$ we
 # can write $p(x) = P(S)\, p_S(x)$, where $p_S$ is $p$ restricted to $S$ and normalised. Then
 #
 # $$\mathrm{KL}(q \,\|\, p) = \sum_{x \in S} q(x) \log \frac{q(x)}{P(S)\, p_S(x)} = \mathrm{KL}(q \,\|\, p_S) - \log P(S) \;\ge\; -\log P(S), \tag{9a}$$
 #
-# and $q = p_S$ pays exactly that. *Missing mass costs at least minus the logarithm of the mass that is kept.* To miss
-# 30 % costs 0.36 nats, to miss half costs 0.69.
+# and $q = p_S$ pays exactly that. *Missing mass costs at least minus the logarithm of the mass that is kept.* Missing
+# 30 % costs at least 0.36 nats, missing half at least 0.69.
 #
 # **Misplaced mass.** Let $q$ put the mass $m$ on a set $A$ that has only the mass $\pi < m$ under $p$, and let it keep
 # $p$'s proportions within $A$ and outside it. (Section 9 shows that this is the cheapest way.) The ratio
@@ -356,7 +359,7 @@ assert abs(-0.9 / math.e + 0.33) < 0.005 and abs(-math.log(0.9) - 0.11) < 0.005 
 #
 # $$\mathrm{KL}(q \,\|\, p) = m \log \frac{m}{\pi} + (1 - m) \log \frac{1 - m}{1 - \pi} \;\longrightarrow\; \infty \quad \text{as } \pi \to 0. \tag{9b}$$
 #
-# *Misplaced mass costs without bound*, the more the less likely $p$ finds the place.
+# *Misplaced mass costs without bound*: the less likely $p$ finds the place, the more.
 
 # %%
 share = torch.linspace(0.001, 0.98, 300)  # of the mass, missed or misplaced
@@ -433,8 +436,8 @@ assert abs(-math.log(0.51) - 0.67) < 0.005 and abs(0.49 / 0.51 - 0.96) < 0.005
 # $$\mathrm{KL}(q \,\|\, p) = \tfrac12 \log \tfrac{0.5}{0.9} + \tfrac12 \log \tfrac{0.5}{0.1} = 0.511, \qquad
 #   \mathrm{KL}(p \,\|\, q) = 0.9 \log \tfrac{0.9}{0.5} + 0.1 \log \tfrac{0.1}{0.5} = 0.368.$$
 #
-# The average is over the first argument, so the two directions weigh the outcomes differently. The KL is therefore not
-# a distance. (It does not obey the triangle inequality either.) When $q$ is the distribution we adjust and $p$ is
+# The average is over the first argument, so the two directions weigh the outcomes differently, and the KL is not a
+# distance. (It does not obey the triangle inequality either.) When $q$ is the distribution we adjust and $p$ is
 # given, $\mathrm{KL}(q \,\|\, p)$ is called the *reverse* KL and $\mathrm{KL}(p \,\|\, q)$ the *forward* KL. Maximum
 # likelihood minimises the forward KL: with the data's distribution as $p$,
 # $\mathrm{KL}(p \,\|\, q) = -\mathbb{E}_p \log q + \text{const}$. Variational inference minimises the reverse KL.
@@ -687,8 +690,7 @@ assert torch.linalg.det(cov) == 0 and abs(log_det - 200 * math.log(0.1)) < 0.1
 #   square of a Gaussian),
 # * $\mathbb{E}_q[r] = 1$, $\mathbb{E}_q[r^2] = e^{2m + 2\delta^2} = e^{\delta^2}$, so
 #   $\operatorname{Var} r = e^{\delta^2} - 1$ (a log-normal),
-# *
-#   $\operatorname{Cov}(r, \log r) = \mathbb{E}_q[r \log r] - \mathbb{E}_q[\log r] = \mathbb{E}_p[\log r] - m = \tfrac12 \delta^2 + \tfrac12 \delta^2 = \delta^2$,
+# * $\operatorname{Cov}(r, \log r) = \mathbb{E}_q[r \log r] - \mathbb{E}_q[\log r] = \mathbb{E}_p[\log r] - m = \tfrac12 \delta^2 + \tfrac12 \delta^2 = \delta^2$,
 #   because weighting by $r$ turns averages over $q$ into averages over $p$, and
 #   $\mathbb{E}_p[\log r] = \mathrm{KL}(p \,\|\, q) = \tfrac12 \delta^2$ by (12).
 #
@@ -942,9 +944,12 @@ assert abs(precision.diag().log().sum() + log_det - (cov.diag().log().sum() - lo
 # With more than one mode the two directions differ drastically. Let $p$ be a mixture, with the weight $w_1 = 0.6$ at
 # $-a$ and $w_2 = 0.4$ at $+a$, and let $q$ be a single Gaussian.
 #
-# **Forward** is moment matching (24): mean and variance of a mixture are $m = \sum_k w_k \mu_k$ and
-# $\sigma^2 = \sum_k w_k (\sigma_k^2 + \mu_k^2) - m^2$. The result is one wide Gaussian whose peak lies between the
-# modes, where $p$ is small.
+# **Forward** is moment matching (24), with the mean and the variance of a mixture:
+#
+# $$m = \sum_k w_k \mu_k, \qquad \sigma^2 = \sum_k w_k (\sigma_k^2 + \mu_k^2) - m^2.$$
+#
+# The result is one wide Gaussian. Its peak lies between the
+# modes, where $p$ is small if they are far apart.
 #
 # **Reverse** has no formula here, but it has a bound. A mixture obeys $p(x) \ge w_k\, p_k(x)$ for each of its
 # components, so a $q$ that sits on one of them, $q = p_k$, has
@@ -973,8 +978,9 @@ def kl_from_targets(q):
 
 
 # %%
-mean = torch.cat([-a, a, torch.zeros_like(a)], 1).T.clone().requires_grad_()  # (starts, targets)
-log_std = torch.cat([a * 0 - 0.2, a * 0 - 0.2, a.log()], 1).T.clone().requires_grad_()
+mean = torch.cat([-a, a, 0 * a], 1).T.clone().requires_grad_()  # (starts, targets)
+widths = torch.cat([0 * a + 0.8, 0 * a + 0.8, a], 1).T
+log_std = widths.log().requires_grad_()
 optimizer = torch.optim.Adam([mean, log_std], lr=0.05)
 for _ in range(steps):
     optimizer.zero_grad()
@@ -982,10 +988,11 @@ for _ in range(steps):
     optimizer.step()
 reverse = Normal(mean.detach(), log_std.detach().exp())
 reverse_kl = kl_from_targets(reverse)  # (starts, targets)
-forward = Normal(-0.2 * a, (0.8**2 + a**2 - (0.2 * a) ** 2).sqrt())  # moments of the mixture
-forward_kl = (log_p.exp() * (log_p - forward.log_prob(grid))).sum(-1) * (grid[1] - grid[0])
 
 # %%
+m = 0.6 * -a + 0.4 * a  # mean of the mixture
+forward = Normal(m, (0.8**2 + a**2 - m**2).sqrt())
+forward_kl = (log_p.exp() * (log_p - forward.log_prob(grid))).sum(-1) * (grid[1] - grid[0])
 print("KL in nats      forward   reverse, start: left        right        wide")
 for row, half in enumerate(half_distances):
     left_kl, right_kl, wide_kl = reverse_kl[:, row]
@@ -1050,12 +1057,14 @@ assert (best.values[4:] - 0.505).abs().max() < 0.01 and forward_kl[4:].diff().mi
 assert [int(index) == 0 for index in best.indices[3:]] == [False, True, True, True, True]
 
 # %% [markdown]
-# Neither direction is wrong. If $q$ has to *stand for* $p$ in an average, because coverage or uncertainty matters,
-# missing a mode is a serious error: take the forward KL. If every draw from $q$ has to be plausible under $p$, mass
-# between the modes is the serious error: take the reverse KL. In practice what can be computed decides. Forward needs
-# samples of $p$ and suits learning a model $q$ from data. Reverse needs only samples of $q$ and $\log p$ up to a
-# constant. It suits inference, where $p$ is a posterior with an unknown normaliser: the constant shifts the loss and
-# does not move its minimum.
+# Neither direction is wrong. They suit different purposes, and often what can be computed decides.
+#
+# | | forward, $\mathrm{KL}(p \,\Vert\, q)$ | reverse, $\mathrm{KL}(q \,\Vert\, p)$ |
+# |---|---|---|
+# | expensive | missing a mode of $p$ | mass between the modes |
+# | good for | averages over $p$: coverage, uncertainty | draws that must all be plausible under $p$ |
+# | needs | samples of $p$ | samples of $q$, and $\log p$ up to a constant |
+# | used for | learning a model $q$ from data | inference, where $p$ is a posterior with unknown normaliser |
 #
 # **Check yourself.** (a) Why can the reverse KL be minimised without the normaliser of $p$, but not *evaluated*
 # without it? (b) A generative model is fitted by maximum likelihood and makes blurred images that mix features of
@@ -1123,8 +1132,8 @@ assert tilted_means[3] < 4.5 < tilted_means[4] and abs(tilted_means[2] - 3.5) < 
 # %% [markdown]
 # ## 9. Two laws: the chain rule and data processing
 #
-# How does a KL change if we look at more, or at less? At drops of ink *and* at the digit; at bands instead of pixels?
-# Two laws answer that, and every later unit uses them.
+# How does a KL change if we look at more, or at less: at pairs instead of single variables, at bands instead of
+# pixels? Two laws answer that, and every later unit uses them.
 #
 # **The chain rule.** Let $q$ and $p$ be distributions of a pair $(x, y)$. Factor both, $q(x, y) = q(x)\, q(y \mid x)$
 # and the same for $p$. The logarithm of the ratio splits into two, and so does its average:
@@ -1140,12 +1149,13 @@ assert tilted_means[3] < 4.5 < tilted_means[4] and abs(tilted_means[2] - 3.5) < 
 # averaged under $q$. Three consequences:
 #
 # * *A pair is at least as far apart as its parts:* the second term is at least zero, so
-#   $\mathrm{KL}(q(x) \,\|\, p(x)) \le \mathrm{KL}(q(x, y) \,\|\, p(x, y))$. Equality holds only if
+#   $\mathrm{KL}(q(x) \,\|\, p(x)) \le \mathrm{KL}(q(x, y) \,\|\, p(x, y))$. Equality holds exactly if
 #   $q(y \mid x) = p(y \mid x)$ for every $x$ with $q(x) > 0$.
 # * *Independent observations add up.* If $x$ and $y$ are independent under both, the conditionals are the marginals:
 #   that is (10), and it is why evidence in figure 2 grows along a straight line.
-# * *Variational inference.* With $x$ observed and $z$ hidden, (32) takes apart the KL between two joint distributions of
-#   $(x, z)$. Units 02 and 03 make one part computable and minimise it.
+# * *Hidden variables.* Let $x$ be data and $y = z$ hidden. Take $q(x, z) = q_{\text{data}}(x)\, q(z \mid x)$ and a model
+#   $p(x, z)$. Then (32) says: the KL of the joint distributions is how far the model is from the data, plus how far
+#   $q(z \mid x)$ is from the posterior $p(z \mid x)$. A variational autoencoder (unit 03) minimises this sum.
 #
 # **Data processing.** Send $x$ through the same channel $t(y \mid x)$ under both distributions. The channel may be
 # noise, blur, or a function such as "which band?". What happens to the KL? The two joint distributions are
@@ -1153,14 +1163,14 @@ assert tilted_means[3] < 4.5 < tilted_means[4] and abs(tilted_means[2] - 3.5) < 
 #
 # $$\mathrm{KL}\bigl(q(x) \,\|\, p(x)\bigr) + 0 = \mathrm{KL}\bigl(q(x, y) \,\|\, p(x, y)\bigr) = \mathrm{KL}\bigl(q(y) \,\|\, p(y)\bigr) + \mathbb{E}_{q(y)}\Bigl[\mathrm{KL}\bigl(q(x \mid y) \,\|\, p(x \mid y)\bigr)\Bigr].$$
 #
-# On the left the conditionals are equal, both $t$. Dropping the last term leaves the *data processing inequality*:
+# On the left the conditionals are equal, both are $t$. Dropping the last term leaves the *data processing inequality*:
 #
 # $$\mathrm{KL}\bigl(q(y) \,\|\, p(y)\bigr) \le \mathrm{KL}\bigl(q(x) \,\|\, p(x)\bigr). \tag{33}$$
 #
-# *No processing can move two distributions apart.* Equality holds only if $q(x \mid y) = p(x \mid y)$: within one $y$
-# the two distributions have the same proportions, so the ratio $q(x)/p(x)$ depends on $x$ only through $y$. What is
-# lost is exactly the average KL within the groups. See it in the ink of the 7 and the 6: merge pixels into larger and
-# larger squares.
+# *No processing can move two distributions apart.* Equality holds exactly if $q(x \mid y) = p(x \mid y)$: within one
+# $y$ the two distributions have the same proportions, so the ratio $q(x)/p(x)$ depends on $x$ only through $y$. What
+# is lost is exactly the average KL within the groups. See it in the ink of the 7 and the 6: merge pixels into larger
+# and larger squares.
 
 
 # %%
@@ -1220,8 +1230,8 @@ assert round(math.log(1000) / (kl_in_bits(seven, six).item() * math.log(2))) == 
 
 # %% [markdown]
 # In each line the two numbers add up to the KL of all pixels, as the chain rule says. For the small digits, four
-# groups of similar ratio keep 77 % of it, the quarters 39 %, the bands of figure 1 only 17 %, groups made at random 4
-# %. A good feature separates outcomes whose ratios differ. And whoever sees the pixel of each drop, and not only its
+# groups of similar ratio keep 77 % of it, the quarters 39 %, the bands of figure 1 only 17 %, groups made at random
+# 4 %. A good feature separates outcomes whose ratios differ. And whoever sees the pixel of each drop, and not only its
 # band, needs about $\log 1000 / 0.82 = 8$ drops to be sure of the 7, instead of 49.
 #
 # **Check yourself.** (a) You add noise to both $q$ and $p$, independent of $x$ and the same for both. Can it raise the
@@ -1327,48 +1337,33 @@ assert 0.65 < ends["Jensen–Shannon"] < math.log(2)
 # %% [markdown]
 # ## What goes wrong in practice
 #
-# * **$q$ and $p$ exchanged.** `torch.nn.functional.kl_div(input, target)` is
-#   $\mathrm{KL}(\text{target} \,\|\, \text{input})$, with `input` a *log*-probability, and it averages by default.
-#   Check any KL code on a pair whose two directions you know.
-# * **$\log (q + 10^{-8})$.** The constant turns infinities into harmless-looking numbers and biases the rest. Treat
-#   zeros of $q$ as such ($0 \log 0 = 0$), and let an infinite KL be infinite.
-# * **Means where sums belong.** The KL of a vector is the *sum* over its coordinates (10), one number for each member
-#   of the batch.
-# * **Standard deviation, variance, or a logarithm of one of them?** (12) with the wrong one is still smooth and still
-#   trains, but it is not a KL. Names such as `log_std` say which it is.
-# * **A negative KL.** From a formula: something is not normalised. From samples: noise of $k_1$; look at the standard
-#   error.
-# * **A small error bar on a wrong estimate.** $k_3$ with a $q$ that is narrower than $p$, or misses part of it, gives
-#   no sign of what is missing (section 6). The same happens to every average of $r$, such as unit 03's importance
-#   weights.
-# * **Error bars from a reverse projection.** They are those of the conditional distributions (25): too small, and the
-#   more so the stronger the correlations.
-# * **Nats against bits.** They differ by a factor of 1.44, which is far more than separates the models of one table.
+# | what you see | why | what to do |
+# |---|---|---|
+# | a KL that should be large is small, or the reverse | $q$ and $p$ exchanged: `torch.nn.functional.kl_div(input, target)` is $\mathrm{KL}(\text{target} \,\Vert\, \text{input})$, takes `input` as *log*-probability, and averages by default | try the code on a pair whose two directions you know |
+# | large, finite values where supports differ | $\log (q + 10^{-8})$ turns infinities into numbers and biases the rest | treat zeros of $q$ as such ($0 \log 0 = 0$), and let an infinite KL be infinite |
+# | a KL that does not grow with the dimension | a mean over coordinates where (10) has a sum | sum over coordinates, one number for each member of the batch |
+# | training runs, the loss means nothing | standard deviation, variance or a logarithm of one mixed up in (12) | names that say which it is, such as `log_std` |
+# | a negative KL | from a formula: something is not normalised; from samples: noise of $k_1$ | check the sums; print the standard error |
+# | a small error bar on a wrong estimate | $k_3$ with a $q$ that is narrower than $p$ or misses part of it (section 6); every average of $r$ has this fault, such as unit 03's importance weights | use $k_1$; print the mean of $r$ |
+# | error bars from a reverse projection are too small | they are those of the conditional distributions (25), the smaller the stronger the correlations | do not report them as uncertainty |
+# | two tables differ by a factor of 1.44 | nats against bits | write the unit |
 
 # %% [markdown]
 # ## Sources
 #
-# * S. Kullback and R. A. Leibler, [On Information and Sufficiency](https://doi.org/10.1214/aoms/1177729694), Annals
-#   of Mathematical Statistics 22, 1951: the definition, and why processing cannot raise it.
-# * T. M. Cover and J. A. Thomas, *Elements of Information Theory*, 2nd edition, Wiley 2006, chapter 2: entropy, codes,
-#   the inequalities of section 2, the chain rule and data processing of section 9.
-# * D. J. C. MacKay, [Information Theory, Inference, and Learning
-#   Algorithms](http://www.inference.org.uk/mackay/itila/), Cambridge 2003, chapter 33: the reverse projection of a
-#   correlated Gaussian.
-# * C. M. Bishop, *Pattern Recognition and Machine Learning*, Springer 2006, section 10.1.2: both projections and the
-#   bimodal target.
-# * T. Minka, *Divergence measures and message passing*, Microsoft Research technical report 173, 2005: sections 7 and
-#   8, and the family between the two directions.
-# * J. Schulman, [Approximating KL Divergence](http://joschu.net/blog/kl-approx.html), 2020: the three estimators of
-#   section 6.
-# * I. Csiszár, *I-divergence geometry of probability distributions and minimization problems*, Annals of Probability
-#   3, 1975: the information projection. The die is from E. T. Jaynes's Brandeis lectures, *Information theory and
-#   statistical mechanics*, 1963.
-# * J. Lin, *Divergence Measures Based on the Shannon Entropy*, IEEE Transactions on Information Theory 37, 1991;
-#   D. M. Endres and J. E. Schindelin, *A new metric for probability distributions*, the same journal 49, 2003; I.
-#   Csiszár, *Information-type measures of difference of probability distributions*, 1967; S. M. Ali and S. D. Silvey,
-#   *A General Class of Coefficients of Divergence of One Distribution from Another*, 1966: section 10.
-# * E. Alpaydin and C. Kaynak, *Optical recognition of handwritten digits*, UCI repository, 1998: the digits.
+# | for | source |
+# |---|---|
+# | the definition, and that processing cannot raise it | S. Kullback and R. A. Leibler, [On Information and Sufficiency](https://doi.org/10.1214/aoms/1177729694), Annals of Mathematical Statistics 22, 1951 |
+# | entropy, codes, chain rule, data processing | T. M. Cover and J. A. Thomas, *Elements of Information Theory*, 2nd edition, Wiley 2006, chapter 2 |
+# | the reverse projection of a correlated Gaussian | D. J. C. MacKay, [Information Theory, Inference, and Learning Algorithms](http://www.inference.org.uk/mackay/itila/), Cambridge 2003, chapter 33 |
+# | both projections, the bimodal target | C. M. Bishop, *Pattern Recognition and Machine Learning*, Springer 2006, section 10.1.2 |
+# | sections 7 and 8, and divergences between the two directions | T. Minka, *Divergence measures and message passing*, Microsoft Research technical report 173, 2005 |
+# | the three estimators | J. Schulman, [Approximating KL Divergence](http://joschu.net/blog/kl-approx.html), 2020 |
+# | the information projection | I. Csiszár, *I-divergence geometry of probability distributions and minimization problems*, Annals of Probability 3, 1975 |
+# | the die | E. T. Jaynes, *Information theory and statistical mechanics*, Brandeis lectures, 1963 |
+# | Jensen–Shannon | J. Lin, *Divergence Measures Based on the Shannon Entropy*, IEEE Transactions on Information Theory 37, 1991; D. M. Endres and J. E. Schindelin, *A new metric for probability distributions*, the same journal 49, 2003 |
+# | f-divergences | I. Csiszár, *Information-type measures of difference of probability distributions*, 1967; S. M. Ali and S. D. Silvey, *A General Class of Coefficients of Divergence of One Distribution from Another*, 1966 |
+# | the digits | E. Alpaydin and C. Kaynak, *Optical recognition of handwritten digits*, UCI repository, 1998 |
 
 # %% [markdown]
 # ## Where next
