@@ -40,6 +40,7 @@ from avae_lib.plotting.legibility import REQUIRED_BY
 __all__ = [
     "build",
     "check_pairs",
+    "executed",
     "grade_id_of",
     "is_lecture",
     "notebook_of",
@@ -139,6 +140,24 @@ def _whole(course: Course, source: Path) -> NotebookNode:
             cell.metadata.pop(key, None)
         cell.source = _filled_in(cell.source, course, source)
     _identify(without_build_checks(notebook.cells))
+    return notebook
+
+
+def executed(course: Course, source: Path) -> NotebookNode:
+    """The notebook of a source with its outputs, after its build checks have passed.
+
+    Raises:
+        nbclient.exceptions.CellExecutionError: a cell failed, a build check for example, or shows a figure that is
+            too wide or has text too small to read.
+    """
+    whole, notebook = _whole(course, source), build(course, source)
+    with tempfile.TemporaryDirectory() as folder:
+        seconds = execute(whole, Path(folder), environment={REQUIRED_BY: "1"})
+    print(f"  executed in {seconds:.0f} s")
+    shown = without_build_checks(tidy_outputs(whole).cells)
+    code_cells = [(cell, run) for cell, run in zip(notebook.cells, shown, strict=True) if cell.cell_type == "code"]
+    for count, (cell, run) in enumerate(code_cells, start=1):
+        cell.outputs, cell.execution_count = run.outputs, count
     return notebook
 
 
@@ -245,22 +264,9 @@ def _keep_outputs(notebook: NotebookNode, path: Path, source: Path) -> None:
             cell.outputs, cell.execution_count = old.outputs, old.execution_count
 
 
-def _run(course: Course, source: Path) -> NotebookNode:
-    """The notebook of a source with its outputs, after its build checks have passed."""
-    whole, notebook = _whole(course, source), build(course, source)
-    with tempfile.TemporaryDirectory() as folder:
-        seconds = execute(whole, Path(folder), environment={REQUIRED_BY: "1"})
-    print(f"  executed in {seconds:.0f} s")
-    shown = without_build_checks(tidy_outputs(whole).cells)
-    code_cells = [(cell, run) for cell, run in zip(notebook.cells, shown, strict=True) if cell.cell_type == "code"]
-    for count, (cell, run) in enumerate(code_cells, start=1):
-        cell.outputs, cell.execution_count = run.outputs, count
-    return notebook
-
-
 def _make_lecture(course: Course, source: Path, run: bool) -> NotebookNode:
     if run:
-        notebook = _run(course, source)
+        notebook = executed(course, source)
     else:
         notebook = unrun(course, source)
         _keep_outputs(notebook, notebook_of(source), source)
@@ -271,7 +277,7 @@ def _make_lecture(course: Course, source: Path, run: bool) -> NotebookNode:
 def _make_solution(course: Course, source: Path, run: bool) -> NotebookNode:
     if not run:
         return unrun(course, source)
-    for name, picture in pictures_in(_run(course, source)).items():
+    for name, picture in pictures_in(executed(course, source)).items():
         path = source.parent / "pictures" / f"{name}.png"
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(picture)
