@@ -101,8 +101,9 @@ def _training_step(function: Callable, inputs: dict[str, Any], request: Request)
         seen[f"change of the {name}"] = Recorded.of(parameter.detach() - before[name])
     seen["number of optimizer steps"] = Recorded.of(optimizer.steps)
     seen["number of calls of the model"] = Recorded.of(model.calls)
-    batches = {"batches": Recorded.of(inputs["batches"])}  # not the next random number: models draw as they please
-    return Observation(seen | _settings(model, optimizer), inputs_after=batches)
+    tensors = {name: Recorded.of(value) for name, value in inputs.items() if isinstance(value, Tensor)}
+    # The next random number is none of these: models draw as they please.
+    return Observation(seen | _settings(model, optimizer), inputs_after=tensors)
 
 
 def _leave_gradients(model: ToyModel, value: float) -> None:
