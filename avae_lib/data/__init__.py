@@ -5,6 +5,7 @@ from avae_lib.data.binarization import Binarization, binarize
 from avae_lib.data.data_config import DataConfig
 from avae_lib.data.image_dataset import DatasetError, ImageDataset
 from avae_lib.data.loading import EMBEDDED, NAMES, load
+from avae_lib.data.recorded_results import learner_curves, recorded, recorded_faces
 
 __all__ = [
     "EMBEDDED",
@@ -15,5 +16,8 @@ __all__ = [
     "DatasetError",
     "ImageDataset",
     "binarize",
+    "learner_curves",
     "load",
+    "recorded",
+    "recorded_faces",
 ]
