@@ -1005,7 +1005,8 @@ visible = grid[grid.abs() < 7]
 p_there = log_p[where].exp()[grid.abs() < 7]
 gaussians = {"forward": Normal(forward.mean[where], forward.stddev[where])}
 for start, name in enumerate(("on the left", "on the right", "over both")):
-    gaussians[f"reverse, {name}"] = Normal(reverse.mean[start, where], reverse.stddev[start, where])
+    place = (start, where)
+    gaussians[f"reverse, {name}"] = Normal(reverse.mean[place], reverse.stddev[place])
 curves = {name: gaussian.log_prob(visible).exp() for name, gaussian in gaussians.items()}
 plotting.show(plotting.density_projections(visible, p_there, curves))
 
@@ -1037,7 +1038,8 @@ frames = []
 for row, start in enumerate(best.indices):
     closest = Normal(reverse.mean[start, row], reverse.stddev[start, row])
     matched = Normal(forward.mean[row], forward.stddev[row])
-    curves = {"forward": matched.log_prob(visible).exp(), "reverse": closest.log_prob(visible).exp()}
+    fitted = {"forward": matched, "reverse": closest}
+    curves = {name: gaussian.log_prob(visible).exp() for name, gaussian in fitted.items()}
     title = f"KL: forward {forward_kl[row]:.3f} nats, reverse {best.values[row]:.3f} nats"
     target = log_p[row].exp()[grid.abs() < 7]
     frames.append(plotting.density_projections(visible, target, curves, title))
