@@ -95,7 +95,7 @@ def rows_in(dtype: torch.dtype):
     """Rows of q and p in one precision."""
 
     def inputs(generator: Generator) -> dict[str, Any]:
-        shape = sizes(generator, 3, smallest=3)
+        shape = sizes(generator, 2, smallest=3)
         return {name: normal(generator, *shape, dtype=dtype).softmax(dim=-1) for name in ("q", "p")}
 
     return inputs

@@ -116,7 +116,7 @@ KL_DIAGONAL_GAUSSIAN = ComponentCheck(
             PRECISION_KEPT,
             1,
             PRECISION_HINT,
-            (diagonal_gaussians(3, torch.float64), single_gaussians, diagonal_gaussians(2)),
+            (diagonal_gaussians(2, torch.float64), single_gaussians, diagonal_gaussians(2)),
             kind="form",
             harness="call_twice",
             **FLOAT64,

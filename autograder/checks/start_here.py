@@ -82,7 +82,7 @@ def around_75_in(dtype: torch.dtype):
     """Logarithms whose exponentials any formula can take, yet so large that the digits of float32 show."""
 
     def inputs(generator: Generator) -> dict[str, Any]:
-        return {"x": 75.0 + normal(generator, *sizes(generator, 3), scale=2.0, dtype=dtype), "dim": 1}
+        return {"x": 75.0 + normal(generator, *sizes(generator, 2), scale=2.0, dtype=dtype), "dim": 1}
 
     return inputs
 

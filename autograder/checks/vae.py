@@ -35,7 +35,7 @@ def gaussian(rank: int):
 
 
 def gaussian_in_double(generator: Generator) -> dict[str, Any]:
-    shape = sizes(generator, 3)
+    shape = sizes(generator, 2)
     return {name: normal(generator, *shape, dtype=torch.float64) for name in ("mean", "log_std", "noise")}
 
 
@@ -102,7 +102,7 @@ def pixels(rank: int):
 
 def pixels_in_double(generator: Generator) -> dict[str, Any]:
     """Logits spread so far that all parts of the curve are met, and observations that are exactly 0 and 1."""
-    shape = sizes(generator, 3)
+    shape = sizes(generator, 2)
     logits = uniform(generator, *shape, low=-12.0, high=12.0, dtype=torch.float64)
     x = uniform(generator, *shape, dtype=torch.float64)
     x.view(-1)[[0, -1]] = torch.tensor([0.0, 1.0], dtype=torch.float64)

@@ -257,3 +257,13 @@ def single_inside(logits, x):
 def double_out(logits, x):
     terms = F.binary_cross_entropy_with_logits(logits.double(), x.double(), reduction="none")
     return -terms.flatten(1).sum(1)
+
+
+@mistake("is the continuous Bernoulli, which has a normalising constant of its own", caught_by="values")
+def continuous_bernoulli(logits, x):
+    return torch.distributions.ContinuousBernoulli(logits=logits).log_prob(x).flatten(1).sum(1)
+
+
+@mistake("has 1 − log σ(ℓ) for log(1 − σ(ℓ)), which is log σ(−ℓ)", caught_by="values")
+def one_minus_the_logarithm(logits, x):
+    return (x * F.logsigmoid(logits) + (1 - x) * (1 - F.logsigmoid(logits))).flatten(1).sum(1)

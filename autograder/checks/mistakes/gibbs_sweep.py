@@ -1,5 +1,7 @@
 """Wrong ways to write ``gibbs_sweep``."""
 
+import math
+
 import torch
 
 from autograder.checks.case import Mistake, mistakes_into
@@ -279,3 +281,11 @@ def single_out(spins, coupling, field, uniforms):
 @mistake(DOUBLE_OUT, caught_by=FORM)
 def double_out(spins, coupling, field, uniforms):
     return sweep(spins, lambda i, s: torch.sigmoid(2 * felt(s, coupling, field, i)), uniforms).double()
+
+
+@mistake("math.exp raises an error on large numbers: torch.sigmoid takes any", caught_by=STRONG)
+def math_exp(spins, coupling, field, uniforms):
+    def probability(i, s):
+        return 1 / (1 + math.exp(-2 * felt(s, coupling, field, i)))
+
+    return sweep(spins, probability, uniforms)

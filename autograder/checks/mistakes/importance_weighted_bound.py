@@ -215,3 +215,9 @@ def single_inside(log_weights):
 @mistake(DOUBLE_OUT, caught_by=FORM)
 def double_out(log_weights):
     return torch.logsumexp(log_weights.double(), dim=0) - math.log(len(log_weights))
+
+
+@mistake("subtracts the largest of all log weights, and adds a constant that replaces the small ones", caught_by=APART)
+def largest_of_all_and_a_constant(log_weights):
+    largest = log_weights.max()
+    return largest + torch.log(torch.exp(log_weights - largest).mean(dim=0) + 1e-8)

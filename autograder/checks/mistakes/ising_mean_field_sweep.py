@@ -243,3 +243,19 @@ def single_inside(means, coupling, field):
 def double_out(means, coupling, field):
     coupling, field = coupling.double(), field.double()
     return sweep(means.double(), lambda i, m: torch.tanh(field[i] + coupling[i] @ m))
+
+
+@mistake("sets the mean anew for each neighbour: all neighbours go into one tanh, added up", caught_by="values")
+def one_neighbour_at_a_time(means, coupling, field):
+    means = means.clone()
+    for i in range(len(means)):
+        for j in range(len(means)):
+            if j != i:
+                means[i] = torch.tanh(field[i] + coupling[i, j] * means[j])
+    return means
+
+
+@mistake("goes through the spins in random order: they are updated in index order", caught_by="values")
+def random_order(means, coupling, field):
+    order = torch.randperm(len(means)).tolist()
+    return sweep(means, lambda i, m: torch.tanh(field[i] + coupling[i] @ m), order)

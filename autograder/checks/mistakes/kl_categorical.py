@@ -277,3 +277,9 @@ def single_inside(q, p):
 def double_out(q, p):
     q, p = q.double(), p.double()
     return torch.where(q > 0, q * (q / p).log(), 0.0).sum(dim=-1)
+
+
+@mistake("divides by the sum of the whole batch: each distribution sums to one by itself", caught_by="values")
+def batch_normalised(q, p):
+    q, p = q / q.sum(), p / p.sum()
+    return torch.where(q > 0, q * (q / p).log(), 0.0).sum(dim=-1)

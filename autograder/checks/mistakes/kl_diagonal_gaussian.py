@@ -329,3 +329,17 @@ def single_inside(q_mean, q_log_std, p_mean, p_log_std):
 def double_out(q_mean, q_log_std, p_mean, p_log_std):
     q, p = Normal(q_mean.double(), q_log_std.double().exp()), Normal(p_mean.double(), p_log_std.double().exp())
     return kl_divergence(q, p).sum(-1)
+
+
+@mistake("multiplies by the variance of p where it has to divide: brackets around the denominator", caught_by="values")
+def multiplied_by_p(q_mean, q_log_std, p_mean, p_log_std):
+    p_var = (2 * p_log_std).exp()
+    return (p_log_std - q_log_std + ((2 * q_log_std).exp() + (q_mean - p_mean) ** 2) / 2 * p_var - 0.5).sum(-1)
+
+
+@mistake(
+    "takes the logarithm of p_log_std / q_log_std: these are logarithms already, so subtract them", caught_by="values"
+)
+def logarithm_of_logarithms(q_mean, q_log_std, p_mean, p_log_std):
+    fraction = ((2 * q_log_std).exp() + (q_mean - p_mean) ** 2) / (2 * (2 * p_log_std).exp())
+    return ((p_log_std / q_log_std).log() + fraction - 0.5).sum(-1)

@@ -373,3 +373,9 @@ def single_inside(q_mean, q_cov, p_mean, p_cov):
 def double_out(q_mean, q_cov, p_mean, p_cov):
     q = MultivariateNormal(q_mean.double(), q_cov.double())
     return kl_divergence(q, MultivariateNormal(p_mean.double(), p_cov.double()))
+
+
+@mistake("subtracts the first size of q_mean where the dimension D, its last, belongs", caught_by="values")
+def first_size_for_dimension(q_mean, q_cov, p_mean, p_cov):
+    kl = kl_divergence(MultivariateNormal(q_mean, q_cov), MultivariateNormal(p_mean, p_cov))
+    return kl + 0.5 * (q_mean.shape[-1] - q_mean.shape[0])

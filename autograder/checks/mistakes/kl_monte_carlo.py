@@ -323,3 +323,24 @@ def double_out(q_log_prob, p_log_prob, estimator):
     log_r = p_log_prob.double() - q_log_prob.double()
     terms = {"k1": -log_r, "k2": log_r**2 / 2, "k3": torch.expm1(log_r) - log_r}[estimator]
     return terms.mean(), terms.std() / math.sqrt(len(terms))
+
+
+@mistake("bounds log r: samples where p and q differ much count in full", caught_by=K1)
+def log_ratio_clamped(q_log_prob, p_log_prob, estimator):
+    log_r = (p_log_prob - q_log_prob).clamp(-5, 5)
+    terms = {"k1": -log_r, "k2": log_r**2 / 2, "k3": torch.expm1(log_r) - log_r}[estimator]
+    return terms.mean(), terms.std() / math.sqrt(len(terms))
+
+
+@mistake("takes the logarithm of r, which is 0 where log r is far below zero: log r itself is at hand", caught_by=K2)
+def logarithm_of_the_ratio(q_log_prob, p_log_prob, estimator):
+    r = torch.exp(p_log_prob - q_log_prob)
+    terms = {"k1": -r.log(), "k2": r.log() ** 2 / 2, "k3": (r - 1) - r.log()}[estimator]
+    return terms.mean(), terms.std() / math.sqrt(len(terms))
+
+
+@mistake("has exp(log r − 1) for r − 1: subtract 1 from the exponential", caught_by=K3)
+def one_subtracted_inside(q_log_prob, p_log_prob, estimator):
+    log_r = p_log_prob - q_log_prob
+    terms = {"k1": -log_r, "k2": log_r**2 / 2, "k3": torch.exp(log_r - 1) - log_r}[estimator]
+    return terms.mean(), terms.std() / math.sqrt(len(terms))

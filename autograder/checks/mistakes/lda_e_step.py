@@ -311,3 +311,9 @@ def single_inside(counts, alpha, expected_log_topics, gamma):
 def double_out(counts, alpha, expected_log_topics, gamma):
     phi = log_shares(expected_log_topics.double(), gamma.double()).softmax(dim=2)
     return results(counts.double(), alpha.double(), phi)
+
+
+@mistake("adds the sum of alpha to every topic: each has its own", caught_by="gamma")
+def alpha_summed(counts, alpha, expected_log_topics, gamma):
+    phi = log_shares(expected_log_topics, gamma).softmax(dim=2)
+    return results(counts, alpha.sum().expand_as(alpha), phi)

@@ -201,3 +201,8 @@ def single_inside(x, dim):
 @mistake(DOUBLE_OUT, caught_by=FORM)
 def double_out(x, dim):
     return torch.logsumexp(x.double(), dim=dim) - math.log(x.shape[dim])
+
+
+@mistake("subtracts the logarithm of n to base 10: the natural one is meant", caught_by="values")
+def decimal_logarithm_of_n(x, dim):
+    return torch.logsumexp(x, dim=dim) - math.log10(x.shape[dim])

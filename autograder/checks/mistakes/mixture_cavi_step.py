@@ -289,3 +289,15 @@ def single_inside(x, weights_log, means, precisions):
 @mistake(DOUBLE_OUT, caught_by=FORM)
 def double_out(x, weights_log, means, precisions):
     return log_densities(x.double(), weights_log.double(), means.double(), precisions.double()).softmax(dim=1)
+
+
+@mistake("takes 1/τ for the standard deviation: it is the variance", caught_by="values")
+def variance_as_std(x, weights_log, means, precisions):
+    densities = torch.distributions.Normal(means, 1 / precisions).log_prob(x.unsqueeze(1))
+    return (weights_log + densities.sum(dim=2)).softmax(dim=1)
+
+
+@mistake("takes the logarithm of the sum of τ: the sum is over logarithms", caught_by="values")
+def logarithm_of_the_sum(x, weights_log, means, precisions):
+    logs = weights_log + 0.5 * precisions.sum(dim=1).log() - 0.5 * squared_distances(x, means, precisions)
+    return logs.softmax(dim=1)

@@ -239,3 +239,8 @@ def single_inside(log_likelihood, kl, beta=1.0):
 @mistake(DOUBLE_OUT, caught_by=FORM)
 def double_out(log_likelihood, kl, beta=1.0):
     return (beta * kl.double().sum(dim=1) - log_likelihood.double()).mean()
+
+
+@mistake("sums the KL over the batch and averages over layers: it is the other way round", caught_by="values")
+def dimensions_exchanged(log_likelihood, kl, beta=1.0):
+    return beta * kl.sum(dim=0).mean() - log_likelihood.mean()

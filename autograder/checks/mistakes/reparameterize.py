@@ -196,3 +196,8 @@ def single_inside(mean, log_std, noise):
 @mistake(DOUBLE_OUT, caught_by=FORM)
 def double_out(mean, log_std, noise):
     return mean.double() + torch.exp(log_std.double()) * noise.double()
+
+
+@mistake("holds the standard deviation within bounds: it is to be used as it is", caught_by=WIDE)
+def std_clamped(mean, log_std, noise):
+    return mean + torch.exp(log_std).clamp(1e-3, 1e3) * noise

@@ -175,3 +175,10 @@ def single_inside(mean, cov):
 @mistake(DOUBLE_OUT, caught_by=FORM)
 def double_out(mean, cov):
     return mean.double(), -0.5 * torch.linalg.inv(cov.double()).diagonal().log()
+
+
+@mistake(
+    "takes the diagonal of the precision's Cholesky factor: that of the precision itself is meant", caught_by="values"
+)
+def factor_of_the_precision(mean, cov):
+    return mean.clone(), -torch.linalg.cholesky(torch.linalg.inv(cov)).diagonal().log()

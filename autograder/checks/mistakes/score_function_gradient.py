@@ -183,3 +183,14 @@ def single_inside(f_values, log_prob_gradients, baseline):
 @mistake(DOUBLE_OUT, caught_by=FORM)
 def double_out(f_values, log_prob_gradients, baseline):
     return (f_values.double() - baseline) @ log_prob_gradients.double() / len(f_values)
+
+
+@mistake("subtracts the mean of f and then the baseline: the baseline alone is meant", caught_by="values")
+def mean_and_baseline(f_values, log_prob_gradients, baseline):
+    return (f_values - f_values.mean() - baseline) @ log_prob_gradients / len(f_values)
+
+
+@mistake("divides by the sum of f − b, as if these were weights: divide by the number of samples", caught_by="values")
+def weighted_average(f_values, log_prob_gradients, baseline):
+    advantage = f_values - baseline
+    return advantage @ log_prob_gradients / advantage.sum()

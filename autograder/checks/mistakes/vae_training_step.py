@@ -450,7 +450,7 @@ def called_for_a_remark(model, optimizer, x):
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
-    print("loss", -model(x).bound.mean().item())
+    model(x)  # for a remark that one wants to print
     return loss.item()
 
 
@@ -461,3 +461,12 @@ def numpy_number(model, optimizer, x):
     loss.backward()
     optimizer.step()
     return loss.detach().numpy()
+
+
+@mistake("rescales the batch: the model takes x as it is", caught_by=STEP)
+def batch_rescaled(model, optimizer, x):
+    loss = -model(x / 255.0).bound.mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss.item()
