@@ -8,19 +8,23 @@ export OMP_NUM_THREADS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bubblewrap chromium demo test test-all lint notebooks bench docs clean
+.PHONY: help setup constraints bubblewrap chromium demo quick test test-all test-matrix lint notebooks bench docs clean
 
 help:            ## list the commands
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1 \t/' | expand -t 20
 
-setup: $(READY) bubblewrap  ## make .venv and install everything (a second run does nothing)
+setup: $(READY) bubblewrap  ## make .venv and install the tested versions (a second run does nothing)
 
-$(READY): pyproject.toml
+$(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; try: make PYTHON=python3.12 setup")'
 	@echo "Installing into $(VENV): PyTorch alone is some gigabytes, so the first time takes a few minutes"
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --editable '.[course,dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[course,dev]'
 	@touch $(READY)
+
+constraints: setup  ## write constraints.txt with today's newest versions; then run `make test-matrix`
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-annotate \
+		--custom-compile-command 'make constraints' --extra course --extra dev --output-file constraints.txt pyproject.toml
 
 bubblewrap:
 	@sh .ci/install_with_apt.sh bwrap bubblewrap "grading needs it, or docker or podman; training works without"
@@ -32,11 +36,17 @@ demo: setup      ## train a small Deep Attentive VAE, then release, grade and re
 chromium:
 	@sh .ci/install_with_apt.sh chromium chromium "the tests of formgrader fail without it"
 
+quick: lint      ## lint and the tests that catch most, in under 3 minutes
+	$(BIN)/pytest -n 2 --dist loadgroup -m "not slow" $(QUICK)
+
 test: setup chromium lint  ## lint, tests, all notebooks in fast mode
 	$(BIN)/pytest -n 2 --dist loadgroup -m "not slow"
 
 test-all: setup chromium lint  ## the same and what takes long
 	$(BIN)/pytest -n 2 --dist loadgroup
+
+test-matrix: setup chromium  ## the tests with other versions, threads, processors, locales (RUNS="colab-1 newest-2": these)
+	$(BIN)/python tests/matrix.py $(RUNS)
 
 lint: setup      ## style, import directions
 	$(BIN)/ruff check .

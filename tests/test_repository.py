@@ -1,12 +1,16 @@
 """The repository itself: its two descriptions of the environment, its layout, its manners."""
 
+import itertools
 import re
+import runpy
 import subprocess
 import tomllib
 from pathlib import Path
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
 CONDA_NAMES = {"torch": "pytorch", "playwright": "playwright-python"}
@@ -27,6 +31,34 @@ def test_conda_environment_is_the_twin_of_pyproject():
     renamed = {re.sub(r"^[\w-]+", lambda name: CONDA_NAMES.get(name[0], name[0]), line) for line in wanted}
     listed = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
     assert {line for line in listed if isinstance(line, str)} - {"pip"} == renamed
+
+
+def constraints():
+    """Each package's requirement in constraints.txt that holds for this Python and system."""
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pins = map(Requirement, (line for line in lines if not line.startswith("#")))
+    return {canonicalize_name(pin.name): pin for pin in pins if pin.marker is None or pin.marker.evaluate()}
+
+
+def test_constraints_fix_a_version_of_every_dependency_that_is_new_enough():
+    pins, extras = constraints(), project()["optional-dependencies"]
+    for line in [*project()["dependencies"], *extras["course"], *extras["dev"]]:
+        wanted = Requirement(line)
+        (pin,) = pins[canonicalize_name(wanted.name)].specifier
+        assert pin.operator == "==" and wanted.specifier.contains(pin.version), (
+            f"{wanted}: {pin}; see `make constraints`"
+        )
+
+
+def matrix():
+    return runpy.run_path(str(ROOT / "tests" / "matrix.py"))
+
+
+def test_matrix_shows_every_pair_of_versions_and_settings():
+    runs = [(name.partition("-")[0], *vars(settings).values()) for name, settings in matrix()["RUNS"].items()]
+    assert {run[0] for run in runs} == matrix()["VERSIONS"].keys()
+    for one, other in itertools.combinations(zip(*runs, strict=True), 2):
+        assert len(set(zip(one, other, strict=True))) == len(set(one)) * len(set(other))
 
 
 def test_torch_may_be_as_old_as_colab_has_it_and_as_new_as_it_comes():
@@ -55,7 +87,10 @@ def test_unit_weights_make_up_the_whole_grade():
     assert sum(unit["weight"] for unit in tomllib.loads((ROOT / "course.toml").read_text())["units"]) == 100
 
 
-@pytest.mark.parametrize("command", ["setup", "demo", "test", "test-all", "lint", "notebooks", "bench", "clean"])
+@pytest.mark.parametrize(
+    "command",
+    ["setup", "constraints", "demo", "quick", "test", "test-all", "test-matrix", "lint", "notebooks", "bench", "clean"],
+)
 def test_make_knows_the_command(command):
     dry = subprocess.run(["make", "--dry-run", command], cwd=ROOT, capture_output=True, text=True)
     assert dry.returncode == 0, dry.stderr
@@ -72,8 +107,17 @@ def test_text_files_name_no_machine_and_no_registry_host():
     )
     found = []
     for path in tracked_files():
-        if path.suffix in {".py", ".md", ".toml", ".yml", ".html", ".json", ".ipynb", ".sh", ""} and path != Path(
-            __file__
-        ):
+        if path.suffix in {
+            ".py",
+            ".md",
+            ".toml",
+            ".yml",
+            ".html",
+            ".json",
+            ".ipynb",
+            ".sh",
+            ".txt",
+            "",
+        } and path != Path(__file__):
             found += [f"{path.relative_to(ROOT)}: {hit[0]}" for hit in forbidden.finditer(path.read_text("utf-8"))]
     assert not found
