@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import textwrap
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -10,7 +11,7 @@ from torch import Tensor
 from avae_lib.checking.errors import advice_on
 from avae_lib.checking.observing import PAIR, RANDOM_NUMBERS
 from avae_lib.checking.records import Observation, Raised, Recorded
-from avae_lib.checking.relations import FLOAT32, FLOAT64, Sample, relation_of
+from avae_lib.checking.relations import FLOAT32, FLOAT64, Sample
 from avae_lib.checking.trials import Probe, Trial, agree, compared, tolerances
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
 ]
 
 TWO_WANTED = "two results are wanted: return both, separated by a comma, and nothing else"
+LONGEST = 160  # characters of an exception's message
 NOT_WRITTEN = "not written yet: it raises NotImplementedError"
 
 
@@ -33,7 +35,11 @@ def explain_error(error: Raised, component: str) -> str:
     """One line about an exception that left a student's function for ``component``."""
     if _is_unwritten(error, component):
         return NOT_WRITTEN
-    message = error.message.splitlines()[0] if error.message.strip() else "no message"
+    message = (
+        textwrap.shorten(error.message.splitlines()[0], LONGEST, placeholder=" …")
+        if error.message.strip()
+        else "no message"
+    )
     said = f"stopped with {error.type}: {message}" + (f" (at: {error.line})" if error.line else "")
     return "; ".join(filter(None, [said, advice_on(error)]))
 
@@ -43,8 +49,12 @@ def _is_unwritten(error: Raised, component: str) -> bool:
     return error.type == "NotImplementedError" and (not error.message or error.message.startswith(component))
 
 
-def diagnose(trial: Trial, observed: Sequence[Observation]) -> str:
-    """One line about what was observed in all probes of a case, or nothing if it shows no pattern."""
+def diagnose(trial: Trial, observed: Sequence[Observation], relate: Callable[[Sequence[Sample]], str]) -> str:
+    """One line about what was observed in all probes of a case, or nothing if it shows no pattern.
+
+    Args:
+        relate: says in what relation the numbers of one value stand to the right ones.
+    """
     both = list(zip(trial.probes, observed, strict=True))
     failing = [(probe, one) for probe, one in both if not agree(trial, one, probe.expected)]
     if errors := [(probe, one.error) for probe, one in failing if one.error is not None]:
@@ -55,7 +65,11 @@ def diagnose(trial: Trial, observed: Sequence[Observation]) -> str:
         if compared(trial, one).keys() != right.keys():
             return TWO_WANTED if right.keys() <= set(PAIR) else "the result could not be read"
     for name in names_of(trial):
-        said = _of_kinds(trial, failing, name) or _of_numbers(trial, observed, name) or _of_dtypes(trial, failing, name)
+        said = (
+            _of_kinds(trial, failing, name)
+            or _of_numbers(trial, observed, name, relate)
+            or _of_dtypes(trial, failing, name)
+        )
         if said:
             return f"{subject(trial, name)} {said}"
     return _of_changes(failing) if trial.kind == "form" else ""
@@ -105,6 +119,8 @@ def _of_kind(trial: Trial, shown: Recorded, right: Recorded) -> str:
         return f"is of type {shown.type_name} where a {right.kind} is wanted"
     if trial.kind == "form" and shown.kind != right.kind:
         return f"is {KIND_NAMES[shown.kind]} where {KIND_NAMES[right.kind]} is wanted"
+    if right.kind in ("int", "bool") and not as_wanted(trial, shown, right):  # a count or a setting
+        return f"is {shown.array.tolist()} where {right.array.tolist()} is wanted"
     return ""
 
 
@@ -117,16 +133,19 @@ KIND_NAMES = {
 }
 
 
-def _of_numbers(trial: Trial, observed: Sequence[Observation], name: str) -> str:
+def _of_numbers(
+    trial: Trial, observed: Sequence[Observation], name: str, relate: Callable[[Sequence[Sample]], str]
+) -> str:
     samples = samples_of(trial, observed, name)
     wrong = [sample for sample in samples if not sample.is_right()]
     if not wrong:
         return ""
     if all(sample.is_rounded() for sample in wrong):
-        dtypes = [_dtype(shown) for shown, right in _pairs(trial, zip(trial.probes, observed, strict=True), name)]
-        came_out = " (it comes out as float32)" if "float32" in dtypes else ""
+        pairs = _pairs(trial, zip(trial.probes, observed, strict=True), name)
+        is_single = ("float32", "float64") in [(_dtype(shown), _dtype(right)) for shown, right in pairs]
+        came_out = " (it comes out as float32)" if is_single else ""
         return f"is right but not to the precision of its float64 inputs{came_out}"
-    return relation_of(samples)
+    return relate(samples)
 
 
 def samples_of(trial: Trial, observed: Sequence[Observation], name: str) -> list[Sample]:

@@ -15,25 +15,44 @@ from avae_lib.checking.trials import Trial, agree, compared
 
 __all__ = ["is_shown", "named_mistake"]
 
+NUMBERS_BESIDE_A_SLIP = 2  # different ones that a mistake must account for beside a slip in shape or sign
 
-def named_mistake(trial: Trial, observed: Sequence[Observation]) -> str:
+
+def named_mistake(trial: Trial, observed: Sequence[Observation], numbers: int = 0) -> str:
     """The sentence of a mistake that this case names, if all that was observed is what that mistake shows.
 
     Numbers of the wrong shape or sign are compared once more without that slip, so that two at once are both told.
+
+    Args:
+        numbers: how many different wrong numbers the mistake must account for.
     """
-    if said := _matched(trial, observed):
+    if said := _matched(trial, observed, numbers):
         return said
     for slip, mended in _mended(trial, observed):
-        if said := _matched(trial, mended):
+        if said := _matched(trial, mended, max(numbers, NUMBERS_BESIDE_A_SLIP)):
             return f"{slip}; {ONCE_MENDED} {said}"
     return ""
 
 
-def _matched(trial: Trial, observed: Sequence[Observation]) -> str:
+def _matched(trial: Trial, observed: Sequence[Observation], numbers: int) -> str:
     for in_probes in zip(*(probe.mistakes for probe in trial.probes), strict=True):
-        if is_shown(trial, observed, [shown for _, shown in in_probes]):
+        shown = [shown for _, shown in in_probes]
+        if is_shown(trial, observed, shown) and (not numbers or len(_wrong_numbers(trial, shown)) >= numbers):
             return in_probes[0][0]
     return ""
+
+
+def _wrong_numbers(trial: Trial, shown: Sequence[Observation | None]) -> set[float]:
+    """The different finite numbers that a mistake shows where others are right."""
+    found: set[float] = set()
+    for probe, theirs in zip(trial.probes, shown, strict=True):
+        wanted = compared(trial, probe.expected)
+        for name, value in compared(trial, theirs).items() if theirs is not None else ():
+            if value.array is not None and not as_wanted(trial, value, wanted[name]):
+                numbers = value.array.double()
+                numbers = numbers[numbers.isfinite()]
+                found |= {round(number, 6) for number in numbers.abs().flatten().tolist()}
+    return found
 
 
 def is_shown(trial: Trial, observed: Sequence[Observation], shown: Sequence[Observation | None]) -> bool:

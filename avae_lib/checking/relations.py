@@ -15,21 +15,19 @@ import torch
 from torch import Tensor
 
 __all__ = [
-    "NEARLY_RIGHT",
     "ONCE_MENDED",
-    "RIGHT_IN_PLACES",
     "Sample",
-    "relation_of",
+    "not_finite",
     "resized",
     "same",
     "shape_is_wrong",
+    "telling_relation_of",
+    "vague_relation_of",
 ]
 
 FLOAT32, FLOAT64 = 2e-5, 1e-9  # relative: some hundred roundings of float32, some million of float64
 CLEAR = 50  # times the tolerance: what moves a number by less may be rounding
 NEAR_ONE = 1e-3  # factors as near to one as this are rather an offset among large numbers, or lost precision
-NEARLY_RIGHT = "is nearly right"
-RIGHT_IN_PLACES = "is right in"
 ONCE_MENDED = "once that is mended:"  # before the second of two slips
 NAMED_FACTORS = {
     -1.0: "has the opposite sign",
@@ -256,7 +254,7 @@ def same_everywhere(samples: Samples) -> str:
 
 
 def nearly_right(samples: Samples) -> str:
-    return f"{NEARLY_RIGHT}, within about a percent" if all(map(_is_nearly_right, samples)) else ""
+    return "is nearly right, within about a percent" if all(map(_is_nearly_right, samples)) else ""
 
 
 def _is_nearly_right(sample: Sample) -> bool:
@@ -266,10 +264,10 @@ def _is_nearly_right(sample: Sample) -> bool:
 
 def right_in_places(samples: Samples) -> str:
     right = sum(int(torch.isclose(s.got, s.wanted, rtol=s.rtol, atol=s.atol).sum()) for s in samples)
-    return f"{RIGHT_IN_PLACES} {right} of {sum(s.got.numel() for s in samples)} places" if right else ""
+    return f"is right in {right} of {sum(s.got.numel() for s in samples)} places" if right else ""
 
 
-RELATIONS = (
+TELLING = (
     not_finite,
     zero,
     copied_input,
@@ -280,15 +278,19 @@ RELATIONS = (
     constant_factor,
     other_order,
     same_everywhere,
-    nearly_right,
-    right_in_places,
 )
+VAGUE = (nearly_right, right_in_places)  # said of numbers where no cause is known
 
 
-def relation_of(samples: Samples) -> str:
+def telling_relation_of(samples: Samples) -> str:
     """What relation the numbers of all samples stand in to the right ones, in words; nothing if none is known."""
     if said := shape_is_wrong(samples):
         mended = resized(samples)
-        second = relation_of(mended) if mended and not all(s.fits(s.wanted) for s in mended) else ""
+        second = telling_relation_of(mended) if mended and not all(s.fits(s.wanted) for s in mended) else ""
         return f"{said}; {ONCE_MENDED} it {second}" if second else said
-    return next(filter(None, (relation(samples) for relation in RELATIONS)), "")
+    return next(filter(None, (relation(samples) for relation in TELLING)), "")
+
+
+def vague_relation_of(samples: Samples) -> str:
+    """How far the numbers are from being right, where no cause is known."""
+    return next(filter(None, (relation(samples) for relation in VAGUE)), "")

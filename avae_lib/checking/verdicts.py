@@ -5,25 +5,26 @@ Used on both sides: by the trusted judge on secret inputs, and by ``check`` in t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from avae_lib.checking.diagnoses import changed_input, diagnose, side_by_side
 from avae_lib.checking.named_mistakes import named_mistake
 from avae_lib.checking.records import Observation, Request
-from avae_lib.checking.relations import NEARLY_RIGHT, RIGHT_IN_PLACES
+from avae_lib.checking.relations import not_finite, telling_relation_of, vague_relation_of
 from avae_lib.checking.trials import Probe, Trial, agree
 
-__all__ = ["AskFailed", "Verdict", "failed", "judge_case", "judge_trials"]
+NUMBERS_BESIDE_ANOTHER_CAUSE = 3  # different ones that a mistake must account for after the main case has failed
 
-VAGUE = (NEARLY_RIGHT, RIGHT_IN_PLACES)  # said of numbers where no cause is known
+__all__ = ["AskFailed", "Verdict", "failed", "judge_case", "judge_trials"]
 
 
 @dataclass(frozen=True)
 class Verdict:
     """The judgement of one case, with one line for the student when it failed.
 
-    ``points_to`` names the earlier case that the line points to, if it does nothing but that.
+    ``points_to`` names the earlier case that the line points to, if it does nothing but that; ``names_cause`` says
+    whether the line tells what is wrong, and not only that something is.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Verdict:
     points: float
     max_points: float
     points_to: str = ""
+    names_cause: bool = False
 
 
 class AskFailed(Exception):
@@ -64,15 +66,15 @@ def judge_trials(
     verdicts: list[Verdict] = []
     given_up, attentive = "", _Attentive(ask)
     for trial in trials:
-        first_failed = next((verdict for verdict in verdicts if not verdict.passed), None)
+        main = verdicts[0] if verdicts else None
         if given_up:
             verdicts.append(failed(trial, f"not run any more: {given_up}"))
-        elif first_failed and first_failed is verdicts[0] and trial.kind != "value":
+        elif main and not main.passed and trial.kind != "value":
             besides = f"; besides, {attentive.changes}" if trial.kind == "form" and attentive.changes else ""
-            verdicts.append(failed(trial, f"counts once “{first_failed.name}” passes{besides}", first_failed.name))
+            verdicts.append(failed(trial, f"counts once “{main.name}” passes{besides}", main.name))
         else:
             try:
-                verdicts.append(judge_case(trial, attentive, reveal, first_failed))
+                verdicts.append(judge_case(trial, attentive, reveal, verdicts))
             except AskFailed as failure:
                 verdicts.append(failed(trial, failure.reason))
                 given_up = failure.reason if failure.give_up else ""
@@ -94,12 +96,12 @@ class _Attentive:
 
 
 def judge_case(
-    trial: Trial, ask: Callable[[Request], Observation], reveal: bool = False, failed_before: Verdict | None = None
+    trial: Trial, ask: Callable[[Request], Observation], reveal: bool = False, before: Sequence[Verdict] = ()
 ) -> Verdict:
     """The verdict on one case, from all of its probes.
 
     Args:
-        failed_before: an earlier case that failed: it is pointed to where the numbers of this one prove nothing.
+        before: the verdicts on earlier cases.
     """
     observed = [ask(probe.request) for probe in trial.probes]
     wrong = [
@@ -107,10 +109,20 @@ def judge_case(
     ]
     if not wrong:
         return Verdict(trial.name, True, "", trial.points, trial.points)
-    said = named_mistake(trial, observed) or diagnose(trial, observed)
-    if failed_before is not None and (not said or any(words in said for words in VAGUE)):
-        return failed(trial, f"see to “{failed_before.name}” first", failed_before.name)
-    return failed(trial, said or _hint(trial, *wrong[0], reveal))
+    if said := _proved(trial, observed, before):
+        return replace(failed(trial, said), names_cause=True)
+    if first_failed := next((verdict for verdict in before if not verdict.passed), None):
+        return failed(trial, f"see to “{first_failed.name}” first", first_failed.name)
+    return failed(trial, diagnose(trial, observed, vague_relation_of) or _hint(trial, *wrong[0], reveal))
+
+
+def _proved(trial: Trial, observed: Sequence[Observation], before: Sequence[Verdict]) -> str:
+    """What the numbers prove to be wrong beside what the main case, if that failed, has shown already."""
+    main = before[0] if before else None
+    if main is None or main.passed:
+        return named_mistake(trial, observed) or diagnose(trial, observed, telling_relation_of)
+    named = "" if main.names_cause else named_mistake(trial, observed, numbers=NUMBERS_BESIDE_ANOTHER_CAUSE)
+    return named or diagnose(trial, observed, not_finite)
 
 
 def failed(trial: Trial, diagnosis: str, points_to: str = "") -> Verdict:
