@@ -82,3 +82,16 @@ def logarithm_without_log1p(logits, x):
 def matrix_product(logits, x):
     terms = (x * F.logsigmoid(logits) + (1 - x) * F.logsigmoid(-logits)).reshape(len(x), -1)
     return terms @ torch.ones(terms.shape[1], dtype=terms.dtype)
+
+
+@variant
+def classes_black_and_white(logits, x):
+    scores = torch.stack([torch.zeros_like(logits), logits], dim=1).flatten(2)
+    shares = torch.stack([1 - x, x], dim=1).flatten(2)
+    return -F.cross_entropy(scores, shares, reduction="none").sum(-1)
+
+
+@variant
+def example_by_example(logits, x):
+    pairs = zip(logits, x, strict=True)
+    return -torch.stack([F.binary_cross_entropy_with_logits(row, pixels, reduction="sum") for row, pixels in pairs])

@@ -111,3 +111,20 @@ def in_double_precision(spins, coupling, field, uniforms):
     for i in range(len(s)):
         s[i] = torch.sign(torch.sigmoid(2 * (h[i] + J[i] @ s)) - u[i] - 1e-12)
     return s.to(spins.dtype)
+
+
+@variant
+def truth_value_as_a_number(spins, coupling, field, uniforms):
+    s = spins.clone()
+    for i in range(len(s)):
+        s[i] = 2 * (uniforms[i] < 0.5 + 0.5 * torch.tanh(field[i] + coupling[i].dot(s))).to(s.dtype) - 1
+    return s
+
+
+@variant
+def by_logaddexp(spins, coupling, field, uniforms):
+    s = spins.clone()
+    for i in range(len(s)):
+        a = field[i] + coupling[i].dot(s)
+        s[i] = 1.0 if uniforms[i] < torch.exp(a - torch.logaddexp(a, -a)) else -1.0
+    return s

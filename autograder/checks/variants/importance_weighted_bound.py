@@ -72,3 +72,8 @@ def transposed_and_in_double(log_weights):
 def mixture_of_torch(log_weights):
     weights = torch.distributions.Categorical(logits=torch.zeros_like(log_weights.T)).logits
     return torch.logsumexp(weights + log_weights.T, dim=-1)
+
+
+@variant
+def last_of_the_cumulative_sums(log_weights):
+    return torch.logcumsumexp(log_weights, dim=0)[-1] - math.log(log_weights.shape[0])

@@ -101,3 +101,10 @@ def numpy_inside(means, coupling, field):
     with np.errstate(divide="ignore", invalid="ignore"):
         entropy = -np.nansum(up * np.log(up)) - np.nansum(down * np.log(down))
     return torch.tensor(0.5 * m @ J @ m + h @ m + entropy, dtype=means.dtype)
+
+
+@variant
+def edge_by_edge(means, coupling, field):
+    pairs = [coupling[i, j] * means[i] * means[j] for i in range(len(means)) for j in range(i)]
+    q = torch.stack([1 + means, 1 - means]) / 2
+    return sum(pairs) + torch.einsum("i,i->", field, means) + torch.special.entr(q).sum()

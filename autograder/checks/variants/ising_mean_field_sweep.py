@@ -120,3 +120,23 @@ def enumerated(means, coupling, field):
         for i, (row, h) in enumerate(zip(coupling, field, strict=True)):
             m[i] = torch.tanh(h + torch.einsum("j,j->", row, m))
     return m
+
+
+@variant
+def by_expm1(means, coupling, field):
+    m = means.clone()
+    for i in range(len(m)):
+        a = field[i] + coupling[i] @ m
+        less_than_one = torch.expm1(-2 * a.abs())
+        m[i] = torch.copysign(-less_than_one / (2 + less_than_one), a)
+    return m
+
+
+@variant
+def softmax_of_both_values(means, coupling, field):
+    m = means.clone()
+    for i in range(len(m)):
+        a = field[i] + (coupling[i] * m).sum()
+        up, down = torch.softmax(torch.stack([a, -a]), dim=0)
+        m[i] = up - down
+    return m

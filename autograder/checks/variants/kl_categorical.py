@@ -93,3 +93,8 @@ def infinity_by_hand(q, p):
 @variant
 def without_what_is_not_a_number(q, p):
     return (q * (q / p).log()).nansum(dim=-1)
+
+
+@variant
+def logarithms_of_powers(q, p):
+    return torch.where(q > 0, (q / p) ** q, 1.0).log().sum(-1)

@@ -70,3 +70,20 @@ def squares_by_einsum(q_mean, q_log_std, p_mean, p_log_std):
 def in_double_precision(q_mean, q_log_std, p_mean, p_log_std):
     m, s, n, t = (value.double() for value in (q_mean, q_log_std, p_mean, p_log_std))
     return (t - s + ((2 * s).exp() + (m - n) ** 2) / (2 * (2 * t).exp()) - 0.5).sum(-1).to(q_mean.dtype)
+
+
+@variant
+def by_expm1(q_mean, q_log_std, p_mean, p_log_std):
+    difference = q_log_std - p_log_std
+    distance = torch.linalg.vector_norm((q_mean - p_mean) * torch.exp(-p_log_std), dim=-1)
+    return 0.5 * (torch.expm1(2 * difference) - 2 * difference).sum(-1) + 0.5 * distance**2
+
+
+@variant
+def mapped_over_the_batch(q_mean, q_log_std, p_mean, p_log_std):
+    def of_pair(m, s, n, t):
+        return (t - s + (torch.exp(2 * s) + (m - n) ** 2) / (2 * torch.exp(2 * t)) - 0.5).sum()
+
+    for _ in range(q_mean.ndim - 1):
+        of_pair = torch.func.vmap(of_pair)
+    return of_pair(q_mean, q_log_std, p_mean, p_log_std)

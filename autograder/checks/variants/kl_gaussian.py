@@ -94,3 +94,22 @@ def with_an_inverse(q_mean, q_cov, p_mean, p_cov):
     trace = (precision * q_cov).sum((-2, -1))
     square = (distance.mT @ precision @ distance).sum((-2, -1))
     return 0.5 * (trace + square - q_mean.shape[-1] + torch.logdet(p_cov) - torch.logdet(q_cov))
+
+
+@variant
+def lu_factors(q_mean, q_cov, p_mean, p_cov):
+    factors, pivots = torch.linalg.lu_factor(p_cov)
+    distance = (q_mean - p_mean).unsqueeze(-1)
+    solved = torch.linalg.lu_solve(factors, pivots, torch.cat([q_cov, distance], dim=-1))
+    trace = solved[..., :-1].diagonal(dim1=-2, dim2=-1).sum(-1)
+    square = (distance.mT @ solved[..., -1:])[..., 0, 0]
+    log_det = factors.diagonal(dim1=-2, dim2=-1).abs().log().sum(-1)
+    return 0.5 * (trace + square - q_mean.shape[-1] + log_det - torch.linalg.slogdet(q_cov).logabsdet)
+
+
+@variant
+def difference_of_entropies(q_mean, q_cov, p_mean, p_cov):
+    q, p = MultivariateNormal(q_mean, q_cov), MultivariateNormal(p_mean, p_cov)
+    trace = torch.cholesky_solve(q_cov, p.scale_tril).diagonal(dim1=-2, dim2=-1).sum(-1)
+    distance = solve_triangular(p.scale_tril, (q_mean - p_mean).unsqueeze(-1), upper=False).squeeze(-1)
+    return p.entropy() - q.entropy() + 0.5 * (trace + distance.pow(2).sum(-1) - q_mean.shape[-1])

@@ -73,3 +73,22 @@ def numbers_by_item(q_log_prob, p_log_prob, estimator):
     log_r = p_log_prob - q_log_prob
     terms = {"k1": -log_r, "k2": log_r.pow(2).div(2), "k3": log_r.exp().sub(1).sub(log_r)}[estimator]
     return terms.mean().item(), (terms.std() / np.sqrt(len(terms))).item()
+
+
+@variant
+def one_sample_after_the_other(q_log_prob, p_log_prob, estimator):
+    log_r = p_log_prob - q_log_prob
+    terms = {"k1": -log_r, "k2": log_r * log_r / 2, "k3": torch.exp(log_r) - 1 - log_r}[estimator]
+    mean, squares = torch.zeros_like(terms[0]), torch.zeros_like(terms[0])
+    for n, term in enumerate(terms, start=1):
+        change = term - mean
+        mean = mean + change / n
+        squares = squares + change * (term - mean)
+    return mean, (squares / (len(terms) - 1) / len(terms)).sqrt()
+
+
+@variant
+def of_torch_std_mean(q_log_prob, p_log_prob, estimator):
+    log_r = p_log_prob - q_log_prob
+    std, mean = torch.std_mean([-log_r, log_r**2 / 2, log_r.exp() - 1 - log_r][int(estimator[1]) - 1])
+    return mean, std / log_r.numel() ** 0.5

@@ -101,3 +101,10 @@ def alpha_as_a_row(counts, alpha, expected_log_topics, gamma):
     phi = (torch.special.psi(gamma).unsqueeze(1) + expected_log_topics.t()).softmax(-1)
     new = torch.bmm(counts.unsqueeze(1), phi).squeeze(1) + alpha.reshape(1, -1)
     return new, torch.sum(counts.unsqueeze(-1) * phi, 0).t()
+
+
+@variant
+def log_shares_normalised(counts, alpha, expected_log_topics, gamma):
+    log_phi = torch.digamma(gamma)[:, :, None] + expected_log_topics[None]
+    assigned = counts[:, None] * (log_phi - log_phi.logsumexp(1, keepdim=True)).exp()
+    return alpha + assigned.sum(2), assigned.sum(0)

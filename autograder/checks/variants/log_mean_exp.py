@@ -66,3 +66,24 @@ def one_number_at_a_time(x, dim):
     rows = x.movedim(dim, -1)
     flat = [of_row(row) for row in rows.reshape(-1, rows.shape[-1]).tolist()]
     return torch.tensor(flat, dtype=x.dtype).reshape(rows.shape[:-1])
+
+
+@variant
+def running_mean(x, dim):
+    first, *others = x.unbind(dim)
+    mean = first
+    for k, entry in enumerate(others, start=1):
+        mean = torch.logaddexp(mean + math.log(k / (k + 1)), entry - math.log(k + 1))
+    return mean
+
+
+@variant
+def largest_entry_apart(x, dim):
+    largest, place = x.max(dim=dim, keepdim=True)
+    others = torch.exp(x - largest).scatter(dim, place, 0.0).sum(dim)
+    return largest.squeeze(dim) + torch.log1p(others) - math.log(x.shape[dim])
+
+
+@variant
+def last_of_the_cumulative_sums(x, dim):
+    return torch.logcumsumexp(x, dim).select(dim, -1) - math.log(x.shape[dim])

@@ -93,3 +93,9 @@ def dimension_by_dimension(x, weights_log, means, precisions):
     for x_d, mean, precision in zip(x.unbind(1), means.unbind(1), precisions.unbind(1), strict=True):
         logs = logs + 0.5 * (precision.log() - precision * (x_d.unsqueeze(1) - mean) ** 2)
     return torch.nn.functional.softmax(logs, dim=1)
+
+
+@variant
+def odds_against_all_others(x, weights_log, means, precisions):
+    logs = weights_log + 0.5 * (precisions.log() - precisions * (x[:, None] - means) ** 2).sum(-1)
+    return 1 / torch.exp(logs[:, None, :] - logs[:, :, None]).sum(-1)

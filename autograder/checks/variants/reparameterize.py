@@ -67,3 +67,8 @@ def detached_noise(mean, log_std, noise):
         return torch.exp(log_std)
 
     return mean + standard_deviation() * noise.detach()
+
+
+@variant
+def between_two_points(mean, log_std, noise):
+    return torch.lerp(mean, mean + noise, log_std.exp())

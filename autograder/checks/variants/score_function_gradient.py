@@ -75,3 +75,10 @@ def matrix_of_one_row(f_values, log_prob_gradients, baseline):
 def in_double_precision(f_values, log_prob_gradients, baseline):
     terms = (f_values.double() - baseline).unsqueeze(-1) * log_prob_gradients.double()
     return torch.mean(terms, dim=-2).to(f_values.dtype)
+
+
+@variant
+def by_autograd(f_values, log_prob_gradients, baseline):
+    step = torch.zeros(log_prob_gradients.shape[1], dtype=f_values.dtype, requires_grad=True)
+    surrogate = ((f_values - baseline) * (log_prob_gradients @ step)).mean()
+    return torch.autograd.grad(surrogate, step)[0]
