@@ -12,11 +12,12 @@ from avae_lib.data.image_dataset import ImageDataset
 __all__ = ["bitmaps", "holes", "one_of_each_digit"]
 
 _HOLES_OF_DIGITS = (1, 0, 0, 0, 0, 0, 1, 0, 2, 1)
+_INK = 0.2
 _CANDIDATES = 200
 """Images of one class that are looked at: enough to find a typical one, few enough to be quick on MNIST."""
 
 
-def bitmaps(images: Float[Tensor, "n 1 rows cols"], side: int, ink: float = 0.2) -> Float[Tensor, "n side side"]:
+def bitmaps(images: Float[Tensor, "n 1 rows cols"], side: int, ink: float = _INK) -> Float[Tensor, "n side side"]:
     """Grey pictures enlarged to ``side`` pixels and made black (−1) or white (1), with a threshold for each picture.
 
     The threshold makes the brightest pixels white, a share ``ink`` of the picture, so that strokes are equally bold
@@ -60,8 +61,8 @@ def holes(picture: Float[Tensor, "rows cols"]) -> int:
 def one_of_each_digit(dataset: ImageDataset, side: int = 48) -> Float[Tensor, "10 side side"]:
     """A typical, readable test image of each digit 0–9 as a bitmap.
 
-    Of the first two hundred images of a digit those count whose bitmap has as many holes as the digit should have;
-    the one nearest to their average is taken.
+    Of the first two hundred images of a digit those count whose bitmap has as many holes as the digit should have,
+    also with an eighth less ink, so that no stroke is about to break; the one nearest to their average is taken.
 
     Raises:
         ValueError: the data set has no labels, or no readable image of some digit.
@@ -74,7 +75,9 @@ def one_of_each_digit(dataset: ImageDataset, side: int = 48) -> Float[Tensor, "1
 def _typical(dataset: ImageDataset, digit: int, side: int) -> Tensor:
     own = dataset.test[dataset.test_labels == digit][:_CANDIDATES]
     pictures = bitmaps(own, side) if len(own) else own
-    readable = [picture for picture in pictures if holes(picture) == _HOLES_OF_DIGITS[digit]]
+    thinner = bitmaps(own, side, ink=_INK * 7 / 8) if len(own) else own
+    wanted = _HOLES_OF_DIGITS[digit]
+    readable = [p for p, thin in zip(pictures, thinner, strict=True) if holes(p) == holes(thin) == wanted]
     if not readable:
         raise ValueError(f"dataset {dataset.name!r} has no readable test image of the digit {digit}")
     pictures = torch.stack(readable)

@@ -191,15 +191,20 @@ def gradient_estimates(
     figure, axes = new_figure(6.4, 0.5 + 0.85 * len(estimates))
     jitter = np.random.default_rng(0)
     centre = exact if exact is not None else float(np.mean([np.mean(values) for values in estimates.values()]))
+    lowest, highest = (extreme([extreme(values) for values in estimates.values()]) for extreme in (min, max))
+    # Labels stand on the side away from the dotted line, which most estimates are near.
+    edge, side = (0.01, "left") if half_width is None and centre > (lowest + highest) / 2 else (0.99, "right")
     for row, (values, line) in enumerate(zip(estimates.values(), line_styles(), strict=False)):
         values = np.asarray(values, dtype=float)
         shown = values if half_width is None else values[np.abs(values - centre) <= half_width]
         heights = -row + jitter.uniform(-0.22, 0.22, len(shown))
         axes.scatter(shown, heights, s=7, alpha=0.35, color=line["color"], linewidths=0)
         axes.errorbar(values.mean(), -row, xerr=values.std(), color=INK, marker="o", markersize=4, capsize=4, lw=1.2)
-        place = {"xy": (0.99, -row + 0.34), "xycoords": ("axes fraction", "data"), "ha": "right"}
-        outside = f"; {1 - len(shown) / len(values):.0%} outside the picture" if len(shown) < len(values) else ""
-        axes.annotate(f"variance {_three_digits(values.var())}{outside}", **place)
+        place = {"xy": (edge, -row + 0.34), "xycoords": ("axes fraction", "data"), "ha": side}
+        missing = len(values) - len(shown)
+        outside = f"; {missing:,} of {len(values):,} outside the picture" if missing else ""
+        label = axes.annotate(f"variance {_three_digits(values.var())}{outside}", **place)
+        label.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 1})
     if exact is not None:
         axes.axvline(exact, color=INK, linestyle=":", linewidth=1.2)
     if half_width is not None:

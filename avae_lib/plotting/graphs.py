@@ -128,5 +128,5 @@ def _draw_plate(axes: Axes, box: tuple[float, float, float, float], label: str) 
     left, bottom, width, height = box
     look = {"boxstyle": "round,pad=0,rounding_size=0.15", "facecolor": "none", "edgecolor": GREY, "linewidth": 0.9}
     axes.add_patch(FancyBboxPatch((left, bottom), width, height, **look))
-    axes.text(left + width - 0.1, bottom + 0.1, label, ha="right", va="bottom", color=GREY, fontsize=8)
+    axes.text(left + width - 0.1, bottom + 0.1, label, ha="right", va="bottom", color=GREY)
     axes.autoscale_view()

@@ -175,7 +175,9 @@ def mixture_bounds(
     left.legend(loc="lower right")
     right.plot(list(best), list(best.values()), marker="o", color=COLOURS["blue"])
     for used, value in best.items():
-        right.annotate(f"{value:.0f}", (used, value), xytext=(0, 7), textcoords="offset points", ha="center")
+        right.annotate(
+            f"{value:.1f}".replace("-", "−"), (used, value), xytext=(0, 7), textcoords="offset points", ha="center"
+        )
     right.set(xlabel="components in use", xticks=list(best), title="best bound found")
     right.margins(x=0.1, y=0.15)
     return figure

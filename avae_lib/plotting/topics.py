@@ -17,6 +17,8 @@ __all__ = ["topic_shares", "topics_side_by_side"]
 
 _NAMED_SHARE = 0.05
 """Share of a document from which its percentage is written into the cell."""
+_PALE_INK_SHARE = 0.6
+"""Share from which a cell is so dark that its text is white."""
 
 
 @styled
@@ -31,7 +33,7 @@ def topics_side_by_side(
         shared: whether words that stand in the same row of all columns are drawn dark, and the others grey.
     """
     rows = len(next(iter(columns.values())))
-    figure, panels = new_figure(7.4, 0.35 + 0.36 * rows, ncols=len(columns), squeeze=False)
+    figure, panels = new_figure(7.2, 0.35 + 0.38 * rows, ncols=len(columns), squeeze=False)
     for number, ((name, topics), axes) in enumerate(zip(columns.items(), panels[0], strict=True)):
         blank(axes).set(xlim=(0, 1), ylim=(-rows + 0.4, 0.6))
         axes.set_title(name)
@@ -56,11 +58,11 @@ def _draw_words(axes: Axes, row: int, words: Sequence[str], dark: set[str], colu
         for word in line:
             weight = "bold" if emphasised and word in dark else "normal"
             look = {"color": INK if word in dark else GREY, "weight": weight, "family": "DejaVu Sans Mono"}
-            axes.text(place, -row + height, word, fontsize=7, va="center", **look)
+            axes.text(place, -row + height, word, fontsize=8, va="center", **look)
             place += columns * _LETTER * (len(word) + 1.5)
 
 
-_LETTER = 0.0082  # width of a letter of seven points, as a share of the width of the figure
+_LETTER = 0.0096  # width of a letter of eight points, as a share of the width of the figure
 
 
 @styled
@@ -78,7 +80,8 @@ def topic_shares(shares: Mapping[str, Sequence[float]], topics: Sequence[str]) -
     axes.pcolormesh(table, cmap="Blues", vmin=0, vmax=1.25, edgecolor="white", linewidth=1.5)
     for (row, column), share in np.ndenumerate(table):
         if share >= _NAMED_SHARE:
-            axes.text(column + 0.5, row + 0.5, f"{100 * share:.0f} %", ha="center", va="center", fontsize=8)
+            look = {"color": "white" if share > _PALE_INK_SHARE else INK, "fontsize": 8}
+            axes.text(column + 0.5, row + 0.5, f"{100 * share:.0f} %", ha="center", va="center", **look)
     axes.set_yticks(np.arange(len(shares)) + 0.5, list(shares))
     axes.set_xticks(np.arange(len(topics)) + 0.5, list(topics), rotation=35, ha="left", rotation_mode="anchor")
     axes.tick_params(length=0, top=False, bottom=False, labeltop=True, labelbottom=False, labelsize=8)
