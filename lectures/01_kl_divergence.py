@@ -25,9 +25,9 @@
 # **What you need first.** Probability densities, expectations, covariance matrices, and the derivative of a
 # logarithm. Unit 00 for how exercises work.
 #
-# **What it costs.** About an hour and three quarters to read with a pencil (6,800 words, 38 numbered equations). Half
-# a minute to run on two CPU cores, with 1.1 GB of memory at most. Nothing here uses a GPU; the notebook has not been
-# timed on Colab.
+# **What it costs.** About an hour and three quarters to read with a pencil (6,800 words, 38 numbered equations). Under
+# a minute to run on two CPU cores (18 seconds of processor time), with 1.1 GB of memory at most. Nothing here uses a
+# GPU; the notebook has not been timed on Colab.
 
 # %% [markdown]
 # {{how to keep your work}}
@@ -193,7 +193,7 @@ assert abs(nats - kl_divergence(Categorical(probs=q), Categorical(probs=p))) < 1
 #
 # (a) $+\infty$: the fourth outcome has $p = \frac14$ and $q = 0$. A code for $q$ has no word for it. (b) By
 # $2^3 = 8$: the KL is the average of $\log_2 q(x)/p(x)$, and the exponential of an average of logarithms is the
-# geometric average. (c) Fewer, or as many: whoever sees the pixel also knows the band, and could ignore the rest.
+# geometric average. (c) Fewer, or as many: if you see the pixel you also know the band, and could ignore the rest.
 # </details>
 
 # %% [markdown]
@@ -332,8 +332,8 @@ assert [round(value, 2) for value in balanced.tolist()] == [0, 1.18, 0.58, 0]
 assert abs(-0.9 / math.e + 0.33) < 0.005 and abs(-math.log(0.9) - 0.11) < 0.005 and abs(math.log(10) - 2.3) < 0.01
 
 # %% [markdown]
-# The third row is negative, but $q$ can't profit from it. Probabilities sum to one: whoever lowers $q$ here must
-# raise it elsewhere, and by (6) the whole sum stays at or above zero. In form (8), which has taken this into account,
+# The third row is negative, but $q$ can't profit from it. Probabilities sum to one: if $q$ is lowered here, it must be
+# raised elsewhere, and by (6) the whole sum stays at or above zero. In form (8), which has taken this into account,
 # the third row counts 0.58 nats, the second 1.18, and the other two nothing.
 #
 # How negative can a contribution be? Its derivative with respect to $q$, $\log (q/p) + 1$, vanishes at $q = p / e$, so
@@ -761,7 +761,7 @@ assert abs(math.exp(1.2564) - 1 - 2 * 1.2564) < 1e-3
 #
 # In about 95 of 100 repetitions the truth should lie within two standard errors. Does it? We repeat an estimate from
 # 100 samples two thousand times: first for the two Gaussians above at $\delta = 0.2$, where $\mathrm{KL} = 0.02$; then
-# for a $p$ that is twice as wide as $q$.
+# for a $p$ that is twice as wide as $q$. Each line prints the average estimate ± the average standard error.
 
 # %% fast="repeats = 300"
 repeats, n = 2000, 100
@@ -775,8 +775,9 @@ for label, p in {"p = N(0.2, 1)": Normal(0.2, 1.0), "p = N(0, 2²)": Normal(0.0,
         estimate, error = terms.mean(1), terms.std(1) / math.sqrt(n)  # equation (20)
         inside = ((estimate - exact).abs() < 2 * error).double().mean()
         below, negative = ((estimate < limit).double().mean() for limit in (exact, 0))
-        print(f"  {name}: mean {estimate.mean():.4f} ± {error.mean():.4f}, truth within two: {inside:.0%},", end=" ")
-        print(f"below the truth: {below:.0%}, below zero: {negative:.0%}")
+        print(f"  {name}: {estimate.mean():.4f} ± {error.mean():.4f};", end=" ")
+        print(f"truth within two errors {inside:.0%}, estimate below it {below:.0%},", end=" ")
+        print(f"below zero {negative:.0%}")
 
 # %% tags=["build-check"]
 assert 0.4 < inside < 0.6 and below > 0.7  # k3 for p = N(0, 2²), the last of the loop
@@ -1169,10 +1170,10 @@ assert tilted_means[3] < 4.5 < tilted_means[4] and abs(tilted_means[2] - 3.5) < 
 #
 # $$\mathrm{KL}\bigl(q(y) \,\|\, p(y)\bigr) \le \mathrm{KL}\bigl(q(x) \,\|\, p(x)\bigr). \tag{33}$$
 #
-# *No processing can move two distributions apart.* Equality holds exactly if $q(x \mid y) = p(x \mid y)$: within one
-# $y$ the two distributions have the same proportions, so the ratio $q(x)/p(x)$ depends on $x$ only through $y$. What
-# is lost is exactly the average KL within the groups. See it in the ink of the 7 and the 6: merge pixels into larger
-# and larger squares.
+# *No processing can move two distributions further apart.* Equality holds exactly if $q(x \mid y) = p(x \mid y)$:
+# within one $y$ the two distributions have the same proportions, so the ratio $q(x)/p(x)$ depends on $x$ only through
+# $y$. What is lost is exactly the average KL within the groups. See it in the ink of the 7 and the 6: merge pixels
+# into larger and larger squares.
 
 
 # %%
@@ -1233,8 +1234,8 @@ assert round(math.log(1000) / (kl_in_bits(seven, six).item() * math.log(2))) == 
 # %% [markdown]
 # In each line the two numbers add up to the KL of all pixels, as the chain rule says. For the small digits, four
 # groups of similar ratio keep 77 % of it, the quarters 39 %, the bands of figure 1 only 17 %, groups made at random
-# 4 %. A good feature separates outcomes whose ratios differ. And whoever sees the pixel of each drop, and not only its
-# band, needs about $\log 1000 / 0.82 = 8$ drops to be sure of the 7, instead of 49.
+# 4 %. A good feature separates outcomes whose ratios differ. And if you see the pixel of each drop, and not only its
+# band, you need about $\log 1000 / 0.82 = 8$ drops to be sure of the 7, instead of 49.
 #
 # **Check yourself.** (a) You add noise to both $q$ and $p$, independent of $x$ and the same for both. Can it raise the
 # KL? (b) A friend finds a feature of images whose KL between two classes is larger than that of the images. What do
