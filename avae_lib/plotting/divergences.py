@@ -111,7 +111,9 @@ def gaussian_fits(
         fits: title of the panel → the Gaussian.
         extent: left, right, bottom, top.
     """
-    figure, panels = new_figure(2.7 * len(fits), 3.2, "compressed", ncols=len(fits), squeeze=False, sharey=True)
+    figure, panels = new_figure(
+        min(2.7 * len(fits), 7.2), 3.2, "compressed", ncols=len(fits), squeeze=False, sharey=True
+    )
     shades = relative_density(target, extent, resolution)
     for axes, (title, gaussian), line in zip(panels[0], fits.items(), line_styles(), strict=False):
         axes.contourf(*shades, levels=np.linspace(0.02, 1.0, 12), cmap="Greys", alpha=0.75, antialiased=True)
