@@ -155,13 +155,13 @@ def one_weight_outweighs(generator: Generator) -> dict[str, Any]:
 
 
 def weights_in_double(generator: Generator) -> dict[str, Any]:
-    return {"log_weights": log_weights(generator, torch.float64)["log_weights"] - 75.0}
+    return {"log_weights": log_weights(generator, torch.float64)["log_weights"] + 75.0}
 
 
 def small_weights_in_double(generator: Generator) -> dict[str, Any]:
     """One weight is the largest, and the others, of e⁻¹² its size, count in float64."""
-    weights = uniform(generator, 4, 3, low=-87.5, high=-86.5, dtype=torch.float64)
-    weights[1] = -75.0
+    weights = uniform(generator, 4, 3, low=62.5, high=63.5, dtype=torch.float64)
+    weights[1] = 75.0
     return {"log_weights": weights}
 
 
@@ -195,7 +195,7 @@ IMPORTANCE_WEIGHTED_BOUND = ComponentCheck(
             "gradients",
             1,
             "the gradient of each log weight is its share of the sum of weights",
-            (log_weights, examples_between(-60.0, 60.0)),
+            (log_weights, examples_between(-10.0, 70.0)),
             kind="gradient",
             gradients=("log_weights",),
         ),

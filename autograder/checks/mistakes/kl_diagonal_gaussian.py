@@ -217,7 +217,7 @@ def small_constant_added(q_mean, q_log_std, p_mean, p_log_std):
 
 @mistake("adds a small constant to the standard deviations, which outweighs small ones", caught_by=RANGE)
 def small_constant_on_stds(q_mean, q_log_std, p_mean, p_log_std):
-    return kl_divergence(Normal(q_mean, q_log_std.exp() + 1e-5), Normal(p_mean, p_log_std.exp() + 1e-5)).sum(-1)
+    return kl_divergence(Normal(q_mean, q_log_std.exp() + 1e-6), Normal(p_mean, p_log_std.exp() + 1e-6)).sum(-1)
 
 
 @mistake(CUT_OFF, caught_by="gradients")
