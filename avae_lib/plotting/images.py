@@ -56,7 +56,9 @@ def image_grid(images: Tensor, bits: int = 8, columns: int | None = None, title:
 
 
 @styled
-def image_rows(rows: Mapping[str, Tensor], bits: int = 8, title: str | None = None) -> Figure:
+def image_rows(
+    rows: Mapping[str, Tensor], bits: int = 8, title: str | None = None, inches_per_image: float = _INCHES_PER_IMAGE
+) -> Figure:
     """One labelled row of images for each entry; image i of every row stands in column i.
 
     The picture behind reconstructions (``{"data": x, "reconstruction": r}``), samples at several temperatures,
@@ -64,12 +66,14 @@ def image_rows(rows: Mapping[str, Tensor], bits: int = 8, title: str | None = No
 
     Args:
         rows: label → ``(N, C, H, W)`` with the same N, as for :func:`mosaic`; drawn from top to bottom.
+        inches_per_image: width of an image, as long as the picture stays within the page.
     """
     columns = _common_length(rows)
     pictures = torch.cat([images.detach().cpu().float() for images in rows.values()])
     label_width = 0.2 + _INCHES_PER_LETTER * max(map(len, rows))
     figure, axes = new_figure(
-        *_inches(len(rows), columns, pictures, label_width, 0.3 if title else 0.1), layout="compressed"
+        *_inches(len(rows), columns, pictures, label_width, 0.3 if title else 0.1, inches_per_image),
+        layout="compressed",
     )
     blank(axes).imshow(mosaic(pictures, bits, columns), interpolation="nearest")
     pitch = pictures.shape[2] + 1  # one image and the gap below it
@@ -128,8 +132,13 @@ def _common_length(rows: Mapping[str, Tensor]) -> int:
 
 
 def _inches(
-    rows: int, columns: int, images: Tensor, extra_width: float = 0.0, extra_height: float = 0.0
+    rows: int,
+    columns: int,
+    images: Tensor,
+    extra_width: float = 0.0,
+    extra_height: float = 0.0,
+    inches_per_image: float = _INCHES_PER_IMAGE,
 ) -> tuple[float, float]:
     aspect = images.shape[2] / images.shape[3]
-    width = min(_WIDEST, max(columns, 4) * _INCHES_PER_IMAGE + extra_width)
+    width = min(_WIDEST, max(columns, 4) * inches_per_image + extra_width)
     return width, (width - extra_width) / columns * rows * aspect + extra_height
