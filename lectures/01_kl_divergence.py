@@ -26,8 +26,8 @@
 # logarithm. Unit 00 for how exercises work.
 #
 # **What it costs.** About an hour and three quarters to read with a pencil (6,800 words, 38 numbered equations). Under
-# a minute to run on two CPU cores (18 seconds of processor time), with 1.1 GB of memory at most. Nothing here uses a
-# GPU; the notebook has not been timed on Colab.
+# a minute to run on two CPU cores (18 seconds of processor time, 48 on a busy machine), with 1.1 GB of memory at most.
+# Nothing here uses a GPU; the notebook has not been timed on Colab.
 
 # %% [markdown]
 # {{how to keep your work}}
