@@ -594,6 +594,13 @@ moments = sorted({round(updates * share**2) for share in torch.linspace(0, 1, 16
 frames = [picture(moment) for moment in moments]
 plotting.slider(frames, moments, "update", start=len(moments) - 1, seconds_per_frame=0.3)
 
+# %% tags=["build-check"]
+(m, s), (n, t) = path_of(reverse_loss)[-1], path_of(forward_loss)[-1]
+torch.manual_seed(2)
+z = points_of_q(m, s, 100_000)
+assert abs((log_q(z, m, s) - log_posterior(z)).mean() - 1.2) < 0.05
+assert n.norm() < 0.2 and log_posterior(n) < log_posterior(m) - 2, "the forward fit is centred where nothing is"
+
 # %% [markdown]
 # **What you should see** (some frames of the film):
 #
@@ -617,6 +624,16 @@ for seed in seeds:
     z = points_of_q(m, s, 4000)
     moon = "upper right" if m @ axis > 0 else "lower left"
     print(f"seed {seed}: {moon} moon, KL(q‖p) = {kl_with_error(log_q(z, m, s) - log_posterior(z))} nats")
+
+# %% tags=["build-check"]
+ends = [path_of(reverse_loss, seed)[-1] for seed in seeds]
+drawn = [points_of_q(m, s, 50_000) for m, s in ends]
+kls = [(log_q(z, *end) - log_posterior(z)).mean().item() for z, end in zip(drawn, ends, strict=True)]
+assert len({bool(m @ axis > 0) for m, _ in ends}) == 2 and max(kls) - min(kls) < 0.05
+one, other = (next(i for i, (m, _) in enumerate(ends) if (m @ axis > 0) == side_of) for side_of in (True, False))
+z = torch.cat([drawn[one], drawn[other]])  # question 1 (b): half of each
+log_mixture = torch.logaddexp(log_q(z, *ends[one]), log_q(z, *ends[other])) - math.log(2)
+assert abs((log_mixture - log_posterior(z)).mean() - 0.5) < 0.05
 
 # %% [markdown]
 # **You should see** both moons, and the same KL for all seeds to within a few hundredths. Nothing in one fit tells you
@@ -647,6 +664,12 @@ for name, projection in projections.items():
 # %% tags=["picture-projections"]
 plotting.show(plotting.gaussian_fits(log_posterior, {"full covariance": full} | projections))
 
+# %% tags=["build-check"]
+assert (path_of(forward_loss)[-1][1].exp() - forward_log_std.exp()).abs().max() < 0.05
+kl_to_full = {name: kl_gaussian(*projection, *full) for name, projection in projections.items()}
+kl_of_full = {name: kl_gaussian(*full, *projection) for name, projection in projections.items()}
+assert kl_to_full["reverse"] < kl_to_full["forward"] and kl_of_full["forward"] < kl_of_full["reverse"]
+
 # %% [markdown]
 # **What you should see:** standard deviations that agree to a few hundredths; the forward projection with the smaller
 # $\mathrm{KL}(\text{full} \,\|\, q)$ and the reverse one with the smaller $\mathrm{KL}(q \,\|\, \text{full})$; and
@@ -672,6 +695,12 @@ estimates = {
 }
 plotting.show(plotting.estimates_with_errors(counts, estimates, exact=exact.item()))
 
+# %% tags=["build-check"]
+last = {name: pairs[-1] for name, pairs in estimates.items()}
+assert abs(last["k1"][0] - exact) < 3 * last["k1"][1] + 0.01
+assert abs(exact - last["k3"][0] - 0.5) < 0.08 and 2 * last["k3"][1] < 0.05
+assert abs((log_posterior(drawn[-1]) - log_q(drawn[-1], mean, log_std)).exp().mean() - 0.5) < 0.08
+
 # %% [markdown]
 # **What you should see:**
 #
@@ -696,12 +725,21 @@ for share in (0.7, 0.85, 1.15, 1.3):
     log_q_of_ink, multiplier = information_projection(log_p, ink, share * ink.mean().item(), 1e-9)
     tilted[f"{share:.0%} ink"] = log_q_of_ink.exp()
     nats = kl_categorical(tilted[f"{share:.0%} ink"], log_p.exp())
-    print(f"{share:.0%} ink: λ = {multiplier:6.1f}, KL(q‖p) = {nats:.2f} nats: as if {len(pile) / nats.exp():.0f} images were left")
+    print(
+        f"{share:.0%} ink: λ = {multiplier:6.1f}, KL(q‖p) = {nats:.2f} nats: as if {len(pile) / nats.exp():.0f} images were left"
+    )
 
 # %% tags=["picture-ink"]
 torch.manual_seed(4)
 frame = torch.nn.ConstantPad2d(1, 0)  # a dark edge, which keeps neighbouring pictures apart
-plotting.show(plotting.image_rows({name: frame(pile[q.multinomial(9)]) for name, q in tilted.items()}, bits=4))
+pens = {name: frame(pile[q.multinomial(9)]) for name, q in tilted.items()}
+plotting.show(plotting.image_rows(pens, bits=4, inches_per_image=0.6))
+
+# %% tags=["build-check"]
+shown = [images.float().mean().item() for images in pens.values()]
+assert shown == sorted(shown)
+for (name, q), share in zip(tilted.items(), (0.7, 0.85, 1.15, 1.3), strict=True):
+    assert abs(q @ ink / ink.mean() - share) < 1e-6, name
 
 # %% [markdown]
 # **What you should see:**

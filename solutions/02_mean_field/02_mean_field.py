@@ -123,6 +123,7 @@ check("ising_mean_field_sweep")
 # `up = (1 + means) / 2`
 # </details>
 
+
 # %% nbgrader={"grade": false, "grade_id": "ising_elbo", "locked": false, "schema_version": 3, "solution": true}
 @implements("ising_elbo")
 def ising_elbo(means, coupling, field):
@@ -189,6 +190,7 @@ check("ising_elbo")
 # `means, bounds = start, []`, and inside the loop first `before, means = means, ising_mean_field_sweep(means, coupling, field)`.
 # </details>
 
+
 # %% nbgrader={"grade": false, "grade_id": "mean_field_fit", "locked": false, "schema_version": 3, "solution": true}
 @implements("mean_field_fit")
 def mean_field_fit(coupling, field, start, tolerance):
@@ -251,6 +253,7 @@ check("mean_field_fit")
 #
 # `spins = spins.clone()`; the first line of the loop is `probability = torch.sigmoid(2 * (…))`.
 # </details>
+
 
 # %% nbgrader={"grade": false, "grade_id": "gibbs_sweep", "locked": false, "schema_version": 3, "solution": true}
 @implements("gibbs_sweep")
@@ -319,6 +322,7 @@ check("gibbs_sweep")
 # `log_shares = torch.digamma(gamma).unsqueeze(1) + expected_log_topics.T`, of shape (docs, words, topics). In how far is it
 # $\mathbb{E}[\log \theta] + \mathbb{E}[\log \beta]$, and why is that enough?
 # </details>
+
 
 # %% nbgrader={"grade": false, "grade_id": "lda_e_step", "locked": false, "schema_version": 3, "solution": true}
 @implements("lda_e_step")
@@ -389,6 +393,7 @@ check("lda_e_step")
 # `squares = (precisions * (x.unsqueeze(1) - means) ** 2).sum(dim=2)`
 # </details>
 
+
 # %% nbgrader={"grade": false, "grade_id": "mixture_cavi_step", "locked": false, "schema_version": 3, "solution": true}
 @implements("mixture_cavi_step")
 def mixture_cavi_step(x, weights_log, means, precisions):
@@ -442,6 +447,7 @@ check("mixture_cavi_step")
 #
 # `centred = f_values - baseline`
 # </details>
+
 
 # %% nbgrader={"grade": false, "grade_id": "score_function_gradient", "locked": false, "schema_version": 3, "solution": true}
 @implements("score_function_gradient")
@@ -504,8 +510,14 @@ print(f"smallest rise of a bound in a sweep: {min(bounds.diff().min() for _, bou
 
 # %% tags=["picture-digits"]
 rows = {"clean": clean, "noisy": noisy, "mean field": by_mean_field, "Gibbs": by_gibbs}
-twice = {name: ((1 + p) / 2).unsqueeze(1).repeat_interleave(2, 2).repeat_interleave(2, 3) for name, p in rows.items()}
-plotting.show(plotting.image_rows(twice, bits=1))
+rows = {name: ((1 + spins) / 2).unsqueeze(1) for name, spins in rows.items()}
+plotting.show(plotting.image_rows(rows, bits=1, inches_per_image=0.9))
+
+# %% tags=["build-check"]
+wrong = [100 * (spins.sign() != clean).double().mean().item() for spins in (noisy, by_mean_field, by_gibbs)]
+assert 14 < wrong[0] < 16 and max(wrong[1:]) < 3.5
+assert min(bounds.diff().min() for _, bounds in fits) >= -1e-9
+assert by_gibbs.abs().mean() < by_mean_field.abs().mean()
 
 # %% [markdown]
 # **What you should see:**
@@ -542,13 +554,16 @@ print(f"{len(library.counts)} modules, bound {topics.elbo[-1] / library.counts.s
 
 # %% tags=["picture-topics"]
 names = {number: str(number) for number in range(1, 13)}
-likeliest = library.most_likely(topics.topics[order], count=8)
+likeliest = library.most_likely(topics.topics[order], count=10)
 plotting.show(plotting.topics_side_by_side({"likeliest words of each topic": likeliest}, list(names.values())))
+
+# %% tags=["build-check"]
+assert len(likeliest) == 12 and all(len(words) == 10 for words in likeliest) and topics.elbo.diff().min() > -1e-6
 
 # %% [markdown]
 # **What you should see** (another version of Python has slightly different words, and so topics in another order):
 #
-# ![Twelve lists of eight words, each about one subject](pictures/topics.png)
+# ![Twelve lists of ten words, each about one subject](pictures/topics.png)
 #
 # <details><summary>Our names, from top to bottom</summary>
 #
@@ -586,6 +601,13 @@ plotting.show(
     )
 )
 
+# %% tags=["build-check"]
+used = [int((mixture.responsibilities.sum(0) > 0.5).sum()) for mixture in mixtures]
+assert len(set(used)) == 2 and (best.responsibilities.sum(0) > 0.5).sum() == 4
+tilting = GaussianPrior(flowers.mean(0), 0.01, 2.0, torch.diag(2.0 * flowers.var(0) / 5))
+tilted = max((fit_mixture(flowers, tilting, 0.01, begin) for begin in starts), key=lambda fit: fit.elbo[-1])
+assert (tilted.responsibilities.sum(0) > 0.5).sum() == 3
+
 # %% [markdown]
 # **You should see** two kinds of ends among the six starts, and the one with the higher bound looks like this (yours may have
 # other colours):
@@ -612,6 +634,9 @@ for _ in range(steps):
     mean = mean + 0.05 * score_function_gradient(values, noise, baseline)  # ∇ log q at mean + noise is noise
     baseline = 0.9 * baseline + 0.1 * values.mean().item()
 print(f"the target's mean is {secret.tolist()}; by your gradient: {[round(m, 2) for m in mean.tolist()]}")
+
+# %% tags=["build-check"]
+assert (mean - secret).abs().max() < 0.25
 
 # %% [markdown]
 # **You should see** the mean recovered to within a tenth or two.

@@ -123,6 +123,7 @@ check("reparameterize")
 # `log_odds = torch.nn.functional.logsigmoid`: now `log_odds(logits)` and `log_odds(-logits)` are the two logarithms.
 # </details>
 
+
 # %% nbgrader={"grade": false, "grade_id": "bernoulli_log_likelihood", "locked": false, "schema_version": 3, "solution": true}
 @implements("bernoulli_log_likelihood")
 def bernoulli_log_likelihood(logits, x):
@@ -177,6 +178,7 @@ check("bernoulli_log_likelihood")
 #
 # `kl_of_image = kl.sum(dim=1)`
 # </details>
+
 
 # %% nbgrader={"grade": false, "grade_id": "negative_elbo", "locked": false, "schema_version": 3, "solution": true}
 @implements("negative_elbo")
@@ -233,6 +235,7 @@ check("negative_elbo")
 #
 # `from avae_lib.logarithms import log_mean_exp`, *inside this cell*.
 # </details>
+
 
 # %% nbgrader={"grade": false, "grade_id": "importance_weighted_bound", "locked": false, "schema_version": 3, "solution": true}
 @implements("importance_weighted_bound")
@@ -298,6 +301,7 @@ check("importance_weighted_bound")
 # `elbo = model(x)`. Store it: everything else in the step uses this one record.
 # </details>
 
+
 # %% nbgrader={"grade": false, "grade_id": "vae_training_step", "locked": false, "schema_version": 3, "solution": true}
 @implements("vae_training_step")
 def vae_training_step(model, optimizer, x):
@@ -361,6 +365,11 @@ def trained(latent_dim):
 
 print(trained(latent_dim=2))
 
+# %% tags=["build-check"]
+with torch.no_grad():
+    losses = [-trained(latent_dim=2)(train).bound.mean().item() for _ in range(5)]
+assert 18.8 < sum(losses) / 5 < 20
+
 # %% [markdown]
 # **You should see** about 25 nats per image after the first tenth of the epochs and between 19 and 20 after the last. For
 # comparison: a model that knows nothing and calls every pixel white with probability ½ needs $64 \log 2 \approx 44.4$ nats.
@@ -390,7 +399,8 @@ plotting.show(plotting.manifold(lambda z: rim(trained(latent_dim=2).decode(z)), 
 torch.manual_seed(3)
 rows = {"real digits": test[:9].float()}
 rows |= {f"{dim} latents": trained(latent_dim=dim).decode(torch.randn(9, dim)) for dim in (2, 8)}
-plotting.show(plotting.image_rows({name: rim(images) for name, images in rows.items()}, bits=1))
+rows = {name: rim(images) for name, images in rows.items()}
+plotting.show(plotting.image_rows(rows, bits=1, inches_per_image=0.6))
 
 # %% [markdown]
 # **What you should see:**
@@ -421,6 +431,11 @@ def bounds_of(latent_dim):
 
 plotting.show(plotting.importance_weighted_bounds(samples, {f"{dim} latents": bounds_of(dim) for dim in (2, 8)}))
 
+# %% tags=["build-check"]
+two, eight = bounds_of(2), bounds_of(8)
+assert two == sorted(two) and eight == sorted(eight)
+assert eight[0] > two[-1] and eight[-1] - eight[0] > two[-1] - two[0]
+
 # %% [markdown]
 # **What you should see:**
 #
@@ -446,6 +461,21 @@ plotting.show(plotting.importance_weighted_bounds(samples, {f"{dim} latents": bo
 # with components.using("reparameterize", lambda mean, log_std, noise: mean):
 #     friend = trained(latent_dim=2)
 # ```
+
+# %% tags=["build-check"]
+right = trained(latent_dim=2)
+trained.cache_clear()
+with components.using("reparameterize", lambda mean, log_std, noise: mean), torch.no_grad():
+    with torch.enable_grad():
+        friend = trained(latent_dim=2)
+    assert abs(-friend(train).bound.mean() - 14.4) < 0.5 and friend(train).kl.mean() < 0.3
+    log_weights = torch.stack([friend.log_weight(test) for _ in range(4)])
+    assert torch.equal(log_weights[0], log_weights[1]), "flat lines"
+    assert (friend.posterior(train).log_std.exp() - 1).abs().quantile(0.9) < 0.02
+    assert abs(friend.posterior(train).mean.std(0).mean() - 0.45) < 0.1
+with torch.no_grad():
+    assert -110 < torch.stack([friend(train).bound.mean() for _ in range(5)]).mean() < -75
+trained.cache_clear()
 
 # %% [markdown] nbgrader={"grade": true, "grade_id": "question_1", "locked": false, "points": 4, "schema_version": 3, "solution": true}
 # ### BEGIN SOLUTION
@@ -505,7 +535,9 @@ class OwnVAE(torch.nn.Module):
         ### BEGIN SOLUTION
         nn = torch.nn
         self.encoder = nn.Sequential(nn.Flatten(), nn.Linear(64, 200), nn.ReLU(), nn.Linear(200, 2 * latent_dim))
-        self.decoder = nn.Sequential(nn.Linear(latent_dim, 200), nn.ReLU(), nn.Linear(200, 64), nn.Unflatten(1, (1, 8, 8)))
+        self.decoder = nn.Sequential(
+            nn.Linear(latent_dim, 200), nn.ReLU(), nn.Linear(200, 64), nn.Unflatten(1, (1, 8, 8))
+        )
         ### END SOLUTION
 
     def encode(self, x):
@@ -559,6 +591,11 @@ torch.manual_seed(0)
 own = OwnVAE(latent_dim=2)
 train_vae(own, train, epochs, generator=torch.Generator().manual_seed(0))
 plotting.show(plotting.manifold(lambda z: rim(own.decode(z).sigmoid()), side=15, bits=1))
+
+# %% tags=["build-check"]
+assert all(claims.values()), claims
+with torch.no_grad():
+    assert 19 < -own(train).bound.mean() < 22
 
 # %% [markdown]
 # **What you should see:** a loss between 19 and 22 nats, depending on your networks, and a manifold like this one of ours:
