@@ -9,14 +9,14 @@
 # %% [markdown]
 # # Unit 00: Start here
 #
-# Ten minutes, once through everything the other units ask of you. You will
+# This unit takes ten minutes and goes once through everything that the other units ask of you. You will
 #
 # * see whether your machine is ready,
 # * write one small function and have it checked on the spot,
 # * see it at work on real handwritten digits,
 # * learn how to hand in a notebook and how to read what comes back.
 #
-# You need Python, the logarithm and the exponential. Run the cells from top to bottom with
+# You need Python, the logarithm and the exponential. Run the cells one after the other with
 # <kbd>Shift</kbd>+<kbd>Enter</kbd>.
 
 # %% [markdown]
@@ -36,36 +36,40 @@ from avae_lib.notebook_setup import machine
 print(machine())
 
 # %% [markdown]
-# A processor alone is enough for the whole course on small images; the times stated in the units are for two cores
-# that manage 30 to 50 billion multiplications a second. A GPU (on Colab: *Runtime → Change runtime type*) is ten to
-# a hundred times faster, and worth having from unit 05 on.
+# A CPU is enough for the whole course on small images. The times stated in the units are for two cores that manage 30
+# to 50 billion multiplications a second. A GPU (on Colab: *Runtime → Change runtime type*) is ten to a hundred times
+# faster, and worth having from unit 05 on.
 
 # %% [markdown]
 # ## How an exercise works
 #
-# Each exercise asks for one function, a *component* of the library, and consists of three cells.
+# Each exercise asks for one function, a *component* of the library. It has three cells:
 #
-# 1. **The text** says what the function is for and what it must do, with a table of what is checked and for how
-#    many points. Hints are folded away, the gentle one first.
-# 2. **The answer cell** holds the signature, a docstring and a line that raises `NotImplementedError`. The
-#    docstring is the contract: your function may rely on what it promises and must do what it says. Replace the
-#    last line by your code. The decorator `@implements("…")` puts your function into the library: from the moment
-#    you run the cell, the models you train call *yours*.
-# 3. **The check cell** runs a few public cases in less than a second, says which pass, and where one fails, what
-#    the likely mistake is. Run it as often as you like. Once everything passes, your function is saved in
-#    `my_components.py`, and later units bring it along. **On Colab**, download that file from the *Files* pane on
-#    the left when you finish a unit and upload it there when you begin the next, because Colab forgets files
-#    between sessions.
+# | cell | what it holds | what you do |
+# |---|---|---|
+# | text | what the function is for, what is checked and for how many points; three hints, folded away, from a question to the first line | read |
+# | answer | the signature, a docstring, and a line that raises `NotImplementedError` | replace that line by your code and run the cell |
+# | check | `check("name")`, which runs a few public cases, shows which of them pass, and names a likely mistake | run it as often as you like |
 #
-# **What the grader reads** is the text of your answer cells and nothing else of the notebook. So
+# **The docstring is the contract.** Your function may rely on what it says about the inputs, and must return what it
+# promises. That includes the precision: a result has the dtype of the inputs, float64 for float64 and float32 for
+# float32. The docstring says so where it describes the result, and a case of the check looks at it. Inside the function
+# you may compute in any precision.
 #
-# * keep in the answer cell whatever the answer needs: helper functions, imports beyond the set-up cell's;
-# * add cells wherever you like, to try things out: they do no harm;
-# * leave names, order and defaults of the parameters as they are.
+# **Your function replaces the library's.** `@implements("name")` does this when you run the cell. From then on, the
+# models that you train call your function. Once all public cases pass, it is saved in `my_components.py`, and later
+# units load it.
 #
-# The grader then runs other cases than the public ones, on inputs drawn for you alone, and judges every component
-# by itself: an unsolved exercise costs its own points and no others. A right answer counts however it is written;
-# loops are fine unless an exercise says otherwise.
+# **“Run all” stops at the first exercise that you have not solved**, because its check fails. Run the cells below it by
+# hand. You can hand in the notebook all the same.
+#
+# | what the grader does | what that means for you |
+# |---|---|
+# | It reads the text of your answer cells; it ignores outputs and cells that you add. | Put helper functions and further imports into the answer cell. Try things out in cells of your own. |
+# | It runs your function on other inputs than the public ones, drawn for you alone. | Do not change names, order or defaults of the parameters. |
+# | It judges every component by itself. | An unsolved exercise costs its own points and no others. |
+# | It looks at results, not at how you got them. | Loops are fine unless an exercise says otherwise. |
+# | It runs on a machine with Python's standard library, PyTorch, torchvision, NumPy, SciPy, scikit-learn, Matplotlib and einops. | Do not import anything else into an answer cell, not even what Colab has, such as pandas or `google.colab`. |
 
 # %% [markdown]
 # ## Exercise 1: `log_mean_exp`
@@ -74,14 +78,14 @@ print(machine())
 # |---|---|---|---|
 # | average probabilities of which only the logarithms fit into a float | 1 of 5 | 4 of 5 | 5 minutes |
 #
-# The probability of an image is a product of many small factors, so we keep its logarithm. Soon we shall need
-# *averages* of such probabilities, given only the logarithms $x_1, \dots, x_n$:
+# The probability of an image is a product of many small factors, so we work with its logarithm. Soon we shall need the
+# *average* of such probabilities when only their logarithms $x_1, \dots, x_n$ are given:
 #
 # $$\operatorname{log\,mean\,exp}(x) = \log \frac{1}{n} \sum_{i=1}^{n} e^{x_i}.$$
 #
-# Typed in as it stands, the formula fails: in single precision $e^{-104}$ is 0, so that its logarithm is $-\infty$,
-# and $e^{89}$ is $\infty$. Logarithms of −1000 or +1000 are quite ordinary. Find a way of computing the same number
-# that never leaves the range of a float.
+# Typed in as it stands, the formula fails. In single precision $e^{-104}$ is 0, whose logarithm is $-\infty$, and
+# $e^{89}$ is $\infty$. Logarithms of −1000 or +1000 are quite ordinary. Find a way to compute the same number that
+# never leaves the range of a float.
 #
 # ```python
 # log_mean_exp(x, dim)  # x: tensor of any shape, dim: int  →  tensor shaped like x without dimension dim
@@ -89,15 +93,20 @@ print(machine())
 #
 # {{cases of log_mean_exp}}
 #
-# <details><summary>Hint 1</summary>
+# <details><summary>Hint 1: a question</summary>
 #
-# $e^{x_i} = e^{m} \, e^{x_i - m}$ for any $m$. Which $m$ makes all the exponents $x_i - m$ harmless, and what
-# happens to the factor $e^{m}$ outside the sum when you take the logarithm?
+# For any number $m$, $e^{x_i} = e^{m} \, e^{x_i - m}$. Which $m$ makes none of the exponents $x_i - m$ too large, and
+# at least one of them large enough?
 # </details>
-# <details><summary>Hint 2</summary>
+# <details><summary>Hint 2: the idea</summary>
 #
-# Take the largest entry along `dim` as $m$: `x.amax(dim, keepdim=True)`. Or look up what `torch.logsumexp` does,
-# and account for the $\frac1n$.
+# Take the largest of the $x_i$ as $m$. The factor $e^{m}$ is the same in every term, so it can leave the sum. What
+# becomes of it when you take the logarithm?
+# </details>
+# <details><summary>Hint 3: the first line</summary>
+#
+# `largest = x.amax(dim, keepdim=True)`. With `keepdim=True` you can subtract it from `x`. Which shape must it have when
+# you need it a second time?
 # </details>
 
 # %% nbgrader={"grade": false, "grade_id": "log_mean_exp", "locked": false, "schema_version": 3, "solution": true}
@@ -121,13 +130,13 @@ check("log_mean_exp")
 # %% [markdown]
 # ## Your function at work
 #
-# Here is the simplest model of images there is. To draw an image, pick one of 1,500 handwritten digits at random
-# and add Gaussian noise with a standard deviation of two grey levels to each of its 64 pixels. The density of a new
-# image $x$ is then an average over all the digits $x_1, \dots, x_n$ that could have been picked,
+# Here is the simplest model of images there is. To draw an image, pick one of 1,500 handwritten digits at random and
+# add Gaussian noise with a standard deviation of two grey levels to each of its 64 pixels. The density of a new image
+# $x$ is then an average over all digits $x_1, \dots, x_n$ that could have been picked,
 #
 # $$p(x) = \frac{1}{n} \sum_{i=1}^{n} \mathcal{N}(x;\, x_i,\, 2^2 I),$$
 #
-# and its logarithm is what you have just written.
+# and its logarithm is the function that you have just written.
 
 # %%
 import math
@@ -146,7 +155,7 @@ print(f"the formula as it stands: {as_it_stands.mean():.1f} nats per digit; infi
 print(f"your log_mean_exp:        {yours.mean():.1f} nats per digit; infinite for {yours.isinf().sum()}")
 
 # %% [markdown]
-# The density tells the usual from the unusual. Below are the new digits that the model finds most and least likely.
+# The density tells ordinary digits from unusual ones. Here are the new digits that the model finds most and least likely.
 
 # %% tags=["picture-likely-and-unlikely"]
 order = log_mean_exp(log_densities, dim=1).argsort(descending=True)
@@ -154,16 +163,18 @@ images = torch.nn.ConstantPad2d(1, 0)(digits.test[order])  # a dark edge keeps n
 plotting.show(plotting.image_rows({"most likely": images[:12], "least likely": images[-12:]}, bits=4))
 
 # %% tags=["build-check"]
-assert as_it_stands.isinf().all() and yours.isfinite().all()
-likely, unlikely = digits.test[order[:12]].float(), digits.test[order[-12:]].float()
-assert torch.cdist(likely.flatten(1), train).amin(1).max() < torch.cdist(unlikely.flatten(1), train).amin(1).min()
+assert as_it_stands.isinf().all() and yours.isfinite().all() and log_densities.max() < -104
+assert (digits.test_labels[order[:12]] == 1).sum() == 8
+nearest = squared_distances[order].amin(dim=1).sqrt()
+assert nearest[:12].max() < 10.5 and nearest[-12:].min() > 22.5
 
 # %% [markdown]
 # **What you should see:**
 #
 # ![Two rows of twelve digits, the most likely above, the least likely below](pictures/likely-and-unlikely.png)
 #
-# Ones resemble one another pixel by pixel, so each has many near neighbours; an unusual hand has none.
+# Eight of the most likely digits are ones, which resemble one another pixel by pixel. The distance to the nearest of
+# the 1,500 digits is at most 10 in the upper row and at least 23 in the lower one.
 
 # %% [markdown]
 # ## Question 1
@@ -189,14 +200,20 @@ assert torch.cdist(likely.flatten(1), train).amin(1).max() < torch.cdist(unlikel
 # %% [markdown]
 # ## Handing in, and what comes back
 #
-# 1. Run the notebook once from top to bottom (*Run → Restart kernel and run all cells*; on Colab *Runtime → Restart
-#    and run all*).
-# 2. Save it under the name it has, `00_start_here.ipynb` (on Colab: *File → Download → Download .ipynb*), and hand
-#    in this one file where your instructor collects submissions.
+# 1. For a last look, restart the kernel and run the set-up cell, your answer cells and their checks. Unsolved
+#    exercises may stay.
+# 2. Save the notebook under the name it has, `00_start_here.ipynb` (on Colab: *File → Download → Download .ipynb*), and
+#    hand in this one file where your instructor collects submissions. Outputs don't matter: the grader runs your
+#    functions itself.
 #
-# Back comes one page per unit. For each component it lists the cases with their points and, where points were lost,
-# one sentence on the likely reason, in the same words as the check cell; then the comment on your written answer.
-# *About your file* says what the grader noticed or had to repair, a renamed cell for example; your answers are
-# graded all the same. Does a right answer seem to have lost points? Say so: every case can be judged again.
+# You get back one page per unit:
+#
+# | part of the page | what it says |
+# |---|---|
+# | each component | its cases with their points; where you lost points, one sentence on the likely reason |
+# | your written answer | points and a comment |
+# | *About your file* | what the grader noticed or had to repair, a renamed cell for example; your answers are graded all the same |
+#
+# If a right answer seems to have lost points, say so: every case can be judged again.
 #
 # **Where next:** unit 01 asks how far apart two distributions are.

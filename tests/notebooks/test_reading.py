@@ -3,6 +3,7 @@
 import ast
 import re
 import statistics
+import tomllib
 from pathlib import Path
 
 import jupytext
@@ -163,3 +164,14 @@ def test_a_cell_shows_at_most_one_figure(source):
         assert (
             sum("<img alt=" in output.get("data", {}).get("text/html", "") for output in cell.get("outputs", [])) <= 1
         )
+
+
+def test_unit_00_names_packages_of_the_grading_machine_that_the_library_needs():
+    """Only those are sure to be there: what else is installed differs from machine to machine."""
+    text = (COURSE.solutions / "00_start_here" / "00_start_here.py").read_text(encoding="utf-8")
+    listed = re.search(r"standard library, (.*?) and (\w+)\. ", text)
+    named = [*listed[1].split(", "), listed[2]]
+    project = tomllib.loads((COURSE.root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    needed = {re.split(r"[^\w-]", requirement)[0] for requirement in project["dependencies"]}
+    assert {name.lower().replace("pytorch", "torch") for name in named} <= needed
+    assert "pandas" in text and "pandas" not in needed
