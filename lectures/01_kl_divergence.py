@@ -895,7 +895,7 @@ for rho in correlations:
     cov = torch.tensor([[1.0, rho], [rho, 1.0]])
     reverse_cov = torch.diag(1 / torch.linalg.inv(cov).diag())  # equation (22)
     forward_cov = torch.diag(cov.diag())  # equation (24)
-    loss = -0.5 * math.log(1 - rho**2)  # equation (27)
+    loss = 0.5 * math.log(1 / (1 - rho**2))  # equation (27)
     approximations = {"reverse": (origin, reverse_cov), "forward": (origin, forward_cov)}
     title = f"ρ = {rho}: KL = {loss:.2f} nats in either direction"
     frames.append(plotting.gaussian_ellipses((origin, cov), approximations, title=title))
