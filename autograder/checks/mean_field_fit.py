@@ -82,6 +82,10 @@ def on_their_own(generator: Generator) -> dict[str, Any]:
     return model(generator, 4, 0.0) | {"tolerance": 1e-6}
 
 
+def on_their_own_in_single(generator: Generator) -> dict[str, Any]:
+    return model(generator, 4, 0.0, torch.float32) | {"tolerance": 1e-6}
+
+
 def moves(inputs: dict[str, Any], sweeps: int) -> list[Tensor]:
     """How far each mean moves in each of the first sweeps."""
     means, moved = inputs["start"], []
@@ -171,7 +175,7 @@ MEAN_FIELD_FIT = ComponentCheck(
             "precision kept, inputs left alone",
             1,
             "means and bounds have the dtype of the start, and the inputs must stay as they were, the start too",
-            (stopping(4, 2), on_their_own),
+            (stopping(4, 2), on_their_own, on_their_own_in_single),
             kind="form",
             harness="call_for_pair",
             **FLOAT64,

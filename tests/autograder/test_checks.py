@@ -42,10 +42,12 @@ def test_every_component_has_a_check_in_the_order_of_the_exercises():
         "kl_monte_carlo",
         "reverse_kl_projection",
         "forward_kl_projection",
+        "information_projection",
     ]
     assert [check.component for check in checks_of("02_mean_field")] == [
         "ising_mean_field_sweep",
         "ising_elbo",
+        "mean_field_fit",
         "gibbs_sweep",
         "lda_e_step",
         "mixture_cavi_step",
@@ -66,7 +68,7 @@ def test_check_is_complete(check):
     assert len(set(names)) == len(names)
     assert check.cases[0].kind == "value"
     assert all(type(case.points) is int and case.points > 0 and case.hint for case in check.cases)
-    assert 4 <= check.points <= 7
+    assert 3 <= check.points <= 9
     assert len(check.mistakes) >= 8
     assert len(check.variants) >= 3
     assert {mistake.caught_by for mistake in check.mistakes} == set(names), "each case has a mistake it catches"
@@ -202,6 +204,8 @@ UNNAMED = {
         lambda means, coupling, field: torch.tanh(field + coupling.tril() @ torch.tanh(field + coupling @ means)),
     ],
     "ising_elbo": [
+        bound_with(lambda m: torch.distributions.Bernoulli(((1 + m) / 2).clamp(1e-3, 1 - 1e-3)).entropy()),
+        bound_with(lambda m: -torch.log(((1 + m) / 2).clamp(1e-6)) * (1 + m) / 2),
         bound_with(lambda m: torch.special.entr((1 + m) / 2) + torch.special.entr((1 - m) / 2) * 0.999),
         bound_with(lambda m: math.log(2) - m**2 / 2),
         bound_with(lambda m: 2 * torch.special.entr((1 + m) / 2)),
@@ -211,6 +215,8 @@ UNNAMED = {
         lambda means, coupling, field: torch.linalg.norm(coupling) + field.abs().sum(),
     ],
     "gibbs_sweep": [
+        gibbs_sweep_with(lambda s, i, J, h: torch.sigmoid(2 * h[i]) + 0.5 * torch.tanh(J[i] @ s)),
+        lambda spins, coupling, field, uniforms: torch.where(uniforms < torch.sigmoid(2 * field), spins, -spins),
         gibbs_sweep_with(lambda s, i, J, h: torch.sigmoid(1.8 * (h[i] + J[i] @ s))),
         gibbs_sweep_with(lambda s, i, J, h: torch.sigmoid(2 * (h[i] + J[i].abs() @ s))),
         gibbs_sweep_with(lambda s, i, J, h: 0.5 + 0.5 * (h[i] + J[i] @ s)),
@@ -221,6 +227,7 @@ UNNAMED = {
         lambda spins, coupling, field, uniforms: torch.where(uniforms < 0.5, 1.0, -1.0),
     ],
     "lda_e_step": [
+        e_step_with(lambda logs: torch.softmax((logs.exp() + 1e-10).log(), dim=1)),
         e_step_with(lambda logs: torch.softmax(0.99 * logs, dim=1)),
         e_step_with(lambda logs: torch.softmax(logs, dim=1) * 1.001),
         e_step_with(lambda logs: torch.softmax(logs.clamp(min=-50), dim=1)),
@@ -232,6 +239,8 @@ UNNAMED = {
         lambda counts, alpha, expected_log_topics, gamma: alpha + counts.sum(1, keepdim=True) / len(alpha),
     ],
     "mixture_cavi_step": [
+        responsibilities_with(lambda d, t: 0.5 * (t.log() - t * d**2).sum(-1).clamp(min=-1e4)),
+        lambda x, weights_log, means, precisions: (weights_log - torch.cdist(x, means) ** 2 / 2).softmax(dim=1),
         responsibilities_with(lambda d, t: (t.log() - t * d**2).sum(-1) / 2.02),
         responsibilities_with(lambda d, t: 0.5 * (t.log() - t * d.abs() ** 1.9).sum(-1)),
         responsibilities_with(lambda d, t: 0.5 * (t.log() - t * d**2).sum(-1).clamp(min=-100)),
@@ -257,6 +266,9 @@ UNNAMED = {
         ),
     ],
     "kl_categorical": [
+        lambda q, p: F.cross_entropy(p.log(), q) - torch.special.entr(q).sum(-1),
+        lambda q, p: torch.clamp((torch.xlogy(q, q) - torch.xlogy(q, p)).sum(-1), min=1e-3),
+        lambda q, p: ((q + 1e-10) * ((q + 1e-10).log() - p.log())).sum(-1),
         lambda q, p: torch.where(q > 0, q * ((q + 1e-12) / (p + 1e-12)).log(), 0.0).sum(-1),
         lambda q, p: torch.where(q > 0, q * (q / p).log(), 0.0).sum(-1).clamp(max=100.0),
         lambda q, p: torch.where(q > 1e-3, q * (q / p).log(), 0.0).sum(-1) * 1.001,
@@ -280,6 +292,16 @@ UNNAMED = {
         lambda q_mean, q_log_std, p_mean, p_log_std: (q_log_std - p_log_std).square().sum(-1),
     ],
     "kl_gaussian": [
+        lambda q_mean, q_cov, p_mean, p_cov: (
+            0.5
+            * (
+                (torch.linalg.inv(p_cov) * q_cov).sum((-1, -2))
+                + (p_mean - q_mean).square().sum(-1)
+                - len(q_mean)
+                + torch.logdet(p_cov)
+                - torch.logdet(q_cov)
+            )
+        ),
         lambda q_mean, q_cov, p_mean, p_cov: 0.5 * (torch.logdet(p_cov) - torch.logdet(q_cov)),
         lambda q_mean, q_cov, p_mean, p_cov: torch.logdet(torch.linalg.solve(p_cov, q_cov)),
         lambda q_mean, q_cov, p_mean, p_cov: (
@@ -287,6 +309,9 @@ UNNAMED = {
         ),
     ],
     "kl_monte_carlo": [
+        estimate_with(lambda log_r: -torch.log(log_r.exp() + 1e-6)),
+        estimate_with(error=lambda terms: (terms.square().mean() - terms.mean() ** 2) / math.sqrt(len(terms))),
+        estimate_with(error=lambda terms: terms.std() / math.sqrt(len(terms) - 30)),
         estimate_with(lambda log_r: -log_r.clamp(-3, 3)),
         estimate_with(lambda log_r: -log_r[1:]),
         estimate_with(lambda log_r: 1 - log_r.exp()),
@@ -299,6 +324,7 @@ UNNAMED = {
         lambda q_log_prob, p_log_prob, estimator: (torch.zeros(()), torch.zeros(())),
     ],
     "reverse_kl_projection": [
+        lambda mean, cov: (mean, -0.5 * torch.linalg.inv(cov + 1e-5 * torch.eye(len(cov))).diagonal().log()),
         lambda mean, cov: (mean, torch.zeros_like(mean)),
         lambda mean, cov: (mean, cov.diagonal().log() / 2 - 0.5),
         lambda mean, cov: mean,
@@ -307,6 +333,8 @@ UNNAMED = {
         lambda mean, cov: (mean.mean().expand_as(mean), -0.5 * torch.linalg.inv(cov).diagonal().log()),
     ],
     "forward_kl_projection": [
+        lambda mean, cov: (mean, 0.5 * torch.linalg.svdvals(cov).log()),
+        lambda mean, cov: (mean, torch.sqrt(cov.diagonal() + 1e-6).log()),
         lambda mean, cov: (mean, torch.zeros_like(mean)),
         lambda mean, cov: (mean, 0.5 * cov.diagonal().log().flip(0)),
         lambda mean, cov: 0.5 * cov.diagonal().log(),
@@ -343,6 +371,11 @@ UNNAMED = {
         lambda mean, log_std, noise: mean + torch.exp(log_std.detach()) * noise + log_std - log_std.detach(),
     ],
     "bernoulli_log_likelihood": [
+        lambda logits, x: (
+            (x * logits.sigmoid().clamp(min=1e-7).log() + (1 - x) * (-logits).sigmoid().clamp(min=1e-7).log())
+            .flatten(1)
+            .sum(1)
+        ),
         lambda logits, x: (x * F.logsigmoid(logits) + (1 - x) * F.logsigmoid(-logits)).flatten(1).sum(1) + 0.01,
         lambda logits, x: (x * F.logsigmoid(logits) + (1 - x) * F.logsigmoid(-logits)).flatten(1).sum(1).exp(),
         lambda logits, x: (x * logits - F.softplus(logits, threshold=5)).flatten(1).sum(1),
@@ -378,6 +411,8 @@ UNNAMED = {
         lambda log_likelihood, kl, beta=1.0: (beta * kl.sum(1) - log_likelihood).mean().abs(),
     ],
     "importance_weighted_bound": [
+        lambda log_weights: (log_weights.softmax(0).detach() * log_weights).sum(0),
+        lambda log_weights: torch.log(torch.exp(log_weights - 50).mean(0)) + 50,
         lambda log_weights: torch.logsumexp(log_weights, 0) - math.log(max(len(log_weights) - 1, 1)),
         lambda log_weights: torch.logsumexp(log_weights[1:], 0) - math.log(max(len(log_weights) - 1, 1)),
         lambda log_weights: torch.logsumexp(log_weights, 0) - math.log(len(log_weights)) + 0.01,
@@ -390,6 +425,7 @@ UNNAMED = {
         lambda log_weights: torch.logsumexp(log_weights.clamp(min=-700), 0) - math.log(len(log_weights)),
     ],
     "vae_training_step": [
+        step_with(after=lambda model, optimizer: torch.nn.utils.clip_grad_norm_(model.parameters(), 10.0)),
         step_with(lambda elbo: -elbo.bound.mean() * 1.01),
         step_with(lambda elbo: -elbo.bound.mean() + 1.0),
         step_with(lambda elbo: -elbo.bound.median()),
