@@ -28,7 +28,8 @@ def kl_diagonal_gaussian(
 
     Args:
         q_mean, p_mean: means, ``(*batch, dim)``.
-        q_log_std, p_log_std: logarithms of the standard deviations (not of the variances), same shape.
+        q_log_std, p_log_std: logarithms of the standard deviations (not of the variances), same shape, at least from
+            −12 to 8.
 
     Returns:
         One divergence for each Gaussian, ``(*batch)``, in the dtype of the inputs and differentiable in all four.

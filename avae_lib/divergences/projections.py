@@ -60,7 +60,8 @@ def forward_kl_projection(
         cov: symmetric positive definite, ``(*batch, dim, dim)``.
 
     Returns:
-        Mean and log standard deviation of q, ``(*batch, dim)`` each.
+        Mean and log standard deviation of q, ``(*batch, dim)`` each, in the dtype of the inputs and differentiable in
+        them. Neither input is changed.
     """
     require_float(mean=mean, cov=cov)
     require_same_dim(mean=mean)
