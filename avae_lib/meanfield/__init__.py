@@ -2,11 +2,11 @@
 
 ========================================  ====================================================================
 Ising models                              :class:`IsingModel` (any coupling), :class:`LatticeIsing` (neighbours),
-                                          :func:`denoising_lattice`
+                                          :func:`denoising_lattice`, :func:`one_of_each_digit`
 their log Z: exact, from below            :func:`enumerate_states`, :func:`fit_mean_field`
 from above                                :func:`tree_reweighted_belief_propagation`, :func:`spanning_tree_bound`
 neither                                   :func:`belief_propagation`, :func:`annealed_importance_sampling`
-sampling                                  :func:`gibbs_chain`
+sampling                                  :func:`gibbs_chain`, :func:`lattice_chain`
 topics in text                            :func:`fit_lda`, :func:`fit_lda_stochastic`, :class:`LdaPrior`
 mixtures of Gaussians                     :func:`fit_mixture`, :class:`GaussianPrior`
 any differentiable or computable density  :func:`fit_black_box`
@@ -20,13 +20,14 @@ from avae_lib.meanfield.belief_propagation import (
     edge_appearances,
     tree_reweighted_belief_propagation,
 )
+from avae_lib.meanfield.bitmaps import bitmaps, one_of_each_digit
 from avae_lib.meanfield.black_box import BlackBoxFit, fit_black_box, reparameterization_gradient, score_gradient
 from avae_lib.meanfield.coordinate_ascent import MeanField, fit_mean_field
 from avae_lib.meanfield.ising import ExactIsing, IsingModel, enumerate_states
 from avae_lib.meanfield.ising_mean_field import ising_elbo, ising_mean_field_sweep
 from avae_lib.meanfield.ising_mean_field_fit import mean_field_fit
 from avae_lib.meanfield.ising_sampling import gibbs_chain, gibbs_sweep
-from avae_lib.meanfield.lattice import LatticeIsing, denoising_lattice
+from avae_lib.meanfield.lattice import LatticeIsing, denoising_lattice, lattice_chain
 from avae_lib.meanfield.lda import lda_e_step, lda_elbo
 from avae_lib.meanfield.lda_fit import LdaFit, LdaPrior, fit_lda, infer_documents, random_topics
 from avae_lib.meanfield.lda_stochastic import fit_lda_stochastic, stochastic_step
@@ -53,6 +54,7 @@ __all__ = [
     "SpanningTrees",
     "annealed_importance_sampling",
     "belief_propagation",
+    "bitmaps",
     "denoising_lattice",
     "edge_appearances",
     "enumerate_states",
@@ -66,10 +68,12 @@ __all__ = [
     "infer_documents",
     "ising_elbo",
     "ising_mean_field_sweep",
+    "lattice_chain",
     "lda_e_step",
     "lda_elbo",
     "mean_field_fit",
     "mixture_cavi_step",
+    "one_of_each_digit",
     "random_responsibilities",
     "random_topics",
     "reparameterization_gradient",

@@ -78,6 +78,7 @@ def belief_messages() -> Figure:
         Arrow("a", "s", COLOURS["vermilion"]),
     ]
     draw_diagram(loop, corners, around, "loop: $s$ hears its own echo")
+    loop.set(xlim=(-1.1, 2.8), ylim=(-1.1, 2.6))
     return figure
 
 

@@ -179,7 +179,8 @@ def mixture_bounds(
             f"{value:.1f}".replace("-", "−"), (used, value), xytext=(0, 7), textcoords="offset points", ha="center"
         )
     right.set(xlabel="components in use", xticks=list(best), title="best bound found")
-    right.margins(x=0.1, y=0.15)
+    right.margins(x=0.15)
+    left.margins(y=0.12)
     return figure
 
 
