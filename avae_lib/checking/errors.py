@@ -15,6 +15,7 @@ ADVICE = {  # by a few words that PyTorch has kept in its messages
     "inplace": IN_PLACE,
     "mat1 and mat2": SHAPES,
     "must match the size of tensor": SHAPES,
+    "to be within the support": "a distribution object refuses values it cannot draw (Bernoulli: all but 0 and 1)",
     "Dimension out of range": "a tensor has fewer dimensions here than this line takes for granted",
 }
 
