@@ -4,9 +4,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from avae_lib.meanfield.coordinate_ascent import fit_mean_field
+from avae_lib.meanfield.ising import enumerate_states
 from avae_lib.meanfield.ising_mean_field import ising_mean_field_sweep
 from avae_lib.meanfield.ising_sampling import gibbs_sweep
-from avae_lib.meanfield.lattice import LatticeIsing, denoising_lattice
+from avae_lib.meanfield.lattice import LatticeIsing, denoising_lattice, lattice_chain
 
 property_of = settings(deadline=None, max_examples=20)
 seeds = st.integers(0, 2**31)
@@ -107,3 +108,28 @@ def test_each_wrong_lattice_has_its_own_error():
         denoising_lattice(field, 0.1, 1.0)
     with pytest.raises(ValueError, match="flip_probability"):
         denoising_lattice(field + 1, 1.0, 1.0)
+
+
+def test_a_chain_on_a_lattice_is_its_sweeps_in_order():
+    lattice, start = random_lattice(3, 3, 4), random_means(5, 2, 3, 4).sign()
+    chain = lattice_chain(lattice, start, sweeps=3, generator=torch.Generator().manual_seed(7))
+    generator, spins = torch.Generator().manual_seed(7), start
+    for state in chain:
+        spins = lattice.sample_sweep(spins, torch.rand(start.shape, generator=generator, dtype=start.dtype))
+        assert torch.equal(state, spins)
+
+
+def test_a_long_chain_has_the_means_of_enumeration():
+    lattice = random_lattice(1, 2, 3, strength=0.5)
+    start = torch.ones(200, 2, 3, dtype=torch.float64)
+    chain = lattice_chain(lattice, start, sweeps=250, generator=torch.Generator().manual_seed(0))
+    exact = enumerate_states(lattice.general()).means.view(2, 3)
+    assert (chain[50:].mean(dim=(0, 1)) - exact).abs().max() < 0.03
+
+
+def test_a_chain_needs_spins_and_a_sweep():
+    lattice, start = random_lattice(1, 2, 2), torch.ones(2, 2, dtype=torch.float64)
+    with pytest.raises(ValueError, match="spins must be −1 or 1"):
+        lattice_chain(lattice, 0 * start, 1, torch.Generator())
+    with pytest.raises(ValueError, match="sweeps must be at least 1"):
+        lattice_chain(lattice, start, 0, torch.Generator())

@@ -62,10 +62,59 @@ def test_rows_of_topics_carry_their_names():
     assert {"files", "letters"} <= set(texts(axes))
 
 
-def test_shares_of_a_document_fill_its_bar_and_wide_ones_are_named():
-    (axes,) = plotting.topic_shares({"pathlib": [0.1, 0.9]}, ["mail", "files"]).axes
-    assert np.isclose(sum(patch.get_width() for patch in axes.patches), 1.0)
-    assert texts(axes) == ["files"]
+def test_shares_of_a_document_stand_in_its_row_and_large_ones_are_written_out():
+    (axes,) = plotting.topic_shares({"pathlib": [0.04, 0.96], "email": [0.5, 0.5]}, ["mail", "files"]).axes
+    assert texts(axes) == ["96 %", "50 %", "50 %"]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["mail", "files"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["pathlib", "email"]
+    (mesh,) = axes.collections
+    assert np.allclose(np.asarray(mesh.get_array()).reshape(2, 2), [[0.04, 0.96], [0.5, 0.5]])
+
+
+def test_spin_pictures_stand_two_panels_to_a_row():
+    panels = {name: torch.ones(4, 6, 6) for name in ("seen", "cleaned", "sampled")}
+    figure = plotting.spin_pictures(panels, columns=2)
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["seen", "cleaned", "sampled", ""]
+    assert figure.get_figwidth() <= 7.2
+    picture = figure.axes[0].images[0].get_array()
+    assert picture.shape[:2] == (13, 13) and picture[0, 0, 0] == 255
+
+
+def test_traces_of_magnetisation_share_their_axes():
+    figure = plotting.magnetisation_traces({"J = 0.5": [1.0, -1.0], "J = 0.8": [0.9, 0.9]})
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["J = 0.5", "J = 0.8"]
+    assert figure.axes[0].get_lines()[0].get_ydata().tolist() == [1.0, -1.0]
+    assert len({axes.get_ylim() for axes in figure.axes}) == 1
+
+
+def test_bounds_of_mixtures_are_written_beside_their_points():
+    figure = plotting.mixture_bounds(
+        [(4, [-300.0, -239.1]), (5, [-310.0, -250.4])], {3: -233.4, 4: -239.1}, ("best", -233.4)
+    )
+    left, right = figure.axes
+    assert texts(right) == ["−233.4", "−239.1"]
+    names = [text.get_text() for text in left.get_legend().get_texts()]
+    assert names == ["4 components at the end", "5 components at the end", "best"]
+
+
+def test_families_of_q_keep_fewer_edges_than_p():
+    solid = [
+        sum(line.get_linestyle() == "-" for line in axes.get_lines()) for axes in plotting.factorised_families().axes
+    ]
+    assert solid == [12, 0, 6]
+
+
+def test_messages_flow_towards_one_spin_on_a_tree_and_round_a_loop():
+    tree, loop = plotting.belief_messages().axes
+    assert {"$u_{t\\to s}$", "$u_{a\\to t}$"} <= set(texts(tree))
+    assert len(loop.patches) == 4
+
+
+def test_plates_of_the_topic_model_and_of_its_family_hold_the_same_unknowns():
+    model, family = plotting.topic_model_plates().axes
+    unknowns = {r"$\theta_d$", "$z_{dn}$", r"$\beta_k$"}
+    assert unknowns <= set(texts(model)) and unknowns <= set(texts(family))
+    assert "$w_{dn}$" in texts(model) and "$w_{dn}$" not in texts(family)
 
 
 def test_components_without_weight_are_not_drawn():
