@@ -23,7 +23,7 @@ _INSTALLED_FROM = re.compile(r"https://github\.com/([\w.-]+/[\w.-]+/archive/[\w.
 _SET_UP = "find_spec"
 _FOLDERS = ("avae_lib", "lectures", "assignments")
 _COPIED = ("course.toml", "LICENSE")
-_GITIGNORE = "__pycache__/\n.ipynb_checkpoints/\n.venv/\n*.egg-info/\n/runs/\n"
+_GITIGNORE = "__pycache__/\n.ipynb_checkpoints/\n.venv/\n*.egg-info/\n/runs/\nmy_components.py\n"
 
 
 def publish(course: Course, destination: Path, through: Unit) -> Path:

@@ -20,6 +20,8 @@ __all__ = ["choose", "machine", "ready"]
 _SIDE = 1024  # of the matrices whose product is timed: large enough to be limited by arithmetic
 
 
+_WHERE_ON_COLAB = "; if you have some, mount your Drive or upload my_components.py, and run this cell again"
+
 T = TypeVar("T")
 
 
@@ -37,23 +39,29 @@ def ready() -> str:
 
     A file that cannot be run is named and passed over, so that it never stands in the way of the next unit.
     """
-    saved = kept_file()
+    saved = _brought_along(kept_file())
     begin = f"Ready: PyTorch {torch.__version__} on {_device_name()}"
     try:
-        _bring_along(saved)
         names = components.load(saved)
     except Exception as error:  # the student's own code may raise anything
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         return f"{begin}; {saved} was passed over, because running it gave {reason}"
-    return f"{begin}; " + (f"your own {', '.join(names)} from {saved}" if names else "no functions of yours yet")
+    if names:
+        return f"{begin}; your own {', '.join(names)} from {saved}"
+    return f"{begin}; no functions of yours yet{choose('', colab=_WHERE_ON_COLAB)}"
 
 
-def _bring_along(saved: Path) -> None:
-    """Copy a file that was uploaded to the current folder to where functions are kept, if nothing is there yet."""
+def _brought_along(saved: Path) -> Path:
+    """Where the functions are loaded from: a file uploaded to the current folder is copied to an empty Drive."""
     uploaded = Path(saved.name)
-    if uploaded.exists() and not saved.exists():
+    if saved.exists() or not uploaded.exists():
+        return saved
+    try:
         saved.parent.mkdir(exist_ok=True)
         shutil.copy(uploaded, saved)
+    except OSError:  # a Drive that is full or cannot be written
+        return uploaded
+    return saved
 
 
 def machine() -> str:

@@ -185,6 +185,19 @@ def test_an_uploaded_file_moves_into_a_drive_that_holds_none_and_replaces_none(c
     assert (drive / "avae" / "my_components.py").read_text() == kept
 
 
+def test_an_uploaded_file_is_used_where_the_drive_cannot_be_written(colab):
+    here, drive = colab
+    keeping._write_section(here / "my_components.py", "log_mean_exp", FUNCTION)
+    (drive / "avae").write_text("a file in the place of the folder")
+    assert "your own log_mean_exp from my_components.py" in notebook_setup.ready()
+
+
+def test_on_colab_a_student_without_functions_is_told_where_they_may_be(colab, monkeypatch):
+    assert notebook_setup.ready().endswith("no functions of yours yet")
+    monkeypatch.setitem(sys.modules, "google.colab", object())
+    assert notebook_setup.ready().endswith("mount your Drive or upload my_components.py, and run this cell again")
+
+
 def test_in_a_course_folder_the_drive_is_left_alone(colab, monkeypatch):
     here, _ = colab
     (here / "course" / "avae_lib").mkdir(parents=True)
