@@ -20,7 +20,7 @@ def log_tilted(log_p, values, multiplier):
     return torch.log_softmax(log_p + multiplier * values, dim=0)
 
 
-def bisected(goes_on, low, high, steps=120):
+def bisected(goes_on, low, high, steps=75):
     """The place in [low, high] where a rising function crosses zero; ``goes_on(x)`` is true below it."""
     for _ in range(steps):
         middle = (low + high) / 2
@@ -28,7 +28,7 @@ def bisected(goes_on, low, high, steps=120):
     return middle
 
 
-def solved(log_p, values, mean, reach=1e5, steps=120):
+def solved(log_p, values, mean, reach=1e5, steps=75):
     excess = values - mean
     return bisected(lambda t: log_tilted(log_p, excess, t).exp() @ excess < 0, -reach, reach, steps)
 
@@ -176,7 +176,7 @@ def bare_newton(log_p, values, mean, tolerance):
 def gradient_descent(log_p, values, mean, tolerance):
     """Right on ordinary values, where the curvature is about one."""
     multiplier = 0.0
-    for _ in range(1000):
+    for _ in range(300):
         error = log_tilted(log_p, values - mean, multiplier).exp() @ (values - mean)
         multiplier -= 0.3 * error.item() if abs(error) > 1e-12 else 0.0
     return answer(log_p, values, mean, multiplier)
@@ -223,7 +223,7 @@ def tolerance_in_absolute_units(log_p, values, mean, tolerance):
     for _ in range(200):
         middle = (low + high) / 2
         error = log_tilted(log_p, excess, middle).exp() @ excess
-        if abs(error) < max(tolerance, 1e-5):
+        if abs(error) < max(tolerance, 2e-6):
             break
         low, high = (middle, high) if error < 0 else (low, middle)
     return answer(log_p, values, mean, middle)
