@@ -126,7 +126,8 @@ def _lightest_tree(
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import minimum_spanning_tree
 
-    tree = minimum_spanning_tree(coo_array((weights, (first, second)), shape=(spins, spins)).tocsr())
+    ends = (first.astype(np.int32), second.astype(np.int32))  # scipy before 1.17 knows graphs with these indices only
+    tree = minimum_spanning_tree(coo_array((weights, ends), shape=(spins, spins)).tocsr())
     from_root = list(_breadth_first(tree + tree.T))
     children, parents = np.array(from_root[::-1]).T
     return children, parents
