@@ -65,8 +65,7 @@ def test_case_taken_away_lets_a_mistake_survive():
     guarded = [mistake for mistake in ADD_UP.mistakes if mistake.caught_by == "beta"]
     found = complaints(with_guards(without(ADD_UP, "beta"), guarded))
     assert found.keys() == {mistake.name for mistake in guarded}
-    assert found["zero_beta_replaced"] == "survives"
-    assert found["beta_ignored"] == "is not caught by the case “beta”"
+    assert set(found.values()) == {"survives"}, "no other case costs points for what this one is about"
 
 
 def test_tolerance_made_too_wide_lets_a_mistake_through_its_case():
