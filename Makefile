@@ -34,7 +34,7 @@ demo: setup      ## train a small Deep Attentive VAE, then release, grade and re
 	$(BIN)/python -m autograder.demo
 
 chromium:
-	@sh .ci/install_with_apt.sh chromium chromium "the tests of formgrader fail without it"
+	@sh .ci/install_with_apt.sh chromium chromium "tests of pages and figures fail without it"
 
 quick: lint      ## lint and the tests that catch most, in under 3 minutes
 	$(BIN)/pytest -n 2 --dist loadgroup -m "not slow" $(QUICK)

@@ -13,7 +13,7 @@ from playwright.sync_api import expect
 
 from autograder.course import Course
 from autograder.notebook_execution import execute, pictures_in, tidy_outputs
-from autograder.notebooks import build, check_pairs, main, notebook_of, sources, write
+from autograder.notebooks import build, check_pairs, main, notebook_of, sources, unrun, write
 
 ROOT = Path(__file__).parents[2]
 REPOSITORY = "somebody/course"
@@ -289,12 +289,26 @@ def test_a_notebook_whose_check_fails_is_not_written_and_says_why(figures, capsy
     assert notebook_of(source_of(figures)).read_bytes() == before
 
 
+def test_a_notebook_with_a_figure_that_cannot_be_read_is_not_written(figures, capsys):
+    edit(figures, "range(steps)]}))", "range(steps)]}, size=(9, 3)))")
+    assert main(execute=True) == 1
+    assert "a figure may be 700 pixels wide" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("change", [("== 4", "> 3"), ("1 / (step + 1)", "1 / (step + 2)")], ids=["check", "code"])
 def test_code_or_checks_that_changed_and_were_not_run_are_out_of_step(figures, change):
     edit(figures, *change)
     assert "have changed since it was run" in check_pairs(figures)[0]
     assert main() == 0
     assert "have changed since it was run" in check_pairs(figures)[0], "building without running must not hide it"
+
+
+def test_a_release_does_not_hide_code_that_was_not_run(course, solution, lecture):
+    lecture.unlink()
+    write(build(course, solution), notebook_of(solution))
+    solution.write_text(SOLUTION.replace("1 + 1", "2 + 2"))
+    write(unrun(course, solution), notebook_of(solution))
+    assert "have changed since it was run" in check_pairs(course)[0]
 
 
 def test_words_that_changed_need_no_run(figures):
