@@ -5,19 +5,16 @@ cell ids come from the grade id or the heading, and nothing about the machine is
 with their outputs, because students read them on the web. Solutions are kept without: their pictures would be
 most of the repository, and the release strips them anyway.
 
-In a source ``# {{set-up}}`` and ``{{how to keep your work}}`` stand for the cells of ``templates/notebooks``,
-``{{cases of NAME}}`` for a table of points, ``![…](pictures/NAME.png)`` for the picture itself. Captions hold the
-descriptions of their figures (:mod:`autograder.notebook_captions`), cells tagged ``build-check`` what must hold of
-the results (:mod:`autograder.build_checks`), and ``fast`` in a cell's metadata is code added to it in quick tests.
+What stands for something else in a source is filled in (:mod:`autograder.notebook_fillings`). Captions hold the
+descriptions of their figures (:mod:`autograder.notebook_captions`), cells tagged ``build-check`` what must hold of the
+results (:mod:`autograder.build_checks`), and ``fast`` in a cell's metadata is code added to it in quick tests.
 
 Run as ``python -m autograder.notebooks [--execute] [PATHS]``.
 """
 
 from __future__ import annotations
 
-import base64
 import copy
-import html
 import re
 import sys
 import tempfile
@@ -26,15 +23,14 @@ from pathlib import Path
 import jupytext
 import nbformat
 import tyro
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
 
 from autograder.build_checks import RECORD, digest_of_code, without_build_checks
-from autograder.checks import checks_of
 from autograder.course import Course
 from autograder.notebook_captions import descriptions, put_descriptions, without_descriptions
 from autograder.notebook_execution import execute, pictures_in, tidy_outputs
+from autograder.notebook_fillings import filled_in
 from avae_lib.plotting.legibility import REQUIRED_BY
 
 __all__ = [
@@ -52,11 +48,7 @@ __all__ = [
 
 _BADGE = "https://colab.research.google.com/assets/colab-badge.svg"
 _JUPYTEXT_BOOKKEEPING = ("lines_to_next_cell", "lines_to_end_of_cell_marker", "title")
-_SCREEN_PIXELS_PER_PICTURE_PIXEL = 96 / 144  # pictures are drawn finer than they are shown
 _LONGEST_SLUG = 48  # nbformat allows ids of 64 characters; this leaves room for a counter
-_TEMPLATES = {"# {{set-up}}": "set_up.py.j2", "{{how to keep your work}}": "how_to_keep_your_work.md.j2"}
-_CASES = re.compile(r"\{\{cases of (\w+)\}\}")
-_PICTURE = re.compile(r"!\[(?P<alt>.+)\]\((?P<path>pictures/[\w-]+\.png)\)")
 _METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
@@ -138,7 +130,7 @@ def _whole(course: Course, source: Path) -> NotebookNode:
     for cell in notebook.cells:
         for key in _JUPYTEXT_BOOKKEEPING:
             cell.metadata.pop(key, None)
-        cell.source = _filled_in(cell.source, course, source)
+        cell.source = filled_in(cell.source, course, source, exercises=not is_lecture(course, source))
     _identify(without_build_checks(notebook.cells))
     return notebook
 
@@ -194,37 +186,6 @@ def _difference(course: Course, source: Path) -> str | None:
     for cell in code_cells:
         cell.outputs, cell.execution_count = [], None
     return None if stored == built else f"{name} differs from its source"
-
-
-def _filled_in(text: str, course: Course, source: Path) -> str:
-    """Replace what stands for something else by what it stands for."""
-    if template := _TEMPLATES.get(text.strip()):
-        return _from_template(template, course, exercises=not is_lecture(course, source))
-    text = text.replace("{{repository}}", course.repository or "").replace("{{branch}}", course.branch)
-    text = _CASES.sub(lambda found: _cases_table(source.stem, found[1]), text)
-    return _PICTURE.sub(lambda found: _embedded(source.parent / found["path"], found["alt"]), text)
-
-
-def _from_template(name: str, course: Course, exercises: bool) -> str:
-    folder = FileSystemLoader(Path(__file__).parent / "templates" / "notebooks")
-    template = Environment(loader=folder, undefined=StrictUndefined, trim_blocks=True).get_template(name)
-    return template.render(repository=course.repository, branch=course.branch, exercises=exercises).strip()
-
-
-def _cases_table(unit: str, component: str) -> str:
-    (check,) = (check for check in checks_of(unit) if check.component == component)
-    rows = [f"| {case.name} | {case.points:g} |" for case in check.cases]
-    return "\n".join(["| what is checked | points |", "|---|---|", *rows])
-
-
-def _embedded(picture: Path, alt: str) -> str:
-    """A picture in the text itself, shown as large as outputs are: Colab shows neither attachments nor other files."""
-    if not picture.exists():
-        return f"*(no picture yet: {alt})*"
-    png = picture.read_bytes()
-    width = round(int.from_bytes(png[16:20]) * _SCREEN_PIXELS_PER_PICTURE_PIXEL)  # a PNG begins with its width
-    address = f"data:image/png;base64,{base64.b64encode(png).decode()}"
-    return f'<img alt="{html.escape(alt)}" width="{width}" src="{address}">'
 
 
 def _add_badge(first: NotebookNode, link: str) -> None:
