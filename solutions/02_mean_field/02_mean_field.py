@@ -73,12 +73,15 @@
 # %% nbgrader={"grade": false, "grade_id": "ising_mean_field_sweep", "locked": false, "schema_version": 3, "solution": true}
 @implements("ising_mean_field_sweep")
 def ising_mean_field_sweep(means, coupling, field):
-    """One sweep of coordinate ascent over the means of independent spins, in index order, newest values first.
+    """One sweep of coordinate ascent over the means of independent spins, in index order.
+
+    Each update sees the newest values of all others.
 
     means: means before the sweep, (spins,), in [−1, 1].
     coupling: J, (spins, spins), symmetric with zero diagonal, finite.
     field: h, (spins,), finite.
-    Returns the means after the sweep, (spins,), in the dtype of the inputs, which are not changed.
+    Returns the means after the sweep, (spins,), in the dtype of the inputs, which are not
+    changed.
     """
     ### BEGIN SOLUTION
     means = means.clone()
@@ -194,14 +197,16 @@ check("ising_elbo")
 # %% nbgrader={"grade": false, "grade_id": "mean_field_fit", "locked": false, "schema_version": 3, "solution": true}
 @implements("mean_field_fit")
 def mean_field_fit(coupling, field, start, tolerance):
-    """Mean field by coordinate ascent: sweeps until no mean moves by more than the tolerance, and the bound of each.
+    """Mean field by coordinate ascent: sweeps until the means are at rest, and their bounds.
 
     coupling: J, (spins, spins), symmetric with zero diagonal, finite.
     field: h, (spins,), finite.
     start: means before the first sweep, (spins,), in [−1, 1].
-    tolerance: a number, not negative; the fit stops after the first sweep in which no mean moved by more.
-    Returns the means after the last sweep, (spins,), and the bounds after each sweep, (sweeps,), in nats, with at least
-    1 and at most 200 sweeps; both in the dtype of the inputs, which are not changed.
+    tolerance: a number, not negative; the fit stops after the first sweep in which no mean
+        moved by more.
+    Returns the means after the last sweep, (spins,), and the bounds after each sweep,
+    (sweeps,), in nats, with at least 1 and at most 200 sweeps; both in the dtype of the inputs,
+    which are not changed.
     """
     ### BEGIN SOLUTION
     from avae_lib.meanfield import ising_elbo, ising_mean_field_sweep
@@ -258,13 +263,14 @@ check("mean_field_fit")
 # %% nbgrader={"grade": false, "grade_id": "gibbs_sweep", "locked": false, "schema_version": 3, "solution": true}
 @implements("gibbs_sweep")
 def gibbs_sweep(spins, coupling, field, uniforms):
-    """One sweep of Gibbs sampling over all spins, in index order, each drawn given the newest values of the others.
+    """One sweep of Gibbs sampling over all spins, in index order, given the newest values.
 
     spins: the state before the sweep, (spins,), each −1 or 1.
     coupling: J, (spins, spins), symmetric with zero diagonal, finite.
     field: h, (spins,), finite.
     uniforms: one number in [0, 1) for each spin, (spins,); the only source of randomness.
-    Returns the state after the sweep, (spins,), each −1 or 1, in the dtype of the spins. The inputs are not changed.
+    Returns the state after the sweep, (spins,), each −1 or 1, in the dtype of the spins. The
+    inputs are not changed.
     """
     ### BEGIN SOLUTION
     spins = spins.clone()
@@ -327,14 +333,15 @@ check("gibbs_sweep")
 # %% nbgrader={"grade": false, "grade_id": "lda_e_step", "locked": false, "schema_version": 3, "solution": true}
 @implements("lda_e_step")
 def lda_e_step(counts, alpha, expected_log_topics, gamma):
-    """One update of the topic shares of all documents, and the counts of words that it expects of each topic.
+    """One update of the topic shares of all documents, and the expected counts of each topic.
 
-    counts: how often each document holds each word, (docs, words), not negative; rows and columns may be zero.
+    counts: how often each document holds each word, (docs, words), not negative; rows and
+        columns may be zero.
     alpha: concentration of the prior on a document's shares, (topics,), positive.
     expected_log_topics: E[log β] of each topic and word, (topics, words), finite, of any size.
     gamma: concentrations of the documents' shares before the update, (docs, topics), positive.
-    Returns (new gamma (docs, topics), expected counts (topics, words)), both from the same φ, in the dtype of the
-    inputs, which are not changed.
+    Returns (new gamma (docs, topics), expected counts (topics, words)), both from the same φ,
+    in the dtype of the inputs, which are not changed.
     """
     ### BEGIN SOLUTION
     log_shares = torch.digamma(gamma).unsqueeze(1) + expected_log_topics.T  # (docs, words, topics)
@@ -400,12 +407,14 @@ def mixture_cavi_step(x, weights_log, means, precisions):
     """Responsibilities of the components of a mixture of diagonal Gaussians for each point.
 
     x: points, (n, dim), finite.
-    weights_log: w, (components,), finite, not necessarily normalised: the log weights where all parameters are known;
-        in the Bayesian mixture E[log π_k] + ½ Σ_d (E[log τ_kd] − log E[τ_kd] − 1/β_k).
+    weights_log: w, (components,), finite, not necessarily normalised: the log weights where all
+        parameters are known; in the Bayesian mixture 
+        E[log π_k] + ½ Σ_d (E[log τ_kd] − log E[τ_kd] − 1/β_k).
     means: the means or their expectations, (components, dim), finite.
-    precisions: τ or E[τ], one over the variance in each dimension, (components, dim), positive, of any size.
-    Returns responsibilities, (n, components), each row summing to one, in the dtype of the inputs, which are not
-    changed.
+    precisions: τ or E[τ], one over the variance in each dimension, (components, dim), positive,
+        of any size.
+    Returns responsibilities, (n, components), each row summing to one, in the dtype of the
+    inputs, which are not changed.
     """
     ### BEGIN SOLUTION
     squares = (precisions * (x.unsqueeze(1) - means) ** 2).sum(dim=2)
@@ -496,17 +505,20 @@ digits, gibbs_sweeps = [3, 1, 4, 1, 5, 9], 40
 clean = one_of_each_digit(data.load("digits"), side=32)[digits]
 generator = torch.Generator().manual_seed(0)
 noisy = torch.where(torch.rand(clean.shape, generator=generator) < 0.15, -clean, clean)
-models = [denoising_lattice(picture, flip_probability=0.15, coupling=0.7).general() for picture in noisy]
+models = [denoising_lattice(picture, 0.15, coupling=0.7).general() for picture in noisy]
 
 fits = [mean_field_fit(m.coupling, m.field, torch.tanh(m.field), 1e-3) for m in models]
 by_mean_field = torch.stack([means for means, _ in fits]).view_as(noisy)
-chains = [gibbs_chain(m.coupling, m.field, gibbs_sweeps, generator, start=m.field.sign()) for m in models]
+chains = [gibbs_chain(m.coupling, m.field, gibbs_sweeps, generator) for m in models]
 by_gibbs = torch.stack([chain[gibbs_sweeps // 4 :].mean(0) for chain in chains]).view_as(noisy)
 
+# %%
 for name, pictures in {"noisy": noisy, "mean field": by_mean_field, "Gibbs": by_gibbs}.items():
-    print(f"{name:10s}: {100 * (pictures.sign() != clean).double().mean():.1f} % of the pixels wrong")
+    wrong = (pictures.sign() != clean).double().mean()
+    print(f"{name:10s}: {100 * wrong:.1f} % of the pixels wrong")
+smallest_rise = min(bounds.diff().min() for _, bounds in fits)
 print("sweeps of your fits:", [len(bounds) for _, bounds in fits])
-print(f"smallest rise of a bound in a sweep: {min(bounds.diff().min() for _, bounds in fits):+.1e} nats")
+print(f"smallest rise of a bound in a sweep: {smallest_rise:+.1e} nats")
 
 # %% tags=["picture-digits"]
 rows = {"clean": clean, "noisy": noisy, "mean field": by_mean_field, "Gibbs": by_gibbs}
@@ -555,7 +567,8 @@ print(f"{len(library.counts)} modules, bound {topics.elbo[-1] / library.counts.s
 # %% tags=["picture-topics"]
 names = {number: str(number) for number in range(1, 13)}
 likeliest = library.most_likely(topics.topics[order], count=10)
-plotting.show(plotting.topics_side_by_side({"likeliest words of each topic": likeliest}, list(names.values())))
+columns = {"likeliest words of each topic": likeliest}
+plotting.show(plotting.topics_side_by_side(columns, list(names.values())))
 
 # %% tags=["build-check"]
 assert len(likeliest) == 12 and all(len(words) == 10 for words in likeliest) and topics.elbo.diff().min() > -1e-6
@@ -585,10 +598,11 @@ from avae_lib.meanfield.mixture_posteriors import GaussianPrior
 
 flowers = torch.from_numpy(load_iris().data[:, 2:4])
 belief = GaussianPrior(flowers.mean(0), 0.01, 2.0, 2.0 * flowers.var(0) / 5)
-starts = [random_responsibilities(len(flowers), 6, torch.Generator().manual_seed(seed)) for seed in range(6)]
+seeds = [torch.Generator().manual_seed(seed) for seed in range(6)]
+starts = [random_responsibilities(len(flowers), 6, seed) for seed in seeds]
 mixtures = [fit_mixture(flowers, belief, 0.01, begin, sweeps=200) for begin in starts]
 for seed, mixture in enumerate(mixtures):
-    sizes = sorted((round(size) for size in mixture.responsibilities.sum(0).tolist() if size > 0.5), reverse=True)
+    sizes = [round(size) for size in mixture.responsibilities.sum(0).tolist() if size > 0.5]
     print(f"seed {seed}: bound {mixture.elbo[-1]:.1f} nats, flowers in each component: {sizes}")
 
 # %% tags=["picture-clusters"]
@@ -630,10 +644,10 @@ steps = 400
 mean, secret, baseline = torch.zeros(2), torch.tensor([1.5, -0.5]), 0.0
 for _ in range(steps):
     noise = torch.randn(20, 2, generator=generator)
-    values = -0.5 * (mean + noise - secret).square().sum(1)  # log density of the target at draws from N(mean, I)
-    mean = mean + 0.05 * score_function_gradient(values, noise, baseline)  # ∇ log q at mean + noise is noise
+    values = -0.5 * (mean + noise - secret).square().sum(1)  # at draws from N(mean, I)
+    mean = mean + 0.05 * score_function_gradient(values, noise, baseline)  # ∇ log q is the noise
     baseline = 0.9 * baseline + 0.1 * values.mean().item()
-print(f"the target's mean is {secret.tolist()}; by your gradient: {[round(m, 2) for m in mean.tolist()]}")
+print("the target's mean:", secret.tolist(), "by your gradient:", [round(m, 2) for m in mean.tolist()])
 
 # %% tags=["build-check"]
 assert (mean - secret).abs().max() < 0.25
@@ -644,12 +658,17 @@ assert (mean - secret).abs().max() < 0.25
 # %% [markdown]
 # ## Question 1
 #
-# *Your `mean_field_fit` stops after the first sweep in which no mean moved by more than `tolerance`. How far may the means
-# still be from the resting point? (a) Near the end, let every sweep multiply all distances to the resting point by the same
-# $\rho$, with $0 < \rho < 1$. Show that a mean that moved by $\delta$ in the last sweep is still $\delta\, \rho / (1 - \rho)$ away. (b) Take
-# two spins with coupling $J$ between them and no field, and means near zero. What is $\rho$ for one sweep? What happens to the
-# remaining distance as $J \to 1$? (c) At the same moment the bound lacks far less than the means do. Why? (d) You want the means
-# to three digits. What would you print besides the last move, to know when to stop? A few lines each.* (4 points)
+# Your `mean_field_fit` stops after the first sweep in which no mean moved by more than `tolerance`. How far from the resting
+# point can the means still be?
+#
+# * (a) Near the end, let every sweep multiply all distances to the resting point by the same $\rho$, with $0 < \rho < 1$. Show
+#   that a mean that moved by $\delta$ in the last sweep is still $\delta\, \rho / (1 - \rho)$ away.
+# * (b) Take two spins with coupling $J$ between them ($0 < J < 1$), no field, and means near zero. What is $\rho$ for one sweep?
+#   What happens to the remaining distance as $J \to 1$?
+# * (c) At this moment the bound is much closer to its final value than the means are to theirs. Why?
+# * (d) You want the means to three digits. What would you print besides the last move, to know when to stop?
+#
+# A few lines each. (4 points)
 
 # %% [markdown] nbgrader={"grade": true, "grade_id": "question_1", "locked": false, "points": 4, "schema_version": 3, "solution": true}
 # ### BEGIN SOLUTION
@@ -657,12 +676,12 @@ assert (mean - secret).abs().max() < 0.25
 # left is ρD = δρ/(1 − ρ). (b) Near zero tanh(a) ≈ a. The sweep sets m1 = J m2 and then m2 = J m1 = J² m2: each sweep multiplies the
 # distance by ρ = J². As J → 1, ρ/(1 − ρ) = J²/(1 − J²) grows without limit: with J = 0.99 the means are still about 49 times the
 # tolerance away (the remaining distance is 49 δ), although they hardly move. (c) The resting point is a maximum of the bound, so its
-# gradient is zero there, and the bound lacks only an amount of the order of the squared distance (½ dᵀ H d). (d) The ratio of
+# gradient is zero there, and what is missing is of the order of the squared distance (½ dᵀ H d). (d) The ratio of
 # two successive moves, which estimates ρ; then stop when δρ/(1 − ρ) is below 0.0005. (Also right: continue with a tolerance a
 # hundred times smaller and compare; or fits from two sides of the resting point.)
 #
 # *Rubric.* 1 point: (a) with the derivation. 1 point: (b) ρ = J² (half for J, which holds for the update of all spins at once)
-# and that the distance diverges. 1 point: (c) the gradient of the bound vanishes at its maximum, so the loss is quadratic. 1 point:
+# and that the distance diverges. 1 point: (c) the gradient of the bound vanishes at its maximum, so the gap is quadratic in the distance. 1 point:
 # (d) the ratio of moves, or another test that does not trust one small move. Half points where the effect is right and the reason
 # is missing.
 # ### END SOLUTION

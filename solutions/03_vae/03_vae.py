@@ -72,9 +72,11 @@
 def reparameterize(mean, log_std, noise):
     """A draw from a diagonal Gaussian, as a differentiable function of its parameters.
 
-    mean, log_std: mean and log standard deviation of each element, tensors of one shape, finite.
+    mean, log_std: mean and log standard deviation of each element, tensors of one shape,
+        finite.
     noise: standard normal numbers of the same shape; the only source of randomness.
-    Returns the draw, in the shape and dtype of the inputs, which are not changed. Gradients reach mean and log_std.
+    Returns the draw, in the shape and dtype of the inputs, which are not changed. Gradients
+    reach mean and log_std.
     """
     ### BEGIN SOLUTION
     return mean + log_std.exp() * noise
@@ -127,12 +129,13 @@ check("reparameterize")
 # %% nbgrader={"grade": false, "grade_id": "bernoulli_log_likelihood", "locked": false, "schema_version": 3, "solution": true}
 @implements("bernoulli_log_likelihood")
 def bernoulli_log_likelihood(logits, x):
-    """log p(x) of independent Bernoulli pixels, in nats, summed over all dimensions but the first.
+    """log p(x) of independent Bernoulli pixels, in nats, summed over all but the first dimension.
 
-    logits: log-odds of a one, (batch, …) with any number of further dimensions, finite; accurate up to ±100.
+    logits: log-odds of a one, (batch, …) with any number of further dimensions, finite;
+        accurate up to ±100.
     x: observed values in [0, 1], same shape.
-    Returns one log-likelihood for each example, (batch,), in the dtype of the inputs, which are not changed.
-    Gradients reach the logits.
+    Returns one log-likelihood for each example, (batch,), in the dtype of the inputs, which are
+    not changed. Gradients reach the logits.
     """
     ### BEGIN SOLUTION
     log_odds = torch.nn.functional.logsigmoid
@@ -188,8 +191,8 @@ def negative_elbo(log_likelihood, kl, beta=1.0):
     log_likelihood: log p(x | z) of each example, (batch,), nats.
     kl: KL of each example and stochastic layer, (batch, layers), nats.
     beta: weight of the KL, a Python float; 1 gives the bound itself.
-    Returns a tensor without dimensions, nats per example, in the dtype of the inputs, which are not changed.
-    Gradients flow to both.
+    Returns a tensor without dimensions, nats per example, in the dtype of the inputs, which are
+    not changed. Gradients flow to both.
     """
     ### BEGIN SOLUTION
     kl_of_image = kl.sum(dim=1)
@@ -242,10 +245,10 @@ check("negative_elbo")
 def importance_weighted_bound(log_weights):
     """The importance-weighted lower bound on log p(x) of each example, in nats.
 
-    log_weights: log p(x, z_k) - log q(z_k | x), (samples, batch), nats, finite; those of different examples
-        may differ by thousands.
-    Returns one bound for each example, (batch,), in the dtype of the weights, which are not changed. Gradients flow to
-    them.
+    log_weights: log p(x, z_k) - log q(z_k | x), (samples, batch), nats, finite; those of
+        different examples may differ by thousands.
+    Returns one bound for each example, (batch,), in the dtype of the weights, which are not
+    changed. Gradients flow to them.
     """
     ### BEGIN SOLUTION
     from avae_lib.logarithms import log_mean_exp
@@ -307,7 +310,8 @@ check("importance_weighted_bound")
 def vae_training_step(model, optimizer, x):
     """One step of gradient descent on the negative evidence lower bound of a batch.
 
-    model: model(x) returns a record with the fields log_likelihood (batch,) and kl (batch, layers), nats.
+    model: model(x) returns a record with the fields log_likelihood (batch,) and kl (batch,
+        layers), nats.
     optimizer: a torch optimiser that holds the model's parameters; it is stepped exactly once.
     x: a batch of images. Gradients left over from earlier steps do not count.
     Returns the loss before the update, in nats per example, as a Python float.
@@ -384,6 +388,10 @@ assert 18.8 < sum(losses) / 5 < 20
 rim = torch.nn.ConstantPad2d(1, 0)  # a dark edge, which keeps neighbouring pictures apart
 plotting.show(plotting.manifold(lambda z: rim(trained(latent_dim=2).decode(z)), side=15, bits=1))
 
+# %% tags=["build-check"]
+corners = trained(latent_dim=2).decode(1.5 * torch.tensor([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]]))
+assert torch.pdist(corners.flatten(1)).min() > 2, "the corners of the manifold hold different digits"
+
 # %% [markdown]
 # **What you should see** (yours may be mirrored or turned: the prior looks the same from all sides):
 #
@@ -401,6 +409,9 @@ rows = {"real digits": test[:9].float()}
 rows |= {f"{dim} latents": trained(latent_dim=dim).decode(torch.randn(9, dim)) for dim in (2, 8)}
 rows = {name: rim(images) for name, images in rows.items()}
 plotting.show(plotting.image_rows(rows, bits=1, inches_per_image=0.6))
+
+# %% tags=["build-check"]
+assert all(images.min() >= 0 and images.max() <= 1 and len(images) == 9 for images in rows.values())
 
 # %% [markdown]
 # **What you should see:**
@@ -424,12 +435,13 @@ samples = [1, 2, 4, 8, 16, 32, 64, 128]
 @torch.no_grad()
 def bounds_of(latent_dim):
     model = trained(latent_dim=latent_dim)
-    log_weights = torch.stack([model.log_weight(test) for _ in range(samples[-1])], dim=1)  # (297, 128)
+    log_weights = torch.stack([model.log_weight(test) for _ in range(128)], dim=1)  # (297, 128)
     groups = [log_weights.reshape(-1, k).T for k in samples]  # (k, 297 · 128 / k)
     return [importance_weighted_bound(group).mean().item() for group in groups]
 
 
-plotting.show(plotting.importance_weighted_bounds(samples, {f"{dim} latents": bounds_of(dim) for dim in (2, 8)}))
+bounds = {f"{dim} latents": bounds_of(dim) for dim in (2, 8)}
+plotting.show(plotting.importance_weighted_bounds(samples, bounds))
 
 # %% tags=["build-check"]
 two, eight = bounds_of(2), bounds_of(8)
@@ -447,12 +459,17 @@ assert eight[0] > two[-1] and eight[-1] - eight[0] > two[-1] - two[0]
 # %% [markdown]
 # ## Question 1
 #
-# *A friend's `reparameterize` returns `mean` and forgets the noise. Everything trains without an error, and with two latent
-# variables the loss ends at 14.4 nats, where yours ends at 19.3. (a) What do the standard deviations $\sigma$ become, and why?
-# (b) Your friend says that the model is five nats better. Why is 14.4 no bound on $-\log p(x)$, and what does the KL still
-# charge for? (c) What does the last picture look like if it is drawn with the mistake in place, and why? (d) The right
-# `reparameterize` is put back, and the friend's trained weights are kept. What happens to the ELBO of the training digits, and to
-# samples from the prior? Four to eight sentences.* (4 points)
+# A friend's `reparameterize` returns `mean` and forgets the noise. Everything trains without an error, and with two latent
+# variables the loss ends at 14.4 nats, where yours ends at 19.3.
+#
+# * (a) What do the standard deviations $\sigma$ become during training, and why?
+# * (b) Your friend says that the model is five nats better. Why is 14.4 not a bound on $-\log p(x)$, and what does the KL still
+#   charge for?
+# * (c) What does the picture of the bounds look like if it is drawn with the mistake in place, and why?
+# * (d) The friend puts the right `reparameterize` back and keeps the trained weights. What happens to the ELBO of the training
+#   digits, and to samples from the prior?
+#
+# One or two sentences each. (4 points)
 #
 # You may try it, in a cell of your own; `components.using` swaps a component for the length of a `with` block:
 #
@@ -534,14 +551,16 @@ class OwnVAE(torch.nn.Module):
         super().__init__()
         ### BEGIN SOLUTION
         nn = torch.nn
-        self.encoder = nn.Sequential(nn.Flatten(), nn.Linear(64, 200), nn.ReLU(), nn.Linear(200, 2 * latent_dim))
+        self.encoder = nn.Sequential(
+            nn.Flatten(), nn.Linear(64, 200), nn.ReLU(), nn.Linear(200, 2 * latent_dim)
+        )
         self.decoder = nn.Sequential(
             nn.Linear(latent_dim, 200), nn.ReLU(), nn.Linear(200, 64), nn.Unflatten(1, (1, 8, 8))
         )
         ### END SOLUTION
 
     def encode(self, x):
-        """Mean and log standard deviation of q(z | x), (batch, latent_dim) each, of images (batch, 1, 8, 8)."""
+        """Mean and log_std of q(z | x), (batch, latent_dim) each, of images (batch, 1, 8, 8)."""
         ### BEGIN SOLUTION
         return self.encoder(x.float()).chunk(2, dim=1)
         ### END SOLUTION
@@ -570,15 +589,16 @@ class OwnVAE(torch.nn.Module):
 model, x = OwnVAE(latent_dim=3), train[:5]
 mean, log_std = model.encode(x)
 elbo, again = model(x), model(x)
+log_likelihood, kl = elbo.log_likelihood, elbo.kl
 elbo.bound.sum().backward()
 claims = {
-    "encode gives a mean and a log_std, three numbers each": mean.shape == log_std.shape == (5, 3),
+    "encode gives a mean and a log_std, 3 numbers each": mean.shape == log_std.shape == (5, 3),
     "decode gives one logit for each pixel": model.decode(mean).shape == x.shape,
-    "one log-likelihood and one KL for each image": elbo.log_likelihood.shape == (5,) and elbo.kl.shape == (5, 1),
-    "no KL is negative": bool((elbo.kl >= 0).all()),
-    "z is drawn anew at every call": not torch.equal(elbo.log_likelihood, again.log_likelihood),
-    "gradients reach every weight": all(p.grad is not None and p.grad.any() for p in model.parameters()),
-    "untrained, it needs about 64 log 2 = 44 nats": 40 < negative_elbo(elbo.log_likelihood, elbo.kl) < 60,
+    "one log-likelihood for each image": log_likelihood.shape == (5,),
+    "one KL for each image and layer, never negative": kl.shape == (5, 1) and bool((kl >= 0).all()),
+    "z is drawn anew at every call": not torch.equal(log_likelihood, again.log_likelihood),
+    "gradients reach every weight": all(weight.grad is not None for weight in model.parameters()),
+    "untrained, it needs about 64 log 2 = 44 nats": 40 < negative_elbo(log_likelihood, kl) < 60,
 }
 for claim, holds in claims.items():
     print("✓" if holds else "✗", claim)
