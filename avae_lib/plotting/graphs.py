@@ -78,7 +78,7 @@ def belief_messages() -> Figure:
         Arrow("a", "s", COLOURS["vermilion"]),
     ]
     draw_diagram(loop, corners, around, "loop: $s$ hears its own echo")
-    loop.set(xlim=(-1.1, 2.8), ylim=(-1.1, 2.6))
+    loop.set(xlim=(-0.9, 2.6), ylim=(-0.5, 2.0))
     return figure
 
 

@@ -174,10 +174,10 @@ def mixture_bounds(
     left.set(xscale="log", xlabel="sweep", ylabel="ELBO (nats)", title="coordinate ascent from several starts")
     left.legend(loc="lower right")
     right.plot(list(best), list(best.values()), marker="o", color=COLOURS["blue"])
-    for used, value in best.items():
-        right.annotate(
-            f"{value:.1f}".replace("-", "−"), (used, value), xytext=(0, 7), textcoords="offset points", ha="center"
-        )
+    following = [*list(best.values())[1:], -np.inf]
+    for (used, value), after in zip(best.items(), following, strict=True):
+        place = {"xytext": (0, -14 if after > value else 7), "textcoords": "offset points", "ha": "center"}
+        right.annotate(f"{value:.1f}".replace("-", "−"), (used, value), **place)  # away from the line that leads on
     right.set(xlabel="components in use", xticks=list(best), title="best bound found")
     right.margins(x=0.15)
     left.margins(y=0.12)

@@ -135,3 +135,9 @@ def test_diagram_of_intractable_posteriors_has_both_kinds():
     directed, undirected = plotting.intractable_posteriors().axes
     assert directed.get_title(loc="left").startswith("directed")
     assert len(undirected.get_lines()) == 12
+
+
+def test_variances_of_estimators_stand_away_from_the_dotted_line():
+    (left,) = plotting.gradient_estimates({"skewed": [-9.0, 0.0, 1.0]}, exact=0.0).axes
+    (right,) = plotting.gradient_estimates({"skewed": [9.0, 0.0, -1.0]}, exact=0.0).axes
+    assert [axes.texts[0].get_horizontalalignment() for axes in (left, right)] == ["left", "right"]
