@@ -126,7 +126,7 @@ def _lightest_tree(
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import minimum_spanning_tree
 
-    ends = (first.astype(np.int32), second.astype(np.int32))  # scipy before 1.17 knows graphs with these indices only
+    ends = (first.astype(np.int32), second.astype(np.int32))  # scipy before 1.17.1 knows graphs with these indices only
     tree = minimum_spanning_tree(coo_array((weights, ends), shape=(spins, spins)).tocsr())
     from_root = list(_breadth_first(tree + tree.T))
     children, parents = np.array(from_root[::-1]).T
