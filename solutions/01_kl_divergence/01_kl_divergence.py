@@ -772,7 +772,9 @@ for (name, q), share in zip(tilted.items(), (0.7, 0.85, 1.15, 1.3), strict=True)
 # one end on each moon. Write $K_i = \mathrm{KL}(q_i \,\|\, p)$.
 #
 # * (a) Let the two Gaussians have practically no overlap. Show that
-#   $\mathrm{KL}(q \,\|\, p) = w\,(K_1 + \log w) + (1 - w)\,(K_2 + \log (1 - w))$.
+#
+#   $$\mathrm{KL}(q \,\|\, p) = w\,(K_1 + \log w) + (1 - w)\,(K_2 + \log (1 - w)).$$
+#
 # * (b) How many nats is that for the moons above with $w = \tfrac12$, and why is it not zero?
 # * (c) On another posterior the second moon holds less mass, and $K_1 = 0.8$, $K_2 = 1.9$. Which $w$ is best, and what
 #   is the KL then?
