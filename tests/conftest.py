@@ -1,15 +1,19 @@
-"""What all tests share: one thread for torch, and the rule for tests that need the full data sets."""
+"""What all tests share: threads, settings of Hypothesis, and the rule for tests that need the full data sets."""
 
 import os
 import shutil
 
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 from playwright.sync_api import sync_playwright
 
 from avae_lib import components
 
-torch.set_num_threads(1)
+torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", 1)))
+# No limits in seconds, which a busy machine breaks, and the same examples on every machine.
+settings.register_profile("any machine", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 
 def pytest_collection_modifyitems(items):
