@@ -28,12 +28,22 @@ class Finding:
 
 @dataclass(frozen=True)
 class ComponentAudit:
-    """The findings about one component; ``cases`` maps the name of each case to its points, the main one first."""
+    """The findings about one component.
+
+    Attributes:
+        cases: the points of each case by its name, the main one first.
+        sentences: how many sentences that name a cause the mistakes drew, alone and in pairs.
+        shared: how many of these name another mistake, of which they are as true.
+        pairs: how many pairs of a mistake and a slip were tried.
+    """
 
     component: str
     unit: str
     cases: Mapping[str, int]
     findings: tuple[Finding, ...]
+    sentences: int
+    shared: int
+    pairs: int
 
     @property
     def max_points(self) -> int:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from autograder.audit.findings import EMPTY_ANSWER, MISTAKE, VARIANT, ComponentAudit, Finding
+from autograder.audit.sentences import Sentences
 from autograder.checks import all_checks
 from autograder.checks.case import ComponentCheck, Mistake, Variant
 from autograder.empty_answers import empty_answers
 from autograder.judge import ComponentResult, judge_on
+from autograder.public_cases import public_trials
+from avae_lib import components
 from avae_lib.checking.observing import observe
 from avae_lib.checking.records import Observation, Request
 from avae_lib.checking.trials import Trial
@@ -35,18 +38,27 @@ def audit_check(check: ComponentCheck, sandboxed: bool = False) -> ComponentAudi
         sandboxed: run mistakes and variants where students' code runs, as cells of a notebook.
     """
     cases = {case.name: case.points for case in check.cases}
-    return ComponentAudit(check.component, check.unit, cases, tuple(_findings(check, sandboxed)))
-
-
-def _findings(check: ComponentCheck, sandboxed: bool) -> Iterator[Finding]:
     draws = [_settled(check, seed) for seed in SEEDS]
+    reference = components.find(check.component).reference
+    sentences = Sentences(check, [*draws, public_trials(check)], _once(_here(reference)))
+    findings = tuple(_findings(check, draws, sentences, sandboxed))
+    return ComponentAudit(
+        check.component, check.unit, cases, findings, sentences.drawn, sentences.shared, sentences.pairs
+    )
 
+
+def _findings(
+    check: ComponentCheck, draws: Sequence[Sequence[Trial]], sentences: Sentences, sandboxed: bool
+) -> Iterator[Finding]:
     def judged(ask: Ask) -> list[ComponentResult]:
         return [judge_on(trials, check, ask) for trials in draws]
 
     with _place(check, sandboxed) as place:
         for mistake in check.mistakes:
-            yield _worst(_of_mistake(mistake, result) for result in judged(place(mistake.function)))
+            ask = _once(place(mistake.function))
+            finding = _worst(_of_mistake(mistake, result) for result in judged(ask))
+            wrong = list(sentences.wrong_ones(mistake, ask))
+            yield replace(finding, complaint=finding.complaint or _of_sentences(wrong))
         for variant in check.variants:
             yield _worst(_of_variant(variant, result) for result in judged(place(variant.function)))
     for answer in empty_answers(check.component):
@@ -78,6 +90,10 @@ def _of_mistake(mistake: Mistake, result: ComponentResult) -> Finding:
     return Finding(mistake.name, MISTAKE, result.points, mistake.caught_by, mistake.sentence, complaint)
 
 
+def _of_sentences(wrong: Sequence[str]) -> str:
+    return f"draws {len(wrong)} sentences that are not true of it: {'; '.join(wrong[:2])}" if wrong else ""
+
+
 def _of_variant(variant: Variant, result: ComponentResult) -> Finding:
     lost = "; ".join(f"{case.name}: {case.diagnosis}" for case in result.cases if not case.passed)
     return Finding(variant.name, VARIANT, result.points, complaint=f"loses points: {lost}" if lost else "")
@@ -105,3 +121,15 @@ def _here(function: Callable) -> Ask:
             return observe(function, request)
 
     return ask
+
+
+def _once(ask: Ask) -> Ask:
+    """An ``ask`` that makes each request once, however often it is asked."""
+    seen: dict[int, Observation] = {}
+
+    def ask_once(request: Request) -> Observation:
+        if id(request) not in seen:
+            seen[id(request)] = ask(request)
+        return seen[id(request)]
+
+    return ask_once

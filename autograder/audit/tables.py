@@ -17,6 +17,13 @@ What guards the judge, component by component: wrong solutions that students rea
 names it and told so in the sentence beside it; and right solutions written differently, each of which gets all
 points. Beside these, answers without any thought in them (zeros, NaN, an input handed back) must get none.
 
+No sentence may put a wrong solution down to a mistake that it does not make. So every mistake is judged on three draws
+of all its cases, alone and in pairs: with a dimension left over, the opposite sign, half the result, another precision,
+no gradient, a changed input or a NumPy result on top. A sentence counts as wrong if it names another mistake, or a
+relation between the numbers, and not all draws bear it out. There is none, or this file would not have been written.
+Where two mistakes show the same in a case, one sentence is true of both. Not measured are pairs of two mistakes from
+the lists below, whose bodies cannot be put together.
+
 Written by `course audit --publish autograder/AUDIT.md`. `make test` judges all of it and compares it with this file.
 """
 
@@ -41,13 +48,18 @@ def _verdict(result: AuditResult) -> str:
     counts = ", ".join(f"{result.count(role)} {role}s" for role in (MISTAKE, VARIANT, EMPTY_ANSWER))
     if complaints := len(result.complaints):
         return f"{counts}: {complaints} complaint{'s' * (complaints != 1)} about the judge"
-    return f"{counts}: every mistake dies by its own name, every variant has all points, no empty answer has any"
+    sentences, pairs = (sum(getattr(audit, name) for audit in result.audits) for name in ("sentences", "pairs"))
+    return (
+        f"{counts}: every mistake dies by its own name, every variant has all points, no empty answer has any; "
+        f"{sentences} sentences about mistakes and {pairs} pairs of them name no other"
+    )
 
 
 def markdown(result: AuditResult) -> str:
     """The published table: an overview, and a section for each component."""
-    overview = ["| component | unit | cases | mistakes killed | variants accepted | empty answers without points |"]
-    overview += ["|---|---|---|---|---|---|", *map(_overview_row, result.audits)]
+    head = ["component", "unit", "cases", "mistakes killed", "variants accepted", "empty answers without points"]
+    head += ["pairs of mistakes", "sentences naming a cause", "of these true of two mistakes", "wrong"]
+    overview = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}", *map(_overview_row, result.audits)]
     return "\n".join([_PREFACE, *overview, "", *map(markdown_section, result.audits)])
 
 
@@ -65,7 +77,8 @@ def markdown_section(audit: ComponentAudit) -> str:
 
 def _overview_row(audit: ComponentAudit) -> str:
     counts = (len(audit.of_role(role)) for role in (MISTAKE, VARIANT, EMPTY_ANSWER))
-    cells = (f"[{audit.component}](#{audit.component})", audit.unit, len(audit.cases), *counts)
+    told = (audit.pairs, audit.sentences, audit.shared, 0)  # a wrong one is a complaint, and then nothing is published
+    cells = (f"[{audit.component}](#{audit.component})", audit.unit, len(audit.cases), *counts, *told)
     return f"| {' | '.join(map(str, cells))} |"
 
 

@@ -141,10 +141,8 @@ def _of_numbers(
     if not wrong:
         return ""
     if all(sample.is_rounded() for sample in wrong):
-        pairs = _pairs(trial, zip(trial.probes, observed, strict=True), name)
-        is_single = ("float32", "float64") in [(_dtype(shown), _dtype(right)) for shown, right in pairs]
-        came_out = " (it comes out as float32)" if is_single else ""
-        return f"is right but not to the precision of its float64 inputs{came_out}"
+        both = list(zip(trial.probes, observed, strict=True))
+        return _of_dtypes(trial, both, name) or "is right but not to the precision of its float64 inputs"
     return relate(samples)
 
 

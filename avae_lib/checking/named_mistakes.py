@@ -63,10 +63,9 @@ def is_shown(trial: Trial, observed: Sequence[Observation], shown: Sequence[Obse
     """
     is_wrong = False
     for probe, ours, theirs in zip(trial.probes, observed, shown, strict=True):
-        comes_out_right = theirs is None or agree(trial, theirs, probe.expected)
         if not agree(trial, ours, theirs or probe.expected, as_mistake=True):
             return False
-        if not comes_out_right:
+        if theirs is not None and not agree(trial, theirs, probe.expected):
             is_wrong = True
             if not _is_nearer(trial, ours, theirs, probe.expected):
                 return False

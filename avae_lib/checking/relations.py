@@ -235,16 +235,22 @@ def constant_offset(samples: Samples) -> str:
 def constant_factor(samples: Samples) -> str:
     got, wanted = (torch.cat([getattr(sample, name).flatten() for sample in samples]) for name in ("got", "wanted"))
     factor = (got * wanted).sum() / wanted.square().sum()
-    if abs(factor - 1) > NEAR_ONE and proved(samples, lambda sample: factor * sample.wanted, numbers=3):
+    has_a_name = any(abs(factor / named - 1) <= NEAR_ONE for named in (1.0, *NAMED_FACTORS))
+    if not has_a_name and proved(samples, lambda sample: factor * sample.wanted, numbers=3):
         return f"is the right one times {factor:.4g} everywhere"
     return ""
 
 
 def other_order(samples: Samples) -> str:
-    several = [sample for sample in samples if len(sample.wanted.unique()) > max(2, sample.wanted.numel() // 2)]
-    moved = any(not sample.fits(sample.wanted) for sample in several)
+    several = [s for s in samples if len(s.wanted.unique()) > max(2, s.wanted.numel() // 2)]  # not only −1 and 1
     in_order = all(same(*(values.flatten().sort().values for values in (s.got, s.wanted))) for s in samples)
-    return "has the right numbers in the wrong order" if moved and in_order else ""
+    is_reordered = bool(several) and in_order and all(map(_is_reordered, several))
+    return "has the right numbers in the wrong order" if is_reordered else ""
+
+
+def _is_reordered(sample: Sample) -> bool:
+    """Whether at least two numbers are clearly in the wrong place."""
+    return int(((sample.got - sample.wanted).abs() > NEAR_ONE * sample.scale).sum()) > 1
 
 
 def same_everywhere(samples: Samples) -> str:

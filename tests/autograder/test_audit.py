@@ -9,15 +9,21 @@ import torch
 
 import autograder
 from autograder.audit.guards import audit_check
+from autograder.audit.sentences import Sentences
+from autograder.audit.slips import SLIPS
 from autograder.audit.tables import markdown_section
 from autograder.checks import all_checks
 from autograder.checks.case import Mistake, Variant
 from autograder.empty_answers import empty_answers
+from autograder.judge import judge_on
 from autograder.sandbox.audition import cell_of
 from autograder.sandbox.bubblewrap import require_sandbox
+from avae_lib import components
+from avae_lib.checking.observing import observe
 
 CHECKS = {check.component: check for check in all_checks()}
 ADD_UP = CHECKS["negative_elbo"]
+ADD_UP_REFERENCE = components.find("negative_elbo").reference
 PUBLISHED = (Path(autograder.__file__).parent / "AUDIT.md").read_text(encoding="utf-8")
 OUT_OF_STEP = "autograder/AUDIT.md is out of step: run course audit --publish autograder/AUDIT.md"
 
@@ -92,6 +98,31 @@ def test_mistake_that_is_told_anothers_sentence_is_complained_about():
 def test_variant_that_is_wrong_is_complained_about():
     wrong = Variant(lambda log_likelihood, kl, beta=1.0: -log_likelihood.mean())
     assert len(complaints(with_guards(ADD_UP, variants=[wrong]))) == 1
+
+
+def test_sentence_that_not_every_draw_bears_out_is_counted_as_wrong():
+    first = ADD_UP.mistakes[0]
+    draws = [list(ADD_UP.trials(seed)) for seed in (1, 2)]
+    in_first_draw = {probe.request.inputs["kl"][0, 0].item() for trial in draws[0] for probe in trial.probes}
+
+    def like_the_first_in_one_draw(log_likelihood, kl, beta=1.0):
+        return first.function(log_likelihood, kl, beta) if kl[0, 0].item() in in_first_draw else kl.square().sum()
+
+    guarded = with_guards(ADD_UP, [first])
+    sentences = Sentences(guarded, draws, lambda request: observe(ADD_UP_REFERENCE, request))
+    coincidence = Mistake(like_the_first_in_one_draw, "squares the terms", first.caught_by)
+    wrong = list(sentences.wrong_ones(coincidence, lambda request: observe(coincidence.function, request)))
+    assert f"like_the_first_in_one_draw, in “{first.caught_by}”: {first.sentence}" in wrong
+    assert list(sentences.wrong_ones(first, lambda request: observe(first.function, request))) == []
+    assert sentences.pairs == 2 * len(SLIPS)
+
+
+@pytest.mark.parametrize("name", SLIPS)
+def test_every_slip_costs_a_right_function_points(name):
+    check = CHECKS["reparameterize"]
+    reference = components.find("reparameterize").reference
+    result = judge_on(check.trials(1), check, lambda request: SLIPS[name](observe(reference, request)))
+    assert result.points < result.max_points
 
 
 def test_points_for_an_empty_answer_are_complained_about():

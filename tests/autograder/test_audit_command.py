@@ -34,6 +34,9 @@ SOUND = ComponentAudit(
         Finding("by_a_shift", "variant", 3.0),
         Finding("zeros of a", "empty answer", 0.0),
     ),
+    sentences=5,
+    shared=1,
+    pairs=14,
 )
 FAULTS = (
     Finding("lucky", "mistake", 3.0, "values", "is lucky", "survives"),

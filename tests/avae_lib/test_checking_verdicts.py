@@ -18,11 +18,13 @@ def right(x):
 X = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
 
 
-def trial(kind="value", name="values", reference=right, x=X, mistakes=(), gradients=(), rtol=1e-4, **facts):
-    request = Request("f", {"x": x}, gradients=gradients, seed=4)
-    shown = tuple((sentence, observe(function, request)) for sentence, function in mistakes)
-    probe = Probe(request, observe(reference, request), shown)
-    return Trial(name, 2, kind, "a hint", (probe,), rtol, atol=1e-6, **facts)
+def trial(kind="value", name="values", reference=right, x=X, mistakes=(), gradients=(), rtol=1e-4, more=(), **facts):
+    def probe(x):
+        request = Request("f", {"x": x}, gradients=gradients, seed=4)
+        shown = tuple((sentence, observe(function, request)) for sentence, function in mistakes)
+        return Probe(request, observe(reference, request), shown)
+
+    return Trial(name, 2, kind, "a hint", tuple(map(probe, (x, *more))), **({"atol": 1e-6} | facts), rtol=rtol)
 
 
 def verdict(function, **facts):
@@ -147,7 +149,10 @@ def test_gradient_of_a_wrong_size_is_told():
     [
         (lambda x: x.mul_(1).add_(1).sub_(1).neg_().sum(1).neg(), "changes its input `x`"),
         (lambda x: right(x).numpy(), "is a NumPy array or number where a tensor is wanted"),
-        (lambda x: right(x.float()), "not to the precision of its float64 inputs (it comes out as float32)"),
+        (
+            lambda x: right(x.float()),
+            "comes out as float32 where the inputs are float64: results have the inputs' precision",
+        ),
     ],
 )
 def test_form_is_judged_beside_right_numbers(function, words):
@@ -219,3 +224,98 @@ def test_stub_of_the_component_itself_is_not_confused_with_that_of_another():
 
     assert verdict(own_stub).diagnosis.startswith("not written yet")
     assert "g is written in unit 00" in verdict(leaning).diagnosis
+
+
+OTHER = torch.randn(4, 3, generator=torch.Generator().manual_seed(1))
+
+
+def right_for_x_only(wrong):
+    return lambda x: right(x) if torch.equal(x, OTHER) else wrong(x)
+
+
+@pytest.mark.parametrize("wrong", [lambda x: 2 * right(x), lambda x: -right(x), lambda x: right(x).flip(0)])
+def test_relation_that_does_not_hold_in_every_draw_is_not_named(wrong):
+    assert verdict(wrong, more=(OTHER,)).diagnosis == verdict(wrong).diagnosis
+    said = verdict(right_for_x_only(wrong), more=(OTHER,)).diagnosis
+    assert "right in" in said
+
+
+def test_mistake_that_does_not_show_the_same_in_every_draw_is_not_named():
+    mistakes = [("own words", lambda x: x.prod(dim=1))]
+    assert verdict(lambda x: x.prod(dim=1), more=(OTHER,), mistakes=mistakes).diagnosis == "own words"
+    assert (
+        "own words"
+        not in verdict(right_for_x_only(lambda x: x.prod(dim=1)), more=(OTHER,), mistakes=mistakes).diagnosis
+    )
+
+
+def test_mistake_within_the_tolerance_of_what_is_right_needs_to_be_much_nearer():
+    mistakes = [("adds a little", lambda x: right(x) + 3e-4)]
+    assert verdict(lambda x: right(x) + 3e-4, mistakes=mistakes, atol=2e-4).diagnosis == "adds a little"
+    assert verdict(lambda x: right(x) + 4e-4, mistakes=mistakes, atol=2e-4).diagnosis != "adds a little"
+
+
+def test_logarithm_of_a_size_is_not_read_into_the_rounding_of_large_numbers():
+    near_10000 = 3e3 * X.abs() + 1e4
+    said = verdict(lambda x: right(x) + math.log(3) + 0.05, x=near_10000, rtol=0.0, atol=5e-3).diagnosis
+    assert "logarithm" not in said
+    said = verdict(lambda x: right(x) + math.log(3), x=near_10000, rtol=0.0, atol=5e-3).diagnosis
+    assert "too large by the logarithm of the size of dimension 1" in said
+
+
+def test_order_is_not_blamed_on_vectors_of_few_values():
+    signs = torch.tensor([1.0, -1.0, 1.0, -1.0, -1.0])
+    assert "order" not in verdict(lambda x: x.flip(0).neg(), reference=lambda x: x.clone(), x=signs).diagnosis
+    assert "order" not in verdict(lambda x: x.roll(1), reference=lambda x: x.clone(), x=signs).diagnosis
+
+
+def test_dimension_left_over_and_a_second_slip_are_both_told():
+    said = verdict(lambda x: 2 * x.sum(dim=1, keepdim=True)).diagnosis
+    assert "has shape (4, 1) where (4,) is wanted: a dimension of size one is left over" in said
+    assert said.endswith("once that is mended: it is twice the right one: a factor 1/2 is missing")
+    mistakes = [("multiplies", lambda x: x.prod(dim=1))]
+    said = verdict(lambda x: x.prod(dim=1, keepdim=True), mistakes=mistakes).diagnosis
+    assert said.endswith("left over; once that is mended: multiplies")
+
+
+def test_opposite_sign_and_a_second_slip_are_both_told():
+    said = verdict(lambda x: -x.prod(dim=1), mistakes=[("multiplies", lambda x: x.prod(dim=1))]).diagnosis
+    assert said == "the result has the opposite sign; once that is mended: multiplies"
+
+
+def test_nan_is_told_only_where_it_is():
+    assert "NaN in 1 of 4" in verdict(lambda x: torch.where(right(x) == right(x)[0], torch.nan, right(x))).diagnosis
+    assert "NaN" not in verdict(lambda x: torch.where(right(x) == right(x)[0], 7.0, right(x))).diagnosis
+
+
+def test_later_case_points_to_the_main_one_instead_of_naming_what_that_one_explains():
+    mistakes = [("replaces by zero", torch.zeros_like)]
+    later = trial(name="later", reference=lambda x: x + 1, mistakes=mistakes)
+    main = trial(mistakes=[("is zero", lambda x: 0 * right(x))])
+
+    def ask(request):
+        return observe(lambda x: 0 * (right(x) if len(asked) == 1 else x), request)
+
+    asked = []
+    verdicts = judge_trials([main, later], lambda request: asked.append(request) or ask(request))
+    assert [judged.diagnosis for judged in verdicts] == ["is zero", "see to “values” first"]
+    assert verdicts[1].points_to == "values"
+
+
+def test_changed_input_is_told_though_the_main_case_fails():
+    trials = [trial(), trial(kind="form", name="manners")]
+    verdicts = judge_trials(trials, lambda request: observe(lambda x: x.mul_(2).sum(1), request))
+    assert "twice" in verdicts[0].diagnosis
+    assert verdicts[1].diagnosis.startswith("counts once “values” passes; besides, your function changes its input `x`")
+
+
+def test_results_of_a_form_case_have_the_dtype_of_the_inputs():
+    judged = verdict(lambda x: right(x).double(), kind="form")
+    assert "comes out as float64 where the inputs are float32: results have the inputs' precision" in judged.diagnosis
+    assert verdict(lambda x: right(x.double()).to(x.dtype), kind="form").passed
+    assert verdict(lambda x: right(x).double()).passed
+
+
+def test_count_is_told_as_it_is():
+    judged = verdict(lambda x: 2, reference=lambda x: 1)
+    assert judged.diagnosis == "the result is 2 where 1 is wanted"
