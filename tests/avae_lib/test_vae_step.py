@@ -7,6 +7,7 @@ from torch import nn
 from avae_lib.components import using
 from avae_lib.models.vae import VAEConfig
 from avae_lib.objectives import ELBO
+from avae_lib.training.threads import threads_for
 from avae_lib.training.vae_step import train_vae, vae_training_step
 
 
@@ -88,3 +89,24 @@ def test_every_example_is_used_once_in_an_epoch(bars, monkeypatch):
         losses = train_vae(Line(), torch.arange(10), epochs=1, batch_size=4)
     assert [len(batch) for batch in seen] == [4, 4, 2] and losses == [1.0]
     assert torch.cat(seen).sort().values.tolist() == list(range(10))
+
+
+@pytest.fixture
+def two_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_small_models_train_on_one_thread_and_the_number_from_before_comes_back(two_threads, bars):
+    seen = []
+    model = VAEConfig((1, 4, 4), latent_dim=2, hidden_sizes=(8,)).build()
+    model.register_forward_hook(lambda *_: seen.append(torch.get_num_threads()))
+    train_vae(model, bars, epochs=1)
+    assert set(seen) == {1} and torch.get_num_threads() == 2
+
+
+def test_large_models_keep_their_threads(two_threads):
+    with threads_for(nn.Linear(1000, 1000)):
+        assert torch.get_num_threads() == 2
