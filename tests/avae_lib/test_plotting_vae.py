@@ -34,7 +34,7 @@ def test_gaps_within_two_standard_errors_of_zero_are_left_out():
 
 def test_signal_to_noise_draws_one_line_for_each_estimator():
     (axes,) = plotting.signal_to_noise([1, 4], {"encoder": [0.1, 0.05], "decoder": [1.0, 2.0]}).axes
-    assert {line.get_label(): line.get_ydata() for line in axes.get_lines()} == {
+    assert {line.get_label(): line.get_ydata().tolist() for line in axes.get_lines()} == {
         "encoder": [0.1, 0.05],
         "decoder": [1.0, 2.0],
     }
