@@ -673,7 +673,7 @@ plotting.show(plotting.magnetisation(grid, curves, measured, transitions))
 # of one run, $m$ being the mean of the inner $32 \times 32$ spins. From $J = 0.5$ on they lie on the exact curve. Near the
 # transition a finite lattice has large, slowly changing patches of equal spins, so $|m|$ is neither zero nor steady.
 #
-# <!-- alt: Two curves that rise from zero, mean field at 0.25 and the exact one steeply at 0.441. Points lie on the exact curve from 0.5 on, and rise from 0.03 to 0.2 below 0.43. -->
+# <!-- alt: Two curves that rise from zero, mean field at 0.25 and the exact one steeply at 0.441. Points lie on the exact curve from 0.5 on, and rise from 0.03 to about 0.25 below 0.43. -->
 
 # %% tags=["build-check"]
 for strength, value in zip(strengths, magnetisations, strict=True):
@@ -1183,12 +1183,14 @@ plotting.show(plotting.topics_side_by_side(columns))
 
 # %% [markdown]
 # **Figure 16.** Ten topics of the standard library's documentation, the largest first: the eight likeliest words of each, by
-# the equations above and by scikit-learn. Words that both list are dark.
+# the equations above and by scikit-learn. Words that both list are dark, which here are nearly all.
 #
 # <!-- alt: Two columns of ten word lists, such as server, socket, request, response. Most words appear in both columns. -->
 
 # %% tags=["build-check"]
-assert abs(their_bound - climbed[-1]) < 0.02 and sum(value > 0.7 for value in overlaps) >= 8
+shared_words = [len(set(a) & set(b)) for a, b in zip(ours_listed, theirs_listed, strict=True)]
+assert sum(shared_words) > 0.85 * 80 and abs(their_bound - climbed[-1]) < 0.02
+assert sum(value > 0.7 for value in overlaps) >= 8
 
 # %%
 document_shares = F.normalize(gamma, p=1, dim=1)[:, order]
@@ -1485,7 +1487,7 @@ plotting.show(plotting.learning_curves(curves, **labels))
 
 # %% [markdown]
 # **Figure 20.** Topics learned from all docstrings at once and from batches of 64, each reading the same number of documents; averages over three seeds, judged on
-# docstrings not learned from. Both batch rules lead early. The rule with large first steps is overtaken; the one with smaller first steps stays ahead and ends slightly higher.
+# docstrings not learned from. Both batch rules lead early. The one with large first steps is overtaken; the one with smaller first steps is not.
 #
 # <!-- alt: Three rising curves against documents read. Both curves of batches start higher than that of all documents; one of them flattens early and is crossed, the other stays on top. -->
 
@@ -1501,14 +1503,15 @@ full, bold, careful = names_of_rules
 assert len({curve[0][-1] for curve in curves.values()}) == 1
 assert at(careful, 3404) > at(full, 3404) + 0.1 and at(bold, 3404) > at(full, 3404)
 assert min(at(bold, 1702), at(careful, 1702)) > at(full, 1702) + 0.1
-assert all(0 < better - worse < 0.03 for better, worse in zip(finals[careful], finals[full], strict=True))
-assert 0.12 < at(careful, 1702) - at(full, 1702) < 0.3
+gains = [better - worse for better, worse in zip(finals[careful], finals[full], strict=True)]
+assert max(abs(gain - told) for gain, told in zip(gains, (0.05, 0.05, -0.01), strict=True)) < 0.02
+assert 0.2 < at(careful, 1702) - at(full, 1702) < 0.34
 assert np.mean(finals[bold]) < np.mean(finals[full]) - 0.05 and np.mean(finals[careful]) > np.mean(finals[full])
-assert at(bold, 4000) > at(full, 4000) and at(bold, 7000) < at(full, 7000)
+assert at(bold, 4000) > at(full, 4000) and at(bold, 10_000) < at(full, 10_000)
 
 # %% [markdown]
 # So batches give an early lead, and **the step size decides** whether it lasts. Large first steps ($\rho_t = (t + 5)^{-0.7}$) commit the topics to the first batches, and the later, small ones cannot undo that. The final
-# differences between the full batch and the better rule ($\rho_t = (t + 64)^{-0.7}$) are small, 0.005 to 0.025 nats per word in three seeds; the lead at the end of the first pass is about ten times as large. The advantage grows with the number of documents:
+# differences between the better rule ($\rho_t = (t + 64)^{-0.7}$) and the full batch are small, $+0.05$, $+0.05$ and $-0.01$ nats per word in the three seeds: near a tie. Its lead at the end of the first pass is a quarter of a nat. The advantage grows with the number of documents:
 # here one pass over all takes a fraction of a second, so the full batch is a fair choice.
 #
 # **Check yourself.** Why are $\gamma$ and $\varphi$ of a document never averaged over steps, but $\lambda$ is?
