@@ -79,8 +79,11 @@ def zeros_in_p(generator: Generator) -> dict[str, Any]:
 
 
 def sure_of_another(generator: Generator) -> dict[str, Any]:
-    """A p that is sure of one outcome, and a q that is not."""
-    return {"q": normal(generator, 4).softmax(dim=-1), "p": torch.tensor([0.0, 1.0, 0.0, 0.0])}
+    """A p that is sure of one outcome and a q that is not; a q that gives 10⁻⁹ to what p rules out."""
+    q = normal(generator, 2, 4).softmax(dim=-1)
+    q[1, 0] = 1e-9
+    q[1] /= q[1].sum()
+    return {"q": q, "p": torch.tensor([[0.0, 1.0, 0.0, 0.0], [0.0, 0.5, 0.25, 0.25]])}
 
 
 def hardly_possible(generator: Generator) -> dict[str, Any]:

@@ -19,7 +19,7 @@ __all__ = ["KL_MONTE_CARLO"]
 
 ESTIMATE, STANDARD_ERROR = PAIR
 ESTIMATORS = ("k1", "k2", "k3")
-N_OR_N_LESS_ONE = {"rtol": 2.5e-3, "atol": 0.0}  # of 400 samples, the two differ by 1 / 800
+N_OR_N_LESS_ONE = {"rtol": 2.5e-3, "atol": 0.0}  # of 300 samples, the two differ by 1 / 600
 
 
 # kl_monte_carlo(q_log_prob, p_log_prob, estimator)
@@ -62,6 +62,13 @@ def far_apart(estimator: str):
     return inputs
 
 
+def negative_by_chance(generator: Generator) -> dict[str, Any]:
+    """Samples in which p is larger than q on average: k1 is negative, though no divergence is."""
+    drawn = samples_of_normal("k1")(generator)
+    log_r = drawn["p_log_prob"] - drawn["q_log_prob"]
+    return drawn | {"p_log_prob": drawn["p_log_prob"] - log_r.mean() + between(generator, 0.05, 0.1)}
+
+
 def far_apart_in_many_dimensions(estimator: str):
     """Log-ratios around −1,000, whose exponentials are 0, of which the standard deviation is about 1."""
 
@@ -76,7 +83,7 @@ def nearly_the_same_ratio(estimator: str):
     """Log-ratios around −80 of which the standard deviation is about 0.05."""
 
     def inputs(generator: Generator) -> dict[str, Any]:
-        q_log_prob = samples_of_normal(estimator)(generator)["q_log_prob"]
+        q_log_prob = samples_of_normal(estimator, samples=300)(generator)["q_log_prob"]
         p_log_prob = q_log_prob - 80.0 + normal(generator, len(q_log_prob), scale=0.05)
         return {"q_log_prob": q_log_prob, "p_log_prob": p_log_prob, "estimator": estimator}
 
@@ -104,7 +111,7 @@ KL_MONTE_CARLO = ComponentCheck(
             "estimate k1",
             1,
             "k1 is the mean of −log r, with r = p/q",
-            (samples_of_normal("k1"), far_apart("k1"), far_from_zero("k1", -1000.0)),
+            (samples_of_normal("k1"), far_apart("k1"), far_from_zero("k1", -1000.0), negative_by_chance),
             harness="call_for_pair",
             looks_at=(ESTIMATE,),
             atol=2e-4,  # log-densities near 1000 are rounded to 6e-5

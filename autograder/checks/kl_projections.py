@@ -75,7 +75,7 @@ REVERSE_KL_PROJECTION = ComponentCheck(
         Case(
             "nearly singular covariances",
             1,
-            "the covariance is to be used as it is, even where it is nearly singular",
+            "nearly singular covariances are ordinary inputs, and every digit of them counts",
             (nearly_singular,),
             harness="call_for_pair",
             rtol=1e-5,
@@ -84,7 +84,7 @@ REVERSE_KL_PROJECTION = ComponentCheck(
         Case(
             SCALES,
             1,
-            "very small and very large variances are to be used as they are",
+            "variances of very different sizes are ordinary inputs",
             (of_different_scales, many_variables),
             harness="call_for_pair",
             rtol=1e-5,
@@ -106,7 +106,7 @@ FORWARD_KL_PROJECTION = ComponentCheck(
         Case(
             SCALES,
             1,
-            "very small and very large variances are to be used as they are",
+            "variances of very different sizes are ordinary inputs",
             (of_different_scales, nearly_singular, many_variables),
             harness="call_for_pair",
             rtol=1e-5,

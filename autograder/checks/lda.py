@@ -80,10 +80,13 @@ def unlikely_words(generator: Generator) -> dict[str, Any]:
 
 
 def few_topics_per_document(generator: Generator) -> dict[str, Any]:
-    """Concentrations so small that ψ is −100 to −1000: a document believes in hardly any but one topic."""
+    """Concentrations so small that ψ is −100 to −1000: a document believes in hardly any but one topic.
+
+    In the first document all are small.
+    """
     inputs = documents()(generator)
     gamma = uniform(generator, *inputs["gamma"].shape, low=1e-3, high=1e-2)
-    gamma[torch.arange(len(gamma)), torch.arange(len(gamma)) % gamma.shape[1]] = 20.0
+    gamma[torch.arange(1, len(gamma)), torch.arange(1, len(gamma)) % gamma.shape[1]] = 20.0
     return inputs | {"gamma": gamma, "alpha": uniform(generator, *inputs["alpha"].shape, low=0.01, high=0.1)}
 
 
@@ -128,14 +131,14 @@ LDA_E_STEP = ComponentCheck(
             "expected counts",
             3,
             "the expected counts of topics and words are not the right ones",
-            VALUES,
+            (*VALUES, long_documents),
             harness="call_for_pair",
             looks_at=(EXPECTED_COUNTS,),
         ),
         Case(
             "expectations whose exponentials are zero",
             2,
-            "take the softmax over topics relative to its largest term",
+            "where every exponential is zero the shares of the topics still add up to one",
             (unlikely_words, few_topics_per_document, absent_words_that_no_topic_expects, long_documents),
             harness="call_for_pair",
             looks_at=(GAMMA,),

@@ -136,14 +136,14 @@ MIXTURE_CAVI_STEP = ComponentCheck(
         Case(
             "points far from all components",
             2,
-            "compare components by the logarithms of their densities, relative to the largest for each point",
+            "where every density is zero the responsibilities still add up to one",
             (far_away(25.0, torch.float32), far_away(100.0, torch.float64), one_component_is_nearest, many_dimensions),
             atol=1e-3,  # logarithms near 300 are rounded to 3e-5, several times over
         ),
         Case(
             "precisions of all sizes, means far from zero",
             1,
-            "add up logarithms of precisions, and subtract the mean from the point before squaring",
+            "precisions of very different sizes and means far from zero are ordinary inputs",
             (precisions_of_all_sizes, far_from_zero),
             atol=1e-3,  # squares of distances that are rounded to 6e-5 of 0.02
         ),

@@ -58,7 +58,7 @@ REPARAMETERIZE = ComponentCheck(
         Case(
             "standard deviations from e⁻¹² to e⁸",
             1,
-            "very small and very large standard deviations are to be used as they are",
+            "standard deviations from e⁻¹² to e⁸ are ordinary inputs",
             (wide_range_of_stds,),
             rtol=1e-4,
             atol=1e-8,  # the smallest standard deviation is 6e-6
@@ -156,7 +156,7 @@ BERNOULLI = ComponentCheck(
         Case(
             "logits out to ±100, hundreds of pixels",
             1,
-            "compute log σ(ℓ) from the logit itself, and add up logarithms",
+            "logits out to ±100 and hundreds of pixels are ordinary inputs: every term counts in full",
             (many_pixels, logits_out_to(100.0)),
             rtol=1e-5,  # of a sum of some hundreds, where log σ(−100) by way of σ is off by a hundredth
             draws=2,

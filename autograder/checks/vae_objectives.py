@@ -182,7 +182,7 @@ IMPORTANCE_WEIGHTED_BOUND = ComponentCheck(
         Case(
             "log weights apart by thousands",
             1,
-            "take the sum relative to each example's own largest weight",
+            "log weights thousands apart, in one example or between two, are ordinary inputs",
             (
                 examples_far_apart,
                 examples_between(-780.0, 0.0, scale=0.5),

@@ -283,3 +283,10 @@ def double_out(q, p):
 def batch_normalised(q, p):
     q, p = q / q.sum(), p / p.sum()
     return torch.where(q > 0, q * (q / p).log(), 0.0).sum(dim=-1)
+
+
+@mistake(
+    "leaves outcomes to which q gives little out: where p is zero, even they are infinitely bad", caught_by=IMPOSSIBLE
+)
+def small_probabilities_left_out(q, p):
+    return torch.where(q > 1e-8, q * (q / p).log(), 0.0).sum(dim=-1)

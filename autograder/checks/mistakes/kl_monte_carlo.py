@@ -344,3 +344,10 @@ def one_subtracted_inside(q_log_prob, p_log_prob, estimator):
     log_r = p_log_prob - q_log_prob
     terms = {"k1": -log_r, "k2": log_r**2 / 2, "k3": torch.exp(log_r - 1) - log_r}[estimator]
     return terms.mean(), terms.std() / math.sqrt(len(terms))
+
+
+@mistake("is held at zero or above: a divergence is never negative, but its estimate k1 may be", caught_by=K1)
+def held_above_zero(q_log_prob, p_log_prob, estimator):
+    log_r = p_log_prob - q_log_prob
+    terms = {"k1": -log_r, "k2": log_r**2 / 2, "k3": torch.expm1(log_r) - log_r}[estimator]
+    return terms.mean().clamp(min=0), terms.std() / math.sqrt(len(terms))

@@ -317,3 +317,9 @@ def double_out(counts, alpha, expected_log_topics, gamma):
 def alpha_summed(counts, alpha, expected_log_topics, gamma):
     phi = log_shares(expected_log_topics, gamma).softmax(dim=2)
     return results(counts, alpha.sum().expand_as(alpha), phi)
+
+
+@mistake("bounds the counts: a word that occurs hundreds of times counts hundreds of times", caught_by=COUNTS)
+def counts_bounded(counts, alpha, expected_log_topics, gamma):
+    phi = log_shares(expected_log_topics, gamma).softmax(dim=2)
+    return results(counts, alpha, phi)[0], results(counts.clamp(max=50), alpha, phi)[1]
