@@ -126,5 +126,5 @@ def _render(name: str, destination: Path, **facts: Any) -> None:
 def _require_no_answers(course: Course, destination: Path, released: list[str]) -> None:
     if found := leaks(course, destination, released):
         for folder in _FOLDERS:
-            shutil.rmtree(destination / folder)
+            shutil.rmtree(destination / folder, ignore_errors=True)
         raise CourseError("answers would be published, so nothing was:\n  " + "\n  ".join(found))

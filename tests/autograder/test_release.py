@@ -9,7 +9,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from autograder import cli
+from autograder import cli, publication
 from autograder import release as releasing
 from autograder.answers import answers, leaks
 from autograder.build_checks import RECORD
@@ -272,6 +272,13 @@ def test_publishing_into_an_occupied_folder_is_refused(course, tmp_path, occupie
 def test_publishing_what_is_not_released_is_refused(fresh_course, tmp_path):
     with pytest.raises(CourseError, match="course release"):
         publish(fresh_course, tmp_path / "repository", fresh_course.unit(UNIT))
+
+
+def test_answers_in_what_is_published_are_named_and_nothing_is_left(course, tmp_path, monkeypatch):
+    monkeypatch.setattr(publication, "leaks", lambda *_: ("avae_lib/x.py contains the solution of y",))
+    with pytest.raises(CourseError, match="contains the solution of y"):
+        publish(course, tmp_path / "repository", course.unit("00"))
+    assert not any((tmp_path / "repository" / folder).exists() for folder in ("avae_lib", "lectures", "assignments"))
 
 
 def test_publishing_without_a_repository_leaves_links_to_colab_out_and_asks_for_it(
