@@ -62,7 +62,7 @@ def _grouped_bars(axes: Axes, bands: Mapping[str, Tensor]) -> None:
 
 @styled
 def evidence_paths(
-    paths: Mapping[str, Tensor], slopes: Mapping[str, float], y_label: str, level: tuple[str, float]
+    paths: Mapping[str, Tensor], slopes: Mapping[str, float], x_label: str, y_label: str, level: tuple[str, float]
 ) -> Figure:
     """Running sums of log-ratios, one thin line for each run, with the straight lines that they follow on average.
 
@@ -78,7 +78,7 @@ def evidence_paths(
         axes.plot(draws, slopes[name] * draws, linewidth=2.6, label=f"{name}, on average", **line)
     axes.axhline(0, color=GREY, linewidth=0.8)
     axes.axhline(level[1], color=INK, linestyle=":", linewidth=1.4, label=level[0])
-    axes.set(xlabel="number of draws", ylabel=y_label)
+    axes.set(xlabel=x_label, ylabel=y_label)
     axes.margins(x=0)
     axes.legend(loc="upper left")
     return figure

@@ -22,7 +22,7 @@ def test_bands_are_cut_and_their_shares_written():
 
 def test_evidence_follows_its_average_slope():
     paths = {"q": torch.tensor([[1.0, 0.0, 2.0]]), "p": torch.tensor([[-1.0, -3.0, -2.0]])}
-    (axes,) = plotting.evidence_paths(paths, {"q": 0.5, "p": -1.0}, "log odds", ("1000 to 1", 6.9)).axes
+    (axes,) = plotting.evidence_paths(paths, {"q": 0.5, "p": -1.0}, "draws", "log odds", ("1000 to 1", 6.9)).axes
     run, average = axes.get_lines()[:2]
     assert run.get_ydata().tolist() == [1.0, 0.0, 2.0] and average.get_ydata().tolist() == [0.5, 1.0, 1.5]
     names = [text.get_text() for text in axes.get_legend().get_texts()]
