@@ -110,6 +110,8 @@ def judge_case(
     if not wrong:
         return Verdict(trial.name, True, "", trial.points, trial.points)
     if said := _proved(trial, observed, before):
+        if same := next((verdict for verdict in before if verdict.diagnosis == said), None):
+            return failed(trial, f"see to “{same.name}” first", same.name)
         return replace(failed(trial, said), names_cause=True)
     if first_failed := next((verdict for verdict in before if not verdict.passed), None):
         return failed(trial, f"see to “{first_failed.name}” first", first_failed.name)
