@@ -18,7 +18,7 @@ from autograder.checks.variants import kl_gaussian as full_variants
 __all__ = ["KL_DIAGONAL_GAUSSIAN", "KL_GAUSSIAN", "covariance", "with_eigenvalues"]
 
 PRECISION_KEPT = "precision kept, inputs left alone"
-PRECISION_HINT = "results have the precision of the inputs, and the inputs must stay as they were"
+PRECISION_HINT = "inputs of either precision and of size one are ordinary; the result is not right for some of them"
 
 
 # kl_diagonal_gaussian(q_mean, q_log_std, p_mean, p_log_std)

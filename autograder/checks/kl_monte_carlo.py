@@ -158,7 +158,7 @@ KL_MONTE_CARLO = ComponentCheck(
         Case(
             "precision kept, inputs left alone",
             1,
-            "results have the precision of the inputs, and the inputs must stay as they were",
+            "inputs of either precision and of size one are ordinary; the result is not right for some of them",
             (same_ratio(torch.float64), same_ratio(torch.float64), same_ratio(torch.float32)),
             kind="form",
             harness="call_for_pair",

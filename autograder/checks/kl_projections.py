@@ -20,7 +20,7 @@ __all__ = ["FORWARD_KL_PROJECTION", "REVERSE_KL_PROJECTION"]
 
 SCALES = "variables of all scales, and many of them"
 PRECISION_KEPT = "precision kept, inputs left alone"
-PRECISION_HINT = "tensors in the precision of the inputs are wanted, and the inputs must stay as they were"
+PRECISION_HINT = "inputs of either precision and of size one are ordinary; a result is not right for some of them"
 
 
 def gaussian(dim: int, dtype: torch.dtype = torch.float32):

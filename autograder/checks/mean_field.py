@@ -21,7 +21,7 @@ from autograder.checks.variants import score_function_gradient as score_variants
 __all__ = ["CHECKS"]
 
 PRECISION_KEPT = "precision kept, inputs left alone"
-PRECISION_HINT = "results have the precision of the inputs, and the inputs must stay as they were"
+PRECISION_HINT = "inputs of either precision and of size one are ordinary; the result is not right for some of them"
 
 
 # mixture_cavi_step(x, weights_log, means, precisions)
@@ -198,7 +198,7 @@ SCORE_FUNCTION_GRADIENT = ComponentCheck(
         Case(
             "precision kept, inputs left alone",
             1,
-            "results have the precision of the inputs, and the inputs must stay as they were",
+            "inputs of either precision and of size one are ordinary; the result is not right for some of them",
             (draws(6, 2, torch.float64), draws(1, 3, torch.float64), draws(4, 1, torch.float64), draws(5, 2)),
             kind="form",
             harness="call_twice",

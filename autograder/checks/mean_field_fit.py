@@ -174,7 +174,7 @@ MEAN_FIELD_FIT = ComponentCheck(
         Case(
             "precision kept, inputs left alone",
             1,
-            "means and bounds have the dtype of the start, and the inputs must stay as they were, the start too",
+            "inputs of either precision and of one spin are ordinary; a result is not the right one for some of them",
             (stopping(4, 2), on_their_own, on_their_own_in_single),
             kind="form",
             harness="call_for_pair",

@@ -18,7 +18,7 @@ from autograder.checks.variants import negative_elbo as elbo_variants
 __all__ = ["IMPORTANCE_WEIGHTED_BOUND", "NEGATIVE_ELBO"]
 
 PRECISION_KEPT = "precision kept, inputs left alone"
-PRECISION_HINT = "results have the precision of the inputs, and the inputs must stay as they were"
+PRECISION_HINT = "inputs of either precision and of size one are ordinary; the result is not right for some of them"
 
 
 # negative_elbo(log_likelihood, kl, beta=1.0)
