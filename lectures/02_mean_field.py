@@ -43,6 +43,7 @@ import torch
 import torch.nn.functional as F
 from torch.distributions import Dirichlet, Normal, kl_divergence
 
+# %%
 from avae_lib import data, plotting
 from avae_lib.data.documentation import load_documentation
 from avae_lib.meanfield import (
@@ -1623,7 +1624,7 @@ for values in single.values():
     assert abs(values.mean() - exact) < 4 * values.std() / len(values) ** 0.5
 assert variances["score function"] > 5 * variances["with a baseline"] > 25 * variances["pathwise"]
 
-# %% fast="repeats = 60"
+# %% fast="repeats = 20"
 sizes, repeats = [1, 3, 10, 30, 100], 400
 
 # %%
