@@ -24,7 +24,7 @@
 # **What you need first.** KL divergence, its two directions, and estimates by samples (unit 01); sums of independent
 # variables; PyTorch tensors. No physics.
 #
-# **What it costs.** About two and a half hours to read with a pencil (9,900 words, 57 numbered equations). One minute
+# **What it costs.** About two and a half hours to read with a pencil (9,600 words, 57 numbered equations). One minute
 # of processor time to run in one thread, with 1.2 GB of memory at most. Nothing here uses a GPU; the notebook has not
 # been timed on Colab's machines.
 
