@@ -661,29 +661,30 @@ assert abs((log_mixture - log_posterior(z)).mean() - 0.5) < 0.05
 # both ways, and let *your* `kl_gaussian` say what each projection loses.
 
 # %%
-forward_mean, forward_log_std = forward_kl_projection(posterior_mean, posterior_cov)
-reverse_mean, reverse_log_std = reverse_kl_projection(posterior_mean, posterior_cov)
-stds = {"end of the film": path_of(forward_loss)[-1][1].exp(), "your projection": forward_log_std.exp()}
-for name, (first, second) in stds.items():
+full = (posterior_mean, posterior_cov)
+in_film, projected = path_of(forward_loss)[-1][1].exp(), forward_kl_projection(*full)[1].exp()
+for name, (first, second) in {"end of the film": in_film, "your projection": projected}.items():
     print(f"standard deviations, {name}: {first:.2f} and {second:.2f}")
 
+
 # %%
-full = (posterior_mean, posterior_cov)
-projections = {
-    "forward": (forward_mean, torch.diag((2 * forward_log_std).exp())),
-    "reverse": (reverse_mean, torch.diag((2 * reverse_log_std).exp())),
-}
-for name, projection in projections.items():
+@functools.cache  # run this cell again to project anew
+def projections():
+    (m, s), (n, t) = forward_kl_projection(*full), reverse_kl_projection(*full)
+    return {"forward": (m, torch.diag((2 * s).exp())), "reverse": (n, torch.diag((2 * t).exp()))}
+
+
+for name, projection in projections().items():
     there, back = kl_gaussian(*projection, *full), kl_gaussian(*full, *projection)
     print(f"{name} projection: KL(q‖full) = {there:.3f}, KL(full‖q) = {back:.3f} nats")
 
 # %% tags=["picture-projections"]
-plotting.show(plotting.gaussian_fits(log_posterior, {"full covariance": full} | projections))
+plotting.show(plotting.gaussian_fits(log_posterior, {"full covariance": full} | projections()))
 
 # %% tags=["build-check"]
-assert (path_of(forward_loss)[-1][1].exp() - forward_log_std.exp()).abs().max() < 0.05
-kl_to_full = {name: kl_gaussian(*projection, *full) for name, projection in projections.items()}
-kl_of_full = {name: kl_gaussian(*full, *projection) for name, projection in projections.items()}
+assert (in_film - projected).abs().max() < 0.05
+kl_to_full = {name: kl_gaussian(*projection, *full) for name, projection in projections().items()}
+kl_of_full = {name: kl_gaussian(*full, *projection) for name, projection in projections().items()}
 assert kl_to_full["reverse"] < kl_to_full["forward"] and kl_of_full["forward"] < kl_of_full["reverse"]
 
 # %% [markdown]
@@ -736,24 +737,30 @@ assert abs((log_posterior(drawn[-1]) - log_q(drawn[-1], mean, log_std)).exp().me
 pile = data.load("digits").train.float()
 ink = pile.mean(dim=(1, 2, 3)).double() / 15
 log_p = torch.full((len(pile),), -math.log(len(pile)), dtype=torch.float64)
-tilted = {}
+
+
+@functools.cache  # run this cell again to tilt anew
+def tilted(share):
+    return information_projection(log_p, ink, share * ink.mean().item(), 1e-9)
+
+
 for share in (0.7, 0.85, 1.15, 1.3):
-    log_q_of_ink, multiplier = information_projection(log_p, ink, share * ink.mean().item(), 1e-9)
-    tilted[f"{share:.0%} ink"] = log_q_of_ink.exp()
+    log_q_of_ink, multiplier = tilted(share)
     nats = kl_categorical(log_q_of_ink.exp(), log_p.exp())
-    left = len(pile) / nats.exp()
-    print(f"{share:.0%} ink: λ = {multiplier:6.1f}, KL(q‖p) = {nats:.2f}: as if {left:.0f} images were left")
+    left = f"as if {len(pile) / nats.exp():.0f} images were left"
+    print(f"{share:.0%} ink: λ = {multiplier:6.1f}, KL(q‖p) = {nats:.2f} nats, {left}")
 
 # %% tags=["picture-ink"]
 torch.manual_seed(4)
 frame = torch.nn.ConstantPad2d(1, 0)  # a dark edge, which keeps neighbouring pictures apart
-pens = {name: frame(pile[q.multinomial(9)]) for name, q in tilted.items()}
+piles = {f"{share:.0%} ink": tilted(share)[0].exp() for share in (0.7, 0.85, 1.15, 1.3)}
+pens = {name: frame(pile[q.multinomial(9)]) for name, q in piles.items()}
 plotting.show(plotting.image_rows(pens, bits=4, inches_per_image=0.6))
 
 # %% tags=["build-check"]
 shown = [images.float().mean().item() for images in pens.values()]
 assert shown == sorted(shown)
-for (name, q), share in zip(tilted.items(), (0.7, 0.85, 1.15, 1.3), strict=True):
+for (name, q), share in zip(piles.items(), (0.7, 0.85, 1.15, 1.3), strict=True):
     assert abs(q @ ink / ink.mean() - share) < 1e-6, name
 
 # %% [markdown]

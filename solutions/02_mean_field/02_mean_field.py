@@ -494,6 +494,8 @@ print(components.report())
 # averaged over a chain, see one digit at a time, as 1,024 spins.
 
 # %% fast="digits = digits[:2]; gibbs_sweeps = 8"
+import functools
+
 from avae_lib import data, plotting
 from avae_lib.meanfield.bitmaps import one_of_each_digit
 from avae_lib.meanfield.ising_sampling import gibbs_chain
@@ -507,29 +509,40 @@ generator = torch.Generator().manual_seed(0)
 noisy = torch.where(torch.rand(clean.shape, generator=generator) < 0.15, -clean, clean)
 models = [denoising_lattice(picture, 0.15, coupling=0.7).general() for picture in noisy]
 
-fits = [mean_field_fit(m.coupling, m.field, torch.tanh(m.field), 1e-3) for m in models]
-by_mean_field = torch.stack([means for means, _ in fits]).view_as(noisy)
-chains = [gibbs_chain(m.coupling, m.field, gibbs_sweeps, generator) for m in models]
-by_gibbs = torch.stack([chain[gibbs_sweeps // 4 :].mean(0) for chain in chains]).view_as(noisy)
 
 # %%
-for name, pictures in {"noisy": noisy, "mean field": by_mean_field, "Gibbs": by_gibbs}.items():
-    wrong = (pictures.sign() != clean).double().mean()
+@functools.cache  # run this cell again to fit anew
+def fits():
+    return [mean_field_fit(m.coupling, m.field, torch.tanh(m.field), 1e-3) for m in models]
+
+
+@functools.cache
+def cleaned():
+    """The digits by name of the method that cleaned them, as means of spins."""
+    chains = [gibbs_chain(m.coupling, m.field, gibbs_sweeps, generator) for m in models]
+    by_gibbs = [chain[gibbs_sweeps // 4 :].mean(0) for chain in chains]
+    by_mean_field = [means for means, _ in fits()]
+    return {"mean field": torch.stack(by_mean_field), "Gibbs": torch.stack(by_gibbs)}
+
+
+# %%
+rises = [bounds.diff().min() for _, bounds in fits()]
+print("sweeps of your fits:", [len(bounds) for _, bounds in fits()])
+print(f"smallest rise of a bound in a sweep: {min(rises):+.1e} nats")
+for name, means in ({"noisy": noisy} | cleaned()).items():
+    wrong = (means.view_as(clean).sign() != clean).double().mean()
     print(f"{name:10s}: {100 * wrong:.1f} % of the pixels wrong")
-smallest_rise = min(bounds.diff().min() for _, bounds in fits)
-print("sweeps of your fits:", [len(bounds) for _, bounds in fits])
-print(f"smallest rise of a bound in a sweep: {smallest_rise:+.1e} nats")
 
 # %% tags=["picture-digits"]
-rows = {"clean": clean, "noisy": noisy, "mean field": by_mean_field, "Gibbs": by_gibbs}
-rows = {name: ((1 + spins) / 2).unsqueeze(1) for name, spins in rows.items()}
+rows = {"clean": clean, "noisy": noisy} | cleaned()
+rows = {name: (1 + means.view(-1, 1, 32, 32)) / 2 for name, means in rows.items()}
 plotting.show(plotting.image_rows(rows, bits=1, inches_per_image=0.9))
 
 # %% tags=["build-check"]
-wrong = [100 * (spins.sign() != clean).double().mean().item() for spins in (noisy, by_mean_field, by_gibbs)]
+everything = [noisy, *(means.view_as(clean) for means in cleaned().values())]
+wrong = [100 * (means.sign() != clean).double().mean().item() for means in everything]
 assert 14 < wrong[0] < 16 and max(wrong[1:]) < 3.5
-assert min(bounds.diff().min() for _, bounds in fits) >= -1e-9
-assert by_gibbs.abs().mean() < by_mean_field.abs().mean()
+assert min(rises) >= -1e-9 and cleaned()["Gibbs"].abs().mean() < cleaned()["mean field"].abs().mean()
 
 # %% [markdown]
 # **What you should see:**
@@ -556,9 +569,15 @@ sweeps = 30
 library = load_documentation(words=1000)
 prior = LdaPrior(topics=12, document_concentration=0.1, topic_concentration=0.05)
 start = random_topics(prior.topics, len(library.words), torch.Generator().manual_seed(0))
-topics = fit_lda(library.counts, prior, start, sweeps=sweeps)
-order = topics.topic_concentration.sum(1).argsort(descending=True)
-print(f"{len(library.counts)} modules, bound {topics.elbo[-1] / library.counts.sum():.3f} nats per word")
+
+
+@functools.cache  # run this cell again to fit anew
+def topic_model():
+    return fit_lda(library.counts, prior, start, sweeps=sweeps)
+
+
+per_word = topic_model().elbo[-1] / library.counts.sum()
+print(f"{len(library.counts)} modules, bound {per_word:.3f} nats per word")
 
 # %% [markdown]
 # **Name the topics.** Read the words of each line and replace its number by a name of your own, for instance
@@ -566,12 +585,13 @@ print(f"{len(library.counts)} modules, bound {topics.elbo[-1] / library.counts.s
 
 # %% tags=["picture-topics"]
 names = {number: str(number) for number in range(1, 13)}
-likeliest = library.most_likely(topics.topics[order], count=10)
+order = topic_model().topic_concentration.sum(1).argsort(descending=True)
+likeliest = library.most_likely(topic_model().topics[order], count=10)
 columns = {"likeliest words of each topic": likeliest}
 plotting.show(plotting.topics_side_by_side(columns, list(names.values())))
 
 # %% tags=["build-check"]
-assert len(likeliest) == 12 and all(len(words) == 10 for words in likeliest) and topics.elbo.diff().min() > -1e-6
+assert len(likeliest) == 12 and all(len(words) == 10 for words in likeliest) and topic_model().elbo.diff().min() > -1e-6
 
 # %% [markdown]
 # **What you should see** (another version of Python has slightly different words, and so topics in another order):
@@ -600,13 +620,19 @@ flowers = torch.from_numpy(load_iris().data[:, 2:4])
 belief = GaussianPrior(flowers.mean(0), 0.01, 2.0, 2.0 * flowers.var(0) / 5)
 seeds = [torch.Generator().manual_seed(seed) for seed in range(6)]
 starts = [random_responsibilities(len(flowers), 6, seed) for seed in seeds]
-mixtures = [fit_mixture(flowers, belief, 0.01, begin, sweeps=200) for begin in starts]
-for seed, mixture in enumerate(mixtures):
+
+
+@functools.cache  # run this cell again to fit anew
+def mixtures():
+    return [fit_mixture(flowers, belief, 0.01, begin, sweeps=200) for begin in starts]
+
+
+for seed, mixture in enumerate(mixtures()):
     sizes = [round(size) for size in mixture.responsibilities.sum(0).tolist() if size > 0.5]
     print(f"seed {seed}: bound {mixture.elbo[-1]:.1f} nats, flowers in each component: {sizes}")
 
 # %% tags=["picture-clusters"]
-best = max(mixtures, key=lambda mixture: mixture.elbo[-1])
+best = max(mixtures(), key=lambda mixture: mixture.elbo[-1])
 found, weights = best.components, best.weight_concentration / best.weight_concentration.sum()
 labels = ("length of petal (cm)", "width of petal (cm)")
 plotting.show(
@@ -616,7 +642,7 @@ plotting.show(
 )
 
 # %% tags=["build-check"]
-used = [int((mixture.responsibilities.sum(0) > 0.5).sum()) for mixture in mixtures]
+used = [int((mixture.responsibilities.sum(0) > 0.5).sum()) for mixture in mixtures()]
 assert len(set(used)) == 2 and (best.responsibilities.sum(0) > 0.5).sum() == 4
 tilting = GaussianPrior(flowers.mean(0), 0.01, 2.0, torch.diag(2.0 * flowers.var(0) / 5))
 tilted = max((fit_mixture(flowers, tilting, 0.01, begin) for begin in starts), key=lambda fit: fit.elbo[-1])
