@@ -106,8 +106,8 @@ print(f"drops until the odds are 1000 to 1, average of 2,000 runs: {first.mean()
 paths = {"drops of a 7": odds_7[:12, :100], "drops of a 6": odds_6[:12, :100]}
 slopes = {"drops of a 7": kl.item(), "drops of a 6": (p * log_ratio).sum().item()}
 level = ("1000 to 1", math.log(1000))
-labels = ("number of drops", 'log odds for "7" (nats)')
-plotting.show(plotting.evidence_paths(paths, slopes, *labels, level))
+axis_labels = ("number of drops", 'log odds for "7" (nats)')
+plotting.show(plotting.evidence_paths(paths, slopes, *axis_labels, level))
 
 # %% [markdown]
 # **Figure 2.** Evidence from drops of ink, twelve runs for each digit (thin lines). With drops of a 7 the log odds
@@ -141,7 +141,7 @@ assert first.min() > 1  # argmax of a run that never gets there would be 1
 #   happens contributes nothing.*
 # * **$p(x) \to 0$ while $q(x) > 0$ is fixed.** Now $-q \log p \to +\infty$. *If something happens that $p$ rules out,
 #   the KL is infinite*, whatever the other outcomes contribute.
-# * **Both zero.** Here there is no limit: the result depends on which of the two vanishes faster. The term is set to
+# * **Both zero.** Here there is no limit: the result depends on how fast each of the two vanishes. The term is set to
 #   zero, because (1) is an average over outcomes of $q$, and this outcome is not among them.
 #
 # The KL compares distributions and does not depend on how outcomes are labelled. Under a smooth, invertible
@@ -1035,10 +1035,13 @@ for row, half in enumerate(half_distances):
 where = half_distances.index(3.0)
 visible = grid[grid.abs() < 7]
 p_there = log_p[where].exp()[grid.abs() < 7]
-gaussians = {"forward": Normal(forward.mean[where], forward.stddev[where])}
-for start, name in enumerate(("on the left", "on the right", "over both")):
-    place = (start, where)
-    gaussians[f"reverse, {name}"] = Normal(reverse.mean[place], reverse.stddev[place])
+left_end, right_end, wide_end = zip(reverse.mean[:, where], reverse.stddev[:, where], strict=True)
+gaussians = {
+    "reverse, on the left": Normal(*left_end),
+    "forward": Normal(forward.mean[where], forward.stddev[where]),
+    "reverse, on the right": Normal(*right_end),
+    "reverse, over both": Normal(*wide_end),
+}
 curves = {name: gaussian.log_prob(visible).exp() for name, gaussian in gaussians.items()}
 plotting.show(plotting.density_projections(visible, p_there, curves))
 
@@ -1070,7 +1073,7 @@ frames = []
 for row, start in enumerate(best.indices):
     closest = Normal(reverse.mean[start, row], reverse.stddev[start, row])
     matched = Normal(forward.mean[row], forward.stddev[row])
-    fitted = {"forward": matched, "reverse": closest}
+    fitted = {"reverse": closest, "forward": matched}
     curves = {name: gaussian.log_prob(visible).exp() for name, gaussian in fitted.items()}
     title = f"KL: forward {forward_kl[row]:.3f} nats, reverse {best.values[row]:.3f} nats"
     target = log_p[row].exp()[grid.abs() < 7]
@@ -1220,7 +1223,7 @@ for count in counts:
     coarse = avg_pool2d(pair, width)[:, 0] * width**2  # sums of the pixels in each square
     kls.append(kl_in_bits(*coarse).abs().item())  # abs: of rounding, at 1 × 1
     rows[0][f"7s, {count}×{count}"] = coarse[0]
-    rows[1][f"6s: KL = {kls[-1]:.2f} bits"] = coarse[1]
+    rows[1][f"6s, KL(7‖6) = {kls[-1]:.2f} bits"] = coarse[1]
 plotting.show(plotting.pixel_maps(rows))
 
 # %% [markdown]
