@@ -7,6 +7,14 @@ READY := $(VENV)/.ready
 export OMP_NUM_THREADS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
+# The tests that catch most: judging, public cases, hostile notebooks, grades, formulas, the contract of all models.
+QUICK := tests/test_repository.py \
+	tests/autograder/test_notebooks.py::test_course_notebooks_are_in_step_with_their_sources \
+	$(patsubst %,tests/autograder/test_%.py,catalogue checks exports grading lateness normalise public_cases reading) \
+	$(patsubst %,tests/avae_lib/test_%.py,checking checking_observing checking_records checking_verdicts components \
+		divergences divergences_gaussian gaussians hierarchy_contract likelihoods logarithms meanfield_ising \
+		meanfield_lda meanfield_mixture objectives vae vae_step)
+
 .DEFAULT_GOAL := help
 .PHONY: help setup constraints bubblewrap chromium demo quick test test-all test-matrix lint notebooks bench docs clean
 

@@ -1,6 +1,8 @@
 """The repository itself: its two descriptions of the environment, its layout, its manners."""
 
 import itertools
+import json
+import platform
 import re
 import runpy
 import subprocess
@@ -13,6 +15,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
+THIS_PYTHON = platform.python_version()
 CONDA_NAMES = {"torch": "pytorch", "playwright": "playwright-python"}
 
 
@@ -33,11 +36,12 @@ def test_conda_environment_is_the_twin_of_pyproject():
     assert {line for line in listed if isinstance(line, str)} - {"pip"} == renamed
 
 
-def constraints():
-    """Each package's requirement in constraints.txt that holds for this Python and system."""
+def constraints(python=THIS_PYTHON):
+    """Each package's requirement in constraints.txt that holds for a version of Python on this system."""
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     pins = map(Requirement, (line for line in lines if not line.startswith("#")))
-    return {canonicalize_name(pin.name): pin for pin in pins if pin.marker is None or pin.marker.evaluate()}
+    facts = {"python_full_version": python, "python_version": python.rpartition(".")[0]}
+    return {canonicalize_name(pin.name): pin for pin in pins if pin.marker is None or pin.marker.evaluate(facts)}
 
 
 def test_constraints_fix_a_version_of_every_dependency_that_is_new_enough():
@@ -48,6 +52,23 @@ def test_constraints_fix_a_version_of_every_dependency_that_is_new_enough():
         assert pin.operator == "==" and wanted.specifier.contains(pin.version), (
             f"{wanted}: {pin}; see `make constraints`"
         )
+
+
+def test_matrix_was_run_with_the_constraints_and_passed():
+    record = json.loads((ROOT / "tests" / "matrix.json").read_text(encoding="utf-8"))
+    assert not [name for name, result in record.items() if result["failed"]]
+    for result in (result for name, result in record.items() if name.startswith("tested")):
+        pins = constraints(result["python"])
+        for name in ("torch", "numpy"):
+            assert pins[name].specifier.contains(result[name].partition("+")[0]), "run `make test-matrix` again"
+
+
+def test_quick_tests_are_there():
+    dry = subprocess.run(["make", "--dry-run", "quick"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    chosen = re.findall(r"(tests/\S+\.py)(?:::(\w+))?", dry)
+    assert len(chosen) > 20
+    for path, test in chosen:
+        assert test in (ROOT / path).read_text(encoding="utf-8")
 
 
 def matrix():
