@@ -21,9 +21,12 @@ _SHARED = (
     "autograder/audit/*.py",
     "autograder/checks/*.py",
     "autograder/checks/*/__init__.py",
+    "autograder/checks/mistakes/precision.py",
     "autograder/empty_answers.py",
     "autograder/judge.py",
+    "autograder/public_cases.py",
 )
+
 _GUARDS = ("mistakes", "variants")
 _COMPUTES = ("numpy", "scipy", "torch")  # the packages whose numbers are judged
 

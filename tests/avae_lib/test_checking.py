@@ -318,9 +318,10 @@ def test_import_and_checks_are_cheap_beside_importing_torch(own_folder):
             timed("import", imports)
             from avae_lib import components
             from avae_lib.checking import check
+            def another(reference):
+                return functools.wraps(reference)(lambda *args, **kwargs: reference(*args, **kwargs))
             for entry in components.listing():
-                reference = entry.reference
-                entry.use(functools.wraps(reference)(lambda *args, **kwargs: reference(*args, **kwargs)))
+                entry.use(another(entry.reference))
                 timed(entry.name, lambda: check(entry.name))
             heavy = {"torchvision", "matplotlib", "sklearn", "tyro", "torch._dynamo", "IPython"} & set(sys.modules)
             assert not heavy, heavy
