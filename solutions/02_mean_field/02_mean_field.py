@@ -168,8 +168,8 @@ check("ising_elbo")
 #                                                    # →  means (spins,), bounds (sweeps,) nats
 # ```
 #
-# The sweep and the bound are your own. In a graded answer cell, fetch them from the library, which calls your versions
-# (and works even where an exercise above is still unsolved when the grader runs this one):
+# The sweep and the bound are those of exercises 1 and 2. Import them inside the answer cell; the library then calls your
+# versions. (If yours are not right yet, the grader judges this exercise with its own.)
 #
 # ```python
 # from avae_lib.meanfield import ising_elbo, ising_mean_field_sweep
@@ -246,8 +246,8 @@ check("mean_field_fit")
 #
 # <details><summary>Hint 1: a question</summary>
 #
-# In what does this sweep differ from that of exercise 1? Only in one line. Is the argument of your sigmoid the $a$ that was
-# inside the tanh?
+# One line differs from the sweep of exercise 1: which? And is the argument of the sigmoid the same number that was inside the
+# tanh?
 # </details>
 # <details><summary>Hint 2: the idea</summary>
 #
@@ -325,8 +325,8 @@ check("gibbs_sweep")
 # </details>
 # <details><summary>Hint 3: the first line</summary>
 #
-# `log_shares = torch.digamma(gamma).unsqueeze(1) + expected_log_topics.T`, of shape (docs, words, topics). In how far is it
-# $\mathbb{E}[\log \theta] + \mathbb{E}[\log \beta]$, and why is that enough?
+# `log_shares = torch.digamma(gamma).unsqueeze(1) + expected_log_topics.T`, of shape (docs, words, topics). How does it differ
+# from $\mathbb{E}[\log \theta] + \mathbb{E}[\log \beta]$, and why does that not matter?
 # </details>
 
 
@@ -479,7 +479,7 @@ check("score_function_gradient")
 # %% [markdown]
 # ## Your functions at work
 #
-# The table says whose body each component has at the moment: *yours*, once its cell has run.
+# The table says whose code each component runs at the moment: *yours*, once its cell has run.
 
 # %%
 from avae_lib import components
@@ -555,8 +555,8 @@ assert min(rises) >= -1e-9 and cleaned()["Gibbs"].abs().mean() < cleaned()["mean
 # %% [markdown]
 # ### The topics of the standard library
 #
-# The docstrings of each module make one document. Your update finds the shares of the documents, the library turns your
-# expected counts into topics, and round it goes. (A loop over documents takes a minute or two; a loop over every word of
+# The docstrings of each module make one document. Your update finds the shares of the documents, and the library turns
+# your expected counts into topics; the two take turns. (A loop over documents takes a minute or two; a loop over every word of
 # every document takes far too long.)
 
 # %% fast="sweeps = 2"

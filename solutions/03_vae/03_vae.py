@@ -334,7 +334,7 @@ check("vae_training_step")
 # %% [markdown]
 # ## A variational autoencoder made of your functions
 #
-# The rest is a reward. The table says whose body each component has at the moment: *yours*, once its cell has run.
+# The rest is a reward. The table says whose code each component runs at the moment: *yours*, once its cell has run.
 
 # %%
 from avae_lib import components
