@@ -29,7 +29,10 @@ __all__ = ["public_trials", "write_public_cases"]
 
 FOLDER = Path(avae_lib.checking.__file__).parent / "public"
 PUBLIC_SEED = 2024  # grading draws other inputs, from a secret seed for each student
-LAST_DIGITS = {torch.float32: 1e-5, torch.float64: 1e-12}  # of an array's largest number; processors differ by less
+Digits = dict[torch.dtype, float]
+# Processors differ by less than this share of an array's largest number.
+LAST_DIGITS: Digits = {torch.float32: 1e-5, torch.float64: 1e-12}
+FLOAT32_DIGITS: Digits = dict.fromkeys(LAST_DIGITS, 1e-5)
 
 
 def write_public_cases(unit: str, folder: Path = FOLDER) -> Path:
@@ -105,9 +108,9 @@ def _same_request(one: Request, other: Request) -> bool:
     return one.inputs.keys() == other.inputs.keys() and all(_same(one.inputs[n], other.inputs[n]) for n in one.inputs)
 
 
-def _same_results(one: Observation, other: Observation) -> bool:
+def _same_results(one: Observation, other: Observation, digits: Digits = LAST_DIGITS) -> bool:
     return one.error is other.error is None and all(
-        ours.keys() == theirs.keys() and all(_same(ours[name], theirs[name]) for name in ours)
+        ours.keys() == theirs.keys() and all(_same(ours[name], theirs[name], digits) for name in ours)
         for ours, theirs in (
             (one.outputs, other.outputs),
             (one.gradients, other.gradients),
@@ -117,33 +120,33 @@ def _same_results(one: Observation, other: Observation) -> bool:
 
 
 def _same_mistake(trial: Trial, one: Observation | None, other: Observation | None) -> bool:
-    """Wrong numbers may be nothing but rounding, so what the trial calls the same is the same, too."""
+    """Wrong numbers may be rounded to float32 on their way, or be rounding alone: what the trial calls the same is."""
     if one is None or other is None:
         return one is other
     if one.error is not None and other.error is not None:  # no words of ours: PyTorch has changed its own
         return one.error.type == other.error.type and one.error.message in ("", other.error.message)
-    return _same_results(one, other) or agree(trial, one, other, as_mistake=True)
+    return _same_results(one, other, FLOAT32_DIGITS) or agree(trial, one, other, as_mistake=True)
 
 
-def _same(one: Any, other: Any) -> bool:
+def _same(one: Any, other: Any, digits: Digits = LAST_DIGITS) -> bool:
     """Whether two inputs or results are of one form and differ in the last digits only."""
     if type(one) is not type(other):
         return False
     if isinstance(one, Recorded):
-        return (one.kind, one.type_name) == (other.kind, other.type_name) and _same(one.array, other.array)
+        return (one.kind, one.type_name) == (other.kind, other.type_name) and _same(one.array, other.array, digits)
     if isinstance(one, list):
         return len(one) == len(other) and all(map(_same, one, other))
     if isinstance(one, float):
         return math.isclose(one, other, rel_tol=LAST_DIGITS[torch.float32])
-    return _same_array(one, other) if isinstance(one, Tensor) else one == other
+    return _same_array(one, other, digits) if isinstance(one, Tensor) else one == other
 
 
-def _same_array(one: Tensor, other: Tensor) -> bool:
+def _same_array(one: Tensor, other: Tensor, digits: Digits) -> bool:
     if (one.dtype, one.shape) != (other.dtype, other.shape):
         return False
     finite = other.double()[torch.isfinite(other)]
     largest = float(finite.abs().max()) if len(finite) else 0.0
-    atol = LAST_DIGITS.get(one.dtype, 0.0) * largest
+    atol = digits.get(one.dtype, 0.0) * largest
     return torch.allclose(one.double(), other.double(), rtol=0, atol=atol, equal_nan=True)
 
 
