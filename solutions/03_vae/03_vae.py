@@ -531,7 +531,7 @@ trained.cache_clear()
 #
 # One `torch.nn.Sequential` each: flatten, linear, ReLU, linear. The encoder's last layer has `2 * latent_dim` outputs, which
 # `chunk(2, dim=1)` halves; means, log standard deviations and logits may be any real number, so nothing comes after the last
-# layer. `torch.nn.Unflatten` gives the logits the shape of images.
+# layer. `reshape(-1, 1, 8, 8)` gives the logits the shape of images.
 # </details>
 # <details><summary>Hint 3: the first line</summary>
 #
@@ -554,9 +554,7 @@ class OwnVAE(torch.nn.Module):
         self.encoder = nn.Sequential(
             nn.Flatten(), nn.Linear(64, 200), nn.ReLU(), nn.Linear(200, 2 * latent_dim)
         )
-        self.decoder = nn.Sequential(
-            nn.Linear(latent_dim, 200), nn.ReLU(), nn.Linear(200, 64), nn.Unflatten(1, (1, 8, 8))
-        )
+        self.decoder = nn.Sequential(nn.Linear(latent_dim, 200), nn.ReLU(), nn.Linear(200, 64))
         ### END SOLUTION
 
     def encode(self, x):
@@ -568,7 +566,7 @@ class OwnVAE(torch.nn.Module):
     def decode(self, z):
         """The logits of p(x | z), (batch, 1, 8, 8), of latent vectors (batch, latent_dim)."""
         ### BEGIN SOLUTION
-        return self.decoder(z)
+        return self.decoder(z).reshape(-1, 1, 8, 8)
         ### END SOLUTION
 
     def forward(self, x):

@@ -135,10 +135,13 @@ def test_answer_cells_are_stubs_that_run_and_say_they_are_not_written(course, un
         assert ast.get_docstring(ast.parse(cell.source).body[0]), "the docstring is the contract"
 
 
+UNGRADED = {"own_vae"}  # an exercise for its own sake
+
+
 @pytest.mark.parametrize("unit", ["00_start_here", UNIT])
 def test_every_component_has_its_exercise_in_order_with_the_check_right_after(course, unit):
     graded = [cell for cell in notebook(course, unit).cells if "nbgrader" in cell.metadata]
-    names = [cell.id for cell in graded]
+    names = [cell.id for cell in graded if cell.id not in UNGRADED]
     expected = [name for entry in components.listing(unit) for name in (entry.name, f"check_{entry.name}")]
     assert names == ["setup", *expected, "question_1"]
     for cell in graded:
