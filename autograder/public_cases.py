@@ -11,6 +11,7 @@ import dataclasses
 import json
 import math
 import sys
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -95,10 +96,13 @@ def _probe_with_stored_digits(trial: Trial, probe: Probe, stored: Probe) -> Prob
     if not _same_request(probe.request, stored.request):
         return probe
     expected = stored.expected if _same_results(probe.expected, stored.expected) else probe.expected
+    kept = defaultdict(list)
+    for sentence, shown in stored.mistakes:
+        kept[sentence].append(shown)
     mistakes = []
-    for sentence, shown in probe.mistakes:
-        candidates = (old for words, old in stored.mistakes if words == sentence and _same_mistake(trial, shown, old))
-        mistakes.append((sentence, next(candidates, shown)))
+    for sentence, shown in probe.mistakes:  # several may share a sentence
+        old = kept[sentence].pop(0) if kept[sentence] else None
+        mistakes.append((sentence, old if _same_mistake(trial, shown, old) else shown))
     return Probe(stored.request, expected, tuple(mistakes))
 
 
