@@ -24,7 +24,7 @@
 # **What you need first.** KL divergence, its two directions, and estimates by samples (unit 01); sums of independent
 # variables; PyTorch tensors. No physics.
 #
-# **What it costs.** About two and a half hours to read with a pencil (9,600 words, 57 numbered equations). One minute
+# **What it costs.** About two and a half hours to read with a pencil (9,800 words, 57 numbered equations). One minute
 # of processor time to run in one thread, with 1.2 GB of memory at most. Nothing here uses a GPU; the notebook has not
 # been timed on Colab's machines.
 
@@ -102,7 +102,7 @@ assert 14 < wrong(noisy) < 16 and wrong(by_mean_field) < 2
 assert (mistaken & edges.squeeze(1)).sum() > 0.7 * mistaken.sum()
 
 # %% [markdown]
-# The right panel is an answer to a question about probabilities: given the speckled picture, how probable is each pixel
+# The right panel is an answer to a question about probabilities: given the speckled picture, how likely is each pixel
 # to be white? A picture of $48 \times 48$ pixels has $2^{2304}$ possible originals, and the answer is a sum over all of
 # them. Nobody can compute it, yet the right panel took a fraction of a second. This lecture explains how.
 
@@ -136,7 +136,7 @@ assert (mistaken & edges.squeeze(1)).sum() > 0.7 * mistaken.sum()
 plotting.show(plotting.intractable_posteriors())
 for side in (4, 5, 8, 48):
     digits = side * side * math.log10(2)
-    print(f"{side:2d} × {side:2d} spins: 10^{digits:.0f} states to sum over")
+    print(f"{side:2d} × {side:2d} spins: 10^{digits:.1f} states to sum over")
 
 # %% [markdown]
 # **Figure 2.** Left: three causes of one observation; given $x$ they depend on one another. Right: spins on a grid, each
@@ -145,7 +145,7 @@ for side in (4, 5, 8, 48):
 # <!-- alt: Left, three white circles z with arrows to a shaded x. Right, nine white circles in a grid joined by lines. -->
 
 # %% tags=["build-check"]
-assert round(48 * 48 * math.log10(2)) == 694 and round(16 * math.log10(2)) == 5
+assert round(48 * 48 * math.log10(2), 1) == 693.6 and round(16 * math.log10(2), 1) == 4.8
 
 # %% [markdown]
 # **Two ways out.** *Sampling* (Markov chain Monte Carlo) draws states that in the long run are distributed as $p$.
@@ -216,7 +216,7 @@ assert round(48 * 48 * math.log10(2)) == 694 and round(16 * math.log10(2)) == 5
 # energy, $q$ would be uniform. Physicists call minus the ELBO the *variational free energy*.
 
 # %%
-# Two spins that like to be alike (coupling 1.2) in a weak field (0.2).
+# Two spins that prefer to be equal (coupling 1.2) in a weak field (0.2).
 states = torch.tensor([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])
 log_potential = 1.2 * states[:, 0] * states[:, 1] + 0.2 * states.sum(1)
 log_z = log_potential.logsumexp(0)
@@ -309,15 +309,15 @@ assert len(plotting.factorised_families().axes) == 3
 # sign.
 #
 # Updating each $t$ in turn and repeating is *coordinate ascent variational inference* (CAVI). Each update is the exact
-# maximum in its coordinate, so **the ELBO never falls**, and since it is bounded by $\log Z$ it converges. It converges to
-# a point where no single factor can improve. That need not be the highest point.
+# maximum in its coordinate, so **the ELBO never falls**, and since it is bounded by $\log Z$ its values converge. Where the
+# factors settle, no single one can improve. That need not be the highest point.
 #
 # Two warnings. Use the newest values: updating all factors at once from the old ones may lower the bound or go in circles.
 # And independence is a strong assumption. If it hurts, let a block of variables (a chain, a tree) share one factor, as in
 # the right panel of figure 4; (12) holds word for word with $z_t$ a block.
 #
 # **One $q$ for each $x$.** In a directed model $\tilde p(z) = p(x, z)$ contains the observation. Another $x$ is another
-# $\tilde p$, hence another optimisation, from the start:
+# $\tilde p$, hence another optimisation, from scratch:
 #
 # $$\lambda^*(x) = \arg\max_\lambda \mathrm{ELBO}(\lambda; x), \qquad \lambda: \text{the parameters of } q. \tag{13}$$
 
@@ -441,7 +441,7 @@ assert (torch.tanh(field + 1.5 * m) - m).abs() < 1e-3 and abs(true_means(1.5)[0]
 # %% [markdown]
 # ### Cleaning digits
 #
-# Let each spin be a pixel. Prior: neighbours like to be alike, with coupling $J$ on a grid. Likelihood: each pixel arrives
+# Let each spin be a pixel. Prior: neighbours prefer to be equal, with coupling $J$ on a grid. Likelihood: each pixel arrives
 # flipped with probability $\epsilon$. Then, with $x_i = \pm 1$ what we see,
 #
 # $$\log p(x_i \mid s_i) = \tfrac12 \log \frac{1 - \epsilon}{\epsilon}\; x_i s_i + \text{const} \tag{20}$$
@@ -508,8 +508,8 @@ plotting.slider(frames, strengths, "J", start=5)
 
 # %% [markdown]
 # **Figure 7.** Mean field from two starts (drag $J$; ELBOs are sums over ten pictures). At $J = 2$ and $4$ the start from the
-# noisy picture still shows readable digits, but the blank page has the *higher* bound. The digits are a local optimum,
-# kept alive by the start.
+# noisy picture still shows readable digits, but the blank page has the *higher* bound: in eight of the ten pictures at
+# $J = 2$, in all ten at $J = 4$. There the digits are a local optimum, kept alive by the start.
 #
 # <!-- alt: Two panels of ten digits for one coupling J: on the left from the noisy start, on the right from a blank start. For J of 0.8 and more the right panel is all black. -->
 
@@ -517,7 +517,7 @@ plotting.slider(frames, strengths, "J", start=5)
 summed = {J: (from_noisy[J].elbo[-1].sum(), from_blank[J].elbo[-1].sum()) for J in strengths}
 faults = {J: (wrong(from_noisy[J].means), wrong(from_blank[J].means)) for J in strengths}
 lead = {J: from_blank[J].elbo[-1] - from_noisy[J].elbo[-1] for J in strengths}
-assert summed[2.0][1] > summed[2.0][0] and (lead[2.0] > 0).sum() >= 5 and (lead[4.0] > 0).all()
+assert summed[2.0][1] > summed[2.0][0] and (lead[2.0] > 0).sum() == 8 and (lead[4.0] > 0).all()
 assert faults[4.0][0] < 3 < 15 < faults[4.0][1]
 assert (lead[0.8] < 0).all() and faults[0.8][1] > 15 and lead[0.6].abs().max() > 1
 assert min(faults, key=lambda J: faults[J][0]) in (0.6, 0.8, 1.2)
@@ -528,7 +528,7 @@ assert lead[0.2].abs().max() < 0.1 and lead[0.4].abs().max() < 0.1
 # |---|---|
 # | up to $J = 0.4$ | The start does not matter: both runs reach the same bound. |
 # | $J = 0.6$ to $1.2$ | It does, and the bound tells the runs apart. At $J = 0.8$ all ten blank pages have a lower ELBO. Take several starts and keep the best bound. |
-# | $J = 2$ and $4$ | The same rule prefers the blank page. The rule is right and the *model* is wrong: a prior this strong believes in blank pages. The readable digits are a poor approximation of a bad posterior, and look good by luck. |
+# | $J = 2$ and $4$ | The same rule prefers the blank page. The rule is right and the *model* is wrong: a prior this strong believes in pages of one colour. The readable digits are a poor approximation of a bad posterior; they look good only because the start did. |
 #
 # **Check yourself.** (a) With $J = 0$ the cleaned picture has the signs of the noisy one. Why is it grey all the same? (b)
 # We know the clean pictures here, so we could choose $J$ by counting errors. How would you choose it otherwise?
@@ -590,12 +590,18 @@ estimates = {
 plotting.show(plotting.marginals_against_exact(truth.means, estimates))
 
 # %% [markdown]
-# **Figure 8.** Means of the sixteen spins at $J = 0.4$ against the truth by enumeration. Mean field overstates: each spin
-# treats its neighbours' means as certain. Belief propagation (section 7) and Gibbs sampling stay close to the diagonal.
+# **Figure 8.** Means of the sixteen spins at $J = 0.4$ against the truth by enumeration. The fields favour "down" in sum, and
+# mean field overstates it: all sixteen means are too low, fourteen of them too far from zero. Belief propagation (section 7)
+# and Gibbs sampling stay close to the diagonal.
 #
 # <!-- alt: Scatter of approximate against true means. Mean-field points lie far below the diagonal, the others near it. -->
 
 # %% tags=["build-check"]
+too_low = estimates["mean field"].flatten() < truth.means
+too_far = estimates["mean field"].flatten().abs() > truth.means.abs()
+assert fields.sum() < 0 and too_low.all() and too_far.sum() == 14
+leaning = [enumerate_states(magnet(J).general()).means.mean().item() for J in (0.5, 1.0)]
+assert abs(leaning[0] + 0.33) < 0.005 and abs(leaning[1] + 0.75) < 0.005
 errors = {name: (means.flatten() - truth.means).square().mean().sqrt().item() for name, means in estimates.items()}
 assert errors["mean field"] > 0.3 and errors["loopy belief propagation"] < 0.06 and errors["Gibbs, 1,900 sweeps"] < 0.12
 assert max(rows, key=lambda J: rows[J][0]) == 0.4 and max(rows, key=lambda J: rows[J][1]) == 0.5
@@ -609,18 +615,21 @@ assert all(abs(rows[J][0] - rows[J][2]) < 1e-6 for J in (0.1, 0.2, 0.3, 0.4, 0.5
 # only for leaving the other out (section 6 says how much). In between, correlations matter, and a product of single spins
 # has none.
 #
-# The error of the means is largest at $J = 0.5$ and falls again beyond, because here the fields favour "down" and the truth
-# itself becomes "nearly all down". It stays above 0.2: the true means are a compromise, and mean field has chosen. The
+# The error of the means is largest at $J = 0.5$ and falls again beyond, because the truth itself leans further down: the
+# average of the sixteen true means goes from $-0.33$ at $J = 0.5$ to $-0.75$ at $J = 1$. The error stays above 0.2: the true
+# means are a compromise between two sides, and mean field has chosen one: each spin sees
+# only the means of its neighbours, not how they fluctuate. The
 # last column shows what one start alone would have cost: at $J = 0.7$ and $1$ it ends in a poor local optimum, two nats and more below
 # the best.
 #
-# **Check yourself.** Mean field's means are too far from zero in figure 8. Are its single-spin *variances* too large or too
-# small?
+# **Check yourself.** Fourteen of mean field's sixteen means in figure 8 are too far from zero. Are the *variances* of these
+# spins too large or too small?
 #
 # <details><summary>Answer</summary>
 #
-# The variance of a spin is $1 - m_i^2$. Means too far from zero are variances that are too small: mean field is
-# overconfident, as the factorised Gaussian of unit 01 was.
+# The variance of a spin is $1 - m_i^2$. A mean too far from zero makes the variance too small: mean field is
+# overconfident, as the factorised Gaussian of unit 01 was. (The two exceptions have true means above 0.2: they are pulled
+# towards the wrong side.)
 # </details>
 
 # %% [markdown]
@@ -686,8 +695,9 @@ assert magnetisations[0] < 0.06 and 0.1 < magnetisations[4] < 0.4 < magnetisatio
 # **Why the average of $|m|$?** Without a field, flipping all spins changes nothing. So the true mean of every spin on any
 # *finite* lattice is exactly **zero**, also at $J = 0.6$. A Gibbs chain gets there by flipping as a whole, again and
 # again. To flip, a wall between "up" and "down" has to sweep across the lattice. A wall of length $L$ costs $2J$ in $\log \tilde p$
-# for each of its $L$ bonds, so the waiting time grows roughly exponentially in $L$. The average of $m$ over a run then says
-# more about the length of the run than about the model; the average of $|m|$ does not.
+# for each of its $L$ bonds. Bent walls count too, and there are many, so the price is lower than $2J$: Onsager found
+# $2J + \log\tanh J$ for each bond of a long wall, 0.23 at $J = \tfrac12$. The waiting time grows roughly like the exponential of price
+# times length. The average of $m$ over a run then says more about the length of the run than about the model; the average of $|m|$ does not.
 
 
 # %%
@@ -723,14 +733,15 @@ for J in (0.5, 0.6, 0.8):
 plotting.show(plotting.magnetisation_traces(traces))
 
 # %% [markdown]
-# **Figure 10.** The mean of $8 \times 8$ spins during Gibbs sampling, from "all up". At $J = 0.5$ the magnet flips roughly
-# every two hundred sweeps; at $J = 0.6$ only a few times in the whole run; at $J = 0.8$ it stays up to the end. The true mean is zero in
+# **Figure 10.** The mean of $8 \times 8$ spins during Gibbs sampling, from "all up". At $J = 0.5$ the magnet flips some
+# two dozen times; at $J = 0.6$ only a few times; at $J = 0.8$ it stays up to the end. The true mean is zero in
 # all three.
 #
 # <!-- alt: Three strips over 4,000 sweeps. The first jumps between plus and minus 0.8 many times, the second a few times, the third stays near plus 0.9. -->
 
 # %% tags=["build-check"]
 assert flips[6] > flips[8] > flips[10] > flips[12] and flips[6] > 25 and flips[12] < 10
+assert abs(2 * 0.5 + math.log(math.tanh(0.5)) - 0.228) < 0.001
 runs = [torch.tensor(trace) for trace in traces.values()]
 counts_of_flips = [whole_flips(run) for run in runs]
 assert 12 < counts_of_flips[0] < 35 and 0 < counts_of_flips[1] < 10
@@ -772,8 +783,8 @@ assert 36 < truth.log_partition < 38 and truth.means.abs().max() < 1e-9
 #
 # <details><summary>Answer</summary>
 #
-# The first kind can come out right, because both halves of $p$ agree on it and $q$ describes one half well. The second kind cannot,
-# because the halves cancel under $p$ and $q$ has only one of them. A tight bound is a statement about $\log Z$, not
+# $\mathbb{E}[s_1 s_2]$ does not change, and it can come out right: both halves of $p$ agree on it, and $q$ describes one half
+# well. $\mathbb{E}[s_1]$ changes sign, and it cannot: the halves cancel under $p$, and $q$ has only one of them. A tight bound is a statement about $\log Z$, not
 # about every expectation. Mixtures have the same symmetry (any relabelling of components), and there it does no harm.
 # </details>
 
@@ -796,7 +807,7 @@ assert 36 < truth.log_partition < 38 and truth.means.abs().max() < 1e-9
 plotting.show(plotting.belief_messages())
 
 # %% [markdown]
-# **Figure 11.** Left: on a tree the message from $t$ (red) needs those of $a$ and $b$, and nothing from $s$. Right: on a loop
+# **Figure 11.** Left: on a tree the message from $t$ (orange) needs those of $a$ and $b$, and nothing from $s$. Right: on a loop
 # what $s$ sends comes back to it, and (24) counts it as fresh evidence.
 #
 # <!-- alt: Left, five circles in a tree, with arrows labelled u from a and b to t, from t to s and from c to s. Right, four circles in a ring with arrows all the way round. -->
@@ -853,7 +864,8 @@ assert len(plotting.belief_messages().axes) == 2
 #   = \max_\tau \Bigl\{ \tau^\top \theta + \sum_T w_T\, \mathrm{H}_T(\tau) \Bigr\}. \tag{30}$$
 #
 # The last step: at the inner minimum the moments of the tree equal $\tau$, because $\nabla \log Z = \mathbb{E}[\phi]$; and there
-# $\log Z - \mathbb{E}[\phi]^\top \theta = -\mathbb{E}[\log p]$ is the entropy of a tree with these moments. That entropy is
+# $\log Z - \mathbb{E}[\phi]^\top \theta = -\mathbb{E}[\log p]$ is the entropy of a tree with these moments. (If no distribution on the tree
+# has the moments $\tau$, the minimum is $-\infty$. So $\tau$ must agree locally, as the beliefs in (26) must.) That entropy is
 # $\sum_i \mathrm{H}_i - \sum_{ij \in T} \mathrm{I}_{ij}$. Averaged over trees it counts $\mathrm{I}_{ij}$ with the share $\rho_{ij}$ of trees that
 # hold the edge. So (30) *is* (26) with $\rho_{ij} < 1$ on loops, it is concave in $\tau$, and (28) are its messages: once they
 # have converged, an **upper** bound.
@@ -936,7 +948,7 @@ plotting.show(figure)
 # **Figure 12.** Estimates of $\log Z$ less the truth, all couplings equal. Mean field lies below, tree-reweighted above;
 # loopy belief propagation is close and happens to lie below. Bars are two standard errors; hollow marks would be runs that did not converge.
 #
-# <!-- alt: Four curves around a zero line. Mean field dips to minus 1.1 and returns, tree-reweighted rises, loopy belief propagation lies just below zero, annealed sampling on it. -->
+# <!-- alt: Four curves around a zero line. Mean field dips to minus 1.1 and returns, tree-reweighted rises and returns, loopy belief propagation lies a little below zero, annealed sampling near zero. -->
 
 # %% tags=["build-check"]
 differences, errors, converged = attractive
@@ -950,12 +962,16 @@ for value, error in zip(differences["annealed sampling"], errors["annealed sampl
 # %%
 mixed = compared(frustrated)
 print("loopy less log Z:", " ".join(f"{value:+.2f}" for value in mixed[0][names[1]]))
+widths = {}
+for title, (values, _, _) in {"alike": attractive, "random": mixed}.items():
+    widths[title] = np.subtract(values["tree-reweighted"], values["mean field"])
+    print(f"from bound to bound, {title:6s}:", " ".join(f"{width:.2f}" for width in widths[title]))
 plotting.show(plotting.log_partition_bounds(strengths, *mixed, title="signs at random"))
 
 # %% [markdown]
 # **Figure 13.** The same with random signs. Mean field is still below and tree-reweighted above, but loopy
-# belief propagation now lies above the truth and, from $J = 1$ on (hollow marks), no longer converges. Annealed sampling agrees with the truth within
-# its error bars.
+# belief propagation now lies above the truth and, from $J = 1$ on (hollow marks), no longer converges. Annealed sampling stays within 0.15 nats of
+# the truth.
 #
 # <!-- alt: Four curves around a zero line. Mean field lies below, tree-reweighted far above, loopy belief propagation rises above zero with hollow marks, annealed sampling stays on zero. -->
 
@@ -965,12 +981,14 @@ assert max(differences["mean field"]) < 0 < min(differences["tree-reweighted"]) 
 assert all(value > 0.05 for value in differences["loopy belief propagation"][4:])
 assert converged["loopy belief propagation"] == (True,) * 8 + (False,) * 2
 for value, error in zip(differences["annealed sampling"], errors["annealed sampling"], strict=True):
-    assert abs(value) < 4 * error + 0.01
+    assert abs(value) < min(4 * error + 0.01, 0.15)
+assert strengths[widths["alike"].argmax()] == 0.5 and abs(widths["alike"].max() - 1.84) < 0.01
+assert widths["random"].argmax() == len(strengths) - 1 and abs(widths["random"].max() - 7.76) < 0.05
 
 # %% [markdown]
 # For couplings that are all positive, loopy belief propagation never exceeds $\log Z$; this has been proven (Ruozzi). With random signs
-# the messages around a loop contradict each other, and it comes out above. The sandwich between the two true bounds holds throughout, and it is
-# widest where the problem is hardest.
+# the messages around a loop contradict each other, and it comes out above. The true value lies between the two bounds throughout. With equal couplings
+# they are farthest apart in the middle, 1.8 nats at $J = 0.5$; with random signs the distance keeps growing, to 7.8 nats at $J = 1.2$.
 #
 # **Check yourself.** You have no enumeration, only numbers: mean field 120.3, tree-reweighted (converged) 131.0, loopy 126.2,
 # annealed 124.9 ± 0.3. What do you know for certain, and what do you believe?
@@ -1064,7 +1082,7 @@ assert torch.allclose(shares.T * B / (shares @ B), torch.softmax(rare, 0))
 assert abs(torch.digamma(torch.tensor(0.001)) + 1000) < 2
 
 # %% [markdown]
-# **The bound.** Collect (35) and the entropies. For $z$: $\sum_k \varphi (\mathbb{E} \log \theta + \mathbb{E} \log \beta - \log \varphi) = \log C$, because
+# **The bound.** Collect (35) and the entropies, with $\varphi$ at its best, (37). For $z$: $\sum_k \varphi (\mathbb{E} \log \theta + \mathbb{E} \log \beta - \log \varphi) = \log C$, because
 # $\log \varphi$ is the bracket minus $\log C$. Two KLs to the priors remain:
 #
 # $$\mathrm{ELBO} = \sum_{dw} n_{dw} \log C_{dw} - \sum_d \mathrm{KL}\bigl(q(\theta_d) \,\|\, \mathrm{Dir}(\alpha)\bigr) - \sum_k \mathrm{KL}\bigl(q(\beta_k) \,\|\, \mathrm{Dir}(\eta)\bigr). \tag{42}$$
@@ -1205,16 +1223,26 @@ rows = {
 plotting.show(plotting.topic_shares(rows, topic_names))
 
 # %% [markdown]
-# **Figure 17.** What some modules are about: expected shares of topics, in per cent, each topic named by its two likeliest words. Most modules are dominated by one or two
-# topics.
+# **Figure 17.** What some modules are about: expected shares of topics, in per cent (shares below 5 % are left blank), each topic named by its two likeliest words. In
+# most rows one or two topics hold nearly everything; `http.server` and `statistics` are spread over more.
 #
 # <!-- alt: A table of nine modules and ten topics. In most rows one or two cells are dark, for instance logging and its own topic. -->
 
 # %% tags=["build-check"]
 largest_two = [sum(sorted(shares)[-2:]) for shares in rows.values()]
-assert len(rows) >= 7 and sum(value > 0.6 for value in largest_two) >= len(rows) - 2
+assert len(rows) == 9 and sum(value > 0.85 for value in largest_two) == 7
+split = sorted(rows["statistics"])
+assert (
+    split[-1] < 0.5
+    and sum(split[-4:]) > 0.95
+    and split[-4] > 0.05 > split[-5]
+    and sum(sorted(rows["http.server"])[-2:]) < 0.75
+)
 
 # %% [markdown]
+# Not every module finds its topic. `statistics` splits its words over four topics, none with more than half of them, and none about statistics: ten topics for 251 modules are
+# too few to give each subject its own, so its words are counted to topics of other modules. The name of a topic is only its two likeliest words; a module that uses the topic need not contain them.
+#
 # The model was told nothing about networks or numbers. It found sets of words that occur together, because few topics for each document (small
 # $\alpha$) and few words for each topic (small $\eta$) make the data likely.
 #
@@ -1274,7 +1302,7 @@ assert len(rows) >= 7 and sum(value > 0.6 for value in largest_two) >= len(rows)
 # $$\mathrm{ELBO} = \sum_n \log \sum_k e^{g_{nk}} - \mathrm{KL}\bigl(q(\pi) \,\|\, p(\pi)\bigr) - \sum_k \mathrm{KL}\bigl(q(\mu_k, \tau_k) \,\|\, p(\mu_k, \tau_k)\bigr). \tag{50}$$
 #
 # (It holds right after an update of $r$, which is where we evaluate it.) Each KL is a price: a component that is used moves away from its prior and pays for it. A component
-# without points falls back to its prior and pays nothing.
+# without points falls back to its prior, and its mean and precision cost nothing.
 
 # %%
 from sklearn.datasets import load_iris
@@ -1336,7 +1364,7 @@ plotting.slider(frames, moments, "sweep", start=len(moments) - 1)
 # are left after a hundred sweeps.
 # Ellipses are two standard deviations, and thicker for heavier components.
 #
-# <!-- alt: Points of flowers in two groups, coloured by component, with ellipses; the number of ellipses falls from eight to four as sweeps go on. -->
+# <!-- alt: Points of flowers in two groups, coloured by component, with ellipses; the number of ellipses falls to four as sweeps go on. -->
 
 # %% tags=["build-check"]
 from avae_lib.meanfield.mixture_fit import mixture_elbo
@@ -1393,7 +1421,7 @@ assert table.max(0).values.sum() == 144
 # %% [markdown]
 # | what figure 19 shows | what follows |
 # |---|---|
-# | The bound prefers three components, by 5.6 nats over four: adding the fourth gains less than its KL costs. | This is the charge for complexity, in numbers. Maximum likelihood has none: its optimum never falls when a component is added, and it grows without limit if a component shrinks onto a single point. |
+# | The bound prefers three components, by more than five nats over four: adding the fourth gains less than its KL costs. | This is the charge for complexity, in numbers. Maximum likelihood has none: its optimum never falls when a component is added, and it grows without limit if a component shrinks onto a single point. |
 # | Coordinate ascent from eight components *does not find* the three. | A fourth component that is needed only a little gives up no points, and no single update merges two components. The number of components that survive a run estimates nothing; take the run with the highest bound. |
 # | The three components agree with the species in 144 of 150 flowers. | The model was told nothing about species. |
 #
@@ -1401,7 +1429,7 @@ assert table.max(0).values.sum() == 144
 #
 # <details><summary>Answer</summary>
 #
-# (a) $\mathrm{KL}(q(\mu_k, \tau_k) \| p)$: its posterior has moved away from the prior, the further the more points it has explained. The KL of the weights adds a little. (b) For components
+# (a) $\mathrm{KL}(q(\mu_k, \tau_k) \| p)$: its posterior has moved away from the prior, and the more points it explains, the further it has moved. The KL of the weights adds a little. (b) For components
 # with few points, $\beta_k = \beta_0 + N_k$: they are charged most for their unknown mean, so they tend to lose their last points.
 # </details>
 
@@ -1482,7 +1510,8 @@ for name, (batch_size, rate) in rules.items():
     runs = [learn(batch_size, rate, passes, seed) for seed in seeds]
     curves[name] = runs[0][0], np.mean([bounds for _, bounds in runs], axis=0)
     finals[name] = [bounds[-1] for _, bounds in runs]
-    print(f"{name:33s} final bounds: {' '.join(f'{value:.3f}' for value in finals[name])}")
+    first_pass = np.interp(len(many), *curves[name])  # average over seeds
+    print(f"{name:33s} first pass {first_pass:.2f}, final {' '.join(f'{end:.3f}' for end in finals[name])}")
 labels = {"y_label": "bound on test docstrings (nats per word)", "x_label": "documents read"}
 plotting.show(plotting.learning_curves(curves, **labels))
 
@@ -1506,14 +1535,14 @@ assert at(careful, 3404) > at(full, 3404) + 0.1 and at(bold, 3404) > at(full, 34
 assert min(at(bold, 1702), at(careful, 1702)) > at(full, 1702) + 0.1
 gains = [better - worse for better, worse in zip(finals[careful], finals[full], strict=True)]
 assert max(abs(gain - told) for gain, told in zip(gains, (0.05, 0.05, -0.01), strict=True)) < 0.02
-assert 0.2 < at(careful, 1702) - at(full, 1702) < 0.34
+assert 0.25 < at(careful, 1702) - at(full, 1702) < 0.34
 assert np.mean(finals[bold]) < np.mean(finals[full]) - 0.05 and np.mean(finals[careful]) > np.mean(finals[full])
 assert at(bold, 4000) > at(full, 4000) and at(bold, 10_000) < at(full, 10_000)
 
 # %% [markdown]
-# So batches give an early lead, and **the step size decides** whether it lasts. Large first steps ($\rho_t = (t + 5)^{-0.7}$) commit the topics to the first batches, and the later, small ones cannot undo that. The final
-# differences between the better rule ($\rho_t = (t + 64)^{-0.7}$) and the full batch are small, $+0.05$, $+0.05$ and $-0.01$ nats per word in the three seeds: near a tie. Its lead at the end of the first pass is a quarter of a nat. The advantage grows with the number of documents:
-# here one pass over all takes a fraction of a second, so the full batch is a fair choice.
+# So batches give an early lead, and **the step size decides** whether it lasts. A likely reason: large first steps ($\rho_t = (t + 5)^{-0.7}$) commit the topics to the first batches, and the later, small ones do not undo it. The final
+# differences between the better rule ($\rho_t = (t + 64)^{-0.7}$) and the full batch are small, $+0.05$, $+0.05$ and $-0.01$ nats per word in the three seeds: near a tie. After the first pass its lead is more than a quarter of a nat. With a million documents the first pass may be all one can afford;
+# with 1,702 the full batch is a fair choice.
 #
 # **Check yourself.** Why are $\gamma$ and $\varphi$ of a document never averaged over steps, but $\lambda$ is?
 #
@@ -1577,39 +1606,45 @@ def log_joint(z):  # (samples, 20) → (samples,)
 
 
 # %%
-def pathwise(mean, log_std, noise):
+def score_function(mean, log_std, samples, baseline):
+    """Equation (55) by automatic differentiation of log q alone, and the values of f."""
+    mean, log_std = mean.detach().requires_grad_(), log_std.detach().requires_grad_()
+    q = Normal(mean, log_std.exp())
+    z = q.sample((samples,))  # constants: nothing is differentiated through them
+    log_q = q.log_prob(z).sum(1)
+    f = (log_joint(z) - log_q).detach()
+    return torch.cat(torch.autograd.grad(((f - baseline) * log_q).mean(), (mean, log_std))), f
+
+
+def pathwise(mean, log_std, samples):
     """Equation (57), and the values of f."""
     mean, log_std = mean.detach().requires_grad_(), log_std.detach().requires_grad_()
-    z = mean + log_std.exp() * noise
-    f = log_joint(z) - Normal(mean, log_std.exp()).log_prob(z).sum(1)
+    q = Normal(mean, log_std.exp())
+    z = q.rsample((samples,))  # a differentiable function of mean and log_std
+    f = log_joint(z) - q.log_prob(z).sum(1)
     return torch.cat(torch.autograd.grad(f.mean(), (mean, log_std))), f.detach()
-
-
-def score_terms(mean, log_std, noise, baseline):
-    """Each sample's term of equation (55), and the values of f."""
-    z = mean + log_std.exp() * noise
-    f = log_joint(z) - Normal(mean, log_std.exp()).log_prob(z).sum(1)
-    scores = torch.cat([noise / log_std.exp(), noise**2 - 1], dim=1)  # ∇ log q for mean and log σ
-    return (f - baseline).unsqueeze(1) * scores, f
 
 
 # %% [markdown]
 # First the estimators at one point, the derivative with respect to the first mean from a single sample, many times.
 
+# %% fast="draws = 20"
+draws = 1000
+
 # %%
-generator.manual_seed(0)
+torch.manual_seed(0)
 q = torch.zeros(20), torch.full((20,), -1.0)  # means and log standard deviations
-level = score_terms(*q, normal(500, 20), 0.0)[1].mean()  # the baseline has samples of its own
-noise = normal(2000, 20)
-single = {
-    "score function": score_terms(*q, noise, 0.0)[0][:, 0],
-    "with a baseline": score_terms(*q, noise, level)[0][:, 0],
-    "pathwise": torch.stack([pathwise(*q, one.unsqueeze(0))[0][0] for one in noise[:500]]),
+level = score_function(*q, 500, 0.0)[1].mean()  # the baseline has samples of its own
+estimators = {
+    "score function": lambda samples: score_function(*q, samples, 0.0)[0],
+    "with a baseline": lambda samples: score_function(*q, samples, level)[0],
+    "pathwise": lambda samples: pathwise(*q, samples)[0],
 }
-exact = pathwise(*q, normal(20_000, 20))[0][0].item()
+single = {name: torch.stack([g(1)[0] for _ in range(draws)]) for name, g in estimators.items()}
+exact = pathwise(*q, 20_000)[0][0].item()
 for name, values in single.items():
-    error = values.std() / len(values) ** 0.5
-    print(f"{name:16s} mean {values.mean():7.1f} ± {error:4.1f}, variance {values.var():9,.0f}")
+    error, variance = values.std() / draws**0.5, values.var(correction=0)
+    print(f"{name:16s} mean {values.mean():7.1f} ± {error:4.1f}, variance {variance:9,.0f}")
 plotting.show(plotting.gradient_estimates(single, exact))
 
 # %% [markdown]
@@ -1622,20 +1657,17 @@ plotting.show(plotting.gradient_estimates(single, exact))
 variances = {name: values.var().item() for name, values in single.items()}
 for values in single.values():
     assert abs(values.mean() - exact) < 4 * values.std() / len(values) ** 0.5
-assert variances["score function"] > 5 * variances["with a baseline"] > 25 * variances["pathwise"]
+assert variances["score function"] > 3 * variances["with a baseline"] > 24 * variances["pathwise"]
 
 # %% fast="repeats = 20"
 sizes, repeats = [1, 3, 10, 30, 100], 400
 
 # %%
-spread = {"score function": [], "with a baseline": [], "pathwise": []}
-for samples in sizes:
-    noise = normal(repeats, samples, 20)
-    for name, baseline in (("score function", 0.0), ("with a baseline", level)):
-        estimates = [score_terms(*q, one, baseline)[0].mean(0) for one in noise]
-        spread[name].append(torch.stack(estimates).var(0).mean().item())
-    estimates = [pathwise(*q, one)[0] for one in noise]
-    spread["pathwise"].append(torch.stack(estimates).var(0).mean().item())
+torch.manual_seed(0)
+spread = {}
+for name, g in estimators.items():
+    repeated = [torch.stack([g(samples) for _ in range(repeats)]) for samples in sizes]
+    spread[name] = [gradients.var(0).mean().item() for gradients in repeated]
 ratios = {name: spread[name][0] / spread["pathwise"][0] for name in spread}
 for name, ratio in ratios.items():
     print(f"{name:16s} {ratio:4.0f} samples are as accurate as one pathwise sample")
@@ -1643,7 +1675,7 @@ plotting.show(plotting.gradient_variance(sizes, spread))
 
 # %% [markdown]
 # **Figure 22.** Variance of the gradient, averaged over the forty parameters, against the number of samples in one estimate. All three
-# fall in proportion to $1/S$, so the distance between two lines is the factor in samples.
+# fall in proportion to $1/S$, so the vertical distance between two lines is also the ratio of the samples they need.
 #
 # <!-- alt: Three parallel falling lines in a log-log plot: score function highest, with baseline lower, pathwise lowest. -->
 
@@ -1654,18 +1686,13 @@ for values in spread.values():
 
 
 # %%
-def scored(mean, log_std, noise, baseline):
-    terms, f = score_terms(mean, log_std, noise, baseline)
-    return terms.mean(0), f
-
-
 def fit(estimate, steps, samples=10, rate=0.05):
     """Adam on the ELBO of a diagonal Gaussian; the baseline is a running mean of the past."""
     mean, log_std = torch.zeros(20), torch.full((20,), -1.0)
     optimizer = torch.optim.Adam([mean, log_std], lr=rate, maximize=True)
     baseline, curve = None, []
     for _ in range(steps):
-        gradient, f = estimate(mean, log_std, noise=normal(samples, 20), baseline=baseline or 0.0)
+        gradient, f = estimate(mean, log_std, samples=samples, baseline=baseline or 0.0)
         mean.grad, log_std.grad = gradient.chunk(2)
         optimizer.step()
         baseline = f.mean() if baseline is None else 0.9 * baseline + 0.1 * f.mean()
@@ -1677,11 +1704,11 @@ def fit(estimate, steps, samples=10, rate=0.05):
 steps = 600
 
 # %%
-generator.manual_seed(0)
+torch.manual_seed(0)
 curves = {
-    "score function, no baseline": fit(lambda *q, noise, baseline: scored(*q, noise, 0.0), steps),
-    "score function, baseline": fit(lambda *q, noise, baseline: scored(*q, noise, baseline), steps),
-    "pathwise": fit(lambda *q, noise, baseline: pathwise(*q, noise), steps),
+    "score function, no baseline": fit(lambda *q, samples, baseline: score_function(*q, samples, 0.0), steps),
+    "score function, baseline": fit(score_function, steps),
+    "pathwise": fit(lambda *q, samples, baseline: pathwise(*q, samples), steps),
 }
 ends = {name: float(np.mean(curve[-50:])) for name, curve in curves.items()}
 for name, value in ends.items():
@@ -1689,8 +1716,8 @@ for name, value in ends.items():
 plotting.show(plotting.learning_curves(curves, y_label="ELBO (nats)", log_steps=True))
 
 # %% [markdown]
-# **Figure 23.** The same optimiser with three estimators of the same gradient, ten samples each (steps on a logarithmic axis). With a baseline the score function arrives where the pathwise
-# gradient arrives, later; without one it is still about ten nats below after 600 steps.
+# **Figure 23.** The same optimiser and step size with three estimators of the same gradient, ten samples each, one run each (logarithmic axis; faint: single steps, thick: running mean). With a
+# baseline the score function arrives where the pathwise gradient arrives, later; without one it is still about ten nats below after 600 steps.
 #
 # <!-- alt: Three noisy rising curves: pathwise rises at once, with baseline later, without baseline slowest. -->
 
@@ -1704,7 +1731,7 @@ assert np.mean(curves["pathwise"][20:40]) > np.mean(curves["score function, base
 # predicts $\mu$ and $\sigma$ from $x$, and the model itself is learned by the same bound.
 #
 # **Check yourself.** (a) The spins of section 4 are discrete. Which of the two estimators could be used there? (b) Why is the variance of the score
-# function so much larger, although both use the same samples?
+# function so much larger, although both sample from the same $q$?
 #
 # <details><summary>Answer</summary>
 #
@@ -1755,7 +1782,8 @@ plotting.show(plotting.bound_next_to_sampling(bounds, log_z, sampling, mean_fiel
 
 # %% [markdown]
 # **Figure 24.** Left: within a few sweeps the ELBO reaches its maximum, 0.79 nats below $\log Z$, and stays there. Right: the error of Gibbs
-# sampling (faint: single chains) keeps falling, like one over the square root of time. Mean field stops after 19 sweeps; Gibbs sampling needs about five times as many for the same error.
+# sampling (faint: single chains, from all up, every sweep counted) keeps falling, like one over the square root of time. Mean field stops after 19 sweeps; Gibbs sampling needs about
+# five times as many for the same error. At $J = 0.3$ chains mix fast; at the couplings of figure 10 they do not.
 #
 # <!-- alt: Left, three curves that rise within a few sweeps to a level below a dotted line. Right, errors that fall with time in a log-log plot, and one point for mean field with a horizontal dashed line. -->
 

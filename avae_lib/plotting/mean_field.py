@@ -12,6 +12,7 @@ from torch import Tensor
 from avae_lib.plotting.style import COLOURS, INK, SERIES, line_styles, new_figure, styled
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 __all__ = [
@@ -148,8 +149,16 @@ def mixture_components(
             look = {"facecolor": "none", "edgecolor": colour, "linewidth": 0.8 + 4 * weights[k].item()}
             axes.add_patch(Ellipse(tuple(means[k].tolist()), width, height, **look))
     axes.set(xlabel=axis_labels[0], ylabel=axis_labels[1], title=title)
-    axes.margins(0.12)
+    _hold_points(axes, x)
     return figure
+
+
+def _hold_points(axes: Axes, x: Tensor) -> None:
+    """Limits from the points alone, so that the frames of a slider share them."""
+    lowest, highest = x.amin(dim=0), x.amax(dim=0)
+    room = 0.2 * (highest - lowest)
+    axes.set_xlim((lowest - room)[0].item(), (highest + room)[0].item())
+    axes.set_ylim((lowest - room)[1].item(), (highest + room)[1].item())
 
 
 @styled
