@@ -51,7 +51,7 @@ from torch.distributions import Bernoulli, Normal, kl_divergence
 
 from avae_lib import data, plotting
 from avae_lib.notebook_setup import choose
-from avae_lib.objectives import ELBO, importance_weighted_bound, negative_elbo
+from avae_lib.objectives import ELBO
 
 device = "cuda" if torch.cuda.is_available() else "cpu"
 torch.set_num_threads(1)  # networks this small are faster on one thread than on several
@@ -640,7 +640,7 @@ def train(model, beta=1.0, updates=updates, watch=lambda update: None):
     losses = []
     for update in range(updates):
         elbo = model(batches.draw().flatten(1).float())
-        loss = negative_elbo(elbo.log_likelihood, elbo.kl, beta)  # equation (7)
+        loss = (beta * elbo.kl.sum(1) - elbo.log_likelihood).mean()  # equation (7)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -1064,7 +1064,7 @@ def train_importance_weighted(model, samples):
     for _ in range(updates):
         x = batches.draw().flatten(1).float()
         log_w = log_weights(model, x, model.posterior(x), samples)
-        loss = -importance_weighted_bound(log_w).mean()  # equation (17)
+        loss = math.log(samples) - log_w.logsumexp(dim=0).mean()  # minus equation (17)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
