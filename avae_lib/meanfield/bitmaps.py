@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Integer, UInt8
 from torch import Tensor
-
-from avae_lib.data.image_dataset import ImageDataset
 
 __all__ = ["bitmaps", "holes", "one_of_each_digit"]
 
@@ -15,6 +15,14 @@ _HOLES_OF_DIGITS = (1, 0, 0, 0, 0, 0, 1, 0, 2, 1)
 _INK = 0.2
 _CANDIDATES = 200
 """Images of one class that are looked at: enough to find a typical one, few enough to be quick on MNIST."""
+
+
+class LabelledImages(Protocol):
+    """What is needed of a data set here; those of :mod:`avae_lib.data` have it."""
+
+    name: str
+    test: UInt8[Tensor, "n 1 rows cols"]
+    test_labels: Integer[Tensor, " n"] | None
 
 
 def bitmaps(images: Float[Tensor, "n 1 rows cols"], side: int, ink: float = _INK) -> Float[Tensor, "n side side"]:
@@ -58,7 +66,7 @@ def holes(picture: Float[Tensor, "rows cols"]) -> int:
     return label(black.numpy())[1] - 1
 
 
-def one_of_each_digit(dataset: ImageDataset, side: int = 48) -> Float[Tensor, "10 side side"]:
+def one_of_each_digit(dataset: LabelledImages, side: int = 48) -> Float[Tensor, "10 side side"]:
     """A typical, readable test image of each digit 0–9 as a bitmap.
 
     Of the first two hundred images of a digit those count whose bitmap has as many holes as the digit should have,
@@ -72,7 +80,7 @@ def one_of_each_digit(dataset: ImageDataset, side: int = 48) -> Float[Tensor, "1
     return torch.stack([_typical(dataset, digit, side) for digit in range(10)])
 
 
-def _typical(dataset: ImageDataset, digit: int, side: int) -> Tensor:
+def _typical(dataset: LabelledImages, digit: int, side: int) -> Tensor:
     own = dataset.test[dataset.test_labels == digit][:_CANDIDATES]
     pictures = bitmaps(own, side) if len(own) else own
     thinner = bitmaps(own, side, ink=_INK * 7 / 8) if len(own) else own
