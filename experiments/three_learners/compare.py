@@ -146,12 +146,12 @@ def run(
     return record | {"finer_grid": round(finer.item(), 4)}
 
 
-def best_log_evidence(learner: Callable[..., Learner], images: Tensor, step_size: float, split: dict) -> float:
-    """The highest log p(x) at any checkpoint of the tuning run, nats; a run that diverges counts as −1,000."""
+def best_log_evidence(learner: Callable[..., Learner], images: Tensor, step_size: float, split: dict) -> float | None:
+    """The highest log p(x) at any checkpoint of the tuning run, nats; None if it diverges."""
     try:
         (values,) = (run(learner, images, step_size, TUNING_SEED, split)[name] for name in split)
     except ValueError:  # torch.distributions refuses parameters that are not numbers
-        return -1000.0
+        return None
     return max(values)
 
 
@@ -166,7 +166,7 @@ def main() -> None:
         images = train[:size]
         validation = {"valid": train[VALID]}
         tuning = {step: best_log_evidence(learner, images, step, validation) for step in STEP_SIZES}
-        best = max(tuning, key=tuning.__getitem__)
+        best = max((step for step in tuning if tuning[step] is not None), key=tuning.__getitem__)
         seeds = [run(learner, images, best, seed, {"train": images, "test": test}) for seed in SEEDS]
         runs.setdefault(str(size), {})[name] = {"tuning": tuning, "step_size": best, "seeds": seeds}
         print(size, name, tuning, best, [(s["train"][-1], max(s["test"]), s["finer_grid"]) for s in seeds], flush=True)
