@@ -24,7 +24,7 @@
 # **What you need first.** KL divergence, its two directions, and estimates by samples (unit 01); sums of independent
 # variables; PyTorch tensors. No physics.
 #
-# **What it costs.** About two and a half hours to read with a pencil (9,800 words, 57 numbered equations). One minute
+# **What it costs.** About two and a half hours to read with a pencil (10,000 words, 57 numbered equations). One minute
 # of processor time to run in one thread, with 1.2 GB of memory at most. Nothing here uses a GPU; the notebook has not
 # been timed on Colab's machines.
 
@@ -65,7 +65,7 @@ torch.set_default_dtype(torch.float64)  # so that rounding never shows in a resu
 # %% [markdown]
 # ## A picture first
 #
-# Ten real digits in black and white. Someone has flipped 15 % of the pixels at random. What did the pictures look like
+# Ten handwritten digits, enlarged to $48 \times 48$ pixels in black and white. Someone has flipped 15 % of the pixels at random. What did the pictures look like
 # before?
 
 # %%
@@ -610,17 +610,12 @@ assert rows[0.7][2] > rows[0.7][0] + 2 and rows[1.0][2] > rows[1.0][0] + 1.5
 assert all(abs(rows[J][0] - rows[J][2]) < 1e-6 for J in (0.1, 0.2, 0.3, 0.4, 0.5))
 
 # %% [markdown]
-# The gap is largest at a middling coupling, $J = 0.4$. At weak coupling spins *are* nearly independent. At $J = 1$ they
-# are all up or all down, and within either state they hardly fluctuate: mean field describes one of the two well and pays
-# only for leaving the other out (section 6 says how much). In between, correlations matter, and a product of single spins
-# has none.
-#
-# The error of the means is largest at $J = 0.5$ and falls again beyond, because the truth itself leans further down: the
-# average of the sixteen true means goes from $-0.33$ at $J = 0.5$ to $-0.75$ at $J = 1$. The error stays above 0.2: the true
-# means are a compromise between two sides, and mean field has chosen one: each spin sees
-# only the means of its neighbours, not how they fluctuate. The
-# last column shows what one start alone would have cost: at $J = 0.7$ and $1$ it ends in a poor local optimum, two nats and more below
-# the best.
+# | what the numbers say | why |
+# |---|---|
+# | The gap is largest at a middling coupling, $J = 0.4$. | At weak coupling spins *are* nearly independent. At $J = 1$ they are nearly all up or nearly all down, and within either state they hardly fluctuate: mean field describes one of the two well and pays only for leaving the other out (section 6 says how much). In between, correlations matter, and a product of single spins has none. |
+# | The error of the means is largest at $J = 0.5$ and falls again beyond. | The truth itself leans further down: the average of the sixteen true means goes from $-0.33$ at $J = 0.5$ to $-0.75$ at $J = 1$. |
+# | It stays above 0.2. | The true means are a compromise between two sides, and mean field has chosen one: each spin sees only the means of its neighbours, not how they fluctuate. |
+# | At $J = 0.7$ and $1$ one start alone ends two nats and more below the best (last column). | A poor local optimum. |
 #
 # **Check yourself.** Fourteen of mean field's sixteen means in figure 8 are too far from zero. Are the *variances* of these
 # spins too large or too small?
@@ -1417,11 +1412,14 @@ assert all(used >= 4 for used, _ in climbs)
 assert round(bounds[1]) == -487 and {used for used, _ in climbs} == {4, 5}
 assert [round(bounds[used], 1) for used in (3, 4, 5)] == [-233.4, -239.1, -250.4]
 assert table.max(0).values.sum() == 144
+labellings = {used: math.log(math.perm(offered, used)) for used in bounds}
+assert round(labellings[3], 1) == 5.8 and round(labellings[4], 1) == 7.4
+assert max(bounds, key=lambda used: bounds[used] + labellings[used]) == 3
 
 # %% [markdown]
 # | what figure 19 shows | what follows |
 # |---|---|
-# | The bound prefers three components, by more than five nats over four: adding the fourth gains less than its KL costs. | This is the charge for complexity, in numbers. Maximum likelihood has none: its optimum never falls when a component is added, and it grows without limit if a component shrinks onto a single point. |
+# | The bound prefers three components, by more than five nats over four: adding the fourth gains less than its KL costs. | This is the charge for complexity, in numbers. (Each run describes one of many equal labellings. Counting them all would add $\log(8 \cdot 7 \cdot 6) = 5.8$ nats for three components and $7.4$ for four, and leave the order as it is.) Maximum likelihood has none: its optimum never falls when a component is added, and it grows without limit if a component shrinks onto a single point. |
 # | Coordinate ascent from eight components *does not find* the three. | A fourth component that is needed only a little gives up no points, and no single update merges two components. The number of components that survive a run estimates nothing; take the run with the highest bound. |
 # | The three components agree with the species in 144 of 150 flowers. | The model was told nothing about species. |
 #
