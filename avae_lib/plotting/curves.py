@@ -107,7 +107,7 @@ def bound_gaps(
         axes.errorbar(samples[sure], values[sure], yerr=errors[sure], marker="o", capsize=3, label=name, **line)
     steepest = max(values[0] for values in gaps.values())
     axes.plot(samples, 2 * steepest / samples, color=GREY, linestyle=":", linewidth=1.2, label="slope −1")
-    axes.set(xscale="log", yscale="log", xlabel="importance samples k", ylabel="log p(x) − L_k (nats per image)")
+    axes.set(xscale="log", yscale="log", xlabel="importance samples k", ylabel="log p(x) − $L_k$ (nats per image)")
     axes.set_xticks(list(samples), [f"{k:g}" for k in samples])
     axes.legend()
     return figure

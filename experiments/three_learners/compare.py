@@ -92,7 +92,7 @@ def wake_sleep(model: VAE, images: Tensor, step_size: float) -> Learner:
 
 
 def monte_carlo_em(model: VAE, images: Tensor, step_size: float) -> Learner:
-    """A gradient more than leapfrogs, then the updates, each of them forwards and backwards: 32 passes."""
+    """One gradient more than there are leapfrogs, then five updates; each goes forwards and backwards: 32 passes."""
     optimizer = torch.optim.Adam(model.decoder.parameters(), lr=step_size)
     chains = PosteriorChains(len(images), LATENT, LEAPFROGS)
     for batch in Batches(images):
