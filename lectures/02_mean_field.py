@@ -24,8 +24,8 @@
 # **What you need first.** KL divergence, its two directions, and estimates by samples (unit 01); sums of independent
 # variables; PyTorch tensors. No physics.
 #
-# **What it costs.** About two and a half hours to read with a pencil (10,000 words, 57 numbered equations). One minute
-# of processor time to run in one thread, with 1.2 GB of memory at most. Nothing here uses a GPU; the notebook has not
+# **What it costs.** About two and a half hours to read with a pencil (10,000 words, 57 numbered equations). Less than
+# ninety seconds of processor time to run in one thread, with 1.2 GB of memory at most. Nothing here uses a GPU; the notebook has not
 # been timed on Colab's machines.
 
 # %% [markdown]
@@ -387,7 +387,7 @@ assert (fit.means - by_mean_field[3]).abs().max() < 0.02
 # maximum; the whole matrix need not be negative, so the surface can have several summits. At $m = 0$ the curvature is
 # $J - I$. Without a field, $m = 0$ is a stationary point; it is a summit if all eigenvalues of $J$ are below 1, and a
 # saddle as soon as one exceeds 1. For two spins the eigenvalues are $\pm J$, so the change comes at $J = 1$. A field
-# delays it: for the $h = 0.05$ of the next figure the second summit appears at $J \approx 1.18$. Drag the coupling.
+# delays it: for the $h = 0.05$ of the next figure the second summit appears at $J \approx 1.18$. Drag the slider.
 
 # %%
 field = 0.05
@@ -448,7 +448,7 @@ assert (torch.tanh(field + 1.5 * m) - m).abs() < 1e-3 and abs(true_means(1.5)[0]
 #
 # (check both cases of $x_i s_i$). So the posterior over pictures is again an Ising model, with field
 # $h_i = \tfrac12 x_i \log\frac{1-\epsilon}{\epsilon}$. This is `denoising_lattice`, and figure 1 was (17), repeated until
-# nothing moved. Gibbs sampling on the same posterior gives a second opinion.
+# no mean moved by more than $10^{-4}$. Gibbs sampling on the same posterior gives a second opinion.
 
 # %%
 begun = time.perf_counter()
@@ -941,7 +941,7 @@ plotting.show(figure)
 
 # %% [markdown]
 # **Figure 12.** Estimates of $\log Z$ less the truth, all couplings equal. Mean field lies below, tree-reweighted above;
-# loopy belief propagation is close and happens to lie below. Bars are two standard errors; hollow marks would be runs that did not converge.
+# loopy belief propagation is close, and below. Bars are two standard errors; hollow marks would be runs that did not converge.
 #
 # <!-- alt: Four curves around a zero line. Mean field dips to minus 1.1 and returns, tree-reweighted rises and returns, loopy belief propagation lies a little below zero, annealed sampling near zero. -->
 
@@ -998,7 +998,7 @@ assert widths["random"].argmax() == len(strengths) - 1 and abs(widths["random"].
 # %% [markdown]
 # ## 8. Latent Dirichlet allocation
 #
-# Now a directed model. A document is a bag of words. Each word was written on some *topic*, and nobody recorded which.
+# Now a directed model. A document is a bag of words. Each word was written about some *topic*, and nobody recorded which.
 #
 # $$\theta_d \sim \mathrm{Dir}(\alpha), \quad \beta_k \sim \mathrm{Dir}(\eta), \quad z_{dn} \mid \theta_d \sim \theta_d, \quad w_{dn} \mid z_{dn} = k \sim \beta_k. \tag{34}$$
 #
@@ -1166,8 +1166,8 @@ assert climbed[9] - climbed[0] > 4 * (climbed[-1] - climbed[9])
 # Each document's shares start afresh in every sweep. If they were kept from the first sweep, when all topics are still noise, they would hardly
 # move again. (Strictly, the bound may then fall, if a document climbs another summit than before. The line above prints whether it did.)
 #
-# **An independent check.** scikit-learn's `LatentDirichletAllocation` runs the same updates in its batch form. It draws its random start in the same way as we
-# did, so both climb from (nearly) the same point. Topics have no order, so they are matched by the words they share.
+# **An independent check.** scikit-learn's `LatentDirichletAllocation` runs the same updates in its batch form. We drew our random start as it does,
+# so both climb from (nearly) the same point. Topics have no order, so they are matched by the words they share.
 
 # %%
 from scipy.optimize import linear_sum_assignment
@@ -1780,7 +1780,7 @@ plotting.show(plotting.bound_next_to_sampling(bounds, log_z, sampling, mean_fiel
 
 # %% [markdown]
 # **Figure 24.** Left: within a few sweeps the ELBO reaches its maximum, 0.79 nats below $\log Z$, and stays there. Right: the error of Gibbs
-# sampling (faint: single chains, from all up, every sweep counted) keeps falling, like one over the square root of time. Mean field stops after 19 sweeps; Gibbs sampling needs about
+# sampling (faint: single chains, from all up, every sweep counted) keeps falling, like one over the square root of time. Mean field stops after 19 sweeps (tolerance $10^{-4}$); Gibbs sampling needs about
 # five times as many for the same error. At $J = 0.3$ chains mix fast; at the couplings of figure 10 they do not.
 #
 # <!-- alt: Left, three curves that rise within a few sweeps to a level below a dotted line. Right, errors that fall with time in a log-log plot, and one point for mean field with a horizontal dashed line. -->
@@ -1832,7 +1832,7 @@ assert 0.7 < gap < 0.85 and average[-1] < mean_field_error / 3 and needed > 5
 # | sections 2 to 7 | M. J. Wainwright and M. I. Jordan, *Graphical Models, Exponential Families, and Variational Inference*, Foundations and Trends in Machine Learning 1, 2008 |
 # | to read next | D. M. Blei, A. Kucukelbir and J. D. McAuliffe, [Variational Inference: A Review for Statisticians](https://arxiv.org/abs/1601.00670), JASA 112, 2017 |
 # | denoising | S. Geman and D. Geman, *Stochastic Relaxation, Gibbs Distributions, and the Bayesian Restoration of Images*, IEEE PAMI 6, 1984 |
-# | equation (22) | L. Onsager, *Crystal Statistics I*, Physical Review 65, 1944; C. N. Yang, *The Spontaneous Magnetization of a Two-Dimensional Ising Model*, Physical Review 85, 1952 |
+# | equation (22), the price of a wall | L. Onsager, *Crystal Statistics I*, Physical Review 65, 1944; C. N. Yang, *The Spontaneous Magnetization of a Two-Dimensional Ising Model*, Physical Review 85, 1952 |
 # | equations (26), (27) | J. S. Yedidia, W. T. Freeman and Y. Weiss, *Constructing Free-Energy Approximations and Generalized Belief Propagation Algorithms*, IEEE Transactions on Information Theory 51, 2005 |
 # | why it lies below in figure 12 | N. Ruozzi, [The Bethe Partition Function of Log-supermodular Graphical Models](https://arxiv.org/abs/1202.6035), NIPS 2012 |
 # | equations (28) to (30) | M. J. Wainwright, T. S. Jaakkola and A. S. Willsky, *A New Class of Upper Bounds on the Log Partition Function*, IEEE Transactions on Information Theory 51, 2005 |
@@ -1849,5 +1849,5 @@ assert 0.7 < gap < 0.85 and average[-1] < mean_field_error / 3 and needed > 5
 # ## Where next
 #
 # The **assignment** of this unit asks for the functions behind this lecture: the mean-field sweep, its bound and a fit that runs until it has converged, the Gibbs sweep, the update of the topic
-# model, that of the mixture, and the score-function gradient. Then yours denoise a page of digits and name the topics of the standard library. **Unit 03** lets a network do the
+# model, that of the mixture, and the score-function gradient. Then your functions denoise a page of digits and name the topics of the standard library. **Unit 03** lets a network do the
 # inference, with the pathwise gradient of section 11.
