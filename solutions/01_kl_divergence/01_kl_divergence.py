@@ -812,4 +812,4 @@ for (name, q), share in zip(piles.items(), (0.7, 0.85, 1.15, 1.3), strict=True):
 # * Try question 1: mix the ends of two seeds and estimate the KL of the mixture with `kl_monte_carlo`.
 # * Give $q$ a full covariance: write it with a Cholesky factor, and replace the KL to the prior by `kl_gaussian`.
 # * `information_projection` with the *label* of the image as $v$: which digits do you get with an average of 7.5?
-# * Hand in as unit 00 explains: run everything once from top to bottom, save, and hand in `01_kl_divergence.ipynb`.
+# * Hand in `01_kl_divergence.ipynb` as unit 00 explains.

@@ -477,6 +477,7 @@ assert eight[0] > two[-1] and eight[-1] - eight[0] > two[-1] - two[0]
 # trained.cache_clear()
 # with components.using("reparameterize", lambda mean, log_std, noise: mean):
 #     friend = trained(latent_dim=2)
+# trained.cache_clear()  # so that the cells above train your own model again
 # ```
 
 # %% tags=["build-check"]
@@ -626,4 +627,4 @@ with torch.no_grad():
 # * Make your own VAE better than the library's (on `test`, not on `train`): wider, deeper, convolutional, more latent variables?
 # * `data.load("mnist")` (28×28 pixels; downloaded once) in place of `"digits"`: give the model `hidden_sizes=(500, 500)` and a GPU.
 # * Does the bound of the *training* digits rise as much as that of the new ones? What would the difference tell you?
-# * Hand in as unit 00 explains: run everything once from top to bottom, save, and hand in `03_vae.ipynb`.
+# * Hand in `03_vae.ipynb` as unit 00 explains.
