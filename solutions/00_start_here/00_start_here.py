@@ -69,7 +69,7 @@ print(machine())
 # | It runs your function on other inputs than the public ones, drawn for you alone. | Do not change names, order or defaults of the parameters. |
 # | It judges every component by itself. | An unsolved exercise costs its own points and no others. |
 # | It looks at results, not at how you got them. | Loops are fine unless an exercise says otherwise. |
-# | It runs on a machine with Python's standard library, PyTorch, torchvision, NumPy, SciPy, scikit-learn, Matplotlib, einops and the course's `avae_lib`. | Do not import anything else into an answer cell, not even what Colab has, such as pandas or `google.colab`. |
+# | It runs on a machine with the course's `avae_lib`, Python's standard library, PyTorch, torchvision, NumPy, SciPy, scikit-learn, Matplotlib and einops. | Do not import anything else into an answer cell, not even what Colab has, such as pandas or `google.colab`. |
 
 # %% [markdown]
 # ## Exercise 1: `log_mean_exp`
