@@ -163,6 +163,13 @@ def not_finite(samples: Samples) -> str:
     return ""
 
 
+def finite(samples: Samples) -> str:
+    for sample in samples:
+        if sample.got.shape == sample.wanted.shape and (found := sample.got.isfinite() & sample.wanted.isinf()).any():
+            return f"is finite in {int(found.sum())} of {found.numel()} places where it has to be infinite"
+    return ""
+
+
 def zero(samples: Samples) -> str:
     return "is zero everywhere" if all(not sample.got.any() for sample in samples) else ""
 
@@ -279,6 +286,7 @@ def right_in_places(samples: Samples) -> str:
 
 TELLING = (
     not_finite,
+    finite,
     zero,
     copied_input,
     named_factor,

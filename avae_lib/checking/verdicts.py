@@ -115,7 +115,8 @@ def judge_case(
         return replace(failed(trial, said), names_cause=True)
     if first_failed := next((verdict for verdict in before if not verdict.passed), None):
         return failed(trial, f"see to “{first_failed.name}” first", first_failed.name)
-    return failed(trial, diagnose(trial, observed, vague_relation_of) or _hint(trial, *wrong[0], reveal))
+    vague, hint = diagnose(trial, observed, vague_relation_of), _hint(trial, *wrong[0], reveal)
+    return failed(trial, f"{vague}; {hint}" if vague and before else vague or hint)
 
 
 def _proved(trial: Trial, observed: Sequence[Observation], before: Sequence[Verdict]) -> str:

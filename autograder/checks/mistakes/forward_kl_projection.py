@@ -10,6 +10,7 @@ mistake = mistakes_into(MISTAKES)
 
 SCALES = "variables of all scales, and many of them"
 FORM = "precision kept, inputs left alone"
+ONE_ONLY = "works for one Gaussian only: torch.diag takes no batch, diagonal(dim1=-2, dim2=-1) does"
 
 
 @mistake(
@@ -106,17 +107,17 @@ def variance_clamped(mean, cov):
 
 @mistake(SINGLE_OUT, caught_by=FORM)
 def single_precision(mean, cov):
-    return mean.float(), 0.5 * cov.float().diagonal().log()
+    return mean.float(), 0.5 * cov.float().diagonal(dim1=-2, dim2=-1).log()
 
 
 @mistake("returns NumPy arrays: tensors are wanted", caught_by=FORM)
 def arrays(mean, cov):
-    return mean.numpy().copy(), (0.5 * cov.diagonal().log()).numpy()
+    return mean.numpy().copy(), (0.5 * cov.diagonal(dim1=-2, dim2=-1).log()).numpy()
 
 
 @mistake("changes the covariance in place: work on a new tensor", caught_by=FORM)
 def covariance_changed(mean, cov):
-    return mean.clone(), 0.5 * cov.diagonal().log_()
+    return mean.clone(), 0.5 * cov.diagonal(dim1=-2, dim2=-1).log_()
 
 
 @mistake("is the reverse projection, and the logarithm of the variance at that", caught_by="values")
@@ -145,9 +146,19 @@ def from_second_moments(mean, cov):
 
 @mistake(SINGLE_INSIDE, caught_by=FORM)
 def single_inside(mean, cov):
-    return mean.clone(), 0.5 * cov.float().diagonal().to(cov.dtype).log()
+    return mean.clone(), 0.5 * cov.float().diagonal(dim1=-2, dim2=-1).to(cov.dtype).log()
 
 
 @mistake(DOUBLE_OUT, caught_by=FORM)
 def double_out(mean, cov):
-    return mean.double(), 0.5 * cov.double().diagonal().log()
+    return mean.double(), 0.5 * cov.double().diagonal(dim1=-2, dim2=-1).log()
+
+
+@mistake(ONE_ONLY, caught_by=FORM)
+def one_gaussian_only(mean, cov):
+    return mean.clone(), 0.5 * torch.diag(cov).log()
+
+
+@mistake("takes the diagonal over the first two dimensions: with a batch it is that of the last two", caught_by=FORM)
+def diagonal_of_the_batch(mean, cov):
+    return mean.clone(), 0.5 * cov.diagonal().log()

@@ -289,3 +289,11 @@ def math_exp(spins, coupling, field, uniforms):
         return 1 / (1 + math.exp(-2 * felt(s, coupling, field, i)))
 
     return sweep(spins, probability, uniforms)
+
+
+@mistake("sets spins to 0 where −1 is wanted, and later spins see that 0", caught_by="values")
+def zeros_set(spins, coupling, field, uniforms):
+    spins = spins.clone()
+    for i in range(len(spins)):
+        spins[i] = 1.0 if uniforms[i] < torch.sigmoid(2 * felt(spins, coupling, field, i)) else 0.0
+    return spins

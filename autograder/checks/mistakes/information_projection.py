@@ -245,3 +245,10 @@ def log_p_overwritten(log_p, values, mean, tolerance):
 def single_precision(log_p, values, mean, tolerance):
     log_q, multiplier = answer(log_p, values, mean, solved(log_p, values, mean))
     return log_q.float(), multiplier.float()
+
+
+@mistake("looks for λ at zero and above only: a mean below that of p has a negative λ", caught_by=VALUES)
+def upwards_only(log_p, values, mean, tolerance):
+    excess = values - mean
+    rises = bisected(lambda t: log_tilted(log_p, excess, t).exp() @ excess < 0, 0.0, 1e5)
+    return answer(log_p, values, mean, rises)

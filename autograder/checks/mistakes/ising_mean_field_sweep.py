@@ -259,3 +259,8 @@ def one_neighbour_at_a_time(means, coupling, field):
 def random_order(means, coupling, field):
     order = torch.randperm(len(means)).tolist()
     return sweep(means, lambda i, m: torch.tanh(field[i] + coupling[i] @ m), order)
+
+
+@mistake("has the logistic function σ(a), between 0 and 1, where tanh(a) belongs", caught_by="values")
+def logistic_for_tanh(means, coupling, field):
+    return sweep(means, lambda i, m: torch.sigmoid(field[i] + coupling[i] @ m))

@@ -343,3 +343,9 @@ def multiplied_by_p(q_mean, q_log_std, p_mean, p_log_std):
 def logarithm_of_logarithms(q_mean, q_log_std, p_mean, p_log_std):
     fraction = ((2 * q_log_std).exp() + (q_mean - p_mean) ** 2) / (2 * (2 * p_log_std).exp())
     return ((p_log_std / q_log_std).log() + fraction - 0.5).sum(-1)
+
+
+@mistake("does not square the standard deviation of q above the fraction", caught_by="values")
+def q_std_not_squared(q_mean, q_log_std, p_mean, p_log_std):
+    q_std, p_var = q_log_std.exp(), (2 * p_log_std).exp()
+    return (p_log_std - q_log_std + (q_std + (q_mean - p_mean) ** 2) / (2 * p_var) - 0.5).sum(-1)

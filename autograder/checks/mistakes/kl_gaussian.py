@@ -379,3 +379,19 @@ def double_out(q_mean, q_cov, p_mean, p_cov):
 def first_size_for_dimension(q_mean, q_cov, p_mean, p_cov):
     kl = kl_divergence(MultivariateNormal(q_mean, q_cov), MultivariateNormal(p_mean, p_cov))
     return kl + 0.5 * (q_mean.shape[-1] - q_mean.shape[0])
+
+
+@mistake("takes the trace of L_p⁻¹ L_q itself: the sum of squares of all its entries is meant", caught_by="values")
+def trace_of_the_factors(q_mean, q_cov, p_mean, p_cov):
+    relative = solve(torch.linalg.cholesky(p_cov), torch.linalg.cholesky(q_cov))
+    trace = solve(p_cov, q_cov).diagonal(dim1=-2, dim2=-1).sum(-1)
+    kl = kl_divergence(MultivariateNormal(q_mean, q_cov), MultivariateNormal(p_mean, p_cov))
+    return kl + 0.5 * (relative.diagonal(dim1=-2, dim2=-1).sum(-1) - trace)
+
+
+@mistake("takes the length of L_p⁻¹ (μ_q − μ_p): its square is meant", caught_by="values")
+def distance_not_squared(q_mean, q_cov, p_mean, p_cov):
+    distance = (q_mean - p_mean).unsqueeze(-1)
+    square = (distance * solve(p_cov, distance)).sum((-2, -1))
+    kl = kl_divergence(MultivariateNormal(q_mean, q_cov), MultivariateNormal(p_mean, p_cov))
+    return kl + 0.5 * (square.sqrt() - square)

@@ -351,3 +351,10 @@ def held_above_zero(q_log_prob, p_log_prob, estimator):
     log_r = p_log_prob - q_log_prob
     terms = {"k1": -log_r, "k2": log_r**2 / 2, "k3": torch.expm1(log_r) - log_r}[estimator]
     return terms.mean().clamp(min=0), terms.std() / math.sqrt(len(terms))
+
+
+@mistake("takes the standard deviation with n: it is that with n − 1", caught_by=ERROR)
+def deviation_divided_by_n(q_log_prob, p_log_prob, estimator):
+    log_r = p_log_prob - q_log_prob
+    terms = {"k1": -log_r, "k2": 0.5 * log_r.square(), "k3": torch.expm1(log_r) - log_r}[estimator]
+    return terms.mean(), terms.std(unbiased=False) / math.sqrt(len(terms))

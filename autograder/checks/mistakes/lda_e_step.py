@@ -323,3 +323,15 @@ def alpha_summed(counts, alpha, expected_log_topics, gamma):
 def counts_bounded(counts, alpha, expected_log_topics, gamma):
     phi = log_shares(expected_log_topics, gamma).softmax(dim=2)
     return results(counts, alpha, phi)[0], results(counts.clamp(max=50), alpha, phi)[1]
+
+
+@mistake("repeats the update: one of all documents is asked", caught_by="gamma")
+def repeated(counts, alpha, expected_log_topics, gamma):
+    for _ in range(20):
+        gamma, expected = results(counts, alpha, log_shares(expected_log_topics, gamma).softmax(dim=2))
+    return gamma, expected
+
+
+@mistake("takes the exponential of E[log β] twice: the softmax does it", caught_by="gamma")
+def exponential_twice(counts, alpha, expected_log_topics, gamma):
+    return results(counts, alpha, log_shares(expected_log_topics.exp(), gamma).softmax(dim=2))

@@ -209,6 +209,18 @@ def stops_by_the_sum_of_moves(coupling, field, start, tolerance):
     return means, torch.stack(bounds)
 
 
+@mistake(LATE, caught_by=STOP)
+def stops_by_the_length_of_the_move(coupling, field, start, tolerance):
+    means, bounds = fitted(coupling, field, start, lambda m, b, _: torch.linalg.vector_norm(m - b) <= tolerance)
+    return means, torch.stack(bounds)
+
+
+@mistake("goes on where a mean moves by exactly the tolerance: only a larger move counts", caught_by=STOP)
+def equal_is_not_enough(coupling, field, start, tolerance):
+    means, bounds = fitted(coupling, field, start, lambda m, b, _: largest_move(m, b) < tolerance)
+    return means, torch.stack(bounds)
+
+
 @mistake(EARLY, caught_by=STOP)
 def stops_by_the_smallest_move(coupling, field, start, tolerance):
     means, bounds = fitted(coupling, field, start, lambda m, b, _: (m - b).abs().min() <= tolerance)

@@ -11,6 +11,7 @@ mistake = mistakes_into(MISTAKES)
 SINGULAR = "nearly singular covariances"
 SCALES = "variables of all scales, and many of them"
 FORM = "precision kept, inputs left alone"
+ONE_ONLY = "works for one Gaussian only: torch.diag takes no batch, diagonal(dim1=-2, dim2=-1) does"
 JITTER = "adds a small constant to the diagonal, which outweighs small variances"
 
 
@@ -131,19 +132,19 @@ def small_constant_added(mean, cov):
 
 @mistake(SINGLE_OUT, caught_by=FORM)
 def single_precision(mean, cov):
-    return mean.float(), -0.5 * torch.linalg.inv(cov).diagonal().log().float()
+    return mean.float(), -0.5 * torch.linalg.inv(cov).diagonal(dim1=-2, dim2=-1).log().float()
 
 
 @mistake("returns NumPy arrays: tensors are wanted", caught_by=FORM)
 def arrays(mean, cov):
-    return mean.numpy().copy(), (-0.5 * torch.linalg.inv(cov).diagonal().log()).numpy()
+    return mean.numpy().copy(), (-0.5 * torch.linalg.inv(cov).diagonal(dim1=-2, dim2=-1).log()).numpy()
 
 
 @mistake("changes the covariance in place: work on a new tensor", caught_by=FORM)
 def covariance_changed(mean, cov):
     precision = torch.linalg.inv(cov)
     cov.copy_(precision)
-    return mean.clone(), -0.5 * cov.diagonal().log()
+    return mean.clone(), -0.5 * cov.diagonal(dim1=-2, dim2=-1).log()
 
 
 @mistake("is the forward projection, and the logarithm of the variance at that", caught_by="values")
@@ -168,13 +169,13 @@ def ratio_of_determinants(mean, cov):
 
 @mistake(SINGLE_INSIDE, caught_by=FORM)
 def single_inside(mean, cov):
-    variance = (1 / torch.linalg.inv(cov).diagonal()).float().to(cov.dtype)
+    variance = (1 / torch.linalg.inv(cov).diagonal(dim1=-2, dim2=-1)).float().to(cov.dtype)
     return mean.clone(), 0.5 * variance.log()
 
 
 @mistake(DOUBLE_OUT, caught_by=FORM)
 def double_out(mean, cov):
-    return mean.double(), -0.5 * torch.linalg.inv(cov.double()).diagonal().log()
+    return mean.double(), -0.5 * torch.linalg.inv(cov.double()).diagonal(dim1=-2, dim2=-1).log()
 
 
 @mistake(
@@ -182,3 +183,13 @@ def double_out(mean, cov):
 )
 def factor_of_the_precision(mean, cov):
     return mean.clone(), -torch.linalg.cholesky(torch.linalg.inv(cov)).diagonal().log()
+
+
+@mistake(ONE_ONLY, caught_by=FORM)
+def one_gaussian_only(mean, cov):
+    return mean.clone(), -0.5 * torch.diag(torch.linalg.inv(cov)).log()
+
+
+@mistake("takes the diagonal over the first two dimensions: with a batch it is that of the last two", caught_by=FORM)
+def diagonal_of_the_batch(mean, cov):
+    return mean.clone(), -0.5 * torch.linalg.inv(cov).diagonal().log()

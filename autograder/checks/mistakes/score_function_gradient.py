@@ -194,3 +194,8 @@ def mean_and_baseline(f_values, log_prob_gradients, baseline):
 def weighted_average(f_values, log_prob_gradients, baseline):
     advantage = f_values - baseline
     return advantage @ log_prob_gradients / advantage.sum()
+
+
+@mistake("divides by the number of parameters: the mean is over samples", caught_by="values")
+def divided_by_parameters(f_values, log_prob_gradients, baseline):
+    return (f_values - baseline) @ log_prob_gradients / log_prob_gradients.shape[1]

@@ -395,7 +395,7 @@ def nothing_returned(model, optimizer, x):
     optimizer.step()
 
 
-@mistake("returns a tensor that keeps the whole graph alive: loss.item() is a Python float", caught_by=FLOAT)
+@mistake("returns a tensor: a Python float is asked, as loss.item() gives", caught_by=FLOAT)
 def tensor_returned(model, optimizer, x):
     loss = -model(x).bound.mean()
     optimizer.zero_grad()
@@ -470,3 +470,12 @@ def batch_rescaled(model, optimizer, x):
     loss.backward()
     optimizer.step()
     return loss.item()
+
+
+@mistake("divides the loss by the number of pixels: nats per example are asked", caught_by="loss")
+def loss_per_pixel(model, optimizer, x):
+    loss = -model(x).bound.mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss.item() / x[0].numel()

@@ -15,7 +15,7 @@ variant = variants_into(VARIANTS)
 
 @variant
 def half_the_logarithm(mean, cov):
-    return mean, 0.5 * torch.log(torch.diag(cov))
+    return mean, 0.5 * torch.log(torch.diagonal(cov, dim1=-2, dim2=-1))
 
 
 @variant
@@ -26,7 +26,7 @@ def logarithm_of_the_root(mean, cov):
 @variant
 def one_variable_at_a_time(mean, cov):
     print("dimensions:", len(mean), file=sys.stderr)
-    return mean, torch.stack([cov[d, d].log() / 2 for d in range(len(mean))])
+    return mean, torch.stack([cov[..., d, d].log() / 2 for d in range(mean.shape[-1])], dim=-1)
 
 
 @variant
@@ -42,16 +42,17 @@ def of_torch_distributions(mean, cov):
 
 @variant
 def with_numpy_inside(mean, cov):
-    log_std = np.log(np.diag(cov.detach().numpy())) / 2
+    log_std = np.log(np.diagonal(cov.detach().numpy(), axis1=-2, axis2=-1)) / 2
     return mean.clone(), torch.from_numpy(log_std)
 
 
 @variant
 def python_numbers(mean, cov):
-    log_std = [0.5 * math.log(row[d]) for d, row in enumerate(cov.tolist())]
-    return [torch.tensor(mean.tolist(), dtype=mean.dtype), torch.tensor(log_std, dtype=cov.dtype)]
+    matrices = cov.reshape(-1, *cov.shape[-2:]).tolist()
+    log_stds = [0.5 * math.log(row[d]) for matrix in matrices for d, row in enumerate(matrix)]
+    return [torch.tensor(mean.tolist(), dtype=mean.dtype), torch.tensor(log_stds, dtype=cov.dtype).reshape(mean.shape)]
 
 
 @variant
 def einsum(mean, cov):
-    return mean, torch.einsum("ii->i", cov).log().mul(0.5)
+    return mean, torch.einsum("...ii->...i", cov).log().mul(0.5)

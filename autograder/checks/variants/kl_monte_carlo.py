@@ -27,13 +27,6 @@ def as_written_in_the_exercise(q_log_prob, p_log_prob, estimator):
 
 
 @variant
-def standard_deviation_with_n(q_log_prob, p_log_prob, estimator):
-    log_r = p_log_prob - q_log_prob
-    terms = {"k1": -log_r, "k2": 0.5 * log_r.square(), "k3": torch.expm1(log_r) - log_r}[estimator]
-    return terms.mean(), terms.std(unbiased=False) / math.sqrt(terms.numel())
-
-
-@variant
 def python_numbers(q_log_prob, p_log_prob, estimator):
     def term(log_r):
         return {"k1": -log_r, "k2": log_r**2 / 2, "k3": math.exp(log_r) - 1 - log_r}[estimator]
@@ -47,7 +40,7 @@ def python_numbers(q_log_prob, p_log_prob, estimator):
 def with_numpy_inside(q_log_prob, p_log_prob, estimator):
     log_r = (p_log_prob - q_log_prob).detach().numpy()
     terms = {"k1": -log_r, "k2": log_r**2 / 2, "k3": np.exp(log_r) - 1 - log_r}[estimator]
-    return np.mean(terms), np.std(terms) / np.sqrt(len(terms))
+    return np.mean(terms), np.std(terms, ddof=1) / np.sqrt(len(terms))
 
 
 @variant

@@ -14,20 +14,20 @@ variant = variants_into(VARIANTS)
 
 @variant
 def explicit_inverse(mean, cov):
-    return mean, -0.5 * torch.log(torch.diagonal(torch.linalg.inv(cov)))
+    return mean, -0.5 * torch.log(torch.diagonal(torch.linalg.inv(cov), dim1=-2, dim2=-1))
 
 
 @variant
 def cholesky_inverse(mean, cov):
     precision = torch.cholesky_inverse(torch.linalg.cholesky(cov))
-    return mean.clone(), precision.diagonal().rsqrt().log()
+    return mean.clone(), precision.diagonal(dim1=-2, dim2=-1).rsqrt().log()
 
 
 @variant
 def columns_of_the_whitening(mean, cov):
-    identity = torch.eye(len(mean), dtype=cov.dtype)
+    identity = torch.eye(mean.shape[-1], dtype=cov.dtype)
     whitening = torch.linalg.solve_triangular(torch.linalg.cholesky(cov), identity, upper=False)
-    return mean + 0, -whitening.norm(dim=0).log()
+    return mean + 0, -whitening.norm(dim=-2).log()
 
 
 @variant
@@ -40,39 +40,37 @@ def system_with_identity(mean, cov):
 def of_torch_distributions(mean, cov):
     p = MultivariateNormal(mean, cov)
     print("precision", p.precision_matrix, file=sys.stderr)
-    return p.mean, -0.5 * p.precision_matrix.diagonal().log()
+    return p.mean, -0.5 * p.precision_matrix.diagonal(dim1=-2, dim2=-1).log()
 
 
 @variant
 def conditional_variances(mean, cov):
     log_stds = []
-    for d in range(len(mean)):
-        others = [i for i in range(len(mean)) if i != d]
-        explained = 0.0
-        if others:
-            cross = cov[others, d]
-            explained = cross @ torch.linalg.solve(cov[others][:, others], cross)
-        log_stds.append(0.5 * (cov[d, d] - explained).log())
-    return mean, torch.stack(log_stds)
+    for d in range(mean.shape[-1]):
+        others = [i for i in range(mean.shape[-1]) if i != d]
+        cross = cov[..., others, d].unsqueeze(-1)
+        explained = (cross * torch.linalg.solve(cov[..., others, :][..., others], cross)).sum(dim=(-2, -1))
+        log_stds.append(0.5 * (cov[..., d, d] - explained).log())
+    return mean, torch.stack(log_stds, dim=-1)
 
 
 @variant
 def by_eigenvectors(mean, cov):
     values, vectors = torch.linalg.eigh(cov)
-    return mean, -0.5 * (vectors.square() / values).sum(dim=-1).log()
+    return mean, -0.5 * (vectors.square() / values.unsqueeze(-2)).sum(dim=-1).log()
 
 
 @variant
 def with_numpy_inside(mean, cov):
-    log_std = -0.5 * np.log(np.diag(np.linalg.inv(cov.detach().numpy())))
+    log_std = -0.5 * np.log(np.diagonal(np.linalg.inv(cov.detach().numpy()), axis1=-2, axis2=-1))
     return mean.clone(), torch.from_numpy(log_std).to(mean.dtype)
 
 
 @variant
 def list_in_double_precision(mean, cov):
-    return [mean, (-0.5 * cov.double().inverse().diag().log()).to(mean.dtype)]
+    return [mean, (-0.5 * cov.double().inverse().diagonal(dim1=-2, dim2=-1).log()).to(mean.dtype)]
 
 
 @variant
 def logarithm_before_the_diagonal(mean, cov):
-    return mean, -0.5 * torch.log(torch.linalg.inv(cov)).diagonal()  # off the diagonal there may be NaN
+    return mean, -0.5 * torch.log(torch.linalg.inv(cov)).diagonal(dim1=-2, dim2=-1)  # off the diagonal there may be NaN
