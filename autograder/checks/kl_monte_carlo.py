@@ -124,6 +124,7 @@ KL_MONTE_CARLO = ComponentCheck(
                 samples_of_normal("k2"),
                 far_apart("k2"),
                 far_from_zero("k2", 5000.0),
+                far_from_zero("k2", -3000.0),
                 far_apart_in_many_dimensions("k2"),
             ),
             harness="call_for_pair",

@@ -134,11 +134,11 @@ def already_there(generator: Generator) -> dict[str, Any]:
 
 
 def critical(generator: Generator) -> dict[str, Any]:
-    """Couplings at which the steps shrink ever more slowly: 200 sweeps do not bring them below the tolerance."""
+    """Couplings at which the steps shrink slowly: below the tolerance after some 400 sweeps, and not after 200."""
     spins = 3
     coupling = torch.full((spins, spins), 1 / (spins - 1), dtype=torch.float64).fill_diagonal_(0.0)
     start = uniform(generator, spins, low=0.4, high=0.9, dtype=torch.float64)
-    return {"coupling": coupling, "field": torch.zeros(spins).double(), "start": start, "tolerance": 1e-7}
+    return {"coupling": coupling, "field": torch.zeros(spins).double(), "start": start, "tolerance": 5e-5}
 
 
 def at_rest_exactly(generator: Generator) -> dict[str, Any]:
@@ -146,9 +146,14 @@ def at_rest_exactly(generator: Generator) -> dict[str, Any]:
     return model(generator, 3, 0.0) | {"tolerance": 0.0}
 
 
-def weakly_coupled(generator: Generator) -> dict[str, Any]:
-    """Steps that shrink at once from 10⁻² to below 10⁻⁹, so that no measure of them stops at another sweep."""
-    return model(generator, 4, 1e-3) | {"tolerance": 1e-3}
+def stopping_by_any_measure(generator: Generator) -> dict[str, Any]:
+    """All moves of the first sweep are above the tolerance, those of the second below it even when added up."""
+    while True:
+        drawn = model(generator, 4, 0.1)
+        first, second = moves(drawn, 2)
+        least, most = min(first.abs().min().item(), first.max().item()), total(second).item()
+        if most < 0.3 * least:
+            return drawn | {"tolerance": (least * most) ** 0.5}
 
 
 MEAN_FIELD_FIT = ComponentCheck(
@@ -161,8 +166,7 @@ MEAN_FIELD_FIT = ComponentCheck(
             (at_rest(6), two_summits, tug_of_war, relay),
             harness="call_for_pair",
             looks_at=(MEANS,),
-            rtol=1e-5,
-            atol=1e-5,
+            atol=3e-4,  # where another measure of the moves, or the bound's, ends the fit, means are that far off
         ),
         Case(
             "bounds of all sweeps",
@@ -200,7 +204,7 @@ MEAN_FIELD_FIT = ComponentCheck(
             "precision kept, inputs left alone",
             1,
             "inputs of either precision and of one spin are ordinary; a result is not the right one for some of them",
-            (weakly_coupled, on_their_own, on_their_own_in_single),
+            (stopping_by_any_measure, on_their_own, on_their_own_in_single),
             kind="form",
             harness="call_for_pair",
             **FLOAT64,

@@ -22,12 +22,13 @@ def run(
     smallest: bool = False,
     scale: float = 0.5,
     log_scale: float = 0.0,
+    training: bool = True,
 ):
     """A toy model's weights, its optimizer, and one batch of images in a few levels of grey for each call.
 
     The weights are float64, so that no rounding can turn the sign of a small gradient, which Adam would amplify.
-    ``smallest`` asks for batches of one example and a model of one layer; ``scale`` is that of the weights, and
-    ``log_scale`` is added to the log-likelihoods.
+    ``smallest`` asks for batches of one example and a model of one layer; ``scale`` is that of the weights,
+    ``log_scale`` is added to the log-likelihoods, and ``training`` is the mode that the model is in.
     """
 
     def inputs(generator: Generator) -> dict[str, Any]:
@@ -44,6 +45,7 @@ def run(
             "batches": batches,
             "log_scale": log_scale,
             "stale_gradient": stale_gradient,
+            "training": training,
         }
 
     return inputs
@@ -84,7 +86,7 @@ VAE_TRAINING_STEP = ComponentCheck(
             "several steps of Adam",
             1,
             "the parameters after several calls are not the right ones",
-            (run("Adam", calls=4),),
+            (run("Adam", calls=4), run("Adam", calls=2, training=False)),
             harness="training_step",
             looks_at=UPDATE + SETTINGS,
             atol=1e-7,

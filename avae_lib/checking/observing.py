@@ -89,7 +89,7 @@ def _training_step(function: Callable, inputs: dict[str, Any], request: Request)
     Before each call the gradients are set to what the inputs say is left over, and torch's generator is seeded, so
     that a slip in one call leaves the noise of the next as it is.
     """
-    model = ToyModel(inputs["encoder"], inputs["decoder"], inputs["log_scale"])
+    model = ToyModel(inputs["encoder"], inputs["decoder"], inputs["log_scale"]).train(inputs["training"])
     optimizer = OPTIMIZERS[inputs["optimizer"]](model.parameters(), inputs["learning_rates"])
     before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
     seen = {}

@@ -265,9 +265,12 @@ def _is_reordered(sample: Sample) -> bool:
 
 
 def same_everywhere(samples: Samples) -> str:
-    several = [sample for sample in samples if sample.got.numel() > 1 and len(sample.wanted.unique()) > 1]
-    constant = all(same(sample.got, sample.got.mean().expand_as(sample.got)) for sample in several)
-    return "is the same number everywhere" if several and constant else ""
+    several = [sample for sample in samples if sample.got.numel() > 1 and not _is_constant(sample.wanted)]
+    return "is the same number everywhere" if several and all(_is_constant(sample.got) for sample in several) else ""
+
+
+def _is_constant(values: Tensor) -> bool:
+    return same(values, values.mean().expand_as(values))
 
 
 def nearly_right(samples: Samples) -> str:

@@ -252,3 +252,26 @@ def upwards_only(log_p, values, mean, tolerance):
     excess = values - mean
     rises = bisected(lambda t: log_tilted(log_p, excess, t).exp() @ excess < 0, 0.0, 1e5)
     return answer(log_p, values, mean, rises)
+
+
+@mistake("returns λ times the range of the values: divide by the range at the end", caught_by=VALUES)
+def multiplier_in_units_of_the_range(log_p, values, mean, tolerance):
+    log_q, multiplier = answer(log_p, values, mean, solved(log_p, values, mean))
+    return log_q, multiplier * (values.max() - values.min())
+
+
+def until_within(allowed_error, log_p, values, mean):
+    """Halved only until the mean is off by no more than ``allowed_error``."""
+    excess, low, high = values - mean, -1e5, 1e5
+    for _ in range(200):
+        middle = (low + high) / 2
+        error = log_tilted(log_p, excess, middle).exp() @ excess
+        if error.abs() <= allowed_error:
+            break
+        low, high = (middle, high) if error < 0 else (low, middle)
+    return answer(log_p, values, mean, middle)
+
+
+@mistake("takes the range of all values: those that p rules out do not count", caught_by=RULED_OUT)
+def range_of_all_values(log_p, values, mean, tolerance):
+    return until_within(tolerance * (values.max() - values.min()), log_p, values, mean)

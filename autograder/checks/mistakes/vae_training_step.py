@@ -289,6 +289,16 @@ def left_in_evaluation(model, optimizer, x):
     return loss.item()
 
 
+@mistake("puts the model into training mode: the mode is the caller's, and stays as it was", caught_by=ADAM)
+def training_mode_set(model, optimizer, x):
+    model.train()
+    loss = -model(x).bound.mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
 @mistake("changes the settings of the optimizer: they are not this function's", caught_by=ADAM)
 def weight_decay_set(model, optimizer, x):
     for group in optimizer.param_groups:
