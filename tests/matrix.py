@@ -35,7 +35,7 @@ class Versions:
 
 
 VERSIONS = {
-    "colab": Versions("3.12", ("torch==2.11.*", "torchvision==0.26.*", "numpy==2.1.*")),
+    "colab": Versions("3.13", ("torch==2.11.*", "torchvision==0.26.*", "numpy==2.1.*")),
     "floors": Versions("3.11", ("--resolution", "lowest-direct")),  # the oldest that pyproject.toml promises
     "newest": Versions("3.13"),
     "tested": Versions("3.12", ("--constraint", "constraints.txt")),  # what `make setup` installs

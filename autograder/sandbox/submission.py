@@ -242,9 +242,10 @@ class _PatientAsk:
 
 
 def _reticent(again: ComponentResult, before: ComponentResult) -> ComponentResult:
-    """A result from among reference bodies: the points, and of words only what was said before there were any.
+    """A result judged among reference bodies, with the words of the run before, among the student's own functions.
 
-    What was said before may be the fault of a function that is the reference's now, so it is told what it was said of.
+    A fault named in that run may lie in a function that the reference has replaced since, so the words say which run
+    they are about.
     """
     said = {case.name: case for case in before.cases if not case.passed}
     still_failing = {case.name for case in again.cases if not case.passed}

@@ -17,7 +17,7 @@ from avae_lib.plotting.legibility import REQUIRED_BY
 ROOT = Path(__file__).parents[2]
 COURSE = Course.load(ROOT)
 UNITS = [unit.name for unit in units_with_solutions(COURSE)]
-SURROUNDINGS = {"AVAE_DATA": "", REQUIRED_BY: "1"}  # no data set at hand, and figures that can be read
+SURROUNDINGS = {"AVAE_DATA": "", REQUIRED_BY: "1"}  # no further data sets; illegible figures fail
 
 every_source = pytest.mark.parametrize(
     "source", sources(COURSE), ids=lambda path: f"{path.parent.parent.name}-{path.stem}"

@@ -332,7 +332,7 @@ def log_ratio_clamped(q_log_prob, p_log_prob, estimator):
     return terms.mean(), terms.std() / math.sqrt(len(terms))
 
 
-@mistake("takes the logarithm of r, which is 0 where log r is far below zero: log r itself is at hand", caught_by=K2)
+@mistake("takes the logarithm of r, which is 0 where log r is far below zero: use log r itself", caught_by=K2)
 def logarithm_of_the_ratio(q_log_prob, p_log_prob, estimator):
     r = torch.exp(p_log_prob - q_log_prob)
     terms = {"k1": -r.log(), "k2": r.log() ** 2 / 2, "k3": (r - 1) - r.log()}[estimator]
