@@ -45,7 +45,7 @@ def ready() -> str:
         names = components.load(saved)
     except Exception as error:  # the student's own code may raise anything
         reason = " ".join(f"{type(error).__name__}: {error}".split())
-        return f"{begin}; {saved} was passed over, because running it gave {reason}"
+        return f"{begin}; {saved} was passed over, because running it gave {reason}: mend it or delete it"
     if names:
         return f"{begin}; your own {', '.join(names)} from {saved}"
     return f"{begin}; no functions of yours yet{choose('', colab=_WHERE_ON_COLAB)}"
