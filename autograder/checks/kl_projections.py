@@ -20,9 +20,7 @@ __all__ = ["FORWARD_KL_PROJECTION", "REVERSE_KL_PROJECTION"]
 
 SCALES = "variables of all scales, and many of them"
 PRECISION_KEPT = "precision kept, inputs left alone"
-PRECISION_HINT = (
-    "inputs of either precision, in batches and of size one are ordinary; a result is not right for some of them"
-)
+PRECISION_HINT = "inputs of either precision and of size one are ordinary; a result is not right for some of them"
 
 
 def gaussian(dim: int, dtype: torch.dtype = torch.float32):
@@ -65,14 +63,8 @@ def many_variables(generator: Generator) -> dict[str, Any]:
     return {"mean": 1000.0 + normal(generator, 40), "cov": 1e-4 * covariance(generator, 40)}
 
 
-def batch_in_double(generator: Generator) -> dict[str, Any]:
-    """Five Gaussians in three dimensions."""
-    drawn = [gaussian(3, torch.float64)(generator) for _ in range(5)]
-    return {name: torch.stack([one[name] for one in drawn]) for name in ("mean", "cov")}
-
-
 VALUES = (gaussian(3), gaussian(2), gaussian(6), strongly_correlated, independent)
-EITHER_PRECISION = (gaussian(4, torch.float64), gaussian(1, torch.float64), gaussian(3), batch_in_double)
+EITHER_PRECISION = (gaussian(4, torch.float64), gaussian(1, torch.float64), gaussian(3))
 
 # reverse_kl_projection(mean, cov)
 

@@ -11,7 +11,6 @@ mistake = mistakes_into(MISTAKES)
 SINGULAR = "nearly singular covariances"
 SCALES = "variables of all scales, and many of them"
 FORM = "precision kept, inputs left alone"
-ONE_ONLY = "works for one Gaussian only: torch.diag takes no batch, diagonal(dim1=-2, dim2=-1) does"
 JITTER = "adds a small constant to the diagonal, which outweighs small variances"
 
 
@@ -183,13 +182,3 @@ def double_out(mean, cov):
 )
 def factor_of_the_precision(mean, cov):
     return mean.clone(), -torch.linalg.cholesky(torch.linalg.inv(cov)).diagonal().log()
-
-
-@mistake(ONE_ONLY, caught_by=FORM)
-def one_gaussian_only(mean, cov):
-    return mean.clone(), -0.5 * torch.diag(torch.linalg.inv(cov)).log()
-
-
-@mistake("takes the diagonal over the first two dimensions: with a batch it is that of the last two", caught_by=FORM)
-def diagonal_of_the_batch(mean, cov):
-    return mean.clone(), -0.5 * torch.linalg.inv(cov).diagonal().log()

@@ -56,3 +56,8 @@ def python_numbers(mean, cov):
 @variant
 def einsum(mean, cov):
     return mean, torch.einsum("...ii->...i", cov).log().mul(0.5)
+
+
+@variant
+def diagonal_of_one_matrix(mean, cov):
+    return mean.clone(), 0.5 * torch.diag(cov).log()
