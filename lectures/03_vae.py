@@ -1131,8 +1131,8 @@ assert abs(iwae_best - vae_best) < 0.1
 # The VAE's gap of half a nat is half the encoder's and half the family's. As a model the IWAE is better (its $L_{3000}$ is higher by a third of a nat), although its ELBO is
 # lower by three quarters. The table says why. Its posteriors are further from any Gaussian: the approximation gap has more than doubled, and uses up what the model has gained.
 # And its encoder, which was trained to be a good proposal and not the best Gaussian, is about one nat from the best: the larger part of the gap. (One run
-# each is shown. Two more seeds gave the same order. An update of the IWAE uses five draws per image and that of the VAE one, but a VAE trained with five draws was no
-# better than one trained with a single draw.)
+# of each is shown, and they do not cost the same: an update of the IWAE uses five draws per image, that of the VAE one. The last line
+# of the next paragraph has the comparison at equal numbers of draws, from the paper.)
 #
 # In the original paper, on MNIST with dynamic binarisation and one stochastic layer,
 # the negative log-likelihood (bounded with 5,000 samples) fell from 86.76 nats for $K = 1$ to 85.54 for $K = 5$ and
