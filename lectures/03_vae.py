@@ -1380,7 +1380,7 @@ rates, distortions = zip(*on_plane.values(), strict=True)
 plotting.show(plotting.rate_distortion(rates, distortions, betas))
 
 # %% [markdown]
-# **Figure 20.** One model for each $\beta$ on test images. The dotted line joins all points that have the same ELBO as the model with $\beta = 1$;
+# **Figure 20.** One model for each $\beta$, each trained once, on test images. The dotted line joins all points that have the same ELBO as the model with $\beta = 1$;
 # every other model lies above it. The four slopes lie between the limits of (29). At $\beta = 4$ the rate vanishes and the latent variables are ignored.
 #
 # <!-- alt: A falling convex curve of distortion against rate, with beta 0.1 at the lower right and beta 4 at rate zero, upper left; a dotted line touches it at beta 1. -->
