@@ -34,7 +34,7 @@ def execute(
     Args:
         notebook: what to run; its outputs are replaced.
         folder: the working directory.
-        fast: add the code in each cell's ``fast`` metadata to it, by which notebooks shorten their training.
+        fast: append to each cell the code in its ``fast`` metadata, which shortens training.
         allow_errors: go on after a cell that fails; otherwise the first failure is raised.
         environment: variables added to those of this process.
         cell_timeout: seconds that one cell may take.

@@ -1019,7 +1019,7 @@ plotting.show(plotting.topic_model_plates())
 assert len(plotting.topic_model_plates().axes) == 2
 
 # %% [markdown]
-# The joint is the product of all that:
+# The joint is the product of these factors:
 #
 # $$\log p = \sum_{k, w} (\eta - 1) \log \beta_{kw} + \sum_d \Bigl[ \sum_k (\alpha_k - 1) \log \theta_{dk}
 #   + \sum_n \bigl( \log \theta_{d z_{dn}} + \log \beta_{z_{dn} w_{dn}} \bigr) \Bigr] + \text{const}. \tag{35}$$
