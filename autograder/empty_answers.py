@@ -13,22 +13,40 @@ from avae_lib import components
 __all__ = ["empty_answers"]
 
 
-def empty_answers(component: str) -> Iterator[Callable]:
-    """Functions with the component's parameters that return next to nothing, one for each input and way."""
+def empty_answers(component: str, number: int = 1) -> Iterator[Callable]:
+    """Functions with the component's parameters that return next to nothing, one for each input and way.
+
+    Args:
+        number: how many results they return.
+    """
     for way in WAYS:
         for parameter in inspect.signature(components.implementation(component)).parameters:
-            yield _answer(component, parameter, way)
+            yield _answer(component, parameter, way, number)
 
 
-def _answer(component: str, parameter: str, way: Callable[[Tensor], Any]) -> Callable:
+def _answer(component: str, parameter: str, way: Callable[[Tensor], Any], number: int) -> Callable:
     signature = inspect.signature(components.implementation(component))
 
     def answer(*args: Any, **kwargs: Any) -> Any:
         value = signature.bind(*args, **kwargs).arguments.get(parameter)
-        return way(value) if isinstance(value, Tensor) else AlwaysEqual()
+        value = next(_tensors_in(value), None)
+        answers = AlwaysEqual() if value is None else way(value)
+        return answers if number == 1 else (answers,) * number
 
-    answer.__name__ = f"{way.__name__} of {parameter}"
+    answer.__name__ = f"{way.__name__} of {parameter}" + (f", {number} times" if number > 1 else "")
     return answer
+
+
+def _tensors_in(value: Any) -> Iterator[Tensor]:
+    """The tensors in an argument: itself, or those in a list or record."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _tensors_in(item)
+    elif hasattr(value, "__dataclass_fields__"):
+        for item in vars(value).values():
+            yield from _tensors_in(item)
 
 
 class AlwaysEqual:

@@ -85,10 +85,11 @@ def normalise(data: bytes, release: NotebookNode) -> NormalisedSubmission:
 
 def _require_this_unit(matching: Matching) -> None:
     known = {cell.grade_id for cell in matching.released}
-    strangers = sorted({printable(cell.grade_id, 40) for cell in matching.submitted if cell.grade_id} - known)
+    strangers = {cell.grade_id for cell in matching.submitted if cell.grade_id} - known
     if len(strangers) > 1 and not matching.is_familiar:
+        names = sorted(printable(grade_id, 40) for grade_id in strangers)
         raise Quarantined(
-            f"the notebook of another unit: its cells are labelled {', '.join(strangers[:4])}, and none of this unit's "
+            f"the notebook of another unit: its cells are labelled {', '.join(names[:4])}, and none of this unit's "
             "exercises is in it; ask for the right notebook"
         )
 

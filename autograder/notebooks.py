@@ -7,7 +7,9 @@ most of the repository, and the release strips them anyway.
 
 What stands for something else in a source is filled in (:mod:`autograder.notebook_fillings`). Captions hold the
 descriptions of their figures (:mod:`autograder.notebook_captions`), cells tagged ``build-check`` what must hold of the
-results (:mod:`autograder.build_checks`), and ``fast`` in a cell's metadata is code added to it in quick tests.
+results (:mod:`autograder.build_checks`), and ``fast`` in a cell's metadata is code added to it in quick tests. What is
+shown by cells that begin with ``# needs: …`` is recorded for students who lack a function
+(:mod:`autograder.lecture_records`).
 
 Run as ``python -m autograder.notebooks [--execute] [PATHS]``.
 """
@@ -28,6 +30,7 @@ from nbformat import NotebookNode
 
 from autograder.build_checks import RECORD, digest_of_code, without_build_checks
 from autograder.course import Course
+from autograder.lecture_records import records_differ, write_records
 from autograder.notebook_captions import descriptions, put_descriptions, without_descriptions
 from autograder.notebook_execution import execute, pictures_in, tidy_outputs
 from autograder.notebook_fillings import filled_in
@@ -183,6 +186,8 @@ def _difference(course: Course, source: Path) -> str | None:
     put_descriptions(described, descriptions(_whole(course, source).cells))
     if described != stored:
         return f"{name} holds figures whose descriptions differ from their source"
+    if is_lecture(course, source) and records_differ(course, source.stem, stored):
+        return f"{name} and the recorded outputs of its cells differ (build it again)"
     for cell in code_cells:
         cell.outputs, cell.execution_count = [], None
     return None if stored == built else f"{name} differs from its source"
@@ -261,7 +266,10 @@ def main(paths: tyro.conf.Positional[tuple[Path, ...]] = (), execute: bool = Fal
     for source in paths or sources(course):
         make = _make_lecture if is_lecture(course, source) else _make_solution
         try:
-            changed = write(make(course, source.resolve(), execute), notebook_of(source))
+            notebook = make(course, source.resolve(), execute)
+            changed = write(notebook, notebook_of(source))
+            if is_lecture(course, source):
+                changed |= write_records(course, source.stem, notebook)
             print(f"{notebook_of(source)}: {'written' if changed else 'up to date'}")
         except (CellExecutionError, ValueError) as failure:
             failed += 1

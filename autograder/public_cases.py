@@ -24,6 +24,7 @@ from autograder.checks import all_checks, checks_of
 from autograder.checks.case import ComponentCheck
 from avae_lib.checking.errors import advice_on
 from avae_lib.checking.records import Observation, Raised, Recorded, Request
+from avae_lib.checking.structures import changed_leaves, input_to_json, leaves
 from avae_lib.checking.trials import Probe, Trial, agree, compared
 
 __all__ = ["public_trials", "write_public_cases"]
@@ -33,6 +34,7 @@ PUBLIC_SEED = 2024  # grading draws other inputs, from a secret seed for each st
 Digits = dict[torch.dtype, float]
 # Processors differ by less than this share of an array's largest number.
 LAST_DIGITS: Digits = {torch.float32: 1e-5, torch.float64: 1e-12}
+NOTHING = torch.zeros(0)
 FLOAT32_DIGITS: Digits = dict.fromkeys(LAST_DIGITS, 1e-5)
 
 
@@ -109,7 +111,16 @@ def _probe_with_stored_digits(trial: Trial, probe: Probe, stored: Probe) -> Prob
 def _same_request(one: Request, other: Request) -> bool:
     if dataclasses.replace(one, inputs={}) != dataclasses.replace(other, inputs={}):
         return False
-    return one.inputs.keys() == other.inputs.keys() and all(_same(one.inputs[n], other.inputs[n]) for n in one.inputs)
+    ours, theirs = (dict(_leaves_of_inputs(request)) for request in (one, other))
+    return ours.keys() == theirs.keys() and all(_same(ours[name], theirs[name]) for name in ours)
+
+
+def _leaves_of_inputs(request: Request) -> Iterator[tuple[str, Any]]:
+    """All tensors and plain values among the inputs, and the settings of the maps."""
+    for name, value in request.inputs.items():
+        yield from leaves(value, name)
+    without_arrays = {name: changed_leaves(value, lambda *_: NOTHING, name) for name, value in request.inputs.items()}
+    yield "what else is in the inputs", str({name: input_to_json(value) for name, value in without_arrays.items()})
 
 
 def _same_results(one: Observation, other: Observation, digits: Digits = LAST_DIGITS) -> bool:

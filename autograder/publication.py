@@ -113,7 +113,8 @@ def _write_facts(course: Course, destination: Path, rows: list[Mapping[str, str]
         rows=rows,
         python=python.replace(">=", "≥ "),
     )
-    _render("pyproject.toml", destination, project=project["project"], build=project["build-system"])
+    data = project["tool"]["setuptools"]["package-data"]["avae_lib"]
+    _render("pyproject.toml", destination, project=project["project"], build=project["build-system"], data=data)
 
 
 def _render(name: str, destination: Path, **facts: Any) -> None:

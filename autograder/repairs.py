@@ -91,7 +91,8 @@ def _other_order(matching: Matching, labelled: list[Cell]) -> Iterable[str]:
 
 def _invented_cells(matching: Matching, labelled: list[Cell]) -> Iterable[str]:
     known = {cell.grade_id for cell in labelled}
-    names = sorted({printable(cell.grade_id, 40) for cell in matching.submitted if cell.grade_id} - known)
+    strangers = {cell.grade_id for cell in matching.submitted if cell.grade_id} - known
+    names = sorted(printable(grade_id, 40) for grade_id in strangers)
     if names:
         yield f"cells labelled as none of ours is were ignored: {', '.join(names[:5])}"
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 from tyro.conf import Positional
@@ -16,7 +16,7 @@ from tyro.conf import Positional
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from avae_lib.data import ImageDataset
+    from avae_lib.data import Dataset
     from avae_lib.evaluation import FrechetDistance, OutOfDistribution
     from avae_lib.training.experiment import Experiment
 
@@ -27,8 +27,10 @@ _DESCRIPTION = """Train and examine deep latent-variable models.
   avae presets                                    what can be trained
   avae train digits-vae                           train it; again, to go on where it stopped
   avae train digits-vae --training.steps 500      with anything overridden
+  avae train digits-vae --training.minutes 5      for five minutes; again, to go on where it stopped
   torchrun --nproc-per-node 2 -m avae_lib train digits-vae    by several processes, a GPU each
-  avae evaluate runs/digits-vae                   bounds, likelihoods, use of each layer
+  avae evaluate runs/digits-vae --split valid     bounds, likelihoods, use of each layer on validation images
+  avae evaluate runs/digits-vae                   the same on the test images, once all choices are made
   avae evaluate runs/digits-vae --ood NAME        and how well it tells another data set from its own
   avae sample runs/digits-vae                     pictures
   avae import-openai FILE.th --preset cifar10-vdvae    a run of published weights
@@ -80,7 +82,11 @@ def train(
     """Train a preset, or continue its run. `avae train PRESET --help` lists all that can be overridden.
 
     Ctrl-C or a kill loses little: the same command resumes from the last checkpoint. A larger number of
-    --training.steps continues a finished run.
+    --training.steps continues a finished run. With --training.minutes 20 the command stops after 20 minutes with a
+    checkpoint; given again, it goes on from there.
+
+    Learning curve, report and best.safetensors (the best weights so far) are of validation images, which
+    --data.validation holds out of the training images. The test images are left to avae evaluate.
 
     Args:
         run_dir: Folder of the run; runs/PRESET if none is given.
@@ -90,6 +96,8 @@ def train(
 
 def evaluate(
     run: Positional[Run],
+    split: Literal["test", "valid"] = "test",
+    weights: str = "weights.safetensors",
     importance_samples: int = 64,
     rows: int = 512,
     ood: str | None = None,
@@ -98,63 +106,79 @@ def evaluate(
     seed: int = 0,
     device: str = "auto",
 ) -> None:
-    """Judge a trained model on the test images: bounds and likelihoods in nats and bits per dimension.
+    """Judge a trained model on held-out images or sentences: bounds and likelihoods in nats and bits per dimension.
 
-    Writes evaluation.json into the folder of the run.
+    A model of sentences has bits per token instead: all bits of all sentences, divided by all their tokens. The end of
+    a sentence is one of them.
+
+    Penalties that it was trained with are given by name, and for a codebook how much of it is in use. A model that
+    defines no density has no bound and no likelihood: the table has a dash there, and says why.
+
+    Writes evaluation.json into the folder of the run; evaluation.valid.json for validation images, and
+    evaluation.best.json, evaluation.valid.best.json, … for other weights than the latest.
 
     Args:
-        importance_samples: Draws for each image in the estimate of the likelihood.
-        rows: Images that go through the model at once, at most: what bounds the memory, whatever the draws.
+        split: The images or sentences: test, for the result that is reported, or valid, to choose by.
+        weights: File of weights in the folder of the run: weights.safetensors are the latest, best.safetensors those
+            that did best on validation images, milestones/000500.safetensors those after 500 updates.
+        importance_samples: Draws for each image or sentence in the estimate of the likelihood.
+        rows: Most images or sentences that go through the model at once: what bounds the memory, whatever the draws.
         ood: Another data set, to see how well likelihood ratios tell it from this one (Havtorn et al., 2021).
         ood_keep_layers: Top layers that these ratios take as known; half of them if none is given.
-        fid: Samples to compare with as many test images by the Fréchet distance; 0 for no such comparison.
-        seed: Of the latents that are drawn.
+        fid: Samples to compare with as many of the images by the Fréchet distance; 0 for no such comparison.
+        seed: Seed for drawing the latents.
         device: auto (a GPU if there is one), cpu, cuda, …
     """
     from avae_lib import evaluation
     from avae_lib.training.devices import find_device
     from avae_lib.training.runs import load_run
 
-    model, experiment = load_run(run, find_device(device))
+    model, experiment = load_run(run, find_device(device), weights)
     dataset = experiment.data.load()
+    images = dataset.examples(split)
     # Whatever cannot be done is said before hours are spent on the rest.
-    compare = None if ood is None else _comparison(model, experiment, dataset, ood, ood_keep_layers)
-    distance = _distance_of_samples(model, dataset, fid) if fid else None
+    compare = None if ood is None else _comparison(model, experiment, dataset, split, ood, ood_keep_layers)
+    distance = _distance_of_samples(model, images, fid) if fid else None
     draws = {"importance_samples": importance_samples, "rows": rows, "seed": seed}
-    result = evaluation.evaluate(model, dataset.pixels("test"), **draws, progress=True, dataset=dataset.title)
+    labels = dataset.labels(split)
+    result = evaluation.evaluate(model, images, **draws, progress=True, dataset=dataset.title, labels=labels)
     result = dataclasses.replace(
         result,
         out_of_distribution=compare and compare(**draws),
         frechet_distance=distance and distance(rows=rows, seed=seed),
     )
-    (run / "evaluation.json").write_text(json_format.dumps(result.to_json(), indent=2) + "\n", encoding="utf-8")
-    print(f"{experiment.name} on the test images of {dataset.title}")
+    record = run / _name_of_evaluation(split, weights)
+    record.write_text(json_format.dumps(result.to_json(), indent=2) + "\n", encoding="utf-8")
+    name = "test" if split == "test" else "validation"
+    print(f"{experiment.name} on the {name} {dataset.observed.example}s of {dataset.title}")
     print(result.table())
 
 
 def sample(
     run: Positional[Run], count: int = 64, temperature: float = 1.0, seed: int = 0, device: str = "auto"
 ) -> None:
-    """Draw images from a trained model.
+    """Draw images or sentences from a trained model.
 
     Writes samples.png (drawn from the prior) and reconstructions.png (test images, decoded from ever more of
-    their layers) into the folder of the run.
+    their layers) into the folder of the run; also classes.png (a row of samples for each class) if the model is
+    conditional, and codes.png (how often each code is used for test images) if it has a codebook.
+    A model of sentences writes samples.txt, reconstructions.txt and interpolation.txt.
 
     Args:
-        count: Number of images in samples.png.
+        count: Number of images in samples.png, or of sentences in samples.txt.
         temperature: Factor on the prior's standard deviations: below 1 fewer, more typical kinds of images.
-        seed: Of all that is drawn.
+        seed: Seed for sampling.
         device: auto (a GPU if there is one), cpu, cuda, …
     """
-    from avae_lib.run_pictures import write_reconstructions, write_samples
+    from avae_lib.run_pictures import write_pictures
     from avae_lib.training.devices import find_device
     from avae_lib.training.runs import load_run
 
     if count < 1 or temperature < 0:
         raise ValueError(f"count must be at least 1 and temperature not negative, got {count} and {temperature}")
     model, experiment = load_run(run, find_device(device))
-    print(write_samples(model, run / "samples.png", count, temperature, seed))  # for this no data are needed
-    print(write_reconstructions(model, experiment.data.load().pixels("test"), run / "reconstructions.png", seed))
+    for path in write_pictures(model, experiment.data, run, count, temperature, seed):
+        print(path)
 
 
 def import_openai(
@@ -186,36 +210,38 @@ def import_openai(
     print(f"{run_dir} is ready; try: avae sample {run_dir}, avae evaluate {run_dir}")
 
 
+def _name_of_evaluation(split: str, weights: str) -> str:
+    """evaluation.json for test images and the latest weights; otherwise with the split and the weights in its name."""
+    words = [word for word in (split, Path(weights).stem) if word not in ("test", "weights")]
+    return ".".join(["evaluation", *words, "json"])
+
+
 def _comparison(
-    model: nn.Module, experiment: Experiment, dataset: ImageDataset, name: str, keep_layers: int | None
+    model: nn.Module, experiment: Experiment, dataset: Dataset, split: str, name: str, keep_layers: int | None
 ) -> Callable[..., OutOfDistribution]:
-    """What compares the test images with those of the data set of that name; refused now if that cannot be done."""
+    """What compares the held-out images with test images of the data set of that name; refused now if impossible."""
     from avae_lib import evaluation
 
+    evaluation.require_density(model)
     other = _other_data_set(name, experiment, dataset)
     keep_layers = evaluation.layers_to_keep(model, keep_layers)
-    images = (dataset.pixels("test"), other.pixels("test"))
-    return partial(evaluation.compare_data_sets, model, *images, other.title, keep_layers)
+    images, labels = (dataset.examples(split), other.examples("test")), (dataset.labels(split), other.labels("test"))
+    return partial(evaluation.compare_data_sets, model, *images, other.title, keep_layers, labels=labels)
 
 
-def _distance_of_samples(model: nn.Module, dataset: ImageDataset, count: int) -> Callable[..., FrechetDistance | None]:
-    """What compares so many samples with test images; refused now if there are too few of these."""
+def _distance_of_samples(model: nn.Module, images: Tensor, count: int) -> Callable[..., FrechetDistance | None]:
+    """What compares so many samples with held-out images; refused now if there are too few of these."""
     from avae_lib import evaluation
 
-    images = dataset.pixels("test")
     evaluation.require_enough_images(images, count)
     return partial(_frechet_distance, model, images, count)
 
 
-def _other_data_set(name: str, experiment: Experiment, dataset: ImageDataset) -> ImageDataset:
+def _other_data_set(name: str, experiment: Experiment, dataset: Dataset) -> Dataset:
     """The set of that name, seen by models in the same way as ``dataset``, of whose kind it must be."""
-    other = dataclasses.replace(experiment.data, name=name).load()
-    wanted, got = ((each.image_shape, each.model_bits) for each in (dataset, other))
-    if wanted != got:
-        raise ValueError(
-            f"--ood must name images of shape {wanted[0]} with {wanted[1]}-bit pixels, like those of {dataset.name}; "
-            f"those of {other.name} have shape {got[0]} and {got[1]} bits"
-        )
+    other = dataclasses.replace(experiment.data, name=name, validation=0).load()
+    if other.observed != dataset.observed:
+        raise ValueError(f"--ood must name {dataset.observed}, like {dataset.name}; {other.name} has {other.observed}")
     return other
 
 

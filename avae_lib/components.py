@@ -20,6 +20,7 @@ import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 __all__ = [
     "Component",
@@ -28,6 +29,7 @@ __all__ = [
     "find",
     "implementation",
     "implements",
+    "is_available",
     "listing",
     "load",
     "report",
@@ -45,18 +47,22 @@ class ComponentError(ValueError):
 class Component:
     """One marked function: its reference body, and whatever implementation is in use now.
 
-    ``kept_in`` is the file that :func:`load` took the implementation from, None if it came another way.
+    ``kept_in`` is the file that :func:`load` took the implementation from, None if it came another way. In a student
+    edition the reference of a unit that is still to be written has no body: ``has_reference`` is false, and
+    ``is_written`` stays false until a function of the student's is in use.
     """
 
     def __init__(self, reference: Callable, unit: str) -> None:
         self.name = reference.__name__
         self.unit = unit
         self.reference = reference
+        self.has_reference = _is_written(reference)
         self.use(reference)
 
     def use(self, function: Callable, kept_in: Path | None = None) -> None:
         """Put an implementation to use from now on."""
         self.current, self.kept_in = function, kept_in
+        self.is_written = _is_written(function)
 
     @property
     def signature(self) -> inspect.Signature:
@@ -155,6 +161,20 @@ def implementation(name: str) -> Callable:
     return find(name).current
 
 
+def is_available(name: str) -> bool:
+    """Whether component ``name`` can be called: a student's function or the library's own body is in use.
+
+    False where the body is still to be written. Code that has to work before that asks here, and does without:
+
+    >>> is_available("reparameterize")
+    True
+
+    Raises:
+        ComponentError: no component has that name.
+    """
+    return find(name).is_written
+
+
 def listing(unit: str | None = None) -> tuple[Component, ...]:
     """All components by unit, then by module and line; or those of one unit."""
     _load_marked_modules()
@@ -162,14 +182,44 @@ def listing(unit: str | None = None) -> tuple[Component, ...]:
     return tuple(entry for entry in entries if unit in (None, entry.unit))
 
 
-def report() -> str:
-    """A table of all components: unit, name and signature, and whose implementation is in use."""
+def report(model: Any = None) -> str:
+    """A table of components: unit, name, and whose implementation is in use.
+
+    Args:
+        model: without one, all components are listed with their signatures. With a model, those that it calls when
+            it is trained, evaluated and sampled from, each with the parts of the model that call it; then functions of
+            yours that it does not call, and parts that are wired in another way than an exercise. The model and the
+            random state are left as they are.
+    """
+    return _report_of_library() if model is None else _report_of_model(model)
+
+
+def _report_of_library() -> str:
     signatures = [entry.name + str(_bare(entry.signature)) for entry in listing()]
     width = max(map(len, signatures))
     return "\n".join(
-        f"{entry.unit:<20} {signature:<{width}}  {'yours' if entry.is_replaced else 'library'}"
+        f"{entry.unit:<20} {signature:<{width}}  {_owner(entry)}"
         for entry, signature in zip(listing(), signatures, strict=True)
     )
+
+
+def _report_of_model(model: Any) -> str:
+    from avae_lib.component_usage import usage  # imports torch, which this file does without
+
+    found = usage(model, listing())
+    width = max(map(len, found.callers), default=0)
+    called = [
+        f"{entry.unit:<20} {entry.name:<{width}}  {_owner(entry):<7}  {', '.join(found.callers[entry.name])}"
+        for entry in listing()
+        if entry.name in found.callers
+    ]
+    idle = ", ".join(entry.name for entry in listing() if entry.is_replaced and entry.name not in found.callers)
+    unused = [f"yours, but not called by this model: {idle}"] if idle else []
+    return "\n".join([*called, *unused, *found.own_wirings, *found.stopped])
+
+
+def _owner(entry: Component) -> str:
+    return "yours" if entry.is_replaced else "library"
 
 
 def load(path: str | Path = "my_components.py") -> tuple[str, ...]:
@@ -223,6 +273,12 @@ def _load_marked_modules() -> None:
 def _bare(signature: inspect.Signature) -> inspect.Signature:
     parameters = [p.replace(annotation=inspect.Parameter.empty) for p in signature.parameters.values()]
     return inspect.Signature(parameters)
+
+
+def _is_written(function: Callable) -> bool:
+    """Whether a function does anything but raise ``NotImplementedError``, as stubs and unsolved exercises do."""
+    code = getattr(function, "__code__", None)
+    return code is None or code.co_names != ("NotImplementedError",)
 
 
 def _require_same_parameters(entry: Component, function: Callable) -> None:

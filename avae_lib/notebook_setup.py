@@ -12,13 +12,12 @@ from typing import TypeVar
 
 import torch
 
-from avae_lib import components
-from avae_lib.checking.keeping import kept_file
+from avae_lib import components, recorded_cells
+from avae_lib.checking import keeping
 
-__all__ = ["choose", "machine", "ready"]
+__all__ = ["choose", "keep_runs_on_drive", "machine", "ready"]
 
 _SIDE = 1024  # of the matrices whose product is timed: large enough to be limited by arithmetic
-
 
 _WHERE_ON_COLAB = "; if you have some, mount your Drive or upload my_components.py, and run this cell again"
 
@@ -34,12 +33,50 @@ def choose(here: T, colab: T) -> T:
     return colab if "google.colab" in sys.modules else here
 
 
+def keep_runs_on_drive(wanted: bool) -> Path:
+    """The folder that training runs are to be kept in; prints one line that says where it is.
+
+    On Colab, files in the current folder are deleted when the machine is taken away. With ``wanted`` the student's
+    Google Drive is mounted there (Colab asks for permission first) and the runs are kept in its folder ``avae/runs``,
+    so that training goes on from the last checkpoint after a disconnect. Where Drive cannot be mounted, and outside
+    Colab, runs are kept on this machine: in the folder ``runs`` beside ``avae_lib`` in a copy of the course, else in
+    the current folder.
+    """
+    if "google.colab" not in sys.modules:
+        folder = keeping.kept_file().with_name("runs")
+        print(f"Runs are kept in {folder}")
+        return folder
+    trouble = _trouble_with_drive() if wanted else "asked for with keep_runs_on_drive(True)"
+    if not trouble:
+        folder = keeping.DRIVE / "avae" / "runs"
+        print(f"Runs are kept in {folder}, and training goes on from there after a disconnect")
+        return folder
+    print(f"Runs are kept in {Path('runs').resolve()} until Colab takes this machine away (Drive: {trouble})")
+    return Path("runs")
+
+
+def _trouble_with_drive() -> str:
+    """Mount the student's Drive unless it is mounted; the reason why it could not be, else nothing."""
+    if keeping.DRIVE.is_dir():
+        return ""
+    try:
+        from google.colab import drive
+
+        drive.mount(str(keeping.DRIVE.parent))
+    except Exception as error:  # permission refused, a lost connection: Colab has a type of its own for each
+        return " ".join(f"{type(error).__name__}: {error}".split())
+    return "" if keeping.DRIVE.is_dir() else f"{keeping.DRIVE} is missing after mounting"
+
+
 def ready() -> str:
     """Load the components that the student saved in earlier units; returns one line that says what happened.
 
-    A file that cannot be run is named and passed over, so that it never stands in the way of the next unit.
+    A file that cannot be run is named and passed over, so that it never stands in the way of the next unit. From now
+    on, cells of the notebook that need a function not written yet show their recorded results
+    (:mod:`avae_lib.recorded_cells`).
     """
-    saved = _brought_along(kept_file())
+    recorded_cells.watch()
+    saved = _brought_along(keeping.kept_file())
     begin = f"Ready: PyTorch {torch.__version__} on {_device_name()}"
     try:
         names = components.load(saved)

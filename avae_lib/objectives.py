@@ -40,7 +40,8 @@ class ELBO:
     kl: Float[Tensor, "batch layers"]
     """KL from prior to posterior of each stochastic layer, top layer first."""
     penalties: Mapping[str, Tensor] = field(default_factory=lambda: MappingProxyType({}))
-    """Named extra terms of models that are no proper latent-variable densities; empty for the others."""
+    """Named extra terms of the training objective, nats; training adds the mean of each to the loss. Empty for a model
+    that is trained on the bound itself."""
 
     @property
     def bound(self) -> Float[Tensor, "batch"]:
@@ -84,8 +85,9 @@ def importance_weighted_bound(log_weights: Float[Tensor, "samples batch"]) -> Fl
     return log_mean_exp(log_weights, dim=0)
 
 
+@component(unit="04_richer_models")
 def free_bits(kl: Float[Tensor, "batch layers"], nats_per_layer: float) -> Float[Tensor, "batch layers"]:
-    r"""KL of which so many nats per layer cost nothing (Kingma et al., 2016, equation 15).
+    r"""The KL of each layer, where the first ``nats_per_layer`` nats cost nothing (Kingma et al., 2016, equation 15).
 
     .. math:: \lambda \;\text{ if }\; \frac1B \sum_b \mathrm{KL}_{b,l} < \lambda, \qquad \mathrm{KL}_{b,l} \text{ else}
 
@@ -93,11 +95,17 @@ def free_bits(kl: Float[Tensor, "batch layers"], nats_per_layer: float) -> Float
     uses less than :math:`\lambda` gets no gradient that would push it further down.
 
     Args:
-        kl: KL of each example and layer, ``(batch, layers)``, nats.
+        kl: KL of each example and layer, ``(batch, layers)``, nats, not negative.
         nats_per_layer: λ; 0 leaves the KL as it is.
 
     Returns:
-        ``(batch, layers)``, nats.
+        ``(batch, layers)``, nats, in the dtype of ``kl``, which is not changed.
+
+    The first layer's mean is 1 nat, which is below 2; the second layer's is 5, though one example has only 1:
+
+    >>> free_bits(torch.tensor([[0.0, 1.0], [2.0, 9.0]]), 2.0)
+    tensor([[2., 1.],
+            [2., 9.]])
     """
     return torch.where(kl.mean(dim=0) < nats_per_layer, nats_per_layer, kl)
 

@@ -1,23 +1,68 @@
-"""Pictures of what a trained model does with images: samples, reconstructions, and what each depth of latents holds."""
+"""Pictures of what a trained model does: samples, reconstructions, and what each depth of latents holds."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jaxtyping import UInt8
+import torch
+from jaxtyping import Int, UInt8
 from torch import Tensor, nn
 
 from avae_lib import plotting
-from avae_lib.evaluation import measuring
+from avae_lib.data import DataConfig
+from avae_lib.evaluation import code_usage, measuring
+from avae_lib.models.contract import ModelWithCodes, label_arguments, num_classes
+from avae_lib.observations import Tokens, observed_by
+from avae_lib.run_sentences import write_sentences
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["depth_rows", "kept_depths", "temperature_rows", "write_reconstructions", "write_samples"]
+__all__ = [
+    "class_rows",
+    "depth_rows",
+    "kept_depths",
+    "temperature_rows",
+    "write_classes",
+    "write_code_usage",
+    "write_pictures",
+    "write_reconstructions",
+    "write_samples",
+]
 
 _MOST_ROWS = 7
+_MOST_CLASSES = 20
+
+
+def write_pictures(
+    model: nn.Module, data: DataConfig, folder: Path, count: int = 64, temperature: float = 1.0, seed: int = 0
+) -> Iterator[Path]:
+    """Write every picture that says something about the model, one after the other; gives the path of each.
+
+    ``samples.png``, of a conditional model ``classes.png``, ``reconstructions.png`` of test images, and of a model with
+    a codebook ``codes.png``. The data are loaded once the pictures that need none are written. A model of sentences has
+    text files instead (:func:`avae_lib.run_sentences.write_sentences`).
+
+    Args:
+        data: images or sentences that the model was trained on.
+        folder: where the files go.
+        count: images in ``samples.png``.
+        temperature: factor on the prior's standard deviation.
+        seed: of all that is drawn.
+    """
+    if isinstance(observed_by(model), Tokens):
+        yield from write_sentences(model, data, folder, count, temperature, seed)
+        return
+    yield write_samples(model, folder / "samples.png", count, temperature, seed)
+    if num_classes(model):
+        yield write_classes(model, folder / "classes.png", temperature, seed)
+    dataset = data.load()
+    images, labels = dataset.pixels("test"), dataset.labels("test")
+    yield write_reconstructions(model, images, folder / "reconstructions.png", seed, labels=labels)
+    if isinstance(model, ModelWithCodes):
+        yield write_code_usage(model, images, folder / "codes.png", labels)
 
 
 def temperature_rows(
@@ -31,8 +76,27 @@ def temperature_rows(
     return rows
 
 
+def class_rows(
+    model: nn.Module, temperature: float = 1.0, count: int = 12, seed: int = 0
+) -> dict[str, UInt8[Tensor, "count channels height width"]]:
+    """Samples of each class of a conditional model, ``{"class 0": images, …}``, at most 20 classes.
+
+    All rows are drawn from the same noise: what a column has in common comes from the latents, not from the class.
+    """
+    device = next(model.parameters()).device
+    rows = {}
+    for number in range(min(num_classes(model), _MOST_CLASSES)):
+        labels = torch.full((count,), number, device=device)
+        with measuring(model, seed):
+            rows[f"class {number}"] = model.sample(count, temperature, labels=labels).cpu()
+    return rows
+
+
 def depth_rows(
-    model: nn.Module, images: UInt8[Tensor, "count channels height width"], seed: int = 0
+    model: nn.Module,
+    images: UInt8[Tensor, "count channels height width"],
+    seed: int = 0,
+    labels: Int[Tensor, " count"] | None = None,
 ) -> dict[str, UInt8[Tensor, "count channels height width"]]:
     """Images, and what is left of them when ever fewer layers keep their latents and the others are drawn anew.
 
@@ -40,9 +104,10 @@ def depth_rows(
     """
     device = next(model.parameters()).device
     rows = {"data": images.cpu()}
+    classes = {name: values.to(device) for name, values in label_arguments(model, labels).items()}
     for keep in kept_depths(model.num_layers):
         with measuring(model, seed):
-            rows[_depth_label(keep, model.num_layers)] = model.reconstruct(images.to(device), keep).cpu()
+            rows[_depth_label(keep, model.num_layers)] = model.reconstruct(images.to(device), keep, **classes).cpu()
     return rows
 
 
@@ -65,9 +130,29 @@ def write_reconstructions(
     path: Path,
     seed: int = 0,
     count: int = 12,
+    labels: Int[Tensor, " examples"] | None = None,
 ) -> Path:
     """Write the first ``count`` images and their :func:`depth_rows` as one PNG; returns its path."""
-    return _write(plotting.image_rows(depth_rows(model, images[:count], seed), model.bits), path)
+    rows = depth_rows(model, images[:count], seed, None if labels is None else labels[:count])
+    return _write(plotting.image_rows(rows, model.bits), path)
+
+
+def write_classes(model: nn.Module, path: Path, temperature: float = 1.0, seed: int = 0) -> Path:
+    """Write the :func:`class_rows` of a conditional model as one PNG; returns its path."""
+    title = f"samples of each class at temperature {temperature:g}"
+    return _write(plotting.image_rows(class_rows(model, temperature, seed=seed), model.bits, title), path)
+
+
+def write_code_usage(
+    model: nn.Module,
+    images: UInt8[Tensor, "examples channels height width"],
+    path: Path,
+    labels: Int[Tensor, " examples"] | None = None,
+) -> Path:
+    """Write how often each code is used for some images as one PNG; returns its path."""
+    with measuring(model):
+        usage = code_usage(model, images, labels=labels)
+    return _write(plotting.codes_in_use(usage.counts, usage.perplexity), path)
 
 
 def _depth_label(keep: int, num_layers: int) -> str:

@@ -32,6 +32,13 @@ def reference_components():
     components.restore()
 
 
+@pytest.fixture(autouse=True)
+def validated_distributions():
+    """torch.compile turns off the validation of distributions for the whole process; tests of errors need it."""
+    yield
+    torch.distributions.Distribution.set_default_validate_args(__debug__)
+
+
 @pytest.fixture
 def generator():
     """A seeded source of randomness."""

@@ -61,7 +61,7 @@ def _findings(
             yield replace(finding, complaint=finding.complaint or _of_sentences(wrong))
         for variant in check.variants:
             yield _worst(_of_variant(variant, result) for result in judged(place(variant.function)))
-    for answer in empty_answers(check.component):
+    for answer in empty_answers(check.component, max(1, *(len(case.results) for case in check.cases))):
         yield _worst(_of_empty_answer(answer, result) for result in judged(_here(answer)))
 
 

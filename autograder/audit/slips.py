@@ -11,13 +11,29 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from avae_lib.checking.observing import PAIR
+from avae_lib.checking.memory import ALL_PAIRS, GROWS
 from avae_lib.checking.records import Observation, Recorded
+from avae_lib.checking.watching import CALLED, ON_DEVICE, SOURCE, WAITS
 
 __all__ = ["SAID_OF_SLIPS", "SHOWN_BY_NUMBERS", "SLIPS", "Slip"]
 
 Slip = Callable[[Observation], Observation]
-RESULTS = ("result", "loss of call", *PAIR)  # what a function returns, among all that is observed of it
+# What is observed of a function beside what it returns.
+NO_RESULTS = (
+    "change of",
+    "number of",
+    "training mode",
+    "requires_grad",
+    "grad mode",
+    "list of",
+    "new list",
+    WAITS,
+    ON_DEVICE,
+    ALL_PAIRS,
+    CALLED,
+    SOURCE,
+    GROWS,
+)
 
 
 def dimension_left_over(seen: Observation) -> Observation:
@@ -71,7 +87,7 @@ SAID_OF_SLIPS = {"opposite_sign": "opposite sign", "halved": "half the right one
 
 def _results(seen: Observation, change: Callable[[Recorded], Recorded]) -> Observation:
     outputs = {
-        name: change(value) if name.startswith(RESULTS) and value.array is not None else value
+        name: change(value) if not name.startswith(NO_RESULTS) and value.array is not None else value
         for name, value in seen.outputs.items()
     }
     return replace(seen, outputs=outputs)

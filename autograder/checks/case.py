@@ -30,6 +30,7 @@ class Case:
         hint: one line for the student when nothing more precise can be said.
         rtol, atol: how far a right answer by another formula may be off, from the dtype of the inputs.
         draws: how often each of ``make_inputs`` is drawn.
+        results, gradients_of, watch: as in :class:`Request`, for the harness ``"call_nested"``.
     """
 
     name: str
@@ -43,6 +44,9 @@ class Case:
     gradients: tuple[str, ...] = ()
     looks_at: tuple[str, ...] = ()
     draws: int = 1
+    results: tuple[str | tuple[str, tuple[str, ...]], ...] = ()
+    gradients_of: tuple[str, ...] = ()
+    watch: tuple[str, ...] = ()
 
     def requests(self, component: str, seed: int) -> Iterator[Request]:
         """The requests of this case, drawn from ``seed``; what they tell says nothing about other draws."""
@@ -50,7 +54,9 @@ class Case:
             for number, make_inputs in enumerate(self.make_inputs):
                 place = f"{component}/{self.name}/{draw}/{number}"
                 inputs = make_inputs(torch.Generator().manual_seed(_derived(seed, f"{place}/inputs")))
-                yield Request(component, inputs, self.harness, self.gradients, _derived(seed, f"{place}/call"))
+                seed_of_call = _derived(seed, f"{place}/call")
+                how = (self.harness, self.gradients, seed_of_call, self.results, self.gradients_of, self.watch)
+                yield Request(component, inputs, *how)
 
 
 def _derived(seed: int, place: str) -> int:

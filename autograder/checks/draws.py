@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Generator, Tensor
 
-__all__ = ["between", "normal", "sizes", "uniform"]
+__all__ = ["between", "map_weight", "normal", "sizes", "uniform"]
 
 
 def sizes(generator: Generator, count: int, smallest: int = 2) -> list[int]:
@@ -30,3 +30,8 @@ def uniform(
 def between(generator: Generator, low: float, high: float) -> float:
     """One Python number between ``low`` and ``high``."""
     return uniform(generator, 1, low=low, high=high, dtype=torch.float64).item()
+
+
+def map_weight(generator: Generator, inputs: int, outputs: int, dtype: torch.dtype = torch.float32) -> Tensor:
+    """The weight of a :class:`Map` from so many channels to so many, whose results are of size one."""
+    return normal(generator, 2 * outputs, inputs + 1, scale=inputs**-0.5, dtype=dtype)

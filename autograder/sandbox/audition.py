@@ -36,7 +36,7 @@ def audition(check: ComponentCheck) -> Iterator[Callable[[Callable], Callable[[R
 
 
 def cell_of(component: str, function: Callable) -> str:
-    """The notebook cell in which a student would have written this function."""
+    """The notebook cell in which a student would have written this function, with what its module helps it with."""
     module = sys.modules[function.__module__]
     imports = [line for line in _statements(module) if not line.startswith("from autograder")]
     definition = ast.parse(inspect.getsource(function)).body[0]
@@ -47,7 +47,14 @@ def cell_of(component: str, function: Callable) -> str:
 
 def _statements(module) -> list[str]:
     tree = ast.parse(inspect.getsource(module))
-    return [ast.unparse(node) for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+    return [
+        ast.unparse(node) for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom) or _is_shared(node)
+    ]
+
+
+def _is_shared(node: ast.stmt) -> bool:
+    """Whether this is a function without a mark, which mistakes or variants call."""
+    return isinstance(node, ast.FunctionDef) and not node.decorator_list
 
 
 def _put_in(session: Session, component: str, function: Callable) -> Callable[[Request], Observation]:

@@ -20,12 +20,14 @@ from IPython.core.interactiveshell import InteractiveShell
 from torch.overrides import _get_current_function_mode_stack
 from watched import HOLDERS, SETTINGS
 
+from avae_lib import recorded_cells
 from avae_lib.checking import observing
 
 __all__ = ["Traces"]
 
 _MOST_NAMED = 20
 _WATCHED = {name: pkgutil.resolve_name(path) for name, path in HOLDERS.items()}
+_SET_UP = recorded_cells.stand_in  # registered by the set-up cell itself; as it was before any cell has run
 _NEEDED = ("torch", "numpy", "builtins", "sys", "IPython", "avae_lib.components", "avae_lib.checking.records")
 
 
@@ -35,7 +37,11 @@ class Traces:
     def __init__(self, shell: InteractiveShell) -> None:
         readers: tuple[Callable[[], Any], ...] = (
             lambda: list(shell.ast_transformers),
-            lambda: [*shell.input_transformers_cleanup, *shell.input_transformers_post],
+            lambda: [
+                transformer
+                for transformer in (*shell.input_transformers_cleanup, *shell.input_transformers_post)
+                if transformer is not _SET_UP
+            ],
             lambda: sys.displayhook,
             lambda: sys.stdout,
             sys.gettrace,

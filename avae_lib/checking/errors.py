@@ -11,11 +11,17 @@ SHAPES = "two tensors meet here whose shapes do not fit together"
 ADVICE = {  # by a few words that PyTorch has kept in its messages
     "Can't call numpy()": "NumPy stops the gradient here: use torch operations",
     "does not require grad": "the loss has lost its connection to the parameters (detach, item, no_grad?)",
-    "in-place": IN_PLACE,
-    "inplace": IN_PLACE,
+    "in-place operation": IN_PLACE,
+    "inplace operation": IN_PLACE,
+    "modified inplace": IN_PLACE,
     "mat1 and mat2": SHAPES,
     "must match the size of tensor": SHAPES,
     "to be within the support": "a distribution object refuses values it cannot draw (Bernoulli: all but 0 and 1)",
+    "stack expects each tensor": "torch.stack needs tensors of one shape",
+    "is invalid for input of size": "the new shape has another number of elements than the tensor",
+    "out of bounds for dimension": "an index lies beyond the end of its dimension",
+    "Given groups=": "a convolution's input has another number of channels than its weights expect",
+    "and 'NoneType'": "one of the two is None here",
     "Dimension out of range": "a tensor has fewer dimensions here than this line takes for granted",
 }
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 import linecache
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from avae_lib.checking.nested import call_nested
 from avae_lib.checking.records import MAX_TEXT, Observation, Raised, Recorded, Request
 from avae_lib.checking.toy_model import ToyModel
 from avae_lib.checking.toy_optimizer import ToyAdam, ToySGD
@@ -60,6 +62,12 @@ def _call_twice(function: Callable, inputs: dict[str, Any], request: Request) ->
         outputs={"result": first, "result of a second call with the same inputs": again},
         inputs_after=_left_behind(inputs),
     )
+
+
+def _call_nested(function: Callable, inputs: dict[str, Any], request: Request) -> Observation:
+    """See :func:`avae_lib.checking.nested.call_nested`; and the next number of torch's global generator."""
+    seen = call_nested(function, request)
+    return replace(seen, inputs_after={**seen.inputs_after, **_left_behind({})})
 
 
 def _call_for_pair(function: Callable, inputs: dict[str, Any], request: Request) -> Observation:
@@ -127,6 +135,7 @@ OPTIMIZERS = {"SGD": ToySGD, "Adam": ToyAdam}
 HARNESSES = {
     "call": _call,
     "call_twice": _call_twice,
+    "call_nested": _call_nested,
     "call_for_pair": _call_for_pair,
     "call_on_softmax": _call_on_softmax,
     "training_step": _training_step,

@@ -7,9 +7,6 @@ read as the work of a stranger: whatever is not exactly of the form written here
 
 from __future__ import annotations
 
-import base64
-import binascii
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,22 +15,25 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["MalformedObservation", "Observation", "Raised", "Recorded", "Request"]
+from avae_lib.checking.arrays import (
+    DTYPES,
+    MAX_BYTES,
+    MAX_DIMENSIONS,
+    MalformedObservation,
+    array_from_json,
+    array_to_json,
+    require,
+    require_keys,
+)
+from avae_lib.checking.structures import input_from_json, input_to_json
 
-DTYPES = {
-    name: getattr(torch, name)
-    for name in ["float16", "bfloat16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "bool"]
-}
+__all__ = ["MAX_BYTES", "MAX_TOTAL_BYTES", "MalformedObservation", "Observation", "Raised", "Recorded", "Request"]
+
 KINDS_WITH_NUMBERS = {"tensor", "array", "float", "int", "bool"}
 KINDS_WITHOUT_NUMBERS = {"none", "other"}
-MAX_BYTES = 2**24  # of one array: thousands of times more than any case asks for
-MAX_DIMENSIONS = 8
-MAX_ENTRIES = 32
+MAX_ENTRIES = 256  # of one mapping from names to values
+MAX_TOTAL_BYTES = 2**25  # of all arrays in one observation
 MAX_TEXT = 1000
-
-
-class MalformedObservation(ValueError):
-    """What came back is not an observation: the message says which part is wrong."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,11 @@ class Recorded:
     kind: str
     array: Tensor | None = None
     type_name: str = ""
+
+    @property
+    def size_in_bytes(self) -> int:
+        """How many bytes its numbers take."""
+        return 0 if self.array is None else self.array.numel() * self.array.element_size()
 
     @classmethod
     def of(cls, value: Any) -> Recorded:
@@ -82,52 +87,62 @@ class Recorded:
         return cls(kind, tensor.detach().cpu().clone())
 
     def to_json(self) -> dict[str, Any]:
-        return {"kind": self.kind, "type_name": self.type_name, "array": _array_to_json(self.array)}
+        return {"kind": self.kind, "type_name": self.type_name, "array": array_to_json(self.array)}
 
     @classmethod
     def from_json(cls, content: Any) -> Recorded:
-        _require_keys(content, "kind", "type_name", "array")
+        require_keys(content, "kind", "type_name", "array")
         kind, array = content["kind"], content["array"]
-        _require(isinstance(kind, str), "kind must be text")
-        _require(kind in KINDS_WITH_NUMBERS | KINDS_WITHOUT_NUMBERS, "unknown kind of value")
-        _require((array is not None) == (kind in KINDS_WITH_NUMBERS), f"a value of kind {kind} with the wrong content")
-        return cls(kind, None if array is None else _array_from_json(array), _text(content["type_name"]))
+        require(isinstance(kind, str), "kind must be text")
+        require(kind in KINDS_WITH_NUMBERS | KINDS_WITHOUT_NUMBERS, "unknown kind of value")
+        require((array is not None) == (kind in KINDS_WITH_NUMBERS), f"a value of kind {kind} with the wrong content")
+        return cls(kind, None if array is None else array_from_json(array), _text(content["type_name"]))
 
 
 @dataclass(frozen=True)
 class Request:
     """One call to make: the component, its inputs, how to call it, and whose gradients to report.
 
-    ``harness`` names the way of calling (see :mod:`avae_lib.checking.observing`); ``gradients`` names the inputs
-    with respect to which the gradient of ⟨result, cotangent⟩ is reported, the cotangent drawn from ``seed``.
+    Inputs may be nested: lists, tuples, None, and the kinds of :mod:`avae_lib.checking.structures`.
+
+    Args:
+        harness: the way of calling (see :mod:`avae_lib.checking.observing`).
+        gradients: the inputs with respect to which the gradient of ⟨results, cotangents⟩ is reported; the cotangents
+            are drawn from ``seed``. A nested input stands for all float tensors in it.
+        results: names of the results, where several are wanted; a pair of a name and a tuple of field names stands for
+            a record. None are named where one result, or a list of any length, is wanted.
+        gradients_of: the results that count in ⟨results, cotangents⟩; all of them if none is named.
+        watch: what else to observe, from :data:`avae_lib.checking.watching.WATCHES`.
     """
 
     component: str
-    inputs: Mapping[str, Tensor | float | int | str | list]
+    inputs: Mapping[str, Any]
     harness: str = "call"
     gradients: tuple[str, ...] = ()
     seed: int = 0
+    results: tuple[str | tuple[str, tuple[str, ...]], ...] = ()
+    gradients_of: tuple[str, ...] = ()
+    watch: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        inputs = {
-            name: {"array": _array_to_json(value)} if isinstance(value, Tensor) else {"plain": value}
-            for name, value in self.inputs.items()
-        }
+        nested = {"results": self.results, "gradients_of": self.gradients_of, "watch": self.watch}
         return {
             "component": self.component,
-            "inputs": inputs,
+            "inputs": {name: input_to_json(value) for name, value in self.inputs.items()},
             "harness": self.harness,
             "gradients": list(self.gradients),
             "seed": self.seed,
+            **{name: list(value) for name, value in nested.items() if value},
         }
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Request:
-        inputs = {
-            name: _array_from_json(value["array"]) if "array" in value else value["plain"]
-            for name, value in content["inputs"].items()
-        }
-        return cls(content["component"], inputs, content["harness"], tuple(content["gradients"]), content["seed"])
+        inputs = {name: input_from_json(value) for name, value in content["inputs"].items()}
+        results = tuple(
+            name if isinstance(name, str) else (name[0], tuple(name[1])) for name in content.get("results", ())
+        )
+        settings = {name: tuple(content.get(name, ())) for name in ("gradients", "gradients_of", "watch")}
+        return cls(content["component"], inputs, content["harness"], seed=content["seed"], results=results, **settings)
 
 
 @dataclass(frozen=True)
@@ -155,8 +170,10 @@ class Observation:
         Raises:
             MalformedObservation: anything about it is not exactly as :meth:`to_json` would have written it.
         """
-        _require_keys(content, "outputs", "gradients", "inputs_after", "error")
-        parts = (_values_from_json(content[part]) for part in ("outputs", "gradients", "inputs_after"))
+        require_keys(content, "outputs", "gradients", "inputs_after", "error")
+        parts = [_values_from_json(content[part]) for part in ("outputs", "gradients", "inputs_after")]
+        total = sum(value.size_in_bytes for values in parts for value in values.values())
+        require(total <= MAX_TOTAL_BYTES, f"arrays of {total} bytes in all are more than the limit")
         return cls(*parts, error=_raised_from_json(content["error"]))
 
 
@@ -165,62 +182,24 @@ def _values_to_json(values: Mapping[str, Recorded]) -> dict[str, Any]:
 
 
 def _values_from_json(content: Any) -> dict[str, Recorded]:
-    _require(isinstance(content, dict) and len(content) <= MAX_ENTRIES, "named values must be a short mapping")
-    return {_text(name): Recorded.from_json(value) for name, value in content.items()}
+    require(isinstance(content, dict) and len(content) <= MAX_ENTRIES, "named values must be a short mapping")
+    values: dict[str, Recorded] = {}
+    total = 0
+    for name, value in content.items():
+        values[_text(name)] = recorded = Recorded.from_json(value)
+        total += recorded.size_in_bytes
+        require(total <= MAX_TOTAL_BYTES, "the arrays are larger than the limit in all")
+    return values
 
 
 def _raised_from_json(content: Any) -> Raised | None:
     if content is None:
         return None
-    _require_keys(content, "type", "message", "line")
+    require_keys(content, "type", "message", "line")
     return Raised(_text(content["type"]), _text(content["message"]), _text(content["line"]))
 
 
-def _array_to_json(array: Tensor | None) -> dict[str, Any] | None:
-    if array is None:
-        return None
-    raw = array.detach().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
-    dtype = str(array.dtype).removeprefix("torch.")
-    return {"dtype": dtype, "shape": list(array.shape), "data": base64.b64encode(raw).decode("ascii")}
-
-
-def _array_from_json(content: Any) -> Tensor:
-    _require_keys(content, "dtype", "shape", "data")
-    _require(isinstance(content["dtype"], str) and content["dtype"] in DTYPES, "dtype is not one of those allowed")
-    dtype, shape = DTYPES[content["dtype"]], _shape(content["shape"])
-    raw = _bytes(content["data"], math.prod(shape) * dtype.itemsize)
-    _require(dtype is not torch.bool or set(raw) <= {0, 1}, "truth values must be stored as 0 or 1")
-    return torch.frombuffer(bytearray(raw), dtype=dtype).reshape(shape) if raw else torch.empty(shape, dtype=dtype)
-
-
-def _shape(content: Any) -> tuple[int, ...]:
-    _require(isinstance(content, list) and len(content) <= MAX_DIMENSIONS, "shape must be a short list")
-    _require(all(type(size) is int and size >= 0 for size in content), "shape must hold sizes")
-    _require(math.prod(max(size, 1) for size in content) <= MAX_BYTES, "shape is larger than the limit")
-    return tuple(content)
-
-
-def _bytes(content: Any, size: int) -> bytes:
-    _require(size <= MAX_BYTES, f"an array of {size} bytes is larger than the limit")
-    _require(isinstance(content, str) and len(content) == 4 * math.ceil(size / 3), "data do not fit dtype and shape")
-    try:
-        raw = base64.b64decode(content, validate=True)
-    except (binascii.Error, ValueError):
-        raise MalformedObservation("data are not base64") from None
-    _require(len(raw) == size, "data do not fit dtype and shape")
-    return raw
-
-
 def _text(content: Any) -> str:
-    _require(isinstance(content, str) and len(content) <= MAX_TEXT, f"text must be text of at most {MAX_TEXT} signs")
-    _require(not any("\ud800" <= sign <= "\udfff" for sign in content), "text must be valid Unicode")
+    require(isinstance(content, str) and len(content) <= MAX_TEXT, f"text must be text of at most {MAX_TEXT} signs")
+    require(not any("\ud800" <= sign <= "\udfff" for sign in content), "text must be valid Unicode")
     return content
-
-
-def _require_keys(content: Any, *keys: str) -> None:
-    _require(isinstance(content, dict) and set(content) == set(keys), f"an object with exactly {', '.join(keys)}")
-
-
-def _require(condition: bool, wanted: str) -> None:
-    if not condition:
-        raise MalformedObservation(wanted)

@@ -27,6 +27,7 @@ __all__ = [
 
 FLOAT32, FLOAT64 = 2e-5, 1e-9  # relative: some hundred roundings of float32, some million of float64
 CLEAR = 50  # times the tolerance: what moves a number by less may be rounding
+NOT_BY_CHANCE = 0.05  # the share of places that has to be right before it is worth a word
 NEAR_ONE = 1e-3  # factors as near to one as this are rather an offset among large numbers, or lost precision
 ONCE_MENDED = "once that is mended:"  # before the second of two slips
 NAMED_FACTORS = {
@@ -211,13 +212,17 @@ def size_as_offset(samples: Samples) -> str:
 
 def _size_that(samples: Samples, predict: Callable[[Sample, int], Tensor]) -> str:
     """Words for the size of the inputs that explains all samples; none where two different sizes would."""
-    found = {
-        sizes: place
-        for place, size_of in reversed(list(_sizes(samples[0].inputs)))
-        if all(sizes := tuple(size_of(sample.inputs) for sample in samples))
-        and proved(samples, lambda sample, size_of=size_of: predict(sample, size_of(sample.inputs)))
-    }
-    return next(iter(found.values())) if len(found) == 1 else ""
+    places = {}  # by the sizes in all samples: many places share them
+    for place, size_of in reversed(list(_sizes(samples[0].inputs))):
+        if all(sizes := tuple(size_of(sample.inputs) for sample in samples)):
+            places[sizes] = place
+    found = [place for sizes, place in places.items() if _explains(samples, sizes, predict)]
+    return found[0] if len(found) == 1 else ""
+
+
+def _explains(samples: Samples, sizes: Sequence[int], predict: Callable[[Sample, int], Tensor]) -> bool:
+    size_of = {id(sample): size for sample, size in zip(samples, sizes, strict=True)}
+    return proved(samples, lambda sample: predict(sample, size_of[id(sample)]))
 
 
 def _sizes(inputs: Mapping[str, Any]) -> Iterator[tuple[str, Callable[[Mapping[str, Any]], int]]]:
@@ -228,12 +233,24 @@ def _sizes(inputs: Mapping[str, Any]) -> Iterator[tuple[str, Callable[[Mapping[s
                 yield f"the size of dimension {dim} of `{name}`", _size_of(name, dim)
             if value.ndim > 1:
                 yield f"the size of the last dimension of `{name}`", _size_of(name, -1)
-                yield f"the number of entries of `{name}`", lambda inputs, name=name: inputs[name].numel()
-                yield f"the number of values of one row of `{name}`", lambda inputs, name=name: inputs[name][0].numel()
+                yield f"the number of entries of `{name}`", _count_in(name)
+                yield f"the number of values of one row of `{name}`", _count_in(name, first_row=True)
 
 
 def _size_of(name: str, dim: int) -> Callable[[Mapping[str, Any]], int]:
-    return lambda inputs: inputs[name].shape[dim] if -inputs[name].ndim <= dim < inputs[name].ndim else 0
+    def size(inputs: Mapping[str, Any]) -> int:
+        value = inputs.get(name)
+        return value.shape[dim] if isinstance(value, Tensor) and -value.ndim <= dim < value.ndim else 0
+
+    return size
+
+
+def _count_in(name: str, first_row: bool = False) -> Callable[[Mapping[str, Any]], int]:
+    def count(inputs: Mapping[str, Any]) -> int:
+        value = inputs.get(name)
+        return (value[0] if first_row else value).numel() if isinstance(value, Tensor) and value.ndim else 0
+
+    return count
 
 
 def constant_offset(samples: Samples) -> str:
@@ -284,7 +301,9 @@ def _is_nearly_right(sample: Sample) -> bool:
 
 def right_in_places(samples: Samples) -> str:
     right = sum(int(torch.isclose(s.got, s.wanted, rtol=s.rtol, atol=s.atol).sum()) for s in samples)
-    return f"is right in {right} of {sum(s.got.numel() for s in samples)} places" if right else ""
+    places = sum(sample.got.numel() for sample in samples)
+    word = "calls" if all(sample.got.ndim == 0 for sample in samples) else "places"
+    return f"is right in {right} of {places} {word}" if right > NOT_BY_CHANCE * places else ""
 
 
 TELLING = (

@@ -9,11 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from avae_lib.checking.arrays import identical
 from avae_lib.checking.errors import same_error
 from avae_lib.checking.records import Observation, Recorded, Request
 
-__all__ = ["Probe", "Trial", "agree", "compared", "same_form", "tolerances"]
+__all__ = ["GRADIENT", "Probe", "Trial", "agree", "compared", "near", "same_form", "tolerances"]
 
+GRADIENT = "gradient with respect to"
 FLOAT32 = 1e-4  # a right answer by another formula takes a few hundred roundings of 6e-8
 
 
@@ -43,8 +45,10 @@ class Trial:
     """One case made concrete: some probes, all of which must agree for its points.
 
     ``kind`` says what is compared: ``value`` the numbers that come out, ``gradient`` the gradients, ``form`` what a
-    right answer owes beside its numbers: the kind of object, the precision of its dtype, inputs left as they were.
-    ``looks_at`` narrows the comparison to some of the outputs. ``hint`` is said when nothing more precise is known.
+    right answer owes beside its numbers: the kind of object, the precision of its dtype, inputs left as they were, and
+    gradients too if the requests ask for them.
+    ``looks_at`` narrows the comparison to some of the outputs, and leaves the inputs out of it. ``hint`` is said when
+    nothing more precise is known.
     """
 
     name: str
@@ -70,8 +74,10 @@ def compared(trial: Trial, observation: Observation) -> Mapping[str, Recorded]:
     """The named values whose numbers the trial compares."""
     if trial.kind == "gradient":
         return observation.gradients
-    outputs = observation.outputs
-    return {name: outputs[name] for name in outputs if not trial.looks_at or name in trial.looks_at}
+    outputs = {n: value for n, value in observation.outputs.items() if not trial.looks_at or n in trial.looks_at}
+    if trial.kind == "form":
+        return outputs | {f"{GRADIENT} `{name}`": value for name, value in observation.gradients.items()}
+    return outputs
 
 
 def agree(trial: Trial, one: Observation, other: Observation, as_mistake: bool = False) -> bool:
@@ -90,25 +96,28 @@ def agree(trial: Trial, one: Observation, other: Observation, as_mistake: bool =
 def same_form(trial: Trial, one: Observation, other: Observation, as_mistake: bool = False) -> bool:
     """Whether two observations hold the same kinds of objects, in the same dtypes, and leave the inputs alike.
 
-    Inputs are compared bit for bit with those that the right function leaves.
+    Inputs are compared bit for bit with those that the right function leaves, but not where the trial looks at some of
+    the outputs alone: a change of the inputs then costs another case.
     """
     ours, theirs = compared(trial, one), compared(trial, other)
     if any(_form(ours[name]) != _form(theirs[name]) for name in ours):
         return False
+    if trial.looks_at:
+        return True
     before, after = other.inputs_after, one.inputs_after
     if before.keys() != after.keys():
         return False
     if as_mistake:
         return all(_same_numbers(trial, before[name], after[name], as_mistake) for name in before)
-    return all(_identical(before[name].array, after[name].array) for name in before)
+    return all(_are_identical(before[name].array, after[name].array) for name in before)
 
 
 def _form(value: Recorded) -> tuple[str, torch.dtype | None]:
     return value.kind, None if value.array is None else value.array.dtype
 
 
-def _identical(one: Tensor | None, other: Tensor | None) -> bool:
-    return one is not None and other is not None and one.dtype == other.dtype and torch.equal(one, other)
+def _are_identical(one: Tensor | None, other: Tensor | None) -> bool:
+    return one is not None and other is not None and identical(one, other)
 
 
 def _same_numbers(trial: Trial, one: Recorded, other: Recorded, as_mistake: bool) -> bool:
@@ -116,9 +125,18 @@ def _same_numbers(trial: Trial, one: Recorded, other: Recorded, as_mistake: bool
         return as_mistake and (one.kind, one.type_name) == (other.kind, other.type_name)
     if one.array.shape != other.array.shape:
         return False
-    ours, theirs = one.array.double(), other.array.double()
-    rtol, atol = tolerances(trial, other)
-    return torch.allclose(ours, theirs, rtol=rtol, atol=atol, equal_nan=as_mistake)
+    return near(one.array, other.array, *tolerances(trial, other), equal_nan=as_mistake)
+
+
+def near(one: Tensor, other: Tensor, rtol: float, atol: float, equal_nan: bool = False) -> bool:
+    """Whether arrays of one shape agree; integers that have to agree exactly are not rounded to float64 before.
+
+    >>> near(torch.tensor(2**60), torch.tensor(2**60 + 1), rtol=0, atol=0)
+    False
+    """
+    if rtol == atol == 0 and not (one.is_floating_point() or other.is_floating_point()):
+        return torch.equal(one.long(), other.long())
+    return torch.allclose(one.double(), other.double(), rtol=rtol, atol=atol, equal_nan=equal_nan)
 
 
 def tolerances(trial: Trial, wanted: Recorded) -> tuple[float, float]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from avae_lib.checking.diagnoses import changed_input, diagnose, side_by_side
+from avae_lib.checking.diagnoses import before_the_call, changed_input, diagnose, side_by_side, wrong_parts
 from avae_lib.checking.named_mistakes import named_mistake
 from avae_lib.checking.records import Observation, Request
 from avae_lib.checking.relations import not_finite, telling_relation_of, vague_relation_of
@@ -91,7 +91,7 @@ class _Attentive:
     def __call__(self, request: Request) -> Observation:
         observed = self._ask(request)
         if not self.changes and observed.error is None:
-            self.changes = changed_input(request.inputs, observed)
+            self.changes = changed_input(before_the_call(request, observed), observed)
         return observed
 
 
@@ -115,7 +115,7 @@ def judge_case(
         return replace(failed(trial, said), names_cause=True)
     if first_failed := next((verdict for verdict in before if not verdict.passed), None):
         return failed(trial, f"see to “{first_failed.name}” first", first_failed.name)
-    vague, hint = diagnose(trial, observed, vague_relation_of), _hint(trial, *wrong[0], reveal)
+    vague, hint = diagnose(trial, observed, vague_relation_of), _hint(trial, *wrong[0], observed, reveal)
     return failed(trial, f"{vague}; {hint}" if vague and before else vague or hint)
 
 
@@ -133,5 +133,6 @@ def failed(trial: Trial, diagnosis: str, points_to: str = "") -> Verdict:
     return Verdict(trial.name, False, diagnosis, 0, trial.points, points_to)
 
 
-def _hint(trial: Trial, probe: Probe, observed: Observation, reveal: bool) -> str:
-    return f"{trial.hint}: {side_by_side(trial, probe, observed)}" if reveal else trial.hint
+def _hint(trial: Trial, probe: Probe, observed: Observation, all_observed: Sequence[Observation], reveal: bool) -> str:
+    hint = f"{parts}: {trial.hint}" if (parts := wrong_parts(trial, all_observed)) else trial.hint
+    return f"{hint}: {side_by_side(trial, probe, observed)}" if reveal else hint

@@ -1,11 +1,13 @@
-"""Image data sets as uint8 tensors, and batches of them on the device where the model is."""
+"""Images as uint8 tensors, sentences as tokens, and batches of them on the device where the model is."""
 
 from avae_lib.data.batch_sampler import BatchSampler
 from avae_lib.data.binarization import Binarization, binarize
 from avae_lib.data.data_config import DataConfig
+from avae_lib.data.experiment_records import experiment_record
 from avae_lib.data.image_dataset import DatasetError, ImageDataset
-from avae_lib.data.loading import EMBEDDED, NAMES, load
-from avae_lib.data.recorded_results import learner_curves, recorded, recorded_faces
+from avae_lib.data.loading import EMBEDDED, NAMES, Dataset, load
+from avae_lib.data.recorded_models import keep_model, recorded_model, recorded_model_facts
+from avae_lib.data.recorded_results import last_bits_per_dim, learner_curves, recorded, recorded_faces
 
 __all__ = [
     "EMBEDDED",
@@ -13,11 +15,17 @@ __all__ = [
     "BatchSampler",
     "Binarization",
     "DataConfig",
+    "Dataset",
     "DatasetError",
     "ImageDataset",
     "binarize",
+    "experiment_record",
+    "keep_model",
+    "last_bits_per_dim",
     "learner_curves",
     "load",
     "recorded",
     "recorded_faces",
+    "recorded_model",
+    "recorded_model_facts",
 ]

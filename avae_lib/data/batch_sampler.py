@@ -1,13 +1,12 @@
-"""Shuffled batches from a set that stays on the device as uint8: no workers, no copies, no files."""
+"""Shuffled batches from a set that stays on the device: no workers, no copies, no files."""
 
 from __future__ import annotations
 
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Int
 from torch import Tensor
 
-from avae_lib.data.binarization import binarize
-from avae_lib.data.image_dataset import ImageDataset
+from avae_lib.data.loading import Dataset
 
 __all__ = ["BatchSampler"]
 
@@ -18,47 +17,48 @@ class BatchSampler:
     """Batches of the training split, drawn without replacement and shuffled anew in every epoch.
 
     The order depends on ``seed`` alone. A batch that reaches the end of an epoch is filled up from the next
-    one, so each image is seen equally often whatever the batch size.
+    one, so each example is seen equally often whatever the batch size.
 
     Args:
-        dataset: the images, and how they are binarised and flipped.
-        batch_size: images per batch.
+        dataset: the images, and how they are binarised and flipped; or the sentences.
+        batch_size: examples per batch.
         seed: of the shuffling, of dynamic binarisation and of flips.
-        device: where the images are kept and the batches come out.
+        device: where the training split is kept and the batches come out.
 
     Raises:
         ValueError: the batch is empty or larger than the training split.
     """
 
-    def __init__(
-        self, dataset: ImageDataset, batch_size: int, seed: int = 0, device: torch.device | str = "cpu"
-    ) -> None:
+    def __init__(self, dataset: Dataset, batch_size: int, seed: int = 0, device: torch.device | str = "cpu") -> None:
         if not 1 <= batch_size <= len(dataset.train):
             raise ValueError(
-                f"batch_size must be between 1 and the {len(dataset.train)} training images of {dataset.name}, "
-                f"got {batch_size}"
+                f"batch_size must be between 1 and the {len(dataset.train)} training "
+                f"{dataset.observed.example}s of {dataset.name}, got {batch_size}"
             )
         self.batch_size = batch_size
-        self._images = dataset.train.to(device)
-        self._binarize, self._bits, self._flip = dataset.binarize, dataset.bits, dataset.flips
+        self._examples, self._as_batch = dataset.train.to(device), dataset.as_batch
+        labels = dataset.labels("train")
+        self._labels = None if labels is None else labels.to(device)
         self._pixel_noise = torch.Generator(device).manual_seed(seed)
         self._flip_noise = torch.Generator(device).manual_seed(seed + _FLIP_STREAM)
         self._shuffle = torch.Generator().manual_seed(seed)
         self._begin_epoch()
         self.last_indices: Tensor = torch.empty(0, dtype=torch.long)
-        """Which images of the training split the last batch was made of, on the CPU."""
+        """Which examples of the training split the last batch was made of, on the CPU."""
+        self.last_labels: Int[Tensor, " batch"] | None = None
+        """Labels of the last batch, on the device; None for a data set that gives a model no labels."""
 
-    def draw(self) -> UInt8[Tensor, "batch channels height width"]:
+    def draw(self) -> Tensor:
         """The next batch, as the model sees it."""
         self.last_indices = self._next_indices()
-        indices = self.last_indices.to(self._images.device, non_blocking=True)
-        images = self._flip(self._images[indices], self._flip_noise)
-        return binarize(images, self._binarize, self._bits, self._pixel_noise)
+        indices = self.last_indices.to(self._examples.device, non_blocking=True)
+        self.last_labels = None if self._labels is None else self._labels[indices]
+        return self._as_batch(self._examples[indices], self._pixel_noise, self._flip_noise)
 
     def state_dict(self) -> dict[str, Tensor | int]:
         """All that decides the batches to come."""
         return {
-            "examples": len(self._images),
+            "examples": len(self._examples),
             "position": self._position,
             "shuffle": self._epoch_start,
             "pixel_noise": self._pixel_noise.get_state(),
@@ -71,9 +71,9 @@ class BatchSampler:
         Raises:
             ValueError: the state belongs to a training split of another size.
         """
-        if state["examples"] != len(self._images):
+        if state["examples"] != len(self._examples):
             raise ValueError(
-                f"the state is of a sampler over {state['examples']} images, but this one has {len(self._images)}"
+                f"the state is of a sampler over {state['examples']} examples, but this one has {len(self._examples)}"
             )
         self._shuffle.set_state(state["shuffle"])
         self._begin_epoch()
@@ -84,7 +84,7 @@ class BatchSampler:
 
     def _begin_epoch(self) -> None:
         self._epoch_start = self._shuffle.get_state()
-        self._order = torch.randperm(len(self._images), generator=self._shuffle)
+        self._order = torch.randperm(len(self._examples), generator=self._shuffle)
         self._position = 0
 
     def _next_indices(self) -> Tensor:

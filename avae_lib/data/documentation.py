@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-__all__ = ["WordCounts", "load_documentation"]
+__all__ = ["WordCounts", "load_documentation", "texts_of_modules"]
 
 _LEFT_OUT = {"test", "tests", "idlelib", "lib2to3", "distutils", "pydoc_data", "encodings", "turtledemo"}
 _LEFT_OUT |= {"site-packages", "dist-packages"}
@@ -54,7 +54,7 @@ def load_documentation(words: int = 1000, pieces: bool = False) -> WordCounts:
     """
     from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS, CountVectorizer  # costs a second
 
-    texts = _texts_of_modules()
+    texts = texts_of_modules()
     documents = [(name, text) for name, parts in texts.items() for text in (parts if pieces else ["\n".join(parts)])]
     vectorizer = CountVectorizer(
         max_features=words,
@@ -70,7 +70,7 @@ def load_documentation(words: int = 1000, pieces: bool = False) -> WordCounts:
 
 
 @functools.cache  # reading all of the library takes seconds
-def _texts_of_modules() -> dict[str, tuple[str, ...]]:
+def texts_of_modules() -> dict[str, tuple[str, ...]]:
     """The name and all docstrings of each module, in the order of their files."""
     root, texts = Path(sysconfig.get_paths()["stdlib"]), {}
     for path in sorted(root.rglob("*.py")):

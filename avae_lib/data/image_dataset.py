@@ -6,11 +6,12 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import torch
-from jaxtyping import Integer, UInt8
-from torch import Tensor
+from jaxtyping import Int, Integer, UInt8
+from torch import Generator, Tensor
 
 from avae_lib.data.augmentation import RandomFlips
 from avae_lib.data.binarization import Binarization, binarize
+from avae_lib.observations import Pixels
 
 __all__ = ["DatasetError", "ImageDataset", "Split"]
 
@@ -40,6 +41,9 @@ class ImageDataset:
     valid: UInt8[Tensor, "examples channels height width"] | None = None
     train_labels: Integer[Tensor, " examples"] | None = None
     test_labels: Integer[Tensor, " examples"] | None = None
+    valid_labels: Integer[Tensor, " examples"] | None = None
+    gives_labels: bool = False
+    """Whether a model gets the labels together with the images."""
     binarize: Binarization = "none"
     """How stored grey values become the pixels that a model sees."""
     flips: RandomFlips = field(default_factory=RandomFlips)
@@ -51,8 +55,10 @@ class ImageDataset:
         for split in ("train", "test", "valid"):
             if getattr(self, split) is not None:
                 self._require_images(split)
-        for split in ("train", "test"):
+        for split in ("train", "test", "valid"):
             self._require_one_label_each(split)
+        if self.gives_labels:
+            self._require_labels()
 
     @property
     def title(self) -> str:
@@ -69,6 +75,18 @@ class ImageDataset:
         """Bits of a pixel as a model sees it: 1 once binarised."""
         return self.bits if self.binarize == "none" else 1
 
+    @property
+    def description(self) -> str:
+        """Size and bits of the images as models see them, and how they were binarised."""
+        shape, bits = " × ".join(map(str, self.image_shape)), self.model_bits
+        seen = {"none": "", "dynamic": ", binarised anew in each batch", "threshold": ", binarised at half"}
+        return f"{shape}, {bits} bit{'s' * (bits != 1)} per pixel{seen[self.binarize]}"
+
+    @property
+    def observed(self) -> Pixels:
+        """What a model of these images takes."""
+        return Pixels(self.image_shape, self.model_bits)
+
     def binarized(self, mode: Binarization) -> ImageDataset:
         """The same images, to be seen by models in the given way."""
         return replace(self, binarize=mode)
@@ -76,6 +94,18 @@ class ImageDataset:
     def flipped(self, horizontal: bool = False, vertical: bool = False) -> ImageDataset:
         """The same images, with those for training mirrored at random in the given directions."""
         return replace(self, flips=RandomFlips(horizontal, vertical))
+
+    def labelled(self) -> ImageDataset:
+        """The same images, to be given to models together with their labels.
+
+        Raises:
+            DatasetError: the set has no labels.
+        """
+        return replace(self, gives_labels=True)
+
+    def labels(self, split: Split) -> Int[Tensor, " examples"] | None:
+        """The labels of one split as models get them; None where they get none."""
+        return getattr(self, f"{split}_labels").long() if self.gives_labels else None
 
     def pixels(self, split: Split) -> UInt8[Tensor, "examples channels height width"]:
         """One split as models see it, values 0 … 2**model_bits − 1; dynamic binarisation is drawn once, always alike.
@@ -89,6 +119,16 @@ class ImageDataset:
         if images is None:
             raise ValueError(f"{self.name} has no {split!r} split")
         return binarize(images, self.binarize, self.bits, torch.Generator().manual_seed(_HELD_OUT_SEED))
+
+    def examples(self, split: Split) -> UInt8[Tensor, "examples channels height width"]:
+        """The same as :meth:`pixels`, under the name that data sets of images and of sentences share."""
+        return self.pixels(split)
+
+    def as_batch(
+        self, images: UInt8[Tensor, "batch channels height width"], pixel_noise: Generator, flip_noise: Generator
+    ) -> UInt8[Tensor, "batch channels height width"]:
+        """Stored training images as models see them in a batch: flipped and binarised, anew each time."""
+        return binarize(self.flips(images, flip_noise), self.binarize, self.bits, pixel_noise)
 
     def _require_images(self, split: str) -> None:
         images = getattr(self, split)
@@ -105,8 +145,19 @@ class ImageDataset:
 
     def _require_one_label_each(self, split: str) -> None:
         images, labels = getattr(self, split), getattr(self, f"{split}_labels")
+        if labels is not None and images is None:
+            raise ValueError(f"{split}_labels are given, but {self.name} has no {split!r} split")
         if labels is not None and labels.shape != images.shape[:1]:
             raise ValueError(
                 f"{split}_labels must be one label for each of the {len(images)} images of {split}, "
                 f"got shape {tuple(labels.shape)}"
+            )
+
+    def _require_labels(self) -> None:
+        splits = [split for split in ("train", "test", "valid") if getattr(self, split) is not None]
+        without = [split for split in splits if getattr(self, f"{split}_labels") is None]
+        if without:
+            raise DatasetError(
+                f"{self.name} has no labels of its {' and '.join(without)} images: set data.labels to false, or choose "
+                "a data set with labels, such as digits, mnist or cifar10"
             )

@@ -6,6 +6,9 @@ import difflib
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import torch
+
 from avae_lib.data.cifar10 import CIFAR10
 from avae_lib.data.digits import load_digits
 from avae_lib.data.frey_faces import FREY_FACES
@@ -16,11 +19,13 @@ from avae_lib.data.npz_files import read_npz
 from avae_lib.data.omniglot import OMNIGLOT
 from avae_lib.data.photos import load_photos32
 from avae_lib.data.published_sets import data_folder, load_published
+from avae_lib.data.sentences import SentenceDataset, load_sentences
+from avae_lib.data.sprites import load_sprites
 from avae_lib.data.static_mnist import MNIST_STATIC
 
-__all__ = ["EMBEDDED", "NAMES", "load"]
+__all__ = ["EMBEDDED", "NAMES", "Dataset", "load"]
 
-_EMBEDDED = {"digits": load_digits, "photos32": load_photos32}
+_EMBEDDED = {"digits": load_digits, "photos32": load_photos32, "sprites": load_sprites, "sentences": load_sentences}
 _PUBLISHED = {
     published.name: published
     for published in (MNIST, FASHION_MNIST, MNIST_STATIC, OMNIGLOT, FREY_FACES, CIFAR10, IMAGENET32, IMAGENET64)
@@ -33,22 +38,44 @@ NAMES = (*_EMBEDDED, *_PUBLISHED)
 """Sets known by name; any other name stands for a file ``$AVAE_DATA/NAME.npz``."""
 
 
-def load(name: str) -> ImageDataset:
+Dataset = ImageDataset | SentenceDataset
+"""What a model is trained and judged on."""
+
+
+def load(name: str, validation: int = 0) -> Dataset:
     """A data set by name, all of it in memory.
 
+    >>> digits = load("digits", validation=150)
+    >>> len(digits.train), len(digits.valid), len(digits.test)
+    (1350, 150, 297)
+
     ``$AVAE_DATA/NAME.npz`` comes first, whatever the name: uint8 arrays ``train``, ``test`` and perhaps ``valid``,
-    each ``(N, C, H, W)``; perhaps ``train_labels``, ``test_labels``; perhaps the number ``bits`` (without it 8, or 1
-    if there is nothing but black and white); perhaps the text ``version``. Then come the embedded sets; for the others
-    in ``NAMES`` the files in which they were published, in ``$AVAE_DATA`` or the user's cache, and after those a
-    download.
+    each ``(N, C, H, W)``; perhaps ``train_labels``, ``test_labels``, ``valid_labels``; perhaps the number ``bits``
+    (without it 8, or 1 if there is nothing but black and white); perhaps the text ``version``. Then come the embedded
+    sets; for the others in ``NAMES`` the files in which they were published, in ``$AVAE_DATA`` or the user's cache, and
+    after those a download.
+
+    Args:
+        name: one of ``NAMES``, or that of a file.
+        validation: how many training images to hold out as ``valid``. They are chosen at random, always the same ones;
+            of photos32 they come from a band of the photographs that no training crop touches. A set that has
+            validation examples of its own (mnist_static, freyfaces, sentences, a file with ``valid``) keeps those
+            instead.
 
     Raises:
-        DatasetError: no such set is known or found, or its file is damaged.
+        DatasetError: no such set is known or found, its file is damaged, or it has too few images to hold some out.
     """
+    if validation and name == "photos32" and not _has_file(name):
+        return load_photos32(validation)
+    dataset = _load_whole(name)
+    return _holding_out(dataset, validation) if validation and dataset.valid is None else dataset
+
+
+def _load_whole(name: str) -> Dataset:
     if Path(name).name != name or name in ("", ".", ".."):
         raise DatasetError(f"a data set has a plain name such as {NAMES[0]!r}, got {name!r}")
     file = _npz_file(name)
-    if file is not None and file.exists():
+    if _has_file(name):
         return _with_sizes_unless_published(read_npz(name, file))
     if name in _EMBEDDED:
         return _EMBEDDED[name]()
@@ -65,6 +92,31 @@ def _with_sizes_unless_published(dataset: ImageDataset) -> ImageDataset:
     return replace(dataset, version=f"{sizes[0]:,} + {sizes[1]:,} images")
 
 
+def _holding_out(dataset: ImageDataset, count: int) -> ImageDataset:
+    """The set with ``count`` of its training images as validation images; changes the training images in place."""
+    train, labels, kept = dataset.train, dataset.train_labels, len(dataset.train) - count
+    if count < 0 or kept < 1:
+        raise DatasetError(
+            f"data.validation must leave some of the {len(train):,} training images of {dataset.name}, got {count}"
+        )
+    # RandomState's stream is frozen by NumPy's policy, so the same images are held out everywhere and always.
+    chosen = torch.from_numpy(np.random.RandomState(0).permutation(len(train))[:count])
+    valid, valid_labels = train[chosen], None if labels is None else labels[chosen]
+    # The last images move into the gaps: a copy of the others would double the 16 GB of ImageNet at 64×64.
+    gaps = chosen[chosen < kept].sort().values
+    moved = torch.tensor(sorted(set(range(kept, len(train))) - set(chosen.tolist())), dtype=torch.long)
+    train[gaps] = train[moved]
+    if labels is not None:
+        labels[gaps] = labels[moved]
+        labels = labels[:kept]
+    return replace(dataset, train=train[:kept], train_labels=labels, valid=valid, valid_labels=valid_labels)
+
+
+def _has_file(name: str) -> bool:
+    file = _npz_file(name)
+    return file is not None and file.exists()
+
+
 def _npz_file(name: str) -> Path | None:
     folder = data_folder()
     return folder / f"{name}.npz" if folder else None
@@ -77,5 +129,5 @@ def _unknown(name: str, file: Path | None) -> str:
     return (
         f"no data set is called {name!r} ({looked}){hint} Known by name are {', '.join(NAMES)}; for images of your "
         f"own set AVAE_DATA to a folder with {name}.npz (uint8 arrays train and test, each (N, C, H, W)). "
-        f"{' and '.join(map(repr, EMBEDDED))} are embedded and need no file."
+        f"Embedded, with no file needed: {', '.join(EMBEDDED)}."
     )

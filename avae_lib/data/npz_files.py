@@ -14,7 +14,7 @@ from avae_lib.data.image_dataset import DatasetError, ImageDataset
 
 __all__ = ["read_npz"]
 
-_ARRAYS = ("train", "test", "valid", "train_labels", "test_labels", "bits", "version")
+_ARRAYS = ("train", "test", "valid", "train_labels", "test_labels", "valid_labels", "bits", "version")
 
 
 def read_npz(name: str, file: Path) -> ImageDataset:

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-__all__ = ["learner_curves", "recorded", "recorded_faces"]
+__all__ = ["last_bits_per_dim", "learner_curves", "recorded", "recorded_faces"]
 
 
 def recorded(name: str) -> dict[str, Any]:
@@ -24,7 +24,7 @@ def recorded(name: str) -> dict[str, Any]:
     folder = files("avae_lib").joinpath("data/records")
     file = folder.joinpath(f"{name}.json")
     if not file.is_file():
-        known = sorted(entry.name.removesuffix(".json") for entry in folder.iterdir())
+        known = sorted(entry.name.removesuffix(".json") for entry in folder.iterdir() if entry.name.endswith(".json"))
         raise ValueError(f"no record is called {name!r}; there are {', '.join(known)}")
     return json.loads(file.read_text(encoding="utf-8"))
 
@@ -46,3 +46,19 @@ def learner_curves(record: Mapping[str, Any]) -> dict[str, dict[str, dict[str, l
         }
         for size, learners in record["runs"].items()
     }
+
+
+def last_bits_per_dim(arm: Mapping[str, Any]) -> list[float]:
+    """The bound at which each run of an ablation's arm arrived, bits/dim, one for each seed.
+
+    That of the test images where the run is over, else the last one of the validation images. Seeds whose run diverged
+    or has not been evaluated yet are left out.
+
+    >>> curve = {"step": [40, 80], "bits_per_dim": [5.5, 5.1]}
+    >>> running = {"diverged": False, "test": None, "curve": curve}
+    >>> tested, diverged = {**running, "test": {"bits_per_dim": 5.2}}, {**running, "diverged": True}
+    >>> last_bits_per_dim({"runs": [running, tested, diverged]})
+    [5.1, 5.2]
+    """
+    runs = [run for run in arm["runs"] if not run["diverged"] and run["curve"]["bits_per_dim"]]
+    return [run["test"]["bits_per_dim"] if run["test"] else run["curve"]["bits_per_dim"][-1] for run in runs]

@@ -44,7 +44,7 @@ class FrechetDistance:
 
     def text(self) -> str:
         """The number as a line of plain text."""
-        return f"FID of {self.images} samples and as many test images: {self.value:.2f}"
+        return f"FID of {self.images} samples and as many images: {self.value:.2f}"
 
 
 def inception_weights() -> Path:
@@ -103,10 +103,12 @@ def require_enough_images(images: UInt8[Tensor, "examples channels height width"
     """Refuse a number of images to compare with that there are not.
 
     Raises:
-        ValueError: fewer than ``count`` images, or ``count`` below 2.
+        ValueError: fewer than ``count`` images, or ``count`` below 2; or no images but sentences.
     """
+    if images.ndim != 4:
+        raise ValueError(f"the Fréchet distance compares images (N, C, H, W), got shape {tuple(images.shape)}")
     if not 2 <= count <= len(images):
-        raise ValueError(f"count must be between 2 and the {len(images)} test images, got {count}")
+        raise ValueError(f"count must be between 2 and the {len(images)} images to compare with, got {count}")
 
 
 def _as_photographs(images: Tensor, bits: int) -> Tensor:

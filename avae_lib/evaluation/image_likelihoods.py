@@ -3,35 +3,54 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 
-from avae_lib.evaluation.measuring import batches_on_device
+from avae_lib.components import is_available
+from avae_lib.evaluation.importance_weights import effective_sample_size, marginal_log_likelihood
+from avae_lib.evaluation.measuring import batches_with_labels
+from avae_lib.models.contract import NoDensity, reason_for_no_density
 from avae_lib.objectives import ELBO, importance_weighted_bound
 
-__all__ = ["marginal_log_likelihood", "terms_of_bound"]
+__all__ = ["ImportanceSampled", "image_log_likelihoods", "importance_sampled", "require_density", "terms_of_bound"]
 
 
 @torch.no_grad()
-def terms_of_bound(model: nn.Module, images: UInt8[Tensor, "examples channels height width"], rows: int = 512) -> ELBO:
-    """The terms of the bound for every image, one draw each, gathered on the CPU."""
-    batches = [model(batch) for batch in batches_on_device(model, images, rows)]
+def terms_of_bound(
+    model: nn.Module,
+    images: UInt8[Tensor, "examples channels height width"],
+    rows: int = 512,
+    labels: Int[Tensor, " examples"] | None = None,
+) -> ELBO:
+    """The terms of the bound for every image, one draw each, and the penalties, gathered on the CPU.
+
+    Args:
+        rows: most images that go through the model at once. A penalty that compares the images of a batch, and is a
+            single number for all of them, depends on it; of such a penalty the mean over all images is returned.
+        labels: classes of the images, for a conditional model.
+    """
+    batches = [model(batch, **classes) for batch, classes in batches_with_labels(model, images, labels, rows)]
     log_likelihood = torch.cat([batch.log_likelihood.cpu() for batch in batches])
-    return ELBO(log_likelihood, torch.cat([batch.kl.cpu() for batch in batches]))
+    penalties = {
+        name: _gathered([batch.penalties[name].cpu() for batch in batches], batches) for name in batches[0].penalties
+    }
+    return ELBO(log_likelihood, torch.cat([batch.kl.cpu() for batch in batches]), penalties)
 
 
 @torch.no_grad()
-def marginal_log_likelihood(
+def image_log_likelihoods(
     model: nn.Module,
     images: UInt8[Tensor, "examples channels height width"],
     samples: int,
     rows: int = 512,
     progress: bool = False,
     keep_layers: int | None = None,
+    labels: Int[Tensor, " examples"] | None = None,
 ) -> Float[Tensor, " examples"]:
     r"""log p(x) of every image by importance sampling, with the whole posterior as proposal, in nats.
 
@@ -46,32 +65,121 @@ def marginal_log_likelihood(
         progress: show a progress bar.
         keep_layers: draw only that many layers, from the top, from the posterior and the others from the prior; None
             for all.
+        labels: classes of the images, for a conditional model, whose log p(x | y) this then is.
 
     Returns:
         ``(examples,)`` in float64, on the CPU.
+
+    Raises:
+        NoDensity: the model defines no density of images.
     """
+    batches = _log_weights(model, images, samples, rows, progress, keep_layers, labels)
+    return torch.cat([_log_mean_weight(chunks) for chunks in batches])
+
+
+@dataclass(frozen=True)
+class ImportanceSampled:
+    """What importance sampling says of every image, in float64 on the CPU."""
+
+    log_likelihood: Float[Tensor, " examples"]
+    """As by :func:`image_log_likelihoods`."""
+    effective_sample_size: Float[Tensor, " examples"] | None
+    """How many equally weighted draws each estimate rests on. None with a single draw, and while
+    ``effective_sample_size`` is still to be written."""
+
+
+@torch.no_grad()
+def importance_sampled(
+    model: nn.Module,
+    images: UInt8[Tensor, "examples channels height width"],
+    samples: int,
+    rows: int = 512,
+    progress: bool = False,
+    labels: Int[Tensor, " examples"] | None = None,
+) -> ImportanceSampled:
+    """:func:`image_log_likelihoods` with the effective sample size of each image, from the same draws.
+
+    For that, the log weights of one batch are kept until it is done: 8 bytes for each draw of ``rows`` images at most.
+    """
+    log_likelihoods, sizes = [], []
+    for chunks in _log_weights(model, images, samples, rows, progress, None, labels):
+        seen: list[Tensor] = []
+        log_likelihoods.append(_log_mean_weight(_noted(chunks, seen)))
+        if samples > 1 and is_available("effective_sample_size"):
+            sizes.append(effective_sample_size(torch.cat(seen)))
+    return ImportanceSampled(torch.cat(log_likelihoods), torch.cat(sizes) if sizes else None)
+
+
+def require_density(model: nn.Module) -> None:
+    """Refuse a model that defines no density of images.
+
+    Raises:
+        NoDensity: the message says why it defines none.
+    """
+    reason = reason_for_no_density(model)
+    if reason is not None:
+        raise NoDensity(f"this model has no likelihood of images: {reason}")
+
+
+def _gathered(values: Sequence[Tensor], batches: Sequence[ELBO]) -> Tensor:
+    """A penalty of all images, where each batch has a number for each image; or else its mean over all images."""
+    if values[0].ndim > 0:
+        return torch.cat(list(values))
+    sizes = torch.tensor([len(batch.log_likelihood) for batch in batches], dtype=torch.float64)
+    return (torch.stack(list(values)) * sizes).sum() / sizes.sum()
+
+
+def _log_weights(
+    model: nn.Module,
+    images: Tensor,
+    samples: int,
+    rows: int,
+    progress: bool,
+    keep_layers: int | None,
+    labels: Tensor | None,
+) -> Iterator[Iterator[Float[Tensor, "draws batch"]]]:
+    """For each batch of images the log weights of its draws, in chunks that are drawn as they are asked for."""
+    require_density(model)
     if samples < 1 or rows < 1:
         raise ValueError(f"samples and rows must be at least 1, got {samples} and {rows}")
     from tqdm import tqdm
 
+    options = {} if keep_layers is None else {"keep_layers": keep_layers}
     with tqdm(total=len(images) * samples, unit="draw", desc="log p(x)", disable=not progress) as bar:
-        batches = batches_on_device(model, images, rows)
-        return torch.cat([_log_mean_weight(model, x, samples, rows, keep_layers, bar) for x in batches])
+        for x, classes in batches_with_labels(model, images, labels, rows):
+            yield _chunks(model, x, samples, rows, classes | options, bar)
 
 
-def _log_mean_weight(model: nn.Module, x: Tensor, samples: int, rows: int, keep_layers: int | None, bar: Any) -> Tensor:
-    log_sum = torch.full((len(x),), -math.inf, dtype=torch.float64)
+def _chunks(
+    model: nn.Module, x: Tensor, samples: int, rows: int, options: dict[str, Any], bar: Any
+) -> Iterator[Float[Tensor, "draws batch"]]:
     for draws in _chunk_sizes(samples, max(rows // len(x), 1)):
-        repeated = x.repeat(draws, 1, 1, 1)
-        log_weights = model.log_weight(repeated, **_kept(keep_layers)).reshape(draws, len(x))
-        log_mean = importance_weighted_bound(log_weights).double().cpu()
-        log_sum = torch.logaddexp(log_sum, log_mean + math.log(draws))
+        repeated, arguments = _repeat(x, draws), {name: _repeat(value, draws) for name, value in options.items()}
+        yield model.log_weight(repeated, **arguments).reshape(draws, len(x)).double().cpu()
         bar.update(draws * len(x))
+
+
+def _log_mean_weight(chunks: Iterator[Float[Tensor, "draws batch"]]) -> Float[Tensor, "batch"]:
+    """By :func:`marginal_log_likelihood` once that is written, and before that from the bound of each chunk."""
+    if is_available("marginal_log_likelihood"):
+        return marginal_log_likelihood(chunks)
+    log_sum, samples = torch.tensor(-math.inf, dtype=torch.float64), 0
+    for log_weights in chunks:
+        log_sum = torch.logaddexp(log_sum, importance_weighted_bound(log_weights) + math.log(len(log_weights)))
+        samples += len(log_weights)
     return log_sum - math.log(samples)
 
 
-def _kept(keep_layers: int | None) -> dict[str, int]:
-    return {} if keep_layers is None else {"keep_layers": keep_layers}
+def _noted(chunks: Iterator[Tensor], seen: list[Tensor]) -> Iterator[Tensor]:
+    """The chunks as they come, each of which is put down in ``seen`` as well."""
+    for chunk in chunks:
+        seen.append(chunk)
+        yield chunk
+
+
+def _repeat(value: Any, times: int) -> Any:
+    """A batch that holds each example so many times; what is no batch stays as it is."""
+    return value.repeat(times, *(1,) * (value.ndim - 1)) if isinstance(value, Tensor) else value
 
 
 def _chunk_sizes(total: int, largest: int) -> Sequence[int]:

@@ -6,14 +6,16 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from jaxtyping import Float, UInt8
+import torch
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 
+from avae_lib.components import component, is_available
 from avae_lib.evaluation.estimates import Estimate
-from avae_lib.evaluation.image_likelihoods import marginal_log_likelihood
+from avae_lib.evaluation.image_likelihoods import image_log_likelihoods
 from avae_lib.evaluation.measuring import measuring
 
-__all__ = ["OutOfDistribution", "area_under_curve", "compare_data_sets", "layers_to_keep"]
+__all__ = ["OutOfDistribution", "area_under_curve", "area_under_roc", "compare_data_sets", "layers_to_keep"]
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,7 @@ def compare_data_sets(
     importance_samples: int = 64,
     rows: int = 512,
     seed: int = 0,
+    labels: tuple[Int[Tensor, " inside"], Int[Tensor, " outside"]] | None = None,
 ) -> OutOfDistribution:
     r"""The score LLR of Havtorn et al. (2021, equation 9) on images of two data sets.
 
@@ -74,13 +77,18 @@ def compare_data_sets(
         importance_samples: draws for each image and bound.
         rows: most images that go through the model at once.
         seed: of the latents drawn.
+        labels: classes of the images of both sets, for a conditional model.
+
+    Raises:
+        NoDensity: the model defines no density of images.
     """
     keep_layers = layers_to_keep(model, keep_layers)
+    sets = [{"images": x, "labels": y} for x, y in zip((inside, outside), labels or (None, None), strict=True)]
     with measuring(model, seed):
-        full = [marginal_log_likelihood(model, x, importance_samples, rows) for x in (inside, outside)]
+        full = [image_log_likelihoods(model, **each, samples=importance_samples, rows=rows) for each in sets]
         kept = [
-            marginal_log_likelihood(model, x, importance_samples, rows, keep_layers=keep_layers)
-            for x in (inside, outside)
+            image_log_likelihoods(model, **each, samples=importance_samples, rows=rows, keep_layers=keep_layers)
+            for each in sets
         ]
     scores = [whole - upper for whole, upper in zip(full, kept, strict=True)]
     return OutOfDistribution(
@@ -106,6 +114,35 @@ def layers_to_keep(model: nn.Module, keep_layers: int | None) -> int:
     return keep_layers
 
 
+@component(unit="07_evaluation")
+def area_under_roc(inside: Float[Tensor, " n"], outside: Float[Tensor, " m"]) -> Float[Tensor, ""]:
+    r"""Area under the ROC curve of a score: how often an outside image scores higher than an inside one.
+
+    .. math:: \frac{1}{nm} \sum_{i=1}^{n} \sum_{j=1}^{m}
+              \Bigl(\mathbb{1}[t_j > s_i] + \tfrac12 \mathbb{1}[t_j = s_i]\Bigr)
+
+    with inside scores s and outside scores t. This is the Mann–Whitney statistic as a share of all pairs (Hanley &
+    McNeil, 1982): 1 separates the two sets, 1/2 is chance; below 1/2 the outside images tend to score lower.
+
+    Args:
+        inside: scores of images of the model's own data set, finite, at least one.
+        outside: scores of images of another one, finite, at least one.
+
+    Returns:
+        The area, a scalar in the scores' dtype; no gradient. Memory grows with n + m and not with n·m, for up to
+        10⁸ pairs. None of the inputs is changed.
+
+    Of the four pairs two are in order, one is tied and one is the wrong way round:
+
+    >>> area_under_roc(torch.tensor([1.0, 3.0]), torch.tensor([3.0, 2.0]))
+    tensor(0.6250)
+    """
+    ordered = inside.sort().values
+    below, below_or_tied = (torch.searchsorted(ordered, outside, right=right) for right in (False, True))
+    halves = (below + below_or_tied).sum()  # int64: exact however many pairs there are
+    return (halves.double() / (2 * len(inside) * len(outside))).to(inside.dtype)
+
+
 def area_under_curve(low: Float[Tensor, " negatives"], high: Float[Tensor, " positives"]) -> Estimate:
     r"""Area A under the ROC curve of a score that should be ``high``, with the error of Hanley & McNeil (1982, eq. 1).
 
@@ -114,12 +151,17 @@ def area_under_curve(low: Float[Tensor, " negatives"], high: Float[Tensor, " pos
 
     NaN if any score is not finite: such images cannot be ranked, and are not left out.
     """
-    from sklearn.metrics import roc_auc_score
-
     if not (low.isfinite().all() and high.isfinite().all()):
         return Estimate(math.nan, math.nan)
     negatives, positives = len(low), len(high)
-    area = float(roc_auc_score([0] * negatives + [1] * positives, [*low.tolist(), *high.tolist()]))
+    area = float(area_under_roc(low, high)) if is_available("area_under_roc") else _area_by_scikit_learn(low, high)
     first, second = area / (2 - area), 2 * area**2 / (1 + area)
     variance = area * (1 - area) + (positives - 1) * (first - area**2) + (negatives - 1) * (second - area**2)
     return Estimate(area, math.sqrt(max(0.0, variance) / (negatives * positives)))
+
+
+def _area_by_scikit_learn(low: Tensor, high: Tensor) -> float:
+    """The same number as :func:`area_under_roc`, while that is still to be written."""
+    from sklearn.metrics import roc_auc_score
+
+    return float(roc_auc_score([0] * len(low) + [1] * len(high), [*low.tolist(), *high.tolist()]))

@@ -2,17 +2,25 @@
 
 from avae_lib.likelihoods.bernoulli import bernoulli_log_likelihood
 from avae_lib.likelihoods.discretized_logistic import (
-    UPPER_EDGE,
     discretized_logistic_log_likelihood,
     discretized_logistic_log_prob,
     discretized_logistic_mixture_log_likelihood,
+)
+from avae_lib.likelihoods.logistic_bins import (
+    UPPER_EDGE,
+    discretized_logistic_mixture_mean,
     discretized_logistic_sample,
+    logistic_bin_log_prob,
+    logistic_mixture_log_prob,
+    logistic_mixture_sample,
+    numbers_per_component,
 )
 from avae_lib.likelihoods.logistic_mixture import (
     discretized_logistic_mixture_log_prob,
-    discretized_logistic_mixture_mean,
     discretized_logistic_mixture_sample,
-    numbers_per_component,
+    draw_from_mixture,
+    is_the_exercise,
+    mixture_log_likelihood,
 )
 from avae_lib.likelihoods.pixel_scale import scale_pixels
 from avae_lib.likelihoods.random_choice import draw_component, uniform_like
@@ -28,6 +36,12 @@ __all__ = [
     "discretized_logistic_mixture_sample",
     "discretized_logistic_sample",
     "draw_component",
+    "draw_from_mixture",
+    "is_the_exercise",
+    "logistic_bin_log_prob",
+    "logistic_mixture_log_prob",
+    "logistic_mixture_sample",
+    "mixture_log_likelihood",
     "numbers_per_component",
     "scale_pixels",
     "uniform_like",

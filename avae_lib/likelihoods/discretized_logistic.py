@@ -9,61 +9,69 @@ import math
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Num, UInt8
+from jaxtyping import Float, Num
 from torch import Tensor
 
-from avae_lib.likelihoods.pixel_scale import nearest_levels, scale_pixels
+from avae_lib.components import component, is_available
+from avae_lib.likelihoods.logistic_bins import (
+    LOWEST_LOG_SCALE,
+    log_one_minus_exp,
+    logistic_bin_log_prob,
+    widest_float,
+)
+from avae_lib.likelihoods.pixel_scale import scale_pixels
 
 __all__ = [
-    "UPPER_EDGE",
     "discretized_logistic_log_likelihood",
     "discretized_logistic_log_prob",
     "discretized_logistic_mixture_log_likelihood",
-    "discretized_logistic_sample",
-    "widest_float",
 ]
 
-LOWEST_LOG_SCALE = -7.0
-"""Smaller log-scales are taken as this one (Salimans et al.): such a logistic fits into one bin of 8-bit pixels."""
 
-UPPER_EDGE = 0.999
-"""Levels above this on the scale [−1, 1] have a bin that reaches to infinity: the last one, for up to 8 bits."""
-
-
+@component(unit="04_richer_models")
 def discretized_logistic_log_prob(
-    mean: Float[Tensor, "*shape"],
-    log_scale: Float[Tensor, "*shape"],
-    x: Num[Tensor, "*shape"],
-    bits: int,
-    upper_edge: float = UPPER_EDGE,
+    x: Num[Tensor, "*shape"], mean: Float[Tensor, "*shape"], log_scale: Float[Tensor, "*shape"], bits: int
 ) -> Float[Tensor, "*shape"]:
     r"""log-probability of each pixel level under a logistic distribution cut into 2**bits bins, in nats.
 
-    .. math:: \log P(v) = \log\Bigl[\sigma\Bigl(\frac{v + h - \mu}{s}\Bigr)
+    .. math:: \log P(x) = \log\Bigl[\sigma\Bigl(\frac{v + h - \mu}{s}\Bigr)
               - \sigma\Bigl(\frac{v - h - \mu}{s}\Bigr)\Bigr]
 
-    with v the level spread over [−1, 1] and h half the distance of two levels. The first and the last bin reach
-    to infinity, so that the probabilities of all levels sum to one. Computed in float64 where the device has it,
-    because (v − μ)/s loses up to three digits to a narrow s, and returned in the type of ``log_scale``.
+    Here v = 2x/(2**bits − 1) − 1 is the level on the scale [−1, 1] and h half the distance between neighbouring
+    levels. The first and the last bin are open-ended: below level 0 and above the last level nothing is cut off, so
+    the probabilities of all levels sum to one. Salimans et al., "PixelCNN++" (2017), section 2.1.
 
     Args:
-        mean: location μ of each pixel on the [−1, 1] scale, finite.
-        log_scale: log s, finite; at least ``LOWEST_LOG_SCALE``.
-        x: pixel levels, whole numbers 0 … 2**bits − 1. The arguments broadcast.
-        bits: bits per pixel value, at least 1.
-        upper_edge: see ``UPPER_EDGE``; with another value the probabilities no longer sum to one.
+        x: levels, whole numbers 0 … 2**bits − 1, of dtype uint8, int64 or float.
+        mean: μ on the scale [−1, 1], from −2 to 2.
+        log_scale: log s on the same scale, from −7 to 7. The three tensors broadcast.
+        bits: bits of a pixel value, 1 to 8.
+
+    Returns:
+        Nats of each element, in the dtype of ``mean``. Accurate to 1e-4·max(1, abs(log P)) in float32 and 1e-9 in
+        float64, however many scales a level lies away from the mean (up to 3,300), with finite gradients there.
+        Differentiable in ``mean`` and ``log_scale``. None of the inputs is changed.
+
+    Raises:
+        ValueError: bits are not 1 to 8.
+
+    With one bit there are two levels, and a mean half-way between them makes both equally probable:
+
+    >>> discretized_logistic_log_prob(torch.tensor([0, 1]), torch.zeros(2), torch.zeros(2), bits=1).exp()
+    tensor([0.5000, 0.5000])
     """
-    wide = widest_float(log_scale)
-    half_bin = 1 / (2**bits - 1)
-    pixels = scale_pixels(x, bits, wide)
-    bounded_log_scale = log_scale.to(wide).clamp(min=LOWEST_LOG_SCALE)
-    inverse_scale = torch.exp(-bounded_log_scale)
-    log_below_upper = F.logsigmoid((pixels + half_bin - mean) * inverse_scale)
-    log_above_lower = F.logsigmoid((mean - pixels + half_bin) * inverse_scale)
+    if not 1 <= bits <= 8:
+        raise ValueError(f"bits must be 1 to 8, got {bits}")
+    last = 2**bits - 1
+    centred = scale_pixels(x, bits, widest_float(mean)) - mean
+    log_scale = log_scale.to(centred.dtype)
+    inverse_scale = torch.exp(-log_scale)
+    log_below_upper = F.logsigmoid((centred + 1 / last) * inverse_scale)
+    log_above_lower = F.logsigmoid((1 / last - centred) * inverse_scale)
     # σ(a) − σ(b) = σ(a) σ(−b) (1 − e^(b−a)): the logarithm of each factor is exact where the difference rounds to 0.
-    inside = log_below_upper + log_above_lower + _log_one_minus_exp(math.log(2 * half_bin) - bounded_log_scale)
-    log_prob = torch.where(x == 0, log_below_upper, torch.where(pixels > upper_edge, log_above_lower, inside))
-    return log_prob.to(log_scale.dtype)
+    inside = log_below_upper + log_above_lower + log_one_minus_exp(math.log(2 / last) - log_scale)
+    log_prob = torch.where(x == 0, log_below_upper, torch.where(x == last, log_above_lower, inside))
+    return log_prob.to(mean.dtype)
 
 
 def discretized_logistic_log_likelihood(
@@ -74,9 +82,9 @@ def discretized_logistic_log_likelihood(
 ) -> Float[Tensor, "batch"]:
     """log P(x) of independent discretised logistics, in nats, summed over all dimensions but the first.
 
-    Arguments as for :func:`discretized_logistic_log_prob`.
+    Arguments as for :func:`discretized_logistic_log_prob`, and log-scales below −7 count as −7.
     """
-    return discretized_logistic_log_prob(mean, log_scale, x, bits).flatten(start_dim=1).sum(dim=1)
+    return _log_prob(x, mean, log_scale, bits).flatten(start_dim=1).sum(dim=1)
 
 
 def discretized_logistic_mixture_log_likelihood(
@@ -95,28 +103,16 @@ def discretized_logistic_mixture_log_likelihood(
 
     Args:
         logits: unnormalised log weights of the components, ``(batch, mixtures, …)``.
-        mean, log_scale, bits: as for :func:`discretized_logistic_log_prob`, with a mixture dimension.
+        mean, log_scale, bits: as for :func:`discretized_logistic_log_likelihood`, with a mixture dimension.
         x: pixel levels, ``(batch, …)``.
     """
-    component_log_probs = discretized_logistic_log_prob(mean, log_scale, x.unsqueeze(1), bits)
+    component_log_probs = _log_prob(x.unsqueeze(1), mean, log_scale, bits)
     per_pixel = torch.logsumexp(F.log_softmax(logits, dim=1) + component_log_probs, dim=1)
     return per_pixel.flatten(start_dim=1).sum(dim=1)
 
 
-def discretized_logistic_sample(
-    mean: Float[Tensor, "*shape"], log_scale: Float[Tensor, "*shape"], uniform: Float[Tensor, "*shape"], bits: int
-) -> UInt8[Tensor, "*shape"]:
-    """Pixel levels drawn from :func:`discretized_logistic_log_prob` by its inverse CDF at ``uniform`` in [0, 1)."""
-    scale = torch.exp(log_scale.clamp(LOWEST_LOG_SCALE, 80.0))  # from far less on, all mass is in the two edge bins
-    return nearest_levels(mean + scale * torch.logit(uniform, eps=torch.finfo(uniform.dtype).eps), bits)
-
-
-def widest_float(x: Tensor) -> torch.dtype:
-    """float64, or what ``x`` is where its device has none."""
-    return x.dtype if x.device.type == "mps" else torch.float64
-
-
-def _log_one_minus_exp(log_width: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-    """log(1 − e^−w) for w > 0, given as log w, which can be small without end: log w + log((1 − e^−w) / w)."""
-    width = log_width.exp().clamp(min=1e-12)
-    return log_width + torch.log(-torch.expm1(-width) / width)
+def _log_prob(x: Tensor, mean: Tensor, log_scale: Tensor, bits: int) -> Tensor:
+    """By the exercise once it is written, and by plain code before."""
+    if is_available("discretized_logistic_log_prob"):
+        return discretized_logistic_log_prob(x, mean, log_scale.clamp(min=LOWEST_LOG_SCALE), bits)
+    return logistic_bin_log_prob(x, mean, log_scale, bits)

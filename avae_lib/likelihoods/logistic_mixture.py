@@ -1,15 +1,7 @@
-r"""Mixtures of discretised logistics whose colour channels depend on one another, in nats.
+r"""Mixtures of discretised logistics whose colours depend on one another, in nats: density and samples.
 
-T. Salimans et al., "PixelCNN++", ICLR 2017, section 2; used by R. Child, "Very Deep VAEs", ICLR 2021. The three
-channels of a pixel share the choice k of the component. Within it red comes first, green depends on red, and blue
-on both, through their means:
-
-.. math::
-    P(r, g, b) = \sum_k \pi_k\, P(r \mid \mu_{r,k})\, P(g \mid \mu_{g,k} + c_{0,k}\, r)\,
-                 P(b \mid \mu_{b,k} + c_{1,k}\, r + c_{2,k}\, g), \qquad c_{j,k} = \tanh(\text{raw}_{j,k})
-
-with r, g, b on the scale [−1, 1] and each P a discretised logistic with a scale of its own. Grey images have one
-channel, and no coefficients.
+T. Salimans, A. Karpathy, X. Chen, D. Kingma, "PixelCNN++", ICLR 2017, section 2; used by R. Child, "Very Deep VAEs",
+ICLR 2021.
 """
 
 from __future__ import annotations
@@ -20,176 +12,177 @@ from jaxtyping import Float, UInt8
 from torch import Generator, Tensor
 from torch.utils.checkpoint import checkpoint
 
-from avae_lib.likelihoods.discretized_logistic import (
+from avae_lib.components import component, is_available
+from avae_lib.likelihoods.discretized_logistic import discretized_logistic_log_prob
+from avae_lib.likelihoods.logistic_bins import (
+    HIGHEST_LOG_SCALE,
+    LOWEST_LOG_SCALE,
     UPPER_EDGE,
-    discretized_logistic_log_prob,
-    discretized_logistic_sample,
+    components_at_once,
+    logistic_mixture_log_prob,
+    logistic_mixture_sample,
+    require_images,
+    require_parameters,
     widest_float,
 )
-from avae_lib.likelihoods.pixel_scale import scale_pixels
-from avae_lib.likelihoods.random_choice import draw_component, uniform_like
+from avae_lib.likelihoods.pixel_scale import nearest_levels, scale_pixels
+from avae_lib.likelihoods.random_choice import uniform_like
 
 __all__ = [
-    "conditional_mean",
     "discretized_logistic_mixture_log_prob",
-    "discretized_logistic_mixture_mean",
     "discretized_logistic_mixture_sample",
-    "logits_and_components",
-    "numbers_per_component",
+    "draw_from_mixture",
+    "is_the_exercise",
+    "mixture_log_likelihood",
 ]
 
-_ELEMENTS_AT_ONCE = 2**18
+_WITHOUT_RANDOM_STATE = {"use_reentrant": False, "preserve_rng_state": False}
+_SMALLEST_UNIFORM = 2.0**-25
+"""Half a step of float32 noise, in place of 0, whose logarithm is infinite."""
 
 
+@component(unit="04_richer_models")
 def discretized_logistic_mixture_log_prob(
-    x: UInt8[Tensor, "batch channels height width"],
-    params: Float[Tensor, "batch parameters height width"],
-    bits: int = 8,
-    *,
-    upper_edge: float = UPPER_EDGE,
-    recompute: bool = True,
+    x: UInt8[Tensor, "batch 3 height width"], params: Float[Tensor, "batch parameters height width"], bits: int
 ) -> Float[Tensor, "batch"]:
-    """log P(x) of images with three channels or one, by the equation above, in nats per image.
+    r"""log P(x) of colour images under a mixture of discretised logistics at each pixel, in nats per image.
 
-    Exact: the probabilities of all images sum to one, and those too small for a float still have their logarithm.
+    .. math::
+        P(r, g, b) = \sum_k \pi_k\, P(r \mid \mu_{r,k}, s_{r,k})\, P(g \mid \mu_{g,k} + c_{0,k}\, r, s_{g,k})\,
+                     P(b \mid \mu_{b,k} + c_{1,k}\, r + c_{2,k}\, g, s_{b,k})
+
+    with r, g, b on the scale [−1, 1] and each P a discretised logistic. The three colours of a pixel share the choice
+    of the component k; the means of green and blue depend on the colours before them as they are in the image.
+    Salimans et al., "PixelCNN++" (2017), section 2.
 
     Args:
-        x: pixel levels 0 … 2**bits − 1, uint8.
-        params: 10·K numbers for each pixel of three channels: K logits of the components, then for each channel
-            K means, K log-scales (taken as at least −7) and K raw coefficients, c₀ in the group of red, c₁ in that
-            of green, c₂ in that of blue. Of one channel 3·K: K logits, K means, K log-scales.
-        bits: bits per pixel value, 1 to 8.
-        upper_edge: levels above it on the scale [−1, 1] have a bin that reaches to infinity. 0.99, found in published
-            code, makes such a bin of level 254 of 255 too; probabilities then sum to more than one.
-        recompute: take the components a few at a time, and once more in the backward pass, so that of all
-            intermediate results only those of a few components are ever in memory. False keeps all of them.
+        x: levels 0 … 2**bits − 1, uint8, ``(batch, 3, height, width)``: red, green, blue.
+        params: ``(batch, 10·K, height, width)``. The first K channels are the logits of the components, π = softmax of
+            them. Then come for red, for green and for blue K means μ, K log-scales log s and K raw coefficients; the
+            coefficients are their tanh: c₀ of those with red, c₁ of those with green, c₂ of those with blue.
+            Log-scales below −7 count as −7.
+        bits: bits of a pixel value, 1 to 8.
 
     Returns:
-        ``(batch,)``, float32 or what is wider of ``params``; finite, with a finite gradient, for finite parameters.
+        ``(batch,)``, in the dtype of ``params`` and differentiable in it; summed over all pixels. Probabilities too
+        small for a float still have their logarithm. Neither input is changed.
 
     Raises:
         TypeError: ``x`` is not uint8, or ``params`` is not floating-point.
         ValueError: shapes do not fit, bits are not 1 to 8, or a level is too high (looked at on the CPU only).
+
+    Two levels of each colour, all eight colours equally probable:
+
+    >>> x, params = torch.tensor([1, 0, 1], dtype=torch.uint8).reshape(1, 3, 1, 1), torch.zeros(1, 10, 1, 1)
+    >>> discretized_logistic_mixture_log_prob(x, params, bits=1).exp()
+    tensor([0.1250])
     """
-    _require_levels(x, bits)
-    _require_parameters(params, x)
-    logits, components = logits_and_components(params, channels=x.shape[1])
-    if recompute:
-        groups = components.split(_components_at_once(x), dim=1)
-        options = {"use_reentrant": False, "preserve_rng_state": False}
-        log_probs = torch.cat([checkpoint(_log_prob, x, group, bits, upper_edge, **options) for group in groups], dim=1)
-    else:
-        log_probs = _log_prob(x, components, bits, upper_edge)
-    log_weights = F.log_softmax(logits, dim=1)
+    require_images(x, bits, channels=3)
+    require_parameters(params, x)
+
+    def log_prob_given(group: Tensor) -> Tensor:
+        """Of each pixel under a few of the components, ``(batch, components, height, width)``."""
+        levels, wide = x.unsqueeze(1), widest_float(params)
+        mean, log_scale, raw = group.to(wide).unbind(dim=2)
+        red, green, _ = scale_pixels(levels, bits, wide).unbind(dim=2)
+        to_green, red_to_blue, green_to_blue = torch.tanh(raw).unbind(dim=2)
+        shift = [torch.zeros_like(to_green), to_green * red, red_to_blue * red + green_to_blue * green]
+        mean, log_scale = mean + torch.stack(shift, dim=2), log_scale.clamp(min=LOWEST_LOG_SCALE)
+        return discretized_logistic_log_prob(levels, mean, log_scale, bits).sum(dim=2).to(params.dtype)
+
+    mixtures = params.shape[1] // 10
+    components = params[:, mixtures:].unflatten(1, (3, 3, mixtures)).permute(0, 3, 2, 1, 4, 5)
+    # A few components at a time, and once more in the backward pass: only their intermediate results are in memory.
+    groups = components.split(components_at_once(x), dim=1)
+    log_probs = torch.cat([checkpoint(log_prob_given, group, **_WITHOUT_RANDOM_STATE) for group in groups], dim=1)
+    log_weights = F.log_softmax(params[:, :mixtures], dim=1)
     return torch.logsumexp(log_weights + log_probs, dim=1).flatten(start_dim=1).sum(dim=1)
 
 
+@component(unit="04_richer_models")
 def discretized_logistic_mixture_sample(
     params: Float[Tensor, "batch parameters height width"],
-    channels: int,
-    bits: int = 8,
-    generator: Generator | None = None,
-) -> UInt8[Tensor, "batch channels height width"]:
-    """Images drawn pixel by pixel: a component, then one channel after the other, each rounded to a level."""
-    logits, components = logits_and_components(params, channels)
-    chosen = draw_component(logits, generator)[:, :, None, None]
-    component = components.take_along_dim(chosen, dim=1).squeeze(1)
-    log_scale = component[:, 1]
-    uniform = uniform_like(log_scale, generator)
-    levels = torch.zeros(log_scale.shape, dtype=torch.uint8, device=params.device)
-    for _ in range(channels):  # red is settled after the first round, green after the second, blue after the third
-        mean = conditional_mean(scale_pixels(levels, bits, component.dtype), component)
-        levels = discretized_logistic_sample(mean, log_scale, uniform, bits)
-    return levels
+    component_uniforms: Float[Tensor, "batch mixtures height width"],
+    level_uniforms: Float[Tensor, "batch 3 height width"],
+    bits: int,
+) -> UInt8[Tensor, "batch 3 height width"]:
+    r"""Colour images drawn from :func:`discretized_logistic_mixture_log_prob`, with noise that is given.
 
+    At each pixel the component is the one whose logit plus Gumbel noise −log(−log u) is largest. Then come red, green
+    and blue, each by the inverse CDF of its logistic,
 
-def discretized_logistic_mixture_mean(
-    params: Float[Tensor, "batch parameters height width"], channels: int, bits: int = 8
-) -> Float[Tensor, "batch channels height width"]:
-    """Mean of the mixture before it is cut into bins, in pixel levels 0 … 2**bits − 1 but not rounded to them.
+    .. math:: \mu + s \log\frac{u}{1 - u},
 
-    Each component's mean of a channel is clipped to [−1, 1] and taken at its means of the channels before.
-    """
-    logits, components = logits_and_components(params, channels)
-    means = torch.zeros_like(components[:, :, 0])
-    for _ in range(channels):  # settled as in sampling
-        means = conditional_mean(means, components).clamp(-1, 1)
-    mean = (logits.softmax(dim=1).unsqueeze(2) * means).sum(dim=1)
-    return (mean + 1) * ((2**bits - 1) / 2)
+    rounded to the nearest level and clipped to the first or last one before the next colour's mean uses it.
 
+    Args:
+        params: ``(batch, 10·K, height, width)``, as for :func:`discretized_logistic_mixture_log_prob`. Log-scales
+            below −7 count as −7.
+        component_uniforms: noise in (0, 1) for the choice of the component, ``(batch, K, height, width)``.
+        level_uniforms: noise in (0, 1) for red, green and blue, ``(batch, 3, height, width)``.
+        bits: bits of a pixel value, 1 to 8.
 
-def numbers_per_component(channels: int) -> int:
-    """Numbers by which a pixel's component is described: 10 of three channels, 3 of one.
+    Returns:
+        Levels 0 … 2**bits − 1, uint8, ``(batch, 3, height, width)``, without gradient. No input is changed.
 
     Raises:
-        ValueError: another number of channels, for which no order of dependence is defined.
+        ValueError: shapes do not fit.
+
+    With u = 1/2 each colour is its mean, here far above the scale, so the last level:
+
+    >>> params = torch.tensor([0.0, 9.0, 0.0, 0.0, 9.0, 0.0, 0.0, 9.0, 0.0, 0.0]).reshape(1, 10, 1, 1)
+    >>> half = torch.full((1, 3, 1, 1), 0.5)
+    >>> discretized_logistic_mixture_sample(params, half[:, :1], half, bits=8).flatten()
+    tensor([255, 255, 255], dtype=torch.uint8)
     """
-    if channels not in (1, 3):
-        raise ValueError(
-            f"channels must be 1 (grey) or 3 (red, green, blue) in a discretized logistic mixture, got {channels}; "
-            "for other images take likelihood='discretized_logistic', whose channels are independent"
-        )
-    return 1 + channels * _kinds(channels)
+    require_parameters(params, level_uniforms)
+    mixtures = params.shape[1] // 10
+    gumbel = -torch.log(-torch.log(component_uniforms))
+    chosen = (params[:, :mixtures] + gumbel).argmax(dim=1, keepdim=True)[:, None, None]
+    of_colours = params[:, mixtures:].unflatten(1, (3, 3, mixtures))
+    means, log_scales, raw = of_colours.take_along_dim(chosen, dim=3).squeeze(3).unbind(dim=2)
+    deviations = log_scales.clamp(LOWEST_LOG_SCALE, HIGHEST_LOG_SCALE).exp() * torch.logit(level_uniforms)
+    to_green, red_to_blue, green_to_blue = torch.tanh(raw).unbind(dim=1)
+    uncut = means + deviations
+    red = nearest_levels(uncut[:, 0], bits)
+    scaled_red = scale_pixels(red, bits, params.dtype)
+    green = nearest_levels(uncut[:, 1] + to_green * scaled_red, bits)
+    scaled_green = scale_pixels(green, bits, params.dtype)
+    blue = nearest_levels(uncut[:, 2] + red_to_blue * scaled_red + green_to_blue * scaled_green, bits)
+    return torch.stack([red, green, blue], dim=1)
 
 
-def _kinds(channels: int) -> int:
-    """Of what each channel has K numbers: mean, log-scale, and of colours a raw coefficient."""
-    return 3 if channels == 3 else 2
+def is_the_exercise(channels: int, upper_edge: float = UPPER_EDGE) -> bool:
+    """Whether a mixture is the one of :func:`discretized_logistic_mixture_log_prob`: colours, and the true edge."""
+    return channels == 3 and upper_edge == UPPER_EDGE
 
 
-def logits_and_components(params: Tensor, channels: int) -> tuple[Tensor, Tensor]:
-    """Logits ``(batch, K, height, width)`` and the rest as ``(batch, K, kind, channel, height, width)``."""
-    params = params.to(torch.promote_types(params.dtype, torch.float32))
-    mixtures = params.shape[1] // numbers_per_component(channels)
-    by_channel = params[:, mixtures:].unflatten(1, (channels, _kinds(channels), mixtures))
-    return params[:, :mixtures], by_channel.permute(0, 3, 2, 1, 4, 5)
+def mixture_log_likelihood(
+    x: UInt8[Tensor, "batch channels height width"],
+    params: Float[Tensor, "batch parameters height width"],
+    bits: int,
+    upper_edge: float = UPPER_EDGE,
+) -> Float[Tensor, "batch"]:
+    """log P(x) by the exercise where it is the same thing and is written, else by plain code.
+
+    Arguments and result as for :func:`avae_lib.likelihoods.logistic_mixture_log_prob`.
+    """
+    if is_the_exercise(x.shape[1], upper_edge) and is_available("discretized_logistic_mixture_log_prob"):
+        return discretized_logistic_mixture_log_prob(x, params, bits)
+    return logistic_mixture_log_prob(x, params, bits, upper_edge=upper_edge)
 
 
-def _components_at_once(x: Tensor) -> int:
-    """So many that their intermediate results are megabytes, and few enough steps that small images lose no time."""
-    return max(1, _ELEMENTS_AT_ONCE // max(1, x.numel()))
+def draw_from_mixture(
+    params: Float[Tensor, "batch parameters height width"], channels: int, bits: int, generator: Generator | None = None
+) -> UInt8[Tensor, "batch channels height width"]:
+    """Levels drawn by the exercise where it is the same thing and is written, else by plain code; the same levels.
 
-
-def _log_prob(x: Tensor, components: Tensor, bits: int, upper_edge: float) -> Tensor:
-    """log P(x | k) of each pixel under each of the components, ``(batch, components, height, width)``."""
-    x = x.unsqueeze(1)
-    mean = conditional_mean(scale_pixels(x, bits, widest_float(components)), components)
-    return discretized_logistic_log_prob(mean, components[:, :, 1], x, bits, upper_edge).sum(dim=2)
-
-
-def conditional_mean(
-    pixels: Float[Tensor, "... channels height width"], component: Float[Tensor, "... kinds channels height width"]
-) -> Float[Tensor, "... channels height width"]:
-    """Mean of each channel given the ``pixels`` of the channels before it."""
-    mean, _, *raw = component.unbind(dim=-4)
-    if not raw:
-        return mean
-    red, green, _ = pixels.unbind(dim=-3)
-    red_to_green, red_to_blue, green_to_blue = torch.tanh(raw[0].to(pixels.dtype)).unbind(dim=-3)
-    shift = [torch.zeros_like(red_to_green), red_to_green * red, red_to_blue * red + green_to_blue * green]
-    return mean + torch.stack(shift, dim=-3)
-
-
-def _require_levels(x: Tensor, bits: int) -> None:
-    if not 1 <= bits <= 8:
-        raise ValueError(f"bits must be 1 to 8, got {bits}")
-    if x.dtype != torch.uint8:
-        raise TypeError(f"x must be uint8 pixel levels 0 … {2**bits - 1}, got {x.dtype}; undo any scaling first")
-    if x.ndim != 4:
-        raise ValueError(f"x must be images (batch, channels, height, width), got shape {tuple(x.shape)}")
-    # A look at values on an accelerator would stop its queue.
-    visible = x.device.type == "cpu" and not torch.compiler.is_compiling() and x.numel() > 0
-    if visible and bits < 8 and int(x.max()) >= 2**bits:
-        raise ValueError(f"x must hold levels 0 … {2**bits - 1} ({bits} bits), got {int(x.max())}")
-
-
-def _require_parameters(params: Tensor, x: Tensor) -> None:
-    if not params.is_floating_point():
-        raise TypeError(f"params must be floating-point, got {params.dtype}")
-    each = numbers_per_component(x.shape[1])
-    fits = params.ndim == 4 and params.shape[1] > 0 and params.shape[1] % each == 0
-    if not fits or params.shape[:1] + params.shape[2:] != x.shape[:1] + x.shape[2:]:
-        raise ValueError(
-            f"params must be (batch, {each}·mixtures, height, width) for x of shape {tuple(x.shape)}, "
-            f"got {tuple(params.shape)}"
-        )
+    Arguments as for :func:`avae_lib.likelihoods.logistic_mixture_sample`.
+    """
+    if not (is_the_exercise(channels) and is_available("discretized_logistic_mixture_sample")):
+        return logistic_mixture_sample(params, channels, bits, generator)
+    component_uniforms, level_uniforms = (
+        uniform_like(some, generator).clamp(min=_SMALLEST_UNIFORM)
+        for some in (params[:, : params.shape[1] // 10], params[:, :3])
+    )
+    return discretized_logistic_mixture_sample(params, component_uniforms, level_uniforms, bits)

@@ -18,10 +18,22 @@ from avae_lib.models.bottom_up import BottomUp
 from avae_lib.models.config_fields import require_at_least
 from avae_lib.models.hierarchy import Hierarchy
 from avae_lib.models.pixel_input import PixelScaling, require_image_kind
-from avae_lib.models.variational_layer import LearnedTop, Readout, TopLayer, Transition, VariationalLayer
+from avae_lib.models.variational_layer import (
+    LearnedTop,
+    PlainVariationalLayer,
+    Readout,
+    TopLayer,
+    Transition,
+    VariationalLayer,
+)
 from avae_lib.nn.context_history import Forgetful, JointNorm
 from avae_lib.nn.context_split import ChannelSplit
-from avae_lib.nn.depthwise_attention import AttentiveConditioning, LocalConditioning, TrainedScale
+from avae_lib.nn.depthwise_attention import (
+    AttentiveConditioning,
+    LocalConditioning,
+    NormalizedConditioning,
+    TrainedScale,
+)
 from avae_lib.nn.mergers import JoiningConvolution, SummingConvolution
 from avae_lib.nn.output_heads import output_head
 from avae_lib.nn.residual_cells import residual_cell
@@ -116,6 +128,13 @@ class AttentiveConfig:
         return self.key_channels if self.conditioning == "attentive" else 0
 
     @property
+    def is_plain(self) -> bool:
+        """Whether layers look at all others without normalising what they see: those that unit 06 writes."""
+        return self.conditioning == "attentive" and not (
+            self.faithful or self.normalise_contexts or self.normalise_evidence
+        )
+
+    @property
     def context_channels(self) -> int:
         """Channels of a context's value; its first ``depth_keys`` ask the evidence."""
         return self.width + self.depth_keys
@@ -200,7 +219,8 @@ def _top_layer(config: AttentiveConfig) -> TopLayer:
 def _layer(config: AttentiveConfig, index: int) -> VariationalLayer:
     """The stochastic layer with ``index`` layers above it, one at least."""
     context, evidence, of_gaussian = config.context_channels, config.evidence_channels, 2 * config.latent_channels
-    return VariationalLayer(
+    kind = PlainVariationalLayer if config.is_plain else VariationalLayer
+    return kind(
         transition=_transition(config, index),
         history=_history(config, index),
         context_conditioning=_conditioning(config, context, config.normalise_contexts),
@@ -217,7 +237,8 @@ def _conditioning(config: AttentiveConfig, channels: int, normalised: bool) -> n
     """How a layer is conditioned on others besides the nearest: the one difference between the twins."""
     if config.conditioning == "local":
         return LocalConditioning()
-    return AttentiveConditioning(channels, config.conventions.scale(config.key_channels), normalised)
+    scale = config.conventions.scale(config.key_channels)
+    return NormalizedConditioning(channels, scale) if normalised else AttentiveConditioning(scale)
 
 
 def _history(config: AttentiveConfig, index: int) -> nn.Module:

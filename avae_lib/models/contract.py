@@ -5,15 +5,36 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from numbers import Integral, Real
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
-from jaxtyping import Float, UInt8
-from torch import Generator, Tensor
+import torch
+from jaxtyping import Float, Int, UInt8
+from torch import Generator, Tensor, nn
 
+from avae_lib.components import component
 from avae_lib.gaussians import DiagonalGaussian
 from avae_lib.objectives import ELBO
 
-__all__ = ["LatentVariableModel", "require_count", "require_temperature", "temperature_of_each_layer"]
+__all__ = [
+    "ConditionalModel",
+    "LatentVariableModel",
+    "ModelWithCodes",
+    "ModelWithStages",
+    "NoDensity",
+    "keep_top_layers",
+    "label_arguments",
+    "labels_for_samples",
+    "num_classes",
+    "reason_for_no_density",
+    "require_count",
+    "require_labels",
+    "require_temperature",
+    "temperature_of_each_layer",
+]
+
+
+class NoDensity(ValueError):
+    """The model defines no density of images; the message says why."""
 
 
 @runtime_checkable
@@ -23,6 +44,23 @@ class LatentVariableModel(Protocol):
     Pixels enter and leave as uint8, ``(batch, channels, height, width)`` with levels 0 … 2**bits − 1; the model
     scales them itself. Layers are counted from the top, the one farthest from the pixels. Everything measured is
     in nats, summed over one example.
+
+    Some models have more to say. Each of these attributes and methods may be missing:
+
+    * ``no_density: str | None``: why the model defines no density p(x), in one sentence (read it with
+      :func:`reason_for_no_density`). Its ``log_weight`` raises :class:`NoDensity` with that reason. ``forward`` still
+      returns an :class:`~avae_lib.objectives.ELBO`: log_likelihood is the reconstruction term, kl is zero with one
+      column for each layer, and the rest of the training objective stands in the penalties.
+    * ``num_classes: int``: the model is conditional, see :class:`ConditionalModel`.
+    * ``begin_update(step)``: something happens between updates, see :class:`ModelWithStages`.
+    * ``code_counts(x)``: the latents are codes from a codebook, see :class:`ModelWithCodes`.
+
+    A model of sentences has ``sequence_length`` and ``vocabulary_size`` where others have ``image_shape``, ``bits`` and
+    ``num_dims``, and its ``x`` are tokens, int64 ``(batch, length)``; see :func:`avae_lib.observations.observed_by`.
+
+    A model that is trained on something else than the bound still returns the bound's terms from ``forward``. The
+    difference to its own objective stands in the penalties, whose means training adds to the loss. During a warm-up of
+    the KL they rise with it. Penalties that are costly are computed in training mode only.
     """
 
     num_layers: int
@@ -69,6 +107,140 @@ class LatentVariableModel(Protocol):
     def latents(self, x: UInt8[Tensor, "batch channels height width"]) -> tuple[DiagonalGaussian, ...]:
         """The posterior of each layer given ``x`` (and a draw of the layers above), top first."""
         ...
+
+
+@runtime_checkable
+class ConditionalModel(Protocol):
+    """A latent-variable model of images given their class: p(x | y).
+
+    ``forward``, ``log_weight``, ``reconstruct`` and ``latents`` require the keyword ``labels``, int64 ``(batch,)``
+    with values 0 … num_classes − 1, and refuse anything else by :func:`require_labels`. ``sample`` takes the same
+    keyword, ``(n,)``, but may go without: then image i is of class i mod num_classes
+    (:func:`labels_for_samples`).
+    """
+
+    num_classes: int
+    """Number of classes; a model without this attribute, or with 0, takes no labels."""
+
+
+@runtime_checkable
+class ModelWithStages(Protocol):
+    """A model that changes something between updates, such as reviving dead codes or freezing its first stage."""
+
+    def begin_update(self, step: int) -> None:
+        """Get ready for the update after ``step`` finished ones; 0 for the first.
+
+        Training calls it before each update, in eager mode, on every member of a team, and with the right step after
+        a resumed run. What it changes in parameters and buffers stays also where the update is then skipped. Random
+        numbers must come from a generator of its own that is seeded alike on all members (for example by ``step``).
+        """
+        ...
+
+
+@runtime_checkable
+class ModelWithCodes(Protocol):
+    """A model whose latents are indices into a codebook.
+
+    Its posterior is a point mass: ``log_weight`` of an image is the same in every draw, unless layers are drawn from
+    the prior.
+    """
+
+    def code_counts(self, x: UInt8[Tensor, "batch channels height width"]) -> Int[Tensor, "levels codes"]:
+        """How often each code of each level, top first, is used to encode the batch ``x``: int64."""
+        ...
+
+
+def reason_for_no_density(model: nn.Module) -> str | None:
+    """Why the model defines no density of images, in one sentence; None for a proper density.
+
+    >>> from torch import nn
+    >>> reason_for_no_density(nn.Linear(1, 1)) is None
+    True
+    """
+    return getattr(model, "no_density", None)
+
+
+def num_classes(model: nn.Module) -> int:
+    """How many classes the model is conditional on; 0 for a model that takes no labels."""
+    return getattr(model, "num_classes", 0)
+
+
+def label_arguments(model: nn.Module, labels: Int[Tensor, "batch"] | None) -> dict[str, Tensor]:
+    """The keyword arguments by which a model gets to know the classes of a batch: none if it is not conditional.
+
+    Raises:
+        ValueError: the model is conditional, and there are no labels.
+    """
+    if not num_classes(model):
+        return {}
+    if labels is None:
+        raise ValueError(
+            "labels are missing: this model is conditional on the class of an image; "
+            "set the data config's labels to true (--data.labels), with a data set that has labels"
+        )
+    return {"labels": labels}
+
+
+def require_labels(labels: Tensor | None, batch: int, num_classes: int) -> None:
+    """Refuse anything but one class for each example.
+
+    Values are looked at on the CPU only: on an accelerator each look would stop the queue.
+
+    Raises:
+        TypeError: not a tensor, or not int64.
+        ValueError: None, another number of labels, or a class that there is not.
+    """
+    if labels is None:
+        raise ValueError(f"labels must be given, ({batch},) with classes 0 … {num_classes - 1}: the model needs them")
+    if not isinstance(labels, Tensor):
+        raise TypeError(f"labels must be a tensor of int64 classes, got {type(labels).__name__}: try torch.tensor")
+    if labels.dtype != torch.int64:
+        raise TypeError(f"labels must be int64 classes 0 … {num_classes - 1}, got {labels.dtype}: try .long()")
+    if labels.shape != (batch,):
+        raise ValueError(f"labels must hold one class for each image, ({batch},), got {tuple(labels.shape)}")
+    if labels.device.type == "cpu" and not torch.compiler.is_compiling():
+        least, largest = int(labels.min()), int(labels.max())
+        if least < 0 or largest >= num_classes:
+            raise ValueError(f"labels must be classes 0 … {num_classes - 1}, got {least} … {largest}")
+
+
+def labels_for_samples(
+    n: int, num_classes: int, labels: Int[Tensor, "n"] | None = None, device: torch.device | str = "cpu"
+) -> Int[Tensor, "n"]:
+    """The classes of ``n`` images to draw: those asked for, or else all classes in turn.
+
+    >>> labels_for_samples(5, num_classes=3)
+    tensor([0, 1, 2, 0, 1])
+    """
+    if labels is None:
+        return torch.arange(n, device=device) % num_classes
+    require_labels(labels, n, num_classes)
+    return labels.to(device)
+
+
+@component(unit="07_evaluation")
+def keep_top_layers(posterior_draws: Sequence[Any], prior_draws: Sequence[Any], keep: int) -> list[Any]:
+    r"""Latents of which the top ones come from the posterior and those below from the prior.
+
+    .. math:: \tilde z_l = z_l^{\text{posterior}} \text{ for } l \le k, \qquad
+              \tilde z_l = z_l^{\text{prior}} \text{ for } l > k
+
+    What decoding them shows is how much of an image its top layers know. The score LLR^{>k} of Havtorn et al. (2021)
+    draws latents in this way.
+
+    Args:
+        posterior_draws: list with one item for each of L layers, top first. Items may be any objects; none of them is
+            compared, copied or changed.
+        prior_draws: list of the same length, in the same order.
+        keep: the number k of layers, from the top, to take from the posterior, 0 … L.
+
+    Returns:
+        A new list of the same objects. The two lists stay as they were.
+
+    >>> keep_top_layers(["q1", "q2", "q3"], ["p1", "p2", "p3"], 1)
+    ['q1', 'p2', 'p3']
+    """
+    return [*posterior_draws[:keep], *prior_draws[keep:]]
 
 
 def temperature_of_each_layer(

@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from jaxtyping import Float
 from torch import Generator, Tensor
 
 from avae_lib.gaussians import DiagonalGaussian
-from avae_lib.nn.autoregressive import InverseAutoregressiveFlow
 
-__all__ = ["FlowPosterior"]
+__all__ = ["Flow", "FlowPosterior"]
+
+
+class Flow(Protocol):
+    """An invertible map of latents, such as :class:`avae_lib.nn.autoregressive.InverseAutoregressiveFlow`."""
+
+    def __call__(
+        self, z: Float[Tensor, "batch *event"]
+    ) -> tuple[Float[Tensor, "batch *event"], Float[Tensor, "batch"]]:
+        """The transformed latent and the log-determinant of the map at ``z``."""
+        ...
+
+    def inverse(self, z: Float[Tensor, "batch *event"]) -> Float[Tensor, "batch *event"]:
+        """The latent that the map makes ``z`` of."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -20,13 +34,13 @@ class FlowPosterior:
     .. math:: \log q(z) = \log \mathcal{N}(z_0; \mu, \sigma^2) - \log\Bigl|\det\frac{\partial f}{\partial z_0}\Bigr|,
               \qquad z_0 = f^{-1}(z)
 
-    A model that has just drawn z knows z_0 and takes the equation forwards; :meth:`log_prob` inverts the flow, element
-    by element, and is for looking at a posterior rather than for training.
+    A model that has just drawn z knows z_0 and takes the equation forwards (:meth:`draw`); :meth:`log_prob` inverts the
+    flow and is for looking at a posterior rather than for training.
     """
 
     base: DiagonalGaussian
     """Distribution of z_0."""
-    flow: InverseAutoregressiveFlow
+    flow: Flow
     """f."""
 
     @property
@@ -40,6 +54,12 @@ class FlowPosterior:
         """A differentiable draw; arguments as for :meth:`DiagonalGaussian.sample`, of which they steer z_0."""
         return self.flow(self.base.sample(noise, temperature, generator))[0]
 
+    def draw(self, temperature: float = 1.0) -> tuple[Float[Tensor, "batch *event"], Float[Tensor, "batch"]]:
+        """A differentiable draw z and log q(z), nats, in one pass through the flow."""
+        start = self.base.sample(temperature=temperature)
+        z, log_determinant = self.flow(start)
+        return z, self.base.log_prob(start) - log_determinant
+
     def log_prob(self, z: Float[Tensor, "batch *event"]) -> Float[Tensor, "batch"]:
         """log q(z) of each example, nats."""
         start = self.flow.inverse(z)
@@ -47,6 +67,5 @@ class FlowPosterior:
 
     def kl(self, other: DiagonalGaussian) -> Float[Tensor, "batch"]:
         """An estimate of KL(self‖other) of each example from one draw, nats."""
-        start = self.base.sample()
-        z, log_determinant = self.flow(start)
-        return self.base.log_prob(start) - log_determinant - other.log_prob(z)
+        z, log_prob = self.draw()
+        return log_prob - other.log_prob(z)

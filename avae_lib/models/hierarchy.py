@@ -13,12 +13,13 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Generator, Tensor, nn
 
-from avae_lib.gaussians import DiagonalGaussian
-from avae_lib.models.contract import require_count, require_temperature, temperature_of_each_layer
+from avae_lib.components import is_available
+from avae_lib.gaussians import DiagonalGaussian, gaussian_kl_per_layer, standard_normal_like
+from avae_lib.models.contract import keep_top_layers, require_count, require_temperature, temperature_of_each_layer
 from avae_lib.models.pixel_input import require_pixels
 from avae_lib.objectives import ELBO
 
-__all__ = ["Draw", "Hierarchy", "LatentDraw"]
+__all__ = ["Draw", "Hierarchy", "LatentDraw", "StepDraw"]
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,12 @@ class Draw:
     def __call__(self, distribution: DiagonalGaussian) -> Tensor:
         return distribution.sample(temperature=self.temperature, generator=self.generator)
 
+    def noise(self, like: Tensor) -> Tensor:
+        """Standard normal noise times the temperature, with the shape, dtype and device of ``like``."""
+        if self.temperature == 1:
+            return standard_normal_like(like, self.generator)
+        return self(DiagonalGaussian.standard_like(like))
+
 
 @dataclass(frozen=True)
 class LatentDraw:
@@ -46,11 +53,25 @@ class LatentDraw:
 
     def kl(self) -> Float[Tensor, "batch"]:
         """KL(q‖p) of this layer, nats."""
-        return self.posterior.kl(self.prior)
+        q, p = self.posterior, self.prior
+        if not isinstance(q, DiagonalGaussian):
+            return q.kl(p)
+        return gaussian_kl_per_layer([q.mean], [q.log_std], [p.mean], [p.log_std])[:, 0]
 
     def log_ratio(self) -> Float[Tensor, "batch"]:
         """log p(z_l | z_<l) − log q(z_l | z_<l, x), nats."""
         return self.prior.log_prob(self.z) - self.posterior.log_prob(self.z)
+
+
+@dataclass(frozen=True)
+class StepDraw(LatentDraw):
+    """A latent whose KL came with it, from the function that drew it: ``top_down_step``, ``variational_layer_step``."""
+
+    step_kl: Float[Tensor, "batch"]
+    """KL(q‖p), nats."""
+
+    def kl(self) -> Float[Tensor, "batch"]:
+        return self.step_kl
 
 
 class Hierarchy(nn.Module):
@@ -145,8 +166,19 @@ class Hierarchy(nn.Module):
     ) -> tuple[Tensor, list[LatentDraw]]:
         """Walk down the layers, drawing the top ``keep_layers`` from the posterior and the others from the prior."""
         handed_down, latents = self.top(batch), []
-        for index, (layer, draw) in enumerate(zip(self.layers, draws, strict=True)):
-            at_and_below = evidence[index:] if index < keep_layers else None
-            handed_down, latent = layer(handed_down, at_and_below, draw)
+        for layer, source, draw in zip(self.layers, self._sources(evidence, keep_layers), draws, strict=True):
+            handed_down, latent = layer(handed_down, source, draw)
             latents.append(latent)
         return self.readout(handed_down), latents
+
+    def _sources(self, evidence: Sequence | None, keep_layers: int) -> list[Sequence | None]:
+        """What each layer draws from, top first: the evidence at and below it, or None for the prior."""
+        of_prior = [None] * self.num_layers
+        if evidence is None:
+            return of_prior
+        of_posterior = [evidence[index:] for index in range(self.num_layers)]
+        if keep_layers == self.num_layers:
+            return of_posterior
+        if is_available("keep_top_layers"):
+            return keep_top_layers(of_posterior, of_prior, keep_layers)
+        return [source if index < keep_layers else None for index, source in enumerate(of_posterior)]

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from avae_lib.gaussians import DiagonalGaussian
+from avae_lib.gaussians import DiagonalGaussian, precision_weighted
 from avae_lib.models.config_fields import require_at_least, require_sizes
 from avae_lib.models.hierarchy import Draw, Hierarchy, LatentDraw
 from avae_lib.models.pixel_input import PixelScaling, require_image_kind
@@ -24,7 +24,7 @@ from avae_lib.models.single_sample_kl import SingleSampleDraw
 from avae_lib.nn.fully_connected import GaussianOf, StandardPrior, hidden_layers, onto_pixels
 from avae_lib.nn.output_heads import output_head
 
-__all__ = ["LadderConfig", "ZeroTop", "precision_weighted"]
+__all__ = ["LadderConfig", "ZeroTop"]
 
 
 @dataclass(frozen=True)
@@ -68,20 +68,6 @@ class LadderConfig:
             image_shape=self.image_shape,
             bits=self.bits,
         )
-
-
-def precision_weighted(first: DiagonalGaussian, second: DiagonalGaussian) -> DiagonalGaussian:
-    r"""The normalised product of two Gaussian densities: each mean counts by its precision.
-
-    .. math:: \frac{1}{\sigma^2} = \frac{1}{\sigma_1^2} + \frac{1}{\sigma_2^2}, \qquad
-              \mu = \sigma^2 \Bigl(\frac{\mu_1}{\sigma_1^2} + \frac{\mu_2}{\sigma_2^2}\Bigr)
-
-    Sønderby et al. (2016). Computed on logarithms: the share of the first mean is
-    :math:`\sigma_2^2 / (\sigma_1^2 + \sigma_2^2)`, a sigmoid of the difference of log standard deviations.
-    """
-    log_precision = torch.logaddexp(-2 * first.log_std, -2 * second.log_std)
-    share_of_first = torch.sigmoid(2 * (second.log_std - first.log_std))
-    return DiagonalGaussian(torch.lerp(second.mean, first.mean, share_of_first), -0.5 * log_precision)
 
 
 class ZeroTop(nn.Module):
@@ -166,7 +152,10 @@ class LadderLayer(nn.Module):
         return z, LatentDraw(z, prior, posterior)
 
     def _posterior(self, evidence: DiagonalGaussian, prior: DiagonalGaussian) -> DiagonalGaussian:
-        return evidence if self.is_top else precision_weighted(evidence, prior)
+        if self.is_top:
+            return evidence
+        merged = precision_weighted(evidence.mean, evidence.log_std, prior.mean, prior.log_std)
+        return DiagonalGaussian(*merged)
 
 
 class StackedLayer(nn.Module):
@@ -177,6 +166,8 @@ class StackedLayer(nn.Module):
     Args:
         prior: from the latent above to p(z_n | z_{n+1}).
     """
+
+    own_wiring = "KL of latents drawn on the way up: own wiring, not gaussian_kl_per_layer"
 
     def __init__(self, prior: nn.Module) -> None:
         super().__init__()

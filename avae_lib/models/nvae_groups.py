@@ -12,12 +12,12 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from avae_lib.gaussians import DiagonalGaussian
+from avae_lib.gaussians import DiagonalGaussian, residual_gaussian
 from avae_lib.models.flow_posterior import FlowPosterior
 from avae_lib.models.hierarchy import Draw, LatentDraw
 from avae_lib.models.single_sample_kl import SingleSampleDraw
 from avae_lib.nn.autoregressive import InverseAutoregressiveFlow
-from avae_lib.nn.gaussian_conditionals import bounded_log_std, residual_gaussian
+from avae_lib.nn.gaussian_conditionals import bounded_log_std
 from avae_lib.nn.nvae_cells import normalised_convolution
 from avae_lib.nn.precision import at_least_float32
 
@@ -143,7 +143,8 @@ class ResidualPosterior(nn.Module):
     def relative_to(self, prior: DiagonalGaussian, features: Float[Tensor, "batch c h w"]) -> DiagonalGaussian:
         """The Gaussian."""
         mean_shift, raw_log_std_shift = at_least_float32(self.shifts_of_z(features)).chunk(2, dim=1)
-        return residual_gaussian(prior, mean_shift, bounded_log_std(raw_log_std_shift))
+        log_std_shift = bounded_log_std(raw_log_std_shift)
+        return DiagonalGaussian(*residual_gaussian(prior.mean, prior.log_std, mean_shift, log_std_shift))
 
 
 class BentPosterior(ResidualPosterior):
@@ -151,6 +152,8 @@ class BentPosterior(ResidualPosterior):
 
     As in the released code the steps look at the latent alone, not at the image.
     """
+
+    own_wiring = "KL of flows, estimated from the draw: own wiring, not gaussian_kl_per_layer"
 
     def __init__(self, channels: int, latent_channels: int, weight_norm: bool, flow: InverseAutoregressiveFlow) -> None:
         super().__init__(channels, latent_channels, weight_norm)

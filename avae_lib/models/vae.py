@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Generator, Tensor, nn
 
-from avae_lib.gaussians import DiagonalGaussian, standard_normal_like
+from avae_lib.gaussians import DiagonalGaussian
 from avae_lib.likelihoods import scale_pixels
 from avae_lib.models.config_fields import require_at_least, require_sizes
 from avae_lib.models.contract import require_count, require_temperature, temperature_of_each_layer
@@ -61,42 +61,58 @@ class VAE(nn.Module):
     .. math:: p(x) = \int p(x \mid z)\, \mathcal{N}(z; 0, I)\, dz, \qquad
               q(z \mid x) = \mathcal{N}\bigl(z; \mu(x), \mathrm{diag}\,\sigma^2(x)\bigr)
 
-    Meets :class:`avae_lib.models.contract.LatentVariableModel`.
+    Meets :class:`avae_lib.models.contract.LatentVariableModel`. Other one-layer models of images replace its
+    :meth:`posterior`, its prior (:meth:`log_prior`, :meth:`draw_prior`, :meth:`kl`), its decoder, or add penalties.
+
+    Args:
+        encoder_outputs: how many numbers the encoder predicts for an image; 2 · latent_dim if not given.
+        condition_dim: how many further numbers encoder and decoder see beside the image and the latents.
     """
 
     num_layers = 1
 
-    def __init__(self, config: VAEConfig) -> None:
+    def __init__(self, config: VAEConfig, encoder_outputs: int | None = None, condition_dim: int = 0) -> None:
         super().__init__()
         self.config = config
         self.image_shape, self.bits = config.image_shape, config.bits
         self.num_dims = math.prod(config.image_shape)
         widths = config.hidden_sizes
-        self.encoder = _fully_connected((self.num_dims, *widths), out=2 * config.latent_dim)
-        self.decoder = _fully_connected((config.latent_dim, *widths[-1:0:-1]), out=widths[0])
+        encoder_outputs = 2 * config.latent_dim if encoder_outputs is None else encoder_outputs
+        self.encoder = _fully_connected((self.num_dims + condition_dim, *widths), out=encoder_outputs)
+        self.decoder = _fully_connected((config.latent_dim + condition_dim, *widths[-1:0:-1]), out=widths[0])
         self.head = output_head(config.likelihood, widths[0], self.num_dims, config.bits, config.mixtures)
 
     def posterior(self, x: UInt8[Tensor, "batch channels height width"]) -> DiagonalGaussian:
         """q(z | x), with elements ``(batch, latent_dim)``; refuses anything but pixel levels with a reason."""
-        require_pixels(x, self.image_shape, self.bits)
-        pixels = scale_pixels(x, self.bits, next(self.parameters()).dtype)
-        mean, log_std = at_least_float32(self.encoder(pixels.flatten(start_dim=1))).chunk(2, dim=1)
+        mean, log_std = at_least_float32(self.encoder(self._scaled(x))).chunk(2, dim=1)
         return DiagonalGaussian(mean, log_std)
+
+    def log_prior(self, z: Float[Tensor, "batch latent"]) -> Float[Tensor, "batch"]:
+        """log p(z) of each example, nats."""
+        return DiagonalGaussian.standard_like(z).log_prob(z)
+
+    def draw_prior(
+        self, n: int, temperature: float = 1.0, generator: Generator | None = None
+    ) -> Float[Tensor, "n latent"]:
+        """``n`` latents from the prior, with its standard deviation multiplied by ``temperature``."""
+        like = next(self.parameters()).new_empty(n, self.config.latent_dim)
+        return DiagonalGaussian.standard_like(like).sample(temperature=temperature, generator=generator)
+
+    def kl(self, posterior: DiagonalGaussian, z: Float[Tensor, "batch latent"]) -> Float[Tensor, "batch"]:
+        """KL from the prior to the posterior of each example, nats; ``z``, the draw, is not needed here."""
+        return posterior.kl(DiagonalGaussian.standard_like(z))
 
     def forward(self, x: UInt8[Tensor, "batch channels height width"], posterior_temperature: float = 1.0) -> ELBO:
         require_temperature("posterior_temperature", posterior_temperature)
         posterior = self.posterior(x)
         z = posterior.sample(temperature=posterior_temperature)
-        kl = posterior.kl(DiagonalGaussian.standard_like(z))
-        return ELBO(self.log_likelihood(x, z), kl.unsqueeze(1))
+        return ELBO(self.log_likelihood(x, z), self.kl(posterior, z).unsqueeze(1))
 
     def log_weight(
         self, x: UInt8[Tensor, "batch channels height width"], keep_layers: int | None = None
     ) -> Float[Tensor, "batch"]:
-        proposal = self._proposal(x, keep_layers)
-        z = proposal.sample()
-        prior = DiagonalGaussian.standard_like(z)
-        return self.log_likelihood(x, z) + prior.log_prob(z) - proposal.log_prob(z)
+        z, log_proposal = self._propose(x, keep_layers)
+        return self.log_likelihood(x, z) + self.log_prior(z) - log_proposal
 
     def log_likelihood(
         self, x: UInt8[Tensor, "batch channels height width"], z: Float[Tensor, "batch latent"]
@@ -114,25 +130,33 @@ class VAE(nn.Module):
     ) -> UInt8[Tensor, "n channels height width"]:
         require_count(n)
         (temperature,) = temperature_of_each_layer(temperature, self.num_layers)
-        like = next(self.parameters()).new_empty(n, self.config.latent_dim)
-        z = temperature * standard_normal_like(like, generator)
+        z = self.draw_prior(n, temperature, generator)
         return self._as_images(self.head.sample(self._features(z), generator))
 
     @torch.no_grad()
     def reconstruct(
         self, x: UInt8[Tensor, "batch channels height width"], keep_layers: int | None = None
     ) -> UInt8[Tensor, "batch channels height width"]:
-        return self.decode(self._proposal(x, keep_layers).sample()).round().to(torch.uint8)
+        z, _ = self._propose(x, keep_layers)
+        return self.decode(z).round().to(torch.uint8)
 
     def latents(self, x: UInt8[Tensor, "batch channels height width"]) -> tuple[DiagonalGaussian, ...]:
         return (self.posterior(x),)
 
-    def _proposal(self, x: Tensor, keep_layers: int | None) -> DiagonalGaussian:
-        """What z is drawn from: the posterior, or with no layers kept the prior."""
-        if keep_layers not in (None, 0, 1):
-            raise ValueError(f"keep_layers must be 0, 1 or None: this model has one layer, got {keep_layers}")
+    def _scaled(self, x: UInt8[Tensor, "batch channels height width"]) -> Float[Tensor, "batch dims"]:
+        """Pixels as the encoder sees them: one row for each image, in [−1, 1]."""
+        require_pixels(x, self.image_shape, self.bits)
+        return scale_pixels(x, self.bits, next(self.parameters()).dtype).flatten(start_dim=1)
+
+    def _propose(self, x: Tensor, keep_layers: int | None) -> tuple[Tensor, Tensor]:
+        """z and its log density, drawn from the posterior, or with no layers kept from the prior."""
+        require_layer_count(keep_layers)
         posterior = self.posterior(x)
-        return DiagonalGaussian.standard_like(posterior.mean) if keep_layers == 0 else posterior
+        if keep_layers == 0:
+            z = self.draw_prior(len(x))
+            return z, self.log_prior(z)
+        z = posterior.sample()
+        return z, posterior.log_prob(z)
 
     def _features(self, z: Tensor) -> Tensor:
         # To the head an image is num_dims channels of one pixel: its 1×1 convolution is then a fully-connected layer.
@@ -140,6 +164,16 @@ class VAE(nn.Module):
 
     def _as_images(self, values: Tensor) -> Tensor:
         return values.reshape(-1, *self.image_shape)
+
+
+def require_layer_count(keep_layers: int | None) -> None:
+    """Refuse numbers of layers to keep that a model with one layer does not have.
+
+    Raises:
+        ValueError: not 0, 1 or None.
+    """
+    if keep_layers not in (None, 0, 1):
+        raise ValueError(f"keep_layers must be 0, 1 or None: this model has one layer, got {keep_layers}")
 
 
 def _fully_connected(widths: Sequence[int], out: int) -> nn.Sequential:

@@ -4,15 +4,138 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from avae_lib.gaussians import DiagonalGaussian
-from avae_lib.models.hierarchy import Draw, LatentDraw
+from avae_lib.components import component
+from avae_lib.gaussians import DiagonalGaussian, gaussian_kl_per_layer, reparameterize, residual_gaussian
+from avae_lib.models.hierarchy import Draw, LatentDraw, StepDraw
 from avae_lib.nn.context_split import ContextSplit
+from avae_lib.nn.depthwise_attention import attentive_context
 
-__all__ = ["Descent", "LearnedTop", "Readout", "TopLayer", "Transition", "VariationalLayer"]
+__all__ = [
+    "Descent",
+    "LearnedTop",
+    "PlainVariationalLayer",
+    "Readout",
+    "TopLayer",
+    "Transition",
+    "VariationalLayer",
+    "VariationalLayerParts",
+    "variational_layer_step",
+]
+
+
+class VariationalLayerParts(Protocol):
+    """The maps and numbers of a layer; each map may be called any number of times."""
+
+    context_gate: Float[Tensor, ""] | float
+    context_scale: Float[Tensor, ""] | float
+    """γ and τ of the attention to the contexts above."""
+    evidence_gate: Float[Tensor, ""] | float
+    evidence_scale: Float[Tensor, ""] | float
+    """The same for the evidence at and below the layer."""
+
+    def transition(
+        self, context: Float[Tensor, "batch width h w"], z: Float[Tensor, "batch latent h w"]
+    ) -> ContextSplit:
+        """The context of this layer: c, its key k, and the queries s (to contexts) and r (to evidence)."""
+        ...
+
+    def prior(
+        self, condition: Float[Tensor, "batch width h w"]
+    ) -> tuple[Float[Tensor, "batch latent h w"], Float[Tensor, "batch latent h w"]]:
+        """Mean and log standard deviation of the prior, bounded."""
+        ...
+
+    def merge(
+        self, evidence: Float[Tensor, "batch evidence_width h w"], condition: Float[Tensor, "batch width h w"]
+    ) -> ContextSplit:
+        """The layer's own evidence corrected by what is known from above: ẽ and its key k̃."""
+        ...
+
+    def posterior(
+        self, features: Float[Tensor, "batch evidence_width+key_channels h w"]
+    ) -> tuple[Float[Tensor, "batch latent h w"], Float[Tensor, "batch latent h w"]]:
+        """What the posterior adds to the prior's mean and log standard deviation."""
+        ...
+
+
+@component(unit="06_attentive_vae")
+def variational_layer_step(
+    context: ContextSplit,
+    z: Float[Tensor, "batch latent h w"],
+    evidence: Sequence[ContextSplit] | None,
+    remembered: Sequence[ContextSplit],
+    parts: VariationalLayerParts,
+    noise: Float[Tensor, "batch latent h w"],
+) -> tuple[ContextSplit, Float[Tensor, "batch width h w"], Float[Tensor, "batch latent h w"], Float[Tensor, "batch"]]:
+    r"""One layer of a Deep Attentive VAE on the way down: its prior, its posterior and its latent.
+
+    .. math::
+        c \oplus k \oplus s &= T(c_{\text{above}}, z_{\text{above}}) \\
+        \hat c &= c + \gamma \, A(s;\, \text{remembered}), & p &= P(\hat c) \\
+        \tilde e \oplus \tilde k &= M(e, \hat c) \\
+        \hat e &= \tilde e + \gamma' A(r;\, \text{evidence}), & q &= p + Q(\hat e \oplus \tilde k)
+
+    Apostolopoulou et al. (2022), without normalisation. A is depth-wise attention. Among the evidence looked at, the
+    layer's own stands as merged: value ẽ and key k̃. "p + Q" adds the shifts to the prior's mean and log standard
+    deviation.
+
+    Args:
+        context: record of the layer above, with ``.value`` ``(batch, width, h, w)`` and ``.key``.
+        z: latent of the layer above, ``(batch, latent, h, w)``.
+        evidence: records, this layer's own first, then those below, at least one; None to draw from the prior.
+        remembered: records of all contexts above, top first, at least one. The layer above is among them already.
+        parts: the layer's maps and numbers.
+
+            * ``parts.transition(context.value, z)`` returns the new context, a record with ``.value`` c, ``.key`` k,
+              ``.query`` s and ``.evidence_query`` r.
+            * ``parts.prior(condition)`` returns (mean, log_std), bounded.
+            * ``parts.merge(evidence[0].value, condition)`` returns a record with ``.value`` ẽ and ``.key`` k̃.
+            * ``parts.posterior(torch.cat([ê, k̃], dim=1))`` returns (mean_shift, log_std_shift).
+            * ``parts.context_gate``, ``parts.context_scale``: γ and τ of the attention to the contexts.
+            * ``parts.evidence_gate``, ``parts.evidence_scale``: the same for the evidence.
+        noise: standard normal numbers, shaped like the new latent.
+
+    Returns:
+        ``(context, condition, z, kl)``: the record that ``parts.transition`` returned; ĉ, ``(batch, width, h, w)``;
+        the latent, shaped like ``noise``; and KL(q‖p) of each example, ``(batch,)`` nats, zeros without evidence.
+        Differentiable in all inputs and in the parts' weights. Lists and tensors are left as they are.
+
+    A layer without evidence whose gate is closed draws from the prior of its own context:
+
+    >>> from types import SimpleNamespace
+    >>> one = torch.ones(1, 1, 1, 1)
+    >>> parts = SimpleNamespace(
+    ...     transition=lambda c, z: ContextSplit(c + z, one, one, one), prior=lambda c: (10 * c, 0 * c),
+    ...     context_gate=0.0, context_scale=1.0,
+    ... )
+    >>> above = ContextSplit(2 * one, one)
+    >>> context, condition, z, kl = variational_layer_step(above, one, None, [above], parts, 0.5 * one)
+    >>> context.value.item(), condition.item(), z.item(), kl
+    (3.0, 3.0, 30.5, tensor([0.]))
+    """
+
+    def looking_at(records, own, query, scale, gate):
+        keys = [record.key for record in records]
+        return attentive_context(own, query, keys, [record.value for record in records], scale, gate)
+
+    new = parts.transition(context.value, z)
+    condition = looking_at(remembered, new.value, new.query, parts.context_scale, parts.context_gate)
+    prior_mean, prior_log_std = parts.prior(condition)
+    if evidence is None:
+        return new, condition, reparameterize(prior_mean, prior_log_std, noise), condition.new_zeros(len(condition))
+    merged = parts.merge(evidence[0].value, condition)
+    at_and_below = [merged, *evidence[1:]]
+    own = looking_at(at_and_below, merged.value, new.evidence_query, parts.evidence_scale, parts.evidence_gate)
+    shifts = parts.posterior(torch.cat([own, merged.key], dim=1))
+    mean, log_std = residual_gaussian(prior_mean, prior_log_std, *shifts)
+    kl = gaussian_kl_per_layer([mean], [log_std], [prior_mean], [prior_log_std])[:, 0]
+    return new, condition, reparameterize(mean, log_std, noise), kl
 
 
 @dataclass(frozen=True)
@@ -20,7 +143,7 @@ class Descent:
     """What the layers above hand down."""
 
     context: ContextSplit
-    """c of the layer above, as its cell put it out."""
+    """c of the layer above, as its cell computed it."""
     z: Float[Tensor, "batch latent_channels h w"] | None = None
     """The latent of the layer above; None at the top."""
     remembered: tuple[ContextSplit, ...] = ()
@@ -28,7 +151,7 @@ class Descent:
 
 
 class VariationalLayer(nn.Module):
-    r"""A layer whose prior is told by the layers above it, and whose posterior also by the evidence.
+    r"""A layer whose prior depends on the layers above it, and whose posterior also on the evidence.
 
     .. math::
         c_l \oplus k_l \oplus s_l &= T_l(c_{l-1} \oplus z_{l-1}) \\
@@ -36,9 +159,9 @@ class VariationalLayer(nn.Module):
         \tilde e_l \oplus \tilde k_l &= V e_l + W \hat c_l \\
         q(z_l \mid z_{<l}, x) &= Q_l(\hat e_l \oplus \tilde k_l), & \hat e_l &= \tilde e_l + \gamma' A(r_l;\, e_{\ge l})
 
-    Apostolopoulou et al. (2022) and their program. A is attention over depth, to which
-    :class:`avae_lib.nn.depthwise_attention.AttentiveConditioning` adds normalisation; the layer's own evidence is
-    looked at as merged, ẽ_l. In a local model both A are absent, and there are neither keys nor queries.
+    Apostolopoulou et al. (2022) and their program. A is attention over depth, with or without normalisation (see
+    :mod:`avae_lib.nn.depthwise_attention`); the layer's own evidence is looked at as merged, ẽ_l. In a local model
+    both A are absent, and there are neither keys nor queries.
 
     Args:
         transition: T_l, a :class:`Transition`.
@@ -51,6 +174,8 @@ class VariationalLayer(nn.Module):
         posterior: Q_l up to its residual to the prior's parameters.
         gaussians: from both to two Gaussians, see :mod:`avae_lib.nn.gaussian_conditionals`.
     """
+
+    own_wiring = "local, normalised or published layers: own wiring, not variational_layer_step"
 
     def __init__(
         self,
@@ -86,7 +211,7 @@ class VariationalLayer(nn.Module):
             evidence: features of the image at and below this layer, nearest first; None for the prior.
             draw: how z_l is drawn.
         """
-        context = self.transition(above)
+        context = self.transition(above.context.value, above.z)
         remembered, seen = self.history(above.remembered, above.context)
         condition = self.context_conditioning(context.value, context.query, seen)  # ĉ_l
         shift = None if evidence is None else self._shift(context, condition, evidence)
@@ -101,8 +226,66 @@ class VariationalLayer(nn.Module):
         return self.posterior(replace(merged, value=own).joined)
 
 
+class PlainVariationalLayer(VariationalLayer):
+    """A layer whose attention is not normalised: the weights of a :func:`variational_layer_step`.
+
+    Arguments as for :class:`VariationalLayer`; ``gaussians`` are
+    :class:`avae_lib.nn.gaussian_conditionals.CentredGaussians`.
+    """
+
+    own_wiring = None
+
+    def forward(
+        self, above: Descent, evidence: Sequence[ContextSplit] | None, draw: Draw
+    ) -> tuple[Descent, LatentDraw]:
+        """As for :class:`VariationalLayer`."""
+        remembered, seen = self.history(above.remembered, above.context)
+        parts, noise = LayerParts(self), draw.noise(above.z)
+        at_and_below = None if evidence is None else list(evidence)
+        context, _, z, kl = variational_layer_step(above.context, above.z, at_and_below, list(seen), parts, noise)
+        return Descent(context, z, remembered), StepDraw(z, parts.latest_prior, parts.latest_posterior, step_kl=kl)
+
+
+class LayerParts:
+    """The maps and numbers of a layer as a step calls them. The Gaussians of the latest calls are kept for the layer.
+
+    Args:
+        layer: whose maps.
+    """
+
+    def __init__(self, layer: PlainVariationalLayer) -> None:
+        self._layer = layer
+        self.transition = layer.transition
+        self.context_gate, self.context_scale = layer.context_conditioning.gate, layer.context_conditioning.scale()
+        self.evidence_gate, self.evidence_scale = layer.evidence_conditioning.gate, layer.evidence_conditioning.scale()
+        self.latest_prior: DiagonalGaussian | None = None
+        self._latest_shifts: tuple[Tensor, Tensor] | None = None
+
+    @property
+    def latest_posterior(self) -> DiagonalGaussian | None:
+        """The prior shifted; None where no shifts were computed."""
+        if self._latest_shifts is None:
+            return None
+        prior = self.latest_prior
+        return DiagonalGaussian(*residual_gaussian(prior.mean, prior.log_std, *self._latest_shifts))
+
+    def prior(self, condition: Float[Tensor, "batch width h w"]) -> tuple[Tensor, Tensor]:
+        """Mean and log standard deviation, bounded."""
+        self.latest_prior = self._layer.gaussians.prior(self._layer.prior(condition))
+        return self.latest_prior.mean, self.latest_prior.log_std
+
+    def merge(self, evidence: Tensor, condition: Tensor) -> ContextSplit:
+        """ẽ and k̃."""
+        return self._layer.evidence_split(self._layer.merge(evidence, condition))
+
+    def posterior(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Shifts of mean and log standard deviation, the latter bounded."""
+        self._latest_shifts = self._layer.gaussians.shifts(self._layer.posterior(features))
+        return self._latest_shifts
+
+
 class TopLayer(nn.Module):
-    r"""The first layer: a standard normal prior, and a posterior that is told by the evidence alone.
+    r"""The first layer: a standard normal prior, and a posterior that depends on the evidence alone.
 
     .. math:: p(z_1) = \mathcal{N}(0, I), \qquad
               q(z_1 \mid x) = Q_1\bigl(\hat e_1 \oplus k_1\bigr), \qquad \hat e_1 = e_1 + \gamma' A(r_1;\, e_{\ge 1})
@@ -142,7 +325,7 @@ class TopLayer(nn.Module):
 
 
 class Transition(nn.Module):
-    """T: from what a layer hands down to the context of the next, its key and its queries.
+    """T: from the context and the latent of the layer above to the context of this one, its key and its queries.
 
     Args:
         join: from c and z to features.
@@ -154,8 +337,8 @@ class Transition(nn.Module):
         super().__init__()
         self.join, self.cell, self.split = join, cell, split
 
-    def forward(self, above: Descent) -> ContextSplit:
-        return self.split(self.cell(self.join(above.context.value, above.z)))
+    def forward(self, context: Float[Tensor, "batch width h w"], z: Float[Tensor, "batch latent h w"]) -> ContextSplit:
+        return self.split(self.cell(self.join(context, z)))
 
 
 class LearnedTop(nn.Module):

@@ -21,7 +21,7 @@ from avae_lib.models.vdvae_five_bits import ReleasedFiveBitHead
 from avae_lib.models.vdvae_import import config_fields, load_released_weights
 from avae_lib.models.vdvae_layers import (
     ActivationEncoder,
-    Bottleneck,
+    GroupedBlock,
     ImageReadout,
     MatchedChannels,
     PixelStem,
@@ -29,8 +29,10 @@ from avae_lib.models.vdvae_layers import (
     TopDownBlock,
 )
 from avae_lib.models.vdvae_notation import DecoderStep, EncoderStep, parse_decoder, parse_encoder, parse_widths
+from avae_lib.nn.bottleneck import Bottleneck
 from avae_lib.nn.convolutions import convolution
 from avae_lib.nn.output_heads import output_head
+from avae_lib.nn.unpooling import LearnedUnpooling, Unpooling
 
 __all__ = ["VDVAEConfig", "from_openai"]
 
@@ -185,7 +187,10 @@ def _top_down_block(config: VDVAEConfig, index: int) -> TopDownBlock:
     step, blocks = config.decoder[index], len(config.decoder)
     width, latents, scale = config.widths[step.resolution], config.latent_channels, _scale(config, blocks)
     bottleneck = partial(_bottleneck, config, step.resolution)
-    return TopDownBlock(
+    kind = TopDownBlock
+    if config.group_size > 1:
+        kind = partial(GroupedBlock, ends_group=(index + 1) % config.group_size == 0 or index + 1 == blocks)
+    return kind(
         resolution=step.resolution,
         source=step.source,
         upsample=_upsampling(config, step),
@@ -193,7 +198,6 @@ def _top_down_block(config: VDVAEConfig, index: int) -> TopDownBlock:
         prior=bottleneck(out_width=2 * latents + width, last_scale=0.0),
         from_latent=convolution(latents, width, 1, init_scale=scale),
         residual=bottleneck(is_residual=True, last_scale=scale) if config.residual_block else nn.Identity(),
-        ends_group=(index + 1) % config.group_size == 0 or index + 1 == blocks,
     )
 
 
@@ -214,11 +218,9 @@ def _upsampling(config: VDVAEConfig, step: DecoderStep) -> nn.Module:
         return nn.Identity()
     factor = step.resolution // step.source
     if config.upsampling == "learned":
-        # Without a bias it is linear, and what is held back can be brought along apart from the stream.
-        widths = config.widths[step.source], config.widths[step.resolution]
-        return nn.ConvTranspose2d(*widths, kernel_size=factor, stride=factor, bias=False)
+        return LearnedUnpooling(config.widths[step.source], config.widths[step.resolution], factor)
     matched = _matched_channels(config, step.source, step.resolution)
-    return nn.Sequential(matched, nn.Upsample(scale_factor=factor, mode="nearest"))
+    return nn.Sequential(matched, Unpooling(factor))
 
 
 def _matched_channels(config: VDVAEConfig, before: int, after: int) -> nn.Module:

@@ -14,13 +14,13 @@ from jaxtyping import Float, UInt8
 from torch import Generator, Tensor, nn
 
 from avae_lib.likelihoods import (
-    discretized_logistic_log_prob,
     discretized_logistic_mixture_mean,
-    discretized_logistic_mixture_sample,
+    draw_from_mixture,
+    logistic_bin_log_prob,
     scale_pixels,
 )
-from avae_lib.likelihoods.discretized_logistic import widest_float
-from avae_lib.likelihoods.logistic_mixture import conditional_mean, logits_and_components
+from avae_lib.likelihoods.logistic_bins import conditional_mean, logits_and_components, widest_float
+from avae_lib.nn.precision import at_least_float32
 
 __all__ = ["ReleasedFiveBitHead"]
 
@@ -34,6 +34,7 @@ class ReleasedFiveBitHead(nn.Module):
     """
 
     name = "released_five_bits"
+    own_wiring = "likelihood of the released five-bit model: own wiring, not discretized_logistic_mixture_log_prob"
 
     def __init__(self, projection: nn.Module, mixtures: int) -> None:
         super().__init__()
@@ -48,7 +49,7 @@ class ReleasedFiveBitHead(nn.Module):
         pixels = scale_pixels(8 * level, 8, wide)
         # Five exact bits put level j at 2j/31 − 1 with bins as wide as here; the mean is moved along to that place.
         mean = conditional_mean(pixels, components) + scale_pixels(level, 5, wide) - pixels
-        log_probs = discretized_logistic_log_prob(mean, components[:, :, 1], level, bits=5, upper_edge=math.inf)
+        log_probs = logistic_bin_log_prob(level, mean, components[:, :, 1], bits=5, upper_edge=math.inf)
         log_weights = logits.log_softmax(dim=1)
         return torch.logsumexp(log_weights + log_probs.sum(dim=2), dim=1).flatten(start_dim=1).sum(dim=1)
 
@@ -58,4 +59,4 @@ class ReleasedFiveBitHead(nn.Module):
 
     def sample(self, features: Tensor, generator: Generator | None = None) -> UInt8[Tensor, "batch 3 height width"]:
         """One image of eight bits for each row of ``features``, as the released code draws it: not cut to five."""
-        return discretized_logistic_mixture_sample(self.projection(features), 3, 8, generator)
+        return draw_from_mixture(at_least_float32(self.projection(features)), 3, 8, generator)

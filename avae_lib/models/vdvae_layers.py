@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -11,14 +12,15 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from avae_lib.gaussians import DiagonalGaussian
-from avae_lib.models.hierarchy import Draw, LatentDraw
+from avae_lib.models.hierarchy import Draw, LatentDraw, StepDraw
+from avae_lib.models.top_down_step import top_down_step
 from avae_lib.models.vdvae_notation import DecoderStep
 from avae_lib.nn.convolutions import convolution
 from avae_lib.nn.precision import at_least_float32
 
 __all__ = [
     "ActivationEncoder",
-    "Bottleneck",
+    "GroupedBlock",
     "ImageReadout",
     "MatchedChannels",
     "PixelStem",
@@ -63,23 +65,18 @@ class StartingStreams(nn.Module):
 
 
 class TopDownBlock(nn.Module):
-    r"""One block of the decoder. With x the stream of its resolution and a the encoder's activation there:
+    r"""One block of the decoder: the maps of a :func:`avae_lib.models.top_down_step.top_down_step`.
 
-    .. math::
-        q(z \mid z_<, \text{image}) &= Q(x, a) \\
-        [p(z \mid z_<),\; h] &= P(x), & x &\leftarrow x + h \\
-        & & x &\leftarrow x + W z \\
-        & & x &\leftarrow x + R(x)
+    The coarser stream, where there is one, is added to the stream before the step.
 
     Args:
         resolution: of its stream.
         source: resolution of the coarser stream that is first added to it, or None.
         upsample: brings that stream to this resolution; linear.
-        posterior: Q, to means and log standard deviations.
-        prior: P, to means, log standard deviations and h.
-        from_latent: W.
-        residual: x + R(x).
-        ends_group: whether z joins the stream at once, with what earlier blocks of the group have held back.
+        posterior: from stream and the encoder's activation, side by side, to means and log standard deviations.
+        prior: from the stream to means, log standard deviations and what is added to the stream.
+        from_latent: what the latent adds to the stream.
+        residual: the last residual block, its residual sum included.
     """
 
     def __init__(
@@ -91,10 +88,9 @@ class TopDownBlock(nn.Module):
         prior: nn.Module,
         from_latent: nn.Conv2d,
         residual: nn.Module,
-        ends_group: bool = True,
     ) -> None:
         super().__init__()
-        self.resolution, self.source, self.ends_group = resolution, source, ends_group
+        self.resolution, self.source = resolution, source
         self.upsample = upsample
         self.posterior = posterior
         self.prior = prior
@@ -103,73 +99,84 @@ class TopDownBlock(nn.Module):
 
     def forward(self, above: Streams, evidence: Sequence[Tensor] | None, draw: Draw) -> tuple[Streams, LatentDraw]:
         """Draw z from the posterior where there is evidence, else from the prior, and add to the stream."""
-        x, held_back = self._with_source(above.features), self._with_source(above.held_back)
-        posterior = None if evidence is None else self._posterior(x[self.resolution], evidence[0])
-        prior, correction = self._prior(x[self.resolution])
-        z = draw(prior if posterior is None else posterior)
-        x = _added(x, {self.resolution: correction})
-        held_back = _added(held_back, {self.resolution: self.from_latent(z)})
-        if self.ends_group:
-            x, held_back = _added(x, held_back), {}
-        x = {**x, self.resolution: self.residual(x[self.resolution])}
-        return Streams(x, held_back), LatentDraw(z, prior, posterior)
+        streams, parts = self._with_source(above.features), BlockParts(self)
+        before = streams[self.resolution]
+        activation = None if evidence is None else evidence[0]
+        stream, z, kl = top_down_step(before, activation, parts, self._noise(before, draw))
+        latent = StepDraw(z, parts.latest_prior, parts.latest_posterior, step_kl=kl)
+        return Streams({**streams, self.resolution: stream}), latent
 
     def _with_source(self, streams: Mapping[int, Tensor]) -> Mapping[int, Tensor]:
         if self.source not in streams:
             return streams
         return _added(streams, {self.resolution: self.upsample(streams[self.source])})
 
-    def _posterior(self, x: Tensor, activation: Tensor) -> DiagonalGaussian:
-        mean, log_std = at_least_float32(self.posterior(torch.cat((x, activation), dim=1))).chunk(2, dim=1)
-        return DiagonalGaussian(mean, log_std)
+    def _noise(self, stream: Tensor, draw: Draw) -> Float[Tensor, "batch latent resolution resolution"]:
+        like = at_least_float32(stream).new_empty(len(stream), self.from_latent.in_channels, *stream.shape[2:])
+        return draw.noise(like)
 
-    def _prior(self, x: Tensor) -> tuple[DiagonalGaussian, Tensor]:
-        latents = self.from_latent.in_channels
-        mean, log_std, correction = self.prior(x).split((latents, latents, x.shape[1]), dim=1)
-        return DiagonalGaussian(at_least_float32(mean), at_least_float32(log_std)), correction
+
+class BlockParts:
+    """The maps of a block as a step calls them. The Gaussians of the latest calls are kept for the block.
+
+    Args:
+        block: whose maps.
+    """
+
+    def __init__(self, block: TopDownBlock) -> None:
+        self._block = block
+        self.project, self.refine = block.from_latent, block.residual
+        self.latest_prior: DiagonalGaussian | None = None
+        self.latest_posterior: DiagonalGaussian | None = None
+
+    def posterior(self, x: Float[Tensor, "batch width+evidence_width h w"]) -> tuple[Tensor, Tensor]:
+        """Mean and log standard deviation."""
+        mean, log_std = at_least_float32(self._block.posterior(x)).chunk(2, dim=1)
+        self.latest_posterior = DiagonalGaussian(mean, log_std)
+        return mean, log_std
+
+    def prior(self, stream: Float[Tensor, "batch width h w"]) -> tuple[Tensor, Tensor, Tensor]:
+        """Mean, log standard deviation, and what is added to the stream."""
+        latents = self._block.from_latent.in_channels
+        mean, log_std, h = self._block.prior(stream).split((latents, latents, stream.shape[1]), dim=1)
+        self.latest_prior = DiagonalGaussian(at_least_float32(mean), at_least_float32(log_std))
+        return self.latest_prior.mean, self.latest_prior.log_std, h
+
+
+class GroupedBlock(TopDownBlock):
+    """A block whose latent joins the stream only where its group ends; until then it is held back.
+
+    The latents of a group are independent given those above it. Arguments as for :class:`TopDownBlock`, and
+
+    Args:
+        ends_group: whether z joins the stream at once, with what earlier blocks of the group have held back.
+    """
+
+    own_wiring = "blocks in groups: own wiring, not top_down_step"
+
+    def __init__(self, *args: Any, ends_group: bool, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.ends_group = ends_group
+
+    def forward(self, above: Streams, evidence: Sequence[Tensor] | None, draw: Draw) -> tuple[Streams, LatentDraw]:
+        """Draw z from the posterior where there is evidence, else from the prior, and add or hold it back."""
+        x, held_back = self._with_source(above.features), self._with_source(above.held_back)
+        before, parts = x[self.resolution], BlockParts(self)
+        if evidence is not None:
+            parts.posterior(torch.cat((before, evidence[0]), dim=1))
+        _, _, h = parts.prior(before)
+        z = draw(parts.latest_posterior or parts.latest_prior)
+        x = _added(x, {self.resolution: h})
+        held_back = _added(held_back, {self.resolution: self.from_latent(z)})
+        if self.ends_group:
+            x, held_back = _added(x, held_back), {}
+        x = {**x, self.resolution: self.residual(x[self.resolution])}
+        return Streams(x, held_back), LatentDraw(z, parts.latest_prior, parts.latest_posterior)
 
 
 def _added(streams: Mapping[int, Tensor], terms: Mapping[int, Tensor]) -> dict[int, Tensor]:
     """Streams with terms added to some of them; a stream that is not there yet starts as its term."""
     return {**streams, **{at: streams[at] + term if at in streams else term for at, term in terms.items()}}
-
-
-class Bottleneck(nn.Module):
-    r"""Four convolutions, narrow inside: GELU → 1×1 → GELU → k×k → GELU → k×k → GELU → 1×1.
-
-    Args:
-        in_width, middle_width, out_width: channels before, inside and after.
-        resolution: of what it is applied to. Where that is 1 or 2, k is 1, else 3.
-        is_residual: whether the input is added to the output.
-        last_scale: factor on the initial weights of the last convolution.
-    """
-
-    def __init__(
-        self,
-        in_width: int,
-        middle_width: int,
-        out_width: int,
-        resolution: int,
-        is_residual: bool = False,
-        last_scale: float = 1.0,
-    ) -> None:
-        super().__init__()
-        self.is_residual = is_residual
-        kernel_size = 3 if resolution > 2 else 1
-        self.convolutions = nn.ModuleList(
-            [
-                convolution(in_width, middle_width, 1),
-                convolution(middle_width, middle_width, kernel_size),
-                convolution(middle_width, middle_width, kernel_size),
-                convolution(middle_width, out_width, 1, init_scale=last_scale),
-            ]
-        )
-
-    def forward(self, x: Float[Tensor, "batch in_width h w"]) -> Float[Tensor, "batch out_width h w"]:
-        y = x
-        for layer in self.convolutions:
-            y = layer(F.gelu(y))
-        return x + y if self.is_residual else y
 
 
 class ActivationEncoder(nn.Module):

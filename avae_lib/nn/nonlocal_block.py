@@ -7,9 +7,45 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from avae_lib.components import component
 from avae_lib.nn.weight_norm_convolution import WeightNormConvolution
 
-__all__ = ["NonLocalBlock", "non_local_or_identity"]
+__all__ = ["NonLocalBlock", "non_local_or_identity", "nonlocal_attention"]
+
+
+@component(unit="06_attentive_vae")
+def nonlocal_attention(
+    query: Float[Tensor, "batch pixels key_channels"],
+    key: Float[Tensor, "batch pixels key_channels"],
+    value: Float[Tensor, "batch pixels channels"],
+    scale: Float[Tensor, ""] | float,
+) -> Float[Tensor, "batch pixels channels"]:
+    r"""What every pixel finds when it looks at all pixels.
+
+    .. math:: \sum_m a_{nm} v_m, \qquad a_{nm} = \operatorname{softmax}_m\bigl(\tau \langle q_n, k_m \rangle\bigr)
+
+    Vaswani et al. (2017), for the pixels of one feature map as in Wang et al. (2018). PyTorch's kernel takes the
+    pixels in pieces and never stores the pixels × pixels weights.
+
+    Args:
+        query: q, what each pixel looks for, ``(batch, pixels, key_channels)``.
+        key: k, under which each pixel is found, same shape. Scores may be as large as 1e9.
+        value: v, what is found, ``(batch, pixels, channels)``, as large as 1e30.
+        scale: τ, the inverse temperature of the softmax, a number or a scalar tensor.
+
+    Returns:
+        ``(batch, pixels, channels)``, differentiable in all tensors. None of the inputs is changed.
+
+    With τ = 0 all pixels count the same:
+
+    >>> x = torch.tensor([[[1.0], [3.0]]])
+    >>> nonlocal_attention(x, x, x, 0.0)
+    tensor([[[2.],
+             [2.]]])
+    """
+    # With one head: the kernels that save memory take four dimensions only.
+    query, key, value = ((scale * query).unsqueeze(1), key.unsqueeze(1), value.unsqueeze(1))
+    return F.scaled_dot_product_attention(query, key, value, scale=1.0).squeeze(1)
 
 
 class NonLocalBlock(nn.Module):
@@ -35,8 +71,8 @@ class NonLocalBlock(nn.Module):
 
     def forward(self, x: Float[Tensor, "batch channels h w"]) -> Float[Tensor, "batch channels h w"]:
         query, key, value = (_one_row_for_each_pixel(part(x)) for part in (self.query, self.key, self.value))
-        found = F.scaled_dot_product_attention(self.scale.to(query.dtype) * query, key, value, scale=1.0)
-        return x + self.gate * found.squeeze(1).transpose(1, 2).unflatten(2, x.shape[2:])
+        found = nonlocal_attention(query, key, value, self.scale.to(query.dtype))
+        return x + self.gate * found.transpose(1, 2).unflatten(2, x.shape[2:])
 
 
 def non_local_or_identity(channels: int, key_channels: int) -> nn.Module:
@@ -44,6 +80,5 @@ def non_local_or_identity(channels: int, key_channels: int) -> nn.Module:
     return NonLocalBlock(channels, key_channels) if key_channels else nn.Identity()
 
 
-def _one_row_for_each_pixel(x: Float[Tensor, "batch channels h w"]) -> Float[Tensor, "batch 1 pixels channels"]:
-    """With one head: PyTorch's kernels that don't store the pixels × pixels weights take four dimensions only."""
-    return x.flatten(start_dim=2).transpose(1, 2).unsqueeze(1)
+def _one_row_for_each_pixel(x: Float[Tensor, "batch channels h w"]) -> Float[Tensor, "batch pixels channels"]:
+    return x.flatten(start_dim=2).transpose(1, 2)

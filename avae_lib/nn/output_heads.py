@@ -17,11 +17,12 @@ from avae_lib.likelihoods import (
     UPPER_EDGE,
     bernoulli_log_likelihood,
     discretized_logistic_mixture_log_likelihood,
-    discretized_logistic_mixture_log_prob,
     discretized_logistic_mixture_mean,
-    discretized_logistic_mixture_sample,
     discretized_logistic_sample,
     draw_component,
+    draw_from_mixture,
+    is_the_exercise,
+    mixture_log_likelihood,
     numbers_per_component,
     uniform_like,
 )
@@ -66,7 +67,7 @@ def output_head(
         mixtures: number of logistics mixed for each pixel; of no meaning to a Bernoulli head.
         projection: makes the layer from features to parameters, as it shall start; without it that is a 1×1
             convolution, with the components of a mixture apart from one another.
-        upper_edge: see :func:`avae_lib.likelihoods.discretized_logistic_mixture_log_prob`, of no meaning elsewhere.
+        upper_edge: see :func:`avae_lib.likelihoods.logistic_mixture_log_prob`, of no meaning elsewhere.
 
     Raises:
         ValueError: the name is unknown, a Bernoulli likelihood is asked for pixels of more than one bit, or a
@@ -163,7 +164,8 @@ class DiscretizedLogisticHead(nn.Module):
 class DiscretizedLogisticMixtureHead(nn.Module):
     """Each pixel follows a mixture of discretised logistics in which colour channels depend on one another.
 
-    The likelihood of PixelCNN++ and of very deep VAEs, see :mod:`avae_lib.likelihoods.logistic_mixture`.
+    The likelihood of PixelCNN++ and of very deep VAEs, see :mod:`avae_lib.likelihoods.logistic_mixture`. Three
+    channels with the true upper edge are the exercises of unit 04 and run on the student's functions.
 
     Args:
         projection: from features to 10 · mixtures numbers for three channels, 3 · mixtures for one.
@@ -180,17 +182,15 @@ class DiscretizedLogisticMixtureHead(nn.Module):
         self, features: Float[Tensor, "batch features height width"], x: UInt8[Tensor, "batch channels height width"]
     ) -> Float[Tensor, "batch"]:
         """log P(x | features) of each example, nats."""
-        return discretized_logistic_mixture_log_prob(
-            x, self.projection(features), self.bits, upper_edge=self.upper_edge
-        )
+        return mixture_log_likelihood(x, self._mixture(features), self.bits, self.upper_edge)
 
     def mean(self, features: Float[Tensor, "batch features height width"]) -> Tensor:
         """Mean of the mixture before it is cut into bins, in pixel levels 0 … 2**bits − 1."""
-        return discretized_logistic_mixture_mean(self.projection(features), self.channels, self.bits)
+        return discretized_logistic_mixture_mean(self._mixture(features), self.channels, self.bits)
 
     def sample(self, features: Tensor, generator: Generator | None = None) -> UInt8[Tensor, "..."]:
         """One image for each row of ``features``."""
-        return discretized_logistic_mixture_sample(self.projection(features), self.channels, self.bits, generator)
+        return draw_from_mixture(self._mixture(features), self.channels, self.bits, generator)
 
     @torch.no_grad()
     def spread_components(self) -> None:
@@ -199,6 +199,18 @@ class DiscretizedLogisticMixtureHead(nn.Module):
         of_channels[:, 0] = _evenly_spread(self.mixtures)
         of_channels[:, 1] = -1.0
         of_channels[:, 2:] = 0.0
+
+    @property
+    def own_wiring(self) -> str | None:
+        """What the report of components says where the likelihood is not the exercise's."""
+        if is_the_exercise(self.channels, self.upper_edge):
+            return None
+        kind = "grey pixels" if self.channels == 1 else "published upper edge"
+        return f"{kind}: own wiring, not discretized_logistic_mixture_log_prob"
+
+    def _mixture(self, features: Tensor) -> Tensor:
+        """The parameters of every pixel."""
+        return at_least_float32(self.projection(features))
 
 
 def _evenly_spread(count: int) -> Float[Tensor, "count"]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["kl_during_training", "kl_per_layer", "unit_activity"]
+__all__ = ["codes_in_use", "kl_during_training", "kl_per_layer", "unit_activity"]
 
 
 @styled
@@ -92,6 +92,32 @@ def unit_activity(variances: Sequence[float], threshold: float, size: tuple[floa
     axes.set(yscale="log", xlabel="unit, most active first", ylabel="variance of the posterior mean")
     _number_bars(axes, len(ordered))
     axes.grid(axis="x", visible=False)
+    return figure
+
+
+@styled
+def codes_in_use(
+    counts: Sequence[Sequence[int]], perplexity: Sequence[float], size: tuple[float, float] = (6.4, 2.6)
+) -> Figure:
+    """How often each code is used, the most used one first, and what even use of all codes would be (dotted).
+
+    Args:
+        counts: uses of each code, for each level of codes, top first.
+        perplexity: exp of the entropy of these uses, for each level.
+        size: width and height of one level in inches.
+    """
+    figure, axes = new_figure(size[0], size[1] * len(counts), nrows=len(counts), squeeze=False)
+    for level, (graph, uses, even) in enumerate(zip(axes[:, 0], counts, perplexity, strict=True), start=1):
+        ordered = np.sort(np.asarray(uses, dtype=float))[::-1]
+        shares = 100 * ordered / max(1.0, ordered.sum())
+        graph.bar(range(1, len(shares) + 1), shares, 0.8, color=SERIES[0])
+        graph.axhline(100 / len(shares), color=INK, linestyle=":", linewidth=1.2)
+        name = f"level {level}: " if len(counts) > 1 else ""
+        used = f"{int((ordered > 0).sum())} of {len(shares)} codes in use"
+        graph.set(ylabel="% of positions", title=f"{name}{used}, perplexity {even:.1f}")
+        _number_bars(graph, len(shares))
+        graph.grid(axis="x", visible=False)
+    axes[-1, 0].set_xlabel("code, most used first")
     return figure
 
 

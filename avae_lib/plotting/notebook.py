@@ -23,7 +23,7 @@ from avae_lib.plotting.style import PIXELS_PER_INCH, SCREEN_PIXELS_PER_INCH, bla
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["display_moving", "png_bytes", "show", "slider", "spread", "stills"]
+__all__ = ["display_moving", "png_bytes", "show", "show_picture", "slider", "spread", "stills"]
 
 _PAGE_INCHES = 7.2  # the widest a figure may be: 700 pixels of a screen, a little less than a notebook's column
 _LABEL_INCHES = 0.3
@@ -36,9 +36,39 @@ def show(figure: Figure) -> None:
     The picture carries a description made from the figure's titles, labels and legends. In the notebooks of the
     course the build replaces it by the one written beside the caption.
     """
-    picture = _picture_html(_legible_png(figure), _screen_width(figure), described(figure))
-    _display({"text/html": picture, "text/plain": f"[picture: {described(figure)}]"})
+    show_picture(_legible_png(figure), _screen_width(figure), described(figure))
     _close(figure)
+
+
+class LivePicture:
+    """One place in a notebook's output where each figure replaces the one before; the last one stays when it is saved.
+
+    In a script nothing is shown.
+    """
+
+    def __init__(self) -> None:
+        self._place: Any = None
+
+    def show(self, figure: Figure, alt: str | None = None) -> None:
+        """Show a figure in this place and close it.
+
+        Args:
+            alt: a description for readers who cannot see it; without one it is made from titles and labels.
+        """
+        if _is_in_notebook():
+            from IPython.display import display
+
+            bundle = _picture_bundle(_legible_png(figure), _screen_width(figure), alt or described(figure))
+            if self._place is None:
+                self._place = display(bundle, raw=True, display_id=True)
+            else:
+                self._place.update(bundle, raw=True)
+        _close(figure)
+
+
+def show_picture(png: bytes, width: int, alt: str) -> None:
+    """Show a PNG file in a notebook, ``width`` pixels wide, with a description for readers who cannot see it."""
+    _display(_picture_bundle(png, width, alt))
 
 
 def slider(
@@ -168,9 +198,17 @@ def display_moving(template: str, still: Figure, alt: str, **facts: Any) -> None
     _display({"text/html": f"<div>{picture}</div>\n{script}", "text/plain": f"[picture: {alt}]"})
 
 
+def _picture_bundle(png: bytes, width: int, alt: str) -> dict[str, str]:
+    return {"text/html": _picture_html(png, width, alt), "text/plain": f"[picture: {alt}]"}
+
+
+def _is_in_notebook() -> bool:
+    return "IPython" in sys.modules and sys.modules["IPython"].get_ipython() is not None
+
+
 def _display(bundle: Mapping[str, str]) -> None:
     """Hand one output to the notebook; where there is none, as in a script, print its text."""
-    if "IPython" in sys.modules and sys.modules["IPython"].get_ipython() is not None:
+    if _is_in_notebook():
         from IPython.display import display
 
         display(bundle, raw=True)

@@ -39,7 +39,7 @@ def _published_training(*, batch_size: int, steps_per_epoch: int, epochs: int) -
 CIFAR10_ATTENTIVE = Experiment(
     name="cifar10-attentive-16",
     source=f"{PROGRAM}, 400 epochs; for its oddities add --model.faithful --data.flip-vertical",
-    data=DataConfig("cifar10", flip_horizontal=True),
+    data=DataConfig("cifar10", flip_horizontal=True, validation=5_000),
     model=AttentiveConfig(
         image_shape=(3, 32, 32),
         bits=8,
@@ -65,7 +65,7 @@ CIFAR10_NVAE_LIKE = replace(
 OMNIGLOT_ATTENTIVE = Experiment(
     name="omniglot-attentive-15",
     source=f"{PROGRAM}, 400 epochs",
-    data=DataConfig("omniglot", binarize="dynamic"),
+    data=DataConfig("omniglot", binarize="dynamic", validation=1_345),
     model=AttentiveConfig(
         image_shape=(1, 28, 28),
         bits=1,
@@ -87,7 +87,7 @@ MNIST_ATTENTIVE = replace(
     OMNIGLOT_ATTENTIVE,
     name="mnist-attentive-15",
     source="ours: omniglot-attentive-15 on MNIST for as many updates, as no configuration was published",
-    data=DataConfig("mnist", binarize="dynamic"),
+    data=DataConfig("mnist", binarize="dynamic", validation=10_000),
     training=_published_training(batch_size=32, steps_per_epoch=1875, epochs=160),
 )
 
@@ -95,7 +95,7 @@ IMAGENET32_ATTENTIVE = replace(
     CIFAR10_ATTENTIVE,
     name="imagenet32-attentive-16",
     source="ours: cifar10-attentive-16 on ImageNet-32 for 60 epochs, of which nothing was published",
-    data=DataConfig("imagenet32"),
+    data=DataConfig("imagenet32", validation=5_000),
     # The warm-ups, in updates, are those of CIFAR-10: an epoch here is 26 times as long.
     training=replace(
         _published_training(batch_size=160, steps_per_epoch=8007, epochs=60),
@@ -107,7 +107,7 @@ IMAGENET32_ATTENTIVE = replace(
 DIGITS_ATTENTIVE = Experiment(
     name="digits-attentive",
     source="design of Apostolopoulou et al. (2022), scaled to 8×8 images; training tuned here on two CPU cores",
-    data=DataConfig("digits"),
+    data=DataConfig("digits", validation=150),
     model=AttentiveConfig(
         image_shape=(1, 8, 8), bits=4, layers=5, width=28, latent_channels=2, key_channels=4, blocks=1
     ),
@@ -133,7 +133,7 @@ DIGITS_LOCAL = replace(
 PHOTOS32_ATTENTIVE = Experiment(
     name="photos32-attentive",
     source="design of Apostolopoulou et al. (2022), small enough for two CPU cores",
-    data=DataConfig("photos32", flip_horizontal=True),
+    data=DataConfig("photos32", flip_horizontal=True, validation=500),
     model=AttentiveConfig(
         image_shape=(3, 32, 32),
         bits=8,
@@ -166,11 +166,32 @@ PHOTOS32_LOCAL = replace(
     model=replace(PHOTOS32_ATTENTIVE.model, conditioning="local"),
 )
 
+
+def _plain(preset: Experiment, name: str) -> Experiment:
+    """The preset without normalisation in attention: what unit 06 writes."""
+    source = f"{preset.name} without normalisation of contexts and evidence: the form that unit 06 writes"
+    return replace(
+        preset,
+        name=name,
+        source=source,
+        model=replace(preset.model, normalise_contexts=False, normalise_evidence=False),
+    )
+
+
+DIGITS_ATTENTIVE_PLAIN = _plain(DIGITS_ATTENTIVE, "digits-attentive-plain")
+DIGITS_LOCAL_PLAIN = _plain(DIGITS_LOCAL, "digits-local-plain")
+PHOTOS32_ATTENTIVE_PLAIN = _plain(PHOTOS32_ATTENTIVE, "photos32-attentive-plain")
+PHOTOS32_LOCAL_PLAIN = _plain(PHOTOS32_LOCAL, "photos32-local-plain")
+
 PRESETS = (
     DIGITS_ATTENTIVE,
     DIGITS_LOCAL,
+    DIGITS_ATTENTIVE_PLAIN,
+    DIGITS_LOCAL_PLAIN,
     PHOTOS32_ATTENTIVE,
     PHOTOS32_LOCAL,
+    PHOTOS32_ATTENTIVE_PLAIN,
+    PHOTOS32_LOCAL_PLAIN,
     MNIST_ATTENTIVE,
     OMNIGLOT_ATTENTIVE,
     CIFAR10_ATTENTIVE,

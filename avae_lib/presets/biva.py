@@ -13,7 +13,7 @@ DIGITS_BIVA = Experiment(
     name="digits-biva",
     source="way of inference and skip paths of Maaløe et al. (2019), fully-connected and scaled to 8×8 images; "
     "training as for digits-ladder, but shorter",
-    data=DataConfig("digits", binarize="threshold"),
+    data=DataConfig("digits", binarize="threshold", validation=150),
     model=BIVAConfig(latent_dims=(8, 4, 4), hidden_sizes=(128, 64, 32)),
     training=TrainingConfig(
         steps=1000,

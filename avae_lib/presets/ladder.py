@@ -17,7 +17,7 @@ MNIST_LADDER_5 = Experiment(
     name="mnist-ladder-5",
     source="layer sizes, batch size, binarisation and the warm-up of 200 epochs of Sønderby et al. (2016); 400 epochs "
     "with a cosine decay are ours",
-    data=DataConfig("mnist", binarize="dynamic"),
+    data=DataConfig("mnist", binarize="dynamic", validation=10_000),
     model=LadderConfig(image_shape=(1, 28, 28), latent_dims=(64, 32, 16, 8, 4), hidden_sizes=(512, 256, 128, 64, 64)),
     training=TrainingConfig(
         steps=400 * MNIST_EPOCH,
@@ -41,7 +41,7 @@ MNIST_PLAIN_5 = replace(
 DIGITS_LADDER = Experiment(
     name="digits-ladder",
     source="design of Sønderby et al. (2016), scaled to 8×8 images; training tuned here on two CPU cores",
-    data=DataConfig("digits", binarize="threshold"),
+    data=DataConfig("digits", binarize="threshold", validation=150),
     model=LadderConfig(latent_dims=(16, 8, 4), hidden_sizes=(128, 64, 32)),
     training=TrainingConfig(
         steps=1500,

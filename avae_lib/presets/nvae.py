@@ -15,7 +15,7 @@ CIFAR10_NVAE_30 = Experiment(
     name="cifar10-nvae-30",
     source="Vahdat and Kautz (2020): sizes, optimiser, penalties and lengths of the released CIFAR-10 command, on one "
     "device instead of eight; its penalty on the scales of batch norms is left out",
-    data=DataConfig("cifar10", flip_horizontal=True),
+    data=DataConfig("cifar10", flip_horizontal=True, validation=5_000),
     model=NVAEConfig(
         image_shape=(3, 32, 32),
         bits=8,
@@ -53,7 +53,7 @@ CIFAR10_NVAE_30 = Experiment(
 PHOTOS32_NVAE = Experiment(
     name="photos32-nvae",
     source="design of Vahdat and Kautz (2020), scaled to two CPU cores: 8 channels, 5 layers at 4×4 and 8×8",
-    data=DataConfig("photos32"),
+    data=DataConfig("photos32", validation=500),
     model=NVAEConfig(
         image_shape=(3, 32, 32), bits=8, groups=(2, 3), channels=8, latent_channels=4, halvings=2, mixtures=3
     ),
@@ -78,7 +78,7 @@ DIGITS_NVAE = Experiment(
     name="digits-nvae",
     source="design of Vahdat and Kautz (2020), scaled to 8×8 images and two CPU cores: 8 channels, 4 layers at 2×2 "
     "and 4×4",
-    data=DataConfig("digits"),
+    data=DataConfig("digits", validation=150),
     model=NVAEConfig(groups=(2, 2), channels=8, latent_channels=2),
     training=TrainingConfig(
         steps=600,

@@ -12,7 +12,7 @@ __all__ = ["PRESETS"]
 DIGITS_VAE = Experiment(
     name="digits-vae",
     source="sizes as in Kingma and Welling (2014), scaled to 8×8 images; training tuned here on two CPU cores",
-    data=DataConfig("digits", binarize="threshold"),
+    data=DataConfig("digits", binarize="threshold", validation=150),
     model=VAEConfig(image_shape=(1, 8, 8), latent_dim=8, hidden_sizes=(200, 200)),
     training=TrainingConfig(steps=2000, batch_size=100, optimizer="adam", learning_rate=3e-3, beta_warmup_steps=500),
 )
@@ -20,7 +20,7 @@ DIGITS_VAE = Experiment(
 MNIST_VAE = Experiment(
     name="mnist-vae",
     source="layer sizes, batch size and binarisation of the one-layer VAE of Burda et al. (2016); 20 epochs only",
-    data=DataConfig("mnist", binarize="dynamic"),
+    data=DataConfig("mnist", binarize="dynamic", validation=10_000),
     model=VAEConfig(image_shape=(1, 28, 28), latent_dim=50, hidden_sizes=(200, 200)),
     training=TrainingConfig(
         steps=12_000,

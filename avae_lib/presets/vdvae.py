@@ -81,7 +81,7 @@ _IMAGENET64 = _published_model(
 CIFAR10_VDVAE = Experiment(
     name="cifar10-vdvae",
     source="Child (2021), table of hyper-parameters; blocks, decay of the average and clipping of the released code",
-    data=DataConfig("cifar10"),
+    data=DataConfig("cifar10", validation=5_000),
     model=_CIFAR10,
     training=_published_training(
         _CIFAR10,
@@ -97,7 +97,7 @@ CIFAR10_VDVAE = Experiment(
 IMAGENET32_VDVAE = Experiment(
     name="imagenet32-vdvae",
     source="Child (2021), table of hyper-parameters; blocks and clipping of the released code",
-    data=DataConfig("imagenet32"),
+    data=DataConfig("imagenet32", validation=5_000),
     model=_IMAGENET32,
     training=_published_training(
         _IMAGENET32,
@@ -112,7 +112,7 @@ IMAGENET32_VDVAE = Experiment(
 IMAGENET64_VDVAE = Experiment(
     name="imagenet64-vdvae",
     source="Child (2021), table of hyper-parameters; blocks and clipping of the released code",
-    data=DataConfig("imagenet64"),
+    data=DataConfig("imagenet64", validation=5_000),
     model=_IMAGENET64,
     training=_published_training(
         _IMAGENET64,
@@ -128,7 +128,7 @@ IMAGENET64_VDVAE = Experiment(
 PHOTOS32_VDVAE = Experiment(
     name="photos32-vdvae",
     source="design of Child (2021), scaled to two CPU cores",
-    data=DataConfig("photos32"),
+    data=DataConfig("photos32", validation=500),
     model=VDVAEConfig(
         width=32,
         enc_blocks=encoder_blocks({32: 1, 16: 2, 8: 2, 4: 2, 1: 1}),
@@ -152,7 +152,7 @@ PHOTOS32_VDVAE = Experiment(
 DIGITS_VDVAE = Experiment(
     name="digits-vdvae",
     source="design of Child (2021), scaled to 8×8 images and two CPU cores",
-    data=DataConfig("digits"),
+    data=DataConfig("digits", validation=150),
     model=VDVAEConfig(
         image_shape=(1, 8, 8),
         bits=4,

@@ -18,13 +18,15 @@ def next_commands(experiment: Experiment, run_dir: Path, steps: int) -> list[tup
     """Commands that make sense after this run, as (what it does, command)."""
     run = shlex.quote(_as_typed(run_dir))
     commands = [
-        ("Judge it with more samples, hence a tighter estimate", f"avae evaluate {run} --importance-samples 1000"),
-        ("Draw more images", f"avae sample {run} --temperature 0.8"),
+        ("Judge it on the test split, once all choices are made", f"avae evaluate {run} --importance-samples 1000"),
+        ("Draw more samples", f"avae sample {run} --temperature 0.8"),
     ]
     if experiment.name in PRESETS:
         options = _options(experiment)
-        go_on = f"avae train {experiment.name} --run-dir {run} --training.steps {2 * steps}{options}"
-        commands.insert(0, ("Train on, from where it stands, to twice the length", go_on))
+        asked = experiment.training.steps
+        how_far, total = ("the end", asked) if steps < asked else ("twice the length", 2 * steps)
+        go_on = f"avae train {experiment.name} --run-dir {run} --training.steps {total}{options}"
+        commands.insert(0, (f"Train on, from where it stands, to {how_far}", go_on))
         twin = _twin(experiment.name)
         if twin is not None:
             commands.append((f"Train {twin}, which differs in what a layer is conditioned on", f"avae train {twin}"))
@@ -49,6 +51,7 @@ def _value(value: object) -> str:
 
 
 def _twin(name: str) -> str | None:
-    stem, _, conditioning = name.rpartition("-")
-    other = {"attentive": "local", "local": "attentive"}.get(conditioning)
-    return f"{stem}-{other}" if f"{stem}-{other}" in PRESETS else None
+    """The preset whose name has local where this one has attentive, or the other way round, if there is one."""
+    other = {"attentive": "local", "local": "attentive"}
+    twin = "-".join(other.get(word, word) for word in name.split("-"))
+    return twin if twin != name and twin in PRESETS else None

@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
+from avae_lib.data import Dataset
 from avae_lib.evaluation import Estimate
 from avae_lib.report.charts import course_charts, layer_charts
-from avae_lib.report.embedding import pixel_data_uri
 from avae_lib.report.next_commands import next_commands
 from avae_lib.report.run_record import RunRecord
 from avae_lib.training.atomic_files import write_atomically
 from avae_lib.training.config_files import to_json
 
 __all__ = ["write_report"]
-
-
-@dataclass(frozen=True)
-class Strip:
-    """One row of small images."""
-
-    label: str
-    source: str
-    """The PNG, as a data URI."""
-    alt: str
 
 
 def write_report(
@@ -36,15 +24,16 @@ def write_report(
     seed: int = 0,
     progress: bool = False,
 ) -> Path:
-    """Judge a trained run on test images and write what there is to know of it as ``report.html`` in its folder.
+    """Judge a trained run on validation images and write ``report.html`` in its folder: all there is to know of it.
 
     The page is one file that loads nothing else: numbers with standard errors, learning curves, use of each layer,
-    samples, reconstructions by depth, and the commands to go on with.
+    what there is to see of the model at work (:mod:`avae_lib.report.panels`), and the commands to go on with.
 
     Args:
         run_dir: folder of a run that has weights.
         importance_samples: draws for each image in the estimate of −log p(x).
-        images: test images that the model is judged on, at most; None for as many as training looked at.
+        images: validation images that the model is judged on, at most; None for as many as training looked at. Of a
+            data set without validation images: test images.
         seed: of all that is drawn.
         progress: show a progress bar on the slow part.
 
@@ -76,12 +65,12 @@ def _render(record: RunRecord) -> str:
         summary=_summary(record),
         tiles=_tiles(record),
         record=record,
+        example=record.observed.example,
         estimates=_estimates(record),
         active_units=list(zip(record.evaluation.active_units, record.evaluation.units, strict=True)),
         course=course_charts(record),
         layers=layer_charts(record),
-        samples=_strips(record.samples, record.bits, "sampled images"),
-        reconstructions=_strips(record.reconstructions, record.bits, "images"),
+        panels=record.panels,
         facts=_facts(record),
         configuration=_configuration(record),
         commands=next_commands(record.experiment, record.run_dir, record.steps),
@@ -93,27 +82,39 @@ def _summary(record: RunRecord) -> str:
     batch = record.experiment.training.batch_size
     return (
         f"A model with {layers} and {record.parameters:,} parameters, trained on {record.dataset.title} for "
-        f"{record.steps:,} updates of {batch} images, which took {_duration(record.seconds)}."
+        f"{record.steps:,} updates of {batch} {record.observed.example}s, which took {_duration(record.seconds)}."
     )
 
 
 def _tiles(record: RunRecord) -> list[tuple[str, str, str]]:
     """The numbers that one looks for first: (name, value, what goes with it)."""
+    if not record.has_density:
+        return _tiles_without_density(record)
     nats, samples = record.evaluation.negative_elbo, record.evaluation.importance_samples
-    bits, likelihood = nats.in_bits_per_dim(record.num_dims), record.evaluation.negative_log_likelihood
-    rate = sum(layer.mean for layer in record.evaluation.kl)
+    bits, likelihood = nats.in_bits_per_dim(record.evaluation.num_dims), record.evaluation.negative_log_likelihood
+    rate, example = sum(layer.mean for layer in record.evaluation.kl), record.observed.example
     return [
-        ("−ELBO, test", *_value_and_error(bits, "bits per dimension")),
-        ("−ELBO, test", *_value_and_error(nats, "nats per image")),
-        ("−log p(x), test", *_value_and_error(likelihood, f"nats, {samples} samples")),
-        ("Rate, all layers", f"{rate:.2f}", "nats per image in the latents"),
+        (f"−ELBO, {record.held_out}", *_value_and_error(bits, f"bits per {record.observed.value}")),
+        (f"−ELBO, {record.held_out}", *_value_and_error(nats, f"nats per {example}")),
+        (f"−log p(x), {record.held_out}", *_value_and_error(likelihood, f"nats, {samples} samples")),
+        ("Rate, all layers", f"{rate:.2f}", f"nats per {example} in the latents"),
+    ]
+
+
+def _tiles_without_density(record: RunRecord) -> list[tuple[str, str, str]]:
+    result, unit = record.evaluation, f"nats per {record.observed.example}"
+    objective = result.distortion.mean + sum(penalty.mean for penalty in result.penalties.values())
+    return [
+        (f"Training objective, {record.held_out}", f"{objective:.2f}", unit),
+        (f"−log p(x | z), {record.held_out}", *_value_and_error(result.distortion, unit)),
+        *((f"Penalty: {name}", f"{penalty.mean:.2f}", unit) for name, penalty in result.penalties.items()),
+        ("−ELBO and −log p(x)", "—", "not defined, see below"),
     ]
 
 
 def _estimates(record: RunRecord) -> list[tuple[str, list[str], list[str]]]:
-    """Rows of the table: name, (value, error) in nats, (value, error) in bits per dimension."""
-    rows = [(name, nats, nats.in_bits_per_dim(record.num_dims)) for name, nats in record.evaluation.rows()]
-    return [(name, str(nats).split(" ± "), str(bits).split(" ± ")) for name, nats, bits in rows]
+    """Rows of the table: name, value and error in nats, value and error in bits; some have no error."""
+    return [(name, nats.split(" ± "), bits.split(" ± ")) for name, nats, bits in record.evaluation.cells()]
 
 
 def _value_and_error(estimate: Estimate, unit: str) -> tuple[str, str]:
@@ -122,22 +123,30 @@ def _value_and_error(estimate: Estimate, unit: str) -> tuple[str, str]:
 
 
 def _facts(record: RunRecord) -> list[tuple[str, str]]:
-    data, result = record.dataset, record.evaluation
-    channels, height, width = data.image_shape
-    seen = {"none": "", "dynamic": ", binarised anew in each batch", "threshold": ", binarised at half"}
+    data, result, example = record.dataset, record.evaluation, record.observed.example
     return [
-        ("Data", f"{data.title}: {len(data.train):,} training, {len(data.test):,} test images"),
-        ("Images", f"{channels} × {height} × {width}, {_count(record.bits, 'bit')} per pixel{seen[data.binarize]}"),
+        ("Data", f"{data.title}: {_sizes(data)} {example}s"),
+        (f"{example.capitalize()}s", data.description),
         ("Latents", f"{_count(record.num_layers, 'layer')}, {_count(sum(result.units), 'unit')} in all"),
         ("Parameters", f"{record.parameters:,}"),
-        ("Training", f"{record.steps:,} updates of {record.experiment.training.batch_size} images"),
+        ("Training", f"{record.steps:,} updates of {record.experiment.training.batch_size} {example}s"),
         ("Time", _duration(record.seconds)),
         *_costs(record),
         ("Numbers from", record.experiment.source),
         ("Updates left out", f"{record.skipped:,} ({record.skipped / max(1, record.steps):.2%})"),
-        ("Judged on", f"{result.examples:,} of {len(data.test):,} test images"),
+        ("Judged on", f"{result.examples:,} of {_judged(record):,} {record.held_out} {example}s"),
         ("Page made with", f"PyTorch {torch.__version__.split('+')[0]} on {record.device}"),
     ]
+
+
+def _sizes(data: Dataset) -> str:
+    """How many examples each split has, for example "1,350 training, 150 validation, 297 test"."""
+    splits = {"training": data.train, "validation": data.valid, "test": data.test}
+    return ", ".join(f"{len(examples):,} {name}" for name, examples in splits.items() if examples is not None)
+
+
+def _judged(record: RunRecord) -> int:
+    return len(record.dataset.test if record.held_out == "test" else record.dataset.valid)
 
 
 def _costs(record: RunRecord) -> list[tuple[str, str]]:
@@ -145,7 +154,7 @@ def _costs(record: RunRecord) -> list[tuple[str, str]]:
     if costs is None:
         return []
     return [
-        ("Speed", f"{costs.images_per_second:,.0f} images per second on {costs.device}"),
+        ("Speed", f"{costs.images_per_second:,.0f} {costs.example}s per second on {costs.device}"),
         ("Energy", "not reported by the device" if costs.energy_kwh is None else f"{costs.energy_kwh:.3g} kWh"),
         ("Memory", f"expected {costs.expected_memory.text()}"),
     ]
@@ -157,13 +166,6 @@ def _configuration(record: RunRecord) -> dict[str, list[tuple[str, str]]]:
         part: [(name, _plain(value)) for name, value in stored[part].items() if name != "type"]
         for part in ("data", "model", "training")
     }
-
-
-def _strips(rows: dict[str, Tensor], bits: int, what: str) -> list[Strip]:
-    return [
-        Strip(label, pixel_data_uri(images, bits, len(images)), f"{len(images)} {what}: {label}")
-        for label, images in rows.items()
-    ]
 
 
 def _plain(value: object) -> str:

@@ -9,9 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from avae_lib.data import ImageDataset
+from avae_lib.data import Dataset
 from avae_lib.evaluation import Evaluation, evaluate, measuring, unit_activity
-from avae_lib.run_pictures import depth_rows, temperature_rows
+from avae_lib.observations import Pixels, Tokens
+from avae_lib.report.page_parts import Panel
+from avae_lib.report.panels import panels
 from avae_lib.training.costs import Costs
 from avae_lib.training.devices import find_device
 from avae_lib.training.experiment import Experiment
@@ -20,7 +22,7 @@ from avae_lib.training.runs import load_run
 
 __all__ = ["RunRecord"]
 
-_IMAGES_IN_A_ROW = 12
+_NAMES = {"valid": "validation", "test": "test"}
 
 
 @dataclass(frozen=True)
@@ -29,36 +31,43 @@ class RunRecord:
 
     run_dir: Path
     experiment: Experiment
-    dataset: ImageDataset
+    dataset: Dataset
     device: str
     """The device that the measurements were made on, in words."""
     parameters: int
     num_layers: int
-    num_dims: int
-    bits: int
     costs: Costs | None
     """What training has cost; None for runs that did not note it."""
     metrics: tuple[dict[str, Any], ...]
     """Rows of metrics.jsonl."""
+    held_out: str
+    """Which examples the model was judged on: "validation", or "test" for a data set without validation examples."""
     evaluation: Evaluation
     activity: tuple[Tensor, ...]
     """Variance of the posterior mean of each unit, a tensor for each layer, top first."""
-    samples: dict[str, Tensor]
-    reconstructions: dict[str, Tensor]
+    panels: tuple[Panel, ...]
+    """What there is to see of the model at work."""
 
     @classmethod
     def read(
         cls, run_dir: Path, importance_samples: int, images: int | None, seed: int, progress: bool = False
     ) -> RunRecord:
-        """Load the run's model, and judge it on the first ``images`` test images, or as many as training looked at.
+        """Load the run's model, and judge it on the first ``images`` held-out examples, or as many as in training.
+
+        These are validation examples, so that a report can be made as often as one likes and the test split stays new;
+        test examples only where the data set has no others.
 
         Raises:
             RunError, WeightsError: the folder is no run, or has no weights yet.
         """
         experiment, dataset, model, device = _load(run_dir)
-        test = dataset.pixels("test")[: images or experiment.training.evaluation_images]
+        split = "test" if dataset.valid is None else "valid"
+        examples = dataset.examples(split)[: images or experiment.training.evaluation_images]
+        labels = dataset.labels(split)
+        labels = None if labels is None else labels[: len(examples)]
         with measuring(model, seed):
-            activity = unit_activity(model, test)
+            activity = unit_activity(model, examples, labels=labels)
+        evaluation = evaluate(model, examples, importance_samples, seed=seed, progress=progress, labels=labels)
         return cls(
             run_dir=run_dir,
             experiment=experiment,
@@ -66,19 +75,41 @@ class RunRecord:
             device=_in_words(device),
             parameters=sum(p.numel() for p in model.parameters() if p.requires_grad),
             num_layers=model.num_layers,
-            num_dims=model.num_dims,
-            bits=model.bits,
             costs=Costs.read(run_dir),
             metrics=tuple(MetricsFile(run_dir / "metrics.jsonl").rows()),
-            evaluation=evaluate(model, test, importance_samples, seed=seed, progress=progress),
+            held_out=_NAMES[split],
+            evaluation=evaluation,
             activity=activity,
-            samples=temperature_rows(model, count=_IMAGES_IN_A_ROW, seed=seed),
-            reconstructions=depth_rows(model, test[:_IMAGES_IN_A_ROW], seed),
+            panels=panels(model, examples, labels, _NAMES[split], evaluation, seed),
         )
 
+    @property
+    def curve(self) -> tuple[str, str]:
+        """Which examples the learning curve beside that of training is of: their name, and ``split`` of their rows.
+
+        Runs from before validation images were held out have a curve of test images.
+        """
+        split = "valid" if self.rows("valid") or not self.rows("test") else "test"
+        return _NAMES[split], split
+
     def rows(self, split: str) -> list[dict[str, Any]]:
-        """Rows of metrics of ``"train"`` or ``"test"`` in which the bound is a number."""
-        return [row for row in self.metrics if row.get("split") == split and row.get("negative_elbo") is not None]
+        """Rows of metrics of ``"train"``, ``"valid"`` or ``"test"`` in which :attr:`quantity` is a number."""
+        return [row for row in self.metrics if row.get("split") == split and row.get(self.quantity) is not None]
+
+    @property
+    def observed(self) -> Pixels | Tokens:
+        """What the model takes and returns."""
+        return self.dataset.observed
+
+    @property
+    def has_density(self) -> bool:
+        """Whether the model defines a density."""
+        return self.evaluation.no_density is None
+
+    @property
+    def quantity(self) -> str:
+        """What tells how far training has got: the entry of a row of metrics."""
+        return "negative_elbo" if self.has_density else "objective"
 
     @property
     def steps(self) -> int:
@@ -96,7 +127,7 @@ class RunRecord:
         return max((row.get("skipped", 0) for row in self.metrics), default=0)
 
 
-def _load(run_dir: Path) -> tuple[Experiment, ImageDataset, nn.Module, torch.device]:
+def _load(run_dir: Path) -> tuple[Experiment, Dataset, nn.Module, torch.device]:
     device = find_device("auto")
     model, experiment = load_run(run_dir, device)
     return experiment, experiment.data.load(), model, device

@@ -27,7 +27,7 @@ class Costs:
     device: str
     updates: int
     images: int
-    """Images seen, each as often as it was."""
+    """Images or sentences seen, each as often as it was."""
     hours: float
     """Time in training, evaluations on the way included."""
     energy_kwh: float | None
@@ -37,6 +37,8 @@ class Costs:
     peak_memory: int | None
     """Most bytes that the program has held on a GPU; None elsewhere."""
     expected_memory: Memory
+    example: str = "image"
+    """What one of the images or sentences is called."""
 
     @classmethod
     def of(cls, state: TrainingState, memory: Memory) -> Costs:
@@ -52,6 +54,7 @@ class Costs:
             skipped=state.skips.total,
             peak_memory=torch.cuda.max_memory_allocated(state.device) if on_gpu else None,
             expected_memory=memory,
+            example=state.observed.example,
         )
 
     @classmethod
@@ -70,7 +73,7 @@ class Costs:
 
     @property
     def images_per_second(self) -> float:
-        """Images seen per second of training."""
+        """Images or sentences seen per second of training."""
         return self.images / (3600 * self.hours) if self.hours else 0.0
 
     def text(self) -> str:
@@ -78,6 +81,6 @@ class Costs:
         energy = "energy not reported" if self.energy_kwh is None else f"{self.energy_kwh:.3g} kWh"
         left_out = self.skipped / max(1, self.updates)
         return (
-            f"{self.updates:,} updates in {self.hours:.3g} hours ({self.images_per_second:,.0f} images/s) on "
+            f"{self.updates:,} updates in {self.hours:.3g} hours ({self.images_per_second:,.0f} {self.example}s/s) on "
             f"{self.device}, {energy}; {self.skipped:,} updates ({left_out:.2%}) were left out"
         )

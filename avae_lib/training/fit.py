@@ -10,13 +10,16 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from avae_lib.data import ImageDataset
+from avae_lib.data import Dataset
+from avae_lib.models.contract import num_classes
+from avae_lib.observations import observed_by
 from avae_lib.training.checkpoints import Checkpoints
 from avae_lib.training.clock import Clock
 from avae_lib.training.costs import Costs
 from avae_lib.training.devices import find_device
 from avae_lib.training.interruption import StopRequest, TrainingInterrupted, stop_on_signals
-from avae_lib.training.journal import Journal
+from avae_lib.training.journal import Journal, Watch
+from avae_lib.training.kept_weights import save_milestone
 from avae_lib.training.memory import expected_memory
 from avae_lib.training.run_lock import run_lock
 from avae_lib.training.team import Team, join_team
@@ -38,31 +41,44 @@ class TrainedModel:
     """Updates it has had."""
 
 
-def fit(model: nn.Module, dataset: ImageDataset, config: TrainingConfig, run_dir: Path | str) -> TrainedModel:
+def fit(
+    model: nn.Module,
+    dataset: Dataset,
+    config: TrainingConfig,
+    run_dir: Path | str,
+    watch: Watch | None = None,
+) -> TrainedModel:
     """Train a model, or go on training it where the run folder's checkpoint stands.
 
     The folder gets ``metrics.jsonl`` (:class:`MetricsFile`), ``checkpoint.pt`` (:class:`Checkpoints`),
-    ``weights.safetensors`` (the averaged weights), ``costs.json`` (:class:`Costs`) and, once an update was left out,
-    ``skipped.jsonl`` (:class:`SkippedUpdate`). On the CPU an interrupted and resumed run gives the same weights,
-    bit for bit, as one left alone. Random numbers outside go on as if nothing had been drawn.
+    ``weights.safetensors`` (the averaged weights), ``costs.json`` (:class:`Costs`); with validation images
+    ``best.safetensors`` (:class:`BestWeights`); with ``config.milestones`` a folder of these; and, once an update was
+    skipped, ``skipped.jsonl`` (:class:`SkippedUpdate`). On the CPU an interrupted and resumed run gives the same
+    weights, bit for bit, as one left alone. The caller's random state is left unchanged.
 
     Processes started by torchrun work together: each on its share of every batch, on a GPU of its own where there are
-    any; the first one writes. They must see the same folder. Batch normalisation looks at the share of one process.
+    any; the first one writes. They must see the same folder. Batch normalisation, and penalties that compare the images
+    of a batch, look at the share of one process.
 
     Args:
         model: any :class:`avae_lib.models.contract.LatentVariableModel` that is a module; trained in place.
-        dataset: images of the shape and bits that the model takes.
-        config: how to train; ``steps`` may be larger than when the run began.
+        dataset: images of the shape and bits that the model takes, with labels for a conditional model. The test images
+            are never looked at.
+        config: how to train; ``steps`` may be larger than when the run began. With ``minutes`` the call may return
+            before all steps are done; the next one goes on.
         run_dir: folder of the run; made if need be.
+        watch: called with each row of metrics and the model under its averaged weights; takes the place of the
+            progress bar.
 
     Raises:
-        ValueError: the model takes other images than the data set has, or there is no such device.
+        ValueError: the model takes other images than the data set has, or other classes; or there is no such device.
         CheckpointError: the folder's checkpoints are damaged, or of another model.
         RunInUse: another process is training in the folder.
         TrainingDiverged: too many updates in a row were left out; noticed when the next row of metrics is due.
         TrainingInterrupted: a signal asked to stop; all is saved.
     """
-    _require_matching_images(model, dataset)
+    _require_matching_examples(model, dataset)
+    _require_matching_classes(model, dataset)
     run_dir = Path(run_dir)
     with join_team(find_device(config.device)) as (team, device), _only_leader_prints(team):
         _require_equal_shares(config.batch_size, team)
@@ -72,7 +88,7 @@ def fit(model: nn.Module, dataset: ImageDataset, config: TrainingConfig, run_dir
             state = TrainingState(model, dataset, config, device, team)
             team.in_turn(lambda: _resume(state, run_dir))
             if state.step < config.steps:
-                _train(state, dataset, run_dir)
+                _train(state, dataset, run_dir, watch)
             if team.is_leader:
                 save_weights(state.averaged.module, state.step, run_dir)
     return TrainedModel(state.averaged.module, state.step)
@@ -89,30 +105,40 @@ def _resume(state: TrainingState, run_dir: Path) -> None:
         print(f"{run_dir} is already finished at step {state.step}: ask for more training.steps to continue it")
 
 
-def _train(state: TrainingState, dataset: ImageDataset, run_dir: Path) -> None:
+def _train(state: TrainingState, dataset: Dataset, run_dir: Path, watch: Watch | None) -> None:
     memory, clock = expected_memory(state, dataset), Clock(state)
     parameters = sum(parameter.numel() for parameter in state.model.parameters() if parameter.requires_grad)
     print(f"{parameters:,} parameters; expected memory {memory.text()}")
     with stop_on_signals() as stop:
-        _update_until_done(state, dataset, clock, stop, run_dir)
+        _update_until_done(state, _journal(state, dataset, run_dir, watch), clock, stop, run_dir)
     if state.team.is_leader:
         Costs.of(state, memory).write(run_dir)
     print(Costs.of(state, memory).text())
-    if state.step < state.config.steps:
-        raise TrainingInterrupted(f"stopped after step {state.step} of {state.config.steps}; all is saved")
+    if state.step == state.config.steps:
+        return
+    where = f"after step {state.step} of {state.config.steps}; all is saved"
+    if state.team.any(stop.made):
+        raise TrainingInterrupted(f"stopped {where}")
+    print(f"training.minutes = {state.config.minutes:g} are used up {where}; the same command goes on from there")
 
 
-def _update_until_done(
-    state: TrainingState, dataset: ImageDataset, clock: Clock, stop: StopRequest, run_dir: Path
-) -> None:
+def _journal(state: TrainingState, dataset: Dataset, run_dir: Path, watch: Watch | None) -> Journal:
+    if dataset.valid is None:
+        return Journal(state, None, run_dir, watch)
+    held_out, labels = dataset.examples("valid")[: state.config.evaluation_images], dataset.labels("valid")
+    return Journal(state, held_out, run_dir, watch, None if labels is None else labels[: len(held_out)])
+
+
+def _update_until_done(state: TrainingState, journal: Journal, clock: Clock, stop: StopRequest, run_dir: Path) -> None:
     forward = state.team.wrap(state.model)
     forward = torch.compile(forward) if state.config.compile else forward
-    held_out = dataset.pixels("test")[: state.config.evaluation_images]
-    with Journal(state, held_out, run_dir) as journal:
-        while state.step < state.config.steps and not _is_to_stop(state, stop):
+    with journal:
+        while state.step < state.config.steps and not _is_to_stop(state, stop, clock):
             update(state, forward)
             clock.note_time()
             journal.record()
+            if state.team.is_leader:
+                save_milestone(state, run_dir)
             state.skips.require_progress()
             if state.is_due(state.config.checkpoint_every):
                 _save(state, journal, clock, run_dir)
@@ -120,11 +146,12 @@ def _update_until_done(
             _save(state, journal, clock, run_dir)
 
 
-def _is_to_stop(state: TrainingState, stop: StopRequest) -> bool:
+def _is_to_stop(state: TrainingState, stop: StopRequest, clock: Clock) -> bool:
     """Whether all are to stop now; a team agrees on it when a row of metrics is due, since asking takes time."""
+    wants_to_stop = stop.made or clock.is_budget_spent
     if state.team.size == 1:
-        return stop.made
-    return state.is_due(state.config.log_every) and state.team.any(stop.made)
+        return wants_to_stop
+    return state.is_due(state.config.log_every) and state.team.any(wants_to_stop)
 
 
 def _save(state: TrainingState, journal: Journal, clock: Clock, run_dir: Path) -> None:
@@ -160,11 +187,23 @@ def _require_spread(model: nn.Module, share: int) -> None:
         )
 
 
-def _require_matching_images(model: nn.Module, dataset: ImageDataset) -> None:
-    wanted, got = (tuple(model.image_shape), model.bits), (dataset.image_shape, dataset.model_bits)
+def _require_matching_examples(model: nn.Module, dataset: Dataset) -> None:
+    wanted, got = observed_by(model), dataset.observed
     if wanted != got:
+        raise ValueError(f"the model takes {wanted}, but {dataset.name} has {got}: change {wanted.decided_by}")
+
+
+def _require_matching_classes(model: nn.Module, dataset: Dataset) -> None:
+    classes, labels = num_classes(model), dataset.labels("train")
+    if not classes and labels is not None:
+        raise ValueError("data.labels must be false: this model takes no labels, so it would not use them")
+    if classes and labels is None:
         raise ValueError(
-            f"the model takes images of shape {wanted[0]} with {wanted[1]}-bit pixels, but {dataset.name} has {got[0]} "
-            f"with {got[1]}-bit pixels (binarize={dataset.binarize!r}): change data.name or data.binarize, or "
-            "model.image_shape and model.bits"
+            f"data.labels must be true: this model is conditional on one of {classes} classes, "
+            f"but {dataset.name} gives it no labels"
+        )
+    if classes and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
+        raise ValueError(
+            f"the model takes labels 0 … {classes - 1}, but those of {dataset.name} are "
+            f"{int(labels.min())} … {int(labels.max())}: change model.num_classes"
         )

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from jaxtyping import UInt8
-from torch import Tensor
+from jaxtyping import Int
+from torch import Tensor, nn
 from tqdm import tqdm
 
-from avae_lib.evaluation import bits_per_dim, measuring, terms_of_bound
+from avae_lib.evaluation import in_bits_per_dim, measuring, terms_of_bound
+from avae_lib.models.contract import reason_for_no_density
+from avae_lib.training.kept_weights import BestWeights
 from avae_lib.training.metrics_file import MetricsFile
 from avae_lib.training.schedules import beta_at, learning_rate_factor
 from avae_lib.training.training_state import TrainingState
+from avae_lib.training.update import PENALTY
 
-__all__ = ["Journal"]
+__all__ = ["Journal", "Watch"]
+
+Watch = Callable[[dict[str, Any], nn.Module], None]
+"""Called with each row of metrics, and the model under its averaged weights in evaluation mode."""
 
 
 class Journal:
@@ -24,19 +31,29 @@ class Journal:
 
     Args:
         state: where training stands; asked again at every :meth:`record`.
-        held_out: test images as the model sees them.
+        held_out: validation images or sentences as the model sees them; None without any.
         run_dir: where ``metrics.jsonl`` and ``skipped.jsonl`` are; rows after ``state.step`` are dropped from them.
+        watch: takes the place of the bar; called with each row of metrics and the model under its averaged weights.
+        labels: classes of the held-out examples, for a conditional model.
     """
 
     def __init__(
-        self, state: TrainingState, held_out: UInt8[Tensor, "examples channels height width"], run_dir: Path
+        self,
+        state: TrainingState,
+        held_out: Tensor | None,
+        run_dir: Path,
+        watch: Watch | None = None,
+        labels: Int[Tensor, " examples"] | None = None,
     ) -> None:
-        self._state, self._held_out = state, held_out
+        self._state, self._held_out, self._labels, self._watch = state, held_out, labels, watch
         self._metrics = MetricsFile(run_dir / "metrics.jsonl")
         self._skipped = MetricsFile(run_dir / "skipped.jsonl")
         if state.team.is_leader:
             for file in (self._metrics, self._skipped):
                 file.keep_through(state.step)
+        self._best = BestWeights(state, self._metrics.rows(), run_dir)
+        self._has_density = reason_for_no_density(state.model) is None
+        self._quantity = "bits_per_dim" if self._has_density else "objective"
         self._readings: dict[str, str] = {}
         self._has_warned = False
         self._first_step, self._seconds_before = state.step, state.seconds
@@ -51,7 +68,7 @@ class Journal:
             unit="step",
             mininterval=seconds,
             dynamic_ncols=True,
-            disable=not self._state.team.is_leader,
+            disable=self._watch is not None or not self._state.team.is_leader,
         )
         return self
 
@@ -66,8 +83,10 @@ class Journal:
             row = self._training_row()
             if self._state.team.is_leader:
                 self._write(row)
-        if self._state.is_due(config.evaluate_every) and self._state.team.is_leader:
-            self._write(self._test_row())
+        if self._state.is_due(config.evaluate_every) and self._state.team.is_leader and self._held_out is not None:
+            row = self._validation_row()
+            self._write(row)
+            self._best.offer(row)
         self._bar.update()
 
     def record_skipped(self) -> None:
@@ -84,22 +103,28 @@ class Journal:
 
     def _write(self, row: dict[str, Any]) -> None:
         self._metrics.append(row)
-        if "bits_per_dim" in row:
-            self._readings[row["split"]] = f"{row['split']} {row['bits_per_dim']:.3f}"
+        if self._watch is not None:
+            self._watch(row, self._state.averaged.module)
+        if self._quantity in row:
+            self._readings[row["split"]] = f"{row['split']} {row[self._quantity]:.3f}"
             self._bar.set_postfix_str(self._progress(), refresh=False)
 
     def _progress(self) -> str:
         """What the bar says beside the time that is left."""
         state = self._state
-        images = (state.step - self._first_step) * state.config.batch_size
-        speed = images / max(1e-9, state.seconds - self._seconds_before)
+        examples = (state.step - self._first_step) * state.config.batch_size
+        speed = examples / max(1e-9, state.seconds - self._seconds_before)
         left_out = [f"{state.skips.recent_rate:.1%} left out"] * (state.skips.recent_rate > 0)
-        return ", ".join([f"bits/dim: {', '.join(self._readings.values())}", f"{speed:.0f} images/s", *left_out])
+        name = f"bits/{state.observed.value_in_short}" if self._quantity == "bits_per_dim" else self._quantity
+        readings = f"{name}: {', '.join(self._readings.values())}"
+        return ", ".join([readings, f"{speed:.0f} {state.observed.example}s/s", *left_out])
 
     def _training_row(self) -> dict[str, Any]:
         state = self._state
         means = state.means.take()
-        terms = self._terms(means.pop("log_likelihood"), means.pop("kl_per_layer")) if means else {}
+        penalties = {name.removeprefix(PENALTY): means.pop(name) for name in list(means) if name.startswith(PENALTY)}
+        values = state.values_per_example
+        terms = self._terms(means.pop("log_likelihood"), means.pop("kl_per_layer"), penalties, values) if means else {}
         return {
             **self._where("train"),
             **terms,
@@ -110,21 +135,26 @@ class Journal:
             "skip_rate": state.skips.recent_rate,
         }
 
-    def _test_row(self) -> dict[str, Any]:
+    def _validation_row(self) -> dict[str, Any]:
         model = self._state.averaged.module
         with measuring(model):
-            elbo = terms_of_bound(model, self._held_out)
-        return self._where("test") | self._terms(elbo.log_likelihood.mean().item(), elbo.kl.mean(dim=0).tolist())
+            elbo = terms_of_bound(model, self._held_out, labels=self._labels)
+        penalties = {name: penalty.mean().item() for name, penalty in elbo.penalties.items()}
+        values = self._state.observed.values_per_example(self._held_out)
+        terms = self._terms(elbo.log_likelihood.mean().item(), elbo.kl.mean(dim=0).tolist(), penalties, values)
+        return self._where("valid") | terms
 
     def _where(self, split: str) -> dict[str, Any]:
         return {"split": split, "step": self._state.step, "seconds": round(self._state.seconds, 3)}
 
-    def _terms(self, log_likelihood: float, kl_per_layer: list[float]) -> dict[str, Any]:
+    def _terms(
+        self, log_likelihood: float, kl_per_layer: list[float], penalties: dict[str, float], values_per_example: float
+    ) -> dict[str, Any]:
+        """The terms of the bound; of a model without a density, its training objective in place of the bound."""
         kl = sum(kl_per_layer)
-        return {
-            "negative_elbo": kl - log_likelihood,
-            "bits_per_dim": bits_per_dim(kl - log_likelihood, self._state.model.num_dims),
-            "log_likelihood": log_likelihood,
-            "kl": kl,
-            "kl_per_layer": kl_per_layer,
-        }
+        terms = {"log_likelihood": log_likelihood, "kl": kl, "kl_per_layer": kl_per_layer}
+        extra = {"penalties": penalties} if penalties else {}
+        if not self._has_density:
+            return {"objective": kl - log_likelihood + sum(penalties.values()), **terms, **extra}
+        bound = in_bits_per_dim(kl - log_likelihood, values_per_example)
+        return {"negative_elbo": kl - log_likelihood, "bits_per_dim": bound, **terms, **extra}

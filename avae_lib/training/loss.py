@@ -6,9 +6,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from avae_lib.components import is_available
 from avae_lib.evaluation import measuring
+from avae_lib.models.contract import label_arguments
 from avae_lib.objectives import ELBO, balanced_kl, free_bits, negative_elbo, sum_of_squares
-from avae_lib.training.schedules import beta_at
+from avae_lib.observations import observed_by
+from avae_lib.training.schedules import beta_at, penalty_weight_at
 from avae_lib.training.spectral_penalty import SpectralPenalty
 from avae_lib.training.training_config import TrainingConfig
 
@@ -32,7 +35,8 @@ class Loss:
     def __call__(self, elbo: ELBO, step: int) -> Float[Tensor, ""]:
         """The loss of the update after ``step`` finished ones."""
         bound = negative_elbo(elbo.log_likelihood, self._weighed_kl(elbo.kl, step), beta_at(step, self._config))
-        return bound + sum(penalty.mean() for penalty in elbo.penalties.values()) + self._weight_penalties()
+        of_model = sum(penalty.mean() for penalty in elbo.penalties.values())
+        return bound + penalty_weight_at(step, self._config) * of_model + self._weight_penalties()
 
     def state_dict(self) -> dict[str, Tensor]:
         """What the penalties remember between updates."""
@@ -45,7 +49,8 @@ class Loss:
 
     def _weighed_kl(self, kl: Tensor, step: int) -> Tensor:
         if self._config.free_bits > 0:
-            kl = free_bits(kl, self._config.free_bits)
+            with_free_bits = free_bits if is_available("free_bits") else _at_least_on_average
+            kl = with_free_bits(kl, self._config.free_bits)
         is_warming_up = step + 1 < self._config.beta_warmup_steps
         return balanced_kl(kl, self._units) if self._config.kl_balancing and is_warming_up else kl
 
@@ -58,9 +63,18 @@ class Loss:
         return penalty
 
 
+def _at_least_on_average(kl: Tensor, nats_per_layer: float) -> Tensor:
+    """Gives the loss the value and gradient of :func:`free_bits`, for training while that is still to be written.
+
+    The KL of single examples is lost: each gets the mean of the batch.
+    """
+    return kl.mean(dim=0, keepdim=True).clamp(min=nats_per_layer).expand_as(kl)
+
+
 def _units_per_layer(model: nn.Module) -> Tensor:
     device = next(model.parameters()).device
-    black = torch.zeros(1, *model.image_shape, dtype=torch.uint8, device=device)
+    blank = observed_by(model).blank(1, device)
+    classes = label_arguments(model, torch.zeros(1, dtype=torch.int64, device=device))
     with measuring(model):
-        sizes = [float(posterior.mean[0].numel()) for posterior in model.latents(black)]
+        sizes = [float(posterior.mean[0].numel()) for posterior in model.latents(blank, **classes)]
     return torch.tensor(sizes, device=device)

@@ -9,14 +9,17 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from avae_lib.data import ImageDataset
+from avae_lib.data import Dataset
 from avae_lib.evaluation import measuring
+from avae_lib.models.contract import num_classes
+from avae_lib.observations import observed_by
 from avae_lib.training.optimizers import optimizer_tensors
 from avae_lib.training.training_state import TrainingState
 
 __all__ = ["Memory", "expected_memory", "saved_for_backward"]
 
 _GIBIBYTE = 2**30
+_IN_WORDS = {"images": "training data"}
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class Memory:
     rollback: int
     """Copies of weights and moments, with which an update can be taken back."""
     images: int
-    """The training split."""
+    """The training split, of images or of sentences."""
     activations: int | None
     """What one batch keeps for the backward pass in float32; None where the model cannot tell without data."""
 
@@ -45,12 +48,12 @@ class Memory:
 
     def text(self) -> str:
         """One line for people."""
-        parts = [f"{name} {_size(size)}" for name, size in vars(self).items() if size]
+        parts = [f"{_IN_WORDS.get(name, name)} {_size(size)}" for name, size in vars(self).items() if size]
         caveat = "" if self.activations else "; activations not counted, the model needs data to tell"
         return f"{_size(self.total)} ({', '.join(parts)}{caveat})"
 
 
-def expected_memory(state: TrainingState, dataset: ImageDataset) -> Memory:
+def expected_memory(state: TrainingState, dataset: Dataset) -> Memory:
     """What a run on ``dataset`` that stands at ``state`` holds on its device."""
     weights = _bytes([*state.model.parameters(), *state.model.buffers()])
     moments = _bytes(optimizer_tensors(state.optimizer))
@@ -74,10 +77,11 @@ def saved_for_backward(model: nn.Module, batch_size: int) -> int | None:
         name: tensor.detach().to("meta").requires_grad_(tensor.requires_grad)
         for name, tensor in [*model.named_parameters(), *model.named_buffers()]
     }
-    x = torch.empty(batch_size, *model.image_shape, dtype=torch.uint8, device="meta")
+    x = observed_by(model).blank(batch_size, "meta")
+    labels = {"labels": torch.empty(batch_size, dtype=torch.int64, device="meta")} if num_classes(model) else {}
     try:
         with measuring(model):
-            return _bytes_saved(lambda: functional_call(model, shapes, (x,)).bound.sum(), shapes.values())
+            return _bytes_saved(lambda: functional_call(model, shapes, (x,), labels).bound.sum(), shapes.values())
     except (RuntimeError, TypeError, ValueError):
         return None
 

@@ -15,12 +15,12 @@ __all__ = ["MetricsFile"]
 class MetricsFile:
     """Rows of a run in the order of their steps.
 
-    Every row has ``split`` (``"train"``: mean over the updates since the row before; ``"test"``: held-out images
-    under the averaged weights), ``step`` (finished updates), ``negative_elbo``, ``log_likelihood``, ``kl`` (nats
-    per image), ``kl_per_layer`` (top first), ``bits_per_dim`` and ``seconds`` of training so far. Training rows
-    add ``loss`` (nats per image, KL weighted by ``beta``), ``beta``, ``learning_rate``, ``gradient_norm`` (before
-    clipping), ``skipped`` (updates left out so far) and ``skip_rate`` (share of the last 200 that were). What is not
-    finite is null.
+    Every row has ``split`` (``"train"``: mean over the updates since the row before; ``"valid"``: validation images
+    under the averaged weights; ``"test"``, in older runs without validation images: test images), ``step`` (finished
+    updates), ``negative_elbo``, ``log_likelihood``, ``kl`` (nats per image), ``kl_per_layer`` (top first),
+    ``bits_per_dim`` and ``seconds`` of training so far. Training rows add ``loss`` (nats per image, KL weighted by
+    ``beta``), ``beta``, ``learning_rate``, ``gradient_norm`` (before clipping), ``skipped`` (updates left out so far)
+    and ``skip_rate`` (share of the last 200 that were). What is not finite is null.
     """
 
     def __init__(self, path: Path) -> None:

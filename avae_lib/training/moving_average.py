@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from avae_lib.training.running_statistics import running_statistics
+
 __all__ = ["MovingAverage"]
 
 
@@ -16,12 +18,15 @@ class MovingAverage(AveragedModel):
               d_n = \min\Bigl(\text{decay}, \frac{1 + n}{10 + n}\Bigr), \qquad d_0 = 0
 
     after :math:`n` updates: with a constant decay a short run would be judged by the weights it started from.
-    Buffers, such as the statistics of batch normalisation, are those of the model. The averaged model is ``.module``.
+    Buffers, such as the statistics of batch normalisation, are those of the model, except what a module declares as
+    ``running_statistics`` (:func:`running_statistics`), which is averaged like a weight: so the codebook of a VQ-VAE
+    stays in step with the averaged encoder and decoder. The averaged model is ``.module``.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         super().__init__(model, device=next(model.parameters()).device)
         self._decay = decay
+        self._statistics = running_statistics(self.module)
 
     @torch.no_grad()
     def update_parameters(self, model: nn.Module, taken: Tensor | bool = True) -> None:
@@ -29,12 +34,15 @@ class MovingAverage(AveragedModel):
 
         The parent's method would wait for the device to tell the first update from later ones, at each of them.
         """
-        averages, weights = list(self.module.parameters()), list(model.parameters())
+        averages = [*self.module.parameters(), *self._statistics]
+        weights = [*model.parameters(), *running_statistics(model)]
         differences = torch._foreach_sub(weights, averages)
         torch._foreach_mul_(differences, self._step_length() * taken)
         torch._foreach_add_(averages, differences)
+        already = {id(statistic) for statistic in self._statistics}
         for averaged, current in zip(self.module.buffers(), model.buffers(), strict=True):
-            averaged.copy_(current)
+            if id(averaged) not in already:
+                averaged.copy_(current)
         self.n_averaged += taken
 
     def _step_length(self) -> Tensor:

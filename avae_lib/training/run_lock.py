@@ -33,4 +33,6 @@ def run_lock(run_dir: Path) -> Iterator[None]:
                 raise RunInUse(
                     f"another process is training in {run_dir}: wait for it, or choose another folder"
                 ) from problem
+            except OSError:
+                pass  # some file systems, such as a mounted Google Drive, have no locks: the folder is not guarded
         yield

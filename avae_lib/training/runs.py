@@ -4,7 +4,10 @@
 ``config.json``                the experiment; rebuilds exactly the model that was trained
 ``metrics.jsonl``              the course of training, see :class:`avae_lib.training.metrics_file.MetricsFile`
 ``checkpoint.pt``              from which training goes on; ``checkpoint.previous.pt`` is the one before
-``weights.safetensors``        the averaged weights
+``weights.safetensors``        the averaged weights after the last update
+``best.safetensors``           the averaged weights that did best on validation images, and their step: lowest −ELBO,
+                               or lowest training objective where the model defines no density
+``milestones/000500.safetensors``  the averaged weights of each step of ``training.milestones``
 ``costs.json``                 time, memory, electricity, see :class:`avae_lib.training.costs.Costs`
 ``skipped.jsonl``              updates that were left out, and why; only if there were any
 =============================  ==========================================================================
@@ -24,8 +27,9 @@ from avae_lib.training.checkpoints import Checkpoints
 from avae_lib.training.config_files import ConfigError, differing_fields, from_json, to_json
 from avae_lib.training.experiment import Experiment
 from avae_lib.training.fit import TrainedModel, fit
+from avae_lib.training.journal import Watch
 from avae_lib.training.team import is_leading_process
-from avae_lib.training.weights_file import has_weights, load_weights, save_weights
+from avae_lib.training.weights_file import LATEST, has_weights, load_weights, save_weights
 
 __all__ = ["RunError", "load_run", "read_experiment", "train_run", "write_run"]
 
@@ -37,6 +41,8 @@ _FREE_TO_CHANGE = (
     "training.evaluate_every",
     "training.evaluation_images",
     "training.checkpoint_every",
+    "training.milestones",
+    "training.minutes",
     "training.max_skips",
     "training.skip_threshold",
     "training.skip_factor",
@@ -52,8 +58,13 @@ class RunError(RuntimeError):
     """A run folder that cannot be used as asked; the message says what to do."""
 
 
-def train_run(experiment: Experiment, run_dir: Path | str) -> TrainedModel:
+def train_run(experiment: Experiment, run_dir: Path | str, watch: Watch | None = None) -> TrainedModel:
     """Train an experiment in a run folder, or continue the one that is there.
+
+    Args:
+        experiment: data, model and training.
+        run_dir: folder of the run; made if need be.
+        watch: as for :func:`avae_lib.training.fit.fit`.
 
     Raises:
         RunError: the folder cannot be written, holds another experiment (the message names the fields that differ),
@@ -64,22 +75,29 @@ def train_run(experiment: Experiment, run_dir: Path | str) -> TrainedModel:
     _require_room_for(experiment, run_dir)
     dataset, model = experiment.data.load(), experiment.build_model()
     _write_experiment(experiment, run_dir)
-    trained = fit(model, dataset, experiment.training, run_dir)
+    trained = fit(model, dataset, experiment.training, run_dir, watch)
     if trained.step > experiment.training.steps:  # it had more already than were asked for now
         _write_experiment(replace(experiment, training=replace(experiment.training, steps=trained.step)), run_dir)
     return trained
 
 
-def load_run(run_dir: Path | str, device: torch.device | str = "cpu") -> tuple[nn.Module, Experiment]:
+def load_run(
+    run_dir: Path | str, device: torch.device | str = "cpu", weights: str = LATEST
+) -> tuple[nn.Module, Experiment]:
     """The trained model of a run, under its averaged weights and in evaluation mode, and the experiment it is from.
+
+    Args:
+        run_dir: folder of the run.
+        device: where the model is put.
+        weights: file in this folder: weights.safetensors, best.safetensors, milestones/000500.safetensors, …
 
     Raises:
         RunError: the folder is no run, or its configuration cannot be read.
-        WeightsError: it has no weights yet, or they are damaged.
+        WeightsError: it has no such weights yet, or they are damaged.
     """
     run_dir = Path(run_dir)
     experiment = read_experiment(run_dir)
-    model = load_weights(experiment.build_model(), run_dir)
+    model = load_weights(experiment.build_model(), run_dir, weights)
     return model.to(device).eval(), experiment
 
 

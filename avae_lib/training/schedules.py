@@ -10,7 +10,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from avae_lib.training.training_config import TrainingConfig
 
-__all__ = ["beta_at", "learning_rate_factor", "learning_rate_schedule"]
+__all__ = ["beta_at", "learning_rate_factor", "learning_rate_schedule", "penalty_weight_at"]
 
 
 def learning_rate_factor(step: int, config: TrainingConfig) -> float:
@@ -52,3 +52,12 @@ def beta_at(step: int, config: TrainingConfig) -> float:
     """Weight of the KL in the update after ``step`` finished ones: linear warm-up, then constant."""
     risen = min(1.0, (step + 1) / max(1, config.beta_warmup_steps))
     return config.beta_start + (config.beta - config.beta_start) * risen
+
+
+def penalty_weight_at(step: int, config: TrainingConfig) -> float:
+    """Share of their full weight that a model's penalties have in the update after ``step`` finished ones.
+
+    They rise with the KL. A penalty that changes the weight of the KL, as in the beta-VAE and the InfoVAE, then
+    changes it by the same factor all through the warm-up.
+    """
+    return beta_at(step, config) / config.beta if config.beta > 0 else 1.0

@@ -117,6 +117,8 @@ class SkippedUpdates:
         threshold = self._config.skip_threshold
         if threshold is not None and gradient_norm >= threshold:
             return f"the gradient norm {gradient_norm:.4g} was not below training.skip_threshold = {threshold:g}"
+        if self._config.skip_factor is None:
+            return f"should_skip_update said so, with a finite loss and the gradient norm {gradient_norm:.4g}"
         return (
             f"the gradient norm {gradient_norm:.4g} was not below training.skip_factor = {self._config.skip_factor:g} "
             "times the usual one"
@@ -128,6 +130,8 @@ class SkippedUpdates:
                 "try a smaller training.learning_rate or training.clip_norm, or a longer training.warmup_steps, in "
                 "another run folder"
             )
+        if "should_skip_update" in self._last.reason:
+            return 'look at your should_skip_update, or do without it by components.restore("should_skip_update")'
         if "skip_factor" in self._last.reason:
             return "raise training.max_skips, so that this limit has time to follow (in the same run folder)"
         return (

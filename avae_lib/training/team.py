@@ -49,6 +49,11 @@ class Team:
         distributed.all_reduce(total)
         return total / self.size
 
+    def follow_leader(self, value: Tensor) -> None:
+        """Overwrite the tensor of each member by that of the leader."""
+        if self.size > 1:
+            distributed.broadcast(value, src=0)
+
     def any(self, flag: bool) -> bool:
         """Whether it holds for any member; all wait for the answer."""
         return any(self.gather(flag))

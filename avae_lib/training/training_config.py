@@ -43,9 +43,10 @@ class TrainingConfig:
     beta: float = 1.0
     """Weight of the KL in the loss; 1 is the bound itself."""
     beta_start: float = 0.0
-    """What that weight rises from during its warm-up."""
+    """Initial weight of the KL, at the start of its warm-up."""
     beta_warmup_steps: int = 0
-    """Updates over which it rises, linearly; 0 for the full weight from the beginning."""
+    """Updates over which the weight of the KL rises, linearly, and that of a model's penalties with it; 0 for the full
+    weight from the beginning."""
     free_bits: float = 0.0
     """Nats per layer that cost nothing: a layer's KL counts as at least that much (Kingma et al., 2016)."""
     kl_balancing: bool = False
@@ -71,11 +72,18 @@ class TrainingConfig:
     log_every: int = 10
     """Updates per row of metrics.jsonl, which holds their mean."""
     evaluate_every: int = 100
-    """Updates between evaluations on held-out images."""
+    """Updates between evaluations of the averaged weights on validation images (see data.validation). Each gives a row
+    of metrics.jsonl. The weights with the lowest −ELBO so far are kept in best.safetensors; for a model that defines no
+    density, those with the lowest training objective."""
     evaluation_images: int = 1000
-    """Held-out images that such an evaluation looks at, at most."""
+    """Validation images that an evaluation during training looks at, at most."""
     checkpoint_every: int = 100
     """Updates between checkpoints: what a killed run loses at most."""
+    milestones: tuple[int, ...] = ()
+    """Numbers of updates after which the averaged weights are kept for good, as milestones/000500.safetensors."""
+    minutes: float | None = None
+    """Minutes that one call may train, evaluations included: then it saves a checkpoint and stops, and the same command
+    goes on from there. None for no limit. The learning rate follows training.steps, whatever the limit."""
     device: str = "auto"
     """Where to train: auto (a GPU if there is one), cpu, cuda, cuda:1, …"""
     precision: Literal["float32", "bfloat16"] = "float32"
@@ -93,6 +101,8 @@ class TrainingConfig:
             _require(name, getattr(self, name), "not negative", getattr(self, name) >= 0)
         for name in ("learning_rate", "clip_norm", "evaluation_images", "epsilon"):
             _require(name, getattr(self, name), "positive", getattr(self, name) > 0)
+        _require("milestones", self.milestones, "numbers of updates, at least 1", all(n >= 1 for n in self.milestones))
+        _require("minutes", self.minutes, "None or above 0", self.minutes is None or self.minutes > 0)
         for name, choices in _CHOICES.items():
             _require(name, getattr(self, name), f"one of {', '.join(choices)}", getattr(self, name) in choices)
         _require("ema_decay", self.ema_decay, "at least 0 and below 1", 0 <= self.ema_decay < 1)

@@ -7,13 +7,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from avae_lib.data import BatchSampler, ImageDataset
+from avae_lib.data import BatchSampler, Dataset
 from avae_lib.training.gradient_limit import GradientLimit
 from avae_lib.training.loss import Loss
 from avae_lib.training.moving_average import MovingAverage
 from avae_lib.training.optimizers import load_optimizer, make_optimizer, optimizer_tensors
 from avae_lib.training.rollback import Rollback
 from avae_lib.training.running_means import RunningMeans
+from avae_lib.training.running_statistics import RunningStatistics
 from avae_lib.training.schedules import learning_rate_schedule
 from avae_lib.training.skipped_updates import SkippedUpdates
 from avae_lib.training.team import ALONE, Team
@@ -31,7 +32,7 @@ class TrainingState:
     def __init__(
         self,
         model: nn.Module,
-        dataset: ImageDataset,
+        dataset: Dataset,
         config: TrainingConfig,
         device: torch.device,
         team: Team = ALONE,
@@ -43,8 +44,10 @@ class TrainingState:
         self.optimizer = make_optimizer(list(self.model.parameters()), config)
         self.schedule = learning_rate_schedule(self.optimizer, config, step=0)
         self.sampler = BatchSampler(dataset, config.batch_size, config.seed, device)
+        self.observed = dataset.observed
+        self.values_per_example = self.observed.values_per_example(dataset.train)
         self.loss, self.limit = Loss(self.model, config), GradientLimit(config, device)
-        self.rollback = self._rollback()
+        self.rollback, self.statistics = self._rollback(), RunningStatistics(self.model, team)
         self.means, self.skips = RunningMeans(), SkippedUpdates(config)
         self.step, self.seconds = 0, 0.0
         self.energy_kwh: float | None = None

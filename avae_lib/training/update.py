@@ -7,30 +7,41 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from avae_lib.models.contract import ModelWithStages, label_arguments
 from avae_lib.objectives import ELBO
 from avae_lib.training.team import Team
 from avae_lib.training.training_state import TrainingState
 
-__all__ = ["update"]
+__all__ = ["PENALTY", "update"]
 
 
-def update(state: TrainingState, forward: Callable[[Tensor], ELBO]) -> None:
+PENALTY = "penalty: "
+"""What the names of penalties begin with in the running means."""
+
+
+def update(state: TrainingState, forward: Callable[..., ELBO]) -> None:
     """Take the next batch, descend its loss by one step of the optimiser, and move the averaged weights along.
 
-    Where loss or gradient is not finite, or the gradient too long (:class:`GradientLimit`), nothing of that counts:
-    weights, buffers (such as the statistics of batch normalisation), moments and counts of the optimiser and the
-    averaged weights stay exactly as they were. Order of the images, noise and schedules go on. The decision is made
-    and carried out on the device, alike for all members of a team; the host never waits for it.
+    A model with stages prepares for the update first (:class:`avae_lib.models.contract.ModelWithStages`).
+    Where loss or gradient is not finite, or the gradient too long (:class:`GradientLimit`), the update is discarded:
+    weights, buffers (such as the statistics of batch normalisation), optimiser state and averaged weights stay exactly
+    as they were; the data order, the noise and the schedules still advance. The decision is made and carried out on
+    the device, alike for all members of a team; the host never waits for it.
     """
+    if isinstance(state.model, ModelWithStages):
+        state.model.begin_update(state.step)
     state.rollback.remember()
+    state.statistics.remember()
+    images, labels = _next_batch(state)
     with torch.autocast(state.device.type, torch.bfloat16, enabled=state.config.precision == "bfloat16"):
-        elbo = forward(state.team.share(state.sampler.draw()))
+        elbo = forward(images, **labels)
+    state.statistics.average()
     loss = state.loss(elbo, state.step)
     state.optimizer.zero_grad()
     loss.backward()
     gradient_norm = torch.nn.utils.clip_grad_norm_(state.model.parameters(), state.config.clip_norm)
     reading = _read(state.team, elbo, loss, gradient_norm)
-    taken = torch.isfinite(reading["loss"]) & state.limit.admits(gradient_norm)
+    taken = ~state.limit.skips(reading["loss"], gradient_norm)
     state.optimizer.step()
     state.rollback.undo_unless(taken)
     state.averaged.update_parameters(state.model, taken)
@@ -40,13 +51,22 @@ def update(state: TrainingState, forward: Callable[[Tensor], ELBO]) -> None:
     state.means.add(taken, **reading)
 
 
+def _next_batch(state: TrainingState) -> tuple[Tensor, dict[str, Tensor]]:
+    """This member's share of the next batch: images, and the labels as keyword arguments of a conditional model."""
+    images, labels = state.sampler.draw(), state.sampler.last_labels
+    arguments = label_arguments(state.model, labels)
+    return state.team.share(images), {name: state.team.share(value) for name, value in arguments.items()}
+
+
 def _read(team: Team, elbo: ELBO, loss: Tensor, gradient_norm: Tensor) -> dict[str, Tensor]:
     """Means over the whole batch, the same for all members of the team, as the decision must be."""
-    of_share = torch.cat([loss[None], elbo.log_likelihood.mean()[None], elbo.kl.mean(dim=0)]).detach()
+    penalties = [penalty.mean()[None] for penalty in elbo.penalties.values()]
+    of_share = torch.cat([loss[None], elbo.log_likelihood.mean()[None], *penalties, elbo.kl.mean(dim=0)]).detach()
     means = team.mean(of_share)
     return {
         "loss": means[0],
         "gradient_norm": gradient_norm,
         "log_likelihood": means[1],
-        "kl_per_layer": means[2:],
+        "kl_per_layer": means[2 + len(penalties) :],
+        **{f"{PENALTY}{name}": mean for name, mean in zip(elbo.penalties, means[2:], strict=False)},
     }

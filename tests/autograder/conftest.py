@@ -15,8 +15,10 @@ import torch
 
 from autograder.course import Course
 from autograder.jobs import Job
+from autograder.judge import judge_on
 from autograder.student_edition import write_student_edition
 from autograder.worker_pool import WorkerPool
+from avae_lib.checking.observing import observe
 from avae_lib.checking.records import Request
 
 ROOT = Path(__file__).parents[2]
@@ -257,3 +259,16 @@ def require_draw():
         assert observed.outputs["result"].array.tolist() == [1.0, 2.0, 3.0]
 
     return required
+
+
+@pytest.fixture
+def assert_known_as_wrong():
+    """Whether a function loses points, and each lost case says why, from two seeds of its check."""
+
+    def claim(check, function):
+        for seed in range(2):
+            result = judge_on(check.trials(seed), check, lambda request: observe(function, request))
+            assert 0 <= result.points < result.max_points
+            assert all(case.diagnosis for case in result.cases if not case.passed)
+
+    return claim

@@ -172,6 +172,13 @@ def assert_ours(notebook, release):
             assert cell.source == ours.source
 
 
+def test_a_label_of_ours_is_known_however_long_it_is(release, solved):
+    ours = copy.deepcopy(release)
+    for notebook in (ours, solved):
+        relabel("check_add", grade_id="check_" + "a_long_name_of_a_component_" * 3)(notebook)
+    assert normalise(encode(solved), ours).flags == ()
+
+
 def test_a_deleted_answer_is_our_stub_and_the_others_stay(release, solved):
     expected = {**intact_answers(solved), "add": intact_answers(release)["add"]}
     delete("add")(solved)

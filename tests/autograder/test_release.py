@@ -82,9 +82,10 @@ def test_no_answer_can_be_read_in_the_published_repository(course, published):
 
 def test_search_knows_an_answer_for_every_component_and_question(course):
     known = " ".join(answer.name for answer in answers(course))
+    solved = {unit.name for unit in units_with_solutions(course)}
     for entry in components.listing():
         assert f"library's body of {entry.name}" in known
-        assert f"solution of {entry.name} " in known
+        assert f"solution of {entry.name} " in known or entry.unit not in solved
     assert "solution of question_1 (03_vae)" in known
 
 

@@ -7,10 +7,23 @@ from autograder.checks import all_checks
 from autograder.judge import judge_on
 from avae_lib import components
 from avae_lib.checking.observing import observe
+from avae_lib.checking.structures import leaves
 from avae_lib.checking.verdicts import judge_case
 
 CHECKS = {check.component: check for check in all_checks()}
-OF_TENSORS = [name for name in CHECKS if name != "vae_training_step"]  # which returns a Python float
+# They return a Python float, a truth value, Python ints, a record beside tensors, whole levels, a float for a float,
+# a count, and any objects.
+OTHERS = (
+    "vae_training_step",
+    "should_skip_update",
+    "attention_cost",
+    "variational_layer_step",
+    "discretized_logistic_mixture_sample",
+    "bits_per_dim",
+    "active_units",
+    "keep_top_layers",
+)
+OF_TENSORS = [name for name in CHECKS if name not in OTHERS]
 MOST_BYTES = 40_000  # of the inputs of one request: the public ones are stored as text
 
 POINTS = {
@@ -34,6 +47,32 @@ POINTS = {
     "negative_elbo": 5,
     "importance_weighted_bound": 4,
     "vae_training_step": 8,
+    "discretized_logistic_log_prob": 5,
+    "discretized_logistic_mixture_log_prob": 10,
+    "discretized_logistic_mixture_sample": 6,
+    "free_bits": 2,
+    "vector_quantize": 5,
+    "inverse_autoregressive_step": 3,
+    "maximum_mean_discrepancy": 4,
+    "residual_gaussian": 2,
+    "precision_weighted": 4,
+    "gaussian_kl_per_layer": 4,
+    "bottleneck_block": 5,
+    "unpool_nearest": 3,
+    "top_down_step": 10,
+    "depthwise_attention": 7,
+    "nonlocal_attention": 5,
+    "attentive_context": 4,
+    "attention_cost": 4,
+    "variational_layer_step": 12,
+    "should_skip_update": 4,
+    "bits_per_dim": 2,
+    "marginal_log_likelihood": 8,
+    "effective_sample_size": 4,
+    "active_units": 3,
+    "area_under_roc": 6,
+    "temperature_sample": 3,
+    "keep_top_layers": 3,
 }
 
 FORMULAS = {
@@ -90,10 +129,10 @@ def test_a_result_in_another_precision_costs_the_form_case_and_no_other(name, dt
 
     lost = lost_cases(CHECKS[name], always)
     forms = [case for case in CHECKS[name].cases if case.name in lost and case.kind == "form"]
-    assert len(forms) == 1
+    assert 1 <= len(forms) <= 2  # a step on the way down has one about its zeros without evidence, too
     assert said in lost[forms[0].name]
     if dtype is torch.float64:
-        assert len(lost) == 1
+        assert len(lost) == len(forms)
 
 
 def answering(formula, argument, in_a_pair):
@@ -111,7 +150,8 @@ def test_no_simple_formula_of_one_input_passes_a_case_about_values(name):
         request = trial.probes[0].request
         for argument in (key for key, value in request.inputs.items() if torch.is_tensor(value)):
             for word, formula in FORMULAS.items():
-                answer = answering(formula, argument, in_a_pair=request.harness == "call_for_pair")
+                is_pair = request.harness == "call_for_pair" or len(request.results) == 2
+                answer = answering(formula, argument, is_pair)
                 assert not judge_case(trial, asked(answer)).passed, f"{trial.name}: {word} of {argument}"
 
 
@@ -119,11 +159,18 @@ def test_no_simple_formula_of_one_input_passes_a_case_about_values(name):
 def test_requests_are_small(name):
     for trial in CHECKS[name].trials(1):
         for probe in trial.probes:
-            tensors = [value for value in probe.request.inputs.values() if torch.is_tensor(value)]
+            inputs = probe.request.inputs.items()
+            tensors = [leaf for name, value in inputs for _, leaf in leaves(value, name) if torch.is_tensor(leaf)]
             assert sum(tensor.numel() * tensor.element_size() for tensor in tensors) < MOST_BYTES
 
 
-FEW = 3  # cases that a slip may cost which is not one of ordinary numbers
+FEW = dict.fromkeys(POINTS, 3) | {
+    "variational_layer_step": 4
+}  # cases that a slip may cost which is not one of ordinary numbers
+
+
+SEEN_IN_EVERY_LATENT = {"noise_of_its_own"}
+"""Slips that no case about a latent can be blind to."""
 
 
 @pytest.mark.parametrize("name", [name for name in POINTS if name not in ("information_projection", "mean_field_fit")])
@@ -133,4 +180,5 @@ def test_a_slip_with_a_case_of_its_own_leaves_the_ordinary_numbers_alone(name):
         if mistake.caught_by != check.cases[0].name:
             lost = lost_cases(check, mistake.function)
             assert check.cases[0].name not in lost, mistake.name
-            assert len(lost) <= FEW, f"{mistake.name}: {', '.join(lost)}"
+            few = len(lost) <= FEW[name] or mistake.name in SEEN_IN_EVERY_LATENT
+            assert few, f"{mistake.name}: {', '.join(lost)}"

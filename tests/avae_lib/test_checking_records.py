@@ -33,6 +33,11 @@ def test_array_of_any_dtype_and_shape_arrives_as_it_left(dtype, shape):
     assert torch.equal(arrived, tensor)
 
 
+def test_single_number_cut_out_of_a_row_arrives_whatever_its_stride():
+    tensor = torch.arange(5.0).reshape(1, 5)[:, 2]
+    assert tensor.stride() == (5,) and torch.equal(travelled(Recorded.of(tensor)).array, tensor)
+
+
 def test_values_that_are_not_finite_arrive_as_they_left():
     tensor = torch.tensor([float("nan"), float("inf"), -float("inf"), -0.0])
     arrived = travelled(Recorded.of(tensor)).array

@@ -5,8 +5,10 @@ import math
 import pytest
 import torch
 
+from avae_lib.checking.diagnoses import side_by_side
 from avae_lib.checking.observing import observe
 from avae_lib.checking.records import Request
+from avae_lib.checking.relations import Sample, vague_relation_of
 from avae_lib.checking.trials import Probe, Trial
 from avae_lib.checking.verdicts import AskFailed, judge_case, judge_trials
 
@@ -70,6 +72,22 @@ def test_wrong_numbers_are_explained_by_their_pattern(wrong, words):
     assert not judged.passed
     assert judged.points == 0
     assert words in judged.diagnosis
+
+
+def test_single_numbers_are_counted_by_calls():
+    samples = [Sample(torch.tensor(got), torch.tensor(1.0), {}) for got in (1.0, 2.0, 3.5)]
+    assert vague_relation_of(samples) == "is right in 1 of 3 calls"
+
+
+def test_numbers_shown_beside_the_right_ones_begin_where_they_differ():
+    def wrong(x):
+        return torch.cat([right(x)[:7], right(x)[7:] + 1])
+
+    several = trial(x=torch.arange(20.0).reshape(10, 2))
+    (probe,) = several.probes
+    assert (
+        side_by_side(several, probe, observe(wrong, probe.request)) == "expected […, 29, 33, 37], got […, 30, 34, 38]"
+    )
 
 
 def test_exchanged_dimensions_are_told():
@@ -159,6 +177,32 @@ def test_form_is_judged_beside_right_numbers(function, words):
     judged = verdict(function, kind="form", x=1e3 * X.double() + 0.1, rtol=1e-9)
     assert not judged.passed
     assert words in judged.diagnosis
+
+
+def test_truth_values_are_not_taken_for_the_precision_of_the_inputs():
+    judged = verdict(lambda x: (x > 0).float(), kind="form", reference=lambda x: x > 0)
+    assert judged.diagnosis == "the result comes out as float32 where bool is wanted"
+
+
+def test_inputs_that_hold_nan_count_as_unchanged():
+    trials = [trial(x=torch.where(X > 0, X, math.nan), reference=torch.isnan), trial(kind="form", name="form")]
+    verdicts = judge_trials(trials, lambda request: observe(torch.isfinite, request))
+    assert verdicts[1].diagnosis == "counts once “values” passes"
+
+
+def test_numbers_that_are_right_by_chance_are_not_counted():
+    x = torch.arange(120.0).reshape(40, 3).cos()
+    wrong = lambda x: torch.where(torch.arange(40) == 7, right(x), right(x).exp() + 3)  # noqa: E731
+    assert verdict(wrong, x=x).diagnosis == "a hint"
+
+
+def test_name_of_a_function_is_no_edit_in_place():
+    def inplace(x):
+        return x.reshape(1, -1)
+
+    judged = verdict(lambda x: inplace(x, 1))
+    assert "inplace() takes 1 positional argument" in judged.diagnosis
+    assert "changes a tensor" not in judged.diagnosis
 
 
 def test_python_float_is_told_from_a_tensor_without_dimensions():

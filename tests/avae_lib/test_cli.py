@@ -68,6 +68,35 @@ def test_a_trained_run_can_be_evaluated_and_sampled(tmp_path, capsys, without_re
         assert (run / name).read_bytes().startswith(b"\x89PNG") and str(run / name) in said
 
 
+def test_validation_images_and_the_best_weights_have_an_evaluation_of_their_own(tmp_path, capsys, without_report):
+    run = tmp_path / "run"
+    assert train(run, 6, "--training.evaluate-every", "2", "--training.milestones", "3", "5") == 0
+    capsys.readouterr()
+    asked = {
+        "evaluation.valid.json": ["--split", "valid"],
+        "evaluation.best.json": ["--weights", "best.safetensors"],
+        "evaluation.valid.000003.json": ["--split", "valid", "--weights", "milestones/000003.safetensors"],
+    }
+    for name, options in asked.items():
+        assert main(["evaluate", str(run), "--importance-samples", "1", *options]) == 0
+        examples = 150 if "valid" in name else 297
+        assert json.loads((run / name).read_text())["examples"] == examples
+        assert f"on the {'validation' if 'valid' in name else 'test'} images of digits" in capsys.readouterr().out
+    assert not (run / "evaluation.json").exists()
+    assert main(["evaluate", str(run), "--weights", "milestones/000004.safetensors"]) == 1
+    assert "holds no milestones/000004.safetensors yet: it holds best.safetensors, mile" in capsys.readouterr().err
+
+
+def test_a_budget_of_minutes_ends_without_an_error_and_says_how_to_go_on(tmp_path, capsys, without_report):
+    budget = ("--training.minutes", "1e-9")
+    assert train(tmp_path, 4, *budget) == 0
+    said = capsys.readouterr().out
+    assert "training.minutes = 1e-09 are used up after step 1 of 4; all is saved" in said
+    assert "the same command goes on from there" in said and "Look at" in said
+    assert train(tmp_path, 4) == 0
+    assert "resuming from step 1 of 4" in capsys.readouterr().out
+
+
 def test_samples_need_no_data_set(tmp_path, capsys, without_report, monkeypatch):
     def missing(config):
         raise DatasetError("digits was not found")
@@ -100,7 +129,7 @@ def test_evaluation_names_the_data_set_and_compares_with_another(tmp_path, capsy
         (["--ood", "nosuch"], "no data set is called 'nosuch'"),
         (["--ood", "photos32"], "--ood must name images of shape (1, 8, 8)"),
         (["--ood", "digits", "--ood-keep-layers", "1"], "keep_layers must leave out a layer"),
-        (["--fid", "1000000"], "count must be between 2 and the 297 test images"),
+        (["--fid", "1000000"], "count must be between 2 and the 297 images to compare with"),
         (["--rows", "0"], "importance_samples and rows must be at least 1"),
     ],
 )
@@ -174,7 +203,7 @@ def steps_in_metrics(run_dir):
         (["train", "digits-vea"], 2, "did you mean 'digits-vae'"),
         (["train", "digits-vae", "--data.name", "nothing"], 1, "no data set is called 'nothing'"),
         (["train", "digits-vae", "--data.binarize", "none"], 1, "takes images of shape (1, 8, 8) with 1-bit pixels"),
-        (["train", "digits-vae", "--training.batch-size", "5000"], 1, "batch_size must be between 1 and the 1500"),
+        (["train", "digits-vae", "--training.batch-size", "5000"], 1, "batch_size must be between 1 and the 1350"),
         (["train", "digits-vae", "--training.device", "abacus"], 1, "'abacus'"),
         (["evaluate", "nowhere"], 1, "nowhere is no run folder"),
         (["sample", "nowhere"], 1, "nowhere is no run folder"),
@@ -247,5 +276,6 @@ def test_help_of_a_preset_lists_what_can_be_overridden(capsys):
         main(["train", "digits-attentive", "--help"])
     assert stop.value.code == 0
     shown = capsys.readouterr().out
-    for option in ("--run-dir", "--data.binarize", "--model.conditioning", "--training.learning-rate"):
+    options = ("--run-dir", "--data.binarize", "--data.validation", "--model.conditioning", "--training.learning-rate")
+    for option in (*options, "--training.minutes", "--training.milestones"):
         assert option in shown

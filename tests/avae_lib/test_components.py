@@ -1,15 +1,23 @@
 """The seam between the library, the student and the grader."""
 
+import dataclasses
+import subprocess
+import sys
 import timeit
+import tomllib
+from pathlib import Path
 
 import pytest
 import torch
 
+from autograder.student_edition import write_student_edition
 from avae_lib import components
+from avae_lib.component_usage import usage
 from avae_lib.components import ComponentError, implements, marks_in, using
 from avae_lib.gaussians import DiagonalGaussian, reparameterize
 from avae_lib.models.vae import VAEConfig
 from avae_lib.objectives import importance_weighted_bound, negative_elbo
+from avae_lib.presets import find_preset
 from avae_lib.training.vae_step import vae_training_step
 
 COMPONENTS = {
@@ -205,3 +213,176 @@ def test_marks_are_found_in_source_without_running_it():
         ("first", "09_unit", 3),
         ("Second", "08_unit", 9),
     ]
+
+
+class TestAvailability:
+    def test_the_librarys_body_is_available(self):
+        assert components.is_available("top_down_step") and components.find("top_down_step").has_reference
+
+    def test_an_unsolved_exercise_is_not(self):
+        def unsolved(mean, log_std, noise):
+            """What the exercise asks for."""
+            raise NotImplementedError("reparameterize is written in unit 03_vae: solve its exercise there first")
+
+        with using("reparameterize", unsolved):
+            assert not components.is_available("reparameterize")
+        with using("reparameterize", always_seven):
+            assert components.is_available("reparameterize")
+        assert components.is_available("reparameterize")
+
+    def test_stubs_of_a_student_edition_are_not(self, tmp_path):
+        write_student_edition(tmp_path, ["00_start_here"])
+        program = (
+            "from avae_lib import components\n"
+            "print([components.is_available(name) for name in ('log_mean_exp', 'reparameterize', 'top_down_step')])\n"
+            "@components.implements('reparameterize')\n"
+            "def reparameterize(mean, log_std, noise): return mean + log_std.exp() * noise\n"
+            "print(components.is_available('reparameterize'))\n"
+            "components.restore()\n"
+            "print(components.is_available('reparameterize'))\n"
+        )
+        answer = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True)
+        assert answer.stdout.split("\n")[:3] == ["[True, False, False]", "True", "False"], answer.stderr
+
+    def test_compiled_code_asks_without_breaking_the_graph(self):
+        torch._dynamo.reset()
+
+        @torch.compile(backend="eager", fullgraph=True)
+        def shifted(x):
+            return x + 1 if components.is_available("reparameterize") else x - 1
+
+        assert shifted(torch.zeros(2)).tolist() == [1, 1]
+
+
+class TestReportOnAModel:
+    def _lines(self, model):
+        return components.report(model).splitlines()
+
+    def test_it_lists_what_the_model_calls_and_which_part_calls_it(self):
+        with using("reparameterize", lambda mean, log_std, noise: mean):
+            lines = self._lines(find_preset("digits-attentive-plain").model.build())
+        rows = {line.split()[1]: line.split(maxsplit=3) for line in lines}
+        assert rows["reparameterize"][0::2] == ["03_vae", "yours"]
+        assert rows["variational_layer_step"][0::2] == ["06_attentive_vae", "library"]
+        assert rows["variational_layer_step"][3] == "PlainVariationalLayer"
+        called = {"marginal_log_likelihood", "kl_diagonal_gaussian", "should_skip_update", "attentive_context"}
+        assert called < set(rows)
+        assert not {"top_down_step", "bernoulli_log_likelihood"} & set(rows)
+
+    @pytest.mark.parametrize(
+        ("preset", "fields", "words"),
+        [
+            ("digits-attentive", {}, "normalised attention: own wiring, not attentive_context"),
+            ("digits-local-plain", {}, "own wiring, not variational_layer_step"),
+            ("digits-vdvae", {"group_size": 2}, "blocks in groups: own wiring, not top_down_step"),
+            ("digits-vdvae", {"upsampling": "learned"}, "learned upsampling: own wiring, not unpool_nearest"),
+            ("digits-attentive", {"faithful": True}, "published bounds: own wiring, not residual_gaussian"),
+            ("digits-nvae", {"flows": 1}, "own wiring, not gaussian_kl_per_layer"),
+            ("digits-plain", {}, "own wiring, not gaussian_kl_per_layer"),
+            ("digits-vdvae", {}, "grey pixels: own wiring, not discretized_logistic_mixture_log_prob"),
+        ],
+    )
+    def test_parts_with_a_wiring_of_their_own_are_named(self, preset, fields, words):
+        model = dataclasses.replace(find_preset(preset).model, **fields).build()
+        assert [line for line in self._lines(model) if words in line]
+
+    @pytest.mark.parametrize("preset", ["photos32-vdvae", "photos32-attentive-plain"])
+    def test_models_of_the_exercises_have_none(self, preset):
+        assert not [line for line in self._lines(find_preset(preset).model.build()) if "own wiring" in line]
+
+    def test_functions_of_yours_that_it_does_not_call_are_named(self):
+        with using("precision_weighted", lambda first_mean, first_log_std, second_mean, second_log_std: None):
+            lines = self._lines(find_preset("digits-vdvae").model.build())
+        assert "yours, but not called by this model: precision_weighted" in lines
+
+    def test_model_random_state_and_functions_are_left_as_they_are(self):
+        model = find_preset("digits-nvae").model.build()
+        weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+        before = torch.get_rng_state(), components.implementation("reparameterize")
+        components.report(model)
+        assert torch.equal(torch.get_rng_state(), before[0]) and model.training
+        assert components.implementation("reparameterize") is before[1]
+        assert all(torch.equal(tensor, weights[name]) for name, tensor in model.state_dict().items())
+
+    def test_a_model_without_a_density_is_reported_without_its_evaluation(self):
+        lines = self._lines(find_preset("digits-wae").model.build())
+        assert any("maximum_mean_discrepancy" in line for line in lines)
+        assert not any("stopped" in line or "importance_weighted_bound" in line for line in lines)
+
+    def test_a_function_that_raises_stops_the_report_and_is_named(self):
+        def unfinished(mean, log_std, noise):
+            raise ZeroDivisionError("half done")
+
+        with using("reparameterize", unfinished):
+            lines = self._lines(VAEConfig().build())
+        assert lines[-1] == "stopped by ZeroDivisionError: half done"
+
+
+MODELS_AND_THEIR_COMPONENTS = {
+    "digits-ladder": {"precision_weighted", "gaussian_kl_per_layer"},
+    "digits-nvae": {"residual_gaussian", "gaussian_kl_per_layer"},
+    "digits-vdvae": {"top_down_step", "bottleneck_block", "unpool_nearest", "gaussian_kl_per_layer"},
+    "digits-local": {"residual_gaussian", "gaussian_kl_per_layer"},
+    "digits-attentive": {"residual_gaussian", "gaussian_kl_per_layer", "depthwise_attention"},
+    "digits-attentive-plain": {
+        "residual_gaussian",
+        "gaussian_kl_per_layer",
+        "depthwise_attention",
+        "attentive_context",
+        "variational_layer_step",
+    },
+}
+
+
+@pytest.mark.parametrize("preset", MODELS_AND_THEIR_COMPONENTS)
+def test_models_call_the_components_of_units_05_and_06(preset):
+    callers = usage(find_preset(preset).model.build(), components.listing()).callers
+    units = ("05_hierarchical_vae", "06_attentive_vae")
+    of_units = {entry.name for entry in components.listing() if entry.unit in units}
+    assert of_units & set(callers) - {"should_skip_update"} == MODELS_AND_THEIR_COMPONENTS[preset]
+
+
+@pytest.mark.parametrize("preset", ["photos32-vdvae", "photos32-local"])
+def test_models_of_colours_run_on_the_likelihood_of_unit_04(preset):
+    callers = usage(find_preset(preset).model.build(), components.listing()).callers
+    likelihood = {name for name in callers if name.startswith("discretized_logistic")}
+    assert likelihood == {
+        "discretized_logistic_log_prob",
+        "discretized_logistic_mixture_log_prob",
+        "discretized_logistic_mixture_sample",
+    }
+
+
+def test_nonlocal_blocks_call_nonlocal_attention():
+    config = dataclasses.replace(find_preset("digits-attentive-plain").model, cell_key_channels=4)
+    assert usage(config.build(), components.listing()).callers["nonlocal_attention"] == ("NonLocalBlock",)
+
+
+RUN = """
+import torch
+from avae_lib.presets import find_preset
+for name in {names}:
+    model = find_preset(name).model.build()
+    x = torch.randint(2**model.bits, (2, *model.image_shape), dtype=torch.uint8)
+    model(x).bound.mean().backward()
+    model.log_weight(x), model.sample(2), model.reconstruct(x), model.latents(x)
+print("done")
+"""
+
+
+@pytest.mark.parametrize(
+    ("handed_back", "presets"),
+    [
+        (4, ["digits-vae"]),
+        (6, ["digits-vae", "digits-ladder", "digits-plain", "digits-biva", "digits-nvae", "digits-vdvae"]),
+        (6, ["digits-local", "digits-local-plain", "photos32-local-plain", "photos32-vdvae"]),
+        (7, ["digits-attentive", "digits-attentive-plain", "photos32-attentive-plain"]),
+    ],
+)
+def test_stubs_of_later_units_do_not_block_the_models_of_earlier_ones(handed_back, presets, tmp_path):
+    units = [unit["name"] for unit in tomllib.loads(Path("course.toml").read_text(encoding="utf-8"))["units"]]
+    write_student_edition(tmp_path, units[:handed_back])
+    answer = subprocess.run(
+        [sys.executable, "-c", RUN.format(names=presets)], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert answer.stdout == "done\n", answer.stderr

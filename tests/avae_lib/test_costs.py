@@ -26,7 +26,7 @@ MODEL = VAEConfig((1, 2, 2), bits=4, likelihood="discretized_logistic", latent_d
 @pytest.fixture
 def dataset():
     images = torch.randint(0, 16, (30, 1, 2, 2), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
-    return ImageDataset("dots", train=images[:23], test=images[23:], bits=4)
+    return ImageDataset("dots", train=images[:23], valid=images[23:], test=images[23:], bits=4)
 
 
 class TwoLayers(nn.Module):

@@ -219,7 +219,7 @@ def test_one_missing_file_of_four_is_named(data_folder):
 
 
 def test_unknown_name_lists_the_known_ones_and_suggests_the_nearest(data_folder):
-    with pytest.raises(DatasetError, match=r"did you mean 'fashion_mnist'.*digits, photos32, mnist, fashion_mnist"):
+    with pytest.raises(DatasetError, match=r"did you mean 'fashion_mnist'.*photos32, sprites, sentences, mnist"):
         load("fashion-mnist")
 
 
@@ -260,6 +260,41 @@ def test_a_split_that_is_not_there_is_a_clear_error():
         load("digits").pixels("valid")
 
 
+def levels_of(images):
+    return sorted(images.flatten().tolist())
+
+
+@pytest.mark.parametrize("count", [1, 7, 39])
+def test_held_out_images_leave_the_training_images_and_nothing_is_lost(data_folder, count):
+    pixels = np.arange(40, dtype=np.uint8).reshape(-1, 1, 1, 1)
+    np.savez(data_folder / "mine.npz", train=pixels, test=pixels, train_labels=np.arange(40))
+    dataset, whole = load("mine", validation=count), load("mine")
+    assert (len(dataset.train), len(dataset.valid)) == (40 - count, count)
+    assert levels_of(torch.cat([dataset.train, dataset.valid])) == levels_of(whole.train)
+    assert dataset.train_labels.tolist() == dataset.train.flatten().tolist(), "each image keeps its label"
+    assert torch.equal(dataset.test, whole.test) and whole.valid is None
+    assert torch.equal(load("mine", validation=count).valid, dataset.valid), "always the same images"
+
+
+def test_held_out_images_are_from_everywhere_in_a_sorted_set(data_folder):
+    pixels = np.sort(np.arange(1000) % 10).astype(np.uint8).reshape(-1, 1, 1, 1)
+    np.savez(data_folder / "sorted.npz", train=pixels, test=pixels)
+    assert load("sorted", validation=200).valid.unique().tolist() == list(range(10))
+
+
+def test_a_set_with_validation_images_of_its_own_keeps_them(data_folder):
+    np.savez(data_folder / "mine.npz", train=grey(6), test=grey(2, seed=1), valid=grey(3, seed=2))
+    dataset = DataConfig("mine", validation=4).load()
+    assert len(dataset.train) == 6 and np.array_equal(dataset.valid.numpy(), grey(3, seed=2))
+
+
+@pytest.mark.parametrize("count", [-1, 6, 7])
+def test_holding_out_all_training_images_is_refused(data_folder, count):
+    np.savez(data_folder / "mine.npz", train=grey(6), test=grey(2))
+    with pytest.raises(DatasetError, match=rf"data\.validation must leave some of the 6 .* of mine, got {count}"):
+        load("mine", validation=count)
+
+
 def numbered(count):
     """A set whose image i is a single pixel of value i, so that batches show which images they hold."""
     pixels = torch.arange(count, dtype=torch.uint8).reshape(-1, 1, 1, 1)
@@ -298,7 +333,7 @@ def test_a_restored_sampler_continues_with_the_batches_that_were_due(before):
 
 def test_state_of_another_set_is_refused():
     state = BatchSampler(numbered(10), 2).state_dict()
-    with pytest.raises(ValueError, match="10 images, but this one has 11"):
+    with pytest.raises(ValueError, match="10 examples, but this one has 11"):
         BatchSampler(numbered(11), 2).load_state_dict(state)
 
 

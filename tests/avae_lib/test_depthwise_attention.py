@@ -12,9 +12,10 @@ from avae_lib.nn.context_split import ChannelSplit, ContextSplit
 from avae_lib.nn.depthwise_attention import (
     AttentiveConditioning,
     LocalConditioning,
+    NormalizedConditioning,
     TrainedScale,
     UnitScale,
-    attention_over_depth,
+    attentive_context,
     depthwise_attention,
 )
 
@@ -56,7 +57,8 @@ def test_attention_agrees_with_a_loop_over_pixels(depth, scale):
 
 def test_weights_are_positive_and_sum_to_one_over_depth():
     query, keys, _ = _layers()
-    weights = attention_over_depth(query, keys, 2.0)
+    one_hot = [channel.reshape(1, DEPTH, 1, 1).expand(BATCH, -1, SIDE, SIDE) for channel in torch.eye(DEPTH)]
+    weights = depthwise_attention(query, keys, one_hot, 2.0)
     assert weights.shape == (BATCH, DEPTH, SIDE, SIDE)
     assert (weights > 0).all()
     torch.testing.assert_close(weights.sum(dim=1), torch.ones(BATCH, SIDE, SIDE))
@@ -117,6 +119,39 @@ def test_lists_that_do_not_match_are_refused(keys, values):
         depthwise_attention(query, all_keys[:keys], all_values[:values], 1.0)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_large_scores_pick_and_large_values_survive(dtype):
+    query, _, values = _layers(dtype=dtype)
+    keys = [1e9 * index / DEPTH * torch.ones_like(query) / query / KEY_CHANNELS for index in range(DEPTH)]
+    values = [1e30 * value for value in values]
+    result = depthwise_attention(query.requires_grad_(), keys, values, torch.ones((), dtype=dtype))
+    assert torch.equal(result, values[-1])
+    (result * 1e-30).sum().backward()
+    assert query.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("gate", [-0.3, torch.tensor(2.0)])
+def test_a_context_is_its_own_and_what_it_finds_times_the_gate(gate, dtype):
+    gate = gate.to(dtype) if isinstance(gate, torch.Tensor) else gate
+    layers, own = _layers(dtype=dtype), torch.randn(BATCH, WIDTH, SIDE, SIDE, dtype=dtype)
+    expected = own.double() + float(gate) * torch.from_numpy(_attend_pixel_by_pixel(*layers, 0.5))
+    result = attentive_context(own, *layers, 0.5, gate)
+    assert result.dtype == dtype
+    torch.testing.assert_close(result.double(), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [1.0, 1e30])
+def test_a_gate_of_zero_leaves_exactly_its_own_and_still_learns(size):
+    (query, keys, values), own = _layers(), torch.randn(BATCH, WIDTH, SIDE, SIDE)
+    gate = torch.zeros((), requires_grad=True)
+    result = attentive_context(own, query, keys, [size * value for value in values], 1.0, gate)
+    assert torch.equal(result, own)
+    (result / size).sum().backward()
+    expected = _attend_pixel_by_pixel(query, keys, values, 1.0).sum()
+    assert gate.grad.item() == pytest.approx(expected, rel=1e-4)
+
+
 def _contexts(seed: int = 0) -> list[ContextSplit]:
     _, keys, values = _layers(seed)
     return [ContextSplit(value, key) for value, key in zip(values, keys, strict=True)]
@@ -125,7 +160,7 @@ def _contexts(seed: int = 0) -> list[ContextSplit]:
 @pytest.mark.parametrize("scale", [TrainedScale(KEY_CHANNELS), UnitScale(KEY_CHANNELS)])
 def test_a_closed_gate_leaves_the_layers_own_features(scale):
     own, query, others = torch.randn(BATCH, WIDTH, SIDE, SIDE), _layers()[0], _contexts()
-    attentive = AttentiveConditioning(WIDTH, scale)
+    attentive = AttentiveConditioning(scale)
     assert torch.equal(attentive(own, query, others), LocalConditioning()(own, None, others))
     torch.nn.init.constant_(attentive.gate, 0.5)
     assert not torch.allclose(attentive(own, query, others), own)
@@ -133,7 +168,7 @@ def test_a_closed_gate_leaves_the_layers_own_features(scale):
 
 @pytest.mark.parametrize(("scale", "number"), [(TrainedScale, KEY_CHANNELS**-0.5), (UnitScale, 1.0)])
 def test_an_open_gate_adds_what_was_found(scale, number):
-    attentive = AttentiveConditioning(WIDTH, scale(KEY_CHANNELS))
+    attentive = AttentiveConditioning(scale(KEY_CHANNELS))
     torch.nn.init.constant_(attentive.gate, -0.3)
     own, (query, keys, values) = torch.randn(BATCH, WIDTH, SIDE, SIDE), _layers()
     found = torch.from_numpy(_attend_pixel_by_pixel(query, keys, values, number))
@@ -142,7 +177,7 @@ def test_an_open_gate_adds_what_was_found(scale, number):
 
 
 def test_norms_add_what_is_left_of_normalised_features():
-    attentive = AttentiveConditioning(WIDTH, UnitScale(KEY_CHANNELS), normalised=True)
+    attentive = NormalizedConditioning(WIDTH, UnitScale(KEY_CHANNELS))
     torch.nn.init.constant_(attentive.gate, 2.0)
     own, (query, keys, values) = torch.randn(BATCH, WIDTH, SIDE, SIDE), _layers()
     found = torch.from_numpy(_attend_pixel_by_pixel(query, keys, values, 1.0))

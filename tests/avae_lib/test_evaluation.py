@@ -1,19 +1,24 @@
+import contextlib
+import dataclasses
 import itertools
 import json
 import math
+import types
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from avae_lib import components
 from avae_lib.components import using
 from avae_lib.evaluation import (
     Estimate,
     Evaluation,
     bits_per_dim,
     evaluate,
-    marginal_log_likelihood,
+    image_log_likelihoods,
+    importance_sampled,
     measuring,
     terms_of_bound,
     unit_activity,
@@ -130,14 +135,14 @@ def test_standard_error_of_one_example_is_unknown_rather_than_zero():
 def test_streamed_likelihood_equals_all_weights_at_once(rows):
     log_weights = 300 * torch.randn(50, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     images = torch.arange(4, dtype=torch.uint8).reshape(4, 1, 1, 1)
-    streamed = marginal_log_likelihood(FixedWeights(log_weights), images, samples=50, rows=rows)
+    streamed = image_log_likelihoods(FixedWeights(log_weights), images, samples=50, rows=rows)
     at_once = [float(np.logaddexp.reduce(column) - math.log(50)) for column in log_weights.T.numpy()]
     assert streamed.tolist() == pytest.approx(at_once, rel=1e-12)
 
 
 def test_exact_posterior_as_proposal_gives_log_likelihood_with_one_sample(pictures):
     model = LinearGaussian()
-    estimate = marginal_log_likelihood(model, pictures, samples=1)
+    estimate = image_log_likelihoods(model, pictures, samples=1)
     torch.testing.assert_close(estimate, model.exact_log_likelihood(pictures).detach(), rtol=1e-9, atol=1e-9)
 
 
@@ -145,7 +150,7 @@ def test_wide_proposal_converges_to_log_likelihood_from_below(pictures):
     model = LinearGaussian(posterior_std_factor=1.6)
     torch.manual_seed(0)
     exact = model.exact_log_likelihood(pictures).detach()
-    gaps = [(exact - marginal_log_likelihood(model, pictures, k)).mean().item() for k in (1, 10, 2000)]
+    gaps = [(exact - image_log_likelihoods(model, pictures, k)).mean().item() for k in (1, 10, 2000)]
     assert gaps[0] > gaps[1] > abs(gaps[2])
     assert abs(gaps[2]) < 0.01
 
@@ -155,29 +160,112 @@ def test_estimate_for_an_enumerable_model_averages_all_equally_likely_draws():
     weights = [model.weight(1, state) for state in (0, 1)]
     pairs = [math.log((a + b) / 2) for a, b in itertools.product(weights, repeat=2)]
     torch.manual_seed(0)
-    drawn = [marginal_log_likelihood(model, image, samples=2).item() for _ in range(1500)]
+    drawn = [image_log_likelihoods(model, image, samples=2).item() for _ in range(1500)]
     assert set(np.round(drawn, 9)) == set(np.round(pairs, 9))
     assert np.mean(drawn) == pytest.approx(np.mean(pairs), abs=5 * np.std(pairs) / math.sqrt(1500))
-    many = marginal_log_likelihood(model, image, samples=40_000).item()
+    many = image_log_likelihoods(model, image, samples=40_000).item()
     assert many == pytest.approx(math.log(0.3 * 0.2 + 0.7 * 0.9), abs=0.01)
 
 
 @pytest.mark.parametrize("rows", [5, 23, 60])
 def test_no_more_rows_than_asked_go_through_the_model(pictures, rows):
     model = LinearGaussian()
-    marginal_log_likelihood(model, pictures, samples=11, rows=rows)
+    image_log_likelihoods(model, pictures, samples=11, rows=rows)
     assert max(model.rows_seen) <= rows
     assert sum(model.rows_seen) == 11 * len(pictures)
 
 
-def test_students_importance_weighted_bound_is_used(pictures):
-    with using("importance_weighted_bound", lambda log_weights: torch.full((log_weights.shape[1],), 7.0)):
-        assert marginal_log_likelihood(LinearGaussian(), pictures, samples=4).tolist() == pytest.approx([7.0] * 23)
+@contextlib.contextmanager
+def not_written(*names):
+    """A block in which some components are still to be written."""
+
+    def body():
+        raise NotImplementedError
+
+    with contextlib.ExitStack() as stack:
+        for name in names:
+            stub = types.FunctionType(body.__code__, {})
+            stub.__signature__ = components.find(name).signature
+            stack.enter_context(using(name, stub))
+        assert not any(map(components.is_available, names))
+        yield
+
+
+def test_students_marginal_log_likelihood_gets_the_log_weights_chunk_by_chunk(pictures):
+    sizes = []
+
+    def marginal_log_likelihood(chunks):
+        sizes.extend(len(chunk) for chunk in chunks)
+        return torch.full((23,), 7.0, dtype=torch.float64)
+
+    with using("marginal_log_likelihood", marginal_log_likelihood):
+        found = image_log_likelihoods(LinearGaussian(), pictures, samples=5, rows=50)
+    assert found.tolist() == [7.0] * 23
+    assert sizes == [2, 2, 1]
+
+
+def test_students_importance_weighted_bound_is_used_before_that_is_written(pictures):
+    with (
+        not_written("marginal_log_likelihood"),
+        using("importance_weighted_bound", lambda log_weights: torch.full((log_weights.shape[1],), 7.0)),
+    ):
+        found = image_log_likelihoods(LinearGaussian(), pictures, samples=4)
+    assert found.tolist() == pytest.approx([7.0] * 23)
+
+
+def test_evaluation_is_the_same_before_the_components_of_its_unit_are_written(pictures):
+    model = LinearGaussian(posterior_std_factor=1.3)
+    written = evaluate(model, pictures, importance_samples=5)
+    with not_written("bits_per_dim", "marginal_log_likelihood", "effective_sample_size", "active_units"):
+        before = evaluate(model, pictures, importance_samples=5)
+        table = before.table()
+    assert before.effective_sample_size is None and "effective sample size" not in table
+    assert dataclasses.replace(before, effective_sample_size=written.effective_sample_size).table() == written.table()
+
+
+def test_students_functions_are_used_for_what_is_counted_and_converted(pictures):
+    with (
+        using("active_units", lambda posterior_means, threshold: torch.tensor(len(posterior_means))),
+        using("effective_sample_size", lambda log_weights: log_weights.new_full(log_weights.shape[1:], 2.5)),
+        using("bits_per_dim", lambda nats, num_dims: nats * 0 + 8.25),
+    ):
+        result = evaluate(LinearGaussian(), pictures, importance_samples=5)
+        table = result.table()
+    assert result.active_units == (23,)
+    assert result.effective_sample_size.mean == 2.5 and "effective sample size: 2.50 ± 0.00 of 5 samples" in table
+    assert "8.2 ± 8.2\n" in table
+
+
+@pytest.mark.parametrize("rows", [4, 23, 60])
+def test_effective_sample_size_is_that_of_all_draws_of_an_image(rows):
+    log_weights = 2 * torch.randn(50, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    images = torch.arange(4, dtype=torch.uint8).reshape(4, 1, 1, 1)
+    sampled = importance_sampled(FixedWeights(log_weights), images, samples=50, rows=rows)
+    weights = np.exp(log_weights.numpy())
+    expected = weights.sum(axis=0) ** 2 / (weights**2).sum(axis=0)
+    assert sampled.effective_sample_size.tolist() == pytest.approx(expected.tolist())
+    assert sampled.log_likelihood.tolist() == pytest.approx(np.log(weights.mean(axis=0)).tolist())
+
+
+def test_a_better_proposal_has_more_effective_samples(pictures):
+    sizes = [
+        evaluate(LinearGaussian(posterior_std_factor=factor), pictures, importance_samples=20).effective_sample_size
+        for factor in (1.0, 1.5, 3.0)
+    ]
+    assert sizes[0].mean == pytest.approx(20)  # the exact posterior: all weights are p(x)
+    assert sizes[0].mean > sizes[1].mean > sizes[2].mean > 1
+
+
+def test_a_record_from_before_the_effective_sample_size_is_read():
+    one = Estimate(2.0, 0.25)
+    record = Evaluation(9, 2, 64, one, one, (one, one), one, (3, 0), (4, 4)).to_json()
+    del record["effective_sample_size"]
+    assert Evaluation.from_json(record).effective_sample_size is None
 
 
 def test_sample_and_row_counts_below_one_are_refused(pictures):
     with pytest.raises(ValueError, match="samples and rows"):
-        marginal_log_likelihood(LinearGaussian(), pictures, samples=0)
+        image_log_likelihoods(LinearGaussian(), pictures, samples=0)
 
 
 def test_terms_of_bound_do_not_depend_on_the_size_of_batches(pictures):

@@ -58,7 +58,7 @@ def test_a_model_that_hands_out_the_images_has_distance_zero():
 
 
 def test_more_images_than_there_are_is_refused():
-    with pytest.raises(ValueError, match="count must be between 2 and the 10 test images, got 11"):
+    with pytest.raises(ValueError, match="count must be between 2 and the 10 images to compare with, got 11"):
         frechet_distance(Noise(), torch.zeros(10, 1, 2, 2, dtype=torch.uint8), count=11)
 
 

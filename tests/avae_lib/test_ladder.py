@@ -8,9 +8,9 @@ import torch
 from torch.distributions import Normal
 
 from avae_lib.evaluation import measuring, terms_of_bound
-from avae_lib.gaussians import DiagonalGaussian
+from avae_lib.gaussians import DiagonalGaussian, precision_weighted
 from avae_lib.models.hierarchy import Draw, Hierarchy
-from avae_lib.models.ladder import LadderConfig, precision_weighted
+from avae_lib.models.ladder import LadderConfig
 from avae_lib.presets import PRESETS
 from avae_lib.training.config_files import differing_fields
 from avae_lib.training.fit import fit
@@ -38,18 +38,22 @@ class TestPrecisionWeighting:
         product = product / product.sum()
         mean = (product * line).sum()
         std = (product * (line - mean).square()).sum().sqrt()
-        merged = precision_weighted(_gaussian(m1, s1), _gaussian(m2, s2))
+        merged = _merged(_gaussian(m1, s1), _gaussian(m2, s2))
         assert merged.mean.item() == pytest.approx(mean.item(), abs=1e-6)
         assert merged.log_std.exp().item() == pytest.approx(std.item(), abs=1e-6)
 
     def test_neither_comes_first(self):
         one, other = _gaussian(-1.5, 0.3), _gaussian(0.7, 2.0)
-        first, second = precision_weighted(one, other), precision_weighted(other, one)
+        first, second = _merged(one, other), _merged(other, one)
         torch.testing.assert_close((first.mean, first.log_std), (second.mean, second.log_std))
 
     def test_a_certain_voice_drowns_an_uncertain_one_without_overflow(self):
-        merged = precision_weighted(_gaussian(1.0, math.exp(-60)), _gaussian(-4.0, math.exp(60)))
+        merged = _merged(_gaussian(1.0, math.exp(-60)), _gaussian(-4.0, math.exp(60)))
         assert (merged.mean.item(), merged.log_std.item()) == pytest.approx((1.0, -60.0))
+
+
+def _merged(first: DiagonalGaussian, second: DiagonalGaussian) -> DiagonalGaussian:
+    return DiagonalGaussian(*precision_weighted(first.mean, first.log_std, second.mean, second.log_std))
 
 
 def _gaussian(mean: float, std: float) -> DiagonalGaussian:

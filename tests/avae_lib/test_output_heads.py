@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from avae_lib.likelihoods import discretized_logistic_mixture_log_prob
+from avae_lib.likelihoods import logistic_mixture_log_prob
 from avae_lib.nn.output_heads import LIKELIHOODS, output_head
 
 
@@ -107,9 +107,9 @@ def test_projection_is_asked_for_the_numbers_the_likelihood_needs_and_left_as_it
 def test_head_of_dependent_colours_gives_the_mixture_that_its_projection_describes():
     head = output_head("discretized_logistic_mixture", 1, 3, 8, 2, lambda *_: nn.Identity(), upper_edge=0.99)
     params, x = torch.randn(2, 20, 2, 2), torch.full((2, 3, 2, 2), 254, dtype=torch.uint8)
-    wanted = discretized_logistic_mixture_log_prob(x, params, upper_edge=0.99)
+    wanted = logistic_mixture_log_prob(x, params, upper_edge=0.99)
     assert torch.equal(head.log_likelihood(params, x), wanted)
-    assert (wanted > discretized_logistic_mixture_log_prob(x, params)).all()
+    assert (wanted > logistic_mixture_log_prob(x, params)).all()
 
 
 def test_dependent_colours_are_three_or_one():

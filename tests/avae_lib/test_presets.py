@@ -3,9 +3,10 @@
 import pytest
 import torch
 
-from avae_lib.models.contract import LatentVariableModel
+from avae_lib.models.contract import LatentVariableModel, label_arguments
 from avae_lib.presets import PRESETS, UnknownPreset, find_preset, summary
 from avae_lib.training.config_files import differing_fields, from_json, to_json
+from avae_lib.training.schedules import learning_rate_factor
 
 EMBEDDED = [name for name, preset in PRESETS.items() if preset.data.name in ("digits", "photos32")]
 
@@ -29,7 +30,9 @@ def test_model_takes_the_images_of_its_data_set(name):
     dataset = preset.data.load()
     model = preset.build_model()
     assert (dataset.image_shape, dataset.model_bits) == (tuple(model.image_shape), model.bits)
-    assert torch.isfinite(model(dataset.pixels("test")[:5]).bound).all()
+    labels = dataset.labels("test")
+    arguments = label_arguments(model, None if labels is None else labels[:5])
+    assert torch.isfinite(model(dataset.pixels("test")[:5], **arguments).bound).all()
 
 
 def test_mnist_model_takes_images_of_mnists_shape():
@@ -45,6 +48,14 @@ def test_initial_weights_are_decided_by_the_seed():
 def test_the_local_twin_differs_from_the_attentive_model_in_one_field():
     differing = differing_fields(PRESETS["digits-attentive"], PRESETS["digits-local"])
     assert set(differing) == {"name", "source", "model.conditioning"}
+
+
+@pytest.mark.parametrize("name", ["photos32-vq-vae-2", "cifar10-vq-vae-2"])
+def test_the_learning_rate_is_lowest_when_the_autoencoder_is_frozen_and_highest_when_the_prior_begins(name):
+    preset = PRESETS[name]
+    begins = preset.model.prior_from_step
+    last, first = (learning_rate_factor(step, preset.training) for step in (begins - 1, begins))
+    assert last < 1.01 * preset.training.final_learning_rate and first == 1.0
 
 
 def test_an_unknown_name_lists_the_presets_and_suggests_the_nearest():

@@ -1,6 +1,7 @@
 import base64
 import dataclasses
 import io
+import json
 import shlex
 import shutil
 from html.parser import HTMLParser
@@ -99,7 +100,12 @@ def test_report_has_every_section(page):
         "Reconstructions",
     ):
         assert title in page.text
-    for word in ("How to go on", "How this was made", "1,500 training, 297 test images", "6 updates of 16 images"):
+    for word in (
+        "How to go on",
+        "How this was made",
+        "1,350 training, 150 validation, 297 test images",
+        "6 updates of 16 images",
+    ):
         assert word in page.text
 
 
@@ -131,11 +137,13 @@ def test_every_picture_of_the_report_has_words(page):
 
 def test_report_gives_the_numbers_of_the_evaluation(run_dir, page):
     model, experiment = load_run(run_dir)
-    result = evaluate(model, experiment.data.load().pixels("test")[:20], importance_samples=2)
+    result = evaluate(model, experiment.data.load().pixels("valid")[:20], importance_samples=2)
     for name, nats in result.rows():
         assert f"{name} {nats} {nats.in_bits_per_dim(64)}" in page.text
+    assert f"The effective sample size is {result.effective_sample_size} of 2 draws." in page.text
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    assert f"{parameters:,} parameters" in page.text and "20 of 297 test images" in page.text
+    assert f"{parameters:,} parameters" in page.text and "20 of 150 validation images" in page.text
+    assert "No test image was used for this page" in page.text and "−ELBO, validation" in page.text
 
 
 def test_report_of_a_hierarchy_shows_its_layers_and_that_of_a_vae_its_units(vae_run, hierarchy_run):
@@ -150,6 +158,40 @@ def test_report_of_a_run_without_metrics_still_has_its_numbers(vae_run, tmp_path
         (tmp_path / name).write_bytes((vae_run / name).read_bytes())
     page = Page(write_report(tmp_path, importance_samples=1, images=5).read_text(encoding="utf-8"))
     assert "Key numbers" in page.text and "Course of training" not in page.text
+
+
+@pytest.fixture(scope="module")
+def older_run(vae_run, tmp_path_factory):
+    """A run from before validation images were held out: no field for them in its configuration, curves of test images.
+
+    It has all training images, none of them held out.
+    """
+    run_dir = shutil.copytree(vae_run, tmp_path_factory.mktemp("runs") / "older")
+    config = json.loads((run_dir / "config.json").read_text())
+    for part, field in (("data", "validation"), ("training", "minutes"), ("training", "milestones")):
+        del config[part][field]
+    (run_dir / "config.json").write_text(json.dumps(config))
+    metrics = run_dir / "metrics.jsonl"
+    metrics.write_text(metrics.read_text().replace('"split": "valid"', '"split": "test"'))
+    return run_dir
+
+
+def test_report_of_an_older_run_says_that_its_curves_and_numbers_are_of_test_images(older_run):
+    page = Page(write_report(older_run, importance_samples=1, images=20).read_text(encoding="utf-8"))
+    assert "20 of 297 test images" in page.text and "1,500 training, 297 test images" in page.text
+    assert "A test curve that turns upwards" in page.text and "validation images" not in page.text
+
+
+def test_command_to_train_an_older_run_on_holds_out_nothing(older_run):
+    command = next_commands(read_experiment(older_run), older_run, steps=6)[0][1]
+    assert "--data.validation 0" in command
+
+
+def test_command_to_train_on_goes_to_the_end_of_an_unfinished_run(tmp_path):
+    (what, command), *_ = next_commands(find_preset("digits-vae"), tmp_path, steps=700)
+    assert what.endswith("to the end") and "--training.steps 2000" in command
+    (what, command), *_ = next_commands(find_preset("digits-vae"), tmp_path, steps=2000)
+    assert what.endswith("to twice the length") and "--training.steps 4000" in command
 
 
 def test_command_to_train_on_repeats_what_departs_from_the_preset_and_works(vae_run, tmp_path, capsys):

@@ -1,6 +1,8 @@
 """Run folders: what they rebuild, what they refuse, and what a wrong one says."""
 
 import dataclasses
+import errno
+import json
 
 import pytest
 import torch
@@ -60,6 +62,46 @@ def test_a_folder_in_which_another_process_trains_is_left_alone(tmp_path):
     with run_lock(tmp_path), pytest.raises(RunInUse, match="another process is training"):
         train_run(EXPERIMENT, tmp_path)
     assert train_run(EXPERIMENT, tmp_path).step == 3
+
+
+def test_a_file_system_without_locks_is_no_obstacle(tmp_path, monkeypatch):
+    def refuse(file, operation):
+        raise OSError(errno.ENOTSUP, "Operation not supported")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    assert train_run(EXPERIMENT, tmp_path).step == 3
+
+
+def test_a_run_from_before_validation_images_loads_and_goes_on_without_them(tmp_path):
+    train_run(EXPERIMENT, tmp_path)
+    path = tmp_path / "config.json"
+    config = json.loads(path.read_text())
+    for part, field in (("data", "validation"), ("training", "minutes"), ("training", "milestones")):
+        del config[part][field]
+    path.write_text(json.dumps(config))
+    _, experiment = load_run(tmp_path)
+    assert experiment == EXPERIMENT and experiment.data.validation == 0
+    longer = dataclasses.replace(EXPERIMENT, training=dataclasses.replace(EXPERIMENT.training, steps=5))
+    assert train_run(longer, tmp_path).step == 5
+
+
+def test_holding_out_other_images_is_another_experiment(tmp_path):
+    train_run(EXPERIMENT, tmp_path)
+    held_out = dataclasses.replace(EXPERIMENT, data=dataclasses.replace(EXPERIMENT.data, validation=150))
+    with pytest.raises(RunError, match=r"data\.validation was 0 and is now 150"):
+        train_run(held_out, tmp_path)
+
+
+def test_the_best_weights_and_milestones_load_by_their_names(tmp_path):
+    training = dataclasses.replace(EXPERIMENT.training, evaluate_every=1, milestones=(2,))
+    data = dataclasses.replace(EXPERIMENT.data, validation=150)
+    train_run(dataclasses.replace(EXPERIMENT, data=data, training=training), tmp_path)
+    names = ("weights.safetensors", "milestones/000002.safetensors")
+    last, early = (load_run(tmp_path, weights=name)[0] for name in names)
+    assert not torch.equal(*(next(model.parameters()) for model in (last, early)))
+    load_run(tmp_path, weights="best.safetensors")
+    with pytest.raises(WeightsError, match=r"holds no milestones/000009\.safetensors yet: it holds best\.safetensors"):
+        load_run(tmp_path, weights="milestones/000009.safetensors")
 
 
 def test_fewer_steps_than_a_run_has_had_leave_its_record_true(tmp_path):

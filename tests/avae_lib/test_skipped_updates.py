@@ -4,11 +4,13 @@ import dataclasses
 import json
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from avae_lib import components
 from avae_lib.data import ImageDataset
 from avae_lib.models.vae import VAEConfig
 from avae_lib.objectives import ELBO
@@ -49,7 +51,7 @@ class Bumpy(nn.Module):
 @pytest.fixture
 def dataset():
     images = torch.randint(0, 16, (30, 1, 2, 2), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
-    return ImageDataset("dots", train=images[:23], test=images[23:], bits=4)
+    return ImageDataset("dots", train=images[:23], valid=images[23:], test=images[23:], bits=4)
 
 
 def lines(run_dir, name="skipped.jsonl"):
@@ -186,7 +188,7 @@ def test_skipped_updates_are_written_with_their_reason_and_the_images_they_saw(d
     order = torch.randperm(23, generator=torch.Generator().manual_seed(config.seed))
     assert first["images"] == order[5:10].tolist()
     assert [row["skipped"] for row in lines(tmp_path, "metrics.jsonl") if row["split"] == "train"] == [1, 1, 2, 2]
-    assert lines(tmp_path, "metrics.jsonl")[-1]["split"] == "test"
+    assert lines(tmp_path, "metrics.jsonl")[-1]["split"] == "valid"
 
 
 def test_means_of_a_row_are_over_the_updates_that_were_taken(dataset, tmp_path):
@@ -225,7 +227,7 @@ def test_a_limit_that_follows_leaves_out_outliers_and_lets_gradients_through_tha
     generator = torch.Generator().manual_seed(0)
 
     def admitted(norms):
-        return [limit.admits(norm).item() for norm in norms]
+        return [not limit.skips(torch.tensor(1.0), norm).item() for norm in norms]
 
     usual = torch.randn(300, generator=generator).mul(0.2).exp()
     assert all(admitted(usual))
@@ -242,10 +244,77 @@ def test_the_limit_that_follows_equals_a_loop_in_float64():
     mean = 0.0
     for count, norm in enumerate(norms):
         wanted = count < 20 or math.log(norm) < mean + math.log(2)
-        assert limit.admits(torch.tensor(norm)).item() == wanted
+        assert limit.skips(torch.tensor(1.0), torch.tensor(norm)).item() != wanted
         counted = math.log(norm) if count < 20 else min(math.log(norm), mean + math.log(2))
         mean += max(1 / (1 + count), 0.01) * (counted - mean)
     assert limit.state_dict()["mean_log_norm"].item() == pytest.approx(mean, rel=1e-4)
+
+
+def test_the_lower_one_of_both_limits_counts():
+    limit = GradientLimit(TrainingConfig(skip_threshold=3.0, skip_factor=4.0), torch.device("cpu"))
+    loss = torch.tensor(1.0)
+    assert [limit.skips(loss, torch.tensor(norm)).item() for norm in (2.9, 3.0)] == [False, True], "while it settles"
+    for _ in range(300):
+        limit.skips(loss, torch.tensor(0.5))
+    assert [limit.skips(loss, torch.tensor(norm)).item() for norm in (1.9, 2.1, 3.1)] == [False, True, True]
+
+
+@pytest.fixture
+def unwritten():
+    """should_skip_update as in an edition in which students have yet to write it."""
+
+    def stub(loss, gradient_norm, threshold):
+        raise NotImplementedError("write should_skip_update in unit 05_hierarchical_vae")
+
+    with components.using("should_skip_update", stub):
+        yield
+
+
+NORMS = (0.0, 1e-30, 1.0, 2.0, 2.0000002, 1e30, math.inf, math.nan)
+LOSSES = (0.0, -5.0, 3e38, math.inf, -math.inf, math.nan)
+
+
+@pytest.mark.parametrize("threshold", [None, 2.0, 1e-30, 1e38])
+def test_without_the_exercise_the_same_updates_are_skipped(unwritten, threshold):
+    limit = GradientLimit(TrainingConfig(skip_threshold=threshold), torch.device("cpu"))
+    for loss in LOSSES:
+        for norm in NORMS:
+            too_long = threshold is not None and not norm < np.float32(threshold)
+            wanted = too_long or not (math.isfinite(loss) and math.isfinite(norm))
+            assert limit.skips(torch.tensor(loss), torch.tensor(norm)).item() == wanted, (loss, norm)
+
+
+def test_a_run_without_the_exercise_has_the_same_course(dataset, tmp_path, request):
+    config = dataclasses.replace(CONFIG, skip_threshold=1e4, skip_factor=50.0)
+    written = fit(Bumpy(update_2=float("nan"), update_8=1e6), dataset, config, tmp_path / "written")
+    request.getfixturevalue("unwritten")
+    without = fit(Bumpy(update_2=float("nan"), update_8=1e6), dataset, config, tmp_path / "without")
+    assert_equal(written.model.state_dict(), without.model.state_dict())
+    assert lines(tmp_path / "written") == lines(tmp_path / "without")
+
+
+def test_the_function_of_a_student_decides(dataset, tmp_path):
+    def every_other(loss, gradient_norm, threshold):
+        calls.append(threshold)
+        return torch.tensor(len(calls) % 2 == 0)
+
+    calls = []
+    with components.using("should_skip_update", every_other):
+        fit(Bumpy(), dataset, dataclasses.replace(CONFIG, skip_threshold=7.5), tmp_path)
+    assert calls == [7.5] * 12
+    assert [line["step"] for line in lines(tmp_path)] == [2, 4, 6, 8, 10, 12]
+    assert all("should_skip_update said so" in line["reason"] for line in lines(tmp_path))
+
+
+def test_a_function_of_a_student_that_skips_everything_is_named_when_training_stops(dataset, tmp_path):
+    def everything(loss, gradient_norm, threshold):
+        return torch.tensor(True)
+
+    with (
+        components.using("should_skip_update", everything),
+        pytest.raises(TrainingDiverged, match=r"look at your should_skip_update"),
+    ):
+        fit(Bumpy(), dataset, dataclasses.replace(CONFIG, max_skips=3), tmp_path)
 
 
 def test_an_update_far_from_the_usual_is_left_out_with_that_reason(dataset, tmp_path):

@@ -37,15 +37,40 @@ class Regression(nn.Module):
         lost = self.training and self.calls == 3 and self.lost_by == os.environ.get("RANK", "none")
         return ELBO(-value[:, 0].square() * (float("nan") if lost else 1.0), value[:, 1:].square())
 
+class Prototypes(nn.Module):
+    """Vectors are drawn to the nearest of four prototypes, the ratio of two running means, and to their label."""
+    num_layers, image_shape, bits, num_dims, num_classes = 1, (1, 2, 2), 4, 4, 3
+    running_statistics = ("sizes", "sums")
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(3)
+        self.net = nn.Linear(4, 2)
+        self.register_buffer("sizes", torch.ones(4))
+        self.register_buffer("sums", torch.randn(4, 2))
+    def begin_update(self, step):  # each member on its own, as if it had other candidates
+        self.sums[step % 4] += 0.01 * (1 + int(os.environ.get("RANK", "0")))
+    def forward(self, x, posterior_temperature=1.0, *, labels):
+        vectors, prototypes = self.net(x.flatten(1).float() / 16), self.sums / self.sizes[:, None]
+        nearest = torch.cdist(vectors, prototypes).argmin(dim=1)
+        if self.training:
+            chosen = nn.functional.one_hot(nearest, 4).float() / len(x)
+            self.sizes.lerp_(chosen.sum(dim=0), 0.2)
+            self.sums.lerp_(chosen.T @ vectors.detach(), 0.2)
+        distance = (vectors - prototypes[nearest]).square().sum(dim=1)
+        return ELBO(-distance, (vectors[:, :1] - labels[:, None]).square(), {"half": 0.5 * vectors.square().sum(dim=1)})
+
 here = pathlib.Path(sys.argv[1])
 images = torch.randint(0, 16, (40, 1, 2, 2), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
-dataset = ImageDataset("dots", train=images[:30], test=images[30:], bits=4)
+dataset = ImageDataset("dots", train=images[:30], valid=images[30:], test=images[30:], bits=4)
+classes = torch.arange(40) % 3
+labelled = dataclasses.replace(dataset, train_labels=classes[:30], valid_labels=classes[30:], test_labels=classes[30:])
 config = TrainingConfig(steps=8, batch_size=6, warmup_steps=2, log_every=2, evaluate_every=4, checkpoint_every=4,
                         device="cpu")
 if sys.argv[2:] == ["together"]:
     torch.distributed.init_process_group("gloo")  # for several runs one after the other
     fit(Regression(), dataset, config, here / "plain")
     fit(Regression(lost_by="1"), dataset, config, here / "lost")
+    fit(Prototypes(), labelled.labelled(), config, here / "prototypes")
     torch.manual_seed(0)
     vae = VAEConfig((1, 2, 2), bits=4, likelihood="discretized_logistic", latent_dim=2, hidden_sizes=(5,))
     first = vae.build()
@@ -59,6 +84,7 @@ if sys.argv[2:] == ["together"]:
     torch.distributed.destroy_process_group()
 else:
     fit(Regression(), dataset, config, here / "plain")
+    fit(Prototypes(), labelled.labelled(), config, here / "prototypes")
 '''
 
 
@@ -70,7 +96,7 @@ def runs(tmp_path_factory):
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     for command, folder, *arguments in ((torchrun, "two", "together"), ([sys.executable], "one")):
         command = [*command, str(here / "program.py"), str(here / folder), *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=100)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr[-3000:]
     return here
 
@@ -88,6 +114,20 @@ def test_two_processes_make_the_updates_of_one(runs):
         assert row["step"] == wanted["step"] and row["negative_elbo"] == pytest.approx(
             wanted["negative_elbo"], rel=1e-4
         )
+
+
+@pytest.mark.slow
+def test_running_statistics_and_labels_are_those_of_the_whole_batch(runs):
+    one, two = (Checkpoints(runs / name / "prototypes").load() for name in ("one", "two"))
+    assert not torch.equal(one["model"]["sizes"], torch.ones(4)), "they have moved"
+    for part in ("model", "averaged"):
+        for name, values in one[part].items():
+            torch.testing.assert_close(
+                two[part][name], values, rtol=1e-5, atol=1e-5, msg=lambda text, name=name: f"{name}: {text}"
+            )
+    rows = zip(*(lines(runs / name / "prototypes/metrics.jsonl") for name in ("two", "one")), strict=True)
+    for row, wanted in rows:
+        assert row["penalties"] == pytest.approx(wanted["penalties"], rel=1e-4)
 
 
 @pytest.mark.slow

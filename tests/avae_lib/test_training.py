@@ -31,9 +31,9 @@ CONFIG = TrainingConfig(
 
 @pytest.fixture
 def dataset():
-    """Thirty black-and-white images of 4×4 pixels, drawn anew from grey ones in every batch."""
-    grey = torch.randint(0, 16, (40, 1, 4, 4), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
-    return ImageDataset("dots", train=grey[:30], test=grey[30:], bits=4, binarize="dynamic")
+    """Thirty black-and-white images of 4×4 pixels, drawn anew from grey ones in every batch; ten for validation."""
+    grey = torch.randint(0, 16, (50, 1, 4, 4), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
+    return ImageDataset("dots", train=grey[:30], valid=grey[30:40], test=grey[40:], bits=4, binarize="dynamic")
 
 
 @pytest.fixture
@@ -148,26 +148,42 @@ def test_more_steps_continue_the_run_with_the_rates_of_the_longer_one(dataset, t
     assert len(steps) == len(set(steps)) and steps == sorted(steps, key=lambda entry: entry[1])
 
 
-def test_training_lowers_the_bound_on_held_out_images(tmp_path):
+def test_training_lowers_the_bound_on_validation_images(tmp_path):
     config = TrainingConfig(steps=150, batch_size=100, learning_rate=1e-2, evaluate_every=50)
-    dataset = DataConfig("digits", binarize="threshold").load()
+    dataset = DataConfig("digits", binarize="threshold", validation=150).load()
     fit(VAEConfig(hidden_sizes=(64,)).build(), dataset, config, tmp_path)
-    bounds = [row["negative_elbo"] for row in rows(tmp_path, "test")]
+    bounds = [row["negative_elbo"] for row in rows(tmp_path, "valid")]
     assert bounds[-1] < bounds[0] - 3
 
 
 def test_rows_hold_the_means_that_the_documentation_promises(dataset, tmp_path):
     trained = fit(fresh(), dataset, CONFIG, tmp_path)
-    train, test = rows(tmp_path, "train"), rows(tmp_path, "test")
-    assert [row["step"] for row in train] == [4, 8, 12, 16, 20, 24] and [row["step"] for row in test] == [8, 16, 24]
-    for row in train + test:
+    train, valid = rows(tmp_path, "train"), rows(tmp_path, "valid")
+    assert [row["step"] for row in train] == [4, 8, 12, 16, 20, 24] and [row["step"] for row in valid] == [8, 16, 24]
+    for row in train + valid:
         assert row["kl"] == pytest.approx(sum(row["kl_per_layer"])) and len(row["kl_per_layer"]) == 1
         assert row["negative_elbo"] == pytest.approx(row["kl"] - row["log_likelihood"])
         assert row["bits_per_dim"] == pytest.approx(row["negative_elbo"] / 16 / math.log(2))
     assert train[-1]["loss"] == pytest.approx(train[-1]["negative_elbo"], rel=1e-5), "beta is 1 after its warm-up"
     with measuring(trained.model):
-        elbo = terms_of_bound(trained.model, dataset.pixels("test"))
-    assert test[-1]["negative_elbo"] == pytest.approx(-elbo.bound.mean().item(), rel=1e-6)
+        elbo = terms_of_bound(trained.model, dataset.pixels("valid"))
+    assert valid[-1]["kl_per_layer"] == pytest.approx(elbo.kl.mean(dim=0).tolist(), rel=1e-6)
+    assert valid[-1]["negative_elbo"] == pytest.approx(-elbo.bound.mean().item(), rel=1e-6)
+
+
+def test_the_test_images_never_matter_to_a_run(dataset, tmp_path):
+    black = dataclasses.replace(dataset, test=torch.zeros_like(dataset.test))
+    runs = [fit(fresh(), images, CONFIG, tmp_path / name) for images, name in ((dataset, "a"), (black, "b"))]
+    assert same_weights(runs[0].model, runs[1].model) and rows(tmp_path / "a") == rows(tmp_path / "b")
+    assert not rows(tmp_path / "a", "test")
+
+
+def test_without_validation_images_a_run_has_the_same_course_and_no_curve_of_them(dataset, tmp_path):
+    plain = dataclasses.replace(dataset, valid=None)
+    runs = [fit(fresh(), images, CONFIG, tmp_path / name) for images, name in ((dataset, "a"), (plain, "b"))]
+    assert same_weights(runs[0].model, runs[1].model)
+    assert rows(tmp_path / "b") == rows(tmp_path / "a", "train")
+    assert not (tmp_path / "b/best.safetensors").exists()
 
 
 def test_random_numbers_outside_go_on_as_if_nothing_had_been_drawn(dataset, tmp_path):
@@ -253,7 +269,7 @@ def test_penalties_of_a_model_are_part_of_the_loss(dataset, tmp_path):
                 elbo.log_likelihood, elbo.kl, {"commitment": torch.full((len(x),), 2.5), "other": torch.ones(())}
             )
 
-    fit(Penalised(), dataset, with_steps(1), tmp_path)
+    fit(Penalised(), dataset, with_steps(1, beta_warmup_steps=0), tmp_path)
     (row,) = rows(tmp_path, "train")
     assert row["loss"] == pytest.approx(row["negative_elbo"] + 3.5)
 

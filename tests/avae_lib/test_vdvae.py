@@ -48,12 +48,24 @@ def _parameters(model: nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
+@dataclasses.dataclass(frozen=True)
+class GivenNoise(Draw):
+    """Latents drawn with noise that a test chooses."""
+
+    value: float | torch.Tensor = 0.0
+
+    def __call__(self, distribution):
+        return distribution.sample(noise=self.noise(distribution.mean))
+
+    def noise(self, like):
+        return self.value * torch.ones_like(like)
+
+
 def _changed(draw_index: int | None, model: Hierarchy) -> tuple[list[torch.Tensor], torch.Tensor]:
-    """Prior means of all layers and the image's features, at prior means but for a latent moved by one."""
+    """Prior means of all layers and the image's features, at prior means but for a latent one deviation away."""
     handed_down, means = model.top(2), []
     for index, layer in enumerate(model.layers):
-        moved = float(index == draw_index)
-        handed_down, drawn = layer(handed_down, None, lambda prior, by=moved: prior.mean + by)
+        handed_down, drawn = layer(handed_down, None, GivenNoise(value=float(index == draw_index)))
         means.append(drawn.prior.mean)
     return means, model.readout(handed_down)
 
@@ -129,7 +141,7 @@ class TestAblations:
         assert gone == {name for name in whole.state_dict() if ".residual." in name}
         above = without.top(2)
         z = torch.randn(2, 2, 1, 1)
-        below, _ = without.layers[0](above, None, lambda prior: z)
+        below, _ = without.layers[0](above, None, GivenNoise(value=z))  # of a standard normal
         # At initialisation the prior adds nothing to the stream, so that the latent alone is in it.
         torch.testing.assert_close(below.features[1], above.features[1] + without.layers[0].from_latent(z))
 
@@ -170,8 +182,8 @@ class TestAblations:
         for moved_by in (0.0, 1.0):
             handed_down = model.top(len(x))
             for index, layer in enumerate(model.layers[:4]):
-                move = moved_by if index == 0 else 0.0
-                handed_down, drawn = layer(handed_down, activations[index:], lambda q, by=move: q.mean + by)
+                noise = GivenNoise(value=moved_by if index == 0 else 0.0)
+                handed_down, drawn = layer(handed_down, activations[index:], noise)
                 posterior_means.append(drawn.posterior.mean)
         same = [torch.equal(*pair) for pair in zip(posterior_means[:4], posterior_means[4:], strict=True)]
         assert same == [True, True, True, False]

@@ -1,7 +1,8 @@
-"""Every notebook of the course, run from top to bottom: quickly, as a student would, and at length with its checks."""
+"""Notebooks at full length with their checks, and assignments as they are released."""
 
 import ast
 import re
+import shutil
 from pathlib import Path
 
 import nbformat
@@ -9,7 +10,7 @@ import pytest
 
 from autograder.course import Course
 from autograder.notebook_execution import execute
-from autograder.notebooks import build, executed, is_lecture, public_notebook_of, sources
+from autograder.notebooks import executed, sources
 from autograder.release import units_with_solutions
 from avae_lib import components
 from avae_lib.plotting.legibility import REQUIRED_BY
@@ -24,24 +25,9 @@ every_source = pytest.mark.parametrize(
 )
 
 
-def run(notebook, folder: Path, record_property, **options) -> None:
-    seconds = execute(notebook, folder, fast=True, environment=SURROUNDINGS, **options)
-    record_property("notebook_seconds", seconds)
-
-
 def section_of(cell_id: str) -> str:
     """The heading that a cell stands under, after which it is named."""
     return re.sub(r"-\d+$", "", cell_id)
-
-
-@every_source
-def test_notebook_runs_in_the_published_course(source, course, published, record_property):
-    """Lectures must not need a function that students have yet to write; solutions bring theirs along."""
-    folder = published / public_notebook_of(course, source).parent.relative_to(ROOT)
-    run(build(course, source), folder, record_property)
-    if not is_lecture(course, source):
-        kept = components.load(published / "my_components.py")
-        assert kept == tuple(entry.name for entry in components.listing(source.stem))
 
 
 @pytest.mark.slow
@@ -51,11 +37,15 @@ def test_notebook_at_full_length_keeps_what_its_captions_and_sentences_say(sourc
     executed(course, source)
 
 
-@pytest.mark.parametrize("unit", UNITS)
-def test_assignment_as_released_fails_at_its_stubs_and_what_builds_on_them(unit, published, record_property):
-    folder = published / "assignments" / unit
+@pytest.mark.parametrize("unit", [pytest.param(unit, marks=pytest.mark.xdist_group(unit)) for unit in UNITS])
+def test_assignment_as_released_fails_at_its_stubs_and_what_builds_on_them(
+    unit, published_through, tmp_path, record_property
+):
+    folder = shutil.copytree(published_through(unit), tmp_path / "course") / "assignments" / unit
     notebook = nbformat.read(folder / f"{unit}.ipynb", as_version=4)
-    run(notebook, folder, record_property, allow_errors=True)
+    record_property(
+        "notebook_seconds", execute(notebook, folder, fast=True, environment=SURROUNDINGS, allow_errors=True)
+    )
     errors = {
         cell.id: output
         for cell in notebook.cells

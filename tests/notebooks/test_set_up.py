@@ -6,6 +6,7 @@ import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -210,3 +211,57 @@ def test_the_larger_data_set_is_chosen_on_colab_alone(monkeypatch):
     assert notebook_setup.choose("digits", colab="mnist") == "digits"
     monkeypatch.setitem(sys.modules, "google.colab", object())
     assert notebook_setup.choose("digits", colab="mnist") == "mnist"
+
+
+class FakeDrive:
+    """Stands for ``google.colab.drive``: mounting makes the folder, or fails as Colab does when it is refused."""
+
+    def __init__(self, folder, refusal=None):
+        self.folder, self.refusal, self.mounted_at = folder, refusal, []
+
+    def mount(self, place):
+        self.mounted_at.append(place)
+        if self.refusal:
+            raise self.refusal
+        self.folder.mkdir()
+
+
+@pytest.fixture
+def drive(colab, monkeypatch):
+    """A Drive on Colab that is not mounted yet."""
+    _, folder = colab
+    folder.rmdir()
+    fake = FakeDrive(folder)
+    monkeypatch.setitem(sys.modules, "google.colab", SimpleNamespace(drive=fake))
+    return fake
+
+
+def test_runs_are_kept_on_the_drive_if_the_student_says_so(drive, capsys):
+    expected = drive.folder / "avae" / "runs"
+    assert notebook_setup.keep_runs_on_drive(True) == notebook_setup.keep_runs_on_drive(True) == expected
+    assert drive.mounted_at == [str(drive.folder.parent)], "a Drive is mounted once"
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == second and str(expected) in first and "after a disconnect" in first
+
+
+def test_without_the_students_word_the_drive_is_left_alone(drive, capsys):
+    assert notebook_setup.keep_runs_on_drive(False) == Path("runs")
+    assert drive.mounted_at == []
+    assert "keep_runs_on_drive(True)" in capsys.readouterr().out
+
+
+def test_a_drive_that_cannot_be_mounted_stops_nothing(drive, capsys):
+    drive.refusal = ValueError("mount failed:\n  permission denied")
+    assert notebook_setup.keep_runs_on_drive(True) == Path("runs")
+    (line,) = capsys.readouterr().out.splitlines()
+    assert "ValueError: mount failed: permission denied" in line
+
+
+def test_outside_colab_runs_lie_in_the_course_folder_or_else_in_the_current_one(colab, monkeypatch):
+    here, drive = colab
+    drive.rmdir()
+    assert notebook_setup.keep_runs_on_drive(True) == Path("runs")
+    for folder in ("avae_lib", "lectures"):
+        (here / "course" / folder).mkdir(parents=True)
+    monkeypatch.chdir(here / "course" / "lectures")
+    assert notebook_setup.keep_runs_on_drive(True).resolve() == here / "course" / "runs"

@@ -1,0 +1,142 @@
+"""Calls whose inputs and results are more than single tensors: lists, records, parts, several results."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from avae_lib.checking.arrays import identical
+from avae_lib.checking.memory import growing, keeps_all_pairs
+from avae_lib.checking.records import MAX_TOTAL_BYTES, Observation, Recorded, Request
+from avae_lib.checking.structures import built, changed_leaves, left_behind
+from avae_lib.checking.watching import called_parts, sources_of, waiting
+
+__all__ = ["call_nested"]
+
+MAX_LEAVES = 64  # of one result
+MAX_DEPTH = 4
+
+
+def call_nested(function: Callable, request: Request) -> Observation:
+    """``function(**inputs)``: results by name, gradients of ⟨results, cotangents⟩, inputs that were changed."""
+    sources: dict[str, Tensor] = {}
+
+    def handed_over(path: str, tensor: Tensor) -> Tensor:
+        leaf = tensor.detach().clone()
+        if _top(path) in request.gradients and tensor.is_floating_point():
+            sources[path] = leaf.requires_grad_()
+        return leaf.clone()  # autograd refuses to edit leaves in place: that slip is judged on its own
+
+    inputs = {name: built(changed_leaves(v, handed_over, name), name) for name, v in request.inputs.items()}
+    result = function(**inputs)
+    named = _named(result, request)
+    gradients = _gradients(named, sources, request)  # before anything else may change what was returned
+    seen = sources_of(result, inputs) if "identity" in request.watch else _recorded(named)
+    if "calls" in request.watch:
+        seen |= dict(called_parts(inputs))
+    if "host synchronisation" in request.watch:
+        seen |= waiting(function, request)
+    if "memory" in request.watch:
+        seen |= growing(function, request)
+    if "all pairs" in request.watch:
+        seen |= keeps_all_pairs(function, request)
+    return Observation(seen, gradients, dict(_left_behind(request.inputs, inputs)))
+
+
+def _top(path: str) -> str:
+    return path.split(".")[0].split("[")[0]
+
+
+def _named(result: Any, request: Request) -> dict[str, Any]:
+    """The parts of a result by name; the whole of it under one name if there are too many of them."""
+    parts = list(itertools.islice(_parts(result, request), MAX_LEAVES + 1))
+    return dict(parts) if len(parts) <= MAX_LEAVES else {"result": result}
+
+
+def _parts(result: Any, request: Request) -> Iterator[tuple[str, Any]]:
+    """The parts of a result under the names that the request gives them, or else by their places in it."""
+    names = request.results
+    items = [result] if len(names) == 1 else _items(result)
+    if not names:
+        yield from _by_place(result, "result")
+    elif items is None or len(items) != len(names):
+        yield "result", result
+    else:
+        for name, item in zip(names, items, strict=True):
+            if isinstance(name, str):
+                yield name, item
+            else:
+                yield from ((f"{name[0]}.{field}", getattr(item, field, None)) for field in name[1])
+
+
+def _by_place(result: Any, path: str, depth: int = 0) -> Iterator[tuple[str, Any]]:
+    items = _items(result)
+    if not items or depth == MAX_DEPTH:
+        yield path, result
+        return
+    for number, item in enumerate(items):
+        yield from _by_place(item, f"{path}[{number}]", depth + 1)
+
+
+def _items(value: Any) -> list[Any] | None:
+    """The items of a list or tuple, whatever a subclass says of itself; None for other objects."""
+    for kind in (list, tuple):
+        if isinstance(value, kind) and kind.__len__(value) <= MAX_LEAVES:
+            return list(kind.__iter__(value))
+    return None
+
+
+def _recorded(named: Mapping[str, Any]) -> dict[str, Recorded]:
+    """The results as far as they fit into one observation."""
+    seen: dict[str, Recorded] = {}
+    left = MAX_TOTAL_BYTES // 4  # gradients and inputs take their share
+    for name, value in named.items():
+        recorded = Recorded.of(value)
+        left -= recorded.size_in_bytes
+        seen[name] = recorded if left >= 0 else Recorded("other", type_name="tensor, too large with all others")
+    return seen
+
+
+def _gradients(named: Mapping[str, Any], sources: Mapping[str, Tensor], request: Request) -> dict[str, Recorded]:
+    """The gradient with respect to each float tensor that is asked for; zeros where none arrives."""
+    if not sources:
+        return {}
+    weighted = [
+        (value * _cotangent(value, request.seed + place)).sum()
+        for place, (name, value) in enumerate(named.items())
+        if _counts(name, request) and isinstance(value, Tensor) and value.requires_grad
+    ]
+    tensors = list(sources.values())
+    found = torch.autograd.grad(sum(weighted), tensors, allow_unused=True) if weighted else [None] * len(tensors)
+    return {
+        path: Recorded.of(torch.zeros_like(source) if gradient is None else gradient)
+        for (path, source), gradient in zip(sources.items(), found, strict=True)
+    }
+
+
+def _counts(name: str, request: Request) -> bool:
+    return not request.gradients_of or name in request.gradients_of or _top(name) in request.gradients_of
+
+
+def _cotangent(value: Tensor, seed: int) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(value.shape, generator=generator, dtype=torch.float64).to(value.dtype)
+
+
+def _left_behind(before: Mapping[str, Any], handed: Mapping[str, Any]) -> Iterator[tuple[str, Recorded]]:
+    """The inputs that are no longer what they were."""
+    for name, value in before.items():
+        untouched = dict(left_behind(value, built(value), name))
+        for path, after in left_behind(value, handed[name], name):
+            if not _same(untouched.get(path), after):
+                yield path, Recorded.of(after)
+
+
+def _same(one: Any, other: Any) -> bool:
+    if isinstance(one, Tensor) and isinstance(other, Tensor):
+        return identical(one, other)
+    return type(one) is type(other) is int and one == other

@@ -1,0 +1,133 @@
+"""Which components a model calls, and which of its parts call them."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules import module as hooks
+
+from avae_lib.observations import observed_by
+
+__all__ = ["Usage", "usage"]
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a model called while it was tried."""
+
+    callers: Mapping[str, tuple[str, ...]]
+    """Names of the parts that called a component, by the component's name; only components that were called."""
+    own_wirings: tuple[str, ...]
+    """What parts of the model say about themselves where they do without a component."""
+    stopped: tuple[str, ...] = ()
+    """One line if the model could not be tried to the end."""
+
+
+def usage(model: nn.Module, components: Sequence[Any]) -> Usage:
+    """Try a model on noise, and note which components it calls.
+
+    It is tried as in training (loss, skipped updates), in evaluation (importance-weighted bound), in reconstruction
+    from the upper half of its layers and in sampling below a temperature of 1, in evaluation mode and without
+    gradients; its mode and the random state are put back.
+
+    Args:
+        model: meets :class:`avae_lib.models.contract.LatentVariableModel`.
+        components: entries of the registry, see :class:`avae_lib.components.Component`.
+    """
+    journal = _Journal(type(model).__name__)
+    wirings = {part.own_wiring for part in model.modules() if getattr(part, "own_wiring", None)}
+    stopped = ()
+    with _as_it_was(model), journal.open(components):
+        try:
+            _try(model, {entry.name: entry for entry in components}, journal)
+        except Exception as error:  # a student's function may raise anything
+            stopped = (f"stopped by {type(error).__name__}: {error}",)
+    callers = {name: tuple(sorted(parts)) for name, parts in journal.callers.items()}
+    return Usage(callers, tuple(sorted(wirings)), stopped)
+
+
+class _Journal:
+    """Notes who calls what: the innermost module that is running, or what else is going on."""
+
+    def __init__(self, model_name: str) -> None:
+        self.callers: dict[str, set[str]] = {}
+        self._running = [model_name]
+
+    @contextlib.contextmanager
+    def open(self, components: Sequence[Any]) -> Iterator[None]:
+        before = [(entry, entry.current, entry.kept_in) for entry in components if entry.is_written]
+        for entry, function, _ in before:
+            entry.use(self._noting(entry.name, function))
+        enter = hooks.register_module_forward_pre_hook(lambda part, _: self._running.append(type(part).__name__))
+        leave = hooks.register_module_forward_hook(lambda *_: self._running.pop() and None, always_call=True)
+        try:
+            yield
+        finally:
+            enter.remove()
+            leave.remove()
+            for entry, function, kept_in in before:
+                entry.use(function, kept_in)
+
+    @contextlib.contextmanager
+    def during(self, activity: str) -> Iterator[None]:
+        """What is called in this block is called by that activity."""
+        self._running.append(activity)
+        yield
+        self._running.pop()
+
+    def _noting(self, name: str, function: Callable) -> Callable:
+        @functools.wraps(function)
+        def noted(*args: Any, **kwargs: Any) -> Any:
+            self.callers.setdefault(name, set()).add(self._running[-1])
+            return function(*args, **kwargs)
+
+        return noted
+
+
+def _try(model: nn.Module, components: Mapping[str, Any], journal: _Journal) -> None:
+    x = observed_by(model).random(2, next(model.parameters()).device)
+    elbo = model(x)
+    with journal.during("training"):
+        loss = components["negative_elbo"].current(elbo.log_likelihood, elbo.kl)
+        if components["should_skip_update"].is_written:
+            components["should_skip_update"].current(loss, loss.abs(), None)
+    if getattr(model, "no_density", None) is None:
+        _evaluate(model, x, loss, components, journal)
+    model.reconstruct(x, keep_layers=model.num_layers // 2)
+    model.sample(1, temperature=0.5)
+
+
+def _evaluate(model: nn.Module, x: Tensor, loss: Tensor, components: Mapping[str, Any], journal: _Journal) -> None:
+    """Call the components that evaluation runs on. One of a later unit is left out while it is a stub."""
+    log_weights = torch.stack([model.log_weight(x), model.log_weight(x)])
+    means = [posterior.mean for posterior in model.latents(x)]
+    with journal.during("evaluation"):
+        if components["marginal_log_likelihood"].is_written:
+            components["marginal_log_likelihood"].current([log_weights])
+        else:
+            components["importance_weighted_bound"].current(log_weights)
+        for name, arguments in (
+            ("effective_sample_size", (log_weights,)),
+            ("active_units", (means[0], 0.01)),
+            ("bits_per_dim", (loss.item(), 1)),
+        ):
+            if components[name].is_written:
+                components[name].current(*arguments)
+
+
+@contextlib.contextmanager
+def _as_it_was(model: nn.Module) -> Iterator[None]:
+    was_training = {part: part.training for part in model.modules()}
+    model.eval()
+    try:
+        with torch.random.fork_rng(), torch.no_grad():
+            yield
+    finally:
+        for part, training in was_training.items():
+            part.training = training

@@ -1,0 +1,45 @@
+"""Records of experiments as lectures read them: as they were kept, or made again first."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import avae_lib
+from avae_lib.data.recorded_results import recorded
+
+__all__ = ["experiment_record"]
+
+_AGAIN = "RUN_EXPERIMENTS"
+
+
+def experiment_record(name: str) -> dict[str, Any]:
+    """What ``experiments/NAME`` measured: the record kept with the library.
+
+    With ``RUN_EXPERIMENTS=1`` in the environment the experiment runs first and writes a new record. That takes minutes
+    to hours, as its README says, and needs a copy of the whole course: an installed library has no experiments.
+
+    Raises:
+        ValueError: there is no such record, or it is to be made again and there is no such experiment.
+        subprocess.CalledProcessError: the experiment failed.
+
+    >>> experiment_record("autoencoder_codes")["results"].keys()
+    dict_keys(['2', '10'])
+    """
+    if os.environ.get(_AGAIN) == "1":
+        _run(name)
+    return recorded(name)
+
+
+def _run(name: str) -> None:
+    course = Path(avae_lib.__file__).parents[1]
+    program = course / "experiments" / name / "run.py"
+    if not program.is_file():
+        raise ValueError(
+            f"{_AGAIN}=1 asks to run {name!r} again, and there is no {program}: open the notebook in a copy of the "
+            f"course, or unset {_AGAIN}"
+        )
+    subprocess.run([sys.executable, str(program)], check=True, cwd=course)

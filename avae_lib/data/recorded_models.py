@@ -1,0 +1,91 @@
+"""Small trained models that travel with the library, so that lectures can look into them."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, get_args
+
+import safetensors.torch
+import torch
+from torch import nn
+
+from avae_lib.models.attentive import AttentiveConfig
+from avae_lib.models.text_vae import TextVAEConfig
+from avae_lib.models.vdvae import VDVAEConfig
+from avae_lib.models.vq_vae import VQVAEConfig
+from avae_lib.models.vq_vae_2 import VQVAE2Config
+
+__all__ = ["keep_model", "recorded_model", "recorded_model_facts"]
+
+RecordedConfig = AttentiveConfig | TextVAEConfig | VDVAEConfig | VQVAEConfig | VQVAE2Config
+_FAMILIES = {config.__name__: config for config in get_args(RecordedConfig)}
+_FOLDER = "data/records/weights"
+
+
+def recorded_model(name: str) -> nn.Module:
+    """A trained model under its averaged weights, in evaluation mode and in float32.
+
+    ``experiments/small_models`` trained them. They are stored in float16, which rounds each weight by at most one part
+    in 2,000.
+
+    >>> model = recorded_model("hierarchy-photos32")
+    >>> model.image_shape
+    (3, 32, 32)
+
+    Raises:
+        ValueError: no such model is recorded.
+    """
+    config = _read(name)["config"]
+    fields = {field: _tuples(value) for field, value in config["fields"].items()}
+    model = _FAMILIES[config["family"]](**fields).build()
+    content = files("avae_lib").joinpath(_FOLDER, f"{name}.safetensors").read_bytes()
+    stored = safetensors.torch.load(content)
+    weights = {key: tensor.float() if tensor.is_floating_point() else tensor for key, tensor in stored.items()}
+    model.load_state_dict(weights)
+    return model.eval()
+
+
+def recorded_model_facts(name: str) -> dict[str, Any]:
+    """How a recorded model was trained: ``steps``, ``seconds``, ``parameters``, ``seed``, ``bits_per_dim``, ….
+
+    ``bits_per_dim`` has the bound on validation images and, where they were looked at, on test images.
+
+    Raises:
+        ValueError: no such model is recorded.
+    """
+    return _read(name)["facts"]
+
+
+def keep_model(name: str, config: RecordedConfig, model: nn.Module, facts: dict[str, Any]) -> None:
+    """Write a trained model into the library's folder of records, weights in float16.
+
+    Args:
+        config: builds a model of this kind.
+        model: the weights.
+        facts: what :func:`recorded_model_facts` returns.
+    """
+    folder = Path(str(files("avae_lib").joinpath(_FOLDER)))
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = {
+        key: tensor.detach().to(torch.float16 if tensor.is_floating_point() else tensor.dtype).contiguous()
+        for key, tensor in model.state_dict().items()
+    }
+    (folder / f"{name}.safetensors").write_bytes(safetensors.torch.save(weights))
+    record = {"config": {"family": type(config).__name__, "fields": dataclasses.asdict(config)}, "facts": facts}
+    (folder / f"{name}.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+def _read(name: str) -> dict[str, Any]:
+    folder = files("avae_lib").joinpath(_FOLDER)
+    file = folder.joinpath(f"{name}.json")
+    if not file.is_file():
+        known = sorted(entry.name.removesuffix(".json") for entry in folder.iterdir() if entry.name.endswith(".json"))
+        raise ValueError(f"no recorded model is called {name!r}; there are {', '.join(known)}")
+    return json.loads(file.read_text(encoding="utf-8"))
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value

@@ -1,0 +1,94 @@
+"""Where the layers of an attentive model look: the weights of attention over depth at every pixel."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
+
+from avae_lib.models.attentive import AttentiveVAE
+from avae_lib.nn.depthwise_attention import AttentiveConditioning, depthwise_attention
+
+__all__ = ["AttentionMaps", "attention_maps"]
+
+
+@dataclass(frozen=True)
+class AttentionMaps:
+    """Weights of attention over depth, which sum to one over the layers looked at."""
+
+    contexts: tuple[Float[Tensor, "batch above h w"], ...]
+    """Of layers 2, 3, …: how much each looks at the contexts of layers 1, 2, … above it."""
+    evidence: tuple[Float[Tensor, "batch below h w"], ...]
+    """Of layers 1, 2, …: how much each looks at its own evidence (as merged, but for layer 1) and at those below."""
+
+
+@torch.no_grad()
+def attention_maps(model: AttentiveVAE, x: UInt8[Tensor, "batch channels height width"]) -> AttentionMaps:
+    """Where each layer of a model looks while it infers the latents of images, for one draw of them.
+
+    Works for attentive models of either kind, with normalisation or without. The global random state is used for the
+    draw, as in a call of the model.
+
+    Args:
+        model: its attention must be over depth.
+        x: images as the model takes them.
+
+    Raises:
+        ValueError: the model is local and looks at no other layers.
+    """
+    looks = [module for module in model.modules() if isinstance(module, AttentiveConditioning)]
+    if not looks:
+        raise ValueError("attention_maps needs an attentive model, but this one is local: its layers look at no others")
+    with _outputs_of(model) as (evidence, contexts, merged):
+        model(x)
+    scales = [layer.context_conditioning.scale() for layer in model.layers[1:]]
+    over_contexts = (
+        _weights(context.query, [above.key for above in contexts[: number + 1]], scale)
+        for number, (context, scale) in enumerate(zip(contexts[1:], scales, strict=True))
+    )
+    scales = [layer.evidence_conditioning.scale() for layer in model.layers]
+    over_evidence = (
+        _weights(context.evidence_query, [own.key, *(e.key for e in evidence[number + 1 :])], scale)
+        for number, (context, own, scale) in enumerate(zip(contexts, [evidence[0], *merged], scales, strict=True))
+    )
+    return AttentionMaps(tuple(over_contexts), tuple(over_evidence))
+
+
+def _weights(
+    query: Float[Tensor, "batch key_channels h w"], keys: Sequence[Tensor], scale: Tensor | float
+) -> Float[Tensor, "batch depth h w"]:
+    """What attention finds where each layer's value is a channel of its own, 1 there and 0 in all others."""
+    depth, (batch, _, height, width) = len(keys), query.shape
+    channels = torch.eye(depth, dtype=query.dtype, device=query.device)
+    values = [channel.reshape(1, depth, 1, 1).expand(batch, depth, height, width) for channel in channels]
+    return depthwise_attention(query, keys, values, scale)
+
+
+@contextlib.contextmanager
+def _outputs_of(model: AttentiveVAE) -> Iterator[tuple[list, list, list]]:
+    """Lists that fill up while the model is called: evidence, the contexts of all layers, merged evidence of all but
+    the first."""
+    evidence, contexts, merged = [], [], []
+    hooks = [
+        model.bottom_up.register_forward_hook(lambda module, inputs, output: evidence.extend(output)),
+        model.top.register_forward_hook(lambda module, inputs, output: contexts.append(output.context)),
+    ]
+    for layer in model.layers[1:]:
+        hooks.append(layer.transition.register_forward_hook(_appending_to(contexts)))
+        hooks.append(layer.evidence_split.register_forward_hook(_appending_to(merged)))
+    try:
+        yield evidence, contexts, merged
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _appending_to(outputs: list):
+    def hook(module: nn.Module, inputs: tuple, output: object) -> None:
+        outputs.append(output)
+
+    return hook

@@ -1,0 +1,145 @@
+"""What a model observes: images made of pixels, or sentences made of tokens.
+
+The two answer to the same names, so that training, evaluation and reports need not ask which it is.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from jaxtyping import Int64, UInt8
+from torch import Tensor, nn
+
+__all__ = ["END", "PADDING", "START", "UNKNOWN", "WORDS_BEGIN", "Pixels", "Tokens", "observed_by", "require_sentences"]
+
+PADDING, START, END, UNKNOWN = range(4)
+"""Tokens that stand for no known word: what fills a row after its sentence, what the decoder reads before the first
+word, what closes each sentence, and a word that is not in the vocabulary."""
+WORDS_BEGIN = UNKNOWN + 1
+"""The token of the first word of a vocabulary."""
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """Images of one shape with levels 0 … 2**bits − 1 in uint8."""
+
+    shape: tuple[int, int, int]
+    """Channels, height and width."""
+    bits: int
+
+    example: ClassVar[str] = "image"
+    """What one example is called."""
+    value: ClassVar[str] = "dimension"
+    """What bits are counted per."""
+    value_in_short: ClassVar[str] = "dim"
+    decided_by: ClassVar[str] = "data.name or data.binarize, or model.image_shape and model.bits"
+    """The options that decide what data and model take."""
+
+    def __str__(self) -> str:
+        return f"images of shape {self.shape} with {self.bits}-bit pixels"
+
+    def blank(self, count: int, device: torch.device | str = "cpu") -> UInt8[Tensor, "count channels height width"]:
+        """Black images."""
+        return torch.zeros(count, *self.shape, dtype=torch.uint8, device=device)
+
+    def random(self, count: int, device: torch.device | str = "cpu") -> UInt8[Tensor, "count channels height width"]:
+        """Images in which each pixel has any level with the same probability."""
+        return torch.randint(2**self.bits, (count, *self.shape), dtype=torch.uint8, device=device)
+
+    def values_per_example(self, x: UInt8[Tensor, "batch channels height width"]) -> int:
+        """Number of values in an image: channels × height × width."""
+        return math.prod(self.shape)
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Sentences as rows of tokens in int64: words, then ``END``, then ``PADDING`` up to the length of the row."""
+
+    length: int
+    """Most tokens of a sentence, its end included."""
+    vocabulary_size: int
+    """Number of different tokens, the four that stand for no known word included."""
+
+    bits: ClassVar[None] = None
+    example: ClassVar[str] = "sentence"
+    """What one example is called."""
+    value: ClassVar[str] = "token"
+    """What bits are counted per."""
+    value_in_short: ClassVar[str] = "token"
+    decided_by: ClassVar[str] = "data.name, or model.sequence_length and model.vocabulary_size"
+    """The options that decide what data and model take."""
+
+    def __str__(self) -> str:
+        return f"sentences of at most {self.length} tokens from a vocabulary of {self.vocabulary_size:,}"
+
+    def blank(self, count: int, device: torch.device | str = "cpu") -> Int64[Tensor, "count length"]:
+        """Sentences without a word."""
+        x = torch.full((count, self.length), PADDING, device=device)
+        x[:, 0] = END
+        return x
+
+    def random(self, count: int, device: torch.device | str = "cpu") -> Int64[Tensor, "count length"]:
+        """The longest sentences, in which each word is any word of the vocabulary with the same probability."""
+        x = torch.randint(UNKNOWN, self.vocabulary_size, (count, self.length), device=device)
+        x[:, -1] = END
+        return x
+
+    def values_per_example(self, x: Int64[Tensor, "batch length"]) -> float:
+        """Mean number of tokens in a sentence of ``x``: its words and its end. Padding does not count.
+
+        >>> Tokens(length=5, vocabulary_size=9).values_per_example(torch.tensor([[7, END, 0, 0, 0], [4, 5, 6, END, 0]]))
+        3.0
+        """
+        return (x != PADDING).sum().item() / len(x)
+
+
+def observed_by(model: nn.Module) -> Pixels | Tokens:
+    """What a model takes and returns: the one place that tells models of images from models of sentences.
+
+    A model of sentences has ``sequence_length`` and ``vocabulary_size`` where one of images has ``image_shape`` and
+    ``bits``.
+    """
+    if hasattr(model, "vocabulary_size"):
+        return Tokens(model.sequence_length, model.vocabulary_size)
+    return Pixels(tuple(model.image_shape), model.bits)
+
+
+def require_sentences(x: Int64[Tensor, "batch length"], longest: int, vocabulary_size: int) -> None:
+    """Refuse anything but sentences: in each row words, one end, then padding.
+
+    Tokens are looked at on the CPU only: on an accelerator each look would stop the queue.
+
+    Args:
+        longest: most tokens in a row.
+        vocabulary_size: number of different tokens.
+
+    Raises:
+        TypeError: not a tensor, or not int64.
+        ValueError: another shape, a token that the vocabulary does not have, or a row that is no sentence.
+    """
+    if not isinstance(x, Tensor):
+        raise TypeError(f"x must be a tensor of int64 tokens, got {type(x).__name__}")
+    if x.dtype != torch.int64:
+        raise TypeError(f"x must be int64 tokens 0 … {vocabulary_size - 1}, got {x.dtype}")
+    if x.ndim != 2 or len(x) == 0 or not 1 <= x.shape[1] <= longest:
+        raise ValueError(f"x must be sentences (batch, at most {longest} tokens), got shape {tuple(x.shape)}")
+    if x.device.type == "cpu" and not torch.compiler.is_compiling():
+        _require_rows_of_sentences(x, vocabulary_size)
+
+
+def _require_rows_of_sentences(x: Tensor, vocabulary_size: int) -> None:
+    if int(x.min()) < 0 or int(x.max()) >= vocabulary_size:
+        raise ValueError(
+            f"x must hold tokens 0 … {vocabulary_size - 1}, got {int(x.min())} … {int(x.max())}: "
+            "set the model's vocabulary_size to that of the data set"
+        )
+    words = (x >= UNKNOWN).sum(dim=1, keepdim=True)
+    place = torch.arange(x.shape[1], device=x.device)
+    is_sentence = ((place < words) == (x >= UNKNOWN)) & ((place == words) == (x == END)) & (x != START)
+    whole = is_sentence.all(dim=1) & (x == END).any(dim=1)
+    if not bool(whole.all()):
+        row = x[int((~whole).nonzero()[0])].tolist()
+        raise ValueError(f"each row of x must be words, then one end ({END}), then padding ({PADDING}), got {row}")

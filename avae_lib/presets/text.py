@@ -1,0 +1,28 @@
+"""Presets of the VAE of sentences."""
+
+from __future__ import annotations
+
+from avae_lib.data import DataConfig
+from avae_lib.models.text_vae import TextVAEConfig
+from avae_lib.training.experiment import Experiment
+from avae_lib.training.training_config import TrainingConfig
+
+__all__ = ["PRESETS"]
+
+SENTENCES_TEXT_VAE = Experiment(
+    name="sentences-text-vae",
+    source="LSTMs, word dropout, annealed KL as in Bowman et al. (2016); free bits and sizes chosen here, for one core",
+    data=DataConfig("sentences"),
+    model=TextVAEConfig(),
+    training=TrainingConfig(
+        steps=2000,
+        batch_size=32,
+        optimizer="adam",
+        learning_rate=2e-3,
+        clip_norm=5.0,
+        beta_warmup_steps=1200,
+        free_bits=4.0,
+    ),
+)
+
+PRESETS = (SENTENCES_TEXT_VAE,)

@@ -1,0 +1,84 @@
+"""What a trained model does with sentences: samples, reconstructions, and a walk from one sentence to another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from jaxtyping import Int64
+from torch import Tensor, nn
+
+from avae_lib.data import DataConfig
+from avae_lib.data.sentences import fixed_vocabulary
+from avae_lib.evaluation import measuring
+
+__all__ = ["interpolated_sentences", "reconstructed_sentences", "sampled_sentences", "spread", "write_sentences"]
+
+_RECONSTRUCTED = 12
+
+
+def write_sentences(
+    model: nn.Module, data: DataConfig, folder: Path, count: int = 64, temperature: float = 1.0, seed: int = 0
+) -> Iterator[Path]:
+    """Write what a model of sentences does as text files, one after the other; gives the path of each.
+
+    ``samples.txt``, a sentence on each line; ``reconstructions.txt``, test sentences with what is decoded from their
+    latents; ``interpolation.txt``, decoded sentences on the way from the first of these to the last.
+
+    Args:
+        data: sentences that the model was trained on.
+        folder: where the files go.
+        count: lines of ``samples.txt``.
+        temperature: factor on the prior's standard deviation.
+        seed: of all that is drawn.
+    """
+    yield _write(sampled_sentences(model, count, temperature, seed=seed), folder / "samples.txt")
+    sentences = spread(data.load().examples("test"), _RECONSTRUCTED)
+    pairs = reconstructed_sentences(model, sentences, seed)
+    lines = [line for sentence, decoded in pairs for line in (sentence, f"    {decoded}")]
+    yield _write(lines, folder / "reconstructions.txt")
+    yield _write(interpolated_sentences(model, sentences[0], sentences[-1]), folder / "interpolation.txt")
+
+
+def sampled_sentences(
+    model: nn.Module, count: int, temperature: float = 1.0, word_temperature: float = 1.0, seed: int = 0
+) -> tuple[str, ...]:
+    """Sentences drawn from the prior, in words; with ``word_temperature`` 0 decoded greedily."""
+    with measuring(model, seed):
+        tokens = model.sample(count, temperature, word_temperature=word_temperature)
+    return fixed_vocabulary().to_sentences(tokens)
+
+
+def reconstructed_sentences(
+    model: nn.Module, sentences: Int64[Tensor, "examples length"], seed: int = 0
+) -> tuple[tuple[str, str], ...]:
+    """Each sentence in words, with the one that is decoded greedily from a draw of its latents."""
+    with measuring(model, seed):
+        decoded = model.reconstruct(sentences.to(_device(model)))
+    in_words = (fixed_vocabulary().to_sentences(tokens) for tokens in (sentences, decoded))
+    return tuple(zip(*in_words, strict=True))
+
+
+def interpolated_sentences(
+    model: nn.Module, first: Int64[Tensor, " length"], last: Int64[Tensor, " length"], steps: int = 7
+) -> tuple[str, ...]:
+    """The two sentences in words, and between them what is decoded greedily on the line from one to the other."""
+    with measuring(model):
+        line = model.interpolate(first.to(_device(model)), last.to(_device(model)), steps)
+    start, end = fixed_vocabulary().to_sentences(first[None])[0], fixed_vocabulary().to_sentences(last[None])[0]
+    return (start, *fixed_vocabulary().to_sentences(line), end)
+
+
+def spread(sentences: Int64[Tensor, "examples length"], count: int) -> Int64[Tensor, "count length"]:
+    """So many sentences from all over the set, which is in the order of modules; all of a set that is smaller."""
+    return sentences[:: max(1, len(sentences) // count)][:count]
+
+
+def _device(model: nn.Module) -> torch.device:
+    return next(model.parameters()).device
+
+
+def _write(lines: tuple[str, ...] | list[str], path: Path) -> Path:
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path

@@ -1,0 +1,112 @@
+"""Training inside a notebook: within a number of minutes, with samples and the learning curve while it goes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from avae_lib import plotting
+from avae_lib.data.sentences import fixed_vocabulary
+from avae_lib.evaluation import measuring
+from avae_lib.observations import Pixels, Tokens, observed_by
+from avae_lib.training.experiment import Experiment
+from avae_lib.training.fit import TrainedModel
+from avae_lib.training.interruption import TrainingInterrupted
+from avae_lib.training.metrics_file import MetricsFile
+from avae_lib.training.runs import load_run, train_run
+from avae_lib.training.threads import threads_for
+from avae_lib.training.weights_file import LATEST, step_of_weights
+
+__all__ = ["train_in_notebook"]
+
+_SAMPLES = 8
+
+
+def train_in_notebook(experiment: Experiment, run_dir: Path | str, minutes: float | None = None) -> TrainedModel:
+    """Train for so many minutes, or go on where the run folder's checkpoint stands.
+
+    With every evaluation on validation images, a line of text is printed, and one figure is drawn anew: the learning
+    curve since the run began, and samples. The figure is also kept as ``progress.png`` in the run folder. To go on,
+    after the minutes, an interruption or a lost connection, run the cell again: the weights become the same, bit for
+    bit on one machine's CPU, as without a break.
+
+    Args:
+        experiment: data, model and training; always the same one for a run folder.
+        run_dir: folder of the run, for example in the folder of ``notebook_setup.keep_runs_on_drive``.
+        minutes: how long this call may train; None for all of ``experiment.training.steps``.
+
+    Returns:
+        The model as far as it is trained, under its averaged weights.
+
+    Raises:
+        What :func:`avae_lib.training.runs.train_run` raises, except that an interruption is only reported.
+    """
+    run_dir = Path(run_dir)
+    limited = replace(experiment, training=replace(experiment.training, minutes=minutes))
+    with torch.device("meta"):
+        shapes = experiment.model.build()
+    try:
+        with threads_for(shapes):
+            return train_run(limited, run_dir, watch=_Progress(limited, run_dir))
+    except TrainingInterrupted as interruption:
+        print(f"{interruption}; run this cell again to go on")
+        model, _ = load_run(run_dir)
+        return TrainedModel(model, step_of_weights(run_dir / LATEST))
+
+
+class _Progress:
+    """Prints and draws how far training has got, at every row of metrics on validation images."""
+
+    def __init__(self, experiment: Experiment, run_dir: Path) -> None:
+        self._steps, self._name, self._run_dir = experiment.training.steps, experiment.name, run_dir
+        self._picture = plotting.LivePicture()
+
+    def __call__(self, row: dict[str, Any], model: nn.Module) -> None:
+        if row["split"] != "valid":
+            return
+        observed = observed_by(model)
+        name, held_out = _name(row, observed), f"validation {observed.example}s"
+        print(
+            f"update {row['step']:,} of {self._steps:,}: {row[_quantity(row)]:.3f} {name} on {held_out}, "
+            f"after {row['seconds'] / 60:.1f} minutes of training"
+        )
+        title, curves = f"{self._name} after {row['step']:,} updates", self._curves(_quantity(row))
+        figure = plotting.training_progress(curves, _samples(model), observed.bits, title, quantity=name)
+        (self._run_dir / "progress.png").write_bytes(plotting.png_bytes(figure))
+        alt = f"Learning curve of {title}: {name} on training batches and {held_out}; eight samples."
+        self._picture.show(figure, alt)
+
+    def _curves(self, quantity: str) -> dict[str, tuple[list[int], list[float]]]:
+        rows = MetricsFile(self._run_dir / "metrics.jsonl").rows()
+        return {
+            name: _curve([row for row in rows if row["split"] == split], quantity)
+            for name, split in (("training", "train"), ("validation", "valid"))
+        }
+
+
+def _quantity(row: dict[str, Any]) -> str:
+    """The entry of a row of metrics that tells how far training has got."""
+    return "bits_per_dim" if "bits_per_dim" in row else "objective"
+
+
+def _name(row: dict[str, Any], observed: Pixels | Tokens) -> str:
+    """What the curve is of: the bound, or the objective for a model that defines no density."""
+    per_value, per_example = f"bits per {observed.value}", f"nats per {observed.example} (training objective)"
+    return per_value if "bits_per_dim" in row else per_example
+
+
+def _samples(model: nn.Module) -> Tensor | tuple[str, ...]:
+    """Images, or sentences in words."""
+    with measuring(model):
+        samples = model.sample(_SAMPLES).cpu()
+    return fixed_vocabulary().to_sentences(samples) if isinstance(observed_by(model), Tokens) else samples
+
+
+def _curve(rows: list[dict[str, Any]], quantity: str) -> tuple[list[int], list[float]]:
+    """Updates and values of a quantity, without rows that have no finite value."""
+    rows = [row for row in rows if row.get(quantity) is not None]
+    return [row["step"] for row in rows], [row[quantity] for row in rows]

@@ -1,0 +1,59 @@
+"""The experiment on likelihood ratios: its record, its README, and a tiny run from end to end."""
+
+import importlib.util
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from avae_lib import data
+
+FOLDER = Path(__file__).parents[2] / "experiments/out_of_distribution"
+
+
+@pytest.fixture
+def experiment():
+    specification = importlib.util.spec_from_file_location("out_of_distribution_run", FOLDER / "run.py")
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+def test_the_readme_has_the_areas_of_the_record():
+    record, text = data.recorded("out_of_distribution"), (FOLDER / "README.md").read_text(encoding="utf-8")
+    for name in list(record["sets"])[1:]:
+        (row,) = re.findall(rf"^\| {name} \| (.*) \|$", text, re.MULTILINE)
+        printed = [[float(area) for area in cell.split(", ")] for cell in row.split(" | ")]
+        scores = record["seeds"][0]["areas"][name]
+        assert printed == [[round(seed["areas"][name][s]["mean"], 2) for seed in record["seeds"]] for s in scores]
+
+
+def test_the_kept_scores_give_about_the_areas_of_all_images():
+    record = data.recorded("out_of_distribution")
+    first = record["seeds"][0]
+    for name, areas in first["areas"].items():
+        for score, area in areas.items():
+            ours, theirs = (np.asarray(first["scores"][of][score]) for of in ("Fashion-MNIST", name))
+            of_kept = (theirs[:, None] > ours).mean() + 0.5 * (theirs[:, None] == ours).mean()
+            assert abs(of_kept - area["mean"]) < 0.1  # 300 images instead of 1,000
+
+
+def test_a_tiny_run_writes_such_a_record(experiment, monkeypatch, tmp_path):
+    rng = np.random.RandomState(0)
+    for name, examples in (("fashion_mnist", 30), ("mnist", 20), ("omniglot_evaluation", 20)):
+        images = {split: rng.randint(256, size=(examples, 1, 28, 28)).astype(np.uint8) for split in ("train", "test")}
+        np.savez(tmp_path / f"{name}.npz", **images)
+    monkeypatch.setenv("AVAE_DATA", str(tmp_path))
+    inside = replace(experiment.INSIDE, validation=10)
+    training = replace(experiment.FASHION.training, steps=2, batch_size=5, beta_warmup_steps=1)
+    monkeypatch.setattr(experiment, "FASHION", replace(experiment.FASHION, data=inside, training=training))
+    monkeypatch.setattr(experiment, "IMAGES", 6)
+    monkeypatch.setattr(experiment, "IMPORTANCE_SAMPLES", 2)
+    monkeypatch.setattr(experiment, "RECORD", tmp_path / "record.json")
+    experiment.main(runs=tmp_path / "runs", seeds=(0,))
+    record, kept = json.loads((tmp_path / "record.json").read_text()), data.recorded("out_of_distribution")
+    assert record.keys() == kept.keys() and record["seeds"][0].keys() == kept["seeds"][0].keys()
+    assert record["seeds"][0]["areas"].keys() == kept["seeds"][0]["areas"].keys()
