@@ -1,6 +1,7 @@
 """The public cases of `check`: stored in step with the checks, and left alone where only the machine differs."""
 
 import json
+import re
 import shutil
 
 import pytest
@@ -70,6 +71,23 @@ def test_numbers_that_differ_in_their_last_digits_stay_as_they_are_stored(made):
     elsewhere = rewritten(made, lambda place, x: x * (1 + 1e-6) if x.dtype is torch.float32 else x)
     assert elsewhere != here
     assert write_public_cases("00_start_here", made.parent).read_text(encoding="utf-8") == elsewhere
+
+
+def test_double_precision_may_lose_what_a_processor_or_a_draw_in_float32_costs(tmp_path):
+    path = write_public_cases("01_kl_divergence", tmp_path)
+    here = path.read_text(encoding="utf-8")
+    digits = {"request": 1e-7, "expected": 1e-11}
+
+    def change(place, x):
+        return x * (1 + digits.get(next((part for part in place if part in digits), ""), 0.0))
+
+    arrays = rewritten(path, lambda place, x: change(place, x) if x.dtype is torch.float64 else x)
+    elsewhere = re.sub(
+        r'\{"plain":(-?0\.\d+)\}', lambda found: f'{{"plain":{float(found[1]) * (1 + 1e-15)!r}}}', arrays
+    )
+    assert here != arrays != elsewhere
+    path.write_text(elsewhere, encoding="utf-8")
+    assert write_public_cases("01_kl_divergence", tmp_path).read_text(encoding="utf-8") == elsewhere
 
 
 @pytest.mark.parametrize("part", ["request", "expected", "mistakes"])
