@@ -103,7 +103,7 @@ def _as_written(node: ast.stmt, lines: list[str]) -> str:
 def _tried(node: ast.stmt, lines: list[str]) -> str:
     try:
         statement = ast.unparse(node)  # not its lines: strings in them would change with the indentation
-    except RecursionError:
+    except (RecursionError, ValueError):  # too deep, or a number of more digits than Python writes
         return _as_written(node, lines)
     return f"try:\n{textwrap.indent(statement, '    ')}\nexcept Exception:\n    pass"
 

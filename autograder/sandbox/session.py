@@ -222,8 +222,8 @@ class Session:
             return too_much_memory(self._limits)
         if status == 128 + signal.SIGXCPU:
             return f"your code used more than {self._limits.cpu_seconds} s of processor time"
-        if status > 128:
-            return f"your code ended the process (a crash: {signal.strsignal(status - 128)})"
+        if (number := status - 128) in set(signal.Signals):  # 129 to 255 may also be what os._exit was given
+            return f"your code ended the process (a crash: {signal.strsignal(number)})"
         return f"your code ended the process (os._exit or the like, status {status})"
 
     def _is_out_of_memory(self, status: int) -> bool:

@@ -21,10 +21,11 @@ from pathlib import Path
 from autograder.checks.case import ComponentCheck, Remembered
 from autograder.judge import AskFailed, ComponentResult, Verdict, judge_on
 from autograder.normalise import Answer, NormalisedSubmission
+from autograder.sandbox.bubblewrap import SandboxUnavailable
 from autograder.sandbox.kinds import DEFAULT_KIND, SandboxKind
 from autograder.sandbox.limits import DEFAULT_LIMITS, Limits
 from autograder.sandbox.references import ReferenceBody, reference_bodies
-from autograder.sandbox.room import Building, LostIn, Room
+from autograder.sandbox.room import Building, LostIn, Room, SetupFailed
 from autograder.sandbox.session import SessionLost
 from avae_lib.checking.records import Observation, Request
 from avae_lib.checking.trials import Trial
@@ -103,6 +104,7 @@ class _Judging:
         self._trials: dict[str, Remembered[Trial]] = {}
         self._lost: dict[str, str] = {}  # grade_id → why its cell or its component is not run with the others
         self._bettered: list[str] = []
+        self._unjudged: dict[str, str] = {}  # component → the grader's own failure
         self._changed: dict[str, None] = {}
         self._is_output_cut = False
 
@@ -120,6 +122,9 @@ class _Judging:
         flags = [self._said_of_loss(grade_id, why) for grade_id, why in self._lost.items()]
         if self._changed:
             flags.append(f"a cell changed what other code relies on: {', '.join(self._changed)}")
+        flags += [
+            f"{name} is to be judged by a person: the grader failed ({why})" for name, why in self._unjudged.items()
+        ]
         flags += [f"{name} got more points judged apart from the other answers; that counts" for name in self._bettered]
         if self._is_output_cut:
             flags.append(f"printed more than {self._building.limits.output_bytes // 1024} kB")
@@ -154,7 +159,14 @@ class _Judging:
     def _judged(self, check: ComponentCheck, ask: Callable[[Request], Observation]) -> ComponentResult:
         if check.component not in self._trials:
             self._trials[check.component] = Remembered(check.trials(self._seed_of(check.component)))
-        return judge_on(self._trials[check.component], check, ask)
+        try:
+            return judge_on(self._trials[check.component], check, ask)
+        except (LostIn, SessionLost, SetupFailed, SandboxUnavailable):
+            raise
+        except Exception as error:  # what nobody foresaw about one answer must not cost the others
+            self.had_losses = True
+            self._unjudged[check.component] = f"{type(error).__name__}: {error}"
+            return _nothing_for(check)
 
     def _room(self, answers: Iterable[Answer], bodies: Sequence[ReferenceBody] = ()) -> Room:
         return Room(self._building, answers, bodies)
@@ -239,6 +251,12 @@ class _PatientAsk:
 
     def __exit__(self, *_: object) -> None:
         self._leave()
+
+
+def _nothing_for(check: ComponentCheck) -> ComponentResult:
+    said = "the grader failed on this answer, which is not your fault; a person will look at it"
+    cases = tuple(Verdict(case.name, False, said, 0.0, case.points) for case in check.cases)
+    return ComponentResult(check.component, 0.0, check.points, cases)
 
 
 def _reticent(again: ComponentResult, before: ComponentResult) -> ComponentResult:

@@ -55,8 +55,16 @@ def _sign(node: ast.AST) -> str:
         case ast.Name(id=name) if name in _BUILTINS:
             return f"Name:{name}"
         case ast.Constant(value=value) if not isinstance(value, str | bytes):
-            return f"Constant:{value!r:.40}"
+            return f"Constant:{_text_of_number(value):.40}"
     return type(node).__name__
+
+
+def _text_of_number(value: object) -> str:
+    """Hexadecimal where Python refuses to write so many decimal digits."""
+    try:
+        return repr(value)
+    except ValueError:
+        return f"{value:#x}"
 
 
 def _children(node: ast.AST) -> list[ast.AST]:

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from autograder.cell_code import CellCode
 from autograder.normalise import Quarantined, normalise
 from autograder.notebook_cells import MAX_CELLS
 
@@ -405,3 +406,11 @@ def test_an_answer_that_is_still_there_is_never_lost(damages, release, solved):
     assert intact["add"] in answers_of(submission)["add"]
     assert intact["halve"] in answers_of(submission)["halve"]
     assert intact["question_1"] in answers_of(submission)["question_1"]
+
+
+def test_a_helper_with_a_number_of_more_digits_than_python_writes_is_taken_along():
+    code = CellCode(f"long = 0x{'f' * 4000}")
+    (statement,) = code.definitions_of({"long"})
+    room = {}
+    exec(statement, room)
+    assert room["long"].bit_length() == 16_000

@@ -358,6 +358,8 @@ def test_component_without_a_function_is_told_from_one_that_fails(sturdy):
 
 FATAL = {
     "os._exit(0)": "ended the process",
+    "os._exit(200)": "ended the process",
+    "os._exit(255)": "ended the process",
     "os.kill(os.getpid(), signal.SIGKILL)": "ended the process",
     "ctypes.string_at(0)": "crash: Segmentation fault",
     "os.kill(os.getpid(), signal.SIGSTOP)": "longer than 1 s",

@@ -52,6 +52,11 @@ def source_of(function):
     return textwrap.dedent(inspect.getsource(function))
 
 
+def test_numbers_of_more_digits_than_python_writes_are_read_and_told_apart():
+    long, other = (f"x = 0x{digit * 4000}" for digit in "fe")
+    assert signs(long) == signs(long.replace("x =", "y =")) != signs(other)
+
+
 def test_names_comments_annotations_and_formatting_do_not_count():
     assert signs(ORIGINAL) == signs(DISGUISED)
 

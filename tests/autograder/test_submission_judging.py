@@ -8,7 +8,7 @@ import torch
 
 from autograder.checks import case, checks_of
 from autograder.checks.case import Case, ComponentCheck
-from autograder.judge import ComponentResult, Verdict
+from autograder.judge import ComponentResult, Verdict, judge_on
 from autograder.normalise import Answer, NormalisedSubmission
 from autograder.sandbox.limits import Limits
 from autograder.sandbox.room import Room, SetupFailed
@@ -208,6 +208,22 @@ def test_cell_that_ends_the_process_and_function_that_never_ends_cost_only_their
     first, *others = diagnoses(verdict, "negative_elbo")
     assert first == "your function took longer than 2 s"
     assert all(other.startswith("not run any more") or other.startswith("counts once") for other in others)
+
+
+def test_what_nobody_foresaw_about_one_answer_costs_that_answer_only(judged, monkeypatch):
+    def fragile(trials, check, ask):
+        if check.component == "reparameterize":
+            raise ValueError("signal number out of range")
+        return judge_on(trials, check, ask)
+
+    monkeypatch.setattr("autograder.sandbox.submission.judge_on", fragile)
+    verdict = judged()
+    assert points(verdict) == FULL | {"reparameterize": 0}
+    assert "not your fault" in diagnoses(verdict, "reparameterize")[0]
+    assert verdict.flags == (
+        "reparameterize is to be judged by a person: the grader failed (ValueError: signal number out of range)",
+    )
+    assert verdict.had_losses
 
 
 def test_one_crash_costs_one_case(judged):
