@@ -41,7 +41,7 @@ def names_needed(code: str) -> tuple[str, ...]:
 
 
 def digest_of(code: str) -> str:
-    """A digest of a cell's code by which its record is found; blanks at the ends of lines do not matter."""
+    """The key under which a cell's record is stored: a digest of its code without blanks at the ends of lines."""
     lines = "\n".join(line.rstrip() for line in code.strip().splitlines())
     return hashlib.sha256(lines.encode()).hexdigest()[:16]
 

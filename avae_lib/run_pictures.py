@@ -50,7 +50,7 @@ def write_pictures(
         folder: where the files go.
         count: images in ``samples.png``.
         temperature: factor on the prior's standard deviation.
-        seed: of all that is drawn.
+        seed: for sampling.
     """
     if isinstance(observed_by(model), Tokens):
         yield from write_sentences(model, data, folder, count, temperature, seed)

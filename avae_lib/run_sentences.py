@@ -31,7 +31,7 @@ def write_sentences(
         folder: where the files go.
         count: lines of ``samples.txt``.
         temperature: factor on the prior's standard deviation.
-        seed: of all that is drawn.
+        seed: for sampling.
     """
     yield _write(sampled_sentences(model, count, temperature, seed=seed), folder / "samples.txt")
     sentences = spread(data.load().examples("test"), _RECONSTRUCTED)

@@ -39,7 +39,7 @@ def chosen_clearly(generator: Generator, logits: Tensor) -> tuple[Tensor, Tensor
 def drawn_clearly(
     generator: Generator, bits: int, log_scales: Tensor, raw: Tensor, spill: float, rare: bool
 ) -> tuple[Tensor, Tensor]:
-    """Means, and noise by which every colour comes out clearly inside a bin, ``(batch, 3, h, w)`` each.
+    """Means, and noise that puts every colour clearly inside a bin, ``(batch, 3, h, w)`` each.
 
     With its shift, each mean lies on the scale, so that no noise is so near 0 or 1 that float32 rounds it to that.
 

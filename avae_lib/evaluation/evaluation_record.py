@@ -30,7 +30,7 @@ _DASH = "—"
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The numbers by which a model is judged on held-out images, in nats per image; or sentences, per sentence."""
+    """What a model achieves on held-out images, in nats per image; or on held-out sentences, in nats per sentence."""
 
     examples: int
     num_dims: float

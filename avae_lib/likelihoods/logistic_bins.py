@@ -190,7 +190,7 @@ def discretized_logistic_mixture_mean(
 
 
 def numbers_per_component(channels: int) -> int:
-    """Numbers by which a pixel's component is described: 10 of three channels, 3 of one.
+    """How many numbers describe one component of a pixel: 10 for three channels, 3 for one.
 
     Raises:
         ValueError: another number of channels, for which no order of dependence is defined.
@@ -217,7 +217,7 @@ def logits_and_components(params: Tensor, channels: int) -> tuple[Tensor, Tensor
 
 
 def components_at_once(x: Tensor) -> int:
-    """So many that their intermediate results are megabytes, and few enough steps that small images lose no time."""
+    """How many components to compute in one step: few enough for memory, enough that small images lose no time."""
     return max(1, _ELEMENTS_AT_ONCE // max(1, x.numel()))
 
 

@@ -72,11 +72,11 @@ class AttentiveConfig:
     latent_channels: int = 2
     """Channels of each layer's latents."""
     key_channels: int = 8
-    """Channels of keys and queries of attention over depth; of no meaning to a local model."""
+    """Channels of keys and queries of attention over depth; a local model ignores them."""
     normalise_contexts: bool = True
-    """Normalise contexts and what attention finds in them; of no meaning to a local model."""
+    """Normalise contexts and what attention finds in them; a local model ignores this."""
     normalise_evidence: bool = True
-    """Normalise evidence and what attention finds in it; of no meaning to a local model."""
+    """Normalise evidence and what attention finds in it; a local model ignores this."""
     blocks: int = 2
     """Residual blocks between two layers, on the way up and on the way down."""
     image_blocks: int = 1
@@ -96,7 +96,7 @@ class AttentiveConfig:
     likelihood: str = "discretized_logistic"
     """Likelihood of a pixel: bernoulli (1 bit), discretized_logistic or discretized_logistic_mixture."""
     mixtures: int = 3
-    """Number of logistics mixed for each pixel; of no meaning to a Bernoulli likelihood."""
+    """Number of logistics mixed for each pixel; a Bernoulli likelihood ignores it."""
 
     def __post_init__(self) -> None:
         require_image_kind(self.image_shape, self.bits)

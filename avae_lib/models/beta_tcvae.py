@@ -27,7 +27,7 @@ class BetaTCVAEConfig(VAEConfig):
     beta: float = 4.0
     """Weight of the total correlation in the objective; 1 gives the VAE."""
     dataset_size: int = 1350
-    """Number of training images, by which the estimate of the total correlation weighs those of a batch."""
+    """Number of training images. The estimate of the total correlation weights the images of a batch with it."""
     estimator: str = "weighted"
     """How the aggregate posterior is estimated from a batch: weighted (equal weights, biased) or stratified (without
     bias before the logarithm is taken)."""

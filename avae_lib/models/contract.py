@@ -166,7 +166,7 @@ def num_classes(model: nn.Module) -> int:
 
 
 def label_arguments(model: nn.Module, labels: Int[Tensor, "batch"] | None) -> dict[str, Tensor]:
-    """The keyword arguments by which a model gets to know the classes of a batch: none if it is not conditional.
+    """The keyword arguments that tell a model the classes of a batch: none if it is not conditional.
 
     Raises:
         ValueError: the model is conditional, and there are no labels.

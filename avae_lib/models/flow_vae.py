@@ -37,10 +37,10 @@ class FlowVAEConfig(VAEConfig):
     flow_steps: int = 4
     """Number of steps of the flow."""
     flow_width: int = 64
-    """Hidden units of the masked networks of inverse autoregressive steps, at least latent_dim; of no meaning to a
-    planar flow."""
+    """Hidden units of the masked networks of inverse autoregressive steps, at least latent_dim;
+    a planar flow ignores it."""
     context_dim: int = 32
-    """Numbers that the encoder hands to each inverse autoregressive step; of no meaning to a planar flow."""
+    """Numbers that the encoder hands to each inverse autoregressive step; a planar flow ignores them."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -63,7 +63,7 @@ class VDVAEConfig:
     """Likelihood of a pixel: one of those in :mod:`avae_lib.nn.output_heads`, or released_five_bits, that of the
     released model of FFHQ-256, see :mod:`avae_lib.models.vdvae_five_bits`."""
     mixtures: int = 10
-    """Number of logistics mixed for each pixel; of no meaning to a Bernoulli likelihood."""
+    """Number of logistics mixed for each pixel; a Bernoulli likelihood ignores it."""
     pixel_mean: float | None = None
     """Pixel level that the encoder sees as 0; None for the middle of all levels."""
     pixel_std: float | None = None

@@ -60,7 +60,7 @@ class VQVAEConfig:
     likelihood: str = "discretized_logistic_mixture"
     """Likelihood of a pixel: bernoulli (1 bit), discretized_logistic or discretized_logistic_mixture."""
     mixtures: int = 3
-    """Number of logistics mixed for each pixel; of no meaning to a Bernoulli likelihood."""
+    """Number of logistics mixed for each pixel; a Bernoulli likelihood ignores it."""
 
     def __post_init__(self) -> None:
         require_image_kind(self.image_shape, self.bits)

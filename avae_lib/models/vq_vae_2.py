@@ -63,7 +63,7 @@ class VQVAE2Config:
     likelihood: str = "discretized_logistic_mixture"
     """Likelihood of a pixel: bernoulli (1 bit), discretized_logistic or discretized_logistic_mixture."""
     mixtures: int = 3
-    """Number of logistics mixed for each pixel; of no meaning to a Bernoulli likelihood."""
+    """Number of logistics mixed for each pixel; a Bernoulli likelihood ignores it."""
     prior_from_step: int = 1000
     """Number of updates for encoders, decoders and codebooks. They are frozen then, and the remaining updates train the
     prior alone, which is uniform before."""

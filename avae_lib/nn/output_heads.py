@@ -64,10 +64,10 @@ def output_head(
         features: channels of the features it reads.
         channels: channels of the image it describes.
         bits: bits per pixel value.
-        mixtures: number of logistics mixed for each pixel; of no meaning to a Bernoulli head.
+        mixtures: number of logistics mixed for each pixel; a Bernoulli head ignores it.
         projection: makes the layer from features to parameters, as it shall start; without it that is a 1×1
             convolution, with the components of a mixture apart from one another.
-        upper_edge: see :func:`avae_lib.likelihoods.logistic_mixture_log_prob`, of no meaning elsewhere.
+        upper_edge: see :func:`avae_lib.likelihoods.logistic_mixture_log_prob`; other heads ignore it.
 
     Raises:
         ValueError: the name is unknown, a Bernoulli likelihood is asked for pixels of more than one bit, or a

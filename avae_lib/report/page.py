@@ -34,7 +34,7 @@ def write_report(
         importance_samples: draws for each image in the estimate of −log p(x).
         images: validation images that the model is judged on, at most; None for as many as training looked at. Of a
             data set without validation images: test images.
-        seed: of all that is drawn.
+        seed: for sampling.
         progress: show a progress bar on the slow part.
 
     Returns:

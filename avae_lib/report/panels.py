@@ -35,7 +35,7 @@ def panels(
         labels: their classes, for a conditional model.
         held_out: what the images are called, "validation" or "test".
         evaluation: numbers that were measured on them.
-        seed: of all that is drawn.
+        seed: for sampling.
     """
     if isinstance(observed_by(model), Tokens):
         return sentence_panels(model, images, held_out, seed)

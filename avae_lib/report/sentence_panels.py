@@ -21,7 +21,7 @@ def sentence_panels(
     Args:
         sentences: held-out sentences; some from all over them are shown.
         held_out: what the sentences are called, "validation" or "test".
-        seed: of all that is drawn.
+        seed: for sampling.
     """
     shown = spread(sentences, _LINES)
     return (_samples(model, seed), _reconstructions(model, shown, held_out, seed), _interpolation(model, shown))
