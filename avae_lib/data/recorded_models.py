@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import safetensors.torch
 import torch
 from torch import nn
 
-from avae_lib.models.attentive import AttentiveConfig
-from avae_lib.models.text_vae import TextVAEConfig
-from avae_lib.models.vdvae import VDVAEConfig
-from avae_lib.models.vq_vae import VQVAEConfig
-from avae_lib.models.vq_vae_2 import VQVAE2Config
+from avae_lib.models.families import config_from_record, config_to_record
 
 __all__ = ["keep_model", "recorded_model", "recorded_model_facts"]
 
-RecordedConfig = AttentiveConfig | TextVAEConfig | VDVAEConfig | VQVAEConfig | VQVAE2Config
-_FAMILIES = {config.__name__: config for config in get_args(RecordedConfig)}
 _FOLDER = "data/records/weights"
 
 
@@ -38,9 +31,7 @@ def recorded_model(name: str) -> nn.Module:
     Raises:
         ValueError: no such model is recorded.
     """
-    config = _read(name)["config"]
-    fields = {field: _tuples(value) for field, value in config["fields"].items()}
-    model = _FAMILIES[config["family"]](**fields).build()
+    model = config_from_record(_read(name)["config"]).build()
     content = files("avae_lib").joinpath(_FOLDER, f"{name}.safetensors").read_bytes()
     stored = safetensors.torch.load(content)
     weights = {key: tensor.float() if tensor.is_floating_point() else tensor for key, tensor in stored.items()}
@@ -59,11 +50,11 @@ def recorded_model_facts(name: str) -> dict[str, Any]:
     return _read(name)["facts"]
 
 
-def keep_model(name: str, config: RecordedConfig, model: nn.Module, facts: dict[str, Any]) -> None:
+def keep_model(name: str, config: Any, model: nn.Module, facts: dict[str, Any]) -> None:
     """Write a trained model into the library's folder of records, weights in float16.
 
     Args:
-        config: builds a model of this kind.
+        config: builds a model of this kind; of a family in :mod:`avae_lib.models.families`.
         model: the weights.
         facts: what :func:`recorded_model_facts` returns.
     """
@@ -74,7 +65,7 @@ def keep_model(name: str, config: RecordedConfig, model: nn.Module, facts: dict[
         for key, tensor in model.state_dict().items()
     }
     (folder / f"{name}.safetensors").write_bytes(safetensors.torch.save(weights))
-    record = {"config": {"family": type(config).__name__, "fields": dataclasses.asdict(config)}, "facts": facts}
+    record = {"config": config_to_record(config), "facts": facts}
     (folder / f"{name}.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
@@ -85,7 +76,3 @@ def _read(name: str) -> dict[str, Any]:
         known = sorted(entry.name.removesuffix(".json") for entry in folder.iterdir() if entry.name.endswith(".json"))
         raise ValueError(f"no recorded model is called {name!r}; there are {', '.join(known)}")
     return json.loads(file.read_text(encoding="utf-8"))
-
-
-def _tuples(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value

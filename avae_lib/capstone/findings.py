@@ -1,0 +1,104 @@
+"""Whether claims are true: what a measurement says of them, in the words of the home check and of the feedback."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from jaxtyping import Float
+from torch import Tensor
+
+from avae_lib.capstone.budget import BUDGET, Budget
+from avae_lib.capstone.claims import Claims
+from avae_lib.data import recorded
+from avae_lib.evaluation import Estimate
+
+__all__ = ["Finding", "baseline", "claim_holds_elsewhere", "claim_reproduces", "improvement", "keeps_budget"]
+
+_STANDARD_ERRORS = 2.0
+_NOISE_OF_DRAWS_BPD = 0.005  # between two measurements of one model on the same images, with other draws
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at: whether it is in order, and a sentence with the numbers."""
+
+    passed: bool
+    sentence: str
+
+
+def baseline(quantity: str) -> Estimate:
+    """The baseline's bits per dimension on the public test images; ``experiments/capstone`` measured it."""
+    return Estimate.from_json(recorded("capstone_baseline")[quantity])
+
+
+def claim_reproduces(claims: Claims, measured: Float[Tensor, " images"]) -> Finding:
+    """Whether the claimed number is that of the model on the public test images, within the claim's own error.
+
+    Args:
+        measured: bits per dimension of each public test image, of the claim's quantity.
+    """
+    here = Estimate.over(measured)
+    off = claims.bits_per_dim - here.mean
+    allowed = claims.error + _NOISE_OF_DRAWS_BPD
+    numbers = f"you claim {claims.bits_per_dim:.4g} ± {claims.error:.2g}, measured were {here.mean:.4f}"
+    if abs(off) <= allowed:
+        return Finding(True, numbers)
+    better = "better" if off < 0 else "worse"
+    return Finding(
+        False,
+        f"{numbers}: the claim is {abs(off):.3g} bits per dimension {better} than the model, "
+        f"{abs(off) / claims.error:.3g} times its stated error",
+    )
+
+
+def claim_holds_elsewhere(claims: Claims, elsewhere: Estimate) -> Finding:
+    """Whether the claim is true of images that nobody could train on: no worse than claimed, within both errors.
+
+    Args:
+        elsewhere: what images out of reach say about the mean over the public test images.
+    """
+    allowed = claims.error + _STANDARD_ERRORS * elsewhere.standard_error + _NOISE_OF_DRAWS_BPD
+    off = elsewhere.mean - claims.bits_per_dim
+    numbers = (
+        f"you claim {claims.bits_per_dim:.4g} ± {claims.error:.2g}, held-out images say "
+        f"{elsewhere.mean:.4f} ± {elsewhere.standard_error:.4f}"
+    )
+    if off <= allowed:
+        return Finding(True, numbers)
+    return Finding(
+        False, f"{numbers}: the claim is too good by {off:.3g} bits per dimension, more than both errors allow"
+    )
+
+
+def keeps_budget(claims: Claims, parameters: int, weights_bytes: int, budget: Budget = BUDGET) -> Finding:
+    """Whether model and training stay within the budget, and the number of parameters is the true one.
+
+    Updates and hours are taken as they are declared.
+    """
+    over = [
+        f"{what} {number:,.10g} of at most {most:,.10g}"
+        for what, number, most in (
+            ("parameters", parameters, budget.max_parameters),
+            ("bytes of weights", weights_bytes, budget.max_weights_bytes),
+            ("updates", claims.updates, budget.max_updates),
+            ("hours", claims.hours, budget.max_hours),
+        )
+        if number > most
+    ]
+    if over:
+        return Finding(False, f"over the budget: {'; '.join(over)}")
+    if parameters != claims.parameters:
+        return Finding(False, f"you claim {claims.parameters:,} parameters, the model has {parameters:,}")
+    return Finding(True, f"{parameters:,} of {budget.max_parameters:,} parameters")
+
+
+def improvement(elsewhere: Estimate, quantity: str, least_bpd: float = 0.0) -> Finding:
+    """Whether the model is better than the baseline by more than ``least_bpd`` bits per dimension on held-out images.
+
+    The claim has no say in this.
+    """
+    better = baseline(quantity).mean - elsewhere.mean
+    numbers = f"{abs(better):.3f} bits per dimension {'better' if better >= 0 else 'worse'} than the baseline"
+    passed = math.isfinite(better) and better > least_bpd
+    return Finding(passed, numbers if passed else f"{numbers}; more than {least_bpd:g} is wanted")

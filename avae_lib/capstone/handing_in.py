@@ -1,0 +1,135 @@
+"""Handing in a capstone: the files are written, and refused at once where the grader would refuse them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from avae_lib.capstone.budget import BUDGET, Budget
+from avae_lib.capstone.claims import Claims, ClaimsError, read_claims
+from avae_lib.capstone.measuring import Measurement
+from avae_lib.capstone.rebuilding import CapstoneRefused, rebuild, trained_numbers, weights_bytes
+from avae_lib.models.families import config_to_record
+from avae_lib.training.costs import Costs
+from avae_lib.training.runs import load_run
+
+__all__ = ["FILES", "claims_of_run", "hand_in", "read_files", "require_accepted"]
+
+CONFIG, WEIGHTS, REPORT = "config.json", "weights.safetensors", "report.md"
+FILES = (CONFIG, WEIGHTS, REPORT)
+"""What is handed in beside the notebook."""
+
+
+def hand_in(
+    folder: Path | str,
+    trained: nn.Module | Path | str,
+    claims: Claims,
+    text: str,
+    config: Any = None,
+    budget: Budget = BUDGET,
+) -> tuple[Path, ...]:
+    """Write ``config.json``, ``weights.safetensors`` and ``report.md`` into a folder, beside the notebook.
+
+    What the grader would refuse is refused here, with the same words, and nothing is written. Whether the claims are
+    true is not looked at: :func:`avae_lib.capstone.check` does that.
+
+    Args:
+        folder: where the notebook lies; made if need be.
+        trained: the run folder of ``avae train`` or ``train_in_notebook``; or a model in memory.
+        claims: the mandatory table.
+        text: the report, in Markdown and without the table, which is put at its end.
+        config: the configuration that built the model; not needed with a run folder.
+
+    Returns:
+        The three files.
+
+    Raises:
+        CapstoneRefused: the grader would not accept these files; the message says why.
+    """
+    if not isinstance(trained, nn.Module):
+        trained, experiment = load_run(trained)
+        config = experiment.model
+    if config is None:
+        raise CapstoneRefused("config is missing: a model in memory needs the configuration that built it")
+    contents = {
+        CONFIG: (json.dumps(config_to_record(config), indent=1) + "\n").encode(),
+        WEIGHTS: weights_bytes(trained),
+        REPORT: f"{text.rstrip()}\n\n{claims.table()}".encode(),
+    }
+    require_accepted(contents, budget)
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+    return tuple(folder / name for name in contents)
+
+
+def claims_of_run(
+    run_dir: Path | str, measurement: Measurement, quantity: str, version: str, budget: Budget = BUDGET
+) -> Claims:
+    """The claims that a run folder and a measurement bear out: costs from the one, numbers from the other.
+
+    Args:
+        quantity: ``bound`` or ``importance-weighted``.
+        version: of the data set, in a few words.
+    """
+    model, experiment = load_run(run_dir)
+    costs = Costs.read(Path(run_dir))
+    is_bound = quantity == "bound"
+    measured = measurement.bound if is_bound else measurement.importance_weighted
+    claims = Claims(
+        data_set=experiment.data.name,
+        version=version,
+        quantity=quantity,
+        bits_per_dim=round(measured.mean, 4),
+        error=round(measured.standard_error, 4),
+        samples=1 if is_bound else measurement.samples,
+        parameters=trained_numbers(model),
+        updates=0 if costs is None else costs.updates,
+        hours=0.0 if costs is None else round(costs.hours, 3),
+    )
+    return claims if costs is None else replace(claims, energy_kwh=costs.energy_kwh)
+
+
+def require_accepted(contents: dict[str, bytes], budget: Budget = BUDGET) -> tuple[nn.Module, Claims]:
+    """The model and the claims in the files that are handed in.
+
+    Args:
+        contents: of the three files, by their names.
+
+    Raises:
+        CapstoneRefused: a file is missing or too large, no model comes of them, or the table cannot be used.
+    """
+    limits = {CONFIG: budget.max_config_bytes, WEIGHTS: budget.max_weights_bytes, REPORT: budget.max_report_bytes}
+    for name, most in limits.items():
+        if name not in contents:
+            raise CapstoneRefused(f"{name} is missing: capstone.hand_in writes it")
+        if len(contents[name]) > most:
+            raise CapstoneRefused(f"{name} has {len(contents[name]):,} bytes, more than {most:,}")
+    return rebuild(contents[CONFIG], contents[WEIGHTS], budget), accepted_claims(contents[REPORT], budget)
+
+
+def accepted_claims(report: bytes, budget: Budget = BUDGET) -> Claims:
+    """The claims in a report, of which the course can accept each.
+
+    Raises:
+        CapstoneRefused: the table is not complete, or holds what the course does not accept.
+    """
+    try:
+        claims = read_claims(report.decode("utf-8"))
+    except UnicodeDecodeError:
+        raise CapstoneRefused("report.md: it is not UTF-8 text") from None
+    except ClaimsError as problem:
+        raise CapstoneRefused(f"report.md: {problem}") from None
+    if refusals := claims.refusals(budget):
+        raise CapstoneRefused(f"report.md: {'; '.join(refusals)}")
+    return claims
+
+
+def read_files(folder: Path | str) -> dict[str, bytes]:
+    """The contents of those files that are there."""
+    return {name: (Path(folder) / name).read_bytes() for name in FILES if (Path(folder) / name).is_file()}

@@ -1,0 +1,67 @@
+"""The grader's look at a capstone, at home: all of it but the held-out images."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from avae_lib.capstone.budget import BUDGET
+from avae_lib.capstone.claims import Claims
+from avae_lib.capstone.findings import Finding, claim_reproduces, improvement, keeps_budget
+from avae_lib.capstone.handing_in import WEIGHTS, read_files, require_accepted
+from avae_lib.capstone.measuring import Measurement, NotMeasurable, measure
+from avae_lib.capstone.rebuilding import CapstoneRefused, trained_numbers
+
+__all__ = ["check"]
+
+_PARTS = ("numbers", "budget", "baseline")
+
+
+def check(part: str, folder: Path | str = ".") -> bool:
+    """Print what the grader will say about one part of a capstone, as far as the public test images tell.
+
+    Args:
+        part: ``numbers``, ``budget`` or ``baseline``.
+        folder: where the files lie.
+
+    Returns:
+        Whether all of it is in order.
+
+    Raises:
+        ValueError: there is no such part.
+    """
+    if part not in _PARTS:
+        raise ValueError(f"part must be one of {', '.join(_PARTS)}, got {part!r}")
+    try:
+        findings = list(_findings(part, read_files(folder)))
+    except (CapstoneRefused, NotMeasurable) as reason:
+        findings = [Finding(False, str(reason))]
+    for finding in findings:
+        print(f"{'✓' if finding.passed else '✗'} {finding.sentence}")
+    return all(finding.passed for finding in findings)
+
+
+def _findings(part: str, contents: Mapping[str, bytes]) -> Iterator[Finding]:
+    model, claims = require_accepted(dict(contents))
+    if part == "budget":
+        yield keeps_budget(claims, trained_numbers(model), len(contents[WEIGHTS]))
+        return
+    measurement = _measured(tuple(sorted(contents.items())), claims.samples)
+    if part == "numbers":
+        yield claim_reproduces(claims, measurement.of(claims.quantity))
+    else:
+        yield from _improvements(claims, measurement)
+
+
+def _improvements(claims: Claims, measurement: Measurement) -> Iterator[Finding]:
+    reached = measurement.bound if claims.quantity == "bound" else measurement.importance_weighted
+    for least in (0.0, *BUDGET.bands_bpd):
+        yield improvement(reached, claims.quantity, least)
+
+
+@functools.lru_cache(maxsize=1)
+def _measured(contents: tuple[tuple[str, bytes], ...], samples: int) -> Measurement:
+    """Measured once for all parts: the cells of a notebook ask one after the other."""
+    model, _ = require_accepted(dict(contents))
+    return measure(model, samples=samples)

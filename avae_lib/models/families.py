@@ -1,0 +1,134 @@
+"""All families of models by the names of their configurations, which can be written down as JSON and read again."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import types
+from collections.abc import Mapping
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from avae_lib.models.attentive import AttentiveConfig
+from avae_lib.models.beta_tcvae import BetaTCVAEConfig
+from avae_lib.models.beta_vae import BetaVAEConfig
+from avae_lib.models.biva import BIVAConfig
+from avae_lib.models.conditional_vae import ConditionalVAEConfig
+from avae_lib.models.flow_vae import FlowVAEConfig
+from avae_lib.models.info_vae import InfoVAEConfig
+from avae_lib.models.inverse_lipschitz_vae import InverseLipschitzVAEConfig
+from avae_lib.models.iwae import IWAEConfig
+from avae_lib.models.ladder import LadderConfig
+from avae_lib.models.nvae import NVAEConfig
+from avae_lib.models.text_vae import TextVAEConfig
+from avae_lib.models.vae import VAEConfig
+from avae_lib.models.vampprior import VampPriorVAEConfig
+from avae_lib.models.vdvae import VDVAEConfig
+from avae_lib.models.vq_vae import VQVAEConfig
+from avae_lib.models.vq_vae_2 import VQVAE2Config
+from avae_lib.models.wasserstein_ae import WassersteinAEConfig
+
+__all__ = ["FAMILIES", "config_from_record", "config_to_record"]
+
+_CONFIGS = (
+    AttentiveConfig,
+    BIVAConfig,
+    BetaTCVAEConfig,
+    BetaVAEConfig,
+    ConditionalVAEConfig,
+    FlowVAEConfig,
+    IWAEConfig,
+    InfoVAEConfig,
+    InverseLipschitzVAEConfig,
+    LadderConfig,
+    NVAEConfig,
+    TextVAEConfig,
+    VAEConfig,
+    VDVAEConfig,
+    VQVAE2Config,
+    VQVAEConfig,
+    VampPriorVAEConfig,
+    WassersteinAEConfig,
+)
+FAMILIES: Mapping[str, type] = {config.__name__: config for config in _CONFIGS}
+"""The configuration of each family, by its name."""
+
+_SHOWN = 60  # characters of a wrong name or value in an error
+
+
+def config_to_record(config: Any) -> dict[str, Any]:
+    """A configuration as JSON types: the name of its family, and its fields.
+
+    >>> config_to_record(VAEConfig(latent_dim=2))["fields"]["latent_dim"]
+    2
+
+    Raises:
+        ValueError: its class is no family of this library.
+    """
+    name = type(config).__name__
+    if FAMILIES.get(name) is not type(config):
+        raise ValueError(f"config must be of a family of this library ({', '.join(FAMILIES)}), got {name}")
+    return {"family": name, "fields": dataclasses.asdict(config)}
+
+
+def config_from_record(record: Any) -> Any:
+    """The inverse of :func:`config_to_record`. Whatever the record holds, a configuration comes of it or a ValueError.
+
+    Fields that are left out have their defaults. No network is built.
+
+    >>> config_from_record({"family": "VAEConfig", "fields": {"latent_dim": 2}}).latent_dim
+    2
+
+    Raises:
+        ValueError: the family is unknown, or it does not take a field or its value; the message names the field.
+    """
+    if not isinstance(record, Mapping) or set(record) != {"family", "fields"}:
+        raise ValueError('a configuration is an object with the two entries "family" and "fields"')
+    family, fields = record["family"], record["fields"]
+    kind = FAMILIES.get(family) if isinstance(family, str) else None
+    if kind is None:
+        raise ValueError(f"family must be one of {', '.join(FAMILIES)}, got {_shown(family)}")
+    if not isinstance(fields, Mapping):
+        raise ValueError("fields must be an object with the fields of the configuration")
+    known = get_type_hints(kind)
+    unknown = sorted(set(fields) - known.keys())
+    if unknown:
+        raise ValueError(f"{family} has no field {_shown(unknown[0])}")
+    values = {name: _value(f"{family}.{name}", value, known[name]) for name, value in fields.items()}
+    try:
+        return kind(**values)
+    except (ValueError, ArithmeticError) as problem:
+        raise ValueError(f"{family}: {problem}") from None
+
+
+def _value(name: str, value: Any, wanted: Any) -> Any:
+    """A field's value, lists made tuples; refused if it is not of the annotated type."""
+    value = tuple(value) if isinstance(value, list) else value
+    if not _is_of(value, wanted):
+        raise ValueError(f"{name} must be {_named(wanted)}, got {_shown(value)}")
+    return float(value) if wanted is float else value
+
+
+def _is_of(value: Any, wanted: Any) -> bool:
+    origin, arguments = get_origin(wanted), get_args(wanted)
+    if origin is Literal:
+        return isinstance(value, str) and value in arguments
+    if origin in (Union, types.UnionType):
+        return any(_is_of(value, kind) for kind in arguments)
+    if origin is tuple:
+        kinds = arguments[:1] * len(value) if arguments[-1] is Ellipsis and isinstance(value, tuple) else arguments
+        return isinstance(value, tuple) and len(value) == len(kinds) and all(map(_is_of, value, kinds))
+    if wanted is float:
+        return type(value) in (int, float) and abs(value) < 1e300 and math.isfinite(value)
+    return type(value) is wanted  # exactly: True is no number
+
+
+def _named(wanted: Any) -> str:
+    return wanted.__name__ if isinstance(wanted, type) else str(wanted).replace("typing.", "")
+
+
+def _shown(value: Any) -> str:
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # a whole number of thousands of digits
+        text = f"a {type(value).__name__}"
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
