@@ -88,6 +88,12 @@ def cloned(flags):  # a process in a namespace of its own, by a call that needs 
     result = calls.syscall(435, struct.pack("11Q", flags, 0, 0, 0, 17, 0, 0, 0, 0, 0, 0), 88)
     return result if result else os._exit(0)
 
+def held_up():  # those who open a file, or change a folder, would wait for us or be seen
+    path = os.path.abspath("leased")
+    open(path, "w").close()
+    file, folder = os.open(path, os.O_RDONLY), os.open(os.path.dirname(path), os.O_RDONLY)
+    return [calls.fcntl(file, 1024, 0), calls.fcntl(folder, 1026, 2)]
+
 calls = ctypes.CDLL(None)
 import avae_lib
 everything = list(walk())
@@ -116,7 +122,7 @@ print(json.dumps({
     "roots": [sorted(os.listdir(root)) for root in ("/proc/1/root", "/proc/self/root") if os.access(root, os.R_OK)],
     "written": filled("/tmp"),
     "refused calls": [calls.unshare(0x10000000), calls.mount(b"none", b"/tmp", b"tmpfs", 0, 0), calls.setuid(0),
-                      calls.memfd_create(b"", 0), calls.shmget(0, 4096, 0o1600), cloned(0x10000000), cloned(0x20000)],
+                      calls.memfd_create(b"", 0), calls.shmget(0, 4096, 0o1600), cloned(0x10000000), cloned(0x20000), *held_up()],
 }))
 """
 
