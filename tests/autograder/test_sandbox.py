@@ -122,7 +122,8 @@ print(json.dumps({
     "roots": [sorted(os.listdir(root)) for root in ("/proc/1/root", "/proc/self/root") if os.access(root, os.R_OK)],
     "written": filled("/tmp"),
     "refused calls": [calls.unshare(0x10000000), calls.mount(b"none", b"/tmp", b"tmpfs", 0, 0), calls.setuid(0),
-                      calls.memfd_create(b"", 0), calls.shmget(0, 4096, 0o1600), cloned(0x10000000), cloned(0x20000), *held_up()],
+                      calls.memfd_create(b"", 0), calls.shmget(0, 4096, 0o1600), cloned(0x10000000), cloned(0x20000),
+                      *held_up()],
 }))
 """
 
