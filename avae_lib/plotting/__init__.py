@@ -54,8 +54,8 @@ from avae_lib.plotting.information import (
     tilted_distribution,
 )
 from avae_lib.plotting.intractability import intractable_posteriors
-from avae_lib.plotting.judging_novelty import areas_of_scores, roc_curves, score_histograms
-from avae_lib.plotting.judging_restoration import objective_per_step
+from avae_lib.plotting.judging_novelty import areas_against_kept_layers, areas_of_scores, roc_curves, score_histograms
+from avae_lib.plotting.judging_restoration import objective_per_step, restorations
 from avae_lib.plotting.latent_pad import latent_pad, latent_pad_still
 from avae_lib.plotting.latents import (
     density_contours,
@@ -91,6 +91,7 @@ from avae_lib.plotting.training_progress import training_progress
 __all__ = [
     "LivePicture",
     "area_between",
+    "areas_against_kept_layers",
     "areas_of_scores",
     "attention_matrices",
     "attention_on_images",
@@ -168,6 +169,7 @@ __all__ = [
     "quality_against_gpu_hours",
     "rate_distortion",
     "reparameterization_paths",
+    "restorations",
     "roc_curves",
     "score_histograms",
     "sequences_over_depth_and_space",

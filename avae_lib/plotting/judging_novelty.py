@@ -12,7 +12,7 @@ from avae_lib.plotting.style import COLOURS, GREY, line_styles, new_figure, styl
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["areas_of_scores", "roc_curves", "score_histograms"]
+__all__ = ["areas_against_kept_layers", "areas_of_scores", "roc_curves", "score_histograms"]
 
 
 @styled
@@ -70,6 +70,33 @@ def areas_of_scores(areas: Mapping[str, Mapping[str, Sequence[tuple[float, float
                 axes.errorbar(x, area, 1.96 * error, fmt="o", markersize=4, color=colours[name], label=label)
     axes.set(xticks=range(len(areas)), xticklabels=list(areas), ylabel="area under the ROC curve", ylim=(0, 1.02))
     figure.legend(loc="outside lower center", ncols=len(colours))
+    return figure
+
+
+@styled
+def areas_against_kept_layers(
+    areas: Mapping[str, Mapping[int, tuple[float, float]]], likelihood: Mapping[str, tuple[float, float]]
+) -> Figure:
+    """Areas under ROC curves of the likelihood ratio against the layers that its second term keeps.
+
+    Args:
+        areas: name of a set → kept layers → (area, standard error); bands are 95 % intervals.
+        likelihood: name of a set → the same of −log p(x), drawn on the right.
+    """
+    figure, (axes, beside) = new_figure(7.2, 3.2, ncols=2, sharey=True, width_ratios=(4, 1))
+    for place, (name, line) in enumerate(zip(areas, line_styles(), strict=False)):
+        kept, (values, errors) = list(areas[name]), np.array(list(areas[name].values())).T
+        axes.plot(kept, values, marker="o", label=name, **line)
+        axes.fill_between(
+            kept, values - 1.96 * errors, values + 1.96 * errors, color=line["color"], alpha=0.15, linewidth=0
+        )
+        area, error = likelihood[name]
+        beside.errorbar(place, area, 1.96 * error, fmt="o", color=line["color"])
+    for each in (axes, beside):
+        each.axhline(0.5, color=GREY, linewidth=0.8, linestyle=":")
+    axes.set(xlabel="layers kept, from the top", ylabel="area under the ROC curve", ylim=(0, 1.02), title="ratio")
+    beside.set(xticks=[], title="−log p(x)")
+    figure.legend(loc="outside lower center", ncols=len(areas))
     return figure
 
 

@@ -6,13 +6,16 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
+from torch import Tensor
 
-from avae_lib.plotting.style import line_styles, new_figure, styled
+from avae_lib.plotting.images import mosaic
+from avae_lib.plotting.style import INK, blank, line_styles, new_figure, styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["objective_per_step"]
+__all__ = ["objective_per_step", "restorations"]
 
 
 @styled
@@ -32,4 +35,30 @@ def objective_per_step(panels: Mapping[str, Mapping[str, Sequence[float]]]) -> F
         axes.set(title=title, xlabel="step")
     figure.legend(drawn.values(), drawn, loc="outside lower center", ncols=len(drawn))
     all_axes[0, 0].set_ylabel("objective J since step 1 (nats)")
+    return figure
+
+
+@styled
+def restorations(problems: Mapping[str, Mapping[str, Tensor]], bits: int = 8) -> Figure:
+    """Restored images beside what was observed: a block of columns for each problem, a row for each method.
+
+    Args:
+        problems: title → label of a row → images ``(N, C, H, W)``, the same labels and N everywhere.
+        bits: bits per pixel value.
+    """
+    labels = list(next(iter(problems.values())))
+    if any(list(rows) != labels for rows in problems.values()):
+        raise ValueError(f"all problems must have the same rows, {labels}, got {[list(r) for r in problems.values()]}")
+    columns = sum(len(rows[labels[0]]) for rows in problems.values())
+    figure, all_axes = new_figure(
+        7.2, 6.2 / columns * len(labels) + 0.4, layout="compressed", ncols=len(problems), squeeze=False
+    )
+    for axes, (title, rows) in zip(all_axes[0], problems.items(), strict=True):
+        first = next(iter(rows.values()))
+        pictures = torch.cat([images.detach().cpu().float() for images in rows.values()])
+        blank(axes).imshow(mosaic(pictures, bits, len(first)), interpolation="nearest")
+        axes.set_title(title)
+    pitch = first.shape[2] + 1  # an image and the gap below it
+    all_axes[0, 0].set_yticks([pitch * (row + 0.5) - 1 for row in range(len(labels))], labels, color=INK)
+    all_axes[0, 0].tick_params(axis="y", length=0)
     return figure
