@@ -6,6 +6,7 @@ from avae_lib.likelihoods.discretized_logistic import (
     discretized_logistic_log_prob,
     discretized_logistic_mixture_log_likelihood,
 )
+from avae_lib.likelihoods.level_probabilities import logistic_level_probabilities, mixture_level_probabilities
 from avae_lib.likelihoods.logistic_bins import (
     UPPER_EDGE,
     discretized_logistic_mixture_mean,
@@ -39,8 +40,10 @@ __all__ = [
     "draw_from_mixture",
     "is_the_exercise",
     "logistic_bin_log_prob",
+    "logistic_level_probabilities",
     "logistic_mixture_log_prob",
     "logistic_mixture_sample",
+    "mixture_level_probabilities",
     "mixture_log_likelihood",
     "numbers_per_component",
     "scale_pixels",

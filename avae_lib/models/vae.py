@@ -120,6 +120,14 @@ class VAE(nn.Module):
         """log p(x | z) of each example, nats."""
         return self.head.log_likelihood(self._features(z), x.reshape(len(x), self.num_dims, 1, 1))
 
+    def level_probabilities(
+        self, z: Float[Tensor, "batch latent"]
+    ) -> Float[Tensor, "batch channels height width levels"]:
+        """P(level | z) of every level of every pixel; all pixels are independent given z."""
+        nothing = torch.zeros(len(z), 0, 1, 1, dtype=torch.uint8, device=z.device)
+        probabilities = self.head.level_probabilities(self._features(z), nothing)
+        return probabilities.reshape(len(z), *self.image_shape, 2**self.bits)
+
     def decode(self, z: Float[Tensor, "batch latent"]) -> Float[Tensor, "batch channels height width"]:
         """The expected image at ``z``, in pixel levels 0 … 2**bits − 1 but not rounded to them."""
         return self._as_images(self.head.mean(self._features(z)))

@@ -2,7 +2,7 @@
 
 A head maps features ``(batch, features, height, width)`` by a projection, any module from the features' channels to
 the channels it needs, to the parameters of every pixel. All heads answer to ``log_likelihood(features, x)``,
-``sample(features, generator)`` and ``mean(features)``.
+``sample(features, generator)``, ``mean(features)`` and ``level_probabilities(features, known)``.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from avae_lib.likelihoods import (
     draw_component,
     draw_from_mixture,
     is_the_exercise,
+    logistic_level_probabilities,
+    mixture_level_probabilities,
     mixture_log_likelihood,
     numbers_per_component,
     uniform_like,
@@ -107,6 +109,13 @@ class BernoulliHead(nn.Module):
         logits = at_least_float32(self.projection(features))
         return bernoulli_log_likelihood(logits, x.to(logits.dtype))
 
+    def level_probabilities(
+        self, features: Float[Tensor, "batch features height width"], known: UInt8[Tensor, "batch 0 height width"]
+    ) -> Float[Tensor, "batch channels height width 2"]:
+        """p(0) and p(1) of every pixel."""
+        logits = at_least_float32(self.projection(features))
+        return torch.sigmoid(torch.stack([-logits, logits], dim=-1))
+
     def mean(self, features: Float[Tensor, "batch features height width"]) -> Tensor:
         """Expected value of each pixel, in [0, 1]."""
         return torch.sigmoid(at_least_float32(self.projection(features)))
@@ -134,6 +143,12 @@ class DiscretizedLogisticHead(nn.Module):
     ) -> Float[Tensor, "batch"]:
         """log P(x | features) of each example, nats."""
         return discretized_logistic_mixture_log_likelihood(*self._mixture(features), x, self.bits)
+
+    def level_probabilities(
+        self, features: Float[Tensor, "batch features height width"], known: UInt8[Tensor, "batch 0 height width"]
+    ) -> Float[Tensor, "batch channels height width levels"]:
+        """P of every level of every pixel and channel."""
+        return logistic_level_probabilities(*self._mixture(features), self.bits)
 
     def mean(self, features: Float[Tensor, "batch features height width"]) -> Tensor:
         """Mean of the mixture before it is cut into bins, in pixel levels 0 … 2**bits − 1."""
@@ -183,6 +198,18 @@ class DiscretizedLogisticMixtureHead(nn.Module):
     ) -> Float[Tensor, "batch"]:
         """log P(x | features) of each example, nats."""
         return mixture_log_likelihood(x, self._mixture(features), self.bits, self.upper_edge)
+
+    def level_probabilities(
+        self, features: Float[Tensor, "batch features height width"], known: UInt8[Tensor, "batch known height width"]
+    ) -> Float[Tensor, "batch 1 height width levels"]:
+        """P of every level of the next channel at every pixel, given the channels before it.
+
+        Raises:
+            ValueError: with the published upper edge, whose probabilities sum to more than one.
+        """
+        if self.upper_edge != UPPER_EDGE:
+            raise ValueError(f"upper_edge must be {UPPER_EDGE} for probabilities of levels, got {self.upper_edge}")
+        return mixture_level_probabilities(self._mixture(features), known, self.channels, self.bits).unsqueeze(1)
 
     def mean(self, features: Float[Tensor, "batch features height width"]) -> Tensor:
         """Mean of the mixture before it is cut into bins, in pixel levels 0 … 2**bits − 1."""
