@@ -54,6 +54,7 @@ from avae_lib.plotting.information import (
     tilted_distribution,
 )
 from avae_lib.plotting.intractability import intractable_posteriors
+from avae_lib.plotting.judging_cost import hours_of_runs, quality_for_hours, quality_over_time
 from avae_lib.plotting.judging_novelty import areas_against_kept_layers, areas_of_scores, roc_curves, score_histograms
 from avae_lib.plotting.judging_restoration import objective_per_step, restorations
 from avae_lib.plotting.latent_pad import latent_pad, latent_pad_still
@@ -131,6 +132,7 @@ __all__ = [
     "gradient_estimates",
     "gradient_variance",
     "hierarchy_and_its_inference",
+    "hours_of_runs",
     "image_grid",
     "image_rows",
     "importance_weighted_bounds",
@@ -167,6 +169,8 @@ __all__ = [
     "published_and_measured",
     "pushforward",
     "quality_against_gpu_hours",
+    "quality_for_hours",
+    "quality_over_time",
     "rate_distortion",
     "reparameterization_paths",
     "restorations",
