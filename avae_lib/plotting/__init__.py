@@ -55,16 +55,18 @@ from avae_lib.plotting.information import (
 )
 from avae_lib.plotting.intractability import intractable_posteriors
 from avae_lib.plotting.judging_cost import hours_of_runs, quality_for_hours, quality_over_time
+from avae_lib.plotting.judging_likelihood import (
+    against_temperature,
+    distances_against_samples,
+    intervals,
+    knowledge_by_depth,
+    numbers_reported,
+    shares_of_weights,
+)
 from avae_lib.plotting.judging_novelty import areas_against_kept_layers, areas_of_scores, roc_curves, score_histograms
 from avae_lib.plotting.judging_restoration import objective_per_step, restorations
 from avae_lib.plotting.latent_pad import latent_pad, latent_pad_still
-from avae_lib.plotting.latents import (
-    density_contours,
-    density_curves,
-    latent_scatter,
-    posterior_price,
-    pushforward,
-)
+from avae_lib.plotting.latents import density_contours, density_curves, latent_scatter, posterior_price, pushforward
 from avae_lib.plotting.layers import codes_in_use, kl_during_training, kl_per_layer, unit_activity
 from avae_lib.plotting.magnets import magnetisation, magnetisation_traces, marginals_against_exact, spin_pictures
 from avae_lib.plotting.mean_field import (
@@ -91,6 +93,7 @@ from avae_lib.plotting.training_progress import training_progress
 
 __all__ = [
     "LivePicture",
+    "against_temperature",
     "area_between",
     "areas_against_kept_layers",
     "areas_of_scores",
@@ -118,6 +121,7 @@ __all__ = [
     "density_of_draws",
     "density_projections",
     "density_table",
+    "distances_against_samples",
     "divergence_areas",
     "divergence_curves",
     "divergence_matrix",
@@ -137,10 +141,12 @@ __all__ = [
     "image_rows",
     "importance_weighted_bounds",
     "ink_in_bands",
+    "intervals",
     "intractable_posteriors",
     "kl_during_training",
     "kl_of_layers_during_training",
     "kl_per_layer",
+    "knowledge_by_depth",
     "latent_pad",
     "latent_pad_still",
     "latent_scatter",
@@ -159,6 +165,7 @@ __all__ = [
     "mixture_bounds",
     "mixture_components",
     "mosaic",
+    "numbers_reported",
     "nvae_cells",
     "objective_per_step",
     "objectives_on_the_plane",
@@ -177,6 +184,7 @@ __all__ = [
     "roc_curves",
     "score_histograms",
     "sequences_over_depth_and_space",
+    "shares_of_weights",
     "show",
     "signal_to_noise",
     "slider",
