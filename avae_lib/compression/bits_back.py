@@ -130,6 +130,8 @@ class BitsBack:
         model: see :func:`~avae_lib.compression.latent_walk.latent_walk`; it is copied.
         latent_bits: b, 1 to 16. More bits round less, and are borrowed for the first image.
         seed: of the mask and of the random bits that the first images borrow, 0 or more; the receiver needs the same.
+        masked: whether the stack is masked before each image. False shows what happens without; codes are shorter or
+            longer than they should be where images are alike.
 
     >>> from avae_lib.models.vae import VAEConfig
     >>> model = VAEConfig(image_shape=(1, 4, 4), latent_dim=2, hidden_sizes=(8,)).build()
@@ -139,11 +141,12 @@ class BitsBack:
     True
     """
 
-    def __init__(self, model: nn.Module, latent_bits: int = 12, seed: int = 0) -> None:
+    def __init__(self, model: nn.Module, latent_bits: int = 12, seed: int = 0, masked: bool = True) -> None:
         if not 1 <= latent_bits <= _MOST_LATENT_BITS:
             raise ValueError(f"latent_bits must be 1 … {_MOST_LATENT_BITS}, got {latent_bits!r}")
         self._walk: LatentWalk = latent_walk(model)
         self._seed, self._latent_bits, self._prior = seed, latent_bits, Uniform(latent_bits)
+        self._masked = masked
         bins = 1 << latent_bits
         self._edges = ndtri(np.arange(bins + 1) / bins).tolist()
         self._middles = torch.from_numpy(ndtri((np.arange(bins) + 0.5) / bins))
@@ -185,6 +188,8 @@ class BitsBack:
 
     def _mask(self, stack: AnsStack, place: int) -> None:
         """Make the bits that choose the latents of the image at this place look random, or undo it."""
+        if not self._masked:
+            return
         latents = sum(shape.numel() for shape in self._walk.latent_shapes)
         stack.mask(key=self._seed << 32 | place + 1, words=math.ceil(latents * self._latent_bits / 32))
 

@@ -138,13 +138,13 @@ class _Layered:
         self.latent_shapes = self._shapes()
 
     def evidence(self, x: Tensor) -> Any:
-        return self._model.bottom_up(x, [Draw(0.0)] * len(self.latent_shapes))
+        return self._model.bottom_up(x, [GivenNoise()] * len(self.latent_shapes))
 
     def start(self, batch: int) -> Any:
         return self._model.top(batch)
 
     def posterior(self, state: Any, layer: int, evidence: Any) -> Relative:
-        _, latent = self._model.layers[layer](state, evidence[layer:], Draw(0.0))
+        _, latent = self._model.layers[layer](state, evidence[layer:], GivenNoise())
         self._require_gaussians(latent)
         return Relative.of(latent.posterior, latent.prior)
 
@@ -165,7 +165,7 @@ class _Layered:
     def _shapes(self) -> tuple[torch.Size, ...]:
         state, shapes = self._model.top(1), []
         for layer in self._model.layers:
-            state, latent = layer(state, None, Draw(0.0))
+            state, latent = layer(state, None, GivenNoise())
             shapes.append(latent.z.shape[1:])
         return tuple(shapes)
 
@@ -178,7 +178,7 @@ class _Layered:
 
 @dataclass(frozen=True)
 class GivenNoise(Draw):
-    """A draw whose standardised noise is given."""
+    """A draw whose standardised noise is given, or 0 if it is not."""
 
     given: Tensor | None = None
 
@@ -187,4 +187,6 @@ class GivenNoise(Draw):
 
     def noise(self, like: Tensor) -> Tensor:
         """The given noise, in the shape of ``like``."""
+        if self.given is None:
+            return torch.zeros_like(like)
         return self.given.to(like).reshape(like.shape)

@@ -17,12 +17,26 @@ __all__ = ["NetBits", "net_bits"]
 
 @dataclass(frozen=True)
 class NetBits:
-    """Net length of each image under bits back, bits, for one draw of the latents."""
+    """Net length of each image under bits back, bits, for one draw of the latents, with and without rounding."""
 
-    continuous: Float[Tensor, "examples"]
-    """−log2 of p(x, z)/q(z | x), whose mean over draws is −ELBO."""
-    rounded: Float[Tensor, "examples"]
-    """The same with z moved to the middle of its bin and densities replaced by the masses of bins."""
+    latents: Float[Tensor, "examples"]
+    """log2 of q(z | x)/p(z), whose mean over draws is the KL."""
+    pixels: Float[Tensor, "examples"]
+    """log2 of 1/p(x | z)."""
+    rounded_latents: Float[Tensor, "examples"]
+    """The same with densities replaced by the masses of z's bin."""
+    rounded_pixels: Float[Tensor, "examples"]
+    """The same with z moved to the middle of its bin."""
+
+    @property
+    def continuous(self) -> Float[Tensor, "examples"]:
+        """Without rounding; the mean over draws is −ELBO."""
+        return self.latents + self.pixels
+
+    @property
+    def rounded(self) -> Float[Tensor, "examples"]:
+        """As :class:`~avae_lib.compression.bits_back.BitsBack` codes."""
+        return self.rounded_latents + self.rounded_pixels
 
 
 @torch.no_grad()
@@ -64,10 +78,8 @@ def net_bits(
         exact, exact_cost = walk.descend(exact, layer, u), exact_cost + cost
         u, cost = _rounded(walk.posterior(rounded, layer, evidence), v, latent_bits)
         rounded, rounded_cost = walk.descend(rounded, layer, u), rounded_cost + cost
-    return NetBits(
-        exact_cost - walk.log_likelihood(exact, images) / math.log(2),
-        rounded_cost - walk.log_likelihood(rounded, images) / math.log(2),
-    )
+    exact_pixels, rounded_pixels = (-walk.log_likelihood(state, images) / math.log(2) for state in (exact, rounded))
+    return NetBits(exact_cost, exact_pixels, rounded_cost, rounded_pixels)
 
 
 def _continuous(posterior: Relative, v: Tensor) -> tuple[Tensor, Float[Tensor, "batch"]]:

@@ -147,6 +147,17 @@ def test_the_net_length_is_minus_the_bound():
     assert expected == pytest.approx(by_quadrature(model, x), abs=2e-3)
 
 
+def test_without_a_mask_equal_images_repeat_their_latents():
+    """Why there is a mask: each draw is then a function of the draw before, and soon always the same."""
+    model, images = one_latent(), torch.zeros(40, 1, 4, 4, dtype=torch.uint8)
+    codec = BitsBack(model, latent_bits=12, masked=False)
+    coded = codec.encode(images)
+    assert torch.equal(codec.decode(coded.code, 40), images)
+    assert np.std([account.net for account in coded.accounts[20:]]) < 0.01
+    masked = BitsBack(model, latent_bits=12).encode(images).accounts
+    assert np.std([account.net for account in masked[20:]]) > 0.1
+
+
 @torch.no_grad()
 def test_rounding_costs_what_enumeration_says():
     model, copies = one_latent(), 4000
@@ -155,6 +166,7 @@ def test_rounding_costs_what_enumeration_says():
         both = net_bits(model, x.expand(copies, -1, -1, -1), latent_bits, torch.Generator().manual_seed(0))
         error = 4 * both.rounded.std().item() / copies**0.5 + 1e-6
         assert both.rounded.mean().item() == pytest.approx(enumerated(model, x, latent_bits), abs=error)
+        assert both.rounded_latents.mean() < both.latents.mean() + 1e-3  # bins tell less of x than points do
         assert both.continuous.mean().item() == pytest.approx(
             by_quadrature(model, x), abs=4 * both.continuous.std().item() / copies**0.5
         )
