@@ -5,9 +5,9 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, tzinfo
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_type_hints
 
 from autograder.lateness import LatePolicy, due_moment, time_zone
 
@@ -25,6 +25,8 @@ class Unit:
     Attributes:
         due: when it is to be handed in, in UTC.
         canvas_id: the number of its assignment in Canvas.
+        kind: what its automatic points are for: components that students write, or a capstone, a model that they
+            train and hand in as files beside the notebook.
     """
 
     name: str
@@ -32,11 +34,16 @@ class Unit:
     weight: float
     due: datetime | None = None
     canvas_id: int | None = None
+    kind: Literal["components", "capstone"] = "components"
 
 
 @dataclass(frozen=True)
 class Course:
-    """A course folder. Paths follow nbgrader's layout, with our names for its source and release folders."""
+    """A course folder. Paths follow nbgrader's layout, with our names for its source and release folders.
+
+    Attributes:
+        private_images: images that no student has, on which capstones are judged; None for those the secret draws.
+    """
 
     root: Path
     title: str
@@ -45,6 +52,7 @@ class Course:
     units: tuple[Unit, ...]
     late_policy: LatePolicy = field(default_factory=LatePolicy)
     roster: Path | None = None
+    private_images: Path | None = None
 
     @classmethod
     def find(cls, start: Path | None = None) -> Course:
@@ -65,7 +73,9 @@ class Course:
         try:
             policy = LatePolicy.from_facts(facts.get("late_policy", {}))
             roster = root / facts["roster"] if "roster" in facts else None
-            return cls(root, facts["title"], facts.get("repository"), facts["branch"], _units(facts), policy, roster)
+            private = facts.get("capstone", {}).get("private_images")
+            more = {"roster": roster, "private_images": root / private if private else None}
+            return cls(root, facts["title"], facts.get("repository"), facts["branch"], _units(facts), policy, **more)
         except KeyError as missing:
             raise CourseError(f"{root / 'course.toml'} lacks the entry {missing}") from None
         except ValueError as trouble:
@@ -129,7 +139,13 @@ class Course:
 
 def _units(facts: Mapping[str, Any]) -> tuple[Unit, ...]:
     zone = time_zone(facts.get("time_zone", "UTC"))
-    return tuple(
-        Unit(unit["name"], unit["title"], unit["weight"], due_moment(unit.get("due"), zone), unit.get("canvas_id"))
-        for unit in facts["units"]
-    )
+    return tuple(_unit(unit, zone) for unit in facts["units"])
+
+
+def _unit(facts: Mapping[str, Any], zone: tzinfo) -> Unit:
+    kinds = get_args(get_type_hints(Unit)["kind"])
+    kind = facts.get("kind", kinds[0])
+    if kind not in kinds:
+        raise ValueError(f"the kind of {facts['name']} must be one of {', '.join(kinds)}, got {kind!r}")
+    due = due_moment(facts.get("due"), zone)
+    return Unit(facts["name"], facts["title"], facts["weight"], due, facts.get("canvas_id"), kind)

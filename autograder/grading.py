@@ -80,6 +80,10 @@ def _judged(submission: NormalisedSubmission, job: Job) -> SubmissionVerdict:
 
 
 def _judged_once(submission: NormalisedSubmission, job: Job) -> SubmissionVerdict:
+    if job.capstone is not None:
+        from autograder.capstone.judging import judge_capstone
+
+        return judge_capstone(job.capstone, _edition(_all_units()), job.hidden, job.sandbox)
     from autograder.checks import checks_of
     from autograder.sandbox.submission import judge_submission
 
@@ -105,6 +109,14 @@ def _edition(handed_back: tuple[str, ...]) -> Path:
     os.chmod(folder.name, 0o755)  # the sandbox reads it as another user
     write_student_edition(Path(folder.name), handed_back)
     return Path(folder.name)
+
+
+@cache
+def _all_units() -> tuple[str, ...]:
+    """For a capstone: no code of a student's runs beside the answers of whatever unit."""
+    from avae_lib.components import listing
+
+    return tuple(dict.fromkeys(entry.unit for entry in listing()))
 
 
 def _score(judged: ComponentResult | None, max_points: float) -> ComponentScore:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import nbformat
 
+from autograder.capstone.files import CapstoneWork, read_capstone
 from autograder.course import Course, CourseError, Unit
 from autograder.course_secret import CourseSecret
 from autograder.handing_in import handed_in
@@ -22,7 +23,7 @@ from autograder.plain_text import printable
 from autograder.results import Graded, SubmissionResult
 from autograder.sandbox.kinds import DEFAULT_KIND, SandboxKind
 from autograder.submissions import Quarantined, Submission, notebook_file, read_once
-from autograder.versions import grader_version
+from autograder.versions import digest, grader_version
 
 __all__ = ["Batch", "Job", "released_notebook", "remark"]
 
@@ -39,12 +40,14 @@ class Job:
         handed_back: names of the units whose answers are in the library as students of this unit have it.
         max_points: of each component that the released notebook asks for.
         seeds: of each of these components, what its inputs are drawn from: the secret of this submission.
+        sha256: of the notebook; of a capstone, of all files together.
         flags: what was noticed while it was read.
         handed_in: UTC without a zone; None if it is not known.
         hidden: files and folders that no sandbox may show, where they exist.
         sandbox: where the student's code runs.
         version: of the grader that made this job; no other one takes it.
         asked: the components to judge; of the others the points are known.
+        capstone: the files handed in beside the notebook, where the unit is a capstone.
     """
 
     student: str
@@ -61,6 +64,7 @@ class Job:
     sandbox: SandboxKind = DEFAULT_KIND
     version: str = field(default_factory=grader_version)
     asked: frozenset[str] = frozenset()
+    capstone: CapstoneWork | None = field(default=None, repr=False)
 
     def quarantined(self, reason: object, seconds: float = 0.0) -> Graded:
         """What becomes of it if it cannot be graded."""
@@ -82,6 +86,8 @@ class Batch:
     secret: CourseSecret
     hidden: tuple[Path, ...] = ()
     sandbox: SandboxKind = DEFAULT_KIND
+    is_capstone: bool = False
+    private_images: bytes = field(default=b"", repr=False)
 
     @classmethod
     def of(
@@ -93,13 +99,17 @@ class Batch:
             hidden: what sandboxes may not show, beside the course.
 
         Raises:
-            CourseError: the unit is not released, or the course's secret cannot be used.
+            CourseError: the unit is not released, or the course's secret or its private images cannot be used.
         """
         release = released_notebook(course, unit).read_bytes()
         handed_back = tuple(before.name for before in course.before(unit))
         max_points = _points_of_checks(nbformat.reads(release.decode("utf-8"), as_version=4))
         secret = CourseSecret.of(course)
-        return cls(unit.name, release, handed_back, max_points, secret, (course.root, *hidden), sandbox)
+        hidden = (course.root, *hidden)
+        if unit.kind != "capstone":
+            return cls(unit.name, release, handed_back, max_points, secret, hidden, sandbox)
+        private = _private_images(course.private_images)
+        return cls(unit.name, release, handed_back, max_points, secret, hidden, sandbox, True, private)
 
     def prepare(self, submission: Submission) -> Job | Graded:
         """Read a submission: a job, or the reason why there is nothing to grade."""
@@ -109,7 +119,10 @@ class Batch:
         except Quarantined as reason:
             return _quarantined(submission.student, self.max_points, reason)
         moment, time_flags = handed_in(submission.folder, path)
+        capstone = self._capstone(submission) if self.is_capstone else None
         sha256 = hashlib.sha256(data).hexdigest()
+        if capstone:
+            sha256 = digest(sha256, capstone.digest_of_files)
         return Job(
             student=submission.student,
             unit=self.unit,
@@ -117,16 +130,23 @@ class Batch:
             release=self.release,
             handed_back=self.handed_back,
             max_points=self.max_points,
-            seeds=self._seeds(submission.student, sha256),
+            seeds=self._seeds(submission.student, sha256, capstone),
             sha256=sha256,
             flags=tuple(map(remark, (*flags, *time_flags))),
             handed_in=moment,
             hidden=self.hidden,
             sandbox=self.sandbox,
             asked=frozenset(self.max_points),
+            capstone=capstone,
         )
 
-    def _seeds(self, student: str, sha256: str) -> dict[str, int]:
+    def _capstone(self, submission: Submission) -> CapstoneWork:
+        # The same held-out images for the whole class: which ones must not decide about a grade.
+        return read_capstone(submission.folder, self.secret.seed(self.unit, "held out"), self.private_images)
+
+    def _seeds(self, student: str, sha256: str, capstone: CapstoneWork | None) -> dict[str, int]:
+        if capstone:
+            return dict.fromkeys(self.max_points, capstone.seed)
         # Of the file too: handing in again must not meet the inputs on which the last attempt was told what is wrong.
         return {name: self.secret.seed(student, self.unit, name, sha256) for name in self.max_points}
 
@@ -154,6 +174,15 @@ def _quarantined(
     total = sum(max_points.values())
     result = SubmissionResult(student, "quarantined", remark(reason), max_points=total, seconds=seconds)
     return Graded(result, None, sha256)
+
+
+def _private_images(path: Path | None) -> bytes:
+    if path is None:
+        return b""
+    try:
+        return read_once(path, str(path))
+    except Quarantined as trouble:
+        raise CourseError(f"the private images that course.toml names cannot be used: {trouble}") from None
 
 
 def _points_of_checks(release: nbformat.NotebookNode) -> dict[str, float]:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from autograder.capstone.judging import CASES
 from autograder.checks import checks_of
 from autograder.course import Course
 from avae_lib.plotting.style import PIXELS_PER_INCH, SCREEN_PIXELS_PER_INCH
@@ -47,10 +48,11 @@ def _from_template(name: str, course: Course, exercises: bool) -> str:
 
 
 def _cases_table(unit: str, component: str) -> str:
-    cases = {check.component: check.cases for check in checks_of(unit)}
+    cases = {check.component: {case.name: case.points for case in check.cases} for check in checks_of(unit)}
+    cases = cases or CASES  # a capstone's
     if component not in cases:
         raise ValueError(f"{unit} has no check of {component}, but of {', '.join(cases)}")
-    rows = [f"| {case.name} | {case.points:g} |" for case in cases[component]]
+    rows = [f"| {name} | {points:g} |" for name, points in cases[component].items()]
     return "\n".join(["| what is checked | points |", "|---|---|", *rows])
 
 

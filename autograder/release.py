@@ -7,7 +7,7 @@ with those of the checks; after, its folder is searched for answers. Either find
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from nbformat import NotebookNode
@@ -62,7 +62,8 @@ def _release_unit(course: Course, unit: Unit) -> Path:
 
 def _write_public_cases(course: Course, unit: Unit) -> None:
     library = course.root / "avae_lib"
-    if library.is_dir():  # a course kept apart from the library takes the cases that came with it
+    # A course kept apart from the library takes the cases that came with it; a capstone has none.
+    if library.is_dir() and unit.kind != "capstone":
         write_public_cases(unit.name, library / "checking" / "public")
 
 
@@ -72,17 +73,25 @@ def require_points_of_checks(notebook: NotebookNode, unit: Unit) -> None:
     Raises:
         CourseError: they differ; the message names both.
     """
-    cells = {
-        cell.source: cell.metadata.nbgrader.points
-        for cell in notebook.cells
-        if (grade_id_of(cell) or "").startswith("check_")
-    }
+    check_cells = [cell for cell in notebook.cells if (grade_id_of(cell) or "").startswith("check_")]
+    if unit.kind == "capstone":
+        _require_points_of_capstone({grade_id_of(cell): cell.metadata.nbgrader.points for cell in check_cells}, unit)
+        return
+    cells = {cell.source: cell.metadata.nbgrader.points for cell in check_cells}
     checks = {f'check("{check.component}")': check.points for check in checks_of(unit.name)}
     if list(cells.items()) != list(checks.items()):
         raise CourseError(
             f"the check cells of {unit.name} and its checks disagree:\n  cells:  {cells}\n  checks: {checks}\n"
             "Let the points in the cell's nbgrader metadata be the sum of the points of the check's cases"
         )
+
+
+def _require_points_of_capstone(cells: Mapping[str, float], unit: Unit) -> None:
+    from autograder.capstone.judging import POINTS
+
+    wanted = {f"check_{name}": points for name, points in POINTS.items()}
+    if list(cells.items()) != list(wanted.items()):
+        raise CourseError(f"the check cells of {unit.name} must be worth {wanted}, got {cells}")
 
 
 def _generate(course: Course, unit: Unit) -> None:

@@ -67,11 +67,14 @@ class ResultCache:
 def _circumstances(job: Job) -> str:
     """A digest of what a result follows from, except for checks and seeds."""
     facts = [job.student, job.unit, job.sha256, job.sandbox, *job.handed_back]
+    facts += [job.capstone.digest] if job.capstone else []
     return digest(*facts, job.release, digest_of_library(), digest_of_judging())
 
 
 def _judged_by(job: Job) -> dict[str, str]:
     """For each component a digest of what it is judged by."""
+    if job.capstone:  # no check has a say in it
+        return {name: digest(str(seed)) for name, seed in job.seeds.items()}
     return {name: digest(str(seed), digest_of_check(name)) for name, seed in job.seeds.items()}
 
 

@@ -18,6 +18,7 @@ MAX_BYTES = 20 * 2**20
 """The largest notebook that is read. A page of plots is about one megabyte."""
 
 _MOST_FILES = 1_000
+_NOTEBOOK = "the notebook"
 _SECOND_ENDINGS = (".ipynb.txt", ".ipynb.json")
 
 
@@ -115,7 +116,7 @@ def _require_real_folder(folder: Path) -> None:
         raise Quarantined("a file stands where the unit's folder should be: put the notebook into a folder")
 
 
-def read_once(path: Path, what: str = "the notebook", most: int = MAX_BYTES) -> bytes:
+def read_once(path: Path, what: str = _NOTEBOOK, most: int = MAX_BYTES) -> bytes:
     """The bytes of a submitted file, read once, so that what is hashed is what is graded.
 
     Args:
@@ -151,7 +152,7 @@ def _open(path: Path, what: str) -> int:
 
 def _require_moderate_size(size: int, what: str, most: int) -> None:
     if size > most:
+        remedy = ": clear its outputs, save, and hand it in again" if what == _NOTEBOOK else ""
         raise Quarantined(
-            f"{what} has {size / 2**20:.3g} MB, more than the {most / 2**20:.3g} MB that are read: "
-            "clear its outputs, save, and hand it in again"
+            f"{what} has {size / 2**20:.3g} MB, more than the {most / 2**20:.3g} MB that are read{remedy}"
         )

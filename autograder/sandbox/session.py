@@ -128,6 +128,16 @@ class Session:
         except MalformedObservation as problem:
             raise SessionLost(_disturbed(problem)) from None
 
+    def call(self, function: Callable[..., Any], arguments: dict[str, Any], what: str) -> Any:
+        """What a function of the library's returns in the sandbox; arguments and result are of JSON's types.
+
+        Args:
+            what: what is being worked on, for a reason.
+        """
+        place = {"module": function.__module__, "function": function.__name__}
+        answer = self._exchange({"do": "call", **place, "arguments": arguments}, self._limits.ask_seconds, what)
+        return answer.get("result")
+
     @property
     def printed(self) -> str:
         """The beginning of what the notebook printed."""

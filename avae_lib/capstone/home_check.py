@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from avae_lib.capstone.budget import BUDGET
-from avae_lib.capstone.claims import Claims
 from avae_lib.capstone.findings import Finding, claim_reproduces, improvement, keeps_budget
 from avae_lib.capstone.handing_in import WEIGHTS, read_files, require_accepted
 from avae_lib.capstone.measuring import Measurement, NotMeasurable, measure
@@ -51,13 +50,8 @@ def _findings(part: str, contents: Mapping[str, bytes]) -> Iterator[Finding]:
     if part == "numbers":
         yield claim_reproduces(claims, measurement.of(claims.quantity))
     else:
-        yield from _improvements(claims, measurement)
-
-
-def _improvements(claims: Claims, measurement: Measurement) -> Iterator[Finding]:
-    reached = measurement.bound if claims.quantity == "bound" else measurement.importance_weighted
-    for least in (0.0, *BUDGET.bands_bpd):
-        yield improvement(reached, claims.quantity, least)
+        for least in (0.0, *BUDGET.bands_bpd):
+            yield improvement(measurement.bound, least)
 
 
 @functools.lru_cache(maxsize=1)

@@ -15,17 +15,21 @@ from torch.nn.modules import module as hooks
 
 from avae_lib.capstone.budget import BUDGET, Budget
 from avae_lib.capstone.weights_header import MalformedFile, StoredTensor, read_header, strict_json
+from avae_lib.models.biva import BIVAConfig
 from avae_lib.models.conditional_vae import ConditionalVAEConfig
 from avae_lib.models.families import config_from_record
+from avae_lib.models.flow_vae import FlowVAEConfig
+from avae_lib.models.ladder import LadderConfig
 from avae_lib.models.nvae import NVAEConfig
 from avae_lib.models.text_vae import TextVAEConfig
+from avae_lib.models.vampprior import VampPriorVAEConfig
 from avae_lib.models.vq_vae import VQVAEConfig
 from avae_lib.models.vq_vae_2 import VQVAE2Config
 from avae_lib.models.wasserstein_ae import WassersteinAEConfig
 
 __all__ = ["CapstoneRefused", "rebuild", "trained_numbers", "weights_bytes"]
 
-_MOST_MODULES = 20_000
+_MOST_MODULES = 5_000
 _MOST_TIMES_THE_BUDGET = 4  # a model over the budget is measured all the same, but not one that fills the machine
 _LARGEST_INTEGER = 100_000
 _MOST_ENTRIES = 64  # of a tuple in a configuration
@@ -33,12 +37,16 @@ _LONGEST_TEXT = 300  # characters
 _LONGEST_NUMBER_IN_TEXT = 4  # digits: blocks of a VDVAE are counted in a text
 _LARGEST_FLOAT = 1e6
 _LARGEST_WEIGHT = 1e8
-_NO_DENSITY = {
+_NO_CLOSED_FORM = "its KL has no closed form, which the grader holds importance weights against"
+_REFUSED = {
     TextVAEConfig: "it is a model of sentences, and the capstone is about images",
     VQVAEConfig: "a VQ-VAE defines no density of images, so it has no bits per dimension",
     VQVAE2Config: "a VQ-VAE-2 defines no density of images, so it has no bits per dimension",
     WassersteinAEConfig: "a Wasserstein autoencoder defines no density of images, so it has no bits per dimension",
     ConditionalVAEConfig: "it is conditional on the class of an image, and the images of the capstone have none",
+    BIVAConfig: _NO_CLOSED_FORM,
+    FlowVAEConfig: _NO_CLOSED_FORM,
+    VampPriorVAEConfig: _NO_CLOSED_FORM,
 }
 
 
@@ -90,10 +98,12 @@ def _config(content: bytes, budget: Budget) -> Any:
         config = config_from_record(record)
     except (MalformedFile, ValueError) as problem:
         raise CapstoneRefused(f"config.json: {problem}") from None
-    if type(config) in _NO_DENSITY:
-        raise CapstoneRefused(f"{type(config).__name__} cannot be handed in: {_NO_DENSITY[type(config)]}")
+    if type(config) in _REFUSED:
+        raise CapstoneRefused(f"{type(config).__name__} cannot be handed in: {_REFUSED[type(config)]}")
     if isinstance(config, NVAEConfig) and config.flows:
-        raise CapstoneRefused("config.json: NVAEConfig.flows must be 0 here: its density cannot be checked with flows")
+        raise CapstoneRefused(f"NVAEConfig with flows cannot be handed in: {_NO_CLOSED_FORM}")
+    if isinstance(config, LadderConfig) and config.inference == "bottom_up":
+        raise CapstoneRefused(f"LadderConfig with bottom_up inference cannot be handed in: {_NO_CLOSED_FORM}")
     _require_images_of(config, budget)
     return config
 

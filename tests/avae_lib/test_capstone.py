@@ -8,7 +8,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from avae_lib import capstone, components
+from avae_lib import capstone
 from avae_lib.capstone import claims as claims_module
 from avae_lib.capstone import findings, handing_in, home_check
 from avae_lib.capstone.rebuilding import weights_bytes
@@ -17,6 +17,8 @@ from avae_lib.data import load
 from avae_lib.evaluation import Estimate, image_log_likelihoods
 from avae_lib.models.attentive import AttentiveConfig
 from avae_lib.models.families import FAMILIES, config_from_record, config_to_record
+from avae_lib.models.flow_vae import FlowVAEConfig
+from avae_lib.models.ladder import LadderConfig
 from avae_lib.models.nvae import NVAEConfig
 from avae_lib.models.vae import VAEConfig
 from avae_lib.models.vdvae import VDVAEConfig
@@ -184,23 +186,36 @@ def test_measured_numbers_are_those_of_the_library(model, images):
     assert measured.bound.standard_error == pytest.approx(measured.bound_bpd.std().item() / math.sqrt(24))
 
 
-def test_measuring_repeats_and_leaves_random_state_and_components_alone(model, images):
-    state, in_use = torch.get_rng_state(), components.implementation("reparameterize")
+def test_measuring_repeats_and_leaves_the_random_state_alone(model, images):
+    state = torch.get_rng_state()
     first, second = (capstone.measure(model, images[:4], samples=2) for _ in range(2))
     assert torch.equal(first.importance_weighted_bpd, second.importance_weighted_bpd)
     assert torch.equal(torch.get_rng_state(), state)
-    assert components.implementation("reparameterize") is in_use
 
 
-@pytest.mark.parametrize("family", sorted(set(FAMILIES) - {"TextVAEConfig", "InverseLipschitzVAEConfig"}))
-def test_every_family_is_measured_or_refused_with_a_reason(family, images):
-    fields = {"image_shape": [3, 32, 32], "bits": 8, "likelihood": "discretized_logistic"}
-    fields |= {"VDVAEConfig": config_to_record(CONFIG)["fields"]}.get(family, {})
-    model = config_from_record({"family": family, "fields": fields}).build()
+PHOTOGRAPHS = {"image_shape": [3, 32, 32], "bits": 8, "likelihood": "discretized_logistic"}
+OF_FAMILY = {
+    "VDVAEConfig": config_to_record(CONFIG)["fields"],
+    "InverseLipschitzVAEConfig": {"likelihood": "bernoulli", "bits": 1},  # its images are black and white
+    "TextVAEConfig": None,
+}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_models_are_accepted_whose_kl_has_a_closed_form_and_no_others(family, images):
+    """A closed form is never negative; an estimate from one draw is, now and then."""
+    fields = OF_FAMILY.get(family, {})
+    record = {"family": family, "fields": {} if fields is None else PHOTOGRAPHS | fields}
+    model = config_from_record(record).build().eval()
+    content = json.dumps(record).encode()
     try:
-        assert capstone.measure(model, images[:4], samples=2).bound.mean > 0
-    except capstone.NotMeasurable as reason:
-        assert family in ("VQVAEConfig", "VQVAE2Config", "WassersteinAEConfig", "ConditionalVAEConfig"), reason
+        capstone.rebuild(content, weights_bytes(model))
+    except capstone.CapstoneRefused as reason:
+        assert any(said in str(reason) for said in ("cannot be handed in", "the images of photos32 have shape")), reason
+    else:
+        with torch.no_grad():
+            assert min(float(model(images[:4]).kl.min()) for _ in range(10)) >= -1e-3
+        assert capstone.measure(model, images, samples=2).bound.mean > 0
 
 
 @pytest.mark.parametrize("family", sorted(set(FAMILIES) - {"TextVAEConfig", "VQVAEConfig", "VQVAE2Config"}))
@@ -224,10 +239,10 @@ def rounded_model():
 
 
 def test_a_model_whose_latents_are_rounded_away_is_refused(images):
-    """Without the watch log p(z) − log q(z) would be far above 0 in each draw, whose mean is −KL."""
+    """log p(z) − log q(z) of such a model is far above 0 in each draw, though its mean must be −KL."""
     model = rounded_model()
-    with pytest.raises(capstone.NotMeasurable, match="rounded"):
-        capstone.measure(model, images[:4], samples=2)
+    with pytest.raises(capstone.NotMeasurable, match="draws are rounded"):
+        capstone.measure(model, images, samples=2)
     with torch.no_grad():
         _, latents = model._infer(images[:4])
     assert float(latents[1].kl().min()) > 0
@@ -237,8 +252,18 @@ def test_a_model_whose_latents_are_rounded_away_is_refused(images):
 def test_a_bound_and_importance_weights_that_disagree_are_refused(model, images, monkeypatch):
     honest = model.log_weight
     monkeypatch.setattr(type(model), "log_weight", lambda self, x: honest(x) + 300.0)
-    with pytest.raises(capstone.NotMeasurable, match="disagree"):
+    with pytest.raises(capstone.NotMeasurable, match="better than the bound from the KL"):
         capstone.measure(model, images, samples=2)
+
+
+def test_a_posterior_narrower_than_rounding_costs_nobody_anything(images):
+    """Early in training standard deviations may fall below the steps of float32: that is no fraud, it is expensive."""
+    torch.manual_seed(0)
+    model = VAEConfig((3, 32, 32), 8, latent_dim=4, hidden_sizes=(8,), likelihood="discretized_logistic").build()
+    with torch.no_grad():
+        model.encoder[-1].bias[:4], model.encoder[-1].bias[4:] = 3.0, -18.0
+    measured = capstone.measure(model, images, samples=4)
+    assert float((measured.bound_bpd - measured.importance_weighted_bpd).abs().max()) < 0.1
 
 
 # --- files ------------------------------------------------------------------------------------------------------
@@ -264,7 +289,12 @@ def test_weights_in_float16_are_taken_in_float32(files, model):
     ("config", "said"),
     [
         (VQVAEConfig(), "no density"),
-        (NVAEConfig((3, 32, 32), 8, flows=1), "flows must be 0"),
+        (NVAEConfig((3, 32, 32), 8, flows=1), "NVAEConfig with flows cannot be handed in"),
+        (
+            LadderConfig((3, 32, 32), 8, inference="bottom_up", likelihood="discretized_logistic"),
+            "LadderConfig with bottom_up inference cannot",
+        ),
+        (FlowVAEConfig(), "no closed form"),
         (VAEConfig(), "the images of photos32 have shape"),
     ],
 )
@@ -343,9 +373,9 @@ def test_the_budget_is_kept_or_said_by_how_much_not(change, said):
 
 def test_improvement_is_measured_against_the_baseline_and_not_claimed(monkeypatch):
     monkeypatch.setattr(findings, "baseline", lambda quantity: Estimate(5.0, 0.05))
-    assert findings.improvement(Estimate(4.7, 0.05), "bound", 0.25).passed
-    assert not findings.improvement(Estimate(4.8, 0.05), "bound", 0.25).passed
-    assert "1.000 bits per dimension worse" in findings.improvement(Estimate(6.0, 0.1), "bound").sentence
+    assert findings.improvement(Estimate(4.7, 0.05), 0.25).passed
+    assert not findings.improvement(Estimate(4.8, 0.05), 0.25).passed
+    assert "1.000 bits per dimension worse" in findings.improvement(Estimate(6.0, 0.1)).sentence
 
 
 def test_the_home_check_says_what_the_grader_will(tmp_path, files, images, monkeypatch, capsys):
@@ -358,7 +388,7 @@ def test_the_home_check_says_what_the_grader_will(tmp_path, files, images, monke
     assert not home_check.check("budget", tmp_path)
     assert "you claim 1,000 parameters" in capsys.readouterr().out
     assert not home_check.check("baseline", tmp_path)
-    assert "worse than the baseline" in capsys.readouterr().out
+    assert "worse than the baseline's" in capsys.readouterr().out
     (tmp_path / "weights.safetensors").unlink()
     assert not home_check.check("numbers", tmp_path)
     assert "weights.safetensors is missing" in capsys.readouterr().out

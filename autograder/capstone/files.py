@@ -1,0 +1,63 @@
+"""The files that a capstone hands in beside its notebook, read once and with limits. Nothing is believed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from autograder.submissions import Quarantined, read_once
+from autograder.versions import digest
+
+__all__ = ["CapstoneWork", "read_capstone"]
+
+_LARGEST = {"config.json": 2**14, "weights.safetensors": 10_000_000, "report.md": 2**14}
+"""Bytes of each; a test holds these against the budget that students read."""
+
+
+@dataclass(frozen=True)
+class CapstoneWork:
+    """What there is to grade of a capstone.
+
+    Attributes:
+        contents: of the files that could be read, by name.
+        troubles: why a file could not be read, by name.
+        seed: what the held-out images are drawn from, the same for the whole class.
+        private_images: the content of the course's own file of images; empty if it has none.
+    """
+
+    contents: Mapping[str, bytes] = field(repr=False)
+    troubles: Mapping[str, str]
+    seed: int = field(default=0, repr=False)
+    private_images: bytes = field(default=b"", repr=False)
+
+    @cached_property
+    def digest_of_files(self) -> str:
+        """Of what the student handed in."""
+        parts = [part for name in sorted(self.contents) for part in (name, self.contents[name])]
+        return digest(*parts, *(f"{name}: {self.troubles[name]}" for name in sorted(self.troubles)))
+
+    @cached_property
+    def digest(self) -> str:
+        """Of all that measuring follows from."""
+        return digest(self.digest_of_files, str(self.seed), self.private_images)
+
+
+def read_capstone(folder: Path, seed: int, private_images: bytes = b"") -> CapstoneWork:
+    """Read the files in a submission's folder; one that cannot be read costs what needs it, and nothing else."""
+    contents, troubles = {}, {}
+    for name, most in _LARGEST.items():
+        try:
+            contents[name] = _read(folder / name, name, most)
+        except Quarantined as trouble:
+            troubles[name] = str(trouble)
+    return CapstoneWork(contents, troubles, seed, private_images)
+
+
+def _read(path: Path, name: str, most: int) -> bytes:
+    try:
+        path.lstat()
+    except OSError:
+        raise Quarantined(f"{name} is missing: capstone.hand_in writes it") from None
+    return read_once(path, name, most)

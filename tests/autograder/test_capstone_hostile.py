@@ -1,0 +1,472 @@
+"""Capstones of somebody who means harm: each costs its own points, says why, and touches nothing else."""
+
+import json
+import os
+import pickle
+import struct
+import time
+from dataclasses import replace
+
+import nbformat
+import pytest
+import safetensors.torch
+import torch
+
+from autograder.capstone import sandboxed
+from autograder.capstone.files import CapstoneWork, read_capstone
+from autograder.capstone.judging import POINTS, judge_capstone
+from autograder.class_run import ClassRun
+from autograder.course import Course
+from autograder.student_edition import write_student_edition
+from avae_lib import capstone
+from avae_lib.capstone import Claims, findings
+from avae_lib.capstone.rebuilding import weights_bytes
+from avae_lib.data import load
+from avae_lib.evaluation import Estimate
+from avae_lib.models.attentive import AttentiveConfig
+from avae_lib.models.families import config_to_record
+from avae_lib.models.ladder import LadderConfig
+from avae_lib.models.vae import VAEConfig
+from avae_lib.models.vdvae import VDVAEConfig
+
+CONFIG = VAEConfig((3, 32, 32), 8, latent_dim=4, hidden_sizes=(16,), likelihood="discretized_logistic")
+RECORD = config_to_record(CONFIG)
+UNIT = "08_capstone"
+
+
+@pytest.fixture(scope="module")
+def model():
+    torch.manual_seed(0)
+    return CONFIG.build().eval()
+
+
+@pytest.fixture(scope="module")
+def state(model):
+    return {name: value.clone() for name, value in model.state_dict().items()}
+
+
+@pytest.fixture(scope="module")
+def good(model):
+    """Weights that fit the configuration."""
+    return weights_bytes(model)
+
+
+def config(**fields) -> bytes:
+    return json.dumps({**RECORD, "fields": RECORD["fields"] | fields}).encode()
+
+
+def of(built, **fields) -> bytes:
+    record = config_to_record(built)
+    return json.dumps({**record, "fields": record["fields"] | fields}).encode()
+
+
+def with_header(weights: bytes, change) -> bytes:
+    """The file with another header, which ``change`` makes of the true one."""
+    length = int.from_bytes(weights[:8], "little")
+    header = change(json.loads(weights[8 : 8 + length]))
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + weights[8 + length :]
+
+
+def refused(contents: bytes, weights: bytes) -> str:
+    """Why the rebuilding refuses two files; it must do so, and quickly."""
+    started = time.process_time()
+    with pytest.raises(capstone.CapstoneRefused) as error:
+        capstone.rebuild(contents, weights)
+    assert time.process_time() - started < 5
+    return str(error.value)
+
+
+# --- configurations ---------------------------------------------------------------------------------------------
+
+DEEP = VDVAEConfig(width=8, enc_blocks="32x1,32d32,1x1", dec_blocks="1x1,32m1", latent_channels=1)
+ATTENTIVE = AttentiveConfig((3, 32, 32), 8, layers=2, width=12, key_channels=4, blocks=1, image_blocks=0, halvings=3)
+CONFIGS = {
+    "10¹² parameters in one field": (config(hidden_sizes=[10**6, 10**6]), "beyond 100,000"),
+    "10¹⁰ parameters of moderate fields": (config(hidden_sizes=[100_000, 100_000]), "more than 8,000,000 parameters"),
+    "a million layers": (of(ATTENTIVE, layers=10**6), "beyond 100,000"),
+    "more parts than a machine holds": (of(ATTENTIVE, layers=99_999), "more than"),
+    "a million blocks in a text": (of(DEEP, dec_blocks="1x1000000,32m1"), "more than 4 digits"),
+    "9,999 blocks in a text": (of(DEEP, dec_blocks="1x9999,32m1"), "more than"),
+    "an endless text": (of(DEEP, enc_blocks="32x1," * 1000), "characters, more than 300"),
+    "an endless list": (config(hidden_sizes=[1] * 1000), "1000 entries"),
+    "a number of a thousand digits": (config(latent_dim=7).replace(b": 7", b": " + b"7" * 1000), "1000 digits"),
+    "infinity": (config(latent_dim=7).replace(b": 7", b": 1e999"), "no finite float"),
+    "NaN": (config(latent_dim=7).replace(b": 7", b": NaN"), "NaN, which is no JSON"),
+    "a key twice": (b'{"family": "VAEConfig", "family": "IWAEConfig", "fields": {}}', "a key twice"),
+    "deep nesting": (b'{"family": ' + b"[" * 7000 + b"]" * 7000 + b"}", "nested too deeply"),
+    "nested fields": (config(hidden_sizes=[[16]]), "is nested"),
+    "no JSON": (b"import os; os.system('true')", "it is no JSON"),
+    "no text": (b"\xff\xfe\x00", "not UTF-8"),
+    "nothing": (b"", "it is no JSON"),
+    "a list": (b"[]", "family"),
+    "a class of ours that is no model": (b'{"family": "TrainingConfig", "fields": {}}', "family must be one of"),
+    "a dotted name": (b'{"family": "os.system", "fields": {}}', "family must be one of"),
+    "images of another shape": (config(image_shape=[3, 4096, 4096]), "have shape"),
+    "no size at all": (config(hidden_sizes=[]), "hidden_sizes"),
+    "negative sizes": (config(latent_dim=-4), "latent_dim"),
+    "a likelihood that there is not": (config(likelihood="__import__"), "likelihood"),
+    "control signs": (config(likelihood="\x1b[31m"), "likelihood"),
+    "halvings that leave nothing": (of(ATTENTIVE, halvings=99_999), "halvings"),
+    "a fraction of a channel": (of(DEEP, bottleneck_multiple=1e-6), "bottleneck_multiple"),
+}
+
+
+@pytest.mark.parametrize("what", CONFIGS)
+def test_a_configuration_is_refused_that_asks_for(what, good):
+    content, said = CONFIGS[what]
+    reason = refused(content, good)
+    assert said in reason and len(reason) < 500
+
+
+@pytest.mark.parametrize("field", [name for name in RECORD["fields"]])
+@pytest.mark.parametrize("value", [None, True, -1, 0, 2**63, 1.5, "x", [], {}, [[]], [None], "1" * 50])
+def test_whatever_stands_in_a_field_is_refused_in_words_or_makes_a_model(field, value, good):
+    try:
+        capstone.rebuild(config(**{field: value}), good)
+    except capstone.CapstoneRefused as reason:
+        assert str(reason)
+
+
+# --- weights ----------------------------------------------------------------------------------------------------
+
+
+def first(change):
+    """A change of the header's entry of one tensor."""
+
+    def changed(header):
+        name = min(name for name in header if name != "__metadata__")
+        return {**header, name: header[name] | change(header[name])}
+
+    return changed
+
+
+LIES = {
+    "a larger shape": first(lambda entry: {"shape": [10**6, 10**6]}),
+    "a larger shape with bytes": first(lambda entry: {"shape": [10**6], "data_offsets": [0, 4 * 10**6]}),
+    "a negative shape": first(lambda entry: {"shape": [-1, -4]}),
+    "a fraction for a shape": first(lambda entry: {"shape": [1.5]}),
+    "a shape of many dimensions": first(lambda entry: {"shape": [1] * 100}),
+    "another type": first(lambda entry: {"dtype": "F64"}),
+    "a type that there is not": first(lambda entry: {"dtype": ["F32"]}),
+    "bytes before the file": first(lambda entry: {"data_offsets": [-8, 8]}),
+    "no bytes": first(lambda entry: {"data_offsets": None}),
+    "bytes of another tensor": first(lambda entry: {"data_offsets": [4, entry["data_offsets"][1] + 4]}),
+    "an entry too many": first(lambda entry: {"code": "x"}),
+    "a list": lambda header: [],
+    "nothing": lambda header: {},
+    "a name twice": lambda header: b'{"a": 1, "a": 2}',
+    "a number of a thousand digits": lambda header: b'{"a": ' + b"9" * 1000 + b"}",
+    "deep nesting": lambda header: b'{"a": ' + b"[" * 50_000,
+    "no JSON": lambda header: b"{pickle}",
+    "a strange name": lambda header: {"\u202e": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}, **header},
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_a_header_is_refused_that_holds(lie, good):
+    assert refused(config(), with_header(good, LIES[lie])).startswith("weights.safetensors: ")
+
+
+def test_a_header_longer_than_the_file_or_than_any_header_is_refused(good):
+    assert "cut off" in refused(config(), struct.pack("<Q", 10**6) + good[8:])
+    assert "more than 1,048,576" in refused(config(), struct.pack("<Q", 2**63) + good[8:])
+
+
+@pytest.mark.parametrize("size", [0, 4, 8, 20, 500, -4, -1])
+def test_truncated_weights_are_refused(size, good):
+    assert "weights.safetensors" in refused(config(), good[:size])
+
+
+def test_bytes_that_belong_to_no_tensor_are_refused(good):
+    assert "belong to no tensor" in refused(config(), good + b"import os")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), 1e30])
+def test_weights_that_are_not_finite_or_absurd_are_refused(value, state):
+    name = next(iter(state))
+    changed = state | {name: state[name].clone().fill_(value)}
+    assert name in refused(config(), safetensors.torch.save(changed))
+
+
+def test_a_pickle_under_another_name_is_refused_and_not_opened(tmp_path):
+    class Harm:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "opened"),)
+
+    torch.save({"a": Harm()}, tmp_path / "zipped")
+    for content in (pickle.dumps(Harm()), (tmp_path / "zipped").read_bytes()):
+        assert "is no .safetensors file" in refused(config(), content)
+    assert not (tmp_path / "opened").exists()
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.int8, torch.complex64, torch.bool])
+def test_weights_of_other_types_are_refused(dtype, state):
+    assert "must be float32 or float16" in refused(
+        config(), safetensors.torch.save({name: value.to(dtype) for name, value in state.items()})
+    )
+
+
+def test_integers_in_place_of_weights_are_refused(state):
+    integers = {name: value.to(torch.int64) for name, value in state.items()}
+    assert "does not fit" in refused(config(), safetensors.torch.save(integers))
+
+
+def test_weights_with_a_tensor_too_many_or_too_few_are_refused(state):
+    images = {"test_images": torch.zeros(10)}
+    assert "has test_images, which the model" in refused(config(), safetensors.torch.save(state | images))
+    name = min(state)
+    rest = {other: value for other, value in state.items() if other != name}
+    assert f"lacks {name}, which the model" in refused(config(), safetensors.torch.save(rest))
+
+
+def test_test_images_in_the_weights_of_another_architecture_are_refused(state):
+    """350 test images would fit into the budget, but no shape of the configured model is theirs."""
+    images = load("photos32").test[:100].flatten(1).half()
+    stolen = state | {name: images.clone() for name, value in state.items() if value.ndim == 2}
+    assert "has shape (100, 3072), and the model of config.json needs" in refused(
+        config(), safetensors.torch.save(stolen)
+    )
+
+
+def test_no_part_of_the_budget_can_be_hidden_in_fixed_numbers():
+    """A model that is far over the budget is refused before it is allocated, whatever the numbers are for."""
+    sizes = {"latent_dims": (4000, 4000), "hidden_sizes": (4000, 4000)}
+    wide = LadderConfig((3, 32, 32), 8, likelihood="discretized_logistic", **sizes)
+    assert "the budget is 2,000,000" in refused(of(wide), b"")
+
+
+# --- what comes out of the sandbox ------------------------------------------------------------------------------
+
+TRUE = {"parameters": 5, "measured": {"public": {"bound": [4.0, 5.0], "importance-weighted": [4.0, 5.0]}}}
+FORGED = {
+    "nothing": None,
+    "a list": [],
+    "a number as text": TRUE | {"parameters": "5"},
+    "truth for a number": TRUE | {"parameters": True},
+    "a negative count": TRUE | {"parameters": -1},
+    "another set": TRUE | {"measured": {"hidden": {}}},
+    "an image too few": TRUE | {"measured": {"public": {"bound": [4.0], "importance-weighted": [4.0]}}},
+    "whole numbers": TRUE | {"measured": {"public": {"bound": [4, 5], "importance-weighted": [4, 5]}}},
+    "zero": TRUE | {"measured": {"public": {"bound": [0.0, 0.0], "importance-weighted": [0.0, 0.0]}}},
+    "less than nothing": TRUE | {"measured": {"public": {"bound": [-9.0, -9.0], "importance-weighted": [-9.0, -9.0]}}},
+    "text": TRUE | {"measured": {"public": "4.0"}},
+    "a reason that is none": {"refused": ["because"]},
+}
+
+
+@pytest.mark.parametrize("what", FORGED)
+def test_what_comes_out_of_the_sandbox_is_no_measurement_if_it_is(what):
+    assert sandboxed._read(TRUE, {"public": 2}).parameters == 5
+    with pytest.raises(sandboxed.NoNumbers, match="no measurement"):
+        sandboxed._read(FORGED[what], {"public": 2})
+
+
+def test_a_reason_from_the_sandbox_is_one_printable_line():
+    with pytest.raises(sandboxed.NoNumbers) as error:
+        sandboxed._read({"refused": "a\x1b[31m\n\u202e" + "x" * 10_000}, {})
+    assert str(error.value).isprintable() and len(str(error.value)) <= 500
+
+
+# --- the sandbox ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def edition(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("edition")
+    for parent in (folder, *folder.parents[:2]):
+        parent.chmod(0o755)
+    write_student_edition(folder, ["00_start_here", "01_kl_divergence", "02_mean_field", "03_vae", "07_evaluation"])
+    return folder
+
+
+def judged(work: CapstoneWork, edition, **limits) -> tuple[float, str, bool]:
+    """All points, the first diagnosis, and whether time or a crash had a say."""
+    verdict = judge_capstone(work, edition, limits=replace(sandboxed.LIMITS, **limits))
+    points = sum(component.points for component in verdict.components)
+    return points, verdict.components[0].cases[0].diagnosis, verdict.had_losses
+
+
+def test_a_model_that_is_too_slow_or_too_large_ends_alone(edition):
+    """Padding multiplies the pixels, and no parameter."""
+    record = replace(ATTENTIVE, padding=400, halvings=0, width=8, key_channels=8)
+    contents = {"config.json": of(record), "weights.safetensors": weights_bytes(record.build()), "report.md": b""}
+    work = CapstoneWork(contents, {})
+    points, diagnosis, _ = judged(work, edition, ask_seconds=2.0)
+    assert points == 0
+    assert "memory" in diagnosis or "took longer" in diagnosis
+
+
+# --- folders ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def folder(tmp_path, good):
+    folder = tmp_path / "work"
+    folder.mkdir()
+    for name, content in (("config.json", config()), ("weights.safetensors", good), ("report.md", b"# Mine")):
+        (folder / name).write_bytes(content)
+    return folder
+
+
+@pytest.mark.parametrize("name", capstone.FILES)
+def test_links_pipes_folders_and_endless_files_are_not_read(folder, name):
+    path = folder / name
+    for make, said in (
+        (lambda: path.symlink_to("/etc/passwd"), "symbolic link"),
+        (lambda: path.symlink_to("/dev/zero"), "symbolic link"),
+        (lambda: os.mkfifo(path), "no regular file"),
+        (lambda: path.mkdir(), "no regular file"),
+        (lambda: (path.touch(), os.truncate(path, 2**40)), "more than the"),
+    ):
+        path.unlink()
+        make()
+        work = read_capstone(folder, seed=0)
+        assert said in work.troubles[name] and name not in work.contents
+        assert set(work.contents) | {name} == set(capstone.FILES)
+        path.rmdir() if path.is_dir() and not path.is_symlink() else None
+        path.touch()
+
+
+def test_a_missing_file_is_named_with_what_writes_it(folder):
+    (folder / "config.json").unlink()
+    assert read_capstone(folder, seed=0).troubles == {
+        "config.json": "config.json is missing: capstone.hand_in writes it"
+    }
+
+
+# --- a class ----------------------------------------------------------------------------------------------------
+
+EVIL_REPORT = "# <script>alert(1)</script>\n\n[me](javascript:alert(1)) \x1b[31m![x](http://x/y.png)\n\n"
+
+
+def released():
+    def label(grade_id, **facts):
+        return {
+            "nbgrader": {
+                "grade_id": grade_id,
+                "schema_version": 3,
+                "grade": False,
+                "solution": False,
+                "locked": False,
+                **facts,
+            }
+        }
+
+    code, text = nbformat.v4.new_code_cell, nbformat.v4.new_markdown_cell
+    cells = [
+        text("# Capstone", id="title"),
+        code("# YOUR CODE HERE", id="train", metadata=label("train", solution=True)),
+        *(
+            code(
+                f'capstone.check("{name}")',
+                id=f"check_{name}",
+                metadata=label(f"check_{name}", grade=True, locked=True, points=points),
+            )
+            for name, points in POINTS.items()
+        ),
+        text("YOUR ANSWER HERE", id="question_1", metadata=label("question_1", solution=True, grade=True, points=4)),
+    ]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    notebook.nbformat_minor = 5
+    return notebook
+
+
+@pytest.fixture
+def course(tmp_path):
+    root = tmp_path / "course"
+    (root / "assignments" / UNIT).mkdir(parents=True)
+    units = "".join(
+        f'[[units]]\nname = "{name}"\ntitle = "{name}"\nweight = 20\n' for name in ("03_vae", "07_evaluation")
+    )
+    units += f'[[units]]\nname = "{UNIT}"\ntitle = "Capstone"\nweight = 60\nkind = "capstone"\n'
+    (root / "course.toml").write_text(f'title = "C"\nbranch = "main"\n{units}')
+    nbformat.write(released(), root / "assignments" / UNIT / f"{UNIT}.ipynb")
+    return Course.load(root)
+
+
+def hand_in(course, student, files, notebook=True):
+    folder = course.submitted / student / UNIT
+    folder.mkdir(parents=True)
+    if notebook:
+        filled = released()
+        filled.cells[1].source = "import os\nos._exit(1)  # nobody runs this"
+        filled.cells[-1].source = "Because."
+        nbformat.write(filled, folder / f"{UNIT}.ipynb")
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    return folder
+
+
+@pytest.fixture
+def class_of_all_kinds(course, model, good, monkeypatch):
+    """Honest and hostile folders; the baseline is one that the honest model beats by 0.2 bits per dimension."""
+    measured = capstone.measure(model, samples=2)
+    bound = measured.bound
+    monkeypatch.setattr(findings, "baseline", lambda quantity: Estimate(bound.mean + 0.2, 0.05))
+    numbers = round(bound.mean, 4), round(min(bound.standard_error, 0.1), 4)
+    claims = Claims("photos32", "embedded", "bound", *numbers, 1, capstone.trained_numbers(model), 0, 0.0)
+    report = f"# Mine\n\n{claims.table()}".encode()
+    honest = {"config.json": config(), "weights.safetensors": good, "report.md": report}
+    bragging = replace(claims, bits_per_dim=claims.bits_per_dim - 1).table().encode()
+    hand_in(course, "ada", honest)
+    hand_in(course, "ben", {**honest, "report.md": bragging})
+    hand_in(course, "cleo", {"report.md": report})
+    hand_in(course, "dora", {**honest, "config.json": config(hidden_sizes=[100_000, 100_000])})
+    hand_in(course, "eve", {**honest, "report.md": EVIL_REPORT.encode() + report.replace(b"embedded", b"<b onload=x>")})
+    hand_in(course, "finn", {**honest, "weights.safetensors": good[:1000]})
+    hand_in(course, "gil", honest, notebook=False)
+    pipe = hand_in(course, "hugo", honest) / "weights.safetensors"
+    pipe.unlink()
+    os.mkfifo(pipe)
+    (course.submitted / "ivan").mkdir()
+    (course.submitted / "ivan" / UNIT).symlink_to(course.submitted / "ada" / UNIT)
+    return honest
+
+
+def test_a_class_of_honest_and_hostile_capstones_is_graded_whole(
+    course, class_of_all_kinds, in_threads, tmp_path, capsys
+):
+    run = ClassRun(
+        course, course.unit(UNIT), json_file=tmp_path / "results.json", feedback=tmp_path / "pages", workers=1
+    )
+    results = {result.student: result for result in run.grade(open_pool=in_threads)}
+    points = {student: result.points for student, result in results.items()}
+    honest = 10 + 6 + 5 + 3  # all but the two larger bands
+    assert points == {"ada": honest, "ben": honest - 8, "cleo": 0, "dora": 0, "eve": honest, "finn": 0} | dict.fromkeys(
+        ("gil", "hugo", "ivan"), 0
+    )
+    status = {student: result.status for student, result in results.items()}
+    assert {student for student, what in status.items() if what == "quarantined"} == {"gil", "ivan"}
+    assert all(result.max_points == 30 for result in results.values())
+    assert "1 bits per dimension better than the model" in results["ben"].components["numbers"].cases[1].diagnosis
+    assert "weights.safetensors is missing" in results["cleo"].components["numbers"].cases[0].diagnosis
+    assert "no regular file" in results["hugo"].components["numbers"].cases[0].diagnosis
+    pages = [path.read_text() for path in (tmp_path / "pages").rglob("*.html")]
+    assert len(pages) == 9 and not any("<script" in page or "<b onload" in page for page in pages)
+    assert "\x1b" not in capsys.readouterr().out
+
+
+def test_capstones_that_were_graded_are_not_graded_again_unless_a_file_changes(
+    course, class_of_all_kinds, in_threads, tmp_path, monkeypatch
+):
+    for student in ("ben", "cleo", "dora", "eve", "finn", "gil", "hugo", "ivan"):
+        path = course.submitted / student
+        path.rename(tmp_path / student)
+    run = ClassRun(course, course.unit(UNIT), workers=1)
+    (first,) = run.grade(open_pool=in_threads)
+    graded = []
+
+    def watched(job):
+        from autograder.grading import grade_submission
+
+        graded.append(job.student)
+        return grade_submission(job)
+
+    (again,) = run.grade(watched, open_pool=in_threads)
+    assert graded == [] and again.points == first.points
+    report = course.submitted / "ada" / UNIT / "report.md"
+    report.write_bytes(report.read_bytes().replace(b"| hours | 0 |", b"| hours | 99 |"))
+    (changed,) = run.grade(watched, open_pool=in_threads)
+    assert graded == ["ada"] and changed.points < first.points
