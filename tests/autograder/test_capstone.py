@@ -345,3 +345,11 @@ def _found(course):
     from autograder.submissions import find_submissions
 
     return find_submissions(course.submitted, UNIT)
+
+
+def test_a_change_of_how_capstones_are_judged_counts_for_kept_results():
+    from autograder.check_sources import _imported_files
+    from autograder.versions import GRADER
+
+    counted = _imported_files(GRADER / "grading.py")
+    assert set((GRADER / "capstone").glob("*.py")) - {GRADER / "capstone" / "__init__.py"} <= counted
