@@ -54,6 +54,14 @@ from avae_lib.plotting.information import (
     tilted_distribution,
 )
 from avae_lib.plotting.intractability import intractable_posteriors
+from avae_lib.plotting.judging_compression import (
+    code_lengths,
+    cost_per_image,
+    layer_rates,
+    quality_against_rate,
+    rounding_overhead,
+    stack_account,
+)
 from avae_lib.plotting.judging_cost import hours_of_runs, quality_for_hours, quality_over_time
 from avae_lib.plotting.judging_likelihood import (
     against_temperature,
@@ -62,13 +70,6 @@ from avae_lib.plotting.judging_likelihood import (
     knowledge_by_depth,
     numbers_reported,
     shares_of_weights,
-from avae_lib.plotting.judging_compression import (
-    code_lengths,
-    cost_per_image,
-    layer_rates,
-    quality_against_rate,
-    rounding_overhead,
-    stack_account,
 )
 from avae_lib.plotting.judging_novelty import areas_against_kept_layers, areas_of_scores, roc_curves, score_histograms
 from avae_lib.plotting.judging_restoration import objective_per_step, restorations
