@@ -54,6 +54,7 @@ from avae_lib.plotting.information import (
     tilted_distribution,
 )
 from avae_lib.plotting.intractability import intractable_posteriors
+from avae_lib.plotting.judging_claims import claims_against_draws, images_of_batches
 from avae_lib.plotting.judging_compression import (
     code_lengths,
     cost_per_image,
@@ -115,6 +116,7 @@ __all__ = [
     "bound_landscape",
     "bound_next_to_sampling",
     "claimed_bits",
+    "claims_against_draws",
     "code_lengths",
     "codebook_in_use",
     "codes_and_vectors",
@@ -149,6 +151,7 @@ __all__ = [
     "hours_of_runs",
     "image_grid",
     "image_rows",
+    "images_of_batches",
     "importance_weighted_bounds",
     "ink_in_bands",
     "intervals",
