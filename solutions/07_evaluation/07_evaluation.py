@@ -845,17 +845,41 @@ assert abs(lost[0] - 2470) < 60 and abs(lost[1] - 690) < 60
 # %% [markdown]
 # ## Question 1
 #
-# Four claims have come in since. One or two sentences each. (4 points)
+# Four people have something to say about the two cards. Answer in one or two sentences each. (4 points)
 #
-# * (a) Ben defends himself: "Averages belong inside the logarithm; that is what importance weighting is about." With batches of 1, 8 and 64
-#   crops his code gives 5.28, 4.55 and 4.20 bits per dimension. Why must the number fall as batches grow, whatever the model? And why is
-#   a mean inside the logarithm right for draws and wrong for crops?
-# * (b) Cleo writes: "Ada's −ELBO is 4.92, Ben's estimate of −log p(x) is 5.28. So it is proved that Ada's model gives these crops a higher
-#   likelihood." What do the two numbers prove, and what would have to be known in addition? (Effective sample sizes: about 1.)
-# * (c) Dan keeps only the crops whose effective sample size is above 1.5, "because the other estimates are not reliable", and reports
-#   their mean for both models. Are his two numbers comparable with each other, and with those above? What should he do instead?
-# * (d) Write the line for Ben's model that you would put into the table of a paper: number, uncertainty, and everything that a reader
-#   needs to compare it with a line of theirs.
+# (a) Ben defends himself: "Averages belong inside the logarithm. That is what importance weighting is about." Run on batches of
+# other sizes, his code gives:
+#
+# | crops in a batch | 1 | 8 | 64 |
+# |---|---|---|---|
+# | bits per dimension | 5.28 | 4.55 | 4.20 |
+#
+# Why must the number fall as batches grow, whatever the model? And why is a mean inside the logarithm right for draws and wrong
+# for crops?
+#
+# (b) Cleo writes: "It is proved that Ada's model gives these crops a higher likelihood." What do the numbers of this table prove,
+# and what would one have to know in addition?
+#
+# | 64 test crops | −ELBO | −log p(x), 64 draws | effective sample size |
+# |---|---|---|---|
+# | Ada | 4.92 | 4.85 | 1.05 |
+# | Ben | 5.34 | 5.28 | 1.08 |
+#
+# (c) Dan keeps, for each model, only the crops whose effective sample size is above 1.5, "because the other estimates are not
+# reliable", and reports two means. Can one compare them with each other, or with those above? What should he do instead?
+#
+# (d) Eve wants to print Ben's model in a table of her paper. Write its line for her: number, uncertainty, and everything that a reader
+# needs to compare it with a line of their own.
+
+# %% tags=["build-check"]
+def pooled_bits(crops_in_batch):
+    parts = log_weights(ben["checkpoint"]).split(crops_in_batch, dim=1)
+    return bits_per_dim(-sum(marginal_log_likelihood([part.reshape(-1, 1)]).item() for part in parts) / len(parts), 3072)
+
+
+assert all(abs(pooled_bits(n) - bits) < 0.008 for n, bits in {1: 5.28, 8: 4.55, 64: 4.20}.items())
+kept = {name: effective_sample_size(log_weights(card["checkpoint"])) > 1.5 for name, card in cards.items()}
+assert all(mask.any() for mask in kept.values()) and not torch.equal(*kept.values()), "other crops for each model"
 
 # %% [markdown] nbgrader={"grade": true, "grade_id": "question_1", "locked": false, "points": 4, "schema_version": 3, "solution": true}
 # ### BEGIN SOLUTION
@@ -885,7 +909,7 @@ assert abs(lost[0] - 2470) < 60 and abs(lost[1] - 690) < 60
 # ## Going further
 #
 # * Compute Ada's number with Ben's mistake. Does the order of the two models change?
-# * Lecture 07 scores both checkpoints on validation crops as well. By how much would a card be off that does not say which crops it used?
-# * Draw the posterior at temperature 0 (`model(x, posterior_temperature=0.0)` returns the terms of the bound) and add up the terms. Is that
-#   number still a bound? Compare it with your estimates.
+# * Lecture 07 scores both checkpoints on validation crops too. How far off is a card that hides which crops it used?
+# * `model(x, posterior_temperature=0.0).bound` draws the posterior without noise. Is that still a bound? Compare it with
+#   your estimates.
 # * Hand in `07_evaluation.ipynb` as unit 00 explains.
