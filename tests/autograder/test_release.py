@@ -224,9 +224,10 @@ def test_a_solution_outside_its_region_stops_the_release(fresh_course):
     assert not (course.assignments / unit.name).exists()
 
 
-def test_a_unit_without_a_solution_is_named(course):
-    with pytest.raises(CourseError, match="07_evaluation has no solution"):
-        release(course, [course.unit("07")])
+def test_a_unit_without_a_solution_is_named(fresh_course):
+    shutil.rmtree(fresh_course.solutions / UNIT)
+    with pytest.raises(CourseError, match=f"{UNIT} has no solution"):
+        release(fresh_course, [fresh_course.unit(UNIT)])
 
 
 def test_published_repository_holds_what_students_need_and_no_more(published):
