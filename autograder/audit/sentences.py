@@ -3,7 +3,8 @@
 Every mistake is judged on several draws of its cases, alone and with each of the slips in :mod:`autograder.audit.slips`
 on top. What is told is true if it is the mistake's own sentence, or what the mistake or the slip draws alone. Any other
 sentence that names a mistake, or a relation between the numbers, is true of this solution too if several draws of the
-case tell it and none tells another cause. Otherwise it was a coincidence, and it is counted as wrong.
+case tell it and none tells another cause. So is a relation that another case tells with the same number. Otherwise it
+was a coincidence, and it is counted as wrong.
 """
 
 from __future__ import annotations
@@ -80,6 +81,7 @@ class Sentences:
 
     def _wrong_in(self, who: str, verdicts: Verdicts, allowed: set[str], known: str | None = None) -> Iterator[str]:
         named = {mistake.sentence for mistake in self.check.mistakes} - allowed
+        everything = [verdict.diagnosis for cases in verdicts for verdict in cases]
         for case in zip(*verdicts, strict=True):
             told = Counter(_blank(verdict.diagnosis) for verdict in case if verdict.names_cause)
             self.drawn += len(told)
@@ -88,7 +90,8 @@ class Sentences:
                 diagnosis = next(verdict.diagnosis for verdict in case if _blank(verdict.diagnosis) == words)
                 foreign = [part for part in _split(diagnosis) if part not in allowed]
                 names_another = any(part in named for part in foreign)
-                states_a_relation = any(_RELATION.search(part) and not (known and known in part) for part in foreign)
+                relations = [part for part in foreign if _RELATION.search(part) and not (known and known in part)]
+                states_a_relation = any(sum(part in said for said in everything) == 1 for part in relations)
                 if (names_another or states_a_relation) and not is_confirmed:
                     yield f"{who}, in “{case[0].name}”: {diagnosis}"
                 self.shared += names_another and is_confirmed
