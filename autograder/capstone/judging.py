@@ -11,11 +11,12 @@ from pathlib import Path
 from autograder.capstone.files import CapstoneWork
 from autograder.capstone.held_out import HeldOut, draw_held_out, private_held_out
 from autograder.capstone.sandboxed import LIMITS, Measured, NoNumbers, measure_in_sandbox
+from autograder.course import CourseError
 from autograder.judge import ComponentResult, Verdict
 from autograder.sandbox.kinds import DEFAULT_KIND, SandboxKind
 from autograder.sandbox.limits import Limits
 from autograder.sandbox.submission import SubmissionVerdict
-from avae_lib.capstone import BUDGET, Claims, ClaimsError, public_images, read_claims
+from avae_lib.capstone import BUDGET, Claims, ClaimsError, findings, public_images, read_claims
 from avae_lib.capstone.findings import Finding, claim_holds_elsewhere, claim_reproduces, improvement, keeps_budget
 from avae_lib.evaluation import Estimate
 
@@ -59,19 +60,27 @@ def judge_capstone(
 
     Raises:
         SandboxUnavailable: this machine cannot run the sandbox.
-        CourseError: there are no held-out images.
+        CourseError: there are no held-out images, or no baseline.
     """
     started = time.monotonic()
+    _require_baseline()
     table, was_lost = _table(work), False
     try:
         held_out = _held_out(work.seed, work.private_images)
         measured = _measured(work, table.claims, held_out, (edition, hidden, kind, limits))
-        findings = dict(_findings(work, table, measured, held_out))
+        found = dict(_findings(work, table, measured, held_out))
     except NoNumbers as reason:
         was_lost = reason.was_lost
-        findings = {_REBUILT: Finding(False, str(reason))}
-    components = tuple(_result(name, cases, findings) for name, cases in CASES.items())
+        found = {_REBUILT: Finding(False, str(reason))}
+    components = tuple(_result(name, cases, found) for name, cases in CASES.items())
     return SubmissionVerdict(components, (), time.monotonic() - started, was_lost)
+
+
+def _require_baseline() -> None:
+    try:
+        findings.baseline()
+    except ValueError as problem:
+        raise CourseError(f"capstones cannot be graded: {problem}") from None
 
 
 def _table(work: CapstoneWork) -> _Table:

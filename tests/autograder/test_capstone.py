@@ -353,3 +353,12 @@ def test_a_change_of_how_capstones_are_judged_counts_for_kept_results():
 
     counted = _imported_files(GRADER / "grading.py")
     assert set((GRADER / "capstone").glob("*.py")) - {GRADER / "capstone" / "__init__.py"} <= counted
+
+
+def test_without_a_baseline_nothing_is_graded_and_the_run_says_why(edition, monkeypatch):
+    def none_recorded(quantity="bound"):
+        raise ValueError("no record is called capstone_baseline")
+
+    monkeypatch.setattr(findings, "baseline", none_recorded)
+    with pytest.raises(CourseError, match="capstones cannot be graded: no record"):
+        judge_capstone(CapstoneWork({}, {}), edition)
