@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import nbformat
 
+from autograder.capstone.files import with_report
 from autograder.course import CourseError
 from autograder.jobs import Job, remark
 from autograder.normalise import NormalisedSubmission
@@ -56,7 +57,8 @@ def grade_submission(job: Job) -> Graded:
         seconds=time.perf_counter() - started,
     )
     steady = not verdict.had_losses
-    return Graded(result, submission.notebook, job.sha256, job.handed_in, job.seeds, is_repeatable=steady)
+    notebook = with_report(submission.notebook, job.capstone) if job.capstone else submission.notebook
+    return Graded(result, notebook, job.sha256, job.handed_in, job.seeds, is_repeatable=steady)
 
 
 def get_ready() -> None:

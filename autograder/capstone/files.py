@@ -7,11 +7,16 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+import nbformat
+from nbformat import NotebookNode
+
+from autograder.plain_text import harmless_markdown, moderate
 from autograder.submissions import Quarantined, read_once
 from autograder.versions import digest
 
-__all__ = ["CapstoneWork", "read_capstone"]
+__all__ = ["CapstoneWork", "read_capstone", "with_report"]
 
+_REPORT = "report.md"
 _LARGEST = {"config.json": 2**14, "weights.safetensors": 10_000_000, "report.md": 2**14}
 """Bytes of each; a test holds these against the budget that students read."""
 
@@ -53,6 +58,14 @@ def read_capstone(folder: Path, seed: int, private_images: bytes = b"") -> Capst
         except Quarantined as trouble:
             troubles[name] = str(trouble)
     return CapstoneWork(contents, troubles, seed, private_images)
+
+
+def with_report(notebook: NotebookNode, work: CapstoneWork) -> NotebookNode:
+    """The notebook with the report as its last cell, where formgrader shows it beside the written answers."""
+    text = work.troubles.get(_REPORT) or work.contents.get(_REPORT, b"").decode("utf-8", "replace")
+    text = "".join(sign if sign.isprintable() or sign in "\n\t" else "·" for sign in text)
+    cell = nbformat.v4.new_markdown_cell(f"## {_REPORT}\n\n{harmless_markdown(moderate(text))}", id="handed-in-report")
+    return NotebookNode({**notebook, "cells": [*notebook.cells, cell]})
 
 
 def _read(path: Path, name: str, most: int) -> bytes:

@@ -287,8 +287,9 @@ def judged(work: CapstoneWork, edition, **limits) -> tuple[float, str, bool]:
     return points, verdict.components[0].cases[0].diagnosis, verdict.had_losses
 
 
-def test_a_model_that_is_too_slow_or_too_large_ends_alone(edition):
+def test_a_model_that_is_too_slow_or_too_large_ends_alone(edition, monkeypatch):
     """Padding multiplies the pixels, and no parameter."""
+    monkeypatch.setattr(findings, "baseline", lambda quantity="bound": Estimate(5.0, 0.05))
     record = replace(ATTENTIVE, padding=400, halvings=0, width=8, key_channels=8)
     contents = {"config.json": of(record), "weights.safetensors": weights_bytes(record.build()), "report.md": b""}
     work = CapstoneWork(contents, {})
@@ -404,7 +405,7 @@ def class_of_all_kinds(course, model, good, monkeypatch):
     """Honest and hostile folders; the baseline is one that the honest model beats by 0.2 bits per dimension."""
     measured = capstone.measure(model, samples=2)
     bound = measured.bound
-    monkeypatch.setattr(findings, "baseline", lambda quantity: Estimate(bound.mean + 0.2, 0.05))
+    monkeypatch.setattr(findings, "baseline", lambda quantity="bound": Estimate(bound.mean + 0.2, 0.05))
     numbers = round(bound.mean, 4), round(min(bound.standard_error, 0.1), 4)
     claims = Claims("photos32", "embedded", "bound", *numbers, 1, capstone.trained_numbers(model), 0, 0.0)
     report = f"# Mine\n\n{claims.table()}".encode()
@@ -446,6 +447,18 @@ def test_a_class_of_honest_and_hostile_capstones_is_graded_whole(
     pages = [path.read_text() for path in (tmp_path / "pages").rglob("*.html")]
     assert len(pages) == 9 and not any("<script" in page or "<b onload" in page for page in pages)
     assert "\x1b" not in capsys.readouterr().out
+
+
+def test_formgrader_shows_the_report_without_what_a_browser_would_run(course, class_of_all_kinds, in_threads):
+    for student in ("ben", "cleo", "dora", "finn", "gil", "hugo", "ivan"):
+        path = course.submitted / student
+        path.rename(course.root / student)
+    ClassRun(course, course.unit(UNIT), workers=1).grade(open_pool=in_threads)
+    shown = nbformat.read(course.root / "autograded" / "eve" / UNIT / f"{UNIT}.ipynb", as_version=4)
+    nbformat.validate(shown)
+    report = shown.cells[-1].source
+    assert "bits per dimension" in report and "alert(1)" in report
+    assert not any(mark in report for mark in ("<script", "](javascript", "](http", "\x1b"))
 
 
 def test_capstones_that_were_graded_are_not_graded_again_unless_a_file_changes(
