@@ -14,6 +14,8 @@ from autograder.capstone.held_out import draw_held_out, private_held_out
 from autograder.capstone.judging import CASES, POINTS, judge_capstone
 from autograder.course import Course, CourseError
 from autograder.jobs import Batch
+from autograder.notebook_fillings import filled_in
+from autograder.release import require_points_of_checks
 from autograder.student_edition import write_student_edition
 from avae_lib import capstone
 from avae_lib.capstone import BUDGET, Claims, findings
@@ -362,3 +364,16 @@ def test_without_a_baseline_nothing_is_graded_and_the_run_says_why(edition, monk
     monkeypatch.setattr(findings, "baseline", none_recorded)
     with pytest.raises(CourseError, match="capstones cannot be graded: no record"):
         judge_capstone(CapstoneWork({}, {}), edition)
+
+
+def test_a_capstone_is_released_only_with_the_points_of_its_cases(course):
+    unit, notebook = course.unit(UNIT), released()
+    require_points_of_checks(notebook, unit)
+    notebook.cells[3].metadata.nbgrader.points += 1
+    with pytest.raises(CourseError, match="check cells of 08_capstone must be worth"):
+        require_points_of_checks(notebook, unit)
+
+
+def test_the_notebook_can_show_what_each_case_is_worth(course):
+    shown = filled_in("{{cases of budget}}", course, course.solutions / UNIT / f"{UNIT}.py", exercises=True)
+    assert shown.splitlines()[2:] == [f"| {name} | {points:g} |" for name, points in CASES["budget"].items()]

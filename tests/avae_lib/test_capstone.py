@@ -13,7 +13,7 @@ from avae_lib.capstone import claims as claims_module
 from avae_lib.capstone import findings, handing_in, home_check
 from avae_lib.capstone.rebuilding import weights_bytes
 from avae_lib.capstone.weights_header import MalformedFile, read_header, strict_json
-from avae_lib.data import load
+from avae_lib.data import DataConfig, load
 from avae_lib.evaluation import Estimate, image_log_likelihoods
 from avae_lib.models.attentive import AttentiveConfig
 from avae_lib.models.families import FAMILIES, config_from_record, config_to_record
@@ -23,6 +23,9 @@ from avae_lib.models.nvae import NVAEConfig
 from avae_lib.models.vae import VAEConfig
 from avae_lib.models.vdvae import VDVAEConfig
 from avae_lib.models.vq_vae import VQVAEConfig
+from avae_lib.training.experiment import Experiment
+from avae_lib.training.runs import train_run
+from avae_lib.training.training_config import TrainingConfig
 
 CONFIG = VDVAEConfig(
     width=8, enc_blocks="32x1,32d8,4x1,4d4,1x1", dec_blocks="1x1,4m1,4x1,32m4", latent_channels=2, mixtures=2
@@ -392,3 +395,21 @@ def test_the_home_check_says_what_the_grader_will(tmp_path, files, images, monke
     (tmp_path / "weights.safetensors").unlink()
     assert not home_check.check("numbers", tmp_path)
     assert "weights.safetensors is missing" in capsys.readouterr().out
+
+
+def test_a_run_is_handed_in_with_claims_that_its_files_bear_out(tmp_path, images):
+    training = TrainingConfig(steps=2, batch_size=2, evaluate_every=2, evaluation_images=2, device="cpu", compile=False)
+    experiment = Experiment("mine", "my own", DataConfig("photos32"), CONFIG, training)
+    model = train_run(experiment, tmp_path / "run").model
+    measured = capstone.measure(model, images, samples=2)
+    for quantity, samples in (("bound", 1), ("importance-weighted", 2)):
+        claims = capstone.claims_of_run(tmp_path / "run", measured, quantity, "embedded")
+        assert (claims.data_set, claims.updates, claims.samples) == ("photos32", 2, samples)
+        assert claims.parameters == capstone.trained_numbers(model)
+    claims = replace(claims, error=min(claims.error, 0.1))
+    capstone.hand_in(tmp_path / "work", tmp_path / "run", claims, "# Mine")
+    contents = handing_in.read_files(tmp_path / "work")
+    again, read = handing_in.require_accepted(contents)
+    assert read == claims
+    repeated = capstone.measure(again, images, samples=2).importance_weighted
+    assert repeated.mean == pytest.approx(measured.importance_weighted.mean, abs=1e-6)
