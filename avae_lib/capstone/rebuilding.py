@@ -26,6 +26,7 @@ from avae_lib.models.vampprior import VampPriorVAEConfig
 from avae_lib.models.vq_vae import VQVAEConfig
 from avae_lib.models.vq_vae_2 import VQVAE2Config
 from avae_lib.models.wasserstein_ae import WassersteinAEConfig
+from avae_lib.nn.output_heads import LIKELIHOODS
 
 __all__ = ["CapstoneRefused", "rebuild", "trained_numbers", "weights_bytes"]
 
@@ -104,8 +105,22 @@ def _config(content: bytes, budget: Budget) -> Any:
         raise CapstoneRefused(f"NVAEConfig with flows cannot be handed in: {_NO_CLOSED_FORM}")
     if isinstance(config, LadderConfig) and config.inference == "bottom_up":
         raise CapstoneRefused(f"LadderConfig with bottom_up inference cannot be handed in: {_NO_CLOSED_FORM}")
+    _require_proper_likelihood(config)
     _require_images_of(config, budget)
     return config
+
+
+def _require_proper_likelihood(config: Any) -> None:
+    """Refuse likelihoods that are kept as published, and whose probabilities of all levels sum to more than 1."""
+    if config.likelihood not in LIKELIHOODS:
+        raise CapstoneRefused(
+            f"config.json: likelihood must be one of {', '.join(LIKELIHOODS)}, got {config.likelihood!r}: "
+            "it must be a distribution over all levels of a pixel"
+        )
+    if getattr(config, "faithful", False):
+        raise CapstoneRefused(
+            "config.json: faithful must be false: the published likelihood counts level 254 of a pixel twice"
+        )
 
 
 def _require_bounded(record: Any) -> None:

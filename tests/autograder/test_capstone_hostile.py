@@ -1,8 +1,10 @@
 """Capstones of somebody who means harm: each costs its own points, says why, and touches nothing else."""
 
+import itertools
 import json
 import os
 import pickle
+import random
 import struct
 import time
 from dataclasses import replace
@@ -28,6 +30,7 @@ from avae_lib.models.families import config_to_record
 from avae_lib.models.ladder import LadderConfig
 from avae_lib.models.vae import VAEConfig
 from avae_lib.models.vdvae import VDVAEConfig
+from avae_lib.nn.output_heads import output_head
 
 CONFIG = VAEConfig((3, 32, 32), 8, latent_dim=4, hidden_sizes=(16,), likelihood="discretized_logistic")
 RECORD = config_to_record(CONFIG)
@@ -106,6 +109,8 @@ CONFIGS = {
     "no size at all": (config(hidden_sizes=[]), "hidden_sizes"),
     "negative sizes": (config(latent_dim=-4), "latent_dim"),
     "a likelihood that there is not": (config(likelihood="__import__"), "likelihood"),
+    "a likelihood of five bits for eight": (of(DEEP, likelihood="released_five_bits"), "likelihood must be one of"),
+    "a likelihood whose levels overlap": (of(ATTENTIVE, faithful=True), "faithful must be false"),
     "control signs": (config(likelihood="\x1b[31m"), "likelihood"),
     "halvings that leave nothing": (of(ATTENTIVE, halvings=99_999), "halvings"),
     "a fraction of a channel": (of(DEEP, bottleneck_multiple=1e-6), "bottleneck_multiple"),
@@ -234,6 +239,29 @@ def test_no_part_of_the_budget_can_be_hidden_in_fixed_numbers():
     sizes = {"latent_dims": (4000, 4000), "hidden_sizes": (4000, 4000)}
     wide = LadderConfig((3, 32, 32), 8, likelihood="discretized_logistic", **sizes)
     assert "the budget is 2,000,000" in refused(of(wide), b"")
+
+
+SIZES = (0.0, 1.0, -1.0, 30.0, -30.0, 1e4, -1e4, 1e8, -1e8, 1e20, -1e20, 3e38, -3e38, 0.0039, 0.9961, 1.0039)
+
+
+def test_no_weights_make_more_of_a_pixel_than_a_probability():
+    """The numbers before the likelihood are the student's to choose: all levels together never exceed 1."""
+    head = output_head("discretized_logistic", 3, 1, 8, projection=lambda *_: torch.nn.Identity())
+    levels = torch.arange(256, dtype=torch.uint8).reshape(256, 1, 1, 1)
+    for numbers in itertools.product(SIZES, repeat=3):
+        log_probs = head.log_likelihood(torch.tensor(numbers).reshape(1, 3, 1, 1).expand(256, 3, 1, 1), levels)
+        assert not float(log_probs.double().logsumexp(0)) > 1e-3, numbers
+
+
+def test_no_weights_make_more_of_three_colours_than_a_probability():
+    head = output_head("discretized_logistic_mixture", 10, 3, 8, projection=lambda *_: torch.nn.Identity())
+    draw = random.Random(0)
+    green, blue = torch.meshgrid(torch.arange(256), torch.arange(256), indexing="ij")
+    for _ in range(40):
+        red = torch.full_like(green, draw.randrange(256))
+        x = torch.stack([red, green, blue], dim=-1).reshape(-1, 3, 1, 1).to(torch.uint8)
+        numbers = torch.tensor(draw.choices(SIZES, k=10)).reshape(1, 10, 1, 1).expand(len(x), 10, 1, 1)
+        assert not float(head.log_likelihood(numbers, x).double().logsumexp(0)) > 1e-3, "more than 1 of one red"
 
 
 # --- what comes out of the sandbox ------------------------------------------------------------------------------
