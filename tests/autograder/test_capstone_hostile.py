@@ -21,7 +21,7 @@ from autograder.class_run import ClassRun
 from autograder.course import Course
 from autograder.student_edition import write_student_edition
 from avae_lib import capstone
-from avae_lib.capstone import Claims, findings
+from avae_lib.capstone import BUDGET, Claims, findings
 from avae_lib.capstone.rebuilding import weights_bytes
 from avae_lib.data import load
 from avae_lib.evaluation import Estimate
@@ -430,10 +430,11 @@ def hand_in(course, student, files, notebook=True):
 
 @pytest.fixture
 def class_of_all_kinds(course, model, good, monkeypatch):
-    """Honest and hostile folders; the baseline is one that the honest model beats by 0.2 bits per dimension."""
+    """Honest and hostile folders; the baseline is one that the honest model beats by the first band and a little."""
     measured = capstone.measure(model, samples=2)
     bound = measured.bound
-    monkeypatch.setattr(findings, "baseline", lambda quantity="bound": Estimate(bound.mean + 0.2, 0.05))
+    beaten = Estimate(bound.mean + BUDGET.bands_bpd[0] + 0.1, 0.05)
+    monkeypatch.setattr(findings, "baseline", lambda quantity="bound": beaten)
     numbers = round(bound.mean, 4), round(min(bound.standard_error, 0.1), 4)
     claims = Claims("photos32", "embedded", "bound", *numbers, 1, capstone.trained_numbers(model), 0, 0.0)
     report = f"# Mine\n\n{claims.table()}".encode()
