@@ -101,6 +101,7 @@ def test_units_are_listed_in_teaching_order():
         "05_hierarchical_vae",
         "06_attentive_vae",
         "07_evaluation",
+        "08_capstone",
     ]
 
 

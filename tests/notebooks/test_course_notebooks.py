@@ -55,6 +55,9 @@ def test_assignment_as_released_fails_at_its_stubs_and_what_builds_on_them(
     for entry in components.listing(unit):
         failure = errors.pop(f"check_{entry.name}")
         assert failure.ename == "CheckFailed" and f"{entry.name} is not written yet" in failure.evalue
+    if not components.listing(unit):  # a capstone has nothing to be written
+        assert not errors, errors
+        return
     met_stub = {section_of(cell) for cell, error in errors.items() if error.ename == "NotImplementedError"}
     assert met_stub and {section_of(cell) for cell in errors} == met_stub, errors
     first = {section_of(cell): error.ename for cell, error in reversed(errors.items())}
