@@ -48,6 +48,14 @@ class CapstoneWork:
         """Of all that measuring follows from."""
         return digest(self.digest_of_files, str(self.seed), self.private_images)
 
+    @property
+    def seed_of_draws(self) -> int:
+        """What the latents are drawn from when this work is measured: known to nobody, and another for other files.
+
+        A decoder that knows the noise beforehand takes it off again, and its latents then tell it everything at no KL.
+        """
+        return int(self.digest[:12], 16)
+
 
 def read_capstone(folder: Path, seed: int, private_images: bytes = b"") -> CapstoneWork:
     """Read the files in a submission's folder; one that cannot be read costs what needs it, and nothing else."""

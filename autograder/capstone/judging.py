@@ -110,7 +110,7 @@ def _measured(work: CapstoneWork, claims: Claims | None, held_out: HeldOut, plac
         raise NoNumbers("; ".join(troubles))
     files = work.contents["config.json"], work.contents["weights.safetensors"]
     images = {"public": _public(), "held out": held_out.images}
-    return measure_in_sandbox(*files, images, _samples(claims), *place)
+    return measure_in_sandbox(*files, images, _samples(claims), work.seed_of_draws, *place)
 
 
 def _samples(claims: Claims | None) -> int:

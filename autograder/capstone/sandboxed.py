@@ -60,6 +60,7 @@ def measure_in_sandbox(
     weights: bytes,
     images: Mapping[str, Tensor],
     samples: int,
+    seed: int,
     edition: Path,
     hidden: tuple[Path, ...],
     kind: SandboxKind,
@@ -68,6 +69,7 @@ def measure_in_sandbox(
     """Rebuild a model in a sandbox and measure it there on each set of images.
 
     Args:
+        seed: of the draws; whoever knows it before training can make a model that profits.
         edition: the folder that holds the library.
 
     Raises:
@@ -79,6 +81,7 @@ def measure_in_sandbox(
         "weights": base64.b64encode(weights).decode("ascii"),
         "images": {name: images_to_json(content) for name, content in images.items()},
         "samples": samples,
+        "seed": seed,
     }
     deadline = time.monotonic() + limits.total_seconds
     try:

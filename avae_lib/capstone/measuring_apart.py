@@ -19,13 +19,14 @@ __all__ = ["images_to_json", "measured_apart"]
 _LONGEST_REASON = 300  # characters
 
 
-def measured_apart(config: str, weights: str, images: dict[str, Any], samples: int) -> dict[str, Any]:
+def measured_apart(config: str, weights: str, images: dict[str, Any], samples: int, seed: int) -> dict[str, Any]:
     """Rebuild a model and measure it on several sets of images.
 
     Args:
         config, weights: the bytes of the two files, in base64.
         images: each set by :func:`images_to_json`.
         samples: draws for each image of the importance-weighted number.
+        seed: of all draws.
 
     Returns:
         ``{"parameters": …, "measured": {set: {"bound": […], "importance-weighted": […]}}}`` with bits per dimension of
@@ -33,7 +34,9 @@ def measured_apart(config: str, weights: str, images: dict[str, Any], samples: i
     """
     try:
         model = rebuild(*map(base64.b64decode, (config, weights)))
-        measured = {name: _numbers(measure(model, _images(content), samples)) for name, content in images.items()}
+        measured = {
+            name: _numbers(measure(model, _images(content), samples, seed=seed)) for name, content in images.items()
+        }
     except (CapstoneRefused, NotMeasurable) as reason:
         return {"refused": str(reason)}
     except Exception as problem:  # a configuration that builds a model which cannot run
