@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from autograder.course import CourseError
-from avae_lib.capstone import BUDGET, Budget, measure, public_images
+from avae_lib.capstone import BUDGET, Budget, findings, measure, public_images
 from avae_lib.data import load, recorded, recorded_model
 from avae_lib.evaluation import Estimate
 
@@ -61,12 +61,19 @@ class HeldOut:
             samples: draws that these numbers rest on.
         """
         if self.is_private:
-            before = _baseline_on(self, samples)[quantity]
-            return _moved(recorded("capstone_baseline")[quantity]["mean"], held_out - before)
+            return self.beside_baseline(held_out, quantity, samples)
         if self.parents is not None:
             return _moved(float(public.mean()), held_out - public[self.parents])
         here, elsewhere = Estimate.over(public), Estimate.over(held_out)
         return Estimate(elsewhere.mean, math.hypot(here.standard_error, elsewhere.standard_error))
+
+    def beside_baseline(self, held_out: Tensor, quantity: str, samples: int) -> Estimate:
+        """What a model has on the public images if it is as far from the baseline there as on these.
+
+        Both are measured on the same images, so it does not matter how hard the drawn ones are.
+        """
+        before = _baseline_on(self, samples)[quantity]
+        return _moved(findings.baseline(quantity).mean, held_out - before)
 
 
 def draw_held_out(seed: int, budget: Budget = BUDGET, count: int = COUNT) -> HeldOut:
@@ -145,7 +152,7 @@ _baselines: dict[tuple[bytes, int], dict[str, Tensor]] = {}
 
 
 def _baseline_on(held_out: HeldOut, samples: int) -> dict[str, Tensor]:
-    """The baseline's numbers on private images; measured once in the life of this process."""
+    """The baseline's numbers on held-out images; measured once in the life of this process."""
     key = held_out.images.numpy().tobytes(), samples
     if key not in _baselines:
         measured = measure(recorded_model(recorded("capstone_baseline")["model"]), held_out.images, samples)

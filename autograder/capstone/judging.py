@@ -10,6 +10,7 @@ from pathlib import Path
 
 from autograder.capstone.files import CapstoneWork
 from autograder.capstone.held_out import HeldOut, draw_held_out, private_held_out
+from autograder.capstone.library_models import library_model
 from autograder.capstone.sandboxed import LIMITS, Measured, NoNumbers, measure_in_sandbox
 from autograder.course import CourseError
 from autograder.judge import ComponentResult, Verdict
@@ -64,16 +65,17 @@ def judge_capstone(
     """
     started = time.monotonic()
     _require_baseline()
-    table, was_lost = _table(work), False
+    table, was_lost, flags = _table(work), False, ()
     try:
         held_out = _held_out(work.seed, work.private_images)
         measured = _measured(work, table.claims, held_out, (edition, hidden, kind, limits))
         found = dict(_findings(work, table, measured, held_out))
+        flags = _flags(work)
     except NoNumbers as reason:
         was_lost = reason.was_lost
         found = {_REBUILT: Finding(False, str(reason))}
     components = tuple(_result(name, cases, found) for name, cases in CASES.items())
-    return SubmissionVerdict(components, (), time.monotonic() - started, was_lost)
+    return SubmissionVerdict(components, flags, time.monotonic() - started, was_lost)
 
 
 def _require_baseline() -> None:
@@ -113,6 +115,11 @@ def _measured(work: CapstoneWork, claims: Claims | None, held_out: HeldOut, plac
     return measure_in_sandbox(*files, images, _samples(claims), work.seed_of_draws, *place)
 
 
+def _flags(work: CapstoneWork) -> tuple[str, ...]:
+    name = library_model(work.contents["weights.safetensors"])
+    return (f"the weights are those of {name}, a model that came with the library",) if name else ()
+
+
 def _samples(claims: Claims | None) -> int:
     """As many draws as the claim rests on; for a bound, or without a claim, as few as possible."""
     if claims is None or claims.quantity == "bound":
@@ -134,8 +141,8 @@ def _findings(
         yield _ELSEWHERE, claim_holds_elsewhere(claims, _elsewhere(measured, held_out, claims.quantity, claims))
     budget = keeps_budget(claims, measured.parameters, len(work.contents["weights.safetensors"]))
     yield _BUDGET, budget
-    bound = _elsewhere(measured, held_out, "bound", claims)
-    for case, least in zip(CASES["baseline"], (0.0, *BUDGET.bands_bpd), strict=True):
+    bound = held_out.beside_baseline(measured.bits_per_dim["held out"]["bound"], "bound", samples=1)
+    for case, least in zip(CASES["baseline"], (findings.NOISE_OF_DRAWS_BPD, *BUDGET.bands_bpd), strict=True):
         over = Finding(False, "counts only within the budget")
         yield case, improvement(bound, least) if budget.passed else over
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from avae_lib.capstone.budget import BUDGET
-from avae_lib.capstone.findings import Finding, claim_reproduces, improvement, keeps_budget
+from avae_lib.capstone.findings import NOISE_OF_DRAWS_BPD, Finding, claim_reproduces, improvement, keeps_budget
 from avae_lib.capstone.handing_in import WEIGHTS, read_files, require_accepted
 from avae_lib.capstone.measuring import Measurement, NotMeasurable, measure
 from avae_lib.capstone.rebuilding import CapstoneRefused, trained_numbers
@@ -50,7 +50,7 @@ def _findings(part: str, contents: Mapping[str, bytes]) -> Iterator[Finding]:
     if part == "numbers":
         yield claim_reproduces(claims, measurement.of(claims.quantity))
     else:
-        for least in (0.0, *BUDGET.bands_bpd):
+        for least in (NOISE_OF_DRAWS_BPD, *BUDGET.bands_bpd):
             yield improvement(measurement.bound, least)
 
 

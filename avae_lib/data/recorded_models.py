@@ -13,7 +13,7 @@ from torch import nn
 
 from avae_lib.models.families import config_from_record, config_to_record
 
-__all__ = ["keep_model", "recorded_model", "recorded_model_facts"]
+__all__ = ["keep_model", "recorded_model", "recorded_model_facts", "recorded_model_names"]
 
 _FOLDER = "data/records/weights"
 
@@ -69,10 +69,18 @@ def keep_model(name: str, config: Any, model: nn.Module, facts: dict[str, Any]) 
     (folder / f"{name}.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
+def recorded_model_names() -> tuple[str, ...]:
+    """The names of all recorded models, in alphabetical order.
+
+    >>> "hierarchy-photos32" in recorded_model_names()
+    True
+    """
+    entries = files("avae_lib").joinpath(_FOLDER).iterdir()
+    return tuple(sorted(entry.name.removesuffix(".json") for entry in entries if entry.name.endswith(".json")))
+
+
 def _read(name: str) -> dict[str, Any]:
-    folder = files("avae_lib").joinpath(_FOLDER)
-    file = folder.joinpath(f"{name}.json")
+    file = files("avae_lib").joinpath(_FOLDER, f"{name}.json")
     if not file.is_file():
-        known = sorted(entry.name.removesuffix(".json") for entry in folder.iterdir() if entry.name.endswith(".json"))
-        raise ValueError(f"no recorded model is called {name!r}; there are {', '.join(known)}")
+        raise ValueError(f"no recorded model is called {name!r}; there are {', '.join(recorded_model_names())}")
     return json.loads(file.read_text(encoding="utf-8"))

@@ -1,7 +1,9 @@
 """Capstones: an honest model gets all points; a claim that is not true loses its own and says by how much it is off."""
 
+import json
 import re
 from dataclasses import replace
+from importlib.resources import files as files_of_package
 from pathlib import Path
 
 import nbformat
@@ -20,7 +22,8 @@ from autograder.release import require_points_of_checks
 from autograder.student_edition import write_student_edition
 from avae_lib import capstone
 from avae_lib.capstone import BUDGET, Claims, findings
-from avae_lib.data import load
+from avae_lib.capstone.rebuilding import weights_bytes
+from avae_lib.data import load, recorded_model
 from avae_lib.evaluation import Estimate
 from avae_lib.models.vae import VAEConfig
 
@@ -113,7 +116,7 @@ def test_private_images_are_as_hard_as_the_baseline_finds_them(tmp_path, monkeyp
     private = private_held_out((tmp_path / "private.npz").read_bytes())
     before = torch.tensor([5.0, 6.0, 7.0, 8.0, 9.0, 10.0], dtype=torch.float64)
     monkeypatch.setattr(held_out, "_baseline_on", lambda *_: {"bound": before})
-    monkeypatch.setattr(held_out, "recorded", lambda _: {"bound": {"mean": 5.5}})
+    monkeypatch.setattr(findings, "baseline", lambda quantity="bound": Estimate(5.5, 0.1))
     assert private.estimate(before, before - 0.4, "bound", 1) == Estimate(pytest.approx(5.1), pytest.approx(0.0))
 
 
@@ -178,7 +181,14 @@ def claims(trained):
 def baseline(monkeypatch, claims):
     """A baseline that the model beats by more than all bands."""
     poor = Estimate(claims.bits_per_dim + BUDGET.bands_bpd[-1] + 0.3, 0.05)
-    monkeypatch.setattr(findings, "baseline", lambda quantity="bound": poor)
+    with_baseline(monkeypatch, poor)
+
+
+def with_baseline(monkeypatch, estimate):
+    """Let the baseline have this number on the public images and on every held-out one."""
+    everywhere = {"bound": torch.full((held_out.COUNT,), estimate.mean, dtype=torch.float64)}
+    monkeypatch.setattr(findings, "baseline", lambda quantity="bound": estimate)
+    monkeypatch.setattr(held_out, "_baseline_on", lambda *_: everywhere)
 
 
 @pytest.fixture
@@ -239,10 +249,26 @@ def test_over_the_declared_budget_no_improvement_counts(judged, claims):
 
 
 def test_what_is_claimed_has_no_say_in_the_improvement(judged, claims, monkeypatch):
-    monkeypatch.setattr(findings, "baseline", lambda quantity="bound": Estimate(claims.bits_per_dim - 0.2, 0.05))
+    with_baseline(monkeypatch, Estimate(claims.bits_per_dim - 0.2, 0.05))
     cases = judged(replace(claims, bits_per_dim=0.5))
     assert not any(cases[name].passed for name in CASES["baseline"])
     assert "worse than the baseline" in cases[judging._BETTER].diagnosis
+
+
+def test_the_baseline_itself_is_no_improvement_on_any_draw_and_is_flagged(tmp_path, edition):
+    model = recorded_model("capstone-baseline")
+    reached = capstone.baseline("bound")
+    claims = Claims("photos32", "embedded", "bound", round(reached.mean, 4), 0.05, 1, 32_860, 3_000, 0.05)
+    record = files_of_package("avae_lib").joinpath("data/records/weights/capstone-baseline.json")
+    (tmp_path / "config.json").write_text(json.dumps(json.loads(record.read_text())["config"]))
+    (tmp_path / "weights.safetensors").write_bytes(weights_bytes(model))
+    (tmp_path / "report.md").write_text(claims.table())
+    for seed in (1, 2):
+        verdict = judge_capstone(read_capstone(tmp_path, seed), edition)
+        _, budget, better = verdict.components
+        assert (budget.points, better.points) == (6, 0)
+        assert better.cases[0].diagnosis.startswith("the bound is 0.0")
+        assert verdict.flags == ("the weights are those of capstone-baseline, a model that came with the library",)
 
 
 def test_claims_without_weights_earn_nothing(edition, claims, baseline):

@@ -365,7 +365,7 @@ def test_elsewhere_a_claim_may_be_too_modest_but_not_too_good():
     [
         ({}, ""),
         ({"updates": 10**6}, "updates 1,000,000 of at most 20,000"),
-        ({"hours": 40.0}, "hours 40 of at most 0.5"),
+        ({"hours": 40.0}, "hours 40 of at most 1"),
         ({"parameters": 999}, "you claim 999 parameters, the model has 1,000"),
     ],
 )
