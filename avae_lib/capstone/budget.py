@@ -32,7 +32,7 @@ class Budget:
     max_error_bpd: float = 0.1
     """Largest error that a claim may state, in bits per dimension: beyond it, nearly every claim would be true."""
     max_measuring_minutes: float = 10.0
-    """Longest that the grader measures a model, on one core."""
+    """Longest that the public images take to be measured, on one core. The held-out ones may take as long again."""
     bands_bpd: tuple[float, ...] = (0.3, 0.6, 0.9)
     """Improvements on the baseline, in bits per dimension, each of which earns further points."""
 

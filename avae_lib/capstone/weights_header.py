@@ -87,6 +87,7 @@ def read_header(data: bytes) -> Mapping[str, StoredTensor]:
 def _tensors(header: Any, content_bytes: int) -> Mapping[str, StoredTensor]:
     if not isinstance(header, dict):
         raise MalformedFile("its header is no JSON object")
+    _require_texts(header.get("__metadata__", {}))
     entries = {name: entry for name, entry in header.items() if name != "__metadata__"}
     if not 1 <= len(entries) <= _MOST_TENSORS:
         raise MalformedFile(f"it holds {len(entries)} tensors, not 1 to {_MOST_TENSORS:,}")
@@ -96,6 +97,11 @@ def _tensors(header: Any, content_bytes: int) -> Mapping[str, StoredTensor]:
         spans.append(span)
     _require_whole(spans, content_bytes)
     return tensors
+
+
+def _require_texts(metadata: Any) -> None:
+    if not isinstance(metadata, dict) or not all(isinstance(text, str) for text in metadata.values()):
+        raise MalformedFile("its metadata is no table of texts")
 
 
 def _tensor(name: str, entry: Any) -> tuple[StoredTensor, tuple[int, int]]:

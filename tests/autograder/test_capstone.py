@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from autograder.capstone import files, held_out, judging
+from autograder.capstone import files, held_out, judging, sandboxed
 from autograder.capstone.files import CapstoneWork, read_capstone
 from autograder.capstone.held_out import draw_held_out, private_held_out
 from autograder.capstone.judging import CASES, POINTS, judge_capstone
@@ -99,6 +99,13 @@ def test_of_a_public_set_the_secret_draws_test_images_beyond_the_public_ones(tmp
     assert not torch.equal(drawn.images, draw_held_out(6, budget, count=16).images)
     with pytest.raises(CourseError, match="no test images beyond"):
         draw_held_out(5, replace(budget, public_images=60))
+
+
+def test_a_model_that_is_just_fast_enough_at_home_is_fast_enough_for_the_grader():
+    """At home the public images are measured, by the grader the held-out ones too."""
+    images = (BUDGET.public_images + held_out.COUNT) / BUDGET.public_images
+    at_least = 60 * BUDGET.max_measuring_minutes * images
+    assert min(sandboxed.LIMITS.ask_seconds, sandboxed.LIMITS.cpu_seconds) >= at_least
 
 
 def test_differences_to_parents_say_more_than_images_alone():

@@ -162,6 +162,8 @@ LIES = {
     "no bytes": first(lambda entry: {"data_offsets": None}),
     "bytes of another tensor": first(lambda entry: {"data_offsets": [4, entry["data_offsets"][1] + 4]}),
     "an entry too many": first(lambda entry: {"code": "x"}),
+    "metadata in a list": lambda header: {**header, "__metadata__": [1]},
+    "metadata that is no text": lambda header: {**header, "__metadata__": {"a": 1}},
     "a list": lambda header: [],
     "nothing": lambda header: {},
     "a name twice": lambda header: b'{"a": 1, "a": 2}',
