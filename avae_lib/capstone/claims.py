@@ -19,6 +19,7 @@ _NOT_MEASURED = "not measured"
 _LONGEST_REPORT = 64 * 1024  # characters
 _LONGEST_VALUE = 200  # characters
 _NUMBER = re.compile(r"[+-]?\d{1,15}(?:\.\d{1,15})?(?:[eE][+-]?\d{1,2})?", re.ASCII)
+_LINE_END = re.compile(r"\r\n|\n|\r")  # Markdown's; Python knows further ones, which on a page end no row
 _COUNT = re.compile(r"\d{1,3}(?:,\d{3}){1,4}|\d{1,15}", re.ASCII)
 
 
@@ -188,7 +189,7 @@ def _rows_of(report: str) -> tuple[dict[str, str], list[str]]:
     names = {row.name.lower() for row in _ROWS}
     values: dict[str, str] = {}
     problems = []
-    for line in report.splitlines():
+    for line in _LINE_END.split(report):
         cells = [" ".join(cell.strip(" \t*_`").split()) for cell in line.strip().strip("|").split("|")]
         name = cells[0].lower()
         if "|" not in line or name not in names:

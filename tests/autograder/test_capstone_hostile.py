@@ -270,6 +270,17 @@ def test_no_weights_make_more_of_three_colours_than_a_probability():
         assert not float(head.log_likelihood(numbers, x).double().logsumexp(0)) > 1e-3, "more than 1 of one red"
 
 
+# --- claims -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sign", list("\u2028\u2029\x85\x0b\x0c\x1c\x1d\x1e"))
+def test_a_sign_that_ends_no_row_on_a_page_ends_none_for_the_grader(sign):
+    """A reader sees 4.93; it must not be read as 4."""
+    table = Claims("photos32", "embedded", "bound", 4.93, 0.06, 1, 195_684, 8_400, 0.4).table()
+    with pytest.raises(capstone.ClaimsError, match=r"'bits per dimension' must hold a number"):
+        capstone.read_claims(table.replace("4.93", f"4{sign}.93"))
+
+
 # --- chance -----------------------------------------------------------------------------------------------------
 
 
