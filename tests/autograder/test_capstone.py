@@ -133,6 +133,13 @@ def test_a_private_file_of_another_form_is_an_error_of_the_course(content):
         private_held_out(content)
 
 
+@pytest.mark.parametrize("count", [1, held_out.COUNT + 1])
+def test_more_private_images_than_there_is_time_for_are_an_error_of_the_course(tmp_path, count):
+    np.savez(tmp_path / "private.npz", images=np.zeros((count, 3, 32, 32), np.uint8))
+    with pytest.raises(CourseError, match=f"2 to {held_out.COUNT} of them"):
+        private_held_out((tmp_path / "private.npz").read_bytes())
+
+
 def test_private_images_of_another_shape_are_an_error_of_the_course(tmp_path):
     np.savez(tmp_path / "private.npz", images=np.zeros((4, 1, 8, 8), np.uint8))
     with pytest.raises(CourseError, match="must be uint8"):
