@@ -24,6 +24,15 @@ ROOT = Path(__file__).parents[2]
 UNIT = "03_vae"
 
 
+def _written_address(path: Path) -> str:
+    """The scheduler's address, as soon as all of it is in the file."""
+    while True:
+        with contextlib.suppress(FileNotFoundError):
+            if found := re.search(r'"(tcp://[^"]+)"', path.read_text()):
+                return found[1]
+        time.sleep(0.05)
+
+
 class Cluster:
     """A scheduler of dask's, and workers, started as people start them: by commands."""
 
@@ -34,9 +43,7 @@ class Cluster:
         self.scheduler = self._start(
             "scheduler", "--port", "0", "--no-dashboard", "--scheduler-file", str(folder / "scheduler.json")
         )
-        while not (folder / "scheduler.json").exists():
-            time.sleep(0.05)
-        self.address = re.search(r'"(tcp://[^"]+)"', (folder / "scheduler.json").read_text())[1]
+        self.address = _written_address(folder / "scheduler.json")
 
     def add_worker(self) -> subprocess.Popen:
         return self._start("worker", self.address, "--no-nanny", "--no-dashboard", "--nthreads", "1")

@@ -300,7 +300,7 @@ def test_points_given_by_hand_count_and_are_logged_with_what_they_replaced(nasty
 
 def test_weights_say_what_is_earned_and_how_much_of_the_grade_is_settled(nasty, tmp_path):
     row = by_id(exported(nasty, "csv", tmp_path))["ada"]
-    assert (float(row["weight_earned"]), row["weight_settled"]) == (14 * 5 / 8, "0")
+    assert (float(row["weight_earned"]), row["weight_settled"]) == (nasty.unit(UNIT).weight * 5 / 8, "0")
 
 
 @pytest.mark.parametrize(
