@@ -498,6 +498,8 @@ def course(tmp_path):
     units += f'[[units]]\nname = "{UNIT}"\ntitle = "Capstone"\nweight = 60\nkind = "capstone"\n'
     (root / "course.toml").write_text(f'title = "C"\nbranch = "main"\n{units}')
     nbformat.write(released(), root / "assignments" / UNIT / f"{UNIT}.ipynb")
+    (root / ".course").mkdir()
+    (root / ".course" / "secret").write_text("7e" * 32)  # the same draws and held-out crops in every run of the tests
     return Course.load(root)
 
 
@@ -523,7 +525,7 @@ def class_of_all_kinds(course, model, good, monkeypatch):
     monkeypatch.setattr(findings, "baseline", lambda quantity="bound": beaten)
     everywhere = torch.full((held_out.COUNT,), beaten.mean, dtype=torch.float64)
     monkeypatch.setattr(held_out, "_baseline_on", lambda *_: {"bound": everywhere})
-    numbers = round(bound.mean, 4), round(min(bound.standard_error, 0.1), 4)
+    numbers = round(bound.mean, 4), BUDGET.max_error_bpd  # other draws move an untrained model by some hundredths
     claims = Claims("photos32", "embedded", "bound", *numbers, 1, capstone.trained_numbers(model), 0, 0.0)
     report = f"# Mine\n\n{claims.table()}".encode()
     honest = {"config.json": config(), "weights.safetensors": good, "report.md": report}
@@ -559,7 +561,8 @@ def test_a_class_of_honest_and_hostile_capstones_is_graded_whole(
     assert {student for student, what in status.items() if what == "quarantined"} == {"gil", "ivan"}
     assert all(result.max_points == 30 for result in results.values())
     overstated = results["ben"].components["numbers"].cases[1].diagnosis
-    assert re.search(r"(1|1\.0|0\.99)\d* bits per dimension better than the model", overstated)
+    (off,) = re.findall(r"the claim is ([\d.]+) bits per dimension better than the model", overstated)
+    assert abs(float(off) - 1) < 0.1
     assert "weights.safetensors is missing" in results["cleo"].components["numbers"].cases[0].diagnosis
     assert "no regular file" in results["hugo"].components["numbers"].cases[0].diagnosis
     pages = [path.read_text() for path in (tmp_path / "pages").rglob("*.html")]
