@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -94,18 +95,22 @@ def judged(seed: int, sets: dict[str, Tensor], runs: Path) -> dict[str, Any]:
     experiment = replace(FASHION, training=replace(FASHION.training, seed=seed))
     model = train_run(experiment, runs / f"{experiment.name}-{seed}").model
     scores = {name: scores_of(model, images) for name, images in sets.items()}
-    inside, *outside = sets
-    areas = {
-        other: {score: asdict(area_under_curve(scores[inside][score], scores[other][score])) for score in scores[other]}
-        for other in outside
-    }
-    bound = Estimate.over(scores[inside]["−log p(x)"])
-    result = {"seed": seed, "bits_per_dim": bits_per_dim(bound.mean, model.num_dims), "areas": areas}
+    bound = Estimate.over(scores["Fashion-MNIST"]["−log p(x)"])
+    result = {"seed": seed, "bits_per_dim": bits_per_dim(bound.mean, model.num_dims), "areas": areas_of(scores)}
     result["means"] = {name: {score: v.mean().item() for score, v in of_set.items()} for name, of_set in scores.items()}
     if seed == SEEDS[0]:
         result["scores"] = {name: _first_of(of_set) for name, of_set in scores.items()}
     print(json.dumps({key: value for key, value in result.items() if key != "scores"}, indent=1, ensure_ascii=False))
     return result
+
+
+def areas_of(scores: Mapping[str, Mapping[str, Tensor]]) -> dict[str, dict[str, dict[str, float]]]:
+    """The area under the ROC curve for each other set and score; the first set is the inside one."""
+    inside, *outside = scores
+    return {
+        other: {score: asdict(area_under_curve(scores[inside][score], scores[other][score])) for score in scores[other]}
+        for other in outside
+    }
 
 
 def scores_of(model: nn.Module, images: UInt8[Tensor, "images 1 28 28"]) -> dict[str, Float[Tensor, " images"]]:

@@ -1,8 +1,10 @@
 """The experiment on likelihood ratios: its record, its README, and a tiny run from end to end."""
 
+import importlib
 import importlib.util
 import json
 import re
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -57,3 +59,32 @@ def test_a_tiny_run_writes_such_a_record(experiment, monkeypatch, tmp_path):
     record, kept = json.loads((tmp_path / "record.json").read_text()), data.recorded("out_of_distribution")
     assert record.keys() == kept.keys() and record["seeds"][0].keys() == kept["seeds"][0].keys()
     assert record["seeds"][0]["areas"].keys() == kept["seeds"][0]["areas"].keys()
+
+
+def test_a_tiny_run_on_photographs_writes_such_a_record(monkeypatch, tmp_path):
+    rng = np.random.RandomState(0)
+    shapes = {"cifar10": (3, 32, 32), "mnist": (1, 28, 28), "fashion_mnist": (1, 28, 28)}
+    for name, shape in shapes.items():
+        images = {split: rng.randint(256, size=(20, *shape)).astype(np.uint8) for split in ("train", "test")}
+        np.savez(tmp_path / f"{name}.npz", **images)
+    monkeypatch.setenv("AVAE_DATA", str(tmp_path))
+    monkeypatch.setattr(sys, "path", [str(FOLDER), *sys.path])
+    for name in ("run", "photographs"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    photographs = importlib.import_module("photographs")
+    inside = replace(photographs.INSIDE, validation=5)
+    training = replace(photographs.CIFAR10.training, steps=1, batch_size=2)
+    monkeypatch.setattr(photographs, "INSIDE", inside)
+    monkeypatch.setattr(photographs, "CIFAR10", replace(photographs.CIFAR10, data=inside, training=training))
+    for name, value in {"IMAGES": 4, "KEPT_LAYERS": (2,), "RECORD": tmp_path / "record.json"}.items():
+        monkeypatch.setattr(photographs, name, value)
+    photographs.main(tmp_path / "runs", seeds=(0,))
+    assert not photographs.RECORD.exists()
+    photographs.main(tmp_path / "runs")
+    record, kept = json.loads(photographs.RECORD.read_text()), data.recorded("out_of_distribution_photographs")
+    assert record.keys() == kept.keys() and record["sets"].keys() == kept["sets"].keys()
+    assert record["seeds"][0].keys() == kept["seeds"][0].keys() and [run["seed"] for run in record["seeds"]] == [
+        0,
+        1,
+        2,
+    ]
