@@ -45,7 +45,7 @@ class CapstoneWork:
 
     @cached_property
     def digest(self) -> str:
-        """Of all that measuring follows from."""
+        """Of everything that the measurement depends on."""
         return digest(self.digest_of_files, str(self.seed), self.private_images)
 
     @property

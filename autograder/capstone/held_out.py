@@ -5,7 +5,7 @@
 * Of other sets: test images beyond those that claims are about.
 * Or the images of a file of the course's own, which no student has.
 
-The photographs themselves are in scikit-learn: whoever cuts crops of their own can learn the whole band by heart. Only
+The photographs themselves are in scikit-learn: a student who cuts crops from them can train on the whole band. Only
 a private file closes that; ``SECURITY.md`` says what is to be gained.
 """
 

@@ -70,7 +70,7 @@ def measure_in_sandbox(
     """Rebuild a model in a sandbox and measure it there on each set of images.
 
     Args:
-        seed: of the draws; whoever knows it before training can make a model that profits.
+        seed: for the draws. A student who knows it before training can build a model that profits from it.
         edition: the folder that holds the library.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Pictures of lecture 07 on numbers by which models are judged: bits, importance weights, temperatures, distances."""
+"""Pictures of lecture 07 on the numbers that judge a model: bits, importance weights, temperatures, distances."""
 
 from __future__ import annotations
 

@@ -772,8 +772,8 @@ assert abs(crops.float().mean(dim=(2, 3)).std(dim=0).mean().item() - 91) < 1
 #
 # At $t = 0$ there is one picture, eight times; they differ in the noise of single pixels, which comes from the likelihood and has no
 # temperature here. Mean colours of 64 samples scatter by 1 level at $t = 0$, by 24 at 0.5, by 32 at 0.8 and by 36 at 1. (Those of the test
-# crops scatter by 91: even at $t = 1$ this small model has little variety.) Whoever shows samples at $t = 0.5$ shows two thirds of
-# the variety that the prior has, and should say so.
+# crops scatter by 91: even at $t = 1$ this small model has little variety.) Samples at $t = 0.5$ show two thirds of the variety
+# that the prior has. If you print them, print the temperature too.
 
 # %% [markdown]
 # ## Strange images
