@@ -43,6 +43,7 @@ class Course:
 
     Attributes:
         private_images: images that no student has, on which capstones are judged; None for those the secret draws.
+        baseline_bpd: what capstones have to beat, in bits per dimension, as the course states it; None if it does not.
     """
 
     root: Path
@@ -53,6 +54,7 @@ class Course:
     late_policy: LatePolicy = field(default_factory=LatePolicy)
     roster: Path | None = None
     private_images: Path | None = None
+    baseline_bpd: float | None = None
 
     @classmethod
     def find(cls, start: Path | None = None) -> Course:
@@ -73,8 +75,7 @@ class Course:
         try:
             policy = LatePolicy.from_facts(facts.get("late_policy", {}))
             roster = root / facts["roster"] if "roster" in facts else None
-            private = facts.get("capstone", {}).get("private_images")
-            more = {"roster": roster, "private_images": root / private if private else None}
+            more = {"roster": roster, **_capstone(facts.get("capstone", {}), root)}
             return cls(root, facts["title"], facts.get("repository"), facts["branch"], _units(facts), policy, **more)
         except KeyError as missing:
             raise CourseError(f"{root / 'course.toml'} lacks the entry {missing}") from None
@@ -135,6 +136,13 @@ class Course:
             return None
         inside = notebook.resolve().relative_to(self.root.resolve()).as_posix()
         return f"https://colab.research.google.com/github/{self.repository}/blob/{self.branch}/{inside}"
+
+
+def _capstone(facts: Mapping[str, Any], root: Path) -> dict[str, Any]:
+    private, baseline = facts.get("private_images"), facts.get("baseline_bpd")
+    if baseline is not None and not (type(baseline) in (int, float) and baseline > 0):
+        raise ValueError(f"baseline_bpd must be a number of bits per dimension above 0, got {baseline!r}")
+    return {"private_images": root / private if private else None, "baseline_bpd": baseline}
 
 
 def _units(facts: Mapping[str, Any]) -> tuple[Unit, ...]:

@@ -88,6 +88,7 @@ class Batch:
     sandbox: SandboxKind = DEFAULT_KIND
     is_capstone: bool = False
     private_images: bytes = field(default=b"", repr=False)
+    baseline_bpd: float | None = None
 
     @classmethod
     def of(
@@ -109,7 +110,8 @@ class Batch:
         if unit.kind != "capstone":
             return cls(unit.name, release, handed_back, max_points, secret, hidden, sandbox)
         private = _private_images(course.private_images)
-        return cls(unit.name, release, handed_back, max_points, secret, hidden, sandbox, True, private)
+        more = True, private, course.baseline_bpd
+        return cls(unit.name, release, handed_back, max_points, secret, hidden, sandbox, *more)
 
     def prepare(self, submission: Submission) -> Job | Graded:
         """Read a submission: a job, or the reason why there is nothing to grade."""
@@ -142,7 +144,8 @@ class Batch:
 
     def _capstone(self, submission: Submission) -> CapstoneWork:
         # The same held-out images for the whole class: which ones must not decide about a grade.
-        return read_capstone(submission.folder, self.secret.seed(self.unit, "held out"), self.private_images)
+        seed = self.secret.seed(self.unit, "held out")
+        return read_capstone(submission.folder, seed, self.private_images, self.baseline_bpd)
 
     def _seeds(self, student: str, sha256: str, capstone: CapstoneWork | None) -> dict[str, int]:
         if capstone:

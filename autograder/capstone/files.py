@@ -30,12 +30,14 @@ class CapstoneWork:
         troubles: why a file could not be read, by name.
         seed: what the held-out images are drawn from, the same for the whole class.
         private_images: the content of the course's own file of images; empty if it has none.
+        baseline_bpd: what the course states as the number to beat, in bits per dimension; None if it states none.
     """
 
     contents: Mapping[str, bytes] = field(repr=False)
     troubles: Mapping[str, str]
     seed: int = field(default=0, repr=False)
     private_images: bytes = field(default=b"", repr=False)
+    baseline_bpd: float | None = None
 
     @cached_property
     def digest_of_files(self) -> str:
@@ -57,7 +59,9 @@ class CapstoneWork:
         return int(self.digest[:12], 16)
 
 
-def read_capstone(folder: Path, seed: int, private_images: bytes = b"") -> CapstoneWork:
+def read_capstone(
+    folder: Path, seed: int, private_images: bytes = b"", baseline_bpd: float | None = None
+) -> CapstoneWork:
     """Read the files in a submission's folder; one that cannot be read costs what needs it, and nothing else."""
     contents, troubles = {}, {}
     for name, most in _LARGEST.items():
@@ -65,7 +69,7 @@ def read_capstone(folder: Path, seed: int, private_images: bytes = b"") -> Capst
             contents[name] = _read(folder / name, name, most)
         except Quarantined as trouble:
             troubles[name] = str(trouble)
-    return CapstoneWork(contents, troubles, seed, private_images)
+    return CapstoneWork(contents, troubles, seed, private_images, baseline_bpd)
 
 
 def with_report(notebook: NotebookNode, work: CapstoneWork) -> NotebookNode:

@@ -64,7 +64,7 @@ def judge_capstone(
         CourseError: there are no held-out images, or no baseline.
     """
     started = time.monotonic()
-    _require_baseline()
+    _require_baseline(work.baseline_bpd)
     table, was_lost, flags = _table(work), False, ()
     try:
         held_out = _held_out(work.seed, work.private_images)
@@ -78,11 +78,17 @@ def judge_capstone(
     return SubmissionVerdict(components, flags, time.monotonic() - started, was_lost)
 
 
-def _require_baseline() -> None:
+def _require_baseline(stated_bpd: float | None) -> None:
+    """A baseline was measured, and it is the one that the course states, to three decimals."""
     try:
-        findings.baseline()
+        measured = findings.baseline().mean
     except ValueError as problem:
         raise CourseError(f"capstones cannot be graded: {problem}") from None
+    if stated_bpd is not None and abs(stated_bpd - measured) > 0.0006:
+        raise CourseError(
+            f"capstones cannot be graded: course.toml states baseline_bpd = {stated_bpd:g}, and the library's baseline "
+            f"has {measured:.3f} (experiments/capstone)"
+        )
 
 
 def _table(work: CapstoneWork) -> _Table:

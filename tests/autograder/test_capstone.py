@@ -407,6 +407,16 @@ def test_without_a_baseline_nothing_is_graded_and_the_run_says_why(edition, monk
         judge_capstone(CapstoneWork({}, {}), edition)
 
 
+def test_the_baseline_of_the_course_is_that_of_the_library(edition, course):
+    assert Course.load(ROOT).baseline_bpd == pytest.approx(capstone.baseline("bound").mean, abs=6e-4)
+    with pytest.raises(CourseError, match=r"states baseline_bpd = 4\.5, and the library's baseline has 4\.863"):
+        judge_capstone(CapstoneWork({}, {}, baseline_bpd=4.5), edition)
+    with (course.root / "course.toml").open("a") as file:
+        file.write('[capstone]\nbaseline_bpd = "low"\n')
+    with pytest.raises(CourseError, match="baseline_bpd must be a number"):
+        Course.load(course.root)
+
+
 def test_a_capstone_is_released_only_with_the_points_of_its_cases(course):
     unit, notebook = course.unit(UNIT), released()
     require_points_of_checks(notebook, unit)
