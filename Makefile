@@ -9,8 +9,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 # The tests that catch most: judging, public cases, hostile notebooks, grades, formulas, the contract of all models.
 QUICK := tests/test_repository.py \
-	tests/autograder/test_notebooks.py::test_course_notebooks_are_in_step_with_their_sources \
-	$(patsubst %,tests/autograder/test_%.py,catalogue checks exports grading lateness normalise public_cases reading) \
+	tests/autograder/authoring/test_notebooks.py::test_course_notebooks_are_in_step_with_their_sources \
+	$(foreach name,catalogue checks exports grading lateness normalise public_cases reading,$(wildcard tests/autograder/*/test_$(name).py)) \
 	$(patsubst %,tests/avae_lib/test_%.py,checking checking_observing checking_records checking_verdicts components \
 		divergences divergences_gaussian gaussians hierarchy_contract likelihoods logarithms meanfield_ising \
 		meanfield_lda meanfield_mixture objectives vae vae_step)
@@ -62,7 +62,7 @@ lint: setup      ## style, import directions
 	$(BIN)/lint-imports --no-cache
 
 notebooks: setup  ## build and execute the notebooks from their .py sources
-	$(BIN)/python -m autograder.notebooks --execute
+	$(BIN)/python -m autograder.authoring.notebooks --execute
 
 bench: setup     ## measure speed; each benchmark prints one table
 	for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done

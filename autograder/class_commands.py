@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import tyro
 from tyro.conf import Positional
 
-from autograder.course import Course
+from autograder.course.course import Course
 
 __all__ = ["bring_up_to_date", "export", "extend", "formgrader", "report", "similarity"]
 
@@ -30,7 +30,9 @@ def formgrader(
         port: Where it is served on this machine; if that is taken, another is found.
         browser: Open a browser; without, only the address is printed.
     """
-    from autograder.formgrader import serve_formgrader  # Jupyter costs a second, which --help should not pay
+    from autograder.nbgrader_bridge.formgrader import (
+        serve_formgrader,  # Jupyter costs a second, which --help should not pay
+    )
 
     course = Course.find()
     serve_formgrader(course, course.unit(unit) if unit else None, port, browser)
@@ -71,7 +73,7 @@ def extend(
     Args:
         reason: Why; kept in extensions.csv and in the audit log.
     """
-    from autograder.extensions import extensions_file, grant
+    from autograder.gradebook.extensions import extensions_file, grant
 
     course = Course.find()
     grant(course, course.unit(unit), student, days, reason)
@@ -110,6 +112,6 @@ def similarity(unit: Positional[_Unit], output: _Folder = None) -> None:
 def bring_up_to_date(course: Course, unit: str) -> None:
     """Carry due date, extensions and lateness of a unit into the gradebook, if there is one."""
     if course.gradebook.exists():
-        from autograder.late_penalties import settle
+        from autograder.gradebook.late_penalties import settle
 
         settle(course, course.unit(unit))

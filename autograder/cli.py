@@ -12,7 +12,7 @@ from tyro.conf import Positional
 
 from autograder.audit.command import audit
 from autograder.class_commands import bring_up_to_date, export, extend, formgrader, report, similarity
-from autograder.course import Course, CourseError, Unit
+from autograder.course.course import Course, CourseError, Unit
 from autograder.sandbox.bubblewrap import SandboxUnavailable
 from autograder.sandbox.kinds import DEFAULT_KIND, SandboxKind, require_kind, warning_about
 
@@ -38,7 +38,7 @@ Units are named by number or in full. Run it anywhere inside the course folder."
 
 _NO_REPOSITORY = (
     "course.toml names no repository, so there are no Colab badges, and the notebooks work only in a copy of this "
-    "folder. Name it there and run: python -m autograder.notebooks && course release && course publish DIR"
+    "folder. Name it there and run: python -m autograder.authoring.notebooks && course release && course publish DIR"
 )
 _Unit = Annotated[str, tyro.conf.arg(metavar="UNIT", help="A unit of the course, as 03 or 03_vae.")]
 
@@ -68,7 +68,7 @@ def release(
     Args:
         units: Units to release, as 03 or 03_vae; all that have a solution if none is named.
     """
-    from autograder import release as releasing
+    from autograder.authoring import release as releasing
 
     course = Course.find()
     for notebook in releasing.release(course, [course.unit(unit) for unit in units]):
@@ -86,7 +86,7 @@ def publish(
         through: The unit students have reached; those before it count as handed back, and their functions are in
             the library. By default the last unit that is released.
     """
-    from autograder.publication import publish as write_repository
+    from autograder.authoring.publication import publish as write_repository
 
     course = Course.find()
     unit = course.unit(through) if through else _last_released(course)
@@ -126,7 +126,7 @@ def grade(
         require_kind(sandbox)
     elif sandbox == "none":
         raise CourseError("--sandbox none is for this machine only, not for those of a cluster: leave --scheduler out")
-    from autograder.class_run import ClassRun  # reading notebooks costs a second, which --help should not pay
+    from autograder.batch.class_run import ClassRun  # reading notebooks costs a second, which --help should not pay
     from autograder.lifetimes import exit_when_told
 
     if workers is not None and workers < 1:
@@ -148,7 +148,7 @@ def feedback(unit: Positional[_Unit]) -> None:
 
     Run it again after grading written answers by hand: the pages show the points and comments given.
     """
-    from autograder.class_feedback import write_feedback
+    from autograder.feedback.class_feedback import write_feedback
 
     course = Course.find()
     pages = write_feedback(course, course.unit(unit))
@@ -170,7 +170,7 @@ def doctor() -> int:
 
     The exit status is 1 if nothing can be graded here.
     """
-    from autograder.class_run import usual_workers
+    from autograder.batch.class_run import usual_workers
     from autograder.doctor import examine
 
     return 0 if examine(usual_workers()) else 1

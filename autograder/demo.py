@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import sys
 
-from autograder.class_run import ClassRun
-from autograder.class_table import points_table
-from autograder.course import Course, CourseError, Unit
+from autograder.batch.class_run import ClassRun
+from autograder.batch.class_table import points_table
+from autograder.course.course import Course, CourseError, Unit
 from autograder.examples import write_example_submissions
 from autograder.sandbox.bubblewrap import SandboxUnavailable, require_sandbox
 
@@ -37,7 +37,7 @@ def main() -> int:
 
 def play(course: Course, unit: Unit) -> None:
     """Release a unit, grade its example submissions, and say where to look."""
-    from autograder.release import release
+    from autograder.authoring.release import release
 
     print(f"Releasing {unit.name}: solutions/ without its solutions becomes assignments/")
     release(course, [unit])

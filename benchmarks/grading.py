@@ -27,9 +27,9 @@ import tyro
 from nbformat import NotebookNode
 from tqdm import tqdm
 
-from autograder.course import Course
+from autograder.course.course import Course
 from autograder.examples import STUDENTS, write_example_submissions
-from autograder.notebook_cells import cells_of
+from autograder.intake.notebook_cells import cells_of
 
 ROOT = Path(__file__).parents[1]
 PROGRAMS = Path(sysconfig.get_path("scripts"))

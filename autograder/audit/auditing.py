@@ -11,7 +11,7 @@ from autograder.audit.guards import audit_component
 from autograder.audit.kept_audits import KeptAudits
 from autograder.audit.processes import audited
 from autograder.checks import all_checks, checks_of
-from autograder.course import CourseError
+from autograder.course.course import CourseError
 
 __all__ = ["audit_units"]
 

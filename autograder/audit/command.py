@@ -11,7 +11,7 @@ from tyro.conf import Positional
 
 from autograder.audit.findings import AuditResult
 from autograder.audit.tables import long_table, markdown, short_table, summary
-from autograder.course import Course, CourseError
+from autograder.course.course import Course, CourseError
 from autograder.sandbox.bubblewrap import require_sandbox
 
 __all__ = ["audit"]

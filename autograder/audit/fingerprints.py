@@ -22,9 +22,7 @@ _SHARED = (
     "autograder/checks/*.py",
     "autograder/checks/*/__init__.py",
     "autograder/checks/mistakes/precision.py",
-    "autograder/empty_answers.py",
-    "autograder/judge.py",
-    "autograder/public_cases.py",
+    "autograder/authoring/public_cases.py",
 )
 
 _GUARDS = ("mistakes", "variants")

@@ -7,13 +7,13 @@ import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
+from autograder.audit.empty_answers import empty_answers
 from autograder.audit.findings import EMPTY_ANSWER, MISTAKE, VARIANT, ComponentAudit, Finding
 from autograder.audit.sentences import Sentences
+from autograder.authoring.public_cases import public_trials
 from autograder.checks import all_checks
 from autograder.checks.case import ComponentCheck, Mistake, Variant
-from autograder.empty_answers import empty_answers
-from autograder.judge import ComponentResult, judge_on
-from autograder.public_cases import public_trials
+from autograder.checks.judge import ComponentResult, judge_on
 from avae_lib import components
 from avae_lib.checking.observing import observe
 from avae_lib.checking.records import Observation, Request
@@ -109,7 +109,7 @@ def _place(check: ComponentCheck, sandboxed: bool) -> Iterator[Callable[[Callabl
     if not sandboxed:
         yield _here
         return
-    from autograder.sandbox.audition import audition  # needs what only a machine with a sandbox has
+    from autograder.audit.audition import audition  # needs what only a machine with a sandbox has
 
     with audition(check) as place:
         yield place

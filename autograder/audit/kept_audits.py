@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autograder.audit.findings import ComponentAudit
-from autograder.course import Course
+from autograder.course.course import Course
 
 __all__ = ["KeptAudits"]
 

@@ -13,7 +13,7 @@ from concurrent.futures.process import BrokenProcessPool
 from tqdm import tqdm
 
 from autograder.audit.findings import ComponentAudit
-from autograder.course import CourseError
+from autograder.course.course import CourseError
 from autograder.lifetimes import die_with
 
 __all__ = ["audited"]

@@ -10,9 +10,9 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
+from autograder.course.versions import digest
+from autograder.intake.submissions import Quarantined, read_once
 from autograder.plain_text import harmless_markdown, moderate
-from autograder.submissions import Quarantined, read_once
-from autograder.versions import digest
 
 __all__ = ["CapstoneWork", "read_capstone", "with_report"]
 

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from autograder.course import CourseError
+from autograder.course.course import CourseError
 from avae_lib.capstone import BUDGET, Budget, findings, measure, public_images
 from avae_lib.data import load, recorded, recorded_model
 from avae_lib.evaluation import Estimate

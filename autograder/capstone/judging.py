@@ -12,11 +12,11 @@ from autograder.capstone.files import CapstoneWork
 from autograder.capstone.held_out import HeldOut, draw_held_out, private_held_out
 from autograder.capstone.library_models import library_model
 from autograder.capstone.sandboxed import LIMITS, Measured, NoNumbers, measure_in_sandbox
-from autograder.course import CourseError
-from autograder.judge import ComponentResult, Verdict
+from autograder.checks.judge import ComponentResult, Verdict
+from autograder.course.course import CourseError
+from autograder.judging.submission import SubmissionVerdict
 from autograder.sandbox.kinds import DEFAULT_KIND, SandboxKind
 from autograder.sandbox.limits import Limits
-from autograder.sandbox.submission import SubmissionVerdict
 from avae_lib.capstone import BUDGET, Claims, ClaimsError, findings, public_images, read_claims
 from avae_lib.capstone.findings import Finding, claim_holds_elsewhere, claim_reproduces, improvement, keeps_budget
 from avae_lib.evaluation import Estimate

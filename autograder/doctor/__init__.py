@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
-from autograder.course import Course, CourseError
+from autograder.course.course import Course, CourseError
 from autograder.doctor.course_folder import course_findings
 from autograder.doctor.findings import Finding, printed
 from autograder.doctor.machine import machine_findings

@@ -7,11 +7,11 @@ import stat
 from contextlib import closing
 from pathlib import Path
 
-from autograder.course import Course, CourseError, Unit
-from autograder.course_secret import CourseSecret
+from autograder.course.course import Course, CourseError, Unit
+from autograder.course.roster import Roster
+from autograder.course.secret import CourseSecret
 from autograder.doctor.findings import Finding
-from autograder.roster import Roster
-from autograder.submissions import find_submissions
+from autograder.intake.submissions import find_submissions
 
 __all__ = ["course_findings"]
 

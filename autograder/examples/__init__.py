@@ -19,9 +19,9 @@ import jupytext
 import nbformat
 from nbformat import NotebookNode
 
-from autograder.course import Course, CourseError, Unit
-from autograder.jobs import released_notebook
-from autograder.notebook_cells import Cell, cells_of
+from autograder.course.course import Course, CourseError, Unit
+from autograder.intake.notebook_cells import Cell, cells_of
+from autograder.judging.jobs import released_notebook
 
 __all__ = ["STUDENTS", "write_example_submissions"]
 

@@ -12,10 +12,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from autograder.course import CourseError, Unit
+from autograder.course.course import CourseError, Unit
+from autograder.course.roster import Student
+from autograder.course.spreadsheet import Cell, number
 from autograder.exports.class_grades import ClassGrades
-from autograder.roster import Student
-from autograder.spreadsheet import Cell, number
 
 __all__ = ["canvas_rows"]
 

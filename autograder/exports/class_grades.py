@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
-from autograder.class_book import ClassBook, GradedSubmission, QuestionScore, class_book
-from autograder.class_run import recorded_results
-from autograder.course import Course, CourseError, Unit
-from autograder.extensions import extensions_of
-from autograder.late_penalties import settle
-from autograder.lateness import days_late
-from autograder.manual_scores import log_manual_changes
+from autograder.batch.class_run import recorded_results
+from autograder.course.course import Course, CourseError, Unit
+from autograder.course.lateness import days_late
+from autograder.course.roster import Roster, Student
+from autograder.gradebook.class_book import ClassBook, GradedSubmission, QuestionScore, class_book
+from autograder.gradebook.extensions import extensions_of
+from autograder.gradebook.late_penalties import settle
+from autograder.gradebook.manual_scores import log_manual_changes
 from autograder.results import SubmissionResult
-from autograder.roster import Roster, Student
 
 __all__ = ["ClassGrades", "Status", "UnitGrade", "class_grades", "graded_units"]
 

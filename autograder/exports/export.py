@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
-from autograder.course import Course, Unit
-from autograder.course_events import log_event
+from autograder.course.course import Course, Unit
+from autograder.course.events import log_event
+from autograder.course.spreadsheet import Cell, write_table
 from autograder.exports.canvas import canvas_rows
 from autograder.exports.class_grades import ClassGrades, Status, class_grades
 from autograder.exports.gradescope import gradescope_autograder, gradescope_results
 from autograder.exports.moodle import moodle_rows
 from autograder.exports.tables import final_grades, per_question
-from autograder.spreadsheet import Cell, write_table
 
 __all__ = ["Format", "write_export"]
 

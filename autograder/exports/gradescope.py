@@ -17,10 +17,10 @@ from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from typing import Any
 
-from autograder.class_book import QuestionScore
+from autograder.course.spreadsheet import number
 from autograder.exports.class_grades import Status, UnitGrade
+from autograder.gradebook.class_book import QuestionScore
 from autograder.results import ComponentScore
-from autograder.spreadsheet import number
 
 __all__ = ["gradescope_autograder", "gradescope_results"]
 

@@ -11,10 +11,10 @@ from __future__ import annotations
 import html
 from collections.abc import Callable, Iterator
 
-from autograder.course import Unit
+from autograder.course.course import Unit
+from autograder.course.roster import Student
+from autograder.course.spreadsheet import Cell, number
 from autograder.exports.class_grades import ClassGrades, Status, UnitGrade
-from autograder.roster import Student
-from autograder.spreadsheet import Cell, number
 
 __all__ = ["moodle_rows"]
 

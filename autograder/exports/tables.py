@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from autograder.class_book import QuestionScore
+from autograder.course.roster import Student
+from autograder.course.spreadsheet import Cell, number
 from autograder.exports.class_grades import ClassGrades, Status, UnitGrade
+from autograder.gradebook.class_book import QuestionScore
 from autograder.results import SubmissionResult
-from autograder.roster import Student
-from autograder.spreadsheet import Cell, number
 
 __all__ = ["final_grades", "per_question"]
 

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from autograder.class_run import recorded_results
-from autograder.course import Course, CourseError, Unit
-from autograder.course_events import log_event
+from autograder.batch.class_run import recorded_results
+from autograder.course.course import Course, CourseError, Unit
+from autograder.course.events import log_event
+from autograder.course.spreadsheet import Cell, number, write_table
 from autograder.exports.class_grades import ClassGrades, Status, UnitGrade, class_grades
 from autograder.reports.figures import component_picture, points_picture, seconds_picture
 from autograder.reports.pages import render
 from autograder.reports.stumbling import Group, cases, components, diagnoses, flags, median
 from autograder.results import SubmissionResult
-from autograder.spreadsheet import Cell, number, write_table
 
 __all__ = ["write_report"]
 

@@ -11,8 +11,8 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from autograder.course.spreadsheet import number
 from autograder.plain_text import printable
-from autograder.spreadsheet import number
 
 __all__ = ["render"]
 

@@ -6,14 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from autograder.course import Course, Unit
-from autograder.course_events import log_event
+from autograder.course.course import Course, Unit
+from autograder.course.events import log_event
+from autograder.course.spreadsheet import Cell, number, write_table
 from autograder.plain_text import moderate
 from autograder.reports.pages import render
 from autograder.similarity.class_answers import answers_of_class, known_sources
 from autograder.similarity.pairs import Likeness, Pair, alike
 from autograder.similarity.structure import signs
-from autograder.spreadsheet import Cell, number, write_table
 
 __all__ = ["write_similarity"]
 

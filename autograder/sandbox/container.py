@@ -2,7 +2,7 @@
 
 Nothing is mounted. The container's file system is the image's, read-only, and a few folders in memory; the program
 and the student edition are sent through its standard input before the first message, so that it does not matter which
-folders of the machine the runtime can see. :mod:`autograder.sandbox.container_init` receives them.
+folders of the machine the runtime can see. :mod:`autograder.sandbox.inside.container_init` receives them.
 
 A container is not a child of who starts it, so it is ended by its name. One whose grader was killed ends by itself,
 because its standard input is closed, and what is left all the same is removed before the next run.
@@ -26,7 +26,7 @@ from pathlib import Path
 
 from autograder.sandbox.bubblewrap import HOME, SETTINGS
 from autograder.sandbox.container_image import container_runtime, image_name, require_image
-from autograder.sandbox.container_init import OUT_OF_MEMORY
+from autograder.sandbox.inside.container_init import OUT_OF_MEMORY
 from autograder.sandbox.limits import Limits
 from autograder.sandbox.mounts import Mount
 
@@ -39,7 +39,7 @@ _MARGIN = 256 * 2**20  # of memory: the program's own limit gives its code an er
 _OWN_TASKS = 8  # the container's first process, and a margin
 _ALL_TASKS = 4096  # of all containers, since docker's share a user; each is held by its control group
 _SECONDS_TO_REMOVE = 60
-_FIRST = Path(__file__).with_name("container_init.py")
+_FIRST = Path(__file__).with_name("inside") / "container_init.py"
 # docker and podman hand the proxies they are told of on to every container, passwords included.
 _PROXIES = ("http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy")
 

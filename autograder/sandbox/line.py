@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from autograder.sandbox.frames import HEADER, MalformedFrame, decode, encode
+from autograder.sandbox.inside.frames import HEADER, MalformedFrame, decode, encode
 
 __all__ = ["Line", "LineClosed"]
 

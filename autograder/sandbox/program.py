@@ -12,12 +12,11 @@ from autograder.sandbox.mounts import Mount
 
 __all__ = ["FORKING", "PROGRAM", "PYTHON_PATH", "WARM", "kernel_limits", "program_files", "program_mounts"]
 
-_HERE = Path(__file__).parent
+_INSIDE = Path(__file__).parent / "inside"
 _FOLDER = Path("/sandbox")
 _EDITION = Path("/edition")
-_FILES = ("inside", "frames", "traces", "watched", "warm_interpreter", "forking", "compartment")
 
-PROGRAM = str(_FOLDER / "inside.py")
+PROGRAM = str(_FOLDER / "cells.py")
 """Runs one notebook; takes its limits, as JSON, for its one argument."""
 WARM = (sys.executable, str(_FOLDER / "warm_interpreter.py"))
 """Runs no notebook, but forks processes that do, when it is told to over its standard input."""
@@ -27,7 +26,7 @@ PYTHON_PATH = (str(_EDITION),)
 
 
 def program_files() -> list[Mount]:
-    return [Mount(_HERE / f"{name}.py", _FOLDER / f"{name}.py") for name in _FILES]
+    return [Mount(path, _FOLDER / path.name) for path in sorted(_INSIDE.glob("*.py")) if path.name != "__init__.py"]
 
 
 def program_mounts(edition: Path) -> list[Mount]:

@@ -20,7 +20,8 @@ from autograder.plain_text import printable
 from autograder.sandbox.bubblewrap import SandboxUnavailable, launch
 from autograder.sandbox.cgroups import Group, NoGroup, new_group
 from autograder.sandbox.container import is_out_of_memory
-from autograder.sandbox.frames import MalformedFrame
+from autograder.sandbox.inside.frames import MalformedFrame
+from autograder.sandbox.inside.watched import is_known
 from autograder.sandbox.kinds import DEFAULT_KIND, SandboxKind, SandboxProcess, launch_other
 from autograder.sandbox.limits import Limits
 from autograder.sandbox.line import Line, LineClosed
@@ -30,7 +31,6 @@ from autograder.sandbox.references import ReferenceBody
 from autograder.sandbox.warden import Warden, too_much_memory
 from autograder.sandbox.warm_sandbox import NoWarmStart
 from autograder.sandbox.warm_starts import forked_process
-from autograder.sandbox.watched import is_known
 from avae_lib.checking.records import MalformedObservation, Observation, Request
 
 __all__ = ["CellOutcome", "NotDefined", "Session", "SessionLost"]

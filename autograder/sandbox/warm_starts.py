@@ -1,10 +1,10 @@
 """Sandboxes in milliseconds: compartments of one sandbox in which an interpreter waits that has imported everything.
 
 Importing torch takes seconds, and is the same for every submission. So one sandbox is kept in which
-:mod:`autograder.sandbox.warm_interpreter` waits, an interpreter that never runs a student's code. For each session it
-forks a process into a compartment: namespaces, folders in memory, limits and a control group of its own
-(:mod:`autograder.sandbox.compartment`). What comes out of this module is used like a sandbox that was started cold, and
-where it cannot be had, a cold one is.
+:mod:`autograder.sandbox.inside.warm_interpreter` waits, an interpreter that never runs a student's code. For each
+session it forks a process into a compartment: namespaces, folders in memory, limits and a control group of its own
+(:mod:`autograder.sandbox.inside.compartment`). What comes out of this module is used like a sandbox that was started
+cold, and where it cannot be had, a cold one is.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def forked_process(
     group: Group | None,
     seconds: float,
 ) -> ForkedProcess:
-    """A process that is about to run :mod:`autograder.sandbox.inside`, apart from all others.
+    """A process that is about to run :mod:`autograder.sandbox.inside.cells`, apart from all others.
 
     Args:
         setup: cells of ours that will run first; what they import is imported before anything is forked.

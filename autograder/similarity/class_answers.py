@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from autograder.class_run import recorded_results
-from autograder.course import Course, CourseError, Unit
-from autograder.gradebook import autograded_notebook
+from autograder.batch.class_run import recorded_results
+from autograder.course.course import Course, CourseError, Unit
+from autograder.gradebook.recording import autograded_notebook
 
 __all__ = ["answers_of_class", "known_sources"]
 

@@ -13,11 +13,11 @@ import nbformat
 import pytest
 import torch
 
-from autograder.course import Course
-from autograder.jobs import Job
-from autograder.judge import judge_on
-from autograder.student_edition import write_student_edition
-from autograder.worker_pool import WorkerPool
+from autograder.authoring.student_edition import write_student_edition
+from autograder.batch.worker_pool import WorkerPool
+from autograder.checks.judge import judge_on
+from autograder.course.course import Course
+from autograder.judging.jobs import Job
 from avae_lib.checking.observing import observe
 from avae_lib.checking.records import Request
 
@@ -195,7 +195,7 @@ def blank_gradebook(tmp_path_factory):
     """nbgrader takes a second or two to make a database, so it is made once and copied."""
     from nbgrader.api import Gradebook
 
-    from autograder.nbgrader_config import let_nbgrader_find_its_programs
+    from autograder.gradebook.nbgrader_config import let_nbgrader_find_its_programs
 
     path = tmp_path_factory.mktemp("blank") / "gradebook.db"
     let_nbgrader_find_its_programs()
@@ -206,7 +206,7 @@ def blank_gradebook(tmp_path_factory):
 @pytest.fixture(scope="session")
 def recorder(blank_gradebook):
     """A function that, for a course, makes one which records results as a run of the grader does."""
-    from autograder.gradebook import GradebookWriter
+    from autograder.gradebook.recording import GradebookWriter
     from autograder.results import CaseResult, ComponentScore, Graded, SubmissionResult
 
     def recording(course):

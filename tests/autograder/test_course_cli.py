@@ -10,11 +10,11 @@ import nbformat
 import pytest
 
 from autograder import cli, demo
-from autograder.class_run import ClassRun
-from autograder.course import Course
+from autograder.batch.class_run import ClassRun
+from autograder.course.course import Course
 from autograder.examples import STUDENTS, write_example_submissions
-from autograder.jobs import released_notebook
-from autograder.normalise import normalise
+from autograder.intake.normalise import normalise
+from autograder.judging.jobs import released_notebook
 from autograder.sandbox import bubblewrap
 
 ROOT = Path(__file__).parents[2]
@@ -84,7 +84,8 @@ def test_without_bubblewrap_grading_names_what_is_missing(inside, monkeypatch, c
 def test_publishing_stops_at_the_last_released_unit(inside, monkeypatch, capsys):
     asked = {}
     monkeypatch.setattr(
-        "autograder.publication.publish", lambda *arguments: asked.update(zip("cdt", arguments, strict=True)) or "x"
+        "autograder.authoring.publication.publish",
+        lambda *arguments: asked.update(zip("cdt", arguments, strict=True)) or "x",
     )
     assert cli.main(["publish", "students"]) == 0
     assert asked["t"].name == UNIT

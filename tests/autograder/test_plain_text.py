@@ -92,7 +92,7 @@ def test_what_a_highlighter_chokes_on_is_thinned_out():
 
 
 def test_highlighting_a_hostile_answer_takes_no_time_to_speak_of():
-    from autograder.feedback import _highlighted
+    from autograder.feedback.page import _highlighted
 
     started = time.process_time()
     _highlighted(" \n" * 100_000)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from autograder.student_edition import write_student_edition
+from autograder.authoring.student_edition import write_student_edition
 from avae_lib import components
 from avae_lib.component_usage import usage
 from avae_lib.components import ComponentError, implements, marks_in, using

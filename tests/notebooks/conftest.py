@@ -8,10 +8,10 @@ from pathlib import Path
 import jupytext
 import pytest
 
-from autograder.course import Course
-from autograder.notebooks import grade_id_of
-from autograder.publication import publish
-from autograder.release import source_of, units_with_solutions
+from autograder.authoring.notebooks import grade_id_of
+from autograder.authoring.publication import publish
+from autograder.authoring.release import source_of, units_with_solutions
+from autograder.course.course import Course
 from avae_lib import components
 
 ROOT = Path(__file__).parents[2]

@@ -8,10 +8,10 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from autograder.course import Course
-from autograder.notebook_execution import execute
-from autograder.notebooks import executed, sources
-from autograder.release import units_with_solutions
+from autograder.authoring.notebook_execution import execute
+from autograder.authoring.notebooks import executed, sources
+from autograder.authoring.release import units_with_solutions
+from autograder.course.course import Course
 from avae_lib import components
 from avae_lib.plotting.legibility import REQUIRED_BY
 

@@ -17,11 +17,11 @@ import jupytext
 import nbformat
 import pytest
 
-from autograder.build_checks import without_build_checks
-from autograder.cell_code import CellCode
-from autograder.course import Course
-from autograder.notebook_execution import execute
-from autograder.notebooks import build, is_lecture, notebook_of, public_notebook_of, sources
+from autograder.authoring.build_checks import without_build_checks
+from autograder.authoring.notebook_execution import execute
+from autograder.authoring.notebooks import build, is_lecture, notebook_of, public_notebook_of, sources
+from autograder.course.course import Course
+from autograder.intake.cell_code import CellCode
 from avae_lib import components
 from avae_lib.plotting.legibility import REQUIRED_BY
 from avae_lib.presets import PRESETS

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import avae_lib
-from autograder.course import Course
-from autograder.notebooks import build, is_lecture, sources
+from autograder.authoring.notebooks import build, is_lecture, sources
+from autograder.course.course import Course
 from avae_lib.components import listing, marks_in
 
 COURSE = Course.load(Path(__file__).parents[2])

@@ -11,10 +11,10 @@ import nbformat
 import pytest
 from nbconvert import HTMLExporter
 
-from autograder.build_checks import is_build_check
-from autograder.course import Course
-from autograder.notebook_captions import CAPTION
-from autograder.notebooks import build, grade_id_of, is_lecture, notebook_of, public_notebook_of, sources
+from autograder.authoring.build_checks import is_build_check
+from autograder.authoring.notebook_captions import CAPTION
+from autograder.authoring.notebooks import build, grade_id_of, is_lecture, notebook_of, public_notebook_of, sources
+from autograder.course.course import Course
 
 COURSE = Course.load(Path(__file__).parents[2])
 LONGEST_CELL, USUAL_CELL = 18, 12  # lines that are not blank

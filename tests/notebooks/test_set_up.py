@@ -10,8 +10,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from autograder.course import Course
-from autograder.notebooks import build, sources
+from autograder.authoring.notebooks import build, sources
+from autograder.course.course import Course
 from avae_lib import notebook_setup
 from avae_lib.checking import keeping
 

@@ -1,0 +1,1 @@
+"""From the sources of notebooks to what students get: building, releasing, publishing."""

@@ -1,0 +1,89 @@
+"""What students must not be given, and the search for it in what they are given."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import json
+import re
+import textwrap
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import avae_lib
+from autograder.authoring.notebooks import build, grade_id_of, is_lecture, sources
+from autograder.course.course import Course
+from avae_lib.components import marks_in
+
+__all__ = ["Answer", "answers", "leaks"]
+
+_REGION = re.compile(r"### BEGIN (SOLUTION|HIDDEN TESTS|MARK SCHEME)\n(.*?)### END \1", re.DOTALL)
+_TOO_SHORT = 15  # characters: what is shorter (``return loss``) is found anywhere and gives nothing away
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A piece of text that gives an answer away: what it is, and the text in plain form."""
+
+    name: str
+    text: str
+
+
+def leaks(course: Course, folder: Path, released_units: Collection[str] = ()) -> tuple[str, ...]:
+    """Where under ``folder`` an answer of a unit that is not released can be read, one sentence each."""
+    hidden = answers(course, released_units)
+    texts = [(path, text) for path in sorted(folder.rglob("*")) if path.is_file() for text in _texts_in(path)]
+    return tuple(
+        f"{path.relative_to(folder)} contains {answer.name}"
+        for path, text in texts
+        for answer in hidden
+        if answer.text in text
+    )
+
+
+def answers(course: Course, released_units: Collection[str] = ()) -> tuple[Answer, ...]:
+    """Solutions, hidden tests, mark schemes and reference bodies of all units but the released ones."""
+    found = (*_regions_of_solutions(course, released_units), *_reference_bodies(released_units))
+    return tuple(answer for answer in found if len(answer.text) >= _TOO_SHORT)
+
+
+def _regions_of_solutions(course: Course, released_units: Collection[str]) -> Iterator[Answer]:
+    for path in sources(course):
+        if not is_lecture(course, path) and path.stem not in released_units:
+            for cell in build(course, path).cells:
+                for kind, text in _REGION.findall(cell.source):
+                    yield Answer(f"the {kind.lower()} of {grade_id_of(cell)} ({path.stem})", _plain(text))
+
+
+def _reference_bodies(released_units: Collection[str]) -> Iterator[Answer]:
+    for path in Path(avae_lib.__file__).parent.rglob("*.py"):
+        for mark in marks_in(path.read_text(encoding="utf-8")):
+            if mark.unit not in released_units:
+                body = "\n".join(map(ast.unparse, _without_docstring(mark.definition)))
+                yield Answer(f"the library's body of {mark.name}", _plain(body))
+
+
+def _without_docstring(definition: ast.FunctionDef) -> list[ast.stmt]:
+    return definition.body[1:] if ast.get_docstring(definition) is not None else definition.body
+
+
+def _texts_in(path: Path) -> Iterator[str]:
+    """The text of a file, of a notebook cell by cell, in plain form."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        return
+    if path.suffix == ".ipynb":
+        yield from (_plain("".join(cell["source"])) for cell in json.loads(text)["cells"])
+        yield re.sub(r"\\n|\s", " ", text)  # outputs and attachments too, as they stand in the file
+    else:
+        yield _plain(text)
+
+
+def _plain(text: str) -> str:
+    """Text in one line; code without comments and in one way of writing it."""
+    text = textwrap.dedent(text)
+    with contextlib.suppress(SyntaxError):  # prose, or IPython's own commands
+        text = ast.unparse(ast.parse(text))
+    return " ".join(text.split())

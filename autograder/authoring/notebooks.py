@@ -1,0 +1,281 @@
+"""Notebooks from their sources: ``NN_topic.py`` in jupytext's percent format becomes ``NN_topic.ipynb``.
+
+People edit the ``.py`` file; the notebook beside it is built, never edited. Building twice gives the same bytes:
+cell ids come from the grade id or the heading, and nothing about the machine is written down. Lectures are kept
+with their outputs, because students read them on the web. Solutions are kept without: their pictures would be
+most of the repository, and the release strips them anyway.
+
+What stands for something else in a source is filled in (:mod:`autograder.authoring.notebook_fillings`). Captions hold
+the descriptions of their figures (:mod:`autograder.authoring.notebook_captions`), cells tagged ``build-check`` what
+must hold of the results (:mod:`autograder.authoring.build_checks`), and ``fast`` in a cell's metadata is code added to
+it in quick tests. What is shown by cells that begin with ``# needs: …`` is recorded for students who lack a function
+(:mod:`autograder.authoring.lecture_records`).
+
+Run as ``python -m autograder.authoring.notebooks [--execute] [PATHS]``.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+import sys
+import tempfile
+from pathlib import Path
+
+import jupytext
+import nbformat
+import tyro
+from nbclient.exceptions import CellExecutionError
+from nbformat import NotebookNode
+
+from autograder.authoring.build_checks import RECORD, digest_of_code, without_build_checks
+from autograder.authoring.lecture_records import records_differ, write_records
+from autograder.authoring.notebook_captions import descriptions, put_descriptions, without_descriptions
+from autograder.authoring.notebook_execution import execute, pictures_in, tidy_outputs
+from autograder.authoring.notebook_fillings import filled_in
+from autograder.course.course import Course
+from avae_lib.plotting.legibility import REQUIRED_BY
+
+__all__ = [
+    "build",
+    "check_pairs",
+    "executed",
+    "grade_id_of",
+    "is_lecture",
+    "notebook_of",
+    "public_notebook_of",
+    "sources",
+    "unrun",
+    "write",
+]
+
+_BADGE = "https://colab.research.google.com/assets/colab-badge.svg"
+_JUPYTEXT_BOOKKEEPING = ("lines_to_next_cell", "lines_to_end_of_cell_marker", "title")
+_LONGEST_SLUG = 48  # nbformat allows ids of 64 characters; this leaves room for a counter
+_METADATA = {
+    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},
+}
+
+
+def sources(course: Course) -> tuple[Path, ...]:
+    """The notebook sources of a course: its lectures, then its solutions, each in order."""
+    lectures = sorted(course.lectures.glob("*.py"))
+    solutions = sorted(path for path in course.solutions.glob("*/*.py") if path.stem == path.parent.name)
+    return (*lectures, *solutions)
+
+
+def notebook_of(source: Path) -> Path:
+    """Where the notebook built from a source lies."""
+    return source.with_suffix(".ipynb")
+
+
+def public_notebook_of(course: Course, source: Path) -> Path:
+    """Where students open what is built from a source: a lecture as it is, a solution as its assignment."""
+    if is_lecture(course, source):
+        return notebook_of(source)
+    return course.assignments / source.stem / f"{source.stem}.ipynb"
+
+
+def is_lecture(course: Course, source: Path) -> bool:
+    """Whether a source is a lecture; otherwise it is a solution."""
+    return source.resolve().parent == course.lectures.resolve()
+
+
+def grade_id_of(cell: NotebookNode) -> str | None:
+    """nbgrader's name for a cell, if it has one."""
+    return cell.metadata.get("nbgrader", {}).get("grade_id")
+
+
+def build(course: Course, source: Path) -> NotebookNode:
+    """The notebook of a source, without outputs and build checks.
+
+    Its metadata holds the digest of the code that is to be run: see :func:`unrun` for what was not.
+
+    Raises:
+        ValueError: a caption lacks the description of its figure.
+    """
+    notebook = _whole(course, source)
+    notebook.cells = without_build_checks(notebook.cells)
+    descriptions(notebook.cells)
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = without_descriptions(cell.source)
+    if link := course.colab_link(public_notebook_of(course, source)):
+        _add_badge(notebook.cells[0], link)
+    nbformat.validate(notebook)
+    return notebook
+
+
+def unrun(course: Course, source: Path) -> NotebookNode:
+    """The notebook of a source, with the digest of the code that was run when it was last built, if it was."""
+    notebook, path = build(course, source), notebook_of(source)
+    before = nbformat.read(path, as_version=4).metadata if path.exists() else {}
+    notebook.metadata.pop(RECORD)
+    notebook.metadata.update({key: value for key, value in before.items() if key == RECORD})
+    return notebook
+
+
+def _parsed(source: Path) -> NotebookNode:
+    return jupytext.reads(source.read_text(encoding="utf-8"), fmt="py:percent")
+
+
+def _digest(source: Path) -> str:
+    """Of the code in a source. What the templates make of it is left out: another repository needs no other run."""
+    return digest_of_code(_parsed(source).cells)
+
+
+def _whole(course: Course, source: Path) -> NotebookNode:
+    """All that is run when a notebook is built: build checks too, and descriptions in the captions."""
+    notebook = _parsed(source)
+    notebook.metadata = nbformat.from_dict({**_METADATA, RECORD: _digest(source)})
+    notebook.nbformat, notebook.nbformat_minor = 4, 5
+    for cell in notebook.cells:
+        for key in _JUPYTEXT_BOOKKEEPING:
+            cell.metadata.pop(key, None)
+        cell.source = filled_in(cell.source, course, source, exercises=not is_lecture(course, source))
+    _identify(without_build_checks(notebook.cells))
+    return notebook
+
+
+def executed(course: Course, source: Path) -> NotebookNode:
+    """The notebook of a source with its outputs, after its build checks have passed.
+
+    Raises:
+        nbclient.exceptions.CellExecutionError: a cell failed, a build check for example, or shows a figure that is
+            too wide or has text too small to read.
+    """
+    whole, notebook = _whole(course, source), build(course, source)
+    with tempfile.TemporaryDirectory() as folder:
+        seconds = execute(whole, Path(folder), environment={REQUIRED_BY: "1"})
+    print(f"  executed in {seconds:.0f} s")
+    shown = without_build_checks(tidy_outputs(whole).cells)
+    code_cells = [(cell, run) for cell, run in zip(notebook.cells, shown, strict=True) if cell.cell_type == "code"]
+    for count, (cell, run) in enumerate(code_cells, start=1):
+        cell.outputs, cell.execution_count = run.outputs, count
+    return notebook
+
+
+def write(notebook: NotebookNode, path: Path) -> bool:
+    """Write a notebook if that changes the file; returns whether it did."""
+    text = nbformat.writes(notebook) + "\n"
+    if path.exists() and path.read_text(encoding="utf-8") == text:
+        return False
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return True
+
+
+def check_pairs(course: Course) -> tuple[str, ...]:
+    """What is out of step between sources and notebooks, one sentence each; empty when nothing is."""
+    return tuple(problem for source in sources(course) if (problem := _difference(course, source)))
+
+
+def _difference(course: Course, source: Path) -> str | None:
+    path = notebook_of(source)
+    name = path.relative_to(course.root)
+    if not path.exists():
+        return f"{name} has not been built"
+    stored, built = nbformat.read(path, as_version=4), build(course, source)
+    if stored.metadata.get(RECORD) != built.metadata[RECORD]:
+        return f"{name}: the code or the checks of its source have changed since it was run (build it with --execute)"
+    code_cells = [cell for cell in stored.cells if cell.cell_type == "code"]
+    if is_lecture(course, source) and any(cell.execution_count is None for cell in code_cells):
+        return f"{name} holds cells that were not executed"
+    described = copy.deepcopy(stored)
+    put_descriptions(described, descriptions(_whole(course, source).cells))
+    if described != stored:
+        return f"{name} holds figures whose descriptions differ from their source"
+    if is_lecture(course, source) and records_differ(course, source.stem, stored):
+        return f"{name} and the recorded outputs of its cells differ (build it again)"
+    for cell in code_cells:
+        cell.outputs, cell.execution_count = [], None
+    return None if stored == built else f"{name} differs from its source"
+
+
+def _add_badge(first: NotebookNode, link: str) -> None:
+    first.source = f"[![Open in Colab]({_BADGE})]({link})\n\n{first.source}"
+
+
+def _identify(cells: list[NotebookNode]) -> None:
+    """Name each cell after its grade id, or else after the heading it stands under."""
+    taken: set[str] = set()
+    heading = "top"
+    for cell in cells:
+        heading = heading if grade_id_of(cell) else _heading_of(cell) or heading
+        cell.id = _free_name(grade_id_of(cell) or heading, taken)
+        taken.add(cell.id)
+
+
+def _heading_of(cell: NotebookNode) -> str | None:
+    found = re.match(r"#+ (.+)", cell.source) if cell.cell_type == "markdown" else None
+    return re.sub(r"[^a-z0-9]+", "-", found[1].lower()).strip("-")[:_LONGEST_SLUG] if found else None
+
+
+def _free_name(name: str, taken: set[str]) -> str:
+    candidates = (name if count == 1 else f"{name}-{count}" for count in range(1, len(taken) + 2))
+    return next(candidate for candidate in candidates if candidate not in taken)
+
+
+def _keep_outputs(notebook: NotebookNode, path: Path, source: Path) -> None:
+    """Carry over the outputs of code cells whose text has not changed in the source."""
+    if not path.exists():
+        return
+    stored = nbformat.read(path, as_version=4)
+    before = {cell.id: cell for cell in stored.cells}
+    code_as_run = stored.metadata.get(RECORD) == _digest(source)
+    for cell in notebook.cells:
+        old = before.get(cell.id)
+        if cell.cell_type == "code" and old is not None and (code_as_run or old.source == cell.source):
+            cell.outputs, cell.execution_count = old.outputs, old.execution_count
+
+
+def _make_lecture(course: Course, source: Path, run: bool) -> NotebookNode:
+    if run:
+        notebook = executed(course, source)
+    else:
+        notebook = unrun(course, source)
+        _keep_outputs(notebook, notebook_of(source), source)
+    put_descriptions(notebook, descriptions(_whole(course, source).cells))
+    return notebook
+
+
+def _make_solution(course: Course, source: Path, run: bool) -> NotebookNode:
+    if not run:
+        return unrun(course, source)
+    for name, picture in pictures_in(executed(course, source)).items():
+        path = source.parent / "pictures" / f"{name}.png"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(picture)
+    return build(course, source)
+
+
+def main(paths: tyro.conf.Positional[tuple[Path, ...]] = (), execute: bool = False) -> int:
+    """Build the course's notebooks from their sources.
+
+    Args:
+        paths: the sources to build; all of them if none is named.
+        execute: run the notebooks too, with their build checks; one that fails is not written. Lectures keep their
+            outputs, solutions renew the pictures that students compare theirs with.
+
+    Returns:
+        The number of notebooks that could not be built.
+    """
+    course = Course.find()
+    failed = 0
+    for source in paths or sources(course):
+        make = _make_lecture if is_lecture(course, source) else _make_solution
+        try:
+            notebook = make(course, source.resolve(), execute)
+            changed = write(notebook, notebook_of(source))
+            if is_lecture(course, source):
+                changed |= write_records(course, source.stem, notebook)
+            print(f"{notebook_of(source)}: {'written' if changed else 'up to date'}")
+        except (CellExecutionError, ValueError) as failure:
+            failed += 1
+            print(f"{source}: not built\n{failure}", file=sys.stderr)
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(tyro.cli(main))

@@ -1,0 +1,228 @@
+"""Grading what a class handed in for one unit: in parallel, recorded one by one, summed up at the end."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import nbformat
+from tqdm import tqdm
+
+from autograder.batch.class_table import line_of, summary
+from autograder.batch.cluster import local_workers, workers_of_cluster
+from autograder.batch.grading_process import Grader
+from autograder.batch.result_cache import ResultCache
+from autograder.batch.worker_pool import WorkerPool, grade_all
+from autograder.course.audit_log import append, log_entry
+from autograder.course.course import Course, CourseError, Unit
+from autograder.course.secret import CourseSecret
+from autograder.intake.submissions import Submission, find_submissions
+from autograder.judging.grading import grade_submission
+from autograder.judging.jobs import Batch, Job
+from autograder.plain_text import printable
+from autograder.results import Graded, SubmissionResult
+from autograder.sandbox.kinds import DEFAULT_KIND, SandboxKind
+from autograder.sandbox.limits_in_force import memory_in_force
+from autograder.sandbox.warm_starts import starts_in_force
+
+__all__ = ["ClassRun", "recorded_results", "usual_workers"]
+
+Recorder = Callable[[Graded], None]
+PoolOpener = Callable[[Grader, int], AbstractContextManager[WorkerPool]]
+_MOST_WORKERS = 8  # by default: each needs about a gigabyte of memory for itself and its sandbox
+
+
+@dataclass(frozen=True)
+class ClassRun:
+    """One run of the grader over one unit.
+
+    Attributes:
+        submitted: another folder of submissions than the course's own, laid out ``<student>/<unit>/*.ipynb``. Its
+            results go to ``json_file`` and ``feedback`` only; the course's gradebook is left alone.
+        workers: how many submissions are graded at the same time; by default as many as this machine has cores, up
+            to eight, or as keep the cluster busy.
+        json_file: where the results are written as a JSON array.
+        feedback: folder for a page per submission, ``<student>/<unit>/<unit>.html``.
+        sandbox: where students' code runs.
+        scheduler: the address of a dask cluster's scheduler; without one, this machine grades.
+        again: grade everything, even what was graded before and would give the same.
+    """
+
+    course: Course
+    unit: Unit
+    submitted: Path | None = None
+    workers: int | None = None
+    json_file: Path | None = None
+    feedback: Path | None = None
+    sandbox: SandboxKind = DEFAULT_KIND
+    scheduler: str | None = None
+    again: bool = False
+
+    def grade(
+        self, grade: Grader = grade_submission, open_pool: PoolOpener | None = None
+    ) -> tuple[SubmissionResult, ...]:
+        """Grade everything that was handed in; prints a line per submission and a summary.
+
+        Args:
+            grade: grades one submission, inside a worker.
+            open_pool: opens a pool of a number of workers that grade so; by default on this machine or in the cluster.
+
+        Raises:
+            CourseError: the unit is not released, nothing was handed in, nothing can be graded, or a result could not
+                be recorded.
+        """
+        started = time.perf_counter()
+        batch = Batch.of(self.course, self.unit, self._places(), self.sandbox)
+        submissions = self._submissions()
+        recorders = self.recorders(batch)
+        if self.json_file:
+            self.json_file.unlink(missing_ok=True)  # so that a run which is broken off leaves none of an earlier run's
+        work = (self.prepare(batch, submission) for submission in submissions)
+        record = _Record(recorders)
+        record.all_of(self.graded(work, len(submissions), grade, open_pool), len(submissions))
+        return self._summed_up(record, time.perf_counter() - started)
+
+    def prepare(self, batch: Batch, submission: Submission) -> Job | Graded:
+        """Read a submission: what there is to grade; or the result, from an earlier run or because nothing can be."""
+        job = batch.prepare(submission)
+        return job if self.again or isinstance(job, Graded) else self._cache.reduced(job)
+
+    def graded(
+        self,
+        work: Iterable[Job | Graded],
+        count: int,
+        grade: Grader = grade_submission,
+        open_pool: PoolOpener | None = None,
+    ) -> Iterator[Graded]:
+        """Grade what was prepared, ``count`` submissions, in parallel; nothing is recorded but for later runs."""
+        return grade_all(work, self._pool_opener(grade, count, open_pool), self._cache.completed)
+
+    @property
+    def _cache(self) -> ResultCache:
+        return ResultCache(self.course.records / "cache" / self.unit.name)
+
+    def _summed_up(self, record: _Record, seconds: float) -> tuple[SubmissionResult, ...]:
+        results = sorted(record.results, key=lambda result: result.student)
+        if self.json_file:
+            _write_json(self.json_file, [result.to_json() for result in results])
+        print(summary(results, seconds, record.from_before))
+        if record.failures:
+            raise CourseError("graded, but not everything was recorded: " + "; ".join(record.failures))
+        return tuple(results)
+
+    def _pool_opener(
+        self, grade: Grader, most: int, open_pool: PoolOpener | None
+    ) -> Callable[[], AbstractContextManager[WorkerPool]]:
+        if self.scheduler and open_pool is None:
+            return partial(workers_of_cluster, grade, self.scheduler, self.workers)
+        return partial(open_pool or local_workers, grade, min(most, self.workers or usual_workers()))
+
+    def _places(self) -> tuple[Path, ...]:
+        """Where this run reads from and writes to, beside the course."""
+        places = (self.submitted, self.json_file, self.feedback)
+        return tuple(place.absolute() for place in places if place is not None)
+
+    def _submissions(self) -> tuple[Submission, ...]:
+        folder = self.submitted or self.course.submitted
+        if not folder.is_dir():
+            raise CourseError(f"no folder {folder}: put submissions into {folder}/<student>/{self.unit.name}/")
+        submissions = find_submissions(folder, self.unit.name)
+        if not submissions:
+            raise CourseError(
+                f"nothing was handed in for {self.unit.name}: {folder}/<student>/{self.unit.name}/ is empty"
+            )
+        return submissions
+
+    def recorders(self, batch: Batch) -> tuple[Recorder, ...]:
+        """What happens to each result, in this order. All of it happens in this process, one result at a time."""
+        recorders = [self._logging(batch.secret)]
+        if self.submitted is None:
+            recorders += [_keeping(self.course, self.unit), self._writing_gradebook(batch.release)]
+        if self.feedback is not None:
+            recorders.append(self._writing_feedback(self.feedback))
+        return tuple(recorders)
+
+    def _logging(self, secret: CourseSecret) -> Recorder:
+        path = self.course.records / "audit.jsonl"
+        folder = printable(str(self.submitted or self.course.submitted), 300)
+        facts = {"folder": folder, "secret": secret.fingerprint}
+        facts |= {"sandbox": self.sandbox, "memory_limit": memory_in_force(self.sandbox)}
+        if self.sandbox == DEFAULT_KIND:
+            facts["starts"] = starts_in_force()
+        return lambda graded: append(path, log_entry(graded, self.unit.name, **facts))
+
+    def _writing_gradebook(self, release: bytes) -> Recorder:
+        from autograder.gradebook.recording import (
+            GradebookWriter,  # nbgrader costs a second, which other runs should not pay
+        )
+
+        notebook = nbformat.reads(release.decode("utf-8"), as_version=4)
+        writer = GradebookWriter(self.course, self.unit, notebook)
+        return lambda graded: writer.record(graded) if graded.notebook is not None else None
+
+    def _writing_feedback(self, folder: Path) -> Recorder:
+        from autograder.feedback.page import write_page
+
+        return lambda graded: write_page(folder, self.course, self.unit, graded)
+
+
+def recorded_results(course: Course, unit: Unit) -> tuple[SubmissionResult, ...]:
+    """The latest results of the course's own students in a unit, by student."""
+    files = sorted(course.results_of(unit).glob("*.json"))
+    return tuple(SubmissionResult.from_record(json.loads(file.read_text(encoding="utf-8"))) for file in files)
+
+
+def _keeping(course: Course, unit: Unit) -> Recorder:
+    folder = course.results_of(unit)
+    folder.mkdir(parents=True, exist_ok=True)
+    return lambda graded: _write_json(folder / f"{graded.result.student}.json", graded.result.to_record())
+
+
+class _Record:
+    """What has been graded and recorded so far.
+
+    Attributes:
+        from_before: the students whose results come from an earlier run.
+        failures: what could not be recorded, and why.
+    """
+
+    def __init__(self, recorders: Sequence[Recorder]) -> None:
+        self.results: list[SubmissionResult] = []
+        self.from_before: set[str] = set()
+        self.failures: list[str] = []
+        self._recorders = recorders
+
+    def all_of(self, finished: Iterable[Graded], count: int) -> None:
+        """Record each result as it comes; one that cannot be recorded is named and does not stop the others."""
+        for graded in tqdm(finished, total=count, unit="submission", disable=None, leave=False):
+            self._add(graded)
+            tqdm.write(line_of(graded.result, graded.is_from_before))
+
+    def _add(self, graded: Graded) -> None:
+        student = graded.result.student
+        self.results.append(graded.result)
+        if graded.is_from_before:
+            self.from_before.add(student)
+        for record in self._recorders:
+            try:
+                record(graded)
+            except Exception as error:
+                self.failures.append(printable(f"{student} ({type(error).__name__}: {error})", 300))
+
+
+def usual_workers() -> int:
+    """How many submissions this machine grades at the same time if nobody says otherwise."""
+    return min(_MOST_WORKERS, os.cpu_count() or 1)
+
+
+def _write_json(path: Path, content: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(path.name + ".draft")
+    draft.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    os.replace(draft, path)

@@ -1,0 +1,129 @@
+"""Results that are kept, so that nothing is graded twice: a run that was killed resumes where it stopped.
+
+What grading gives follows from the bytes handed in, the release, the library, the grader, and the secret seeds. One
+file per student and unit holds the last result, with digests of what it follows from: one of what all of it does, and
+for each component one of its check. Where only some checks have changed, only their components are judged again.
+A result in which time or a crash had a say is not kept, so that running again gives it another chance.
+Files can be deleted at any time; one that is damaged counts as none.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import nbformat
+
+from autograder.course.versions import digest, digest_of_library
+from autograder.judging.check_sources import digest_of_check, digest_of_judging
+from autograder.judging.jobs import Job
+from autograder.results import Graded, SubmissionResult
+
+__all__ = ["ResultCache"]
+
+
+@dataclass(frozen=True)
+class ResultCache:
+    """The results of one unit that are kept in a folder."""
+
+    folder: Path
+
+    def reduced(self, job: Job) -> Job | Graded:
+        """What is left to do: nothing, so here is the result; or only some components; or all of it."""
+        entry = self._entry(job)
+        if entry is None:
+            return job
+        unknown = job.asked - _known(entry, job)
+        return replace(job, asked=unknown) if unknown else _graded(entry, job)
+
+    def completed(self, job: Job, graded: Graded) -> Graded:
+        """A result as it came from a worker, with what was not asked added from before; it is kept if it will last."""
+        if graded.result.status != "graded":
+            return graded
+        if job.asked != set(job.max_points) and (entry := self._entry(job)) is not None:
+            graded = replace(graded, result=_united(graded.result, entry["result"], job))
+        if graded.is_repeatable:
+            _write_private(self._file(job), json.dumps(_to_entry(graded, job)))
+        return graded
+
+    def _file(self, job: Job) -> Path:
+        return self.folder / f"{job.student}.json"
+
+    def _entry(self, job: Job) -> dict[str, Any] | None:
+        """What is kept for this submission, if its file is sound and all but the checks is as it was."""
+        try:
+            entry = json.loads(self._file(job).read_bytes())
+            _graded(entry, job)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            return None
+        return entry if entry["follows_from"] == _circumstances(job) else None
+
+
+def _circumstances(job: Job) -> str:
+    """A digest of what a result follows from, except for checks and seeds."""
+    facts = [job.student, job.unit, job.sha256, job.sandbox, *job.handed_back]
+    facts += [job.capstone.digest] if job.capstone else []
+    return digest(*facts, job.release, digest_of_library(), digest_of_judging())
+
+
+def _judged_by(job: Job) -> dict[str, str]:
+    """For each component a digest of what it is judged by."""
+    if job.capstone:  # no check has a say in it
+        return {name: digest(str(seed)) for name, seed in job.seeds.items()}
+    return {name: digest(str(seed), digest_of_check(name)) for name, seed in job.seeds.items()}
+
+
+def _known(entry: Mapping[str, Any], job: Job) -> set[str]:
+    return {name for name, judged_by in _judged_by(job).items() if entry["judged_by"].get(name) == judged_by}
+
+
+def _to_entry(graded: Graded, job: Job) -> dict[str, Any]:
+    return {
+        "follows_from": _circumstances(job),
+        "judged_by": _judged_by(job),
+        "result": replace(graded.result, flags=_own_flags(graded.result, job)).to_record(),
+        "notebook": graded.notebook,
+    }
+
+
+def _graded(entry: Mapping[str, Any], job: Job) -> Graded:
+    result = SubmissionResult.from_record(entry["result"])
+    result = replace(result, flags=(*job.flags, *result.flags))
+    notebook = nbformat.from_dict(entry["notebook"])
+    return Graded(result, notebook, job.sha256, job.handed_in, job.seeds, is_repeatable=True, is_from_before=True)
+
+
+def _own_flags(result: SubmissionResult, job: Job) -> tuple[str, ...]:
+    """The flags of the notebook; those before them are about its folder, which may be another next time."""
+    return result.flags[len(job.flags) :]
+
+
+def _united(fresh: SubmissionResult, record: Mapping[str, Any], job: Job) -> SubmissionResult:
+    """A result of which only what the job asked is fresh, and the rest as it was recorded.
+
+    A flag that names components is true as long as they are judged as they were; any other comes from the fresh run.
+    """
+    before = SubmissionResult.from_record(record)
+    components = {name: fresh.components.get(name, score) for name, score in before.components.items()}
+    kept = [flag for flag in before.flags if _names(flag, components) and not _names(flag, job.asked)]
+    own = _own_flags(fresh, job)
+    flags = [flag for flag in own if _names(flag, job.asked) or not _names(flag, components)]
+    return replace(fresh, components=components, flags=(*job.flags, *dict.fromkeys([*flags, *kept])))
+
+
+def _names(flag: str, components: Collection[str]) -> bool:
+    return any(re.search(rf"\b{re.escape(name)}\b", flag) for name in components)
+
+
+def _write_private(path: Path, text: str) -> None:
+    """Write a whole file or none, for its owner only."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    draft = path.with_name(path.name + ".draft")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+        file.write(text)
+    os.replace(draft, path)

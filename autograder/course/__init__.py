@@ -1,0 +1,1 @@
+"""The facts of an offering: course.toml, roster, due dates, its secret and its log."""

@@ -1,0 +1,159 @@
+"""The facts of a course: its folder, its title, its units. All read from ``course.toml``."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, tzinfo
+from pathlib import Path
+from typing import Any, Literal, get_args, get_type_hints
+
+from autograder.course.lateness import LatePolicy, due_moment, time_zone
+
+__all__ = ["Course", "CourseError", "Unit"]
+
+
+class CourseError(Exception):
+    """Something about the course folder or a name given by the user is wrong; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One unit of the course; ``name`` is also its folder's name and nbgrader's assignment name.
+
+    Attributes:
+        due: when it is to be handed in, in UTC.
+        canvas_id: the number of its assignment in Canvas.
+        kind: what its automatic points are for: components that students write, or a capstone, a model that they
+            train and hand in as files beside the notebook.
+    """
+
+    name: str
+    title: str
+    weight: float
+    due: datetime | None = None
+    canvas_id: int | None = None
+    kind: Literal["components", "capstone"] = "components"
+
+
+@dataclass(frozen=True)
+class Course:
+    """A course folder. Paths follow nbgrader's layout, with our names for its source and release folders.
+
+    Attributes:
+        private_images: images that no student has, on which capstones are judged; None for those the secret draws.
+        baseline_bpd: what capstones have to beat, in bits per dimension, as the course states it; None if it does not.
+    """
+
+    root: Path
+    title: str
+    repository: str | None
+    branch: str
+    units: tuple[Unit, ...]
+    late_policy: LatePolicy = field(default_factory=LatePolicy)
+    roster: Path | None = None
+    private_images: Path | None = None
+    baseline_bpd: float | None = None
+
+    @classmethod
+    def find(cls, start: Path | None = None) -> Course:
+        """Load the course that ``start`` (by default the current folder) lies in.
+
+        Raises:
+            CourseError: no folder from ``start`` upwards holds a ``course.toml``, or it lacks an entry.
+        """
+        start = (start or Path.cwd()).resolve()
+        for folder in (start, *start.parents):
+            if (folder / "course.toml").exists():
+                return cls.load(folder)
+        raise CourseError(f"no course.toml in {start} or above it: run this inside the course folder")
+
+    @classmethod
+    def load(cls, root: Path) -> Course:
+        facts = tomllib.loads((root / "course.toml").read_text(encoding="utf-8"))
+        try:
+            policy = LatePolicy.from_facts(facts.get("late_policy", {}))
+            roster = root / facts["roster"] if "roster" in facts else None
+            more = {"roster": roster, **_capstone(facts.get("capstone", {}), root)}
+            return cls(root, facts["title"], facts.get("repository"), facts["branch"], _units(facts), policy, **more)
+        except KeyError as missing:
+            raise CourseError(f"{root / 'course.toml'} lacks the entry {missing}") from None
+        except ValueError as trouble:
+            raise CourseError(f"{root / 'course.toml'}: {trouble}") from None
+
+    def unit(self, name: str) -> Unit:
+        """The unit called ``name``; its number alone (``03``) will do.
+
+        Raises:
+            CourseError: no unit has that name or number.
+        """
+        for unit in self.units:
+            if name in (unit.name, unit.name.split("_")[0]):
+                return unit
+        raise CourseError(f"no unit is called {name!r}; course.toml lists {', '.join(u.name for u in self.units)}")
+
+    def before(self, unit: Unit) -> tuple[Unit, ...]:
+        """The units that come before ``unit``."""
+        return self.units[: self.units.index(unit)]
+
+    @property
+    def lectures(self) -> Path:
+        return self.root / "lectures"
+
+    @property
+    def solutions(self) -> Path:
+        return self.root / "solutions"
+
+    @property
+    def assignments(self) -> Path:
+        return self.root / "assignments"
+
+    @property
+    def submitted(self) -> Path:
+        return self.root / "submitted"
+
+    @property
+    def gradebook(self) -> Path:
+        return self.root / "gradebook.db"
+
+    @property
+    def records(self) -> Path:
+        """The grader's own folder: secret, log, results."""
+        return self.root / ".course"
+
+    def released_notebook(self, unit: Unit) -> Path:
+        """Where the notebook lies that students are given for a unit, once it is released."""
+        return self.assignments / unit.name / f"{unit.name}.ipynb"
+
+    def results_of(self, unit: Unit) -> Path:
+        """The folder of the latest results of a unit, one file per student."""
+        return self.records / "results" / unit.name
+
+    def colab_link(self, notebook: Path) -> str | None:
+        """The address that opens a notebook of the students' repository in Colab; None until there is a repository."""
+        if self.repository is None:
+            return None
+        inside = notebook.resolve().relative_to(self.root.resolve()).as_posix()
+        return f"https://colab.research.google.com/github/{self.repository}/blob/{self.branch}/{inside}"
+
+
+def _capstone(facts: Mapping[str, Any], root: Path) -> dict[str, Any]:
+    private, baseline = facts.get("private_images"), facts.get("baseline_bpd")
+    if baseline is not None and not (type(baseline) in (int, float) and baseline > 0):
+        raise ValueError(f"baseline_bpd must be a number of bits per dimension above 0, got {baseline!r}")
+    return {"private_images": root / private if private else None, "baseline_bpd": baseline}
+
+
+def _units(facts: Mapping[str, Any]) -> tuple[Unit, ...]:
+    zone = time_zone(facts.get("time_zone", "UTC"))
+    return tuple(_unit(unit, zone) for unit in facts["units"])
+
+
+def _unit(facts: Mapping[str, Any], zone: tzinfo) -> Unit:
+    kinds = get_args(get_type_hints(Unit)["kind"])
+    kind = facts.get("kind", kinds[0])
+    if kind not in kinds:
+        raise ValueError(f"the kind of {facts['name']} must be one of {', '.join(kinds)}, got {kind!r}")
+    due = due_moment(facts.get("due"), zone)
+    return Unit(facts["name"], facts["title"], facts["weight"], due, facts.get("canvas_id"), kind)

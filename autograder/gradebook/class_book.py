@@ -1,0 +1,185 @@
+"""What the gradebook holds on one unit, read in a few queries whatever the size of the class."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from nbgrader.api import (
+    Assignment,
+    BaseCell,
+    Comment,
+    Grade,
+    Gradebook,
+    GradeCell,
+    Notebook,
+    SolutionCell,
+    SubmittedAssignment,
+    SubmittedNotebook,
+)
+from sqlalchemy import and_
+from sqlalchemy.orm import aliased
+
+from autograder.course.course import Course, Unit
+from autograder.gradebook.sessions import opened_gradebook
+
+__all__ = ["ClassBook", "GradedSubmission", "QuestionScore", "WrittenScore", "class_book", "written_scores"]
+
+
+@dataclass(frozen=True)
+class QuestionScore:
+    """The points of one graded cell.
+
+    Attributes:
+        points: what counts: given by hand, else by the grader, with extra credit.
+        waits: whether a person has yet to grade it.
+        comment: what a person wrote about it.
+    """
+
+    name: str
+    points: float
+    max_points: float
+    auto: float | None = None
+    manual: float | None = None
+    extra_credit: float | None = None
+    waits: bool = False
+    comment: str = ""
+
+
+@dataclass(frozen=True)
+class WrittenScore:
+    """What a person gave for one written answer; ``points`` is None until somebody did."""
+
+    grade_id: str
+    points: float | None
+    max_points: float
+    comment: str
+
+
+@dataclass(frozen=True)
+class GradedSubmission:
+    """One student's submission as the gradebook holds it.
+
+    Attributes:
+        handed_in: in UTC; None if it is not known.
+        extension: moves this student's due date.
+        points_lost: for lateness.
+    """
+
+    student: str
+    handed_in: datetime | None
+    extension: timedelta
+    points_lost: float
+    questions: tuple[QuestionScore, ...]
+
+    @property
+    def points(self) -> float:
+        """Before anything is taken off for lateness."""
+        return sum(question.points for question in self.questions)
+
+
+@dataclass(frozen=True)
+class ClassBook:
+    """A unit in the gradebook.
+
+    Attributes:
+        due: in UTC; None if there is no due date.
+        max_points: of each graded cell, in the notebook's order.
+    """
+
+    due: datetime | None = None
+    max_points: Mapping[str, float] = field(default_factory=dict)
+    submissions: Mapping[str, GradedSubmission] = field(default_factory=dict)
+
+
+def class_book(course: Course, unit: Unit) -> ClassBook:
+    """Everything the gradebook holds on a unit; an empty book if it does not know the unit."""
+    with opened_gradebook(course) as gradebook:
+        assignment = gradebook.db.query(Assignment).filter(Assignment.name == unit.name).one_or_none()
+        if assignment is None:
+            return ClassBook()
+        scores = _scores(gradebook, assignment, _comments(gradebook, assignment))
+        rows = (
+            gradebook.db.query(SubmittedAssignment, SubmittedAssignment.late_submission_penalty)
+            .filter(SubmittedAssignment.assignment_id == assignment.id)
+            .order_by(SubmittedAssignment.student_id)
+        )
+        submissions = {row.student_id: _submission(row, lost, scores[row.student_id]) for row, lost in rows}
+        return ClassBook(_in_utc(assignment.duedate), _max_points(gradebook, assignment), submissions)
+
+
+def written_scores(course: Course, unit: Unit) -> Mapping[str, list[WrittenScore]]:
+    """The points and comments that people gave for the written answers of a unit, by student."""
+    answer = aliased(SolutionCell)  # a written answer is a cell that is graded and an answer, two rows of one name
+    scores = defaultdict(list)
+    with opened_gradebook(course) as gradebook:
+        rows = (
+            gradebook.db.query(SubmittedAssignment.student_id, GradeCell.name, GradeCell.max_score, Grade, Comment)
+            .select_from(Grade)
+            .join(GradeCell, Grade.cell_id == GradeCell.id)
+            .join(answer, and_(answer.notebook_id == GradeCell.notebook_id, answer.name == GradeCell.name))
+            .join(Comment, and_(Comment.cell_id == answer.id, Comment.notebook_id == Grade.notebook_id))
+            .join(SubmittedNotebook, Grade.notebook_id == SubmittedNotebook.id)
+            .join(SubmittedAssignment, SubmittedNotebook.assignment_id == SubmittedAssignment.id)
+            .join(Assignment, SubmittedAssignment.assignment_id == Assignment.id)
+            .filter(Assignment.name == unit.name)
+        )
+        for student, name, worth, grade, comment in rows:
+            waits = grade.manual_score is None and grade.auto_score is None
+            points = None if waits else grade.score
+            scores[student].append(WrittenScore(name, points, worth, comment.comment or ""))
+    return scores
+
+
+def _submission(row: SubmittedAssignment, lost: float, questions: list[QuestionScore]) -> GradedSubmission:
+    extension = row.extension or timedelta()
+    return GradedSubmission(row.student_id, _in_utc(row.timestamp), extension, lost, tuple(questions))
+
+
+def _max_points(gradebook: Gradebook, assignment: Assignment) -> Mapping[str, float]:
+    cells = (
+        gradebook.db.query(GradeCell.name, GradeCell.max_score)
+        .join(Notebook, GradeCell.notebook_id == Notebook.id)
+        .filter(Notebook.assignment_id == assignment.id)
+    )
+    return dict(sorted((name, float(points)) for name, points in cells))
+
+
+def _scores(
+    gradebook: Gradebook, assignment: Assignment, comments: Mapping[tuple[str, str], str]
+) -> Mapping[str, list[QuestionScore]]:
+    columns = (Grade.score, Grade.max_score, Grade.auto_score, Grade.manual_score, Grade.extra_credit)
+    rows = (
+        gradebook.db.query(SubmittedAssignment.student_id, BaseCell.name, *columns, Grade.needs_manual_grade)
+        .select_from(Grade)
+        .join(BaseCell, Grade.cell_id == BaseCell.id)
+        .join(SubmittedNotebook, Grade.notebook_id == SubmittedNotebook.id)
+        .join(SubmittedAssignment, SubmittedNotebook.assignment_id == SubmittedAssignment.id)
+        .filter(SubmittedAssignment.assignment_id == assignment.id)
+        .order_by(BaseCell.name)
+    )
+    scores = defaultdict(list)
+    for student, name, *facts in rows:
+        # Comments on a check belong to the answer before it, which carries the component's name.
+        comment = comments.get((student, name)) or comments.get((student, name.removeprefix("check_")), "")
+        scores[student].append(QuestionScore(name, *facts, comment))
+    return scores
+
+
+def _comments(gradebook: Gradebook, assignment: Assignment) -> Mapping[tuple[str, str], str]:
+    rows = (
+        gradebook.db.query(SubmittedAssignment.student_id, BaseCell.name, Comment.manual_comment)
+        .select_from(Comment)
+        .join(BaseCell, Comment.cell_id == BaseCell.id)
+        .join(SubmittedNotebook, Comment.notebook_id == SubmittedNotebook.id)
+        .join(SubmittedAssignment, SubmittedNotebook.assignment_id == SubmittedAssignment.id)
+        .filter(SubmittedAssignment.assignment_id == assignment.id, Comment.manual_comment.is_not(None))
+    )
+    return {(student, name): comment for student, name, comment in rows}
+
+
+def _in_utc(moment: datetime | None) -> datetime | None:
+    """nbgrader keeps times in UTC, without saying so."""
+    return moment and moment.replace(tzinfo=UTC)

@@ -1,0 +1,104 @@
+"""Extensions: more days for one student and one unit.
+
+They are kept in ``extensions.csv`` beside the roster, one line for each time somebody granted one; of two lines for the
+same student and unit the later one counts. The file can be edited by hand. An extension moves the due date by days
+of 24 hours.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import os
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
+from pathlib import Path
+
+from autograder.course.course import Course, CourseError, Unit
+from autograder.course.events import log_event, person
+from autograder.course.roster import Roster
+from autograder.course.spreadsheet import guarded, read_table
+
+__all__ = ["extensions_file", "extensions_of", "grant"]
+
+_COLUMNS = ("student", "unit", "days", "reason", "granted", "by")
+_MOST_DAYS = 366
+
+
+def extensions_file(course: Course) -> Path:
+    """Where the extensions of a course are kept."""
+    folder = course.roster.parent if course.roster else course.root / "students"
+    return folder / "extensions.csv"
+
+
+def extensions_of(course: Course, unit: Unit) -> Mapping[str, timedelta]:
+    """The extensions granted for a unit, by student.
+
+    Raises:
+        CourseError: a line names no unit of the course or no number of days.
+    """
+    path = extensions_file(course)
+    if not path.exists():
+        return {}
+    rows = read_table(path, _COLUMNS[:3])
+    granted = [(row["student"], *_read(course, row, path)) for row in rows if row["student"]]
+    return {student: extension for student, name, extension in granted if name == unit.name}
+
+
+def _read(course: Course, row: Mapping[str, str], path: Path) -> tuple[str, timedelta]:
+    try:
+        return course.unit(row["unit"]).name, timedelta(days=_days(float(row["days"])))
+    except (CourseError, ValueError) as trouble:
+        raise CourseError(f"{path}, line {row['line']}: {trouble}") from None
+
+
+def _days(days: float) -> float:
+    if not (math.isfinite(days) and 0 <= days <= _MOST_DAYS):
+        raise ValueError(f"days must be 0 (takes an extension back) to {_MOST_DAYS}, got {days}")
+    return days
+
+
+def grant(course: Course, unit: Unit, student: str, days: float, reason: str) -> None:
+    """Give a student ``days`` more than the others for a unit, in place of any extension before; logged.
+
+    Raises:
+        CourseError: nobody of that id is known, the reason is empty, or ``days`` is out of range.
+    """
+    _require_known(course, student)
+    if not reason.strip():
+        raise CourseError("an extension needs a --reason: the audit log keeps it")
+    try:
+        days = _days(days)
+    except ValueError as trouble:
+        raise CourseError(str(trouble)) from None
+    moment = datetime.now(UTC).isoformat(timespec="seconds")
+    _append(extensions_file(course), (student, unit.name, f"{days:g}", reason.strip(), moment, person()))
+    log_event(course, "extension", student=student, unit=unit.name, days=days, reason=reason.strip())
+
+
+def _require_known(course: Course, student: str) -> None:
+    handed_in = {folder.name for folder in course.submitted.iterdir()} if course.submitted.is_dir() else set()
+    known = {*Roster.of(course).students, *handed_in}
+    if student not in known:
+        close = get_close_matches(student, known, 3)
+        hint = f"did you mean {', '.join(close)}?" if close else "it is in no roster and nothing was handed in under it"
+        raise CourseError(f"no student has the id {student!r}: {hint}")
+
+
+def _append(path: Path, row: tuple[str, ...]) -> None:
+    """One line in one write, so that two people granting at once lose nothing."""
+    text = io.StringIO()
+    writer = csv.writer(text, quoting=csv.QUOTE_ALL)
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        writer.writerow(_COLUMNS)
+    elif not path.read_bytes().endswith(b"\n"):
+        text.write("\r\n")  # edited by hand, without an end to its last line
+    writer.writerow([guarded(cell) for cell in row])
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        os.write(descriptor, text.getvalue().encode("utf-8"))
+    finally:
+        os.close(descriptor)

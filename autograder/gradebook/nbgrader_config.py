@@ -1,0 +1,57 @@
+"""nbgrader's configuration for a course: our names for its folders, and what a release must not carry along."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sysconfig
+import warnings
+from importlib.util import find_spec
+from pathlib import Path
+
+from traitlets.config import Config
+
+__all__ = ["configure", "let_nbgrader_find_its_programs"]
+
+_NEVER_RELEASED = ["*.py", "*.pyc", "__pycache__", ".ipynb_checkpoints", "pictures", "feedback"]
+_STUB = "raise NotImplementedError"
+
+
+def configure(config: Config, root: Path) -> Config:
+    """Set what nbgrader needs to know about the course in ``root``; returns ``config``."""
+    config.CourseDirectory.root = str(root.resolve())
+    config.CourseDirectory.source_directory = "solutions"
+    config.CourseDirectory.release_directory = "assignments"
+    # generate_assignment copies every other file of the source folder into the release.
+    config.CourseDirectory.ignore = _NEVER_RELEASED
+    # A tag of the student's must not decide which cells run, so the one that would is a word nobody knows.
+    config.Execute.skip_cells_with_tag = secrets.token_hex()
+    config.ClearSolutions.code_stub = {"python": _STUB}
+    config.ClearSolutions.text_stub = "*Your answer here.*"
+    config.Autograde.exporter_class = "autograder.nbgrader_bridge.stages.SandboxExporter"
+    config.Autograde.sanitize_preprocessors = [
+        "autograder.nbgrader_bridge.stages.GradeInSandbox",
+        "autograder.nbgrader_bridge.stages.RecordResult",
+    ]
+    config.Autograde.autograde_preprocessors = ["nbgrader.preprocessors.AssignLatePenalties"]
+    config.AssignLatePenalties.plugin_class = "autograder.gradebook.late_penalties.CourseLatePenalty"
+    config.CourseLatePenalty.course_root = str(root.resolve())
+    # nbgrader reads from a submission before it adds it to its session: SQLAlchemy grumbles, nothing is lost.
+    warnings.filterwarnings("ignore", "Object of type .* not in session")
+    config.HTMLExporter.extra_template_basedirs = _page_templates()
+    let_nbgrader_find_its_programs()
+    return config
+
+
+def _page_templates() -> list[str]:
+    """Where formgrader and nbgrader's feedback find the templates of their pages: ours in place of nbgrader's."""
+    ours = Path(__file__).parents[1] / "templates" / "formgrader"
+    nbgrader = find_spec("nbgrader.server_extensions.formgrader").submodule_search_locations[0]
+    return [str(ours), str(Path(nbgrader) / "templates")]
+
+
+def let_nbgrader_find_its_programs() -> None:
+    """Put this environment's programs on the path: nbgrader calls ``alembic`` by name, activated or not."""
+    programs, path = sysconfig.get_path("scripts"), os.environ.get("PATH", "")
+    if programs not in path.split(os.pathsep):
+        os.environ["PATH"] = os.pathsep.join(filter(None, (programs, path)))

@@ -1,0 +1,1 @@
+"""From the files that a student handed in to the answers in them."""

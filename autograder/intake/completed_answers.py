@@ -1,0 +1,131 @@
+"""Answers made whole: what an answer stands on may lie in other cells of the student's, which are not run.
+
+A helper, a constant or an import that stood in a cell of the student's own, or was added to one of ours, worked in
+their notebook. So those definitions, and nothing else of such cells, are put in front of the answer that needs them.
+A function that has lost the line which puts it into the library gets it back.
+"""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
+from functools import cached_property
+
+from autograder.intake.cell_code import CellCode
+from autograder.intake.matching import Found, Matching
+from autograder.intake.notebook_cells import MAX_ANSWER, Cell
+from autograder.plain_text import printable
+
+__all__ = ["completed"]
+
+_MUST_COME_FIRST = re.compile(r"\A%%.*|^from __future__ import (?:\([^)]*\)|.*)", re.MULTILINE)
+_MOST_NAMED = 5
+_MOST_READ = 2_000_000  # characters of other cells
+
+
+def completed(found: Mapping[str, Found], matching: Matching) -> dict[str, Found]:
+    """What was found for each answer cell, by grade_id, with whatever else of the student's it needs to run."""
+    used = {cell.position for answer in found.values() for cell in answer.cells}
+    others = _OtherCells(cell for cell in matching.submitted if cell.kind == "code" and cell.position not in used)
+    given = frozenset().union(*(CellCode(source).defines for source in _sources_that_run(found, matching)))
+    whole = dict(found)
+    for ours in matching.released:
+        if ours.is_answer and _is_edited(ours, answer := found[ours.grade_id]):
+            whole[ours.grade_id] = _supported(ours, _registered(ours, answer), others, given)
+    return whole
+
+
+class _OtherCells:
+    """The cells that are not run, as far as a person may have written them, and where in them a name is defined."""
+
+    def __init__(self, cells: Iterable[Cell]) -> None:
+        self._cells: list[tuple[int, CellCode]] = []
+        room = _MOST_READ
+        for cell in cells:
+            if len(cell.source) <= MAX_ANSWER and (room := room - len(cell.source)) >= 0:
+                self._cells.append((cell.position, CellCode(cell.source)))
+
+    @cached_property
+    def _places(self) -> Mapping[str, list[int]]:
+        places: dict[str, list[int]] = {}
+        for index, (_, code) in enumerate(self._cells):
+            for name in code.defines:
+                places.setdefault(name, []).append(index)
+        return places
+
+    def definer_of(self, name: str, place: int) -> tuple[int, str] | None:
+        """The last cell above a place that defines a name, else the first one below, and what the name is there.
+
+        A name that no cell defines may come with all the names of a module.
+        """
+        known = name if name in self._places else "*"
+        places = self._places.get(known, [])
+        above = [index for index in places if self._cells[index][0] < place]
+        return next(((index, known) for index in (*above[-1:], *places)), None)
+
+    def definitions(self, names: Mapping[int, Collection[str]]) -> list[str]:
+        """The statements that define the names that are asked of each cell, in the order of the notebook."""
+        return [text for index in sorted(names) for text in self._cells[index][1].definitions_of(names[index])]
+
+
+def _sources_that_run(found: Mapping[str, Found], matching: Matching) -> Iterable[str]:
+    for ours in matching.released:
+        if ours.is_setup:
+            yield ours.source
+        elif ours.is_answer and not ours.is_written:
+            yield found[ours.grade_id].source
+
+
+def _is_edited(ours: Cell, answer: Found) -> bool:
+    return not ours.is_written and bool(answer.cells) and "".join(answer.source.split()) != ours.squeezed
+
+
+def _registered(ours: Cell, answer: Found) -> Found:
+    name = ours.grade_id
+    is_registered = bool(Cell(0, "code", answer.source).implements)
+    if name not in ours.implements or is_registered or name not in CellCode(answer.source).defines:
+        return answer
+    flag = f"the answer to '{name}' had lost its line @implements(\"{name}\"), which was put back"
+    return replace(answer, source=f'{answer.source}\n\nimplements("{name}")({name})', flags=(*answer.flags, flag))
+
+
+def _supported(ours: Cell, answer: Found, others: _OtherCells, given: frozenset[str]) -> Found:
+    needed = _needed_of(others, CellCode(answer.source).needs - given, answer.cells[0].position, given)
+    definitions = others.definitions(needed)
+    source = _in_front("\n".join(definitions), answer.source)
+    if not needed or sum(map(len, definitions)) > MAX_ANSWER or not CellCode(source).is_readable:
+        return answer
+    names = sorted(set().union(*needed.values()))[:_MOST_NAMED]
+    flag = (
+        f"the answer to '{ours.grade_id}' uses {printable(', '.join(names), 100)} from other cells of the student's: "
+        "taken along, please check"
+    )
+    return replace(answer, source=source, flags=(*answer.flags, flag))
+
+
+def _needed_of(
+    others: _OtherCells, wanted: frozenset[str], place: int, given: frozenset[str]
+) -> Mapping[int, Collection[str]]:
+    """By cell the names that an answer at a place needs, and those which their definitions need in turn."""
+    needed: dict[int, set[str]] = {}
+    settled: frozenset[str] = given
+    while wanted := wanted - settled:
+        settled |= wanted
+        found: dict[int, set[str]] = {}
+        for name in wanted:
+            if definer := others.definer_of(name, place):
+                index, known = definer
+                found.setdefault(index, set()).add(known)
+        for index, names in found.items():
+            needed.setdefault(index, set()).update(names)
+        wanted = CellCode("\n".join(others.definitions(found))).needs
+    return needed
+
+
+def _in_front(definitions: str, source: str) -> str:
+    source = textwrap.dedent(source)
+    starts = [found.end() for found in _MUST_COME_FIRST.finditer(source)]
+    place = starts[-1] + 1 if starts else 0
+    return f"{source[:place]}{definitions}\n\n\n{source[place:].lstrip(chr(10))}"

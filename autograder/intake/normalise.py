@@ -1,0 +1,147 @@
+"""Stage 1 of grading: our notebook, with nothing of the student's but the text of the answers.
+
+To an answer belong the definitions in other cells of the student's that it needs to run. Cells, order, points and
+metadata come from the released notebook. Whatever had to be repaired on the way is said in a flag, in words for an
+instructor.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from nbformat import NotebookNode
+
+from autograder.intake.completed_answers import completed
+from autograder.intake.matching import Found, Matching
+from autograder.intake.notebook_cells import MAX_ANSWER, Cell, cells_of, parse
+from autograder.intake.pictures import moderate_pictures
+from autograder.intake.repairs import repairs
+from autograder.intake.submissions import Quarantined
+from autograder.plain_text import printable
+
+__all__ = ["MAX_ANSWER", "Answer", "NormalisedSubmission", "Quarantined", "normalise"]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The student's text for one answer cell.
+
+    Attributes:
+        component: None where no component is asked for.
+        unedited: whether it is still the stub that was handed out.
+    """
+
+    grade_id: str
+    component: str | None
+    source: str
+    unedited: bool = False
+
+
+@dataclass(frozen=True)
+class NormalisedSubmission:
+    """A submission rebuilt from the released notebook.
+
+    Attributes:
+        notebook: our cells with the student's answers and re-encoded pictures filled in.
+        setup: source of our locked set-up cells, in order.
+        answers: the code answers, in the order of the notebook.
+        written: the written answers, graded by hand.
+        flags: one sentence per repair.
+    """
+
+    notebook: NotebookNode
+    setup: tuple[str, ...]
+    answers: tuple[Answer, ...]
+    written: tuple[Answer, ...]
+    flags: tuple[str, ...]
+
+
+def normalise(data: bytes, release: NotebookNode) -> NormalisedSubmission:
+    """Rebuild a submission, given as the bytes that were handed in, from the released notebook.
+
+    Raises:
+        Quarantined: the bytes are no notebook of format 4, or another unit's; the message says what they are and
+            what to do.
+    """
+    submitted = parse(data)
+    released = cells_of(release.cells)
+    matching = Matching(released, submitted.cells)
+    _require_this_unit(matching)
+    located = {cell.grade_id: _moderate(cell, matching.locate(cell)) for cell in released if cell.is_answer}
+    found = completed(located, matching)
+    answers = tuple(_answer(cell, found[cell.grade_id]) for cell in released if cell.is_answer)
+    written = {cell.grade_id for cell in released if cell.is_written}
+    return NormalisedSubmission(
+        notebook=_filled(release, found, matching),
+        setup=tuple(cell.source for cell in released if cell.is_setup),
+        answers=tuple(answer for answer in answers if answer.grade_id not in written),
+        written=tuple(answer for answer in answers if answer.grade_id in written),
+        flags=submitted.flags + repairs(matching, found, submitted.minor, release.nbformat_minor),
+    )
+
+
+def _require_this_unit(matching: Matching) -> None:
+    known = {cell.grade_id for cell in matching.released}
+    strangers = {cell.grade_id for cell in matching.submitted if cell.grade_id} - known
+    if len(strangers) > 1 and not matching.is_familiar:
+        names = sorted(printable(grade_id, 40) for grade_id in strangers)
+        raise Quarantined(
+            f"the notebook of another unit: its cells are labelled {', '.join(names[:4])}, and none of this unit's "
+            "exercises is in it; ask for the right notebook"
+        )
+
+
+def _moderate(cell: Cell, found: Found) -> Found:
+    """What was found, of a size that a compiler, a page and a person can take."""
+    if (size := len(found.source)) <= MAX_ANSWER:
+        return found
+    much = f"{size:,} characters, more than {MAX_ANSWER:,}"
+    if cell.is_written:
+        flag, source = f"was cut: it had {much}", found.source[:MAX_ANSWER]
+    else:
+        flag, source = f"was not run: it had {much}", f'raise ValueError("this cell held {much}, and was not run")'
+    return replace(found, source=source, flags=(*found.flags, f"the answer to '{cell.grade_id}' {flag}"))
+
+
+def _answer(cell: Cell, found: Found) -> Answer:
+    component = cell.grade_id if cell.grade_id in cell.implements else None
+    return Answer(cell.grade_id, component, found.source, "".join(found.source.split()) == cell.squeezed)
+
+
+def _filled(release: NotebookNode, found: Mapping[str, Found], matching: Matching) -> NotebookNode:
+    notebook = copy.deepcopy(release)
+    pictures = _pictures_by_place(matching)
+    for position, cell in enumerate(notebook.cells):
+        grade_id = matching.released[position].grade_id
+        if grade_id in found:
+            cell.source = found[grade_id].source
+        if cell.cell_type == "code":
+            cell.outputs = [_display(png) for png in pictures.get(position, ())]
+            cell.execution_count = None
+    return notebook
+
+
+def _pictures_by_place(matching: Matching) -> dict[int, list[str]]:
+    """Re-encoded pictures under the released code cell that drew them, or the one before."""
+    places: dict[int, list[str]] = {}
+    place = next((cell.position for cell in matching.released if _may_hold_pictures(cell)), None)
+    drawn = ((cell.position, encoded) for cell in matching.submitted for encoded in cell.pictures)
+    for position, png in moderate_pictures(drawn):
+        origin = matching.origin.get(position)
+        if origin is not None and _may_hold_pictures(origin):
+            place = origin.position
+        if place is not None:
+            places.setdefault(place, []).append(png)
+    return places
+
+
+def _may_hold_pictures(cell: Cell) -> bool:
+    # nbgrader reads a score out of a graded cell's outputs, so nothing of the student's may stand there.
+    return cell.kind == "code" and not cell.is_graded
+
+
+def _display(png: str) -> Any:
+    return NotebookNode(output_type="display_data", data=NotebookNode({"image/png": png}), metadata=NotebookNode())

@@ -1,0 +1,161 @@
+"""The cells of a notebook as a file gives them: anything may be missing or of the wrong type."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from autograder.intake.notebook_json import notebook_json
+from autograder.intake.submissions import Quarantined
+
+__all__ = ["MAX_ANSWER", "Cell", "ParsedNotebook", "cells_of", "parse"]
+
+MAX_ANSWER = 200_000
+"""The most characters of one answer that are looked at; the longest sensible ones have a few thousand."""
+
+MAX_CELLS = 2_000
+
+# As a decorator, or called: implements("name")(function).
+_IMPLEMENTS = re.compile(r"""^[ \t]*(?:@[ \t]*)?(?:\w+\.)*implements\([ \t]*(['"])(\w+)\1""", re.MULTILINE)
+
+_ABSURD = 1e9  # points beyond it, NaN too, are no claim worth repeating
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell, ours or a student's. ``label`` is its nbgrader metadata, empty if it has none."""
+
+    position: int
+    kind: str
+    source: str
+    cell_id: str = ""
+    label: Mapping[str, Any] = field(default_factory=dict)
+    tags: frozenset[str] = frozenset()
+    pictures: tuple[str, ...] = ()
+
+    @property
+    def grade_id(self) -> str:
+        grade_id = self.label.get("grade_id")
+        return grade_id if isinstance(grade_id, str) else ""
+
+    @property
+    def is_answer(self) -> bool:
+        return self.label.get("solution") is True
+
+    @property
+    def is_written(self) -> bool:
+        return self.is_answer and self.kind != "code"
+
+    @property
+    def is_graded(self) -> bool:
+        return self.label.get("grade") is True
+
+    @property
+    def is_locked(self) -> bool:
+        return bool(self.grade_id) and not self.is_answer
+
+    @property
+    def is_setup(self) -> bool:
+        return self.kind == "code" and self.is_locked and not self.is_graded
+
+    @property
+    def points(self) -> float:
+        points = self.label.get("points", 0)
+        return points if isinstance(points, int | float) and abs(points) < _ABSURD else 0
+
+    @property
+    def is_blank(self) -> bool:
+        return not self.source.strip()
+
+    @cached_property
+    def squeezed(self) -> str:
+        """The source without white space, to tell whether two cells say the same."""
+        return "".join(self.source.split())
+
+    @cached_property
+    def words(self) -> frozenset[str]:
+        return frozenset(re.findall(r"\w+", self.source))
+
+    @cached_property
+    def implements(self) -> frozenset[str]:
+        """The names of the components that the source implements, found without parsing it."""
+        return frozenset(match[1] for match in _IMPLEMENTS.findall(self.source))
+
+    def similarity(self, other: Cell) -> float:
+        """Words in common over words in either (Jaccard), between 0 and 1."""
+        return len(self.words & other.words) / max(1, len(self.words | other.words))
+
+
+@dataclass(frozen=True)
+class ParsedNotebook:
+    """A student's notebook: what of it could be read, and flags about what could not."""
+
+    cells: tuple[Cell, ...]
+    minor: int | None
+    flags: tuple[str, ...]
+
+
+def parse(data: bytes) -> ParsedNotebook:
+    """Read a notebook in format 4 from bytes, passing over whatever is damaged.
+
+    Raises:
+        Quarantined: the bytes are no JSON, no notebook, or a notebook of another major format.
+    """
+    document, flags = notebook_json(data)
+    cells = document["cells"]
+    if len(cells) > MAX_CELLS:
+        raise Quarantined(f"the notebook has {len(cells)} cells, more than {MAX_CELLS}: look at it before grading")
+    unreadable = sum(not isinstance(cell, Mapping) for cell in cells)
+    if unreadable:
+        flags += (f"damaged cells that could not be read and were left out: {unreadable}",)
+    minor = document.get("nbformat_minor")
+    return ParsedNotebook(cells_of(cells), minor if type(minor) is int else None, flags)
+
+
+def cells_of(cells: Iterable[Any]) -> tuple[Cell, ...]:
+    """Cells from the JSON of a notebook; entries that are no objects are passed over."""
+    return tuple(_cell(position, raw) for position, raw in enumerate(cells) if isinstance(raw, Mapping))
+
+
+def _cell(position: int, raw: Mapping[str, Any]) -> Cell:
+    metadata = _mapping(raw.get("metadata"))
+    tags = metadata.get("tags")
+    kind, cell_id = raw.get("cell_type"), raw.get("id")
+    return Cell(
+        position=position,
+        kind=kind if kind in ("code", "markdown", "raw") else "raw",
+        source=_text(raw.get("source")),
+        cell_id=cell_id if isinstance(cell_id, str) else "",
+        label=_mapping(metadata.get("nbgrader")),
+        tags=frozenset(tag for tag in tags if isinstance(tag, str)) if isinstance(tags, list) else frozenset(),
+        pictures=tuple(_pictures(raw.get("outputs"))),
+    )
+
+
+def _pictures(outputs: Any) -> Iterable[str]:
+    for output in outputs if isinstance(outputs, list) else ():
+        data = _mapping(_mapping(output).get("data"))
+        if png := data.get("image/png"):
+            yield _text(png)
+        else:  # figures of avae_lib.plotting are pictures in HTML, so that they have a description
+            _, *after = _text(data.get("text/html")).split('src="data:image/png;base64,')
+            yield from (text.partition('"')[0] for text in after)
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list):
+        parts = [part for part in value if isinstance(part, str)]
+        # Lines carry their ends with them; a program that takes them away means one at each line all the same.
+        value = ("" if any("\n" in part for part in parts) else "\n").join(parts)
+    if not isinstance(value, str):
+        return ""
+    value = value.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
+    # A lone surrogate is legal in JSON and can be written to no file.
+    return value.encode("utf-8", "replace").decode("utf-8")

@@ -1,0 +1,121 @@
+"""What had to be put right in a submission, one sentence each, for an instructor to read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+from autograder.intake.matching import Found, Matching
+from autograder.intake.notebook_cells import Cell
+from autograder.plain_text import printable
+
+__all__ = ["repairs"]
+
+_MERGE = re.compile(r"^<<<<<<<|^>>>>>>>", re.MULTILINE)
+_SOLUTION = re.compile(r"### (?:BEGIN|END) (?:SOLUTION|HIDDEN TESTS|MARK SCHEME)")
+SKIP_TAGS = frozenset({"skip-execution", "skip_execution"})
+
+
+def repairs(matching: Matching, found: Mapping[str, Found], minor: int | None, released_minor: int) -> tuple[str, ...]:
+    """All flags of one submission, those about answers first."""
+    labelled = [cell for cell in matching.released if cell.grade_id]
+    return (
+        *(flag for answer in found.values() for flag in answer.flags),
+        *(flag for name, answer in found.items() for flag in _of_answer(name, answer)),
+        *(flag for ours in labelled for flag in _of_cell(ours, matching.copies_of(ours))),
+        *_lost_labels(matching, labelled),
+        *_other_order(matching, labelled),
+        *_invented_cells(matching, labelled),
+        *_skipped_cells(matching),
+        *_cells_of_their_own(matching, found),
+        *_other_minor(minor, released_minor),
+    )
+
+
+def _of_answer(name: str, answer: Found) -> Iterable[str]:
+    if not answer.source.strip():
+        yield f"the answer cell '{name}' is empty"
+    if _MERGE.search(answer.source):
+        yield f"the answer to '{name}' holds an unfinished merge of two versions (<<<<<<<): please look at it"
+    if _SOLUTION.search(answer.source):
+        yield f"the answer to '{name}' holds the marks of our own solutions (### BEGIN SOLUTION): please look into it"
+
+
+def _of_cell(ours: Cell, copies: tuple[Cell, ...]) -> Iterable[str]:
+    name = _called(ours)
+    if not copies and not ours.is_answer:
+        yield f"{name} was missing and was put back"
+    if len(copies) > 1:
+        yield f"{name} was there {len(copies)} times; one was used"
+    if ours.is_locked and any(copy.squeezed != ours.squeezed for copy in copies):
+        yield f"{name} was edited; the edit is ignored"
+    if any(copy.kind != ours.kind for copy in copies):
+        yield f"{name} was turned into another type of cell and was turned back"
+    yield from _of_label(ours, [copy for copy in copies if copy.label])
+
+
+def _of_label(ours: Cell, copies: list[Cell]) -> Iterable[str]:
+    name = _called(ours)
+    points = {repr(copy.label.get("points", 0)) for copy in copies} - {repr(ours.label.get("points", 0))}
+    if ours.is_graded and any(copy.points != ours.points for copy in copies):
+        yield f"{name} claimed {printable(' and '.join(sorted(points)), 30)} points; it is worth {ours.points:g}"
+    if any(_role(copy) != _role(ours) for copy in copies):
+        yield f"the grading metadata of {name} were changed; the change is ignored"
+
+
+def _role(cell: Cell) -> tuple[object, ...]:
+    return tuple(cell.label.get(key) for key in ("grade", "solution", "locked", "schema_version"))
+
+
+def _called(cell: Cell) -> str:
+    if cell.is_answer:
+        return f"the answer cell '{cell.grade_id}'"
+    return f"the check cell '{cell.grade_id}'" if cell.is_graded else f"our cell '{cell.grade_id}'"
+
+
+def _lost_labels(matching: Matching, labelled: list[Cell]) -> Iterable[str]:
+    lost = [
+        ours for ours in labelled if (copies := matching.copies_of(ours)) and not any(copy.grade_id for copy in copies)
+    ]
+    if lost and not any(cell.grade_id for cell in matching.submitted):
+        yield "the notebook had lost all its grading metadata; cells were found by their content"
+    elif lost:
+        yield f"{_counted(len(lost), 'cell')} had lost the grading metadata, found by content"
+
+
+def _other_order(matching: Matching, labelled: list[Cell]) -> Iterable[str]:
+    places = [copies[0].position for ours in labelled if (copies := matching.copies_of(ours))]
+    if places != sorted(places):
+        yield "cells stood in another order and were put back into ours"
+
+
+def _invented_cells(matching: Matching, labelled: list[Cell]) -> Iterable[str]:
+    known = {cell.grade_id for cell in labelled}
+    strangers = {cell.grade_id for cell in matching.submitted if cell.grade_id} - known
+    names = sorted(printable(grade_id, 40) for grade_id in strangers)
+    if names:
+        yield f"cells labelled as none of ours is were ignored: {', '.join(names[:5])}"
+
+
+def _skipped_cells(matching: Matching) -> Iterable[str]:
+    tagged = sum(bool(cell.tags & SKIP_TAGS) for cell in matching.submitted)
+    if tagged:
+        yield f"{_counted(tagged, 'cell')} carried the tag skip-execution; the tag is ignored"
+
+
+def _cells_of_their_own(matching: Matching, found: Mapping[str, Found]) -> Iterable[str]:
+    used = {cell.position for answer in found.values() for cell in answer.cells}
+    extra = [cell for cell in matching.unclaimed if cell.kind == "code" and cell.position not in used]
+    if extra:
+        yield f"{_counted(len(extra), 'code cell')} of the student's own, not run"
+
+
+def _other_minor(minor: int | None, released_minor: int) -> Iterable[str]:
+    if minor is None:
+        yield "the notebook did not say its minor format version; it was read as ours"
+    elif minor != released_minor:
+        yield f"the notebook was saved in format 4.{printable(str(minor), 12)} and was read as 4.{released_minor}"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}"

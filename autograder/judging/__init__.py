@@ -1,0 +1,1 @@
+"""One submission: its answers are run in sandboxes and judged from outside."""

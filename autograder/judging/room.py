@@ -1,0 +1,133 @@
+"""A sandbox in which chosen cells of one notebook have run: the place where its components are asked."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from autograder.checks.judge import AskFailed
+from autograder.intake.normalise import Answer
+from autograder.sandbox.kinds import DEFAULT_KIND, SandboxKind
+from autograder.sandbox.limits import Limits
+from autograder.sandbox.references import ReferenceBody
+from autograder.sandbox.session import NotDefined, Session, SessionLost
+from avae_lib.checking.records import Observation, Request
+
+__all__ = ["Building", "LostIn", "Room", "SetupFailed"]
+
+
+class SetupFailed(RuntimeError):
+    """The unit's own set-up cell does not run in the sandbox: a fault of the course, not of a student."""
+
+
+class LostIn(Exception):
+    """A room was lost while one answer's cell ran or its component was asked.
+
+    Attributes:
+        grade_id: of that answer.
+        loss: what happened.
+    """
+
+    def __init__(self, grade_id: str, loss: SessionLost) -> None:
+        super().__init__(f"{grade_id}: {loss.reason}")
+        self.grade_id, self.loss = grade_id, loss
+
+
+@dataclass(frozen=True)
+class Building:
+    """What all rooms for one submission have in common."""
+
+    edition: Path
+    setup: tuple[str, ...]
+    limits: Limits
+    deadline: float
+    hidden: tuple[Path, ...] = ()
+    kind: SandboxKind = DEFAULT_KIND
+
+
+class Room:
+    """Runs the set-up cells, then the answers in order; use it in a ``with`` block.
+
+    Args:
+        bodies: reference bodies that stand in for answers which are not run here.
+
+    Raises:
+        LostIn: an answer's cell ended the sandbox.
+        SessionLost: the deadline is over.
+        SetupFailed: a set-up cell raised something or never ended.
+    """
+
+    def __init__(self, building: Building, answers: Iterable[Answer], bodies: Sequence[ReferenceBody] = ()) -> None:
+        self._errors: dict[str, str] = {}
+        self._changed: dict[str, None] = {}
+        self._deadline = building.deadline
+        facts = (building.edition, building.limits, building.deadline, building.hidden, building.kind)
+        self._session = Session(*facts, setup=building.setup)
+        try:
+            for source in building.setup:
+                self._set_up(source)
+            for body in bodies:
+                self._session.install(body)
+            for answer in answers:
+                self._run(answer)
+        except BaseException:
+            self._session.close()
+            raise
+
+    def ask(self, request: Request) -> Observation:
+        """What the judge's ``ask`` wants, except that a lost room is not taken for the answer.
+
+        Raises:
+            AskFailed: the notebook has no such function.
+            LostIn: there was no answer, and will be none from this room.
+        """
+        try:
+            return self._session.observe(request)
+        except NotDefined:
+            raise AskFailed(self._why_missing(request.component), give_up=True) from None
+        except SessionLost as loss:
+            raise LostIn(request.component, loss) from None
+
+    @property
+    def changed(self) -> tuple[str, ...]:
+        """Names of common things that the answers left changed."""
+        return tuple(self._changed)
+
+    @property
+    def is_output_cut(self) -> bool:
+        return self._session.is_output_cut
+
+    def close(self) -> None:
+        self._session.close()
+
+    def __enter__(self) -> Room:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _set_up(self, source: str) -> None:
+        try:
+            error = self._session.run_cell(source).error
+        except SessionLost as loss:
+            if time.monotonic() >= self._deadline:
+                raise
+            error = loss.reason
+        if error:
+            raise SetupFailed(f"the set-up cell of the released notebook fails in the sandbox: {error}")
+
+    def _run(self, answer: Answer) -> None:
+        try:
+            outcome = self._session.run_cell(answer.source)
+        except SessionLost as loss:
+            raise LostIn(answer.grade_id, loss) from None
+        self._changed |= dict.fromkeys(outcome.changed)
+        if outcome.error:
+            self._errors[answer.component or answer.grade_id] = outcome.error
+
+    def _why_missing(self, component: str) -> str:
+        if error := self._errors.get(component):
+            return f"your cell stopped before its function was in use: {error}"
+        return f'not written: nothing in the notebook carries @implements("{component}")'

@@ -1,0 +1,123 @@
+"""What ``nbgrader autograde`` is given to grade, and what it is kept from.
+
+nbgrader opens the notebook and the time stamp of a submission whatever they are, copies all that lies beside them
+(what a symbolic link points to as well) to where feedback is sent from, and enters a student before it knows whether
+the work can be read. So it gets our list of submissions: those that can be graded, with their times of handing in,
+and nothing else of their folders.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from datetime import datetime
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import nbformat
+from nbformat import NotebookNode
+from nbgrader.api import Gradebook, MissingEntry
+from nbgrader.converters import Autograde
+from nbgrader.coursedir import CourseDirectory
+from traitlets import Dict
+
+from autograder.batch.class_run import ClassRun
+from autograder.intake.handing_in import handed_in
+from autograder.intake.reading import normalise_apart
+from autograder.intake.submissions import Quarantined, Submission, find_submissions, notebook_file
+from autograder.judging.jobs import Batch, Job
+from autograder.results import Graded
+
+__all__ = ["Intake"]
+
+
+class ShieldedDirectory(CourseDirectory):
+    """nbgrader's course directory, which lets it read and copy nothing that a student put down."""
+
+    times = Dict(help="when the work in a folder was handed in, where that is known")
+
+    def get_existing_timestamp(self, dest_path: str) -> datetime | None:
+        return self.times.get(os.path.normpath(dest_path))
+
+
+class Intake:
+    """What one run of ``nbgrader autograde`` is asked to grade.
+
+    Attributes:
+        release: the released notebook.
+        work: the submissions that nbgrader is left to take, one by one. Their bytes are read again when it is their
+            turn: those of a whole class may be more than memory holds.
+        unreadable: those that it is spared, with the reasons.
+    """
+
+    def __init__(self, converter: Autograde, run: ClassRun, batch: Batch) -> None:
+        """Read what was handed in, and give ``converter`` a list of folders and a course directory of our own."""
+        self.release: NotebookNode = nbformat.reads(batch.release.decode("utf-8"), as_version=4)
+        self._converter, self._unit = converter, batch.unit
+        asked = tuple(self._asked())
+        converter.coursedir = _shielded(converter.coursedir)  # nbgrader's pages keep the other one for all they do
+        converter.coursedir.times = dict(self._times(asked))
+        due = [submission for submission in asked if self._is_due(submission)]
+        refused = {submission: self._refused(run.prepare(batch, submission)) for submission in due}
+        self.work = tuple(submission for submission, graded in refused.items() if graded is None)
+        self.unreadable = tuple(graded for graded in refused.values() if graded is not None)
+        spared = {graded.result.student for graded in self.unreadable}
+        folders = [self._folder(submission) for submission in asked if submission.student not in spared]
+        converter.assignments = {folder: [os.path.join(folder, f"{self._unit}.ipynb")] for folder in folders}
+
+    @property
+    def submitted(self) -> Path:
+        """The folder of all submissions."""
+        directory = self._converter.coursedir
+        return Path(directory.root, directory.submitted_directory)
+
+    def _asked(self) -> Iterator[Submission]:
+        directory = self._converter.coursedir
+        excluded = directory.student_id_exclude.split(",")
+        for submission in find_submissions(self.submitted, self._unit):
+            name = submission.folder.parent.name
+            if fnmatchcase(name, directory.student_id) and name not in excluded:
+                yield submission
+
+    def _times(self, submissions: Iterable[Submission]) -> Iterator[tuple[str, datetime | None]]:
+        """When each was handed in, and when what was graded of it before."""
+        with Gradebook(self._converter.coursedir.db_url) as gradebook:
+            for submission in submissions:
+                with suppress(Quarantined):
+                    notebook, _ = notebook_file(submission, self._unit)
+                    yield self._folder(submission), handed_in(submission.folder, notebook)[0]
+                with suppress(MissingEntry):
+                    yield self._graded(submission), gradebook.find_submission(self._unit, submission.student).timestamp
+
+    def _is_due(self, submission: Submission) -> bool:
+        """Whether nbgrader will grade it: what is graded it passes over, unless it is forced or has a later time."""
+        if self._converter.force or not os.path.exists(graded := self._graded(submission)):
+            return True
+        times = self._converter.coursedir.times
+        moment, before = times.get(self._folder(submission)), times.get(graded)
+        return None not in (moment, before) and moment > before
+
+    def _refused(self, prepared: Job | Graded) -> Graded | None:
+        """The quarantined result of what no worker will be able to read; nothing for all else."""
+        if isinstance(prepared, Graded):
+            return prepared if prepared.notebook is None else None
+        try:
+            normalise_apart(prepared.notebook, self.release)
+        except Quarantined as reason:
+            return prepared.quarantined(reason)
+        return None
+
+    def _folder(self, submission: Submission) -> str:
+        return self._path(self._converter.coursedir.submitted_directory, submission)
+
+    def _graded(self, submission: Submission) -> str:
+        return self._path(self._converter.coursedir.autograded_directory, submission)
+
+    def _path(self, step: str, submission: Submission) -> str:
+        return os.path.normpath(self._converter.coursedir.format_path(step, submission.folder.parent.name, self._unit))
+
+
+def _shielded(directory: CourseDirectory) -> ShieldedDirectory:
+    settings = {name: getattr(directory, name) for name in directory.trait_names(config=True)}
+    return ShieldedDirectory(parent=directory.parent, **(settings | {"ignore": ["*"]}))

@@ -1,0 +1,342 @@
+"""Exports: what Canvas, Moodle, Gradescope and a spreadsheet make of our files, by their own published rules.
+
+The readers below follow the documentation and import code of each system, not our writers.
+"""
+
+import csv
+import json
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from html import unescape
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from nbgrader.api import Gradebook
+
+from autograder import cli
+from autograder.course.course import Course, CourseError
+from autograder.course.roster import Roster
+from autograder.course.spreadsheet import guarded, read_table, unguarded, write_table
+from autograder.exports.class_grades import class_grades
+from autograder.exports.export import write_export
+
+UNIT = "03_vae"
+DUE = datetime(2027, 3, 12, 23, 59, tzinfo=UTC)
+
+NASTY = {
+    "ada": 'Lovelace, Ada "the Countess"',
+    "ben": "=cmd|' /c calc'!A1",
+    "cleo": "Zoë\nÅngström 李明",
+    "dan": "Points Possible",
+    "eve": "@SUM(1+1)*cmd",
+    "fay": "'=already quoted",
+    "gus": "\t=tab",
+    "hal": 'Semicolon;=HYPERLINK("http://x")',
+    "ivy": "-2+3",
+    "joe": "",
+    "kim": "Never Handed In",
+    "lea": "+49 quarantined",
+}
+
+
+@pytest.fixture(scope="module")
+def nasty_class(tmp_path_factory, new_course, recorder):
+    course = new_course(tmp_path_factory.mktemp("nasty") / "course")
+    record = recorder(course)
+    rows = [(id, name, f"{id}@uni.example", "A; B", f"login-{id}", "") for id, name in NASTY.items()]
+    write_table(course.roster, [("id", "name", "email", "section", "login", "canvas_id"), *rows])
+    for student in NASTY:
+        if student == "ben":
+            record(student, halve=1.5, diagnosis="=divided, by four\nnot two")
+        elif student == "cleo":
+            record(student, handed_in=(DUE + timedelta(hours=30)).replace(tzinfo=None))
+        elif student == "lea":
+            record(student, reason="not JSON")
+        elif student != "kim":
+            record(student)
+    return course
+
+
+@pytest.fixture
+def nasty(nasty_class, tmp_path):
+    """A class with nasty names: full marks for most, half-right ben, late cleo, quarantined lea, missing kim."""
+    shutil.copytree(nasty_class.root, tmp_path / "course")
+    return due(Course.load(tmp_path / "course"))
+
+
+def due(course) -> Course:
+    return replace(course, units=tuple(replace(unit, due=DUE) if unit.name == UNIT else unit for unit in course.units))
+
+
+def exported(course, form, folder):
+    (path,), _ = write_export(course, form, [course.unit(UNIT)], folder)
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.reader(file))
+
+
+def by_id(rows):
+    return {row[0]: dict(zip(rows[0], row, strict=True)) for row in rows[1:]}
+
+
+@given(st.text())
+def test_no_text_is_left_that_a_spreadsheet_takes_for_a_formula_and_all_of_it_comes_back(text):
+    cell = guarded(text)
+    assert unguarded(cell) == text
+    assert not cell or cell[0] not in "=+-@\t\r\n\x00＝＋－＠"
+    assert cell.lstrip(' \t\r\n\v\f\x00\u200b\ufeff"')[:1] not in tuple("=+-@")
+
+
+@given(st.lists(st.lists(st.text(st.characters(exclude_categories=["Cs"])), min_size=2, max_size=2), min_size=1))
+def test_a_table_of_any_text_reads_back_as_it_was(tmp_path_factory, rows):
+    path = write_table(tmp_path_factory.mktemp("table") / "table.csv", rows)
+    with path.open(newline="", encoding="utf-8") as file:
+        assert [[unguarded(cell) for cell in row] for row in csv.reader(file)] == rows
+
+
+def test_final_grades_keep_every_name_and_say_where_each_student_stands(nasty, tmp_path):
+    rows = by_id(exported(nasty, "csv", tmp_path))
+    assert {id: unguarded(row["name"]) for id, row in rows.items()} == NASTY
+    assert [row["name"][0] for row in rows.values() if "=" in row["name"]].count("=") == 0
+    points = {id: row[UNIT] for id, row in rows.items()}
+    assert points["ada"] == "5" and points["ben"] == "3.5"
+    assert points["cleo"] == "3.4"  # 5 − 2 days · 10 % of the 8 points the unit is worth
+    assert points["lea"] == ""
+    assert {id: row[f"{UNIT}_status"] for id, row in rows.items() if id in ("ada", "kim", "lea")} == {
+        "ada": "waiting",
+        "kim": "open",
+        "lea": "quarantined",
+    }
+
+
+def test_a_missing_student_gets_what_the_policy_says_once_the_unit_is_due(nasty):
+    unit, kim = nasty.unit(UNIT), Roster.of(nasty)["kim"]
+    after = DUE + timedelta(minutes=1)
+    assert class_grades(nasty, [unit], DUE).of(kim, unit).points is None
+    assert class_grades(nasty, [unit], after).of(kim, unit).points == 0.0
+    lenient = replace(nasty, late_policy=replace(nasty.late_policy, missing="blank"))
+    grade = class_grades(lenient, [unit], after).of(kim, unit)
+    assert (grade.status, grade.points) == ("missing", None)
+
+
+def test_questions_and_lateness_add_up_to_the_grade(nasty, tmp_path):
+    totals = {id: row[UNIT] for id, row in by_id(exported(nasty, "csv", tmp_path)).items()}
+    header, *rows = exported(nasty, "per-question", tmp_path)
+    cells = [dict(zip(header, row, strict=True)) for row in rows]
+    for student, total in totals.items():
+        points = [float(cell["points"]) for cell in cells if cell["id"] == student and cell["points"]]
+        assert sum(points) == pytest.approx(float(total or 0))
+    (comment,) = (cell["comment"] for cell in cells if cell["id"] == "ben" and cell["question"] == "check_halve")
+    assert comment == "halves: =divided, by four\nnot two"
+
+
+def canvas_import(rows):
+    """What Canvas reads, by the rules of lib/gradebook_importer.rb: (assignments with points, grades by SIS id)."""
+    header = rows[0]
+    assert len(header) > 3 and "Student" in header[0] and "ID" in header[1]
+    assert re.search(r"SIS\s+User\s+ID", header[2]) and re.search(r"SIS\s+Login\s+ID", header[3])
+    assert header[4] == "Section"
+    columns = [name for name in header[5:] if not re.search("(Current|Final) (Score|Points|Grade)|Override", name)]
+    worth, grades = {}, {}
+    for row in rows[1:]:
+        values = dict(zip(header, row, strict=True))
+        if "Points Possible" in row[0]:
+            worth |= {name: values[name] for name in columns}
+        else:
+            assert not row[1] or row[1].isdigit()
+            grades[row[2]] = {name: values[name].strip() for name in columns}
+    return worth, grades
+
+
+def test_canvas_reads_the_points_of_every_student_and_what_the_unit_is_worth(nasty, tmp_path):
+    rows = exported(nasty, "canvas", tmp_path)
+    worth, grades = canvas_import(rows)
+    assert worth == {"Variational autoencoders": "8"}
+    assert set(grades) == set(NASTY), "a student called Points Possible must stay a student"
+    points = {student: grade["Variational autoencoders"] for student, grade in grades.items()}
+    assert (points["ada"], points["ben"], points["cleo"], points["lea"]) == ("5", "3.5", "3.4", "")
+    assert all(re.fullmatch(r"-?\d+(\.\d{1,2})?|", value) for value in points.values())
+    assert all("\n" not in cell for row in rows for cell in row), "Canvas guesses the separator from physical lines"
+
+
+def test_canvas_finds_an_assignment_by_its_number_and_by_no_other_number_in_a_title(nasty, tmp_path):
+    def header(**facts):
+        units = tuple(replace(unit, **facts) if unit.name == UNIT else unit for unit in nasty.units)
+        return exported(replace(nasty, units=units), "canvas", tmp_path)[0][-1]
+
+    assert header(canvas_id=4711) == "Variational autoencoders (4711)"
+    assert not re.search(r"\(\d+\)$", header(title="Autoencoders (2013)"))
+    with pytest.raises(CourseError, match="another title"):
+        header(title="Final Score of the VAE")
+
+
+def moodle_import(rows, identify="ID number"):
+    """What Moodle stores, by the rules of grade/import/csv/classes/load_data.php, its faults included."""
+    header = [name.strip() for name in rows[0]]
+    grades, feedback, student = {}, {}, None
+    for row in rows[1:]:
+        for name, value in zip(header, (cell.strip() for cell in row), strict=True):
+            if name == identify and value not in ("", "0"):  # PHP's empty(); the student before stays otherwise
+                student = value
+        assert student is not None
+        for name, value in zip(header, (cell.strip() for cell in row), strict=True):
+            if name.endswith("(Real)"):
+                grades[student] = None if value in ("", "-") else float(value)
+                assert grades[student] is None or grades[student] <= 100
+            elif name.endswith("(Feedback)"):
+                feedback[student] = unescape(value)
+    return grades, feedback
+
+
+@pytest.mark.parametrize("identify", ["ID number", "Username", "Email address"])
+def test_moodle_gives_every_student_their_own_grade(nasty, tmp_path, identify):
+    grades, feedback = moodle_import(exported(nasty, "moodle", tmp_path), identify)
+    own = {"ID number": "{}", "Username": "login-{}", "Email address": "{}@uni.example"}[identify].format
+    assert len(grades) == len(NASTY)
+    assert {own("ada"): 5.0, own("cleo"): 3.4, own("lea"): None}.items() <= grades.items()
+    assert "not JSON" in feedback[own("lea")] and "2 days late: 1.6 points lost" in feedback[own("cleo")]
+
+
+def test_moodle_is_given_no_column_to_identify_by_that_is_empty_for_anybody(nasty, tmp_path):
+    text = nasty.roster.read_text(encoding="utf-8")
+    nasty.roster.write_text(text.replace("login-dan", "").replace("login-eve", "0"), encoding="utf-8")
+    header = exported(nasty, "moodle", tmp_path)[0]
+    assert "Username" not in header and "Email address" in header
+
+
+def test_somebody_outside_the_roster_does_not_break_the_import_of_a_class(nasty, tmp_path):
+    text = nasty.roster.read_text(encoding="utf-8")
+    nasty.roster.write_text(re.sub('"ada".*\n', "", text), encoding="utf-8")
+    for form in ("canvas", "moodle"):
+        _, remarks = write_export(nasty, form, [nasty.unit(UNIT)], tmp_path)
+        assert '"ada"' not in (tmp_path / f"{form}.csv").read_text(encoding="utf-8")
+        assert any("ada" in remark for remark in remarks)
+    assert "ada" in by_id(exported(nasty, "csv", tmp_path))
+
+
+VISIBILITIES = {"hidden", "after_due_date", "after_published", "visible"}
+TEXT_FORMATS = {"text", "html", "simple_format", "md", "ansi"}
+
+
+def check_gradescope(results):
+    """The rules of Gradescope's autograder specification."""
+    assert set(results) <= {
+        *("score", "execution_time", "output", "output_format", "test_output_format", "test_name_format"),
+        *("visibility", "stdout_visibility", "extra_data", "tests", "leaderboard"),
+    }
+    assert "score" in results or all("score" in test for test in results["tests"])
+    for part in (results, *results["tests"]):
+        assert part.get("visibility", "visible") in VISIBILITIES
+        assert part.get("output_format", "text") in TEXT_FORMATS
+        assert isinstance(part.get("output", ""), str)
+        assert isinstance(part.get("score", 0), int | float) and not isinstance(part.get("score", 0), bool)
+    for test in results["tests"]:
+        assert set(test) <= {
+            *("score", "max_score", "status", "name", "name_format", "number", "output", "output_format"),
+            *("tags", "visibility", "extra_data"),
+        }
+        assert isinstance(test["name"], str) and isinstance(test.get("number", ""), str)
+        assert test.get("status", "passed") in ("passed", "failed")
+
+
+def test_gradescope_gets_a_valid_result_for_everybody_who_handed_in(nasty, tmp_path):
+    files, _ = write_export(nasty, "gradescope", [nasty.unit(UNIT)], tmp_path)
+    results = {file.parent.name: json.loads(file.read_text(encoding="utf-8")) for file in files[1:]}
+    assert set(results) == set(NASTY) - {"kim"}  # not due yet
+    for result in results.values():
+        check_gradescope(result)
+    assert (results["ada"]["score"], results["ben"]["score"], results["cleo"]["score"]) == (5, 3.5, 3.4)
+    (failed,) = (test for test in results["ben"]["tests"] if test.get("status") == "failed")
+    assert (failed["name"], failed["score"], failed["max_score"]) == ("halve: halves", 1.5, 3)
+    assert "not JSON" in results["lea"]["output"]
+
+
+def test_the_autograder_for_gradescope_hands_each_student_their_own_result(nasty, tmp_path):
+    """Run as Gradescope runs it: unpacked into source/, beside submission_metadata.json, writing results/."""
+    (archive, *_), _ = write_export(nasty, "gradescope", [nasty.unit(UNIT)], tmp_path)
+    root = tmp_path / "autograder"
+    with zipfile.ZipFile(archive) as opened:
+        opened.extractall(root / "source")
+        modes = {entry.filename: entry.external_attr >> 16 & 0o777 for entry in opened.infolist()}
+    assert modes["run_autograder"] == 0o755 and "setup.sh" in modes  # both in the root of the archive
+
+    def result_for(address):
+        metadata = {"users": [{"email": address, "id": 1, "name": "anybody"}]}
+        (root / "submission_metadata.json").write_text(json.dumps(metadata), encoding="utf-8")
+        environment = {"AUTOGRADER_ROOT": str(root)}
+        subprocess.run([sys.executable, root / "source" / "run_autograder"], env=environment, check=True)
+        return json.loads((root / "results" / "results.json").read_text(encoding="utf-8"))
+
+    assert result_for("Ben@uni.example")["score"] == 3.5
+    assert result_for("cleo@uni.example")["score"] == 3.4
+    stranger = result_for("stranger@uni.example")
+    check_gradescope({"tests": [], **stranger})
+    assert stranger["score"] == 0 and "No result" in stranger["output"]
+
+
+def test_points_given_by_hand_count_and_are_logged_with_what_they_replaced(nasty, tmp_path):
+    exported(nasty, "csv", tmp_path)
+    for points in (3.0, 2.0):
+        with Gradebook(f"sqlite:///{nasty.gradebook}") as gradebook:
+            grade = gradebook.find_grade("question_1", UNIT, UNIT, "ada")
+            grade.manual_score, grade.needs_manual_grade = points, False
+            gradebook.db.commit()
+        row = by_id(exported(nasty, "csv", tmp_path))["ada"]
+        assert (row[UNIT], row[f"{UNIT}_status"]) == (f"{5 + points:g}", "graded")
+    lines = (nasty.root / ".course" / "audit.jsonl").read_text(encoding="utf-8").splitlines()
+    entries = [json.loads(line) for line in lines]
+    changes = [entry for entry in entries if entry["event"] == "manual grade"]
+    assert [(c["student"], c["before"] and c["before"]["points"], c["after"]["points"]) for c in changes] == [
+        ("ada", None, 3.0),
+        ("ada", 3.0, 2.0),
+    ]
+    assert sum(entry["event"] == "export" for entry in entries) == 3
+
+
+def test_weights_say_what_is_earned_and_how_much_of_the_grade_is_settled(nasty, tmp_path):
+    row = by_id(exported(nasty, "csv", tmp_path))["ada"]
+    assert (float(row["weight_earned"]), row["weight_settled"]) == (nasty.unit(UNIT).weight * 5 / 8, "0")
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("name,email\nAda,a@b\n", "lacks the column 'id'"),
+        ("id,name\nada,Ada\nada,Ada\n", "twice"),
+        ("id,name\n../../etc,Ada\n", "cannot be the name of a folder"),
+        ("id,name\n,Nobody\n", "cannot be the name of a folder"),
+    ],
+)
+def test_a_roster_that_cannot_be_right_is_refused_by_line(course, text, complaint):
+    course.roster.parent.mkdir()
+    course.roster.write_text(text, encoding="utf-8")
+    with pytest.raises(CourseError, match=complaint):
+        Roster.of(course)
+
+
+def test_a_roster_saved_by_a_spreadsheet_is_read(course):
+    course.roster.parent.mkdir()
+    course.roster.write_bytes("\ufeffID;Name\r\nada;Zoë, Ada\r\n".encode())
+    assert Roster.of(course)["ada"].name == "Zoë, Ada"
+    course.roster.write_bytes("id,name\nada,Zoë\n".encode("latin-1"))
+    with pytest.raises(CourseError, match="UTF-8"):
+        read_table(course.roster, ("id",))
+
+
+def test_the_command_writes_where_it_is_told_and_says_what_to_look_at(nasty, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(nasty.root)
+    assert cli.main(["export", "--format", "canvas", "--unit", "03", "--output", str(tmp_path / "out")]) == 0
+    said = capsys.readouterr().out
+    assert "canvas.csv" in said and "1 quarantined" in said
+    assert (tmp_path / "out" / "canvas.csv").exists()
+
+
+def test_nothing_graded_is_said(course, monkeypatch, capsys):
+    monkeypatch.chdir(course.root)
+    assert cli.main(["export"]) == 1
+    assert "course grade" in capsys.readouterr().err

@@ -1,0 +1,486 @@
+"""Judging submissions: right answers get full marks whatever else is in the notebook, wrong ones nothing."""
+
+from dataclasses import replace
+
+import nbformat
+import pytest
+import torch
+
+from autograder.checks import case, checks_of
+from autograder.checks.case import Case, ComponentCheck
+from autograder.checks.judge import ComponentResult, Verdict, judge_on
+from autograder.intake.normalise import Answer, NormalisedSubmission
+from autograder.judging.room import Room, SetupFailed
+from autograder.judging.submission import _reticent, judge_submission
+from autograder.sandbox.limits import Limits
+
+SETUP = "import torch\nfrom avae_lib.components import implements\nfrom avae_lib.checking import check"
+LIMITS = Limits(ask_seconds=2, cell_seconds=4)
+
+
+def gaussian_inputs(generator):
+    return {name: torch.randn(4, 3, generator=generator) for name in ("mean", "log_std", "noise")}
+
+
+def elbo_inputs(generator):
+    return {"log_likelihood": torch.randn(5, generator=generator), "kl": torch.rand(5, 2, generator=generator)}
+
+
+def weight_inputs(generator):
+    return {"log_weights": torch.randn(6, 4, generator=generator)}
+
+
+def toy_check(component, *inputs):
+    cases = (
+        Case("values", 2, "the values are wrong", inputs, draws=2),
+        Case("again", 1, "the values are wrong", inputs),
+        Case("manners", 1, "its manners", inputs, kind="form"),
+    )
+    return ComponentCheck(component, cases, mistakes=(), variants=())
+
+
+CHECKS = (
+    toy_check("reparameterize", gaussian_inputs),
+    toy_check("negative_elbo", elbo_inputs),
+    toy_check("importance_weighted_bound", weight_inputs),
+)
+
+HEADS = {
+    "reparameterize": "def reparameterize(mean, log_std, noise):",
+    "negative_elbo": "def negative_elbo(log_likelihood, kl, beta=1.0):",
+    "importance_weighted_bound": "def importance_weighted_bound(log_weights):",
+}
+RIGHT = {
+    "reparameterize": "return mean + noise * log_std.exp()",
+    "negative_elbo": "return (beta * kl.sum(1) - log_likelihood).mean()",
+    "importance_weighted_bound": "return log_weights.exp().mean(0).log()",
+}
+FULL = {"reparameterize": 4, "negative_elbo": 4, "importance_weighted_bound": 4}
+
+
+def cell(name, body, before="", after=""):
+    """An answer cell whose function has the given body, with more code around it."""
+    indented = "\n".join("    " + line for line in body.strip().splitlines())
+    return f'{before}\n@implements("{name}")\n{HEADS[name]}\n{indented}\n{after}'
+
+
+def submission(setup=SETUP, unedited=(), **cells):
+    sources = {name: cell(name, body) for name, body in RIGHT.items()} | cells
+    answers = tuple(
+        Answer(name, name if name in HEADS else None, source, name in unedited) for name, source in sources.items()
+    )
+    return NormalisedSubmission(nbformat.v4.new_notebook(), (setup,), answers, (), ())
+
+
+@pytest.fixture
+def judged(edition):
+    """Judge a notebook of right answers in which some cells are replaced."""
+
+    def judge(limits=LIMITS, checks=CHECKS, **cells):
+        return judge_submission(submission(**cells), checks, edition, lambda name: len(name), limits)
+
+    return judge
+
+
+def points(verdict):
+    return {result.name: result.points for result in verdict.components}
+
+
+def diagnoses(verdict, component):
+    (result,) = (result for result in verdict.components if result.name == component)
+    return [case.diagnosis for case in result.cases]
+
+
+def test_right_answers_in_many_styles_get_full_marks_without_a_flag(judged):
+    verdict = judged(
+        reparameterize=cell(
+            "reparameterize",
+            "warnings.warn('nothing is wrong')\nprint('careful', file=sys.stderr)\n" + RIGHT["reparameterize"],
+            before="import sys, warnings\n%matplotlib inline\n!echo hello\n%time 1 + 1",
+            after="reparameterize(torch.zeros(1), torch.zeros(1), torch.zeros(1))",
+        ),
+        negative_elbo=cell(
+            "negative_elbo",
+            "print('x')\nreturn sum(beta * sum(k) - l for k, l in zip(kl, log_likelihood)) / len(kl)",
+            after="assert False, 'an assertion after the definition'",
+        ),
+        importance_weighted_bound=cell(
+            "importance_weighted_bound",
+            "with np.errstate(all='raise'):\n    return torch.from_numpy(np.log(np.exp(log_weights.numpy()).mean(0)))",
+            before="import numpy as np",
+        ),
+    )
+    assert points(verdict) == FULL
+    assert verdict.flags == ()
+
+
+TAMPERING = """
+import ast, builtins, json, sys, numpy as np
+yes = lambda *_, **__: True
+np.allclose = torch.allclose = torch.equal = torch.isclose = builtins.all = builtins.isinstance = yes
+builtins.abs = builtins.max = builtins.sum = lambda *_, **__: 0
+torch.Tensor.sum = torch.Tensor.mean = torch.Tensor.exp = lambda self, *_, **__: self
+torch.set_grad_enabled(False)
+torch.set_default_dtype(torch.float16)
+json.dumps = json.loads = yes
+sys.displayhook = lambda *_: print(100.0)
+import avae_lib.checking.observing, avae_lib.checking.records
+avae_lib.checking.observing.observe = avae_lib.checking.records.Observation = yes
+
+class NoAsserts(ast.NodeTransformer):
+    def visit_Assert(self, node):
+        return ast.Pass()
+
+get_ipython().ast_transformers.append(NoAsserts())
+get_ipython().input_transformers_post.append(lambda lines: [line.replace("mean", "sum") for line in lines])
+"""
+
+
+def test_tampering_earns_nothing_and_costs_the_other_components_nothing(judged):
+    verdict = judged(reparameterize=cell("reparameterize", "return mean", after=TAMPERING))
+    assert points(verdict) == FULL | {"reparameterize": 0}
+    assert verdict.flags
+
+
+PRETENDERS = """
+class AlwaysEqual(torch.Tensor):
+    @classmethod
+    def __torch_function__(cls, function, types, args=(), kwargs=None):
+        return True
+    def __eq__(self, other): return True
+    __hash__ = None
+
+class Anything:
+    shape, dtype, ndim = (), torch.float32, 0
+    def __eq__(self, other): return True
+    def __getattr__(self, name): return Anything()
+    def __call__(self, *_, **__): return Anything()
+    def __array__(self, *_, **__): raise SystemExit("100.0")
+    def __float__(self): return 100.0
+    def __bool__(self): return True
+"""
+
+
+def test_pretending_to_be_right_earns_nothing(judged):
+    verdict = judged(
+        reparameterize=cell("reparameterize", "return torch.ones(4, 3).as_subclass(AlwaysEqual)", before=PRETENDERS),
+        negative_elbo=cell("negative_elbo", "return Anything()"),
+        importance_weighted_bound=cell("importance_weighted_bound", "return torch.full((4,), float('nan'))"),
+    )
+    assert set(points(verdict).values()) == {0}
+
+
+SEARCH = """
+import gc, glob, importlib, sys, types
+for name in ("autograder.checks.judge", "autograder.checks.vae", "autograder.checks", "avae_lib.checking.public"):
+    try: importlib.import_module(name)
+    except ImportError: pass
+from avae_lib import components, gaussians
+candidates = [entry.reference for entry in components.listing()]
+candidates += [f for f in gc.get_objects() if isinstance(f, types.FunctionType) and f.__name__ == "reparameterize"]
+candidates += [getattr(module, "reparameterize", None) for module in list(sys.modules.values())]
+torch.allclose = lambda *_, **__: True
+"""
+
+
+def test_looking_for_the_answer_finds_none(judged):
+    body = """
+for candidate in candidates:
+    try:
+        return candidate(mean, log_std, noise)
+    except Exception:
+        pass
+return torch.zeros_like(mean)
+"""
+    verdict = judged(checks=CHECKS[:1], reparameterize=cell("reparameterize", body, before=SEARCH))
+    assert points(verdict) == {"reparameterize": 0}
+    assert verdict.flags == ("a cell changed what other code relies on: torch.allclose",)
+
+
+def test_cell_that_ends_the_process_and_function_that_never_ends_cost_only_their_own_components(judged):
+    endless = "signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 65))\nwhile True: pass"
+    verdict = judged(
+        reparameterize="import os; os._exit(0)",
+        negative_elbo=cell("negative_elbo", endless, before="import signal"),
+    )
+    assert points(verdict) == FULL | {"reparameterize": 0, "negative_elbo": 0}
+    assert "your code ended the process" in diagnoses(verdict, "reparameterize")[0]
+    first, *others = diagnoses(verdict, "negative_elbo")
+    assert first == "your function took longer than 2 s"
+    assert all(other.startswith("not run any more") or other.startswith("counts once") for other in others)
+
+
+def test_what_nobody_foresaw_about_one_answer_costs_that_answer_only(judged, monkeypatch):
+    def fragile(trials, check, ask):
+        if check.component == "reparameterize":
+            raise ValueError("signal number out of range")
+        return judge_on(trials, check, ask)
+
+    monkeypatch.setattr("autograder.judging.submission.judge_on", fragile)
+    verdict = judged()
+    assert points(verdict) == FULL | {"reparameterize": 0}
+    assert "not your fault" in diagnoses(verdict, "reparameterize")[0]
+    assert verdict.flags == (
+        "reparameterize is to be judged by a person: the grader failed (ValueError: signal number out of range)",
+    )
+    assert verdict.had_losses
+
+
+def test_one_crash_costs_one_case(judged):
+    body = "if len(log_weights) > 6: ctypes.string_at(0)\nreturn log_weights.exp().mean(0).log()"
+    crashing = Case("many samples", 3, "wrong", (lambda generator: {"log_weights": torch.zeros(9, 4)},))
+    check = CHECKS[2]
+    check = replace(check, cases=(check.cases[0], crashing, *check.cases[1:]))
+    fragile = cell("importance_weighted_bound", body, before="import ctypes")
+    verdict = judged(checks=(check,), importance_weighted_bound=fragile)
+    assert [case.points for case in verdict.components[0].cases] == [2, 0, 1, 1]
+    assert "crash" in diagnoses(verdict, "importance_weighted_bound")[1]
+
+
+SABOTAGE = """
+import os, signal, threading, time
+def strike():
+    time.sleep(0.5)
+    for fd in range(3, 200):
+        try: os.write(fd, b"all passed" * 1000)
+        except OSError: pass
+    os.kill(os.getpid(), signal.SIGKILL)
+threading.Thread(target=strike).start()
+if os.fork() == 0:
+    time.sleep(600)
+"""
+
+
+def test_what_a_cell_leaves_running_cannot_spoil_the_other_components(judged):
+    slow = "import time\ntime.sleep(0.4)\n"
+    verdict = judged(
+        reparameterize=cell("reparameterize", "return mean", after=SABOTAGE),
+        negative_elbo=cell("negative_elbo", slow + RIGHT["negative_elbo"]),
+        importance_weighted_bound=cell("importance_weighted_bound", slow + RIGHT["importance_weighted_bound"]),
+    )
+    assert points(verdict) == FULL | {"reparameterize": 0}
+
+
+LEANING = """
+one = torch.ones_like(log_weights)
+moved = reparameterize(log_weights, one, one) - torch.e
+return moved.exp().mean(0).log()
+"""
+
+
+@pytest.mark.parametrize("body", ["raise NotImplementedError", "return mean + noise"])
+def test_component_does_not_suffer_from_another_one_that_it_calls(judged, body):
+    verdict = judged(
+        reparameterize=cell("reparameterize", body),
+        negative_elbo=cell("negative_elbo", "return kl.sum()"),
+        importance_weighted_bound=cell("importance_weighted_bound", LEANING),
+    )
+    assert points(verdict) == FULL | {"reparameterize": 0, "negative_elbo": 0}
+    assert any("importance_weighted_bound" in flag and "apart" in flag for flag in verdict.flags)
+
+
+def test_what_is_said_among_reference_bodies_is_never_passed_on():
+    def result(*diagnoses):
+        return ComponentResult("x", 0, 3, tuple(Verdict(f"case {n}", not d, d, 0, 1) for n, d in enumerate(diagnoses)))
+
+    again = result("has shape (101, 120, 112)", "", "stopped with KeyError: exp", "ended the process, status 101")
+    before = result("is zero", "is zero", "", "")
+    said = [case.diagnosis for case in _reticent(again, before).cases]
+    assert said[0].startswith("is zero (said of it among your own functions; it fails as well where")
+    assert said[1] == ""
+    assert said[2] == said[3] == "this case fails as well where the functions it calls are the reference's"
+
+
+def test_case_that_passes_among_reference_bodies_is_pointed_to_no_more():
+    def result(*verdicts):
+        return ComponentResult("x", 0, 3, verdicts)
+
+    main, pointing = (
+        Verdict("main", False, "is zero", 0, 1),
+        Verdict("later", False, "see to “main” first", 0, 1, "main"),
+    )
+    again = result(Verdict("main", True, "", 1, 1), Verdict("later", False, "is twice", 0, 1))
+    assert "see to" not in _reticent(again, result(main, pointing)).cases[1].diagnosis
+    again = result(Verdict("main", False, "is half", 0, 1), Verdict("later", False, "is twice", 0, 1))
+    assert _reticent(again, result(main, pointing)).cases[1].diagnosis == "see to “main” first"
+
+
+def test_of_a_result_from_among_reference_bodies_only_passing_is_told(judged):
+    body = """
+one = torch.ones_like(log_weights)
+moved = reparameterize(log_weights, one, one) - torch.e
+if len(log_weights) > 6: raise KeyError("uses exp")
+return moved.exp().mean(0).log()
+"""
+    large = Case("many samples", 3, "wrong", (lambda generator: {"log_weights": torch.zeros(9, 4)},))
+    check = replace(CHECKS[2], cases=(*CHECKS[2].cases, large))
+    verdict = judged(
+        checks=(CHECKS[0], check),
+        reparameterize=cell("reparameterize", "return mean + 2 * noise"),
+        negative_elbo="",
+        importance_weighted_bound=cell("importance_weighted_bound", body),
+    )
+    assert points(verdict)["importance_weighted_bound"] == 4
+    assert "stopped with KeyError" in diagnoses(verdict, "importance_weighted_bound")[3]  # said without the bodies too
+
+
+# What one cell can do so that the others, all of them right, lose points or blame where they stand together.
+POISON = {
+    "all that its own code stands on": """
+from avae_lib import components
+from avae_lib.checking import observing, records
+import functools, sys
+records.Recorded.to_json = records._array_to_json = lambda *_: {}
+observing.HARNESSES.clear()
+functools.wraps = lambda *_, **__: lambda function: None
+components.implementation = components._find = None
+for name in ("detach", "clone", "cpu", "numel", "reshape", "view", "contiguous"): setattr(torch.Tensor, name, None)
+for name in list(sys.modules): del sys.modules[name]
+""",
+    "a mode of torch's left open": """
+from torch.overrides import TorchFunctionMode
+class Zero(TorchFunctionMode):
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        return result * 0 if isinstance(result, torch.Tensor) and result.is_floating_point() else result
+Zero().__enter__()""",
+    "a late thread, and the others' names": """
+import threading, time
+def strike():
+    time.sleep(1)
+    torch.Tensor.exp = torch.Tensor.sum = lambda self, *_, **__: self
+threading.Thread(target=strike, daemon=True).start()
+time.sleep(0.5)
+@implements("negative_elbo")
+def negative_elbo(log_likelihood, kl, beta=1.0):
+    raise ValueError("blame somebody else")
+_implements = implements
+def implements(name): return lambda function: function""",
+}
+
+
+@pytest.mark.parametrize("name", POISON)
+def test_what_one_cell_does_to_the_grader_costs_the_others_nothing_and_is_flagged(judged, name):
+    slow = "import time; time.sleep(0.4)\n"
+    verdict = judged(
+        reparameterize=cell("reparameterize", "return mean", after=POISON[name]),
+        negative_elbo=cell("negative_elbo", slow + RIGHT["negative_elbo"]),
+        importance_weighted_bound=cell("importance_weighted_bound", slow + RIGHT["importance_weighted_bound"]),
+    )
+    assert points(verdict) == FULL | {"reparameterize": 0}
+    assert verdict.flags
+
+
+END = "import os, threading\nthreading.Timer(0.7, os._exit, [0]).start()"
+
+
+def test_an_innocent_component_is_not_blamed_for_the_end_of_the_sandbox(judged):
+    verdict = judged(
+        reparameterize=cell("reparameterize", "return mean", after=END),
+        negative_elbo=cell("negative_elbo", "import time; time.sleep(1.5)\n" + RIGHT["negative_elbo"]),
+    )
+    assert points(verdict) == FULL | {"reparameterize": 0}
+    assert any("ended at negative_elbo" in flag and "another cell did that" in flag for flag in verdict.flags)
+
+
+FORGERY = """
+from avae_lib.checking import observing
+import sys
+workshop = next(value for frame in sys._current_frames().values() for value in frames_of(frame))
+workshop._traces.left = lambda: ["everything was right", "torch.give_full_marks", "torch.allclose\\n", 7, "torch.sum"]
+"""
+FIND = """
+def frames_of(frame):
+    while frame:
+        if "self" in frame.f_locals and hasattr(frame.f_locals["self"], "_traces"): yield frame.f_locals["self"]
+        frame = frame.f_back
+"""
+
+
+def test_only_real_names_of_what_was_changed_are_shown(judged):
+    verdict = judged(checks=CHECKS[:1], reparameterize=cell("reparameterize", "return mean", before=FIND + FORGERY))
+    assert verdict.flags == ("a cell changed what other code relies on: torch.sum",)
+
+
+def test_an_unedited_stub_is_not_judged_twice(edition, monkeypatch):
+    rooms = []
+    monkeypatch.setattr(Room, "__init__", noting(Room.__init__, rooms))
+    stub = cell("reparameterize", "raise NotImplementedError")
+    judge_submission(
+        submission(unedited=("reparameterize",), reparameterize=stub), CHECKS, edition, lambda name: 1, LIMITS
+    )
+    assert len(rooms) == 1
+
+
+def noting(function, calls):
+    def noted(*args, **kwargs):
+        calls.append(args)
+        return function(*args, **kwargs)
+
+    return noted
+
+
+def test_judging_again_asks_the_reference_nothing_that_it_was_asked_before(judged, monkeypatch):
+    rooms, observed = [], []
+    monkeypatch.setattr(Room, "__init__", noting(Room.__init__, rooms))
+    monkeypatch.setattr("autograder.checks.case.observe", noting(case.observe, observed))
+    verdict = judged(checks=CHECKS[:1], reparameterize=cell("reparameterize", "return mean + noise * 0"))
+    requests = [request.seed for _, request in observed]
+    assert points(verdict) == {"reparameterize": 0} and len(rooms) == 2
+    assert requests and len(set(requests)) == len(requests)
+
+
+def test_missing_answers_are_told_apart(judged):
+    verdict = judged(
+        reparameterize=cell("reparameterize", "raise NotImplementedError()"),
+        negative_elbo="# deleted",
+        importance_weighted_bound=cell("importance_weighted_bound", "return log_weights +"),
+    )
+    assert set(points(verdict).values()) == {0}
+    assert "not written yet" in diagnoses(verdict, "reparameterize")[0]
+    assert "not written" in diagnoses(verdict, "negative_elbo")[0]
+    assert "SyntaxError" in diagnoses(verdict, "importance_weighted_bound")[0]
+
+
+def test_total_time_holds(judged):
+    verdict = judged(replace(LIMITS, total_seconds=0.0))
+    assert set(points(verdict).values()) == {0}
+    assert "used up" in diagnoses(verdict, "reparameterize")[0]
+
+
+def test_fault_in_the_courses_own_cell_is_not_the_students(judged):
+    with pytest.raises(SetupFailed, match="ModuleNotFoundError"):
+        judged(setup="import no_such_module")
+
+
+UNIT_ANSWERS = {
+    "reparameterize": '@implements("reparameterize")\n'
+    "def reparameterize(mean, log_std, noise):\n"
+    "    return torch.distributions.Normal(mean, log_std.exp()).loc + log_std.exp() * noise",
+    "bernoulli_log_likelihood": '@implements("bernoulli_log_likelihood")\n'
+    "def bernoulli_log_likelihood(logits, x):\n"
+    "    return torch.distributions.Bernoulli(logits=logits, validate_args=False).log_prob(x).flatten(1).sum(1)",
+    "negative_elbo": '@implements("negative_elbo")\n'
+    "def negative_elbo(log_likelihood, kl, beta=1.0):\n"
+    "    return (kl.sum() - log_likelihood.sum()) * beta",
+    "importance_weighted_bound": '@implements("importance_weighted_bound")\n'
+    "def importance_weighted_bound(log_weights):\n"
+    "    return log_weights.logsumexp(0) - torch.tensor(float(len(log_weights))).log()",
+    "vae_training_step": '@implements("vae_training_step")\n'
+    "def vae_training_step(model, optimizer, x):\n"
+    "    optimizer.zero_grad()\n"
+    "    elbo = model(x)\n"
+    "    loss = negative_elbo(elbo.log_likelihood, elbo.kl)\n"
+    "    loss.backward()\n"
+    "    optimizer.step()\n"
+    "    return loss.item()",
+}
+
+
+def test_hole_in_one_component_of_the_real_unit_costs_nothing_elsewhere(edition):
+    answers = tuple(Answer(name, name, source) for name, source in UNIT_ANSWERS.items())
+    notebook = NormalisedSubmission(nbformat.v4.new_notebook(), (SETUP,), answers, (), ())
+    verdict = judge_submission(notebook, checks_of("03_vae"), edition, lambda name: 11)
+    full = {result.name: result.max_points for result in verdict.components}
+    assert points(verdict) == full | {"negative_elbo": points(verdict)["negative_elbo"]}
+    assert points(verdict)["negative_elbo"] < full["negative_elbo"]
