@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, tzinfo
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Any, Literal, get_args, get_type_hints
 
@@ -44,6 +44,7 @@ class Course:
     Attributes:
         private_images: images that no student has, on which capstones are judged; None for those the secret draws.
         baseline_bpd: what capstones have to beat, in bits per dimension, as the course states it; None if it does not.
+        zone: the time zone that times without one are in.
     """
 
     root: Path
@@ -55,6 +56,7 @@ class Course:
     roster: Path | None = None
     private_images: Path | None = None
     baseline_bpd: float | None = None
+    zone: tzinfo = UTC
 
     @classmethod
     def find(cls, start: Path | None = None) -> Course:
@@ -75,8 +77,10 @@ class Course:
         try:
             policy = LatePolicy.from_facts(facts.get("late_policy", {}))
             roster = root / facts["roster"] if "roster" in facts else None
-            more = {"roster": roster, **_capstone(facts.get("capstone", {}), root)}
-            return cls(root, facts["title"], facts.get("repository"), facts["branch"], _units(facts), policy, **more)
+            zone = time_zone(facts.get("time_zone", "UTC"))
+            units = tuple(_unit(unit, zone) for unit in facts["units"])
+            more = {"roster": roster, "zone": zone, **_capstone(facts.get("capstone", {}), root)}
+            return cls(root, facts["title"], facts.get("repository"), facts["branch"], units, policy, **more)
         except KeyError as missing:
             raise CourseError(f"{root / 'course.toml'} lacks the entry {missing}") from None
         except ValueError as trouble:
@@ -143,11 +147,6 @@ def _capstone(facts: Mapping[str, Any], root: Path) -> dict[str, Any]:
     if baseline is not None and not (type(baseline) in (int, float) and baseline > 0):
         raise ValueError(f"baseline_bpd must be a number of bits per dimension above 0, got {baseline!r}")
     return {"private_images": root / private if private else None, "baseline_bpd": baseline}
-
-
-def _units(facts: Mapping[str, Any]) -> tuple[Unit, ...]:
-    zone = time_zone(facts.get("time_zone", "UTC"))
-    return tuple(_unit(unit, zone) for unit in facts["units"])
 
 
 def _unit(facts: Mapping[str, Any], zone: tzinfo) -> Unit:

@@ -8,6 +8,7 @@ import shutil
 import stat
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -86,7 +87,8 @@ def test_each_day_costs_a_share_of_what_the_unit_is_worth():
 
 
 def test_a_due_date_is_meant_in_the_time_zone_of_the_course_unless_it_states_its_own(course):
-    assert with_facts(course).unit(UNIT).due == DUE
+    in_berlin = with_facts(course)
+    assert in_berlin.unit(UNIT).due == DUE and in_berlin.zone == ZoneInfo("Europe/Berlin")
 
 
 @pytest.mark.parametrize(
