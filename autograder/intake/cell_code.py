@@ -64,6 +64,37 @@ class CellCode:
         binding = [node for node in (tree.body if tree else ()) if not names.isdisjoint(_bound_by(node))]
         return [_as_written(node, lines) if _cannot_fail(node) else _tried(node, lines) for node in binding]
 
+    def alone(self, component: str) -> str:
+        """The statements that put a component into use, and those that define what it needs, without the others.
+
+        A module that is not there stops nothing, whether it is imported or named in an annotation. The text is empty
+        where no statement marks a function as this component, and where the cell holds nothing but functions.
+
+        Example:
+            >>> print(CellCode("drive.mount('/x')\\n@implements('half')\\ndef half(a): return a / 2").alone("half"))
+            from __future__ import annotations
+            @implements('half')
+            def half(a): return a / 2
+        """
+        lines, tree, _ = self._parts
+        body = tree.body if tree else []
+        marked = [node for node in body if _marks(node, component)]
+        if not marked or all(node in marked or _cannot_fail(node) for node in body):
+            return ""
+        names = self._needed_by("\n".join(_text_of(node, lines) for node in marked))
+        kept = [node for node in body if node in marked or not names.isdisjoint(_bound_by(node))]
+        plain = {node for node in kept if node in marked or _cannot_fail(node)}
+        texts = [_text_of(node, lines) if node in plain else _tried(node, lines) for node in kept]
+        return "\n".join(["from __future__ import annotations", *texts])
+
+    def _needed_by(self, text: str) -> frozenset[str]:
+        """The names that a part of this cell needs, and those that their definitions here need in turn."""
+        names: frozenset[str] = frozenset()
+        while wanted := CellCode(text).needs - names:
+            names |= wanted
+            text = "\n".join(self.definitions_of(wanted))
+        return names | ({"*"} & self.defines)
+
 
 def _read(source: str) -> tuple[list[str], ast.Module | None, symtable.SymbolTable | None]:
     if source.startswith("%%"):
@@ -87,6 +118,17 @@ def _global_names(table: symtable.SymbolTable) -> Iterator[str]:
         yield from _global_names(inner)
 
 
+def _marks(node: ast.stmt, component: str) -> bool:
+    """Whether a statement outside of functions holds ``implements(component)``: as a decorator, or called."""
+    runs = node.decorator_list if isinstance(node, _DEFINITION) else [node]
+    calls = (part for run in runs for part in ast.walk(run) if isinstance(part, ast.Call) and part.args)
+    return any(_is_mark(call) and getattr(call.args[0], "value", None) == component for call in calls)
+
+
+def _is_mark(call: ast.Call) -> bool:
+    return getattr(call.func, "attr", getattr(call.func, "id", "")) == "implements"
+
+
 def _cannot_fail(node: ast.stmt) -> bool:
     """Whether it is a function of which nothing runs before it is called."""
     if not isinstance(node, ast.FunctionDef) or node.decorator_list:
@@ -100,10 +142,23 @@ def _as_written(node: ast.stmt, lines: list[str]) -> str:
     return "\n".join(lines[start - 1 : node.end_lineno])
 
 
-def _tried(node: ast.stmt, lines: list[str]) -> str:
+def _text_of(node: ast.stmt, lines: list[str]) -> str:
+    """A definition with its comments, and of another statement nothing that stands on its line beside it."""
+    return _as_written(node, lines) if isinstance(node, _DEFINITION) else _unparsed(node) or _as_written(node, lines)
+
+
+def _unparsed(node: ast.stmt) -> str:
     try:
-        statement = ast.unparse(node)  # not its lines: strings in them would change with the indentation
+        return ast.unparse(node)
     except (RecursionError, ValueError):  # too deep, or a number of more digits than Python writes
+        return ""
+
+
+def _tried(node: ast.stmt, lines: list[str]) -> str:
+    if isinstance(node, ast.Import) and len(node.names) > 1:  # one module that is not there must not cost the others
+        return "\n".join(_tried(ast.Import([module]), lines) for module in node.names)
+    statement = _unparsed(node)  # not its lines: strings in them would change with the indentation
+    if not statement:
         return _as_written(node, lines)
     return f"try:\n{textwrap.indent(statement, '    ')}\nexcept Exception:\n    pass"
 

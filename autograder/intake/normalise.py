@@ -14,6 +14,7 @@ from typing import Any
 
 from nbformat import NotebookNode
 
+from autograder.intake.cell_code import CellCode
 from autograder.intake.completed_answers import completed
 from autograder.intake.matching import Found, Matching
 from autograder.intake.notebook_cells import MAX_ANSWER, Cell, cells_of, parse
@@ -32,12 +33,17 @@ class Answer:
     Attributes:
         component: None where no component is asked for.
         unedited: whether it is still the stub that was handed out.
+        definitions: the component's definition and what that needs of ``source``, without the statements that do
+            anything else. ``source`` is what counts; where running it raises before the component is in use, because
+            this machine lacks a module, a drive or a device, judging runs ``definitions`` in its place and flags it.
+            Empty where there is nothing to leave out.
     """
 
     grade_id: str
     component: str | None
     source: str
     unedited: bool = False
+    definitions: str = ""
 
 
 @dataclass(frozen=True)
@@ -108,7 +114,9 @@ def _moderate(cell: Cell, found: Found) -> Found:
 
 def _answer(cell: Cell, found: Found) -> Answer:
     component = cell.grade_id if cell.grade_id in cell.implements else None
-    return Answer(cell.grade_id, component, found.source, "".join(found.source.split()) == cell.squeezed)
+    unedited = "".join(found.source.split()) == cell.squeezed
+    definitions = "" if unedited or component is None else CellCode(found.source).alone(component)
+    return Answer(cell.grade_id, component, found.source, unedited, definitions)
 
 
 def _filled(release: NotebookNode, found: Mapping[str, Found], matching: Matching) -> NotebookNode:
