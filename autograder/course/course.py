@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
-from typing import Any, Literal, get_args, get_type_hints
+from typing import Any, Literal
 
+from autograder.course.course_file import KINDS, read_course_file
 from autograder.course.lateness import LatePolicy, due_moment, time_zone
 
 __all__ = ["Course", "CourseError", "Unit"]
@@ -63,38 +63,59 @@ class Course:
         """Load the course that ``start`` (by default the current folder) lies in.
 
         Raises:
-            CourseError: no folder from ``start`` upwards holds a ``course.toml``, or it lacks an entry.
+            CourseError: no folder from ``start`` upwards holds a ``course.toml``, or something in it is wrong.
+        """
+        return cls.load(cls.find_root(start))
+
+    @staticmethod
+    def find_root(start: Path | None = None) -> Path:
+        """The folder of the course that ``start`` lies in, whatever its ``course.toml`` says.
+
+        Raises:
+            CourseError: no folder from ``start`` upwards holds a ``course.toml``.
         """
         start = (start or Path.cwd()).resolve()
         for folder in (start, *start.parents):
-            if (folder / "course.toml").exists():
-                return cls.load(folder)
+            if (folder / "course.toml").is_file():
+                return folder
         raise CourseError(f"no course.toml in {start} or above it: run this inside the course folder")
 
     @classmethod
     def load(cls, root: Path) -> Course:
-        facts = tomllib.loads((root / "course.toml").read_text(encoding="utf-8"))
-        try:
-            policy = LatePolicy.from_facts(facts.get("late_policy", {}))
-            roster = root / facts["roster"] if "roster" in facts else None
-            zone = time_zone(facts.get("time_zone", "UTC"))
-            units = tuple(_unit(unit, zone) for unit in facts["units"])
-            more = {"roster": roster, "zone": zone, **_capstone(facts.get("capstone", {}), root)}
-            return cls(root, facts["title"], facts.get("repository"), facts["branch"], units, policy, **more)
-        except KeyError as missing:
-            raise CourseError(f"{root / 'course.toml'} lacks the entry {missing}") from None
-        except ValueError as trouble:
-            raise CourseError(f"{root / 'course.toml'}: {trouble}") from None
+        """Load the course in the folder ``root``.
+
+        Raises:
+            CourseError: something in ``course.toml`` is wrong; the message lists all of it, with lines.
+        """
+        file = read_course_file(root / "course.toml")
+        if file.errors:
+            raise CourseError(_listed(root / "course.toml", [str(problem) for problem in file.errors]))
+        facts = file.facts
+        zone = time_zone(facts.get("time_zone", "UTC"))
+        return cls(
+            root,
+            facts["title"],
+            facts.get("repository"),
+            facts["branch"],
+            tuple(_unit(unit, zone) for unit in facts["units"]),
+            LatePolicy.from_facts(facts.get("late_policy", {})),
+            root / facts["roster"] if "roster" in facts else None,
+            zone=zone,
+            **_capstone(facts.get("capstone", {}), root),
+        )
 
     def unit(self, name: str) -> Unit:
         """The unit called ``name``; its number alone (``03``) will do.
 
         Raises:
-            CourseError: no unit has that name or number.
+            CourseError: no unit has that name or number, or several have the number.
         """
-        for unit in self.units:
-            if name in (unit.name, unit.name.split("_")[0]):
-                return unit
+        found = [unit for unit in self.units if name in (unit.name, unit.name.split("_")[0])]
+        exact = [unit for unit in found if unit.name == name]
+        if len(exact or found) == 1:
+            return (exact or found)[0]
+        if found:
+            raise CourseError(f"{name!r} may be {' or '.join(unit.name for unit in found)}: write the whole name")
         raise CourseError(f"no unit is called {name!r}; course.toml lists {', '.join(u.name for u in self.units)}")
 
     def before(self, unit: Unit) -> tuple[Unit, ...]:
@@ -142,17 +163,19 @@ class Course:
         return f"https://colab.research.google.com/github/{self.repository}/blob/{self.branch}/{inside}"
 
 
+def _listed(path: Path, problems: list[str]) -> str:
+    """One sentence for one problem, a list for several."""
+    if len(problems) == 1:
+        return f"{path}, {problems[0]}"
+    return "\n  ".join([f"{path} has {len(problems)} mistakes:", *problems])
+
+
 def _capstone(facts: Mapping[str, Any], root: Path) -> dict[str, Any]:
-    private, baseline = facts.get("private_images"), facts.get("baseline_bpd")
-    if baseline is not None and not (type(baseline) in (int, float) and baseline > 0):
-        raise ValueError(f"baseline_bpd must be a number of bits per dimension above 0, got {baseline!r}")
-    return {"private_images": root / private if private else None, "baseline_bpd": baseline}
+    private = facts.get("private_images")
+    return {"private_images": root / private if private else None, "baseline_bpd": facts.get("baseline_bpd")}
 
 
 def _unit(facts: Mapping[str, Any], zone: tzinfo) -> Unit:
-    kinds = get_args(get_type_hints(Unit)["kind"])
-    kind = facts.get("kind", kinds[0])
-    if kind not in kinds:
-        raise ValueError(f"the kind of {facts['name']} must be one of {', '.join(kinds)}, got {kind!r}")
     due = due_moment(facts.get("due"), zone)
+    kind = facts.get("kind", KINDS[0])
     return Unit(facts["name"], facts["title"], facts["weight"], due, facts.get("canvas_id"), kind)

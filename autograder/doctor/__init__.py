@@ -11,7 +11,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from autograder.course.course import Course, CourseError
-from autograder.doctor.course_folder import course_findings
+from autograder.doctor.course_folder import course_findings, file_problems
 from autograder.doctor.findings import Finding, printed
 from autograder.doctor.machine import machine_findings
 from autograder.doctor.people import people_findings
@@ -26,23 +26,24 @@ __all__ = ["examine"]
 
 
 def examine(workers: int) -> bool:
-    """Print what was found; returns whether this machine can grade.
+    """Print what was found; returns whether this machine can grade, and the course here if there is one.
 
     Args:
         workers: how many submissions are graded at the same time by default.
     """
-    course = _course()
-    root = course.root if course else Path.cwd()
-    print(printed("This machine", machine_findings(root, workers)))
+    root, course, about_course = _looked_at()
+    print(printed("This machine", machine_findings(root or Path.cwd(), workers)))
     usable = _usable()
     sandboxes = [*bubblewrap_findings(), *container_findings(is_needed="bubblewrap" not in usable)]
     print(printed("\nWhere students' code runs", sandboxes))
-    holds = _tried(usable[0], [root] if course else []) if usable else False
+    holds = _tried(usable[0], [root] if root else []) if usable else False
     print(printed("\nLimits of one sandbox", _limits()))
     print(printed("\nFor people", people_findings()))
-    print(printed("\nThis course", course_findings(course) if course else [_no_course()]))
+    print(printed("\nThis course", about_course))
     print("\n" + ("This machine can grade." if holds else "This machine cannot grade: see the lines marked with !"))
-    return holds
+    if root and not course:
+        print("This course cannot be graded before course.toml is mended.")
+    return holds and (course is not None or root is None)
 
 
 def _usable() -> list[SandboxKind]:
@@ -65,11 +66,16 @@ def _amount(name: str) -> str:
     return f"{value // 2**10:,} KiB" if name.endswith("_bytes") else f"{value:g}"
 
 
-def _course() -> Course | None:
+def _looked_at() -> tuple[Path | None, Course | None, list[Finding]]:
+    """The course's folder, the course if its ``course.toml`` can be used, and what is found about it."""
     try:
-        return Course.find()
+        root = Course.find_root()
     except CourseError:
-        return None
+        return None, None, [_no_course()]
+    if problems := file_problems(root):
+        return root, None, problems
+    course = Course.load(root)
+    return root, course, course_findings(course)
 
 
 def _no_course() -> Finding:

@@ -8,18 +8,26 @@ from contextlib import closing
 from pathlib import Path
 
 from autograder.course.course import Course, CourseError, Unit
+from autograder.course.course_file import read_course_file
 from autograder.course.roster import Roster
 from autograder.course.secret import CourseSecret
 from autograder.doctor.findings import Finding
 from autograder.intake.submissions import find_submissions
 
-__all__ = ["course_findings"]
+__all__ = ["course_findings", "file_problems"]
+
+
+def file_problems(root: Path) -> list[Finding]:
+    """All that makes ``course.toml`` unusable; empty if it can be used."""
+    errors = read_course_file(root / "course.toml").errors
+    return [Finding("course.toml", str(error), f"correct {root / 'course.toml'}") for error in errors]
 
 
 def course_findings(course: Course) -> list[Finding]:
     """What an instructor wants to know before grading."""
     return [
         Finding("course", f"{course.title}, in {course.root}"),
+        *_oddities(course),
         _repository(course),
         _released(course),
         _handed_in(course),
@@ -27,6 +35,11 @@ def course_findings(course: Course) -> list[Finding]:
         _gradebook(course.gradebook),
         _roster(course),
     ]
+
+
+def _oddities(course: Course) -> list[Finding]:
+    warnings = read_course_file(course.root / "course.toml").warnings
+    return [Finding("course.toml", str(warning), "correct it if it is not meant") for warning in warnings]
 
 
 def _repository(course: Course) -> Finding:

@@ -1,0 +1,304 @@
+"""Reading ``course.toml``: every key is known by name and type, and all that is wrong is said at once, with its line.
+
+:data:`KEYS` is the one place where the keys are listed. What is merely odd (weights that do not add up to 100, say) is
+a warning: it stops nothing, and ``course doctor`` shows it.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import tomllib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, get_args
+from zoneinfo import available_timezones
+
+from autograder.course.lateness import Missing, time_zone
+
+__all__ = ["KINDS", "CourseFile", "Problem", "did_you_mean", "read_course_file"]
+
+KINDS = ("components", "capstone")
+"""What a unit's automatic points can be for; the first is meant where a unit names none."""
+
+_NAME = re.compile(r"\w[\w.-]*")
+_REPOSITORY = re.compile(r"[\w-][\w.-]*/[\w.-]+")
+_BRANCH = re.compile(r"(?!.*\.\.)\w[\w./-]*")
+_DUE_EXAMPLE = "2027-03-12T23:59:00"
+
+Place = tuple[str, int]
+"""A table of the file: its name (empty for the top) and, of tables with the same name, which one, from 0."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is wrong in ``course.toml``, in one sentence; ``line`` is None where no single line is to blame."""
+
+    text: str
+    line: int | None = None
+
+    def __str__(self) -> str:
+        return f"line {self.line}: {self.text}" if self.line else self.text
+
+
+@dataclass(frozen=True)
+class CourseFile:
+    """What ``course.toml`` says.
+
+    Attributes:
+        facts: its content.
+        errors: what makes it unusable.
+        warnings: what is odd about it.
+    """
+
+    facts: Mapping[str, Any]
+    errors: tuple[Problem, ...] = ()
+    warnings: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Key:
+    """One key of a table: ``wanted`` describes what ``accepts`` lets through, for the message."""
+
+    wanted: str
+    accepts: Callable[[Any], bool]
+    is_required: bool = False
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and bool(value.strip())
+
+
+def _is_number(value: object) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)
+
+
+def _matches(pattern: re.Pattern[str]) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, str) and pattern.fullmatch(value) is not None
+
+
+def _is_one_of(*choices: str) -> _Key:
+    return _Key(" or ".join(f'"{choice}"' for choice in choices), lambda value: value in choices)
+
+
+def _is_zone(value: object) -> bool:
+    try:
+        time_zone(value)
+    except ValueError:
+        return False
+    return isinstance(value, str)
+
+
+KEYS: Mapping[str, Mapping[str, _Key]] = {
+    "": {
+        "title": _Key("a text in quotes", _is_text, is_required=True),
+        "repository": _Key('"OWNER/NAME" on GitHub', _matches(_REPOSITORY)),
+        "branch": _Key("the name of a branch in quotes", _matches(_BRANCH), is_required=True),
+        "time_zone": _Key('the name of a time zone, "Europe/Berlin" for example', _is_zone),
+        "roster": _Key("the path of a file in quotes", _is_text),
+        "units": _Key("a list of tables, each headed [[units]]", lambda value: _is_tables(value), is_required=True),
+        "capstone": _Key("a table, headed [capstone]", lambda value: isinstance(value, dict)),
+        "late_policy": _Key("a table, headed [late_policy]", lambda value: isinstance(value, dict)),
+    },
+    "units": {
+        "name": _Key("a folder's name of letters, digits, _, - and .", _matches(_NAME), is_required=True),
+        "title": _Key("a text in quotes", _is_text, is_required=True),
+        "weight": _Key("a number of per cent, 0 to 100", lambda value: _is_number(value) and 0 <= value <= 100, True),
+        "due": _Key(
+            f"a date with a time and without quotes, {_DUE_EXAMPLE}", lambda value: isinstance(value, datetime)
+        ),
+        "canvas_id": _Key("a whole number above 0, without quotes", lambda value: type(value) is int and value > 0),
+        "kind": _is_one_of(*KINDS),
+    },
+    "capstone": {
+        "private_images": _Key("the path of a file in quotes", _is_text),
+        "baseline_bpd": _Key("a number of bits per dimension above 0", lambda value: _is_number(value) and value > 0),
+    },
+    "late_policy": {
+        "points_lost_per_day_percent": _Key(
+            "a number, 0 to 100", lambda value: _is_number(value) and 0 <= value <= 100
+        ),
+        "days_accepted": _Key("a number of days, 0 or more", lambda value: _is_number(value) and value >= 0),
+        "missing": _is_one_of(*get_args(Missing)),
+    },
+}
+
+
+def _is_tables(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(item, dict) for item in value)
+
+
+def read_course_file(path: Path) -> CourseFile:
+    """Read a ``course.toml`` and look at every key.
+
+    Returns:
+        Its facts; where there are errors, they must not be used.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return CourseFile({}, (Problem("the file is not UTF-8: save it again with that encoding"),))
+    try:
+        facts = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as trouble:
+        return CourseFile({}, (_syntax_problem(text, str(trouble)),))
+    check = _Check(facts, _lines_of_keys(text))
+    check.whole()
+    errors = sorted(check.errors, key=lambda problem: problem.line or 0)
+    warnings = () if errors else (*check.warnings, *_folder_warnings(path.parent, facts))
+    return CourseFile(facts, tuple(errors), tuple(warnings))
+
+
+def _syntax_problem(text: str, trouble: str) -> Problem:
+    """tomllib's own words, with the line in front."""
+    if single := re.search(r"^[ \t]*\[[ \t]*units[ \t]*\]", text, re.MULTILINE):
+        line = text.count("\n", 0, single.start()) + 1
+        return Problem("units are a list: head each of them with [[units]], two brackets, not [units]", line)
+    found = re.fullmatch(r"(.*) \(at line (\d+), column (\d+)\)", trouble, re.DOTALL)
+    if not found:
+        return Problem(f"this is not TOML: {trouble}")
+    said = found[1][0].lower() + found[1][1:]
+    return Problem(f"this is not TOML: {said}, at column {found[3]}", int(found[2]))
+
+
+def _folder_warnings(root: Path, facts: Mapping[str, Any]) -> Iterator[Problem]:
+    """Units without files, files without a unit, and a file that is named and not there."""
+    names = {unit["name"] for unit in facts["units"]}
+    solutions = root / "solutions"
+    folders = {path.name for path in solutions.iterdir() if path.is_dir()} if solutions.is_dir() else set()
+    folders = {name for name in folders if (solutions / name / f"{name}.py").is_file()}
+    for name in sorted(names - folders) if solutions.is_dir() else ():
+        lectures = (root / "lectures" / f"{name}{suffix}" for suffix in (".py", ".ipynb"))
+        if not (root / "assignments" / name).is_dir() and not any(path.is_file() for path in lectures):
+            near = did_you_mean(name, folders - names)
+            yield Problem(f"the unit {name} has neither a lecture nor an assignment nor a solution here{near}")
+    for name in sorted(folders - names):
+        yield Problem(f"solutions/{name} belongs to no unit: list it under [[units]], or move it away")
+    private = facts.get("capstone", {}).get("private_images")
+    if private and not (root / private).is_file():
+        yield Problem(f"private_images names {root / private}, which is not there: no capstone can be graded")
+
+
+def _lines_of_keys(text: str) -> Mapping[tuple[Place, str | None], int]:
+    """The line of each key, and of each table's header under None; keys inside of multi-line values do no harm."""
+    lines: dict[tuple[Place, str | None], int] = {}
+    counts: Counter[str] = Counter()
+    place: Place = ("", 0)
+    for number, line in enumerate(text.splitlines(), start=1):
+        if header := re.match(r"\s*(\[\[?)\s*([\w.\"'-]+)\s*\]", line):
+            name = header[2].strip("\"'")
+            place = (name, counts[name])
+            counts[name] += 1
+            lines.setdefault((place, None), number)
+        elif key := re.match(r"\s*[\"']?([\w-]+)[\"']?\s*[.=]", line):
+            lines.setdefault((place, key[1]), number)
+    return lines
+
+
+@dataclass
+class _Check:
+    """Looks at the facts of one file and collects what is wrong."""
+
+    facts: Mapping[str, Any]
+    lines: Mapping[tuple[Place, str | None], int]
+    errors: list[Problem] = field(default_factory=list)
+    warnings: list[Problem] = field(default_factory=list)
+
+    def whole(self) -> None:
+        self._table(("", 0), self.facts)
+        for name in ("capstone", "late_policy"):
+            if isinstance(self.facts.get(name), dict):
+                self._table((name, 0), self.facts[name])
+        units = self.facts.get("units")
+        if isinstance(units, list):
+            tables = [(number, unit) for number, unit in enumerate(units) if isinstance(unit, dict)]
+            for number, unit in tables:
+                self._table(("units", number), unit)
+            self._require_once(tables, "name")
+            self._require_once(tables, "canvas_id")
+            self._add_up([unit.get("weight") for _, unit in tables])
+
+    def _table(self, place: Place, table: Mapping[str, Any]) -> None:
+        known = KEYS[place[0]]
+        for name, value in table.items():
+            if name not in known:
+                self._error(place, name, f"{name} is not known {_whereabouts(place, table)}{_hint(name, place[0])}")
+            elif not known[name].accepts(value):
+                self._error(place, name, _refusal(name, value, known[name], _whereabouts(place, table)))
+        for name, key in known.items():
+            if key.is_required and name not in table:
+                self._error(place, None, f"{name} is missing {_whereabouts(place, table)}; it must be {key.wanted}")
+
+    def _require_once(self, units: list[tuple[int, Mapping[str, Any]]], key: str) -> None:
+        seen: dict[Any, int] = {}
+        for number, unit in units:
+            value = unit.get(key)
+            if not isinstance(value, str | int):
+                continue
+            if value in seen:
+                before = self.lines.get((("units", seen[value]), key))
+                also = f", as in line {before}" if before else ""
+                self._error(("units", number), key, f"{key} {value!r} stands for two units{also}; give each its own")
+            seen.setdefault(value, number)
+
+    def _add_up(self, weights: list[object]) -> None:
+        if all(map(_is_number, weights)) and not math.isclose(sum(weights), 100, abs_tol=1e-6):
+            said = f"the weights of the units add up to {sum(weights):g}, not 100"
+            self.warnings.append(Problem(f"{said}; in the exports all points of a unit are worth its weight"))
+
+    def _error(self, place: Place, key: str | None, text: str) -> None:
+        header = self.lines.get((place, None)) if place[0] else None
+        self.errors.append(Problem(text, self.lines.get((place, key), header)))
+
+
+def _whereabouts(place: Place, table: Mapping[str, Any]) -> str:
+    """Where a key stands, in words: "in the unit 03_vae", "in [late_policy]", "at the top"."""
+    if place[0] == "units":
+        name = table.get("name")
+        return f"in the unit {name}" if isinstance(name, str) else f"in unit {place[1] + 1} of the list"
+    return f"in [{place[0]}]" if place[0] else "at the top"
+
+
+def _hint(name: str, table: str) -> str:
+    """What an unknown key may have been meant to be: a near match, or a key of another table."""
+    if close := get_close_matches(name, KEYS[table], 1):
+        return f": did you mean {close[0]}?"
+    for other, keys in KEYS.items():
+        if name in keys:
+            return f": it belongs {f'below [{other}]' if other else 'at the top, above the first [table]'}"
+    return f"; known are {', '.join(KEYS[table])}"
+
+
+def _refusal(name: str, value: object, key: _Key, whereabouts: str) -> str:
+    near = _near_zones(value) if name == "time_zone" and isinstance(value, str) else ""
+    return f"{name} {whereabouts} must be {key.wanted}, got {_shown(value)}{near}"
+
+
+def _near_zones(name: str) -> str:
+    if zones := available_timezones():
+        return did_you_mean(name, zones)
+    return ": this machine has no list of time zones; pip install tzdata brings one"
+
+
+def _shown(value: object) -> str:
+    """A value as it is written in TOML, near enough to be recognised."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, date):
+        return value.isoformat()
+    shown = f'"{value}"' if isinstance(value, str) else str(value)
+    return shown if len(shown) <= 60 else f"{shown[:57]}…"
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """The end of a sentence that offers what comes near a mistyped word; empty where nothing does."""
+    names = {name.lower(): name for name in known}
+    close = get_close_matches(word.strip().lower(), names, 3)
+    return f": did you mean {' or '.join(names[name] for name in close)}?" if close else ""
