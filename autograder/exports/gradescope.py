@@ -18,7 +18,7 @@ from importlib.resources import files
 from typing import Any
 
 from autograder.course.spreadsheet import number
-from autograder.exports.class_grades import Status, UnitGrade
+from autograder.exports.class_grades import Standing, Status
 from autograder.gradebook.class_book import QuestionScore
 from autograder.results import ComponentScore
 
@@ -31,7 +31,7 @@ _EXECUTABLE = 0o100755 << 16
 _NO_TIME = (1980, 1, 1, 0, 0, 0)  # the same grades give the same file
 
 
-def gradescope_results(grade: UnitGrade) -> Mapping[str, Any]:
+def gradescope_results(grade: Standing) -> Mapping[str, Any]:
     """The object that ``results.json`` holds for one submission."""
     tests = [{**test, "visibility": _VISIBILITY, "output_format": "text"} for test in _tests(grade)]
     return {
@@ -61,7 +61,7 @@ def gradescope_autograder(results: Mapping[str, Mapping[str, Any]]) -> bytes:
     return archive.getvalue()
 
 
-def _tests(grade: UnitGrade) -> Iterator[dict[str, Any]]:
+def _tests(grade: Standing) -> Iterator[dict[str, Any]]:
     for index, question in enumerate(grade.questions, start=1):
         component = question.name.removeprefix("check_")
         score = grade.result.components.get(component) if grade.result else None
@@ -93,7 +93,7 @@ def _question(index: int, question: QuestionScore) -> dict[str, Any]:
     return {**facts, "score": number(question.points), "output": question.comment}
 
 
-def _remarks(grade: UnitGrade) -> str:
+def _remarks(grade: Standing) -> str:
     if grade.status is Status.QUARANTINED:
         return f"This submission could not be graded: {grade.reason}"
     return "Nothing was handed in." if grade.status is Status.MISSING else ""

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from autograder.course.course import Unit
 from autograder.course.roster import Student
 from autograder.course.spreadsheet import Cell, number
-from autograder.exports.class_grades import ClassGrades, Status, UnitGrade
+from autograder.exports.class_grades import ClassGrades, Standing, Status
 
 __all__ = ["moodle_rows"]
 
@@ -54,11 +54,11 @@ def _columns(unit: Unit) -> tuple[str, str]:
     return f"{unit.title} (Real)", f"{unit.title} (Feedback)"
 
 
-def _cells(grade: UnitGrade) -> tuple[Cell, Cell]:
+def _cells(grade: Standing) -> tuple[Cell, Cell]:
     return number(grade.points, _DECIMALS), _feedback(grade)
 
 
-def _feedback(grade: UnitGrade) -> str:
+def _feedback(grade: Standing) -> str:
     """One line, as HTML: that is how Moodle shows it."""
     said = f"{_SAID.get(grade.status, '')}{grade.reason}".strip()
     late = f"{grade.days_late} day{'s' * (grade.days_late != 1)} late: {number(grade.points_lost)} points lost."

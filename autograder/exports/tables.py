@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from autograder.course.roster import Student
 from autograder.course.spreadsheet import Cell, number
-from autograder.exports.class_grades import ClassGrades, Status, UnitGrade
+from autograder.exports.class_grades import ClassGrades, Standing, Status
 from autograder.gradebook.class_book import QuestionScore
 from autograder.results import SubmissionResult
 
@@ -35,7 +35,7 @@ def _person(student: Student) -> tuple[str, ...]:
     return (student.id, student.name, student.email, student.section)
 
 
-def _unit_cells(grade: UnitGrade) -> tuple[Cell, ...]:
+def _unit_cells(grade: Standing) -> tuple[Cell, ...]:
     return (
         number(grade.points),
         number(grade.max_points),
@@ -66,7 +66,7 @@ def per_question(grades: ClassGrades) -> Iterator[tuple[Cell, ...]]:
                 yield (*_person(student), unit.name, *cells)
 
 
-def _question_cells(grade: UnitGrade) -> Iterator[tuple[Cell, ...]]:
+def _question_cells(grade: Standing) -> Iterator[tuple[Cell, ...]]:
     moment = grade.handed_in.isoformat(timespec="seconds") if grade.handed_in else ""
     for question in grade.questions:
         points = None if question.waits or grade.points is None else number(question.points)
@@ -80,7 +80,7 @@ def _question_cells(grade: UnitGrade) -> Iterator[tuple[Cell, ...]]:
         yield (grade.status.value, LATENESS, "policy", -number(grade.points_lost), 0, moment, comment)
 
 
-def _graded_by(grade: UnitGrade, question: QuestionScore) -> str:
+def _graded_by(grade: Standing, question: QuestionScore) -> str:
     if grade.status is Status.MISSING or question.waits:
         return ""
     return "hand" if question.manual is not None else "grader"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from nbgrader.api import (
@@ -19,10 +19,9 @@ from nbgrader.api import (
     SubmittedAssignment,
     SubmittedNotebook,
 )
-from sqlalchemy import and_
-from sqlalchemy.orm import aliased
 
 from autograder.course.course import Course, Unit
+from autograder.gradebook.graded_answers import grades_of_unit, why_again
 from autograder.gradebook.sessions import opened_gradebook
 
 __all__ = ["ClassBook", "GradedSubmission", "QuestionScore", "WrittenScore", "class_book", "written_scores"]
@@ -36,6 +35,8 @@ class QuestionScore:
         points: what counts: given by hand, else by the grader, with extra credit.
         waits: whether a person has yet to grade it.
         comment: what a person wrote about it.
+        is_written: whether it is a written answer, which only a person can grade.
+        waits_again: why it waits although a person has graded it, as a sentence about "it".
     """
 
     name: str
@@ -46,6 +47,18 @@ class QuestionScore:
     extra_credit: float | None = None
     waits: bool = False
     comment: str = ""
+    is_written: bool = False
+    waits_again: str = ""
+
+    @property
+    def answer(self) -> str:
+        """The name of the answer that it is about: the component's, or its own if it is a written one."""
+        return self.name.removeprefix("check_")
+
+    @property
+    def extra(self) -> float:
+        """What extra credit adds to the points; nbgrader counts it once there are points to add it to."""
+        return (self.extra_credit or 0.0) if (self.manual, self.auto) != (None, None) else 0.0
 
 
 @dataclass(frozen=True)
@@ -112,25 +125,16 @@ def class_book(course: Course, unit: Unit) -> ClassBook:
 
 def written_scores(course: Course, unit: Unit) -> Mapping[str, list[WrittenScore]]:
     """The points and comments that people gave for the written answers of a unit, by student."""
-    answer = aliased(SolutionCell)  # a written answer is a cell that is graded and an answer, two rows of one name
-    scores = defaultdict(list)
-    with opened_gradebook(course) as gradebook:
-        rows = (
-            gradebook.db.query(SubmittedAssignment.student_id, GradeCell.name, GradeCell.max_score, Grade, Comment)
-            .select_from(Grade)
-            .join(GradeCell, Grade.cell_id == GradeCell.id)
-            .join(answer, and_(answer.notebook_id == GradeCell.notebook_id, answer.name == GradeCell.name))
-            .join(Comment, and_(Comment.cell_id == answer.id, Comment.notebook_id == Grade.notebook_id))
-            .join(SubmittedNotebook, Grade.notebook_id == SubmittedNotebook.id)
-            .join(SubmittedAssignment, SubmittedNotebook.assignment_id == SubmittedAssignment.id)
-            .join(Assignment, SubmittedAssignment.assignment_id == Assignment.id)
-            .filter(Assignment.name == unit.name)
-        )
-        for student, name, worth, grade, comment in rows:
-            waits = grade.manual_score is None and grade.auto_score is None
-            points = None if waits else grade.score
-            scores[student].append(WrittenScore(name, points, worth, comment.comment or ""))
-    return scores
+    return {
+        student: [
+            WrittenScore(
+                question.name, None if question.waits else question.points, question.max_points, question.comment
+            )
+            for question in submission.questions
+            if question.is_written
+        ]
+        for student, submission in class_book(course, unit).submissions.items()
+    }
 
 
 def _submission(row: SubmittedAssignment, lost: float, questions: list[QuestionScore]) -> GradedSubmission:
@@ -151,8 +155,9 @@ def _scores(
     gradebook: Gradebook, assignment: Assignment, comments: Mapping[tuple[str, str], str]
 ) -> Mapping[str, list[QuestionScore]]:
     columns = (Grade.score, Grade.max_score, Grade.auto_score, Grade.manual_score, Grade.extra_credit)
+    again, written = why_again(gradebook, grades_of_unit(assignment)), _written(gradebook, assignment)
     rows = (
-        gradebook.db.query(SubmittedAssignment.student_id, BaseCell.name, *columns, Grade.needs_manual_grade)
+        gradebook.db.query(SubmittedAssignment.student_id, Grade.id, BaseCell.name, *columns, Grade.needs_manual_grade)
         .select_from(Grade)
         .join(BaseCell, Grade.cell_id == BaseCell.id)
         .join(SubmittedNotebook, Grade.notebook_id == SubmittedNotebook.id)
@@ -161,11 +166,24 @@ def _scores(
         .order_by(BaseCell.name)
     )
     scores = defaultdict(list)
-    for student, name, *facts in rows:
+    for student, grade, name, *facts, waits in rows:
         # Comments on a check belong to the answer before it, which carries the component's name.
         comment = comments.get((student, name)) or comments.get((student, name.removeprefix("check_")), "")
-        scores[student].append(QuestionScore(name, *facts, comment))
+        question = QuestionScore(name, *facts, waits, comment, name in written)
+        if waits and question.manual is not None:
+            question = replace(question, waits_again=again.get(grade, ""))
+        scores[student].append(question)
     return scores
+
+
+def _written(gradebook: Gradebook, assignment: Assignment) -> set[str]:
+    """The names of the written answers: cells that are graded and an answer, two rows of one name."""
+    cells = (
+        gradebook.db.query(SolutionCell.name)
+        .join(Notebook, SolutionCell.notebook_id == Notebook.id)
+        .filter(Notebook.assignment_id == assignment.id)
+    )
+    return {name for (name,) in cells} & set(_max_points(gradebook, assignment))
 
 
 def _comments(gradebook: Gradebook, assignment: Assignment) -> Mapping[tuple[str, str], str]:

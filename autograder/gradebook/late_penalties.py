@@ -19,6 +19,7 @@ from traitlets import Unicode
 from autograder.course.course import Course, CourseError, Unit
 from autograder.course.lateness import days_late
 from autograder.gradebook.extensions import extensions_of
+from autograder.gradebook.graded_answers import grades_of_unit, keep_marks, note_graded
 from autograder.gradebook.sessions import opened_gradebook
 
 __all__ = ["CourseLatePenalty", "carry_extension", "settle"]
@@ -52,7 +53,7 @@ def carry_extension(course: Course, unit: Unit, student: str) -> None:
 
 
 def settle(course: Course, unit: Unit) -> None:
-    """Bring due date, extensions and penalties of a unit in the gradebook up to date.
+    """Bring due date, extensions, penalties and what waits for a person in the gradebook up to date.
 
     A due date or an extension that only the gradebook knows, set with nbgrader's own means, stays.
     """
@@ -61,6 +62,8 @@ def settle(course: Course, unit: Unit) -> None:
         assignment = gradebook.db.query(Assignment).filter(Assignment.name == unit.name).one_or_none()
         if assignment is None:
             return
+        note_graded(gradebook, grades := grades_of_unit(assignment))
+        keep_marks(gradebook, grades)
         if unit.due:
             assignment.duedate = unit.due.replace(tzinfo=None)
         rows = (

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import os
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from nbgrader.api import BaseCell, Comment, Grade, Gradebook, SubmittedNotebook
 from nbgrader.preprocessors import SaveAutoGrades, SaveCells
 
 from autograder.course.course import Course, CourseError, Unit
+from autograder.gradebook.graded_answers import grades_of_notebook, keep_marks, note_graded, note_shown, prints_of
 from autograder.gradebook.sessions import (
     gradebook_address,
     index_by_submission,
@@ -52,7 +53,10 @@ class GradebookWriter:
             raise CourseError(f"the gradebook refuses the released notebook of {unit.name}: {refusal}") from None
 
     def record(self, graded: Graded) -> None:
-        """Record one graded submission, all of it or nothing; scores given by hand stay as they are."""
+        """Record one graded submission, all of it or nothing; points given by hand stay as they are.
+
+        An answer with points by hand waits for a person again only if it is another one than was graded.
+        """
         student = graded.result.student
         notebook = shown_notebook(graded)
         path = autograded_notebook(self._course, self._unit, student)
@@ -61,8 +65,12 @@ class GradebookWriter:
             self._gradebook.update_or_create_student(student)
             self._gradebook.update_or_create_submission(self._unit.name, student, timestamp=graded.handed_in)
             places = _Places(self._gradebook, self._unit, student)
+            note_graded(self._gradebook, places.grades)
             _SaveScores(places, self._unit, student).preprocess(notebook, {})
             places.comment(graded.result)
+            self._gradebook.db.flush()
+            note_shown(self._gradebook, places.by_grade(prints_of(graded)))
+            keep_marks(self._gradebook, places.grades)
             os.replace(draft, path)  # before the end of the transaction: who is in the gradebook has a notebook
 
 
@@ -74,6 +82,7 @@ class _Places:
 
     def __init__(self, gradebook: Gradebook, unit: Unit, student: str) -> None:
         notebook = gradebook.find_submission_notebook(unit.name, unit.name, student)
+        self.grades = grades_of_notebook(notebook)
         self._grades, self._comments = (
             {name: place for place, name in _with_names(gradebook, kind, notebook)} for kind in (Grade, Comment)
         )
@@ -87,6 +96,10 @@ class _Places:
 
     def commit(self) -> None:
         pass
+
+    def by_grade(self, facts: Mapping[str, str]) -> Mapping[str, str]:
+        """Facts about cells by the ids of their grades."""
+        return {self._grades[name].id: fact for name, fact in facts.items()}
 
     def comment(self, result: SubmissionResult) -> None:
         """Put the diagnoses beside the answers they are about."""

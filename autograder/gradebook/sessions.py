@@ -12,6 +12,7 @@ from sqlalchemy.exc import SAWarning
 from sqlalchemy.orm import scoped_session, sessionmaker
 
 from autograder.course.course import Course, CourseError
+from autograder.gradebook.graded_answers import add_table
 from autograder.gradebook.nbgrader_config import let_nbgrader_find_its_programs
 
 __all__ = ["gradebook_address", "index_by_submission", "one_transaction", "open_gradebook", "opened_gradebook"]
@@ -27,7 +28,9 @@ def gradebook_address(course: Course) -> str:
 def open_gradebook(course: Course) -> Gradebook:
     """The gradebook of a course, to be closed by the caller; made if there is none yet."""
     let_nbgrader_find_its_programs()
-    return Gradebook(gradebook_address(course))
+    gradebook = Gradebook(gradebook_address(course))
+    add_table(gradebook)
+    return gradebook
 
 
 def index_by_submission(gradebook: Gradebook) -> None:

@@ -11,7 +11,7 @@ from autograder.batch.class_run import recorded_results
 from autograder.course.course import Course, CourseError, Unit
 from autograder.course.events import log_event
 from autograder.course.spreadsheet import Cell, number, write_table
-from autograder.exports.class_grades import ClassGrades, Status, UnitGrade, class_grades
+from autograder.exports.class_grades import ClassGrades, Standing, Status, class_grades
 from autograder.reports.figures import component_picture, points_picture, seconds_picture
 from autograder.reports.pages import render
 from autograder.reports.stumbling import Group, cases, components, diagnoses, flags, median
@@ -39,11 +39,11 @@ class ClassReport:
         return tuple(result for result in self.results if result.status == "quarantined")
 
     @cached_property
-    def _of_class(self) -> tuple[UnitGrade, ...]:
+    def _of_class(self) -> tuple[Standing, ...]:
         return tuple(self.grades.of(student, self.unit) for student in self.grades.students)
 
     @cached_property
-    def handed_in(self) -> tuple[UnitGrade, ...]:
+    def handed_in(self) -> tuple[Standing, ...]:
         """The grades of those whose work has been graded."""
         return tuple(grade for grade in self._of_class if grade.status in (Status.GRADED, Status.WAITING))
 

@@ -150,7 +150,8 @@ def test_feedback_for_the_course_shows_points_given_by_hand_since(course, unit, 
 
     ClassRun(course, unit).grade(grade, in_threads)
     with Gradebook(f"sqlite:///{course.gradebook}") as gradebook:
-        gradebook.find_grade("question_1", UNIT, UNIT, "ada").manual_score = 2.5
+        grade = gradebook.find_grade("question_1", UNIT, UNIT, "ada")
+        grade.manual_score, grade.needs_manual_grade = 2.5, False
         gradebook.db.commit()
     ada, eve = write_feedback(course, unit)
     assert "2.5 / 3" in Elements(ada.read_text()).text

@@ -93,7 +93,8 @@ def test_diagnoses_are_comments_beside_the_answer(course, writer, solved, releas
 
 def give_by_hand(course, points=2.5, comment="Good reason."):
     with open_gradebook(course) as gradebook:
-        gradebook.find_grade("question_1", UNIT, UNIT, "ada").manual_score = points
+        grade = gradebook.find_grade("question_1", UNIT, UNIT, "ada")
+        grade.manual_score, grade.needs_manual_grade = points, False
         gradebook.find_comment("question_1", UNIT, UNIT, "ada").manual_comment = comment
         gradebook.db.commit()
 

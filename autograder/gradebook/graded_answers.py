@@ -1,0 +1,132 @@
+"""Which answer a person graded, so that it waits for a person again only where it is another one now.
+
+formgrader clears the mark ``needs_manual_grade`` of a grade when a person saves points; nbgrader sets it whenever the
+work is graded again. So that a regrade does not ask for every answer once more, a table of ours beside nbgrader's
+says of each grade what formgrader shows, and what it showed when a person gave the points: a print of the
+answer's text and pictures, and what the question was worth. A grade with points by hand waits where the two differ.
+The points themselves never change here: what a person gave stands until a person changes it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+
+from nbformat import NotebookNode
+from nbgrader.api import Assignment, Grade, Gradebook, GradeCell, SubmittedAssignment, SubmittedNotebook
+from sqlalchemy import Column, Float, MetaData, Select, String, Table, and_, case, exists, or_, select, text, update
+from sqlalchemy.dialects.sqlite import insert
+
+from autograder.results import Graded
+
+__all__ = [
+    "add_table",
+    "grades_of_notebook",
+    "grades_of_unit",
+    "keep_marks",
+    "note_graded",
+    "note_shown",
+    "prints_of",
+    "why_again",
+]
+
+_ANSWERS = Table(
+    "graded_answer",
+    MetaData(),
+    Column("grade_id", String(32), primary_key=True),
+    Column("shown", String),
+    Column("shown_worth", Float),
+    Column("graded", String),
+    Column("graded_worth", Float),
+)
+# Whatever program removes a student's grades takes these rows along.
+_FORGET = """CREATE TRIGGER IF NOT EXISTS forget_graded_answer AFTER DELETE ON grade
+    BEGIN DELETE FROM graded_answer WHERE grade_id = OLD.id; END"""
+
+
+def add_table(gradebook: Gradebook) -> None:
+    """Make the table in a gradebook that has none yet."""
+    _ANSWERS.create(gradebook.engine, checkfirst=True)
+    gradebook.db.execute(text(_FORGET))
+    gradebook.db.commit()
+
+
+def prints_of(graded: Graded) -> Mapping[str, str]:
+    """A print of what formgrader shows for each graded cell of a submission, by the cell's name.
+
+    Of a check it is that of the answer judged by it; where no cell holds that answer, of the whole work.
+    """
+    labels = [(cell.metadata.get("nbgrader", {}), cell) for cell in graded.notebook.cells]
+    answers = {label["grade_id"]: _print(cell) for label, cell in labels if label.get("solution")}
+    names = [label["grade_id"] for label, _ in labels if label.get("grade")]
+    return {name: answers.get(name, answers.get(name.removeprefix("check_"), graded.sha256)) for name in names}
+
+
+def _print(cell: NotebookNode) -> str:
+    """Of the text, but for blank signs at the ends of lines, which other programs change, and the pictures in it."""
+    lines = "\n".join(line.rstrip() for line in cell.source.splitlines()).strip()
+    facts = json.dumps([lines, cell.get("attachments", {})], sort_keys=True)
+    return hashlib.sha256(facts.encode()).hexdigest()
+
+
+def grades_of_unit(assignment: Assignment) -> Select:
+    """The ids of all grades of a unit."""
+    notebooks = (
+        select(SubmittedNotebook.id)
+        .join(SubmittedAssignment, SubmittedNotebook.assignment_id == SubmittedAssignment.id)
+        .where(SubmittedAssignment.assignment_id == assignment.id)
+    )
+    return select(Grade.id).where(Grade.notebook_id.in_(notebooks))
+
+
+def grades_of_notebook(notebook: SubmittedNotebook) -> Select:
+    """The ids of all grades of one submission."""
+    return select(Grade.id).where(Grade.notebook_id == notebook.id)
+
+
+def note_graded(gradebook: Gradebook, grades: Select) -> None:
+    """Note what people have graded: what is shown, where there are points by hand and no mark any more."""
+    by_hand = grades.where(Grade.manual_score.is_not(None), Grade.needs_manual_grade.is_(False))
+    seen = {"graded": _ANSWERS.c.shown, "graded_worth": _ANSWERS.c.shown_worth}
+    gradebook.db.execute(update(_ANSWERS).where(_ANSWERS.c.grade_id.in_(by_hand)).values(seen))
+
+
+def note_shown(gradebook: Gradebook, prints: Mapping[str, str]) -> None:
+    """Note what formgrader shows from now on: a print for each grade, by its id."""
+    if prints:
+        statement = insert(_ANSWERS).values([{"grade_id": grade, "shown": shown} for grade, shown in prints.items()])
+        renewed = statement.on_conflict_do_update(index_elements=["grade_id"], set_={"shown": statement.excluded.shown})
+        gradebook.db.execute(renewed)
+
+
+def keep_marks(gradebook: Gradebook, grades: Select) -> None:
+    """Mark as waiting for a person what nobody graded as it is now, and nothing else.
+
+    Points by hand from before there was this table keep the mark they have.
+    """
+    worth = (
+        select(GradeCell.max_score).join(Grade, Grade.cell_id == GradeCell.id).where(Grade.id == _ANSWERS.c.grade_id)
+    )
+    here = _ANSWERS.c.grade_id.in_(grades)
+    gradebook.db.execute(update(_ANSWERS).where(here).values(shown_worth=worth.scalar_subquery()))
+    known = _ANSWERS.c.grade_id == Grade.id
+    same = and_(_ANSWERS.c.graded == _ANSWERS.c.shown, _ANSWERS.c.graded_worth == _ANSWERS.c.shown_worth)
+    waits = case((Grade.manual_score.is_(None), Grade.auto_score.is_(None)), else_=~exists().where(known, same))
+    decided = or_(Grade.manual_score.is_(None), exists().where(known))
+    change = update(Grade).where(Grade.id.in_(grades), decided).values(needs_manual_grade=waits)
+    gradebook.db.execute(change.execution_options(synchronize_session=False))
+
+
+def why_again(gradebook: Gradebook, grades: Select) -> Mapping[str, str]:
+    """Why answers with points by hand wait once more, where they do, by the grade's id."""
+    rows = gradebook.db.execute(select(_ANSWERS).where(_ANSWERS.c.grade_id.in_(grades), _ANSWERS.c.graded.is_not(None)))
+    return {row.grade_id: _change(row.shown == row.graded, row.graded_worth) for row in rows}
+
+
+def _change(is_same: bool, worth: float) -> str:
+    return (
+        f"it was worth {worth:g} when it was graded by hand"
+        if is_same
+        else "it has changed since it was graded by hand"
+    )
