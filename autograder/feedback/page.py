@@ -28,7 +28,7 @@ from autograder.results import Graded
 if TYPE_CHECKING:
     from autograder.gradebook.class_book import WrittenScore
 
-__all__ = ["page", "write_page"]
+__all__ = ["page", "save_page", "write_page"]
 
 _FORMATTER = HtmlFormatter(nowrap=True)
 
@@ -45,9 +45,14 @@ def write_page(
     folder: Path, course: Course, unit: Unit, graded: Graded, written: Sequence[WrittenScore] = (), late: str = ""
 ) -> Path:
     """Write the feedback page of one submission to ``folder/<student>/<unit>/<unit>.html``."""
-    path = folder / graded.result.student / unit.name / f"{unit.name}.html"
+    return save_page(folder, graded.result.student, unit, page(course, unit, graded, written, late))
+
+
+def save_page(folder: Path, student: str, unit: Unit, html: str) -> Path:
+    """Write a page that was made before to ``folder/<student>/<unit>/<unit>.html``."""
+    path = folder / student / unit.name / f"{unit.name}.html"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page(course, unit, graded, written, late), encoding="utf-8")
+    path.write_text(html, encoding="utf-8")
     return path
 
 

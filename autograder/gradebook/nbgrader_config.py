@@ -38,13 +38,15 @@ def configure(config: Config, root: Path) -> Config:
     config.CourseLatePenalty.course_root = str(root.resolve())
     # nbgrader reads from a submission before it adds it to its session: SQLAlchemy grumbles, nothing is lost.
     warnings.filterwarnings("ignore", "Object of type .* not in session")
+    config.GenerateFeedback.exporter_class = "autograder.nbgrader_bridge.feedback_pages.FeedbackPages"
     config.HTMLExporter.extra_template_basedirs = _page_templates()
+    config.HTMLExporter.filters = {"markdown2html": "autograder.nbgrader_bridge.drawn_markdown.drawn_markdown"}
     let_nbgrader_find_its_programs()
     return config
 
 
 def _page_templates() -> list[str]:
-    """Where formgrader and nbgrader's feedback find the templates of their pages: ours in place of nbgrader's."""
+    """Where formgrader finds the templates of its pages: ours in place of nbgrader's."""
     ours = Path(__file__).parents[1] / "templates" / "formgrader"
     nbgrader = find_spec("nbgrader.server_extensions.formgrader").submodule_search_locations[0]
     return [str(ours), str(Path(nbgrader) / "templates")]

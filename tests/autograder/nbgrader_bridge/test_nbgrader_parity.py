@@ -18,7 +18,7 @@ from traitlets.config import Config
 from autograder.batch.class_run import recorded_results
 from autograder.course.course import Course
 from autograder.exports.export import write_export
-from autograder.feedback.class_feedback import write_feedback
+from autograder.feedback.class_feedback import ClassFeedback, write_feedback
 from autograder.gradebook.nbgrader_config import configure
 
 ROOT = Path(__file__).parents[3]
@@ -228,13 +228,14 @@ def test_autograde_starts_no_kernel_and_runs_nothing_outside_the_sandbox(by_nbgr
     assert not MARK.exists()
 
 
-def test_feedback_of_nbgrader_shows_points_and_diagnoses_and_lets_no_markup_through(by_nbgrader):
+def test_feedback_of_nbgrader_is_the_page_of_course_feedback(by_nbgrader):
     run(by_nbgrader, "nbgrader", "generate_feedback", UNIT)
     pages = {student: by_nbgrader.root / "feedback" / student / UNIT / f"{UNIT}.html" for student in GRADED}
     assert {path for path in (by_nbgrader.root / "feedback").rglob("*.*")} == set(pages.values())
-    page = pages["emil"].read_text()
-    assert "sum" in page and "5.0" in page
-    assert "<script>alert" not in page and "alert(1)" in page
+    ours = ClassFeedback.of(by_nbgrader, by_nbgrader.unit(UNIT))
+    for student, path in pages.items():
+        assert path.read_text() == ours.page(student)
+    assert "<script>alert" not in pages["emil"].read_text() and "alert(1)" in pages["emil"].read_text()
 
 
 def test_points_that_nbgrader_exports_are_those_of_course_grade(by_nbgrader, by_course):
