@@ -15,11 +15,11 @@ from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
 __all__ = ["drawn_markdown"]
 
-_ELEMENTS = frozenset(
-    ("p", "br", "hr", "h1", "h2", "h3", "h4", "h5", "h6", "blockquote", "div", "span", "details", "summary", "img")
-    + ("pre", "code", "kbd", "em", "strong", "del", "s", "sub", "sup", "ul", "ol", "li", "dl", "dt", "dd")
-    + ("table", "thead", "tbody", "tr", "th", "td")
-)
+_ELEMENTS = {
+    *("p", "br", "hr", "h1", "h2", "h3", "h4", "h5", "h6", "blockquote", "div", "span", "details", "summary", "img"),
+    *("pre", "code", "kbd", "em", "strong", "del", "s", "sub", "sup", "ul", "ol", "li", "dl", "dt", "dd"),
+    *("table", "thead", "tbody", "tr", "th", "td"),
+}
 _PICTURE, _ATTACHED = "data:image/png;base64,", "attachment:"
 # nbconvert's own list without "url", which makes a link of every address in a text.
 _PLUGINS = ("strikethrough", "table", "task_lists", "def_list")
