@@ -56,10 +56,17 @@ class Matching:
         return tuple(cell for cell in self.submitted if cell.position not in self.origin and not cell.is_blank)
 
     @property
-    def is_familiar(self) -> bool:
+    def has_exercises(self) -> bool:
         """Whether any exercise of this notebook, its answer or its check, is in the submission."""
         exercises = [cell for cell in self.released if cell.kind == "code" and (cell.is_answer or cell.is_graded)]
         return any(_claims(cell, ours) for cell in self.submitted for ours in exercises)
+
+    @property
+    def has_questions(self) -> bool:
+        """Whether the text of any exercise or question, which stands right above the place for the answer, is there."""
+        pairs = itertools.pairwise(self.released)
+        texts = [above for above, ours in pairs if ours.is_answer and not above.is_answer and above.kind != "code"]
+        return any(_holds(cell, text) for cell in self.submitted for text in texts)
 
     def locate(self, answer: Cell) -> Found:
         """The student's text for one of our answer cells; our own stub where there is none.
@@ -207,6 +214,11 @@ def _defines(cell: Cell, answer: Cell) -> bool:
 
 def _claims(cell: Cell, ours: Cell) -> bool:
     return cell.grade_id == ours.grade_id or bool(cell.implements & ours.implements) or _defines(cell, ours)
+
+
+def _holds(cell: Cell, text: Cell) -> bool:
+    """Whether a cell still says what a text of ours says, perhaps among other things."""
+    return cell.kind != "code" and (text.squeezed in cell.squeezed or cell.similarity(text) >= SIMILAR)
 
 
 def _continues(above: Cell, below: Cell) -> bool:

@@ -90,14 +90,30 @@ def normalise(data: bytes, release: NotebookNode) -> NormalisedSubmission:
 
 
 def _require_this_unit(matching: Matching) -> None:
+    """Refuse a notebook in which nothing is found that only this unit has: set-up and stubs are the same in all."""
+    if matching.has_exercises:
+        return
     known = {cell.grade_id for cell in matching.released}
     strangers = {cell.grade_id for cell in matching.submitted if cell.grade_id} - known
-    if len(strangers) > 1 and not matching.is_familiar:
+    if len(strangers) > 1:
         names = sorted(printable(grade_id, 40) for grade_id in strangers)
         raise Quarantined(
             f"the notebook of another unit: its cells are labelled {', '.join(names[:4])}, and none of this unit's "
             "exercises is in it; ask for the right notebook"
         )
+    if not matching.has_questions:
+        raise Quarantined(_unfamiliar(matching))
+
+
+def _unfamiliar(matching: Matching) -> str:
+    first = next((cell.source.strip().splitlines()[0] for cell in matching.submitted if not cell.is_blank), None)
+    if first is None:
+        return "the notebook is blank: nothing stands in any of its cells; ask for the notebook of this unit"
+    exercises = [cell.grade_id for cell in matching.released if cell.is_answer]
+    return (
+        f"not the notebook of this unit: it begins with '{printable(first, 60)}', and none of this unit's exercises "
+        f"and questions is in it ({', '.join(exercises[:4])}); ask for the right notebook"
+    )
 
 
 def _moderate(cell: Cell, found: Found) -> Found:
