@@ -1,10 +1,10 @@
 """When work counts as late, and what that costs.
 
 A unit is due at a moment (``due`` in ``course.toml``), the same for everybody; an extension moves it for one student.
-Lateness is counted in days of 24 hours from there, and a day that has begun counts as a day: one minute late is one day
-late. Each day costs a share of the points the unit is *worth*, as in Canvas, not of those that were earned; nobody
-drops below zero. After ``days_accepted`` days work counts nothing. Work whose time of handing in is not known is
-not late.
+Both are counted in days on the wall clock of the course's time zone: a day on which the clocks change is one day, whether
+it has 23 hours or 25. A day that has begun counts as a day: one minute late is one day late. Each day costs a share of the points the unit is *worth*, as in Canvas, not of those that were earned; nobody
+drops below zero. After ``days_accepted`` days work counts nothing. Work whose time of handing in is not known is not
+late.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, Literal, get_args
 from zoneinfo import ZoneInfo
 
-__all__ = ["LatePolicy", "days_late", "due_moment", "time_zone"]
+__all__ = ["LatePolicy", "days_late", "due_moment", "later_by", "time_zone"]
 
 Missing = Literal["zero", "blank"]
 _DAY = timedelta(days=1)
@@ -68,15 +68,39 @@ class LatePolicy:
         return min(points, max_points * self.points_lost_per_day_percent / 100 * days)
 
 
-def days_late(handed_in: datetime | None, deadline: datetime | None) -> int:
+def days_late(handed_in: datetime | None, deadline: datetime | None, zone: tzinfo = UTC) -> int:
     """How many days late; 0 where the time of either is not known.
 
     Fractions of a second are dropped, for clocks that write them down and deadlines that do not.
+
+    Args:
+        deadline: the due date, moved by the student's extension.
+        zone: whose wall clock says when a day is over.
     """
     if handed_in is None or deadline is None:
         return 0
-    seconds = math.floor((handed_in - deadline).total_seconds())
-    return max(0, math.ceil(seconds / _DAY.total_seconds()))
+    handed_in = handed_in.replace(microsecond=0)
+    # Too few at first: where clocks are changed, and even where a zone moves across the date line, it is one day at most.
+    days = max(0, math.ceil((handed_in - deadline) / _DAY) - 1)
+    while later_by(deadline, timedelta(days=days), zone) < handed_in:
+        days += 1
+    return days
+
+
+def later_by(moment: datetime, days: timedelta, zone: tzinfo) -> datetime:
+    """The moment when the clock on the wall shows the same time so many days later, in UTC.
+
+    Where the clock is changed then, and shows that time twice or never, the later of the two moments that could be
+    meant.
+
+    >>> berlin = time_zone("Europe/Berlin")
+    >>> later_by(datetime(2027, 3, 27, 12, tzinfo=berlin), timedelta(days=1), berlin).isoformat()  # CET to CEST
+    '2027-03-28T10:00:00+00:00'
+    """
+    if not days:
+        return moment.astimezone(UTC)
+    there = moment.astimezone(zone).replace(tzinfo=None) + days
+    return max(there.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
 
 
 def time_zone(name: str) -> tzinfo:

@@ -2,7 +2,7 @@
 
 They are kept in ``extensions.csv`` beside the roster, one line for each time somebody granted one; of two lines for the
 same student and unit the later one counts. The file can be edited by hand. An extension moves the due date by days
-of 24 hours.
+on the wall clock of the course's time zone.
 """
 
 from __future__ import annotations

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 
 from autograder.course.course import Course, Unit
-from autograder.course.lateness import days_late
+from autograder.course.lateness import days_late, later_by
 from autograder.course.spreadsheet import number
 from autograder.gradebook.class_book import GradedSubmission, class_book
 from autograder.gradebook.late_penalties import settle
@@ -21,12 +21,12 @@ def late_notices(course: Course, unit: Unit) -> Mapping[str, str]:
     settle(course, unit)
     book = class_book(course, unit)
     due = unit.due or book.due
-    notices = {student: _notice(submission, due) for student, submission in book.submissions.items()}
+    notices = {student: _notice(submission, due, course.zone) for student, submission in book.submissions.items()}
     return {student: notice for student, notice in notices.items() if notice}
 
 
-def _notice(submission: GradedSubmission, due: datetime | None) -> str:
-    days = days_late(submission.handed_in, due and due + submission.extension)
+def _notice(submission: GradedSubmission, due: datetime | None, zone: tzinfo) -> str:
+    days = days_late(submission.handed_in, due and later_by(due, submission.extension, zone), zone)
     if not days:
         return ""
     lost, of = number(submission.points_lost, 2), number(submission.points, 2)

@@ -9,7 +9,7 @@ can be lost, so it is done again before grades are read.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, timedelta
+from datetime import UTC, timedelta, tzinfo
 from pathlib import Path
 
 from nbgrader.api import Assignment, SubmittedAssignment, SubmittedNotebook
@@ -17,7 +17,7 @@ from nbgrader.plugins import LateSubmissionPlugin
 from traitlets import Unicode
 
 from autograder.course.course import Course, CourseError, Unit
-from autograder.course.lateness import days_late
+from autograder.course.lateness import days_late, later_by
 from autograder.gradebook.extensions import extensions_of
 from autograder.gradebook.graded_answers import grades_of_unit, keep_marks, note_graded
 from autograder.gradebook.sessions import opened_gradebook
@@ -39,7 +39,7 @@ class CourseLatePenalty(LateSubmissionPlugin):
             return None
         submission = self.parent.gradebook.find_submission(unit.name, student_id)
         notebook = self.parent.gradebook.find_submission_notebook(self.parent.notebook_id, unit.name, student_id)
-        late = _days(unit, submission, extensions_of(course, unit))
+        late = _days(unit, submission, extensions_of(course, unit), course.zone)
         return course.late_policy.points_lost(score, notebook.max_score, late) or None
 
 
@@ -76,14 +76,16 @@ def settle(course: Course, unit: Unit) -> None:
         for notebook, submission, score, worth in rows.all():
             if submission.student_id in extensions:
                 submission.extension = extensions[submission.student_id]
-            late = _days(unit, submission, extensions)
+            late = _days(unit, submission, extensions, course.zone)
             notebook.late_submission_penalty = course.late_policy.points_lost(score, worth, late) or None
         gradebook.db.commit()
 
 
-def _days(unit: Unit, submission: SubmittedAssignment, extensions: Mapping[str, timedelta]) -> int:
+def _days(
+    unit: Unit, submission: SubmittedAssignment, extensions: Mapping[str, timedelta], zone: tzinfo
+) -> int:
     stored = submission.assignment.duedate
     due = unit.due or (stored and stored.replace(tzinfo=UTC))
     extension = extensions.get(submission.student_id, submission.extension or timedelta())
     handed_in = submission.timestamp and submission.timestamp.replace(tzinfo=UTC)
-    return days_late(handed_in, due and due + extension)
+    return days_late(handed_in, due and later_by(due, extension, zone), zone)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from enum import StrEnum
 
 from autograder.batch.class_run import recorded_results
 from autograder.course.course import Course, Unit
-from autograder.course.lateness import days_late
+from autograder.course.lateness import days_late, later_by
 from autograder.course.roster import Roster
 from autograder.gradebook.class_book import ClassBook, GradedSubmission, QuestionScore, class_book
 from autograder.gradebook.extensions import extensions_of
@@ -133,6 +133,11 @@ class UnitStanding:
         nobody = (Status.UNGRADED, Status.MISSING, Status.OPEN)
         return any(standing.status not in nobody for standing in self.students.values())
 
+    @property
+    def without_time(self) -> tuple[str, ...]:
+        """Those whose work counts and of which nobody knows when it was handed in, so that it is not late."""
+        return tuple(name for name, standing in self.students.items() if standing.has_work and not standing.handed_in)
+
     def of(self, student: str) -> Standing:
         """Where a student stands, also one who is known from other units only."""
         return self.students.get(student) or self._blank(student)
@@ -164,6 +169,7 @@ class _Records:
     due: datetime | None
     missing: float | None
     now: datetime
+    zone: tzinfo
 
     @classmethod
     def of(cls, course: Course, unit: Unit, now: datetime) -> _Records:
@@ -176,7 +182,8 @@ class _Records:
         submissions = find_submissions(course.submitted, unit.name) if course.submitted.is_dir() else ()
         handed_in = frozenset(submission.student for submission in submissions)
         missing = 0.0 if course.late_policy.missing == "zero" else None
-        return cls(book, results, extensions_of(course, unit), handed_in, unit.due or book.due, missing, now)
+        extensions, due = extensions_of(course, unit), unit.due or book.due
+        return cls(book, results, extensions, handed_in, due, missing, now, course.zone)
 
     def standing(self, student: str) -> Standing:
         result, submission = self.results.get(student), self.book.submissions.get(student)
@@ -190,7 +197,7 @@ class _Records:
         return self._of_nothing(student)
 
     def _of_submission(self, submission: GradedSubmission, result: SubmissionResult | None) -> Standing:
-        due = self.due and self.due + submission.extension
+        due = self.due and later_by(self.due, submission.extension, self.zone)
         reason = _trouble(submission, result)
         waits = any(question.waits for question in submission.questions)
         return Standing(
@@ -202,7 +209,7 @@ class _Records:
             handed_in=submission.handed_in,
             due=due,
             extension=submission.extension,
-            days_late=days_late(submission.handed_in, due),
+            days_late=days_late(submission.handed_in, due, self.zone),
             points_lost=submission.points_lost,
             reason=reason,
             result=result,
@@ -210,7 +217,7 @@ class _Records:
 
     def _without_points(self, student: str, status: Status, **facts: object) -> Standing:
         extension = self.extensions.get(student, timedelta())
-        due = self.due and self.due + extension
+        due = self.due and later_by(self.due, extension, self.zone)
         return Standing(student, status, None, self._worth, due=due, extension=extension, **facts)
 
     def _of_nothing(self, student: str) -> Standing:

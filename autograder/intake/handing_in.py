@@ -3,28 +3,38 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from pathlib import Path
 
+from autograder.course.lateness import time_zone
 from autograder.intake.submissions import Quarantined, read_once
+from autograder.plain_text import printable
 
 __all__ = ["handed_in"]
 
 _FILE = "timestamp.txt"
 _LARGEST = 200  # bytes
 _YEARS = range(2000, 2100)
-# As nbgrader's collection writes it down: 2026-03-01 12:30:00.000000 UTC, or with the zone of its configuration.
+_CLOCK_SKEW = timedelta(minutes=10)
+"""How far the clock that wrote a time may be ahead of this machine's."""
+# As nbgrader's collection writes it down: 2026-03-01 12:30:00.000000 UTC, with the name or offset of a zone.
 _TIME = re.compile(
-    r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d(?:\.\d{1,6})?)[ ]?(?:(Z|[A-Za-z]{2,5})|([+-]\d\d):?(\d\d))?", re.ASCII
+    r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?) ?([+-]\d\d(?::?\d\d)?|[A-Za-z][\w/+-]*)?", re.ASCII
 )
+_UTC_NAMES = ("UTC", "GMT", "Z")
 
 
-def handed_in(folder: Path, notebook: Path) -> tuple[datetime | None, tuple[str, ...]]:
+def handed_in(folder: Path, zone: tzinfo = UTC, now: datetime | None = None) -> tuple[datetime | None, tuple[str, ...]]:
     """The time of handing in, UTC without a zone as nbgrader keeps it, and flags about it.
 
-    It is read from ``timestamp.txt``, which nbgrader writes when it collects. Students can put one there themselves:
-    one that is no small regular file, or holds anything but a time, is flagged, and the notebook's own time counts.
-    Without such a file the time is not known.
+    It is read from ``timestamp.txt``, which nbgrader and ``course collect`` write when they collect. Students can put
+    one there themselves: one that is no small regular file, or holds no time that can be read, is flagged, and the
+    time is not known. The time of the notebook's file counts nowhere: copying and unpacking change it.
+
+    Args:
+        zone: the course's. Times without a zone are meant there, and of the abbreviations (``CET``, ``EDT``) those
+            count that it uses on that date; the same letters mean other zones elsewhere.
+        now: the moment after which times are flagged as lying in the future; by default this one.
     """
     path = folder / _FILE
     try:
@@ -32,30 +42,70 @@ def handed_in(folder: Path, notebook: Path) -> tuple[datetime | None, tuple[str,
     except OSError:
         return None, ()
     try:
-        return _parsed(read_once(path, _FILE, _LARGEST)), ()
-    except (Quarantined, ValueError) as trouble:
-        why = str(trouble) if isinstance(trouble, Quarantined) else "it holds no time"
-        return _time_of(notebook), (f"{_FILE} was not used, the time of the notebook's file counts ({why})",)
+        moment = _parsed(read_once(path, _FILE, _LARGEST), zone)
+    except (Quarantined, ValueError) as why:
+        return None, (f"the time of handing in could not be read, so the work counts as on time: {why}",)
+    return moment.replace(tzinfo=None), _flags(moment, now or datetime.now(UTC))
 
 
-def _parsed(data: bytes) -> datetime:
-    found = _TIME.fullmatch(data.decode("ascii").strip())
-    if not found:
-        raise ValueError("no time")
-    day, time, _, hours, minutes = found.groups()
-    # Names of zones other than UTC are ambiguous; nbgrader takes them for UTC too.
-    moment = datetime.fromisoformat(f"{day}T{time}{f'{hours}:{minutes}' if hours else '+00:00'}").astimezone(UTC)
-    return _believable(moment.replace(tzinfo=None))
+def _flags(moment: datetime, now: datetime) -> tuple[str, ...]:
+    if moment <= now + _CLOCK_SKEW:
+        return ()
+    return (f"{_FILE} gives a time in the future, {moment:%Y-%m-%d %H:%M} UTC: somebody's clock or the file is wrong",)
 
 
-def _time_of(notebook: Path) -> datetime | None:
+def _parsed(data: bytes, zone: tzinfo) -> datetime:
+    """The moment that a time stamp names, in UTC.
+
+    Raises:
+        ValueError: it names none that can be believed; the message says what is there.
+    """
+    text = data.decode("utf-8", errors="replace").strip()
+    found = _TIME.fullmatch(text)
     try:
-        return _believable(datetime.fromtimestamp(int(notebook.lstat().st_mtime), UTC).replace(tzinfo=None))
-    except (OSError, ValueError, OverflowError):
-        return None
+        there = datetime.fromisoformat(f"{found[1]}T{found[2]}")
+    except (TypeError, ValueError):
+        raise ValueError(f"{_FILE} holds no time, but {printable(text, 40)!r}") from None
+    if there.year not in _YEARS:
+        raise ValueError(f"{_FILE} names the year {there.year}")
+    return there.replace(tzinfo=_zone_called(found[3], there, zone)).astimezone(UTC)
 
 
-def _believable(moment: datetime) -> datetime:
-    if moment.year not in _YEARS:
-        raise ValueError("not in our time")
-    return moment
+def _zone_called(name: str | None, there: datetime, zone: tzinfo) -> tzinfo:
+    if name is None:
+        return zone
+    if name[0] in "+-":
+        return _offset(name)
+    if name.upper() in _UTC_NAMES:
+        return UTC
+    if "/" in name:
+        return _zone_of_the_world(name)
+    offset = _offset_called(name, there, zone)
+    if offset is None:
+        raise ValueError(
+            f"{_FILE} names the time zone {printable(name, 20)!r}, which the course's time zone ({zone}) does not use "
+            f"on {there:%Y-%m-%d}"
+        )
+    return timezone(offset)
+
+
+def _offset(text: str) -> tzinfo:
+    try:
+        return datetime.strptime(f"{text.replace(':', ''):0<5}", "%z").tzinfo
+    except ValueError:
+        raise ValueError(f"{_FILE} names {text!r}, which is no offset from UTC") from None
+
+
+def _zone_of_the_world(name: str) -> tzinfo:
+    try:
+        return time_zone(name)
+    except ValueError:
+        raise ValueError(f"{_FILE} names the time zone {printable(name, 40)!r}, which is not known here") from None
+
+
+def _offset_called(name: str, there: datetime, zone: tzinfo) -> timedelta | None:
+    """The offset from UTC that ``zone`` calls so, at this time of the wall clock or else some time that day."""
+    day = there.replace(hour=0, minute=0, second=0, microsecond=0)
+    times = (there, there.replace(fold=1), day, day + timedelta(hours=23, minutes=59))
+    offsets = (moment.utcoffset() for time in times if (moment := time.replace(tzinfo=zone)).tzname() == name)
+    return next(offsets, None)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 
 import nbformat
@@ -89,6 +89,7 @@ class Batch:
     is_capstone: bool = False
     private_images: bytes = field(default=b"", repr=False)
     baseline_bpd: float | None = None
+    zone: tzinfo = UTC
 
     @classmethod
     def of(
@@ -108,9 +109,9 @@ class Batch:
         secret = CourseSecret.of(course)
         hidden = (course.root, *hidden)
         if unit.kind != "capstone":
-            return cls(unit.name, release, handed_back, max_points, secret, hidden, sandbox)
+            return cls(unit.name, release, handed_back, max_points, secret, hidden, sandbox, zone=course.zone)
         private = _private_images(course.private_images)
-        more = True, private, course.baseline_bpd
+        more = True, private, course.baseline_bpd, course.zone
         return cls(unit.name, release, handed_back, max_points, secret, hidden, sandbox, *more)
 
     def prepare(self, submission: Submission) -> Job | Graded:
@@ -120,7 +121,7 @@ class Batch:
             data = read_once(path)
         except Quarantined as reason:
             return _quarantined(submission.student, self.max_points, reason)
-        moment, time_flags = handed_in(submission.folder, path)
+        moment, time_flags = handed_in(submission.folder, self.zone)
         capstone = self._capstone(submission) if self.is_capstone else None
         sha256 = hashlib.sha256(data).hexdigest()
         if capstone:

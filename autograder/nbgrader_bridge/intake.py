@@ -25,7 +25,7 @@ from traitlets import Dict
 from autograder.batch.class_run import ClassRun
 from autograder.intake.handing_in import handed_in
 from autograder.intake.reading import normalise_apart
-from autograder.intake.submissions import Quarantined, Submission, find_submissions, notebook_file
+from autograder.intake.submissions import Quarantined, Submission, find_submissions
 from autograder.judging.jobs import Batch, Job
 from autograder.results import Graded
 
@@ -54,7 +54,7 @@ class Intake:
     def __init__(self, converter: Autograde, run: ClassRun, batch: Batch) -> None:
         """Read what was handed in, and give ``converter`` a list of folders and a course directory of our own."""
         self.release: NotebookNode = nbformat.reads(batch.release.decode("utf-8"), as_version=4)
-        self._converter, self._unit = converter, batch.unit
+        self._converter, self._unit, self._zone = converter, batch.unit, batch.zone
         asked = tuple(self._asked())
         converter.coursedir = _shielded(converter.coursedir)  # nbgrader's pages keep the other one for all they do
         converter.coursedir.times = dict(self._times(asked))
@@ -84,9 +84,7 @@ class Intake:
         """When each was handed in, and when what was graded of it before."""
         with Gradebook(self._converter.coursedir.db_url) as gradebook:
             for submission in submissions:
-                with suppress(Quarantined):
-                    notebook, _ = notebook_file(submission, self._unit)
-                    yield self._folder(submission), handed_in(submission.folder, notebook)[0]
+                yield self._folder(submission), handed_in(submission.folder, self._zone)[0]
                 with suppress(MissingEntry):
                     yield self._graded(submission), gradebook.find_submission(self._unit, submission.student).timestamp
 

@@ -87,7 +87,6 @@ def hand_in_class(course: Course) -> None:
     hand_in(course, "ben", answered(course, WITHOUT_SHIFT), time="2026-03-03 10:00:00.000000 UTC")
     folder = hand_in(course, "cleo", answered(course, HOSTILE))
     os.mkfifo(folder / "timestamp.txt")
-    os.utime(folder / f"{UNIT}.ipynb", (1772000000, 1772000000))  # its time counts, as the other one cannot be read
     (folder / "notes.txt").symlink_to(course.gradebook)
     without_labels = answered(course, SUM_FOR_MEAN)
     for cell in without_labels.cells:
