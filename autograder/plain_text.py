@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import unicodedata
 
-__all__ = ["harmless_markdown", "moderate", "printable", "unmistakable"]
+__all__ = ["faults_of_name", "harmless_markdown", "moderate", "printable", "unmistakable"]
 
 _LONGEST_SHOWN = 20_000  # characters
 _SHORT = 2_000  # characters: so little text is quickly drawn, whatever it is
@@ -36,6 +37,29 @@ def unmistakable(name: str) -> str:
     if len(escaped.encode()) <= _LONGEST_NAME:
         return escaped
     return f"{escaped[: _LONGEST_NAME // 8]}%~{hashlib.sha256(os.fsencode(name)).hexdigest()[:32]}"
+
+
+def faults_of_name(name: str) -> tuple[str, ...]:
+    """What keeps a file's name from being shown as it is, each sign by itself; nothing for a harmless name.
+
+    >>> faults_of_name("a&b\x07")
+    ("'&'", 'the control character U+0007')
+    """
+    signs = dict.fromkeys(sign for sign in name if not _is_harmless(sign))
+    faults = tuple(map(_described, signs))
+    if not faults and len(name.encode()) > _LONGEST_NAME:
+        return (f"{len(name.encode())} bytes, more than {_LONGEST_NAME}",)
+    return faults
+
+
+def _described(sign: str) -> str:
+    code = ord(sign)
+    if sign.isprintable():
+        return f"'{sign}'"
+    if 0xDC80 <= code <= 0xDCFF:  # how Python keeps a byte that is no UTF-8
+        return f"the byte 0x{code - 0xDC00:02X}, which is no UTF-8"
+    name = unicodedata.name(sign, "")
+    return f"U+{code:04X} ({name.lower()})" if name else f"the control character U+{code:04X}"
 
 
 def _is_harmless(character: str) -> bool:

@@ -1,10 +1,10 @@
 """When work counts as late, and what that costs.
 
 A unit is due at a moment (``due`` in ``course.toml``), the same for everybody; an extension moves it for one student.
-Both are counted in days on the wall clock of the course's time zone: a day on which the clocks change is one day, whether
-it has 23 hours or 25. A day that has begun counts as a day: one minute late is one day late. Each day costs a share of the points the unit is *worth*, as in Canvas, not of those that were earned; nobody
-drops below zero. After ``days_accepted`` days work counts nothing. Work whose time of handing in is not known is not
-late.
+Extensions and lateness are counted in days on the wall clock of the course's time zone: a day on which the clocks
+change is one day, whether it has 23 hours or 25. A day that has begun counts as a day: one minute late is one day late.
+Each day costs a share of the points the unit is *worth*, as in Canvas, not of those that were earned; nobody drops
+below zero. After ``days_accepted`` days work counts nothing. Work whose time of handing in is not known is not late.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def days_late(handed_in: datetime | None, deadline: datetime | None, zone: tzinf
     if handed_in is None or deadline is None:
         return 0
     handed_in = handed_in.replace(microsecond=0)
-    # Too few at first: where clocks are changed, and even where a zone moves across the date line, it is one day at most.
+    # One too few to begin with: a change of the clocks is less than a day, even where the date line is moved.
     days = max(0, math.ceil((handed_in - deadline) / _DAY) - 1)
     while later_by(deadline, timedelta(days=days), zone) < handed_in:
         days += 1

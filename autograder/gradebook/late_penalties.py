@@ -81,9 +81,7 @@ def settle(course: Course, unit: Unit) -> None:
         gradebook.db.commit()
 
 
-def _days(
-    unit: Unit, submission: SubmittedAssignment, extensions: Mapping[str, timedelta], zone: tzinfo
-) -> int:
+def _days(unit: Unit, submission: SubmittedAssignment, extensions: Mapping[str, timedelta], zone: tzinfo) -> int:
     stored = submission.assignment.duedate
     due = unit.due or (stored and stored.replace(tzinfo=UTC))
     extension = extensions.get(submission.student_id, submission.extension or timedelta())

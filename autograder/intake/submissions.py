@@ -1,29 +1,26 @@
-"""Submissions on disk: who handed something in, which file counts, and its bytes. Nothing is believed."""
+"""Submissions on disk: who handed something in, and which file counts. Nothing is believed."""
 
 from __future__ import annotations
 
 import errno
 import itertools
 import os
-import stat
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from autograder.plain_text import printable, unmistakable
+from autograder.course.student_ids import normal_id
+from autograder.intake.hard_links import flags_of_links
+from autograder.intake.misplaced import work_below
+from autograder.intake.submitted_bytes import MAX_BYTES, Quarantined, read_once
+from autograder.plain_text import faults_of_name, printable, unmistakable
 
 __all__ = ["MAX_BYTES", "Quarantined", "Submission", "find_submissions", "notebook_file", "read_once"]
 
-MAX_BYTES = 20 * 2**20
-"""The largest notebook that is read. A page of plots is about one megabyte."""
-
 _MOST_FILES = 1_000
-_NOTEBOOK = "the notebook"
+_LONGEST_ID = 200  # bytes
 _SECOND_ENDINGS = (".ipynb.txt", ".ipynb.json")
-
-
-class Quarantined(Exception):
-    """A submission that cannot be graded; the message says why, and what a person can do about it."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +28,9 @@ class Submission:
     """One student's folder for one unit.
 
     Attributes:
-        student: the name of the student's folder; where that holds signs that cannot be trusted in a database, a
-            page or a terminal, the name as :func:`~autograder.plain_text.unmistakable` writes it.
+        student: the student's id, which is the name of the student's folder with composed letters; where that holds
+            signs that cannot be trusted in a database, a page or a terminal, the name as
+            :func:`~autograder.plain_text.unmistakable` writes it.
     """
 
     student: str
@@ -42,8 +40,17 @@ class Submission:
 def find_submissions(submitted: Path, unit: str) -> tuple[Submission, ...]:
     """The folders ``<student>/<unit>`` under ``submitted``, by student; hidden folders are no students."""
     students = sorted(entry for entry in submitted.iterdir() if not entry.name.startswith("."))
-    found = (Submission(unmistakable(student.name), student / unit) for student in students)
-    return tuple(submission for submission in found if _may_exist(submission.folder))
+    here = [student for student in students if _may_exist(student / unit) or _leads_nowhere(student)]
+    count = Counter(normal_id(student.name) for student in here)
+    return tuple(Submission(_id_of(student.name, count), student / unit) for student in here)
+
+
+def _id_of(name: str, count: Counter[str]) -> str:
+    student = normal_id(name)
+    if student == name or count[student] == 1:
+        return unmistakable(student)
+    apart = "".join(unmistakable(sign) if sign.isascii() else f"%u{ord(sign):04X}" for sign in name)
+    return apart if len(apart) <= _LONGEST_ID else unmistakable(apart)
 
 
 def _may_exist(folder: Path) -> bool:
@@ -53,6 +60,11 @@ def _may_exist(folder: Path) -> bool:
     except OSError as error:
         return error.errno not in (errno.ENOENT, errno.ENOTDIR)
     return True
+
+
+def _leads_nowhere(student: Path) -> bool:
+    """Whether it is a link to a folder that is not there: of that student's work nothing can be known."""
+    return student.is_symlink() and not student.exists()
 
 
 def notebook_file(submission: Submission, unit: str) -> tuple[Path, tuple[str, ...]]:
@@ -71,88 +83,65 @@ def notebook_file(submission: Submission, unit: str) -> tuple[Path, tuple[str, .
     if len(entries) > _MOST_FILES:
         raise Quarantined(f"the folder holds more than {_MOST_FILES} files: leave the notebook in it, and grade again")
     visible = [path for path in entries if not path.name.startswith(".")]
-    notebooks = [path for path in visible if path.suffix.lower() == ".ipynb"]
+    notebook, flags = _chosen(unit, submission.folder, visible)
+    return notebook, (*flags, *flags_of_links(notebook, submission.folder))
+
+
+def _chosen(unit: str, folder: Path, visible: Sequence[Path]) -> tuple[Path, tuple[str, ...]]:
+    named = [path for path in visible if path.suffix.lower() == ".ipynb"]
+    notebooks = [path for path in named if not path.is_dir()] or named
     if not notebooks:
-        return _with_a_second_ending(unit, visible)
+        return _with_a_second_ending(unit, folder, visible)
+    others = [path for path in named if path not in notebooks]
     if len(notebooks) == 1:
-        return notebooks[0], ()
-    return _named_after(unit, notebooks)
+        return notebooks[0], _not_graded(others)
+    right = [path for path in notebooks if path.stem == unit]
+    if not right:
+        names = ", ".join(printable(path.name) for path in notebooks[:4])
+        raise Quarantined(
+            f"{len(notebooks)} notebooks and none is called {unit}.ipynb ({names}): "
+            f"rename the one that counts to {unit}.ipynb and grade again"
+        )
+    return right[0], _not_graded([path for path in named if path != right[0]])
 
 
-def _with_a_second_ending(unit: str, files: Sequence[Path]) -> tuple[Path, tuple[str, ...]]:
+def _not_graded(others: Sequence[Path]) -> tuple[str, ...]:
+    names = ", ".join(printable(path.name) + " (a folder)" * path.is_dir() for path in others[:4])
+    return (f"other notebooks in the folder were not graded: {names}",) if names else ()
+
+
+def _with_a_second_ending(unit: str, folder: Path, files: Sequence[Path]) -> tuple[Path, tuple[str, ...]]:
     """The one file that a browser or an editor has made ``.ipynb.txt`` or ``.ipynb.json`` of."""
     renamed = [path for path in files if path.name.lower().endswith(_SECOND_ENDINGS)]
     if len(renamed) == 1:
         return renamed[0], (f"the notebook's file was called {printable(renamed[0].name)}",)
-    there = f"; there is only {', '.join(printable(path.name) for path in files[:4])}" if files else ""
+    if deeper := [path for path in work_below(folder) if "/" in path]:
+        there = "; further down lies " + ", ".join(printable(path) for path in deeper[:4])
+    else:
+        there = f"; there is only {', '.join(printable(path.name) for path in files[:4])}" if files else ""
     raise Quarantined(
         f"no notebook: the folder should hold {unit}.ipynb{there}; put it there, or ask for it to be handed in again"
     )
 
 
 def _require_name(submission: Submission) -> None:
-    if submission.student != submission.folder.parent.name:
+    name = submission.folder.parent.name
+    if faults := faults_of_name(normal_id(name)):
         raise Quarantined(
-            "the student's folder has a name that is too long or holds signs that no name needs (control characters, "
-            "quotes, angle brackets, bytes that are no text): rename it, and grade again"
+            f"the name of the student's folder has {', '.join(faults[:4])}, which a student's id cannot have: "
+            "rename it, and grade again"
         )
-
-
-def _named_after(unit: str, notebooks: Sequence[Path]) -> tuple[Path, tuple[str, ...]]:
-    right = [path for path in notebooks if path.stem == unit]
-    others = [printable(path.name) for path in notebooks if path.stem != unit]
-    if not right:
+    if submission.student != normal_id(name):
         raise Quarantined(
-            f"{len(others)} notebooks and none is called {unit}.ipynb ({', '.join(others[:4])}): "
-            f"rename the one that counts to {unit}.ipynb and grade again"
+            f"another folder is called {normal_id(name)} too, only with its accents encoded in another way, as macOS "
+            "does it: move the work that counts into one of them, delete the other one, and grade again"
         )
-    return right[0], (f"other notebooks in the folder were not graded: {', '.join(others[:4])}",)
 
 
 def _require_real_folder(folder: Path) -> None:
     if folder.parent.is_symlink() or folder.is_symlink():
-        raise Quarantined("the folder is a symbolic link: replace it by a folder with a copy of the notebook")
+        link = folder if folder.is_symlink() else folder.parent
+        nowhere = "" if link.exists() else " to a place that does not exist"
+        raise Quarantined(f"the folder is a symbolic link{nowhere}: replace it by a folder with a copy of the notebook")
     if not folder.is_dir():
         raise Quarantined("a file stands where the unit's folder should be: put the notebook into a folder")
-
-
-def read_once(path: Path, what: str = _NOTEBOOK, most: int = MAX_BYTES) -> bytes:
-    """The bytes of a submitted file, read once, so that what is hashed is what is graded.
-
-    Args:
-        what: what the file is called in a reason.
-        most: the size in bytes up to which it is read.
-
-    Raises:
-        Quarantined: the file is a symbolic link, no regular file, too large, or cannot be read.
-    """
-    descriptor = _open(path, what)
-    try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise Quarantined(f"{what} is no regular file: replace it by the file itself")
-        _require_moderate_size(status.st_size, what, most)
-        with os.fdopen(descriptor, "rb", closefd=False) as file:
-            data = file.read(most + 1)
-    finally:
-        os.close(descriptor)
-    _require_moderate_size(len(data), what, most)
-    return data
-
-
-def _open(path: Path, what: str) -> int:
-    try:
-        # O_NONBLOCK: opening a named pipe must not wait for somebody to write into it.
-        return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError as error:
-        if error.errno == errno.ELOOP:
-            raise Quarantined(f"{what} is a symbolic link: replace it by the file itself") from None
-        raise Quarantined(f"{what} cannot be opened: {os.strerror(error.errno)}; check its permissions") from None
-
-
-def _require_moderate_size(size: int, what: str, most: int) -> None:
-    if size > most:
-        remedy = ": clear its outputs, save, and hand it in again" if what == _NOTEBOOK else ""
-        raise Quarantined(
-            f"{what} has {size / 2**20:.3g} MB, more than the {most / 2**20:.3g} MB that are read{remedy}"
-        )

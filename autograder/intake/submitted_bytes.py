@@ -1,0 +1,103 @@
+"""The bytes of a file that somebody handed in: read once, from a regular file of moderate size, or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+__all__ = ["MAX_BYTES", "Quarantined", "read_once"]
+
+MAX_BYTES = 20 * 2**20
+"""The largest notebook that is read. A page of plots is about one megabyte."""
+
+_NOTEBOOK = "the notebook"
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+class Quarantined(Exception):
+    """A submission that cannot be graded; the message says why, and what a person can do about it."""
+
+
+def read_once(path: Path, what: str = _NOTEBOOK, most: int = MAX_BYTES) -> bytes:
+    """The bytes of a submitted file, read once, so that what is hashed is what is graded.
+
+    Args:
+        what: what the file is called in a reason.
+        most: the size in bytes up to which it is read.
+
+    Raises:
+        Quarantined: the file is a symbolic link, no regular file, too large, cannot be read, or changed meanwhile.
+    """
+    before = _status(path, what)
+    _require_regular(before, what)  # before it is opened, too: opening a device can do something
+    _require_moderate_size(before.st_size, what, most)
+    descriptor = _open(path, what)
+    try:
+        opened = os.fstat(descriptor)
+        _require_regular(opened, what)
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            data = file.read(most + 1)
+        after = os.fstat(descriptor)
+    finally:
+        os.close(descriptor)
+    _require_moderate_size(len(data), what, most)
+    if not _is_same(before, opened, after, _status(path, what)) or len(data) != after.st_size:
+        raise Quarantined(f"{what} changed while it was read: grade again when nobody copies or edits it any more")
+    return data
+
+
+def _status(path: Path, what: str) -> os.stat_result:
+    try:
+        return path.lstat()
+    except OSError as error:
+        raise Quarantined(_cannot_be_opened(what, error)) from None
+
+
+def _open(path: Path, what: str) -> int:
+    try:
+        # O_NONBLOCK: opening a named pipe must not wait for somebody to write into it.
+        return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise Quarantined(_is_a_link(what)) from None
+        raise Quarantined(_cannot_be_opened(what, error)) from None
+
+
+def _cannot_be_opened(what: str, error: OSError) -> str:
+    return f"{what} cannot be opened: {os.strerror(error.errno)}; check its permissions"
+
+
+def _is_a_link(what: str) -> str:
+    return f"{what} is a symbolic link: replace it by the file itself"
+
+
+def _require_regular(status: os.stat_result, what: str) -> None:
+    if stat.S_ISLNK(status.st_mode):
+        raise Quarantined(_is_a_link(what))
+    if not stat.S_ISREG(status.st_mode):
+        kind = _KINDS.get(stat.S_IFMT(status.st_mode), "something else")
+        raise Quarantined(f"{what} is no regular file but {kind}: replace it by the file itself")
+
+
+def _is_same(*looks: os.stat_result) -> bool:
+    """Whether several looks at a path saw the same file with the same content."""
+    return len({(look.st_dev, look.st_ino, look.st_size, look.st_mtime_ns) for look in looks}) == 1
+
+
+def _require_moderate_size(size: int, what: str, most: int) -> None:
+    if size > most:
+        remedy = ": clear its outputs, save, and hand it in again" if what == _NOTEBOOK else ""
+        raise Quarantined(f"{what} has {_in_words(size)}, more than the {_in_words(most)} that are read{remedy}")
+
+
+def _in_words(size: int) -> str:
+    unit, name = next((unit, name) for unit, name in ((2**30, "GB"), (2**20, "MB"), (1, "bytes")) if size >= unit)
+    return f"{size / unit:.3g} {name}" if unit > 1 else f"{size} {name}"
