@@ -72,16 +72,16 @@ def _judged(submission: NormalisedSubmission, job: Job) -> SubmissionVerdict:
     from autograder.sandbox.bubblewrap import SandboxUnavailable
 
     try:
-        return _judged_once(submission, job)
+        return _judged_once(submission, job, attempt=0)
     except SandboxUnavailable:  # a machine short of something for a moment must not end the whole run
         time.sleep(_SECONDS_TO_RECOVER)
     try:
-        return _judged_once(submission, job)
+        return _judged_once(submission, job, attempt=1)
     except SandboxUnavailable as trouble:
         raise CourseError(str(trouble)) from None
 
 
-def _judged_once(submission: NormalisedSubmission, job: Job) -> SubmissionVerdict:
+def _judged_once(submission: NormalisedSubmission, job: Job, attempt: int) -> SubmissionVerdict:
     if job.capstone is not None:
         from autograder.capstone.judging import judge_capstone
 
@@ -89,8 +89,16 @@ def _judged_once(submission: NormalisedSubmission, job: Job) -> SubmissionVerdic
     from autograder.checks import checks_of
     from autograder.judging.submission import judge_submission
 
-    checks, facts = checks_of(job.unit), {"hidden": job.hidden, "kind": job.sandbox, "asked": job.asked}
-    return judge_submission(submission, checks, _edition(job.handed_back), job.seeds.__getitem__, **facts)
+    return judge_submission(
+        submission,
+        checks_of(job.unit),
+        _edition(job.handed_back),
+        job.seeds.__getitem__,
+        hidden=job.hidden,
+        kind=job.sandbox,
+        asked=job.asked,
+        attempt=attempt,
+    )
 
 
 @cache

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from autograder.checks.judge import AskFailed
 from autograder.intake.normalise import Answer
+from autograder.judging.references import References, names_in
 from autograder.sandbox.kinds import DEFAULT_KIND, SandboxKind
 from autograder.sandbox.limits import Limits
-from autograder.sandbox.references import ReferenceBody
 from autograder.sandbox.session import NotDefined, Session, SessionLost
 from avae_lib.checking.records import Observation, Request
 
@@ -43,6 +43,7 @@ class Building:
     setup: tuple[str, ...]
     limits: Limits
     deadline: float
+    references: References
     hidden: tuple[Path, ...] = ()
     kind: SandboxKind = DEFAULT_KIND
 
@@ -51,7 +52,7 @@ class Room:
     """Runs the set-up cells, then the answers in order; use it in a ``with`` block.
 
     Args:
-        bodies: reference bodies that stand in for answers which are not run here.
+        stand_ins: components whose calls are computed outside, by the library's own bodies.
 
     Raises:
         LostIn: an answer's cell ended the sandbox.
@@ -59,17 +60,21 @@ class Room:
         SetupFailed: a set-up cell raised something or never ended.
     """
 
-    def __init__(self, building: Building, answers: Iterable[Answer], bodies: Sequence[ReferenceBody] = ()) -> None:
+    def __init__(self, building: Building, answers: Iterable[Answer], stand_ins: Collection[str] = ()) -> None:
+        answers = tuple(answers)
         self._errors: dict[str, str] = {}
         self._changed: dict[str, None] = {}
         self._deadline = building.deadline
+        if names_in("\n".join(answer.source for answer in answers), stand_ins):
+            building.references.get_ready()  # what starting takes must not count as time of the answer's
         facts = (building.edition, building.limits, building.deadline, building.hidden, building.kind)
-        self._session = Session(*facts, setup=building.setup)
+        respond = (lambda call: building.references.respond(stand_ins, call)) if stand_ins else None
+        self._session = Session(*facts, setup=building.setup, respond=respond)
         try:
             for source in building.setup:
                 self._set_up(source)
-            for body in bodies:
-                self._session.install(body)
+            if stand_ins:
+                self._session.stand_in(stand_ins)
             for answer in answers:
                 self._run(answer)
         except BaseException:

@@ -1,39 +1,41 @@
-"""Judging one submission: which of its cells run together in a sandbox, and which are given one of their own.
+"""Judging one submission: every answer is asked in a sandbox of its own.
 
-All answers run in one sandbox, as they did for the student, and the components are asked there one by one. That
-is right for nearly everybody, and fair to nobody whose one cell spoils the others: by a hang or a crash, by a hole that
-others fall into, or by changing what all of them stand on. No report from inside can be trusted to tell these from
-honest mistakes. So every component that was written and lost points, whatever the reason seems to be, is judged again
-*apart*: in a sandbox where of all answers only its own has run. If it leans on others, these are the reference's there.
+In this sandbox, the answer's *own room*, the set-up cells and that one answer have run. So no other answer can spoil
+it, and it can spoil no other. The functions of earlier exercises that it calls are stand-ins there. The library's own
+bodies compute them outside (:mod:`autograder.judging.references`), so that a wrong function costs points once.
 
-Whatever was better counts. A sandbox that holds reference bodies judges one component and nothing else. The student's
-code can read them there, so all that leaves it is which cases passed: no text, no diagnosis from its numbers.
+An answer that gives no value in its own room may need what other cells of the notebook do. It is judged in a second
+room then, where all answers have run and call each other. A value once given stands: nothing is asked in two rooms for
+the better result of the two. Each room draws inputs of its own.
+
+Only stand-ins for *earlier* exercises are given, and never for one that calls the answer in its turn, by way of the
+student's code or of the library's. Otherwise two answers that only call each other would both be right.
 """
 
 from __future__ import annotations
 
-import re
+import hashlib
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
-from autograder.checks.case import ComponentCheck, Remembered
+from autograder.checks.case import ComponentCheck
 from autograder.checks.judge import AskFailed, ComponentResult, Verdict, judge_on
 from autograder.intake.normalise import Answer, NormalisedSubmission
+from autograder.judging.references import References, calls_among, names_in, references_here
 from autograder.judging.room import Building, LostIn, Room, SetupFailed
 from autograder.sandbox.bubblewrap import SandboxUnavailable
 from autograder.sandbox.kinds import DEFAULT_KIND, SandboxKind
 from autograder.sandbox.limits import DEFAULT_LIMITS, Limits
-from autograder.sandbox.references import ReferenceBody, reference_bodies
 from autograder.sandbox.session import SessionLost
-from avae_lib.checking.records import Observation, Request
-from avae_lib.checking.trials import Trial
+from avae_lib.checking.records import Observation, Raised, Request
 
 __all__ = ["SubmissionVerdict", "judge_submission"]
 
-_MOST_LOST_TOGETHER = 2
-_SAID_OF_ALL = "fails as well where the functions it calls are the reference's"
+_MOST_ROOMS_FOR_ALL = 3
+_UNWRITTEN = Observation(error=Raised("NotImplementedError", "", "raise NotImplementedError"))
 
 
 @dataclass(frozen=True)
@@ -59,9 +61,11 @@ def judge_submission(
     edition: Path,
     seed_of: Callable[[str], int],
     limits: Limits = DEFAULT_LIMITS,
-    hidden: Sequence[Path] = (),
+    hidden: Iterable[Path] = (),
     kind: SandboxKind = DEFAULT_KIND,
     asked: Collection[str] | None = None,
+    references: References | None = None,
+    attempt: int = 0,
 ) -> SubmissionVerdict:
     """Run a submission's answers in sandboxes and judge each component from outside.
 
@@ -72,14 +76,19 @@ def judge_submission(
         hidden: files and folders that must not be seen in the sandbox even if they lie inside what is mounted.
         kind: where the answers run.
         asked: the components to judge, if not all.
+        references: computes the stand-ins; by default those that this process keeps.
+        attempt: how often this submission was begun before. Each attempt draws other inputs, since what was asked in
+            one of them must be worth nothing in the next.
 
     Raises:
         SandboxUnavailable: this machine cannot run the sandbox.
         SetupFailed: the unit's own set-up cell does not run there.
     """
-    started = time.monotonic()
-    building = Building(edition, submission.setup, limits, started + limits.total_seconds, tuple(hidden), kind)
-    judging = _Judging(building, submission.answers, tuple(checks), seed_of, asked)
+    started, hidden = time.monotonic(), tuple(hidden)
+    references = references or references_here(hidden, kind)
+    deadline = started + limits.total_seconds
+    building = Building(edition, submission.setup, limits, deadline, references, hidden, kind)
+    judging = _Judging(building, submission.answers, tuple(checks), seed_of, asked, attempt)
     judging.run()
     components = tuple(judging.results[check.component] for check in judging.checks)
     return SubmissionVerdict(components, judging.flags(), time.monotonic() - started, judging.had_losses)
@@ -95,72 +104,92 @@ class _Judging:
         checks: tuple[ComponentCheck, ...],
         seed_of: Callable[[str], int],
         asked: Collection[str] | None,
+        attempt: int,
     ) -> None:
         self.checks = tuple(check for check in checks if asked is None or check.component in asked)
-        self.had_losses = False
-        self._components = {check.component for check in checks}
         self.results: dict[str, ComponentResult] = {}
-        self._building, self._answers, self._seed_of = building, answers, seed_of
-        self._trials: dict[str, Remembered[Trial]] = {}
-        self._lost: dict[str, str] = {}  # grade_id → why its cell or its component is not run with the others
-        self._bettered: list[str] = []
+        self.had_losses = False
+        self._building, self._answers = building, answers
+        self._seed_of, self._attempt = seed_of, attempt
+        self._calls = _Calls(answers, frozenset(check.component for check in checks))
+        self._speechless: list[ComponentCheck] = []  # gave no value, and may do so among all answers
+        self._lost: dict[str, str] = {}  # component → how its own room ended
+        self._helped: list[str] = []
         self._unjudged: dict[str, str] = {}  # component → the grader's own failure
         self._changed: dict[str, None] = {}
         self._is_output_cut = False
 
     def run(self) -> None:
-        self._judge_together()
-        alone = [check for check in self.checks if check.component not in self.results]
-        for check in alone:
-            self.results[check.component] = self._judged_apart(check)
-        for check in filter(self._deserves_another_look, self.checks):
-            bodies = self._bodies_for(check)
-            if bodies or check not in alone:
-                self._judge_again(check, bodies)
+        for check in self.checks:
+            self.results[check.component] = self._judged_in_own_room(check)
+        if self._speechless:
+            self._judge_among_all(self._speechless)
 
     def flags(self) -> tuple[str, ...]:
-        flags = [self._said_of_loss(grade_id, why) for grade_id, why in self._lost.items()]
+        flags = [f"the sandbox of {name} was lost: {why}" for name, why in self._lost.items()]
         if self._changed:
             flags.append(f"a cell changed what other code relies on: {', '.join(self._changed)}")
         flags += [
             f"{name} is to be judged by a person: the grader failed ({why})" for name, why in self._unjudged.items()
         ]
-        flags += [f"{name} got more points judged apart from the other answers; that counts" for name in self._bettered]
+        flags += [f"{name} runs only together with the other answers; so judged, it counts" for name in self._helped]
+        flags += [
+            f"{' and '.join(circle)} call each other: none was given another's result" for circle in self._circles
+        ]
         if self._is_output_cut:
             flags.append(f"printed more than {self._building.limits.output_bytes // 1024} kB")
         return tuple(flags)
 
-    def _said_of_loss(self, grade_id: str, why: str) -> str:
-        if grade_id in self.results and not self._has_lost_points(grade_id):
-            return f"the answers together ended at {grade_id} ({why}), which is right on its own: another cell did that"
-        return f"{grade_id} was not run with the other answers: {why}"
+    @property
+    def _circles(self) -> list[list[str]]:
+        judged = {check.component for check in self.checks}
+        return [circle for circle in self._calls.circles if judged & set(circle)]
 
-    def _judge_together(self) -> None:
-        while len(self._lost) <= _MOST_LOST_TOGETHER:
+    def _judged_in_own_room(self, check: ComponentCheck) -> ComponentResult:
+        own = [answer for answer in self._answers if answer.component == check.component]
+        if all(answer.unedited for answer in own):
+            if self._is_defined_elsewhere(check.component):
+                self._speechless.append(check)
+            return self._judged(check, lambda request: _UNWRITTEN, "unwritten")
+        stand_ins = self._calls.stand_ins(check.component)
+        with _PatientAsk(lambda: Room(self._building, own, stand_ins), self._take_note) as ask:
+            result = self._judged(check, ask, "own")
+        if ask.loss:
+            self.had_losses = True
+            self._lost[check.component] = ask.loss
+        elif not ask.gave_value and check.component not in self._unjudged:
+            self._speechless.append(check)
+        return result
+
+    def _is_defined_elsewhere(self, component: str) -> bool:
+        return any(names_in(other.source, [component]) for other in self._answers if other.component != component)
+
+    def _judge_among_all(self, checks: list[ComponentCheck]) -> None:
+        """Judge what gave no value alone; a cell or function that ends the room is left out of the next one."""
+        ending: set[str] = set()
+        for _ in range(_MOST_ROOMS_FOR_ALL):
             try:
-                with self._room(answer for answer in self._answers if answer.grade_id not in self._lost) as room:
-                    self._judge_all_in(room)
+                with Room(self._building, (a for a in self._answers if a.grade_id not in ending)) as room:
+                    self._judge_in(room, [check for check in checks if check.component not in ending])
                 return
             except LostIn as lost:
                 self.had_losses = True
-                self._lost[lost.grade_id] = lost.loss.reason
-            except SessionLost:  # no time is left: judging apart will say so
+                ending.add(lost.grade_id)
+            except SessionLost:  # no time is left
+                self.had_losses = True
                 return
 
-    def _judge_all_in(self, room: Room) -> None:
-        try:
-            for check in self.checks:
-                if check.component not in self.results and check.component not in self._lost:
-                    self.results[check.component] = self._judged(check, room.ask)
-        finally:
-            self._changed |= dict.fromkeys(room.changed)
-            self._is_output_cut |= room.is_output_cut
+    def _judge_in(self, room: Room, checks: Iterable[ComponentCheck]) -> None:
+        for check in checks:
+            if check.component not in self._helped:
+                result = self._judged(check, room.ask, "all")
+                if result.points > 0:
+                    self.results[check.component] = result
+                    self._helped.append(check.component)
 
-    def _judged(self, check: ComponentCheck, ask: Callable[[Request], Observation]) -> ComponentResult:
-        if check.component not in self._trials:
-            self._trials[check.component] = Remembered(check.trials(self._seed_of(check.component)))
+    def _judged(self, check: ComponentCheck, ask: Callable[[Request], Observation], room: str) -> ComponentResult:
         try:
-            return judge_on(self._trials[check.component], check, ask)
+            return judge_on(check.trials(self._seed(check.component, room)), check, ask)
         except (LostIn, SessionLost, SetupFailed, SandboxUnavailable):
             raise
         except Exception as error:  # what nobody foresaw about one answer must not cost the others
@@ -168,81 +197,105 @@ class _Judging:
             self._unjudged[check.component] = f"{type(error).__name__}: {error}"
             return _nothing_for(check)
 
-    def _room(self, answers: Iterable[Answer], bodies: Sequence[ReferenceBody] = ()) -> Room:
-        return Room(self._building, answers, bodies)
+    def _seed(self, component: str, room: str) -> int:
+        place = f"{self._seed_of(component)}/{room}/{self._attempt}"
+        return int.from_bytes(hashlib.sha256(place.encode()).digest()[:6], "big")
 
-    def _judged_apart(self, check: ComponentCheck, bodies: Sequence[ReferenceBody] = ()) -> ComponentResult:
-        own = [answer for answer in self._answers if answer.component == check.component]
-        with _PatientAsk(lambda: self._room(own, bodies)) as ask:
-            result = self._judged(check, ask)
-        self.had_losses |= ask.had_losses
-        return result
+    def _take_note(self, room: Room) -> None:
+        self._changed |= dict.fromkeys(room.changed)
+        self._is_output_cut |= room.is_output_cut
 
-    def _judge_again(self, check: ComponentCheck, bodies: Sequence[ReferenceBody]) -> None:
-        before = self.results[check.component]
-        again = self._judged_apart(check, bodies)
-        if again.points > before.points:
-            self.results[check.component] = _reticent(again, before) if bodies else again
-            self._bettered.append(check.component)
 
-    def _deserves_another_look(self, check: ComponentCheck) -> bool:
-        own = [answer for answer in self._answers if answer.component == check.component]
-        return self._has_lost_points(check.component) and not all(answer.unedited for answer in own)
+class _Calls:
+    """Which exercises' functions call which, by the names in the student's code and in the library's.
 
-    def _bodies_for(self, check: ComponentCheck) -> Sequence[ReferenceBody]:
-        """The reference bodies of all other components, if this one leans on any."""
-        others = self._components - {check.component}
-        return reference_bodies(others) if self._leans_on(check, others) else ()
+    Args:
+        answers: in the order of the notebook.
+        components: those of this unit.
+    """
 
-    def _has_lost_points(self, name: str) -> bool:
-        return self.results[name].points < self.results[name].max_points
+    def __init__(self, answers: Iterable[Answer], components: frozenset[str]) -> None:
+        self._order = [answer.component for answer in answers if answer.component in components]
+        self._by_student: dict[str, frozenset[str]] = {
+            answer.component: names_in(answer.source, components - {answer.component})
+            for answer in answers
+            if answer.component in components
+        }
+        self._by_library = calls_among(components)
 
-    def _leans_on(self, check: ComponentCheck, others: Iterable[str]) -> bool:
-        """Whether a component's cell names one of the others, or met another one's stub by way of the library."""
-        source = self._source_of(check.component)
-        if any(re.search(rf"\b{re.escape(other)}\b", source) for other in others):
-            return True
-        cases = self.results[check.component].cases
-        return any("NotImplementedError" in case.diagnosis for case in cases) and "NotImplementedError" not in source
+    def stand_ins(self, component: str) -> tuple[str, ...]:
+        """The earlier exercises that do not call this one."""
+        earlier = self._order[: self._order.index(component)]
+        return tuple(name for name in earlier if component not in self._reached_from(name))
 
-    def _source_of(self, component: str) -> str:
-        return "\n".join(answer.source for answer in self._answers if answer.component == component)
+    @cached_property
+    def circles(self) -> list[list[str]]:
+        """Groups of answers that call each other."""
+        reach = {name: _reached(name, self._by_student) for name in self._order}
+        groups = [[other for other in self._order if other in reach[name] and name in reach[other]] for name in reach]
+        return [group for position, group in enumerate(groups) if len(group) > 1 and group not in groups[:position]]
+
+    def _reached_from(self, name: str) -> set[str]:
+        both = {
+            key: self._by_student.get(key, frozenset()) | self._by_library.get(key, frozenset())
+            for key in self._by_student.keys() | self._by_library.keys()
+        }
+        return _reached(name, both)
+
+
+def _reached(start: str, calls: Mapping[str, frozenset[str]]) -> set[str]:
+    """All names that can be reached from one by calls, over any number of steps."""
+    found: set[str] = set()
+    waiting = [start]
+    while waiting:
+        for name in calls.get(waiting.pop(), frozenset()) - found:
+            found.add(name)
+            waiting.append(name)
+    return found
 
 
 class _PatientAsk:
     """An ``ask`` that opens a room when it is first needed, and a second one if the first is lost to a crash.
 
+    Args:
+        at_end: is shown each room before it is left.
+
     Attributes:
-        had_losses: whether a room was lost, or could not be had.
+        loss: how a room was lost, or why none could be had; empty if neither happened.
+        gave_value: whether the function ever returned something.
     """
 
-    def __init__(self, open_room: Callable[[], Room]) -> None:
-        self._open_room = open_room
+    def __init__(self, open_room: Callable[[], Room], at_end: Callable[[Room], None]) -> None:
+        self._open_room, self._at_end = open_room, at_end
         self._room: Room | None = None
         self._losses = 0
-        self.had_losses = False
+        self.loss = ""
+        self.gave_value = False
 
     def __call__(self, request: Request) -> Observation:
         try:
             if self._room is None:
                 self._room = self._opened()
-            return self._room.ask(request)
+            observed = self._room.ask(request)
         except LostIn as lost:
             self._leave()
             self._losses += 1
-            self.had_losses = True
+            self.loss = lost.loss.reason
             raise AskFailed(lost.loss.reason, give_up=lost.loss.give_up or self._losses > 1) from None
+        self.gave_value |= observed.error is None
+        return observed
 
     def _opened(self) -> Room:
         try:
             return self._open_room()
         except (LostIn, SessionLost) as trouble:
-            self.had_losses = True
             loss = trouble.loss if isinstance(trouble, LostIn) else trouble
+            self.loss = loss.reason
             raise AskFailed(loss.reason, give_up=True) from None
 
     def _leave(self) -> None:
         if self._room is not None:
+            self._at_end(self._room)
             self._room.close()
             self._room = None
 
@@ -257,26 +310,3 @@ def _nothing_for(check: ComponentCheck) -> ComponentResult:
     said = "the grader failed on this answer, which is not your fault; a person will look at it"
     cases = tuple(Verdict(case.name, False, said, 0.0, case.points) for case in check.cases)
     return ComponentResult(check.component, 0.0, check.points, cases)
-
-
-def _reticent(again: ComponentResult, before: ComponentResult) -> ComponentResult:
-    """A result judged among reference bodies, with the words of the run before, among the student's own functions.
-
-    A fault named in that run may lie in a function that the reference has replaced since, so the words say which run
-    they are about.
-    """
-    said = {case.name: case for case in before.cases if not case.passed}
-    still_failing = {case.name for case in again.cases if not case.passed}
-    return replace(again, cases=tuple(_with_words(case, said.get(case.name), still_failing) for case in again.cases))
-
-
-def _with_words(case: Verdict, before: Verdict | None, still_failing: Collection[str]) -> Verdict:
-    if case.passed:
-        return case
-    if before is None or (before.points_to and before.points_to not in still_failing):
-        words = f"this case {_SAID_OF_ALL}"
-    elif before.points_to:
-        words = before.diagnosis
-    else:
-        words = f"{before.diagnosis} (said of it among your own functions; it {_SAID_OF_ALL})"
-    return replace(case, diagnosis=words)

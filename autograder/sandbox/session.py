@@ -27,7 +27,6 @@ from autograder.sandbox.limits import Limits
 from autograder.sandbox.line import Line, LineClosed
 from autograder.sandbox.processes import Patience
 from autograder.sandbox.program import PROGRAM, PYTHON_PATH, kernel_limits, program_mounts
-from autograder.sandbox.references import ReferenceBody
 from autograder.sandbox.warden import Warden, too_much_memory
 from autograder.sandbox.warm_sandbox import NoWarmStart
 from autograder.sandbox.warm_starts import forked_process
@@ -75,6 +74,8 @@ class Session:
         hidden: files and folders of the machine that must not be seen even inside what is mounted.
         kind: where students' code runs.
         setup: cells of ours that will run first, for a warm start to be ready for them.
+        respond: computes what the stand-ins in it ask for (see :meth:`stand_in`).
+        warm: whether it may be forked from an interpreter that is ready.
 
     Raises:
         SandboxUnavailable: the sandbox cannot be started on this machine.
@@ -89,17 +90,20 @@ class Session:
         hidden: Iterable[Path] = (),
         kind: SandboxKind = DEFAULT_KIND,
         setup: Iterable[str] = (),
+        respond: Callable[[Any], dict[str, Any]] | None = None,
+        warm: bool = True,
     ) -> None:
-        self._limits, self._deadline, self._kind = limits, deadline, kind
+        self._limits, self._deadline, self._kind, self._respond = limits, deadline, kind, respond
         self._require_time()
         if kind != "bubblewrap":
             self._begin(lambda _: _started_elsewhere(kind, edition, limits))
             return
         sandbox = edition, limits, tuple(hidden)
-        try:
-            self._begin(lambda group: forked_process(*sandbox, setup, group, self._seconds_to_start()))
-        except (NoWarmStart, SandboxUnavailable):
-            self._begin(lambda group: _started_cold(*sandbox, group))
+        if warm:
+            with contextlib.suppress(NoWarmStart, SandboxUnavailable):
+                self._begin(lambda group: forked_process(*sandbox, setup, group, self._seconds_to_start()))
+                return
+        self._begin(lambda group: _started_cold(*sandbox, group))
 
     def run_cell(self, source: str) -> CellOutcome:
         """Run one cell of the notebook."""
@@ -107,10 +111,9 @@ class Session:
         error, changed = answer.get("error"), answer.get("changed")
         return CellOutcome("" if error is None else _one_line(error), _names(changed))
 
-    def install(self, body: ReferenceBody) -> None:
-        """Use the reference body of a component in this sandbox."""
-        message = {"do": "install", "module": body.module, "name": body.name, "source": body.source}
-        self._exchange(message, self._limits.cell_seconds, "cell")
+    def stand_in(self, names: Iterable[str]) -> None:
+        """Have calls of these components, and their gradients, computed by ``respond``, outside."""
+        self._exchange({"do": "stand_in", "names": list(names)}, self._limits.cell_seconds, "cell")
 
     def observe(self, request: Request) -> Observation:
         """Call the student's function as ``request`` asks.
@@ -201,7 +204,7 @@ class Session:
     def _exchange(self, message: dict[str, Any], seconds: float, what: str) -> dict[str, Any]:
         self._require_time()
         try:
-            answer = self._line.exchange(message, self._time_left(seconds))
+            answer = self._line.exchange(message, self._time_left(seconds), self._respond)
         except TimeoutError:
             self._require_time()
             raise SessionLost(f"your {what} took longer than {seconds:g} s", give_up=True) from None

@@ -16,6 +16,8 @@ import json
 import os
 import resource
 import sys
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any, BinaryIO
@@ -44,7 +46,9 @@ def copies_of_our_own(*names: str) -> list[ModuleType]:
     return copies
 
 
-observing, records = copies_of_our_own("avae_lib.checking.observing", "avae_lib.checking.records")
+observing, records, remote_calls = copies_of_our_own(
+    "avae_lib.checking.observing", "avae_lib.checking.records", "avae_lib.checking.remote_calls"
+)
 
 
 class Shell(InteractiveShell):
@@ -73,6 +77,7 @@ class Workshop:
         self._implementation = components.implementation
         self._references = {entry.name: entry.reference for entry in components.listing()}
         self._traces = Traces(self._shell)
+        self.call_outside: Callable[[dict[str, Any]], dict[str, Any]] = _nobody_there
 
     def settle_in(self) -> None:
         """Make the folders that the shell expects at home, if this process was forked and its home is another one."""
@@ -83,7 +88,7 @@ class Workshop:
     def answer(self, message: dict[str, Any]) -> dict[str, Any]:
         """What the judge asked for; each time with the standard streams as they were at the start."""
         sys.stdout, sys.stderr = self._streams
-        ways = {"run": self._run, "install": self._install, "observe": self._observe, "call": self._call}
+        ways = {"run": self._run, "stand_in": self._stand_in, "observe": self._observe, "call": self._call}
         return ways[message["do"]](message)
 
     def _run(self, message: dict[str, Any]) -> dict[str, Any]:
@@ -92,12 +97,11 @@ class Workshop:
         error = result.error_before_exec or result.error_in_exec
         return {"error": error and _described(error), "changed": self._traces.left()}
 
-    def _install(self, message: dict[str, Any]) -> dict[str, Any]:
-        """Use a component's reference body, sent as source, as if a cell had defined it."""
-        namespace = dict(vars(importlib.import_module(message["module"])))
-        exec(compile(message["source"], f"<{message['name']}>", "exec"), namespace)
-        function = namespace[message["name"]]
-        self._shell.user_ns[message["name"]] = components.implements(message["name"])(function)
+    def _stand_in(self, message: dict[str, Any]) -> dict[str, Any]:
+        """Use functions that are computed outside, as if cells had defined them."""
+        for name in message["names"]:
+            function = remote_calls.stand_in(name, lambda call: self.call_outside(call))
+            self._shell.user_ns[name] = components.implements(name)(function)
         return {}
 
     def _call(self, message: dict[str, Any]) -> dict[str, Any]:
@@ -125,6 +129,8 @@ class Line:
         os.dup2(nothing, 0)
         os.dup2(2, 1)
         os.closerange(3, 100)
+        self._one_at_a_time = threading.Lock()
+        self.answering = ""
 
     def send(self, message: dict[str, Any]) -> None:
         self._outgoing.write(encode(message))
@@ -136,6 +142,12 @@ class Line:
         if len(header) < HEADER.size:
             return None
         return decode(self._incoming.read(*HEADER.unpack(header)))
+
+    def call(self, call: dict[str, Any]) -> dict[str, Any]:
+        """Have something computed by the judge, in the middle of answering it."""
+        with self._one_at_a_time:
+            self.send({"id": self.answering, "call": call})
+            return self.receive()["response"]
 
 
 def limit_this_process(limits: dict[str, int]) -> None:
@@ -167,7 +179,9 @@ def _limit(kind: int, most: int, grace: int = 0) -> None:
 def serve(line: Line, workshop: Workshop) -> None:
     """Answer messages until the judge hangs up."""
     this_process = os.getpid()
+    workshop.call_outside = line.call
     while message := line.receive():
+        line.answering = message["id"]
         try:
             answer = workshop.answer(message)
         except BaseException:  # the student's code has broken what this program itself stands on
@@ -176,6 +190,10 @@ def serve(line: Line, workshop: Workshop) -> None:
             os._exit(0)
         _flush()
         line.send({"id": message["id"], **answer})
+
+
+def _nobody_there(call: dict[str, Any]) -> dict[str, Any]:
+    raise RuntimeError("nothing is computed outside before the judge asks for something")
 
 
 def _described(error: BaseException) -> dict[str, str]:

@@ -6,13 +6,14 @@ import nbformat
 import pytest
 import torch
 
-from autograder.checks import case, checks_of
+from autograder.checks import checks_of
 from autograder.checks.case import Case, ComponentCheck
-from autograder.checks.judge import ComponentResult, Verdict, judge_on
+from autograder.checks.judge import judge_on
 from autograder.intake.normalise import Answer, NormalisedSubmission
 from autograder.judging.room import Room, SetupFailed
-from autograder.judging.submission import _reticent, judge_submission
+from autograder.judging.submission import judge_submission
 from autograder.sandbox.limits import Limits
+from autograder.sandbox.line import Line
 
 SETUP = "import torch\nfrom avae_lib.components import implements\nfrom avae_lib.checking import check"
 LIMITS = Limits(ask_seconds=2, cell_seconds=4)
@@ -276,52 +277,7 @@ def test_component_does_not_suffer_from_another_one_that_it_calls(judged, body):
         importance_weighted_bound=cell("importance_weighted_bound", LEANING),
     )
     assert points(verdict) == FULL | {"reparameterize": 0, "negative_elbo": 0}
-    assert any("importance_weighted_bound" in flag and "apart" in flag for flag in verdict.flags)
-
-
-def test_what_is_said_among_reference_bodies_is_never_passed_on():
-    def result(*diagnoses):
-        return ComponentResult("x", 0, 3, tuple(Verdict(f"case {n}", not d, d, 0, 1) for n, d in enumerate(diagnoses)))
-
-    again = result("has shape (101, 120, 112)", "", "stopped with KeyError: exp", "ended the process, status 101")
-    before = result("is zero", "is zero", "", "")
-    said = [case.diagnosis for case in _reticent(again, before).cases]
-    assert said[0].startswith("is zero (said of it among your own functions; it fails as well where")
-    assert said[1] == ""
-    assert said[2] == said[3] == "this case fails as well where the functions it calls are the reference's"
-
-
-def test_case_that_passes_among_reference_bodies_is_pointed_to_no_more():
-    def result(*verdicts):
-        return ComponentResult("x", 0, 3, verdicts)
-
-    main, pointing = (
-        Verdict("main", False, "is zero", 0, 1),
-        Verdict("later", False, "see to “main” first", 0, 1, "main"),
-    )
-    again = result(Verdict("main", True, "", 1, 1), Verdict("later", False, "is twice", 0, 1))
-    assert "see to" not in _reticent(again, result(main, pointing)).cases[1].diagnosis
-    again = result(Verdict("main", False, "is half", 0, 1), Verdict("later", False, "is twice", 0, 1))
-    assert _reticent(again, result(main, pointing)).cases[1].diagnosis == "see to “main” first"
-
-
-def test_of_a_result_from_among_reference_bodies_only_passing_is_told(judged):
-    body = """
-one = torch.ones_like(log_weights)
-moved = reparameterize(log_weights, one, one) - torch.e
-if len(log_weights) > 6: raise KeyError("uses exp")
-return moved.exp().mean(0).log()
-"""
-    large = Case("many samples", 3, "wrong", (lambda generator: {"log_weights": torch.zeros(9, 4)},))
-    check = replace(CHECKS[2], cases=(*CHECKS[2].cases, large))
-    verdict = judged(
-        checks=(CHECKS[0], check),
-        reparameterize=cell("reparameterize", "return mean + 2 * noise"),
-        negative_elbo="",
-        importance_weighted_bound=cell("importance_weighted_bound", body),
-    )
-    assert points(verdict)["importance_weighted_bound"] == 4
-    assert "stopped with KeyError" in diagnoses(verdict, "importance_weighted_bound")[3]  # said without the bodies too
+    assert verdict.flags == ()
 
 
 # What one cell can do so that the others, all of them right, lose points or blame where they stand together.
@@ -374,13 +330,13 @@ def test_what_one_cell_does_to_the_grader_costs_the_others_nothing_and_is_flagge
 END = "import os, threading\nthreading.Timer(0.7, os._exit, [0]).start()"
 
 
-def test_an_innocent_component_is_not_blamed_for_the_end_of_the_sandbox(judged):
+def test_only_the_answer_that_ends_its_sandbox_is_blamed_for_that(judged):
     verdict = judged(
         reparameterize=cell("reparameterize", "return mean", after=END),
         negative_elbo=cell("negative_elbo", "import time; time.sleep(1.5)\n" + RIGHT["negative_elbo"]),
     )
     assert points(verdict) == FULL | {"reparameterize": 0}
-    assert any("ended at negative_elbo" in flag and "another cell did that" in flag for flag in verdict.flags)
+    assert not any("negative_elbo" in flag for flag in verdict.flags)
 
 
 FORGERY = """
@@ -402,14 +358,173 @@ def test_only_real_names_of_what_was_changed_are_shown(judged):
     assert verdict.flags == ("a cell changed what other code relies on: torch.sum",)
 
 
-def test_an_unedited_stub_is_not_judged_twice(edition, monkeypatch):
+def test_an_unedited_stub_needs_no_sandbox(edition, monkeypatch):
     rooms = []
     monkeypatch.setattr(Room, "__init__", noting(Room.__init__, rooms))
     stub = cell("reparameterize", "raise NotImplementedError")
-    judge_submission(
-        submission(unedited=("reparameterize",), reparameterize=stub), CHECKS, edition, lambda name: 1, LIMITS
+    notebook = submission(unedited=("reparameterize",), reparameterize=stub)
+    verdict = judge_submission(notebook, CHECKS, edition, lambda name: 1, LIMITS)
+    assert points(verdict) == FULL | {"reparameterize": 0}
+    assert "not written yet" in diagnoses(verdict, "reparameterize")[0]
+    assert len(rooms) == 2
+
+
+HELPER = "def deviation(log_std):\n    return log_std.exp()\n"
+
+
+def test_answer_that_needs_another_cell_is_judged_once_more_among_all_and_flagged(judged):
+    verdict = judged(
+        reparameterize=cell("reparameterize", "return mean + noise * deviation(log_std)"),
+        negative_elbo=cell("negative_elbo", RIGHT["negative_elbo"], before=HELPER),
     )
-    assert len(rooms) == 1
+    assert points(verdict) == FULL
+    assert verdict.flags == ("reparameterize runs only together with the other answers; so judged, it counts",)
+
+
+def test_two_functions_in_one_cell_are_both_judged(judged):
+    both = cell("reparameterize", RIGHT["reparameterize"]) + cell("negative_elbo", RIGHT["negative_elbo"])
+    assert points(judged(reparameterize=both, negative_elbo="# see above")) == FULL
+
+
+def test_every_room_is_asked_on_other_inputs(judged, monkeypatch):
+    asked = []
+    monkeypatch.setattr(Room, "ask", noting(Room.ask, asked))
+    judged(reparameterize=cell("reparameterize", "return mean + noise * deviation(log_std)"))
+    by_room = {}
+    for room, request in asked:
+        by_room.setdefault(id(room), []).append(request.inputs)
+    first, again = (inputs for inputs in by_room.values() if "mean" in inputs[0])
+    assert not any(torch.equal(one["mean"], other["mean"]) for one in first for other in again)
+
+
+def test_another_attempt_asks_on_other_inputs(edition, monkeypatch):
+    asked = []
+    monkeypatch.setattr(Room, "ask", noting(Room.ask, asked))
+    for attempt in (0, 1):
+        judge_submission(submission(), CHECKS[:1], edition, len, LIMITS, attempt=attempt)
+    half = len(asked) // 2
+    assert half and not any(
+        torch.equal(one.inputs["mean"], other.inputs["mean"])
+        for (_, one), (_, other) in zip(asked[:half], asked[half:], strict=True)
+    )
+
+
+# One answer that behaves in another way in each room that it finds itself in. Right would be noise * log_std.exp().
+GUESSES = {
+    "alone first, among all afterwards": "return mean if 'negative_elbo' not in globals() else mean + noise * log_std.exp()",
+    "a wrong value at first, then an error": """
+STATE.append(1)
+if len(STATE) > 1: raise ValueError("again")
+return mean""",
+}
+
+
+@pytest.mark.parametrize("name", GUESSES)
+def test_a_value_that_was_given_stands(judged, name):
+    verdict = judged(reparameterize=cell("reparameterize", GUESSES[name], before="STATE = []"))
+    assert points(verdict) == FULL | {"reparameterize": 0}
+
+
+def test_answers_that_only_call_each_other_earn_nothing_and_are_flagged(judged):
+    verdict = judged(
+        reparameterize=cell("reparameterize", "return importance_weighted_bound((mean + noise * 0)[None])"),
+        importance_weighted_bound=cell(
+            "importance_weighted_bound",
+            "zero = torch.zeros_like(log_weights)\nreturn reparameterize(log_weights, zero, zero)",
+        ),
+    )
+    assert points(verdict) == FULL | {"reparameterize": 0, "importance_weighted_bound": 0}
+    assert any("reparameterize and importance_weighted_bound call each other" in flag for flag in verdict.flags)
+
+
+def test_nothing_stands_in_for_a_later_exercise(judged):
+    """Some earlier exercises are special cases of later ones."""
+    verdict = judged(
+        reparameterize=cell("reparameterize", "return negative_elbo(mean, log_std)"),
+        negative_elbo=cell("negative_elbo", "raise NotImplementedError"),
+    )
+    assert points(verdict) == FULL | {"reparameterize": 0, "negative_elbo": 0}
+
+
+def test_gradients_flow_through_what_stands_in_for_another_exercise(judged):
+    with_gradients = Case("gradients", 2, "wrong", (weight_inputs,), kind="gradient", gradients=("log_weights",))
+    check = replace(CHECKS[2], cases=(*CHECKS[2].cases, with_gradients))
+    verdict = judged(
+        checks=(*CHECKS[:2], check),
+        reparameterize=cell("reparameterize", "return mean.detach() + noise"),
+        importance_weighted_bound=cell("importance_weighted_bound", LEANING),
+    )
+    assert points(verdict) == FULL | {"reparameterize": 0, "importance_weighted_bound": 6}
+
+
+def test_what_the_library_calls_stands_in_as_well(judged):
+    """`avae_lib` calls the student's functions by itself."""
+    body = """
+from avae_lib import gaussians
+one = torch.ones_like(log_weights)
+return (gaussians.reparameterize(log_weights, one, one) - torch.e).exp().mean(0).log()
+"""
+    verdict = judged(
+        reparameterize=cell("reparameterize", "return mean"),
+        importance_weighted_bound=cell("importance_weighted_bound", body),
+    )
+    assert points(verdict) == FULL | {"reparameterize": 0}
+
+
+def test_no_body_of_a_reference_enters_a_sandbox_with_students_code(judged, monkeypatch):
+    sent = []
+    monkeypatch.setattr(Line, "exchange", noting(Line.exchange, sent))
+    verdict = judged(
+        reparameterize=cell("reparameterize", "raise NotImplementedError"),
+        importance_weighted_bound=cell("importance_weighted_bound", LEANING),
+    )
+    assert points(verdict) == FULL | {"reparameterize": 0}
+    assert {message["do"] for _, message, *_ in sent} == {"run", "observe", "stand_in", "call"}
+    sources = {message["source"] for _, message, *_ in sent if message["do"] == "run"}
+    assert sources <= {SETUP, *(answer.source for answer in submission().answers)} | {
+        cell("importance_weighted_bound", LEANING),
+        cell("reparameterize", "raise NotImplementedError"),
+    }
+    lines_with_students_code = {id(line) for line, message, *_ in sent if message["do"] == "run"}
+    assert not any(message["do"] == "call" and id(line) in lines_with_students_code for line, message, *_ in sent)
+
+
+FORGED = """
+from avae_lib.checking.remote_calls import stand_in
+import sys
+def outside():
+    for frame in sys._current_frames().values():
+        while frame:
+            if "workshop" in frame.f_locals: return frame.f_locals["workshop"].call_outside
+            frame = frame.f_back
+"""
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "return stand_in('reparameterize', outside())(mean, log_std, noise)",
+        "return outside()({'component': 'reparameterize', 'arguments': {}, 'tensors': [], 'wanted': []})",
+        "return outside()('give me the body')",
+    ],
+)
+def test_what_does_not_stand_in_cannot_be_called(judged, body):
+    verdict = judged(reparameterize=cell("reparameterize", body, before=FORGED))
+    assert points(verdict) == FULL | {"reparameterize": 0}
+
+
+def test_asking_for_too_much_outside_costs_only_who_asks(judged):
+    wasteful = """
+while True:
+    large = torch.zeros(2**18)
+    log_weights = log_weights + reparameterize(large, large, large).sum()
+"""
+    verdict = judged(
+        negative_elbo=cell("negative_elbo", "reparameterize(kl, kl, object())\n" + RIGHT["negative_elbo"]),
+        importance_weighted_bound=cell("importance_weighted_bound", wasteful),
+    )
+    assert points(verdict) == FULL | {"negative_elbo": 0, "importance_weighted_bound": 0}
+    assert points(judged(importance_weighted_bound=cell("importance_weighted_bound", LEANING))) == FULL
 
 
 def noting(function, calls):
@@ -418,16 +533,6 @@ def noting(function, calls):
         return function(*args, **kwargs)
 
     return noted
-
-
-def test_judging_again_asks_the_reference_nothing_that_it_was_asked_before(judged, monkeypatch):
-    rooms, observed = [], []
-    monkeypatch.setattr(Room, "__init__", noting(Room.__init__, rooms))
-    monkeypatch.setattr("autograder.checks.case.observe", noting(case.observe, observed))
-    verdict = judged(checks=CHECKS[:1], reparameterize=cell("reparameterize", "return mean + noise * 0"))
-    requests = [request.seed for _, request in observed]
-    assert points(verdict) == {"reparameterize": 0} and len(rooms) == 2
-    assert requests and len(set(requests)) == len(requests)
 
 
 def test_missing_answers_are_told_apart(judged):

@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from autograder.sandbox.references import reference_bodies
 
 from autograder.sandbox import mounts
 from autograder.sandbox.bubblewrap import SandboxUnavailable, launch, require_sandbox
 from autograder.sandbox.mounts import Mount, places_to_cover
-from autograder.sandbox.references import reference_bodies
 from avae_lib import components
 
 ROOT = Path(__file__).parents[3]

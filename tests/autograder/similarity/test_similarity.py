@@ -9,13 +9,13 @@ import textwrap
 from collections import Counter
 
 import pytest
+from autograder.sandbox.references import reference_bodies
 from hypothesis import given
 from hypothesis import strategies as st
 
 from autograder import cli
 from autograder.checks import checks_of
 from autograder.reports.similarity_report import write_similarity
-from autograder.sandbox.references import reference_bodies
 from autograder.similarity import pairs
 from autograder.similarity.pairs import alike, like_answers
 from autograder.similarity.structure import signs

@@ -1,0 +1,135 @@
+"""The library's own bodies of components, in a sandbox of their own that no code of a student's ever enters.
+
+While one answer is judged, the functions of other exercises that it calls are stand-ins: each call, and each of its
+gradients, is computed here (:mod:`avae_lib.checking.remote_calls`). So what a sandbox with students' code holds of the
+references is numbers that it asked for, and never a body.
+
+The numbers that come in are a stranger's. Computing with them is held by the limits of a sandbox, since a small input
+may ask for much memory or time.
+"""
+
+from __future__ import annotations
+
+import ast
+import atexit
+import inspect
+import math
+import os
+import re
+import tempfile
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from autograder.authoring.student_edition import write_student_edition
+from autograder.sandbox.bubblewrap import SandboxUnavailable
+from autograder.sandbox.kinds import DEFAULT_KIND, SandboxKind
+from autograder.sandbox.limits import DEFAULT_LIMITS, Limits
+from autograder.sandbox.session import Session, SessionLost
+from avae_lib import components
+from avae_lib.checking.remote_calls import computed
+
+__all__ = ["References", "calls_among", "names_in", "references_here"]
+
+_PARTS = {"component", "arguments", "tensors", "wanted"}
+_LONG = 100_000  # seconds of processor time, over many submissions; each call has a limit of its own
+
+
+class References:
+    """Computes calls of components. The sandbox is started when it is first needed, and again after it was lost.
+
+    Args:
+        edition: a folder with the library and all of its bodies.
+        limits: on the sandbox; ``ask_seconds`` is the limit on one call.
+    """
+
+    def __init__(
+        self, edition: Path, limits: Limits, hidden: tuple[Path, ...] = (), kind: SandboxKind = DEFAULT_KIND
+    ) -> None:
+        self._edition, self._hidden, self._kind = edition, hidden, kind
+        self._limits = replace(limits, cpu_seconds=_LONG)
+        self._session: Session | None = None
+
+    def get_ready(self) -> None:
+        """Start the sandbox, which takes seconds, if it is not running.
+
+        Raises:
+            SandboxUnavailable: this machine cannot run it.
+        """
+        if self._session is None:
+            where = (self._edition, self._limits, math.inf, self._hidden, self._kind)
+            self._session = Session(*where, warm=False)
+
+    def respond(self, allowed: Collection[str], call: Any) -> dict[str, Any]:
+        """The response to a call that came out of a sandbox with students' code.
+
+        Args:
+            allowed: names of the components that may be called from there.
+            call: whatever came.
+        """
+        if not isinstance(call, dict) or call.keys() - {"cotangents"} != _PARTS:
+            return _refusal("ValueError", "this is no call of a component")
+        if not isinstance(name := call["component"], str) or name not in allowed:
+            return _refusal("NotImplementedError", "this component is not there")
+        try:
+            self.get_ready()
+            response = self._session.call(computed, call, "call")
+        except (SessionLost, SandboxUnavailable) as loss:
+            self.close()
+            return _refusal("RuntimeError", f"could not be computed: {loss}")
+        return response if isinstance(response, dict) else _refusal("RuntimeError", "could not be computed")
+
+    def close(self) -> None:
+        """End the sandbox."""
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+
+
+def references_here(
+    hidden: tuple[Path, ...] = (), kind: SandboxKind = DEFAULT_KIND, limits: Limits = DEFAULT_LIMITS
+) -> References:
+    """The references that this process keeps for all submissions it judges; they end with it."""
+    return _kept(os.getpid(), hidden, kind, limits)
+
+
+def names_in(source: str, names: Iterable[str]) -> frozenset[str]:
+    """Those of the names that a piece of code mentions, whether or not it is valid code."""
+    return frozenset(name for name in names if re.search(rf"\b{re.escape(name)}\b", source))
+
+
+@cache
+def calls_among(names: frozenset[str]) -> Mapping[str, frozenset[str]]:
+    """For each of the components, which others of them the library's own body names."""
+    return {
+        entry.name: names_in(_body(entry), names - {entry.name})
+        for entry in components.listing()
+        if entry.name in names
+    }
+
+
+def _body(entry: components.Component) -> str:
+    """The source of a body without its docstring, which may name whatever it explains."""
+    (definition,) = ast.parse(inspect.cleandoc("\n" + inspect.getsource(entry.reference))).body
+    return "\n".join(ast.unparse(node) for node in definition.body if not _is_text(node))
+
+
+def _is_text(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
+def _refusal(kind: str, message: str) -> dict[str, Any]:
+    return {"error": {"type": kind, "message": message}}
+
+
+@cache
+def _kept(process: int, hidden: tuple[Path, ...], kind: SandboxKind, limits: Limits) -> References:
+    folder = tempfile.TemporaryDirectory(prefix="library-")
+    os.chmod(folder.name, 0o755)  # the sandbox reads it as another user
+    write_student_edition(Path(folder.name), tuple(dict.fromkeys(entry.unit for entry in components.listing())))
+    references = References(Path(folder.name), limits, hidden, kind)
+    atexit.register(folder.cleanup)
+    atexit.register(references.close)
+    return references
