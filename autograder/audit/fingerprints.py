@@ -22,6 +22,7 @@ _SHARED = (
     "autograder/checks/*.py",
     "autograder/checks/*/__init__.py",
     "autograder/checks/mistakes/precision.py",
+    "autograder/authoring/__init__.py",
     "autograder/authoring/public_cases.py",
 )
 

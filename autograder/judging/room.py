@@ -51,8 +51,14 @@ class Building:
 class Room:
     """Runs the set-up cells, then the answers in order; use it in a ``with`` block.
 
+    Where a cell stopped before its function was in use, its definitions alone are run before it is asked: a line that
+    this machine cannot run (a module, a drive, a GPU) must not cost the function below it.
+
     Args:
         stand_ins: components whose calls are computed outside, by the library's own bodies.
+
+    Attributes:
+        rescued: components of which only the definitions were run, and what their cells stopped at.
 
     Raises:
         LostIn: an answer's cell ended the sandbox.
@@ -63,6 +69,8 @@ class Room:
     def __init__(self, building: Building, answers: Iterable[Answer], stand_ins: Collection[str] = ()) -> None:
         answers = tuple(answers)
         self._errors: dict[str, str] = {}
+        self._definitions = {answer.component: answer.definitions for answer in answers if answer.definitions}
+        self.rescued: dict[str, str] = {}
         self._changed: dict[str, None] = {}
         self._deadline = building.deadline
         if names_in("\n".join(answer.source for answer in answers), stand_ins):
@@ -91,6 +99,8 @@ class Room:
         try:
             return self._session.observe(request)
         except NotDefined:
+            if self._rescue(request.component):
+                return self.ask(request)
             raise AskFailed(self._why_missing(request.component), give_up=True) from None
         except SessionLost as loss:
             raise LostIn(request.component, loss) from None
@@ -131,6 +141,15 @@ class Room:
         self._changed |= dict.fromkeys(outcome.changed)
         if outcome.error:
             self._errors[answer.component or answer.grade_id] = outcome.error
+
+    def _rescue(self, component: str) -> bool:
+        """Run the definitions of a component whose cell raised something; false where there is nothing to try."""
+        definitions = self._definitions.pop(component, "")
+        if not definitions or component not in self._errors:
+            return False
+        if not self._session.run_cell(definitions).error:
+            self.rescued[component] = self._errors[component]
+        return True
 
     def _why_missing(self, component: str) -> str:
         if error := self._errors.get(component):

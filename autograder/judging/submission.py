@@ -115,6 +115,7 @@ class _Judging:
         self._speechless: list[ComponentCheck] = []  # gave no value, and may do so among all answers
         self._lost: dict[str, str] = {}  # component → how its own room ended
         self._helped: list[str] = []
+        self._rescued: dict[str, str] = {}  # component → what its cell stopped at
         self._unjudged: dict[str, str] = {}  # component → the grader's own failure
         self._changed: dict[str, None] = {}
         self._is_output_cut = False
@@ -132,9 +133,14 @@ class _Judging:
         flags += [
             f"{name} is to be judged by a person: the grader failed ({why})" for name, why in self._unjudged.items()
         ]
+        flags += [
+            f"the cell of {name} stopped at something this machine lacks ({error}): its definitions alone were judged"
+            for name, error in self._rescued.items()
+        ]
         flags += [f"{name} runs only together with the other answers; so judged, it counts" for name in self._helped]
         flags += [
-            f"{' and '.join(circle)} call each other: none was given another's result" for circle in self._circles
+            f"{' and '.join(circle)} call each other: while one is judged, no reference stands in for another"
+            for circle in self._circles
         ]
         if self._is_output_cut:
             flags.append(f"printed more than {self._building.limits.output_bytes // 1024} kB")
@@ -203,6 +209,7 @@ class _Judging:
 
     def _take_note(self, room: Room) -> None:
         self._changed |= dict.fromkeys(room.changed)
+        self._rescued |= room.rescued
         self._is_output_cut |= room.is_output_cut
 
 

@@ -160,7 +160,7 @@ def _taken_apart(value: Any, tensors: list[Tensor]) -> dict[str, Any]:
         return {kind: [_taken_apart(item, tensors) for item in value]}
     if isinstance(value, dict):
         return {"named": {name: _taken_apart(item, tensors) for name, item in value.items()}}
-    raise TypeError(f"a {type(value).__name__} cannot be handed over: tensors, numbers, and lists of these can")
+    raise TypeError(f"values of type {type(value).__name__} cannot be handed over here: tensors, numbers and lists can")
 
 
 def _put_together(structure: Any, tensors: Sequence[Tensor]) -> Any:

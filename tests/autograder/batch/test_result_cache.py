@@ -30,7 +30,7 @@ class PretendJudge:
         self.flags = ()
         self.diagnosis = "off by one"
 
-    def __call__(self, submission, checks, edition, seed_of, hidden=(), kind="bubblewrap", asked=None):
+    def __call__(self, submission, checks, edition, seed_of, hidden=(), kind="bubblewrap", asked=None, attempt=0):
         names = sorted(COMPONENTS if asked is None else asked)
         self.asked.append(names)
         return SubmissionVerdict(tuple(map(self._result, names)), self.flags, 0.1, self.had_losses)

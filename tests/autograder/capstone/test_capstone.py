@@ -396,7 +396,7 @@ def test_a_change_of_how_capstones_are_judged_counts_for_kept_results():
     from autograder.course.versions import GRADER
     from autograder.judging.check_sources import _imported_files
 
-    counted = _imported_files(GRADER / "grading.py")
+    counted = _imported_files(GRADER / "judging" / "grading.py")
     assert set((GRADER / "capstone").glob("*.py")) - {GRADER / "capstone" / "__init__.py"} <= counted
 
 

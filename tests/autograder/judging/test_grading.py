@@ -202,7 +202,7 @@ class PretendJudge:
     def __init__(self):
         self.seeds, self.hidden = [], []
 
-    def __call__(self, submission, checks, edition, seed_of, hidden=(), kind="bubblewrap", asked=None):
+    def __call__(self, submission, checks, edition, seed_of, hidden=(), kind="bubblewrap", asked=None, attempt=0):
         self.seeds.append(seed_of("add"))
         self.hidden.append(hidden)
         case = Verdict("adds", False, "a\x1b[31m\u202ered\nline" + "x" * 10_000, 0, 2)

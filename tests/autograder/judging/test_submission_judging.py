@@ -381,6 +381,20 @@ def test_answer_that_needs_another_cell_is_judged_once_more_among_all_and_flagge
     assert verdict.flags == ("reparameterize runs only together with the other answers; so judged, it counts",)
 
 
+@pytest.mark.parametrize(
+    "line", ["import no_such_module", "torch.zeros(1).to('xpu')", "from google.colab import drive"]
+)
+def test_line_that_this_machine_cannot_run_costs_nothing_and_is_flagged(edition, line):
+    whole, definition = (cell("reparameterize", RIGHT["reparameterize"], before=before) for before in (line, ""))
+    notebook = submission()
+    answer = replace(notebook.answers[0], source=whole, definitions=definition)
+    notebook = replace(notebook, answers=(answer, *notebook.answers[1:]))
+    verdict = judge_submission(notebook, CHECKS, edition, len, LIMITS)
+    assert points(verdict) == FULL
+    (flag,) = verdict.flags
+    assert flag.startswith("the cell of reparameterize stopped at something this machine lacks (")
+
+
 def test_two_functions_in_one_cell_are_both_judged(judged):
     both = cell("reparameterize", RIGHT["reparameterize"]) + cell("negative_elbo", RIGHT["negative_elbo"])
     assert points(judged(reparameterize=both, negative_elbo="# see above")) == FULL
@@ -411,7 +425,7 @@ def test_another_attempt_asks_on_other_inputs(edition, monkeypatch):
 
 # One answer that behaves in another way in each room that it finds itself in. Right would be noise * log_std.exp().
 GUESSES = {
-    "alone first, among all afterwards": "return mean if 'negative_elbo' not in globals() else mean + noise * log_std.exp()",
+    "alone first, among all afterwards": "return mean + noise * (log_std.exp() if 'negative_elbo' in globals() else 0)",
     "a wrong value at first, then an error": """
 STATE.append(1)
 if len(STATE) > 1: raise ValueError("again")

@@ -8,12 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from autograder.sandbox.references import reference_bodies
 
 from autograder.sandbox import mounts
 from autograder.sandbox.bubblewrap import SandboxUnavailable, launch, require_sandbox
 from autograder.sandbox.mounts import Mount, places_to_cover
-from avae_lib import components
 
 ROOT = Path(__file__).parents[3]
 MARKER = "marker-of-the-grader-7d1f"
@@ -318,15 +316,3 @@ def test_root_is_told_which_folder_is_closed_to_the_user_it_becomes(tmp_path):
     (tmp_path / "edition").chmod(0o700)
     with pytest.raises(SandboxUnavailable, match=r"closed to other users.*chmod"):
         launch(["true"], [Mount.in_place(tmp_path / "edition")], 2**20)
-
-
-def test_reference_body_as_source_does_what_the_reference_does(generator):
-    import torch
-
-    (body,) = reference_bodies(["reparameterize"])
-    namespace = dict(vars(sys.modules[body.module]))
-    exec(body.source, namespace)
-    inputs = torch.randn(3, 4, generator=generator)
-    by_source = namespace["reparameterize"](inputs, inputs, inputs)
-    assert torch.equal(by_source, components.implementation("reparameterize")(inputs, inputs, inputs))
-    assert "@component" not in body.source
