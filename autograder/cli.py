@@ -13,6 +13,7 @@ from tyro.conf import Positional
 from autograder.audit.command import audit
 from autograder.class_commands import bring_up_to_date, export, extend, formgrader, report, similarity
 from autograder.course.course import Course, CourseError, Unit
+from autograder.lms_commands import collect, roster
 from autograder.sandbox.bubblewrap import SandboxUnavailable
 from autograder.sandbox.kinds import DEFAULT_KIND, SandboxKind, require_kind, warning_about
 
@@ -22,6 +23,8 @@ _DESCRIPTION = """Run a course: release its units, grade what students hand in, 
 
   course release 03                     solutions/ → assignments/
   course publish ../students            a repository for students, without answers
+  course roster FILE                    the class as Canvas, Moodle or Gradescope export it
+  course collect 03 ZIP                 a download of Canvas, Moodle, Gradescope, nbgrader → submitted/
   course grade 03                       submitted/<student>/03_vae/ → gradebook
   course grade 03 --submitted DIR --json results.json --feedback pages
   course formgrader 03                  submissions in the browser, written answers graded
@@ -179,6 +182,8 @@ def doctor() -> int:
 _COMMANDS = (
     release,
     publish,
+    roster,
+    collect,
     grade,
     formgrader,
     feedback,

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
 
 from autograder.course.course import Course, CourseError
+from autograder.course.roster_formats import RosterFormat, format_of, people_in
 from autograder.course.spreadsheet import read_table
+from autograder.course.student_ids import normal_id
 
-__all__ = ["Roster", "Student"]
+__all__ = ["COLUMNS", "Roster", "Student"]
 
 
 @dataclass(frozen=True)
@@ -19,6 +22,8 @@ class Student:
         id: the name of the student's folder under ``submitted/``, and the id in the gradebook.
         login: the name to log in with at Canvas or Moodle.
         canvas_id: the student's number in Canvas, if it is known.
+        sis_id: the number in the student information system, which Canvas calls SIS user id and Gradescope SID.
+        moodle_id: what Moodle calls ID number.
     """
 
     id: str
@@ -27,6 +32,11 @@ class Student:
     section: str = ""
     login: str = ""
     canvas_id: str = ""
+    sis_id: str = ""
+    moodle_id: str = ""
+
+
+COLUMNS = tuple(column.name for column in fields(Student))
 
 
 @dataclass(frozen=True)
@@ -40,19 +50,35 @@ class Roster:
         """The roster that ``course.toml`` names; empty if it names none or the file is not there (yet).
 
         Raises:
-            CourseError: it lacks the column ``id``, an id is missing, stands twice, or cannot be a folder's name.
+            CourseError: see :meth:`read`.
         """
         if course.roster is None or not course.roster.exists():
             return cls()
-        students: dict[str, Student] = {}
-        for row in read_table(course.roster, ("id",)):
-            student = _student(row)
-            if not _can_be_a_folder(student.id):
-                raise CourseError(f"{course.roster}, line {row['line']}: {student.id!r} cannot be the name of a folder")
-            if student.id in students:
-                raise CourseError(f"{course.roster}, line {row['line']}: the id {student.id!r} stands there twice")
-            students[student.id] = student
-        return cls(students)
+        return cls.read(course.roster)
+
+    @classmethod
+    def read(cls, path: Path, id_from: str = "") -> Roster:
+        """The roster in a file: a table of our own, with a column ``id``, or an export of Canvas, Moodle or Gradescope.
+
+        Args:
+            id_from: the column of ours that an export's ids are taken from; by default the first one that is filled.
+
+        Raises:
+            CourseError: it is no roster; an id is missing, stands twice, or cannot be a folder's name.
+        """
+        rows = read_table(path)
+        if not rows:
+            return cls()
+        form = format_of(list(rows[0]))
+        if form is None:
+            raise CourseError(
+                f"{path} lacks the column 'id', and is no roster of Canvas, Moodle or Gradescope: "
+                f"its first line should be {','.join(COLUMNS)}"
+            )
+        people = people_in(rows, form)
+        if form.system != "own":
+            people = _with_ids(people, id_from or _first_filled(people, form))
+        return cls(_students(path, people, form))
 
     def __bool__(self) -> bool:
         return bool(self.students)
@@ -65,8 +91,49 @@ class Roster:
         return self.students.get(student, Student(student))
 
 
-def _student(row: Mapping[str, str]) -> Student:
-    return Student(**{name: row.get(name, "") for name in Student.__dataclass_fields__})
+def _first_filled(people: Sequence[Mapping[str, str]], form: RosterFormat) -> str:
+    return next((name for name in form.ids if any(person.get(name) for person in people)), form.ids[0])
+
+
+def _with_ids(people: Sequence[Mapping[str, str]], column: str) -> list[dict[str, str]]:
+    return [{**person, "id": person.get(column, ""), "missing": column} for person in people]
+
+
+def _students(path: Path, people: Sequence[Mapping[str, str]], form: RosterFormat) -> Mapping[str, Student]:
+    students: dict[str, Student] = {}
+    for person in people:
+        student = Student(**{name: person.get(name, "") for name in COLUMNS})
+        student = replace(student, id=normal_id(student.id))
+        where = f"{path}, line {person['line']}"
+        if form.system == "Canvas" and not student.canvas_id.isdigit():
+            raise CourseError(f"{where}: {student.canvas_id!r} is no number of Canvas': export the table again")
+        if not student.id and form.system != "own":
+            raise CourseError(_without_id(where, student, person["missing"], form))
+        if not _can_be_a_folder(student.id):
+            raise CourseError(f"{where}: {student.id!r} cannot be the name of a folder")
+        if student.id in students:
+            student = _in_both_sections(students[student.id], student, where)
+        students[student.id] = student
+    return students
+
+
+def _without_id(where: str, student: Student, column: str, form: RosterFormat) -> str:
+    others = " or ".join(f"--id {name}" for name in form.ids if name != column)
+    return (
+        f"{where}: {student.name!r} has no {column}, by which {form.system}'s others are known here: "
+        f"fill it in, or make a roster with course roster FILE {others}"
+    )
+
+
+def _in_both_sections(one: Student, other: Student, where: str) -> Student:
+    """One student who stands there twice, in two sections.
+
+    Raises:
+        CourseError: they are two, or one stands there twice for nothing.
+    """
+    if one.section == other.section or replace(one, section="") != replace(other, section=""):
+        raise CourseError(f"{where}: the id {other.id!r} stands there twice")
+    return replace(one, section="; ".join(filter(None, (one.section, other.section))))
 
 
 def _can_be_a_folder(name: str) -> bool:

@@ -8,18 +8,21 @@ finds no cell of its own in the middle of one. Numbers stay numbers.
 
 from __future__ import annotations
 
+import codecs
 import csv
-import os
+import io
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from autograder.course.course import CourseError
+from autograder.course.private_files import write_private
 
 __all__ = ["Cell", "guarded", "number", "read_table", "unguarded", "write_table"]
 
 Cell = str | int | float | None
 
+_DELIMITERS = (",", ";", "\t")
 _BLANK = r"\s\x00-\x1f\x7f\u200b-\u200f\u2060\ufeff"
 # Blank signs and quotes in front of a formula do not stop every program from seeing it.
 _FORMULA = re.compile(rf"[{_BLANK}'\"]*[=+\-@＝＋－＠]|[\t\r\n\x00]")
@@ -43,39 +46,58 @@ def number(value: float | None, decimals: int = 4) -> int | float | None:
     return int(rounded) if rounded == int(rounded) else rounded
 
 
-def write_table(path: Path, rows: Iterable[Sequence[Cell]]) -> Path:
-    """Write rows, the header first, as UTF-8 in one piece: readers see the whole table or the one before it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(path.name + ".draft")
-    with draft.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
-        writer = csv.writer(file, quoting=csv.QUOTE_NONNUMERIC)
-        writer.writerows([guarded(cell) if isinstance(cell, str) else cell for cell in row] for row in rows)
-    os.replace(draft, path)
-    return path
+def write_table(path: Path, rows: Iterable[Sequence[Cell]], byte_order_mark: bool = False) -> Path:
+    """Write rows, the header first, as UTF-8 in one piece and for the owner only.
+
+    Args:
+        byte_order_mark: begin the file with one. Excel takes a file without it for the machine's old code page, and
+            shows ZoÃ« for Zoë; importers of LMS's may choke on it.
+    """
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, quoting=csv.QUOTE_NONNUMERIC)
+    writer.writerows([guarded(cell) if isinstance(cell, str) else cell for cell in row] for row in rows)
+    mark = codecs.BOM_UTF8 if byte_order_mark else b""
+    return write_private(path, mark + text.getvalue().encode("utf-8", errors="backslashreplace"))
 
 
-def read_table(path: Path, columns: Sequence[str]) -> tuple[Mapping[str, str], ...]:
-    """The rows of a table by the names in its header, with ``line`` added; commas or semicolons between the cells.
+def read_table(path: Path, columns: Sequence[str] = ()) -> tuple[Mapping[str, str], ...]:
+    """The rows of a table by the names in its header, in small letters, with ``line`` added; not those of blanks alone.
+
+    Cells may be parted by commas, semicolons or tabs. The file is UTF-8, or UTF-16 with a byte order mark, which is
+    what Excel saves as "Unicode text".
 
     Args:
         columns: names the header must hold; others may be there too.
 
     Raises:
-        CourseError: the file cannot be read, is not UTF-8, or lacks a column.
+        CourseError: the file cannot be read, is in another encoding, or lacks a column.
     """
+    text = _text(path)
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as trouble:
-        reason = trouble.strerror if isinstance(trouble, OSError) else "it is not UTF-8; save it as CSV UTF-8"
-        raise CourseError(f"{path} cannot be read: {reason}") from None
-    first = text.partition("\n")[0]
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file, delimiter=";" if first.count(";") > first.count(",") else ",", restval="")
-        names = [(name or "").strip().lower() for name in reader.fieldnames or ()]
+        reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=_delimiter(text), restval="")
+        names = [" ".join((name or "").split()).lower() for name in reader.fieldnames or ()]
         if lacking := [name for name in columns if name not in names]:
             raise CourseError(f"{path} lacks the column {lacking[0]!r}: its first line should be {','.join(columns)}")
         reader.fieldnames = names
-        return tuple(_row(row, reader.line_num) for row in reader)
+        rows = [_row(row, reader.line_num) for row in reader]
+    except csv.Error as trouble:
+        raise CourseError(f"{path} is no table of cells parted by commas, semicolons or tabs ({trouble})") from None
+    return tuple(row for row in rows if any(value for name, value in row.items() if name != "line"))
+
+
+def _text(path: Path) -> str:
+    try:
+        data = path.read_bytes()
+        with_mark = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        return data.decode("utf-16" if with_mark else "utf-8-sig")
+    except (OSError, UnicodeDecodeError) as trouble:
+        reason = trouble.strerror if isinstance(trouble, OSError) else "it is not UTF-8; save it as CSV UTF-8"
+        raise CourseError(f"{path} cannot be read: {reason}") from None
+
+
+def _delimiter(text: str) -> str:
+    """Of the signs that part cells, the one that parts the header into most."""
+    return max(_DELIMITERS, key=lambda sign: len(next(csv.reader(io.StringIO(text, newline=""), delimiter=sign), [])))
 
 
 def _row(row: Mapping[str | None, str | list[str]], line: int) -> Mapping[str, str]:

@@ -1,0 +1,104 @@
+"""What Canvas calls "Download Submissions": one zip archive, all files side by side.
+
+A file is called ``lovelaceada_LATE_12345_67890_03_vae-1.ipynb``: the name as it is sorted, in small letters without
+blanks and commas; ``LATE`` if Canvas counts it so; Canvas' number of the student; that of the file; the file's own
+name, with ``-1`` and so on where the student has handed in another of that name before. Work that is typed in ends in
+``_12345_text.html``; anonymous grading writes ``anon_`` and a code in place of name and number; for a group the name
+is the group's, the number that of one member. There is no time of handing in: the archive's are those of the
+download.
+https://github.com/instructure/canvas-lms/blob/master/lib/content_zipper.rb
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from autograder.collecting.archives import Entry, LeftOut
+from autograder.collecting.work import FoundWork, Offering, Work, WorkFile
+from autograder.course.people import Claim
+
+__all__ = ["canvas_files", "read_canvas"]
+
+_FILE = re.compile(r"(?P<who>.+?)(?P<late>_late)?_(?P<user>\d+)_(?P<number>\d+)_(?P<name>.+)", re.I)
+_ANONYMOUS = re.compile(r"(late_)?anon_\w+?_\d+_.+", re.I)
+_TYPED = re.compile(r".+_\d+_(text|link)\.html", re.I)
+_AGAIN = re.compile(r"-\d+(?=(\.[^.]*)?$)")
+
+
+@dataclass(frozen=True)
+class _File:
+    """A file as Canvas names it."""
+
+    entry: Entry
+    who: str
+    user: str
+    number: int
+    name: str
+    is_late: bool
+
+    @property
+    def base(self) -> str:
+        """Its name without what Canvas adds when a student hands in another of that name."""
+        return _AGAIN.sub("", self.name)
+
+
+def canvas_files(entries: Sequence[Entry]) -> int:
+    """How many files are named as Canvas does."""
+    return sum(bool(_FILE.fullmatch(entry.name) or _TYPED.fullmatch(entry.name)) for entry in entries)
+
+
+def read_canvas(entries: Sequence[Entry], _: Offering) -> FoundWork:
+    """Everybody's work; of several files of one name the one with the highest number is the latest."""
+    by_user: dict[str, list[_File]] = defaultdict(list)
+    left_out = []
+    # Canvas makes no folders. What lies deeper was unpacked from somebody's archive, under names of their choice.
+    depth = min((len(entry.parts) for entry in entries if _FILE.fullmatch(entry.name)), default=1)
+    for entry in entries:
+        file = _file(entry) if len(entry.parts) == depth else "in a folder, and Canvas makes none"
+        if isinstance(file, _File):
+            by_user[file.user].append(file)
+        else:
+            left_out.append(LeftOut(entry.path, file))
+    works = tuple(work for files in by_user.values() for work in _works(files))
+    return FoundWork(works, tuple(left_out))
+
+
+def _file(entry: Entry) -> _File | str:
+    """The parts of a file's name, or why it is nobody's."""
+    if _ANONYMOUS.fullmatch(entry.name):
+        return "handed in for anonymous grading: download it again with names"
+    if _TYPED.fullmatch(entry.name):
+        return "typed into Canvas, or a link: no notebook was handed in there"
+    parts = _FILE.fullmatch(entry.name)
+    if not parts:
+        return "not named as Canvas names submissions"
+    number, is_late = int(parts["number"]), bool(parts["late"])
+    return _File(entry, parts["who"], parts["user"], number, parts["name"], is_late)
+
+
+def _works(files: Sequence[_File]) -> Iterator[Work]:
+    """What a student handed in last, and each file that a later one has replaced."""
+    by_number = sorted(files, key=lambda file: file.number)
+    latest = {file.base.lower(): file for file in by_number}
+    yield _work(list(latest.values()))
+    for file in by_number:
+        if latest[file.base.lower()] is not file:
+            yield _work([file])
+
+
+def _work(files: Sequence[_File]) -> Work:
+    newest = max(files, key=lambda file: file.number)
+    notebooks = [file for file in files if file.name.lower().endswith(".ipynb")]
+    main = max(notebooks or files, key=lambda file: file.number)
+    return Work(
+        main.entry.name,
+        ((Claim(newest.user, ("canvas_id",)), Claim(newest.who, ("name",))),),
+        tuple(WorkFile(file.base, file.entry) for file in files),
+        marked_late=newest.is_late,
+        order=newest.number,
+        number=newest.user,
+        returned_as=main.entry.name,
+    )

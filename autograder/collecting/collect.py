@@ -1,0 +1,306 @@
+"""Collecting: from an LMS's download to ``submitted/<student>/<unit>/``, with the times of handing in.
+
+Nothing is guessed: work that fits nobody in the roster, or more than one, is listed and left out. Later work takes the
+place of earlier, which is kept aside; where nothing says which is later, what is there stays. Collecting the same
+download again changes nothing.
+"""
+
+from __future__ import annotations
+
+import errno
+import shutil
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+
+from autograder.collecting.archives import LeftOut, opened_download
+from autograder.collecting.contents import contents
+from autograder.collecting.folders import digest_of, put, set_aside, stage, write_moment, written_moment
+from autograder.collecting.moments import moment
+from autograder.collecting.owners import Owners
+from autograder.collecting.records import Collected, collected_work, earlier_work, remember
+from autograder.collecting.systems import READERS, System, guessed_system, knows_students_by_id
+from autograder.collecting.times import Times, read_times
+from autograder.collecting.work import Offering, Work
+from autograder.course.course import Course, CourseError, Unit
+from autograder.course.events import log_event
+from autograder.course.lock import course_lock
+from autograder.course.people import same_name
+from autograder.course.private_files import private_folder
+from autograder.course.roster import Roster
+from autograder.course.student_ids import normal_id
+from autograder.plain_text import printable
+
+__all__ = ["Collection", "Kind", "Outcome", "collect"]
+
+_DAMAGES = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, OSError)
+_OURS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG)
+
+
+class Kind(StrEnum):
+    """What became of a student's work."""
+
+    NEW = "new"  # nothing was there
+    LATER = "later"  # it has replaced earlier work
+    SAME = "same"  # it was there already
+    EARLIER = "earlier"  # later work was there, and stays
+    UNCLEAR = "unclear"  # other work was there, and nothing says which is later
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one student's work.
+
+    Attributes:
+        moment: when it was handed in, as far as that is known now.
+        was_graded: whether other work of theirs has been graded before.
+        aside: where earlier work lies.
+    """
+
+    student: str
+    label: str
+    kind: Kind
+    moment: datetime | None = None
+    marked_late: bool = False
+    was_graded: bool = False
+    aside: tuple[Path, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def is_in_place(self) -> bool:
+        return self.kind in (Kind.NEW, Kind.LATER, Kind.SAME)
+
+
+@dataclass(frozen=True)
+class Collection:
+    """What came of a download.
+
+    Attributes:
+        left_out: files and work that were not used, and why.
+        missing: students of the roster of whom nothing is there.
+        without_row: rows of the table of times that fit nobody.
+    """
+
+    system: System
+    outcomes: tuple[Outcome, ...]
+    left_out: tuple[LeftOut, ...]
+    missing: tuple[str, ...] = ()
+    without_row: tuple[str, ...] = ()
+
+
+def collect(
+    course: Course,
+    unit: Unit,
+    source: Path,
+    system: System | None = None,
+    times: Path | None = None,
+    groups: bool = False,
+    replace_unclear: bool = False,
+) -> Collection:
+    """Carry a download into ``submitted/``.
+
+    Args:
+        source: a zip archive or a folder.
+        system: where it is from; guessed from the names in it if that is not given.
+        times: a table of times of handing in.
+        groups: give work that several have handed in together to each of them; else it is left out.
+        replace_unclear: take the download's work where other work is there and nothing says which is later.
+
+    Raises:
+        CourseError: the download, the roster or the table of times cannot be used.
+    """
+    with course_lock(course, f"course collect {unit.name}"), opened_download(source) as download:
+        roster = Roster.of(course)
+        system = system or guessed_system(download.entries)
+        if not roster and not knows_students_by_id(system):
+            raise CourseError(
+                f"a download of {system.capitalize()} names students by its own numbers and names, so a roster is "
+                "needed: export the class there, and run course roster FILE"
+            )
+        table = read_times(times, roster, course.zone) if times else Times()
+        offering = Offering(unit.name, tuple(each.name for each in course.units), course.zone, roster)
+        found = READERS[system](download.entries, offering)
+        if not found.works:
+            raise CourseError(
+                f"{source} holds no work that {system} would have named: is it the right file, and --from?"
+            )
+        run = _Run(course, unit, system, roster, table, replace_unclear)
+        run.all_of(Owners(roster, table, groups).of(found.works))
+        left_out = (*download.left_out, *found.left_out, *run.left_out)
+        collection = Collection(system, tuple(run.outcomes), left_out, run.missing(), table.strangers)
+        _log(course, unit, source, collection)
+        return collection
+
+
+def _log(course: Course, unit: Unit, source: Path, collection: Collection) -> None:
+    counts = {kind.value: sum(outcome.kind == kind for outcome in collection.outcomes) for kind in Kind}
+    facts = {"source": str(source.resolve()), "system": collection.system, "left_out": len(collection.left_out)}
+    log_event(course, "collect", unit=unit.name, **facts, **counts)
+
+
+@dataclass
+class _Run:
+    """One collection at work."""
+
+    course: Course
+    unit: Unit
+    system: System
+    roster: Roster
+    times: Times
+    replace_unclear: bool
+    outcomes: list[Outcome] = field(default_factory=list)
+    left_out: list[LeftOut] = field(default_factory=list)
+
+    def all_of(self, owned: tuple[Mapping[str, Sequence[Work]], Sequence[LeftOut]]) -> None:
+        works, left_out = owned
+        self.left_out.extend(left_out)
+        self.records = dict(collected_work(self.course, self.unit))
+        staging = self.course.submitted / ".collecting"  # a hidden folder is no student
+        shutil.rmtree(staging, ignore_errors=True)
+        try:
+            for number, (student, theirs) in enumerate(works.items()):
+                self._student(student, theirs, staging / str(number))
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+            if self.records:
+                remember(self.course, self.unit, self.records)
+
+    def missing(self) -> tuple[str, ...]:
+        return tuple(student for student in self.roster.students if not self._place(student).exists())
+
+    def _student(self, student: str, works: Sequence[Work], staging: Path) -> None:
+        ordered = _in_order(works)
+        if ordered is None:
+            labels = ", ".join(work.label for work in works)
+            self.left_out.append(
+                LeftOut(labels, f"{len(works)} pieces of {student}'s, and no telling which is the latest")
+            )
+            return
+        *earlier, latest = ordered
+        aside = [self._keep(student, work, staging / f"earlier-{number}") for number, work in enumerate(earlier)]
+        if outcome := self._latest(student, latest, staging / "latest"):
+            aside = [*filter(None, aside), *outcome.aside]
+            self.outcomes.append(replace(outcome, aside=tuple(aside)))
+
+    def _latest(self, student: str, work: Work, staged: Path) -> Outcome | None:
+        when = self.times.of_students.get(student) or work.moment
+        unpacked = self._stage(work, staged)
+        if unpacked is None:
+            return None
+        digest, remarks = unpacked
+        place = self._place(student)
+        remarks = (*remarks, *self._other_names(student, work))
+        outcome = Outcome(student, work.label, Kind.NEW, when, work.marked_late, remarks=remarks)
+        if place.is_symlink() or (place.exists() and not place.is_dir()):
+            return replace(outcome, kind=Kind.UNCLEAR, remarks=(*remarks, f"{place} is no folder: remove it"))
+        if place.exists():
+            outcome = self._beside_other_work(outcome, work, staged, place, digest)
+        else:
+            write_moment(staged, when)
+            put(staged, place)
+        if outcome.is_in_place:
+            self.records[student] = Collected(self.system, work.label, digest, work.order, work.returned_as)
+        return replace(outcome, was_graded=outcome.kind in (Kind.NEW, Kind.LATER) and self._was_graded(student))
+
+    def _other_names(self, student: str, work: Work) -> Iterator[str]:
+        """A name that is not the student's: of a group perhaps, whose work carries one member's number."""
+        name = self.roster[student].name
+        claimed = [claim.value for claims in work.people for claim in claims if claim.fields == ("name",)]
+        if name and len(claimed) == 1 and claimed[0] and not same_name(name, claimed[0]) and claimed[0] != student:
+            yield f"called {printable(claimed[0])} there: a group's work?"
+
+    def _beside_other_work(self, outcome: Outcome, work: Work, staged: Path, place: Path, digest: str) -> Outcome:
+        there, when_there = digest_of(place), self._moment_in(place)
+        if there == digest:
+            return self._same(outcome, place, when_there)
+        is_later = self._is_later(outcome.moment, work, when_there, self.records.get(outcome.student), there)
+        if is_later is None and self.replace_unclear:
+            is_later = True
+        if is_later:
+            write_moment(staged, outcome.moment)
+            aside = set_aside(place, self._aside(outcome.student, when_there, there))
+            put(staged, place)
+            return replace(outcome, kind=Kind.LATER, aside=(aside,))
+        if is_later is False:
+            return replace(outcome, kind=Kind.EARLIER, aside=self._moved_aside(outcome.student, outcome.moment, staged))
+        return replace(outcome, kind=Kind.UNCLEAR)
+
+    def _same(self, outcome: Outcome, place: Path, when_there: datetime | None) -> Outcome:
+        """Work that is there counts from when it was first handed in."""
+        when = min(filter(None, (outcome.moment, when_there)), default=None)
+        if when != when_there:
+            write_moment(place, when)
+        return replace(outcome, kind=Kind.SAME, moment=when)
+
+    def _is_later(
+        self, when: datetime | None, work: Work, when_there: datetime | None, record: Collected | None, there: str
+    ) -> bool | None:
+        """Whether work is later than what is there; None if nothing tells."""
+        if when and when_there and when != when_there:
+            return when > when_there
+        if record and record.sha256 == there and record.system == self.system and record.order and work.order:
+            return work.order > record.order
+        return None
+
+    def _keep(self, student: str, work: Work, staged: Path) -> Path | None:
+        """Keep work aside that later work of the same download has replaced."""
+        if self._stage(work, staged) is None:
+            return None
+        return next(iter(self._moved_aside(student, work.moment, staged)), None)
+
+    def _moved_aside(self, student: str, when: datetime | None, staged: Path) -> tuple[Path, ...]:
+        folder = self._aside(student, when, digest_of(staged))
+        if folder.exists():
+            return ()  # it was kept before
+        write_moment(staged, when)
+        return (set_aside(staged, folder),)
+
+    def _stage(self, work: Work, staged: Path) -> tuple[str, tuple[str, ...]] | None:
+        """Unpack work; returns its digest and remarks, or nothing where it cannot be used, which is noted."""
+        try:
+            files = contents(work, self.unit.name)
+            if files.files:
+                return stage(staged, files), files.remarks
+            reason = "; ".join(files.remarks) or "no file in it"
+        except _DAMAGES as trouble:
+            if isinstance(trouble, OSError) and trouble.errno in _OURS:
+                raise
+            reason = f"damaged ({trouble}): download it again, or ask for it"
+        self.left_out.append(LeftOut(work.label, reason))
+        return None
+
+    def _place(self, student: str) -> Path:
+        """The student's folder for the unit, however the letters of its name are composed."""
+        submitted = private_folder(self.course.submitted)
+        if (submitted / student).exists():
+            return submitted / student / self.unit.name
+        alike = (entry for entry in submitted.iterdir() if normal_id(entry.name) == normal_id(student))
+        return next(alike, submitted / student) / self.unit.name
+
+    def _moment_in(self, place: Path) -> datetime | None:
+        try:
+            return moment(written_moment(place), self.course.zone)
+        except ValueError:
+            return None
+
+    def _aside(self, student: str, when: datetime | None, digest: str) -> Path:
+        name = f"{when:%Y-%m-%d_%H%M%S}" if when else "time-unknown"
+        return earlier_work(self.course, self.unit) / student / f"{name}-{digest[:8]}"
+
+    def _was_graded(self, student: str) -> bool:
+        return (self.course.results_of(self.unit) / f"{student}.json").exists()
+
+
+def _in_order(works: Sequence[Work]) -> Sequence[Work] | None:
+    """One student's work from the earliest to the latest; None if nothing tells."""
+    if len(works) == 1:
+        return works
+    if all(work.moment for work in works):
+        return sorted(works, key=lambda work: (work.moment, work.order))
+    if all(work.order for work in works):
+        return sorted(works, key=lambda work: work.order)
+    return None

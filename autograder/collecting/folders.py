@@ -1,0 +1,99 @@
+"""Students' folders in ``submitted/``, changed in one piece: what stands there is always the whole of some work."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+from autograder.collecting.contents import Contents
+from autograder.collecting.moments import in_nbgraders_words
+from autograder.course.private_files import private_folder, write_private
+
+__all__ = ["TIMESTAMP", "digest_of", "put", "set_aside", "stage", "write_moment", "written_moment"]
+
+TIMESTAMP = "timestamp.txt"
+_CHUNK = 2**20
+
+
+def stage(folder: Path, contents: Contents) -> str:
+    """Unpack work into a new folder; returns the digest that tells it from other work.
+
+    Raises:
+        OSError, zipfile.BadZipFile, …: a file cannot be unpacked.
+    """
+    private_folder(folder)
+    for name, entry in contents.files.items():
+        path = folder / name
+        private_folder(path.parent)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file, entry.opened() as source:
+            shutil.copyfileobj(source, file, _CHUNK)
+    return digest_of(folder)
+
+
+def digest_of(folder: Path) -> str:
+    """A digest of the names and contents of all files in a folder, but for the time of handing in."""
+    digest = hashlib.sha256()
+    for path in _files(folder):
+        name = path.relative_to(folder).as_posix()
+        if name != TIMESTAMP:
+            digest.update(f"{len(name.encode('utf-8', 'surrogateescape'))}:".encode())
+            digest.update(name.encode("utf-8", "surrogateescape"))
+            digest.update(_digest_of_file(path))
+    return digest.hexdigest()
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    found = (Path(root) / name for root, folders, files in os.walk(folder) for name in _and_links(root, folders, files))
+    return iter(sorted(found))
+
+
+def _and_links(root: str, folders: list[str], files: list[str]) -> list[str]:
+    return [*files, *(name for name in folders if os.path.islink(os.path.join(root, name)))]
+
+
+def _digest_of_file(path: Path) -> bytes:
+    if path.is_symlink() or not path.is_file():
+        return hashlib.sha256(f"{'link' if path.is_symlink() else 'no file'}".encode()).digest()
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
+
+
+def put(staged: Path, place: Path) -> None:
+    """Move unpacked work to where a student's work belongs, and nothing is."""
+    private_folder(place.parent)
+    os.rename(staged, place)
+
+
+def set_aside(place: Path, folder: Path) -> Path:
+    """Move work into a folder for earlier work, under a name that nothing there has; returns where it is."""
+    private_folder(folder.parent)
+    free = next(path for path in _names(folder) if not path.exists())
+    shutil.move(place, free)
+    return free
+
+
+def _names(folder: Path) -> Iterator[Path]:
+    yield folder
+    number = 2
+    while True:
+        yield folder.with_name(f"{folder.name}-{number}")
+        number += 1
+
+
+def write_moment(folder: Path, when: datetime | None) -> None:
+    """Write down when work was handed in, as nbgrader does; nothing where that is not known."""
+    if when is not None:
+        write_private(folder / TIMESTAMP, in_nbgraders_words(when))
+
+
+def written_moment(folder: Path) -> str:
+    """What stands in a folder as time of handing in; empty if nothing does."""
+    path = folder / TIMESTAMP
+    if path.is_symlink() or not path.is_file() or path.stat().st_size > 200:
+        return ""
+    return path.read_text(encoding="utf-8", errors="replace")

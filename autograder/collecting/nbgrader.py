@@ -1,0 +1,96 @@
+"""Folders of nbgrader's: of its exchange, of ``zip_collect``, and ``submitted/`` as nbgrader lays it out.
+
+In the exchange's ``inbound`` each submission is a folder ``ada+03_vae+2026-03-01 12:30:00 UTC+random`` with the time
+in ``timestamp.txt`` too. ``zip_collect`` unpacks files named by a pattern of the course's, in its documentation
+``ps1_ada_attempt_2016-01-30-15-00-00_problem1.ipynb``, as Blackboard names them. ``submitted/ada/03_vae/`` holds
+``timestamp.txt`` where nbgrader has collected it.
+https://nbgrader.readthedocs.io/en/stable/user_guide/managing_assignment_files.html
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime, tzinfo
+
+from autograder.collecting.archives import Entry, LeftOut
+from autograder.collecting.moments import moment
+from autograder.collecting.work import FoundWork, Offering, Work, WorkFile
+from autograder.course.people import Claim
+
+__all__ = ["TIMESTAMP", "nbgrader_files", "read_nbgrader"]
+
+TIMESTAMP = "timestamp.txt"
+_OF_NBGRADER = {TIMESTAMP, "submission_secret.txt"}
+_LARGEST_TIMESTAMP = 200  # bytes
+# Windows takes no colon in a name, and programs there write another sign.
+_EXCHANGE = re.compile(
+    r"(?P<student>[^+]+)\+(?P<unit>[^+]+)\+(?P<time>\d{4}-\d\d-\d\d \d\d[:_-]\d\d[:_-]\d\d[^+]*)(\+(?P<random>.*))?"
+)
+_ATTEMPT = re.compile(
+    r"(?P<unit>.+)_(?P<student>[^_]+)_attempt_(?P<time>\d{4}-\d\d-\d\d-\d\d-\d\d-\d\d)(?:_(?P<name>.+))?(?P<end>\.\w+)?"
+)
+
+
+def nbgrader_files(entries: Sequence[Entry]) -> int:
+    """How many files are named as nbgrader's exchange or ``zip_collect`` do."""
+    return sum(any(_EXCHANGE.fullmatch(p) or _ATTEMPT.fullmatch(p) for p in entry.parts) for entry in entries)
+
+
+def read_nbgrader(entries: Sequence[Entry], offering: Offering) -> FoundWork:
+    """Everybody's work, each with the time that nbgrader wrote down."""
+    folders: dict[str, list[WorkFile]] = defaultdict(list)
+    facts: dict[str, tuple[str, str]] = {}
+    left_out = []
+    places = [_place(entry, offering.unit) for entry in entries]
+    # What lies deeper than the others was put there by a student, under a name of their choice.
+    depth = min((place[0].count("/") for place in places if place), default=0)
+    for entry, place in zip(entries, places, strict=True):
+        if place is None or place[0].count("/") != depth:
+            left_out.append(LeftOut(entry.path, f"not in a folder that nbgrader would make for {offering.unit}"))
+            continue
+        label, student, time, name = place
+        facts[label] = (student, time)
+        folders[label].append(WorkFile(name, entry))
+    works = (_work(label, *facts[label], files, offering.zone) for label, files in folders.items())
+    return FoundWork(tuple(works), tuple(left_out))
+
+
+def _place(entry: Entry, unit: str) -> tuple[str, str, str, str] | None:
+    """Where a file belongs: the label of the submission, the student, the time in the name, the file's own name."""
+    for index, part in enumerate(entry.parts):
+        below = "/".join(entry.parts[index + 1 :])
+        exchange, attempt = _EXCHANGE.fullmatch(part), _ATTEMPT.fullmatch(part)
+        if exchange and below:
+            day, time = exchange["time"].split(" ", 1)
+            same = exchange["unit"] == unit
+            label = "/".join(entry.parts[: index + 1])
+            return (label, exchange["student"], f"{day} {re.sub('[_-]', ':', time, count=2)}", below) if same else None
+        if attempt:
+            day, time = attempt["time"][:10], attempt["time"][11:].replace("-", ":")
+            label = "/".join([*entry.parts[:index], f"{attempt['student']}_attempt_{attempt['time']}"])
+            return label, attempt["student"], f"{day} {time}", below or attempt["name"] or part
+        if part == unit and index and below:
+            return "/".join(entry.parts[: index + 1]), entry.parts[index - 1], "", below
+    return None
+
+
+def _work(label: str, student: str, time: str, files: Sequence[WorkFile], zone: tzinfo) -> Work:
+    claims = (Claim(student, ("id", "login", "email", "sis_id")), Claim(student, ("name",)))
+    written = next((file.entry for file in files if file.name == TIMESTAMP), None)
+    own = tuple(file for file in files if file.name not in _OF_NBGRADER)
+    return Work(label, (claims,), own, _written(written, zone) or _time(time, zone))
+
+
+def _written(entry: Entry | None, zone: tzinfo) -> datetime | None:
+    if entry is None or entry.size > _LARGEST_TIMESTAMP:
+        return None
+    return _time(entry.read().decode("utf-8", errors="replace"), zone)
+
+
+def _time(text: str, zone: tzinfo) -> datetime | None:
+    try:
+        return moment(text, zone)
+    except ValueError:
+        return None

@@ -1,0 +1,71 @@
+"""Whose work it is: for each piece of a download a student of the roster, or the reason why that cannot be said."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from autograder.collecting.archives import LeftOut
+from autograder.collecting.times import Times
+from autograder.collecting.work import Work
+from autograder.course.people import Claim, Match, find_student
+from autograder.course.roster import Roster, Student
+from autograder.course.student_ids import normal_id
+from autograder.plain_text import unmistakable
+
+__all__ = ["Owners"]
+
+
+@dataclass(frozen=True)
+class Owners:
+    """Says whose work is.
+
+    Attributes:
+        groups: give work of several to each of them.
+    """
+
+    roster: Roster
+    times: Times
+    groups: bool
+
+    def of(self, works: Iterable[Work]) -> tuple[Mapping[str, Sequence[Work]], Sequence[LeftOut]]:
+        """The work of each student, and what nobody can be said to have handed in, with the reason."""
+        owned: dict[str, list[Work]] = defaultdict(list)
+        left_out = []
+        for work in works:
+            students, reason = self._students(work)
+            if reason:
+                left_out.append(LeftOut(work.label, reason))
+            for student in students:
+                owned[student].append(work)
+        return owned, left_out
+
+    def _students(self, work: Work) -> tuple[Sequence[str], str]:
+        matches = [self._match(claims, work) for claims in work.people]
+        if not matches:
+            return (), "nobody is named as having handed it in"
+        unclear = [match.trouble for match in matches if match.student is None]
+        if unclear:
+            return (), _shortened(unclear, len(matches))
+        students = list(dict.fromkeys(match.student.id for match in matches if match.student))
+        if len(students) > 1 and not self.groups:
+            together = ", ".join(students)
+            return (), f"handed in by {len(students)} together ({together}): --groups gives it to each of them"
+        return students, ""
+
+    def _match(self, claims: Sequence[Claim], work: Work) -> Match:
+        if not self.roster:
+            return _taken_at_its_word(claims[0].value)
+        return find_student(self.roster, [*claims, *self.times.claims.get(work.number, ())])
+
+
+def _shortened(troubles: Sequence[str], people: int) -> str:
+    return troubles[0] if people == 1 else f"of {people} who handed it in, one {troubles[0]}"
+
+
+def _taken_at_its_word(name: str) -> Match:
+    """Without a roster a folder's name is the id, if it can be one."""
+    student = normal_id(name.strip())
+    usable = student and unmistakable(student) == student and not student.startswith(".") and "/" not in student
+    return Match((Student(student),) if usable else ())

@@ -1,0 +1,77 @@
+"""What a collection says in the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from autograder.collecting.collect import Collection, Kind, Outcome
+from autograder.course.course import Course, Unit
+from autograder.plain_text import printable
+
+__all__ = ["summary"]
+
+_WORDS = {
+    Kind.NEW: "collected",
+    Kind.LATER: "replaced by later work",
+    Kind.SAME: "there already",
+    Kind.EARLIER: "older than what is there, which stays",
+    Kind.UNCLEAR: "left as it is",
+}
+_MOST_NAMES = 20
+_WHERE_TIMES_ARE = {
+    "canvas": "Canvas' downloads hold none: give a list of its API's submissions with --times",
+    "moodle": "Moodle's downloads hold none: give the assignment's grading worksheet with --times",
+}
+_OTHER_TIMES = "give a table of times with --times"
+
+
+def summary(course: Course, unit: Unit, collection: Collection) -> Iterator[str]:
+    """Lines for a person: what was done, what has to be looked at, what is not known."""
+    counts = [(kind, [o for o in collection.outcomes if o.kind is kind]) for kind in Kind]
+    said = ", ".join(f"{len(outcomes)} {_WORDS[kind]}" for kind, outcomes in counts if outcomes)
+    yield f"{unit.name}, read as a download of {collection.system}: {said or 'nothing collected'}"
+    yield from _unclear([outcome for outcome in collection.outcomes if outcome.kind is Kind.UNCLEAR])
+    yield from _list("graded before, with new work now; grade it again", _graded(collection))
+    yield from _times(collection)
+    yield from _remarks(collection.outcomes)
+    if aside := [path for outcome in collection.outcomes for path in outcome.aside]:
+        folder = course.records / "collected" / unit.name / "earlier"
+        yield f"  {len(aside)} earlier piece{'s' * (len(aside) != 1)} of work kept in {folder}"
+    if collection.left_out:
+        yield f"  {len(collection.left_out)} left out:"
+        yield from (f"    {printable(str(left_out), 300)}" for left_out in collection.left_out)
+    yield from _list("in the roster, and no work of theirs is there", collection.missing)
+    yield from _list("in the table of times fit no student or several", collection.without_row)
+
+
+def _graded(collection: Collection) -> Sequence[str]:
+    return [outcome.student for outcome in collection.outcomes if outcome.was_graded]
+
+
+def _unclear(outcomes: Sequence[Outcome]) -> Iterator[str]:
+    yield from _list(
+        "with other work there, and nothing says which is later; give --times, or --replace to take the download's",
+        [outcome.student for outcome in outcomes],
+    )
+
+
+def _times(collection: Collection) -> Iterator[str]:
+    in_place = [outcome for outcome in collection.outcomes if outcome.is_in_place]
+    unknown = [outcome for outcome in in_place if outcome.moment is None]
+    if unknown:
+        where = _WHERE_TIMES_ARE.get(collection.system, _OTHER_TIMES)
+        yield f"  {len(unknown)} of {len(in_place)} without a known time of handing in, so never late. {where}"
+    late = [outcome.student for outcome in unknown if outcome.marked_late]
+    yield from _list("of these are marked LATE there", late)
+
+
+def _remarks(outcomes: Sequence[Outcome]) -> Iterator[str]:
+    for outcome in outcomes:
+        for remark in outcome.remarks:
+            yield f"  {printable(outcome.student, 60)}: {printable(remark, 300)}"
+
+
+def _list(what: str, names: Sequence[str]) -> Iterator[str]:
+    if names:
+        shown = ", ".join(printable(name, 60) for name in names[:_MOST_NAMES])
+        yield f"  {len(names)} {what}: {shown}{', …' * (len(names) > _MOST_NAMES)}"

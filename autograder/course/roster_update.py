@@ -1,0 +1,94 @@
+"""Bringing the course's roster up to date with an export of an LMS, without changing anybody's id."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from autograder.course.course import Course, CourseError
+from autograder.course.people import Claim, find_student
+from autograder.course.private_files import write_private
+from autograder.course.roster import COLUMNS, Roster, Student
+from autograder.course.spreadsheet import write_table
+from autograder.course.student_ids import NearMatch, near_matches
+
+__all__ = ["RosterUpdate", "update_roster"]
+
+_IDS = ("canvas_id", "sis_id", "moodle_id", "login", "email", "id")
+
+
+@dataclass(frozen=True)
+class RosterUpdate:
+    """What has become of the roster.
+
+    Attributes:
+        added: ids of students who were not in it.
+        changed: ids of those of whom more, or something else, is known now.
+        near: added ids that look like one that was there.
+        others: ids that are in the roster and not in the file; they stay.
+        before: a copy of the roster as it was; None if there was none.
+    """
+
+    path: Path
+    added: tuple[str, ...]
+    changed: tuple[str, ...]
+    others: tuple[str, ...]
+    near: tuple[NearMatch, ...] = ()
+    before: Path | None = None
+
+
+def update_roster(course: Course, source: Path, id_from: str = "") -> RosterUpdate:
+    """Write an export of Canvas, Moodle or Gradescope into the roster that ``course.toml`` names.
+
+    Students who are there already, by a number, login, address or name, keep their id. What the file leaves empty
+    stays.
+
+    Args:
+        id_from: the column of ours that new students' ids are taken from; by default the first that the file fills.
+
+    Raises:
+        CourseError: ``course.toml`` names no roster, the file is none, or somebody in it may be two students.
+    """
+    if course.roster is None:
+        raise CourseError('course.toml names no roster: write roster = "students/roster.csv" into it')
+    there, incoming = Roster.of(course), Roster.read(source, id_from)
+    if not incoming:
+        raise CourseError(f"{source} lists no students")
+    students, met = dict(there.students), []
+    for student in incoming.students.values():
+        known = _known(there, student, source)
+        merged = _merged(known, student) if known else student
+        if known is None and merged.id in students:
+            raise CourseError(
+                f"{source}: the id {merged.id!r} of {merged.name!r} is another student's in {course.roster}"
+            )
+        students[merged.id] = merged
+        met.append(merged.id)
+    before = _kept(course.roster)
+    write_table(course.roster, [COLUMNS, *([getattr(s, name) for name in COLUMNS] for s in students.values())])
+    added = tuple(id for id in met if id not in there)
+    changed = tuple(id for id in met if id in there and students[id] != there[id])
+    others = tuple(id for id in there.students if id not in met)
+    near = near_matches(there.students, added) if there else ()
+    return RosterUpdate(course.roster, added, changed, others, near, before)
+
+
+def _known(there: Roster, student: Student, source: Path) -> Student | None:
+    match = find_student(there, [*_claims(student), Claim(student.name, ("name",))])
+    if len(match.students) > 1:
+        raise CourseError(f"{source}: {student.name or student.id!r} {match.trouble}; correct the roster first")
+    return match.student
+
+
+def _claims(student: Student) -> Sequence[Claim]:
+    return [Claim(getattr(student, name), (name, "id")) for name in _IDS if getattr(student, name)]
+
+
+def _merged(known: Student, student: Student) -> Student:
+    facts = {name: getattr(student, name) or getattr(known, name) for name in COLUMNS}
+    return replace(known, **{**facts, "id": known.id})
+
+
+def _kept(path: Path) -> Path | None:
+    return write_private(path.with_name(f"{path.name}.before"), path.read_bytes()) if path.exists() else None
