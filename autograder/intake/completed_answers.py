@@ -1,7 +1,8 @@
-"""Answers made whole: what an answer stands on may lie in other cells of the student's, which are not run.
+"""Answers made whole: what an answer stands on may lie in other cells, while each answer is run by itself.
 
-A helper, a constant or an import that stood in a cell of the student's own, or was added to one of ours, worked in
-their notebook. So those definitions, and nothing else of such cells, are put in front of the answer that needs them.
+A helper, a constant or an import worked in the student's notebook if it stood in a cell of their own, in the cell of
+another answer, or was added to one of ours. So those definitions, and nothing else of such cells, are put in front of
+the answer that needs them. Functions of other exercises are not among them: they are judged where they are asked for.
 A function that has lost the line which puts it into the library gets it back.
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Set
 from dataclasses import replace
 from functools import cached_property
 
@@ -27,20 +28,25 @@ _MOST_READ = 2_000_000  # characters of other cells
 
 def completed(found: Mapping[str, Found], matching: Matching) -> dict[str, Found]:
     """What was found for each answer cell, by grade_id, with whatever else of the student's it needs to run."""
-    used = {cell.position for answer in found.values() for cell in answer.cells}
-    others = _OtherCells(cell for cell in matching.submitted if cell.kind == "code" and cell.position not in used)
-    given = frozenset().union(*(CellCode(source).defines for source in _sources_that_run(found, matching)))
+    answers = {cell.position for answer in found.values() for cell in answer.cells}
+    cells = _Cells((cell for cell in matching.submitted if cell.kind == "code"), answers)
+    given = frozenset().union(*map(_given_by, matching.released))
     whole = dict(found)
     for ours in matching.released:
         if ours.is_answer and _is_edited(ours, answer := found[ours.grade_id]):
-            whole[ours.grade_id] = _supported(ours, _registered(ours, answer), others, given)
+            whole[ours.grade_id] = _supported(ours, _registered(ours, answer), cells, given)
     return whole
 
 
-class _OtherCells:
-    """The cells that are not run, as far as a person may have written them, and where in them a name is defined."""
+class _Cells:
+    """Code cells, as far as a person may have written them, and where in them a name is defined.
 
-    def __init__(self, cells: Iterable[Cell]) -> None:
+    Args:
+        answers: the positions of those that hold answers.
+    """
+
+    def __init__(self, cells: Iterable[Cell], answers: Set[int]) -> None:
+        self._answers = answers
         self._cells: list[tuple[int, CellCode]] = []
         room = _MOST_READ
         for cell in cells:
@@ -55,27 +61,30 @@ class _OtherCells:
                 places.setdefault(name, []).append(index)
         return places
 
-    def definer_of(self, name: str, place: int) -> tuple[int, str] | None:
-        """The last cell above a place that defines a name, else the first one below, and what the name is there.
+    def definer_of(self, name: str, own: Set[int]) -> tuple[int, str] | None:
+        """The last cell above an answer that defines a name, else the first one below, and what the name is there.
 
         A name that no cell defines may come with all the names of a module.
+
+        Args:
+            own: the positions of the answer's own cells, which do not count.
         """
         known = name if name in self._places else "*"
-        places = self._places.get(known, [])
-        above = [index for index in places if self._cells[index][0] < place]
+        places = [index for index in self._places.get(known, []) if self._cells[index][0] not in own]
+        above = [index for index in places if self._cells[index][0] < min(own)]
         return next(((index, known) for index in (*above[-1:], *places)), None)
+
+    def holds_answer(self, index: int) -> bool:
+        return self._cells[index][0] in self._answers
 
     def definitions(self, names: Mapping[int, Collection[str]]) -> list[str]:
         """The statements that define the names that are asked of each cell, in the order of the notebook."""
         return [text for index in sorted(names) for text in self._cells[index][1].definitions_of(names[index])]
 
 
-def _sources_that_run(found: Mapping[str, Found], matching: Matching) -> Iterable[str]:
-    for ours in matching.released:
-        if ours.is_setup:
-            yield ours.source
-        elif ours.is_answer and not ours.is_written:
-            yield found[ours.grade_id].source
+def _given_by(ours: Cell) -> frozenset[str]:
+    """The names that a released cell gives every answer: our set-up, and the functions of the exercises."""
+    return CellCode(ours.source).defines if ours.is_setup else frozenset(ours.implements)
 
 
 def _is_edited(ours: Cell, answer: Found) -> bool:
@@ -91,36 +100,38 @@ def _registered(ours: Cell, answer: Found) -> Found:
     return replace(answer, source=f'{answer.source}\n\nimplements("{name}")({name})', flags=(*answer.flags, flag))
 
 
-def _supported(ours: Cell, answer: Found, others: _OtherCells, given: frozenset[str]) -> Found:
-    needed = _needed_of(others, CellCode(answer.source).needs - given, answer.cells[0].position, given)
-    definitions = others.definitions(needed)
+def _supported(ours: Cell, answer: Found, cells: _Cells, given: frozenset[str]) -> Found:
+    own = {cell.position for cell in answer.cells}
+    needed = _needed_of(cells, CellCode(answer.source).needs - given, own, given)
+    definitions = cells.definitions(needed)
     source = _in_front("\n".join(definitions), answer.source)
     if not needed or sum(map(len, definitions)) > MAX_ANSWER or not CellCode(source).is_readable:
         return answer
-    names = sorted(set().union(*needed.values()))[:_MOST_NAMED]
-    flag = (
-        f"the answer to '{ours.grade_id}' uses {printable(', '.join(names), 100)} from other cells of the student's: "
-        "taken along, please check"
-    )
-    return replace(answer, source=source, flags=(*answer.flags, flag))
+    answer = replace(answer, source=source)
+    names = sorted(set().union(*(names for index, names in needed.items() if not cells.holds_answer(index))))
+    if not names:
+        return answer
+    some = printable(", ".join(names[:_MOST_NAMED]), 100)
+    flag = f"the answer to '{ours.grade_id}' uses {some} from other cells of the student's: taken along, please check"
+    return replace(answer, flags=(*answer.flags, flag))
 
 
 def _needed_of(
-    others: _OtherCells, wanted: frozenset[str], place: int, given: frozenset[str]
+    cells: _Cells, wanted: frozenset[str], own: Set[int], given: frozenset[str]
 ) -> Mapping[int, Collection[str]]:
-    """By cell the names that an answer at a place needs, and those which their definitions need in turn."""
+    """By cell the names that an answer needs of others than its own, and those which their definitions need in turn."""
     needed: dict[int, set[str]] = {}
     settled: frozenset[str] = given
     while wanted := wanted - settled:
         settled |= wanted
         found: dict[int, set[str]] = {}
         for name in wanted:
-            if definer := others.definer_of(name, place):
+            if definer := cells.definer_of(name, own):
                 index, known = definer
                 found.setdefault(index, set()).add(known)
         for index, names in found.items():
             needed.setdefault(index, set()).update(names)
-        wanted = CellCode("\n".join(others.definitions(found))).needs
+        wanted = CellCode("\n".join(cells.definitions(found))).needs
     return needed
 
 
