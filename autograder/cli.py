@@ -142,6 +142,10 @@ def grade(
     run.grade()
     if submitted is None:
         bring_up_to_date(course, unit)
+        if feedback is not None:
+            from autograder.feedback.class_feedback import write_feedback
+
+            write_feedback(course, course.unit(unit), feedback)
     for place in filter(None, (json, feedback)):
         print(_shown(place))
 

@@ -48,7 +48,8 @@ class ClassRun:
         workers: how many submissions are graded at the same time; by default as many as this machine has cores, up
             to eight, or as keep the cluster busy.
         json_file: where the results are written as a JSON array.
-        feedback: folder for a page per submission, ``<student>/<unit>/<unit>.html``.
+        feedback: folder for a page per submission, ``<student>/<unit>/<unit>.html``. Pages of the course's own
+            students are made from its gradebook, by ``course feedback``, and not here.
         sandbox: where students' code runs.
         scheduler: the address of a dask cluster's scheduler; without one, this machine grades.
         again: grade everything, even what was graded before and would give the same.
@@ -144,7 +145,7 @@ class ClassRun:
         recorders = [self._logging(batch.secret)]
         if self.submitted is None:
             recorders += [_keeping(self.course, self.unit), self._writing_gradebook(batch.release)]
-        if self.feedback is not None:
+        elif self.feedback is not None:
             recorders.append(self._writing_feedback(self.feedback))
         return tuple(recorders)
 
@@ -168,8 +169,10 @@ class ClassRun:
 
     def _writing_feedback(self, folder: Path) -> Recorder:
         from autograder.feedback.page import write_page
+        from autograder.gradebook.standing import standing_outside
 
-        return lambda graded: write_page(folder, self.course, self.unit, graded)
+        course, unit = self.course, self.unit
+        return lambda graded: write_page(folder, course, unit, graded, standing_outside(course, unit, graded))
 
 
 def recorded_results(course: Course, unit: Unit) -> tuple[SubmissionResult, ...]:

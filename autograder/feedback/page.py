@@ -1,7 +1,8 @@
 """Stage 5 of grading: one self-contained HTML page per submission, for the student.
 
-The page holds the points of every case with its diagnosis, what had to be repaired, the student's own answers and
-pictures. It holds no source of ours and no script, and says so to the browser.
+The page holds what counts and what that is made of, the points of every case with its diagnosis, what people wrote,
+what had to be repaired, the student's own answers and pictures. It holds no source of ours and no script, and says so
+to the browser.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup, escape
@@ -21,12 +21,16 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
 from autograder.course.course import Course, Unit
+from autograder.course.private_files import write_private
+from autograder.course.spreadsheet import number
+from autograder.feedback.points_parts import parts_of, titles_of_written, waits_sentence
+from autograder.feedback.student_words import to_student
+from autograder.gradebook.class_book import QuestionScore
+from autograder.gradebook.late_notices import late_notice
+from autograder.gradebook.standing import Standing
 from autograder.intake.pictures import MAX_PICTURES
 from autograder.plain_text import moderate
 from autograder.results import Graded
-
-if TYPE_CHECKING:
-    from autograder.gradebook.class_book import WrittenScore
 
 __all__ = ["page", "save_page", "write_page"]
 
@@ -35,45 +39,57 @@ _FORMATTER = HtmlFormatter(nowrap=True)
 
 @dataclass(frozen=True)
 class WrittenAnswer:
-    """A written answer as the page shows it; without a score it waits for a person."""
+    """A written answer as the page shows it."""
 
     text: str
-    score: WrittenScore | None
+    question: QuestionScore
 
 
 def write_page(
-    folder: Path, course: Course, unit: Unit, graded: Graded, written: Sequence[WrittenScore] = (), late: str = ""
+    folder: Path, course: Course, unit: Unit, graded: Graded, standing: Standing, decisions: Sequence[str] = ()
 ) -> Path:
     """Write the feedback page of one submission to ``folder/<student>/<unit>/<unit>.html``."""
-    return save_page(folder, graded.result.student, unit, page(course, unit, graded, written, late))
+    return save_page(folder, graded.result.student, unit, page(course, unit, graded, standing, decisions))
 
 
 def save_page(folder: Path, student: str, unit: Unit, html: str) -> Path:
     """Write a page that was made before to ``folder/<student>/<unit>/<unit>.html``."""
-    path = folder / student / unit.name / f"{unit.name}.html"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(html, encoding="utf-8")
-    return path
+    return write_private(folder / student / unit.name / f"{unit.name}.html", html)
 
 
-def page(course: Course, unit: Unit, graded: Graded, written: Sequence[WrittenScore] = (), late: str = "") -> str:
+def page(course: Course, unit: Unit, graded: Graded, standing: Standing, decisions: Sequence[str] = ()) -> str:
     """The feedback page of one submission, as HTML.
 
     Args:
-        written: the scores that people gave for the written answers, where there are any yet.
-        late: what lateness cost, in a sentence; empty if nothing.
+        standing: what counts.
+        decisions: what became of the student's regrade requests, a sentence each.
     """
     cells = graded.notebook.cells if graded.notebook is not None else []
     return _template().render(
         course=course,
         unit=unit,
         result=graded.result,
+        standing=standing,
+        handed_in=_moment(course, standing),
+        parts=parts_of(standing),
+        waits=waits_sentence(standing),
+        late=late_notice(standing, course.late_policy),
+        questions={question.answer: question for question in standing.questions},
+        titles=titles_of_written(standing.questions),
+        decisions=decisions,
         sources={name: _highlighted(source) for name, source in _answers(cells, written=False).items()},
-        written=_written_answers(_answers(cells, written=True), written),
+        written=_written_answers(_answers(cells, written=True), standing),
         pictures=list(_pictures(cells))[:MAX_PICTURES],
         colours=Markup(_colours()),
-        late=late,
     )
+
+
+def _moment(course: Course, standing: Standing) -> str:
+    """When the work was handed in, by the course's clock; empty if that does not matter or is not known."""
+    if standing.handed_in is not None:
+        return f"{standing.handed_in.astimezone(course.zone):%Y-%m-%d %H:%M} ({course.zone})"
+    is_missed = standing.due is not None and standing.points is not None
+    return "at a time that is not known, so not late" if is_missed else ""
 
 
 def _answers(cells: Iterable[NotebookNode], written: bool) -> dict[str, str]:
@@ -85,9 +101,9 @@ def _answers(cells: Iterable[NotebookNode], written: bool) -> dict[str, str]:
     }
 
 
-def _written_answers(texts: Mapping[str, str], scores: Sequence[WrittenScore]) -> list[WrittenAnswer]:
-    by_id = {score.grade_id: score for score in scores}
-    return [WrittenAnswer(moderate(text), by_id.get(grade_id)) for grade_id, text in texts.items()]
+def _written_answers(texts: Mapping[str, str], standing: Standing) -> list[WrittenAnswer]:
+    asked = [question for question in standing.questions if question.is_written]
+    return [WrittenAnswer(moderate(texts[question.name]), question) for question in asked if question.name in texts]
 
 
 def _pictures(cells: Iterable[NotebookNode]) -> Iterable[str]:
@@ -112,7 +128,8 @@ def _template() -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"sentence": _sentence, "with_code": _with_code}
+    filters = {"sentence": _sentence, "with_code": _with_code, "to_student": to_student}
+    environment.filters |= {**filters, "points": lambda value: number(value, 2)}
     return environment.get_template("feedback.html")
 
 

@@ -24,7 +24,7 @@ from autograder.course.course import Course, Unit
 from autograder.gradebook.graded_answers import grades_of_unit, why_again
 from autograder.gradebook.sessions import opened_gradebook
 
-__all__ = ["ClassBook", "GradedSubmission", "QuestionScore", "WrittenScore", "class_book", "written_scores"]
+__all__ = ["ClassBook", "GradedSubmission", "QuestionScore", "class_book"]
 
 
 @dataclass(frozen=True)
@@ -59,16 +59,6 @@ class QuestionScore:
     def extra(self) -> float:
         """What extra credit adds to the points; nbgrader counts it once there are points to add it to."""
         return (self.extra_credit or 0.0) if (self.manual, self.auto) != (None, None) else 0.0
-
-
-@dataclass(frozen=True)
-class WrittenScore:
-    """What a person gave for one written answer; ``points`` is None until somebody did."""
-
-    grade_id: str
-    points: float | None
-    max_points: float
-    comment: str
 
 
 @dataclass(frozen=True)
@@ -121,20 +111,6 @@ def class_book(course: Course, unit: Unit) -> ClassBook:
         )
         submissions = {row.student_id: _submission(row, lost, scores[row.student_id]) for row, lost in rows}
         return ClassBook(_in_utc(assignment.duedate), _max_points(gradebook, assignment), submissions)
-
-
-def written_scores(course: Course, unit: Unit) -> Mapping[str, list[WrittenScore]]:
-    """The points and comments that people gave for the written answers of a unit, by student."""
-    return {
-        student: [
-            WrittenScore(
-                question.name, None if question.waits else question.points, question.max_points, question.comment
-            )
-            for question in submission.questions
-            if question.is_written
-        ]
-        for student, submission in class_book(course, unit).submissions.items()
-    }
 
 
 def _submission(row: SubmittedAssignment, lost: float, questions: list[QuestionScore]) -> GradedSubmission:

@@ -2,40 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime, timedelta, tzinfo
+from datetime import timedelta
 
-from autograder.course.course import Course, Unit
-from autograder.course.lateness import days_late, later_by
+from autograder.course.lateness import LatePolicy
 from autograder.course.spreadsheet import number
-from autograder.gradebook.class_book import GradedSubmission, class_book
-from autograder.gradebook.late_penalties import settle
+from autograder.gradebook.standing import Standing
 
-__all__ = ["late_notices"]
-
-
-def late_notices(course: Course, unit: Unit) -> Mapping[str, str]:
-    """A sentence for each student of a unit whose work was late, with the gradebook brought up to date."""
-    if not course.gradebook.exists():
-        return {}
-    settle(course, unit)
-    book = class_book(course, unit)
-    due = unit.due or book.due
-    notices = {student: _notice(submission, due, course.zone) for student, submission in book.submissions.items()}
-    return {student: notice for student, notice in notices.items() if notice}
+__all__ = ["late_notice"]
 
 
-def _notice(submission: GradedSubmission, due: datetime | None, zone: tzinfo) -> str:
-    days = days_late(submission.handed_in, due and later_by(due, submission.extension, zone), zone)
-    if not days:
+def late_notice(standing: Standing, policy: LatePolicy) -> str:
+    """How late the work was and what that costs, of what, in a sentence for the student; empty if it was not late."""
+    if not standing.days_late:
         return ""
-    lost, of = number(submission.points_lost, 2), number(submission.points, 2)
-    return (
-        f"Handed in {days} day{'s' * (days != 1)} after the due date{_extension(submission.extension)}: "
-        f"{lost} of {of} points are taken off."
+    late = f"Handed in {_days(standing.days_late)} after the due date{_moved(standing.extension)}"
+    return f"{late}: {_price(standing, policy)}."
+
+
+def _price(standing: Standing, policy: LatePolicy) -> str:
+    lost = number(standing.points_lost, 2)
+    if policy.days_accepted is not None and standing.days_late > policy.days_accepted:
+        return f"work is accepted for {_days(policy.days_accepted)}, so all {lost} points are taken off"
+    if not policy.points_lost_per_day_percent:
+        return "nothing is taken off"
+    share = (
+        f"{policy.points_lost_per_day_percent:g} % of the unit's {number(standing.max_points, 2)} points for each day"
     )
+    asked = standing.max_points * policy.points_lost_per_day_percent / 100 * standing.days_late
+    least = ", but no more than there are" if standing.points_lost < asked - 1e-9 else ""
+    return f"{share}{least}, so {lost} of {number(standing.before_lateness, 2)} points are taken off"
 
 
-def _extension(extension: timedelta) -> str:
-    days = extension / timedelta(days=1)
-    return f", which an extension had moved by {days:g} day{'s' * (days != 1)}" if extension else ""
+def _moved(extension: timedelta) -> str:
+    return f", which an extension had moved by {_days(extension / timedelta(days=1))}" if extension else ""
+
+
+def _days(days: float) -> str:
+    return f"{days:g} day{'s' * (days != 1)}"

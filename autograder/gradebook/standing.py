@@ -6,10 +6,12 @@ and formgrader shows the same numbers, since they are read from nbgrader's grade
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from enum import StrEnum
+
+from nbgrader.utils import determine_grade
 
 from autograder.batch.class_run import recorded_results
 from autograder.course.course import Course, Unit
@@ -20,9 +22,9 @@ from autograder.gradebook.extensions import extensions_of
 from autograder.gradebook.late_penalties import settle
 from autograder.gradebook.manual_scores import log_manual_changes
 from autograder.intake.submissions import find_submissions
-from autograder.results import SubmissionResult
+from autograder.results import Graded, SubmissionResult
 
-__all__ = ["Standing", "Status", "UnitStanding", "unit_standing"]
+__all__ = ["Standing", "Status", "UnitStanding", "standing_outside", "unit_standing"]
 
 _LOST = "graded, but the gradebook does not know it: grade it again"
 _DIFFERS = "the gradebook and the grader's own record differ: grade it again"
@@ -156,6 +158,42 @@ def unit_standing(course: Course, unit: Unit, now: datetime | None = None) -> Un
     students = {student: records.standing(student) for student in ids}
     strangers = tuple(sorted(others)) if roster else ()
     return UnitStanding(unit, records.book.max_points, students, strangers, records.due, records.standing)
+
+
+def standing_outside(course: Course, unit: Unit, graded: Graded) -> Standing:
+    """Where somebody stands whose work was just graded and goes into no gradebook."""
+    if graded.notebook is None:
+        reason, worth = graded.result.reason, graded.result.max_points
+        return Standing(graded.result.student, Status.QUARANTINED, None, worth, reason=reason, result=graded.result)
+    questions = tuple(_questions(graded))
+    worth, points = (sum(getattr(one, name) for one in questions) for name in ("max_points", "points"))
+    handed_in = graded.handed_in and graded.handed_in.replace(tzinfo=UTC)
+    late = days_late(handed_in, unit.due, course.zone)
+    lost = course.late_policy.points_lost(points, worth, late)
+    status = Status.WAITING if any(question.waits for question in questions) else Status.GRADED
+    return Standing(
+        student=graded.result.student,
+        status=status,
+        points=points - lost,
+        max_points=worth,
+        questions=questions,
+        handed_in=handed_in,
+        due=unit.due,
+        days_late=late,
+        points_lost=lost,
+        result=graded.result,
+    )
+
+
+def _questions(graded: Graded) -> Iterator[QuestionScore]:
+    """The graded cells of a notebook as an empty gradebook would take them over."""
+    for cell in graded.notebook.cells:
+        label = cell.metadata.get("nbgrader", {})
+        if label.get("grade"):
+            name, worth, is_written = label["grade_id"], float(label["points"]), bool(label.get("solution"))
+            score = graded.result.components.get(name.removeprefix("check_"))
+            auto = determine_grade(cell)[0] if is_written else score and score.points
+            yield QuestionScore(name, auto or 0.0, worth, auto, waits=auto is None, is_written=is_written)
 
 
 @dataclass(frozen=True)

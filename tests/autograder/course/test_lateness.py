@@ -25,9 +25,10 @@ from autograder.course.lateness import LatePolicy, days_late
 from autograder.exports.class_grades import class_grades
 from autograder.feedback.class_feedback import write_feedback
 from autograder.gradebook.extensions import extensions_file, extensions_of, grant
-from autograder.gradebook.late_notices import late_notices
+from autograder.gradebook.late_notices import late_notice
 from autograder.gradebook.late_penalties import settle
 from autograder.gradebook.nbgrader_config import configure
+from autograder.gradebook.standing import unit_standing
 
 UNIT = "03_vae"
 DUE = datetime(2027, 3, 12, 22, 59, tzinfo=UTC)  # 23:59 in Berlin
@@ -192,11 +193,27 @@ def test_nbgraders_own_export_shows_the_points_that_ours_shows(late_class, tmp_p
 def test_students_are_told_what_lateness_cost_them_and_nothing_if_it_did_not(late_class):
     (late_class.submitted / "cleo").mkdir(parents=True)
     grant(late_class, late_class.unit(UNIT), "cleo", 6, "ill")
-    assert late_notices(late_class, late_class.unit(UNIT)) == {
-        "ben": "Handed in 2 days after the due date: 1.6 of 5 points are taken off.",
-        "cleo": "Handed in 1 day after the due date, which an extension had moved by 6 days: "
-        "0.8 of 5 points are taken off.",
+    share = "10 % of the unit's 8 points for each day"
+    assert notices(late_class) == {
+        "ben": f"Handed in 2 days after the due date: {share}, so 1.6 of 5 points are taken off.",
+        "cleo": f"Handed in 1 day after the due date, which an extension had moved by 6 days: {share}, "
+        "so 0.8 of 5 points are taken off.",
     }
+    assert notices(late_class, days_accepted=1)["ben"] == (
+        "Handed in 2 days after the due date: work is accepted for 1 day, so all 5 points are taken off."
+    )
+    assert notices(late_class, points_lost_per_day_percent=40)["ben"] == (
+        "Handed in 2 days after the due date: 40 % of the unit's 8 points for each day, but no more than there are, "
+        "so 5 of 5 points are taken off."
+    )
+    assert notices(late_class, points_lost_per_day_percent=0)["ben"].endswith("due date: nothing is taken off.")
+
+
+def notices(course, **policy):
+    course = replace(course, late_policy=replace(course.late_policy, **policy))
+    standings = unit_standing(course, course.unit(UNIT)).students
+    said = {student: late_notice(standing, course.late_policy) for student, standing in standings.items()}
+    return {student: notice for student, notice in said.items() if notice}
 
 
 def test_an_extension_moves_the_due_date_of_one_student_also_for_plain_nbgrader(late_class):
@@ -294,5 +311,5 @@ def test_extensions_edited_by_hand_are_read_and_a_wrong_line_is_named(course):
 def test_feedback_says_what_lateness_cost_and_nothing_to_those_in_time(late_class):
     pages = write_feedback(late_class, late_class.unit(UNIT))
     texts = {page.parent.parent.name: page.read_text(encoding="utf-8") for page in pages}
-    assert "Handed in 2 days after the due date: 1.6 of 5 points are taken off." in texts["ben"]
+    assert "so 1.6 of 5 points are taken off." in texts["ben"] and "3.4" in texts["ben"]
     assert not any("after the due date" in texts[student] for student in ("ada", "dan"))

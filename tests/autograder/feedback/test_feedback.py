@@ -2,6 +2,7 @@
 
 import base64
 import io
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import nbformat
@@ -12,7 +13,7 @@ from autograder.batch.class_run import ClassRun
 from autograder.course.course import CourseError
 from autograder.feedback.class_feedback import write_feedback
 from autograder.feedback.page import page, write_page
-from autograder.gradebook.class_book import WrittenScore
+from autograder.gradebook.standing import standing_outside
 from autograder.intake.normalise import normalise
 from autograder.results import CaseResult, ComponentScore, Graded, SubmissionResult
 
@@ -57,17 +58,20 @@ def graded_as(student, notebook, release, flags=()) -> Graded:
     return Graded(result, submission.notebook)
 
 
-def elements_of(course, unit, graded, written=()) -> Elements:
-    return Elements(page(course, unit, graded, written))
+def elements_of(course, unit, graded, **by_hand) -> Elements:
+    """The page of a submission; facts about the written question stand as the gradebook may hold them."""
+    standing = standing_outside(course, unit, graded)
+    questions = (replace(question, **by_hand) if question.is_written else question for question in standing.questions)
+    return Elements(page(course, unit, graded, replace(standing, questions=tuple(questions))))
 
 
 def test_points_cases_diagnoses_flags_and_answers_are_there(course, unit, solved, release):
     flags = ("the tag is ignored", "add was not run with the others")
     text = elements_of(course, unit, graded_as("ada", solved, release, flags)).text
     for part in (
-        "Feedback for ada", "Variational autoencoders", "4 / 5", "ordinary numbers", "a has the opposite sign & more",
+        "Feedback for ada", "Variational autoencoders", "4 / 8", "ordinary numbers", "a has the opposite sign & more",
         "The tag is ignored.", "add was not run with the others.", "return a / 2",
-        "Because sums commute.", "graded by hand",
+        "Because sums commute.", "waits for a person",
     ):  # fmt: skip
         assert part in text
 
@@ -90,10 +94,10 @@ def test_markup_in_anything_of_the_students_is_shown_not_obeyed(course, unit, so
             cell.source += f"\n{ATTACK}"
     quiet = elements_of(course, unit, graded_as("ada", solved, release))
     graded = graded_as(f"ada{ATTACK}", solved, release, flags=(ATTACK,))
-    loud = elements_of(course, unit, graded, (WrittenScore("question_1", 1.0, 3.0, ATTACK),))
+    loud = elements_of(course, unit, graded, comment=ATTACK, waits_again=ATTACK, manual=1.0)
     assert "script" not in loud.names
     assert loud.names.count("img") == quiet.names.count("img") == 0
-    assert loud.text.count("<script>alert(1)</script>") == 7  # title, name, flag, two functions, text, comment
+    assert loud.text.count("<script>alert(1)</script>") == 8  # title, name, flag, two functions, text, comment, reason
 
 
 def test_no_source_of_ours_is_on_the_page(course, unit, solved, release):
@@ -121,19 +125,21 @@ def test_pictures_are_limited_in_number_and_are_png(course, unit, solved, releas
         assert (image.format, image.size) == ("PNG", (6, 4))
 
 
-def test_a_quarantined_submission_gets_its_reason(course, unit):
+def test_a_quarantined_submission_gets_its_reason_and_what_the_student_can_do(course, unit):
     result = SubmissionResult("eve", "quarantined", "not JSON: ask for the file itself")
     text = elements_of(course, unit, Graded(result)).text
-    assert "could not be graded" in text and "ask for the file itself." in text
+    assert "could not be graded" in text and "Not JSON: hand in the file itself." in text
 
 
 def test_an_endless_answer_is_cut(course, unit, solved, release):
     next(cell for cell in solved.cells if cell.id == "add").source += "\n# " + "x" * 300_000
-    assert len(page(course, unit, graded_as("ada", solved, release))) < 100_000
+    graded = graded_as("ada", solved, release)
+    assert len(page(course, unit, graded, standing_outside(course, unit, graded))) < 100_000
 
 
 def test_a_page_lies_where_nbgrader_looks_for_it(course, unit, solved, release, tmp_path):
-    path = write_page(tmp_path, course, unit, graded_as("ada", solved, release))
+    graded = graded_as("ada", solved, release)
+    path = write_page(tmp_path, course, unit, graded, standing_outside(course, unit, graded))
     assert path == tmp_path / "ada" / UNIT / f"{UNIT}.html"
 
 

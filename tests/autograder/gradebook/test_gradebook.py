@@ -12,9 +12,9 @@ from nbgrader.server_extensions.formgrader.handlers import template_path
 
 from autograder.batch.class_run import ClassRun, recorded_results
 from autograder.course.course import CourseError
-from autograder.gradebook.class_book import written_scores
 from autograder.gradebook.nbgrader_config import let_nbgrader_find_its_programs
 from autograder.gradebook.recording import GradebookWriter, autograded_notebook
+from autograder.gradebook.standing import unit_standing
 from autograder.intake.normalise import normalise
 from autograder.judging.jobs import released_notebook
 from autograder.results import CaseResult, ComponentScore, Graded, SubmissionResult
@@ -110,12 +110,16 @@ def test_a_regrade_renews_automatic_points_and_keeps_those_given_by_hand(course,
         assert len(gradebook.assignment_submissions(UNIT)) == 1
 
 
-def test_points_given_by_hand_reach_the_feedback(course, unit, writer, solved, release):
+def test_points_and_comments_given_by_hand_are_read(course, unit, writer, solved, release):
+    def written():
+        questions = unit_standing(course, unit).students["ada"].questions
+        (question,) = (question for question in questions if question.is_written)
+        return question.waits, question.points, question.max_points, question.comment
+
     writer.record(graded_as("ada", solved, release))
-    assert [score.points for score in written_scores(course, unit)["ada"]] == [None]
+    assert written() == (True, 0.0, 3.0, "")
     give_by_hand(course)
-    (score,) = written_scores(course, unit)["ada"]
-    assert (score.points, score.max_points, score.comment) == (2.5, 3.0, "Good reason.")
+    assert written() == (False, 2.5, 3.0, "Good reason.")
 
 
 def test_the_time_of_handing_in_is_kept_and_a_regrade_renews_it(course, writer, solved, release):

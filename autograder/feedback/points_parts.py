@@ -1,0 +1,63 @@
+"""What a student's points are made of, line by line, and what still waits, in the student's words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from autograder.course.spreadsheet import number
+from autograder.gradebook.class_book import QuestionScore
+from autograder.gradebook.standing import Standing
+
+__all__ = ["Part", "parts_of", "titles_of_written", "waits_sentence"]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One line of the sum: ``points`` is None where a person has yet to give them, ``of`` where there is no most."""
+
+    name: str
+    points: float | None
+    of: float | None = None
+
+
+def parts_of(standing: Standing) -> tuple[Part, ...]:
+    """The lines that add up to a standing's points; those that say nothing are left out."""
+    given = [question for question in standing.questions if question.manual is not None]
+    automatic = [question for question in standing.questions if question.manual is None and question.auto is not None]
+    nobody = [question for question in standing.questions if question.manual is None and question.auto is None]
+    late = f"Late, {standing.days_late} day{'s' * (standing.days_late != 1)}"
+    lines = (
+        (automatic, Part("Graded automatically", standing.automatic, _worth(automatic))),
+        (given, Part("Graded by hand", standing.by_hand, _worth(given))),
+        (nobody, Part("Still to be graded by hand", None, _worth(nobody))),
+        (standing.extra_credit, Part("Extra credit", standing.extra_credit)),
+        (standing.days_late, Part(late, -standing.points_lost)),
+    )
+    return tuple(part for is_there, part in lines if is_there)
+
+
+def waits_sentence(standing: Standing) -> str:
+    """How many answers a person has yet to look at; empty if there is none."""
+    first = [question for question in standing.waiting if question.manual is None]
+    again = len(standing.waiting) - len(first)
+    said = []
+    if first:
+        said.append(f"{_answers(len(first))} to be graded by hand, for up to {number(_worth(first), 2)} more points")
+    if again:
+        said.append(f"{_answers(again)} to be looked at again by a person")
+    return f"{'; '.join(said)}." if said else ""
+
+
+def titles_of_written(questions: Iterable[QuestionScore]) -> Mapping[str, str]:
+    """What the written questions are called, by name: numbered where there are several."""
+    names = [question.name for question in questions if question.is_written]
+    return {name: f"Written question{f' {place}' * (len(names) > 1)}" for place, name in enumerate(names, start=1)}
+
+
+def _answers(count: int) -> str:
+    return f"{count} answer{' waits' if count == 1 else 's wait'}"
+
+
+def _worth(questions: Iterable[QuestionScore]) -> float:
+    return sum(question.max_points for question in questions)

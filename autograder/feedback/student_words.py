@@ -1,0 +1,41 @@
+"""What the grader said about a submission, in words for its student.
+
+Reasons and flags are written for whoever grades: they say what to ask the student for. On the student's own page the
+same sentence says what the student can do.
+"""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["to_student"]
+
+_WORDS = (
+    (r"\bask for the right notebook\b", "hand in the right notebook"),
+    (r"\bask for the (\.ipynb file|notebook|file)( itself)?(?: to be handed in(?: again)?)?", r"hand in the \1\2"),
+    (r"\bask for (?:it|them) to be handed in again\b", "hand it in again"),
+    (r"\bput it there, or hand it in again\b", "hand it in again"),
+    (r"\bgrade (?:it )?again\b", "hand it in again"),
+    (r": look at (?:it|the file|the submission) before grading\b", ": your instructor will look at it"),
+    (r"; look at the submission, and report this with its line of the audit log", "; your instructor will look at it"),
+    (r"[:,;] please (?:check|look at it|look into it|look)\b", ": your instructor will check"),
+    (r"; check its permissions\b", ": your instructor will look at it"),
+    (r"\bcells? of the student's own\b", lambda found: found[0].replace("the student's own", "your own")),
+    (r"\bof the student's(?: own)?\b", "of yours"),
+    (r"\bthe student's\b", "your"),
+    (r"\bthe student\b", "you"),
+)
+
+
+def to_student(text: str) -> str:
+    """A reason or a flag as its student should read it.
+
+    Example:
+        >>> to_student("not JSON, so no notebook: ask for the .ipynb file itself")
+        'not JSON, so no notebook: hand in the .ipynb file itself'
+        >>> to_student("2 code cells of the student's own, not run")
+        '2 code cells of your own, not run'
+    """
+    for pattern, words in _WORDS:
+        text = re.sub(pattern, words, text)
+    return text
