@@ -73,11 +73,13 @@ def extend(
     Args:
         reason: Why; kept in extensions.csv and in the audit log.
     """
+    from autograder.course.lock import course_lock
     from autograder.gradebook.extensions import extensions_file, grant
 
     course = Course.find()
-    grant(course, course.unit(unit), student, days, reason)
-    bring_up_to_date(course, unit)
+    with course_lock(course, f"course extend {student} {unit}"):
+        grant(course, course.unit(unit), student, days, reason)
+        bring_up_to_date(course, unit)
     print(f"{student} has {days:g} day{'s' * (days != 1)} more for {course.unit(unit).name}; {extensions_file(course)}")
 
 

@@ -155,10 +155,12 @@ def feedback(unit: Positional[_Unit]) -> None:
 
     Run it again after grading written answers by hand: the pages show the points and comments given.
     """
+    from autograder.course.lock import course_lock
     from autograder.feedback.class_feedback import write_feedback
 
     course = Course.find()
-    pages = write_feedback(course, course.unit(unit))
+    with course_lock(course, f"course feedback {unit}"):
+        pages = write_feedback(course, course.unit(unit))
     print(f"{len(pages)} page{'s' * (len(pages) != 1)}, for example {_shown(pages[0])}")
 
 

@@ -6,7 +6,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,12 @@ from autograder.batch.result_cache import ResultCache
 from autograder.batch.worker_pool import WorkerPool, grade_all
 from autograder.course.audit_log import append, log_entry
 from autograder.course.course import Course, CourseError, Unit
+from autograder.course.events import log_event
+from autograder.course.lock import course_lock
 from autograder.course.secret import CourseSecret
+from autograder.course.student_ids import normal_id
+from autograder.intake.attendance import attendance, in_short
+from autograder.intake.misplaced import misplaced_work
 from autograder.intake.submissions import Submission, find_submissions
 from autograder.judging.grading import grade_submission
 from autograder.judging.jobs import Batch, Job
@@ -75,9 +80,17 @@ class ClassRun:
             open_pool: opens a pool of a number of workers that grade so; by default on this machine or in the cluster.
 
         Raises:
-            CourseError: the unit is not released, nothing was handed in, nothing can be graded, or a result could not
-                be recorded.
+            CourseError: the unit is not released, nothing was handed in, nothing can be graded, another command is at
+                work on the course, or a result could not be recorded.
         """
+        with self._lock():
+            return self._grade(grade, open_pool)
+
+    def _lock(self) -> AbstractContextManager[None]:
+        """Of the course, where its gradebook and results are written."""
+        return nullcontext() if self.submitted else course_lock(self.course, f"course grade {self.unit.name}")
+
+    def _grade(self, grade: Grader, open_pool: PoolOpener | None) -> tuple[SubmissionResult, ...]:
         started = time.perf_counter()
         batch = Batch.of(self.course, self.unit, self._places(), self.sandbox)
         submissions = self._submissions()
@@ -113,9 +126,28 @@ class ClassRun:
         if self.json_file:
             _write_json(self.json_file, [result.to_json() for result in results])
         print(summary(results, seconds, record.from_before))
+        for line in (*self._attendance(), *self._times_unknown(record)):
+            print(f"  {line}")
         if record.failures:
             raise CourseError("graded, but not everything was recorded: " + "; ".join(record.failures))
         return tuple(results)
+
+    def _attendance(self) -> tuple[str, ...]:
+        """Sentences about work in wrong places, about students without work, and about strangers; logged too."""
+        try:
+            present = attendance(self.course, self.unit, self.submitted)
+        except CourseError as trouble:  # a roster that cannot be read is no reason to lose what was graded
+            return (f"who handed in nothing is not known: {trouble}",)
+        if self.submitted is None:
+            log_event(self.course, "attendance", unit=self.unit.name, **present.to_record())
+        return present.sentences()
+
+    def _times_unknown(self, record: _Record) -> tuple[str, ...]:
+        if not record.without_time or self.unit.due is None:
+            return ()
+        count = len(record.without_time)
+        who = f"{count} submission{'s' * (count != 1)}"
+        return (f"no time of handing in is known for {who}, on time therefore: {in_short(record.without_time)}",)
 
     def _pool_opener(
         self, grade: Grader, most: int, open_pool: PoolOpener | None
@@ -135,8 +167,10 @@ class ClassRun:
             raise CourseError(f"no folder {folder}: put submissions into {folder}/<student>/{self.unit.name}/")
         submissions = find_submissions(folder, self.unit.name)
         if not submissions:
+            elsewhere = misplaced_work(folder, [unit.name for unit in self.course.units])
             raise CourseError(
                 f"nothing was handed in for {self.unit.name}: {folder}/<student>/{self.unit.name}/ is empty"
+                + (f"; in other places lie {in_short(elsewhere)}" if elsewhere else "")
             )
         return submissions
 
@@ -178,7 +212,9 @@ class ClassRun:
 def recorded_results(course: Course, unit: Unit) -> tuple[SubmissionResult, ...]:
     """The latest results of the course's own students in a unit, by student."""
     files = sorted(course.results_of(unit).glob("*.json"))
-    return tuple(SubmissionResult.from_record(json.loads(file.read_text(encoding="utf-8"))) for file in files)
+    records = (json.loads(file.read_text(encoding="utf-8")) for file in files)
+    by_student = {normal_id(record["student"]): record for record in records}  # composed names come last, and count
+    return tuple(SubmissionResult.from_record(record | {"student": name}) for name, record in by_student.items())
 
 
 def _keeping(course: Course, unit: Unit) -> Recorder:
@@ -193,12 +229,14 @@ class _Record:
     Attributes:
         from_before: the students whose results come from an earlier run.
         failures: what could not be recorded, and why.
+        without_time: the students whose work was graded, and of which nobody knows when it was handed in.
     """
 
     def __init__(self, recorders: Sequence[Recorder]) -> None:
         self.results: list[SubmissionResult] = []
         self.from_before: set[str] = set()
         self.failures: list[str] = []
+        self.without_time: list[str] = []
         self._recorders = recorders
 
     def all_of(self, finished: Iterable[Graded], count: int) -> None:
@@ -212,6 +250,8 @@ class _Record:
         self.results.append(graded.result)
         if graded.is_from_before:
             self.from_before.add(student)
+        if graded.handed_in is None and graded.result.status == "graded":
+            self.without_time.append(student)
         for record in self._recorders:
             try:
                 record(graded)

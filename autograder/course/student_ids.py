@@ -68,6 +68,11 @@ def _within(group: set[str], roster: set[str]) -> Iterable[NearMatch]:
             yield NearMatch(found, name, _difference(found, name))
 
 
+def _as_on_disk(name: str) -> str:
+    """The folder's name behind an id in which :func:`~autograder.plain_text.unmistakable` wrote signs as numbers."""
+    return re.sub(r"%u([0-9A-F]{4})|%([0-9A-F]{2})", lambda code: chr(int(code[1] or code[2], 16)), name)
+
+
 def _without_capitals(name: str) -> str:
     return name.casefold()
 
@@ -101,6 +106,7 @@ _FOLDS: Mapping[str, Callable[[str], str]] = {
 
 
 def _folded(name: str) -> str:
+    name = _as_on_disk(name)
     for fold in _FOLDS.values():
         name = fold(name)
     return name
@@ -108,6 +114,9 @@ def _folded(name: str) -> str:
 
 def _difference(one: str, other: str) -> str:
     """The folds that bring the two together: those that change at least one of them, each tried on its own."""
+    one, other = normal_id(_as_on_disk(one)), normal_id(_as_on_disk(other))
+    if one == other:
+        return "how accents are encoded"
     for what, fold in _FOLDS.items():
         if fold(one) == fold(other):
             return what

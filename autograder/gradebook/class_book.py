@@ -21,6 +21,7 @@ from nbgrader.api import (
 )
 
 from autograder.course.course import Course, Unit
+from autograder.course.student_ids import normal_id
 from autograder.gradebook.graded_answers import grades_of_unit, why_again
 from autograder.gradebook.sessions import opened_gradebook
 
@@ -109,13 +110,14 @@ def class_book(course: Course, unit: Unit) -> ClassBook:
             .filter(SubmittedAssignment.assignment_id == assignment.id)
             .order_by(SubmittedAssignment.student_id)
         )
-        submissions = {row.student_id: _submission(row, lost, scores[row.student_id]) for row, lost in rows}
-        return ClassBook(_in_utc(assignment.duedate), _max_points(gradebook, assignment), submissions)
+        submissions = [_submission(row, lost, scores[row.student_id]) for row, lost in rows]
+        by_student = {submission.student: submission for submission in submissions}
+        return ClassBook(_in_utc(assignment.duedate), _max_points(gradebook, assignment), by_student)
 
 
 def _submission(row: SubmittedAssignment, lost: float, questions: list[QuestionScore]) -> GradedSubmission:
     extension = row.extension or timedelta()
-    return GradedSubmission(row.student_id, _in_utc(row.timestamp), extension, lost, tuple(questions))
+    return GradedSubmission(normal_id(row.student_id), _in_utc(row.timestamp), extension, lost, tuple(questions))
 
 
 def _max_points(gradebook: Gradebook, assignment: Assignment) -> Mapping[str, float]:

@@ -20,6 +20,7 @@ from autograder.course.course import Course, CourseError, Unit
 from autograder.course.events import log_event, person
 from autograder.course.roster import Roster
 from autograder.course.spreadsheet import guarded, read_table
+from autograder.course.student_ids import normal_id
 
 __all__ = ["extensions_file", "extensions_of", "grant"]
 
@@ -43,7 +44,7 @@ def extensions_of(course: Course, unit: Unit) -> Mapping[str, timedelta]:
     if not path.exists():
         return {}
     rows = read_table(path, _COLUMNS[:3])
-    granted = [(row["student"], *_read(course, row, path)) for row in rows if row["student"]]
+    granted = [(normal_id(row["student"]), *_read(course, row, path)) for row in rows if row["student"]]
     return {student: extension for student, name, extension in granted if name == unit.name}
 
 
@@ -66,6 +67,7 @@ def grant(course: Course, unit: Unit, student: str, days: float, reason: str) ->
     Raises:
         CourseError: nobody of that id is known, the reason is empty, or ``days`` is out of range.
     """
+    student = normal_id(student)
     _require_known(course, student)
     if not reason.strip():
         raise CourseError("an extension needs a --reason: the audit log keeps it")
@@ -79,7 +81,9 @@ def grant(course: Course, unit: Unit, student: str, days: float, reason: str) ->
 
 
 def _require_known(course: Course, student: str) -> None:
-    handed_in = {folder.name for folder in course.submitted.iterdir()} if course.submitted.is_dir() else set()
+    handed_in = (
+        {normal_id(folder.name) for folder in course.submitted.iterdir()} if course.submitted.is_dir() else set()
+    )
     known = {*Roster.of(course).students, *handed_in}
     if student not in known:
         close = get_close_matches(student, known, 3)

@@ -1,0 +1,88 @@
+"""Who handed in and who did not: what lies under ``submitted/`` held against the roster, before grades are believed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from autograder.course.course import Course, Unit
+from autograder.course.roster import Roster
+from autograder.course.student_ids import NearMatch, near_matches, normal_id
+from autograder.intake.misplaced import misplaced_work
+from autograder.intake.submissions import find_submissions
+from autograder.plain_text import printable
+
+__all__ = ["Attendance", "attendance", "in_short"]
+
+_MOST_NAMED = 8
+
+
+@dataclass(frozen=True)
+class Attendance:
+    """What an instructor should look at before students without a grade are given zeros.
+
+    Attributes:
+        unit: the name of the unit.
+        misplaced: notebooks and archives that lie where none is graded, as paths below the folder of submissions.
+        absent: ids on the roster under which nothing was handed in for the unit.
+        strangers: ids under which something was handed in, and that are not on the roster, where there is one.
+        near_matches: ids that are probably meant to be one.
+        on_roster: how many students the roster has; 0 where there is none.
+    """
+
+    unit: str
+    misplaced: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()
+    strangers: tuple[str, ...] = ()
+    near_matches: tuple[NearMatch, ...] = ()
+    on_roster: int = 0
+
+    def sentences(self) -> tuple[str, ...]:
+        """One line about each list that is not empty, with the first few of its entries."""
+        facts = (
+            (self.misplaced, f"in the wrong place, not graded (should be <student>/{self.unit}/): "),
+            (self.absent, f"{len(self.absent)} of {self.on_roster} on the roster handed in nothing: "),
+            (self.strangers, "not on the roster: "),
+        )
+        lines = [what + in_short(names) for names, what in facts if names]
+        return (*lines, *(f"{match}: rename the folder or correct the roster" for match in self.near_matches))
+
+    def to_record(self) -> dict[str, Any]:
+        """All of it as JSON types."""
+        near = [{"found": match.found, "expected": match.expected} for match in self.near_matches]
+        lists = {"misplaced": self.misplaced, "absent": self.absent, "strangers": self.strangers}
+        return {**{name: list(entries) for name, entries in lists.items()}, "near_matches": near}
+
+
+def attendance(course: Course, unit: Unit, submitted: Path | None = None) -> Attendance:
+    """Who handed in for a unit, and what lies in wrong places.
+
+    Args:
+        submitted: another folder of submissions than the course's own; it is not held against the roster.
+
+    Raises:
+        CourseError: the roster cannot be read.
+    """
+    folder = submitted or course.submitted
+    if not folder.is_dir():
+        return Attendance(unit.name)
+    misplaced = misplaced_work(folder, [unit.name for unit in course.units])
+    roster = [normal_id(student) for student in Roster.of(course).students] if submitted is None else []
+    handed_in = {submission.student for submission in find_submissions(folder, unit.name)}
+    return Attendance(
+        unit.name,
+        misplaced,
+        tuple(student for student in roster if student not in handed_in),
+        tuple(sorted(handed_in - set(roster))) if roster else (),
+        near_matches(roster, handed_in),
+        len(roster),
+    )
+
+
+def in_short(names: Iterable[str], most: int = _MOST_NAMED) -> str:
+    """The first few of some names, made fit to be shown, and how many more there are."""
+    names = list(names)
+    shown = ", ".join(printable(name) for name in names[:most])
+    return shown + (f", and {len(names) - most} more" if len(names) > most else "")
