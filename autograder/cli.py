@@ -14,6 +14,7 @@ from autograder.audit.command import audit
 from autograder.class_commands import bring_up_to_date, export, extend, formgrader, report, similarity
 from autograder.course.course import Course, CourseError, Unit
 from autograder.lms_commands import collect, roster
+from autograder.regrade_command import regrade
 from autograder.sandbox.bubblewrap import SandboxUnavailable
 from autograder.sandbox.kinds import DEFAULT_KIND, SandboxKind, require_kind, warning_about
 
@@ -33,6 +34,7 @@ _DESCRIPTION = """Run a course: release its units, grade what students hand in, 
   course similarity 03                  answers that are suspiciously alike
   course export --format canvas         grades for Canvas, Moodle, Gradescope or a spreadsheet
   course extend ada 03 2 --reason ill   more days for one student
+  course regrade add ada 03 --reason …  a request to look again; list, close with a decision
   course audit                          wrong solutions must fail by name, right ones must pass
   course sandbox-image                  for machines without bubblewrap: an image for docker or podman
   course doctor                         what this machine offers
@@ -197,6 +199,7 @@ _COMMANDS = (
     similarity,
     export,
     extend,
+    regrade,
     audit,
     sandbox_image,
     doctor,

@@ -11,14 +11,15 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from autograder.course.course import CourseError
-from autograder.course.private_files import write_private
+from autograder.course.private_files import private_folder, write_private
 
-__all__ = ["Cell", "guarded", "number", "read_table", "unguarded", "write_table"]
+__all__ = ["Cell", "append_row", "guarded", "number", "read_table", "unguarded", "write_table"]
 
 Cell = str | int | float | None
 
@@ -83,6 +84,40 @@ def read_table(path: Path, columns: Sequence[str] = ()) -> tuple[Mapping[str, st
     except csv.Error as trouble:
         raise CourseError(f"{path} is no table of cells parted by commas, semicolons or tabs ({trouble})") from None
     return tuple(row for row in rows if any(value for name, value in row.items() if name != "line"))
+
+
+def append_row(path: Path, row: Mapping[str, str]) -> None:
+    """Add a line to a table that is only ever added to, in one write, so that of two people at once nothing is lost.
+
+    A file that a spreadsheet has saved keeps its columns, what parts its cells, and its encoding.
+
+    Args:
+        row: cells by column, in small letters; their names are the header where there is no file yet.
+
+    Raises:
+        CourseError: there is a file that cannot be read.
+    """
+    before = _text(path) if path.exists() else ""
+    lines = io.StringIO()
+    writer = csv.writer(lines, quoting=csv.QUOTE_ALL, delimiter=_delimiter(before) if before else ",")
+    columns = next(csv.reader(io.StringIO(before, newline=""), delimiter=_delimiter(before))) if before else list(row)
+    if not before:
+        writer.writerow(columns)
+    elif not before.endswith("\n"):
+        lines.write("\r\n")  # edited by hand, without an end to its last line
+    writer.writerow([guarded(row.get(" ".join(name.split()).lower(), "")) for name in columns])
+    private_folder(path.parent)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        os.write(descriptor, lines.getvalue().encode(_encoding(path.read_bytes())))
+    finally:
+        os.close(descriptor)
+
+
+def _encoding(data: bytes) -> str:
+    """Of a line to add to a file that begins so."""
+    marks = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
+    return marks.get(data[:2], "utf-8")
 
 
 def _text(path: Path) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from nbformat import NotebookNode
 from autograder.course.course import Course, CourseError, Unit
 from autograder.feedback.page import page, save_page
 from autograder.gradebook.recording import autograded_notebook
+from autograder.gradebook.regrade_requests import decisions_of
 from autograder.gradebook.standing import Standing, unit_standing
 from autograder.plain_text import printable
 from autograder.results import Graded
@@ -25,11 +26,13 @@ class ClassFeedback:
 
     Attributes:
         standings: of the students who have a result on record.
+        decisions: about regrade requests, by student.
     """
 
     course: Course
     unit: Unit
     standings: Mapping[str, Standing]
+    decisions: Mapping[str, Sequence[str]]
 
     @classmethod
     def of(cls, course: Course, unit: Unit) -> ClassFeedback:
@@ -42,7 +45,7 @@ class ClassFeedback:
         graded = {student: standing for student, standing in everybody.items() if standing.result is not None}
         if not graded:
             raise CourseError(f"{unit.name} has not been graded: run course grade {unit.name}")
-        return cls(course, unit, graded)
+        return cls(course, unit, graded, decisions_of(course, unit))
 
     def page(self, student: str) -> str:
         """The page of one student, as HTML.
@@ -52,8 +55,8 @@ class ClassFeedback:
         """
         if student not in self.standings:
             raise CourseError(f"no result of {printable(student)} is on record: run course grade {self.unit.name}")
-        standing = self.standings[student]
-        return page(self.course, self.unit, Graded(standing.result, self._notebook(standing)), standing)
+        standing, decisions = self.standings[student], self.decisions.get(student, ())
+        return page(self.course, self.unit, Graded(standing.result, self._notebook(standing)), standing, decisions)
 
     def _notebook(self, standing: Standing) -> NotebookNode | None:
         if standing.result.status == "quarantined":

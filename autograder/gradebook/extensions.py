@@ -7,10 +7,7 @@ on the wall clock of the course's time zone.
 
 from __future__ import annotations
 
-import csv
-import io
 import math
-import os
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
@@ -19,10 +16,10 @@ from pathlib import Path
 from autograder.course.course import Course, CourseError, Unit
 from autograder.course.events import log_event, person
 from autograder.course.roster import Roster
-from autograder.course.spreadsheet import guarded, read_table
+from autograder.course.spreadsheet import append_row, read_table
 from autograder.course.student_ids import normal_id
 
-__all__ = ["extensions_file", "extensions_of", "grant"]
+__all__ = ["extensions_file", "extensions_of", "grant", "require_known"]
 
 _COLUMNS = ("student", "unit", "days", "reason", "granted", "by")
 _MOST_DAYS = 366
@@ -68,7 +65,7 @@ def grant(course: Course, unit: Unit, student: str, days: float, reason: str) ->
         CourseError: nobody of that id is known, the reason is empty, or ``days`` is out of range.
     """
     student = normal_id(student)
-    _require_known(course, student)
+    require_known(course, student)
     if not reason.strip():
         raise CourseError("an extension needs a --reason: the audit log keeps it")
     try:
@@ -76,33 +73,21 @@ def grant(course: Course, unit: Unit, student: str, days: float, reason: str) ->
     except ValueError as trouble:
         raise CourseError(str(trouble)) from None
     moment = datetime.now(UTC).isoformat(timespec="seconds")
-    _append(extensions_file(course), (student, unit.name, f"{days:g}", reason.strip(), moment, person()))
+    facts = (student, unit.name, f"{days:g}", reason.strip(), moment, person())
+    append_row(extensions_file(course), dict(zip(_COLUMNS, facts, strict=True)))
     log_event(course, "extension", student=student, unit=unit.name, days=days, reason=reason.strip())
 
 
-def _require_known(course: Course, student: str) -> None:
-    handed_in = (
-        {normal_id(folder.name) for folder in course.submitted.iterdir()} if course.submitted.is_dir() else set()
-    )
+def require_known(course: Course, student: str) -> None:
+    """Refuse an id that stands in no roster and handed nothing in.
+
+    Raises:
+        CourseError: there is no such student; the message offers similar ids.
+    """
+    folders = course.submitted.iterdir() if course.submitted.is_dir() else ()
+    handed_in = {normal_id(folder.name) for folder in folders}
     known = {*Roster.of(course).students, *handed_in}
     if student not in known:
         close = get_close_matches(student, known, 3)
         hint = f"did you mean {', '.join(close)}?" if close else "it is in no roster and nothing was handed in under it"
         raise CourseError(f"no student has the id {student!r}: {hint}")
-
-
-def _append(path: Path, row: tuple[str, ...]) -> None:
-    """One line in one write, so that two people granting at once lose nothing."""
-    text = io.StringIO()
-    writer = csv.writer(text, quoting=csv.QUOTE_ALL)
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        writer.writerow(_COLUMNS)
-    elif not path.read_bytes().endswith(b"\n"):
-        text.write("\r\n")  # edited by hand, without an end to its last line
-    writer.writerow([guarded(cell) for cell in row])
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    try:
-        os.write(descriptor, text.getvalue().encode("utf-8"))
-    finally:
-        os.close(descriptor)

@@ -22,6 +22,7 @@ from traitlets.config import Config
 from autograder import cli
 from autograder.course.course import Course, CourseError
 from autograder.course.lateness import LatePolicy, days_late
+from autograder.course.spreadsheet import read_table
 from autograder.exports.class_grades import class_grades
 from autograder.feedback.class_feedback import write_feedback
 from autograder.gradebook.extensions import extensions_file, extensions_of, grant
@@ -306,6 +307,19 @@ def test_extensions_edited_by_hand_are_read_and_a_wrong_line_is_named(course):
     path.write_text("student,unit,days\nada,03,1\nada,03,two\n", encoding="utf-8")
     with pytest.raises(CourseError, match="line 3"):
         extensions_of(course, replace(unit))
+
+
+@pytest.mark.parametrize(("encoding", "sign"), [("utf-8-sig", ";"), ("utf-16", "\t"), ("utf-8", ",")])
+def test_an_extension_granted_after_a_spreadsheet_saved_the_file_counts(course, encoding, sign):
+    for student in ("ada", "zoë"):
+        (course.submitted / student).mkdir(parents=True)
+    unit, path = course.unit(UNIT), extensions_file(course)
+    path.parent.mkdir()
+    rows = (("Reason", "Student", "Remark", "Unit", "Days"), ("ill", "ada", "mine", "03", "1"))
+    path.write_bytes("\r\n".join(sign.join(row) for row in rows).encode(encoding))
+    grant(course, unit, "zoë", 2, "=also; ill")
+    assert extensions_of(course, unit) == {"ada": timedelta(days=1), "zoë": timedelta(days=2)}
+    assert read_table(path)[-1]["reason"] == "=also; ill"
 
 
 def test_feedback_says_what_lateness_cost_and_nothing_to_those_in_time(late_class):
