@@ -39,7 +39,7 @@ def formgrader(
 
 
 def export(
-    format: Literal["csv", "per-question", "canvas", "moodle", "gradescope"] = "csv",
+    format: Literal["csv", "xlsx", "per-question", "canvas", "moodle", "gradescope"] = "csv",
     unit: Annotated[str | None, tyro.conf.arg(metavar="UNIT")] = None,
     output: _Folder = None,
 ) -> None:
@@ -48,7 +48,7 @@ def export(
     Names and addresses come from the roster that course.toml names.
 
     Args:
-        format: csv (a row per student), per-question (a row per question), canvas, moodle, gradescope.
+        format: csv (a row per student), per-question (a row per question), xlsx (both), canvas, moodle, gradescope.
         unit: One unit only; by default all that have been graded.
         output: The folder to write into; by default exports/ in the course folder.
     """

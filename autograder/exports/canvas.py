@@ -1,10 +1,13 @@
-"""A file for Canvas: Grades → Import.
+"""A file for each unit for Canvas: Grades → Import.
 
 Canvas reads the columns Student, ID, SIS User ID, SIS Login ID, Section in this order, then one per assignment, and
-a row "Points Possible" before the students (Canvas guide "How do I import grades in the Gradebook?"; its importer,
-``lib/gradebook_importer.rb``, decides in doubt). An assignment is found by the number in brackets after its title,
+a row "Points Possible" before the students. An assignment is found by the number in brackets after its title,
 ``canvas_id`` in ``course.toml``; without one Canvas asks where a column belongs. A student is found by Canvas' own
-number, which only a roster with ``canvas_id`` can know, then by SIS id and login. An empty cell changes nothing there.
+number, then by SIS id and login, then by name. An empty cell clears the grade that Canvas has, so students without a
+grade have no row, and each unit has a file of its own. A byte order mark before the quoted first cell is no CSV to
+Canvas.
+https://community.canvaslms.com/t5/Instructor-Guide/How-do-I-import-grades-in-the-Gradebook/ta-p/807
+https://github.com/instructure/canvas-lms/blob/master/lib/gradebook_importer.rb decides in doubt.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from autograder.course.course import CourseError, Unit
 from autograder.course.roster import Student
 from autograder.course.spreadsheet import Cell, number
 from autograder.exports.class_grades import ClassGrades
+from autograder.exports.identities import known_by
 
 __all__ = ["canvas_rows"]
 
@@ -26,21 +30,18 @@ _DECIMALS = 2  # what Canvas shows, and compares
 _RESERVED = re.compile(r"(Current|Final|Override) (Score|Points|Grade|Status)")
 
 
-def canvas_rows(grades: ClassGrades) -> Iterator[tuple[Cell, ...]]:
-    """The rows of the file.
+def canvas_rows(grades: ClassGrades, unit: Unit) -> Iterator[tuple[Cell, ...]]:
+    """The rows of a unit's file.
 
     Raises:
-        CourseError: a unit has a title that Canvas keeps for itself.
+        CourseError: the unit has a title that Canvas keeps for itself.
     """
-    blank = ("",) * (len(_PERSON) - 1)
-    yield (*_PERSON, *(_column(unit) for unit in grades.units))
+    yield (*_PERSON, _column(unit))
     # Canvas indents it too, which sorts it to the top.
-    worth = (number(grades.max_points[unit.name], _DECIMALS) for unit in grades.units)
-    yield (f"    {_POINTS_POSSIBLE}", *blank, *worth)
-    for student in grades.students:
-        if student.id not in grades.strangers:
-            points = (number(grades.of(student, unit).points, _DECIMALS) for unit in grades.units)
-            yield (*_person(student), *points)
+    yield (f"    {_POINTS_POSSIBLE}", *("" for _ in _PERSON[1:]), number(grades.max_points[unit.name], _DECIMALS))
+    sis_id = known_by(grades.students, "sis_id")
+    for student in grades.gradeable(unit):
+        yield (*_person(student, sis_id(student)), number(grades.of(student, unit).points, _DECIMALS))
 
 
 def _column(unit: Unit) -> str:
@@ -51,7 +52,7 @@ def _column(unit: Unit) -> str:
     return f"{title} ({unit.canvas_id})" if unit.canvas_id else title
 
 
-def _person(student: Student) -> tuple[str, ...]:
+def _person(student: Student, sis_id: str) -> tuple[str, ...]:
     # A name that holds these words would turn the row into one that sets what assignments are worth.
     name = " ".join(student.name.split()).replace(_POINTS_POSSIBLE, "Points-Possible")
-    return (name or student.id, student.canvas_id, student.id, student.login, " ".join(student.section.split()))
+    return (name or student.id, student.canvas_id, sis_id, student.login, " ".join(student.section.split()))

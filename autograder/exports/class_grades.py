@@ -9,6 +9,7 @@ from datetime import datetime
 from autograder.batch.class_run import recorded_results
 from autograder.course.course import Course, CourseError, Unit
 from autograder.course.roster import Roster, Student
+from autograder.course.student_ids import NearMatch, near_matches
 from autograder.gradebook.class_book import class_book
 from autograder.gradebook.standing import Standing, Status, unit_standing
 
@@ -24,6 +25,7 @@ class ClassGrades:
         grades: by student and unit.
         max_points: what each unit is worth, by unit.
         strangers: ids that handed something in and are not in the roster, where there is one.
+        near: strangers that are probably somebody in the roster.
     """
 
     units: tuple[Unit, ...]
@@ -31,12 +33,41 @@ class ClassGrades:
     grades: Mapping[tuple[str, str], Standing]
     max_points: Mapping[str, float]
     strangers: tuple[str, ...] = ()
+    near: tuple[NearMatch, ...] = ()
 
     def of(self, student: Student, unit: Unit) -> Standing:
         return self.grades[student.id, unit.name]
 
+    def gradeable(self, unit: Unit) -> tuple[Student, ...]:
+        """The students whose grade in a unit an LMS can be told: those of the roster who have one."""
+        reportable = self.reportable(unit)
+        return tuple(
+            student
+            for student in reportable
+            if student.id not in self.strangers and self.of(student, unit).points is not None
+        )
+
+    def reportable(self, unit: Unit) -> tuple[Student, ...]:
+        """The students of whom there is something to say in a unit.
+
+        Who handed nothing in, while work lies under an id that looks like theirs, is not said to have missed it.
+        """
+        doubtful = {match.expected for match in self.near}
+        return tuple(
+            student
+            for student in self.students
+            if self.of(student, unit).status not in (Status.OPEN, Status.UNGRADED)
+            and not (student.id in doubtful and self.of(student, unit).status is Status.MISSING)
+        )
+
     def remarks(self) -> tuple[str, ...]:
         """What a person should know before handing these grades on, one sentence each."""
+        return (
+            *(f"{match}: put the work under the right name and grade again" for match in self.near),
+            *self._counts(),
+        )
+
+    def _counts(self) -> tuple[str, ...]:
         counts = {status: sum(grade.status == status for grade in self.grades.values()) for status in Status}
         remarks = (
             (counts[Status.WAITING], "waiting to be graded by hand: the points so far are exported"),
@@ -74,4 +105,4 @@ def class_grades(course: Course, units: Sequence[Unit] = (), now: datetime | Non
     grades = {(student, unit.unit.name): unit.of(student) for unit in standings for student in ids}
     max_points = {unit.unit.name: unit.worth for unit in standings}
     strangers = tuple(student for student in ids if student not in known) if known else ()
-    return ClassGrades(chosen, students, grades, max_points, strangers)
+    return ClassGrades(chosen, students, grades, max_points, strangers, near_matches(known, strangers))

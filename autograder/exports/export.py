@@ -4,35 +4,36 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
 from autograder.course.course import Course, Unit
 from autograder.course.events import log_event
+from autograder.course.private_files import write_private
 from autograder.course.spreadsheet import Cell, write_table
 from autograder.exports.canvas import canvas_rows
-from autograder.exports.class_grades import ClassGrades, Status, class_grades
-from autograder.exports.gradescope import gradescope_autograder, gradescope_results
+from autograder.exports.class_grades import ClassGrades, class_grades
+from autograder.exports.gradescope import gradescope_autograder, gradescope_results, shared_addresses
 from autograder.exports.moodle import moodle_rows
 from autograder.exports.tables import final_grades, per_question
 
 __all__ = ["Format", "write_export"]
 
-Format = Literal["csv", "per-question", "canvas", "moodle", "gradescope"]
+Format = Literal["csv", "xlsx", "per-question", "canvas", "moodle", "gradescope"]
 
-_TABLES: dict[str, tuple[str, Callable[[ClassGrades], Iterable[tuple[Cell, ...]]]]] = {
+_Rows = Iterable[tuple[Cell, ...]]
+_TABLES: Mapping[str, tuple[str, Callable[[ClassGrades], _Rows]]] = {
     "csv": ("grades.csv", final_grades),
     "per-question": ("per-question.csv", per_question),
-    "canvas": ("canvas.csv", canvas_rows),
-    "moodle": ("moodle.csv", moodle_rows),
 }
+_IMPORTS: Mapping[str, Callable[[ClassGrades, Unit], _Rows]] = {"canvas": canvas_rows, "moodle": moodle_rows}
 
 
 def write_export(
     course: Course, form: Format, units: Sequence[Unit], folder: Path
 ) -> tuple[tuple[Path, ...], tuple[str, ...]]:
-    """Write the grades of some units (all graded ones if none is given) into a folder.
+    """Write the grades of some units (all graded ones if none is given) into a folder, for the owner only.
 
     Returns:
         The files, and remarks a person should read before handing them on.
@@ -41,11 +42,7 @@ def write_export(
         CourseError: nothing has been graded, or a name stands in the format's way.
     """
     grades = class_grades(course, units)
-    if form in _TABLES:
-        name, rows_of = _TABLES[form]
-        files = (write_table(folder / name, rows_of(grades)),)
-    else:
-        files = _write_gradescope(grades, folder / "gradescope")
+    files = tuple(_written(grades, form, folder))
     log_event(
         course,
         "export",
@@ -56,26 +53,45 @@ def write_export(
         folder=str(folder.resolve()),
         sha256=hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest(),
     )
-    return files, grades.remarks()
+    return files, (*grades.remarks(), *_remarks(grades, form))
 
 
-def _write_gradescope(grades: ClassGrades, folder: Path) -> tuple[Path, ...]:
-    """For each unit the autograder to upload, and ``<student>/results.json`` for everybody with something to show."""
-    return tuple(file for unit in grades.units for file in _write_gradescope_unit(grades, unit, folder / unit.name))
+def _written(grades: ClassGrades, form: Format, folder: Path) -> Iterator[Path]:
+    if form in _TABLES:
+        name, rows_of = _TABLES[form]
+        yield write_table(folder / name, rows_of(grades), byte_order_mark=True)
+    elif form == "xlsx":
+        from autograder.exports.workbook import workbook  # openpyxl is for this form only
+
+        sheets = {"Grades": final_grades(grades), "Questions": per_question(grades)}
+        yield write_private(folder / "grades.xlsx", workbook(sheets))
+    elif form in _IMPORTS:
+        tables = [(unit, list(_IMPORTS[form](grades, unit))) for unit in grades.units]  # all of them, or no file
+        yield from (write_table(folder / f"{form}-{unit.name}.csv", rows) for unit, rows in tables)
+    else:
+        for unit in grades.units:
+            yield from _write_gradescope(grades, unit, folder / "gradescope" / unit.name)
 
 
-def _write_gradescope_unit(grades: ClassGrades, unit: Unit, folder: Path) -> Iterator[Path]:
-    results = {
-        student: gradescope_results(grades.of(student, unit))
-        for student in grades.students
-        if grades.of(student, unit).status is not Status.OPEN
-    }
-    folder.mkdir(parents=True, exist_ok=True)
-    archive = folder / "autograder.zip"
-    archive.write_bytes(gradescope_autograder({student.email: result for student, result in results.items()}))
-    yield archive
+def _remarks(grades: ClassGrades, form: Format) -> Iterator[str]:
+    if form in _IMPORTS:
+        students = [student for student in grades.students if student.id not in grades.strangers]
+        for unit in grades.units:
+            if without := len(students) - len(grades.gradeable(unit)):
+                yield (
+                    f"{without} without a grade in {unit.name} left out of its file: an empty cell would clear "
+                    f"what {form.capitalize()} has"
+                )
+    if form == "gradescope" and (shared := shared_addresses(grades.students)):
+        yield f"no result for {', '.join(shared)}: their e-mail address is another student's too"
+
+
+def _write_gradescope(grades: ClassGrades, unit: Unit, folder: Path) -> Iterator[Path]:
+    """The autograder to upload for a unit, and ``<student>/results.json`` for everybody with something to show."""
+    shared = shared_addresses(grades.students)
+    results = {student: gradescope_results(grades.of(student, unit)) for student in grades.reportable(unit)}
+    by_address = {student.email: result for student, result in results.items() if student.id not in shared}
+    yield write_private(folder / "autograder.zip", gradescope_autograder(by_address))
     for student, result in results.items():
-        path = folder / student.id / "results.json"
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(json.dumps(result, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
-        yield path
+        text = json.dumps(result, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        yield write_private(folder / student.id / "results.json", text)

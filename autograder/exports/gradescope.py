@@ -1,7 +1,8 @@
 """Results for Gradescope: one ``results.json`` per student, as its autograder specification lays down.
 
 Gradescope takes results from an autograder only, so there is one to upload for each unit, ``autograder.zip``: it hands
-each student, found by e-mail address, the result recorded here, and runs nothing.
+each student, found by e-mail address, the result recorded here, and runs nothing. Work that several have handed in
+together, or an address that two students share, gets no result: it would be one student's, shown to another.
 
 The total ``score`` holds whatever the ``tests`` add up to; each test has ``name``, ``score``, ``max_score``,
 ``status``, ``output`` and ``visibility``. A test without a score is one that a person has yet to grade.
@@ -13,16 +14,18 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
+from autograder.course.roster import Student
 from autograder.course.spreadsheet import number
 from autograder.exports.class_grades import Standing, Status
 from autograder.gradebook.class_book import QuestionScore
 from autograder.results import ComponentScore
 
-__all__ = ["gradescope_autograder", "gradescope_results"]
+__all__ = ["gradescope_autograder", "gradescope_results", "shared_addresses"]
 
 # Diagnoses reach students when grades are published, as feedback pages do.
 _VISIBILITY = "after_published"
@@ -59,6 +62,12 @@ def gradescope_autograder(results: Mapping[str, Mapping[str, Any]]) -> bytes:
         by_address = {address.strip().lower(): result for address, result in results.items() if address.strip()}
         writer.writestr(zipfile.ZipInfo("results.json", _NO_TIME), json.dumps(by_address, allow_nan=False))
     return archive.getvalue()
+
+
+def shared_addresses(students: Sequence[Student]) -> tuple[str, ...]:
+    """The ids of students who have another student's e-mail address."""
+    counts = Counter(student.email.strip().lower() for student in students if student.email.strip())
+    return tuple(student.id for student in students if counts[student.email.strip().lower()] > 1)
 
 
 def _tests(grade: Standing) -> Iterator[dict[str, Any]]:

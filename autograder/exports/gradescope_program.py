@@ -9,17 +9,23 @@ import os
 import pathlib
 
 NO_RESULT = {"score": 0, "output": "No result is recorded for you yet. If you handed in, write to your instructor."}
+GROUP = {
+    "score": 0,
+    "output": "This was handed in by several students together, and each is graded for work of their own, so no result "
+    "is shown here. Write to your instructor.",
+}
 
 
 def main(root: pathlib.Path) -> None:
     """Read who submitted, and write their result where Gradescope looks for it."""
     submitters = json.loads((root / "submission_metadata.json").read_text(encoding="utf-8"))["users"]
     results = json.loads((root / "source" / "results.json").read_text(encoding="utf-8"))
-    addresses = [user["email"].strip().lower() for user in submitters]
-    recorded = [results[address] for address in addresses if address in results]
+    result = GROUP if len(submitters) > 1 else NO_RESULT
+    if len(submitters) == 1:
+        result = results.get(str(submitters[0].get("email")).strip().lower(), NO_RESULT)
     folder = root / "results"
     folder.mkdir(exist_ok=True)
-    (folder / "results.json").write_text(json.dumps(recorded[0] if recorded else NO_RESULT), encoding="utf-8")
+    (folder / "results.json").write_text(json.dumps(result), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,20 +1,24 @@
-"""A file for Moodle: Grades → Import → CSV file.
+"""A file for each unit for Moodle: Grades → Import → CSV file.
 
 Moodle asks which column tells who a student is (map "ID number" to ID number, or the e-mail address, or the user name)
 and to which grade item each other column belongs; columns are called as its own export calls them. Points are out of
 what the unit is worth, so the grade item's maximum must be that (Moodle refuses more than 100 unless told otherwise).
-An empty grade is no grade (Moodle documentation "Grade import"; ``grade/import/csv`` decides in doubt).
+An empty grade clears the one that Moodle has, so students without a grade have no row, and each unit has a file of its
+own.
+https://docs.moodle.org/en/Grade_import
+https://github.com/moodle/moodle/blob/main/grade/import/csv/classes/load_data.php decides in doubt.
 """
 
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from autograder.course.course import Unit
 from autograder.course.roster import Student
 from autograder.course.spreadsheet import Cell, number
 from autograder.exports.class_grades import ClassGrades, Standing, Status
+from autograder.exports.identities import known_by
 
 __all__ = ["moodle_rows"]
 
@@ -25,23 +29,24 @@ _SAID = {
 }
 
 
-def moodle_rows(grades: ClassGrades) -> Iterator[tuple[Cell, ...]]:
-    """The rows of the file: a column per unit for the grade and one for the feedback."""
-    students = [student for student in grades.students if student.id not in grades.strangers]
-    people = _identifying(students)
-    yield (*people, *(name for unit in grades.units for name in _columns(unit)))
+def moodle_rows(grades: ClassGrades, unit: Unit) -> Iterator[tuple[Cell, ...]]:
+    """The rows of a unit's file: a column for the grade and one for the feedback."""
+    students = grades.gradeable(unit)
+    people = _identifying(students, known_by(grades.students, "moodle_id"))
+    yield (*people, *_columns(unit))
     for student in students:
-        cells = [cell for unit in grades.units for cell in _cells(grades.of(student, unit))]
-        yield (*(of(student) for of in people.values()), *cells)
+        yield (*(of(student) for of in people.values()), *_cells(grades.of(student, unit)))
 
 
-def _identifying(students: list[Student]) -> dict[str, Callable[[Student], str]]:
+def _identifying(
+    students: Sequence[Student], id_number: Callable[[Student], str]
+) -> dict[str, Callable[[Student], str]]:
     """The columns that can tell students apart.
 
     Only those that are filled for everybody: Moodle gives the grades of a row without an entry to the student before.
     """
     columns: dict[str, Callable[[Student], str]] = {
-        "ID number": lambda student: student.id,
+        "ID number": id_number,
         "Username": lambda student: student.login,
         "Email address": lambda student: student.email,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,8 +27,10 @@ def gradebook_address(course: Course) -> str:
 
 
 def open_gradebook(course: Course) -> Gradebook:
-    """The gradebook of a course, to be closed by the caller; made if there is none yet."""
+    """The gradebook of a course, to be closed by the caller; made if there is none yet, for its owner only."""
     let_nbgrader_find_its_programs()
+    # SQLite takes an empty file for a new data base, and gives its journals the same permissions.
+    os.close(os.open(course.gradebook, os.O_RDWR | os.O_CREAT, 0o600))
     gradebook = Gradebook(gradebook_address(course))
     add_table(gradebook)
     return gradebook

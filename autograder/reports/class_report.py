@@ -10,6 +10,7 @@ from pathlib import Path
 from autograder.batch.class_run import recorded_results
 from autograder.course.course import Course, CourseError, Unit
 from autograder.course.events import log_event
+from autograder.course.private_files import write_private
 from autograder.course.spreadsheet import Cell, number, write_table
 from autograder.exports.class_grades import ClassGrades, Standing, Status, class_grades
 from autograder.reports.figures import component_picture, points_picture, seconds_picture
@@ -86,10 +87,9 @@ def write_report(course: Course, unit: Unit, folder: Path) -> tuple[Path, Path]:
     if not results:
         raise CourseError(f"{unit.name} has not been graded: run course grade {unit.name}")
     report = ClassReport(unit, class_grades(course, [unit]), results)
-    folder.mkdir(parents=True, exist_ok=True)
     page, table = folder / f"report-{unit.name}.html", folder / f"report-{unit.name}.csv"
-    page.write_text(_page(course, report), encoding="utf-8")
-    write_table(table, _rows(report))
+    write_private(page, _page(course, report))
+    write_table(table, _rows(report), byte_order_mark=True)
     log_event(course, "class report", unit=unit.name, folder=str(folder.resolve()))
     return page, table
 

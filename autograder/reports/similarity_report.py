@@ -8,6 +8,7 @@ from pathlib import Path
 
 from autograder.course.course import Course, Unit
 from autograder.course.events import log_event
+from autograder.course.private_files import write_private
 from autograder.course.spreadsheet import Cell, number, write_table
 from autograder.plain_text import moderate
 from autograder.reports.pages import render
@@ -37,10 +38,9 @@ def write_similarity(course: Course, unit: Unit, folder: Path) -> tuple[tuple[Pa
     """
     answers = answers_of_class(course, unit)
     pairs = alike(answers, known_sources(course, unit))
-    folder.mkdir(parents=True, exist_ok=True)
     page, table = folder / f"similarity-{unit.name}.html", folder / f"similarity-{unit.name}.csv"
-    page.write_text(_page(course, unit, answers, pairs), encoding="utf-8")
-    write_table(table, _rows(pairs))
+    write_private(page, _page(course, unit, answers, pairs))
+    write_table(table, _rows(pairs), byte_order_mark=True)
     log_event(course, "similarity report", unit=unit.name, pairs=len(pairs), folder=str(folder.resolve()))
     return (page, table), len(pairs)
 
