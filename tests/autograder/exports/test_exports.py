@@ -5,6 +5,7 @@ The readers below follow the documentation and import code of each system, not o
 
 import csv
 import json
+import os
 import re
 import subprocess
 import sys
@@ -24,6 +25,9 @@ from autograder.course.roster import Roster
 from autograder.course.spreadsheet import guarded, read_table, unguarded, write_table
 from autograder.exports.class_grades import class_grades
 from autograder.exports.export import write_export
+from autograder.feedback.class_feedback import write_feedback
+from autograder.gradebook.sessions import open_gradebook
+from autograder.reports.class_report import write_report
 
 UNIT = "03_vae"
 DUE = datetime(2027, 3, 12, 23, 59, tzinfo=UTC)
@@ -373,3 +377,25 @@ def test_a_unit_that_somebody_lacks_costs_them_no_grade_in_another(nasty, tmp_pa
             with file.open(newline="", encoding="utf-8") as opened:
                 grades = [row[5 if form == "canvas" else -2] for row in csv.reader(opened)]
             assert all(grades), "a row for one unit holds no empty cell for another"
+
+
+@pytest.fixture
+def generous_umask():
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
+def test_a_new_gradebook_is_for_its_owner_only(course, generous_umask):
+    open_gradebook(course).close()
+    assert course.gradebook.stat().st_mode & 0o777 == 0o600
+
+
+def test_notebooks_pages_and_reports_are_for_their_owner_only(course, record, generous_umask):
+    record("ada")
+    files = [
+        *write_feedback(course, course.unit(UNIT)),
+        *write_report(course, course.unit(UNIT), course.root / "reports"),
+    ]
+    folders = [course.root / name for name in ("autograded", "feedback", "reports")]
+    assert {path.stat().st_mode & 0o077 for path in (*files, *folders)} == {0}

@@ -92,7 +92,7 @@ def test_the_page_is_self_contained_and_shows_what_students_wrote_as_text(graded
 
 def test_the_table_says_the_same_and_can_be_opened_in_a_spreadsheet(graded, tmp_path):
     _, table = write_report(graded, graded.unit(UNIT), tmp_path)
-    with table.open(newline="", encoding="utf-8") as file:
+    with table.open(newline="", encoding="utf-8-sig") as file:
         rows = list(csv.DictReader(file))
     numbers = {row["what"]: row["count"] for row in rows if row["kind"] == "number"}
     assert numbers == {

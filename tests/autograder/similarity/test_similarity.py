@@ -199,7 +199,7 @@ def test_the_report_shows_both_answers_as_text_and_says_that_it_is_a_hint(class_
     assert count == 1 and "A hint, not a verdict" in text
     assert text.count("torch.where") + text.count("torch  .where") == 2
     assert "<b>ada" not in text and "<script" not in text
-    with table.open(newline="", encoding="utf-8") as file:
+    with table.open(newline="", encoding="utf-8-sig") as file:
         (row,) = csv.DictReader(file)
     assert (row["first"], row["second"], row["component"]) == ("<b>ada", "'=ben", "halve")
 
