@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 from tyro.conf import Positional
@@ -13,7 +13,7 @@ from tyro.conf import Positional
 from autograder.audit.command import audit
 from autograder.class_commands import bring_up_to_date, export, extend, formgrader, report, similarity
 from autograder.course.course import Course, CourseError, Unit
-from autograder.lms_commands import collect, roster
+from autograder.lms_commands import collect, feedback_zip, roster
 from autograder.regrade_command import regrade
 from autograder.sandbox.bubblewrap import SandboxUnavailable
 from autograder.sandbox.kinds import DEFAULT_KIND, SandboxKind, require_kind, warning_about
@@ -30,6 +30,7 @@ _DESCRIPTION = """Run a course: release its units, grade what students hand in, 
   course grade 03 --submitted DIR --json results.json --feedback pages
   course formgrader 03                  submissions in the browser, written answers graded
   course feedback 03                    a page per student in feedback/
+  course feedback 03 --zip moodle       the pages as Moodle or Canvas take them back
   course report 03                      where students stumble, with plots
   course similarity 03                  answers that are suspiciously alike
   course export --format canvas         grades for Canvas, Moodle, Gradescope or a spreadsheet
@@ -152,10 +153,14 @@ def grade(
         print(_shown(place))
 
 
-def feedback(unit: Positional[_Unit]) -> None:
+def feedback(unit: Positional[_Unit], zip: Literal["canvas", "moodle", "gradescope"] | None = None) -> None:
     """Write a feedback page for each graded student to feedback/<student>/<unit>/.
 
     Run it again after grading written answers by hand: the pages show the points and comments given.
+
+    Args:
+        zip: Write them into exports/ too, as an archive that Canvas or Moodle takes back; needs work that was collected
+            from there. Gradescope takes none.
     """
     from autograder.course.lock import course_lock
     from autograder.feedback.class_feedback import write_feedback
@@ -164,6 +169,8 @@ def feedback(unit: Positional[_Unit]) -> None:
     with course_lock(course, f"course feedback {unit}"):
         pages = write_feedback(course, course.unit(unit))
     print(f"{len(pages)} page{'s' * (len(pages) != 1)}, for example {_shown(pages[0])}")
+    if zip is not None:
+        feedback_zip(course, course.unit(unit), zip, pages)
 
 
 def sandbox_image() -> None:

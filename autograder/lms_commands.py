@@ -1,7 +1,8 @@
-"""The ``course`` commands that take in what an LMS gives out: collect, roster."""
+"""The ``course`` commands between the course and an LMS: collect, roster, the archive of feedback."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -9,9 +10,9 @@ import tyro
 from tyro.conf import FlagCreatePairsOff, Positional
 
 from autograder.collecting.systems import System
-from autograder.course.course import Course
+from autograder.course.course import Course, Unit
 
-__all__ = ["collect", "roster"]
+__all__ = ["collect", "feedback_zip", "roster"]
 
 _IdColumn = Literal["sis_id", "login", "email", "canvas_id", "moodle_id"]
 
@@ -67,3 +68,16 @@ def roster(
         print(f"  {len(update.others)} in the roster and not in {file}: {', '.join(update.others[:10])}")
     if update.before:
         print(f"  as it was: {update.before}")
+
+
+def feedback_zip(
+    course: Course, unit: Unit, system: Literal["canvas", "moodle", "gradescope"], pages: Iterable[Path]
+) -> None:
+    """Write pages into an archive that an LMS takes back, and say where it is and whom it leaves out."""
+    from autograder.exports.feedback_zip import write_feedback_zip
+
+    by_student = {page.parents[1].name: page for page in pages}
+    path, remarks = write_feedback_zip(course, unit, system, by_student, course.root / "exports")
+    print(path)
+    for remark in remarks:
+        print(f"  {remark}")
