@@ -57,6 +57,7 @@ class Outcome:
 
     Attributes:
         moment: when it was handed in, as far as that is known now.
+        is_time_changed: whether another time of handing in, or one at all, is known now of the same work.
         was_graded: whether other work of theirs has been graded before.
         aside: where earlier work lies.
     """
@@ -66,6 +67,7 @@ class Outcome:
     kind: Kind
     moment: datetime | None = None
     marked_late: bool = False
+    is_time_changed: bool = False
     was_graded: bool = False
     aside: tuple[Path, ...] = ()
     remarks: tuple[str, ...] = ()
@@ -230,11 +232,12 @@ class _Run:
         return replace(outcome, kind=Kind.UNCLEAR)
 
     def _same(self, outcome: Outcome, place: Path, when_there: datetime | None) -> Outcome:
-        """Work that is there counts from when it was first handed in."""
-        when = min(filter(None, (outcome.moment, when_there)), default=None)
+        """Work that is there counts from when it was first handed in, unless a table of times says otherwise."""
+        when = self.times.of_students.get(outcome.student)
+        when = when or min(filter(None, (outcome.moment, when_there)), default=None)
         if when != when_there:
             write_moment(place, when)
-        return replace(outcome, kind=Kind.SAME, moment=when)
+        return replace(outcome, kind=Kind.SAME, moment=when, is_time_changed=when != when_there)
 
     def _is_later(
         self, when: datetime | None, work: Work, when_there: datetime | None, record: Collected | None, there: str

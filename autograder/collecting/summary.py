@@ -61,6 +61,8 @@ def _times(collection: Collection) -> Iterator[str]:
     if unknown:
         where = _WHERE_TIMES_ARE.get(collection.system, _OTHER_TIMES)
         yield f"  {len(unknown)} of {len(in_place)} without a known time of handing in, so never late. {where}"
+    if changed := sum(outcome.is_time_changed for outcome in in_place):
+        yield f"  {changed} there already, with a time of handing in written down or corrected now"
     late = [outcome.student for outcome in unknown if outcome.marked_late]
     yield from _list("of these are marked LATE there", late)
 

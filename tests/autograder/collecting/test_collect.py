@@ -193,8 +193,21 @@ def test_the_same_work_handed_in_again_counts_from_the_first_time(collecting, in
 def test_times_that_become_known_later_are_added(collecting, in_place, tmp_path):
     collecting(CANVAS)
     (tmp_path / "times.csv").write_text("login,handed_in\nal42,2027-03-12 22:00\n", encoding="utf-8")
-    collecting(CANVAS, times=tmp_path / "times.csv")
+    collection = collecting(CANVAS, times=tmp_path / "times.csv")
     assert in_place()["ada"]["timestamp.txt"] == "2027-03-12 22:00:00.000000 UTC"
+    changed = [(outcome.student, outcome.is_time_changed) for outcome in collection.outcomes]
+    assert changed == [
+        ("ada", True),
+        ("zoe", False),
+    ]
+
+
+def test_a_table_of_times_corrects_times_of_the_same_work(collecting, in_place, tmp_path):
+    collecting(gradescope((["ada@uni.example"], "2027-03-12 22:00:00 Z", "a")))
+    (tmp_path / "times.csv").write_text("login,handed_in\nal42,2027-03-14 22:00\n", encoding="utf-8")
+    for _ in range(2):
+        collecting(gradescope((["ada@uni.example"], "2027-03-12 22:00:00 Z", "a")), times=tmp_path / "times.csv")
+        assert in_place()["ada"]["timestamp.txt"] == "2027-03-14 22:00:00.000000 UTC"
 
 
 def test_a_students_own_time_stamp_is_passed_over(collecting, in_place):
