@@ -110,9 +110,9 @@ def test_moodle_names_hold_the_name_and_the_participants_number(read, zipped, pa
 
 def test_moodle_keeps_folders_of_students_and_says_what_was_typed_in(read, zipped):
     prefix = "Zoë Ångström_7_assignsubmission_"
-    archive = zipped({f"{prefix}file/work/03_vae.ipynb": "z", f"{prefix}onlinetext/onlinetext.html": "<p>Hello</p>"})
+    archive = zipped({f"{prefix}file/mine/03_vae.ipynb": "z", f"{prefix}onlinetext/onlinetext.html": "<p>Hello</p>"})
     _, works, left_out = read(archive)
-    assert named(works[f"{prefix}file"]) == ["work/03_vae.ipynb"]
+    assert named(works[f"{prefix}file"]) == ["mine/03_vae.ipynb"]
     assert "typed" in left_out[f"{prefix}onlinetext/onlinetext.html"]
 
 
@@ -233,7 +233,7 @@ def test_a_folder_that_nbgrader_has_collected_is_read_with_its_times_if_that_is_
     [
         "ada/03_vae.ipynb",
         "ada/03_vae/03_vae.ipynb",
-        "handed in/ada/work/03_vae.ipynb",
+        "handed in/ada/mine/03_vae.ipynb",
         "ada.ipynb",
         "03_vae_ada.ipynb",
         "AL42/answer.ipynb",
