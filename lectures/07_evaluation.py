@@ -1446,7 +1446,7 @@ assert min(mixed["−log p(x)"]) > 0.97 and max(max(v) for name, v in mixed.item
 assert all(0.43 < a < 0.63 for v in means["negatives"].values() for a in v), means["negatives"]
 
 # %% [markdown]
-# Shuffled pixels are hard to guess from their neighbours, so they cost many nats; but the latents of all layers help little with them, and a ratio counts only what latents contribute. A likelihood and a ratio answer different questions, and neither asks "is this a photograph?".
+# Shuffled pixels are hard to guess from their neighbours, so they cost many nats; but the latents below the kept layers help less with them than with photographs, and the ratio counts only what those latents contribute. A likelihood and a ratio answer different questions, and neither asks "is this a photograph?".
 
 # %% [markdown]
 # The same question for the photographs. How many layers, from the top, should the second bound keep?
