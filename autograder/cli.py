@@ -17,6 +17,7 @@ from autograder.lms_commands import collect, feedback_zip, roster
 from autograder.regrade_command import regrade
 from autograder.sandbox.bubblewrap import SandboxUnavailable
 from autograder.sandbox.kinds import DEFAULT_KIND, SandboxKind, require_kind, warning_about
+from autograder.student_commands import answers
 
 __all__ = ["main"]
 
@@ -28,7 +29,8 @@ _DESCRIPTION = """Run a course: release its units, grade what students hand in, 
   course collect 03 ZIP                 a download of Canvas, Moodle, Gradescope, nbgrader → submitted/
   course grade 03                       submitted/<student>/03_vae/ → gradebook
   course grade 03 --submitted DIR --json results.json --feedback pages
-  course formgrader 03                  submissions in the browser, written answers graded
+  course answers 03                     written answers of all students on one page, graded by keyboard
+  course formgrader 03                  submissions in the browser, one by one
   course feedback 03                    a page per student in feedback/
   course feedback 03 --zip moodle       the pages as Moodle or Canvas take them back
   course report 03                      where students stumble, with plots
@@ -200,6 +202,7 @@ _COMMANDS = (
     roster,
     collect,
     grade,
+    answers,
     formgrader,
     feedback,
     report,

@@ -1,0 +1,196 @@
+"""Written answers of a class to one question, and points and comments that a person gives for them.
+
+What is written is what formgrader writes, and nothing else: ``manual_score``, ``manual_comment``, and whether the
+answer still waits. Two people may grade at once, here or in formgrader: a change is made only where points, comment and
+answer still are what its author had in view.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nbgrader.api import (
+    Assignment,
+    Comment,
+    Grade,
+    Gradebook,
+    GradeCell,
+    SolutionCell,
+    SubmittedAssignment,
+    SubmittedNotebook,
+)
+from sqlalchemy import and_
+from sqlalchemy.orm import Query, aliased
+
+from autograder.course.course import Course, CourseError, Unit
+from autograder.gradebook.recording import autograded_notebook
+from autograder.gradebook.sessions import one_transaction
+
+__all__ = ["LONGEST_COMMENT", "ChangedMeanwhile", "NoSuchAnswer", "WrittenAnswer", "give", "written_answers"]
+
+LONGEST_COMMENT = 10_000  # characters
+
+_EMBEDDED = re.compile(r"data:image/png;base64,([A-Za-z0-9+/=]+)")
+_BASE64 = re.compile(r"[A-Za-z0-9+/=\s]+")
+
+
+@dataclass(frozen=True)
+class WrittenAnswer:
+    """One student's answer, and what was given for it.
+
+    Attributes:
+        key: nbgrader's own id for the grade; it names the answer without naming the student.
+        text: Markdown that no HTML, link or command can come of.
+        beside: other text that was handed in and belongs to no question, a capstone's report for example.
+        pictures: PNGs in base64.
+        points: given by a person; None if nobody did.
+        auto_points: what nbgrader gives by itself: 0 where nothing was written.
+        waits: whether a person has yet to grade it.
+    """
+
+    key: str
+    student: str
+    text: str
+    beside: str
+    pictures: tuple[str, ...]
+    points: float | None
+    auto_points: float | None
+    extra_credit: float | None
+    comment: str
+    max_points: float
+    waits: bool
+
+    @property
+    def revision(self) -> str:
+        """Another one for each change of points, comment, or the answer itself."""
+        seen = [self.text, self.beside, *self.pictures, self.points, self.comment, self.waits]
+        return hashlib.sha256(json.dumps(seen).encode()).hexdigest()[:32]
+
+
+class ChangedMeanwhile(Exception):
+    """Somebody else has graded the answer, or it was handed in anew; ``answer`` is how it stands now."""
+
+    def __init__(self, answer: WrittenAnswer) -> None:
+        super().__init__("it was changed elsewhere meanwhile")
+        self.answer = answer
+
+
+class NoSuchAnswer(Exception):
+    """The gradebook holds no such answer (any more)."""
+
+
+def written_answers(gradebook: Gradebook, course: Course, unit: Unit, question: str) -> tuple[WrittenAnswer, ...]:
+    """The answers of everybody who was graded, by student."""
+    rows = _rows(gradebook, unit).filter(GradeCell.name == question).order_by(SubmittedAssignment.student_id)
+    return tuple(_answer(course, unit, *row) for row in rows)
+
+
+def give(
+    gradebook: Gradebook, course: Course, unit: Unit, key: str, seen: str, points: float | None, comment: str
+) -> tuple[WrittenAnswer, WrittenAnswer]:
+    """Give points and a comment for an answer, as formgrader does; returns the answer before and after.
+
+    Args:
+        key: which answer.
+        seen: the revision that the person who grades has in view.
+        points: None takes the points back, so that the answer waits again.
+
+    Raises:
+        NoSuchAnswer: the student was removed, or never handed this in.
+        ChangedMeanwhile: the answer is not what was seen; nothing is written.
+        CourseError: points or comment are out of range.
+    """
+    with one_transaction(gradebook):
+        row = _rows(gradebook, unit).filter(Grade.id == key).one_or_none()
+        if row is None:
+            raise NoSuchAnswer("this answer is not in the gradebook any more")
+        before = _answer(course, unit, *row)
+        if before.revision != seen:
+            raise ChangedMeanwhile(before)
+        _require_in_range(points, comment, before)
+        _, grade, written, _, _ = row
+        grade.manual_score = points
+        grade.needs_manual_grade = points is None and grade.auto_score is None
+        written.manual_comment = comment.strip() or None
+        return before, _answer(course, unit, *row)
+
+
+def _require_in_range(points: float | None, comment: str, answer: WrittenAnswer) -> None:
+    if points is not None and not (math.isfinite(points) and 0 <= points <= answer.max_points):
+        raise CourseError(f"points must be 0 to {answer.max_points:g}, got {points}")
+    if len(comment) > LONGEST_COMMENT:
+        raise CourseError(f"a comment may have {LONGEST_COMMENT:,} characters, got {len(comment):,}")
+
+
+def _rows(gradebook: Gradebook, unit: Unit) -> Query:
+    """The student, grade, comment, name and points of each graded cell that is an answer as well."""
+    own = aliased(SolutionCell)  # such a cell has two rows of one name: one carries the grade, one the comment
+    return (
+        gradebook.db.query(SubmittedAssignment.student_id, Grade, Comment, GradeCell.name, GradeCell.max_score)
+        .select_from(Grade)
+        .join(GradeCell, Grade.cell_id == GradeCell.id)
+        .join(SubmittedNotebook, Grade.notebook_id == SubmittedNotebook.id)
+        .join(SubmittedAssignment, SubmittedNotebook.assignment_id == SubmittedAssignment.id)
+        .join(Assignment, SubmittedAssignment.assignment_id == Assignment.id)
+        .join(own, and_(own.notebook_id == GradeCell.notebook_id, own.name == GradeCell.name))
+        .join(Comment, and_(Comment.cell_id == own.id, Comment.notebook_id == Grade.notebook_id))
+        .filter(Assignment.name == unit.name)
+    )
+
+
+def _answer(
+    course: Course, unit: Unit, student: str, grade: Grade, comment: Comment, name: str, max_points: float
+) -> WrittenAnswer:
+    text, beside, pictures = _handed_in(autograded_notebook(course, unit, student), name)
+    return WrittenAnswer(
+        grade.id,
+        student,
+        text,
+        beside,
+        pictures,
+        grade.manual_score,
+        grade.auto_score,
+        grade.extra_credit,
+        comment.manual_comment or "",
+        float(max_points),
+        bool(grade.needs_manual_grade),
+    )
+
+
+def _handed_in(path: Path, question: str) -> tuple[str, str, tuple[str, ...]]:
+    """An answer's text, what else was handed in, and the pictures, from a notebook of our own making."""
+    try:
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    except (OSError, ValueError, KeyError):
+        return f"({path} cannot be read: grade it again)", "", ()
+    own = next((cell for cell in cells if _grade_id(cell) == question), {"source": ""})
+    beside = [cell for cell in cells if str(cell.get("id", "")).startswith("handed-in-")]
+    text = _text(own)
+    pictures = (picture for cell in (own, *beside) for picture in _pictures(cell))
+    return _EMBEDDED.sub("(picture)", text).strip("\n"), "\n\n".join(map(_text, beside)), tuple(pictures)
+
+
+def _grade_id(cell: Mapping[str, Any]) -> str | None:
+    return cell.get("metadata", {}).get("nbgrader", {}).get("grade_id")
+
+
+def _text(cell: Mapping[str, Any]) -> str:
+    source = cell.get("source", "")
+    return source if isinstance(source, str) else "".join(source)
+
+
+def _pictures(cell: Mapping[str, Any]) -> Iterator[str]:
+    """Pictures that are attached to a cell, or embedded in its text; they were drawn anew when they were read."""
+    for bundle in cell.get("attachments", {}).values():
+        encoded = bundle.get("image/png")
+        encoded = "".join(encoded) if isinstance(encoded, list) else encoded
+        if isinstance(encoded, str) and _BASE64.fullmatch(encoded):
+            yield "".join(encoded.split())
+    yield from _EMBEDDED.findall(_text(cell))

@@ -1,0 +1,106 @@
+"""The page of one question: what is drawn on it, with everything that students wrote escaped."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from nbconvert.filters import markdown2html
+
+from autograder.course.course import Course, Unit
+from autograder.course.secret import CourseSecret
+from autograder.gradebook.written_answers import LONGEST_COMMENT, WrittenAnswer
+from autograder.nbgrader_bridge.answer_sheet.questions import WrittenQuestion
+
+__all__ = ["TEMPLATES", "in_order", "question_page", "state_of"]
+
+TEMPLATES = Path(__file__).parents[2] / "templates" / "answer_sheet"
+
+# All answers stand on one page, where a macro that one of them defines would change the formulas of all others.
+_DEFINITION = re.compile(r"\\(?=(?:[gex]?def|let|(?:re)?newcommand|(?:re)?newenvironment|Declare\w+|require)\b)")
+_JOINER = "\u2060"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One answer on the page; ``name`` is what the person who grades may know of the student."""
+
+    name: str
+    answer: WrittenAnswer
+
+
+def in_order(course: Course, unit: Unit, question: str, answers: Iterable[WrittenAnswer], anonymous: bool) -> list[Row]:
+    """The answers by student; or under numbers, in an order that says nothing of the students and stays the same."""
+    if not anonymous:
+        return [Row(answer.student, answer) for answer in answers]
+    secret = CourseSecret.of(course)
+    shuffled = sorted(answers, key=lambda answer: secret.seed("order of answers", unit.name, question, answer.student))
+    return [Row(f"answer {place}", answer) for place, answer in enumerate(shuffled, start=1)]
+
+
+def question_page(
+    course: Course,
+    unit: Unit,
+    questions: tuple[WrittenQuestion, ...],
+    chosen: int,
+    rows: list[Row],
+    anonymous: bool,
+    token: str,
+) -> str:
+    """The HTML page for the question number ``chosen`` of a unit, counted from 0; its addresses begin with a token."""
+    return (
+        _environment()
+        .get_template("page.html")
+        .render(
+            course=course,
+            unit=unit,
+            questions=questions,
+            chosen=chosen,
+            question=questions[chosen],
+            rows=rows,
+            anonymous=anonymous,
+            token=token,
+            longest_comment=LONGEST_COMMENT,
+        )
+    )
+
+
+def state_of(answer: WrittenAnswer) -> dict[str, Any]:
+    """What the page keeps of an answer, and is told when it has changed."""
+    return {
+        "revision": answer.revision,
+        "points": answer.points,
+        "auto": answer.auto_points,
+        "comment": answer.comment,
+        "waits": answer.waits,
+    }
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"our_markdown": _our_markdown, "isolated": _isolated}
+    environment.globals["state_of"] = state_of
+    return environment
+
+
+def _our_markdown(text: str) -> Markup:
+    """Text of the course's own as HTML; formulas stay as they are for MathJax."""
+    return Markup(markdown2html(text))
+
+
+def _isolated(text: str) -> str:
+    """A student's text whose formulas define nothing."""
+    return _DEFINITION.sub(lambda found: found.group() + _JOINER, text)

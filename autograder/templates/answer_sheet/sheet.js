@@ -1,0 +1,262 @@
+"use strict";
+// Grading by keyboard. What is shown as given is what the server says it has saved; a key pressed meanwhile waits.
+
+const base = document.body.dataset.base;
+const maxPoints = Number(document.body.dataset.maxPoints);
+const answers = Array.from(document.querySelectorAll(".answer"));
+const message = document.getElementById("message");
+const done = []; // changes of this page, the latest last: what undo takes back
+let current = 0;
+let typed = ""; // the points that are being typed for the current answer
+let saving = Promise.resolve();
+
+const stateOf = (answer) => JSON.parse(answer.dataset.state);
+const parts = (answer) => ({
+  points: answer.querySelector(".points output"),
+  note: answer.querySelector(".note"),
+  comment: answer.querySelector(".comment"),
+  field: answer.querySelector("textarea"),
+});
+
+function show(answer) {
+  const state = stateOf(answer);
+  const { points, note, comment } = parts(answer);
+  const given = state.points ?? state.auto;
+  points.value = given === null ? "–" : String(given);
+  note.textContent = state.waits ? "ungraded" : state.points === null && given === 0 ? "no response" : "";
+  comment.textContent = state.comment;
+  answer.classList.toggle("waits", state.waits);
+}
+
+function showProgress() {
+  const graded = answers.filter((answer) => !stateOf(answer).waits).length;
+  document.getElementById("graded").value = `${graded} of ${answers.length} graded`;
+  document.getElementById("share").style.width = `${(100 * graded) / Math.max(1, answers.length)}%`;
+}
+
+function say(text, calm = false) {
+  message.value = text;
+  message.classList.toggle("calm", calm);
+}
+
+function keep(answer, state) {
+  answer.dataset.state = JSON.stringify(state);
+  show(answer);
+  showProgress();
+}
+
+function save(answer, change, undoing = false) {
+  // One after the other: each change names the revision that the one before has left.
+  saving = saving.then(() => send(answer, change, undoing));
+  return saving;
+}
+
+async function send(answer, change, undoing) {
+  const before = stateOf(answer);
+  const wanted = { points: before.points, comment: before.comment, ...change };
+  if (wanted.points === before.points && wanted.comment === before.comment) return;
+  answer.classList.add("busy");
+  try {
+    const reply = await fetch(`${base}give`, {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({ key: answer.dataset.key, revision: before.revision, ...wanted }),
+    });
+    const told = await reply.json().catch(() => ({ message: `the server refused (${reply.status})` }));
+    if (reply.ok) {
+      keep(answer, told);
+      if (!undoing) done.push({ answer, before: { points: before.points, comment: before.comment } });
+      say(undoing ? "Taken back." : "Saved.", true);
+      return;
+    }
+    await explain(answer, before, reply.status, told, wanted);
+  } catch {
+    say("Not saved: course answers does not reply. Is it still running?");
+    reopen(answer, before, wanted);
+  } finally {
+    answer.classList.remove("busy");
+  }
+}
+
+async function explain(answer, before, status, told, wanted) {
+  if (status === 409) {
+    const { message: _, ...now } = told;
+    const isAnotherAnswer = now.points === before.points && now.comment === before.comment;
+    // With its old revision, an answer that nobody here has read cannot be graded.
+    keep(answer, isAnotherAnswer ? { ...now, revision: before.revision } : now);
+    say(
+      isAnotherAnswer
+        ? "Not saved: the answer was handed in or graded anew. Reload the page to read it."
+        : "Not saved: somebody else has graded this answer meanwhile. It now shows what they gave.",
+    );
+  } else {
+    say(`Not saved: ${told.message}`);
+  }
+  reopen(answer, before, wanted);
+}
+
+// A comment that could not be saved is not lost: its field opens again with the words in it.
+function reopen(answer, before, wanted) {
+  if (wanted.comment === before.comment) return;
+  const { field } = parts(answer);
+  go(answers.indexOf(answer));
+  openComment(answer);
+  field.value = wanted.comment;
+}
+
+function go(place) {
+  if (place < 0 || place >= answers.length) return;
+  answers[current].classList.remove("current");
+  current = place;
+  typed = "";
+  answers[current].classList.add("current");
+  answers[current].focus({ preventScroll: true });
+  answers[current].scrollIntoView({ block: "nearest" });
+}
+
+function goToUngraded(from) {
+  const places = answers.map((_, step) => (from + step) % answers.length);
+  const next = places.find((place) => stateOf(answers[place]).waits);
+  if (next === undefined) say("All answers to this question are graded.", true);
+  else go(next);
+}
+
+// A further digit belongs to the number as long as that can be given; else it begins another one.
+function typePoints(sign) {
+  const longer = typed + sign;
+  const fits = /^\d{0,3}(\.\d?)?$/.test(longer) && Number(longer) <= maxPoints;
+  const next = fits ? longer : sign;
+  if (next !== "." && Number(next) > maxPoints) {
+    say(`This question is worth ${maxPoints} points.`);
+    return;
+  }
+  typed = next;
+  if (next !== ".") save(answers[current], { points: Number(next) });
+}
+
+function takePointsBack() {
+  typed = "";
+  save(answers[current], { points: null });
+}
+
+async function undo() {
+  await saving;
+  const last = done.pop();
+  if (!last) {
+    say("Nothing to take back on this page.");
+    return;
+  }
+  go(answers.indexOf(last.answer));
+  await save(last.answer, last.before, true);
+}
+
+function openComment(answer) {
+  const { comment, field } = parts(answer);
+  if (field.hidden) field.value = stateOf(answer).comment;
+  field.hidden = false;
+  comment.hidden = true;
+  field.focus();
+  field.scrollIntoView({ block: "nearest" });
+}
+
+function closeComment(answer, keepIt) {
+  const { comment, field } = parts(answer);
+  const text = field.value.trim();
+  field.hidden = true;
+  comment.hidden = false;
+  answer.focus({ preventScroll: true });
+  if (keepIt) save(answer, { comment: text });
+}
+
+function toQuestion(step) {
+  const links = Array.from(document.querySelectorAll("nav a"));
+  const here = links.findIndex((link) => link.hasAttribute("aria-current"));
+  const link = links[here + step];
+  if (link) saving.then(() => location.assign(link.href));
+}
+
+const KEYS = {
+  ArrowDown: () => go(current + 1),
+  j: () => go(current + 1),
+  ArrowUp: () => go(current - 1),
+  k: () => go(current - 1),
+  n: () => goToUngraded(current + 1),
+  u: undo,
+  e: () => answers[current].classList.toggle("whole"),
+  s: () => document.getElementById("solution")?.toggleAttribute("open"),
+  Backspace: takePointsBack,
+  Enter: () => openComment(answers[current]),
+  ArrowRight: () => toQuestion(1),
+  ArrowLeft: () => toQuestion(-1),
+};
+
+function onKey(event) {
+  if (event.isComposing || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.target.matches("textarea")) {
+    const answer = event.target.closest(".answer");
+    if (event.key === "Escape") closeComment(answer, false);
+    else if (event.key === "Enter" && !event.shiftKey) closeComment(answer, true);
+    else return;
+    event.preventDefault();
+    return;
+  }
+  if (event.target.matches("a, summary") && event.key === "Enter") return;
+  const sign = event.key === "," ? "." : event.key;
+  if (/^[0-9.]$/.test(sign)) {
+    typePoints(sign);
+  } else if (Object.hasOwn(KEYS, event.key)) {
+    typed = "";
+    KEYS[event.key]();
+  } else {
+    return;
+  }
+  event.preventDefault();
+}
+
+function hasUnsavedComment() {
+  return answers.some((answer) => {
+    const { field } = parts(answer);
+    return !field.hidden && field.value.trim() !== stateOf(answer).comment;
+  });
+}
+
+// One answer's labels and numbers must not get in the way of another's.
+function drawFormulas() {
+  if (!window.MathJax?.Hub?.Queue || !window.MathJax.InputJax?.TeX) {
+    setTimeout(drawFormulas, 100);
+    return;
+  }
+  const queue = window.MathJax.Hub.Queue.bind(window.MathJax.Hub);
+  for (const element of document.querySelectorAll(".typeset")) {
+    queue(
+      () => window.MathJax.InputJax.TeX.resetEquationNumbers?.(0, false),
+      ["Typeset", window.MathJax.Hub, element],
+    );
+  }
+  queue(() => {
+    markLongOnes();
+    document.body.classList.add("drawn");
+  });
+}
+
+// What is cut off says so; scrolling or "e" shows the rest.
+function markLongOnes() {
+  for (const answer of answers) {
+    const work = answer.querySelector(".work");
+    answer.classList.toggle("more", answer.classList.contains("whole") || work.scrollHeight > work.clientHeight + 1);
+  }
+}
+
+answers.forEach((answer, place) => {
+  show(answer);
+  answer.addEventListener("mousedown", () => place !== current && go(place));
+});
+document.querySelectorAll(".pictures img").forEach((picture) =>
+  picture.addEventListener("click", () => picture.closest(".answer").classList.toggle("whole")),
+);
+document.addEventListener("keydown", onKey);
+window.addEventListener("beforeunload", (event) => hasUnsavedComment() && event.preventDefault());
+showProgress();
+markLongOnes();
+go(Math.max(0, answers.findIndex((answer) => stateOf(answer).waits)));
+drawFormulas();
