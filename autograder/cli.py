@@ -17,7 +17,7 @@ from autograder.lms_commands import collect, feedback_zip, roster
 from autograder.regrade_command import regrade
 from autograder.sandbox.bubblewrap import SandboxUnavailable
 from autograder.sandbox.kinds import DEFAULT_KIND, SandboxKind, require_kind, warning_about
-from autograder.student_commands import answers
+from autograder.student_commands import answers, forget, rename
 
 __all__ = ["main"]
 
@@ -38,6 +38,8 @@ _DESCRIPTION = """Run a course: release its units, grade what students hand in, 
   course export --format canvas         grades for Canvas, Moodle, Gradescope or a spreadsheet
   course extend ada 03 2 --reason ill   more days for one student
   course regrade add ada 03 --reason …  a request to look again; list, close with a decision
+  course forget ada                     removes all that is kept of one student
+  course rename ada lovelace            another id for a student, everywhere
   course audit                          wrong solutions must fail by name, right ones must pass
   course sandbox-image                  for machines without bubblewrap: an image for docker or podman
   course doctor                         what this machine offers
@@ -210,6 +212,8 @@ _COMMANDS = (
     export,
     extend,
     regrade,
+    forget,
+    rename,
     audit,
     sandbox_image,
     doctor,

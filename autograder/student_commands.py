@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import tyro
 from tyro.conf import Positional
 
-from autograder.course.course import Course
+from autograder.course.course import Course, CourseError
 
-__all__ = ["answers"]
+__all__ = ["answers", "forget", "rename"]
 
+_MOST_SHOWN = 10
+_Student = Annotated[str, tyro.conf.arg(metavar="STUDENT", help="The student's id.")]
 _Unit = Annotated[str, tyro.conf.arg(metavar="UNIT", help="A unit of the course, as 03 or 03_vae.")]
 
 
@@ -36,3 +39,57 @@ def answers(
 
     course = Course.find()
     serve_answers(course, course.unit(unit), port, browser, anonymous)
+
+
+def forget(student: Positional[_Student], yes: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False) -> None:
+    """Remove all of a student's data from the course folder: work, grades, feedback, records, the line in the roster.
+
+    What is made from these and names the student (exports, reports) is removed as well: write it anew. If it is broken
+    off, run it again. autograder/PRIVACY.md says what is kept where.
+
+    Args:
+        yes: Don't ask for confirmation.
+    """
+    from autograder.student_records.forgetting import forget as remove_student
+
+    course = Course.find()
+    done = remove_student(course, student, lambda found: yes or _confirmed(found))
+    if done is None:
+        print("nothing was removed")
+        return
+    print(f"removed: {_listed(done.removed)}")
+    if done.still_named_in:
+        print(f"these files still hold the id, name or address; look at them yourself: {_listed(done.still_named_in)}")
+    if done.copies_elsewhere:
+        print(f"grades or reports were also written to {_listed(done.copies_elsewhere)}: remove them there")
+    print("not known here, and yours to remove: backups, mail, copies of this folder, and what the LMS keeps")
+
+
+def rename(
+    old: Positional[Annotated[str, tyro.conf.arg(metavar="OLD", help="The student's id so far.")]],
+    new: Positional[Annotated[str, tyro.conf.arg(metavar="NEW", help="The id from now on, which nobody has.")]],
+) -> None:
+    """Give a student another id in all that the course folder keeps, everywhere or nowhere.
+
+    Exports, reports and feedback pages that hold the old id are removed: write them anew. As inputs are drawn for each
+    id, the next course grade judges the student's work once more.
+    """
+    from autograder.student_records.renaming import rename as rename_student
+
+    done = rename_student(Course.find(), old, new)
+    print(f"{old} is {new} from now on: {_listed(done.changed)}")
+    if done.still_named_in:
+        print(f"these files still hold {old!r}; look at them yourself: {_listed(done.still_named_in)}")
+    print("feedback pages, exports and reports that held the old id were removed: write them anew")
+
+
+def _confirmed(found: list[str]) -> bool:
+    if not sys.stdin.isatty():
+        raise CourseError("this removes data for good: add --yes to confirm it, where nobody can be asked")
+    print("this will be removed for good:", *found, sep="\n  ")
+    return input("Remove it? Type yes: ").strip().lower() == "yes"
+
+
+def _listed(phrases: tuple[str, ...]) -> str:
+    more = f", and {len(phrases) - _MOST_SHOWN} more" if len(phrases) > _MOST_SHOWN else ""
+    return ", ".join(phrases[:_MOST_SHOWN]) + more

@@ -23,9 +23,14 @@ function show(answer) {
   const { points, note, comment } = parts(answer);
   const given = state.points ?? state.auto;
   points.value = given === null ? "–" : String(given);
-  note.textContent = state.waits ? "ungraded" : state.points === null && given === 0 ? "no response" : "";
+  note.textContent = noteOn(state);
   comment.textContent = state.comment;
   answer.classList.toggle("waits", state.waits);
+}
+
+function noteOn(state) {
+  if (state.waits) return state.points === null ? "ungraded" : "graded before, and changed since: give points again";
+  return state.points === null && state.auto === 0 ? "no response" : "";
 }
 
 function showProgress() {
@@ -54,7 +59,8 @@ function save(answer, change, undoing = false) {
 async function send(answer, change, undoing) {
   const before = stateOf(answer);
   const wanted = { points: before.points, comment: before.comment, ...change };
-  if (wanted.points === before.points && wanted.comment === before.comment) return;
+  const isSame = wanted.points === before.points && wanted.comment === before.comment;
+  if (isSame && !(before.waits && "points" in change)) return;
   answer.classList.add("busy");
   try {
     const reply = await fetch(`${base}give`, {
@@ -65,7 +71,7 @@ async function send(answer, change, undoing) {
     const told = await reply.json().catch(() => ({ message: `the server refused (${reply.status})` }));
     if (reply.ok) {
       keep(answer, told);
-      if (!undoing) done.push({ answer, before: { points: before.points, comment: before.comment } });
+      if (!undoing && !isSame) done.push({ answer, before: { points: before.points, comment: before.comment } });
       say(undoing ? "Taken back." : "Saved.", true);
       return;
     }

@@ -1,0 +1,126 @@
+"""The tables that people keep: the roster, extensions, and others beside them with a column ``student``.
+
+All lines but those of the student stay as they are, to the byte: their order, quotes, and ends.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from autograder.course.course import Course
+from autograder.course.private_files import write_private
+from autograder.course.spreadsheet import guarded, unguarded
+from autograder.course.student_ids import normal_id
+from autograder.gradebook.extensions import extensions_file
+
+__all__ = ["ClassTables", "is_on_roster"]
+
+_COLUMNS = ("student", "id")
+
+
+@dataclass(frozen=True, eq=False)
+class _Line:
+    """A line of a table as it stands in the file, and its cells; quotes may hold line ends."""
+
+    raw: str
+    cells: Sequence[str]
+
+
+@dataclass(frozen=True)
+class _Table:
+    path: Path
+    delimiter: str
+    lines: Sequence[_Line]
+    column: int
+
+    def about(self, student: str) -> list[_Line]:
+        """The lines about a student."""
+        long_enough = (line for line in self.lines[1:] if len(line.cells) > self.column)
+        return [line for line in long_enough if normal_id(unguarded(line.cells[self.column].strip())) == student]
+
+
+@dataclass(frozen=True)
+class ClassTables:
+    """The lines about one student in the tables of the class.
+
+    Attributes:
+        with_roster: whether the roster is one of these tables.
+    """
+
+    with_roster: bool = True
+
+    def found(self, course: Course, student: str) -> list[str]:
+        counts = [(table, len(table.about(student))) for table in self._tables(course)]
+        lines = ((count, "line" if count == 1 else "lines", table) for table, count in counts if count)
+        return [f"{count} {word} of {_shown(table.path, course)}" for count, word, table in lines]
+
+    def forget(self, course: Course, student: str) -> None:
+        self._rewrite(course, student, lambda table, line: "")
+
+    def rename(self, course: Course, old: str, new: str) -> None:
+        self._rewrite(course, old, lambda table, line: _with_id(table, line, new))
+
+    def _tables(self, course: Course) -> list[_Table]:
+        return [table for table in _tables(course) if self.with_roster or table.path != course.roster]
+
+    def _rewrite(self, course: Course, student: str, change: Callable[[_Table, _Line], str]) -> None:
+        for table in self._tables(course):
+            if about := table.about(student):
+                parts = (change(table, line) if line in about else line.raw for line in table.lines)
+                write_private(table.path, "".join(parts))
+
+
+def is_on_roster(course: Course, student: str) -> bool:
+    """Whether the roster's own file has a line for an id."""
+    return any(table.about(student) for table in _tables(course) if table.path == course.roster)
+
+
+def _with_id(table: _Table, line: _Line, new: str) -> str:
+    text = io.StringIO()
+    ending = line.raw[len(line.raw.rstrip("\r\n")) :]
+    writer = csv.writer(text, delimiter=table.delimiter, quoting=csv.QUOTE_ALL, lineterminator=ending)
+    writer.writerow([guarded(new) if place == table.column else cell for place, cell in enumerate(line.cells)])
+    return text.getvalue()
+
+
+def _tables(course: Course) -> Iterator[_Table]:
+    own = [path for path in (course.roster, extensions_file(course)) if path and path.exists()]
+    others = [path for table in own for path in sorted(table.parent.glob("*.csv"))]
+    for path in dict.fromkeys([*own, *others]):
+        if (table := _table(path)) is not None:
+            yield table
+
+
+def _table(path: Path) -> _Table | None:
+    """The table in a file; None if it is no text, or has no column for students."""
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+    first = text.partition("\n")[0]
+    delimiter = ";" if first.count(";") > first.count(",") else ","
+    lines = tuple(_lines(text, delimiter))
+    header = [cell.strip("\ufeff \"'").lower() for cell in lines[0].cells] if lines else []
+    column = next((header.index(name) for name in _COLUMNS if name in header), None)
+    return None if column is None else _Table(path, delimiter, lines, column)
+
+
+def _lines(text: str, delimiter: str) -> Iterator[_Line]:
+    taken: list[str] = []
+
+    def fed() -> Iterator[str]:
+        for piece in io.StringIO(text, newline=""):
+            taken.append(piece)
+            yield piece
+
+    for cells in csv.reader(fed(), delimiter=delimiter):
+        yield _Line("".join(taken), cells)
+        taken.clear()
+
+
+def _shown(path: Path, course: Course) -> str:
+    return str(path.relative_to(course.root) if path.is_relative_to(course.root) else path)

@@ -1,0 +1,64 @@
+"""``course forget``: all that a course keeps of a student is removed, and what remains elsewhere is named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from autograder.course.course import Course, CourseError
+from autograder.course.events import log_event
+from autograder.course.lock import course_lock
+from autograder.course.student_ids import normal_id
+from autograder.student_records.all_places import (
+    PLACES,
+    copies_elsewhere,
+    found_everywhere,
+    require_id,
+    still_named_in,
+    unknown,
+)
+from autograder.student_records.derived_files import names_of
+
+__all__ = ["Forgotten", "forget"]
+
+
+@dataclass(frozen=True)
+class Forgotten:
+    """What became of a student's data.
+
+    Attributes:
+        removed: what was there, a phrase each.
+        still_named_in: files of the course folder that hold the id, name or address still: another student's words,
+            a table without a column for ids, or a word that merely looks the same.
+        copies_elsewhere: folders outside the course into which grades or reports were written.
+    """
+
+    removed: tuple[str, ...]
+    still_named_in: tuple[str, ...]
+    copies_elsewhere: tuple[str, ...]
+
+
+def forget(course: Course, student: str, confirm: Callable[[list[str]], bool]) -> Forgotten | None:
+    """Remove all that a course keeps of a student. If it is broken off, calling it again finishes it.
+
+    Args:
+        confirm: is shown what will be removed, and returns whether to go on; None is returned if not.
+
+    Raises:
+        CourseError: nothing is kept of such a student, or another command is at work on the course.
+    """
+    student = normal_id(student)
+    require_id(student)
+    with course_lock(course, "course forget"):  # without the id: what is written into the lock may stay there
+        removed = found_everywhere(course, student)
+        if not removed:
+            raise unknown(course, student)
+        if not confirm(removed):
+            return None
+        names = names_of(course, student)
+        for place in PLACES:
+            place.forget(course, student)
+        if left := found_everywhere(course, student):
+            raise CourseError(f"not all of it could be removed: {', '.join(left)}")
+        log_event(course, "student forgotten", places=len(removed))
+        return Forgotten(tuple(removed), tuple(still_named_in(course, names)), tuple(copies_elsewhere(course)))
