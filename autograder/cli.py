@@ -17,7 +17,7 @@ from autograder.lms_commands import collect, feedback_zip, roster
 from autograder.regrade_command import regrade
 from autograder.sandbox.bubblewrap import SandboxUnavailable
 from autograder.sandbox.kinds import DEFAULT_KIND, SandboxKind, require_kind, warning_about
-from autograder.student_commands import answers, forget, rename
+from autograder.student_commands import answers, explain, forget, rename, status
 
 __all__ = ["main"]
 
@@ -29,6 +29,7 @@ _DESCRIPTION = """Run a course: release its units, grade what students hand in, 
   course collect 03 ZIP                 a download of Canvas, Moodle, Gradescope, nbgrader → submitted/
   course grade 03                       submitted/<student>/03_vae/ → gradebook
   course grade 03 --submitted DIR --json results.json --feedback pages
+  course status 03                      who handed in what, and what waits for whom
   course answers 03                     written answers of all students on one page, graded by keyboard
   course formgrader 03                  submissions in the browser, one by one
   course feedback 03                    a page per student in feedback/
@@ -38,6 +39,7 @@ _DESCRIPTION = """Run a course: release its units, grade what students hand in, 
   course export --format canvas         grades for Canvas, Moodle, Gradescope or a spreadsheet
   course extend ada 03 2 --reason ill   more days for one student
   course regrade add ada 03 --reason …  a request to look again; list, close with a decision
+  course explain ada 03 negative_elbo   one disputed answer: what was asked, expected and got
   course forget ada                     removes all that is kept of one student
   course rename ada lovelace            another id for a student, everywhere
   course audit                          wrong solutions must fail by name, right ones must pass
@@ -204,6 +206,7 @@ _COMMANDS = (
     roster,
     collect,
     grade,
+    status,
     answers,
     formgrader,
     feedback,
@@ -212,6 +215,7 @@ _COMMANDS = (
     export,
     extend,
     regrade,
+    explain,
     forget,
     rename,
     audit,

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json as json_text
 import sys
+from dataclasses import asdict
 from typing import Annotated
 
 import tyro
 from tyro.conf import Positional
 
 from autograder.course.course import Course, CourseError
+from autograder.sandbox.kinds import DEFAULT_KIND, SandboxKind, require_kind, warning_about
 
-__all__ = ["answers", "forget", "rename"]
+__all__ = ["answers", "explain", "forget", "rename", "status"]
 
 _MOST_SHOWN = 10
 _Student = Annotated[str, tyro.conf.arg(metavar="STUDENT", help="The student's id.")]
@@ -39,6 +42,69 @@ def answers(
 
     course = Course.find()
     serve_answers(course, course.unit(unit), port, browser, anonymous)
+
+
+def status(
+    unit: Annotated[Positional[str | None], tyro.conf.arg(metavar="[UNIT]")] = None,
+    json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
+    csv: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
+) -> None:
+    """Show who handed in what, what is graded, and what waits for whom.
+
+    Args:
+        unit: One unit, student by student, as 03 or 03_vae; by default all units that are released, in numbers.
+        json: Print it as JSON, for a program.
+        csv: Print it as comma-separated values.
+    """
+    from autograder.reports.status import as_csv, as_table, student_statuses, to_do, unit_statuses
+
+    course = Course.find()
+    released = [one for one in course.units if course.released_notebook(one).exists()]
+    rows = student_statuses(course, course.unit(unit)) if unit else unit_statuses(course, released)
+    if json:
+        print(json_text.dumps([asdict(row) for row in rows], indent=1, ensure_ascii=False))
+    elif csv:
+        print(as_csv(rows), end="")
+    elif not unit and not released:
+        print("nothing is released yet: run course release")
+    else:
+        print(as_table(rows))
+        for line in to_do(rows) if unit else ():
+            print(line)
+
+
+def explain(
+    student: Positional[_Student],
+    unit: Positional[_Unit],
+    component: Positional[Annotated[str, tyro.conf.arg(metavar="COMPONENT", help="An exercise's function.")]],
+    case: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None,
+    json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
+    sandbox: SandboxKind = DEFAULT_KIND,
+) -> None:
+    """Judge one component of a submission once more, and show for each case what was asked, expected and got.
+
+    The inputs are those of grading. It says where the outcome differs from what is recorded, and changes nothing. What
+    it prints gives secret inputs and right results away: it is for instructors.
+
+    Args:
+        case: One case only, by its name or a part of it.
+        json: Print it as JSON, with all requests.
+        sandbox: Where the student's code runs, as for course grade.
+    """
+    require_kind(sandbox)
+    from autograder.judging.explaining import explain as judge_once_more  # torch costs seconds
+    from autograder.reports.explanation import chosen_case, explanation_json, explanation_text, unlike_the_record
+
+    course = Course.find()
+    if warning := warning_about(sandbox):
+        print(f"course: warning: {warning}", file=sys.stderr)
+    explanation = judge_once_more(course, course.unit(unit), student, component, sandbox)
+    unlike = unlike_the_record(course, explanation)
+    explanation = chosen_case(explanation, case) if case else explanation
+    if json:
+        print(json_text.dumps(explanation_json(explanation, unlike), indent=1, ensure_ascii=False))
+    else:
+        print(explanation_text(explanation, unlike))
 
 
 def forget(student: Positional[_Student], yes: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False) -> None:

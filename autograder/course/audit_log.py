@@ -14,7 +14,7 @@ from typing import Any
 
 from autograder.results import Graded
 
-__all__ = ["append", "log_entry"]
+__all__ = ["append", "log_entry", "versions_here"]
 
 
 def log_entry(graded: Graded, unit: str, **facts: Any) -> dict[str, Any]:
@@ -28,7 +28,7 @@ def log_entry(graded: Graded, unit: str, **facts: Any) -> dict[str, Any]:
         "seeds": dict(graded.seeds),
         **graded.result.to_record(),
         **facts,
-        "versions": _versions(),
+        "versions": versions_here(),
     }
 
 
@@ -44,6 +44,7 @@ def append(path: Path, entry: Mapping[str, Any]) -> None:
 
 
 @cache
-def _versions() -> Mapping[str, str]:
+def versions_here() -> Mapping[str, str]:
+    """The versions of Python, the system, and the packages that have a say in grading."""
     packages = {name: version(name) for name in ("avae", "torch", "numpy", "nbgrader")}
     return {"python": platform.python_version(), "system": platform.platform(), **packages}

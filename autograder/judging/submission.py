@@ -31,8 +31,12 @@ from autograder.sandbox.kinds import DEFAULT_KIND, SandboxKind
 from autograder.sandbox.limits import DEFAULT_LIMITS, Limits
 from autograder.sandbox.session import SessionLost
 from avae_lib.checking.records import Observation, Raised, Request
+from avae_lib.checking.trials import Trial
 
-__all__ = ["SubmissionVerdict", "judge_submission"]
+__all__ = ["Ask", "SubmissionVerdict", "Witness", "judge_submission"]
+
+Ask = Callable[[Request], Observation]
+Witness = Callable[[str, Iterable[Trial], Ask], tuple[Iterable[Trial], Ask]]
 
 _MOST_ROOMS_FOR_ALL = 3
 _UNWRITTEN = Observation(error=Raised("NotImplementedError", "", "raise NotImplementedError"))
@@ -66,6 +70,7 @@ def judge_submission(
     asked: Collection[str] | None = None,
     references: References | None = None,
     attempt: int = 0,
+    witness: Witness | None = None,
 ) -> SubmissionVerdict:
     """Run a submission's answers in sandboxes and judge each component from outside.
 
@@ -79,6 +84,7 @@ def judge_submission(
         references: computes the stand-ins; by default those that this process keeps.
         attempt: how often this submission was begun before. Each attempt draws other inputs, since what was asked in
             one of them must be worth nothing in the next.
+        witness: is given each room's name, trials and ``ask``, and returns those to judge with: it sees what is asked.
 
     Raises:
         SandboxUnavailable: this machine cannot run the sandbox.
@@ -88,7 +94,7 @@ def judge_submission(
     references = references or references_here(hidden, kind)
     deadline = started + limits.total_seconds
     building = Building(edition, submission.setup, limits, deadline, references, hidden, kind)
-    judging = _Judging(building, submission.answers, tuple(checks), seed_of, asked, attempt)
+    judging = _Judging(building, submission.answers, tuple(checks), seed_of, asked, attempt, witness)
     judging.run()
     components = tuple(judging.results[check.component] for check in judging.checks)
     return SubmissionVerdict(components, judging.flags(), time.monotonic() - started, judging.had_losses)
@@ -105,12 +111,13 @@ class _Judging:
         seed_of: Callable[[str], int],
         asked: Collection[str] | None,
         attempt: int,
+        witness: Witness | None,
     ) -> None:
         self.checks = tuple(check for check in checks if asked is None or check.component in asked)
         self.results: dict[str, ComponentResult] = {}
         self.had_losses = False
         self._building, self._answers = building, answers
-        self._seed_of, self._attempt = seed_of, attempt
+        self._seed_of, self._attempt, self._witness = seed_of, attempt, witness
         self._calls = _Calls(answers, frozenset(check.component for check in checks))
         self._speechless: list[ComponentCheck] = []  # gave no value, and may do so among all answers
         self._lost: dict[str, str] = {}  # component → how its own room ended
@@ -193,9 +200,12 @@ class _Judging:
                     self.results[check.component] = result
                     self._helped.append(check.component)
 
-    def _judged(self, check: ComponentCheck, ask: Callable[[Request], Observation], room: str) -> ComponentResult:
+    def _judged(self, check: ComponentCheck, ask: Ask, room: str) -> ComponentResult:
+        trials = check.trials(self._seed(check.component, room))
+        if self._witness:
+            trials, ask = self._witness(room, trials, ask)
         try:
-            return judge_on(check.trials(self._seed(check.component, room)), check, ask)
+            return judge_on(trials, check, ask)
         except (LostIn, SessionLost, SetupFailed, SandboxUnavailable):
             raise
         except Exception as error:  # what nobody foresaw about one answer must not cost the others

@@ -1,4 +1,4 @@
-"""The tables that people keep: the roster, extensions, and others beside them with a column ``student``.
+"""The tables that people keep: the roster, extensions, and others beside these with a column ``student``.
 
 All lines but those of the student stay as they are, to the byte: their order, quotes, and ends.
 """
@@ -11,15 +11,16 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from autograder.course.course import Course
+from autograder.course.course import Course, CourseError
 from autograder.course.private_files import write_private
+from autograder.course.roster import Roster
 from autograder.course.spreadsheet import guarded, unguarded
 from autograder.course.student_ids import normal_id
 from autograder.gradebook.extensions import extensions_file
 
 __all__ = ["ClassTables", "is_on_roster"]
 
-_COLUMNS = ("student", "id")
+_COLUMN = "student"
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,10 +38,17 @@ class _Table:
     lines: Sequence[_Line]
     column: int
 
-    def about(self, student: str) -> list[_Line]:
-        """The lines about a student."""
-        long_enough = (line for line in self.lines[1:] if len(line.cells) > self.column)
-        return [line for line in long_enough if normal_id(unguarded(line.cells[self.column].strip())) == student]
+    def about(self, *students: str) -> list[_Line]:
+        """The lines about some students."""
+        return [line for line in self.lines[1:] if self._name(line) in students]
+
+    @property
+    def names(self) -> list[str]:
+        """Who the lines are about, each once."""
+        return list(dict.fromkeys(map(self._name, self.lines[1:])))
+
+    def _name(self, line: _Line) -> str | None:
+        return normal_id(unguarded(line.cells[self.column].strip())) if len(line.cells) > self.column else None
 
 
 @dataclass(frozen=True)
@@ -87,26 +95,39 @@ def _with_id(table: _Table, line: _Line, new: str) -> str:
     return text.getvalue()
 
 
-def _tables(course: Course) -> Iterator[_Table]:
+def _tables(course: Course) -> list[_Table]:
     own = [path for path in (course.roster, extensions_file(course)) if path and path.exists()]
     others = [path for table in own for path in sorted(table.parent.glob("*.csv"))]
-    for path in dict.fromkeys([*own, *others]):
-        if (table := _table(path)) is not None:
-            yield table
+    tables = (_roster(path) if path == course.roster else _table(path) for path in dict.fromkeys([*own, *others]))
+    return [table for table in tables if table is not None]
 
 
 def _table(path: Path) -> _Table | None:
     """The table in a file; None if it is no text, or has no column for students."""
+    columns = _columns(path)
+    named = (table for table in columns if table.lines[0].cells[table.column].strip("\ufeff \"'").lower() == _COLUMN)
+    return next(named, None)
+
+
+def _roster(path: Path) -> _Table | None:
+    """The roster, whose ids stand in a column of another name in each LMS; None if it is damaged."""
+    try:
+        ids = list(Roster.read(path).students)
+    except CourseError:
+        return None
+    return next((table for table in _columns(path) if [name for name in table.names if name in ids] == ids), None)
+
+
+def _columns(path: Path) -> list[_Table]:
+    """The table in a file, seen by each of its columns; nothing if it is no text."""
     try:
         text = path.read_bytes().decode("utf-8")
     except UnicodeDecodeError:
-        return None
+        return []
     first = text.partition("\n")[0]
     delimiter = ";" if first.count(";") > first.count(",") else ","
     lines = tuple(_lines(text, delimiter))
-    header = [cell.strip("\ufeff \"'").lower() for cell in lines[0].cells] if lines else []
-    column = next((header.index(name) for name in _COLUMNS if name in header), None)
-    return None if column is None else _Table(path, delimiter, lines, column)
+    return [_Table(path, delimiter, lines, column) for column in range(len(lines[0].cells))] if lines else []
 
 
 def _lines(text: str, delimiter: str) -> Iterator[_Line]:

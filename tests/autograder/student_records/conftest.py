@@ -25,8 +25,20 @@ ROSTER = (
 
 
 @pytest.fixture
-def full(course, recorder, hand_in, solved):
+def full(full_once, tmp_path):
+    """A copy of the course, which a test may change."""
+    root = tmp_path / "course"
+    shutil.copytree(full_once.root, root, symlinks=True)
+    log = root / ".course" / "audit.jsonl"
+    log.write_text(log.read_text().replace(str(full_once.root), str(root)))
+    return Course.load(root)
+
+
+@pytest.fixture(scope="session")
+def full_once(tmp_path_factory, new_course, recorder):
     """The course, graded, reported and exported, with something by hand, an extension, a log, collected work."""
+    course = new_course(tmp_path_factory.mktemp("full") / "course")
+    solved = course.released_notebook(course.unit(UNIT))
     (course.root / "course.toml").write_text(
         'roster = "students/roster.csv"\n' + (course.root / "course.toml").read_text().replace("\nroster =", "\n# ")
     )
@@ -35,7 +47,9 @@ def full(course, recorder, hand_in, solved):
     (course.root / "students" / "roster.csv").write_bytes(ROSTER.encode())
     record = recorder(course)
     for student in STUDENTS:
-        hand_in(student, solved)
+        folder = course.submitted / student / UNIT
+        folder.mkdir(parents=True)
+        shutil.copy(solved, folder / f"{UNIT}.ipynb")
         record(student)
         append(
             course.records / "audit.jsonl", {"unit": UNIT, "student": student, "components": {"ada": {}}, "seeds": {}}

@@ -58,6 +58,16 @@ def test_all_other_lines_of_the_roster_stay_to_the_byte(full):
     assert full.roster.read_bytes() == before[:start] + before[end:]
 
 
+def test_a_roster_as_canvas_exports_it_is_read_by_the_column_of_its_ids(full):
+    rows = ("Student,ID,SIS User ID,SIS Login ID,Section", '"Lovelace, Ada",7,101,ada,ben', "Ben B,101,7,ben,ada")
+    full.roster.write_text("\n".join(rows) + "\n")
+    first = next(iter(Roster.of(full).students))
+    assert first in ("101", "ada")
+    (full.submitted / first).mkdir(exist_ok=True)
+    forget(full, first, yes)
+    assert full.roster.read_text() == f"{rows[0]}\n{rows[2]}\n"
+
+
 def test_the_log_loses_the_lines_about_the_student_and_says_so_without_a_name(full):
     about = [entry for entry in lines(full) if entry.get("student") == "ada"]
     before = len(lines(full))

@@ -50,7 +50,7 @@ def test_no_file_of_the_course_knows_the_old_id_but_for_the_address_in_the_roste
     named = [path for path in files_with(full, "ben") if not path.startswith("exports/")]
     assert named == ["students/roster.csv"]
     assert b"ben@example.org" in full.roster.read_bytes()
-    assert done.still_named_in == ()  # an address is no id
+    assert done.still_named_in == ()  # an address is no id, nor is a name with a capital
 
 
 def test_points_comments_extensions_and_records_come_along(full):

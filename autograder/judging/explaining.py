@@ -1,0 +1,146 @@
+"""One component of one submission judged once more, with all that was asked and shown written down.
+
+The secret seed is that of grading, so what is asked is what was asked then, as long as the file, the checks and the
+grader are the same.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import nbformat
+
+from autograder.authoring.student_edition import write_student_edition
+from autograder.checks import checks_of
+from autograder.checks.judge import ComponentResult, Verdict
+from autograder.course.course import Course, CourseError, Unit
+from autograder.intake.reading import normalise_apart
+from autograder.intake.submissions import Quarantined, Submission, find_submissions
+from autograder.judging.jobs import Batch, Job
+from autograder.judging.submission import Ask, judge_submission
+from autograder.sandbox.kinds import SandboxKind
+from avae_lib.checking.records import Observation, Request
+from avae_lib.checking.trials import Probe, Trial
+
+__all__ = ["Asked", "ExplainedCase", "Explanation", "explain"]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One request, what the reference shows, and what the student's function showed; None if there was no answer."""
+
+    probe: Probe
+    shown: Observation | None
+
+
+@dataclass(frozen=True)
+class ExplainedCase:
+    """A case with its verdict, and what was asked for it; nothing was, where an earlier case decided."""
+
+    trial: Trial
+    verdict: Verdict
+    asked: tuple[Asked, ...]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """All that judging a component once more has shown.
+
+    Attributes:
+        sha256: of the notebook's file.
+        flags: of this judgement.
+    """
+
+    student: str
+    unit: Unit
+    component: str
+    sha256: str
+    points: float
+    max_points: float
+    cases: tuple[ExplainedCase, ...]
+    flags: tuple[str, ...]
+
+
+def explain(course: Course, unit: Unit, student: str, component: str, sandbox: SandboxKind) -> Explanation:
+    """Judge one component of a student's latest submission once more, in the sandbox, and keep what was asked.
+
+    Raises:
+        CourseError: the student has handed nothing in, it cannot be graded, or the unit has no such component.
+        SandboxUnavailable: this machine cannot run the sandbox.
+    """
+    _require_component(unit, component)
+    job = _job(course, unit, student, sandbox)
+    try:
+        submission = normalise_apart(job.notebook, nbformat.reads(job.release.decode("utf-8"), as_version=4))
+    except Quarantined as reason:
+        raise CourseError(f"{student}'s submission is quarantined, so nothing of it is judged: {reason}") from None
+    record = _Record()
+    with tempfile.TemporaryDirectory(prefix="student-edition-") as folder:
+        os.chmod(folder, 0o755)  # the sandbox reads it as another user
+        write_student_edition(Path(folder), job.handed_back)
+        facts = {"hidden": job.hidden, "kind": job.sandbox, "asked": {component}, "witness": record.witness}
+        verdict = judge_submission(submission, checks_of(unit.name), Path(folder), job.seeds.__getitem__, **facts)
+    [result] = verdict.components
+    cases = tuple(record.cases(result))
+    return Explanation(student, unit, component, job.sha256, result.points, result.max_points, cases, verdict.flags)
+
+
+def _require_component(unit: Unit, component: str) -> None:
+    if unit.kind == "capstone":
+        raise CourseError(
+            f"{unit.name} is a capstone: its checks measure files, and its feedback page says what came out"
+        )
+    names = [check.component for check in checks_of(unit.name)]
+    if component not in names:
+        raise CourseError(f"{unit.name} has no component {component!r}; it has {', '.join(names)}")
+
+
+def _job(course: Course, unit: Unit, student: str, sandbox: SandboxKind) -> Job:
+    prepared = Batch.of(course, unit, sandbox=sandbox).prepare(_submission(course, unit, student))
+    if isinstance(prepared, Job):
+        return prepared
+    raise CourseError(f"{student}'s submission is quarantined, so nothing of it is judged: {prepared.result.reason}")
+
+
+def _submission(course: Course, unit: Unit, student: str) -> Submission:
+    found = find_submissions(course.submitted, unit.name) if course.submitted.is_dir() else ()
+    for submission in found:
+        if submission.student == student:
+            return submission
+    raise CourseError(f"{student!r} has handed in nothing for {unit.name}: no folder submitted/{student}/{unit.name}")
+
+
+@dataclass
+class _Record:
+    """What was asked in each room, in the order of the trials, and what was shown."""
+
+    trials: dict[str, list[Trial]] = field(default_factory=dict)
+    shown: dict[int, Observation] = field(default_factory=dict)
+
+    def witness(self, room: str, trials: Iterable[Trial], ask: Ask) -> tuple[Iterable[Trial], Ask]:
+        """Stand between the judge and a room, and change nothing."""
+
+        def kept() -> Iterator[Trial]:
+            for trial in trials:
+                self.trials.setdefault(room, []).append(trial)
+                yield trial
+
+        def answered(request: Request) -> Observation:
+            observed = self.shown[id(request)] = ask(request)  # trials are kept, so that no two share an id
+            return observed
+
+        return kept(), answered
+
+    def cases(self, result: ComponentResult) -> Iterator[ExplainedCase]:
+        """The cases of the room that counts: the one with all answers only if points were got there."""
+        rooms = dict(self.trials)
+        among_all = rooms.pop("all", [])
+        trials = among_all if among_all and result.points > 0 else next(iter(rooms.values()), among_all)
+        for trial, verdict in zip(trials, result.cases, strict=True):
+            asked = tuple(Asked(probe, self.shown.get(id(probe.request))) for probe in trial.probes)
+            has_answer = any(one.shown is not None for one in asked)
+            yield ExplainedCase(trial, verdict, asked if has_answer else ())
