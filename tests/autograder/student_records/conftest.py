@@ -11,6 +11,7 @@ from autograder.course.events import log_event
 from autograder.exports.export import write_export
 from autograder.feedback.class_feedback import write_feedback
 from autograder.gradebook.extensions import grant
+from autograder.gradebook.regrade_requests import add_request
 from autograder.reports.class_report import write_report
 
 UNIT = "03_vae"
@@ -59,6 +60,7 @@ def full_once(tmp_path_factory, new_course, recorder):
         earlier.mkdir(parents=True)
         (earlier / "work.ipynb").write_text("{}")
         grant(course, course.unit(UNIT), student, 2, "ill")
+        add_request(course, course.unit(UNIT), student, "halve", "It is right.")
     keep(course, f"collected/{UNIT}.json", {student: {"system": "moodle"} for student in STUDENTS})
     log_event(course, "attendance", unit=UNIT, absent=list(STUDENTS), misplaced=[f"submitted/{s}/x" for s in STUDENTS])
     (course.root / "submitted" / "ada" / "locked").mkdir(mode=0o500)
