@@ -21,8 +21,8 @@ from playwright.sync_api import expect
 from autograder.course.course import Course, CourseError
 from autograder.course.secret import CourseSecret
 from autograder.exports.class_grades import class_grades
-from autograder.gradebook.class_book import written_scores
 from autograder.gradebook.recording import GradebookWriter, autograded_notebook
+from autograder.gradebook.standing import unit_standing
 from autograder.intake.normalise import normalise
 from autograder.nbgrader_bridge.answer_sheet.questions import written_questions
 from autograder.nbgrader_bridge.answer_sheet.serving import serve_answers
@@ -182,10 +182,10 @@ def test_what_is_given_reaches_exports_feedback_and_the_log_and_outlives_a_regra
         visit.page.keyboard.type("Right.")
         visit.give("Enter")
     small.hand_in("ada", "ada says that sums commute.")
-    [score] = written_scores(small.course, small.unit)["ada"]
-    assert (score.points, score.comment) == (3.0, "Right.")
-    grades = class_grades(small.course, [small.unit])
-    assert grades.grades["ada", UNIT].points == 8.0
+    standing = unit_standing(small.course, small.unit).of("ada")
+    [score] = [question for question in standing.questions if question.name == QUESTION]
+    assert (score.manual, score.comment, score.waits) == (3.0, "Right.", False)
+    assert class_grades(small.course, [small.unit]).grades["ada", UNIT].points == standing.points == 8.0
     lines = (small.course.records / "audit.jsonl").read_text().splitlines()
     logged = [entry for entry in map(json.loads, lines) if entry.get("event") == "answer graded"]
     assert [entry["after"]["points"] for entry in logged] == [3.0, 3.0]
