@@ -69,11 +69,15 @@ class ClassGrades:
 
     def _counts(self) -> tuple[str, ...]:
         counts = {status: sum(grade.status == status for grade in self.grades.values()) for status in Status}
+        on_trust = sum(
+            grade.has_work and grade.due is not None and not grade.handed_in for grade in self.grades.values()
+        )
         remarks = (
             (counts[Status.WAITING], "waiting to be graded by hand: the points so far are exported"),
             (counts[Status.QUARANTINED], "quarantined: left without points, or with those of the file graded before"),
             (counts[Status.UNGRADED], "handed in and not graded yet: left without points"),
             (counts[Status.MISSING], "missing"),
+            (on_trust, "without a known time of handing in: on time therefore"),
             (len(self.strangers), f"by somebody who is not in the roster: {', '.join(self.strangers[:5])}"),
         )
         return tuple(f"{count} {what}" for count, what in remarks if count)

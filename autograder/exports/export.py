@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from autograder.course.course import Course, Unit
+from autograder.course.course import Course, CourseError, Unit
 from autograder.course.events import log_event
 from autograder.course.private_files import write_private
 from autograder.course.spreadsheet import Cell, write_table
@@ -61,16 +61,22 @@ def _written(grades: ClassGrades, form: Format, folder: Path) -> Iterator[Path]:
         name, rows_of = _TABLES[form]
         yield write_table(folder / name, rows_of(grades), byte_order_mark=True)
     elif form == "xlsx":
-        from autograder.exports.workbook import workbook  # openpyxl is for this form only
-
         sheets = {"Grades": final_grades(grades), "Questions": per_question(grades)}
-        yield write_private(folder / "grades.xlsx", workbook(sheets))
+        yield write_private(folder / "grades.xlsx", _workbook(sheets))
     elif form in _IMPORTS:
         tables = [(unit, list(_IMPORTS[form](grades, unit))) for unit in grades.units]  # all of them, or no file
         yield from (write_table(folder / f"{form}-{unit.name}.csv", rows) for unit, rows in tables)
     else:
         for unit in grades.units:
             yield from _write_gradescope(grades, unit, folder / "gradescope" / unit.name)
+
+
+def _workbook(sheets: Mapping[str, _Rows]) -> bytes:
+    try:
+        from autograder.exports.workbook import workbook  # openpyxl is for this form only
+    except ImportError:
+        raise CourseError("a workbook needs the package openpyxl: run make setup, or pip install openpyxl") from None
+    return workbook(sheets)
 
 
 def _remarks(grades: ClassGrades, form: Format) -> Iterator[str]:

@@ -6,15 +6,19 @@ import os
 import zipfile
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import get_args
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from autograder import cli
 from autograder.collecting.archives import opened_download
 from autograder.collecting.collect import Kind, collect
-from autograder.collecting.records import collected_work
-from autograder.course.course import CourseError
+from autograder.collecting.records import collected_work, earlier_work
+from autograder.collecting.systems import READERS, System
+from autograder.course.course import Course, CourseError, Unit
 from autograder.intake.handing_in import handed_in
 
 UNIT = "03_vae"
@@ -355,3 +359,27 @@ def test_the_grader_finds_the_time_that_was_written(collecting, klass):
     place = klass.submitted / "ada" / UNIT
     when, flags = handed_in(place, now=datetime(2027, 4, 1, tzinfo=UTC))
     assert when.replace(tzinfo=UTC) == datetime(2027, 3, 12, 22, 33, 44, tzinfo=UTC) and not flags
+
+
+@given(st.permutations(range(4)), st.lists(st.integers(0, 3), max_size=4))
+@settings(max_examples=25, deadline=None)
+def test_in_whatever_order_downloads_come_the_latest_counts_and_all_work_is_kept(tmp_path_factory, order, again):
+    root = tmp_path_factory.mktemp("orders")
+    klass = Course(root, "Title", None, "main", (Unit(UNIT, "Unit", 1),), roster=root / "roster.csv")
+    klass.roster.write_text("id,email\nada,ada@uni.example\n")
+    for number in (*order, *again):
+        with zipfile.ZipFile(root / "download.zip", "w") as archive:
+            for name, content in gradescope(
+                (["ada@uni.example"], f"2027-03-12 2{number}:00:00 Z", f"{number}")
+            ).items():
+                archive.writestr(name, content)
+        collect(klass, klass.unit(UNIT), root / "download.zip")
+    place, earlier = root / "submitted" / "ada" / UNIT, earlier_work(klass, klass.unit(UNIT)) / "ada"
+    assert (place / "03_vae.ipynb").read_text() == "3" and (place / "timestamp.txt").read_text().startswith(
+        "2027-03-12 23"
+    )
+    assert sorted(path.read_text() for path in earlier.glob("*/*.ipynb")) == ["0", "1", "2"]
+
+
+def test_every_system_that_can_be_named_can_be_read():
+    assert set(READERS) == set(get_args(System))

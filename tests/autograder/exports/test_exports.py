@@ -399,3 +399,8 @@ def test_notebooks_pages_and_reports_are_for_their_owner_only(course, record, ge
     ]
     folders = [course.root / name for name in ("autograded", "feedback", "reports")]
     assert {path.stat().st_mode & 0o077 for path in (*files, *folders)} == {0}
+
+
+def test_it_is_said_of_how_many_nobody_knows_when_they_handed_in(nasty, tmp_path):
+    _, remarks = write_export(nasty, "csv", [nasty.unit(UNIT)], tmp_path)
+    assert "9 without a known time of handing in: on time therefore" in remarks  # all with work, but for cleo

@@ -2,12 +2,15 @@
 
 import io
 import re
+import sys
 import zipfile
 
 import openpyxl
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from autograder.course.course import CourseError
 from autograder.course.spreadsheet import unguarded
 from autograder.exports.export import write_export
 from autograder.exports.workbook import workbook
@@ -36,3 +39,9 @@ def test_a_workbook_takes_any_text_and_never_for_a_formula(text):
     book = openpyxl.load_workbook(io.BytesIO(workbook({"Sheet": [("id",), (text,)]})))
     cell = book["Sheet"]["A2"]
     assert cell.data_type in ("s", "n") and (cell.value is None or isinstance(cell.value, str))
+
+
+def test_without_the_package_it_is_said_what_to_install(nasty, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "autograder.exports.workbook", None)
+    with pytest.raises(CourseError, match="pip install openpyxl"):
+        write_export(nasty, "xlsx", [nasty.unit(UNIT)], tmp_path)
