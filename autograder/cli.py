@@ -13,6 +13,7 @@ from tyro.conf import Positional
 from autograder.audit.command import audit
 from autograder.class_commands import bring_up_to_date, export, extend, formgrader, report, similarity
 from autograder.course.course import Course, CourseError, Unit
+from autograder.course.course_file import read_course_file
 from autograder.lms_commands import collect, feedback_zip, roster
 from autograder.regrade_command import regrade
 from autograder.sandbox.bubblewrap import SandboxUnavailable
@@ -74,16 +75,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def release(
     units: Annotated[Positional[tuple[str, ...]], tyro.conf.arg(metavar="[UNIT ...]")] = (),
+    force: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
 ) -> None:
     """Make assignments/ from solutions/: stubs in place of solutions, nothing else along.
 
+    All units are built and checked before the first earlier release is replaced; if one fails, nothing changes.
+
     Args:
         units: Units to release, as 03 or 03_vae; all that have a solution if none is named.
+        force: Release although students have been graded and graded cells were added, removed or renamed. Cells that
+            stay keep their grades; those of removed cells leave the gradebook.
     """
     from autograder.authoring import release as releasing
 
     course = Course.find()
-    for notebook in releasing.release(course, [course.unit(unit) for unit in units]):
+    _warn_about_course_file(course)
+    for notebook in releasing.release(course, [course.unit(unit) for unit in units], force=force):
         bring_up_to_date(course, notebook.parent.name)
         print(_shown(notebook))
 
@@ -222,6 +229,12 @@ _COMMANDS = (
     sandbox_image,
     doctor,
 )
+
+
+def _warn_about_course_file(course: Course) -> None:
+    """Say what is odd in ``course.toml``, weights that do not add up to 100 for example."""
+    for warning in read_course_file(course.root / "course.toml").warnings:
+        print(f"course: warning: course.toml: {warning}", file=sys.stderr)
 
 
 def _last_released(course: Course) -> Unit:

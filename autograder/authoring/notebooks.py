@@ -29,15 +29,18 @@ from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
 
 from autograder.authoring.build_checks import RECORD, digest_of_code, without_build_checks
+from autograder.authoring.cell_labels import require_readable_labels
 from autograder.authoring.lecture_records import records_differ, write_records
 from autograder.authoring.notebook_captions import descriptions, put_descriptions, without_descriptions
 from autograder.authoring.notebook_execution import execute, pictures_in, tidy_outputs
 from autograder.authoring.notebook_fillings import filled_in
 from autograder.course.course import Course
 from avae_lib.plotting.legibility import REQUIRED_BY
+from avae_lib.training.atomic_files import write_atomically
 
 __all__ = [
     "build",
+    "cells_of",
     "check_pairs",
     "executed",
     "grade_id_of",
@@ -93,7 +96,7 @@ def build(course: Course, source: Path) -> NotebookNode:
     Its metadata holds the digest of the code that is to be run: see :func:`unrun` for what was not.
 
     Raises:
-        ValueError: a caption lacks the description of its figure.
+        ValueError: a caption lacks the description of its figure, or a cell has a label that cannot be read.
     """
     notebook = _whole(course, source)
     notebook.cells = without_build_checks(notebook.cells)
@@ -116,6 +119,11 @@ def unrun(course: Course, source: Path) -> NotebookNode:
     return notebook
 
 
+def cells_of(source: Path) -> list[NotebookNode]:
+    """The cells of a source that people open, as they are written there."""
+    return without_build_checks(_parsed(source).cells)
+
+
 def _parsed(source: Path) -> NotebookNode:
     return jupytext.reads(source.read_text(encoding="utf-8"), fmt="py:percent")
 
@@ -128,6 +136,7 @@ def _digest(source: Path) -> str:
 def _whole(course: Course, source: Path) -> NotebookNode:
     """All that is run when a notebook is built: build checks too, and descriptions in the captions."""
     notebook = _parsed(source)
+    require_readable_labels(without_build_checks(notebook.cells))
     notebook.metadata = nbformat.from_dict({**_METADATA, RECORD: _digest(source)})
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     for cell in notebook.cells:
@@ -162,7 +171,7 @@ def write(notebook: NotebookNode, path: Path) -> bool:
     if path.exists() and path.read_text(encoding="utf-8") == text:
         return False
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    write_atomically(path, lambda file: file.write(text.encode("utf-8")))
     return True
 
 

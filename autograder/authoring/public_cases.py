@@ -26,8 +26,9 @@ from avae_lib.checking.errors import advice_on
 from avae_lib.checking.records import Observation, Raised, Recorded, Request
 from avae_lib.checking.structures import changed_leaves, input_to_json, leaves
 from avae_lib.checking.trials import Probe, Trial, agree, compared
+from avae_lib.training.atomic_files import write_atomically
 
-__all__ = ["public_trials", "write_public_cases"]
+__all__ = ["public_cases", "public_trials", "write_public_cases"]
 
 FOLDER = Path(avae_lib.checking.__file__).parent / "public"
 PUBLIC_SEED = 2024  # grading draws other inputs, from a secret seed for each student
@@ -40,12 +41,22 @@ NOTHING = torch.zeros(0)
 
 
 def write_public_cases(unit: str, folder: Path = FOLDER) -> Path:
-    """Write the public cases of one unit; returns the file.
-
-    What the file holds already is kept where it differs from this machine's only in last digits or words of errors.
-    """
+    """Write the public cases of one unit; returns the file, which is left alone where nothing has changed."""
     path = folder / f"{unit}.json"
-    stored = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    text = public_cases(unit, path)
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, lambda file: file.write(text.encode("utf-8")))
+    return path
+
+
+def public_cases(unit: str, stored_in: Path) -> str:
+    """The content of a unit's file of public cases.
+
+    What the file ``stored_in`` holds already is kept where it differs from this machine's only in last digits or words
+    of errors.
+    """
+    stored = json.loads(stored_in.read_text(encoding="utf-8")) if stored_in.exists() else {}
     content = {}
     for check in checks_of(unit):
         kept = {trial["name"]: Trial.from_json(trial) for trial in stored.get(check.component, ())}
@@ -53,9 +64,7 @@ def write_public_cases(unit: str, folder: Path = FOLDER) -> Path:
             _with_stored_digits(trial, kept[trial.name]).to_json() if trial.name in kept else trial.to_json()
             for trial in public_trials(check)
         ]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content, separators=(",", ":")) + "\n", encoding="utf-8")
-    return path
+    return json.dumps(content, separators=(",", ":")) + "\n"
 
 
 def public_trials(check: ComponentCheck) -> tuple[Trial, ...]:

@@ -1,7 +1,7 @@
 """Reading ``course.toml``: every key is known by name and type, and all that is wrong is said at once, with its line.
 
 :data:`KEYS` is the one place where the keys are listed. What is merely odd (weights that do not add up to 100, say) is
-a warning: it stops nothing, and ``course doctor`` shows it.
+a warning: it stops nothing, and ``course doctor`` and ``course release`` show it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from zoneinfo import available_timezones
 
 from autograder.course.lateness import Missing, time_zone
 
-__all__ = ["KINDS", "CourseFile", "Problem", "did_you_mean", "read_course_file"]
+__all__ = ["KINDS", "CourseFile", "Problem", "did_you_mean", "folder_problems", "read_course_file"]
 
 KINDS = ("components", "capstone")
 """What a unit's automatic points can be for; the first is meant where a unit names none."""
@@ -152,8 +152,7 @@ def read_course_file(path: Path) -> CourseFile:
     check = _Check(facts, _lines_of_keys(text))
     check.whole()
     errors = sorted(check.errors, key=lambda problem: problem.line or 0)
-    warnings = () if errors else (*check.warnings, *_folder_warnings(path.parent, facts))
-    return CourseFile(facts, tuple(errors), tuple(warnings))
+    return CourseFile(facts, tuple(errors), tuple(check.warnings))
 
 
 def _syntax_problem(text: str, trouble: str) -> Problem:
@@ -168,8 +167,12 @@ def _syntax_problem(text: str, trouble: str) -> Problem:
     return Problem(f"this is not TOML: {said}, at column {found[3]}", int(found[2]))
 
 
-def _folder_warnings(root: Path, facts: Mapping[str, Any]) -> Iterator[Problem]:
-    """Units without files, files without a unit, and a file that is named and not there."""
+def folder_problems(root: Path, facts: Mapping[str, Any]) -> Iterator[Problem]:
+    """Where a course's folder is not what its ``course.toml`` says: units without files, files without a unit.
+
+    Args:
+        facts: of a file without errors.
+    """
     names = {unit["name"] for unit in facts["units"]}
     solutions = root / "solutions"
     folders = {path.name for path in solutions.iterdir() if path.is_dir()} if solutions.is_dir() else set()

@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 from autograder.course.course import Course, CourseError, Unit
-from autograder.course.course_file import read_course_file
+from autograder.course.course_file import folder_problems, read_course_file
 from autograder.course.roster import Roster
 from autograder.course.secret import CourseSecret
 from autograder.doctor.findings import Finding
@@ -38,7 +38,8 @@ def course_findings(course: Course) -> list[Finding]:
 
 
 def _oddities(course: Course) -> list[Finding]:
-    warnings = read_course_file(course.root / "course.toml").warnings
+    file = read_course_file(course.root / "course.toml")
+    warnings = (*file.warnings, *folder_problems(course.root, file.facts))
     return [Finding("course.toml", str(warning), "correct it if it is not meant") for warning in warnings]
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from traitlets.config import Config
 
-__all__ = ["configure", "let_nbgrader_find_its_programs"]
+__all__ = ["NEVER_RELEASED", "configure", "let_nbgrader_find_its_programs"]
 
-_NEVER_RELEASED = ["*.py", "*.pyc", "__pycache__", ".ipynb_checkpoints", "pictures", "feedback"]
+NEVER_RELEASED = ["*.py", "*.pyc", "__pycache__", ".ipynb_checkpoints", "pictures", "feedback"]
 _STUB = "raise NotImplementedError"
 
 
@@ -23,9 +23,10 @@ def configure(config: Config, root: Path) -> Config:
     config.CourseDirectory.source_directory = "solutions"
     config.CourseDirectory.release_directory = "assignments"
     # generate_assignment copies every other file of the source folder into the release.
-    config.CourseDirectory.ignore = _NEVER_RELEASED
+    config.CourseDirectory.ignore = NEVER_RELEASED
     # A tag of the student's must not decide which cells run, so the one that would is a word nobody knows.
     config.Execute.skip_cells_with_tag = secrets.token_hex()
+    config.GenerateAssignment.exporter_class = "autograder.nbgrader_bridge.releasing.LooksBeforeItReleases"
     config.ClearSolutions.code_stub = {"python": _STUB}
     config.ClearSolutions.text_stub = "*Your answer here.*"
     config.Autograde.exporter_class = "autograder.nbgrader_bridge.stages.SandboxExporter"

@@ -1,0 +1,52 @@
+"""Moving finished files to their places, one at a time: each is the earlier one or the new one, never half of it."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Collection
+from pathlib import Path
+
+from avae_lib.training.atomic_files import write_atomically
+
+__all__ = ["move", "move_folder", "remove_others"]
+
+
+def move(draft: Path, place: Path) -> bool:
+    """Move a file to its place; one with the same content is left as it is. Returns whether the place has changed."""
+    if place.is_file() and place.read_bytes() == draft.read_bytes():
+        return False
+    place.parent.mkdir(parents=True, exist_ok=True)
+    _flush(draft)
+    try:
+        os.replace(draft, place)
+    except OSError as trouble:
+        if trouble.errno != errno.EXDEV:
+            raise
+        content = draft.read_bytes()  # the place lies on another disk
+        write_atomically(place, lambda file: file.write(content))
+    return True
+
+
+def move_folder(draft: Path, place: Path) -> None:
+    """Move all files below a folder to their places below another, where others stay."""
+    for file in sorted(draft.rglob("*")) if draft.is_dir() else ():
+        if file.is_file():
+            move(file, place / file.relative_to(draft))
+
+
+def remove_others(folder: Path, kept: Collection[Path]) -> None:
+    """Remove the files below a folder that are none of ``kept`` (relative to it), and folders left empty."""
+    for path in sorted(folder.rglob("*"), reverse=True) if folder.is_dir() else ():
+        if path.is_dir() and not path.is_symlink():
+            if not any(path.iterdir()):
+                path.rmdir()
+        elif path.relative_to(folder) not in kept:
+            path.unlink()
+    if folder.is_dir() and not kept:
+        folder.rmdir()
+
+
+def _flush(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
