@@ -12,7 +12,7 @@ from tyro.conf import Positional
 
 from autograder.audit.command import audit
 from autograder.class_commands import bring_up_to_date, export, extend, formgrader, report, similarity
-from autograder.course.course import Course, CourseError, Unit
+from autograder.course.course import Course, CourseError
 from autograder.course.course_file import read_course_file
 from autograder.lms_commands import collect, feedback_zip, roster
 from autograder.regrade_command import regrade
@@ -53,6 +53,7 @@ _NO_REPOSITORY = (
     "course.toml names no repository, so there are no Colab badges, and the notebooks work only in a copy of this "
     "folder. Name it there and run: python -m autograder.authoring.notebooks && course release && course publish DIR"
 )
+_Units = Annotated[tuple[str, ...], tyro.conf.arg(metavar="UNIT ...")]
 _Unit = Annotated[str, tyro.conf.arg(metavar="UNIT", help="A unit of the course, as 03 or 03_vae.")]
 
 
@@ -98,18 +99,38 @@ def release(
 def publish(
     destination: Annotated[Positional[Path], tyro.conf.arg(metavar="DIR", help="Where the repository is written.")],
     through: Annotated[str | None, tyro.conf.arg(metavar="UNIT")] = None,
+    with_answers_of: _Units = (),
+    without_answers_of: _Units = (),
+    overwrite: Annotated[tuple[str, ...], tyro.conf.arg(metavar="PATH ...")] = (),
 ) -> None:
     """Write a repository for students: lectures, assignments, and their edition of the library.
 
+    The library holds the functions of the units before UNIT, except for those that can still be handed in (due date,
+    extensions and the days for late work count; without a due date a unit is open): of these it must be said whether
+    their answers are handed out. Run it again into the same folder to update it: files that were changed there since
+    are kept and listed.
+
     Args:
-        through: The unit students have reached; those before it count as handed back, and their functions are in
-            the library. By default the last unit that is released.
+        through: The unit students have reached, by default the first that is still open.
+        with_answers_of: Earlier units that are still open and whose answers are handed out all the same.
+        without_answers_of: Earlier units whose functions stay stubs, for which students use their own.
+        overwrite: Files or folders in DIR that are replaced although they were changed there.
     """
-    from autograder.authoring.publication import publish as write_repository
+    from autograder.authoring import publication
+    from autograder.authoring.editions import edition_for
+    from autograder.authoring.published_files import shown
 
     course = Course.find()
-    unit = course.unit(through) if through else _last_released(course)
-    print(f"{write_repository(course, destination, unit)}: units up to {unit.name}")
+    _warn_about_course_file(course)
+    named = [[course.unit(unit) for unit in units] for units in (with_answers_of, without_answers_of)]
+    edition = edition_for(course, course.unit(through) if through else None, *named)
+    kept = publication.publish(course, destination, edition, overwrite)
+    print(f"{destination}: {edition.summary}")
+    for remark in edition.remarks:
+        print(f"  {remark}")
+    if kept:
+        print(f"  kept, as they were changed since they were published: {shown(kept)}")
+        print("  to replace them: course publish … --overwrite PATH")
     if course.repository is None:
         print(f"course: warning: {_NO_REPOSITORY}", file=sys.stderr)
 
@@ -235,13 +256,6 @@ def _warn_about_course_file(course: Course) -> None:
     """Say what is odd in ``course.toml``, weights that do not add up to 100 for example."""
     for warning in read_course_file(course.root / "course.toml").warnings:
         print(f"course: warning: course.toml: {warning}", file=sys.stderr)
-
-
-def _last_released(course: Course) -> Unit:
-    released = [unit for unit in course.units if course.released_notebook(unit).exists()]
-    if not released:
-        raise CourseError("nothing is released yet: run course release first")
-    return released[-1]
 
 
 def _shown(path: Path) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import functools
 import json
 import re
 import textwrap
@@ -75,12 +76,22 @@ def _texts_in(path: Path) -> Iterator[str]:
     except UnicodeDecodeError:
         return
     if path.suffix == ".ipynb":
-        yield from (_plain("".join(cell["source"])) for cell in json.loads(text)["cells"])
+        yield from map(_plain, _sources(text))
         yield re.sub(r"\\n|\s", " ", text)  # outputs and attachments too, as they stand in the file
     else:
         yield _plain(text)
 
 
+def _sources(text: str) -> Iterator[str]:
+    """The cells of a notebook, of whatever version; nothing where it cannot be read."""
+    with contextlib.suppress(ValueError, TypeError, AttributeError, KeyError):
+        notebook = json.loads(text)
+        sheets = [notebook, *notebook.get("worksheets", ())]
+        for cell in [cell for sheet in sheets for cell in sheet.get("cells", ())]:
+            yield "".join(cell.get("source", cell.get("input", "")))
+
+
+@functools.lru_cache(maxsize=4096)
 def _plain(text: str) -> str:
     """Text in one line; code without comments and in one way of writing it."""
     text = textwrap.dedent(text)

@@ -1,4 +1,8 @@
-"""Publishing a course: a repository for students, with lectures, assignments and their edition of the library."""
+"""Publishing a course: a repository for students, with lectures, assignments and their edition of the library.
+
+The edition is built and searched for answers beside the files that are there; then it takes their places, except for
+files that somebody has changed (:mod:`autograder.authoring.published_files`).
+"""
 
 from __future__ import annotations
 
@@ -6,14 +10,16 @@ import json
 import re
 import shutil
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
+from autograder.authoring.editions import Edition
 from autograder.authoring.leaks import leaks
+from autograder.authoring.published_files import DRAFT, is_publication, update
 from autograder.authoring.student_edition import write_student_edition
 from autograder.course.course import Course, CourseError, Unit
 
@@ -21,41 +27,66 @@ __all__ = ["publish"]
 
 _INSTALLED_FROM = re.compile(r"https://github\.com/([\w.-]+/[\w.-]+/archive/[\w./-]+)\.zip")
 _SET_UP = "find_spec"
-_FOLDERS = ("avae_lib", "lectures", "assignments")
-_COPIED = ("course.toml", "LICENSE")
-_GITIGNORE = "__pycache__/\n.ipynb_checkpoints/\n.venv/\n*.egg-info/\n/runs/\nmy_components.py\n"
+_NO_WORK_OF_STUDENTS = ("__pycache__/", ".ipynb_checkpoints/", ".venv/", "*.egg-info/", "/runs/", "my_components.py")
+_GITIGNORE = "".join(f"{line}\n" for line in (*_NO_WORK_OF_STUDENTS, f"/{DRAFT}/", "*.partial"))
+_NEVER_COPIED = shutil.ignore_patterns(".*", "__pycache__", "*.pyc", "*.partial")
 
 
-def publish(course: Course, destination: Path, through: Unit) -> Path:
-    """Write a repository for students who have reached the unit ``through``; returns its folder.
+def publish(course: Course, destination: Path, edition: Edition, overwrite: Collection[str] = ()) -> tuple[str, ...]:
+    """Write the repository of an edition, or bring the one that is there up to date.
 
-    Units before ``through`` count as handed back: the library holds their functions. Those of ``through`` and later
-    units are stubs. Publishing again into the same folder replaces what was published before and leaves everything
-    else (``.git``, say) as it is.
+    Files that were changed since they were published, and whatever else lies there (``.git``, say), stay as they are.
+
+    Args:
+        edition: what students are given; :func:`autograder.authoring.editions.edition_for` chooses it.
+        overwrite: files and folders, relative to ``destination``, that are replaced although they were changed.
+
+    Returns:
+        The files that were kept because somebody has changed them.
 
     Raises:
         CourseError: the folder holds something else, an assignment has not been released, or an answer would be
-            published.
+            published. Nothing was changed then.
     """
+    destination = destination.absolute()
     _require_own_folder(course, destination)
-    units = (*course.before(through), through)
-    released = [unit.name for unit in course.before(through)]
-    destination.mkdir(parents=True, exist_ok=True)
-    for folder in _FOLDERS:
-        shutil.rmtree(destination / folder, ignore_errors=True)
-    write_student_edition(destination, released)
-    rows = [_publish_unit(course, unit, destination) for unit in units]
-    _write_facts(course, destination, [row for row in rows if row])
-    _require_no_answers(course, destination, released)
-    return destination
+    is_new = not destination.exists()
+    draft = destination / DRAFT
+    shutil.rmtree(draft, ignore_errors=True)
+    try:
+        draft.mkdir(parents=True)
+        _write_edition(course, draft, edition)
+        return update(draft, destination, overwrite)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+        if is_new and destination.is_dir() and not any(destination.iterdir()):
+            destination.rmdir()
+
+
+def _write_edition(course: Course, draft: Path, edition: Edition) -> None:
+    answered = [unit.name for unit in edition.answers_of]
+    write_student_edition(draft, answered)
+    units = (*course.before(edition.through), edition.through)
+    rows = [_publish_unit(course, unit, draft) for unit in units]
+    _write_facts(course, draft, [row for row in rows if row])
+    if found := leaks(course, draft, answered):
+        raise CourseError("answers would be published, so nothing was:\n  " + "\n  ".join(found))
 
 
 def _require_own_folder(course: Course, destination: Path) -> None:
-    """A folder is ours if it is absent, empty, or holds an earlier publication and no solutions."""
-    if destination.exists() and any(destination.iterdir()):
-        ours = (destination / "course.toml").exists() and not (destination / course.solutions.name).exists()
-        if not ours:
-            raise CourseError(f"{destination} holds something else: name an empty folder or an earlier publication")
+    """A folder is ours if it is absent, empty, or holds an earlier publication, and if no other use is made of it."""
+    place = destination.resolve()
+    private = [course.lectures, course.solutions, course.assignments, course.submitted, course.records]
+    private += [course.root / "avae_lib", *([course.roster.parent] if course.roster else [])]
+    for folder in (folder.resolve() for folder in private):
+        if folder != course.root.resolve() and (place.is_relative_to(folder) or folder.is_relative_to(place)):
+            raise CourseError(f"{destination} is, holds or lies in {folder}, which is not for students: name another")
+    if destination.exists() and not destination.is_dir():
+        raise CourseError(f"{destination} is a file: name a folder")
+    is_empty = not destination.exists() or all(path.name == DRAFT for path in destination.iterdir())
+    has_solutions = (destination / course.solutions.name).exists()
+    if not is_empty and (has_solutions or not is_publication(destination)):
+        raise CourseError(f"{destination} holds something else: name an empty folder or an earlier publication")
 
 
 def _publish_unit(course: Course, unit: Unit, destination: Path) -> Mapping[str, str] | None:
@@ -81,7 +112,7 @@ def _copied(course: Course, notebook: Path, destination: Path) -> str:
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(source, target)
     if (source.parent / "data").is_dir():
-        shutil.copytree(source.parent / "data", target.parent / "data", dirs_exist_ok=True)
+        shutil.copytree(source.parent / "data", target.parent / "data", dirs_exist_ok=True, ignore=_NEVER_COPIED)
     link = course.colab_link(source)
     return f"[notebook]({notebook.as_posix()})" + (f" · [Colab]({link})" if link else "")
 
@@ -100,8 +131,8 @@ def _require_own_address(course: Course, notebook: Path) -> None:
 
 
 def _write_facts(course: Course, destination: Path, rows: list[Mapping[str, str]]) -> None:
-    for name in _COPIED:
-        shutil.copy(course.root / name, destination / name)
+    shutil.copy(course.root / "LICENSE", destination / "LICENSE")
+    _render("course.toml", destination, course=course)
     (destination / ".gitignore").write_text(_GITIGNORE, encoding="utf-8")
     project = tomllib.loads((course.root / "pyproject.toml").read_text(encoding="utf-8"))
     python = project["project"]["requires-python"]
@@ -122,10 +153,3 @@ def _render(name: str, destination: Path, **facts: Any) -> None:
     environment.filters["toml"] = lambda value: json.dumps(value, ensure_ascii=False)  # a JSON string is a TOML string
     template = files("autograder").joinpath(f"templates/student_repository/{name}.j2").read_text(encoding="utf-8")
     (destination / name).write_text(environment.from_string(template).render(facts), encoding="utf-8")
-
-
-def _require_no_answers(course: Course, destination: Path, released: list[str]) -> None:
-    if found := leaks(course, destination, released):
-        for folder in _FOLDERS:
-            shutil.rmtree(destination / folder, ignore_errors=True)
-        raise CourseError("answers would be published, so nothing was:\n  " + "\n  ".join(found))

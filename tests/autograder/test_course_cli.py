@@ -81,14 +81,15 @@ def test_without_bubblewrap_grading_names_what_is_missing(inside, monkeypatch, c
         bubblewrap.require_sandbox.cache_clear()
 
 
-def test_publishing_stops_at_the_last_released_unit(inside, monkeypatch, capsys):
+def test_publishing_stops_by_default_at_the_first_unit_that_is_open(inside, monkeypatch, capsys):
     asked = {}
     monkeypatch.setattr(
         "autograder.authoring.publication.publish",
-        lambda *arguments: asked.update(zip("cdt", arguments, strict=True)) or "x",
+        lambda course, folder, edition, overwrite: asked.update(edition=edition, overwrite=overwrite) or (),
     )
-    assert cli.main(["publish", "students"]) == 0
-    assert asked["t"].name == UNIT
+    assert cli.main(["publish", "repository"]) == 0
+    assert asked["edition"].through.name == "00_start_here" and asked["edition"].answers_of == ()
+    assert "it has no due date in course.toml" in capsys.readouterr().out
 
 
 def test_starting_does_not_load_what_only_some_commands_need():

@@ -8,6 +8,7 @@ from pathlib import Path
 import jupytext
 import pytest
 
+from autograder.authoring.editions import Edition
 from autograder.authoring.notebooks import grade_id_of
 from autograder.authoring.publication import publish
 from autograder.authoring.release import source_of, units_with_solutions
@@ -28,7 +29,9 @@ def published_through(course, tmp_path_factory) -> Callable[[str], Path]:
 
     @functools.cache
     def edition(unit: str) -> Path:
-        return publish(course, tmp_path_factory.mktemp(unit) / "course", course.unit(unit))
+        place, through = tmp_path_factory.mktemp(unit) / "course", course.unit(unit)
+        publish(course, place, Edition(through, course.before(through)))
+        return place
 
     return edition
 

@@ -13,9 +13,11 @@ from autograder import cli
 from autograder.authoring import publication
 from autograder.authoring import release as releasing
 from autograder.authoring.build_checks import RECORD
+from autograder.authoring.editions import Edition
 from autograder.authoring.leaks import answers, leaks
 from autograder.authoring.notebooks import build
 from autograder.authoring.publication import publish
+from autograder.authoring.published_files import RECORD as PUBLISHED
 from autograder.authoring.release import release, require_points_of_checks, source_of, units_with_solutions
 from autograder.course.course import Course, CourseError
 from avae_lib import components
@@ -51,7 +53,14 @@ def fresh_course(course, tmp_path) -> Course:
 
 @pytest.fixture(scope="module")
 def published(course, tmp_path_factory) -> Path:
-    return publish(course, tmp_path_factory.mktemp("students") / "repository", course.unit(UNIT))
+    place = tmp_path_factory.mktemp("students") / "repository"
+    publish(course, place, through(course, UNIT))
+    return place
+
+
+def through(course, name: str) -> Edition:
+    """The edition for students who have reached a unit, all earlier ones handed back."""
+    return Edition(course.unit(name), course.before(course.unit(name)))
 
 
 def notebook(course, unit=UNIT):
@@ -195,7 +204,7 @@ def test_points_that_disagree_with_the_checks_stop_the_release(course, monkeypat
     wrong = build(course, source_of(course, unit))
     next(cell for cell in wrong.cells if cell.id == "check_negative_elbo").metadata.nbgrader.points += 1
     monkeypatch.setattr(releasing, "unrun", lambda *_: wrong)
-    with pytest.raises(CourseError, match="check_negative_elbo is worth 5 points, the cases of its check 4"):
+    with pytest.raises(CourseError, match="check_negative_elbo is worth 6 points, the cases of its check 5"):
         release(course, [unit])
 
 
@@ -233,7 +242,16 @@ def test_a_unit_without_a_solution_is_named(fresh_course):
 
 def test_published_repository_holds_what_students_need_and_no_more(published):
     names = {path.name for path in published.iterdir()}
-    wanted = {"README.md", "LICENSE", ".gitignore", "course.toml", "pyproject.toml", "avae_lib", "assignments"}
+    wanted = {
+        "README.md",
+        "LICENSE",
+        ".gitignore",
+        "course.toml",
+        "pyproject.toml",
+        "avae_lib",
+        "assignments",
+        PUBLISHED,
+    }
     assert wanted <= names <= wanted | {"lectures"}
     assert not list(published.rglob("*.py")) or all("avae_lib" in path.parts for path in published.rglob("*.py"))
 
@@ -256,13 +274,13 @@ def test_published_readme_links_only_to_files_that_exist(published):
 
 
 def test_publishing_again_replaces_what_was_published_and_leaves_the_rest(course, tmp_path):
-    publish(course, tmp_path / "repository", course.unit("00"))
-    (tmp_path / "repository" / ".git").mkdir()
-    (tmp_path / "repository" / "avae_lib" / "left_over.py").write_text("")
-    publish(course, tmp_path / "repository", course.unit(UNIT))
-    assert (tmp_path / "repository" / ".git").exists()
-    assert not (tmp_path / "repository" / "avae_lib" / "left_over.py").exists()
-    assert (tmp_path / "repository" / "assignments" / UNIT).exists()
+    place = tmp_path / "repository"
+    publish(course, place, through(course, UNIT))
+    (place / ".git").mkdir()
+    (place / "avae_lib" / "own_file.py").write_text("")
+    assert publish(course, place, through(course, "00")) == ()
+    assert (place / ".git").exists() and (place / "avae_lib" / "own_file.py").exists()
+    assert not (place / "assignments" / UNIT).exists() and (place / "assignments" / "00_start_here").exists()
 
 
 @pytest.mark.parametrize("occupied", ["notes.txt", "solutions/secret.py"])
@@ -272,18 +290,18 @@ def test_publishing_into_an_occupied_folder_is_refused(course, tmp_path, occupie
     if occupied.startswith("solutions"):
         shutil.copy(ROOT / "course.toml", tmp_path)
     with pytest.raises(CourseError, match="holds something else"):
-        publish(course, tmp_path, course.unit(UNIT))
+        publish(course, tmp_path, through(course, UNIT))
 
 
 def test_publishing_what_is_not_released_is_refused(fresh_course, tmp_path):
     with pytest.raises(CourseError, match="course release"):
-        publish(fresh_course, tmp_path / "repository", fresh_course.unit(UNIT))
+        publish(fresh_course, tmp_path / "repository", through(fresh_course, UNIT))
 
 
 def test_answers_in_what_is_published_are_named_and_nothing_is_left(course, tmp_path, monkeypatch):
     monkeypatch.setattr(publication, "leaks", lambda *_: ("avae_lib/x.py contains the solution of y",))
     with pytest.raises(CourseError, match="contains the solution of y"):
-        publish(course, tmp_path / "repository", course.unit("00"))
+        publish(course, tmp_path / "repository", through(course, "00"))
     assert not any((tmp_path / "repository" / folder).exists() for folder in ("avae_lib", "lectures", "assignments"))
 
 
@@ -316,7 +334,7 @@ def test_notebooks_built_for_another_repository_are_not_published(fresh_course, 
     release(course, [course.unit("00")])
     elsewhere = dataclasses.replace(course, repository="ada/students")
     with pytest.raises(CourseError, match=r"00_start_here\.ipynb installs the library from nowhere.*ada/students"):
-        publish(elsewhere, tmp_path / "repository", elsewhere.unit("00"))
+        publish(elsewhere, tmp_path / "repository", through(elsewhere, "00"))
 
 
 def test_code_for_fast_runs_stays_in_a_released_notebook(fresh_course):

@@ -15,6 +15,7 @@ from traitlets.config import Config
 from autograder import cli
 from autograder.authoring import notebooks, release_files
 from autograder.authoring import release as releasing
+from autograder.authoring.editions import Edition
 from autograder.authoring.notebooks import grade_id_of
 from autograder.authoring.publication import publish
 from autograder.authoring.release import release
@@ -346,5 +347,5 @@ def test_releasing_building_and_publishing_twice_leaves_a_clean_clone_clean(
     for _ in range(2):
         release(course, [course.unit(UNIT)])
         assert notebooks.main((source,)) == 0
-        publish(course, tmp_path_factory.mktemp("students") / "repository", course.unit(UNIT))
+        publish(course, tmp_path_factory.mktemp("students") / "repository", Edition(course.unit(UNIT), ()))
         assert git(course, "status", "--porcelain") == ""

@@ -1,0 +1,164 @@
+"""Which units an edition for students goes up to, and whose answers its library may hold.
+
+The answers of a unit are the library's functions in place of stubs. As long as somebody may still hand in a unit, its
+answers stay out: until the due date, the days that late work is accepted, and the longest extension are over. Where it
+cannot be known when that is (no due date, late work accepted without end), the unit counts as open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from autograder.course.course import Course, CourseError, Unit
+from autograder.gradebook.extensions import extensions_of
+from avae_lib import components
+
+__all__ = ["Closing", "Edition", "closing_of", "edition_for"]
+
+
+@dataclass(frozen=True)
+class Closing:
+    """When nobody can hand in a unit any more: the moment, in UTC, or None where there is none; and why, in words."""
+
+    moment: datetime | None
+    reason: str
+
+    def is_over(self, now: datetime) -> bool:
+        return self.moment is not None and self.moment < now
+
+
+@dataclass(frozen=True)
+class Edition:
+    """What students are given.
+
+    Attributes:
+        through: the last unit whose lecture and assignment they get.
+        answers_of: the earlier units whose functions the library holds.
+        kept_back: the earlier units whose functions are stubs.
+        remarks: what the instructor should know about this choice, one sentence each.
+    """
+
+    through: Unit
+    answers_of: tuple[Unit, ...]
+    kept_back: tuple[Unit, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def summary(self) -> str:
+        """In one line: up to where, and whose answers are in and whose are not."""
+        said = f"units up to {self.through.name}; answers of {_listed(self.answers_of) or 'no unit'} included"
+        return f"{said}, those of {_listed(self.kept_back)} kept back" if self.kept_back else said
+
+
+def closing_of(course: Course, unit: Unit) -> Closing:
+    """When a unit closes: its due date, and after it the longest extension and the days that late work is accepted.
+
+    Raises:
+        CourseError: the file of extensions cannot be read.
+    """
+    if unit.due is None:
+        return Closing(None, "it has no due date in course.toml")
+    days = course.late_policy.days_accepted
+    if days is None:
+        return Closing(None, "late work is accepted without end: days_accepted is not set in course.toml")
+    extension = _longest_extension(course, unit)
+    due = unit.due.astimezone(course.zone)
+    moment = due + extension + timedelta(days=days)  # days on the wall clock
+    reasons = [f"due {_shown(due)}"]
+    reasons += [f"an extension of {extension / timedelta(days=1):g} days"] if extension else []
+    reasons += [f"{days:g} days for late work"] if days else []
+    return Closing(moment.astimezone(UTC), f"until {_shown(moment)} ({', '.join(reasons)})")
+
+
+def _longest_extension(course: Course, unit: Unit) -> timedelta:
+    """Of those in the file of extensions, and those that only the gradebook knows."""
+    granted = [*extensions_of(course, unit).values(), *_extensions_in_gradebook(course, unit)]
+    return max(granted, default=timedelta())
+
+
+def _extensions_in_gradebook(course: Course, unit: Unit) -> list[timedelta]:
+    if not course.gradebook.exists():
+        return []
+    from nbgrader.api import Assignment, SubmittedAssignment  # costs a second, which other commands should not pay
+
+    from autograder.gradebook.sessions import opened_gradebook
+
+    with opened_gradebook(course) as gradebook:
+        rows = gradebook.db.query(SubmittedAssignment.extension).join(Assignment).filter(Assignment.name == unit.name)
+        return [extension for (extension,) in rows if extension is not None]
+
+
+def _shown(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} {moment:%Z}".strip()
+
+
+def edition_for(
+    course: Course,
+    through: Unit | None = None,
+    with_answers_of: Sequence[Unit] = (),
+    without_answers_of: Sequence[Unit] = (),
+    now: datetime | None = None,
+) -> Edition:
+    """The edition for students who have reached ``through``, by default the first unit that is still open.
+
+    Args:
+        with_answers_of: open units whose answers are handed out all the same.
+        without_answers_of: units whose answers are kept back.
+        now: the present, if it is not that of the clock.
+
+    Raises:
+        CourseError: the edition would hold answers of units that are open and not named, or a named unit is none of
+            those before ``through``.
+    """
+    now = now or datetime.now(UTC)
+    closings = {unit.name: closing_of(course, unit) for unit in course.units}
+    open_units = [unit for unit in course.units if not closings[unit.name].is_over(now)]
+    last = through or (open_units or course.units)[0 if open_units else -1]
+    before = course.before(last)
+    _require_earlier((*with_answers_of, *without_answers_of), before, last)
+    _require_named_once(with_answers_of, without_answers_of)
+    undecided = [unit for unit in open_units if unit in before and unit not in (*with_answers_of, *without_answers_of)]
+    if exposed := [unit for unit in undecided if components.listing(unit.name)]:
+        raise CourseError(_refusal(exposed, last, closings))
+    remarks = () if through else (f"by default up to the first unit that is open: {_why(last, closings, open_units)}",)
+    return Edition(
+        last,
+        tuple(unit for unit in before if unit not in without_answers_of),
+        tuple(unit for unit in before if unit in without_answers_of),
+        remarks,
+    )
+
+
+def _require_earlier(named: Sequence[Unit], before: Sequence[Unit], last: Unit) -> None:
+    if wrong := [unit for unit in named if unit not in before]:
+        raise CourseError(
+            f"{wrong[0].name} does not come before {last.name}, so its functions are stubs in this edition: "
+            "name earlier units, or another one with --through"
+        )
+
+
+def _require_named_once(with_answers: Sequence[Unit], without_answers: Sequence[Unit]) -> None:
+    if both := [unit for unit in with_answers if unit in without_answers]:
+        raise CourseError(f"{both[0].name} stands both with and without its answers: name it once")
+
+
+def _refusal(exposed: Sequence[Unit], last: Unit, closings: dict[str, Closing]) -> str:
+    numbers = " ".join(unit.name.split("_")[0] for unit in exposed)
+    reasons = "; ".join(f"{unit.name}: {closings[unit.name].reason}" for unit in exposed)
+    return (
+        f"an edition through {last.name} would hold the answers of units that can still be handed in ({reasons}). "
+        f"Say --without-answers-of {numbers} to keep them back (students then use their own functions), "
+        f"--with-answers-of {numbers} to hand them out, or wait"
+    )
+
+
+def _why(unit: Unit, closings: dict[str, Closing], open_units: Sequence[Unit]) -> str:
+    if not open_units:
+        return f"none is, so up to the last, {unit.name}"
+    return f"{unit.name}, {closings[unit.name].reason}"
+
+
+def _listed(units: Sequence[Unit]) -> str:
+    return ", ".join(unit.name for unit in units)
