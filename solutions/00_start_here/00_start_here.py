@@ -61,7 +61,12 @@ print(machine())
 # units load it.
 #
 # **“Run all” stops at the first exercise that you have not solved**, because its check fails. Run the cells below it by
-# hand. You can hand in the notebook all the same.
+# hand. You can hand in the notebook all the same. At home, this line in a terminal runs all cells and goes on after one
+# that fails:
+#
+# ```sh
+# jupyter nbconvert --to notebook --inplace --execute --allow-errors 00_start_here.ipynb
+# ```
 #
 # | what the grader does | what that means for you |
 # |---|---|
@@ -200,8 +205,8 @@ assert nearest[:12].max() < 10.5 and nearest[-12:].min() > 22.5
 # %% [markdown]
 # ## Handing in, and what comes back
 #
-# 1. For a last look, restart the kernel and run the set-up cell, your answer cells and their checks. Unsolved
-#    exercises may stay.
+# 1. For a last look, restart the kernel and run the set-up cell, your answer cells and their checks, or say the line
+#    with `--allow-errors` above. Unsolved exercises may stay.
 # 2. Save the notebook under the name it has, `00_start_here.ipynb` (on Colab: *File → Download → Download .ipynb*), and
 #    hand in this one file where your instructor collects submissions. Outputs don't matter: the grader runs your
 #    functions itself.
