@@ -53,6 +53,10 @@ _NO_REPOSITORY = (
     "course.toml names no repository, so there are no Colab badges, and the notebooks work only in a copy of this "
     "folder. Name it there and run: python -m autograder.authoring.notebooks && course release && course publish DIR"
 )
+_IN_HISTORY = (
+    "the git history of this folder holds answers that this edition keeps back ({} places, for example: {}). Whoever "
+    "clones it can read them: publish into a new repository"
+)
 _Units = Annotated[tuple[str, ...], tyro.conf.arg(metavar="UNIT ...")]
 _Unit = Annotated[str, tyro.conf.arg(metavar="UNIT", help="A unit of the course, as 03 or 03_vae.")]
 
@@ -131,6 +135,8 @@ def publish(
     if kept:
         print(f"  kept, as they were changed since they were published: {shown(kept)}")
         print("  to replace them: course publish … --overwrite PATH")
+    if found := publication.answers_in_history(course, destination, edition):
+        print(f"course: warning: {_IN_HISTORY.format(len(found), found[0])}", file=sys.stderr)
     if course.repository is None:
         print(f"course: warning: {_NO_REPOSITORY}", file=sys.stderr)
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 
 from autograder.course.course import Course, CourseError, Unit
+from autograder.course.lateness import later_by
 from autograder.gradebook.extensions import extensions_of
 from avae_lib import components
 
@@ -64,12 +65,11 @@ def closing_of(course: Course, unit: Unit) -> Closing:
     if days is None:
         return Closing(None, "late work is accepted without end: days_accepted is not set in course.toml")
     extension = _longest_extension(course, unit)
-    due = unit.due.astimezone(course.zone)
-    moment = due + extension + timedelta(days=days)  # days on the wall clock
-    reasons = [f"due {_shown(due)}"]
+    moment = later_by(unit.due, extension + timedelta(days=days), course.zone)
+    reasons = [f"due {_shown(unit.due, course.zone)}"]
     reasons += [f"an extension of {extension / timedelta(days=1):g} days"] if extension else []
     reasons += [f"{days:g} days for late work"] if days else []
-    return Closing(moment.astimezone(UTC), f"until {_shown(moment)} ({', '.join(reasons)})")
+    return Closing(moment, f"until {_shown(moment, course.zone)} ({', '.join(reasons)})")
 
 
 def _longest_extension(course: Course, unit: Unit) -> timedelta:
@@ -90,8 +90,8 @@ def _extensions_in_gradebook(course: Course, unit: Unit) -> list[timedelta]:
         return [extension for (extension,) in rows if extension is not None]
 
 
-def _shown(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M} {moment:%Z}".strip()
+def _shown(moment: datetime, zone: tzinfo) -> str:
+    return f"{moment.astimezone(zone):%Y-%m-%d %H:%M %Z}".strip()
 
 
 def edition_for(

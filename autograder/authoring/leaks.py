@@ -7,8 +7,9 @@ import contextlib
 import functools
 import json
 import re
+import subprocess
 import textwrap
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,9 +18,10 @@ from autograder.authoring.notebooks import build, grade_id_of, is_lecture, sourc
 from autograder.course.course import Course
 from avae_lib.components import marks_in
 
-__all__ = ["Answer", "answers", "leaks"]
+__all__ = ["Answer", "answers", "leaks", "leaks_in_history"]
 
 _REGION = re.compile(r"### BEGIN (SOLUTION|HIDDEN TESTS|MARK SCHEME)\n(.*?)### END \1", re.DOTALL)
+_READABLE = {".py", ".ipynb", ".json", ".md", ".txt"}  # of what was committed
 _TOO_SHORT = 15  # characters: what is shorter (``return loss``) is found anywhere and gives nothing away
 
 
@@ -33,14 +35,35 @@ class Answer:
 
 def leaks(course: Course, folder: Path, released_units: Collection[str] = ()) -> tuple[str, ...]:
     """Where under ``folder`` an answer of a unit that is not released can be read, one sentence each."""
-    hidden = answers(course, released_units)
-    texts = [(path, text) for path in sorted(folder.rglob("*")) if path.is_file() for text in _texts_in(path)]
-    return tuple(
-        f"{path.relative_to(folder)} contains {answer.name}"
-        for path, text in texts
-        for answer in hidden
-        if answer.text in text
-    )
+    files = ((path.relative_to(folder), path.read_bytes()) for path in sorted(folder.rglob("*")) if path.is_file())
+    return tuple(_found(files, answers(course, released_units)))
+
+
+def leaks_in_history(course: Course, repository: Path, released_units: Collection[str] = ()) -> tuple[str, ...]:
+    """The same for all that was ever committed to a git repository; empty where there is none, or no git."""
+    if not (repository / ".git").exists():
+        return ()
+    try:
+        return tuple(dict.fromkeys(_found(_committed(repository), answers(course, released_units))))
+    except (OSError, subprocess.CalledProcessError):
+        return ()
+
+
+def _found(files: Iterable[tuple[Path, bytes]], hidden: Collection[Answer]) -> Iterator[str]:
+    for path, content in files:
+        texts = list(_texts_in(path, content))
+        yield from (f"{path} contains {answer.name}" for text in texts for answer in hidden if answer.text in text)
+
+
+def _committed(repository: Path) -> Iterator[tuple[Path, bytes]]:
+    """Every version of every file that any branch or tag of a repository holds."""
+    git = ["git", "-C", str(repository)]
+    listing = subprocess.run([*git, "rev-list", "--objects", "--all"], capture_output=True, check=True).stdout
+    for line in listing.decode("utf-8", "replace").splitlines():
+        digest, _, path = line.partition(" ")
+        if Path(path).suffix in _READABLE:
+            shown = subprocess.run([*git, "cat-file", "blob", digest], capture_output=True, check=True)
+            yield Path(path), shown.stdout
 
 
 def answers(course: Course, released_units: Collection[str] = ()) -> tuple[Answer, ...]:
@@ -69,10 +92,10 @@ def _without_docstring(definition: ast.FunctionDef) -> list[ast.stmt]:
     return definition.body[1:] if ast.get_docstring(definition) is not None else definition.body
 
 
-def _texts_in(path: Path) -> Iterator[str]:
+def _texts_in(path: Path, content: bytes) -> Iterator[str]:
     """The text of a file, of a notebook cell by cell, in plain form."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = content.decode("utf-8")
     except UnicodeDecodeError:
         return
     if path.suffix == ".ipynb":

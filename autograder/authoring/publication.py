@@ -18,12 +18,12 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 
 from autograder.authoring.editions import Edition
-from autograder.authoring.leaks import leaks
+from autograder.authoring.leaks import leaks, leaks_in_history
 from autograder.authoring.published_files import DRAFT, is_publication, update
 from autograder.authoring.student_edition import write_student_edition
 from autograder.course.course import Course, CourseError, Unit
 
-__all__ = ["publish"]
+__all__ = ["answers_in_history", "publish"]
 
 _INSTALLED_FROM = re.compile(r"https://github\.com/([\w.-]+/[\w.-]+/archive/[\w./-]+)\.zip")
 _SET_UP = "find_spec"
@@ -61,6 +61,11 @@ def publish(course: Course, destination: Path, edition: Edition, overwrite: Coll
         shutil.rmtree(draft, ignore_errors=True)
         if is_new and destination.is_dir() and not any(destination.iterdir()):
             destination.rmdir()
+
+
+def answers_in_history(course: Course, destination: Path, edition: Edition) -> tuple[str, ...]:
+    """Answers that the edition keeps back and students find all the same, in what git holds of earlier editions."""
+    return leaks_in_history(course, destination, [unit.name for unit in edition.answers_of])
 
 
 def _write_edition(course: Course, draft: Path, edition: Edition) -> None:
