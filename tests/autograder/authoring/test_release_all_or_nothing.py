@@ -268,7 +268,7 @@ def test_with_force_cells_that_stay_keep_their_grades_and_new_ones_wait(graded, 
     with opened_gradebook(graded) as gradebook:
         notebook = gradebook.find_submission_notebook(UNIT, UNIT, "ada")
         scores = {grade.name: (grade.score, grade.needs_manual_grade) for grade in notebook.grades}
-        assert scores == {"check_log_mean_exp": (4.0, True), "question_2": (0.0, True)}
+        assert scores == {"check_log_mean_exp": (4.0, False), "question_2": (0.0, True)}
         assert {comment.name for comment in notebook.comments} == {"log_mean_exp", "question_2"}
         assert gradebook.find_submission_notebook(UNIT, UNIT, "ben").score == 4.0
     log = [json.loads(line) for line in (graded.records / "audit.jsonl").read_text(encoding="utf-8").splitlines()]
