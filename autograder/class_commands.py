@@ -96,19 +96,23 @@ def report(unit: Positional[_Unit], output: _Folder = None) -> None:
         print(path)
 
 
-def similarity(unit: Positional[_Unit], output: _Folder = None) -> None:
+def similarity(unit: Positional[_Unit], against: _Folder = None, output: _Folder = None) -> None:
     """Show which answers are more alike than the exercise explains: a hint for a person to look, never a verdict.
 
+    Students whose answers hang together are shown as a group, with who resembles whom most.
+
     Args:
+        against: Submissions of an earlier class, laid out as submitted/ is, to compare with too; nothing in it is
+            graded or changed.
         output: The folder to write into; by default reports/ in the course folder.
     """
     from autograder.reports.similarity_report import write_similarity
 
     course = Course.find()
-    paths, pairs = write_similarity(course, course.unit(unit), output or course.root / "reports")
-    print(f"{pairs} pair{'s' * (pairs != 1)} to look at; a hint, not a verdict")
-    for path in paths:
-        print(path)
+    report = write_similarity(course, course.unit(unit), output or course.root / "reports", against)
+    groups = f"{report.groups} group{'s' * (report.groups != 1)} to look at"
+    print(f"{groups}, {report.pairs} pair{'s' * (report.pairs != 1)} in all; a hint, not a verdict")
+    print(report.page, report.table, sep="\n")
 
 
 def bring_up_to_date(course: Course, unit: str) -> None:

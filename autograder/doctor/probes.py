@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from autograder.doctor.findings import Finding
-from autograder.sandbox.bubblewrap import SandboxUnavailable, launch
+from autograder.sandbox.bubblewrap import SCRATCH, SandboxUnavailable, launch
 from autograder.sandbox.cgroups import Group, NoGroup, new_group
 from autograder.sandbox.container import launch_container
 from autograder.sandbox.kinds import SandboxKind, SandboxProcess
@@ -135,7 +135,7 @@ def _tried(kind: SandboxKind, source: str, limits: Limits, hidden: Sequence[Path
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder, "probe.py")
             file.write_text(source, encoding="utf-8")
-            return _watched(_started(kind, file, argument, limits, hidden, group), limits)
+            return _watched(_started(kind, file, argument, limits, hidden, group), limits, kind)
     finally:
         if group:
             group.remove()
@@ -158,8 +158,8 @@ def _started(
     return launch([sys.executable, str(_PLACE), argument], mounts, limits.scratch_bytes, (), hidden, joining)
 
 
-def _watched(process: SandboxProcess, limits: Limits) -> _Outcome:
-    warden = Warden(process, limits)
+def _watched(process: SandboxProcess, limits: Limits, kind: SandboxKind) -> _Outcome:
+    warden = Warden(process, limits, SCRATCH if kind == "bubblewrap" else ())
     warden.start()
     timer = threading.Timer(_SECONDS, process.kill)
     timer.start()

@@ -35,6 +35,11 @@ class CellCode:
         return _read(self.source)
 
     @property
+    def tree(self) -> ast.Module | None:
+        """What it says as Python, with IPython's commands taken out; None if this is no Python."""
+        return self._parts[1]
+
+    @property
     def is_readable(self) -> bool:
         """Whether this is Python at all."""
         return self._parts[1] is not None

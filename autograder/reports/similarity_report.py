@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,14 +12,46 @@ from autograder.course.private_files import write_private
 from autograder.course.spreadsheet import Cell, number, write_table
 from autograder.plain_text import moderate
 from autograder.reports.pages import render
-from autograder.similarity.class_answers import answers_of_class, known_sources
-from autograder.similarity.pairs import Likeness, Pair, alike
+from autograder.similarity.class_answers import ClassAnswers, answers_of_class, known_sources
+from autograder.similarity.clusters import Cluster, clusters_of
+from autograder.similarity.earlier_answers import EarlierAnswers, earlier_answers
+from autograder.similarity.pairs import Author, Likeness, Pair, alike
 from autograder.similarity.structure import signs
 
-__all__ = ["write_similarity"]
+__all__ = ["SimilarityReport", "write_similarity"]
 
-_MOST_SHOWN = 60
-_HEADER = ("first", "second", "component", "similarity_percent", "shared_fingerprints", "bits")
+_MOST_SHOWN = 60  # pairs side by side
+_HEADER = ("group", "first", "second", "second_is", "component", "similarity_percent", "shared_fingerprints", "bits")
+
+
+@dataclass(frozen=True)
+class SimilarityReport:
+    """Where a report was written, and how many groups and pairs of students there are to look at."""
+
+    page: Path
+    table: Path
+    groups: int
+    pairs: int
+
+
+@dataclass(frozen=True)
+class _Corpus:
+    """All answers that were compared."""
+
+    own: ClassAnswers
+    earlier: EarlierAnswers
+
+    def source(self, component: str, author: Author) -> str:
+        answers = self.earlier.answers if author.is_earlier else self.own.answers
+        return answers[component][author.name]
+
+    @property
+    def class_size(self) -> int:
+        return _size(self.own.answers)
+
+    @property
+    def earlier_size(self) -> int:
+        return _size(self.earlier.answers)
 
 
 @dataclass(frozen=True)
@@ -30,54 +62,73 @@ class _SideBySide:
     sources: tuple[str, str]
 
 
-def write_similarity(course: Course, unit: Unit, folder: Path) -> tuple[tuple[Path, Path], int]:
-    """Write ``similarity-<unit>.html`` and ``.csv`` into a folder; returns both, and the number of pairs.
+def write_similarity(course: Course, unit: Unit, folder: Path, against: Path | None = None) -> SimilarityReport:
+    """Write ``similarity-<unit>.html`` and ``.csv`` into a folder.
+
+    Args:
+        against: a folder of submissions of an earlier class, laid out as ``submitted/`` is, to compare with too.
 
     Raises:
-        CourseError: nobody has been graded.
+        CourseError: nobody has been graded, or there are no such submissions.
     """
-    answers = answers_of_class(course, unit)
-    pairs = alike(answers, known_sources(course, unit))
+    earlier = earlier_answers(course, unit, against) if against else EarlierAnswers({}, ())
+    corpus = _Corpus(answers_of_class(course, unit), earlier)
+    pairs = alike(corpus.own.answers, known_sources(course, unit), earlier.answers)
+    clusters = clusters_of(pairs)
     page, table = folder / f"similarity-{unit.name}.html", folder / f"similarity-{unit.name}.csv"
-    write_private(page, _page(course, unit, answers, pairs))
-    write_table(table, _rows(pairs), byte_order_mark=True)
-    log_event(course, "similarity report", unit=unit.name, pairs=len(pairs), folder=str(folder.resolve()))
-    return (page, table), len(pairs)
+    write_private(page, _page(course, unit, corpus, clusters))
+    write_table(table, _rows(clusters), byte_order_mark=True)
+    facts = {"groups": len(clusters), "pairs": len(pairs), "earlier": corpus.earlier_size}
+    log_event(course, "similarity report", unit=unit.name, folder=str(folder.resolve()), **facts)
+    return SimilarityReport(page, table, len(clusters), len(pairs))
 
 
-def _page(course: Course, unit: Unit, answers: Mapping[str, Mapping[str, str]], pairs: Sequence[Pair]) -> str:
+def _page(course: Course, unit: Unit, corpus: _Corpus, clusters: Sequence[Cluster]) -> str:
     return render(
         "similarity.html",
         course=course,
         unit=unit,
-        class_size=len({student for by_student in answers.values() for student in by_student}),
-        pairs=[(pair, _side_by_side(pair, answers)) for pair in pairs[:_MOST_SHOWN]],
-        more=max(0, len(pairs) - _MOST_SHOWN),
-        unread=_unread(answers),
+        corpus=corpus,
+        clusters=clusters,
+        sides=_sides(clusters, corpus),
+        unread=_unread(corpus),
     )
 
 
-def _side_by_side(pair: Pair, answers: Mapping[str, Mapping[str, str]]) -> list[_SideBySide]:
-    students = (pair.first, pair.second)
+def _sides(clusters: Sequence[Cluster], corpus: _Corpus) -> dict[Pair, list[_SideBySide]]:
+    """What is shown side by side: for each group the pairs that hold it together, the most surprising groups first."""
+    links = [pair for cluster in clusters for pair in cluster.links]
+    return {pair: _side_by_side(pair, corpus) for pair in links[:_MOST_SHOWN]}
+
+
+def _side_by_side(pair: Pair, corpus: _Corpus) -> list[_SideBySide]:
     return [
-        _SideBySide(likeness, tuple(moderate(answers[likeness.component][student]) for student in students))
-        for likeness in pair.likenesses
+        _SideBySide(like, tuple(moderate(corpus.source(like.component, one)) for one in (pair.first, pair.second)))
+        for like in pair.likenesses
     ]
 
 
-def _unread(answers: Mapping[str, Mapping[str, str]]) -> list[tuple[str, str]]:
-    """Answers that are no Python, and so could not be compared."""
-    return [
-        (student, component)
-        for component, by_student in answers.items()
-        for student, source in by_student.items()
-        if signs(source) is None
-    ]
+def _unread(corpus: _Corpus) -> list[tuple[Author, str]]:
+    """What could not be compared, and why: answers that are no Python, and notebooks that cannot be read."""
+    found = [(Author(student), reason) for student, reason in corpus.own.unread]
+    found += [(Author(student, is_earlier=True), reason) for student, reason in corpus.earlier.unread]
+    for answers, is_earlier in ((corpus.own.answers, False), (corpus.earlier.answers, True)):
+        for component, by_student in answers.items():
+            unreadable = (student for student, source in by_student.items() if signs(source) is None)
+            found += [(Author(student, is_earlier), f"{component} is no Python") for student in unreadable]
+    return found
 
 
-def _rows(pairs: Sequence[Pair]) -> Iterator[tuple[Cell, ...]]:
+def _size(answers: dict[str, dict[str, str]]) -> int:
+    return len({student for by_student in answers.values() for student in by_student})
+
+
+def _rows(clusters: Sequence[Cluster]) -> Iterator[tuple[Cell, ...]]:
     yield _HEADER
-    for pair in pairs:
-        for like in pair.likenesses:
-            percent = number(100 * like.similarity, 1)
-            yield (pair.first, pair.second, like.component, percent, like.shared, number(like.bits, 1))
+    for group, cluster in enumerate(clusters, start=1):
+        for pair in cluster.pairs:
+            second_is = "of an earlier class" if pair.second.is_earlier else "of this class"
+            for like in pair.likenesses:
+                percent, bits = number(100 * like.similarity, 1), number(like.bits, 1)
+                names = pair.first.name, pair.second.name, second_is
+                yield (group, *names, like.component, percent, like.shared, bits)

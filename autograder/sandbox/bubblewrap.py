@@ -6,9 +6,8 @@ memory. What matters beyond that is who is running to the kernel, outside the us
 
 * Launched by an ordinary user, the sandbox is that user to the kernel and 65534 to itself.
 * Launched by root, a user namespace alone would leave it root to the kernel: root is not held to a number of
-  processes and may read root's own files in the mounts, whatever their mode. So root first binds the source of
-  every mount below a private ``/tmp`` (this Python may lie in root's home, closed to others), becomes user 65534
-  for good, and starts the same bubblewrap as anybody else from there.
+  processes and may read root's own files in the mounts, whatever their mode. So root first becomes user 65534 for
+  good (see :mod:`autograder.sandbox.entrance`), and starts the same bubblewrap as anybody else.
 
 Arguments travel through a descriptor: on a command line they could be read inside, in ``/proc/1/cmdline``.
 """
@@ -25,15 +24,15 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from autograder.sandbox.entrance import NO_ENTRANCE, NOBODY, Entrance, can_become_nobody, entrance
 from autograder.sandbox.mounts import Mount, places_to_cover, python_mounts, system_mounts, user_site_packages
 from autograder.sandbox.seccomp import system_call_filter
 
-__all__ = ["HOME", "SCRATCH", "SETTINGS", "SandboxUnavailable", "launch", "require_sandbox"]
+__all__ = ["HOME", "SCRATCH", "SETTINGS", "SandboxUnavailable", "launch", "limits_files", "require_sandbox"]
 
 HOME = "/home/student"
 SCRATCH = (HOME, "/tmp", "/dev/shm")
 """The folders in memory that can be written to."""
-_NOBODY = 65534
 _OLDEST = (0, 8)  # the first bubblewrap that can limit a folder in memory and forbid further user namespaces
 SETTINGS = {
     "HOME": HOME,
@@ -83,7 +82,9 @@ def launch(
     everything = (*system_mounts(), *python_mounts(), *mounts)
     variables = SETTINGS | {"PYTHONPATH": ":".join([*python_path, *map(str, user_site_packages())])}
     covered = places_to_cover(everything, hidden)
-    return _spawn(program, everything, covered, scratch_bytes, variables, joining, control)
+    # A program of the grader's own gives each compartment folders of its own.
+    is_furnished = control is None and limits_files()
+    return _spawn(program, everything, covered, scratch_bytes, variables, joining, control, is_furnished)
 
 
 @functools.cache
@@ -105,6 +106,14 @@ def require_sandbox() -> None:
             "let ordinary users make user namespaces (sysctl kernel.unprivileged_userns_clone, "
             "kernel.apparmor_restrict_unprivileged_userns; in Docker: --security-opt seccomp=unconfined)",
         )
+
+
+@functools.cache
+def limits_files() -> bool:
+    """Whether folders in memory can be made that hold a limited number of files, tried out."""
+    process = _spawn(["true"], system_mounts(), {}, 2**20, {}, is_furnished=True)
+    process.communicate()
+    return process.returncode == 0
 
 
 def _version() -> tuple[int, ...]:
@@ -129,32 +138,42 @@ def _spawn(
     variables: Mapping[str, str],
     joining: Sequence[str] = (),
     control: int | None = None,
+    is_furnished: bool = False,
 ) -> subprocess.Popen[bytes]:
-    doors = _doors(mounts) if _is_root() else {}
-    sources = {mount.destination: doors.get(mount, mount.source) for mount in mounts}
+    way_in = _way_in(mounts, scratch_bytes, is_furnished)
     closed = control is None
-    walls = _isolation(closed) + _walls(sources, covered, scratch_bytes) + _environment(variables)
+    walls = _isolation(closed) + _walls(mounts, covered, scratch_bytes, way_in) + _environment(variables)
     filtering = system_call_filter() if closed else b""
-    contents = (_terminated(_entrance(doors)), _terminated(walls), filtering)
+    contents = (_terminated(way_in.arguments), _terminated(walls), filtering)
     with _as_descriptors(contents) as (outer, inner, calls):
-        first = _stepping_down(outer) if doors else []
+        first = [_bwrap(), "--args", str(outer), "--", *way_in.steps] if way_in.arguments else []
         filtered = ["--seccomp", str(calls)] if filtering else []
         return subprocess.Popen(
             [*joining, *first, _bwrap(), *filtered, "--args", str(inner), "--", *program],
             stdin=subprocess.PIPE if closed else control,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            pass_fds=(inner, *([outer] if doors else []), *([calls] if filtering else [])),
+            pass_fds=(inner, *([outer] if first else []), *([calls] if filtering else [])),
             env={},  # of the grader nothing must be left to read in /proc/1/environ, its folder included
             cwd="/",
             start_new_session=True,
         )
 
 
-def _walls(sources: Mapping[Path, Path], covered: Mapping[Path, Path], scratch_bytes: int) -> list[str]:
+def _way_in(mounts: Sequence[Mount], scratch_bytes: int, is_furnished: bool) -> Entrance:
+    """``is_furnished``: with folders in memory that hold a limited number of files."""
+    if can_become_nobody():
+        _require_open_to_others(mounts)
+    elif not is_furnished:
+        return NO_ENTRANCE
+    return entrance(mounts, SCRATCH if is_furnished else (), scratch_bytes)
+
+
+def _walls(mounts: Sequence[Mount], covered: Mapping[Path, Path], scratch_bytes: int, way_in: Entrance) -> list[str]:
     """Bubblewrap's arguments; outer folders come before inner ones, so that the inner ones stay visible."""
+    sources = {mount.destination: way_in.doors.get(mount, mount.source) for mount in mounts}
     parts = {Path("/proc"): ["--proc", "/proc"], Path("/dev"): ["--dev", "/dev"]}
-    parts |= {Path(folder): ["--size", str(scratch_bytes), "--tmpfs", folder] for folder in SCRATCH}
+    parts |= {Path(folder): _in_memory(folder, scratch_bytes, way_in) for folder in SCRATCH}
     parts |= {place: _cover(place, path) for place, path in covered.items()}
     parts |= {place: ["--ro-bind", str(source), str(place)] for place, source in sources.items()}
     # Mapped shared, /dev/zero is memory that belongs to no process.
@@ -166,9 +185,14 @@ def _walls(sources: Mapping[Path, Path], covered: Mapping[Path, Path], scratch_b
     return [*ordered, *closed, "--chdir", HOME]
 
 
+def _in_memory(folder: str, size: int, way_in: Entrance) -> list[str]:
+    made = way_in.folders.get(folder)
+    return ["--bind", str(made), folder] if made else ["--size", str(size), "--tmpfs", folder]
+
+
 def _isolation(closed: bool) -> list[str]:
     """Arguments by which nothing is shared; ``closed``: nor can the program make user namespaces."""
-    identity = ["--uid", str(_NOBODY), "--gid", str(_NOBODY), "--hostname", "sandbox"]
+    identity = ["--uid", str(NOBODY), "--gid", str(NOBODY), "--hostname", "sandbox"]
     user = ["--unshare-user", *(["--disable-userns"] if closed else []), "--cap-drop", "ALL"]
     return ["--unshare-all", *user, *identity, "--new-session", "--die-with-parent"]
 
@@ -182,41 +206,13 @@ def _environment(variables: Mapping[str, str]) -> list[str]:
     return ["--clearenv", *(part for name, value in variables.items() for part in ("--setenv", name, value))]
 
 
-def _is_root() -> bool:
-    """Whether this is root and can become user 65534 (in a rootless container root is already somebody else)."""
-    return os.geteuid() == 0 and any(
-        first <= _NOBODY < first + count
-        for first, _, count in (map(int, line.split()) for line in Path("/proc/self/uid_map").open())
-    )
-
-
-def _doors(mounts: Sequence[Mount]) -> dict[Mount, Path]:
-    """Where user 65534 finds the source of each mount, having come through root's entrance."""
-    _require_open_to_others(mounts)
-    return {mount: Path(f"/tmp/{number}") for number, mount in enumerate(mounts)}
-
-
 def _require_open_to_others(mounts: Sequence[Mount]) -> None:
     closed = [mount.source for mount in mounts if mount.source.stat().st_mode & 0o004 == 0]
     if closed:
         raise SandboxUnavailable(
-            f"{closed[0]} is closed to other users; run by root, the sandbox becomes user {_NOBODY}: "
+            f"{closed[0]} is closed to other users; run by root, the sandbox becomes user {NOBODY}: "
             f"open it with chmod -R o+rX {closed[0]}, or grade as an ordinary user"
         )
-
-
-def _entrance(doors: Mapping[Mount, Path]) -> list[str]:
-    bound = [part for mount, door in doors.items() for part in ("--ro-bind", str(mount.source), str(door))]
-    # In a process tree of its own everything dies with its first process. The kernel forgets "die with parent" where
-    # a process changes its rights, which the inner bubblewrap does.
-    return ["--unshare-pid", "--die-with-parent", "--dev-bind", "/", "/", "--tmpfs", "/tmp", *bound]
-
-
-def _stepping_down(arguments: int) -> list[str]:
-    setpriv = shutil.which("setpriv") or "/usr/bin/setpriv"
-    rights = ["--inh-caps=-all", "--bounding-set=-all", "--no-new-privs", "--pdeathsig=KILL"]
-    identity = [f"--reuid={_NOBODY}", f"--regid={_NOBODY}", "--clear-groups"]
-    return [_bwrap(), "--args", str(arguments), "--", setpriv, *identity, *rights, "--"]
 
 
 def _bwrap() -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 
+from autograder.sandbox.bubblewrap import limits_files
 from autograder.sandbox.cgroups import NoGroup, in_force
 from autograder.sandbox.kinds import DEFAULT_KIND, SandboxKind
 from autograder.sandbox.seccomp import system_call_filter
@@ -19,14 +20,16 @@ def memory_in_force(kind: SandboxKind = DEFAULT_KIND) -> str:
     watched = f"rlimits, and the watchdog {LOOKS_PER_SECOND} times a second"
     if kind == "none":
         return watched
+    files = "" if limits_files() else "; of files in memory, cold starts have no limit but the watchdog's"
     try:
-        return f"control groups {in_force()}: the kernel counts all that a sandbox takes; the watchdog looks as well"
+        told = f"control groups {in_force()}: the kernel counts all that a sandbox takes; the watchdog looks as well"
     except NoGroup as reason:
-        return f"{watched}; no control groups ({reason})"
+        told = f"{watched}; no control groups ({reason})"
+    return told + files
 
 
 def system_calls_in_force() -> str:
     """Whether system calls are filtered on this machine."""
     if system_call_filter():
-        return "filtered: nothing that makes memory of nobody's, traces processes, mounts, or loads into the kernel"
+        return "filtered: nothing that makes memory of nobody's, holds up or traces others, mounts, extends the kernel"
     return f"NOT filtered: the filter is not written for {platform.machine()}, only for x86_64 and aarch64"

@@ -6,14 +6,17 @@ import contextlib
 import os
 import re
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Patience", "Usage", "shared_out_memory_of_tree", "usage_of_scratch", "usage_of_tree"]
+__all__ = ["Patience", "Usage", "shared_out_memory_of_tree", "sockets_of_tree", "usage_of_scratch", "usage_of_tree"]
 
-_MEMORY = re.compile(rb"^Rss(?:Anon|Shmem):\s+(\d+) kB$", re.MULTILINE)
+_MEMORY = re.compile(rb"^(?:Rss(?:Anon|Shmem)|VmPTE):\s+(\d+) kB$", re.MULTILINE)
+_PAGE_TABLES = re.compile(rb"^VmPTE:\s+(\d+) kB$", re.MULTILINE)
 _SHARED_OUT = re.compile(rb"^Pss_(?:Anon|Shmem):\s+(\d+) kB$", re.MULTILINE)
+_ENDED = re.compile(rb"^State:\s+[ZX]", re.MULTILINE)
+_SOCKETS = re.compile(r"^sockets: used (\d+)$", re.MULTILINE)
 _BYTES_PER_FILE = 1024  # what the kernel itself needs for one in memory, however small
 _MOST_PATIENCE = 5
 
@@ -23,8 +26,8 @@ class Usage:
     """What a tree of processes uses.
 
     Attributes:
-        memory_bytes: memory of its own; files that are mapped are not counted, and what a process shares with
-            the copies that forking made of it is counted for each.
+        memory_bytes: memory of its own, and the tables of its pages; files that are mapped are not counted, and what a
+            process shares with the copies that forking made of it is counted for each.
         tasks: processes and threads.
         descriptors: open files, pipes and sockets of all processes.
         running_seconds: processor time of the tasks that are alive.
@@ -43,32 +46,49 @@ def usage_of_tree(root: int) -> Usage:
     memory = tasks = descriptors = running = waiting = 0
     for process in _tree(Path(f"/proc/{root}")):
         with contextlib.suppress(OSError):
-            memory += 1024 * sum(map(int, _MEMORY.findall((process / "status").read_bytes())))
-            for task in (process / "task").iterdir():
+            threads = _threads(process)
+            for thread in threads:
                 tasks += 1
-                on_processor, in_queue = _schedule(task)
+                on_processor, in_queue = _schedule(thread)
                 running, waiting = running + on_processor, waiting + in_queue
-            descriptors += len(os.listdir(process / "fd"))
-    return Usage(memory, tasks, descriptors, running / 1e9, waiting / 1e9)
+            thread, status = _living(threads)
+            memory += _kilobytes(_MEMORY, status)
+            descriptors += len(os.listdir(thread / "fd"))
+    return Usage(1024 * memory, tasks, descriptors, running / 1e9, waiting / 1e9)
 
 
-def usage_of_scratch(root: int, folders: Iterable[str], size: int) -> int:
+def usage_of_scratch(root: int, folders: Sequence[str], size: int) -> int:
     """Memory in bytes behind the folders in memory of the sandbox that ``root`` and its descendants live in.
 
+    All of them count as full while no process can be asked about them: the sandbox is still being built, or students'
+    code has seen to it that none answers.
+
     Args:
-        size: of each folder, by which it is told from the machine's own while the sandbox is being built.
+        size: of each folder, by which it is told from the machine's own.
     """
-    innermost = Path(f"/proc/{root}")
-    for process in _tree(innermost):
-        innermost = process
-    used = 0
-    for folder in folders:
-        with contextlib.suppress(OSError):
-            facts = os.statvfs(f"{innermost}/root{folder}")
-            if facts.f_blocks * facts.f_frsize == size:
-                blocks, files = facts.f_blocks - facts.f_bfree, facts.f_files - facts.f_ffree
-                used += blocks * facts.f_frsize + files * _BYTES_PER_FILE
-    return used
+    for process in reversed(list(_tree(Path(f"/proc/{root}")))):
+        for thread in _threads(process):
+            with contextlib.suppress(OSError):
+                facts = [os.statvfs(f"{thread}/root{folder}") for folder in folders]
+                if all(each.f_blocks * each.f_frsize == size for each in facts):
+                    return sum(map(_memory_behind, facts))
+    return size * len(folders)
+
+
+def _memory_behind(facts: os.statvfs_result) -> int:
+    blocks, files = facts.f_blocks - facts.f_bfree, facts.f_files - facts.f_ffree
+    return blocks * facts.f_frsize + files * _BYTES_PER_FILE
+
+
+def sockets_of_tree(root: int) -> int:
+    """Sockets in the sandbox's own network, also those that wait to be accepted and that no process has open."""
+    ours = os.stat("/proc/self/ns/net").st_ino
+    for process in reversed(list(_tree(Path(f"/proc/{root}")))):
+        for thread in _threads(process):
+            with contextlib.suppress(OSError):
+                if os.stat(thread / "ns/net").st_ino != ours:
+                    return sum(map(int, _SOCKETS.findall((thread / "net/sockstat").read_text())))
+    return 0
 
 
 def shared_out_memory_of_tree(root: int) -> int:
@@ -76,14 +96,42 @@ def shared_out_memory_of_tree(root: int) -> int:
     memory = 0
     for process in _tree(Path(f"/proc/{root}")):
         with contextlib.suppress(OSError):
-            memory += 1024 * sum(map(int, _shared_out(process) or _MEMORY.findall((process / "status").read_bytes())))
-    return memory
+            thread, status = _living(_threads(process))
+            shared = _kilobytes(_SHARED_OUT, _smaps(thread))
+            memory += shared + _kilobytes(_PAGE_TABLES, status) if shared else _kilobytes(_MEMORY, status)
+    return 1024 * memory
 
 
-def _shared_out(process: Path) -> list[bytes]:
+def _smaps(thread: Path) -> bytes:
     try:
-        return _SHARED_OUT.findall((process / "smaps_rollup").read_bytes())
+        return (thread / "smaps_rollup").read_bytes()
     except (PermissionError, FileNotFoundError):  # the kernel does not tell everybody, nor does every kernel
+        return b""
+
+
+def _living(threads: Iterable[Path]) -> tuple[Path, bytes]:
+    """The first thread of a process that has not ended, and its status. That need not be the one it began with.
+
+    Raises:
+        ProcessLookupError: all have ended.
+    """
+    for thread in threads:
+        with contextlib.suppress(OSError):
+            status = (thread / "status").read_bytes()
+            if not _ENDED.search(status):
+                return thread, status
+    raise ProcessLookupError("all threads have ended")
+
+
+def _kilobytes(kind: re.Pattern[bytes], told: bytes) -> int:
+    return sum(map(int, kind.findall(told)))
+
+
+def _threads(process: Path) -> list[Path]:
+    """All threads of a process, those that have ended too; none where the process is gone."""
+    try:
+        return list((process / "task").iterdir())
+    except OSError:
         return []
 
 
@@ -118,8 +166,8 @@ def _tree(root: Path) -> Iterator[Path]:
         process = waiting.pop()
         yield process
         with contextlib.suppress(OSError):
-            for task in os.listdir(process / "task"):
-                children = (process / "task" / task / "children").read_text()
+            for thread in _threads(process):
+                children = (thread / "children").read_text()
                 waiting += [process.with_name(child) for child in children.split()]
 
 

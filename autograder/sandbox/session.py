@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from autograder.plain_text import printable
-from autograder.sandbox.bubblewrap import SandboxUnavailable, launch
+from autograder.sandbox.bubblewrap import SCRATCH, SandboxUnavailable, launch
 from autograder.sandbox.cgroups import Group, NoGroup, new_group
 from autograder.sandbox.container import is_out_of_memory
 from autograder.sandbox.inside.frames import MalformedFrame
@@ -174,7 +174,7 @@ class Session:
         except BaseException:
             self._remove_group()
             raise
-        self._warden = Warden(self._process, self._limits)
+        self._warden = Warden(self._process, self._limits, SCRATCH if self._kind == "bubblewrap" else ())
         self._warden.start()
         self._line = Line(self._process.stdout.fileno(), self._process.stdin.fileno(), self._limits.frame_bytes)
         try:

@@ -7,17 +7,22 @@ import selectors
 import subprocess
 import threading
 import time
+from collections.abc import Sequence
 
-from autograder.sandbox.bubblewrap import SCRATCH
 from autograder.sandbox.limits import Limits
-from autograder.sandbox.processes import shared_out_memory_of_tree, usage_of_scratch, usage_of_tree
+from autograder.sandbox.processes import (
+    shared_out_memory_of_tree,
+    sockets_of_tree,
+    usage_of_scratch,
+    usage_of_tree,
+)
 
 __all__ = ["LOOKS_PER_SECOND", "Warden", "too_much_memory"]
 
 LOOKS_PER_SECOND = 20
 _CHUNK = 65536
 _OWN_TASKS = 16  # bubblewrap's processes, and a margin: the kernel's limit should be met first
-_MOST_DESCRIPTORS = 1024  # of all processes together: behind each may be buffers that no process owns
+_MOST_OPEN = 1024  # of all processes together: behind each may be buffers that no process owns
 
 
 def too_much_memory(limits: Limits) -> str:
@@ -30,13 +35,16 @@ class Warden(threading.Thread):
 
     Reading never stops, so that a program that prints without end is not held up, and costs no memory here.
 
+    Args:
+        scratch: the folders in memory that count; none where the sandbox has no such folders of a known size.
+
     Attributes:
         complaint: why the process was killed; empty if it was not.
     """
 
-    def __init__(self, process: subprocess.Popen[bytes], limits: Limits) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], limits: Limits, scratch: Sequence[str]) -> None:
         super().__init__(name="sandbox warden", daemon=True)
-        self._process, self._limits = process, limits
+        self._process, self._limits, self._scratch = process, limits, scratch
         self._kept = bytearray()
         self._printed = 0
         self.complaint = ""
@@ -78,13 +86,13 @@ class Warden(threading.Thread):
     def _look(self) -> None:
         process, most = self._process.pid, self._limits.memory_bytes
         usage = usage_of_tree(process)
-        scratch = usage_of_scratch(process, SCRATCH, self._limits.scratch_bytes)
+        scratch = usage_of_scratch(process, self._scratch, self._limits.scratch_bytes) if self._scratch else 0
         if usage.memory_bytes + scratch > most and shared_out_memory_of_tree(process) + scratch > most:
             self._kill(too_much_memory(self._limits))
         elif usage.tasks > self._limits.processes + _OWN_TASKS:
             self._kill(f"your code started more than {self._limits.processes} processes and threads")
-        elif usage.descriptors > _MOST_DESCRIPTORS:
-            self._kill(f"your code had more than {_MOST_DESCRIPTORS} files, pipes and sockets open")
+        elif max(usage.descriptors, sockets_of_tree(process)) > _MOST_OPEN:
+            self._kill(f"your code had more than {_MOST_OPEN} files, pipes and sockets open")
 
     def _kill(self, complaint: str) -> None:
         self.complaint = self.complaint or complaint

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,43 +13,70 @@ from autograder.batch.class_run import recorded_results
 from autograder.course.course import Course, CourseError, Unit
 from autograder.gradebook.recording import autograded_notebook
 
-__all__ = ["answers_of_class", "known_sources"]
+__all__ = ["ClassAnswers", "answers_of_class", "known_sources"]
 
 
-def answers_of_class(course: Course, unit: Unit) -> Mapping[str, Mapping[str, str]]:
-    """The code of each student's answers, by component and student; answers left as they were handed out too.
+@dataclass(frozen=True)
+class ClassAnswers:
+    """The code of a class's answers.
+
+    Attributes:
+        answers: source by component and student; answers left as they were handed out too.
+        unread: students whose graded notebook cannot be read, and why.
+    """
+
+    answers: Mapping[str, Mapping[str, str]]
+    unread: tuple[tuple[str, str], ...]
+
+
+def answers_of_class(course: Course, unit: Unit) -> ClassAnswers:
+    """The answers of all who have been graded.
 
     Raises:
         CourseError: nobody has been graded.
     """
     answers: dict[str, dict[str, str]] = defaultdict(dict)
+    unread = []
     for result in recorded_results(course, unit):
         path = autograded_notebook(course, unit, result.student)
-        if result.status == "graded" and path.exists():
-            for component, source in _answers(path):
+        if result.status != "graded" or not path.exists():
+            continue
+        try:
+            for component, source in list(_answers(path)):
                 answers[component][result.student] = source
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+            unread.append((result.student, f"the graded notebook is damaged: grade {unit.name} again"))
     if not answers:
         raise CourseError(f"nobody has been graded in {unit.name}: run course grade {unit.name}")
-    return answers
+    return ClassAnswers(answers, tuple(unread))
 
 
 def known_sources(course: Course, unit: Unit) -> Mapping[str, list[str]]:
-    """What the answers of everybody may have in common by component: the stub, and the solution of the course."""
-    known = defaultdict(list)
+    """What the answers of everybody may have in common, by component.
+
+    That is all code of the notebook that was handed out, set-up, helpers and stubs, and of the course's solution: any
+    of it may have been taken into any answer.
+    """
+    everything, components = [], set()
     for folder in (course.assignments, course.solutions):
         path = folder / unit.name / f"{unit.name}.ipynb"
         if path.exists():
-            for component, source in _answers(path):
-                known[component].append(source)
-    return known
+            components |= {component for component, _ in _answers(path)}
+            everything += [_text(cell["source"]) for cell in _code_cells(path)]
+    return dict.fromkeys(components, everything)
 
 
 def _answers(path: Path) -> Iterator[tuple[str, str]]:
-    # Notebooks of our own making: reading them without validation is what makes a class of thousands quick.
-    for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+    for cell in _code_cells(path):
         label = cell["metadata"].get("nbgrader", {})
-        if cell["cell_type"] == "code" and label.get("solution"):
+        if label.get("solution"):
             yield label["grade_id"], _text(cell["source"])
+
+
+def _code_cells(path: Path) -> Iterator[Mapping[str, Any]]:
+    # Notebooks of our own making: reading them without validation is what makes a class of thousands quick.
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    return (cell for cell in cells if cell["cell_type"] == "code")
 
 
 def _text(source: Any) -> str:

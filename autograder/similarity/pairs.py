@@ -13,11 +13,12 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import combinations
+from typing import NamedTuple
 
 from autograder.similarity.structure import signs
 from autograder.similarity.winnowing import fingerprints
 
-__all__ = ["Likeness", "Pair", "alike", "like_answers"]
+__all__ = ["Author", "Likeness", "Pair", "alike", "like_answers"]
 
 MOST_SHARE = 0.05
 """The largest share of the class that may have a fingerprint for it to say anything."""
@@ -26,6 +27,13 @@ _RARE_ANYWAY = 5  # in a small class, a fingerprint in so many answers still cou
 _NEVER_RARE = 40  # in a large class, a fingerprint in more answers does not: pairs of its holders would be too many
 _FEWEST_SHARED = 4  # fewer rare fingerprints than this can be chance
 _LEAST_SIMILAR = 0.45  # the right answers in autograder/checks/variants, written independently, stay below 0.35
+
+
+class Author(NamedTuple):
+    """Whose answers they are: a student of this class, or one of an earlier one, who may have the same id."""
+
+    name: str
+    is_earlier: bool = False
 
 
 @dataclass(frozen=True)
@@ -46,36 +54,54 @@ class Likeness:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two students, and the exercises in which their answers are alike, the most surprising first."""
+    """Two students, and the exercises in which their answers are alike, the most surprising first.
 
-    first: str
-    second: str
+    The first is of this class; the second may be of an earlier one.
+    """
+
+    first: Author
+    second: Author
     likenesses: tuple[Likeness, ...]
 
     @property
     def bits(self) -> float:
         return sum(likeness.bits for likeness in self.likenesses)
 
+    @property
+    def similarity(self) -> float:
+        """In the exercise in which they are most alike."""
+        return max(likeness.similarity for likeness in self.likenesses)
 
-def alike(answers: Mapping[str, Mapping[str, str]], known: Mapping[str, Collection[str]]) -> tuple[Pair, ...]:
+    def other(self, author: Author) -> Author:
+        """The one whom ``author`` resembles."""
+        return self.second if author == self.first else self.first
+
+
+Sources = Mapping[str, Mapping[str, str]]  # by component and student
+
+
+def alike(answers: Sources, known: Mapping[str, Collection[str]], earlier: Sources | None = None) -> tuple[Pair, ...]:
     """The pairs of students whose answers are alike, the most surprising first.
 
     Args:
-        answers: source by component and student.
         known: for each component the sources that everybody had: the stub, the reference solution.
+        earlier: answers of an earlier class. Its students are not compared with each other.
     """
     found = defaultdict(list)
     for component, by_student in answers.items():
-        for students, likeness in like_answers(component, by_student, known.get(component, ())):
-            found[students].append(likeness)
-    pairs = (Pair(*students, tuple(sorted(found[students], key=lambda like: -like.bits))) for students in found)
+        sources = {Author(student): source for student, source in by_student.items()}
+        for student, source in (earlier or {}).get(component, {}).items():
+            sources[Author(student, is_earlier=True)] = source
+        for authors, likeness in like_answers(component, sources, known.get(component, ())):
+            found[authors].append(likeness)
+    pairs = (Pair(*authors, tuple(sorted(found[authors], key=lambda like: -like.bits))) for authors in found)
     return tuple(sorted(pairs, key=lambda pair: (-pair.bits, pair.first, pair.second)))
 
 
 def like_answers(
-    component: str, sources: Mapping[str, str], known: Collection[str]
-) -> Iterable[tuple[tuple[str, str], Likeness]]:
-    """Pairs of students whose answers to one exercise are alike."""
+    component: str, sources: Mapping[Author, str], known: Collection[str]
+) -> Iterable[tuple[tuple[Author, Author], Likeness]]:
+    """Pairs of students, at least one of them of this class, whose answers to one exercise are alike."""
     rare = _rare_fingerprints(sources, known)
     weights = _weights(rare, len(sources))
     sizes = {student: sum(weights[mark] for mark in marks) for student, marks in rare.items()}
@@ -86,7 +112,7 @@ def like_answers(
             yield pair, Likeness(component, min(1.0, similarity), count, bits[pair])
 
 
-def _rare_fingerprints(sources: Mapping[str, str], known: Collection[str]) -> Mapping[str, frozenset[int]]:
+def _rare_fingerprints(sources: Mapping[Author, str], known: Collection[str]) -> Mapping[Author, frozenset[int]]:
     """The fingerprints of each answer that the exercise does not explain."""
     explained = frozenset().union(*(fingerprints(signs(source) or ()) for source in known))
     marks = {student: fingerprints(signs(source) or ()) - explained for student, source in sources.items()}
@@ -95,22 +121,23 @@ def _rare_fingerprints(sources: Mapping[str, str], known: Collection[str]) -> Ma
     return {student: frozenset(m for m in of_student if counts[m] <= most) for student, of_student in marks.items()}
 
 
-def _weights(rare: Mapping[str, frozenset[int]], size: int) -> Mapping[int, float]:
+def _weights(rare: Mapping[Author, frozenset[int]], size: int) -> Mapping[int, float]:
     counts = Counter(mark for marks in rare.values() for mark in marks)
     return {mark: math.log2((size + 1) / count) for mark, count in counts.items()}
 
 
 def _shared(
-    rare: Mapping[str, frozenset[int]], weights: Mapping[int, float]
-) -> tuple[Counter[tuple[str, str]], Mapping[tuple[str, str], float]]:
+    rare: Mapping[Author, frozenset[int]], weights: Mapping[int, float]
+) -> tuple[Counter[tuple[Author, Author]], Mapping[tuple[Author, Author], float]]:
     """For the pairs that share anything rare: how many fingerprints, and their bits."""
     holders = defaultdict(list)
-    for student in sorted(rare):
+    for student in sorted(rare, key=lambda author: (author.is_earlier, author.name)):
         for mark in rare[student]:
             holders[mark].append(student)
     shared, bits = Counter(), defaultdict(float)
     for mark, students in holders.items():
         for pair in combinations(students, 2):
-            shared[pair] += 1
-            bits[pair] += weights[mark]
+            if not pair[0].is_earlier:
+                shared[pair] += 1
+                bits[pair] += weights[mark]
     return shared, bits

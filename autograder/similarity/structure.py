@@ -12,22 +12,27 @@ import builtins
 import warnings
 from collections.abc import Iterator
 
+from autograder.intake.cell_code import CellCode
+from autograder.intake.notebook_cells import MAX_ANSWER
+
 __all__ = ["signs"]
 
-_LONGEST = 20_000  # characters
 _BUILTINS = frozenset(dir(builtins))
 _NO_CODE = (ast.expr_context, ast.Import, ast.ImportFrom, ast.Pass)
 
 
 def signs(source: str) -> tuple[str, ...] | None:
-    """The structure of a piece of source as a sequence of signs; None where it cannot be read as Python."""
+    """The structure of a piece of source as a sequence of signs; None where it cannot be read as Python.
+
+    IPython's commands in it do not count. Whatever a student has thought of to make it unreadable is no reason to fail.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a student's "\d" is no business of the instructor's terminal
-            tree = ast.parse(source[:_LONGEST])
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+            tree = CellCode(source[:MAX_ANSWER]).tree
+            return None if tree is None else tuple(_walk(tree))
+    except Exception:
         return None
-    return tuple(_walk(tree))
 
 
 def _walk(tree: ast.AST) -> Iterator[str]:

@@ -34,6 +34,8 @@ _FILTER_MODE, _CLEAR_ALL = 2, 4
 _CAPABILITIES_VERSION = 0x20080522
 _GET_INTERFACE_FLAGS, _SET_INTERFACE_FLAGS, _UP = 0x8913, 0x8914, 1
 _BYTES_PER_INSTRUCTION = 8
+_BYTES_PER_FILE = 4096  # of a folder in memory: it holds a file for each page
+_MOST_TERMINALS = 16  # the machine has some thousands in all
 
 _kernel = ctypes.CDLL(None, use_errno=True)
 
@@ -69,7 +71,8 @@ def furnish(folders: Iterable[str], size: int, home: str) -> None:
     for folder in folders:
         _cover(folder, size)
     _mount("proc", "/proc", "proc", _NO_SETUID | _NO_DEVICES | _NO_PROGRAMS)
-    _mount("devpts", "/dev/pts", "devpts", _NO_SETUID | _NO_PROGRAMS, "newinstance,ptmxmode=0666,mode=620")
+    terminals = f"newinstance,ptmxmode=0666,mode=620,max={_MOST_TERMINALS}"
+    _mount("devpts", "/dev/pts", "devpts", _NO_SETUID | _NO_PROGRAMS, terminals)
     Path("/proc/sys/user/max_user_namespaces").write_text("0")
     _raise_loopback()
     os.chdir(home)
@@ -78,7 +81,8 @@ def furnish(folders: Iterable[str], size: int, home: str) -> None:
 def _cover(folder: str, size: int) -> None:
     """Put an empty folder in memory over another; what is mounted below that one is shown in the new one too."""
     inner = {place: os.open(place, os.O_PATH) for place in _outermost_mounts_below(folder)}
-    _mount("tmpfs", folder, "tmpfs", _NO_SETUID | _NO_DEVICES, f"size={size},mode=0755")
+    limits = f"size={size},nr_inodes={size // _BYTES_PER_FILE},mode=0755"
+    _mount("tmpfs", folder, "tmpfs", _NO_SETUID | _NO_DEVICES, limits)
     for place, descriptor in inner.items():
         _make_place_for(descriptor, place)
         _mount(f"/proc/self/fd/{descriptor}", place, None, _BIND | _RECURSIVE)

@@ -1,0 +1,93 @@
+"""Groups of students whose answers hang together, out of the pairs that are alike.
+
+Three who share one solution are three pairs, ten are 45. A person who looks at them wants to see the ten once, and who
+of them resembles whom most: a copy that was handed on changes a little with each hand.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from autograder.similarity.pairs import Author, Pair
+
+__all__ = ["Cluster", "clusters_of"]
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Students who are connected by pairs that are alike, though perhaps not each with each.
+
+    Attributes:
+        authors: in their order; those of this year first.
+        pairs: all pairs among them that are alike, the most surprising first.
+    """
+
+    authors: tuple[Author, ...]
+    pairs: tuple[Pair, ...]
+
+    @property
+    def bits(self) -> float:
+        """How surprising its most surprising pair is."""
+        return self.pairs[0].bits
+
+    @property
+    def components(self) -> tuple[str, ...]:
+        """The exercises in which any two of them are alike, those of the most surprising pairs first."""
+        return tuple(dict.fromkeys(like.component for pair in self.pairs for like in pair.likenesses))
+
+    @property
+    def closest(self) -> Mapping[Author, Pair]:
+        """For each of them the pair with whom that one resembles most."""
+        found: dict[Author, Pair] = {}
+        for pair in self.pairs:
+            for author in (pair.first, pair.second):
+                found.setdefault(author, pair)
+        return found
+
+    @property
+    def links(self) -> tuple[Pair, ...]:
+        """The fewest pairs that connect all of them, the most surprising ones: one fewer than there are students."""
+        groups = _Groups()
+        return tuple(pair for pair in self.pairs if groups.join(pair.first, pair.second))
+
+
+def clusters_of(pairs: Sequence[Pair]) -> tuple[Cluster, ...]:
+    """The connected groups of these pairs, the most surprising first.
+
+    Args:
+        pairs: the most surprising first.
+    """
+    groups = _Groups()
+    for pair in pairs:
+        groups.join(pair.first, pair.second)
+    members, among = defaultdict(set), defaultdict(list)
+    for pair in pairs:
+        leader = groups.leader(pair.first)
+        members[leader] |= {pair.first, pair.second}
+        among[leader].append(pair)
+    found = (Cluster(_in_order(members[leader]), tuple(among[leader])) for leader in among)
+    return tuple(sorted(found, key=lambda cluster: -cluster.bits))
+
+
+def _in_order(authors: Iterable[Author]) -> tuple[Author, ...]:
+    return tuple(sorted(authors, key=lambda author: (author.is_earlier, author.name)))
+
+
+class _Groups:
+    """Which authors are connected so far; each group is known by one of its members."""
+
+    def __init__(self) -> None:
+        self._above: dict[Author, Author] = {}
+
+    def leader(self, author: Author) -> Author:
+        while (above := self._above.get(author, author)) != author:
+            author = above
+        return author
+
+    def join(self, one: Author, other: Author) -> bool:
+        """Connect two; whether they were apart before."""
+        first, second = self.leader(one), self.leader(other)
+        self._above[first] = second
+        return first != second
