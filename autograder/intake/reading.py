@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import io
 import json
 import os
 import resource
@@ -15,6 +17,7 @@ from typing import Any, NoReturn
 
 import nbformat
 from nbformat import NotebookNode
+from PIL import Image
 
 from autograder.intake.normalise import Answer, NormalisedSubmission, Quarantined, normalise
 from autograder.lifetimes import die_with
@@ -37,6 +40,7 @@ def normalise_apart(
         Quarantined: as there; or a limit was met, or the copy died.
         RuntimeError: the normaliser failed.
     """
+    _import_what_is_needed()
     reading, writing = os.pipe()
     parent = os.getpid()
     if (child := os.fork()) == 0:
@@ -49,6 +53,15 @@ def normalise_apart(
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
     return _reported(report, seconds)
+
+
+@functools.cache
+def _import_what_is_needed() -> None:
+    """Load what the copy would load late, from files that others may hold up: it has a minute and this process has more."""
+    nbformat.validate(nbformat.v4.new_notebook())  # loads schemas
+    redrawn = io.BytesIO()
+    Image.new("RGB", (1, 1)).save(redrawn, "PNG")
+    Image.open(redrawn).load()
 
 
 def _normalise_here(writing: int, parent: int, work: Callable[[], NormalisedSubmission], seconds: float) -> NoReturn:

@@ -82,13 +82,20 @@ def _memory_behind(facts: os.statvfs_result) -> int:
 
 def sockets_of_tree(root: int) -> int:
     """Sockets in the sandbox's own network, also those that wait to be accepted and that no process has open."""
-    ours = os.stat("/proc/self/ns/net").st_ino
+    ours = _network_of(Path("/proc/self"))
     for process in reversed(list(_tree(Path(f"/proc/{root}")))):
         for thread in _threads(process):
             with contextlib.suppress(OSError):
-                if os.stat(thread / "ns/net").st_ino != ours:
+                if _network_of(thread) not in (ours, None):
                     return sum(map(int, _SOCKETS.findall((thread / "net/sockstat").read_text())))
     return 0
+
+
+def _network_of(process: Path) -> int | None:
+    """The number of its network; None where a system has no such things, or the process is gone."""
+    with contextlib.suppress(OSError):
+        return (process / "ns/net").stat().st_ino
+    return None
 
 
 def shared_out_memory_of_tree(root: int) -> int:
