@@ -57,7 +57,7 @@ def normalise_apart(
 
 @functools.cache
 def _import_what_is_needed() -> None:
-    """Load what the copy would load late, from files that others may hold up: it has a minute and this process has more."""
+    """Load what the copy would load late, from files that others may hold up."""
     nbformat.validate(nbformat.v4.new_notebook())  # loads schemas
     redrawn = io.BytesIO()
     Image.new("RGB", (1, 1)).save(redrawn, "PNG")
