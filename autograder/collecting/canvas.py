@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from autograder.collecting.archives import Entry, LeftOut
@@ -81,22 +81,39 @@ def _file(entry: Entry) -> _File | str:
 
 def _works(files: Sequence[_File]) -> Iterator[Work]:
     """What a student handed in last, and each file that a later one has replaced."""
-    by_number = sorted(files, key=lambda file: file.number)
-    latest = {file.base.lower(): file for file in by_number}
-    yield _work(list(latest.values()))
-    for file in by_number:
-        if latest[file.base.lower()] is not file:
-            yield _work([file])
+    same: dict[str, list[_File]] = defaultdict(list)
+    for file in sorted(files, key=lambda file: file.number):
+        same[file.base.lower()].append(file)
+    latest: dict[str, _File] = {}
+    earlier = []
+    for versions in same.values():
+        if _are_versions(versions):
+            latest[versions[-1].base] = versions[-1]
+            earlier.extend(versions[:-1])
+        else:
+            latest.update({file.name: file for file in versions})
+    yield _work(latest)
+    yield from (_work({file.base: file}) for file in earlier)
 
 
-def _work(files: Sequence[_File]) -> Work:
-    newest = max(files, key=lambda file: file.number)
-    notebooks = [file for file in files if file.name.lower().endswith(".ipynb")]
-    main = max(notebooks or files, key=lambda file: file.number)
+def _are_versions(files: Sequence[_File]) -> bool:
+    """Whether files that differ in a number at the end are one file, handed in again.
+
+    ``fig.png`` and ``fig-1.png`` are, ``fig-1.png`` and ``fig-2.png`` are what a student calls two figures.
+    """
+    is_notebook = files[0].base.lower().endswith(".ipynb")
+    return len(files) == 1 or is_notebook or any(file.name == file.base for file in files)
+
+
+def _work(files: Mapping[str, _File]) -> Work:
+    """One piece of work, of files by the names that the student gave them."""
+    newest = max(files.values(), key=lambda file: file.number)
+    notebooks = [file for file in files.values() if file.name.lower().endswith(".ipynb")]
+    main = max(notebooks or files.values(), key=lambda file: file.number)
     return Work(
         main.entry.name,
         ((Claim(newest.user, ("canvas_id",)), Claim(newest.who, ("name",))),),
-        tuple(WorkFile(file.base, file.entry) for file in files),
+        tuple(WorkFile(name, file.entry) for name, file in files.items()),
         marked_late=newest.is_late,
         order=newest.number,
         number=newest.user,

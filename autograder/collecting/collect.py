@@ -156,11 +156,12 @@ class _Run:
     replace_unclear: bool
     outcomes: list[Outcome] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
+    records: dict[str, Collected] = field(default_factory=dict)
 
     def all_of(self, owned: tuple[Mapping[str, Sequence[Work]], Sequence[LeftOut]]) -> None:
         works, left_out = owned
         self.left_out.extend(left_out)
-        self.records = dict(collected_work(self.course, self.unit))
+        self.records.update(collected_work(self.course, self.unit))
         staging = self.course.submitted / ".collecting"  # a hidden folder is no student
         shutil.rmtree(staging, ignore_errors=True)
         try:
@@ -197,16 +198,22 @@ class _Run:
         place = self._place(student)
         remarks = (*remarks, *self._other_names(student, work))
         outcome = Outcome(student, work.label, Kind.NEW, when, work.marked_late, remarks=remarks)
-        if place.is_symlink() or (place.exists() and not place.is_dir()):
-            return replace(outcome, kind=Kind.UNCLEAR, remarks=(*remarks, f"{place} is no folder: remove it"))
+        if wrong := _no_folder(place):
+            return replace(outcome, kind=Kind.UNCLEAR, remarks=(*remarks, f"{wrong} is no folder: remove it"))
         if place.exists():
             outcome = self._beside_other_work(outcome, work, staged, place, digest)
         else:
             write_moment(staged, when)
             put(staged, place)
         if outcome.is_in_place:
-            self.records[student] = Collected(self.system, work.label, digest, work.order, work.returned_as)
+            self._remember(student, Collected(self.system, work.label, digest, work.order, work.returned_as))
         return replace(outcome, was_graded=outcome.kind in (Kind.NEW, Kind.LATER) and self._was_graded(student))
+
+    def _remember(self, student: str, work: Collected) -> None:
+        """Keep where work came from; a copy from elsewhere does not make forget how a page about it goes back."""
+        before = self.records.get(student)
+        if before is None or before.sha256 != work.sha256 or work.returned_as or not before.returned_as:
+            self.records[student] = work
 
     def _other_names(self, student: str, work: Work) -> Iterator[str]:
         """A name that is not the student's: of a group perhaps, whose work carries one member's number."""
@@ -225,7 +232,7 @@ class _Run:
         if is_later:
             write_moment(staged, outcome.moment)
             aside = set_aside(place, self._aside(outcome.student, when_there, there))
-            put(staged, place)
+            put(staged, place, otherwise=aside)
             return replace(outcome, kind=Kind.LATER, aside=(aside,))
         if is_later is False:
             return replace(outcome, kind=Kind.EARLIER, aside=self._moved_aside(outcome.student, outcome.moment, staged))
@@ -296,6 +303,12 @@ class _Run:
 
     def _was_graded(self, student: str) -> bool:
         return (self.course.results_of(self.unit) / f"{student}.json").exists()
+
+
+def _no_folder(place: Path) -> Path | None:
+    """What stands where the student's or the unit's folder belongs and is a link or a file; None if nothing does."""
+    levels = (place.parent, place)
+    return next((path for path in levels if path.is_symlink() or (path.exists() and not path.is_dir())), None)
 
 
 def _in_order(works: Sequence[Work]) -> Sequence[Work] | None:

@@ -63,10 +63,19 @@ def _digest_of_file(path: Path) -> bytes:
         return hashlib.file_digest(file, "sha256").digest()
 
 
-def put(staged: Path, place: Path) -> None:
-    """Move unpacked work to where a student's work belongs, and nothing is."""
+def put(staged: Path, place: Path, otherwise: Path | None = None) -> None:
+    """Move unpacked work to where a student's work belongs, and nothing is.
+
+    Args:
+        otherwise: what was there before; it goes back if the move fails.
+    """
     private_folder(place.parent)
-    os.rename(staged, place)
+    try:
+        os.rename(staged, place)
+    except OSError:
+        if otherwise is not None:
+            shutil.move(otherwise, place)
+        raise
 
 
 def set_aside(place: Path, folder: Path) -> Path:

@@ -275,6 +275,29 @@ def test_a_link_in_place_of_a_students_folder_is_not_followed(collecting, klass,
     assert kinds(collecting(CANVAS))["ada"] == "unclear" and not list((tmp_path / "elsewhere").iterdir())
 
 
+def test_a_link_in_place_of_a_students_whole_folder_is_not_followed_either(collecting, klass, tmp_path):
+    klass.submitted.mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (klass.submitted / "ada").symlink_to(tmp_path / "elsewhere")
+    (outcome,) = collecting({f"Ada Lovelace_7{MOODLE}": "a"}).outcomes
+    assert outcome.kind is Kind.UNCLEAR and "is no folder" in outcome.remarks[0]
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
+def test_work_that_cannot_be_put_in_place_leaves_what_was_there(collecting, in_place, monkeypatch):
+    collecting({f"Ada Lovelace_7{MOODLE}": "first"})
+    monkeypatch.setattr("os.rename", lambda *_: (_ for _ in ()).throw(PermissionError(13, "Permission denied")))
+    with pytest.raises(PermissionError):
+        collecting({f"Ada Lovelace_7{MOODLE}": "second"}, replace_unclear=True)
+    assert in_place() == {"ada": {"03_vae.ipynb": "first"}}
+
+
+def test_a_copy_from_elsewhere_does_not_make_forget_how_pages_go_back(collecting, klass):
+    collecting(CANVAS)
+    collecting({"ada/03_vae.ipynb": "ada's"})
+    assert collected_work(klass, klass.unit(UNIT))["ada"].system == "canvas"
+
+
 def test_a_folder_whose_letters_are_taken_apart_is_the_students(collecting, klass):
     klass.roster.write_text("id,name\nJosé,José\n", encoding="utf-8")
     (klass.submitted / "Jose\u0301" / UNIT).mkdir(parents=True)

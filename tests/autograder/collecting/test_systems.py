@@ -77,6 +77,13 @@ def test_of_files_that_canvas_has_numbered_anew_the_latest_counts_and_the_others
     assert sorted(work.order for work in earlier) == [9001, 9040]
 
 
+def test_files_that_a_student_has_numbered_are_not_taken_for_versions_of_one(read, zipped):
+    files = ["03_vae.ipynb", "fig-1.png", "fig-2.png", "config-1.json", "weights.safetensors"]
+    _, works, _ = read(zipped({f"lovelaceada_101_{9000 + n}_{name}": "x" for n, name in enumerate(files)}))
+    (work,) = works.values()
+    assert named(work) == ["03_vae.ipynb", "fig-1.png", "fig-2.png", "config.json", "weights.safetensors"]
+
+
 def test_a_name_of_canvas_manner_in_a_students_own_folder_is_not_believed(read, zipped):
     archive = zipped(
         {"lovelaceada_101_9001_03_vae.ipynb": "a", "unpacked/delacruzjosé_104_9999_03_vae.ipynb": "forged"}
