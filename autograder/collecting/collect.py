@@ -17,7 +17,7 @@ from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
-from autograder.collecting.archives import LeftOut, opened_download
+from autograder.collecting.archives import Download, LeftOut, opened_download
 from autograder.collecting.contents import contents
 from autograder.collecting.folders import digest_of, put, set_aside, stage, write_moment, written_moment
 from autograder.collecting.moments import moment
@@ -25,7 +25,7 @@ from autograder.collecting.owners import Owners
 from autograder.collecting.records import Collected, collected_work, earlier_work, remember
 from autograder.collecting.systems import READERS, System, guessed_system, knows_students_by_id
 from autograder.collecting.times import Times, read_times
-from autograder.collecting.work import Offering, Work
+from autograder.collecting.work import FoundWork, Offering, Work
 from autograder.course.course import Course, CourseError, Unit
 from autograder.course.events import log_event
 from autograder.course.lock import course_lock
@@ -124,18 +124,21 @@ def collect(
                 "needed: export the class there, and run course roster FILE"
             )
         table = read_times(times, roster, course.zone) if times else Times()
-        offering = Offering(unit.name, tuple(each.name for each in course.units), course.zone, roster)
-        found = READERS[system](download.entries, offering)
-        if not found.works:
-            raise CourseError(
-                f"{source} holds no work that {system} would have named: is it the right file, and --from?"
-            )
+        found = _found(course, unit, roster, download, system, source)
         run = _Run(course, unit, system, roster, table, replace_unclear)
         run.all_of(Owners(roster, table, groups).of(found.works))
         left_out = (*download.left_out, *found.left_out, *run.left_out)
         collection = Collection(system, tuple(run.outcomes), left_out, run.missing(), table.strangers)
         _log(course, unit, source, collection)
         return collection
+
+
+def _found(course: Course, unit: Unit, roster: Roster, download: Download, system: System, source: Path) -> FoundWork:
+    offering = Offering(unit.name, tuple(each.name for each in course.units), course.zone, roster)
+    found = READERS[system](download.entries, offering)
+    if not found.works:
+        raise CourseError(f"{source} holds no work that {system} would have named: is it the right file, and --from?")
+    return found
 
 
 def _log(course: Course, unit: Unit, source: Path, collection: Collection) -> None:

@@ -107,6 +107,11 @@ def _gradebook(path: Path) -> Finding:
         return Finding("gradebook", f"{path} cannot be read: {trouble}", "restore it from a backup, or move it away")
     if damage != "ok":
         return Finding("gradebook", f"{path} is damaged: {damage}", "restore it from a backup")
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & 0o007:
+        return Finding(
+            "gradebook", f"{students} students, and everybody may read it (mode {mode:o})", f"chmod o= {path}"
+        )
     return Finding("gradebook", f"{students} students")
 
 

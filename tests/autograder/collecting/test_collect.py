@@ -242,6 +242,14 @@ def test_archives_of_students_are_unpacked_and_others_named(collecting, in_place
     assert "damaged" in reasons(collection)["李明_9_assignsubmission_file"]
 
 
+def test_an_archive_for_each_student_in_one_archive_is_read(collecting, in_place):
+    inner = io.BytesIO()
+    with zipfile.ZipFile(inner, "w") as archive:
+        archive.writestr("Übung/Aufgabe.ipynb", "ada's")
+    assert kinds(collecting({"ada.zip": inner.getvalue(), "03_vae_zoe.ipynb": "z"})) == {"ada": "new", "zoe": "new"}
+    assert in_place() == {"ada": {"03_vae.ipynb": "ada's"}, "zoe": {"03_vae.ipynb": "z"}}
+
+
 def test_of_several_notebooks_the_one_named_after_the_unit_counts(collecting, in_place):
     folder = "Ada Lovelace_7_assignsubmission_file"
     (outcome,) = collecting({f"{folder}/03_vae (1).ipynb": "own", f"{folder}/scratch.ipynb": "s"}).outcomes

@@ -168,6 +168,9 @@ def test_secret_that_others_may_read_is_noticed_and_not_shown(course):
 
 def test_gradebook_that_cannot_be_read_is_noticed(course, blank_gradebook):
     course.gradebook.write_bytes(blank_gradebook.read_bytes())
+    course.gradebook.chmod(0o644)
+    assert by_topic(course_findings(course))["gradebook"].remedy == f"chmod o= {course.gradebook}"
+    course.gradebook.chmod(0o640)
     assert by_topic(course_findings(course))["gradebook"] == Finding("gradebook", "0 students")
     course.gradebook.write_bytes(b"no database at all, but long enough to be read as one" * 100)
     assert "backup" in by_topic(course_findings(course))["gradebook"].remedy
