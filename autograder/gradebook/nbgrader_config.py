@@ -11,6 +11,8 @@ from pathlib import Path
 
 from traitlets.config import Config
 
+from autograder.gradebook.nbgrader_names import take_names_literally
+
 __all__ = ["NEVER_RELEASED", "configure", "let_nbgrader_find_its_programs"]
 
 NEVER_RELEASED = ["*.py", "*.pyc", "__pycache__", ".ipynb_checkpoints", "pictures", "feedback"]
@@ -43,6 +45,7 @@ def configure(config: Config, root: Path) -> Config:
     config.HTMLExporter.extra_template_basedirs = _page_templates()
     config.HTMLExporter.filters = {"markdown2html": "autograder.nbgrader_bridge.drawn_markdown.drawn_markdown"}
     let_nbgrader_find_its_programs()
+    take_names_literally()
     return config
 
 

@@ -1,18 +1,19 @@
 """What ``nbgrader autograde`` is given to grade, and what it is kept from.
 
 nbgrader opens the notebook and the time stamp of a submission whatever they are, copies all that lies beside them
-(what a symbolic link points to as well) to where feedback is sent from, and enters a student before it knows whether
-the work can be read. So it gets our list of submissions: those that can be graded, with their times of handing in,
-and nothing else of their folders.
+(what a symbolic link points to as well) to where feedback is sent from, gives no points for a notebook that has another
+name than the released one, and enters a student before it knows whether the work can be read. So it gets our list of
+submissions: those that can be graded, under the students' ids, with their times of handing in. In place of their
+folders it is shown others, with an empty file for each notebook, and can neither read nor copy anything of a student's.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from datetime import datetime
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 import nbformat
@@ -23,6 +24,8 @@ from nbgrader.coursedir import CourseDirectory
 from traitlets import Dict
 
 from autograder.batch.class_run import ClassRun
+from autograder.course.student_ids import normal_id
+from autograder.gradebook.nbgrader_names import names_meant
 from autograder.intake.handing_in import handed_in
 from autograder.intake.reading import normalise_apart
 from autograder.intake.submissions import Quarantined, Submission, find_submissions
@@ -31,9 +34,11 @@ from autograder.results import Graded
 
 __all__ = ["Intake"]
 
+_SHOWN = os.path.join(".course", "submitted")
+
 
 class ShieldedDirectory(CourseDirectory):
-    """nbgrader's course directory, which lets it read and copy nothing that a student put down."""
+    """nbgrader's course directory, with folders of ours in place of those that students filled."""
 
     times = Dict(help="when the work in a folder was handed in, where that is known")
 
@@ -55,7 +60,8 @@ class Intake:
         """Read what was handed in, and give ``converter`` a list of folders and a course directory of our own."""
         self.release: NotebookNode = nbformat.reads(batch.release.decode("utf-8"), as_version=4)
         self._converter, self._unit, self._zone = converter, batch.unit, batch.zone
-        asked = tuple(self._asked())
+        self._submitted = Path(converter.coursedir.root, converter.coursedir.submitted_directory)
+        asked = self._asked()
         converter.coursedir = _shielded(converter.coursedir)  # nbgrader's pages keep the other one for all they do
         converter.coursedir.times = dict(self._times(asked))
         due = [submission for submission in asked if self._is_due(submission)]
@@ -63,22 +69,33 @@ class Intake:
         self.work = tuple(submission for submission, graded in refused.items() if graded is None)
         self.unreadable = tuple(graded for graded in refused.values() if graded is not None)
         spared = {graded.result.student for graded in self.unreadable}
-        folders = [self._folder(submission) for submission in asked if submission.student not in spared]
-        converter.assignments = {folder: [os.path.join(folder, f"{self._unit}.ipynb")] for folder in folders}
+        self.close()
+        converter.assignments = dict(
+            self._shown(submission) for submission in asked if submission.student not in spared
+        )
 
     @property
-    def submitted(self) -> Path:
-        """The folder of all submissions."""
-        directory = self._converter.coursedir
-        return Path(directory.root, directory.submitted_directory)
+    def shown(self) -> Path:
+        """The folder that nbgrader is shown in place of the one with all submissions."""
+        return Path(self._converter.coursedir.root, _SHOWN)
 
-    def _asked(self) -> Iterator[Submission]:
+    def close(self) -> None:
+        """Remove what nbgrader is shown."""
+        shutil.rmtree(self.shown, ignore_errors=True)
+
+    def _shown(self, submission: Submission) -> tuple[str, list[str]]:
+        folder = self._folder(submission)
+        os.makedirs(folder)
+        notebook = Path(folder, f"{self._unit}.ipynb")
+        notebook.touch()
+        return folder, [str(notebook)]
+
+    def _asked(self) -> tuple[Submission, ...]:
         directory = self._converter.coursedir
-        excluded = directory.student_id_exclude.split(",")
-        for submission in find_submissions(self.submitted, self._unit):
-            name = submission.folder.parent.name
-            if fnmatchcase(name, directory.student_id) and name not in excluded:
-                yield submission
+        by_name = {found.folder.parent.name: found for found in find_submissions(self._submitted, self._unit)}
+        meant = names_meant(directory.student_id, by_name)
+        excluded = {normal_id(name) for name in directory.student_id_exclude.split(",")}
+        return tuple(by_name[name] for name in meant if normal_id(name) not in excluded)
 
     def _times(self, submissions: Iterable[Submission]) -> Iterator[tuple[str, datetime | None]]:
         """When each was handed in, and when what was graded of it before."""
@@ -113,9 +130,9 @@ class Intake:
         return self._path(self._converter.coursedir.autograded_directory, submission)
 
     def _path(self, step: str, submission: Submission) -> str:
-        return os.path.normpath(self._converter.coursedir.format_path(step, submission.folder.parent.name, self._unit))
+        return os.path.normpath(self._converter.coursedir.format_path(step, submission.student, self._unit))
 
 
 def _shielded(directory: CourseDirectory) -> ShieldedDirectory:
     settings = {name: getattr(directory, name) for name in directory.trait_names(config=True)}
-    return ShieldedDirectory(parent=directory.parent, **(settings | {"ignore": ["*"]}))
+    return ShieldedDirectory(parent=directory.parent, **(settings | {"ignore": ["*"], "submitted_directory": _SHOWN}))

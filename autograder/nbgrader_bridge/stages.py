@@ -10,6 +10,8 @@ this process.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from traitlets import Enum, Integer
 from autograder.batch.class_run import ClassRun
 from autograder.batch.class_table import line_of
 from autograder.course.course import Course, CourseError, Unit
+from autograder.course.lock import course_lock
 from autograder.gradebook.late_penalties import carry_extension, settle
 from autograder.gradebook.recording import shown_notebook
 from autograder.judging.jobs import Batch
@@ -49,7 +52,7 @@ class SandboxExporter(NotebookExporter):
         """
         super().__init__(config, **facts)
         try:
-            self.grading = UnitGrading(self.parent, self.workers, self.sandbox)
+            self.grading = _locked(self.parent, lambda: UnitGrading(self.parent, self.workers, self.sandbox))
         except (CourseError, SandboxUnavailable) as trouble:
             self.log.error(str(trouble))
             raise NbGraderException(str(trouble)) from None
@@ -58,7 +61,7 @@ class SandboxExporter(NotebookExporter):
         self, filename: str, resources: dict[str, Any] | None = None, **facts: Any
     ) -> tuple[str, dict[str, Any]]:
         """The notebook after the stages, which begin with the released one where a submission is named."""
-        if Path(filename).is_relative_to(self.grading.intake.submitted):
+        if Path(filename).is_relative_to(self.grading.intake.shown):
             return self.from_notebook_node(self.grading.intake.release, resources, **facts)
         return super().from_filename(filename, resources, **facts)
 
@@ -80,6 +83,23 @@ class RecordResult(NbGraderPreprocessor):
     def preprocess(self, nb: NotebookNode, resources: dict[str, Any]) -> tuple[NotebookNode, dict[str, Any]]:
         self.parent.grading.record(resources["nbgrader"]["student"])
         return nb, resources
+
+
+def _locked(converter: Autograde, begin: Callable[[], UnitGrading]) -> UnitGrading:
+    """Begin with the grading behind a converter, and hold the course until the converter is done with all notebooks."""
+    course = Course.load(Path(converter.coursedir.root))
+    with ExitStack() as stack:
+        stack.enter_context(course_lock(course, f"nbgrader autograde {converter.coursedir.assignment_id}"))
+        grading = begin()
+        stack.callback(grading.close)
+        convert, until_the_end = converter.convert_notebooks, stack.pop_all()
+
+    def convert_and_release() -> None:
+        with until_the_end:
+            convert()
+
+    converter.convert_notebooks = convert_and_release
+    return grading
 
 
 class UnitGrading:
@@ -124,6 +144,11 @@ class UnitGrading:
         """Record what was graded, as a run of ``course grade`` does."""
         self._record(self._finished.pop(student))
         carry_extension(self._course, self._unit, student)
+
+    def close(self) -> None:
+        """Bring the gradebook up to date once all is recorded."""
+        settle(self._course, self._unit)
+        self.intake.close()
 
     def _finish_one(self, student: str) -> None:
         graded = next(self._results, None)

@@ -1,0 +1,66 @@
+"""Names of students and units as nbgrader's commands take them: a name that is there means itself, not a pattern.
+
+nbgrader takes folders' names, and ``--student``, for patterns of file names. So ``kim [resit]`` is nobody, or
+``kim r``; and in a folder with such a name it ignores no file that it was told to ignore. It offers no setting for
+that, so the two functions that it looks names up with are replaced here, for all commands that read the course's
+configuration. Patterns still work: ``--student "a*"`` means everybody whose id begins so, unless somebody is called
+``a*``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+from types import SimpleNamespace
+
+from autograder.course.student_ids import normal_id
+
+__all__ = ["names_meant", "paths_meant", "take_names_literally"]
+
+
+def take_names_literally() -> None:
+    """Have nbgrader look up folders by :func:`paths_meant`, and compare files to be ignored by their own names only."""
+    from nbgrader import utils
+    from nbgrader.apps import api
+    from nbgrader.converters import base
+    from nbgrader.exchange.default import release_feedback
+
+    for module in (base, api, release_feedback):
+        module.glob = SimpleNamespace(glob=paths_meant)
+    utils.is_ignored = _is_ignored
+
+
+def names_meant(asked: str, names: Iterable[str]) -> list[str]:
+    """The one that is called so; if none is, and for ``*``, those that match it as a pattern, hidden ones left out.
+
+    >>> names_meant("kim [resit]", ["kim r", "kim [resit]"]), names_meant("k*", ["kim", "ada", ".k"])
+    (['kim [resit]'], ['kim'])
+    """
+    names = sorted(names)
+    if asked != "*" and (exact := [name for name in names if normal_id(name) == normal_id(asked)]):
+        return exact
+    return [name for name in names if fnmatchcase(name, asked) and (asked[:1] == "." or name[:1] != ".")]
+
+
+def paths_meant(pattern: str) -> list[str]:
+    """As :func:`glob.glob`, each folder on the way looked up by :func:`names_meant`."""
+    first, *parts = pattern.split(os.sep)
+    found = [first + os.sep] if not first else _below("", first)
+    for part in parts:
+        found = [path for folder in found for path in _below(folder, part)]
+    return found
+
+
+def _below(folder: str, asked: str) -> list[str]:
+    if asked in ("", os.curdir, os.pardir):
+        return [os.path.join(folder, asked)] * os.path.isdir(folder)
+    try:
+        return [os.path.join(folder, name) for name in names_meant(asked, os.listdir(folder or os.curdir))]
+    except OSError:
+        return []
+
+
+def _is_ignored(filename: str, ignore_globs: Iterable[str] | None = None) -> bool:
+    name = os.path.basename(filename)
+    return any(fnmatchcase(name, pattern) for pattern in ignore_globs or ())
