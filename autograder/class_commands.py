@@ -77,7 +77,7 @@ def extend(
     from autograder.gradebook.extensions import extensions_file, grant
 
     course = Course.find()
-    with course_lock(course, f"course extend {student} {unit}"):
+    with course_lock(course, "course extend"):
         grant(course, course.unit(unit), student, days, reason)
         bring_up_to_date(course, unit)
     print(f"{student} has {days:g} day{'s' * (days != 1)} more for {course.unit(unit).name}; {extensions_file(course)}")

@@ -21,7 +21,6 @@ from autograder.batch.result_cache import ResultCache
 from autograder.batch.worker_pool import WorkerPool, grade_all
 from autograder.course.audit_log import append, log_entry
 from autograder.course.course import Course, CourseError, Unit
-from autograder.course.events import log_event
 from autograder.course.lock import course_lock
 from autograder.course.secret import CourseSecret
 from autograder.course.student_ids import normal_id
@@ -126,20 +125,20 @@ class ClassRun:
         if self.json_file:
             _write_json(self.json_file, [result.to_json() for result in results])
         print(summary(results, seconds, record.from_before))
-        for line in (*self._attendance(), *self._times_unknown(record)):
+        for line in (*self.attendance(), *self._times_unknown(record)):
             print(f"  {line}")
         if record.failures:
             raise CourseError("graded, but not everything was recorded: " + "; ".join(record.failures))
         return tuple(results)
 
-    def _attendance(self) -> tuple[str, ...]:
-        """Sentences about work in wrong places, about students without work, and about strangers; logged too."""
+    def attendance(self) -> tuple[str, ...]:
+        """Sentences about misplaced work, students without work, and strangers; ``.course/attendance`` has all."""
         try:
             present = attendance(self.course, self.unit, self.submitted)
         except CourseError as trouble:  # a roster that cannot be read is no reason to lose what was graded
             return (f"who handed in nothing is not known: {trouble}",)
         if self.submitted is None:
-            log_event(self.course, "attendance", unit=self.unit.name, **present.to_record())
+            _write_json(self.course.records / "attendance" / f"{self.unit.name}.json", present.to_record())
         return present.sentences()
 
     def _times_unknown(self, record: _Record) -> tuple[str, ...]:

@@ -100,5 +100,5 @@ def _refusal(note: Mapping[str, object], path: Path) -> str:
     elsewhere = "" if machine == socket.gethostname() else f" on {machine}"
     return (
         f"{note.get('command')} has been at work on this course since {note.get('since')} "
-        f"(process {process}{elsewhere}): wait until it has finished, or end it there with kill {process}"
+        f"(process {process}{elsewhere}): wait until it has finished, or end it with kill {process}{elsewhere}"
     )

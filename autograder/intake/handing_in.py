@@ -28,13 +28,14 @@ def handed_in(folder: Path, zone: tzinfo = UTC, now: datetime | None = None) -> 
     """The time of handing in, UTC without a zone as nbgrader keeps it, and flags about it.
 
     It is read from ``timestamp.txt``, which nbgrader and ``course collect`` write when they collect. Students can put
-    one there themselves: one that is no small regular file, or holds no time that can be read, is flagged, and the
-    time is not known. The time of the notebook's file counts nowhere: copying and unpacking change it.
+    one there themselves: one that is no small regular file, holds no time that can be read, or names one that is yet to
+    come, is flagged, and the time is not known. The time of the notebook's file does not count: copying and unpacking
+    change it.
 
     Args:
         zone: the course's. Times without a zone are meant there, and of the abbreviations (``CET``, ``EDT``) those
             count that it uses on that date; the same letters mean other zones elsewhere.
-        now: the moment after which times are flagged as lying in the future; by default this one.
+        now: times after this moment, and ten minutes for clocks that differ, lie in the future; by default the present.
     """
     path = folder / _FILE
     try:
@@ -43,15 +44,17 @@ def handed_in(folder: Path, zone: tzinfo = UTC, now: datetime | None = None) -> 
         return None, ()
     try:
         moment = _parsed(read_once(path, _FILE, _LARGEST), zone)
+        _require_past(moment, now or datetime.now(UTC))
     except (Quarantined, ValueError) as why:
         return None, (f"the time of handing in could not be read, so the work counts as on time: {why}",)
-    return moment.replace(tzinfo=None), _flags(moment, now or datetime.now(UTC))
+    return moment.replace(tzinfo=None), ()
 
 
-def _flags(moment: datetime, now: datetime) -> tuple[str, ...]:
-    if moment <= now + _CLOCK_SKEW:
-        return ()
-    return (f"{_FILE} gives a time in the future, {moment:%Y-%m-%d %H:%M} UTC: somebody's clock or the file is wrong",)
+def _require_past(moment: datetime, now: datetime) -> None:
+    if moment > now + _CLOCK_SKEW:
+        raise ValueError(
+            f"{_FILE} names a time in the future, {moment:%Y-%m-%d %H:%M} UTC; somebody's clock is wrong, or the file"
+        )
 
 
 def _parsed(data: bytes, zone: tzinfo) -> datetime:

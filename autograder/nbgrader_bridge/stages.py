@@ -113,7 +113,7 @@ class UnitGrading:
         if warning := warning_about(sandbox):
             self._log.warning(warning)
         batch = Batch.of(self._course, self._unit, sandbox=sandbox)
-        run = ClassRun(self._course, self._unit, workers=workers, sandbox=sandbox)
+        self._run = run = ClassRun(self._course, self._unit, workers=workers, sandbox=sandbox)
         self._recorders = run.recorders(batch)
         settle(self._course, self._unit)
         self.intake = Intake(converter, run, batch)
@@ -146,8 +146,10 @@ class UnitGrading:
         carry_extension(self._course, self._unit, student)
 
     def close(self) -> None:
-        """Bring the gradebook up to date once all is recorded."""
+        """Bring the gradebook up to date once all is recorded, and say whose work is missing or lies elsewhere."""
         settle(self._course, self._unit)
+        for line in self._run.attendance():
+            self._log.warning(line)
         self.intake.close()
 
     def _finish_one(self, student: str) -> None:

@@ -260,4 +260,4 @@ def test_a_time_of_handing_in_that_cannot_be_read_is_a_flag(hand_in, solved, jud
     os.mkfifo(hand_in("ada", solved).with_name("timestamp.txt"))
     (result,) = run(grade_submission)
     assert result["status"] == "graded"
-    assert "timestamp.txt was not used" in result["flags"][0]
+    assert "timestamp.txt is no regular file but a named pipe" in result["flags"][0]
