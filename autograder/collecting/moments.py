@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
-from zoneinfo import ZoneInfo
+
+from autograder.course.zone_names import zone_called
 
 __all__ = ["in_nbgraders_words", "moment"]
 
@@ -39,6 +40,7 @@ def moment(text: str, zone: tzinfo) -> datetime:
         ValueError: it is no time, one that can be read in two ways, or names a zone that is not known.
 
     Example:
+        >>> from zoneinfo import ZoneInfo
         >>> moment("12 March 2027, 11:59 PM", ZoneInfo("Europe/Berlin")).isoformat()
         '2027-03-12T22:59:00+00:00'
     """
@@ -67,25 +69,7 @@ def _written(found: re.Match[str], zone: tzinfo) -> datetime:
     if found["sign"]:
         ahead = timedelta(hours=int(found["hours"]), minutes=int(found["minutes"]))
         return local.replace(tzinfo=timezone(-ahead if found["sign"] == "-" else ahead))
-    return local.replace(tzinfo=_zone_called(found["zone"], local, zone))
-
-
-def _zone_called(name: str | None, local: datetime, zone: tzinfo) -> tzinfo:
-    if not name:
-        return zone
-    if name.upper() in ("UTC", "GMT", "Z"):
-        return UTC
-    # Abbreviations are used for several zones. One of the course's own zone can only mean that.
-    for fold in (0, 1):
-        there = local.replace(tzinfo=zone, fold=fold)
-        if there.tzname() == name:
-            return timezone(there.utcoffset() or timedelta())
-    if "/" in name:
-        try:
-            return ZoneInfo(name)
-        except (OSError, KeyError, ValueError):
-            pass
-    raise ValueError(f"the time zone {name!r} is not known here")
+    return local.replace(tzinfo=zone_called(found["zone"], local, zone))
 
 
 def _in_words(found: re.Match[str], zone: tzinfo) -> datetime:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 
-from autograder.course.lateness import time_zone
+from autograder.course.zone_names import zone_called
 from autograder.intake.submissions import Quarantined, read_once
 from autograder.plain_text import printable
 
@@ -21,7 +21,6 @@ _CLOCK_SKEW = timedelta(minutes=10)
 _TIME = re.compile(
     r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?) ?([+-]\d\d(?::?\d\d)?|[A-Za-z][\w/+-]*)?", re.ASCII
 )
-_UTC_NAMES = ("UTC", "GMT", "Z")
 
 
 def handed_in(folder: Path, zone: tzinfo = UTC, now: datetime | None = None) -> tuple[datetime | None, tuple[str, ...]]:
@@ -71,25 +70,16 @@ def _parsed(data: bytes, zone: tzinfo) -> datetime:
         raise ValueError(f"{_FILE} holds no time, but {printable(text, 40)!r}") from None
     if there.year not in _YEARS:
         raise ValueError(f"{_FILE} names the year {there.year}")
-    return there.replace(tzinfo=_zone_called(found[3], there, zone)).astimezone(UTC)
+    return there.replace(tzinfo=_zone(found[3], there, zone)).astimezone(UTC)
 
 
-def _zone_called(name: str | None, there: datetime, zone: tzinfo) -> tzinfo:
-    if name is None:
-        return zone
-    if name[0] in "+-":
+def _zone(name: str | None, there: datetime, zone: tzinfo) -> tzinfo:
+    if name and name[0] in "+-":
         return _offset(name)
-    if name.upper() in _UTC_NAMES:
-        return UTC
-    if "/" in name:
-        return _zone_of_the_world(name)
-    offset = _offset_called(name, there, zone)
-    if offset is None:
-        raise ValueError(
-            f"{_FILE} names the time zone {printable(name, 20)!r}, which the course's time zone ({zone}) does not use "
-            f"on {there:%Y-%m-%d}"
-        )
-    return timezone(offset)
+    try:
+        return zone_called(name, there, zone)
+    except ValueError as trouble:
+        raise ValueError(f"{printable(str(trouble), 200)} ({_FILE})") from None
 
 
 def _offset(text: str) -> tzinfo:
@@ -97,18 +87,3 @@ def _offset(text: str) -> tzinfo:
         return datetime.strptime(f"{text.replace(':', ''):0<5}", "%z").tzinfo
     except ValueError:
         raise ValueError(f"{_FILE} names {text!r}, which is no offset from UTC") from None
-
-
-def _zone_of_the_world(name: str) -> tzinfo:
-    try:
-        return time_zone(name)
-    except ValueError:
-        raise ValueError(f"{_FILE} names the time zone {printable(name, 40)!r}, which is not known here") from None
-
-
-def _offset_called(name: str, there: datetime, zone: tzinfo) -> timedelta | None:
-    """The offset from UTC that ``zone`` calls so, at this time of the wall clock or else some time that day."""
-    day = there.replace(hour=0, minute=0, second=0, microsecond=0)
-    times = (there, there.replace(fold=1), day, day + timedelta(hours=23, minutes=59))
-    offsets = (moment.utcoffset() for time in times if (moment := time.replace(tzinfo=zone)).tzname() == name)
-    return next(offsets, None)

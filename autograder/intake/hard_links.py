@@ -1,4 +1,4 @@
-"""A notebook whose file has a second name: another student's work, or the course's own, under this student's name.
+"""A submitted file with a second name: another student's work, or the course's own, under this student's name.
 
 Unpacking an archive can make hard links, as the person who unpacks it, to files that the student who packed it could
 never read. Backups and copies made with ``cp --link`` make them too, with their second names outside the course folder.
@@ -10,7 +10,8 @@ nobody can say from the file who wrote it, so both are graded and both are flagg
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import stat
+from collections.abc import Iterable, Iterator
 from glob import escape
 from pathlib import Path
 
@@ -19,37 +20,58 @@ from autograder.plain_text import printable
 
 __all__ = ["flags_of_links"]
 
-_OWN = ("solutions/*/*.ipynb", "autograded/*/*/*.ipynb")
+_OWN = ("solutions/*/*", "autograded/*/*/*")
 _MOST_NAMED = 4
 
 
-def flags_of_links(notebook: Path, folder: Path) -> tuple[str, ...]:
-    """A flag where other students' submissions hold the very same file.
+def flags_of_links(notebook: Path, files: Iterable[Path], folder: Path) -> tuple[str, ...]:
+    """A flag for each file that other students' submissions hold too, or the course itself.
 
     Args:
+        notebook: the one to be graded.
+        files: all that lies beside it, itself included.
         folder: of the submission, ``submitted/<student>/<unit>``.
 
     Raises:
-        Quarantined: it is a file of the course's own.
+        Quarantined: the notebook is a file of the course's own.
     """
-    try:
-        status = notebook.lstat()
-    except OSError:
-        return ()
-    if status.st_nlink < 2:
-        return ()
-    submitted = folder.parents[1]
-    for path in (path for pattern in _OWN for path in submitted.parent.glob(pattern)):
-        if _is(path, status):
-            name = printable(path.relative_to(submitted.parent).as_posix())
-            raise Quarantined(
-                f"the notebook is the same file as {name} (a hard link): ask the student for the notebook"
-            )
+    linked = [(path, status) for path in files if (status := _status(path)) and _has_other_names(status)]
+    if any(path == notebook for path, _ in linked):
+        _require_a_students(notebook, folder.parents[2])
+    flags = (
+        _flag("the notebook" if path == notebook else printable(path.name), status, folder) for path, status in linked
+    )
+    return tuple(filter(None, flags))
+
+
+def _require_a_students(notebook: Path, course: Path) -> None:
+    if own := _own_name(notebook.lstat(), course):
+        raise Quarantined(f"the notebook is the same file as {own} (a hard link): ask the student for the notebook")
+
+
+def _own_name(status: os.stat_result, course: Path) -> str:
+    """The name that a file has in the course's own folders; empty if it has none."""
+    found = next((path for pattern in _OWN for path in course.glob(pattern) if _is(path, status)), None)
+    return printable(found.relative_to(course).as_posix()) if found else ""
+
+
+def _flag(what: str, status: os.stat_result, folder: Path) -> str:
+    if own := _own_name(status, folder.parents[2]):
+        return f"{what} is the same file as {own} (a hard link): find out how it came there"
     others = [printable(path.parents[1].name) for path in _submitted_by_others(folder) if _is(path, status)]
-    if not others:
-        return ()
     names = ", ".join(others[:_MOST_NAMED]) + (" and others" if len(others) > _MOST_NAMED else "")
-    return (f"the notebook is the same file as that of {names} (a hard link): find out who wrote it",)
+    return f"{what} is the same file as that of {names} (a hard link): find out who made it" if others else ""
+
+
+def _has_other_names(status: os.stat_result) -> bool:
+    return stat.S_ISREG(status.st_mode) and status.st_nlink > 1
+
+
+def _status(path: Path) -> os.stat_result | None:
+    try:
+        return path.lstat()
+    except OSError:
+        return None
 
 
 def _submitted_by_others(folder: Path) -> Iterator[Path]:
@@ -57,7 +79,5 @@ def _submitted_by_others(folder: Path) -> Iterator[Path]:
 
 
 def _is(path: Path, status: os.stat_result) -> bool:
-    try:
-        return os.path.samestat(path.lstat(), status)
-    except OSError:
-        return False
+    found = _status(path)
+    return found is not None and os.path.samestat(found, status)

@@ -84,7 +84,7 @@ def notebook_file(submission: Submission, unit: str) -> tuple[Path, tuple[str, .
         raise Quarantined(f"the folder holds more than {_MOST_FILES} files: leave the notebook in it, and grade again")
     visible = [path for path in entries if not path.name.startswith(".")]
     notebook, flags = _chosen(unit, submission.folder, visible)
-    return notebook, (*flags, *flags_of_links(notebook, submission.folder))
+    return notebook, (*flags, *flags_of_links(notebook, visible, submission.folder))
 
 
 def _chosen(unit: str, folder: Path, visible: Sequence[Path]) -> tuple[Path, tuple[str, ...]]:

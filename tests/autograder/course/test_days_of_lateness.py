@@ -8,7 +8,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from autograder.course.course import Course
 from autograder.course.lateness import days_late, later_by
+from autograder.gradebook.extensions import grant
+from autograder.gradebook.standing import unit_standing
 
 BERLIN = ZoneInfo("Europe/Berlin")
 ZONES = st.sampled_from(sorted(available_timezones())).map(ZoneInfo)
@@ -118,3 +121,21 @@ def test_a_deadline_that_the_clock_skips_or_shows_twice_is_the_later_of_the_two(
     shown_twice = later_by(datetime(2026, 10, 24, 2, 30, tzinfo=BERLIN), DAY, BERLIN)
     assert skipped == datetime(2026, 3, 29, 1, 30, tzinfo=UTC)
     assert shown_twice == datetime(2026, 10, 25, 1, 30, tzinfo=UTC)
+
+
+def test_gradebook_exports_and_extensions_agree_over_the_change_of_the_clocks(course, record):
+    """Due on the evening before clocks go back: a day later by the wall clock is 25 hours later."""
+    path = course.root / "course.toml"
+    text = path.read_text(encoding="utf-8").replace('time_zone = "UTC"', 'time_zone = "Europe/Berlin"')
+    path.write_text(text.replace('name = "03_vae"', 'name = "03_vae"\ndue = 2026-10-24T23:59:00'), encoding="utf-8")
+    course = Course.load(course.root)
+    unit, due = course.unit("03_vae"), datetime(2026, 10, 24, 21, 59)
+    record("ada", handed_in=due + 24.5 * HOUR)
+    record("ben", handed_in=due + 25.5 * HOUR)
+    record("cleo", handed_in=due + 24.5 * HOUR)
+    (course.submitted / "cleo").mkdir(parents=True)
+    grant(course, unit, "cleo", 1, "ill")
+    grades = unit_standing(course, unit, datetime(2027, 1, 1, tzinfo=UTC)).students
+    assert {name: grades[name].days_late for name in grades} == {"ada": 1, "ben": 2, "cleo": 0}
+    lost = {name: grades[name].points_lost for name in grades}
+    assert lost["ben"] == 2 * lost["ada"] > 0 and lost["cleo"] == 0

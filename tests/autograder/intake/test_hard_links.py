@@ -31,10 +31,10 @@ def flags(submitted, student):
 def test_a_link_to_another_students_notebook_is_flagged_for_both(submitted):
     link(submitted, "eve", submitted / "ada" / UNIT / f"{UNIT}.ipynb")
     assert flags(submitted, "eve") == (
-        "the notebook is the same file as that of ada (a hard link): find out who wrote it",
+        "the notebook is the same file as that of ada (a hard link): find out who made it",
     )
     assert flags(submitted, "ada") == (
-        "the notebook is the same file as that of eve (a hard link): find out who wrote it",
+        "the notebook is the same file as that of eve (a hard link): find out who made it",
     )
     assert flags(submitted, "ben") == ()
 
@@ -54,6 +54,19 @@ def test_a_link_to_a_file_of_the_courses_own_is_not_graded(course, submitted, ow
     link(submitted, "eve", path)
     with pytest.raises(Quarantined, match=f"the same file as {own}"):
         flags(submitted, "eve")
+
+
+def test_a_file_beside_the_notebook_is_flagged_too(course, submitted, hand_in):
+    hand_in("eve", b"{}")
+    (submitted / "ada" / UNIT / "weights.safetensors").touch()
+    os.link(submitted / "ada" / UNIT / "weights.safetensors", submitted / "eve" / UNIT / "weights.safetensors")
+    (course.root / "solutions" / UNIT).mkdir(parents=True)
+    (course.root / "solutions" / UNIT / "secret.json").touch()
+    os.link(course.root / "solutions" / UNIT / "secret.json", submitted / "eve" / UNIT / "config.json")
+    assert flags(submitted, "eve") == (
+        f"config.json is the same file as solutions/{UNIT}/secret.json (a hard link): find out how it came there",
+        "weights.safetensors is the same file as that of ada (a hard link): find out who made it",
+    )
 
 
 def test_a_copy_made_of_hard_links_outside_the_course_is_nobodys_business(submitted, tmp_path):
