@@ -13,6 +13,7 @@ from autograder.course.events import log_event
 from autograder.course.private_files import write_private
 from autograder.course.spreadsheet import Cell, number, write_table
 from autograder.exports.class_grades import ClassGrades, Standing, Status, class_grades
+from autograder.intake.attendance import Attendance, attendance
 from autograder.reports.figures import component_picture, points_picture, seconds_picture
 from autograder.reports.pages import render
 from autograder.reports.stumbling import Group, cases, components, diagnoses, flags, median
@@ -30,6 +31,7 @@ class ClassReport:
     unit: Unit
     grades: ClassGrades
     results: tuple[SubmissionResult, ...]
+    attendance: Attendance
 
     @cached_property
     def graded(self) -> tuple[SubmissionResult, ...]:
@@ -70,6 +72,7 @@ class ClassReport:
             "quarantined": len(self.quarantined),
             "missing": self.count(Status.MISSING),
             "late": sum(grade.days_late > 0 for grade in self.handed_in),
+            "time of handing in not known": sum(grade.handed_in is None for grade in self.handed_in),
             "flagged": sum(bool(result.flags) for result in self.graded),
             "to grade by hand": self.count(Status.WAITING),
             "median points": number(median(self.points), 2),
@@ -86,7 +89,7 @@ def write_report(course: Course, unit: Unit, folder: Path) -> tuple[Path, Path]:
     results = recorded_results(course, unit)
     if not results:
         raise CourseError(f"{unit.name} has not been graded: run course grade {unit.name}")
-    report = ClassReport(unit, class_grades(course, [unit]), results)
+    report = ClassReport(unit, class_grades(course, [unit]), results, attendance(course, unit))
     page, table = folder / f"report-{unit.name}.html", folder / f"report-{unit.name}.csv"
     write_private(page, _page(course, report))
     write_table(table, _rows(report), byte_order_mark=True)
@@ -127,8 +130,20 @@ def _rows(report: ClassReport) -> Iterator[tuple[Cell, ...]]:
     yield from _groups("flag", flags(report.graded), size)
     for result in report.quarantined:
         yield ("quarantined", "", result.reason, 1, len(report.results), result.student)
+    yield from _attendance(report.attendance)
     for result in report.graded:
         yield ("seconds", "", "", number(result.seconds, 2), None, result.student)
+
+
+def _attendance(present: Attendance) -> Iterator[tuple[Cell, ...]]:
+    for path in present.misplaced:
+        yield ("in the wrong place", "", path, 1, None, "")
+    for student in present.absent:
+        yield ("handed in nothing", "", "", 1, present.on_roster, student)
+    for student in present.strangers:
+        yield ("not on the roster", "", "", 1, None, student)
+    for match in present.near_matches:
+        yield ("probably another id", "", str(match), 1, None, match.found)
 
 
 def _groups(kind: str, groups: Sequence[Group], size: int) -> Iterator[tuple[Cell, ...]]:

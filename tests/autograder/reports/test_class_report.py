@@ -100,6 +100,7 @@ def test_the_table_says_the_same_and_can_be_opened_in_a_spreadsheet(graded, tmp_
         "quarantined": "1",
         "missing": "0",
         "late": "0",
+        "time of handing in not known": "3",
         "flagged": "1",
         "to grade by hand": "3",
         "median points": "3.5",
@@ -123,3 +124,22 @@ def test_a_class_in_which_nothing_could_be_graded_still_gets_a_report(course, re
     record("lea", reason="not JSON")
     page, _ = write_report(course, course.unit(UNIT), tmp_path)
     assert "not JSON" in page.read_text(encoding="utf-8")
+
+
+def test_work_in_wrong_places_and_students_without_any_are_named(course, record, hand_in, tmp_path):
+    course.roster.parent.mkdir()
+    course.roster.write_text("id\nada\n007\nleo\n")
+    for student in ("ada", "7"):
+        record(student)
+        hand_in(student, b"{}")
+    (course.submitted / "=<b>leo" / "Unit 3").mkdir(parents=True)
+    (course.submitted / "=<b>leo" / "Unit 3" / "03_vae.ipynb").touch()
+    page, table = write_report(course, course.unit(UNIT), tmp_path)
+    html = Page(page.read_text(encoding="utf-8"))
+    assert "=<b>leo/Unit 3/03_vae.ipynb" in html.text and "b" not in {tag for tag, _ in html.tags}
+    assert "'7' is probably '007'" in html.text
+    with table.open(newline="", encoding="utf-8-sig") as file:
+        rows = [(row["kind"], row["what"], row["students"]) for row in csv.DictReader(file)]
+    assert ("in the wrong place", "'=<b>leo/Unit 3/03_vae.ipynb", "") in rows
+    assert ("handed in nothing", "", "leo") in rows and ("not on the roster", "", "7") in rows
+    assert any(kind == "probably another id" and who == "7" for kind, _, who in rows)
