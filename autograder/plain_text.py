@@ -7,23 +7,35 @@ import os
 import re
 import unicodedata
 
-__all__ = ["faults_of_name", "harmless_markdown", "moderate", "printable", "unmistakable"]
+__all__ = ["faults_of_name", "harmless_markdown", "legible", "moderate", "printable", "unmistakable"]
 
 _LONGEST_SHOWN = 20_000  # characters
 _SHORT = 2_000  # characters: so little text is quickly drawn, whatever it is
 _JOINER = "\u2060"  # takes no room; between two signs it keeps them from being read as one mark
 _TAG = re.compile(r"<(?=[A-Za-z/!?])")
 _LINK = re.compile(r"\](?=[(:\[])")
+# What Markdown programs make links of where they stand: addresses with and without a scheme, and of e-mail.
+_ADDRESS = re.compile(r"(?<=:)(?=//)|(?<=\bwww)(?=\.)|(?<=mailto)(?=:)|(?<=[\w.+-]@)(?=\w)", re.IGNORECASE)
+_ENTITY = re.compile(r"&(?=#?\w+;)")  # a way to write any sign of the others
 # MathJax's ways to links, styles and further packages; mermaid draws pictures that can hold links.
-_COMMAND = re.compile(r"\\(?=(?:href|url|style|class|cssId|require|data|mmlToken|texhtml|includegraphics)\b)")
+_COMMAND = re.compile(r"\\(?=(?:href|url|style|class|cssId|require|data|mmlToken|texhtml|includegraphics|unicode)\b)")
 _MERMAID = re.compile(r"(?<=[`~])(?=[ \t]*mermaid)", re.IGNORECASE)
+_LINE_END = re.compile(r"\r\n?|\f")
+# Control signs, marks that turn the direction of writing, line ends that only some programs know, signs without room
+# that no script needs, halves of signs, and what will never be a sign.
+_UNSEEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufff9-\ufffb\ufffe\uffff"
+    "\ud800-\udfff]"
+)
+_MARKS = "\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f"
+_PILE = re.compile(f"(?<=[{_MARKS}]{{4}})[{_MARKS}]+")  # more than four on one sign cover the lines around it
 _LONGEST_NAME = 200  # bytes; file systems take 255, and names get suffixes
 _QUESTIONABLE = re.compile(r"""[\\<>"`&{}%]""")  # formgrader's pages put names between double quotes without escaping
 
 
 def printable(text: str, longest: int = 80) -> str:
     """One line without control characters, escape sequences or marks that turn the direction of writing."""
-    text = "".join(character if character.isprintable() else "·" for character in text)
+    text = _PILE.sub("…", "".join(character if character.isprintable() else "·" for character in text))
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
@@ -71,8 +83,19 @@ def _escape(character: str) -> str:
     return f"%{ord(character):02X}" if ord(character) < 0x80 else f"%u{ord(character):04X}"
 
 
+def legible(text: str) -> str:
+    """Text of many lines in which nothing works unseen: what controls or disguises other signs is named instead.
+
+    >>> legible("red: \\x1b[31m, turned: \\u202eabc")
+    'red: ⟨U+001B⟩[31m, turned: ⟨U+202E⟩abc'
+    """
+    text = _PILE.sub("…", _LINE_END.sub("\n", text))
+    return _UNSEEN.sub(lambda found: f"⟨U+{ord(found.group()):04X}⟩", text)
+
+
 def moderate(text: str) -> str:
     """Text that a page's highlighter takes in its stride: not too long, and without long runs of blank signs."""
+    text = legible(text)
     if len(text) <= _SHORT:
         return text
     text = re.sub(r"\n{4,}", "\n\n\n", "\n".join(line.rstrip() for line in text.splitlines()))
@@ -85,6 +108,6 @@ def harmless_markdown(text: str) -> str:
     formgrader, on the address of a person's own Jupyter server, draws written answers with raw HTML and links of all
     kinds allowed. An invisible sign breaks up whatever opens one; formulas, code and emphasis stay as they are.
     """
-    for mark in (_TAG, _LINK, _COMMAND):
+    for mark in (_TAG, _LINK, _COMMAND, _ADDRESS, _ENTITY):
         text = mark.sub(lambda found: found.group() + _JOINER, text)
     return _MERMAID.sub(_JOINER, text)

@@ -13,7 +13,7 @@ from traitlets.config import Config
 
 from autograder.gradebook.nbgrader_names import take_names_literally
 
-__all__ = ["NEVER_RELEASED", "configure", "let_nbgrader_find_its_programs"]
+__all__ = ["NEVER_RELEASED", "configure", "let_nbgrader_find_its_programs", "page_templates"]
 
 NEVER_RELEASED = ["*.py", "*.pyc", "__pycache__", ".ipynb_checkpoints", "pictures", "feedback"]
 _STUB = "raise NotImplementedError"
@@ -42,14 +42,14 @@ def configure(config: Config, root: Path) -> Config:
     # nbgrader reads from a submission before it adds it to its session: SQLAlchemy grumbles, nothing is lost.
     warnings.filterwarnings("ignore", "Object of type .* not in session")
     config.GenerateFeedback.exporter_class = "autograder.nbgrader_bridge.feedback_pages.FeedbackPages"
-    config.HTMLExporter.extra_template_basedirs = _page_templates()
+    config.HTMLExporter.extra_template_basedirs = page_templates()
     config.HTMLExporter.filters = {"markdown2html": "autograder.nbgrader_bridge.drawn_markdown.drawn_markdown"}
     let_nbgrader_find_its_programs()
     take_names_literally()
     return config
 
 
-def _page_templates() -> list[str]:
+def page_templates() -> list[str]:
     """Where formgrader finds the templates of its pages: ours in place of nbgrader's."""
     ours = Path(__file__).parents[1] / "templates" / "formgrader"
     nbgrader = find_spec("nbgrader.server_extensions.formgrader").submodule_search_locations[0]

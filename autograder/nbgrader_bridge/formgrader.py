@@ -16,11 +16,12 @@ from traitlets.config import Config
 
 from autograder.batch.class_run import recorded_results
 from autograder.course.course import Course, CourseError, Unit
+from autograder.nbgrader_bridge.sealed_pages import seal
 
 __all__ = ["serve_formgrader"]
 
 _LARGEST_PORT = 65_535
-# Pages may load and call nothing but this server, whatever students wrote into their notebooks.
+# Of Jupyter's own pages, which are served beside formgrader's: they load and call nothing but this server.
 _POLICY = "default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'; frame-ancestors 'self'; form-action 'self'"
 
 
@@ -41,6 +42,7 @@ def serve_formgrader(course: Course, unit: Unit | None, port: int, browser: bool
     with contextlib.chdir(course.root):  # nbgrader reads the configuration of the folder it runs in
         server = ServerApp.instance(config=settings)
         server.initialize(argv=[])
+        seal(server.web_app.settings)
         print(f"formgrader: {server.local_url}\nWho has this address can change grades. Control-C ends it.", flush=True)
         server.start()
 
