@@ -4,9 +4,11 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
+from urllib.parse import urlsplit
 
 import nbformat
 import pytest
@@ -125,6 +127,13 @@ class Watched:
         assert not self.opened and not self.errors
         assert self.page.evaluate("document.title.includes('evil') || document.body.innerText.length > 40")
 
+    def wait_until(self, condition):
+        """Playwright's own way is to evaluate text in the page, which the policy forbids."""
+        deadline = time.monotonic() + PATIENCE / 1000
+        while not self.page.evaluate(f"() => {{ try {{ return {condition}; }} catch {{ return false; }} }}"):
+            assert time.monotonic() < deadline, condition
+            self.page.wait_for_timeout(50)
+
     def assert_nothing_left(self):
         assert not [url for url in self.sent - self.refused if not url.startswith((self.home, "data:", "about:"))]
 
@@ -222,9 +231,10 @@ def test_nbgraders_own_feedback_is_as_safe(hostile_class, watched):
         assert_shown(HOSTILE_TEXTS["script"], text_of(watched))
 
 
-@pytest.mark.parametrize("write", [write_report, lambda *all: write_similarity(*all)[0]], ids=["report", "similarity"])
+@pytest.mark.parametrize("write", [write_report, write_similarity], ids=["report", "similarity"])
 def test_instructors_pages_show_the_texts_and_nothing_acts(hostile_class, watched, tmp_path, write):
-    page, _ = write(hostile_class, hostile_class.unit(UNIT), tmp_path)
+    write(hostile_class, hostile_class.unit(UNIT), tmp_path)
+    (page,) = tmp_path.glob("*.html")
     assert_still(watched.open(page.as_uri()))
     watched.assert_policy_holds()
 
@@ -284,7 +294,8 @@ LISTS = (
 
 def assert_sealed(watched: Watched) -> None:
     watched.assert_nothing_happened()
-    assert all("evil" not in link and "javascript" not in link for link in watched.found("[href], [src]"))
+    hosts = watched.page.evaluate("[...document.querySelectorAll('[href]')].map(one => new URL(one.href).host)")
+    assert set(hosts) <= {urlsplit(watched.home).netloc, "nbgrader.readthedocs.io"}  # nbgrader's own instructions
     watched.assert_policy_holds()
 
 
@@ -299,6 +310,7 @@ def test_lists_of_formgrader_work_and_nothing_else_does(served, page):
 
 def test_every_button_of_formgraders_lists_still_works(served):
     page = served.watched.open(f"{served.home}/formgrader/gradebook/{UNIT}/{UNIT}").page
+    expect(page.get_by_role("link", name="Submission #1", exact=True)).to_be_visible()
     page.get_by_role("button", name="Show All Names").click()
     expect(page.get_by_role("link", name="kim [resit]")).to_be_visible()
     served.watched.open(f"{served.home}/formgrader/manage_students")
@@ -309,9 +321,7 @@ def test_every_button_of_formgraders_lists_still_works(served):
 @pytest.mark.parametrize("student", STUDENTS[:2])
 def test_a_submission_in_formgrader_shows_the_texts_and_nothing_acts(served, student):
     watched = served.watched.open(f"{served.home}/formgrader/submissions/{served.submissions[student]}/")
-    watched.page.wait_for_function(
-        "[window.formgrader, window.formgrader?.grades, formgrader?.comments, window.MathJax].every(one => one?.loaded)"
-    )
+    watched.wait_until("[formgrader, formgrader.grades, formgrader.comments, MathJax].every(one => one?.loaded)")
     expect(watched.page.locator("#question_1-comment")).to_have_value(LONG.replace("\r\n", "\n").replace("\r", "\n"))
     shown = text_of(watched, "#notebook").replace(JOINER, "")
     if student != STUDENTS[1]:
