@@ -6,7 +6,7 @@ a row "Points Possible" before the students. An assignment is found by the numbe
 number, then by SIS id and login, then by name. An empty cell clears the grade that Canvas has, so students without a
 grade have no row, and each unit has a file of its own. A byte order mark before the quoted first cell is no CSV to
 Canvas.
-https://community.canvaslms.com/t5/Instructor-Guide/How-do-I-import-grades-in-the-Gradebook/ta-p/807
+https://teaching.resources.osu.edu/toolsets/carmencanvas/guides/calculating-final-grades/import-csv-file-carmen-grades
 https://github.com/instructure/canvas-lms/blob/master/lib/gradebook_importer.rb decides in doubt.
 """
 

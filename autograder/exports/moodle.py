@@ -1,10 +1,12 @@
 """A file for each unit for Moodle: Grades → Import → CSV file.
 
-Moodle asks which column tells who a student is (map "ID number" to ID number, or the e-mail address, or the user name)
-and to which grade item each other column belongs; columns are called as its own export calls them. Points are out of
-what the unit is worth, so the grade item's maximum must be that (Moodle refuses more than 100 unless told otherwise).
-An empty grade clears the one that Moodle has, so students without a grade have no row, and each unit has a file of its
-own.
+Moodle asks which column tells who a student is (map "ID number" to ID number, or the e-mail address, or the user
+name) and to which grade item each other column belongs; columns are called as its own export calls them. Points are
+out of what the unit is worth, so the grade item's maximum must be that (Moodle refuses more than 100 unless told
+otherwise). An empty grade clears the one that Moodle has, so students without a grade have no row, and each unit has
+a file of its own. Feedback mapped without the grades clears them; empty feedback clears what was written in Moodle, so
+leave that column unmapped if you write there. E-mail addresses count with their capitals. Moodle takes imported grades
+for given by hand, and they can no longer be changed on the assignment's page.
 https://docs.moodle.org/en/Grade_import
 https://github.com/moodle/moodle/blob/main/grade/import/csv/classes/load_data.php decides in doubt.
 """

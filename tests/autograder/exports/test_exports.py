@@ -93,7 +93,7 @@ def test_questions_and_lateness_add_up_to_the_grade(nasty, tmp_path, exported):
 def canvas_import(rows):
     """What Canvas reads, as (assignments with points, grades by SIS id).
 
-    https://community.canvaslms.com/t5/Instructor-Guide/How-do-I-import-grades-in-the-Gradebook/ta-p/807
+    https://teaching.resources.osu.edu/toolsets/carmencanvas/guides/calculating-final-grades/import-csv-file-carmen-grades
     https://github.com/instructure/canvas-lms/blob/master/lib/gradebook_importer.rb
     """
     header = rows[0]
@@ -363,7 +363,7 @@ def test_spreadsheets_are_told_that_it_is_utf_8_and_importers_are_not(nasty, tmp
     for form in ("csv", "per-question", "canvas", "moodle"):
         (path, *_), _ = write_export(nasty, form, [nasty.unit(UNIT)], tmp_path)
         marks[form] = path.read_bytes().startswith(b"\xef\xbb\xbf")
-    # https://support.microsoft.com/en-us/office/opening-csv-utf-8-files-correctly-in-excel-8a935af5-3416-4edd-ba7e-3dfd2bc4a032
+    # Excel takes a file without the mark for Windows-1252.
     # Ruby's CSV, with which Canvas reads, takes a mark before a quoted cell for a fault.
     assert marks == {"csv": True, "per-question": True, "canvas": False, "moodle": False}
 
