@@ -3,6 +3,7 @@
 import io
 import json
 import sys
+from pathlib import Path
 
 import pytest
 from nbgrader.api import Gradebook
@@ -16,6 +17,7 @@ from autograder.feedback.class_feedback import write_feedback
 from autograder.gradebook.extensions import extensions_of
 from autograder.reports.class_report import write_report
 from autograder.student_commands import _confirmed
+from autograder.student_records import forgetting
 from autograder.student_records.all_places import PLACES
 from autograder.student_records.forgetting import forget
 
@@ -81,6 +83,15 @@ def test_the_log_loses_the_lines_about_the_student_and_says_so_without_a_name(fu
     assert all(
         entry["components"] == {"ada": {}} for entry in after if entry.get("student") == "adam" and "seeds" in entry
     )
+
+
+def test_the_page_on_privacy_names_every_place(full, files_with):
+    page = (Path(forgetting.__file__).parents[1] / "PRIVACY.md").read_text()
+    places = {
+        Path(path).parts[:2] if path.startswith(".course") else Path(path).parts[:1] for path in files_with(full, "ben")
+    }
+    assert len(places) > 10
+    assert [place for place in places if "/".join(place) not in page] == []
 
 
 def test_feedback_exports_and_report_can_be_written_afterwards(full, files_with):
