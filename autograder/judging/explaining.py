@@ -29,7 +29,7 @@ from avae_lib.checking.trials import Probe, Trial
 __all__ = ["Asked", "ExplainedCase", "Explanation", "explain"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Asked:
     """One request, what the reference shows, and what the student's function showed; None if there was no answer."""
 

@@ -172,12 +172,17 @@ def _some(names: Sequence[str]) -> str:
 
 
 def as_table(rows: Sequence[UnitStatus] | Sequence[StudentStatus]) -> str:
-    """The rows for a terminal; columns in which nothing stands are left out."""
+    """The rows for a terminal; columns in which nothing stands, or the same everywhere, are left out."""
     if not rows:
         return "nobody is on the roster, and nothing was handed in"
     names = [entry.name for entry in fields(rows[0])]
+    repeated = "unit" if isinstance(rows[0], StudentStatus) else ""
     cells = [[printable(_text(value), _LONGEST) for value in asdict(row).values()] for row in rows]
-    kept = [place for place in range(len(names)) if any(row[place] not in ("", "0") for row in cells) or place == 0]
+    kept = [
+        place
+        for place, name in enumerate(names)
+        if place == 0 or (name != repeated and any(row[place] not in ("", "0") for row in cells))
+    ]
     shown = [[row[place] for place in kept] for row in [[name.replace("_", " ") for name in names], *cells]]
     widths = [max(len(row[place]) for row in shown) for place in range(len(kept))]
     return "\n".join(

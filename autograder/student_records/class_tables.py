@@ -63,8 +63,7 @@ class ClassTables:
 
     def found(self, course: Course, student: str) -> list[str]:
         counts = [(table, len(table.about(student))) for table in self._tables(course)]
-        lines = ((count, "line" if count == 1 else "lines", table) for table, count in counts if count)
-        return [f"{count} {word} of {_shown(table.path, course)}" for count, word, table in lines]
+        return [f"{n} line{'s' * (n != 1)} of {_shown(table.path, course)}" for table, n in counts if n]
 
     def forget(self, course: Course, student: str) -> None:
         self._rewrite(course, student, lambda table, line: "")

@@ -19,9 +19,8 @@ class GradebookRows:
         if not course.gradebook.exists():
             return []
         with opened_gradebook(course) as gradebook:
-            return [
-                f"{len(row.submissions)} submissions in {course.gradebook.name}" for row in _rows(gradebook, student)
-            ]
+            counts = [len(row.submissions) for row in _rows(gradebook, student)]
+        return [f"{count} submission{'s' * (count != 1)} in {course.gradebook.name}" for count in counts]
 
     def forget(self, course: Course, student: str) -> None:
         if course.gradebook.exists():

@@ -57,7 +57,7 @@ class AuditLog:
 
     def found(self, course: Course, student: str) -> list[str]:
         counts = [(path, len(_lines_about(path, student))) for path in _logs(course)]
-        return [f"{count} lines of {path.relative_to(course.root)}" for path, count in counts if count]
+        return [f"{n} line{'s' * (n != 1)} of {path.relative_to(course.root)}" for path, n in counts if n]
 
     def forget(self, course: Course, student: str) -> None:
         self._rewrite(course, student, lambda entry: _without(entry, student))

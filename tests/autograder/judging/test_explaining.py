@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[3]
 UNIT, COMPONENT = "00_start_here", "log_mean_exp"
 RIGHT = "return torch.logsumexp(x, dim) - math.log(x.shape[dim])"
 SUM = "return torch.logsumexp(x, dim)"
+LAST_ONLY = "return torch.logsumexp(x, -1) - math.log(x.shape[-1])"
 RAISING = 'raise ValueError("\\x1b[31m" + "no" * 300)'
 
 
@@ -26,7 +27,7 @@ def graded(tmp_path_factory):
     shutil.copytree(ROOT / "assignments" / UNIT, root / "assignments" / UNIT)
     shutil.copy(ROOT / "course.toml", root)
     course = Course.load(root)
-    for student, code in {"ada": RIGHT, "ben": SUM, "cleo": RAISING}.items():
+    for student, code in {"ada": RIGHT, "ben": SUM, "cleo": RAISING, "dora": LAST_ONLY}.items():
         hand_in(course, student, code)
     (course.submitted / "dan" / UNIT).mkdir(parents=True)
     ClassRun(course, course.unit(UNIT), workers=1).grade()
@@ -88,6 +89,24 @@ def test_what_a_student_raises_is_one_line_of_printable_signs(graded):
     text = explanation_text(explained(graded, "cleo"), ())
     assert "raised ValueError" in text and "\x1b" not in text
     assert all(len(line) < 600 for line in text.splitlines())
+
+
+def test_of_several_requests_those_that_differ_come_first(graded):
+    explanation = explained(graded, "dora")
+    mixed = [
+        case
+        for case in explanation.cases
+        if len(
+            {
+                asked["agrees"]
+                for asked in explanation_json(chosen_case(explanation, case.trial.name), ())["cases"][0]["asked"]
+            }
+        )
+        > 1
+    ]
+    assert mixed
+    text = explanation_text(chosen_case(explanation, mixed[0].trial.name), ())
+    assert 0 < text.index("differs") < text.index("agrees")
 
 
 def test_a_program_gets_all_of_it(wrong):

@@ -132,7 +132,7 @@ def test_what_is_found_is_shown_before_anything_is_removed(full, files_with):
         "submitted/ben",
         "autograded/ben",
         "feedback/ben",
-        "1 submissions in gradebook.db",
+        "1 submission in gradebook.db",
         "exports/grades.csv",
     ):
         assert phrase in shown
