@@ -253,8 +253,9 @@ class _Check:
 
     def _add_up(self, weights: list[object]) -> None:
         if all(map(_is_number, weights)) and not math.isclose(sum(weights), 100, abs_tol=1e-6):
-            said = f"the weights of the units add up to {sum(weights):g}, not 100"
-            self.warnings.append(Problem(f"{said}; in the exports all points of a unit are worth its weight"))
+            total = f"{sum(weights):g}"
+            said = f"the weights of the units add up to {total}, not 100: who has all points has {total} in the exports"
+            self.warnings.append(Problem(said))
 
     def _error(self, place: Place, key: str | None, text: str) -> None:
         header = self.lines.get((place, None)) if place[0] else None
