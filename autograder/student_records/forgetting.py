@@ -18,6 +18,7 @@ from autograder.student_records.all_places import (
     unknown,
 )
 from autograder.student_records.derived_files import names_of
+from autograder.student_records.renaming import require_none_unfinished
 
 __all__ = ["Forgotten", "forget"]
 
@@ -45,11 +46,13 @@ def forget(course: Course, student: str, confirm: Callable[[list[str]], bool]) -
         confirm: is shown what will be removed, and returns whether to go on; None is returned if not.
 
     Raises:
-        CourseError: nothing is kept of such a student, or another command is at work on the course.
+        CourseError: nothing is kept of such a student, another command is at work on the course, or a change of ids was
+            broken off.
     """
     student = normal_id(student)
     require_id(student)
     with course_lock(course, "course forget"):  # without the id: what is written into the lock may stay there
+        require_none_unfinished(course)
         removed = found_everywhere(course, student)
         if not removed:
             raise unknown(course, student)

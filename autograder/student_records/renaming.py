@@ -25,7 +25,7 @@ from autograder.student_records.places import Place
 from autograder.student_records.record_files import AuditLog, RecordFiles
 from autograder.student_records.work_folders import WorkFolders
 
-__all__ = ["Renamed", "rename"]
+__all__ = ["Renamed", "rename", "require_none_unfinished"]
 
 
 @dataclass(frozen=True)
@@ -52,11 +52,11 @@ def rename(course: Course, old: str, new: str) -> Renamed:
     if unmistakable(new) != new:
         raise CourseError(f"{new!r} cannot be a student's id: it holds signs that no id needs, or is too long")
     with course_lock(course, "course rename"):
-        journal = course.records / "unfinished_rename"
+        journal = _journal(course)
         changed = found_everywhere(course, old)
         is_listed_ahead = is_on_roster(course, new) and not is_on_roster(course, old)
         places = (WorkFolders(), RecordFiles(), GradebookRows(), ClassTables(with_roster=not is_listed_ahead))
-        if not _is_to_be_finished(journal, old, new):
+        if not require_none_unfinished(course, but=(old, new)):
             _require_free(course, old, new, changed, places)
             write_private(journal, json.dumps([old, new]))
         _carry_over(course, old, new, places, journal)
@@ -68,18 +68,23 @@ def rename(course: Course, old: str, new: str) -> Renamed:
         return Renamed(tuple(changed), tuple(still_named_in(course, [old])))
 
 
-def _is_to_be_finished(journal: Path, old: str, new: str) -> bool:
-    """Whether this very change was broken off before.
+def require_none_unfinished(course: Course, but: tuple[str, str] | None = None) -> bool:
+    """Refuse to go on after a change of ids that was broken off; returns whether it is the one in ``but``.
 
     Raises:
-        CourseError: another one was.
+        CourseError: another one was; the message says how to finish it.
     """
+    journal = _journal(course)
     if not journal.exists():
         return False
-    before = json.loads(journal.read_text(encoding="utf-8"))
-    if before != [old, new]:
-        raise CourseError(f"a change of ids was broken off: finish it with course rename {before[0]} {before[1]}")
+    before = tuple(json.loads(journal.read_text(encoding="utf-8")))
+    if before != but:
+        raise CourseError(f"a change of ids was broken off: finish it first with course rename {' '.join(before)}")
     return True
+
+
+def _journal(course: Course) -> Path:
+    return course.records / "unfinished_rename"
 
 
 def _require_free(course: Course, old: str, new: str, kept: list[str], places: Iterable[Place]) -> None:

@@ -22,8 +22,10 @@ __all__ = ["TEMPLATES", "in_order", "question_page", "state_of"]
 
 TEMPLATES = Path(__file__).parents[2] / "templates" / "answer_sheet"
 
-# All answers stand on one page, where a macro that one of them defines would change the formulas of all others.
-_DEFINITION = re.compile(r"\\(?=(?:[gex]?def|let|(?:re)?newcommand|(?:re)?newenvironment|Declare\w+|require)\b)")
+# All answers stand on one page, where a macro or a label that one of them defines would be one in all others too.
+_DEFINITION = re.compile(
+    r"\\(?=(?:[gex]?def|let|(?:re)?newcommand|(?:re)?newenvironment|Declare\w+|require|label|(?:eq)?ref)\b)"
+)
 _JOINER = "\u2060"
 
 

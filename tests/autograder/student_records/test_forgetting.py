@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from nbgrader.api import Gradebook
 
+from autograder.cli import main
 from autograder.course.course import CourseError
 from autograder.course.lock import course_lock
 from autograder.course.roster import Roster
@@ -198,3 +199,12 @@ def test_while_another_command_is_at_work_nothing_is_removed(full, files_with, m
 
 def refusing(course, command):
     raise CourseError("course grade has been at work on this course since noon")
+
+
+def test_the_command_says_what_was_removed_and_what_it_cannot_know(full, capsys, monkeypatch):
+    monkeypatch.chdir(full.root)
+    assert main(["forget", "ben", "--yes"]) == 0
+    said = capsys.readouterr().out
+    assert "submitted/ben" in said and "backups" in said and "LMS" in said
+    assert main(["forget", "ben", "--yes"]) == 1
+    assert "nothing is kept of a student with the id 'ben'" in capsys.readouterr().err

@@ -6,6 +6,7 @@ import pytest
 from nbgrader.api import Gradebook
 
 from autograder.batch.class_run import recorded_results
+from autograder.cli import main
 from autograder.course.course import CourseError
 from autograder.course.roster import Roster
 from autograder.exports.class_grades import class_grades
@@ -15,6 +16,7 @@ from autograder.gradebook.extensions import extensions_of
 from autograder.gradebook.recording import autograded_notebook
 from autograder.reports.class_report import write_report
 from autograder.student_records.class_tables import ClassTables
+from autograder.student_records.forgetting import forget
 from autograder.student_records.gradebook_rows import GradebookRows
 from autograder.student_records.record_files import AuditLog, RecordFiles
 from autograder.student_records.renaming import rename
@@ -143,7 +145,19 @@ def test_killed_anywhere_the_same_command_finishes_and_others_wait(full, files_w
             rename(full, "ben", "bitdiddle")
     with pytest.raises(CourseError, match="course rename ben bitdiddle"):
         rename(full, "ada", "lovelace")
+    with pytest.raises(CourseError, match="course rename ben bitdiddle"):
+        forget(full, "bitdiddle" if (full.submitted / "bitdiddle").exists() else "ben", lambda found: True)
     rename(full, "ben", "bitdiddle")
     by_address = "exports/gradescope/03_vae/autograder.zip"  # Gradescope knows people by their addresses, not by ids
     assert set(files_with(full, "ben")) - {by_address} == {"students/roster.csv"}
     rename(full, "ada", "lovelace")
+
+
+def test_the_command_says_what_was_carried_over_and_what_is_left(full, capsys, monkeypatch):
+    monkeypatch.chdir(full.root)
+    (full.submitted / "adam" / UNIT / "thanks.txt").write_text("thanks to ben")
+    assert main(["rename", "ben", "bitdiddle"]) == 0
+    said = capsys.readouterr().out
+    assert "submitted/ben" in said and f"submitted/adam/{UNIT}/thanks.txt" in said
+    assert main(["rename", "ben", "bitdiddle"]) == 1
+    assert "nothing is kept of a student with the id 'ben'" in capsys.readouterr().err
