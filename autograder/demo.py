@@ -7,14 +7,17 @@ Run as ``python -m autograder.demo`` inside the course folder. Everything but th
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator, Sequence
 
 from autograder.batch.class_run import ClassRun
 from autograder.batch.class_table import points_table
 from autograder.course.course import Course, CourseError, Unit
 from autograder.examples import write_example_submissions
+from autograder.plain_text import printable
+from autograder.results import SubmissionResult
 from autograder.sandbox.bubblewrap import SandboxUnavailable, require_sandbox
 
-__all__ = ["main"]
+__all__ = ["attempts", "main"]
 
 _UNIT = "03_vae"
 
@@ -47,11 +50,29 @@ def play(course: Course, unit: Unit) -> None:
     run = ClassRun(course, unit, folder / "submitted", 2, folder / "results.json", folder / "feedback")
     results = run.grade()
     print(f"\n{points_table(results)}\n")
+    print("What mallory tried, and what came of it:")
+    for line in attempts(results):
+        print(f"  {line}")
     print("Feedback pages, one per student:")
     for result in results:
         print(f"  demo/feedback/{result.student}/{unit.name}/{unit.name}.html")
     print(_NEXT)
 
+
+def attempts(results: Sequence[SubmissionResult]) -> Iterator[str]:
+    """A line for each of mallory's tricks: what it is, its points, and what its author is told."""
+    scores = {result.student: result.components for result in results}["mallory"]
+    for component, trick in _TRICKS.items():
+        score = scores[component]
+        told = next(case.diagnosis for case in score.cases if not case.passed)
+        yield f"{component} {trick}: {score.points:g}/{score.max_points:g}, told “{printable(told, 100)}”"
+
+
+_TRICKS = {
+    "reparameterize": "ends its process with status 200",
+    "bernoulli_log_likelihood": "puts a script into the text of an exception",
+    "negative_elbo": "calls importance_weighted_bound, which calls it in turn",
+}
 
 _NEXT = """
 What to try next

@@ -129,6 +129,11 @@ def test_the_examples_get_what_they_deserve(real_course, tmp_path):
     assert results["cleo"]["points"] == 0
     earned = {name: score["points"] for name, score in results["mallory"]["components"].items() if score["points"]}
     assert list(earned) == ["vae_training_step"]  # the one exercise that mallory did
+    assert "call each other" in " ".join(results["mallory"]["flags"])
+    said = [case["diagnosis"] for score in results["mallory"]["components"].values() for case in score["cases"]]
+    assert any("<script>" in diagnosis for diagnosis in said)
+    page = (tmp_path / "pages" / "mallory" / UNIT / f"{UNIT}.html").read_text()
+    assert "<script>" not in page and "&lt;script&gt;alert" in page
     assert len(list((tmp_path / "pages").glob(f"*/{UNIT}/{UNIT}.html"))) == len(STUDENTS)
 
 
