@@ -5,6 +5,7 @@ import io
 import json
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import urllib.error
@@ -472,6 +473,38 @@ def test_a_notebook_that_is_gone_is_named_and_the_others_can_be_graded(small, ch
         visit.press("ArrowDown")
         visit.give("2")
     assert small.grade_of("ben")[0] == 2.0
+
+
+def test_the_other_question_is_an_arrow_away(tmp_path, new_course, release, blank_gradebook, chromium):
+    second = nbformat.from_dict(release.cells[-1])
+    second.id = second.metadata.nbgrader.grade_id = "question_2"
+    release.cells += [nbformat.v4.new_markdown_cell("## Question 2", id="heading_2"), second]
+    group = Class(tmp_path / "course", new_course, release, blank_gradebook)
+    nbformat.write(release, group.course.released_notebook(group.unit))
+    group.hand_in("ada", "My second answer.")
+    with served(group.course) as address:
+        visit = Visit(chromium, address)
+        visit.give("3")
+        visit.press("ArrowRight")
+        expect(visit.page.locator("nav a[aria-current]")).to_have_text("question_2")
+        expect(visit.of("ada")).to_contain_text("My second answer.")
+        visit.give("1")
+        visit.press("ArrowRight")
+        visit.press("ArrowLeft")
+        expect(visit.page.locator("nav a[aria-current]")).to_have_text(QUESTION)
+        expect(visit.of("ada").locator(".points output")).to_have_text("3")
+    assert group.grade_of("ada")[0] == 3.0
+    with Gradebook(f"sqlite:///{group.course.gradebook}") as gradebook:
+        assert gradebook.find_grade("question_2", UNIT, UNIT, "ada").manual_score == 1.0
+
+
+def test_a_port_that_is_taken_is_named(small):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(CourseError, match=f"port {port} cannot be used"):
+            serve_answers(small.course, small.unit, port, browser=False, anonymous=False)
 
 
 def test_units_that_cannot_be_served_are_refused_in_words(small, tmp_path, new_course):
