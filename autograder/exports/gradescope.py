@@ -97,7 +97,7 @@ def _cases(index: int, component: str, score: ComponentScore) -> Iterator[dict[s
 
 def _question(index: int, question: QuestionScore) -> dict[str, Any]:
     facts = {"name": question.name, "number": str(index), "max_score": number(question.max_points)}
-    if question.waits:
+    if not question.has_points:
         return {**facts, "output": "graded by hand"}
     return {**facts, "score": number(question.points), "output": question.comment}
 

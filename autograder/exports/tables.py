@@ -69,7 +69,7 @@ def per_question(grades: ClassGrades) -> Iterator[tuple[Cell, ...]]:
 def _question_cells(grade: Standing) -> Iterator[tuple[Cell, ...]]:
     moment = grade.handed_in.isoformat(timespec="seconds") if grade.handed_in else ""
     for question in grade.questions:
-        points = None if question.waits or grade.points is None else number(question.points)
+        points = number(question.points) if question.has_points and grade.points is not None else None
         comment = "\n".join(filter(None, (*diagnoses(grade.result, question.name), question.comment)))
         facts = (question.name, _graded_by(grade, question), points, number(question.max_points), moment, comment)
         yield (grade.status.value, *facts)
@@ -81,7 +81,7 @@ def _question_cells(grade: Standing) -> Iterator[tuple[Cell, ...]]:
 
 
 def _graded_by(grade: Standing, question: QuestionScore) -> str:
-    if grade.status is Status.MISSING or question.waits:
+    if grade.status is Status.MISSING or not question.has_points:
         return ""
     return "hand" if question.manual is not None else "grader"
 

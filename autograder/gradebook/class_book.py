@@ -57,9 +57,14 @@ class QuestionScore:
         return self.name.removeprefix("check_")
 
     @property
+    def has_points(self) -> bool:
+        """Whether grader or person gave any; an answer that changed since keeps its points while it waits."""
+        return (self.manual, self.auto) != (None, None)
+
+    @property
     def extra(self) -> float:
         """What extra credit adds to the points; nbgrader counts it once there are points to add it to."""
-        return (self.extra_credit or 0.0) if (self.manual, self.auto) != (None, None) else 0.0
+        return (self.extra_credit or 0.0) if self.has_points else 0.0
 
 
 @dataclass(frozen=True)

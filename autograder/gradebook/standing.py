@@ -262,7 +262,7 @@ class _Records:
         blank = self._without_points(student, Status.OPEN)
         if blank.due is not None and self.now <= blank.due:
             return blank
-        questions = tuple(QuestionScore(name, 0.0, worth) for name, worth in self.book.max_points.items())
+        questions = tuple(QuestionScore(name, 0.0, worth, 0.0) for name, worth in self.book.max_points.items())
         return replace(blank, status=Status.MISSING, points=self.missing, questions=questions)
 
     @property

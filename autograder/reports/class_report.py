@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from autograder.batch.class_run import recorded_results
 from autograder.course.course import Course, CourseError, Unit
 from autograder.course.events import log_event
 from autograder.course.private_files import write_private
 from autograder.course.spreadsheet import Cell, number, write_table
 from autograder.exports.class_grades import ClassGrades, Standing, Status, class_grades
+from autograder.gradebook.class_book import QuestionScore
+from autograder.gradebook.regrade_requests import RegradeRequest, regrade_requests
 from autograder.intake.attendance import Attendance, attendance
 from autograder.reports.figures import component_picture, points_picture, seconds_picture
 from autograder.reports.pages import render
-from autograder.reports.stumbling import Group, cases, components, diagnoses, flags, median
+from autograder.reports.stumbling import Group, cases, components, diagnoses, flags, follow_ups, median
 from autograder.results import SubmissionResult
 
-__all__ = ["write_report"]
+__all__ = ["ClassReport", "write_report"]
 
 _MOST_NAMED = 12  # students listed behind one diagnosis on the page; the table has all
 
@@ -32,14 +33,18 @@ class ClassReport:
     grades: ClassGrades
     results: tuple[SubmissionResult, ...]
     attendance: Attendance
+    requests: tuple[RegradeRequest, ...] = ()
+
+    @classmethod
+    def of(cls, course: Course, unit: Unit, grades: ClassGrades) -> ClassReport:
+        """The report of a unit, on what is on record and ``grades``."""
+        standings = (grades.of(student, unit) for student in grades.students)
+        results = tuple(standing.result for standing in standings if standing.result is not None)
+        return cls(unit, grades, results, attendance(course, unit), regrade_requests(course, unit))
 
     @cached_property
     def graded(self) -> tuple[SubmissionResult, ...]:
         return tuple(result for result in self.results if result.status == "graded")
-
-    @cached_property
-    def quarantined(self) -> tuple[SubmissionResult, ...]:
-        return tuple(result for result in self.results if result.status == "quarantined")
 
     @cached_property
     def _of_class(self) -> tuple[Standing, ...]:
@@ -47,12 +52,16 @@ class ClassReport:
 
     @cached_property
     def handed_in(self) -> tuple[Standing, ...]:
-        """The grades of those whose work has been graded."""
-        return tuple(grade for grade in self._of_class if grade.status in (Status.GRADED, Status.WAITING))
+        """Those whose work has been graded."""
+        return tuple(standing for standing in self._of_class if standing.has_work)
+
+    @cached_property
+    def quarantined(self) -> tuple[Standing, ...]:
+        return tuple(standing for standing in self._of_class if standing.status is Status.QUARANTINED)
 
     @property
     def points(self) -> list[float]:
-        return [grade.points for grade in self.handed_in if grade.points is not None]
+        return [standing.points for standing in self.handed_in]
 
     @property
     def max_points(self) -> float:
@@ -62,22 +71,42 @@ class ClassReport:
     def slowest(self) -> tuple[SubmissionResult, ...]:
         return tuple(sorted(self.graded, key=lambda result: -result.seconds)[:5])
 
+    @cached_property
+    def waiting(self) -> tuple[Group, ...]:
+        """The questions that people have yet to grade, and whose."""
+        waits = [(standing.student, question) for standing in self.handed_in for question in standing.waiting]
+        return tuple(
+            Group("to be looked at again" if again else "to be graded", students, name)
+            for name in dict.fromkeys(question.answer for _, question in waits)
+            for again in (False, True)
+            if (students := _waiting_for(waits, name, again))
+        )
+
     def count(self, status: Status) -> int:
-        return sum(grade.status == status for grade in self._of_class)
+        return sum(standing.status == status for standing in self._of_class)
 
     def numbers(self) -> dict[str, float | int | None]:
         """The class in a few numbers."""
         return {
             "graded": len(self.handed_in),
             "quarantined": len(self.quarantined),
+            "handed in, not graded yet": self.count(Status.UNGRADED),
             "missing": self.count(Status.MISSING),
-            "late": sum(grade.days_late > 0 for grade in self.handed_in),
-            "time of handing in not known": sum(grade.handed_in is None for grade in self.handed_in),
+            "late": sum(standing.days_late > 0 for standing in self.handed_in),
+            "time of handing in not known": sum(standing.handed_in is None for standing in self.handed_in),
             "flagged": sum(bool(result.flags) for result in self.graded),
-            "to grade by hand": self.count(Status.WAITING),
+            "to grade by hand": sum(bool(standing.waiting) for standing in self.handed_in),
+            "open regrade requests": sum(request.is_open for request in self.requests),
             "median points": number(median(self.points), 2),
             "points to be had": number(self.max_points),
         }
+
+
+def _waiting_for(waits: Iterable[tuple[str, QuestionScore]], name: str, again: bool) -> tuple[str, ...]:
+    """Whose answers to one question wait: for the first time, or once more."""
+    return tuple(
+        student for student, question in waits if question.answer == name and (question.manual is not None) == again
+    )
 
 
 def write_report(course: Course, unit: Unit, folder: Path) -> tuple[Path, Path]:
@@ -86,10 +115,9 @@ def write_report(course: Course, unit: Unit, folder: Path) -> tuple[Path, Path]:
     Raises:
         CourseError: the unit has not been graded.
     """
-    results = recorded_results(course, unit)
-    if not results:
+    report = ClassReport.of(course, unit, class_grades(course, [unit]))
+    if not report.results:
         raise CourseError(f"{unit.name} has not been graded: run course grade {unit.name}")
-    report = ClassReport(unit, class_grades(course, [unit]), results, attendance(course, unit))
     page, table = folder / f"report-{unit.name}.html", folder / f"report-{unit.name}.csv"
     write_private(page, _page(course, report))
     write_table(table, _rows(report), byte_order_mark=True)
@@ -127,9 +155,14 @@ def _rows(report: ClassReport) -> Iterator[tuple[Cell, ...]]:
     for case in cases(report.graded):
         yield ("case passed", case.component, case.name, case.passed, case.count, "")
     yield from _groups("diagnosis", diagnoses(report.graded), size)
+    yield from _groups("follow-up", follow_ups(report.graded), size)
     yield from _groups("flag", flags(report.graded), size)
-    for result in report.quarantined:
-        yield ("quarantined", "", result.reason, 1, len(report.results), result.student)
+    yield from _groups("waits", report.waiting, size)
+    for standing in report.quarantined:
+        yield ("quarantined", "", standing.reason, 1, len(report.results), standing.student)
+    for request in report.requests:
+        state = "regrade request: open" if request.is_open else "regrade request: closed"
+        yield (state, request.question, request.decision or request.reason, None, None, request.student)
     yield from _attendance(report.attendance)
     for result in report.graded:
         yield ("seconds", "", "", number(result.seconds, 2), None, result.student)

@@ -5,14 +5,35 @@ from __future__ import annotations
 import re
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from autograder.results import CaseResult, SubmissionResult
 
-__all__ = ["CaseRecord", "ComponentRecord", "Group", "cases", "components", "diagnoses", "flags", "median"]
+__all__ = [
+    "CaseRecord",
+    "ComponentRecord",
+    "Group",
+    "cases",
+    "components",
+    "diagnoses",
+    "flags",
+    "follow_ups",
+    "median",
+]
 
 _NUMBER = re.compile(r"(?<![\w.])[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?(?![\w.])", re.IGNORECASE)
+# Verdicts point to an earlier case instead of a cause (``avae_lib.checking.verdicts``); a cause may follow "besides".
+_POINTER = re.compile(
+    r"counts once “[^”]*” passes(?:; besides, )?|see to “[^”]*” first|not run any more: .*", re.DOTALL
+)
+_PARTICULARS = (
+    re.compile(r"'[^']*'|“[^”]*”|`[^`]*`"),
+    re.compile(r"(?<=: )[\w.-]+(?:, [\w.-]+)*$"),
+    re.compile(r"(?<=\buses ).*?(?= from other cells)"),
+    re.compile(r"(?<![\w.])\d[\d,]*(?:\.\d+)*"),
+    re.compile(r"…(?:,? (?:and )?…)+"),
+)
 
 
 @dataclass(frozen=True)
@@ -46,11 +67,17 @@ class CaseRecord:
 
 @dataclass(frozen=True)
 class Group:
-    """Students of whom the same is said; ``component`` is empty where it is said of the whole submission."""
+    """Students of whom the same is said.
+
+    Attributes:
+        component: what it is said of; empty for the whole submission.
+        notes: each student with what was said word by word, where that differs.
+    """
 
     text: str
     students: tuple[str, ...]
     component: str = ""
+    notes: tuple[tuple[str, str], ...] = ()
 
 
 def components(results: Sequence[SubmissionResult]) -> tuple[ComponentRecord, ...]:
@@ -78,11 +105,22 @@ def cases(results: Sequence[SubmissionResult]) -> tuple[CaseRecord, ...]:
 
 
 def diagnoses(results: Sequence[SubmissionResult]) -> tuple[Group, ...]:
-    """What the grader said, to how many: the commonest first. Texts that differ in numbers only count as one."""
+    """What the grader found to be wrong, with how many: the commonest first.
+
+    Texts that differ in numbers only count as one. Sentences that only point to another case are no causes.
+    """
+    return _said(results, lambda text: _POINTER.sub("", text))
+
+
+def follow_ups(results: Sequence[SubmissionResult]) -> tuple[Group, ...]:
+    """The sentences that only point to another case, which says what is wrong."""
+    return _said(results, lambda text: text if _POINTER.fullmatch(text) else "")
+
+
+def _said(results: Sequence[SubmissionResult], part: Callable[[str], str]) -> tuple[Group, ...]:
     texts, students = defaultdict(Counter), defaultdict(dict)
     for student, component, case in _all_cases(results):
-        if not case.passed:
-            text = case.diagnosis or f"{case.name}: failed"
+        if not case.passed and (text := part(case.diagnosis or f"{case.name}: failed")):
             key = (component, _NUMBER.sub("#", text))
             texts[key][text] += 1
             students[key][student] = None  # each student once, in order
@@ -91,12 +129,28 @@ def diagnoses(results: Sequence[SubmissionResult]) -> tuple[Group, ...]:
 
 
 def flags(results: Sequence[SubmissionResult]) -> tuple[Group, ...]:
-    """What was noted about files, the commonest first."""
-    students = defaultdict(list)
+    """What was noted about files, the commonest kind first: names, numbers and lists in a flag make no other kind."""
+    names = {name for result in results for name in result.components}
+    said = defaultdict(list)
     for result in results:
         for flag in dict.fromkeys(result.flags):
-            students[flag].append(result.student)
-    return _by_size(Group(flag, tuple(flagged)) for flag, flagged in students.items())
+            said[_kind(flag, names)].append((result.student, flag))
+    return _by_size(_flag_group(kind, notes) for kind, notes in said.items())
+
+
+def _flag_group(kind: str, notes: Sequence[tuple[str, str]]) -> Group:
+    variants = {flag for _, flag in notes}
+    students = tuple(dict.fromkeys(student for student, _ in notes))
+    return Group(kind if len(variants) > 1 else notes[0][1], students, notes=tuple(notes) if len(variants) > 1 else ())
+
+
+def _kind(flag: str, names: Collection[str]) -> str:
+    """A flag with dots in place of what is particular about one submission."""
+    for name in names:
+        flag = re.sub(rf"\b(?:check_)?{re.escape(name)}\b", "…", flag)
+    for pattern in _PARTICULARS:
+        flag = pattern.sub("…", flag)
+    return flag
 
 
 def median(values: Sequence[float]) -> float | None:

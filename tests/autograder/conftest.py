@@ -80,6 +80,18 @@ def make_solved(halving: str = "a / 2") -> nbformat.NotebookNode:
     return notebook
 
 
+@pytest.fixture(scope="session")
+def new_release():
+    """Makes the released notebook, for histories of many."""
+    return make_release
+
+
+@pytest.fixture(scope="session")
+def new_solved():
+    """Makes a notebook with every answer filled in, for histories of many."""
+    return make_solved
+
+
 @pytest.fixture
 def solved() -> nbformat.NotebookNode:
     """The released notebook with every answer filled in."""

@@ -11,7 +11,7 @@ import pytest
 from autograder import cli
 from autograder.course.course import CourseError
 from autograder.reports.class_report import write_report
-from autograder.reports.stumbling import cases, components, diagnoses, flags
+from autograder.reports.stumbling import cases, components, diagnoses, flags, follow_ups
 from autograder.results import CaseResult, ComponentScore, SubmissionResult
 
 UNIT = "03_vae"
@@ -98,11 +98,13 @@ def test_the_table_says_the_same_and_can_be_opened_in_a_spreadsheet(graded, tmp_
     assert numbers == {
         "graded": "3",
         "quarantined": "1",
+        "handed in, not graded yet": "0",
         "missing": "0",
         "late": "0",
         "time of handing in not known": "3",
         "flagged": "1",
         "to grade by hand": "3",
+        "open regrade requests": "0",
         "median points": "3.5",
         "points to be had": "8",
     }
@@ -143,3 +145,58 @@ def test_work_in_wrong_places_and_students_without_any_are_named(course, record,
     assert ("in the wrong place", "'=<b>leo/Unit 3/03_vae.ipynb", "") in rows
     assert ("handed in nothing", "", "leo") in rows and ("not on the roster", "", "7") in rows
     assert any(kind == "probably another id" and who == "7" for kind, _, who in rows)
+
+
+def judged_cases(function):
+    """Cases as the judge leaves them for a wrong answer to a real component."""
+    from autograder.checks import checks_of
+    from autograder.checks.judge import judge_on
+    from avae_lib.checking.observing import observe
+
+    check = next(check for check in checks_of("01_kl_divergence") if check.component == "kl_diagonal_gaussian")
+    return judge_on(check.trials(1), check, lambda request: observe(function, request)).cases
+
+
+def test_the_commonest_mistakes_are_causes_and_not_what_only_points_to_them():
+    def reversed_kl(q_mean, q_log_std, p_mean, p_log_std):
+        precision = (-2 * q_log_std).exp()
+        terms = q_log_std - p_log_std + ((2 * p_log_std).exp() + (q_mean - p_mean) ** 2) * precision / 2 - 0.5
+        return terms.sum(-1)
+
+    failed = [case for case in judged_cases(reversed_kl) if not case.passed]
+    judged = [CaseResult(case.name, False, case.diagnosis, 0.0, case.max_points) for case in failed]
+    score = ComponentScore(0.0, 5.0, tuple(judged))
+    results = [SubmissionResult(name, "graded", components={"kl": score}) for name in ("ada", "ben")]
+    causes, pointers = diagnoses(results), follow_ups(results)
+    assert pointers, "later cases fail for the first one's reason"
+    assert "KL(p‖q)" in causes[0].text.replace("KL(p ‖ q)", "KL(p‖q)") and causes[0].students == ("ada", "ben")
+    assert not [group.text for group in causes if re.search("counts once|see to “|not run any more", group.text)]
+
+
+def test_what_is_said_besides_a_pointer_is_a_cause():
+    said = ["counts once “values” passes; besides, it changed its input", "see to “values” first", "divided by 3"]
+    groups = diagnoses([result(f"s{i}", 0.0, text) for i, text in enumerate(said)])
+    assert {group.text for group in groups} == {"it changed its input", "divided by 3"}
+
+
+def test_flags_of_one_kind_are_one_row_with_names_and_their_words():
+    said = {
+        "ada": ("the answer to 'kl' stood in a cell of the student's own and was taken from there",),
+        "ben": ("the answer to 'elbo' stood in a cell of the student's own and was taken from there", "2 code cells"),
+        "cleo": ("3 code cells", "cells labelled as none of ours is were ignored: foo, bar"),
+        "dan": ("cells labelled as none of ours is were ignored: extra",),
+    }
+    groups = flags([result(student, 2.0, flags=texts) for student, texts in said.items()])
+    assert [(group.text, group.students) for group in groups] == [
+        ("cells labelled as none of ours is were ignored: …", ("cleo", "dan")),
+        ("the answer to … stood in a cell of the student's own and was taken from there", ("ada", "ben")),
+        ("… code cells", ("ben", "cleo")),
+    ]
+    assert groups[2].notes == (("ben", "2 code cells"), ("cleo", "3 code cells"))
+
+
+def test_flags_of_the_repairs_that_differ_in_names_only_are_one_kind():
+    flag = "the answer to '{0}' uses {0}_helper, scale from other cells of the student's: taken along, please check"
+    results = [result(name, 2.0, flags=(flag.format(name),)) for name in ("add", "halve")]
+    (group,) = flags(results)
+    assert len(group.notes) == 2
