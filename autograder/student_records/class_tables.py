@@ -17,6 +17,7 @@ from autograder.course.roster import Roster
 from autograder.course.spreadsheet import guarded, unguarded
 from autograder.course.student_ids import normal_id
 from autograder.gradebook.extensions import extensions_file
+from autograder.gradebook.regrade_requests import requests_file
 
 __all__ = ["ClassTables", "is_on_roster"]
 
@@ -95,7 +96,8 @@ def _with_id(table: _Table, line: _Line, new: str) -> str:
 
 
 def _tables(course: Course) -> list[_Table]:
-    own = [path for path in (course.roster, extensions_file(course)) if path and path.exists()]
+    kept = (course.roster, extensions_file(course), requests_file(course))
+    own = [path for path in kept if path and path.exists()]
     others = [path for table in own for path in sorted(table.parent.glob("*.csv"))]
     tables = (_roster(path) if path == course.roster else _table(path) for path in dict.fromkeys([*own, *others]))
     return [table for table in tables if table is not None]

@@ -15,6 +15,7 @@ from autograder.course.spreadsheet import read_table
 from autograder.feedback.class_feedback import write_feedback
 from autograder.gradebook.regrade_requests import add_request, close_request, regrade_requests, requests_file
 from autograder.gradebook.standing import unit_standing
+from autograder.student_records.forgetting import forget
 
 UNIT = "03_vae"
 
@@ -144,3 +145,10 @@ def test_a_file_that_a_spreadsheet_saved_is_read_and_a_wrong_line_is_named(grade
     path.write_text(path.read_text(encoding="utf-8") + '"5","closed","ada","03_vae","","x","","","",""\r\n', "utf-8")
     with pytest.raises(CourseError, match="line 4"):
         regrade_requests(graded)
+
+
+def test_the_requests_of_a_forgotten_student_go_even_where_there_is_no_other_table(graded):
+    for student in ("ada", "ben"):
+        add_request(graded, graded.unit(UNIT), student, "halve", "please")
+    forget(graded, "ada", lambda found: True)
+    assert [request.student for request in regrade_requests(graded)] == ["ben"]
