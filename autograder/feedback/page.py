@@ -28,6 +28,7 @@ from autograder.feedback.student_words import to_student
 from autograder.gradebook.class_book import QuestionScore
 from autograder.gradebook.late_notices import late_notice
 from autograder.gradebook.standing import Standing
+from autograder.intake.pictured_text import parts_of_answer
 from autograder.intake.pictures import MAX_PICTURES
 from autograder.plain_text import moderate
 from autograder.results import Graded
@@ -39,9 +40,9 @@ _FORMATTER = HtmlFormatter(nowrap=True)
 
 @dataclass(frozen=True)
 class WrittenAnswer:
-    """A written answer as the page shows it."""
+    """A written answer as the page shows it: texts and pictures in their order, each with its kind before it."""
 
-    text: str
+    parts: tuple[tuple[str, str], ...]
     question: QuestionScore
 
 
@@ -77,7 +78,7 @@ def page(course: Course, unit: Unit, graded: Graded, standing: Standing, decisio
         questions={question.answer: question for question in standing.questions},
         titles=titles_of_written(standing.questions),
         decisions=decisions,
-        sources={name: _highlighted(source) for name, source in _answers(cells, written=False).items()},
+        sources={name: _highlighted(cell.source) for name, cell in _answers(cells, written=False).items()},
         written=_written_answers(_answers(cells, written=True), standing),
         pictures=list(_pictures(cells))[:MAX_PICTURES],
         colours=Markup(_colours()),
@@ -92,18 +93,18 @@ def _moment(course: Course, standing: Standing) -> str:
     return "at a time that is not known, so not late" if is_missed else ""
 
 
-def _answers(cells: Iterable[NotebookNode], written: bool) -> dict[str, str]:
+def _answers(cells: Iterable[NotebookNode], written: bool) -> dict[str, NotebookNode]:
     labels = ((cell.metadata.get("nbgrader", {}), cell) for cell in cells)
     return {
-        label["grade_id"]: cell.source
+        label["grade_id"]: cell
         for label, cell in labels
         if label.get("solution") and (cell.cell_type != "code") == written
     }
 
 
-def _written_answers(texts: Mapping[str, str], standing: Standing) -> list[WrittenAnswer]:
-    asked = [question for question in standing.questions if question.is_written]
-    return [WrittenAnswer(moderate(texts[question.name]), question) for question in asked if question.name in texts]
+def _written_answers(cells: Mapping[str, NotebookNode], standing: Standing) -> list[WrittenAnswer]:
+    asked = [question for question in standing.questions if question.is_written and question.name in cells]
+    return [WrittenAnswer(tuple(parts_of_answer(cells[question.name])), question) for question in asked]
 
 
 def _pictures(cells: Iterable[NotebookNode]) -> Iterable[str]:

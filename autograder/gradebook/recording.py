@@ -27,6 +27,7 @@ from autograder.gradebook.sessions import (
     one_transaction,
     open_gradebook,
 )
+from autograder.intake.pictured_text import picture_places
 from autograder.plain_text import harmless_markdown, moderate
 from autograder.results import ComponentScore, Graded, SubmissionResult
 
@@ -143,7 +144,8 @@ def _fit_to_show(notebook: NotebookNode) -> NotebookNode:
     for cell in notebook.cells:
         if cell.metadata.get("nbgrader", {}).get("solution"):
             source = moderate(cell.source)
-            cell.source = source if cell.cell_type == "code" else harmless_markdown(source)
+            places = picture_places(len(cell.get("attachments", {})))
+            cell.source = source if cell.cell_type == "code" else harmless_markdown(source, keep=places)
     return notebook
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 import builtins
+import io
 import re
 import symtable
 import textwrap
+import tokenize
 from collections.abc import Collection, Iterable, Iterator
 from functools import cached_property
 
@@ -15,6 +17,9 @@ __all__ = ["CellCode"]
 _GIVEN = frozenset({*dir(builtins), "__name__", "__file__", "get_ipython", "display", "_"})
 _RUNS_ITS_BODY = re.compile(r"%%(?:time|timeit|capture|prun)\b")
 _COMMAND = re.compile(r"^([ \t]*)[%!?].*$", re.MULTILINE)
+_LETTERS = re.compile(r"[^\W\d_]{2,}")
+# From Python 3.12 on the text in an f-string is a token of its own.
+_SAYING = {tokenize.COMMENT, tokenize.STRING, getattr(tokenize, "FSTRING_MIDDLE", tokenize.STRING)}
 _DEFINITION = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 
@@ -43,6 +48,30 @@ class CellCode:
     def is_readable(self) -> bool:
         """Whether this is Python at all."""
         return self._parts[1] is not None
+
+    @property
+    def is_only_words(self) -> bool:
+        """Whether it says something and does nothing: comments, strings, printed strings, or no Python at all."""
+        _, tree, _ = self._parts
+        is_idle = tree is None or all(map(_only_says, tree.body))
+        return is_idle and any(_LETTERS.search(text) for text in self._texts)
+
+    @property
+    def has_sentences(self) -> bool:
+        """Whether a comment or a string in it is more than a name."""
+        return any(_is_sentence(text) for text in self._texts)
+
+    @cached_property
+    def _texts(self) -> list[str]:
+        """Comments and strings; where it is no Python, all of it."""
+        lines, tree, _ = self._parts
+        if not (tree and any(map(str.strip, lines))):
+            return [self.source]
+        try:
+            tokens = list(tokenize.generate_tokens(io.StringIO("\n".join(lines)).readline))
+        except (tokenize.TokenError, SyntaxError):
+            return [self.source]
+        return [token.string for token in tokens if token.type in _SAYING]
 
     @cached_property
     def defines(self) -> frozenset[str]:
@@ -99,6 +128,19 @@ class CellCode:
             names |= wanted
             text = "\n".join(self.definitions_of(wanted))
         return names | ({"*"} & self.defines)
+
+
+def _only_says(node: ast.stmt) -> bool:
+    """Whether a statement is a string, or prints strings."""
+    value = node.value if isinstance(node, ast.Expr) else None
+    if isinstance(value, ast.Call) and getattr(value.func, "id", "") == "print":
+        return all(isinstance(argument, ast.Constant | ast.JoinedStr) for argument in value.args)
+    return isinstance(value, ast.Constant | ast.JoinedStr)
+
+
+def _is_sentence(text: str) -> bool:
+    words = _LETTERS.findall(text)
+    return len(words) > 2 or any(not word.isascii() for word in words)  # not all languages put spaces between words
 
 
 def _read(source: str) -> tuple[list[str], ast.Module | None, symtable.SymbolTable | None]:

@@ -27,13 +27,13 @@ _MOST_READ = 2_000_000  # characters of other cells
 
 
 def completed(found: Mapping[str, Found], matching: Matching) -> dict[str, Found]:
-    """What was found for each answer cell, by grade_id, with whatever else of the student's it needs to run."""
+    """What was found for each exercise, by grade_id, with whatever else of the student's it needs to run."""
     answers = {cell.position for answer in found.values() for cell in answer.cells}
     cells = _Cells((cell for cell in matching.submitted if cell.kind == "code"), answers)
     given = frozenset().union(*map(_given_by, matching.released))
     whole = dict(found)
     for ours in matching.released:
-        if ours.is_answer and _is_edited(ours, answer := found[ours.grade_id]):
+        if ours.grade_id in found and _is_edited(ours, answer := found[ours.grade_id]):
             whole[ours.grade_id] = _supported(ours, _registered(ours, answer), cells, given)
     return whole
 
@@ -88,7 +88,7 @@ def _given_by(ours: Cell) -> frozenset[str]:
 
 
 def _is_edited(ours: Cell, answer: Found) -> bool:
-    return not ours.is_written and bool(answer.cells) and "".join(answer.source.split()) != ours.squeezed
+    return bool(answer.cells) and "".join(answer.source.split()) != ours.squeezed
 
 
 def _registered(ours: Cell, answer: Found) -> Found:

@@ -19,11 +19,16 @@ SIMILAR = 0.5
 
 @dataclass(frozen=True)
 class Found:
-    """The text found for one answer cell, the student's cells it stood in, and how that was repaired."""
+    """The text found for one answer cell, the student's cells it stood in, and how that was repaired.
+
+    Attributes:
+        pictures: of a written answer, in base64, by the numbers they have in its text.
+    """
 
     source: str
     cells: tuple[Cell, ...]
     flags: tuple[str, ...] = ()
+    pictures: tuple[str, ...] = ()
 
 
 class Matching:
@@ -69,7 +74,7 @@ class Matching:
         return any(_holds(cell, text) for cell in self.submitted for text in texts)
 
     def locate(self, answer: Cell) -> Found:
-        """The student's text for one of our answer cells; our own stub where there is none.
+        """The student's code for one of our answer cells; our own stub where there is none.
 
         The best cell implements the component and is filled in; after that its label counts, then its place
         in the notebook, of two the later: the one that would hold if the notebook ran from top to bottom.
@@ -78,14 +83,15 @@ class Matching:
         if not candidates:
             return self._locate_by_place(answer)
         best = max(candidates, key=lambda cell: self._preference(cell, answer))
-        if answer.is_written and not _is_filled(best, answer) and (below := self._texts_below(best)):
-            flag = f"the answer to '{answer.grade_id}' stood in a cell of the student's own and was taken from there"
-            return Found("\n\n".join(cell.source for cell in below), below, (flag,))
         parts = (best, *self._continuations(best))
         flags = [*self._detours(best, answer), *self._rivals(best, candidates, answer)]
         if len(parts) > 1:
             flags.append(f"the answer to '{answer.grade_id}' was split into {len(parts)} cells and was put together")
-        return Found("\n".join(cell.source for cell in parts), parts, tuple(flags))
+        if best.code != best.source:
+            flags.append(
+                f"the answer to '{answer.grade_id}' stood between lines of ``` in a text: the text was left out"
+            )
+        return Found("\n".join(cell.code for cell in parts), parts, tuple(flags))
 
     def _may_answer(self, cell: Cell, answer: Cell) -> bool:
         origin = self.origin.get(cell.position)
@@ -100,12 +106,6 @@ class Matching:
         implements, defines = answer.implements <= cell.implements, _defines(cell, answer)
         likely = (done and implements, done and defines, filled and implements, filled)
         return *likely, cell.grade_id == answer.grade_id, cell.kind == answer.kind, cell.position
-
-    def _texts_below(self, place: Cell) -> tuple[Cell, ...]:
-        """The student's own texts between a cell of ours and the next one."""
-        below = (cell for cell in self.submitted if cell.position > place.position and not cell.is_blank)
-        own = itertools.takewhile(lambda cell: cell.position not in self.origin, below)
-        return tuple(cell for cell in own if cell.kind != "code")
 
     def _continuations(self, start: Cell) -> Iterable[Cell]:
         """The cells below that can only be the rest of a cell that was split: their code begins inside a block."""
@@ -140,9 +140,6 @@ class Matching:
         return Found("\n\n".join(cell.source for cell in cells), cells, (flag,))
 
     def _cells_in_place_of(self, answer: Cell) -> tuple[Cell, ...]:
-        if answer.is_written:
-            texts = [cell for cell in self.unclaimed if cell.kind != "code"]
-            return tuple(cell for cell in self._run_after(answer) if cell in texts) or tuple(texts)
         codes = [cell for cell in self.unclaimed if cell.kind == "code"]
         return tuple([cell for cell in self._run_after(answer) if cell in codes][-1:])
 
@@ -207,9 +204,9 @@ def _is_filled(cell: Cell, answer: Cell) -> bool:
 
 
 def _defines(cell: Cell, answer: Cell) -> bool:
-    """Whether a code cell defines a function or class by the name of the component that is asked for."""
-    wanted = answer.grade_id in answer.implements and cell.kind == "code"
-    return wanted and bool(re.search(rf"^(?:async )?(?:def|class) {answer.grade_id}\b", cell.source, re.MULTILINE))
+    """Whether the code in a cell defines a function or class by the name of the component that is asked for."""
+    wanted = answer.grade_id in answer.implements and cell.holds_code
+    return wanted and bool(re.search(rf"^(?:async )?(?:def|class) {answer.grade_id}\b", cell.code, re.MULTILINE))
 
 
 def _claims(cell: Cell, ours: Cell) -> bool:

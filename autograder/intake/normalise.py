@@ -8,7 +8,8 @@ instructor.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,9 +19,11 @@ from autograder.intake.cell_code import CellCode
 from autograder.intake.completed_answers import completed
 from autograder.intake.matching import Found, Matching
 from autograder.intake.notebook_cells import MAX_ANSWER, Cell, cells_of, parse
-from autograder.intake.pictures import moderate_pictures
+from autograder.intake.pictured_text import attachment_name
+from autograder.intake.pictures import Album, NotDrawn
 from autograder.intake.repairs import repairs
 from autograder.intake.submissions import Quarantined
+from autograder.intake.written_answers import WrittenAnswers
 from autograder.plain_text import printable
 
 __all__ = ["MAX_ANSWER", "Answer", "NormalisedSubmission", "Quarantined", "normalise"]
@@ -51,7 +54,8 @@ class NormalisedSubmission:
     """A submission rebuilt from the released notebook.
 
     Attributes:
-        notebook: our cells with the student's answers and re-encoded pictures filled in.
+        notebook: our cells with the student's answers and re-encoded pictures filled in; those of a written answer are
+            attached to its cell.
         setup: source of our locked set-up cells, in order.
         answers: the code answers, in the order of the notebook.
         written: the written answers, graded by hand.
@@ -76,16 +80,19 @@ def normalise(data: bytes, release: NotebookNode) -> NormalisedSubmission:
     released = cells_of(release.cells)
     matching = Matching(released, submitted.cells)
     _require_this_unit(matching)
-    located = {cell.grade_id: _moderate(cell, matching.locate(cell)) for cell in released if cell.is_answer}
-    found = completed(located, matching)
+    exercises = [cell for cell in released if cell.is_answer and not cell.is_written]
+    code = completed({cell.grade_id: _moderate(cell, matching.locate(cell)) for cell in exercises}, matching)
+    used, album = {cell.position for found in code.values() for cell in found.cells}, Album()
+    texts = WrittenAnswers(matching, used, album)
+    found = code | texts.found
     answers = tuple(_answer(cell, found[cell.grade_id]) for cell in released if cell.is_answer)
     written = {cell.grade_id for cell in released if cell.is_written}
     return NormalisedSubmission(
-        notebook=_filled(release, found, matching),
+        notebook=_filled(release, found, _pictures_by_place(matching, texts.found, album)),
         setup=tuple(cell.source for cell in released if cell.is_setup),
         answers=tuple(answer for answer in answers if answer.grade_id not in written),
         written=tuple(answer for answer in answers if answer.grade_id in written),
-        flags=submitted.flags + repairs(matching, found, submitted.minor, release.nbformat_minor),
+        flags=(*submitted.flags, *repairs(matching, found, submitted.minor, release.nbformat_minor), *texts.flags),
     )
 
 
@@ -121,11 +128,10 @@ def _moderate(cell: Cell, found: Found) -> Found:
     if (size := len(found.source)) <= MAX_ANSWER:
         return found
     much = f"{size:,} characters, more than {MAX_ANSWER:,}"
-    if cell.is_written:
-        flag, source = f"was cut: it had {much}", found.source[:MAX_ANSWER]
-    else:
-        flag, source = f"was not run: it had {much}", f'raise ValueError("this cell held {much}, and was not run")'
-    return replace(found, source=source, flags=(*found.flags, f"the answer to '{cell.grade_id}' {flag}"))
+    source = f'raise ValueError("this cell held {much}, and was not run")'
+    return replace(
+        found, source=source, flags=(*found.flags, f"the answer to '{cell.grade_id}' was not run: it had {much}")
+    )
 
 
 def _answer(cell: Cell, found: Found) -> Answer:
@@ -135,31 +141,40 @@ def _answer(cell: Cell, found: Found) -> Answer:
     return Answer(cell.grade_id, component, found.source, unedited, definitions)
 
 
-def _filled(release: NotebookNode, found: Mapping[str, Found], matching: Matching) -> NotebookNode:
+def _filled(release: NotebookNode, found: Mapping[str, Found], pictures: Mapping[int, list[str]]) -> NotebookNode:
     notebook = copy.deepcopy(release)
-    pictures = _pictures_by_place(matching)
     for position, cell in enumerate(notebook.cells):
-        grade_id = matching.released[position].grade_id
-        if grade_id in found:
-            cell.source = found[grade_id].source
+        answer = found.get(cell.metadata.get("nbgrader", {}).get("grade_id"))
+        if answer:
+            cell.source = answer.source
+        if answer and answer.pictures:
+            cell.attachments = _attached(answer.pictures)
         if cell.cell_type == "code":
             cell.outputs = [_display(png) for png in pictures.get(position, ())]
             cell.execution_count = None
     return notebook
 
 
-def _pictures_by_place(matching: Matching) -> dict[int, list[str]]:
+def _pictures_by_place(matching: Matching, written: Mapping[str, Found], album: Album) -> dict[int, list[str]]:
     """Re-encoded pictures under the released code cell that drew them, or the one before."""
     places: dict[int, list[str]] = {}
     place = next((cell.position for cell in matching.released if _may_hold_pictures(cell)), None)
-    drawn = ((cell.position, encoded) for cell in matching.submitted for encoded in cell.pictures)
-    for position, png in moderate_pictures(drawn):
-        origin = matching.origin.get(position)
+    shown = {cell.position for answer in written.values() for cell in answer.cells}
+    for cell in matching.submitted:
+        if not cell.pictures or cell.position in shown:
+            continue
+        origin = matching.origin.get(cell.position)
         if origin is not None and _may_hold_pictures(origin):
             place = origin.position
         if place is not None:
-            places.setdefault(place, []).append(png)
+            places.setdefault(place, []).extend(_drawn(cell.pictures, album))
     return places
+
+
+def _drawn(pictures: Iterable[str], album: Album) -> Iterable[str]:
+    for picture in pictures:
+        with suppress(NotDrawn):
+            yield album.add(picture)
 
 
 def _may_hold_pictures(cell: Cell) -> bool:
@@ -169,3 +184,9 @@ def _may_hold_pictures(cell: Cell) -> bool:
 
 def _display(png: str) -> Any:
     return NotebookNode(output_type="display_data", data=NotebookNode({"image/png": png}), metadata=NotebookNode())
+
+
+def _attached(pictures: tuple[str, ...]) -> NotebookNode:
+    return NotebookNode(
+        {attachment_name(number): NotebookNode({"image/png": png}) for number, png in enumerate(pictures, 1)}
+    )

@@ -21,12 +21,21 @@ MAX_CELLS = 2_000
 # As a decorator, or called: implements("name")(function).
 _IMPLEMENTS = re.compile(r"""^[ \t]*(?:@[ \t]*)?(?:\w+\.)*implements\([ \t]*(['"])(\w+)\1""", re.MULTILINE)
 
+_FENCE = re.compile(r"^[ \t]*(`{3,}|~{3,})[^\n`]*\n(.*?)^[ \t]*\1", re.MULTILINE | re.DOTALL)
+_DRAWN = ("image/png", "image/jpeg", "image/gif", "image/webp", "image/bmp")
+
 _ABSURD = 1e9  # points beyond it, NaN too, are no claim worth repeating
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell, ours or a student's. ``label`` is its nbgrader metadata, empty if it has none."""
+    """One cell, ours or a student's.
+
+    Attributes:
+        label: its nbgrader metadata, empty if it has none.
+        pictures: what its outputs show, in base64.
+        attachments: the pictures attached to a text, by name: type, such as ``image/png``, and content in base64.
+    """
 
     position: int
     kind: str
@@ -35,6 +44,7 @@ class Cell:
     label: Mapping[str, Any] = field(default_factory=dict)
     tags: frozenset[str] = frozenset()
     pictures: tuple[str, ...] = ()
+    attachments: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     @property
     def grade_id(self) -> str:
@@ -69,6 +79,16 @@ class Cell:
     @property
     def is_blank(self) -> bool:
         return not self.source.strip()
+
+    @cached_property
+    def code(self) -> str:
+        """What may be Python: the source; of a text, what stands in it between lines of three back-ticks, if any."""
+        blocks = [block for _, block in _FENCE.findall(self.source)] if self.kind != "code" else []
+        return "\n\n".join(block.rstrip() for block in blocks) or self.source
+
+    @property
+    def holds_code(self) -> bool:
+        return self.kind == "code" or self.code != self.source
 
     @cached_property
     def squeezed(self) -> str:
@@ -132,17 +152,26 @@ def _cell(position: int, raw: Mapping[str, Any]) -> Cell:
         label=_mapping(metadata.get("nbgrader")),
         tags=frozenset(tag for tag in tags if isinstance(tag, str)) if isinstance(tags, list) else frozenset(),
         pictures=tuple(_pictures(raw.get("outputs"))),
+        attachments=dict(_attachments(raw.get("attachments"))),
     )
 
 
 def _pictures(outputs: Any) -> Iterable[str]:
     for output in outputs if isinstance(outputs, list) else ():
         data = _mapping(_mapping(output).get("data"))
-        if png := data.get("image/png"):
-            yield _text(png)
+        if picture := next(filter(None, map(data.get, _DRAWN)), None):
+            yield _text(picture)
         else:  # figures of avae_lib.plotting are pictures in HTML, so that they have a description
             _, *after = _text(data.get("text/html")).split('src="data:image/png;base64,')
             yield from (text.partition('"')[0] for text in after)
+
+
+def _attachments(attached: Any) -> Iterable[tuple[str, tuple[str, str]]]:
+    """Of each attachment the version that can be drawn, else the first one there is."""
+    for name, versions in _mapping(attached).items():
+        kinds = [kind for kind in (*_DRAWN, *_mapping(versions)) if _mapping(versions).get(kind)]
+        if kinds:
+            yield _text(name), (_text(kinds[0]), _text(versions[kinds[0]]))
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

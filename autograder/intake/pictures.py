@@ -1,48 +1,98 @@
-"""Pictures from submitted notebooks: PNG only, limited in size and number, drawn anew."""
+"""Pictures from submitted notebooks: whatever they were, they are drawn anew as PNG, limited in size and number."""
 
 from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterable, Iterator
 
-__all__ = ["MAX_PICTURES", "moderate_pictures", "reencoded"]
+from PIL import Image, ImageOps, WebPImagePlugin
+
+__all__ = ["MAX_PICTURES", "Album", "NotDrawn"]
 
 MAX_PICTURES = 24
 MAX_CHARACTERS_TOGETHER = 12 * 2**20
-MAX_ENCODED_CHARACTERS = 4 * 2**20
-MAX_PIXELS = 16_000_000
+MAX_CHARACTERS = 2**20
+"""The longest that one picture may be when it is shown; photographs are made coarser until they are no longer."""
+
+MAX_ENCODED_CHARACTERS = 16 * 2**20
+MAX_PIXELS = 64_000_000
+"""More than a telephone's camera has. It takes seconds to decode as many."""
+
+MAX_PIXELS_TOGETHER = 4 * MAX_PIXELS
 LONGEST_SIDE = 1_600
 
-
-def moderate_pictures(candidates: Iterable[tuple[int, str]]) -> Iterator[tuple[int, str]]:
-    """Of numbered base64 pictures the first ones, drawn anew, until they are as many or as large as a page can hold."""
-    room = MAX_CHARACTERS_TOGETHER
-    for _, (number, encoded) in zip(range(MAX_PICTURES), candidates, strict=False):
-        png = reencoded(encoded)
-        room -= len(png or "")
-        if room < 0:
-            return
-        if png:
-            yield number, png
+_FORMATS = ("PNG", "JPEG", "GIF", "BMP", WebPImagePlugin.WebPImageFile.format)
+Image.preinit()  # reads Pillow's files now, not in the process that reads a submission
 
 
-def reencoded(encoded: str) -> str | None:
-    """A base64 PNG decoded and encoded again by Pillow, so that only pixels pass; None if it is no such picture."""
-    from PIL import Image
+class NotDrawn(Exception):
+    """A picture that is not shown; the message says why, as a clause about it."""
 
-    if len(encoded) > MAX_ENCODED_CHARACTERS:
-        return None
-    try:
-        data = base64.b64decode("".join(encoded.split()), validate=True)
-        with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
-            if image.width * image.height > MAX_PIXELS:
-                return None
-            pixels = image.convert("RGBA")
-    except Exception:  # Pillow raises a dozen kinds of error on damaged files; each means: no picture
-        return None
-    pixels.info = {}
-    pixels.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
+
+class Album:
+    """The pictures of one submission, until they are as many or as large as its pages can hold."""
+
+    def __init__(self) -> None:
+        self._pictures, self._characters, self._pixels = MAX_PICTURES, MAX_CHARACTERS_TOGETHER, MAX_PIXELS_TOGETHER
+
+    @property
+    def is_full(self) -> bool:
+        return self._pictures <= 0 or self._characters <= 0 or self._pixels <= 0
+
+    def add(self, encoded: str) -> str:
+        """A base64 picture decoded and encoded again by Pillow, so that only pixels pass, as base64 PNG.
+
+        Raises:
+            NotDrawn: it is no picture of a kind that is read here, or too large, or the album is full.
+        """
+        if self.is_full:
+            raise NotDrawn("there are more pictures than a page can hold")
+        if len(encoded) > MAX_ENCODED_CHARACTERS:
+            raise NotDrawn(f"it has more than {MAX_ENCODED_CHARACTERS * 3 // 4 // 2**20} MB")
+        png = _png_of(self._pixels_of(encoded))
+        self._characters -= len(png)
+        if self._characters < 0:
+            raise NotDrawn("there are more pictures than a page can hold")
+        self._pictures -= 1
+        return png
+
+    def _pixels_of(self, encoded: str) -> Image.Image:
+        try:
+            data = base64.b64decode("".join(encoded.split()), validate=True)
+            image = Image.open(io.BytesIO(data), formats=_FORMATS)
+        except Image.DecompressionBombError:
+            raise NotDrawn(f"it has more than {MAX_PIXELS:,} pixels") from None
+        except Exception:  # Pillow raises a dozen kinds of error on damaged files; each means: no picture
+            raise NotDrawn("it is damaged or of a kind that is not drawn") from None
+        with image:
+            if (size := image.width * image.height) > MAX_PIXELS:
+                raise NotDrawn(f"it has {size:,} pixels, more than {MAX_PIXELS:,}")
+            self._pixels -= size
+            try:
+                return _upright(image)
+            except Exception:  # the same dozen: what was cut off is found out when it is drawn
+                raise NotDrawn("it is damaged") from None
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """A picture as its camera was held, on white, no larger than a page can show."""
+    image.draft(None, (2 * LONGEST_SIDE, 2 * LONGEST_SIDE))  # a JPEG is decoded no finer than this needs
+    turned = ImageOps.exif_transpose(image).convert("RGBA")
+    turned.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
+    white = Image.new("RGB", turned.size, "white")
+    white.paste(turned, mask=turned)
+    return white
+
+
+def _png_of(pixels: Image.Image) -> str:
+    png = _encoded(pixels)
+    while len(png) > MAX_CHARACTERS:
+        png = _encoded(pixels.quantize(128, dither=Image.Dither.NONE))
+        pixels = pixels.resize((pixels.width * 3 // 4, pixels.height * 3 // 4))
+    return png
+
+
+def _encoded(pixels: Image.Image) -> str:
     buffer = io.BytesIO()
     pixels.save(buffer, "PNG")
     return base64.b64encode(buffer.getvalue()).decode("ascii")

@@ -25,7 +25,7 @@ def repairs(matching: Matching, found: Mapping[str, Found], minor: int | None, r
         *(flag for ours in labelled for flag in _of_cell(ours, matching.copies_of(ours))),
         *_lost_labels(matching, labelled),
         *_other_order(matching, labelled),
-        *_invented_cells(matching, labelled),
+        *_invented_cells(matching, labelled, found),
         *_skipped_cells(matching),
         *_cells_of_their_own(matching, found),
         *_other_minor(minor, released_minor),
@@ -89,9 +89,10 @@ def _other_order(matching: Matching, labelled: list[Cell]) -> Iterable[str]:
         yield "cells stood in another order and were put back into ours"
 
 
-def _invented_cells(matching: Matching, labelled: list[Cell]) -> Iterable[str]:
+def _invented_cells(matching: Matching, labelled: list[Cell], found: Mapping[str, Found]) -> Iterable[str]:
     known = {cell.grade_id for cell in labelled}
-    strangers = {cell.grade_id for cell in matching.submitted if cell.grade_id} - known
+    used = {cell.position for answer in found.values() for cell in answer.cells}
+    strangers = {cell.grade_id for cell in matching.submitted if cell.grade_id and cell.position not in used} - known
     names = sorted(printable(grade_id, 40) for grade_id in strangers)
     if names:
         yield f"cells labelled as none of ours is were ignored: {', '.join(names[:5])}"

@@ -18,6 +18,7 @@ from autograder.capstone.files import CapstoneWork, read_capstone
 from autograder.course.course import Course, CourseError, Unit
 from autograder.course.secret import CourseSecret
 from autograder.course.versions import digest, grader_version
+from autograder.intake.files_beside import flags_of_files_beside
 from autograder.intake.handing_in import handed_in
 from autograder.intake.notebook_cells import cells_of
 from autograder.intake.submissions import Quarantined, Submission, notebook_file, read_once
@@ -135,7 +136,7 @@ class Batch:
             max_points=self.max_points,
             seeds=self._seeds(submission.student, sha256, capstone),
             sha256=sha256,
-            flags=tuple(map(remark, (*flags, *time_flags))),
+            flags=tuple(map(remark, (*flags, *time_flags, *_said_of_files(submission, capstone)))),
             handed_in=moment,
             hidden=self.hidden,
             sandbox=self.sandbox,
@@ -153,6 +154,11 @@ class Batch:
             return dict.fromkeys(self.max_points, capstone.seed)
         # Of the file too: handing in again must not meet the inputs on which the last attempt was told what is wrong.
         return {name: self.secret.seed(student, self.unit, name, sha256) for name in self.max_points}
+
+
+def _said_of_files(submission: Submission, capstone: CapstoneWork | None) -> tuple[str, ...]:
+    used = {*capstone.contents, *capstone.troubles} if capstone else ()
+    return flags_of_files_beside(submission.folder, used)
 
 
 def released_notebook(course: Course, unit: Unit) -> Path:

@@ -218,8 +218,8 @@ def test_a_written_answer_below_the_place_for_it_is_found(release, solved):
         solved["cells"].insert(place, {"cell_type": "markdown", "source": text, "metadata": {}})
     _, submission = normalised(solved, release)
     assert [answer.source for answer in submission.written] == ["First reason.\n\nSecond reason."]
-    assert (
-        "the answer to 'question_1' stood in a cell of the student's own and was taken from there" in submission.flags
+    assert submission.flags == (
+        "the answer to 'question_1' stood in 2 text cells below its own, and was taken from there: please check",
     )
 
 

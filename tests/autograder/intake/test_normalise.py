@@ -253,10 +253,14 @@ def test_pictures_in_html_as_the_course_shows_its_figures_are_kept_and_nothing_e
     assert {key for output in cell_of(notebook, "payoff").outputs for key in output["data"]} == {"image/png"}
 
 
-@pytest.mark.parametrize(
-    "bad", ["", "not base64!", picture(kind="JPEG"), picture(5000, 5000), {"a": 1}, "A" * 5_000_000]
-)
-def test_only_moderate_png_pictures_pass(bad, release, solved):
+def test_a_photograph_becomes_a_png(release, solved):
+    with_output("payoff", picture(kind="JPEG"))(solved)
+    kept = cell_of(normalise(encode(solved), release).notebook, "payoff").outputs[0]["data"]["image/png"]
+    assert base64.b64decode(kept).startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("bad", ["", "not base64!", picture(9000, 9000), {"a": 1}, "A" * 5_000_000])
+def test_only_moderate_pictures_pass(bad, release, solved):
     with_output("payoff", bad)(solved)
     assert pictures_in(normalise(encode(solved), release).notebook) == {}
 

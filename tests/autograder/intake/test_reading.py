@@ -8,8 +8,9 @@ import nbformat
 import psutil
 import pytest
 
-from autograder.intake.normalise import MAX_ANSWER, Quarantined, normalise
+from autograder.intake.normalise import Quarantined, normalise
 from autograder.intake.reading import normalise_apart
+from autograder.plain_text import LONGEST_SHOWN
 
 
 def encode(notebook) -> bytes:
@@ -87,11 +88,13 @@ def test_a_huge_answer_is_not_run_and_the_others_are(release, solved):
     assert flag.startswith("the answer to 'add' was not run: it had 1,000,")
 
 
-def test_a_huge_written_answer_is_cut_and_kept(release, solved):
+def test_a_huge_written_answer_is_cut_to_what_is_shown(release, solved):
     cell_of(solved, "question_1").source = "Because. " * 10**5
     submission = normalise(encode(solved), release)
-    assert submission.written[0].source == ("Because. " * 10**5)[:MAX_ANSWER]
-    assert "was cut" in submission.flags[0]
+    source = submission.written[0].source
+    assert source.startswith("Because. " * 1_900) and source.endswith("(the rest is not shown)")
+    assert len(source) < LONGEST_SHOWN
+    assert "was cut: it has 899,999 characters" in submission.flags[0]
 
 
 def test_an_unedited_stub_is_known_whatever_white_space_was_added(release, solved):

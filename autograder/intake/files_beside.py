@@ -1,0 +1,34 @@
+"""Files that were handed in beside the notebook: nobody looks at them here, so a flag names them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+from autograder.plain_text import printable
+
+__all__ = ["flags_of_files_beside"]
+
+_MOST_NAMED = 5
+# What collecting, Jupyter and check() leave; the last keeps functions that are in notebooks, too.
+_NO_WORK = frozenset({"timestamp.txt", "__pycache__", "my_components.py"})
+
+
+def flags_of_files_beside(folder: Path, used: Collection[str] = ()) -> tuple[str, ...]:
+    """A flag that names the files and folders in a submission's folder that are no part of what is graded.
+
+    Args:
+        folder: one in which a notebook was found; other notebooks in it have a flag of their own.
+        used: names of the files that are graded.
+    """
+    names = sorted(path.name + "/" * path.is_dir() for path in folder.iterdir() if _is_work(path, used))
+    if not names:
+        return ()
+    named = ", ".join(printable(name, 60) for name in names[:_MOST_NAMED])
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    return (f"files beside the notebook are not shown, please look into the folder: {named}{more}",)
+
+
+def _is_work(path: Path, used: Collection[str]) -> bool:
+    is_notebook = ".ipynb" in path.name.lower()
+    return not (path.name.startswith(".") or is_notebook or path.name in _NO_WORK or path.name in used)

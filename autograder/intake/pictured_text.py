@@ -1,0 +1,217 @@
+r"""Text of written answers with pictures in it, which stand in a notebook in five ways and leave it in one.
+
+Jupyter attaches pictures to a cell and names them in its text; Colab and documents that were pasted write their bytes
+into the text, in place or below it as ``[image1]: <data:…>``; HTML may stand for markdown. Whatever it was, the picture
+is drawn anew, attached, and stands in a paragraph of its own::
+
+    My derivation:
+
+    ![picture 1](attachment:picture-1.png)
+
+    So the bound holds.
+
+What is not shown, such as pictures on the web or in files, is said in flags.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from urllib.parse import unquote
+
+from nbformat import NotebookNode
+
+from autograder.intake.notebook_cells import Cell
+from autograder.intake.pictures import MAX_PICTURES, Album, NotDrawn
+from autograder.plain_text import LONGEST_SHOWN, printable
+
+__all__ = ["PicturedText", "attachment_name", "parts_of_answer", "picture_places"]
+
+_LONGEST_TEXT = LONGEST_SHOWN - 2_000  # the places of all pictures fit into the rest
+_MOST_NAMED = 4
+_PASTED, _ATTACHED = "pasted:", "attachment:"
+
+_BYTES = r"data:([\w-]+/[\w.+-]+)(?:;[\w=.+-]+)*;base64,"
+# In quotes the bytes may be broken into lines; elsewhere the first blank sign ends them.
+_DATA = re.compile(rf"""(["']){_BYTES}([\w+/=%\s-]*)\1|{_BYTES}([\w+/=%-]*)""", re.IGNORECASE | re.ASCII)
+_DEFINITION = re.compile(r"^ {0,3}\[([^\]\n]{1,100})\]:[ \t]*<?(attachment:[^\s>]+)>?[^\n]*$", re.MULTILINE)
+_PICTURE = re.compile(
+    r"\\?!\[(?P<alt>(?:[^\[\]\n]|\[[^\[\]\n]*\]){0,500})\]"
+    r"(?:\((?P<target>(?:[^()\n]|\([^()\n]*\)){1,1000})\)|\[(?P<reference>[^\]\n]{0,100})\])?"
+    r"|<img\b[^<>]{0,3000}>"
+    r"|(?:\[[^\[\]\n]{0,500}\]\()?attachment:pasted:(?P<pasted>\d+)\)?",
+    re.IGNORECASE,
+)
+_SOURCE_OF_TAG = re.compile(r"""\bsrc\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s>]+))""", re.IGNORECASE)
+_TITLE = re.compile(r"""\s+(?:"[^"]*"|'[^']*')\s*\Z""")
+_FENCED = re.compile(r"^ {0,3}(`{3,}|~{3,}).*?(?:^ {0,3}\1[`~]*[ \t]*$|\Z)", re.MULTILINE | re.DOTALL)
+_CUT_PLACE = re.compile(r"!\[picture [^)]*\Z")
+_PLACE = re.compile(r"\s*!\[picture (\d+)\]\(attachment:picture-\1\.png\)\s*")
+
+
+def attachment_name(number: int) -> str:
+    """The name of an answer's picture among the attachments of its cell."""
+    return f"picture-{number}.png"
+
+
+def picture_places(count: int) -> list[str]:
+    """The markdown that stands for each of so many pictures in an answer's text."""
+    return [f"![picture {number}]({_ATTACHED}{attachment_name(number)})" for number in range(1, count + 1)]
+
+
+def parts_of_answer(cell: NotebookNode) -> list[tuple[str, str]]:
+    """The parts of a rebuilt cell in their order: texts as ("text", …), pictures in base64 as ("picture", …)."""
+    attached, parts, end = cell.get("attachments", {}), [], 0
+    for place in _PLACE.finditer(cell.source):
+        if picture := attached.get(attachment_name(int(place[1]))):
+            parts += [("text", cell.source[end : place.start()]), ("picture", picture["image/png"])]
+            end = place.end()
+    return [part for part in (*parts, ("text", cell.source[end:])) if part[1].strip()]
+
+
+class PicturedText:
+    """The text of one written answer as it is put together from cells.
+
+    Attributes:
+        pictures: drawn anew, in base64, in the order of their numbers.
+    """
+
+    def __init__(self, name: str, album: Album) -> None:
+        self.pictures: list[str] = []
+        self._name, self._album = name, album
+        self._texts: list[str] = []
+        self._numbers: dict[str, int] = {}  # by content, so that a picture named twice is drawn once
+        self._on_top: set[int] = set()  # pictures whose place in the text would not be seen as a picture
+        self._room, self._left_out = MAX_PICTURES, 0
+        self._not_shown: list[str] = []
+        self._elsewhere: dict[str, None] = {}
+
+    def add(self, text: str, attachments: Mapping[str, tuple[str, str]] | None = None) -> None:
+        """Add markdown with what is attached to it; attachments that it does not name are put behind it."""
+        reading = _Reading(self, text, attachments or {})
+        self._texts.append(reading.text)
+
+    def add_code(self, cell: Cell) -> None:
+        """Add a cell of code as it stands, with what its outputs show."""
+        longest = max(map(len, re.findall("`+", cell.source)), default=0)
+        marks = "`" * max(3, longest + 1)
+        outputs = {f"output {number}": ("image/png", png) for number, png in enumerate(cell.pictures, 1)}
+        self.add(f"{marks}python\n{cell.source}\n{marks}", outputs)
+
+    def finished(self) -> tuple[str, tuple[str, ...]]:
+        """The whole text, no longer than what is shown of it, and flags about what is not shown."""
+        whole = "\n\n".join(self._texts)
+        text, flags = _CUT_PLACE.sub("", whole[:_LONGEST_TEXT]), list(self._flags())
+        if len(whole) > _LONGEST_TEXT:
+            text += "\n\n… (the rest is not shown)"
+            flags.append(
+                f"the answer to '{self._name}' was cut: it has {len(whole):,} characters, of which {_LONGEST_TEXT:,} "
+                "are shown; read the rest in the notebook that was handed in"
+            )
+        if self._left_out:
+            text += f"\n\n(not shown: {_counted(self._left_out, 'more picture')})"
+        places = enumerate(picture_places(len(self.pictures)), 1)
+        hidden = [place for number, place in places if number in self._on_top or place not in text]
+        return "\n\n".join([*hidden, text.strip()]).strip(), tuple(flags)
+
+    def _flags(self) -> Iterable[str]:
+        if count := len(self._not_shown) + self._left_out:
+            named = self._not_shown[:_MOST_NAMED] or ["more than a page can hold"]
+            yield (
+                f"the answer to '{self._name}' has {_counted(count, 'picture')} that cannot be shown, please look into "
+                f"the notebook: {'; '.join(named)}{' …' if count > _MOST_NAMED else ''}"
+            )
+        if self._elsewhere:
+            named = list(self._elsewhere)[:_MOST_NAMED]
+            yield (
+                f"the answer to '{self._name}' points at pictures outside the notebook, which were not loaded: "
+                f"{', '.join(named)}{' …' if len(self._elsewhere) > _MOST_NAMED else ''}"
+            )
+
+    def picture(self, label: str, attached: tuple[str, str] | None) -> str:
+        """Draw a picture that is given by its type and content, and say what stands in its place in the text."""
+        if self._room <= 0:
+            self._left_out += 1
+            return ""
+        self._room -= 1
+        try:
+            return picture_places(self._number_of(attached))[-1]
+        except NotDrawn as reason:
+            label = printable(label, 60)
+            self._not_shown.append(f"{label} ({reason})")
+            return f"(picture that is not shown: {label})"
+
+    def points_at(self, target: str) -> None:
+        """Note a picture that is not in the notebook."""
+        self._elsewhere[printable(target, 120)] = None
+
+    def put_on_top(self, place: str) -> str:
+        """Have the picture of a place shown above the text, and say how it is called in it."""
+        found = _PLACE.fullmatch(place)
+        if not found:
+            return place
+        self._on_top.add(int(found[1]))
+        return f"(picture {found[1]})"
+
+    def _number_of(self, attached: tuple[str, str] | None) -> int:
+        if attached is None:
+            raise NotDrawn("it is not in the notebook")
+        kind, encoded = attached
+        if encoded not in self._numbers:
+            if not kind.lower().startswith("image/"):
+                raise NotDrawn(f"it is no picture but {printable(kind, 40)}")
+            self.pictures.append(self._album.add(encoded))
+            self._numbers[encoded] = len(self.pictures)
+        return self._numbers[encoded]
+
+
+class _Reading:
+    """One text being read: bytes in it become attachments first, then each picture is put in its place."""
+
+    def __init__(self, whole: PicturedText, text: str, attachments: Mapping[str, tuple[str, str]]) -> None:
+        self._whole = whole
+        self._attached = dict(attachments)
+        self._named: set[str] = set()
+        text = _DATA.sub(self._taken_out, text)
+        self._targets = {name.lower(): target for name, target in _DEFINITION.findall(text)}
+        text = _DEFINITION.sub("", text)
+        self._fences = [fence.span() for fence in _FENCED.finditer(text)]
+        text = _PICTURE.sub(self._put_in_place, text).strip()
+        rest = [self._picture(name) for name in self._attached if name not in self._named]
+        self.text = re.sub(r"\n{4,}", "\n\n\n", "\n\n".join(filter(None, [text, *rest])))
+
+    def _taken_out(self, found: re.Match[str]) -> str:
+        quote, kind, content = found[1] or "", found[2] or found[4], found[3] or found[5] or ""
+        name = f"{_PASTED}{len(self._attached)}"
+        self._attached[name] = (kind, content)
+        return f"{quote}{_ATTACHED}{name}{quote}"
+
+    def _put_in_place(self, found: re.Match[str]) -> str:
+        target = self._target_of(found)
+        if not target.startswith(_ATTACHED):
+            if target:
+                self._whole.points_at(target)
+            return found.group()
+        place = self._picture(unquote(target.removeprefix(_ATTACHED)), found["alt"])
+        if any(start <= found.start() < end for start, end in self._fences):
+            return self._whole.put_on_top(place)
+        return f"\n\n{place}\n\n" if place.startswith("!") else place
+
+    def _target_of(self, found: re.Match[str]) -> str:
+        if found["pasted"]:
+            return f"{_ATTACHED}{_PASTED}{found['pasted']}"
+        if found.group().startswith("<"):
+            source = _SOURCE_OF_TAG.search(found.group())
+            return next(filter(None, source.groups()), "") if source else ""
+        if found["target"] is None:
+            return self._targets.get((found["reference"] or found["alt"]).lower(), "")
+        return _TITLE.sub("", found["target"].strip()).strip("<>")
+
+    def _picture(self, name: str, label: str | None = None) -> str:
+        self._named.add(name)
+        label = label or ("a pasted picture" if name.startswith(_PASTED) else name)
+        return self._whole.picture(label, self._attached.get(name))
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}"
