@@ -14,7 +14,9 @@ from autograder.audit.command import audit
 from autograder.class_commands import bring_up_to_date, export, extend, formgrader, report, similarity
 from autograder.course.course import Course, CourseError
 from autograder.course.course_file import read_course_file
+from autograder.legible_output import legibly
 from autograder.lms_commands import collect, feedback_zip, roster
+from autograder.plain_text import legible
 from autograder.regrade_command import regrade
 from autograder.sandbox.bubblewrap import SandboxUnavailable
 from autograder.sandbox.kinds import DEFAULT_KIND, SandboxKind, require_kind, warning_about
@@ -64,7 +66,7 @@ _Unit = Annotated[str, tyro.conf.arg(metavar="UNIT", help="A unit of the course,
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns its exit status: 1 if it failed, 2 if it was misused, 130 if interrupted."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    commands = {command.__name__.replace("_", "-"): command for command in _COMMANDS}
+    commands = {command.__name__.replace("_", "-"): legibly(command) for command in _COMMANDS}
     try:
         status = tyro.extras.subcommand_cli_from_dict(
             commands, prog="course", description=_DESCRIPTION, args=arguments or ["--help"]
@@ -261,7 +263,7 @@ _COMMANDS = (
 def _warn_about_course_file(course: Course) -> None:
     """Say what is odd in ``course.toml``, weights that do not add up to 100 for example."""
     for warning in read_course_file(course.root / "course.toml").warnings:
-        print(f"course: warning: course.toml: {warning}", file=sys.stderr)
+        print(f"course: warning: course.toml: {legible(warning)}", file=sys.stderr)
 
 
 def _shown(path: Path) -> str:
@@ -271,7 +273,7 @@ def _shown(path: Path) -> str:
 
 
 def _complain(message: str, status: int) -> int:
-    print(f"course: {message}", file=sys.stderr)
+    print(f"course: {legible(message)}", file=sys.stderr)
     return status
 
 

@@ -1,0 +1,38 @@
+"""What commands print, made fit for a terminal, whichever of them prints it and whoever wrote it."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from typing import Any, TextIO
+
+from autograder.plain_text import legible
+
+__all__ = ["legibly"]
+
+
+def legibly(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The same command, which prints nothing that moves a cursor, colours a line or turns the direction of writing."""
+
+    @functools.wraps(command)
+    def printing_legibly(*arguments: Any, **named: Any) -> Any:
+        with redirect_stdout(_Legible(sys.stdout)):
+            return command(*arguments, **named)
+
+    return printing_legibly
+
+
+class _Legible:
+    """A stream of text that names signs which would act in a terminal."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        self._stream.write(legible(text))
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
