@@ -14,7 +14,7 @@ from pathlib import Path
 import nbformat
 from tqdm import tqdm
 
-from autograder.batch.class_table import line_of, summary
+from autograder.batch.class_table import automatic_part, line_of, summary
 from autograder.batch.cluster import local_workers, workers_of_cluster
 from autograder.batch.grading_process import Grader
 from autograder.batch.result_cache import ResultCache
@@ -99,7 +99,7 @@ class ClassRun:
         work = (self.prepare(batch, submission) for submission in submissions)
         record = _Record(recorders)
         record.all_of(self.graded(work, len(submissions), grade, open_pool), len(submissions))
-        return self._summed_up(record, time.perf_counter() - started)
+        return self._summed_up(record, time.perf_counter() - started, batch)
 
     def prepare(self, batch: Batch, submission: Submission) -> Job | Graded:
         """Read a submission: what there is to grade; or the result, from an earlier run or because nothing can be."""
@@ -120,12 +120,12 @@ class ClassRun:
     def _cache(self) -> ResultCache:
         return ResultCache(self.course.records / "cache" / self.unit.name)
 
-    def _summed_up(self, record: _Record, seconds: float) -> tuple[SubmissionResult, ...]:
+    def _summed_up(self, record: _Record, seconds: float, batch: Batch) -> tuple[SubmissionResult, ...]:
         results = sorted(record.results, key=lambda result: result.student)
         if self.json_file:
             _write_json(self.json_file, [result.to_json() for result in results])
         print(summary(results, seconds, record.from_before))
-        for line in (*self.attendance(), *self._times_unknown(record)):
+        for line in (*automatic_part(batch), *self.attendance(), *self._times_unknown(record)):
             print(f"  {line}")
         if record.failures:
             raise CourseError("graded, but not everything was recorded: " + "; ".join(record.failures))

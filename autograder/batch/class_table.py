@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+import nbformat
+
+from autograder.judging.jobs import Batch
 from autograder.plain_text import printable
 from autograder.results import SubmissionResult
 
-__all__ = ["line_of", "points_table", "summary"]
+__all__ = ["automatic_part", "line_of", "points_table", "summary"]
 
 _NAME_WIDTH = 16
 _LONGEST_REMARK = 300
@@ -73,6 +76,20 @@ def summary(results: Sequence[SubmissionResult], seconds: float, from_before: Co
         return line
     slowest = max(fresh, key=lambda result: result.seconds)
     return f"{line}; slowest {_name(slowest)} ({slowest.seconds:.1f} s)"
+
+
+def automatic_part(batch: Batch) -> tuple[str, ...]:
+    """What the points of a run are of the whole unit, where people give some of it by hand."""
+    automatic = sum(batch.max_points.values())
+    graded = (cell for cell in nbformat.reads(batch.release.decode("utf-8"), as_version=4).cells)
+    labels = (cell.metadata.get("nbgrader", {}) for cell in graded)
+    worth = sum(label["points"] for label in labels if label.get("grade"))
+    if worth <= automatic:
+        return ()
+    return (
+        f"these are the automatic points, {automatic:g} of the unit's {worth:g}; "
+        f"{worth - automatic:g} for written answers are given by hand: course answers {batch.unit.split('_')[0]}",
+    )
 
 
 def _name(result: SubmissionResult) -> str:

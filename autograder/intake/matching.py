@@ -125,8 +125,9 @@ class Matching:
     def _detours(self, best: Cell, answer: Cell) -> Iterable[str]:
         name = answer.grade_id
         if best.grade_id and best.grade_id != name:
-            label = best.grade_id if any(best.grade_id == cell.grade_id for cell in self.released) else "another name"
-            yield f"the answer to '{name}' stood in the cell labelled '{label}' and was taken from there"
+            is_ours = any(best.grade_id == cell.grade_id for cell in self.released)
+            place = f"in the cell labelled '{best.grade_id}'" if is_ours else "in a cell with a label that is not ours"
+            yield f"the answer to '{name}' stood {place} and was taken from there"
         elif not best.grade_id and any(cell.grade_id == name for cell in self.submitted):
             yield f"the answer to '{name}' stood in a cell of the student's own and was taken from there"
         elif not best.grade_id:

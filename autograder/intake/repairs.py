@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
+from autograder.intake.earlier_releases import is_as_released
 from autograder.intake.matching import Found, Matching
 from autograder.intake.notebook_cells import Cell
 from autograder.plain_text import printable
@@ -23,6 +24,7 @@ def repairs(matching: Matching, found: Mapping[str, Found], minor: int | None, r
         *(flag for answer in found.values() for flag in answer.flags),
         *(flag for name, answer in found.items() for flag in _of_answer(name, answer)),
         *(flag for ours in labelled for flag in _of_cell(ours, matching.copies_of(ours))),
+        *_earlier_release(matching, labelled),
         *_lost_labels(matching, labelled),
         *_other_order(matching, labelled),
         *_invented_cells(matching, labelled, found),
@@ -47,11 +49,12 @@ def _of_cell(ours: Cell, copies: tuple[Cell, ...]) -> Iterable[str]:
         yield f"{name} was missing and was put back"
     if len(copies) > 1:
         yield f"{name} was there {len(copies)} times; one was used"
-    if ours.is_locked and any(copy.squeezed != ours.squeezed for copy in copies):
+    changed = [copy for copy in copies if not is_as_released(copy, ours)]
+    if ours.is_locked and any(copy.squeezed != ours.squeezed for copy in changed):
         yield f"{name} was edited; the edit is ignored"
     if any(copy.kind != ours.kind for copy in copies):
         yield f"{name} was turned into another type of cell and was turned back"
-    yield from _of_label(ours, [copy for copy in copies if copy.label])
+    yield from _of_label(ours, [copy for copy in changed if copy.label])
 
 
 def _of_label(ours: Cell, copies: list[Cell]) -> Iterable[str]:
@@ -71,6 +74,17 @@ def _called(cell: Cell) -> str:
     if cell.is_answer:
         return f"the answer cell '{cell.grade_id}'"
     return f"the check cell '{cell.grade_id}'" if cell.is_graded else f"our cell '{cell.grade_id}'"
+
+
+def _earlier_release(matching: Matching, labelled: list[Cell]) -> Iterable[str]:
+    """One sentence for all cells whose text was another when they were released; other points alone change nothing."""
+    other = sum(
+        any(copy.squeezed != ours.squeezed and is_as_released(copy, ours) for copy in matching.copies_of(ours))
+        for ours in labelled
+        if ours.is_locked
+    )
+    if other:
+        yield f"it was written on an earlier release of the notebook: {_counted(other, 'cell')} replaced by today's"
 
 
 def _lost_labels(matching: Matching, labelled: list[Cell]) -> Iterable[str]:

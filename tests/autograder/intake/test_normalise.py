@@ -138,7 +138,7 @@ REPAIRED = {
     "unknown cell type": (edit("add", cell_type="heading"), "answer cell 'add' was turned into another type"),
     "skip-execution": (tag("check_add", "skip-execution"), "tag skip-execution; the tag is ignored"),
     "labels swapped": (swap_labels("add", "halve"), "stood in the cell labelled 'halve'"),
-    "renamed": (relabel("add", grade_id="sum"), "stood in the cell labelled 'another name'"),
+    "renamed": (relabel("add", grade_id="sum"), "stood in a cell with a label that is not ours"),
     "all labels lost": (lose_labels(), "lost all its grading metadata"),
     "some labels lost": (lose_labels("setup", "check_halve"), "had lost the grading metadata"),
     "extra graded cell": (add_graded, "labelled as none of ours is were ignored: bonus"),

@@ -1,0 +1,32 @@
+"""Cells of an earlier release of a notebook, told from cells that a student has changed.
+
+nbgrader writes a checksum of each cell that it releases into the cell's label: of its source, role and points. A
+cell that still agrees with its own checksum is as it was released, if not today. Whoever computes a checksum for an
+edited cell gains nothing: points and sources come from today's release in any case.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from autograder.intake.notebook_cells import Cell
+
+__all__ = ["is_as_released"]
+
+
+def is_as_released(copy: Cell, ours: Cell) -> bool:
+    """Whether a student's copy of one of our cells, points included, is as some release handed it out.
+
+    Of an answer the source is the student's, so the points are held against the stub of today's release.
+    """
+    stub = ours.source if ours.is_answer else copy.source
+    return copy.label.get("checksum") == _checksum(copy, stub)
+
+
+def _checksum(cell: Cell, source: str) -> str:
+    """nbgrader's checksum of a cell (``nbgrader.utils.compute_checksum``), without loading nbgrader."""
+    is_locked = not cell.is_answer and (cell.is_graded or bool(cell.label.get("locked", False)))
+    parts = [source, cell.kind, str(cell.is_graded), str(cell.is_answer), str(is_locked), cell.grade_id]
+    if cell.is_graded:
+        parts.append(str(float(cell.points)))
+    return hashlib.md5("".join(parts).encode(), usedforsecurity=False).hexdigest()
