@@ -1,19 +1,14 @@
-"""Times of handing in, as LMS's and nbgrader write them."""
+"""Reads times of handing in as LMSs and nbgrader write them, and writes them as nbgrader does."""
 
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from datetime import UTC, datetime, tzinfo
 
-from autograder.course.zone_names import zone_called
+from autograder.course.written_times import YEARS, time_in_digits
 
 __all__ = ["in_nbgraders_words", "moment"]
 
-_YEARS = range(2000, 2100)
-_WRITTEN = re.compile(
-    r"(?P<day>\d{4}-\d\d-\d\d)[ T](?P<time>\d\d?:\d\d(?::\d\d)?)(?:[.,]\d+)?\s*"
-    r"(?:(?P<sign>[+-])(?P<hours>\d\d):?(?P<minutes>\d\d)|(?P<zone>[A-Za-z][\w/+-]*))?"
-)
 # Moodle's, with the month's name: Friday, 12 March 2027, 11:59 PM; Freitag, 12. März 2027, 23:59
 _IN_WORDS = re.compile(r"(?:\w+,\s*)?(\d{1,2})\.?\s+(\w+)\s+(\d{4}),\s*(\d{1,2})[:.](\d\d)(?:\s*([AP]M))?", re.I)
 _GERMAN = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})[, ]\s*(\d{1,2}):(\d\d)(?::\d\d)?")
@@ -34,10 +29,10 @@ _MONTHS = (
 
 
 def moment(text: str, zone: tzinfo) -> datetime:
-    """The time in UTC; one that states no zone is a time of ``zone``.
+    """The time in UTC; a time without a zone is taken to be in ``zone``.
 
     Raises:
-        ValueError: it is no time, one that can be read in two ways, or names a zone that is not known.
+        ValueError: the text is no time, could mean two times, or names an unknown zone.
 
     Example:
         >>> from zoneinfo import ZoneInfo
@@ -45,12 +40,13 @@ def moment(text: str, zone: tzinfo) -> datetime:
         '2027-03-12T22:59:00+00:00'
     """
     text = " ".join(text.split())
-    for pattern, read in ((_WRITTEN, _written), (_IN_WORDS, _in_words), (_GERMAN, _german)):
+    for pattern, read in ((_IN_WORDS, _in_words), (_GERMAN, _german)):
         if found := pattern.fullmatch(text):
             when = read(found, zone).astimezone(UTC)
-            if when.year in _YEARS:
-                return when
-    raise ValueError(f"{text[:60]!r} is no time that is understood here; 2027-03-12 23:59:00 +0100 is one")
+            if when.year not in YEARS:
+                raise ValueError(f"the year {when.year} cannot be right")
+            return when
+    return time_in_digits(text, zone).replace(microsecond=0)
 
 
 def in_nbgraders_words(when: datetime) -> str:
@@ -61,15 +57,6 @@ def in_nbgraders_words(when: datetime) -> str:
         '2027-03-12 22:59:00.000000 UTC'
     """
     return when.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f UTC")
-
-
-def _written(found: re.Match[str], zone: tzinfo) -> datetime:
-    hour, _, rest = found["time"].partition(":")
-    local = datetime.fromisoformat(f"{found['day']}T{hour:0>2}:{rest}")
-    if found["sign"]:
-        ahead = timedelta(hours=int(found["hours"]), minutes=int(found["minutes"]))
-        return local.replace(tzinfo=timezone(-ahead if found["sign"] == "-" else ahead))
-    return local.replace(tzinfo=zone_called(found["zone"], local, zone))
 
 
 def _in_words(found: re.Match[str], zone: tzinfo) -> datetime:
