@@ -99,11 +99,11 @@ def report(unit: Positional[_Unit], output: _Folder = None) -> None:
 def similarity(unit: Positional[_Unit], against: _Folder = None, output: _Folder = None) -> None:
     """Show which answers are more alike than the exercise explains: a hint for a person to look, never a verdict.
 
-    Students whose answers hang together are shown as a group, with who resembles whom most.
+    Students with similar answers are shown as a group; for each, the most similar other student is named.
 
     Args:
-        against: Submissions of an earlier class, laid out as submitted/ is, to compare with too; nothing in it is
-            graded or changed.
+        against: A folder of an earlier class's submissions, laid out like submitted/, to compare with as well. It is
+            neither graded nor changed.
         output: The folder to write into; by default reports/ in the course folder.
     """
     from autograder.reports.similarity_report import write_similarity

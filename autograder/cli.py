@@ -28,7 +28,7 @@ _DESCRIPTION = """Run a course: release its units, grade what students hand in, 
 
   course release 03                     solutions/ → assignments/
   course publish ../students            a repository for students, without answers
-  course roster FILE                    the class as Canvas, Moodle or Gradescope export it
+  course roster FILE                    the class list, from an export of Canvas, Moodle or Gradescope
   course collect 03 ZIP                 a download of Canvas, Moodle, Gradescope, nbgrader → submitted/
   course grade 03                       submitted/<student>/03_vae/ → gradebook
   course grade 03 --submitted DIR --json results.json --feedback pages
@@ -36,15 +36,15 @@ _DESCRIPTION = """Run a course: release its units, grade what students hand in, 
   course answers 03                     written answers of all students on one page, graded by keyboard
   course formgrader 03                  submissions in the browser, one by one
   course feedback 03                    a page per student in feedback/
-  course feedback 03 --zip moodle       the pages as Moodle or Canvas take them back
+  course feedback 03 --zip moodle       the pages as an archive to upload to Moodle or Canvas
   course report 03                      where students stumble, with plots
   course similarity 03                  answers that are suspiciously alike
   course export --format canvas         grades for Canvas, Moodle, Gradescope or a spreadsheet
   course extend ada 03 2 --reason ill   more days for one student
   course regrade add ada 03 --reason …  a request to look again; list, close with a decision
-  course explain ada 03 negative_elbo   one disputed answer: what was asked, expected and got
-  course forget ada                     removes all that is kept of one student
-  course rename ada lovelace            another id for a student, everywhere
+  course explain ada 03 negative_elbo   one answer judged again: inputs, expected and actual results
+  course forget ada                     remove all data about one student
+  course rename ada lovelace            give a student another id, everywhere
   course audit                          wrong solutions must fail by name, right ones must pass
   course sandbox-image                  for machines without bubblewrap: an image for docker or podman
   course doctor                         what this machine offers
@@ -90,8 +90,8 @@ def release(
 
     Args:
         units: Units to release, as 03 or 03_vae; all that have a solution if none is named.
-        force: Release although students have been graded and graded cells were added, removed or renamed. Cells that
-            stay keep their grades; those of removed cells leave the gradebook.
+        force: Release even if students have been graded and graded cells were added, removed or renamed. Remaining
+            cells keep their grades; grades of removed cells are deleted from the gradebook.
     """
     from autograder.authoring import release as releasing
 
@@ -111,16 +111,16 @@ def publish(
 ) -> None:
     """Write a repository for students: lectures, assignments, and their edition of the library.
 
-    The library holds the functions of the units before UNIT, except for those that can still be handed in (due date,
-    extensions and the days for late work count; without a due date a unit is open): of these it must be said whether
-    their answers are handed out. Run it again into the same folder to update it: files that were changed there since
-    are kept and listed.
+    The library contains the functions of all earlier units that are closed. A unit stays open until its due date, the
+    days for late work and the longest extension are over; without a due date it is always open. For each earlier unit
+    that is still open, say whether its answers are included: --with-answers-of or --without-answers-of. Publish into
+    the same folder again to update it. Files that were changed there since are kept and listed.
 
     Args:
-        through: The unit students have reached, by default the first that is still open.
-        with_answers_of: Earlier units that are still open and whose answers are handed out all the same.
-        without_answers_of: Earlier units whose functions stay stubs, for which students use their own.
-        overwrite: Files or folders in DIR that are replaced although they were changed there.
+        through: Last unit to include; by default the first that is still open.
+        with_answers_of: Earlier units whose answers are included although the units are still open.
+        without_answers_of: Earlier units whose functions stay stubs; students use their own answers.
+        overwrite: Files or folders in DIR to replace even if they were changed there.
     """
     from autograder.authoring import publication
     from autograder.authoring.editions import edition_for
@@ -135,7 +135,7 @@ def publish(
     for remark in edition.remarks:
         print(f"  {remark}")
     if kept:
-        print(f"  kept, as they were changed since they were published: {shown(kept)}")
+        print(f"  kept, because they were changed after they were published: {shown(kept)}")
         print("  to replace them: course publish … --overwrite PATH")
     if found := publication.answers_in_history(course, destination, edition):
         print(f"course: warning: {_IN_HISTORY.format(len(found), found[0])}", file=sys.stderr)
@@ -201,8 +201,8 @@ def feedback(unit: Positional[_Unit], zip: Literal["canvas", "moodle", "gradesco
     Run it again after grading written answers by hand: the pages show the points and comments given.
 
     Args:
-        zip: Write them into exports/ too, as an archive that Canvas or Moodle takes back; needs work that was collected
-            from there. Gradescope takes none.
+        zip: Also write the pages into exports/ as a zip archive to upload to Canvas or Moodle. Only for work collected
+            from there; Gradescope accepts no such archive.
     """
     from autograder.course.lock import course_lock
     from autograder.feedback.class_feedback import write_feedback
@@ -261,7 +261,7 @@ _COMMANDS = (
 
 
 def _warn_about_course_file(course: Course) -> None:
-    """Say what is odd in ``course.toml``, weights that do not add up to 100 for example."""
+    """Print warnings about ``course.toml``, for example weights that do not add up to 100."""
     for warning in read_course_file(course.root / "course.toml").warnings:
         print(f"course: warning: course.toml: {legible(warning)}", file=sys.stderr)
 

@@ -1,4 +1,4 @@
-"""The ``course`` commands between the course and an LMS: collect, roster, the archive of feedback."""
+"""``course`` commands that exchange files with an LMS: collect, roster, and the archive of feedback pages."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ _IdColumn = Literal["sis_id", "login", "email", "canvas_id", "moodle_id"]
 
 def collect(
     unit: Positional[Annotated[str, tyro.conf.arg(metavar="UNIT", help="A unit of the course, as 03 or 03_vae.")]],
-    download: Positional[Annotated[Path, tyro.conf.arg(metavar="ZIP|FOLDER", help="What the LMS gives out.")]],
+    download: Positional[Annotated[Path, tyro.conf.arg(metavar="ZIP|FOLDER", help="The LMS's download.")]],
     system: Annotated[System | None, tyro.conf.arg(name="from")] = None,
     times: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None,
     groups: FlagCreatePairsOff[bool] = False,
     replace: FlagCreatePairsOff[bool] = False,
 ) -> None:
-    """Carry what students handed in from an LMS's download into submitted/<student>/<unit>/.
+    """Copy submissions from an LMS's download into submitted/<student>/<unit>/.
 
-    Whose work it is follows from the roster; what fits nobody, or more than one, is listed and left out. The latest
-    work counts, earlier work is kept aside. Collecting again changes nothing.
+    The roster decides whose work each file is. Files that match no student, or several, are listed and left out. The
+    latest work counts; earlier work is kept in .course/collected/. Collecting the same download again changes nothing.
 
     Args:
-        system: Where the download is from; by default guessed from the names in it.
-        times: A table of times of handing in, where the download holds none: Moodle's grading worksheet, Gradescope's
-            grades, a list of submissions from Canvas' API, or any table with a column handed_in.
-        groups: Give work that several students handed in together to each of them; else it is left out.
-        replace: Take the download's work where other work is there and nothing says which is later.
+        system: The system that made the download; by default guessed from its file names.
+        times: A table of submission times, for downloads without any: Moodle's grading worksheet, Gradescope's grades,
+            a list of submissions from Canvas' API, or any table with a column handed_in.
+        groups: Give group work to each of its authors; by default it is left out.
+        replace: Replace work already in submitted/ by the download's even if it is not known which is later.
     """
     from autograder.collecting.collect import collect as carry
     from autograder.collecting.summary import summary
@@ -47,16 +47,16 @@ def collect(
 
 
 def roster(
-    file: Positional[Annotated[Path, tyro.conf.arg(metavar="FILE", help="An export of the class.")]],
+    file: Positional[Annotated[Path, tyro.conf.arg(metavar="FILE", help="The class list, as exported by the LMS.")]],
     id: Annotated[_IdColumn | None, tyro.conf.arg(metavar="COLUMN")] = None,
 ) -> None:
-    """Bring the roster up to date with an export of Canvas, Moodle or Gradescope; nobody's id changes.
+    """Update the roster from an export of Canvas, Moodle or Gradescope; nobody's id changes.
 
-    Students who are in the roster and not in the file stay in it.
+    Students who are missing from the file stay in the roster.
 
     Args:
-        id: What new students' folders are called by: sis_id, login, email, canvas_id or moodle_id; by default the first
-            of the system's own that the file fills.
+        id: Which column becomes the id (and folder name) of new students: sis_id, login, email, canvas_id or moodle_id.
+            By default the first of the system's usual columns that is filled.
     """
     from autograder.course.roster_update import update_roster
 
@@ -73,7 +73,7 @@ def roster(
 def feedback_zip(
     course: Course, unit: Unit, system: Literal["canvas", "moodle", "gradescope"], pages: Iterable[Path]
 ) -> None:
-    """Write pages into an archive that an LMS takes back, and say where it is and whom it leaves out."""
+    """Write feedback pages into an archive to upload to an LMS; print its path and who is left out."""
     from autograder.exports.feedback_zip import write_feedback_zip
 
     by_student = {page.parents[1].name: page for page in pages}

@@ -1,4 +1,4 @@
-"""The ``course regrade`` command: students' requests to look at their points again."""
+"""The ``course regrade`` command: students' requests to have their points looked at again."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def _add(
     *,
     reason: str,
 ) -> None:
-    """Write down that a student wants something looked at again; the points do not change.
+    """Record a student's regrade request; the points do not change.
 
     Args:
-        question: The answer that it is about, as it is called in the notebook; without one, the whole unit.
-        reason: Why, in a sentence; kept in students/regrade_requests.csv and in the audit log.
+        question: Name of the answer in the notebook; by default the whole unit.
+        reason: Reason for the request, in a sentence; kept in students/regrade_requests.csv and in the audit log.
     """
     # nbgrader costs a second, which --help should not pay.
     from autograder.gradebook.regrade_requests import add_request
@@ -44,11 +44,11 @@ def _list(
     unit: Annotated[Positional[str | None], tyro.conf.arg(metavar="[UNIT]")] = None,
     all: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
 ) -> None:
-    """List the requests that are open.
+    """List open regrade requests.
 
     Args:
-        unit: Only those of this unit.
-        all: Those that are closed too, with what was decided.
+        unit: List the requests of this unit only.
+        all: Include closed requests, with their decisions.
     """
     from autograder.gradebook.regrade_requests import regrade_requests
 
@@ -63,15 +63,15 @@ def _list(
 
 
 def _close(
-    request: Annotated[Positional[int], tyro.conf.arg(metavar="REQUEST", help="Its number, from course regrade list.")],
+    request: Annotated[Positional[int], tyro.conf.arg(metavar="REQUEST", help="Number from course regrade list.")],
     decision: str,
     points: float | None = None,
 ) -> None:
-    """Write down what was decided about a request; the student reads it on the feedback page.
+    """Close a regrade request with a decision, which the student reads on the feedback page.
 
     Args:
-        decision: What was decided and why, in a sentence for the student.
-        points: Points by hand for the answer, in place of those it has; lateness is taken off as before.
+        decision: The decision and its reason, in a sentence for the student.
+        points: New points for the answer, given by hand; the late penalty is applied as before.
     """
     from autograder.gradebook.regrade_requests import close_request
 
@@ -91,4 +91,4 @@ def regrade(
         | Annotated[None, subcommand("close", constructor=_close)]
     ],
 ) -> None:
-    """Keep students' requests to look at their points again: add one, list them, close one with a decision."""
+    """Keep students' regrade requests: add one, list them, close one with a decision."""

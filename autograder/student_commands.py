@@ -26,15 +26,15 @@ def answers(
     port: int = 0,
     browser: bool = True,
 ) -> None:
-    """Grade written answers in the browser: one question at a time, all answers below each other, by keyboard.
+    """Grade written answers in the browser: one question at a time with all its answers, by keyboard.
 
-    Beside them stand question and rubric. Each change is saved into the gradebook at once, as formgrader saves it, and
-    is kept when submissions are graded again. Needs no connection to the web.
+    The question and its rubric are shown beside the answers. Each change is saved in the gradebook at once, in the same
+    fields as formgrader's, and is kept when submissions are graded again. Works offline.
 
     Args:
-        anonymous: Leave the names out, and show the answers in an order that says nothing of them.
-        port: Where it is served on this machine; by default one that is free.
-        browser: Open a browser; without, only the address is printed.
+        anonymous: Hide the students' names, and shuffle the answers so that their order reveals nobody.
+        port: Port on this machine; by default any free one.
+        browser: Open the page in a browser; otherwise only its address is printed.
     """
     from autograder.nbgrader_bridge.answer_sheet.serving import (
         serve_answers,  # nbgrader costs a second, which --help should not pay
@@ -49,12 +49,12 @@ def status(
     json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
     csv: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
 ) -> None:
-    """Show who handed in what, what is graded, and what waits for whom.
+    """Show who handed in what, what is graded, and what is still waiting for somebody.
 
     Args:
-        unit: One unit, student by student, as 03 or 03_vae; by default all units that are released, in numbers.
-        json: Print it as JSON, for a program.
-        csv: Print it as comma-separated values.
+        unit: Show each student of this unit, for example 03 or 03_vae; by default a summary of every released unit.
+        json: Print the table as JSON, for programs.
+        csv: Print the table as comma-separated values.
     """
     from autograder.reports.status import as_csv, as_table, student_statuses, to_do, unit_statuses
 
@@ -76,20 +76,20 @@ def status(
 def explain(
     student: Positional[_Student],
     unit: Positional[_Unit],
-    component: Positional[Annotated[str, tyro.conf.arg(metavar="COMPONENT", help="An exercise's function.")]],
+    component: Positional[Annotated[str, tyro.conf.arg(metavar="COMPONENT", help="Name of the exercise's function.")]],
     case: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None,
     json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
     sandbox: SandboxKind = DEFAULT_KIND,
 ) -> None:
-    """Judge one component of a submission once more, and show for each case what was asked, expected and got.
+    """Judge one component of a submission again, and show the inputs, expected and actual results of each case.
 
-    The inputs are those of grading. It says where the outcome differs from what is recorded, and changes nothing. What
-    it prints gives secret inputs and right results away: it is for instructors.
+    The inputs are those used in grading. Differences from the recorded outcome are named; nothing is changed. The
+    output reveals secret inputs and right results, so do not pass it on to students.
 
     Args:
-        case: One case only, by its name or a part of it.
-        json: Print it as JSON, with all requests.
-        sandbox: Where the student's code runs, as for course grade.
+        case: Show only the case with this name, or with this in its name.
+        json: Print the explanation as JSON, with every request.
+        sandbox: Where the student's code runs; the choices are those of course grade.
     """
     require_kind(sandbox)
     from autograder.judging.explaining import explain as judge_once_more  # torch costs seconds
@@ -110,8 +110,8 @@ def explain(
 def forget(student: Positional[_Student], yes: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False) -> None:
     """Remove all of a student's data from the course folder: work, grades, feedback, records, the line in the roster.
 
-    What is made from these and names the student (exports, reports) is removed as well: write it anew. If it is broken
-    off, run it again. autograder/PRIVACY.md says what is kept where.
+    Exports and reports that name the student are removed too: write them again. If this is interrupted, run it again.
+    autograder/PRIVACY.md lists what is kept where.
 
     Args:
         yes: Don't ask for confirmation.
@@ -125,33 +125,33 @@ def forget(student: Positional[_Student], yes: Annotated[bool, tyro.conf.FlagCre
         return
     print(f"removed: {_listed(done.removed)}")
     if done.still_named_in:
-        print(f"these files still hold the id, name or address; look at them yourself: {_listed(done.still_named_in)}")
+        print(f"these files still contain the id, name or address; check them yourself: {_listed(done.still_named_in)}")
     if done.copies_elsewhere:
         print(f"grades or reports were also written to {_listed(done.copies_elsewhere)}: remove them there")
-    print("not known here, and yours to remove: backups, mail, copies of this folder, and what the LMS keeps")
+    print("remove these yourself, the course cannot: backups, mail, copies of this folder, data in the LMS")
 
 
 def rename(
-    old: Positional[Annotated[str, tyro.conf.arg(metavar="OLD", help="The student's id so far.")]],
-    new: Positional[Annotated[str, tyro.conf.arg(metavar="NEW", help="The id from now on, which nobody has.")]],
+    old: Positional[Annotated[str, tyro.conf.arg(metavar="OLD", help="The student's current id.")]],
+    new: Positional[Annotated[str, tyro.conf.arg(metavar="NEW", help="The new id; nobody else may have it.")]],
 ) -> None:
-    """Give a student another id in all that the course folder keeps, everywhere or nowhere.
+    """Give a student another id everywhere in the course folder; if any place fails, nothing changes.
 
-    Exports, reports and feedback pages that hold the old id are removed: write them anew. As inputs are drawn for each
-    id, the next course grade judges the student's work once more.
+    Exports, reports and feedback pages that contain the old id are removed: write them again. Test inputs depend on the
+    id, so the next course grade judges the student's work again.
     """
     from autograder.student_records.renaming import rename as rename_student
 
     done = rename_student(Course.find(), old, new)
     print(f"{old} is {new} from now on: {_listed(done.changed)}")
     if done.still_named_in:
-        print(f"these files still hold {old!r}; look at them yourself: {_listed(done.still_named_in)}")
-    print("feedback pages, exports and reports that held the old id were removed: write them anew")
+        print(f"these files still contain {old!r}; check them yourself: {_listed(done.still_named_in)}")
+    print("feedback pages, exports and reports that contained the old id were removed: write them again")
 
 
 def _confirmed(found: list[str]) -> bool:
     if not sys.stdin.isatty():
-        raise CourseError("this removes data for good: add --yes to confirm it, where nobody can be asked")
+        raise CourseError("this removes data for good, and there is no terminal to ask for confirmation: add --yes")
     print("this will be removed for good:", *found, sep="\n  ")
     return input("Remove it? Type yes: ").strip().lower() == "yes"
 

@@ -225,7 +225,7 @@ def test_an_answered_notebook_is_kept_and_named(course, publishing, place, monke
     assert (place / NOTEBOOK).read_bytes() == written
     monkeypatch.chdir(course.root)
     assert cli.main(["publish", str(place)]) == 0
-    assert f"kept, as they were changed since they were published: {NOTEBOOK}" in capsys.readouterr().out
+    assert f"kept, because they were changed after they were published: {NOTEBOOK}" in capsys.readouterr().out
     assert (place / NOTEBOOK).read_bytes() == written
 
 
