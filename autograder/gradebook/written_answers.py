@@ -10,12 +10,12 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+import nbformat
+from nbformat import NotebookNode
 from nbgrader.api import (
     Assignment,
     Comment,
@@ -32,13 +32,15 @@ from sqlalchemy.orm import Query, aliased
 from autograder.course.course import Course, CourseError, Unit
 from autograder.gradebook.recording import autograded_notebook
 from autograder.gradebook.sessions import one_transaction
+from autograder.intake.pictured_text import parts_of_answer
 
 __all__ = ["LONGEST_COMMENT", "ChangedMeanwhile", "NoSuchAnswer", "WrittenAnswer", "give", "written_answers"]
 
 LONGEST_COMMENT = 10_000  # characters
 
-_EMBEDDED = re.compile(r"data:image/png;base64,([A-Za-z0-9+/=]+)")
-_BASE64 = re.compile(r"[A-Za-z0-9+/=\s]+")
+_BESIDE = "handed-in-"  # what the ids of cells begin with that hold other files of a student's
+
+Part = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -47,9 +49,9 @@ class WrittenAnswer:
 
     Attributes:
         key: nbgrader's own id for the grade; it names the answer without naming the student.
-        text: Markdown that no HTML, link or command can come of.
-        beside: other text that was handed in and belongs to no question, a capstone's report for example.
-        pictures: PNGs in base64.
+        parts: ("text", …), Markdown that no HTML, link or command can come of, and ("picture", …), a PNG in base64, in
+            their order.
+        beside: the parts of what was handed in beside the answers, a capstone's report for example.
         points: given by a person; None if nobody did.
         auto_points: what nbgrader gives by itself: 0 where nothing was written.
         waits: whether a person has yet to grade it.
@@ -57,9 +59,8 @@ class WrittenAnswer:
 
     key: str
     student: str
-    text: str
-    beside: str
-    pictures: tuple[str, ...]
+    parts: tuple[Part, ...]
+    beside: tuple[Part, ...]
     points: float | None
     auto_points: float | None
     extra_credit: float | None
@@ -70,7 +71,7 @@ class WrittenAnswer:
     @property
     def revision(self) -> str:
         """Another one for each change of points, comment, or the answer itself."""
-        seen = [self.text, self.beside, *self.pictures, self.points, self.comment, self.waits]
+        seen = [self.parts, self.beside, self.points, self.comment, self.waits]
         return hashlib.sha256(json.dumps(seen).encode()).hexdigest()[:32]
 
 
@@ -148,13 +149,12 @@ def _rows(gradebook: Gradebook, unit: Unit) -> Query:
 def _answer(
     course: Course, unit: Unit, student: str, grade: Grade, comment: Comment, name: str, max_points: float
 ) -> WrittenAnswer:
-    text, beside, pictures = _handed_in(autograded_notebook(course, unit, student), name)
+    parts, beside = _handed_in(autograded_notebook(course, unit, student), name)
     return WrittenAnswer(
         grade.id,
         student,
-        text,
+        parts,
         beside,
-        pictures,
         grade.manual_score,
         grade.auto_score,
         grade.extra_credit,
@@ -164,33 +164,16 @@ def _answer(
     )
 
 
-def _handed_in(path: Path, question: str) -> tuple[str, str, tuple[str, ...]]:
-    """An answer's text, what else was handed in, and the pictures, from a notebook of our own making."""
+def _handed_in(path: Path, question: str) -> tuple[tuple[Part, ...], tuple[Part, ...]]:
+    """The parts of an answer, and of what was handed in beside it, from a notebook of our own making."""
     try:
-        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-    except (OSError, ValueError, KeyError):
-        return f"({path} cannot be read: grade it again)", "", ()
-    own = next((cell for cell in cells if _grade_id(cell) == question), {"source": ""})
-    beside = [cell for cell in cells if str(cell.get("id", "")).startswith("handed-in-")]
-    text = _text(own)
-    pictures = (picture for cell in (own, *beside) for picture in _pictures(cell))
-    return _EMBEDDED.sub("(picture)", text).strip("\n"), "\n\n".join(map(_text, beside)), tuple(pictures)
+        cells = nbformat.v4.reads_json(path.read_text(encoding="utf-8")).cells
+    except (OSError, ValueError, AttributeError):
+        return (("text", f"({path} cannot be read: grade it again)"),), ()
+    own = [cell for cell in cells if cell.get("metadata", {}).get("nbgrader", {}).get("grade_id") == question]
+    beside = [cell for cell in cells if str(cell.get("id", "")).startswith(_BESIDE)]
+    return _parts(own[:1]), _parts(beside)
 
 
-def _grade_id(cell: Mapping[str, Any]) -> str | None:
-    return cell.get("metadata", {}).get("nbgrader", {}).get("grade_id")
-
-
-def _text(cell: Mapping[str, Any]) -> str:
-    source = cell.get("source", "")
-    return source if isinstance(source, str) else "".join(source)
-
-
-def _pictures(cell: Mapping[str, Any]) -> Iterator[str]:
-    """Pictures that are attached to a cell, or embedded in its text; they were drawn anew when they were read."""
-    for bundle in cell.get("attachments", {}).values():
-        encoded = bundle.get("image/png")
-        encoded = "".join(encoded) if isinstance(encoded, list) else encoded
-        if isinstance(encoded, str) and _BASE64.fullmatch(encoded):
-            yield "".join(encoded.split())
-    yield from _EMBEDDED.findall(_text(cell))
+def _parts(cells: Iterable[NotebookNode]) -> tuple[Part, ...]:
+    return tuple((kind, content.strip("\n")) for cell in cells for kind, content in parts_of_answer(cell))

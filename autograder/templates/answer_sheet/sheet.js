@@ -257,7 +257,7 @@ answers.forEach((answer, place) => {
   show(answer);
   answer.addEventListener("mousedown", () => place !== current && go(place));
 });
-document.querySelectorAll(".pictures img").forEach((picture) =>
+document.querySelectorAll(".picture").forEach((picture) =>
   picture.addEventListener("click", () => picture.closest(".answer").classList.toggle("whole")),
 );
 document.addEventListener("keydown", onKey);

@@ -43,10 +43,10 @@ HOSTILE = {
     "covering": r"$\rule{200em}{200em}$ $\kern-400em\raise400em{\text{graded: 3 of 3}}$ $\label{a}\tag{1}$",
     "looping": r"$\def\x{\x\x}\x$ and $" + r"\frac{1}{" * 400 + "$",
     "rightleft": "\u202eתשובה אחת\u202c הערכים הם 3 \u2067و\u2069",
-    "long": "An answer. " * 1_800 + "THE END",
+    "long": "An answer. " * 1_600 + "THE END",
     "wide": "x" * 5_000 + r" \(" + "y" * 3_000,
     "lines": "\n" * 300 + "below",
-    "picture": "As drawn here: ![](attachment:drawing.png)",
+    "picture": "As drawn here: ![](attachment:drawing.png) and below.",
     "formula": r"Since $\frac{1}{n}\sum_i e^{x_i} \le e^{\max_i x_i}$, as $\alpha$ shows. $$\label{a}\tag{1} a^2$$",
     "blank": "YOUR ANSWER HERE",
     **{f"{kind} (text)": text for kind, text in HOSTILE_TEXTS.items() if "\ud800" not in text},
@@ -77,9 +77,10 @@ class Class:
         """Record a submission whose written answer is ``text``, as a run of the grader does."""
         notebook = nbformat.from_dict(self._release)
         notebook.cells[-1].source = text
-        rebuilt = normalise(nbformat.writes(notebook).encode(), self._release).notebook
         if pictures:
-            rebuilt.cells[-1].attachments = {f"{n}.png": {"image/png": data} for n, data in enumerate(pictures)}
+            attached = {f"drawing{n or ''}.png": {"image/png": data} for n, data in enumerate(pictures)}
+            notebook.cells[-1].attachments = attached
+        rebuilt = normalise(nbformat.writes(notebook).encode(), self._release).notebook
         scores = {"add": ComponentScore(2.0, 2.0), "halve": ComponentScore(3.0, 3.0)}
         result = SubmissionResult(student, "graded", "", (), 5.0, scores, 1.0)
         GradebookWriter(self.course, self.unit, self._release).record(Graded(result, rebuilt))
@@ -356,8 +357,10 @@ def test_a_long_answer_is_there_to_its_end(hostile_visit):
 
 
 def test_pictures_are_small_until_they_are_asked_for(hostile_visit):
-    pictures = hostile_visit.of("picture").locator(".pictures img")
+    pictures = hostile_visit.of("picture").locator(".picture")
     expect(pictures).to_have_count(2)
+    expect(hostile_visit.of("picture").locator(".text").first).to_have_text("As drawn here:")
+    expect(hostile_visit.of("picture").locator(".text").nth(1)).to_contain_text("and below.")
     pictures.first.scroll_into_view_if_needed()
     expect(pictures.first).to_be_visible()
     assert pictures.first.bounding_box()["width"] < 250
