@@ -6,6 +6,7 @@ attack does not replace keeps its points: nothing that one answer does costs ano
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -22,6 +23,7 @@ from autograder.examples import STUDENTS, write_example_submissions
 __all__ = ["ATTACKS", "Attack", "write_attack"]
 
 _RIGHT = next(student for student, example in STUDENTS.items() if example == "right")
+_PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,21 @@ guess = [-1.0, 0.0, 1.0, 0.5][len(rooms) % 4]
 """
 
 
+def _written_beside(notebook: NotebookNode, folder: Path) -> None:
+    """The written answer stands in the cell above its own, with a picture; files lie beside the notebook."""
+    place = next(i for i, cell in enumerate(notebook.cells) if _is_written(cell))
+    own = notebook.cells[place]
+    text = f"{own.source} THE ANSWER ABOVE ![sketch](attachment:sketch.png) ![photo](data:image/png;base64,{_PIXEL})"
+    beside = nbformat.v4.new_markdown_cell(text, id="beside", attachments={"sketch.png": {"image/png": _PIXEL}})
+    own.source = "*Your answer here.*"
+    notebook.cells.insert(place, beside)
+    (folder / "sketch.png").write_bytes(base64.b64decode(_PIXEL))
+
+
+def _is_written(cell: NotebookNode) -> bool:
+    return cell.cell_type == "markdown" and cell.metadata.get("nbgrader", {}).get("solution", False)
+
+
 def _another_units(notebook: NotebookNode, folder: Path) -> None:
     notebook.cells = [
         nbformat.v4.new_markdown_cell("# Counting words", id="title"),
@@ -177,6 +194,7 @@ ATTACKS: Mapping[str, Attack] = {
     "a sign": Attack(_elbo("return torch.sign(log_likelihood.sum())"), lost=_ELBO),
     "a package that is not here": Attack(_bound(_HONEST_BOUND, "import google.colab"), flag="this machine lacks"),
     "scripts in the notebook's metadata": Attack(change=_hidden_in_metadata),
+    "a written answer beside its cell, with pictures": Attack(change=_written_beside, flag="cell"),
     "another course's notebook": Attack(change=_another_units, reason="notebook"),
     "an empty notebook": Attack(change=_blank, reason="notebook"),
     "a time of handing in with a zone": Attack(change=_timed("2026-03-01 10:00:00 CEST")),

@@ -8,7 +8,7 @@ to the browser.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -30,7 +30,7 @@ from autograder.gradebook.late_notices import late_notice
 from autograder.gradebook.standing import Standing
 from autograder.intake.pictured_text import parts_of_answer
 from autograder.intake.pictures import MAX_PICTURES
-from autograder.plain_text import moderate
+from autograder.plain_text import legible, moderate
 from autograder.results import Graded
 
 __all__ = ["page", "save_page", "write_page"]
@@ -104,7 +104,12 @@ def _answers(cells: Iterable[NotebookNode], written: bool) -> dict[str, Notebook
 
 def _written_answers(cells: Mapping[str, NotebookNode], standing: Standing) -> list[WrittenAnswer]:
     asked = [question for question in standing.questions if question.is_written and question.name in cells]
-    return [WrittenAnswer(tuple(parts_of_answer(cells[question.name])), question) for question in asked]
+    return [WrittenAnswer(tuple(_legible_parts(cells[question.name])), question) for question in asked]
+
+
+def _legible_parts(cell: NotebookNode) -> Iterator[tuple[str, str]]:
+    for kind, content in parts_of_answer(cell):
+        yield kind, legible(content) if kind == "text" else content
 
 
 def _pictures(cells: Iterable[NotebookNode]) -> Iterable[str]:
@@ -130,7 +135,7 @@ def _template() -> Template:
         lstrip_blocks=True,
     )
     filters = {"sentence": _sentence, "with_code": _with_code, "to_student": to_student}
-    environment.filters |= {**filters, "points": lambda value: number(value, 2)}
+    environment.filters |= {**filters, "legible": legible, "points": lambda value: number(value, 2)}
     return environment.get_template("feedback.html")
 
 

@@ -18,7 +18,9 @@ from playwright.sync_api import expect
 
 from autograder.examples.hostile_texts import HOSTILE_NAMES, HOSTILE_TEXTS
 from autograder.feedback.class_feedback import write_feedback
+from autograder.feedback.page import write_page
 from autograder.gradebook.recording import GradebookWriter, autograded_notebook
+from autograder.gradebook.standing import unit_standing
 from autograder.intake.normalise import normalise
 from autograder.nbgrader_bridge.drawn_markdown import drawn_markdown
 from autograder.plain_text import harmless_markdown, legible, moderate, unmistakable
@@ -99,7 +101,7 @@ def _record_without_care(course, student) -> None:
     """A notebook as it would lie there if answers had not been made harmless when they were recorded."""
     path = autograded_notebook(course, course.unit(UNIT), student)
     notebook = nbformat.read(path, as_version=4)
-    next(cell for cell in notebook.cells if cell.id == "question_1").source = LONG
+    next(cell for cell in notebook.cells if cell.id == "question_1").source = moderate(LONG)
     nbformat.write(notebook, path)
 
 
@@ -210,6 +212,18 @@ def test_feedback_shows_what_stands_in_the_records_and_nothing_acts(hostile_clas
     for text in WHOLE_TEXTS.values():
         assert_shown(text, shown)
     watched.assert_policy_holds()
+
+
+def test_the_page_that_grading_writes_at_once_is_the_same_kind(hostile_class, watched, tmp_path):
+    """Before anything is recorded, and so before recording makes it harmless."""
+    unit = hostile_class.unit(UNIT)
+    release = nbformat.read(hostile_class.released_notebook(unit), as_version=4)
+    standing = unit_standing(hostile_class, unit).students[STUDENTS[0]]
+    page = write_page(tmp_path, hostile_class, unit, graded(STUDENTS[0], release, LONG), standing)
+    assert_still(watched.open(page.as_uri()))
+    answers = text_of(watched, ".text, .source")
+    assert HOSTILE_TEXTS["script"] in answers
+    assert not set(answers) & set("\x1b\x9b\x08\u202e\u2067\ufeff")
 
 
 def test_the_page_of_a_quarantined_submission_shows_the_reason_and_nothing_acts(hostile_class, watched):

@@ -82,7 +82,8 @@ def test_nothing_on_the_page_runs_or_is_loaded_from_elsewhere(course, unit, solv
     assert not [name for name, _ in elements.attributes if name.startswith("on")]
     addresses = [value for name, value in elements.attributes if name in ("src", "href")]
     assert all(address.startswith(("#", "data:image/png;base64,")) for address in addresses)
-    assert ("content", "default-src 'none'; img-src data:; style-src 'unsafe-inline'") in elements.attributes
+    policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+    assert ("content", policy) in elements.attributes
 
 
 ATTACK = '<script>alert(1)</script><img src=x onerror="alert(1)"></pre></details>'
