@@ -84,13 +84,13 @@ class WrittenAnswers:
         known = {ours.squeezed for ours in self._matching.released}
         own = (cell for cell in self._matching.unclaimed if cell.position not in self._used)
         for cell in own:
+            if cell.squeezed in known or not (_explains(cell) or _is_text(cell)):
+                continue
             above, below = neighbours.questions_of(cell)
             question = self._chosen(above, below)
-            if cell.squeezed in known:
-                continue
             if question is not None:
                 pieces = self._pieces[question.grade_id]
-                if _explains(cell) or (not pieces and _is_text(cell)):
+                if _explains(cell) or not pieces:
                     pieces.append(_Piece(cell, cell.source, _BELOW if question is above else _ABOVE))
             elif _is_text(cell) and _explains(cell):
                 yield _Piece(cell, cell.source, _ELSEWHERE)

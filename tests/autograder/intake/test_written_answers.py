@@ -234,6 +234,12 @@ def test_text_between_two_questions_goes_to_one_of_them_and_is_flagged(case, two
     assert any("text between two questions was taken" in flag for flag in submission.flags)
 
 
+def test_a_line_between_two_questions_is_no_text(two_questions):
+    submission = handed_in(two_questions, write("One."), delete("question-2"), insert(1, text("---")))
+    assert answers_of(submission) == {"question_1": "One.", "question_2": STUB}
+    assert submission.flags == ()
+
+
 def test_text_on_either_side_of_the_second_questions_text_goes_to_the_nearer_question(two_questions):
     changes = [insert(1, text("More on one.")), insert(0, text("More on two."), below="question_2")]
     submission = handed_in(two_questions, *changes)

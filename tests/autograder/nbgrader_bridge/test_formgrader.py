@@ -1,5 +1,7 @@
 """formgrader in a real browser that reaches nothing but this machine, on what ``course grade`` wrote."""
 
+import base64
+import io
 import shutil
 import subprocess
 import sys
@@ -10,6 +12,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from nbgrader.api import Gradebook
+from PIL import Image
 from playwright.sync_api import expect
 
 from autograder.course.course import Course, CourseError
@@ -40,6 +43,12 @@ def run(course, *arguments):
     subprocess.run([sys.executable, "-m", "autograder.cli", *arguments], cwd=course.root, check=True)
 
 
+def photograph():
+    buffer = io.BytesIO()
+    Image.new("RGB", (1500, 500), "teal").save(buffer, "JPEG")
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
 def hand_in(course, student, code):
     notebook = nbformat.read(course.assignments / UNIT / f"{UNIT}.ipynb", as_version=4)
     for cell in notebook.cells:
@@ -47,7 +56,7 @@ def hand_in(course, student, code):
         if label == ANSWER:
             cell.source = "import math\n" + cell.source.replace("raise NotImplementedError", code)
         elif label == QUESTION:
-            cell.source = WRITTEN
+            cell.source = f"{WRITTEN}\n\n![photo](data:image/jpeg;base64,{photograph()})\n\nBelow the photograph."
     path = course.submitted / student / UNIT / f"{UNIT}.ipynb"
     path.parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(notebook, path)
@@ -157,6 +166,16 @@ def test_what_students_wrote_neither_runs_nor_calls_home(visit):
     expect(visit.page.get_by_text("window.broken = 1").first).to_be_visible()
     assert visit.page.evaluate("window.broken") is None
     assert not visit.sent_elsewhere
+
+
+def test_a_picture_in_a_written_answer_is_seen_whole_between_its_texts(visit):
+    visit.open_submission("ada")
+    written = visit.page.locator(".nbgrader_cell").filter(has=visit.page.locator(f"#{QUESTION}"))
+    expect(written.get_by_text("Below the photograph.")).to_be_visible()
+    picture = written.get_by_role("img", name="picture 1")
+    assert picture.evaluate("picture => picture.naturalWidth") == 1500
+    inner, outer = picture.bounding_box(), written.bounding_box()
+    assert inner["x"] >= outer["x"] and inner["x"] + inner["width"] <= outer["x"] + outer["width"]
 
 
 def test_keyboard_shortcuts_work(visit):
