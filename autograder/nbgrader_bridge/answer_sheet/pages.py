@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from nbconvert.filters import markdown2html
 
+from autograder.batch.class_run import recorded_results
 from autograder.course.course import Course, Unit
 from autograder.course.secret import CourseSecret
 from autograder.gradebook.written_answers import LONGEST_COMMENT, WrittenAnswer
@@ -27,23 +28,39 @@ _DEFINITION = re.compile(
     r"\\(?=(?:[gex]?def|let|(?:re)?newcommand|(?:re)?newenvironment|Declare\w+|require|label|(?:eq)?ref)\b)"
 )
 _JOINER = "\u2060"
+_FILES = "files beside the notebook"  # how the flag begins that names them
+_FLAGGED = "there is a flag about this answer: start course answers without --anonymous to read it"
 
 
 @dataclass(frozen=True)
 class Row:
-    """One answer on the page; ``name`` is what the person who grades may know of the student."""
+    """One answer on the page.
+
+    Attributes:
+        name: what the person who grades may know of the student.
+        flags: where the answer was found, and what of it is not shown.
+    """
 
     name: str
     answer: WrittenAnswer
+    flags: tuple[str, ...]
 
 
 def in_order(course: Course, unit: Unit, question: str, answers: Iterable[WrittenAnswer], anonymous: bool) -> list[Row]:
     """The answers by student; or under numbers, in an order that says nothing of the students and stays the same."""
+    flags = {result.student: _about(question, result.flags) for result in recorded_results(course, unit)}
     if not anonymous:
-        return [Row(answer.student, answer) for answer in answers]
+        return [Row(answer.student, answer, flags.get(answer.student, ())) for answer in answers]
     secret = CourseSecret.of(course)
     shuffled = sorted(answers, key=lambda answer: secret.seed("order of answers", unit.name, question, answer.student))
-    return [Row(f"answer {place}", answer) for place, answer in enumerate(shuffled, start=1)]
+    # Files often bear the names of those who wrote them.
+    said = [(_FLAGGED,) if flags.get(answer.student) else () for answer in shuffled]
+    rows = zip(shuffled, said, strict=True)
+    return [Row(f"answer {place}", answer, flagged) for place, (answer, flagged) in enumerate(rows, start=1)]
+
+
+def _about(question: str, flags: Iterable[str]) -> tuple[str, ...]:
+    return tuple(flag for flag in flags if f"'{question}'" in flag or flag.startswith(_FILES))
 
 
 def question_page(

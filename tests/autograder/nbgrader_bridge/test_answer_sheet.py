@@ -385,6 +385,22 @@ def test_what_nobody_answered_is_not_asked_for(hostile, chromium):
         expect(visit.of("blank").locator(".points output")).to_have_text("0")
 
 
+def test_what_of_an_answer_is_not_shown_is_said_above_it_but_no_file_names_where_names_are_hidden(small, chromium):
+    folder = small.course.results_of(small.unit)
+    folder.mkdir(parents=True)
+    flags = (f"the answer to '{QUESTION}' points at <b>ben.jpg</b>", "files beside the notebook: ben.pdf", "renamed")
+    result = SubmissionResult("ben", "graded", "", flags)
+    (folder / "ben.json").write_text(json.dumps(result.to_record()))
+    with served(small.course) as address:
+        visit = Visit(chromium, address)
+        assert visit.of("ben").locator(".flag").all_text_contents() == [f"⚑ {flag}" for flag in flags[:2]]
+        assert visit.of("ada").locator(".flag").count() == 0
+    with served(small.course, "--anonymous") as address:
+        visit = Visit(chromium, address)
+        expect(visit.page.locator(".flag")).to_contain_text("without --anonymous")
+        assert "ben.jpg" not in visit.page.content() and "ben.pdf" not in visit.page.content()
+
+
 def test_names_are_hidden_on_request_and_the_order_stays(small, chromium):
     orders = []
     for _ in range(2):
