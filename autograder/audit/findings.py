@@ -6,16 +6,17 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-__all__ = ["EMPTY_ANSWER", "MISTAKE", "VARIANT", "AuditResult", "ComponentAudit", "Finding"]
+__all__ = ["EMPTY_ANSWER", "FORMULA", "MISTAKE", "VARIANT", "AuditResult", "ComponentAudit", "Finding"]
 
-MISTAKE, VARIANT, EMPTY_ANSWER = "mistake", "variant", "empty answer"
+MISTAKE, VARIANT, EMPTY_ANSWER, FORMULA = "mistake", "variant", "empty answer", "simple formula"
 
 
 @dataclass(frozen=True)
 class Finding:
     """What became of one implementation; ``complaint`` says what is wrong with the judge, if anything is.
 
-    ``case`` is the one that must catch a mistake, and ``sentence`` what the student is to be told then.
+    ``case`` is the one that must catch a mistake, and ``sentence`` what the student is to be told then. Of simple
+    formulas only those are found that pass a case, which none may.
     """
 
     name: str
@@ -54,7 +55,7 @@ class ComponentAudit:
         return tuple(finding for finding in self.findings if finding.complaint)
 
     def of_role(self, role: str) -> tuple[Finding, ...]:
-        """The findings about mistakes, about variants, or about empty answers."""
+        """The findings about mistakes, variants, empty answers or simple formulas."""
         return tuple(finding for finding in self.findings if finding.role == role)
 
     def killed_by(self, case: str) -> tuple[Finding, ...]:

@@ -1,4 +1,4 @@
-"""The guards of one component, judged: its mistakes, its variants, and empty answers."""
+"""The guards of one component, judged: its mistakes, its variants, empty answers and simple formulas."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from autograder.audit.empty_answers import empty_answers
-from autograder.audit.findings import EMPTY_ANSWER, MISTAKE, VARIANT, ComponentAudit, Finding
+from autograder.audit.findings import EMPTY_ANSWER, FORMULA, MISTAKE, VARIANT, ComponentAudit, Finding
 from autograder.audit.sentences import Sentences
+from autograder.audit.simple_formulas import formulas_that_pass
 from autograder.authoring.public_cases import public_trials
 from autograder.checks import all_checks
 from autograder.checks.case import ComponentCheck, Mistake, Variant
@@ -63,6 +64,10 @@ def _findings(
             yield _worst(_of_variant(variant, result) for result in judged(place(variant.function)))
     for answer in empty_answers(check.component, max(1, *(len(case.results) for case in check.cases))):
         yield _worst(_of_empty_answer(answer, result) for result in judged(_here(answer)))
+    passing = {case: formula for trials in draws for case, formula in formulas_that_pass(trials)}
+    for case, formula in passing.items():
+        points = next(each.points for each in check.cases if each.name == case)
+        yield Finding(formula, FORMULA, points, case, complaint=f"passes the case “{case}”")
 
 
 def _settled(check: ComponentCheck, seed: int) -> list[Trial]:

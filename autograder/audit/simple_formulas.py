@@ -54,6 +54,9 @@ _OF_A_DIMENSION: Mapping[str, Callable[[Tensor, int], Tensor]] = {
     "first of {} in {}": lambda x, dim: x.select(dim, 0),
     "last of {} in {}": lambda x, dim: x.select(dim, -1),
     "softmax of {} over {}": torch.softmax,
+    "log of the softmax of {} over {}": torch.log_softmax,
+    "log of the summed exponentials of {} over {}": torch.logsumexp,
+    "length of {} over {}": lambda x, dim: torch.linalg.vector_norm(x, dim=dim),
     "place of the largest of {} in {}": lambda x, dim: torch.argmax(x, dim).to(x.dtype),
     "one at the largest of {} in {}": lambda x, dim: (x == x.amax(dim, keepdim=True)).to(x.dtype),
 }

@@ -6,7 +6,7 @@ import re
 import textwrap
 from collections.abc import Iterator
 
-from autograder.audit.findings import EMPTY_ANSWER, MISTAKE, VARIANT, AuditResult, ComponentAudit, Finding
+from autograder.audit.findings import EMPTY_ANSWER, FORMULA, MISTAKE, VARIANT, AuditResult, ComponentAudit, Finding
 
 __all__ = ["long_table", "markdown", "markdown_section", "short_table", "summary"]
 
@@ -15,7 +15,9 @@ _PREFACE = """# The audit of the judge
 
 What guards the judge, component by component: wrong solutions that students really write, each caught by the case that
 names it and told so in the sentence beside it; and right solutions written differently, each of which gets all
-points. Beside these, answers without any thought in them (zeros, NaN, an input handed back) must get none.
+points. Beside these, answers without any thought in them (zeros, NaN, an input handed back) must get none, and no case
+is passed by a simple formula of the inputs (a constant, an argument, its sign, sum, mean or softmax, one argument plus,
+minus, times or over another) that is wrong in others.
 
 No sentence may put a wrong solution down to a mistake that it does not make. So every mistake is judged on three draws
 of all its cases, alone and in pairs: with a dimension left over, the opposite sign, half the result, another precision,
@@ -50,7 +52,8 @@ def _verdict(result: AuditResult) -> str:
         return f"{counts}: {complaints} complaint{'s' * (complaints != 1)} about the judge"
     sentences, pairs = (sum(getattr(audit, name) for audit in result.audits) for name in ("sentences", "pairs"))
     return (
-        f"{counts}: every mistake dies by its own name, every variant has all points, no empty answer has any; "
+        f"{counts}: every mistake dies by its own name, every variant has all points, no empty answer has any, "
+        "no simple formula passes a case; "
         f"{sentences} sentences about mistakes and {pairs} pairs of them name no other"
     )
 
@@ -105,7 +108,8 @@ def _long_block(audit: ComponentAudit) -> Iterator[str]:
     yield _headline(audit)
     for role in (MISTAKE, VARIANT):
         yield from (_line(finding, audit) for finding in audit.of_role(role))
-    yield from (_line(finding, audit) for finding in audit.of_role(EMPTY_ANSWER) if finding.complaint)
+    for role in (EMPTY_ANSWER, FORMULA):
+        yield from (_line(finding, audit) for finding in audit.of_role(role) if finding.complaint)
 
 
 def _headline(audit: ComponentAudit) -> str:

@@ -225,10 +225,10 @@ def chain_state(spins: int, scale: float = 0.35, dtype: torch.dtype = torch.floa
 
 
 def strong_fields(generator: Generator) -> dict[str, Any]:
-    """Fields of ±30 to ±400 decide, whatever the uniform number; at other spins it is the number that decides."""
+    """Fields of ±30 to ±400 decide, whatever the uniform number; at other spins it does, with the neighbours' say."""
     size = torch.tensor([30.0, 60.0, 100.0, 400.0])
     field = torch.cat([size, -size, normal(generator, 8, scale=0.3)])[torch.randperm(16, generator=generator)]
-    state = {"spins": signs(generator, 16), "coupling": couplings(generator, 16, 0.1), "field": field}
+    state = {"spins": signs(generator, 16), "coupling": couplings(generator, 16, 0.5), "field": field}
     uniforms = torch.where(field.abs() > 20, 0.5 + 0.495 * field.sign(), uniform(generator, 16, low=0.05, high=0.95))
     return state | {"uniforms": away_from_the_probability(**state, uniforms=uniforms)}
 
