@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import tyro
 from tyro.conf import Positional
 
+from autograder.counts_and_lists import counted
 from autograder.course.course import Course
 
 __all__ = ["bring_up_to_date", "export", "extend", "formgrader", "report", "similarity"]
@@ -80,7 +81,7 @@ def extend(
     with course_lock(course, "course extend"):
         grant(course, course.unit(unit), student, days, reason)
         bring_up_to_date(course, unit)
-    print(f"{student} has {days:g} day{'s' * (days != 1)} more for {course.unit(unit).name}; {extensions_file(course)}")
+    print(f"{student} has {counted(days, 'day')} more for {course.unit(unit).name}; {extensions_file(course)}")
 
 
 def report(unit: Positional[_Unit], output: _Folder = None) -> None:
@@ -110,8 +111,8 @@ def similarity(unit: Positional[_Unit], against: _Folder = None, output: _Folder
 
     course = Course.find()
     report = write_similarity(course, course.unit(unit), output or course.root / "reports", against)
-    groups = f"{report.groups} group{'s' * (report.groups != 1)} to look at"
-    print(f"{groups}, {report.pairs} pair{'s' * (report.pairs != 1)} in all; a hint, not a verdict")
+    groups = f"{counted(report.groups, 'group')} to look at"
+    print(f"{groups}, {counted(report.pairs, 'pair')} in all; a hint, not a verdict")
     print(report.page, report.table, sep="\n")
 
 

@@ -12,6 +12,7 @@ from tyro.conf import Positional
 
 from autograder.audit.command import audit
 from autograder.class_commands import bring_up_to_date, export, extend, formgrader, report, similarity
+from autograder.counts_and_lists import counted, in_short
 from autograder.course.course import Course, CourseError
 from autograder.course.course_file import read_course_file
 from autograder.legible_output import legibly
@@ -124,7 +125,7 @@ def publish(
     """
     from autograder.authoring import publication
     from autograder.authoring.editions import edition_for
-    from autograder.authoring.published_files import shown
+    from autograder.authoring.published_files import MOST_NAMED
 
     course = Course.find()
     _warn_about_course_file(course)
@@ -135,7 +136,7 @@ def publish(
     for remark in edition.remarks:
         print(f"  {remark}")
     if kept:
-        print(f"  kept, because they were changed after they were published: {shown(kept)}")
+        print(f"  kept, because they were changed after they were published: {in_short(kept, MOST_NAMED)}")
         print("  to replace them: course publish … --overwrite PATH")
     if found := publication.answers_in_history(course, destination, edition):
         print(f"course: warning: {_IN_HISTORY.format(len(found), found[0])}", file=sys.stderr)
@@ -210,7 +211,7 @@ def feedback(unit: Positional[_Unit], zip: Literal["canvas", "moodle", "gradesco
     course = Course.find()
     with course_lock(course, f"course feedback {unit}"):
         pages = write_feedback(course, course.unit(unit))
-    print(f"{len(pages)} page{'s' * (len(pages) != 1)}, for example {_shown(pages[0])}")
+    print(f"{counted(len(pages), 'page')}, for example {_shown(pages[0])}")
     if zip is not None:
         feedback_zip(course, course.unit(unit), zip, pages)
 

@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Iterator
 
 from autograder.audit.findings import EMPTY_ANSWER, FORMULA, MISTAKE, VARIANT, AuditResult, ComponentAudit, Finding
+from autograder.counts_and_lists import counted
 
 __all__ = ["long_table", "markdown", "markdown_section", "short_table", "summary"]
 
@@ -49,7 +50,7 @@ def summary(result: AuditResult) -> str:
 def _verdict(result: AuditResult) -> str:
     counts = ", ".join(f"{result.count(role)} {role}s" for role in (MISTAKE, VARIANT, EMPTY_ANSWER))
     if complaints := len(result.complaints):
-        return f"{counts}: {complaints} complaint{'s' * (complaints != 1)} about the judge"
+        return f"{counts}: {counted(complaints, 'complaint')} about the judge"
     sentences, pairs = (sum(getattr(audit, name) for audit in result.audits) for name in ("sentences", "pairs"))
     return (
         f"{counts}: every mistake dies by its own name, every variant has all points, no empty answer has any, "

@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from autograder.authoring.release_files import move
+from autograder.counts_and_lists import in_short
 from autograder.course.course import CourseError
 from avae_lib.training.atomic_files import write_atomically
 
-__all__ = ["DRAFT", "RECORD", "is_publication", "shown", "update"]
+__all__ = ["DRAFT", "MOST_NAMED", "RECORD", "is_publication", "update"]
 
 RECORD = ".published.json"
 """The file that records what was published, by the path of each file."""
@@ -26,7 +27,8 @@ RECORD = ".published.json"
 DRAFT = ".publishing"
 """The folder in which an edition is finished."""
 
-_SHOWN = 20
+MOST_NAMED = 20
+"""So many files are named in a message; of further ones only their number is."""
 
 
 def is_publication(folder: Path) -> bool:
@@ -109,14 +111,8 @@ def _no_record(folder: Path, kept: Sequence[str]) -> str:
     tops = " ".join(sorted({path.partition("/")[0] for path in kept}))
     return (
         f"nothing was published: {folder} does not record what was published there ({RECORD}), and "
-        f"{shown(kept)} would be overwritten. Publish into an empty folder, or say --overwrite {tops}"
+        f"{in_short(kept, MOST_NAMED)} would be overwritten. Publish into an empty folder, or say --overwrite {tops}"
     )
-
-
-def shown(paths: Sequence[str]) -> str:
-    """Paths in one line; of very many the first, and how many more."""
-    more = f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else ""
-    return ", ".join(paths[:_SHOWN]) + more
 
 
 def _carry_out(plan: _Plan, draft: Path, folder: Path, kept: Collection[str]) -> None:

@@ -19,12 +19,14 @@ from autograder.batch.cluster import local_workers, workers_of_cluster
 from autograder.batch.grading_process import Grader
 from autograder.batch.result_cache import ResultCache
 from autograder.batch.worker_pool import WorkerPool, grade_all
+from autograder.counts_and_lists import counted, in_short
 from autograder.course.audit_log import append, log_entry
 from autograder.course.course import Course, CourseError, Unit
 from autograder.course.lock import course_lock
+from autograder.course.private_files import write_private
 from autograder.course.secret import CourseSecret
 from autograder.course.student_ids import normal_id
-from autograder.intake.attendance import attendance, in_short
+from autograder.intake.attendance import attendance
 from autograder.intake.misplaced import misplaced_work
 from autograder.intake.submissions import Submission, find_submissions
 from autograder.judging.grading import grade_submission
@@ -145,8 +147,10 @@ class ClassRun:
         if not record.without_time or self.unit.due is None:
             return ()
         count = len(record.without_time)
-        who = f"{count} submission{'s' * (count != 1)}"
-        return (f"no time of handing in is known for {who}, on time therefore: {in_short(record.without_time)}",)
+        who = counted(count, "submission")
+        return (
+            f"no time of handing in is known for {who}, on time therefore: {in_short(record.without_time, longest=80)}",
+        )
 
     def _pool_opener(
         self, grade: Grader, most: int, open_pool: PoolOpener | None
@@ -169,7 +173,7 @@ class ClassRun:
             elsewhere = misplaced_work(folder, [unit.name for unit in self.course.units])
             raise CourseError(
                 f"nothing was handed in for {self.unit.name}: {folder}/<student>/{self.unit.name}/ is empty"
-                + (f"; in other places lie {in_short(elsewhere)}" if elsewhere else "")
+                + (f"; in other places lie {in_short(elsewhere, longest=80)}" if elsewhere else "")
             )
         return submissions
 
@@ -264,7 +268,4 @@ def usual_workers() -> int:
 
 
 def _write_json(path: Path, content: object) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(path.name + ".draft")
-    draft.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(draft, path)
+    write_private(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")

@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 
 import nbformat
 
+from autograder.counts_and_lists import counted
 from autograder.judging.jobs import Batch
 from autograder.plain_text import printable
 from autograder.results import SubmissionResult
@@ -26,7 +27,7 @@ def line_of(result: SubmissionResult, is_from_before: bool = False) -> str:
     if result.status == "quarantined":
         return f"{name}  quarantined  {printable(result.reason, _LONGEST_REMARK)}"
     points = f"{result.points:g}/{result.max_points:g}"
-    flags = f"{len(result.flags)} flag{'s' * (len(result.flags) != 1)}" if result.flags else ""
+    flags = counted(len(result.flags), "flag") if result.flags else ""
     time = "earlier run" if is_from_before else f"{result.seconds:9.1f} s"
     return f"{name}  graded  {points:>9}  {time}  {flags}".rstrip()
 
@@ -70,7 +71,7 @@ def summary(results: Sequence[SubmissionResult], seconds: float, from_before: Co
     counts = [f"{len(graded)} graded ({flagged} flagged)", f"{len(results) - len(graded)} quarantined"]
     if from_before:
         counts.append(f"{len(from_before)} from an earlier run")
-    line = f"{len(results)} submission{'s' * (len(results) != 1)} in {seconds:.1f} s: {', '.join(counts)}"
+    line = f"{counted(len(results), 'submission')} in {seconds:.1f} s: {', '.join(counts)}"
     fresh = [result for result in results if result.student not in from_before]
     if not fresh:
         return line

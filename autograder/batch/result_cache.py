@@ -10,7 +10,6 @@ Files can be deleted at any time; one that is damaged counts as none.
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
@@ -19,6 +18,7 @@ from typing import Any
 
 import nbformat
 
+from autograder.course.private_files import write_private
 from autograder.course.versions import digest, digest_of_library
 from autograder.judging.check_sources import digest_of_check, digest_of_judging
 from autograder.judging.jobs import Job
@@ -48,7 +48,7 @@ class ResultCache:
         if job.asked != set(job.max_points) and (entry := self._entry(job)) is not None:
             graded = replace(graded, result=_united(graded.result, entry["result"], job))
         if graded.is_repeatable:
-            _write_private(self._file(job), json.dumps(_to_entry(graded, job)))
+            write_private(self._file(job), json.dumps(_to_entry(graded, job)))
         return graded
 
     def _file(self, job: Job) -> Path:
@@ -118,12 +118,3 @@ def _united(fresh: SubmissionResult, record: Mapping[str, Any], job: Job) -> Sub
 
 def _names(flag: str, components: Collection[str]) -> bool:
     return any(re.search(rf"\b{re.escape(name)}\b", flag) for name in components)
-
-
-def _write_private(path: Path, text: str) -> None:
-    """Write a whole file or none, for its owner only."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    draft = path.with_name(path.name + ".draft")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-        file.write(text)
-    os.replace(draft, path)

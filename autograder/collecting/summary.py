@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from autograder.collecting.collect import Collection, Kind, Outcome
+from autograder.counts_and_lists import counted
 from autograder.course.course import Course, Unit
 from autograder.plain_text import printable
 
@@ -36,7 +37,7 @@ def summary(course: Course, unit: Unit, collection: Collection) -> Iterator[str]
     yield from _remarks(collection.outcomes)
     if aside := [path for outcome in collection.outcomes for path in outcome.aside]:
         folder = course.records / "collected" / unit.name / "earlier"
-        yield f"  {len(aside)} earlier piece{'s' * (len(aside) != 1)} of work kept in {folder}"
+        yield f"  {counted(len(aside), 'earlier piece')} of work kept in {folder}"
     if collection.left_out:
         yield f"  {len(collection.left_out)} left out:"
         yield from (f"    {printable(str(left_out), 300)}" for left_out in collection.left_out)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 
+from autograder.counts_and_lists import counted
 from autograder.doctor.findings import Finding
 
 __all__ = ["machine_findings"]
@@ -41,7 +42,7 @@ def _memory(workers: int) -> Finding:
     memory = psutil.virtual_memory()
     fit = max(1, memory.available // MEMORY_PER_WORKER)
     said = f"{_gibibytes(memory.total)} in all, {_gibibytes(memory.available)} free; "
-    said += f"{workers} worker{'s' * (workers != 1)} by default, about {_gibibytes(MEMORY_PER_WORKER)} each"
+    said += f"{counted(workers, 'worker')} by default, about {_gibibytes(MEMORY_PER_WORKER)} each"
     return Finding("memory", said, f"course grade --workers {fit}, or free some memory" if fit < workers else "")
 
 

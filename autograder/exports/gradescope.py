@@ -19,6 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
+from autograder.counts_and_lists import counted
 from autograder.course.roster import Student
 from autograder.course.spreadsheet import number
 from autograder.exports.class_grades import Standing, Status
@@ -79,7 +80,7 @@ def _tests(grade: Standing) -> Iterator[dict[str, Any]]:
         else:
             yield _question(index, question)
     if grade.points_lost:
-        days = f"{grade.days_late} day{'s' * (grade.days_late != 1)} late"
+        days = f"{counted(grade.days_late, 'day')} late"
         yield {"name": f"late: {days}", "number": "late", "output": f"{number(grade.points_lost)} points lost"}
 
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 import html
 from collections.abc import Callable, Iterator, Sequence
 
+from autograder.counts_and_lists import counted
 from autograder.course.course import Unit
 from autograder.course.roster import Student
 from autograder.course.spreadsheet import Cell, number
@@ -68,5 +69,5 @@ def _cells(grade: Standing) -> tuple[Cell, Cell]:
 def _feedback(grade: Standing) -> str:
     """One line, as HTML: that is how Moodle shows it."""
     said = f"{_SAID.get(grade.status, '')}{grade.reason}".strip()
-    late = f"{grade.days_late} day{'s' * (grade.days_late != 1)} late: {number(grade.points_lost)} points lost."
+    late = f"{counted(grade.days_late, 'day')} late: {number(grade.points_lost)} points lost."
     return html.escape(" ".join(filter(None, (said, late if grade.points_lost else ""))))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from autograder.counts_and_lists import counted
 from autograder.course.roster import Student
 from autograder.course.spreadsheet import Cell, number
 from autograder.exports.class_grades import ClassGrades, Standing, Status
@@ -76,7 +77,7 @@ def _question_cells(grade: Standing) -> Iterator[tuple[Cell, ...]]:
     if not grade.questions:
         yield (grade.status.value, "", "", None, number(grade.max_points), moment, grade.reason)
     if grade.points_lost:
-        comment = f"{grade.days_late} day{'s' * (grade.days_late != 1)} late"
+        comment = f"{counted(grade.days_late, 'day')} late"
         yield (grade.status.value, LATENESS, "policy", -number(grade.points_lost), 0, moment, comment)
 
 

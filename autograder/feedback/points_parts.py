@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from autograder.counts_and_lists import counted
 from autograder.course.spreadsheet import number
 from autograder.gradebook.class_book import QuestionScore
 from autograder.gradebook.standing import Standing
@@ -26,7 +27,7 @@ def parts_of(standing: Standing) -> tuple[Part, ...]:
     given = [question for question in standing.questions if question.manual is not None]
     automatic = [question for question in standing.questions if question.manual is None and question.auto is not None]
     nobody = [question for question in standing.questions if question.manual is None and question.auto is None]
-    late = f"Late, {standing.days_late} day{'s' * (standing.days_late != 1)}"
+    late = f"Late, {counted(standing.days_late, 'day')}"
     lines = (
         (automatic, Part("Graded automatically", standing.automatic, _worth(automatic))),
         (given, Part("Graded by hand", standing.by_hand, _worth(given))),

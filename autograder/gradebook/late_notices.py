@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from autograder.counts_and_lists import counted
 from autograder.course.lateness import LatePolicy
 from autograder.course.spreadsheet import number
 from autograder.gradebook.standing import Standing
@@ -38,4 +39,4 @@ def _moved(extension: timedelta) -> str:
 
 
 def _days(days: float) -> str:
-    return f"{days:g} day{'s' * (days != 1)}"
+    return counted(days, "day")

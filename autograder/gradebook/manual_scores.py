@@ -7,12 +7,11 @@ a line of the audit log. Its time is that of noticing; who did it, formgrader do
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
-from pathlib import Path
 
 from autograder.course.course import Course, Unit
 from autograder.course.events import log_event
+from autograder.course.private_files import write_private
 from autograder.gradebook.class_book import ClassBook, QuestionScore
 
 __all__ = ["log_manual_changes"]
@@ -29,7 +28,7 @@ def log_manual_changes(course: Course, unit: Unit, book: ClassBook) -> None:
         return
     for student in sorted({*before, *after}):
         _log_changes(course, unit, student, before.get(student, {}), after.get(student, {}))
-    _keep(path, after)
+    write_private(path, json.dumps(after, ensure_ascii=False))
 
 
 def _given(book: ClassBook) -> dict[str, dict[str, _Given]]:
@@ -55,10 +54,3 @@ def _log_changes(
         was, now = before.get(question), after.get(question)
         if was != now:
             log_event(course, "manual grade", student=student, unit=unit.name, question=question, before=was, after=now)
-
-
-def _keep(path: Path, given: Mapping[str, Mapping[str, _Given]]) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    draft = path.with_suffix(".draft")
-    draft.write_text(json.dumps(given, ensure_ascii=False), encoding="utf-8")
-    os.replace(draft, path)

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from autograder.counts_and_lists import in_short
 from autograder.course.course import Course, Unit
 from autograder.course.roster import Roster
 from autograder.course.student_ids import NearMatch, near_matches, normal_id
 from autograder.intake.misplaced import misplaced_work
 from autograder.intake.submissions import find_submissions
-from autograder.plain_text import printable
 
-__all__ = ["Attendance", "attendance", "in_short"]
-
-_MOST_NAMED = 8
+__all__ = ["Attendance", "attendance"]
 
 
 @dataclass(frozen=True)
@@ -46,7 +43,7 @@ class Attendance:
             (self.absent, f"{len(self.absent)} of {self.on_roster} on the roster handed in nothing: "),
             (self.strangers, "not on the roster: "),
         )
-        lines = [what + in_short(names) for names, what in facts if names]
+        lines = [what + in_short(names, longest=80) for names, what in facts if names]
         return (*lines, *(f"{match}: rename the folder or correct the roster" for match in self.near_matches))
 
     def to_record(self) -> dict[str, Any]:
@@ -79,10 +76,3 @@ def attendance(course: Course, unit: Unit, submitted: Path | None = None) -> Att
         near_matches(roster, handed_in),
         len(roster),
     )
-
-
-def in_short(names: Iterable[str], most: int = _MOST_NAMED) -> str:
-    """The first few of some names, made fit to be shown, and how many more there are."""
-    names = list(names)
-    shown = ", ".join(printable(name) for name in names[:most])
-    return shown + (f", and {len(names) - most} more" if len(names) > most else "")

@@ -21,6 +21,7 @@ from urllib.parse import unquote
 
 from nbformat import NotebookNode
 
+from autograder.counts_and_lists import counted
 from autograder.intake.notebook_cells import Cell
 from autograder.intake.pictures import MAX_PICTURES, Album, NotDrawn
 from autograder.plain_text import LONGEST_SHOWN, printable
@@ -109,7 +110,7 @@ class PicturedText:
                 "are shown; read the rest in the notebook that was handed in"
             )
         if self._left_out:
-            text += f"\n\n(not shown: {_counted(self._left_out, 'more picture')})"
+            text += f"\n\n(not shown: {counted(self._left_out, 'more picture')})"
         places = enumerate(picture_places(len(self.pictures)), 1)
         hidden = [place for number, place in places if number in self._on_top or place not in text]
         return "\n\n".join([*hidden, text.strip()]).strip(), tuple(flags)
@@ -118,7 +119,7 @@ class PicturedText:
         if count := len(self._not_shown) + self._left_out:
             named = self._not_shown[:_MOST_NAMED] or ["more than a page can hold"]
             yield (
-                f"the answer to '{self._name}' has {_counted(count, 'picture')} that cannot be shown, please look into "
+                f"the answer to '{self._name}' has {counted(count, 'picture')} that cannot be shown, please look into "
                 f"the notebook: {'; '.join(named)}{' …' if count > _MOST_NAMED else ''}"
             )
         if self._elsewhere:
@@ -211,7 +212,3 @@ class _Reading:
         self._named.add(name)
         label = label or ("a pasted picture" if name.startswith(_PASTED) else name)
         return self._whole.picture(label, self._attached.get(name))
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'s' * (number != 1)}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
+from autograder.counts_and_lists import counted
 from autograder.intake.earlier_releases import is_as_released
 from autograder.intake.matching import Found, Matching
 from autograder.intake.notebook_cells import Cell
@@ -84,7 +85,7 @@ def _earlier_release(matching: Matching, labelled: list[Cell]) -> Iterable[str]:
         if ours.is_locked
     )
     if other:
-        yield f"it was written on an earlier release of the notebook: {_counted(other, 'cell')} replaced by today's"
+        yield f"it was written on an earlier release of the notebook: {counted(other, 'cell')} replaced by today's"
 
 
 def _lost_labels(matching: Matching, labelled: list[Cell]) -> Iterable[str]:
@@ -94,7 +95,7 @@ def _lost_labels(matching: Matching, labelled: list[Cell]) -> Iterable[str]:
     if lost and not any(cell.grade_id for cell in matching.submitted):
         yield "the notebook had lost all its grading metadata; cells were found by their content"
     elif lost:
-        yield f"{_counted(len(lost), 'cell')} had lost the grading metadata, found by content"
+        yield f"{counted(len(lost), 'cell')} had lost the grading metadata, found by content"
 
 
 def _other_order(matching: Matching, labelled: list[Cell]) -> Iterable[str]:
@@ -115,14 +116,14 @@ def _invented_cells(matching: Matching, labelled: list[Cell], found: Mapping[str
 def _skipped_cells(matching: Matching) -> Iterable[str]:
     tagged = sum(bool(cell.tags & SKIP_TAGS) for cell in matching.submitted)
     if tagged:
-        yield f"{_counted(tagged, 'cell')} carried the tag skip-execution; the tag is ignored"
+        yield f"{counted(tagged, 'cell')} carried the tag skip-execution; the tag is ignored"
 
 
 def _cells_of_their_own(matching: Matching, found: Mapping[str, Found]) -> Iterable[str]:
     used = {cell.position for answer in found.values() for cell in answer.cells}
     extra = [cell for cell in matching.unclaimed if cell.kind == "code" and cell.position not in used]
     if extra:
-        yield f"{_counted(len(extra), 'code cell')} of the student's own, not run"
+        yield f"{counted(len(extra), 'code cell')} of the student's own, not run"
 
 
 def _other_minor(minor: int | None, released_minor: int) -> Iterable[str]:
@@ -130,7 +131,3 @@ def _other_minor(minor: int | None, released_minor: int) -> Iterable[str]:
         yield "the notebook did not say its minor format version; it was read as ours"
     elif minor != released_minor:
         yield f"the notebook was saved in format 4.{printable(str(minor), 12)} and was read as 4.{released_minor}"
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'s' * (number != 1)}"

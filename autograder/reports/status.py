@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import Any
 
+from autograder.counts_and_lists import counted, in_short
 from autograder.course.course import Course, Unit
 from autograder.course.spreadsheet import guarded, number
 from autograder.gradebook.regrade_requests import regrade_requests
@@ -23,7 +24,6 @@ __all__ = ["StudentStatus", "UnitStatus", "as_csv", "as_table", "student_statuse
 
 _WORK = (Status.GRADED, Status.WAITING, Status.QUARANTINED, Status.UNGRADED)
 _LONGEST = 60  # characters of a cell in the terminal
-_MOST_NAMED = 8
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ def _waits_for(one: Standing, requests: int) -> tuple[str, ...]:
     answers = (f"{question.answer}{' again' * bool(question.waits_again)}" for question in one.waiting)
     reason = [f"a look at the submission: {one.reason}"] if one.reason else []
     ungraded = ["course grade"] if one.status is Status.UNGRADED else []
-    asked = [f"{requests} regrade request{'s' * (requests != 1)}"] if requests else []
+    asked = [counted(requests, "regrade request")] if requests else []
     return (*answers, *reason, *ungraded, *asked)
 
 
@@ -163,12 +163,7 @@ def to_do(students: Sequence[StudentStatus]) -> tuple[str, ...]:
     )
     named = ((what, how, [one.student for one in students if one.status == status]) for status, what, how in kinds)
     asked = ("with open regrade requests", "course regrade list", [one.student for one in students if one.requests])
-    return tuple(f"{what} ({how}): {_some(names)}" for what, how, names in (*named, asked) if names)
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
-    return ", ".join(printable(name, 40) for name in names[:_MOST_NAMED]) + more
+    return tuple(f"{what} ({how}): {in_short(names, longest=40)}" for what, how, names in (*named, asked) if names)
 
 
 def as_table(rows: Sequence[UnitStatus] | Sequence[StudentStatus]) -> str:

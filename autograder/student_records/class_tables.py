@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from autograder.counts_and_lists import counted
 from autograder.course.course import Course, CourseError
 from autograder.course.private_files import write_private
 from autograder.course.roster import Roster
@@ -64,7 +65,7 @@ class ClassTables:
 
     def found(self, course: Course, student: str) -> list[str]:
         counts = [(table, len(table.about(student))) for table in self._tables(course)]
-        return [f"{n} line{'s' * (n != 1)} of {_shown(table.path, course)}" for table, n in counts if n]
+        return [f"{counted(n, 'line')} of {_shown(table.path, course)}" for table, n in counts if n]
 
     def forget(self, course: Course, student: str) -> None:
         self._rewrite(course, student, lambda table, line: "")

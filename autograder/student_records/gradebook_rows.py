@@ -6,6 +6,7 @@ from nbgrader.api import Gradebook, Student, SubmittedAssignment
 from sqlalchemy import update
 from sqlalchemy.exc import OperationalError
 
+from autograder.counts_and_lists import counted
 from autograder.course.course import Course, CourseError
 from autograder.gradebook.sessions import one_transaction, opened_gradebook
 
@@ -20,7 +21,7 @@ class GradebookRows:
             return []
         with opened_gradebook(course) as gradebook:
             counts = [len(row.submissions) for row in _rows(gradebook, student)]
-        return [f"{count} submission{'s' * (count != 1)} in {course.gradebook.name}" for count in counts]
+        return [f"{counted(count, 'submission')} in {course.gradebook.name}" for count in counts]
 
     def forget(self, course: Course, student: str) -> None:
         if course.gradebook.exists():

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from autograder.counts_and_lists import counted
 from autograder.course.course import Course
 from autograder.course.private_files import write_private
 from autograder.course.student_ids import normal_id
@@ -57,7 +58,7 @@ class AuditLog:
 
     def found(self, course: Course, student: str) -> list[str]:
         counts = [(path, len(_lines_about(path, student))) for path in _logs(course)]
-        return [f"{n} line{'s' * (n != 1)} of {path.relative_to(course.root)}" for path, n in counts if n]
+        return [f"{counted(n, 'line')} of {path.relative_to(course.root)}" for path, n in counts if n]
 
     def forget(self, course: Course, student: str) -> None:
         self._rewrite(course, student, lambda entry: _without(entry, student))

@@ -6,7 +6,7 @@ import unicodedata
 import pytest
 
 from autograder.course.course import CourseError
-from autograder.intake.attendance import Attendance, attendance, in_short
+from autograder.intake.attendance import Attendance, attendance
 
 UNIT = "03_vae"
 
@@ -89,8 +89,3 @@ def test_the_record_is_json(course, unit, hand_in):
     record = json.loads(json.dumps(attendance(course, unit).to_record()))
     assert record["near_matches"] == [{"found": "7", "expected": "007"}]
     assert (record["absent"], record["strangers"], record["misplaced"]) == (["007"], ["7"], [])
-
-
-def test_a_long_list_is_cut_and_the_rest_counted():
-    assert in_short(map(str, range(10)), 3) == "0, 1, 2, and 7 more"
-    assert in_short(["a\x1b[2Jb"]) == "a·[2Jb"
