@@ -1,7 +1,7 @@
-"""What a solution's cells must be labelled with before an assignment can be made of them.
+"""Checks the nbgrader labels of a solution's cells before an assignment is made of them.
 
-nbgrader finds these mistakes too, some of them only after it has deleted the earlier release, and says them with a
-traceback. Here each gets one sentence that names the cell.
+nbgrader finds these mistakes too, but reports them with a traceback, and some only after it has deleted the earlier
+release. Here each mistake is one sentence that names the cell.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ _UNREADABLE = "incorrectly_encoded_metadata"  # where jupytext puts what it cann
 
 
 def require_readable_labels(cells: Sequence[NotebookNode]) -> None:
-    """Refuse cells whose label cannot be read at all, so that no notebook can be built of them.
+    """Refuse cells whose label cannot be read: no notebook can be built of them.
 
     Raises:
-        ValueError: there is one; the message names the cell.
+        ValueError: a label cannot be read; the message names the cell.
     """
     for number, cell in enumerate(cells, start=1):
         if problem := _unreadable(cell):
@@ -37,7 +37,7 @@ def require_readable_labels(cells: Sequence[NotebookNode]) -> None:
 
 
 def label_problems(cells: Sequence[NotebookNode]) -> tuple[str, ...]:
-    """What is wrong with the labels and regions of a solution's cells, one sentence each; empty when nothing is."""
+    """The mistakes in the labels and regions of a solution's cells, one sentence each."""
     of_each = [problem for number, cell in enumerate(cells, start=1) for problem in _problems(number, cell)]
     return (*of_each, *_duplicates(cells))
 
@@ -59,11 +59,11 @@ def _unreadable(cell: NotebookNode) -> str:
         return f"has a label that is not JSON: {_short(str(cell.metadata[_UNREADABLE]))}"
     label = cell.metadata.get("nbgrader", {})
     if not isinstance(label, dict):
-        return f"has a label that is no table of facts in braces: nbgrader={_short(str(label))}"
+        return f"has a label that is not a JSON object in braces: nbgrader={_short(str(label))}"
     grade_id = label.get("grade_id")
     if label and not (isinstance(grade_id, str) and _ID.fullmatch(grade_id)):
         shown = f"the grade_id {_short(repr(grade_id))}" if "grade_id" in label else "no grade_id"
-        return f"has {shown}: write one of letters, digits, _ and -, up to 64"
+        return f"has {shown}: write one of up to 64 letters, digits, _ and -"
     return ""
 
 
@@ -91,7 +91,7 @@ def _of_kind(cell: NotebookNode, label: dict[str, Any]) -> Iterator[str]:
 def _of_points(label: dict[str, Any]) -> Iterator[str]:
     is_graded, points = bool(label.get("grade") or label.get("task")), label.get("points")
     if is_graded and points is None:
-        yield "has no points: write how many it is worth into its label"
+        yield "has no points: write into its label how many it is worth"
     elif is_graded and not (type(points) in (int, float) and math.isfinite(points) and points >= 0):
         yield f"has the points {points!r}: write a number, 0 or more"
     elif not is_graded and points:
@@ -105,9 +105,9 @@ def _of_regions(cell: NotebookNode, label: dict[str, Any]) -> Iterator[str]:
             return
     has_region = "BEGIN SOLUTION" in cell.source
     if has_region and not label.get("solution"):
-        yield "holds a solution and is not marked as one: students would get it as it stands"
+        yield "contains a solution but is not marked as one, so students would get the solution: mark it"
     if label.get("solution") and cell.cell_type == "code" and not has_region:
-        yield "has no ### BEGIN SOLUTION: all of the cell, signature and docstring too, would be replaced by a stub"
+        yield "has no ### BEGIN SOLUTION: the whole cell, with signature and docstring, would be replaced by a stub"
     if has_region and label.get("solution") and any(_is_empty(text, cell) for text in _regions(cell.source)):
         yield "has an empty solution between ### BEGIN SOLUTION and ### END SOLUTION"
 
@@ -157,7 +157,7 @@ def _duplicates(cells: Sequence[NotebookNode]) -> Iterator[str]:
 
 
 def _name(number: int, cell: NotebookNode) -> str:
-    """What a person finds a cell by: its grade id, or else its number and first line."""
+    """The name of a cell for a person: its grade id, or else its number and first line."""
     label = cell.metadata.get("nbgrader")
     grade_id = label.get("grade_id") if isinstance(label, dict) else None
     if isinstance(grade_id, str) and _ID.fullmatch(grade_id):

@@ -1,8 +1,8 @@
-"""Which units an edition for students goes up to, and whose answers its library may hold.
+"""Chooses the last unit of an edition for students, and the units whose answers its library may contain.
 
-The answers of a unit are the library's functions in place of stubs. As long as somebody may still hand in a unit, its
-answers stay out: until the due date, the days that late work is accepted, and the longest extension are over. Where it
-cannot be known when that is (no due date, late work accepted without end), the unit counts as open.
+The answers of a unit are the library's functions in place of stubs. They stay out while the unit is open, that is,
+until the due date, the days for late work and the longest extension are over. A unit without a due date, or with late
+work accepted without limit, is always open.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["Closing", "Edition", "closing_of", "edition_for"]
 
 @dataclass(frozen=True)
 class Closing:
-    """When nobody can hand in a unit any more: the moment, in UTC, or None where there is none; and why, in words."""
+    """The moment in UTC when a unit closes, or None if it never does, and the reason in words."""
 
     moment: datetime | None
     reason: str
@@ -32,11 +32,11 @@ class Closing:
 
 @dataclass(frozen=True)
 class Edition:
-    """What students are given.
+    """The choice of units and answers that students are given.
 
     Attributes:
-        through: the last unit whose lecture and assignment they get.
-        answers_of: the earlier units whose functions the library holds.
+        through: the last unit whose lecture and assignment are included.
+        answers_of: the earlier units whose functions are in the library.
         kept_back: the earlier units whose functions are stubs.
         remarks: what the instructor should know about this choice, one sentence each.
     """
@@ -48,13 +48,13 @@ class Edition:
 
     @property
     def summary(self) -> str:
-        """In one line: up to where, and whose answers are in and whose are not."""
+        """One line that names the last unit, and the units whose answers are included or kept back."""
         said = f"units up to {self.through.name}; answers of {_listed(self.answers_of) or 'no unit'} included"
         return f"{said}, those of {_listed(self.kept_back)} kept back" if self.kept_back else said
 
 
 def closing_of(course: Course, unit: Unit) -> Closing:
-    """When a unit closes: its due date, and after it the longest extension and the days that late work is accepted.
+    """The closing of a unit: its due date plus the longest extension plus the days for late work.
 
     Raises:
         CourseError: the file of extensions cannot be read.
@@ -63,7 +63,7 @@ def closing_of(course: Course, unit: Unit) -> Closing:
         return Closing(None, "it has no due date in course.toml")
     days = course.late_policy.days_accepted
     if days is None:
-        return Closing(None, "late work is accepted without end: days_accepted is not set in course.toml")
+        return Closing(None, "late work is accepted without limit: days_accepted is not set in course.toml")
     extension = _longest_extension(course, unit)
     moment = later_by(unit.due, extension + timedelta(days=days), course.zone)
     reasons = [f"due {_shown(unit.due, course.zone)}"]
@@ -73,7 +73,7 @@ def closing_of(course: Course, unit: Unit) -> Closing:
 
 
 def _longest_extension(course: Course, unit: Unit) -> timedelta:
-    """Of those in the file of extensions, and those that only the gradebook knows."""
+    """The longest extension in the file of extensions or in the gradebook."""
     granted = [*extensions_of(course, unit).values(), *_extensions_in_gradebook(course, unit)]
     return max(granted, default=timedelta())
 
@@ -101,16 +101,16 @@ def edition_for(
     without_answers_of: Sequence[Unit] = (),
     now: datetime | None = None,
 ) -> Edition:
-    """The edition for students who have reached ``through``, by default the first unit that is still open.
+    """Make the edition for students who have reached ``through``, by default the first unit that is still open.
 
     Args:
-        with_answers_of: open units whose answers are handed out all the same.
+        with_answers_of: open units whose answers are included all the same.
         without_answers_of: units whose answers are kept back.
         now: the present, if it is not that of the clock.
 
     Raises:
-        CourseError: the edition would hold answers of units that are open and not named, or a named unit is none of
-            those before ``through``.
+        CourseError: the edition would contain answers of open units that are not named, or a named unit does not come
+            before ``through``.
     """
     now = now or datetime.now(UTC)
     closings = {unit.name: closing_of(course, unit) for unit in course.units}
@@ -141,22 +141,22 @@ def _require_earlier(named: Sequence[Unit], before: Sequence[Unit], last: Unit) 
 
 def _require_named_once(with_answers: Sequence[Unit], without_answers: Sequence[Unit]) -> None:
     if both := [unit for unit in with_answers if unit in without_answers]:
-        raise CourseError(f"{both[0].name} stands both with and without its answers: name it once")
+        raise CourseError(f"{both[0].name} is given to both --with-answers-of and --without-answers-of: name it once")
 
 
 def _refusal(exposed: Sequence[Unit], last: Unit, closings: dict[str, Closing]) -> str:
     numbers = " ".join(unit.name.split("_")[0] for unit in exposed)
     reasons = "; ".join(f"{unit.name}: {closings[unit.name].reason}" for unit in exposed)
     return (
-        f"an edition through {last.name} would hold the answers of units that can still be handed in ({reasons}). "
-        f"Say --without-answers-of {numbers} to keep them back (students then use their own functions), "
-        f"--with-answers-of {numbers} to hand them out, or wait"
+        f"an edition through {last.name} would contain the answers of units that can still be handed in ({reasons}). "
+        f"Add --without-answers-of {numbers} to keep them back (students then use their own functions), "
+        f"--with-answers-of {numbers} to include them, or wait"
     )
 
 
 def _why(unit: Unit, closings: dict[str, Closing], open_units: Sequence[Unit]) -> str:
     if not open_units:
-        return f"none is, so up to the last, {unit.name}"
+        return f"none is open, so up to the last, {unit.name}"
     return f"{unit.name}, {closings[unit.name].reason}"
 
 

@@ -1,8 +1,8 @@
-"""Collecting: from an LMS's download to ``submitted/<student>/<unit>/``, with the times of handing in.
+"""Copies submissions from an LMS's download to ``submitted/<student>/<unit>/``, with their times of handing in.
 
-Nothing is guessed: work that fits nobody in the roster, or more than one, is listed and left out. Later work takes the
-place of earlier, which is kept aside; where nothing says which is later, what is there stays. Collecting the same
-download again changes nothing.
+Nothing is guessed: work that matches no student in the roster, or several, is listed and left out. Later work replaces
+earlier work, which is kept elsewhere; if it is not known which is later, ``submitted/`` stays as it is. Collecting the
+same download again changes nothing.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ _OURS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, err
 
 
 class Kind(StrEnum):
-    """What became of a student's work."""
+    """The kinds of outcome for a student's work."""
 
-    NEW = "new"  # nothing was there
+    NEW = "new"  # there was no earlier work
     LATER = "later"  # it has replaced earlier work
-    SAME = "same"  # it was there already
+    SAME = "same"  # identical work was there already
     EARLIER = "earlier"  # later work was there, and stays
-    UNCLEAR = "unclear"  # other work was there, and nothing says which is later
+    UNCLEAR = "unclear"  # other work was there, and it is not known which is later
 
 
 @dataclass(frozen=True)
@@ -56,10 +56,10 @@ class Outcome:
     """What became of one student's work.
 
     Attributes:
-        moment: when it was handed in, as far as that is known now.
-        is_time_changed: whether another time of handing in, or one at all, is known now of the same work.
-        was_graded: whether other work of theirs has been graded before.
-        aside: where earlier work lies.
+        moment: when it was handed in; None if that is not known.
+        is_time_changed: whether the recorded time of handing in was set or corrected for the same work.
+        was_graded: whether earlier work of this student has been graded.
+        aside: where earlier work is kept.
     """
 
     student: str
@@ -79,12 +79,12 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Collection:
-    """What came of a download.
+    """The result of collecting one download.
 
     Attributes:
         left_out: files and work that were not used, and why.
-        missing: students of the roster of whom nothing is there.
-        without_row: rows of the table of times that fit nobody.
+        missing: students in the roster without any work for the unit.
+        without_row: rows of the table of times that match no student, or several.
     """
 
     system: System
@@ -103,14 +103,14 @@ def collect(
     groups: bool = False,
     replace_unclear: bool = False,
 ) -> Collection:
-    """Carry a download into ``submitted/``.
+    """Copy a download's submissions into ``submitted/``.
 
     Args:
         source: a zip archive or a folder.
-        system: where it is from; guessed from the names in it if that is not given.
+        system: the system it was downloaded from; by default guessed from the file names.
         times: a table of times of handing in.
-        groups: give work that several have handed in together to each of them; else it is left out.
-        replace_unclear: take the download's work where other work is there and nothing says which is later.
+        groups: give group work to each of its authors; otherwise it is left out.
+        replace_unclear: replace work in ``submitted/`` even if it is not known which is later.
 
     Raises:
         CourseError: the download, the roster or the table of times cannot be used.
@@ -121,7 +121,7 @@ def collect(
         if not roster and not knows_students_by_id(system):
             raise CourseError(
                 f"a download of {system.capitalize()} names students by its own numbers and names, so a roster is "
-                "needed: export the class there, and run course roster FILE"
+                "needed: export the class list there, and run course roster FILE"
             )
         table = read_times(times, roster, course.zone) if times else Times()
         found = _found(course, unit, roster, download, system, source)
@@ -137,7 +137,9 @@ def _found(course: Course, unit: Unit, roster: Roster, download: Download, syste
     offering = Offering(unit.name, tuple(each.name for each in course.units), course.zone, roster)
     found = READERS[system](download.entries, offering)
     if not found.works:
-        raise CourseError(f"{source} holds no work that {system} would have named: is it the right file, and --from?")
+        raise CourseError(
+            f"{source} contains no submission named as {system} names them: check the file, or name its system: --from"
+        )
     return found
 
 
@@ -149,7 +151,7 @@ def _log(course: Course, unit: Unit, source: Path, collection: Collection) -> No
 
 @dataclass
 class _Run:
-    """One collection at work."""
+    """The state of one run of :func:`collect`."""
 
     course: Course
     unit: Unit
@@ -183,7 +185,10 @@ class _Run:
         if ordered is None:
             labels = ", ".join(work.label for work in works)
             self.left_out.append(
-                LeftOut(labels, f"{len(works)} pieces of {student}'s, and no telling which is the latest")
+                LeftOut(
+                    labels,
+                    f"{len(works)} submissions by {student}, and it is not known which is the latest: collect one",
+                )
             )
             return
         *earlier, latest = ordered
@@ -202,7 +207,8 @@ class _Run:
         remarks = (*remarks, *self._other_names(student, work))
         outcome = Outcome(student, work.label, Kind.NEW, when, work.marked_late, remarks=remarks)
         if wrong := _no_folder(place):
-            return replace(outcome, kind=Kind.UNCLEAR, remarks=(*remarks, f"{wrong} is no folder: remove it"))
+            in_the_way = f"{wrong} is a link or a file where a folder belongs: remove it, and collect again"
+            return replace(outcome, kind=Kind.UNCLEAR, remarks=(*remarks, in_the_way))
         if place.exists():
             outcome = self._beside_other_work(outcome, work, staged, place, digest)
         else:
@@ -213,17 +219,18 @@ class _Run:
         return replace(outcome, was_graded=outcome.kind in (Kind.NEW, Kind.LATER) and self._was_graded(student))
 
     def _remember(self, student: str, work: Collected) -> None:
-        """Keep where work came from; a copy from elsewhere does not make forget how a page about it goes back."""
+        """Record where work came from, without losing the name under which an LMS accepts a page about the same
+        work."""
         before = self.records.get(student)
         if before is None or before.sha256 != work.sha256 or work.returned_as or not before.returned_as:
             self.records[student] = work
 
     def _other_names(self, student: str, work: Work) -> Iterator[str]:
-        """A name that is not the student's: of a group perhaps, whose work carries one member's number."""
+        """A remark if the download gives another name than the roster: group work carries the number of one member."""
         name = self.roster[student].name
         claimed = [claim.value for claims in work.people for claim in claims if claim.fields == ("name",)]
         if name and len(claimed) == 1 and claimed[0] and not same_name(name, claimed[0]) and claimed[0] != student:
-            yield f"called {printable(claimed[0])} there: a group's work?"
+            yield f"the download calls its author {printable(claimed[0])}: check whether it is group work"
 
     def _beside_other_work(self, outcome: Outcome, work: Work, staged: Path, place: Path, digest: str) -> Outcome:
         there, when_there = digest_of(place), self._moment_in(place)
@@ -242,7 +249,7 @@ class _Run:
         return replace(outcome, kind=Kind.UNCLEAR)
 
     def _same(self, outcome: Outcome, place: Path, when_there: datetime | None) -> Outcome:
-        """Work that is there counts from when it was first handed in, unless a table of times says otherwise."""
+        """Identical work keeps its earliest time of handing in, unless a table of times gives another."""
         when = self.times.of_students.get(outcome.student)
         when = when or min(filter(None, (outcome.moment, when_there)), default=None)
         if when != when_there:
@@ -252,7 +259,7 @@ class _Run:
     def _is_later(
         self, when: datetime | None, work: Work, when_there: datetime | None, record: Collected | None, there: str
     ) -> bool | None:
-        """Whether work is later than what is there; None if nothing tells."""
+        """Whether work is later than what is in ``submitted/``; None if that is not known."""
         if when and when_there and when != when_there:
             return when > when_there
         if record and record.sha256 == there and record.system == self.system and record.order and work.order:
@@ -260,7 +267,7 @@ class _Run:
         return None
 
     def _keep(self, student: str, work: Work, staged: Path) -> Path | None:
-        """Keep work aside that later work of the same download has replaced."""
+        """Keep work that later work in the same download replaces."""
         if self._stage(work, staged) is None:
             return None
         return next(iter(self._moved_aside(student, work.moment, staged)), None)
@@ -273,12 +280,12 @@ class _Run:
         return (set_aside(staged, folder),)
 
     def _stage(self, work: Work, staged: Path) -> tuple[str, tuple[str, ...]] | None:
-        """Unpack work; returns its digest and remarks, or nothing where it cannot be used, which is noted."""
+        """Unpack work; return its digest and remarks, or None (and note why) if it cannot be used."""
         try:
             files = contents(work, self.unit.name)
             if files.files:
                 return stage(staged, files), files.remarks
-            reason = "; ".join(files.remarks) or "no file in it"
+            reason = "; ".join(files.remarks) or "it contains no file"
         except _DAMAGES as trouble:
             if isinstance(trouble, OSError) and trouble.errno in _OURS:
                 raise
@@ -287,7 +294,7 @@ class _Run:
         return None
 
     def _place(self, student: str) -> Path:
-        """The student's folder for the unit, however the letters of its name are composed."""
+        """The student's folder for the unit, whichever way accents are encoded in its name."""
         submitted = private_folder(self.course.submitted)
         if (submitted / student).exists():
             return submitted / student / self.unit.name
@@ -309,13 +316,13 @@ class _Run:
 
 
 def _no_folder(place: Path) -> Path | None:
-    """What stands where the student's or the unit's folder belongs and is a link or a file; None if nothing does."""
+    """The link or file that stands in place of the student's or the unit's folder; None if there is none."""
     levels = (place.parent, place)
     return next((path for path in levels if path.is_symlink() or (path.exists() and not path.is_dir())), None)
 
 
 def _in_order(works: Sequence[Work]) -> Sequence[Work] | None:
-    """One student's work from the earliest to the latest; None if nothing tells."""
+    """One student's work from the earliest to the latest; None if the order is not known."""
     if len(works) == 1:
         return works
     if all(work.moment for work in works):

@@ -1,4 +1,4 @@
-"""Whose work it is: for each piece of a download a student of the roster, or the reason why that cannot be said."""
+"""Finds the student whose work each part of a download is, or says why that is not clear."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ __all__ = ["Owners"]
 
 @dataclass(frozen=True)
 class Owners:
-    """Says whose work is.
+    """Assigns work to students of the roster.
 
     Attributes:
-        groups: give work of several to each of them.
+        groups: give group work to each of its authors.
     """
 
     roster: Roster
@@ -30,7 +30,7 @@ class Owners:
     groups: bool
 
     def of(self, works: Iterable[Work]) -> tuple[Mapping[str, Sequence[Work]], Sequence[LeftOut]]:
-        """The work of each student, and what nobody can be said to have handed in, with the reason."""
+        """The work of each student, and the work that cannot be assigned, with the reason."""
         owned: dict[str, list[Work]] = defaultdict(list)
         left_out = []
         for work in works:
@@ -44,14 +44,14 @@ class Owners:
     def _students(self, work: Work) -> tuple[Sequence[str], str]:
         matches = [self._match(claims, work) for claims in work.people]
         if not matches:
-            return (), "nobody is named as having handed it in"
+            return (), "it names no author"
         unclear = [match.trouble for match in matches if match.student is None]
         if unclear:
             return (), _shortened(unclear, len(matches))
         students = list(dict.fromkeys(match.student.id for match in matches if match.student))
         if len(students) > 1 and not self.groups:
             together = ", ".join(students)
-            return (), f"handed in by {len(students)} together ({together}): --groups gives it to each of them"
+            return (), f"group work of {len(students)} students ({together}): --groups gives it to each of them"
         return students, ""
 
     def _match(self, claims: Sequence[Claim], work: Work) -> Match:
@@ -61,7 +61,7 @@ class Owners:
 
 
 def _shortened(troubles: Sequence[str], people: int) -> str:
-    return troubles[0] if people == 1 else f"of {people} who handed it in, one {troubles[0]}"
+    return troubles[0] if people == 1 else f"it names {people} authors, and one {troubles[0]}"
 
 
 def _taken_at_its_word(name: str) -> Match:

@@ -1,11 +1,11 @@
-"""What a collection says in the terminal."""
+"""The summary that ``course collect`` prints."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
 from autograder.collecting.collect import Collection, Kind, Outcome
-from autograder.counts_and_lists import counted
+from autograder.counts_and_lists import counted, in_short
 from autograder.course.course import Course, Unit
 from autograder.plain_text import printable
 
@@ -15,7 +15,7 @@ _WORDS = {
     Kind.NEW: "collected",
     Kind.LATER: "replaced by later work",
     Kind.SAME: "there already",
-    Kind.EARLIER: "older than what is there, which stays",
+    Kind.EARLIER: "older than the work in submitted/",
     Kind.UNCLEAR: "left as it is",
 }
 _MOST_NAMES = 20
@@ -27,12 +27,12 @@ _OTHER_TIMES = "give a table of times with --times"
 
 
 def summary(course: Course, unit: Unit, collection: Collection) -> Iterator[str]:
-    """Lines for a person: what was done, what has to be looked at, what is not known."""
+    """Lines for the terminal: what was done, what a person must check, and what is not known."""
     counts = [(kind, [o for o in collection.outcomes if o.kind is kind]) for kind in Kind]
     said = ", ".join(f"{len(outcomes)} {_WORDS[kind]}" for kind, outcomes in counts if outcomes)
     yield f"{unit.name}, read as a download of {collection.system}: {said or 'nothing collected'}"
     yield from _unclear([outcome for outcome in collection.outcomes if outcome.kind is Kind.UNCLEAR])
-    yield from _list("graded before, with new work now; grade it again", _graded(collection))
+    yield from _list("graded before and now replaced: run course grade again", _graded(collection))
     yield from _times(collection)
     yield from _remarks(collection.outcomes)
     if aside := [path for outcome in collection.outcomes for path in outcome.aside]:
@@ -41,8 +41,8 @@ def summary(course: Course, unit: Unit, collection: Collection) -> Iterator[str]
     if collection.left_out:
         yield f"  {len(collection.left_out)} left out:"
         yield from (f"    {printable(str(left_out), 300)}" for left_out in collection.left_out)
-    yield from _list("in the roster, and no work of theirs is there", collection.missing)
-    yield from _list("in the table of times fit no student or several", collection.without_row)
+    yield from _list("in the roster without any submission", collection.missing)
+    yield from _list("rows of the table of times match no student, or several", collection.without_row)
 
 
 def _graded(collection: Collection) -> Sequence[str]:
@@ -51,7 +51,7 @@ def _graded(collection: Collection) -> Sequence[str]:
 
 def _unclear(outcomes: Sequence[Outcome]) -> Iterator[str]:
     yield from _list(
-        "with other work there, and nothing says which is later; give --times, or --replace to take the download's",
+        "left as they are, because it is not known whether the download is later; give --times, or --replace to use it",
         [outcome.student for outcome in outcomes],
     )
 
@@ -61,11 +61,11 @@ def _times(collection: Collection) -> Iterator[str]:
     unknown = [outcome for outcome in in_place if outcome.moment is None]
     if unknown:
         where = _WHERE_TIMES_ARE.get(collection.system, _OTHER_TIMES)
-        yield f"  {len(unknown)} of {len(in_place)} without a known time of handing in, so never late. {where}"
+        yield f"  {len(unknown)} of {len(in_place)} without a known time of handing in, so on time. {where}"
     if changed := sum(outcome.is_time_changed for outcome in in_place):
-        yield f"  {changed} there already, with a time of handing in written down or corrected now"
+        yield f"  {changed} unchanged, with a new or corrected time of handing in"
     late = [outcome.student for outcome in unknown if outcome.marked_late]
-    yield from _list("of these are marked LATE there", late)
+    yield from _list("of these are marked LATE in the LMS", late)
 
 
 def _remarks(outcomes: Sequence[Outcome]) -> Iterator[str]:
@@ -76,5 +76,4 @@ def _remarks(outcomes: Sequence[Outcome]) -> Iterator[str]:
 
 def _list(what: str, names: Sequence[str]) -> Iterator[str]:
     if names:
-        shown = ", ".join(printable(name, 60) for name in names[:_MOST_NAMES])
-        yield f"  {len(names)} {what}: {shown}{', …' * (len(names) > _MOST_NAMES)}"
+        yield f"  {len(names)} {what}: {in_short(names, _MOST_NAMES, longest=60)}"

@@ -1,7 +1,7 @@
-"""Reading ``course.toml``: every key is known by name and type, and all that is wrong is said at once, with its line.
+"""Reads ``course.toml`` and checks every key; all mistakes are reported at once, with their lines.
 
-:data:`KEYS` is the one place where the keys are listed. What is merely odd (weights that do not add up to 100, say) is
-a warning: it stops nothing, and ``course doctor`` and ``course release`` show it.
+:data:`KEYS` lists all keys. Oddities, such as weights that do not add up to 100, are warnings: they stop nothing, and
+``course doctor``, ``course release`` and ``course publish`` print them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from autograder.course.lateness import Missing, time_zone
 __all__ = ["KINDS", "CourseFile", "Problem", "did_you_mean", "folder_problems", "read_course_file"]
 
 KINDS = ("components", "capstone")
-"""What a unit's automatic points can be for; the first is meant where a unit names none."""
+"""The possible sources of a unit's automatic points; the first is the default."""
 
 _NAME = re.compile(r"\w[\w.-]*")
 _REPOSITORY = re.compile(r"[\w-][\w.-]*/[\w.-]+")
@@ -31,12 +31,12 @@ _BRANCH = re.compile(r"(?!.*\.\.)\w[\w./-]*")
 _DUE_EXAMPLE = "2027-03-12T23:59:00"
 
 Place = tuple[str, int]
-"""A table of the file: its name (empty for the top) and, of tables with the same name, which one, from 0."""
+"""A table of the file: its name (empty at the top), and its number among tables of that name, from 0."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """What is wrong in ``course.toml``, in one sentence; ``line`` is None where no single line is to blame."""
+    """One mistake in ``course.toml``, in a sentence; ``line`` is None if no single line is wrong."""
 
     text: str
     line: int | None = None
@@ -47,12 +47,12 @@ class Problem:
 
 @dataclass(frozen=True)
 class CourseFile:
-    """What ``course.toml`` says.
+    """The content of a ``course.toml``, with its mistakes.
 
     Attributes:
-        facts: its content.
-        errors: what makes it unusable.
-        warnings: what is odd about it.
+        facts: the keys and values.
+        errors: mistakes that make the file unusable.
+        warnings: oddities that stop nothing.
     """
 
     facts: Mapping[str, Any]
@@ -133,10 +133,10 @@ def _is_tables(value: object) -> bool:
 
 
 def read_course_file(path: Path) -> CourseFile:
-    """Read a ``course.toml`` and look at every key.
+    """Read a ``course.toml`` and check every key.
 
     Returns:
-        Its facts; where there are errors, they must not be used.
+        The content of the file; do not use it if there are errors.
 
     Raises:
         OSError: the file cannot be read.
@@ -156,7 +156,7 @@ def read_course_file(path: Path) -> CourseFile:
 
 
 def _syntax_problem(text: str, trouble: str) -> Problem:
-    """tomllib's own words, with the line in front."""
+    """The error of tomllib, with the line taken out of its text."""
     if single := re.search(r"^[ \t]*\[[ \t]*units[ \t]*\]", text, re.MULTILINE):
         line = text.count("\n", 0, single.start()) + 1
         return Problem("units are a list: head each of them with [[units]], two brackets, not [units]", line)
@@ -168,7 +168,7 @@ def _syntax_problem(text: str, trouble: str) -> Problem:
 
 
 def folder_problems(root: Path, facts: Mapping[str, Any]) -> Iterator[Problem]:
-    """Where a course's folder is not what its ``course.toml`` says: units without files, files without a unit.
+    """Differences between a course's folder and its ``course.toml``: units without files, files without a unit.
 
     Args:
         facts: of a file without errors.
@@ -186,11 +186,11 @@ def folder_problems(root: Path, facts: Mapping[str, Any]) -> Iterator[Problem]:
         yield Problem(f"solutions/{name} belongs to no unit: list it under [[units]], or move it away")
     private = facts.get("capstone", {}).get("private_images")
     if private and not (root / private).is_file():
-        yield Problem(f"private_images names {root / private}, which is not there: no capstone can be graded")
+        yield Problem(f"private_images names {root / private}, which does not exist: no capstone can be graded without")
 
 
 def _lines_of_keys(text: str) -> Mapping[tuple[Place, str | None], int]:
-    """The line of each key, and of each table's header under None; keys inside of multi-line values do no harm."""
+    """The line of each key, and of each table's header under None; keys inside multi-line values do no harm."""
     lines: dict[tuple[Place, str | None], int] = {}
     counts: Counter[str] = Counter()
     place: Place = ("", 0)
@@ -207,7 +207,7 @@ def _lines_of_keys(text: str) -> Mapping[tuple[Place, str | None], int]:
 
 @dataclass
 class _Check:
-    """Looks at the facts of one file and collects what is wrong."""
+    """Checks the content of one file and collects its mistakes."""
 
     facts: Mapping[str, Any]
     lines: Mapping[tuple[Place, str | None], int]
@@ -248,13 +248,13 @@ class _Check:
             if value in seen:
                 before = self.lines.get((("units", seen[value]), key))
                 also = f", as in line {before}" if before else ""
-                self._error(("units", number), key, f"{key} {value!r} stands for two units{also}; give each its own")
+                self._error(("units", number), key, f"{key} {value!r} is used by two units{also}; give each its own")
             seen.setdefault(value, number)
 
     def _add_up(self, weights: list[object]) -> None:
         if all(map(_is_number, weights)) and not math.isclose(sum(weights), 100, abs_tol=1e-6):
             total = f"{sum(weights):g}"
-            said = f"the weights of the units add up to {total}, not 100: who has all points has {total} in the exports"
+            said = f"the weights of the units add up to {total}, not 100: full marks give {total} in the exports"
             self.warnings.append(Problem(said))
 
     def _error(self, place: Place, key: str | None, text: str) -> None:
@@ -271,13 +271,13 @@ def _whereabouts(place: Place, table: Mapping[str, Any]) -> str:
 
 
 def _hint(name: str, table: str) -> str:
-    """What an unknown key may have been meant to be: a near match, or a key of another table."""
+    """A guess at what an unknown key was meant to be: a similar key, or a key of another table."""
     if close := get_close_matches(name, KEYS[table], 1):
         return f": did you mean {close[0]}?"
     for other, keys in KEYS.items():
         if name in keys:
             return f": it belongs {f'below [{other}]' if other else 'at the top, above the first [table]'}"
-    return f"; known are {', '.join(KEYS[table])}"
+    return f"; the keys here are {', '.join(KEYS[table])}"
 
 
 def _refusal(name: str, value: object, key: _Key, whereabouts: str) -> str:
@@ -292,7 +292,7 @@ def _near_zones(name: str) -> str:
 
 
 def _shown(value: object) -> str:
-    """A value as it is written in TOML, near enough to be recognised."""
+    """A value roughly as it is written in TOML."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, date):
@@ -302,7 +302,7 @@ def _shown(value: object) -> str:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """The end of a sentence that offers what comes near a mistyped word; empty where nothing does."""
+    """The end of a sentence that suggests known words similar to a mistyped one; empty if there are none."""
     names = {name.lower(): name for name in known}
     close = get_close_matches(word.strip().lower(), names, 3)
     return f": did you mean {' or '.join(names[name] for name in close)}?" if close else ""

@@ -1,9 +1,9 @@
-"""One command at a time on a course: those that write the gradebook or the results hold a lock meanwhile.
+"""A lock on a course, so that only one command at a time writes its gradebook and results.
 
-The lock is the kernel's, on the file ``.course/lock`` (POSIX record lock). It ends with the process that holds it,
-however that ends, and processes forked from it don't share it. What is written in the file only says who holds it.
-On a network folder it works between machines as far as the file system carries such locks: NFS does unless it is
-mounted with ``nolock``, several FUSE file systems do not.
+It is a POSIX record lock on the file ``.course/lock``. The kernel releases it when the process that holds it ends, for
+whatever reason; forked processes do not share it. The text in the file only says who holds it. In a network folder it
+works between machines if the file system supports such locks: NFS does unless it is mounted with ``nolock``; several
+FUSE file systems do not.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ _held: set[tuple[int, Path]] = set()
 
 @contextmanager
 def course_lock(course: Course, command: str) -> Iterator[None]:
-    """Hold the course while a command changes its gradebook or results; a command that holds it may ask again.
+    """Lock the course while a command changes its gradebook or results; a command may lock it more than once.
 
     Args:
-        command: what holds it, as a person would type it: ``course grade 03_vae``.
+        command: the command that locks it, as a person would type it: ``course grade 03_vae``.
 
     Raises:
-        CourseError: another process holds it; the message says which, since when, and what to do.
+        CourseError: another process has locked it; the message says which, since when, and what to do.
 
     Example:
         >>> with course_lock(course, "course forget ada"):  # doctest: +SKIP
@@ -69,7 +69,7 @@ def _lock(descriptor: int, path: Path) -> None:
         fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError):
         raise CourseError(_refusal(_note(descriptor), path)) from None
-    except OSError as trouble:  # a file system without locks is no reason not to grade at all
+    except OSError as trouble:  # grading is still possible on a file system without locks
         print(
             f"course: warning: {path} cannot be locked ({trouble.strerror}): make sure that nobody else runs a "
             "command on this course at the same time",
@@ -85,7 +85,7 @@ def _write_note(descriptor: int, command: str) -> None:
 
 
 def _note(descriptor: int) -> Mapping[str, object]:
-    """What the holder wrote down about itself; nothing if it has not come to that yet."""
+    """What the holder of the lock wrote about itself; empty if it has not written anything yet."""
     try:
         note = json.loads(os.pread(descriptor, _LONGEST_NOTE, 0))
     except ValueError:

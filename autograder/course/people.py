@@ -1,8 +1,8 @@
-"""Who is meant: the student of a roster that an LMS, a file's name or a table's row speaks of.
+"""Finds the student in a roster whom an LMS, a file name or a row of a table refers to.
 
-Numbers, logins and addresses are compared as they are, but for letter case in logins and addresses; names without
-blanks, commas and case, from whichever of their words they begin: Canvas writes ``lovelaceada``, Moodle ``Ada
-Lovelace``. Nothing else counts as the same. What is merely alike is only suggested to a person.
+Numbers must be equal, and logins and addresses too except for letter case. Names are compared without blanks, commas
+and case, beginning at any of their words: Canvas writes ``lovelaceada``, Moodle ``Ada Lovelace``. Nothing else counts
+as the same; similar ids and names are only suggested to a person.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ _WITHOUT_CASE = ("login", "email")
 
 @dataclass(frozen=True)
 class Claim:
-    """Something that is said about who somebody is.
+    """One fact about a person: an id, a number, a login, an address or a name.
 
     Attributes:
-        fields: where it may stand in the roster; the first of them in which it does counts.
+        fields: the columns of the roster to look in; the first that contains it counts.
     """
 
     value: str
@@ -33,12 +33,12 @@ class Claim:
 
 @dataclass(frozen=True)
 class Match:
-    """Who may be meant.
+    """The students whom some claims may refer to.
 
     Attributes:
-        students: exactly one where it is clear.
+        students: exactly one if it is clear.
         by: the field that decided.
-        near: ids or names in the roster that look alike; given where nobody is found.
+        near: similar ids or names in the roster, if no student is found.
     """
 
     students: tuple[Student, ...] = ()
@@ -47,19 +47,19 @@ class Match:
 
     @property
     def student(self) -> Student | None:
-        """The one who is meant; None where that is nobody or not clear."""
+        """The student who is meant; None if there is none, or if it is not clear."""
         return self.students[0] if len(self.students) == 1 else None
 
     @property
     def trouble(self) -> str:
-        """Why nobody can be said to be meant, in a few words."""
+        """Why no single student was found, in a few words."""
         if self.students:
             return "fits more than one student: " + ", ".join(sorted(student.id for student in self.students))
         return "fits nobody in the roster" + (f"; is it {' or '.join(self.near)}?" if self.near else "")
 
 
 def find_student(roster: Roster, claims: Sequence[Claim]) -> Match:
-    """Who is meant by all claims together; names decide only where nothing else does.
+    """Find the student whom all claims together refer to; names decide only if nothing else does.
 
     Example:
         >>> roster = Roster({"7": Student("7", "Ada Lovelace", "ada@uni.example")})
@@ -97,7 +97,7 @@ def _comparable(field: str, value: str) -> str:
 
 
 def same_name(one: str, other: str) -> bool:
-    """Whether two spellings of a name differ only in blanks, commas, signs, case and the word they begin with."""
+    """Whether two spellings of a name differ only in blanks, punctuation, case and the word they begin with."""
     return bool(_squeezed(one)) and not _beginnings(one).isdisjoint({_squeezed(other)} | _beginnings(other))
 
 

@@ -22,7 +22,7 @@ class Student:
         id: the name of the student's folder under ``submitted/``, and the id in the gradebook.
         login: the name to log in with at Canvas or Moodle.
         canvas_id: the student's number in Canvas, if it is known.
-        sis_id: the number in the student information system, which Canvas calls SIS user id and Gradescope SID.
+        sis_id: the number in the student information system; Canvas calls it SIS User ID, Gradescope SID.
         moodle_id: what Moodle calls ID number.
     """
 
@@ -41,7 +41,7 @@ COLUMNS = tuple(column.name for column in fields(Student))
 
 @dataclass(frozen=True)
 class Roster:
-    """The class by id, in the order of the file; empty where a course keeps none."""
+    """The students of the class by id, in the order of the file; empty if the course has no roster."""
 
     students: Mapping[str, Student] = field(default_factory=dict)
 
@@ -58,13 +58,13 @@ class Roster:
 
     @classmethod
     def read(cls, path: Path, id_from: str = "") -> Roster:
-        """The roster in a file: a table of our own, with a column ``id``, or an export of Canvas, Moodle or Gradescope.
+        """Read a roster: our own table, with a column ``id``, or an export of Canvas, Moodle or Gradescope.
 
         Args:
-            id_from: the column of ours that an export's ids are taken from; by default the first one that is filled.
+            id_from: which of our columns becomes the id when an export is read; by default the first that is filled.
 
         Raises:
-            CourseError: it is no roster; an id is missing, stands twice, or cannot be a folder's name.
+            CourseError: the file is no roster, or an id is missing, repeated, or cannot be the name of a folder.
         """
         rows = read_table(path)
         if not rows:
@@ -106,11 +106,11 @@ def _students(path: Path, people: Sequence[Mapping[str, str]], form: RosterForma
         student = replace(student, id=normal_id(student.id))
         where = f"{path}, line {person['line']}"
         if form.system == "Canvas" and not student.canvas_id.isdigit():
-            raise CourseError(f"{where}: {student.canvas_id!r} is no number of Canvas': export the table again")
+            raise CourseError(f"{where}: {student.canvas_id!r} is no Canvas number: export the roster again")
         if not student.id and form.system != "own":
             raise CourseError(_without_id(where, student, person["missing"], form))
         if not _can_be_a_folder(student.id):
-            raise CourseError(f"{where}: {student.id!r} cannot be the name of a folder")
+            raise CourseError(f"{where}: the id {student.id!r} cannot be the name of a folder: correct it")
         if student.id in students:
             student = _in_both_sections(students[student.id], student, where)
         students[student.id] = student
@@ -120,19 +120,21 @@ def _students(path: Path, people: Sequence[Mapping[str, str]], form: RosterForma
 def _without_id(where: str, student: Student, column: str, form: RosterFormat) -> str:
     others = " or ".join(f"--id {name}" for name in form.ids if name != column)
     return (
-        f"{where}: {student.name!r} has no {column}, by which {form.system}'s others are known here: "
+        f"{where}: {student.name!r} has no {column}, which is the id of {form.system}'s other students here: "
         f"fill it in, or make a roster with course roster FILE {others}"
     )
 
 
 def _in_both_sections(one: Student, other: Student, where: str) -> Student:
-    """One student who stands there twice, in two sections.
+    """One student from two rows that differ only in the section.
 
     Raises:
-        CourseError: they are two, or one stands there twice for nothing.
+        CourseError: the rows differ in more than the section, or not at all.
     """
     if one.section == other.section or replace(one, section="") != replace(other, section=""):
-        raise CourseError(f"{where}: the id {other.id!r} stands there twice")
+        raise CourseError(
+            f"{where}: the id {other.id!r} is already in an earlier line: each student needs an id of their own"
+        )
     return replace(one, section="; ".join(filter(None, (one.section, other.section))))
 
 

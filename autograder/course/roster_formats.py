@@ -1,10 +1,10 @@
-"""Rosters as Canvas, Moodle and Gradescope export them: whose columns they are, and what each is to us.
+"""The columns of rosters as Canvas, Moodle and Gradescope export them, and their names in our roster.
 
 Canvas: Grades → Export (Student, ID, SIS User ID, SIS Login ID, Section). Moodle: the participants' table or Grades →
 Export, in English or German. Gradescope: Roster → Download roster. Our own table has a column ``id``.
 
-What an LMS calls a student's folder by us is the first of these columns that is not empty: Canvas' SIS user id,
-login, number; Moodle's ID number, user name, address; Gradescope's SID, address.
+The id of a student is the first of these columns that is not empty: Canvas' SIS user id, login, number; Moodle's ID
+number, user name, address; Gradescope's SID, address.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ _STUDENT_ROLES = re.compile(r"student|teilnehmer|studierende|lernende", re.IGNOR
 
 @dataclass(frozen=True)
 class RosterFormat:
-    """How a system writes its list of a class.
+    """The form in which a system exports a class list.
 
     Attributes:
-        marks: columns that tell it from the others; at least one name of each group is there.
-        columns: what its columns, in small letters, are called in our roster.
-        ids: our columns from which the id is taken, in this order.
+        marks: groups of columns that identify the system; a file must have at least one column of each group.
+        columns: our name for each of its columns, which are in small letters.
+        ids: our columns that the id may come from, in order of preference.
     """
 
     system: str
@@ -78,7 +78,7 @@ def format_of(names: Sequence[str]) -> RosterFormat | None:
 
 
 def people_in(rows: Sequence[Mapping[str, str]], form: RosterFormat) -> list[dict[str, str]]:
-    """The students among the rows, by our columns, with ``line``; staff and Canvas' test student are no students."""
+    """The rows of students, with our column names and ``line``; staff and Canvas' test student are left out."""
     people = [_person(row, form) for row in rows if _is_student(row, form)]
     return people if form is _OWN else [{**person, "id": ""} for person in people]
 

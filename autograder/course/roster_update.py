@@ -1,4 +1,4 @@
-"""Bringing the course's roster up to date with an export of an LMS, without changing anybody's id."""
+"""Updates the course's roster from an LMS's export, without changing anybody's id."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _IDS = ("canvas_id", "sis_id", "moodle_id", "login", "email", "id")
 
 @dataclass(frozen=True)
 class RosterUpdate:
-    """What has become of the roster.
+    """The changes that an update made to the roster.
 
     Attributes:
         added: ids of students who were not in it.
-        changed: ids of those of whom more, or something else, is known now.
-        near: added ids that look like one that was there.
-        others: ids that are in the roster and not in the file; they stay.
+        changed: ids of students whose other columns have changed.
+        near: added ids that look like one already in the roster.
+        others: ids in the roster that are missing from the file; they stay.
         before: a copy of the roster as it was; None if there was none.
     """
 
@@ -39,29 +39,30 @@ class RosterUpdate:
 
 
 def update_roster(course: Course, source: Path, id_from: str = "") -> RosterUpdate:
-    """Write an export of Canvas, Moodle or Gradescope into the roster that ``course.toml`` names.
+    """Merge an export of Canvas, Moodle or Gradescope into the roster that ``course.toml`` names.
 
-    Students who are there already, by a number, login, address or name, keep their id. What the file leaves empty
-    stays.
+    Students who are already there, recognised by a number, login, address or name, keep their id. Cells that are empty
+    in the export leave the roster's as they are.
 
     Args:
-        id_from: the column of ours that new students' ids are taken from; by default the first that the file fills.
+        id_from: which of our columns becomes the id of new students; by default the first that is filled.
 
     Raises:
-        CourseError: ``course.toml`` names no roster, the file is none, or somebody in it may be two students.
+        CourseError: ``course.toml`` names no roster, the file is no roster, or a row matches two students.
     """
     if course.roster is None:
-        raise CourseError('course.toml names no roster: write roster = "students/roster.csv" into it')
+        raise CourseError('course.toml names no roster: add the line roster = "students/roster.csv"')
     there, incoming = Roster.of(course), Roster.read(source, id_from)
     if not incoming:
-        raise CourseError(f"{source} lists no students")
+        raise CourseError(f"{source} lists no students: check that it is an export of the class list")
     students, met = dict(there.students), []
     for student in incoming.students.values():
         known = _known(there, student, source)
         merged = _merged(known, student) if known else student
         if known is None and merged.id in students:
             raise CourseError(
-                f"{source}: the id {merged.id!r} of {merged.name!r} is another student's in {course.roster}"
+                f"{source}: the id {merged.id!r} of {merged.name!r} belongs to another student in {course.roster}: "
+                "correct one of them"
             )
         students[merged.id] = merged
         met.append(merged.id)

@@ -39,7 +39,7 @@ class ClassGrades:
         return self.grades[student.id, unit.name]
 
     def gradeable(self, unit: Unit) -> tuple[Student, ...]:
-        """The students whose grade in a unit an LMS can be told: those of the roster who have one."""
+        """The students of the roster who have a grade in a unit, which can be sent to an LMS."""
         reportable = self.reportable(unit)
         return tuple(
             student
@@ -48,9 +48,9 @@ class ClassGrades:
         )
 
     def reportable(self, unit: Unit) -> tuple[Student, ...]:
-        """The students of whom there is something to say in a unit.
+        """The students with a reportable result in a unit: a grade, a quarantine, or missing work.
 
-        Who handed nothing in, while work lies under an id that looks like theirs, is not said to have missed it.
+        A student without work is not reported as missing if there is work under a similar id.
         """
         doubtful = {match.expected for match in self.near}
         return tuple(
@@ -63,7 +63,7 @@ class ClassGrades:
     def remarks(self) -> tuple[str, ...]:
         """What a person should know before handing these grades on, one sentence each."""
         return (
-            *(f"{match}: put the work under the right name and grade again" for match in self.near),
+            *(f"{match}: rename the folder under submitted/ and run course grade again" for match in self.near),
             *self._counts(),
         )
 
@@ -75,10 +75,10 @@ class ClassGrades:
         remarks = (
             (counts[Status.WAITING], "waiting to be graded by hand: the points so far are exported"),
             (counts[Status.QUARANTINED], "quarantined: left without points, or with those of the file graded before"),
-            (counts[Status.UNGRADED], "handed in and not graded yet: left without points"),
+            (counts[Status.UNGRADED], "handed in but not graded yet, so without points: run course grade"),
             (counts[Status.MISSING], "missing"),
-            (on_trust, "without a known time of handing in: on time therefore"),
-            (len(self.strangers), f"by somebody who is not in the roster: {', '.join(self.strangers[:5])}"),
+            (on_trust, "without a known time of handing in, counted as on time"),
+            (len(self.strangers), f"by students who are not in the roster: {', '.join(self.strangers[:5])}"),
         )
         return tuple(f"{count} {what}" for count, what in remarks if count)
 

@@ -89,7 +89,7 @@ def _remarks(grades: ClassGrades, form: Format) -> Iterator[str]:
                     f"what {form.capitalize()} has"
                 )
     if form == "gradescope" and (shared := shared_addresses(grades.students)):
-        yield f"no result for {', '.join(shared)}: their e-mail address is another student's too"
+        yield f"no result for {', '.join(shared)}: another student has the same e-mail address, so correct the roster"
 
 
 def _write_gradescope(grades: ClassGrades, unit: Unit, folder: Path) -> Iterator[Path]:

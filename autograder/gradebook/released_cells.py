@@ -1,7 +1,7 @@
-"""The cells of a unit in the gradebook, when its assignment is released again.
+"""Updates a unit's cells in the gradebook when its assignment is released again.
 
-nbgrader refuses a release whose cells are others than those that students have been graded in, and says neither which
-nor what to do. Here they are named; where the author insists, cells that stay keep their grades.
+nbgrader refuses a release if its cells differ from those that students have been graded in, without naming them or
+saying what to do. Here they are named, and a forced release keeps the grades of the remaining cells.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = ["CellChanges", "carry_cells", "cell_changes", "refusal_of", "require_
 
 @dataclass(frozen=True)
 class CellChanges:
-    """How a unit's graded and answer cells differ from those in which students have been graded.
+    """Differences between a unit's cells and those in which students have been graded.
 
     Attributes:
         students: how many have been graded in the unit.
@@ -42,7 +42,7 @@ class CellChanges:
 
 
 def cell_changes(course: Course, unit: Unit, released: NotebookNode) -> CellChanges:
-    """Hold the cells of a notebook that is to be released against those of the gradebook.
+    """Compare the cells of a notebook that is to be released with those in the gradebook.
 
     Raises:
         CourseError: the gradebook cannot be read.
@@ -64,25 +64,25 @@ def cell_changes(course: Course, unit: Unit, released: NotebookNode) -> CellChan
 
 
 def require_graded_cells(course: Course, unit: Unit, released: NotebookNode) -> None:
-    """Refuse a release in which cells that students have been graded in are gone, or new ones have come.
+    """Refuse a release that removes or adds graded cells after students have been graded.
 
     Raises:
-        CourseError: there are; the message names them and says what can be done.
+        CourseError: cells were removed or added; the message names them and says what to do.
     """
     if changes := cell_changes(course, unit, released):
         raise CourseError(refusal_of(unit, changes))
 
 
 def refusal_of(unit: Unit, changes: CellChanges) -> str:
-    """Why a unit is not released: the cells that differ, and what can be done."""
+    """The message for a refused release: the cells that differ, and what to do."""
     named = [
         f"{word}: {', '.join(names)}" for word, names in (("gone", changes.removed), ("new", changes.added)) if names
     ]
     number = unit.name.split("_")[0]
     return (
-        f"nothing was released: {_counted(changes.students)} graded in {unit.name}, and its cells are others now "
-        f"({'; '.join(named)}). Either give the cells their old names back, or say course release {number} "
-        f"--force and then course grade {number}: cells that stay keep their grades, {_consequences(changes)}"
+        f"nothing was released: {_counted(changes.students)} graded in {unit.name}, and its cells have changed "
+        f"({'; '.join(named)}). Either give the cells their old names back, or run course release {number} "
+        f"--force and then course grade {number}: remaining cells keep their grades, {_consequences(changes)}"
     )
 
 
@@ -95,13 +95,13 @@ def _consequences(changes: CellChanges) -> str:
     if changes.removed:
         by_hand = f" ({changes.by_hand} given by hand)" if changes.by_hand else ""
         said.append(
-            f"grades of those that are gone{by_hand} leave the gradebook, and the audit log keeps those by hand"
+            f"grades of removed cells{by_hand} are deleted from the gradebook; the audit log keeps those given by hand"
         )
     return "; ".join(said)
 
 
 def carry_cells(course: Course, unit: Unit, released: NotebookNode, put_in_place: Callable[[], None]) -> None:
-    """Bring the cells of a released notebook into the gradebook, and its files to their places, both or neither.
+    """Update the gradebook's cells from a released notebook and move its files into place, both or neither.
 
     Args:
         put_in_place: moves the files; it is called last, before the gradebook's change is final.

@@ -1,4 +1,4 @@
-"""What ``course explain`` says of a component: in the terminal for a person, as JSON for a program."""
+"""The output of ``course explain``: text for the terminal, or JSON for a program."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ _WIDTH = 110
 
 
 def chosen_case(explanation: Explanation, name: str) -> Explanation:
-    """The explanation of one case alone; part of its name is enough where no other case has it.
+    """The explanation of one case, named by any part of its name that no other case has.
 
     Raises:
-        CourseError: no case, or more than one, is meant.
+        CourseError: the name matches no case, or several.
     """
     names = [case.trial.name for case in explanation.cases]
     meant = [known for known in names if known == name] or [known for known in names if name.lower() in known.lower()]
@@ -46,12 +46,12 @@ def chosen_case(explanation: Explanation, name: str) -> Explanation:
 
 
 def unlike_the_record(course: Course, explanation: Explanation) -> tuple[str, ...]:
-    """Where this judgement differs from what is recorded, one sentence each, and what explains it."""
+    """Differences between this judgement and the recorded one, and what may explain them, one sentence each."""
     results = recorded_results(course, explanation.unit)
     recorded = next((result for result in results if result.student == explanation.student), None)
     score = recorded.components.get(explanation.component) if recorded else None
     if score is None:
-        return ("no points are recorded for it: run course grade",)
+        return ("no points are recorded for this component: run course grade",)
     before = {case.name: case for case in score.cases}
     differences = [
         f"recorded for “{case.trial.name}”: {_outcome(before.get(case.trial.name))}"
@@ -70,14 +70,14 @@ def _outcome(case: Any) -> str:
 def _circumstances(course: Course, explanation: Explanation) -> Iterator[str]:
     entry = _last_entry(course, explanation)
     if not entry:
-        yield "the audit log holds no line about it, so that file and versions cannot be compared"
+        yield "the audit log has no line about this submission, so file and versions cannot be compared"
         return
     if entry.get("sha256") != explanation.sha256:
-        yield "the file in submitted/ is another than the one that was graded: run course grade"
+        yield "the file in submitted/ has changed since it was graded: run course grade"
     versions = entry.get("versions", {})
     for name, now in versions_here().items():
         if versions.get(name) != now:
-            yield f"graded with {name} {versions.get(name)}, and judged with {now} now"
+            yield f"graded with {name} {versions.get(name)}, judged now with {now}"
 
 
 def _last_entry(course: Course, explanation: Explanation) -> Mapping[str, Any]:
@@ -103,9 +103,9 @@ def _parsed(line: str) -> Mapping[str, Any]:
 
 
 def explanation_text(explanation: Explanation, unlike: Sequence[str]) -> str:
-    """The explanation for a terminal; whatever came from the student is one line of printable signs."""
+    """The explanation as text for a terminal; text from the student is cut to one line of printable characters."""
     head = f"{explanation.student}, {explanation.unit.name}, {explanation.component}: "
-    lines = [f"{head}{explanation.points:g} of {explanation.max_points:g} points, judged once more"]
+    lines = [f"{head}{explanation.points:g} of {explanation.max_points:g} points, judged again"]
     lines += [f"  ! {printable(sentence, _LONGEST)}" for sentence in (*unlike, *explanation.flags)]
     for case in explanation.cases:
         lines += ["", *_case_lines(case)]
@@ -119,7 +119,7 @@ def _case_lines(case: ExplainedCase) -> Iterator[str]:
     if verdict.diagnosis:
         yield textwrap.fill(printable(verdict.diagnosis, 1_000), _WIDTH, initial_indent="  ", subsequent_indent="  ")
     if not case.asked:
-        yield "  nothing was asked for it"
+        yield "  no input was tried for this case"
         return
     agreeing = [one for one in case.asked if _agrees(trial, one)]
     telling = [one for one in case.asked if one not in agreeing] + agreeing
@@ -127,7 +127,7 @@ def _case_lines(case: ExplainedCase) -> Iterator[str]:
         yield f"  request {number} of {len(case.asked)}: {'agrees' if one in agreeing else 'differs'}"
         yield from (f"    {line}" for line in _asked_lines(trial, one))
     if len(case.asked) > _MOST_ASKED:
-        yield f"  and {len(case.asked) - _MOST_ASKED} more: --json shows all"
+        yield f"  and {len(case.asked) - _MOST_ASKED} more requests: --json shows all"
 
 
 def _judged_by(trial: Trial) -> str:
@@ -178,7 +178,7 @@ def _recorded(value: Recorded) -> str:
 
 
 def shortened(value: Any) -> str:
-    """An input as a person can take it in: shape, dtype and the first numbers of a tensor, the first items of a list.
+    """A short form of an input: shape, dtype and first numbers of a tensor, first items of a list.
 
     >>> shortened(torch.arange(10.0))
     '10 float32: 0, 1, 2, 3, 4, 5, …'

@@ -1,6 +1,6 @@
-"""``course status``: where a class stands in each unit, or each student in one, as a table, CSV or JSON.
+"""The output of ``course status``: each unit's state, or each student's in one unit, as a table, CSV or JSON.
 
-What counts and what waits is read from :mod:`autograder.gradebook.standing`; nothing is reckoned here.
+Points and waiting answers come from :mod:`autograder.gradebook.standing`; nothing is computed here.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _LONGEST = 60  # characters of a cell in the terminal
 
 @dataclass(frozen=True)
 class UnitStatus:
-    """One unit: how many students, of which kinds.
+    """One unit: the numbers of students in each state.
 
     Attributes:
         due: ISO 8601, in UTC; empty if there is no due date.
@@ -63,7 +63,7 @@ class StudentStatus:
         handed_in: ISO 8601, in UTC; empty where nothing was, or the time is not known.
         waits_for: the answers that a person has yet to grade, and what else somebody has to look at.
         requests: open regrade requests.
-        remark: what a person should know: an unknown time, a name that is not on the roster.
+        remark: a note for a person: an unknown time of handing in, or an id that is not on the roster.
     """
 
     student: str
@@ -152,7 +152,7 @@ def _moment(moment: datetime | None) -> str:
 
 
 def to_do(students: Sequence[StudentStatus]) -> tuple[str, ...]:
-    """What people have yet to do for a unit, a line each, with the command that does it."""
+    """The tasks that are left for people in a unit, one line each, with the command for it."""
     if not students:
         return ()
     unit = students[0].unit.split("_")[0]
@@ -167,7 +167,7 @@ def to_do(students: Sequence[StudentStatus]) -> tuple[str, ...]:
 
 
 def as_table(rows: Sequence[UnitStatus] | Sequence[StudentStatus]) -> str:
-    """The rows for a terminal; columns in which nothing stands, or the same everywhere, are left out."""
+    """The rows as a table for the terminal, without columns that are empty or the same everywhere."""
     if not rows:
         return "nobody is on the roster, and nothing was handed in"
     names = [entry.name for entry in fields(rows[0])]

@@ -83,7 +83,7 @@ def test_the_solutions_of_this_course_have_none(source):
             "add",
             "has a ### BEGIN SOLUTION inside of another",
         ),
-        (code(SOLVED, CHECK), "check_add", "holds a solution and is not marked as one"),
+        (code(SOLVED, CHECK), "check_add", "contains a solution but is not marked as one"),
     ],
 )
 def test_a_mistake_is_one_sentence_that_names_the_cell(cell, name, problem):
@@ -94,7 +94,7 @@ def test_a_mistake_is_one_sentence_that_names_the_cell(cell, name, problem):
 def test_a_solution_in_a_cell_without_a_label_is_named_by_its_first_line():
     (sentence,) = label_problems([nbformat.v4.new_code_cell(SOLVED)])
     assert sentence == (
-        "cell 1 (“def add(a, b):”) holds a solution and is not marked as one: students would get it as it stands"
+        "cell 1 (“def add(a, b):”) contains a solution but is not marked as one: students would get it as it stands"
     )
 
 

@@ -91,7 +91,7 @@ def test_without_due_dates_every_unit_counts_as_open_and_that_is_said(course):
 def test_where_late_work_is_accepted_without_end_no_unit_closes(dated):
     endless = replace(dated, late_policy=LatePolicy())
     assert edition_for(endless, now=START + 52 * WEEK).through.name == UNIT
-    assert "late work is accepted without end" in closing_of(endless, endless.units[0]).reason
+    assert "late work is accepted without limit" in closing_of(endless, endless.units[0]).reason
 
 
 def test_answers_of_open_units_are_refused_with_dates_and_choices(dated):
