@@ -22,7 +22,7 @@ __all__ = ["ClassFeedback", "write_feedback"]
 
 @dataclass(frozen=True)
 class ClassFeedback:
-    """What the pages of one unit are made of, read once for the whole class.
+    """The data for the pages of one unit, read once for the whole class.
 
     Attributes:
         standings: of the students who have a result on record.
@@ -36,7 +36,7 @@ class ClassFeedback:
 
     @classmethod
     def of(cls, course: Course, unit: Unit) -> ClassFeedback:
-        """What counts at this moment, with all that people gave by hand and wrote.
+        """Read the current points, comments and decisions of a unit.
 
         Raises:
             CourseError: the unit has not been graded.
@@ -54,7 +54,7 @@ class ClassFeedback:
             CourseError: no result of this student's is on record.
         """
         if student not in self.standings:
-            raise CourseError(f"no result of {printable(student)} is on record: run course grade {self.unit.name}")
+            raise CourseError(f"{printable(student)} has no recorded result: run course grade {self.unit.name}")
         standing, decisions = self.standings[student], self.decisions.get(student, ())
         return page(self.course, self.unit, Graded(standing.result, self._notebook(standing)), standing, decisions)
 

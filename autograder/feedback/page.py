@@ -1,8 +1,8 @@
 """Stage 5 of grading: one self-contained HTML page per submission, for the student.
 
-The page holds what counts and what that is made of, the points of every case with its diagnosis, what people wrote,
-what had to be repaired, the student's own answers and pictures. It holds no source of ours and no script, and says so
-to the browser.
+The page shows the points that count and how they add up, every case with its points and diagnosis, comments, repairs,
+and the student's own answers and pictures. It contains no script and none of our source, and a content security policy
+forbids scripts.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _FORMATTER = HtmlFormatter(nowrap=True)
 
 @dataclass(frozen=True)
 class WrittenAnswer:
-    """A written answer as the page shows it: texts and pictures in their order, each with its kind before it."""
+    """A written answer as the page shows it: texts and pictures in order, each as a pair of kind and content."""
 
     parts: tuple[tuple[str, str], ...]
     question: QuestionScore
@@ -54,7 +54,7 @@ def write_page(
 
 
 def save_page(folder: Path, student: str, unit: Unit, html: str) -> Path:
-    """Write a page that was made before to ``folder/<student>/<unit>/<unit>.html``."""
+    """Write a finished page to ``folder/<student>/<unit>/<unit>.html``."""
     return write_private(folder / student / unit.name / f"{unit.name}.html", html)
 
 
@@ -62,8 +62,8 @@ def page(course: Course, unit: Unit, graded: Graded, standing: Standing, decisio
     """The feedback page of one submission, as HTML.
 
     Args:
-        standing: what counts.
-        decisions: what became of the student's regrade requests, a sentence each.
+        standing: where the student stands in the unit.
+        decisions: the outcome of each of the student's regrade requests, a sentence each.
     """
     cells = graded.notebook.cells if graded.notebook is not None else []
     return _template().render(
@@ -86,7 +86,7 @@ def page(course: Course, unit: Unit, graded: Graded, standing: Standing, decisio
 
 
 def _moment(course: Course, standing: Standing) -> str:
-    """When the work was handed in, by the course's clock; empty if that does not matter or is not known."""
+    """The time of handing in, in the course's time zone; empty if it does not matter or is not known."""
     if standing.handed_in is not None:
         return f"{standing.handed_in.astimezone(course.zone):%Y-%m-%d %H:%M} ({course.zone})"
     is_missed = standing.due is not None and standing.points is not None

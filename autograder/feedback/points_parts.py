@@ -1,4 +1,5 @@
-"""What a student's points are made of, line by line, and what still waits, in the student's words."""
+"""The lines that add up to a student's points, and the answers that still wait for a person, in words for the
+student."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ __all__ = ["Part", "parts_of", "titles_of_written", "waits_sentence"]
 
 @dataclass(frozen=True)
 class Part:
-    """One line of the sum: ``points`` is None where a person has yet to give them, ``of`` where there is no most."""
+    """One line of the sum; ``points`` is None if a person has yet to give them, ``of`` if there is no maximum."""
 
     name: str
     points: float | None
@@ -23,7 +24,7 @@ class Part:
 
 
 def parts_of(standing: Standing) -> tuple[Part, ...]:
-    """The lines that add up to a standing's points; those that say nothing are left out."""
+    """The lines that add up to a standing's points, without those that add nothing."""
     given = [question for question in standing.questions if question.manual is not None]
     automatic = [question for question in standing.questions if question.manual is None and question.auto is not None]
     nobody = [question for question in standing.questions if question.manual is None and question.auto is None]
@@ -39,7 +40,7 @@ def parts_of(standing: Standing) -> tuple[Part, ...]:
 
 
 def waits_sentence(standing: Standing) -> str:
-    """How many answers a person has yet to look at; empty if there is none."""
+    """A sentence on how many answers a person has yet to look at; empty if there are none."""
     first = [question for question in standing.waiting if question.manual is None]
     again = len(standing.waiting) - len(first)
     said = []
@@ -51,7 +52,7 @@ def waits_sentence(standing: Standing) -> str:
 
 
 def titles_of_written(questions: Iterable[QuestionScore]) -> Mapping[str, str]:
-    """What the written questions are called, by name: numbered where there are several."""
+    """Titles of the written questions, by name; numbered if there are several."""
     names = [question.name for question in questions if question.is_written]
     return {name: f"Written question{f' {place}' * (len(names) > 1)}" for place, name in enumerate(names, start=1)}
 

@@ -1,7 +1,7 @@
-"""What the grader said about a submission, in words for its student.
+"""Rewords the grader's reasons and flags for the student.
 
-Reasons and flags are written for whoever grades: they say what to ask the student for. On the student's own page the
-same sentence says what the student can do.
+Reasons and flags are written for instructors, and say what to ask the student for. On the student's page, the same
+sentence says what the student can do.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _WORDS = (
 
 
 def to_student(text: str) -> str:
-    """A reason or a flag as its student should read it.
+    """Reword a reason or a flag for the student.
 
     Example:
         >>> to_student("not JSON, so no notebook: ask for the .ipynb file itself")

@@ -1,4 +1,4 @@
-"""Points that a person gives outside of formgrader, left in the gradebook as formgrader leaves them."""
+"""Writes points given by hand into the gradebook, in the same fields as formgrader."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["give_points"]
 
 
 def give_points(course: Course, unit: Unit, student: str, question: QuestionScore, points: float) -> None:
-    """Give points by hand for one answer, in place of those that it has; extra credit stays.
+    """Give points by hand for one answer, replacing its points; extra credit stays.
 
     Raises:
         CourseError: the points are not between 0 and what the question is worth.

@@ -13,7 +13,7 @@ __all__ = ["late_notice"]
 
 
 def late_notice(standing: Standing, policy: LatePolicy) -> str:
-    """How late the work was and what that costs, of what, in a sentence for the student; empty if it was not late."""
+    """A sentence for the student on how late the work was and which points that loses; empty if it was not late."""
     if not standing.days_late:
         return ""
     late = f"Handed in {_days(standing.days_late)} after the due date{_moved(standing.extension)}"
@@ -30,7 +30,7 @@ def _price(standing: Standing, policy: LatePolicy) -> str:
         f"{policy.points_lost_per_day_percent:g} % of the unit's {number(standing.max_points, 2)} points for each day"
     )
     asked = standing.max_points * policy.points_lost_per_day_percent / 100 * standing.days_late
-    least = ", but no more than there are" if standing.points_lost < asked - 1e-9 else ""
+    least = ", but never more than the points earned" if standing.points_lost < asked - 1e-9 else ""
     return f"{share}{least}, so {lost} of {number(standing.before_lateness, 2)} points are taken off"
 
 

@@ -1,8 +1,8 @@
-"""Regrade requests: what students asked to be looked at again, what was decided, and what it did to their points.
+"""Regrade requests of students, the decisions about them, and the change in points.
 
-They are kept in ``regrade_requests.csv`` beside the roster, which is only ever added to: a line when a request is
-opened and one when it is closed, each with who wrote it, when, and the points that counted then. A request changes no
-points by itself; whoever decides gives them in formgrader, or with the decision. Lateness is taken off as before.
+They are kept in ``regrade_requests.csv`` beside the roster. Lines are only ever added: one when a request is opened and
+one when it is closed, each with its author, the time, and the points at that time. A request changes no points; new
+points are given in formgrader or with the decision, and the late penalty applies as before.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ _OPENED, _CLOSED = "opened", "closed"
 
 @dataclass(frozen=True)
 class RegradeRequest:
-    """One request and what became of it.
+    """One regrade request and its outcome.
 
     Attributes:
-        question: the answer that it is about; empty if it is about the whole unit.
-        reason: why the student, or whoever wrote it down, wants it looked at.
-        opened: when it was written down: ISO 8601, in UTC.
-        points_before: the unit's points that counted then; None if there were none.
-        decision: what was decided; empty as long as it is open.
-        points_after: the unit's points that counted when it was closed.
+        question: the name of the answer; empty for the whole unit.
+        reason: the reason for the request.
+        opened: the time when it was recorded: ISO 8601, in UTC.
+        points_before: the unit's points when it was opened; None if there were none.
+        decision: the decision; empty while the request is open.
+        points_after: the unit's points when it was closed.
     """
 
     id: int
@@ -60,15 +60,15 @@ class RegradeRequest:
 
 
 def requests_file(course: Course) -> Path:
-    """Where the requests of a course are kept."""
+    """The file with a course's regrade requests."""
     return extensions_file(course).with_name("regrade_requests.csv")
 
 
 def regrade_requests(course: Course, unit: Unit | None = None) -> tuple[RegradeRequest, ...]:
-    """All requests of a course, or of one unit, the oldest first.
+    """The regrade requests of a course, or of one unit, the oldest first.
 
     Raises:
-        CourseError: a line of the file makes no sense; the message names it.
+        CourseError: a line of the file is wrong; the message names it.
     """
     path, requests = requests_file(course), {}
     if not path.exists():
@@ -99,7 +99,7 @@ def _read(requests: dict[int, RegradeRequest], row: Mapping[str, str]) -> None:
 
 
 def add_request(course: Course, unit: Unit, student: str, question: str, reason: str) -> RegradeRequest:
-    """Write down that a student wants something looked at again; returns the request with its number.
+    """Record a student's regrade request; returns it with its number.
 
     Args:
         question: the name of an answer, as in the notebook; empty for the whole unit.
@@ -121,10 +121,10 @@ def add_request(course: Course, unit: Unit, student: str, question: str, reason:
 
 
 def close_request(course: Course, id: int, decision: str, points: float | None = None) -> RegradeRequest:
-    """Write down what was decided about a request; returns it as it stands then.
+    """Close a request with a decision; returns the closed request.
 
     Args:
-        points: given by hand for the answer that the request is about, as formgrader does; None leaves them.
+        points: new points for the answer, given by hand as in formgrader; None leaves the points as they are.
 
     Raises:
         CourseError: no such request is open, no decision is given, or the points cannot be given.
@@ -144,7 +144,7 @@ def close_request(course: Course, id: int, decision: str, points: float | None =
 
 
 def decisions_of(course: Course, unit: Unit) -> Mapping[str, tuple[str, ...]]:
-    """What each student of a unit is told about their requests, a sentence for each, by student."""
+    """Sentences for the students of a unit about their regrade requests, by student."""
     said: dict[str, tuple[str, ...]] = {}
     for request in regrade_requests(course, unit):
         said[request.student] = (*said.get(request.student, ()), _sentence(course, request))
@@ -203,9 +203,7 @@ def _give(course: Course, unit: Unit, request: RegradeRequest, points: float) ->
 def _graded(course: Course, unit: Unit, student: str) -> Standing:
     standing = unit_standing(course, unit).of(student)
     if not standing.questions or not standing.has_work:
-        raise CourseError(
-            f"{student} has no points in {unit.name} ({standing.status}): there is nothing to look at again"
-        )
+        raise CourseError(f"{student} has no points in {unit.name} ({standing.status}): there is nothing to regrade")
     return standing
 
 

@@ -1,7 +1,8 @@
-"""Where a student stands in a unit: the points that count and what they are made of, what waits for a person, lateness.
+"""A student's standing in a unit: the points that count and how they add up, answers that wait for a person, and
+lateness.
 
-This is the one place that says so. The feedback page, exports, reports and ``course status`` show what is read here,
-and formgrader shows the same numbers, since they are read from nbgrader's gradebook after it was brought up to date.
+Feedback pages, exports, reports and ``course status`` all read it here. formgrader shows the same numbers, because they
+come from nbgrader's gradebook after it was brought up to date.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from autograder.results import Graded, SubmissionResult
 
 __all__ = ["Standing", "Status", "UnitStanding", "standing_outside", "unit_standing"]
 
-_LOST = "graded, but the gradebook does not know it: grade it again"
+_LOST = "graded, but missing from the gradebook: grade it again"
 _DIFFERS = "the gradebook and the grader's own record differ: grade it again"
 
 
@@ -46,15 +47,15 @@ class Standing:
     """Where one student stands in one unit.
 
     Attributes:
-        points: what counts, lateness taken off; None where there is no grade. Of somebody whose latest file could not
-            be graded, those of the file graded before, if there was one.
+        points: the points that count, after the late penalty; None without a grade. If the latest file could not be
+            graded, those of the file graded before it.
         max_points: what the unit is worth.
         questions: the graded cells with their points, by name.
-        handed_in: when the work that counts was handed in, in UTC; None if it is not known, which is not late.
+        handed_in: when the work that counts was handed in, in UTC; None if that is not known, which counts as on time.
         due: the student's own due date, in UTC, moved by ``extension``.
-        points_lost: for lateness, already taken off.
-        reason: why a person has to look at the submission as a whole.
-        result: what the grader found, where it is recorded.
+        points_lost: the late penalty, already subtracted from ``points``.
+        reason: why a person has to look at the whole submission; empty if nobody has to.
+        result: the grader's recorded result, if there is one.
     """
 
     student: str

@@ -1,5 +1,5 @@
 "use strict";
-// Grading by keyboard. What is shown as given is what the server says it has saved; a key pressed meanwhile waits.
+// Grading by keyboard. Points appear as given only after the server has saved them; keys pressed meanwhile wait.
 
 const base = document.body.dataset.base;
 const maxPoints = Number(document.body.dataset.maxPoints);
@@ -51,7 +51,7 @@ function keep(answer, state) {
 }
 
 function save(answer, change, undoing = false) {
-  // One after the other: each change names the revision that the one before has left.
+  // Changes are sent one after the other: each names the revision that the one before it produced.
   saving = saving.then(() => send(answer, change, undoing));
   return saving;
 }
@@ -77,7 +77,7 @@ async function send(answer, change, undoing) {
     }
     await explain(answer, before, reply.status, told, wanted);
   } catch {
-    say("Not saved: course answers does not reply. Is it still running?");
+    say("Not saved: course answers does not reply. Check that it is still running.");
     reopen(answer, before, wanted);
   } finally {
     answer.classList.remove("busy");
@@ -88,11 +88,11 @@ async function explain(answer, before, status, told, wanted) {
   if (status === 409) {
     const { message: _, ...now } = told;
     const isAnotherAnswer = now.points === before.points && now.comment === before.comment;
-    // With its old revision, an answer that nobody here has read cannot be graded.
+    // The page keeps the old revision, so that nobody can grade an answer that they have not read.
     keep(answer, isAnotherAnswer ? { ...now, revision: before.revision } : now);
     say(
       isAnotherAnswer
-        ? "Not saved: the answer was handed in or graded anew. Reload the page to read it."
+        ? "Not saved: the answer was handed in or graded again. Reload the page to read it."
         : "Not saved: somebody else has graded this answer meanwhile. It now shows what they gave.",
     );
   } else {
@@ -101,7 +101,7 @@ async function explain(answer, before, status, told, wanted) {
   reopen(answer, before, wanted);
 }
 
-// A comment that could not be saved is not lost: its field opens again with the words in it.
+// A comment that could not be saved is not lost: its field opens again with the text in it.
 function reopen(answer, before, wanted) {
   if (wanted.comment === before.comment) return;
   const { field } = parts(answer);
@@ -127,7 +127,7 @@ function goToUngraded(from) {
   else go(next);
 }
 
-// A further digit belongs to the number as long as that can be given; else it begins another one.
+// Another digit extends the number if the result is a possible number of points; otherwise it begins a new one.
 function typePoints(sign) {
   const longer = typed + sign;
   const fits = /^\d{0,3}(\.\d?)?$/.test(longer) && Number(longer) <= maxPoints;
@@ -226,7 +226,7 @@ function hasUnsavedComment() {
   });
 }
 
-// One answer's labels and numbers must not get in the way of another's.
+// Labels and equation numbers of one answer must not clash with those of another.
 function drawFormulas() {
   if (!window.MathJax?.Hub?.Queue || !window.MathJax.InputJax?.TeX) {
     setTimeout(drawFormulas, 100);
@@ -245,7 +245,7 @@ function drawFormulas() {
   });
 }
 
-// What is cut off says so; scrolling or "e" shows the rest.
+// Marks answers that are cut off; scrolling or "e" shows the rest.
 function markLongOnes() {
   for (const answer of answers) {
     const work = answer.querySelector(".work");

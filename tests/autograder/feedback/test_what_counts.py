@@ -124,7 +124,7 @@ def test_work_that_cannot_be_graded_leaves_the_points_of_the_work_before(course,
     for words in (
         "What you handed in could not be graded",
         "Not JSON, so no notebook: hand in the .ipynb file itself.",
-        "Until you put this right and hand in again, the points of what you handed in before count.",
+        "Until you put this right and hand in again, the points of your earlier submission count.",
         "Points 7.5 / 8",
     ):
         assert words in said
