@@ -1,1 +1,1 @@
-"""From the sources of notebooks to what students get: building, releasing, publishing."""
+"""Builds notebooks from their sources, releases assignments, and publishes the students' repository."""

@@ -1,1 +1,1 @@
-"""A whole class at once: in parallel, on this machine or a cluster, and what is kept for the next run."""
+"""Grades a whole class in parallel, on this machine or a cluster, and keeps results for the next run."""

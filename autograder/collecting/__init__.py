@@ -1,1 +1,1 @@
-"""How work gets from an LMS's download into ``submitted/``, with the times of handing in."""
+"""Copies work from an LMS's download into ``submitted/``, with its times of handing in."""

@@ -1,1 +1,1 @@
-"""The facts of an offering: course.toml, roster, due dates, its secret and its log."""
+"""The facts of one course: course.toml, roster, due dates, lock, secret and logs."""

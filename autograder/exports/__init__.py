@@ -1,1 +1,1 @@
-"""Grades on their way out: for spreadsheets, and for Canvas, Moodle and Gradescope."""
+"""Grades as files for spreadsheets, Canvas, Moodle and Gradescope, and feedback pages as archives for an LMS."""

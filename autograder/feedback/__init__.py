@@ -1,1 +1,1 @@
-"""What a student gets back."""
+"""The feedback page of each student."""

@@ -1,1 +1,1 @@
-"""nbgrader's gradebook: what is written into it and read from it."""
+"""Reads and writes nbgrader's gradebook; extensions, late penalties, regrade requests and each student's standing."""

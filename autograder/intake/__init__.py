@@ -1,1 +1,1 @@
-"""From the files that a student handed in to the answers in them."""
+"""Reads the files that students handed in, and finds the answers in them."""

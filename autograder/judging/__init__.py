@@ -1,1 +1,1 @@
-"""One submission: its answers are run in sandboxes and judged from outside."""
+"""Judges one submission: its answers run in sandboxes and are judged from outside."""

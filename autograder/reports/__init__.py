@@ -1,1 +1,1 @@
-"""Pages and tables for the instructor about a class."""
+"""Pages and tables about a class, for instructors: report, similarity, status, and explanations of single answers."""

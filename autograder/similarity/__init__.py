@@ -1,1 +1,1 @@
-"""Which submissions are so alike that a person should look. Never a verdict."""
+"""Finds submissions so similar that a person should look at them. Similarity is never a verdict."""

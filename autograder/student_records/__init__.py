@@ -1,1 +1,1 @@
-"""All that a course folder keeps of one student: found, removed, or carried over to another id."""
+"""Finds all data about one student in a course folder, removes them, or moves them to another id."""

@@ -1,1 +1,1 @@
-"""A page for grading written answers: one question at a time, all answers below each other, by keyboard."""
+"""``course answers``: a page for grading written answers by keyboard, one question at a time with all its answers."""
