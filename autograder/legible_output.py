@@ -1,4 +1,4 @@
-"""What commands print, made fit for a terminal, whichever of them prints it and whoever wrote it."""
+"""Makes the output of all commands safe for a terminal, whoever wrote the text in it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["legibly"]
 
 
 def legibly(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The same command, which prints nothing that moves a cursor, colours a line or turns the direction of writing."""
+    """Wrap a command so that its output cannot move the cursor, colour text or change the direction of writing."""
 
     @functools.wraps(command)
     def printing_legibly(*arguments: Any, **named: Any) -> Any:
@@ -25,7 +25,7 @@ def legibly(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class _Legible:
-    """A stream of text that names signs which would act in a terminal."""
+    """A text stream that replaces characters which would act in a terminal by their names."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream

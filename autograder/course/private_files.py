@@ -1,7 +1,7 @@
-"""Files that only their owner may read: grades, what students handed in, pages about them.
+"""Writes files that only their owner can read: grades, submitted work, pages about students.
 
-A file is written beside its place and moved there when all of it is on the disk, so that readers see the whole file or
-the one before it.
+A file is written under another name and moved into place once it is on the disk, so that readers see either the new
+file or the old one, each complete.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ __all__ = ["private_folder", "write_private"]
 
 
 def private_folder(path: Path) -> Path:
-    """The folder, made for its owner only (mode 0700) where it is not there yet; so are the folders above it."""
+    """Return the folder; it and missing folders above it are made for their owner only (mode 0700)."""
     if not path.is_dir():
         private_folder(path.parent)
         path.mkdir(mode=0o700, exist_ok=True)

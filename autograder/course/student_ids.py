@@ -1,4 +1,4 @@
-"""Students' ids as they are compared, and ids so alike that they probably mean one student.
+"""Compares students' ids, and finds ids so similar that they probably mean one student.
 
 An id is the name of a student's folder, and the same id stands in the roster, the gradebook and ``extensions.csv``. On
 their way there macOS takes letters with accents apart, spreadsheets drop leading zeros, and people type blanks and

@@ -1,4 +1,4 @@
-"""What a name of a time zone means in a course: its abbreviations are those of the course's own zone."""
+"""Interprets names of time zones; abbreviations mean what they mean in the course's own zone."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _UTC_NAMES = ("UTC", "GMT", "Z")
 
 
 def zone_called(name: str | None, local: datetime, zone: tzinfo) -> tzinfo:
-    """The zone that a time on somebody's wall clock is of.
+    """The time zone with the given name, for a local time in this course.
 
     Abbreviations such as ``CET``, ``EDT`` or ``IST`` stand for different zones in different countries. They count where
     the course's zone uses them on that date, and are not guessed elsewhere.

@@ -1,4 +1,4 @@
-"""By what an LMS knows a student, where a roster keeps that apart from the course's own id."""
+"""Finds a student's identifier in an LMS, which can differ from the course's own id."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ __all__ = ["known_by"]
 
 
 def known_by(students: Iterable[Student], column: Literal["sis_id", "moodle_id"]) -> Callable[[Student], str]:
-    """What gives a student's number in an LMS: that column of the roster, or the id if it is empty for all."""
+    """A function that gives a student's number in an LMS: from a column of the roster, or the id if it is empty."""
     name = column if any(getattr(student, column) for student in students) else "id"
     return lambda student: getattr(student, name)

@@ -1,10 +1,10 @@
-"""Which answer a person graded, so that it waits for a person again only where it is another one now.
+"""Remembers which answer a person graded, so that it waits for a person again only if it has changed.
 
 formgrader clears the mark ``needs_manual_grade`` of a grade when a person saves points; nbgrader sets it whenever the
-work is graded again. So that a regrade does not ask for every answer once more, a table of ours beside nbgrader's
-says of each grade what formgrader shows, and what it showed when a person gave the points: a print of the
-answer's text and pictures, and what the question was worth. A grade with points by hand waits where the two differ.
-The points themselves never change here: what a person gave stands until a person changes it.
+work is graded again. To avoid grading every answer again after a regrade, our own table in the gradebook stores for
+each grade what formgrader shows now, and what it showed when a person gave the points: a fingerprint of the answer's
+text and pictures, and the question's maximum. A grade with points by hand waits if the two differ. The points never
+change here: they stand until a person changes them.
 """
 
 from __future__ import annotations

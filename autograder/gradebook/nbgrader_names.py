@@ -1,4 +1,4 @@
-"""Names of students and units as nbgrader's commands take them: a name that is there means itself, not a pattern.
+"""Makes nbgrader's commands treat the name of an existing student or unit as a name, not as a pattern.
 
 nbgrader takes folders' names, and ``--student``, for patterns of file names. So ``kim [resit]`` is nobody, or
 ``kim r``; and in a folder with such a name it ignores no file that it was told to ignore. It offers no setting for

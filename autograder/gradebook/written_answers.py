@@ -1,8 +1,8 @@
-"""Written answers of a class to one question, and points and comments that a person gives for them.
+"""Reads a class's written answers, and writes the points and comments that a person gives for them.
 
-What is written is what formgrader writes, and nothing else: ``manual_score``, ``manual_comment``, and whether the
-answer still waits. Two people may grade at once, here or in formgrader: a change is made only where points, comment and
-answer still are what its author had in view.
+Only the fields that formgrader writes are changed: ``manual_score``, ``manual_comment``, and whether the answer still
+waits. Two people may grade at once, here or in formgrader, so a change is saved only if points, comment and answer are
+still those that its author saw.
 """
 
 from __future__ import annotations
@@ -45,12 +45,11 @@ Part = tuple[str, str]
 
 @dataclass(frozen=True)
 class WrittenAnswer:
-    """One student's answer, and what was given for it.
+    """One student's answer, with its points and comment.
 
     Attributes:
         key: nbgrader's own id for the grade; it names the answer without naming the student.
-        parts: ("text", …), Markdown that no HTML, link or command can come of, and ("picture", …), a PNG in base64, in
-            their order.
+        parts: ("text", …), Markdown without HTML, links or commands, and ("picture", …), a PNG in base64, in order.
         beside: the parts of what was handed in beside the answers, a capstone's report for example.
         points: given by a person; None if nobody did.
         auto_points: what nbgrader gives by itself: 0 where nothing was written.
@@ -70,13 +69,13 @@ class WrittenAnswer:
 
     @property
     def revision(self) -> str:
-        """Another one for each change of points, comment, or the answer itself."""
+        """A value that changes whenever points, comment or answer change."""
         seen = [self.parts, self.beside, self.points, self.comment, self.waits]
         return hashlib.sha256(json.dumps(seen).encode()).hexdigest()[:32]
 
 
 class ChangedMeanwhile(Exception):
-    """Somebody else has graded the answer, or it was handed in anew; ``answer`` is how it stands now."""
+    """Somebody else has graded the answer, or it was handed in again; ``answer`` is its current state."""
 
     def __init__(self, answer: WrittenAnswer) -> None:
         super().__init__("it was changed elsewhere meanwhile")
@@ -84,11 +83,11 @@ class ChangedMeanwhile(Exception):
 
 
 class NoSuchAnswer(Exception):
-    """The gradebook holds no such answer (any more)."""
+    """The gradebook does not contain this answer, or not any more."""
 
 
 def written_answers(gradebook: Gradebook, course: Course, unit: Unit, question: str) -> tuple[WrittenAnswer, ...]:
-    """The answers of everybody who was graded, by student."""
+    """The answers of all graded students, by student."""
     rows = _rows(gradebook, unit).filter(GradeCell.name == question).order_by(SubmittedAssignment.student_id)
     return tuple(_answer(course, unit, *row) for row in rows)
 
@@ -100,8 +99,8 @@ def give(
 
     Args:
         key: which answer.
-        seen: the revision that the person who grades has in view.
-        points: None takes the points back, so that the answer waits again.
+        seen: the revision that the grading person saw.
+        points: None removes the points, so that the answer waits again.
 
     Raises:
         NoSuchAnswer: the student was removed, or never handed this in.

@@ -1,4 +1,4 @@
-"""Who handed in and who did not: what lies under ``submitted/`` held against the roster, before grades are believed."""
+"""Compares ``submitted/`` with the roster: students without work, work without a student, and misplaced files."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ __all__ = ["Attendance", "attendance"]
 
 @dataclass(frozen=True)
 class Attendance:
-    """What an instructor should look at before students without a grade are given zeros.
+    """Findings to look at before students without a grade are given zero.
 
     Attributes:
         unit: the name of the unit.
-        misplaced: notebooks and archives that lie where none is graded, as paths below the folder of submissions.
+        misplaced: notebooks and archives in places where nothing is graded, as paths below the folder of submissions.
         absent: ids on the roster under which nothing was handed in for the unit.
         strangers: ids under which something was handed in, and that are not on the roster, where there is one.
         near_matches: ids that are probably meant to be one.
@@ -47,17 +47,17 @@ class Attendance:
         return (*lines, *(f"{match}: rename the folder or correct the roster" for match in self.near_matches))
 
     def to_record(self) -> dict[str, Any]:
-        """All of it as JSON types."""
+        """The findings as JSON types."""
         near = [{"found": match.found, "expected": match.expected} for match in self.near_matches]
         lists = {"misplaced": self.misplaced, "absent": self.absent, "strangers": self.strangers}
         return {**{name: list(entries) for name, entries in lists.items()}, "near_matches": near}
 
 
 def attendance(course: Course, unit: Unit, submitted: Path | None = None) -> Attendance:
-    """Who handed in for a unit, and what lies in wrong places.
+    """Find the students without work for a unit, unknown ids, and misplaced files.
 
     Args:
-        submitted: another folder of submissions than the course's own; it is not held against the roster.
+        submitted: another folder of submissions than the course's own; it is not compared with the roster.
 
     Raises:
         CourseError: the roster cannot be read.

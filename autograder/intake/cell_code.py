@@ -41,7 +41,7 @@ class CellCode:
 
     @property
     def tree(self) -> ast.Module | None:
-        """What it says as Python, with IPython's commands taken out; None if this is no Python."""
+        """The syntax tree, without IPython's commands; None if the cell is not Python."""
         return self._parts[1]
 
     @property
@@ -51,7 +51,7 @@ class CellCode:
 
     @property
     def is_only_words(self) -> bool:
-        """Whether it says something and does nothing: comments, strings, printed strings, or no Python at all."""
+        """Whether the cell only says something: comments, strings, printed strings, or text that is not Python."""
         _, tree, _ = self._parts
         is_idle = tree is None or all(map(_only_says, tree.body))
         return is_idle and any(_LETTERS.search(text) for text in self._texts)
@@ -99,10 +99,10 @@ class CellCode:
         return [_as_written(node, lines) if _cannot_fail(node) else _tried(node, lines) for node in binding]
 
     def alone(self, component: str) -> str:
-        """The statements that put a component into use, and those that define what it needs, without the others.
+        """The statements that register a component, and the definitions that it needs, without all other statements.
 
-        A module that is not there stops nothing, whether it is imported or named in an annotation. The text is empty
-        where no statement marks a function as this component, and where the cell holds nothing but functions.
+        Missing modules are tolerated, whether they are imported or named in an annotation. The text is empty if no
+        statement marks a function as this component, or if the cell contains nothing but functions.
 
         Example:
             >>> print(CellCode("drive.mount('/x')\\n@implements('half')\\ndef half(a): return a / 2").alone("half"))

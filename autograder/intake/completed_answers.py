@@ -1,9 +1,9 @@
-"""Answers made whole: what an answer stands on may lie in other cells, while each answer is run by itself.
+"""Adds to each answer the definitions in other cells that it needs, because each answer is run by itself.
 
-A helper, a constant or an import worked in the student's notebook if it stood in a cell of their own, in the cell of
-another answer, or was added to one of ours. So those definitions, and nothing else of such cells, are put in front of
-the answer that needs them. Functions of other exercises are not among them: they are judged where they are asked for.
-A function that has lost the line which puts it into the library gets it back.
+In the student's notebook, a helper, a constant or an import may be in a cell of their own, in the cell of another
+answer, or added to one of ours. Such definitions, and nothing else of those cells, are put in front of the answer that
+needs them. Functions of other exercises are not copied: they have their own answers. A function without its
+``@implements`` line gets it back.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _MOST_READ = 2_000_000  # characters of other cells
 
 
 def completed(found: Mapping[str, Found], matching: Matching) -> dict[str, Found]:
-    """What was found for each exercise, by grade_id, with whatever else of the student's it needs to run."""
+    """The answers found for the exercises, by grade_id, with all other definitions of the student's that they need."""
     answers = {cell.position for answer in found.values() for cell in answer.cells}
     cells = _Cells((cell for cell in matching.submitted if cell.kind == "code"), answers)
     given = frozenset().union(*map(_given_by, matching.released))
@@ -39,7 +39,7 @@ def completed(found: Mapping[str, Found], matching: Matching) -> dict[str, Found
 
 
 class _Cells:
-    """Code cells, as far as a person may have written them, and where in them a name is defined.
+    """The code cells that a student may have written, searched for the definitions of names.
 
     Args:
         answers: the positions of those that hold answers.
@@ -119,7 +119,7 @@ def _supported(ours: Cell, answer: Found, cells: _Cells, given: frozenset[str]) 
 def _needed_of(
     cells: _Cells, wanted: frozenset[str], own: Set[int], given: frozenset[str]
 ) -> Mapping[int, Collection[str]]:
-    """By cell the names that an answer needs of others than its own, and those which their definitions need in turn."""
+    """For each other cell, the names that an answer needs from it, directly or for definitions that it needs."""
     needed: dict[int, set[str]] = {}
     settled: frozenset[str] = given
     while wanted := wanted - settled:

@@ -1,4 +1,4 @@
-"""Files that were handed in beside the notebook: nobody looks at them here, so a flag names them."""
+"""Flags files that were handed in beside the notebook, because the grader does not read them."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from autograder.plain_text import printable
 __all__ = ["flags_of_files_beside"]
 
 _MOST_NAMED = 5
-# What collecting, Jupyter and check() leave; the last keeps functions that are in notebooks, too.
+# Left by collecting, Jupyter and check(); check() stores functions that are in the notebooks as well.
 _NO_WORK = frozenset({"timestamp.txt", "__pycache__", "my_components.py"})
 
 
 def flags_of_files_beside(folder: Path, used: Collection[str] = ()) -> tuple[str, ...]:
-    """A flag that names the files and folders in a submission's folder that are no part of what is graded.
+    """A flag that names the files and folders of a submission that are not graded.
 
     Args:
         folder: one in which a notebook was found; other notebooks in it have a flag of their own.

@@ -1,4 +1,4 @@
-"""When a submission was handed in, as far as what lies in its folder can be believed."""
+"""Reads the time of handing in from a submission's folder, as far as it can be trusted."""
 
 from __future__ import annotations
 

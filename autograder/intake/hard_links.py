@@ -1,10 +1,10 @@
-"""A submitted file with a second name: another student's work, or the course's own, under this student's name.
+"""Finds submitted files that are hard links to another student's work or to the course's own files.
 
-Unpacking an archive can make hard links, as the person who unpacks it, to files that the student who packed it could
-never read. Backups and copies made with ``cp --link`` make them too, with their second names outside the course folder.
-Those are left alone: a file outside could as well have been copied. So names are looked for inside the course only.
-A file of the course's own, a solution for instance, is never a student's work. Of two students who share one file,
-nobody can say from the file who wrote it, so both are graded and both are flagged.
+Unpacking an archive can make hard links, with the rights of the person who unpacks it, to files that the student who
+packed it cannot read. Backups and ``cp --link`` make hard links too, to names outside the course folder. Those are
+harmless, because such a file could just as well be a copy. So only names inside the course folder are searched. A file
+of the course's own, a solution for instance, is never a student's work. Of two students who share one file, nobody can
+say from the file who wrote it, so both are graded and both are flagged.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Notebooks and archives that lie where nobody looks for them: work that would count as missing without a word."""
+"""Finds notebooks and archives in wrong folders, which would otherwise silently count as missing work."""
 
 from __future__ import annotations
 

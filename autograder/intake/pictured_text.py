@@ -1,8 +1,8 @@
-r"""Text of written answers with pictures in it, which stand in a notebook in five ways and leave it in one.
+r"""Converts the text of written answers, whose pictures can be stored in five ways, to one form.
 
 Jupyter attaches pictures to a cell and names them in its text; Colab and documents that were pasted write their bytes
-into the text, in place or below it as ``[image1]: <data:…>``; HTML may stand for markdown. Whatever it was, the picture
-is drawn anew, attached, and stands in a paragraph of its own::
+into the text, in place or below it as ``[image1]: <data:…>``; HTML may replace markdown. Each picture is decoded,
+encoded again, attached, and put in a paragraph of its own::
 
     My derivation:
 
@@ -71,7 +71,7 @@ def parts_of_answer(cell: NotebookNode) -> list[tuple[str, str]]:
 
 
 class PicturedText:
-    """The text of one written answer as it is put together from cells.
+    """Collects the text of one written answer from its cells.
 
     Attributes:
         pictures: drawn anew, in base64, in the order of their numbers.

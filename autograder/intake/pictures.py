@@ -1,4 +1,4 @@
-"""Pictures from submitted notebooks: whatever they were, they are drawn anew as PNG, limited in size and number."""
+"""Decodes pictures from submitted notebooks and encodes them again as PNG, limited in size and number."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Album:
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    """A picture as its camera was held, on white, no larger than a page can show."""
+    """The picture turned upright, on white, no larger than a page can show."""
     image.draft(None, (2 * LONGEST_SIDE, 2 * LONGEST_SIDE))  # a JPEG is decoded no finer than this needs
     turned = ImageOps.exif_transpose(image).convert("RGBA")
     turned.thumbnail((LONGEST_SIDE, LONGEST_SIDE))

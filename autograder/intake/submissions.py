@@ -1,4 +1,4 @@
-"""Submissions on disk: who handed something in, and which file counts. Nothing is believed."""
+"""Finds submissions on disk, and the one file of each that counts. No name or file is trusted."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Written answers, put together for the person who grades them from wherever in the notebook they stand.
+"""Collects each written answer from wherever it is in the notebook, for the person who grades it.
 
-Beside its own cell an answer may stand in cells of the student's around it, of whatever kind, or have been typed into
-our text of the question. All of that is shown together, pictures too, with a flag that says where it was found. Text of
-the student's own elsewhere is shown where a question has no answer at all; otherwise a flag says that it is not used.
+Besides its own cell, an answer may be in the student's own cells around it, of any kind, or be typed into our text of
+the question. All parts are shown together, with their pictures, and a flag says where they were found. Other text of
+the student's is shown if a question has no answer at all; otherwise a flag says that it was not used.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _MOST_QUOTED = 3
 
 @dataclass(frozen=True)
 class _Piece:
-    """Something that a student wrote: the cell, the text in it that is the student's, and where it stood."""
+    """A piece of a student's text: the cell, the student's part of its text, and its place."""
 
     cell: Cell
     text: str
@@ -47,7 +47,7 @@ class _Piece:
 
 
 class WrittenAnswers:
-    """What a submission answers to each written question.
+    """The answers of one submission to the written questions.
 
     Attributes:
         found: by grade_id.
@@ -55,7 +55,7 @@ class WrittenAnswers:
     """
 
     def __init__(self, matching: Matching, used: Collection[int], album: Album) -> None:
-        """Gather them.
+        """Collect the answers.
 
         Args:
             used: positions of cells that hold answers to exercises.

@@ -1,7 +1,7 @@
-"""One component of one submission judged once more, with all that was asked and shown written down.
+"""Judges one component of one submission again, and records every request and answer.
 
-The secret seed is that of grading, so what is asked is what was asked then, as long as the file, the checks and the
-grader are the same.
+The secret seed is that of grading, so the requests are those of grading as long as the file, the checks and the grader
+are the same.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ __all__ = ["Asked", "ExplainedCase", "Explanation", "explain"]
 
 @dataclass(frozen=True, eq=False)
 class Asked:
-    """One request, what the reference shows, and what the student's function showed; None if there was no answer."""
+    """One request, with the results of the reference and of the student's function (None without an answer)."""
 
     probe: Probe
     shown: Observation | None
@@ -39,7 +39,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class ExplainedCase:
-    """A case with its verdict, and what was asked for it; nothing was, where an earlier case decided."""
+    """A case with its verdict and its requests; there are none if an earlier case decided."""
 
     trial: Trial
     verdict: Verdict
@@ -48,7 +48,7 @@ class ExplainedCase:
 
 @dataclass(frozen=True)
 class Explanation:
-    """All that judging a component once more has shown.
+    """The result of judging a component again.
 
     Attributes:
         sha256: of the notebook's file.
@@ -66,7 +66,7 @@ class Explanation:
 
 
 def explain(course: Course, unit: Unit, student: str, component: str, sandbox: SandboxKind) -> Explanation:
-    """Judge one component of a student's latest submission once more, in the sandbox, and keep what was asked.
+    """Judge one component of a student's latest submission again, in the sandbox, and keep its requests.
 
     Raises:
         CourseError: the student has handed nothing in, it cannot be graded, or the unit has no such component.
@@ -91,9 +91,7 @@ def explain(course: Course, unit: Unit, student: str, component: str, sandbox: S
 
 def _require_component(unit: Unit, component: str) -> None:
     if unit.kind == "capstone":
-        raise CourseError(
-            f"{unit.name} is a capstone: its checks measure files, and its feedback page says what came out"
-        )
+        raise CourseError(f"{unit.name} is a capstone, whose checks measure files: read its feedback page instead")
     names = [check.component for check in checks_of(unit.name)]
     if component not in names:
         raise CourseError(f"{unit.name} has no component {component!r}; it has {', '.join(names)}")
@@ -116,13 +114,13 @@ def _submission(course: Course, unit: Unit, student: str) -> Submission:
 
 @dataclass
 class _Record:
-    """What was asked in each room, in the order of the trials, and what was shown."""
+    """Records the requests and answers of each room, in the order of the trials."""
 
     trials: dict[str, list[Trial]] = field(default_factory=dict)
     shown: dict[int, Observation] = field(default_factory=dict)
 
     def witness(self, room: str, trials: Iterable[Trial], ask: Ask) -> tuple[Iterable[Trial], Ask]:
-        """Stand between the judge and a room, and change nothing."""
+        """Record what passes between the judge and a room, without changing it."""
 
         def kept() -> Iterator[Trial]:
             for trial in trials:
@@ -130,13 +128,13 @@ class _Record:
                 yield trial
 
         def answered(request: Request) -> Observation:
-            observed = self.shown[id(request)] = ask(request)  # trials are kept, so that no two share an id
+            observed = self.shown[id(request)] = ask(request)  # trials live on, so that no two share an id
             return observed
 
         return kept(), answered
 
     def cases(self, result: ComponentResult) -> Iterator[ExplainedCase]:
-        """The cases of the room that counts: the one with all answers only if points were got there."""
+        """The cases of the room that counts: the room with all answers only if it gave points."""
         rooms = dict(self.trials)
         among_all = rooms.pop("all", [])
         trials = among_all if among_all and result.points > 0 else next(iter(rooms.values()), among_all)

@@ -1,11 +1,10 @@
-"""The library's own bodies of components, in a sandbox of their own that no code of a student's ever enters.
+"""Runs the library's own components in a separate sandbox that never runs a student's code.
 
 While one answer is judged, the functions of other exercises that it calls are stand-ins: each call, and each of its
-gradients, is computed here (:mod:`avae_lib.checking.remote_calls`). So what a sandbox with students' code holds of the
-references is numbers that it asked for, and never a body.
+gradients, is computed here (:mod:`avae_lib.checking.remote_calls`). So a sandbox with students' code only ever gets
+numbers from the references that it asked for, never their bodies.
 
-The numbers that come in are a stranger's. Computing with them is held by the limits of a sandbox, since a small input
-may ask for much memory or time.
+The inputs come from a stranger, and a small input may demand much memory or time. The limits of a sandbox contain this.
 """
 
 from __future__ import annotations
@@ -38,7 +37,8 @@ _LONG = 100_000  # seconds of processor time, over many submissions; each call h
 
 
 class References:
-    """Computes calls of components. The sandbox is started when it is first needed, and again after it was lost.
+    """Computes calls of components for other sandboxes. Its sandbox starts when it is first needed, and again after it
+    was lost.
 
     Args:
         edition: a folder with the library and all of its bodies.
@@ -91,7 +91,7 @@ class References:
 def references_here(
     hidden: tuple[Path, ...] = (), kind: SandboxKind = DEFAULT_KIND, limits: Limits = DEFAULT_LIMITS
 ) -> References:
-    """The references that this process keeps for all submissions it judges; they end with it."""
+    """The references that this process shares among all submissions it judges; they end with the process."""
     return _kept(os.getpid(), hidden, kind, limits)
 
 
@@ -102,7 +102,7 @@ def names_in(source: str, names: Iterable[str]) -> frozenset[str]:
 
 @cache
 def calls_among(names: frozenset[str]) -> Mapping[str, frozenset[str]]:
-    """For each of the components, which others of them the library's own body names."""
+    """For each component, the other components that the library's own body names."""
     return {
         entry.name: names_in(_body(entry), names - {entry.name})
         for entry in components.listing()

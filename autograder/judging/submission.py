@@ -1,15 +1,15 @@
 """Judging one submission: every answer is asked in a sandbox of its own.
 
-In this sandbox, the answer's *own room*, the set-up cells and that one answer have run. So no other answer can spoil
-it, and it can spoil no other. The functions of earlier exercises that it calls are stand-ins there. The library's own
-bodies compute them outside (:mod:`autograder.judging.references`), so that a wrong function costs points once.
+In this sandbox, the answer's *own room*, only the set-up cells and that one answer have run, so answers cannot spoil
+each other. The functions of earlier exercises that it calls are stand-ins: the library's own bodies compute them
+outside (:mod:`autograder.judging.references`), so that a wrong function loses points only once.
 
-An answer that gives no value in its own room may need what other cells of the notebook do. It is judged in a second
-room then, where all answers have run and call each other. A value once given stands: nothing is asked in two rooms for
-the better result of the two. Each room draws inputs of its own.
+An answer that returns no value in its own room may need other cells of the notebook. It is then judged in a second
+room, where all answers have run and call each other. An answer that returned a value is not judged again, so nobody
+gets the better of two results. Each room draws its own inputs.
 
-Only stand-ins for *earlier* exercises are given, and never for one that calls the answer in its turn, by way of the
-student's code or of the library's. Otherwise two answers that only call each other would both be right.
+There are stand-ins for *earlier* exercises only, and never for one that calls the answer in the student's code or in
+the library's. Otherwise two answers that only call each other would both be right.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Markdown as formgrader draws it: emphasis, lists, tables, code, formulas and pictures; nothing that acts.
+"""Converts markdown for formgrader: emphasis, lists, tables, code, formulas and pictures, and nothing active.
 
 nbgrader lets HTML, links and addresses through as they stand. Here everything that is drawn, the course's own text
 too, is cut down to elements that can neither run, nor load, nor lead anywhere. It is the second wall: text of

@@ -1,4 +1,4 @@
-"""What ``nbgrader autograde`` is given to grade, and what it is kept from.
+"""Controls which files ``nbgrader autograde`` gets to grade, and hides the others from it.
 
 nbgrader opens the notebook and the time stamp of a submission whatever they are, copies all that lies beside them
 (what a symbolic link points to as well) to where feedback is sent from, gives no points for a notebook that has another

@@ -1,4 +1,4 @@
-"""The way into a sandbox: what takes rights that the sandbox itself must not have, done before its walls are built.
+"""Prepares what a sandbox needs with rights that the sandbox itself must not have, before its walls are built.
 
 A bubblewrap around the other one gives a private ``/tmp`` to prepare things in:
 
@@ -7,8 +7,8 @@ A bubblewrap around the other one gives a private ``/tmp`` to prepare things in:
 * For root, a place below which the source of every mount is bound (this Python may lie in root's home, closed to
   others). Then root becomes user 65534 for good.
 
-An ordinary user has the rights for the folders in a user namespace of his own. Where the machine does not grant them
-to programs that bubblewrap starts, the walls are built without an entrance, and the watchdog counts the files.
+An ordinary user has the rights for the folders in a user namespace of their own. If the machine refuses them to
+programs that bubblewrap starts, the walls are built without an entrance, and the watchdog counts the files.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _FURNISH = (
 
 @dataclass(frozen=True)
 class Entrance:
-    """What to run before the bubblewrap that builds the walls, and what that one finds there.
+    """The commands to run before the bubblewrap that builds the walls, and the places that they prepare for it.
 
     Attributes:
         arguments: of the bubblewrap around.
@@ -54,7 +54,7 @@ NO_ENTRANCE = Entrance()
 
 
 def entrance(mounts: Sequence[Mount], folders: Sequence[str], size: int) -> Entrance:
-    """The entrance to a sandbox with these mounts.
+    """Make the entrance to a sandbox with these mounts.
 
     Args:
         folders: those that are to lie in memory with a limited number of files.

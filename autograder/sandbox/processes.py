@@ -23,7 +23,7 @@ _MOST_PATIENCE = 5
 
 @dataclass(frozen=True)
 class Usage:
-    """What a tree of processes uses.
+    """The resources that a tree of processes uses.
 
     Attributes:
         memory_bytes: memory of its own, and the tables of its pages; files that are mapped are not counted, and what a

@@ -1,4 +1,4 @@
-"""System calls that no exercise needs and a sandbox does without, as a filter for bubblewrap.
+"""A filter for bubblewrap that refuses system calls which no exercise needs.
 
 Some would only widen what can be tried against the kernel. The others reach beyond a sandbox:
 
@@ -8,7 +8,7 @@ Some would only widen what can be tried against the kernel. The others reach bey
   (:data:`_OTHERS`, leases on files and watches over folders, and what drops a file from the machine's memory);
 * the kernel's tools for looking into processes, for mounts and for programs of its own (:data:`_KERNEL`).
 
-What a kernel offers beyond the calls known here is answered as an older kernel would, "there is no such call".
+Calls that are not known here get the answer of an older kernel, "there is no such call".
 """
 
 from __future__ import annotations

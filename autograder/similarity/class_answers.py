@@ -52,10 +52,10 @@ def answers_of_class(course: Course, unit: Unit) -> ClassAnswers:
 
 
 def known_sources(course: Course, unit: Unit) -> Mapping[str, list[str]]:
-    """What the answers of everybody may have in common, by component.
+    """The code that all answers may have in common, by component.
 
-    That is all code of the notebook that was handed out, set-up, helpers and stubs, and of the course's solution: any
-    of it may have been taken into any answer.
+    This is all code in the released notebook (set-up, helpers and stubs) and in the course's solution: students may use
+    any of it in any answer.
     """
     everything, components = [], set()
     for folder in (course.assignments, course.solutions):

@@ -1,4 +1,4 @@
-"""Groups of students whose answers hang together, out of the pairs that are alike.
+"""Groups students who are connected by pairs of similar answers.
 
 Three who share one solution are three pairs, ten are 45. A person who looks at them wants to see the ten once, and who
 of them resembles whom most: a copy that was handed on changes a little with each hand.
@@ -17,7 +17,7 @@ __all__ = ["Cluster", "clusters_of"]
 
 @dataclass(frozen=True)
 class Cluster:
-    """Students who are connected by pairs that are alike, though perhaps not each with each.
+    """Students who are connected by similar pairs, though not every two of them need be similar.
 
     Attributes:
         authors: in their order; those of this year first.
@@ -29,17 +29,17 @@ class Cluster:
 
     @property
     def bits(self) -> float:
-        """How surprising its most surprising pair is."""
+        """The bits of the most surprising pair."""
         return self.pairs[0].bits
 
     @property
     def components(self) -> tuple[str, ...]:
-        """The exercises in which any two of them are alike, those of the most surprising pairs first."""
+        """The exercises in which any two of the students are similar, those of the most surprising pairs first."""
         return tuple(dict.fromkeys(like.component for pair in self.pairs for like in pair.likenesses))
 
     @property
     def closest(self) -> Mapping[Author, Pair]:
-        """For each of them the pair with whom that one resembles most."""
+        """For each student, the pair with the most similar other student."""
         found: dict[Author, Pair] = {}
         for pair in self.pairs:
             for author in (pair.first, pair.second):
@@ -48,7 +48,7 @@ class Cluster:
 
     @property
     def links(self) -> tuple[Pair, ...]:
-        """The fewest pairs that connect all of them, the most surprising ones: one fewer than there are students."""
+        """The most surprising pairs that are just enough to connect all students: one pair fewer than students."""
         groups = _Groups()
         return tuple(pair for pair in self.pairs if groups.join(pair.first, pair.second))
 
@@ -76,7 +76,7 @@ def _in_order(authors: Iterable[Author]) -> tuple[Author, ...]:
 
 
 class _Groups:
-    """Which authors are connected so far; each group is known by one of its members."""
+    """The groups of authors connected so far; each is identified by one of its members."""
 
     def __init__(self) -> None:
         self._above: dict[Author, Author] = {}
@@ -87,7 +87,7 @@ class _Groups:
         return author
 
     def join(self, one: Author, other: Author) -> bool:
-        """Connect two; whether they were apart before."""
+        """Connect two authors; return whether they were in different groups before."""
         first, second = self.leader(one), self.leader(other)
         self._above[first] = second
         return first != second

@@ -1,4 +1,4 @@
-"""Answers to a unit that were handed in to another offering of the course: something to compare with, never graded."""
+"""Reads answers of an earlier class for comparison; they are never graded."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["EarlierAnswers", "earlier_answers"]
 
 @dataclass(frozen=True)
 class EarlierAnswers:
-    """What was found in a folder of earlier submissions.
+    """The answers found in a folder of earlier submissions.
 
     Attributes:
         answers: source by component and student; stubs that nobody has touched are left out.
@@ -33,7 +33,7 @@ class EarlierAnswers:
 
 
 def earlier_answers(course: Course, unit: Unit, folder: Path) -> EarlierAnswers:
-    """Read earlier submissions of a unit. They are opened as students' work always is, and nothing of it is run.
+    """Read earlier submissions of a unit. They are read with the same care as all students' work, and nothing is run.
 
     Args:
         folder: holds ``STUDENT/UNIT/UNIT.ipynb``, as ``submitted/`` does.

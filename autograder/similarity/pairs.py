@@ -30,7 +30,7 @@ _LEAST_SIMILAR = 0.45  # the right answers in autograder/checks/variants, writte
 
 
 class Author(NamedTuple):
-    """Whose answers they are: a student of this class, or one of an earlier one, who may have the same id."""
+    """A student of this class or of an earlier one, who may have the same id."""
 
     name: str
     is_earlier: bool = False
@@ -69,11 +69,11 @@ class Pair:
 
     @property
     def similarity(self) -> float:
-        """In the exercise in which they are most alike."""
+        """The similarity in the exercise in which the two are most similar."""
         return max(likeness.similarity for likeness in self.likenesses)
 
     def other(self, author: Author) -> Author:
-        """The one whom ``author`` resembles."""
+        """The other student of the pair."""
         return self.second if author == self.first else self.first
 
 

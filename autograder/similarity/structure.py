@@ -24,7 +24,7 @@ _NO_CODE = (ast.expr_context, ast.Import, ast.ImportFrom, ast.Pass)
 def signs(source: str) -> tuple[str, ...] | None:
     """The structure of a piece of source as a sequence of signs; None where it cannot be read as Python.
 
-    IPython's commands in it do not count. Whatever a student has thought of to make it unreadable is no reason to fail.
+    IPython's commands in it do not count. Source that a student has made unreadable is no error.
     """
     try:
         with warnings.catch_warnings():

@@ -1,4 +1,4 @@
-"""All places of a course folder that keep something of a student, and a search for what none of them knows."""
+"""All places in a course folder with data about a student, and a search for mentions anywhere else."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from autograder.student_records.work_folders import WorkFolders
 
 __all__ = ["PLACES", "copies_elsewhere", "found_everywhere", "require_id", "still_named_in", "unknown"]
 
-# What is made from the records goes first, as long as the roster still says under which names to look for it.
+# Derived files are removed first, while the roster still has the names to search for in them.
 PLACES: tuple[Place, ...] = (
     DerivedFiles(),
     WorkFolders(),
@@ -44,12 +44,12 @@ def require_id(student: str) -> None:
 
 
 def found_everywhere(course: Course, student: str) -> list[str]:
-    """What is kept of a student, a phrase each."""
+    """The data kept about a student, one phrase for each place."""
     return [phrase for place in PLACES for phrase in place.found(course, student)]
 
 
 def unknown(course: Course, student: str) -> CourseError:
-    """What to say of an id under which nothing is kept."""
+    """The message for an id without any data."""
     folders = [entry.name for entry in course.submitted.iterdir()] if course.submitted.is_dir() else []
     close = get_close_matches(student, [*Roster.of(course).students, *folders], 3)
     return CourseError(
@@ -59,7 +59,7 @@ def unknown(course: Course, student: str) -> CourseError:
 
 
 def still_named_in(course: Course, names: Iterable[str]) -> list[str]:
-    """The files of a course, but for its own texts, that hold one of some names as a word."""
+    """The files of a course, except its own texts, that contain one of some names as a word."""
     wanted = tuple(names)
     return [str(path.relative_to(course.root)) for path in _files(course.root) if is_named_in(path, wanted)]
 

@@ -1,6 +1,6 @@
-"""The tables that people keep: the roster, extensions, and others beside these with a column ``student``.
+"""A student's lines in the roster, the extensions, and other tables beside them with a column ``student``.
 
-All lines but those of the student stay as they are, to the byte: their order, quotes, and ends.
+All other lines stay the same to the byte, including their order, quotes and line ends.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Files that are made from the records and can be made again: feedback pages, exports, reports, formgrader's log.
+"""Files made from the records that can be made again: feedback pages, exports, reports, formgrader's log.
 
-Whatever names a student who is forgotten or gets another id is removed. The commands that wrote it write it anew.
+Files that name a student who is forgotten or renamed are removed. The commands that wrote them can write them again.
 """
 
 from __future__ import annotations

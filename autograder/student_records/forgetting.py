@@ -1,4 +1,4 @@
-"""``course forget``: all that a course keeps of a student is removed, and what remains elsewhere is named."""
+"""``course forget``: removes all data about a student from the course folder, and names what remains elsewhere."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["Forgotten", "forget"]
 
 @dataclass(frozen=True)
 class Forgotten:
-    """What became of a student's data.
+    """The result of removing a student's data.
 
     Attributes:
         removed: what was there, a phrase each.
@@ -40,7 +40,7 @@ class Forgotten:
 
 
 def forget(course: Course, student: str, confirm: Callable[[list[str]], bool]) -> Forgotten | None:
-    """Remove all that a course keeps of a student. If it is broken off, calling it again finishes it.
+    """Remove all data about a student. If this is interrupted, calling it again finishes the removal.
 
     Args:
         confirm: is shown what will be removed, and returns whether to go on; None is returned if not.

@@ -1,4 +1,4 @@
-"""A student in nbgrader's gradebook: points, comments, submissions."""
+"""A student's rows in nbgrader's gradebook: points, comments, submissions."""
 
 from __future__ import annotations
 

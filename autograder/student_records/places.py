@@ -1,4 +1,4 @@
-"""Where a course folder keeps something of a student, as a list of places that all can do the same three things."""
+"""The common interface of all places that keep data about a student: find, forget, rename."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ __all__ = ["Place", "entries_named"]
 
 
 class Place(Protocol):
-    """One kind of place. Each of its methods can be called again after it was broken off, and then finishes."""
+    """One kind of place. If a method is interrupted, calling it again finishes its work."""
 
     def found(self, course: Course, student: str) -> list[str]:
-        """What is kept of a student here, a phrase each; empty if nothing is."""
+        """The data kept about a student here, one phrase each; empty if there are none."""
 
     def forget(self, course: Course, student: str) -> None:
         """Remove it."""
 
     def rename(self, course: Course, old: str, new: str) -> None:
-        """Carry it over from one id to another, of which nothing is kept here yet."""
+        """Move the data from one id to another that has none here yet."""
 
 
 def entries_named(folder: Path, student: str) -> Iterable[Path]:
-    """The files and folders in a folder that bear a student's id, with accents composed or taken apart."""
+    """The files and folders in a folder that are named by a student's id, whichever way accents are encoded."""
     if not folder.is_dir():
         return []
     return sorted(entry for entry in folder.iterdir() if normal_id(entry.name) == student)

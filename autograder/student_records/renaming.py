@@ -1,4 +1,4 @@
-"""``course rename``: a student gets another id, everywhere or nowhere.
+"""``course rename``: gives a student another id, everywhere or nowhere.
 
 The two ids are written down before anything is changed. If the machine stops half-way, the same command finishes it.
 If a place cannot be changed, those changed before are changed back.
@@ -30,14 +30,14 @@ __all__ = ["Renamed", "rename", "require_none_unfinished"]
 
 @dataclass(frozen=True)
 class Renamed:
-    """What was carried over, a phrase each, and the files of the course folder that hold the old id still."""
+    """What was renamed, one phrase each, and the files in the course folder that still contain the old id."""
 
     changed: tuple[str, ...]
     still_named_in: tuple[str, ...]
 
 
 def rename(course: Course, old: str, new: str) -> Renamed:
-    """Give a student another id in all that a course keeps.
+    """Give a student another id everywhere in the course folder.
 
     A line for the new id that the roster holds already, because the class list was brought up to date first, does not
     count as another student, as long as nothing else is kept under it and the old id is off the roster.

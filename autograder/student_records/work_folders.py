@@ -1,4 +1,4 @@
-"""What a student handed in, and the graded notebooks: folders that bear the student's id."""
+"""The folders named by a student's id: submitted work and graded notebooks."""
 
 from __future__ import annotations
 
