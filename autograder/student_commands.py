@@ -16,6 +16,7 @@ from autograder.sandbox.kinds import DEFAULT_KIND, SandboxKind, require_kind, wa
 
 __all__ = ["answers", "explain", "forget", "rename", "status"]
 
+_MOST_SHOWN = 12
 _Student = Annotated[str, tyro.conf.arg(metavar="STUDENT", help="The student's id.")]
 _Unit = Annotated[str, tyro.conf.arg(metavar="UNIT", help="A unit of the course, as 03 or 03_vae.")]
 
@@ -123,13 +124,11 @@ def forget(student: Positional[_Student], yes: Annotated[bool, tyro.conf.FlagCre
     if done is None:
         print("nothing was removed")
         return
-    print(f"removed: {in_short(done.removed)}")
+    print(f"removed: {_listed(done.removed)}")
     if done.still_named_in:
-        print(
-            f"these files still contain the id, name or address; check them yourself: {in_short(done.still_named_in)}"
-        )
+        print(f"these files still contain the id, name or address; check them yourself: {_listed(done.still_named_in)}")
     if done.copies_elsewhere:
-        print(f"grades or reports were also written to {in_short(done.copies_elsewhere)}: remove them there")
+        print(f"grades or reports were also written to {_listed(done.copies_elsewhere)}: remove them there")
     print("remove these yourself, the course cannot: backups, mail, copies of this folder, data in the LMS")
 
 
@@ -145,9 +144,9 @@ def rename(
     from autograder.student_records.renaming import rename as rename_student
 
     done = rename_student(Course.find(), old, new)
-    print(f"{old} is {new} from now on: {in_short(done.changed)}")
+    print(f"{old} is {new} from now on: {_listed(done.changed)}")
     if done.still_named_in:
-        print(f"these files still contain {old!r}; check them yourself: {in_short(done.still_named_in)}")
+        print(f"these files still contain {old!r}; check them yourself: {_listed(done.still_named_in)}")
     print("feedback pages, exports and reports that contained the old id were removed: write them again")
 
 
@@ -156,3 +155,7 @@ def _confirmed(found: list[str]) -> bool:
         raise CourseError("this removes data for good, and there is no terminal to ask for confirmation: add --yes")
     print("this will be removed for good:", *found, sep="\n  ")
     return input("Remove it? Type yes: ").strip().lower() == "yes"
+
+
+def _listed(phrases: tuple[str, ...]) -> str:
+    return in_short(phrases, _MOST_SHOWN)

@@ -100,7 +100,7 @@ def test_what_cannot_be_right_is_refused_by_line(course, text, complaint):
 def test_a_student_in_two_sections_is_one(course):
     text = "id,name,section\nada,Ada,A\nada,Ada,B\n"
     assert Roster.of(written(course, text))["ada"].section == "A; B"
-    with pytest.raises(CourseError, match="twice"):
+    with pytest.raises(CourseError, match="already in an earlier line"):
         Roster.of(written(course, text.replace("ada,Ada,B", "ada,Adam,B")))
 
 
