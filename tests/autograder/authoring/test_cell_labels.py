@@ -94,7 +94,8 @@ def test_a_mistake_is_one_sentence_that_names_the_cell(cell, name, problem):
 def test_a_solution_in_a_cell_without_a_label_is_named_by_its_first_line():
     (sentence,) = label_problems([nbformat.v4.new_code_cell(SOLVED)])
     assert sentence == (
-        "cell 1 (“def add(a, b):”) contains a solution but is not marked as one: students would get it as it stands"
+        "cell 1 (“def add(a, b):”) contains a solution but is not marked as one, "
+        "so students would get the solution: mark it"
     )
 
 

@@ -71,7 +71,11 @@ def test_every_problem_is_said_at_once_with_its_line(said):
         ('branch = "main"', "branch = true", "must be the name of a branch in quotes, got true"),
         ('branch = "main"', 'branch = "main"\nrepository = "https://github.com/a/b"', "OWNER/NAME"),
         ('branch = "main"', 'branch = "main"\nlate_policy = 5', "late_policy at the top must be a table"),
-        ('branch = "main"', 'branch = "main"\ncolour = "red"', "colour is not known at the top; known are title"),
+        (
+            'branch = "main"',
+            'branch = "main"\ncolour = "red"',
+            "colour is not known at the top; the keys here are",
+        ),
         ('branch = "main"', 'branch = "main"\ndue = 2027-03-12T23:59:00', "it belongs below [units]"),
         ('"Europe/Berlin"', '"CEST"', "time_zone at the top must be the name of a time zone"),
         ('"Europe/Berlin"', '"europe/berlin "', "did you mean Europe/Berlin"),
@@ -86,7 +90,7 @@ def test_every_problem_is_said_at_once_with_its_line(said):
         ("weight = 60", 'weight = 60\ncanvas_id = "4711"', 'whole number above 0, without quotes, got "4711"'),
         ("weight = 60", 'weight = 60\nkind = "essay"', '"components" or "capstone", got "essay"'),
         ('"01_second"', '"../second"', "name in the unit ../second must be a folder's name"),
-        ('"01_second"', '"00_first"', "name '00_first' stands for two units, as in line 6"),
+        ('"01_second"', '"00_first"', "name '00_first' is used by two units, as in line 6"),
     ],
 )
 def test_one_mistake_gets_one_sentence_that_names_key_place_and_line(said, old, new, expected):
@@ -118,7 +122,7 @@ def test_two_units_cannot_share_a_column_of_canvas(said):
     text = SMALL.replace("weight = 40", "weight = 40\ncanvas_id = 7").replace(
         "weight = 60", "weight = 60\ncanvas_id = 7"
     )
-    assert said(text) == ["line 15: canvas_id 7 stands for two units, as in line 9; give each its own"]
+    assert said(text) == ["line 15: canvas_id 7 is used by two units, as in line 9; give each its own"]
 
 
 @pytest.mark.parametrize(

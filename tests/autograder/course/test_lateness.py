@@ -204,7 +204,8 @@ def test_students_are_told_what_lateness_cost_them_and_nothing_if_it_did_not(lat
         "Handed in 2 days after the due date: work is accepted for 1 day, so all 5 points are taken off."
     )
     assert notices(late_class, points_lost_per_day_percent=40)["ben"] == (
-        "Handed in 2 days after the due date: 40 % of the unit's 8 points for each day, but no more than there are, "
+        "Handed in 2 days after the due date: 40 % of the unit's 8 points for each day, "
+        "but never more than the points earned, "
         "so 5 of 5 points are taken off."
     )
     assert notices(late_class, points_lost_per_day_percent=0)["ben"].endswith("due date: nothing is taken off.")

@@ -127,7 +127,7 @@ def test_a_file_that_was_handed_in_since_is_named_as_another(graded):
 def test_other_versions_are_named(graded, wrong, monkeypatch):
     monkeypatch.setattr("autograder.reports.explanation.versions_here", lambda: {"torch": "99.0"})
     [sentence] = unlike_the_record(graded, wrong)
-    assert sentence.startswith("graded with torch ") and sentence.endswith("judged with 99.0 now")
+    assert sentence.startswith("graded with torch ") and sentence.endswith("judged now with 99.0")
 
 
 def test_a_case_is_named_by_a_part_that_no_other_has(wrong):
