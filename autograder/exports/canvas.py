@@ -21,7 +21,7 @@ from autograder.course.spreadsheet import Cell, number
 from autograder.exports.class_grades import ClassGrades
 from autograder.exports.identities import known_by
 
-__all__ = ["canvas_rows"]
+__all__ = ["canvas_rows", "known_to_canvas"]
 
 _PERSON = ("Student", "ID", "SIS User ID", "SIS Login ID", "Section")
 _POINTS_POSSIBLE = "Points Possible"
@@ -40,8 +40,16 @@ def canvas_rows(grades: ClassGrades, unit: Unit) -> Iterator[tuple[Cell, ...]]:
     # Canvas indents it too, which sorts it to the top.
     yield (f"    {_POINTS_POSSIBLE}", *("" for _ in _PERSON[1:]), number(grades.max_points[unit.name], _DECIMALS))
     sis_id = known_by(grades.students, "sis_id")
-    for student in grades.gradeable(unit):
+    for student in known_to_canvas(grades, unit):
         yield (*_person(student, sis_id(student)), number(grades.of(student, unit).points, _DECIMALS))
+
+
+def known_to_canvas(grades: ClassGrades, unit: Unit) -> tuple[Student, ...]:
+    """The students with a grade in a unit for whom Canvas has a number, an SIS user id or a login."""
+    sis_id = known_by(grades.students, "sis_id")
+    return tuple(
+        student for student in grades.gradeable(unit) if any((student.canvas_id, sis_id(student), student.login))
+    )
 
 
 def _column(unit: Unit) -> str:

@@ -11,11 +11,12 @@ from typing import Literal
 from autograder.course.course import Course, CourseError, Unit
 from autograder.course.events import log_event
 from autograder.course.private_files import write_private
+from autograder.course.roster import Student
 from autograder.course.spreadsheet import Cell, write_table
-from autograder.exports.canvas import canvas_rows
+from autograder.exports.canvas import canvas_rows, known_to_canvas
 from autograder.exports.class_grades import ClassGrades, class_grades
 from autograder.exports.gradescope import gradescope_autograder, gradescope_results, shared_addresses
-from autograder.exports.moodle import moodle_rows
+from autograder.exports.moodle import known_to_moodle, moodle_rows
 from autograder.exports.tables import final_grades, per_question
 
 __all__ = ["Format", "write_export"]
@@ -28,6 +29,10 @@ _TABLES: Mapping[str, tuple[str, Callable[[ClassGrades], _Rows]]] = {
     "per-question": ("per-question.csv", per_question),
 }
 _IMPORTS: Mapping[str, Callable[[ClassGrades, Unit], _Rows]] = {"canvas": canvas_rows, "moodle": moodle_rows}
+_KNOWN: Mapping[str, Callable[[ClassGrades, Unit], tuple[Student, ...]]] = {
+    "canvas": known_to_canvas,
+    "moodle": known_to_moodle,
+}
 
 
 def write_export(
@@ -87,6 +92,12 @@ def _remarks(grades: ClassGrades, form: Format) -> Iterator[str]:
                 yield (
                     f"{without} without a grade in {unit.name} left out of its file: an empty cell would clear "
                     f"what {form.capitalize()} has"
+                )
+            known = _KNOWN[form](grades, unit)
+            if unknown := [student.id for student in grades.gradeable(unit) if student not in known]:
+                yield (
+                    f"{len(unknown)} left out of the file of {unit.name}, since the roster holds nothing by which "
+                    f"{form.capitalize()} could find them: {', '.join(unknown)}"
                 )
     if form == "gradescope" and (shared := shared_addresses(grades.students)):
         yield f"no result for {', '.join(shared)}: another student has the same e-mail address, so correct the roster"

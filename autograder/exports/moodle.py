@@ -23,7 +23,7 @@ from autograder.course.spreadsheet import Cell, number
 from autograder.exports.class_grades import ClassGrades, Standing, Status
 from autograder.exports.identities import known_by
 
-__all__ = ["moodle_rows"]
+__all__ = ["known_to_moodle", "moodle_rows"]
 
 _DECIMALS = 2
 _SAID = {
@@ -34,27 +34,45 @@ _SAID = {
 
 def moodle_rows(grades: ClassGrades, unit: Unit) -> Iterator[tuple[Cell, ...]]:
     """The rows of a unit's file: a column for the grade and one for the feedback."""
-    students = grades.gradeable(unit)
-    people = _identifying(students, known_by(grades.students, "moodle_id"))
+    students = known_to_moodle(grades, unit)
+    people = _identifying(students, _identifiers(grades))
     yield (*people, *_columns(unit))
     for student in students:
         yield (*(of(student) for of in people.values()), *_cells(grades.of(student, unit)))
 
 
-def _identifying(
-    students: Sequence[Student], id_number: Callable[[Student], str]
-) -> dict[str, Callable[[Student], str]]:
-    """The columns that can tell students apart.
+def known_to_moodle(grades: ClassGrades, unit: Unit) -> tuple[Student, ...]:
+    """The students with a grade in a unit whom Moodle can find by a column that is filled for all of them.
 
-    Only those that are filled for everybody: Moodle gives the grades of a row without an entry to the student before.
+    Everybody, if there is such a column; else those with an ID number.
     """
-    columns: dict[str, Callable[[Student], str]] = {
-        "ID number": id_number,
+    students, identifiers = grades.gradeable(unit), _identifiers(grades)
+    if any(all(_is_filled(of(student)) for student in students) for of in identifiers.values()):
+        return students
+    return tuple(student for student in students if _is_filled(identifiers["ID number"](student)))
+
+
+def _identifiers(grades: ClassGrades) -> dict[str, Callable[[Student], str]]:
+    """The columns by which Moodle finds a student."""
+    return {
+        "ID number": known_by(grades.students, "moodle_id"),
         "Username": lambda student: student.login,
         "Email address": lambda student: student.email,
     }
-    # Moodle takes "0" for empty as well.
-    filled = {name: of for name, of in columns.items() if all(of(student) not in ("", "0") for student in students)}
+
+
+def _is_filled(cell: str) -> bool:
+    return cell not in ("", "0")  # Moodle takes "0" for empty as well
+
+
+def _identifying(
+    students: Sequence[Student], identifiers: dict[str, Callable[[Student], str]]
+) -> dict[str, Callable[[Student], str]]:
+    """The columns that can tell students apart, and the name.
+
+    Only those that are filled for everybody: Moodle gives the grades of a row without an entry to the student before.
+    """
+    filled = {name: of for name, of in identifiers.items() if all(_is_filled(of(student)) for student in students)}
     return {**filled, "Full name": lambda student: " ".join(student.name.split())}
 
 

@@ -340,6 +340,21 @@ def test_numbers_in_an_lms_are_those_of_the_roster_where_it_has_them(nasty, tmp_
     assert grades["m2"] == 3.4
 
 
+def test_a_class_from_two_systems_is_told_to_each_without_the_students_of_the_other(nasty, tmp_path, exported):
+    rows = [
+        {**row, "login": "", "email": "", "canvas_id": "", "section": ""} for row in read_table(nasty.roster, ("id",))
+    ]
+    columns = ("id", "name", "email", "section", "login", "canvas_id")
+    systems = [("", f"m{n}") if row["id"] in ("cleo", "dan") else (f"s{n}", "") for n, row in enumerate(rows)]
+    table = [(*(row[c] for c in columns), *numbers) for row, numbers in zip(rows, systems, strict=True)]
+    write_table(nasty.roster, [(*columns, "sis_id", "moodle_id"), *table])
+    grades, _ = moodle_import(exported(nasty, "moodle", tmp_path))
+    assert set(grades) == {number for _, number in systems if number}
+    assert {row[2] for row in exported(nasty, "canvas", tmp_path)[2:]} <= {number for number, _ in systems if number}
+    _, remarks = write_export(nasty, "canvas", [nasty.unit(UNIT)], tmp_path)
+    assert any("2 left out" in remark and "could find them: cleo, dan" in remark for remark in remarks)
+
+
 def test_work_under_an_id_that_lost_its_zeros_is_named_and_nobody_gets_a_zero_for_it(nasty, tmp_path):
     text = nasty.roster.read_text(encoding="utf-8").replace('"ada"', '"Ada"')
     nasty.roster.write_text(text, encoding="utf-8")
