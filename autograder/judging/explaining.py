@@ -134,10 +134,9 @@ class _Record:
         return kept(), answered
 
     def cases(self, result: ComponentResult) -> Iterator[ExplainedCase]:
-        """The cases of the room that counts: the room with all answers only if it gave points."""
-        rooms = dict(self.trials)
-        among_all = rooms.pop("all", [])
-        trials = among_all if among_all and result.points > 0 else next(iter(rooms.values()), among_all)
+        """The cases of the room that counts: its own, or the last room with all answers if that gave points."""
+        rooms = list(self.trials.values())
+        trials = rooms[-1 if result.points > 0 else 0]
         for trial, verdict in zip(trials, result.cases, strict=True):
             asked = tuple(Asked(probe, self.shown.get(id(probe.request))) for probe in trial.probes)
             has_answer = any(one.shown is not None for one in asked)

@@ -79,6 +79,8 @@ class References:
         except (SessionLost, SandboxUnavailable) as loss:
             self.close()
             return _refusal("RuntimeError", f"could not be computed: {loss}")
+        except RecursionError:  # it could just be read, and cannot be written one level deeper
+            return _refusal("ValueError", "nested too deeply")
         return response if isinstance(response, dict) else _refusal("RuntimeError", "could not be computed")
 
     def close(self) -> None:

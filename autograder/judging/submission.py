@@ -122,6 +122,7 @@ class _Judging:
         self._speechless: list[ComponentCheck] = []  # gave no value, and may do so among all answers
         self._lost: dict[str, str] = {}  # component → how its own room ended
         self._helped: list[str] = []
+        self._settled: set[str] = set()  # gave a value among all answers, which stands
         self._rescued: dict[str, str] = {}  # component → what its cell stopped at
         self._unjudged: dict[str, str] = {}  # component → the grader's own failure
         self._changed: dict[str, None] = {}
@@ -180,10 +181,11 @@ class _Judging:
     def _judge_among_all(self, checks: list[ComponentCheck]) -> None:
         """Judge what gave no value alone; a cell or function that ends the room is left out of the next one."""
         ending: set[str] = set()
-        for _ in range(_MOST_ROOMS_FOR_ALL):
+        for number in range(_MOST_ROOMS_FOR_ALL):
             try:
                 with Room(self._building, (a for a in self._answers if a.grade_id not in ending)) as room:
-                    self._judge_in(room, [check for check in checks if check.component not in ending])
+                    remaining = [check for check in checks if check.component not in ending]
+                    self._judge_in(room, f"all, room {number + 1}", remaining)
                 return
             except LostIn as lost:
                 self.had_losses = True
@@ -192,10 +194,13 @@ class _Judging:
                 self.had_losses = True
                 return
 
-    def _judge_in(self, room: Room, checks: Iterable[ComponentCheck]) -> None:
+    def _judge_in(self, room: Room, name: str, checks: Iterable[ComponentCheck]) -> None:
         for check in checks:
-            if check.component not in self._helped:
-                result = self._judged(check, room.ask, "all")
+            if check.component not in self._settled:
+                ask = _ListeningAsk(room.ask)
+                result = self._judged(check, ask, name)
+                if ask.gave_value:
+                    self._settled.add(check.component)
                 if result.points > 0:
                     self.results[check.component] = result
                     self._helped.append(check.component)
@@ -269,6 +274,19 @@ def _reached(start: str, calls: Mapping[str, frozenset[str]]) -> set[str]:
             found.add(name)
             waiting.append(name)
     return found
+
+
+class _ListeningAsk:
+    """An ``ask`` that hears whether the function ever returned something."""
+
+    def __init__(self, ask: Ask) -> None:
+        self._ask = ask
+        self.gave_value = False
+
+    def __call__(self, request: Request) -> Observation:
+        observed = self._ask(request)
+        self.gave_value |= observed.error is None
+        return observed
 
 
 class _PatientAsk:

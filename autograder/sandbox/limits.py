@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from autograder.sandbox.inside.frames import MAX_FRAME
+
 __all__ = ["DEFAULT_LIMITS", "Limits"]
 
 _MEBIBYTE = 2**20
@@ -34,7 +36,7 @@ class Limits:
     """Size of each of the folders that can be written to: home, ``/tmp`` and shared memory."""
     output_bytes: int = 64 * 1024
     """What is kept of everything that is printed."""
-    frame_bytes: int = 4 * _MEBIBYTE
+    frame_bytes: int = MAX_FRAME
     """Size of one message to or from the sandbox."""
 
 

@@ -37,6 +37,7 @@ __all__ = ["CellOutcome", "NotDefined", "Session", "SessionLost"]
 _LAST_WORDS = 2000
 _MAX_NAMES = 20
 _MAX_TEXT = 500
+_MOST_OUTSIDE = 2
 
 
 class SessionLost(Exception):
@@ -204,7 +205,8 @@ class Session:
     def _exchange(self, message: dict[str, Any], seconds: float, what: str) -> dict[str, Any]:
         self._require_time()
         try:
-            answer = self._line.exchange(message, self._time_left(seconds), self._respond)
+            outside = _Outside(self._respond) if self._respond else None
+            answer = self._line.exchange(message, self._time_left(seconds, outside), outside)
         except TimeoutError:
             self._require_time()
             raise SessionLost(f"your {what} took longer than {seconds:g} s", give_up=True) from None
@@ -216,9 +218,15 @@ class Session:
             raise SessionLost("your code broke what Python itself needs to run")
         return answer
 
-    def _time_left(self, seconds: float) -> Callable[[], float]:
+    def _time_left(self, seconds: float, outside: _Outside | None = None) -> Callable[[], float]:
+        """Seconds for an exchange. What is computed outside meanwhile does not count, up to a point."""
         patience = Patience(self._process.pid, seconds)
-        return lambda: min(patience.left(), self._deadline - time.monotonic())
+
+        def left() -> float:
+            excused = min(outside.seconds, _MOST_OUTSIDE * seconds) if outside else 0.0
+            return min(patience.left() + excused, self._deadline - time.monotonic())
+
+        return left
 
     def _require_time(self) -> None:
         if time.monotonic() >= self._deadline:
@@ -243,6 +251,21 @@ class Session:
         if self._kind == "container":
             return is_out_of_memory(status)
         return self._group is not None and self._group.ran_out_of_memory()
+
+
+class _Outside:
+    """Computes responses, and knows how long that has taken."""
+
+    def __init__(self, respond: Callable[[Any], dict[str, Any]]) -> None:
+        self._respond = respond
+        self.seconds = 0.0
+
+    def __call__(self, call: Any) -> dict[str, Any]:
+        started = time.monotonic()
+        try:
+            return self._respond(call)
+        finally:
+            self.seconds += time.monotonic() - started
 
 
 def _group(limits: Limits) -> Group | None:

@@ -44,6 +44,8 @@ def stand_in(name: str, send: Send) -> Callable:
     signature = components.find(name).signature
 
     def call_from_afar(*args: Any, **kwargs: Any) -> Any:
+        if torch.jit.is_tracing():
+            raise RuntimeError(f"{name} is computed elsewhere: torch.jit.trace would take its result for a constant")
         bound = signature.bind(*args, **kwargs)
         bound.apply_defaults()
         tensors: list[Tensor] = []
@@ -105,7 +107,8 @@ class _Remote(torch.autograd.Function):
         ctx.call, ctx.send = {**call, "wanted": wanted}, send
         answer = _sent(send, {**ctx.call, "tensors": _to_json(tensors)})
         structure.append(answer["results"])
-        found = [array_from_json(content) for content in answer["tensors"]]
+        # Copies, since what is read is a view of the bytes, and autograd refuses to edit views from here in place.
+        found = [array_from_json(content).clone() for content in answer["tensors"]]
         fixed = [tensor for tensor, moves in zip(found, answer["differentiable"], strict=True) if not moves]
         ctx.mark_non_differentiable(*fixed)
         return tuple(found)
@@ -151,10 +154,12 @@ def _taken_apart(value: Any, tensors: list[Tensor]) -> dict[str, Any]:
     if isinstance(value, Tensor):
         tensors.append(value)
         return {"tensor": len(tensors) - 1}
+    if isinstance(value, np.generic):
+        value = value.item()
     if isinstance(value, bool | int | str | None):
         return {"plain": value}
-    if isinstance(value, float | np.floating):
-        return {"float": float(value).hex()}  # JSON has no infinity
+    if isinstance(value, float):
+        return {"float": value.hex()}  # JSON has no infinity
     if isinstance(value, list | tuple):
         kind = "tuple" if isinstance(value, tuple) else "list"
         return {kind: [_taken_apart(item, tensors) for item in value]}

@@ -23,7 +23,7 @@ from types import ModuleType
 from typing import Any, BinaryIO
 
 import torch
-from frames import HEADER, decode, encode
+from frames import HEADER, MAX_FRAME, decode, encode
 from IPython.core.interactiveshell import InteractiveShell
 from torch.overrides import _len_torch_function_stack, _pop_mode
 from traces import Traces
@@ -133,7 +133,10 @@ class Line:
         self.answering = ""
 
     def send(self, message: dict[str, Any]) -> None:
-        self._outgoing.write(encode(message))
+        self._write(encode(message))
+
+    def _write(self, frame: bytes) -> None:
+        self._outgoing.write(frame)
         self._outgoing.flush()
 
     def receive(self) -> dict[str, Any] | None:
@@ -144,9 +147,16 @@ class Line:
         return decode(self._incoming.read(*HEADER.unpack(header)))
 
     def call(self, call: dict[str, Any]) -> dict[str, Any]:
-        """Have something computed by the judge, in the middle of answering it."""
+        """Have something computed by the judge, in the middle of answering it.
+
+        Raises:
+            ValueError: the judge would not read a call of this size, and take the line for disturbed.
+        """
         with self._one_at_a_time:
-            self.send({"id": self.answering, "call": call})
+            frame = encode({"id": self.answering, "call": call})
+            if len(frame) > MAX_FRAME:
+                raise ValueError(f"{call['component']}: these tensors are too large to be sent where it is computed")
+            self._write(frame)
             return self.receive()["response"]
 
 

@@ -7,12 +7,15 @@ This file is mounted into the sandbox as well, so it uses the standard library a
 from __future__ import annotations
 
 import json
+import math
 import struct
 from typing import Any
 
-__all__ = ["HEADER", "MalformedFrame", "decode", "encode"]
+__all__ = ["HEADER", "MAX_FRAME", "MalformedFrame", "decode", "encode"]
 
 HEADER = struct.Struct(">I")
+MAX_FRAME = 4 * 2**20
+"""Bytes of the largest message that the judge reads, unless it is told otherwise."""
 
 # Bound once: a student's code that replaces json.dumps must not stop its own answers from being sent.
 _to_text = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
@@ -32,8 +35,8 @@ def decode(body: bytes) -> dict[str, Any]:
     """The message in a frame's body.
 
     Raises:
-        MalformedFrame: it is not UTF-8, not JSON as the standard has it (no NaN, no repeated keys), nested too
-            deeply to be read, or not an object.
+        MalformedFrame: it is not UTF-8, not JSON as the standard has it (no NaN, no repeated keys), holds a number
+            that is too large, is nested too deeply to be read, or is not an object.
     """
     try:
         message = _strict.decode(body.decode("utf-8"))
@@ -48,6 +51,12 @@ def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is no JSON")
 
 
+def _finite(digits: str) -> float:
+    if math.isinf(number := float(digits)):
+        raise ValueError(f"{digits} is too large to be written again")
+    return number
+
+
 def _unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     content = dict(pairs)
     if len(content) < len(pairs):
@@ -55,4 +64,4 @@ def _unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return content
 
 
-_strict = json.JSONDecoder(parse_constant=_refuse, object_pairs_hook=_unrepeated)
+_strict = json.JSONDecoder(parse_float=_finite, parse_constant=_refuse, object_pairs_hook=_unrepeated)

@@ -51,6 +51,37 @@ def test_an_error_of_the_reference_arrives_as_that_error():
         stand_in("reparameterize", through_json)(torch.zeros(2), torch.zeros(3), torch.zeros(4))
 
 
+def test_what_a_stand_in_returns_may_be_edited_in_place():
+    import torch
+
+    mean, zero = torch.ones(3, requires_grad=True), torch.zeros(3)
+    drawn = stand_in("reparameterize", through_json)(mean, zero, zero)
+    drawn[0] *= 5
+    drawn.add_(1).sum().backward()
+    assert mean.grad.tolist() == [5, 1, 1]
+    estimate, error = stand_in("kl_monte_carlo", through_json)(mean, torch.arange(3.0), "k1")
+    error.mul_(2)
+    estimate += error
+    assert estimate.requires_grad
+
+
+def test_numbers_of_numpys_are_numbers():
+    import numpy as np
+    import torch
+
+    function = stand_in("bits_per_dim", through_json)
+    for number in (np.int64(2), np.float32(2), np.float64(2)):
+        assert torch.equal(function(torch.tensor([3.0]), number), function(torch.tensor([3.0]), 2))
+
+
+def test_a_trace_that_would_keep_the_result_for_good_is_refused():
+    import torch
+
+    function = stand_in("log_mean_exp", through_json)
+    with pytest.raises(RuntimeError, match=r"torch\.jit\.trace would take its result for a constant"):
+        torch.jit.trace(lambda x: function(x, 0), torch.zeros(3), check_trace=False)
+
+
 plain = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8)
 junk = st.recursive(
     plain,
@@ -91,6 +122,21 @@ def test_whatever_a_students_code_sends_is_answered_with_an_error_or_with_number
     references._session = Answering()
     response = references.respond({"reparameterize", "kl_gaussian", "vae_training_step"}, call)
     assert response.keys() in ({"error"}, {"results", "tensors", "differentiable"}, {"gradients"})
+
+
+class Shallow(Answering):
+    """A sandbox that a call cannot be written to, since it lies one level deeper there than where it was read."""
+
+    def call(self, function, arguments, what):
+        raise RecursionError
+
+
+def test_a_call_that_can_just_be_read_and_not_be_written_again_is_refused(tmp_path):
+    references = References(tmp_path, Limits())
+    references._session = Shallow()
+    call = {"component": "log_mean_exp", "arguments": [[[[]]]], "tensors": [], "wanted": []}
+    refusal = {"error": {"type": "ValueError", "message": "nested too deeply"}}
+    assert references.respond({"log_mean_exp"}, call) == refusal
 
 
 def test_a_call_that_is_too_large_ends_and_the_next_one_is_answered(edition):

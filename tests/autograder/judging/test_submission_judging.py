@@ -1,5 +1,7 @@
 """Judging submissions: right answers get full marks whatever else is in the notebook, wrong ones nothing."""
 
+import itertools
+import time
 from dataclasses import replace
 
 import nbformat
@@ -10,6 +12,7 @@ from autograder.checks import checks_of
 from autograder.checks.case import Case, ComponentCheck
 from autograder.checks.judge import judge_on
 from autograder.intake.normalise import Answer, NormalisedSubmission
+from autograder.judging.references import References
 from autograder.judging.room import Room, SetupFailed
 from autograder.judging.submission import judge_submission
 from autograder.sandbox.limits import Limits
@@ -439,6 +442,42 @@ def test_a_value_that_was_given_stands(judged, name):
     assert points(verdict) == FULL | {"reparameterize": 0}
 
 
+TWO_GUESSES = {
+    "reparameterize": """
+if "negative_elbo" not in globals(): raise ValueError("alone")
+return mean if "last" in globals() else mean + noise * log_std.exp()""",
+    "importance_weighted_bound": """
+import os
+if negative_elbo.__code__.co_name == "call_from_afar": raise ValueError("alone")
+os._exit(0)""",
+}
+
+
+def test_a_value_that_was_given_among_all_answers_stands_when_that_room_is_lost_later(judged):
+    last = cell("importance_weighted_bound", TWO_GUESSES["importance_weighted_bound"], before="last = True")
+    verdict = judged(
+        reparameterize=cell("reparameterize", TWO_GUESSES["reparameterize"]), importance_weighted_bound=last
+    )
+    assert points(verdict) == FULL | {"reparameterize": 0, "importance_weighted_bound": 0}
+
+
+def test_an_answer_that_gave_no_value_is_asked_on_other_inputs_in_each_room_for_all(judged, monkeypatch):
+    asked = []
+    monkeypatch.setattr(Room, "ask", noting(Room.ask, asked))
+    last = cell("importance_weighted_bound", TWO_GUESSES["importance_weighted_bound"], before="last = True")
+    only_at_last = "if 'negative_elbo' not in globals() or 'last' in globals(): raise ValueError('not yet')\n"
+    verdict = judged(
+        reparameterize=cell("reparameterize", only_at_last + RIGHT["reparameterize"]), importance_weighted_bound=last
+    )
+    assert points(verdict) == FULL | {"importance_weighted_bound": 0}
+    by_room = {}
+    for room, request in asked:
+        by_room.setdefault(id(room), []).append(request.inputs)
+    firsts = [inputs[0]["mean"] for inputs in by_room.values() if "mean" in inputs[0]]
+    assert len(firsts) == 3
+    assert not any(torch.equal(one, other) for one, other in itertools.combinations(firsts, 2))
+
+
 def test_answers_that_only_call_each_other_earn_nothing_and_are_flagged(judged):
     verdict = judged(
         reparameterize=cell("reparameterize", "return importance_weighted_bound((mean + noise * 0)[None])"),
@@ -539,6 +578,50 @@ while True:
     )
     assert points(verdict) == FULL | {"negative_elbo": 0, "importance_weighted_bound": 0}
     assert points(judged(importance_weighted_bound=cell("importance_weighted_bound", LEANING))) == FULL
+
+
+DEMONSTRATIONS = {
+    "with more than a call can carry": "many = torch.zeros(1000, 784)\nreparameterize(many, many, many)",
+    "that is slow to compute": "for _ in range(50): reparameterize(torch.zeros(3), torch.zeros(3), torch.zeros(3))",
+}
+
+
+@pytest.mark.parametrize("name", DEMONSTRATIONS)
+def test_a_demonstration_that_calls_an_earlier_exercise_costs_nothing(judged, name, monkeypatch):
+    def unhurried(self, *call):
+        time.sleep(0.1)
+        return respond(self, *call)
+
+    respond = References.respond
+    monkeypatch.setattr(References, "respond", unhurried)
+    shown = cell("importance_weighted_bound", RIGHT["importance_weighted_bound"], after=DEMONSTRATIONS[name])
+    verdict = judged(importance_weighted_bound=shown)
+    assert points(verdict) == FULL
+    assert verdict.flags == ()
+
+
+RAW_CALL = """
+import struct, sys
+def lines():
+    for frame in sys._current_frames().values():
+        while frame:
+            if hasattr(frame.f_locals.get("line"), "answering"): yield frame.f_locals["line"]
+            frame = frame.f_back
+def send(arguments):
+    line = next(lines())
+    call = '{"component":"reparameterize","arguments":%s,"tensors":[],"wanted":[]}' % arguments
+    frame = ('{"id":"%s","call":%s}' % (line.answering, call)).encode()
+    line._outgoing.write(struct.pack(">I", len(frame)) + frame)
+    line._outgoing.flush()
+    raise ValueError(line.receive())
+"""
+
+
+def test_a_number_that_can_be_read_and_not_written_again_is_no_failure_of_the_graders(judged):
+    sending = cell("negative_elbo", "send('[1e999]')", before=RAW_CALL)
+    verdict = judged(checks=CHECKS[:2], negative_elbo=sending)
+    assert points(verdict) == {"reparameterize": 4, "negative_elbo": 0}
+    assert not any("the grader failed" in flag for flag in verdict.flags)
 
 
 def noting(function, calls):
