@@ -13,7 +13,7 @@ from autograder.course.roster import COLUMNS, Roster, Student
 from autograder.course.spreadsheet import write_table
 from autograder.course.student_ids import NearMatch, near_matches
 
-__all__ = ["RosterUpdate", "update_roster"]
+__all__ = ["RosterUpdate", "earlier_roster", "update_roster"]
 
 _IDS = ("canvas_id", "sis_id", "moodle_id", "login", "email", "id")
 
@@ -92,4 +92,9 @@ def _merged(known: Student, student: Student) -> Student:
 
 
 def _kept(path: Path) -> Path | None:
-    return write_private(path.with_name(f"{path.name}.before"), path.read_bytes()) if path.exists() else None
+    return write_private(earlier_roster(path), path.read_bytes()) if path.exists() else None
+
+
+def earlier_roster(roster: Path) -> Path:
+    """Where the roster is kept as it was before the last update."""
+    return roster.with_name(f"{roster.name}.before")

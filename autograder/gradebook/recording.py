@@ -19,7 +19,7 @@ from nbgrader.api import BaseCell, Comment, Grade, Gradebook, SubmittedNotebook
 from nbgrader.preprocessors import SaveAutoGrades, SaveCells
 
 from autograder.course.course import Course, CourseError, Unit
-from autograder.course.private_files import private_folder
+from autograder.course.private_files import write_private
 from autograder.gradebook.graded_answers import grades_of_notebook, keep_marks, note_graded, note_shown, prints_of
 from autograder.gradebook.sessions import (
     gradebook_address,
@@ -175,7 +175,4 @@ def _diagnoses(score: ComponentScore) -> Iterable[str]:
 
 def _draft(notebook: NotebookNode, path: Path) -> Path:
     """Write a notebook beside where it is to be in the end."""
-    private_folder(path.parent)
-    draft = path.with_suffix(".draft")
-    nbformat.write(notebook, draft)
-    return draft
+    return write_private(path.with_suffix(".draft"), nbformat.writes(notebook) + "\n")

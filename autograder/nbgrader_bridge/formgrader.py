@@ -43,7 +43,10 @@ def serve_formgrader(course: Course, unit: Unit | None, port: int, browser: bool
         server = ServerApp.instance(config=settings)
         server.initialize(argv=[])
         seal(server.web_app.settings)
-        print(f"formgrader: {server.local_url}\nWho has this address can change grades. Control-C ends it.", flush=True)
+        print(
+            f"formgrader: {server.local_url}\nAnyone with this address can change grades. Control-C ends it.",
+            flush=True,
+        )
         server.start()
 
 

@@ -15,6 +15,7 @@ from autograder.counts_and_lists import counted
 from autograder.course.course import Course, CourseError
 from autograder.course.private_files import write_private
 from autograder.course.roster import Roster
+from autograder.course.roster_update import earlier_roster
 from autograder.course.spreadsheet import guarded, unguarded
 from autograder.course.student_ids import normal_id
 from autograder.gradebook.extensions import extensions_file
@@ -58,7 +59,7 @@ class ClassTables:
     """The lines about one student in the tables of the class.
 
     Attributes:
-        with_roster: whether the roster is one of these tables.
+        with_roster: whether the roster, and the one kept from before its last update, are among these tables.
     """
 
     with_roster: bool = True
@@ -74,7 +75,7 @@ class ClassTables:
         self._rewrite(course, old, lambda table, line: _with_id(table, line, new))
 
     def _tables(self, course: Course) -> list[_Table]:
-        return [table for table in _tables(course) if self.with_roster or table.path != course.roster]
+        return [table for table in _tables(course) if self.with_roster or table.path not in _rosters(course)]
 
     def _rewrite(self, course: Course, student: str, change: Callable[[_Table, _Line], str]) -> None:
         for table in self._tables(course):
@@ -96,11 +97,17 @@ def _with_id(table: _Table, line: _Line, new: str) -> str:
     return text.getvalue()
 
 
+def _rosters(course: Course) -> tuple[Path, ...]:
+    """The roster, and the roster as it was before it was last brought up to date."""
+    return (course.roster, earlier_roster(course.roster)) if course.roster else ()
+
+
 def _tables(course: Course) -> list[_Table]:
-    kept = (course.roster, extensions_file(course), requests_file(course))
+    rosters = _rosters(course)
+    kept = (*rosters, extensions_file(course), requests_file(course))
     own = [path for path in kept if path and path.exists()]
     others = [path for table in own for path in sorted(table.parent.glob("*.csv"))]
-    tables = (_roster(path) if path == course.roster else _table(path) for path in dict.fromkeys([*own, *others]))
+    tables = (_roster(path) if path in rosters else _table(path) for path in dict.fromkeys([*own, *others]))
     return [table for table in tables if table is not None]
 
 

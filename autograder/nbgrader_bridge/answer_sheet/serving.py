@@ -93,7 +93,7 @@ async def _serve(sheet: Sheet, sockets: list[socket.socket], browser: bool) -> N
     server = HTTPServer(_application(sheet, token, port), max_body_size=_LARGEST_BODY)
     server.add_sockets(sockets)
     address = f"http://{_HERE}:{port}/{token}/"
-    print(f"answers: {address}\nWho has this address can change grades. Control-C ends it.", flush=True)
+    print(f"answers: {address}\nAnyone with this address can change grades. Control-C ends it.", flush=True)
     if browser:
         webbrowser.open(address)
     ended = asyncio.Event()

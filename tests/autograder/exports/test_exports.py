@@ -26,6 +26,7 @@ from autograder.course.spreadsheet import guarded, read_table, unguarded, write_
 from autograder.exports.class_grades import class_grades
 from autograder.exports.export import write_export
 from autograder.feedback.class_feedback import write_feedback
+from autograder.gradebook.recording import autograded_notebook
 from autograder.gradebook.sessions import open_gradebook
 from autograder.reports.class_report import write_report
 
@@ -411,6 +412,7 @@ def test_notebooks_pages_and_reports_are_for_their_owner_only(course, record, ge
     files = [
         *write_feedback(course, course.unit(UNIT)),
         *write_report(course, course.unit(UNIT), course.root / "reports"),
+        autograded_notebook(course, course.unit(UNIT), "ada"),
     ]
     folders = [course.root / name for name in ("autograded", "feedback", "reports")]
     assert {path.stat().st_mode & 0o077 for path in (*files, *folders)} == {0}

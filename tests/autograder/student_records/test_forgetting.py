@@ -61,6 +61,13 @@ def test_all_other_lines_of_the_roster_stay_to_the_byte(full):
     assert full.roster.read_bytes() == before[:start] + before[end:]
 
 
+def test_the_roster_as_it_was_before_an_update_forgets_the_student_too(full):
+    before = full.roster.with_name(f"{full.roster.name}.before")
+    before.write_bytes(full.roster.read_bytes())
+    forget(full, "ada", yes)
+    assert before.read_bytes() == full.roster.read_bytes()
+
+
 def test_a_roster_as_canvas_exports_it_is_read_by_the_column_of_its_ids(full):
     rows = ("Student,ID,SIS User ID,SIS Login ID,Section", '"Lovelace, Ada",7,101,ada,ben', "Ben B,101,7,ben,ada")
     full.roster.write_text("\n".join(rows) + "\n")
