@@ -8,6 +8,7 @@ ready at once, and nobody else on the machine can give it anything to do.
 from __future__ import annotations
 
 import logging
+import re
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import Future
@@ -28,6 +29,7 @@ __all__ = ["SECONDS_FOR_WORKERS", "local_workers", "workers_of_cluster"]
 
 SECONDS_FOR_WORKERS = 120.0
 _SECONDS_TO_CONNECT = 20.0
+_ADDRESS = re.compile(r"(\w+://)?\S+:\d+|inproc://\S+")
 _IN_HAND_PER_THREAD = 2  # one is graded, one lies ready
 _SETTINGS = {
     "distributed.worker.profile.enabled": False,
@@ -94,6 +96,8 @@ def workers_of_cluster(
 def _connected(address: str) -> Iterator[Client]:
     from distributed import Client
 
+    if not _ADDRESS.fullmatch(address):
+        raise CourseError(f"{address!r} is no address of a scheduler: give it as dask prints it, tcp://host:8786")
     try:
         client = Client(address, set_as_default=False, timeout=_SECONDS_TO_CONNECT)
     except (OSError, TimeoutError, ValueError, RuntimeError, TypeError) as trouble:

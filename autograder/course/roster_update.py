@@ -27,7 +27,7 @@ class RosterUpdate:
         changed: ids of students whose other columns have changed.
         near: added ids that look like one already in the roster.
         others: ids in the roster that are missing from the file; they stay.
-        before: a copy of the roster as it was; None if there was none.
+        before: a copy of the roster as it was; None if there was none, or nothing has changed.
     """
 
     path: Path
@@ -66,8 +66,10 @@ def update_roster(course: Course, source: Path, id_from: str = "") -> RosterUpda
             )
         students[merged.id] = merged
         met.append(merged.id)
-    before = _kept(course.roster)
-    write_table(course.roster, [COLUMNS, *([getattr(s, name) for name in COLUMNS] for s in students.values())])
+    before = None
+    if students != there.students:
+        before = _kept(course.roster)
+        write_table(course.roster, [COLUMNS, *([getattr(s, name) for name in COLUMNS] for s in students.values())])
     added = tuple(id for id in met if id not in there)
     changed = tuple(id for id in met if id in there and students[id] != there[id])
     others = tuple(id for id in there.students if id not in met)

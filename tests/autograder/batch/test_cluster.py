@@ -119,3 +119,9 @@ def test_without_a_scheduler_it_says_how_to_start_one(new_job, monkeypatch):
     monkeypatch.setattr("autograder.batch.cluster._SECONDS_TO_CONNECT", 1.0)
     with pytest.raises(CourseError, match=r"no scheduler of dask answers at tcp://127\.0\.0\.1:9 .*dask scheduler"):
         list(grade_all([new_job("ada")], partial(workers_of_cluster, grade_submission, "tcp://127.0.0.1:9")))
+
+
+@pytest.mark.parametrize("address", ["foo", "tcp://foo", "tcp://foo:port", ""])
+def test_what_is_no_address_is_refused_before_anything_is_tried(new_job, address):
+    with pytest.raises(CourseError, match=r"is no address of a scheduler: .*tcp://host:8786"):
+        list(grade_all([new_job("ada")], partial(workers_of_cluster, grade_submission, address)))

@@ -129,6 +129,9 @@ def test_an_update_keeps_everybodys_id_and_adds_what_is_new(course, tmp_path):
     (tmp_path / "canvas.csv").write_text(CANVAS, encoding="utf-8")
     again = update_roster(course, tmp_path / "canvas.csv")
     assert again.added == () and Roster.of(course)["ada"].canvas_id == "101", "logins tie Canvas' rows to Moodle's"
+    earlier = again.before.read_bytes()
+    assert update_roster(course, tmp_path / "canvas.csv").before is None
+    assert again.before.read_bytes() == earlier, "an update without news leaves the earlier roster as it was"
 
 
 def test_an_update_names_a_new_id_that_looks_like_one_that_is_there(course, tmp_path):
