@@ -23,6 +23,7 @@ from autograder.capstone.files import CapstoneWork, read_capstone
 from autograder.capstone.held_out import draw_held_out
 from autograder.capstone.judging import POINTS, judge_capstone
 from autograder.course.course import Course
+from autograder.feedback.class_feedback import write_feedback
 from avae_lib import capstone
 from avae_lib.capstone import BUDGET, Claims, findings
 from avae_lib.capstone.measuring_apart import images_to_json, measured_apart
@@ -548,9 +549,7 @@ def class_of_all_kinds(course, model, good, monkeypatch):
 def test_a_class_of_honest_and_hostile_capstones_is_graded_whole(
     course, class_of_all_kinds, in_threads, tmp_path, capsys
 ):
-    run = ClassRun(
-        course, course.unit(UNIT), json_file=tmp_path / "results.json", feedback=tmp_path / "pages", workers=1
-    )
+    run = ClassRun(course, course.unit(UNIT), json_file=tmp_path / "results.json", workers=1)
     results = {result.student: result for result in run.grade(open_pool=in_threads)}
     points = {student: result.points for student, result in results.items()}
     honest = 10 + 6 + 5 + 3  # all but the two larger bands
@@ -565,7 +564,7 @@ def test_a_class_of_honest_and_hostile_capstones_is_graded_whole(
     assert abs(float(off) - 1) < 0.1
     assert "weights.safetensors is missing" in results["cleo"].components["numbers"].cases[0].diagnosis
     assert "no regular file" in results["hugo"].components["numbers"].cases[0].diagnosis
-    pages = [path.read_text() for path in (tmp_path / "pages").rglob("*.html")]
+    pages = [path.read_text() for path in write_feedback(course, course.unit(UNIT), tmp_path / "pages")]
     assert len(pages) == 9 and not any("<script" in page or "<b onload" in page for page in pages)
     assert "\x1b" not in capsys.readouterr().out
 
