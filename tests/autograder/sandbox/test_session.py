@@ -53,9 +53,9 @@ class FakeChild:
 
     def __exit__(self, *_):
         self._thread.join()
-        with contextlib.suppress(OSError):
-            os.close(self._here)
-        for end in (*self._ends, self._there):
+        # Each end is closed once: by now its number may be that of a file of another thread's.
+        mine = () if self._hang_up else (self._here,)
+        for end in (*self._ends, self._there, *mine):
             os.close(end)
 
 
