@@ -1,9 +1,9 @@
 """Processes apart in which submissions are graded: what brings one down costs no worker and no other submission.
 
-Who grades several at a time (the threads of a dask worker) has each graded in a process apart. All work in it is done by
-one thread, so that its sandboxes die with it. The only other threads are those that watch over sandboxes; they hold no
-lock that a forked copy needs. It grades one submission after the other, and dies with the process that started it, even
-if that is killed. Only objects of our own travel between the two.
+Who grades several at a time (the threads of a dask worker) has each graded in a process apart. All work in it is done
+by one thread, so that its sandboxes die with it. The only other threads are those that watch over sandboxes; they hold
+no lock that a forked copy needs. It grades one submission after the other, and dies with the process that started it,
+even if that is killed. Only objects of our own travel between the two.
 """
 
 from __future__ import annotations
