@@ -57,8 +57,8 @@ _NO_REPOSITORY = (
     "folder. Name it there and run: python -m autograder.authoring.notebooks && course release && course publish DIR"
 )
 _IN_HISTORY = (
-    "the git history of this folder holds answers that this edition keeps back ({} places, for example: {}). Whoever "
-    "clones it can read them: publish into a new repository"
+    "the git history of this folder holds answers that this edition keeps back ({} places, for example: {}). Anyone "
+    "who clones it can read them: publish into a new repository"
 )
 _Units = Annotated[tuple[str, ...], tyro.conf.arg(metavar="UNIT ...")]
 _Unit = Annotated[str, tyro.conf.arg(metavar="UNIT", help="A unit of the course, as 03 or 03_vae.")]

@@ -92,7 +92,7 @@ class _Draft:
 
 
 def _remove_abandoned_drafts(course: Course) -> None:
-    """What releases have left behind that were killed; whoever holds the course's lock is the only one at work."""
+    """Remove the drafts of releases that were killed. We hold the course's lock, so no release is using them."""
     for folder in course.records.glob(f"{_DRAFTS}*"):
         shutil.rmtree(folder, ignore_errors=True)
 

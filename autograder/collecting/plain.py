@@ -1,9 +1,8 @@
 """Archives and folders that somebody has put together: a folder or a file for each student.
 
 ``ada/03_vae.ipynb``, ``ada/03_vae/03_vae.ipynb``, ``ada.ipynb``, ``ada.zip``, ``03_vae_ada.ipynb`` or ``ada -
-03_vae.ipynb``; in place of ``ada`` anything by which the roster knows the student. Where a folder has folders of the
-course's units in it, only the unit's own counts. There is no time of handing in: a ``timestamp.txt`` in there may be
-the student's.
+03_vae.ipynb``. In place of ``ada``, the student's id, login, address or name will do. Of several units' folders, only
+this unit's counts. The time of handing in is not known: a ``timestamp.txt`` in the folder may be the student's.
 """
 
 from __future__ import annotations

@@ -25,8 +25,8 @@ class Collected:
         system: the LMS it came from.
         label: what its download called it.
         sha256: of all files.
-        order: tells later work in that system from earlier; 0 if nothing does.
-        returned_as: under which name the system takes a page about it back; empty if it takes none.
+        order: larger for later work in that system; 0 if unknown.
+        returned_as: the file name under which the system accepts feedback on it; empty if it accepts none.
     """
 
     system: str

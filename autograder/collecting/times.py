@@ -3,8 +3,8 @@
 Moodle: the assignment's grading worksheet, with "Identifier" (Participant 1234567) and "Last modified (submission)".
 Gradescope: the assignment's grades, with "Submission Time". Canvas has no such table; its API lists submissions with
 ``user_id`` and ``submitted_at`` (``/api/v1/courses/…/assignments/…/submissions``), and that JSON is read as well as a
-table with these columns. Any other table will do that has a column of times and one by which the roster knows the
-students.
+table with these columns. Any other table will do if one column holds times and another an id, login, address or name
+from the roster.
 """
 
 from __future__ import annotations

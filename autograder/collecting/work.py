@@ -45,9 +45,9 @@ class Work:
         people: what is said about each of those who handed it in, usually one.
         moment: when it was handed in; None if the download does not say.
         marked_late: whether the system says that it was late.
-        order: tells later work of one person from earlier where no time does; 0 if nothing does.
-        number: by which a table of times may speak of it; empty if there is none.
-        returned_as: the name under which the system takes a page about this work back; empty if it takes none.
+        order: larger for later work of one person, where no time says it; 0 if unknown.
+        number: the system's number of this work, which a table of times may use; empty if there is none.
+        returned_as: the file name under which the system accepts feedback on this work; empty if it accepts none.
     """
 
     label: str

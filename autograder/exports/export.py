@@ -96,8 +96,8 @@ def _remarks(grades: ClassGrades, form: Format) -> Iterator[str]:
             known = _KNOWN[form](grades, unit)
             if unknown := [student.id for student in grades.gradeable(unit) if student not in known]:
                 yield (
-                    f"{len(unknown)} left out of the file of {unit.name}, since the roster holds nothing by which "
-                    f"{form.capitalize()} could find them: {', '.join(unknown)}"
+                    f"{len(unknown)} left out of the file of {unit.name}, since the roster has no id for them that "
+                    f"{form.capitalize()} knows: {', '.join(unknown)}"
                 )
     if form == "gradescope" and (shared := shared_addresses(grades.students)):
         yield f"no result for {', '.join(shared)}: another student has the same e-mail address, so correct the roster"

@@ -53,7 +53,7 @@ def known_to_moodle(grades: ClassGrades, unit: Unit) -> tuple[Student, ...]:
 
 
 def _identifiers(grades: ClassGrades) -> dict[str, Callable[[Student], str]]:
-    """The columns by which Moodle finds a student."""
+    """The columns that Moodle uses to find a student."""
     return {
         "ID number": known_by(grades.students, "moodle_id"),
         "Username": lambda student: student.login,

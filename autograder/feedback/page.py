@@ -7,13 +7,12 @@ forbids scripts.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from jinja2 import Template
 from markupsafe import Markup, escape
 from nbformat import NotebookNode
 from pygments import highlight
@@ -30,6 +29,7 @@ from autograder.gradebook.late_notices import late_notice
 from autograder.gradebook.standing import Standing
 from autograder.intake.pictured_text import parts_of_answer
 from autograder.intake.pictures import MAX_PICTURES
+from autograder.page_templates import page_templates
 from autograder.plain_text import legible, moderate
 from autograder.results import Graded
 
@@ -127,27 +127,14 @@ def _highlighted(source: str) -> Markup:
 
 @cache
 def _template() -> Template:
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parents[1] / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    filters = {"sentence": _sentence, "with_code": _with_code, "to_student": to_student}
-    environment.filters |= {**filters, "legible": legible, "points": lambda value: number(value, 2)}
-    return environment.get_template("feedback.html")
+    filters = {"sentence": _sentence, "to_student": to_student, "legible": legible}
+    return page_templates(**filters, points=lambda value: number(value, 2)).get_template("feedback.html")
 
 
 def _sentence(text: str, names: Collection[str] = ()) -> str:
     """With a capital, unless it begins with a name, and a full stop."""
     first = text.split(" ", 1)[0]
     return (text[:1].upper() + text[1:] if first.isalpha() and first not in names else text) + "."
-
-
-def _with_code(text: str) -> Markup:
-    """Escaped, with `names` between back-ticks as code."""
-    return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", str(escape(text))))
 
 
 @cache

@@ -30,8 +30,8 @@ def _price(standing: Standing, policy: LatePolicy) -> str:
         f"{policy.points_lost_per_day_percent:g} % of the unit's {number(standing.max_points, 2)} points for each day"
     )
     asked = standing.max_points * policy.points_lost_per_day_percent / 100 * standing.days_late
-    least = ", but never more than the points earned" if standing.points_lost < asked - 1e-9 else ""
-    return f"{share}{least}, so {lost} of {number(standing.before_lateness, 2)} points are taken off"
+    bound = ", but never more than the points earned" if standing.points_lost < asked - 1e-9 else ""
+    return f"{share}{bound}, so {lost} of {number(standing.before_lateness, 2)} points are taken off"
 
 
 def _moved(extension: timedelta) -> str:

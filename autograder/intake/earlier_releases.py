@@ -1,7 +1,7 @@
 """Cells of an earlier release of a notebook, told from cells that a student has changed.
 
 nbgrader writes a checksum of each cell that it releases into the cell's label: of its source, role and points. A
-cell that still agrees with its own checksum is as it was released, if not today. Whoever computes a checksum for an
+cell that agrees with its own checksum is as some release wrote it, today's or an earlier one. Forging a checksum for an
 edited cell gains nothing: points and sources come from today's release in any case.
 """
 

@@ -77,7 +77,7 @@ def explain(course: Course, unit: Unit, student: str, component: str, sandbox: S
     try:
         submission = normalise_apart(job.notebook, nbformat.reads(job.release.decode("utf-8"), as_version=4))
     except Quarantined as reason:
-        raise CourseError(f"{student}'s submission is quarantined, so nothing of it is judged: {reason}") from None
+        raise CourseError(f"{student}'s submission is quarantined, so it was not judged: {reason}") from None
     record = _Record()
     with tempfile.TemporaryDirectory(prefix="student-edition-") as folder:
         os.chmod(folder, 0o755)  # the sandbox reads it as another user
@@ -101,7 +101,7 @@ def _job(course: Course, unit: Unit, student: str, sandbox: SandboxKind) -> Job:
     prepared = Batch.of(course, unit, sandbox=sandbox).prepare(_submission(course, unit, student))
     if isinstance(prepared, Job):
         return prepared
-    raise CourseError(f"{student}'s submission is quarantined, so nothing of it is judged: {prepared.result.reason}")
+    raise CourseError(f"{student}'s submission is quarantined, so it was not judged: {prepared.result.reason}")
 
 
 def _submission(course: Course, unit: Unit, student: str) -> Submission:

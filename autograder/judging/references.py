@@ -9,14 +9,11 @@ The inputs come from a stranger, and a small input may demand much memory or tim
 
 from __future__ import annotations
 
-import ast
 import atexit
-import inspect
 import math
 import os
-import re
 import tempfile
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -30,7 +27,7 @@ from autograder.sandbox.session import Session, SessionLost
 from avae_lib import components
 from avae_lib.checking.remote_calls import computed
 
-__all__ = ["References", "calls_among", "names_in", "references_here"]
+__all__ = ["References", "references_here"]
 
 _PARTS = {"component", "arguments", "tensors", "wanted"}
 _LONG = 100_000  # seconds of processor time, over many submissions; each call has a limit of its own
@@ -95,31 +92,6 @@ def references_here(
 ) -> References:
     """The references that this process shares among all submissions it judges; they end with the process."""
     return _kept(os.getpid(), hidden, kind, limits)
-
-
-def names_in(source: str, names: Iterable[str]) -> frozenset[str]:
-    """Those of the names that a piece of code mentions, whether or not it is valid code."""
-    return frozenset(name for name in names if re.search(rf"\b{re.escape(name)}\b", source))
-
-
-@cache
-def calls_among(names: frozenset[str]) -> Mapping[str, frozenset[str]]:
-    """For each component, the other components that the library's own body names."""
-    return {
-        entry.name: names_in(_body(entry), names - {entry.name})
-        for entry in components.listing()
-        if entry.name in names
-    }
-
-
-def _body(entry: components.Component) -> str:
-    """The source of a body without its docstring, which may name whatever it explains."""
-    (definition,) = ast.parse(inspect.cleandoc("\n" + inspect.getsource(entry.reference))).body
-    return "\n".join(ast.unparse(node) for node in definition.body if not _is_text(node))
-
-
-def _is_text(node: ast.stmt) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 
 
 def _refusal(kind: str, message: str) -> dict[str, Any]:

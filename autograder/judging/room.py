@@ -9,7 +9,8 @@ from pathlib import Path
 
 from autograder.checks.judge import AskFailed
 from autograder.intake.normalise import Answer
-from autograder.judging.references import References, names_in
+from autograder.judging.calls import names_in
+from autograder.judging.references import References
 from autograder.sandbox.kinds import DEFAULT_KIND, SandboxKind
 from autograder.sandbox.limits import Limits
 from autograder.sandbox.session import NotDefined, Session, SessionLost

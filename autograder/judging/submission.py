@@ -16,15 +16,15 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 from autograder.checks.case import ComponentCheck
 from autograder.checks.judge import AskFailed, ComponentResult, Verdict, judge_on
 from autograder.intake.normalise import Answer, NormalisedSubmission
-from autograder.judging.references import References, calls_among, names_in, references_here
+from autograder.judging.calls import Calls, names_in
+from autograder.judging.references import References, references_here
 from autograder.judging.room import Building, LostIn, Room, SetupFailed
 from autograder.sandbox.bubblewrap import SandboxUnavailable
 from autograder.sandbox.kinds import DEFAULT_KIND, SandboxKind
@@ -118,11 +118,11 @@ class _Judging:
         self.had_losses = False
         self._building, self._answers = building, answers
         self._seed_of, self._attempt, self._witness = seed_of, attempt, witness
-        self._calls = _Calls(answers, frozenset(check.component for check in checks))
-        self._speechless: list[ComponentCheck] = []  # gave no value, and may do so among all answers
+        self._calls = Calls(answers, frozenset(check.component for check in checks))
+        self._answered: set[str] = set()  # gave a value, which stands
+        self._speechless: list[ComponentCheck] = []  # gave none alone, and may do so among all answers
         self._lost: dict[str, str] = {}  # component → how its own room ended
         self._helped: list[str] = []
-        self._settled: set[str] = set()  # gave a value among all answers, which stands
         self._rescued: dict[str, str] = {}  # component → what its cell stopped at
         self._unjudged: dict[str, str] = {}  # component → the grader's own failure
         self._changed: dict[str, None] = {}
@@ -171,7 +171,7 @@ class _Judging:
         if ask.loss:
             self.had_losses = True
             self._lost[check.component] = ask.loss
-        elif not ask.gave_value and check.component not in self._unjudged:
+        elif check.component not in self._answered and check.component not in self._unjudged:
             self._speechless.append(check)
         return result
 
@@ -184,7 +184,7 @@ class _Judging:
         for number in range(_MOST_ROOMS_FOR_ALL):
             try:
                 with Room(self._building, (a for a in self._answers if a.grade_id not in ending)) as room:
-                    remaining = [check for check in checks if check.component not in ending]
+                    remaining = [check for check in checks if check.component not in {*ending, *self._answered}]
                     self._judge_in(room, f"all, room {number + 1}", remaining)
                 return
             except LostIn as lost:
@@ -195,22 +195,28 @@ class _Judging:
                 return
 
     def _judge_in(self, room: Room, name: str, checks: Iterable[ComponentCheck]) -> None:
-        for check in checks:
-            if check.component not in self._settled:
-                ask = _ListeningAsk(room.ask)
-                result = self._judged(check, ask, name)
-                if ask.gave_value:
-                    self._settled.add(check.component)
+        try:
+            for check in checks:
+                result = self._judged(check, room.ask, name)
                 if result.points > 0:
                     self.results[check.component] = result
                     self._helped.append(check.component)
+        finally:
+            self._take_note(room)
 
     def _judged(self, check: ComponentCheck, ask: Ask, room: str) -> ComponentResult:
         trials = check.trials(self._seed(check.component, room))
         if self._witness:
             trials, ask = self._witness(room, trials, ask)
+
+        def listening(request: Request) -> Observation:
+            observed = ask(request)
+            if observed.error is None:
+                self._answered.add(check.component)
+            return observed
+
         try:
-            return judge_on(trials, check, ask)
+            return judge_on(trials, check, listening)
         except (LostIn, SessionLost, SetupFailed, SandboxUnavailable):
             raise
         except Exception as error:  # what nobody foresaw about one answer must not cost the others
@@ -228,67 +234,6 @@ class _Judging:
         self._is_output_cut |= room.is_output_cut
 
 
-class _Calls:
-    """Which exercises' functions call which, by the names in the student's code and in the library's.
-
-    Args:
-        answers: in the order of the notebook.
-        components: those of this unit.
-    """
-
-    def __init__(self, answers: Iterable[Answer], components: frozenset[str]) -> None:
-        self._order = [answer.component for answer in answers if answer.component in components]
-        self._by_student: dict[str, frozenset[str]] = {
-            answer.component: names_in(answer.source, components - {answer.component})
-            for answer in answers
-            if answer.component in components
-        }
-        self._by_library = calls_among(components)
-
-    def stand_ins(self, component: str) -> tuple[str, ...]:
-        """The earlier exercises that do not call this one."""
-        earlier = self._order[: self._order.index(component)]
-        return tuple(name for name in earlier if component not in self._reached_from(name))
-
-    @cached_property
-    def circles(self) -> list[list[str]]:
-        """Groups of answers that call each other."""
-        reach = {name: _reached(name, self._by_student) for name in self._order}
-        groups = [[other for other in self._order if other in reach[name] and name in reach[other]] for name in reach]
-        return [group for position, group in enumerate(groups) if len(group) > 1 and group not in groups[:position]]
-
-    def _reached_from(self, name: str) -> set[str]:
-        both = {
-            key: self._by_student.get(key, frozenset()) | self._by_library.get(key, frozenset())
-            for key in self._by_student.keys() | self._by_library.keys()
-        }
-        return _reached(name, both)
-
-
-def _reached(start: str, calls: Mapping[str, frozenset[str]]) -> set[str]:
-    """All names that can be reached from one by calls, over any number of steps."""
-    found: set[str] = set()
-    waiting = [start]
-    while waiting:
-        for name in calls.get(waiting.pop(), frozenset()) - found:
-            found.add(name)
-            waiting.append(name)
-    return found
-
-
-class _ListeningAsk:
-    """An ``ask`` that hears whether the function ever returned something."""
-
-    def __init__(self, ask: Ask) -> None:
-        self._ask = ask
-        self.gave_value = False
-
-    def __call__(self, request: Request) -> Observation:
-        observed = self._ask(request)
-        self.gave_value |= observed.error is None
-        return observed
-
-
 class _PatientAsk:
     """An ``ask`` that opens a room when it is first needed, and a second one if the first is lost to a crash.
 
@@ -297,7 +242,6 @@ class _PatientAsk:
 
     Attributes:
         loss: how a room was lost, or why none could be had; empty if neither happened.
-        gave_value: whether the function ever returned something.
     """
 
     def __init__(self, open_room: Callable[[], Room], at_end: Callable[[Room], None]) -> None:
@@ -305,20 +249,17 @@ class _PatientAsk:
         self._room: Room | None = None
         self._losses = 0
         self.loss = ""
-        self.gave_value = False
 
     def __call__(self, request: Request) -> Observation:
         try:
             if self._room is None:
                 self._room = self._opened()
-            observed = self._room.ask(request)
+            return self._room.ask(request)
         except LostIn as lost:
             self._leave()
             self._losses += 1
             self.loss = lost.loss.reason
             raise AskFailed(lost.loss.reason, give_up=lost.loss.give_up or self._losses > 1) from None
-        self.gave_value |= observed.error is None
-        return observed
 
     def _opened(self) -> Room:
         try:

@@ -29,8 +29,8 @@ _ERRORS = {error.__name__: error for error in (ValueError, TypeError, IndexError
 def stand_in(name: str, send: Send) -> Callable:
     """A function with the parameters of component ``name`` that has its results and gradients computed elsewhere.
 
-    It takes tensors, numbers, text, None, and lists and tuples of these. Gradients flow through it once; there are no
-    second derivatives.
+    It takes tensors, numbers, text, None, and lists and tuples of these. Gradients flow through it once: there are no
+    second derivatives, and the transforms of :mod:`torch.func` do not work on it.
 
     Args:
         send: carries a call to :func:`computed` and brings its answer back.

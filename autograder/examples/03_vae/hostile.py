@@ -41,7 +41,7 @@ def reparameterize(mean, log_std, noise):
 # %%
 @implements("bernoulli_log_likelihood")
 def bernoulli_log_likelihood(logits, x):
-    """Looks for answers and the gradebook where a careless grader leaves them; else a script for whoever reads this."""
+    """Look for answers and the gradebook where a careless grader leaves them, else raise an error with a script."""
     import pathlib
     import sqlite3
     import sys

@@ -6,10 +6,9 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 from nbconvert.filters import markdown2html
 
@@ -18,10 +17,12 @@ from autograder.course.course import Course, Unit
 from autograder.course.secret import CourseSecret
 from autograder.gradebook.written_answers import LONGEST_COMMENT, WrittenAnswer
 from autograder.nbgrader_bridge.answer_sheet.questions import WrittenQuestion
+from autograder.page_templates import TEMPLATES as PAGE_TEMPLATES
+from autograder.page_templates import page_templates
 
 __all__ = ["TEMPLATES", "in_order", "question_page", "state_of"]
 
-TEMPLATES = Path(__file__).parents[2] / "templates" / "answer_sheet"
+TEMPLATES = PAGE_TEMPLATES / "answer_sheet"
 
 # All answers stand on one page, where a macro or a label that one of them defines would be one in all others too.
 _DEFINITION = re.compile(
@@ -103,14 +104,7 @@ def state_of(answer: WrittenAnswer) -> dict[str, Any]:
 
 @cache
 def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"our_markdown": _our_markdown, "isolated": _isolated}
+    environment = page_templates(TEMPLATES, our_markdown=_our_markdown, isolated=_isolated)
     environment.globals["state_of"] = state_of
     return environment
 

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from autograder.checks import all_checks
 from autograder.checks.judge import judge_on
-from autograder.judging.references import References, calls_among, names_in
+from autograder.judging.calls import calls_among, names_in
+from autograder.judging.references import References
 from autograder.sandbox.limits import Limits
 from autograder.sandbox.session import Session
 from avae_lib import components
