@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from autograder.audit.findings import ComponentAudit
 from autograder.course.course import Course
+from avae_lib.atomic_write import write_atomically
 
 __all__ = ["KeptAudits"]
 
@@ -37,9 +37,7 @@ class KeptAudits:
         self.folder.parent.mkdir(mode=0o700, exist_ok=True)
         self.folder.mkdir(exist_ok=True)
         content = {"fingerprint": fingerprint, "audit": audit.to_record()}
-        draft = self.folder / f"{audit.component}.{os.getpid()}.draft"
-        draft.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        os.replace(draft, self._file(audit.component))
+        write_atomically(self._file(audit.component), json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
     def _file(self, component: str) -> Path:
         return self.folder / f"{component}.json"

@@ -35,8 +35,8 @@ from autograder.authoring.notebook_captions import descriptions, put_description
 from autograder.authoring.notebook_execution import execute, pictures_in, tidy_outputs
 from autograder.authoring.notebook_fillings import filled_in
 from autograder.course.course import Course
+from avae_lib.atomic_write import write_atomically
 from avae_lib.plotting.legibility import REQUIRED_BY
-from avae_lib.training.atomic_files import write_atomically
 
 __all__ = [
     "build",
@@ -171,7 +171,7 @@ def write(notebook: NotebookNode, path: Path) -> bool:
     if path.exists() and path.read_text(encoding="utf-8") == text:
         return False
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, lambda file: file.write(text.encode("utf-8")))
+    write_atomically(path, text)
     return True
 
 

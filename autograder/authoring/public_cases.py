@@ -22,11 +22,11 @@ from torch import Tensor
 import avae_lib.checking
 from autograder.checks import all_checks, checks_of
 from autograder.checks.case import ComponentCheck
+from avae_lib.atomic_write import write_atomically
 from avae_lib.checking.errors import advice_on
 from avae_lib.checking.records import Observation, Raised, Recorded, Request
 from avae_lib.checking.structures import changed_leaves, input_to_json, leaves
 from avae_lib.checking.trials import Probe, Trial, agree, compared
-from avae_lib.training.atomic_files import write_atomically
 
 __all__ = ["public_cases", "public_trials", "write_public_cases"]
 
@@ -46,7 +46,7 @@ def write_public_cases(unit: str, folder: Path = FOLDER) -> Path:
     text = public_cases(unit, path)
     if not path.exists() or path.read_text(encoding="utf-8") != text:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, lambda file: file.write(text.encode("utf-8")))
+        write_atomically(path, text)
     return path
 
 

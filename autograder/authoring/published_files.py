@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from autograder.authoring.release_files import move
 from autograder.counts_and_lists import in_short
 from autograder.course.course import CourseError
-from avae_lib.training.atomic_files import write_atomically
+from avae_lib.atomic_write import write_atomically
 
 __all__ = ["DRAFT", "MOST_NAMED", "RECORD", "is_publication", "update"]
 
@@ -155,4 +155,4 @@ def _recorded(folder: Path) -> Mapping[str, Sequence[str]]:
 
 def _write_record(folder: Path, files: Mapping[str, Sequence[str]]) -> None:
     content = json.dumps({"files": dict(sorted(files.items()))}, indent=1) + "\n"
-    write_atomically(folder / RECORD, lambda file: file.write(content.encode("utf-8")))
+    write_atomically(folder / RECORD, content)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import errno
-import os
 from collections.abc import Collection
 from pathlib import Path
 
-from avae_lib.training.atomic_files import write_atomically
+from avae_lib.atomic_write import move_into_place, write_atomically
 
 __all__ = ["move", "move_folder", "remove_others"]
 
@@ -17,14 +16,12 @@ def move(draft: Path, place: Path) -> bool:
     if place.is_file() and place.read_bytes() == draft.read_bytes():
         return False
     place.parent.mkdir(parents=True, exist_ok=True)
-    _flush(draft)
     try:
-        os.replace(draft, place)
+        move_into_place(draft, place)
     except OSError as trouble:
         if trouble.errno != errno.EXDEV:
             raise
-        content = draft.read_bytes()  # the place lies on another disk
-        write_atomically(place, lambda file: file.write(content))
+        write_atomically(place, draft.read_bytes())  # the place lies on another disk
     return True
 
 
@@ -45,8 +42,3 @@ def remove_others(folder: Path, kept: Collection[Path]) -> None:
             path.unlink()
     if folder.is_dir() and not kept:
         folder.rmdir()
-
-
-def _flush(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())

@@ -1,13 +1,10 @@
-"""Writes files that only their owner can read: grades, submitted work, pages about students.
-
-A file is written under another name and moved into place once it is on the disk, so that readers see either the new
-file or the old one, each complete.
-"""
+"""Writes files that only their owner can read: grades, submitted work, pages about students."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
+
+from avae_lib.atomic_write import write_atomically
 
 __all__ = ["private_folder", "write_private"]
 
@@ -29,15 +26,5 @@ def write_private(path: Path, content: bytes | str) -> Path:
         ...     oct(write_private(Path(folder) / "exports" / "grades.csv", "id,points").stat().st_mode)
         '0o100600'
     """
-    data = content if isinstance(content, bytes) else content.encode("utf-8")
-    draft = private_folder(path.parent) / f".{path.name[:100]}.{os.getpid()}.draft"
-    try:
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
-    return path
+    private_folder(path.parent)
+    return write_atomically(path, content, mode=0o600)

@@ -7,7 +7,6 @@ What is written is what ``nbgrader autograde`` would leave behind: the student, 
 from __future__ import annotations
 
 import copy
-import os
 import weakref
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -62,7 +61,7 @@ class GradebookWriter:
         student = graded.result.student
         notebook = shown_notebook(graded)
         path = autograded_notebook(self._course, self._unit, student)
-        draft = _draft(notebook, path)
+        content = nbformat.writes(notebook) + "\n"
         with one_transaction(self._gradebook):
             self._gradebook.update_or_create_student(student)
             self._gradebook.update_or_create_submission(self._unit.name, student, timestamp=graded.handed_in)
@@ -73,7 +72,7 @@ class GradebookWriter:
             self._gradebook.db.flush()
             note_shown(self._gradebook, places.by_grade(prints_of(graded)))
             keep_marks(self._gradebook, places.grades)
-            os.replace(draft, path)  # before the end of the transaction: who is in the gradebook has a notebook
+            write_private(path, content)  # before the end of the transaction: who is in the gradebook has a notebook
 
 
 class _Places:
@@ -171,8 +170,3 @@ def _check_outputs(score: ComponentScore) -> list[NotebookNode]:
 
 def _diagnoses(score: ComponentScore) -> Iterable[str]:
     return (f"{case.name}: {case.diagnosis or 'failed'}" for case in score.cases if not case.passed)
-
-
-def _draft(notebook: NotebookNode, path: Path) -> Path:
-    """Write a notebook beside where it is to be in the end."""
-    return write_private(path.with_suffix(".draft"), nbformat.writes(notebook) + "\n")

@@ -15,6 +15,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from avae_lib.atomic_write import write_atomically
+
 __all__ = ["keep", "kept_file"]
 
 FILE = "my_components.py"
@@ -131,6 +133,4 @@ def _write_section(file: Path, name: str, section: str) -> None:
     sections = dict(zip(parts[::2], parts[1::2], strict=True)) | {name: f"{section.strip()}\n\n"}
     text = opening.rstrip() + "\n\n" + "".join(f"# component: {key}\n{body}" for key, body in sections.items())
     file.parent.mkdir(exist_ok=True)
-    draft = file.with_suffix(".tmp")
-    draft.write_text(text, encoding="utf-8")
-    os.replace(draft, file)
+    write_atomically(file, text)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from avae_lib.atomic_write import move_into_place
 from avae_lib.data.image_dataset import DatasetError, ImageDataset
 
 __all__ = ["Edition", "PublishedSet", "data_folder", "load_published", "reading"]
@@ -138,7 +139,7 @@ def _download(published: PublishedSet, folders: list[Path]) -> None:
         edition.download(Path(beside))
         target.mkdir(parents=True, exist_ok=True)
         for file in edition.files:
-            os.replace(Path(beside) / edition.places[0] / file, target / file)
+            move_into_place(Path(beside) / edition.places[0] / file, target / file)
 
 
 def _first_writable(folders: list[Path]) -> Path:

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import torch
 
+from avae_lib.atomic_write import write_atomically
 from avae_lib.data import Dataset
 from avae_lib.evaluation import Estimate
 from avae_lib.report.charts import course_charts, layer_charts
 from avae_lib.report.next_commands import next_commands
 from avae_lib.report.run_record import RunRecord
-from avae_lib.training.atomic_files import write_atomically
 from avae_lib.training.config_files import to_json
 
 __all__ = ["write_report"]
@@ -46,7 +46,7 @@ def write_report(
     record = RunRecord.read(Path(run_dir), importance_samples, images, seed, progress)
     page = _render(record)
     path = Path(run_dir) / "report.html"
-    write_atomically(path, lambda file: file.write(page.encode()))
+    write_atomically(path, page)
     return path
 
 

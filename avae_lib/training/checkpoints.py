@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from avae_lib.training.atomic_files import write_atomically
+from avae_lib.atomic_write import move_into_place, write_atomically
 
 __all__ = ["CheckpointError", "Checkpoints"]
 
@@ -42,7 +42,7 @@ class Checkpoints:
         write_atomically(new, lambda file: torch.save({"format": _FORMAT, **state}, file))
         if self.last.exists():
             os.replace(self.last, self.previous)
-        os.replace(new, self.last)
+        move_into_place(new, self.last)
 
     def load(self, accept: Callable[[dict[str, Any]], None] | None = None) -> dict[str, Any] | None:
         """The last checkpoint, or the previous one if that is damaged or foreign (which is said), or None without any.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from avae_lib.training.atomic_files import write_atomically
+from avae_lib.atomic_write import write_atomically
 from avae_lib.training.memory import Memory
 from avae_lib.training.training_state import TrainingState
 
@@ -69,7 +69,7 @@ class Costs:
     def write(self, run_dir: Path) -> None:
         """Note them in a run folder."""
         content = json.dumps(dataclasses.asdict(self), indent=2) + "\n"
-        write_atomically(run_dir / _NAME, lambda file: file.write(content.encode()))
+        write_atomically(run_dir / _NAME, content)
 
     @property
     def images_per_second(self) -> float:

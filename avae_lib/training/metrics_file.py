@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from avae_lib.training.atomic_files import write_atomically
+from avae_lib.atomic_write import write_atomically
 
 __all__ = ["MetricsFile"]
 
@@ -42,7 +42,7 @@ class MetricsFile:
         """Drop what lies after ``step``: a run resumed from there will write it again."""
         if self.path.exists():
             kept = [json.dumps(row) + "\n" for row in self.rows() if row["step"] <= step]
-            write_atomically(self.path, lambda file: file.write("".join(kept).encode()))
+            write_atomically(self.path, "".join(kept))
 
 
 def _parse(line: str) -> dict[str, Any] | None:

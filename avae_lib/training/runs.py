@@ -22,7 +22,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from avae_lib.training.atomic_files import write_atomically
+from avae_lib.atomic_write import write_atomically
 from avae_lib.training.checkpoints import Checkpoints
 from avae_lib.training.config_files import ConfigError, differing_fields, from_json, to_json
 from avae_lib.training.experiment import Experiment
@@ -164,6 +164,6 @@ def _write_experiment(experiment: Experiment, run_dir: Path) -> None:
     content = json.dumps(to_json(experiment), indent=2, ensure_ascii=False) + "\n"
     try:
         run_dir.mkdir(parents=True, exist_ok=True)
-        write_atomically(run_dir / "config.json", lambda file: file.write(content.encode()))
+        write_atomically(run_dir / "config.json", content)
     except OSError as problem:
         raise RunError(f"cannot write into {run_dir} ({problem.strerror}): choose another run folder") from problem

@@ -8,7 +8,7 @@ import safetensors
 import safetensors.torch
 from torch import nn
 
-from avae_lib.training.atomic_files import write_atomically
+from avae_lib.atomic_write import write_atomically
 
 __all__ = ["LATEST", "WeightsError", "has_weights", "load_weights", "save_weights", "step_of_weights"]
 
@@ -26,7 +26,7 @@ def save_weights(model: nn.Module, step: int, run_dir: Path, name: str = LATEST)
     content = safetensors.torch.save(tensors, metadata={"step": str(step)})
     path = run_dir / name
     path.parent.mkdir(exist_ok=True)
-    write_atomically(path, lambda file: file.write(content))
+    write_atomically(path, content)
 
 
 def has_weights(run_dir: Path) -> bool:

@@ -1,0 +1,59 @@
+"""Replace files in one piece: a reader sees the earlier file or the whole new one, even if the program is killed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+__all__ = ["move_into_place", "write_atomically"]
+
+
+def write_atomically(path: Path, content: bytes | str | Callable[[BinaryIO], object], mode: int = 0o666) -> Path:
+    """Write a draft beside ``path``, flush it to the disk, and give it the name ``path``.
+
+    If anything fails, the draft is removed and the earlier file stays. The folder must exist.
+
+    Args:
+        content: bytes; text, written as UTF-8; or a function that writes into the open draft.
+        mode: permissions of the file, less what the process's umask takes away.
+
+    Returns:
+        ``path``.
+
+    Raises:
+        OSError: the draft cannot be written or moved.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = write_atomically(Path(folder) / "notes.txt", "τ = 1\\n")
+        ...     path.read_bytes(), [file.name for file in Path(folder).iterdir()]
+        (b'\\xcf\\x84 = 1\\n', ['notes.txt'])
+    """
+    draft = path.with_name(f".{path.name[:100]}.{os.getpid()}.partial")
+    try:
+        with open(draft, "wb", opener=lambda name, flags: os.open(name, flags | _NEVER_THROUGH_LINKS, mode)) as file:
+            if callable(content):
+                content(file)
+            else:
+                file.write(content.encode("utf-8") if isinstance(content, str) else content)
+        move_into_place(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+    return path
+
+
+def move_into_place(draft: Path, path: Path) -> None:
+    """Flush ``draft`` to the disk, then give it the name ``path``, in place of any earlier file of that name.
+
+    Raises:
+        OSError: the file cannot be moved, for example to another disk.
+    """
+    with draft.open("r+b") as file:
+        os.fsync(file.fileno())
+    os.replace(draft, path)
+
+
+_NEVER_THROUGH_LINKS = getattr(os, "O_NOFOLLOW", 0)  # Windows has no such flag
