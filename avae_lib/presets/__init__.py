@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 import torch
 
-from avae_lib.presets import attentive, biva, ladder, nvae, objectives, posteriors, text, vae, vdvae, vector_quantized
+from avae_lib.presets import attentive, ladder, nvae, text, vae, vdvae, vector_quantized
 from avae_lib.training.experiment import Experiment
 
 __all__ = ["PRESETS", "PresetSummary", "UnknownPreset", "find_preset", "summary"]
 
-_FAMILIES = (vae, objectives, posteriors, vector_quantized, text, ladder, biva, nvae, vdvae, attentive)
+_FAMILIES = (vae, vector_quantized, text, ladder, nvae, vdvae, attentive)
 PRESETS = {preset.name: preset for family in _FAMILIES for preset in family.PRESETS}
 """All presets by name."""
 

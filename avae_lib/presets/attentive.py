@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from avae_lib.data import DataConfig
 from avae_lib.models.attentive import AttentiveConfig
+from avae_lib.presets.derivation import derive
 from avae_lib.training.experiment import Experiment
 from avae_lib.training.training_config import TrainingConfig
 
@@ -55,11 +54,11 @@ CIFAR10_ATTENTIVE = Experiment(
     training=_published_training(batch_size=160, steps_per_epoch=312, epochs=400),
 )
 
-CIFAR10_NVAE_LIKE = replace(
+CIFAR10_NVAE_LIKE = derive(
     CIFAR10_ATTENTIVE,
     name="cifar10-nvae-like-16",
     source=f"{PROGRAM} for their baseline without any attention, 400 epochs; not the NVAE of Vahdat and Kautz (2020)",
-    model=replace(CIFAR10_ATTENTIVE.model, conditioning="local", cell_key_channels=0, prior_log_std_range=(-5.0, 5.0)),
+    model={"conditioning": "local", "cell_key_channels": 0, "prior_log_std_range": (-5.0, 5.0)},
 )
 
 OMNIGLOT_ATTENTIVE = Experiment(
@@ -83,7 +82,7 @@ OMNIGLOT_ATTENTIVE = Experiment(
     training=_published_training(batch_size=32, steps_per_epoch=760, epochs=400),
 )
 
-MNIST_ATTENTIVE = replace(
+MNIST_ATTENTIVE = derive(
     OMNIGLOT_ATTENTIVE,
     name="mnist-attentive-15",
     source="ours: omniglot-attentive-15 on MNIST for as many updates, as no configuration was published",
@@ -91,17 +90,13 @@ MNIST_ATTENTIVE = replace(
     training=_published_training(batch_size=32, steps_per_epoch=1875, epochs=160),
 )
 
-IMAGENET32_ATTENTIVE = replace(
+IMAGENET32_ATTENTIVE = derive(
     CIFAR10_ATTENTIVE,
     name="imagenet32-attentive-16",
     source="ours: cifar10-attentive-16 on ImageNet-32 for 60 epochs, of which nothing was published",
     data=DataConfig("imagenet32", validation=5_000),
-    # The warm-ups, in updates, are those of CIFAR-10: an epoch here is 26 times as long.
-    training=replace(
-        _published_training(batch_size=160, steps_per_epoch=8007, epochs=60),
-        warmup_steps=CIFAR10_ATTENTIVE.training.warmup_steps,
-        beta_warmup_steps=CIFAR10_ATTENTIVE.training.beta_warmup_steps,
-    ),
+    # The warm-ups are those of cifar10-attentive-16 in updates: an epoch is 26 times as long here.
+    training={"steps": 60 * 8007, "evaluate_every": 8007, "checkpoint_every": 8007},
 )
 
 DIGITS_ATTENTIVE = Experiment(
@@ -123,11 +118,11 @@ DIGITS_ATTENTIVE = Experiment(
     ),
 )
 
-DIGITS_LOCAL = replace(
+DIGITS_LOCAL = derive(
     DIGITS_ATTENTIVE,
     name="digits-local",
     source="digits-attentive with layers conditioned on the one above alone: its twin for comparison",
-    model=replace(DIGITS_ATTENTIVE.model, conditioning="local"),
+    model={"conditioning": "local"},
 )
 
 PHOTOS32_ATTENTIVE = Experiment(
@@ -159,29 +154,27 @@ PHOTOS32_ATTENTIVE = Experiment(
     ),
 )
 
-PHOTOS32_LOCAL = replace(
+PHOTOS32_LOCAL = derive(
     PHOTOS32_ATTENTIVE,
     name="photos32-local",
     source="photos32-attentive with layers conditioned on the one above alone: its twin for comparison",
-    model=replace(PHOTOS32_ATTENTIVE.model, conditioning="local"),
+    model={"conditioning": "local"},
 )
 
 
-def _plain(preset: Experiment, name: str) -> Experiment:
-    """The preset without normalisation in attention: what unit 06 writes."""
-    source = f"{preset.name} without normalisation of contexts and evidence: the form that unit 06 writes"
-    return replace(
+def _without_normalisation(preset: Experiment) -> Experiment:
+    return derive(
         preset,
-        name=name,
-        source=source,
-        model=replace(preset.model, normalise_contexts=False, normalise_evidence=False),
+        name=f"{preset.name}-plain",
+        source=f"{preset.name} without normalisation of contexts and evidence: the form that unit 06 writes",
+        model={"normalise_contexts": False, "normalise_evidence": False},
     )
 
 
-DIGITS_ATTENTIVE_PLAIN = _plain(DIGITS_ATTENTIVE, "digits-attentive-plain")
-DIGITS_LOCAL_PLAIN = _plain(DIGITS_LOCAL, "digits-local-plain")
-PHOTOS32_ATTENTIVE_PLAIN = _plain(PHOTOS32_ATTENTIVE, "photos32-attentive-plain")
-PHOTOS32_LOCAL_PLAIN = _plain(PHOTOS32_LOCAL, "photos32-local-plain")
+DIGITS_ATTENTIVE_PLAIN = _without_normalisation(DIGITS_ATTENTIVE)
+DIGITS_LOCAL_PLAIN = _without_normalisation(DIGITS_LOCAL)
+PHOTOS32_ATTENTIVE_PLAIN = _without_normalisation(PHOTOS32_ATTENTIVE)
+PHOTOS32_LOCAL_PLAIN = _without_normalisation(PHOTOS32_LOCAL)
 
 PRESETS = (
     DIGITS_ATTENTIVE,

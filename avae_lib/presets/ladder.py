@@ -1,11 +1,11 @@
-"""Presets of the Ladder VAE, each with the plain stack as its twin."""
+"""Presets of hierarchies of vectors: the Ladder VAE, the plain stack that is its twin, and BIVA."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from avae_lib.data import DataConfig
+from avae_lib.models.biva import BIVAConfig
 from avae_lib.models.ladder import LadderConfig
+from avae_lib.presets.derivation import derive
 from avae_lib.training.experiment import Experiment
 from avae_lib.training.training_config import TrainingConfig
 
@@ -31,11 +31,11 @@ MNIST_LADDER_5 = Experiment(
     ),
 )
 
-MNIST_PLAIN_5 = replace(
+MNIST_PLAIN_5 = derive(
     MNIST_LADDER_5,
     name="mnist-plain-5",
     source="mnist-ladder-5 with inference upwards alone, nothing shared with the generative model: the twin that fails",
-    model=replace(MNIST_LADDER_5.model, inference="bottom_up"),
+    model={"inference": "bottom_up"},
 )
 
 DIGITS_LADDER = Experiment(
@@ -53,11 +53,20 @@ DIGITS_LADDER = Experiment(
     ),
 )
 
-DIGITS_PLAIN = replace(
+DIGITS_PLAIN = derive(
     DIGITS_LADDER,
     name="digits-plain",
     source="digits-ladder with inference upwards alone, nothing shared with the generative model: the twin that fails",
-    model=replace(DIGITS_LADDER.model, inference="bottom_up"),
+    model={"inference": "bottom_up"},
 )
 
-PRESETS = (MNIST_LADDER_5, MNIST_PLAIN_5, DIGITS_LADDER, DIGITS_PLAIN)
+DIGITS_BIVA = derive(
+    DIGITS_LADDER,
+    name="digits-biva",
+    source="way of inference and skip paths of Maaløe et al. (2019), fully-connected and scaled to 8×8 images; "
+    "training as for digits-ladder, but shorter",
+    model=BIVAConfig(latent_dims=(8, 4, 4), hidden_sizes=(128, 64, 32)),
+    training={"steps": 1000, "beta_warmup_steps": 500},
+)
+
+PRESETS = (MNIST_LADDER_5, MNIST_PLAIN_5, DIGITS_LADDER, DIGITS_PLAIN, DIGITS_BIVA)

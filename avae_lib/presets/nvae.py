@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from avae_lib.data import DataConfig
 from avae_lib.models.nvae import NVAEConfig
+from avae_lib.presets.derivation import derive
 from avae_lib.training.experiment import Experiment
 from avae_lib.training.training_config import TrainingConfig
 
@@ -50,49 +51,44 @@ CIFAR10_NVAE_30 = Experiment(
     ),
 )
 
-PHOTOS32_NVAE = Experiment(
+PHOTOS32_NVAE = derive(
+    CIFAR10_NVAE_30,
     name="photos32-nvae",
     source="design of Vahdat and Kautz (2020), scaled to two CPU cores: 8 channels, 5 layers at 4×4 and 8×8",
     data=DataConfig("photos32", validation=500),
     model=NVAEConfig(
         image_shape=(3, 32, 32), bits=8, groups=(2, 3), channels=8, latent_channels=4, halvings=2, mixtures=3
     ),
-    training=TrainingConfig(
-        steps=1000,
-        evaluation_images=64,
-        batch_size=16,
-        optimizer="adamax",
-        epsilon=1e-3,
-        learning_rate=1e-2,
-        final_learning_rate=0.01,
-        warmup_steps=50,
-        beta_warmup_steps=300,
-        kl_balancing=True,
-        spectral_penalty=1e-2,
-        ema_decay=0.98,
-        checkpoint_every=50,
-    ),
+    training={
+        "steps": 1000,
+        "batch_size": 16,
+        "warmup_steps": 50,
+        "beta_start": 0.0,
+        "beta_warmup_steps": 300,
+        "l2_penalty": 0.0,
+        "ema_decay": 0.98,
+        "clip_norm": 100.0,
+        "evaluate_every": 100,
+        "evaluation_images": 64,
+        "checkpoint_every": 50,
+    },
 )
 
-DIGITS_NVAE = Experiment(
+DIGITS_NVAE = derive(
+    PHOTOS32_NVAE,
     name="digits-nvae",
     source="design of Vahdat and Kautz (2020), scaled to 8×8 images and two CPU cores: 8 channels, 4 layers at 2×2 "
     "and 4×4",
     data=DataConfig("digits", validation=150),
     model=NVAEConfig(groups=(2, 2), channels=8, latent_channels=2),
-    training=TrainingConfig(
-        steps=600,
-        optimizer="adamax",
-        epsilon=1e-3,
-        learning_rate=1e-2,
-        final_learning_rate=0.01,
-        warmup_steps=30,
-        beta_warmup_steps=300,
-        kl_balancing=True,
-        spectral_penalty=1e-3,
-        ema_decay=0.98,
-        checkpoint_every=20,
-    ),
+    training={
+        "steps": 600,
+        "batch_size": 64,
+        "warmup_steps": 30,
+        "spectral_penalty": 1e-3,
+        "evaluation_images": 1000,
+        "checkpoint_every": 20,
+    },
 )
 
 PRESETS = (CIFAR10_NVAE_30, PHOTOS32_NVAE, DIGITS_NVAE)

@@ -2,127 +2,95 @@
 
 from __future__ import annotations
 
-import math
-
 from avae_lib.data import DataConfig
 from avae_lib.models.vdvae import VDVAEConfig
 from avae_lib.models.vdvae_import import DATASETS
 from avae_lib.models.vdvae_notation import decoder_blocks, encoder_blocks
+from avae_lib.presets.derivation import derive
 from avae_lib.training.experiment import Experiment
 from avae_lib.training.training_config import TrainingConfig
 
 __all__ = ["PRESETS"]
 
-
-def _published_model(dataset: str, width: int, enc_blocks: str, dec_blocks: str) -> VDVAEConfig:
-    size, pixel_mean, pixel_std = DATASETS[dataset]
-    return VDVAEConfig(
-        image_shape=(3, size, size),
-        width=width,
-        enc_blocks=enc_blocks,
-        dec_blocks=dec_blocks,
-        pixel_mean=pixel_mean,
-        pixel_std=pixel_std,
-    )
+# The published epsilon and limits on gradient norms are for a loss in nats per dimension. Here the loss is per image:
+# all of them are multiplied by the number of dimensions.
+DIMS_OF_32 = 3 * 32 * 32
+DIMS_OF_64 = 3 * 64 * 64
 
 
-def _published_training(
-    model: VDVAEConfig,
-    *,
-    steps: int,
-    batch_size: int,
-    learning_rate: float,
-    skip_threshold: float,
-    ema_decay: float,
-    clip_norm: float = 200.0,
-    weight_decay: float = 0.0,
-) -> TrainingConfig:
-    """Training as published. Gradient norms are given for a loss in nats per dimension; here it is per image."""
-    num_dims = math.prod(model.image_shape)
-    return TrainingConfig(
-        steps=steps,
-        batch_size=batch_size,
-        optimizer="adamw",
-        betas=(0.9, 0.9),
-        epsilon=1e-8 * num_dims,
-        weight_decay=weight_decay,
-        learning_rate=learning_rate,
-        warmup_steps=100,
-        schedule="constant",
-        ema_decay=ema_decay,
-        clip_norm=clip_norm * num_dims,
-        skip_threshold=skip_threshold * num_dims,
-        max_skips=100,
-        log_every=100,
-        evaluate_every=10_000,
-        checkpoint_every=5_000,
-    )
+def _pixel_statistics(dataset: str) -> dict[str, float]:
+    return {"pixel_mean": DATASETS[dataset].pixel_mean, "pixel_std": DATASETS[dataset].pixel_std}
 
-
-_CIFAR10 = _published_model(
-    "cifar10",
-    width=384,
-    enc_blocks="32x11,32d2,16x6,16d2,8x6,8d2,4x3,4d4,1x3",
-    dec_blocks="1x1,4m1,4x2,8m4,8x5,16m8,16x10,32m16,32x21",
-)
-_IMAGENET32 = _published_model(
-    "imagenet32",
-    width=512,
-    enc_blocks="32x15,32d2,16x9,16d2,8x8,8d2,4x6,4d4,1x6",
-    dec_blocks="1x2,4m1,4x4,8m4,8x9,16m8,16x19,32m16,32x40",
-)
-_IMAGENET64 = _published_model(
-    "imagenet64",
-    width=512,
-    enc_blocks="64x11,64d2,32x20,32d2,16x9,16d2,8x8,8d2,4x7,4d4,1x5",
-    dec_blocks="1x2,4m1,4x3,8m4,8x7,16m8,16x15,32m16,32x31,64m32,64x12",
-)
 
 CIFAR10_VDVAE = Experiment(
     name="cifar10-vdvae",
     source="Child (2021), table of hyper-parameters; blocks, decay of the average and clipping of the released code",
     data=DataConfig("cifar10", validation=5_000),
-    model=_CIFAR10,
-    training=_published_training(
-        _CIFAR10,
+    model=VDVAEConfig(
+        image_shape=(3, 32, 32),
+        width=384,
+        enc_blocks="32x11,32d2,16x6,16d2,8x6,8d2,4x3,4d4,1x3",
+        dec_blocks="1x1,4m1,4x2,8m4,8x5,16m8,16x10,32m16,32x21",
+        **_pixel_statistics("cifar10"),
+    ),
+    training=TrainingConfig(
         steps=1_100_000,
         batch_size=32,
-        learning_rate=2e-4,
-        skip_threshold=400,
-        ema_decay=0.9999,
+        optimizer="adamw",
+        betas=(0.9, 0.9),
+        epsilon=1e-8 * DIMS_OF_32,
         weight_decay=0.01,
+        learning_rate=2e-4,
+        warmup_steps=100,
+        schedule="constant",
+        ema_decay=0.9999,
+        clip_norm=200.0 * DIMS_OF_32,
+        skip_threshold=400.0 * DIMS_OF_32,
+        max_skips=100,
+        log_every=100,
+        evaluate_every=10_000,
+        checkpoint_every=5_000,
     ),
 )
 
-IMAGENET32_VDVAE = Experiment(
+IMAGENET32_VDVAE = derive(
+    CIFAR10_VDVAE,
     name="imagenet32-vdvae",
     source="Child (2021), table of hyper-parameters; blocks and clipping of the released code",
     data=DataConfig("imagenet32", validation=5_000),
-    model=_IMAGENET32,
-    training=_published_training(
-        _IMAGENET32,
-        steps=1_700_000,
-        batch_size=256,
-        learning_rate=1.5e-4,
-        skip_threshold=300,
-        ema_decay=1 - 1.5e-4,
-    ),
+    model={
+        "width": 512,
+        "enc_blocks": "32x15,32d2,16x9,16d2,8x8,8d2,4x6,4d4,1x6",
+        "dec_blocks": "1x2,4m1,4x4,8m4,8x9,16m8,16x19,32m16,32x40",
+        **_pixel_statistics("imagenet32"),
+    },
+    training={
+        "steps": 1_700_000,
+        "batch_size": 256,
+        "weight_decay": 0.0,
+        "learning_rate": 1.5e-4,
+        "ema_decay": 1 - 1.5e-4,
+        "skip_threshold": 300.0 * DIMS_OF_32,
+    },
 )
 
-IMAGENET64_VDVAE = Experiment(
+IMAGENET64_VDVAE = derive(
+    IMAGENET32_VDVAE,
     name="imagenet64-vdvae",
-    source="Child (2021), table of hyper-parameters; blocks and clipping of the released code",
     data=DataConfig("imagenet64", validation=5_000),
-    model=_IMAGENET64,
-    training=_published_training(
-        _IMAGENET64,
-        steps=1_600_000,
-        batch_size=128,
-        learning_rate=1.5e-4,
-        skip_threshold=380,
-        ema_decay=1 - 1.5e-4,
-        clip_norm=220.0,
-    ),
+    model={
+        "image_shape": (3, 64, 64),
+        "enc_blocks": "64x11,64d2,32x20,32d2,16x9,16d2,8x8,8d2,4x7,4d4,1x5",
+        "dec_blocks": "1x2,4m1,4x3,8m4,8x7,16m8,16x15,32m16,32x31,64m32,64x12",
+        **_pixel_statistics("imagenet64"),
+    },
+    training={
+        "steps": 1_600_000,
+        "batch_size": 128,
+        "epsilon": 1e-8 * DIMS_OF_64,
+        "clip_norm": 220.0 * DIMS_OF_64,
+        "skip_threshold": 380.0 * DIMS_OF_64,
+    },
 )
 
 PHOTOS32_VDVAE = Experiment(
@@ -145,32 +113,31 @@ PHOTOS32_VDVAE = Experiment(
         learning_rate=1e-3,
         warmup_steps=100,
         ema_decay=0.99,
-        clip_norm=200.0 * 3 * 32 * 32,
+        clip_norm=200.0 * DIMS_OF_32,
     ),
 )
 
-DIGITS_VDVAE = Experiment(
+DIGITS_VDVAE = derive(
+    PHOTOS32_VDVAE,
     name="digits-vdvae",
     source="design of Child (2021), scaled to 8×8 images and two CPU cores",
     data=DataConfig("digits", validation=150),
-    model=VDVAEConfig(
-        image_shape=(1, 8, 8),
-        bits=4,
-        width=32,
-        enc_blocks=encoder_blocks({8: 2, 4: 2, 1: 1}),
-        dec_blocks=decoder_blocks({1: 1, 4: 2, 8: 3}),
-        latent_channels=2,
-        mixtures=3,
-    ),
-    training=TrainingConfig(
-        steps=1000,
-        optimizer="adamw",
-        betas=(0.9, 0.9),
-        learning_rate=1e-2,
-        warmup_steps=100,
-        ema_decay=0.98,
-        clip_norm=200.0 * 8 * 8,
-    ),
+    model={
+        "image_shape": (1, 8, 8),
+        "bits": 4,
+        "enc_blocks": encoder_blocks({8: 2, 4: 2, 1: 1}),
+        "dec_blocks": decoder_blocks({1: 1, 4: 2, 8: 3}),
+        "latent_channels": 2,
+        "mixtures": 3,
+    },
+    training={
+        "steps": 1000,
+        "batch_size": 64,
+        "learning_rate": 1e-2,
+        "ema_decay": 0.98,
+        "clip_norm": 200.0 * 8 * 8,
+        "evaluation_images": 1000,
+    },
 )
 
 PRESETS = (CIFAR10_VDVAE, IMAGENET32_VDVAE, IMAGENET64_VDVAE, PHOTOS32_VDVAE, DIGITS_VDVAE)

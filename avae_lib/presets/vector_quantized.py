@@ -5,6 +5,7 @@ from __future__ import annotations
 from avae_lib.data import DataConfig
 from avae_lib.models.vq_vae import VQVAEConfig
 from avae_lib.models.vq_vae_2 import VQVAE2Config
+from avae_lib.presets.derivation import derive
 from avae_lib.training.experiment import Experiment
 from avae_lib.training.training_config import TrainingConfig
 
@@ -26,48 +27,43 @@ PHOTOS32_VQ_VAE = Experiment(
     ),
 )
 
-PHOTOS32_VQ_VAE_2 = Experiment(
+PHOTOS32_VQ_VAE_2 = derive(
+    PHOTOS32_VQ_VAE,
     name="photos32-vq-vae-2",
     source="design of Razavi et al. (2019), scaled to two CPU cores: 16 and 64 positions, 128 codes each, 32 channels",
-    data=DataConfig("photos32", validation=500),
     model=VQVAE2Config(codebook_decay=0.95, prior_from_step=600),
-    training=TrainingConfig(
-        steps=1500,
-        batch_size=16,
-        optimizer="adam",
-        learning_rate=2e-3,
-        schedule="cosine_restarts",
-        restart_period_steps=551,  # after 50 updates of warm-up: the second cosine begins with the prior
-        clip_norm=1e5,
-        evaluate_every=100,
-        evaluation_images=64,
-    ),
+    training={
+        "steps": 1500,
+        "schedule": "cosine_restarts",
+        "restart_period_steps": 551,  # after 50 updates of warm-up: the second cosine begins with the prior
+        "evaluate_every": 100,
+    },
 )
 
-CIFAR10_VQ_VAE = Experiment(
+CIFAR10_VQ_VAE = derive(
+    PHOTOS32_VQ_VAE,
     name="cifar10-vq-vae",
     source="design of van den Oord et al. (2017): two strided convolutions, two residual blocks, 256 channels, 512 "
     "codes; likelihood, length of codes and of training are ours",
     data=DataConfig("cifar10", validation=5_000),
     model=VQVAEConfig(channels=256, codes=512, code_dim=64, mixtures=10),
-    training=TrainingConfig(
-        steps=100_000,
-        batch_size=128,
-        optimizer="adam",
-        learning_rate=3e-4,
-        warmup_steps=500,
-        ema_decay=0.999,
-        clip_norm=1e5,
-        evaluate_every=1000,
-        checkpoint_every=1000,
-    ),
+    training={
+        "steps": 100_000,
+        "batch_size": 128,
+        "learning_rate": 3e-4,
+        "warmup_steps": 500,
+        "ema_decay": 0.999,
+        "evaluate_every": 1000,
+        "evaluation_images": 1000,
+        "checkpoint_every": 1000,
+    },
 )
 
-CIFAR10_VQ_VAE_2 = Experiment(
+CIFAR10_VQ_VAE_2 = derive(
+    CIFAR10_VQ_VAE,
     name="cifar10-vq-vae-2",
     source="design of Razavi et al. (2019), for 32×32 images and with a gated PixelCNN (van den Oord et al., 2016) as "
     "prior of each level; sizes and length of training are ours",
-    data=DataConfig("cifar10", validation=5_000),
     model=VQVAE2Config(
         channels=256,
         codes=512,
@@ -77,19 +73,11 @@ CIFAR10_VQ_VAE_2 = Experiment(
         prior_channels=128,
         prior_layers=12,
     ),
-    training=TrainingConfig(
-        steps=200_000,
-        batch_size=128,
-        optimizer="adam",
-        learning_rate=3e-4,
-        warmup_steps=500,
-        schedule="cosine_restarts",
-        restart_period_steps=99_501,
-        ema_decay=0.999,
-        clip_norm=1e5,
-        evaluate_every=1000,
-        checkpoint_every=1000,
-    ),
+    training={
+        "steps": 200_000,
+        "schedule": "cosine_restarts",
+        "restart_period_steps": 99_501,  # after 500 updates of warm-up: the second cosine begins with the prior
+    },
 )
 
 PRESETS = (PHOTOS32_VQ_VAE, PHOTOS32_VQ_VAE_2, CIFAR10_VQ_VAE, CIFAR10_VQ_VAE_2)

@@ -11,7 +11,7 @@ MODULES = sorted(
     {entry.place[0] for entry in components.listing()}
     | {"avae_lib.components", "avae_lib.component_health", "avae_lib.models.contract"}
     | {"avae_lib.nn.codebook", "avae_lib.nn.gated_pixelcnn", "avae_lib.nn.planar_flow", "avae_lib.nn.masked_network"}
-    | {"avae_lib.divergences.sliced_wasserstein", "avae_lib.models.beta_tcvae"}
+    | {"avae_lib.divergences.sliced_wasserstein", "avae_lib.models.beta_tcvae", "avae_lib.presets.derivation"}
 )
 
 

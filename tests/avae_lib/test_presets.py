@@ -5,6 +5,7 @@ import torch
 
 from avae_lib.models.contract import LatentVariableModel, label_arguments
 from avae_lib.presets import PRESETS, UnknownPreset, find_preset, summary
+from avae_lib.presets.derivation import derive
 from avae_lib.training.config_files import differing_fields, from_json, to_json
 from avae_lib.training.schedules import learning_rate_factor
 
@@ -61,3 +62,24 @@ def test_the_learning_rate_is_lowest_when_the_autoencoder_is_frozen_and_highest_
 def test_an_unknown_name_lists_the_presets_and_suggests_the_nearest():
     with pytest.raises(UnknownPreset, match=r"did you mean 'digits-attentive'.*digits-vae.*mnist-vae"):
         find_preset("digit-attentive")
+
+
+def test_a_derived_preset_differs_in_what_is_written_and_leaves_its_parent_as_it_was():
+    parent = find_preset("digits-attentive")
+    derived = derive(parent, name="wider", model={"width": 40})
+    assert differing_fields(parent, derived) == {"name": (parent.name, "wider"), "model.width": (28, 40)}
+
+
+def test_a_dictionary_in_place_of_plain_values_is_not_taken_for_changes():
+    assert derive(find_preset("digits-vae"), source={"a": 1}).source == {"a": 1}
+
+
+@pytest.mark.parametrize("changes", [{"modell": {}}, {"model": {"latent_dimm": 3}}])
+def test_a_field_that_does_not_exist_is_refused(changes):
+    with pytest.raises(TypeError, match="unexpected keyword"):
+        derive(find_preset("digits-vae"), **changes)
+
+
+def test_what_the_configuration_refuses_cannot_be_derived():
+    with pytest.raises(ValueError, match="latent_dim must be at least 1"):
+        derive(find_preset("digits-vae"), model={"latent_dim": 0})
