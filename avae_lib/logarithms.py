@@ -24,5 +24,10 @@ def log_mean_exp(x: Tensor, dim: int) -> Tensor:
 
     Returns:
         A tensor shaped like ``x`` without ``dim``, in its dtype. ``x`` is not changed.
+
+    The exponentials of these logarithms overflow, and their mean has a logarithm all the same:
+
+    >>> log_mean_exp(torch.tensor([1000.0, 1000.0 + math.log(3)]), dim=0) - 1000
+    tensor(0.6931)
     """
     return torch.logsumexp(x, dim=dim) - math.log(x.shape[dim])

@@ -24,7 +24,14 @@ WORDS_BEGIN = UNKNOWN + 1
 
 @dataclass(frozen=True)
 class Pixels:
-    """Images of one shape with levels 0 … 2**bits − 1 in uint8."""
+    """Images of one shape with levels 0 … 2**bits − 1 in uint8.
+
+    >>> grey = Pixels(shape=(1, 28, 28), bits=8)
+    >>> print(grey)
+    images of shape (1, 28, 28) with 8-bit pixels
+    >>> grey.values_per_example(grey.blank(2))
+    784
+    """
 
     shape: tuple[int, int, int]
     """Channels, height and width."""
@@ -56,7 +63,15 @@ class Pixels:
 
 @dataclass(frozen=True)
 class Tokens:
-    """Sentences as rows of tokens in int64: words, then ``END``, then ``PADDING`` up to the length of the row."""
+    """Sentences as rows of tokens in int64: words, then ``END``, then ``PADDING`` up to the length of the row.
+
+    >>> sentences = Tokens(length=5, vocabulary_size=1000)
+    >>> print(sentences)
+    sentences of at most 5 tokens from a vocabulary of 1,000
+    >>> sentences.blank(2)
+    tensor([[2, 0, 0, 0, 0],
+            [2, 0, 0, 0, 0]])
+    """
 
     length: int
     """Most tokens of a sentence, its end included."""
@@ -101,6 +116,13 @@ def observed_by(model: nn.Module) -> Pixels | Tokens:
 
     A model of sentences has ``sequence_length`` and ``vocabulary_size`` where one of images has ``image_shape`` and
     ``bits``.
+
+    Any module will do that says what it observes:
+
+    >>> model = nn.Module()
+    >>> model.image_shape, model.bits = [1, 28, 28], 1
+    >>> print(observed_by(model))
+    images of shape (1, 28, 28) with 1-bit pixels
     """
     if hasattr(model, "vocabulary_size"):
         return Tokens(model.sequence_length, model.vocabulary_size)
@@ -119,6 +141,12 @@ def require_sentences(x: Int64[Tensor, "batch length"], longest: int, vocabulary
     Raises:
         TypeError: not a tensor, or not int64.
         ValueError: another shape, a token that the vocabulary does not have, or a row that is no sentence.
+
+    >>> require_sentences(torch.tensor([[7, 8, END, PADDING]]), longest=4, vocabulary_size=9)
+    >>> require_sentences(torch.tensor([[7, PADDING, 8, END]]), longest=4, vocabulary_size=9)
+    Traceback (most recent call last):
+        ...
+    ValueError: each row of x must be words, then one end (2), then padding (0), got [7, 0, 8, 2]
     """
     if not isinstance(x, Tensor):
         raise TypeError(f"x must be a tensor of int64 tokens, got {type(x).__name__}")

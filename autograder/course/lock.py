@@ -36,9 +36,10 @@ def course_lock(course: Course, command: str) -> Iterator[None]:
     Raises:
         CourseError: another process has locked it; the message says which, since when, and what to do.
 
-    Example:
-        >>> with course_lock(course, "course forget ada"):  # doctest: +SKIP
-        ...     remove_results(course, "ada")
+    For instance::
+
+        with course_lock(course, "course forget ada"):
+            remove_results(course, "ada")
     """
     path = course.records.resolve() / "lock"
     mark = (os.getpid(), path)

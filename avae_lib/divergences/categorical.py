@@ -31,6 +31,12 @@ def kl_categorical(q: Float[Tensor, "*batch outcomes"], p: Float[Tensor, "*batch
     Raises:
         ValueError: the shapes differ, nothing is in them, an entry is negative, or a distribution does not sum to
             one.
+
+    One fair and one biased coin. The two directions differ:
+
+    >>> fair, biased = torch.tensor([0.5, 0.5]), torch.tensor([0.9, 0.1])
+    >>> kl_categorical(fair, biased), kl_categorical(biased, fair)
+    (tensor(0.5108), tensor(0.3681))
     """
     require_float(q=q, p=p)
     require_same_dim(q=q, p=p)
@@ -47,6 +53,11 @@ def jensen_shannon(q: Float[Tensor, "*batch outcomes"], p: Float[Tensor, "*batch
     .. math:: \tfrac12 \mathrm{KL}(q \,\|\, m) + \tfrac12 \mathrm{KL}(p \,\|\, m), \qquad m = \tfrac12 (q + p)
 
     Lin (1991). Its square root is a metric. Arguments and errors as for :func:`kl_categorical`.
+
+    Two distributions that share no outcome are as far apart as they can be, log 2:
+
+    >>> jensen_shannon(torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0])).exp()
+    tensor(2.)
     """
     require_float(q=q, p=p)
     require_same_dim(q=q, p=p)

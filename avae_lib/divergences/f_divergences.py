@@ -27,7 +27,15 @@ __all__ = [
 
 @dataclass(frozen=True)
 class FDivergence:
-    """A convex function f with f(1) = 0, and its two limits, which decide where one distribution has no mass."""
+    """A convex function f with f(1) = 0, and its two limits, which decide where one distribution has no mass.
+
+    Half the squared difference is another convex function with f(1) = 0:
+
+    >>> half_square = FDivergence("half χ²", lambda t: (t - 1).square() / 2, at_zero=0.5, slope_at_infinity=math.inf)
+    >>> q, p = torch.tensor([0.3, 0.7]), torch.tensor([0.5, 0.5])
+    >>> f_divergence(q, p, PEARSON_CHI_SQUARED) / f_divergence(q, p, half_square)
+    tensor(2.)
+    """
 
     name: str
     """What people call the divergence."""
@@ -59,6 +67,12 @@ def alpha_divergence(alpha: float) -> FDivergence:
 
     Raises:
         ValueError: ``alpha`` is 0 or 1, where the formula is 0 / 0.
+
+    At α = 1/2 it is four times the squared Hellinger distance:
+
+    >>> q, p = torch.tensor([0.3, 0.7]), torch.tensor([0.5, 0.5])
+    >>> f_divergence(q, p, alpha_divergence(0.5)) / f_divergence(q, p, SQUARED_HELLINGER)
+    tensor(4.0000)
     """
     if alpha in (0, 1):
         raise ValueError(f"alpha must be neither 0 nor 1, got {alpha}: use REVERSE_KL for 0 and KL for 1")
@@ -86,6 +100,12 @@ def f_divergence(
 
     Raises:
         ValueError: as for :func:`avae_lib.divergences.kl_categorical`.
+
+    q allows only the first outcome. KL(q‖p) is then log 2, the total variation 1/2, and KL(p‖q) is infinite:
+
+    >>> q, p = torch.tensor([1.0, 0.0]), torch.tensor([0.5, 0.5])
+    >>> torch.stack([f_divergence(q, p, divergence) for divergence in (KL, TOTAL_VARIATION, REVERSE_KL)])
+    tensor([0.6931, 0.5000,    inf])
     """
     require_float(q=q, p=p)
     require_same_dim(q=q, p=p)

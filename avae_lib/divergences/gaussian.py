@@ -37,6 +37,12 @@ def kl_diagonal_gaussian(
 
     Raises:
         ValueError: the shapes differ, or nothing is in them.
+
+    A mean that is off by one standard deviation costs 1/2 nat:
+
+    >>> zeros = torch.zeros(2)
+    >>> kl_diagonal_gaussian(torch.tensor([1.0, 0.0]), zeros, zeros, zeros)
+    tensor(0.5000)
     """
     require_float(q_mean=q_mean, q_log_std=q_log_std, p_mean=p_mean, p_log_std=p_log_std)
     require_same_dim(q_mean=q_mean, q_log_std=q_log_std, p_mean=p_mean, p_log_std=p_log_std)
@@ -52,7 +58,13 @@ def kl_gaussian_per_element(
     p_mean: Float[Tensor, "*shape"],
     p_log_std: Float[Tensor, "*shape"],
 ) -> Float[Tensor, "*shape"]:
-    """KL(q‖p) between univariate Gaussians, in nats, one for each element; the arguments broadcast."""
+    """KL(q‖p) between univariate Gaussians, in nats, one for each element; the arguments broadcast.
+
+    Summed over the elements it is :func:`kl_diagonal_gaussian`:
+
+    >>> kl_gaussian_per_element(torch.tensor([1.0, 2.0]), torch.zeros(2), torch.zeros(2), torch.zeros(2))
+    tensor([0.5000, 2.0000])
+    """
     parameters = torch.broadcast_tensors(q_mean, q_log_std, p_mean, p_log_std)
     return kl_diagonal_gaussian(*(parameter.unsqueeze(-1) for parameter in parameters))
 
@@ -85,6 +97,12 @@ def kl_gaussian(
 
     Raises:
         ValueError: the shapes do not fit, or a covariance is not symmetric or not positive definite.
+
+    Correlated coordinates against independent ones: the divergence is −½ log(1 − 0.6²), their mutual information:
+
+    >>> cov = torch.tensor([[1.0, 0.6], [0.6, 1.0]])
+    >>> kl_gaussian(torch.zeros(2), cov, torch.zeros(2), torch.eye(2)), -0.5 * torch.tensor(1 - 0.6**2).log()
+    (tensor(0.2231), tensor(0.2231))
     """
     require_float(q_mean=q_mean, q_cov=q_cov, p_mean=p_mean, p_cov=p_cov)
     require_same_dim(q_mean=q_mean, p_mean=p_mean)

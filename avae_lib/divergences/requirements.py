@@ -19,7 +19,13 @@ _SUM_TOLERANCE = 1e-4
 
 
 def require_float(**tensors: Tensor) -> None:
-    """Each of the named tensors holds at least one floating-point number."""
+    """Each of the named tensors holds at least one floating-point number.
+
+    >>> require_float(mean=torch.tensor([1, 2]))
+    Traceback (most recent call last):
+        ...
+    ValueError: mean must hold floating-point numbers, got torch.int64: convert it with .double()
+    """
     for name, tensor in tensors.items():
         if not tensor.is_floating_point():
             raise ValueError(f"{name} must hold floating-point numbers, got {tensor.dtype}: convert it with .double()")
@@ -28,7 +34,14 @@ def require_float(**tensors: Tensor) -> None:
 
 
 def require_same_dim(**tensors: Tensor) -> None:
-    """The last dimensions of the named tensors agree, and the dimensions before it broadcast."""
+    """The last dimensions of the named tensors agree, and the dimensions before it broadcast.
+
+    >>> require_same_dim(mean=torch.zeros(5, 3), log_std=torch.zeros(3))
+    >>> require_same_dim(mean=torch.zeros(5, 3), log_std=torch.zeros(5, 4))
+    Traceback (most recent call last):
+        ...
+    ValueError: the last dimension must be the same for all of mean (5, 3), log_std (5, 4)
+    """
     shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     first, *others = shapes.values()
     if len(first) > 0 and all(shape == first for shape in others):
@@ -43,14 +56,26 @@ def require_same_dim(**tensors: Tensor) -> None:
 
 
 def require_shape(wanted: tuple[int, ...], axes: str, **tensors: Tensor) -> None:
-    """Each of the named tensors has exactly the wanted shape, whose dimensions are called ``axes``."""
+    """Each of the named tensors has exactly the wanted shape, whose dimensions are called ``axes``.
+
+    >>> require_shape((3,), "samples", log_prob=torch.zeros(3, 1))
+    Traceback (most recent call last):
+        ...
+    ValueError: log_prob must have the shape (3,) (samples), got (3, 1)
+    """
     for name, tensor in tensors.items():
         if tuple(tensor.shape) != wanted:
             raise ValueError(f"{name} must have the shape {wanted} ({axes}), got {tuple(tensor.shape)}")
 
 
 def require_probabilities(**tensors: Tensor) -> None:
-    """The last dimension of each of the named tensors holds probabilities."""
+    """The last dimension of each of the named tensors holds probabilities.
+
+    >>> require_probabilities(q=torch.tensor([0.5, 0.75]))
+    Traceback (most recent call last):
+        ...
+    ValueError: q must sum to one over its last dimension, got a sum of 1.25: normalise it
+    """
     for name, tensor in tensors.items():
         if not bool((tensor >= 0).all()):
             raise ValueError(f"{name} must hold probabilities, its smallest entry is {tensor.min().item():.6g}")
@@ -66,6 +91,14 @@ def covariance_factor(name: str, cov: Tensor, mean: Tensor) -> Tensor:
 
     Raises:
         ValueError: they are not square, of another size, not symmetric, or not positive definite.
+
+    >>> covariance_factor("cov", torch.tensor([[4.0, 2.0], [2.0, 5.0]]), torch.zeros(2))
+    tensor([[2., 0.],
+            [1., 2.]])
+    >>> covariance_factor("cov", torch.tensor([[1.0, 2.0], [2.0, 1.0]]), torch.zeros(2))
+    Traceback (most recent call last):
+        ...
+    ValueError: cov must be positive definite, its smallest eigenvalue is -1
     """
     _require_square(name, cov, mean)
     _require_symmetric(name, cov)

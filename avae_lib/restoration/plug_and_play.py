@@ -166,7 +166,7 @@ def psnr(image: Float[Tensor, "batch *shape"], truth: Tensor, highest: float = 2
     r"""Peak signal-to-noise ratio :math:`10 \log_{10}(\text{highest}^2 / \text{mean squared error})`, decibels.
 
     >>> psnr(torch.full((1, 4), 25.5), torch.zeros(1, 4)).round(decimals=3)
-    tensor([20.])
+    tensor([20.], dtype=torch.float64)
     """
     if image.shape != truth.shape:
         raise ValueError(f"image must have the shape of truth, {tuple(truth.shape)}, got {tuple(image.shape)}")
