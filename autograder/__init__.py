@@ -1,11 +1,11 @@
 """The grader of the course: from what students hand in to points, feedback and reports.
 
-It starts with ``course``, the commands of :mod:`autograder.cli`; what students' code can and cannot do to it stands in
-``SECURITY.md``.
+Start with the command ``course`` (:mod:`autograder.cli`). ``SECURITY.md`` says what students' code can and cannot do to
+the grader.
 """
 
 import sys
 
-# With this package, jsonschema (which reading a notebook imports) spends two seconds on grammars for a format of
-# addresses that the notebook's schema does not use. It does without where the package is not there.
+# nbformat imports jsonschema, which spends two seconds building grammars with this package if it is installed, for an
+# address format that the notebook schema does not use. Without the package jsonschema skips that.
 sys.modules.setdefault("rfc3987_syntax", None)

@@ -1,4 +1,4 @@
-"""The ``course`` commands about a class that has been graded: formgrader, export, extend, report, similarity."""
+"""``course`` commands about a whole class: formgrader, export, extend, report, similarity."""
 
 from __future__ import annotations
 
@@ -14,26 +14,25 @@ from autograder.course.course import Course
 __all__ = ["bring_up_to_date", "export", "extend", "formgrader", "report", "similarity"]
 
 _Unit = Annotated[str, tyro.conf.arg(metavar="UNIT", help="A unit of the course, as 03 or 03_vae.")]
-_Folder = Annotated[Path | None, tyro.conf.arg(metavar="DIR")]
+_Folder = Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")]
 
 
 def formgrader(
-    unit: Annotated[Positional[str | None], tyro.conf.arg(metavar="[UNIT]")] = None,
+    unit: Annotated[Positional[str | None], tyro.conf.arg(metavar="[UNIT]", help_behavior_hint="")] = None,
     port: int = 8888,
     browser: bool = True,
 ) -> None:
     """Open formgrader in the browser: look at submissions, grade written answers, change points.
 
-    What is given there is kept when submissions are graded again. Needs no connection to the web.
+    Points and comments given there are kept when submissions are graded again. Works offline.
 
     Args:
-        unit: Begin with this unit's submissions, as 03 or 03_vae; else with a list of all units.
-        port: Where it is served on this machine; if that is taken, another is found.
-        browser: Open a browser; without, only the address is printed.
+        unit: Open the list of this unit's submissions, as 03 or 03_vae; by default the list of all units.
+        port: Port on this machine; if it is in use, another one is chosen.
+        browser: Open the page in a browser; otherwise only its address is printed.
     """
-    from autograder.nbgrader_bridge.formgrader import (
-        serve_formgrader,  # Jupyter costs a second, which --help should not pay
-    )
+    # Jupyter takes a second to import; --help should not wait for it.
+    from autograder.nbgrader_bridge.formgrader import serve_formgrader
 
     course = Course.find()
     serve_formgrader(course, course.unit(unit) if unit else None, port, browser)
@@ -41,19 +40,20 @@ def formgrader(
 
 def export(
     format: Literal["csv", "xlsx", "per-question", "canvas", "moodle", "gradescope"] = "csv",
-    unit: Annotated[str | None, tyro.conf.arg(metavar="UNIT")] = None,
+    unit: Annotated[str | None, tyro.conf.arg(metavar="UNIT", help_behavior_hint="")] = None,
     output: _Folder = None,
 ) -> None:
-    """Write grades for a spreadsheet, Canvas, Moodle or Gradescope; lateness is taken off.
+    """Write grades, late penalties subtracted, for a spreadsheet, Canvas, Moodle or Gradescope.
 
     Names and addresses come from the roster that course.toml names.
 
     Args:
-        format: csv (a row per student), per-question (a row per question), xlsx (both), canvas, moodle, gradescope.
-        unit: One unit only; by default all that have been graded.
-        output: The folder to write into; by default exports/ in the course folder.
+        format: Form of the files: csv (a row per student), per-question (a row per question), xlsx (both), or an import
+            file for canvas, moodle or gradescope.
+        unit: Export this unit only, as 03 or 03_vae; by default all that have been graded.
+        output: Folder to write to; by default exports/ in the course folder.
     """
-    from autograder.exports.export import write_export  # nbgrader costs a second, which --help should not pay
+    from autograder.exports.export import write_export  # takes a second to import; --help should not wait for it
 
     course = Course.find()
     units = [course.unit(unit)] if unit else []
@@ -66,13 +66,15 @@ def export(
 def extend(
     student: Positional[Annotated[str, tyro.conf.arg(metavar="STUDENT", help="The student's id.")]],
     unit: Positional[_Unit],
-    days: Positional[Annotated[float, tyro.conf.arg(metavar="DAYS", help="More days than the others; 0 for none.")]],
+    days: Positional[
+        Annotated[float, tyro.conf.arg(metavar="DAYS", help="Days after the due date; 0 takes an extension back.")]
+    ],
     reason: str,
 ) -> None:
-    """Give a student more days for a unit, in place of any extension before.
+    """Give a student more days for a unit; replaces an earlier extension for the same unit.
 
     Args:
-        reason: Why; kept in extensions.csv and in the audit log.
+        reason: Why the student gets an extension; kept in extensions.csv and in the audit log.
     """
     from autograder.course.lock import course_lock
     from autograder.gradebook.extensions import extensions_file, grant
@@ -85,10 +87,10 @@ def extend(
 
 
 def report(unit: Positional[_Unit], output: _Folder = None) -> None:
-    """Show where students stumble: a page with points, commonest mistakes, flags, times; and the same as CSV.
+    """Show where students stumble: a page with points, frequent mistakes, flags and times, and the same as CSV.
 
     Args:
-        output: The folder to write into; by default reports/ in the course folder.
+        output: Folder to write to; by default reports/ in the course folder.
     """
     from autograder.reports.class_report import write_report
 
@@ -98,14 +100,14 @@ def report(unit: Positional[_Unit], output: _Folder = None) -> None:
 
 
 def similarity(unit: Positional[_Unit], against: _Folder = None, output: _Folder = None) -> None:
-    """Show which answers are more alike than the exercise explains: a hint for a person to look, never a verdict.
+    """Show which answers are more alike than the exercise explains: a reason to look, never a verdict.
 
-    Students with similar answers are shown as a group; for each, the most similar other student is named.
+    Students with similar answers are shown as a group; for each of them, the most similar other student is named.
 
     Args:
-        against: A folder of an earlier class's submissions, laid out like submitted/, to compare with as well. It is
+        against: Folder with submissions of an earlier class, laid out like submitted/, to compare with as well. It is
             neither graded nor changed.
-        output: The folder to write into; by default reports/ in the course folder.
+        output: Folder to write to; by default reports/ in the course folder.
     """
     from autograder.reports.similarity_report import write_similarity
 
@@ -117,7 +119,7 @@ def similarity(unit: Positional[_Unit], against: _Folder = None, output: _Folder
 
 
 def bring_up_to_date(course: Course, unit: str) -> None:
-    """Carry due date, extensions and lateness of a unit into the gradebook, if there is one."""
+    """Write a unit's due date, extensions and late penalties into the gradebook, if there is one."""
     if course.gradebook.exists():
         from autograder.gradebook.late_penalties import settle
 

@@ -30,42 +30,43 @@ _DESCRIPTION = """Run a course: release its units, grade what students hand in, 
   course release 03                     solutions/ → assignments/
   course publish ../students            a repository for students, without answers
   course roster FILE                    the class list, from an export of Canvas, Moodle or Gradescope
-  course collect 03 ZIP                 a download of Canvas, Moodle, Gradescope, nbgrader → submitted/
+  course collect 03 ZIP                 a download from Canvas, Moodle, Gradescope or nbgrader → submitted/
   course grade 03                       submitted/<student>/03_vae/ → gradebook
   course grade 03 --submitted DIR --json results.json --feedback pages
-  course status 03                      who handed in what, and what waits for whom
-  course answers 03                     written answers of all students on one page, graded by keyboard
+  course status 03                      who handed in what, and what is left to do
+  course answers 03                     grade the class's written answers on one page, by keyboard
   course formgrader 03                  submissions in the browser, one by one
   course feedback 03                    a page per student in feedback/
   course feedback 03 --zip moodle       the pages as an archive to upload to Moodle or Canvas
   course report 03                      where students stumble, with plots
   course similarity 03                  answers that are suspiciously alike
   course export --format canvas         grades for Canvas, Moodle, Gradescope or a spreadsheet
-  course extend ada 03 2 --reason ill   more days for one student
-  course regrade add ada 03 --reason …  a request to look again; list, close with a decision
-  course explain ada 03 negative_elbo   one answer judged again: inputs, expected and actual results
+  course extend ada 03 2 --reason ill   two more days for one student
+  course regrade add ada 03 --reason …  record a regrade request; then: regrade list, regrade close
+  course explain ada 03 negative_elbo   judge one answer again: inputs, expected and actual results
   course forget ada                     remove all data about one student
   course rename ada lovelace            give a student another id, everywhere
-  course audit                          wrong solutions must fail by name, right ones must pass
-  course sandbox-image                  for machines without bubblewrap: an image for docker or podman
-  course doctor                         what this machine offers
+  course audit                          test the grader on known wrong and right solutions
+  course sandbox-image                  build an image for docker or podman, for machines without bubblewrap
+  course doctor                         check this machine and the course folder
 
-Units are named by number or in full. Run it anywhere inside the course folder."""
+A unit is named by its number (03) or in full (03_vae). Run course anywhere inside the course folder."""
 
 _NO_REPOSITORY = (
     "course.toml names no repository, so there are no Colab badges, and the notebooks work only in a copy of this "
-    "folder. Name it there and run: python -m autograder.authoring.notebooks && course release && course publish DIR"
+    'folder. Add repository = "OWNER/NAME" to course.toml and run: '
+    "python -m autograder.authoring.notebooks && course release && course publish DIR"
 )
 _IN_HISTORY = (
-    "the git history of this folder holds answers that this edition keeps back ({} places, for example: {}). Anyone "
+    "the git history of this folder contains answers that this edition leaves out ({} places, for example: {}). Anyone "
     "who clones it can read them: publish into a new repository"
 )
-_Units = Annotated[tuple[str, ...], tyro.conf.arg(metavar="UNIT ...")]
+_Units = Annotated[tuple[str, ...], tyro.conf.arg(metavar="UNIT ...", help_behavior_hint="")]
 _Unit = Annotated[str, tyro.conf.arg(metavar="UNIT", help="A unit of the course, as 03 or 03_vae.")]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns its exit status: 1 if it failed, 2 if it was misused, 130 if interrupted."""
+    """Run the command line and return its exit status: 1 if it failed, 2 for wrong arguments, 130 if interrupted."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     commands = {command.__name__.replace("_", "-"): legibly(command) for command in _COMMANDS}
     try:
@@ -82,15 +83,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def release(
-    units: Annotated[Positional[tuple[str, ...]], tyro.conf.arg(metavar="[UNIT ...]")] = (),
+    units: Annotated[Positional[tuple[str, ...]], tyro.conf.arg(metavar="[UNIT ...]", help_behavior_hint="")] = (),
     force: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
 ) -> None:
-    """Make assignments/ from solutions/: stubs in place of solutions, nothing else along.
+    """Make assignments/ from solutions/, with stubs in place of the solutions.
 
     All units are built and checked before the first earlier release is replaced; if one fails, nothing changes.
 
     Args:
-        units: Units to release, as 03 or 03_vae; all that have a solution if none is named.
+        units: Units to release, as 03 or 03_vae; by default all that have a solution.
         force: Release even if students have been graded and graded cells were added, removed or renamed. Remaining
             cells keep their grades; grades of removed cells are deleted from the gradebook.
     """
@@ -104,23 +105,23 @@ def release(
 
 
 def publish(
-    destination: Annotated[Positional[Path], tyro.conf.arg(metavar="DIR", help="Where the repository is written.")],
-    through: Annotated[str | None, tyro.conf.arg(metavar="UNIT")] = None,
+    destination: Annotated[Positional[Path], tyro.conf.arg(metavar="DIR", help="Folder to write the repository to.")],
+    through: Annotated[str | None, tyro.conf.arg(metavar="UNIT", help_behavior_hint="")] = None,
     with_answers_of: _Units = (),
     without_answers_of: _Units = (),
-    overwrite: Annotated[tuple[str, ...], tyro.conf.arg(metavar="PATH ...")] = (),
+    overwrite: Annotated[tuple[str, ...], tyro.conf.arg(metavar="PATH ...", help_behavior_hint="")] = (),
 ) -> None:
     """Write a repository for students: lectures, assignments, and their edition of the library.
 
-    The library contains the functions of all earlier units that are closed. A unit stays open until its due date, the
-    days for late work and the longest extension are over; without a due date it is always open. For each earlier unit
-    that is still open, say whether its answers are included: --with-answers-of or --without-answers-of. Publish into
-    the same folder again to update it. Files that were changed there since are kept and listed.
+    The library contains the functions of all earlier units that are closed. A unit closes when its due date, the days
+    for late work and the longest extension have passed; a unit without a due date never closes. For each earlier unit
+    that is still open, say whether its answers are included: --with-answers-of or --without-answers-of. To update the
+    repository, publish into the same folder again. Files that were changed there are kept and listed.
 
     Args:
         through: Last unit to include; by default the first that is still open.
-        with_answers_of: Earlier units whose answers are included although the units are still open.
-        without_answers_of: Earlier units whose functions stay stubs; students use their own answers.
+        with_answers_of: Open units before the last whose answers are included in the library.
+        without_answers_of: Open units before the last whose functions stay stubs; students use their own answers.
         overwrite: Files or folders in DIR to replace even if they were changed there.
     """
     from autograder.authoring import publication
@@ -146,36 +147,38 @@ def publish(
 
 def grade(
     unit: Positional[_Unit],
-    submitted: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None,
-    workers: Annotated[int | None, tyro.conf.arg(metavar="N")] = None,
-    json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None,
-    feedback: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None,
+    submitted: Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")] = None,
+    workers: Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint="")] = None,
+    json: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")] = None,
+    feedback: Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")] = None,
     sandbox: SandboxKind = DEFAULT_KIND,
-    scheduler: Annotated[str | None, tyro.conf.arg(metavar="ADDRESS")] = None,
+    scheduler: Annotated[str | None, tyro.conf.arg(metavar="ADDRESS", help_behavior_hint="")] = None,
     again: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
 ) -> None:
-    """Grade what a class handed in for a unit, each submission in a sandbox.
+    """Grade all submissions for a unit, each in a sandbox.
 
-    Points go into the gradebook, where formgrader shows them; points given by hand are kept. What cannot be graded
-    is quarantined with the reason, and the others go on. Results are kept: what was graded before, and would come out
-    the same, is not graded again, so that a run which was stopped goes on where it was.
+    Points go into the gradebook, where formgrader shows them; points given by hand are kept. A submission that cannot
+    be graded is quarantined with the reason; the run continues. Results are kept and reused as long as a new run would
+    give the same, so a run that was stopped can be started again and continues where it was.
 
     Args:
-        submitted: Grade this folder, laid out <student>/<unit>/*.ipynb, and leave the course's gradebook alone.
-        workers: Submissions graded at the same time; by default one per core, up to 8, or what keeps the cluster busy.
-        json: Write the results to this file too.
-        feedback: Write a page per submission into this folder too.
-        sandbox: Where students' code runs: bubblewrap, on Linux; a container of docker or podman, which needs course
-            sandbox-image once; none, which protects nothing and is only for code that you trust.
-        scheduler: Grade on the workers of a dask cluster, as tcp://host:8786. They need this version of the course
-            installed and a sandbox, but none of its files. dask-jobqueue starts them on Slurm.
-        again: Grade everything anew, also what was graded before.
+        submitted: Grade this folder, laid out <student>/<unit>/*.ipynb, and leave the course's gradebook unchanged. By
+            default submitted/ in the course folder.
+        workers: Number of submissions graded at the same time; by default one per core, up to 8, or as many as the
+            cluster has workers for.
+        json: Also write the results to this file, as JSON.
+        feedback: Also write a feedback page for each submission into this folder.
+        sandbox: Where students' code runs. bubblewrap needs Linux. container uses docker or podman; run course
+            sandbox-image once before. none protects nothing: use it only for code that you trust.
+        scheduler: Grade on the workers of a dask cluster, for example tcp://host:8786. The workers need the same
+            version of the course and a sandbox, but no files of the course folder. dask-jobqueue starts them on Slurm.
+        again: Grade all submissions again; reuse no earlier result.
     """
     if scheduler is None:
         require_kind(sandbox)
     elif sandbox == "none":
-        raise CourseError("--sandbox none is for this machine only, not for those of a cluster: leave --scheduler out")
-    from autograder.batch.class_run import ClassRun  # reading notebooks costs a second, which --help should not pay
+        raise CourseError("--sandbox none works on this machine only, not on a cluster: leave out --scheduler")
+    from autograder.batch.class_run import ClassRun  # takes a second to import; --help should not wait for it
     from autograder.lifetimes import exit_when_told
 
     if workers is not None and workers < 1:
@@ -196,14 +199,20 @@ def grade(
         print(_shown(place))
 
 
-def feedback(unit: Positional[_Unit], zip: Literal["canvas", "moodle", "gradescope"] | None = None) -> None:
+def feedback(
+    unit: Positional[_Unit],
+    zip: Annotated[
+        Literal["canvas", "moodle", "gradescope"] | None,
+        tyro.conf.arg(metavar="{canvas,moodle}", help_behavior_hint=""),
+    ] = None,
+) -> None:
     """Write a feedback page for each graded student to feedback/<student>/<unit>/.
 
-    Run it again after grading written answers by hand: the pages show the points and comments given.
+    Run it again after grading written answers by hand: the pages then show those points and comments.
 
     Args:
-        zip: Also write the pages into exports/ as a zip archive to upload to Canvas or Moodle. Only for work collected
-            from there; Gradescope accepts no such archive.
+        zip: Also write the pages to exports/ as a zip archive to upload to Canvas or Moodle. Works only for submissions
+            collected from that system. Gradescope accepts no feedback pages.
     """
     from autograder.course.lock import course_lock
     from autograder.feedback.class_feedback import write_feedback
@@ -217,9 +226,10 @@ def feedback(unit: Positional[_Unit], zip: Literal["canvas", "moodle", "gradesco
 
 
 def sandbox_image() -> None:
-    """Build the image for --sandbox container with docker or podman: once, and again after an upgrade of packages.
+    """Build the image that course grade --sandbox container needs, with docker or podman.
 
-    It holds this environment's Python and those of its packages that students may use, and nothing of the course.
+    Build it again after upgrading packages. The image contains this environment's Python and the packages that students
+    may use; it contains nothing of the course.
     """
     from autograder.sandbox.container_image import build_image
 
@@ -227,9 +237,10 @@ def sandbox_image() -> None:
 
 
 def doctor() -> int:
-    """Say what this machine offers for grading, what is missing, and what mends it; tries walls and limits.
+    """Check this machine and the course folder: what works, what is missing, and how to fix it.
 
-    The exit status is 1 if nothing can be graded here.
+    Tries whether the sandbox really keeps code in and enforces its limits. The exit status is 1 if this machine cannot
+    grade.
     """
     from autograder.batch.class_run import usual_workers
     from autograder.doctor import examine
@@ -268,7 +279,7 @@ def _warn_about_course_file(course: Course) -> None:
 
 
 def _shown(path: Path) -> str:
-    """A path as seen from where the command runs, if that is shorter."""
+    """A path relative to the current folder, if it lies inside."""
     path = path.resolve()
     return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 

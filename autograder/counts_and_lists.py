@@ -1,4 +1,4 @@
-"""Counts and lists in sentences for people: "1 day", "3 days"; "ada, kim, and 7 more"."""
+"""Counts and lists for sentences: "1 day", "3 days"; "ada, kim, and 7 more"."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["counted", "in_short"]
 
 
 def counted(number: float, noun: str) -> str:
-    """A number with its noun, which gets an ``s`` unless the number is 1.
+    """The number with its noun, in the plural unless the number is 1.
 
     >>> counted(1, "day"), counted(2, "day"), counted(0.5, "day"), counted(0, "open request")
     ('1 day', '2 days', '0.5 days', '0 open requests')
@@ -20,7 +20,7 @@ def counted(number: float, noun: str) -> str:
 
 
 def in_short(names: Iterable[str], most: int = 8, longest: int = 200) -> str:
-    """The first ``most`` names, each on one line of at most ``longest`` characters, and how many more there are.
+    """The first ``most`` names, each cut to ``longest`` characters, and how many more there are.
 
     >>> in_short(["ada", "kim", "lovelace", "noether"], most=2)
     'ada, kim, and 2 more'

@@ -1,7 +1,7 @@
-"""Play the course once: release unit 03, grade four example submissions in the sandbox, return feedback.
+"""A short demonstration: release unit 03, grade four example submissions in the sandbox, write feedback.
 
-Run as ``python -m autograder.demo`` inside the course folder. Everything but the released assignment is written to
-``demo/``; the course's gradebook is left alone.
+Run ``python -m autograder.demo`` inside the course folder. It writes to ``demo/`` and ``assignments/``; the course's
+gradebook stays as it is.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _UNIT = "03_vae"
 
 
 def main() -> int:
-    """Play the course; returns the exit status, which is 0 also where there is no sandbox to play it in."""
+    """Run the demonstration and return the exit status; a machine without a sandbox gets a message and 0."""
     try:
         require_sandbox()
     except SandboxUnavailable as trouble:
@@ -39,10 +39,10 @@ def main() -> int:
 
 
 def play(course: Course, unit: Unit) -> None:
-    """Release a unit, grade its example submissions, and say where to look."""
+    """Release a unit, grade its example submissions, and print where to find the results."""
     from autograder.authoring.release import release
 
-    print(f"Releasing {unit.name}: solutions/ without its solutions becomes assignments/")
+    print(f"Releasing {unit.name}: assignments/ is made from solutions/, with stubs in place of the solutions")
     release(course, [unit])
     folder = course.root / "demo"
     submissions = write_example_submissions(course, unit, folder / "submitted")
@@ -50,7 +50,7 @@ def play(course: Course, unit: Unit) -> None:
     run = ClassRun(course, unit, folder / "submitted", 2, folder / "results.json", folder / "feedback")
     results = run.grade()
     print(f"\n{points_table(results)}\n")
-    print("What mallory tried, and what came of it:")
+    print("Mallory's tricks and their points:")
     for line in attempts(results):
         print(f"  {line}")
     print("Feedback pages, one per student:")
@@ -60,18 +60,18 @@ def play(course: Course, unit: Unit) -> None:
 
 
 def attempts(results: Sequence[SubmissionResult]) -> Iterator[str]:
-    """A line for each of mallory's tricks: what it is, its points, and what its author is told."""
+    """One line for each of mallory's tricks: the trick, its points, and the feedback."""
     scores = {result.student: result.components for result in results}["mallory"]
     for component, trick in _TRICKS.items():
         score = scores[component]
         told = next(case.diagnosis for case in score.cases if not case.passed)
-        yield f"{component} {trick}: {score.points:g}/{score.max_points:g}, told “{printable(told, 100)}”"
+        yield f"{component} {trick}: {score.points:g}/{score.max_points:g}, feedback “{printable(told, 100)}”"
 
 
 _TRICKS = {
-    "reparameterize": "ends its process with status 200",
-    "bernoulli_log_likelihood": "puts a script into the text of an exception",
-    "negative_elbo": "calls importance_weighted_bound, which calls it in turn",
+    "reparameterize": "exits its process with status 200",
+    "bernoulli_log_likelihood": "puts a script into the message of an exception",
+    "negative_elbo": "calls importance_weighted_bound, which calls it back",
 }
 
 _NEXT = """
@@ -80,7 +80,7 @@ What to try next
   open demo/feedback/ben/03_vae/03_vae.html     what a student gets back
   jupyter lab assignments/03_vae/03_vae.ipynb   the exercises, as students see them
   course grade 03 --submitted demo/submitted    grade again; edit a submission first
-  course --help, avae --help                    all the rest
+  course --help, avae --help                    everything else
 (the programs are in .venv/bin: source .venv/bin/activate)"""
 
 

@@ -1,4 +1,4 @@
-"""Makes the output of all commands safe for a terminal, whoever wrote the text in it."""
+"""Makes the output of every command safe for a terminal, even where it quotes what a stranger wrote."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def legibly(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class _Legible:
-    """A text stream that replaces characters which would act in a terminal by their names."""
+    """A text stream that replaces characters that control a terminal by their numbers."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream

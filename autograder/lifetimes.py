@@ -1,4 +1,4 @@
-"""Processes that do not outlive the one that started them, and that tidy up when they are told to stop."""
+"""Makes processes end with the one that started them, and close their files on SIGTERM."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _PR_SET_PDEATHSIG = 1
 
 
 def die_with(parent: int) -> None:
-    """Have the kernel kill this process when the thread that started it ends, even if that is killed itself.
+    """Make the kernel kill this process when the thread that started it ends, even if that thread is killed.
 
     Args:
-        parent: the process that started this one; if it is gone already, this one ends here.
+        parent: id of the process that started this one; if it has ended already, this process exits at once.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -26,7 +26,7 @@ def die_with(parent: int) -> None:
 
 
 def exit_when_told() -> None:
-    """Let SIGTERM end this process as ``sys.exit`` would, so that what is open is closed on the way."""
+    """Make SIGTERM end this process like ``sys.exit``, so that ``finally`` blocks and context managers run."""
     signal.signal(signal.SIGTERM, _exit)
 
 

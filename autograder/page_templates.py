@@ -1,4 +1,4 @@
-"""Templates of pages: all that is filled in is escaped, and a name that nothing was given for is an error."""
+"""Loads page templates; every value filled in is escaped, and a missing value is an error."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 
 def page_templates(folder: Path = TEMPLATES, **filters: Callable[..., Any]) -> Environment:
-    """The templates of a folder.
+    """The templates in a folder, as a jinja2 environment.
 
     Args:
-        filters: by the names that the templates use. ``with_code``, which shows `names` between back-ticks as code, is
-            there in any case.
+        folder: where the templates are.
+        filters: more filters, by the names that the templates use. ``with_code``, which shows `names` between
+            back-ticks as code, is always available.
     """
     environment = Environment(
         loader=FileSystemLoader(folder),

@@ -1,4 +1,4 @@
-"""Text that strangers wrote, made fit to be shown: in a terminal, a log, a page, a gradebook."""
+"""Makes text that strangers wrote safe to show in a terminal, a log, a page or a gradebook."""
 
 from __future__ import annotations
 
@@ -19,40 +19,47 @@ __all__ = [
 ]
 
 LONGEST_SHOWN = 20_000  # characters
-_SHORT = 2_000  # characters: so little text is quickly drawn, whatever it is
-_JOINER = "\u2060"  # takes no room; between two signs it keeps them from being read as one mark
+_SHORT = 2_000  # characters; any text this short is quick to render
+_JOINER = "\u2060"  # invisible; placed inside a mark such as "](", it keeps Markdown from recognising it
 _TAG = re.compile(r"<(?=[A-Za-z/!?])")
 _LINK = re.compile(r"\](?=[(:\[])")
-# What Markdown programs make links of where they stand: addresses with and without a scheme, and of e-mail.
+# Bare addresses that Markdown programs turn into links: with a scheme, with www, and of e-mail.
 _ADDRESS = re.compile(r"(?<=:)(?=//)|(?<=\bwww)(?=\.)|(?<=mailto)(?=:)|(?<=[\w.+-]@)(?=\w)", re.IGNORECASE)
-_ENTITY = re.compile(r"&(?=#?\w+;)")  # a way to write any sign of the others
-# MathJax's ways to links, styles and further packages; mermaid draws pictures that can hold links.
+_ENTITY = re.compile(r"&(?=#?\w+;)")  # an entity can stand for any of the characters above
+# MathJax commands that make links, set styles or load packages; mermaid draws pictures that can contain links.
 _COMMAND = re.compile(r"\\(?=(?:href|url|style|class|cssId|require|data|mmlToken|texhtml|includegraphics|unicode)\b)")
 _MERMAID = re.compile(r"(?<=[`~])(?=[ \t]*mermaid)", re.IGNORECASE)
 _LINE_END = re.compile(r"\r\n?|\f")
-# Control signs, marks that turn the direction of writing, line ends that only some programs know, signs without room
-# that no script needs, halves of signs, and what will never be a sign.
+# Control characters, marks that change the direction of writing, line ends that only some programs recognise, invisible
+# characters that no script needs, lone surrogates, and code points that are not characters.
 _UNSEEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufff9-\ufffb\ufffe\uffff"
     "\ud800-\udfff]"
 )
 _MARKS = "\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f"
-_PILE = re.compile(f"(?<=[{_MARKS}]{{4}})[{_MARKS}]+")  # more than four on one sign cover the lines around it
-_LONGEST_NAME = 200  # bytes; file systems take 255, and names get suffixes
+_PILE = re.compile(f"(?<=[{_MARKS}]{{4}})[{_MARKS}]+")  # more than four accents on one letter cover the lines around it
+_LONGEST_NAME = 200  # bytes; file systems allow 255, and names get suffixes
 _QUESTIONABLE = re.compile(r"""[\\<>"`&{}%]""")  # formgrader's pages put names between double quotes without escaping
 
 
 def printable(text: str, longest: int = 80) -> str:
-    """One line without control characters, escape sequences or marks that turn the direction of writing."""
+    """The text on one line, without control characters, escape sequences or marks that change the direction of writing.
+
+    >>> printable("two\\nlines")
+    'two·lines'
+    """
     text = _PILE.sub("…", "".join(character if character.isprintable() else "·" for character in text))
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
 def unmistakable(name: str) -> str:
-    """A file's name as it is where it is harmless; elsewhere one written with escapes, another one for each name.
+    """A file's name with every dangerous character escaped; different names stay different.
 
-    A file name may hold bytes that are no UTF-8, line ends, quotes and markup. A name that was written with escapes
-    differs from the file's, which tells it from a harmless one.
+    A file name may contain bytes that are not UTF-8, line ends, quotes and markup. A harmless name is returned as it
+    is, so a result that differs from the name shows that it was not harmless.
+
+    >>> unmistakable("ada"), unmistakable("<b>")
+    ('ada', '%3Cb%3E')
     """
     escaped = "".join(character if _is_harmless(character) else _escape(character) for character in name)
     if len(escaped.encode()) <= _LONGEST_NAME:
@@ -61,7 +68,7 @@ def unmistakable(name: str) -> str:
 
 
 def faults_of_name(name: str) -> tuple[str, ...]:
-    """What keeps a file's name from being shown as it is, each sign by itself; nothing for a harmless name.
+    """Why a file's name cannot be shown as it is: each dangerous character once; empty for a harmless name.
 
     >>> faults_of_name("a&b\x07")
     ("'&'", 'the control character U+0007')
@@ -77,8 +84,8 @@ def _described(sign: str) -> str:
     code = ord(sign)
     if sign.isprintable():
         return f"'{sign}'"
-    if 0xDC80 <= code <= 0xDCFF:  # how Python keeps a byte that is no UTF-8
-        return f"the byte 0x{code - 0xDC00:02X}, which is no UTF-8"
+    if 0xDC80 <= code <= 0xDCFF:  # how Python keeps a byte that is not UTF-8
+        return f"the byte 0x{code - 0xDC00:02X}, which is not UTF-8"
     name = unicodedata.name(sign, "")
     return f"U+{code:04X} ({name.lower()})" if name else f"the control character U+{code:04X}"
 
@@ -88,12 +95,12 @@ def _is_harmless(character: str) -> bool:
 
 
 def _escape(character: str) -> str:
-    # Python keeps a byte that is no UTF-8 as a lone surrogate, which names it.
+    # Python keeps a byte that is not UTF-8 as a lone surrogate, whose number contains the byte.
     return f"%{ord(character):02X}" if ord(character) < 0x80 else f"%u{ord(character):04X}"
 
 
 def legible(text: str) -> str:
-    """Text of many lines in which nothing works unseen: what controls or disguises other signs is named instead.
+    """The text with every invisible or controlling character replaced by its number; line ends stay.
 
     >>> legible("red: \\x1b[31m, turned: \\u202eabc")
     'red: ⟨U+001B⟩[31m, turned: ⟨U+202E⟩abc'
@@ -103,7 +110,7 @@ def legible(text: str) -> str:
 
 
 def moderate(text: str) -> str:
-    """Text that a page's highlighter takes in its stride: not too long, and without long runs of blank signs."""
+    """The text shortened so that a page's highlighter handles it: at most 20,000 characters, no long runs of blanks."""
     text = legible(text)
     if len(text) <= _SHORT:
         return text
@@ -112,13 +119,15 @@ def moderate(text: str) -> str:
 
 
 def harmless_markdown(text: str, keep: Iterable[str] = ()) -> str:
-    """Markdown that looks the same and of which no HTML, link, picture or script can come.
+    """Markdown that looks the same but yields no HTML, link, picture or script.
 
-    formgrader, on the address of a person's own Jupyter server, draws written answers with raw HTML and links of all
-    kinds allowed. An invisible sign breaks up whatever opens one; formulas, code and emphasis stay as they are.
+    formgrader renders written answers with raw HTML and all kinds of links allowed, at the address of the instructor's
+    own Jupyter server. So an invisible character is put into each mark that would start one; formulas, code and
+    emphasis stay as they are.
 
     Args:
-        keep: markdown of our own making that stays as it is, such as places of pictures that were drawn anew.
+        text: Markdown that a student wrote.
+        keep: Markdown that the grader wrote and that stays as it is, for example places of pictures.
     """
     text = _broken_up(text)
     for ours in keep:

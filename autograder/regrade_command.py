@@ -1,4 +1,4 @@
-"""The ``course regrade`` command: students' requests to have their points looked at again."""
+"""The ``course regrade`` command: students' requests to have their work graded again."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ _Unit = Annotated[str, tyro.conf.arg(metavar="UNIT", help="A unit of the course,
 def _add(
     student: Positional[_Student],
     unit: Positional[_Unit],
-    question: Annotated[Positional[str], tyro.conf.arg(metavar="[QUESTION]")] = "",
+    question: Annotated[Positional[str], tyro.conf.arg(metavar="[QUESTION]", help_behavior_hint="")] = "",
     *,
     reason: str,
 ) -> None:
-    """Record a student's regrade request; the points do not change.
+    """Record a student's regrade request; the points stay as they are until it is closed.
 
     Args:
-        question: Name of the answer in the notebook; by default the whole unit.
+        question: Name of the answer in the notebook, for example negative_elbo; by default the whole unit.
         reason: Reason for the request, in a sentence; kept in students/regrade_requests.csv and in the audit log.
     """
-    # nbgrader costs a second, which --help should not pay.
+    # nbgrader takes a second to import; --help should not wait for it.
     from autograder.gradebook.regrade_requests import add_request
 
     course = Course.find()
@@ -41,13 +41,13 @@ def _add(
 
 
 def _list(
-    unit: Annotated[Positional[str | None], tyro.conf.arg(metavar="[UNIT]")] = None,
+    unit: Annotated[Positional[str | None], tyro.conf.arg(metavar="[UNIT]", help_behavior_hint="")] = None,
     all: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
 ) -> None:
     """List open regrade requests.
 
     Args:
-        unit: List the requests of this unit only.
+        unit: List the requests of this unit only, as 03 or 03_vae; by default of all units.
         all: Include closed requests, with their decisions.
     """
     from autograder.gradebook.regrade_requests import regrade_requests
@@ -59,19 +59,21 @@ def _list(
         end = "" if request.is_open else f"\n      {request.closed}  {printable(request.decision, 300)}"
         print(f"{request.id:>4}  {_about(request)}: {printable(request.reason, 300)}{end}")
     if not shown:
-        print("no request is open" if requests else "there are no requests")
+        print("no open requests; course regrade list --all shows closed ones" if requests else "no requests")
 
 
 def _close(
-    request: Annotated[Positional[int], tyro.conf.arg(metavar="REQUEST", help="Number from course regrade list.")],
+    request: Annotated[
+        Positional[int], tyro.conf.arg(metavar="REQUEST", help="Number of the request in course regrade list.")
+    ],
     decision: str,
-    points: float | None = None,
+    points: Annotated[float | None, tyro.conf.arg(metavar="POINTS", help_behavior_hint="")] = None,
 ) -> None:
     """Close a regrade request with a decision, which the student reads on the feedback page.
 
     Args:
-        decision: The decision and its reason, in a sentence for the student.
-        points: New points for the answer, given by hand; the late penalty is applied as before.
+        decision: Decision and reason, in a sentence to the student.
+        points: New points for the answer, before any late penalty; by default the points stay as they are.
     """
     from autograder.gradebook.regrade_requests import close_request
 
@@ -91,4 +93,4 @@ def regrade(
         | Annotated[None, subcommand("close", constructor=_close)]
     ],
 ) -> None:
-    """Keep students' regrade requests: add one, list them, close one with a decision."""
+    """Record, list and close students' regrade requests."""

@@ -1,4 +1,4 @@
-"""What grading one submission came to: the record that the JSON file, the gradebook and the feedback are made from."""
+"""The result of grading one submission; the JSON file, the gradebook and the feedback page are made from it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["CaseResult", "ComponentScore", "Graded", "SubmissionResult"]
 
 @dataclass(frozen=True)
 class CaseResult:
-    """One case of a component's check; ``diagnosis`` says what went wrong, and is empty where nothing did."""
+    """The outcome of one case of a component's check; ``diagnosis`` says what went wrong, and is empty if it passed."""
 
     name: str
     passed: bool
@@ -25,7 +25,7 @@ class CaseResult:
 
 @dataclass(frozen=True)
 class ComponentScore:
-    """The points of one component, between 0 and ``max_points``, and the cases they come from."""
+    """The points of one component, between 0 and ``max_points``, and the outcomes of its cases."""
 
     points: float
     max_points: float
@@ -34,7 +34,17 @@ class ComponentScore:
 
 @dataclass(frozen=True)
 class SubmissionResult:
-    """The automatic part of one submission's grade. Written answers are graded by hand and not counted here."""
+    """The automatic part of one submission's grade; written answers, graded by hand, are not included.
+
+    Attributes:
+        student: the student's id.
+        status: quarantined if the submission could not be graded.
+        reason: why it is quarantined; empty if it is not.
+        flags: remarks for the instructor, some of them also for the student.
+        max_points: the points that the components are worth together.
+        components: the score of each component, by name.
+        seconds: how long grading took.
+    """
 
     student: str
     status: Literal["graded", "quarantined"]
@@ -49,7 +59,7 @@ class SubmissionResult:
         return round(sum(component.points for component in self.components.values()), 6)
 
     def to_record(self) -> dict[str, Any]:
-        """Everything that is known, as JSON types."""
+        """The whole result as JSON types."""
         return {**asdict(self), "points": self.points}
 
     @classmethod
@@ -78,13 +88,15 @@ class SubmissionResult:
 
 @dataclass(frozen=True)
 class Graded:
-    """A result, and the rebuilt notebook it belongs to; a quarantined submission has none.
+    """A graded submission: its result and the notebook rebuilt from it.
 
     Attributes:
-        sha256: of the notebook's file, in hexadecimal; empty if it was not read.
-        handed_in: UTC without a zone; None if it is not known.
-        seeds: of each component, what its inputs were drawn from.
-        is_repeatable: whether grading it again would give the same: neither time nor a crash had a say in it.
+        result: the points, or why the submission is quarantined.
+        notebook: the released notebook with the student's answers; None if the submission is quarantined.
+        sha256: SHA-256 of the submitted notebook, in hexadecimal; empty if it was not read.
+        handed_in: when it was handed in, in UTC without a zone; None if unknown.
+        seeds: for each component, the seed that its inputs were drawn from.
+        is_repeatable: whether grading again would give the same result; False if a time limit or a crash decided it.
         is_from_before: whether the points come from an earlier run.
     """
 

@@ -1,4 +1,4 @@
-"""The ``course`` commands about single students and their answers: answers, status, explain, forget, rename."""
+"""``course`` commands about single students and their answers: answers, status, explain, forget, rename."""
 
 from __future__ import annotations
 
@@ -27,33 +27,32 @@ def answers(
     port: int = 0,
     browser: bool = True,
 ) -> None:
-    """Grade written answers in the browser: one question at a time with all its answers, by keyboard.
+    """Grade written answers in the browser, by keyboard: one question at a time, with the whole class's answers.
 
     The question and its rubric are shown beside the answers. Each change is saved in the gradebook at once, in the same
     fields as formgrader's, and is kept when submissions are graded again. Works offline.
 
     Args:
         anonymous: Hide the students' names, and shuffle the answers so that their order reveals nobody.
-        port: Port on this machine; by default any free one.
+        port: Port on this machine; 0 for any free one.
         browser: Open the page in a browser; otherwise only its address is printed.
     """
-    from autograder.nbgrader_bridge.answer_sheet.serving import (
-        serve_answers,  # nbgrader costs a second, which --help should not pay
-    )
+    # nbgrader takes a second to import; --help should not wait for it.
+    from autograder.nbgrader_bridge.answer_sheet.serving import serve_answers
 
     course = Course.find()
     serve_answers(course, course.unit(unit), port, browser, anonymous)
 
 
 def status(
-    unit: Annotated[Positional[str | None], tyro.conf.arg(metavar="[UNIT]")] = None,
+    unit: Annotated[Positional[str | None], tyro.conf.arg(metavar="[UNIT]", help_behavior_hint="")] = None,
     json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
     csv: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
 ) -> None:
-    """Show who handed in what, what is graded, and what is still waiting for somebody.
+    """Show who handed in what, what is graded, and what is left to do.
 
     Args:
-        unit: Show each student of this unit, for example 03 or 03_vae; by default a summary of every released unit.
+        unit: Show each student's state in this unit, as 03 or 03_vae; by default a summary of every released unit.
         json: Print the table as JSON, for programs.
         csv: Print the table as comma-separated values.
     """
@@ -78,22 +77,23 @@ def explain(
     student: Positional[_Student],
     unit: Positional[_Unit],
     component: Positional[Annotated[str, tyro.conf.arg(metavar="COMPONENT", help="Name of the exercise's function.")]],
-    case: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None,
+    case: Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="")] = None,
     json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
     sandbox: SandboxKind = DEFAULT_KIND,
 ) -> None:
     """Judge one component of a submission again, and show the inputs, expected and actual results of each case.
 
-    The inputs are those used in grading. Differences from the recorded outcome are named; nothing is changed. The
+    The inputs are the ones used in grading. Differences from the recorded result are listed; nothing is changed. The
     output reveals secret inputs and right results, so do not pass it on to students.
 
     Args:
-        case: Show only the case with this name, or with this in its name.
-        json: Print the explanation as JSON, with every request.
-        sandbox: Where the student's code runs; the choices are those of course grade.
+        case: Show only cases whose name contains this; by default all.
+        json: Print the explanation as JSON, with every call of the student's function.
+        sandbox: Where the student's code runs. bubblewrap needs Linux. container uses docker or podman; run course
+            sandbox-image once before. none protects nothing: use it only for code that you trust.
     """
     require_kind(sandbox)
-    from autograder.judging.explaining import explain as judge_once_more  # torch costs seconds
+    from autograder.judging.explaining import explain as judge_once_more  # torch takes seconds to import
     from autograder.reports.explanation import chosen_case, explanation_json, explanation_text, unlike_the_record
 
     course = Course.find()
@@ -111,11 +111,11 @@ def explain(
 def forget(student: Positional[_Student], yes: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False) -> None:
     """Remove all of a student's data from the course folder: work, grades, feedback, records, the line in the roster.
 
-    Exports and reports that name the student are removed too: write them again. If this is interrupted, run it again.
-    autograder/PRIVACY.md lists what is kept where.
+    Exports and reports that name the student are removed too: write them again. If the command is interrupted, run it
+    again. autograder/PRIVACY.md lists which data are kept where.
 
     Args:
-        yes: Don't ask for confirmation.
+        yes: Do not ask for confirmation.
     """
     from autograder.student_records.forgetting import forget as remove_student
 
@@ -129,14 +129,14 @@ def forget(student: Positional[_Student], yes: Annotated[bool, tyro.conf.FlagCre
         print(f"these files still contain the id, name or address; check them yourself: {_listed(done.still_named_in)}")
     if done.copies_elsewhere:
         print(f"grades or reports were also written to {_listed(done.copies_elsewhere)}: remove them there")
-    print("remove these yourself, the course cannot: backups, mail, copies of this folder, data in the LMS")
+    print("the course cannot remove backups, mail, copies of this folder, or data in the LMS: do that yourself")
 
 
 def rename(
     old: Positional[Annotated[str, tyro.conf.arg(metavar="OLD", help="The student's current id.")]],
     new: Positional[Annotated[str, tyro.conf.arg(metavar="NEW", help="The new id; nobody else may have it.")]],
 ) -> None:
-    """Give a student another id everywhere in the course folder; if any place fails, nothing changes.
+    """Give a student another id everywhere in the course folder; if any step fails, nothing changes.
 
     Exports, reports and feedback pages that contain the old id are removed: write them again. Test inputs depend on the
     id, so the next course grade judges the student's work again.
@@ -144,7 +144,7 @@ def rename(
     from autograder.student_records.renaming import rename as rename_student
 
     done = rename_student(Course.find(), old, new)
-    print(f"{old} is {new} from now on: {_listed(done.changed)}")
+    print(f"{old} is now {new}; changed: {_listed(done.changed)}")
     if done.still_named_in:
         print(f"these files still contain {old!r}; check them yourself: {_listed(done.still_named_in)}")
     print("feedback pages, exports and reports that contained the old id were removed: write them again")
@@ -152,7 +152,7 @@ def rename(
 
 def _confirmed(found: list[str]) -> bool:
     if not sys.stdin.isatty():
-        raise CourseError("this removes data for good, and there is no terminal to ask for confirmation: add --yes")
+        raise CourseError("this removes data for good and needs a confirmation, but no terminal is open: add --yes")
     print("this will be removed for good:", *found, sep="\n  ")
     return input("Remove it? Type yes: ").strip().lower() == "yes"
 

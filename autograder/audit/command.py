@@ -1,4 +1,4 @@
-"""The command ``course audit``."""
+"""The command ``course audit``: tests the grader on known mistakes and right solutions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
-from tyro.conf import Positional
+from tyro.conf import FlagCreatePairsOff, Positional
 
 from autograder.audit.findings import AuditResult
 from autograder.audit.tables import long_table, markdown, short_table, summary
@@ -20,27 +20,27 @@ _MOST_WORKERS = 8  # by default: each needs half a gigabyte of memory
 
 
 def audit(
-    units: Annotated[Positional[tuple[str, ...]], tyro.conf.arg(metavar="[UNIT ...]")] = (),
-    long: bool = False,
-    publish: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None,
-    again: bool = False,
-    sandboxed: bool = False,
-    workers: int = min(_MOST_WORKERS, os.cpu_count() or 1),
+    units: Annotated[Positional[tuple[str, ...]], tyro.conf.arg(metavar="[UNIT ...]", help_behavior_hint="")] = (),
+    long: Annotated[bool, FlagCreatePairsOff] = False,
+    publish: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")] = None,
+    again: Annotated[bool, FlagCreatePairsOff] = False,
+    sandboxed: Annotated[bool, FlagCreatePairsOff] = False,
+    workers: Annotated[int, tyro.conf.arg(metavar="N")] = min(_MOST_WORKERS, os.cpu_count() or 1),
 ) -> int:
-    """Prove the grader: wrong solutions must fail by the case that names them, right ones must get all points.
+    """Test the grader: each known mistake must fail the case that names it, each right solution must get all points.
 
-    Prints which case catches which mistakes; the exit status is 1 if the judge is at fault anywhere. What was proved
-    before is not judged again until something changes that it depends on, be it deep in the library.
+    Prints which case catches which mistakes; the exit status is 1 if any check is wrong. A result is kept until
+    something that it depends on changes, in the check or in the library.
 
     Args:
-        units: Units to audit, as 03 or 03_vae; all if none is named.
-        long: Print each solution with the points it gets and what its student is told.
-        publish: Write the table as Markdown to this file too, unless the judge is at fault.
-        again: Judge everything, whatever was proved before.
-        sandboxed: Run each solution in the sandbox, as a student's would; slower, and always judged anew.
-        workers: Components judged at the same time.
+        units: Units to audit, as 03 or 03_vae; by default all.
+        long: Print for each solution its points and the feedback that a student would get.
+        publish: Also write the table to this file, as Markdown, unless a check is wrong.
+        again: Judge all solutions again; use no kept result.
+        sandboxed: Run each solution in the sandbox, like a student's. Slower; no kept results are used.
+        workers: Number of components judged at the same time.
     """
-    from autograder.audit.auditing import audit_units  # loads torch, which --help should not pay
+    from autograder.audit.auditing import audit_units  # imports torch, which takes seconds; --help should not wait
     from autograder.audit.kept_audits import KeptAudits
 
     if workers < 1:
@@ -59,6 +59,6 @@ def audit(
 
 def _publish(result: AuditResult, path: Path) -> None:
     if result.complaints:
-        raise CourseError(f"{path} is not written, because the judge is at fault: see the complaints above")
+        raise CourseError(f"{path} is not written, because a check is wrong: see the complaints above")
     path.write_text(markdown(result), encoding="utf-8")
     print(path)

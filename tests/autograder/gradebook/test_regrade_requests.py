@@ -95,7 +95,7 @@ def test_the_student_reads_the_decision_on_the_feedback_page_and_others_do_not(g
 
 def test_the_list_shows_what_is_open_and_all_if_asked(graded, capsys):
     run("list")
-    assert "there are no requests" in capsys.readouterr().out
+    assert "no requests" in capsys.readouterr().out
     add_request(graded, graded.unit(UNIT), "ada", "halve", "please\x1b[31m")
     add_request(graded, graded.unit(UNIT), "ben", "", "also me")
     close_request(graded, 2, "no")

@@ -100,7 +100,7 @@ def test_students_are_the_folders_that_hold_the_unit(tmp_path):
 
 
 ODD_NAMES = [
-    (b"\xff\xfe", "the byte 0xFF, which is no UTF-8, the byte 0xFE"),
+    (b"\xff\xfe", "the byte 0xFF, which is not UTF-8, the byte 0xFE"),
     (b"a\nb", "the control character U+000A"),
     (b"a\x07b", "the control character U+0007"),
     (b"<img src=x onerror=alert(1)>", "has '<', '>', which"),
