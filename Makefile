@@ -13,7 +13,7 @@ QUICK := tests/test_repository.py \
 	$(foreach name,catalogue checks exports grading lateness normalise public_cases reading,$(wildcard tests/autograder/*/test_$(name).py)) \
 	$(patsubst %,tests/avae_lib/test_%.py,checking checking_observing checking_records checking_verdicts components \
 		divergences divergences_gaussian gaussians hierarchy_contract likelihoods logarithms meanfield_ising \
-		meanfield_lda meanfield_mixture objectives vae vae_step)
+		meanfield_lda meanfield_mixture objectives textbook_training vae)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup constraints bubblewrap chromium demo quick test test-all test-matrix lint notebooks bench docs clean

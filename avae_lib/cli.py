@@ -275,8 +275,8 @@ def _dispatch(arguments: Sequence[str]) -> None:
 def _train_overridden(name: str, overrides: Sequence[str]) -> None:
     from avae_lib.presets import find_preset
     from avae_lib.report import write_report
+    from avae_lib.training.distributed import is_leading_process
     from avae_lib.training.runs import train_run
-    from avae_lib.training.team import is_leading_process
 
     preset = find_preset(name)
     asked = tyro.cli(_options(preset), prog=f"avae train {name}", args=overrides)

@@ -13,7 +13,7 @@ from torch.utils.benchmark import Measurement, Timer
 from avae_lib import components
 from avae_lib.objectives import negative_elbo
 from avae_lib.presets import PRESETS
-from avae_lib.training.vae_step import vae_training_step
+from avae_lib.training.textbook_training import vae_training_step
 
 BATCH = 64
 

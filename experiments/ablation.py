@@ -27,13 +27,12 @@ from torch import nn
 from avae_lib import data
 from avae_lib.data import DataConfig, ImageDataset
 from avae_lib.evaluation import Estimate, bits_per_dim, measuring, terms_of_bound
-from avae_lib.training.config_files import to_json
-from avae_lib.training.experiment import Experiment, ModelConfig
+from avae_lib.training.checkpoints import load_weights
+from avae_lib.training.experiment import Experiment, ModelConfig, to_json
 from avae_lib.training.fit import fit
-from avae_lib.training.metrics_file import MetricsFile
+from avae_lib.training.metrics import MetricsFile
 from avae_lib.training.skipped_updates import TrainingDiverged
 from avae_lib.training.training_config import TrainingConfig
-from avae_lib.training.weights_file import load_weights
 
 __all__ = ["Arm", "Run", "Study", "arm_summary", "command", "has_settled", "record_of"]
 

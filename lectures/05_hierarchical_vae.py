@@ -67,7 +67,7 @@ from avae_lib.nn.squeeze_excite import SqueezeExcite
 from avae_lib.nn.unpooling import unpool_nearest
 from avae_lib.objectives import balanced_kl, negative_elbo, spectral_norms
 from avae_lib.presets import find_preset
-from avae_lib.training.gradient_limit import should_skip_update
+from avae_lib.training.skipped_updates import should_skip_update
 
 torch.set_num_threads(1)  # networks this small are faster on one thread than on several
 

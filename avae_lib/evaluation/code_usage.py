@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Int, UInt8
 from torch import Tensor, nn
 
-from avae_lib.evaluation.measuring import batches_with_labels
+from avae_lib.evaluation.evaluation_mode import batches_with_labels
 
 __all__ = ["CodeUsage", "code_usage"]
 

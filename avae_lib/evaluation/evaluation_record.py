@@ -12,11 +12,11 @@ from jaxtyping import Int
 from torch import Tensor, nn
 
 from avae_lib.evaluation.code_usage import CodeUsage, code_usage
-from avae_lib.evaluation.estimates import Estimate
+from avae_lib.evaluation.evaluation_mode import measuring
 from avae_lib.evaluation.frechet_distance import FrechetDistance
-from avae_lib.evaluation.image_likelihoods import ImportanceSampled, importance_sampled, terms_of_bound
-from avae_lib.evaluation.measuring import measuring
+from avae_lib.evaluation.marginal_likelihood import ImportanceSampled, importance_sampled, terms_of_bound
 from avae_lib.evaluation.out_of_distribution import OutOfDistribution
+from avae_lib.evaluation.standard_errors import Estimate
 from avae_lib.evaluation.unit_activity import count_active_units, posterior_means
 from avae_lib.models.contract import ModelWithCodes, num_classes, reason_for_no_density
 from avae_lib.objectives import ELBO

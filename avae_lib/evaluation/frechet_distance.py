@@ -11,7 +11,7 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor, nn
 
-from avae_lib.evaluation.measuring import measuring
+from avae_lib.evaluation.evaluation_mode import measuring
 
 __all__ = [
     "FrechetDistance",

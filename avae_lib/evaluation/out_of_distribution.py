@@ -11,9 +11,9 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 
 from avae_lib.components import component, is_available
-from avae_lib.evaluation.estimates import Estimate
-from avae_lib.evaluation.image_likelihoods import image_log_likelihoods
-from avae_lib.evaluation.measuring import measuring
+from avae_lib.evaluation.evaluation_mode import measuring
+from avae_lib.evaluation.marginal_likelihood import image_log_likelihoods
+from avae_lib.evaluation.standard_errors import Estimate
 
 __all__ = ["OutOfDistribution", "area_under_curve", "area_under_roc", "compare_data_sets", "layers_to_keep"]
 

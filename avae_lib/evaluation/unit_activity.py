@@ -7,7 +7,7 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 
 from avae_lib.components import component, is_available
-from avae_lib.evaluation.measuring import batches_with_labels
+from avae_lib.evaluation.evaluation_mode import batches_with_labels
 
 __all__ = ["ACTIVITY_THRESHOLD", "active_units", "count_active_units", "posterior_means", "unit_activity"]
 

@@ -6,8 +6,7 @@ import shlex
 from pathlib import Path
 
 from avae_lib.presets import PRESETS
-from avae_lib.training.config_files import differing_fields
-from avae_lib.training.experiment import Experiment
+from avae_lib.training.experiment import Experiment, differing_fields
 
 __all__ = ["next_commands"]
 

@@ -12,7 +12,7 @@ from avae_lib.evaluation import Estimate
 from avae_lib.report.charts import course_charts, layer_charts
 from avae_lib.report.next_commands import next_commands
 from avae_lib.report.run_record import RunRecord
-from avae_lib.training.config_files import to_json
+from avae_lib.training.experiment import to_json
 
 __all__ = ["write_report"]
 

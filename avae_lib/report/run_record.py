@@ -17,7 +17,7 @@ from avae_lib.report.panels import panels
 from avae_lib.training.costs import Costs
 from avae_lib.training.devices import find_device
 from avae_lib.training.experiment import Experiment
-from avae_lib.training.metrics_file import MetricsFile
+from avae_lib.training.metrics import MetricsFile
 from avae_lib.training.runs import load_run
 
 __all__ = ["RunRecord"]

@@ -1,19 +1,28 @@
-"""What a run has cost: time, electricity, memory, and updates that came to nothing."""
+"""What a run costs: time, electricity and memory; and when the minutes of one call are used up."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import Tensor, nn
+from torch.func import functional_call
 
 from avae_lib.atomic_write import write_atomically
-from avae_lib.training.memory import Memory
+from avae_lib.data import Dataset
+from avae_lib.evaluation import measuring
+from avae_lib.models.contract import num_classes
+from avae_lib.observations import observed_by
+from avae_lib.training.optimizers_and_schedules import optimizer_tensors
 from avae_lib.training.training_state import TrainingState
 
-__all__ = ["Costs"]
+__all__ = ["Clock", "Costs", "EnergyMeter", "Memory", "energy_meter", "expected_memory", "saved_for_backward"]
+
 
 _NAME = "costs.json"
 
@@ -84,3 +93,180 @@ class Costs:
             f"{self.updates:,} updates in {self.hours:.3g} hours ({self.images_per_second:,.0f} {self.example}s/s) on "
             f"{self.device}, {energy}; {self.skipped:,} updates ({left_out:.2%}) were left out"
         )
+
+
+class Clock:
+    """Keeps ``seconds`` and ``energy_kwh`` of a state up to date, from what they were when the stretch began.
+
+    Args:
+        state: where training stands.
+        now: seconds since any fixed moment.
+    """
+
+    def __init__(self, state: TrainingState, now: Callable[[], float] = time.monotonic) -> None:
+        self._state, self._now = state, now
+        self._start, self._seconds_before = now() - state.seconds, state.seconds
+        self._energy_before = state.energy_kwh or 0.0
+        self._meter = energy_meter(state.device, state.config.codecarbon)
+
+    def note_time(self) -> None:
+        """Bring ``seconds`` up to now."""
+        self._state.seconds = self._now() - self._start
+
+    @property
+    def is_budget_spent(self) -> bool:
+        """Whether this stretch, up to the time last noted, has taken the minutes that one call may take."""
+        minutes = self._state.config.minutes
+        return minutes is not None and self._state.seconds - self._seconds_before >= 60 * minutes
+
+    def note_energy(self) -> None:
+        """Bring ``energy_kwh`` up to now, where somebody measures it."""
+        used = self._meter()
+        if used is not None:
+            self._state.energy_kwh = self._energy_before + used
+
+
+EnergyMeter = Callable[[], float | None]
+"""Kilowatt-hours used since the meter was made; None where nobody knows."""
+
+_JOULES_PER_KWH = 3.6e6
+
+
+def energy_meter(device: torch.device, with_codecarbon: bool = False) -> EnergyMeter:
+    """A meter that starts now: the device's own counter, or the estimate of codecarbon for the whole machine.
+
+    Raises:
+        ValueError: codecarbon is asked for, but not installed.
+    """
+    if with_codecarbon:
+        return _codecarbon_meter()
+    read = _counter_of_gpu(device) if device.type == "cuda" else None
+    if read is None:
+        return lambda: None
+    start = read()
+    return lambda: (read() - start) / _JOULES_PER_KWH
+
+
+def _counter_of_gpu(device: torch.device) -> Callable[[], float] | None:
+    """Joules that the GPU has used since its driver was loaded, by NVML; None where NVML or the counter is missing."""
+    try:
+        import pynvml
+    except ImportError:
+        return None
+    try:
+        pynvml.nvmlInit()
+        handle = pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{torch.cuda.get_device_properties(device).uuid}")
+        pynvml.nvmlDeviceGetTotalEnergyConsumption(handle)
+    except pynvml.NVMLError:
+        return None
+    return lambda: pynvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1000
+
+
+def _codecarbon_meter() -> EnergyMeter:
+    try:
+        from codecarbon import EmissionsTracker
+    except ImportError as problem:
+        raise ValueError("training.codecarbon needs codecarbon: pip install codecarbon, or leave it out") from problem
+    tracker = EmissionsTracker(save_to_file=False, log_level="error")
+    tracker.start_task()
+    used = 0.0
+
+    def read() -> float:
+        nonlocal used
+        used += tracker.stop_task().energy_consumed
+        tracker.start_task()
+        return used
+
+    return read
+
+
+_GIBIBYTE = 2**30
+_IN_WORDS = {"images": "training data"}
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes that lie on the device while a model is trained."""
+
+    weights: int
+    """Parameters and buffers."""
+    gradients: int
+    optimizer: int
+    """Moments and counts."""
+    average: int
+    """The moving average of the weights."""
+    rollback: int
+    """Copies of weights and moments, with which an update can be taken back."""
+    images: int
+    """The training split, of images or of sentences."""
+    activations: int | None
+    """What one batch keeps for the backward pass in float32; None where the model cannot tell without data."""
+
+    @property
+    def total(self) -> int:
+        """All of it together; what single operations need for a moment comes on top."""
+        fixed = self.weights + self.gradients + self.optimizer + self.average + self.rollback + self.images
+        return fixed + (self.activations or 0)
+
+    def text(self) -> str:
+        """One line for people."""
+        parts = [f"{_IN_WORDS.get(name, name)} {_size(size)}" for name, size in vars(self).items() if size]
+        caveat = "" if self.activations else "; activations not counted, the model needs data to tell"
+        return f"{_size(self.total)} ({', '.join(parts)}{caveat})"
+
+
+def expected_memory(state: TrainingState, dataset: Dataset) -> Memory:
+    """What a run on ``dataset`` that stands at ``state`` holds on its device."""
+    weights = _bytes([*state.model.parameters(), *state.model.buffers()])
+    moments = _bytes(optimizer_tensors(state.optimizer))
+    return Memory(
+        weights=weights,
+        gradients=_bytes(parameter for parameter in state.model.parameters() if parameter.requires_grad),
+        optimizer=moments,
+        average=weights,
+        rollback=weights + moments,
+        images=dataset.train.nbytes,
+        activations=saved_for_backward(state.model, state.config.batch_size),
+    )
+
+
+def saved_for_backward(model: nn.Module, batch_size: int) -> int | None:
+    """Bytes of all that autograd keeps of one forward pass, by sending shapes without numbers through the model.
+
+    None if the model looks at numbers on its way.
+    """
+    shapes = {
+        name: tensor.detach().to("meta").requires_grad_(tensor.requires_grad)
+        for name, tensor in [*model.named_parameters(), *model.named_buffers()]
+    }
+    x = observed_by(model).blank(batch_size, "meta")
+    labels = {"labels": torch.empty(batch_size, dtype=torch.int64, device="meta")} if num_classes(model) else {}
+    try:
+        with measuring(model):
+            return _bytes_saved(lambda: functional_call(model, shapes, (x,), labels).bound.sum(), shapes.values())
+    except (RuntimeError, TypeError, ValueError):
+        return None
+
+
+def _bytes_saved(compute: Callable[[], Tensor], not_counted: Iterable[Tensor]) -> int:
+    known = {tensor.untyped_storage()._cdata for tensor in not_counted}
+    saved: dict[int, torch.UntypedStorage] = {}  # views of one storage share its memory; holding it keeps its address
+
+    def note(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage._cdata not in known:
+            saved[storage._cdata] = storage
+        return tensor
+
+    with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        result = compute()
+    del result
+    return sum(storage.nbytes() for storage in saved.values())
+
+
+def _bytes(tensors: Iterable[Tensor]) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+
+def _size(size: int) -> str:
+    return f"{size / _GIBIBYTE:.2f} GiB" if size >= _GIBIBYTE / 10 else f"{size / 2**20:.1f} MiB"

@@ -13,20 +13,15 @@ from torch import nn
 from avae_lib.data import Dataset
 from avae_lib.models.contract import num_classes
 from avae_lib.observations import observed_by
-from avae_lib.training.checkpoints import Checkpoints
-from avae_lib.training.clock import Clock
-from avae_lib.training.costs import Costs
+from avae_lib.training.checkpoints import Checkpoints, save_milestone, save_weights
+from avae_lib.training.costs import Clock, Costs, expected_memory
 from avae_lib.training.devices import find_device
-from avae_lib.training.interruption import StopRequest, TrainingInterrupted, stop_on_signals
-from avae_lib.training.journal import Journal, Watch
-from avae_lib.training.kept_weights import save_milestone
-from avae_lib.training.memory import expected_memory
-from avae_lib.training.run_lock import run_lock
-from avae_lib.training.team import Team, join_team
+from avae_lib.training.distributed import Team, join_team
+from avae_lib.training.metrics import Journal, Watch
+from avae_lib.training.run_guards import StopRequest, TrainingInterrupted, run_lock, stop_on_signals
 from avae_lib.training.training_config import TrainingConfig
 from avae_lib.training.training_state import TrainingState
 from avae_lib.training.update import update
-from avae_lib.training.weights_file import save_weights
 
 __all__ = ["TrainedModel", "fit"]
 

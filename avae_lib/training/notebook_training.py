@@ -13,13 +13,13 @@ from avae_lib import plotting
 from avae_lib.data.sentences import fixed_vocabulary
 from avae_lib.evaluation import measuring
 from avae_lib.observations import Pixels, Tokens, observed_by
+from avae_lib.training.checkpoints import LATEST, step_of_weights
+from avae_lib.training.devices import threads_for
 from avae_lib.training.experiment import Experiment
 from avae_lib.training.fit import TrainedModel
-from avae_lib.training.interruption import TrainingInterrupted
-from avae_lib.training.metrics_file import MetricsFile
+from avae_lib.training.metrics import MetricsFile
+from avae_lib.training.run_guards import TrainingInterrupted
 from avae_lib.training.runs import load_run, train_run
-from avae_lib.training.threads import threads_for
-from avae_lib.training.weights_file import LATEST, step_of_weights
 
 __all__ = ["train_in_notebook"]
 

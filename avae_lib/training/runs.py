@@ -2,7 +2,7 @@
 
 =============================  ==========================================================================
 ``config.json``                the experiment; rebuilds exactly the model that was trained
-``metrics.jsonl``              the course of training, see :class:`avae_lib.training.metrics_file.MetricsFile`
+``metrics.jsonl``              the course of training, see :class:`avae_lib.training.metrics.MetricsFile`
 ``checkpoint.pt``              from which training goes on; ``checkpoint.previous.pt`` is the one before
 ``weights.safetensors``        the averaged weights after the last update
 ``best.safetensors``           the averaged weights that did best on validation images, and their step: lowest −ELBO,
@@ -23,13 +23,11 @@ import torch
 from torch import nn
 
 from avae_lib.atomic_write import write_atomically
-from avae_lib.training.checkpoints import Checkpoints
-from avae_lib.training.config_files import ConfigError, differing_fields, from_json, to_json
-from avae_lib.training.experiment import Experiment
+from avae_lib.training.checkpoints import LATEST, Checkpoints, has_weights, load_weights, save_weights
+from avae_lib.training.distributed import is_leading_process
+from avae_lib.training.experiment import ConfigError, Experiment, differing_fields, from_json, to_json
 from avae_lib.training.fit import TrainedModel, fit
-from avae_lib.training.journal import Watch
-from avae_lib.training.team import is_leading_process
-from avae_lib.training.weights_file import LATEST, has_weights, load_weights, save_weights
+from avae_lib.training.metrics import Watch
 
 __all__ = ["RunError", "load_run", "read_experiment", "train_run", "write_run"]
 

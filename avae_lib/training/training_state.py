@@ -1,26 +1,54 @@
-"""Everything that changes while a model is trained, in one place, so that a checkpoint can hold all of it."""
+"""Everything that changes while a model is trained, in one object, so that a checkpoint can hold all of it."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from avae_lib.data import BatchSampler, Dataset
-from avae_lib.training.gradient_limit import GradientLimit
-from avae_lib.training.loss import Loss
-from avae_lib.training.moving_average import MovingAverage
-from avae_lib.training.optimizers import load_optimizer, make_optimizer, optimizer_tensors
-from avae_lib.training.rollback import Rollback
-from avae_lib.training.running_means import RunningMeans
-from avae_lib.training.running_statistics import RunningStatistics
-from avae_lib.training.schedules import learning_rate_schedule
-from avae_lib.training.skipped_updates import SkippedUpdates
-from avae_lib.training.team import ALONE, Team
+from avae_lib.training.distributed import ALONE, Team
+from avae_lib.training.moving_average import MovingAverage, RunningStatistics
+from avae_lib.training.optimizers_and_schedules import (
+    learning_rate_schedule,
+    load_optimizer,
+    make_optimizer,
+    optimizer_tensors,
+)
+from avae_lib.training.skipped_updates import GradientLimit, Rollback, SkippedUpdates
 from avae_lib.training.training_config import TrainingConfig
+from avae_lib.training.weighted_loss import Loss
 
-__all__ = ["TrainingState"]
+__all__ = ["RunningMeans", "TrainingState"]
+
+
+class RunningMeans:
+    """Running means of named values, each a scalar or a vector of fixed length, over the updates that were taken."""
+
+    def __init__(self) -> None:
+        self._count: int | Tensor = 0
+        self._sums: dict[str, Tensor] = {}
+
+    def add(self, taken: Tensor, **values: Tensor) -> None:
+        """Bring one more update into the means if ``taken``, a scalar of booleans on the device, is true."""
+        self._count = self._count + taken.long()
+        for name, value in values.items():
+            value = torch.where(taken, value.detach().double(), 0.0)
+            self._sums[name] = self._sums[name] + value if name in self._sums else value
+
+    def take(self) -> dict[str, float | list[float]]:
+        """The means of what was added since the last call; empty if nothing was."""
+        count = int(self._count)
+        means = {name: (total / count).tolist() for name, total in self._sums.items()} if count else {}
+        self._count, self._sums = 0, {}
+        return means
+
+    def state_dict(self) -> dict[str, int | dict[str, Tensor]]:
+        return {"count": int(self._count), "sums": dict(self._sums)}
+
+    def load_state_dict(self, state: dict[str, int | dict[str, Tensor]], device: torch.device) -> None:
+        self._count, self._sums = state["count"], {name: total.to(device) for name, total in state["sums"].items()}
 
 
 class TrainingState:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from avae_lib.models.contract import ModelWithStages, label_arguments
 from avae_lib.objectives import ELBO
-from avae_lib.training.team import Team
+from avae_lib.training.distributed import Team
 from avae_lib.training.training_state import TrainingState
 
 __all__ = ["PENALTY", "update"]

@@ -27,8 +27,7 @@ from avae_lib.data import DataConfig, ImageDataset, keep_model
 from avae_lib.evaluation import Estimate
 from avae_lib.models.attentive import AttentiveConfig
 from avae_lib.models.vdvae import VDVAEConfig
-from avae_lib.training.config_files import to_json
-from avae_lib.training.experiment import Experiment
+from avae_lib.training.experiment import Experiment, to_json
 from avae_lib.training.fit import fit
 from avae_lib.training.training_config import TrainingConfig
 

@@ -26,7 +26,7 @@ from avae_lib.models.vdvae import VDVAEConfig
 from avae_lib.models.vdvae_notation import decoder_blocks, encoder_blocks
 from avae_lib.training.experiment import Experiment
 from avae_lib.training.fit import fit
-from avae_lib.training.metrics_file import MetricsFile
+from avae_lib.training.metrics import MetricsFile
 from avae_lib.training.training_config import TrainingConfig
 
 BLOCKS = {

@@ -23,8 +23,7 @@ from torch import Tensor, nn
 from torch.distributions import Bernoulli, Normal, kl_divergence
 
 from avae_lib import data, plotting
-from avae_lib.training.monte_carlo_em import PosteriorChains
-from avae_lib.training.wake_sleep import sleep_loss, wake_loss
+from avae_lib.training.wake_sleep_and_em import PosteriorChains, sleep_loss, wake_loss
 
 RECORD = Path(data.__file__).parent / "records/three_learners.json"
 LATENT, HIDDEN, BATCH = 3, 100, 50

@@ -349,7 +349,7 @@ print(components.report())
 # %% fast="epochs = 5"
 from avae_lib import data, plotting
 from avae_lib.models.vae import VAEConfig
-from avae_lib.training.vae_step import train_vae
+from avae_lib.training.textbook_training import train_vae
 
 digits = data.load("digits").binarized("threshold")
 train, test = digits.pixels("train"), digits.pixels("test")

@@ -469,7 +469,7 @@ local = trained("local")
 # The run folders have kept the KL of each layer on validation images. Both models on the same axes:
 
 # %% tags=["picture-kl"]
-from avae_lib.training.metrics_file import MetricsFile
+from avae_lib.training.metrics import MetricsFile
 
 
 def kl_curves(name):

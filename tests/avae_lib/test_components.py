@@ -18,7 +18,7 @@ from avae_lib.gaussians import DiagonalGaussian, reparameterize
 from avae_lib.models.vae import VAEConfig
 from avae_lib.objectives import importance_weighted_bound, negative_elbo
 from avae_lib.presets import find_preset
-from avae_lib.training.vae_step import vae_training_step
+from avae_lib.training.textbook_training import vae_training_step
 
 COMPONENTS = {
     "log_mean_exp": "00_start_here",

@@ -12,10 +12,8 @@ from torch import nn
 from avae_lib.data import ImageDataset
 from avae_lib.models.vae import VAEConfig
 from avae_lib.objectives import ELBO
-from avae_lib.training.costs import Costs
-from avae_lib.training.energy import energy_meter
+from avae_lib.training.costs import Costs, energy_meter, expected_memory, saved_for_backward
 from avae_lib.training.fit import fit
-from avae_lib.training.memory import expected_memory, saved_for_backward
 from avae_lib.training.training_config import TrainingConfig
 from avae_lib.training.training_state import TrainingState
 
@@ -112,9 +110,9 @@ def test_energy_is_unknown_without_a_counter_rather_than_zero(monkeypatch):
 
 
 def test_energy_of_several_stretches_adds_up(dataset, tmp_path, monkeypatch):
-    from avae_lib.training import clock
+    from avae_lib.training import costs
 
-    monkeypatch.setattr(clock, "energy_meter", lambda device, with_codecarbon: lambda: 0.25)
+    monkeypatch.setattr(costs, "energy_meter", lambda device, with_codecarbon: lambda: 0.25)
     for steps in (4, 8):
         fit(MODEL.build(), dataset, dataclasses.replace(CONFIG, steps=steps), tmp_path)
     assert Costs.read(tmp_path).energy_kwh == pytest.approx(0.5)

@@ -344,7 +344,7 @@ def test_labels_that_are_switched_off_are_missed_before_training(tmp_path, capsy
 
 
 def test_configurations_from_before_labels_are_read():
-    from avae_lib.training.config_files import from_json, to_json
+    from avae_lib.training.experiment import from_json, to_json
 
     record = to_json(find_preset("digits-vae"))
     del record["data"]["labels"]

@@ -6,8 +6,8 @@ from torch import nn
 
 from avae_lib import components
 from avae_lib.objectives import ELBO, free_bits
-from avae_lib.training.loss import Loss
 from avae_lib.training.training_config import TrainingConfig
+from avae_lib.training.weighted_loss import Loss
 
 CONFIG = TrainingConfig(free_bits=0.8, kl_balancing=False)
 

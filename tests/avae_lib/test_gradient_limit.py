@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from avae_lib.training.gradient_limit import should_skip_update
+from avae_lib.training.skipped_updates import should_skip_update
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ import torch
 from avae_lib.data import ImageDataset
 from avae_lib.evaluation import measuring, terms_of_bound
 from avae_lib.models.vae import VAEConfig
+from avae_lib.training.checkpoints import load_weights, step_of_weights
 from avae_lib.training.fit import fit
 from avae_lib.training.training_config import TrainingConfig
-from avae_lib.training.weights_file import load_weights, step_of_weights
 
 MODEL = VAEConfig(image_shape=(1, 4, 4), latent_dim=3, hidden_sizes=(12,))
 CONFIG = TrainingConfig(

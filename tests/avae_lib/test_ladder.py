@@ -12,7 +12,7 @@ from avae_lib.gaussians import DiagonalGaussian, precision_weighted
 from avae_lib.models.hierarchy import Draw, Hierarchy
 from avae_lib.models.ladder import LadderConfig
 from avae_lib.presets import PRESETS
-from avae_lib.training.config_files import differing_fields
+from avae_lib.training.experiment import differing_fields
 from avae_lib.training.fit import fit
 
 SMALL = LadderConfig(image_shape=(1, 4, 4), latent_dims=(4, 3, 2), hidden_sizes=(8, 8, 8))

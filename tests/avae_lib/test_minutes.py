@@ -11,7 +11,7 @@ from avae_lib.data import DataConfig, ImageDataset
 from avae_lib.models.vae import VAEConfig
 from avae_lib.training import fit as module_of_fit
 from avae_lib.training.checkpoints import Checkpoints
-from avae_lib.training.clock import Clock
+from avae_lib.training.costs import Clock
 from avae_lib.training.experiment import Experiment
 from avae_lib.training.fit import fit
 from avae_lib.training.runs import read_experiment, train_run

@@ -14,10 +14,10 @@ from nbclient import NotebookClient
 from PIL import Image
 
 from avae_lib.presets import find_preset
+from avae_lib.training.checkpoints import step_of_weights
 from avae_lib.training.experiment import Experiment
 from avae_lib.training.notebook_training import train_in_notebook
 from avae_lib.training.runs import RunError, load_run
-from avae_lib.training.weights_file import step_of_weights
 
 
 def experiment(**training):

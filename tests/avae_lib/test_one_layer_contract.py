@@ -23,7 +23,7 @@ from avae_lib.models.iwae import IWAEConfig
 from avae_lib.models.vae import VAE, VAEConfig
 from avae_lib.models.vampprior import VampPriorVAEConfig
 from avae_lib.models.wasserstein_ae import WassersteinAEConfig
-from avae_lib.training.config_files import from_json, to_json
+from avae_lib.training.experiment import from_json, to_json
 
 SIZES = {"image_shape": (1, 2, 2), "latent_dim": 2, "hidden_sizes": (8,)}
 CONFIGS = {

@@ -6,8 +6,8 @@ import torch
 from avae_lib.models.contract import LatentVariableModel, label_arguments
 from avae_lib.presets import PRESETS, UnknownPreset, find_preset, summary
 from avae_lib.presets.derivation import derive
-from avae_lib.training.config_files import differing_fields, from_json, to_json
-from avae_lib.training.schedules import learning_rate_factor
+from avae_lib.training.experiment import differing_fields, from_json, to_json
+from avae_lib.training.optimizers_and_schedules import learning_rate_factor
 
 EMBEDDED = [name for name, preset in PRESETS.items() if preset.data.name in ("digits", "photos32")]
 

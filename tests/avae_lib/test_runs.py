@@ -9,11 +9,11 @@ import torch
 
 from avae_lib.data import DataConfig
 from avae_lib.models.vae import VAEConfig
+from avae_lib.training.checkpoints import WeightsError
 from avae_lib.training.experiment import Experiment
-from avae_lib.training.run_lock import RunInUse, run_lock
+from avae_lib.training.run_guards import RunInUse, run_lock
 from avae_lib.training.runs import RunError, load_run, read_experiment, train_run, write_run
 from avae_lib.training.training_config import TrainingConfig
-from avae_lib.training.weights_file import WeightsError
 
 EXPERIMENT = Experiment(
     name="tiny",

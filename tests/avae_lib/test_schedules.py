@@ -13,9 +13,9 @@ from torch.optim.lr_scheduler import (
     SequentialLR,
 )
 
-from avae_lib.training.metrics_file import MetricsFile
+from avae_lib.training.metrics import MetricsFile
 from avae_lib.training.moving_average import MovingAverage
-from avae_lib.training.schedules import beta_at, learning_rate_factor, learning_rate_schedule
+from avae_lib.training.optimizers_and_schedules import beta_at, learning_rate_factor, learning_rate_schedule
 from avae_lib.training.training_config import TrainingConfig
 
 

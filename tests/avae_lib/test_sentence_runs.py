@@ -23,7 +23,7 @@ from avae_lib.presets import PRESETS
 from avae_lib.report import write_report
 from avae_lib.run_sentences import interpolated_sentences, spread
 from avae_lib.training.fit import fit
-from avae_lib.training.metrics_file import MetricsFile
+from avae_lib.training.metrics import MetricsFile
 from avae_lib.training.notebook_training import train_in_notebook
 from avae_lib.training.training_config import TrainingConfig
 

@@ -16,10 +16,8 @@ from avae_lib.models.vae import VAEConfig
 from avae_lib.objectives import ELBO
 from avae_lib.training.checkpoints import Checkpoints
 from avae_lib.training.fit import fit
-from avae_lib.training.gradient_limit import GradientLimit
-from avae_lib.training.rollback import Rollback
-from avae_lib.training.schedules import learning_rate_factor
-from avae_lib.training.skipped_updates import TrainingDiverged
+from avae_lib.training.optimizers_and_schedules import learning_rate_factor
+from avae_lib.training.skipped_updates import GradientLimit, Rollback, TrainingDiverged
 from avae_lib.training.training_config import TrainingConfig
 from avae_lib.training.training_state import TrainingState
 from avae_lib.training.update import update

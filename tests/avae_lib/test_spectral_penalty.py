@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn.utils import parametrizations
 
 from avae_lib.nn.weight_norm_convolution import WeightNormConvolution
-from avae_lib.training.spectral_penalty import SpectralPenalty
+from avae_lib.training.weighted_loss import SpectralPenalty
 
 
 @pytest.fixture

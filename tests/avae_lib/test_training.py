@@ -18,8 +18,8 @@ from avae_lib.models.vae import VAEConfig
 from avae_lib.objectives import ELBO
 from avae_lib.training.checkpoints import CheckpointError, Checkpoints
 from avae_lib.training.fit import fit
-from avae_lib.training.interruption import TrainingInterrupted
-from avae_lib.training.schedules import learning_rate_factor
+from avae_lib.training.optimizers_and_schedules import learning_rate_factor
+from avae_lib.training.run_guards import TrainingInterrupted
 from avae_lib.training.skipped_updates import TrainingDiverged
 from avae_lib.training.training_config import TrainingConfig
 

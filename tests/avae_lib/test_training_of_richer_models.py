@@ -12,15 +12,13 @@ from torch import nn
 from avae_lib.data import BatchSampler, DataConfig, DatasetError, ImageDataset
 from avae_lib.data.augmentation import RandomFlips
 from avae_lib.objectives import ELBO
-from avae_lib.training.checkpoints import Checkpoints
+from avae_lib.training.checkpoints import BEST, BestWeights, Checkpoints, step_of_weights
+from avae_lib.training.costs import saved_for_backward
 from avae_lib.training.fit import fit
-from avae_lib.training.kept_weights import BEST, BestWeights
-from avae_lib.training.loss import Loss
-from avae_lib.training.memory import saved_for_backward
 from avae_lib.training.moving_average import MovingAverage
 from avae_lib.training.training_config import TrainingConfig
 from avae_lib.training.training_state import TrainingState
-from avae_lib.training.weights_file import step_of_weights
+from avae_lib.training.weighted_loss import Loss
 
 CONFIG = TrainingConfig(
     steps=8, batch_size=6, warmup_steps=2, log_every=2, evaluate_every=4, checkpoint_every=4, device="cpu"

@@ -11,9 +11,9 @@ import torch
 from avae_lib.data import ImageDataset
 from avae_lib.models.contract import LatentVariableModel, ModelWithCodes, ModelWithStages
 from avae_lib.models.vq_vae_2 import VQVAE2, VQVAE2Config
+from avae_lib.training.checkpoints import load_weights
 from avae_lib.training.fit import fit
 from avae_lib.training.training_config import TrainingConfig
-from avae_lib.training.weights_file import load_weights
 
 SMALL = VQVAE2Config(
     image_shape=(3, 8, 8),

@@ -8,8 +8,7 @@ import torch
 from torch import nn
 from torch.distributions import MultivariateNormal, Normal
 
-from avae_lib.training.monte_carlo_em import PosteriorChains, hamiltonian_step
-from avae_lib.training.wake_sleep import sleep_loss, wake_loss
+from avae_lib.training.wake_sleep_and_em import PosteriorChains, hamiltonian_step, sleep_loss, wake_loss
 
 NOISE = 0.5
 

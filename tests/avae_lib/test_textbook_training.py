@@ -7,8 +7,8 @@ from torch import nn
 from avae_lib.components import using
 from avae_lib.models.vae import VAEConfig
 from avae_lib.objectives import ELBO
-from avae_lib.training.threads import threads_for
-from avae_lib.training.vae_step import train_vae, vae_training_step
+from avae_lib.training.devices import threads_for
+from avae_lib.training.textbook_training import train_vae, vae_training_step
 
 
 class Line(nn.Module):

@@ -12,8 +12,8 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 
 from avae_lib.components import is_available
+from avae_lib.evaluation.evaluation_mode import batches_with_labels
 from avae_lib.evaluation.importance_weights import effective_sample_size, marginal_log_likelihood
-from avae_lib.evaluation.measuring import batches_with_labels
 from avae_lib.models.contract import NoDensity, reason_for_no_density
 from avae_lib.objectives import ELBO, importance_weighted_bound
 

@@ -10,8 +10,8 @@ import torch
 
 from avae_lib.data import ImageDataset
 from avae_lib.training.checkpoints import Checkpoints
+from avae_lib.training.distributed import Team
 from avae_lib.training.fit import fit
-from avae_lib.training.team import Team
 from avae_lib.training.training_config import TrainingConfig
 
 PROGRAM = '''

@@ -1,19 +1,70 @@
-r"""Monte Carlo EM: the decoder is trained on draws from the true posterior, made by Hamiltonian Monte Carlo.
+r"""Two older ways to train a latent-variable model: wake-sleep, and EM with draws from the true posterior.
 
-There is no encoder. G. Wei and M. Tanner, "A Monte Carlo implementation of the EM algorithm", JASA, 1990; R. Neal,
-"MCMC using Hamiltonian dynamics", 2011. Kingma & Welling (2014, figure 3) compare it with the variational autoencoder.
+Wake-sleep trains each half of the model on what the other half makes: G. Hinton, P. Dayan, B. Frey and R. Neal, "The
+wake-sleep algorithm for unsupervised neural networks", Science, 1995.
+
+Monte Carlo EM has no encoder. It trains the decoder on draws from the true posterior, made by Hamiltonian Monte Carlo:
+G. Wei and M. Tanner, "A Monte Carlo implementation of the EM algorithm", JASA, 1990; R. Neal, "MCMC using Hamiltonian
+dynamics", 2011.
+
+Kingma & Welling (2014, figures 2 and 3) compare both with the variational autoencoder.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Protocol
 
 import torch
 from jaxtyping import Bool, Float, Integer
 from torch import Tensor
+from torch.distributions import Distribution
 
-__all__ = ["PosteriorChains", "hamiltonian_step"]
+__all__ = ["LatentModel", "PosteriorChains", "hamiltonian_step", "sleep_loss", "wake_loss"]
+
+
+class LatentModel(Protocol):
+    """What the learners here need of a model with a standard normal prior over one latent vector per image."""
+
+    def posterior(self, x: Float[Tensor, "batch pixels"]) -> Distribution:
+        """q(z | x), with independent coordinates ``(batch, latent)``."""
+
+    def log_likelihood(self, x: Float[Tensor, "batch pixels"], z: Float[Tensor, "batch latent"]) -> Tensor:
+        """log p(x | z) of each pair, ``(batch,)``, nats."""
+
+    def sample_pixels(self, z: Float[Tensor, "batch latent"]) -> Float[Tensor, "batch pixels"]:
+        """A draw from p(x | z) for each row."""
+
+
+def wake_loss(model: LatentModel, x: Float[Tensor, "batch pixels"]) -> Float[Tensor, ""]:
+    r"""What trains the decoder: minus the log-likelihood of real images under codes that the encoder draws, in nats.
+
+    .. math:: -\frac1B \sum_b \log p_\theta(x_b \mid z_b), \qquad z_b \sim q_\phi(z \mid x_b)
+
+    No gradient reaches the encoder.
+    """
+    with torch.no_grad():
+        z = model.posterior(x).sample()
+    return -model.log_likelihood(x, z).mean()
+
+
+def sleep_loss(model: LatentModel, z: Float[Tensor, "batch latent"]) -> Float[Tensor, ""]:
+    r"""What trains the encoder: minus the log-density it gives to the true codes of dreamt images, in nats.
+
+    .. math:: -\frac1B \sum_b \log q_\phi(z_b \mid x_b), \qquad x_b \sim p_\theta(x \mid z_b)
+
+    Its expectation over :math:`z \sim p(z)` is, up to a constant, :math:`\mathbb{E}_{p_\theta(x)}
+    \mathrm{KL}(p_\theta(z \mid x) \,\|\, q_\phi(z \mid x))`: the divergence of the ELBO the other way round, and over
+    the model's images instead of real ones. No gradient reaches the decoder.
+
+    Args:
+        z: draws from the prior, ``(batch, latent)``.
+    """
+    with torch.no_grad():
+        x = model.sample_pixels(z)
+    return -model.posterior(x).log_prob(z).sum(dim=-1).mean()
+
 
 LogDensity = Callable[[Tensor], Tensor]
 

@@ -1,4 +1,4 @@
-"""The processes that train one model together, as torchrun starts them; usually it is one."""
+"""The processes that train one model together, as torchrun starts them; usually there is only one."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 __all__ = ["ALONE", "Team", "is_leading_process", "join_team"]
+
 
 T = TypeVar("T")
 

@@ -1,7 +1,9 @@
-"""What a run tells while it goes: the progress bar, and the rows of ``metrics.jsonl`` and ``skipped.jsonl``."""
+"""How a run is going: ``metrics.jsonl``, ``skipped.jsonl`` and the progress bar."""
 
 from __future__ import annotations
 
+import json
+import math
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
@@ -12,15 +14,65 @@ from jaxtyping import Int
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from avae_lib.atomic_write import write_atomically
 from avae_lib.evaluation import in_bits_per_dim, measuring, terms_of_bound
 from avae_lib.models.contract import reason_for_no_density
-from avae_lib.training.kept_weights import BestWeights
-from avae_lib.training.metrics_file import MetricsFile
-from avae_lib.training.schedules import beta_at, learning_rate_factor
+from avae_lib.training.checkpoints import BestWeights
+from avae_lib.training.optimizers_and_schedules import beta_at, learning_rate_factor
 from avae_lib.training.training_state import TrainingState
 from avae_lib.training.update import PENALTY
 
-__all__ = ["Journal", "Watch"]
+__all__ = ["Journal", "MetricsFile", "Watch"]
+
+
+class MetricsFile:
+    """Rows of a run in the order of their steps.
+
+    Every row has ``split`` (``"train"``: mean over the updates since the row before; ``"valid"``: validation images
+    under the averaged weights; ``"test"``, in older runs without validation images: test images), ``step`` (finished
+    updates), ``negative_elbo``, ``log_likelihood``, ``kl`` (nats per image), ``kl_per_layer`` (top first),
+    ``bits_per_dim`` and ``seconds`` of training so far. Training rows add ``loss`` (nats per image, KL weighted by
+    ``beta``), ``beta``, ``learning_rate``, ``gradient_norm`` (before clipping), ``skipped`` (updates left out so far)
+    and ``skip_rate`` (share of the last 200 that were). What is not finite is null.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def append(self, row: dict[str, Any]) -> None:
+        """Add one row, at once and whole."""
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(_finite(row), allow_nan=False) + "\n")
+
+    def rows(self) -> list[dict[str, Any]]:
+        """All rows; a line that a killed run left unfinished is passed over."""
+        if not self.path.exists():
+            return []
+        parsed = [_parse(line) for line in self.path.read_text(encoding="utf-8", errors="replace").splitlines()]
+        return [row for row in parsed if row is not None]
+
+    def keep_through(self, step: int) -> None:
+        """Drop what lies after ``step``: a run resumed from there will write it again."""
+        if self.path.exists():
+            kept = [json.dumps(row) + "\n" for row in self.rows() if row["step"] <= step]
+            write_atomically(self.path, "".join(kept))
+
+
+def _parse(line: str) -> dict[str, Any] | None:
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError:
+        return None
+    return row if isinstance(row, dict) and isinstance(row.get("step"), int) else None
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_finite(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
 
 Watch = Callable[[dict[str, Any], nn.Module], None]
 """Called with each row of metrics, and the model under its averaged weights in evaluation mode."""

@@ -1,4 +1,7 @@
-"""Training a variational autoencoder by hand: one step, and the loop around it."""
+"""A VAE trained as in the textbook: Algorithm 1 of Kingma & Welling (2014) and the loop around it.
+
+Real runs, with checkpoints, metrics and skipped updates, are trained by :mod:`avae_lib.training.fit`.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from torch import Generator, Tensor, nn
 
 from avae_lib.components import component
 from avae_lib.objectives import negative_elbo
-from avae_lib.training.threads import threads_for
+from avae_lib.training.devices import threads_for
 
 __all__ = ["train_vae", "vae_training_step"]
 
@@ -49,7 +52,7 @@ def train_vae(
 ) -> list[float]:
     """Train by :func:`vae_training_step` with Adam, printing about ten lines of progress.
 
-    A small model is trained on one processor thread, which is faster (:func:`avae_lib.training.threads.threads_for`).
+    A small model is trained on one processor thread, which is faster (:func:`avae_lib.training.devices.threads_for`).
 
     Args:
         x: training images, on the model's device.

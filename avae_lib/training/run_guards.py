@@ -1,0 +1,72 @@
+"""What protects a run: a lock that keeps other processes out of its folder, and signals that wait for an update."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows has no such locks; there the folder is not guarded
+    fcntl = None
+
+__all__ = ["RunInUse", "StopRequest", "TrainingInterrupted", "run_lock", "stop_on_signals"]
+
+
+class RunInUse(RuntimeError):
+    """Another process is training in the run folder."""
+
+
+@contextlib.contextmanager
+def run_lock(run_dir: Path) -> Iterator[None]:
+    """Hold the folder for the length of the block; however the process ends, the system lets go of it.
+
+    Raises:
+        RunInUse: another process holds it.
+    """
+    with (run_dir / ".lock").open("w") as file:
+        if fcntl is not None:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as problem:
+                raise RunInUse(
+                    f"another process is training in {run_dir}: wait for it, or choose another folder"
+                ) from problem
+            except OSError:
+                pass  # some file systems, such as a mounted Google Drive, have no locks: the folder is not guarded
+        yield
+
+
+class TrainingInterrupted(KeyboardInterrupt):
+    """Training was asked to stop, and has saved where it stands."""
+
+
+class StopRequest:
+    """Whether a signal has asked training to stop."""
+
+    def __init__(self) -> None:
+        self.made = False
+
+
+@contextlib.contextmanager
+def stop_on_signals() -> Iterator[StopRequest]:
+    """Inside the block the first SIGINT or SIGTERM only sets the request; a second one stops at once."""
+    request = StopRequest()
+    if threading.current_thread() is not threading.main_thread():
+        yield request  # signals reach the main thread only
+        return
+
+    def note(signum, frame):
+        if request.made:
+            raise KeyboardInterrupt
+        request.made = True
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield request
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,147 @@
+"""The loss that an update descends: the bound with a weighted KL, and penalties on the model and its weights."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from avae_lib.components import is_available
+from avae_lib.evaluation import measuring
+from avae_lib.models.contract import label_arguments
+from avae_lib.nn.weight_norm_convolution import WeightNormConvolution
+from avae_lib.objectives import ELBO, balanced_kl, free_bits, negative_elbo, spectral_norms, sum_of_squares
+from avae_lib.observations import observed_by
+from avae_lib.training.optimizers_and_schedules import beta_at, penalty_weight_at
+from avae_lib.training.training_config import TrainingConfig
+
+__all__ = ["Loss", "SpectralPenalty"]
+
+
+class Loss:
+    """From the terms of a batch's bound to the scalar that an update descends, in nats per image.
+
+    Args:
+        model: whose weights are penalised.
+        config: which terms there are, and their weights.
+    """
+
+    def __init__(self, model: nn.Module, config: TrainingConfig) -> None:
+        self._config = config
+        self._parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        self._spectral = SpectralPenalty(model, config.seed) if config.spectral_penalty > 0 else None
+        self._units = _units_per_layer(model) if config.kl_balancing else None
+
+    def __call__(self, elbo: ELBO, step: int) -> Float[Tensor, ""]:
+        """The loss of the update after ``step`` finished ones."""
+        bound = negative_elbo(elbo.log_likelihood, self._weighed_kl(elbo.kl, step), beta_at(step, self._config))
+        of_model = sum(penalty.mean() for penalty in elbo.penalties.values())
+        return bound + penalty_weight_at(step, self._config) * of_model + self._weight_penalties()
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """What the penalties remember between updates."""
+        return {} if self._spectral is None else self._spectral.state_dict()
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Continue where the loss that gave ``state`` stood."""
+        if self._spectral is not None:
+            self._spectral.load_state_dict(state)
+
+    def _weighed_kl(self, kl: Tensor, step: int) -> Tensor:
+        if self._config.free_bits > 0:
+            with_free_bits = free_bits if is_available("free_bits") else _at_least_on_average
+            kl = with_free_bits(kl, self._config.free_bits)
+        is_warming_up = step + 1 < self._config.beta_warmup_steps
+        return balanced_kl(kl, self._units) if self._config.kl_balancing and is_warming_up else kl
+
+    def _weight_penalties(self) -> Tensor | float:
+        penalty = 0.0
+        if self._config.l2_penalty > 0:
+            penalty = penalty + self._config.l2_penalty * sum_of_squares(self._parameters)
+        if self._spectral is not None:
+            penalty = penalty + self._config.spectral_penalty * self._spectral()
+        return penalty
+
+
+def _at_least_on_average(kl: Tensor, nats_per_layer: float) -> Tensor:
+    """Gives the loss the value and gradient of :func:`free_bits`, for training while that is still to be written.
+
+    The KL of single examples is lost: each gets the mean of the batch.
+    """
+    return kl.mean(dim=0, keepdim=True).clamp(min=nats_per_layer).expand_as(kl)
+
+
+def _units_per_layer(model: nn.Module) -> Tensor:
+    device = next(model.parameters()).device
+    blank = observed_by(model).blank(1, device)
+    classes = label_arguments(model, torch.zeros(1, dtype=torch.int64, device=device))
+    with measuring(model):
+        sizes = [float(posterior.mean[0].numel()) for posterior in model.latents(blank, **classes)]
+    return torch.tensor(sizes, device=device)
+
+
+_FIRST_ITERATIONS = 10
+_CARRIES_MATRIX = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.ConvTranspose2d, WeightNormConvolution)
+
+
+class SpectralPenalty:
+    r"""Sum of :math:`\sigma_{\max}(W)` over all linear maps and convolutions (Yoshida & Miyato, 2017).
+
+    A convolution counts as the matrix (first dimension of its weight × all others). Weights under a parametrization,
+    such as weight normalisation, count as the layer uses them. Matrices of one shape are worked on together. Each call
+    makes one step of power iteration from where the last one stopped.
+
+    Args:
+        model: whose weights are measured; they must exist by now and keep their shapes.
+        seed: of the vectors that the iteration starts from.
+
+    Raises:
+        ValueError: the model has no such weights.
+    """
+
+    def __init__(self, model: nn.Module, seed: int) -> None:
+        self._layers: dict[str, list[nn.Module]] = defaultdict(list)
+        for layer in model.modules():
+            if isinstance(layer, _CARRIES_MATRIX):
+                self._layers["×".join(map(str, _matrix(layer).shape))].append(layer)
+        if not self._layers:
+            raise ValueError("training.spectral_penalty must be 0 for a model without linear maps and convolutions")
+        noise = torch.Generator().manual_seed(seed)
+        self._vectors = {shape: self._first_vectors(shape, noise) for shape in self._layers}
+
+    def __call__(self) -> Float[Tensor, ""]:
+        """The penalty at the present weights."""
+        return sum(self._norms(shape).sum() for shape in self._layers)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The vectors, by the shape of their matrices."""
+        return dict(self._vectors)
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Continue where the penalty that gave ``state`` stood.
+
+        Raises:
+            ValueError: the state is of a model with other weights.
+        """
+        if {shape: len(vectors) for shape, vectors in state.items()} != {
+            shape: len(layers) for shape, layers in self._layers.items()
+        }:
+            raise ValueError("the state of the spectral penalty is of a model with weights of other shapes")
+        self._vectors = {shape: state[shape].to(vectors.device) for shape, vectors in self._vectors.items()}
+
+    def _norms(self, shape: str, iterations: int = 1) -> Tensor:
+        weights = torch.stack([_matrix(layer) for layer in self._layers[shape]])
+        norms, self._vectors[shape] = spectral_norms(weights, self._vectors[shape], iterations)
+        return norms
+
+    @torch.no_grad()
+    def _first_vectors(self, shape: str, noise: torch.Generator) -> Tensor:
+        weights = torch.stack([_matrix(layer) for layer in self._layers[shape]])
+        start = torch.randn(weights.shape[:2], generator=noise).to(weights)
+        return spectral_norms(weights, start, _FIRST_ITERATIONS)[1]
+
+
+def _matrix(layer: nn.Module) -> Tensor:
+    return layer.weight.flatten(1)
