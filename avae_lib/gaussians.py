@@ -87,12 +87,13 @@ def precision_weighted(
     second_mean: Float[Tensor, "*shape"],
     second_log_std: Float[Tensor, "*shape"],
 ) -> tuple[Float[Tensor, "*shape"], Float[Tensor, "*shape"]]:
-    r"""The normalised product of two Gaussian densities: each mean counts by its precision.
+    r"""The normalised product of two Gaussian densities: each mean is weighted by its precision.
 
     .. math:: \frac{1}{\sigma^2} = \frac{1}{\sigma_1^2} + \frac{1}{\sigma_2^2}, \qquad
               \mu = \sigma^2 \Bigl(\frac{\mu_1}{\sigma_1^2} + \frac{\mu_2}{\sigma_2^2}\Bigr)
 
-    How a Ladder VAE merges what the image says about a latent with what the layers above say (Sønderby et al., 2016).
+    A Ladder VAE merges the image's evidence about a latent with the prior of the layers above in this way (Sønderby
+    et al., 2016).
     The share of the first mean, :math:`\sigma_2^2 / (\sigma_1^2 + \sigma_2^2)`, is the sigmoid of
     :math:`2 (\log\sigma_2 - \log\sigma_1)`, so no precision is ever computed that could overflow.
 
@@ -104,7 +105,7 @@ def precision_weighted(
         Mean and log standard deviation of the product, same shape and dtype, differentiable in all four. None of the
         inputs is changed.
 
-    Twice the same opinion has the same mean and twice the precision:
+    The product of two equal Gaussians has the same mean and twice the precision:
 
     >>> precision_weighted(torch.tensor(2.0), torch.tensor(0.0), torch.tensor(2.0), torch.tensor(0.0))
     (tensor(2.), tensor(-0.3466))
@@ -126,7 +127,7 @@ def gaussian_kl_per_layer(
     .. math:: \mathrm{KL}_{b,l} = \sum_d \Bigl[\log\frac{\sigma_{p}}{\sigma_{q}}
               + \frac{\sigma_{q}^2 + (\mu_{q} - \mu_{p})^2}{2\sigma_{p}^2} - \frac12\Bigr]_{b,l,d}
 
-    The terms that an ELBO subtracts, kept apart so that one can see which layers are used (Sønderby et al., 2016).
+    The terms that an ELBO subtracts, kept apart to show which layers are used (Sønderby et al., 2016).
 
     Args:
         q_means, p_means: means of posterior and prior, one tensor for each layer, top first, ``(batch, *latent)``
@@ -156,8 +157,7 @@ def temperature_sample(
 
     .. math:: z = \mu + t\, e^{\log\sigma} \odot \varepsilon, \qquad \varepsilon \sim \mathcal{N}(0, I)
 
-    Samples of a hierarchy look cleaner below a temperature of 1, and have less variety (Vahdat & Kautz, 2020;
-    Child, 2021).
+    Below a temperature of 1 the samples of a hierarchy look cleaner and vary less (Vahdat & Kautz, 2020; Child, 2021).
 
     Args:
         mean: mean of each element, any shape, finite.

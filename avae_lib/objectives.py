@@ -1,7 +1,7 @@
-"""What models report about a batch, and the objectives made of it.
+"""The evidence lower bound that every model returns, and the training objectives made of it.
 
-Every model returns an :class:`ELBO`; functions here turn it into something to minimise, weigh its KL while a model is
-young, and measure weights that are to stay small.
+Every model returns an :class:`ELBO`. The functions turn it into a loss, weight its KL early in training, and compute
+penalties on weights.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ class ELBO:
     kl: Float[Tensor, "batch layers"]
     """KL from prior to posterior of each stochastic layer, top layer first."""
     penalties: Mapping[str, Tensor] = field(default_factory=lambda: MappingProxyType({}))
-    """Named extra terms of the training objective, nats; training adds the mean of each to the loss. Empty for a model
-    that is trained on the bound itself."""
+    """Named extra terms of the training objective, in nats; training adds the mean of each to the loss. Empty if the
+    model is trained on the bound itself."""
 
     @property
     def bound(self) -> Float[Tensor, "batch"]:
@@ -103,7 +103,7 @@ def importance_weighted_bound(log_weights: Float[Tensor, "samples batch"]) -> Fl
 
 @component(unit="04_richer_models")
 def free_bits(kl: Float[Tensor, "batch layers"], nats_per_layer: float) -> Float[Tensor, "batch layers"]:
-    r"""The KL of each layer, where the first ``nats_per_layer`` nats cost nothing (Kingma et al., 2016, equation 15).
+    r"""The KL of each layer, with the first ``nats_per_layer`` nats free (Kingma et al., 2016, equation 15).
 
     .. math:: \lambda \;\text{ if }\; \frac1B \sum_b \mathrm{KL}_{b,l} < \lambda, \qquad \mathrm{KL}_{b,l} \text{ else}
 
@@ -129,19 +129,20 @@ def free_bits(kl: Float[Tensor, "batch layers"], nats_per_layer: float) -> Float
 def balanced_kl(
     kl: Float[Tensor, "batch layers"], units_per_layer: Float[Tensor, "layers"]
 ) -> Float[Tensor, "batch layers"]:
-    r"""KL weighed so that layers pay by how much each of their units is used (Vahdat & Kautz, 2020, appendix A).
+    r"""KL weighted by how much each unit of a layer is used (Vahdat & Kautz, 2020, appendix A).
 
     .. math:: \gamma_l \, \mathrm{KL}_{b,l}, \qquad \gamma_l = L \, \frac{g_l}{\sum_m g_m}, \qquad
               g_l = \frac{\overline{|\mathrm{KL}|}_l + 0.01}{s_l}
 
-    with the batch mean of sizes :math:`\overline{|\mathrm{KL}|}_l` and :math:`s_l` units. The weights are constants as
-    far as gradients go, and their mean is 1. Meant for the warm-up of beta, while it keeps single layers from being
-    switched off; it is no bound. The 0.01 is that of the released code. The paper prints :math:`s_l` as a factor, a
-    misprint by its first author's word (https://github.com/NVlabs/NVAE/issues/26).
+    where :math:`\overline{|\mathrm{KL}|}_l` is the batch mean of absolute values and :math:`s_l` the number of units.
+    No gradient flows through the weights, and their mean is 1. It is meant for the warm-up of beta, where it keeps
+    single layers from being switched off; the result is not a bound. The 0.01 is that of the released code. The paper
+    prints :math:`s_l` as a factor, a misprint according to its first author
+    (https://github.com/NVlabs/NVAE/issues/26).
 
     Args:
         kl: KL of each example and layer, ``(batch, layers)``, nats.
-        units_per_layer: how many latent numbers each layer has, ``(layers,)``.
+        units_per_layer: number of latent variables in each layer, ``(layers,)``.
 
     Two layers of equally many units. The one that is used more pays a higher price per nat:
 
@@ -169,15 +170,15 @@ def spectral_norms(
     .. math:: v \leftarrow \frac{W^\top u}{\lVert W^\top u \rVert}, \quad u \leftarrow \frac{W v}{\lVert W v \rVert},
               \qquad \sigma \approx u^\top W v
 
-    Its gradient in :math:`W` is :math:`u v^\top`: none flows through the iteration.
+    Its gradient in :math:`W` is :math:`u v^\top`; no gradient flows through the iteration.
 
     Args:
         weights: matrices of one shape, ``(matrices, rows, columns)``.
-        vectors: where u starts, of any length but 0, ``(matrices, rows)``; best what the last call returned, since
-            weights change little from update to update.
+        vectors: start of u, not zero, ``(matrices, rows)``. Pass the u of the previous call, since weights change
+            little from update to update.
 
     Returns:
-        The singular values, ``(matrices,)``, which are approached from below; and u, to start from the next time.
+        The singular values, ``(matrices,)``, approached from below; and u, the start of the next call.
 
     The estimate rises towards the largest singular value, here 3:
 
@@ -185,7 +186,8 @@ def spectral_norms(
     >>> [round(spectral_norms(weights, start, iterations)[0].item(), 3) for iterations in (1, 2, 10)]
     [2.732, 2.932, 3.0]
     """
-    fixed, left = weights.detach(), vectors
+    fixed = weights.detach()
+    left = vectors
     for _ in range(iterations):
         right = functional.normalize(torch.einsum("mr,mrc->mc", left, fixed), dim=1)
         left = functional.normalize(torch.einsum("mrc,mc->mr", fixed, right), dim=1)

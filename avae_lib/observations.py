@@ -1,6 +1,7 @@
 """What a model observes: images made of pixels, or sentences made of tokens.
 
-The two answer to the same names, so that training, evaluation and reports need not ask which it is.
+:class:`Pixels` and :class:`Tokens` have the same attributes and methods, so training, evaluation and reports treat
+both alike.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from torch import Tensor, nn
 __all__ = ["END", "PADDING", "START", "UNKNOWN", "WORDS_BEGIN", "Pixels", "Tokens", "observed_by", "require_sentences"]
 
 PADDING, START, END, UNKNOWN = range(4)
-"""Tokens that stand for no known word: what fills a row after its sentence, what the decoder reads before the first
-word, what closes each sentence, and a word that is not in the vocabulary."""
+"""Special tokens: padding after the end of a sentence, the decoder's input before the first word, the end of a
+sentence, and any word that is not in the vocabulary."""
 WORDS_BEGIN = UNKNOWN + 1
 """The token of the first word of a vocabulary."""
 
@@ -38,12 +39,12 @@ class Pixels:
     bits: int
 
     example: ClassVar[str] = "image"
-    """What one example is called."""
+    """Word for one example."""
     value: ClassVar[str] = "dimension"
-    """What bits are counted per."""
+    """Word for the values of an example, for rates such as bits per dimension."""
     value_in_short: ClassVar[str] = "dim"
     decided_by: ClassVar[str] = "data.name or data.binarize, or model.image_shape and model.bits"
-    """The options that decide what data and model take."""
+    """The options that decide the shape and levels of data and model."""
 
     def __str__(self) -> str:
         return f"images of shape {self.shape} with {self.bits}-bit pixels"
@@ -53,7 +54,7 @@ class Pixels:
         return torch.zeros(count, *self.shape, dtype=torch.uint8, device=device)
 
     def random(self, count: int, device: torch.device | str = "cpu") -> UInt8[Tensor, "count channels height width"]:
-        """Images in which each pixel has any level with the same probability."""
+        """Images whose pixel levels are drawn uniformly."""
         return torch.randint(2**self.bits, (count, *self.shape), dtype=torch.uint8, device=device)
 
     def values_per_example(self, x: UInt8[Tensor, "batch channels height width"]) -> int:
@@ -74,30 +75,30 @@ class Tokens:
     """
 
     length: int
-    """Most tokens of a sentence, its end included."""
+    """Largest number of tokens in a sentence, including its end."""
     vocabulary_size: int
-    """Number of different tokens, the four that stand for no known word included."""
+    """Number of different tokens, including the four special ones."""
 
     bits: ClassVar[None] = None
     example: ClassVar[str] = "sentence"
-    """What one example is called."""
+    """Word for one example."""
     value: ClassVar[str] = "token"
-    """What bits are counted per."""
+    """Word for the values of an example, for rates such as bits per token."""
     value_in_short: ClassVar[str] = "token"
     decided_by: ClassVar[str] = "data.name, or model.sequence_length and model.vocabulary_size"
-    """The options that decide what data and model take."""
+    """The options that decide the length and vocabulary of data and model."""
 
     def __str__(self) -> str:
         return f"sentences of at most {self.length} tokens from a vocabulary of {self.vocabulary_size:,}"
 
     def blank(self, count: int, device: torch.device | str = "cpu") -> Int64[Tensor, "count length"]:
-        """Sentences without a word."""
+        """Empty sentences: an end and padding."""
         x = torch.full((count, self.length), PADDING, device=device)
         x[:, 0] = END
         return x
 
     def random(self, count: int, device: torch.device | str = "cpu") -> Int64[Tensor, "count length"]:
-        """The longest sentences, in which each word is any word of the vocabulary with the same probability."""
+        """Sentences of the full length whose words are drawn uniformly from the vocabulary."""
         x = torch.randint(UNKNOWN, self.vocabulary_size, (count, self.length), device=device)
         x[:, -1] = END
         return x
@@ -112,12 +113,10 @@ class Tokens:
 
 
 def observed_by(model: nn.Module) -> Pixels | Tokens:
-    """What a model takes and returns: the one place that tells models of images from models of sentences.
+    """The kind of example that a model takes and returns: images or sentences.
 
-    A model of sentences has ``sequence_length`` and ``vocabulary_size`` where one of images has ``image_shape`` and
-    ``bits``.
-
-    Any module will do that says what it observes:
+    A model of sentences has ``sequence_length`` and ``vocabulary_size``, a model of images ``image_shape`` and
+    ``bits``:
 
     >>> model = nn.Module()
     >>> model.image_shape, model.bits = [1, 28, 28], 1
@@ -130,17 +129,17 @@ def observed_by(model: nn.Module) -> Pixels | Tokens:
 
 
 def require_sentences(x: Int64[Tensor, "batch length"], longest: int, vocabulary_size: int) -> None:
-    """Refuse anything but sentences: in each row words, one end, then padding.
+    """Raise unless each row of ``x`` is a sentence: words, one end, then padding.
 
-    Tokens are looked at on the CPU only: on an accelerator each look would stop the queue.
+    Tokens are checked on the CPU only: on an accelerator each check would wait for the queue.
 
     Args:
-        longest: most tokens in a row.
+        longest: largest number of tokens in a row.
         vocabulary_size: number of different tokens.
 
     Raises:
-        TypeError: not a tensor, or not int64.
-        ValueError: another shape, a token that the vocabulary does not have, or a row that is no sentence.
+        TypeError: ``x`` is not a tensor, or not int64.
+        ValueError: the shape is wrong, a token is not in the vocabulary, or a row is not a sentence.
 
     >>> require_sentences(torch.tensor([[7, 8, END, PADDING]]), longest=4, vocabulary_size=9)
     >>> require_sentences(torch.tensor([[7, PADDING, 8, END]]), longest=4, vocabulary_size=9)

@@ -18,8 +18,7 @@ import tyro
 from sklearn.decomposition import LatentDirichletAllocation
 
 from avae_lib.meanfield import LdaPrior, fit_lda
-from avae_lib.meanfield.documents import Documents
-from avae_lib.meanfield.lda_fit import elbo_of_documents
+from avae_lib.meanfield.lda_fit import Documents, elbo_of_documents
 
 WORDS_PER_DOCUMENT = 100
 DOCUMENT_CONCENTRATION, TOPIC_CONCENTRATION = 0.1, 0.01

@@ -38,7 +38,7 @@ class FDivergence:
     """
 
     name: str
-    """What people call the divergence."""
+    """Name of the divergence, for figures and tables."""
     function: Callable[[Tensor], Tensor]
     """f(t) for positive t, element by element."""
     at_zero: float
@@ -96,7 +96,7 @@ def f_divergence(
 
     Args:
         q, p: probabilities, ``(*batch, outcomes)``.
-        divergence: one of this module's, or your own convex function.
+        divergence: one of this module's constants, or your own convex function.
 
     Raises:
         ValueError: as for :func:`avae_lib.divergences.kl_categorical`.
@@ -120,5 +120,5 @@ def f_divergence(
 
 
 def _charge(mass: Tensor, cost: float) -> Tensor:
-    """``mass`` · ``cost``, where no mass costs nothing even at an infinite price."""
+    """``mass`` · ``cost``, where 0 · ∞ = 0."""
     return torch.where(mass > 0, math.inf, 0.0).to(mass.dtype) if math.isinf(cost) else mass * cost

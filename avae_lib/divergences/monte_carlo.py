@@ -24,7 +24,7 @@ def kl_monte_carlo(
 
     .. math:: k_1 = -\log r, \qquad k_2 = \tfrac12 (\log r)^2, \qquad k_3 = (r - 1) - \log r
 
-    k1 and k3 are unbiased; k2 is not, but close where q and p are. k2 and k3 are never negative
+    k1 and k3 are unbiased; k2 has a small bias where q and p are close. k2 and k3 are never negative
     (Schulman, 2020, "Approximating KL divergence"). The standard error is the standard deviation of the samples
     (with n − 1) over √n.
 
@@ -40,7 +40,7 @@ def kl_monte_carlo(
     Raises:
         ValueError: the shapes differ, there are fewer than two samples, or there is no such estimator.
 
-    Four samples of a q that finds each of them e times as probable as p does:
+    Four samples, each e times as probable under q as under p:
 
     >>> q_log_prob = torch.tensor([-1.0, -2.0, -3.0, -4.0])
     >>> for estimator in ("k1", "k2", "k3"):

@@ -1,4 +1,4 @@
-"""What the arguments of divergences must be like, and the errors that say so."""
+"""Checks of the arguments of divergences; the errors name the argument, what came, and what was wanted."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ __all__ = [
     "require_shape",
 ]
 
-# Probabilities typed as decimals, or left by a softmax in single precision, are off by less; (⅓, ⅓, ⅓) typed as .333
-# is not.
+# The error of probabilities typed as decimals, or of a softmax in single precision, is smaller; (⅓, ⅓, ⅓) typed as
+# .333 is refused.
 _SUM_TOLERANCE = 1e-4
 
 
 def require_float(**tensors: Tensor) -> None:
-    """Each of the named tensors holds at least one floating-point number.
+    """Raise unless each of the named tensors holds at least one floating-point number.
 
     >>> require_float(mean=torch.tensor([1, 2]))
     Traceback (most recent call last):
@@ -34,7 +34,7 @@ def require_float(**tensors: Tensor) -> None:
 
 
 def require_same_dim(**tensors: Tensor) -> None:
-    """The last dimensions of the named tensors agree, and the dimensions before it broadcast.
+    """Raise unless the last dimensions of the named tensors agree and the dimensions before broadcast.
 
     >>> require_same_dim(mean=torch.zeros(5, 3), log_std=torch.zeros(3))
     >>> require_same_dim(mean=torch.zeros(5, 3), log_std=torch.zeros(5, 4))
@@ -45,18 +45,18 @@ def require_same_dim(**tensors: Tensor) -> None:
     shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     first, *others = shapes.values()
     if len(first) > 0 and all(shape == first for shape in others):
-        return  # nothing to put into words: this is called in every training step
-    told = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+        return  # the common case first: this is called in every training step
+    all_shapes = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
     if any(len(shape) == 0 for shape in shapes.values()) or len({shape[-1] for shape in shapes.values()}) > 1:
-        raise ValueError(f"the last dimension must be the same for all of {told}")
+        raise ValueError(f"the last dimension must be the same for all of {all_shapes}")
     try:
         torch.broadcast_shapes(*shapes.values())
     except RuntimeError:
-        raise ValueError(f"the dimensions before the last must agree, got {told}") from None
+        raise ValueError(f"the dimensions before the last must agree, got {all_shapes}") from None
 
 
 def require_shape(wanted: tuple[int, ...], axes: str, **tensors: Tensor) -> None:
-    """Each of the named tensors has exactly the wanted shape, whose dimensions are called ``axes``.
+    """Raise unless each of the named tensors has the wanted shape, whose dimensions are called ``axes``.
 
     >>> require_shape((3,), "samples", log_prob=torch.zeros(3, 1))
     Traceback (most recent call last):
@@ -69,7 +69,7 @@ def require_shape(wanted: tuple[int, ...], axes: str, **tensors: Tensor) -> None
 
 
 def require_probabilities(**tensors: Tensor) -> None:
-    """The last dimension of each of the named tensors holds probabilities.
+    """Raise unless the last dimension of each of the named tensors holds probabilities.
 
     >>> require_probabilities(q=torch.tensor([0.5, 0.75]))
     Traceback (most recent call last):

@@ -31,7 +31,7 @@ def sliced_wasserstein(
     Raises:
         ValueError: shapes that don't fit.
 
-    The order within a sample does not count. Along the line both points move by 1:
+    The order within a sample does not matter. Along the line both points move by 1:
 
     >>> import torch
     >>> x, y = torch.tensor([[0.0, 5.0], [2.0, 5.0]]), torch.tensor([[3.0, 5.0], [1.0, 5.0]])

@@ -55,7 +55,8 @@ def information_projection(
     allowed = _require_projection(log_p, values, mean, tolerance)
     excess = values.double() - mean  # a common offset of values and mean is gone before anything is multiplied
     spread = (excess[allowed].max() - excess[allowed].min()).item()
-    low, high, multiplier = -math.inf, math.inf, 0.0
+    low, high = -math.inf, math.inf
+    multiplier = 0.0
     for _ in range(_MOST_STEPS):
         log_q = torch.log_softmax(log_p.double() + multiplier * excess, dim=0)
         error, slope = _mean_and_variance(log_q.exp(), excess)
@@ -72,7 +73,7 @@ def _mean_and_variance(q: Tensor, x: Tensor) -> tuple[float, float]:
 
 
 def _next_multiplier(now: float, error: float, slope: float, low: float, high: float, spread: float) -> float:
-    """Newton's step where it stays inside the bracket; else the middle of the bracket, or further out if it is open."""
+    """Newton's step if it stays inside the bracket; else the middle of the bracket, or further out if it is open."""
     newton = now - error / slope if slope > 0 else math.nan
     if low < newton < high and abs(newton - now) * spread <= max(1.0, abs(now) * spread):
         return newton
@@ -82,7 +83,7 @@ def _next_multiplier(now: float, error: float, slope: float, low: float, high: f
 
 
 def _require_projection(log_p: Tensor, values: Tensor, mean: float, tolerance: float) -> Tensor:
-    """Which outcomes p allows, after everything that is asked of the arguments has been found true."""
+    """Check the arguments and return which outcomes p allows."""
     require_float(log_p=log_p, values=values)
     require_shape((log_p.numel(),), "outcomes", log_p=log_p, values=values)
     if not bool(values.isfinite().all()):
@@ -96,6 +97,7 @@ def _require_projection(log_p: Tensor, values: Tensor, mean: float, tolerance: f
     low, high = values[allowed].min().item(), values[allowed].max().item()
     if not low < mean < high:
         raise ValueError(
-            f"mean must lie strictly between {low:.6g} and {high:.6g}, what p allows, got {float(mean):.6g}"
+            f"mean must lie strictly between the smallest and the largest value that p allows, {low:.6g} and "
+            f"{high:.6g}, got {float(mean):.6g}"
         )
     return allowed

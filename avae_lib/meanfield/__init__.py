@@ -21,20 +21,36 @@ from avae_lib.meanfield.belief_propagation import (
     tree_reweighted_belief_propagation,
 )
 from avae_lib.meanfield.bitmaps import bitmaps, one_of_each_digit
-from avae_lib.meanfield.black_box import BlackBoxFit, fit_black_box, reparameterization_gradient, score_gradient
-from avae_lib.meanfield.coordinate_ascent import MeanField, fit_mean_field
+from avae_lib.meanfield.black_box import (
+    BlackBoxFit,
+    fit_black_box,
+    reparameterization_gradient,
+    score_function_gradient,
+    score_gradient,
+)
 from avae_lib.meanfield.ising import ExactIsing, IsingModel, enumerate_states
-from avae_lib.meanfield.ising_mean_field import ising_elbo, ising_mean_field_sweep
-from avae_lib.meanfield.ising_mean_field_fit import mean_field_fit
+from avae_lib.meanfield.ising_mean_field import (
+    MeanField,
+    fit_mean_field,
+    ising_elbo,
+    ising_mean_field_sweep,
+    mean_field_fit,
+)
 from avae_lib.meanfield.ising_sampling import gibbs_chain, gibbs_sweep
 from avae_lib.meanfield.lattice import LatticeIsing, denoising_lattice, lattice_chain
 from avae_lib.meanfield.lda import lda_e_step, lda_elbo
-from avae_lib.meanfield.lda_fit import LdaFit, LdaPrior, fit_lda, infer_documents, random_topics
-from avae_lib.meanfield.lda_stochastic import fit_lda_stochastic, stochastic_step
+from avae_lib.meanfield.lda_fit import (
+    LdaFit,
+    LdaPrior,
+    fit_lda,
+    fit_lda_stochastic,
+    infer_documents,
+    random_topics,
+    stochastic_step,
+)
 from avae_lib.meanfield.mixture import mixture_cavi_step
 from avae_lib.meanfield.mixture_fit import MixtureFit, fit_mixture, random_responsibilities
 from avae_lib.meanfield.mixture_posteriors import GaussianPrior, NormalGamma, NormalWishart
-from avae_lib.meanfield.score_function import score_function_gradient
 from avae_lib.meanfield.spanning_trees import SpanningTrees, sample_spanning_trees, spanning_tree_bound
 
 __all__ = [

@@ -14,11 +14,11 @@ __all__ = ["bitmaps", "holes", "one_of_each_digit"]
 _HOLES_OF_DIGITS = (1, 0, 0, 0, 0, 0, 1, 0, 2, 1)
 _INK = 0.2
 _CANDIDATES = 200
-"""Images of one class that are looked at: enough to find a typical one, few enough to be quick on MNIST."""
+"""Number of images of a class that are examined: enough to find a typical one, few enough to be quick on MNIST."""
 
 
 class LabelledImages(Protocol):
-    """What is needed of a data set here; those of :mod:`avae_lib.data` have it."""
+    """The part of a data set that :func:`one_of_each_digit` uses; those of :mod:`avae_lib.data` have it."""
 
     name: str
     test: UInt8[Tensor, "n 1 rows cols"]
@@ -28,9 +28,8 @@ class LabelledImages(Protocol):
 def bitmaps(images: Float[Tensor, "n 1 rows cols"], side: int, ink: float = _INK) -> Float[Tensor, "n side side"]:
     """Grey pictures enlarged to ``side`` pixels and made black (−1) or white (1), with a threshold for each picture.
 
-    The threshold makes the brightest pixels white, a share ``ink`` of the picture, so that strokes are equally bold
-    in all of them and the holes of an 8 stay open; pixels below a third of the brightest stay black (a thin 1 does
-    not fill its share).
+    The brightest pixels become white, a share ``ink`` of each picture, so that strokes are equally bold in all of them
+    and the holes of an 8 stay open. Pixels below a third of the brightest stay black, so a thin 1 has less ink.
 
     Args:
         images: grey values on any scale, bright strokes on dark paper.
@@ -39,6 +38,14 @@ def bitmaps(images: Float[Tensor, "n 1 rows cols"], side: int, ink: float = _INK
 
     Raises:
         ValueError: ``ink`` is out of range or the pictures would have to shrink.
+
+    A grey square becomes a white one, enlarged threefold:
+
+    >>> image = torch.zeros(1, 1, 4, 4)
+    >>> image[..., 1:3, 1:3] = 0.8
+    >>> picture = bitmaps(image, side=12)
+    >>> picture.shape, picture.unique()
+    (torch.Size([1, 12, 12]), tensor([-1.,  1.], dtype=torch.float64))
     """
     if not 0 < ink < 1:
         raise ValueError(f"ink must be above 0 and below 1, got {ink}")
@@ -52,7 +59,7 @@ def bitmaps(images: Float[Tensor, "n 1 rows cols"], side: int, ink: float = _INK
 
 
 def holes(picture: Float[Tensor, "rows cols"]) -> int:
-    """How many separate black regions white strokes enclose.
+    """The number of separate black regions that white strokes enclose.
 
     >>> ring = -torch.ones(5, 5)
     >>> ring[1:4, 1:4] = 1
@@ -62,21 +69,26 @@ def holes(picture: Float[Tensor, "rows cols"]) -> int:
     """
     from scipy.ndimage import label
 
-    black = F.pad(picture, (1, 1, 1, 1), value=-1.0) < 0  # the frame joins all that lies outside
+    black = F.pad(picture, (1, 1, 1, 1), value=-1.0) < 0  # the frame joins all black regions outside the strokes
     return label(black.numpy())[1] - 1
 
 
 def one_of_each_digit(dataset: LabelledImages, side: int = 48) -> Float[Tensor, "10 side side"]:
     """A typical, readable test image of each digit 0–9 as a bitmap.
 
-    Of the first two hundred images of a digit those count whose bitmap has as many holes as the digit should have,
-    also with an eighth less ink, so that no stroke is about to break; the one nearest to their average is taken.
+    Among the first two hundred images of a digit, a bitmap is readable if it has as many holes as the digit should
+    have, and still has them with an eighth less ink. The result is the readable bitmap nearest to their average.
 
     Raises:
         ValueError: the data set has no labels, or no readable image of some digit.
+
+    >>> from avae_lib.data.digits import load_digits
+    >>> digits = one_of_each_digit(load_digits())
+    >>> digits.shape, [holes(picture) for picture in digits]
+    (torch.Size([10, 48, 48]), [1, 0, 0, 0, 0, 0, 1, 0, 2, 1])
     """
     if dataset.test_labels is None:
-        raise ValueError(f"dataset {dataset.name!r} has no labels, which tell the digits apart")
+        raise ValueError(f"dataset {dataset.name!r} has no labels: take one with labelled digits, such as 'digits'")
     return torch.stack([_typical(dataset, digit, side) for digit in range(10)])
 
 

@@ -24,6 +24,10 @@ class IsingModel:
 
     Raises:
         ValueError: ``coupling`` is not a symmetric matrix with zero diagonal, or ``field`` does not fit it.
+
+    >>> model = IsingModel(coupling=torch.tensor([[0.0, 2.0], [2.0, 0.0]]), field=torch.tensor([1.0, 0.0]))
+    >>> model.log_potential(torch.tensor([[1.0, 1.0], [1.0, -1.0]]))
+    tensor([ 3., -1.])
     """
 
     coupling: Float[Tensor, "spins spins"]
@@ -43,7 +47,7 @@ class IsingModel:
     def local_fields(
         self, spins: Float[Tensor, "*batch spins"], strength: float = 1.0
     ) -> Float[Tensor, "*batch spins"]:
-        r"""What each spin feels, :math:`h_i + \sum_j J_{ij} s_j`, with J multiplied by ``strength``."""
+        r"""The local field of each spin, :math:`h_i + \sum_j J_{ij} s_j`, with J multiplied by ``strength``."""
         return self.field + strength * spins @ self.coupling
 
     def interaction(self, spins: Float[Tensor, "*batch spins"]) -> Float[Tensor, "*batch"]:
@@ -59,13 +63,13 @@ class IsingModel:
         return ising_elbo(means, self.coupling, self.field)
 
     def mean_field_sweep(self, means: Float[Tensor, "spins"]) -> Float[Tensor, "spins"]:
-        """Coordinate ascent once over all spins: :func:`ising_mean_field_sweep`."""
+        """One sweep of coordinate ascent over all spins: :func:`ising_mean_field_sweep`."""
         return ising_mean_field_sweep(means, self.coupling, self.field)
 
     def sample_sweep(
         self, spins: Float[Tensor, "*batch spins"], uniforms: Float[Tensor, "*batch spins"], strength: float = 1.0
     ) -> Float[Tensor, "*batch spins"]:
-        """Gibbs sampling once over all spins of many chains at a time, with J multiplied by ``strength``."""
+        """One sweep of Gibbs sampling over all spins, in many chains at once, with J multiplied by ``strength``."""
         spins = spins.clone()
         for i, couplings in enumerate(self.coupling):
             local_field = self.field[i] + strength * spins @ couplings
@@ -75,7 +79,7 @@ class IsingModel:
 
 @dataclass(frozen=True)
 class ExactIsing:
-    """What summing over all states of an Ising model gives."""
+    """log Z and the moments of an Ising model, summed over all its states."""
 
     log_partition: Float[Tensor, ""]
     """log Z, nats."""
@@ -90,6 +94,12 @@ def enumerate_states(model: IsingModel) -> ExactIsing:
 
     Raises:
         ValueError: the model has more than 24 spins.
+
+    Two coupled spins without fields agree with probability 1 / (1 + e^(−2J)), so E[s₁s₂] = tanh J:
+
+    >>> model = IsingModel(coupling=torch.tensor([[0.0, 0.5], [0.5, 0.0]]), field=torch.zeros(2))
+    >>> enumerate_states(model).pair_means[0, 1], torch.tanh(torch.tensor(0.5))
+    (tensor(0.4621), tensor(0.4621))
     """
     spins = len(model.field)
     if spins > _MOST_SPINS:

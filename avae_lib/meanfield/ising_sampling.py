@@ -31,7 +31,7 @@ def gibbs_sweep(
         spins: the state before the sweep, ``(spins,)``, each −1 or 1.
         coupling: J, symmetric with zero diagonal, ``(spins, spins)``.
         field: h, ``(spins,)``.
-        uniforms: one number in [0, 1] for each spin, ``(spins,)``: all the randomness there is.
+        uniforms: one number in [0, 1] for each spin, ``(spins,)``, the only source of randomness.
 
     Returns:
         The state after the sweep, ``(spins,)``, each −1 or 1, in the dtype of ``spins``. None of the inputs is
@@ -40,6 +40,12 @@ def gibbs_sweep(
     Raises:
         ValueError: the shapes do not fit, the coupling is not symmetric or its diagonal not zero, a spin is neither
             −1 nor 1, or a uniform number lies outside [0, 1].
+
+    A strong field turns the first spin up, and the coupling then turns the second:
+
+    >>> coupling, field = torch.tensor([[0.0, 9.0], [9.0, 0.0]]), torch.tensor([20.0, 0.0])
+    >>> gibbs_sweep(-torch.ones(2), coupling, field, uniforms=torch.full((2,), 0.5))
+    tensor([1., 1.])
     """
     _require_gibbs(spins, coupling, field, uniforms)
     spins = spins.clone()
@@ -50,13 +56,22 @@ def gibbs_sweep(
 
 
 def heat_bath(local_fields: Float[Tensor, "*shape"], uniforms: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-    """Independent spins drawn given the field that each feels, by comparing one uniform number with P(spin = 1)."""
+    """Independent spins drawn in their local fields, by comparing one uniform number with P(spin = 1).
+
+    >>> heat_bath(torch.tensor([-20.0, 0.0, 0.0, 20.0]), torch.tensor([0.5, 0.4, 0.6, 0.5]))
+    tensor([-1.,  1., -1.,  1.])
+    """
     up = uniforms < (2 * local_fields).sigmoid_()
     return up.to(local_fields.dtype).mul_(2).sub_(1)
 
 
 def uniform_numbers(shape: tuple[int, ...], like: Tensor, generator: Generator) -> Tensor:
-    """Numbers in [0, 1) with the dtype and device of ``like``; ``generator`` may live on another device."""
+    """Numbers in [0, 1) with the dtype and device of ``like``; ``generator`` may live on another device.
+
+    >>> draws = uniform_numbers((100,), like=torch.zeros(1, dtype=torch.float64), generator=Generator().manual_seed(0))
+    >>> draws.dtype, bool((draws >= 0).all()), bool((draws < 1).all())
+    (torch.float64, True, True)
+    """
     return torch.rand(shape, generator=generator, dtype=like.dtype, device=generator.device).to(like.device)
 
 
@@ -70,15 +85,22 @@ def gibbs_chain(
     """The states after each of ``sweeps`` sweeps of one chain, from ``start`` or from independent fair coins.
 
     Raises:
-        ValueError: as for :func:`gibbs_sweep`, or there is no sweep to do.
+        ValueError: as for :func:`gibbs_sweep`, or sweeps is below 1.
+
+    Spins in a strong field point along it after every sweep:
+
+    >>> gibbs_chain(torch.zeros(2, 2), torch.tensor([20.0, -20.0]), sweeps=3, generator=Generator().manual_seed(0))
+    tensor([[ 1., -1.],
+            [ 1., -1.],
+            [ 1., -1.]])
     """
     if sweeps < 1:
         raise ValueError(f"sweeps must be at least 1, got {sweeps}")
     uniforms = uniform_numbers((sweeps + 1, len(field)), field, generator)
     spins = heat_bath(torch.zeros_like(field), uniforms[0]) if start is None else start
     states = []
-    for draws in uniforms[1:]:
-        spins = gibbs_sweep(spins, coupling, field, draws)
+    for uniforms_of_sweep in uniforms[1:]:
+        spins = gibbs_sweep(spins, coupling, field, uniforms_of_sweep)
         states.append(spins)
     return torch.stack(states)
 

@@ -31,12 +31,19 @@ class LatticeIsing:
 
     .. math:: p(s) \propto \exp\Bigl(\sum_{\langle ij \rangle} J_{ij} s_i s_j + \sum_i h_i s_i\Bigr)
 
-    The fields may have leading dimensions: one lattice for each picture of a batch, all with the same couplings.
-    A checkerboard's black spins have white neighbours only, so that one colour is updated at once given the other:
-    no matrix spins × spins is ever built.
+    The field may have leading dimensions: one lattice for each picture of a batch, all with the same couplings.
+    Black spins of a checkerboard have only white neighbours, so all spins of one colour are updated at once, given the
+    other colour, and no (spins × spins) matrix is built.
 
     Raises:
         ValueError: the shapes do not fit one another, something is empty or not finite.
+
+    The same model as a matrix of couplings has the same log potential:
+
+    >>> lattice = LatticeIsing.uniform(0.4, field=torch.zeros(2, 3))
+    >>> spins = torch.tensor([[1.0, 1.0, -1.0], [1.0, 1.0, -1.0]])
+    >>> lattice.log_potential(spins), lattice.general().log_potential(spins.flatten())
+    (tensor(1.2000), tensor(1.2000))
     """
 
     horizontal: Float[Tensor, "rows cols-1"]
@@ -75,13 +82,13 @@ class LatticeIsing:
     def local_fields(
         self, spins: Float[Tensor, "*batch rows cols"], strength: float = 1.0
     ) -> Float[Tensor, "*batch rows cols"]:
-        r"""What each spin feels, :math:`h_i + \sum_j J_{ij} s_j`, with J multiplied by ``strength``."""
+        r"""The local field of each spin, :math:`h_i + \sum_j J_{ij} s_j`, with J multiplied by ``strength``."""
         neighbours = torch.zeros_like(spins)
         neighbours[..., :, 1:].addcmul_(self.horizontal, spins[..., :, :-1])
         neighbours[..., :, :-1].addcmul_(self.horizontal, spins[..., :, 1:])
         neighbours[..., 1:, :].addcmul_(self.vertical, spins[..., :-1, :])
         neighbours[..., :-1, :].addcmul_(self.vertical, spins[..., 1:, :])
-        # In place: at the size of pictures a sweep spends its time on memory, most of it on memory that is new.
+        # In place, because at the size of pictures a sweep spends most of its time allocating memory.
         return neighbours.mul_(strength).add_(self.field)
 
     def interaction(self, spins: Float[Tensor, "*batch rows cols"]) -> Float[Tensor, "*batch"]:
@@ -132,10 +139,15 @@ def denoising_lattice(
     Args:
         noisy: pixels, −1 or 1.
         flip_probability: ε, above 0 and below 1.
-        coupling: how much neighbours want to be alike; 0 gives the noisy picture back.
+        coupling: how strongly neighbours tend to agree; at 0 the most probable picture is the noisy one.
 
     Raises:
         ValueError: a pixel is neither −1 nor 1, or the probability is out of range.
+
+    Where 10 % of pixels are flipped, each pixel votes for its colour with a field of ½ log 9:
+
+    >>> denoising_lattice(torch.tensor([[1.0, -1.0]]), flip_probability=0.1, coupling=0.5).field
+    tensor([[ 1.0986, -1.0986]])
     """
     require_spins(noisy)
     if not 0 < flip_probability < 1:
@@ -152,12 +164,17 @@ def lattice_chain(
         start: spins to start from, −1 or 1; one chain for each entry of the leading dimensions.
 
     Raises:
-        ValueError: a spin is neither −1 nor 1, or there is no sweep to do.
+        ValueError: a spin is neither −1 nor 1, or sweeps is below 1.
+
+    >>> lattice = LatticeIsing.uniform(0.5, field=torch.zeros(4, 6))
+    >>> lattice_chain(lattice, start=torch.ones(4, 6), sweeps=10, generator=Generator().manual_seed(0)).shape
+    torch.Size([10, 4, 6])
     """
     require_spins(start)
     if sweeps < 1:
         raise ValueError(f"sweeps must be at least 1, got {sweeps}")
-    spins, states = start, start.new_empty(sweeps, *start.shape)
+    states = start.new_empty(sweeps, *start.shape)
+    spins = start
     for sweep in range(sweeps):
         spins = states[sweep] = model.sample_sweep(spins, uniform_numbers(start.shape, start, generator))
     return states

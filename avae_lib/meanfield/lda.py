@@ -47,10 +47,17 @@ def lda_e_step(
 
     Raises:
         ValueError: the shapes do not fit, a count is negative, or alpha or gamma is not positive.
+
+    One document with three occurrences of a word that only topic 0 uses (E[log β] = 0, for topic 1 it is −50):
+
+    >>> counts, alpha = torch.tensor([[3.0]]), torch.tensor([0.5, 0.5])
+    >>> gamma, expected_counts = lda_e_step(counts, alpha, torch.tensor([[0.0], [-50.0]]), gamma=torch.ones(1, 2))
+    >>> gamma
+    tensor([[3.5000, 0.5000]])
     """
     _require_e_step(counts, alpha, expected_log_topics, gamma)
     docs, words = counts.nonzero(as_tuple=True)
-    # E[log θ] is ψ(γ) less a number that all topics share, which the softmax takes out.
+    # E[log θ] is ψ(γ) minus a number that is the same for all topics and cancels in the softmax.
     log_shares = torch.digamma(gamma)[docs] + expected_log_topics.T[words]  # (entries, topics)
     assigned = counts[docs, words].unsqueeze(1) * torch.softmax(log_shares, dim=1)
     per_document = torch.zeros_like(gamma).index_add(0, docs, assigned)
@@ -65,7 +72,7 @@ def lda_elbo(
     gamma: Float[Tensor, "docs topics"],
     topic_concentration: Float[Tensor, "topics words"],
 ) -> Float[Tensor, ""]:
-    r"""The bound on log p(documents) in nats, with φ at its best for the given ``gamma`` and topics.
+    r"""The bound on log p(documents) in nats, with the optimal φ for the given ``gamma`` and topics.
 
     .. math:: \sum_{dw} n_{dw} \log \sum_k e^{\mathbb{E}[\log\theta_{dk}] + \mathbb{E}[\log\beta_{kw}]}
               - \sum_d \mathrm{KL}(q(\theta_d) \| p) - \sum_k \mathrm{KL}(q(\beta_k) \| p)
@@ -77,6 +84,14 @@ def lda_elbo(
         topic_concentration: λ of each topic and word, ``(topics, words)``, positive.
 
     The other arguments and the errors are those of :func:`lda_e_step`.
+
+    With one topic the posterior is a Dirichlet distribution and the bound is exact. Two different words in a row have
+    the probability 1/2 · 1/3 under a flat prior:
+
+    >>> counts = torch.tensor([[1.0, 1.0]])
+    >>> bound = lda_elbo(counts, torch.ones(1), 1.0, gamma=torch.tensor([[3.0]]), topic_concentration=1 + counts)
+    >>> bound.exp()
+    tensor(0.1667)
     """
     require_positive(topic_concentration=topic_concentration)
     _require_e_step(counts, alpha, topic_concentration, gamma)
@@ -91,7 +106,7 @@ def document_elbo(
     expected_log_topics: Float[Tensor, "topics words"],
     gamma: Float[Tensor, "docs topics"],
 ) -> Float[Tensor, ""]:
-    """The documents' part of :func:`lda_elbo`: a sum over documents, so that they can come in pieces."""
+    """The documents' part of :func:`lda_elbo`: a sum over documents, which can be added up a few at a time."""
     docs, words = counts.nonzero(as_tuple=True)
     log_joint = expected_log_dirichlet(gamma)[docs] + expected_log_topics.T[words]
     likelihood = counts[docs, words] @ torch.logsumexp(log_joint, dim=1)
@@ -99,7 +114,13 @@ def document_elbo(
 
 
 def expected_log_dirichlet(concentration: Float[Tensor, "*batch outcomes"]) -> Float[Tensor, "*batch outcomes"]:
-    r"""E[log θ] for θ ~ Dir(concentration): :math:`\psi(a_k) - \psi(\sum_j a_j)`, nats."""
+    r"""E[log θ] for θ ~ Dir(concentration): :math:`\psi(a_k) - \psi(\sum_j a_j)`, nats.
+
+    A concentrated Dirichlet distribution stays close to its mean, here (¼, ¾):
+
+    >>> expected_log_dirichlet(torch.tensor([2500.0, 7500.0])).exp()
+    tensor([0.2500, 0.7500])
+    """
     return torch.digamma(concentration) - torch.digamma(concentration.sum(dim=-1, keepdim=True))
 
 

@@ -1,4 +1,4 @@
-"""Mixtures of Gaussians: which component each point belongs to, given what is expected of the components."""
+"""Mixtures of Gaussians: the responsibility of each component for each point."""
 
 from __future__ import annotations
 
@@ -48,6 +48,13 @@ def mixture_cavi_step(
 
     Raises:
         ValueError: the shapes do not fit, a precision is not positive, or no component has a weight.
+
+    A point half-way between two equal components belongs to both; a point at one of them belongs to it:
+
+    >>> x, means = torch.tensor([[0.0], [4.0]]), torch.tensor([[-4.0], [4.0]])
+    >>> mixture_cavi_step(x, weights_log=torch.zeros(2), means=means, precisions=torch.ones(2, 1)).round(decimals=3)
+    tensor([[0.5000, 0.5000],
+            [0.0000, 1.0000]])
     """
     _require_mixture(x, weights_log, means, precisions)
     squares = ((x.unsqueeze(1) - means).square() * precisions).sum(dim=-1)
@@ -55,7 +62,13 @@ def mixture_cavi_step(
 
 
 def require_points(x: Tensor) -> None:
-    """Points are a finite matrix (n × dim)."""
+    """Raise unless ``x`` holds points: a finite matrix (n × dim).
+
+    >>> require_points(torch.zeros(5))
+    Traceback (most recent call last):
+        ...
+    ValueError: x must be a matrix (n × dim), got the shape (5,)
+    """
     require_float(x=x)
     if x.ndim != 2:
         raise ValueError(f"x must be a matrix (n × dim), got the shape {tuple(x.shape)}")

@@ -1,4 +1,4 @@
-"""What is believed about the Gaussians of a mixture: means and precisions, diagonal or full."""
+"""Prior and posterior of the Gaussians of a mixture: their means and precisions, diagonal or full."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["GaussianPrior", "NormalGamma", "NormalWishart"]
 
 @dataclass(frozen=True)
 class GaussianPrior:
-    r"""The prior on mean and precision of each component, in the words of Bishop (2006, equation 10.40).
+    r"""The prior on mean and precision of each component, in the notation of Bishop (2006, equation 10.40).
 
     With a vector for ``scatter`` components are diagonal, with a matrix they are full:
     :math:`\tau_d \sim \mathrm{Gamma}(\nu_0 / 2, S_d / 2)` or :math:`\Lambda \sim \mathrm{Wishart}(\nu_0, S^{-1})`, and
@@ -27,14 +27,20 @@ class GaussianPrior:
 
     Raises:
         ValueError: the shapes do not fit, a number that must be positive is not, or the scatter is no covariance.
+
+    With a prior mean that is worth one point, three points at 4 move the mean to 3:
+
+    >>> prior = GaussianPrior(torch.zeros(1), mean_precision=1.0, degrees_of_freedom=1.0, scatter=torch.ones(1))
+    >>> prior.posterior(torch.full((3, 1), 4.0), responsibilities=torch.ones(3, 1)).mean
+    tensor([[3.]])
     """
 
     mean: Float[Tensor, "dim"]
     """m₀."""
     mean_precision: float
-    """β₀: as how many points the prior mean counts."""
+    """β₀: the number of points that the prior mean is worth."""
     degrees_of_freedom: float
-    """ν₀: as how many points the prior scatter counts; more than dim − 1 for full components."""
+    """ν₀: the number of points that the prior scatter is worth; above dim − 1 for full components."""
     scatter: Float[Tensor, "dim"] | Float[Tensor, "dim dim"]
     """S: ν₀ times the covariance that is expected before any data."""
 
@@ -74,7 +80,14 @@ class GaussianPrior:
 
 @dataclass(frozen=True)
 class NormalGamma:
-    """Diagonal components: q of each mean is normal given its precision, q of each precision a gamma distribution."""
+    """Diagonal components: q of each mean is normal given its precision, q of each precision a gamma distribution.
+
+    >>> posterior = NormalGamma(
+    ...     torch.zeros(1, 2), torch.ones(1), degrees_of_freedom=torch.tensor([4.0]), scatter=torch.tensor([[4.0, 1.0]])
+    ... )
+    >>> posterior.expected_precision
+    tensor([[1., 4.]])
+    """
 
     mean: Float[Tensor, "components dim"]
     """m."""
@@ -116,8 +129,8 @@ class NormalGamma:
     ) -> Float[Tensor, "n components"]:
         """The best q(assignments), by :func:`mixture_cavi_step`.
 
-        What an uncertain mean and precision take off a component's log density is the same for all points, and so
-        goes with its log weight.
+        Uncertainty about mean and precision lowers a component's log density by the same amount at all points, so it
+        is subtracted from the log weight.
         """
         uncertainty = 0.5 * self.mean.shape[1] * (self._log_gap - 1 / self.mean_precision)
         return mixture_cavi_step(x, weights_log + uncertainty, self.mean, self.expected_precision)
@@ -143,7 +156,14 @@ class NormalGamma:
 
 @dataclass(frozen=True)
 class NormalWishart:
-    """Full components: q of each mean is normal given its precision, q of each precision a Wishart distribution."""
+    """Full components: q of each mean is normal given its precision, q of each precision a Wishart distribution.
+
+    >>> posterior = NormalWishart(
+    ...     torch.zeros(1, 2), torch.ones(1), degrees_of_freedom=torch.tensor([4.0]), scatter=4 * torch.eye(2)[None]
+    ... )
+    >>> posterior.mahalanobis(torch.tensor([[3.0, 4.0]]))
+    tensor([[25.]])
+    """
 
     mean: Float[Tensor, "components dim"]
     """m."""
@@ -177,7 +197,7 @@ class NormalWishart:
         return _digamma_sum(self.degrees_of_freedom, dim) + dim * math.log(2) - _log_det(self.scatter)
 
     def mahalanobis(self, x: Float[Tensor, "n dim"]) -> Float[Tensor, "n components"]:
-        """Expected squared distance of each point, but for the uncertainty of the mean."""
+        """Squared distance of each point from the mean, in units of the covariance."""
         distance = (x.unsqueeze(1) - self.mean).unsqueeze(-1)
         whitened = torch.linalg.solve_triangular(torch.linalg.cholesky(self.covariance), distance, upper=False)
         return whitened.square().sum(dim=(-2, -1))

@@ -1,4 +1,4 @@
-"""What the arguments of the models must be like, and the errors that say so."""
+"""Checks of the models' arguments; the errors name the argument, what came, and what was wanted."""
 
 from __future__ import annotations
 
@@ -21,7 +21,13 @@ __all__ = [
 
 
 def require_coupling(coupling: Tensor) -> None:
-    """A coupling is a finite symmetric matrix (spins × spins) with zeros on its diagonal."""
+    """Raise unless ``coupling`` is a finite symmetric matrix (spins × spins) with zeros on its diagonal.
+
+    >>> require_coupling(torch.tensor([[0.0, 1.0], [2.0, 0.0]]))
+    Traceback (most recent call last):
+        ...
+    ValueError: coupling must be symmetric, J_ij and J_ji differ by up to 1: take (J + Jᵀ) / 2
+    """
     require_float(coupling=coupling)
     if coupling.ndim != 2 or coupling.shape[0] != coupling.shape[1]:
         raise ValueError(f"coupling must be a square matrix (spins × spins), got {tuple(coupling.shape)}")
@@ -36,24 +42,42 @@ def require_coupling(coupling: Tensor) -> None:
 
 
 def require_field(field: Tensor, spins: int) -> None:
-    """A field holds one finite number for each spin."""
+    """Raise unless ``field`` holds one finite number for each spin.
+
+    >>> require_field(torch.zeros(3), spins=4)
+    Traceback (most recent call last):
+        ...
+    ValueError: field must have the shape (4,) (spins), got (3,)
+    """
     require_float(field=field)
     require_shape((spins,), "spins", field=field)
     require_finite(field=field)
 
 
 def require_finite(**tensors: Tensor) -> None:
-    """Each of the named tensors is finite."""
+    """Raise unless each of the named tensors is finite.
+
+    >>> require_finite(field=torch.tensor([0.0, float("nan")]))
+    Traceback (most recent call last):
+        ...
+    ValueError: field must be finite, it holds nan or infinity
+    """
     for name, tensor in tensors.items():
         if tensor.numel() == 0:
             continue
-        lowest, highest = tensor.detach().aminmax()  # one pass, without a tensor in between; nan comes out of both
+        lowest, highest = tensor.detach().aminmax()  # one pass without an intermediate tensor; nan makes both nan
         if not (math.isfinite(lowest) and math.isfinite(highest)):
             raise ValueError(f"{name} must be finite, it holds nan or infinity")
 
 
 def require_range(low: float, high: float, **tensors: Tensor) -> None:
-    """All entries of each of the named tensors lie in [low, high]."""
+    """Raise unless all entries of each of the named tensors lie in [low, high].
+
+    >>> require_range(0, 1, uniforms=torch.tensor([0.5, 1.5]))
+    Traceback (most recent call last):
+        ...
+    ValueError: uniforms must lie in [0, 1], got values from 0.5 to 1.5
+    """
     for name, tensor in tensors.items():
         if not bool(((tensor >= low) & (tensor <= high)).all()):
             low_got, high_got = tensor.min().item(), tensor.max().item()
@@ -61,7 +85,13 @@ def require_range(low: float, high: float, **tensors: Tensor) -> None:
 
 
 def require_spins(spins: Tensor) -> None:
-    """Spins are −1 or 1."""
+    """Raise unless all spins are −1 or 1.
+
+    >>> require_spins(torch.tensor([1.0, 0.0]))
+    Traceback (most recent call last):
+        ...
+    ValueError: spins must be −1 or 1, got 0: for a binary picture take 2 * pixels - 1
+    """
     require_float(spins=spins)
     if not bool((spins.abs() == 1).all()):
         odd = spins[spins.abs() != 1].flatten()[0].item()
@@ -69,7 +99,13 @@ def require_spins(spins: Tensor) -> None:
 
 
 def require_positive(**tensors: Tensor) -> None:
-    """Each of the named tensors holds finite positive numbers."""
+    """Raise unless each of the named tensors holds finite positive numbers.
+
+    >>> require_positive(alpha=torch.tensor([0.5, 0.0]))
+    Traceback (most recent call last):
+        ...
+    ValueError: alpha must be positive, its smallest entry is 0
+    """
     for name, tensor in tensors.items():
         require_finite(**{name: tensor})
         if not bool((tensor > 0).all()):
@@ -77,7 +113,13 @@ def require_positive(**tensors: Tensor) -> None:
 
 
 def require_counts(counts: Tensor) -> None:
-    """Counts are a finite non-negative matrix (docs × words)."""
+    """Raise unless ``counts`` is a finite non-negative matrix (docs × words), dense or sparse.
+
+    >>> require_counts(torch.tensor([[3.0, -1.0]]))
+    Traceback (most recent call last):
+        ...
+    ValueError: counts must not be negative, the smallest is -1
+    """
     require_float(counts=counts)
     if counts.ndim != 2:
         raise ValueError(f"counts must be a matrix (docs × words), got the shape {tuple(counts.shape)}")

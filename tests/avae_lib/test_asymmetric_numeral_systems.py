@@ -1,6 +1,5 @@
 """The stack of bits: pop undoes push exactly, and lengths are those of information theory."""
 
-import doctest
 import math
 import random
 
@@ -10,7 +9,6 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from avae_lib.compression import asymmetric_numeral_systems as ans
 from avae_lib.compression.asymmetric_numeral_systems import (
     PRECISION,
     AnsStack,
@@ -193,7 +191,3 @@ def test_what_is_left_over_is_noticed():
 def test_bad_input_is_refused_by_name(call, words):
     with pytest.raises(ValueError, match=words):
         call()
-
-
-def test_examples_run():
-    assert doctest.testmod(ans).failed == 0

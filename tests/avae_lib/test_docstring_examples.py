@@ -18,7 +18,7 @@ NUMBER = re.compile(r"(?<![\w.])[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?(?![\w])",
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 RECORDS = {"dataclass", "dataclass(frozen=True)", "dataclass(frozen=True, kw_only=True)"}
 
-FLOORS = ["divergences", "gaussians.py", "logarithms.py", "objectives.py", "observations.py"]
+FLOORS = ["divergences", "gaussians.py", "logarithms.py", "meanfield", "objectives.py", "observations.py"]
 """Files and folders of the library in which every public object has an example."""
 
 WITHOUT_EXAMPLE = {}

@@ -1,11 +1,8 @@
 """Probabilities of all levels agree with the likelihood of one level, head by head."""
 
-import doctest
-
 import pytest
 import torch
 
-from avae_lib.likelihoods import level_probabilities
 from avae_lib.models.vae import VAEConfig
 from avae_lib.nn.output_heads import output_head
 
@@ -52,7 +49,3 @@ def test_no_probabilities_without_a_channel_that_is_left_or_with_the_published_e
     head.upper_edge = 0.99
     with pytest.raises(ValueError, match="upper_edge"):
         head.level_probabilities(torch.zeros(1, 5, 1, 1), torch.zeros(1, 0, 1, 1, dtype=torch.uint8))
-
-
-def test_examples_run():
-    assert doctest.testmod(level_probabilities).failed == 0

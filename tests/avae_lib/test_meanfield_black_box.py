@@ -5,8 +5,12 @@ from hypothesis import strategies as st
 from torch.distributions import Bernoulli, MultivariateNormal, Normal
 
 from avae_lib.divergences import kl_gaussian, reverse_kl_projection
-from avae_lib.meanfield.black_box import fit_black_box, reparameterization_gradient, score_gradient
-from avae_lib.meanfield.score_function import score_function_gradient
+from avae_lib.meanfield.black_box import (
+    fit_black_box,
+    reparameterization_gradient,
+    score_function_gradient,
+    score_gradient,
+)
 
 property_of = settings(deadline=None, max_examples=20)
 seeds = st.integers(0, 2**31)

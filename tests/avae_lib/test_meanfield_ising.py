@@ -7,9 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from avae_lib.meanfield.coordinate_ascent import fit_mean_field
 from avae_lib.meanfield.ising import IsingModel, enumerate_states
-from avae_lib.meanfield.ising_mean_field import ising_elbo, ising_mean_field_sweep
+from avae_lib.meanfield.ising_mean_field import fit_mean_field, ising_elbo, ising_mean_field_sweep
 from avae_lib.meanfield.ising_sampling import gibbs_chain, gibbs_sweep
 
 property_of = settings(deadline=None, max_examples=20)

@@ -1,5 +1,3 @@
-import doctest
-
 import pytest
 import torch
 
@@ -9,7 +7,6 @@ from avae_lib.meanfield import (
     enumerate_states,
     fit_mean_field,
     ising_elbo,
-    ising_mean_field_fit,
     ising_mean_field_sweep,
     mean_field_fit,
 )
@@ -93,7 +90,3 @@ def test_bad_arguments_are_named():
         mean_field_fit(coupling, field, start[:3], 0.1)
     with pytest.raises(ValueError, match="start must lie in"):
         mean_field_fit(coupling, field, 2 * start.sign(), 0.1)
-
-
-def test_example_of_the_docstring():
-    assert doctest.testmod(ising_mean_field_fit).failed == 0

@@ -3,9 +3,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from avae_lib.meanfield.coordinate_ascent import fit_mean_field
 from avae_lib.meanfield.ising import enumerate_states
-from avae_lib.meanfield.ising_mean_field import ising_mean_field_sweep
+from avae_lib.meanfield.ising_mean_field import fit_mean_field, ising_mean_field_sweep
 from avae_lib.meanfield.ising_sampling import gibbs_sweep
 from avae_lib.meanfield.lattice import LatticeIsing, denoising_lattice, lattice_chain
 

@@ -9,8 +9,14 @@ from scipy.special import digamma, gammaln
 from sklearn.decomposition import LatentDirichletAllocation
 
 from avae_lib.meanfield.lda import expected_log_dirichlet, lda_e_step, lda_elbo
-from avae_lib.meanfield.lda_fit import LdaPrior, fit_lda, infer_documents, random_topics
-from avae_lib.meanfield.lda_stochastic import fit_lda_stochastic, stochastic_step
+from avae_lib.meanfield.lda_fit import (
+    LdaPrior,
+    fit_lda,
+    fit_lda_stochastic,
+    infer_documents,
+    random_topics,
+    stochastic_step,
+)
 
 property_of = settings(deadline=None, max_examples=20)
 seeds = st.integers(0, 2**31)

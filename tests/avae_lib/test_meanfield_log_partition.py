@@ -17,8 +17,8 @@ from avae_lib.meanfield.belief_propagation import (
     passed_field,
     tree_reweighted_belief_propagation,
 )
-from avae_lib.meanfield.coordinate_ascent import fit_mean_field
 from avae_lib.meanfield.ising import IsingModel, enumerate_states
+from avae_lib.meanfield.ising_mean_field import fit_mean_field
 from avae_lib.meanfield.lattice import LatticeIsing
 from avae_lib.meanfield.spanning_trees import sample_spanning_trees, spanning_tree_bound
 

@@ -1,6 +1,5 @@
 """Lossy coding with quantised layers, and the ordinary codecs it is compared with."""
 
-import doctest
 import gzip
 import math
 from collections import Counter
@@ -16,7 +15,6 @@ from avae_lib.compression import (
     independent_pixel_bits,
     lossless_bits,
     lossy_bits,
-    quantised_layers,
 )
 from avae_lib.models.vae import VAEConfig
 
@@ -148,7 +146,3 @@ def test_independent_pixels_cost_their_cross_entropy():
             count = sum(level == seen for seen in train.flatten(1)[:, place].tolist())
             expected -= math.log2((count + 1) / (25 + 4))
     assert independent_pixel_bits(train, images, bits=2) == pytest.approx(expected, rel=1e-5)
-
-
-def test_examples_run():
-    assert doctest.testmod(quantised_layers).failed == 0

@@ -1,11 +1,10 @@
-import doctest
 import math
 
 import pytest
 import torch
 from scipy.optimize import minimize
 
-from avae_lib.divergences import information_projection, kl_categorical, tilting
+from avae_lib.divergences import information_projection, kl_categorical
 
 f64 = torch.float64
 
@@ -98,7 +97,3 @@ def test_bad_arguments_are_named(change, message):
     inputs = {"log_p": torch.full((3,), 1 / 3).log(), "values": torch.arange(3.0), "mean": 1.5, "tolerance": 1e-6}
     with pytest.raises(ValueError, match=message):
         information_projection(**(inputs | change))
-
-
-def test_example_of_the_docstring():
-    assert doctest.testmod(tilting).failed == 0
