@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from avae_lib import components
 from avae_lib.checking.check import public_trials
-from avae_lib.checking.observing import observe
+from avae_lib.checking.harnesses import observe
 from avae_lib.checking.verdicts import judge_trials
 from avae_lib.components import Component
 

@@ -12,8 +12,7 @@ from typing import TypeVar
 
 import torch
 
-from avae_lib import components, recorded_cells
-from avae_lib.checking import keeping
+from avae_lib import components, my_components_file, recorded_cells
 
 __all__ = ["choose", "keep_runs_on_drive", "machine", "ready"]
 
@@ -43,12 +42,12 @@ def keep_runs_on_drive(wanted: bool) -> Path:
     the current folder.
     """
     if "google.colab" not in sys.modules:
-        folder = keeping.kept_file().with_name("runs")
+        folder = my_components_file.kept_file().with_name("runs")
         print(f"Runs are kept in {folder}")
         return folder
     trouble = _trouble_with_drive() if wanted else "asked for with keep_runs_on_drive(True)"
     if not trouble:
-        folder = keeping.DRIVE / "avae" / "runs"
+        folder = my_components_file.DRIVE / "avae" / "runs"
         print(f"Runs are kept in {folder}, and training goes on from there after a disconnect")
         return folder
     print(f"Runs are kept in {Path('runs').resolve()} until Colab takes this machine away (Drive: {trouble})")
@@ -57,15 +56,15 @@ def keep_runs_on_drive(wanted: bool) -> Path:
 
 def _trouble_with_drive() -> str:
     """Mount the student's Drive unless it is mounted; the reason why it could not be, else nothing."""
-    if keeping.DRIVE.is_dir():
+    if my_components_file.DRIVE.is_dir():
         return ""
     try:
         from google.colab import drive
 
-        drive.mount(str(keeping.DRIVE.parent))
+        drive.mount(str(my_components_file.DRIVE.parent))
     except Exception as error:  # permission refused, a lost connection: Colab has a type of its own for each
         return " ".join(f"{type(error).__name__}: {error}".split())
-    return "" if keeping.DRIVE.is_dir() else f"{keeping.DRIVE} is missing after mounting"
+    return "" if my_components_file.DRIVE.is_dir() else f"{my_components_file.DRIVE} is missing after mounting"
 
 
 def ready() -> str:
@@ -76,7 +75,7 @@ def ready() -> str:
     (:mod:`avae_lib.recorded_cells`).
     """
     recorded_cells.watch()
-    saved = _brought_along(keeping.kept_file())
+    saved = _brought_along(my_components_file.kept_file())
     begin = f"Ready: PyTorch {torch.__version__} on {_device_name()}"
     try:
         names = components.load(saved)

@@ -16,9 +16,9 @@ from autograder.checks import all_checks
 from autograder.checks.case import ComponentCheck, Mistake, Variant
 from autograder.checks.judge import ComponentResult, judge_on
 from avae_lib import components
-from avae_lib.checking.observing import observe
+from avae_lib.checking.comparison import Trial
+from avae_lib.checking.harnesses import observe
 from avae_lib.checking.records import Observation, Request
-from avae_lib.checking.trials import Trial
 
 __all__ = ["audit_check", "audit_component"]
 

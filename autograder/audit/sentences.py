@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 from autograder.audit.slips import SAID_OF_SLIPS, SHOWN_BY_NUMBERS, SLIPS, Slip
 from autograder.checks.case import ComponentCheck, Mistake
 from autograder.checks.judge import Verdict, judge_on
+from avae_lib.checking.comparison import Trial
+from avae_lib.checking.numeric_relations import ONCE_MENDED
 from avae_lib.checking.records import Observation, Request
-from avae_lib.checking.relations import ONCE_MENDED
-from avae_lib.checking.trials import Trial
 
 __all__ = ["Sentences"]
 

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from avae_lib.checking.comparison import Trial, compared, near, tolerances
+from avae_lib.checking.nested_inputs import Repeated, built, leaves
 from avae_lib.checking.records import Recorded, Request
-from avae_lib.checking.structures import Repeated, built, leaves
-from avae_lib.checking.trials import Trial, compared, near, tolerances
 
 __all__ = ["formulas_that_pass"]
 

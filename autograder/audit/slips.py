@@ -11,9 +11,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from avae_lib.checking.memory import ALL_PAIRS, GROWS
+from avae_lib.checking.device_waits import ON_DEVICE, WAITS
+from avae_lib.checking.memory_use import ALL_PAIRS, GROWS
+from avae_lib.checking.nested_calls import CALLED, SOURCE
 from avae_lib.checking.records import Observation, Recorded
-from avae_lib.checking.watching import CALLED, ON_DEVICE, SOURCE, WAITS
 
 __all__ = ["SAID_OF_SLIPS", "SHOWN_BY_NUMBERS", "SLIPS", "Slip"]
 

@@ -23,10 +23,10 @@ import avae_lib.checking
 from autograder.checks import all_checks, checks_of
 from autograder.checks.case import ComponentCheck
 from avae_lib.atomic_write import write_atomically
-from avae_lib.checking.errors import advice_on
+from avae_lib.checking.comparison import Probe, Trial, agree, compared
+from avae_lib.checking.error_advice import advice_on
+from avae_lib.checking.nested_inputs import changed_leaves, input_to_json, leaves
 from avae_lib.checking.records import Observation, Raised, Recorded, Request
-from avae_lib.checking.structures import changed_leaves, input_to_json, leaves
-from avae_lib.checking.trials import Probe, Trial, agree, compared
 
 __all__ = ["public_cases", "public_trials", "write_public_cases"]
 

@@ -12,9 +12,9 @@ import torch
 from torch import Generator
 
 from avae_lib import components
-from avae_lib.checking.observing import observe
+from avae_lib.checking.comparison import Probe, Trial
+from avae_lib.checking.harnesses import observe
 from avae_lib.checking.records import Observation, Request
-from avae_lib.checking.trials import Probe, Trial
 
 __all__ = ["Case", "ComponentCheck", "Mistake", "Remembered", "Variant", "mistakes_into", "variants_into"]
 

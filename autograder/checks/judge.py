@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from autograder.checks.case import ComponentCheck
+from avae_lib.checking.comparison import Trial
 from avae_lib.checking.records import Observation, Request
-from avae_lib.checking.trials import Trial
 from avae_lib.checking.verdicts import AskFailed, Verdict, judge_trials
 
 __all__ = ["AskFailed", "ComponentResult", "Verdict", "judge_on"]

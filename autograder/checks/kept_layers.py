@@ -11,7 +11,7 @@ from autograder.checks.case import Case, ComponentCheck
 from autograder.checks.draws import normal
 from autograder.checks.mistakes import keep_top_layers as mistakes
 from autograder.checks.variants import keep_top_layers as variants
-from avae_lib.checking.structures import Record
+from avae_lib.checking.nested_inputs import Record
 
 __all__ = ["KEEP_TOP_LAYERS"]
 

@@ -13,7 +13,7 @@ from autograder.checks.draws import between, normal
 from autograder.checks.mistakes import kl_monte_carlo as mistakes
 from autograder.checks.tolerances import FLOAT64
 from autograder.checks.variants import kl_monte_carlo as variants
-from avae_lib.checking.observing import PAIR
+from avae_lib.checking.harnesses import PAIR
 
 __all__ = ["KL_MONTE_CARLO"]
 

@@ -12,7 +12,7 @@ from autograder.checks.draws import normal, sizes, uniform
 from autograder.checks.mistakes import lda_e_step as mistakes
 from autograder.checks.tolerances import FLOAT64
 from autograder.checks.variants import lda_e_step as variants
-from avae_lib.checking.observing import PAIR
+from avae_lib.checking.harnesses import PAIR
 
 __all__ = ["LDA_E_STEP"]
 

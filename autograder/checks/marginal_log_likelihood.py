@@ -14,8 +14,8 @@ from autograder.checks.draws import between, normal
 from autograder.checks.mistakes import marginal_log_likelihood as mistakes
 from autograder.checks.tolerances import FLOAT32_NEAR_4000, FLOAT64_WITH_SIZES
 from autograder.checks.variants import marginal_log_likelihood as variants
-from avae_lib.checking.memory import GROWS
-from avae_lib.checking.structures import Once
+from avae_lib.checking.memory_use import GROWS
+from avae_lib.checking.nested_inputs import Once
 
 __all__ = ["MARGINAL_LOG_LIKELIHOOD"]
 

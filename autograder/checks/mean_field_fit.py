@@ -13,7 +13,7 @@ from autograder.checks.draws import between, normal, uniform
 from autograder.checks.mistakes import mean_field_fit as mistakes
 from autograder.checks.tolerances import FLOAT64
 from autograder.checks.variants import mean_field_fit as variants
-from avae_lib.checking.observing import PAIR
+from avae_lib.checking.harnesses import PAIR
 from avae_lib.meanfield.ising_mean_field import ising_mean_field_sweep
 
 __all__ = ["MEAN_FIELD_FIT"]

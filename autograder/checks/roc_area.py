@@ -12,8 +12,8 @@ from autograder.checks.draws import normal
 from autograder.checks.mistakes import area_under_roc as mistakes
 from autograder.checks.tolerances import FLOAT64
 from autograder.checks.variants import area_under_roc as variants
-from avae_lib.checking.memory import ALL_PAIRS
-from avae_lib.checking.structures import Repeated
+from avae_lib.checking.memory_use import ALL_PAIRS
+from avae_lib.checking.nested_inputs import Repeated
 
 __all__ = ["AREA_UNDER_ROC"]
 

@@ -12,7 +12,7 @@ from autograder.checks.draws import map_weight, normal, sizes
 from autograder.checks.mistakes import top_down_step as mistakes
 from autograder.checks.tolerances import FLOAT64
 from autograder.checks.variants import top_down_step as variants
-from avae_lib.checking.structures import Map, Record
+from avae_lib.checking.nested_inputs import Map, Record
 
 __all__ = ["TOP_DOWN_STEP"]
 

@@ -13,7 +13,7 @@ from autograder.checks.draws import map_weight, normal, sizes, uniform
 from autograder.checks.mistakes import variational_layer_step as mistakes
 from autograder.checks.tolerances import FLOAT64
 from autograder.checks.variants import variational_layer_step as variants
-from avae_lib.checking.structures import Map, Record
+from avae_lib.checking.nested_inputs import Map, Record
 
 __all__ = ["VARIATIONAL_LAYER_STEP"]
 

@@ -23,8 +23,8 @@ from autograder.intake.submissions import Quarantined, Submission, find_submissi
 from autograder.judging.jobs import Batch, Job
 from autograder.judging.submission import Ask, judge_submission
 from autograder.sandbox.kinds import SandboxKind
+from avae_lib.checking.comparison import Probe, Trial
 from avae_lib.checking.records import Observation, Request
-from avae_lib.checking.trials import Probe, Trial
 
 __all__ = ["Asked", "ExplainedCase", "Explanation", "explain"]
 

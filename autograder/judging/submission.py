@@ -30,8 +30,8 @@ from autograder.sandbox.bubblewrap import SandboxUnavailable
 from autograder.sandbox.kinds import DEFAULT_KIND, SandboxKind
 from autograder.sandbox.limits import DEFAULT_LIMITS, Limits
 from autograder.sandbox.session import SessionLost
+from avae_lib.checking.comparison import Trial
 from avae_lib.checking.records import Observation, Raised, Request
-from avae_lib.checking.trials import Trial
 
 __all__ = ["Ask", "SubmissionVerdict", "Witness", "judge_submission"]
 

@@ -17,8 +17,8 @@ from autograder.course.audit_log import versions_here
 from autograder.course.course import Course, CourseError
 from autograder.judging.explaining import Asked, ExplainedCase, Explanation
 from autograder.plain_text import printable
+from avae_lib.checking.comparison import Trial, agree, compared, tolerances
 from avae_lib.checking.records import Observation, Recorded
-from avae_lib.checking.trials import Trial, agree, compared, tolerances
 
 __all__ = ["chosen_case", "explanation_json", "explanation_text", "unlike_the_record"]
 

@@ -8,15 +8,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from avae_lib.checking.arrays import identical
-from avae_lib.checking.errors import advice_on
-from avae_lib.checking.memory import ALL_PAIRS, GROWS
-from avae_lib.checking.observing import PAIR, RANDOM_NUMBERS
+from avae_lib.checking.comparison import GRADIENT, Probe, Trial, agree, compared, near, tolerances
+from avae_lib.checking.device_waits import ON_DEVICE, WAITS
+from avae_lib.checking.error_advice import advice_on
+from avae_lib.checking.harnesses import PAIR, RANDOM_NUMBERS
+from avae_lib.checking.json_arrays import identical
+from avae_lib.checking.memory_use import ALL_PAIRS, GROWS
+from avae_lib.checking.nested_calls import CALLED, SOURCE
+from avae_lib.checking.nested_inputs import built, leaves, left_behind, length_of
+from avae_lib.checking.numeric_relations import FLOAT32, FLOAT64, Sample
 from avae_lib.checking.records import Observation, Raised, Recorded, Request
-from avae_lib.checking.relations import FLOAT32, FLOAT64, Sample
-from avae_lib.checking.structures import built, leaves, left_behind, length_of
-from avae_lib.checking.trials import GRADIENT, Probe, Trial, agree, compared, near, tolerances
-from avae_lib.checking.watching import CALLED, ON_DEVICE, SOURCE, WAITS
 
 __all__ = [
     "NOT_WRITTEN",

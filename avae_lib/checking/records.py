@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from avae_lib.checking.arrays import (
+from avae_lib.checking.json_arrays import (
     DTYPES,
     MAX_BYTES,
     MAX_DIMENSIONS,
@@ -25,7 +25,7 @@ from avae_lib.checking.arrays import (
     require,
     require_keys,
 )
-from avae_lib.checking.structures import input_from_json, input_to_json
+from avae_lib.checking.nested_inputs import input_from_json, input_to_json
 
 __all__ = ["MAX_BYTES", "MAX_TOTAL_BYTES", "MalformedObservation", "Observation", "Raised", "Recorded", "Request"]
 
@@ -103,16 +103,16 @@ class Recorded:
 class Request:
     """One call to make: the component, its inputs, how to call it, and whose gradients to report.
 
-    Inputs may be nested: lists, tuples, None, and the kinds of :mod:`avae_lib.checking.structures`.
+    Inputs may be nested: lists, tuples, None, and the kinds of :mod:`avae_lib.checking.nested_inputs`.
 
     Args:
-        harness: the way of calling (see :mod:`avae_lib.checking.observing`).
+        harness: the way of calling (see :mod:`avae_lib.checking.harnesses`).
         gradients: the inputs with respect to which the gradient of ⟨results, cotangents⟩ is reported; the cotangents
             are drawn from ``seed``. A nested input stands for all float tensors in it.
         results: names of the results, where several are wanted; a pair of a name and a tuple of field names stands for
             a record. None are named where one result, or a list of any length, is wanted.
         gradients_of: the results that count in ⟨results, cotangents⟩; all of them if none is named.
-        watch: what else to observe, from :data:`avae_lib.checking.watching.WATCHES`.
+        watch: what else to observe, from :data:`avae_lib.checking.nested_calls.WATCHES`.
     """
 
     component: str

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from avae_lib import components
-from avae_lib.checking.arrays import array_from_json, array_to_json, require
+from avae_lib.checking.json_arrays import array_from_json, array_to_json, require
 
 __all__ = ["computed", "stand_in"]
 

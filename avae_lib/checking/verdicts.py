@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from avae_lib.checking.comparison import Probe, Trial, agree
 from avae_lib.checking.diagnoses import before_the_call, changed_input, diagnose, side_by_side, wrong_parts
 from avae_lib.checking.named_mistakes import named_mistake
+from avae_lib.checking.numeric_relations import not_finite, telling_relation_of, vague_relation_of
 from avae_lib.checking.records import Observation, Request
-from avae_lib.checking.relations import not_finite, telling_relation_of, vague_relation_of
-from avae_lib.checking.trials import Probe, Trial, agree
 
 NUMBERS_BESIDE_ANOTHER_CAUSE = 3  # different ones that a mistake must account for after the main case has failed
 

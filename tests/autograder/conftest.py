@@ -18,7 +18,7 @@ from autograder.batch.worker_pool import WorkerPool
 from autograder.checks.judge import judge_on
 from autograder.course.course import Course
 from autograder.judging.jobs import Job
-from avae_lib.checking.observing import observe
+from avae_lib.checking.harnesses import observe
 from avae_lib.checking.records import Request
 
 ROOT = Path(__file__).parents[2]

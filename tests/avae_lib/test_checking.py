@@ -12,8 +12,7 @@ import torch
 
 from avae_lib import components
 from avae_lib.checking import CheckFailed, check
-from avae_lib.checking.check import PUBLIC, public_trials
-from avae_lib.checking.origins import origin
+from avae_lib.checking.check import PUBLIC, origin, public_trials
 from avae_lib.components import ComponentError, implements
 
 NAMES = [entry.name for entry in components.listing()]

@@ -5,7 +5,7 @@ import re
 import torch
 
 from avae_lib import components
-from avae_lib.checking.keeping import kept_file
+from avae_lib.my_components_file import kept_file
 from avae_lib.notebook_setup import machine, ready
 
 MINE = """

@@ -12,8 +12,7 @@ import pytest
 
 from autograder.authoring.notebooks import build, sources
 from autograder.course.course import Course
-from avae_lib import notebook_setup
-from avae_lib.checking import keeping
+from avae_lib import my_components_file, notebook_setup
 
 ROOT = Path(__file__).parents[2]
 REPOSITORY = "ada/students"
@@ -156,29 +155,32 @@ def colab(tmp_path, monkeypatch):
     here, drive = tmp_path / "content", tmp_path / "content" / "drive" / "MyDrive"
     drive.mkdir(parents=True)
     monkeypatch.chdir(here)
-    monkeypatch.setattr(keeping, "DRIVE", drive)
+    monkeypatch.setattr(my_components_file, "DRIVE", drive)
     return here, drive
 
 
 def test_functions_are_kept_in_the_mounted_drive_and_found_there(colab):
     _, drive = colab
     assert "no functions of yours" in notebook_setup.ready()
-    keeping._write_section(keeping.kept_file(), "log_mean_exp", FUNCTION)
-    assert keeping.kept_file() == drive / "avae" / "my_components.py" and keeping.kept_file().exists()
+    my_components_file._write_section(my_components_file.kept_file(), "log_mean_exp", FUNCTION)
+    assert (
+        my_components_file.kept_file() == drive / "avae" / "my_components.py"
+        and my_components_file.kept_file().exists()
+    )
     assert f"your own log_mean_exp from {drive}" in notebook_setup.ready()
 
 
 def test_functions_lie_in_the_current_folder_where_no_drive_is_mounted(colab, monkeypatch):
     _, drive = colab
     drive.rmdir()
-    assert keeping.kept_file() == Path("my_components.py")
-    keeping._write_section(keeping.kept_file(), "log_mean_exp", FUNCTION)
+    assert my_components_file.kept_file() == Path("my_components.py")
+    my_components_file._write_section(my_components_file.kept_file(), "log_mean_exp", FUNCTION)
     assert "your own log_mean_exp from my_components.py" in notebook_setup.ready()
 
 
 def test_an_uploaded_file_moves_into_a_drive_that_holds_none_and_replaces_none(colab):
     here, drive = colab
-    keeping._write_section(here / "my_components.py", "log_mean_exp", FUNCTION)
+    my_components_file._write_section(here / "my_components.py", "log_mean_exp", FUNCTION)
     assert f"your own log_mean_exp from {drive}" in notebook_setup.ready()
     kept = (drive / "avae" / "my_components.py").read_text()
     (here / "my_components.py").write_text("oops(")
@@ -188,7 +190,7 @@ def test_an_uploaded_file_moves_into_a_drive_that_holds_none_and_replaces_none(c
 
 def test_an_uploaded_file_is_used_where_the_drive_cannot_be_written(colab):
     here, drive = colab
-    keeping._write_section(here / "my_components.py", "log_mean_exp", FUNCTION)
+    my_components_file._write_section(here / "my_components.py", "log_mean_exp", FUNCTION)
     (drive / "avae").write_text("a file in the place of the folder")
     assert "your own log_mean_exp from my_components.py" in notebook_setup.ready()
 
@@ -204,7 +206,7 @@ def test_in_a_course_folder_the_drive_is_left_alone(colab, monkeypatch):
     (here / "course" / "avae_lib").mkdir(parents=True)
     (here / "course" / "lectures").mkdir()
     monkeypatch.chdir(here / "course" / "lectures")
-    assert keeping.kept_file() == Path("../my_components.py")
+    assert my_components_file.kept_file() == Path("../my_components.py")
 
 
 def test_the_larger_data_set_is_chosen_on_colab_alone(monkeypatch):

@@ -3,7 +3,7 @@
 import torch
 
 from autograder.checks.case import Mistake, mistakes_into
-from avae_lib.checking.toy_optimizer import ToyAdam
+from avae_lib.checking.toy_training import ToyAdam
 
 MISTAKES: list[Mistake] = []
 mistake = mistakes_into(MISTAKES)

@@ -46,8 +46,8 @@ def copies_of_our_own(*names: str) -> list[ModuleType]:
     return copies
 
 
-observing, records, remote_calls = copies_of_our_own(
-    "avae_lib.checking.observing", "avae_lib.checking.records", "avae_lib.checking.remote_calls"
+harnesses, records, remote_calls = copies_of_our_own(
+    "avae_lib.checking.harnesses", "avae_lib.checking.records", "avae_lib.checking.remote_calls"
 )
 
 
@@ -116,7 +116,7 @@ class Workshop:
         function = self._implementation(request.component)
         if function is self._references[request.component]:
             return {"missing": True}
-        return {"observation": observing.observe(function, request).to_json()}
+        return {"observation": harnesses.observe(function, request).to_json()}
 
 
 class Line:

@@ -21,7 +21,7 @@ from torch.overrides import _get_current_function_mode_stack
 from watched import HOLDERS, SETTINGS
 
 from avae_lib import recorded_cells
-from avae_lib.checking import observing
+from avae_lib.checking import harnesses
 
 __all__ = ["Traces"]
 
@@ -54,7 +54,7 @@ class Traces:
             numpy.geterr,
             lambda: [action for action, *_ in warnings.filters if action == "error"],
             lambda: [signal.getsignal(number) for number in (signal.SIGALRM, signal.SIGTERM)],
-            lambda: dict(observing.HARNESSES),
+            lambda: dict(harnesses.HARNESSES),
             lambda: sum(type(thread).__name__ != "TMonitor" for thread in threading.enumerate()),  # that is tqdm's
         )
         self._settings = dict(zip(SETTINGS, readers, strict=True))

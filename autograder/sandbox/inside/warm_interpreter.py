@@ -46,7 +46,7 @@ def _warm_up() -> None:
     """Have the first call of a function import what first calls import."""
     number = torch.ones(2)
     request = cells.records.Request("", {"number": number}, gradients=("number",), seed=0)
-    cells.observing.observe(lambda number: 2 * number, request).to_json()
+    cells.harnesses.observe(lambda number: 2 * number, request).to_json()
     gc.collect()
     gc.freeze()  # or the next collection would copy every page that is shared
     _gather_into_large_pages()

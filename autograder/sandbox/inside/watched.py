@@ -39,7 +39,7 @@ HOLDERS = {
     "json": "json",
     "functools": "functools",
     "components": "avae_lib.components",
-    "observing": "avae_lib.checking.observing",
+    "harnesses": "avae_lib.checking.harnesses",
     "records": "avae_lib.checking.records",
     "Recorded": "avae_lib.checking.records:Recorded",
     "Observation": "avae_lib.checking.records:Observation",

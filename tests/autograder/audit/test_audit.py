@@ -19,7 +19,7 @@ from autograder.checks.case import Mistake, Variant
 from autograder.checks.judge import judge_on
 from autograder.sandbox.bubblewrap import require_sandbox
 from avae_lib import components
-from avae_lib.checking.observing import observe
+from avae_lib.checking.harnesses import observe
 
 CHECKS = {check.component: check for check in all_checks()}
 ADD_UP = CHECKS["negative_elbo"]

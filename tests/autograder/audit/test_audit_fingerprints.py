@@ -24,7 +24,7 @@ EDITS = {
     "the body of a variant": ("autograder/checks/variants/log_mean_exp.py", "torch.", "np."),
     "the reference": ("avae_lib/logarithms.py", "math.log", "math.log2"),
     "the diagnoses": ("avae_lib/checking/diagnoses.py", "return", "return not"),
-    "how answers are compared": ("avae_lib/checking/trials.py", "torch.allclose", "torch.equal"),
+    "how answers are compared": ("avae_lib/checking/comparison.py", "torch.allclose", "torch.equal"),
     "what a reference calls": ("avae_lib/gaussians.py", "0.5", "0.25"),
     "the judge": ("autograder/checks/judge.py", "sum(", "max("),
     "the empty answers": ("autograder/audit/empty_answers.py", "0.0 * value", "1.0 * value"),

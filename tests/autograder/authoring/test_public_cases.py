@@ -9,7 +9,7 @@ import torch
 
 from autograder.authoring.public_cases import FOLDER, write_public_cases
 from autograder.checks import all_checks
-from avae_lib.checking.errors import ADVICE
+from avae_lib.checking.error_advice import ADVICE
 from avae_lib.checking.records import Recorded, Request
 
 UNITS = tuple(dict.fromkeys(check.unit for check in all_checks()))

@@ -14,7 +14,7 @@ from autograder.checks import all_checks, checks_of
 from autograder.checks.case import Remembered
 from autograder.checks.judge import AskFailed, judge_on
 from avae_lib import components
-from avae_lib.checking.observing import observe
+from avae_lib.checking.harnesses import observe
 
 CHECKS = {check.component: check for check in all_checks()}
 each_check = pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS.keys())

@@ -5,7 +5,7 @@ import torch
 
 from autograder.checks import all_checks
 from autograder.checks.judge import judge_on
-from avae_lib.checking.observing import observe
+from avae_lib.checking.harnesses import observe
 from avae_lib.meanfield import ising_elbo, ising_mean_field_sweep
 
 CHECKS = {check.component: check for check in all_checks()}

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from autograder.checks import attentive_vae
 from autograder.checks.judge import judge_on
-from avae_lib.checking.observing import observe
+from avae_lib.checking.harnesses import observe
 
 CHECKS = {check.component: check for check in attentive_vae.CHECKS}
 LARGE = "scores as large as 1e9, values as large as 1e30"

@@ -5,7 +5,7 @@ import torch
 
 from autograder.checks import evaluation
 from autograder.checks.judge import judge_on
-from avae_lib.checking.observing import observe
+from avae_lib.checking.harnesses import observe
 
 CHECKS = {check.component: check for check in evaluation.CHECKS}
 

@@ -10,7 +10,7 @@ from autograder.checks.bits_per_dim import BITS_PER_DIM
 from autograder.checks.effective_sample_size import EFFECTIVE_SAMPLE_SIZE
 from autograder.checks.judge import judge_on
 from autograder.checks.marginal_log_likelihood import MARGINAL_LOG_LIKELIHOOD
-from avae_lib.checking.observing import observe
+from avae_lib.checking.harnesses import observe
 
 CHECKS = {
     check.component: check for check in (BITS_PER_DIM, MARGINAL_LOG_LIKELIHOOD, EFFECTIVE_SAMPLE_SIZE, ACTIVE_UNITS)

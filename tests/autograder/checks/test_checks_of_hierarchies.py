@@ -9,7 +9,7 @@ from torch.distributions import Normal, kl_divergence
 
 from autograder.checks import hierarchical_vae
 from autograder.checks.judge import judge_on
-from avae_lib.checking.observing import observe
+from avae_lib.checking.harnesses import observe
 
 CHECKS = {check.component: check for check in hierarchical_vae.CHECKS}
 

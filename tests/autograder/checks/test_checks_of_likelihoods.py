@@ -14,7 +14,7 @@ from autograder.checks.mistakes.discretized_logistic_mixture_log_prob import by_
 from autograder.checks.mistakes.discretized_logistic_mixture_log_prob import log_prob as mixture_log_prob
 from autograder.checks.mistakes.discretized_logistic_mixture_sample import largest, sample, to_level
 from avae_lib import components
-from avae_lib.checking.observing import observe
+from avae_lib.checking.harnesses import observe
 
 CHECKS = {
     check.component: check

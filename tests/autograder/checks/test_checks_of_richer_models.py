@@ -9,7 +9,7 @@ from autograder.checks.free_bits import FREE_BITS
 from autograder.checks.judge import judge_on
 from autograder.checks.maximum_mean_discrepancy import MAXIMUM_MEAN_DISCREPANCY
 from autograder.checks.vector_quantization import VECTOR_QUANTIZE
-from avae_lib.checking.observing import observe
+from avae_lib.checking.harnesses import observe
 
 SMALL = (FREE_BITS, VECTOR_QUANTIZE, INVERSE_AUTOREGRESSIVE_STEP, MAXIMUM_MEAN_DISCREPANCY)
 CHECKS = {check.component: check for check in SMALL}

@@ -6,8 +6,8 @@ import torch
 from autograder.checks import all_checks
 from autograder.checks.judge import judge_on
 from avae_lib import components
-from avae_lib.checking.observing import observe
-from avae_lib.checking.structures import leaves
+from avae_lib.checking.harnesses import observe
+from avae_lib.checking.nested_inputs import leaves
 from avae_lib.checking.verdicts import judge_case
 
 CHECKS = {check.component: check for check in all_checks()}

@@ -18,7 +18,7 @@ from autograder.sandbox.inside.frames import HEADER, MalformedFrame, decode, enc
 from autograder.sandbox.limits import Limits
 from autograder.sandbox.line import Line
 from autograder.sandbox.session import NotDefined, Session, SessionLost
-from avae_lib.checking.observing import observe
+from avae_lib.checking.harnesses import observe
 from avae_lib.checking.records import DTYPES, Observation, Request
 
 SIZES = {name: dtype.itemsize for name, dtype in DTYPES.items()}

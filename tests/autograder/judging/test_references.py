@@ -13,7 +13,7 @@ from autograder.judging.references import References
 from autograder.sandbox.limits import Limits
 from autograder.sandbox.session import Session
 from avae_lib import components
-from avae_lib.checking.observing import observe
+from avae_lib.checking.harnesses import observe
 from avae_lib.checking.remote_calls import computed, stand_in
 
 TAKE_PARTS = {  # models, records, iterators: exercises that no later one of their unit calls

@@ -128,8 +128,8 @@ torch.set_grad_enabled(False)
 torch.set_default_dtype(torch.float16)
 json.dumps = json.loads = yes
 sys.displayhook = lambda *_: print(100.0)
-import avae_lib.checking.observing, avae_lib.checking.records
-avae_lib.checking.observing.observe = avae_lib.checking.records.Observation = yes
+import avae_lib.checking.harnesses, avae_lib.checking.records
+avae_lib.checking.harnesses.observe = avae_lib.checking.records.Observation = yes
 
 class NoAsserts(ast.NodeTransformer):
     def visit_Assert(self, node):
@@ -287,10 +287,10 @@ def test_component_does_not_suffer_from_another_one_that_it_calls(judged, body):
 POISON = {
     "all that its own code stands on": """
 from avae_lib import components
-from avae_lib.checking import observing, records
+from avae_lib.checking import harnesses, records
 import functools, sys
 records.Recorded.to_json = records._array_to_json = lambda *_: {}
-observing.HARNESSES.clear()
+harnesses.HARNESSES.clear()
 functools.wraps = lambda *_, **__: lambda function: None
 components.implementation = components._find = None
 for name in ("detach", "clone", "cpu", "numel", "reshape", "view", "contiguous"): setattr(torch.Tensor, name, None)
@@ -343,7 +343,7 @@ def test_only_the_answer_that_ends_its_sandbox_is_blamed_for_that(judged):
 
 
 FORGERY = """
-from avae_lib.checking import observing
+from avae_lib.checking import harnesses
 import sys
 workshop = next(value for frame in sys._current_frames().values() for value in frames_of(frame))
 workshop._traces.left = lambda: ["everything was right", "torch.give_full_marks", "torch.allclose\\n", 7, "torch.sum"]

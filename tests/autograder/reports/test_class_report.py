@@ -151,7 +151,7 @@ def judged_cases(function):
     """Cases as the judge leaves them for a wrong answer to a real component."""
     from autograder.checks import checks_of
     from autograder.checks.judge import judge_on
-    from avae_lib.checking.observing import observe
+    from avae_lib.checking.harnesses import observe
 
     check = next(check for check in checks_of("01_kl_divergence") if check.component == "kl_diagonal_gaussian")
     return judge_on(check.trials(1), check, lambda request: observe(function, request)).cases

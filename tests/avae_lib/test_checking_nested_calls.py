@@ -7,15 +7,15 @@ import tracemalloc
 import pytest
 import torch
 
-from avae_lib.checking.maps import ChannelMap
-from avae_lib.checking.memory import ALL_PAIRS, GROWS
-from avae_lib.checking.nested import MAX_LEAVES
-from avae_lib.checking.observing import RANDOM_NUMBERS, observe
+from avae_lib.checking.comparison import Probe, Trial, agree
+from avae_lib.checking.device_waits import ON_DEVICE, WAITS
+from avae_lib.checking.harnesses import RANDOM_NUMBERS, observe
+from avae_lib.checking.memory_use import ALL_PAIRS, GROWS
+from avae_lib.checking.nested_calls import MAX_LEAVES
+from avae_lib.checking.nested_inputs import Map, Once, Record, Repeated, leaves
 from avae_lib.checking.records import MAX_BYTES, MalformedObservation, Observation, Recorded, Request
-from avae_lib.checking.structures import Map, Once, Record, Repeated, leaves
-from avae_lib.checking.trials import Probe, Trial, agree
+from avae_lib.checking.toy_parts import ChannelMap
 from avae_lib.checking.verdicts import judge_trials
-from avae_lib.checking.watching import ON_DEVICE, WAITS
 
 GENERATOR = torch.Generator().manual_seed(0)
 PAIR = ("sum", "product")

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from avae_lib.checking.arrays import identical
-from avae_lib.checking.errors import same_error
+from avae_lib.checking.error_advice import same_error
+from avae_lib.checking.json_arrays import identical
 from avae_lib.checking.records import Observation, Recorded, Request
 
 __all__ = ["GRADIENT", "Probe", "Trial", "agree", "compared", "near", "same_form", "tolerances"]

@@ -15,10 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from avae_lib.checking.nested import call_nested
+from avae_lib.checking.nested_calls import call_nested
 from avae_lib.checking.records import MAX_TEXT, Observation, Raised, Recorded, Request
-from avae_lib.checking.toy_model import ToyModel
-from avae_lib.checking.toy_optimizer import ToyAdam, ToySGD
+from avae_lib.checking.toy_training import ToyAdam, ToyModel, ToySGD
 
 __all__ = ["PAIR", "RANDOM_NUMBERS", "observe"]
 
@@ -65,7 +64,7 @@ def _call_twice(function: Callable, inputs: dict[str, Any], request: Request) ->
 
 
 def _call_nested(function: Callable, inputs: dict[str, Any], request: Request) -> Observation:
-    """See :func:`avae_lib.checking.nested.call_nested`; and the next number of torch's global generator."""
+    """See :func:`avae_lib.checking.nested_calls.call_nested`; and the next number of torch's global generator."""
     seen = call_nested(function, request)
     return replace(seen, inputs_after={**seen.inputs_after, **_left_behind({})})
 

@@ -14,9 +14,8 @@ from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.overrides import TorchFunctionMode  # not TorchDispatchMode: that loads the compiler, which takes seconds
 
+from avae_lib.checking.nested_inputs import Once, changed_inputs
 from avae_lib.checking.records import Recorded, Request
-from avae_lib.checking.structures import Once
-from avae_lib.checking.watching import changed_inputs
 
 __all__ = ["ALL_PAIRS", "GROWS", "growing", "keeps_all_pairs"]
 
@@ -36,11 +35,11 @@ def growing(function: Callable, request: Request) -> dict[str, Recorded]:
     what is made at a first call does not count.
     """
     ((name, once),) = ((name, value) for name, value in request.inputs.items() if isinstance(value, Once))
-    function(**changed_inputs(request, Tensor.clone))
+    function(**changed_inputs(request.inputs, Tensor.clone))
     holding = _Holding()
     with _traced(), holding:
         stream = holding.watched(itertools.islice(itertools.cycle(once.items), CHUNKS))
-        function(**{**changed_inputs(request, Tensor.clone), name: stream})
+        function(**{**changed_inputs(request.inputs, Tensor.clone), name: stream})
     smallest = min(item[0].numel() * item.element_size() for item in once.items)
     return {GROWS: Recorded.of(holding.growth > smallest / 2)}
 

@@ -9,13 +9,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from avae_lib.checking.arrays import identical
-from avae_lib.checking.memory import growing, keeps_all_pairs
+from avae_lib.checking.device_waits import waiting
+from avae_lib.checking.json_arrays import identical
+from avae_lib.checking.memory_use import growing, keeps_all_pairs
+from avae_lib.checking.nested_inputs import built, changed_leaves, left_behind
 from avae_lib.checking.records import MAX_TOTAL_BYTES, Observation, Recorded, Request
-from avae_lib.checking.structures import built, changed_leaves, left_behind
-from avae_lib.checking.watching import called_parts, sources_of, waiting
+from avae_lib.checking.toy_parts import ChannelMap
 
-__all__ = ["call_nested"]
+__all__ = ["CALLED", "SOURCE", "WATCHES", "call_nested"]
+
+WATCHES = ("host synchronisation", "calls", "identity", "memory", "all pairs")
+"""What a request may have observed beside results."""
+CALLED = "call of "
+SOURCE = "source of "
 
 MAX_LEAVES = 64  # of one result
 MAX_DEPTH = 4
@@ -35,9 +41,9 @@ def call_nested(function: Callable, request: Request) -> Observation:
     result = function(**inputs)
     named = _named(result, request)
     gradients = _gradients(named, sources, request)  # before anything else may change what was returned
-    seen = sources_of(result, inputs) if "identity" in request.watch else _recorded(named)
+    seen = _sources_of(result, inputs) if "identity" in request.watch else _recorded(named)
     if "calls" in request.watch:
-        seen |= dict(called_parts(inputs))
+        seen |= dict(_called_parts(inputs))
     if "host synchronisation" in request.watch:
         seen |= waiting(function, request)
     if "memory" in request.watch:
@@ -140,3 +146,22 @@ def _same(one: Any, other: Any) -> bool:
     if isinstance(one, Tensor) and isinstance(other, Tensor):
         return identical(one, other)
     return type(one) is type(other) is int and one == other
+
+
+def _called_parts(inputs: Mapping[str, Any]) -> Iterator[tuple[str, Recorded]]:
+    """Which of the parts were called at all; how often is nobody's business."""
+    for name, value in inputs.items():
+        for field, part in vars(value).items() if hasattr(value, "__dataclass_fields__") else ():
+            if isinstance(part, ChannelMap):
+                yield f"{CALLED}{name}.{field}", Recorded.of(part.calls > 0)
+
+
+def _sources_of(result: Any, inputs: Mapping[str, Any]) -> dict[str, Recorded]:
+    """For each item of a list, its number among all items of the lists that were handed over; −1 for other objects."""
+    lists = [value for value in inputs.values() if isinstance(value, list)]
+    numbers = {id(item): number for number, item in enumerate(item for items in lists for item in items)}
+    if not isinstance(result, list):
+        return {"result": Recorded.of(result)}
+    sources = {f"{SOURCE}result[{n}]": Recorded.of(numbers.get(id(item), -1)) for n, item in enumerate(result[:64])}
+    is_new = all(result is not given for given in lists)
+    return {"number of entries of result": Recorded.of(len(result)), **sources, "new list": Recorded.of(is_new)}

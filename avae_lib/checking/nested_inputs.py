@@ -12,8 +12,8 @@ from typing import Any
 
 from torch import Tensor
 
-from avae_lib.checking.arrays import array_from_json, array_to_json
-from avae_lib.checking.maps import ChannelMap, record_class
+from avae_lib.checking.json_arrays import array_from_json, array_to_json
+from avae_lib.checking.toy_parts import ChannelMap, record_class
 
 __all__ = [
     "Map",
@@ -21,6 +21,7 @@ __all__ = [
     "Record",
     "Repeated",
     "built",
+    "changed_inputs",
     "changed_leaves",
     "input_from_json",
     "input_to_json",
@@ -60,7 +61,7 @@ class Repeated:
 class Map:
     """A part to call: a fixed smooth map of feature maps, in which no component of the course is used.
 
-    The same weights always make the same map (see :class:`avae_lib.checking.maps.ChannelMap`).
+    The same weights always make the same map (see :class:`avae_lib.checking.toy_parts.ChannelMap`).
 
     Args:
         weight: all its weights, in one tensor.
@@ -178,6 +179,14 @@ def built(value: Any, name: str = "") -> Any:
     if isinstance(value, list | tuple):
         return type(value)(built(item, name) for item in value)
     return value
+
+
+def changed_inputs(inputs: Mapping[str, Any], change: Callable[[Tensor], Tensor]) -> dict[str, Any]:
+    """Inputs by name, built from scratch with every tensor changed."""
+    return {
+        name: built(changed_leaves(value, lambda _, tensor: change(tensor), name), name)
+        for name, value in inputs.items()
+    }
 
 
 def leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:

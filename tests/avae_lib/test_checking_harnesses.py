@@ -7,10 +7,9 @@ import pytest
 import torch
 
 from avae_lib import components
-from avae_lib.checking.observing import PAIR, RANDOM_NUMBERS, observe
+from avae_lib.checking.harnesses import PAIR, RANDOM_NUMBERS, observe
 from avae_lib.checking.records import Request
-from avae_lib.checking.toy_model import ToyModel
-from avae_lib.checking.toy_optimizer import ToyAdam, ToySGD
+from avae_lib.checking.toy_training import ToyAdam, ToyModel, ToySGD
 
 X = torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
 
