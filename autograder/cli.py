@@ -11,17 +11,17 @@ import tyro
 from tyro.conf import Positional
 
 from autograder.audit.command import audit
-from autograder.class_commands import bring_up_to_date, export, extend, formgrader, report, similarity
+from autograder.commands.class_commands import bring_up_to_date, export, extend, formgrader, report, similarity
+from autograder.commands.lms_commands import collect, feedback_zip, roster
+from autograder.commands.regrade_commands import regrade
+from autograder.commands.student_commands import answers, explain, forget, rename, status
 from autograder.counts_and_lists import counted, in_short
 from autograder.course.course import Course, CourseError
 from autograder.course.course_file import read_course_file
 from autograder.legible_output import legibly
-from autograder.lms_commands import collect, feedback_zip, roster
 from autograder.plain_text import legible
-from autograder.regrade_command import regrade
 from autograder.sandbox.bubblewrap import SandboxUnavailable
 from autograder.sandbox.kinds import DEFAULT_KIND, SandboxKind, require_kind, warning_about
-from autograder.student_commands import answers, explain, forget, rename, status
 
 __all__ = ["main"]
 
@@ -95,7 +95,7 @@ def release(
         force: Release even if students have been graded and graded cells were added, removed or renamed. Remaining
             cells keep their grades; grades of removed cells are deleted from the gradebook.
     """
-    from autograder.authoring import release as releasing
+    from autograder.releasing import release as releasing
 
     course = Course.find()
     _warn_about_course_file(course)
@@ -124,9 +124,9 @@ def publish(
         without_answers_of: Open units before the last whose functions stay stubs; students use their own answers.
         overwrite: Files or folders in DIR to replace even if they were changed there.
     """
-    from autograder.authoring import publication
-    from autograder.authoring.editions import edition_for
-    from autograder.authoring.published_files import MOST_NAMED
+    from autograder.releasing import publication
+    from autograder.releasing.editions import edition_for
+    from autograder.releasing.published_files import MOST_NAMED
 
     course = Course.find()
     _warn_about_course_file(course)
@@ -179,7 +179,7 @@ def grade(
     elif sandbox == "none":
         raise CourseError("--sandbox none works on this machine only, not on a cluster: leave out --scheduler")
     from autograder.batch.class_run import ClassRun  # takes a second to import; --help should not wait for it
-    from autograder.lifetimes import exit_when_told
+    from autograder.process_lifetimes import exit_when_told
 
     if workers is not None and workers < 1:
         raise CourseError(f"--workers must be at least 1, got {workers}")

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from autograder.batch.class_run import ClassRun
-from autograder.batch.class_table import points_table
+from autograder.batch.terminal_summary import points_table
 from autograder.course.course import Course, CourseError, Unit
 from autograder.examples import write_example_submissions
 from autograder.plain_text import printable
@@ -40,7 +40,7 @@ def main() -> int:
 
 def play(course: Course, unit: Unit) -> None:
     """Release a unit, grade its example submissions, and print where to find the results."""
-    from autograder.authoring.release import release
+    from autograder.releasing.release import release
 
     print(f"Releasing {unit.name}: assignments/ is made from solutions/, with stubs in place of the solutions")
     release(course, [unit])

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 
+from autograder.audit.audit_fingerprint import fingerprint
 from autograder.audit.findings import AuditResult, ComponentAudit
-from autograder.audit.fingerprints import fingerprint
 from autograder.audit.guards import audit_component
 from autograder.audit.kept_audits import KeptAudits
 from autograder.audit.processes import audited

@@ -14,7 +14,7 @@ from autograder.audit.simple_formulas import formulas_that_pass
 from autograder.authoring.public_cases import public_trials
 from autograder.checks import all_checks
 from autograder.checks.case import ComponentCheck, Mistake, Variant
-from autograder.checks.judge import ComponentResult, judge_on
+from autograder.checks.judge_component import ComponentResult, judge_component
 from avae_lib import components
 from avae_lib.checking.comparison import Trial
 from avae_lib.checking.harnesses import observe
@@ -52,7 +52,7 @@ def _findings(
     check: ComponentCheck, draws: Sequence[Sequence[Trial]], sentences: Sentences, sandboxed: bool
 ) -> Iterator[Finding]:
     def judged(ask: Ask) -> list[ComponentResult]:
-        return [judge_on(trials, check, ask) for trials in draws]
+        return [judge_component(trials, check, ask) for trials in draws]
 
     with _place(check, sandboxed) as place:
         for mistake in check.mistakes:
@@ -114,9 +114,9 @@ def _place(check: ComponentCheck, sandboxed: bool) -> Iterator[Callable[[Callabl
     if not sandboxed:
         yield _here
         return
-    from autograder.audit.audition import audition  # needs what only a machine with a sandbox has
+    from autograder.audit.guards_in_sandbox import sandbox_for_guards  # needs what only a machine with a sandbox has
 
-    with audition(check) as place:
+    with sandbox_for_guards(check) as place:
         yield place
 
 

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from autograder.audit.findings import ComponentAudit
 from autograder.course.course import CourseError
-from autograder.lifetimes import die_with
+from autograder.process_lifetimes import die_with
 
 __all__ = ["audited"]
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from autograder.audit.slips import SAID_OF_SLIPS, SHOWN_BY_NUMBERS, SLIPS, Slip
 from autograder.checks.case import ComponentCheck, Mistake
-from autograder.checks.judge import Verdict, judge_on
+from autograder.checks.judge_component import Verdict, judge_component
 from avae_lib.checking.comparison import Trial
 from avae_lib.checking.numeric_relations import ONCE_MENDED
 from avae_lib.checking.records import Observation, Request
@@ -71,7 +71,7 @@ class Sentences:
                 yield from self._wrong_in(pair, verdicts, allowed, SAID_OF_SLIPS.get(name))
 
     def _verdicts(self, ask: Ask) -> Verdicts:
-        return [judge_on(trials, self.check, ask).cases for trials in self.draws]
+        return [judge_component(trials, self.check, ask).cases for trials in self.draws]
 
     def _of_slip(self, name: str) -> set[str]:
         """What a slip draws when it is made on top of the right function."""

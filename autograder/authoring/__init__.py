@@ -1,1 +1,1 @@
-"""Builds notebooks from their sources, releases assignments, and publishes the students' repository."""
+"""Builds notebooks from their sources, and the students' edition of the library."""

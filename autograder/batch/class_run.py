@@ -14,10 +14,10 @@ from pathlib import Path
 import nbformat
 from tqdm import tqdm
 
-from autograder.batch.class_table import automatic_part, line_of, summary
 from autograder.batch.cluster import local_workers, workers_of_cluster
 from autograder.batch.grading_process import Grader
 from autograder.batch.result_cache import ResultCache
+from autograder.batch.terminal_summary import automatic_part, line_of, summary
 from autograder.batch.worker_pool import WorkerPool, grade_all
 from autograder.counts_and_lists import counted, in_short
 from autograder.course.audit_log import append, log_entry
@@ -29,7 +29,7 @@ from autograder.course.student_ids import normal_id
 from autograder.intake.attendance import attendance
 from autograder.intake.misplaced import misplaced_work
 from autograder.intake.submissions import Submission, find_submissions
-from autograder.judging.grading import grade_submission
+from autograder.judging.grade_submission import grade_submission
 from autograder.judging.jobs import Batch, Job
 from autograder.plain_text import printable
 from autograder.results import Graded, SubmissionResult
@@ -196,7 +196,7 @@ class ClassRun:
         return lambda graded: append(path, log_entry(graded, self.unit.name, **facts))
 
     def _writing_gradebook(self, release: bytes) -> Recorder:
-        from autograder.gradebook.recording import (
+        from autograder.gradebook.gradebook_writer import (
             GradebookWriter,  # nbgrader costs a second, which other runs should not pay
         )
 
@@ -206,7 +206,7 @@ class ClassRun:
 
     def _writing_feedback(self, folder: Path) -> Recorder:
         from autograder.feedback.page import write_page
-        from autograder.gradebook.standing import standing_outside
+        from autograder.gradebook.points_that_count import standing_outside
 
         course, unit = self.course, self.unit
         return lambda graded: write_page(folder, course, unit, graded, standing_outside(course, unit, graded))

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from autograder.batch.grading_process import Grader, grade_apart, processes_here
 from autograder.batch.worker_pool import WHAT_IS_LEFT, WorkerPool
 from autograder.course.course import CourseError
-from autograder.course.versions import grader_version, require_version
+from autograder.course.grader_version import grader_version, require_version
 from autograder.judging.jobs import Job
 from autograder.results import Graded
 

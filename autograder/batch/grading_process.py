@@ -21,7 +21,7 @@ from multiprocessing.connection import Connection
 
 from autograder.course.course import CourseError
 from autograder.judging.jobs import Job
-from autograder.lifetimes import die_with, exit_when_told
+from autograder.process_lifetimes import die_with, exit_when_told
 from autograder.results import Graded
 
 __all__ = ["Grader", "GradingProcesses", "grade_apart", "processes_here"]
@@ -158,7 +158,7 @@ class _GradingProcess:
 
 def _serve(line: Connection) -> None:
     """Grade what is sent until nobody is there to send more."""
-    from autograder.judging.grading import get_ready
+    from autograder.judging.grade_submission import get_ready
 
     get_ready()
     with contextlib.suppress(EOFError, BrokenPipeError):

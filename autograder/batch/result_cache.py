@@ -18,9 +18,9 @@ from typing import Any
 
 import nbformat
 
+from autograder.course.grader_version import digest, digest_of_library
 from autograder.course.private_files import write_private
-from autograder.course.versions import digest, digest_of_library
-from autograder.judging.check_sources import digest_of_check, digest_of_judging
+from autograder.judging.check_digests import digest_of_check, digest_of_judging
 from autograder.judging.jobs import Job
 from autograder.results import Graded, SubmissionResult
 

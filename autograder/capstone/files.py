@@ -10,7 +10,7 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
-from autograder.course.versions import digest
+from autograder.course.grader_version import digest
 from autograder.intake.submissions import Quarantined, read_once
 from autograder.plain_text import harmless_markdown, moderate
 

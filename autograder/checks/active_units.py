@@ -9,8 +9,8 @@ import torch
 from torch import Generator
 
 from autograder.checks.case import Case, ComponentCheck
-from autograder.checks.draws import between, normal
 from autograder.checks.mistakes import active_units as mistakes
+from autograder.checks.random_inputs import between, normal
 from autograder.checks.variants import active_units as variants
 
 __all__ = ["ACTIVE_UNITS"]

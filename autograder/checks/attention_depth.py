@@ -9,9 +9,9 @@ import torch
 from torch import Generator, Tensor
 
 from autograder.checks.case import Case, ComponentCheck
-from autograder.checks.draws import between, normal, uniform
 from autograder.checks.mistakes import attentive_context as context_mistakes
 from autograder.checks.mistakes import depthwise_attention as depthwise_mistakes
+from autograder.checks.random_inputs import between, normal, uniform
 from autograder.checks.tolerances import FLOAT64
 from autograder.checks.variants import attentive_context as context_variants
 from autograder.checks.variants import depthwise_attention as depthwise_variants

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from autograder.checks.attention_cost import ATTENTION_COST
 from autograder.checks.attention_depth import ATTENTIVE_CONTEXT, DEPTHWISE_ATTENTION
-from autograder.checks.attention_pixels import NONLOCAL_ATTENTION
+from autograder.checks.nonlocal_attention import NONLOCAL_ATTENTION
 from autograder.checks.variational_layer_step import VARIATIONAL_LAYER_STEP
 
 __all__ = ["CHECKS"]

@@ -8,8 +8,8 @@ import torch
 from torch import Generator
 
 from autograder.checks.case import Case, ComponentCheck
-from autograder.checks.draws import between, uniform
 from autograder.checks.mistakes import bits_per_dim as mistakes
+from autograder.checks.random_inputs import between, uniform
 from autograder.checks.tolerances import FLOAT64
 from autograder.checks.variants import bits_per_dim as variants
 

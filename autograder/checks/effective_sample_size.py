@@ -8,8 +8,8 @@ import torch
 from torch import Generator
 
 from autograder.checks.case import Case, ComponentCheck
-from autograder.checks.draws import normal, sizes
 from autograder.checks.mistakes import effective_sample_size as mistakes
+from autograder.checks.random_inputs import normal, sizes
 from autograder.checks.tolerances import FLOAT64
 from autograder.checks.variants import effective_sample_size as variants
 

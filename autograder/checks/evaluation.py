@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from autograder.checks.active_units import ACTIVE_UNITS
+from autograder.checks.area_under_roc import AREA_UNDER_ROC
 from autograder.checks.bits_per_dim import BITS_PER_DIM
 from autograder.checks.effective_sample_size import EFFECTIVE_SAMPLE_SIZE
-from autograder.checks.kept_layers import KEEP_TOP_LAYERS
+from autograder.checks.keep_top_layers import KEEP_TOP_LAYERS
 from autograder.checks.marginal_log_likelihood import MARGINAL_LOG_LIKELIHOOD
-from autograder.checks.roc_area import AREA_UNDER_ROC
-from autograder.checks.temperature_sampling import TEMPERATURE_SAMPLE
+from autograder.checks.temperature_sample import TEMPERATURE_SAMPLE
 
 __all__ = ["CHECKS"]
 

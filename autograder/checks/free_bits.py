@@ -8,8 +8,8 @@ import torch
 from torch import Generator, Tensor
 
 from autograder.checks.case import Case, ComponentCheck
-from autograder.checks.draws import between, normal, sizes, uniform
 from autograder.checks.mistakes import free_bits as mistakes
+from autograder.checks.random_inputs import between, normal, sizes, uniform
 from autograder.checks.tolerances import FLOAT64
 from autograder.checks.variants import free_bits as variants
 

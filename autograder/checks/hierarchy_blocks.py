@@ -9,9 +9,9 @@ import torch
 from torch import Generator, Tensor
 
 from autograder.checks.case import Case, ComponentCheck
-from autograder.checks.draws import normal, sizes, uniform
 from autograder.checks.mistakes import bottleneck_block as bottleneck_mistakes
 from autograder.checks.mistakes import unpool_nearest as unpool_mistakes
+from autograder.checks.random_inputs import normal, sizes, uniform
 from autograder.checks.tolerances import FLOAT64
 from autograder.checks.variants import bottleneck_block as bottleneck_variants
 from autograder.checks.variants import unpool_nearest as unpool_variants

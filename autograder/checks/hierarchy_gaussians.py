@@ -8,10 +8,10 @@ import torch
 from torch import Generator, Tensor
 
 from autograder.checks.case import Case, ComponentCheck
-from autograder.checks.draws import normal, sizes, uniform
 from autograder.checks.mistakes import gaussian_kl_per_layer as kl_mistakes
 from autograder.checks.mistakes import precision_weighted as merge_mistakes
 from autograder.checks.mistakes import residual_gaussian as residual_mistakes
+from autograder.checks.random_inputs import normal, sizes, uniform
 from autograder.checks.tolerances import FLOAT64
 from autograder.checks.variants import gaussian_kl_per_layer as kl_variants
 from autograder.checks.variants import precision_weighted as merge_variants

@@ -8,8 +8,8 @@ import torch
 from torch import Generator, Tensor
 
 from autograder.checks.case import Case, ComponentCheck
-from autograder.checks.draws import between, normal
 from autograder.checks.mistakes import information_projection as mistakes
+from autograder.checks.random_inputs import between, normal
 from autograder.checks.variants import information_projection as variants
 
 __all__ = ["INFORMATION_PROJECTION"]

@@ -8,10 +8,10 @@ import torch
 from torch import Generator, Tensor
 
 from autograder.checks.case import Case, ComponentCheck
-from autograder.checks.draws import between, normal, uniform
 from autograder.checks.mistakes import gibbs_sweep as gibbs_mistakes
 from autograder.checks.mistakes import ising_elbo as elbo_mistakes
 from autograder.checks.mistakes import ising_mean_field_sweep as sweep_mistakes
+from autograder.checks.random_inputs import between, normal, uniform
 from autograder.checks.tolerances import FLOAT64
 from autograder.checks.variants import gibbs_sweep as gibbs_variants
 from autograder.checks.variants import ising_elbo as elbo_variants

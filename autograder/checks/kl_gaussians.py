@@ -8,9 +8,9 @@ import torch
 from torch import Generator, Tensor
 
 from autograder.checks.case import Case, ComponentCheck
-from autograder.checks.draws import normal, sizes, uniform
 from autograder.checks.mistakes import kl_diagonal_gaussian as diagonal_mistakes
 from autograder.checks.mistakes import kl_gaussian as full_mistakes
+from autograder.checks.random_inputs import normal, sizes, uniform
 from autograder.checks.tolerances import FLOAT64
 from autograder.checks.variants import kl_diagonal_gaussian as diagonal_variants
 from autograder.checks.variants import kl_gaussian as full_variants

@@ -9,8 +9,8 @@ import torch
 from torch import Generator, Tensor
 
 from autograder.checks.case import Case, ComponentCheck
-from autograder.checks.draws import between, normal
 from autograder.checks.mistakes import kl_monte_carlo as mistakes
+from autograder.checks.random_inputs import between, normal
 from autograder.checks.tolerances import FLOAT64
 from autograder.checks.variants import kl_monte_carlo as variants
 from avae_lib.checking.harnesses import PAIR

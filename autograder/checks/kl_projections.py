@@ -8,10 +8,10 @@ import torch
 from torch import Generator
 
 from autograder.checks.case import Case, ComponentCheck
-from autograder.checks.draws import normal, uniform
 from autograder.checks.kl_gaussians import covariance, with_eigenvalues
 from autograder.checks.mistakes import forward_kl_projection as forward_mistakes
 from autograder.checks.mistakes import reverse_kl_projection as reverse_mistakes
+from autograder.checks.random_inputs import normal, uniform
 from autograder.checks.tolerances import FLOAT64
 from autograder.checks.variants import forward_kl_projection as forward_variants
 from autograder.checks.variants import reverse_kl_projection as reverse_variants

@@ -10,8 +10,8 @@ import torch
 from torch import Generator, Tensor
 
 from autograder.checks.case import Case, ComponentCheck
-from autograder.checks.draws import between, normal
 from autograder.checks.mistakes import marginal_log_likelihood as mistakes
+from autograder.checks.random_inputs import between, normal
 from autograder.checks.tolerances import FLOAT32_NEAR_4000, FLOAT64_WITH_SIZES
 from autograder.checks.variants import marginal_log_likelihood as variants
 from avae_lib.checking.memory_use import GROWS

@@ -8,8 +8,8 @@ import torch
 from torch import Generator
 
 from autograder.checks.case import Case, ComponentCheck
-from autograder.checks.draws import normal, sizes, uniform
 from autograder.checks.mistakes import maximum_mean_discrepancy as mistakes
+from autograder.checks.random_inputs import normal, sizes, uniform
 from autograder.checks.tolerances import FLOAT64
 from autograder.checks.variants import maximum_mean_discrepancy as variants
 

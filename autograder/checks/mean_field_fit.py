@@ -9,8 +9,8 @@ import torch
 from torch import Generator, Tensor
 
 from autograder.checks.case import Case, ComponentCheck
-from autograder.checks.draws import between, normal, uniform
 from autograder.checks.mistakes import mean_field_fit as mistakes
+from autograder.checks.random_inputs import between, normal, uniform
 from autograder.checks.tolerances import FLOAT64
 from autograder.checks.variants import mean_field_fit as variants
 from avae_lib.checking.harnesses import PAIR

@@ -8,8 +8,8 @@ import torch
 from torch import Generator, Tensor
 
 from autograder.checks.case import Case, ComponentCheck
-from autograder.checks.draws import map_weight, normal, sizes
 from autograder.checks.mistakes import top_down_step as mistakes
+from autograder.checks.random_inputs import map_weight, normal, sizes
 from autograder.checks.tolerances import FLOAT64
 from autograder.checks.variants import top_down_step as variants
 from avae_lib.checking.nested_inputs import Map, Record

@@ -8,9 +8,9 @@ import torch
 from torch import Generator
 
 from autograder.checks.case import Case, ComponentCheck
-from autograder.checks.draws import between, normal, sizes, uniform
 from autograder.checks.mistakes import importance_weighted_bound as bound_mistakes
 from autograder.checks.mistakes import negative_elbo as elbo_mistakes
+from autograder.checks.random_inputs import between, normal, sizes, uniform
 from autograder.checks.tolerances import FLOAT32_NEAR_4000, FLOAT64_WITH_SIZES
 from autograder.checks.variants import importance_weighted_bound as bound_variants
 from autograder.checks.variants import negative_elbo as elbo_variants

@@ -17,8 +17,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from autograder.collecting.archives import Entry, LeftOut
-from autograder.collecting.work import FoundWork, Offering, Work, WorkFile
-from autograder.course.people import Claim
+from autograder.collecting.handed_in_work import FoundWork, Offering, Work, WorkFile
+from autograder.course.student_lookup import Claim
 
 __all__ = ["canvas_files", "read_canvas"]
 

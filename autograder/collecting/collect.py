@@ -18,21 +18,21 @@ from enum import StrEnum
 from pathlib import Path
 
 from autograder.collecting.archives import Download, LeftOut, opened_download
+from autograder.collecting.collection_records import Collected, collected_work, earlier_work, remember
 from autograder.collecting.contents import contents
 from autograder.collecting.folders import digest_of, put, set_aside, stage, write_moment, written_moment
-from autograder.collecting.moments import moment
+from autograder.collecting.handed_in_work import FoundWork, Offering, Work
+from autograder.collecting.lms_times import moment
 from autograder.collecting.owners import Owners
-from autograder.collecting.records import Collected, collected_work, earlier_work, remember
 from autograder.collecting.systems import READERS, System, guessed_system, knows_students_by_id
-from autograder.collecting.times import Times, read_times
-from autograder.collecting.work import FoundWork, Offering, Work
+from autograder.collecting.time_tables import Times, read_times
 from autograder.course.course import Course, CourseError, Unit
 from autograder.course.events import log_event
 from autograder.course.lock import course_lock
-from autograder.course.people import same_name
 from autograder.course.private_files import private_folder
 from autograder.course.roster import Roster
 from autograder.course.student_ids import normal_id
+from autograder.course.student_lookup import same_name
 from autograder.plain_text import printable
 
 __all__ = ["Collection", "Kind", "Outcome", "collect"]

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from autograder.collecting.archives import Entry, foreign_archive, unpacked
-from autograder.collecting.work import Work, WorkFile
+from autograder.collecting.handed_in_work import Work, WorkFile
 from autograder.course.course import CourseError
 from autograder.plain_text import printable
 

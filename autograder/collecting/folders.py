@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from autograder.collecting.contents import Contents
-from autograder.collecting.moments import in_nbgraders_words
+from autograder.collecting.lms_times import in_nbgraders_words
 from autograder.course.private_files import private_folder, write_private
 
 __all__ = ["TIMESTAMP", "digest_of", "put", "set_aside", "stage", "write_moment", "written_moment"]

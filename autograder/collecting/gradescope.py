@@ -16,10 +16,10 @@ from typing import Any
 import yaml
 
 from autograder.collecting.archives import Entry, LeftOut, common_folder
-from autograder.collecting.moments import moment
-from autograder.collecting.work import FoundWork, Offering, Work, WorkFile
+from autograder.collecting.handed_in_work import FoundWork, Offering, Work, WorkFile
+from autograder.collecting.lms_times import moment
 from autograder.course.course import CourseError
-from autograder.course.people import Claim
+from autograder.course.student_lookup import Claim
 
 __all__ = ["gradescope_files", "read_gradescope"]
 

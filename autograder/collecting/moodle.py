@@ -17,8 +17,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from autograder.collecting.archives import Entry, LeftOut
-from autograder.collecting.work import FoundWork, Offering, Work, WorkFile
-from autograder.course.people import Claim
+from autograder.collecting.handed_in_work import FoundWork, Offering, Work, WorkFile
+from autograder.course.student_lookup import Claim
 
 __all__ = ["moodle_files", "read_moodle"]
 

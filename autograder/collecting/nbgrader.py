@@ -15,9 +15,9 @@ from collections.abc import Sequence
 from datetime import datetime, tzinfo
 
 from autograder.collecting.archives import Entry, LeftOut
-from autograder.collecting.moments import moment
-from autograder.collecting.work import FoundWork, Offering, Work, WorkFile
-from autograder.course.people import Claim
+from autograder.collecting.handed_in_work import FoundWork, Offering, Work, WorkFile
+from autograder.collecting.lms_times import moment
+from autograder.course.student_lookup import Claim
 
 __all__ = ["TIMESTAMP", "nbgrader_files", "read_nbgrader"]
 

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from autograder.collecting.archives import LeftOut
-from autograder.collecting.times import Times
-from autograder.collecting.work import Work
-from autograder.course.people import Claim, Match, find_student
+from autograder.collecting.handed_in_work import Work
+from autograder.collecting.time_tables import Times
 from autograder.course.roster import Roster, Student
 from autograder.course.student_ids import normal_id
+from autograder.course.student_lookup import Claim, Match, find_student
 from autograder.plain_text import unmistakable
 
 __all__ = ["Owners"]

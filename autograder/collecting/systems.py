@@ -7,11 +7,11 @@ from typing import Literal
 
 from autograder.collecting.archives import Entry
 from autograder.collecting.canvas import canvas_files, read_canvas
+from autograder.collecting.folder_per_student import read_plain
 from autograder.collecting.gradescope import gradescope_files, read_gradescope
+from autograder.collecting.handed_in_work import FoundWork, Offering
 from autograder.collecting.moodle import moodle_files, read_moodle
 from autograder.collecting.nbgrader import nbgrader_files, read_nbgrader
-from autograder.collecting.plain import read_plain
-from autograder.collecting.work import FoundWork, Offering
 
 __all__ = ["READERS", "System", "guessed_system", "knows_students_by_id"]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from autograder.course.course_file import KINDS, read_course_file
-from autograder.course.lateness import LatePolicy, due_moment, time_zone
+from autograder.course.late_policy import LatePolicy, due_moment, time_zone
 
 __all__ = ["Course", "CourseError", "Unit"]
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, get_args
 from zoneinfo import available_timezones
 
-from autograder.course.lateness import Missing, time_zone
+from autograder.course.late_policy import Missing, time_zone
 
 __all__ = ["KINDS", "CourseFile", "Problem", "did_you_mean", "folder_problems", "read_course_file"]
 

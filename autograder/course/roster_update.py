@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from autograder.course.course import Course, CourseError
-from autograder.course.people import Claim, find_student
 from autograder.course.private_files import write_private
 from autograder.course.roster import COLUMNS, Roster, Student
 from autograder.course.spreadsheet import write_table
 from autograder.course.student_ids import NearMatch, near_matches
+from autograder.course.student_lookup import Claim, find_student
 
 __all__ = ["RosterUpdate", "earlier_roster", "update_roster"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 
-from autograder.course.lateness import time_zone
+from autograder.course.late_policy import time_zone
 
 __all__ = ["zone_called"]
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from autograder.course.course import Course, CourseError
 from autograder.doctor.course_folder import course_findings, file_problems
 from autograder.doctor.findings import Finding, printed
+from autograder.doctor.formgrader import people_findings
 from autograder.doctor.machine import machine_findings
-from autograder.doctor.people import people_findings
 from autograder.doctor.probes import probe_findings
 from autograder.doctor.sandboxes import bubblewrap_findings, container_findings, trouble_with
 from autograder.sandbox.bubblewrap import require_sandbox

@@ -20,7 +20,7 @@ from autograder.sandbox.container import launch_container
 from autograder.sandbox.kinds import SandboxKind, SandboxProcess
 from autograder.sandbox.limits import DEFAULT_LIMITS, Limits
 from autograder.sandbox.mounts import Mount
-from autograder.sandbox.warden import Warden
+from autograder.sandbox.watchdog import Watchdog
 
 __all__ = ["probe_findings"]
 
@@ -76,7 +76,7 @@ _CHATTING = "import sys\nfor _ in range(64): sys.stderr.write('x' * 2**14)\nprin
 
 @dataclass(frozen=True)
 class _Outcome:
-    """How a probe ended: what it said on its standard output, and what its warden made of it."""
+    """How a probe ended: what it said on its standard output, and what its watchdog made of it."""
 
     said: str
     complaint: str
@@ -159,8 +159,8 @@ def _started(
 
 
 def _watched(process: SandboxProcess, limits: Limits, kind: SandboxKind) -> _Outcome:
-    warden = Warden(process, limits, SCRATCH if kind == "bubblewrap" else ())
-    warden.start()
+    watchdog = Watchdog(process, limits, SCRATCH if kind == "bubblewrap" else ())
+    watchdog.start()
     timer = threading.Timer(_SECONDS, process.kill)
     timer.start()
     try:
@@ -169,7 +169,7 @@ def _watched(process: SandboxProcess, limits: Limits, kind: SandboxKind) -> _Out
         timer.cancel()
         process.kill()
         process.wait()
-        warden.join(timeout=10)
+        watchdog.join(timeout=10)
         for stream in (process.stdin, process.stdout, process.stderr):
             stream.close()
-    return _Outcome(said, warden.complaint, warden.is_cut)
+    return _Outcome(said, watchdog.complaint, watchdog.is_cut)

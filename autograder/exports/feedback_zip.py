@@ -21,13 +21,13 @@ from typing import Literal
 
 import nbformat
 
-from autograder.collecting.records import Collected, collected_work
+from autograder.collecting.collection_records import Collected, collected_work
 from autograder.course.course import Course, CourseError, Unit
 from autograder.course.events import log_event
 from autograder.course.private_files import write_private
 from autograder.course.spreadsheet import number
-from autograder.exports.class_grades import ClassGrades, Standing, class_grades
 from autograder.exports.gradescope import gradescope_results
+from autograder.gradebook.class_grades import ClassGrades, Standing, class_grades
 from autograder.plain_text import harmless_markdown
 
 __all__ = ["System", "write_feedback_zip"]

@@ -22,8 +22,8 @@ from typing import Any
 from autograder.counts_and_lists import counted
 from autograder.course.roster import Student
 from autograder.course.spreadsheet import number
-from autograder.exports.class_grades import Standing, Status
-from autograder.gradebook.class_book import QuestionScore
+from autograder.gradebook.class_grades import Standing, Status
+from autograder.gradebook.gradebook_queries import QuestionScore
 from autograder.results import ComponentScore
 
 __all__ = ["gradescope_autograder", "gradescope_results", "shared_addresses"]

@@ -20,8 +20,8 @@ from autograder.counts_and_lists import counted
 from autograder.course.course import Unit
 from autograder.course.roster import Student
 from autograder.course.spreadsheet import Cell, number
-from autograder.exports.class_grades import ClassGrades, Standing, Status
 from autograder.exports.identities import known_by
+from autograder.gradebook.class_grades import ClassGrades, Standing, Status
 
 __all__ = ["known_to_moodle", "moodle_rows"]
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from autograder.counts_and_lists import counted
 from autograder.course.roster import Student
 from autograder.course.spreadsheet import Cell, number
-from autograder.exports.class_grades import ClassGrades, Standing, Status
-from autograder.gradebook.class_book import QuestionScore
+from autograder.gradebook.class_grades import ClassGrades, Standing, Status
+from autograder.gradebook.gradebook_queries import QuestionScore
 from autograder.results import SubmissionResult
 
 __all__ = ["final_grades", "per_question"]

@@ -11,9 +11,9 @@ from nbformat import NotebookNode
 
 from autograder.course.course import Course, CourseError, Unit
 from autograder.feedback.page import page, save_page
-from autograder.gradebook.recording import autograded_notebook
+from autograder.gradebook.gradebook_writer import autograded_notebook
+from autograder.gradebook.points_that_count import Standing, unit_standing
 from autograder.gradebook.regrade_requests import decisions_of
-from autograder.gradebook.standing import Standing, unit_standing
 from autograder.plain_text import printable
 from autograder.results import Graded
 

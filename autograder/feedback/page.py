@@ -22,11 +22,11 @@ from pygments.lexers import PythonLexer
 from autograder.course.course import Course, Unit
 from autograder.course.private_files import write_private
 from autograder.course.spreadsheet import number
+from autograder.feedback.late_notice import late_notice
 from autograder.feedback.points_parts import parts_of, titles_of_written, waits_sentence
 from autograder.feedback.student_words import to_student
-from autograder.gradebook.class_book import QuestionScore
-from autograder.gradebook.late_notices import late_notice
-from autograder.gradebook.standing import Standing
+from autograder.gradebook.gradebook_queries import QuestionScore
+from autograder.gradebook.points_that_count import Standing
 from autograder.intake.pictured_text import parts_of_answer
 from autograder.intake.pictures import MAX_PICTURES
 from autograder.page_templates import page_templates

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from autograder.counts_and_lists import counted
 from autograder.course.spreadsheet import number
-from autograder.gradebook.class_book import QuestionScore
-from autograder.gradebook.standing import Standing
+from autograder.gradebook.gradebook_queries import QuestionScore
+from autograder.gradebook.points_that_count import Standing
 
 __all__ = ["Part", "parts_of", "titles_of_written", "waits_sentence"]
 

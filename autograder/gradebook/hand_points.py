@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from autograder.course.course import Course, CourseError, Unit
-from autograder.gradebook.class_book import QuestionScore
-from autograder.gradebook.late_penalties import settle
-from autograder.gradebook.sessions import opened_gradebook
+from autograder.gradebook.gradebook_queries import QuestionScore
+from autograder.gradebook.nbgrader_lateness import settle
+from autograder.gradebook.open_gradebook import opened_gradebook
 
 __all__ = ["give_points"]
 

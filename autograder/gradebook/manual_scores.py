@@ -12,14 +12,14 @@ from collections.abc import Mapping
 from autograder.course.course import Course, Unit
 from autograder.course.events import log_event
 from autograder.course.private_files import write_private
-from autograder.gradebook.class_book import ClassBook, QuestionScore
+from autograder.gradebook.gradebook_queries import QuestionScore, UnitInGradebook
 
 __all__ = ["log_manual_changes"]
 
 _Given = Mapping[str, float | str | None]
 
 
-def log_manual_changes(course: Course, unit: Unit, book: ClassBook) -> None:
+def log_manual_changes(course: Course, unit: Unit, book: UnitInGradebook) -> None:
     """Log what people changed in a unit since this was last called."""
     path = course.records / "manual_scores" / f"{unit.name}.json"
     before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
@@ -31,7 +31,7 @@ def log_manual_changes(course: Course, unit: Unit, book: ClassBook) -> None:
     write_private(path, json.dumps(after, ensure_ascii=False))
 
 
-def _given(book: ClassBook) -> dict[str, dict[str, _Given]]:
+def _given(book: UnitInGradebook) -> dict[str, dict[str, _Given]]:
     by_student = {
         student: {
             question.name: _by_hand(question)

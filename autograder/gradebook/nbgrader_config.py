@@ -28,20 +28,20 @@ def configure(config: Config, root: Path) -> Config:
     config.CourseDirectory.ignore = NEVER_RELEASED
     # A tag of the student's must not decide which cells run, so the one that would is a word nobody knows.
     config.Execute.skip_cells_with_tag = secrets.token_hex()
-    config.GenerateAssignment.exporter_class = "autograder.nbgrader_bridge.releasing.LooksBeforeItReleases"
+    config.GenerateAssignment.exporter_class = "autograder.nbgrader_bridge.generate_assignment.LooksBeforeItReleases"
     config.ClearSolutions.code_stub = {"python": _STUB}
     config.ClearSolutions.text_stub = "*Your answer here.*"
-    config.Autograde.exporter_class = "autograder.nbgrader_bridge.stages.SandboxExporter"
+    config.Autograde.exporter_class = "autograder.nbgrader_bridge.autograde.SandboxExporter"
     config.Autograde.sanitize_preprocessors = [
-        "autograder.nbgrader_bridge.stages.GradeInSandbox",
-        "autograder.nbgrader_bridge.stages.RecordResult",
+        "autograder.nbgrader_bridge.autograde.GradeInSandbox",
+        "autograder.nbgrader_bridge.autograde.RecordResult",
     ]
     config.Autograde.autograde_preprocessors = ["nbgrader.preprocessors.AssignLatePenalties"]
-    config.AssignLatePenalties.plugin_class = "autograder.gradebook.late_penalties.CourseLatePenalty"
+    config.AssignLatePenalties.plugin_class = "autograder.gradebook.nbgrader_lateness.CourseLatePenalty"
     config.CourseLatePenalty.course_root = str(root.resolve())
     # nbgrader reads from a submission before it adds it to its session: SQLAlchemy grumbles, nothing is lost.
     warnings.filterwarnings("ignore", "Object of type .* not in session")
-    config.GenerateFeedback.exporter_class = "autograder.nbgrader_bridge.feedback_pages.FeedbackPages"
+    config.GenerateFeedback.exporter_class = "autograder.nbgrader_bridge.generate_feedback.FeedbackPages"
     config.HTMLExporter.extra_template_basedirs = page_templates()
     config.HTMLExporter.filters = {"markdown2html": "autograder.nbgrader_bridge.drawn_markdown.drawn_markdown"}
     let_nbgrader_find_its_programs()

@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from autograder.course.course import Course, CourseError, Unit
 from autograder.course.events import log_event
-from autograder.gradebook.sessions import one_transaction, open_gradebook, opened_gradebook
+from autograder.gradebook.open_gradebook import one_transaction, open_gradebook, opened_gradebook
 
 __all__ = ["CellChanges", "carry_cells", "cell_changes", "refusal_of", "require_graded_cells"]
 

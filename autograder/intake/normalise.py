@@ -15,9 +15,9 @@ from typing import Any
 
 from nbformat import NotebookNode
 
+from autograder.intake.answer_matching import Found, Matching
 from autograder.intake.cell_code import CellCode
-from autograder.intake.completed_answers import completed
-from autograder.intake.matching import Found, Matching
+from autograder.intake.needed_definitions import completed
 from autograder.intake.notebook_cells import MAX_ANSWER, Cell, cells_of, parse
 from autograder.intake.pictured_text import attachment_name
 from autograder.intake.pictures import Album, NotDrawn

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable, Mapping
 
 from autograder.counts_and_lists import counted
+from autograder.intake.answer_matching import Found, Matching
 from autograder.intake.earlier_releases import is_as_released
-from autograder.intake.matching import Found, Matching
 from autograder.intake.notebook_cells import Cell
 from autograder.plain_text import printable
 

@@ -12,8 +12,8 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from autograder.intake.answer_matching import Found, Matching
 from autograder.intake.cell_code import CellCode
-from autograder.intake.matching import Found, Matching
 from autograder.intake.notebook_cells import Cell
 from autograder.intake.pictured_text import PicturedText
 from autograder.intake.pictures import Album

@@ -16,12 +16,12 @@ import nbformat
 
 from autograder.authoring.student_edition import write_student_edition
 from autograder.checks import checks_of
-from autograder.checks.judge import ComponentResult, Verdict
+from autograder.checks.judge_component import ComponentResult, Verdict
 from autograder.course.course import Course, CourseError, Unit
-from autograder.intake.reading import normalise_apart
+from autograder.intake.normalise_process import normalise_apart
 from autograder.intake.submissions import Quarantined, Submission, find_submissions
 from autograder.judging.jobs import Batch, Job
-from autograder.judging.submission import Ask, judge_submission
+from autograder.judging.judge_submission import Ask, judge_submission
 from autograder.sandbox.kinds import SandboxKind
 from avae_lib.checking.comparison import Probe, Trial
 from avae_lib.checking.records import Observation, Request
@@ -114,17 +114,17 @@ def _submission(course: Course, unit: Unit, student: str) -> Submission:
 
 @dataclass
 class _Record:
-    """Records the requests and answers of each room, in the order of the trials."""
+    """Records the requests and answers of each sandbox, in the order of the trials."""
 
     trials: dict[str, list[Trial]] = field(default_factory=dict)
     shown: dict[int, Observation] = field(default_factory=dict)
 
-    def witness(self, room: str, trials: Iterable[Trial], ask: Ask) -> tuple[Iterable[Trial], Ask]:
-        """Record what passes between the judge and a room, without changing it."""
+    def witness(self, sandbox: str, trials: Iterable[Trial], ask: Ask) -> tuple[Iterable[Trial], Ask]:
+        """Record what passes between the judge and a sandbox, without changing it."""
 
         def kept() -> Iterator[Trial]:
             for trial in trials:
-                self.trials.setdefault(room, []).append(trial)
+                self.trials.setdefault(sandbox, []).append(trial)
                 yield trial
 
         def answered(request: Request) -> Observation:
@@ -134,9 +134,9 @@ class _Record:
         return kept(), answered
 
     def cases(self, result: ComponentResult) -> Iterator[ExplainedCase]:
-        """The cases of the room that counts: its own, or the last room with all answers if that gave points."""
-        rooms = list(self.trials.values())
-        trials = rooms[-1 if result.points > 0 else 0]
+        """The cases of the sandbox that counts: its own, or the last sandbox with all answers if that gave points."""
+        sandboxes = list(self.trials.values())
+        trials = sandboxes[-1 if result.points > 0 else 0]
         for trial, verdict in zip(trials, result.cases, strict=True):
             asked = tuple(Asked(probe, self.shown.get(id(probe.request))) for probe in trial.probes)
             has_answer = any(one.shown is not None for one in asked)

@@ -16,10 +16,10 @@ import nbformat
 
 from autograder.capstone.files import CapstoneWork, read_capstone
 from autograder.course.course import Course, CourseError, Unit
+from autograder.course.grader_version import digest, grader_version
 from autograder.course.secret import CourseSecret
-from autograder.course.versions import digest, grader_version
 from autograder.intake.files_beside import flags_of_files_beside
-from autograder.intake.handing_in import handed_in
+from autograder.intake.hand_in_time import handed_in
 from autograder.intake.notebook_cells import cells_of
 from autograder.intake.submissions import Quarantined, Submission, notebook_file, read_once
 from autograder.plain_text import printable

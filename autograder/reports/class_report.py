@@ -11,8 +11,8 @@ from autograder.course.course import Course, CourseError, Unit
 from autograder.course.events import log_event
 from autograder.course.private_files import write_private
 from autograder.course.spreadsheet import Cell, number, write_table
-from autograder.exports.class_grades import ClassGrades, Standing, Status, class_grades
-from autograder.gradebook.class_book import QuestionScore
+from autograder.gradebook.class_grades import ClassGrades, Standing, Status, class_grades
+from autograder.gradebook.gradebook_queries import QuestionScore
 from autograder.gradebook.regrade_requests import RegradeRequest, regrade_requests
 from autograder.intake.attendance import Attendance, attendance
 from autograder.reports.figures import component_picture, points_picture, seconds_picture

@@ -1,6 +1,6 @@
 """The output of ``course status``: each unit's state, or each student's in one unit, as a table, CSV or JSON.
 
-Points and waiting answers come from :mod:`autograder.gradebook.standing`; nothing is computed here.
+Points and waiting answers come from :mod:`autograder.gradebook.points_that_count`; nothing is computed here.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import Any
 from autograder.counts_and_lists import counted, in_short
 from autograder.course.course import Course, Unit
 from autograder.course.spreadsheet import guarded, number
+from autograder.gradebook.points_that_count import Standing, Status, UnitStanding, unit_standing
 from autograder.gradebook.regrade_requests import regrade_requests
-from autograder.gradebook.standing import Standing, Status, UnitStanding, unit_standing
 from autograder.plain_text import printable
 
 __all__ = ["StudentStatus", "UnitStatus", "as_csv", "as_table", "student_statuses", "to_do", "unit_statuses"]

@@ -3,7 +3,7 @@
 They see what belongs to no process: files in memory, buffers of sockets and pipes, the kernel's own records. A group
 is made below the one that the grader itself is in, so whatever holds for the grader holds for the sandbox too. Root
 may do that nearly everywhere; a user where somebody handed over a group, or through systemd, which makes one for each
-command. Where neither works there is no group, and the watchdog (:mod:`autograder.sandbox.warden`) is alone.
+command. Where neither works there is no group, and the watchdog (:mod:`autograder.sandbox.watchdog`) is alone.
 """
 
 from __future__ import annotations

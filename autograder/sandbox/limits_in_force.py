@@ -8,7 +8,7 @@ from autograder.sandbox.bubblewrap import limits_files
 from autograder.sandbox.cgroups import NoGroup, in_force
 from autograder.sandbox.kinds import DEFAULT_KIND, SandboxKind
 from autograder.sandbox.seccomp import system_call_filter
-from autograder.sandbox.warden import LOOKS_PER_SECOND
+from autograder.sandbox.watchdog import LOOKS_PER_SECOND
 
 __all__ = ["memory_in_force", "system_calls_in_force"]
 

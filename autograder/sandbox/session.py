@@ -21,15 +21,15 @@ from autograder.sandbox.bubblewrap import SCRATCH, SandboxUnavailable, launch
 from autograder.sandbox.cgroups import Group, NoGroup, new_group
 from autograder.sandbox.container import is_out_of_memory
 from autograder.sandbox.inside.frames import MalformedFrame
-from autograder.sandbox.inside.watched import is_known
+from autograder.sandbox.inside.watched_names import is_known
+from autograder.sandbox.judge_channel import ChannelClosed, JudgeChannel
 from autograder.sandbox.kinds import DEFAULT_KIND, SandboxKind, SandboxProcess, launch_other
 from autograder.sandbox.limits import Limits
-from autograder.sandbox.line import Line, LineClosed
 from autograder.sandbox.processes import Patience
 from autograder.sandbox.program import PROGRAM, PYTHON_PATH, kernel_limits, program_mounts
-from autograder.sandbox.warden import Warden, too_much_memory
 from autograder.sandbox.warm_sandbox import NoWarmStart
 from autograder.sandbox.warm_starts import forked_process
+from autograder.sandbox.watchdog import Watchdog, too_much_memory
 from avae_lib.checking.records import MalformedObservation, Observation, Request
 
 __all__ = ["CellOutcome", "NotDefined", "Session", "SessionLost"]
@@ -145,17 +145,17 @@ class Session:
     @property
     def printed(self) -> str:
         """The beginning of what the notebook printed."""
-        return self._warden.printed
+        return self._watchdog.printed
 
     @property
     def is_output_cut(self) -> bool:
-        return self._warden.is_cut
+        return self._watchdog.is_cut
 
     def close(self) -> None:
         """Kill everything in the sandbox, and wait until it is gone."""
         self._process.kill()
         self._process.wait()
-        self._warden.join(timeout=10)  # it ends when the last process has let go of its standard error
+        self._watchdog.join(timeout=10)  # it ends when the last process has let go of its standard error
         for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
             with contextlib.suppress(BrokenPipeError):
                 stream.close()
@@ -175,9 +175,9 @@ class Session:
         except BaseException:
             self._remove_group()
             raise
-        self._warden = Warden(self._process, self._limits, SCRATCH if self._kind == "bubblewrap" else ())
-        self._warden.start()
-        self._line = Line(self._process.stdout.fileno(), self._process.stdin.fileno(), self._limits.frame_bytes)
+        self._watchdog = Watchdog(self._process, self._limits, SCRATCH if self._kind == "bubblewrap" else ())
+        self._watchdog.start()
+        self._line = JudgeChannel(self._process.stdout.fileno(), self._process.stdin.fileno(), self._limits.frame_bytes)
         try:
             self._wait_until_ready()
         except BaseException:
@@ -194,7 +194,7 @@ class Session:
     def _wait_until_ready(self) -> None:
         try:
             answer = self._line.receive(self._time_left(self._limits.start_seconds))
-        except (TimeoutError, LineClosed, MalformedFrame) as problem:
+        except (TimeoutError, ChannelClosed, MalformedFrame) as problem:
             self.close()
             self._require_time()  # a start cut short by the deadline is the notebook's doing, not the machine's
             said = " ".join(self.printed[-_LAST_WORDS:].split()) or type(problem).__name__
@@ -210,7 +210,7 @@ class Session:
         except TimeoutError:
             self._require_time()
             raise SessionLost(f"your {what} took longer than {seconds:g} s", give_up=True) from None
-        except LineClosed:
+        except ChannelClosed:
             raise SessionLost(self._how_it_ended()) from None
         except MalformedFrame as problem:
             raise SessionLost(_disturbed(problem)) from None
@@ -237,8 +237,8 @@ class Session:
             status = self._process.wait(timeout=10)
         except subprocess.TimeoutExpired:
             status = 0
-        if self._warden.complaint:
-            return self._warden.complaint
+        if self._watchdog.complaint:
+            return self._watchdog.complaint
         if self._is_out_of_memory(status):
             return too_much_memory(self._limits)
         if status == 128 + signal.SIGXCPU:
@@ -269,7 +269,7 @@ class _Outside:
 
 
 def _group(limits: Limits) -> Group | None:
-    """A control group where this machine offers one; the warden watches in any case."""
+    """A control group where this machine offers one; the watchdog watches in any case."""
     try:
         return new_group(limits)
     except NoGroup:

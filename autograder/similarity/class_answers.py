@@ -11,7 +11,7 @@ from typing import Any
 
 from autograder.batch.class_run import recorded_results
 from autograder.course.course import Course, CourseError, Unit
-from autograder.gradebook.recording import autograded_notebook
+from autograder.gradebook.gradebook_writer import autograded_notebook
 
 __all__ = ["ClassAnswers", "answers_of_class", "known_sources"]
 

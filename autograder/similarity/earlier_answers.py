@@ -12,7 +12,7 @@ from nbformat import NotebookNode
 
 from autograder.course.course import Course, CourseError, Unit
 from autograder.intake.normalise import NormalisedSubmission
-from autograder.intake.reading import normalise_apart
+from autograder.intake.normalise_process import normalise_apart
 from autograder.intake.submissions import Quarantined, Submission, find_submissions, notebook_file, read_once
 from autograder.judging.jobs import released_notebook
 

@@ -13,12 +13,12 @@ from pathlib import Path
 
 from autograder.counts_and_lists import counted
 from autograder.course.course import Course, CourseError
+from autograder.course.extensions import extensions_file
 from autograder.course.private_files import write_private
 from autograder.course.roster import Roster
 from autograder.course.roster_update import earlier_roster
 from autograder.course.spreadsheet import guarded, unguarded
 from autograder.course.student_ids import normal_id
-from autograder.gradebook.extensions import extensions_file
 from autograder.gradebook.regrade_requests import requests_file
 
 __all__ = ["ClassTables", "is_on_roster"]

@@ -8,7 +8,7 @@ from sqlalchemy.exc import OperationalError
 
 from autograder.counts_and_lists import counted
 from autograder.course.course import Course, CourseError
-from autograder.gradebook.sessions import one_transaction, opened_gradebook
+from autograder.gradebook.open_gradebook import one_transaction, opened_gradebook
 
 __all__ = ["GradebookRows"]
 

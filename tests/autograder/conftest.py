@@ -15,7 +15,7 @@ import torch
 
 from autograder.authoring.student_edition import write_student_edition
 from autograder.batch.worker_pool import WorkerPool
-from autograder.checks.judge import judge_on
+from autograder.checks.judge_component import judge_component
 from autograder.course.course import Course
 from autograder.judging.jobs import Job
 from avae_lib.checking.harnesses import observe
@@ -218,7 +218,7 @@ def blank_gradebook(tmp_path_factory):
 @pytest.fixture(scope="session")
 def recorder(blank_gradebook):
     """A function that, for a course, makes one which records results as a run of the grader does."""
-    from autograder.gradebook.recording import GradebookWriter
+    from autograder.gradebook.gradebook_writer import GradebookWriter
     from autograder.results import CaseResult, ComponentScore, Graded, SubmissionResult
 
     def recording(course):
@@ -279,7 +279,7 @@ def assert_known_as_wrong():
 
     def claim(check, function):
         for seed in range(2):
-            result = judge_on(check.trials(seed), check, lambda request: observe(function, request))
+            result = judge_component(check.trials(seed), check, lambda request: observe(function, request))
             assert 0 <= result.points < result.max_points
             assert all(case.diagnosis for case in result.cases if not case.passed)
 

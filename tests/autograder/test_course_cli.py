@@ -84,7 +84,7 @@ def test_without_bubblewrap_grading_names_what_is_missing(inside, monkeypatch, c
 def test_publishing_stops_by_default_at_the_first_unit_that_is_open(inside, monkeypatch, capsys):
     asked = {}
     monkeypatch.setattr(
-        "autograder.authoring.publication.publish",
+        "autograder.releasing.publication.publish",
         lambda course, folder, edition, overwrite: asked.update(edition=edition, overwrite=overwrite) or (),
     )
     assert cli.main(["publish", "repository"]) == 0

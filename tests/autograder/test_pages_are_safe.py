@@ -19,8 +19,8 @@ from playwright.sync_api import expect
 from autograder.examples.hostile_texts import HOSTILE_NAMES, HOSTILE_TEXTS
 from autograder.feedback.class_feedback import write_feedback
 from autograder.feedback.page import write_page
-from autograder.gradebook.recording import GradebookWriter, autograded_notebook
-from autograder.gradebook.standing import unit_standing
+from autograder.gradebook.gradebook_writer import GradebookWriter, autograded_notebook
+from autograder.gradebook.points_that_count import unit_standing
 from autograder.intake.normalise import normalise
 from autograder.nbgrader_bridge.drawn_markdown import drawn_markdown
 from autograder.plain_text import harmless_markdown, legible, moderate, unmistakable

@@ -8,11 +8,11 @@ from pathlib import Path
 import jupytext
 import pytest
 
-from autograder.authoring.editions import Edition
 from autograder.authoring.notebooks import grade_id_of
-from autograder.authoring.publication import publish
-from autograder.authoring.release import source_of, units_with_solutions
 from autograder.course.course import Course
+from autograder.releasing.editions import Edition
+from autograder.releasing.publication import publish
+from autograder.releasing.release import source_of, units_with_solutions
 from avae_lib import components
 
 ROOT = Path(__file__).parents[2]

@@ -10,8 +10,8 @@ import pytest
 
 from autograder.authoring.notebook_execution import execute
 from autograder.authoring.notebooks import executed, sources
-from autograder.authoring.release import units_with_solutions
 from autograder.course.course import Course
+from autograder.releasing.release import units_with_solutions
 from avae_lib import components
 from avae_lib.plotting.legibility import REQUIRED_BY
 

@@ -15,7 +15,7 @@ from nbconvert.filters import markdown2html
 from autograder.batch.class_run import recorded_results
 from autograder.course.course import Course, Unit
 from autograder.course.secret import CourseSecret
-from autograder.gradebook.written_answers import LONGEST_COMMENT, WrittenAnswer
+from autograder.gradebook.written_answer_grades import LONGEST_COMMENT, WrittenAnswer
 from autograder.nbgrader_bridge.answer_sheet.questions import WrittenQuestion
 from autograder.page_templates import TEMPLATES as PAGE_TEMPLATES
 from autograder.page_templates import page_templates

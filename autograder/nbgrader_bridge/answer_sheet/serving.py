@@ -27,8 +27,8 @@ from tornado.web import Application, HTTPError, RequestHandler, StaticFileHandle
 
 from autograder.course.course import Course, CourseError, Unit
 from autograder.course.events import log_event
-from autograder.gradebook.sessions import opened_gradebook
-from autograder.gradebook.written_answers import (
+from autograder.gradebook.open_gradebook import opened_gradebook
+from autograder.gradebook.written_answer_grades import (
     ChangedMeanwhile,
     NoSuchAnswer,
     WrittenAnswer,

@@ -18,7 +18,7 @@ import numpy
 import torch
 from IPython.core.interactiveshell import InteractiveShell
 from torch.overrides import _get_current_function_mode_stack
-from watched import HOLDERS, SETTINGS
+from watched_names import HOLDERS, SETTINGS
 
 from avae_lib import recorded_cells
 from avae_lib.checking import harnesses

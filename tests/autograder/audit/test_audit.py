@@ -8,15 +8,15 @@ import pytest
 import torch
 
 import autograder
-from autograder.audit.audition import cell_of
 from autograder.audit.empty_answers import empty_answers
 from autograder.audit.guards import audit_check
+from autograder.audit.guards_in_sandbox import cell_of
 from autograder.audit.sentences import Sentences
 from autograder.audit.slips import SLIPS
 from autograder.audit.tables import markdown_section
 from autograder.checks import all_checks
 from autograder.checks.case import Mistake, Variant
-from autograder.checks.judge import judge_on
+from autograder.checks.judge_component import judge_component
 from autograder.sandbox.bubblewrap import require_sandbox
 from avae_lib import components
 from avae_lib.checking.harnesses import observe
@@ -121,7 +121,7 @@ def test_sentence_that_not_every_draw_bears_out_is_counted_as_wrong():
 def test_every_slip_costs_a_right_function_points(name):
     check = CHECKS["reparameterize"]
     reference = components.find("reparameterize").reference
-    result = judge_on(check.trials(1), check, lambda request: SLIPS[name](observe(reference, request)))
+    result = judge_component(check.trials(1), check, lambda request: SLIPS[name](observe(reference, request)))
     assert result.points < result.max_points
 
 

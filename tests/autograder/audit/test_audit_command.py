@@ -176,7 +176,7 @@ def test_only_what_has_changed_is_judged_again_in_the_order_of_the_exercises(jud
 
 
 def with_another(changed):
-    from autograder.audit.fingerprints import fingerprint
+    from autograder.audit.audit_fingerprint import fingerprint
 
     return lambda name: "another" if name == changed else fingerprint(name)
 

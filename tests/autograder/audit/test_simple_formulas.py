@@ -8,7 +8,7 @@ import torch
 from autograder.audit.guards import audit_check
 from autograder.audit.simple_formulas import formulas_that_pass
 from autograder.checks import all_checks
-from autograder.checks.draws import normal
+from autograder.checks.random_inputs import normal
 
 CHECKS = {check.component: check for check in all_checks()}
 GIBBS, ADD_UP = CHECKS["gibbs_sweep"], CHECKS["negative_elbo"]

@@ -18,7 +18,7 @@ from autograder import cli
 from autograder.batch.cluster import workers_of_cluster
 from autograder.batch.worker_pool import grade_all
 from autograder.course.course import CourseError
-from autograder.judging.grading import grade_submission
+from autograder.judging.grade_submission import grade_submission
 
 ROOT = Path(__file__).parents[3]
 UNIT = "03_vae"

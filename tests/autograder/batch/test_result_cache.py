@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from autograder.batch.class_run import ClassRun
-from autograder.checks.judge import ComponentResult, Verdict
-from autograder.judging.check_sources import digest_of_check
-from autograder.judging.grading import grade_submission
-from autograder.judging.submission import SubmissionVerdict
+from autograder.checks.judge_component import ComponentResult, Verdict
+from autograder.judging.check_digests import digest_of_check
+from autograder.judging.grade_submission import grade_submission
+from autograder.judging.judge_submission import SubmissionVerdict
 
 ROOT = Path(__file__).parents[3]
 UNIT = "03_vae"
@@ -48,7 +48,7 @@ class PretendJudge:
 @pytest.fixture
 def judge(monkeypatch):
     judge = PretendJudge()
-    monkeypatch.setattr("autograder.judging.submission.judge_submission", judge)
+    monkeypatch.setattr("autograder.judging.judge_submission.judge_submission", judge)
     return judge
 
 
@@ -186,7 +186,7 @@ def digests_after(tmp_path):
             path = tmp_path / "autograder" / file
             assert old in path.read_text()
             path.write_text(path.read_text().replace(old, new, 1))
-        program = "import autograder.judging.check_sources as c; import json; print(json.dumps([c.digest_of_judging(), "
+        program = "import autograder.judging.check_digests as c; import json; print(json.dumps([c.digest_of_judging(), "
         program += f"*map(c.digest_of_check, {OF_VAE})]))"
         environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
         command = [sys.executable, "-P", "-c", program]
@@ -200,12 +200,12 @@ def digests_after(tmp_path):
 @pytest.mark.parametrize(
     ("file", "old", "new", "changed"),
     [
-        ("checks/vae.py", "rtol=1e-4", "rtol=1e-3", ["reparameterize"]),
-        ("checks/vae.py", '"""Unit 03:', '"""The third unit:', []),
-        ("checks/vae.py", "# reparameterize(", "# reparametrize(", []),
+        ("checks/reparameterize.py", "rtol=1e-4", "rtol=1e-3", ["reparameterize"]),
+        ("checks/reparameterize.py", '"""Unit 03:', '"""The third unit:', []),
+        ("checks/reparameterize.py", "# reparameterize(", "# reparametrize(", []),
         ("checks/mistakes/reparameterize.py", "@mistake(", "@mistake('Look. ' ", ["reparameterize"]),
         ("checks/variants/reparameterize.py", "import", "import os, ", []),
-        ("checks/draws.py", "return scale * torch", "return 1 * scale * torch", OF_VAE),
+        ("checks/random_inputs.py", "return scale * torch", "return 1 * scale * torch", OF_VAE),
         ("checks/case.py", "probes = tuple", "probes = list", ["judging"]),
         ("sandbox/inside/cells.py", '"""', '"""Here: ', ["judging"]),
         ("intake/normalise.py", '"""', '"""Here: ', ["judging"]),

@@ -76,7 +76,7 @@ from functools import partial
 import toy_graders
 from autograder.batch.cluster import local_workers
 from autograder.judging.jobs import Job
-from autograder.lifetimes import exit_when_told
+from autograder.process_lifetimes import exit_when_told
 from autograder.batch.worker_pool import grade_all
 
 exit_when_told()

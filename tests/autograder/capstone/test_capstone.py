@@ -12,14 +12,16 @@ import pytest
 import torch
 
 from autograder.authoring.notebook_fillings import filled_in
-from autograder.authoring.release import require_points_of_checks
 from autograder.authoring.student_edition import write_student_edition
-from autograder.capstone import files, held_out, judging, sandboxed
+from autograder.capstone import files, held_out
+from autograder.capstone import judge_capstone as judging
+from autograder.capstone import measure_in_sandbox as sandboxed
 from autograder.capstone.files import CapstoneWork, read_capstone
 from autograder.capstone.held_out import draw_held_out, private_held_out
-from autograder.capstone.judging import CASES, POINTS, judge_capstone
+from autograder.capstone.judge_capstone import CASES, POINTS, judge_capstone
 from autograder.course.course import Course, CourseError
 from autograder.judging.jobs import Batch
+from autograder.releasing.release import require_points_of_checks
 from avae_lib import capstone
 from avae_lib.capstone import BUDGET, Claims, findings
 from avae_lib.capstone.rebuilding import weights_bytes
@@ -393,10 +395,10 @@ def _found(course):
 
 
 def test_a_change_of_how_capstones_are_judged_counts_for_kept_results():
-    from autograder.course.versions import GRADER
-    from autograder.judging.check_sources import _imported_files
+    from autograder.course.grader_version import GRADER
+    from autograder.judging.check_digests import _imported_files
 
-    counted = _imported_files(GRADER / "judging" / "grading.py")
+    counted = _imported_files(GRADER / "judging" / "grade_submission.py")
     assert set((GRADER / "capstone").glob("*.py")) - {GRADER / "capstone" / "__init__.py"} <= counted
 
 

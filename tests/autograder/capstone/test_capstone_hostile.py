@@ -18,10 +18,12 @@ import torch
 
 from autograder.authoring.student_edition import write_student_edition
 from autograder.batch.class_run import ClassRun
-from autograder.capstone import held_out, judging, sandboxed
+from autograder.capstone import held_out
+from autograder.capstone import judge_capstone as judging
+from autograder.capstone import measure_in_sandbox as sandboxed
 from autograder.capstone.files import CapstoneWork, read_capstone
 from autograder.capstone.held_out import draw_held_out
-from autograder.capstone.judging import POINTS, judge_capstone
+from autograder.capstone.judge_capstone import POINTS, judge_capstone
 from autograder.course.course import Course
 from autograder.feedback.class_feedback import write_feedback
 from avae_lib import capstone
@@ -592,7 +594,7 @@ def test_capstones_that_were_graded_are_not_graded_again_unless_a_file_changes(
     graded = []
 
     def watched(job):
-        from autograder.judging.grading import grade_submission
+        from autograder.judging.grade_submission import grade_submission
 
         graded.append(job.student)
         return grade_submission(job)

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from autograder.authoring.public_cases import PUBLIC_SEED
 from autograder.checks import all_checks, checks_of
 from autograder.checks.case import Remembered
-from autograder.checks.judge import AskFailed, judge_on
+from autograder.checks.judge_component import AskFailed, judge_component
 from avae_lib import components
 from avae_lib.checking.harnesses import observe
 
@@ -21,7 +21,7 @@ each_check = pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS.keys()
 
 
 def judged(name, function, seed=11):
-    return judge_on(CHECKS[name].trials(seed), CHECKS[name], lambda request: observe(function, request))
+    return judge_component(CHECKS[name].trials(seed), CHECKS[name], lambda request: observe(function, request))
 
 
 def failed_cases(name, function):
@@ -113,7 +113,7 @@ def test_check_is_complete(check):
 def test_reference_gets_all_points_on_twenty_draws(check):
     reference = components.implementation(check.component)
     for seed in range(20):
-        result = judge_on(check.trials(seed), check, lambda request: observe(reference, request))
+        result = judge_component(check.trials(seed), check, lambda request: observe(reference, request))
         assert result.points == check.points == result.max_points
 
 
@@ -518,7 +518,7 @@ def test_time_out_ends_a_component_and_says_so():
         asked.append(request)
         raise AskFailed("your function took longer than 10 s", give_up=True)
 
-    result = judge_on(CHECKS["log_mean_exp"].trials(1), CHECKS["log_mean_exp"], ask)
+    result = judge_component(CHECKS["log_mean_exp"].trials(1), CHECKS["log_mean_exp"], ask)
     assert len(asked) == 1
     assert result.points == 0
     assert all("10 s" in case.diagnosis for case in result.cases)
@@ -532,7 +532,7 @@ def test_death_of_the_process_costs_only_the_case_in_which_it_happened():
             raise AskFailed("your code ended the process")
         return observe(reference, request)
 
-    result = judge_on(CHECKS["log_mean_exp"].trials(1), CHECKS["log_mean_exp"], ask)
+    result = judge_component(CHECKS["log_mean_exp"].trials(1), CHECKS["log_mean_exp"], ask)
     assert [case.passed for case in result.cases] == [True, True, False, False, True]
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from autograder.checks import all_checks
-from autograder.checks.judge import judge_on
+from autograder.checks.judge_component import judge_component
 from avae_lib.checking.harnesses import observe
 from avae_lib.meanfield import ising_elbo, ising_mean_field_sweep
 
@@ -14,7 +14,7 @@ CHECKS = {check.component: check for check in all_checks()}
 def lost(name, function, seed):
     """The cases that a function fails, with what is said of each."""
     check = CHECKS[name]
-    result = judge_on(check.trials(seed), check, lambda request: observe(function, request))
+    result = judge_component(check.trials(seed), check, lambda request: observe(function, request))
     return {case.name: case.diagnosis for case in result.cases if not case.passed}
 
 

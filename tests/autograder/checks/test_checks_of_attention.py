@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from autograder.checks import attentive_vae
-from autograder.checks.judge import judge_on
+from autograder.checks.judge_component import judge_component
 from avae_lib.checking.harnesses import observe
 
 CHECKS = {check.component: check for check in attentive_vae.CHECKS}
@@ -16,7 +16,7 @@ LARGE = "scores as large as 1e9, values as large as 1e30"
 
 def judged(name, function, seed=11):
     check = CHECKS[name]
-    return judge_on(check.trials(seed), check, lambda request: observe(function, request))
+    return judge_component(check.trials(seed), check, lambda request: observe(function, request))
 
 
 def lost(name, function):

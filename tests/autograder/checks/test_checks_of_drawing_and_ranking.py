@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from autograder.checks import evaluation
-from autograder.checks.judge import judge_on
+from autograder.checks.judge_component import judge_component
 from avae_lib.checking.harnesses import observe
 
 CHECKS = {check.component: check for check in evaluation.CHECKS}
@@ -12,7 +12,7 @@ CHECKS = {check.component: check for check in evaluation.CHECKS}
 
 def judged(name, function, seed=11):
     check = CHECKS[name]
-    return judge_on(check.trials(seed), check, lambda request: observe(function, request))
+    return judge_component(check.trials(seed), check, lambda request: observe(function, request))
 
 
 def lost(name, function):

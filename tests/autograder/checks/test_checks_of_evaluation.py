@@ -8,7 +8,7 @@ import torch
 from autograder.checks.active_units import ACTIVE_UNITS
 from autograder.checks.bits_per_dim import BITS_PER_DIM
 from autograder.checks.effective_sample_size import EFFECTIVE_SAMPLE_SIZE
-from autograder.checks.judge import judge_on
+from autograder.checks.judge_component import judge_component
 from autograder.checks.marginal_log_likelihood import MARGINAL_LOG_LIKELIHOOD
 from avae_lib.checking.harnesses import observe
 
@@ -19,7 +19,7 @@ CHECKS = {
 
 def lost(name, function, seed=11):
     check = CHECKS[name]
-    result = judge_on(check.trials(seed), check, lambda request: observe(function, request))
+    result = judge_component(check.trials(seed), check, lambda request: observe(function, request))
     return {case.name: case.diagnosis for case in result.cases if not case.passed}
 
 

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch.distributions import Normal, kl_divergence
 
 from autograder.checks import hierarchical_vae
-from autograder.checks.judge import judge_on
+from autograder.checks.judge_component import judge_component
 from avae_lib.checking.harnesses import observe
 
 CHECKS = {check.component: check for check in hierarchical_vae.CHECKS}
@@ -16,7 +16,7 @@ CHECKS = {check.component: check for check in hierarchical_vae.CHECKS}
 
 def judged(name, function, seed=11):
     check = CHECKS[name]
-    return judge_on(check.trials(seed), check, lambda request: observe(function, request))
+    return judge_component(check.trials(seed), check, lambda request: observe(function, request))
 
 
 def lost(name, function):

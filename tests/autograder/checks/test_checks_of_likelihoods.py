@@ -4,10 +4,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from autograder.checks.judge import judge_on
-from autograder.checks.logistic_draws import DISCRETIZED_LOGISTIC_MIXTURE_SAMPLE
-from autograder.checks.logistic_levels import DISCRETIZED_LOGISTIC_LOG_PROB
-from autograder.checks.logistic_mixtures import DISCRETIZED_LOGISTIC_MIXTURE_LOG_PROB
+from autograder.checks.discretized_logistic_log_prob import DISCRETIZED_LOGISTIC_LOG_PROB
+from autograder.checks.discretized_logistic_mixture_log_prob import DISCRETIZED_LOGISTIC_MIXTURE_LOG_PROB
+from autograder.checks.discretized_logistic_mixture_sample import DISCRETIZED_LOGISTIC_MIXTURE_SAMPLE
+from autograder.checks.judge_component import judge_component
 from autograder.checks.mistakes.discretized_logistic_log_prob import difference, product
 from autograder.checks.mistakes.discretized_logistic_log_prob import log_prob as level_log_prob
 from autograder.checks.mistakes.discretized_logistic_mixture_log_prob import by_colour, joined, shift
@@ -28,7 +28,7 @@ CHECKS = {
 
 def lost(name, function, seed=11):
     check = CHECKS[name]
-    cases = judge_on(check.trials(seed), check, lambda request: observe(function, request)).cases
+    cases = judge_component(check.trials(seed), check, lambda request: observe(function, request)).cases
     return [case.name for case in cases if not case.passed]
 
 

@@ -4,11 +4,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from autograder.checks.autoregressive_flow import INVERSE_AUTOREGRESSIVE_STEP
 from autograder.checks.free_bits import FREE_BITS
-from autograder.checks.judge import judge_on
+from autograder.checks.inverse_autoregressive_step import INVERSE_AUTOREGRESSIVE_STEP
+from autograder.checks.judge_component import judge_component
 from autograder.checks.maximum_mean_discrepancy import MAXIMUM_MEAN_DISCREPANCY
-from autograder.checks.vector_quantization import VECTOR_QUANTIZE
+from autograder.checks.vector_quantize import VECTOR_QUANTIZE
 from avae_lib.checking.harnesses import observe
 
 SMALL = (FREE_BITS, VECTOR_QUANTIZE, INVERSE_AUTOREGRESSIVE_STEP, MAXIMUM_MEAN_DISCREPANCY)
@@ -17,7 +17,7 @@ CHECKS = {check.component: check for check in SMALL}
 
 def judged(name, function, seed=11):
     check = CHECKS[name]
-    return judge_on(check.trials(seed), check, lambda request: observe(function, request))
+    return judge_component(check.trials(seed), check, lambda request: observe(function, request))
 
 
 def lost(name, function):

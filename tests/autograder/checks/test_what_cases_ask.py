@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from autograder.checks import all_checks
-from autograder.checks.judge import judge_on
+from autograder.checks.judge_component import judge_component
 from avae_lib import components
 from avae_lib.checking.harnesses import observe
 from avae_lib.checking.nested_inputs import leaves
@@ -102,7 +102,7 @@ def asked(function):
 
 
 def lost_cases(check, function, seed=5):
-    cases = judge_on(check.trials(seed), check, asked(function)).cases
+    cases = judge_component(check.trials(seed), check, asked(function)).cases
     return {case.name: case.diagnosis for case in cases if not case.passed}
 
 

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from autograder import cli
 from autograder.collecting.archives import opened_download
 from autograder.collecting.collect import Kind, collect
-from autograder.collecting.records import collected_work, earlier_work
+from autograder.collecting.collection_records import collected_work, earlier_work
 from autograder.collecting.systems import READERS, System
 from autograder.course.course import Course, CourseError, Unit
-from autograder.intake.handing_in import handed_in
+from autograder.intake.hand_in_time import handed_in
 
 UNIT = "03_vae"
 MOODLE = "_assignsubmission_file/03_vae.ipynb"

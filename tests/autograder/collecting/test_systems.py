@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 import pytest
 
 from autograder.collecting.archives import opened_download
+from autograder.collecting.handed_in_work import Offering
 from autograder.collecting.systems import READERS, guessed_system
-from autograder.collecting.work import Offering
 from autograder.course.course import CourseError
 from autograder.course.roster import Roster
 

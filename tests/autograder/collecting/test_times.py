@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autograder.collecting.moments import in_nbgraders_words, moment
-from autograder.collecting.times import read_times
+from autograder.collecting.lms_times import in_nbgraders_words, moment
+from autograder.collecting.time_tables import read_times
 from autograder.course.course import CourseError
 from autograder.course.roster import Roster
 

@@ -9,9 +9,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from autograder.course.course import Course
-from autograder.course.lateness import days_late, later_by
-from autograder.gradebook.extensions import grant
-from autograder.gradebook.standing import unit_standing
+from autograder.course.extensions import grant
+from autograder.course.late_policy import days_late, later_by
+from autograder.gradebook.points_that_count import unit_standing
 
 BERLIN = ZoneInfo("Europe/Berlin")
 ZONES = st.sampled_from(sorted(available_timezones())).map(ZoneInfo)

@@ -10,9 +10,9 @@ import pytest
 
 from autograder import cli
 from autograder.course.course import Course, CourseError
-from autograder.course.people import Claim, find_student, same_name
 from autograder.course.roster import Roster, Student
 from autograder.course.roster_update import update_roster
+from autograder.course.student_lookup import Claim, find_student, same_name
 
 CANVAS = '''Student,ID,SIS User ID,SIS Login ID,Integration ID,Section,"Variational autoencoders (4711)",Current Score
 ,,,,,,Manual Posting,

@@ -8,7 +8,8 @@ import pytest
 
 from autograder import cli, doctor
 from autograder.course.secret import CourseSecret
-from autograder.doctor import people, probes, sandboxes
+from autograder.doctor import formgrader as people
+from autograder.doctor import probes, sandboxes
 from autograder.doctor.course_folder import course_findings
 from autograder.doctor.findings import Finding, printed
 from autograder.doctor.machine import MEMORY_PER_WORKER, machine_findings

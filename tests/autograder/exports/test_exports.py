@@ -23,11 +23,11 @@ from autograder import cli
 from autograder.course.course import CourseError
 from autograder.course.roster import Roster
 from autograder.course.spreadsheet import guarded, read_table, unguarded, write_table
-from autograder.exports.class_grades import class_grades
 from autograder.exports.export import write_export
 from autograder.feedback.class_feedback import write_feedback
-from autograder.gradebook.recording import autograded_notebook
-from autograder.gradebook.sessions import open_gradebook
+from autograder.gradebook.class_grades import class_grades
+from autograder.gradebook.gradebook_writer import autograded_notebook
+from autograder.gradebook.open_gradebook import open_gradebook
 from autograder.reports.class_report import write_report
 
 UNIT = "03_vae"

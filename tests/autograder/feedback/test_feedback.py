@@ -13,7 +13,7 @@ from autograder.batch.class_run import ClassRun
 from autograder.course.course import CourseError
 from autograder.feedback.class_feedback import write_feedback
 from autograder.feedback.page import page, write_page
-from autograder.gradebook.standing import standing_outside
+from autograder.gradebook.points_that_count import standing_outside
 from autograder.intake.normalise import normalise
 from autograder.results import CaseResult, ComponentScore, Graded, SubmissionResult
 
@@ -146,7 +146,7 @@ def test_a_page_lies_where_nbgrader_looks_for_it(course, unit, solved, release, 
 
 def test_feedback_for_the_course_shows_points_given_by_hand_since(course, unit, hand_in, solved, release, in_threads):
 
-    from autograder.gradebook.recording import Gradebook
+    from autograder.gradebook.gradebook_writer import Gradebook
 
     hand_in("ada", solved)
     hand_in("eve", b"")

@@ -12,9 +12,9 @@ from nbgrader.server_extensions.formgrader.handlers import template_path
 
 from autograder.batch.class_run import ClassRun, recorded_results
 from autograder.course.course import CourseError
+from autograder.gradebook.gradebook_writer import GradebookWriter, autograded_notebook
 from autograder.gradebook.nbgrader_config import let_nbgrader_find_its_programs
-from autograder.gradebook.recording import GradebookWriter, autograded_notebook
-from autograder.gradebook.standing import unit_standing
+from autograder.gradebook.points_that_count import unit_standing
 from autograder.intake.normalise import normalise
 from autograder.judging.jobs import released_notebook
 from autograder.results import CaseResult, ComponentScore, Graded, SubmissionResult

@@ -10,9 +10,9 @@ import nbformat
 import pytest
 from nbgrader.api import Gradebook
 
-from autograder.gradebook.class_book import class_book
-from autograder.gradebook.recording import autograded_notebook
-from autograder.gradebook.sessions import one_transaction
+from autograder.gradebook.gradebook_queries import unit_in_gradebook
+from autograder.gradebook.gradebook_writer import autograded_notebook
+from autograder.gradebook.open_gradebook import one_transaction
 
 UNIT = "03_vae"
 PARTS = {"check_add", "check_halve", "question_1"}
@@ -40,7 +40,7 @@ def record_class(record, size):
 @pytest.mark.parametrize("size", [200, pytest.param(2000, marks=pytest.mark.slow)])
 def test_a_large_class_is_recorded_whole_and_no_submission_costs_more_than_the_first(course, record, size):
     costs = record_class(record, size)
-    book = class_book(course, course.unit(UNIT))
+    book = unit_in_gradebook(course, course.unit(UNIT))
     assert {student: entry.points for student, entry in book.submissions.items()} == {
         name_of(number): 2.0 + points_of(number) for number in range(size)
     }
@@ -61,14 +61,14 @@ def test_a_kill_at_any_moment_leaves_whole_submissions_and_running_again_complet
         time.sleep(seconds)
         os.kill(writer.pid, signal.SIGKILL)
         writer.join()
-        submissions = class_book(course, unit).submissions if course.gradebook.exists() else {}
+        submissions = unit_in_gradebook(course, unit).submissions if course.gradebook.exists() else {}
         for student, entry in submissions.items():
             assert {question.name for question in entry.questions} == PARTS
             assert [question.waits for question in entry.questions] == [False, False, True]
             assert entry.points == 2.0 + points_of(int(student.removeprefix("student")))
             nbformat.validate(nbformat.read(autograded_notebook(course, unit, student), as_version=4))
     run()
-    assert len(class_book(course, unit).submissions) == size
+    assert len(unit_in_gradebook(course, unit).submissions) == size
 
 
 def test_points_given_in_formgrader_while_a_class_is_recorded_are_kept(course, record):
@@ -89,7 +89,7 @@ def test_points_given_in_formgrader_while_a_class_is_recorded_are_kept(course, r
     record_class(record, 24)
     person.join()
     assert not failures
-    submissions = class_book(course, course.unit(UNIT)).submissions
+    submissions = unit_in_gradebook(course, course.unit(UNIT)).submissions
     assert [submissions[name_of(number)].points for number in range(8)] == [5.0 + points_of(n) for n in range(8)]
     assert len(submissions) == 24
 

@@ -13,8 +13,8 @@ from autograder import cli
 from autograder.course.course import Course, CourseError
 from autograder.course.spreadsheet import read_table
 from autograder.feedback.class_feedback import write_feedback
+from autograder.gradebook.points_that_count import unit_standing
 from autograder.gradebook.regrade_requests import add_request, close_request, regrade_requests, requests_file
-from autograder.gradebook.standing import unit_standing
 from autograder.student_records.forgetting import forget
 
 UNIT = "03_vae"

@@ -6,10 +6,10 @@ import nbformat
 import pytest
 
 from autograder.course.course import CourseError
-from autograder.exports.class_grades import class_grades
-from autograder.gradebook.recording import GradebookWriter
+from autograder.gradebook.class_grades import class_grades
+from autograder.gradebook.gradebook_writer import GradebookWriter
+from autograder.gradebook.open_gradebook import opened_gradebook
 from autograder.gradebook.released_cells import CellChanges, carry_cells, cell_changes, require_graded_cells
-from autograder.gradebook.sessions import opened_gradebook
 
 UNIT = "03_vae"
 

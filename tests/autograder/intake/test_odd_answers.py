@@ -8,7 +8,7 @@ import pytest
 
 from autograder.checks import checks_of
 from autograder.intake.normalise import normalise
-from autograder.judging.submission import judge_submission
+from autograder.judging.judge_submission import judge_submission
 
 UNIT = "03_vae"
 RELEASE = Path(__file__).parents[3] / "assignments" / UNIT / f"{UNIT}.ipynb"

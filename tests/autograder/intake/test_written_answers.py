@@ -6,7 +6,7 @@ import json
 import nbformat
 import pytest
 
-from autograder.gradebook.recording import shown_notebook
+from autograder.gradebook.gradebook_writer import shown_notebook
 from autograder.intake.files_beside import flags_of_files_beside
 from autograder.intake.normalise import normalise
 from autograder.results import Graded, SubmissionResult

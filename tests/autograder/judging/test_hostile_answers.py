@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autograder.checks import checks_of
-from autograder.checks.judge import AskFailed, judge_on
+from autograder.checks.judge_component import AskFailed, judge_component
 from autograder.sandbox.inside.frames import HEADER, MalformedFrame, decode, encode
+from autograder.sandbox.judge_channel import JudgeChannel
 from autograder.sandbox.limits import Limits
-from autograder.sandbox.line import Line
 from autograder.sandbox.session import NotDefined, Session, SessionLost
 from avae_lib.checking.harnesses import observe
 from avae_lib.checking.records import DTYPES, Observation, Request
@@ -98,7 +98,7 @@ QUICK = [check for check in CHECKS if check.component != "vae_training_step"]
 @given(answer=answers)
 @settings(max_examples=12, deadline=None)
 def test_whatever_the_sandbox_answers_earns_nothing_and_stops_nothing(check, answer):
-    result = judge_on(check.trials(5), check, ask_of(Hostile(answer)))
+    result = judge_component(check.trials(5), check, ask_of(Hostile(answer)))
     assert result.points == 0 and len(result.cases) == len(check.cases)
     assert not any(case.passed for case in result.cases)
 
@@ -116,7 +116,7 @@ def test_right_looking_observations_with_any_numbers_in_them_stop_nothing(check,
             content[part] = {name: replacements[len(name) % len(replacements)] for name in content[part]}
         return Observation.from_json(content)
 
-    result = judge_on(check.trials(5), check, ask)
+    result = judge_component(check.trials(5), check, ask)
     assert len(result.cases) == len(check.cases) and math.isfinite(result.points)
     assert all(isinstance(case.diagnosis, str) for case in result.cases)
 
@@ -126,7 +126,7 @@ def test_right_looking_observations_with_any_numbers_in_them_stop_nothing(check,
 def test_cases_answered_before_the_sandbox_turned_hostile_keep_their_points(answer):
     check = CHECKS[0]
     first = sum(1 for _ in check.cases[0].requests(check.component, 5))
-    result = judge_on(check.trials(5), check, ask_of(Hostile(answer), hostile_from=first))
+    result = judge_component(check.trials(5), check, ask_of(Hostile(answer), hostile_from=first))
     assert [case.passed for case in result.cases] == [True] + [False] * (len(check.cases) - 1)
     assert result.points == check.cases[0].points
 
@@ -145,7 +145,7 @@ writings = st.lists(
 @settings(max_examples=60, deadline=None)
 def test_whatever_is_written_to_the_line_comes_out_as_the_answer_or_as_a_refusal(pieces):
     (there, outgoing), (incoming, here) = os.pipe(), os.pipe()
-    line = Line(incoming, outgoing, 4096)
+    line = JudgeChannel(incoming, outgoing, 4096)
     player = threading.Thread(target=play, args=(there, here, pieces))
     player.start()
     deadline = time.monotonic() + 0.3
@@ -155,7 +155,7 @@ def test_whatever_is_written_to_the_line_comes_out_as_the_answer_or_as_a_refusal
     except (MalformedFrame, TimeoutError, OSError):
         pass
     except Exception as error:
-        assert type(error).__name__ == "LineClosed"
+        assert type(error).__name__ == "ChannelClosed"
     finally:
         player.join()
         for end in (there, outgoing, incoming):

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autograder.checks import all_checks
-from autograder.checks.judge import judge_on
-from autograder.judging.calls import calls_among, names_in
+from autograder.checks.judge_component import judge_component
+from autograder.judging.calls_between_answers import calls_among, names_in
 from autograder.judging.references import References
 from autograder.sandbox.limits import Limits
 from autograder.sandbox.session import Session
@@ -36,7 +36,7 @@ def test_a_stand_in_is_judged_as_the_reference_is(check):
     """Values, gradients, precision, inputs that stay as they are: all cases of the check."""
     function = stand_in(check.component, through_json)
     without_memory = [trial for trial in check.trials(3) if not any(probe.request.watch for probe in trial.probes)]
-    result = judge_on(without_memory, check, lambda request: observe(function, request))
+    result = judge_component(without_memory, check, lambda request: observe(function, request))
     assert [case.diagnosis for case in result.cases if not case.passed] == []
 
 

@@ -22,9 +22,9 @@ from playwright.sync_api import expect
 from autograder.course.course import Course, CourseError
 from autograder.course.secret import CourseSecret
 from autograder.examples.hostile_texts import HOSTILE_NAMES, HOSTILE_TEXTS
-from autograder.exports.class_grades import class_grades
-from autograder.gradebook.recording import GradebookWriter, autograded_notebook
-from autograder.gradebook.standing import unit_standing
+from autograder.gradebook.class_grades import class_grades
+from autograder.gradebook.gradebook_writer import GradebookWriter, autograded_notebook
+from autograder.gradebook.points_that_count import unit_standing
 from autograder.intake.normalise import normalise
 from autograder.nbgrader_bridge.answer_sheet.questions import written_questions
 from autograder.nbgrader_bridge.answer_sheet.serving import serve_answers

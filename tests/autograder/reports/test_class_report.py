@@ -150,11 +150,11 @@ def test_work_in_wrong_places_and_students_without_any_are_named(course, record,
 def judged_cases(function):
     """Cases as the judge leaves them for a wrong answer to a real component."""
     from autograder.checks import checks_of
-    from autograder.checks.judge import judge_on
+    from autograder.checks.judge_component import judge_component
     from avae_lib.checking.harnesses import observe
 
     check = next(check for check in checks_of("01_kl_divergence") if check.component == "kl_diagonal_gaussian")
-    return judge_on(check.trials(1), check, lambda request: observe(function, request)).cases
+    return judge_component(check.trials(1), check, lambda request: observe(function, request)).cases
 
 
 def test_the_commonest_mistakes_are_causes_and_not_what_only_points_to_them():

@@ -9,7 +9,7 @@ from nbgrader.api import Gradebook
 
 from autograder.cli import main
 from autograder.course.course import Course
-from autograder.exports.class_grades import class_grades
+from autograder.gradebook.class_grades import class_grades
 from autograder.gradebook.regrade_requests import add_request
 from autograder.reports.status import as_csv, as_table, student_statuses, to_do, unit_statuses
 

@@ -97,7 +97,7 @@ def submissions(solved):
 # Reads each submission in a process of its own, and prints which files these processes opened.
 READER = """
 import base64, json, sys
-from autograder.intake import reading
+from autograder.intake import normalise_process as reading
 import nbformat
 
 asked = json.load(sys.stdin)

@@ -92,7 +92,7 @@ def held_up():  # those who open a file, or change a folder, would wait for us o
 calls = ctypes.CDLL(None)
 import avae_lib
 everything = list(walk())
-packages = ("autograder", "autograder.checks.judge", "autograder.checks", "autograder.sandbox")
+packages = ("autograder", "autograder.checks.judge_component", "autograder.checks", "autograder.sandbox")
 print(json.dumps({
     "user": [*os.getresuid(), *os.getresgid(), *os.getgroups()],
     "status": dict(line.split(":\t") for line in read("/proc/self/status").splitlines() if "\t" in line),
@@ -228,7 +228,7 @@ def test_course_installed_among_packages_is_covered(tmp_path, monkeypatch):
         write(packages / "other.pth", "/somewhere/else"),
         write(packages / "other-1.dist-info/RECORD", "other.py,,"),
     ]
-    write(packages / "autograder/checks/judge.py")
+    write(packages / "autograder/checks/judge_component.py")
     write(packages / "avae_lib/gaussians.py")
     write(packages / "course.pth", str(mounts.COURSE))
     write(packages / "__editable___avae_0_1_0_finder.py", f"MAPPING = {{'autograder': '{mounts.COURSE}/autograder'}}")

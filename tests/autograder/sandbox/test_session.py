@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 
 from autograder.sandbox.cgroups import NoGroup
 from autograder.sandbox.inside.frames import HEADER, MalformedFrame, decode, encode
-from autograder.sandbox.inside.watched import is_known
+from autograder.sandbox.inside.watched_names import is_known
+from autograder.sandbox.judge_channel import ChannelClosed, JudgeChannel
 from autograder.sandbox.limits import Limits
-from autograder.sandbox.line import Line, LineClosed
 from autograder.sandbox.processes import Patience, usage_of_tree
 from autograder.sandbox.session import NotDefined, Session, SessionLost
 from avae_lib.checking.records import Request
@@ -34,7 +34,7 @@ class FakeChild:
 
     def __init__(self, reply, hang_up=True):
         (self._there, outgoing), (incoming, self._here) = os.pipe(), os.pipe()
-        self.line = Line(incoming, outgoing, FRAME_BYTES)
+        self.line = JudgeChannel(incoming, outgoing, FRAME_BYTES)
         self._ends = (incoming, outgoing)
         self._reply, self._hang_up = reply, hang_up
         self._thread = threading.Thread(target=self._play)
@@ -117,7 +117,7 @@ def test_half_an_answer_is_waited_for_and_then_given_up():
 
 
 def test_hanging_up_is_told_from_silence():
-    with FakeChild(lambda asked: b"") as line, pytest.raises(LineClosed):
+    with FakeChild(lambda asked: b"") as line, pytest.raises(ChannelClosed):
         line.exchange({}, seconds_left(MINUTE))
     with FakeChild(lambda asked: b"", hang_up=False) as line, pytest.raises(TimeoutError):
         line.exchange({}, seconds_left(0.2))
@@ -128,7 +128,7 @@ def test_child_that_does_not_read_cannot_hold_up_the_judge():
     incoming, here = os.pipe()
     try:
         with pytest.raises(TimeoutError):
-            Line(incoming, outgoing, FRAME_BYTES).exchange({"long": "x" * 2**20}, seconds_left(0.2))
+            JudgeChannel(incoming, outgoing, FRAME_BYTES).exchange({"long": "x" * 2**20}, seconds_left(0.2))
     finally:
         for end in (there, outgoing, incoming, here):
             os.close(end)
@@ -148,7 +148,7 @@ def test_answer_that_drips_gains_no_time():
     thread.start()
     try:
         with pytest.raises((TimeoutError, MalformedFrame)) as ended:
-            Line(incoming, outgoing, FRAME_BYTES).receive(seconds_left(0.3))
+            JudgeChannel(incoming, outgoing, FRAME_BYTES).receive(seconds_left(0.3))
         assert ended.type is TimeoutError
     finally:
         stop.set()
@@ -171,7 +171,7 @@ json_values = st.recursive(
 )
 @settings(max_examples=150, deadline=None)
 def test_whatever_is_written_without_knowing_the_id_is_no_answer(written):
-    with FakeChild(lambda asked: written) as line, pytest.raises((MalformedFrame, LineClosed)):
+    with FakeChild(lambda asked: written) as line, pytest.raises((MalformedFrame, ChannelClosed)):
         line.exchange({"a": 1}, seconds_left(MINUTE))
 
 
@@ -509,7 +509,7 @@ def test_a_sandbox_that_cannot_be_watched_is_not_left_running(edition, monkeypat
         raise ValueError("no text")
 
     with started(edition) as session:
-        monkeypatch.setattr("autograder.sandbox.warden.usage_of_tree", blind)
+        monkeypatch.setattr("autograder.sandbox.watchdog.usage_of_tree", blind)
         with pytest.raises(SessionLost, match="could not watch"):
             session.run_cell("import time; time.sleep(30)")
 

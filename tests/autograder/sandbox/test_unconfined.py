@@ -104,7 +104,7 @@ os.environ["PATH"] = ""
 
 import nbformat
 import autograder.batch.class_run
-from autograder.intake.reading import normalise_apart
+from autograder.intake.normalise_process import normalise_apart
 from autograder.sandbox.limits import Limits
 from autograder.sandbox.session import Session, SessionLost
 

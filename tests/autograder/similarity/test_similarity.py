@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from autograder import cli
 from autograder.checks import checks_of
 from autograder.course.course import CourseError
-from autograder.gradebook.recording import autograded_notebook
+from autograder.gradebook.gradebook_writer import autograded_notebook
 from autograder.reports.similarity_report import write_similarity
 from autograder.similarity import pairs
 from autograder.similarity.clusters import clusters_of

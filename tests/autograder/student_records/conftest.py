@@ -8,9 +8,9 @@ import pytest
 from autograder.course.audit_log import append
 from autograder.course.course import Course
 from autograder.course.events import log_event
+from autograder.course.extensions import grant
 from autograder.exports.export import write_export
 from autograder.feedback.class_feedback import write_feedback
-from autograder.gradebook.extensions import grant
 from autograder.gradebook.regrade_requests import add_request
 from autograder.reports.class_report import write_report
 

@@ -9,15 +9,15 @@ import pytest
 from nbgrader.api import Gradebook
 
 from autograder.cli import main
+from autograder.commands.student_commands import _confirmed
 from autograder.course.course import CourseError
+from autograder.course.extensions import extensions_of
 from autograder.course.lock import course_lock
 from autograder.course.roster import Roster
-from autograder.exports.class_grades import class_grades
 from autograder.exports.export import write_export
 from autograder.feedback.class_feedback import write_feedback
-from autograder.gradebook.extensions import extensions_of
+from autograder.gradebook.class_grades import class_grades
 from autograder.reports.class_report import write_report
-from autograder.student_commands import _confirmed
 from autograder.student_records import forgetting
 from autograder.student_records.all_places import PLACES
 from autograder.student_records.forgetting import forget

@@ -1,0 +1,174 @@
+"""Unit 01: how ``kl_categorical`` is judged, and the list of the unit's checks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Generator, Tensor
+
+from autograder.checks.case import Case, ComponentCheck
+from autograder.checks.information_projection import INFORMATION_PROJECTION
+from autograder.checks.kl_gaussians import KL_DIAGONAL_GAUSSIAN, KL_GAUSSIAN
+from autograder.checks.kl_monte_carlo import KL_MONTE_CARLO
+from autograder.checks.kl_projections import FORWARD_KL_PROJECTION, REVERSE_KL_PROJECTION
+from autograder.checks.mistakes import kl_categorical as mistakes
+from autograder.checks.random_inputs import normal, sizes
+from autograder.checks.tolerances import FLOAT64
+from autograder.checks.variants import kl_categorical as variants
+
+__all__ = ["CHECKS"]
+
+
+# kl_categorical(q, p)
+
+
+def distributions(rank: int):
+    """Ordinary distributions: no probability is so small that clamping it at the rounding of float32 would show."""
+
+    def inputs(generator: Generator) -> dict[str, Any]:
+        return {name: logits.softmax(dim=-1) for name, logits in logits_of(rank)(generator).items()}
+
+    return inputs
+
+
+def logits_of(rank: int):
+    def inputs(generator: Generator) -> dict[str, Any]:
+        shape = sizes(generator, rank, smallest=3)
+        return {name: normal(generator, *shape, scale=1.5).clamp(-4, 4) for name in ("q", "p")}
+
+    return inputs
+
+
+def partly_equal(generator: Generator) -> dict[str, Any]:
+    """One row in which q is p, and a p that is the same for all other rows."""
+    inputs = distributions(2)(generator)
+    p = inputs["p"][-1:].repeat(len(inputs["p"]), 1)
+    p[0] = inputs["q"][0]
+    return {"q": inputs["q"], "p": p}
+
+
+def without(probabilities: Tensor, *places: tuple[int, int]) -> Tensor:
+    """The distributions with some probabilities made zero, and the others scaled to sum to one again."""
+    left = probabilities.clone()
+    for place in places:
+        left[place] = 0.0
+    return left / left.sum(dim=-1, keepdim=True)
+
+
+def zeros_in_q(generator: Generator) -> dict[str, Any]:
+    """Outcomes that only p has, that neither has, and a q that is sure of its outcome."""
+    inputs = distributions(2)(generator)
+    inputs["q"][-1] = torch.nn.functional.one_hot(torch.tensor(1), inputs["q"].shape[1])
+    return {
+        "q": without(inputs["q"], (0, 0), (1, 1), (1, 2)),
+        "p": without(inputs["p"], (1, 1)),
+    }
+
+
+def sure_of_one(generator: Generator) -> dict[str, Any]:
+    q = torch.zeros(5)
+    q[2] = 1.0
+    return {"q": q, "p": normal(generator, 5).softmax(dim=-1)}
+
+
+def zeros_in_p(generator: Generator) -> dict[str, Any]:
+    """Rows in which q allows what p rules out, and rows in which p rules nothing out."""
+    inputs = distributions(2)(generator)
+    return inputs | {"p": without(inputs["p"], (1, 2), (2, 0))}
+
+
+def sure_of_another(generator: Generator) -> dict[str, Any]:
+    """A p that is sure of one outcome and a q that is not; a q that gives 10⁻⁹ to what p rules out."""
+    q = normal(generator, 2, 4).softmax(dim=-1)
+    q[1, 0] = 1e-9
+    q[1] /= q[1].sum()
+    return {"q": q, "p": torch.tensor([[0.0, 1.0, 0.0, 0.0], [0.0, 0.5, 0.25, 0.25]])}
+
+
+def hardly_possible(generator: Generator) -> dict[str, Any]:
+    """256 outcomes to which p gives 10⁻⁶ and more: a constant of that size, added to them, would show."""
+    q = normal(generator, 256).softmax(dim=-1)
+    p = normal(generator, 256).softmax(dim=-1)
+    p[torch.randperm(256, generator=generator)[:100]] = 2e-6
+    return {"q": q, "p": p / p.sum()}
+
+
+def rows_in(dtype: torch.dtype):
+    """Rows of q and p in one precision."""
+
+    def inputs(generator: Generator) -> dict[str, Any]:
+        shape = sizes(generator, 2, smallest=3)
+        return {name: normal(generator, *shape, dtype=dtype).softmax(dim=-1) for name in ("q", "p")}
+
+    return inputs
+
+
+def zeros_in_double(generator: Generator) -> dict[str, Any]:
+    """Some of q are zero, and stay so."""
+    inputs = rows_in(torch.float64)(generator)
+    inputs["q"][..., 1] = 0.0
+    return inputs | {"q": inputs["q"] / inputs["q"].sum(dim=-1, keepdim=True)}
+
+
+def one_row(generator: Generator) -> dict[str, Any]:
+    return {name: normal(generator, 1, 3, dtype=torch.float64).softmax(dim=-1) for name in ("q", "p")}
+
+
+def one_outcome(generator: Generator) -> dict[str, Any]:
+    return {name: torch.ones(1, 1, dtype=torch.float64) for name in ("q", "p")}
+
+
+KL_CATEGORICAL = ComponentCheck(
+    "kl_categorical",
+    cases=(
+        Case(
+            "values",
+            1,
+            "the divergence of each pair of distributions is not the right one",
+            (distributions(2), distributions(1), distributions(3), distributions(4), partly_equal),
+        ),
+        Case(
+            "outcomes that q rules out",
+            1,
+            "an outcome to which q gives no probability contributes nothing, whatever p gives it",
+            (zeros_in_q, sure_of_one),
+        ),
+        Case(
+            "outcomes that p rules out",
+            1,
+            "where q is positive and p is zero the divergence is infinite, and only there",
+            (zeros_in_p, sure_of_another, hardly_possible),
+        ),
+        Case(
+            "gradients",
+            1,
+            "the gradient with respect to q or p is not the right one",
+            (logits_of(2), logits_of(3)),
+            kind="gradient",
+            harness="call_on_softmax",
+            gradients=("q", "p"),
+        ),
+        Case(
+            "precision kept, inputs left alone",
+            1,
+            "inputs of either precision and of size one are ordinary; the result is not right for some of them",
+            (rows_in(torch.float64), rows_in(torch.float32), one_row, one_outcome, zeros_in_double),
+            kind="form",
+            harness="call_twice",
+            **FLOAT64,
+        ),
+    ),
+    mistakes=tuple(mistakes.MISTAKES),
+    variants=tuple(variants.VARIANTS),
+)
+
+CHECKS = (
+    KL_CATEGORICAL,
+    KL_DIAGONAL_GAUSSIAN,
+    KL_GAUSSIAN,
+    KL_MONTE_CARLO,
+    REVERSE_KL_PROJECTION,
+    FORWARD_KL_PROJECTION,
+    INFORMATION_PROJECTION,
+)

@@ -1,0 +1,220 @@
+"""Unit 02: how ``mixture_cavi_step`` and ``score_function_gradient`` are judged, and the list of the unit's checks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Generator
+
+from autograder.checks.case import Case, ComponentCheck
+from autograder.checks.ising import GIBBS_SWEEP, ISING_ELBO, ISING_MEAN_FIELD_SWEEP
+from autograder.checks.lda_e_step import LDA_E_STEP
+from autograder.checks.mean_field_fit import MEAN_FIELD_FIT
+from autograder.checks.mistakes import mixture_cavi_step as mixture_mistakes
+from autograder.checks.mistakes import score_function_gradient as score_mistakes
+from autograder.checks.random_inputs import between, normal, sizes, uniform
+from autograder.checks.tolerances import FLOAT64
+from autograder.checks.variants import mixture_cavi_step as mixture_variants
+from autograder.checks.variants import score_function_gradient as score_variants
+
+__all__ = ["CHECKS"]
+
+PRECISION_KEPT = "precision kept, inputs left alone"
+PRECISION_HINT = "inputs of either precision and of size one are ordinary; the result is not right for some of them"
+
+
+# mixture_cavi_step(x, weights_log, means, precisions)
+
+
+def mixture(dtype: torch.dtype = torch.float32):
+    """Components that overlap, with different weights and precisions."""
+
+    def inputs(generator: Generator) -> dict[str, Any]:
+        n, components, dim = sizes(generator, 3, smallest=3)
+        return {
+            "x": normal(generator, n, dim, dtype=dtype),
+            "weights_log": normal(generator, components, dtype=dtype) - 1.5,
+            "means": normal(generator, components, dim, dtype=dtype),
+            "precisions": uniform(generator, components, dim, low=0.2, high=1.6, dtype=dtype),
+        }
+
+    return inputs
+
+
+def as_many_components_as(other: str):
+    """As many components as points, or as dimensions: what is normalised along the wrong one keeps its shape."""
+
+    def inputs(generator: Generator) -> dict[str, Any]:
+        drawn = mixture()(generator)
+        (n, dim), components = drawn["x"].shape, None
+        components = n if other == "points" else dim
+        return drawn | {
+            "weights_log": normal(generator, components),
+            "means": normal(generator, components, dim),
+            "precisions": uniform(generator, components, dim, low=0.2, high=1.6),
+        }
+
+    return inputs
+
+
+def far_away(distance: float, dtype: torch.dtype):
+    """Points so far from all components that every density is 0, yet none is nearer than the others by much.
+
+    They are far in a dimension in which the components agree; some points are near all components.
+    """
+
+    def inputs(generator: Generator) -> dict[str, Any]:
+        x = normal(generator, 6, 2, dtype=dtype)
+        x[1::2, 1] = distance * torch.tensor([1.0, -1.0, 1.0], dtype=dtype)
+        means = normal(generator, 3, 2, dtype=dtype)
+        means[:, 1] = 0.0
+        precisions = uniform(generator, 3, 2, low=0.5, high=1.5, dtype=dtype)
+        precisions[:, 1] = 1.0
+        return {"x": x, "weights_log": normal(generator, 3, dtype=dtype), "means": means, "precisions": precisions}
+
+    return inputs
+
+
+def one_component_is_nearest(generator: Generator) -> dict[str, Any]:
+    """Points thousands of nats from the nearest component, and further from the others."""
+    means = torch.tensor([[0.0, 0.0], [40.0, 0.0], [0.0, 40.0]])[torch.randperm(3, generator=generator)]
+    x = torch.tensor([[-60.0, -80.0], [150.0, 20.0], [5.0, 130.0], [1.0, 0.0]]) + normal(generator, 4, 2)
+    return {"x": x, "weights_log": normal(generator, 3), "means": means, "precisions": torch.ones(3, 2)}
+
+
+def many_dimensions(generator: Generator) -> dict[str, Any]:
+    """Components side by side in 200 dimensions: every density is 0 in float32, and none is much the largest."""
+    means, precisions = 0.1 * normal(generator, 3, 200), 1.0 + 0.1 * uniform(generator, 3, 200)
+    return {
+        "x": normal(generator, 4, 200),
+        "weights_log": normal(generator, 3),
+        "means": means,
+        "precisions": precisions,
+    }
+
+
+def far_from_zero(generator: Generator) -> dict[str, Any]:
+    """Points and means near 1,000, of which the differences are hundredths, as are the standard deviations."""
+    return {
+        "x": 1000.0 + 0.02 * normal(generator, 6, 2),
+        "weights_log": normal(generator, 3),
+        "means": 1000.0 + 0.02 * normal(generator, 3, 2),
+        "precisions": 1e3 * uniform(generator, 3, 2, low=0.5, high=2.0),
+    }
+
+
+def precisions_of_all_sizes(generator: Generator) -> dict[str, Any]:
+    """Ten dimensions whose precisions, multiplied, leave the range of float32, upwards and downwards.
+
+    Two components are narrow and two are wide, and the points are of either kind.
+    """
+    scale = torch.tensor([1e6, 1e6, 1e-6, 1e-6]).unsqueeze(1)
+    precisions = scale * uniform(generator, 4, 10, low=0.7, high=1.4)
+    x = normal(generator, 4, 10) * scale.rsqrt()
+    return {"x": x, "weights_log": normal(generator, 4), "means": torch.zeros(4, 10), "precisions": precisions}
+
+
+def one_of_each(generator: Generator) -> dict[str, Any]:
+    return {
+        "x": normal(generator, 1, 1, dtype=torch.float64),
+        "weights_log": normal(generator, 2, dtype=torch.float64),
+        "means": normal(generator, 2, 1, dtype=torch.float64),
+        "precisions": torch.ones(2, 1, dtype=torch.float64),
+    }
+
+
+MIXTURE_CAVI_STEP = ComponentCheck(
+    "mixture_cavi_step",
+    cases=(
+        Case(
+            "values",
+            3,
+            "the responsibilities are not the right ones",
+            (mixture(), as_many_components_as("points"), as_many_components_as("dimensions")),
+        ),
+        Case(
+            "points far from all components",
+            2,
+            "where every density is zero the responsibilities still add up to one",
+            (far_away(25.0, torch.float32), far_away(100.0, torch.float64), one_component_is_nearest, many_dimensions),
+            atol=1e-3,  # logarithms near 300 are rounded to 3e-5, several times over
+        ),
+        Case(
+            "precisions of all sizes, means far from zero",
+            1,
+            "precisions of very different sizes and means far from zero are ordinary inputs",
+            (precisions_of_all_sizes, far_from_zero),
+            atol=1e-3,  # squares of distances that are rounded to 6e-5 of 0.02
+        ),
+        Case(
+            PRECISION_KEPT,
+            1,
+            PRECISION_HINT,
+            (mixture(torch.float64), one_of_each, mixture()),
+            kind="form",
+            harness="call_twice",
+            **FLOAT64,
+        ),
+    ),
+    mistakes=tuple(mixture_mistakes.MISTAKES),
+    variants=tuple(mixture_variants.VARIANTS),
+)
+
+
+# score_function_gradient(f_values, log_prob_gradients, baseline)
+
+
+def draws(samples: int, params: int, dtype: torch.dtype = torch.float32):
+    """Values on both sides of a baseline that is not their mean, and gradients around zero."""
+
+    def inputs(generator: Generator) -> dict[str, Any]:
+        baseline = round(64 * between(generator, -4.5, -3.5)) / 64  # which float32 holds exactly
+        f_values = normal(generator, samples, scale=2.0, dtype=dtype) - 5.0
+        f_values[0] = baseline + 2.0
+        return {
+            "f_values": f_values,
+            "log_prob_gradients": normal(generator, samples, params, dtype=dtype) + 0.3,
+            "baseline": baseline,
+        }
+
+    return inputs
+
+
+def without_baseline(generator: Generator) -> dict[str, Any]:
+    return draws(5, 3)(generator) | {"baseline": 0.0}
+
+
+SCORE_FUNCTION_GRADIENT = ComponentCheck(
+    "score_function_gradient",
+    cases=(
+        Case("values", 1, "the estimate is not the right one", (draws(7, 3), draws(4, 6), without_baseline)),
+        Case(
+            "as many samples as parameters",
+            1,
+            "each sample's value multiplies the gradient of the same sample",
+            (draws(5, 5),),
+        ),
+        Case(
+            "precision kept, inputs left alone",
+            1,
+            "inputs of either precision and of size one are ordinary; the result is not right for some of them",
+            (draws(6, 2, torch.float64), draws(1, 3, torch.float64), draws(4, 1, torch.float64), draws(5, 2)),
+            kind="form",
+            harness="call_twice",
+            **FLOAT64,
+        ),
+    ),
+    mistakes=tuple(score_mistakes.MISTAKES),
+    variants=tuple(score_variants.VARIANTS),
+)
+
+CHECKS = (
+    ISING_MEAN_FIELD_SWEEP,
+    ISING_ELBO,
+    MEAN_FIELD_FIT,
+    GIBBS_SWEEP,
+    LDA_E_STEP,
+    MIXTURE_CAVI_STEP,
+    SCORE_FUNCTION_GRADIENT,
+)

@@ -1,0 +1,282 @@
+"""A student's standing in a unit: the points that count and how they add up, answers that wait for a person, and
+lateness.
+
+Feedback pages, exports, reports and ``course status`` all read it here. formgrader shows the same numbers, because they
+come from nbgrader's gradebook after it was brought up to date.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta, tzinfo
+from enum import StrEnum
+
+from nbgrader.utils import determine_grade
+
+from autograder.batch.class_run import recorded_results
+from autograder.course.course import Course, Unit
+from autograder.course.extensions import extensions_of
+from autograder.course.late_policy import days_late, later_by
+from autograder.course.roster import Roster
+from autograder.gradebook.gradebook_queries import GradedSubmission, QuestionScore, UnitInGradebook, unit_in_gradebook
+from autograder.gradebook.manual_scores import log_manual_changes
+from autograder.gradebook.nbgrader_lateness import settle
+from autograder.intake.submissions import find_submissions
+from autograder.results import Graded, SubmissionResult
+
+__all__ = ["Standing", "Status", "UnitStanding", "standing_outside", "unit_standing"]
+
+_LOST = "graded, but missing from the gradebook: grade it again"
+_DIFFERS = "the gradebook and the grader's own record differ: grade it again"
+
+
+class Status(StrEnum):
+    """Where a student's grade in a unit stands."""
+
+    GRADED = "graded"
+    WAITING = "waiting"  # for a person to grade answers; the points so far count
+    QUARANTINED = "quarantined"  # handed in and could not be graded: a person has to look
+    UNGRADED = "not graded"  # handed in since the unit was graded
+    MISSING = "missing"  # nothing handed in by the due date
+    OPEN = "open"  # nothing handed in, and not due yet
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where one student stands in one unit.
+
+    Attributes:
+        points: the points that count, after the late penalty; None without a grade. If the latest file could not be
+            graded, those of the file graded before it.
+        max_points: what the unit is worth.
+        questions: the graded cells with their points, by name.
+        handed_in: when the work that counts was handed in, in UTC; None if that is not known, which counts as on time.
+        due: the student's own due date, in UTC, moved by ``extension``.
+        points_lost: the late penalty, already subtracted from ``points``.
+        reason: why a person has to look at the whole submission; empty if nobody has to.
+        result: the grader's recorded result, if there is one.
+    """
+
+    student: str
+    status: Status
+    points: float | None
+    max_points: float
+    questions: tuple[QuestionScore, ...] = ()
+    handed_in: datetime | None = None
+    due: datetime | None = None
+    extension: timedelta = timedelta()
+    days_late: int = 0
+    points_lost: float = 0.0
+    reason: str = ""
+    result: SubmissionResult | None = None
+
+    @property
+    def automatic(self) -> float:
+        """The grader's points, of the questions that nobody graded by hand."""
+        return sum(question.auto or 0.0 for question in self.questions if question.manual is None)
+
+    @property
+    def by_hand(self) -> float:
+        """The points that people gave, in place of the grader's where it gave some."""
+        return sum(question.manual or 0.0 for question in self.questions)
+
+    @property
+    def extra_credit(self) -> float:
+        """The points that people gave on top."""
+        return sum(question.extra for question in self.questions)
+
+    @property
+    def before_lateness(self) -> float:
+        """Automatic points, those by hand and extra credit together."""
+        return sum(question.points for question in self.questions)
+
+    @property
+    def waiting(self) -> tuple[QuestionScore, ...]:
+        """The questions that a person has yet to grade."""
+        return tuple(question for question in self.questions if question.waits)
+
+    @property
+    def has_work(self) -> bool:
+        """Whether points of some work count."""
+        return self.points is not None and self.status is not Status.MISSING
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether nobody has to do anything more about it."""
+        return self.status in (Status.GRADED, Status.MISSING)
+
+
+@dataclass(frozen=True)
+class UnitStanding:
+    """Where everybody stands in a unit.
+
+    Attributes:
+        max_points: of each question.
+        students: by id: those of the roster in its order, then others who handed something in.
+        strangers: ids that handed something in and are not in the roster, where there is one.
+        due: in UTC, for those without an extension; None if there is no due date.
+    """
+
+    unit: Unit
+    max_points: Mapping[str, float]
+    students: Mapping[str, Standing]
+    strangers: tuple[str, ...]
+    due: datetime | None
+    _blank: Callable[[str], Standing] = field(repr=False)
+
+    @property
+    def worth(self) -> float:
+        """What the unit is worth in all."""
+        return sum(self.max_points.values())
+
+    @property
+    def is_graded(self) -> bool:
+        """Whether anybody has been graded or quarantined."""
+        nobody = (Status.UNGRADED, Status.MISSING, Status.OPEN)
+        return any(standing.status not in nobody for standing in self.students.values())
+
+    @property
+    def without_time(self) -> tuple[str, ...]:
+        """Those whose work counts and of which nobody knows when it was handed in, so that it is not late."""
+        return tuple(name for name, standing in self.students.items() if standing.has_work and not standing.handed_in)
+
+    def of(self, student: str) -> Standing:
+        """Where a student stands, also one who is known from other units only."""
+        return self.students.get(student) or self._blank(student)
+
+
+def unit_standing(course: Course, unit: Unit, now: datetime | None = None) -> UnitStanding:
+    """Where everybody stands in a unit, with the gradebook brought up to date.
+
+    Args:
+        now: the moment that decides what is missing and what is not due yet; by default this one.
+    """
+    records = _Records.of(course, unit, now or datetime.now(UTC))
+    roster = Roster.of(course).students
+    others = {*records.book.submissions, *records.results, *records.handed_in} - set(roster)
+    ids = (*roster, *sorted(others))
+    students = {student: records.standing(student) for student in ids}
+    strangers = tuple(sorted(others)) if roster else ()
+    return UnitStanding(unit, records.book.max_points, students, strangers, records.due, records.standing)
+
+
+def standing_outside(course: Course, unit: Unit, graded: Graded) -> Standing:
+    """Where somebody stands whose work was just graded and goes into no gradebook."""
+    if graded.notebook is None:
+        reason, worth = graded.result.reason, graded.result.max_points
+        return Standing(graded.result.student, Status.QUARANTINED, None, worth, reason=reason, result=graded.result)
+    questions = tuple(_questions(graded))
+    worth, points = (sum(getattr(one, name) for one in questions) for name in ("max_points", "points"))
+    handed_in = graded.handed_in and graded.handed_in.replace(tzinfo=UTC)
+    late = days_late(handed_in, unit.due, course.zone)
+    lost = course.late_policy.points_lost(points, worth, late)
+    status = Status.WAITING if any(question.waits for question in questions) else Status.GRADED
+    return Standing(
+        student=graded.result.student,
+        status=status,
+        points=points - lost,
+        max_points=worth,
+        questions=questions,
+        handed_in=handed_in,
+        due=unit.due,
+        days_late=late,
+        points_lost=lost,
+        result=graded.result,
+    )
+
+
+def _questions(graded: Graded) -> Iterator[QuestionScore]:
+    """The graded cells of a notebook as an empty gradebook would take them over."""
+    for cell in graded.notebook.cells:
+        label = cell.metadata.get("nbgrader", {})
+        if label.get("grade"):
+            name, worth, is_written = label["grade_id"], float(label["points"]), bool(label.get("solution"))
+            score = graded.result.components.get(name.removeprefix("check_"))
+            auto = determine_grade(cell)[0] if is_written else score and score.points
+            yield QuestionScore(name, auto or 0.0, worth, auto, waits=auto is None, is_written=is_written)
+
+
+@dataclass(frozen=True)
+class _Records:
+    """All that is known of one unit."""
+
+    book: UnitInGradebook
+    results: Mapping[str, SubmissionResult]
+    extensions: Mapping[str, timedelta]
+    handed_in: frozenset[str]
+    due: datetime | None
+    missing: float | None
+    now: datetime
+    zone: tzinfo
+
+    @classmethod
+    def of(cls, course: Course, unit: Unit, now: datetime) -> _Records:
+        book = UnitInGradebook()
+        if course.gradebook.exists():
+            settle(course, unit)
+            book = unit_in_gradebook(course, unit)
+            log_manual_changes(course, unit, book)
+        results = {result.student: result for result in recorded_results(course, unit)}
+        submissions = find_submissions(course.submitted, unit.name) if course.submitted.is_dir() else ()
+        handed_in = frozenset(submission.student for submission in submissions)
+        missing = 0.0 if course.late_policy.missing == "zero" else None
+        extensions, due = extensions_of(course, unit), unit.due or book.due
+        return cls(book, results, extensions, handed_in, due, missing, now, course.zone)
+
+    def standing(self, student: str) -> Standing:
+        result, submission = self.results.get(student), self.book.submissions.get(student)
+        if submission is not None:
+            return self._of_submission(submission, result)
+        if result is not None:
+            reason = result.reason if result.status == "quarantined" else _LOST
+            return self._without_points(student, Status.QUARANTINED, reason=reason, result=result)
+        if student in self.handed_in:
+            return self._without_points(student, Status.UNGRADED)
+        return self._of_nothing(student)
+
+    def _of_submission(self, submission: GradedSubmission, result: SubmissionResult | None) -> Standing:
+        due = self.due and later_by(self.due, submission.extension, self.zone)
+        reason = _trouble(submission, result)
+        waits = any(question.waits for question in submission.questions)
+        return Standing(
+            student=submission.student,
+            status=Status.QUARANTINED if reason else Status.WAITING if waits else Status.GRADED,
+            points=max(0.0, submission.points - submission.points_lost),
+            max_points=self._worth,
+            questions=submission.questions,
+            handed_in=submission.handed_in,
+            due=due,
+            extension=submission.extension,
+            days_late=days_late(submission.handed_in, due, self.zone),
+            points_lost=submission.points_lost,
+            reason=reason,
+            result=result,
+        )
+
+    def _without_points(self, student: str, status: Status, **facts: object) -> Standing:
+        extension = self.extensions.get(student, timedelta())
+        due = self.due and later_by(self.due, extension, self.zone)
+        return Standing(student, status, None, self._worth, due=due, extension=extension, **facts)
+
+    def _of_nothing(self, student: str) -> Standing:
+        blank = self._without_points(student, Status.OPEN)
+        if blank.due is not None and self.now <= blank.due:
+            return blank
+        questions = tuple(QuestionScore(name, 0.0, worth, 0.0) for name, worth in self.book.max_points.items())
+        return replace(blank, status=Status.MISSING, points=self.missing, questions=questions)
+
+    @property
+    def _worth(self) -> float:
+        return sum(self.book.max_points.values())
+
+
+def _trouble(submission: GradedSubmission, result: SubmissionResult | None) -> str:
+    """Why a person has to look at the submission as a whole; empty if nobody has to."""
+    if result is None:
+        return ""
+    if result.status == "quarantined":
+        return result.reason
+    judged = {question.answer: question.auto for question in submission.questions}
+    same = all(judged.get(name) == score.points for name, score in result.components.items())
+    return "" if same else _DIFFERS

@@ -1,0 +1,1 @@
+"""How units reach students: releases in ``assignments/``, and repositories without answers."""

@@ -1,0 +1,160 @@
+"""Publishing a course: a repository for students, with lectures, assignments and their edition of the library.
+
+The edition is built and searched for answers beside the files that are there; then it takes their places, except for
+files that somebody has changed (:mod:`autograder.releasing.published_files`).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import tomllib
+from collections.abc import Collection, Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+
+from autograder.authoring.student_edition import write_student_edition
+from autograder.course.course import Course, CourseError, Unit
+from autograder.releasing.editions import Edition
+from autograder.releasing.leaks import leaks, leaks_in_history
+from autograder.releasing.published_files import DRAFT, is_publication, update
+
+__all__ = ["answers_in_history", "publish"]
+
+_INSTALLED_FROM = re.compile(r"https://github\.com/([\w.-]+/[\w.-]+/archive/[\w./-]+)\.zip")
+_SET_UP = "find_spec"
+_NO_WORK_OF_STUDENTS = ("__pycache__/", ".ipynb_checkpoints/", ".venv/", "*.egg-info/", "/runs/", "my_components.py")
+_GITIGNORE = "".join(f"{line}\n" for line in (*_NO_WORK_OF_STUDENTS, f"/{DRAFT}/", "*.partial"))
+_NEVER_COPIED = shutil.ignore_patterns(".*", "__pycache__", "*.pyc", "*.partial")
+
+
+def publish(course: Course, destination: Path, edition: Edition, overwrite: Collection[str] = ()) -> tuple[str, ...]:
+    """Write the repository of an edition, or bring the one that is there up to date.
+
+    Files that were changed since they were published, and whatever else lies there (``.git``, say), stay as they are.
+
+    Args:
+        edition: what students are given; :func:`autograder.releasing.editions.edition_for` chooses it.
+        overwrite: files and folders, relative to ``destination``, that are replaced although they were changed.
+
+    Returns:
+        The files that were kept because somebody has changed them.
+
+    Raises:
+        CourseError: the folder holds something else, an assignment has not been released, or an answer would be
+            published. Nothing was changed then.
+    """
+    destination = destination.absolute()
+    _require_own_folder(course, destination)
+    is_new = not destination.exists()
+    draft = destination / DRAFT
+    shutil.rmtree(draft, ignore_errors=True)
+    try:
+        draft.mkdir(parents=True)
+        _write_edition(course, draft, edition)
+        return update(draft, destination, overwrite)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+        if is_new and destination.is_dir() and not any(destination.iterdir()):
+            destination.rmdir()
+
+
+def answers_in_history(course: Course, destination: Path, edition: Edition) -> tuple[str, ...]:
+    """Answers that the edition keeps back and students find all the same, in what git holds of earlier editions."""
+    return leaks_in_history(course, destination, [unit.name for unit in edition.answers_of])
+
+
+def _write_edition(course: Course, draft: Path, edition: Edition) -> None:
+    answered = [unit.name for unit in edition.answers_of]
+    write_student_edition(draft, answered)
+    units = (*course.before(edition.through), edition.through)
+    rows = [_publish_unit(course, unit, draft) for unit in units]
+    _write_facts(course, draft, [row for row in rows if row])
+    if found := leaks(course, draft, answered):
+        raise CourseError("answers would be published, so nothing was:\n  " + "\n  ".join(found))
+
+
+def _require_own_folder(course: Course, destination: Path) -> None:
+    """A folder is ours if it is absent, empty, or holds an earlier publication, and if no other use is made of it."""
+    place = destination.resolve()
+    private = [course.lectures, course.solutions, course.assignments, course.submitted, course.records]
+    private += [course.root / "avae_lib", *([course.roster.parent] if course.roster else [])]
+    for folder in (folder.resolve() for folder in private):
+        if folder != course.root.resolve() and (place.is_relative_to(folder) or folder.is_relative_to(place)):
+            raise CourseError(f"{destination} is, holds or lies in {folder}, which is not for students: name another")
+    if destination.exists() and not destination.is_dir():
+        raise CourseError(f"{destination} is a file: name a folder")
+    is_empty = not destination.exists() or all(path.name == DRAFT for path in destination.iterdir())
+    has_solutions = (destination / course.solutions.name).exists()
+    if not is_empty and (has_solutions or not is_publication(destination)):
+        raise CourseError(f"{destination} holds something else: name an empty folder or an earlier publication")
+
+
+def _publish_unit(course: Course, unit: Unit, destination: Path) -> Mapping[str, str] | None:
+    """Copy the lecture and the assignment of a unit; returns its row in the table of contents, if it has either."""
+    lecture = Path("lectures", f"{unit.name}.ipynb")
+    assignment = Path("assignments", unit.name, f"{unit.name}.ipynb")
+    if (course.solutions / unit.name).exists() and not (course.root / assignment).exists():
+        raise CourseError(
+            f"the assignment of {unit.name} has not been released: run `course release {unit.name}` first"
+        )
+    links = {
+        name: _copied(course, path, destination) for name, path in (("lecture", lecture), ("assignment", assignment))
+    }
+    return {"title": unit.title, **links} if any(links.values()) else None
+
+
+def _copied(course: Course, notebook: Path, destination: Path) -> str:
+    """Copy a notebook with the data beside it, if it exists; returns Markdown links to open it."""
+    source, target = course.root / notebook, destination / notebook
+    if not source.exists():
+        return ""
+    _require_own_address(course, source)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(source, target)
+    if (source.parent / "data").is_dir():
+        shutil.copytree(source.parent / "data", target.parent / "data", dirs_exist_ok=True, ignore=_NEVER_COPIED)
+    link = course.colab_link(source)
+    return f"[notebook]({notebook.as_posix()})" + (f" · [Colab]({link})" if link else "")
+
+
+def _require_own_address(course: Course, notebook: Path) -> None:
+    """A set-up cell installs the library from the repository that course.toml names, or from none if it names none."""
+    text = notebook.read_text(encoding="utf-8")
+    named = set(_INSTALLED_FROM.findall(text))
+    own = {f"{course.repository}/archive/{course.branch}"} if course.repository else set()
+    if _SET_UP in text and named != own:
+        raise CourseError(
+            f"{notebook.relative_to(course.root)} installs the library from {', '.join(named) or 'nowhere'}, but "
+            f"course.toml names {', '.join(own) or 'no repository'}. "
+            "Run: python -m autograder.authoring.notebooks && course release"
+        )
+
+
+def _write_facts(course: Course, destination: Path, rows: list[Mapping[str, str]]) -> None:
+    shutil.copy(course.root / "LICENSE", destination / "LICENSE")
+    _render("course.toml", destination, course=course)
+    (destination / ".gitignore").write_text(_GITIGNORE, encoding="utf-8")
+    project = tomllib.loads((course.root / "pyproject.toml").read_text(encoding="utf-8"))
+    python = project["project"]["requires-python"]
+    _render(
+        "README.md",
+        destination,
+        title=course.title,
+        colab=course.repository is not None,
+        rows=rows,
+        python=python.replace(">=", "≥ "),
+    )
+    data = project["tool"]["setuptools"]["package-data"]["avae_lib"]
+    _render("pyproject.toml", destination, project=project["project"], build=project["build-system"], data=data)
+
+
+def _render(name: str, destination: Path, **facts: Any) -> None:
+    environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True, trim_blocks=True)
+    environment.filters["toml"] = lambda value: json.dumps(value, ensure_ascii=False)  # a JSON string is a TOML string
+    template = files("autograder").joinpath(f"templates/student_repository/{name}.j2").read_text(encoding="utf-8")
+    (destination / name).write_text(environment.from_string(template).render(facts), encoding="utf-8")
