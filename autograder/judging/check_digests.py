@@ -16,18 +16,15 @@ from autograder.course.grader_version import GRADER, digest, digest_of_files
 __all__ = ["digest_of_check", "digest_of_judging"]
 
 _CHECKS = GRADER / "checks"
-_WORDS_OF_CHECKS = _CHECKS / "case.py"
+_BEHIND_ALL_CHECKS = {_CHECKS / "case.py", _CHECKS / "judge_component.py"}
 _WITHOUT_A_SAY = "variants"  # right solutions, which guard the check
 
 
 @cache
 def digest_of_judging() -> str:
     """Of all that has a say in grading but the checks themselves, which are told apart by component."""
-    files = {
-        *_imported_files(GRADER / "judging" / "grade_submission.py"),
-        *(GRADER / "sandbox").rglob("*.py"),
-        _WORDS_OF_CHECKS,
-    }
+    start = GRADER / "judging" / "grade_submission.py"
+    files = {*_imported_files(start), *(GRADER / "sandbox").rglob("*.py"), *_BEHIND_ALL_CHECKS}
     return digest_of_files(GRADER, files)
 
 
@@ -91,7 +88,7 @@ def _definitions_of(names: set[str], path: Path) -> Iterator[tuple[Path, ast.stm
 def _behind_import(module: str, name: str) -> Iterator[tuple[Path, ast.stmt]]:
     if (whole := _file_of(f"{module}.{name}")) is not None:
         yield from ((whole, statement) for statement in _tree(whole).body)
-    elif (path := _file_of(module)) is not None and path != _WORDS_OF_CHECKS:
+    elif (path := _file_of(module)) is not None and path not in _BEHIND_ALL_CHECKS:
         yield from _definitions_of({name}, path)
 
 

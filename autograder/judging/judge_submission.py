@@ -1,7 +1,8 @@
 """Judging one submission: every answer is asked in a sandbox of its own.
 
-In an answer's *own sandbox*, only the set-up cells and that one answer have run, so answers cannot spoil each other. The functions of earlier exercises that it calls are stand-ins: the library's own bodies compute them
-outside (:mod:`autograder.judging.references`), so that a wrong function loses points only once.
+In an answer's *own sandbox*, only the set-up cells and that one answer have run, so answers cannot spoil each other.
+The functions of earlier exercises that it calls are stand-ins: the library's own bodies compute them outside
+(:mod:`autograder.judging.references`), so that a wrong function loses points only once.
 
 An answer that returns no value in its own sandbox may need other cells of the notebook. It is then judged in a second
 sandbox, where all answers have run and call each other. An answer that returned a value is not judged again, so nobody
@@ -83,7 +84,8 @@ def judge_submission(
         references: computes the stand-ins; by default those that this process keeps.
         attempt: how often this submission was begun before. Each attempt draws other inputs, since what was asked in
             one of them must be worth nothing in the next.
-        witness: is given each sandbox's name, trials and ``ask``, and returns those to judge with: it sees what is asked.
+        witness: is given each sandbox's name, trials and ``ask``, and returns those to judge with, so that it sees what
+            is asked.
 
     Raises:
         SandboxUnavailable: this machine cannot run the sandbox.
