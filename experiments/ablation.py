@@ -102,7 +102,7 @@ class Run:
 
     @property
     def has_diverged(self) -> bool:
-        """Whether training stopped because too many updates in a row had to be left out."""
+        """Whether training stopped because too many updates in a row were skipped."""
         return self._notes().get("diverged", False)
 
     def train(self, dataset: ImageDataset, steps: int) -> None:

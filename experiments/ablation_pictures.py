@@ -47,7 +47,7 @@ def loss_against_depth(record: dict[str, Any], folder: Path) -> None:
 
 
 def loss_and_skips(record: dict[str, Any], folder: Path) -> None:
-    """Loss and updates left out against the number of blocks, with and without residual scaling."""
+    """Loss and skipped updates against the number of blocks, with and without residual scaling."""
     _save(record, _loss_and_skips(record), folder)
 
 
@@ -115,7 +115,7 @@ def _loss_and_skips(record: dict[str, Any]) -> Figure:
         _draw_seeds(loss, arms, [last_bits_per_dim(arm) for arm in arms], name, line)
         _draw_seeds(skips, arms, [[run["skipped"] for run in arm["runs"]] for arm in arms], name, line)
     loss.set(xlabel="blocks", ylabel=f"bits per dimension ({_judged_by(record)})")
-    skips.set(xlabel="blocks", ylabel="updates left out")
+    skips.set(xlabel="blocks", ylabel="skipped updates")
     loss.legend()
     return figure
 

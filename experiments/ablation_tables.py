@@ -19,7 +19,7 @@ _HEAD = (
     "minus the first arm",
     "seeds",
     "updates",
-    "left out",
+    "skipped",
     "diverged",
     "settled",
     "ms per update",
@@ -30,7 +30,7 @@ def table(record: dict[str, Any]) -> str:
     """One row for each arm, as Markdown, and above it where the numbers are from.
 
     bits/dim is the mean over seeds ± the standard deviation over seeds, of test images once all runs are over; the next
-    column has the same for differences from the first arm's run of the same seed. Counts of updates left out are given
+    column has the same for differences from the first arm's run of the same seed. Skipped updates are counted
     for each seed. "Settled" says how many runs met the stop rule.
     """
     rows = [_HEAD, tuple("---" for _ in _HEAD), *(_row(arm, record["arms"][0]) for arm in record["arms"])]

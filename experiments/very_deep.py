@@ -1,6 +1,6 @@
 """The Very Deep VAEs of the ablations: images, training and model at each scale; an arm changes what its question asks.
 
-``small`` trains on two CPU cores in minutes, ``full`` is meant for one GPU.
+``small`` trains on two CPU cores in minutes, ``full`` needs a GPU.
 """
 
 from __future__ import annotations

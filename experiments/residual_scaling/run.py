@@ -1,4 +1,4 @@
-"""Residual scaling by 1/√N: loss, updates left out and divergence at several depths.
+"""Residual scaling by 1/√N: loss, skipped updates and divergence at several depths.
 
     python experiments/residual_scaling/run.py
 
@@ -43,7 +43,7 @@ BLOCKS = {
 
 PILOT_SEED, PILOT_STEPS, TIMES_MEDIAN = 100, 200, 20.0
 SKIP_THRESHOLD = {"small": 345.5, "full": 400.0 * 3 * 32 * 32}
-"""Gradient norm, nats per image, from which on an update is left out: that of the pilot run, and the published one."""
+"""Gradient norm, nats per image, from which an update is skipped: the one from the pilot run, and the published one."""
 
 TRAINING = {
     "small": TrainingConfig(
