@@ -20,8 +20,8 @@ from autograder.course.course import Course, CourseError
 from autograder.course.course_file import read_course_file
 from autograder.legible_output import legibly
 from autograder.plain_text import legible
-from autograder.sandbox.bubblewrap import SandboxUnavailable
 from autograder.sandbox.kinds import DEFAULT_KIND, SandboxKind, require_kind, warning_about
+from avae_lib.errors import UserError, one_line
 
 __all__ = ["main"]
 
@@ -50,7 +50,10 @@ _DESCRIPTION = """Run a course: release its units, grade what students hand in, 
   course sandbox-image                  build an image for docker or podman, for machines without bubblewrap
   course doctor                         check this machine and the course folder
 
-A unit is named by its number (03) or in full (03_vae). Run course anywhere inside the course folder."""
+A unit is named by its number (03) or in full (03_vae). Run course anywhere inside the course folder.
+
+Exit status: 0 if all went well; 1 if the command failed, with one line that says why; 2 for wrong arguments; 130 if it
+was interrupted. course audit also ends with 1 if a check is wrong, and course doctor if nothing can be graded here."""
 
 _NO_REPOSITORY = (
     "course.toml names no repository, so there are no Colab badges, and the notebooks work only in a copy of this "
@@ -75,10 +78,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
     except KeyboardInterrupt:
         return _complain("stopped; what was finished is recorded", 130)
-    except (CourseError, SandboxUnavailable) as error:
-        return _complain(str(error), 1)
+    except UserError as error:
+        return _complain(one_line(error), error.exit_status)
     except OSError as error:
-        return _complain(f"{error.strerror}: {error.filename}" if error.filename else str(error), 1)
+        return _complain(one_line(error), 1)
     return status or 0
 
 

@@ -11,11 +11,12 @@ from collections.abc import Iterator, Sequence
 
 from autograder.batch.class_run import ClassRun
 from autograder.batch.terminal_summary import points_table
-from autograder.course.course import Course, CourseError, Unit
+from autograder.course.course import Course, Unit
 from autograder.examples import write_example_submissions
 from autograder.plain_text import printable
 from autograder.results import SubmissionResult
 from autograder.sandbox.bubblewrap import SandboxUnavailable, require_sandbox
+from avae_lib.errors import UserError, one_line
 
 __all__ = ["attempts", "main"]
 
@@ -32,9 +33,9 @@ def main() -> int:
     try:
         course = Course.find()
         play(course, course.unit(_UNIT))
-    except CourseError as error:
-        print(f"demo: {error}", file=sys.stderr)
-        return 1
+    except UserError as error:
+        print(f"demo: {one_line(error)}", file=sys.stderr)
+        return error.exit_status
     return 0
 
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from avae_lib.evaluation import FrechetDistance, OutOfDistribution
     from avae_lib.training.experiment import Experiment
 
+from avae_lib.errors import InvalidInput, UserError, one_line
+
 __all__ = ["main"]
 
 _DESCRIPTION = """Train and examine deep latent-variable models.
@@ -35,13 +37,19 @@ _DESCRIPTION = """Train and examine deep latent-variable models.
   avae sample runs/digits-vae                     pictures
   avae import-openai FILE.th --preset cifar10-vdvae    a run of published weights
 
-Data sets other than the embedded digits are looked for in the folder that AVAE_DATA names."""
+Data sets other than the embedded digits are looked for in the folder that AVAE_DATA names.
+
+Exit status: 0 if all went well; 1 if the command failed, with one line that says why; 2 for wrong arguments; 130 if it
+was interrupted."""
 
 Run = Annotated[Path, tyro.conf.arg(help="Folder of the run, for example runs/digits-vae.", metavar="RUN")]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns its exit status: 1 if it failed, 2 if it was misused, 130 if interrupted."""
+    """Run the command line and return its exit status: 1 if it failed, 2 for wrong arguments, 130 if interrupted.
+
+    What a user can put right is one line on standard error; any other exception is a bug and shows a traceback.
+    """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     try:
         _dispatch(arguments)
@@ -49,10 +57,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _complain(
             f"{interruption}; the same command goes on from there" if str(interruption) else "stopped", 130
         )
-    except Exception as error:
-        if not _is_meant_for_users(error):
-            raise
-        return _complain(_message(error), 2 if type(error).__name__ == "UnknownPreset" else 1)
+    except UserError as error:
+        return _complain(one_line(error), error.exit_status)
+    except OSError as error:
+        return _complain(one_line(error), 1)
     return 0
 
 
@@ -175,7 +183,7 @@ def sample(
     from avae_lib.training.runs import load_run
 
     if count < 1 or temperature < 0:
-        raise ValueError(f"count must be at least 1 and temperature not negative, got {count} and {temperature}")
+        raise InvalidInput(f"count must be at least 1 and temperature not negative, got {count} and {temperature}")
     model, experiment = load_run(run, find_device(device))
     for path in write_pictures(model, experiment.data, run, count, temperature, seed):
         print(path)
@@ -203,7 +211,7 @@ def import_openai(
     from avae_lib.training.released_vdvae import experiment_of_hparams, import_checkpoint
 
     if (preset is None) == (hparams is None):
-        raise ValueError("say which model the weights are of: either --preset NAME or --hparams FILE.json")
+        raise InvalidInput("say which model the weights are of: either --preset NAME or --hparams FILE.json")
     experiment = find_preset(preset) if hparams is None else experiment_of_hparams(hparams, data)
     run_dir = run_dir or Path("runs") / file.stem
     import_checkpoint(file, experiment, run_dir)
@@ -241,7 +249,9 @@ def _other_data_set(name: str, experiment: Experiment, dataset: Dataset) -> Data
     """The set of that name, seen by models in the same way as ``dataset``, of whose kind it must be."""
     other = dataclasses.replace(experiment.data, name=name, validation=0).load()
     if other.observed != dataset.observed:
-        raise ValueError(f"--ood must name {dataset.observed}, like {dataset.name}; {other.name} has {other.observed}")
+        raise InvalidInput(
+            f"--ood must name {dataset.observed}, like {dataset.name}; {other.name} has {other.observed}"
+        )
     return other
 
 
@@ -302,16 +312,6 @@ def _options(preset: Experiment) -> type:
     )
     options.__doc__ = f"Train {preset.name} ({preset.source})."
     return options
-
-
-def _is_meant_for_users(error: Exception) -> bool:
-    """Whether the message says all that a user can act on, so that a traceback would only be in the way."""
-    return isinstance(error, OSError | ValueError) or type(error).__module__.startswith("avae_lib.")
-
-
-def _message(error: Exception) -> str:
-    is_about_file = isinstance(error, OSError) and error.filename is not None
-    return f"cannot use {error.filename}: {error.strerror}" if is_about_file else str(error)
 
 
 def _complain(message: str, status: int) -> int:

@@ -22,6 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from avae_lib.errors import UserError
+
 __all__ = [
     "Component",
     "ComponentError",
@@ -40,7 +42,7 @@ __all__ = [
 _PACKAGE = Path(__file__).parent
 
 
-class ComponentError(ValueError):
+class ComponentError(UserError, ValueError):
     """A component that does not exist, or a function that cannot stand in for one."""
 
 

@@ -10,11 +10,12 @@ from typing import Any, Literal
 
 from autograder.course.course_file import KINDS, read_course_file
 from autograder.course.late_policy import LatePolicy, due_moment, time_zone
+from avae_lib.errors import UserError
 
 __all__ = ["Course", "CourseError", "Unit"]
 
 
-class CourseError(Exception):
+class CourseError(UserError):
     """Something about the course folder or a name given by the user is wrong; the message says what to do."""
 
 

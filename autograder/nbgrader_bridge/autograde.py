@@ -30,8 +30,8 @@ from autograder.gradebook.nbgrader_lateness import carry_extension, settle
 from autograder.judging.jobs import Batch
 from autograder.nbgrader_bridge.autograde_input import Intake
 from autograder.results import Graded
-from autograder.sandbox.bubblewrap import SandboxUnavailable
 from autograder.sandbox.kinds import DEFAULT_KIND, KINDS, SandboxKind, require_kind, warning_about
+from avae_lib.errors import UserError
 
 __all__ = ["GradeInSandbox", "RecordResult", "SandboxExporter"]
 
@@ -53,7 +53,7 @@ class SandboxExporter(NotebookExporter):
         super().__init__(config, **facts)
         try:
             self.grading = _locked(self.parent, lambda: UnitGrading(self.parent, self.workers, self.sandbox))
-        except (CourseError, SandboxUnavailable) as trouble:
+        except UserError as trouble:
             self.log.error(str(trouble))
             raise NbGraderException(str(trouble)) from None
 

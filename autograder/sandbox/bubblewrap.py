@@ -27,6 +27,7 @@ from pathlib import Path
 from autograder.sandbox.entrance import NO_ENTRANCE, NOBODY, Entrance, can_become_nobody, entrance
 from autograder.sandbox.mounts import Mount, places_to_cover, python_mounts, system_mounts, user_site_packages
 from autograder.sandbox.seccomp import system_call_filter
+from avae_lib.errors import UserError
 
 __all__ = ["HOME", "SCRATCH", "SETTINGS", "SandboxUnavailable", "launch", "limits_files", "require_sandbox"]
 
@@ -49,7 +50,7 @@ SETTINGS = {
 """The environment of students' code, but for where modules are imported from."""
 
 
-class SandboxUnavailable(RuntimeError):
+class SandboxUnavailable(UserError, RuntimeError):
     """This machine cannot run the sandbox; the message says what is missing and what can be done."""
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from avae_lib.capstone.budget import BUDGET, Budget
+from avae_lib.errors import UserError
 
 __all__ = ["QUANTITIES", "Claims", "ClaimsError", "read_claims"]
 
@@ -23,7 +24,7 @@ _LINE_END = re.compile(r"\r\n|\n|\r")  # Markdown's; Python knows further ones, 
 _COUNT = re.compile(r"\d{1,3}(?:,\d{3}){1,4}|\d{1,15}", re.ASCII)
 
 
-class ClaimsError(ValueError):
+class ClaimsError(UserError, ValueError):
     """The report has no table of claims, or one that cannot be used.
 
     Attributes:

@@ -9,8 +9,9 @@ from pathlib import Path
 from avae_lib.capstone.budget import BUDGET
 from avae_lib.capstone.findings import NOISE_OF_DRAWS_BPD, Finding, claim_reproduces, improvement, keeps_budget
 from avae_lib.capstone.handing_in import WEIGHTS, read_files, require_accepted
-from avae_lib.capstone.measuring import Measurement, NotMeasurable, measure
+from avae_lib.capstone.measuring import Measurement, measure
 from avae_lib.capstone.rebuilding import CapstoneRefused, trained_numbers
+from avae_lib.errors import InvalidInput
 
 __all__ = ["check"]
 
@@ -31,10 +32,10 @@ def check(part: str, folder: Path | str = ".") -> bool:
         ValueError: there is no such part.
     """
     if part not in _PARTS:
-        raise ValueError(f"part must be one of {', '.join(_PARTS)}, got {part!r}")
+        raise InvalidInput(f"part must be one of {', '.join(_PARTS)}, got {part!r}")
     try:
         findings = list(_findings(part, read_files(folder)))
-    except (CapstoneRefused, NotMeasurable) as reason:
+    except CapstoneRefused as reason:
         findings = [Finding(False, str(reason))]
     for finding in findings:
         print(f"{'✓' if finding.passed else '✗'} {finding.sentence}")

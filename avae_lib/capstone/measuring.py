@@ -11,9 +11,10 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from avae_lib.capstone.budget import BUDGET, Budget
+from avae_lib.capstone.rebuilding import CapstoneRefused
 from avae_lib.data import load
 from avae_lib.evaluation import Estimate, in_bits_per_dim, measuring, require_density, terms_of_bound
-from avae_lib.models.contract import num_classes
+from avae_lib.models.contract import NoDensity, num_classes
 
 __all__ = ["Measurement", "NotMeasurable", "measure", "public_images"]
 
@@ -21,7 +22,7 @@ _MOST_STANDARD_ERRORS = 5.0
 _LARGEST_EXCESS_NATS = 1.0
 
 
-class NotMeasurable(ValueError):
+class NotMeasurable(CapstoneRefused):
     """The model has no bits per dimension that mean anything; the message says why."""
 
 
@@ -95,7 +96,7 @@ def measure(
 def _require_measurable(model: nn.Module) -> None:
     try:
         require_density(model)
-    except ValueError as reason:
+    except NoDensity as reason:
         raise NotMeasurable(str(reason)) from None
     if not hasattr(model, "image_shape"):
         raise NotMeasurable("this is no model of images")

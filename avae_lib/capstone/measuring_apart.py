@@ -37,7 +37,7 @@ def measured_apart(config: str, weights: str, images: dict[str, Any], samples: i
         measured = {
             name: _numbers(measure(model, _images(content), samples, seed=seed)) for name, content in images.items()
         }
-    except (CapstoneRefused, NotMeasurable) as reason:
+    except CapstoneRefused as reason:
         return {"refused": str(reason)}
     except Exception as problem:  # a configuration that builds a model which cannot run
         return {"refused": f"the model cannot be measured ({type(problem).__name__}: {problem})"[:_LONGEST_REASON]}

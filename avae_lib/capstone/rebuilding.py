@@ -15,6 +15,7 @@ from torch.nn.modules import module as hooks
 
 from avae_lib.capstone.budget import BUDGET, Budget
 from avae_lib.capstone.weights_header import MalformedFile, StoredTensor, read_header, strict_json
+from avae_lib.errors import UserError
 from avae_lib.models.biva import BIVAConfig
 from avae_lib.models.conditional_vae import ConditionalVAEConfig
 from avae_lib.models.families import config_from_record
@@ -51,7 +52,7 @@ _REFUSED = {
 }
 
 
-class CapstoneRefused(ValueError):
+class CapstoneRefused(UserError, ValueError):
     """What was handed in makes no model that can be measured; the message says why and what to do."""
 
 

@@ -7,6 +7,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from avae_lib.data.loading import Dataset
+from avae_lib.errors import InvalidInput
 
 __all__ = ["BatchSampler"]
 
@@ -31,7 +32,7 @@ class BatchSampler:
 
     def __init__(self, dataset: Dataset, batch_size: int, seed: int = 0, device: torch.device | str = "cpu") -> None:
         if not 1 <= batch_size <= len(dataset.train):
-            raise ValueError(
+            raise InvalidInput(
                 f"batch_size must be between 1 and the {len(dataset.train)} training "
                 f"{dataset.observed.example}s of {dataset.name}, got {batch_size}"
             )
@@ -72,7 +73,7 @@ class BatchSampler:
             ValueError: the state belongs to a training split of another size.
         """
         if state["examples"] != len(self._examples):
-            raise ValueError(
+            raise InvalidInput(
                 f"the state is of a sampler over {state['examples']} examples, but this one has {len(self._examples)}"
             )
         self._shuffle.set_state(state["shuffle"])

@@ -8,6 +8,8 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
+from avae_lib.errors import InvalidInput
+
 __all__ = ["Binarization", "binarize"]
 
 Binarization = Literal["none", "dynamic", "threshold"]
@@ -39,4 +41,4 @@ def binarize(
         return (2 * pixels.int() > brightest).to(torch.uint8)
     if mode == "dynamic":
         return torch.bernoulli(pixels.float() / brightest, generator=generator).to(torch.uint8)
-    raise ValueError(f"binarize must be one of {', '.join(get_args(Binarization))}, got {mode!r}")
+    raise InvalidInput(f"binarize must be one of {', '.join(get_args(Binarization))}, got {mode!r}")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from avae_lib.data.binarization import Binarization
 from avae_lib.data.loading import Dataset, load
 from avae_lib.data.sentences import SentenceDataset
+from avae_lib.errors import InvalidInput
 
 __all__ = ["DataConfig"]
 
@@ -50,4 +51,4 @@ class DataConfig:
     def _require_no_options_of_images(self) -> None:
         for name in ("binarize", "flip_horizontal", "flip_vertical", "labels"):
             if getattr(self, name) != getattr(DataConfig(), name):
-                raise ValueError(f"data.{name} is for images, got {getattr(self, name)!r} for {self.name}")
+                raise InvalidInput(f"data.{name} is for images, got {getattr(self, name)!r} for {self.name}")

@@ -11,6 +11,7 @@ from torch import Generator, Tensor
 
 from avae_lib.data.augmentation import RandomFlips
 from avae_lib.data.binarization import Binarization, binarize
+from avae_lib.errors import InvalidInput, UserError
 from avae_lib.observations import Pixels
 
 __all__ = ["DatasetError", "ImageDataset", "Split"]
@@ -20,7 +21,7 @@ Split = Literal["train", "valid", "test"]
 _HELD_OUT_SEED = 0  # every evaluation of a dynamically binarised set sees the same draw of it
 
 
-class DatasetError(RuntimeError):
+class DatasetError(UserError, RuntimeError):
     """A data set that is not there, or whose file cannot be used; the message says what to do."""
 
 
@@ -117,7 +118,7 @@ class ImageDataset:
         """
         images = getattr(self, split)
         if images is None:
-            raise ValueError(f"{self.name} has no {split!r} split")
+            raise InvalidInput(f"{self.name} has no {split!r} split")
         return binarize(images, self.binarize, self.bits, torch.Generator().manual_seed(_HELD_OUT_SEED))
 
     def examples(self, split: Split) -> UInt8[Tensor, "examples channels height width"]:
@@ -134,21 +135,23 @@ class ImageDataset:
         images = getattr(self, split)
         if images.dtype != torch.uint8:
             got = str(images.dtype).removeprefix("torch.")
-            raise ValueError(f"{split} must be uint8 with values 0 … {2**self.bits - 1}, got {got}")
+            raise InvalidInput(f"{split} must be uint8 with values 0 … {2**self.bits - 1}, got {got}")
         if images.ndim != 4 or 0 in images.shape:
-            raise ValueError(f"{split} must be (N, C, H, W) with nothing empty, got shape {tuple(images.shape)}")
+            raise InvalidInput(f"{split} must be (N, C, H, W) with nothing empty, got shape {tuple(images.shape)}")
         if images.shape[1:] != self.train.shape[1:]:
-            raise ValueError(f"{split} must hold images like train, {self.image_shape}, got {tuple(images.shape[1:])}")
+            raise InvalidInput(
+                f"{split} must hold images like train, {self.image_shape}, got {tuple(images.shape[1:])}"
+            )
         brightest = images.max().item() if self.bits < 8 else 0
         if brightest >= 2**self.bits:
-            raise ValueError(f"{split} must hold values below 2**bits = {2**self.bits}, got {brightest}")
+            raise InvalidInput(f"{split} must hold values below 2**bits = {2**self.bits}, got {brightest}")
 
     def _require_one_label_each(self, split: str) -> None:
         images, labels = getattr(self, split), getattr(self, f"{split}_labels")
         if labels is not None and images is None:
-            raise ValueError(f"{split}_labels are given, but {self.name} has no {split!r} split")
+            raise InvalidInput(f"{split}_labels are given, but {self.name} has no {split!r} split")
         if labels is not None and labels.shape != images.shape[:1]:
-            raise ValueError(
+            raise InvalidInput(
                 f"{split}_labels must be one label for each of the {len(images)} images of {split}, "
                 f"got shape {tuple(labels.shape)}"
             )

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Int, UInt8
 from torch import Tensor, nn
 
+from avae_lib.errors import InvalidInput
 from avae_lib.models.contract import label_arguments
 
 __all__ = ["batches_on_device", "batches_with_labels", "measuring"]
@@ -54,7 +55,7 @@ def batches_with_labels(
     """
     arguments = label_arguments(model, labels)
     if any(len(values) != len(images) for values in arguments.values()):
-        raise ValueError(f"labels must hold one class for each of the {len(images)} images, got {len(labels)}")
+        raise InvalidInput(f"labels must hold one class for each of the {len(images)} images, got {len(labels)}")
     start = 0
     for batch in batches_on_device(model, images, rows):
         of_batch = slice(start, start + len(batch))

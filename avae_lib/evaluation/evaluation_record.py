@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor, nn
 
+from avae_lib.errors import InvalidInput
 from avae_lib.evaluation.code_usage import CodeUsage, code_usage
 from avae_lib.evaluation.evaluation_mode import measuring
 from avae_lib.evaluation.frechet_distance import FrechetDistance
@@ -175,9 +176,9 @@ def evaluate(
         labels: classes of the images, for a conditional model.
     """
     if len(images) == 0:
-        raise ValueError("images must hold at least one image or sentence to judge the model on")
+        raise InvalidInput("images must hold at least one image or sentence to judge the model on")
     if importance_samples < 1 or rows < 1:
-        raise ValueError(f"importance_samples and rows must be at least 1, got {importance_samples} and {rows}")
+        raise InvalidInput(f"importance_samples and rows must be at least 1, got {importance_samples} and {rows}")
     observed, no_density = observed_by(model), reason_for_no_density(model)
     has_codes = isinstance(model, ModelWithCodes)
     importance_samples = 1 if has_codes else importance_samples

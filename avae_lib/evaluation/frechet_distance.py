@@ -11,6 +11,7 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor, nn
 
+from avae_lib.errors import InvalidInput, UserError
 from avae_lib.evaluation.evaluation_mode import measuring
 
 __all__ = [
@@ -25,7 +26,7 @@ _WEIGHTS = "weights-inception-2015-12-05-6726825d.pth"
 _SOURCE = f"https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/{_WEIGHTS}"
 
 
-class FrechetDistanceUnavailable(RuntimeError):
+class FrechetDistanceUnavailable(UserError, RuntimeError):
     """What the distance needs is not on this machine; the message says what, and where it can be had."""
 
 
@@ -106,9 +107,9 @@ def require_enough_images(images: UInt8[Tensor, "examples channels height width"
         ValueError: fewer than ``count`` images, or ``count`` below 2; or no images but sentences.
     """
     if images.ndim != 4:
-        raise ValueError(f"the Fréchet distance compares images (N, C, H, W), got shape {tuple(images.shape)}")
+        raise InvalidInput(f"the Fréchet distance compares images (N, C, H, W), got shape {tuple(images.shape)}")
     if not 2 <= count <= len(images):
-        raise ValueError(f"count must be between 2 and the {len(images)} images to compare with, got {count}")
+        raise InvalidInput(f"count must be between 2 and the {len(images)} images to compare with, got {count}")
 
 
 def _as_photographs(images: Tensor, bits: int) -> Tensor:

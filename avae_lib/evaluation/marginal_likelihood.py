@@ -12,6 +12,7 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 
 from avae_lib.components import is_available
+from avae_lib.errors import InvalidInput
 from avae_lib.evaluation.evaluation_mode import batches_with_labels
 from avae_lib.evaluation.importance_weights import effective_sample_size, marginal_log_likelihood
 from avae_lib.models.contract import NoDensity, reason_for_no_density
@@ -141,7 +142,7 @@ def _log_weights(
     """For each batch of images the log weights of its draws, in chunks that are drawn as they are asked for."""
     require_density(model)
     if samples < 1 or rows < 1:
-        raise ValueError(f"samples and rows must be at least 1, got {samples} and {rows}")
+        raise InvalidInput(f"samples and rows must be at least 1, got {samples} and {rows}")
     from tqdm import tqdm
 
     options = {} if keep_layers is None else {"keep_layers": keep_layers}

@@ -11,6 +11,7 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 
 from avae_lib.components import component, is_available
+from avae_lib.errors import InvalidInput
 from avae_lib.evaluation.evaluation_mode import measuring
 from avae_lib.evaluation.marginal_likelihood import image_log_likelihoods
 from avae_lib.evaluation.standard_errors import Estimate
@@ -110,7 +111,7 @@ def layers_to_keep(model: nn.Module, keep_layers: int | None) -> int:
     """
     keep_layers = model.num_layers // 2 if keep_layers is None else keep_layers
     if not 0 <= keep_layers < model.num_layers:
-        raise ValueError(f"keep_layers must leave out a layer, 0 … {model.num_layers - 1}, got {keep_layers}")
+        raise InvalidInput(f"keep_layers must leave out a layer, 0 … {model.num_layers - 1}, got {keep_layers}")
     return keep_layers
 
 

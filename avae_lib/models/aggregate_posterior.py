@@ -11,6 +11,7 @@ from torch import Tensor
 from avae_lib.components import is_available
 from avae_lib.divergences.maximum_mean_discrepancy import maximum_mean_discrepancy
 from avae_lib.divergences.sliced_wasserstein import sliced_wasserstein
+from avae_lib.errors import InvalidInput
 
 __all__ = ["SCALE_MULTIPLES", "distance_of_batch", "mmd_to_prior", "sliced_wasserstein_to_prior"]
 
@@ -49,7 +50,7 @@ def distance_of_batch(
     if len(z) >= 2:
         return distance(z)
     if training:
-        raise ValueError("the penalty compares distributions: training batches must hold at least 2 images, got 1")
+        raise InvalidInput("the penalty compares distributions: training batches must hold at least 2 images, got 1")
     return z.new_zeros(())
 
 

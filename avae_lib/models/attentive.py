@@ -13,6 +13,7 @@ from typing import Literal
 import torch
 from torch import nn
 
+from avae_lib.errors import InvalidInput
 from avae_lib.models.attentive_conventions import CORRECTED, PUBLISHED, Conventions
 from avae_lib.models.bottom_up import BottomUp
 from avae_lib.models.config_fields import require_at_least
@@ -101,13 +102,13 @@ class AttentiveConfig:
     def __post_init__(self) -> None:
         require_image_kind(self.image_shape, self.bits)
         if self.conditioning not in ("local", "attentive"):
-            raise ValueError(f"conditioning must be local or attentive, got {self.conditioning!r}")
+            raise InvalidInput(f"conditioning must be local or attentive, got {self.conditioning!r}")
         require_at_least(1, self, "layers", "width", "latent_channels", "key_channels", "blocks", "mixtures")
         require_at_least(0, self, "image_blocks", "padding")
         require_at_least(0, self, "cell_key_channels", "merger_key_channels", "output_key_channels")
         low, high = self.prior_log_std_range
         if not low < 0 < high:
-            raise ValueError(f"prior_log_std_range must be a number below 0 and one above, got {low} and {high}")
+            raise InvalidInput(f"prior_log_std_range must be a number below 0 and one above, got {low} and {high}")
         self._require_divisible_sizes()
 
     def build(self) -> AttentiveVAE:
@@ -153,7 +154,7 @@ class AttentiveConfig:
         height, width = (side + 2 * self.padding for side in self.image_shape[1:])
         for name, size in (("height", height), ("width", width), ("channels", self.evidence_channels)):
             if self.halvings < 0 or size % 2**self.halvings:
-                raise ValueError(
+                raise InvalidInput(
                     f"halvings must be such that height and width of the padded image, and the channels of evidence "
                     f"(width, plus key_channels if attentive), can be divided by 2**halvings; "
                     f"got halvings={self.halvings} and {name} {size}"

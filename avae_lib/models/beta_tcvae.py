@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from avae_lib.errors import InvalidInput
 from avae_lib.gaussians import DiagonalGaussian
 from avae_lib.models.config_fields import require_at_least
 from avae_lib.models.contract import require_temperature
@@ -37,7 +38,7 @@ class BetaTCVAEConfig(VAEConfig):
         require_at_least(0, self, "beta")
         require_at_least(2, self, "dataset_size")
         if self.estimator not in ESTIMATORS:
-            raise ValueError(f"estimator must be one of {', '.join(ESTIMATORS)}, got {self.estimator!r}")
+            raise InvalidInput(f"estimator must be one of {', '.join(ESTIMATORS)}, got {self.estimator!r}")
 
     def build(self) -> BetaTCVAE:
         """A model with fresh weights."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from avae_lib.errors import InvalidInput
+
 __all__ = ["require_at_least", "require_sizes"]
 
 
@@ -13,7 +15,7 @@ def require_at_least(least: int, config: object, *names: str) -> None:
     """
     for name in names:
         if getattr(config, name) < least:
-            raise ValueError(f"{name} must be at least {least}, got {getattr(config, name)}")
+            raise InvalidInput(f"{name} must be at least {least}, got {getattr(config, name)}")
 
 
 def require_sizes(config: object, first: str, *others: str) -> None:
@@ -25,8 +27,8 @@ def require_sizes(config: object, first: str, *others: str) -> None:
     for name in (first, *others):
         sizes = getattr(config, name)
         if not sizes or min(sizes) < 1:
-            raise ValueError(f"{name} must be one or more sizes of at least 1, got {sizes}")
+            raise InvalidInput(f"{name} must be one or more sizes of at least 1, got {sizes}")
     wanted = len(getattr(config, first))
     for name in others:
         if len(getattr(config, name)) != wanted:
-            raise ValueError(f"{name} must be as many as {first}, got {len(getattr(config, name))} for {wanted}")
+            raise InvalidInput(f"{name} must be as many as {first}, got {len(getattr(config, name))} for {wanted}")

@@ -12,6 +12,7 @@ from jaxtyping import Float, Int, UInt8
 from torch import Generator, Tensor, nn
 
 from avae_lib.components import component
+from avae_lib.errors import InvalidInput, UserError
 from avae_lib.gaussians import DiagonalGaussian
 from avae_lib.objectives import ELBO
 
@@ -33,7 +34,7 @@ __all__ = [
 ]
 
 
-class NoDensity(ValueError):
+class NoDensity(UserError, ValueError):
     """The model defines no density of images; the message says why."""
 
 
@@ -174,7 +175,7 @@ def label_arguments(model: nn.Module, labels: Int[Tensor, "batch"] | None) -> di
     if not num_classes(model):
         return {}
     if labels is None:
-        raise ValueError(
+        raise InvalidInput(
             "labels are missing: this model is conditional on the class of an image; "
             "set the data config's labels to true (--data.labels), with a data set that has labels"
         )
@@ -191,17 +192,17 @@ def require_labels(labels: Tensor | None, batch: int, num_classes: int) -> None:
         ValueError: None, another number of labels, or a class that there is not.
     """
     if labels is None:
-        raise ValueError(f"labels must be given, ({batch},) with classes 0 … {num_classes - 1}: the model needs them")
+        raise InvalidInput(f"labels must be given, ({batch},) with classes 0 … {num_classes - 1}: the model needs them")
     if not isinstance(labels, Tensor):
         raise TypeError(f"labels must be a tensor of int64 classes, got {type(labels).__name__}: try torch.tensor")
     if labels.dtype != torch.int64:
         raise TypeError(f"labels must be int64 classes 0 … {num_classes - 1}, got {labels.dtype}: try .long()")
     if labels.shape != (batch,):
-        raise ValueError(f"labels must hold one class for each image, ({batch},), got {tuple(labels.shape)}")
+        raise InvalidInput(f"labels must hold one class for each image, ({batch},), got {tuple(labels.shape)}")
     if labels.device.type == "cpu" and not torch.compiler.is_compiling():
         least, largest = int(labels.min()), int(labels.max())
         if least < 0 or largest >= num_classes:
-            raise ValueError(f"labels must be classes 0 … {num_classes - 1}, got {least} … {largest}")
+            raise InvalidInput(f"labels must be classes 0 … {num_classes - 1}, got {least} … {largest}")
 
 
 def labels_for_samples(
@@ -254,7 +255,7 @@ def temperature_of_each_layer(
     given = temperature.tolist() if hasattr(temperature, "tolist") else temperature
     temperatures = (given,) * num_layers if isinstance(given, Real) else tuple(given)
     if len(temperatures) != num_layers:
-        raise ValueError(
+        raise InvalidInput(
             f"temperature must be one number, or one for each of the {num_layers} layers (top first); "
             f"got {len(temperatures)} numbers"
         )
@@ -270,7 +271,7 @@ def require_temperature(name: str, temperature: float) -> None:
         ValueError: not a number, negative or not finite.
     """
     if not (isinstance(temperature, Real) and 0 <= temperature < math.inf):
-        raise ValueError(f"{name} must be a number, 0 (no noise) or more, got {temperature!r}")
+        raise InvalidInput(f"{name} must be a number, 0 (no noise) or more, got {temperature!r}")
 
 
 def require_count(n: int) -> None:
@@ -280,4 +281,4 @@ def require_count(n: int) -> None:
         ValueError: not a whole number, or below 1.
     """
     if not (isinstance(n, Integral) and n >= 1):
-        raise ValueError(f"n must be a whole number of images, at least 1, got {n!r}")
+        raise InvalidInput(f"n must be a whole number of images, at least 1, got {n!r}")

@@ -8,6 +8,7 @@ import types
 from collections.abc import Mapping
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from avae_lib.errors import InvalidInput
 from avae_lib.models.attentive import AttentiveConfig
 from avae_lib.models.beta_tcvae import BetaTCVAEConfig
 from avae_lib.models.beta_vae import BetaVAEConfig
@@ -66,7 +67,7 @@ def config_to_record(config: Any) -> dict[str, Any]:
     """
     name = type(config).__name__
     if FAMILIES.get(name) is not type(config):
-        raise ValueError(f"config must be of a family of this library ({', '.join(FAMILIES)}), got {name}")
+        raise InvalidInput(f"config must be of a family of this library ({', '.join(FAMILIES)}), got {name}")
     return {"family": name, "fields": dataclasses.asdict(config)}
 
 
@@ -82,29 +83,29 @@ def config_from_record(record: Any) -> Any:
         ValueError: the family is unknown, or it does not take a field or its value; the message names the field.
     """
     if not isinstance(record, Mapping) or set(record) != {"family", "fields"}:
-        raise ValueError('a configuration is an object with the two entries "family" and "fields"')
+        raise InvalidInput('a configuration is an object with the two entries "family" and "fields"')
     family, fields = record["family"], record["fields"]
     kind = FAMILIES.get(family) if isinstance(family, str) else None
     if kind is None:
-        raise ValueError(f"family must be one of {', '.join(FAMILIES)}, got {_shown(family)}")
+        raise InvalidInput(f"family must be one of {', '.join(FAMILIES)}, got {_shown(family)}")
     if not isinstance(fields, Mapping):
-        raise ValueError("fields must be an object with the fields of the configuration")
+        raise InvalidInput("fields must be an object with the fields of the configuration")
     known = get_type_hints(kind)
     unknown = sorted(set(fields) - known.keys())
     if unknown:
-        raise ValueError(f"{family} has no field {_shown(unknown[0])}")
+        raise InvalidInput(f"{family} has no field {_shown(unknown[0])}")
     values = {name: _value(f"{family}.{name}", value, known[name]) for name, value in fields.items()}
     try:
         return kind(**values)
     except (ValueError, ArithmeticError) as problem:
-        raise ValueError(f"{family}: {problem}") from None
+        raise InvalidInput(f"{family}: {problem}") from None
 
 
 def _value(name: str, value: Any, wanted: Any) -> Any:
     """A field's value, lists made tuples; refused if it is not of the annotated type."""
     value = tuple(value) if isinstance(value, list) else value
     if not _is_of(value, wanted):
-        raise ValueError(f"{name} must be {_named(wanted)}, got {_shown(value)}")
+        raise InvalidInput(f"{name} must be {_named(wanted)}, got {_shown(value)}")
     return float(value) if wanted is float else value
 
 

@@ -9,6 +9,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from avae_lib.components import is_available
+from avae_lib.errors import InvalidInput
 from avae_lib.gaussians import DiagonalGaussian
 from avae_lib.models.config_fields import require_at_least
 from avae_lib.models.contract import require_temperature
@@ -45,10 +46,10 @@ class FlowVAEConfig(VAEConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.flow not in FLOWS:
-            raise ValueError(f"flow must be one of {', '.join(FLOWS)}, got {self.flow!r}")
+            raise InvalidInput(f"flow must be one of {', '.join(FLOWS)}, got {self.flow!r}")
         require_at_least(1, self, "flow_steps", "context_dim")
         if self.flow_width < self.latent_dim:
-            raise ValueError(f"flow_width must be at least latent_dim = {self.latent_dim}, got {self.flow_width}")
+            raise InvalidInput(f"flow_width must be at least latent_dim = {self.latent_dim}, got {self.flow_width}")
 
     def build(self) -> FlowVAE:
         """A model with fresh weights."""

@@ -14,6 +14,7 @@ from jaxtyping import Float, UInt8
 from torch import Generator, Tensor, nn
 
 from avae_lib.components import is_available
+from avae_lib.errors import InvalidInput
 from avae_lib.gaussians import DiagonalGaussian, gaussian_kl_per_layer, standard_normal_like
 from avae_lib.models.contract import keep_top_layers, require_count, require_temperature, temperature_of_each_layer
 from avae_lib.models.pixel_input import require_pixels
@@ -157,7 +158,7 @@ class Hierarchy(nn.Module):
         require_temperature("posterior_temperature", temperature)
         keep_layers = self.num_layers if keep_layers is None else keep_layers
         if keep_layers not in range(self.num_layers + 1):
-            raise ValueError(f"keep_layers must be None or 0 … {self.num_layers} (all layers), got {keep_layers}")
+            raise InvalidInput(f"keep_layers must be None or 0 … {self.num_layers} (all layers), got {keep_layers}")
         draws = [Draw(temperature)] * self.num_layers
         return self._descend(len(x), draws, self.bottom_up(x, draws), keep_layers)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from jaxtyping import UInt8
 from torch import Tensor
 
+from avae_lib.errors import InvalidInput
 from avae_lib.models.aggregate_posterior import distance_of_batch, mmd_to_prior
 from avae_lib.models.config_fields import require_at_least
 from avae_lib.models.contract import require_temperature
@@ -29,7 +30,7 @@ class InfoVAEConfig(VAEConfig):
         super().__post_init__()
         require_at_least(0, self, "mmd_weight")
         if not self.alpha <= 1:
-            raise ValueError(f"alpha must be at most 1: a KL of negative weight has no bound; got {self.alpha}")
+            raise InvalidInput(f"alpha must be at most 1: a KL of negative weight has no bound; got {self.alpha}")
 
     def build(self) -> InfoVAE:
         """A model with fresh weights."""

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from avae_lib.errors import InvalidInput
 from avae_lib.models.vae import VAE, VAEConfig
 from avae_lib.nn.output_heads import BernoulliHead
 from avae_lib.nn.precision import at_least_float32
@@ -30,11 +31,11 @@ class InverseLipschitzVAEConfig(VAEConfig):
         super().__post_init__()
         for name in ("inverse_lipschitz", "convex_units"):
             if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
+                raise InvalidInput(f"{name} must be above 0, got {getattr(self, name)}")
         if self.likelihood != "bernoulli":
-            raise ValueError(f"likelihood must be bernoulli, whose logits are bounded, got {self.likelihood!r}")
+            raise InvalidInput(f"likelihood must be bernoulli, whose logits are bounded, got {self.likelihood!r}")
         if self.latent_dim > math.prod(self.image_shape):
-            raise ValueError(f"latent_dim must be at most the number of pixels, got {self.latent_dim}")
+            raise InvalidInput(f"latent_dim must be at most the number of pixels, got {self.latent_dim}")
 
     def build(self) -> InverseLipschitzVAE:
         """A model with fresh weights."""

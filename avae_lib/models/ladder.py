@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
+from avae_lib.errors import InvalidInput
 from avae_lib.gaussians import DiagonalGaussian, precision_weighted
 from avae_lib.models.config_fields import require_at_least, require_sizes
 from avae_lib.models.hierarchy import Draw, Hierarchy, LatentDraw
@@ -52,7 +53,7 @@ class LadderConfig:
     def __post_init__(self) -> None:
         require_image_kind(self.image_shape, self.bits)
         if self.inference not in ("ladder", "bottom_up"):
-            raise ValueError(f"inference must be ladder or bottom_up, got {self.inference!r}")
+            raise InvalidInput(f"inference must be ladder or bottom_up, got {self.inference!r}")
         require_sizes(self, "latent_dims", "hidden_sizes")
         require_at_least(1, self, "mixtures")
 

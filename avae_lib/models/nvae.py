@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from avae_lib.errors import InvalidInput
 from avae_lib.models.config_fields import require_at_least, require_sizes
 from avae_lib.models.hierarchy import Hierarchy
 from avae_lib.models.nvae_groups import (
@@ -78,7 +79,7 @@ class NVAEConfig:
         factor = 2 ** self._halvings_of(0)
         for name, size in (("height", self.image_shape[1]), ("width", self.image_shape[2])):
             if size % factor:
-                raise ValueError(
+                raise InvalidInput(
                     f"image {name} must be divisible by {factor}, for {self.halvings} halvings and {len(self.groups)} "
                     f"scales of latents; got {size}"
                 )

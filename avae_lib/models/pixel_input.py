@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
+from avae_lib.errors import InvalidInput
 from avae_lib.likelihoods import scale_pixels
 
 __all__ = ["PixelScaling", "require_image_kind", "require_pixels"]
@@ -43,11 +44,11 @@ def require_pixels(x: Tensor, image_shape: tuple[int, int, int], bits: int) -> N
             "undo any scaling and convert with .to(torch.uint8)"
         )
     if tuple(x.shape[1:]) != tuple(image_shape) or len(x) == 0:
-        raise ValueError(
+        raise InvalidInput(
             f"x must be a batch of images (batch, {', '.join(map(str, image_shape))}), got {tuple(x.shape)}"
         )
     if bits < 8 and x.device.type == "cpu" and not torch.compiler.is_compiling() and int(x.max()) >= 2**bits:
-        raise ValueError(
+        raise InvalidInput(
             f"x must hold levels 0 … {2**bits - 1} ({bits} bits), got {int(x.max())}: "
             "set the model's bits to those of the data set"
         )
@@ -60,6 +61,6 @@ def require_image_kind(image_shape: tuple[int, int, int], bits: int) -> None:
         ValueError: not three sizes of at least 1, or bits that uint8 doesn't hold.
     """
     if len(image_shape) != 3 or min(image_shape) < 1:
-        raise ValueError(f"image_shape must be channels, height and width, each at least 1, got {image_shape}")
+        raise InvalidInput(f"image_shape must be channels, height and width, each at least 1, got {image_shape}")
     if not 1 <= bits <= 8:
-        raise ValueError(f"bits must be 1 to 8, as pixels are uint8, got {bits}")
+        raise InvalidInput(f"bits must be 1 to 8, as pixels are uint8, got {bits}")

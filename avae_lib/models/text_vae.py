@@ -10,6 +10,7 @@ from jaxtyping import Float, Int64
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
+from avae_lib.errors import InvalidInput
 from avae_lib.gaussians import DiagonalGaussian
 from avae_lib.likelihoods.random_choice import draw_component
 from avae_lib.models.config_fields import require_at_least
@@ -44,7 +45,7 @@ class TextVAEConfig:
         require_at_least(WORDS_BEGIN, self, "vocabulary_size")
         require_at_least(1, self, "embedding_dim", "hidden_dim", "latent_dim")
         if not 0 <= self.word_dropout <= 1:
-            raise ValueError(f"word_dropout must be a fraction, 0 to 1, got {self.word_dropout}")
+            raise InvalidInput(f"word_dropout must be a fraction, 0 to 1, got {self.word_dropout}")
 
     def build(self) -> TextVAE:
         """A model with fresh weights."""
@@ -190,9 +191,11 @@ class TextVAE(nn.Module):
             ValueError: fewer than two steps, or more than one sentence at an end.
         """
         if steps < 2:
-            raise ValueError(f"steps must be at least 2, the two ends, got {steps}")
+            raise InvalidInput(f"steps must be at least 2, the two ends, got {steps}")
         if first.ndim != 1 or last.ndim != 1:
-            raise ValueError(f"first and last must be rows of tokens, got {tuple(first.shape)} and {tuple(last.shape)}")
+            raise InvalidInput(
+                f"first and last must be rows of tokens, got {tuple(first.shape)} and {tuple(last.shape)}"
+            )
         start, stop = (self.posterior(row[None]).mean for row in (first, last))
         share = torch.linspace(0, 1, steps, dtype=start.dtype, device=start.device)[:, None]
         return self.decode(torch.lerp(start, stop, share))
@@ -203,7 +206,7 @@ class TextVAE(nn.Module):
     def _proposal(self, x: Tensor, keep_layers: int | None) -> DiagonalGaussian:
         """What z is drawn from: the posterior, or with no layers kept the prior."""
         if keep_layers not in (None, 0, 1):
-            raise ValueError(f"keep_layers must be 0, 1 or None: this model has one layer, got {keep_layers}")
+            raise InvalidInput(f"keep_layers must be 0, 1 or None: this model has one layer, got {keep_layers}")
         posterior = self.posterior(x)
         return DiagonalGaussian.standard_like(posterior.mean) if keep_layers == 0 else posterior
 

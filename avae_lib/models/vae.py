@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Generator, Tensor, nn
 
+from avae_lib.errors import InvalidInput
 from avae_lib.gaussians import DiagonalGaussian
 from avae_lib.likelihoods import scale_pixels
 from avae_lib.models.config_fields import require_at_least, require_sizes
@@ -45,7 +46,7 @@ class VAEConfig:
         require_sizes(self, "hidden_sizes")
         require_at_least(1, self, "latent_dim", "mixtures")
         if self.likelihood == "discretized_logistic_mixture":
-            raise ValueError(
+            raise InvalidInput(
                 "likelihood must be bernoulli or discretized_logistic, whose pixels and channels are independent: "
                 f"this model has no pixels in which channels could depend on one another; got {self.likelihood!r}"
             )
@@ -181,7 +182,7 @@ def require_layer_count(keep_layers: int | None) -> None:
         ValueError: not 0, 1 or None.
     """
     if keep_layers not in (None, 0, 1):
-        raise ValueError(f"keep_layers must be 0, 1 or None: this model has one layer, got {keep_layers}")
+        raise InvalidInput(f"keep_layers must be 0, 1 or None: this model has one layer, got {keep_layers}")
 
 
 def _fully_connected(widths: Sequence[int], out: int) -> nn.Sequential:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
+from avae_lib.errors import InvalidInput
 from avae_lib.models.config_fields import require_at_least
 from avae_lib.models.hierarchy import Hierarchy
 from avae_lib.models.pixel_input import require_image_kind
@@ -83,11 +84,11 @@ class VDVAEConfig:
         require_image_kind(self.image_shape, self.bits)
         require_at_least(1, self, "width", "latent_channels", "mixtures", "group_size")
         if self.image_shape[1] != self.image_shape[2]:
-            raise ValueError(f"image_shape must have height equal to width, got {self.image_shape}")
+            raise InvalidInput(f"image_shape must have height equal to width, got {self.image_shape}")
         if self.upsampling not in ("nearest", "learned"):
-            raise ValueError(f"upsampling must be nearest or learned, got {self.upsampling!r}")
+            raise InvalidInput(f"upsampling must be nearest or learned, got {self.upsampling!r}")
         if self.pixel_std is not None and self.pixel_std <= 0:
-            raise ValueError(f"pixel_std must be positive or None, got {self.pixel_std}")
+            raise InvalidInput(f"pixel_std must be positive or None, got {self.pixel_std}")
         self._require_bottlenecks()
         self._require_eight_bits()
 
@@ -131,14 +132,14 @@ class VDVAEConfig:
 
     def _require_bottlenecks(self) -> None:
         if min(self.middle_width(resolution) for resolution in self.widths) < 1:
-            raise ValueError(
+            raise InvalidInput(
                 f"bottleneck_multiple must leave at least one channel inside every block, got "
                 f"{self.bottleneck_multiple} of widths {sorted(set(self.widths.values()))}"
             )
 
     def _require_eight_bits(self) -> None:
         if self.likelihood == ReleasedFiveBitHead.name and (self.image_shape[0], self.bits) != (3, 8):
-            raise ValueError(
+            raise InvalidInput(
                 f"image_shape must have 3 channels and bits be 8 for likelihood={self.likelihood!r}, got "
                 f"{self.image_shape} and {self.bits}"
             )

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from avae_lib.errors import InvalidInput
+
 __all__ = ["DATASETS", "config_fields", "load_released_weights"]
 
 
@@ -69,7 +71,7 @@ def config_fields(hparams: Any) -> dict[str, Any]:
     size = given.get("image_size") or (dataset and dataset.image_size)
     absent = [name for name in _REQUIRED if name not in given] + ([] if size else ["image_size"])
     if absent:
-        raise ValueError(f"hparams must hold {', '.join(absent)}; it holds {', '.join(given) or 'nothing'}")
+        raise InvalidInput(f"hparams must hold {', '.join(absent)}; it holds {', '.join(given) or 'nothing'}")
     fields = {ours: given[theirs] for theirs, ours in (_REQUIRED | _OPTIONAL).items() if theirs in given}
     fields["image_shape"] = (given.get("image_channels", 3), size, size)
     if dataset is not None:
@@ -106,7 +108,7 @@ def _given(hparams: Any) -> dict[str, Any]:
 def _dataset(given: Mapping[str, Any]) -> ReleasedDataset | None:
     name = given.get("dataset")
     if name is not None and name not in DATASETS:
-        raise ValueError(
+        raise InvalidInput(
             f"dataset must be one of {', '.join(DATASETS)}, got {name!r}; leave it out for an encoder that sees "
             "x/127.5 − 1"
         )
@@ -137,7 +139,7 @@ def _require_same_names(wanted: Collection[str], given: Collection[str]) -> None
         if names
     ]
     if complaints:
-        raise ValueError(
+        raise InvalidInput(
             f"the checkpoint is not of the model that hparams describe: {' and '.join(complaints)}. "
             "Check enc_blocks, dec_blocks, image_size and no_bias_above"
         )
@@ -150,7 +152,7 @@ def _require_same_shapes(wanted: Mapping[str, Tensor], given: Mapping[str, Tenso
         if given[name].shape != tensor.shape
     ]
     if misshapen:
-        raise ValueError(
+        raise InvalidInput(
             f"the checkpoint is not of the model that hparams describe: {len(misshapen)} shapes differ "
             f"({_first_of(misshapen)}). Check width, zdim, bottleneck_multiple, num_mixtures and custom_width_str"
         )

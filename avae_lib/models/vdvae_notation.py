@@ -17,6 +17,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from avae_lib.errors import InvalidInput
+
 __all__ = [
     "DecoderStep",
     "EncoderStep",
@@ -60,7 +62,7 @@ def parse_encoder(text: str, image_size: int) -> tuple[EncoderStep, ...]:
     reached = image_size
     for step in steps:
         if step.resolution != reached or reached % step.pool:
-            raise ValueError(
+            raise InvalidInput(
                 f"enc_blocks must go down from the image ({image_size}) and pool by divisors: features of resolution "
                 f"{reached} meet the block {step.resolution}d{step.pool} of {text!r}"
             )
@@ -85,7 +87,7 @@ def parse_decoder(text: str, image_size: int, encoder: Sequence[EncoderStep]) ->
         if step.source is not None:
             _require_source(text, step, above={earlier.resolution for earlier in steps[:index]})
     if image_size not in {step.resolution for step in steps}:
-        raise ValueError(f"dec_blocks must have a block at the resolution of the image ({image_size}), got {text!r}")
+        raise InvalidInput(f"dec_blocks must have a block at the resolution of the image ({image_size}), got {text!r}")
     return steps
 
 
@@ -97,7 +99,7 @@ def parse_widths(text: str, width: int, resolutions: Sequence[int]) -> dict[int,
     """
     pairs = [re.fullmatch(r"\s*(\d+):([1-9]\d*)\s*", item) for item in text.split(",")] if text else []
     if None in pairs:
-        raise ValueError(f"custom_width_str must be like '64:256,32:512' (resolution:width), got {text!r}")
+        raise InvalidInput(f"custom_width_str must be like '64:256,32:512' (resolution:width), got {text!r}")
     custom = {int(pair[1]): int(pair[2]) for pair in pairs}
     return {resolution: custom.get(resolution, width) for resolution in resolutions}
 
@@ -137,7 +139,7 @@ def _items(name: str, text: str, kind: str) -> list[tuple[int, str | None, int]]
     for item in text.split(","):
         found = _ITEM.fullmatch(item.strip())
         if found is None or found["kind"] not in (None, "x", kind) or found["number"] == "0":
-            raise ValueError(
+            raise InvalidInput(
                 f"{name} must be items such as 8x3 or 8{kind}4, parted by commas; got {item!r} in {text!r}"
             )
         resolution, number = int(found["resolution"]), int(found["number"] or 1)
@@ -147,7 +149,7 @@ def _items(name: str, text: str, kind: str) -> list[tuple[int, str | None, int]]
 
 def _require_resolution(text: str, step: DecoderStep, encoded: set[int]) -> None:
     if step.resolution not in encoded:
-        raise ValueError(
+        raise InvalidInput(
             f"dec_blocks must stay at resolutions of the encoder ({', '.join(map(str, sorted(encoded)))}), "
             f"got {step.resolution} in {text!r}"
         )
@@ -155,7 +157,7 @@ def _require_resolution(text: str, step: DecoderStep, encoded: set[int]) -> None
 
 def _require_source(text: str, step: DecoderStep, above: set[int]) -> None:
     if step.source not in above or step.resolution % step.source or step.resolution == step.source:
-        raise ValueError(
+        raise InvalidInput(
             f"dec_blocks must add streams of coarser resolutions that earlier blocks have written and that divide "
             f"their own, got {step.resolution}m{step.source} in {text!r}"
         )

@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Generator, Tensor, nn
 
+from avae_lib.errors import InvalidInput
 from avae_lib.models.config_fields import require_at_least
 from avae_lib.models.contract import require_count, require_temperature, temperature_of_each_layer
 from avae_lib.models.pixel_input import PixelScaling, require_image_kind, require_pixels
@@ -191,7 +192,7 @@ class VQVAE(nn.Module):
     def _vectors(self, x: Tensor, keep_layers: int | None) -> Float[Tensor, "batch dim rows columns"]:
         """What is decoded: the image's codes, or with no layers kept codes drawn from the prior."""
         if keep_layers not in (None, 0, 1):
-            raise ValueError(f"keep_layers must be 0, 1 or None: this model has one layer, got {keep_layers}")
+            raise InvalidInput(f"keep_layers must be 0, 1 or None: this model has one layer, got {keep_layers}")
         if keep_layers == 0:
             require_pixels(x, self.image_shape, self.bits)
             return self.codebook.values(self._codes_of_prior(len(x), None))
@@ -216,12 +217,12 @@ def require_codebook(config: object) -> None:
     require_at_least(1, config, "code_dim")
     require_at_least(0, config, "commitment", "revive_below")
     if not 0 <= config.codebook_decay < 1:
-        raise ValueError(f"codebook_decay must be at least 0 and below 1, got {config.codebook_decay}")
+        raise InvalidInput(f"codebook_decay must be at least 0 and below 1, got {config.codebook_decay}")
     choices = {"estimator": Estimator, "codebook_update": CodebookUpdate, "likelihood": LIKELIHOODS}
     for name, kinds in choices.items():
         names = get_args(kinds) or kinds
         if getattr(config, name) not in names:
-            raise ValueError(f"{name} must be one of {', '.join(names)}, got {getattr(config, name)!r}")
+            raise InvalidInput(f"{name} must be one of {', '.join(names)}, got {getattr(config, name)!r}")
 
 
 def require_divisible(image_shape: tuple[int, int, int], name: str, halvings: int) -> None:
@@ -232,7 +233,7 @@ def require_divisible(image_shape: tuple[int, int, int], name: str, halvings: in
     """
     _, height, width = image_shape
     if height % 2**halvings or width % 2**halvings:
-        raise ValueError(
+        raise InvalidInput(
             f"{name}: height and width of an image must be multiples of 2**{halvings} = {2**halvings}, "
             f"got image_shape {image_shape}"
         )

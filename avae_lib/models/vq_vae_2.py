@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Generator, Tensor, nn
 
+from avae_lib.errors import InvalidInput
 from avae_lib.models.config_fields import require_at_least
 from avae_lib.models.contract import require_count, require_temperature, temperature_of_each_layer
 from avae_lib.models.pixel_input import PixelScaling, require_image_kind, require_pixels
@@ -82,7 +83,7 @@ class VQVAE2Config:
         require_codebook(self)
         require_divisible(self.image_shape, "halvings + top_halvings", self.halvings + self.top_halvings)
         if self.prior_kernel_size < 3 or self.prior_kernel_size % 2 == 0:
-            raise ValueError(f"prior_kernel_size must be odd and at least 3, got {self.prior_kernel_size}")
+            raise InvalidInput(f"prior_kernel_size must be odd and at least 3, got {self.prior_kernel_size}")
 
     def build(self) -> VQVAE2:
         """A model with fresh weights."""
@@ -282,7 +283,7 @@ class VQVAE2(nn.Module):
     def _codes(self, x: Tensor, keep_layers: int | None) -> tuple[Tensor, Tensor]:
         """Codes of which the top ``keep_layers`` are the image's and the others drawn from the prior."""
         if keep_layers not in (None, 0, 1, 2):
-            raise ValueError(f"keep_layers must be None or 0 … 2: this model has two layers, got {keep_layers}")
+            raise InvalidInput(f"keep_layers must be None or 0 … 2: this model has two layers, got {keep_layers}")
         top, lower = self.codes(x)
         if keep_layers == 0:
             top = self.prior.top.sample(len(x), *self.top_grid)

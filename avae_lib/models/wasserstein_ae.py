@@ -10,6 +10,7 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
+from avae_lib.errors import InvalidInput
 from avae_lib.gaussians import DiagonalGaussian
 from avae_lib.models.aggregate_posterior import distance_of_batch, mmd_to_prior, sliced_wasserstein_to_prior
 from avae_lib.models.config_fields import require_at_least
@@ -37,7 +38,7 @@ class WassersteinAEConfig(VAEConfig):
         super().__post_init__()
         require_at_least(0, self, "penalty_weight")
         if self.penalty not in PENALTIES:
-            raise ValueError(f"penalty must be one of {', '.join(PENALTIES)}, got {self.penalty!r}")
+            raise InvalidInput(f"penalty must be one of {', '.join(PENALTIES)}, got {self.penalty!r}")
 
     def build(self) -> WassersteinAE:
         """A model with fresh weights."""

@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Generator, Tensor, nn
 
+from avae_lib.errors import InvalidInput
 from avae_lib.likelihoods import (
     UPPER_EDGE,
     bernoulli_log_likelihood,
@@ -85,7 +86,7 @@ def output_head(
         width = mixtures * numbers_per_component(channels)
         head = DiscretizedLogisticMixtureHead(project(features, width), channels, bits, mixtures, upper_edge)
     else:
-        raise ValueError(f"likelihood must be one of {', '.join(LIKELIHOODS)}, got {likelihood!r}")
+        raise InvalidInput(f"likelihood must be one of {', '.join(LIKELIHOODS)}, got {likelihood!r}")
     if projection is None:
         head.spread_components()
     return head
@@ -208,7 +209,7 @@ class DiscretizedLogisticMixtureHead(nn.Module):
             ValueError: with the published upper edge, whose probabilities sum to more than one.
         """
         if self.upper_edge != UPPER_EDGE:
-            raise ValueError(f"upper_edge must be {UPPER_EDGE} for probabilities of levels, got {self.upper_edge}")
+            raise InvalidInput(f"upper_edge must be {UPPER_EDGE} for probabilities of levels, got {self.upper_edge}")
         return mixture_level_probabilities(self._mixture(features), known, self.channels, self.bits).unsqueeze(1)
 
     def mean(self, features: Float[Tensor, "batch features height width"]) -> Tensor:
@@ -246,7 +247,7 @@ def _evenly_spread(count: int) -> Float[Tensor, "count"]:
 
 def _require_one_bit(bits: int) -> None:
     if bits != 1:
-        raise ValueError(
+        raise InvalidInput(
             f"a Bernoulli likelihood describes pixels of 1 bit, got bits={bits}: "
             "binarise the data set, or take likelihood='discretized_logistic'"
         )

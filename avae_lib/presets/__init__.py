@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
+from avae_lib.errors import UserError
 from avae_lib.presets import attentive, ladder, nvae, text, vae, vdvae, vector_quantized
 from avae_lib.training.experiment import Experiment
 
@@ -18,8 +19,10 @@ PRESETS = {preset.name: preset for family in _FAMILIES for preset in family.PRES
 """All presets by name."""
 
 
-class UnknownPreset(ValueError):
+class UnknownPreset(UserError, ValueError):
     """A name that no preset has."""
+
+    exit_status = 2
 
 
 def find_preset(name: str) -> Experiment:

@@ -18,6 +18,7 @@ import torch
 from torch import nn
 
 from avae_lib.atomic_write import move_into_place, write_atomically
+from avae_lib.errors import UserError
 from avae_lib.training.training_state import TrainingState
 
 __all__ = [
@@ -39,7 +40,7 @@ __all__ = [
 _FORMAT = "avae checkpoint 1"
 
 
-class CheckpointError(RuntimeError):
+class CheckpointError(UserError, RuntimeError):
     """A checkpoint that cannot be used; the message says what to do."""
 
 
@@ -137,7 +138,7 @@ LATEST = "weights.safetensors"
 """The file in a run folder that holds the weights after the last update."""
 
 
-class WeightsError(RuntimeError):
+class WeightsError(UserError, RuntimeError):
     """Weights that are not there, or do not fit; the message says what to do."""
 
 

@@ -15,6 +15,7 @@ from torch.func import functional_call
 
 from avae_lib.atomic_write import write_atomically
 from avae_lib.data import Dataset
+from avae_lib.errors import InvalidInput
 from avae_lib.evaluation import measuring
 from avae_lib.models.contract import num_classes
 from avae_lib.observations import observed_by
@@ -166,7 +167,7 @@ def _codecarbon_meter() -> EnergyMeter:
     try:
         from codecarbon import EmissionsTracker
     except ImportError as problem:
-        raise ValueError("training.codecarbon needs codecarbon: pip install codecarbon, or leave it out") from problem
+        raise InvalidInput("training.codecarbon needs codecarbon: pip install codecarbon, or leave it out") from problem
     tracker = EmissionsTracker(save_to_file=False, log_level="error")
     tracker.start_task()
     used = 0.0

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 import torch
 from torch import nn
 
+from avae_lib.errors import InvalidInput
+
 __all__ = ["find_device", "threads_for"]
 
 
@@ -22,7 +24,7 @@ def find_device(name: str) -> torch.device:
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError) as problem:
         gpus = f"cuda:0 … cuda:{torch.cuda.device_count() - 1}" if torch.cuda.is_available() else "no GPU"
-        raise ValueError(f"device must be auto or one that is here (cpu, {gpus}), got {name!r}") from problem
+        raise InvalidInput(f"device must be auto or one that is here (cpu, {gpus}), got {name!r}") from problem
     return torch.device(name)
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from avae_lib.data import DataConfig
+from avae_lib.errors import UserError
 from avae_lib.training.training_config import TrainingConfig
 
 __all__ = ["ConfigError", "Experiment", "ModelConfig", "differing_fields", "from_json", "to_json"]
@@ -49,7 +50,7 @@ class Experiment:
 _PACKAGE = "avae_lib."
 
 
-class ConfigError(ValueError):
+class ConfigError(UserError, ValueError):
     """A stored configuration that no object can be made of; the message names the place."""
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from avae_lib.data import Dataset
+from avae_lib.errors import InvalidInput
 from avae_lib.models.contract import num_classes
 from avae_lib.observations import observed_by
 from avae_lib.training.checkpoints import Checkpoints, save_milestone, save_weights
@@ -168,7 +169,7 @@ def _lock(run_dir: Path, team: Team) -> contextlib.AbstractContextManager:
 
 def _require_equal_shares(batch_size: int, team: Team) -> None:
     if batch_size % team.size != 0:
-        raise ValueError(
+        raise InvalidInput(
             f"training.batch_size is shared out among {team.size} processes and must be a multiple of their number, "
             f"got {batch_size}"
         )
@@ -176,7 +177,7 @@ def _require_equal_shares(batch_size: int, team: Team) -> None:
 
 def _require_spread(model: nn.Module, share: int) -> None:
     if share == 1 and any(isinstance(module, nn.BatchNorm1d) for module in model.modules()):
-        raise ValueError(
+        raise InvalidInput(
             "training.batch_size must be at least 2 for each process: this model normalises vectors over the batch, "
             "and a single one has no spread"
         )
@@ -185,20 +186,20 @@ def _require_spread(model: nn.Module, share: int) -> None:
 def _require_matching_examples(model: nn.Module, dataset: Dataset) -> None:
     wanted, got = observed_by(model), dataset.observed
     if wanted != got:
-        raise ValueError(f"the model takes {wanted}, but {dataset.name} has {got}: change {wanted.decided_by}")
+        raise InvalidInput(f"the model takes {wanted}, but {dataset.name} has {got}: change {wanted.decided_by}")
 
 
 def _require_matching_classes(model: nn.Module, dataset: Dataset) -> None:
     classes, labels = num_classes(model), dataset.labels("train")
     if not classes and labels is not None:
-        raise ValueError("data.labels must be false: this model takes no labels, so it would not use them")
+        raise InvalidInput("data.labels must be false: this model takes no labels, so it would not use them")
     if classes and labels is None:
-        raise ValueError(
+        raise InvalidInput(
             f"data.labels must be true: this model is conditional on one of {classes} classes, "
             f"but {dataset.name} gives it no labels"
         )
     if classes and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
-        raise ValueError(
+        raise InvalidInput(
             f"the model takes labels 0 … {classes - 1}, but those of {dataset.name} are "
             f"{int(labels.min())} … {int(labels.max())}: change model.num_classes"
         )

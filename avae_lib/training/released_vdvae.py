@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from avae_lib.data import DataConfig
+from avae_lib.errors import InvalidInput, UserError
 from avae_lib.models.vdvae import VDVAEConfig
 from avae_lib.models.vdvae_import import config_fields, load_released_weights
 from avae_lib.training.experiment import Experiment
@@ -20,7 +21,7 @@ from avae_lib.training.training_config import TrainingConfig
 __all__ = ["ReleasedFileError", "experiment_of_hparams", "import_checkpoint"]
 
 
-class ReleasedFileError(ValueError):
+class ReleasedFileError(UserError, ValueError):
     """A file that is not what the released code writes; the message says what is wrong with it."""
 
 
@@ -37,7 +38,7 @@ def import_checkpoint(path: Path, experiment: Experiment, run_dir: Path) -> None
         RunError: there is a run in the folder, or it can't be written.
     """
     if not isinstance(experiment.model, VDVAEConfig):
-        raise ValueError(f"weights of a Very Deep VAE need a preset of that family, got {experiment.name!r}")
+        raise InvalidInput(f"weights of a Very Deep VAE need a preset of that family, got {experiment.name!r}")
     weights = _read_weights(path)
     model = experiment.build_model()
     load_released_weights(model, weights)
@@ -63,7 +64,7 @@ def experiment_of_hparams(path: Path, data: str | None = None) -> Experiment:
         raise ReleasedFileError(f"{path} must hold a JSON object of hyper-parameters, got a {type(hparams).__name__}")
     model, data = VDVAEConfig(**config_fields(hparams)), data or hparams.get("dataset")
     if data is None:
-        raise ValueError(f"{path} names no dataset: say with --data on which images the model is to be evaluated")
+        raise InvalidInput(f"{path} names no dataset: say with --data on which images the model is to be evaluated")
     return Experiment(path.stem, f"hyper-parameters of {path.name}", DataConfig(data), model, TrainingConfig())
 
 

@@ -13,10 +13,12 @@ try:
 except ImportError:  # Windows has no such locks; there the folder is not guarded
     fcntl = None
 
+from avae_lib.errors import UserError
+
 __all__ = ["RunInUse", "StopRequest", "TrainingInterrupted", "run_lock", "stop_on_signals"]
 
 
-class RunInUse(RuntimeError):
+class RunInUse(UserError, RuntimeError):
     """Another process is training in the run folder."""
 
 

@@ -23,6 +23,7 @@ import torch
 from torch import nn
 
 from avae_lib.atomic_write import write_atomically
+from avae_lib.errors import UserError
 from avae_lib.training.checkpoints import LATEST, Checkpoints, has_weights, load_weights, save_weights
 from avae_lib.training.distributed import is_leading_process
 from avae_lib.training.experiment import ConfigError, Experiment, differing_fields, from_json, to_json
@@ -52,7 +53,7 @@ _FREE_TO_CHANGE = (
 """What may differ when a run is continued: how long, how often, and on what machine. Nothing of the model or data."""
 
 
-class RunError(RuntimeError):
+class RunError(UserError, RuntimeError):
     """A run folder that cannot be used as asked; the message says what to do."""
 
 

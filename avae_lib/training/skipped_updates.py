@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from avae_lib.components import component, is_available
+from avae_lib.errors import UserError
 from avae_lib.training.training_config import TrainingConfig
 
 __all__ = ["GradientLimit", "Rollback", "SkippedUpdate", "SkippedUpdates", "TrainingDiverged", "should_skip_update"]
@@ -151,7 +152,7 @@ _WINDOW = 200
 _MANY = 0.1  # published runs leave out fewer than one update in a thousand (Child, 2021)
 
 
-class TrainingDiverged(RuntimeError):
+class TrainingDiverged(UserError, RuntimeError):
     """Too many updates in a row had to be left out."""
 
 

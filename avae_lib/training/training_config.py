@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args, get_type_hints
 
+from avae_lib.errors import InvalidInput
+
 __all__ = ["TrainingConfig"]
 
 
@@ -149,4 +151,4 @@ _CHOICES = {
 
 def _require(name: str, value: object, wanted: str, holds: bool) -> None:
     if not holds:
-        raise ValueError(f"training.{name} must be {wanted}, got {value!r}")
+        raise InvalidInput(f"training.{name} must be {wanted}, got {value!r}")

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from avae_lib.components import is_available
+from avae_lib.errors import InvalidInput
 from avae_lib.evaluation import measuring
 from avae_lib.models.contract import label_arguments
 from avae_lib.nn.weight_norm_convolution import WeightNormConvolution
@@ -107,7 +108,7 @@ class SpectralPenalty:
             if isinstance(layer, _CARRIES_MATRIX):
                 self._layers["×".join(map(str, _matrix(layer).shape))].append(layer)
         if not self._layers:
-            raise ValueError("training.spectral_penalty must be 0 for a model without linear maps and convolutions")
+            raise InvalidInput("training.spectral_penalty must be 0 for a model without linear maps and convolutions")
         noise = torch.Generator().manual_seed(seed)
         self._vectors = {shape: self._first_vectors(shape, noise) for shape in self._layers}
 
@@ -128,7 +129,7 @@ class SpectralPenalty:
         if {shape: len(vectors) for shape, vectors in state.items()} != {
             shape: len(layers) for shape, layers in self._layers.items()
         }:
-            raise ValueError("the state of the spectral penalty is of a model with weights of other shapes")
+            raise InvalidInput("the state of the spectral penalty is of a model with weights of other shapes")
         self._vectors = {shape: state[shape].to(vectors.device) for shape, vectors in self._vectors.items()}
 
     def _norms(self, shape: str, iterations: int = 1) -> Tensor:

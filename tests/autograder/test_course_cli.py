@@ -55,6 +55,41 @@ def test_a_unit_not_released_is_named_with_the_remedy(inside, capsys):
     assert "course release 01_kl_divergence" in complaint(capsys)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["release", "99"], "00_start_here"),
+        (["publish", "repository", "--through", "99"], "00_start_here"),
+        (["roster", "nowhere.csv"], "nowhere.csv"),
+        (["collect", "03", "nowhere.zip"], "nowhere.zip"),
+        (["grade", "03", "--sandbox", "none", "--scheduler", "tcp://127.0.0.1:1"], "leave out --scheduler"),
+        (["status", "99"], "00_start_here"),
+        (["answers", "99"], "00_start_here"),
+        (["feedback", "03"], "course grade"),
+        (["report", "03"], "course grade"),
+        (["similarity", "99"], "00_start_here"),
+        (["extend", "ada", "03", "2", "--reason", "ill"], "no student has the id 'ada'"),
+        (["regrade", "add", "ada", "99", "--reason", "why"], "00_start_here"),
+        (["explain", "ada", "03", "nothing"], "nothing"),
+        (["rename", "nobody", "somebody"], "nobody"),
+        (["audit", "99"], "00_start_here"),
+        (["audit", "00", "--workers", "0"], "--workers must be at least 1, got 0"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line_and_status_1(inside, capsys, arguments, said):
+    assert cli.main(arguments) == 1
+    assert said in complaint(capsys)
+
+
+def test_a_bug_shows_a_traceback(inside, monkeypatch):
+    def broken(self, name):
+        raise ValueError("too many values to unpack")
+
+    monkeypatch.setattr(Course, "unit", broken)
+    with pytest.raises(ValueError, match="too many values"):
+        cli.main(["status", "03"])
+
+
 def test_misuse_has_a_status_of_its_own(inside):
     with pytest.raises(SystemExit) as stopped:
         cli.main(["grade"])

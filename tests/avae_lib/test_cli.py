@@ -208,6 +208,13 @@ def steps_in_metrics(run_dir):
         (["evaluate", "nowhere"], 1, "nowhere is no run folder"),
         (["sample", "nowhere"], 1, "nowhere is no run folder"),
         (["sample", "nowhere", "--count", "0"], 1, "count must be at least 1"),
+        (["sample", "nowhere", "--temperature", "-1"], 1, "temperature not negative"),
+        (["evaluate", "nowhere", "--device", "abacus"], 1, "device must be auto or one that is here"),
+        (["import-openai", "nowhere.th"], 1, "either --preset NAME or --hparams FILE.json"),
+        (["import-openai", "nowhere.th", "--preset", "cifar10-vdvea"], 2, "did you mean 'cifar10-vdvae'"),
+        (["import-openai", "nowhere.th", "--preset", "digits-vae"], 1, "need a preset of that family"),
+        (["import-openai", "nowhere.th", "--preset", "cifar10-vdvae"], 1, "nowhere.th"),
+        (["import-openai", "nowhere.th", "--hparams", "nowhere.json"], 1, "cannot use nowhere.json"),
     ],
 )
 def test_what_cannot_be_done_is_one_clear_line(arguments, status, complaint, tmp_path, capsys, monkeypatch):
@@ -217,6 +224,17 @@ def test_what_cannot_be_done_is_one_clear_line(arguments, status, complaint, tmp
     said = capsys.readouterr().err
     assert complaint in said and said.startswith("avae: ") and said.count("\n") == 1
     assert not (tmp_path / "runs/digits-vae/checkpoint.pt").exists()
+
+
+def test_a_bug_shows_a_traceback(monkeypatch, tmp_path):
+    """A ValueError that is not meant for users, as any library may raise one, is not passed off as bad input."""
+
+    def broken(run, *_):
+        raise ValueError("too many values to unpack")
+
+    monkeypatch.setattr("avae_lib.training.runs.load_run", broken)
+    with pytest.raises(ValueError, match="too many values"):
+        main(["sample", str(tmp_path)])
 
 
 @pytest.mark.parametrize(

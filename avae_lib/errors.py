@@ -1,0 +1,39 @@
+"""Errors meant for people: what both programs show as one line, and with which exit status they then end.
+
+Any other exception that leaves a command is a fault of the program and shows a traceback.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+__all__ = ["InvalidInput", "UserError", "one_line"]
+
+
+class UserError(Exception):
+    """Something that the person who typed the command can put right: the message says what is wrong and what to do.
+
+    ``avae`` and ``course`` print the message and end with ``exit_status``.
+
+    >>> class NoSuchFlavour(UserError):
+    ...     exit_status = 2
+    >>> NoSuchFlavour("no flavour is called 'blue': choose up or down").exit_status
+    2
+    """
+
+    exit_status: ClassVar[int] = 1
+
+
+class InvalidInput(UserError, ValueError):
+    """An argument, option or setting with a value that cannot be used. Libraries catch it as a ``ValueError``."""
+
+
+def one_line(error: UserError | OSError) -> str:
+    """The message of an error as one line; of a file that cannot be used, its name and the system's reason.
+
+    >>> one_line(FileNotFoundError(2, "No such file or directory", "weights.th"))
+    'cannot use weights.th: No such file or directory'
+    """
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"cannot use {error.filename}: {error.strerror}"
+    return str(error).replace("\n", " ")
