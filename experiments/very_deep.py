@@ -8,8 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from avae_lib.data import DataConfig
-from avae_lib.models.vdvae import VDVAEConfig
-from avae_lib.models.vdvae_notation import decoder_blocks, encoder_blocks
+from avae_lib.models.vdvae import VDVAEConfig, decoder_blocks, encoder_blocks
 from avae_lib.training.training_config import TrainingConfig
 
 __all__ = ["BLOCKS", "DATA", "TRAINING", "model"]

@@ -57,13 +57,12 @@ from torch import nn
 
 from avae_lib import data, plotting
 from avae_lib.gaussians import gaussian_kl_per_layer, precision_weighted, residual_gaussian
-from avae_lib.models.top_down_step import top_down_step
 from avae_lib.models.vdvae import VDVAEConfig
+from avae_lib.models.vdvae_layers import top_down_step
 from avae_lib.nn.bottleneck import Bottleneck, bottleneck_block
 
 # %%
-from avae_lib.nn.nvae_cells import decoder_cell
-from avae_lib.nn.squeeze_excite import SqueezeExcite
+from avae_lib.nn.nvae_cells import SqueezeExcite, decoder_cell
 from avae_lib.nn.unpooling import unpool_nearest
 from avae_lib.objectives import balanced_kl, negative_elbo, spectral_norms
 from avae_lib.presets import find_preset

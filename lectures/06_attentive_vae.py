@@ -296,7 +296,7 @@ assert len(plotting.sequences_over_depth_and_space().axes) == 3
 
 # %%
 # needs: attention_cost
-from avae_lib.nn.attention_cost import attention_cost
+from avae_lib.nn.depthwise_attention import attention_cost
 
 print("multiply-adds for one image, L = 16, 256 channels, keys of 20")
 for side in (8, 16, 32):
@@ -794,11 +794,9 @@ assert error["non-local"] < error["3 × 3 average"] < error["noisy"], error
 
 # %%
 from avae_lib.models.variational_layer import Transition
-from avae_lib.nn.context_split import ChannelSplit
-from avae_lib.nn.depthwise_attention import AttentiveConditioning, TrainedScale
-from avae_lib.nn.mergers import JoiningConvolution, SummingConvolution
-from avae_lib.nn.residual_cells import residual_cell
-from avae_lib.nn.weight_norm_convolution import WeightNormConvolution
+from avae_lib.nn.convolutions import WeightNormConvolution
+from avae_lib.nn.depthwise_attention import AttentiveConditioning, ChannelSplit, TrainedScale
+from avae_lib.nn.residual_cells import JoiningConvolution, SummingConvolution, residual_cell
 
 num_layers, width, latent, key_width = 4, 16, 2, 4
 both = width + key_width  # channels of value and key together
@@ -837,7 +835,7 @@ for layer in (TopLayer(), Layer(is_last=False), Layer(is_last=True)):
 # The model adds the way up, the learned constant at the top, and the way from the last layer to the pixels: 8 × 8 pixels become 4 × 4 latents and 8 × 8 pixels again.
 
 # %%
-from avae_lib.models.pixel_input import PixelScaling
+from avae_lib.nn.convolutions import PixelScaling
 from avae_lib.nn.output_heads import DiscretizedLogisticHead
 
 
@@ -861,7 +859,7 @@ class SmallModel(nn.Module):
 # `variational_layer_step` wants the maps of a layer under the names of its contract, with Gaussians as mean and log standard deviation. `bounded_log_std` keeps the latter between −5 and 5.
 
 # %%
-from avae_lib.nn.gaussian_conditionals import bounded_log_std
+from avae_lib.nn.residual_posteriors import bounded_log_std
 
 
 def gaussian(numbers):

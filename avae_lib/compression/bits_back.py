@@ -40,7 +40,7 @@ from avae_lib.compression.asymmetric_numeral_systems import (
     frequency_tables,
 )
 from avae_lib.compression.latent_walk import LatentWalk, latent_walk
-from avae_lib.models.pixel_input import require_pixels
+from avae_lib.models.requirements import require_pixels
 
 __all__ = ["Account", "BitsBack", "Coded", "GaussianBins"]
 

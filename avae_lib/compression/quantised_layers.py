@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from avae_lib.compression.asymmetric_numeral_systems import AnsStack, FrequencyTable, frequency_tables
 from avae_lib.compression.latent_walk import latent_walk
-from avae_lib.models.pixel_input import require_pixels
+from avae_lib.models.requirements import require_pixels
 
 __all__ = ["LossyResult", "QuantisedLayers"]
 

@@ -10,7 +10,7 @@ from jaxtyping import Float, UInt8
 from torch import Generator, Tensor, nn
 
 from avae_lib.compression.latent_walk import Relative, latent_walk
-from avae_lib.models.pixel_input import require_pixels
+from avae_lib.models.requirements import require_pixels
 
 __all__ = ["NetBits", "net_bits"]
 

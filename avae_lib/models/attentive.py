@@ -7,6 +7,7 @@ I. Apostolopoulou, I. Char, E. Rosenfeld, A. Dubrawski, "Deep Attentive Variatio
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,12 +15,11 @@ import torch
 from torch import nn
 
 from avae_lib.errors import InvalidInput
-from avae_lib.models.attentive_conventions import CORRECTED, PUBLISHED, Conventions
-from avae_lib.models.bottom_up import BottomUp
-from avae_lib.models.config_fields import require_at_least
+from avae_lib.likelihoods import UPPER_EDGE
 from avae_lib.models.hierarchy import Hierarchy
-from avae_lib.models.pixel_input import PixelScaling, require_image_kind
+from avae_lib.models.requirements import require_at_least, require_image_kind
 from avae_lib.models.variational_layer import (
+    BottomUp,
     LearnedTop,
     PlainVariationalLayer,
     Readout,
@@ -27,20 +27,25 @@ from avae_lib.models.variational_layer import (
     Transition,
     VariationalLayer,
 )
-from avae_lib.nn.context_history import Forgetful, JointNorm
-from avae_lib.nn.context_split import ChannelSplit
+from avae_lib.nn.convolutions import INITIAL_VARIANCE, PixelScaling, WeightNormConvolution
 from avae_lib.nn.depthwise_attention import (
     AttentiveConditioning,
+    ChannelSplit,
+    Forgetful,
+    JointNorm,
     LocalConditioning,
     NormalizedConditioning,
+    NormalizedLate,
+    NormalizedOnce,
     TrainedScale,
+    UnitScale,
+    Unnormalized,
 )
-from avae_lib.nn.mergers import JoiningConvolution, SummingConvolution
 from avae_lib.nn.output_heads import output_head
-from avae_lib.nn.residual_cells import residual_cell
-from avae_lib.nn.weight_norm_convolution import INITIAL_VARIANCE, WeightNormConvolution
+from avae_lib.nn.residual_cells import JoiningConvolution, SummingConvolution, residual_cell
+from avae_lib.nn.residual_posteriors import CentredGaussians, PublishedGaussians
 
-__all__ = ["AttentiveConfig", "AttentiveVAE"]
+__all__ = ["CORRECTED", "PUBLISHED", "AttentiveConfig", "AttentiveVAE", "Conventions"]
 
 
 class AttentiveVAE(Hierarchy):
@@ -65,7 +70,7 @@ class AttentiveConfig:
     conditioning: Literal["local", "attentive"] = "attentive"
     """What a layer is conditioned on: the context above it alone, or all contexts above and all evidence below."""
     faithful: bool = False
-    """Compute what the published program computes, oddities included; see avae_lib.models.attentive_conventions."""
+    """Compute what the published program computes, oddities included; see avae_lib.models.attentive."""
     layers: int = 5
     """Number of stochastic layers."""
     width: int = 32
@@ -285,3 +290,28 @@ def _head(config: AttentiveConfig) -> nn.Module:
 
 def _trainable_numbers(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
+
+
+@dataclass(frozen=True)
+class Conventions:
+    """Makers of the parts that differ."""
+
+    scale: Callable[[int], nn.Module]
+    """From the number of key channels to the inverse temperature of attention over depth."""
+    history: Callable[[int, int, int, bool], nn.Module]
+    """From channels of value and key, the number of contexts above, and whether values are normalised."""
+    gaussians: Callable[[tuple[float, float]], nn.Module]
+    """From the range of the prior's log standard deviation."""
+    upper_edge: float
+    """Where the last level of a pixel begins on the scale −1 … 1."""
+
+
+def _normalized_once(channels: int, key_channels: int, above: int, normalised: bool) -> nn.Module:
+    return NormalizedOnce(channels) if normalised else Unnormalized()
+
+
+PUBLISHED = Conventions(scale=UnitScale, history=NormalizedLate, gaussians=PublishedGaussians, upper_edge=0.99)
+"""What the authors' program computes."""
+
+CORRECTED = Conventions(scale=TrainedScale, history=_normalized_once, gaussians=CentredGaussians, upper_edge=UPPER_EDGE)
+"""What this library computes unless told otherwise."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from jaxtyping import UInt8
 from torch import Tensor
 
-from avae_lib.models.config_fields import require_at_least
+from avae_lib.models.requirements import require_at_least
 from avae_lib.models.vae import VAE, VAEConfig
 from avae_lib.objectives import ELBO
 

@@ -15,12 +15,10 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from avae_lib.models.config_fields import require_at_least, require_sizes
-from avae_lib.models.hierarchy import Draw, Hierarchy, LatentDraw
-from avae_lib.models.ladder import ZeroTop
-from avae_lib.models.pixel_input import PixelScaling, require_image_kind
-from avae_lib.models.single_sample_kl import SingleSampleDraw
-from avae_lib.nn.fully_connected import GaussianOf, StandardPrior, hidden_layers, onto_pixels
+from avae_lib.models.hierarchy import Draw, Hierarchy, LatentDraw, SingleSampleDraw
+from avae_lib.models.ladder import GaussianOf, StandardPrior, ZeroTop, hidden_layers, onto_pixels
+from avae_lib.models.requirements import require_at_least, require_image_kind, require_sizes
+from avae_lib.nn.convolutions import PixelScaling
 from avae_lib.nn.output_heads import output_head
 
 __all__ = ["BIVAConfig"]

@@ -11,17 +11,18 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional
 
 from avae_lib.gaussians import DiagonalGaussian
-from avae_lib.models.config_fields import require_at_least
-from avae_lib.models.contract import (
-    labels_for_samples,
+from avae_lib.models.contract import labels_for_samples
+from avae_lib.models.requirements import (
+    require_at_least,
     require_count,
     require_labels,
+    require_layer_count,
     require_temperature,
     temperature_of_each_layer,
 )
-from avae_lib.models.vae import VAE, VAEConfig, require_layer_count
-from avae_lib.nn.gaussian_conditionals import bounded_log_std
+from avae_lib.models.vae import VAE, VAEConfig
 from avae_lib.nn.precision import at_least_float32
+from avae_lib.nn.residual_posteriors import bounded_log_std
 from avae_lib.objectives import ELBO
 
 __all__ = ["ConditionalVAE", "ConditionalVAEConfig"]

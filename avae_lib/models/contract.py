@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from numbers import Integral, Real
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -14,6 +12,7 @@ from torch import Generator, Tensor, nn
 from avae_lib.components import component
 from avae_lib.errors import InvalidInput, UserError
 from avae_lib.gaussians import DiagonalGaussian
+from avae_lib.models.requirements import require_labels
 from avae_lib.objectives import ELBO
 
 __all__ = [
@@ -27,10 +26,6 @@ __all__ = [
     "labels_for_samples",
     "num_classes",
     "reason_for_no_density",
-    "require_count",
-    "require_labels",
-    "require_temperature",
-    "temperature_of_each_layer",
 ]
 
 
@@ -115,7 +110,8 @@ class ConditionalModel(Protocol):
     """A latent-variable model of images given their class: p(x | y).
 
     ``forward``, ``log_weight``, ``reconstruct`` and ``latents`` require the keyword ``labels``, int64 ``(batch,)``
-    with values 0 … num_classes − 1, and refuse anything else by :func:`require_labels`. ``sample`` takes the same
+    with values 0 … num_classes − 1, and refuse anything else by
+    :func:`~avae_lib.models.requirements.require_labels`. ``sample`` takes the same
     keyword, ``(n,)``, but may go without: then image i is of class i mod num_classes
     (:func:`labels_for_samples`).
     """
@@ -182,29 +178,6 @@ def label_arguments(model: nn.Module, labels: Int[Tensor, "batch"] | None) -> di
     return {"labels": labels}
 
 
-def require_labels(labels: Tensor | None, batch: int, num_classes: int) -> None:
-    """Refuse anything but one class for each example.
-
-    Values are looked at on the CPU only: on an accelerator each look would stop the queue.
-
-    Raises:
-        TypeError: not a tensor, or not int64.
-        ValueError: None, another number of labels, or a class that there is not.
-    """
-    if labels is None:
-        raise InvalidInput(f"labels must be given, ({batch},) with classes 0 … {num_classes - 1}: the model needs them")
-    if not isinstance(labels, Tensor):
-        raise TypeError(f"labels must be a tensor of int64 classes, got {type(labels).__name__}: try torch.tensor")
-    if labels.dtype != torch.int64:
-        raise TypeError(f"labels must be int64 classes 0 … {num_classes - 1}, got {labels.dtype}: try .long()")
-    if labels.shape != (batch,):
-        raise InvalidInput(f"labels must hold one class for each image, ({batch},), got {tuple(labels.shape)}")
-    if labels.device.type == "cpu" and not torch.compiler.is_compiling():
-        least, largest = int(labels.min()), int(labels.max())
-        if least < 0 or largest >= num_classes:
-            raise InvalidInput(f"labels must be classes 0 … {num_classes - 1}, got {least} … {largest}")
-
-
 def labels_for_samples(
     n: int, num_classes: int, labels: Int[Tensor, "n"] | None = None, device: torch.device | str = "cpu"
 ) -> Int[Tensor, "n"]:
@@ -242,43 +215,3 @@ def keep_top_layers(posterior_draws: Sequence[Any], prior_draws: Sequence[Any], 
     ['q1', 'p2', 'p3']
     """
     return [*posterior_draws[:keep], *prior_draws[keep:]]
-
-
-def temperature_of_each_layer(
-    temperature: float | Sequence[float] | Float[Tensor, " layers"], num_layers: int
-) -> tuple[float, ...]:
-    """One temperature for each layer, top first, from a single number or a sequence, a tensor or an array of them.
-
-    Raises:
-        ValueError: not one number and not one for each layer, or one that is negative or not finite.
-    """
-    given = temperature.tolist() if hasattr(temperature, "tolist") else temperature
-    temperatures = (given,) * num_layers if isinstance(given, Real) else tuple(given)
-    if len(temperatures) != num_layers:
-        raise InvalidInput(
-            f"temperature must be one number, or one for each of the {num_layers} layers (top first); "
-            f"got {len(temperatures)} numbers"
-        )
-    for of_layer in temperatures:
-        require_temperature("temperature", of_layer)
-    return temperatures
-
-
-def require_temperature(name: str, temperature: float) -> None:
-    """Refuse what is no factor on a standard deviation.
-
-    Raises:
-        ValueError: not a number, negative or not finite.
-    """
-    if not (isinstance(temperature, Real) and 0 <= temperature < math.inf):
-        raise InvalidInput(f"{name} must be a number, 0 (no noise) or more, got {temperature!r}")
-
-
-def require_count(n: int) -> None:
-    """Refuse what is no number of images to draw.
-
-    Raises:
-        ValueError: not a whole number, or below 1.
-    """
-    if not (isinstance(n, Integral) and n >= 1):
-        raise InvalidInput(f"n must be a whole number of images, at least 1, got {n!r}")

@@ -14,7 +14,7 @@ __all__ = ["Flow", "FlowPosterior"]
 
 
 class Flow(Protocol):
-    """An invertible map of latents, such as :class:`avae_lib.nn.autoregressive.InverseAutoregressiveFlow`."""
+    """An invertible map of latents, such as :class:`avae_lib.nn.inverse_autoregressive.InverseAutoregressiveFlow`."""
 
     def __call__(
         self, z: Float[Tensor, "batch *event"]

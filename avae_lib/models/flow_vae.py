@@ -11,12 +11,10 @@ from torch import Tensor, nn
 from avae_lib.components import is_available
 from avae_lib.errors import InvalidInput
 from avae_lib.gaussians import DiagonalGaussian
-from avae_lib.models.config_fields import require_at_least
-from avae_lib.models.contract import require_temperature
 from avae_lib.models.flow_posterior import FlowPosterior
-from avae_lib.models.vae import VAE, VAEConfig, require_layer_count
-from avae_lib.nn.inverse_autoregressive import inverse_autoregressive_step
-from avae_lib.nn.masked_network import MaskedNetwork
+from avae_lib.models.requirements import require_at_least, require_layer_count, require_temperature
+from avae_lib.models.vae import VAE, VAEConfig
+from avae_lib.nn.inverse_autoregressive import MaskedNetwork, inverse_autoregressive_step
 from avae_lib.nn.planar_flow import PlanarFlow
 from avae_lib.nn.precision import at_least_float32
 from avae_lib.objectives import ELBO

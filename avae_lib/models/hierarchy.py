@@ -16,11 +16,11 @@ from torch import Generator, Tensor, nn
 from avae_lib.components import is_available
 from avae_lib.errors import InvalidInput
 from avae_lib.gaussians import DiagonalGaussian, gaussian_kl_per_layer, standard_normal_like
-from avae_lib.models.contract import keep_top_layers, require_count, require_temperature, temperature_of_each_layer
-from avae_lib.models.pixel_input import require_pixels
+from avae_lib.models.contract import keep_top_layers
+from avae_lib.models.requirements import require_count, require_pixels, require_temperature, temperature_of_each_layer
 from avae_lib.objectives import ELBO
 
-__all__ = ["Draw", "Hierarchy", "LatentDraw", "StepDraw"]
+__all__ = ["Draw", "Hierarchy", "LatentDraw", "SingleSampleDraw", "StepDraw"]
 
 
 @dataclass(frozen=True)
@@ -183,3 +183,25 @@ class Hierarchy(nn.Module):
         if is_available("keep_top_layers"):
             return keep_top_layers(of_posterior, of_prior, keep_layers)
         return [source if index < keep_layers else None for index, source in enumerate(of_posterior)]
+
+
+@dataclass(frozen=True)
+class SingleSampleDraw(LatentDraw):
+    r"""A latent drawn from a posterior whose KL to the prior is estimated at the draw itself.
+
+    .. math:: \mathrm{KL}(q\,\|\,p) = \mathbb{E}_q\Bigl[\log\frac{q(z)}{p(z)}\Bigr] \approx \log q(z) - \log p(z)
+
+    Without bias, but a single estimate may be negative. Needed where q is no Gaussian (flows), and where the prior is
+    told by a latent that was itself drawn given this one (inference upwards): there the closed form would average
+    over this latent once more, as if the other didn't depend on it.
+    """
+
+    log_posterior: Float[Tensor, "batch"]
+    """log q(z), nats."""
+
+    def kl(self) -> Float[Tensor, "batch"]:
+        """An unbiased estimate of KL(q‖p) of this layer, nats."""
+        return -self.log_ratio()
+
+    def log_ratio(self) -> Float[Tensor, "batch"]:
+        return self.prior.log_prob(self.z) - self.log_posterior

@@ -9,8 +9,7 @@ from torch import Tensor
 
 from avae_lib.errors import InvalidInput
 from avae_lib.models.aggregate_posterior import distance_of_batch, mmd_to_prior
-from avae_lib.models.config_fields import require_at_least
-from avae_lib.models.contract import require_temperature
+from avae_lib.models.requirements import require_at_least, require_temperature
 from avae_lib.models.vae import VAE, VAEConfig
 from avae_lib.objectives import ELBO
 

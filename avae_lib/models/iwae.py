@@ -8,8 +8,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from avae_lib.gaussians import DiagonalGaussian
-from avae_lib.models.config_fields import require_at_least
-from avae_lib.models.contract import require_temperature
+from avae_lib.models.requirements import require_at_least, require_temperature
 from avae_lib.models.vae import VAE, VAEConfig
 from avae_lib.objectives import ELBO, importance_weighted_bound
 

@@ -13,8 +13,13 @@ from torch.nn import functional
 from avae_lib.errors import InvalidInput
 from avae_lib.gaussians import DiagonalGaussian
 from avae_lib.likelihoods.random_choice import draw_component
-from avae_lib.models.config_fields import require_at_least
-from avae_lib.models.contract import require_count, require_temperature, temperature_of_each_layer
+from avae_lib.models.requirements import (
+    require_at_least,
+    require_count,
+    require_layer_count,
+    require_temperature,
+    temperature_of_each_layer,
+)
 from avae_lib.nn.precision import at_least_float32
 from avae_lib.objectives import ELBO
 from avae_lib.observations import END, PADDING, START, UNKNOWN, WORDS_BEGIN, require_sentences
@@ -205,8 +210,7 @@ class TextVAE(nn.Module):
 
     def _proposal(self, x: Tensor, keep_layers: int | None) -> DiagonalGaussian:
         """What z is drawn from: the posterior, or with no layers kept the prior."""
-        if keep_layers not in (None, 0, 1):
-            raise InvalidInput(f"keep_layers must be 0, 1 or None: this model has one layer, got {keep_layers}")
+        require_layer_count(keep_layers)
         posterior = self.posterior(x)
         return DiagonalGaussian.standard_like(posterior.mean) if keep_layers == 0 else posterior
 

@@ -14,9 +14,15 @@ from torch import Generator, Tensor, nn
 from avae_lib.errors import InvalidInput
 from avae_lib.gaussians import DiagonalGaussian
 from avae_lib.likelihoods import scale_pixels
-from avae_lib.models.config_fields import require_at_least, require_sizes
-from avae_lib.models.contract import require_count, require_temperature, temperature_of_each_layer
-from avae_lib.models.pixel_input import require_image_kind, require_pixels
+from avae_lib.models.requirements import (
+    require_at_least,
+    require_count,
+    require_image_kind,
+    require_pixels,
+    require_sizes,
+    require_temperature,
+    temperature_of_each_layer,
+)
 from avae_lib.nn.output_heads import output_head
 from avae_lib.nn.precision import at_least_float32
 from avae_lib.objectives import ELBO
@@ -173,16 +179,6 @@ class VAE(nn.Module):
 
     def _as_images(self, values: Tensor) -> Tensor:
         return values.reshape(-1, *self.image_shape)
-
-
-def require_layer_count(keep_layers: int | None) -> None:
-    """Refuse numbers of layers to keep that a model with one layer does not have.
-
-    Raises:
-        ValueError: not 0, 1 or None.
-    """
-    if keep_layers not in (None, 0, 1):
-        raise InvalidInput(f"keep_layers must be 0, 1 or None: this model has one layer, got {keep_layers}")
 
 
 def _fully_connected(widths: Sequence[int], out: int) -> nn.Sequential:

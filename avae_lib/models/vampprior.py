@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
 from avae_lib.gaussians import DiagonalGaussian
-from avae_lib.models.config_fields import require_at_least
+from avae_lib.models.requirements import require_at_least
 from avae_lib.models.vae import VAE, VAEConfig
 from avae_lib.nn.precision import at_least_float32
 

@@ -7,16 +7,16 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from avae_lib.components import component
 from avae_lib.gaussians import DiagonalGaussian, gaussian_kl_per_layer, reparameterize, residual_gaussian
 from avae_lib.models.hierarchy import Draw, LatentDraw, StepDraw
-from avae_lib.nn.context_split import ContextSplit
-from avae_lib.nn.depthwise_attention import attentive_context
+from avae_lib.nn.depthwise_attention import ContextSplit, attentive_context
 
 __all__ = [
+    "BottomUp",
     "Descent",
     "LearnedTop",
     "PlainVariationalLayer",
@@ -165,14 +165,14 @@ class VariationalLayer(nn.Module):
 
     Args:
         transition: T_l, a :class:`Transition`.
-        history: what is remembered of the contexts above, see :mod:`avae_lib.nn.context_history`.
+        history: what is remembered of the contexts above, see :mod:`avae_lib.nn.depthwise_attention`.
         context_conditioning: from c_l, s_l and the contexts above to ĉ_l.
         prior: P_l up to the parameters of a Gaussian.
         merge: from e_l and ĉ_l to ẽ_l ⊕ k̃_l.
         evidence_split: cuts ẽ_l ⊕ k̃_l.
         evidence_conditioning: from ẽ_l, r_l and the evidence at and below the layer to ê_l.
         posterior: Q_l up to its residual to the prior's parameters.
-        gaussians: from both to two Gaussians, see :mod:`avae_lib.nn.gaussian_conditionals`.
+        gaussians: from both to two Gaussians, see :mod:`avae_lib.nn.residual_posteriors`.
     """
 
     own_wiring = "local, normalised or published layers: own wiring, not variational_layer_step"
@@ -230,7 +230,7 @@ class PlainVariationalLayer(VariationalLayer):
     """A layer whose attention is not normalised: the weights of a :func:`variational_layer_step`.
 
     Arguments as for :class:`VariationalLayer`; ``gaussians`` are
-    :class:`avae_lib.nn.gaussian_conditionals.CentredGaussians`.
+    :class:`avae_lib.nn.residual_posteriors.CentredGaussians`.
     """
 
     own_wiring = None
@@ -372,3 +372,31 @@ class Readout(nn.Module):
 
     def forward(self, above: Descent) -> Float[Tensor, "batch features h w"]:
         return self.cell(self.join(above.context.value, above.z))
+
+
+class BottomUp(nn.Module):
+    r"""Features of an image, one item for each layer and one more below them all.
+
+    .. math:: e_{L+1} = S(x), \qquad e_l = U_l(e_{l+1})
+
+    The top layer reads the deepest features.
+
+    Args:
+        stem: S, from pixels (uint8) to features at the latents' resolution.
+        cells: U_l, lowest first.
+        splits: what is made of e_{L+1}, e_L, …, e_1 for the layers to read, lowest first.
+    """
+
+    def __init__(self, stem: nn.Module, cells: Sequence[nn.Module], splits: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.stem = stem
+        self.cells = nn.ModuleList(cells)
+        self.splits = nn.ModuleList(splits)
+
+    def forward(
+        self, x: UInt8[Tensor, "batch channels height width"], draws: Sequence[Draw]
+    ) -> tuple[ContextSplit, ...]:
+        features = [self.stem(x)]
+        for cell in self.cells:
+            features.append(cell(features[-1]))
+        return tuple(split(feature) for split, feature in zip(self.splits, features, strict=True))[::-1]

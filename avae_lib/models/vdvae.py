@@ -1,25 +1,35 @@
 """The Very Deep VAE: one stream of features for each resolution, and many blocks of one kind that add to it.
 
 R. Child, "Very Deep VAEs Generalize Autoregressive Models and Can Outperform Them on Images", ICLR 2021. Computes what
-the authors' released code computes, and takes its weights: :func:`from_openai`.
+the authors' released code computes; :mod:`avae_lib.models.vdvae_import` loads its weights. This file holds the
+configuration and how a model is assembled from it; the blocks themselves are in :mod:`avae_lib.models.vdvae_layers`.
+
+Blocks are written in the notation of the released code, as items separated by commas, in the order in which the data
+pass them: ``32x2,32d2,16x3`` for an encoder and ``16x3,32m16,32x2`` for a decoder.
+
+=======  ===========================================================================================================
+``RxN``  N blocks at resolution R
+``R``    one block at resolution R
+``RdK``  encoder: one block at resolution R, then average pooling by K
+``RmS``  decoder: one block at resolution R, which first adds the stream of the coarser resolution S, upsampled
+=======  ===========================================================================================================
 """
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any, Literal
 
-from torch import Tensor, nn
+from torch import nn
 
 from avae_lib.errors import InvalidInput
-from avae_lib.models.config_fields import require_at_least
 from avae_lib.models.hierarchy import Hierarchy
-from avae_lib.models.pixel_input import require_image_kind
-from avae_lib.models.vdvae_five_bits import ReleasedFiveBitHead
-from avae_lib.models.vdvae_import import config_fields, load_released_weights
+from avae_lib.models.requirements import require_at_least, require_image_kind
 from avae_lib.models.vdvae_layers import (
     ActivationEncoder,
     GroupedBlock,
@@ -29,18 +39,38 @@ from avae_lib.models.vdvae_layers import (
     StartingStreams,
     TopDownBlock,
 )
-from avae_lib.models.vdvae_notation import DecoderStep, EncoderStep, parse_decoder, parse_encoder, parse_widths
 from avae_lib.nn.bottleneck import Bottleneck
 from avae_lib.nn.convolutions import convolution
-from avae_lib.nn.output_heads import output_head
+from avae_lib.nn.output_heads import ReleasedFiveBitHead, output_head
 from avae_lib.nn.unpooling import LearnedUnpooling, Unpooling
 
-__all__ = ["VDVAEConfig", "from_openai"]
+__all__ = [
+    "DecoderStep",
+    "EncoderStep",
+    "VDVAEConfig",
+    "decoder_blocks",
+    "encoder_blocks",
+    "parse_decoder",
+    "parse_encoder",
+    "parse_widths",
+]
 
 
 @dataclass(frozen=True)
 class VDVAEConfig:
-    """What a Very Deep VAE is made of. The blocks are written in :mod:`avae_lib.models.vdvae_notation`."""
+    """What a Very Deep VAE is made of. The blocks are written in the notation explained at the top of this file.
+
+    The defaults are the published model of CIFAR-10:
+
+    >>> config = VDVAEConfig()
+    >>> len(config.encoder), len(config.decoder), config.stochastic_depth
+    (33, 43, 43)
+
+    Latents drawn in parallel, three blocks at a time, make the chain of latents three times as short:
+
+    >>> VDVAEConfig(group_size=3).stochastic_depth
+    15
+    """
 
     image_shape: tuple[int, int, int] = (3, 32, 32)
     """Channels, height and width of an image; height and width are equal."""
@@ -62,7 +92,7 @@ class VDVAEConfig:
     """Streams of larger resolutions start from zeros, the others from a learned constant."""
     likelihood: str = "discretized_logistic_mixture"
     """Likelihood of a pixel: one of those in :mod:`avae_lib.nn.output_heads`, or released_five_bits, that of the
-    released model of FFHQ-256, see :mod:`avae_lib.models.vdvae_five_bits`."""
+    released model of FFHQ-256 (:class:`avae_lib.nn.output_heads.ReleasedFiveBitHead`)."""
     mixtures: int = 10
     """Number of logistics mixed for each pixel; a Bernoulli likelihood ignores it."""
     pixel_mean: float | None = None
@@ -96,7 +126,9 @@ class VDVAEConfig:
         """A model with fresh weights."""
         return Hierarchy(
             bottom_up=_encoder(self),
-            top=StartingStreams(self.widths, self.decoder, self.no_bias_above),
+            top=StartingStreams(
+                {step.resolution: self.widths[step.resolution] for step in self.decoder}, self.no_bias_above
+            ),
             layers=[_top_down_block(self, index) for index in range(len(self.decoder))],
             readout=ImageReadout(self.image_shape[-1], self.widths[self.image_shape[-1]]),
             head=_head(self),
@@ -143,24 +175,6 @@ class VDVAEConfig:
                 f"image_shape must have 3 channels and bits be 8 for likelihood={self.likelihood!r}, got "
                 f"{self.image_shape} and {self.bits}"
             )
-
-
-def from_openai(state_dict: Mapping[str, Tensor], hparams: Any) -> Hierarchy:
-    """Our model with the weights of a checkpoint of the released code, averaged or not.
-
-    Args:
-        state_dict: the checkpoint; names may begin with ``module.``, as distributed training leaves them.
-        hparams: hyper-parameters by their released names, a mapping or an object with attributes: ``width``,
-            ``zdim``, ``image_size``, ``image_channels``, ``dec_blocks``, ``enc_blocks``, ``bottleneck_multiple``,
-            ``no_bias_above``, ``num_mixtures``, ``custom_width_str``, and ``dataset``, which sets what the encoder
-            sees: without it x/127.5 − 1.
-
-    Raises:
-        ValueError: hyper-parameters are missing, or names or shapes in the checkpoint are not those of such a model.
-    """
-    model = VDVAEConfig(**config_fields(hparams)).build()
-    load_released_weights(model, state_dict)
-    return model
 
 
 def _encoder(config: VDVAEConfig) -> ActivationEncoder:
@@ -235,3 +249,137 @@ def _head(config: VDVAEConfig) -> nn.Module:
     if config.likelihood == ReleasedFiveBitHead.name:
         return ReleasedFiveBitHead(project(width, 10 * config.mixtures), config.mixtures)
     return output_head(config.likelihood, width, channels, config.bits, config.mixtures, project)
+
+
+_ITEM = re.compile(r"(?P<resolution>\d+)(?:(?P<kind>[a-z])(?P<number>\d+))?")
+
+
+@dataclass(frozen=True)
+class EncoderStep:
+    """One block of the encoder."""
+
+    resolution: int
+    """Height and width of what enters it."""
+    pool: int = 1
+    """Factor by which height and width are divided after it."""
+
+
+@dataclass(frozen=True)
+class DecoderStep:
+    """One block of the decoder."""
+
+    resolution: int
+    """Height and width of its stream."""
+    source: int | None = None
+    """Resolution of the coarser stream that it adds to its own; None if it adds none."""
+
+
+def parse_encoder(text: str, image_size: int) -> tuple[EncoderStep, ...]:
+    """The blocks of an encoder of images ``image_size`` × ``image_size``.
+
+    Raises:
+        ValueError: not in the notation, or a resolution at which the features are not at that point.
+    """
+    steps = tuple(EncoderStep(resolution, pool) for resolution, _, pool in _items("enc_blocks", text, "d"))
+    reached = image_size
+    for step in steps:
+        if step.resolution != reached or reached % step.pool:
+            raise InvalidInput(
+                f"enc_blocks must go down from the image ({image_size}) and pool by divisors: features of resolution "
+                f"{reached} meet the block {step.resolution}d{step.pool} of {text!r}"
+            )
+        reached //= step.pool
+    return steps
+
+
+def parse_decoder(text: str, image_size: int, encoder: Sequence[EncoderStep]) -> tuple[DecoderStep, ...]:
+    """The blocks of a decoder that reads the activations of ``encoder``, top first.
+
+    Raises:
+        ValueError: not in the notation, a resolution that the encoder doesn't have, a stream added before it is
+            there, or no block at the resolution of the image.
+    """
+    encoded = {image_size, *(step.resolution // step.pool for step in encoder)}
+    steps = tuple(
+        DecoderStep(resolution, number if kind == "m" else None)
+        for resolution, kind, number in _items("dec_blocks", text, "m")
+    )
+    for index, step in enumerate(steps):
+        _require_resolution(text, step, encoded)
+        if step.source is not None:
+            _require_source(text, step, above={earlier.resolution for earlier in steps[:index]})
+    if image_size not in {step.resolution for step in steps}:
+        raise InvalidInput(f"dec_blocks must have a block at the resolution of the image ({image_size}), got {text!r}")
+    return steps
+
+
+def parse_widths(text: str, width: int, resolutions: Sequence[int]) -> dict[int, int]:
+    """Channels at each of ``resolutions``: ``width``, but for those that ``text`` (``64:256,32:512``) names.
+
+    Raises:
+        ValueError: not in this form, or a width of 0.
+    """
+    pairs = [re.fullmatch(r"\s*(\d+):([1-9]\d*)\s*", item) for item in text.split(",")] if text else []
+    if None in pairs:
+        raise InvalidInput(f"custom_width_str must be like '64:256,32:512' (resolution:width), got {text!r}")
+    custom = {int(pair[1]): int(pair[2]) for pair in pairs}
+    return {resolution: custom.get(resolution, width) for resolution in resolutions}
+
+
+def encoder_blocks(blocks: Mapping[int, int]) -> str:
+    """The notation for so many blocks at each resolution; the last one at each is followed by pooling to the next.
+
+    >>> encoder_blocks({32: 3, 8: 2, 1: 1})
+    '32x2,32d4,8x1,8d8,1x1'
+    """
+    resolutions, items = sorted(blocks, reverse=True), []
+    for fine, coarse in itertools.pairwise(resolutions):
+        items += [*_repeated(fine, blocks[fine] - 1), f"{fine}d{fine // coarse}"]
+    return ",".join([*items, *_repeated(resolutions[-1], blocks[resolutions[-1]])])
+
+
+def decoder_blocks(blocks: Mapping[int, int]) -> str:
+    """The notation for so many blocks at each resolution; the first one at each adds the stream of the one before.
+
+    >>> decoder_blocks({1: 1, 8: 2, 32: 3})
+    '1x1,8m1,8x1,32m8,32x2'
+    """
+    resolutions = sorted(blocks)
+    items = _repeated(resolutions[0], blocks[resolutions[0]])
+    for coarse, fine in itertools.pairwise(resolutions):
+        items += [f"{fine}m{coarse}", *_repeated(fine, blocks[fine] - 1)]
+    return ",".join(items)
+
+
+def _repeated(resolution: int, blocks: int) -> list[str]:
+    return [f"{resolution}x{blocks}"] if blocks else []
+
+
+def _items(name: str, text: str, kind: str) -> list[tuple[int, str | None, int]]:
+    """Resolution, kind and number of each block; ``RxN`` stands for N blocks of no kind."""
+    items = []
+    for item in text.split(","):
+        found = _ITEM.fullmatch(item.strip())
+        if found is None or found["kind"] not in (None, "x", kind) or found["number"] == "0":
+            raise InvalidInput(
+                f"{name} must be items such as 8x3 or 8{kind}4, parted by commas; got {item!r} in {text!r}"
+            )
+        resolution, number = int(found["resolution"]), int(found["number"] or 1)
+        items += [(resolution, None, 1)] * number if found["kind"] == "x" else [(resolution, found["kind"], number)]
+    return items
+
+
+def _require_resolution(text: str, step: DecoderStep, encoded: set[int]) -> None:
+    if step.resolution not in encoded:
+        raise InvalidInput(
+            f"dec_blocks must stay at resolutions of the encoder ({', '.join(map(str, sorted(encoded)))}), "
+            f"got {step.resolution} in {text!r}"
+        )
+
+
+def _require_source(text: str, step: DecoderStep, above: set[int]) -> None:
+    if step.source not in above or step.resolution % step.source or step.resolution == step.source:
+        raise InvalidInput(
+            f"dec_blocks must add streams of coarser resolutions that earlier blocks have written and that divide "
+            f"their own, got {step.resolution}m{step.source} in {text!r}"
+        )

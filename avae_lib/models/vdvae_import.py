@@ -13,8 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from avae_lib.errors import InvalidInput
+from avae_lib.models.hierarchy import Hierarchy
+from avae_lib.models.vdvae import VDVAEConfig
 
-__all__ = ["DATASETS", "config_fields", "load_released_weights"]
+__all__ = ["DATASETS", "config_fields", "from_openai", "load_released_weights"]
 
 
 class ReleasedDataset(NamedTuple):
@@ -55,6 +57,24 @@ _RELEASED_NAMES = (
     (r"head\.projection\.", "decoder.out_net.out_conv."),
 )
 """Our names of parameters, as patterns, and theirs. Numbers of convolutions and of starting streams come on top."""
+
+
+def from_openai(state_dict: Mapping[str, Tensor], hparams: Any) -> Hierarchy:
+    """Our model with the weights of a checkpoint of the released code, averaged or not.
+
+    Args:
+        state_dict: the checkpoint; names may begin with ``module.``, as distributed training leaves them.
+        hparams: hyper-parameters by their released names, a mapping or an object with attributes: ``width``,
+            ``zdim``, ``image_size``, ``image_channels``, ``dec_blocks``, ``enc_blocks``, ``bottleneck_multiple``,
+            ``no_bias_above``, ``num_mixtures``, ``custom_width_str``, and ``dataset``, which sets what the encoder
+            sees: without it x/127.5 − 1.
+
+    Raises:
+        ValueError: hyper-parameters are missing, or names or shapes in the checkpoint are not those of such a model.
+    """
+    model = VDVAEConfig(**config_fields(hparams)).build()
+    load_released_weights(model, state_dict)
+    return model
 
 
 def config_fields(hparams: Any) -> dict[str, Any]:

@@ -15,16 +15,29 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Generator, Tensor, nn
 
 from avae_lib.errors import InvalidInput
-from avae_lib.models.config_fields import require_at_least
-from avae_lib.models.contract import require_count, require_temperature, temperature_of_each_layer
-from avae_lib.models.pixel_input import PixelScaling, require_image_kind, require_pixels
-from avae_lib.nn.codebook import Codebook, CodebookUpdate, Estimator, PointMass, Quantized
-from avae_lib.nn.convolutions import convolution
+from avae_lib.models.requirements import (
+    require_at_least,
+    require_count,
+    require_image_kind,
+    require_layer_count,
+    require_pixels,
+    require_temperature,
+    temperature_of_each_layer,
+)
+from avae_lib.nn.convolutions import PixelScaling, convolution
 from avae_lib.nn.output_heads import LIKELIHOODS, output_head
-from avae_lib.nn.strided_convolutions import strided_decoder, strided_encoder
+from avae_lib.nn.vector_quantization import Codebook, CodebookUpdate, Estimator, PointMass, Quantized
 from avae_lib.objectives import ELBO
 
-__all__ = ["VQVAE", "VQVAEConfig", "require_codebook", "require_divisible"]
+__all__ = [
+    "VQVAE",
+    "PlainResidualBlock",
+    "VQVAEConfig",
+    "require_codebook",
+    "require_divisible",
+    "strided_decoder",
+    "strided_encoder",
+]
 
 
 @dataclass(frozen=True)
@@ -191,8 +204,7 @@ class VQVAE(nn.Module):
 
     def _vectors(self, x: Tensor, keep_layers: int | None) -> Float[Tensor, "batch dim rows columns"]:
         """What is decoded: the image's codes, or with no layers kept codes drawn from the prior."""
-        if keep_layers not in (None, 0, 1):
-            raise InvalidInput(f"keep_layers must be 0, 1 or None: this model has one layer, got {keep_layers}")
+        require_layer_count(keep_layers)
         if keep_layers == 0:
             require_pixels(x, self.image_shape, self.bits)
             return self.codebook.values(self._codes_of_prior(len(x), None))
@@ -237,3 +249,40 @@ def require_divisible(image_shape: tuple[int, int, int], name: str, halvings: in
             f"{name}: height and width of an image must be multiples of 2**{halvings} = {2**halvings}, "
             f"got image_shape {image_shape}"
         )
+
+
+class PlainResidualBlock(nn.Module):
+    r"""A shortcut and two convolutions.
+
+    .. math:: y = x + \mathrm{conv}_{1\times1}\,\mathrm{ReLU}\,\mathrm{conv}_{3\times3}\,\mathrm{ReLU}\,(x)
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.correction = nn.Sequential(
+            nn.ReLU(), convolution(channels, channels), nn.ReLU(), convolution(channels, channels, kernel_size=1)
+        )
+
+    def forward(self, x: Float[Tensor, "batch channels h w"]) -> Float[Tensor, "batch channels h w"]:
+        return x + self.correction(x)
+
+
+def strided_encoder(in_channels: int, channels: int, halvings: int, blocks: int) -> nn.Sequential:
+    """``halvings`` convolutions 4×4 of stride 2, each with a rectifier, then a 3×3 one and residual blocks."""
+    layers: list[nn.Module] = []
+    for index in range(halvings):
+        halve = nn.Conv2d(channels if index else in_channels, channels, kernel_size=4, stride=2, padding=1)
+        layers += [halve, nn.ReLU()]
+    return nn.Sequential(*layers, convolution(channels, channels), *_residual_blocks(channels, blocks))
+
+
+def strided_decoder(in_channels: int, channels: int, doublings: int, blocks: int) -> nn.Sequential:
+    """A 3×3 convolution, residual blocks, and ``doublings`` transposed convolutions 4×4 of stride 2 with rectifiers."""
+    layers: list[nn.Module] = [convolution(in_channels, channels), *_residual_blocks(channels, blocks)]
+    for _ in range(doublings):
+        layers += [nn.ConvTranspose2d(channels, channels, kernel_size=4, stride=2, padding=1), nn.ReLU()]
+    return nn.Sequential(*layers)
+
+
+def _residual_blocks(channels: int, blocks: int) -> list[nn.Module]:
+    return [*(PlainResidualBlock(channels) for _ in range(blocks)), nn.ReLU()]

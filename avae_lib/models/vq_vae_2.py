@@ -14,15 +14,19 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Generator, Tensor, nn
 
 from avae_lib.errors import InvalidInput
-from avae_lib.models.config_fields import require_at_least
-from avae_lib.models.contract import require_count, require_temperature, temperature_of_each_layer
-from avae_lib.models.pixel_input import PixelScaling, require_image_kind, require_pixels
-from avae_lib.models.vq_vae import require_codebook, require_divisible
-from avae_lib.nn.codebook import Codebook, CodebookUpdate, Estimator, PointMass, Quantized
-from avae_lib.nn.convolutions import convolution
+from avae_lib.models.requirements import (
+    require_at_least,
+    require_count,
+    require_image_kind,
+    require_pixels,
+    require_temperature,
+    temperature_of_each_layer,
+)
+from avae_lib.models.vq_vae import require_codebook, require_divisible, strided_decoder, strided_encoder
+from avae_lib.nn.convolutions import PixelScaling, convolution
 from avae_lib.nn.gated_pixelcnn import GatedPixelCNN
 from avae_lib.nn.output_heads import output_head
-from avae_lib.nn.strided_convolutions import strided_decoder, strided_encoder
+from avae_lib.nn.vector_quantization import Codebook, CodebookUpdate, Estimator, PointMass, Quantized
 from avae_lib.objectives import ELBO
 
 __all__ = ["VQVAE2", "TwoLevelAutoencoder", "TwoLevelPrior", "VQVAE2Config"]

@@ -13,9 +13,9 @@ from torch import Tensor
 from avae_lib.errors import InvalidInput
 from avae_lib.gaussians import DiagonalGaussian
 from avae_lib.models.aggregate_posterior import distance_of_batch, mmd_to_prior, sliced_wasserstein_to_prior
-from avae_lib.models.config_fields import require_at_least
-from avae_lib.models.contract import NoDensity, require_temperature
-from avae_lib.models.vae import VAE, VAEConfig, require_layer_count
+from avae_lib.models.contract import NoDensity
+from avae_lib.models.requirements import require_at_least, require_layer_count, require_temperature
+from avae_lib.models.vae import VAE, VAEConfig
 from avae_lib.nn.precision import at_least_float32
 from avae_lib.objectives import ELBO
 

@@ -1,16 +1,40 @@
-"""Convolutions that keep the size of the picture, and the words for what changes it."""
+"""Convolutions that several networks share, and the scaling of pixels before the first of them."""
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import torch
-from torch import nn
+import torch.nn.functional as F
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
 
-__all__ = ["Resize", "convolution"]
+from avae_lib.likelihoods import scale_pixels
+
+__all__ = ["INITIAL_VARIANCE", "PixelScaling", "Resize", "WeightNormConvolution", "convolution"]
 
 Resize = Literal["keep", "halve", "double"]
 """What happens to height and width."""
+INITIAL_VARIANCE = 0.33
+"""Variance of a fresh weight of a :class:`WeightNormConvolution`, times the number of inputs it is summed over."""
+INITIAL_LOG_STRETCH = 0.01
+"""A fresh kernel is longer than its direction by this much, on the log scale."""
+
+
+class PixelScaling(nn.Module):
+    """Pixel levels 0 … 2**bits − 1 spread evenly over [−1, 1]: the first step of most networks here.
+
+    In the type of the network's weights: float64 once the model was told ``.double()``.
+    """
+
+    def __init__(self, bits: int) -> None:
+        super().__init__()
+        self.bits = bits
+        self.register_buffer("like", torch.zeros(()), persistent=False)  # follows the weights from type to type
+
+    def forward(self, x: UInt8[Tensor, "batch channels height width"]) -> Float[Tensor, "batch channels height width"]:
+        return scale_pixels(x, self.bits, self.like.dtype)
 
 
 def convolution(in_channels: int, out_channels: int, kernel_size: int = 3, init_scale: float = 1.0) -> nn.Conv2d:
@@ -26,3 +50,63 @@ def convolution(in_channels: int, out_channels: int, kernel_size: int = 3, init_
         layer.weight.mul_(init_scale)
         layer.bias.zero_()
     return layer
+
+
+class WeightNormConvolution(nn.Module):
+    r"""A convolution with one length and one direction for each output channel.
+
+    .. math:: y_o = \sum_i W_{oi} * x_i + b_o, \qquad W_o = e^{g_o} \frac{v_o}{\lVert v_o \rVert_2}
+
+    Salimans & Kingma (2016), with the length on a log scale as in Apostolopoulou et al. (2022). Height and width are
+    divided by ``stride`` and otherwise kept: what the kernel lacks at the border is filled with zeros, the odd row and
+    column at the bottom and at the right (TensorFlow's "same").
+
+    Args:
+        in_channels, out_channels: channels of x and y.
+        kernel_size: odd.
+        stride: 1 or 2; height and width of x must be divisible by it.
+        bias: whether there is b.
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel_size: int = 1, stride: int = 1, bias: bool = True
+    ) -> None:
+        super().__init__()
+        self.stride = stride
+        border = max(kernel_size - stride, 0)
+        self.border = (border // 2, border - border // 2)
+        self.direction = nn.Parameter(torch.empty(out_channels, in_channels, kernel_size, kernel_size))
+        self.log_gain = nn.Parameter(torch.empty(out_channels))
+        self.bias = nn.Parameter(torch.empty(out_channels)) if bias else None
+        self.reset_parameters()
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Uniform directions and biases of variance 0.33 over the number of inputs; a bias counts its own length."""
+        _uniform_of_variance(self.direction, INITIAL_VARIANCE / self.direction[0].numel())
+        self.log_gain.copy_(self._length().log() + INITIAL_LOG_STRETCH)
+        if self.bias is not None:
+            _uniform_of_variance(self.bias, INITIAL_VARIANCE / len(self.bias))
+
+    @property
+    def weight(self) -> Float[Tensor, "out_channels in_channels k k"]:
+        """W, the kernels as they are applied."""
+        return self.direction * (self.log_gain.exp() / self._length())[:, None, None, None]
+
+    def forward(self, x: Float[Tensor, "batch in_channels h w"]) -> Float[Tensor, "batch out_channels h2 w2"]:
+        before, after = self.border
+        if before == after:
+            return F.conv2d(x, self.weight, self.bias, self.stride, padding=before)
+        return F.conv2d(F.pad(x, (before, after, before, after)), self.weight, self.bias, self.stride)
+
+    def extra_repr(self) -> str:
+        out_channels, in_channels, kernel_size, _ = self.direction.shape
+        return f"{in_channels}, {out_channels}, kernel_size={kernel_size}, stride={self.stride}"
+
+    def _length(self) -> Float[Tensor, "out_channels"]:
+        return self.direction.square().sum(dim=(1, 2, 3)).sqrt()
+
+
+def _uniform_of_variance(parameter: nn.Parameter, variance: float) -> None:
+    bound = math.sqrt(3 * variance)
+    nn.init.uniform_(parameter, -bound, bound)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -14,19 +15,89 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from avae_lib.components import component
-from avae_lib.nn.channel_norm import ChannelNorm
-from avae_lib.nn.context_split import ContextSplit
 
 __all__ = [
     "AddedNorm",
     "AttentiveConditioning",
+    "ChannelNorm",
+    "ChannelSplit",
+    "ContextSplit",
+    "Forgetful",
+    "JointNorm",
     "LocalConditioning",
     "NormalizedConditioning",
+    "NormalizedLate",
+    "NormalizedOnce",
     "TrainedScale",
     "UnitScale",
+    "Unnormalized",
+    "attention_cost",
     "attentive_context",
     "depthwise_attention",
 ]
+
+
+class ChannelNorm(nn.LayerNorm):
+    r"""Layer normalisation over the channels of each pixel (Ba et al., 2016).
+
+    .. math:: y_{\cdot hw} = g \odot \frac{x_{\cdot hw} - \operatorname{mean}(x_{\cdot hw})}
+              {\sqrt{\operatorname{var}(x_{\cdot hw}) + 10^{-5}}} + b
+
+    No pixel sees another, so what one layer writes for a pixel doesn't depend on the size of the picture.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels)
+
+    def forward(self, x: Float[Tensor, "batch channels h w"]) -> Float[Tensor, "batch channels h w"]:
+        return super().forward(x.movedim(1, -1)).movedim(-1, 1)
+
+
+@dataclass(frozen=True)
+class ContextSplit:
+    """One layer's features of a pixel, by what they are for; in a local model there is the value alone."""
+
+    value: Float[Tensor, "batch width h w"]
+    """c (or e): what goes on, and what others find here."""
+    key: Float[Tensor, "batch key_channels h w"] | None = None
+    """k: what the queries of other layers are compared with; None where no layer looks here."""
+    query: Float[Tensor, "batch key_channels h w"] | None = None
+    """s: what this layer looks for in the contexts above; None where it looks at none."""
+    evidence_query: Float[Tensor, "batch key_channels h w"] | None = None
+    """r: what this layer looks for in the evidence. It is the first part of the value, shared and not cut off."""
+
+    @property
+    def joined(self) -> Float[Tensor, "batch channels h w"]:
+        """c ⊕ k: value and key side by side."""
+        return self.value if self.key is None else torch.cat((self.value, self.key), dim=1)
+
+
+class ChannelSplit(nn.Module):
+    r"""Cuts feature maps into value, key and query, in this order.
+
+    .. math:: x = c \oplus k \oplus s, \qquad c = r \oplus \dots
+
+    Args:
+        value, key, query: channels of c, k and s; 0 for none.
+        evidence_query: channels of r, which c shares; 0 for none.
+    """
+
+    def __init__(self, value: int, key: int = 0, query: int = 0, evidence_query: int = 0) -> None:
+        super().__init__()
+        self.sizes, self.evidence_query = (value, key, query), evidence_query
+
+    @property
+    def channels(self) -> int:
+        """Channels of x."""
+        return sum(self.sizes)
+
+    def forward(self, x: Float[Tensor, "batch channels h w"]) -> ContextSplit:
+        value, key, query = (part if part.shape[1] else None for part in x.split(self.sizes, dim=1))
+        return ContextSplit(value, key, query, value[:, : self.evidence_query] if self.evidence_query else None)
+
+    def extra_repr(self) -> str:
+        value, key, query = self.sizes
+        return f"value={value}, key={key}, query={query}, evidence_query={self.evidence_query}"
 
 
 @component(unit="06_attentive_vae")
@@ -192,3 +263,98 @@ class LocalConditioning(nn.Module):
         self, own: Float[Tensor, "batch channels h w"], query: Tensor | None, others: Sequence[ContextSplit]
     ) -> Float[Tensor, "batch channels h w"]:
         return own
+
+
+Contexts = tuple[ContextSplit, ...]
+
+
+class NormalizedOnce(nn.Module):
+    """A value is normalised when it is written, and every layer below sees it so."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.norm = ChannelNorm(channels)
+
+    def forward(self, remembered: Contexts, newest: ContextSplit) -> tuple[Contexts, Contexts]:
+        remembered = (*remembered, replace(newest, value=self.norm(newest.value)))
+        return remembered, remembered
+
+
+class Unnormalized(nn.Module):
+    """Values are remembered as they are."""
+
+    def forward(self, remembered: Contexts, newest: ContextSplit) -> tuple[Contexts, Contexts]:
+        remembered = (*remembered, newest)
+        return remembered, remembered
+
+
+class JointNorm(nn.Module):
+    """Value and key normalised as if they were one."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.norm = ChannelNorm(channels)
+
+    def forward(self, context: ContextSplit) -> ContextSplit:
+        normalised = self.norm(context.joined)
+        value, key = normalised.split((context.value.shape[1], context.key.shape[1]), dim=1)
+        return replace(context, value=value, key=key)
+
+
+class NormalizedLate(nn.Module):
+    """As in the published program: the newest value is normalised for this layer only, its key not; and the context
+    before it, which has been remembered raw, is normalised for good, jointly over value and key.
+
+    So each context is seen in one way by the layer below it, and in another by all further down.
+
+    Args:
+        channels, key_channels: of value and key.
+        above: contexts above this layer, the newest included.
+        normalised: whether the newest value is normalised; the joint normalisation happens either way.
+    """
+
+    def __init__(self, channels: int, key_channels: int, above: int, normalised: bool = True) -> None:
+        super().__init__()
+        self.norm_of_newest = ChannelNorm(channels) if normalised else nn.Identity()
+        self.joint_norm = JointNorm(channels + key_channels) if above > 1 else None
+
+    def forward(self, remembered: Contexts, newest: ContextSplit) -> tuple[Contexts, Contexts]:
+        if self.joint_norm is not None:
+            *older, last = remembered
+            remembered = (*older, self.joint_norm(last))
+        seen = (*remembered, replace(newest, value=self.norm_of_newest(newest.value)))
+        return (*remembered, newest), seen
+
+
+class Forgetful(nn.Module):
+    """Nothing is remembered: local layers have no use for it."""
+
+    def forward(self, remembered: Contexts, newest: ContextSplit) -> tuple[Contexts, Contexts]:
+        return (), ()
+
+
+@component(unit="06_attentive_vae")
+def attention_cost(layers: int, height: int, width: int, channels: int, key_channels: int) -> tuple[int, int]:
+    r"""Multiply-adds of depth-wise attention, and of full attention, in a hierarchy of latents.
+
+    .. math:: \tfrac{L(L-1)}{2} \, HW \, (C_k + C) \qquad\text{and}\qquad
+              \tfrac{L(L-1)}{2} \, (HW)^2 \, (C_k + C)
+
+    Layer l looks at the l − 1 layers above it. Depth-wise, a pixel looks at the same pixel of each of them; with full
+    attention at all their pixels. A score costs :math:`C_k` multiply-adds and its part of the weighted sum
+    :math:`C`. Softmax, scale and gate are not counted. Apostolopoulou et al. (2022) compare the two.
+
+    Args:
+        layers: L, stochastic layers, at least 1.
+        height, width: H and W of the latents.
+        channels: C, of a value.
+        key_channels: C_k, of a key.
+
+    Returns:
+        ``(depth_wise, full)``, exact whole numbers of any size.
+
+    >>> attention_cost(layers=16, height=16, width=16, channels=256, key_channels=20)
+    (8478720, 2170552320)
+    """
+    depth_wise = layers * (layers - 1) // 2 * height * width * (key_channels + channels)
+    return depth_wise, depth_wise * height * width

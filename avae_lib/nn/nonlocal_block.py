@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from avae_lib.components import component
-from avae_lib.nn.weight_norm_convolution import WeightNormConvolution
+from avae_lib.nn.convolutions import WeightNormConvolution
 
 __all__ = ["NonLocalBlock", "non_local_or_identity", "nonlocal_attention"]
 

@@ -14,9 +14,32 @@ from torch.nn.utils import parametrizations
 
 from avae_lib.nn.convolutions import Resize
 from avae_lib.nn.residual_cells import FactorizedReduction
-from avae_lib.nn.squeeze_excite import SqueezeExcite
 
-__all__ = ["NVAECell", "decoder_cell", "encoder_cell", "normalised_convolution"]
+__all__ = ["NVAECell", "SqueezeExcite", "decoder_cell", "encoder_cell", "normalised_convolution"]
+
+
+class SqueezeExcite(nn.Module):
+    r"""Each channel times a gate between 0 and 1 that is read off the means of all channels.
+
+    .. math:: y_c = x_c \cdot \sigma\bigl(W_2 \operatorname{relu}(W_1 \bar x)\bigr)_c, \qquad
+              \bar x = \operatorname{mean}_{hw} x
+
+    Hu, Shen & Sun, "Squeeze-and-Excitation Networks" (2018), section 3.
+
+    Args:
+        channels: channels of x.
+        reduction: how many times fewer channels the hidden layer has.
+        least: fewest channels of the hidden layer.
+    """
+
+    def __init__(self, channels: int, reduction: int = 16, least: int = 4) -> None:
+        super().__init__()
+        hidden = max(channels // reduction, least)
+        self.gate = nn.Sequential(nn.Linear(channels, hidden), nn.ReLU(), nn.Linear(hidden, channels), nn.Sigmoid())
+
+    def forward(self, x: Float[Tensor, "batch channels h w"]) -> Float[Tensor, "batch channels h w"]:
+        return x * self.gate(x.mean(dim=(2, 3)))[:, :, None, None]
+
 
 RESIDUAL_WEIGHT = 0.1
 """Factor on what a cell adds to its shortcut, as in the released code."""

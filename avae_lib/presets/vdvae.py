@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from avae_lib.data import DataConfig
-from avae_lib.models.vdvae import VDVAEConfig
+from avae_lib.models.vdvae import VDVAEConfig, decoder_blocks, encoder_blocks
 from avae_lib.models.vdvae_import import DATASETS
-from avae_lib.models.vdvae_notation import decoder_blocks, encoder_blocks
 from avae_lib.presets.derivation import derive
 from avae_lib.training.experiment import Experiment
 from avae_lib.training.training_config import TrainingConfig

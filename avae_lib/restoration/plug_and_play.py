@@ -15,8 +15,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from avae_lib.gaussians import DiagonalGaussian
-from avae_lib.models.contract import temperature_of_each_layer
 from avae_lib.models.hierarchy import Draw, Hierarchy, LatentDraw
+from avae_lib.models.requirements import temperature_of_each_layer
 from avae_lib.restoration.degradations import Degradation
 
 __all__ = ["Autoencoded", "Restoration", "psnr", "restore", "tempered_pass"]

@@ -12,7 +12,7 @@ from avae_lib.components import is_available
 from avae_lib.errors import InvalidInput
 from avae_lib.evaluation import measuring
 from avae_lib.models.contract import label_arguments
-from avae_lib.nn.weight_norm_convolution import WeightNormConvolution
+from avae_lib.nn.convolutions import WeightNormConvolution
 from avae_lib.objectives import ELBO, balanced_kl, free_bits, negative_elbo, spectral_norms, sum_of_squares
 from avae_lib.observations import observed_by
 from avae_lib.training.optimizers_and_schedules import beta_at, penalty_weight_at

@@ -22,8 +22,7 @@ from ablation import Arm, Study, command
 from ablation_pictures import loss_and_skips
 
 from avae_lib.data import DataConfig
-from avae_lib.models.vdvae import VDVAEConfig
-from avae_lib.models.vdvae_notation import decoder_blocks, encoder_blocks
+from avae_lib.models.vdvae import VDVAEConfig, decoder_blocks, encoder_blocks
 from avae_lib.training.experiment import Experiment
 from avae_lib.training.fit import fit
 from avae_lib.training.metrics import MetricsFile

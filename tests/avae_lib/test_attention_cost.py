@@ -2,7 +2,7 @@
 
 import itertools
 
-from avae_lib.nn.attention_cost import attention_cost
+from avae_lib.nn.depthwise_attention import attention_cost
 
 
 def _counted(layers, height, width, channels, key_channels):

@@ -8,7 +8,7 @@ from torch import nn
 
 from avae_lib.gaussians import DiagonalGaussian
 from avae_lib.models.flow_posterior import FlowPosterior
-from avae_lib.nn.autoregressive import AutoregressiveCell, AutoregressiveConvolution, InverseAutoregressiveFlow
+from avae_lib.nn.inverse_autoregressive import AutoregressiveCell, AutoregressiveConvolution, InverseAutoregressiveFlow
 
 
 @pytest.fixture(autouse=True)

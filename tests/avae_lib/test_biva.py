@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from avae_lib.models.biva import BIVAConfig, DownwardLayer, TopLayer, UpwardLayer
-from avae_lib.models.hierarchy import Draw, Hierarchy
-from avae_lib.models.single_sample_kl import SingleSampleDraw
+from avae_lib.models.hierarchy import Draw, Hierarchy, SingleSampleDraw
 
 SMALL = BIVAConfig(image_shape=(1, 4, 4), latent_dims=(4, 3, 2), hidden_sizes=(8, 7, 6))
 

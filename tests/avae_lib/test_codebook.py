@@ -8,7 +8,7 @@ import torch
 from sklearn.cluster import KMeans
 
 from avae_lib import components
-from avae_lib.nn.codebook import Codebook, PointMass, rotate_onto
+from avae_lib.nn.vector_quantization import Codebook, PointMass, rotate_onto
 
 
 def feature_map(seed: int = 0, batch: int = 3, dim: int = 4, height: int = 2, width: int = 5) -> torch.Tensor:

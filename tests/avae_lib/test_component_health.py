@@ -11,7 +11,7 @@ from avae_lib.component_health import watched
 from avae_lib.components import using
 from avae_lib.data import load as load_data
 from avae_lib.gaussians import gaussian_kl_per_layer, reparameterize
-from avae_lib.models.top_down_step import top_down_step
+from avae_lib.models.vdvae_layers import top_down_step
 from avae_lib.nn.bottleneck import bottleneck_block
 from avae_lib.presets import find_preset
 from avae_lib.training.fit import fit

@@ -6,15 +6,19 @@ import numpy as np
 import pytest
 import torch
 
-from avae_lib.nn.channel_norm import ChannelNorm
-from avae_lib.nn.context_history import Forgetful, NormalizedLate, NormalizedOnce, Unnormalized
-from avae_lib.nn.context_split import ChannelSplit, ContextSplit
 from avae_lib.nn.depthwise_attention import (
     AttentiveConditioning,
+    ChannelNorm,
+    ChannelSplit,
+    ContextSplit,
+    Forgetful,
     LocalConditioning,
     NormalizedConditioning,
+    NormalizedLate,
+    NormalizedOnce,
     TrainedScale,
     UnitScale,
+    Unnormalized,
     attentive_context,
     depthwise_attention,
 )

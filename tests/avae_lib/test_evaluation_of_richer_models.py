@@ -25,7 +25,8 @@ from avae_lib.evaluation import (
     unit_activity,
 )
 from avae_lib.gaussians import DiagonalGaussian
-from avae_lib.models.contract import NoDensity, labels_for_samples, require_labels
+from avae_lib.models.contract import NoDensity, labels_for_samples
+from avae_lib.models.requirements import require_labels
 from avae_lib.objectives import ELBO
 from avae_lib.presets import find_preset
 from avae_lib.report.panels import panels

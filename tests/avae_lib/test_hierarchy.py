@@ -14,8 +14,7 @@ from avae_lib.gaussians import DiagonalGaussian
 from avae_lib.likelihoods import scale_pixels
 from avae_lib.models.attentive import AttentiveConfig
 from avae_lib.models.hierarchy import Draw, Hierarchy, LatentDraw
-from avae_lib.nn.context_split import ContextSplit
-from avae_lib.nn.depthwise_attention import AttentiveConditioning
+from avae_lib.nn.depthwise_attention import AttentiveConditioning, ContextSplit
 
 SMALL = AttentiveConfig(layers=3, width=8, latent_channels=2, key_channels=4, blocks=1, mixtures=2)
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from avae_lib.nn.masked_network import MaskedLinear, MaskedNetwork
+from avae_lib.nn.inverse_autoregressive import MaskedLinear, MaskedNetwork
 
 
 @pytest.mark.parametrize(("dim", "width"), [(1, 4), (3, 3), (5, 32)])

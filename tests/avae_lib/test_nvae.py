@@ -7,10 +7,8 @@ import torch
 from torch import nn
 
 from avae_lib.gaussians import DiagonalGaussian
-from avae_lib.models.hierarchy import Draw, Hierarchy
-from avae_lib.models.nvae import NVAEConfig
-from avae_lib.models.nvae_groups import ResidualPosterior
-from avae_lib.models.single_sample_kl import SingleSampleDraw
+from avae_lib.models.hierarchy import Draw, Hierarchy, SingleSampleDraw
+from avae_lib.models.nvae import NVAEConfig, ResidualPosterior
 from avae_lib.presets import PRESETS, summary
 
 SMALL = NVAEConfig(groups=(1, 2), channels=4, latent_channels=2, mixtures=2)

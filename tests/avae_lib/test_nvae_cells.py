@@ -5,8 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from avae_lib.nn.nvae_cells import decoder_cell, encoder_cell, normalised_convolution
-from avae_lib.nn.squeeze_excite import SqueezeExcite
+from avae_lib.nn.nvae_cells import SqueezeExcite, decoder_cell, encoder_cell, normalised_convolution
 
 
 def _swish(x: torch.Tensor) -> torch.Tensor:

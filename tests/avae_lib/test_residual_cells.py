@@ -7,10 +7,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from avae_lib.nn.mergers import JoiningConvolution, SummingConvolution
+from avae_lib.nn.convolutions import WeightNormConvolution
 from avae_lib.nn.nonlocal_block import NonLocalBlock
-from avae_lib.nn.residual_cells import FactorizedReduction, Node, ResidualBlock, residual_cell
-from avae_lib.nn.weight_norm_convolution import WeightNormConvolution
+from avae_lib.nn.residual_cells import (
+    FactorizedReduction,
+    JoiningConvolution,
+    Node,
+    ResidualBlock,
+    SummingConvolution,
+    residual_cell,
+)
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrizations
 
-from avae_lib.nn.weight_norm_convolution import WeightNormConvolution
+from avae_lib.nn.convolutions import WeightNormConvolution
 from avae_lib.training.weighted_loss import SpectralPenalty
 
 

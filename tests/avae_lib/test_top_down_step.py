@@ -9,7 +9,7 @@ from torch.distributions import Normal, kl_divergence
 
 from avae_lib.components import using
 from avae_lib.gaussians import gaussian_kl_per_layer
-from avae_lib.models.top_down_step import top_down_step
+from avae_lib.models.vdvae_layers import top_down_step
 from avae_lib.presets import find_preset
 
 BATCH, SIDE = 3, 2

@@ -7,7 +7,8 @@ import torch
 
 from avae_lib.components import using
 from avae_lib.gaussians import DiagonalGaussian
-from avae_lib.models.contract import LatentVariableModel, temperature_of_each_layer
+from avae_lib.models.contract import LatentVariableModel
+from avae_lib.models.requirements import temperature_of_each_layer
 from avae_lib.models.vae import VAEConfig
 from avae_lib.objectives import importance_weighted_bound
 

@@ -11,9 +11,8 @@ import torch
 from torch import nn
 
 from avae_lib.models.hierarchy import Draw, Hierarchy
-from avae_lib.models.vdvae import VDVAEConfig
-from avae_lib.models.vdvae_five_bits import ReleasedFiveBitHead
-from avae_lib.models.vdvae_notation import decoder_blocks, encoder_blocks
+from avae_lib.models.vdvae import VDVAEConfig, decoder_blocks, encoder_blocks
+from avae_lib.nn.output_heads import ReleasedFiveBitHead
 from avae_lib.presets import find_preset
 from avae_lib.training.runs import train_run
 

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from scipy.special import expit, log_expit, logsumexp
 
 from avae_lib.cli import main
-from avae_lib.models.vdvae import from_openai
+from avae_lib.models.vdvae_import import from_openai
 from avae_lib.training.runs import load_run
 
 SMALL = {

@@ -7,7 +7,7 @@ import torch
 from torch.distributions import Normal, kl_divergence
 
 from avae_lib.gaussians import DiagonalGaussian, residual_gaussian
-from avae_lib.nn.gaussian_conditionals import (
+from avae_lib.nn.residual_posteriors import (
     CentredGaussians,
     PublishedGaussians,
     bounded_log_std,

@@ -1,0 +1,164 @@
+"""What models and their configurations refuse, each with a message that names the argument and what was wanted."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from numbers import Integral, Real
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from avae_lib.errors import InvalidInput
+
+__all__ = [
+    "require_at_least",
+    "require_count",
+    "require_image_kind",
+    "require_labels",
+    "require_layer_count",
+    "require_pixels",
+    "require_sizes",
+    "require_temperature",
+    "temperature_of_each_layer",
+]
+
+
+def require_at_least(least: int, config: object, *names: str) -> None:
+    """Refuse a configuration in which a named field is less than ``least``.
+
+    Raises:
+        ValueError: names the field and what it holds.
+    """
+    for name in names:
+        if getattr(config, name) < least:
+            raise InvalidInput(f"{name} must be at least {least}, got {getattr(config, name)}")
+
+
+def require_sizes(config: object, first: str, *others: str) -> None:
+    """Refuse anything but one or more sizes of at least 1 in the named fields, as many in each as in the first.
+
+    Raises:
+        ValueError: names the field and what it holds.
+    """
+    for name in (first, *others):
+        sizes = getattr(config, name)
+        if not sizes or min(sizes) < 1:
+            raise InvalidInput(f"{name} must be one or more sizes of at least 1, got {sizes}")
+    wanted = len(getattr(config, first))
+    for name in others:
+        if len(getattr(config, name)) != wanted:
+            raise InvalidInput(f"{name} must be as many as {first}, got {len(getattr(config, name))} for {wanted}")
+
+
+def require_pixels(x: Tensor, image_shape: tuple[int, int, int], bits: int) -> None:
+    """Refuse anything but a batch of images with levels 0 … 2**bits − 1.
+
+    Levels are looked at on the CPU only: on an accelerator each look would stop the queue.
+
+    Raises:
+        TypeError: not a tensor, or not uint8.
+        ValueError: another shape, or a level that the bits cannot hold.
+    """
+    if not isinstance(x, Tensor):
+        raise TypeError(f"x must be a tensor of uint8 pixel levels, got {type(x).__name__}: try torch.from_numpy")
+    if x.dtype != torch.uint8:
+        raise TypeError(
+            f"x must be uint8 pixel levels 0 … {2**bits - 1}, got {x.dtype}: the model scales them itself; "
+            "undo any scaling and convert with .to(torch.uint8)"
+        )
+    if tuple(x.shape[1:]) != tuple(image_shape) or len(x) == 0:
+        raise InvalidInput(
+            f"x must be a batch of images (batch, {', '.join(map(str, image_shape))}), got {tuple(x.shape)}"
+        )
+    if bits < 8 and x.device.type == "cpu" and not torch.compiler.is_compiling() and int(x.max()) >= 2**bits:
+        raise InvalidInput(
+            f"x must hold levels 0 … {2**bits - 1} ({bits} bits), got {int(x.max())}: "
+            "set the model's bits to those of the data set"
+        )
+
+
+def require_image_kind(image_shape: tuple[int, int, int], bits: int) -> None:
+    """Refuse a configuration for images that there are not.
+
+    Raises:
+        ValueError: not three sizes of at least 1, or bits that uint8 doesn't hold.
+    """
+    if len(image_shape) != 3 or min(image_shape) < 1:
+        raise InvalidInput(f"image_shape must be channels, height and width, each at least 1, got {image_shape}")
+    if not 1 <= bits <= 8:
+        raise InvalidInput(f"bits must be 1 to 8, as pixels are uint8, got {bits}")
+
+
+def require_labels(labels: Tensor | None, batch: int, num_classes: int) -> None:
+    """Refuse anything but one class for each example.
+
+    Values are looked at on the CPU only: on an accelerator each look would stop the queue.
+
+    Raises:
+        TypeError: not a tensor, or not int64.
+        ValueError: None, another number of labels, or a class that there is not.
+    """
+    if labels is None:
+        raise InvalidInput(f"labels must be given, ({batch},) with classes 0 … {num_classes - 1}: the model needs them")
+    if not isinstance(labels, Tensor):
+        raise TypeError(f"labels must be a tensor of int64 classes, got {type(labels).__name__}: try torch.tensor")
+    if labels.dtype != torch.int64:
+        raise TypeError(f"labels must be int64 classes 0 … {num_classes - 1}, got {labels.dtype}: try .long()")
+    if labels.shape != (batch,):
+        raise InvalidInput(f"labels must hold one class for each image, ({batch},), got {tuple(labels.shape)}")
+    if labels.device.type == "cpu" and not torch.compiler.is_compiling():
+        least, largest = int(labels.min()), int(labels.max())
+        if least < 0 or largest >= num_classes:
+            raise InvalidInput(f"labels must be classes 0 … {num_classes - 1}, got {least} … {largest}")
+
+
+def temperature_of_each_layer(
+    temperature: float | Sequence[float] | Float[Tensor, " layers"], num_layers: int
+) -> tuple[float, ...]:
+    """One temperature for each layer, top first, from a single number or a sequence, a tensor or an array of them.
+
+    Raises:
+        ValueError: not one number and not one for each layer, or one that is negative or not finite.
+    """
+    given = temperature.tolist() if hasattr(temperature, "tolist") else temperature
+    temperatures = (given,) * num_layers if isinstance(given, Real) else tuple(given)
+    if len(temperatures) != num_layers:
+        raise InvalidInput(
+            f"temperature must be one number, or one for each of the {num_layers} layers (top first); "
+            f"got {len(temperatures)} numbers"
+        )
+    for of_layer in temperatures:
+        require_temperature("temperature", of_layer)
+    return temperatures
+
+
+def require_temperature(name: str, temperature: float) -> None:
+    """Refuse what is no factor on a standard deviation.
+
+    Raises:
+        ValueError: not a number, negative or not finite.
+    """
+    if not (isinstance(temperature, Real) and 0 <= temperature < math.inf):
+        raise InvalidInput(f"{name} must be a number, 0 (no noise) or more, got {temperature!r}")
+
+
+def require_count(n: int) -> None:
+    """Refuse what is no number of images to draw.
+
+    Raises:
+        ValueError: not a whole number, or below 1.
+    """
+    if not (isinstance(n, Integral) and n >= 1):
+        raise InvalidInput(f"n must be a whole number of images, at least 1, got {n!r}")
+
+
+def require_layer_count(keep_layers: int | None) -> None:
+    """Refuse numbers of layers to keep that a model with one layer does not have.
+
+    Raises:
+        ValueError: not 0, 1 or None.
+    """
+    if keep_layers not in (None, 0, 1):
+        raise InvalidInput(f"keep_layers must be 0, 1 or None: this model has one layer, got {keep_layers}")
