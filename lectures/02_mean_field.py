@@ -45,7 +45,7 @@ from torch.distributions import Dirichlet, Normal, kl_divergence
 
 # %%
 from avae_lib import data, plotting
-from avae_lib.data.documentation import load_documentation
+from avae_lib.data.python_docs_corpus import load_documentation
 from avae_lib.meanfield import (
     GaussianPrior,
     LatticeIsing,

@@ -1,4 +1,4 @@
-"""Random changes to training images that leave what they show as it is, on the device where the images are."""
+"""Random changes to training images that keep their content, on the device where the images are."""
 
 from __future__ import annotations
 
@@ -15,17 +15,25 @@ _HEIGHT, _WIDTH = 2, 3
 
 @dataclass(frozen=True)
 class RandomFlips:
-    """Each image is mirrored or not with equal chances, in each direction that is on, anew in each draw."""
+    """Mirror each image with probability 1/2, in each direction that is on.
+
+    Each image is either mirrored or left as it was:
+
+    >>> images = torch.tensor([[[[1, 2]]]], dtype=torch.uint8).repeat(100, 1, 1, 1)
+    >>> flipped = RandomFlips(horizontal=True)(images, Generator().manual_seed(0))
+    >>> flipped.unique(dim=0).tolist()
+    [[[[1, 2]]], [[[2, 1]]]]
+    """
 
     horizontal: bool = False
-    """Left becomes right."""
+    """Exchange left and right."""
     vertical: bool = False
-    """Up becomes down."""
+    """Exchange up and down."""
 
     def __call__(
         self, images: UInt8[Tensor, "batch channels height width"], generator: Generator
     ) -> UInt8[Tensor, "batch channels height width"]:
-        """The batch with some images flipped; the generator is on its device, and untouched where all is off."""
+        """The batch with some images flipped; the generator is on its device, and is not used if both are off."""
         for is_on, dimension in ((self.horizontal, _WIDTH), (self.vertical, _HEIGHT)):
             if is_on:
                 chosen = torch.rand(len(images), generator=generator, device=images.device) < 0.5

@@ -15,7 +15,7 @@ _FLIP_STREAM = 2**32  # added to the seed, so that flips are drawn independently
 
 
 class BatchSampler:
-    """Batches of the training split, drawn without replacement and shuffled anew in every epoch.
+    """Batches of the training split, drawn without replacement and reshuffled in every epoch.
 
     The order depends on ``seed`` alone. A batch that reaches the end of an epoch is filled up from the next
     one, so each example is seen equally often whatever the batch size.
@@ -23,11 +23,24 @@ class BatchSampler:
     Args:
         dataset: the images, and how they are binarised and flipped; or the sentences.
         batch_size: examples per batch.
-        seed: of the shuffling, of dynamic binarisation and of flips.
-        device: where the training split is kept and the batches come out.
+        seed: seed for shuffling, dynamic binarisation and flips.
+        device: device that keeps the training split and gets the batches.
 
     Raises:
         ValueError: the batch is empty or larger than the training split.
+
+    Ten batches of 150 are one epoch of the digits, in which each image appears once:
+
+    >>> from avae_lib.data import load
+    >>> sampler = BatchSampler(load("digits"), batch_size=150)
+    >>> sampler.draw().shape
+    torch.Size([150, 1, 8, 8])
+    >>> indices = [sampler.last_indices.tolist()]
+    >>> for _ in range(9):
+    ...     _ = sampler.draw()
+    ...     indices.append(sampler.last_indices.tolist())
+    >>> sorted(sum(indices, [])) == list(range(1500))
+    True
     """
 
     def __init__(self, dataset: Dataset, batch_size: int, seed: int = 0, device: torch.device | str = "cpu") -> None:
@@ -37,7 +50,8 @@ class BatchSampler:
                 f"{dataset.observed.example}s of {dataset.name}, got {batch_size}"
             )
         self.batch_size = batch_size
-        self._examples, self._as_batch = dataset.train.to(device), dataset.as_batch
+        self._examples = dataset.train.to(device)
+        self._as_batch = dataset.as_batch
         labels = dataset.labels("train")
         self._labels = None if labels is None else labels.to(device)
         self._pixel_noise = torch.Generator(device).manual_seed(seed)
@@ -45,7 +59,7 @@ class BatchSampler:
         self._shuffle = torch.Generator().manual_seed(seed)
         self._begin_epoch()
         self.last_indices: Tensor = torch.empty(0, dtype=torch.long)
-        """Which examples of the training split the last batch was made of, on the CPU."""
+        """Indices in the training split of the examples in the last batch, on the CPU."""
         self.last_labels: Int[Tensor, " batch"] | None = None
         """Labels of the last batch, on the device; None for a data set that gives a model no labels."""
 
@@ -57,7 +71,7 @@ class BatchSampler:
         return self._as_batch(self._examples[indices], self._pixel_noise, self._flip_noise)
 
     def state_dict(self) -> dict[str, Tensor | int]:
-        """All that decides the batches to come."""
+        """Everything that determines the following batches."""
         return {
             "examples": len(self._examples),
             "position": self._position,
@@ -67,7 +81,7 @@ class BatchSampler:
         }
 
     def load_state_dict(self, state: dict[str, Tensor | int]) -> None:
-        """Continue exactly where the sampler that gave ``state`` stood.
+        """Continue exactly where the sampler of ``state`` stopped.
 
         Raises:
             ValueError: the state belongs to a training split of another size.

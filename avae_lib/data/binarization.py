@@ -1,4 +1,4 @@
-"""Black-and-white pixels out of grey ones, on whatever device the grey ones are."""
+"""Black-and-white pixels from grey ones, on the device of the grey ones."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from avae_lib.errors import InvalidInput
 __all__ = ["Binarization", "binarize"]
 
 Binarization = Literal["none", "dynamic", "threshold"]
-"""How grey pixels become the ones a model sees: as they are, drawn anew for each batch, or cut at half."""
+"""How a model sees grey pixels: unchanged, drawn black or white in each batch, or with a threshold at half."""
 
 
 def binarize(
@@ -21,9 +21,9 @@ def binarize(
 ) -> UInt8[Tensor, "*shape"]:
     r"""Pixels in {0, 1} from grey values :math:`x \in \{0, \dots, 2^{\text{bits}} - 1\}`.
 
-    ``"dynamic"`` draws each pixel from :math:`\mathrm{Bernoulli}(x / (2^{\text{bits}} - 1))`, so that the same
-    image is another one in every epoch (Salakhutdinov and Murray, 2008); ``"threshold"`` keeps what is
-    brighter than half; ``"none"`` returns the grey values.
+    ``"dynamic"`` draws each pixel from :math:`\mathrm{Bernoulli}(x / (2^{\text{bits}} - 1))`, so that an image differs
+    from epoch to epoch (Salakhutdinov and Murray, 2008); ``"threshold"`` makes pixels brighter than half white;
+    ``"none"`` returns the grey values.
 
     Args:
         pixels: grey values, uint8, any shape.
@@ -32,7 +32,14 @@ def binarize(
         generator: source of the draws of ``"dynamic"``, on the device of ``pixels``.
 
     Raises:
-        ValueError: no such mode.
+        ValueError: there is no such mode.
+
+    >>> pixels = torch.tensor([0, 100, 200, 255], dtype=torch.uint8)
+    >>> binarize(pixels, "threshold", bits=8)
+    tensor([0, 0, 1, 1], dtype=torch.uint8)
+    >>> draws = torch.stack([binarize(pixels, "dynamic", bits=8) for _ in range(100)])
+    >>> draws[:, 0].max(), draws[:, 3].min()  # black stays black and white stays white
+    (tensor(0, dtype=torch.uint8), tensor(1, dtype=torch.uint8))
     """
     brightest = 2**bits - 1
     if mode == "none":

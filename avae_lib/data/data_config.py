@@ -14,32 +14,38 @@ __all__ = ["DataConfig"]
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Which images or sentences to train on, and what a model sees of them."""
+    """Which images or sentences to train on, and what a model sees of them.
+
+    >>> digits = DataConfig("digits", binarize="threshold", validation=200).load()
+    >>> len(digits.train), len(digits.valid), digits.description
+    (1300, 200, '1 × 8 × 8, 1 bit per pixel, binarised at half')
+    """
 
     name: str = "digits"
     """Name of the data set: digits, photos32 and sentences (embedded), mnist, mnist_static, fashion_mnist, omniglot,
     freyfaces, cifar10, imagenet32, imagenet64, or NAME for a file $AVAE_DATA/NAME.npz."""
     binarize: Binarization = "none"
-    """Grey pixels as they are (none), drawn black or white anew in each batch (dynamic), or cut at half (threshold)."""
+    """How a model sees grey pixels: unchanged (none), drawn black or white in each batch (dynamic), or black below and
+    white above half (threshold)."""
     flip_horizontal: bool = False
-    """Half of all training images, drawn anew each time, have left and right exchanged."""
+    """Mirror each training image with probability 1/2 in each batch, left to right."""
     flip_vertical: bool = False
-    """Half of all training images, drawn anew each time, have up and down exchanged."""
+    """Mirror each training image with probability 1/2 in each batch, top to bottom."""
     validation: int = 0
-    """Training images that are held out, to draw the learning curve and to choose by; the test images are for the end.
-    A data set that has validation examples of its own (mnist_static, freyfaces, sentences, NAME.npz with an array
-    valid) uses all of those instead. photos32 has up to 500, from a band of the photographs that no training crop
-    touches."""
+    """Number of training images to hold out for validation: learning curves and choices between models use them, and
+    test images are used only at the end. A data set with validation examples of its own (mnist_static, freyfaces,
+    sentences, NAME.npz with an array valid) uses all of those instead. photos32 has up to 500, from a band of the
+    photographs that no training crop touches."""
     labels: bool = False
-    """The model gets the class of each image, as conditional models require; digits, mnist, fashion_mnist and cifar10
+    """Give the model the class of each image, as conditional models require; digits, mnist, fashion_mnist and cifar10
     have labels."""
 
     def load(self) -> Dataset:
-        """The data set, to be seen in the configured way; errors as for :func:`avae_lib.data.load`.
+        """The data set with the configured binarisation, flips and labels.
 
         Raises:
-            DatasetError: also if ``labels`` is set and the data set has none.
-            ValueError: binarisation, flips or labels are asked for, and the data set is of sentences.
+            DatasetError: as for :func:`avae_lib.data.load`, or ``labels`` is set and the data set has none.
+            ValueError: an option for images is set for a data set of sentences.
         """
         dataset = load(self.name, self.validation)
         if isinstance(dataset, SentenceDataset):

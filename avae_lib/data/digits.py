@@ -1,4 +1,4 @@
-"""The 1,797 handwritten digits that scikit-learn carries: real images with no file and no network."""
+"""The 1,797 handwritten digits that come with scikit-learn: real images without a file or a network."""
 
 from __future__ import annotations
 
@@ -18,8 +18,12 @@ def load_digits() -> ImageDataset:
 
     scikit-learn's copy of the test part of "Optical recognition of handwritten digits" (Alpaydin and Kaynak, 1998).
     Its 17 grey levels 0 … 16 are clipped to 16 levels.
+
+    >>> digits = load_digits()
+    >>> digits.train.shape, digits.bits, digits.train_labels[:3]
+    (torch.Size([1500, 1, 8, 8]), 4, tensor([2, 8, 2]))
     """
-    from sklearn.datasets import load_digits as sklearn_digits  # costs a second: only those who ask pay
+    from sklearn.datasets import load_digits as sklearn_digits  # the import takes a second
 
     images, labels = sklearn_digits(return_X_y=True)
     # RandomState's stream is frozen by NumPy's policy, so the split is the same everywhere and always.

@@ -1,4 +1,4 @@
-"""Records of experiments as lectures read them: as they were kept, or made again first."""
+"""Records of experiments for lectures: the recorded one, or a new one after running the experiment again."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _AGAIN = "RUN_EXPERIMENTS"
 
 
 def experiment_record(name: str) -> dict[str, Any]:
-    """What ``experiments/NAME`` measured: the record kept with the library.
+    """The results that ``experiments/NAME`` measured, from the record in the library.
 
     With ``RUN_EXPERIMENTS=1`` in the environment the experiment runs first and writes a new record. That takes minutes
     to hours, as its README says, and needs a copy of the whole course: an installed library has no experiments.
 
     Raises:
-        ValueError: there is no such record, or it is to be made again and there is no such experiment.
+        ValueError: there is no such record; or ``RUN_EXPERIMENTS`` is 1 and there is no such experiment.
         subprocess.CalledProcessError: the experiment failed.
 
     >>> experiment_record("autoencoder_codes")["results"].keys()

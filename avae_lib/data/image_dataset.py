@@ -1,4 +1,4 @@
-"""A set of images as it lies in memory."""
+"""A set of images in memory."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _HELD_OUT_SEED = 0  # every evaluation of a dynamically binarised set sees the s
 
 
 class DatasetError(UserError, RuntimeError):
-    """A data set that is not there, or whose file cannot be used; the message says what to do."""
+    """A data set is missing, or its file cannot be used; the message says what to do."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,14 @@ class ImageDataset:
     Raises:
         ValueError: a split is not uint8 ``(N, C, H, W)``, is empty, holds values that do not fit in ``bits``, or
             has images of another shape than the training split; labels do not match their images.
+
+    >>> grey = torch.arange(8, dtype=torch.uint8).reshape(2, 1, 2, 2)
+    >>> mine = ImageDataset("mine", train=grey, test=grey, bits=3)
+    >>> mine.description
+    '1 × 2 × 2, 3 bits per pixel'
+    >>> mine.binarized("threshold").pixels("train")[1]
+    tensor([[[1, 1],
+             [1, 1]]], dtype=torch.uint8)
     """
 
     name: str
@@ -46,11 +54,11 @@ class ImageDataset:
     gives_labels: bool = False
     """Whether a model gets the labels together with the images."""
     binarize: Binarization = "none"
-    """How stored grey values become the pixels that a model sees."""
+    """How a model sees the stored grey values."""
     flips: RandomFlips = field(default_factory=RandomFlips)
-    """How training images are mirrored when batches of them are drawn; held-out images never are."""
+    """How training images are mirrored in batches; held-out images never are."""
     version: str = ""
-    """Which edition, where results on one cannot be compared with results on another."""
+    """Edition of the set, if results on its editions cannot be compared."""
 
     def __post_init__(self) -> None:
         for split in ("train", "test", "valid"):
@@ -63,7 +71,7 @@ class ImageDataset:
 
     @property
     def title(self) -> str:
-        """Name and version: what a result on this set must be called."""
+        """Name and version, for tables of results."""
         return f"{self.name} ({self.version})" if self.version else self.name
 
     @property
@@ -85,19 +93,19 @@ class ImageDataset:
 
     @property
     def observed(self) -> Pixels:
-        """What a model of these images takes."""
+        """The kind of images that a model of this set observes."""
         return Pixels(self.image_shape, self.model_bits)
 
     def binarized(self, mode: Binarization) -> ImageDataset:
-        """The same images, to be seen by models in the given way."""
+        """The same images, binarised in the given mode when a model sees them."""
         return replace(self, binarize=mode)
 
     def flipped(self, horizontal: bool = False, vertical: bool = False) -> ImageDataset:
-        """The same images, with those for training mirrored at random in the given directions."""
+        """The same images, with training images mirrored at random in the given directions."""
         return replace(self, flips=RandomFlips(horizontal, vertical))
 
     def labelled(self) -> ImageDataset:
-        """The same images, to be given to models together with their labels.
+        """The same images, given to models together with their labels.
 
         Raises:
             DatasetError: the set has no labels.
@@ -105,13 +113,13 @@ class ImageDataset:
         return replace(self, gives_labels=True)
 
     def labels(self, split: Split) -> Int[Tensor, " examples"] | None:
-        """The labels of one split as models get them; None where they get none."""
+        """The labels of one split if models get them, else None."""
         return getattr(self, f"{split}_labels").long() if self.gives_labels else None
 
     def pixels(self, split: Split) -> UInt8[Tensor, "examples channels height width"]:
-        """One split as models see it, values 0 … 2**model_bits − 1; dynamic binarisation is drawn once, always alike.
+        """One split as models see it, with values 0 … 2**model_bits − 1 and without flips.
 
-        Nothing is flipped.
+        Dynamic binarisation draws the same pixels in every call.
 
         Raises:
             ValueError: the set has no such split.
@@ -122,13 +130,13 @@ class ImageDataset:
         return binarize(images, self.binarize, self.bits, torch.Generator().manual_seed(_HELD_OUT_SEED))
 
     def examples(self, split: Split) -> UInt8[Tensor, "examples channels height width"]:
-        """The same as :meth:`pixels`, under the name that data sets of images and of sentences share."""
+        """The same as :meth:`pixels`; data sets of images and of sentences share this name."""
         return self.pixels(split)
 
     def as_batch(
         self, images: UInt8[Tensor, "batch channels height width"], pixel_noise: Generator, flip_noise: Generator
     ) -> UInt8[Tensor, "batch channels height width"]:
-        """Stored training images as models see them in a batch: flipped and binarised, anew each time."""
+        """Stored training images as models see them in a batch: flipped and binarised with fresh noise."""
         return binarize(self.flips(images, flip_noise), self.binarize, self.bits, pixel_noise)
 
     def _require_images(self, split: str) -> None:

@@ -1,4 +1,4 @@
-"""Where data sets are looked for: ``$AVAE_DATA/NAME.npz``, embedded ones, the published files, a download."""
+"""Data sets by name: from ``$AVAE_DATA/NAME.npz``, embedded in the library, from published files, or downloaded."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ _PUBLISHED = {
 }
 
 EMBEDDED = tuple(_EMBEDDED)
-"""Sets that need neither files nor a network."""
+"""Names of the data sets that need neither files nor a network."""
 
 NAMES = (*_EMBEDDED, *_PUBLISHED)
-"""Sets known by name; any other name stands for a file ``$AVAE_DATA/NAME.npz``."""
+"""Names of all known data sets; any other name stands for a file ``$AVAE_DATA/NAME.npz``."""
 
 
 Dataset = ImageDataset | SentenceDataset
-"""What a model is trained and judged on."""
+"""A data set that models are trained and evaluated on."""
 
 
 def load(name: str, validation: int = 0) -> Dataset:
@@ -85,7 +85,7 @@ def _load_whole(name: str) -> Dataset:
 
 
 def _with_sizes_unless_published(dataset: ImageDataset) -> ImageDataset:
-    """A set under a well-known name, but with other numbers of images, says how many: its results are its own."""
+    """If a file has the name of a published set but another number of images, its version says how many."""
     sizes = (len(dataset.train), len(dataset.test))
     if dataset.version or dataset.name not in _PUBLISHED or sizes == _PUBLISHED[dataset.name].sizes:
         return dataset

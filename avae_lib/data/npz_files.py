@@ -1,4 +1,4 @@
-"""Data sets in one ``.npz`` file each: the format for people's own images."""
+"""Data sets in one ``.npz`` file each: the format for your own images."""
 
 from __future__ import annotations
 
@@ -21,7 +21,16 @@ def read_npz(name: str, file: Path) -> ImageDataset:
     """The data set in ``file``, whose arrays are described at :func:`avae_lib.data.load`. Nothing is unpickled.
 
     Raises:
-        DatasetError: the file cannot be read, or its arrays are not what they should be.
+        DatasetError: the file cannot be read, or its arrays are missing, of the wrong type or of the wrong shape.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> images = np.zeros((3, 1, 4, 4), dtype=np.uint8)
+    >>> with TemporaryDirectory() as folder:
+    ...     file = Path(folder) / "squares.npz"
+    ...     np.savez(file, train=images, test=images + 1)
+    ...     squares = read_npz("squares", file)
+    >>> squares.description
+    '1 × 4 × 4, 1 bit per pixel'
     """
     arrays = _arrays(file)
     missing = [split for split in ("train", "test") if split not in arrays]
@@ -61,10 +70,10 @@ def _fields(arrays: Mapping[str, np.ndarray]) -> dict[str, torch.Tensor | int | 
 
 
 def _is_black_and_white(images: np.ndarray) -> bool:
-    """Whether it holds nothing but zeros and one other level, which is 1 or 255."""
+    """Whether the images hold only zeros and one other level, 1 or 255."""
     if images.dtype != np.uint8 or images.ndim == 0:
         return False
-    # In pieces, so that grey images are known at the first look and no mask has the size of the set.
+    # In pieces, so that the first grey image ends the search and no mask is as large as the set.
     pieces = np.array_split(images, 1 + len(images) // 1000)
     return any(all(((piece == 0) | (piece == white)).all() for piece in pieces) for white in (1, 255))
 

@@ -1,4 +1,4 @@
-"""Pickles of arrays, read without running what a stranger may have put into them."""
+"""Pickles of arrays, read without running code that may be hidden in them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,23 @@ def read_plain_pickle(file: Path) -> dict[str, Any]:
     Pickles of Python 2, in which both CIFAR-10 and ImageNet were published, are understood.
 
     Raises:
-        pickle.UnpicklingError: the file wants anything else, is damaged, or holds no dictionary.
+        pickle.UnpicklingError: the file asks for anything else, is damaged, or does not hold a dictionary.
+
+    A pickle that would call a function is refused:
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     file = Path(folder) / "batch"
+    ...     _ = file.write_bytes(pickle.dumps({"labels": [3, 1]}))
+    ...     read_plain_pickle(file)
+    {'labels': [3, 1]}
+    >>> with TemporaryDirectory() as folder:
+    ...     file = Path(folder) / "batch"
+    ...     _ = file.write_bytes(pickle.dumps({"labels": print}))
+    ...     read_plain_pickle(file)
+    Traceback (most recent call last):
+        ...
+    UnpicklingError: it asks for builtins.print, which no plain data needs
     """
     with file.open("rb") as stream:
         content = _PlainUnpickler(stream, encoding="latin1").load()

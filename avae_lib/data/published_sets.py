@@ -16,12 +16,17 @@ from avae_lib.data.image_dataset import DatasetError, ImageDataset
 
 __all__ = ["Edition", "PublishedSet", "data_folder", "load_published", "reading"]
 
-_TIMEOUT_SECONDS = 15  # urllib itself would wait for a silent network without end
+_TIMEOUT_SECONDS = 15  # without it urllib would wait forever for a silent network
 
 
 @dataclass(frozen=True)
 class Edition:
-    """One form in which a set was published."""
+    """One form in which a data set was published.
+
+    >>> edition = Edition(("faces.mat",), places=("faces", "."), read=lambda paths: None, source="https://example.org")
+    >>> edition.missing(Path("/a/folder/that/is/not/there"))
+    {'faces': ['faces.mat'], '.': ['faces.mat']}
+    """
 
     files: tuple[str, ...]
     """Names of the files (or folders of images), all of which are needed."""
@@ -30,11 +35,11 @@ class Edition:
     read: Callable[[Mapping[str, Path]], ImageDataset]
     """From names to the paths where they were found."""
     source: str
-    """Where they can be had."""
+    """Where they are available."""
     suffixes: tuple[str, ...] = ("",)
     """What may follow the names."""
     download: Callable[[Path], None] | None = None
-    """Puts the files into ``places[0]`` of a data folder; None if nobody may fetch them without asking."""
+    """Puts the files into ``places[0]`` of a data folder; None if they must not be fetched automatically."""
 
     def missing(self, folder: Path) -> dict[str, list[str]]:
         """The names that are not there, for each place."""
@@ -54,13 +59,13 @@ class Edition:
 
 @dataclass(frozen=True)
 class PublishedSet:
-    """A set that is known by name."""
+    """A published data set, known by its name."""
 
     name: str
     editions: tuple[Edition, ...]
-    """The first one found is taken."""
+    """Its editions; the first one that is found is read."""
     embedded: str
-    """Which embedded set comes nearest."""
+    """Name of the most similar embedded set."""
     sizes: tuple[int, int] | None = None
     """Training and test images of the published set; None if its editions differ."""
 
@@ -70,35 +75,48 @@ def load_published(published: PublishedSet, npz_file: Path | None) -> ImageDatas
 
     Args:
         published: which set.
-        npz_file: where it was looked for already, for the message.
+        npz_file: a file that was looked for before, for the message.
 
     Raises:
-        DatasetError: not found and not to be had, or a file is damaged.
+        DatasetError: the set was not found and could not be downloaded, or a file is damaged.
     """
     folders = _folders()
     found = _read_from(published, folders)
     if found is None:
         try:
             _download(published, folders)
-        except Exception as problem:  # torchvision and urllib raise what they please; all of it means: no download
+        except Exception as problem:  # torchvision and urllib raise many types; each of them means: no download
             raise DatasetError(_not_found(published, npz_file, folders, problem)) from problem
         found = _read_from(published, folders)
     return found
 
 
 def data_folder() -> Path | None:
-    """The folder that ``AVAE_DATA`` names, if it is set."""
+    """The folder that ``AVAE_DATA`` names, if it is set.
+
+    >>> from unittest.mock import patch
+    >>> with patch.dict(os.environ, AVAE_DATA="/data"):
+    ...     data_folder().as_posix()
+    '/data'
+    """
     return Path(os.environ["AVAE_DATA"]).expanduser() if os.environ.get("AVAE_DATA") else None
 
 
 @contextlib.contextmanager
 def reading(file: Path) -> Iterator[None]:
-    """Whatever goes wrong while ``file`` is read becomes a :class:`DatasetError` that names it."""
+    """Whatever goes wrong while ``file`` is read becomes a :class:`DatasetError` that names it.
+
+    >>> with reading(Path("train.mat")):
+    ...     raise KeyError("ff")
+    Traceback (most recent call last):
+        ...
+    DatasetError: train.mat cannot be read, it is damaged or another file (...
+    """
     try:
         yield
     except DatasetError:
         raise
-    except Exception as problem:  # readers of foreign formats raise what they please
+    except Exception as problem:  # readers of foreign formats raise many types
         raise DatasetError(
             f"{file} cannot be read, it is damaged or another file ({_last_line(problem)}); "
             "delete it and fetch it again"
@@ -134,7 +152,7 @@ def _download(published: PublishedSet, folders: list[Path]) -> None:
         raise RuntimeError("it is not offered for automatic download")
     target = folder / edition.places[0]
     print(f"{published.name} is not on this machine: trying to download it to {target}", file=sys.stderr)
-    # Beside its place first: what an interrupted download leaves behind must not be taken for the data.
+    # Downloaded beside its place first, so that an interrupted download is never mistaken for the data.
     with tempfile.TemporaryDirectory(dir=folder) as beside, _impatient_sockets():
         edition.download(Path(beside))
         target.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Small trained models that travel with the library, so that lectures can look into them."""
+"""Small trained models that come with the library, for lectures."""
 
 from __future__ import annotations
 
@@ -42,10 +42,14 @@ def recorded_model(name: str) -> nn.Module:
 def recorded_model_facts(name: str) -> dict[str, Any]:
     """How a recorded model was trained: ``steps``, ``seconds``, ``parameters``, ``seed``, ``bits_per_dim``, ….
 
-    ``bits_per_dim`` has the bound on validation images and, where they were looked at, on test images.
+    ``bits_per_dim`` has the bound on validation images and, if it was measured, on test images.
 
     Raises:
         ValueError: no such model is recorded.
+
+    >>> facts = recorded_model_facts("hierarchy-photos32")
+    >>> facts["steps"], facts["bits_per_dim"]["test"]
+    (840, 4.898)
     """
     return _read(name)["facts"]
 
@@ -54,9 +58,9 @@ def keep_model(name: str, config: Any, model: nn.Module, facts: dict[str, Any]) 
     """Write a trained model into the library's folder of records, weights in float16.
 
     Args:
-        config: builds a model of this kind; of a family in :mod:`avae_lib.models.families`.
-        model: the weights.
-        facts: what :func:`recorded_model_facts` returns.
+        config: configuration of the model, of a family in :mod:`avae_lib.models.families`.
+        model: the model whose weights are written.
+        facts: the facts that :func:`recorded_model_facts` is to return.
     """
     folder = Path(str(files("avae_lib").joinpath(_FOLDER)))
     folder.mkdir(parents=True, exist_ok=True)

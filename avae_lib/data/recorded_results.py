@@ -1,4 +1,4 @@
-"""Results of runs too long for a notebook, kept with the library so that notebooks can show them."""
+"""Recorded results of runs that take too long for a notebook."""
 
 from __future__ import annotations
 
@@ -20,6 +20,9 @@ def recorded(name: str) -> dict[str, Any]:
 
     Raises:
         ValueError: there is no such record.
+
+    >>> list(recorded("frey_faces"))
+    ['updates', 'test_bound_nats', 'test_kl_nats', 'processor_minutes', 'z1', 'z2', 'height_and_width', 'faces']
     """
     folder = files("avae_lib").joinpath("data/records")
     file = folder.joinpath(f"{name}.json")
@@ -30,7 +33,12 @@ def recorded(name: str) -> dict[str, Any]:
 
 
 def recorded_faces() -> tuple[list[float], Float[Tensor, "rows columns 1 height width"]]:
-    """The faces that the model of ``experiments/frey_faces`` decodes: z₂ of each row, and images in [0, 1]."""
+    """Faces decoded by the model of ``experiments/frey_faces``: z₂ of each row, and images in [0, 1].
+
+    >>> z2, faces = recorded_faces()
+    >>> len(z2), faces.shape, bool(faces.max() <= 1)
+    (4, torch.Size([4, 14, 1, 28, 20]), True)
+    """
     record = recorded("frey_faces")
     levels = torch.frombuffer(bytearray(base64.b64decode(record["faces"])), dtype=torch.uint8)
     shape = (len(record["z2"]), len(record["z1"]), 1, *record["height_and_width"])
@@ -38,7 +46,12 @@ def recorded_faces() -> tuple[list[float], Float[Tensor, "rows columns 1 height 
 
 
 def learner_curves(record: Mapping[str, Any]) -> dict[str, dict[str, dict[str, list[list[float]]]]]:
-    """The record of ``experiments/three_learners`` as it is drawn: title → learner → split → log p(x) of each seed."""
+    """The record of ``experiments/three_learners`` for plotting: title → learner → split → log p(x) of each seed.
+
+    >>> curves = learner_curves(recorded("three_learners"))
+    >>> list(curves), list(curves["100 training images"])
+    (['100 training images', '1000 training images'], ['AEVB', 'wake-sleep', 'Monte Carlo EM'])
+    """
     return {
         f"{size} training images": {
             name: {split: [seed[split] for seed in result["seeds"]] for split in ("train", "test")}
@@ -49,10 +62,10 @@ def learner_curves(record: Mapping[str, Any]) -> dict[str, dict[str, dict[str, l
 
 
 def last_bits_per_dim(arm: Mapping[str, Any]) -> list[float]:
-    """The bound at which each run of an ablation's arm arrived, bits/dim, one for each seed.
+    """The final bound of each run in one arm of an ablation, in bits/dim, one for each seed.
 
-    That of the test images where the run is over, else the last one of the validation images. Seeds whose run diverged
-    or has not been evaluated yet are left out.
+    It is the bound on test images if the run is over, else the last one on validation images. Runs that diverged or
+    have not been evaluated are left out.
 
     >>> curve = {"step": [40, 80], "bits_per_dim": [5.5, 5.1]}
     >>> running = {"diverged": False, "test": None, "curve": curve}

@@ -1,7 +1,7 @@
-"""English sentences that need no file and no network: those of the documentation of Python's standard library.
+"""English sentences without a file or a network, from the documentation of Python's standard library.
 
 The vocabulary is fixed, in ``sentence_words.json``, so that a model reads and writes the same words under every version
-of Python. Which sentences there are differs a little from version to version.
+of Python. The sentences differ a little from version to version.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ import torch
 from jaxtyping import Int64
 from torch import Generator, Tensor
 
-from avae_lib.data.documentation import texts_of_modules
 from avae_lib.data.image_dataset import DatasetError, Split
+from avae_lib.data.python_docs_corpus import texts_of_modules
 from avae_lib.observations import END, PADDING, UNKNOWN, WORDS_BEGIN, Tokens, require_sentences
 
 __all__ = [
@@ -35,7 +35,7 @@ __all__ = [
 
 _FEWEST_WORDS, _MOST_WORDS = 4, 20
 _MOST_UNKNOWN = 0.15  # fraction of the words of a sentence
-_HELD_OUT = {0: "test", 1: "valid"}  # of ten parts, into which the packages fall by the checksum of their names
+_HELD_OUT = {0: "test", 1: "valid"}  # two of ten parts; a package's part is decided by the checksum of its name
 _PARTS = 10
 
 _SPECIAL_PARAGRAPH = re.compile(r"^\s*(>>>|\.\.|[-*+] |[:@|=])", re.MULTILINE)  # examples, lists, tables, fields
@@ -44,7 +44,7 @@ _SENTENCE = re.compile(r"[A-Z].*[.!?]")
 _WORD = re.compile(r"[A-Za-z]+(?:'[a-z]+)?")
 _HYPHENATED = re.compile(r"[A-Za-z]+(?:-[A-Za-z]+)+")
 _AROUND_WORDS = "\"'`()[]{},.;:!?*"
-_CODE = ""  # stands for what is no plain word, such as os.path or 0x1F; no vocabulary has it
+_CODE = ""  # stands for anything but a plain word, such as os.path or 0x1F; no vocabulary has it
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Vocabulary:
 
     @property
     def size(self) -> int:
-        """Number of different tokens, the four that stand for no known word included."""
+        """Number of different tokens, including the four special ones."""
         return WORDS_BEGIN + len(self.words)
 
     def to_tokens(self, sentences: Sequence[Sequence[str]], length: int) -> Int64[Tensor, "sentences length"]:
@@ -110,6 +110,12 @@ class SentenceDataset:
         TypeError: a split is not int64.
         ValueError: a split is empty, is longer than the training split's rows, or holds rows that are no sentences of
             the vocabulary's tokens.
+
+    >>> vocabulary = Vocabulary(("the", "file", "closes"))
+    >>> tokens = vocabulary.to_tokens([("the", "file", "closes")], length=6)
+    >>> mine = SentenceDataset("mine", train=tokens, valid=tokens, test=tokens, vocabulary=vocabulary)
+    >>> mine.description
+    '4.0 tokens on average with the end, a vocabulary of 3 words'
     """
 
     name: str
@@ -118,7 +124,7 @@ class SentenceDataset:
     test: Int64[Tensor, "sentences length"]
     vocabulary: Vocabulary
     version: str = ""
-    """Which edition, where results on one cannot be compared with results on another."""
+    """Edition of the set, if results on its editions cannot be compared."""
 
     def __post_init__(self) -> None:
         for split in ("train", "valid", "test"):
@@ -158,7 +164,7 @@ class SentenceDataset:
 
 
 def load_sentences() -> SentenceDataset:
-    """Sentences of 4 to 20 words from the docstrings of the standard library that is running, in lower case.
+    """Sentences of 4 to 20 words from the docstrings of the running Python's standard library, in lower case.
 
     A package is in one split with all of its modules, and a held-out sentence that is also in the training split is
     left out, so no sentence is in two splits. Fewer than one word in ten is unknown: names and rare words.
@@ -190,8 +196,10 @@ def fixed_vocabulary() -> Vocabulary:
 
 
 def most_frequent_words(count: int) -> tuple[str, ...]:
-    """The words that are most frequent in the training sentences of the Python that is running, in alphabetical order
-    where they are equally frequent: how ``sentence_words.json`` was made, with 1,500 words of Python 3.11."""
+    """The most frequent words in the training sentences of the running Python; ties are in alphabetical order.
+
+    ``sentence_words.json`` holds 1,500 words that this function found under Python 3.11.
+    """
     counts = Counter(word for words in _sentences_of_splits()["train"] for word in words if word != _CODE)
     return tuple(sorted(counts, key=lambda word: (-counts[word], word))[:count])
 
@@ -199,7 +207,7 @@ def most_frequent_words(count: int) -> tuple[str, ...]:
 def sentences_in(text: str) -> Iterator[tuple[str, ...]]:
     """The words of each sentence of a docstring, in lower case and without punctuation.
 
-    Paragraphs with examples, lists, tables or fields are left out. Whatever is no plain word becomes an empty string.
+    Paragraphs with examples, lists, tables or fields are left out. Anything but a plain word becomes an empty string.
 
     >>> list(sentences_in("Open a non-blocking socket. See os.open().\\n\\n>>> open()"))
     [('open', 'a', 'non', 'blocking', 'socket'), ('see', '')]
@@ -236,7 +244,7 @@ def _sentences_of_splits() -> dict[Split, tuple[tuple[str, ...], ...]]:
 
 
 def _split_of(module: str) -> Split:
-    """Decided by the name of the package alone, so that it is the same under every version of Python."""
+    """The split of a module; it depends only on the name of its package, so it is the same under every Python."""
     package = module.partition(".")[0]
     return _HELD_OUT.get(zlib.crc32(package.encode()) % _PARTS, "train")
 

@@ -1,4 +1,4 @@
-"""How good a model is: bounds and likelihoods in nats and bits per dimension, and how much each layer is used."""
+"""Evaluation of models: bounds and likelihoods in nats and bits per dimension, and how much each layer is used."""
 
 from __future__ import annotations
 

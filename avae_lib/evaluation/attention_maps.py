@@ -1,4 +1,4 @@
-"""Where the layers of an attentive model look: the weights of attention over depth at every pixel."""
+"""Maps of the attention of an attentive model: the weights over depth at every pixel."""
 
 from __future__ import annotations
 
@@ -18,27 +18,34 @@ __all__ = ["AttentionMaps", "attention_maps"]
 
 @dataclass(frozen=True)
 class AttentionMaps:
-    """Weights of attention over depth, which sum to one over the layers looked at."""
+    """Weights of attention over depth, which sum to one over the layers attended to."""
 
     contexts: tuple[Float[Tensor, "batch above h w"], ...]
-    """Of layers 2, 3, …: how much each looks at the contexts of layers 1, 2, … above it."""
+    """Weights of layers 2, 3, … on the contexts of layers 1, 2, … above each."""
     evidence: tuple[Float[Tensor, "batch below h w"], ...]
-    """Of layers 1, 2, …: how much each looks at its own evidence (as merged, but for layer 1) and at those below."""
+    """Weights of layers 1, 2, … on their own evidence (merged, except in layer 1) and on the evidence below."""
 
 
 @torch.no_grad()
 def attention_maps(model: AttentiveVAE, x: UInt8[Tensor, "batch channels height width"]) -> AttentionMaps:
-    """Where each layer of a model looks while it infers the latents of images, for one draw of them.
+    """The attention weights of each layer of a model while it infers the latents of images, for one draw of latents.
 
-    Works for attentive models of either kind, with normalisation or without. The global random state is used for the
-    draw, as in a call of the model.
+    It works with and without normalisation. The latents are drawn with the global random state, as in a call of the
+    model.
 
     Args:
-        model: its attention must be over depth.
-        x: images as the model takes them.
+        model: a model with attention over depth.
+        x: pixel levels as the model sees them.
 
     Raises:
-        ValueError: the model is local and looks at no other layers.
+        ValueError: the model is local, so its layers attend to no other layers.
+
+    The weights of each pixel sum to one over the layers:
+
+    >>> from avae_lib.data import load, recorded_model
+    >>> maps = attention_maps(recorded_model("attentive-photos32"), load("photos32").test[:2])
+    >>> len(maps.contexts), maps.contexts[-1].shape, bool((maps.contexts[-1].sum(dim=1) - 1).abs().max() < 1e-5)
+    (7, torch.Size([2, 7, 8, 8]), True)
     """
     looks = [module for module in model.modules() if isinstance(module, AttentiveConditioning)]
     if not looks:
@@ -61,7 +68,7 @@ def attention_maps(model: AttentiveVAE, x: UInt8[Tensor, "batch channels height 
 def _weights(
     query: Float[Tensor, "batch key_channels h w"], keys: Sequence[Tensor], scale: Tensor | float
 ) -> Float[Tensor, "batch depth h w"]:
-    """What attention finds where each layer's value is a channel of its own, 1 there and 0 in all others."""
+    """The weights of attention, found by giving layer k a value that is 1 in channel k and 0 in all others."""
     depth, (batch, _, height, width) = len(keys), query.shape
     channels = torch.eye(depth, dtype=query.dtype, device=query.device)
     values = [channel.reshape(1, depth, 1, 1).expand(batch, depth, height, width) for channel in channels]
@@ -70,8 +77,8 @@ def _weights(
 
 @contextlib.contextmanager
 def _outputs_of(model: AttentiveVAE) -> Iterator[tuple[list, list, list]]:
-    """Lists that fill up while the model is called: evidence, the contexts of all layers, merged evidence of all but
-    the first."""
+    """Lists that hooks fill while the model is called: evidence, contexts of all layers, merged evidence of all layers
+    but the first."""
     evidence, contexts, merged = [], [], []
     hooks = [
         model.bottom_up.register_forward_hook(lambda module, inputs, output: evidence.extend(output)),

@@ -1,4 +1,4 @@
-"""How much of a codebook is in use."""
+"""How often each code of a codebook is used."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class CodeUsage:
     counts: tuple[tuple[int, ...], ...]
     """Uses of each code, for each level."""
     perplexity: tuple[float, ...]
-    """exp of the entropy of the use of codes, for each level: as many codes in even use would have the same entropy."""
+    """exp of the entropy of the shares of codes, for each level: the number of equally used codes of that entropy."""
     dead: tuple[int, ...]
-    """Codes that were never used, for each level."""
+    """Number of codes that were never used, for each level."""
 
     @classmethod
     def of(cls, counts: Int[Tensor, "levels codes"]) -> CodeUsage:
@@ -60,6 +60,12 @@ def code_usage(
     rows: int = 512,
     labels: Int[Tensor, " examples"] | None = None,
 ) -> CodeUsage:
-    """How often a model (:class:`avae_lib.models.contract.ModelWithCodes`) uses each of its codes for these images."""
+    """How often a model (:class:`avae_lib.models.contract.ModelWithCodes`) uses each of its codes for these images.
+
+    >>> from avae_lib.data import load, recorded_model
+    >>> usage = code_usage(recorded_model("codes-photos32"), load("photos32").test[:20])
+    >>> sum(usage.counts[0])  # 64 codes for each of the 20 images
+    1280
+    """
     batches = batches_with_labels(model, images, labels, rows)
     return CodeUsage.of(sum(model.code_counts(x, **classes).cpu() for x, classes in batches))

@@ -1,4 +1,4 @@
-"""How far single latent units stand for single factors of the data."""
+"""How closely single latent units correspond to single factors of the data."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ _BINS = 20
 def mutual_information_gap(
     codes: Float[Tensor, "images units"], factors: Int[Tensor, "images factors"], bins: int = _BINS
 ) -> float:
-    r"""The mutual information gap (Chen et al., 2018, equation 6): 1 if each factor is told by one unit alone.
+    r"""The mutual information gap (Chen et al., 2018, equation 6): 1 if each factor is known from one unit alone.
 
     .. math:: \frac1K \sum_k \frac{1}{H(v_k)} \Bigl[ I(z_{j_k}; v_k) - \max_{j \ne j_k} I(z_j; v_k) \Bigr],
               \qquad j_k = \arg\max_j I(z_j; v_k)
 
-    Each unit is cut into bins of equal width over its range, as in the study of Locatello et al. (2019), so that
-    encoders without noise have a gap as well. With few images for each bin all informations come out too high, and the
-    gap is biased: compare models on the same images.
+    Each unit is cut into bins of equal width over its range, as in the study of Locatello et al. (2019), so that the
+    gap is also defined for encoders without noise. With few images for each bin all mutual informations are too high
+    and the gap is biased: compare models on the same images.
 
     Args:
-        codes: what the model makes of each image, the posterior mean of each unit, say; ``(images, units)``, at least
-            two units.
-        factors: the value of each factor that the image was drawn from, as whole numbers, ``(images, factors)``.
+        codes: the model's code of each image, for example the posterior means, ``(images, units)``, at least two
+            units.
+        factors: the value of each factor of each image, as whole numbers, ``(images, factors)``.
         bins: bins for each unit.
 
     Raises:
@@ -41,7 +41,7 @@ def mutual_information_gap(
     0.0
     """
     _require_codes_and_factors(codes, factors)
-    from sklearn.metrics import mutual_info_score  # costs a second: only those who ask pay
+    from sklearn.metrics import mutual_info_score  # the import takes a second
 
     binned = [_binned(unit, bins) for unit in codes.detach().cpu().double().T]
     gaps = []

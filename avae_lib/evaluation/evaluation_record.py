@@ -1,4 +1,4 @@
-"""All the numbers by which a model is judged, as a record, a table and JSON."""
+"""All numbers of an evaluation, as a record, a table and JSON."""
 
 from __future__ import annotations
 
@@ -31,34 +31,43 @@ _DASH = "—"
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a model achieves on held-out images, in nats per image; or on held-out sentences, in nats per sentence."""
+    """Results of a model on held-out images, in nats per image, or on held-out sentences, in nats per sentence.
+
+    A record written as JSON can be read back:
+
+    >>> from avae_lib.models.vae import VAEConfig
+    >>> model = VAEConfig(hidden_sizes=(16,), latent_dim=2).build()
+    >>> record = evaluate(model, torch.zeros(5, 1, 8, 8, dtype=torch.uint8), importance_samples=2)
+    >>> Evaluation.from_json(record.to_json()) == record
+    True
+    """
 
     examples: int
     num_dims: float
-    """What bits are counted over: the number of values in an image, or the mean number of tokens in a sentence. The
-    standard error of bits per token therefore also holds that sentences differ in length."""
+    """The number of values in an image, or the mean number of tokens in a sentence; rates in bits are divided by it.
+    The standard error of bits per token therefore includes the different lengths of sentences."""
     importance_samples: int
     negative_elbo: Estimate | None
     """None for a model that defines no density."""
     distortion: Estimate
-    """−log p(x | z): what is left to say about an image once its latents are known."""
+    """−log p(x | z): the information in an image once its latents are known."""
     kl: tuple[Estimate, ...]
     """KL of each layer, top first; empty for a model that defines no density."""
     negative_log_likelihood: Estimate | None
-    """−log p(x), estimated with ``importance_samples`` draws; too high rather than too low on average. None for a model
-    that defines no density."""
+    """−log p(x), estimated with ``importance_samples`` draws; on average too high. None for a model that defines no
+    density."""
     active_units: tuple[int, ...]
-    """How many units of each layer are active, see :func:`unit_activity`."""
+    """Number of active units in each layer, see :func:`unit_activity`."""
     units: tuple[int, ...]
-    """How many units each layer has."""
+    """Number of units in each layer."""
     dataset: str = ""
     """Name and version of the data set that the examples are from."""
     example: str = "image"
-    """What one example is called: image or sentence."""
+    """Word for one example: image or sentence."""
     value: str = "dimension"
-    """What bits are counted per: dimension or token."""
+    """Word for the values of an example: dimension or token."""
     not_finite: int = 0
-    """Images whose bound or likelihood is not finite. They are in the means, which are therefore not finite either."""
+    """Number of images whose bound or likelihood is not finite. The means include them, so they are not finite."""
     out_of_distribution: OutOfDistribution | None = None
     frechet_distance: FrechetDistance | None = None
     no_density: str | None = None
@@ -66,22 +75,22 @@ class Evaluation:
     is_conditional: bool = False
     """Whether every likelihood is that of an image given its class."""
     penalties: dict[str, Estimate] = field(default_factory=dict)
-    """Further terms of the training objective by name, as far as the model computes them when it is not trained. Those
-    that compare the images of a batch have no standard error (NaN)."""
+    """Further terms of the training objective by name, if the model computes them outside training. Terms that compare
+    the images of a batch have no standard error (NaN)."""
     code_usage: CodeUsage | None = None
-    """How the codebook is used; None for a model without one."""
+    """Use of the codebook; None for a model without one."""
     effective_sample_size: Estimate | None = None
-    """How many equally weighted draws the importance-weighted likelihood of an image rests on. Near 1, single draws
-    make the estimate, and more of them would still raise it. None with a single draw, without a density, and while
-    ``effective_sample_size`` is still to be written."""
+    """The number of equally weighted draws that the importance weights of an image are worth. Near 1 the estimate
+    depends on single draws and would still rise with more. None with a single draw, without a density, and while
+    ``effective_sample_size`` is not written."""
 
     def to_json(self) -> dict[str, Any]:
-        """The record as a dictionary that ``json`` can write, with null for what is not finite."""
+        """The record as a dictionary that ``json`` can write, with null for numbers that are not finite."""
         return _finite(asdict(self))
 
     @classmethod
     def from_json(cls, record: dict[str, Any]) -> Evaluation:
-        """The inverse of :meth:`to_json`, also after a trip through a file."""
+        """The inverse of :meth:`to_json`; the dictionary may have been written to a file and read back."""
         read: dict[str, Any] = {name: Estimate.from_json(record[name]) for name in _ESTIMATES if record.get(name)}
         read["kl"] = tuple(Estimate.from_json(estimate) for estimate in record["kl"])
         read |= {name: tuple(record[name]) for name in ("active_units", "units")}
@@ -106,9 +115,9 @@ class Evaluation:
         )
 
     def cells(self) -> tuple[tuple[str, str, str], ...]:
-        """The same as text: name, nats per example, bits per value; a dash where there is no such number.
+        """The same as text: name, nats per example, bits per value, with a dash for a missing number.
 
-        Penalties are no code lengths, so they are not given in bits.
+        Penalties are not code lengths, so they are not given in bits.
         """
         cells = []
         for name, nats in self.rows():
@@ -132,7 +141,7 @@ class Evaluation:
 
     @property
     def size(self) -> str:
-        """How many values an example has, in words."""
+        """The number of values in an example, in words."""
         is_mean = isinstance(self.num_dims, float)
         return f"{self.num_dims:.2f} {self.value}s on average" if is_mean else f"{self.num_dims:,} {self.value}s"
 
@@ -167,13 +176,23 @@ def evaluate(
     Args:
         images: pixels as the model sees them, ``(examples, channels, height, width)``, on any device; for a model of
             sentences their tokens, ``(examples, length)``.
-        importance_samples: draws for each image in the estimate of −log p(x); a single one of a model of codes
-            (:class:`avae_lib.models.contract.ModelWithCodes`), for which all would be alike.
-        rows: most images that go through the model at once; bounds the memory, not the result.
-        seed: of the latents drawn; the same seed on the same machine gives the same numbers.
-        progress: show a progress bar on the slow part.
-        dataset: name and version of the set that the images are from, for the record.
+        importance_samples: draws for each image in the estimate of −log p(x). A model of codes
+            (:class:`avae_lib.models.contract.ModelWithCodes`) gets one, because all its draws are equal.
+        rows: largest number of images that go through the model at once; it limits the memory and does not change the
+            result.
+        seed: seed for the latents; the same seed on the same machine gives the same numbers.
+        progress: show a progress bar during importance sampling.
+        dataset: name and version of the data set of the images, for the record.
         labels: classes of the images, for a conditional model.
+
+    >>> from avae_lib.models.vae import VAEConfig
+    >>> model = VAEConfig(hidden_sizes=(16,), latent_dim=2).build()
+    >>> images = torch.zeros(5, 1, 8, 8, dtype=torch.uint8)
+    >>> record = evaluate(model, images, importance_samples=8)
+    >>> record.size, record.units
+    ('64 dimensions', (2,))
+    >>> [name for name, estimate in record.rows()]
+    ['−ELBO', '−log p(x), 8 importance samples', '−log p(x | z)', 'KL of layer 1']
     """
     if len(images) == 0:
         raise InvalidInput("images must hold at least one image or sentence to judge the model on")
@@ -215,7 +234,7 @@ def _in_words(estimate: Estimate | None) -> str:
 
 
 def _of_density(terms: ELBO, sampled: ImportanceSampled | None) -> dict[str, Any]:
-    """The entries of the record that only a density has, from which there are importance samples; None for others."""
+    """The entries of the record that need a density; they are None if ``sampled`` is."""
     if sampled is None:
         missing = {"negative_elbo": None, "negative_log_likelihood": None, "kl": ()}
         return {**missing, "not_finite": int((~torch.isfinite(terms.log_likelihood)).sum())}

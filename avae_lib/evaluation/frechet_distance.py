@@ -1,4 +1,4 @@
-"""The Fréchet distance between samples and test images, where the network it looks through is at hand."""
+"""The Fréchet distance between samples and test images, if the weights of its network are on this machine."""
 
 from __future__ import annotations
 
@@ -27,20 +27,25 @@ _SOURCE = f"https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/{_
 
 
 class FrechetDistanceUnavailable(UserError, RuntimeError):
-    """What the distance needs is not on this machine; the message says what, and where it can be had."""
+    """Something that the distance needs is missing on this machine; the message says what, and how to get it."""
 
 
 @dataclass(frozen=True)
 class FrechetDistance:
-    """FID (Heusel et al., 2017) between samples of a model and test images; lower is better."""
+    """FID (Heusel et al., 2017) between samples of a model and test images; lower is better.
+
+    >>> print(FrechetDistance(value=12.5, images=5000).text())
+    FID of 5000 samples and as many images: 12.50
+    """
 
     value: float
     images: int
-    """How many of each; the distance falls with that number, so compare only equal ones (Chong & Forsyth, 2020)."""
+    """Number of samples, and of test images. The distance falls with it, so compare only equal numbers (Chong &
+    Forsyth, 2020)."""
 
     @classmethod
     def from_json(cls, record: dict[str, Any]) -> FrechetDistance:
-        """The inverse of ``dataclasses.asdict``, also after a trip through a file."""
+        """The inverse of ``dataclasses.asdict``; the record may have been written to a file and read back."""
         return cls(float("nan") if record["value"] is None else record["value"], record["images"])
 
     def text(self) -> str:
@@ -49,7 +54,7 @@ class FrechetDistance:
 
 
 def inception_weights() -> Path:
-    """The file with the weights of the network that FID is defined by, as far as it is there; nothing is downloaded.
+    """The file with the weights of the Inception network that defines FID. Nothing is downloaded.
 
     Raises:
         FrechetDistanceUnavailable: torchmetrics, torch-fidelity or the file is missing.
@@ -77,14 +82,29 @@ def frechet_distance(
 
     Args:
         images: test images as the model sees them.
-        network: from uint8 images ``(batch, 3, height, width)``, 0 … 255, to features ``(batch, dims)``; None for the
+        count: number of samples and of test images.
+        network: maps uint8 images ``(batch, 3, height, width)``, 0 … 255, to features ``(batch, dims)``; None for the
             published Inception network.
-        rows: most images at once.
-        seed: of the samples.
+        rows: largest number of images that are processed at once.
+        seed: seed for the samples.
 
     Raises:
-        FrechetDistanceUnavailable: something that it needs is not on this machine.
+        FrechetDistanceUnavailable: a package or the weights of the network are missing.
         ValueError: fewer than ``count`` images, or ``count`` below 2.
+
+    Any network can replace the published one. The features here are mean colours:
+
+    >>> from avae_lib.models.vae import VAEConfig
+    >>> class MeanColour(nn.Module):
+    ...     num_features = 3
+    ...
+    ...     def forward(self, x):
+    ...         return x.float().mean(dim=(2, 3))
+    >>> model = VAEConfig(hidden_sizes=(16,), latent_dim=2).build()
+    >>> images = torch.randint(2, (20, 1, 8, 8), dtype=torch.uint8)
+    >>> distance = frechet_distance(model, images, count=20, network=MeanColour())
+    >>> distance.images, distance.value >= 0
+    (20, True)
     """
     require_enough_images(images, count)
     if network is None:
@@ -101,10 +121,15 @@ def frechet_distance(
 
 
 def require_enough_images(images: UInt8[Tensor, "examples channels height width"], count: int) -> None:
-    """Refuse a number of images to compare with that there are not.
+    """Raise unless there are ``count`` images to compare with.
 
     Raises:
-        ValueError: fewer than ``count`` images, or ``count`` below 2; or no images but sentences.
+        ValueError: there are fewer than ``count`` images, ``count`` is below 2, or the examples are sentences.
+
+    >>> require_enough_images(torch.zeros(10, 1, 8, 8, dtype=torch.uint8), count=50)
+    Traceback (most recent call last):
+        ...
+    ValueError: count must be between 2 and the 10 images to compare with, got 50
     """
     if images.ndim != 4:
         raise InvalidInput(f"the Fréchet distance compares images (N, C, H, W), got shape {tuple(images.shape)}")
@@ -113,6 +138,6 @@ def require_enough_images(images: UInt8[Tensor, "examples channels height width"
 
 
 def _as_photographs(images: Tensor, bits: int) -> Tensor:
-    """The images with three channels and levels 0 … 255, as the network wants them."""
+    """The images with three channels and levels 0 … 255, the input of the network."""
     levels = (images.float() * (255 / (2**bits - 1))).round().to(torch.uint8)
     return levels.expand(-1, 3, -1, -1) if levels.shape[1] == 1 else levels

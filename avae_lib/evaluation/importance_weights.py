@@ -1,4 +1,4 @@
-"""What importance weights say: the log of their mean, gathered piece by piece, and how many of them count."""
+"""Importance weights: the log of their mean, computed in chunks, and their effective sample size."""
 
 from __future__ import annotations
 
@@ -41,7 +41,8 @@ def marginal_log_likelihood(chunks: Iterable[Float[Tensor, "samples batch"]]) ->
     >>> marginal_log_likelihood(chunk.log() for chunk in weights).exp()
     tensor([3., 1.])
     """
-    samples, log_sum = 0, None
+    samples = 0
+    log_sum = None
     for chunk in chunks:
         log_sum_of_chunk = torch.logsumexp(chunk.detach().double(), dim=0)  # the digits of many additions add up
         log_sum = log_sum_of_chunk if log_sum is None else torch.logaddexp(log_sum, log_sum_of_chunk)
@@ -53,7 +54,7 @@ def marginal_log_likelihood(chunks: Iterable[Float[Tensor, "samples batch"]]) ->
 
 @component(unit="07_evaluation")
 def effective_sample_size(log_weights: Float[Tensor, "samples batch"]) -> Float[Tensor, "batch"]:
-    r"""How many equally weighted draws the importance weights of each example are worth (Kong, 1992).
+    r"""The number of equally weighted draws that the importance weights of each example are worth (Kong, 1992).
 
     .. math:: \frac{\bigl(\sum_k w_k\bigr)^2}{\sum_k w_k^2}
 

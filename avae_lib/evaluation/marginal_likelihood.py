@@ -28,12 +28,17 @@ def terms_of_bound(
     rows: int = 512,
     labels: Int[Tensor, " examples"] | None = None,
 ) -> ELBO:
-    """The terms of the bound for every image, one draw each, and the penalties, gathered on the CPU.
+    """The terms of the bound for every image, with one draw each, and the penalties, on the CPU.
 
     Args:
-        rows: most images that go through the model at once. A penalty that compares the images of a batch, and is a
-            single number for all of them, depends on it; of such a penalty the mean over all images is returned.
+        rows: largest number of images that go through the model at once. A penalty that compares the images of a batch
+            depends on it, and is returned as its mean over all images.
         labels: classes of the images, for a conditional model.
+
+    >>> from avae_lib.models.vae import VAEConfig
+    >>> terms = terms_of_bound(VAEConfig().build(), torch.zeros(5, 1, 8, 8, dtype=torch.uint8))
+    >>> terms.log_likelihood.shape, terms.kl.shape
+    (torch.Size([5]), torch.Size([5, 1]))
     """
     batches = [model(batch, **classes) for batch, classes in batches_with_labels(model, images, labels, rows)]
     log_likelihood = torch.cat([batch.log_likelihood.cpu() for batch in batches])
@@ -57,22 +62,30 @@ def image_log_likelihoods(
 
     .. math:: \log \frac{1}{K}\sum_{k=1}^{K} \frac{p(x, z_k)}{q(z_k \mid x)}, \qquad z_k \sim q(z \mid x)
 
-    A lower bound on log p(x) in expectation, tighter with every draw (Burda et al., 2016, theorem 1). The sum is
-    gathered piece by piece, so that memory grows with ``rows`` and not with ``samples``.
+    In expectation it is a lower bound on log p(x), and tighter with every draw (Burda et al., 2016, theorem 1). The sum
+    is computed in chunks, so memory grows with ``rows`` and not with ``samples``.
 
     Args:
-        samples: draws K for each image.
-        rows: most images that go through the model at once.
+        samples: K, the number of draws for each image.
+        rows: largest number of images that go through the model at once.
         progress: show a progress bar.
-        keep_layers: draw only that many layers, from the top, from the posterior and the others from the prior; None
-            for all.
-        labels: classes of the images, for a conditional model, whose log p(x | y) this then is.
+        keep_layers: number of top layers to draw from the posterior, with the others drawn from the prior; None draws
+            all from the posterior.
+        labels: classes of the images, for a conditional model. The result is then log p(x | y).
 
     Returns:
         ``(examples,)`` in float64, on the CPU.
 
     Raises:
         NoDensity: the model defines no density of images.
+
+    More draws give a higher estimate of log p(x) on average:
+
+    >>> from avae_lib.models.vae import VAEConfig
+    >>> model, images = VAEConfig(hidden_sizes=(16,)).build(), torch.zeros(200, 1, 8, 8, dtype=torch.uint8)
+    >>> one, many = (image_log_likelihoods(model, images, samples).mean() for samples in (1, 50))
+    >>> bool(one < many)
+    True
     """
     batches = _log_weights(model, images, samples, rows, progress, keep_layers, labels)
     return torch.cat([_log_mean_weight(chunks) for chunks in batches])
@@ -80,13 +93,13 @@ def image_log_likelihoods(
 
 @dataclass(frozen=True)
 class ImportanceSampled:
-    """What importance sampling says of every image, in float64 on the CPU."""
+    """Importance-sampling estimates of every image, in float64 on the CPU."""
 
     log_likelihood: Float[Tensor, " examples"]
-    """As by :func:`image_log_likelihoods`."""
+    """log p(x) of each image, as of :func:`image_log_likelihoods`."""
     effective_sample_size: Float[Tensor, " examples"] | None
-    """How many equally weighted draws each estimate rests on. None with a single draw, and while
-    ``effective_sample_size`` is still to be written."""
+    """The number of equally weighted draws that the weights of each image are worth. None with a single draw, and
+    while ``effective_sample_size`` is not written."""
 
 
 @torch.no_grad()
@@ -100,7 +113,12 @@ def importance_sampled(
 ) -> ImportanceSampled:
     """:func:`image_log_likelihoods` with the effective sample size of each image, from the same draws.
 
-    For that, the log weights of one batch are kept until it is done: 8 bytes for each draw of ``rows`` images at most.
+    It keeps the log weights of one batch at a time: at most 8 bytes for each draw of ``rows`` images.
+
+    >>> from avae_lib.models.vae import VAEConfig
+    >>> sampled = importance_sampled(VAEConfig().build(), torch.zeros(5, 1, 8, 8, dtype=torch.uint8), samples=10)
+    >>> sampled.log_likelihood.shape, bool((1 <= sampled.effective_sample_size).all())
+    (torch.Size([5]), True)
     """
     log_likelihoods, sizes = [], []
     for chunks in _log_weights(model, images, samples, rows, progress, None, labels):
@@ -112,10 +130,16 @@ def importance_sampled(
 
 
 def require_density(model: nn.Module) -> None:
-    """Refuse a model that defines no density of images.
+    """Raise if a model defines no density of images.
 
     Raises:
         NoDensity: the message says why it defines none.
+
+    >>> from avae_lib.models.wasserstein_ae import WassersteinAEConfig
+    >>> require_density(WassersteinAEConfig().build())
+    Traceback (most recent call last):
+        ...
+    NoDensity: this model has no likelihood of images: ...
     """
     reason = reason_for_no_density(model)
     if reason is not None:
@@ -123,7 +147,7 @@ def require_density(model: nn.Module) -> None:
 
 
 def _gathered(values: Sequence[Tensor], batches: Sequence[ELBO]) -> Tensor:
-    """A penalty of all images, where each batch has a number for each image; or else its mean over all images."""
+    """The penalty of each image if batches have one number for each image, else the mean over all images."""
     if values[0].ndim > 0:
         return torch.cat(list(values))
     sizes = torch.tensor([len(batch.log_likelihood) for batch in batches], dtype=torch.float64)
@@ -139,7 +163,7 @@ def _log_weights(
     keep_layers: int | None,
     labels: Tensor | None,
 ) -> Iterator[Iterator[Float[Tensor, "draws batch"]]]:
-    """For each batch of images the log weights of its draws, in chunks that are drawn as they are asked for."""
+    """For each batch of images, an iterator that draws chunks of log weights."""
     require_density(model)
     if samples < 1 or rows < 1:
         raise InvalidInput(f"samples and rows must be at least 1, got {samples} and {rows}")
@@ -155,16 +179,18 @@ def _chunks(
     model: nn.Module, x: Tensor, samples: int, rows: int, options: dict[str, Any], bar: Any
 ) -> Iterator[Float[Tensor, "draws batch"]]:
     for draws in _chunk_sizes(samples, max(rows // len(x), 1)):
-        repeated, arguments = _repeat(x, draws), {name: _repeat(value, draws) for name, value in options.items()}
+        repeated = _repeat(x, draws)
+        arguments = {name: _repeat(value, draws) for name, value in options.items()}
         yield model.log_weight(repeated, **arguments).reshape(draws, len(x)).double().cpu()
         bar.update(draws * len(x))
 
 
 def _log_mean_weight(chunks: Iterator[Float[Tensor, "draws batch"]]) -> Float[Tensor, "batch"]:
-    """By :func:`marginal_log_likelihood` once that is written, and before that from the bound of each chunk."""
+    """By :func:`marginal_log_likelihood` if that is written, else from the bound of each chunk."""
     if is_available("marginal_log_likelihood"):
         return marginal_log_likelihood(chunks)
-    log_sum, samples = torch.tensor(-math.inf, dtype=torch.float64), 0
+    log_sum = torch.tensor(-math.inf, dtype=torch.float64)
+    samples = 0
     for log_weights in chunks:
         log_sum = torch.logaddexp(log_sum, importance_weighted_bound(log_weights) + math.log(len(log_weights)))
         samples += len(log_weights)
@@ -172,14 +198,14 @@ def _log_mean_weight(chunks: Iterator[Float[Tensor, "draws batch"]]) -> Float[Te
 
 
 def _noted(chunks: Iterator[Tensor], seen: list[Tensor]) -> Iterator[Tensor]:
-    """The chunks as they come, each of which is put down in ``seen`` as well."""
+    """Pass on the chunks, and append each to ``seen``."""
     for chunk in chunks:
         seen.append(chunk)
         yield chunk
 
 
 def _repeat(value: Any, times: int) -> Any:
-    """A batch that holds each example so many times; what is no batch stays as it is."""
+    """A tensor repeated along its first dimension; any other value unchanged."""
     return value.repeat(times, *(1,) * (value.ndim - 1)) if isinstance(value, Tensor) else value
 
 

@@ -1,4 +1,4 @@
-"""Telling a second data set from the one a model was trained on, by what its lower layers have to say."""
+"""Out-of-distribution detection by the likelihood ratio of a hierarchy with and without its lower layers."""
 
 from __future__ import annotations
 
@@ -21,25 +21,32 @@ __all__ = ["OutOfDistribution", "area_under_curve", "area_under_roc", "compare_d
 
 @dataclass(frozen=True)
 class OutOfDistribution:
-    """How well two scores tell images of another data set from test images of the model's own."""
+    """How well two scores separate images of another data set from test images of the model's own.
+
+    >>> area, likelihood, score = Estimate(0.9, 0.01), Estimate(0.3, 0.01), Estimate(12.0, 0.5)
+    >>> print(OutOfDistribution("noise", 1, 64, Estimate(2.0, 0.1), score, area, likelihood).text())
+    against noise, with the top 1 layers kept and 64 importance samples:
+      LLR, nats per image           2.00 ± 0.10 inside, 12.00 ± 0.50 outside
+      area under the ROC curve      0.900 ± 0.010 by LLR, 0.300 ± 0.010 by −log p(x)
+    """
 
     dataset: str
     """Name and version of the other data set."""
     keep_layers: int
-    """Layers, from the top, that the second likelihood of the ratio draws from the posterior."""
+    """Number of top layers that the second likelihood of the ratio draws from the posterior."""
     importance_samples: int
     score_inside: Estimate
     """The score LLR^{>k} of images of the model's own data set, nats per image."""
     score_outside: Estimate
-    """The same of the other data set."""
+    """The score of images of the other data set, nats per image."""
     area_of_score: Estimate
-    """Area under the ROC curve of that score; 1 tells the sets apart, 1/2 is chance."""
+    """Area under the ROC curve of that score; 1 separates the sets, 1/2 is chance."""
     area_of_likelihood: Estimate
-    """The same of −log p(x), which is what fails where the other images are simpler."""
+    """Area under the ROC curve of −log p(x), a score that fails if the other images are simpler."""
 
     @classmethod
     def from_json(cls, record: dict[str, Any]) -> OutOfDistribution:
-        """The inverse of ``dataclasses.asdict``, also after a trip through a file."""
+        """The inverse of ``dataclasses.asdict``; the record may have been written to a file and read back."""
         return cls(**{name: Estimate.from_json(v) if isinstance(v, dict) else v for name, v in record.items()})
 
     def text(self) -> str:
@@ -68,20 +75,27 @@ def compare_data_sets(
     .. math:: \mathrm{LLR}^{>k}(x) = \mathcal L(x) - \mathcal L^{>k}(x)
 
     with importance-weighted bounds :math:`\mathcal L`; the second draws the k lowest layers from the prior. Images
-    that only low layers can explain, which know of texture more than of content, score high.
+    score high if only the low layers, which model texture more than content, can explain them.
 
     Args:
         inside: test images of the model's own data set.
-        outside: images of another, of the same shape and number of levels.
-        dataset: name and version of the other set.
-        keep_layers: how many top layers the second bound draws from the posterior; None for half of them.
+        outside: images of another data set, of the same shape and number of levels.
+        dataset: name and version of the other data set.
+        keep_layers: number of top layers that the second bound draws from the posterior; None for half of them.
         importance_samples: draws for each image and bound.
-        rows: most images that go through the model at once.
-        seed: of the latents drawn.
+        rows: largest number of images that go through the model at once.
+        seed: seed for the latents.
         labels: classes of the images of both sets, for a conditional model.
 
     Raises:
         NoDensity: the model defines no density of images.
+
+    >>> from avae_lib.data import load, recorded_model
+    >>> photos = load("photos32").test[:6]
+    >>> noise = torch.randint_like(photos, 256)
+    >>> result = compare_data_sets(recorded_model("hierarchy-photos32"), photos, noise, "noise", importance_samples=2)
+    >>> result.keep_layers, 0 <= result.area_of_score.mean <= 1
+    (5, True)
     """
     keep_layers = layers_to_keep(model, keep_layers)
     sets = [{"images": x, "labels": y} for x, y in zip((inside, outside), labels or (None, None), strict=True)]
@@ -104,10 +118,15 @@ def compare_data_sets(
 
 
 def layers_to_keep(model: nn.Module, keep_layers: int | None) -> int:
-    """The number asked for, or half of the model's layers if none is.
+    """``keep_layers``, or half of the model's layers if it is None.
 
     Raises:
-        ValueError: it leaves out no layer, so that there would be nothing to compare.
+        ValueError: no layer would be left out, so the two bounds would be equal.
+
+    >>> from avae_lib.data import recorded_model
+    >>> model = recorded_model("hierarchy-photos32")
+    >>> model.num_layers, layers_to_keep(model, None), layers_to_keep(model, 2)
+    (11, 5, 2)
     """
     keep_layers = model.num_layers // 2 if keep_layers is None else keep_layers
     if not 0 <= keep_layers < model.num_layers:
@@ -150,7 +169,10 @@ def area_under_curve(low: Float[Tensor, " negatives"], high: Float[Tensor, " pos
     .. math:: \mathrm{SE}^2 = \frac{A(1 - A) + (n_+ - 1)(Q_1 - A^2) + (n_- - 1)(Q_2 - A^2)}{n_+ n_-}, \qquad
               Q_1 = \frac{A}{2 - A},\; Q_2 = \frac{2A^2}{1 + A}
 
-    NaN if any score is not finite: such images cannot be ranked, and are not left out.
+    The result is NaN if any score is not finite, because such images cannot be ranked.
+
+    >>> print(area_under_curve(low=torch.tensor([1.0, 2.0, 3.0]), high=torch.tensor([2.5, 4.0, 5.0])))
+    0.89 ± 0.15
     """
     if not (low.isfinite().all() and high.isfinite().all()):
         return Estimate(math.nan, math.nan)
@@ -162,7 +184,7 @@ def area_under_curve(low: Float[Tensor, " negatives"], high: Float[Tensor, " pos
 
 
 def _area_by_scikit_learn(low: Tensor, high: Tensor) -> float:
-    """The same number as :func:`area_under_roc`, while that is still to be written."""
+    """The same number as :func:`area_under_roc`, for when that is not written."""
     from sklearn.metrics import roc_auc_score
 
     return float(roc_auc_score([0] * len(low) + [1] * len(high), [*low.tolist(), *high.tolist()]))

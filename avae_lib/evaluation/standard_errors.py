@@ -47,13 +47,25 @@ def bits_per_dim(nats: Nats, num_dims: float) -> Nats:
 
 
 def in_bits_per_dim(nats: Nats, num_dims: float) -> Nats:
-    """Nats per example as bits per dimension, by :func:`bits_per_dim` once that is written."""
+    """Nats per example as bits per dimension, by :func:`bits_per_dim` once that is written.
+
+    >>> in_bits_per_dim(64 * math.log(2), num_dims=64)
+    1.0
+    """
     return bits_per_dim(nats, num_dims) if is_available("bits_per_dim") else nats * _BITS_PER_NAT / num_dims
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over test examples, and how far off it may be because there are only so many of them."""
+    """A mean over test examples, with its standard error.
+
+    >>> import torch
+    >>> nats = Estimate.over(torch.tensor([90.0, 92.0, 91.0, 91.0]))
+    >>> print(nats)
+    91.00 ± 0.41
+    >>> print(nats.in_bits_per_dim(64))
+    2.0513 ± 0.0092
+    """
 
     mean: float
     standard_error: float
@@ -61,12 +73,12 @@ class Estimate:
 
     @classmethod
     def from_json(cls, record: dict[str, float | None]) -> Estimate:
-        """The inverse of what ``json`` writes of one, where null stands for what is not finite."""
+        """The inverse of ``dataclasses.asdict``, with None for numbers that are not finite."""
         return cls(**{name: math.nan if value is None else value for name, value in record.items()})
 
     @classmethod
     def over(cls, values: Float[Tensor, " examples"]) -> Estimate:
-        """Mean and standard error of one number for each example; one that is not finite spoils both.
+        """Mean and standard error of one number for each example; a number that is not finite makes both so.
 
         A single number for all examples, a scalar tensor, has no standard error.
         """
@@ -75,7 +87,7 @@ class Estimate:
         return cls(values.mean().item(), spread / math.sqrt(values.numel()))
 
     def __str__(self) -> str:
-        """Both with as many decimals as give the standard error two digits, for example ``91.14 ± 0.63``."""
+        """Mean and standard error, rounded to two digits of the standard error, for example ``91.14 ± 0.63``."""
         decimals = 2
         if math.isfinite(self.standard_error) and self.standard_error > 0:
             decimals = min(max(1 - math.floor(math.log10(self.standard_error)), 0), _MOST_DECIMALS)

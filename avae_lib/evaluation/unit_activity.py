@@ -1,4 +1,4 @@
-"""Which units of the latents carry something."""
+"""Active units: latents whose posterior means vary from image to image."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ACTIVITY_THRESHOLD = 0.01  # Burda et al. (2016), section 5: variances are clear
 
 @component(unit="07_evaluation")
 def active_units(posterior_means: Float[Tensor, "examples *latent"], threshold: float) -> Int[Tensor, ""]:
-    r"""How many units of a layer are active: their posterior means move from example to example.
+    r"""The number of active units in a layer, whose posterior means vary from example to example.
 
     .. math:: \#\Bigl\{u : \frac1N \sum_n \bigl(\mu_{nu} - \bar\mu_u\bigr)^2 > \text{threshold}\Bigr\}
 
@@ -40,7 +40,11 @@ def active_units(posterior_means: Float[Tensor, "examples *latent"], threshold: 
 
 
 def count_active_units(posterior_means: Float[Tensor, "examples *latent"]) -> int:
-    """How many units of a layer are active, by :func:`active_units` once that is written."""
+    """The number of active units in a layer, by :func:`active_units` if that is written.
+
+    >>> count_active_units(torch.tensor([[0.0, 1.0, 0.05], [0.0, -1.0, -0.05]]))
+    1
+    """
     if is_available("active_units"):
         return int(active_units(posterior_means, ACTIVITY_THRESHOLD))
     return int((posterior_means.var(dim=0, correction=0) > ACTIVITY_THRESHOLD).sum())
@@ -55,8 +59,13 @@ def posterior_means(
     """The mean of the posterior of every image, one tensor for each layer, top first, in float64 on the CPU.
 
     Args:
-        rows: most images that go through the model at once.
+        rows: largest number of images that go through the model at once.
         labels: classes of the images, for a conditional model.
+
+    >>> from avae_lib.models.vae import VAEConfig
+    >>> images = torch.zeros(5, 1, 8, 8, dtype=torch.uint8)
+    >>> [means.shape for means in posterior_means(VAEConfig(latent_dim=3).build(), images)]
+    [torch.Size([5, 3])]
     """
     with torch.no_grad():
         batches = [
@@ -72,14 +81,22 @@ def unit_activity(
     rows: int = 512,
     labels: Int[Tensor, " examples"] | None = None,
 ) -> tuple[Float[Tensor, "*event"], ...]:
-    r"""How far the posterior mean of each unit moves from image to image (Burda et al., 2016, section 5).
+    r"""The variance of each unit's posterior mean over images (Burda et al., 2016, section 5).
 
     .. math:: \mathrm{Var}_x\bigl(\mathbb{E}_{q(z \mid x)}[z]\bigr)
 
-    A unit is called active above ``ACTIVITY_THRESHOLD``. Below the top layer a mean also moves because the layers
-    above do, so there the number of active units is an upper one.
+    A unit is active above ``ACTIVITY_THRESHOLD``. Below the top layer, a mean also varies with the draws of the layers
+    above, so the number of active units there is an upper bound.
 
     Returns:
         One tensor for each layer, top first, shaped like one example of its latents.
+
+    Equal images have equal means, so no unit is active:
+
+    >>> from avae_lib.models.vae import VAEConfig
+    >>> images = torch.zeros(5, 1, 8, 8, dtype=torch.uint8)
+    >>> (activity,) = unit_activity(VAEConfig(latent_dim=3).build(), images)
+    >>> bool((activity < ACTIVITY_THRESHOLD).all())
+    True
     """
     return tuple(layer.var(dim=0, correction=0) for layer in posterior_means(model, images, rows, labels))

@@ -561,7 +561,7 @@ assert min(rises) >= -1e-9 and cleaned()["Gibbs"].abs().mean() < cleaned()["mean
 # with a loop over every word of every document it takes about twenty minutes.)
 
 # %% fast="sweeps = 2"
-from avae_lib.data.documentation import load_documentation
+from avae_lib.data.python_docs_corpus import load_documentation
 from avae_lib.meanfield.lda_fit import LdaPrior, fit_lda, random_topics
 
 sweeps = 30

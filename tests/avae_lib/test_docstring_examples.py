@@ -14,21 +14,44 @@ import torch
 from avae_lib import components
 
 ROOT = Path(__file__).parents[2]
+MODULE_OF_ERROR = re.compile(r"^(?:\w+\.)+(?=\w+: )")
 NUMBER = re.compile(r"(?<![\w.])[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?(?![\w])", re.IGNORECASE)
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 RECORDS = {"dataclass", "dataclass(frozen=True)", "dataclass(frozen=True, kw_only=True)"}
 
-FLOORS = ["divergences", "gaussians.py", "logarithms.py", "meanfield", "objectives.py", "observations.py"]
+FLOORS = [
+    "divergences",
+    "gaussians.py",
+    "data",
+    "evaluation",
+    "logarithms.py",
+    "meanfield",
+    "objectives.py",
+    "observations.py",
+]
 """Files and folders of the library in which every public object has an example."""
 
-WITHOUT_EXAMPLE = {}
+_STANDARD_LIBRARY = "it reads the whole standard library, which takes half a minute; test_sentences.py shows it"
+WITHOUT_EXAMPLE = {
+    "data/published_sets.py::load_published": "it needs published files or a network; test_published_sets.py shows it",
+    "data/python_docs_corpus.py::load_documentation": _STANDARD_LIBRARY,
+    "data/python_docs_corpus.py::texts_of_modules": _STANDARD_LIBRARY,
+    "data/recorded_models.py::keep_model": "it writes into the library's own folder of records",
+    "data/sentences.py::load_sentences": _STANDARD_LIBRARY,
+    "data/sentences.py::most_frequent_words": _STANDARD_LIBRARY,
+    "evaluation/frechet_distance.py::inception_weights": "it needs a file that is on few machines",
+}
 """Public objects of these floors that have none, as ``file::name``, each with the reason."""
 
 
 class NumbersUpToTheirLastDigits(doctest.OutputChecker):
-    """Words must agree exactly, whole numbers too; decimals to three digits, because processors round differently."""
+    """Words must agree exactly, whole numbers too; decimals to three digits, because processors round differently.
+
+    Errors may be written without the module of their class.
+    """
 
     def check_output(self, want, got, optionflags):
+        want, got = MODULE_OF_ERROR.sub("", want), MODULE_OF_ERROR.sub("", got)
         if super().check_output(want, got, optionflags):
             return True
         if NUMBER.sub("#", want).split() != NUMBER.sub("#", got).split():
@@ -115,7 +138,8 @@ def test_each_public_object_has_an_example(floor):
         if needs_example(node) and not has_example(node)
     }
     excepted = {name for name in WITHOUT_EXAMPLE if name.startswith(floor)}
-    assert without == excepted, "each needs an example in its docstring; an exception that has one leaves the list"
+    assert without - excepted == set(), "each needs an example in its docstring"
+    assert excepted - without == set(), "these have an example or are gone: take them out of WITHOUT_EXAMPLE"
 
 
 @pytest.mark.parametrize("unit", ["04_richer_models", "05_hierarchical_vae", "06_attentive_vae"])

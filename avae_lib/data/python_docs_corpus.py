@@ -1,6 +1,6 @@
-"""The documentation of Python's standard library: real text that needs no file and no network.
+"""The documentation of Python's standard library as a corpus: real text without a file or a network.
 
-Which words are in it differs a little from one version of Python to the next.
+The words differ a little from one version of Python to the next.
 """
 
 from __future__ import annotations
@@ -29,12 +29,17 @@ _WORDS_OF_CODE = (
     "string strings support supported true tuple type use used uses using value values version want way won work "
     "works"
 )
-_SHORTEST = 30  # words of a module's documentation below which it is left out
+_SHORTEST = 30  # modules whose documentation has fewer words are left out
 
 
 @dataclass(frozen=True)
 class WordCounts:
-    """How often each document holds each word."""
+    """How often each document holds each word.
+
+    >>> corpus = WordCounts(torch.ones(1, 3), words=("socket", "file", "date"), titles=("io",))
+    >>> corpus.most_likely(torch.tensor([[0.1, 0.2, 0.7]]), count=2)
+    (('date', 'file'),)
+    """
 
     counts: Float[Tensor, "docs words"]
     words: tuple[str, ...]
@@ -46,11 +51,10 @@ class WordCounts:
 
 
 def load_documentation(words: int = 1000, pieces: bool = False) -> WordCounts:
-    """Counts of the most frequent ``words`` in all docstrings of the standard library that is running.
+    """Counts of the most frequent ``words`` in all docstrings of the running Python's standard library.
 
-    A document is a module, that is, one file; with ``pieces`` it is a single docstring. Words shorter
-    than three letters, ordinary English ones and those that any documentation of code is full of are left out, as are
-    documents with too few words.
+    A document is a module, that is, one file; with ``pieces`` it is a single docstring. Words of one or two letters,
+    common English words, common words of documentation, and documents with too few words are left out.
     """
     from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS, CountVectorizer  # costs a second
 
@@ -72,7 +76,8 @@ def load_documentation(words: int = 1000, pieces: bool = False) -> WordCounts:
 @functools.cache  # reading all of the library takes seconds
 def texts_of_modules() -> dict[str, tuple[str, ...]]:
     """The name and all docstrings of each module, in the order of their files."""
-    root, texts = Path(sysconfig.get_paths()["stdlib"]), {}
+    root = Path(sysconfig.get_paths()["stdlib"])
+    texts = {}
     for path in sorted(root.rglob("*.py")):
         parts = path.relative_to(root).with_suffix("").parts
         if not _LEFT_OUT & set(parts):
@@ -91,7 +96,7 @@ def _docstrings(path: Path) -> tuple[str, ...]:
 
 
 def _documented(node: ast.AST) -> Iterator[ast.AST]:
-    """A module or class, and the classes and functions in it; what functions define inside is their own affair."""
+    """A module or class, and the classes and functions in it, but none that are defined inside a function."""
     yield node
     if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
         for child in getattr(node, "body", ()):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from avae_lib.data.documentation import WordCounts, _docstrings, load_documentation
+from avae_lib.data.python_docs_corpus import WordCounts, _docstrings, load_documentation
 
 
 @pytest.fixture(scope="module")
