@@ -129,7 +129,7 @@ def require_enough_images(images: UInt8[Tensor, "examples channels height width"
     >>> require_enough_images(torch.zeros(10, 1, 8, 8, dtype=torch.uint8), count=50)
     Traceback (most recent call last):
         ...
-    ValueError: count must be between 2 and the 10 images to compare with, got 50
+    InvalidInput: count must be between 2 and the 10 images to compare with, got 50
     """
     if images.ndim != 4:
         raise InvalidInput(f"the Fréchet distance compares images (N, C, H, W), got shape {tuple(images.shape)}")
