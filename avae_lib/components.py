@@ -1,28 +1,30 @@
-"""Components: the functions that students write, and the seam through which the library calls them.
+"""Components: the functions that students write, and how the library calls a student's function in place of its own.
 
-A component is marked once, at its definition in the library::
+A component is marked once, where the library defines it::
 
     @component(unit="03_vae")
     def reparameterize(mean, log_std, noise): ...
 
-Everything else follows from that mark. Callers inside the library go through the mark, so that
-``@implements("reparameterize")`` above a student's function, or ``using("reparameterize", function)``
-around a block, replaces it everywhere at once.
+The library calls the marked function. ``@implements("reparameterize")`` above a student's function, or
+``using("reparameterize", function)`` around a block, therefore replaces it everywhere at once. Exercises, stubs and
+checks follow from the same mark.
 """
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import functools
 import importlib
 import inspect
+import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
+from avae_lib.component_marks import marks_in
 from avae_lib.errors import UserError
+from avae_lib.my_components_file import run_as_module
 
 __all__ = [
     "Component",
@@ -43,45 +45,91 @@ _PACKAGE = Path(__file__).parent
 
 
 class ComponentError(UserError, ValueError):
-    """A component that does not exist, or a function that cannot stand in for one."""
+    """A component that does not exist or exists already, or a function that cannot replace one."""
 
 
 class Component:
-    """One marked function: its reference body, and whatever implementation is in use now.
+    """One marked function: the library's own body, and the implementation in use.
 
-    ``kept_in`` is the file that :func:`load` took the implementation from, None if it came another way. In a student
-    edition the reference of a unit that is still to be written has no body: ``has_reference`` is false, and
-    ``is_written`` stays false until a function of the student's is in use.
+    Attributes:
+        reference: the library's own function. In a student edition it has no body until its unit is handed back.
+        has_reference: whether the library's own function has a body.
+        current: the implementation in use.
+        is_written: whether the implementation in use has a body.
+        kept_in: the file that :func:`load` took the implementation in use from; None if it came another way.
     """
 
-    def __init__(self, reference: Callable, unit: str) -> None:
+    def __init__(self, reference: Callable, unit: str, defined_by: CodeType) -> None:
         self.name = reference.__name__
-        self.unit = unit
-        self.reference = reference
-        self.has_reference = _is_written(reference)
+        self._define(reference, unit, defined_by)
         self.use(reference)
 
+    def _define(self, reference: Callable, unit: str, defined_by: CodeType) -> None:
+        self.reference = reference
+        self.unit = unit
+        self.has_reference = _is_written(reference)
+        self._defined_by = defined_by
+
+    def redefine(self, reference: Callable, unit: str, defined_by: CodeType) -> None:
+        """Take over a definition that has run again, as after a reload; a student's function stays in use.
+
+        Args:
+            defined_by: the code of the module or notebook cell that the definition stands in.
+
+        Raises:
+            ComponentError: it is a second definition, not the same one again.
+        """
+        if not self._is_same_definition(reference, defined_by):
+            raise ComponentError(
+                f"two components are called {self.name!r}, one in {_where(self.reference)}, the other in "
+                f"{_where(reference)}: give one of them another name"
+            )
+        was_replaced = self.is_replaced
+        self._define(reference, unit, defined_by)
+        if not was_replaced:
+            self.use(reference)
+
+    def _is_same_definition(self, reference: Callable, defined_by: CodeType) -> bool:
+        own, other = self._code, inspect.unwrap(reference).__code__
+        if reference.__module__ != self.reference.__module__ and own.co_filename != other.co_filename:
+            return False
+        # Within one run of a module, only one line defines the component; after an edit the line may be another.
+        return defined_by is not self._defined_by or own.co_firstlineno == other.co_firstlineno
+
     def use(self, function: Callable, kept_in: Path | None = None) -> None:
-        """Put an implementation to use from now on."""
-        self.current, self.kept_in = function, kept_in
+        """Make ``function`` the implementation in use."""
+        self.current = function
+        self.kept_in = kept_in
         self.is_written = _is_written(function)
 
     @property
+    def _code(self) -> CodeType:
+        return inspect.unwrap(self.reference).__code__
+
+    @property
     def signature(self) -> inspect.Signature:
+        """Parameters of the library's own function."""
         return inspect.signature(self.reference)
 
     @property
     def doc(self) -> str:
+        """Docstring of the library's own function, which is the text of the exercise."""
         return inspect.getdoc(self.reference) or ""
 
     @property
     def place(self) -> tuple[str, int]:
         """Module and line of the definition."""
-        return self.reference.__module__, self.reference.__code__.co_firstlineno
+        return self.reference.__module__, self._code.co_firstlineno
 
     @property
     def is_replaced(self) -> bool:
+        """Whether another function than the library's own is in use."""
         return self.current is not self.reference
+
+
+def _where(reference: Callable) -> str:
+    code = inspect.unwrap(reference).__code__
+    return f"{reference.__module__} ({code.co_filename}, line {code.co_firstlineno})"
 
 
 _registry: dict[str, Component] = {}
@@ -90,12 +138,20 @@ _registry: dict[str, Component] = {}
 def component(*, unit: str) -> Callable[[Callable], Callable]:
     """Mark a library function as one that students write in ``unit`` (for example ``"03_vae"``).
 
-    The returned function calls whichever implementation is in use. The look-up is one attribute of one
-    object, which ``torch.compile`` traces through and guards on.
+    The returned function calls the implementation in use. It looks it up as one attribute of one object, which
+    ``torch.compile`` traces through and guards on.
+
+    Raises:
+        ComponentError: another component has the function's name. Running the same definition again is fine.
     """
+    defined_by = sys._getframe(1).f_code
 
     def mark(reference: Callable) -> Callable:
-        entry = _registry[reference.__name__] = Component(reference, unit)
+        entry = _registry.get(reference.__name__)
+        if entry is None:
+            entry = _registry[reference.__name__] = Component(reference, unit, defined_by)
+        else:
+            entry.redefine(reference, unit, defined_by)
 
         @functools.wraps(reference)
         def dispatch(*args, **kwargs):
@@ -108,6 +164,16 @@ def component(*, unit: str) -> Callable[[Callable], Callable]:
 
 def implements(name: str) -> Callable[[Callable], Callable]:
     """Make the decorated function the implementation of component ``name`` for the whole library.
+
+    It silently replaces an earlier one, so that a notebook cell can be run again.
+
+    >>> from avae_lib.logarithms import log_mean_exp
+    >>> @implements("log_mean_exp")
+    ... def always_seven(x, dim):
+    ...     return 7.0
+    >>> log_mean_exp(None, 0)
+    7.0
+    >>> restore("log_mean_exp")
 
     Raises:
         ComponentError: no component has that name, or the parameters differ from the component's.
@@ -124,7 +190,12 @@ def implements(name: str) -> Callable[[Callable], Callable]:
 
 @contextlib.contextmanager
 def using(name: str, function: Callable) -> Iterator[None]:
-    """Use ``function`` as component ``name`` inside a ``with`` block, then put back what was there.
+    """Use ``function`` as component ``name`` inside a ``with`` block, then put the earlier one back.
+
+    >>> from avae_lib.logarithms import log_mean_exp
+    >>> with using("log_mean_exp", lambda x, dim: 7.0):
+    ...     log_mean_exp(None, 0)
+    7.0
 
     Raises:
         ComponentError: as for :func:`implements`.
@@ -140,7 +211,14 @@ def using(name: str, function: Callable) -> Iterator[None]:
 
 
 def restore(*names: str) -> None:
-    """Put the library's own body back for the named components, or for all of them."""
+    """Use the library's own function again for the named components, or for all of them if none is named.
+
+    >>> implements("log_mean_exp")(lambda x, dim: 7.0) is implementation("log_mean_exp")
+    True
+    >>> restore("log_mean_exp")
+    >>> find("log_mean_exp").is_replaced
+    False
+    """
     for entry in map(find, names) if names else listing():
         entry.use(entry.reference)
 
@@ -148,8 +226,11 @@ def restore(*names: str) -> None:
 def find(name: str) -> Component:
     """The component of that name.
 
+    >>> find("reparameterize").unit
+    '03_vae'
+
     Raises:
-        ComponentError: there is none.
+        ComponentError: there is none; the message lists all names.
     """
     if name not in _registry:
         _load_marked_modules()
@@ -159,14 +240,18 @@ def find(name: str) -> Component:
 
 
 def implementation(name: str) -> Callable:
-    """The function now in use for component ``name``: a student's, or the library's own."""
+    """The function in use for component ``name``: a student's, or the library's own.
+
+    >>> implementation("log_mean_exp").__module__
+    'avae_lib.logarithms'
+    """
     return find(name).current
 
 
 def is_available(name: str) -> bool:
-    """Whether component ``name`` can be called: a student's function or the library's own body is in use.
+    """Whether the function in use for component ``name`` has a body, a student's or the library's own.
 
-    False where the body is still to be written. Code that has to work before that asks here, and does without:
+    Where the function is still to be written, the library takes another way:
 
     >>> is_available("reparameterize")
     True
@@ -178,20 +263,27 @@ def is_available(name: str) -> bool:
 
 
 def listing(unit: str | None = None) -> tuple[Component, ...]:
-    """All components by unit, then by module and line; or those of one unit."""
+    """All components ordered by unit, module and line; or those of one unit.
+
+    >>> [entry.name for entry in listing("00_start_here")]
+    ['log_mean_exp']
+    """
     _load_marked_modules()
     entries = sorted(_registry.values(), key=lambda entry: (entry.unit, *entry.place))
     return tuple(entry for entry in entries if unit in (None, entry.unit))
 
 
 def report(model: Any = None) -> str:
-    """A table of components: unit, name, and whose implementation is in use.
+    """A table of components: unit, name, and whether your function or the library's is in use.
+
+    >>> report().splitlines()[0].split(maxsplit=1)[0]
+    '00_start_here'
 
     Args:
-        model: without one, all components are listed with their signatures. With a model, those that it calls when
-            it is trained, evaluated and sampled from, each with the parts of the model that call it; then functions of
-            yours that it does not call, and parts that are wired in another way than an exercise. The model and the
-            random state are left as they are.
+        model: by default, all components are listed with their parameters. With a model, the table has only the
+            components that it calls in training, evaluation and sampling, and the parts of the model that call them.
+            Below stand your functions that it does not call, and parts that compute the same in a way of their own.
+            The model and the random state stay as they were.
     """
     return _report_of_library() if model is None else _report_of_model(model)
 
@@ -225,42 +317,47 @@ def _owner(entry: Component) -> str:
 
 
 def load(path: str | Path = "my_components.py") -> tuple[str, ...]:
-    """Bring back the components saved in an earlier unit; returns the names that were found.
+    """Use the functions that were saved to a file in earlier units; returns the names of their components.
 
-    A file that does not exist holds none. The file is the student's own Python and is run as such.
+    The file is run as a module. If it does not exist, there is nothing to load. If it fails half-way, none of its
+    functions are used and all components stay as they were.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder) / "my_components.py"
+    ...     lines = ["from avae_lib.components import implements", "@implements('log_mean_exp')"]
+    ...     _ = file.write_text("\\n".join([*lines, "def log_mean_exp(x, dim): return 7.0"]))
+    ...     load(file)
+    ('log_mean_exp',)
+    >>> restore("log_mean_exp")
+
+    Raises:
+        KeptFileError: the file cannot be read or run; the message names the line (:mod:`avae_lib.my_components_file`).
     """
     path = Path(path)
     if not path.exists():
         return ()
     before = {entry.name: entry.current for entry in listing()}
-    code = compile(path.read_text(encoding="utf-8"), str(path), "exec")
-    try:
-        exec(code, {"__name__": path.stem})
-    finally:  # also of what came before an error
-        found = [entry for entry in listing() if entry.current is not before[entry.name]]
-        for entry in found:
-            entry.kept_in = path
+    with _all_or_nothing():
+        run_as_module(path)
+    found = [entry for entry in listing() if entry.current is not before.get(entry.name)]
+    for entry in found:
+        entry.kept_in = path
     return tuple(entry.name for entry in found)
 
 
-@dataclass(frozen=True)
-class Mark:
-    """A component mark found in source text, without importing it."""
-
-    name: str
-    unit: str
-    definition: ast.FunctionDef | ast.ClassDef
-
-
-def marks_in(source: str) -> tuple[Mark, ...]:
-    """The component marks in a piece of library source, in the order of definition."""
-    found = []
-    for node in ast.parse(source).body if "component(" in source else ():  # parsing takes time
-        for decorator in getattr(node, "decorator_list", []):
-            if isinstance(decorator, ast.Call) and getattr(decorator.func, "id", "") == "component":
-                (unit,) = (keyword.value.value for keyword in decorator.keywords if keyword.arg == "unit")
-                found.append(Mark(node.name, unit, node))
-    return tuple(found)
+@contextlib.contextmanager
+def _all_or_nothing() -> Iterator[None]:
+    """If the block raises, the components are again those that there were, with the implementations they had."""
+    before = [(entry, entry.current, entry.kept_in) for entry in _registry.values()]
+    try:
+        yield
+    except BaseException:
+        _registry.clear()
+        for entry, function, kept_in in before:
+            _registry[entry.name] = entry
+            entry.use(function, kept_in)
+        raise
 
 
 @functools.cache
@@ -279,7 +376,7 @@ def _bare(signature: inspect.Signature) -> inspect.Signature:
 
 def _is_written(function: Callable) -> bool:
     """Whether a function does anything but raise ``NotImplementedError``, as stubs and unsolved exercises do."""
-    code = getattr(function, "__code__", None)
+    code = getattr(inspect.unwrap(function), "__code__", None)
     return code is None or code.co_names != ("NotImplementedError",)
 
 

@@ -68,20 +68,21 @@ def _trouble_with_drive() -> str:
 
 
 def ready() -> str:
-    """Load the components that the student saved in earlier units; returns one line that says what happened.
+    """Load the functions that the student saved in earlier units; returns one line that says which.
 
-    A file that cannot be run is named and passed over, so that it never stands in the way of the next unit. From now
-    on, cells of the notebook that need a function not written yet show their recorded results
-    (:mod:`avae_lib.recorded_cells`).
+    If their file cannot be run, the line says why, and the notebook works without them. From this call on, cells of
+    the notebook that need a function not written yet show their recorded results (:mod:`avae_lib.recorded_cells`).
+
+    >>> ready().startswith("Ready: PyTorch")
+    True
     """
     recorded_cells.watch()
     saved = _brought_along(my_components_file.kept_file())
     begin = f"Ready: PyTorch {torch.__version__} on {_device_name()}"
     try:
         names = components.load(saved)
-    except Exception as error:  # the student's own code may raise anything
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        return f"{begin}; {saved} was passed over, because running it gave {reason}: mend it or delete it"
+    except my_components_file.KeptFileError as error:
+        return f"{begin}; {error}"
     if names:
         return f"{begin}; your own {', '.join(names)} from {saved}"
     return f"{begin}; no functions of yours yet{choose('', colab=_WHERE_ON_COLAB)}"

@@ -1,6 +1,6 @@
 """The library as students get it: components that are still to be written hold no body.
 
-Everything follows from the marks in the source (:func:`avae_lib.components.marks_in`): signature and docstring
+Everything follows from the marks in the source (:func:`avae_lib.component_marks.marks_in`): signature and docstring
 stay, because they are the exercise; the body becomes one error that names the unit in which it is written.
 """
 
@@ -12,7 +12,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 import avae_lib
-from avae_lib.components import Mark, marks_in
+from avae_lib.component_marks import Mark, marks_in
 
 __all__ = ["stubbed", "write_student_edition"]
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import avae_lib
 from autograder.authoring.notebooks import build, grade_id_of, is_lecture, sources
 from autograder.course.course import Course
-from avae_lib.components import marks_in
+from avae_lib.component_marks import marks_in
 
 __all__ = ["Answer", "answers", "leaks", "leaks_in_history"]
 

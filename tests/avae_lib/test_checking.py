@@ -2,6 +2,7 @@
 
 import functools
 import json
+import os
 import subprocess
 import sys
 import textwrap
@@ -255,7 +256,7 @@ def test_names_from_other_cells_are_warned_of(own_folder):
             return halved(2 * torch.logsumexp(x, dim=dim)) - math.log(x.shape[dim])
         """
     shown = in_fresh_python([SETUP, elsewhere, borrowing, 'check("log_mean_exp")'], own_folder)
-    assert "careful: it takes halved from another cell, but only this cell is kept for later units" in shown
+    assert "careful: it uses halved from another cell, but only this cell is kept for later units" in shown
 
 
 def test_name_that_is_kept_too_is_not_warned_of(own_folder):
@@ -275,7 +276,7 @@ def test_name_that_is_kept_too_is_not_warned_of(own_folder):
     assert "careful" not in in_fresh_python(checked_first, own_folder)
     (own_folder / "my_components.py").unlink()
     shown = in_fresh_python([SETUP, sum_of_logs, borrowing, 'check("importance_weighted_bound")'], own_folder)
-    assert "careful: it takes negative_elbo from another cell" in shown
+    assert "careful: it uses negative_elbo from another cell" in shown
 
 
 def test_function_from_a_file_is_kept_alone(own_folder, capsys):
@@ -290,7 +291,7 @@ def test_function_from_a_file_is_kept_alone(own_folder, capsys):
 
 
 def test_folder_that_cannot_be_written_costs_no_points(monkeypatch, capsys, own_folder):
-    (own_folder / "my_components.tmp").mkdir()
+    (own_folder / f".my_components.py.{os.getpid()}.partial").mkdir()
 
     @implements("log_mean_exp")
     def log_mean_exp(x, dim):

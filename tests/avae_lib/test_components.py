@@ -1,6 +1,7 @@
 """The seam between the library, the student and the grader."""
 
 import dataclasses
+import importlib
 import subprocess
 import sys
 import timeit
@@ -12,8 +13,9 @@ import torch
 
 from autograder.authoring.student_edition import write_student_edition
 from avae_lib import components
+from avae_lib.component_marks import marks_in
 from avae_lib.component_usage import usage
-from avae_lib.components import ComponentError, implements, marks_in, using
+from avae_lib.components import ComponentError, implements, using
 from avae_lib.gaussians import DiagonalGaussian, reparameterize
 from avae_lib.models.vae import VAEConfig
 from avae_lib.objectives import importance_weighted_bound, negative_elbo
@@ -386,3 +388,63 @@ def test_stubs_of_later_units_do_not_block_the_models_of_earlier_ones(handed_bac
         [sys.executable, "-c", RUN.format(names=presets)], cwd=tmp_path, capture_output=True, text=True
     )
     assert answer.stdout == "done\n", answer.stderr
+
+
+class TestOneNameForOneComponent:
+    """Made-up components in modules of their own; the registry is put back."""
+
+    FIRST = 'from avae_lib.components import component\n@component(unit="00_start_here")\ndef made_up(x): return 1\n'
+
+    @pytest.fixture(autouse=True)
+    def registry(self, monkeypatch, tmp_path):
+        components.listing()
+        monkeypatch.setattr(components, "_registry", dict(components._registry))
+        monkeypatch.syspath_prepend(str(tmp_path))
+        monkeypatch.setattr(sys, "dont_write_bytecode", True)  # an edit within a second would go unnoticed
+        yield
+        for name in ("module_one", "module_two"):
+            sys.modules.pop(name, None)
+
+    def _imported(self, tmp_path, name, source):
+        (tmp_path / f"{name}.py").write_text(source)
+        importlib.invalidate_caches()
+        return importlib.import_module(name)
+
+    def test_a_second_one_in_another_module_is_refused_with_both_places(self, tmp_path):
+        self._imported(tmp_path, "module_one", self.FIRST)
+        with pytest.raises(ComponentError) as refusal:
+            self._imported(tmp_path, "module_two", "\n" + self.FIRST)
+        for place in ("module_one.py, line 2)", "module_two.py, line 3)", "two components are called 'made_up'"):
+            assert place in str(refusal.value)
+        assert components.find("made_up").place == ("module_one", 2)
+
+    def test_a_second_one_in_the_same_module_is_refused(self, tmp_path):
+        second = self.FIRST.partition("\n")[2]
+        with pytest.raises(ComponentError, match="give one of them another name"):
+            self._imported(tmp_path, "module_one", self.FIRST + second)
+
+    @pytest.mark.parametrize("edit", ["", "\n\n"])
+    def test_a_module_can_be_loaded_again_also_after_an_edit(self, tmp_path, edit):
+        module = self._imported(tmp_path, "module_one", self.FIRST)
+        earlier = module.made_up
+        (tmp_path / "module_one.py").write_text(edit + self.FIRST.replace("return 1", "return 2"))
+        importlib.reload(module)
+        assert module.made_up(0) == earlier(0) == 2
+
+    def test_a_students_function_stays_in_use_when_a_module_is_loaded_again(self, tmp_path):
+        module = self._imported(tmp_path, "module_one", self.FIRST)
+        implements("made_up")(lambda x: "mine")
+        importlib.reload(module)
+        assert module.made_up(0) == "mine"
+        components.restore("made_up")
+        assert module.made_up(0) == 1
+
+    def test_a_cell_that_marks_a_component_can_be_run_again(self):
+        for body in ("return 1", "return 1", "return 2"):
+            namespace = {"__name__": "__main__"}
+            exec(compile(self.FIRST.replace("return 1", body), f"<{body}>", "exec"), namespace)
+        assert namespace["made_up"](0) == 2
+
+    def test_all_marks_of_the_library_differ_in_name(self):
+        marks = [mark.name for path in Path("avae_lib").rglob("*.py") for mark in marks_in(path.read_text("utf-8"))]
+        assert len(marks) == len(set(marks)) == len(components.listing())

@@ -51,7 +51,7 @@ def test_without_kept_functions_the_library_stays_as_it_is(tmp_path, monkeypatch
 def test_a_file_that_cannot_be_run_is_named_and_passed_over(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "my_components.py").write_text("raise ValueError('two\\nlines')")
-    assert "my_components.py was passed over, because running it gave ValueError: two lines" in ready()
+    assert "line 1 of my_components.py gave ValueError: two lines, so none of its functions are in use" in ready()
 
 
 def test_machine_is_described_in_one_line_with_its_speed():

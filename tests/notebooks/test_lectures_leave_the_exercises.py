@@ -11,7 +11,8 @@ import pytest
 import avae_lib
 from autograder.authoring.notebooks import build, is_lecture, sources
 from autograder.course.course import Course
-from avae_lib.components import listing, marks_in
+from avae_lib.component_marks import marks_in
+from avae_lib.components import listing
 
 COURSE = Course.load(Path(__file__).parents[2])
 LECTURES = [path for path in sources(COURSE) if is_lecture(COURSE, path)]
