@@ -18,6 +18,7 @@ from avae_lib.models.requirements import (
     require_at_least,
     require_count,
     require_image_kind,
+    require_layer_count,
     require_pixels,
     require_sizes,
     require_temperature,
