@@ -8,4 +8,4 @@ import sys
 
 # nbformat imports jsonschema, which spends two seconds building grammars with this package if it is installed, for an
 # address format that the notebook schema does not use. Without the package jsonschema skips that.
-sys.modules.setdefault("rfc3987_syntax", None)
+sys.modules.setdefault("rfc3987_syntax", None)  # pyright: ignore[reportArgumentType]  None forbids the import

@@ -133,8 +133,8 @@ def publish(
 
     course = Course.find()
     _warn_about_course_file(course)
-    named = [[course.unit(unit) for unit in units] for units in (with_answers_of, without_answers_of)]
-    edition = edition_for(course, course.unit(through) if through else None, *named)
+    given, withheld = ([course.unit(unit) for unit in units] for units in (with_answers_of, without_answers_of))
+    edition = edition_for(course, course.unit(through) if through else None, given, withheld)
     kept = publication.publish(course, destination, edition, overwrite)
     print(f"{destination}: {edition.summary}")
     for remark in edition.remarks:
@@ -278,7 +278,7 @@ _COMMANDS = (
 def _warn_about_course_file(course: Course) -> None:
     """Print warnings about ``course.toml``, for example weights that do not add up to 100."""
     for warning in read_course_file(course.root / "course.toml").warnings:
-        print(f"course: warning: course.toml: {legible(warning)}", file=sys.stderr)
+        print(f"course: warning: course.toml: {legible(str(warning))}", file=sys.stderr)
 
 
 def _shown(path: Path) -> str:

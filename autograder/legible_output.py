@@ -6,7 +6,7 @@ import functools
 import sys
 from collections.abc import Callable
 from contextlib import redirect_stdout
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 from autograder.plain_text import legible
 
@@ -18,7 +18,7 @@ def legibly(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(command)
     def printing_legibly(*arguments: Any, **named: Any) -> Any:
-        with redirect_stdout(_Legible(sys.stdout)):
+        with redirect_stdout(cast("TextIO", _Legible(sys.stdout))):
             return command(*arguments, **named)
 
     return printing_legibly

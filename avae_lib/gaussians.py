@@ -117,10 +117,10 @@ def precision_weighted(
 
 @component(unit="05_hierarchical_vae")
 def gaussian_kl_per_layer(
-    q_means: Sequence[Float[Tensor, "batch *latent"]],
-    q_log_stds: Sequence[Float[Tensor, "batch *latent"]],
-    p_means: Sequence[Float[Tensor, "batch *latent"]],
-    p_log_stds: Sequence[Float[Tensor, "batch *latent"]],
+    q_means: Sequence[Float[Tensor, "batch ..."]],
+    q_log_stds: Sequence[Float[Tensor, "batch ..."]],
+    p_means: Sequence[Float[Tensor, "batch ..."]],
+    p_log_stds: Sequence[Float[Tensor, "batch ..."]],
 ) -> Float[Tensor, "batch layers"]:
     r"""KL(q‖p) of each layer of a hierarchy of diagonal Gaussians, in nats.
 
@@ -227,7 +227,7 @@ class DiagonalGaussian:
             return temperature_sample(self.mean, self.log_std, float(temperature), noise)
         return reparameterize(self.mean, self.log_std, temperature * noise)
 
-    def log_prob_per_element(self, z: Float[Tensor, "batch *event"]) -> Float[Tensor, "batch *event"]:
+    def log_prob_per_element(self, z: Float[Tensor, "*#shape"]) -> Float[Tensor, "*#shape"]:
         """log density of each element of ``z``."""
         standardised = (z - self.mean) * torch.exp(-self.log_std)
         return -0.5 * (standardised.square() + math.log(2 * math.pi)) - self.log_std

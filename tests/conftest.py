@@ -3,6 +3,7 @@
 import os
 import shutil
 
+import annotation_checks
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
@@ -37,6 +38,13 @@ def validated_distributions():
     """torch.compile turns off the validation of distributions for the whole process; tests of errors need it."""
     yield
     torch.distributions.Distribution.set_default_validate_args(__debug__)
+
+
+@pytest.fixture
+def without_annotation_checks():
+    """For tests of compiled code: the checks of annotations cannot be compiled."""
+    with annotation_checks.switched_off():
+        yield
 
 
 @pytest.fixture

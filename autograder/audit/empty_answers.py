@@ -55,8 +55,6 @@ class AlwaysEqual:
     def __eq__(self, other: object) -> bool:
         return True
 
-    __hash__ = None
-
 
 def the_input(value: Tensor) -> Tensor:
     return value

@@ -40,6 +40,7 @@ def cell_of(component: str, function: Callable) -> str:
     module = sys.modules[function.__module__]
     imports = [line for line in _statements(module) if not line.startswith("from autograder")]
     definition = ast.parse(inspect.getsource(function)).body[0]
+    assert isinstance(definition, ast.FunctionDef)
     definition.decorator_list = []
     opening = [*imports, "from avae_lib.components import implements"]
     return "\n".join([*opening, ast.unparse(definition), f'implements("{component}")({function.__name__})'])

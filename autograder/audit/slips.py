@@ -39,7 +39,7 @@ NO_RESULTS = (
 
 def dimension_left_over(seen: Observation) -> Observation:
     """A dimension of size one is left at the end of every result."""
-    return _results(seen, lambda value: _with(value, value.array.unsqueeze(-1)) if value.kind == "tensor" else value)
+    return _results(seen, lambda value: _with(value, value.tensor.unsqueeze(-1)) if value.kind == "tensor" else value)
 
 
 def opposite_sign(seen: Observation) -> Observation:
@@ -55,7 +55,7 @@ def halved(seen: Observation) -> Observation:
 def other_precision(seen: Observation) -> Observation:
     """float32 results come out as float64, and float64 as float32."""
     others = {torch.float32: torch.float64, torch.float64: torch.float32}
-    return _results(seen, lambda value: _with(value, value.array.to(others.get(value.array.dtype, value.array.dtype))))
+    return _results(seen, lambda value: _with(value, value.tensor.to(others.get(dtype := value.tensor.dtype, dtype))))
 
 
 def detached(seen: Observation) -> Observation:
@@ -68,7 +68,7 @@ def input_changed(seen: Observation) -> Observation:
     after = dict(seen.inputs_after)
     name = next(iter(after), None)
     if name is not None and after[name].array is not None:
-        after[name] = _with(after[name], after[name].array + 1)
+        after[name] = _with(after[name], after[name].tensor + 1)
     return replace(seen, inputs_after=after)
 
 

@@ -12,7 +12,7 @@ import math
 import re
 import textwrap
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 from nbformat import NotebookNode
 
@@ -92,7 +92,7 @@ def _of_points(label: dict[str, Any]) -> Iterator[str]:
     is_graded, points = bool(label.get("grade") or label.get("task")), label.get("points")
     if is_graded and points is None:
         yield "has no points: write into its label how many it is worth"
-    elif is_graded and not (type(points) in (int, float) and math.isfinite(points) and points >= 0):
+    elif is_graded and not (_is_number(points) and points >= 0):
         yield f"has the points {points!r}: write a number, 0 or more"
     elif not is_graded and points:
         yield f'has {points!r} points and is not graded: write "grade": true, or leave the points out'
@@ -167,3 +167,7 @@ def _name(number: int, cell: NotebookNode) -> str:
 
 def _short(text: str) -> str:
     return text if len(text) <= 60 else f"{text[:57]}…"
+
+
+def _is_number(value: Any) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -83,15 +83,17 @@ def _stored(trial: Trial) -> Trial:
 
 def _mistakes(trial: Trial, probe: Probe) -> Iterator[tuple[str, Observation | None]]:
     for sentence, shown in probe.mistakes:
-        yield sentence, None if agree(trial, shown, probe.expected) else _needed(trial, shown)
+        yield sentence, None if shown is None or agree(trial, shown, probe.expected) else _needed(trial, shown)
 
 
 def _needed(trial: Trial, observation: Observation) -> Observation:
     """The observation without what this kind of trial never compares."""
     if observation.error is not None:
         return Observation(error=Raised(observation.error.type, advice_on(observation.error)))
+    shown, is_gradient = compared(trial, observation), trial.kind == "gradient"
     return Observation(
-        **{"gradients" if trial.kind == "gradient" else "outputs": compared(trial, observation)},
+        outputs={} if is_gradient else shown,
+        gradients=shown if is_gradient else {},
         inputs_after=observation.inputs_after if trial.kind == "form" else {},
     )
 

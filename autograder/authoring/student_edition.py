@@ -52,8 +52,9 @@ def _body_lines(mark: Mark) -> tuple[int, int]:
     """First and one past the last line of the body without its docstring, counted from zero."""
     body = mark.definition.body
     has_docstring = ast.get_docstring(mark.definition) is not None
-    start = body[0].end_lineno if has_docstring else body[0].lineno - 1
-    return start, mark.definition.end_lineno
+    start, stop = body[0].end_lineno if has_docstring else body[0].lineno - 1, mark.definition.end_lineno
+    assert start is not None and stop is not None, "ast.parse sets the last line of every node"
+    return start, stop
 
 
 def _stub(mark: Mark) -> str:

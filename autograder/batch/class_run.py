@@ -39,7 +39,7 @@ from autograder.sandbox.warm_starts import starts_in_force
 
 __all__ = ["ClassRun", "recorded_results", "usual_workers"]
 
-Recorder = Callable[[Graded], None]
+Recorder = Callable[[Graded], object]
 PoolOpener = Callable[[Grader, int], AbstractContextManager[WorkerPool]]
 _MOST_WORKERS = 8  # by default: each needs about a gigabyte of memory for itself and its sandbox
 

@@ -80,8 +80,8 @@ def workers_of_cluster(
     Raises:
         CourseError: there is no scheduler, or it is lost; there is no worker, or one of another version.
     """
-    import dask
-    from distributed.comm import CommClosedError
+    import dask.config
+    from distributed.comm.core import CommClosedError
     from distributed.utils import silence_logging_cmgr
 
     with dask.config.set(_SETTINGS), silence_logging_cmgr(logging.CRITICAL), _connected(address) as client:
@@ -116,7 +116,8 @@ def _require_workers(client: Client, address: str, seconds: float) -> None:
         raise CourseError(
             f"the scheduler at {address} has had no worker for {seconds:g} s: start some with dask worker {address}"
         ) from None
-    for worker, answer in client.run(require_version, grader_version(), on_error="return").items():
+    answers: Any = client.run(require_version, grader_version(), on_error="return")  # of a synchronous client, a dict
+    for worker, answer in answers.items():
         if isinstance(answer, CourseError):
             raise answer
         if isinstance(answer, BaseException):
@@ -130,6 +131,7 @@ def _pool(client: Client, grade: Grader, at_once: int | None) -> WorkerPool:
         return executor.submit(grade_apart, grade, job)
 
     def how_many() -> int:
-        return at_once or max(1, _IN_HAND_PER_THREAD * sum(client.nthreads().values()))
+        threads: Any = client.nthreads()  # of a synchronous client, a dict
+        return at_once or max(1, _IN_HAND_PER_THREAD * sum(threads.values()))
 
     return WorkerPool(submit, how_many)

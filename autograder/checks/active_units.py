@@ -11,11 +11,12 @@ from torch import Generator
 from autograder.checks.case import Case, ComponentCheck
 from autograder.checks.mistakes import active_units as mistakes
 from autograder.checks.random_inputs import between, normal
+from autograder.checks.tolerances import Tolerance
 from autograder.checks.variants import active_units as variants
 
 __all__ = ["ACTIVE_UNITS"]
 
-EXACT = {"rtol": 0.0, "atol": 0.0}
+EXACT: Tolerance = {"rtol": 0.0, "atol": 0.0}
 CLEAR = (0.02, 0.3, 0.7, 1.4, 3.0, 30.0)  # variances of units, times the threshold
 OFFSET = 1000.0
 

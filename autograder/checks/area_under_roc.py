@@ -10,15 +10,18 @@ from torch import Generator
 from autograder.checks.case import Case, ComponentCheck
 from autograder.checks.mistakes import area_under_roc as mistakes
 from autograder.checks.random_inputs import normal
-from autograder.checks.tolerances import FLOAT64
+from autograder.checks.tolerances import FLOAT64, Tolerance
 from autograder.checks.variants import area_under_roc as variants
 from avae_lib.checking.memory_use import ALL_PAIRS
 from avae_lib.checking.nested_inputs import Repeated
 
 __all__ = ["AREA_UNDER_ROC"]
 
-EXACT = {"rtol": 1e-5, "atol": 1e-5}  # one pair more or less of 40 · 40 changes the area by 6e-4
-SUMMED_IN_FLOAT32 = {"rtol": 1e-5, "atol": 1e-5}  # a sum of 200,000 trapezoids; ranks in float32 are off by 1e-3
+EXACT: Tolerance = {"rtol": 1e-5, "atol": 1e-5}  # one pair more or less of 40 · 40 changes the area by 6e-4
+SUMMED_IN_FLOAT32: Tolerance = {
+    "rtol": 1e-5,
+    "atol": 1e-5,
+}  # a sum of 200,000 trapezoids; ranks in float32 are off by 1e-3
 
 
 def lengths(generator: Generator) -> tuple[int, int]:

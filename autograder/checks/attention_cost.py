@@ -9,12 +9,13 @@ from torch import Generator
 
 from autograder.checks.case import Case, ComponentCheck
 from autograder.checks.mistakes import attention_cost as mistakes
+from autograder.checks.tolerances import Tolerance
 from autograder.checks.variants import attention_cost as variants
 
 __all__ = ["ATTENTION_COST"]
 
 RESULTS = ("depth-wise count", "full count")
-EXACT = {"rtol": 0.0, "atol": 0.0}
+EXACT: Tolerance = {"rtol": 0.0, "atol": 0.0}
 
 
 def hierarchy(generator: Generator, layers: tuple[int, int], pixels: int, channels: int) -> dict[str, Any]:

@@ -44,7 +44,7 @@ def whole(generator: Generator, *shape: int, largest: int = 3) -> Tensor:
 # depthwise_attention(query, keys, values, scale)
 
 ORDINARY = scalar(0.4, 0.8)
-EQUAL = (3,) * 5  # batch, key_channels, width, h, w: as many as layers, so that a wrong axis is no shape error
+EQUAL = (3, 3, 3, 3, 3)  # batch, key_channels, width, h, w: as many as layers, so that a wrong axis is no shape error
 
 
 def layers(

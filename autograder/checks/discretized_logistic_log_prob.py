@@ -10,13 +10,14 @@ from torch import Generator, Tensor
 from autograder.checks.case import Case, ComponentCheck
 from autograder.checks.mistakes import discretized_logistic_log_prob as mistakes
 from autograder.checks.random_inputs import normal, sizes, uniform
+from autograder.checks.tolerances import Tolerance
 from autograder.checks.variants import discretized_logistic_log_prob as variants
 
 __all__ = ["DISCRETIZED_LOGISTIC_LOG_PROB", "FLOAT64_LIKELIHOOD", "on_scale"]
 
 LOWEST, HIGHEST = -7.0, 7.0  # of log_scale
 FARTHEST = 2.0  # of mean
-FLOAT64_LIKELIHOOD = {"rtol": 1e-9, "atol": 1e-9}
+FLOAT64_LIKELIHOOD: Tolerance = {"rtol": 1e-9, "atol": 1e-9}
 
 
 def on_scale(levels: Tensor, bits: int) -> Tensor:

@@ -12,11 +12,12 @@ from autograder.checks.discretized_logistic_log_prob import on_scale
 from autograder.checks.discretized_logistic_mixture_log_prob import COLOURS, shifts_of_colours, with_parameters
 from autograder.checks.mistakes import discretized_logistic_mixture_sample as mistakes
 from autograder.checks.random_inputs import normal, sizes, uniform
+from autograder.checks.tolerances import Tolerance
 from autograder.checks.variants import discretized_logistic_mixture_sample as variants
 
 __all__ = ["DISCRETIZED_LOGISTIC_MIXTURE_SAMPLE"]
 
-EXACTLY = {"rtol": 0.0, "atol": 0.0}
+EXACTLY: Tolerance = {"rtol": 0.0, "atol": 0.0}
 OFF_CENTRE = 0.35  # of the distance between levels: half of it would be a tie
 CLEAR_CHOICE = 0.1  # by so much the largest sum of logit and Gumbel noise leads
 
@@ -85,8 +86,8 @@ def draws(
         logits = 1.5 * normal(generator, batch, components, height, width) * (components > 1)
         component_uniforms, chosen = chosen_clearly(generator, logits)
         index = chosen[:, None, None].expand(-1, COLOURS, -1, -1, -1)
-        of_chosen = (part.gather(2, index).squeeze(2) for part in (scales, raw))
-        means_of_chosen, level_uniforms = drawn_clearly(generator, bits, *of_chosen, spill, rare)
+        scale_of_chosen, raw_of_chosen = (part.gather(2, index).squeeze(2) for part in (scales, raw))
+        means_of_chosen, level_uniforms = drawn_clearly(generator, bits, scale_of_chosen, raw_of_chosen, spill, rare)
         means = uniform(generator, *many, low=-0.8, high=0.8, dtype=torch.float64)
         means = means.scatter(2, index, means_of_chosen.unsqueeze(2))
         return {

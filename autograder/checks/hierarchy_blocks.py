@@ -12,7 +12,7 @@ from autograder.checks.case import Case, ComponentCheck
 from autograder.checks.mistakes import bottleneck_block as bottleneck_mistakes
 from autograder.checks.mistakes import unpool_nearest as unpool_mistakes
 from autograder.checks.random_inputs import normal, sizes, uniform
-from autograder.checks.tolerances import FLOAT64
+from autograder.checks.tolerances import FLOAT64, Tolerance
 from autograder.checks.variants import bottleneck_block as bottleneck_variants
 from autograder.checks.variants import unpool_nearest as unpool_variants
 
@@ -88,7 +88,7 @@ UNPOOL_NEAREST = ComponentCheck(
 # bottleneck_block(x, weights, biases, residual)
 
 TENSORS = ("x", "weights", "biases")
-LOOSE = {"rtol": 5e-3, "atol": 5e-3}  # an approximate GELU, off by up to 5e-4, has a case of its own
+LOOSE: Tolerance = {"rtol": 5e-3, "atol": 5e-3}  # an approximate GELU, off by up to 5e-4, has a case of its own
 
 
 def block(

@@ -35,7 +35,8 @@ def step_of(batch: int, dim: int, dtype: torch.dtype = torch.float32):
 
 
 def of_different_sizes(generator: Generator) -> dict[str, Any]:
-    return step_of(*sizes(generator, 2, smallest=3))(generator)
+    batch, dim = sizes(generator, 2, smallest=3)
+    return step_of(batch, dim)(generator)
 
 
 def gates_wide_open_and_shut(generator: Generator) -> dict[str, Any]:

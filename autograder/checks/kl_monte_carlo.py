@@ -11,7 +11,7 @@ from torch import Generator, Tensor
 from autograder.checks.case import Case, ComponentCheck
 from autograder.checks.mistakes import kl_monte_carlo as mistakes
 from autograder.checks.random_inputs import between, normal
-from autograder.checks.tolerances import FLOAT64
+from autograder.checks.tolerances import FLOAT64, Tolerance
 from autograder.checks.variants import kl_monte_carlo as variants
 from avae_lib.checking.harnesses import PAIR
 
@@ -19,7 +19,10 @@ __all__ = ["KL_MONTE_CARLO"]
 
 ESTIMATE, STANDARD_ERROR = PAIR
 ESTIMATORS = ("k1", "k2", "k3")
-WITHIN_A_QUARTER_PERCENT = {"rtol": 2.5e-3, "atol": 0.0}  # of 300 samples, dividing by n shows in 1 / 600: not here
+WITHIN_A_QUARTER_PERCENT: Tolerance = {
+    "rtol": 2.5e-3,
+    "atol": 0.0,
+}  # of 300 samples, dividing by n shows in 1 / 600: not here
 
 
 # kl_monte_carlo(q_log_prob, p_log_prob, estimator)

@@ -43,7 +43,7 @@ def of_any_width(temperature: float):
     """Standard deviations from e⁻¹² to e⁸; means of either sign, none of them 0."""
 
     def inputs(generator: Generator) -> dict[str, Any]:
-        drawn = at(temperature, torch.float64)(generator)
+        drawn: dict[str, Any] = at(temperature, torch.float64)(generator)
         log_std = uniform(generator, *drawn["mean"].shape, low=LOWEST, high=HIGHEST, dtype=torch.float64)
         log_std.view(-1)[:2] = torch.tensor([HIGHEST, LOWEST])
         return drawn | {"log_std": log_std}

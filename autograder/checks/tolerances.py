@@ -1,14 +1,24 @@
 """How far a right answer may be off when it is reached by another formula."""
 
-__all__ = ["FLOAT32_NEAR_4000", "FLOAT32_NEAR_10000", "FLOAT64", "FLOAT64_WITH_SIZES"]
+from typing import TypedDict
+
+__all__ = ["FLOAT32_NEAR_4000", "FLOAT32_NEAR_10000", "FLOAT64", "FLOAT64_WITH_SIZES", "Tolerance"]
+
+
+class Tolerance(TypedDict):
+    """How far a right answer may be off: relative to its size, and at least."""
+
+    rtol: float
+    atol: float
+
 
 # A few roundings of float64. An answer that was computed in float32 is off by a thousand times as much.
-FLOAT64 = {"rtol": 1e-10, "atol": 1e-10}
+FLOAT64: Tolerance = {"rtol": 1e-10, "atol": 1e-10}
 
 # Where a size enters (log n), taking that alone in float32 is no fault and costs 1e-7. Results of these cases are 70
 # and more, where float32 numbers are 8e-6 apart, so an answer that was computed in float32 shows all the same.
-FLOAT64_WITH_SIZES = {"rtol": 0.0, "atol": 1e-6}
+FLOAT64_WITH_SIZES: Tolerance = {"rtol": 0.0, "atol": 1e-6}
 
 # Neighbouring float32 numbers are 0.0002 apart near 4,000 and 0.001 near 10,000; a right answer takes a few roundings.
-FLOAT32_NEAR_4000 = {"rtol": 0.0, "atol": 2e-3}
-FLOAT32_NEAR_10000 = {"rtol": 0.0, "atol": 5e-3}
+FLOAT32_NEAR_4000: Tolerance = {"rtol": 0.0, "atol": 2e-3}
+FLOAT32_NEAR_10000: Tolerance = {"rtol": 0.0, "atol": 5e-3}

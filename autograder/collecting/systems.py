@@ -36,7 +36,10 @@ _MARKS: Mapping[System, Callable[[Sequence[Entry]], int]] = {
 
 def guessed_system(entries: Sequence[Entry]) -> System:
     """The system after whose manner at least half of the files are named; ``plain`` if there is none."""
-    return next((name for name, marked in _MARKS.items() if 2 * marked(entries) >= max(1, len(entries))), "plain")
+    for name, marked in _MARKS.items():
+        if 2 * marked(entries) >= max(1, len(entries)):
+            return name
+    return "plain"
 
 
 def knows_students_by_id(system: System) -> bool:

@@ -60,7 +60,8 @@ def status(
 
     course = Course.find()
     released = [one for one in course.units if course.released_notebook(one).exists()]
-    rows = student_statuses(course, course.unit(unit)) if unit else unit_statuses(course, released)
+    students = student_statuses(course, course.unit(unit)) if unit else ()
+    rows = students if unit else unit_statuses(course, released)
     if json:
         print(json_text.dumps([asdict(row) for row in rows], indent=1, ensure_ascii=False))
     elif csv:
@@ -69,7 +70,7 @@ def status(
         print("nothing is released yet: run course release")
     else:
         print(as_table(rows))
-        for line in to_do(rows) if unit else ():
+        for line in to_do(students):
             print(line)
 
 

@@ -10,7 +10,7 @@ import math
 import re
 import tomllib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from difflib import get_close_matches
@@ -74,7 +74,7 @@ def _is_text(value: object) -> bool:
 
 
 def _is_number(value: object) -> bool:
-    return type(value) in (int, float) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _matches(pattern: re.Pattern[str]) -> Callable[[Any], bool]:
@@ -85,7 +85,7 @@ def _is_one_of(*choices: str) -> _Key:
     return _Key(" or ".join(f'"{choice}"' for choice in choices), lambda value: value in choices)
 
 
-def _is_zone(value: object) -> bool:
+def _is_zone(value: Any) -> bool:
     try:
         time_zone(value)
     except ValueError:
@@ -239,7 +239,7 @@ class _Check:
             if key.is_required and name not in table:
                 self._error(place, None, f"{name} is missing {_whereabouts(place, table)}; it must be {key.wanted}")
 
-    def _require_once(self, units: list[tuple[int, Mapping[str, Any]]], key: str) -> None:
+    def _require_once(self, units: Sequence[tuple[int, Mapping[str, Any]]], key: str) -> None:
         seen: dict[Any, int] = {}
         for number, unit in units:
             value = unit.get(key)
@@ -251,7 +251,7 @@ class _Check:
                 self._error(("units", number), key, f"{key} {value!r} is used by two units{also}; give each its own")
             seen.setdefault(value, number)
 
-    def _add_up(self, weights: list[object]) -> None:
+    def _add_up(self, weights: list[Any]) -> None:
         if all(map(_is_number, weights)) and not math.isclose(sum(weights), 100, abs_tol=1e-6):
             total = f"{sum(weights):g}"
             said = f"the weights of the units add up to {total}, not 100: full marks give {total} in the exports"

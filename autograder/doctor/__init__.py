@@ -6,7 +6,7 @@ them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
 
@@ -47,7 +47,7 @@ def examine(workers: int) -> bool:
 
 
 def _usable() -> list[SandboxKind]:
-    requirements = {"bubblewrap": require_sandbox, "container": require_image}
+    requirements: dict[SandboxKind, Callable[[], object]] = {"bubblewrap": require_sandbox, "container": require_image}
     return [kind for kind, require in requirements.items() if not trouble_with(require)]
 
 

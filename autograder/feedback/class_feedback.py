@@ -56,10 +56,11 @@ class ClassFeedback:
         if student not in self.standings:
             raise CourseError(f"{printable(student)} has no recorded result: run course grade {self.unit.name}")
         standing, decisions = self.standings[student], self.decisions.get(student, ())
+        assert standing.result is not None
         return page(self.course, self.unit, Graded(standing.result, self._notebook(standing)), standing, decisions)
 
     def _notebook(self, standing: Standing) -> NotebookNode | None:
-        if standing.result.status == "quarantined":
+        if standing.result is not None and standing.result.status == "quarantined":
             return None
         return nbformat.read(autograded_notebook(self.course, self.unit, standing.student), as_version=4)
 

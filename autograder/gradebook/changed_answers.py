@@ -57,6 +57,7 @@ def prints_of(graded: Graded) -> Mapping[str, str]:
 
     Of a check it is that of the answer judged by it; where no cell holds that answer, of the whole work.
     """
+    assert graded.notebook is not None, "what is quarantined is not shown"
     labels = [(cell.metadata.get("nbgrader", {}), cell) for cell in graded.notebook.cells]
     answers = {label["grade_id"]: _print(cell) for label, cell in labels if label.get("solution")}
     names = [label["grade_id"] for label, _ in labels if label.get("grade")]

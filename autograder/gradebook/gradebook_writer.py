@@ -134,6 +134,7 @@ def autograded_notebook(course: Course, unit: Unit, student: str) -> Path:
 
 def shown_notebook(graded: Graded) -> NotebookNode:
     """The notebook of a graded submission as formgrader shows it: answers made harmless, points under the checks."""
+    assert graded.notebook is not None, "what is quarantined is not shown"
     return with_points(_fit_to_show(graded.notebook), graded.result)
 
 

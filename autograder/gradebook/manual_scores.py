@@ -32,7 +32,7 @@ def log_manual_changes(course: Course, unit: Unit, book: UnitInGradebook) -> Non
 
 
 def _given(book: UnitInGradebook) -> dict[str, dict[str, _Given]]:
-    by_student = {
+    by_student: dict[str, dict[str, _Given]] = {
         student: {
             question.name: _by_hand(question)
             for question in submission.questions

@@ -52,8 +52,9 @@ def configure(config: Config, root: Path) -> Config:
 def page_templates() -> list[str]:
     """Where formgrader finds the templates of its pages: ours in place of nbgrader's."""
     ours = Path(__file__).parents[1] / "templates" / "formgrader"
-    nbgrader = find_spec("nbgrader.server_extensions.formgrader").submodule_search_locations[0]
-    return [str(ours), str(Path(nbgrader) / "templates")]
+    nbgrader = find_spec("nbgrader.server_extensions.formgrader")
+    assert nbgrader is not None and nbgrader.submodule_search_locations
+    return [str(ours), str(Path(nbgrader.submodule_search_locations[0]) / "templates")]
 
 
 def let_nbgrader_find_its_programs() -> None:

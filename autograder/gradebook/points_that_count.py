@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from enum import StrEnum
+from typing import Any
 
 from nbgrader.utils import determine_grade
 
@@ -188,6 +189,7 @@ def standing_outside(course: Course, unit: Unit, graded: Graded) -> Standing:
 
 def _questions(graded: Graded) -> Iterator[QuestionScore]:
     """The graded cells of a notebook as an empty gradebook would take them over."""
+    assert graded.notebook is not None, "what is quarantined has no points"
     for cell in graded.notebook.cells:
         label = cell.metadata.get("nbgrader", {})
         if label.get("grade"):
@@ -254,7 +256,7 @@ class _Records:
             result=result,
         )
 
-    def _without_points(self, student: str, status: Status, **facts: object) -> Standing:
+    def _without_points(self, student: str, status: Status, **facts: Any) -> Standing:
         extension = self.extensions.get(student, timedelta())
         due = self.due and later_by(self.due, extension, self.zone)
         return Standing(student, status, None, self._worth, due=due, extension=extension, **facts)

@@ -95,7 +95,7 @@ class CellCode:
         that is not there, for something that is never called.
         """
         lines, tree, _ = self._parts
-        binding = [node for node in (tree.body if tree else ()) if not names.isdisjoint(_bound_by(node))]
+        binding = [node for node in (tree.body if tree else ()) if not set(names).isdisjoint(_bound_by(node))]
         return [_as_written(node, lines) if _cannot_fail(node) else _tried(node, lines) for node in binding]
 
     def alone(self, component: str) -> str:

@@ -84,7 +84,7 @@ def normalise(data: bytes, release: NotebookNode) -> NormalisedSubmission:
     code = completed({cell.grade_id: _moderate(cell, matching.locate(cell)) for cell in exercises}, matching)
     used, album = {cell.position for found in code.values() for cell in found.cells}, Album()
     texts = WrittenAnswers(matching, used, album)
-    found = code | texts.found
+    found = {**code, **texts.found}
     answers = tuple(_answer(cell, found[cell.grade_id]) for cell in released if cell.is_answer)
     written = {cell.grade_id for cell in released if cell.is_written}
     return NormalisedSubmission(

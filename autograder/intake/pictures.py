@@ -21,7 +21,7 @@ MAX_PIXELS = 64_000_000
 MAX_PIXELS_TOGETHER = 4 * MAX_PIXELS
 LONGEST_SIDE = 1_600
 
-_FORMATS = ("PNG", "JPEG", "GIF", "BMP", WebPImagePlugin.WebPImageFile.format)
+_FORMATS = ("PNG", "JPEG", "GIF", "BMP", str(WebPImagePlugin.WebPImageFile.format))
 Image.preinit()  # reads Pillow's files now, not in the process that reads a submission
 
 

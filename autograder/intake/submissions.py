@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import itertools
-import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -79,7 +78,7 @@ def notebook_file(submission: Submission, unit: str) -> tuple[Path, tuple[str, .
         _require_real_folder(submission.folder)
         entries = sorted(itertools.islice(submission.folder.iterdir(), _MOST_FILES + 1))
     except OSError as error:
-        raise Quarantined(f"the folder cannot be read: {os.strerror(error.errno)}; check its permissions") from None
+        raise Quarantined(f"the folder cannot be read: {error.strerror}; check its permissions") from None
     if len(entries) > _MOST_FILES:
         raise Quarantined(f"the folder holds more than {_MOST_FILES} files: leave the notebook in it, and grade again")
     visible = [path for path in entries if not path.name.startswith(".")]

@@ -72,7 +72,7 @@ def _open(path: Path, what: str) -> int:
 
 
 def _cannot_be_opened(what: str, error: OSError) -> str:
-    return f"{what} cannot be opened: {os.strerror(error.errno)}; check its permissions"
+    return f"{what} cannot be opened: {error.strerror}; check its permissions"
 
 
 def _is_a_link(what: str) -> str:

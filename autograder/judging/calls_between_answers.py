@@ -80,6 +80,7 @@ def calls_among(names: frozenset[str]) -> Mapping[str, frozenset[str]]:
 def _body(entry: components.Component) -> str:
     """The source of a body without its docstring, which may name whatever it explains."""
     (definition,) = ast.parse(inspect.cleandoc("\n" + inspect.getsource(entry.reference))).body
+    assert isinstance(definition, ast.FunctionDef | ast.ClassDef)
     return "\n".join(ast.unparse(node) for node in definition.body if not _is_text(node))
 
 

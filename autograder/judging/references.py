@@ -56,8 +56,7 @@ class References:
             SandboxUnavailable: this machine cannot run it.
         """
         if self._session is None:
-            where = (self._edition, self._limits, math.inf, self._hidden, self._kind)
-            self._session = Session(*where, warm=False)
+            self._session = Session(self._edition, self._limits, math.inf, self._hidden, self._kind, warm=False)
 
     def respond(self, allowed: Collection[str], call: Any) -> dict[str, Any]:
         """The response to a call that came out of a sandbox with students' code.
@@ -72,6 +71,7 @@ class References:
             return _refusal("NotImplementedError", "this component is not there")
         try:
             self.get_ready()
+            assert self._session is not None
             response = self._session.call(computed, call, "call")
         except (SessionLost, SandboxUnavailable) as loss:
             self.close()

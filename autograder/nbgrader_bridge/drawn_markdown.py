@@ -7,6 +7,8 @@ students is made harmless when it is recorded (:func:`autograder.plain_text.harm
 
 from __future__ import annotations
 
+from typing import Any
+
 from bleach.sanitizer import Cleaner
 from jinja2 import pass_context
 from jinja2.runtime import Context
@@ -47,5 +49,6 @@ def drawn_markdown(context: Context, source: str) -> str:
     """The HTML of a cell's markdown; of what is cut out, the text inside stays."""
     attachments = context.get("cell", {}).get("attachments", {})
     renderer = _Renderer(escape=False, attachments=attachments, exclude_anchor_links=True)
-    markdown = MarkdownWithMath(renderer=renderer, plugins=[import_plugin(name) for name in _PLUGINS])
+    plugins: list[Any] = [import_plugin(name) for name in _PLUGINS]
+    markdown = MarkdownWithMath(renderer=renderer, plugins=plugins)
     return _cleaner.clean(markdown.render(source))

@@ -88,7 +88,7 @@ def _reference_bodies(released_units: Collection[str]) -> Iterator[Answer]:
                 yield Answer(f"the library's body of {mark.name}", _plain(body))
 
 
-def _without_docstring(definition: ast.FunctionDef) -> list[ast.stmt]:
+def _without_docstring(definition: ast.FunctionDef | ast.ClassDef) -> list[ast.stmt]:
     return definition.body[1:] if ast.get_docstring(definition) is not None else definition.body
 
 

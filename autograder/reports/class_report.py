@@ -61,7 +61,7 @@ class ClassReport:
 
     @property
     def points(self) -> list[float]:
-        return [standing.points for standing in self.handed_in]
+        return [standing.points for standing in self.handed_in if standing.points is not None]
 
     @property
     def max_points(self) -> float:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import io
 import math
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -19,7 +21,7 @@ from autograder.reports.stumbling import ComponentRecord, median
 __all__ = ["Picture", "component_picture", "points_picture", "seconds_picture"]
 
 _ALL, _SOME, _NONE, _INK, _SOFT = "#0a7d57", "#e0b040", "#b3401f", "#1d2326", "#5c676d"
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "font.size": 11,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -44,8 +46,8 @@ def points_picture(points: Sequence[float], max_points: float) -> Picture:
     with matplotlib.rc_context(_STYLE):
         figure, axes = _figure(3.2)
         edges = _edges(max_points)
-        axes.hist(np.clip(points, 0, max_points), bins=edges, color=_ALL, edgecolor="white")
-        middle = median(points)
+        axes.hist(np.clip(points, 0, max_points), bins=edges.tolist(), color=_ALL, edgecolor="white")
+        middle = statistics.median(points)
         axes.axvline(middle, color=_INK, linewidth=1.2, linestyle="--")
         axes.annotate(
             f"median {middle:g}", (middle, 1), xycoords=("data", "axes fraction"), color=_INK, va="bottom", ha="center"

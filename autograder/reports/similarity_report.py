@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -102,8 +102,11 @@ def _sides(clusters: Sequence[Cluster], corpus: _Corpus) -> dict[Pair, list[_Sid
 
 
 def _side_by_side(pair: Pair, corpus: _Corpus) -> list[_SideBySide]:
+    def shown(author: Author, component: str) -> str:
+        return moderate(corpus.source(component, author))
+
     return [
-        _SideBySide(like, tuple(moderate(corpus.source(like.component, one)) for one in (pair.first, pair.second)))
+        _SideBySide(like, (shown(pair.first, like.component), shown(pair.second, like.component)))
         for like in pair.likenesses
     ]
 
@@ -119,7 +122,7 @@ def _unread(corpus: _Corpus) -> list[tuple[Author, str]]:
     return found
 
 
-def _size(answers: dict[str, dict[str, str]]) -> int:
+def _size(answers: Mapping[str, Mapping[str, str]]) -> int:
     return len({student for by_student in answers.values() for student in by_student})
 
 

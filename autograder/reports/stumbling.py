@@ -96,7 +96,8 @@ def _component(name: str, shares: Sequence[float]) -> ComponentRecord:
 
 def cases(results: Sequence[SubmissionResult]) -> tuple[CaseRecord, ...]:
     """One record per case, the hardest first."""
-    passed, count = Counter(), Counter()
+    passed: Counter[tuple[str, str]] = Counter()
+    count: Counter[tuple[str, str]] = Counter()
     for _, component, case in _all_cases(results):
         count[component, case.name] += 1
         passed[component, case.name] += case.passed

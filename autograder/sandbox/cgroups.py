@@ -55,10 +55,14 @@ _V2 = _Dialect("v2", "memory.max", "memory.swap.max", "memory.events")
 class Group(Protocol):
     """A control group for one sandbox."""
 
-    version: str
+    @property
+    def version(self) -> str:
+        """Of the interface to control groups: v1 or v2."""
+        ...
 
     def joining(self) -> list[str]:
         """A command to put before another, which then runs in the group."""
+        ...
 
     def admit(self, process: int) -> None:
         """Take in a process that was forked by one in a group with the same limits, and has no children yet.
@@ -70,6 +74,7 @@ class Group(Protocol):
 
     def ran_out_of_memory(self) -> bool:
         """Whether the kernel killed something in the group for its memory, as far as that is known."""
+        ...
 
     def remove(self) -> None:
         """Take away what was made for the group, once its last process is gone."""

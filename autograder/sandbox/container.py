@@ -71,6 +71,7 @@ class ContainerProcess:
 
     def send(self, content: bytes, seconds: float) -> None:
         """Send what comes before the first message. A container that does not take it in time is ended."""
+        assert self.stdin is not None
         timer = threading.Timer(seconds, self.kill)
         timer.start()
         try:

@@ -37,15 +37,16 @@ class SandboxProcess(Protocol):
     """What a session needs of a sandbox, as :class:`subprocess.Popen` has it."""
 
     pid: int
-    stdin: IO[bytes]
-    stdout: IO[bytes]
-    stderr: IO[bytes]
+    stdin: IO[bytes] | None
+    stdout: IO[bytes] | None
+    stderr: IO[bytes] | None
 
     def kill(self) -> None:
         """Kill everything in it."""
 
     def wait(self, timeout: float | None = None) -> int:
         """Its exit status, once it has ended; 128 and the signal's number if a signal ended it."""
+        ...
 
 
 def require_kind(kind: SandboxKind) -> None:

@@ -95,9 +95,9 @@ _KERNEL: Mapping[str, Numbers] = {
     "mount_setattr": (442, 442),
 }
 _DENIED = _MEMORY_OF_NOBODY | _OTHERS | _KERNEL
-_CLONE3: Numbers = (435, 435)  # its flags lie in memory, where no filter sees them; without it, clone is used
+_CLONE3 = (435, 435)  # its flags lie in memory, where no filter sees them; without it, clone is used
 _NEWEST = 462  # the last call that was looked at; numbers from 424 on are the same on all machines
-_SOCKET: Numbers = (41, 198)
+_SOCKET = (41, 198)
 _FAMILIES = (1, 16)  # of sockets: Unix and netlink
 
 
@@ -146,6 +146,7 @@ def system_call_filter() -> bytes:
         return b""
     place, architecture = _MACHINES[platform.machine()]
     unknown = _one(_RETURN, _FAIL | errno.ENOSYS)
+    denied = [number[place] for number in _DENIED.values()]
     parts = [
         _one(_LOAD, _ARCHITECTURE),
         _one(_IF_EQUAL, architecture, if_true=1),
@@ -154,7 +155,7 @@ def system_call_filter() -> bytes:
         _one(_IF_AT_LEAST, _NEWEST + 1, if_false=1),  # on x86-64, its second set of calls too
         unknown,
         _where(_CLONE3[place], unknown),
-        *(_where(number[place], _fail()) for number in _DENIED.values() if number[place] is not None),
+        *(_where(number, _fail()) for number in denied if number is not None),
         *_refusals(place),
         _where(_SOCKET[place], _only_families()),
         _one(_RETURN, _ALLOW),
@@ -165,6 +166,7 @@ def system_call_filter() -> bytes:
 def _refusals(place: int) -> Iterable[bytes]:
     by_call = itertools.groupby(_REFUSALS, key=lambda refusal: refusal.call[place])
     for number, refusals in by_call:
+        assert number is not None, "calls with refused arguments are there on every machine"
         yield _where(number, b"".join(map(_refused, refusals)) + _one(_RETURN, _ALLOW))
 
 

@@ -177,6 +177,7 @@ class Session:
             raise
         self._watchdog = Watchdog(self._process, self._limits, SCRATCH if self._kind == "bubblewrap" else ())
         self._watchdog.start()
+        assert self._process.stdin is not None and self._process.stdout is not None
         self._line = JudgeChannel(self._process.stdout.fileno(), self._process.stdin.fileno(), self._limits.frame_bytes)
         try:
             self._wait_until_ready()

@@ -63,7 +63,8 @@ class ForkedProcess:
         streams: Sequence[int],
         at_end: Callable[[bool], None],
     ) -> None:
-        self.pid, self.returncode = process, None
+        self.pid = process
+        self.returncode: int | None = None
         self._handle, self._report, self._at_end = handle, report, at_end
         self._lock = threading.Lock()
         self.stdin, self.stdout, self.stderr = map(os.fdopen, streams, ("wb", "rb", "rb"), (0, 0, 0))
@@ -78,8 +79,9 @@ class ForkedProcess:
         """Its end, as a shell tells it, once nothing of the compartment is left."""
         if self.returncode is None:
             if not _has_something(self._report, timeout):
-                raise subprocess.TimeoutExpired("a forked process", timeout)
+                raise subprocess.TimeoutExpired("a forked process", timeout or 0)
             self._note_end(self._report.recv(_LONGEST_REPORT))
+        assert self.returncode is not None
         return self.returncode
 
     def _note_end(self, told: bytes) -> None:
@@ -162,6 +164,7 @@ class WarmSandbox:
 
     def _last_words(self) -> bytes:
         self._process.kill()
+        assert self._process.stderr is not None
         return b" ".join(self._process.stderr.read().split())[-_LONGEST_REPORT:]
 
     def _order(self, descriptors: Sequence[int]) -> None:
@@ -234,7 +237,8 @@ def _end(maker: int, process: subprocess.Popen[bytes], control: socket.socket, g
     process.kill()
     process.wait()
     for stream in (process.stdout, process.stderr, control):
-        stream.close()
+        if stream is not None:
+            stream.close()
     _remove(group)
 
 

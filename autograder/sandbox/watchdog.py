@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import selectors
-import subprocess
 import threading
 import time
 from collections.abc import Sequence
 
+from autograder.sandbox.kinds import SandboxProcess
 from autograder.sandbox.limits import Limits
 from autograder.sandbox.processes import (
     shared_out_memory_of_tree,
@@ -42,7 +42,7 @@ class Watchdog(threading.Thread):
         complaint: why the process was killed; empty if it was not.
     """
 
-    def __init__(self, process: subprocess.Popen[bytes], limits: Limits, scratch: Sequence[str]) -> None:
+    def __init__(self, process: SandboxProcess, limits: Limits, scratch: Sequence[str]) -> None:
         super().__init__(name="sandbox watchdog", daemon=True)
         self._process, self._limits, self._scratch = process, limits, scratch
         self._kept = bytearray()
@@ -67,6 +67,7 @@ class Watchdog(threading.Thread):
             self._kill("the grader could not watch over it any more")
 
     def _watch(self) -> None:
+        assert self._process.stderr is not None
         stream = self._process.stderr.fileno()
         next_look = 0.0
         with selectors.DefaultSelector() as selector:

@@ -87,7 +87,7 @@ def alike(answers: Sources, known: Mapping[str, Collection[str]], earlier: Sourc
         known: for each component the sources that everybody had: the stub, the reference solution.
         earlier: answers of an earlier class. Its students are not compared with each other.
     """
-    found = defaultdict(list)
+    found: defaultdict[tuple[Author, Author], list[Likeness]] = defaultdict(list)
     for component, by_student in answers.items():
         sources = {Author(student): source for student, source in by_student.items()}
         for student, source in (earlier or {}).get(component, {}).items():

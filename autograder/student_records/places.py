@@ -17,6 +17,7 @@ class Place(Protocol):
 
     def found(self, course: Course, student: str) -> list[str]:
         """The data kept about a student here, one phrase each; empty if there are none."""
+        ...
 
     def forget(self, course: Course, student: str) -> None:
         """Remove it."""

@@ -58,6 +58,12 @@ class Recorded:
     type_name: str = ""
 
     @property
+    def tensor(self) -> Tensor:
+        """``array``, for kinds that have one."""
+        assert self.array is not None, f"a value of kind {self.kind!r} has no numbers"
+        return self.array
+
+    @property
     def size_in_bytes(self) -> int:
         """How many bytes its numbers take."""
         return 0 if self.array is None else self.array.numel() * self.array.element_size()

@@ -119,7 +119,7 @@ class QuantisedLayers:
         return self._decoded(indices, count)
 
     @torch.no_grad()
-    def _indices(self, images: Tensor) -> list[Int[Tensor, "examples *latent"]]:
+    def _indices(self, images: Tensor) -> list[Int[Tensor, "examples ..."]]:
         """n of the kept layers."""
         require_pixels(images, self._walk.image_shape, self._walk.bits)
         evidence, state, indices = self._walk.evidence(images), self._walk.start(len(images)), []

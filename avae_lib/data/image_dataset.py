@@ -43,14 +43,14 @@ class ImageDataset:
     """
 
     name: str
-    train: UInt8[Tensor, "examples channels height width"]
-    test: UInt8[Tensor, "examples channels height width"]
+    train: UInt8[Tensor, "train_examples channels height width"]
+    test: UInt8[Tensor, "test_examples channels height width"]
     bits: int = 8
     """Bits of a stored grey value."""
-    valid: UInt8[Tensor, "examples channels height width"] | None = None
-    train_labels: Integer[Tensor, " examples"] | None = None
-    test_labels: Integer[Tensor, " examples"] | None = None
-    valid_labels: Integer[Tensor, " examples"] | None = None
+    valid: UInt8[Tensor, "valid_examples channels height width"] | None = None
+    train_labels: Integer[Tensor, " train_examples"] | None = None
+    test_labels: Integer[Tensor, " test_examples"] | None = None
+    valid_labels: Integer[Tensor, " valid_examples"] | None = None
     gives_labels: bool = False
     """Whether a model gets the labels together with the images."""
     binarize: Binarization = "none"
@@ -77,7 +77,8 @@ class ImageDataset:
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """Channels, height and width of one image."""
-        return tuple(self.train.shape[1:])
+        channels, height, width = self.train.shape[1:]
+        return channels, height, width
 
     @property
     def model_bits(self) -> int:

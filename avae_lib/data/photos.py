@@ -50,13 +50,13 @@ def load_photos32(validation: int = 0) -> ImageDataset:
     return ImageDataset(name="photos32", train=_shuffled(train), valid=held_out, test=_shuffled(test))
 
 
-def _crops(picture: UInt8[np.ndarray, "height width 3"], stride: int) -> UInt8[np.ndarray, "crops 3 32 32"]:
+def _crops(picture: UInt8[np.ndarray, "height width 3"], stride: int) -> UInt8[np.ndarray, "_ 3 32 32"]:
     """All crops whose corners lie on a grid."""
     windows = np.lib.stride_tricks.sliding_window_view(picture, (_SIDE, _SIDE), axis=(0, 1))
     return windows[::stride, ::stride].reshape(-1, 3, _SIDE, _SIDE)
 
 
-def _shuffled(crops: list[UInt8[np.ndarray, "crops 3 32 32"]]) -> UInt8[Tensor, "examples 3 32 32"]:
+def _shuffled(crops: list[UInt8[np.ndarray, "_ 3 32 32"]]) -> UInt8[Tensor, "examples 3 32 32"]:
     images = np.concatenate(crops)
     # RandomState's stream is frozen by NumPy's policy, so the order is the same everywhere and always.
     return torch.from_numpy(images[np.random.RandomState(0).permutation(len(images))])

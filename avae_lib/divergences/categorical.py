@@ -13,7 +13,9 @@ __all__ = ["jensen_shannon", "kl_categorical"]
 
 
 @component(unit="01_kl_divergence")
-def kl_categorical(q: Float[Tensor, "*batch outcomes"], p: Float[Tensor, "*batch outcomes"]) -> Float[Tensor, "*batch"]:
+def kl_categorical(
+    q: Float[Tensor, "*#batch outcomes"], p: Float[Tensor, "*#batch outcomes"]
+) -> Float[Tensor, "*#batch"]:
     r"""KL(q‖p) between distributions over finitely many outcomes, in nats.
 
     .. math:: \sum_k q_k \log\frac{q_k}{p_k}, \qquad 0 \log 0 = 0
@@ -47,7 +49,9 @@ def kl_categorical(q: Float[Tensor, "*batch outcomes"], p: Float[Tensor, "*batch
     return (q * log_ratio).sum(dim=-1)
 
 
-def jensen_shannon(q: Float[Tensor, "*batch outcomes"], p: Float[Tensor, "*batch outcomes"]) -> Float[Tensor, "*batch"]:
+def jensen_shannon(
+    q: Float[Tensor, "*#batch outcomes"], p: Float[Tensor, "*#batch outcomes"]
+) -> Float[Tensor, "*#batch"]:
     r"""The Jensen–Shannon divergence, in nats: symmetric, and never above log 2.
 
     .. math:: \tfrac12 \mathrm{KL}(q \,\|\, m) + \tfrac12 \mathrm{KL}(p \,\|\, m), \qquad m = \tfrac12 (q + p)

@@ -85,8 +85,8 @@ def alpha_divergence(alpha: float) -> FDivergence:
 
 
 def f_divergence(
-    q: Float[Tensor, "*batch outcomes"], p: Float[Tensor, "*batch outcomes"], divergence: FDivergence
-) -> Float[Tensor, "*batch"]:
+    q: Float[Tensor, "*#batch outcomes"], p: Float[Tensor, "*#batch outcomes"], divergence: FDivergence
+) -> Float[Tensor, "*#batch"]:
     r"""The f-divergence of q from p, in nats where f holds natural logarithms.
 
     .. math:: D_f(q \,\|\, p) = \sum_k p_k \, f\Bigl(\frac{q_k}{p_k}\Bigr), \qquad

@@ -14,11 +14,11 @@ __all__ = ["kl_diagonal_gaussian", "kl_gaussian", "kl_gaussian_per_element"]
 
 @component(unit="01_kl_divergence")
 def kl_diagonal_gaussian(
-    q_mean: Float[Tensor, "*batch dim"],
-    q_log_std: Float[Tensor, "*batch dim"],
-    p_mean: Float[Tensor, "*batch dim"],
-    p_log_std: Float[Tensor, "*batch dim"],
-) -> Float[Tensor, "*batch"]:
+    q_mean: Float[Tensor, "*#batch dim"],
+    q_log_std: Float[Tensor, "*#batch dim"],
+    p_mean: Float[Tensor, "*#batch dim"],
+    p_log_std: Float[Tensor, "*#batch dim"],
+) -> Float[Tensor, "*#batch"]:
     r"""KL(q‖p) between diagonal Gaussians, in nats, summed over the last dimension.
 
     .. math:: \sum_d \Bigl[\log\frac{\sigma_p}{\sigma_q} + \frac{\sigma_q^2 + (\mu_q - \mu_p)^2}{2\sigma_p^2}
@@ -53,11 +53,11 @@ def kl_diagonal_gaussian(
 
 
 def kl_gaussian_per_element(
-    q_mean: Float[Tensor, "*shape"],
-    q_log_std: Float[Tensor, "*shape"],
-    p_mean: Float[Tensor, "*shape"],
-    p_log_std: Float[Tensor, "*shape"],
-) -> Float[Tensor, "*shape"]:
+    q_mean: Float[Tensor, "*#shape"],
+    q_log_std: Float[Tensor, "*#shape"],
+    p_mean: Float[Tensor, "*#shape"],
+    p_log_std: Float[Tensor, "*#shape"],
+) -> Float[Tensor, "*#shape"]:
     """KL(q‖p) between univariate Gaussians, in nats, one for each element; the arguments broadcast.
 
     Summed over the elements it is :func:`kl_diagonal_gaussian`:
@@ -71,11 +71,11 @@ def kl_gaussian_per_element(
 
 @component(unit="01_kl_divergence")
 def kl_gaussian(
-    q_mean: Float[Tensor, "*batch dim"],
-    q_cov: Float[Tensor, "*batch dim dim"],
-    p_mean: Float[Tensor, "*batch dim"],
-    p_cov: Float[Tensor, "*batch dim dim"],
-) -> Float[Tensor, "*batch"]:
+    q_mean: Float[Tensor, "*#batch dim"],
+    q_cov: Float[Tensor, "*#batch dim dim"],
+    p_mean: Float[Tensor, "*#batch dim"],
+    p_cov: Float[Tensor, "*#batch dim dim"],
+) -> Float[Tensor, "*#batch"]:
     r"""KL(q‖p) between Gaussians with full covariances, in nats.
 
     .. math:: \tfrac12 \Bigl[\operatorname{tr}(\Sigma_p^{-1} \Sigma_q)

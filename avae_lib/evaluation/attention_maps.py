@@ -20,9 +20,9 @@ __all__ = ["AttentionMaps", "attention_maps"]
 class AttentionMaps:
     """Weights of attention over depth, which sum to one over the layers attended to."""
 
-    contexts: tuple[Float[Tensor, "batch above h w"], ...]
+    contexts: tuple[Float[Tensor, "batch _ h w"], ...]
     """Weights of layers 2, 3, … on the contexts of layers 1, 2, … above each."""
-    evidence: tuple[Float[Tensor, "batch below h w"], ...]
+    evidence: tuple[Float[Tensor, "batch _ h w"], ...]
     """Weights of layers 1, 2, … on their own evidence (merged, except in layer 1) and on the evidence below."""
 
 

@@ -15,7 +15,7 @@ __all__ = ["effective_sample_size", "marginal_log_likelihood"]
 
 
 @component(unit="07_evaluation")
-def marginal_log_likelihood(chunks: Iterable[Float[Tensor, "samples batch"]]) -> Float[Tensor, "batch"]:
+def marginal_log_likelihood(chunks: Iterable[Float[Tensor, "_ batch"]]) -> Float[Tensor, "batch"]:
     r"""The log of the mean importance weight of each example, from chunks of log weights that are seen once, in nats.
 
     .. math:: \log \frac{1}{K} \sum_{k=1}^{K} w_k, \qquad \log w_k = \log p(x, z_k) - \log q(z_k \mid x)

@@ -55,7 +55,7 @@ def posterior_means(
     images: UInt8[Tensor, "examples channels height width"],
     rows: int = 512,
     labels: Int[Tensor, " examples"] | None = None,
-) -> tuple[Float[Tensor, "examples *event"], ...]:
+) -> tuple[Float[Tensor, "examples ..."], ...]:
     """The mean of the posterior of every image, one tensor for each layer, top first, in float64 on the CPU.
 
     Args:
@@ -80,7 +80,7 @@ def unit_activity(
     images: UInt8[Tensor, "examples channels height width"],
     rows: int = 512,
     labels: Int[Tensor, " examples"] | None = None,
-) -> tuple[Float[Tensor, "*event"], ...]:
+) -> tuple[Float[Tensor, "..."], ...]:
     r"""The variance of each unit's posterior mean over images (Burda et al., 2016, section 5).
 
     .. math:: \mathrm{Var}_x\bigl(\mathbb{E}_{q(z \mid x)}[z]\bigr)

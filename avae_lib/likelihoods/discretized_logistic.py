@@ -30,8 +30,8 @@ __all__ = [
 
 @component(unit="04_richer_models")
 def discretized_logistic_log_prob(
-    x: Num[Tensor, "*shape"], mean: Float[Tensor, "*shape"], log_scale: Float[Tensor, "*shape"], bits: int
-) -> Float[Tensor, "*shape"]:
+    x: Num[Tensor, "*#shape"], mean: Float[Tensor, "*#shape"], log_scale: Float[Tensor, "*#shape"], bits: int
+) -> Float[Tensor, "*#shape"]:
     r"""log-probability of each pixel level under a logistic distribution cut into 2**bits bins, in nats.
 
     .. math:: \log P(x) = \log\Bigl[\sigma\Bigl(\frac{v + h - \mu}{s}\Bigr)

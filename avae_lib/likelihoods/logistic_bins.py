@@ -60,12 +60,12 @@ _ELEMENTS_AT_ONCE = 2**18
 
 
 def logistic_bin_log_prob(
-    x: Num[Tensor, "*shape"],
-    mean: Float[Tensor, "*shape"],
-    log_scale: Float[Tensor, "*shape"],
+    x: Num[Tensor, "*#shape"],
+    mean: Float[Tensor, "*#shape"],
+    log_scale: Float[Tensor, "*#shape"],
     bits: int,
     upper_edge: float = UPPER_EDGE,
-) -> Float[Tensor, "*shape"]:
+) -> Float[Tensor, "*#shape"]:
     """log-probability of each pixel level under a logistic distribution cut into 2**bits bins, in nats.
 
     As :func:`avae_lib.likelihoods.discretized_logistic_log_prob`, and robust to parameters of any size. Computed in

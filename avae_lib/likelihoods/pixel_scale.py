@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Num, UInt8
 from torch import Tensor
 
 __all__ = ["nearest_levels", "scale_pixels"]
 
 
-def scale_pixels(x: UInt8[Tensor, "*shape"], bits: int, dtype: torch.dtype | None = None) -> Float[Tensor, "*shape"]:
+def scale_pixels(x: Num[Tensor, "*shape"], bits: int, dtype: torch.dtype | None = None) -> Float[Tensor, "*shape"]:
     """Pixel levels 0 … 2**bits − 1 spread evenly over [−1, 1], in ``dtype`` or the default float type."""
     return x.to(dtype or torch.get_default_dtype()) * (2 / (2**bits - 1)) - 1
 

@@ -44,7 +44,7 @@ class Beliefs:
     """Both ends of each edge."""
     pair_means: Float[Tensor, "edges"]
     """E[s_i s_j] of each edge."""
-    messages: Float[Tensor, "2*edges"]
+    messages: Float[Tensor, "directions"]
     """The field that the first end of each edge sends to the second, then those the other way."""
     converged: bool
     """Whether the last round moved every message by less than the tolerance."""
@@ -160,11 +160,11 @@ class _Graph:
     """An Ising model as directed edges, each undirected one twice: first all one way, then all the other."""
 
     field: Float[Tensor, "spins"]
-    source: Int[Tensor, "2*edges"]
-    target: Int[Tensor, "2*edges"]
-    weight: Float[Tensor, "2*edges"]
+    source: Int[Tensor, "directions"]
+    target: Int[Tensor, "directions"]
+    weight: Float[Tensor, "directions"]
     """ρ."""
-    strength: Float[Tensor, "2*edges"]
+    strength: Float[Tensor, "directions"]
     """J / ρ."""
 
     @classmethod
@@ -176,11 +176,11 @@ class _Graph:
         source, target = torch.cat([first, second]), torch.cat([second, first])
         return cls(model.field, source, target, appearances.repeat(2), (coupling / appearances).repeat(2))
 
-    def felt(self, messages: Tensor) -> Float[Tensor, "spins"]:
+    def felt(self, messages: Float[Tensor, "directions"]) -> Float[Tensor, "spins"]:
         """H: the total field at each spin."""
         return self.field.index_add(0, self.target, self.weight * messages)
 
-    def cavities(self, messages: Tensor) -> Float[Tensor, "2*edges"]:
+    def cavities(self, messages: Float[Tensor, "directions"]) -> Float[Tensor, "directions"]:
         """c: the field at the source of each message, without the message that its target sends back."""
         return self.felt(messages)[self.source] - messages.roll(len(messages) // 2)
 

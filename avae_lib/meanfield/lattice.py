@@ -46,9 +46,9 @@ class LatticeIsing:
     (tensor(1.2000), tensor(1.2000))
     """
 
-    horizontal: Float[Tensor, "rows cols-1"]
+    horizontal: Float[Tensor, "rows pairs_in_row"]
     """J between each spin and its neighbour to the right."""
-    vertical: Float[Tensor, "rows-1 cols"]
+    vertical: Float[Tensor, "pairs_in_column cols"]
     """J between each spin and its neighbour below."""
     field: Float[Tensor, "*batch rows cols"]
     """h."""

@@ -69,7 +69,7 @@ class SkipDescent:
 
     latents: Float[Tensor, "batch latent"]
     """The latents of the nearest level, side by side."""
-    streams: tuple[Float[Tensor, "batch width"], ...] = ()
+    streams: tuple[Float[Tensor, "batch _"], ...] = ()
     """The deterministic features of all levels above, top first: the skip paths."""
 
     def joined(self) -> Float[Tensor, "batch features"]:

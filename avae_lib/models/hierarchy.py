@@ -46,7 +46,7 @@ class Draw:
 class LatentDraw:
     """What one layer drew, and from what."""
 
-    z: Float[Tensor, "batch latent_channels h w"]
+    z: Float[Tensor, "batch *latent"]
     prior: DiagonalGaussian
     """p(z_l | z_<l)"""
     posterior: DiagonalGaussian | None

@@ -58,7 +58,7 @@ class VariationalLayerParts(Protocol):
         ...
 
     def posterior(
-        self, features: Float[Tensor, "batch evidence_width+key_channels h w"]
+        self, features: Float[Tensor, "batch evidence_and_key h w"]
     ) -> tuple[Float[Tensor, "batch latent h w"], Float[Tensor, "batch latent h w"]]:
         """What the posterior adds to the prior's mean and log standard deviation."""
         ...

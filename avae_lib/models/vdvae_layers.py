@@ -35,7 +35,7 @@ class TopDownParts(Protocol):
     """The four maps of a block; each may be called any number of times."""
 
     def posterior(
-        self, x: Float[Tensor, "batch width+evidence_width h w"]
+        self, x: Float[Tensor, "batch stream_and_evidence h w"]
     ) -> tuple[Float[Tensor, "batch latent h w"], Float[Tensor, "batch latent h w"]]:
         """Mean and log standard deviation of q(z | z above, image), from stream and evidence side by side."""
         ...
@@ -217,7 +217,7 @@ class BlockParts:
         self.latest_prior: DiagonalGaussian | None = None
         self.latest_posterior: DiagonalGaussian | None = None
 
-    def posterior(self, x: Float[Tensor, "batch width+evidence_width h w"]) -> tuple[Tensor, Tensor]:
+    def posterior(self, x: Float[Tensor, "batch stream_and_evidence h w"]) -> tuple[Tensor, Tensor]:
         """Mean and log standard deviation."""
         mean, log_std = at_least_float32(self._block.posterior(x)).chunk(2, dim=1)
         self.latest_posterior = DiagonalGaussian(mean, log_std)

@@ -109,24 +109,28 @@ class BernoulliHead(nn.Module):
         self.projection = projection
 
     def log_likelihood(
-        self, features: Float[Tensor, "batch features height width"], x: UInt8[Tensor, "batch channels height width"]
+        self, features: Float[Tensor, "batch features height width"], x: UInt8[Tensor, "batch channels rows columns"]
     ) -> Float[Tensor, "batch"]:
         """log p(x | features) of each example, nats."""
         logits = at_least_float32(self.projection(features))
         return bernoulli_log_likelihood(logits, x.to(logits.dtype))
 
     def level_probabilities(
-        self, features: Float[Tensor, "batch features height width"], known: UInt8[Tensor, "batch 0 height width"]
-    ) -> Float[Tensor, "batch channels height width 2"]:
+        self, features: Float[Tensor, "batch features height width"], known: UInt8[Tensor, "batch 0 rows columns"]
+    ) -> Float[Tensor, "batch channels rows columns 2"]:
         """p(0) and p(1) of every pixel."""
         logits = at_least_float32(self.projection(features))
         return torch.sigmoid(torch.stack([-logits, logits], dim=-1))
 
-    def mean(self, features: Float[Tensor, "batch features height width"]) -> Tensor:
+    def mean(
+        self, features: Float[Tensor, "batch features height width"]
+    ) -> Float[Tensor, "batch channels rows columns"]:
         """Expected value of each pixel, in [0, 1]."""
         return torch.sigmoid(at_least_float32(self.projection(features)))
 
-    def sample(self, features: Tensor, generator: Generator | None = None) -> UInt8[Tensor, "..."]:
+    def sample(
+        self, features: Float[Tensor, "batch features height width"], generator: Generator | None = None
+    ) -> UInt8[Tensor, "batch channels rows columns"]:
         """One image for each row of ``features``."""
         mean = self.mean(features)
         return (uniform_like(mean, generator) < mean).to(torch.uint8)
@@ -145,24 +149,28 @@ class DiscretizedLogisticHead(nn.Module):
         self.channels, self.bits, self.mixtures = channels, bits, mixtures
 
     def log_likelihood(
-        self, features: Float[Tensor, "batch features height width"], x: UInt8[Tensor, "batch channels height width"]
+        self, features: Float[Tensor, "batch features height width"], x: UInt8[Tensor, "batch channels rows columns"]
     ) -> Float[Tensor, "batch"]:
         """log P(x | features) of each example, nats."""
         return discretized_logistic_mixture_log_likelihood(*self._mixture(features), x, self.bits)
 
     def level_probabilities(
-        self, features: Float[Tensor, "batch features height width"], known: UInt8[Tensor, "batch 0 height width"]
-    ) -> Float[Tensor, "batch channels height width levels"]:
+        self, features: Float[Tensor, "batch features height width"], known: UInt8[Tensor, "batch 0 rows columns"]
+    ) -> Float[Tensor, "batch channels rows columns levels"]:
         """P of every level of every pixel and channel."""
         return logistic_level_probabilities(*self._mixture(features), self.bits)
 
-    def mean(self, features: Float[Tensor, "batch features height width"]) -> Tensor:
+    def mean(
+        self, features: Float[Tensor, "batch features height width"]
+    ) -> Float[Tensor, "batch channels rows columns"]:
         """Mean of the mixture before it is cut into bins, in pixel levels 0 … 2**bits − 1."""
         logits, mean, _ = self._mixture(features)
         scaled = (logits.softmax(dim=1) * mean.clamp(-1, 1)).sum(dim=1)
         return (scaled + 1) * ((2**self.bits - 1) / 2)
 
-    def sample(self, features: Tensor, generator: Generator | None = None) -> UInt8[Tensor, "..."]:
+    def sample(
+        self, features: Float[Tensor, "batch features height width"], generator: Generator | None = None
+    ) -> UInt8[Tensor, "batch channels rows columns"]:
         """One image for each row of ``features``."""
         logits, mean, log_scale = self._mixture(features)
         chosen = draw_component(logits, generator)
@@ -200,14 +208,14 @@ class DiscretizedLogisticMixtureHead(nn.Module):
         self.channels, self.bits, self.mixtures, self.upper_edge = channels, bits, mixtures, upper_edge
 
     def log_likelihood(
-        self, features: Float[Tensor, "batch features height width"], x: UInt8[Tensor, "batch channels height width"]
+        self, features: Float[Tensor, "batch features height width"], x: UInt8[Tensor, "batch channels rows columns"]
     ) -> Float[Tensor, "batch"]:
         """log P(x | features) of each example, nats."""
         return mixture_log_likelihood(x, self._mixture(features), self.bits, self.upper_edge)
 
     def level_probabilities(
-        self, features: Float[Tensor, "batch features height width"], known: UInt8[Tensor, "batch known height width"]
-    ) -> Float[Tensor, "batch 1 height width levels"]:
+        self, features: Float[Tensor, "batch features height width"], known: UInt8[Tensor, "batch known rows columns"]
+    ) -> Float[Tensor, "batch 1 rows columns levels"]:
         """P of every level of the next channel at every pixel, given the channels before it.
 
         Raises:
@@ -217,11 +225,15 @@ class DiscretizedLogisticMixtureHead(nn.Module):
             raise InvalidInput(f"upper_edge must be {UPPER_EDGE} for probabilities of levels, got {self.upper_edge}")
         return mixture_level_probabilities(self._mixture(features), known, self.channels, self.bits).unsqueeze(1)
 
-    def mean(self, features: Float[Tensor, "batch features height width"]) -> Tensor:
+    def mean(
+        self, features: Float[Tensor, "batch features height width"]
+    ) -> Float[Tensor, "batch channels rows columns"]:
         """Mean of the mixture before it is cut into bins, in pixel levels 0 … 2**bits − 1."""
         return discretized_logistic_mixture_mean(self._mixture(features), self.channels, self.bits)
 
-    def sample(self, features: Tensor, generator: Generator | None = None) -> UInt8[Tensor, "..."]:
+    def sample(
+        self, features: Float[Tensor, "batch features height width"], generator: Generator | None = None
+    ) -> UInt8[Tensor, "batch channels rows columns"]:
         """One image for each row of ``features``."""
         return draw_from_mixture(self._mixture(features), self.channels, self.bits, generator)
 

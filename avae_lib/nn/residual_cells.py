@@ -119,7 +119,7 @@ class FactorizedReduction(nn.Module):
         widths = [share, share, share, share + rest]
         self.maps = nn.ModuleList(pixel_map(in_channels, width) for width in widths)
 
-    def forward(self, x: Float[Tensor, "batch in_channels h w"]) -> Float[Tensor, "batch out_channels h/2 w/2"]:
+    def forward(self, x: Float[Tensor, "batch in_channels h w"]) -> Float[Tensor, "batch out_channels h//2 w//2"]:
         bent = nn.functional.silu(x)
         # The pixels are picked before the 1×1 map, which is the map of stride 2 on the shifted image.
         quarters = [one_map(bent[:, :, i::2, j::2]) for one_map, (i, j) in zip(self.maps, self.OFFSETS, strict=True)]

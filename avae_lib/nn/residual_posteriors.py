@@ -62,22 +62,24 @@ class CentredGaussians(nn.Module):
         self.prior_range = prior_range
 
     def forward(
-        self, of_prior: Float[Tensor, "batch 2*latent h w"], shift: Float[Tensor, "batch 2*latent h w"] | None
+        self,
+        of_prior: Float[Tensor, "batch means_and_log_stds h w"],
+        shift: Float[Tensor, "batch means_and_log_stds h w"] | None,
     ) -> tuple[DiagonalGaussian, DiagonalGaussian | None]:
         """Prior and, where there is a shift, posterior."""
         prior = self.prior(of_prior)
         return prior, None if shift is None else self._shifted(prior, shift)
 
-    def unconditional(self, of_posterior: Float[Tensor, "batch 2*latent h w"]) -> DiagonalGaussian:
+    def unconditional(self, of_posterior: Float[Tensor, "batch means_and_log_stds h w"]) -> DiagonalGaussian:
         """A posterior beside a standard normal prior."""
         return self._shifted(DiagonalGaussian.standard_like(_halves(of_posterior)[0]), of_posterior)
 
-    def prior(self, of_prior: Float[Tensor, "batch 2*latent h w"]) -> DiagonalGaussian:
+    def prior(self, of_prior: Float[Tensor, "batch means_and_log_stds h w"]) -> DiagonalGaussian:
         """The prior alone."""
         mean, raw_log_std = _halves(of_prior)
         return DiagonalGaussian(mean, bounded_log_std(raw_log_std, self.prior_range))
 
-    def shifts(self, shift: Float[Tensor, "batch 2*latent h w"]) -> tuple[Tensor, Tensor]:
+    def shifts(self, shift: Float[Tensor, "batch means_and_log_stds h w"]) -> tuple[Tensor, Tensor]:
         """What the posterior adds to the prior's mean and log standard deviation, ``(batch, latent, h, w)`` each."""
         mean_shift, raw_log_std_shift = _halves(shift)
         return mean_shift, bounded_log_std(raw_log_std_shift)
@@ -105,14 +107,16 @@ class PublishedGaussians(nn.Module):
         self.prior_range = prior_range
 
     def forward(
-        self, of_prior: Float[Tensor, "batch 2*latent h w"], shift: Float[Tensor, "batch 2*latent h w"] | None
+        self,
+        of_prior: Float[Tensor, "batch means_and_log_stds h w"],
+        shift: Float[Tensor, "batch means_and_log_stds h w"] | None,
     ) -> tuple[DiagonalGaussian, DiagonalGaussian | None]:
         """Prior and, where there is a shift, posterior."""
         of_prior = at_least_float32(of_prior)
         prior = self._bounded(of_prior, self.prior_range)
         return prior, None if shift is None else self.unconditional(of_prior + at_least_float32(shift))
 
-    def unconditional(self, of_posterior: Float[Tensor, "batch 2*latent h w"]) -> DiagonalGaussian:
+    def unconditional(self, of_posterior: Float[Tensor, "batch means_and_log_stds h w"]) -> DiagonalGaussian:
         """A posterior beside a standard normal prior."""
         return self._bounded(of_posterior, LOG_STD_RANGE)
 

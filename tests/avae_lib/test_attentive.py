@@ -11,7 +11,7 @@ from torch import nn
 
 from avae_lib.models.attentive import AttentiveConfig
 from avae_lib.models.contract import LatentVariableModel
-from avae_lib.models.hierarchy import Hierarchy
+from avae_lib.models.hierarchy import Draw, Hierarchy
 from avae_lib.nn.depthwise_attention import AttentiveConditioning, TrainedScale
 from avae_lib.presets import find_preset, summary
 
@@ -192,7 +192,7 @@ def test_the_border_of_a_padded_image_is_black_and_is_cut_off_again():
 
 
 def test_the_prior_of_the_top_layer_is_standard_normal():
-    top_draw = _built(SMALL).layers[0](_built(SMALL).top(2), None, lambda distribution: distribution.mean)[1]
+    top_draw = _built(SMALL).layers[0](_built(SMALL).top(2), None, Draw(temperature=0.0))[1]
     assert not top_draw.prior.mean.any() and not top_draw.prior.log_std.any()
 
 

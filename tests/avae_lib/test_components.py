@@ -138,6 +138,7 @@ def test_running_a_cell_again_replaces_its_function_without_a_word(capsys):
     assert components.implementation("reparameterize") is half_seven
 
 
+@pytest.mark.usefixtures("without_annotation_checks")
 def test_compiled_code_sees_a_swap_without_breaking_the_graph():
     torch._dynamo.reset()
 
@@ -246,6 +247,7 @@ class TestAvailability:
         answer = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True)
         assert answer.stdout.split("\n")[:3] == ["[True, False, False]", "True", "False"], answer.stderr
 
+    @pytest.mark.usefixtures("without_annotation_checks")
     def test_compiled_code_asks_without_breaking_the_graph(self):
         torch._dynamo.reset()
 

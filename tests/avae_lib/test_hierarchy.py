@@ -204,6 +204,7 @@ class TestBadInput:
 
 
 @pytest.mark.parametrize("faithful", [False, True])
+@pytest.mark.usefixtures("without_annotation_checks")
 def test_compiled_model_computes_the_same(faithful):
     model = _built(layers=2, blocks=1, faithful=faithful)
     compiled = torch.compile(model, backend="eager", fullgraph=True)

@@ -259,11 +259,13 @@ def check_compiled(backend):
     torch.testing.assert_close((value, gradient), wanted)
 
 
+@pytest.mark.usefixtures("without_annotation_checks")
 def test_one_graph_without_breaks_under_compile():
     check_compiled("aot_eager")
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("without_annotation_checks")
 def test_compiled_kernels_give_the_same():
     check_compiled("inductor")
 

@@ -148,6 +148,7 @@ class TestInTheModel:
             expected = gaussian_kl_per_layer([q.mean], [q.log_std], [p.mean], [p.log_std])[:, 0]
             torch.testing.assert_close(latent.kl(), expected)
 
+    @pytest.mark.usefixtures("without_annotation_checks")
     def test_compiled_training_step_has_the_same_gradients(self, x):
         model, gradients = dataclasses.replace(find_preset("digits-vdvae").model, dec_blocks="1x1,4m1,8m4").build(), []
         for m in (model, torch.compile(model, backend="eager", fullgraph=True)):

@@ -119,6 +119,7 @@ def test_a_resumed_run_goes_on_counting_and_ends_as_one_left_alone(dataset, tmp_
             assert torch.equal(parts[part][name], value), name
 
 
+@pytest.mark.usefixtures("without_annotation_checks")
 def test_a_compiled_model_is_told_too(dataset, tmp_path, monkeypatch):
     monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="eager"))
     eager, compiled = Staged(), Staged()

@@ -198,6 +198,7 @@ class TestInTheModel:
         for latent in model._infer(x)[1][1:]:
             torch.testing.assert_close(latent.kl(), latent.posterior.kl(latent.prior))
 
+    @pytest.mark.usefixtures("without_annotation_checks")
     def test_compiled_training_step_has_the_same_gradients(self, x):
         model, gradients = dataclasses.replace(find_preset("digits-attentive-plain").model, layers=2).build(), []
         for m in (model, torch.compile(model, backend="eager", fullgraph=True)):

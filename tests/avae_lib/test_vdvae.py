@@ -81,6 +81,7 @@ class TestModel:
         assert model(x).bound.isfinite().all()
         assert model.sample(2).shape == (2, 1, 8, 8) and model.sample(2).max() < 2**bits
 
+    @pytest.mark.usefixtures("without_annotation_checks")
     def test_compiled_model_computes_the_same(self):
         model = _built(group_size=2)
         compiled = torch.compile(model, backend="eager", fullgraph=True)

@@ -241,6 +241,7 @@ class TestTraining:
         assert "vector_quantize" in components.report(built("straight through"))
 
 
+@pytest.mark.usefixtures("without_annotation_checks")
 def test_compiled_training_step_has_the_same_bound_and_gradients():
     bounds, gradients = [], []
     for compiled in (False, True):

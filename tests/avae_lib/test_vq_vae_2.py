@@ -253,6 +253,7 @@ def test_the_learned_prior_improves_the_bound_on_held_out_images(tmp_path):
     assert bounds[120] < bounds[40] - 10  # 20 positions cost 36 nats under the uniform prior
 
 
+@pytest.mark.usefixtures("without_annotation_checks")
 def test_compiled_training_goes_from_stage_to_stage():
     bounds = []
     for compiled in (False, True):

@@ -114,7 +114,9 @@ def _sockets(port: int) -> list[socket.socket]:
 
 def _application(sheet: Sheet, token: str, port: int) -> Application:
     facts = {"token": token, "port": port}
-    mathjax = Path(find_spec("jupyter_server_mathjax").submodule_search_locations[0]) / "static"
+    package = find_spec("jupyter_server_mathjax")
+    assert package is not None and package.submodule_search_locations
+    mathjax = Path(package.submodule_search_locations[0]) / "static"
     return Application(
         [
             (r"/([^/]+)/", QuestionHandler, {"sheet": sheet, **facts}),

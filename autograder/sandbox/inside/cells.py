@@ -25,7 +25,8 @@ from typing import Any, BinaryIO
 import torch
 from frames import HEADER, MAX_FRAME, decode, encode
 from IPython.core.interactiveshell import InteractiveShell
-from torch.overrides import _len_torch_function_stack, _pop_mode
+from torch._C import _len_torch_function_stack
+from torch.overrides import _pop_mode
 from traces import Traces
 from traitlets.config import Config
 
@@ -82,6 +83,7 @@ class Workshop:
     def settle_in(self) -> None:
         """Make the folders that the shell expects at home, if this process was forked and its home is another one."""
         profile = self._shell.profile_dir
+        assert profile is not None
         os.makedirs(profile.location, exist_ok=True)
         profile.check_dirs()
 
@@ -157,7 +159,9 @@ class Line:
             if len(frame) > MAX_FRAME:
                 raise ValueError(f"{call['component']}: these tensors are too large to be sent where it is computed")
             self._write(frame)
-            return self.receive()["response"]
+            message = self.receive()
+            assert message is not None, "the judge has hung up"
+            return message["response"]
 
 
 def limit_this_process(limits: dict[str, int]) -> None:

@@ -142,8 +142,8 @@ def _do(work: Work, limits: dict[str, int]) -> NoReturn:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         work(limits)
         status = 0
-    except BaseException:
-        sys.excepthook(*sys.exc_info())
+    except BaseException as error:
+        sys.excepthook(type(error), error, error.__traceback__)
     finally:
         os._exit(status)
 
