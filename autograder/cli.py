@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 from tyro.conf import Positional
@@ -16,12 +16,14 @@ from autograder.commands.lms_commands import collect, feedback_zip, roster
 from autograder.commands.regrade_commands import regrade
 from autograder.commands.student_commands import answers, explain, forget, rename, status
 from autograder.counts_and_lists import counted, in_short
-from autograder.course.course import Course, CourseError
+from autograder.course.course import Course, CourseError, Unit
 from autograder.course.course_file import read_course_file
-from autograder.legible_output import legibly
-from autograder.plain_text import legible
+from autograder.plain_text import legible, legibly
 from autograder.sandbox.kinds import DEFAULT_KIND, SandboxKind, require_kind, warning_about
 from avae_lib.errors import UserError, one_line
+
+if TYPE_CHECKING:
+    from autograder.batch.class_run import PageWriter
 
 __all__ = ["main"]
 
@@ -187,7 +189,8 @@ def grade(
     if workers is not None and workers < 1:
         raise CourseError(f"--workers must be at least 1, got {workers}")
     course = Course.find()
-    run = ClassRun(course, course.unit(unit), submitted, workers, json, feedback, sandbox, scheduler, again)
+    pages = _pages(course, course.unit(unit), feedback)
+    run = ClassRun(course, course.unit(unit), submitted, workers, json, pages, sandbox, scheduler, again)
     if warning := warning_about(sandbox):
         print(f"course: warning: {warning}", file=sys.stderr)
     exit_when_told()
@@ -200,6 +203,14 @@ def grade(
             write_feedback(course, course.unit(unit), feedback)
     for place in filter(None, (json, feedback)):
         print(_shown(place))
+
+
+def _pages(course: Course, unit: Unit, folder: Path | None) -> PageWriter | None:
+    if folder is None:
+        return None
+    from autograder.feedback.class_feedback import OutsidePages
+
+    return OutsidePages(course, unit, folder)
 
 
 def feedback(

@@ -13,6 +13,7 @@ from autograder.batch.class_run import ClassRun
 from autograder.batch.terminal_summary import points_table
 from autograder.course.course import Course, Unit
 from autograder.examples import write_example_submissions
+from autograder.feedback.class_feedback import OutsidePages
 from autograder.plain_text import printable
 from autograder.results import SubmissionResult
 from autograder.sandbox.bubblewrap import SandboxUnavailable, require_sandbox
@@ -48,7 +49,8 @@ def play(course: Course, unit: Unit) -> None:
     folder = course.root / "demo"
     submissions = write_example_submissions(course, unit, folder / "submitted")
     print(f"Grading {len(submissions)} example submissions, each in a sandbox")
-    run = ClassRun(course, unit, folder / "submitted", 2, folder / "results.json", folder / "feedback")
+    pages = OutsidePages(course, unit, folder / "feedback")
+    run = ClassRun(course, unit, folder / "submitted", 2, folder / "results.json", pages)
     results = run.grade()
     print(f"\n{points_table(results)}\n")
     print("Mallory's tricks and their points:")

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import re
+import sys
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import redirect_stdout
+from typing import Any, TextIO, cast
 
 __all__ = [
     "LONGEST_SHOWN",
     "faults_of_name",
     "harmless_markdown",
     "legible",
+    "legibly",
     "moderate",
     "printable",
     "unmistakable",
@@ -107,6 +112,31 @@ def legible(text: str) -> str:
     """
     text = _PILE.sub("…", _LINE_END.sub("\n", text))
     return _UNSEEN.sub(lambda found: f"⟨U+{ord(found.group()):04X}⟩", text)
+
+
+def legibly(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap a command so that its output cannot move the cursor, colour text or change the direction of writing."""
+
+    @functools.wraps(command)
+    def printing_legibly(*arguments: Any, **named: Any) -> Any:
+        with redirect_stdout(cast("TextIO", _Legible(sys.stdout))):
+            return command(*arguments, **named)
+
+    return printing_legibly
+
+
+class _Legible:
+    """A text stream that replaces characters that control a terminal by their numbers."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        self._stream.write(legible(text))
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def moderate(text: str) -> str:

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from autograder.capstone.judge_capstone import CASES
 from autograder.checks import checks_of
+from autograder.checks.capstone import CASES
 from autograder.course.course import Course
 from avae_lib.plotting.style import PIXELS_PER_INCH, SCREEN_PIXELS_PER_INCH
 

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import nbformat
 from tqdm import tqdm
@@ -25,7 +26,7 @@ from autograder.course.course import Course, CourseError, Unit
 from autograder.course.lock import course_lock
 from autograder.course.private_files import write_private
 from autograder.course.secret import CourseSecret
-from autograder.course.student_ids import normal_id
+from autograder.gradebook.recorded_results import record_result
 from autograder.intake.attendance import attendance
 from autograder.intake.misplaced import misplaced_work
 from autograder.intake.submissions import Submission, find_submissions
@@ -37,11 +38,20 @@ from autograder.sandbox.kinds import DEFAULT_KIND, SandboxKind
 from autograder.sandbox.limits_in_force import memory_in_force
 from autograder.sandbox.warm_starts import starts_in_force
 
-__all__ = ["ClassRun", "recorded_results", "usual_workers"]
+__all__ = ["ClassRun", "PageWriter", "usual_workers"]
 
 Recorder = Callable[[Graded], object]
 PoolOpener = Callable[[Grader, int], AbstractContextManager[WorkerPool]]
 _MOST_WORKERS = 8  # by default: each needs about a gigabyte of memory for itself and its sandbox
+
+
+class PageWriter(Protocol):
+    """Writes a page for each result that it is called with, into a folder that no sandbox may show."""
+
+    @property
+    def folder(self) -> Path: ...
+
+    def __call__(self, graded: Graded) -> object: ...
 
 
 @dataclass(frozen=True)
@@ -50,12 +60,12 @@ class ClassRun:
 
     Attributes:
         submitted: another folder of submissions than the course's own, laid out ``<student>/<unit>/*.ipynb``. Its
-            results go to ``json_file`` and ``feedback`` only; the course's gradebook is left alone.
+            results go to ``json_file`` and ``pages`` only; the course's gradebook is left alone.
         workers: how many submissions are graded at the same time; by default as many as this machine has cores, up
             to eight, or as keep the cluster busy.
         json_file: where the results are written as a JSON array.
-        feedback: folder for a page per submission, ``<student>/<unit>/<unit>.html``. Pages of the course's own
-            students are made from its gradebook, by ``course feedback``, and not here.
+        pages: writes a feedback page per submission of another folder. Pages of the course's own students are made from
+            its gradebook, by ``course feedback``, and not here.
         sandbox: where students' code runs.
         scheduler: the address of a dask cluster's scheduler; without one, this machine grades.
         again: grade everything, even what was graded before and would give the same.
@@ -66,7 +76,7 @@ class ClassRun:
     submitted: Path | None = None
     workers: int | None = None
     json_file: Path | None = None
-    feedback: Path | None = None
+    pages: PageWriter | None = None
     sandbox: SandboxKind = DEFAULT_KIND
     scheduler: str | None = None
     again: bool = False
@@ -161,7 +171,7 @@ class ClassRun:
 
     def _places(self) -> tuple[Path, ...]:
         """Where this run reads from and writes to, beside the course."""
-        places = (self.submitted, self.json_file, self.feedback)
+        places = (self.submitted, self.json_file, self.pages and self.pages.folder)
         return tuple(place.absolute() for place in places if place is not None)
 
     def _submissions(self) -> tuple[Submission, ...]:
@@ -181,9 +191,9 @@ class ClassRun:
         """What happens to each result, in this order. All of it happens in this process, one result at a time."""
         recorders = [self._logging(batch.secret)]
         if self.submitted is None:
-            recorders += [_keeping(self.course, self.unit), self._writing_gradebook(batch.release)]
-        elif self.feedback is not None:
-            recorders.append(self._writing_feedback(self.feedback))
+            recorders += [partial(record_result, self.course, self.unit), self._writing_gradebook(batch.release)]
+        elif self.pages is not None:
+            recorders.append(self.pages)
         return tuple(recorders)
 
     def _logging(self, secret: CourseSecret) -> Recorder:
@@ -203,27 +213,6 @@ class ClassRun:
         notebook = nbformat.reads(release.decode("utf-8"), as_version=4)
         writer = GradebookWriter(self.course, self.unit, notebook)
         return lambda graded: writer.record(graded) if graded.notebook is not None else None
-
-    def _writing_feedback(self, folder: Path) -> Recorder:
-        from autograder.feedback.page import write_page
-        from autograder.gradebook.points_that_count import standing_outside
-
-        course, unit = self.course, self.unit
-        return lambda graded: write_page(folder, course, unit, graded, standing_outside(course, unit, graded))
-
-
-def recorded_results(course: Course, unit: Unit) -> tuple[SubmissionResult, ...]:
-    """The latest results of the course's own students in a unit, by student."""
-    files = sorted(course.results_of(unit).glob("*.json"))
-    records = (json.loads(file.read_text(encoding="utf-8")) for file in files)
-    by_student = {normal_id(record["student"]): record for record in records}  # composed names come last, and count
-    return tuple(SubmissionResult.from_record(record | {"student": name}) for name, record in by_student.items())
-
-
-def _keeping(course: Course, unit: Unit) -> Recorder:
-    folder = course.results_of(unit)
-    folder.mkdir(parents=True, exist_ok=True)
-    return lambda graded: _write_json(folder / f"{graded.result.student}.json", graded.result.to_record())
 
 
 class _Record:

@@ -12,31 +12,16 @@ from autograder.capstone.files import CapstoneWork
 from autograder.capstone.held_out import HeldOut, draw_held_out, private_held_out
 from autograder.capstone.library_models import library_model
 from autograder.capstone.measure_in_sandbox import LIMITS, Measured, NoNumbers, measure_in_sandbox
-from autograder.checks.judge_component import ComponentResult, Verdict
+from autograder.checks.capstone import CASES, ELSEWHERE, POINTS, REBUILT, REPRODUCES, TABLE, WITHIN_BUDGET
+from autograder.checks.judge_component import ComponentResult, SubmissionVerdict, Verdict
 from autograder.course.course import CourseError
-from autograder.judging.judge_submission import SubmissionVerdict
 from autograder.sandbox.kinds import DEFAULT_KIND, SandboxKind
 from autograder.sandbox.limits import Limits
 from avae_lib.capstone import BUDGET, Claims, ClaimsError, findings, public_images, read_claims
 from avae_lib.capstone.findings import Finding, claim_holds_elsewhere, claim_reproduces, improvement, keeps_budget
 from avae_lib.evaluation import Estimate
 
-__all__ = ["CASES", "POINTS", "judge_capstone"]
-
-_REBUILT = "the model can be rebuilt and measured"
-_REPRODUCES = "the claim reproduces on the public test images"
-_ELSEWHERE = "the claim holds on held-out images"
-_TABLE = "the table of claims is complete and acceptable"
-_BUDGET = "the budget is kept"
-_BETTER = "better than the baseline on held-out images"
-CASES: Mapping[str, Mapping[str, float]] = {
-    "numbers": {_REBUILT: 2, _REPRODUCES: 5, _ELSEWHERE: 3},
-    "budget": {_TABLE: 2, _BUDGET: 4},
-    "baseline": {_BETTER: 5, **{f"better by more than {band:g} bits per dimension": 3 for band in BUDGET.bands_bpd}},
-}
-"""The points of each case, by the locked cell that they belong to: ``check_numbers``, ``check_budget``, …"""
-POINTS = {name: float(sum(cases.values())) for name, cases in CASES.items()}
-"""What each of these cells is worth."""
+__all__ = ["judge_capstone"]
 
 
 @dataclass(frozen=True)
@@ -73,7 +58,7 @@ def judge_capstone(
         flags = _flags(work)
     except NoNumbers as reason:
         was_lost = reason.was_lost
-        found = {_REBUILT: Finding(False, str(reason))}
+        found = {REBUILT: Finding(False, str(reason))}
     components = tuple(_result(name, cases, found) for name, cases in CASES.items())
     return SubmissionVerdict(components, flags, time.monotonic() - started, was_lost)
 
@@ -137,16 +122,16 @@ def _findings(
     work: CapstoneWork, table: _Table, measured: Measured, held_out: HeldOut
 ) -> Iterator[tuple[str, Finding]]:
     """What was found, by the name of the case."""
-    yield _REBUILT, Finding(True, "")
-    yield _TABLE, Finding(not table.problem, table.problem)
+    yield REBUILT, Finding(True, "")
+    yield TABLE, Finding(not table.problem, table.problem)
     claims = table.claims
     if claims is None:
         return
     if not table.problem:
-        yield _REPRODUCES, claim_reproduces(claims, measured.bits_per_dim["public"][claims.quantity])
-        yield _ELSEWHERE, claim_holds_elsewhere(claims, _elsewhere(measured, held_out, claims.quantity, claims))
+        yield REPRODUCES, claim_reproduces(claims, measured.bits_per_dim["public"][claims.quantity])
+        yield ELSEWHERE, claim_holds_elsewhere(claims, _elsewhere(measured, held_out, claims.quantity, claims))
     budget = keeps_budget(claims, measured.parameters, len(work.contents["weights.safetensors"]))
-    yield _BUDGET, budget
+    yield WITHIN_BUDGET, budget
     bound = held_out.beside_baseline(measured.bits_per_dim["held out"]["bound"], "bound", samples=1)
     for case, least in zip(CASES["baseline"], (findings.NOISE_OF_DRAWS_BPD, *BUDGET.bands_bpd), strict=True):
         over = Finding(False, "counts only within the budget")
@@ -171,6 +156,6 @@ def _verdict(name: str, points: float, findings: Mapping[str, Finding]) -> Verdi
 
 def _why_not(findings: Mapping[str, Finding]) -> str:
     """Why a case was not looked at."""
-    if not findings[_REBUILT].passed:
+    if not findings[REBUILT].passed:
         return "needs a model that can be measured"
     return "needs a table of claims that is complete and acceptable"

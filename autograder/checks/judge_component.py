@@ -13,7 +13,7 @@ from avae_lib.checking.comparison import Trial
 from avae_lib.checking.records import Observation, Request
 from avae_lib.checking.verdicts import AskFailed, Verdict, judge_trials
 
-__all__ = ["AskFailed", "ComponentResult", "Verdict", "judge_component"]
+__all__ = ["AskFailed", "ComponentResult", "SubmissionVerdict", "Verdict", "judge_component"]
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,23 @@ class ComponentResult:
     points: float
     max_points: float
     cases: tuple[Verdict, ...]
+
+
+@dataclass(frozen=True)
+class SubmissionVerdict:
+    """The judgement of all components of one submission.
+
+    Attributes:
+        components: in the order of the checks.
+        flags: what an instructor may want to look at, one sentence each.
+        seconds: wall time.
+        had_losses: whether a sandbox was lost on the way, to a limit or a crash: another time may come out otherwise.
+    """
+
+    components: tuple[ComponentResult, ...]
+    flags: tuple[str, ...]
+    seconds: float
+    had_losses: bool = False
 
 
 def judge_component(

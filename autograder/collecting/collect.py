@@ -26,8 +26,8 @@ from autograder.collecting.lms_times import moment
 from autograder.collecting.owners import Owners
 from autograder.collecting.systems import READERS, System, guessed_system, knows_students_by_id
 from autograder.collecting.time_tables import Times, read_times
+from autograder.course.audit_log import log_event
 from autograder.course.course import Course, CourseError, Unit
-from autograder.course.events import log_event
 from autograder.course.lock import course_lock
 from autograder.course.private_files import private_folder
 from autograder.course.roster import Roster

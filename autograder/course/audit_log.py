@@ -1,7 +1,8 @@
-"""The audit log: one line of JSON per graded submission, only ever added to."""
+"""The audit log: one line of JSON for each graded submission and for what people do to grades; only ever added to."""
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
 import platform
@@ -12,9 +13,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from autograder.course.course import Course
 from autograder.results import Graded
 
-__all__ = ["append", "log_entry", "versions_here"]
+__all__ = ["append", "log_entry", "log_event", "person", "versions_here"]
 
 
 def log_entry(graded: Graded, unit: str, **facts: Any) -> dict[str, Any]:
@@ -30,6 +32,20 @@ def log_entry(graded: Graded, unit: str, **facts: Any) -> dict[str, Any]:
         **facts,
         "versions": versions_here(),
     }
+
+
+def log_event(course: Course, event: str, **facts: Any) -> None:
+    """Add a line to ``.course/audit.jsonl``: when, what, who, and ``facts`` of JSON types."""
+    moment = datetime.now(UTC).isoformat(timespec="milliseconds")
+    append(course.records / "audit.jsonl", {"time": moment, "event": event, "by": person(), **facts})
+
+
+def person() -> str:
+    """Who runs this, as the system knows them."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):  # a container may give its user no name
+        return f"user {os.getuid()}" if hasattr(os, "getuid") else "unknown"
 
 
 def append(path: Path, entry: Mapping[str, Any]) -> None:

@@ -152,6 +152,17 @@ class Course:
         """Where the notebook lies that students are given for a unit, once it is released."""
         return self.assignments / unit.name / f"{unit.name}.ipynb"
 
+    def require_released(self, unit: Unit) -> Path:
+        """The notebook that students were given for a unit.
+
+        Raises:
+            CourseError: the unit has not been released.
+        """
+        path = self.released_notebook(unit)
+        if not path.is_file():
+            raise CourseError(f"{unit.name} is not released ({path} does not exist): run course release {unit.name}")
+        return path
+
     def results_of(self, unit: Unit) -> Path:
         """The folder of the latest results of a unit, one file per student."""
         return self.records / "results" / unit.name

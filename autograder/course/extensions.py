@@ -13,8 +13,8 @@ from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from pathlib import Path
 
+from autograder.course.audit_log import log_event, person
 from autograder.course.course import Course, CourseError, Unit
-from autograder.course.events import log_event, person
 from autograder.course.roster import Roster
 from autograder.course.spreadsheet import append_row, read_table
 from autograder.course.student_ids import normal_id

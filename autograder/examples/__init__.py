@@ -21,7 +21,6 @@ from nbformat import NotebookNode
 
 from autograder.course.course import Course, CourseError, Unit
 from autograder.intake.notebook_cells import Cell, cells_of
-from autograder.judging.jobs import released_notebook
 
 __all__ = ["STUDENTS", "write_example_submissions"]
 
@@ -44,7 +43,7 @@ def write_example_submissions(course: Course, unit: Unit, destination: Path) -> 
 
 
 def _write(course: Course, unit: Unit, student: str, destination: Path) -> Path:
-    notebook = nbformat.read(released_notebook(course, unit), as_version=4)
+    notebook = nbformat.read(course.require_released(unit), as_version=4)
     example = jupytext.read(_FOLDER / unit.name / f"{STUDENTS[student]}.py", fmt="py:percent")
     for cell in example.cells[1:]:
         _hand_in(cell, notebook)

@@ -22,8 +22,8 @@ from typing import Literal
 import nbformat
 
 from autograder.collecting.collection_records import Collected, collected_work
+from autograder.course.audit_log import log_event
 from autograder.course.course import Course, CourseError, Unit
-from autograder.course.events import log_event
 from autograder.course.private_files import write_private
 from autograder.course.spreadsheet import number
 from autograder.exports.gradescope import gradescope_results

@@ -1,4 +1,4 @@
-"""Feedback pages for the course's own students, from what was recorded when they were graded."""
+"""Feedback pages of a class: of the course's own students from what is on record, of others as they are graded."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import nbformat
 from nbformat import NotebookNode
 
 from autograder.course.course import Course, CourseError, Unit
-from autograder.feedback.page import page, save_page
+from autograder.feedback.page import page, save_page, write_page
 from autograder.gradebook.gradebook_writer import autograded_notebook
-from autograder.gradebook.points_that_count import Standing, unit_standing
+from autograder.gradebook.points_that_count import Standing, standing_outside, unit_standing
 from autograder.gradebook.regrade_requests import decisions_of
 from autograder.plain_text import printable
 from autograder.results import Graded
 
-__all__ = ["ClassFeedback", "write_feedback"]
+__all__ = ["ClassFeedback", "OutsidePages", "write_feedback"]
 
 
 @dataclass(frozen=True)
@@ -84,3 +84,16 @@ def write_feedback(course: Course, unit: Unit, folder: Path | None = None) -> tu
     if failures:
         raise CourseError("not every page could be written: " + "; ".join(failures))
     return tuple(pages)
+
+
+@dataclass(frozen=True)
+class OutsidePages:
+    """Writes a page into ``folder`` for each result it is called with: of submissions that are in no gradebook."""
+
+    course: Course
+    unit: Unit
+    folder: Path
+
+    def __call__(self, graded: Graded) -> Path:
+        standing = standing_outside(self.course, self.unit, graded)
+        return write_page(self.folder, self.course, self.unit, graded, standing)

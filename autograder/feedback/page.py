@@ -22,8 +22,7 @@ from pygments.lexers import PythonLexer
 from autograder.course.course import Course, Unit
 from autograder.course.private_files import write_private
 from autograder.course.spreadsheet import number
-from autograder.feedback.late_notice import late_notice
-from autograder.feedback.points_parts import parts_of, titles_of_written, waits_sentence
+from autograder.feedback.points_in_words import late_notice, parts_of, titles_of_written, waits_sentence
 from autograder.feedback.student_words import to_student
 from autograder.gradebook.gradebook_queries import QuestionScore
 from autograder.gradebook.points_that_count import Standing

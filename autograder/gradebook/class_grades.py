@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from autograder.batch.class_run import recorded_results
 from autograder.course.course import Course, CourseError, Unit
 from autograder.course.roster import Roster, Student
 from autograder.course.student_ids import NearMatch, near_matches
 from autograder.gradebook.gradebook_queries import unit_in_gradebook
 from autograder.gradebook.points_that_count import Standing, Status, unit_standing
+from autograder.gradebook.recorded_results import recorded_results
 
 __all__ = ["ClassGrades", "Standing", "Status", "class_grades", "graded_units"]
 

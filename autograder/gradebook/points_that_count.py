@@ -15,14 +15,14 @@ from typing import Any
 
 from nbgrader.utils import determine_grade
 
-from autograder.batch.class_run import recorded_results
 from autograder.course.course import Course, Unit
 from autograder.course.extensions import extensions_of
 from autograder.course.late_policy import days_late, later_by
 from autograder.course.roster import Roster
 from autograder.gradebook.gradebook_queries import GradedSubmission, QuestionScore, UnitInGradebook, unit_in_gradebook
-from autograder.gradebook.manual_scores import log_manual_changes
 from autograder.gradebook.nbgrader_lateness import settle
+from autograder.gradebook.points_by_hand import log_manual_changes
+from autograder.gradebook.recorded_results import recorded_results
 from autograder.intake.submissions import find_submissions
 from autograder.results import Graded, SubmissionResult
 

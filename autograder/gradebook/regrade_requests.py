@@ -12,14 +12,14 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from autograder.course.audit_log import log_event, person
 from autograder.course.course import Course, CourseError, Unit
-from autograder.course.events import log_event, person
 from autograder.course.extensions import extensions_file, require_known
 from autograder.course.lock import course_lock
 from autograder.course.spreadsheet import append_row, number, read_table
 from autograder.course.student_ids import normal_id
 from autograder.gradebook.gradebook_queries import QuestionScore
-from autograder.gradebook.hand_points import give_points
+from autograder.gradebook.points_by_hand import give_points
 from autograder.gradebook.points_that_count import Standing, unit_standing
 
 __all__ = ["RegradeRequest", "add_request", "close_request", "decisions_of", "regrade_requests", "requests_file"]

@@ -16,8 +16,8 @@ from nbgrader.api import Comment, Grade, Gradebook, MissingEntry, Notebook, Subm
 from nbgrader.preprocessors import SaveCells
 from sqlalchemy.exc import SQLAlchemyError
 
+from autograder.course.audit_log import log_event
 from autograder.course.course import Course, CourseError, Unit
-from autograder.course.events import log_event
 from autograder.gradebook.open_gradebook import one_transaction, open_gradebook, opened_gradebook
 
 __all__ = ["CellChanges", "carry_cells", "cell_changes", "refusal_of", "require_graded_cells"]

@@ -24,8 +24,7 @@ from autograder.results import CaseResult, ComponentScore, Graded, SubmissionRes
 from autograder.sandbox.kinds import flags_about
 
 if TYPE_CHECKING:
-    from autograder.checks.judge_component import ComponentResult
-    from autograder.judging.judge_submission import SubmissionVerdict
+    from autograder.checks.judge_component import ComponentResult, SubmissionVerdict
 
 __all__ = ["get_ready", "grade_submission"]
 

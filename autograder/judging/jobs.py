@@ -26,7 +26,7 @@ from autograder.plain_text import printable
 from autograder.results import Graded, SubmissionResult
 from autograder.sandbox.kinds import DEFAULT_KIND, SandboxKind
 
-__all__ = ["Batch", "Job", "released_notebook", "remark"]
+__all__ = ["Batch", "Job", "remark"]
 
 _LONGEST_REMARK = 600  # characters
 
@@ -104,7 +104,7 @@ class Batch:
         Raises:
             CourseError: the unit is not released, or the course's secret or its private images cannot be used.
         """
-        release = released_notebook(course, unit).read_bytes()
+        release = course.require_released(unit).read_bytes()
         handed_back = tuple(before.name for before in course.before(unit))
         max_points = _points_of_checks(nbformat.reads(release.decode("utf-8"), as_version=4))
         secret = CourseSecret.of(course)
@@ -159,18 +159,6 @@ class Batch:
 def _said_of_files(submission: Submission, capstone: CapstoneWork | None) -> tuple[str, ...]:
     used = {*capstone.contents, *capstone.troubles} if capstone else ()
     return flags_of_files_beside(submission.folder, used)
-
-
-def released_notebook(course: Course, unit: Unit) -> Path:
-    """The notebook that students were given for a unit.
-
-    Raises:
-        CourseError: the unit has not been released.
-    """
-    path = course.released_notebook(unit)
-    if not path.is_file():
-        raise CourseError(f"{unit.name} is not released ({path} does not exist): run course release {unit.name}")
-    return path
 
 
 def remark(text: object) -> str:

@@ -17,11 +17,10 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 from autograder.checks.case import ComponentCheck
-from autograder.checks.judge_component import AskFailed, ComponentResult, Verdict, judge_component
+from autograder.checks.judge_component import AskFailed, ComponentResult, SubmissionVerdict, Verdict, judge_component
 from autograder.intake.normalise import Answer, NormalisedSubmission
 from autograder.judging.calls_between_answers import Calls, names_in
 from autograder.judging.notebook_in_sandbox import LostDuring, NotebookInSandbox, SandboxPlan, SetupFailed
@@ -33,30 +32,13 @@ from autograder.sandbox.session import SessionLost
 from avae_lib.checking.comparison import Trial
 from avae_lib.checking.records import Observation, Raised, Request
 
-__all__ = ["Ask", "SubmissionVerdict", "Witness", "judge_submission"]
+__all__ = ["Ask", "Witness", "judge_submission"]
 
 Ask = Callable[[Request], Observation]
 Witness = Callable[[str, Iterable[Trial], Ask], tuple[Iterable[Trial], Ask]]
 
 _MOST_SANDBOXES_FOR_ALL = 3
 _UNWRITTEN = Observation(error=Raised("NotImplementedError", "", "raise NotImplementedError"))
-
-
-@dataclass(frozen=True)
-class SubmissionVerdict:
-    """The judgement of all components of one submission.
-
-    Attributes:
-        components: in the order of the checks.
-        flags: what an instructor may want to look at, one sentence each.
-        seconds: wall time.
-        had_losses: whether a sandbox was lost on the way, to a limit or a crash: another time may come out otherwise.
-    """
-
-    components: tuple[ComponentResult, ...]
-    flags: tuple[str, ...]
-    seconds: float
-    had_losses: bool = False
 
 
 def judge_submission(

@@ -14,8 +14,8 @@ from typing import Any
 from jupyter_server.serverapp import ServerApp
 from traitlets.config import Config
 
-from autograder.batch.class_run import recorded_results
 from autograder.course.course import Course, CourseError, Unit
+from autograder.gradebook.recorded_results import recorded_results
 from autograder.nbgrader_bridge.sealed_pages import seal
 
 __all__ = ["serve_formgrader"]

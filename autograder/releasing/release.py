@@ -208,7 +208,7 @@ def _points(cell: NotebookNode) -> float | None:
 
 
 def _require_points_of_capstone(cells: Mapping[str, float | None], unit: Unit) -> None:
-    from autograder.capstone.judge_capstone import POINTS
+    from autograder.checks.capstone import POINTS
 
     wanted = {f"check_{name}": points for name, points in POINTS.items()}
     if list(cells.items()) != list(wanted.items()):

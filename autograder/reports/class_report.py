@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from autograder.course.audit_log import log_event
 from autograder.course.course import Course, CourseError, Unit
-from autograder.course.events import log_event
 from autograder.course.private_files import write_private
 from autograder.course.spreadsheet import Cell, number, write_table
 from autograder.gradebook.class_grades import ClassGrades, Standing, Status, class_grades

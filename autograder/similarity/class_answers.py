@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from autograder.batch.class_run import recorded_results
 from autograder.course.course import Course, CourseError, Unit
 from autograder.gradebook.gradebook_writer import autograded_notebook
+from autograder.gradebook.recorded_results import recorded_results
 
 __all__ = ["ClassAnswers", "answers_of_class", "known_sources"]
 

@@ -14,7 +14,6 @@ from autograder.course.course import Course, CourseError, Unit
 from autograder.intake.normalise import NormalisedSubmission
 from autograder.intake.normalise_process import normalise_apart
 from autograder.intake.submissions import Quarantined, Submission, find_submissions, notebook_file, read_once
-from autograder.judging.jobs import released_notebook
 
 __all__ = ["EarlierAnswers", "earlier_answers"]
 
@@ -41,7 +40,7 @@ def earlier_answers(course: Course, unit: Unit, folder: Path) -> EarlierAnswers:
     Raises:
         CourseError: there are none, or the folder is the one of this class.
     """
-    release = nbformat.reads(released_notebook(course, unit).read_text(encoding="utf-8"), as_version=4)
+    release = nbformat.reads(course.require_released(unit).read_text(encoding="utf-8"), as_version=4)
     answers, unread = defaultdict(dict), []
     for submission in _submissions(course, unit, folder):
         try:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from autograder.course.audit_log import log_event
 from autograder.course.course import Course, CourseError
-from autograder.course.events import log_event
 from autograder.course.lock import course_lock
 from autograder.course.student_ids import normal_id
 from autograder.student_records.all_places import (

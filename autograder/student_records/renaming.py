@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from autograder.course.audit_log import log_event
 from autograder.course.course import Course, CourseError
-from autograder.course.events import log_event
 from autograder.course.lock import course_lock
 from autograder.course.private_files import write_private
 from autograder.course.student_ids import normal_id

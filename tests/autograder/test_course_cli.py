@@ -14,7 +14,6 @@ from autograder.batch.class_run import ClassRun
 from autograder.course.course import Course
 from autograder.examples import STUDENTS, write_example_submissions
 from autograder.intake.normalise import normalise
-from autograder.judging.jobs import released_notebook
 from autograder.sandbox import bubblewrap
 
 ROOT = Path(__file__).parents[2]
@@ -175,7 +174,7 @@ def test_the_examples_get_what_they_deserve(real_course, tmp_path):
 @pytest.mark.parametrize("student", STUDENTS)
 def test_an_example_is_the_released_notebook_with_answers(real_course, student, tmp_path):
     write_example_submissions(real_course, real_course.unit(UNIT), tmp_path)
-    release = nbformat.read(released_notebook(real_course, real_course.unit(UNIT)), as_version=4)
+    release = nbformat.read(real_course.require_released(real_course.unit(UNIT)), as_version=4)
     submission = normalise((tmp_path / student / UNIT / f"{UNIT}.ipynb").read_bytes(), release)
     answered = {answer.component for answer in submission.answers if "raise NotImplementedError" not in answer.source}
     answered -= {None}  # an exercise without points

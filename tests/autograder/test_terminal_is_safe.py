@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 
 from autograder.cli import main
 from autograder.examples.hostile_texts import HOSTILE_NAMES, HOSTILE_TEXTS
-from autograder.legible_output import legibly
-from autograder.plain_text import legible, unmistakable
+from autograder.plain_text import legible, legibly, unmistakable
 
 ROOT = Path(__file__).parents[2]
 UNIT = "03_vae"

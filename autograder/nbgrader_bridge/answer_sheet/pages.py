@@ -12,9 +12,9 @@ from jinja2 import Environment
 from markupsafe import Markup
 from nbconvert.filters import markdown2html
 
-from autograder.batch.class_run import recorded_results
 from autograder.course.course import Course, Unit
 from autograder.course.secret import CourseSecret
+from autograder.gradebook.recorded_results import recorded_results
 from autograder.gradebook.written_answer_grades import LONGEST_COMMENT, WrittenAnswer
 from autograder.nbgrader_bridge.answer_sheet.questions import WrittenQuestion
 from autograder.page_templates import TEMPLATES as PAGE_TEMPLATES

@@ -11,7 +11,6 @@ import nbformat
 from nbformat import NotebookNode
 
 from autograder.course.course import Course, CourseError, Unit
-from autograder.judging.jobs import released_notebook
 
 __all__ = ["WrittenQuestion", "written_questions"]
 
@@ -44,7 +43,7 @@ def written_questions(course: Course, unit: Unit) -> tuple[WrittenQuestion, ...]
     Raises:
         CourseError: the unit is not released, or asks no written question.
     """
-    cells = _cells(released_notebook(course, unit))
+    cells = _cells(course.require_released(unit))
     solutions = _solutions(course.solutions / unit.name / f"{unit.name}.ipynb")
     questions = tuple(
         WrittenQuestion(label["grade_id"], label["points"], _question(cells[:place]), *_parts(solutions, label))

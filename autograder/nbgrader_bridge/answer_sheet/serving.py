@@ -25,8 +25,8 @@ from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 from tornado.web import Application, HTTPError, RequestHandler, StaticFileHandler
 
+from autograder.course.audit_log import log_event
 from autograder.course.course import Course, CourseError, Unit
-from autograder.course.events import log_event
 from autograder.gradebook.open_gradebook import opened_gradebook
 from autograder.gradebook.written_answer_grades import (
     ChangedMeanwhile,

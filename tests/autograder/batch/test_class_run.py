@@ -8,9 +8,10 @@ import unicodedata
 import nbformat
 import pytest
 
-from autograder.batch.class_run import ClassRun, recorded_results
+from autograder.batch.class_run import ClassRun
 from autograder.course.course import Course, CourseError
 from autograder.course.lock import course_lock
+from autograder.gradebook.recorded_results import recorded_results
 from autograder.results import Graded, SubmissionResult
 
 UNIT = "03_vae"

@@ -11,10 +11,9 @@ from pathlib import Path
 import pytest
 
 from autograder.batch.class_run import ClassRun
-from autograder.checks.judge_component import ComponentResult, Verdict
+from autograder.checks.judge_component import ComponentResult, SubmissionVerdict, Verdict
 from autograder.judging.check_digests import digest_of_check
 from autograder.judging.grade_submission import grade_submission
-from autograder.judging.judge_submission import SubmissionVerdict
 
 ROOT = Path(__file__).parents[3]
 UNIT = "03_vae"

@@ -18,7 +18,8 @@ from autograder.capstone import judge_capstone as judging
 from autograder.capstone import measure_in_sandbox as sandboxed
 from autograder.capstone.files import CapstoneWork, read_capstone
 from autograder.capstone.held_out import draw_held_out, private_held_out
-from autograder.capstone.judge_capstone import CASES, POINTS, judge_capstone
+from autograder.capstone.judge_capstone import judge_capstone
+from autograder.checks.capstone import CASES, POINTS
 from autograder.course.course import Course, CourseError
 from autograder.judging.jobs import Batch
 from autograder.releasing.release import require_points_of_checks

@@ -23,7 +23,8 @@ from autograder.capstone import judge_capstone as judging
 from autograder.capstone import measure_in_sandbox as sandboxed
 from autograder.capstone.files import CapstoneWork, read_capstone
 from autograder.capstone.held_out import draw_held_out
-from autograder.capstone.judge_capstone import POINTS, judge_capstone
+from autograder.capstone.judge_capstone import judge_capstone
+from autograder.checks.capstone import POINTS
 from autograder.course.course import Course
 from autograder.feedback.class_feedback import write_feedback
 from avae_lib import capstone

@@ -6,11 +6,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from autograder.checks import attentive_vae
+from autograder.checks import checks_of
 from autograder.checks.judge_component import judge_component
 from avae_lib.checking.harnesses import observe
 
-CHECKS = {check.component: check for check in attentive_vae.CHECKS}
+CHECKS = {check.component: check for check in checks_of("06_attentive_vae")}
 LARGE = "scores as large as 1e9, values as large as 1e30"
 
 

@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from autograder.checks import evaluation
+from autograder.checks import checks_of
 from autograder.checks.judge_component import judge_component
 from avae_lib.checking.harnesses import observe
 
-CHECKS = {check.component: check for check in evaluation.CHECKS}
+CHECKS = {check.component: check for check in checks_of("07_evaluation")}
 
 
 def judged(name, function, seed=11):

@@ -7,11 +7,11 @@ import torch
 import torch.nn.functional as F
 from torch.distributions import Normal, kl_divergence
 
-from autograder.checks import hierarchical_vae
+from autograder.checks import checks_of
 from autograder.checks.judge_component import judge_component
 from avae_lib.checking.harnesses import observe
 
-CHECKS = {check.component: check for check in hierarchical_vae.CHECKS}
+CHECKS = {check.component: check for check in checks_of("05_hierarchical_vae")}
 
 
 def judged(name, function, seed=11):

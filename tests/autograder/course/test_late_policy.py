@@ -25,7 +25,7 @@ from autograder.course.extensions import extensions_file, extensions_of, grant
 from autograder.course.late_policy import LatePolicy, days_late
 from autograder.course.spreadsheet import read_table
 from autograder.feedback.class_feedback import write_feedback
-from autograder.feedback.late_notice import late_notice
+from autograder.feedback.points_in_words import late_notice
 from autograder.gradebook.class_grades import class_grades
 from autograder.gradebook.nbgrader_config import configure
 from autograder.gradebook.nbgrader_lateness import settle
@@ -246,8 +246,8 @@ def test_a_regrade_keeps_lateness_extensions_and_points_given_by_hand(late_class
 
 
 def regrade(course, release, solved):
-    from autograder.batch.class_run import recorded_results
     from autograder.gradebook.gradebook_writer import GradebookWriter
+    from autograder.gradebook.recorded_results import recorded_results
     from autograder.results import Graded
 
     writer = GradebookWriter(course, course.unit(UNIT), release)

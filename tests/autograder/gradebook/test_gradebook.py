@@ -10,13 +10,13 @@ from nbconvert.exporters import HTMLExporter
 from nbgrader.api import Gradebook
 from nbgrader.server_extensions.formgrader.handlers import template_path
 
-from autograder.batch.class_run import ClassRun, recorded_results
+from autograder.batch.class_run import ClassRun
 from autograder.course.course import CourseError
 from autograder.gradebook.gradebook_writer import GradebookWriter, autograded_notebook
 from autograder.gradebook.nbgrader_config import let_nbgrader_find_its_programs
 from autograder.gradebook.points_that_count import unit_standing
+from autograder.gradebook.recorded_results import recorded_results
 from autograder.intake.normalise import normalise
-from autograder.judging.jobs import released_notebook
 from autograder.results import CaseResult, ComponentScore, Graded, SubmissionResult
 
 UNIT = "03_vae"
@@ -178,4 +178,4 @@ def test_a_class_run_records_everybody_graded_and_nobody_quarantined(
         ("eve", "quarantined"),
     ]
     assert not autograded_notebook(course, unit, "eve").exists()
-    assert released_notebook(course, unit).exists()
+    assert course.require_released(unit).exists()

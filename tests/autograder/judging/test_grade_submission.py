@@ -10,11 +10,11 @@ import pytest
 from autograder.batch.class_run import ClassRun
 from autograder.batch.cluster import local_workers
 from autograder.batch.terminal_summary import line_of, points_table
-from autograder.checks.judge_component import ComponentResult, Verdict
+from autograder.checks.judge_component import ComponentResult, SubmissionVerdict, Verdict
 from autograder.course.course import CourseError
 from autograder.course.secret import CourseSecret
+from autograder.feedback.class_feedback import OutsidePages
 from autograder.judging.grade_submission import grade_submission
-from autograder.judging.judge_submission import SubmissionVerdict
 from autograder.results import CaseResult, ComponentScore, Graded, SubmissionResult
 from autograder.sandbox.bubblewrap import SandboxUnavailable
 
@@ -124,13 +124,13 @@ def test_the_audit_log_only_grows_and_names_hash_verdicts_and_versions(course, u
     assert CourseSecret.of(course).key.hex() not in log.read_text()
 
 
-def test_a_result_that_cannot_be_recorded_is_named_and_stops_no_other(hand_in, solved, tmp_path, run):
+def test_a_result_that_cannot_be_recorded_is_named_and_stops_no_other(course, unit, hand_in, solved, tmp_path, run):
     for student in ("ada", "ben"):
         hand_in(student, solved)
     (tmp_path / "pages").mkdir()
     (tmp_path / "pages" / "ada").touch()  # a file where ada's folder should be
     with pytest.raises(CourseError, match="not everything was recorded: ada"):
-        run(lambda job: replace(pretend(job), notebook=solved), feedback=tmp_path / "pages")
+        run(lambda job: replace(pretend(job), notebook=solved), pages=OutsidePages(course, unit, tmp_path / "pages"))
     assert (tmp_path / "pages" / "ben" / UNIT / f"{UNIT}.html").exists()
     assert len(json.loads((tmp_path / "results.json").read_text())) == 2
 
@@ -250,9 +250,12 @@ def test_a_sandbox_that_fails_to_start_once_does_not_end_the_run(hand_in, solved
     assert result["status"] == "graded"
 
 
-def test_folders_of_submissions_and_results_are_hidden_from_the_sandbox(course, hand_in, solved, tmp_path, judge, run):
+def test_folders_of_submissions_and_results_are_hidden_from_the_sandbox(
+    course, unit, hand_in, solved, tmp_path, judge, run
+):
     hand_in("ada", solved, tmp_path / "elsewhere")
-    run(grade_submission, submitted=tmp_path / "elsewhere", feedback=tmp_path / "pages")
+    pages = OutsidePages(course, unit, tmp_path / "pages")
+    run(grade_submission, submitted=tmp_path / "elsewhere", pages=pages)
     wanted = {course.root, tmp_path / "elsewhere", tmp_path / "results.json", tmp_path / "pages"}
     assert set(judge.hidden[0]) == wanted
 

@@ -14,9 +14,9 @@ from nbgrader.api import Gradebook
 from nbgrader.apps.api import NbGraderAPI
 from traitlets.config import Config
 
-from autograder.batch.class_run import recorded_results
 from autograder.course.course import Course
 from autograder.gradebook.nbgrader_config import configure
+from autograder.gradebook.recorded_results import recorded_results
 
 ROOT = Path(__file__).parents[3]
 PROGRAMS = Path(sysconfig.get_path("scripts"))

@@ -5,9 +5,8 @@ import shutil
 
 import pytest
 
-from autograder.course.audit_log import append
+from autograder.course.audit_log import append, log_event
 from autograder.course.course import Course
-from autograder.course.events import log_event
 from autograder.course.extensions import grant
 from autograder.exports.export import write_export
 from autograder.feedback.class_feedback import write_feedback

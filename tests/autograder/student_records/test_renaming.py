@@ -5,7 +5,6 @@ import json
 import pytest
 from nbgrader.api import Gradebook
 
-from autograder.batch.class_run import recorded_results
 from autograder.cli import main
 from autograder.course.course import CourseError
 from autograder.course.extensions import extensions_of
@@ -14,6 +13,7 @@ from autograder.exports.export import write_export
 from autograder.feedback.class_feedback import write_feedback
 from autograder.gradebook.class_grades import class_grades
 from autograder.gradebook.gradebook_writer import autograded_notebook
+from autograder.gradebook.recorded_results import recorded_results
 from autograder.reports.class_report import write_report
 from autograder.student_records.class_tables import ClassTables
 from autograder.student_records.forgetting import forget

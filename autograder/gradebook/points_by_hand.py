@@ -1,7 +1,8 @@
-"""Points that people give by hand are given in formgrader, which keeps no history: here it is written down.
+"""Points that people give by hand: they go into the same fields as formgrader's, and every change is logged.
 
-Each time grades are read, what people gave is compared with what was seen the last time, and every difference becomes
-a line of the audit log. Its time is that of noticing; who did it, formgrader does not say.
+formgrader keeps no history. So each time grades are read, what people gave is compared with what was seen the last
+time, and every difference becomes a line of the audit log. Its time is that of noticing; formgrader does not say who
+gave the points.
 """
 
 from __future__ import annotations
@@ -9,14 +10,31 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from autograder.course.course import Course, Unit
-from autograder.course.events import log_event
+from autograder.course.audit_log import log_event
+from autograder.course.course import Course, CourseError, Unit
 from autograder.course.private_files import write_private
 from autograder.gradebook.gradebook_queries import QuestionScore, UnitInGradebook
+from autograder.gradebook.nbgrader_lateness import settle
+from autograder.gradebook.open_gradebook import opened_gradebook
 
-__all__ = ["log_manual_changes"]
+__all__ = ["give_points", "log_manual_changes"]
 
 _Given = Mapping[str, float | str | None]
+
+
+def give_points(course: Course, unit: Unit, student: str, question: QuestionScore, points: float) -> None:
+    """Give points by hand for one answer, replacing its points; extra credit stays.
+
+    Raises:
+        CourseError: the points are not between 0 and what the question is worth.
+    """
+    if not 0 <= points <= question.max_points:
+        raise CourseError(f"points for {question.answer} must be 0 to {question.max_points:g}, got {points:g}")
+    with opened_gradebook(course) as gradebook:
+        grade = gradebook.find_grade(question.name, unit.name, unit.name, student)
+        grade.manual_score, grade.needs_manual_grade = points, False
+        gradebook.db.commit()
+    settle(course, unit)
 
 
 def log_manual_changes(course: Course, unit: Unit, book: UnitInGradebook) -> None:
