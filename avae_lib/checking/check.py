@@ -13,7 +13,7 @@ from typing import Any
 
 from avae_lib import components
 from avae_lib.checking.comparison import Trial
-from avae_lib.checking.diagnoses import NOT_WRITTEN
+from avae_lib.checking.error_advice import NOT_WRITTEN
 from avae_lib.checking.harnesses import observe
 from avae_lib.checking.records import Observation, Request
 from avae_lib.checking.verdicts import Verdict, judge_trials

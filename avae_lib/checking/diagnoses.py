@@ -1,64 +1,105 @@
-"""What is the matter with a wrong result, as far as its numbers prove it, without giving the right ones away."""
+"""The line that a student reads under a failed case: what is tried, and in which order.
+
+First comes what the observed numbers prove: a named mistake, then the first symptom. If they prove nothing and an
+earlier case has failed, the line points to that one. Otherwise it says how far the numbers are off, or gives the
+case's hint.
+"""
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-import torch
-from torch import Tensor
+from avae_lib.checking.comparison import Trial, agree, compared
+from avae_lib.checking.error_advice import explain_error
+from avae_lib.checking.named_mistakes import named_mistake
+from avae_lib.checking.numeric_relations import Sample, not_finite, telling_relation_of, vague_relation_of
+from avae_lib.checking.records import Observation
+from avae_lib.checking.symptoms import (
+    names_of,
+    of_changes,
+    of_dtypes,
+    of_kinds,
+    of_numbers,
+    of_other_results,
+    right_besides,
+    side_by_side,
+    subject,
+    wrong_parts,
+)
 
-from avae_lib.checking.comparison import GRADIENT, Probe, Trial, agree, compared, near, tolerances
-from avae_lib.checking.device_waits import ON_DEVICE, WAITS
-from avae_lib.checking.error_advice import advice_on
-from avae_lib.checking.harnesses import PAIR, RANDOM_NUMBERS
-from avae_lib.checking.json_arrays import identical
-from avae_lib.checking.memory_use import ALL_PAIRS, GROWS
-from avae_lib.checking.nested_calls import CALLED, SOURCE
-from avae_lib.checking.nested_inputs import built, leaves, left_behind, length_of
-from avae_lib.checking.numeric_relations import FLOAT32, FLOAT64, Sample
-from avae_lib.checking.records import Observation, Raised, Recorded, Request
+__all__ = ["Diagnosis", "diagnosis_of", "first_symptom"]
 
-__all__ = [
-    "NOT_WRITTEN",
-    "as_wanted",
-    "before_the_call",
-    "changed_input",
-    "diagnose",
-    "explain_error",
-    "names_of",
-    "samples_of",
-    "side_by_side",
-    "subject",
-    "wrong_parts",
-]
-
-TWO_WANTED = "two results are wanted: return both, separated by a comma, and nothing else"
-LONGEST = 160  # characters of an exception's message
-NEVER_ARRIVES = "never arrives: the result does not depend on it, or detach, .data, item, NumPy or no_grad cuts it off"
-NOT_WRITTEN = "not written yet: it raises NotImplementedError"
+NUMBERS_BESIDE_ANOTHER_CAUSE = 3  # different ones that a mistake must account for after the main case has failed
 
 
-def explain_error(error: Raised, component: str) -> str:
-    """One line about an exception that left a student's function for ``component``."""
-    if _is_unwritten(error, component):
-        return NOT_WRITTEN
-    message = (
-        textwrap.shorten(error.message.splitlines()[0], LONGEST, placeholder=" …")
-        if error.message.strip()
-        else "no message"
+@dataclass(frozen=True)
+class Diagnosis:
+    """What a student is told about a failed case."""
+
+    case: str
+    """Name of the case."""
+    line: str
+    points_to: str = ""
+    """The earlier case that the line points to, if it does nothing else."""
+    names_cause: bool = False
+    """Whether the line says what is wrong, and not only that something is."""
+
+
+def diagnosis_of(
+    trial: Trial, observed: Sequence[Observation], reveal: bool, earlier: Sequence[Diagnosis], main: str
+) -> Diagnosis:
+    """The diagnosis of a failed case, from what was observed in all of its probes.
+
+    Args:
+        reveal: whether the line may show the right numbers; true for public cases only.
+        earlier: the diagnoses of those earlier cases that failed.
+        main: name of the first case of the component.
+    """
+    main_failure = earlier[0] if earlier and earlier[0].case == main else None
+    if line := _proved(trial, observed, main_failure):
+        said_before = next((diagnosis for diagnosis in earlier if diagnosis.line == line), None)
+        return _pointing_to(said_before, trial) if said_before else Diagnosis(trial.name, line, names_cause=True)
+    if earlier:
+        return _pointing_to(earlier[0], trial)
+    vague = first_symptom(trial, observed, vague_relation_of)
+    hint = _hint(trial, observed, reveal)
+    if vague and trial.name != main:
+        return Diagnosis(trial.name, f"{vague}; {hint}")
+    return Diagnosis(trial.name, vague or hint)
+
+
+def _proved(trial: Trial, observed: Sequence[Observation], main_failure: Diagnosis | None) -> str:
+    """What the numbers prove to be wrong beside what the main case, if that failed, has shown already."""
+    if main_failure is None:
+        return named_mistake(trial, observed) or first_symptom(trial, observed, telling_relation_of)
+    if not main_failure.names_cause and (
+        mistake := named_mistake(trial, observed, numbers=NUMBERS_BESIDE_ANOTHER_CAUSE)
+    ):
+        return mistake
+    return first_symptom(trial, observed, not_finite)
+
+
+def _pointing_to(earlier: Diagnosis, trial: Trial) -> Diagnosis:
+    return Diagnosis(trial.name, f"see to “{earlier.case}” first", points_to=earlier.case)
+
+
+def _hint(trial: Trial, observed: Sequence[Observation], reveal: bool) -> str:
+    parts = wrong_parts(trial, observed)
+    hint = f"{parts}: {trial.hint}" if parts else trial.hint
+    if not reveal:
+        return hint
+    probe, one = next(
+        (probe, one) for probe, one in zip(trial.probes, observed, strict=True) if not agree(trial, one, probe.expected)
     )
-    said = f"stopped with {error.type}: {message}" + (f" (at: {error.line})" if error.line else "")
-    return "; ".join(filter(None, [said, advice_on(error)]))
+    return f"{hint}: {side_by_side(trial, probe, one)}"
 
 
-def _is_unwritten(error: Raised, component: str) -> bool:
-    """Whether this is the component's own stub speaking, and not that of another one which it calls."""
-    return error.type == "NotImplementedError" and (not error.message or error.message.startswith(component))
+def first_symptom(trial: Trial, observed: Sequence[Observation], relate: Callable[[Sequence[Sample]], str]) -> str:
+    """The first symptom that is found in a case, as one line; nothing if there is none.
 
-
-def diagnose(trial: Trial, observed: Sequence[Observation], relate: Callable[[Sequence[Sample]], str]) -> str:
-    """One line about what was observed in all probes of a case, or nothing if it shows no pattern.
+    Errors come first, then results that are not made of the wanted parts. Then each value is looked at in turn: its
+    kind, its numbers, its dtype. Changed inputs come last.
 
     Args:
         relate: says in what relation the numbers of one value stand to the right ones.
@@ -71,290 +112,13 @@ def diagnose(trial: Trial, observed: Sequence[Observation], relate: Callable[[Se
     for probe, one in failing:
         right = compared(trial, probe.expected)
         if compared(trial, one).keys() != right.keys():
-            return TWO_WANTED if right.keys() <= set(PAIR) else _of_other_results(probe.request, right)
+            return of_other_results(probe.request, right)
     for name in names_of(trial):
         said = (
-            _of_kinds(trial, failing, name)
-            or _of_numbers(trial, observed, name, relate)
-            or _of_dtypes(trial, failing, name)
+            of_kinds(trial, failing, name)
+            or of_numbers(trial, observed, name, relate)
+            or of_dtypes(trial, failing, name)
         )
         if said:
-            return f"{subject(trial, name)} {said}{_right_besides(trial, observed)}"
-    return _of_changes(failing) if trial.kind == "form" and not trial.looks_at else ""
-
-
-def _of_other_results(request: Request, right: Mapping[str, Recorded]) -> str:
-    """One line about a result that is not made of the parts that are wanted."""
-    if request.results:
-        names = [name if isinstance(name, str) else name[0] for name in request.results]
-        return f"{len(names)} results are wanted: return {', '.join(names)}, in this order, and nothing else"
-    if request.harness == "call_nested":
-        if len(right) == 1:
-            return "the result is made of several parts: one is wanted"
-        return f"the result is not made of the {len(right)} parts that are wanted"
-    return "the result could not be read"
-
-
-def wrong_parts(trial: Trial, observed: Sequence[Observation]) -> str:
-    """Which of several results are wrong, and which are right; nothing where all or none are."""
-    wrong, right = _wrong_and_right(trial, observed)
-    if not (wrong and right):
-        return ""
-    return f"{_listed(trial, wrong)} wrong{_right_besides(trial, observed)}"
-
-
-def _right_besides(trial: Trial, observed: Sequence[Observation]) -> str:
-    wrong, right = _wrong_and_right(trial, observed)
-    return f"; {_listed(trial, right)} right" if wrong and right else ""
-
-
-def _wrong_and_right(trial: Trial, observed: Sequence[Observation]) -> tuple[list[str], list[str]]:
-    """The names of results that are wrong in some probe, and of those that are right in all; of nested calls only."""
-    if not _is_nested(trial) or trial.kind != "value":
-        return [], []
-    is_right: dict[str, bool] = {}
-    for probe, one in zip(trial.probes, observed, strict=True):
-        for name, wanted in compared(trial, probe.expected).items():
-            shown = compared(trial, one).get(name)
-            is_right[name] = is_right.get(name, True) and shown is not None and as_wanted(trial, shown, wanted)
-    wrong = [name for name, right in is_right.items() if not right]
-    return wrong, [name for name, right in is_right.items() if right and not name.startswith(CALLED)]
-
-
-def _listed(trial: Trial, names: Sequence[str]) -> str:
-    subjects = [subject(trial, name) for name in names]
-    if len(subjects) == 1:
-        return f"{subjects[0]} is"
-    return f"{', '.join(subjects[:-1])} and {subjects[-1]} are"
-
-
-def names_of(trial: Trial) -> list[str]:
-    """The names of all values that the probes of a case compare."""
-    return list(dict.fromkeys(name for probe in trial.probes for name in compared(trial, probe.expected)))
-
-
-def subject(trial: Trial, name: str) -> str:
-    """A value's name as the subject of a sentence."""
-    if trial.kind == "gradient":
-        return f"the {GRADIENT} `{name}`"
-    if name.startswith((GRADIENT, CALLED)):
-        return f"the {name}"
-    record, _, field = name.rpartition(".")
-    return f"the {field} of the {record}" if record else f"the {name}"
-
-
-def side_by_side(trial: Trial, probe: Probe, observed: Observation) -> str:
-    """Right and shown numbers of the first value in which they differ; for public cases only."""
-    shown, right = compared(trial, observed), compared(trial, probe.expected)
-    for name, wanted in right.items():
-        got = shown[name]
-        if got.array is not None and wanted.array is not None and not as_wanted(trial, got, wanted):
-            start = _first_shown(trial, got, wanted)
-            return f"expected {_numbers_from(start, wanted)}, got {_numbers_from(start, got)}"
-    return "the difference is not in the numbers"
-
-
-def _of_kinds(trial: Trial, failing: Sequence[tuple[Probe, Observation]], name: str) -> str:
-    said = (_of_kind(trial, name, shown, right) for shown, right in _pairs(trial, failing, name))
-    return next(filter(None, said), "")
-
-
-def _pairs(trial: Trial, probes: Iterable[tuple[Probe, Observation]], name: str) -> Iterator[tuple[Recorded, Recorded]]:
-    """What was shown and what was wanted under a name, in the probes that have it."""
-    for probe, one in probes:
-        right = compared(trial, probe.expected)
-        if name in right:
-            yield compared(trial, one)[name], right[name]
-
-
-def _of_watched(trial: Trial, name: str, shown: Recorded, right: Recorded) -> str:
-    """What is said of an observation that is no result."""
-    if as_wanted(trial, shown, right):
-        return ""
-    if name.startswith(CALLED):
-        return f"is {'' if bool(right.array) else 'not '}wanted with these inputs"
-    if name.startswith(SOURCE):
-        return (
-            "is another item than the one wanted"
-            if int(shown.array) >= 0
-            else "is none of the lists: a copy or a new object"
-        )
-    return SAID_OF_WATCHED.get(name, "")
-
-
-SAID_OF_WATCHED = {
-    WAITS: "is to be avoided: item, float, bool, tolist, `if` or `and` on a tensor halts the program until its numbers "
-    "are there",
-    ALL_PAIRS: "is to be avoided: with 10,000 scores on either side there are 10⁸ pairs; sort the scores instead",
-    ON_DEVICE: "is wanted there: make new tensors with device=… or out of the inputs",
-    GROWS: "is to be avoided: keep sums that are updated with each chunk, and neither chunks nor a result of each",
-}
-
-
-def _of_kind(trial: Trial, name: str, shown: Recorded, right: Recorded) -> str:
-    if shown.kind == "none":
-        return NEVER_ARRIVES if _is_gradient(trial, name) else _of_none(trial, name)
-    if shown.array is None:
-        return f"is of type {shown.type_name} where a {right.kind} is wanted"
-    if trial.kind == "form" and shown.kind != right.kind:
-        return f"is {KIND_NAMES[shown.kind]} where {KIND_NAMES[right.kind]} is wanted"
-    if said := _of_watched(trial, name, shown, right):
-        return said
-    if right.kind in ("int", "bool") and _is_setting(trial) and not as_wanted(trial, shown, right):
-        return f"is {shown.array.tolist()} where {right.array.tolist()} is wanted"
-    return ""
-
-
-def _is_setting(trial: Trial) -> bool:
-    """Whether a whole number or truth value is a count or a setting, and not a result to find a pattern in."""
-    return not _is_nested(trial) or any(probe.request.watch for probe in trial.probes)
-
-
-def _of_none(trial: Trial, name: str) -> str:
-    """What is said of a part that is None or missing."""
-    if not _is_nested(trial) or name == "result":
-        return "is None: is there a return?"
-    if "." in name:
-        return "is missing: a record that has it is wanted"
-    return "is None"
-
-
-KIND_NAMES = {
-    "tensor": "a tensor",
-    "array": "a NumPy array or number",
-    "float": "a Python float",
-    "int": "a Python int",
-    "bool": "a truth value",
-}
-
-
-def _of_numbers(
-    trial: Trial, observed: Sequence[Observation], name: str, relate: Callable[[Sequence[Sample]], str]
-) -> str:
-    samples = samples_of(trial, observed, name)
-    wrong = [sample for sample in samples if not sample.is_right()]
-    if not wrong:
-        return ""
-    if _is_gradient(trial, name) and _is_nested(trial) and not any(sample.got.any() for sample in samples):
-        return NEVER_ARRIVES
-    if all(sample.is_rounded() for sample in wrong):
-        both = list(zip(trial.probes, observed, strict=True))
-        return _of_dtypes(trial, both, name) or "is right but not to the precision of its float64 inputs"
-    return relate(samples)
-
-
-def samples_of(trial: Trial, observed: Sequence[Observation], name: str) -> list[Sample]:
-    """One value's numbers in all probes; nothing if it has none somewhere."""
-    samples = []
-    for probe, one in zip(trial.probes, observed, strict=True):
-        right, shown = compared(trial, probe.expected).get(name), compared(trial, one).get(name)
-        if right is None:
-            continue
-        if shown is None or shown.array is None or right.array is None:
-            return []
-        in_double = right.array.dtype is torch.float64
-        precision = FLOAT64 if in_double and shown.array.dtype is torch.float64 else FLOAT32
-        got, wanted = shown.array.double(), right.array.double()
-        samples.append(Sample(got, wanted, _tensors(probe.request), *tolerances(trial, right), precision, in_double))
-    return samples
-
-
-def _tensors(request: Request) -> Mapping[str, object]:
-    """The inputs by name; those in lists and records by their places."""
-    return dict(leaf for name, value in request.inputs.items() for leaf in leaves(value, name))
-
-
-def before_the_call(request: Request, observed: Observation) -> Mapping[str, object]:
-    """What the inputs were that an observation has something to say of: in nested calls, of those that were changed."""
-    if request.harness != "call_nested":
-        return request.inputs
-    leaves_before = (leaf for name, value in request.inputs.items() for leaf in left_behind(value, built(value), name))
-    return {path: value for path, value in leaves_before if path in observed.inputs_after}
-
-
-def as_wanted(trial: Trial, shown: Recorded, right: Recorded) -> bool:
-    """Whether one value's numbers are right, whatever else it is."""
-    got, wanted = shown.array, right.array
-    if got is None or wanted is None or got.shape != wanted.shape:
-        return False
-    return near(got, wanted, *tolerances(trial, right))
-
-
-def _is_gradient(trial: Trial, name: str) -> bool:
-    return trial.kind == "gradient" or name.startswith(GRADIENT)
-
-
-def _is_nested(trial: Trial) -> bool:
-    return all(probe.request.harness == "call_nested" for probe in trial.probes)
-
-
-def _of_dtypes(trial: Trial, failing: Sequence[tuple[Probe, Observation]], name: str) -> str:
-    if trial.kind == "form":
-        for shown, right in _pairs(trial, failing, name):
-            if (came_out := _dtype(shown)) != (wanted := _dtype(right)):
-                if not right.array.is_floating_point():
-                    return f"comes out as {came_out} where {wanted} is wanted"
-                return f"comes out as {came_out} where the inputs are {wanted}: results have the inputs' precision"
-    return ""
-
-
-def _dtype(value: Recorded) -> str:
-    return str(value.array.dtype).removeprefix("torch.")
-
-
-ENTRIES = length_of("")
-WORK_ON_NEW_TENSORS = "work on new tensors instead of editing in place"
-SAID_OF_CHANGES = {
-    "batches": f"your function changes its input `x`: {WORK_ON_NEW_TENSORS}",
-    RANDOM_NUMBERS: "your function seeds torch's random numbers or draws from them, as a new layer does for its "
-    "weights: nothing here is random",
-}
-
-
-def _of_changes(failing: Sequence[tuple[Probe, Observation]]) -> str:
-    for probe, one in failing:
-        expected = {name: _noted(value) for name, value in probe.expected.inputs_after.items()}
-        if said := changed_input({**before_the_call(probe.request, one), **expected}, one):
-            return said
-    return ""
-
-
-def _noted(value: Recorded) -> Tensor | int | None:
-    return value.array if value.kind != "int" else int(value.array)
-
-
-def changed_input(before: Mapping[str, object], observed: Observation) -> str:
-    """One line about the first input that a call left other than it was before; nothing if all are the same."""
-    for name, value in before.items():
-        after = observed.inputs_after.get(name)
-        if isinstance(value, int) and name.startswith(ENTRIES) and after is not None and _noted(after) != value:
-            listed = name.removeprefix(ENTRIES)
-            return f"your function changes the list `{listed}`, which has {value} entries: build a new list"
-        if isinstance(value, Tensor) and not (after and _holds(after, value)):
-            return SAID_OF_CHANGES.get(name, f"your function changes its input `{name}`: {WORK_ON_NEW_TENSORS}")
-    return ""
-
-
-def _holds(after: Recorded, value: Tensor) -> bool:
-    return after.array is not None and identical(after.array, value)
-
-
-SHOWN_NUMBERS = 4
-
-
-def _first_shown(trial: Trial, got: Recorded, wanted: Recorded) -> int:
-    """Where numbers are shown from: the beginning, or the first wrong one if all are right before it."""
-    if got.array.shape != wanted.array.shape:
-        return 0
-    rtol, atol = tolerances(trial, wanted)
-    is_wrong = ~torch.isclose(got.array.double(), wanted.array.double(), rtol=rtol, atol=atol).flatten()
-    first = int(is_wrong.int().argmax())
-    return first if first >= SHOWN_NUMBERS else 0
-
-
-def _numbers_from(start: int, value: Recorded) -> str:
-    several = value.array.double().flatten()
-    numbers = [f"{number:.6g}" for number in several[start : start + SHOWN_NUMBERS].tolist()]
-    before, after = "…, " * (start > 0), ", …" * (len(several) > start + SHOWN_NUMBERS)
-    text = f"{before}{', '.join(numbers)}{after}"
-    return text if value.array.ndim == 0 else f"[{text}]"
+            return f"{subject(trial, name)} {said}{right_besides(trial, observed)}"
+    return of_changes(failing) if trial.kind == "form" and not trial.looks_at else ""

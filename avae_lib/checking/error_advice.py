@@ -1,10 +1,15 @@
-"""What an exception says about its cause, in words of ours: PyTorch's own change from version to version."""
+"""What a student reads about an exception: its message, the line that raised it, and advice on the common ones."""
 
 from __future__ import annotations
 
+import textwrap
+
 from avae_lib.checking.records import Raised
 
-__all__ = ["advice_on", "same_error"]
+__all__ = ["NOT_WRITTEN", "advice_on", "explain_error", "same_error"]
+
+NOT_WRITTEN = "not written yet: it raises NotImplementedError"
+LONGEST = 160  # characters of an exception's message
 
 IN_PLACE = "an operation whose name ends in _, or += and the like, changes a tensor that is still needed"
 SHAPES = "two tensors meet here whose shapes do not fit together"
@@ -37,3 +42,21 @@ def same_error(one: Raised | None, other: Raised | None) -> bool:
         return False
     ours, theirs = (advice_on(error) or error.message for error in (one, other))
     return ours == theirs != ""
+
+
+def explain_error(error: Raised, component: str) -> str:
+    """One line about an exception that left a student's function for ``component``."""
+    if _is_unwritten(error, component):
+        return NOT_WRITTEN
+    message = (
+        textwrap.shorten(error.message.splitlines()[0], LONGEST, placeholder=" …")
+        if error.message.strip()
+        else "no message"
+    )
+    said = f"stopped with {error.type}: {message}" + (f" (at: {error.line})" if error.line else "")
+    return "; ".join(filter(None, [said, advice_on(error)]))
+
+
+def _is_unwritten(error: Raised, component: str) -> bool:
+    """Whether this is the component's own stub speaking, and not that of another one which it calls."""
+    return error.type == "NotImplementedError" and (not error.message or error.message.startswith(component))

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from avae_lib.checking.comparison import Trial, agree, compared
-from avae_lib.checking.diagnoses import as_wanted, names_of, samples_of, subject
 from avae_lib.checking.numeric_relations import ONCE_MENDED, resized, shape_is_wrong
 from avae_lib.checking.records import Observation, Recorded
+from avae_lib.checking.symptoms import as_wanted, names_of, samples_of, subject
 
 __all__ = ["is_shown", "named_mistake"]
 

@@ -8,13 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from avae_lib.checking.comparison import Probe, Trial, agree
-from avae_lib.checking.diagnoses import before_the_call, changed_input, diagnose, side_by_side, wrong_parts
-from avae_lib.checking.named_mistakes import named_mistake
-from avae_lib.checking.numeric_relations import not_finite, telling_relation_of, vague_relation_of
+from avae_lib.checking.comparison import Trial, agree
+from avae_lib.checking.diagnoses import Diagnosis, diagnosis_of
 from avae_lib.checking.records import Observation, Request
-
-NUMBERS_BESIDE_ANOTHER_CAUSE = 3  # different ones that a mistake must account for after the main case has failed
+from avae_lib.checking.symptoms import before_the_call, changed_input
 
 __all__ = ["AskFailed", "Verdict", "failed", "judge_case", "judge_trials"]
 
@@ -104,35 +101,18 @@ def judge_case(
         before: the verdicts on earlier cases.
     """
     observed = [ask(probe.request) for probe in trial.probes]
-    wrong = [
-        (probe, one) for probe, one in zip(trial.probes, observed, strict=True) if not agree(trial, one, probe.expected)
-    ]
-    if not wrong:
+    if all(agree(trial, one, probe.expected) for probe, one in zip(trial.probes, observed, strict=True)):
         return Verdict(trial.name, True, "", trial.points, trial.points)
-    if said := _proved(trial, observed, before):
-        if same := next((verdict for verdict in before if verdict.diagnosis == said), None):
-            return failed(trial, f"see to “{same.name}” first", same.name)
-        return replace(failed(trial, said), names_cause=True)
-    if first_failed := next((verdict for verdict in before if not verdict.passed), None):
-        return failed(trial, f"see to “{first_failed.name}” first", first_failed.name)
-    vague, hint = diagnose(trial, observed, vague_relation_of), _hint(trial, *wrong[0], observed, reveal)
-    return failed(trial, f"{vague}; {hint}" if vague and before else vague or hint)
-
-
-def _proved(trial: Trial, observed: Sequence[Observation], before: Sequence[Verdict]) -> str:
-    """What the numbers prove to be wrong beside what the main case, if that failed, has shown already."""
-    main = before[0] if before else None
-    if main is None or main.passed:
-        return named_mistake(trial, observed) or diagnose(trial, observed, telling_relation_of)
-    named = "" if main.names_cause else named_mistake(trial, observed, numbers=NUMBERS_BESIDE_ANOTHER_CAUSE)
-    return named or diagnose(trial, observed, not_finite)
+    earlier = [
+        Diagnosis(verdict.name, verdict.diagnosis, verdict.points_to, verdict.names_cause)
+        for verdict in before
+        if not verdict.passed
+    ]
+    main = before[0].name if before else trial.name
+    found = diagnosis_of(trial, observed, reveal, earlier, main)
+    return replace(failed(trial, found.line, found.points_to), names_cause=found.names_cause)
 
 
 def failed(trial: Trial, diagnosis: str, points_to: str = "") -> Verdict:
     """No points for this case."""
     return Verdict(trial.name, False, diagnosis, 0, trial.points, points_to)
-
-
-def _hint(trial: Trial, probe: Probe, observed: Observation, all_observed: Sequence[Observation], reveal: bool) -> str:
-    hint = f"{parts}: {trial.hint}" if (parts := wrong_parts(trial, all_observed)) else trial.hint
-    return f"{hint}: {side_by_side(trial, probe, observed)}" if reveal else hint

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from avae_lib.checking.comparison import Probe, Trial
-from avae_lib.checking.diagnoses import side_by_side
 from avae_lib.checking.harnesses import observe
 from avae_lib.checking.numeric_relations import Sample, vague_relation_of
 from avae_lib.checking.records import Request
+from avae_lib.checking.symptoms import side_by_side
 from avae_lib.checking.verdicts import AskFailed, judge_case, judge_trials
 
 
