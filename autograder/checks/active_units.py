@@ -65,7 +65,7 @@ ACTIVE_UNITS = ComponentCheck(
         Case(
             "values",
             1,
-            "the number of active units is not the right one",
+            "the number of active units is wrong",
             (
                 layer(12, 17),
                 layer(13, 5, 3, 4),
@@ -80,7 +80,7 @@ ACTIVE_UNITS = ComponentCheck(
         Case(
             "few examples, means far from zero",
             1,
-            "the variance has 1/N, and means may lie far from zero with small differences",
+            "the variance divides by N, not by N − 1; means may lie far from zero and differ only slightly",
             (
                 layer(3, 12, shares=(0.75, 0.85, 1.2)),
                 layer(2, 5, 3, shares=(0.6, 0.8, 1.3)),
@@ -93,7 +93,8 @@ ACTIVE_UNITS = ComponentCheck(
         Case(
             "a count of int64, inputs left alone",
             1,
-            "the result is a scalar of int64, of inputs of either precision, and counts units above the threshold only",
+            "the result must be a scalar of int64, for float32 and float64 inputs, and count only units above "
+            "the threshold",
             (
                 layer(12, 17),
                 layer(11, 23, shares=(1 + 1e-9,), dtype=torch.float64),

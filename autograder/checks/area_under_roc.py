@@ -145,7 +145,7 @@ AREA_UNDER_ROC = ComponentCheck(
         Case(
             "single scores, near and far ones",
             1,
-            "one score on a side, scores near −1,000 that differ by 0.01 and scores of 1e20 are ordinary inputs",
+            "one score on a side, scores near −1,000 that differ by 0.01, and scores of 1e20 are valid inputs",
             (one_against(0.0, 1.0), one_against(1.0, 0.0), one_against_many, far_from_zero, of_any_size),
             harness="call_nested",
             **EXACT,
@@ -153,7 +153,7 @@ AREA_UNDER_ROC = ComponentCheck(
         Case(
             "many scores",
             1,
-            "with very many scores the area is not right",
+            "with very many scores the area is wrong",
             (few_inside, few_outside),
             harness="call_nested",
             **SUMMED_IN_FLOAT32,
@@ -161,7 +161,7 @@ AREA_UNDER_ROC = ComponentCheck(
         Case(
             "no list of all pairs",
             1,
-            "memory grows with the number of pairs",
+            "memory must not grow with the number of pairs",
             (two_sets(0.5),),
             kind="form",
             harness="call_nested",
@@ -171,7 +171,7 @@ AREA_UNDER_ROC = ComponentCheck(
         Case(
             "precision kept, inputs left alone",
             1,
-            "the result is not a scalar of the scores' precision, or the scores were changed",
+            "the result must be a scalar of the scores' precision, and the scores must not change: one of these fails",
             (two_sets(0.5, torch.float64), close_in_double, single_in_double, two_sets(0.5)),
             kind="form",
             harness="call_nested",

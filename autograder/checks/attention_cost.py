@@ -88,7 +88,7 @@ ATTENTION_COST = ComponentCheck(
         Case(
             "depth-wise count",
             1,
-            "the cost of depth-wise attention is not the right one",
+            "the cost of depth-wise attention is wrong",
             (even_layers, odd_layers, two_layers, ordinary),
             harness="call_nested",
             results=RESULTS,
@@ -98,7 +98,7 @@ ATTENTION_COST = ComponentCheck(
         Case(
             "full count",
             1,
-            "the cost of full attention is not the right one",
+            "the cost of full attention is wrong",
             (even_layers, odd_layers, two_layers, ordinary),
             harness="call_nested",
             results=RESULTS,
@@ -108,7 +108,7 @@ ATTENTION_COST = ComponentCheck(
         Case(
             "one layer, one pixel, one channel",
             1,
-            "a single layer looks at none and costs 0; a single pixel or channel is ordinary",
+            "a single layer attends to none and costs 0; a single pixel or channel is a valid input",
             (one_layer, one_pixel, one_channel),
             harness="call_nested",
             results=RESULTS,
@@ -117,7 +117,7 @@ ATTENTION_COST = ComponentCheck(
         Case(
             "exact Python ints of any size",
             1,
-            "both counts are Python ints, exact to the last digit also beyond 2⁵³",
+            "both counts are Python ints, exact to the last digit, also beyond 2⁵³",
             (beyond_floats,),
             kind="form",
             harness="call_nested",

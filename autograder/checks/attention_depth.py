@@ -19,7 +19,7 @@ from autograder.checks.variants import depthwise_attention as depthwise_variants
 __all__ = ["ATTENTIVE_CONTEXT", "DEPTHWISE_ATTENTION", "number", "scalar", "whole"]
 
 FORM = "precision kept, inputs left alone"
-FORM_HINT = "inputs of either precision are ordinary, and lists and tensors stay as they are"
+FORM_HINT = "inputs may be float32 or float64, and lists and tensors must not change: one of these fails"
 LARGE_VALUE = 1e30
 LOG2_OF_LARGE_SCORES = 25  # a score is a whole number up to 30 or so, times 2²⁵: up to 1e9
 
@@ -117,14 +117,14 @@ DEPTHWISE_ATTENTION = ComponentCheck(
         Case(
             "values",
             2,
-            "the weighted sum of the values is not the right one",
+            "the weighted sum of the values is wrong",
             (layers(3, EQUAL), layers(4, (2, 3, 2, 2, 3))),
             harness="call_nested",
         ),
         Case(
             "one layer, one pixel, one channel, many layers",
             1,
-            "one layer, pixel, channel or example is ordinary, as is a dozen layers",
+            "one layer, pixel, channel or example is a valid input, and so are a dozen layers",
             (
                 layers(1, (2, 3, 2, 2, 3)),
                 layers(3, (1, 2, 3, 1, 1)),
@@ -136,7 +136,7 @@ DEPTHWISE_ATTENTION = ComponentCheck(
         Case(
             "negative scales, zero, tensors and floats",
             1,
-            "a scale is a tensor without dimensions or a float, of any sign, and is used as it is",
+            "a scale is a scalar tensor or a float, of any sign, and is used as it is",
             (
                 layers(3, (2, 3, 2, 2, 3), number(0.4, 0.8)),
                 layers(3, (2, 3, 2, 2, 3), number(-0.8, -0.4)),
@@ -150,14 +150,14 @@ DEPTHWISE_ATTENTION = ComponentCheck(
         Case(
             "scores as large as 1e9, values as large as 1e30",
             1,
-            "scores of a billion, of either sign, and values of 1e30 are ordinary",
+            "scores of a billion, of either sign, and values of 1e30 are valid inputs",
             (scores_far_from_zero, large_scores(13, 12, 0), large_scores(1, 0, 24)),
             harness="call_nested",
         ),
         Case(
             "gradients",
             1,
-            "a gradient is not right: they reach the query, every key, every value and the scale",
+            "a gradient is wrong: gradients must reach the query, every key, every value and the scale",
             (layers(3, EQUAL), layers(2, (2, 3, 2, 1, 2))),
             kind="gradient",
             harness="call_nested",
@@ -234,7 +234,7 @@ ATTENTIVE_CONTEXT = ComponentCheck(
         Case(
             "exactly own with a gate of 0",
             1,
-            "with a gate of 0 the result is own, to the last digit, however large the values are",
+            "with a gate of 0 the result must be exactly own, however large the values are",
             (
                 half_open_before_one_layer,
                 context(3, (2, 3, 2, 2, 2), gate=scalar(0.0, 0.0)),
@@ -248,7 +248,7 @@ ATTENTIVE_CONTEXT = ComponentCheck(
         Case(
             "gradients",
             1,
-            "a gradient is not right: they reach all tensors, and the gate also where it is 0",
+            "a gradient is wrong: gradients must reach all tensors, and the gate also where it is 0",
             (context(3, (2, 2, 2, 2, 2)), context(2, (2, 3, 2, 1, 2), gate=scalar(0.0, 0.0))),
             kind="gradient",
             harness="call_nested",

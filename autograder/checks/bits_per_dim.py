@@ -53,7 +53,7 @@ BITS_PER_DIM = ComponentCheck(
         Case(
             "values",
             1,
-            "nats are divided by the number of dimensions and by log 2",
+            "divide the nats by the number of dimensions and by log 2",
             (of_images(5), of_images(3, 4), of_a_sentence, negative, one_dimension),
             rtol=1e-5,
             atol=1e-5,
@@ -61,7 +61,8 @@ BITS_PER_DIM = ComponentCheck(
         Case(
             "a float for a float, a tensor for a tensor",
             1,
-            "the result is of the kind and precision of the nats, which stay as they are, and gradients reach them",
+            "the result must have the type and precision of the nats, gradients must reach them, and they must "
+            "not change: one of these fails",
             (of_images(4), of_images(4, dtype=torch.float64), of_images(), of_a_sentence, negative),
             kind="form",
             harness="call_nested",

@@ -165,19 +165,19 @@ DISCRETIZED_LOGISTIC_LOG_PROB = ComponentCheck(
         Case(
             mistakes.INSIDE,
             1,
-            "the log-probability of levels between the first and the last is not the right one",
+            "the log-probability of levels between the first and the last is wrong",
             (between_the_ends(8), between_the_ends(5, rank=3), between_the_ends(3)),
         ),
         Case(
             mistakes.ENDS,
             1,
-            "the bins of the first and the last level are open-ended, those of their neighbours are not",
+            "the bins of the first and the last level are open-ended, and those of their neighbours are not",
             (at_the_ends(8), at_the_ends(3), at_the_ends(2), at_the_ends(1)),
         ),
         Case(
             mistakes.FAR,
             1,
-            "every scale from e⁻⁷ to e⁷, and levels 3,300 scales from the mean, are ordinary inputs",
+            "every scale from e⁻⁷ to e⁷, and levels 3,300 scales from the mean, are valid inputs",
             (
                 far_from_their_means(8),
                 far_from_their_means(4),
@@ -189,7 +189,7 @@ DISCRETIZED_LOGISTIC_LOG_PROB = ComponentCheck(
         Case(
             mistakes.GRADIENTS,
             1,
-            "the gradient with respect to mean or log_scale is not the right one",
+            "the gradient with respect to mean or log_scale is wrong",
             (between_the_ends(8), between_the_ends(4), far_from_their_means(8), wide(4), ends_in_narrow_logistics),
             kind="gradient",
             gradients=("mean", "log_scale"),
@@ -198,7 +198,8 @@ DISCRETIZED_LOGISTIC_LOG_PROB = ComponentCheck(
         Case(
             mistakes.FORM,
             1,
-            "levels of every type, shapes that broadcast and inputs of either precision are ordinary",
+            "levels may have any dtype, shapes may broadcast, and inputs may be float32 or float64: for some of "
+            "these the result is wrong",
             (
                 levels_in(torch.uint8, torch.float32),
                 levels_in(torch.float32, torch.float32),

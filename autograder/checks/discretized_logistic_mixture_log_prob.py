@@ -95,13 +95,14 @@ DISCRETIZED_LOGISTIC_MIXTURE_LOG_PROB = ComponentCheck(
         Case(
             mistakes.ONE,
             2,
-            "the log-probability of images under one component, without coefficients, is not the right one",
+            "the log-probability of images under one component, without coefficients, is wrong",
             (images(1, APART), images(1, APART, bits=4), images(1, APART, bits=1)),
         ),
         Case(
             mistakes.SEVERAL,
             2,
-            "the colours of a pixel share one component, and components are averaged by the softmax of the logits",
+            "the colours of a pixel share one component, and components are averaged with the softmax of the "
+            "logits as weights",
             (
                 images(3, APART, shape=(4, 2, 5)),
                 images(2, APART, bits=5, shape=(3, 5, 4)),
@@ -111,20 +112,21 @@ DISCRETIZED_LOGISTIC_MIXTURE_LOG_PROB = ComponentCheck(
         Case(
             mistakes.DEPENDENT,
             2,
-            "the means of green and blue depend on the colours before them, by coefficients that are tanh of raw ones",
+            "the means of green and blue depend on the colours before them, with the tanh of the raw coefficients",
             (images(1, DEPENDENT), images(1, DEPENDENT, bits=3)),
             draws=2,
         ),
         Case(
             mistakes.NARROW,
             1,
-            "log-scales below −7 count as −7, and images too improbable for a float still have their logarithm",
+            "log-scales below −7 count as −7, and images whose probability underflows still have a finite "
+            "log-probability",
             (narrow(-12.0, -7.5, far=False), narrow(-12.0, -7.5, far=True), narrow(-6.5, -4.0, far=True)),
         ),
         Case(
             mistakes.TOGETHER,
             1,
-            "several components whose colours depend on one another are not right together",
+            "several components with dependent colours are wrong together",
             (
                 images(3, DEPENDENT, shape=(2, 4, 6)),
                 images(5, DEPENDENT, bits=6, shape=(3, 2, 4)),
@@ -135,7 +137,7 @@ DISCRETIZED_LOGISTIC_MIXTURE_LOG_PROB = ComponentCheck(
         Case(
             mistakes.GRADIENTS,
             1,
-            "the gradient with respect to params is not the right one",
+            "the gradient with respect to params is wrong",
             (images(1, APART, shape=(2, 3, 4)), images(2, DEPENDENT, bits=5, shape=(3, 2, 4))),
             kind="gradient",
             gradients=("params",),
@@ -144,7 +146,8 @@ DISCRETIZED_LOGISTIC_MIXTURE_LOG_PROB = ComponentCheck(
         Case(
             mistakes.FORM,
             1,
-            "inputs of either precision and of size one are ordinary, and params stays as it is",
+            "inputs may be float32 or float64, dimensions may have size one, and params must not change: one of "
+            "these fails",
             (
                 images(1, APART, bits=3, dtype=torch.float64),
                 in_double_with_narrow_scales,

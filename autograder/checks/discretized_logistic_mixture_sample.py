@@ -106,7 +106,7 @@ DISCRETIZED_LOGISTIC_MIXTURE_SAMPLE = ComponentCheck(
         Case(
             mistakes.ONE,
             1,
-            "the levels drawn from one component, without coefficients, are not the right ones",
+            "the levels drawn from one component, without coefficients, are wrong",
             (
                 draws(1, dependent=False),
                 draws(1, dependent=False, bits=4),
@@ -117,21 +117,22 @@ DISCRETIZED_LOGISTIC_MIXTURE_SAMPLE = ComponentCheck(
         Case(
             mistakes.SEVERAL,
             1,
-            "at each pixel the component is chosen whose logit plus Gumbel noise is largest, for all three colours",
+            "each pixel chooses the component with the largest logit plus Gumbel noise, the same for its three colours",
             (draws(3, dependent=False, shape=(4, 3, 5)), draws(4, dependent=False, bits=5, shape=(4, 4, 4))),
             **EXACTLY,
         ),
         Case(
             mistakes.DEPENDENT,
             1,
-            "green depends on the red that was drawn, blue on red and green, as levels on [−1, 1]",
+            "green depends on the red that was drawn, and blue on red and green, as levels on [−1, 1]",
             (draws(1, dependent=True, bits=3), draws(1, dependent=True, bits=2), draws(1, dependent=True)),
             **EXACTLY,
         ),
         Case(
             mistakes.ENDS,
             1,
-            "draws beyond an end become that end's level, log-scales below −7 count as −7, noise near 0 is ordinary",
+            "draws beyond an end become that end's level, log-scales below −7 count as −7, and noise near 0 is a "
+            "valid input",
             (
                 draws(1, dependent=True, log_scales=(-1.5, -0.5), spill=0.4),
                 draws(1, dependent=False, bits=5, log_scales=(-1.5, -0.5), spill=0.4),
@@ -143,14 +144,14 @@ DISCRETIZED_LOGISTIC_MIXTURE_SAMPLE = ComponentCheck(
         Case(
             mistakes.TOGETHER,
             1,
-            "several components whose colours depend on one another are not right together",
+            "several components with dependent colours are wrong together",
             (draws(3, dependent=True, bits=3, shape=(3, 4, 3)), draws(2, dependent=True, shape=(2, 3, 4))),
             **EXACTLY,
         ),
         Case(
             mistakes.FORM,
             1,
-            "levels are uint8 for inputs of either precision, and no input is changed",
+            "levels must be uint8 for float32 and float64 inputs, and no input may change",
             (
                 draws(1, dependent=False, dtype=torch.float64),
                 draws(1, dependent=False, shape=(1, 1, 1)),

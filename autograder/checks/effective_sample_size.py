@@ -66,14 +66,14 @@ EFFECTIVE_SAMPLE_SIZE = ComponentCheck(
         Case(
             "values",
             1,
-            "the effective sample size of each example is not the right one",
+            "the effective sample size of some examples is wrong",
             (log_weights(0.7), log_weights(1.5), log_weights(0.2)),
             draws=2,
         ),
         Case(
             "log weights of any size",
             1,
-            "log weights may be large, far apart, or far below zero: only their differences within an example count",
+            "log weights may be large, far apart, or far below zero: only their differences within an example matter",
             (
                 shifted(-3000.0, 3000.0, -90.0, 0.0),
                 shifted(-8000.0, 9000.0, 0.0, scale=0.5),
@@ -87,7 +87,7 @@ EFFECTIVE_SAMPLE_SIZE = ComponentCheck(
         Case(
             "gradients",
             1,
-            "the gradient of each log weight is not the right one",
+            "the gradient of a log weight is wrong",
             (log_weights(0.7), shifted(-30.0, 20.0, 0.0)),
             kind="gradient",
             gradients=("log_weights",),
@@ -95,7 +95,7 @@ EFFECTIVE_SAMPLE_SIZE = ComponentCheck(
         Case(
             "precision kept, inputs left alone",
             1,
-            "inputs of either precision and of size one are ordinary; the result is not right for some of them",
+            "inputs may be float32 or float64, and dimensions may have size one: for some of these the result is wrong",
             (log_weights(1.0, torch.float64), one_sample, one_example, log_weights(1.0)),
             kind="form",
             **FLOAT64,

@@ -95,7 +95,8 @@ FREE_BITS = ComponentCheck(
         Case(
             "values",
             1,
-            "where the batch mean of a layer is below the threshold its column is the threshold, else it stays",
+            "where the batch mean of a layer is below the threshold, its column becomes the threshold; other "
+            "columns stay as they are",
             (
                 used_and_hardly_used(),
                 hardly_used,
@@ -111,7 +112,7 @@ FREE_BITS = ComponentCheck(
         Case(
             FORM,
             1,
-            "the result or its gradient is not right for inputs of one precision",
+            "the result or its gradient is wrong, for float32 or for float64 inputs",
             (used_and_hardly_used(torch.float64), one_example(torch.float64), used_and_hardly_used()),
             kind="form",
             harness="call_nested",

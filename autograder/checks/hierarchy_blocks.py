@@ -19,7 +19,7 @@ from autograder.checks.variants import unpool_nearest as unpool_variants
 __all__ = ["BOTTLENECK_BLOCK", "UNPOOL_NEAREST"]
 
 FORM = "gradients, precision kept, inputs left alone"
-FORM_HINT = "the result or one of its gradients is not right for inputs of one precision or of size one"
+FORM_HINT = "the result or a gradient is wrong, for float32 or float64 inputs or for dimensions of size one"
 
 
 # unpool_nearest(x, factor)
@@ -46,7 +46,7 @@ UNPOOL_NEAREST = ComponentCheck(
         Case(
             "values",
             1,
-            "the enlarged picture is not the right one",
+            "the enlarged picture is wrong",
             (picture(2, 3, 2, 3, 3), picture(2, 2, 3, 4, 4)),
             rtol=1e-6,
             atol=1e-6,
@@ -54,7 +54,7 @@ UNPOOL_NEAREST = ComponentCheck(
         Case(
             "any factor, any height and width",
             1,
-            "whole factors from 1 to 32 are ordinary, as are pictures that are not square, or of one pixel",
+            "factors may be any whole number from 1 to 32; pictures need not be square, and may be a single pixel",
             (
                 oblong_picture,
                 picture(1, 2, 3, 4, 5),
@@ -150,7 +150,7 @@ BOTTLENECK_BLOCK = ComponentCheck(
         Case(
             "values",
             1,
-            "the block's output is not the right one",
+            "the block's output is wrong",
             (plain_block(3, 4, 5, 5, 6, batch=1), plain_block(4, 4, 2, 5, 7, batch=1), plain_block(5, 2, 3, 5, 5)),
             harness="call_nested",
             **LOOSE,
@@ -158,7 +158,7 @@ BOTTLENECK_BLOCK = ComponentCheck(
         Case(
             "with and without the residual sum",
             1,
-            "x is added where `residual` is True, and only there",
+            "add x where `residual` is True, and only there",
             (residual_block(4, 3, 5), plain_block(4, 3, 4, 5, 5), residual_block(3, 3, 4), plain_block(3, 3, 3, 4, 4)),
             harness="call_nested",
             **LOOSE,
@@ -166,7 +166,7 @@ BOTTLENECK_BLOCK = ComponentCheck(
         Case(
             "resolutions 1 and 2",
             1,
-            "where the resolution is 1 or 2 all kernels are 1×1",
+            "at resolutions 1 and 2 all kernels are 1×1",
             (
                 plain_block(3, 4, 5, 1, 1),
                 plain_block(4, 4, 3, 2, 2),
@@ -179,7 +179,7 @@ BOTTLENECK_BLOCK = ComponentCheck(
         Case(
             "the exact GELU",
             1,
-            "the GELU is x · Φ(x), with the normal distribution function itself",
+            "the GELU is x · Φ(x), with the exact normal distribution function",
             (plain_block(4, 6, 3, 5, 5, dtype=torch.float64), plain_block(3, 5, 4, 4, 6, dtype=torch.float64)),
             harness="call_nested",
             rtol=3e-6,

@@ -20,7 +20,7 @@ from autograder.checks.variants import residual_gaussian as residual_variants
 __all__ = ["GAUSSIAN_KL_PER_LAYER", "PRECISION_WEIGHTED", "RESIDUAL_GAUSSIAN"]
 
 FORM = "gradients, precision kept, inputs left alone"
-FORM_HINT = "the result or one of its gradients is not right for inputs of one precision or of size one"
+FORM_HINT = "the result or a gradient is wrong, for float32 or float64 inputs or for dimensions of size one"
 GAUSSIAN = ("mean", "log_std")
 LOWEST, HIGHEST = -12.0, 8.0  # of log_std
 
@@ -146,7 +146,7 @@ PRECISION_WEIGHTED = ComponentCheck(
         Case(
             "mean",
             1,
-            "the merged mean is not the right one",
+            "the merged mean is wrong",
             ORDINARY_OPINIONS,
             harness="call_nested",
             results=GAUSSIAN,
@@ -155,7 +155,7 @@ PRECISION_WEIGHTED = ComponentCheck(
         Case(
             "log_std",
             1,
-            "the merged log_std is not the right one",
+            "the merged log_std is wrong",
             ORDINARY_OPINIONS,
             harness="call_nested",
             results=GAUSSIAN,
@@ -164,7 +164,7 @@ PRECISION_WEIGHTED = ComponentCheck(
         Case(
             "log_std from −12 to 8",
             1,
-            "standard deviations from e⁻¹² to e⁸ and means of a thousand are ordinary inputs",
+            "standard deviations from e⁻¹² to e⁸ and means of a thousand are valid inputs",
             (opinions_of_any_width, opinions_far_from_zero),
             harness="call_nested",
             results=GAUSSIAN,
@@ -267,7 +267,7 @@ GAUSSIAN_KL_PER_LAYER = ComponentCheck(
         Case(
             "values",
             1,
-            "the divergences are not the right ones",
+            "the divergences are wrong",
             (equal_layers, as_many_layers_as_examples),
             harness="call_nested",
             draws=2,
@@ -275,7 +275,7 @@ GAUSSIAN_KL_PER_LAYER = ComponentCheck(
         Case(
             "layers of different shapes, one layer, one example",
             1,
-            "latents of any shape, a single layer and a single example are ordinary inputs",
+            "latents of any shape, a single layer and a single example are valid inputs",
             (
                 layers_of((7,), (3, 2, 2), (2, 5, 4)),
                 layers_of((2, 3, 4)),
@@ -288,7 +288,7 @@ GAUSSIAN_KL_PER_LAYER = ComponentCheck(
         Case(
             "wide ranges",
             1,
-            "log_std from −12 to 8 and means of a thousand are ordinary inputs",
+            "log_std from −12 to 8 and means of a thousand are valid inputs",
             (of_any_width, far_narrower_or_wider, far_from_zero),
             harness="call_nested",
         ),

@@ -109,28 +109,29 @@ INFORMATION_PROJECTION = ComponentCheck(
         Case(
             "values",
             3,
-            "q is not the distribution closest to p with the mean that is asked",
+            "q is not the distribution closest to p with the required mean",
             (ordinary(6, 1.0), ordinary(9, -1.0), mean_of_p_itself, two_outcomes),
             harness="call_for_pair",
         ),
         Case(
             "outcomes that p rules out",
             1,
-            "outcomes with log_p = −∞ keep it, and their values play no part, however large",
+            "outcomes with log_p = −∞ keep it, and their values do not matter, however large",
             (ruled_out(8, 1.0), ruled_out(6, -1.0, COARSE)),
             harness="call_for_pair",
         ),
         Case(
             "targets near the ends",
             2,
-            "λ may lie hundreds away from zero",
+            "λ may be in the hundreds, of either sign",
             (near_an_end(1.0, 300.0), near_an_end(-1.0, 150.0), against_the_odds(1.0), against_the_odds(-1.0)),
             harness="call_for_pair",
         ),
         Case(
             "values of any offset and scale",
             1,
-            "values near 1,000, or a thousand times as large or small, are the same problem in other units",
+            "values near 1,000, or a thousand times as large or small, are the same problem in other units: the "
+            "result is wrong for some of them",
             (
                 moved(1000.0, 0.1, 1.0),
                 moved(-1000.0, 0.1, 1.0),
@@ -142,7 +143,7 @@ INFORMATION_PROJECTION = ComponentCheck(
         Case(
             "precision kept, inputs left alone",
             1,
-            "inputs of either precision are ordinary; a result is not right to the tolerance for some of them",
+            "inputs may be float32 or float64: for some of these a result is not within the tolerance",
             (ordinary(5, 1.0), ruled_out(7, -1.0), ordinary(4, -1.0, torch.float32, tolerance=3e-6)),
             kind="form",
             harness="call_for_pair",

@@ -56,7 +56,7 @@ INVERSE_AUTOREGRESSIVE_STEP = ComponentCheck(
         Case(
             "transformed z",
             1,
-            "z counts by σ(gate_logit), the shift by what is left of one",
+            "z is weighted by σ(gate_logit), and the shift by one minus that",
             VALUES,
             harness="call_nested",
             results=RESULTS,
@@ -78,7 +78,8 @@ INVERSE_AUTOREGRESSIVE_STEP = ComponentCheck(
         Case(
             "logits from −100 to 100, gradients, precision kept",
             1,
-            "logits from −100 to 100 are ordinary inputs of either precision; gradients reach all three inputs",
+            "logits from −100 to 100 are valid inputs, in float32 and float64, and gradients must reach all "
+            "three inputs",
             (
                 gates_wide_open_and_shut,
                 step_of(3, 2, torch.float64),

@@ -21,7 +21,9 @@ __all__ = ["GIBBS_SWEEP", "ISING_ELBO", "ISING_MEAN_FIELD_SWEEP"]
 
 STRONG = "strong couplings and fields"
 PRECISION_KEPT = "precision kept, inputs left alone"
-PRECISION_HINT = "inputs of either precision and of size one are ordinary; the result is not right for some of them"
+PRECISION_HINT = (
+    "inputs may be float32 or float64, and dimensions may have size one: for some of these the result is wrong"
+)
 
 
 def couplings(generator: Generator, spins: int, scale: float, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -90,7 +92,7 @@ ISING_MEAN_FIELD_SWEEP = ComponentCheck(
         Case(
             "values",
             2,
-            "the means after one sweep are not the right ones",
+            "the means after one sweep are wrong",
             (mean_field(7), mean_field(4), chain, mean_field(10, scale=0.3)),
         ),
         Case(
@@ -154,7 +156,7 @@ ISING_ELBO = ComponentCheck(
         Case(
             "means at exactly −1 and 1",
             1,
-            "a spin whose mean is −1 or 1 has entropy zero, the others have theirs",
+            "a spin whose mean is −1 or 1 has entropy 0; the other spins keep theirs",
             (some_at_the_ends, all_at_the_ends),
         ),
         Case(
@@ -258,20 +260,20 @@ GIBBS_SWEEP = ComponentCheck(
         Case(
             "values",
             2,
-            "the spins after one sweep are not the right ones",
+            "the spins after one sweep are wrong",
             (chain_state(48, scale=0.18), chain_state(48, scale=0.12), chain_state(7)),
         ),
         Case(
             STRONG,
             1,
-            "where the field is strong the spin follows it, whatever its uniform number",
+            "where the field is strong, the spin follows it, whatever its uniform number",
             (strong_fields, strong_couplings),
         ),
         Case("even odds", 1, "the spin becomes 1 where the uniform number is below the probability", (even_odds,)),
         Case(
             PRECISION_KEPT,
             1,
-            "inputs of either precision and of one spin are ordinary; the result is not the right one for some of them",
+            "inputs may be float32 or float64, and there may be a single spin: for some of these the result is wrong",
             (chain_state(9, dtype=torch.float64), chain_state(1, dtype=torch.float64), chain_state(6)),
             kind="form",
             harness="call_twice",

@@ -65,21 +65,22 @@ KEEP_TOP_LAYERS = ComponentCheck(
         Case(
             "values",
             1,
-            "the first `keep` items are those of the posterior, and all below them those of the prior",
+            "the first `keep` items are the posterior's, and all below them the prior's",
             (latents(5, 2, equal=True), latents(4, 3, equal=True), latents(6, 2), latents(5, 4), latents(4, 1)),
             harness="call_nested",
         ),
         Case(
             "keep 0, keep all, one layer",
             1,
-            "with keep 0 every item is the prior's, and with keep L every item the posterior's",
+            "with keep 0 every item is the prior's, and with keep L every item is the posterior's",
             (latents(4, 0), latents(4, 4), latents(1, 0), latents(1, 1), latents(2, 1)),
             harness="call_nested",
         ),
         Case(
             "the same objects in a new list",
             1,
-            "the items are the same objects, of whatever kind, in a new list, and the two lists stay as they were",
+            "the result must be a new list with the same objects, of whatever type, and the two lists must not "
+            "change: one of these fails",
             (
                 *(of_any_kind(keep) for keep in (0, 2, 4, 5)),
                 *(of_equal_numbers(4, keep) for keep in (0, 1, 4)),

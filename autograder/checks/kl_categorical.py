@@ -121,25 +121,25 @@ KL_CATEGORICAL = ComponentCheck(
         Case(
             "values",
             1,
-            "the divergence of each pair of distributions is not the right one",
+            "the divergence of some pairs of distributions is wrong",
             (distributions(2), distributions(1), distributions(3), distributions(4), partly_equal),
         ),
         Case(
             "outcomes that q rules out",
             1,
-            "an outcome to which q gives no probability contributes nothing, whatever p gives it",
+            "an outcome with probability 0 under q contributes 0, whatever p is",
             (zeros_in_q, sure_of_one),
         ),
         Case(
             "outcomes that p rules out",
             1,
-            "where q is positive and p is zero the divergence is infinite, and only there",
+            "the divergence is infinite where q is positive and p is zero, and nowhere else",
             (zeros_in_p, sure_of_another, hardly_possible),
         ),
         Case(
             "gradients",
             1,
-            "the gradient with respect to q or p is not the right one",
+            "the gradient with respect to q or p is wrong",
             (logits_of(2), logits_of(3)),
             kind="gradient",
             harness="call_on_softmax",
@@ -148,7 +148,7 @@ KL_CATEGORICAL = ComponentCheck(
         Case(
             "precision kept, inputs left alone",
             1,
-            "inputs of either precision and of size one are ordinary; the result is not right for some of them",
+            "inputs may be float32 or float64, and dimensions may have size one: for some of these the result is wrong",
             (rows_in(torch.float64), rows_in(torch.float32), one_row, one_outcome, zeros_in_double),
             kind="form",
             harness="call_twice",

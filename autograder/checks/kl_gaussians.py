@@ -18,7 +18,9 @@ from autograder.checks.variants import kl_gaussian as full_variants
 __all__ = ["KL_DIAGONAL_GAUSSIAN", "KL_GAUSSIAN", "covariance", "with_eigenvalues"]
 
 PRECISION_KEPT = "precision kept, inputs left alone"
-PRECISION_HINT = "inputs of either precision and of size one are ordinary; the result is not right for some of them"
+PRECISION_HINT = (
+    "inputs may be float32 or float64, and dimensions may have size one: for some of these the result is wrong"
+)
 
 
 # kl_diagonal_gaussian(q_mean, q_log_std, p_mean, p_log_std)
@@ -89,7 +91,7 @@ KL_DIAGONAL_GAUSSIAN = ComponentCheck(
         Case(
             "values",
             1,
-            "the divergence of each pair of Gaussians is not the right one",
+            "the divergence of some pairs of Gaussians is wrong",
             (
                 diagonal_gaussians(2),
                 diagonal_gaussians(1),
@@ -107,7 +109,7 @@ KL_DIAGONAL_GAUSSIAN = ComponentCheck(
         Case(
             "gradients",
             1,
-            "the gradient with respect to one of the four parameters is not the right one",
+            "the gradient with respect to one of the four parameters is wrong",
             (diagonal_gaussians(2), diagonal_gaussians(3), partly_equal),
             kind="gradient",
             gradients=DIAGONAL,
@@ -202,20 +204,20 @@ KL_GAUSSIAN = ComponentCheck(
         Case(
             "values",
             2,
-            "the divergence of each pair of Gaussians is not the right one",
+            "the divergence of some pairs of Gaussians is wrong",
             (gaussians(2), gaussians(1), gaussians(3), equal_and_far_apart),
         ),
         Case(
             "many dimensions and distant means",
             1,
-            "determinants beyond the range of floats and means far from zero are ordinary inputs",
+            "determinants beyond the range of floats and means far from zero are valid inputs",
             (scaled_to(1e-2, 40), scaled_to(1e4, 12), scaled_to(1e-2, 5, offset=10_000.0)),
             rtol=5e-4,
         ),
         Case(
             "nearly singular covariances",
             1,
-            "nearly singular covariances are ordinary inputs, and every digit of them counts",
+            "nearly singular covariances are valid inputs, and all their digits matter",
             (nearly_singular,),
             rtol=1e-6,
             atol=1e-6,
@@ -224,7 +226,7 @@ KL_GAUSSIAN = ComponentCheck(
         Case(
             "gradients",
             2,
-            "the gradient with respect to one of the four parameters is not the right one",
+            "the gradient with respect to one of the four parameters is wrong",
             (gaussians(2), gaussians(1)),
             kind="gradient",
             gradients=FULL,

@@ -144,7 +144,7 @@ KL_MONTE_CARLO = ComponentCheck(
         Case(
             "standard error of k1",
             1,
-            "the standard error is the standard deviation of the terms over √n",
+            "the standard error is the standard deviation of the terms divided by √n",
             (samples_of_normal("k1"), nearly_the_same_ratio("k1"), samples_of_normal("k1", samples=4)),
             harness="call_for_pair",
             looks_at=(STANDARD_ERROR,),
@@ -153,7 +153,7 @@ KL_MONTE_CARLO = ComponentCheck(
         Case(
             "standard errors of k2 and k3",
             1,
-            "the standard error is the standard deviation of the terms of the same estimator over √n",
+            "the standard error is the standard deviation of the same estimator's terms divided by √n",
             each(samples_of_normal, ("k2", "k3")),
             harness="call_for_pair",
             looks_at=(STANDARD_ERROR,),
@@ -162,7 +162,7 @@ KL_MONTE_CARLO = ComponentCheck(
         Case(
             "precision kept, inputs left alone",
             1,
-            "inputs of either precision and of size one are ordinary; the result is not right for some of them",
+            "inputs may be float32 or float64, and dimensions may have size one: for some of these the result is wrong",
             (same_ratio(torch.float64), same_ratio(torch.float64), same_ratio(torch.float32)),
             kind="form",
             harness="call_for_pair",

@@ -20,7 +20,9 @@ __all__ = ["FORWARD_KL_PROJECTION", "REVERSE_KL_PROJECTION"]
 
 SCALES = "variables of all scales, and many of them"
 PRECISION_KEPT = "precision kept, inputs left alone"
-PRECISION_HINT = "inputs of either precision and of size one are ordinary; a result is not right for some of them"
+PRECISION_HINT = (
+    "inputs may be float32 or float64, and dimensions may have size one: for some of these a result is wrong"
+)
 
 
 def gaussian(dim: int, dtype: torch.dtype = torch.float32):
@@ -71,11 +73,11 @@ EITHER_PRECISION = (gaussian(4, torch.float64), gaussian(1, torch.float64), gaus
 REVERSE_KL_PROJECTION = ComponentCheck(
     "reverse_kl_projection",
     cases=(
-        Case("values", 1, "mean or log_std is not that of the best q", VALUES, harness="call_for_pair", draws=2),
+        Case("values", 1, "mean or log_std is wrong", VALUES, harness="call_for_pair", draws=2),
         Case(
             "nearly singular covariances",
             1,
-            "nearly singular covariances are ordinary inputs, and every digit of them counts",
+            "nearly singular covariances are valid inputs, and all their digits matter",
             (nearly_singular,),
             harness="call_for_pair",
             rtol=1e-5,
@@ -84,7 +86,7 @@ REVERSE_KL_PROJECTION = ComponentCheck(
         Case(
             SCALES,
             1,
-            "variances of very different sizes are ordinary inputs",
+            "variances of very different sizes are valid inputs",
             (of_different_scales, many_variables),
             harness="call_for_pair",
             rtol=1e-5,
@@ -102,11 +104,11 @@ REVERSE_KL_PROJECTION = ComponentCheck(
 FORWARD_KL_PROJECTION = ComponentCheck(
     "forward_kl_projection",
     cases=(
-        Case("values", 1, "mean or log_std is not that of the best q", VALUES, harness="call_for_pair", draws=2),
+        Case("values", 1, "mean or log_std is wrong", VALUES, harness="call_for_pair", draws=2),
         Case(
             SCALES,
             1,
-            "variances of very different sizes are ordinary inputs",
+            "variances of very different sizes are valid inputs",
             (of_different_scales, nearly_singular, many_variables),
             harness="call_for_pair",
             rtol=1e-5,

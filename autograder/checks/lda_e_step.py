@@ -122,7 +122,7 @@ LDA_E_STEP = ComponentCheck(
         Case(
             "gamma",
             3,
-            "the new gamma is not the right one",
+            "the new gamma is wrong",
             VALUES,
             harness="call_for_pair",
             looks_at=(GAMMA,),
@@ -130,7 +130,7 @@ LDA_E_STEP = ComponentCheck(
         Case(
             "expected counts",
             3,
-            "the expected counts of topics and words are not the right ones",
+            "the expected counts of topics and words are wrong",
             (*VALUES, long_documents),
             harness="call_for_pair",
             looks_at=(EXPECTED_COUNTS,),
@@ -138,7 +138,7 @@ LDA_E_STEP = ComponentCheck(
         Case(
             "expectations whose exponentials are zero",
             2,
-            "where every exponential is zero the shares of the topics still add up to one",
+            "where every exponential is zero, φ still sums to one over the topics",
             (unlikely_words, few_topics_per_document, absent_words_that_no_topic_expects, long_documents),
             harness="call_for_pair",
             looks_at=(GAMMA,),
@@ -147,7 +147,7 @@ LDA_E_STEP = ComponentCheck(
         Case(
             "precision kept, inputs left alone",
             1,
-            "inputs of either precision and of size one are ordinary; a result is not right for some of them",
+            "inputs may be float32 or float64, and dimensions may have size one: for some of these a result is wrong",
             (documents(torch.float64), one_of_each, documents()),
             kind="form",
             harness="call_for_pair",

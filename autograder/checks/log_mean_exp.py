@@ -102,11 +102,11 @@ def single_entry(generator: Generator) -> dict[str, Any]:
 LOG_MEAN_EXP = ComponentCheck(
     "log_mean_exp",
     cases=(
-        Case("values", 1, "the numbers differ from the right ones", (matrix, matrix_by_columns)),
+        Case("values", 1, "the numbers are wrong", (matrix, matrix_by_columns)),
         Case(
             "any dimension, counted from either end",
             1,
-            "`dim` may be any dimension of a tensor of any rank, also -1, -2, …",
+            "`dim` may be any dimension of a tensor with any number of dimensions, also -1, -2, …",
             (
                 of_rank(1, 0),
                 of_rank(1, -1),
@@ -123,21 +123,21 @@ LOG_MEAN_EXP = ComponentCheck(
         Case(
             "large logarithms",
             1,
-            "entries near ±10,000 are ordinary inputs, and every entry near the largest of its row counts",
+            "entries near ±10,000 are valid inputs, and every entry close to the largest of its row counts",
             (around(1e4), around(150.0), just(89.0, 99.0), rows_far_apart, with_tail),
             **FLOAT32_NEAR_10000,
         ),
         Case(
             "very negative logarithms",
             1,
-            "entries near −10,000 are ordinary inputs, and every entry near the largest of its row counts",
+            "entries near −10,000 are valid inputs, and every entry close to the largest of its row counts",
             (around(-60.0), around(-1e4), around(-150.0), just(-103.9, -101.0), two_far_apart, equal_entries),
             **FLOAT32_NEAR_10000,
         ),
         Case(
             "precision kept, input left alone",
             1,
-            "`x` may be of either precision and of one entry; the result is not the right one for some of these",
+            "`x` may be float32 or float64 and may have a single entry: for some of these the result is wrong",
             (around_72_in(torch.float64), spread_in_double, single_entry, around_72_in(torch.float32)),
             kind="form",
             **FLOAT64_WITH_SIZES,

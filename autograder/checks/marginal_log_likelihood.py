@@ -77,7 +77,7 @@ MARGINAL_LOG_LIKELIHOOD = ComponentCheck(
         Case(
             "log of the mean weight",
             3,
-            "the log of the mean weight of each example is not the right one",
+            "the log of the mean weight is wrong for some examples",
             (chunks((2, 5, 3)), chunks((4, 1, 6, 2), batch=3), chunks((6,), batch=5), chunks((1, 7), batch=4)),
             harness="call_nested",
             draws=2,
@@ -85,7 +85,7 @@ MARGINAL_LOG_LIKELIHOOD = ComponentCheck(
         Case(
             "chunks that come once",
             1,
-            "the chunks are any iterable: a list, a tuple, or a generator, which can be run through once",
+            "chunks may be any iterable: a list, a tuple, or a generator, which can be gone through only once",
             (
                 chunks((3, 5, 2), form=Once),
                 chunks((4,), form=Once),
@@ -97,7 +97,7 @@ MARGINAL_LOG_LIKELIHOOD = ComponentCheck(
         Case(
             "log weights thousands of nats apart",
             1,
-            "log weights thousands of nats apart, in one chunk or between two, are ordinary inputs",
+            "log weights thousands of nats apart, in one chunk or between two, are valid inputs",
             (
                 apart(-4000.0, -2500.0, -300.0),
                 apart(-1000.0, -2500.0, -4000.0),
@@ -111,7 +111,7 @@ MARGINAL_LOG_LIKELIHOOD = ComponentCheck(
         Case(
             "weights of zero",
             1,
-            "a log weight of −∞ is a weight of 0, which counts as a sample; −∞ throughout gives −∞",
+            "a log weight of −∞ is a weight of 0, which counts as a sample; if all are −∞ the result is −∞",
             (
                 weights_of_zero((0, 1, 0), (1, 0, 2), (2, 3, 2)),
                 weights_of_zero((0, ALL, 1), (0, ALL, 3)),
@@ -124,7 +124,7 @@ MARGINAL_LOG_LIKELIHOOD = ComponentCheck(
         Case(
             "memory for one chunk at a time",
             1,
-            "memory grows neither with the samples nor with the number of chunks",
+            "memory must grow neither with the samples nor with the number of chunks",
             (chunks((2, 4, 3), batch=120, form=Once), chunks((1,), batch=150, form=Once)),
             kind="form",
             harness="call_nested",
@@ -134,7 +134,7 @@ MARGINAL_LOG_LIKELIHOOD = ComponentCheck(
         Case(
             "precision kept, chunks left alone",
             1,
-            "chunks of either precision, of one sample or one example are ordinary, and none is changed",
+            "chunks may be float32 or float64, with one sample or one example, and must not change: one of these fails",
             (
                 chunks((3, 2, 4), offset=-90.0, dtype=torch.float64),
                 chunks((2, 3), offset=90.0, dtype=torch.float64),

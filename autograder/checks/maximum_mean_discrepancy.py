@@ -75,7 +75,7 @@ MAXIMUM_MEAN_DISCREPANCY = ComponentCheck(
         Case(
             "values",
             1,
-            "the estimate is not the right one",
+            "the estimate is wrong",
             (
                 of_different_sizes,
                 two_samples(4, 4, 4, 4),
@@ -89,7 +89,7 @@ MAXIMUM_MEAN_DISCREPANCY = ComponentCheck(
         Case(
             "equal samples, samples far from zero, sizes of one and two",
             1,
-            "the estimate may be negative; two points, one dimension, and points near 1,000 are ordinary",
+            "the estimate may be negative; two points, one dimension, and points near 1,000 are valid inputs",
             (
                 the_same_twice,
                 the_same_two,
@@ -105,7 +105,7 @@ MAXIMUM_MEAN_DISCREPANCY = ComponentCheck(
         Case(
             "gradients",
             1,
-            "a gradient is not right: they reach x, y and scales, also where two points are equal",
+            "a gradient is wrong: gradients must reach x, y and scales, also where two points are equal",
             (two_samples(4, 3, 2, 2), with_equal_points),
             kind="gradient",
             harness="call_nested",
@@ -115,7 +115,7 @@ MAXIMUM_MEAN_DISCREPANCY = ComponentCheck(
         Case(
             "precision kept, inputs left alone",
             1,
-            "inputs of either precision are ordinary, and no input is changed",
+            "inputs may be float32 or float64, and none may change: one of these fails",
             (two_samples(4, 3, 2, 2, torch.float64), two_samples(2, 2, 1, 1, torch.float64), two_samples(3, 4, 2, 2)),
             kind="form",
             harness="call_nested",

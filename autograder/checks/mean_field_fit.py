@@ -171,7 +171,7 @@ MEAN_FIELD_FIT = ComponentCheck(
         Case(
             "bounds of all sweeps",
             2,
-            "one bound for each sweep is wanted, that of the means after the sweep, the first included",
+            "return one bound per sweep, computed after the sweep, including the first",
             (relay, on_their_own),
             harness="call_for_pair",
             looks_at=(BOUNDS,),
@@ -194,7 +194,7 @@ MEAN_FIELD_FIT = ComponentCheck(
         Case(
             "no more than 200 sweeps",
             1,
-            "where the means keep moving the fit ends after 200 sweeps",
+            "if the means keep moving, the fit stops after 200 sweeps",
             (critical,),
             harness="call_for_pair",
             rtol=1e-6,
@@ -203,7 +203,7 @@ MEAN_FIELD_FIT = ComponentCheck(
         Case(
             "precision kept, inputs left alone",
             1,
-            "inputs of either precision and of one spin are ordinary; a result is not the right one for some of them",
+            "inputs may be float32 or float64, and there may be a single spin: for some of these a result is wrong",
             (stopping_by_any_measure, on_their_own, on_their_own_in_single),
             kind="form",
             harness="call_for_pair",

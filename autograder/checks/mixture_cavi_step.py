@@ -16,7 +16,9 @@ from autograder.checks.variants import mixture_cavi_step as mixture_variants
 __all__ = ["MIXTURE_CAVI_STEP"]
 
 PRECISION_KEPT = "precision kept, inputs left alone"
-PRECISION_HINT = "inputs of either precision and of size one are ordinary; the result is not right for some of them"
+PRECISION_HINT = (
+    "inputs may be float32 or float64, and dimensions may have size one: for some of these the result is wrong"
+)
 
 
 # mixture_cavi_step(x, weights_log, means, precisions)
@@ -125,20 +127,20 @@ MIXTURE_CAVI_STEP = ComponentCheck(
         Case(
             "values",
             3,
-            "the responsibilities are not the right ones",
+            "the responsibilities are wrong",
             (mixture(), as_many_components_as("points"), as_many_components_as("dimensions")),
         ),
         Case(
             "points far from all components",
             2,
-            "where every density is zero the responsibilities still add up to one",
+            "where every density is zero, the responsibilities still sum to one",
             (far_away(25.0, torch.float32), far_away(100.0, torch.float64), one_component_is_nearest, many_dimensions),
             atol=1e-3,  # logarithms near 300 are rounded to 3e-5, several times over
         ),
         Case(
             "precisions of all sizes, means far from zero",
             1,
-            "precisions of very different sizes and means far from zero are ordinary inputs",
+            "precisions of very different sizes and means far from zero are valid inputs",
             (precisions_of_all_sizes, far_from_zero),
             atol=1e-3,  # squares of distances that are rounded to 6e-5 of 0.02
         ),

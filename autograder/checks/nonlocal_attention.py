@@ -68,7 +68,7 @@ NONLOCAL_ATTENTION = ComponentCheck(
         Case(
             "values",
             1,
-            "the weighted sum of the values is not the right one",
+            "the weighted sum of the values is wrong",
             (pixels(4, 4, 4, 4), pixels(2, 5, 3, 2)),
             harness="call_nested",
             draws=2,
@@ -76,7 +76,7 @@ NONLOCAL_ATTENTION = ComponentCheck(
         Case(
             "any scale, one pixel, one channel",
             1,
-            "a scale is a tensor without dimensions or a float, of any sign; sizes of one are ordinary",
+            "a scale is a scalar tensor or a float, of any sign; dimensions of size one are valid",
             (
                 pixels(2, 3, 2, 2, number(0.4, 0.8)),
                 pixels(2, 3, 2, 2, number(-0.8, -0.4)),
@@ -91,14 +91,14 @@ NONLOCAL_ATTENTION = ComponentCheck(
         Case(
             "scores as large as 1e9, values as large as 1e30",
             1,
-            "scores of a billion, of either sign, and values of 1e30 are ordinary",
+            "scores of a billion, of either sign, and values of 1e30 are valid inputs",
             (scores_far_from_zero, large_scores(13, 12, 0), large_scores(1, 0, 24)),
             harness="call_nested",
         ),
         Case(
             "gradients",
             1,
-            "a gradient is not right: they reach query, key, value and scale",
+            "a gradient is wrong: gradients must reach query, key, value and scale",
             (pixels(3, 3, 3, 3), pixels(2, 4, 2, 3)),
             kind="gradient",
             harness="call_nested",
@@ -107,7 +107,7 @@ NONLOCAL_ATTENTION = ComponentCheck(
         Case(
             FORM,
             1,
-            "inputs of either precision are ordinary, and no input is changed",
+            "inputs may be float32 or float64, and none may change: one of these fails",
             (
                 pixels(2, 3, 2, 2, dtype=torch.float64),
                 pixels(2, 4, 2, 2, number(0.4, 0.8), dtype=torch.float64),

@@ -63,7 +63,7 @@ REPARAMETERIZE = ComponentCheck(
         Case(
             "gradients",
             1,
-            "the gradient with respect to mean or log_std is not the right one",
+            "the gradient with respect to mean or log_std is wrong",
             (gaussian(2), gaussian(3)),
             kind="gradient",
             gradients=("mean", "log_std"),
@@ -72,7 +72,7 @@ REPARAMETERIZE = ComponentCheck(
         Case(
             "same result twice, precision kept, inputs left alone",
             1,
-            "inputs of either precision and of size one are ordinary; the result is not right for some of them",
+            "inputs may be float32 or float64, and dimensions may have size one: for some of these the result is wrong",
             (gaussian_in_double, single_gaussian, gaussian(2)),
             kind="form",
             harness="call_twice",

@@ -92,7 +92,7 @@ SHOULD_SKIP_UPDATE = ComponentCheck(
         Case(
             "values",
             1,
-            "the update is skipped where the norm is not below the threshold",
+            "skip the update where the norm is not below the threshold",
             (
                 ordinary(FAR_BELOW),
                 ordinary(JUST_BELOW),
@@ -128,7 +128,7 @@ SHOULD_SKIP_UPDATE = ComponentCheck(
         Case(
             "losses and norms that are NaN or infinite",
             1,
-            "where loss or norm is NaN, ∞ or −∞ the update is skipped, with a threshold and without one",
+            "where loss or norm is NaN, ∞ or −∞, skip the update, with a threshold and without one",
             (
                 ordinary(FAR_BELOW),
                 *(not_finite(*found, has_threshold) for has_threshold in (True, False) for found in NOT_FINITE),
@@ -137,7 +137,7 @@ SHOULD_SKIP_UPDATE = ComponentCheck(
         Case(
             "a bool tensor, without waiting for the device",
             1,
-            "the result is a bool tensor without dimensions, of inputs of either precision",
+            "the result must be a scalar bool tensor, for float32 and float64 inputs",
             (
                 ordinary(FAR_BELOW),
                 ordinary(FAR_ABOVE),

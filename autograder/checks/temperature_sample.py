@@ -65,14 +65,14 @@ TEMPERATURE_SAMPLE = ComponentCheck(
         Case(
             "values",
             1,
-            "the draw is the mean plus noise times the standard deviation times the temperature",
+            "the draw is mean + temperature · exp(log_std) · noise",
             (gaussian(2, 0.3, 0.5), gaussian(4, 0.6, 0.9), gaussian(2, 1.5, 2.5), at(1.0)),
             harness="call_nested",
         ),
         Case(
             "temperature 0",
             1,
-            "at temperature 0 the draw is the mean itself, to the last bit, also where log_std is 8",
+            "at temperature 0 the draw is exactly the mean, also where log_std is 8",
             (at(0.0, torch.float64), of_any_width(0.0), of_any_width(0.0)),
             kind="form",  # counts only if draws at other temperatures are right
             harness="call_nested",
@@ -83,7 +83,7 @@ TEMPERATURE_SAMPLE = ComponentCheck(
         Case(
             "gradients, precision kept, inputs left alone",
             1,
-            "the result or one of its gradients is not right for inputs of one precision or of size one",
+            "the result or a gradient is wrong, for float32 or float64 inputs or for dimensions of size one",
             (
                 gaussian(2, 0.3, 0.5, torch.float64),
                 at(0.0, torch.float64),

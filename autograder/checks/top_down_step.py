@@ -90,7 +90,7 @@ TOP_DOWN_STEP = ComponentCheck(
         Case(
             "latent with evidence",
             2,
-            "z = mean + exp(log_std)·noise of the posterior, which sees stream and evidence as they came in",
+            "z = mean + exp(log_std)·noise of the posterior, which takes stream and evidence as they came in",
             (step(), step(equal_widths=True)),
             harness="call_nested",
             results=RESULTS,
@@ -100,7 +100,7 @@ TOP_DOWN_STEP = ComponentCheck(
         Case(
             "latent without evidence",
             1,
-            "without evidence z = mean + exp(log_std)·noise of the prior, and the posterior is not called",
+            "without evidence, z = mean + exp(log_std)·noise of the prior, and the posterior is not called",
             (step(with_evidence=False, equal_widths=True), step(with_evidence=False)),
             harness="call_nested",
             results=RESULTS,
@@ -110,7 +110,7 @@ TOP_DOWN_STEP = ComponentCheck(
         Case(
             "new stream",
             2,
-            "the new stream is refine of the sum of stream, h and project(z)",
+            "the new stream is refine(stream + h + project(z))",
             (
                 step(settled_latent=True, equal_widths=True),
                 step(settled_latent=True, with_evidence=False, equal_widths=True),
@@ -133,7 +133,7 @@ TOP_DOWN_STEP = ComponentCheck(
         Case(
             "kl without evidence",
             1,
-            "without evidence kl is zeros, one for each example, of the stream's dtype",
+            "without evidence, kl is zeros, one per example, of the stream's dtype",
             (
                 step(with_evidence=False, equal_widths=True, dtype=torch.float64),
                 step(with_evidence=False, equal_widths=True),
@@ -146,7 +146,8 @@ TOP_DOWN_STEP = ComponentCheck(
         Case(
             "gradients",
             1,
-            "gradients of the new stream and the latent reach stream, evidence, noise and the weights of the parts",
+            "gradients of the new stream and the latent must reach stream, evidence, noise and the weights of "
+            "the parts",
             (step(), step(with_evidence=False, equal_widths=True)),
             kind="gradient",
             harness="call_nested",
@@ -157,7 +158,7 @@ TOP_DOWN_STEP = ComponentCheck(
         Case(
             "gradients of kl, precision kept, inputs left alone",
             1,
-            "a result, or a gradient of kl, is not right for inputs of one precision or for one example of one pixel",
+            "a result or a gradient of kl is wrong, for float32 or float64 inputs or for one example of one pixel",
             (step(dtype=torch.float64), step(single=True, dtype=torch.float64), step()),
             kind="form",
             harness="call_nested",

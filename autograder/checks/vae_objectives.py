@@ -18,7 +18,9 @@ from autograder.checks.variants import negative_elbo as elbo_variants
 __all__ = ["IMPORTANCE_WEIGHTED_BOUND", "NEGATIVE_ELBO"]
 
 PRECISION_KEPT = "precision kept, inputs left alone"
-PRECISION_HINT = "inputs of either precision and of size one are ordinary; the result is not right for some of them"
+PRECISION_HINT = (
+    "inputs may be float32 or float64, and dimensions may have size one: for some of these the result is wrong"
+)
 
 
 # negative_elbo(log_likelihood, kl, beta=1.0)
@@ -78,7 +80,7 @@ def one_layer(generator: Generator) -> dict[str, Any]:
 NEGATIVE_ELBO = ComponentCheck(
     "negative_elbo",
     cases=(
-        Case("values", 1, "the loss is not the right one", (elbo_terms, densities_above_one), draws=2),
+        Case("values", 1, "the loss is wrong", (elbo_terms, densities_above_one), draws=2),
         Case(
             "beta",
             1,
@@ -88,13 +90,13 @@ NEGATIVE_ELBO = ComponentCheck(
         Case(
             "one example, one layer",
             1,
-            "a batch of one or a single layer works as well",
+            "a batch of one and a single layer must work as well",
             (one_example_one_layer, one_example, one_layer),
         ),
         Case(
             "gradients",
             1,
-            "the gradient with respect to log_likelihood or kl is not the right one",
+            "the gradient with respect to log_likelihood or kl is wrong",
             (elbo_terms,),
             draws=2,
             kind="gradient",
@@ -178,11 +180,11 @@ VALUES = (log_weights, weights_of(7, 3), weights_of(3, 7), weights_of(4, 4))
 IMPORTANCE_WEIGHTED_BOUND = ComponentCheck(
     "importance_weighted_bound",
     cases=(
-        Case("values", 1, "the bound of each example is not the right one", VALUES, draws=2),
+        Case("values", 1, "the bound of some examples is wrong", VALUES, draws=2),
         Case(
             "log weights apart by thousands",
             1,
-            "log weights thousands apart, in one example or between two, are ordinary inputs",
+            "log weights thousands apart, in one example or between two, are valid inputs",
             (
                 examples_far_apart,
                 examples_between(-780.0, 0.0, scale=0.5),
@@ -194,7 +196,7 @@ IMPORTANCE_WEIGHTED_BOUND = ComponentCheck(
         Case(
             "gradients",
             1,
-            "the gradient of each log weight is its share of the sum of weights",
+            "the gradient of each log weight is its share in the sum of the weights",
             (log_weights, examples_between(-10.0, 70.0)),
             kind="gradient",
             gradients=("log_weights",),

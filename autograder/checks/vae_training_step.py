@@ -65,7 +65,7 @@ VAE_TRAINING_STEP = ComponentCheck(
         Case(
             "one step of SGD",
             2,
-            "the parameters after one call are not those after one step on the mean negative ELBO",
+            "the parameters after one call differ from those after one step on the mean negative ELBO",
             (run("SGD"), run("SGD", scale=2.0), run("SGD", log_scale=5000.0)),
             harness="training_step",
             looks_at=UPDATE,
@@ -76,7 +76,7 @@ VAE_TRAINING_STEP = ComponentCheck(
         Case(
             "gradients left over from before",
             2,
-            "the update is the same whatever gradients lie there before the call",
+            "the update must not depend on gradients that were there before the call",
             (run("SGD", stale_gradient=50.0),),
             harness="training_step",
             looks_at=UPDATE,
@@ -85,7 +85,7 @@ VAE_TRAINING_STEP = ComponentCheck(
         Case(
             "several steps of Adam",
             1,
-            "the parameters after several calls are not the right ones",
+            "the parameters after several calls are wrong",
             (run("Adam", calls=4), run("Adam", calls=2, training=False)),
             harness="training_step",
             looks_at=UPDATE + SETTINGS,
@@ -94,7 +94,7 @@ VAE_TRAINING_STEP = ComponentCheck(
         Case(
             "one example, one layer",
             1,
-            "a batch of one and a model of a single layer work as well",
+            "a batch of one and a model with a single layer must work as well",
             (run("SGD", smallest=True),),
             kind="form",
             harness="training_step",
@@ -104,7 +104,7 @@ VAE_TRAINING_STEP = ComponentCheck(
         Case(
             "loss",
             1,
-            "the loss of the batch before the update is wanted, in nats per example",
+            "return the loss of the batch before the update, in nats per example",
             (run("SGD", calls=3), run("Adam", calls=3), run("SGD", log_scale=5000.0)),
             harness="training_step",
             looks_at=("loss of call 1", "loss of call 2", "loss of call 3", "number of calls of the model"),
@@ -114,7 +114,7 @@ VAE_TRAINING_STEP = ComponentCheck(
         Case(
             "a Python float",
             1,
-            "the loss is to be returned as a Python float",
+            "return the loss as a Python float",
             (run("SGD"),),
             kind="form",
             harness="training_step",

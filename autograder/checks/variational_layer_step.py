@@ -143,7 +143,7 @@ VARIATIONAL_LAYER_STEP = ComponentCheck(
         Case(
             "latent without evidence",
             1,
-            "without evidence z = mean + exp(log_std)·noise of the prior of the condition",
+            "without evidence, z = mean + exp(log_std)·noise of the prior of the condition",
             (layer(contexts=1, settled_gates=True, equal_widths=True), layer(contexts=1, settled_gates=True)),
             harness="call_nested",
             results=RESULTS,
@@ -153,7 +153,7 @@ VARIATIONAL_LAYER_STEP = ComponentCheck(
         Case(
             "latent with evidence of its own",
             2,
-            "the posterior is the prior plus the shifts of ê and k̃, which come from merging evidence and condition",
+            "the posterior is the prior plus the shifts from ê and k̃, which come from merging evidence and condition",
             (
                 layer(contexts=1, evidence=1, closed=True, constant=("prior",), equal_widths=True),
                 layer(contexts=1, evidence=2, closed=True, constant=("prior",)),
@@ -192,7 +192,7 @@ VARIATIONAL_LAYER_STEP = ComponentCheck(
         Case(
             "kl without evidence",
             1,
-            "without evidence kl is zeros, one for each example, of the dtype of the context",
+            "without evidence, kl is zeros, one per example, of the context's dtype",
             (layer(dtype=torch.float64), layer()),
             kind="form",
             harness="call_nested",
@@ -202,7 +202,7 @@ VARIATIONAL_LAYER_STEP = ComponentCheck(
         Case(
             "gradients",
             1,
-            "gradients of context, condition and latent reach all inputs, gates and scales and weights included",
+            "gradients of context, condition and latent must reach all inputs, gates, scales and weights",
             (layer(evidence=3), layer()),
             kind="gradient",
             harness="call_nested",
@@ -213,7 +213,7 @@ VARIATIONAL_LAYER_STEP = ComponentCheck(
         Case(
             "gradients of kl, precision kept, inputs left alone",
             1,
-            "a result, or a gradient of kl, is not right for inputs of one precision or for one example of one pixel",
+            "a result or a gradient of kl is wrong, for float32 or float64 inputs or for one example of one pixel",
             (
                 layer(evidence=2, dtype=torch.float64),
                 layer(evidence=1, single=True, dtype=torch.float64),

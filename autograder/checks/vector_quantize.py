@@ -99,7 +99,7 @@ VECTOR_QUANTIZE = ComponentCheck(
         Case(
             "nearest codes",
             1,
-            "the quantised vectors are the nearest codes, by the Euclidean distance, and the index is that of the code",
+            "the quantised vectors are the nearest codes by Euclidean distance, and the index is that of the code",
             VALUES,
             harness="call_nested",
             results=RESULTS,
@@ -108,7 +108,7 @@ VECTOR_QUANTIZE = ComponentCheck(
         Case(
             "losses",
             1,
-            "both losses are the mean over all elements of the squared difference of vector and code",
+            "both losses are the mean squared difference of vector and code, over all elements",
             VALUES,
             harness="call_nested",
             results=RESULTS,
@@ -118,7 +118,7 @@ VECTOR_QUANTIZE = ComponentCheck(
         Case(
             "straight-through gradient",
             1,
-            "the gradient of the quantised vectors arrives at z as it is, and does not reach the codebook",
+            "the gradient of the quantised vectors must reach z unchanged, and must not reach the codebook",
             (of_different_sizes, vectors_and_codes(4, 4, 4)),
             kind="gradient",
             harness="call_nested",
@@ -129,7 +129,7 @@ VECTOR_QUANTIZE = ComponentCheck(
         Case(
             "gradients of the losses",
             1,
-            "the codebook loss moves the codes alone, the commitment loss moves z alone",
+            "the codebook loss moves only the codes, and the commitment loss only z",
             (single_number(5), single_number(3), vectors_and_codes(6, 3, 2)),
             kind="gradient",
             harness="call_nested",
@@ -141,7 +141,7 @@ VECTOR_QUANTIZE = ComponentCheck(
         Case(
             "ties, codes far from zero, precision kept",
             1,
-            "ties go to the lowest index; codes a thousand from zero and 0.01 apart are ordinary",
+            "ties go to the lowest index; codes far from zero (1,000) and close together (0.01) are valid inputs",
             (
                 *(
                     tie,

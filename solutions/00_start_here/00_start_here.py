@@ -9,14 +9,14 @@
 # %% [markdown]
 # # Unit 00: Start here
 #
-# This unit takes ten minutes and goes once through everything that the other units ask of you. You will
+# This unit takes ten minutes and walks you once through everything that the other units require. You will
 #
 # * see whether your machine is ready,
 # * write one small function and have it checked on the spot,
 # * see it at work on real handwritten digits,
 # * learn how to hand in a notebook and how to read what comes back.
 #
-# You need Python, the logarithm and the exponential. Run the cells one after the other with
+# You need Python, the logarithm and the exponential. Run the cells in order with
 # <kbd>Shift</kbd>+<kbd>Enter</kbd>.
 
 # %% [markdown]
@@ -28,7 +28,7 @@
 # %% [markdown]
 # ## Is this machine ready?
 #
-# One line: versions, where the computing will happen, and how fast it is.
+# The next cell prints one line: the versions, the device that will do the computing, and how fast it is.
 
 # %%
 from avae_lib.notebook_setup import machine
@@ -47,22 +47,22 @@ print(machine())
 #
 # | cell | what it holds | what you do |
 # |---|---|---|
-# | text | what the function is for, what is checked and for how many points; three hints, folded away, from a question to the first line | read |
-# | answer | the signature, a docstring, and a line that raises `NotImplementedError` | replace that line by your code and run the cell |
+# | text | what the function is for, what is checked and for how many points; three folded hints, from a question to the first line | read |
+# | answer | the signature, a docstring, and a line that raises `NotImplementedError` | replace that line with your code and run the cell |
 # | check | `check("name")`, which runs a few public cases, shows which of them pass, and names a likely mistake | run it as often as you like |
 #
 # **The docstring is the contract.** Your function may rely on what it says about the inputs, and must return what it
 # promises. That includes the precision: a result has the dtype of the inputs, float64 for float64 and float32 for
-# float32. The docstring says so where it describes the result, and a case of the check looks at it. Inside the function
-# you may compute in any precision.
+# float32. The docstring says so where it describes the result, and one case of the check tests it. Inside the
+# function you may compute in any precision.
 #
 # **Your function replaces the library's.** `@implements("name")` does this when you run the cell. From then on, the
 # models that you train call your function. Once all public cases pass, it is saved in `my_components.py`, and later
 # units load it.
 #
 # **“Run all” stops at the first exercise that you have not solved**, because its check fails. Run the cells below it by
-# hand. You can hand in the notebook all the same. At home, this line in a terminal runs all cells and goes on after one
-# that fails:
+# hand. You can still hand in the notebook. On your own machine, this line in a terminal runs all cells, including those
+# after one that fails:
 #
 # ```sh
 # jupyter nbconvert --to notebook --inplace --execute --allow-errors 00_start_here.ipynb
@@ -72,7 +72,7 @@ print(machine())
 # |---|---|
 # | It reads the text of your answer cells; it ignores outputs and cells that you add. | Put helper functions and further imports into the answer cell. Try things out in cells of your own. |
 # | It runs your function on other inputs than the public ones, drawn for you alone. | Do not change names, order or defaults of the parameters. |
-# | It judges every component by itself. | An unsolved exercise costs its own points and no others. |
+# | It judges every component separately. | An unsolved exercise costs its own points and no others. |
 # | It looks at results, not at how you got them. | Loops are fine unless an exercise says otherwise. |
 # | It runs on a machine with the course's `avae_lib`, Python's standard library, PyTorch, torchvision, NumPy, SciPy, scikit-learn, Matplotlib and einops. | Do not import anything else into an answer cell, not even what Colab has, such as pandas or `google.colab`. |
 
@@ -81,16 +81,16 @@ print(machine())
 #
 # | goal | difficulty | importance | time |
 # |---|---|---|---|
-# | average probabilities of which only the logarithms fit into a float | 1 of 5 | 4 of 5 | 5 minutes |
+# | average probabilities that are too small for a float, given their logarithms | 1 of 5 | 4 of 5 | 5 minutes |
 #
 # The probability of an image is a product of many small factors, so we work with its logarithm. Soon we shall need the
-# *average* of such probabilities when only their logarithms $x_1, \dots, x_n$ are given:
+# *average* of such probabilities, given only their logarithms $x_1, \dots, x_n$:
 #
 # $$\operatorname{log\,mean\,exp}(x) = \log \frac{1}{n} \sum_{i=1}^{n} e^{x_i}.$$
 #
 # Typed in as it stands, the formula fails. In single precision $e^{-104}$ is 0, whose logarithm is $-\infty$, and
-# $e^{89}$ is $\infty$. Logarithms of −1000 or +1000 are quite ordinary. Find a way to compute the same number that
-# never leaves the range of a float.
+# $e^{89}$ is $\infty$. Logarithms of −1000 or +1000 are common. Find a way to compute the same number without ever
+# leaving the range of a float.
 #
 # ```python
 # log_mean_exp(x, dim)  # x: tensor of any shape, dim: int  →  tensor shaped like x without dimension dim
@@ -105,8 +105,8 @@ print(machine())
 # </details>
 # <details><summary>Hint 2: the idea</summary>
 #
-# Take the largest of the $x_i$ as $m$. The factor $e^{m}$ is the same in every term, so it can leave the sum. What
-# becomes of it when you take the logarithm?
+# Take the largest of the $x_i$ as $m$. The factor $e^{m}$ is the same in every term, so you can take it out of the sum.
+# What does it become when you take the logarithm?
 # </details>
 # <details><summary>Hint 3: the first line</summary>
 #
@@ -135,7 +135,7 @@ check("log_mean_exp")
 # %% [markdown]
 # ## Your function at work
 #
-# Here is the simplest model of images there is. To draw an image, pick one of 1,500 handwritten digits at random and
+# Here is a very simple model of images. To draw an image, pick one of 1,500 handwritten digits at random and
 # add Gaussian noise with a standard deviation of two grey levels to each of its 64 pixels. The density of a new image
 # $x$ is then an average over all digits $x_1, \dots, x_n$ that could have been picked,
 #
@@ -160,7 +160,8 @@ print(f"the formula as it stands: {as_it_stands.mean():.1f} nats per digit; infi
 print(f"your log_mean_exp:        {yours.mean():.1f} nats per digit; infinite for {yours.isinf().sum()}")
 
 # %% [markdown]
-# The density tells ordinary digits from unusual ones. Here are the new digits that the model finds most and least likely.
+# The density separates typical digits from unusual ones. Here are the new digits that the model finds most and least
+# likely.
 
 # %% tags=["picture-likely-and-unlikely"]
 order = log_mean_exp(log_densities, dim=1).argsort(descending=True)
@@ -205,20 +206,20 @@ assert nearest[:12].max() < 10.5 and nearest[-12:].min() > 22.5
 # %% [markdown]
 # ## Handing in, and what comes back
 #
-# 1. For a last look, restart the kernel and run the set-up cell, your answer cells and their checks, or say the line
-#    with `--allow-errors` above. Unsolved exercises may stay.
-# 2. Save the notebook under the name it has, `00_start_here.ipynb` (on Colab: *File → Download → Download .ipynb*), and
-#    hand in this one file where your instructor collects submissions. Outputs don't matter: the grader runs your
+# 1. As a last check, restart the kernel and run the set-up cell, your answer cells and their checks, or run the line
+#    with `--allow-errors` above. You may leave exercises unsolved.
+# 2. Save the notebook as `00_start_here.ipynb`, without renaming it (on Colab: *File → Download → Download .ipynb*),
+#    and hand in this one file where your instructor collects submissions. Outputs don't matter: the grader runs your
 #    functions itself.
 #
 # You get back one page per unit:
 #
 # | part of the page | what it says |
 # |---|---|
-# | each component | its cases with their points; where you lost points, one sentence on the likely reason |
+# | each component | its cases with their points and, where you lost points, one sentence on the likely reason |
 # | your written answer | points and a comment |
-# | *About your file* | what the grader noticed or had to repair, a renamed cell for example; your answers are graded all the same |
+# | *About your file* | what the grader noticed or had to repair, a renamed cell for example; your answers are still graded |
 #
-# If a right answer seems to have lost points, say so: every case can be judged again.
+# If you think a right answer lost points, say so: every case can be judged again.
 #
 # **Where next:** unit 01 asks how far apart two distributions are.

@@ -11,9 +11,9 @@
 #
 # You write seven functions: the KL divergence of categorical distributions and of Gaussians, an estimate of it from
 # samples with its error bar, the two ways to replace a correlated Gaussian by a simple one, and a small algorithm that
-# changes a distribution as little as possible until it has the mean you ask for. Then your functions go to work: a
-# Gaussian settles on a posterior shaped like two moons, as a film, and a pile of handwritten digits is sorted by how
-# hard the writers pressed.
+# changes a distribution as little as possible to give it the mean you want. Then your functions go to work: you watch
+# a Gaussian settle on a posterior shaped like two moons, and you reweight a pile of handwritten digits by how much ink
+# they have.
 #
 # | exercise | | difficulty | importance | time | points |
 # |---|---|---|---|---|---|
@@ -51,9 +51,9 @@
 # $$\mathrm{KL}(q \,\|\, p) = \sum_k q_k \log \frac{q_k}{p_k}.$$
 #
 # The formula is one line; the zeros are the exercise. An outcome with $q_k = 0$ contributes nothing, whatever $p_k$
-# is ($0 \log 0 = 0$, even if $p_k = 0$ too). An outcome with $q_k > 0$ and $p_k = 0$ makes the divergence of its pair
-# infinite, and leaves the other pairs of the batch alone. A small constant inside the logarithm avoids the NaN, but
-# gives the wrong answer in both cases.
+# is ($0 \log 0 = 0$, even if $p_k = 0$ too). An outcome with $q_k > 0$ and $p_k = 0$ makes the divergence of its own
+# pair infinite, but not that of the other pairs of the batch. A small constant inside the logarithm avoids the NaN,
+# but gives the wrong answer in both cases.
 #
 # ```python
 # kl_categorical(q, p)  # both (*batch, outcomes), probabilities  →  (*batch) nats
@@ -67,8 +67,8 @@
 # </details>
 # <details><summary>Hint 2: the idea</summary>
 #
-# Compute the contribution of every outcome as the formula says, NaNs included. Afterwards replace the ones whose value
-# you know without computing it. Which function of PyTorch chooses between two tensors, element by element?
+# Compute the contribution of every outcome as the formula says, NaNs included. Then replace the ones whose value you
+# know without computing it. Which PyTorch function chooses between two tensors, element by element?
 # </details>
 # <details><summary>Hint 3: the first line</summary>
 #
@@ -160,7 +160,7 @@ check("kl_diagonal_gaussian")
 #
 # | goal | difficulty | importance | time |
 # |---|---|---|---|
-# | the same with correlations, without a determinant and without an inverse | 4 of 5 | 3 of 5 | 25 minutes |
+# | the KL between correlated Gaussians, without a determinant and without an inverse | 4 of 5 | 3 of 5 | 25 minutes |
 #
 # With full covariances (also section 5 of the lecture):
 #
@@ -192,9 +192,9 @@ check("kl_diagonal_gaussian")
 # </details>
 # <details><summary>Hint 3: the first line</summary>
 #
-# `l_q, l_p = torch.linalg.cholesky(q_cov), torch.linalg.cholesky(p_cov)`. Then
-# `torch.linalg.solve_triangular(l_p, …, upper=False)`, twice; it wants a matrix, so give a vector a last dimension with
-# `unsqueeze(-1)`. The diagonals of a batch are `l.diagonal(dim1=-2, dim2=-1)`.
+# `l_q, l_p = torch.linalg.cholesky(q_cov), torch.linalg.cholesky(p_cov)`. Then `torch.linalg.solve_triangular(l_p, …,
+# upper=False)`, twice; it needs a matrix, so give a vector a last dimension with `unsqueeze(-1)`. The diagonals of a
+# batch are `l.diagonal(dim1=-2, dim2=-1)`.
 # </details>
 
 
@@ -247,7 +247,7 @@ check("kl_gaussian")
 #
 # <details><summary>Hint 1: a question</summary>
 #
-# All three estimators need one and the same tensor. Which one, and how do you get it without any density itself?
+# All three estimators need the same tensor. Which one, and how do you get it without computing any density itself?
 # </details>
 # <details><summary>Hint 2: the idea</summary>
 #
@@ -305,7 +305,7 @@ check("kl_monte_carlo")
 # <details><summary>Hint 2: the idea</summary>
 #
 # It matches the diagonal of the precision: $1 / \sigma_d^2 = (\Sigma^{-1})_{dd}$, which is not one over $\Sigma_{dd}$. What is
-# $\log \sigma_d$ then? A Cholesky factor is the safest way to the precision when $\Sigma$ is nearly singular.
+# $\log \sigma_d$ then? When $\Sigma$ is nearly singular, compute the precision from its Cholesky factor.
 # </details>
 # <details><summary>Hint 3: the first line</summary>
 #
@@ -339,7 +339,7 @@ check("reverse_kl_projection")
 # |---|---|---|---|
 # | the factorised Gaussian that matches the marginals | 1 of 5 | 3 of 5 | 5 minutes |
 #
-# The same with the smallest $\mathrm{KL}(p \,\|\, q)$, also in section 7 of the lecture.
+# Find the $q$ with the smallest $\mathrm{KL}(p \,\|\, q)$ instead. This, too, is in section 7 of the lecture.
 #
 # ```python
 # forward_kl_projection(mean, cov)  # (dim,), (dim, dim)  →  mean and log_std of q, both (dim,)
@@ -349,7 +349,7 @@ check("reverse_kl_projection")
 #
 # <details><summary>Hint 1: a question</summary>
 #
-# Each coordinate of $q$ can be chosen by itself. Which one-dimensional distribution of $p$ should it match?
+# Each coordinate of $q$ can be chosen separately. Which one-dimensional distribution of $p$ should it match?
 # </details>
 # <details><summary>Hint 2: the idea</summary>
 #
@@ -403,7 +403,7 @@ check("forward_kl_projection")
 #    (Section 8 of the lecture shows that this is the minimum; it does not say how to find $\lambda$.)
 # 2. Differentiate the mean of this $q$ with respect to $\lambda$. You get a quantity that is never negative. So the
 #    mean rises with $\lambda$, and there is exactly one right $\lambda$.
-# 3. Find it numerically. Every $\lambda$ that you try tells you on which side of it the solution lies.
+# 3. Find it numerically. Every $\lambda$ that you try shows you on which side of it the solution lies.
 #
 # **What can go wrong?** $\lambda$ can be in the hundreds, of either sign, when $m$ is close to the smallest or largest
 # value. Values may all lie near 1,000, where $e^{\lambda v}$ overflows, or be as small as 0.001. Outcomes that $p$ rules
@@ -483,10 +483,10 @@ check("information_projection")
 # %% [markdown]
 # ## Two moons
 #
-# The rest is a reward. Something lies in the plane at an unknown place $z$; all we know in advance is
-# $z \sim \mathcal{N}(0, 3^2 I)$. Two instruments report. One measures the distance from the origin: $2 \pm 0.4$. The
-# other measures the coordinate along a slanted axis $u$: $2 \pm 0.6$, but its sign got lost. What we know then about
-# $z$, the posterior, has the shape of two moons.
+# The rest is a reward. An object lies in the plane at an unknown point $z$; all we know in advance is
+# $z \sim \mathcal{N}(0, 3^2 I)$. Two instruments measure it. One gives the distance from the origin: $2 \pm 0.4$. The
+# other gives the coordinate along a slanted axis $u$: $2 \pm 0.6$, but its sign was lost. The posterior of $z$ given
+# both has the shape of two moons.
 #
 # In the plane we can compute this posterior by brute force on a grid. So we know the truth: the normaliser
 # $\log p(y)$, the posterior's mean and covariance, and samples from it.
@@ -530,8 +530,8 @@ print(f"log p(y) = {log_evidence:.3f} nats; covariance of the posterior {posteri
 # %% [markdown]
 # ### Both ways, as a film
 #
-# The family: Gaussians with independent coordinates. Both fits start at the same random place, use the same optimiser,
-# and see 100 random points in each update.
+# The family is the Gaussians with independent coordinates. Both fits start at the same random point, use the same
+# optimiser, and see 100 random points in each update.
 #
 # * **Reverse.** $\mathrm{KL}(q \,\|\, p)$ with $p = p(z \mid y)$. Since
 #   $\log p(z \mid y) = \log p(z) + \log p(y \mid z) - \log p(y)$, we minimise
@@ -584,8 +584,8 @@ def path_of(loss, seed=0):
 
 
 # %% [markdown]
-# Above each picture of the film stands what *your* `kl_monte_carlo` estimates from 4,000 draws, with two standard
-# errors. Press ▶.
+# The title of each picture gives the estimate of *your* `kl_monte_carlo` from 4,000 draws, with two standard errors.
+# Press ▶.
 
 
 # %% tags=["picture-moons"]
@@ -626,7 +626,7 @@ assert n.norm() < 0.2 and log_posterior(n) < log_posterior(m) - 2, "the forward 
 # %% [markdown]
 # ### Other starts
 #
-# Which moon? That depends on the start. Here are the ends of six reverse fits.
+# Which moon does the reverse fit choose? That depends on the start. Here is where six reverse fits end.
 
 # %% fast="seeds = range(2)"
 seeds = range(6)
@@ -654,11 +654,11 @@ assert abs((log_mixture - log_posterior(z)).mean() - 0.5) < 0.05
 # that there is another moon. Keep the two kinds of end in mind for question 1.
 
 # %% [markdown]
-# ### Where the films had to end
+# ### Where the films must end
 #
-# The forward fit needed no film. It matches moments, and *your* `forward_kl_projection` knows the answer. Of all
-# Gaussians *with* correlation, the forward fit is the one with the posterior's mean and covariance. Project that one
-# both ways, and let *your* `kl_gaussian` say what each projection loses.
+# The forward fit needed no film. It matches moments, and *your* `forward_kl_projection` gives the answer at once. Of
+# all Gaussians *with* correlation, the forward fit is the one with the posterior's mean and covariance. Project that
+# one both ways, and let *your* `kl_gaussian` compute what each projection loses.
 
 # %%
 full = (posterior_mean, posterior_cov)
@@ -730,8 +730,8 @@ assert abs((log_posterior(drawn[-1]) - log_q(drawn[-1], mean, log_std)).exp().me
 # ## Light pens and heavy pens
 #
 # A pile of 1,500 handwritten digits; $p$ picks one at random. $v$ is the share of ink on the page. Now ask for the same
-# pile, changed as little as possible, in which the average ink is 70 %, 85 %, 115 % or 130 % of what it was. That is
-# *your* `information_projection`. No image is changed; some only become more likely than others.
+# pile, changed as little as possible, in which the average ink is 70 %, 85 %, 115 % or 130 % of what it was. *Your*
+# `information_projection` computes it. No image is changed; some only become more likely than others.
 
 # %%
 pile = data.load("digits").train.float()
@@ -768,9 +768,10 @@ for (name, q), share in zip(piles.items(), (0.7, 0.85, 1.15, 1.3), strict=True):
 #
 # ![Four rows of nine digits, thin and grey in the first row, bold and white in the last](pictures/ink.png)
 #
-# The further the target, the larger $|\lambda|$ and the more of the pile is given up: $e^{-\mathrm{KL}}$ is the share of
-# images that are effectively left. You will meet this tilt again: with minus an energy for $v$ it is the Boltzmann
-# distribution, and with $v = \log p(\text{label} \mid \text{image})$ it is what "guided" image generators aim at.
+# The further the target is from the original mean, the larger is $|\lambda|$, and the more of the pile is given up:
+# $e^{-\mathrm{KL}}$ is the share of images that are effectively left. You will meet this tilt again: with minus an
+# energy for $v$ it is the Boltzmann distribution, and with $v = \log p(\text{label} \mid \text{image})$ it is what
+# "guided" image generators aim at.
 
 # %% [markdown]
 # ## Question 1
@@ -785,7 +786,7 @@ for (name, q), share in zip(piles.items(), (0.7, 0.85, 1.15, 1.3), strict=True):
 # * (b) How many nats is that for the moons above with $w = \tfrac12$, and why is it not zero?
 # * (c) On another posterior the second moon holds less mass, and $K_1 = 0.8$, $K_2 = 1.9$. Which $w$ is best, and what
 #   is the KL then?
-# * (d) In real problems $\log p(y)$ is unknown. Why can you find this $w$ all the same?
+# * (d) In real problems $\log p(y)$ is unknown. Why can you still find this $w$?
 #
 # A few lines each. (4 points)
 
@@ -809,7 +810,7 @@ for (name, q), share in zip(piles.items(), (0.7, 0.85, 1.15, 1.3), strict=True):
 # %% [markdown]
 # ## Going further
 #
-# * Try question 1: mix the ends of two seeds and estimate the KL of the mixture with `kl_monte_carlo`.
+# * Try out question 1: mix the fits of two seeds and estimate the KL of the mixture with `kl_monte_carlo`.
 # * Give $q$ a full covariance: write it with a Cholesky factor, and replace the KL to the prior by `kl_gaussian`.
 # * `information_projection` with the *label* of the image as $v$: which digits do you get with an average of 7.5?
 # * Hand in `01_kl_divergence.ipynb` as unit 00 explains.

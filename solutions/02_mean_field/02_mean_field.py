@@ -10,8 +10,8 @@
 # # Unit 02: Build mean-field inference
 #
 # You write seven functions: four for magnets (a mean-field sweep, its bound, the whole fit, a Gibbs sweep), one for topics,
-# one for clusters, and a gradient for everything else. Then the library runs on *yours*: they clean noisy digits and find
-# out what Python's standard library is about.
+# one for clusters, and a gradient for everything else. Then the library calls *your* functions: they clean noisy digits
+# and find the topics of Python's standard library.
 #
 # | exercise | | difficulty | importance | time | points |
 # |---|---|---|---|---|---|
@@ -47,8 +47,8 @@
 #
 # $$m_i = \tanh\Bigl(h_i + \sum_j J_{ij}\, m_j\Bigr).$$
 #
-# A *sweep* updates spins $0, 1, 2, \dots$ in this order, and each update sees the values that earlier ones have just set.
-# Couplings and fields may be of any size, into the hundreds.
+# A *sweep* updates spins $0, 1, 2, \dots$ in this order, and each update uses the values that earlier ones have just
+# set. Couplings and fields may be of any size, into the hundreds.
 #
 # ```python
 # ising_mean_field_sweep(means, coupling, field)  # (spins,) in [−1, 1], (spins, spins), (spins,)  →  new means (spins,)
@@ -62,8 +62,8 @@
 # </details>
 # <details><summary>Hint 2: the idea</summary>
 #
-# The matrix product updates all spins at once, from the old means. You need a loop over $i$ that reads from the very tensor
-# that it writes to. Since $J_{ii} = 0$, spin $i$ itself does no harm in the sum.
+# The matrix product updates all spins at once, from the old means. You need a loop over $i$ that reads from the same
+# tensor that it writes to. Since $J_{ii} = 0$, spin $i$ itself does no harm in the sum.
 # </details>
 # <details><summary>Hint 3: the first line</summary>
 #
@@ -75,7 +75,7 @@
 def ising_mean_field_sweep(means, coupling, field):
     """One sweep of coordinate ascent over the means of independent spins, in index order.
 
-    Each update sees the newest values of all others.
+    Each update uses the newest values of all others.
 
     means: means before the sweep, (spins,), in [−1, 1].
     coupling: J, (spins, spins), symmetric with zero diagonal, finite.
@@ -135,7 +135,7 @@ def ising_elbo(means, coupling, field):
     means: means of independent spins, (spins,), in [−1, 1], both ends included.
     coupling: J, (spins, spins), symmetric with zero diagonal, finite.
     field: h, (spins,), finite.
-    Returns a tensor without dimensions, in the dtype of the inputs, which are not changed.
+    Returns a scalar tensor, in the dtype of the inputs, which are not changed.
     """
     ### BEGIN SOLUTION
     up = (1 + means) / 2
@@ -152,25 +152,25 @@ check("ising_elbo")
 #
 # | goal | difficulty | importance | time |
 # |---|---|---|---|
-# | the whole algorithm: sweep until the means are at rest, and keep the record of the bound | 4 of 5 | 5 of 5 | 30 minutes |
+# | the whole algorithm: sweep until the means no longer move, and record the bound | 4 of 5 | 5 of 5 | 30 minutes |
 #
 # One sweep is a step, not yet an answer. Repeat it from the given start:
 #
-# * after each sweep, write down the bound;
+# * after each sweep, record the bound;
 # * stop right after the first sweep in which **no mean moved by more than** `tolerance` (a mean that falls moves too, and
 #   a sweep in which *some* means rest is not enough);
-# * in any case stop after **200 sweeps**, because near a phase transition the means creep for ever.
+# * in any case stop after **200 sweeps**, because near a phase transition the means creep on almost forever.
 #
-# Return where you are and the bounds of all sweeps. The bounds never fall: whenever you see one fall, there is a bug.
+# Return the means and the bounds of all sweeps. The bounds never fall: if you see one fall, there is a bug.
 #
 # ```python
 # mean_field_fit(coupling, field, start, tolerance)  # (spins, spins), (spins,), (spins,) in [−1, 1], number
 #                                                    # →  means (spins,), bounds (sweeps,) nats
 # ```
 #
-# The sweep and the bound are those of exercises 1 and 2. Import them inside the answer cell; you then get your own versions,
-# here and in the check, so solve those two first. (If yours are still wrong when you hand in, the grader judges this exercise
-# with its own.)
+# The sweep and the bound are those of exercises 1 and 2. Import them inside the answer cell. You then get your own
+# versions, here and in the check, so solve those two first. (If yours are still wrong when you hand in, the grader uses
+# its own for this exercise.)
 #
 # ```python
 # from avae_lib.meanfield import ising_elbo, ising_mean_field_sweep
@@ -181,7 +181,7 @@ check("ising_elbo")
 # <details><summary>Hint 1: a question</summary>
 #
 # After a sweep you have new means and still need the old ones. What happens to the old ones if `before = means` is followed
-# by a loop that writes into `means`? And how many bounds does a fit return that starts where nothing moves?
+# by a loop that writes into `means`? And how many bounds does a fit return if it starts at a point where nothing moves?
 # </details>
 # <details><summary>Hint 2: the idea</summary>
 #
@@ -198,7 +198,7 @@ check("ising_elbo")
 # %% nbgrader={"grade": false, "grade_id": "mean_field_fit", "locked": false, "schema_version": 3, "solution": true}
 @implements("mean_field_fit")
 def mean_field_fit(coupling, field, start, tolerance):
-    """Mean field by coordinate ascent: sweeps until the means are at rest, and their bounds.
+    """Mean field by coordinate ascent: sweeps until the means no longer move, and their bounds.
 
     coupling: J, (spins, spins), symmetric with zero diagonal, finite.
     field: h, (spins,), finite.
@@ -232,12 +232,13 @@ check("mean_field_fit")
 # |---|---|---|---|
 # | draw every spin once, given all the others | 3 of 5 | 4 of 5 | 15 minutes |
 #
-# The other way to the same posterior: spins instead of means. Given the rest, spin $i$ is 1 with probability
+# Here is the other way to the same posterior: draw spins instead of computing means. Given the rest, spin $i$ is 1 with
+# probability
 #
 # $$p(s_i = 1 \mid s_{-i}) = \frac{1}{1 + \exp\bigl(-2\,(h_i + \sum_j J_{ij} s_j)\bigr)}.$$
 #
-# All random numbers are handed in: spin $i$ becomes $+1$ where `uniforms[i]` is *below* that probability, and $-1$ otherwise.
-# Go in index order again, and let each draw see the newest values.
+# All random numbers are passed in: spin $i$ becomes $+1$ where `uniforms[i]` is *below* that probability, and $-1$
+# otherwise. Go in index order again, and let each draw use the newest values.
 #
 # ```python
 # gibbs_sweep(spins, coupling, field, uniforms)  # (spins,) of −1 and 1, (spins, spins), (spins,), (spins,)  →  (spins,)
@@ -252,8 +253,8 @@ check("mean_field_fit")
 # </details>
 # <details><summary>Hint 2: the idea</summary>
 #
-# A copy, a loop, a probability, a comparison. `torch.sigmoid` takes arguments of any size, and mind the factor 2 in the
-# formula. Write $\pm 1$ as numbers of the same dtype as the spins, not as truth values or integers.
+# A copy, a loop, a probability, a comparison. `torch.sigmoid` works for arguments of any size. Mind the factor 2 in
+# the formula. Write $\pm 1$ as numbers of the same dtype as the spins, not as truth values or integers.
 # </details>
 # <details><summary>Hint 3: the first line</summary>
 #
@@ -290,20 +291,20 @@ check("gibbs_sweep")
 #
 # | goal | difficulty | importance | time |
 # |---|---|---|---|
-# | share out the words of every document among topics | 5 of 5 | 4 of 5 | 40 minutes |
+# | divide the words of every document among topics | 5 of 5 | 4 of 5 | 40 minutes |
 #
-# This is the documents' half of coordinate ascent in latent Dirichlet allocation. With $n_{dw}$ the count of word $w$ in
-# document $d$, and $q(\theta_d) = \mathrm{Dir}(\gamma_d)$,
+# This is the half of coordinate ascent in latent Dirichlet allocation that updates the documents. With $n_{dw}$ the
+# count of word $w$ in document $d$, and $q(\theta_d) = \mathrm{Dir}(\gamma_d)$,
 #
 # $$\varphi_{dwk} \propto \exp\bigl(\mathbb{E}[\log \theta_{dk}] + \mathbb{E}[\log \beta_{kw}]\bigr), \quad \sum_k \varphi_{dwk} = 1, \qquad
 #   \gamma_{dk} \leftarrow \alpha_k + \sum_w n_{dw}\, \varphi_{dwk},$$
 #
 # where $\mathbb{E}[\log \theta_{dk}] = \psi(\gamma_{dk}) - \psi(\sum_j \gamma_{dj})$, with the digamma function $\psi$ of the *old*
 # $\gamma$, and $\mathbb{E}[\log \beta_{kw}]$ is given. Besides the new $\gamma$, the topics will need the *expected counts*
-# $\sum_d n_{dw}\, \varphi_{dwk}$, from the same $\varphi$. Make one update, no repetition.
+# $\sum_d n_{dw}\, \varphi_{dwk}$, from the same $\varphi$. Make a single update.
 #
-# Rare words have expectations of −1,000 and below in *every* topic, where the exponential is zero. They must be shared out all
-# the same. A document may have no words, and a word may occur nowhere.
+# Rare words have expectations of −1,000 and below in *every* topic, where the exponential is zero. They must still be
+# divided among the topics. A document may have no words, and a word may occur nowhere.
 #
 # ```python
 # lda_e_step(counts, alpha, expected_log_topics, gamma)  # (docs, words), (topics,), (topics, words), (docs, topics)
@@ -314,15 +315,15 @@ check("gibbs_sweep")
 #
 # <details><summary>Hint 1: a question</summary>
 #
-# Think of $\varphi$ as an array with three dimensions, (docs, words, topics). Which of them does each of the two terms in the
-# exponent lack? Over which one is $\varphi$ normalised? Which term is the same for all topics, and what does the normalisation
-# do to it?
+# Think of $\varphi$ as an array with three dimensions, (docs, words, topics). Which of them is missing in each of the
+# two terms of the exponent? Over which one is $\varphi$ normalised? Which term is the same for all topics, and what
+# does the normalisation do to it?
 # </details>
 # <details><summary>Hint 2: the idea</summary>
 #
-# Give each term the dimension it lacks (`unsqueeze`, `.T`) and let broadcasting add them. Normalise with `torch.softmax`, which
-# never exponentiates a large or very negative number by itself. Then multiply by the counts once, and sum the product twice:
-# over words for the one result, over documents for the other.
+# Give each term its missing dimension (`unsqueeze`, `.T`) and let broadcasting add them. Normalise with
+# `torch.softmax`, which subtracts the largest exponent first. Then multiply by the counts once, and sum the product
+# twice: over words for the one result, over documents for the other.
 # </details>
 # <details><summary>Hint 3: the first line</summary>
 #
@@ -334,13 +335,14 @@ check("gibbs_sweep")
 # %% nbgrader={"grade": false, "grade_id": "lda_e_step", "locked": false, "schema_version": 3, "solution": true}
 @implements("lda_e_step")
 def lda_e_step(counts, alpha, expected_log_topics, gamma):
-    """One update of the topic shares of all documents, and the expected counts of each topic.
+    """One update of the topic proportions of all documents, and the expected counts of each topic.
 
-    counts: how often each document holds each word, (docs, words), not negative; rows and
+    counts: how often each word occurs in each document, (docs, words), not negative; rows and
         columns may be zero.
-    alpha: concentration of the prior on a document's shares, (topics,), positive.
+    alpha: concentration of the prior on a document's proportions, (topics,), positive.
     expected_log_topics: E[log β] of each topic and word, (topics, words), finite, of any size.
-    gamma: concentrations of the documents' shares before the update, (docs, topics), positive.
+    gamma: concentrations of the documents' proportions before the update, (docs, topics),
+        positive.
     Returns (new gamma (docs, topics), expected counts (topics, words)), both from the same φ,
     in the dtype of the inputs, which are not changed.
     """
@@ -359,24 +361,24 @@ check("lda_e_step")
 #
 # | goal | difficulty | importance | time |
 # |---|---|---|---|
-# | say which component each point belongs to, however far away it lies | 4 of 5 | 4 of 5 | 25 minutes |
+# | decide how much each component is responsible for each point, however far away it lies | 4 of 5 | 4 of 5 | 25 minutes |
 #
-# This is the assignments' half of coordinate ascent in a mixture of Gaussians with independent dimensions. You are given one
-# number $w_k$ per component, means $\mu_k$ and *precisions* $\tau_k$ (one over variance):
+# This is the half of coordinate ascent that assigns points to the components of a mixture of Gaussians with independent
+# dimensions. You are given one number $w_k$ per component, means $\mu_k$ and *precisions* $\tau_k$ (one over variance):
 #
 # $$r_{nk} \propto \exp\Bigl( w_k + \tfrac12 \sum_d \bigl[ \log \tau_{kd} - \tau_{kd}\, (x_{nd} - \mu_{kd})^2 \bigr] \Bigr), \qquad \sum_k r_{nk} = 1.$$
 #
 # **What is $w_k$?** If the parameters are known, it is the log weight $\log \pi_k$, and this is the E-step of EM. In the
 # Bayesian mixture of the lecture the parameters are uncertain; `means` and `precisions` are then expectations,
-# $\mathbb{E}[\mu_k]$ and $\mathbb{E}[\tau_{kd}]$, and the uncertainty sits in $w_k$:
+# $\mathbb{E}[\mu_k]$ and $\mathbb{E}[\tau_{kd}]$, and the uncertainty is in $w_k$:
 #
 # $$w_k = \mathbb{E}[\log \pi_k] + \tfrac12 \sum_d \Bigl[ \mathbb{E}[\log \tau_{kd}] - \log \mathbb{E}[\tau_{kd}] - \frac{1}{\beta_k} \Bigr].$$
 #
 # Insert it: the $\log \mathbb{E}[\tau]$ cancels, and what remains is the lecture's update with $\tfrac12 \mathbb{E}[\log \tau]$
-# and $1/\beta$. The library computes $w$ and hands it to you as `weights_log`. It need not be normalised.
+# and $1/\beta$. The library computes $w$ and passes it to you as `weights_log`. It need not be normalised.
 #
-# A point may be so far from *all* components that every density is zero in floating point. It still belongs to some more than
-# to others. There may be hundreds of dimensions, and points and means may both be near 1,000.
+# A point may be so far from *all* components that every density is zero in floating point. It still belongs to some of
+# them more than to others. There may be hundreds of dimensions, and points and means may both be near 1,000.
 #
 # ```python
 # mixture_cavi_step(x, weights_log, means, precisions)  # (n, dim), (components,), (components, dim), (components, dim)
@@ -393,8 +395,8 @@ check("lda_e_step")
 # <details><summary>Hint 2: the idea</summary>
 #
 # Stay with logarithms until the very last step: build the exponent, (n, components), as a sum of logarithms, and let a softmax
-# normalise it. Subtract before you square; a product of two hundred precisions leaves the range of floats, the sum of their
-# logarithms does not.
+# normalise it. Subtract before you square; a product of two hundred precisions can leave the range of floats, but the sum of
+# their logarithms does not.
 # </details>
 # <details><summary>Hint 3: the first line</summary>
 #
@@ -433,7 +435,7 @@ check("mixture_cavi_step")
 # |---|---|---|---|
 # | a gradient of $\mathbb{E}_q[f]$ from values of $f$ alone | 1 of 5 | 3 of 5 | 10 minutes |
 #
-# From samples $z_1, \dots, z_S$ of $q_\lambda$, and a baseline $b$ that is handed in:
+# From samples $z_1, \dots, z_S$ of $q_\lambda$ and a given baseline $b$, estimate the gradient:
 #
 # $$\nabla_\lambda\, \mathbb{E}_{q_\lambda}[f(z)] \approx \frac1S \sum_{s=1}^{S} \bigl(f(z_s) - b\bigr)\, \nabla_\lambda \log q_\lambda(z_s).$$
 #
@@ -480,7 +482,7 @@ check("score_function_gradient")
 # %% [markdown]
 # ## Your functions at work
 #
-# The table says whose code each component runs at the moment: *yours*, once its cell has run.
+# The table shows whose code each component currently runs: *yours*, once its cell has run.
 
 # %%
 from avae_lib import components
@@ -491,8 +493,8 @@ print(components.report())
 # ### Six digits, cleaned
 #
 # Real digits, enlarged to 32 × 32 pixels, black or white; then 15 % of the pixels are flipped. Neighbouring pixels are
-# coupled with $J = 0.7$, and each pixel feels a field towards what was seen. Your `mean_field_fit`, and your Gibbs sweep
-# averaged over a chain, see one digit at a time, as 1,024 spins.
+# coupled with $J = 0.7$, and a field pulls each pixel towards its observed value. Your `mean_field_fit`, and your
+# Gibbs sweep averaged over a chain, clean one digit at a time, as 1,024 spins.
 
 # %% fast="digits = digits[:2]; gibbs_sweeps = 8"
 import functools
@@ -550,15 +552,15 @@ assert min(rises) >= -1e-9 and cleaned()["Gibbs"].abs().mean() < cleaned()["mean
 #
 # ![Four rows with the digits 3 1 4 1 5 9: clean, speckled with noise, and twice nearly clean again](pictures/digits.png)
 #
-# Both bring the wrong pixels from about 15 in a hundred down to two or three, and no bound ever falls. The grey pixels
-# of the sampler are honest doubt; mean field is surer of itself than it should be.
+# Both methods reduce the wrong pixels from about 15 in a hundred to two or three, and no bound ever falls. The grey
+# pixels of the sampler show real uncertainty; mean field is more certain than it should be.
 
 # %% [markdown]
 # ### The topics of the standard library
 #
-# The docstrings of each module make one document. Your update finds the shares of the documents, and the library turns
-# your expected counts into topics; the two take turns, for some fifteen seconds. (With a loop over documents it takes no longer;
-# with a loop over every word of every document it takes about twenty minutes.)
+# The docstrings of each module make one document. Your update finds the topic proportions of the documents, and the
+# library turns your expected counts into topics. The two alternate for about fifteen seconds. (A loop over documents
+# takes no longer; a loop over every word of every document takes about twenty minutes.)
 
 # %% fast="sweeps = 2"
 from avae_lib.data.python_docs_corpus import load_documentation
@@ -581,7 +583,7 @@ per_word = topic_model().elbo[-1] / library.counts.sum()
 print(f"{len(library.counts)} modules, bound {per_word:.3f} nats per word")
 
 # %% [markdown]
-# **Name the topics.** Read the words of each line and replace its number by a name of your own, for instance
+# **Name the topics.** Read the words of each line and replace its number with a name of your own, for instance
 # `names[3] = "windows"`.
 
 # %% tags=["picture-topics"]
@@ -595,7 +597,8 @@ plotting.show(plotting.topics_side_by_side(columns, list(names.values())))
 assert len(likeliest) == 12 and all(len(words) == 10 for words in likeliest) and topic_model().elbo.diff().min() > -1e-6
 
 # %% [markdown]
-# **What you should see** (another version of Python has slightly different words, and so topics in another order):
+# **What you should see** (another version of Python has slightly different words, so the topics may come in another
+# order):
 #
 # ![Twelve lists of ten words, each about one subject](pictures/topics.png)
 #
@@ -608,8 +611,8 @@ assert len(likeliest) == 12 and all(len(words) == 10 for words in likeliest) and
 # %% [markdown]
 # ### Clusters of flowers, from several starts
 #
-# 150 flowers and a mixture that may use up to six components, with your `mixture_cavi_step` in the middle. Coordinate ascent
-# finds a local optimum, so start several times and compare the bounds.
+# Here a mixture of up to six components is fitted to 150 flowers, with your `mixture_cavi_step` in the loop. Coordinate
+# ascent finds a local optimum, so start several times and compare the bounds.
 
 # %%
 from sklearn.datasets import load_iris
@@ -650,19 +653,19 @@ tilted = max((fit_mixture(flowers, tilting, 0.01, begin) for begin in starts), k
 assert (tilted.responsibilities.sum(0) > 0.5).sum() == 3
 
 # %% [markdown]
-# **You should see** two kinds of ends among the six starts, and the one with the higher bound looks like this (yours may have
-# other colours):
+# **You should see** two kinds of results among the six starts. The one with the higher bound looks like this (yours may
+# have other colours):
 #
 # ![Points in four clusters with ellipses around them](pictures/clusters.png)
 #
-# Two of the six components stay empty, all by themselves: the bound charges for parameters. But there are three species, not
-# four. The components describe the *density*, and these ellipses must stand upright: the slanted cloud of the two larger
-# species takes three of them. (Ellipses that may tilt need only two for it.)
+# Two of the six components stay empty without any pruning: the bound penalises parameters. But there are three species,
+# not four. The components describe the *density*, and these ellipses must stand upright: the slanted cloud of the two
+# larger species needs three of them. (Ellipses that may tilt need only two.)
 
 # %% [markdown]
 # ### A gradient from values alone
 #
-# A Gaussian $q$ is fitted to a density of which only values are known, with your `score_function_gradient`.
+# With your `score_function_gradient`, a Gaussian $q$ is fitted to a density from its values alone.
 
 # %% fast="steps = 20"
 steps = 400

@@ -10,8 +10,8 @@
 # # Unit 03: Build a variational autoencoder
 #
 # Five functions turn a pair of neural networks into a variational autoencoder: a draw that gradients can pass through, a
-# likelihood, a loss, a sharper bound to judge the result by, and one step of training. You write the five. Then a model
-# that calls *your* functions learns real handwritten digits in some ten seconds, and at the end you build one of your own.
+# likelihood, a loss, a tighter bound to evaluate the result, and one step of training. You write all five. Then a model
+# that calls *your* functions learns real handwritten digits in about ten seconds, and at the end you build your own VAE.
 #
 # | exercise | | difficulty | importance | time | points |
 # |---|---|---|---|---|---|
@@ -43,9 +43,9 @@
 # | draw from a Gaussian so that gradients reach its mean and standard deviation | 1 of 5 | 5 of 5 | 5 minutes |
 #
 # The encoder proposes $q(z \mid x) = \mathcal{N}(z;\, \mu, \operatorname{diag} \sigma^2)$, and the decoder needs a draw
-# from it. A sampler that only returns numbers cuts the graph: nothing tells the encoder how its $\mu$ and $\sigma$ should
-# have been. So the randomness comes in from outside, as noise $\varepsilon \sim \mathcal{N}(0, I)$. Write $z$ as a
-# differentiable function of $\mu$, $\log \sigma$ and $\varepsilon$ with the right distribution.
+# from it. A sampler that only returns numbers cuts the graph: no gradient reaches the encoder's $\mu$ and $\sigma$. So
+# the randomness comes in from outside, as noise $\varepsilon \sim \mathcal{N}(0, I)$. Write $z$ as a differentiable
+# function of $\mu$, $\log \sigma$ and $\varepsilon$ with the right distribution.
 #
 # ```python
 # reparameterize(mean, log_std, noise)  # three tensors of one shape, any; log_std from −12 to 8  →  the draw z, same shape
@@ -59,8 +59,8 @@
 # </details>
 # <details><summary>Hint 2: the idea</summary>
 #
-# Shift and scale the noise. You are given the logarithm of the scale, of the standard deviation and not of the variance: no
-# square root, and no factor ½.
+# Shift and scale the noise. You are given the logarithm of the standard deviation, not of the variance: you need no
+# square root and no factor ½.
 # </details>
 # <details><summary>Hint 3: the first line</summary>
 #
@@ -98,9 +98,9 @@ check("reparameterize")
 #
 # $$\log p(x \mid z) = \sum_d \bigl[ x_d \log \sigma(\ell_d) + (1 - x_d) \log (1 - \sigma(\ell_d)) \bigr].$$
 #
-# The same formula accepts grey values between 0 and 1, which weigh the two terms; it is then a cross-entropy rather than a
-# log-likelihood. A confident decoder has logits of ±50 and beyond, where $\sigma$ rounds to exactly 0 or 1 in single
-# precision. The result must stay accurate for $|\ell_d| \le 100$.
+# The same formula accepts grey values between 0 and 1, which weight the two terms; it is then a cross-entropy rather
+# than a log-likelihood. A confident decoder has logits of ±50 and beyond, where $\sigma$ rounds to exactly 0 or 1 in
+# single precision. The result must stay accurate for $|\ell_d| \le 100$.
 #
 # ```python
 # bernoulli_log_likelihood(logits, x)  # both (batch, …), one or more dimensions after the batch; x in [0, 1]
@@ -116,9 +116,10 @@ check("reparameterize")
 # </details>
 # <details><summary>Hint 2: the idea</summary>
 #
-# $\log \sigma(\ell)$ and $\log (1 - \sigma(\ell)) = \log \sigma(-\ell)$ are harmless functions of $\ell$; PyTorch has them in
-# `torch.nn.functional` as one function, without the detour through $\sigma$. (Distribution objects refuse grey values, and a
-# ready-made *loss* has the opposite sign and likes to average: mind both.) All dimensions but the first are summed.
+# $\log \sigma(\ell)$ and $\log (1 - \sigma(\ell)) = \log \sigma(-\ell)$ are well-behaved functions of $\ell$; PyTorch
+# computes both with one function in `torch.nn.functional`, without the detour through $\sigma$. (Distribution objects
+# reject grey values, and a ready-made *loss* has the opposite sign and averages by default.) Sum over all dimensions
+# but the first.
 # </details>
 # <details><summary>Hint 3: the first line</summary>
 #
@@ -159,8 +160,8 @@ check("bernoulli_log_likelihood")
 #
 # $$\mathcal{L} = \frac{1}{B} \sum_{b=1}^{B} \Bigl[ -\log p(x_b \mid z_b) + \beta \sum_{l} \mathrm{KL}_{b,l} \Bigr].$$
 #
-# Watch what is *summed* and what is *averaged*: an average where the sum belongs changes the balance of the two terms, and
-# you train another model.
+# Watch what is *summed* and what is *averaged*: an average in place of a sum changes the balance of the two terms, and
+# you train a different model.
 #
 # ```python
 # negative_elbo(log_likelihood, kl, beta=1.0)  # (batch,) nats, (batch, layers) nats, float  →  scalar, nats per image
@@ -170,12 +171,12 @@ check("bernoulli_log_likelihood")
 #
 # <details><summary>Hint 1: a question</summary>
 #
-# `log_likelihood` has one number per image, `kl` has several. What has to happen to `kl` before the two can be added?
+# `log_likelihood` has one number per image, `kl` has several. What must you do to `kl` before the two can be added?
 # </details>
 # <details><summary>Hint 2: the idea</summary>
 #
-# Layers are summed, images averaged, in this order. With a batch of as many images as layers the wrong dimension raises no error.
-# The log-likelihood enters the loss with a minus sign, the KL with a plus sign.
+# Sum over layers, then average over images. If a batch has as many images as layers, the wrong dimension raises no
+# error. The log-likelihood enters the loss with a minus sign, the KL with a plus sign.
 # </details>
 # <details><summary>Hint 3: the first line</summary>
 #
@@ -191,7 +192,7 @@ def negative_elbo(log_likelihood, kl, beta=1.0):
     log_likelihood: log p(x | z) of each example, (batch,), nats.
     kl: KL of each example and stochastic layer, (batch, layers), nats.
     beta: weight of the KL, a Python float; 1 gives the bound itself.
-    Returns a tensor without dimensions, nats per example, in the dtype of the inputs, which are
+    Returns a scalar tensor, nats per example, in the dtype of the inputs, which are
     not changed. Gradients flow to both.
     """
     ### BEGIN SOLUTION
@@ -227,12 +228,13 @@ check("negative_elbo")
 #
 # <details><summary>Hint 1: a question</summary>
 #
-# You wrote this average in unit 00. Along which dimension is it taken here?
+# You wrote this average in unit 00. Over which dimension do you average here?
 # </details>
 # <details><summary>Hint 2: the idea</summary>
 #
-# Either call your function from unit 00, which is in the library if you passed it, or use `torch.logsumexp` and account for
-# the $\frac1K$. If you subtract a maximum yourself, take each image's own, not the one of the whole batch.
+# Either call your function from unit 00, which the library uses if it passed its check, or use `torch.logsumexp` and
+# account for the $\frac1K$. If you subtract a maximum yourself, take each image's own, not the one of the whole
+# batch.
 # </details>
 # <details><summary>Hint 3: the first line</summary>
 #
@@ -268,7 +270,7 @@ check("importance_weighted_bound")
 # | one correct update of encoder and decoder together | 4 of 5 | 5 of 5 | 25 minutes |
 #
 # `model(x)` encodes the batch, draws $z$ (with your `reparameterize`), scores the images (with your likelihood) and returns a
-# record with the two fields that your loss takes:
+# record with the two fields that your loss needs:
 #
 # ```python
 # elbo = model(x)
@@ -276,11 +278,11 @@ check("importance_weighted_bound")
 # elbo.kl              # (batch, layers) nats
 # ```
 #
-# Make it one step of gradient descent:
+# Turn this into one step of gradient descent:
 #
 # * one call of the model (a second call would draw another $z$);
 # * the gradient of *this* batch's loss, and of nothing else;
-# * exactly one update by the optimiser that is handed in. Its settings and the mode of the model stay as they are;
+# * exactly one update by the optimiser that is passed in. Its settings and the mode of the model stay as they are;
 # * return the loss before the update as a plain Python number. A tensor would keep its whole graph in memory.
 #
 # ```python
@@ -291,13 +293,13 @@ check("importance_weighted_bound")
 #
 # <details><summary>Hint 1: a question</summary>
 #
-# PyTorch *adds* new gradients to those that are there already. At which places in the step may the old ones be cleared, and at
-# which is it too late?
+# PyTorch *adds* new gradients to those already there. Where in the step may you clear the old ones, and where is it too
+# late?
 # </details>
 # <details><summary>Hint 2: the idea</summary>
 #
-# Call, loss, clear, backward, step, return. For the loss take your own `negative_elbo` with $\beta = 1$, imported *inside this
-# cell* with `from avae_lib.objectives import negative_elbo`.
+# Call, loss, clear, backward, step, return. For the loss use your own `negative_elbo` with $\beta = 1$, imported
+# *inside this cell* with `from avae_lib.objectives import negative_elbo`.
 # </details>
 # <details><summary>Hint 3: the first line</summary>
 #
@@ -334,7 +336,7 @@ check("vae_training_step")
 # %% [markdown]
 # ## A variational autoencoder made of your functions
 #
-# The rest is a reward. The table says whose code each component runs at the moment: *yours*, once its cell has run.
+# The rest is a reward. The table shows whose code each component currently runs: *yours*, once its cell has run.
 
 # %%
 from avae_lib import components
@@ -342,9 +344,9 @@ from avae_lib import components
 print(components.report())
 
 # %% [markdown]
-# The digits are 1,500 real ones, 8×8 pixels, made black or white. Encoder and decoder are two small networks from the library.
-# Training loops over batches of a hundred and calls your step on each; the step calls your loss, and the model calls your draw
-# and your likelihood. First with two latent variables, because two dimensions can be plotted.
+# The data are 1,500 real digits of 8×8 pixels, made black or white. Encoder and decoder are two small networks from the
+# library. Training loops over batches of a hundred and calls your step on each; the step calls your loss, and the model calls
+# your draw and your likelihood. The first model has two latent variables, because two dimensions can be plotted.
 
 # %% fast="epochs = 5"
 from avae_lib import data, plotting
@@ -376,13 +378,15 @@ assert 18.8 < sum(losses) / 5 < 20
 
 # %% [markdown]
 # **You should see** about 25 nats per image after the first tenth of the epochs and between 19 and 20 after the last. For
-# comparison: a model that knows nothing and calls every pixel white with probability ½ needs $64 \log 2 \approx 44.4$ nats.
+# comparison: a model that has learnt nothing and gives every pixel a probability of ½ needs $64 \log 2 \approx 44.4$
+# nats.
 
 # %% [markdown]
 # ### The manifold of digits
 #
-# Every point of the plane decodes to an image. Walk over the plane in steps of equal prior probability (the inverse cumulative
-# distribution function of the standard normal makes them from a regular grid), decode, and look.
+# Every point of the plane decodes to an image. The next picture decodes a grid over the plane, in steps of equal prior
+# probability (the inverse cumulative distribution function of the standard normal turns a regular grid into these
+# steps).
 
 # %% tags=["picture-manifold"]
 rim = torch.nn.ConstantPad2d(1, 0)  # a dark edge, which keeps neighbouring pictures apart
@@ -400,8 +404,8 @@ assert torch.pdist(corners.flatten(1)).min() > 2, "the corners of the manifold h
 # %% [markdown]
 # ### New digits
 #
-# Draw $z$ from the prior, decode, and show each pixel's probability of being white; first with two latent variables, then with
-# eight. The second model is trained on the spot.
+# The next cell draws $z$ from the prior, decodes it, and shows each pixel's probability of being white: first for the
+# model with two latent variables, then for one with eight, which it trains first.
 
 # %% tags=["picture-samples"]
 torch.manual_seed(3)
@@ -418,15 +422,15 @@ assert all(images.min() >= 0 and images.max() <= 1 and len(images) == 9 for imag
 #
 # ![Three rows of nine digits: real ones above, those of two models below](pictures/samples.png)
 #
-# Whatever the pixels of a digit have in common must pass through the latent variables: given $z$, each pixel is drawn by
-# itself. Two numbers say roughly which digit it is. Eight leave room for the hand that wrote it, and for some that no hand would
-# write. For other digits change the seed.
+# All dependence between the pixels of a digit must pass through the latent variables: given $z$, the pixels are
+# independent. Two numbers say roughly which digit it is. Eight can describe the handwriting too, but also give some
+# shapes that nobody would write. Change the seed to see other digits.
 
 # %% [markdown]
 # ### How tight is the bound?
 #
-# On digits that were not used for training: the ELBO ($k = 1$) and your importance-weighted bound for more and more samples. All
-# 128 samples of an image serve every $k$, in 128 / k groups.
+# The picture shows the ELBO ($k = 1$) and your importance-weighted bound for more and more samples, on digits that were
+# not used for training. Every $k$ uses all 128 samples of an image, in 128 / k groups.
 
 # %% tags=["picture-bounds"]
 samples = [1, 2, 4, 8, 16, 32, 64, 128]
@@ -460,7 +464,7 @@ assert eight[0] > two[-1] and eight[-1] - eight[0] > two[-1] - two[0]
 # ## Question 1
 #
 # A friend's `reparameterize` returns `mean` and forgets the noise. Everything trains without an error, and with two latent
-# variables the loss ends at 14.4 nats, where yours ends at 19.3.
+# variables the loss ends at 14.4 nats, while yours ends at 19.3.
 #
 # * (a) What do the standard deviations $\sigma$ become during training, and why?
 # * (b) Your friend says that the model is five nats better. Why is 14.4 not a bound on $-\log p(x)$, and what does the KL still
@@ -471,7 +475,7 @@ assert eight[0] > two[-1] and eight[-1] - eight[0] > two[-1] - two[0]
 #
 # One or two sentences each. (4 points)
 #
-# You may try it, in a cell of your own; `components.using` swaps a component for the length of a `with` block:
+# You may try it in a cell of your own; `components.using` swaps a component for the duration of a `with` block:
 #
 # ```python
 # trained.cache_clear()
@@ -515,8 +519,8 @@ trained.cache_clear()
 # %% [markdown]
 # ## Exercise 6: a VAE of your own (not graded)
 #
-# So far the library supplied the networks. Now write the whole model: encoder, decoder, and the `forward` that ties your
-# functions together. Any architecture will do; two layers of a hundred or two hundred units each way are a good start.
+# So far the library supplied the networks. Now write the whole model: encoder, decoder, and the `forward` that connects
+# your functions. Any architecture will do; two layers of a hundred or two hundred units each way are a good start.
 #
 # * `encode(x)`: images of zeros and ones (`uint8`, so convert them first) → mean and log standard deviation of $q(z \mid x)$.
 # * `decode(z)`: latent vectors → the logits of all pixels.
@@ -546,7 +550,7 @@ from avae_lib.objectives import ELBO
 
 
 class OwnVAE(torch.nn.Module):
-    """Black-and-white images of 8×8 pixels, explained by a standard normal vector."""
+    """A VAE of black-and-white images of 8×8 pixels, with a standard normal prior."""
 
     def __init__(self, latent_dim):
         super().__init__()
@@ -603,7 +607,7 @@ for claim, holds in claims.items():
     print("✓" if holds else "✗", claim)
 
 # %% [markdown]
-# All ticks? Then train it, with your own step, and look at its manifold.
+# If every line has a tick, train the model with your own step and look at its manifold.
 
 # %% tags=["picture-own"]
 torch.manual_seed(0)
@@ -617,14 +621,14 @@ with torch.no_grad():
     assert 19 < -own(train).bound.mean() < 22
 
 # %% [markdown]
-# **What you should see:** a loss between 19 and 22 nats, depending on your networks, and a manifold like this one of ours:
+# **What you should see:** a loss between 19 and 22 nats, depending on your networks, and a manifold like this one:
 #
 # ![A square of fifteen by fifteen small digits that change smoothly into one another](pictures/own.png)
 
 # %% [markdown]
 # ## Going further
 #
-# * Make your own VAE better than the library's (on `test`, not on `train`): wider, deeper, convolutional, more latent variables?
+# * Make your own VAE better than the library's (on `test`, not on `train`): wider, deeper, convolutional, or with more latent variables.
 # * `data.load("mnist")` (28×28 pixels; downloaded once) in place of `"digits"`: give the model `hidden_sizes=(500, 500)` and a GPU.
 # * Does the bound of the *training* digits rise as much as that of the new ones? What would the difference tell you?
 # * Hand in `03_vae.ipynb` as unit 00 explains.

@@ -11,9 +11,9 @@
 #
 # A photograph has 256 levels and three colours at every pixel. The likelihood of black-and-white digits cannot describe
 # it. You write one that can: a logistic distribution cut into bins, a mixture of them whose colours depend on one
-# another, and the sampler that belongs to it. Then come four short functions that make the rest of a model richer: a KL
-# with free bits, latents from a codebook, one step of a flow, and a distance between two sets of draws. At the end, a
-# model of colour photographs runs on your functions, and its bits per dimension are honest.
+# another, and the sampler for it. Then come four short functions that make the rest of a model richer: a KL with free
+# bits, latents from a codebook, one step of a flow, and a distance between two sets of draws. At the end, a model of
+# colour photographs runs on your functions, and you can compare its bits per dimension with the size of a PNG file.
 #
 # | exercise | | difficulty | importance | time | points |
 # |---|---|---|---|---|---|
@@ -54,7 +54,7 @@
 # 1 - F(t - h) & v = 2^{\text{bits}} - 1. \end{cases}$$
 #
 # Return $\log P(v)$ for every element. Means lie in $[-2, 2]$ and $\log s$ in $[-7, 7]$, so a level may be 3,300 scales
-# away from its mean. There $P$ is far below the smallest float, but $\log P$ is an ordinary number: it must be right to
+# away from its mean. There $P$ is far below the smallest float, but $\log P$ is a moderate number: it must be right to
 # $10^{-4} \max(1, |\log P|)$ in float32 and to $10^{-9}$ in float64, and its gradients must be finite.
 #
 # ```python
@@ -74,9 +74,10 @@
 # <details><summary>Hint 2: the idea</summary>
 #
 # Turn the difference $\sigma(a) - \sigma(b)$ into a product. Two of its factors are $\sigma(a)$ and $\sigma(-b)$; find the
-# third, which depends on $a - b$ alone. The logarithm of a product is a sum of harmless logarithms; `torch.expm1` and
-# `torch.nn.functional.logsigmoid` exist for these. An open-ended bin has one factor. Divide by $s$ in float64: $e^7$ magnifies
-# the rounding of float32 a thousandfold. `torch.where` computes all its branches, so each must be finite for all levels.
+# third, which depends on $a - b$ alone. The logarithm of the product is a sum of well-behaved logarithms; compute them
+# with `torch.expm1` and `torch.nn.functional.logsigmoid`. An open-ended bin has one factor. Divide by $s$ in float64:
+# $e^7$ magnifies the rounding of float32 a thousandfold. `torch.where` computes both its branches, so each must be finite
+# for all levels.
 # </details>
 # <details><summary>Hint 3: the first line</summary>
 #
@@ -118,7 +119,7 @@ check("discretized_logistic_log_prob")
 #
 # | goal | difficulty | importance | time |
 # |---|---|---|---|
-# | the likelihood of a colour image, made of your exercise 1 | 5 of 5 | 5 of 5 | 60 minutes |
+# | the likelihood of a colour image, built from your exercise 1 | 5 of 5 | 5 of 5 | 60 minutes |
 #
 # The three colours of a pixel are strongly correlated, and their distribution has several humps. PixelCNN++ (Salimans et
 # al., 2017) mixes $K$ components. All three colours of a pixel come from the same component $k$. Within it red comes first,
@@ -128,20 +129,20 @@ check("discretized_logistic_log_prob")
 # t_r + c_{2,k} t_g).$$
 #
 # Here $t_r$ and $t_g$ are the pixel's *true* red and green on the scale $[-1, 1]$. Each $P$ is your function of exercise 1 with
-# a log-scale of its own; log-scales below −7 count as −7. $\pi$ is the softmax of the logits, and each coefficient $c$ is
+# its own log-scale; log-scales below −7 count as −7. $\pi$ is the softmax of the logits, and each coefficient $c$ is
 # the tanh of its raw value. `params` holds $10K$ channels, in this order:
 #
 # | logits | red | green | blue |
 # |---|---|---|---|
 # | $K$ | $K$ means, $K$ log-scales, $K$ raw $c_0$ | $K$ means, $K$ log-scales, $K$ raw $c_1$ | $K$ means, $K$ log-scales, $K$ raw $c_2$ |
 #
-# The group of red holds $c_0$ although it acts on green. The steps:
+# The group of red holds $c_0$ although it acts on green. The steps are:
 #
-# 1. Take `params` apart, so that the colour and the component have a dimension each.
-# 2. Put the levels on the scale $[-1, 1]$, and work out the mean of every colour under every component: red's as it
-#    is given, green's and blue's shifted.
+# 1. Split `params` so that the colour and the component have one dimension each.
+# 2. Put the levels on the scale $[-1, 1]$, and compute the mean of every colour under every component: red's as it is
+#    given, green's and blue's shifted.
 # 3. Call your function of exercise 1 once, on tensors with dimensions for batch, colour, component, height and width.
-# 4. Combine what it returns. Over which dimension do you add up logarithms, over which one probabilities, and in which order?
+# 4. Combine the results. Over which dimensions do you add logarithms, over which one probabilities, and in which order?
 #
 # ```python
 # discretized_logistic_mixture_log_prob(x, params, bits)
@@ -154,13 +155,13 @@ check("discretized_logistic_log_prob")
 #
 # Two pixels, three colours, five components: how many numbers does your function of exercise 1 return? Given the
 # component, the colours are multiplied; the components are averaged; then the pixels are multiplied. What would it mean
-# to average over components for each colour by itself?
+# to average over components for each colour separately?
 # </details>
 # <details><summary>Hint 2: the idea</summary>
 #
 # `unflatten` splits the last $9K$ channels into three dimensions; of the two that have length 3, the colour comes first
-# and the kind second. Averages of probabilities that you hold as logarithms are `torch.logsumexp`, with `log_softmax`
-# of the logits as log-weights. Get exercise 1 by an import *inside this cell*, from `avae_lib.likelihoods`.
+# and the kind second. To average probabilities given as logarithms, use `torch.logsumexp`, with `log_softmax`
+# of the logits as log-weights. Import exercise 1 *inside this cell*, from `avae_lib.likelihoods`.
 # </details>
 # <details><summary>Hint 3: the first line</summary>
 #
@@ -209,14 +210,14 @@ check("discretized_logistic_mixture_log_prob")
 # | draw images from the mixture of exercise 2 | 4 of 5 | 4 of 5 | 30 minutes |
 #
 # `params` is as in exercise 2. All randomness comes in from outside, as uniform numbers between 0 and 1. They are never
-# exactly 0 or 1, so they need no clipping, and a rare number like $10^{-7}$ counts as it is.
+# exactly 0 or 1, so do not clip them, not even a rare number like $10^{-7}$.
 #
 # 1. *The component of each pixel* (Gumbel-max): with uniform $u_k$, the index $\arg\max_k \bigl[\ell_k - \log(-\log u_k)\bigr]$
 #    is a draw from the softmax of the logits $\ell$.
 # 2. *Red* (inverse distribution function): $\mu + s \log \frac{u}{1 - u}$ follows the logistic distribution. Round to the
-#    nearest level; what falls below 0 or above the last level becomes that level.
-# 3. *Green, then blue*: likewise, with means that depend on the levels drawn before. Those are put back on the scale
-#    $[-1, 1]$ *after* rounding and clipping, since the likelihood knows levels alone.
+#    nearest level, and clip values below 0 or above the last level to that level.
+# 3. *Green, then blue*: likewise, with means that depend on the levels already drawn. Put these back on the scale
+#    $[-1, 1]$ *after* rounding and clipping, since the likelihood is defined on levels only.
 #
 # ```python
 # discretized_logistic_mixture_sample(params, component_uniforms, level_uniforms, bits)
@@ -227,15 +228,15 @@ check("discretized_logistic_mixture_log_prob")
 #
 # <details><summary>Hint 1: a question</summary>
 #
-# The component is an index for each pixel, `(batch, h, w)`. How do you pick, at every pixel, the one chosen of $K$ means,
-# for three colours at once? And which two of the three draws depend on earlier ones?
+# The component is an index for each pixel, `(batch, h, w)`. At every pixel, how do you pick the chosen one of $K$
+# means, for three colours at once? And which two of the three draws depend on earlier ones?
 # </details>
 # <details><summary>Hint 2: the idea</summary>
 #
-# `torch.gather` (or `take_along_dim`, which broadcasts) picks along the dimension of components with an index tensor that has
-# as many dimensions as what it picks from. After that there are three means, scales and coefficients for each pixel. A small
-# inner function that turns a mean, a scale and a uniform number into levels is used three times. `torch.logit` is
-# $\log \frac{u}{1 - u}$.
+# `torch.gather` (or `take_along_dim`, which broadcasts) picks along the dimension of components, with an index tensor
+# that has as many dimensions as the tensor it picks from. This leaves three means, scales and coefficients per pixel.
+# Write a small inner function that turns a mean, a scale and a uniform number into levels, and use it three times.
+# `torch.logit` is $\log \frac{u}{1 - u}$.
 # </details>
 # <details><summary>Hint 3: the first line</summary>
 #
@@ -251,8 +252,8 @@ def discretized_logistic_mixture_sample(params, component_uniforms, level_unifor
     params: (batch, 10 * K, h, w), laid out as for discretized_logistic_mixture_log_prob.
     component_uniforms: numbers in (0, 1) that choose the component of each pixel by the Gumbel-max
         rule, (batch, K, h, w).
-    level_uniforms: numbers in (0, 1) at which the inverse distribution function of each colour is
-        taken, (batch, 3, h, w).
+    level_uniforms: numbers in (0, 1), the arguments of the inverse distribution function of each
+        colour, (batch, 3, h, w).
     bits: bits of a level, a Python int from 1 to 8.
     Log-scales below -7 count as -7. Red is drawn first, then green, then blue; each is rounded
     and clipped to a level before the next one uses it.
@@ -287,15 +288,16 @@ check("discretized_logistic_mixture_sample")
 #
 # | goal | difficulty | importance | time |
 # |---|---|---|---|
-# | a KL that does not reward a layer for saying nothing | 1 of 5 | 3 of 5 | 10 minutes |
+# | a KL that does not reward a layer for carrying no information | 1 of 5 | 3 of 5 | 10 minutes |
 #
 # Early in training a decoder can ignore its latents, and then the KL alone decides: it pushes the posterior onto the
-# prior. Free bits (Kingma et al., 2016, equation 15) take that push away below a budget of $\lambda$ nats for each layer:
+# prior. Free bits (Kingma et al., 2016, equation 15) remove that push below a budget of $\lambda$ nats for each
+# layer:
 #
 # $$\widetilde{\mathrm{KL}}_{b,l} = \begin{cases} \lambda & \text{if } \frac{1}{B} \sum_{b'} \mathrm{KL}_{b',l} < \lambda
 # \\ \mathrm{KL}_{b,l} & \text{otherwise.} \end{cases}$$
 #
-# The *batch mean* of a layer decides, for all images of the batch alike. A layer below its budget gets no gradient.
+# The *batch mean* of a layer decides, for all images of the batch together. A layer below its budget gets no gradient.
 #
 # ```python
 # free_bits(kl, nats_per_layer)  # (batch, layers) nats, not negative; a number  →  (batch, layers) nats
@@ -309,7 +311,7 @@ check("discretized_logistic_mixture_sample")
 # </details>
 # <details><summary>Hint 2: the idea</summary>
 #
-# One decision for each layer, which holds for its whole column. It chooses between a constant and the KL itself.
+# Make one decision for each layer, for its whole column: it chooses between a constant and the KL itself.
 # </details>
 # <details><summary>Hint 3: the first line</summary>
 #
@@ -354,8 +356,8 @@ check("free_bits")
 # | `commitment_loss` | the same number, without a factor $\beta$ | to $z$ alone |
 #
 # The indices must be those of the exact nearest codes, also where all vectors lie near 1,000 and differ by 0.01. So the
-# expanded square $\lVert z \rVert^2 - 2 \langle z, e \rangle + \lVert e \rVert^2$ will not do: its three numbers of
-# $10^6$ leave nothing of the difference. (`torch.cdist` uses it by default for large inputs.)
+# expanded square $\lVert z \rVert^2 - 2 \langle z, e \rangle + \lVert e \rVert^2$ will not do: the difference is lost
+# among its three terms of about $10^6$. (`torch.cdist` uses it by default for large inputs.)
 #
 # ```python
 # vector_quantize(z, codebook)  # (vectors, dim), (codes, dim)
@@ -371,7 +373,7 @@ check("free_bits")
 # </details>
 # <details><summary>Hint 2: the idea</summary>
 #
-# `detach` makes a constant of a tensor. You need it in three places, each time on the side that shall *not* learn.
+# `detach` turns a tensor into a constant. You need it in three places, each time on the side that must *not* learn.
 # Distances come from differences, `(vectors, codes, dim)`, squared and summed; `argmin` takes the first of equals.
 # </details>
 # <details><summary>Hint 3: the first line</summary>
@@ -390,8 +392,8 @@ def vector_quantize(z, codebook):
     Returns the tuple (quantised, indices, codebook_loss, commitment_loss): the nearest codes,
     (vectors, dim), through which the gradient passes straight to z; their indices, int64
     (vectors,), the lowest where codes are equally near; the mean squared distance over all
-    elements, with a gradient to the codebook alone; and again, with a gradient to z alone. The
-    losses have no dimensions and no factor beta. Results have the dtype of z. Neither input is
+    elements, with a gradient to the codebook alone; and the same number with a gradient to z
+    alone. The losses are scalars without a factor beta. Results have the dtype of z. Neither input is
     changed.
     """
     ### BEGIN SOLUTION
@@ -417,13 +419,13 @@ check("vector_quantize")
 # | one step of a flow, and how much it shrinks the volume | 2 of 5 | 3 of 5 | 15 minutes |
 #
 # An inverse-autoregressive flow (Kingma et al., 2016) makes a posterior richer than a Gaussian: it draws $z$ from a Gaussian
-# and sends it through several steps. A network looks at $z$ and returns a shift $m$ and a gate logit $g$. It is masked
-# so that $m_i$ and $g_i$ depend on $z_1, \dots, z_{i-1}$ alone. The step mixes old and new:
+# and transforms it in several steps. A network takes $z$ and returns a shift $m$ and a gate logit $g$. It is masked so that
+# $m_i$ and $g_i$ depend on $z_1, \dots, z_{i-1}$ alone. The step mixes old and new:
 #
 # $$z'_i = \sigma(g_i) \, z_i + (1 - \sigma(g_i)) \, m_i.$$
 #
 # The density of $z'$ also needs $\log \lvert \det \partial z' / \partial z \rvert$ for each example. What does the mask
-# say about the entries of this matrix above its diagonal, and what does that make of its determinant? Gate logits run from
+# say about the entries of this matrix above its diagonal, and what is its determinant then? Gate logits run from
 # −100 to 100.
 #
 # ```python
@@ -441,7 +443,7 @@ check("vector_quantize")
 # <details><summary>Hint 2: the idea</summary>
 #
 # The determinant of a triangular matrix is the product of its diagonal, and its logarithm a sum. At $g = -100$ a
-# sigmoid rounds to less than it should, or to nothing: take the function that computes $\log \sigma$ in one go.
+# sigmoid is inaccurate or rounds to 0: use the function that computes $\log \sigma$ directly.
 # </details>
 # <details><summary>Hint 3: the first line</summary>
 #
@@ -477,20 +479,20 @@ check("inverse_autoregressive_step")
 #
 # | goal | difficulty | importance | time |
 # |---|---|---|---|
-# | how far apart two distributions are, from draws alone | 3 of 5 | 3 of 5 | 20 minutes |
+# | measure how far apart two distributions are, from draws alone | 3 of 5 | 3 of 5 | 20 minutes |
 #
-# InfoVAE and Wasserstein autoencoders compare the codes of a batch with draws from the prior. No density is needed for
-# that, only a kernel $k(a, b)$ that says how alike two points are. The squared maximum mean discrepancy is
+# InfoVAE and Wasserstein autoencoders compare the codes of a batch with draws from the prior. This needs no
+# density, only a kernel $k(a, b)$ that measures how similar two points are. The squared maximum mean discrepancy is
 #
 # $$\mathrm{MMD}^2 = \mathbb{E}\, k(x, x') + \mathbb{E}\, k(y, y') - 2\, \mathbb{E}\, k(x, y)$$
 #
-# with *independent* $x, x'$ from one distribution and $y, y'$ from the other. It is 0 where the two are the same. Return
+# with *independent* $x, x'$ from one distribution and $y, y'$ from the other. It is 0 if the two are the same. Return
 # its unbiased estimate from $n$ draws $x$ and $m$ draws $y$ (Gretton et al., 2012, equation 3): each expectation becomes
 # the average over all pairs of *different* draws. The kernel is a sum of inverse multiquadratics, one for each scale $C$:
 #
 # $$k(a, b) = \sum_C \frac{C}{C + \lVert a - b \rVert^2}.$$
 #
-# The estimate may come out negative. Draws may lie near 1,000 and differ by 0.01.
+# The estimate may be negative. Draws may lie near 1,000 and differ by 0.01.
 #
 # ```python
 # maximum_mean_discrepancy(x, y, scales)  # (n, dim), (m, dim), (kernels,); n, m ≥ 2; scales > 0  →  scalar
@@ -505,8 +507,8 @@ check("inverse_autoregressive_step")
 # </details>
 # <details><summary>Hint 2: the idea</summary>
 #
-# A matrix of kernels for each of the three terms; in two of them the diagonal stays out of the sum *and* out of the
-# count. One inner function serves all three. Squared distances come from differences, as in exercise 5.
+# Each of the three terms needs a matrix of kernels; in two of them, leave the diagonal out of the sum *and* out of
+# the count. One inner function serves all three. Squared distances come from differences, as in exercise 5.
 # </details>
 # <details><summary>Hint 3: the first line</summary>
 #
@@ -522,8 +524,8 @@ def maximum_mean_discrepancy(x, y, scales):
     x: draws from the one distribution, (n, dim), n at least 2.
     y: draws from the other, (m, dim), m at least 2.
     scales: C of each kernel C / (C + squared distance), (kernels,), positive; kernels are summed.
-    Returns a tensor without dimensions in the dtype of the inputs, which are not changed; it may
-    be negative. Gradients reach all three inputs.
+    Returns a scalar tensor in the dtype of the inputs, which are not changed; it may be negative.
+    Gradients reach all three inputs.
     """
 
     ### BEGIN SOLUTION
@@ -547,12 +549,12 @@ check("maximum_mean_discrepancy")
 # ## Colour images, and honest bits
 #
 # The rest is a reward. How many bits does a colour photograph cost? Divide minus the log-likelihood by $\log 2$ and by the
-# number of values in an image, here $3 \cdot 32 \cdot 32$. Your probabilities belong to levels and add up to 1, so the
-# result may stand beside the size of a compressed file.
+# number of values in an image, here $3 \cdot 32 \cdot 32$. Your probabilities are those of levels and add up to 1, so you
+# may compare the result with the size of a compressed file.
 #
-# First two ways without latents, on patches of two colour photographs (on Colab: the photographs of CIFAR-10). One
-# logistic for each colour, with its mean and its spread from the training images, runs on your exercise 1. And PNG, which
-# predicts each value from its neighbours, stores all test images in one file.
+# Start with two ways without latents, on patches of two colour photographs (on Colab: the photographs of CIFAR-10). The
+# first is one logistic for each colour, with mean and spread from the training images; it runs on your exercise 1. The
+# second is PNG, which predicts each value from its neighbours; all test images are stored in one file.
 
 # %%
 import io
@@ -616,14 +618,14 @@ assert abs(bits_per_dim["PNG"] - 3.45) < 0.1, "it depends on the version of zlib
 assert abs(bits_per_dim["one mixture, K = 1"] - 7.2) < 0.1 and abs(bits_per_dim["one mixture, K = 5"] - 6.45) < 0.1
 
 # %% [markdown]
-# **You should see** about 7.2 and 6.5. With $K = 1$ all that is new are the coefficients: green and blue follow red. Four more
-# components give the humps.
+# **You should see** about 7.2 and 6.5. With $K = 1$ only the coefficients are new: green and blue follow red. Four more
+# components add the humps.
 
 # %% [markdown]
 # ### A model made of your functions
 #
-# What is left to gain lies in the image itself: neighbours are alike. A VQ-VAE describes each patch of 4×4 pixels by one of
-# 64 codes, and the codes say which mixture each pixel has. On one processor core it takes about a minute.
+# The next gain comes from the image itself: neighbouring pixels are alike. A VQ-VAE describes each patch of 4×4 pixels
+# by one of 64 codes, and the codes determine the mixture of each pixel. On one processor core it takes about a minute.
 
 # %% fast="steps = 20"
 steps = 1000
@@ -651,11 +653,11 @@ experiment = replace(preset, data=DataConfig(photos.name, validation=500), model
 print(components.report(experiment.build_model()))
 
 # %% [markdown]
-# The table says which parts of the model run whose code: *yours* once its cell has run, or once you have kept it in
-# `my_components.py`. The exercises that this model does not call have their turn below.
+# The table shows whose code each part of the model runs: *yours* once its cell has run, or once you have kept it in
+# `my_components.py`. The exercises that this model does not call are used further below.
 #
-# `watched` looks over your functions' shoulders while they work. If one raises an error, returns NaN or fails its check, one line
-# says which, and where to look. Functions of earlier units it also compares with the library's.
+# `watched` monitors your functions while they run. If one raises an error, returns NaN or fails its check, one line
+# says which, and where to look. It also compares functions of earlier units with the library's.
 
 # %% tags=["picture-training"]
 import functools
@@ -683,8 +685,8 @@ assert not [entry.name for entry in components.listing("04_richer_models") if no
 #
 # ![A falling learning curve, and below it eight samples, patchworks in the colours of the photographs](pictures/training.png)
 #
-# The samples are patchworks, since their codes are drawn from a uniform prior, each for itself. The lecture trains a prior
-# that knows which codes are neighbours.
+# The samples are patchworks, since their codes are drawn independently from a uniform prior. The lecture trains a prior
+# that learns which codes occur next to each other.
 
 # %%
 model = trained().model
@@ -701,15 +703,15 @@ assert 5.1 < bits_per_dim["VQ-VAE, at most"] < 5.6, bits_per_dim
 assert abs(elbo.kl.mean().item() / (3072 * math.log(2)) - 0.125) < 1e-5
 
 # %% [markdown]
-# **You should see** about 5.3 for the VQ-VAE, 0.125 of it for the codes: 64 codes of 6 bits each for 3,072 values. The
-# comparison with PNG is sobering. PNG sees the neighbours of a value, up to the last bit; your model, once it has
-# the codes, draws each pixel by itself.
+# **You should see** about 5.3 for the VQ-VAE, 0.125 of it for the codes: 64 codes of 6 bits each for 3,072 values. PNG
+# does better: it uses the exact values of the neighbours, while your model, given the codes, draws each pixel
+# independently.
 
 # %% [markdown]
 # ### Through your sampler
 #
-# Test images, the mean that their codes decode to, and levels drawn by your exercise 3 around that mean; last, images
-# from random codes.
+# The picture shows test images, the mean that their codes decode to, and levels drawn by your exercise 3 given these
+# codes.
 
 # %% tags=["picture-drawn"]
 model = trained().model
@@ -730,13 +732,15 @@ assert mean_error < 0.5 * test.float().std() and mean_error < drawn_error < 2 * 
 #
 # ![Three rows of ten photographs: test images, blurred means of their codes, and speckled draws](pictures/drawn.png)
 #
-# The means show what 64 codes know of an image. The draws have the right amount of noise, but each pixel has its own: what
-# neighbours still have in common beyond the codes, this likelihood cannot say. For the same reason PNG is ahead.
+# The means show how much of an image 64 codes describe. The draws have the right amount of noise, but it is independent
+# from pixel to pixel: this likelihood cannot describe what neighbours have in common beyond the codes. PNG can, so it
+# does better.
 
 # %% [markdown]
 # ### The codebook
 #
-# Each code, decoded as if the whole image held it, and its share of all positions of the test images.
+# The picture shows each code, decoded as if it filled the whole image, and its share of all positions in the test
+# images.
 
 # %% tags=["picture-codebook"]
 model = trained().model
@@ -753,15 +757,16 @@ assert (counts.sort(descending=True).values[:16].sum() / counts.sum()) > 0.5
 #
 # ![Four rows of sixteen patches of colour, the most used codes first, and bars of their shares](pictures/codebook.png)
 #
-# Some codes serve a large part of all positions, and a uniform prior charges 6 bits for each of them all the same. A prior
-# that knows the shares, and which codes are neighbours, would charge less.
+# A few codes take up a large part of all positions, yet under a uniform prior each of them costs 6 bits. A prior that
+# knows these shares, and which codes occur next to each other, would need fewer bits.
 
 # %% [markdown]
 # ### The other three
 #
-# They have their place in smaller models. One of black-and-white digits has a posterior of inverse-autoregressive steps
-# (exercise 6). It is trained without a warm-up of the KL, which is how latents come to be ignored; first without free bits
-# and then with four nats of them (exercise 4). A Wasserstein autoencoder brings the codes of each batch to the prior by exercise 7.
+# The other three exercises are used in smaller models of black-and-white digits. One has a posterior with
+# inverse-autoregressive steps (exercise 6). It is trained without a KL warm-up, so its latents tend to be ignored:
+# first without free bits, then with four nats of them (exercise 4). A Wasserstein autoencoder uses exercise 7 to pull
+# the codes of each batch towards the prior.
 
 # %% fast="short = 3"
 short = 200  # updates
@@ -790,7 +795,7 @@ no_free_bits, _, wasserstein = three_models().values()
 print(components.report(no_free_bits), components.report(wasserstein), sep="\n\n")
 
 # %% [markdown]
-# A report looks at a model; `free_bits` is called by the training around it, so it is not listed.
+# The report lists the components of a model; `free_bits` is called by the training loop, so it is not listed.
 
 # %%
 from avae_lib.models.contract import reason_for_no_density
@@ -824,9 +829,9 @@ assert budgeted.bound.mean() > free.bound.mean() + 2
 #
 # ![Four rows of twelve black-and-white digits: real ones, then their reconstructions by the three models](pictures/digits.png)
 #
-# Without free bits the KL is about 0.1 nats. The decoder does without its latents, so that its reconstructions hardly
-# differ. With four nats that cost nothing extra the latents are put to use, and the bound, the real one with the whole
-# KL in it, is three nats better. The Wasserstein autoencoder has no bound to compare.
+# Without free bits the KL is about 0.1 nats. The decoder ignores its latents, so its reconstructions hardly differ.
+# With four free nats the latents are used, and the bound (computed with the whole KL) is three nats better. The
+# Wasserstein autoencoder has no bound to compare.
 
 # %% [markdown]
 # ## Question 1
@@ -835,14 +840,14 @@ assert budgeted.bound.mean() > free.bound.mean() + 2
 #
 # | | what is special about it |
 # |---|---|
-# | (a) Ada | The likelihood gives an open-ended upper bin to every level above 0.99 on the scale $[-1, 1]$, and not to the last level alone. (Of 256 levels, the last two lie at 0.992 and 1.) |
-# | (b) Ben | The posterior is a Gaussian followed by three inverse-autoregressive steps, and all networks see the image. For $\log q$ he takes the log-density of the Gaussian, and leaves the log-determinants out. |
+# | (a) Ada | The likelihood gives an open-ended upper bin to every level above 0.99 on the scale $[-1, 1]$, not only to the last level. (Of 256 levels, the last two lie at 0.992 and 1.) |
+# | (b) Ben | The posterior is a Gaussian followed by three inverse-autoregressive steps, and all networks see the image. For $\log q$ he uses the log-density of the Gaussian, without the log-determinants. |
 # | (c) Cleo | She trains with free bits, $\lambda = 4$ nats for each layer, and reports minus the training loss as her bound. |
 # | (d) Dan | A VQ-VAE has a uniform prior over $K$ codes at each of $P$ positions. He reports $\log p(x \mid \text{codes})$ and leaves out the rest, a constant that has no gradient. |
 #
 # For each: with the weights as they are, is the number on average still an upper bound on what the model really needs, or
-# may it be too low? Give the reason. Where it may be too low: how far can it fall at the most, if the model is
-# trained, or designed, to make use of it? One to three sentences each. (4 points)
+# may it be too low? Give the reason. If it may be too low, how far can it fall at most when the model is trained, or
+# designed, to exploit this? One to three sentences each. (4 points)
 
 # %% tags=["build-check"]
 from avae_lib.likelihoods import logistic_bin_log_prob
@@ -867,18 +872,18 @@ with torch.no_grad():
 
 # %% [markdown] nbgrader={"grade": true, "grade_id": "question_1", "locked": false, "points": 4, "schema_version": 3, "solution": true}
 # ### BEGIN SOLUTION
-# (a) Too low wherever 254 occurs. Its bin reaches to infinity and contains that of 255, so level 254 gets P(254) + P(255),
-# and the probabilities of all levels add up to 1 + P(255). A model that puts everything beyond 254 gives both levels a probability of
-# nearly 1. The sum is at most 2, so no number falls by more than 1 bit for each value below an honest one; on
-# photographs with few values of 254 it is far less. (b) Too low. Every gate lies below 1, so each log-determinant is negative
-# and the true log q = log q₀ − Σ log-determinants is larger than Ben's: his KL is too small by minus their sum. There is no limit. With
-# the gates shut, z hardly depends on the noise any more, so reconstructions are those of an autoencoder, and the Gaussian at
-# the start can be made wider and wider at no cost: log q₀ falls without bound, the "KL" becomes negative, and the bits per
-# dimension with it. (c) Still an upper bound. The batch mean of the changed KL is max(λ, mean KL) for every layer, never less than the
-# mean KL. It is too high by λ − KL for each layer below its budget, so Cleo ought to report the bound with the unchanged KL.
-# (d) Too low, by P log K nats for every image: who is to decode the image must be told the codes. Training does not notice, but the design can
-# make use of it: with more positions and more codes the reconstructions get better, and with a code for each colour at each pixel
-# next to nothing is left (0.04 bits per dimension with log-scales of −7).
+# (a) Too low wherever 254 occurs. Its bin reaches to infinity and contains that of 255, so level 254 gets P(254) + P(255), and the
+# probabilities of all levels add up to 1 + P(255). A model that puts everything beyond 254 gives both levels a probability of nearly 1.
+# The sum is at most 2, so no number falls by more than 1 bit for each value below an honest one; on photographs with few values of 254
+# it is far less. (b) Too low. Every gate lies below 1, so each log-determinant is negative and the true log q = log q₀ − Σ
+# log-determinants is larger than Ben's: his KL is too small by minus their sum. There is no limit. With the gates shut, z hardly
+# depends on the noise any more, so reconstructions are those of an autoencoder, and the Gaussian at the start can be made wider and
+# wider at no cost: log q₀ falls without bound, the "KL" becomes negative, and the bits per dimension with it. (c) Still an upper bound.
+# The batch mean of the changed KL is max(λ, mean KL) for every layer, never less than the mean KL. It is too high by λ − KL for each
+# layer below its budget, so Cleo ought to report the bound with the unchanged KL. (d) Too low, by P log K nats for every image: whoever
+# decodes the image must be sent the codes. Training does not notice, but the design can make use of it: with more positions and more
+# codes the reconstructions get better, and with a code for each colour at each pixel next to nothing is left (0.04 bits per dimension
+# with log-scales of −7).
 #
 # *Rubric.* One point for each part, half of it for the verdict with its reason and half for the rest. (a) 254 is counted with 255, the
 # sum exceeds 1; at most 1 bit (log 2) per value. (b) log-determinants are never positive, so the KL is too small; no limit, because
@@ -893,5 +898,5 @@ with torch.no_grad():
 # * `photos32-vq-vae-2` has two levels of codes and a learned prior: `avae train photos32-vq-vae-2`. How many bits do its codes
 #   cost, and what do its samples look like?
 # * Double the codes. Do the bits per dimension fall by more than the codes cost? How many codes are in use?
-# * What do the mixture's colours owe to the coefficients? Set them to zero with `components.using`, and compare.
+# * How much do the coefficients contribute to the mixture? Set them to zero with `components.using`, and compare.
 # * Hand in `04_richer_models.ipynb` as unit 00 explains.

@@ -9,11 +9,11 @@
 # %% [markdown]
 # # Unit 05: Build a hierarchy
 #
-# One latent vector has to say everything about an image at once. A hierarchy says it in steps: the first layers decide
-# what the picture is of, later ones add what is still missing. You write the parts of a Very Deep VAE: two ways to merge
-# what the image says with what the layers above expect, the KL of each layer, the block that every network in the model
-# is made of, the step from one layer to the next, and the rule that keeps a bad update out. Then a hierarchy that runs
-# *your* functions learns small colour photographs.
+# A single latent vector has to describe an image all at once. A hierarchy describes it in steps: the first layers
+# decide what is in the picture, and later ones add the details. You write the parts of a Very Deep VAE: two ways to
+# combine the evidence of the image with the prediction of the layers above, the KL of each layer, the block that all
+# its networks are built from, the step from one layer to the next, and the rule that skips a bad update. Then a
+# hierarchy that runs *your* functions learns small colour photographs.
 #
 # | exercise | | difficulty | importance | time | points |
 # |---|---|---|---|---|---|
@@ -29,7 +29,7 @@
 # **You need** lecture 05, and unit 00 for how an exercise works. **Conventions:** layers are counted from the top, so
 # $z_1$ is drawn first; $q$ is the posterior, $p$ the prior. Feature maps are `(batch, channels, height, width)`. Standard
 # deviations come as `log_std` $= \log \sigma$. Logarithms are natural and KLs are in *nats*. **Results have the dtype of
-# the inputs** (float64 in, float64 out), and no function changes its inputs, nor the lists that they come in. You may
+# the inputs** (float64 in, float64 out), and no function changes its inputs or the lists that hold them. You may
 # compute in another dtype on the way.
 
 # %% [markdown]
@@ -43,12 +43,12 @@
 #
 # | goal | difficulty | importance | time |
 # |---|---|---|---|
-# | a posterior given relative to its prior | 1 of 5 | 4 of 5 | 5 minutes |
+# | a posterior parameterised relative to its prior | 1 of 5 | 4 of 5 | 5 minutes |
 #
-# By the time layer $l$ is reached, the layers above have already said what to expect: a prior with mean $\mu_p$ and
-# standard deviation $\sigma_p$. The encoder then only reports by how much the image differs from it: shifts $\Delta\mu$
-# and $\Delta\log\sigma$, each added to the prior's own parameter (Vahdat & Kautz, 2020). Where the image has nothing to
-# add, both shifts are 0 and the layer costs nothing.
+# At layer $l$, the layers above have already given a prior with mean $\mu_p$ and standard deviation $\sigma_p$. The
+# encoder then predicts only how the posterior differs from it: shifts $\Delta\mu$ and $\Delta\log\sigma$, each added to
+# the prior's own parameter (Vahdat & Kautz, 2020). Where the image adds no information, both shifts are 0 and so is the
+# layer's KL.
 #
 # ```python
 # residual_gaussian(prior_mean, prior_log_std, mean_shift, log_std_shift)  # four tensors of one shape, any
@@ -75,7 +75,7 @@
 # %% nbgrader={"grade": false, "grade_id": "residual_gaussian", "locked": false, "schema_version": 3, "solution": true}
 @implements("residual_gaussian")
 def residual_gaussian(prior_mean, prior_log_std, mean_shift, log_std_shift):
-    """Mean and log standard deviation of a posterior that is given relative to its prior.
+    """Mean and log standard deviation of a posterior parameterised relative to its prior.
 
     prior_mean, prior_log_std: parameters of the prior, tensors of one shape, finite.
     mean_shift, log_std_shift: what the evidence adds to each of them, same shape.
@@ -95,17 +95,18 @@ check("residual_gaussian")
 #
 # | goal | difficulty | importance | time |
 # |---|---|---|---|
-# | merge two opinions about a latent, each weighted by how sure it is | 3 of 5 | 3 of 5 | 20 minutes |
+# | merge two Gaussians for the same latent, each weighted by its precision | 3 of 5 | 3 of 5 | 20 minutes |
 #
-# The Ladder VAE has two Gaussians for the same latent: what the image says, $\mathcal{N}(\mu_1, \sigma_1^2)$, and what
-# the layer above expects, $\mathcal{N}(\mu_2, \sigma_2^2)$. Their product, normalised, is again a Gaussian. Its precision
-# $1/\sigma^2$ is the sum of both precisions, and its mean weights the two means by their precisions (lecture 05):
+# The Ladder VAE has two Gaussians for the same latent: one from the image, $\mathcal{N}(\mu_1, \sigma_1^2)$, and one
+# from the layer above, $\mathcal{N}(\mu_2, \sigma_2^2)$. Their product, normalised, is again a Gaussian. Its
+# precision $1/\sigma^2$ is the sum of both precisions, and its mean weights the two means by their precisions
+# (lecture 05):
 #
 # $$\frac{1}{\sigma^2} = \frac{1}{\sigma_1^2} + \frac{1}{\sigma_2^2}, \qquad \mu = \sigma^2 \Bigl(
 # \frac{\mu_1}{\sigma_1^2} + \frac{\mu_2}{\sigma_2^2} \Bigr).$$
 #
-# Log standard deviations run from −12 to 8. In single precision the formula as printed still finds the result, but it adds
-# numbers of $10^{10}$ to numbers of $10^{-7}$, and the smallest of its gradients are rounding noise; the hints lead to a
+# Log standard deviations run from −12 to 8. In single precision the formula as printed still gives the result, but it
+# adds numbers of $10^{10}$ to numbers of $10^{-7}$, so the smallest gradients are rounding noise; the hints lead to a
 # form without such numbers. Both means may be near 1,000 and differ by 0.01; the result must lie between them.
 #
 # ```python
@@ -158,9 +159,9 @@ check("precision_weighted")
 #
 # | goal | difficulty | importance | time |
 # |---|---|---|---|
-# | the rate of every layer of a hierarchy, for every image | 2 of 5 | 5 of 5 | 15 minutes |
+# | the KL of every layer of a hierarchy, for every image | 2 of 5 | 5 of 5 | 15 minutes |
 #
-# The KL of a hierarchy is a sum over its layers, and the single terms say where the information is. Layers may have
+# The KL of a hierarchy is a sum over its layers, and the terms show where the information is. Layers may have
 # latents of different shapes, say `(batch, 8, 1, 1)` at the top and `(batch, 8, 16, 16)` further down, so the parameters
 # come as lists. For each layer $l$ and each image, sum over all latent dimensions:
 #
@@ -178,13 +179,13 @@ check("precision_weighted")
 #
 # <details><summary>Hint 1: a question</summary>
 #
-# What is the shape of the result if there are three layers and a batch of 20 images? Along which dimensions of `(batch,
-# 8, 16, 16)` do you sum?
+# What is the shape of the result if there are three layers and a batch of 20 images? Over which dimensions of
+# `(batch, 8, 16, 16)` do you sum?
 # </details>
 # <details><summary>Hint 2: the idea</summary>
 #
-# One KL for each layer, as in unit 01, after flattening everything but the batch; then stack the layers as columns. Work
-# with differences of means and of log standard deviations rather than with the four numbers themselves.
+# Compute one KL for each layer, as in unit 01, after flattening everything but the batch; then stack the layers as
+# columns. Work with differences of means and of log standard deviations rather than with the four numbers themselves.
 # </details>
 # <details><summary>Hint 3: the first line</summary>
 #
@@ -223,8 +224,8 @@ check("gaussian_kl_per_layer")
 # | bring a coarse feature map to a finer grid without learning anything | 2 of 5 | 3 of 5 | 10 minutes |
 #
 # Going down, a Very Deep VAE doubles the resolution by repeating pixels: each one becomes a square of `factor` × `factor`
-# equal pixels. What an upper latent says reaches the image from the very first step of training; a learned upsampler
-# would have to learn that first.
+# equal pixels. An upper latent therefore influences the image from the very first training step; a learned upsampler
+# would have to be trained first.
 #
 # ```python
 # unpool_nearest(x, factor)  # (batch, channels, h, w), a whole number 1 … 32
@@ -240,7 +241,7 @@ check("gaussian_kl_per_layer")
 # <details><summary>Hint 2: the idea</summary>
 #
 # Repeat each row and each column `factor` times. *Repeat each*, not the whole picture again and again:
-# `torch.repeat_interleave` and `Tensor.repeat` differ in exactly that. The gradient of a coarse pixel is then the sum
+# `torch.repeat_interleave` and `Tensor.repeat` differ in exactly this. The gradient of a coarse pixel is then the sum
 # over its square.
 # </details>
 # <details><summary>Hint 3: the first line</summary>
@@ -272,16 +273,16 @@ check("unpool_nearest")
 #
 # | goal | difficulty | importance | time |
 # |---|---|---|---|
-# | the one block that every network of a Very Deep VAE is made of | 3 of 5 | 4 of 5 | 20 minutes |
+# | the block that every network of a Very Deep VAE is built from | 3 of 5 | 4 of 5 | 20 minutes |
 #
 # Four convolutions, narrow in the middle, with a GELU *before* each of them (Child, 2021):
 #
 # $$x \to \mathrm{GELU} \to 1{\times}1 \to \mathrm{GELU} \to 3{\times}3 \to \mathrm{GELU} \to 3{\times}3 \to \mathrm{GELU}
 # \to 1{\times}1 \to y.$$
 #
-# A residual block returns $x + y$, any other $y$. GELU is $x\,\Phi(x)$ with the exact normal distribution function, not
-# its tanh approximation. Zero padding keeps height and width. Where the resolution is 1 or 2, the middle weights you are
-# handed are 1×1 as well: take the size from the weights.
+# A residual block returns $x + y$, any other block $y$. GELU is $x\,\Phi(x)$ with the exact normal distribution
+# function, not its tanh approximation. Zero padding keeps height and width. At resolutions 1 and 2 the middle kernels
+# that you receive are 1×1 as well: take the size from the weights.
 #
 # Here the block is a *function*: the weights come from outside. A module would hold them; your function only computes.
 #
@@ -300,8 +301,8 @@ check("unpool_nearest")
 # </details>
 # <details><summary>Hint 2: the idea</summary>
 #
-# Loop over the four pairs of weight and bias: activate, convolve. The block's input is needed again at the end, so keep
-# it under a name of its own. `torch.nn.functional` has `gelu` and `conv2d`.
+# Loop over the four pairs of weight and bias: activate, convolve. You need the block's input again at the end, so keep
+# it under its own name. `torch.nn.functional` has `gelu` and `conv2d`.
 # </details>
 # <details><summary>Hint 3: the first line</summary>
 #
@@ -318,7 +319,8 @@ def bottleneck_block(x, weights, biases, residual):
     weights: list of four kernels, (out, in, k, k), where k is 1 or 3; k is 1 for the first and
         the last.
     biases: list of four, (out,).
-    residual: whether the sum of x and the result is returned; then both have as many channels.
+    residual: whether to return the sum of x and the result; if so, both have the same number of
+        channels.
     Returns (batch, out, h, w), in the dtype of x. Neither tensors nor lists are changed.
     Gradients reach x, every weight and every bias.
     """
@@ -354,9 +356,9 @@ check("bottleneck_block")
 #
 # 1. Posterior and prior both see the stream *as it came in*.
 # 2. $z = \mu + e^{\log\sigma}\,\varepsilon$ with $\varepsilon$ = `noise`: from the posterior where there is evidence,
-#    from the prior where `evidence` is `None` (that is how the model dreams up new images; then `parts.posterior` must
-#    not be called).
-# 3. Add $h$ to the stream, then the projected latent, then refine.
+#    from the prior where `evidence` is `None` (this is how the model samples new images; `parts.posterior` must not be
+#    called then).
+# 3. Add $h$ and the projected latent to the stream, then refine.
 #
 # Return the new stream, $z$, and the KL of this layer for each image: $\mathrm{KL}(\text{posterior} \,\|\, \text{prior})$
 # in nats, summed over channels and pixels. Without evidence it is 0 for every image, `(batch,)`, in the stream's dtype.
@@ -402,7 +404,7 @@ def top_down_step(stream, evidence, parts, noise):
     noise: standard normal numbers, (batch, latent, h, w).
     Returns the tuple (stream, z, kl): the new stream; the latent; KL(posterior || prior) of each
     example, (batch,), nats, summed over channels and pixels, zeros without evidence. All have
-    the dtype of the stream. Nothing that is handed in is changed.
+    the dtype of the stream. No input is changed.
     """
     ### BEGIN SOLUTION
     from avae_lib.gaussians import gaussian_kl_per_layer, reparameterize
@@ -429,29 +431,30 @@ check("top_down_step")
 # |---|---|---|---|
 # | keep one bad batch from ruining a week of training | 2 of 5 | 3 of 5 | 10 minutes |
 #
-# Very deep hierarchies have rare batches whose gradient is far longer than usual. Clipping alone still takes
-# a full step in a bad direction. The Very Deep VAE leaves such an update out: if the norm of the gradient is **not
-# below** a threshold, or if the loss or the norm is not a finite number, nothing changes.
+# When very deep hierarchies are trained, a rare batch has a gradient far longer than usual. Clipping alone still takes
+# a full step in a bad direction. The Very Deep VAE skips such an update: if the norm of the gradient is **not below** a
+# threshold, or if the loss or the norm is not finite, the weights stay as they are.
 #
-# On a GPU the answer has to stay there. Turning a tensor into a Python truth value (`if`, `and`, `not`, `bool(…)`,
-# `.item()`) makes the program wait until the GPU has caught up, once in each step.
+# On a GPU the result must stay on the GPU. Turning a tensor into a Python truth value (`if`, `and`, `not`, `bool(…)`,
+# `.item()`) makes the program wait for the GPU in every step.
 #
 # ```python
 # should_skip_update(loss, gradient_norm, threshold)
 # # two scalar tensors; a number, a scalar tensor, or None for no threshold
-# #   →  bool tensor without dimensions, on the same device
+# #   →  scalar bool tensor, on the same device
 # ```
 #
 # {{cases of should_skip_update}}
 #
 # <details><summary>Hint 1: a question</summary>
 #
-# What is `torch.tensor(float('nan')) >= 400`? And `not (nan < 400)`? Which threshold does `if threshold:` mistake for none?
+# What is `torch.tensor(float('nan')) >= 400`? And `not (nan < 400)`? Which threshold does `if threshold:` mistake for
+# None?
 # </details>
 # <details><summary>Hint 2: the idea</summary>
 #
-# Collect the reasons to skip with `|`, and negate with `~`: both work on tensors, on the device. `torch.isfinite` knows
-# NaN and both infinities. `threshold is None` is a question about the Python object, which needs no waiting.
+# Collect the reasons to skip with `|`, and negate with `~`: both work on tensors, on the device. `torch.isfinite`
+# detects NaN and both infinities. `threshold is None` only looks at the Python object, so nothing has to wait.
 # </details>
 # <details><summary>Hint 3: the first line</summary>
 #
@@ -462,15 +465,14 @@ check("top_down_step")
 # %% nbgrader={"grade": false, "grade_id": "should_skip_update", "locked": false, "schema_version": 3, "solution": true}
 @implements("should_skip_update")
 def should_skip_update(loss, gradient_norm, threshold):
-    """Whether an update of the weights is to be left out.
+    """Whether to skip an update of the weights.
 
-    loss: the loss of the batch, a tensor without dimensions; may be NaN or infinite.
-    gradient_norm: norm of the gradient, a tensor without dimensions; may be NaN or infinite.
-    threshold: norm from which on an update is left out (equality included), a number or a tensor
-        without dimensions, 0.0 among them; None for no threshold.
-    Returns a bool tensor without dimensions on the device of the loss: true where the norm is
-    not below the threshold, or where loss or norm is not finite. The host does not wait for the
-    device.
+    loss: the loss of the batch, a scalar tensor; may be NaN or infinite.
+    gradient_norm: norm of the gradient, a scalar tensor; may be NaN or infinite.
+    threshold: an update is skipped if its norm equals or exceeds this; a number or a scalar
+        tensor, possibly 0.0; None for no threshold.
+    Returns a scalar bool tensor on the device of the loss: true where the norm is not below the
+    threshold, or where loss or norm is not finite. The host does not wait for the device.
     """
     ### BEGIN SOLUTION
     skip = ~(torch.isfinite(loss) & torch.isfinite(gradient_norm))
@@ -486,8 +488,8 @@ check("should_skip_update")
 # %% [markdown]
 # ## A hierarchy made of your functions
 #
-# The rest is a reward. The library's Very Deep VAE calls your functions wherever it has to do what you wrote. A small
-# one, with 11 stochastic layers from 1×1 to 32×32, learns patches of two colour photographs (on Colab: the photographs of
+# The rest is a reward. The library's Very Deep VAE calls your functions wherever it needs them. A small one, with 11
+# stochastic layers from 1×1 to 32×32, learns patches of two colour photographs (on Colab: the photographs of
 # CIFAR-10). On a laptop it takes a minute or two.
 
 # %% fast="steps = 20"
@@ -513,11 +515,11 @@ experiment = replace(preset, data=images, model=replace(preset.model, width=16, 
 print(components.report(experiment.build_model()))
 
 # %% [markdown]
-# The table says which parts of the model run whose code: *yours* once its cell has run, or once you have kept it in
-# `my_components.py`. Functions of units 00, 03 and 04 work here too.
+# The table shows whose code each part of the model runs: *yours* once its cell has run, or once you have kept it in
+# `my_components.py`. Functions of units 00, 03 and 04 are used here too.
 #
-# `watched` looks over your functions' shoulders while they work. If one raises an error or returns NaN, one line says
-# which, and where to look. Functions of earlier units it also compares with the library's.
+# `watched` monitors your functions while they run. If one raises an error or returns NaN, one line says which, and
+# where to look. It also compares functions of earlier units with the library's.
 
 # %% tags=["picture-training"]
 import functools
@@ -541,16 +543,16 @@ assert trained().step == steps
 assert not [entry.name for entry in components.listing("05_hierarchical_vae") if not entry.is_replaced]
 
 # %% [markdown]
-# **What you should see** (bits per dimension; a model that knows nothing needs 8). The validation images need fewer than the
-# training images because they have less contrast:
+# **What you should see** (bits per dimension; a model that has learnt nothing needs 8). The validation images need
+# fewer than the training images because they have less contrast:
 #
 # ![A falling learning curve, and below it eight samples, speckled in the colours of the photographs](pictures/training.png)
 
 # %% [markdown]
 # ### Which layers carry the information?
 #
-# Your `gaussian_kl_per_layer` gives each layer's rate. Added up from the top, the curve says how many nats an image has
-# cost by the time a layer is reached. Test images are looked at here for the first time.
+# Your `gaussian_kl_per_layer` gives each layer's KL. The curve adds them up from the top: it shows how many nats an
+# image has cost down to each layer. Test images are used here for the first time.
 
 # %% tags=["picture-cumulative"]
 model = trained().model
@@ -566,16 +568,16 @@ plotting.show(plotting.cumulative_kl({"your hierarchy": [kl]}, resolutions))
 assert min(kl) >= 0 and sum(kl[:6]) > 0.9 * sum(kl), "the layers down to 8×8 carry nearly all"
 
 # %% [markdown]
-# **What you should see** (not the same numbers, a few hundred updates leave much to chance). So early in training, the
-# layers at 16×16 and 32×32 have not yet found anything to say:
+# **What you should see** (your numbers will differ: after a few hundred updates much is still due to chance). So early
+# in training, the layers at 16×16 and 32×32 do not carry any information yet:
 #
 # ![A rising curve of the KL against the layers, with the resolution of each below the axis](pictures/cumulative.png)
 
 # %% [markdown]
-# ### Keep the top, dream the rest
+# ### Keep the top layers, resample the rest
 #
-# Now keep the latents of the top $k$ layers as the posterior of a test image has drawn them, and resample all layers
-# below from the prior. What survives is what the top $k$ layers know.
+# Now keep the latents of the top $k$ layers as drawn from the posterior of a test image, and resample all layers below
+# from the prior. What stays the same in the image is the information in the top $k$ layers.
 
 # %% tags=["picture-resampled"]
 model = trained().model
@@ -595,7 +597,7 @@ assert errors[6] < errors[3] < errors[1] < errors[0] and errors[11] > 0.8 * erro
 # ![Rows of photographs: the real ones, then reconstructions that keep more and more layers](pictures/resampled.png)
 #
 # The first three layers, at 1×1 and 4×4, decide colour and brightness. From the sixth on nothing changes any more, as the
-# curve above foretells: what costs no nats says nothing.
+# curve above predicts: a layer with a KL of 0 carries no information.
 
 # %% [markdown]
 # ## Question 1
@@ -611,7 +613,7 @@ assert errors[6] < errors[3] < errors[1] < errors[0] and errors[11] > 0.8 * erro
 # $-|\Delta\log\sigma|$.
 #
 # For each: is minus the loss still a lower bound on $\log p(x)$ on average over the noise? Give the reason in one or two
-# sentences. Where it is none, say how you would notice. (4 points)
+# sentences. Where it is not a bound, say how you would notice. (4 points)
 
 # %% [markdown] nbgrader={"grade": true, "grade_id": "question_1", "locked": false, "points": 4, "schema_version": 3, "solution": true}
 # ### BEGIN SOLUTION

@@ -9,11 +9,11 @@
 # %% [markdown]
 # # Unit 06: Build deep attentive inference
 #
-# In a local hierarchy a layer hears from the layer above it alone, and whatever the top layers found out has to be passed
-# on from mouth to mouth. Attention over depth lets a layer look at *all* layers above it, and at all the evidence below,
-# pixel by pixel. You write that attention, its sibling over the pixels of one feature map, the gate that lets both in
-# gently, the bill, and at last the whole variational layer. Then an attentive hierarchy that runs your functions trains,
-# next to its local twin.
+# In a local hierarchy each layer receives features only from the layer directly above it, so information from the top
+# must pass through every layer in between. Attention over depth lets a layer attend to *all* layers above it, and to
+# all the evidence below, pixel by pixel. You write that attention, its counterpart over the pixels of one feature map,
+# the gate through which attention enters a layer, the cost of attention, and finally the whole variational layer. Then
+# you train an attentive hierarchy that runs your functions, next to a local one.
 #
 # | exercise | | difficulty | importance | time | points |
 # |---|---|---|---|---|---|
@@ -25,10 +25,10 @@
 # | | pictures and question 1 | | | 35 min | 4 |
 #
 # **You need** lecture 06, and unit 00 for how an exercise works. **Conventions:** layers are counted from the top.
-# Feature maps are `(batch, channels, height, width)`; lists hold one entry for each layer looked at. A scale or a gate is
-# a tensor without dimensions or a Python float. Standard deviations come as `log_std` $= \log \sigma$; KLs are in *nats*.
-# Attention is the plain form throughout: nothing is normalised but the weights. **Results have the dtype of the inputs**
-# (float64 in, float64 out), and no function changes its inputs, nor the lists that they come in.
+# Feature maps are `(batch, channels, height, width)`; lists hold one entry for each layer attended to. A scale or a
+# gate is a scalar tensor or a Python float. Standard deviations come as `log_std` $= \log \sigma$; KLs are in *nats*.
+# Attention is always the plain form: only the weights are normalised. **Results have the dtype of the inputs**
+# (float64 in, float64 out), and no function changes its inputs or the lists that hold them.
 
 # %% [markdown]
 # {{how to keep your work}}
@@ -41,15 +41,16 @@
 #
 # | goal | difficulty | importance | time |
 # |---|---|---|---|
-# | at every pixel, an average over layers, weighted by what this layer looks for | 3 of 5 | 5 of 5 | 30 minutes |
+# | at every pixel, average over layers, weighted by how well their keys match a query | 3 of 5 | 5 of 5 | 30 minutes |
 #
-# Layer $l$ looks at several other layers. Each offers at every pixel a *key* $k_j$ (what can be found here) and a *value*
-# $v_j$ (what it is). The layer asks with a *query* $s$. At each pixel of each image, independently of all other pixels:
+# Layer $l$ attends to several other layers. At every pixel, each of them has a *key* $k_j$ and a *value* $v_j$. The
+# layer compares its *query* $s$ with the keys, and averages the values by how well they match. At each pixel of each
+# image, independently of all other pixels:
 #
 # $$\sum_j a_j v_j, \qquad a_j = \frac{e^{\tau \langle s, k_j \rangle}}{\sum_i e^{\tau \langle s, k_i \rangle}},$$
 #
-# where $\langle s, k_j \rangle$ sums over the key channels and $j$ runs over the layers looked at. The scale $\tau$ is
-# handed in: use it as it is, and add no $1/\sqrt{d}$ of your own. Scores may be as large as $10^9$, values as large as
+# where $\langle s, k_j \rangle$ sums over the key channels and $j$ runs over the layers attended to. The scale $\tau$
+# is an argument: use it as it is, and do not add a $1/\sqrt{d}$. Scores may be as large as $10^9$, values as large as
 # $10^{30}$.
 #
 # ```python
@@ -62,12 +63,12 @@
 #
 # <details><summary>Hint 1: a question</summary>
 #
-# How many numbers does the softmax run over, and how many softmaxes are there? (An image of 8×8 pixels that looks at 3
-# layers: 64 softmaxes over 3 numbers.)
+# How many numbers does the softmax run over, and how many softmaxes are there? (For an image of 8×8 pixels and 3
+# layers, there are 64 softmaxes over 3 numbers.)
 # </details>
 # <details><summary>Hint 2: the idea</summary>
 #
-# One score map `(batch, h, w)` for each layer; stack them along a new dimension, and take the softmax over that one.
+# Compute one score map `(batch, h, w)` for each layer, stack them along a new dimension, and take the softmax over it.
 # `torch.softmax` subtracts the maximum for you. Each weight map needs a channel dimension before it multiplies a value.
 # </details>
 # <details><summary>Hint 3: the first line</summary>
@@ -81,13 +82,13 @@
 def depthwise_attention(query, keys, values, scale):
     """The values of several layers, averaged at each pixel by how well their keys match the query.
 
-    query: what this layer looks for, (batch, key_channels, h, w).
-    keys: list with one tensor for each layer looked at, at least one, each shaped like query.
+    query: the query of this layer, (batch, key_channels, h, w).
+    keys: list with one tensor for each layer attended to, at least one, each shaped like query.
     values: list of as many tensors, (batch, channels, h, w) each.
-    scale: factor on the scores, a tensor without dimensions or a float. Scores are finite but may
-        be as large as 1e9, values as large as 1e30.
+    scale: factor on the scores, a scalar tensor or a float. Scores are finite but may be as large
+        as 1e9, values as large as 1e30.
     Returns (batch, channels, h, w), in the dtype of the inputs. Neither tensors nor lists are
-    changed. Gradients reach every tensor, the scale among them.
+    changed. Gradients reach every tensor, including the scale.
     """
     ### BEGIN SOLUTION
     scores = [(scale * query * key).sum(dim=1) for key in keys]
@@ -104,16 +105,16 @@ check("depthwise_attention")
 #
 # | goal | difficulty | importance | time |
 # |---|---|---|---|
-# | within one feature map, let every pixel look at every pixel | 3 of 5 | 3 of 5 | 20 minutes |
+# | within one feature map, let every pixel attend to every pixel | 3 of 5 | 3 of 5 | 20 minutes |
 #
-# The other direction: one feature map, and each pixel looks at all pixels of it. Rows are pixels, so an 8×8 map has 64
-# rows. For the pixel in row $n$:
+# Now attention runs over the pixels of a single feature map: each pixel attends to all of them. Rows are pixels, so an
+# 8×8 map has 64 rows. For the pixel in row $n$:
 #
 # $$\sum_m a_{nm} v_m, \qquad a_{nm} = \frac{e^{\tau \langle q_n, k_m \rangle}}{\sum_{m'} e^{\tau \langle q_n, k_{m'}
 # \rangle}}.$$
 #
-# The weights of each row $n$ sum to one over the pixels $m$ that it looks at. As before: the scale as it is handed in,
-# scores up to $10^9$, values up to $10^{30}$.
+# The weights of each row $n$ sum to one over the pixels $m$ that it attends to. As before, use the scale as it is;
+# scores may be as large as $10^9$, values as large as $10^{30}$.
 #
 # ```python
 # nonlocal_attention(query, key, value, scale)
@@ -124,14 +125,15 @@ check("depthwise_attention")
 #
 # <details><summary>Hint 1: a question</summary>
 #
-# The scores of one image form a matrix of pixels × pixels. Which of its dimensions belongs to the pixel that looks, and
-# which to the pixels looked at?
+# The scores of one image form a matrix of pixels × pixels. Which of its dimensions belongs to the pixel with the query,
+# and which to the pixels with the keys?
 # </details>
 # <details><summary>Hint 2: the idea</summary>
 #
-# A matrix product with the transposed keys gives the scores; a softmax over the last dimension, and a second matrix
-# product. `torch.nn.functional.scaled_dot_product_attention` does the same, with a scale of its own. Its argument `scale`
-# takes a float, through which no gradient reaches yours: put your scale on the query and hand over `scale=1.0`.
+# A matrix product with the transposed keys gives the scores. Take a softmax over the last dimension, then a second
+# matrix product. `torch.nn.functional.scaled_dot_product_attention` does the same, with its own default scale. Its
+# argument `scale` must be a float, which cuts off the gradient of your scale: multiply the query by your scale and pass
+# `scale=1.0`.
 # </details>
 # <details><summary>Hint 3: the first line</summary>
 #
@@ -146,10 +148,10 @@ def nonlocal_attention(query, key, value, scale):
 
     query, key: (batch, pixels, key_channels).
     value: (batch, pixels, channels).
-    scale: factor on the scores, a tensor without dimensions or a float. Scores are finite but may
-        be as large as 1e9, values as large as 1e30.
+    scale: factor on the scores, a scalar tensor or a float. Scores are finite but may be as large
+        as 1e9, values as large as 1e30.
     Returns (batch, pixels, channels), in the dtype of the inputs, which are not changed.
-    Gradients reach all of them, the scale among them.
+    Gradients reach all of them, including the scale.
     """
     ### BEGIN SOLUTION
     scores = scale * query @ key.transpose(1, 2)
@@ -165,15 +167,15 @@ check("nonlocal_attention")
 #
 # | goal | difficulty | importance | time |
 # |---|---|---|---|
-# | a layer's own features, plus a gated look at the others | 2 of 5 | 4 of 5 | 10 minutes |
+# | a layer's own features, plus gated attention to the others | 2 of 5 | 4 of 5 | 10 minutes |
 #
-# What attention finds is added to what the layer has anyway, behind a gate:
+# The result of attention is multiplied by a gate and added to the layer's own features:
 #
 # $$\hat c = c + \gamma \sum_j a_j v_j.$$
 #
 # The gate $\gamma$ is a trained number that starts at 0. With $\gamma = 0$ the result is *exactly* $c$, bit for bit,
-# however large the values are, so a fresh attentive model computes what a local one does. All the same the gate must
-# receive its gradient there: `if gate == 0: return own` would keep it at 0 for ever.
+# however large the values are, so an attentive model starts as a local one. Still, the gate must receive its gradient
+# there: `if gate == 0: return own` would keep it at 0 forever.
 #
 # ```python
 # attentive_context(own, query, keys, values, scale, gate)
@@ -201,11 +203,11 @@ check("nonlocal_attention")
 # %% nbgrader={"grade": false, "grade_id": "attentive_context", "locked": false, "schema_version": 3, "solution": true}
 @implements("attentive_context")
 def attentive_context(own, query, keys, values, scale, gate):
-    """A layer's own features plus what it finds in other layers, behind a gate.
+    """A layer's own features plus gated attention to other layers.
 
     own: c, (batch, channels, h, w).
     query, keys, values, scale: as for depthwise_attention; values are shaped like own.
-    gate: factor on what is found, a tensor without dimensions or a float.
+    gate: factor on the result of attention, a scalar tensor or a float.
     Returns (batch, channels, h, w), in the dtype of the inputs; exactly own where the gate is 0.
     Neither tensors nor lists are changed. Gradients reach every tensor, also a gate of 0.
     """
@@ -224,17 +226,17 @@ check("attentive_context")
 #
 # | goal | difficulty | importance | time |
 # |---|---|---|---|
-# | what the factorisation saves, in multiply-adds | 2 of 5 | 4 of 5 | 15 minutes |
+# | count what the factorisation saves, in multiply-adds | 2 of 5 | 4 of 5 | 15 minutes |
 #
-# A hierarchy has $L$ layers on a grid of $H \times W$ pixels. Layer $l$ looks at the $l - 1$ layers above it. Count the
-# *multiply-adds* of one image, of all layers together, in two designs:
+# A hierarchy has $L$ layers on a grid of $H \times W$ pixels. Layer $l$ attends to the $l - 1$ layers above it. Count
+# the *multiply-adds* for one image, over all layers together, in two designs:
 #
-# * **depth-wise**: each pixel looks at the same pixel of the layers above;
-# * **full**: each pixel looks at every pixel of the layers above.
+# * **depth-wise**: each pixel attends to the same pixel of the layers above;
+# * **full**: each pixel attends to every pixel of the layers above.
 #
-# For each pair of a looking and a looked-at position there is one inner product of `key_channels` numbers (the score) and
-# one weighted value of `channels` numbers (the sum). Softmax, scaling and the gate are not counted. The numbers get
-# large: give exact integers.
+# For each pair of a query position and a key position there is one inner product of `key_channels` numbers (the
+# score) and one weighted value of `channels` numbers (the sum). Softmax, scaling and the gate are not counted. The
+# numbers get large: return exact integers.
 #
 # ```python
 # attention_cost(layers, height, width, channels, key_channels)  # whole numbers, each at least 1
@@ -249,8 +251,9 @@ check("attentive_context")
 # </details>
 # <details><summary>Hint 2: the idea</summary>
 #
-# The cost is pairs of layers × pairs of positions × cost of one pair. Depth-wise there are $HW$ pairs of positions, in
-# full attention each of $HW$ positions meets $HW$ others. Python's integers are exact; `/` makes a float, which is not.
+# The cost is pairs of layers × pairs of positions × cost of one pair. Depth-wise there are $HW$ pairs of positions; in
+# full attention each of $HW$ positions is paired with $HW$ positions. Python's integers are exact; `/` gives a float,
+# which is not.
 # </details>
 # <details><summary>Hint 3: the first line</summary>
 #
@@ -263,10 +266,10 @@ check("attentive_context")
 def attention_cost(layers, height, width, channels, key_channels):
     """Multiply-adds of attention in a whole hierarchy, for one image: depth-wise and full.
 
-    layers: number of layers, at least 1; each looks at all layers above it.
+    layers: number of layers, at least 1; each attends to all layers above it.
     height, width: of the grid of latents.
     channels: of the values. key_channels: of queries and keys.
-    Counted are the inner products of queries and keys and the weighted sums of values; softmax,
+    The inner products of queries and keys and the weighted sums of values are counted; softmax,
     scaling and gates are not.
     Returns the tuple (depth-wise, full) of Python ints, exact however large.
     """
@@ -286,12 +289,12 @@ check("attention_cost")
 #
 # | goal | difficulty | importance | time |
 # |---|---|---|---|
-# | the attentive layer whole: look up, expect, look at the image, decide | 5 of 5 | 5 of 5 | 50 minutes |
+# | a whole attentive layer: attend to contexts, compute the prior, attend to evidence, draw | 5 of 5 | 5 of 5 | 50 minutes |
 #
-# Now the layer of lecture 06. Contexts and evidence are *records* with the fields `.value` and `.key`. Your function gets
-# the record and the latent of the layer above, `remembered` (records of *all* contexts above, top first; the layer above
-# is among them already), the `evidence` (this layer's own record first, then those below it, or `None`), and the layer's
-# networks and numbers as `parts`:
+# Now write the layer of lecture 06. Contexts and evidence are *records* with the fields `.value` and `.key`. Your
+# function gets the record and the latent of the layer above, `remembered` (records of *all* contexts above, top first;
+# the layer above is among them already), the `evidence` (this layer's own record first, then those below it, or `None`),
+# and the layer's networks and numbers as `parts`:
 #
 # | part | is |
 # |---|---|
@@ -308,11 +311,11 @@ check("attention_cost")
 # 4. With evidence: merge; then $\hat e = \tilde e + \gamma'\, A(r;\, [\text{merged}, \text{evidence below}])$ with scale
 #    $\tau'$. The layer's own entry in that list is the *merged* record, value and key. The posterior is the prior plus
 #    the shifts.
-# 5. $z = \mu + e^{\log\sigma}\,\varepsilon$ with $\varepsilon$ = `noise`, of the posterior, or of the prior where there
-# is no evidence.
+# 5. $z = \mu + e^{\log\sigma}\,\varepsilon$ with $\varepsilon$ = `noise`, from the posterior, or from the prior if there
+#    is no evidence.
 #
-# Return four things: the new context *as the transition made it*, the condition $\hat c$, $z$, and the KL of each image
-# (0 without evidence, in the dtype of $\hat c$).
+# Return four things: the new context *as the transition returned it*, the condition $\hat c$, $z$, and the KL of each
+# image (0 without evidence, in the dtype of $\hat c$).
 #
 # ```python
 # variational_layer_step(context, z, evidence, remembered, parts, noise)
@@ -324,12 +327,12 @@ check("attention_cost")
 #
 # <details><summary>Hint 1: a question</summary>
 #
-# There are two looks, upwards and at the image. For each: who asks (which query), which keys and values does it see,
-# which scale and which gate? Make a table of 2 × 4 before you type.
+# The layer attends twice, to the contexts and to the evidence. For each: which query, which keys and values, which
+# scale and which gate? Make a table of 2 × 4 before you type.
 # </details>
 # <details><summary>Hint 2: the idea</summary>
 #
-# Both looks are your `attentive_context`; the posterior is your `residual_gaussian` of unit 05, the draw your
+# Use your `attentive_context` for both; the posterior is your `residual_gaussian` of unit 05, the draw your
 # `reparameterize`, the KL your `gaussian_kl_per_layer`. Import them *inside this cell*, from
 # `avae_lib.nn.depthwise_attention` and `avae_lib.gaussians`. Build new lists instead of changing those that you are
 # given.
@@ -353,10 +356,10 @@ def variational_layer_step(context, z, evidence, remembered, parts, noise):
         context_gate, context_scale, evidence_gate and evidence_scale. The callables may be called
         any number of times; merge and posterior are not called without evidence.
     noise: standard normal numbers, shaped like the new latent.
-    Returns the tuple (context, condition, z, kl): the record that the transition made;
-    the features that the prior is made of; the new latent; KL(posterior || prior) of each
-    example, (batch,), nats, summed over channels and pixels, zeros without evidence. Nothing that
-    is handed in is changed.
+    Returns the tuple (context, condition, z, kl): the record that the transition returned;
+    the features from which the prior is computed; the new latent; KL(posterior || prior) of each
+    example, (batch,), nats, summed over channels and pixels, zeros without evidence. No input is
+    changed.
     """
     ### BEGIN SOLUTION
     from avae_lib.gaussians import gaussian_kl_per_layer, reparameterize, residual_gaussian
@@ -393,10 +396,10 @@ check("variational_layer_step")
 # %% [markdown]
 # ## An attentive VAE made of your functions
 #
-# The rest is a reward. Two hierarchies of four layers, alike but for one word of configuration: in one each layer looks
-# at its neighbour, in the other at all layers above and at all the evidence below. Both run on your functions and learn
-# patches of two colour photographs (on Colab: those of CIFAR-10, and a few minutes of a GPU go a long way). On one
-# processor core the two take about two minutes.
+# The rest is a reward. You train two hierarchies of four layers whose configurations differ in one word: in one, each
+# layer is connected to its neighbour; in the other, it attends to all layers above and to all the evidence below. Both
+# run on your functions and learn patches of two colour photographs (on Colab: those of CIFAR-10, where a few minutes on
+# a GPU help a lot). On one processor core the two take about two minutes.
 
 # %% fast="steps = 20"
 steps = 300
@@ -425,11 +428,11 @@ def twin(conditioning):
 print(components.report(twin("attentive").build_model()))
 
 # %% [markdown]
-# The table says which parts of the model run whose code: *yours* once its cell has run, or once you have kept it in
-# `my_components.py`. By now functions of units 00, 03, 04, 05 and 06 work together.
+# The table shows whose code each part of the model runs: *yours* once its cell has run, or once you have kept it in
+# `my_components.py`. This model uses functions of units 00, 03, 04, 05 and 06 together.
 #
-# `watched` looks over your functions' shoulders while they work. If one raises an error or returns NaN, one line says
-# which, and where to look. Functions of earlier units it also compares with the library's.
+# `watched` monitors your functions while they run. If one raises an error or returns NaN, one line says which, and
+# where to look. It also compares functions of earlier units with the library's.
 
 # %% tags=["picture-training"]
 import functools
@@ -457,16 +460,16 @@ assert not [entry.name for entry in components.listing("06_attentive_vae") if no
 #
 # ![A falling learning curve, and below it eight samples, speckled in the colours of the photographs](pictures/training.png)
 #
-# And the local twin, under the same budget. In our runs it ends ahead, with 5.7 bits per dimension against 5.9. As in
-# figure 2 of the lecture, attention does not pay in runs this short.
+# Now the local model, with the same budget. In our runs it ends ahead, with 5.7 bits per dimension against 5.9. As in
+# figure 2 of the lecture, attention does not pay off in runs this short.
 
 # %%
 local = trained("local")
 
 # %% [markdown]
-# ### KL of each layer while they learn
+# ### KL of each layer during training
 #
-# The run folders have kept the KL of each layer on validation images. Both models on the same axes:
+# The run folders contain the KL of each layer on validation images. Here are both models on the same axes:
 
 # %% tags=["picture-kl"]
 from avae_lib.training.metrics import MetricsFile
@@ -499,8 +502,8 @@ assert all(torch.tensor(kl_curves(name)[1]).shape == (1, 10, 4) for name in ("lo
 # %% [markdown]
 # ### Did the gates open?
 #
-# Every gate began at 0. How far each has moved says how much its layer makes of what it sees. A gate may fall below 0: then
-# what is found is subtracted.
+# Every gate started at 0. How far it has moved shows how much its layer uses the attention. A gate may become negative:
+# then the result of attention is subtracted.
 
 # %% tags=["picture-gates"]
 attentive = trained("attentive")
@@ -524,16 +527,16 @@ assert max(abs(gate) for values in gates.values() for gate in values) > 0.01
 # %% [markdown]
 # ## Question 1
 #
-# The gate of a fresh attentive layer is 0, and its scale $\tau$ is $1/\sqrt{d}$.
+# The gate of an untrained attentive layer is 0, and its scale $\tau$ is $1/\sqrt{d}$.
 #
 # * (a) At the very first update, which of these receive a gradient that is not zero *through this layer's attention*: the
-#   gate, the scale, the network that makes the queries, the network that makes the keys, the values looked at? Why does
-#   the layer learn to look all the same?
+#   gate, the scale, the network that computes the queries, the network that computes the keys, the values attended to? Why
+#   does the layer still learn to attend?
 # * (b) A friend starts the gate at 1 and the scale at 0 instead. Which of the five receive a gradient at the first update now,
-#   and what has the fresh model lost that it had with a gate of 0?
-# * (c) Another friend appends each layer's *merged* evidence to the list that the layers below look at for their
-#   posteriors. Is the model's bound still a bound, and do samples from the prior change?
-# * (d) A third lets the *prior* of each layer look at the evidence below it as well. Same two questions.
+#   and which property does the untrained model lose that it had with a gate of 0?
+# * (c) Another friend appends each layer's *merged* evidence to the list that the layers below attend to for
+#   their posteriors. Is the model's bound still a bound, and do samples from the prior change?
+# * (d) A third lets the *prior* of each layer attend to the evidence below it as well. Answer the same two questions.
 #
 # One or two sentences each. (4 points)
 
@@ -559,8 +562,8 @@ assert max(abs(gate) for values in gates.values() for gate in values) > 0.01
 # ## Going further
 #
 # * On Colab: the real CIFAR-10 model, `cifar10-attentive-16`, for as many minutes as you have. Lecture 06 has the cell.
-# * Let only the posterior look, or only the prior (set the other gate to 0 with `components.using`). Which of the two
-# helps?
-# * How much memory does the history of contexts take in `cifar10-attentive-16`, at its batch of 160? Compute before you
-# measure.
+# * Let only the posterior attend, or only the prior (set the other gate to 0 with `components.using`). Which of the two
+#   helps?
+# * How much memory does the history of contexts take in `cifar10-attentive-16`, at its batch of 160? Compute it before
+#   you measure.
 # * Hand in `06_attentive_vae.ipynb` as unit 00 explains.

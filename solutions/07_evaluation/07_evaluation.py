@@ -9,17 +9,17 @@
 # %% [markdown]
 # # Unit 07: Judge deep latent models
 #
-# A single number, bits per dimension, decides which of two models is called better. You write the functions that make
-# this number and those that test it. Then two friends hand you trained hierarchies, each with a card that states what
-# the model achieves. One of the cards claims too much. You find out which one, by how much, and why.
+# A single number, bits per dimension, often decides which of two models is called better. You write the functions that
+# compute this number and those that test it. Then two friends give you trained hierarchies, each with a card that
+# states what the model achieves. One of the cards claims too much. You find out which one, by how much, and why.
 #
 # **What you will be able to do**
 #
-# 1. Turn nats into bits per dimension, and estimate $\log p(x)$ from any number of draws in the memory of a few.
-# 2. Say how many draws an estimate rests on, and what follows for the number.
-# 3. Compute the area under a ROC curve from millions of pairs without looking at the pairs.
-# 4. Measure which layers and units of a hierarchy carry an image, and sample at a chosen temperature.
-# 5. Take a claimed number apart: units, bound, images, and how the mean was taken.
+# 1. Turn nats into bits per dimension, and estimate $\log p(x)$ from any number of draws with the memory of a few.
+# 2. Say how many draws an estimate effectively rests on, and what this means for the number.
+# 3. Compute the area under a ROC curve over millions of pairs without going through the pairs.
+# 4. Measure which layers and units of a hierarchy carry information, and sample at a chosen temperature.
+# 5. Check a claimed number: units, bound, images, and how the mean was taken.
 #
 # | exercise | | difficulty | importance | time | points |
 # |---|---|---|---|---|---|
@@ -34,8 +34,8 @@
 #
 # **You need** lecture 07, and unit 00 for how an exercise works. **Conventions:** layers are counted from the top.
 # Logarithms are natural, so likelihoods are in *nats*, summed over one image. Standard deviations come as `log_std`
-# $= \log \sigma$. **Results have the dtype of the inputs** (float64 in, float64 out), and no function changes its inputs,
-# nor the lists that they come in. You may compute in another dtype on the way.
+# $= \log \sigma$. **Results have the dtype of the inputs** (float64 in, float64 out), and no function changes its
+# inputs or the lists that hold them. You may compute in another dtype on the way.
 
 # %% [markdown]
 # {{how to keep your work}}
@@ -70,8 +70,8 @@
 # </details>
 # <details><summary>Hint 2: the idea</summary>
 #
-# Two divisions. Take the constant from `math`, as a Python number in full precision: a float32 tensor in its place would
-# spoil the digits of float64 results, and turn a float into a tensor.
+# You need two divisions. Take the constant from `math`, as a Python number in full precision: a float32 tensor in its
+# place would make float64 results inaccurate, and turn a float into a tensor.
 # </details>
 # <details><summary>Hint 3: the first line</summary>
 #
@@ -104,7 +104,7 @@ check("bits_per_dim")
 #
 # | goal | difficulty | importance | time |
 # |---|---|---|---|
-# | log p(x) from thousands of draws, in the memory of a few | 4 of 5 | 5 of 5 | 40 minutes |
+# | log p(x) from thousands of draws, with the memory of a few | 4 of 5 | 5 of 5 | 40 minutes |
 #
 # From $K$ draws $z_k \sim q(z \mid x)$ with weights $w_k = p(x, z_k) / q(z_k \mid x)$, importance sampling estimates
 #
@@ -117,7 +117,7 @@ check("bits_per_dim")
 #
 # First derive, on paper, how the logarithm $S$ of a sum of weights changes when the weights of a new chunk, whose sum has
 # the logarithm $C$, are added: write $\log(e^S + e^C)$ so that no exponential can overflow. Log weights of $\pm 4000$ are
-# ordinary here, and a log weight of $-\infty$ is a weight of 0 that counts as a sample. If all weights of an image are 0,
+# common here, and a log weight of $-\infty$ is a weight of 0 that counts as a sample. If all weights of an image are 0,
 # the result is $-\infty$.
 #
 # An example, one image and two chunks with the weights $(1, 3)$ and $(5)$: the mean weight is 3, so the result is
@@ -125,21 +125,21 @@ check("bits_per_dim")
 #
 # ```python
 # marginal_log_likelihood(chunks)  # iterable of log weights (samples, batch); at least one chunk, each with a sample
-# #   →  (batch,) nats; no gradient is asked for
+# #   →  (batch,) nats; no gradient is needed
 # ```
 #
 # {{cases of marginal_log_likelihood}}
 #
 # <details><summary>Hint 1: a question</summary>
 #
-# What do you have to remember of all chunks seen so far, so that you can throw them away? (It is one number for each
+# What must you remember about the chunks seen so far, so that you can throw them away? (It is one number for each
 # image, and one number for all of them.)
 # </details>
 # <details><summary>Hint 2: the idea</summary>
 #
-# Remember the logarithm of the sum of weights, and how many there were. With $M$ the larger of $S$ and $C$,
-# $\log(e^S + e^C) = M + \log(1 + e^{-|S - C|})$; that is `torch.logaddexp`, and `torch.logsumexp` does the same within a
-# chunk. Both handle $-\infty$, where a formula of your own would subtract $-\infty$ from $-\infty$. Divide by the number of
+# Remember the logarithm of the sum of weights, and how many there were. With $M$ the larger of $S$ and $C$, $\log(e^S +
+# e^C) = M + \log(1 + e^{-|S - C|})$; that is `torch.logaddexp`, and `torch.logsumexp` does the same within a chunk. Both
+# handle $-\infty$, where the formula written out would subtract $-\infty$ from $-\infty$. Divide by the number of
 # samples once, at the very end. With many chunks rounding errors add up: sum in float64 and convert the result.
 # </details>
 # <details><summary>Hint 3: the first line</summary>
@@ -151,13 +151,13 @@ check("bits_per_dim")
 # %% nbgrader={"grade": false, "grade_id": "marginal_log_likelihood", "locked": false, "schema_version": 3, "solution": true}
 @implements("marginal_log_likelihood")
 def marginal_log_likelihood(chunks):
-    """The logarithm of the mean importance weight of each image, from chunks that are seen once.
+    """The logarithm of the mean importance weight of each image, from chunks that are read once.
 
     chunks: iterable (list, tuple or generator) of log weights, (samples, batch) each, nats; at
         least one chunk, each with at least one sample. Log weights may lie thousands apart, or be
         -inf.
     Returns (batch,) nats, in the dtype of the chunks; -inf where all weights are 0. The chunks are
-    not changed, and not more than one is held at a time. No gradient is asked for.
+    not changed, and no more than one is held at a time. No gradient is needed.
     """
     ### BEGIN SOLUTION
     import math
@@ -179,7 +179,7 @@ check("marginal_log_likelihood")
 #
 # | goal | difficulty | importance | time |
 # |---|---|---|---|
-# | how many draws an estimate really rests on | 2 of 5 | 5 of 5 | 15 minutes |
+# | how many draws an estimate effectively rests on | 2 of 5 | 5 of 5 | 15 minutes |
 #
 # A mean of a thousand weights is not worth much if one of them is a million times larger than all others. The *effective
 # sample size* of an image,
@@ -199,13 +199,13 @@ check("marginal_log_likelihood")
 #
 # <details><summary>Hint 1: a question</summary>
 #
-# What happens to the ratio if all weights of an image are multiplied by the same number? Which number makes the largest
-# weight harmless?
+# What happens to the ratio if all weights of an image are multiplied by the same number? Which number keeps the largest
+# weight from overflowing?
 # </details>
 # <details><summary>Hint 2: the idea</summary>
 #
 # Subtract the largest log weight of *each image*, not of the whole batch, and take the exponential after that. A
-# difference of two `logsumexp` is correct on paper, but of log weights near $10^{30}$ no digit is left.
+# difference of two `logsumexp` is correct on paper, but for log weights near $10^{30}$ it loses every digit.
 # </details>
 # <details><summary>Hint 3: the first line</summary>
 #
@@ -236,29 +236,28 @@ check("effective_sample_size")
 #
 # | goal | difficulty | importance | time |
 # |---|---|---|---|
-# | count the latent units that notice which image it is | 2 of 5 | 3 of 5 | 10 minutes |
+# | count the latent units that depend on the image | 2 of 5 | 3 of 5 | 10 minutes |
 #
-# A unit whose posterior mean is the same for all images carries nothing. Count the units $u$ whose mean $\mu_{nu}$
-# varies over the $N$ images by more than a threshold:
+# A unit whose posterior mean is the same for all images carries no information. Count the units $u$ whose mean
+# $\mu_{nu}$ varies over the $N$ images by more than a threshold:
 #
 # $$\frac1N \sum_n (\mu_{nu} - \bar\mu_u)^2 > \text{threshold}.$$
 #
-# The latents of a layer may have any shape; every element of it is a unit. Note the $1/N$, and that equality does not
-# count. Means may lie near 1,000 and differ by 0.01.
+# The latents of a layer may have any shape; every element of it is a unit. Note the $1/N$, and that a variance equal to
+# the threshold does not count. Means may lie near 1,000 and differ by 0.01.
 #
 # An example, two images and three units with the means $(5, 1, 2)$ and $(5, -1, -2)$: the variances are 0, 1 and 4, so
 # with the threshold 1 the count is 1.
 #
 # ```python
-# active_units(posterior_means, threshold)  # (examples, *latent), float  →  int64 tensor without dimensions
+# active_units(posterior_means, threshold)  # (examples, *latent), float  →  scalar int64 tensor
 # ```
 #
 # {{cases of active_units}}
 #
 # <details><summary>Hint 1: a question</summary>
 #
-# Over which dimension is the variance taken, and what shape is left? And what does `torch.var` divide by, if you do not
-# tell it otherwise?
+# Over which dimension is the variance taken, and what shape is left? And what does `torch.var` divide by, by default?
 # </details>
 # <details><summary>Hint 2: the idea</summary>
 #
@@ -278,7 +277,7 @@ def active_units(posterior_means, threshold):
 
     posterior_means: (examples, *latent), with any number of latent dimensions; may lie far from 0.
     threshold: a float; a unit counts if its variance over the examples, with 1/N, is above this.
-    Returns the count, a tensor of int64 without dimensions. The means are not changed.
+    Returns the count, a scalar int64 tensor. The means are not changed.
     """
     ### BEGIN SOLUTION
     deviations = posterior_means - posterior_means.mean(dim=0)
@@ -294,7 +293,7 @@ check("active_units")
 #
 # | goal | difficulty | importance | time |
 # |---|---|---|---|
-# | how well a score separates two sets, from ranks | 4 of 5 | 4 of 5 | 35 minutes |
+# | measure how well a score separates two sets, from ranks | 4 of 5 | 4 of 5 | 35 minutes |
 #
 # A score should be high for images from *outside*, which the model was not trained on. As lecture 07 derives,
 # the area under its ROC curve is a share of pairs: how often does an outside score $t_j$ exceed an inside score $s_i$?
@@ -308,8 +307,8 @@ check("active_units")
 # $2 < 3$ counts nothing: $2.5 / 4 = 0.625$.
 #
 # ```python
-# area_under_roc(inside, outside)  # (n,), (m,), finite, at least one each  →  tensor without dimensions, in [0, 1]
-# #   scores of any size; no gradient is asked for
+# area_under_roc(inside, outside)  # (n,), (m,), finite, at least one each  →  scalar tensor, in [0, 1]
+# #   scores of any size; no gradient is needed
 # ```
 #
 # {{cases of area_under_roc}}
@@ -321,11 +320,11 @@ check("active_units")
 # </details>
 # <details><summary>Hint 2: the idea</summary>
 #
-# `torch.searchsorted(ordered, scores)` finds for all scores at once the place where each would be inserted, which is a
-# number of scores below. Its argument `right` decides whether equal ones are among those. So two calls give two
+# `torch.searchsorted(ordered, scores)` finds for all scores at once the place where each would be inserted, which is
+# the number of scores below it. Its argument `right` decides whether equal scores are included. So two calls give two
 # counts; which combination of them counts ties half? Counts are int64: add them up before you divide, since float32 has
-# seven digits and there may be $10^8$ pairs. And int64 divided by a whole number is float32, whatever the scores were: divide
-# in float64, then convert.
+# seven digits and there may be $10^8$ pairs. And int64 divided by a whole number is float32, whatever the dtype of the
+# scores: divide in float64, then convert.
 # </details>
 # <details><summary>Hint 3: the first line</summary>
 #
@@ -340,9 +339,9 @@ def area_under_roc(inside, outside):
 
     inside: scores of images of the model's own kind, (n,), finite, at least one.
     outside: scores of other images, (m,), finite, at least one.
-    Returns the share of all pairs in which the outside score is the higher one, pairs of equal
-    scores counted half: a tensor without dimensions, in the dtype of the scores. Memory does not
-    grow with n * m, which may be 1e8. The scores are not changed. No gradient is asked for.
+    Returns the share of all pairs in which the outside score is the higher one, counting pairs of
+    equal scores half: a scalar tensor, in the dtype of the scores. Memory does not grow with
+    n * m, which may be 1e8. The scores are not changed. No gradient is needed.
     """
     ### BEGIN SOLUTION
     ordered = inside.sort().values
@@ -361,10 +360,10 @@ check("area_under_roc")
 #
 # | goal | difficulty | importance | time |
 # |---|---|---|---|
-# | draw from a Gaussian that is narrower, or wider, than it was trained | 1 of 5 | 3 of 5 | 5 minutes |
+# | draw from a Gaussian that is narrower, or wider, than the trained one | 1 of 5 | 3 of 5 | 5 minutes |
 #
 # Papers rarely show samples of the model itself. They show samples at a *temperature* $t < 1$: every standard deviation of the
-# prior is multiplied by $t$. Write the draw. With $t = 1$ it is the draw of unit 03, with $t = 0$ it is the mean, bit for bit.
+# prior is multiplied by $t$. Write the draw. With $t = 1$ it is the draw of unit 03; with $t = 0$ it is exactly the mean.
 #
 # An example: mean 2, $\sigma = 3$, $t = 0.5$ and noise 1 give 3.5.
 #
@@ -377,11 +376,12 @@ check("area_under_roc")
 #
 # <details><summary>Hint 1: a question</summary>
 #
-# What is the standard deviation of the draw to be, and what its variance? Which of the two does the temperature multiply?
+# What should the standard deviation of the draw be, and what its variance? Which of the two does the temperature
+# multiply?
 # </details>
 # <details><summary>Hint 2: the idea</summary>
 #
-# The draw of unit 03 with one more factor. $\log t$ has no place in it: at $t = 0$ it is $-\infty$.
+# It is the draw of unit 03 with one more factor. Do not use $\log t$: at $t = 0$ it is $-\infty$.
 # </details>
 # <details><summary>Hint 3: the first line</summary>
 #
@@ -415,9 +415,9 @@ check("temperature_sample")
 # |---|---|---|---|
 # | the top of a hierarchy from the image, the rest from the prior | 1 of 5 | 3 of 5 | 10 minutes |
 #
-# To see what the top $k$ layers know of an image, keep their latents as the posterior drew them and take all below from the prior.
-# You get two lists, top layer first, and the number `keep`, from 0 to the number of layers. Return a *new* list that holds
-# the same objects. They may be tensors of different shapes, records, text or `None`: do not look into them.
+# To see what the top $k$ layers encode of an image, keep their latents as drawn from the posterior and take all below from
+# the prior. You get two lists, top layer first, and the number `keep`, from 0 to the number of layers. Return a *new* list
+# that holds the same objects. They may be tensors of different shapes, records, text or `None`: do not look inside them.
 #
 # An example: `keep_top_layers(["q1", "q2", "q3"], ["p1", "p2", "p3"], 1)` is `["q1", "p2", "p3"]`.
 #
@@ -433,7 +433,7 @@ check("temperature_sample")
 # </details>
 # <details><summary>Hint 2: the idea</summary>
 #
-# A slice of each list, one after the other. Negative indices are a trap: what is `draws[-0:]`?
+# Join a slice of each list. Negative indices are a trap: what is `draws[-0:]`?
 # </details>
 # <details><summary>Hint 3: the first line</summary>
 #
@@ -462,8 +462,9 @@ check("keep_top_layers")
 # %% [markdown]
 # ## Two checkpoints, and what is claimed for them
 #
-# Two friends have trained a hierarchy each on crops of the same two photographs, and tested it on the same 64 crops of 32×32
-# pixels, from a part of the photographs that neither has seen. Ada's is a Very Deep VAE of 11 layers, Ben's a local hierarchy of 8. Each brings a card:
+# Two friends have each trained a hierarchy on crops of the same two photographs, and tested it on the same 64 crops of
+# 32×32 pixels, from a part of the photographs that neither model has seen. Ada's is a Very Deep VAE of 11 layers, Ben's
+# a local hierarchy of 8. Each comes with a card:
 
 # %% fast="crops, draws = crops[:16], 4"
 import functools
@@ -493,13 +494,15 @@ ben = {
 cards = {"Ada": ada, "Ben": ben}
 
 # %% [markdown]
-# Ben's card looks better in every line: fewer bits, a tighter kind of number, and nearly all of his units are in use, where Ada uses
-# one in thirty. One of the two cards claims too much. Four suspects, one after the other.
+# Ben's card looks better in every line: fewer bits, a tighter kind of number, and nearly all of his units are in use,
+# while Ada uses one in thirty. One of the two cards claims too much. There are four suspects; we take one after the
+# other.
 
 # %% [markdown]
 # ### Suspect 1: the units
 #
-# Bits that are nats, or 1,024 pixels where there are 3,072 values: the commonest slip. Your `bits_per_dim` tells.
+# The commonest slip is a wrong unit: nats reported as bits, or 1,024 pixels in place of 3,072 values. Check with your
+# `bits_per_dim`.
 
 # %%
 for name, card in cards.items():
@@ -510,7 +513,7 @@ for name, card in cards.items():
 assert all(abs(bits_per_dim(c["nats per crop"], 3072) - c["bits per dimension"]) < 6e-4 for c in cards.values())
 
 # %% [markdown]
-# Both cards are right about units. The suspect goes free.
+# Both cards have the right units, so the units are not to blame.
 
 # %% [markdown]
 # ### Suspect 2: the bound
@@ -552,7 +555,8 @@ assert ada_size < 1.3 and ben_size < 1.3
 # Ada's claim holds. Ben's does not: your estimate, of the same kind and from as many draws, is 5.28, and he claims 4.55.
 #
 # Look at the effective sample sizes: about 1 of 64, for both. A single draw makes the whole estimate for most crops, so neither of
-# the two numbers has settled. Does that explain Ben's card, had he taken more draws than he says? Here is how far more draws get you.
+# the two numbers has settled. Could Ben's card be explained by more draws than he states? The next picture shows how much more
+# draws gain.
 
 # %% tags=["picture-claims"]
 numbers = [1, 4, 16, 64]
@@ -581,16 +585,16 @@ assert 40 < further < 90, "about sixty more fourfoldings"
 #
 # ![Two slowly falling curves of bits per dimension against the number of draws; Ada's begins at her claim, Ben's lies far above his](pictures/claims.png)
 #
-# Four times as many draws save Ben between 0.01 and 0.03 bits. Even if the curve kept its last slope, he would need that some sixty
-# times over. And a low effective sample size errs in the other direction: on average, too few draws make $\log p(x)$ too
-# *small*, and the bits too many. The bound explains 0.05 of the 0.79 bits between Ben's −ELBO and his claim. The second suspect
-# goes free as well.
+# Four times as many draws save Ben between 0.01 and 0.03 bits. Even if the curve kept its last slope, he would have to
+# quadruple the draws about sixty times. And a low effective sample size errs in the other direction: on average, too
+# few draws make $\log p(x)$ too *small*, and the number of bits too large. The bound explains 0.05 of the 0.79 bits
+# between Ben's −ELBO and his claim, so it is not to blame either.
 
 # %% [markdown]
 # ### Suspect 3: the images
 #
-# Were some crops easier than others, and did Ben keep those? His card gives a number for each batch of 8, in the order of the crops. Put
-# your own beside them.
+# Are some crops easier than others, and did Ben keep only those? His card gives a number for each batch of 8, in the
+# order of the crops. Compare them with your own.
 
 # %%
 nats = -marginal_log_likelihood(log_weights(ben["checkpoint"]).split(16))
@@ -616,14 +620,15 @@ assert all(abs(claim - min(batch)) < 6 < 500 < sum(batch) / 8 - claim for claim,
 #
 # ![Eight columns of dots, one for each crop; a ring for the claimed number lies around the lowest dot of every column](pictures/batches.png)
 #
-# All 64 crops are there. But the number of each batch is not the mean of its crops: it is the number of the *easiest* crop, plus 2.08.
+# All 64 crops are there. But the number of each batch is not the mean over its crops: it is the number of the *easiest*
+# crop, plus 2.08.
 #
 # **Before you read on:** $2.08 = \log 8$. Which one call of your `marginal_log_likelihood` gives the first number of the
 # card, 9326.9? (You have `log_weights(ben["checkpoint"])[:, :8]`, with 64 draws of 8 crops. Which mean did Ben take?)
 #
 # <details><summary>Hint</summary>
 #
-# The mean weight of *one* crop is a mean over its 64 draws. What if all 512 numbers were handed over as draws of a single crop?
+# The mean weight of *one* crop is a mean over its 64 draws. What if you pass all 512 numbers as draws of a single crop?
 # </details>
 
 # %% [markdown]
@@ -652,14 +657,14 @@ assert abs(sum(ben["nats per crop in each batch of 8 crops"]) / 8 - ben["nats pe
 assert sizes.max() < 1.3
 
 # %% [markdown]
-# The card is reproduced. The effective sample size finishes it off: about 1 of 512, so one draw of *one crop* makes the number of eight.
-# It could not have raised the alarm alone, since an honest estimate had a size near 1 as well. What raised it was to
-# recompute the claim; the sizes then say what the claimed number rests on.
+# This reproduces the card. The effective sample size is about 1 of 512, so a single draw of *one crop* determines the
+# number of all eight. The size alone would not have raised suspicion, since the honest estimate had a size near 1 as
+# well. You found the fault by recomputing the claim; the sizes then show what the claimed number rests on.
 
 # %% [markdown]
 # ### The verdict
 #
-# The same kind of number, the same crops, and the difference crop by crop, with its standard error.
+# Compare the same kind of number on the same crops, and take the difference crop by crop, with its standard error.
 
 # %%
 bits = {name: bits_per_dim(-marginal_log_likelihood(log_weights(card["checkpoint"]).split(16)), 3072) for name, card in cards.items()}
@@ -673,13 +678,13 @@ assert abs(difference.mean - 0.437) < 0.02 and abs(difference.standard_error - 0
 assert 0.07 < evaluation.Estimate.over(bits["Ben"]).standard_error < 0.1
 
 # %% [markdown]
-# Ada's number is lower by 0.44 bits per dimension; Ben's card had it 0.37 higher. How large the difference is, is known better than each
-# number by itself: a hard crop is hard for both models, and in the difference that cancels.
+# Ada's number is lower by 0.44 bits per dimension; according to the cards it was 0.37 higher. The difference is known
+# more precisely than either number alone: a hard crop is hard for both models, and this cancels in the difference.
 
 # %% [markdown]
 # ### And the active units?
 #
-# This line of the cards remains. Count the units of each layer, from the top, with the customary threshold of 0.01.
+# One line of the cards remains. Count the units of each layer, from the top, with the customary threshold of 0.01.
 
 # %%
 from avae_lib.evaluation.unit_activity import posterior_means
@@ -704,14 +709,16 @@ for name, card in cards.items():
 assert counts["Ada"][6:] == [0] * 5 and min(counts["Ada"][:6]) > 0
 
 # %% [markdown]
-# The counts on the cards are right, and say nothing about which model is better. Most of Ada's 12,164 units, 11,264 of them, sit in the five
-# layers of 16×16 and 32×32, which have not learnt to say anything. With 395 active units her model needs fewer bits than Ben's with 862.
+# The counts on the cards are right, and say nothing about which model is better. Most of Ada's 12,164 units, 11,264 of
+# them, are in the five layers of 16×16 and 32×32, which have not learnt to carry any information. With 395 active units
+# her model needs fewer bits than Ben's with 862.
 
 # %% [markdown]
-# ## What the layers know
+# ## What the layers encode
 #
-# The library calls your `keep_top_layers` and `temperature_sample` inside the models. First, Ada's hierarchy with the top $k$
-# layers from the posterior and the rest from the prior: four test crops, and four handwritten digits, which it was never shown.
+# The library calls your `keep_top_layers` and `temperature_sample` inside the models. The first picture takes the top
+# $k$ layers of Ada's hierarchy from the posterior and the rest from the prior, for four test crops and for four
+# handwritten digits, which the model has never seen.
 
 # %% tags=["picture-kept"]
 model = data.recorded_model("hierarchy-photos32")
@@ -739,13 +746,15 @@ assert not [entry.name for entry in components.listing("07_evaluation") if not e
 # ![Rows of four crops and four digits: the images, then reconstructions that keep more and more layers](pictures/kept.png)
 #
 # After three layers the crops have their overall colour: the error of a level (root mean square, all 64 crops) has fallen from 113
-# without any layer to 24. The petals take their place with the fourth. Digits come out as patches in the colours of the photographs as long as four layers are kept, with an error of
-# 78. The fifth layer, the second of three at 8×8, brings their shape, and the error falls to 49.
+# without any layer to 24. The petals appear with the fourth. With up to four layers kept, digits are patches in the colours of the
+# photographs, with an error of
+# 78. The fifth layer, the second of three at 8×8, adds their shape, and the error falls to 49.
 
 # %% [markdown]
 # ## What temperature hides
 #
-# Samples of Ada's prior, the same noise in every row. Only the width of the prior's Gaussians changes.
+# The next picture shows samples from Ada's prior, with the same noise in every row. Only the width of the prior's
+# Gaussians changes.
 
 # %% tags=["picture-temperatures"]
 model = data.recorded_model("hierarchy-photos32")
@@ -770,7 +779,7 @@ assert abs(crops.float().mean(dim=(2, 3)).std(dim=0).mean().item() - 91) < 1
 #
 # ![Four rows of eight samples, one row for each temperature](pictures/temperatures.png)
 #
-# At $t = 0$ there is one picture, eight times; they differ in the noise of single pixels, which comes from the likelihood and has no
+# At $t = 0$ all eight pictures are the same except for the noise of single pixels, which comes from the likelihood and has no
 # temperature here. Mean colours of 64 samples scatter by 1 level at $t = 0$, by 24 at 0.5, by 32 at 0.8 and by 36 at 1. (Those of the test
 # crops scatter by 91: even at $t = 1$ this small model has little variety.) Samples at $t = 0.5$ show two thirds of the variety
 # that the prior has. If you print them, print the temperature too.
@@ -778,9 +787,9 @@ assert abs(crops.float().mean(dim=(2, 3)).std(dim=0).mean().item() - 91) < 1
 # %% [markdown]
 # ## Strange images
 #
-# Does Ada's model notice that a digit is no crop of a photograph? Two scores, higher meaning stranger: $-\log p(x)$, and the likelihood
-# ratio of lecture 07, the full estimate minus one that draws only the top layers from the posterior. A second strange set: crops
-# with all levels inverted.
+# Can Ada's model detect that a digit is not a crop of a photograph? We try two scores, where higher means stranger:
+# $-\log p(x)$, and the likelihood ratio of lecture 07, the full estimate minus one that draws only the top layers from
+# the posterior. A second strange set is crops with all levels inverted.
 
 # %%
 digits = 17 * data.load("digits").test[: len(crops)]  # 16 levels become 0 … 255
@@ -834,18 +843,19 @@ assert abs(lost[0] - 2450) < 30 and abs(lost[1] - 690) < 20, lost
 #
 # ![Two panels of ROC curves, digits and inverted crops, with a curve for each score](pictures/roc.png)
 #
-# For $-\log p(x)$ digits are *more* ordinary than the crops that it was trained for: an area of 0.15. A value of a digit costs 4.07 bits on average, one of
-# a crop 4.89. The likelihood ratio with four layers kept puts all digits above all crops, an area of 1.00. The rows of pictures
-# show why: a digit takes its shape in the fifth layer, and without the posterior there it loses about 2,450 nats, a crop about 690.
+# By $-\log p(x)$, digits are *less* strange than the crops that the model was trained for: the area is 0.15. A value of
+# a digit costs 4.07 bits on average, one of a crop 4.89. The likelihood ratio with four layers kept puts all digits
+# above all crops, an area of 1.00. The rows of pictures show why: a digit gets its shape in the fifth layer, and
+# without the posterior there it loses about 2,450 nats, a crop about 690.
 #
-# Two warnings. The table says 0.80 for three layers and 0.69 for five: "four" was chosen by looking at the digits, so 1.00
-# is a claim of Ben's kind, and other strange images would be its test. And for inverted crops the same ratio is *below* chance,
-# 0.28, where $-\log p(x)$ has 0.86.
+# Two warnings follow. The table says 0.80 for three layers and 0.69 for five: "four" was chosen by looking at the
+# digits, so 1.00 is a claim of Ben's kind, and it would have to be tested on other strange images. And for inverted
+# crops the same ratio is *below* chance, 0.28, where $-\log p(x)$ has 0.86.
 
 # %% [markdown]
 # ## Question 1
 #
-# Four people have something to say about the two cards. Answer in one or two sentences each. (4 points)
+# Four people comment on the two cards. Answer each in one or two sentences. (4 points)
 #
 # (a) Ben defends himself: "Averages belong inside the logarithm. That is what importance weighting is about." Run on batches of
 # other sizes, his code gives:
@@ -857,8 +867,8 @@ assert abs(lost[0] - 2450) < 30 and abs(lost[1] - 690) < 20, lost
 # Why must the number fall as batches grow, whatever the model? And why is a mean inside the logarithm right for draws and wrong
 # for crops?
 #
-# (b) Cleo writes: "It is proved that Ada's model gives these crops a higher likelihood." What do the numbers of this table prove,
-# and what would one have to know in addition?
+# (b) Cleo writes: "It is proved that Ada's model gives these crops a higher likelihood." What do the numbers in this
+# table prove, and what else would you need to know?
 #
 # | 64 test crops | −ELBO | −log p(x), 64 draws | effective sample size |
 # |---|---|---|---|
@@ -866,7 +876,7 @@ assert abs(lost[0] - 2450) < 30 and abs(lost[1] - 690) < 20, lost
 # | Ben | 5.34 | 5.28 | 1.08 |
 #
 # (c) Dan keeps, for each model, only the crops whose effective sample size is above 1.5, "because the other estimates are not
-# reliable", and reports two means. Can one compare them with each other, or with those above? What should he do instead?
+# reliable", and reports two means. Can they be compared with each other, or with those above? What should he do instead?
 #
 # (d) Eve wants to print Ben's model in a table of her paper. Write its line for her: number, uncertainty, and everything that a reader
 # needs to compare it with a line of their own.

@@ -10,19 +10,20 @@
 # # Unit 08: The capstone, a model of your own
 #
 # You train a generative model of colour photographs within a budget, hand in its weights, and claim a number. The grader
-# builds your model again from your files, measures it on the public test images and on images that you have never seen,
-# and compares. A person reads your page.
+# rebuilds your model from your files, measures it on the public test images and on images that you have never seen, and
+# compares. A person reads your report.
 #
 # | part | graded by | time | points |
 # |---|---|---|---|
-# | the claimed number is that of the model | the grader | 1 hour | 10 |
+# | the claimed number is true of the model | the grader | 1 hour | 10 |
 # | the budget is kept, the table complete | the grader | | 6 |
 # | the model is better than the baseline, and by how much | the grader | 5 hours | 14 |
 # | question 1: your report, one page | a person | 2 hours | 12 |
 # | question 2: one comparison, and what failed | a person | 2 hours | 8 |
 #
-# **You need** units 03 to 07. No function is to be written here: you may use every model and preset of the library, with
-# your functions of the earlier units inside. **Conventions:** everything is in bits per dimension, and lower is better.
+# **You need** units 03 to 07. You do not write any function here: you may use every model and preset of the library,
+# with your own functions from the earlier units inside. **Conventions:** everything is in bits per dimension, and lower
+# is better.
 
 # %% [markdown]
 # {{how to keep your work}}
@@ -33,8 +34,8 @@
 # %% [markdown]
 # ## The task and the budget
 #
-# The data set is `photos32`: crops of 32×32 pixels from the two photographs that scikit-learn carries. Everybody trains
-# within the same limits.
+# The data set is `photos32`: crops of 32×32 pixels from the two photographs that come with scikit-learn. The limits are
+# the same for everybody.
 
 # %%
 from avae_lib import capstone
@@ -50,8 +51,8 @@ print(f"further points for:   {', '.join(f'{band:g}' for band in budget.bands_bp
 
 # %% [markdown]
 # The baseline is a VAE with one layer of 256 latents between small convolutional networks, 32,860 parameters in all. It
-# trained for three minutes on one processor core, and nothing about it was tuned. Of three seeds (bounds of 4.68, 4.86 and
-# 5.28) it is the one in the middle. A Very Deep VAE of 272,314 parameters, as little tuned, came to 3.87 in six minutes of
+# was trained for three minutes on one processor core, without any tuning. Of three seeds (bounds of 4.68, 4.86 and
+# 5.28) it is the one in the middle. A Very Deep VAE of 272,314 parameters, also untuned, reached 3.87 in six minutes of
 # processor time.
 #
 # | images | what you may do with them |
@@ -60,11 +61,11 @@ print(f"further points for:   {', '.join(f'{band:g}' for band in budget.bands_bp
 # | the 350 public test crops | measure once, at the end; your claim is about these |
 # | held-out crops | nothing: the grader draws them, mirrored and shifted, from the region of the public test crops |
 #
-# Choose by validation crops, as often as you like. If you choose by test crops your claim is too good, and the
-# held-out crops may show it.
+# Choose between models on validation crops, as often as you like. If you choose on test crops, your claim is too good,
+# and the held-out crops may show it.
 #
 # **No other images.** The photographs are public, so you could train on the region that the held-out crops come from.
-# That is cheating, and it is called so here so that nobody does it by mistake. So is handing in a model that came with the
+# That is cheating; we say so here so that nobody does it by mistake. So is handing in a model that came with the
 # library.
 
 # %% [markdown]
@@ -79,13 +80,13 @@ print(f"further points for:   {', '.join(f'{band:g}' for band in budget.bands_bp
 #
 # Put all four into one folder and hand that in. The grader runs no code of yours. It knows the models of the library,
 # so the model must be one that a configuration of the library builds. A VQ-VAE, a Wasserstein autoencoder and a
-# conditional VAE are out: they define no density of these images.
+# conditional VAE are excluded: they define no density of these images.
 
 # %% [markdown]
 # ## The mandatory table
 #
-# Lecture 07 ends with a table in which one cannot compare two numbers because something is left unsaid. Yours leaves
-# nothing unsaid. This is what it looks like for the baseline:
+# Lecture 07 ends with a table whose numbers cannot be compared because information is missing. Your table must be
+# complete. This is what it looks like for the baseline:
 
 # %%
 claims = capstone.Claims(
@@ -105,12 +106,12 @@ print(claims.table())
 # | row | what it says | who can check it |
 # |---|---|---|
 # | data set, version | what the model was trained on | nobody: you declare it |
-# | quantity, samples | −ELBO (`bound`, 1 sample), or the importance-weighted estimate with so many draws for each image | the grader |
+# | quantity, samples | −ELBO (`bound`, 1 sample), or the importance-weighted estimate with this number of draws per image | the grader |
 # | bits per dimension, error | the mean over the 350 public test crops, and its standard error | the grader |
 # | parameters | trained numbers in the model | the grader |
-# | updates, hours, energy | what the training of this model cost; `not measured` is a fair answer for energy | nobody: you declare it |
+# | updates, hours, energy | what the training of this model cost; `not measured` is an acceptable answer for energy | nobody: you declare it |
 #
-# Declare the costs of the run you hand in. What you spent on runs that you threw away belongs in the text of the report.
+# Declare the cost of the run you hand in. The cost of runs that you threw away belongs in the text of the report.
 
 # %% [markdown]
 # ## How it is graded
@@ -121,30 +122,30 @@ print(claims.table())
 #
 # {{cases of baseline}}
 #
-# Improvements are judged by the measured bound, whatever your claim says and whichever quantity it is about: there is no
-# number of samples to choose. A claim that is better than the model costs its points, and your feedback says by how much
-# it was off. A claim with a huge error would always be true, so the error may be at most 0.1. Over the budget no
-# improvement counts.
+# Improvements are judged by the measured bound, whatever your claim says and whichever quantity it is about, so they do
+# not depend on a number of samples. A claim that is better than the model loses its points, and your feedback says by
+# how much it was off. A claim with a huge error would always be true, so the error may be at most 0.1. No improvement
+# counts if the budget is exceeded.
 #
 # The written part is graded by these rubrics:
 #
 # | report (question 1) | points |
 # |---|---|
 # | the question you asked, and the decision it led to | 2 |
-# | evidence: numbers with errors, equal budgets, chosen by validation crops | 4 |
+# | evidence: numbers with errors, equal budgets, choices made on validation crops | 4 |
 # | the text agrees with the table, and calls a bound a bound | 3 |
 # | what the number does not show | 3 |
 #
 # | comparison and failure (question 2) | points |
 # |---|---|
 # | one thing changed and all else equal; numbers, and the error of the difference | 4 |
-# | a failure: what you expected, what came, and the most likely reason | 4 |
+# | a failure: what you expected, what happened, and the most likely reason | 4 |
 
 # %% [markdown]
 # ## A recipe to start from
 #
-# Three cells train a small hierarchy for a minute, measure it and hand it in. It loses to the baseline. Get it to run from
-# end to end first, then make it better.
+# The following cells train a small hierarchy for a minute, measure it and write the files to hand in. It is worse than
+# the baseline. Run it from end to end first, then make it better.
 
 # %% fast="steps = 20"
 steps = 300
@@ -188,9 +189,9 @@ assert capstone.measure(model, valid, samples=1).bound.mean < 6.5
 #
 # ### Measure
 #
-# `capstone.measure` is the code of the grader. On validation crops you may call it as often as you like. The standard
-# error is over crops; the difference between two of your models on the same crops is known much better than either of
-# the two numbers.
+# `capstone.measure` is the code that the grader uses. On validation crops you may call it as often as you like. The
+# standard error is over crops; the difference between two of your models on the same crops is known much better than
+# either of the two numbers.
 
 # %%
 valid = data.load("photos32", validation=500).valid[:100]
@@ -201,14 +202,15 @@ print(f"importance-weighted: {of_validation.importance_weighted}")
 # %% [markdown]
 # ### Hand in
 #
-# When the model is final: the table is filled from the run and from one measurement on the public test crops, the report
-# is yours. `hand_in` writes the three files beside this notebook, and refuses what the grader would refuse.
+# Run these cells when the model is final. The table is filled in from the run and from one measurement on the public
+# test crops; you write the report. `hand_in` writes the three files beside this notebook, and raises an error for
+# anything that the grader would reject.
 
 # %%
 report = """
 # A small hierarchy, trained for one minute
 
-Replace this text by your report: the text of question 1.
+Replace this text with your report: the text of question 1.
 """
 
 # %% fast="samples = 1"
@@ -225,9 +227,10 @@ for file in capstone.hand_in(".", runs / run, claims, text=report):
 # %% [markdown]
 # ## Check before you hand in
 #
-# The three cells below do what the grader does, except that at home they look at the public test crops alone. They read
-# the files, not the variables of this notebook. The grader decides by held-out crops whether the model is better than the
-# baseline, so near a limit its verdict may differ. A model that is measured in ten minutes on one core is small enough.
+# The three cells below do what the grader does, except that on your machine they use only the public test crops. They
+# read the files, not the variables of this notebook. The grader decides on held-out crops whether the model is better
+# than the baseline, so near a limit its verdict may differ. A model that can be measured in ten minutes on one core is
+# small enough.
 
 # %% nbgrader={"grade": true, "grade_id": "check_numbers", "locked": true, "points": 10, "schema_version": 3, "solution": false}
 capstone.check("numbers")
@@ -241,17 +244,17 @@ capstone.check("baseline")
 # %% [markdown]
 # ## Question 1: your report
 #
-# One page, 300 to 500 words and the table. It goes into `report` above, and from there into `report.md`, which the person
-# who grades sees at the end of your notebook. In the cell below, write its title and “see report.md”. A page that answers
-# these in turn is complete:
+# Write one page: 300 to 500 words and the table. It goes into `report` above, and from there into `report.md`, which
+# the person who grades sees at the end of your notebook. In the cell below, write its title and “see report.md”. A
+# report that covers these points in turn is complete:
 #
 # ```
 # # Title: what you found, in one sentence
 #
 # **Question.** What did you want to know, and what would you have done with either answer?
 # **Model and training.** Family, the fields that matter, data, updates, batch size. What the search cost beside the final run.
-# **Evidence.** Validation numbers with errors. What was held equal. What decided for the model you hand in.
-# **Result.** The number of the table, against the baseline, in a sentence that agrees with it.
+# **Evidence.** Validation numbers with errors. What was held equal. Why you chose the model you hand in.
+# **Result.** The number in the table, compared with the baseline, in a sentence that agrees with it.
 # **What it does not show.** One data set, two photographs, one seed, …: what a reader must not conclude.
 # ```
 #
@@ -296,7 +299,7 @@ capstone.check("baseline")
 # * (a) Change one thing between two models and hold everything else equal. Give the two configurations, the budgets, the
 #   numbers with their errors, and say whether the difference could be chance. A paired difference on the same crops, or
 #   three seeds each, is enough.
-# * (b) Tell of one thing that you tried and that failed. What did you expect, what came, and what is the most likely
+# * (b) Describe one thing that you tried and that failed. What did you expect, what happened, and what is the most likely
 #   reason? A model that collapsed or diverged, or an idea that changed nothing, is a good answer.
 #
 # (4 points each)
@@ -325,7 +328,7 @@ capstone.check("baseline")
 # %% [markdown]
 # ## Handing in
 #
-# 1. Let the three checks above print nothing but ✓, as far as your model goes.
+# 1. Run the three checks above until they print nothing but ✓, as far as your model allows.
 # 2. Answer questions 1 and 2, and save the notebook under its name, `08_capstone.ipynb`.
 # 3. Hand in the folder with the four files. On Colab, download `config.json`, `weights.safetensors` and `report.md` from
 #    the *Files* pane.
@@ -333,7 +336,7 @@ capstone.check("baseline")
 # <details><summary>Where to look for improvements</summary>
 #
 # * The three minutes of the baseline are a small part of the budget. Which model gains most from longer training?
-# * Of two models of equal cost, is it better to have more layers, more channels, or more updates? Unit 05 has measured it
+# * Of two models of equal cost, is it better to have more layers, more channels, or more updates? Unit 05 measured it
 #   for small hierarchies.
 # * The training crops overlap and come from two photographs. Does it help to mirror them (`flip_horizontal=True`), and
 #   when do the validation bits begin to rise? (They lie below the training bits: that band has less contrast.)

@@ -10,13 +10,15 @@ mistake = mistakes_into(MISTAKES)
 EDGES = "few examples, means far from zero"
 FORM = "a count of int64, inputs left alone"
 STANDARD_DEVIATION = (
-    "compares the standard deviation, or the mean absolute one, with the threshold: that is a limit to the variance"
+    "compares the standard deviation, or the mean absolute deviation, with the threshold: compare the variance"
 )
-OVER_UNITS = "takes the variance over the units of an example: it is over the examples, dimension 0"
-WITHOUT_CENTRE = "is the mean square, not the variance: subtract each unit's mean first"
-CHANNELS = "counts channels: each place of a feature map is a unit of its own"
-UNBIASED = "divides by N − 1 (the default of torch.var): the variance has 1/N here"
-CANCELS = "is the mean square minus the squared mean: far from zero they cancel, so subtract the mean before squaring"
+OVER_UNITS = "takes the variance over the units of an example: take it over the examples, dimension 0"
+WITHOUT_CENTRE = "returns the mean square, not the variance: subtract each unit's mean first"
+CHANNELS = "counts channels: each place of a feature map is its own unit"
+UNBIASED = "divides by N − 1 (the default of torch.var): divide by N"
+CANCELS = (
+    "computes the mean square minus the squared mean, which cancel far from zero: subtract the mean before squaring"
+)
 
 
 def variances(posterior_means):
@@ -28,7 +30,7 @@ def standard_deviation(posterior_means, threshold):
     return (posterior_means.std(dim=0, correction=0) > threshold).sum()
 
 
-@mistake("squares the variance: it is compared as it is", caught_by="values")
+@mistake("squares the variance: compare it as it is", caught_by="values")
 def variance_squared(posterior_means, threshold):
     return (variances(posterior_means) ** 2 > threshold).sum()
 
@@ -38,7 +40,7 @@ def mean_square(posterior_means, threshold):
     return (posterior_means.square().mean(dim=0) > threshold).sum()
 
 
-@mistake("subtracts one mean of all units: each unit has its own", caught_by="values")
+@mistake("subtracts one common mean from all units: subtract each unit's own", caught_by="values")
 def common_mean(posterior_means, threshold):
     return ((posterior_means - posterior_means.mean()).square().mean(dim=0) > threshold).sum()
 
@@ -49,19 +51,19 @@ def over_the_units(posterior_means, threshold):
 
 
 @mistake(
-    "takes the variance over the last dimension: it is over the examples, dimension 0",
+    "takes the variance over the last dimension: take it over the examples, dimension 0",
     caught_by="values",
 )
 def over_the_last_dimension(posterior_means, threshold):
     return (posterior_means.var(dim=-1, correction=0) > threshold).sum()
 
 
-@mistake("takes one variance of everything: each unit has its own", caught_by="values")
+@mistake("takes one variance of all units together: each unit has its own", caught_by="values")
 def one_variance(posterior_means, threshold):
     return (posterior_means.var(correction=0) > threshold).sum()
 
 
-@mistake("averages feature maps over their places first: each place is a unit of its own", caught_by="values")
+@mistake("averages feature maps over their places first: each place is its own unit", caught_by="values")
 def averaged_over_places(posterior_means, threshold):
     channels = posterior_means.flatten(2).mean(dim=2) if posterior_means.ndim > 2 else posterior_means
     return (variances(channels) > threshold).sum()
@@ -73,12 +75,12 @@ def channels_with_an_active_place(posterior_means, threshold):
     return (is_active.flatten(1).any(dim=1) if is_active.ndim > 1 else is_active).sum()
 
 
-@mistake("counts along the first latent dimension only: the last ones are units too", caught_by="values")
+@mistake("counts along the first latent dimension only: count over all latent dimensions", caught_by="values")
 def first_dimension_counted(posterior_means, threshold):
     return (variances(posterior_means) > threshold).sum(dim=0)
 
 
-@mistake("has a truth value for each unit: their number is wanted", caught_by="values")
+@mistake("returns a truth value for each unit: return how many are active", caught_by="values")
 def not_counted(posterior_means, threshold):
     return variances(posterior_means) > threshold
 
@@ -88,7 +90,7 @@ def inactive(posterior_means, threshold):
     return (variances(posterior_means) < threshold).sum()
 
 
-@mistake("is a share of the units: their number is wanted", caught_by="values")
+@mistake("returns a share of the units: return how many are active", caught_by="values")
 def share(posterior_means, threshold):
     return (variances(posterior_means) > threshold).double().mean()
 
@@ -105,12 +107,12 @@ def absolute_deviation(posterior_means, threshold):
     return (deviations.abs().mean(dim=0) > threshold).sum()
 
 
-@mistake("compares the range of the means: the variance has the threshold", caught_by="values")
+@mistake("compares the range of the means with the threshold: compare the variance", caught_by="values")
 def range_of_the_means(posterior_means, threshold):
     return (posterior_means.amax(dim=0) - posterior_means.amin(dim=0) > threshold).sum()
 
 
-@mistake("takes 0.01 for the threshold, whatever is given", caught_by="values")
+@mistake("uses 0.01 as the threshold, whatever is given", caught_by="values")
 def fixed_threshold(posterior_means, threshold):
     return (variances(posterior_means) > 0.01).sum()
 
@@ -121,23 +123,25 @@ def relative_to_the_largest(posterior_means, threshold):
     return (variance / variance.max() > threshold).sum()
 
 
-@mistake("compares the means themselves: their variance over the examples has the threshold", caught_by="values")
+@mistake(
+    "compares the means themselves with the threshold: compare their variance over the examples", caught_by="values"
+)
 def means_compared(posterior_means, threshold):
     return (posterior_means.mean(dim=0) > threshold).sum()
 
 
-@mistake("counts pairs of example and unit: units are counted once", caught_by="values")
+@mistake("counts pairs of example and unit: count each unit once", caught_by="values")
 def each_example_counted(posterior_means, threshold):
     deviations = posterior_means - posterior_means.mean(dim=0)
     return (deviations.square() > threshold).sum()
 
 
-@mistake("counts indices, one for each dimension of a unit: nonzero has a row for each unit", caught_by="values")
+@mistake("counts indices, one for each dimension of a unit: nonzero has one row for each unit", caught_by="values")
 def indices_counted(posterior_means, threshold):
     return torch.tensor(torch.nonzero(variances(posterior_means) > threshold).numel())
 
 
-@mistake("has a dimension: a scalar, without dimensions, is wanted", caught_by="values")
+@mistake("returns a tensor with a dimension: return a scalar tensor", caught_by="values")
 def one_entry(posterior_means, threshold):
     return (variances(posterior_means) > threshold).sum().reshape(1)
 
@@ -165,32 +169,32 @@ def cancelling_and_clamped(posterior_means, threshold):
     return (variance.clamp(min=0.0) > threshold).sum()
 
 
-@mistake("is computed in half precision, in which means near 1,000 are whole or half numbers", caught_by=EDGES)
+@mistake("computes in half precision, where means near 1,000 are rounded to halves", caught_by=EDGES)
 def half_precision(posterior_means, threshold):
     return (variances(posterior_means.bfloat16().float()) > threshold).sum()
 
 
-@mistake("is a number of Python's: a tensor without dimensions is wanted", caught_by=FORM)
+@mistake("returns a Python number: return a scalar tensor", caught_by=FORM)
 def python_number(posterior_means, threshold):
     return int((variances(posterior_means) > threshold).sum())
 
 
-@mistake("is a number of Python's: a tensor without dimensions is wanted", caught_by=FORM)
+@mistake("returns a Python number: return a scalar tensor", caught_by=FORM)
 def length_of_a_list(posterior_means, threshold):
     return len(torch.nonzero(variances(posterior_means) > threshold))
 
 
-@mistake("is a float: a count is int64", caught_by=FORM)
+@mistake("returns a float: a count is int64", caught_by=FORM)
 def float_count(posterior_means, threshold):
     return (variances(posterior_means) > threshold).to(posterior_means.dtype).sum()
 
 
-@mistake("is int32: a count is int64", caught_by=FORM)
+@mistake("returns int32: a count is int64", caught_by=FORM)
 def short_integer(posterior_means, threshold):
     return (variances(posterior_means) > threshold).sum(dtype=torch.int32)
 
 
-@mistake("counts units whose variance equals the threshold: only those above it are active", caught_by=FORM)
+@mistake("counts units whose variance equals the threshold: count only those above it", caught_by=FORM)
 def equality_counted(posterior_means, threshold):
     return (variances(posterior_means) >= threshold).sum()
 
@@ -201,6 +205,8 @@ def centred_in_place(posterior_means, threshold):
     return (posterior_means.square().mean(dim=0) > threshold).sum()
 
 
-@mistake("uses float32 on the way: variances of float64 means are told from the threshold in float64", caught_by=FORM)
+@mistake(
+    "computes in float32 on the way: compare variances of float64 means with the threshold in float64", caught_by=FORM
+)
 def single_inside(posterior_means, threshold):
     return (variances(posterior_means.float()) > threshold).sum()

@@ -15,8 +15,8 @@ ANY_SIZE = "single scores, near and far ones"
 MANY = "many scores"
 PAIRS = "no list of all pairs"
 FORM = "precision kept, inputs left alone"
-TIES_COUNT_NOTHING = "ties count nothing (>, or a curve with a step for each score): each tied pair counts half"
-TIES_COUNT_WHOLE = "ties count as whole pairs (>=, or ranks in the order of the list): each counts half"
+TIES_COUNT_NOTHING = "ties count 0 (>, or a curve with a step for each score): each tied pair should count 1/2"
+TIES_COUNT_WHOLE = "ties count 1 (>=, or ranks in the order of the list): each tied pair should count 1/2"
 WRONG_WAY = (
     "is the wrong way round: higher means outside, so count the pairs in which the outside score is the higher one"
 )
@@ -62,20 +62,20 @@ def exchanged(inside, outside):
 
 
 @mistake(
-    "is never below 1/2: the larger one of A and 1 − A hides a score that is the wrong way round", caught_by="values"
+    "is never below 1/2: taking the larger of A and 1 − A hides a score that is the wrong way round", caught_by="values"
 )
 def never_below_a_half(inside, outside):
     found = area(inside, outside)
     return torch.maximum(found, 1 - found)
 
 
-@mistake("compares scores in their places: every outside score meets every inside score", caught_by="values")
+@mistake("compares scores at equal positions: compare every outside score with every inside score", caught_by="values")
 def place_by_place(inside, outside):
     return (outside > inside).to(inside.dtype).mean()
 
 
 @mistake(
-    "compares only as many scores as the shorter list has: every outside score meets every inside score",
+    "compares only as many scores as the shorter list has: compare every outside score with every inside score",
     caught_by="values",
 )
 def zipped(inside, outside):
@@ -83,31 +83,32 @@ def zipped(inside, outside):
     return (outside[:fewer] > inside[:fewer]).to(inside.dtype).mean()
 
 
-@mistake("is the number of pairs: divide by n·m", caught_by="values")
+@mistake("returns the number of pairs: divide by n·m", caught_by="values")
 def pairs_counted(inside, outside):
     return (halves(inside, outside).sum() / 2).to(inside.dtype)
 
 
-@mistake("divides by m² instead of n·m", caught_by="values")
+@mistake("divides by m²: divide by n·m", caught_by="values")
 def divided_by_outside_twice(inside, outside):
     return (halves(inside, outside).sum() / (2 * len(outside) ** 2)).to(inside.dtype)
 
 
 @mistake(
-    "divides by the number of pairs of all scores: only pairs of one inside and one outside score count, n·m",
+    "divides by the number of pairs of all scores: count only pairs of one inside and one outside score, n·m",
     caught_by="values",
 )
 def divided_by_pairs_of_all(inside, outside):
     return (halves(inside, outside).sum() / 2 / math.comb(len(inside) + len(outside), 2)).to(inside.dtype)
 
 
-@mistake("is 2A − 1, the Gini coefficient: A itself is wanted, 1/2 for chance", caught_by="values")
+@mistake("returns 2A − 1, the Gini coefficient: return A itself, which is 1/2 for chance", caught_by="values")
 def gini(inside, outside):
     return 2 * area(inside, outside) - 1
 
 
 @mistake(
-    "is the area under the curve of precision against recall: the false positive rate is wanted", caught_by="values"
+    "returns the area under the precision–recall curve: use the false positive rate against the true positive rate",
+    caught_by="values",
 )
 def average_precision(inside, outside):
     scores, order = torch.cat([inside, outside]).sort(descending=True)
@@ -116,79 +117,80 @@ def average_precision(inside, outside):
     return ((precision * is_outside).sum() / len(outside)).to(inside.dtype)
 
 
-@mistake("does not sort the scores before it adds up the curve", caught_by="values")
+@mistake("does not sort the scores before adding up the curve", caught_by="values")
 def unsorted(inside, outside):
     is_outside = torch.cat([torch.zeros(len(inside)), torch.ones(len(outside))]).double()
     true_positives = is_outside.cumsum(0) / len(outside)
     return (((1 - is_outside) * true_positives).sum() / len(inside)).to(inside.dtype)
 
 
-@mistake("does not take m(m + 1)/2, the smallest sum of the ranks, off the sum of the ranks", caught_by="values")
+@mistake("does not subtract m(m + 1)/2, the smallest possible sum of ranks, from the sum of ranks", caught_by="values")
 def sum_of_ranks(inside, outside):
     ranks = mean_ranks(torch.cat([inside, outside]))[len(inside) :]
     return (ranks.sum() / (len(inside) * len(outside))).to(inside.dtype)
 
 
-@mistake("counts ranks from 0 and takes off m(m + 1)/2: with ranks from 0 it is m(m − 1)/2", caught_by="values")
+@mistake("counts ranks from 0 and subtracts m(m + 1)/2: for ranks from 0 subtract m(m − 1)/2", caught_by="values")
 def ranks_from_zero(inside, outside):
     n, m = len(inside), len(outside)
     ranks = mean_ranks(torch.cat([inside, outside]))[n:] - 1
     return ((ranks.sum() - m * (m + 1) / 2) / (n * m)).to(inside.dtype)
 
 
-@mistake("takes n(n + 1)/2 off the ranks of the m outside scores: it is m(m + 1)/2", caught_by="values")
+@mistake("subtracts n(n + 1)/2 from the ranks of the m outside scores: subtract m(m + 1)/2", caught_by="values")
 def smallest_ranks_of_the_others(inside, outside):
     n, m = len(inside), len(outside)
     ranks = mean_ranks(torch.cat([inside, outside]))[n:]
     return ((ranks.sum() - n * (n + 1) / 2) / (n * m)).to(inside.dtype)
 
 
-@mistake("takes the order for the ranks: argsort once more, or scatter, gives each score its rank", caught_by="values")
+@mistake("uses the sorting order as ranks: a second argsort, or scatter, gives each score its rank", caught_by="values")
 def order_for_ranks(inside, outside):
     n, m = len(inside), len(outside)
     ranks = torch.cat([inside, outside]).argsort()[n:] + 1
     return ((ranks.sum() - m * (m + 1) / 2) / (n * m)).to(inside.dtype)
 
 
-@mistake("compares absolute values: scores have a sign", caught_by="values")
+@mistake("compares absolute values: compare the scores with their signs", caught_by="values")
 def absolute_scores(inside, outside):
     return area(inside.abs(), outside.abs())
 
 
-@mistake("weighs pairs by a sigmoid of their difference: a pair counts 1, 1/2 or 0", caught_by="values")
+@mistake("weights pairs by a sigmoid of their difference: a pair counts 1, 1/2 or 0", caught_by="values")
 def soft_pairs(inside, outside):
     pieces = [torch.sigmoid(outside - score).mean() for score in inside[:1000]]
     return torch.stack(pieces).mean()
 
 
-@mistake("is the area for two Gaussians of the same means and variances: count the pairs", caught_by="values")
+@mistake("returns the area for two Gaussians with the same means and variances: count the pairs", caught_by="values")
 def of_gaussians(inside, outside):
     spread = (inside.var(correction=0) + outside.var(correction=0)).sqrt()
     return torch.special.ndtr((outside.mean() - inside.mean()) / spread)
 
 
 @mistake(
-    "is the share of outside scores above the mean of the inside ones: the inside scores differ too", caught_by="values"
+    "returns the share of outside scores above the mean of the inside ones: compare with every inside score",
+    caught_by="values",
 )
 def above_the_mean(inside, outside):
     return (outside > inside.mean()).to(inside.dtype).mean()
 
 
 @mistake(
-    "is the share of outside scores above the median of the inside ones: the inside scores differ too",
+    "returns the share of outside scores above the median of the inside ones: compare with every inside score",
     caught_by="values",
 )
 def above_the_median(inside, outside):
     return (outside > inside.median()).to(inside.dtype).mean()
 
 
-@mistake("is the accuracy at the best threshold: the area counts every threshold", caught_by="values")
+@mistake("returns the accuracy at the best threshold: the area counts every threshold", caught_by="values")
 def best_accuracy(inside, outside):
     false_positives, true_positives = curve(inside, outside, falling(inside, outside))
     return ((1 - false_positives + true_positives) / 2).max().to(inside.dtype)
 
 
-@mistake("joins the points of ten thresholds: every score is a threshold", caught_by="values")
+@mistake("connects ten thresholds only: use every score as a threshold", caught_by="values")
 def ten_thresholds(inside, outside):
     scores = falling(inside, outside)
     thresholds = torch.linspace(1, 0, 10, dtype=inside.dtype) * (scores[0] - scores[-1]) + scores[-1]
@@ -196,14 +198,14 @@ def ten_thresholds(inside, outside):
     return torch.trapezoid(true_positives, false_positives).to(inside.dtype)
 
 
-@mistake("goes up the thresholds, so that the false positive rate falls and the area is negative", caught_by="values")
+@mistake("goes up the thresholds, so the false positive rate falls and the area is negative", caught_by="values")
 def thresholds_rising(inside, outside):
     thresholds = torch.cat([falling(inside, outside).flip(0), inside.new_tensor([math.inf])])
     false_positives, true_positives = curve(inside, outside, thresholds)
     return torch.trapezoid(true_positives, false_positives).to(inside.dtype)
 
 
-@mistake("leaves the last piece of the curve out: it ends at (1, 1)", caught_by="values")
+@mistake("leaves out the last piece of the curve: it ends at (1, 1)", caught_by="values")
 def without_the_end(inside, outside):
     infinity = inside.new_tensor([math.inf])
     thresholds = torch.cat([infinity, falling(inside, outside)[:-1]])
@@ -214,7 +216,7 @@ def without_the_end(inside, outside):
 # ties count half
 
 
-@mistake("leaves the first piece of the curve out: it starts at (0, 0)", caught_by=TIES)
+@mistake("leaves out the first piece of the curve: it starts at (0, 0)", caught_by=TIES)
 def without_the_origin(inside, outside):
     false_positives, true_positives = curve(inside, outside, falling(inside, outside))
     return torch.trapezoid(true_positives, false_positives).to(inside.dtype)
@@ -252,7 +254,7 @@ def repetitions_dropped(inside, outside):
     return area(inside.unique(), outside.unique())
 
 
-@mistake("gives tied scores the smallest of their ranks: they share the mean of them", caught_by=TIES)
+@mistake("gives tied scores the smallest of their ranks: give them the mean", caught_by=TIES)
 def smallest_rank_of_ties(inside, outside):
     n, m = len(inside), len(outside)
     scores = torch.cat([inside, outside])
@@ -260,7 +262,7 @@ def smallest_rank_of_ties(inside, outside):
     return ((ranks.double().sum() - m * (m + 1) / 2) / (n * m)).to(inside.dtype)
 
 
-@mistake("gives tied scores the largest of their ranks: they share the mean of them", caught_by=TIES)
+@mistake("gives tied scores the largest of their ranks: give them the mean", caught_by=TIES)
 def largest_rank_of_ties(inside, outside):
     n, m = len(inside), len(outside)
     scores = torch.cat([inside, outside])
@@ -268,14 +270,14 @@ def largest_rank_of_ties(inside, outside):
     return ((ranks.double().sum() - m * (m + 1) / 2) / (n * m)).to(inside.dtype)
 
 
-@mistake("counts different scores for ranks (1, 2, 2, 3): a rank counts all scores below", caught_by=TIES)
+@mistake("ranks by the number of different scores (1, 2, 2, 3): a rank counts all scores below", caught_by=TIES)
 def dense_ranks(inside, outside):
     n, m = len(inside), len(outside)
     ranks = torch.cat([inside, outside]).unique(return_inverse=True)[1][n:] + 1
     return ((ranks.double().sum() - m * (m + 1) / 2) / (n * m)).to(inside.dtype)
 
 
-@mistake("leaves tied pairs out, also out of the number of pairs: they count half", caught_by=TIES)
+@mistake("leaves out tied pairs, also from the number of pairs: each counts 1/2", caught_by=TIES)
 def ties_left_out(inside, outside):
     ordered = inside.sort().values
     below = torch.searchsorted(ordered, outside).sum()
@@ -286,25 +288,25 @@ def ties_left_out(inside, outside):
 # single scores, near and far ones
 
 
-@mistake("takes scores that are nearly equal for ties: only equal scores are tied", caught_by=ANY_SIZE)
+@mistake("treats nearly equal scores as ties: only equal scores are tied", caught_by=ANY_SIZE)
 def tied_if_close(inside, outside):
     ordered, reach = inside.sort().values, 1e-8 + 1e-5 * outside.abs()
     below = torch.searchsorted(ordered, outside - reach) + torch.searchsorted(ordered, outside + reach, right=True)
     return (below.double().mean() / (2 * len(inside))).to(inside.dtype)
 
 
-@mistake("squeezes scores by a sigmoid first: far from zero different scores come out equal", caught_by=ANY_SIZE)
+@mistake("applies a sigmoid first: far from zero, different scores become equal", caught_by=ANY_SIZE)
 def sigmoid_first(inside, outside):
     return area(inside.sigmoid(), outside.sigmoid())
 
 
-@mistake("rounds scores: different ones come out equal", caught_by=ANY_SIZE)
+@mistake("rounds scores: different ones become equal", caught_by=ANY_SIZE)
 def rounded(inside, outside):
     return area((inside * 1e5).round() / 1e5, (outside * 1e5).round() / 1e5)
 
 
 @mistake(
-    "standardises scores by the mean of both sets: between scores of other sizes the small ones are lost",
+    "standardises scores by the mean of both sets: beside very large scores, differences between small ones are lost",
     caught_by=ANY_SIZE,
 )
 def standardised(inside, outside):
@@ -316,7 +318,7 @@ def standardised(inside, outside):
 # many scores
 
 
-@mistake("adds ranks in float32, whose 24 bits do not hold the sum: use int64 or float64", caught_by=MANY)
+@mistake("adds ranks in float32, whose 24 bits cannot hold the sum: use int64 or float64", caught_by=MANY)
 def ranks_in_single(inside, outside):
     n, m = len(inside), len(outside)
     ranks = mean_ranks(torch.cat([inside, outside]))[n:].float()
@@ -330,7 +332,7 @@ def ranks_in_int32(inside, outside):
     return ((twice.sum(dtype=torch.int32).double() - m * (m + 1)) / (2 * n * m)).to(inside.dtype)
 
 
-@mistake("draws some of the scores when there are many: all of them count", caught_by=MANY)
+@mistake("uses a random part of the scores when there are many: use all of them", caught_by=MANY)
 def first_thousand(inside, outside):
     return area(inside[:1000], outside[:301])
 
@@ -362,12 +364,12 @@ def sorted_in_place(inside, outside):
     return area(inside, outside)
 
 
-@mistake("is a Python float: a scalar tensor in the scores' precision is wanted", caught_by=FORM)
+@mistake("returns a Python float: return a scalar tensor in the scores' precision", caught_by=FORM)
 def python_number(inside, outside):
     return area(inside.double(), outside.double()).item()
 
 
-@mistake("has a dimension: a scalar, without dimensions, is wanted", caught_by="values")
+@mistake("returns a tensor with a dimension: return a scalar tensor", caught_by="values")
 def one_entry(inside, outside):
     return area(inside, outside).reshape(1)
 

@@ -13,11 +13,11 @@ mistake = mistakes_into(MISTAKES)
 CLOSED = "exactly own with a gate of 0"
 GRADIENTS = "gradients"
 FORM = "precision kept, inputs left alone"
-ZERO_IS_NONE = "takes a gate of 0 for none"
-BRANCHES = "returns own where the gate is 0, so no gradient reaches a gate of 0, which then stays 0 for ever"
-CUT_AT_GATE = "treats the gate as a constant: gradients reach it too"
-CONVEX = "weighs own by 1 − gate: own is kept whole"
-REARRANGED = "is rearranged so that what is found is added and taken away again: own is rounded, or lost beside 1e30"
+ZERO_IS_NONE = "treats a gate of 0 as missing"
+BRANCHES = "returns own where the gate is 0, so no gradient reaches the gate, which then stays at 0 forever"
+CUT_AT_GATE = "treats the gate as a constant: gradients must reach it too"
+CONVEX = "weights own by 1 − gate: add own in full"
+REARRANGED = "adds the attention's result and subtracts it again: own is rounded, or lost beside 1e30"
 
 
 def attention(query, keys, values, scale):
@@ -35,12 +35,12 @@ def own_forgotten(own, query, keys, values, scale, gate):
     return gate * attention(query, keys, values, scale)
 
 
-@mistake("the gate multiplies own: it multiplies what is found", "values")
+@mistake("multiplies own by the gate: multiply the attention's result by it", "values")
 def own_gated(own, query, keys, values, scale, gate):
     return gate * own + attention(query, keys, values, scale)
 
 
-@mistake("the gate multiplies the whole sum: it multiplies what is found", "values")
+@mistake("multiplies the whole sum by the gate: multiply only the attention's result by it", "values")
 def sum_gated(own, query, keys, values, scale, gate):
     return gate * (own + attention(query, keys, values, scale))
 
@@ -55,12 +55,12 @@ def interpolated(own, query, keys, values, scale, gate):
     return torch.lerp(own, attention(query, keys, values, scale), gate)
 
 
-@mistake("takes tanh of the gate: it is used as it is", "values")
+@mistake("takes tanh of the gate: use it as it is", "values")
 def tanh_of_gate(own, query, keys, values, scale, gate):
     return own + torch.as_tensor(gate, dtype=own.dtype).tanh() * attention(query, keys, values, scale)
 
 
-@mistake("takes the logistic function of the gate: it is used as it is", "values")
+@mistake("takes the logistic function of the gate: use it as it is", "values")
 def logistic_gate(own, query, keys, values, scale, gate):
     return own + torch.as_tensor(gate, dtype=own.dtype).sigmoid() * attention(query, keys, values, scale)
 
@@ -70,12 +70,12 @@ def absolute_gate(own, query, keys, values, scale, gate):
     return own + abs(gate) * attention(query, keys, values, scale)
 
 
-@mistake("limits the gate to 1: any number is a gate", "values")
+@mistake("limits the gate to 1: it may be any number", "values")
 def gate_at_most_one(own, query, keys, values, scale, gate):
     return own + torch.as_tensor(gate, dtype=own.dtype).clamp(max=1.0) * attention(query, keys, values, scale)
 
 
-@mistake("limits the gate to 0 and above: any number is a gate", "values")
+@mistake("limits the gate to 0 and above: it may be any number", "values")
 def gate_at_least_zero(own, query, keys, values, scale, gate):
     return own + torch.as_tensor(gate, dtype=own.dtype).clamp(min=0.0) * attention(query, keys, values, scale)
 
@@ -85,7 +85,7 @@ def gate_squared(own, query, keys, values, scale, gate):
     return own + gate**2 * attention(query, keys, values, scale)
 
 
-@mistake("multiplies the scores by the gate: it multiplies what is found", "values")
+@mistake("multiplies the scores by the gate: multiply the attention's result by it", "values")
 def gate_in_softmax(own, query, keys, values, scale, gate):
     return own + attention(query, keys, values, scale * gate)
 
@@ -95,12 +95,12 @@ def scale_and_gate_exchanged(own, query, keys, values, scale, gate):
     return own + scale * attention(query, keys, values, gate)
 
 
-@mistake("subtracts what is found", "values")
+@mistake("subtracts the attention's result: add it", "values")
 def found_subtracted(own, query, keys, values, scale, gate):
     return own - gate * attention(query, keys, values, scale)
 
 
-@mistake("multiplies own by what is found: it is added", "values")
+@mistake("multiplies own by the attention's result: add them", "values")
 def multiplied(own, query, keys, values, scale, gate):
     return own * (1 + gate * attention(query, keys, values, scale))
 
@@ -110,13 +110,13 @@ def own_twice(own, query, keys, values, scale, gate):
     return own + gate * (own + attention(query, keys, values, scale))
 
 
-@mistake("looks at own too, with a score of 0: only the layers in the lists are looked at", "values")
+@mistake("attends to own too, with a score of 0: attend only to the layers in the lists", "values")
 def own_looked_at(own, query, keys, values, scale, gate):
     found = attention(query, [*keys, torch.zeros_like(query)], [*values, own], scale)
     return own + gate * found
 
 
-@mistake("divides the scores by √key_channels: the scale is used as it is, with nothing beside it", "values")
+@mistake("divides the scores by √key_channels: multiply by the scale only", "values")
 def own_root(own, query, keys, values, scale, gate):
     return own + gate * attention(query, keys, values, scale / math.sqrt(query.shape[1]))
 
@@ -126,12 +126,12 @@ def scale_forgotten(own, query, keys, values, scale, gate):
     return own + gate * attention(query, keys, values, 1.0)
 
 
-@mistake("averages the values without weights: attention weighs them", "values")
+@mistake("averages the values without weights: use the attention weights", "values")
 def unweighted(own, query, keys, values, scale, gate):
     return own + gate * torch.stack(values).mean(dim=0)
 
 
-@mistake("looks at the last layer only", "values")
+@mistake("attends to the last layer only", "values")
 def last_layer_only(own, query, keys, values, scale, gate):
     return own + gate * values[-1]
 
@@ -141,20 +141,20 @@ def keys_averaged(own, query, keys, values, scale, gate):
     return own + gate * attention(query, keys, keys, scale)
 
 
-@mistake("normalises what is found over the channels: the gate multiplies it as it is", "values")
+@mistake("normalises the attention's result over the channels: multiply it by the gate as it is", "values")
 def normalised(own, query, keys, values, scale, gate):
     found = attention(query, keys, values, scale)
     spread = found.std(dim=1, keepdim=True, correction=0) + 1e-5
     return own + gate * (found - found.mean(dim=1, keepdim=True)) / spread
 
 
-@mistake("attends to one layer at a time, where its weight is 1: the weights of all together sum to one", "values")
+@mistake("attends to one layer at a time, so that each weight is 1: use one softmax over all layers", "values")
 def one_layer_at_a_time(own, query, keys, values, scale, gate):
     found = [attention(query, [key], [value], scale) for key, value in zip(keys, values, strict=True)]
     return own + gate * sum(found)
 
 
-@mistake("activates the sum: nothing follows it", "values")
+@mistake("applies an activation to the sum: nothing follows it", "values")
 def activated(own, query, keys, values, scale, gate):
     return torch.relu(own + gate * attention(query, keys, values, scale))
 
@@ -165,12 +165,12 @@ def added_and_taken_away(own, query, keys, values, scale, gate):
     return (own + found) - (1 - gate) * found
 
 
-@mistake("divides own by the gate on the way, 0/0 where the gate is 0", CLOSED)
+@mistake("divides own by the gate, which is 0/0 where the gate is 0", CLOSED)
 def divided_by_gate(own, query, keys, values, scale, gate):
     return gate * (own / torch.as_tensor(gate, dtype=own.dtype) + attention(query, keys, values, scale))
 
 
-@mistake("adds a small constant to the gate, which is not small beside values of 1e30", CLOSED)
+@mistake("adds a small constant to the gate, which matters for values of 1e30", CLOSED)
 def gate_never_zero(own, query, keys, values, scale, gate):
     return own + (gate + 1e-8) * attention(query, keys, values, scale)
 
@@ -186,14 +186,14 @@ def gate_if_given(own, query, keys, values, scale, gate):
     return own + gate * found if gate else own + found
 
 
-@mistake("squares the values on the way: squares of 1e30 are infinite, and 0 · ∞ is NaN", CLOSED)
+@mistake("squares the values, which gives ∞ for 1e30, and 0 · ∞ is NaN", CLOSED)
 def squared_on_the_way(own, query, keys, values, scale, gate):
     found = attention(query, keys, values, scale)
     length = found.square().sum(dim=1, keepdim=True).sqrt()
     return own + gate * (found / length * length)
 
 
-@mistake("gives zeros for a gate of 0: own stays", CLOSED)
+@mistake("returns zeros for a gate of 0: return own", CLOSED)
 def zeros_where_closed(own, query, keys, values, scale, gate):
     if gate == 0:
         return gate * attention(query, keys, values, scale)
@@ -229,43 +229,43 @@ def gate_by_add(own, query, keys, values, scale, gate):
     return torch.add(own, attention(query, keys, values, scale), alpha=number)
 
 
-@mistake("treats own as a constant: gradients reach it too", GRADIENTS)
+@mistake("treats own as a constant: gradients must reach it too", GRADIENTS)
 def own_detached(own, query, keys, values, scale, gate):
     return own.detach() + gate * attention(query, keys, values, scale)
 
 
-@mistake("treats what is found as a constant: gradients reach query, keys, values and scale", GRADIENTS)
+@mistake("treats the attention's result as a constant: gradients must reach query, keys, values and scale", GRADIENTS)
 def found_detached(own, query, keys, values, scale, gate):
     return own + gate * attention(query, keys, values, scale).detach()
 
 
-@mistake("treats the values as constants: gradients reach each of them", GRADIENTS)
+@mistake("treats the values as constants: gradients must reach each of them", GRADIENTS)
 def values_detached(own, query, keys, values, scale, gate):
     return own + gate * attention(query, keys, [value.detach() for value in values], scale)
 
 
-@mistake("treats the keys as constants: gradients reach each of them", GRADIENTS)
+@mistake("treats the keys as constants: gradients must reach each of them", GRADIENTS)
 def keys_detached(own, query, keys, values, scale, gate):
     return own + gate * attention(query, [key.data for key in keys], values, scale)
 
 
-@mistake("treats the query as a constant: gradients reach it too", GRADIENTS)
+@mistake("treats the query as a constant: gradients must reach it too", GRADIENTS)
 def query_detached(own, query, keys, values, scale, gate):
     return own + gate * attention(query.detach(), keys, values, scale)
 
 
-@mistake("treats the scale as a constant: gradients reach it too", GRADIENTS)
+@mistake("treats the scale as a constant: gradients must reach it too", GRADIENTS)
 def scale_as_float(own, query, keys, values, scale, gate):
     return own + gate * attention(query, keys, values, float(scale))
 
 
-@mistake("adds to own in place (+=, add_): own stays as it is", FORM)
+@mistake("adds to own in place (+=, add_): leave own as it is", FORM)
 def own_changed(own, query, keys, values, scale, gate):
     own += gate * attention(query, keys, values, scale)
     return own
 
 
-@mistake("appends own to the lists it was given, or takes from them: lists stay as they are", FORM)
+@mistake("appends own to the lists it was given, or takes items out: leave the lists as they are", FORM)
 def lists_emptied(own, query, keys, values, scale, gate):
     found = attention(query, keys, values, scale)
     keys.clear()
@@ -273,12 +273,12 @@ def lists_emptied(own, query, keys, values, scale, gate):
     return own + gate * found
 
 
-@mistake("multiplies the values in place (*=, mul_): they stay as they are", FORM)
+@mistake("multiplies the values in place (*=, mul_): leave them as they are", FORM)
 def values_changed(own, query, keys, values, scale, gate):
     return own + attention(query, keys, [value.mul_(gate) for value in values], scale)
 
 
-@mistake("scales the query in place (*=, mul_): it stays as it is", FORM)
+@mistake("scales the query in place (*=, mul_): leave it as it is", FORM)
 def query_changed(own, query, keys, values, scale, gate):
     query *= scale
     return own + gate * attention(query, keys, values, 1.0)

@@ -22,42 +22,42 @@ def cross_entropy(logits, x):
     return F.binary_cross_entropy_with_logits(logits, x, reduction="none").flatten(1).sum(1)
 
 
-@mistake("averages over the pixels of an example, where the sum is wanted", caught_by="values")
+@mistake("averages over the pixels of an example: sum over them", caught_by="values")
 def mean_over_pixels(logits, x):
     return -F.binary_cross_entropy_with_logits(logits, x, reduction="none").flatten(1).mean(1)
 
 
-@mistake("averages over everything, where each example's own sum is wanted", caught_by="values")
+@mistake("averages over everything: return the sum of each example", caught_by="values")
 def mean_over_everything(logits, x):
     return -F.binary_cross_entropy_with_logits(logits, x)
 
 
-@mistake("averages over everything, where each example's own sum is wanted", caught_by="values")
+@mistake("averages over everything: return the sum of each example", caught_by="values")
 def mean_cross_entropy(logits, x):
     return F.binary_cross_entropy_with_logits(logits, x)
 
 
-@mistake("sums over the batch too: one number per example is wanted", caught_by="values")
+@mistake("sums over the batch too: return one number per example", caught_by="values")
 def sum_over_everything(logits, x):
     return -F.binary_cross_entropy_with_logits(logits, x, reduction="sum")
 
 
-@mistake("sums over the batch too: one number per example is wanted", caught_by="values")
+@mistake("sums over the batch too: return one number per example", caught_by="values")
 def cross_entropy_over_everything(logits, x):
     return F.binary_cross_entropy_with_logits(logits, x, reduction="sum")
 
 
-@mistake("sums over the last dimension only: all dimensions but the first have to go", caught_by="values")
+@mistake("sums over the last dimension only: sum over all dimensions but the first", caught_by="values")
 def last_dimension_only(logits, x):
     return -F.binary_cross_entropy_with_logits(logits, x, reduction="none").sum(-1)
 
 
-@mistake("sums over dimension 1 only: all dimensions but the first have to go", caught_by="values")
+@mistake("sums over dimension 1 only: sum over all dimensions but the first", caught_by="values")
 def dimension_one_only(logits, x):
     return -F.binary_cross_entropy_with_logits(logits, x, reduction="none").sum(1)
 
 
-@mistake("sums over the batch: each example keeps a number of its own", caught_by="values")
+@mistake("sums over the batch: return one number per example", caught_by="values")
 def summed_over_batch(logits, x):
     return -F.binary_cross_entropy_with_logits(logits, x, reduction="none").sum(0)
 
@@ -94,29 +94,29 @@ def logarithm_forgotten(logits, x):
 
 
 @mistake(
-    "takes the logarithm of the mixture x p + (1 − x)(1 − p): weigh the two logarithms instead", caught_by="values"
+    "takes the logarithm of the mixture x p + (1 − x)(1 − p): weight the two logarithms instead", caught_by="values"
 )
 def logarithm_of_mixture(logits, x):
     p = torch.sigmoid(logits)
     return torch.log(x * p + (1 - x) * (1 - p)).flatten(1).sum(1)
 
 
-@mistake("rounds x: values between 0 and 1 weigh the two terms", caught_by="values")
+@mistake("rounds x: values between 0 and 1 weight the two terms", caught_by="values")
 def x_rounded(logits, x):
     return -F.binary_cross_entropy_with_logits(logits, x.round(), reduction="none").flatten(1).sum(1)
 
 
-@mistake("rounds x: values between 0 and 1 weigh the two terms", caught_by="values")
+@mistake("rounds x: values between 0 and 1 weight the two terms", caught_by="values")
 def choice_by_where(logits, x):
     return torch.where(x > 0.5, F.logsigmoid(logits), F.logsigmoid(-logits)).flatten(1).sum(1)
 
 
-@mistake("is in bits: nats, the natural logarithm, are asked", caught_by="values")
+@mistake("is in bits: use the natural logarithm, so that the result is in nats", caught_by="values")
 def in_bits(logits, x):
     return -F.binary_cross_entropy_with_logits(logits, x, reduction="none").flatten(1).sum(1) / math.log(2)
 
 
-@mistake("is a squared error, the likelihood of a Gaussian", caught_by="values")
+@mistake("returns a squared error, which is the log-likelihood of a Gaussian", caught_by="values")
 def squared_error(logits, x):
     return -(torch.sigmoid(logits) - x).square().flatten(1).sum(1)
 
@@ -126,17 +126,21 @@ def arguments_exchanged(logits, x):
     return -F.binary_cross_entropy_with_logits(x, logits, reduction="none").flatten(1).sum(1)
 
 
-@mistake("takes softmax over the pixels: each pixel has a probability of its own", caught_by="values")
+@mistake("takes a softmax over the pixels: each pixel has its own probability", caught_by="values")
 def softmax(logits, x):
     return (x * torch.log_softmax(logits.flatten(1), dim=1).reshape(x.shape)).flatten(1).sum(1)
 
 
-@mistake("adds log(1 + e^ℓ) where it has to be subtracted", caught_by="values")
+@mistake("adds log(1 + e^ℓ): subtract it", caught_by="values")
 def softplus_added(logits, x):
     return (x * logits + F.softplus(logits)).flatten(1).sum(1)
 
 
-@mistake("takes the logarithm of σ(logit), which is 0 or 1 here: the result is infinite or NaN", caught_by=EXTREME)
+@mistake(
+    "takes the logarithm of σ(logit), which rounds to 0 or 1: the result is infinite or NaN, so use logsigmoid "
+    "or softplus",
+    caught_by=EXTREME,
+)
 def logarithm_of_sigmoid(logits, x):
     p = torch.sigmoid(logits)
     return (x * torch.log(p) + (1 - x) * torch.log(1 - p)).flatten(1).sum(1)
@@ -159,12 +163,12 @@ def clamped_logits(logits, x):
     return -F.binary_cross_entropy_with_logits(logits.clamp(-30, 30), x, reduction="none").flatten(1).sum(1)
 
 
-@mistake("uses binary_cross_entropy on probabilities, which cuts each term off at −100", caught_by=EXTREME)
+@mistake("uses binary_cross_entropy on probabilities, which stops each term at −100", caught_by=EXTREME)
 def cross_entropy_of_probabilities(logits, x):
     return -F.binary_cross_entropy(torch.sigmoid(logits), x, reduction="none").flatten(1).sum(1)
 
 
-@mistake("overflows in exp(logit): use logsigmoid or softplus", caught_by=EXTREME)
+@mistake("exp(logit) overflows: use logsigmoid or softplus", caught_by=EXTREME)
 def exp_overflows(logits, x):
     return (x * logits - torch.log(1 + torch.exp(logits))).flatten(1).sum(1)
 
@@ -180,7 +184,7 @@ def through_item(logits, x):
     return torch.tensor([term.item() for term in terms], dtype=logits.dtype)
 
 
-@mistake("cuts the gradient off at logits beyond a limit", caught_by=GRADIENTS_FAR_OUT)
+@mistake("cuts the gradient off beyond a limit on the logits", caught_by=GRADIENTS_FAR_OUT)
 def gradient_clamped(logits, x):
     inside = logits.clamp(-50, 50)
     value = -F.binary_cross_entropy_with_logits(logits, x, reduction="none")
@@ -206,22 +210,22 @@ def x_changed(logits, x):
     return (first + x * F.logsigmoid(-logits)).flatten(1).sum(1)
 
 
-@mistake("squeezes a batch of one away: the result has shape (batch,), also for one example", caught_by=FORM)
+@mistake("squeezes away a batch of one: the shape should be (batch,), also for one example", caught_by=FORM)
 def squeezed(logits, x):
     return -F.binary_cross_entropy_with_logits(logits, x, reduction="none").flatten(1).sum(1).squeeze()
 
 
-@mistake("keeps a dimension of size one: one number per example, (batch,), is wanted", caught_by="values")
+@mistake("keeps a dimension of size one: the shape should be (batch,), one number per example", caught_by="values")
 def dimension_kept(logits, x):
     return -F.binary_cross_entropy_with_logits(logits, x, reduction="none").flatten(1).sum(1, keepdim=True)
 
 
-@mistake("rounds x down to 0 or 1: values between 0 and 1 weigh the two terms", caught_by="values")
+@mistake("rounds x down to 0 or 1: values between 0 and 1 weight the two terms", caught_by="values")
 def grey_to_black(logits, x):
     return -F.binary_cross_entropy_with_logits(logits, x.floor(), reduction="none").flatten(1).sum(1)
 
 
-@mistake("Bernoulli(…).log_prob refuses values between 0 and 1, which weigh the two terms", caught_by="values")
+@mistake("Bernoulli(…).log_prob rejects values between 0 and 1: they weight the two terms", caught_by="values")
 def distribution_of_black_and_white(logits, x):
     return torch.distributions.Bernoulli(logits=logits).log_prob(x).flatten(1).sum(1)
 
@@ -236,13 +240,13 @@ def cross_entropy_of_the_negative(logits, x):
     return F.binary_cross_entropy_with_logits(logits, 1 - x, reduction="none").flatten(1).sum(1)
 
 
-@mistake("multiplies probabilities: the product of hundreds is 0, so add up logarithms", caught_by=EXTREME)
+@mistake("multiplies probabilities: the product of hundreds of them is 0, so add logarithms", caught_by=EXTREME)
 def product_of_probabilities(logits, x):
     p = torch.sigmoid(logits)
     return (p**x * (1 - p) ** (1 - x)).flatten(1).prod(1).log()
 
 
-@mistake("torch.where lets the branch that is not taken overflow: its gradient is NaN", caught_by=GRADIENTS_FAR_OUT)
+@mistake("the branch that torch.where does not take overflows, so its gradient is NaN", caught_by=GRADIENTS_FAR_OUT)
 def overflow_in_the_other_branch(logits, x):
     positive, negative = logits + torch.log1p(torch.exp(-logits)), torch.log1p(torch.exp(logits))
     return (x * logits - torch.where(logits > 0, positive, negative)).flatten(1).sum(1)
@@ -259,11 +263,11 @@ def double_out(logits, x):
     return -terms.flatten(1).sum(1)
 
 
-@mistake("is the continuous Bernoulli, which has a normalising constant of its own", caught_by="values")
+@mistake("uses the continuous Bernoulli, which has a normalising constant: use the Bernoulli", caught_by="values")
 def continuous_bernoulli(logits, x):
     return torch.distributions.ContinuousBernoulli(logits=logits).log_prob(x).flatten(1).sum(1)
 
 
-@mistake("has 1 − log σ(ℓ) for log(1 − σ(ℓ)), which is log σ(−ℓ)", caught_by="values")
+@mistake("uses 1 − log σ(ℓ) for log(1 − σ(ℓ)), which is log σ(−ℓ)", caught_by="values")
 def one_minus_the_logarithm(logits, x):
     return (x * F.logsigmoid(logits) + (1 - x) * (1 - F.logsigmoid(logits))).flatten(1).sum(1)

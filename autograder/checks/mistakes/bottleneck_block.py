@@ -13,11 +13,11 @@ RESIDUAL = "with and without the residual sum"
 COARSE = "resolutions 1 and 2"
 EXACT = "the exact GELU"
 FORM = "gradients, precision kept, inputs left alone"
-ORDER = "activates after each convolution: a GELU comes before each of them"
-PADDED_BY_PLACE = "pads the middle two convolutions by 1 though their kernels are 1×1 here: the picture grows"
-NOT_ZEROS = "pads with pixels of the picture: zeros are wanted"
-TANH = "approximates the GELU by a tanh: x · Φ(x) is wanted"
-ADDS_ALWAYS = "adds x though `residual` is False"
+ORDER = "applies the GELU after each convolution: apply it before each"
+PADDED_BY_PLACE = "pads the middle two convolutions by 1 although their kernels are 1×1 here: the picture grows"
+NOT_ZEROS = "pads with pixels of the picture: pad with zeros"
+TANH = "approximates the GELU by a tanh: use x · Φ(x)"
+ADDS_ALWAYS = "adds x although `residual` is False"
 
 
 @mistake(ORDER, caught_by="values")
@@ -28,7 +28,7 @@ def activated_afterwards(x, weights, biases, residual):
     return x + y if residual else y
 
 
-@mistake("the first GELU is missing: x is activated too", caught_by="values")
+@mistake("the first GELU is missing: apply it to x too", caught_by="values")
 def first_gelu_forgotten(x, weights, biases, residual):
     y = F.conv2d(x, weights[0], biases[0])
     for weight, bias in zip(weights[1:], biases[1:], strict=True):
@@ -45,7 +45,7 @@ def last_gelu_forgotten(x, weights, biases, residual):
     return x + y if residual else y
 
 
-@mistake("activates the result too: there is no GELU after the last convolution", caught_by="values")
+@mistake("applies a GELU to the result too: there is none after the last convolution", caught_by="values")
 def activated_at_the_end(x, weights, biases, residual):
     y = x
     for weight, bias in zip(weights, biases, strict=True):
@@ -86,7 +86,7 @@ def density_for_distribution(x, weights, biases, residual):
     return x + y if residual else y
 
 
-@mistake("takes erf(x) where erf(x/√2) belongs: Φ(x) = (1 + erf(x/√2)) / 2", caught_by="values")
+@mistake("uses erf(x) instead of erf(x/√2): Φ(x) = (1 + erf(x/√2)) / 2", caught_by="values")
 def root_of_two_forgotten(x, weights, biases, residual):
     y = x
     for weight, bias in zip(weights, biases, strict=True):
@@ -187,7 +187,7 @@ def reflected_edges(x, weights, biases, residual):
     return x + y if residual else y
 
 
-@mistake("rotates the kernels by 180°: conv2d takes them as they are", caught_by="values")
+@mistake("rotates the kernels by 180°: pass them to conv2d as they are", caught_by="values")
 def kernels_flipped(x, weights, biases, residual):
     y = x
     for weight, bias in zip(weights, biases, strict=True):
@@ -195,7 +195,7 @@ def kernels_flipped(x, weights, biases, residual):
     return x + y if residual else y
 
 
-@mistake("normalises on the way: the block has no normalisation", caught_by="values")
+@mistake("normalises between the convolutions: the block has no normalisation", caught_by="values")
 def normalised(x, weights, biases, residual):
     y = x
     for weight, bias in zip(weights, biases, strict=True):
@@ -211,7 +211,7 @@ def always_added(x, weights, biases, residual):
     return x + y
 
 
-@mistake("adds x wherever the shapes agree: only where `residual` is True", caught_by=RESIDUAL)
+@mistake("adds x wherever the shapes agree: add it only where `residual` is True", caught_by=RESIDUAL)
 def added_where_shapes_agree(x, weights, biases, residual):
     y = x
     for weight, bias in zip(weights, biases, strict=True):
@@ -219,7 +219,7 @@ def added_where_shapes_agree(x, weights, biases, residual):
     return x + y if x.shape == y.shape else y
 
 
-@mistake("never adds x: it is added where `residual` is True", caught_by=RESIDUAL)
+@mistake("never adds x: add it where `residual` is True", caught_by=RESIDUAL)
 def never_added(x, weights, biases, residual):
     y = x
     for weight, bias in zip(weights, biases, strict=True):
@@ -227,7 +227,7 @@ def never_added(x, weights, biases, residual):
     return y
 
 
-@mistake("adds the activated x: the residual sum takes x as it came in", caught_by=RESIDUAL)
+@mistake("adds the activated x: add x as it came in", caught_by=RESIDUAL)
 def activated_input_added(x, weights, biases, residual):
     y = x = F.gelu(x)
     for place, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
@@ -235,7 +235,7 @@ def activated_input_added(x, weights, biases, residual):
     return x + y if residual else y
 
 
-@mistake("activates the sum: nothing follows the last convolution but x", caught_by=RESIDUAL)
+@mistake("applies a GELU to the sum: nothing follows the addition of x", caught_by=RESIDUAL)
 def sum_activated(x, weights, biases, residual):
     y = x
     for weight, bias in zip(weights, biases, strict=True):
@@ -243,7 +243,7 @@ def sum_activated(x, weights, biases, residual):
     return F.gelu(x + y) if residual else y
 
 
-@mistake("halves the sum: it is x + y", caught_by=RESIDUAL)
+@mistake("halves the sum: return x + y", caught_by=RESIDUAL)
 def averaged(x, weights, biases, residual):
     y = x
     for weight, bias in zip(weights, biases, strict=True):
@@ -251,7 +251,7 @@ def averaged(x, weights, biases, residual):
     return (x + y) / 2 if residual else y
 
 
-@mistake("divides the sum by √2: it is x + y", caught_by=RESIDUAL)
+@mistake("divides the sum by √2: return x + y", caught_by=RESIDUAL)
 def divided_by_root_two(x, weights, biases, residual):
     y = x
     for weight, bias in zip(weights, biases, strict=True):
@@ -259,7 +259,7 @@ def divided_by_root_two(x, weights, biases, residual):
     return (x + y) * 0.5**0.5 if residual else y
 
 
-@mistake("subtracts x, or the result from x: the residual sum is x + y", caught_by=RESIDUAL)
+@mistake("subtracts x, or the result from x: return x + y", caught_by=RESIDUAL)
 def input_subtracted(x, weights, biases, residual):
     y = x
     for weight, bias in zip(weights, biases, strict=True):
@@ -267,7 +267,7 @@ def input_subtracted(x, weights, biases, residual):
     return y - x if residual else y
 
 
-@mistake("adds the input of every convolution: one sum spans all four", caught_by=RESIDUAL)
+@mistake("adds the input of every convolution: add only x, after the last one", caught_by=RESIDUAL)
 def every_input_added(x, weights, biases, residual):
     y = x
     for weight, bias in zip(weights, biases, strict=True):
@@ -302,7 +302,7 @@ def padded_at_resolution_two(x, weights, biases, residual):
     return x + y if residual else y
 
 
-@mistake("cuts the grown picture back to size: with 1×1 kernels its edge is padding, not picture", caught_by=COARSE)
+@mistake("crops the grown picture to size: with 1×1 kernels, pad nothing", caught_by=COARSE)
 def cropped(x, weights, biases, residual):
     y = x
     for weight, bias, padding in zip(weights, biases, (0, 1, 1, 0), strict=True):
@@ -310,7 +310,7 @@ def cropped(x, weights, biases, residual):
     return x + y if residual else y
 
 
-@mistake("squeezes height and width of size one away", caught_by=COARSE)
+@mistake("squeezes away height and width of size one", caught_by=COARSE)
 def squeezed(x, weights, biases, residual):
     y = x
     for weight, bias in zip(weights, biases, strict=True):
@@ -335,7 +335,7 @@ def tanh_by_hand(x, weights, biases, residual):
     return x + y if residual else y
 
 
-@mistake("approximates the GELU by x · σ(1.702 x): x · Φ(x) is wanted", caught_by="values")
+@mistake("approximates the GELU by x · σ(1.702 x): use x · Φ(x)", caught_by="values")
 def logistic_approximation(x, weights, biases, residual):
     y = x
     for weight, bias in zip(weights, biases, strict=True):
@@ -351,7 +351,7 @@ def rounded_root(x, weights, biases, residual):
     return x + y if residual else y
 
 
-@mistake("treats the weights as constants: gradients reach them too", caught_by=FORM)
+@mistake("treats the weights as constants: gradients must reach them too", caught_by=FORM)
 def weights_detached(x, weights, biases, residual):
     y = x
     for weight, bias in zip(weights, biases, strict=True):
@@ -359,7 +359,7 @@ def weights_detached(x, weights, biases, residual):
     return x + y if residual else y
 
 
-@mistake("treats the biases as constants: gradients reach them too", caught_by=FORM)
+@mistake("treats the biases as constants: gradients must reach them too", caught_by=FORM)
 def biases_through_data(x, weights, biases, residual):
     y = x
     for weight, bias in zip(weights, biases, strict=True):
@@ -367,7 +367,7 @@ def biases_through_data(x, weights, biases, residual):
     return x + y if residual else y
 
 
-@mistake("makes new parameters of the weights (nn.Parameter), at which gradients end", caught_by=FORM)
+@mistake("makes new parameters of the weights (nn.Parameter), which cuts the gradient off", caught_by=FORM)
 def new_parameters(x, weights, biases, residual):
     y = x
     for weight, bias in zip(weights, biases, strict=True):
@@ -405,7 +405,7 @@ def sum_in_place(x, weights, biases, residual):
     return y
 
 
-@mistake("takes weights and biases out of their lists (pop): the lists stay as they are", caught_by=FORM)
+@mistake("takes weights and biases out of their lists (pop): leave the lists as they are", caught_by=FORM)
 def lists_emptied(x, weights, biases, residual):
     y = x
     while weights:

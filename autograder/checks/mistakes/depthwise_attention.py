@@ -16,19 +16,19 @@ SCALES = "negative scales, zero, tensors and floats"
 LARGE = "scores as large as 1e9, values as large as 1e30"
 GRADIENTS = "gradients"
 FORM = "precision kept, inputs left alone"
-OWN_ROOT = "divides the scores by √key_channels: the scale is used as it is, with nothing beside it"
-OVER_BATCH = "takes the softmax over the batch: each example has weights of its own, which sum to one over the layers"
-ZERO_IS_NONE = "takes a scale of 0 for none: with 0 all layers count the same"
-SIGN_LOST = "loses the sign of the scale: a negative scale turns the scores round"
-SQUEEZED = "squeezes dimensions of size one away: the result has the shape of a value whatever the sizes are"
+OWN_ROOT = "divides the scores by √key_channels: multiply by the scale only"
+OVER_BATCH = "takes the softmax over the batch: each example has its own weights, which sum to one over the layers"
+ZERO_IS_NONE = "treats a scale of 0 as missing: with 0 all layers have the same weight"
+SIGN_LOST = "loses the sign of the scale: a negative scale reverses the order of the scores"
+SQUEEZED = "squeezes away dimensions of size one: keep the shape of a value"
 OVERFLOW = (
     "takes exp of the scores as they are, which overflows or is 0 for all layers: subtract the largest score first"
 )
 VALUES_SCALED = "multiplies the values by exp(score) before it divides by the sum: values of 1e30 overflow on the way"
 WEIGHTS_CUT_OFF = (
-    "treats the weights as constants (detach, .data, or a new tensor): gradients reach query, keys and scale"
+    "treats the weights as constants (detach, .data, or a new tensor): gradients must reach query, keys and scale"
 )
-CUT_AT_SCALE = "treats the scale as a constant: gradients reach it too"
+CUT_AT_SCALE = "treats the scale as a constant: gradients must reach it too"
 LIST_CHANGED = "changes the lists it was given (append, pop, or new entries): build new lists"
 
 
@@ -79,7 +79,7 @@ def softmax_over_channels(query, keys, values, scale):
     return averaged(weights, values)
 
 
-@mistake("does not sum over the key channels: a layer has one weight at a pixel, not one for each channel", "values")
+@mistake("does not sum over the key channels: a layer has one weight per pixel, not one per channel", "values")
 def channel_by_channel(query, keys, values, scale):
     weights = torch.stack([scale * query * key for key in keys], dim=1).softmax(dim=1)
     return (weights * torch.stack(values, dim=1)).sum(dim=1)
@@ -107,7 +107,7 @@ def root_for_scale(query, keys, values, scale):
     return averaged(weights_of(query, keys, query.shape[1] ** -0.5), values)
 
 
-@mistake("averages over the key channels: the score is their sum", "values")
+@mistake("averages over the key channels: sum over them", "values")
 def mean_over_channels(query, keys, values, scale):
     scores = torch.stack([(scale * query * key).mean(dim=1) for key in keys], dim=1)
     return averaged(scores.softmax(dim=1), values)
@@ -118,22 +118,22 @@ def scale_forgotten(query, keys, values, scale):
     return averaged(weights_of(query, keys, 1.0), values)
 
 
-@mistake("divides the scores by the scale: it multiplies them", "values")
+@mistake("divides the scores by the scale: multiply by it", "values")
 def divided_by_scale(query, keys, values, scale):
     return averaged(weights_of(query, keys, 1.0 / scale), values)
 
 
-@mistake("multiplies query and keys by the scale each, so the scores get its square", "values")
+@mistake("multiplies both query and keys by the scale, so the scores get its square", "values")
 def scaled_twice(query, keys, values, scale):
     return averaged(weights_of(scale * query, keys, scale), values)
 
 
-@mistake("multiplies the weights by the scale: it belongs to the scores, inside the softmax", "values")
+@mistake("multiplies the weights by the scale: multiply the scores, inside the softmax", "values")
 def scaled_after_softmax(query, keys, values, scale):
     return averaged(scale * weights_of(query, keys, 1.0), values)
 
 
-@mistake("uses exp(scale): the scale is used as it is", "values")
+@mistake("uses exp(scale): use the scale as it is", "values")
 def scale_as_logarithm(query, keys, values, scale):
     return averaged(weights_of(query, keys, torch.as_tensor(scale, dtype=query.dtype).exp()), values)
 
@@ -143,17 +143,17 @@ def keys_averaged(query, keys, values, scale):
     return averaged(weights_of(query, keys, scale), keys)
 
 
-@mistake("compares the query with the values: it is compared with the keys", "values")
+@mistake("compares the query with the values: compare it with the keys", "values")
 def values_compared(query, keys, values, scale):
     return averaged(weights_of(query, values, scale), values)
 
 
-@mistake("compares keys with each other: the query looks", "values")
+@mistake("compares keys with each other: compare the query with the keys", "values")
 def first_key_as_query(query, keys, values, scale):
     return averaged(weights_of(keys[0], keys, scale), values)
 
 
-@mistake("weighs the values in reverse order of the keys", "values")
+@mistake("weights the values in reverse order of the keys", "values")
 def other_order(query, keys, values, scale):
     return averaged(weights_of(query, keys[::-1], scale), values)
 
@@ -168,28 +168,31 @@ def last_layer_skipped(query, keys, values, scale):
     return averaged(weights_of(query, keys[:-1], scale), values[:-1])
 
 
-@mistake("has no softmax: the scores themselves are the weights", "values")
+@mistake("has no softmax: uses the scores themselves as weights", "values")
 def linear(query, keys, values, scale):
     return averaged(scores_of(query, keys, scale), values)
 
 
-@mistake("divides the scores by their sum: the softmax takes exp first", "values")
+@mistake("divides the scores by their sum: take exp first, as softmax does", "values")
 def divided_by_sum(query, keys, values, scale):
     scores = scores_of(query, keys, scale)
     return averaged(scores / scores.sum(dim=1, keepdim=True), values)
 
 
-@mistake("weighs by exp(score), without division by the sum over the layers", "values")
+@mistake("weights by exp(score) without dividing by the sum over the layers", "values")
 def not_normalised(query, keys, values, scale):
     return averaged(scores_of(query, keys, scale).exp(), values)
 
 
-@mistake("weighs by the logistic function of each score: the weights of all layers sum to one", "values")
+@mistake(
+    "weights by the logistic function of each score: use a softmax, so that the weights of all layers sum to one",
+    "values",
+)
 def logistic(query, keys, values, scale):
     return averaged(torch.sigmoid(scores_of(query, keys, scale)), values)
 
 
-@mistake("weighs by the logarithm of the softmax", "values")
+@mistake("weights by the logarithm of the softmax", "values")
 def logarithm_of_softmax(query, keys, values, scale):
     return averaged(scores_of(query, keys, scale).log_softmax(dim=1), values)
 
@@ -201,35 +204,35 @@ def softmax_off_by_one(query, keys, values, scale):
     return averaged(weights[:, :-1], values)
 
 
-@mistake("takes the layer of the highest score alone: all layers count, by their weights", "values")
+@mistake("takes only the layer with the highest score: all layers count, by their weights", "values")
 def best_layer_only(query, keys, values, scale):
     scores = scores_of(query, keys, scale)
     return averaged(F.one_hot(scores.argmax(dim=1), len(keys)).movedim(-1, 1).to(query.dtype), values)
 
 
-@mistake("divides the weighted sum by the number of layers: the weights sum to one already", "values")
+@mistake("divides the weighted sum by the number of layers: the weights already sum to one", "values")
 def divided_by_layers(query, keys, values, scale):
     return averaged(weights_of(query, keys, scale), values) / len(keys)
 
 
-@mistake("normalises query and keys to length one: the score is their inner product as they are", "values")
+@mistake("normalises query and keys to length one: use their inner product as they are", "values")
 def cosines(query, keys, values, scale):
     return averaged(weights_of(F.normalize(query, dim=1), [F.normalize(key, dim=1) for key in keys], scale), values)
 
 
-@mistake("uses squared distances: the score is an inner product", "values")
+@mistake("uses squared distances: use inner products", "values")
 def distances(query, keys, values, scale):
     scores = torch.stack([-scale * (query - key).square().sum(dim=1) for key in keys], dim=1)
     return averaged(scores.softmax(dim=1), values)
 
 
-@mistake("adds the query to what is found", "values")
+@mistake("adds the query to the weighted sum", "values")
 def residual(query, keys, values, scale):
     found = averaged(weights_of(query, keys, scale), values)
     return query + found if query.shape == found.shape else found + query.mean(dim=1, keepdim=True)
 
 
-@mistake("regroups batch and layers by view: a stack over layers is turned by transpose or movedim", "values")
+@mistake("mixes up batch and layers with view: exchange dimensions with transpose or movedim", "values")
 def regrouped(query, keys, values, scale):
     scores = torch.stack([(scale * query * key).sum(dim=1) for key in keys])
     return averaged(scores.reshape(len(query), len(keys), *scores.shape[2:]).softmax(dim=1), values)
@@ -240,26 +243,26 @@ def squeezed(query, keys, values, scale):
     return averaged(weights_of(query, keys, scale), values).squeeze()
 
 
-@mistake("squeezes dimensions of size one out of the scores, and takes the softmax over what is then in place", SIZES)
+@mistake("squeezes dimensions of size one out of the scores, so that the softmax runs over the wrong one", SIZES)
 def scores_squeezed(query, keys, values, scale):
     scores = torch.stack([(scale * query * key).sum(dim=1) for key in keys], dim=-1).squeeze()
     weights = scores.softmax(dim=-1).reshape(*query[:, 0].shape, len(keys))
     return averaged(weights.movedim(-1, 1), values)
 
 
-@mistake("weighs a single layer by the logistic function of its score: its weight is 1", SIZES)
+@mistake("weights a single layer by the logistic function of its score: its weight is 1", SIZES)
 def single_layer_by_sigmoid(query, keys, values, scale):
     scores = scores_of(query, keys, scale)
     return averaged(torch.sigmoid(scores) if len(keys) == 1 else scores.softmax(dim=1), values)
 
 
-@mistake("returns zeros where there is one layer: its weight is 1, so its value comes out", SIZES)
+@mistake("returns zeros if there is one layer: its weight is 1, so return its value", SIZES)
 def nothing_from_one_layer(query, keys, values, scale):
     found = averaged(weights_of(query, keys, scale), values)
     return torch.zeros_like(found) if len(keys) == 1 else found
 
 
-@mistake("looks at the last eight layers only: all of them are looked at", SIZES)
+@mistake("uses only the last eight layers: use all of them", SIZES)
 def last_eight(query, keys, values, scale):
     return averaged(weights_of(query, keys[-8:], scale), values[-8:])
 
@@ -269,12 +272,12 @@ def absolute_scale(query, keys, values, scale):
     return averaged(weights_of(query, keys, abs(scale)), values)
 
 
-@mistake("clamps negative scales at 0: a negative scale turns the scores round", SCALES)
+@mistake("clamps negative scales at 0: a negative scale reverses the order of the scores", SCALES)
 def clamped_scale(query, keys, values, scale):
     return averaged(weights_of(query, keys, torch.as_tensor(scale, dtype=query.dtype).clamp(min=0.0)), values)
 
 
-@mistake("takes the root of the scale, which a negative number has not", SCALES)
+@mistake("takes the root of the scale, which fails for negative scales", SCALES)
 def root_on_both_sides(query, keys, values, scale):
     root = torch.as_tensor(scale, dtype=query.dtype).sqrt()
     return averaged(weights_of(root * query, [root * key for key in keys], 1.0), values)
@@ -290,12 +293,12 @@ def one_where_zero(query, keys, values, scale):
     return averaged(weights_of(query, keys, scale if scale else 1.0), values)
 
 
-@mistake("wants a tensor for a scale: a float is one too", SCALES)
+@mistake("requires a tensor as scale: a float is valid too", SCALES)
 def tensors_only(query, keys, values, scale):
     return averaged(weights_of(query, keys, scale.view(1, 1, 1, 1)), values)
 
 
-@mistake("uses a float as scale only if it is a tensor: floats are scales too", SCALES)
+@mistake("ignores a scale that is a float: use it like a tensor", SCALES)
 def floats_ignored(query, keys, values, scale):
     return averaged(weights_of(query, keys, scale if torch.is_tensor(scale) else 1.0), values)
 
@@ -318,21 +321,23 @@ def overflowing_list(query, keys, values, scale):
     return sum(power / total * value for power, value in zip(powers, values, strict=True))
 
 
-@mistake("subtracts the largest of all scores: each pixel needs its own largest, or all its weights are 0", LARGE)
+@mistake(
+    "subtracts the largest of all scores: subtract the largest score of each pixel, or all its weights may be 0", LARGE
+)
 def largest_of_all(query, keys, values, scale):
     scores = scores_of(query, keys, scale)
     powers = (scores - scores.max()).exp()
     return averaged(powers / powers.sum(dim=1, keepdim=True), values)
 
 
-@mistake("subtracts the mean score: the largest must become 0, or exp overflows", LARGE)
+@mistake("subtracts the mean score, so exp can still overflow: subtract the largest score", LARGE)
 def mean_subtracted(query, keys, values, scale):
     scores = scores_of(query, keys, scale)
     powers = (scores - scores.mean(dim=1, keepdim=True)).exp()
     return averaged(powers / powers.sum(dim=1, keepdim=True), values)
 
 
-@mistake("starts the running maximum at 0: scores that are all far below it leave weights of 0", LARGE)
+@mistake("starts the running maximum at 0: if all scores are far below 0, all weights are 0", LARGE)
 def running_maximum_from_zero(query, keys, values, scale):
     scores = [(scale * query * key).sum(dim=1, keepdim=True) for key in keys]
     highest = torch.zeros_like(scores[0])
@@ -342,18 +347,21 @@ def running_maximum_from_zero(query, keys, values, scale):
     return sum(power / sum(powers) * value for power, value in zip(powers, values, strict=True))
 
 
-@mistake("clamps the scores: layers whose scores are far apart come out alike", LARGE)
+@mistake("clamps the scores: layers whose scores are far apart get the same weight", LARGE)
 def clamped_scores(query, keys, values, scale):
     return averaged(scores_of(query, keys, scale).clamp(-80, 80).softmax(dim=1), values)
 
 
-@mistake("subtracts logsumexp of the scores: beside 1e9 float32 forgets log 2, and two equal layers get 1 each", LARGE)
+@mistake(
+    "subtracts logsumexp of the scores: near 1e9, float32 cannot hold log 2, and two equal layers get weight 1 each",
+    LARGE,
+)
 def logsumexp_subtracted(query, keys, values, scale):
     scores = scores_of(query, keys, scale)
     return averaged((scores - scores.logsumexp(dim=1, keepdim=True)).exp(), values)
 
 
-@mistake("replaces what overflowed by numbers: subtract the largest score, and nothing overflows", LARGE)
+@mistake("replaces overflowed numbers: subtract the largest score, and nothing overflows", LARGE)
 def mended_afterwards(query, keys, values, scale):
     powers = torch.nan_to_num(scores_of(query, keys, scale).exp())
     return averaged(powers / (powers.sum(dim=1, keepdim=True) + 1e-12), values)
@@ -364,7 +372,7 @@ def clamped_values(query, keys, values, scale):
     return averaged(weights_of(query, keys, scale), [value.clamp(-1e6, 1e6) for value in values])
 
 
-@mistake("computes the scores in half precision: numbers above 65504 are infinite there", LARGE)
+@mistake("computes the scores in half precision, where numbers above 65504 are infinite", LARGE)
 def half_precision_scores(query, keys, values, scale):
     scores = scores_of(query, keys, scale)
     limit = torch.finfo(torch.float16).max
@@ -377,17 +385,17 @@ def weights_detached(query, keys, values, scale):
     return averaged(weights_of(query, keys, scale).detach(), values)
 
 
-@mistake("treats the values as constants: gradients reach each of them", GRADIENTS)
+@mistake("treats the values as constants: gradients must reach each of them", GRADIENTS)
 def values_detached(query, keys, values, scale):
     return averaged(weights_of(query, keys, scale), [value.detach() for value in values])
 
 
-@mistake("treats the keys as constants: gradients reach each of them", GRADIENTS)
+@mistake("treats the keys as constants: gradients must reach each of them", GRADIENTS)
 def keys_detached(query, keys, values, scale):
     return averaged(weights_of(query, [key.data for key in keys], scale), values)
 
 
-@mistake("treats the query as a constant: gradients reach it too", GRADIENTS)
+@mistake("treats the query as a constant: gradients must reach it too", GRADIENTS)
 def query_detached(query, keys, values, scale):
     return averaged(weights_of(query.detach(), keys, scale), values)
 
@@ -402,7 +410,7 @@ def scale_detached(query, keys, values, scale):
     return averaged(weights_of(query, keys, torch.as_tensor(scale, dtype=query.dtype).detach()), values)
 
 
-@mistake("detaches all layers but the last: gradients reach every layer", GRADIENTS)
+@mistake("detaches all layers but the last: gradients must reach every layer", GRADIENTS)
 def earlier_layers_detached(query, keys, values, scale):
     keys = [key.detach() for key in keys[:-1]] + [keys[-1]]
     values = [value.detach() for value in values[:-1]] + [values[-1]]
@@ -415,7 +423,7 @@ def new_tensor(query, keys, values, scale):
     return averaged(scores.softmax(dim=1), values)
 
 
-@mistake("empties the lists (pop): lists stay as they are", FORM)
+@mistake("empties the lists (pop): leave them as they are", FORM)
 def lists_emptied(query, keys, values, scale):
     scores, kept = [], []
     while keys:
@@ -438,7 +446,7 @@ def keys_replaced(query, keys, values, scale):
     return averaged(torch.stack(keys, dim=1).softmax(dim=1), values)
 
 
-@mistake("sums into the first value in place (+=, mul_): values stay as they are", FORM)
+@mistake("sums into the first value in place (+=, mul_): leave the values as they are", FORM)
 def values_changed(query, keys, values, scale):
     weights = weights_of(query, keys, scale)
     found = values[0].mul_(weights[:, :1])
@@ -447,7 +455,7 @@ def values_changed(query, keys, values, scale):
     return found
 
 
-@mistake("scales the query in place (*=, mul_): it stays as it is", FORM)
+@mistake("scales the query in place (*=, mul_): leave it as it is", FORM)
 def query_changed(query, keys, values, scale):
     query *= scale
     return averaged(weights_of(query, keys, 1.0), values)

@@ -17,15 +17,16 @@ FAR = "any scale, thousands of scales from the mean"
 GRADIENTS = "gradients"
 FORM = "levels of any type, shapes that broadcast, precision kept, inputs left alone"
 DIFFERENCE = (
-    "takes the logarithm of a difference of two σ, which rounds to 0 far from the mean: log σ of each edge stays"
+    "takes the logarithm of a difference of two σ, which rounds to 0 far from the mean: combine log σ of the "
+    "edges instead"
 )
-FLOOR = "adds a small number, or a floor, before the logarithm: improbable levels all come out alike"
-CENTRE = "is the density at the level times the width of its bin: what is wanted is the probability between two edges"
-ONE_SIDED = "is infinite far above the mean: there log σ of both edges rounds to 0, so use σ(−a) on that side"
-CLAMPED = "clamps: means from −2 to 2, log-scales from −7 to 7 and improbable levels count in full"
-WRONG_ENDS = "the first bin is open below and the last one above, not the other way round"
-BITS_IGNORED = "counts 256 levels whatever bits is"
-CUT_OFF = "cuts gradients off (detach, .data, no_grad): they reach mean and log_scale"
+FLOOR = "adds a small number, or a floor, before the logarithm: all improbable levels get the same result"
+CENTRE = "returns the density at the level times the width of its bin: return the probability between the two edges"
+ONE_SIDED = "is infinite far above the mean, where log σ of both edges rounds to 0: use σ(−a) on that side"
+CLAMPED = "clamps: use means from −2 to 2, log-scales from −7 to 7 and improbable levels as they are"
+WRONG_ENDS = "opens the first bin above and the last one below: the first is open below, the last above"
+BITS_IGNORED = "assumes 256 levels whatever bits is"
+CUT_OFF = "cuts gradients off (detach, .data, no_grad): they must reach mean and log_scale"
 
 
 def scaled(x, bits):
@@ -71,27 +72,27 @@ def log_prob(
     return torch.where(first(x, bits), first_value(upper, lower), value).to(mean.dtype)
 
 
-@mistake("takes a whole bin to either side: a bin reaches half-way to its neighbours, 1/(2**bits − 1)", INSIDE)
+@mistake("takes a whole bin to either side: a bin reaches halfway to its neighbours, 1/(2**bits − 1)", INSIDE)
 def whole_bin_to_either_side(x, mean, log_scale, bits):
     return log_prob((x, mean, log_scale, bits), half=lambda bits: 2 / (2**bits - 1))
 
 
-@mistake("takes bins half as wide as they are: levels are 2/(2**bits − 1) apart on [−1, 1]", INSIDE)
+@mistake("uses bins half as wide as they are: levels are 2/(2**bits − 1) apart on [−1, 1]", INSIDE)
 def quarter_bins(x, mean, log_scale, bits):
     return log_prob((x, mean, log_scale, bits), half=lambda bits: 0.5 / (2**bits - 1))
 
 
-@mistake("takes 1/2**bits for half a bin: there are 2**bits − 1 steps between 2**bits levels", INSIDE)
+@mistake("uses 1/2**bits for half a bin: there are 2**bits − 1 steps between 2**bits levels", INSIDE)
 def bins_of_a_power(x, mean, log_scale, bits):
     return log_prob((x, mean, log_scale, bits), half=lambda bits: 1 / 2**bits)
 
 
-@mistake("puts levels at 2x/2**bits − 1: the last level lies at 1, so divide by 2**bits − 1", INSIDE)
+@mistake("puts levels at 2x/2**bits − 1: divide by 2**bits − 1, so that the last level is at 1", INSIDE)
 def levels_over_a_power(x, mean, log_scale, bits):
     return log_prob((x, mean, log_scale, bits), scaled=lambda x, bits: 2 * x / 2**bits - 1)
 
 
-@mistake("cuts [−1, 1] into 2**bits equal bins: the first level lies at −1 and the last at 1", INSIDE)
+@mistake("cuts [−1, 1] into 2**bits equal bins: the first level is at −1 and the last at 1", INSIDE)
 def equal_bins(x, mean, log_scale, bits):
     def centre(x, bits):
         return (2 * x + 1) / 2**bits - 1
@@ -107,12 +108,12 @@ def on_unit_interval(x, mean, log_scale, bits):
     return log_prob((x, mean, log_scale, bits), scaled=unit, half=lambda bits: 0.5 / (2**bits - 1))
 
 
-@mistake("leaves x as it is: levels have to be put on [−1, 1] first", INSIDE)
+@mistake("leaves x as it is: put the levels on [−1, 1] first", INSIDE)
 def levels_as_they_are(x, mean, log_scale, bits):
     return log_prob((x, mean, log_scale, bits), scaled=lambda x, bits: x)
 
 
-@mistake("leaves x as it is: levels have to be put on [−1, 1] first", INSIDE)
+@mistake("leaves x as it is: put the levels on [−1, 1] first", INSIDE)
 def in_levels_throughout(x, mean, log_scale, bits):
     return log_prob((x, mean, log_scale, bits), scaled=lambda x, bits: x, half=lambda bits: 0.5)
 
@@ -122,12 +123,12 @@ def always_eight_bits(x, mean, log_scale, bits):
     return log_prob((x, mean, log_scale, 8))
 
 
-@mistake("counts 256 levels in the width of a bin whatever bits is", INSIDE)
+@mistake("assumes 256 levels in the width of a bin, whatever bits is", INSIDE)
 def width_of_eight_bits(x, mean, log_scale, bits):
     return log_prob((x, mean, log_scale, bits), half=lambda bits: 1 / 255)
 
 
-@mistake("is the density of the logistic: the probability of a bin is wanted", INSIDE)
+@mistake("returns the density of the logistic: return the probability of a bin", INSIDE)
 def density(x, mean, log_scale, bits):
     def log_density(upper, lower):
         centre = (upper + lower) / 2
@@ -150,7 +151,7 @@ def log_scale_for_scale(x, mean, log_scale, bits):
     return log_prob((x, mean, log_scale, bits), scale=lambda log_scale: log_scale)
 
 
-@mistake("multiplies by the scale: the distance to the mean is divided by it", INSIDE)
+@mistake("multiplies by the scale: divide the distance to the mean by it", INSIDE)
 def multiplied_by_scale(x, mean, log_scale, bits):
     return log_prob((x, mean, log_scale, bits), scale=lambda log_scale: torch.exp(-log_scale))
 
@@ -167,7 +168,7 @@ def standard_deviation(x, mean, log_scale, bits):
     return log_prob((x, mean, log_scale, bits), scale=lambda log_scale: log_scale.exp() * math.sqrt(3) / math.pi)
 
 
-@mistake("uses the normal distribution function: the logistic one is σ", INSIDE)
+@mistake("uses the normal distribution function: use the logistic one, σ", INSIDE)
 def normal_distribution(x, mean, log_scale, bits):
     def between(upper, lower):
         return torch.log(torch.special.ndtr(upper) - torch.special.ndtr(lower))
@@ -180,22 +181,22 @@ def mean_forgotten(x, mean, log_scale, bits):
     return log_prob((x, 0 * mean, log_scale, bits))
 
 
-@mistake("adds the mean: the distance of the level to it is wanted", INSIDE)
+@mistake("adds the mean: subtract it, to get the distance of the level from the mean", INSIDE)
 def mean_added(x, mean, log_scale, bits):
     return log_prob((x, -mean, log_scale, bits))
 
 
-@mistake("is the probability: its logarithm is wanted", INSIDE)
+@mistake("returns the probability: return its logarithm", INSIDE)
 def probability(x, mean, log_scale, bits):
     return log_prob((x, mean, log_scale, bits)).exp()
 
 
-@mistake("is log σ of the upper edge alone, the probability of this level and all below", INSIDE)
+@mistake("returns log σ of the upper edge alone, the log-probability of this level and all below it", INSIDE)
 def cumulative(x, mean, log_scale, bits):
     return log_prob((x, mean, log_scale, bits), inside=first_bin)
 
 
-@mistake("takes the bin from a level up to the next one: it reaches half-way to both neighbours", INSIDE)
+@mistake("takes the bin from a level up to the next one: it reaches halfway to both neighbours", INSIDE)
 def bin_above_the_level(x, mean, log_scale, bits):
     def position_of_the_middle(number, bits):
         return scaled(number, bits) + half_bin(bits)
@@ -203,7 +204,7 @@ def bin_above_the_level(x, mean, log_scale, bits):
     return log_prob((x, mean, log_scale, bits), scaled=position_of_the_middle)
 
 
-@mistake("uses σ(b) where σ(−b) is meant: σ(a) − σ(b) = σ(a) σ(−b) (1 − e^(b − a))", INSIDE)
+@mistake("uses σ(b) instead of σ(−b): σ(a) − σ(b) = σ(a) σ(−b) (1 − e^(b − a))", INSIDE)
 def minus_forgotten(x, mean, log_scale, bits):
     def inside(a, b):
         return F.logsigmoid(a) + F.logsigmoid(b) + torch.log(-torch.expm1(b - a))
@@ -211,7 +212,7 @@ def minus_forgotten(x, mean, log_scale, bits):
     return log_prob((x, mean, log_scale, bits), inside=inside)
 
 
-@mistake("takes half of a − b in the third factor 1 − e^(b − a): a and b are a whole bin apart", INSIDE)
+@mistake("uses half of a − b in the third factor 1 − e^(b − a): a and b are a whole bin apart", INSIDE)
 def half_of_the_width(x, mean, log_scale, bits):
     def inside(a, b):
         return F.logsigmoid(a) + F.logsigmoid(-b) + torch.log(-torch.expm1((b - a) / 2))
@@ -219,27 +220,27 @@ def half_of_the_width(x, mean, log_scale, bits):
     return log_prob((x, mean, log_scale, bits), inside=inside)
 
 
-@mistake("lacks the third factor of σ(a) − σ(b) = σ(a) σ(−b) (1 − e^(b − a))", INSIDE)
+@mistake("leaves out the third factor of σ(a) − σ(b) = σ(a) σ(−b) (1 − e^(b − a))", INSIDE)
 def two_factors(x, mean, log_scale, bits):
     return log_prob((x, mean, log_scale, bits), inside=lambda a, b: F.logsigmoid(a) + F.logsigmoid(-b))
 
 
-@mistake("subtracts the logarithms of σ at the two edges: the logarithm of a difference is something else", INSIDE)
+@mistake("subtracts the logarithms of σ at the two edges: take the logarithm of the difference of σ", INSIDE)
 def difference_of_logarithms(x, mean, log_scale, bits):
     return log_prob((x, mean, log_scale, bits), inside=lambda a, b: F.logsigmoid(a) - F.logsigmoid(b))
 
 
-@mistake("gives the first and the last level a closed bin: below the first and above the last nothing is cut off", ENDS)
+@mistake("closes the bins of the first and the last level: they extend to −∞ and to +∞", ENDS)
 def closed_ends(x, mean, log_scale, bits):
     return log_prob((x, mean, log_scale, bits), ends=(is_first, product, is_last, product))
 
 
-@mistake("closes the first bin: it is open below", ENDS)
+@mistake("closes the first bin: it is open below, so it extends to −∞", ENDS)
 def closed_first(x, mean, log_scale, bits):
     return log_prob((x, mean, log_scale, bits), ends=(is_first, product, is_last, last_bin))
 
 
-@mistake("closes the last bin: it is open above", ENDS)
+@mistake("closes the last bin: it is open above, so it extends to +∞", ENDS)
 def closed_last(x, mean, log_scale, bits):
     return log_prob((x, mean, log_scale, bits), ends=(is_first, first_bin, is_last, product))
 
@@ -249,7 +250,7 @@ def ends_exchanged(x, mean, log_scale, bits):
     return log_prob((x, mean, log_scale, bits), ends=(is_first, last_bin, is_last, first_bin))
 
 
-@mistake("takes the outer edge of the first and of the last bin: the inner edge is the one that counts", ENDS)
+@mistake("uses the outer edge of the first and of the last bin: use the inner edge", ENDS)
 def outer_edges(x, mean, log_scale, bits):
     def below(upper, lower):
         return F.logsigmoid(lower)
@@ -260,7 +261,10 @@ def outer_edges(x, mean, log_scale, bits):
     return log_prob((x, mean, log_scale, bits), ends=(is_first, below, is_last, above))
 
 
-@mistake("opens the bins of levels beyond ±0.99, which of 8 bits are two at either end", ENDS)
+@mistake(
+    "opens the bins of levels beyond ±0.99, which are two at either end for 8 bits: open only the first and the last",
+    ENDS,
+)
 def beyond_099(x, mean, log_scale, bits):
     def first(x, bits):
         return scaled(x.double(), bits) < -0.99
@@ -271,7 +275,7 @@ def beyond_099(x, mean, log_scale, bits):
     return log_prob((x, mean, log_scale, bits), ends=(first, first_bin, last, last_bin))
 
 
-@mistake("opens the bin of level 254 of 255 too, as an upper edge of 0.99 does", ENDS)
+@mistake("opens the bin of level 254 of 255 too, as a threshold of 0.99 does: open only the first and the last", ENDS)
 def published_edge(x, mean, log_scale, bits):
     def last(x, bits):
         return scaled(x.double(), bits) > 0.99
@@ -287,7 +291,7 @@ def last_of_eight_bits(x, mean, log_scale, bits):
     return log_prob((x, mean, log_scale, bits), ends=(is_first, first_bin, last, last_bin))
 
 
-@mistake("opens the bins of level 1 and of the last but one", ENDS)
+@mistake("opens the bins of level 1 and of the last but one: open only the first and the last", ENDS)
 def neighbours_open(x, mean, log_scale, bits):
     def first(x, bits):
         return x <= 1
@@ -298,7 +302,9 @@ def neighbours_open(x, mean, log_scale, bits):
     return log_prob((x, mean, log_scale, bits), ends=(first, first_bin, last, last_bin))
 
 
-@mistake("gives the first and the last level the probability of their half bin inside [−1, 1]", ENDS)
+@mistake(
+    "gives the first and the last level the probability of their half bin inside [−1, 1]: the bins are open-ended", ENDS
+)
 def half_bins_at_the_ends(x, mean, log_scale, bits):
     def upper_half(upper, lower):
         return product(upper, (upper + lower) / 2)
@@ -368,12 +374,16 @@ def density_where_improbable(a, b):
     return torch.where(likely, difference(a, b).clamp(min=1e-12).log(), log_density + (a - b).log())
 
 
-@mistake("replaces small probabilities by density times width, which is off where a bin is wider than the scale", FAR)
+@mistake(
+    "replaces small probabilities by density times width, which is inaccurate where a bin is wider than the scale", FAR
+)
 def density_below_a_threshold(x, mean, log_scale, bits):
     return log_prob((x, mean, log_scale, bits), inside=density_where_improbable)
 
 
-@mistake("replaces small probabilities by density times width, which is off where a bin is wider than the scale", FAR)
+@mistake(
+    "replaces small probabilities by density times width, which is inaccurate where a bin is wider than the scale", FAR
+)
 def density_below_a_threshold_in_single(x, mean, log_scale, bits):
     return log_prob((x, mean, log_scale, bits), torch.Tensor.float, inside=density_where_improbable)
 
@@ -393,7 +403,7 @@ def one_sided_difference_in_single(x, mean, log_scale, bits):
     return log_prob((x, mean, log_scale, bits), torch.Tensor.float, inside=one_sided)
 
 
-@mistake("loses the digits of 1 − e^(b − a) in float32 where the scale is wide: expm1 keeps them", FAR)
+@mistake("loses digits of 1 − e^(b − a) in float32 where the scale is wide: use expm1", FAR)
 def without_expm1(x, mean, log_scale, bits):
     def inside(a, b):
         return F.logsigmoid(a) + F.logsigmoid(-b) + torch.log1p(-torch.exp(b - a))
@@ -421,7 +431,7 @@ def result_clamped(x, mean, log_scale, bits):
     return log_prob((x, mean, log_scale, bits)).clamp(min=-100.0)
 
 
-@mistake("takes log σ of the open ends by way of σ, which rounds to 0 far from the mean", FAR)
+@mistake("computes log σ of the open ends from σ, which rounds to 0 far from the mean: use logsigmoid", FAR)
 def ends_by_way_of_sigmoid(x, mean, log_scale, bits):
     def first(upper, lower):
         return torch.sigmoid(upper).log()
@@ -432,7 +442,7 @@ def ends_by_way_of_sigmoid(x, mean, log_scale, bits):
     return log_prob((x, mean, log_scale, bits), ends=(is_first, first, is_last, last))
 
 
-@mistake("takes log σ of the open ends by way of σ, which rounds to 0 far from the mean", FAR)
+@mistake("computes log σ of the open ends from σ, which rounds to 0 far from the mean: use logsigmoid", FAR)
 def last_by_way_of_sigmoid(x, mean, log_scale, bits):
     def last(upper, lower):
         return torch.log1p(-torch.sigmoid(lower))
@@ -465,7 +475,7 @@ def third_factor_detached(x, mean, log_scale, bits):
 
 
 @mistake(
-    "gets NaN from the branch that torch.where leaves out: its gradient is 0 · ∞, so keep both branches finite",
+    "the branch that torch.where leaves out makes the gradient NaN (0 · ∞): keep both branches finite",
     GRADIENTS,
 )
 def infinite_branch(x, mean, log_scale, bits):
@@ -475,14 +485,15 @@ def infinite_branch(x, mean, log_scale, bits):
     return log_prob((x, mean, log_scale, bits), inside=inside)
 
 
-@mistake("treats the open-ended bins as constants: gradients reach mean and log_scale there too", GRADIENTS)
+@mistake("treats the open-ended bins as constants: gradients must reach mean and log_scale there too", GRADIENTS)
 def ends_detached(x, mean, log_scale, bits):
     ends = (is_first, lambda a, b: F.logsigmoid(a).detach(), is_last, lambda a, b: F.logsigmoid(-b).detach())
     return log_prob((x, mean, log_scale, bits), ends=ends)
 
 
 @mistake(
-    "has NaN for gradients at the ends: an edge at infinity is divided by the scale, whose gradient is 0 · ∞", GRADIENTS
+    "has NaN gradients at the ends: an edge at infinity is divided by the scale, whose gradient is then 0 · ∞",
+    GRADIENTS,
 )
 def edges_at_infinity(x, mean, log_scale, bits):
     distance, spread = scaled(x.double(), bits) - mean.double(), log_scale.double().exp()
@@ -491,19 +502,19 @@ def edges_at_infinity(x, mean, log_scale, bits):
     return product(upper, lower).to(mean.dtype)
 
 
-@mistake("comes out in the dtype of x: mean and log_scale decide", FORM)
+@mistake("returns the dtype of x: the dtype should be that of mean and log_scale", FORM)
 def in_the_dtype_of_levels(x, mean, log_scale, bits):
     result = log_prob((x, mean, log_scale, bits))
     return result.to(torch.promote_types(x.dtype, mean.dtype)) if x.is_floating_point() else result
 
 
-@mistake("multiplies or doubles uint8 levels, which wrap round at 256: turn them into floats first", FORM)
+@mistake("multiplies or doubles uint8 levels, which wrap around at 256: convert them to floats first", FORM)
 def wrapping_levels(x, mean, log_scale, bits):
     position = (2 * x).to(torch.float64) / (2**bits - 1) - 1
     return log_prob((x, mean, log_scale, bits), scaled=lambda *_: position)
 
 
-@mistake("writes the ends into a result of another shape: mean, log_scale and x broadcast, as in torch.where", FORM)
+@mistake("writes the ends into a result of another shape: x, mean and log_scale broadcast, as in torch.where", FORM)
 def masks_assigned(x, mean, log_scale, bits):
     position, spread = scaled(x.double(), bits), log_scale.double().exp()
     upper, lower = ((position + sign * half_bin(bits) - mean) / spread for sign in (1, -1))
@@ -513,12 +524,12 @@ def masks_assigned(x, mean, log_scale, bits):
     return result.to(mean.dtype)
 
 
-@mistake("has the shape of x: mean and log_scale may be larger than it", FORM)
+@mistake("has the shape of x: mean and log_scale may have more entries, so broadcast all three", FORM)
 def shaped_like_x(x, mean, log_scale, bits):
     return torch.empty(x.shape, dtype=mean.dtype).copy_(log_prob((x, mean, log_scale, bits)))
 
 
-@mistake("changes x in place (sub_, mul_, +=): x.float() is x itself where x is float32 already", FORM)
+@mistake("changes x in place (sub_, mul_, +=): x.float() is x itself where x is already float32", FORM)
 def levels_changed(x, mean, log_scale, bits):
     levels = x.clone()
     x.float().mul_(2 / (2**bits - 1)).sub_(1)

@@ -18,11 +18,15 @@ NARROW = "log-scales below −7, images too improbable for a float"
 TOGETHER = "all of it together"
 GRADIENTS = "gradients"
 FORM = "precision kept, params left alone"
-WRONG_SOFTMAX = "takes the softmax of the logits over another dimension than that of the components"
-KINDS_FIRST = "takes params apart as all means, all log-scales, all coefficients: each colour has its three in a row"
-INTERLEAVED = "takes the numbers of one component for neighbours: K means come first, then K log-scales, K coefficients"
+WRONG_SOFTMAX = "takes the softmax of the logits over the wrong dimension: take it over the components"
+KINDS_FIRST = (
+    "takes params apart as all means, all log-scales, all coefficients: the three of each colour follow one another"
+)
+INTERLEAVED = (
+    "takes the numbers of one component to be adjacent: the K means come first, then K log-scales, then K coefficients"
+)
 NOT_CLAMPED = "leaves log-scales below −7 as they are: clamp the log-scale, not the scale, at −7"
-UNDERFLOW = "goes through probabilities, which are 0 in a float: add up their logarithms, and use logsumexp"
+UNDERFLOW = "goes through probabilities, which underflow to 0: add their logarithms, and use logsumexp"
 CUT_OFF = "cuts gradients off at some of params (detach, .data, no_grad)"
 IN_PLACE = "changes params in place (clamp_, +=, writing into a view): work on new tensors"
 
@@ -80,7 +84,7 @@ def kinds_before_colours(x, params, bits):
     return log_prob((x, params, bits), split=split)
 
 
-@mistake("takes the last K channels for the logits: they are the first", ONE)
+@mistake("takes the last K channels for the logits: the logits come first", ONE)
 def logits_last(x, params, bits):
     def split(params):
         mixtures = params.shape[1] // 10
@@ -89,7 +93,7 @@ def logits_last(x, params, bits):
     return log_prob((x, params, bits), split=split)
 
 
-@mistake("takes log-scales before means: K means come first", ONE)
+@mistake("takes log-scales before means: the K means come first", ONE)
 def log_scales_before_means(x, params, bits):
     def split(params):
         logits, means, log_scales, raw = by_colour(params)
@@ -112,27 +116,27 @@ def all_as_red(x, params, bits):
     return log_prob((x, params, bits), split=split)
 
 
-@mistake("hands over the scale where the log-scale is asked", ONE)
+@mistake("passes the scale on where the log-scale is required", ONE)
 def scale_handed_over(x, params, bits):
     return log_prob((x, params, bits), bound=lambda log_scales: at_least(log_scales).exp())
 
 
-@mistake("clamps log-scales to at most −7: at least −7 is wanted", ONE)
+@mistake("clamps log-scales to at most −7: clamp them to at least −7", ONE)
 def clamped_the_wrong_way(x, params, bits):
     return log_prob((x, params, bits), bound=lambda log_scales: log_scales.clamp(max=-7))
 
 
-@mistake("clamps log-scales at 0 or above: they count down to −7", ONE)
+@mistake("clamps log-scales at 0 or above: clamp them at −7", ONE)
 def clamped_at_zero(x, params, bits):
     return log_prob((x, params, bits), bound=lambda log_scales: log_scales.clamp(min=0))
 
 
-@mistake("adds e⁻⁷ to every scale: only log-scales below −7 are changed", ONE)
+@mistake("adds e⁻⁷ to every scale: change only log-scales below −7", ONE)
 def smallest_scale_added(x, params, bits):
     return log_prob((x, params, bits), bound=lambda log_scales: (log_scales.exp() + math.exp(-7)).log())
 
 
-@mistake("clamps means to [−1, 1]: they may lie beyond", ONE)
+@mistake("clamps means to [−1, 1]: they may lie outside", ONE)
 def means_clamped(x, params, bits):
     def split(params):
         logits, means, log_scales, raw = by_colour(params)
@@ -142,12 +146,12 @@ def means_clamped(x, params, bits):
     return log_prob((x, params, bits), split=split)
 
 
-@mistake("counts 256 levels whatever bits is", ONE)
+@mistake("assumes 256 levels whatever bits is", ONE)
 def always_eight_bits(x, params, bits):
     return log_prob((x, params, 8))
 
 
-@mistake("averages over the colours: their log-probabilities add up", ONE)
+@mistake("averages over the colours: sum their log-probabilities", ONE)
 def mean_over_colours(x, params, bits):
     def join(log_weights, of_colours):
         return joined(log_weights, of_colours / 3)
@@ -155,43 +159,43 @@ def mean_over_colours(x, params, bits):
     return log_prob((x, params, bits), join=join)
 
 
-@mistake("averages over the pixels: their log-probabilities add up", ONE)
+@mistake("averages over the pixels: sum their log-probabilities", ONE)
 def mean_over_pixels(x, params, bits):
     pixels = x[0, 0].numel()
     return log_prob((x, params, bits), join=lambda w, of_colours: joined(w, of_colours) / pixels)
 
 
-@mistake("is divided by the number of levels in an image: the sum over pixels and colours is wanted", ONE)
+@mistake("divides by the number of levels in an image: return the sum over pixels and colours", ONE)
 def mean_over_dimensions(x, params, bits):
     return log_prob((x, params, bits)) / x[0].numel()
 
 
-@mistake("is bits per dimension: nats of the whole image are wanted", ONE)
+@mistake("returns bits per dimension: return nats for the whole image", ONE)
 def bits_per_dimension(x, params, bits):
     return -log_prob((x, params, bits)) / (x[0].numel() * math.log(2))
 
 
-@mistake("is a number for each pixel: sum over height and width too", ONE)
+@mistake("returns a number for each pixel: sum over height and width too", ONE)
 def for_each_pixel(x, params, bits):
     return log_prob((x, params, bits), join=lambda w, of_colours: torch.logsumexp(w + of_colours.sum(1), dim=1))
 
 
-@mistake("is a number for each component: components are averaged", ONE)
+@mistake("returns a number for each component: average the components", ONE)
 def for_each_component(x, params, bits):
     return log_prob((x, params, bits), join=lambda w, of_colours: (w + of_colours.sum(1)).sum((2, 3)))
 
 
-@mistake("is summed over the batch: one number for each image is wanted", ONE)
+@mistake("sums over the batch: return one number per image", ONE)
 def summed_over_the_batch(x, params, bits):
     return log_prob((x, params, bits)).sum()
 
 
-@mistake("is averaged over the batch: one number for each image is wanted", ONE)
+@mistake("averages over the batch: return one number per image", ONE)
 def averaged_over_the_batch(x, params, bits):
     return log_prob((x, params, bits)).mean()
 
 
-@mistake("lacks blue: all three colours count", ONE)
+@mistake("leaves out blue: all three colours count", ONE)
 def without_blue(x, params, bits):
     return log_prob((x, params, bits), join=lambda w, of_colours: joined(w, of_colours[:, :2]))
 
@@ -211,12 +215,12 @@ def softmax_over_height(x, params, bits):
     return log_prob((x, params, bits), weights=lambda logits: torch.log_softmax(logits, dim=2))
 
 
-@mistake("adds the weights: their logarithm is wanted beside log-probabilities", ONE)
+@mistake("adds the weights to log-probabilities: add their logarithms", ONE)
 def weights_not_logarithms(x, params, bits):
     return log_prob((x, params, bits), weights=lambda logits: torch.softmax(logits, dim=1))
 
 
-@mistake("takes the logistic function of the raw coefficients: tanh is wanted, which is 0 at 0", ONE)
+@mistake("takes the logistic function of the raw coefficients: take tanh, which is 0 at 0", ONE)
 def coefficients_by_sigmoid(x, params, bits):
     def by_sigmoid(position, raw):
         return shift(position, torch.sigmoid(raw).atanh())
@@ -224,7 +228,7 @@ def coefficients_by_sigmoid(x, params, bits):
     return log_prob((x, params, bits), shift=by_sigmoid)
 
 
-@mistake("puts pixels on the scale and hands these over as levels: x itself is asked", ONE)
+@mistake("passes pixels on [−1, 1] on as levels: pass x itself", ONE)
 def positions_for_levels(x, params, bits):
     logits, means, log_scales, raw = by_colour(params.double())
     position = (2 * x.double() / (2**bits - 1) - 1).unsqueeze(2)
@@ -232,7 +236,7 @@ def positions_for_levels(x, params, bits):
     return joined(weights(logits), of_colours).to(params.dtype)
 
 
-@mistake("weighs by the logits as they are: log_softmax makes the weights sum to one", SEVERAL)
+@mistake("uses the logits themselves as log weights: use log_softmax, so that the weights sum to one", SEVERAL)
 def logits_as_they_are(x, params, bits):
     return log_prob((x, params, bits), weights=lambda logits: logits)
 
@@ -242,7 +246,7 @@ def equal_weights(x, params, bits):
     return log_prob((x, params, bits), weights=lambda logits: torch.log_softmax(0 * logits, dim=1))
 
 
-@mistake("lets each colour choose a component of its own: sum over colours before logsumexp over components", SEVERAL)
+@mistake("lets each colour choose its own component: sum over colours before the logsumexp over components", SEVERAL)
 def colours_choose_alone(x, params, bits):
     def join(log_weights, of_colours):
         return torch.logsumexp(log_weights.unsqueeze(1) + of_colours, dim=2).sum((1, 2, 3))
@@ -250,12 +254,16 @@ def colours_choose_alone(x, params, bits):
     return log_prob((x, params, bits), join=join)
 
 
-@mistake("counts the weights once for each colour: once for each pixel is right", SEVERAL)
+@mistake("counts the weights once per colour: count them once per pixel", SEVERAL)
 def weights_of_each_colour(x, params, bits):
     return log_prob((x, params, bits), weights=lambda logits: 3 * weights(logits))
 
 
-@mistake("chooses one component for the whole image: each pixel chooses its own, so logsumexp before the sum", SEVERAL)
+@mistake(
+    "chooses one component for the whole image: each pixel chooses its own, so take logsumexp before the sum "
+    "over pixels",
+    SEVERAL,
+)
 def one_choice_for_the_image(x, params, bits):
     def join(log_weights, of_colours):
         return torch.logsumexp((log_weights + of_colours.sum(1)).sum((2, 3)), dim=1)
@@ -263,7 +271,7 @@ def one_choice_for_the_image(x, params, bits):
     return log_prob((x, params, bits), join=join)
 
 
-@mistake("averages log-probabilities by the weights: it is probabilities that are averaged, so logsumexp", SEVERAL)
+@mistake("averages log-probabilities by the weights: average the probabilities, with logsumexp", SEVERAL)
 def average_of_logarithms(x, params, bits):
     def join(log_weights, of_colours):
         return (log_weights.exp() * of_colours.sum(1)).sum((1, 2, 3))
@@ -271,7 +279,7 @@ def average_of_logarithms(x, params, bits):
     return log_prob((x, params, bits), join=join)
 
 
-@mistake("takes the likeliest component alone: all components count", SEVERAL)
+@mistake("uses the likeliest component alone: all components count", SEVERAL)
 def best_component(x, params, bits):
     def join(log_weights, of_colours):
         return (log_weights + of_colours.sum(1)).amax(1).sum((1, 2))
@@ -279,7 +287,7 @@ def best_component(x, params, bits):
     return log_prob((x, params, bits), join=join)
 
 
-@mistake("takes the component of the largest logit alone: all components count", SEVERAL)
+@mistake("uses the component with the largest logit alone: all components count", SEVERAL)
 def largest_logit(x, params, bits):
     def join(log_weights, of_colours):
         return of_colours.sum(1).gather(1, log_weights.argmax(1, keepdim=True)).sum((1, 2, 3))
@@ -287,12 +295,12 @@ def largest_logit(x, params, bits):
     return log_prob((x, params, bits), join=join)
 
 
-@mistake("adds up the log-probabilities of all components: their probabilities are averaged, so logsumexp", SEVERAL)
+@mistake("adds up the log-probabilities of all components: average the probabilities, with logsumexp", SEVERAL)
 def components_added(x, params, bits):
     return log_prob((x, params, bits), join=lambda w, of_colours: (w + of_colours.sum(1)).sum((1, 2, 3)))
 
 
-@mistake("mixes means and log-scales by the weights, which makes one wide component of several", SEVERAL)
+@mistake("averages means and log-scales by the weights, which makes one wide component of several", SEVERAL)
 def parameters_averaged(x, params, bits):
     def split(params):
         logits, *rest = by_colour(params)
@@ -321,7 +329,7 @@ def components_within_colours(x, params, bits):
     return log_prob((x, params, bits), split=split)
 
 
-@mistake("takes all ten numbers of one component for neighbours: the K logits of all components come first", SEVERAL)
+@mistake("takes all ten numbers of one component to be adjacent: the K logits of all components come first", SEVERAL)
 def ten_by_ten(x, params, bits):
     def split(params):
         numbers = params.unflatten(1, (-1, 10))
@@ -349,35 +357,35 @@ def to_blue(r, g, c0, c1, c2):
     return c1 * r + c2 * g
 
 
-@mistake("leaves the means as they are: those of green and blue depend on the colours before", DEPENDENT)
+@mistake("leaves the means as they are: those of green and blue depend on the colours before them", DEPENDENT)
 def colours_independent(x, params, bits):
     return log_prob((x, params, bits), shift=lambda position, raw: 0 * raw)
 
 
-@mistake("exchanges c₁ and c₂: c₁ takes red to blue, c₂ green to blue", DEPENDENT)
+@mistake("exchanges c₁ and c₂: c₁ goes from red to blue, c₂ from green to blue", DEPENDENT)
 def coefficients_of_blue_exchanged(x, params, bits):
     exchanged = shifted_by(to_green, lambda r, g, c0, c1, c2: c2 * r + c1 * g)
     return log_prob((x, params, bits), shift=exchanged)
 
 
-@mistake("takes c₁, which stands with green, for green: c₀, which stands with red, takes red to green", DEPENDENT)
+@mistake("uses c₁, which is stored with green, for green: use c₀, stored with red, from red to green", DEPENDENT)
 def coefficient_beside_its_colour(x, params, bits):
     beside = shifted_by(lambda r, g, c0, c1, c2: c1 * r, lambda r, g, c0, c1, c2: c0 * r + c2 * g)
     return log_prob((x, params, bits), shift=beside)
 
 
-@mistake("takes c₁, which stands with green, for green: c₀, which stands with red, takes red to green", DEPENDENT)
+@mistake("uses c₁, which is stored with green, for green: use c₀, stored with red, from red to green", DEPENDENT)
 def coefficients_one_on(x, params, bits):
     one_on = shifted_by(lambda r, g, c0, c1, c2: c1 * r, lambda r, g, c0, c1, c2: c2 * r + c0 * g)
     return log_prob((x, params, bits), shift=one_on)
 
 
-@mistake("uses c₀ for red to blue as well: that is c₁", DEPENDENT)
+@mistake("uses c₀ from red to blue as well: use c₁", DEPENDENT)
 def first_coefficient_twice(x, params, bits):
     return log_prob((x, params, bits), shift=shifted_by(to_green, lambda r, g, c0, c1, c2: c0 * r + c2 * g))
 
 
-@mistake("uses raw coefficients: tanh of them is wanted", DEPENDENT)
+@mistake("uses raw coefficients: take their tanh", DEPENDENT)
 def without_tanh(x, params, bits):
     def raw_shift(position, raw):
         red, green, _ = position.unbind(1)
@@ -386,37 +394,37 @@ def without_tanh(x, params, bits):
     return log_prob((x, params, bits), shift=raw_shift)
 
 
-@mistake("clamps raw coefficients to [−1, 1]: tanh of them is wanted", DEPENDENT)
+@mistake("clamps raw coefficients to [−1, 1]: take their tanh", DEPENDENT)
 def clamped_coefficients(x, params, bits):
     return log_prob((x, params, bits), shift=lambda t, raw: shift(t, raw.clamp(-0.999, 0.999).atanh()))
 
 
-@mistake("lets blue depend on green alone: c₁ takes red to blue", DEPENDENT)
+@mistake("lets blue depend on green alone: c₁ goes from red to blue", DEPENDENT)
 def blue_without_red(x, params, bits):
     return log_prob((x, params, bits), shift=shifted_by(to_green, lambda r, g, c0, c1, c2: c2 * g))
 
 
-@mistake("lets blue depend on red alone: c₂ takes green to blue", DEPENDENT)
+@mistake("lets blue depend on red alone: c₂ goes from green to blue", DEPENDENT)
 def blue_without_green(x, params, bits):
     return log_prob((x, params, bits), shift=shifted_by(to_green, lambda r, g, c0, c1, c2: c1 * r))
 
 
-@mistake("takes red for green in blue's mean: c₂ takes green to blue", DEPENDENT)
+@mistake("uses red in place of green in blue's mean: c₂ goes from green to blue", DEPENDENT)
 def red_twice(x, params, bits):
     return log_prob((x, params, bits), shift=shifted_by(to_green, lambda r, g, c0, c1, c2: c1 * r + c2 * r))
 
 
-@mistake("leaves green's mean as it is: c₀ takes red to green", DEPENDENT)
+@mistake("leaves green's mean as it is: c₀ goes from red to green", DEPENDENT)
 def green_independent(x, params, bits):
     return log_prob((x, params, bits), shift=shifted_by(lambda r, g, *c: 0 * r * c[0], to_blue))
 
 
-@mistake("subtracts the shifts: they are added to the means", DEPENDENT)
+@mistake("subtracts the shifts: add them to the means", DEPENDENT)
 def subtracted(x, params, bits):
     return log_prob((x, params, bits), shift=lambda position, raw: -shift(position, raw))
 
 
-@mistake("multiplies the mean by the coefficient: the colour before is what it multiplies", DEPENDENT)
+@mistake("multiplies the mean by the coefficient: multiply the colour before it", DEPENDENT)
 def own_mean_multiplied(x, params, bits):
     def split(params):
         logits, means, log_scales, raw = by_colour(params)
@@ -426,7 +434,7 @@ def own_mean_multiplied(x, params, bits):
 
 
 @mistake(
-    "uses the means of red and green in the place of the colours: the image is known, so its own levels count",
+    "uses the means of red and green in place of the colours: use the levels of the image",
     DEPENDENT,
 )
 def means_for_colours(x, params, bits):
@@ -440,7 +448,7 @@ def means_for_colours(x, params, bits):
     return log_prob((x, params, bits), split=split)
 
 
-@mistake("uses distances to the mean in the place of the colours: red and green on [−1, 1] as they are", DEPENDENT)
+@mistake("uses distances to the mean in place of the colours: use red and green on [−1, 1] as they are", DEPENDENT)
 def residuals_for_colours(x, params, bits):
     def split(params):
         logits, means, log_scales, raw = by_colour(params)
@@ -450,28 +458,28 @@ def residuals_for_colours(x, params, bits):
     return log_prob((x, params, bits), split=split)
 
 
-@mistake("uses levels from 0 to 2**bits − 1 in the shifts: colours are on [−1, 1] there", DEPENDENT)
+@mistake("uses levels from 0 to 2**bits − 1 in the shifts: use colours on [−1, 1]", DEPENDENT)
 def levels_in_shifts(x, params, bits):
     return log_prob((x, params, bits), shift=lambda _, raw: shift(x.unsqueeze(2).double(), raw))
 
 
-@mistake("uses colours on [0, 1] in the shifts: they are on [−1, 1]", DEPENDENT)
+@mistake("uses colours on [0, 1] in the shifts: use colours on [−1, 1]", DEPENDENT)
 def unit_interval_in_shifts(x, params, bits):
     return log_prob((x, params, bits), shift=lambda position, raw: shift((position + 1) / 2, raw))
 
 
-@mistake("divides colours by 127.5 in the shifts whatever bits is: the last level lies at 1", DEPENDENT)
+@mistake("divides colours by 127.5 in the shifts whatever bits is: the last level is at 1", DEPENDENT)
 def eight_bits_in_shifts(x, params, bits):
     return log_prob((x, params, bits), shift=lambda _, raw: shift(x.unsqueeze(2).double() / 127.5 - 1, raw))
 
 
-@mistake("doubles uint8 colours for the shifts, which wrap round at 256: turn them into floats first", DEPENDENT)
+@mistake("doubles uint8 colours for the shifts, which wrap around at 256: convert them to floats first", DEPENDENT)
 def wrapping_in_shifts(x, params, bits):
     position = (2 * x).double().unsqueeze(2) / (2**bits - 1) - 1
     return log_prob((x, params, bits), shift=lambda _, raw: shift(position, raw))
 
 
-@mistake("starts with blue: red comes first, then green, then blue", DEPENDENT)
+@mistake("starts with blue: the order is red, green, blue", DEPENDENT)
 def from_blue_to_red(x, params, bits):
     return log_prob((x, params, bits), shift=lambda position, raw: shift(position.flip(1), raw.flip(1)).flip(1))
 
@@ -491,17 +499,17 @@ def scale_clamped(x, params, bits):
     return log_prob((x, params, bits), bound=lambda log_scales: log_scales.exp().clamp(min=-7).log())
 
 
-@mistake("clamps log-scales at another number than −7", NARROW)
+@mistake("clamps log-scales at a number other than −7", NARROW)
 def clamped_at_six(x, params, bits):
     return log_prob((x, params, bits), bound=lambda log_scales: log_scales.clamp(min=-6))
 
 
-@mistake("clamps log-scales at another number than −7", NARROW)
+@mistake("clamps log-scales at a number other than −7", NARROW)
 def clamped_at_five(x, params, bits):
     return log_prob((x, params, bits), bound=lambda log_scales: log_scales.clamp(min=-5))
 
 
-@mistake("clamps log-scales at another number than −7", NARROW)
+@mistake("clamps log-scales at a number other than −7", NARROW)
 def clamped_at_ten(x, params, bits):
     return log_prob((x, params, bits), bound=lambda log_scales: log_scales.clamp(min=-10))
 
@@ -522,7 +530,7 @@ def by_probabilities_in_single(x, params, bits):
     return log_prob((x, params, bits), torch.Tensor.float, join=join)
 
 
-@mistake("adds a small number, or a floor, before the logarithm: improbable pixels all come out alike", NARROW)
+@mistake("adds a small number, or a floor, before the logarithm: all improbable pixels get the same result", NARROW)
 def constant_added(x, params, bits):
     def join(log_weights, of_colours):
         return ((log_weights + of_colours.sum(1)).exp().sum(1) + 1e-12).log().sum((1, 2))
@@ -530,7 +538,7 @@ def constant_added(x, params, bits):
     return log_prob((x, params, bits), torch.Tensor.float, join=join)
 
 
-@mistake("adds a small number, or a floor, before the logarithm: improbable pixels all come out alike", NARROW)
+@mistake("adds a small number, or a floor, before the logarithm: all improbable pixels get the same result", NARROW)
 def floor(x, params, bits):
     def join(log_weights, of_colours):
         return (log_weights + of_colours.sum(1)).exp().sum(1).clamp(min=1e-12).log().sum((1, 2))
@@ -538,7 +546,7 @@ def floor(x, params, bits):
     return log_prob((x, params, bits), join=join)
 
 
-@mistake("takes the coefficients of one component for neighbours: K of one kind stand together", TOGETHER)
+@mistake("takes the coefficients of one component to be adjacent: the K of one kind are adjacent", TOGETHER)
 def coefficients_interleaved(x, params, bits):
     def of_neighbours(position, raw):
         return shift(position, raw.transpose(1, 2).reshape(raw.shape))
@@ -546,12 +554,12 @@ def coefficients_interleaved(x, params, bits):
     return log_prob((x, params, bits), shift=of_neighbours)
 
 
-@mistake("gives every component the coefficients of the first: each has its own", TOGETHER)
+@mistake("gives every component the coefficients of the first: each component has its own", TOGETHER)
 def coefficients_of_the_first(x, params, bits):
     return log_prob((x, params, bits), shift=lambda t, raw: shift(t, raw[:, :, :1].expand_as(raw)))
 
 
-@mistake("clamps log-scales of the first component only: all below −7 count as −7", TOGETHER)
+@mistake("clamps log-scales of the first component only: clamp all below −7", TOGETHER)
 def first_component_clamped(x, params, bits):
     def bound(log_scales):
         return torch.cat([at_least(log_scales[:, :, :1]), log_scales[:, :, 1:]], dim=2)
@@ -559,7 +567,7 @@ def first_component_clamped(x, params, bits):
     return log_prob((x, params, bits), bound=bound)
 
 
-@mistake("averages the coefficients over the components: each has its own", TOGETHER)
+@mistake("averages the coefficients over the components: each component has its own", TOGETHER)
 def coefficients_averaged(x, params, bits):
     return log_prob((x, params, bits), shift=lambda t, raw: shift(t, raw.mean(2, keepdim=True).expand_as(raw)))
 
@@ -614,6 +622,6 @@ def double_out(x, params, bits):
     return log_prob((x, params.double(), bits))
 
 
-@mistake("squeezes dimensions of size one away: (batch,) is wanted for a batch of one, too", FORM)
+@mistake("squeezes away dimensions of size one: the shape should be (batch,), also for a batch of one", FORM)
 def squeezed(x, params, bits):
     return log_prob((x, params, bits)).squeeze()

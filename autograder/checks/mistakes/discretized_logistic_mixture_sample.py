@@ -13,12 +13,16 @@ DEPENDENT = "colours that depend on those drawn before"
 ENDS = "draws beyond either end, log-scales below −7, rare noise"
 TOGETHER = "all of it together"
 FORM = "uint8 levels, inputs left alone"
-KINDS_FIRST = "takes params apart as all means, all log-scales, all coefficients: each colour has its three in a row"
-INTERLEAVED = "takes the numbers of one component for neighbours: K means come first, then K log-scales, K coefficients"
-GUMBEL_SIGN = "has a sign of the Gumbel noise wrong: it is −log(−log u)"
-CLIPPED_NOISE = "clips the uniform numbers, or adds a small number to them: all between 0 and 1 count as they are"
-OWN_NOISE = "draws noise of its own: all randomness has to come from the uniforms that are given"
-ONE_NUMBER = "uses one of the level_uniforms for all three colours: each has its own"
+KINDS_FIRST = (
+    "takes params apart as all means, all log-scales, all coefficients: the three of each colour follow one another"
+)
+INTERLEAVED = (
+    "takes the numbers of one component to be adjacent: the K means come first, then K log-scales, then K coefficients"
+)
+GUMBEL_SIGN = "has a wrong sign in the Gumbel noise: it is −log(−log u)"
+CLIPPED_NOISE = "clips the uniform numbers, or adds a small number to them: use them as they are"
+OWN_NOISE = "draws its own noise: all randomness must come from the uniforms that are passed in"
+ONE_NUMBER = "uses one of the level_uniforms for all three colours: each colour has its own"
 
 
 def by_colour(params):
@@ -103,12 +107,12 @@ def kinds_before_colours(params, component_uniforms, level_uniforms, bits):
     return sample((params, component_uniforms, level_uniforms, bits), split=split)
 
 
-@mistake("takes u for 1 − u: the inverse distribution function is log u − log(1 − u)", ONE)
+@mistake("uses u for 1 − u: the inverse distribution function is log u − log(1 − u)", ONE)
 def logit_reversed(params, component_uniforms, level_uniforms, bits):
     return sample((params, component_uniforms, 1 - level_uniforms, bits))
 
 
-@mistake("uses normal noise: the logistic one is log u − log(1 − u)", ONE)
+@mistake("uses normal noise: logistic noise is log u − log(1 − u)", ONE)
 def normal_noise(params, component_uniforms, level_uniforms, bits):
     def normal(scale, u):
         return scale * torch.special.ndtri(u)
@@ -131,7 +135,7 @@ def centred_uniform_noise(params, component_uniforms, level_uniforms, bits):
     return sample((params, component_uniforms, level_uniforms, bits), spread=lambda scale, u: scale * (2 * u - 1))
 
 
-@mistake("uses Gumbel noise for the levels: they are logistic, log u − log(1 − u)", ONE)
+@mistake("uses Gumbel noise for the levels: logistic noise is log u − log(1 − u)", ONE)
 def gumbel_levels(params, component_uniforms, level_uniforms, bits):
     def gumbel(scale, u):
         return -scale * torch.log(-torch.log(u))
@@ -144,12 +148,12 @@ def no_noise(params, component_uniforms, level_uniforms, bits):
     return sample((params, component_uniforms, level_uniforms, bits), spread=lambda scale, u: 0 * scale)
 
 
-@mistake("forgets the scale: logistic noise is multiplied by exp(log_scale)", ONE)
+@mistake("forgets the scale: multiply the logistic noise by exp(log_scale)", ONE)
 def scale_forgotten(params, component_uniforms, level_uniforms, bits):
     return sample((params, component_uniforms, level_uniforms, bits), scale=torch.ones_like)
 
 
-@mistake("multiplies by the log-scale: the scale is its exponential", ONE)
+@mistake("multiplies by the log-scale: multiply by its exponential", ONE)
 def log_scale_for_scale(params, component_uniforms, level_uniforms, bits):
     return sample((params, component_uniforms, level_uniforms, bits), scale=lambda log_scales: log_scales)
 
@@ -159,7 +163,7 @@ def log_variance(params, component_uniforms, level_uniforms, bits):
     return sample((params, component_uniforms, level_uniforms, bits), scale=lambda log_scales: (log_scales / 2).exp())
 
 
-@mistake("divides the noise by the scale: it is multiplied by it", ONE)
+@mistake("divides the noise by the scale: multiply by it", ONE)
 def divided_by_scale(params, component_uniforms, level_uniforms, bits):
     return sample((params, component_uniforms, level_uniforms, bits), scale=lambda log_scales: (-log_scales).exp())
 
@@ -169,7 +173,7 @@ def one_number_for_all_colours(params, component_uniforms, level_uniforms, bits)
     return sample((params, component_uniforms, level_uniforms[:, :1].expand_as(level_uniforms), bits))
 
 
-@mistake("cuts the fraction off (floor, int, .to(uint8)): the nearest level is wanted, so round first", ONE)
+@mistake("truncates the fraction (floor, int, .to(uint8)): round to the nearest level first", ONE)
 def cut_off(params, component_uniforms, level_uniforms, bits):
     def level(value, bits):
         last = 2**bits - 1
@@ -178,7 +182,7 @@ def cut_off(params, component_uniforms, level_uniforms, bits):
     return sample((params, component_uniforms, level_uniforms, bits), level=level)
 
 
-@mistake("multiplies by 2**bits: the last level is 2**bits − 1 and lies at 1", ONE)
+@mistake("multiplies by 2**bits: multiply by 2**bits − 1, the last level, which is at 1", ONE)
 def as_many_bins_as_levels(params, component_uniforms, level_uniforms, bits):
     def level(value, bits):
         return ((value + 1) * 2**bits / 2).floor().clamp(0, 2**bits - 1)
@@ -186,7 +190,7 @@ def as_many_bins_as_levels(params, component_uniforms, level_uniforms, bits):
     return sample((params, component_uniforms, level_uniforms, bits), level=level)
 
 
-@mistake("multiplies by 2**bits: the last level is 2**bits − 1 and lies at 1", ONE)
+@mistake("multiplies by 2**bits: multiply by 2**bits − 1, the last level, which is at 1", ONE)
 def rounded_on_a_power(params, component_uniforms, level_uniforms, bits):
     def level(value, bits):
         return ((value + 1) * 2**bits / 2).round().clamp(0, 2**bits - 1)
@@ -194,7 +198,7 @@ def rounded_on_a_power(params, component_uniforms, level_uniforms, bits):
     return sample((params, component_uniforms, level_uniforms, bits), level=level)
 
 
-@mistake("takes [0, 1] for the scale of the means: they are on [−1, 1]", ONE)
+@mistake("takes the means to be on [0, 1]: they are on [−1, 1]", ONE)
 def on_unit_interval(params, component_uniforms, level_uniforms, bits):
     def level(value, bits):
         return (value * (2**bits - 1)).round().clamp(0, 2**bits - 1)
@@ -202,17 +206,17 @@ def on_unit_interval(params, component_uniforms, level_uniforms, bits):
     return sample((params, component_uniforms, level_uniforms, bits), level=level)
 
 
-@mistake("counts 256 levels whatever bits is", ONE)
+@mistake("assumes 256 levels whatever bits is", ONE)
 def always_eight_bits(params, component_uniforms, level_uniforms, bits):
     return sample((params, component_uniforms, level_uniforms, 8))
 
 
-@mistake("returns values on [−1, 1]: levels are wanted", ONE)
+@mistake("returns values on [−1, 1]: return levels", ONE)
 def on_the_scale(params, component_uniforms, level_uniforms, bits):
     return to_position(sample((params, component_uniforms, level_uniforms, bits), dtype=torch.float32), bits)
 
 
-@mistake("takes the logistic function of the raw coefficients: tanh is wanted, which is 0 at 0", ONE)
+@mistake("takes the logistic function of the raw coefficients: take tanh, which is 0 at 0", ONE)
 def coefficients_by_sigmoid(params, component_uniforms, level_uniforms, bits):
     return sample((params, component_uniforms, level_uniforms, bits), squash=torch.sigmoid)
 
@@ -256,17 +260,17 @@ def logistic_added(params, component_uniforms, level_uniforms, bits):
     return sample((params, component_uniforms, level_uniforms, bits), choose=choose)
 
 
-@mistake("takes the largest logit: without noise it is always the same component", SEVERAL)
+@mistake("takes the largest logit: without noise, the same component is always chosen", SEVERAL)
 def largest_logit(params, component_uniforms, level_uniforms, bits):
     return sample((params, component_uniforms, level_uniforms, bits), choose=lambda logits, u: logits.argmax(1))
 
 
-@mistake("ignores the logits: the noise alone chooses", SEVERAL)
+@mistake("ignores the logits: add them to the noise", SEVERAL)
 def noise_alone(params, component_uniforms, level_uniforms, bits):
     return sample((params, component_uniforms, level_uniforms, bits), choose=lambda logits, u: u.argmax(1))
 
 
-@mistake("adds Gumbel noise to the probabilities: it is added to logits or log-probabilities", SEVERAL)
+@mistake("adds Gumbel noise to the probabilities: add it to the logits", SEVERAL)
 def gumbel_on_probabilities(params, component_uniforms, level_uniforms, bits):
     def choose(logits, u):
         return largest(logits.softmax(1), u)
@@ -274,7 +278,7 @@ def gumbel_on_probabilities(params, component_uniforms, level_uniforms, bits):
     return sample((params, component_uniforms, level_uniforms, bits), choose=choose)
 
 
-@mistake("takes the smallest sum of logit and noise: the largest is wanted", SEVERAL)
+@mistake("takes the smallest sum of logit and noise: take the largest", SEVERAL)
 def smallest(params, component_uniforms, level_uniforms, bits):
     def choose(logits, u):
         return (logits - torch.log(-torch.log(u))).argmin(1)
@@ -282,7 +286,9 @@ def smallest(params, component_uniforms, level_uniforms, bits):
     return sample((params, component_uniforms, level_uniforms, bits), choose=choose)
 
 
-@mistake("chooses by cumulated weights and the first of the uniforms: logit plus Gumbel noise decides", SEVERAL)
+@mistake(
+    "chooses by cumulative weights and the first of the uniforms: take the largest logit plus Gumbel noise", SEVERAL
+)
 def by_cumulated_weights(params, component_uniforms, level_uniforms, bits):
     def choose(logits, u):
         return (logits.softmax(1).cumsum(1) < u[:, :1]).sum(1).clamp(max=logits.shape[1] - 1)
@@ -290,7 +296,10 @@ def by_cumulated_weights(params, component_uniforms, level_uniforms, bits):
     return sample((params, component_uniforms, level_uniforms, bits), choose=choose)
 
 
-@mistake("draws the component by noise of its own (multinomial, Categorical): logit plus Gumbel noise decides", SEVERAL)
+@mistake(
+    "draws the component with its own noise (multinomial, Categorical): take the largest logit plus Gumbel noise",
+    SEVERAL,
+)
 def by_multinomial(params, component_uniforms, level_uniforms, bits):
     def choose(logits, u):
         weights = logits.softmax(1).movedim(1, -1)
@@ -299,7 +308,7 @@ def by_multinomial(params, component_uniforms, level_uniforms, bits):
     return sample((params, component_uniforms, level_uniforms, bits), choose=choose)
 
 
-@mistake("mixes the parameters of all components by their weights: one component is chosen", SEVERAL)
+@mistake("averages the parameters of all components by their weights: choose one component", SEVERAL)
 def parameters_averaged(params, component_uniforms, level_uniforms, bits):
     def pick(part, weights):
         return (weights.unsqueeze(1) * part).sum(2)
@@ -310,7 +319,7 @@ def parameters_averaged(params, component_uniforms, level_uniforms, bits):
     return sample((params, component_uniforms, level_uniforms, bits), choose=choose, pick=pick)
 
 
-@mistake("chooses one component for the whole image: each pixel has its own", SEVERAL)
+@mistake("chooses one component for the whole image: choose one for each pixel", SEVERAL)
 def one_choice_for_the_image(params, component_uniforms, level_uniforms, bits):
     def choose(logits, u):
         return largest(logits, u)[:, :1, :1].expand(-1, *logits.shape[2:])
@@ -341,7 +350,7 @@ def colours_independent(params, component_uniforms, level_uniforms, bits):
     return sample((params, component_uniforms, level_uniforms, bits), squash=torch.zeros_like)
 
 
-@mistake("exchanges c₁ and c₂: c₁ takes red to blue, c₂ green to blue", DEPENDENT)
+@mistake("exchanges c₁ and c₂: c₁ goes from red to blue, c₂ from green to blue", DEPENDENT)
 def coefficients_of_blue_exchanged(params, component_uniforms, level_uniforms, bits):
     def blue(c, r, g):
         return c[:, 2] * r + c[:, 1] * g
@@ -349,7 +358,7 @@ def coefficients_of_blue_exchanged(params, component_uniforms, level_uniforms, b
     return sample((params, component_uniforms, level_uniforms, bits), blue=blue)
 
 
-@mistake("takes c₁, which stands with green, for green: c₀, which stands with red, takes red to green", DEPENDENT)
+@mistake("uses c₁, which is stored with green, for green: use c₀, stored with red, from red to green", DEPENDENT)
 def coefficient_beside_its_colour(params, component_uniforms, level_uniforms, bits):
     return sample(
         (params, component_uniforms, level_uniforms, bits),
@@ -358,27 +367,27 @@ def coefficient_beside_its_colour(params, component_uniforms, level_uniforms, bi
     )
 
 
-@mistake("uses raw coefficients: tanh of them is wanted", DEPENDENT)
+@mistake("uses raw coefficients: take their tanh", DEPENDENT)
 def without_tanh(params, component_uniforms, level_uniforms, bits):
     return sample((params, component_uniforms, level_uniforms, bits), squash=lambda raw: raw)
 
 
-@mistake("lets blue depend on green alone: c₁ takes red to blue", DEPENDENT)
+@mistake("lets blue depend on green alone: c₁ goes from red to blue", DEPENDENT)
 def blue_without_red(params, component_uniforms, level_uniforms, bits):
     return sample((params, component_uniforms, level_uniforms, bits), blue=lambda c, r, g: c[:, 2] * g)
 
 
-@mistake("lets blue depend on red alone: c₂ takes green to blue", DEPENDENT)
+@mistake("lets blue depend on red alone: c₂ goes from green to blue", DEPENDENT)
 def blue_without_green(params, component_uniforms, level_uniforms, bits):
     return sample((params, component_uniforms, level_uniforms, bits), blue=lambda c, r, g: c[:, 1] * r)
 
 
-@mistake("subtracts the shifts: they are added to the means", DEPENDENT)
+@mistake("subtracts the shifts: add them to the means", DEPENDENT)
 def subtracted(params, component_uniforms, level_uniforms, bits):
     return sample((params, component_uniforms, level_uniforms, bits), squash=lambda raw: -torch.tanh(raw))
 
 
-@mistake("uses the means of red and green: the levels that were drawn shift the next colour", DEPENDENT)
+@mistake("shifts by the means of red and green: shift by the levels that were drawn", DEPENDENT)
 def means_for_draws(params, component_uniforms, level_uniforms, bits):
     logits, means, log_scales, raw = by_colour(params.double())
     index = largest(logits, component_uniforms.double())
@@ -389,26 +398,22 @@ def means_for_draws(params, component_uniforms, level_uniforms, bits):
     return to_level(torch.stack([means[:, 0], green, blue], dim=1) + noise, bits).to(torch.uint8)
 
 
-@mistake(
-    "lets the next colour see draws that are not rounded: likelihoods know levels alone, so round first", DEPENDENT
-)
+@mistake("shifts by draws that are not rounded: round and clip to a level first", DEPENDENT)
 def not_rounded(params, component_uniforms, level_uniforms, bits):
     return sample((params, component_uniforms, level_uniforms, bits), seen=lambda value, *_: value.clamp(-1, 1))
 
 
-@mistake(
-    "lets the next colour see draws that are not rounded: likelihoods know levels alone, so round first", DEPENDENT
-)
+@mistake("shifts by draws that are not rounded: round and clip to a level first", DEPENDENT)
 def neither_rounded_nor_clipped(params, component_uniforms, level_uniforms, bits):
     return sample((params, component_uniforms, level_uniforms, bits), seen=lambda value, *_: value)
 
 
-@mistake("uses levels from 0 to 2**bits − 1 in the shifts: colours are on [−1, 1] there", DEPENDENT)
+@mistake("uses levels from 0 to 2**bits − 1 in the shifts: use colours on [−1, 1]", DEPENDENT)
 def levels_in_shifts(params, component_uniforms, level_uniforms, bits):
     return sample((params, component_uniforms, level_uniforms, bits), seen=lambda value, level, bits: level)
 
 
-@mistake("uses colours on [0, 1] in the shifts: they are on [−1, 1]", DEPENDENT)
+@mistake("uses colours on [0, 1] in the shifts: use colours on [−1, 1]", DEPENDENT)
 def unit_interval_in_shifts(params, component_uniforms, level_uniforms, bits):
     def seen(value, level, bits):
         return level / (2**bits - 1)
@@ -416,12 +421,12 @@ def unit_interval_in_shifts(params, component_uniforms, level_uniforms, bits):
     return sample((params, component_uniforms, level_uniforms, bits), seen=seen)
 
 
-@mistake("divides levels by 127.5 in the shifts whatever bits is: the last level lies at 1", DEPENDENT)
+@mistake("divides levels by 127.5 in the shifts whatever bits is: the last level is at 1", DEPENDENT)
 def eight_bits_in_shifts(params, component_uniforms, level_uniforms, bits):
     return sample((params, component_uniforms, level_uniforms, bits), seen=lambda value, level, bits: level / 127.5 - 1)
 
 
-@mistake("doubles uint8 levels for the shifts, which wrap round at 256: turn them into floats first", DEPENDENT)
+@mistake("doubles uint8 levels for the shifts, which wrap around at 256: convert them to floats first", DEPENDENT)
 def wrapping_in_shifts(params, component_uniforms, level_uniforms, bits):
     def seen(value, level, bits):
         return (2 * level).remainder(256) / (2**bits - 1) - 1
@@ -429,7 +434,7 @@ def wrapping_in_shifts(params, component_uniforms, level_uniforms, bits):
     return sample((params, component_uniforms, level_uniforms, bits), seen=seen)
 
 
-@mistake("draws blue first: red comes first, then green, then blue", DEPENDENT)
+@mistake("draws blue first: the order is red, green, blue", DEPENDENT)
 def from_blue_to_red(params, component_uniforms, level_uniforms, bits):
     def split(params):
         logits, *rest = by_colour(params)
@@ -442,7 +447,7 @@ def wrapped(value, bits):
     return ((value + 1) * (2**bits - 1) / 2).round() % 256
 
 
-@mistake("lets draws beyond the ends wrap round in uint8: they become the first or the last level", ENDS)
+@mistake("lets draws beyond the ends wrap around in uint8: clip them to the first or the last level", ENDS)
 def wrapping_round(params, component_uniforms, level_uniforms, bits):
     return sample((params, component_uniforms, level_uniforms, bits), level=wrapped)
 
@@ -451,7 +456,7 @@ def unlimited(value, bits):
     return ((value + 1) * (2**bits - 1) / 2).round()
 
 
-@mistake("clips after all three draws: the next colour depends on the level, which is clipped", ENDS)
+@mistake("clips after all three draws: clip each level before it shifts the next colour", ENDS)
 def clipped_at_the_end(params, component_uniforms, level_uniforms, bits):
     last = 2**bits - 1
     drawn = sample((params, component_uniforms, level_uniforms, bits), level=unlimited, dtype=torch.float64)
@@ -465,14 +470,14 @@ def clipped_at_255(params, component_uniforms, level_uniforms, bits):
     )
 
 
-@mistake("takes draws beyond the ends modulo the number of levels: they become the first or the last level", ENDS)
+@mistake("takes draws beyond the ends modulo the number of levels: clip them to the first or the last level", ENDS)
 def modulo(params, component_uniforms, level_uniforms, bits):
     return sample(
         (params, component_uniforms, level_uniforms, bits), level=lambda v, bits: unlimited(v, bits) % 2**bits
     )
 
 
-@mistake("clips at the last level only: draws below the first become the first", ENDS)
+@mistake("clips at the last level only: clip at the first one too", ENDS)
 def clipped_above(params, component_uniforms, level_uniforms, bits):
     def level(value, bits):
         return unlimited(value, bits).clamp(max=2**bits - 1) % 256
@@ -485,7 +490,7 @@ def not_clamped(params, component_uniforms, level_uniforms, bits):
     return sample((params, component_uniforms, level_uniforms, bits), bound=lambda log_scales: log_scales)
 
 
-@mistake("clamps log-scales at −5: at −7", ENDS)
+@mistake("clamps log-scales at −5: clamp them at −7", ENDS)
 def clamped_at_five(params, component_uniforms, level_uniforms, bits):
     return sample((params, component_uniforms, level_uniforms, bits), bound=lambda log_scales: log_scales.clamp(min=-5))
 
@@ -503,7 +508,7 @@ def noise_moved_from_the_ends(params, component_uniforms, level_uniforms, bits):
     return sample((params, component_uniforms, level_uniforms, bits), spread=moved)
 
 
-@mistake("gives every component the coefficients of the first: each has its own", TOGETHER)
+@mistake("gives every component the coefficients of the first: each component has its own", TOGETHER)
 def coefficients_of_the_first(params, component_uniforms, level_uniforms, bits):
     def split(params):
         logits, means, log_scales, raw = by_colour(params)
@@ -512,7 +517,7 @@ def coefficients_of_the_first(params, component_uniforms, level_uniforms, bits):
     return sample((params, component_uniforms, level_uniforms, bits), split=split)
 
 
-@mistake("averages the coefficients over the components: each has its own", TOGETHER)
+@mistake("averages the coefficients over the components: each component has its own", TOGETHER)
 def coefficients_averaged(params, component_uniforms, level_uniforms, bits):
     def split(params):
         logits, means, log_scales, raw = by_colour(params)
@@ -521,7 +526,7 @@ def coefficients_averaged(params, component_uniforms, level_uniforms, bits):
     return sample((params, component_uniforms, level_uniforms, bits), split=split)
 
 
-@mistake("takes the coefficients of one component for neighbours: K of one kind stand together", TOGETHER)
+@mistake("takes the coefficients of one component to be adjacent: the K of one kind are adjacent", TOGETHER)
 def coefficients_interleaved(params, component_uniforms, level_uniforms, bits):
     def split(params):
         logits, means, log_scales, raw = by_colour(params)
@@ -532,17 +537,17 @@ def coefficients_interleaved(params, component_uniforms, level_uniforms, bits):
     return sample((params, component_uniforms, level_uniforms, bits), split=split)
 
 
-@mistake("comes out as int64 where uint8 is wanted", FORM)
+@mistake("returns int64: return uint8", FORM)
 def int64_levels(params, component_uniforms, level_uniforms, bits):
     return sample((params, component_uniforms, level_uniforms, bits), dtype=torch.int64)
 
 
-@mistake("comes out as float32 where uint8 is wanted", FORM)
+@mistake("returns float32: return uint8", FORM)
 def float_levels(params, component_uniforms, level_uniforms, bits):
     return sample((params, component_uniforms, level_uniforms, bits), dtype=torch.float32)
 
 
-@mistake("comes out in the dtype of params: uint8 is wanted", FORM)
+@mistake("returns the dtype of params: return uint8", FORM)
 def levels_in_the_dtype_of_params(params, component_uniforms, level_uniforms, bits):
     return sample((params, component_uniforms, level_uniforms, bits), dtype=params.dtype)
 
@@ -554,13 +559,15 @@ def uniforms_changed(params, component_uniforms, level_uniforms, bits):
     return result
 
 
-@mistake("clamps log-scales in place (clamp_): params stays as it is", FORM)
+@mistake("clamps log-scales in place (clamp_): leave params as it is", FORM)
 def log_scales_clamped_in_place(params, component_uniforms, level_uniforms, bits):
     result = sample((params.clone(), component_uniforms, level_uniforms, bits))
     by_colour(params)[2].clamp_(min=-7)
     return result
 
 
-@mistake("squeezes dimensions of size one away: (batch, 3, height, width) is wanted for one pixel, too", FORM)
+@mistake(
+    "squeezes away dimensions of size one: the shape should be (batch, 3, height, width), also for one pixel", FORM
+)
 def squeezed(params, component_uniforms, level_uniforms, bits):
     return sample((params, component_uniforms, level_uniforms, bits)).squeeze()

@@ -11,8 +11,8 @@ mistake = mistakes_into(MISTAKES)
 ANY_SIZE = "log weights of any size"
 FORM = "precision kept, inputs left alone"
 CUT_OFF = "no gradient reaches the log weights: detach, no_grad, item or NumPy cuts it off"
-SUM_NOT_SQUARED = "does not square the sum of the weights: log Σw counts twice"
-SINGLE = "squeezes one sample or one example away: the result has shape (batch,)"
+SUM_NOT_SQUARED = "does not square the sum of the weights: use 2 · log Σw"
+SINGLE = "squeezes away one sample or one example: the shape should be (batch,)"
 OVERFLOWS = (
     "takes exp of the log weights as they are, which overflows or is zero: subtract each example's largest first"
 )
@@ -27,7 +27,7 @@ def relative(log_weights):
     return torch.exp(log_weights - log_weights.amax(dim=0))
 
 
-@mistake("is upside down: the square of the sum stands above the sum of squares", caught_by="values")
+@mistake("is upside down: the square of the sum goes above the sum of squares", caught_by="values")
 def upside_down(log_weights):
     return 1 / of_weights(relative(log_weights))
 
@@ -38,46 +38,46 @@ def sum_not_squared(log_weights):
     return weights.sum(dim=0) / (weights**2).sum(dim=0)
 
 
-@mistake("is 1 over the sum of squares of weights that do not sum to 1: normalise them first", caught_by="values")
+@mistake("returns 1 over the sum of squares of weights that do not sum to 1: normalise them first", caught_by="values")
 def not_normalised(log_weights):
     return 1 / (torch.exp(log_weights) ** 2).sum(dim=0)
 
 
-@mistake("takes the log weights for the weights: exp is missing", caught_by="values")
+@mistake("uses the log weights as weights: exp is missing", caught_by="values")
 def exponential_missing(log_weights):
     return of_weights(log_weights)
 
 
-@mistake("is a share of the samples, not their number: do not divide by K", caught_by="values")
+@mistake("returns a share of the samples, not their number: do not divide by K", caught_by="values")
 def share_of_the_samples(log_weights):
     return of_weights(relative(log_weights)) / len(log_weights)
 
 
-@mistake("works over the batch: samples are dimension 0", caught_by="values")
+@mistake("works over the batch: the samples are dimension 0", caught_by="values")
 def over_the_batch(log_weights):
     weights = torch.softmax(log_weights, dim=1)
     return 1 / (weights**2).sum(dim=1)
 
 
-@mistake("normalises over the batch: the weights of one example sum to 1, over dimension 0", caught_by="values")
+@mistake("normalises over the batch: the weights of one example sum to 1 over dimension 0", caught_by="values")
 def normalised_over_the_batch(log_weights):
     weights = torch.softmax(log_weights, dim=-1)
     return 1 / (weights**2).sum(dim=0)
 
 
-@mistake("sums over the batch too: one number for each example is wanted", caught_by="values")
+@mistake("sums over the batch too: return one number per example", caught_by="values")
 def over_everything(log_weights):
     weights = torch.exp(log_weights)
     return weights.sum() ** 2 / (weights**2).sum()
 
 
-@mistake("is averaged over the batch: one number for each example is wanted", caught_by="values")
+@mistake("averages kl over the batch: return one number per example", caught_by="values")
 def averaged(log_weights):
     return of_weights(relative(log_weights)).mean()
 
 
 @mistake(
-    "is the exponential of the entropy, another measure: (Σw)² / Σw² is wanted",
+    "returns the exponential of the entropy, another measure: use (Σw)² / Σw²",
     caught_by="values",
 )
 def perplexity(log_weights):
@@ -85,18 +85,22 @@ def perplexity(log_weights):
     return torch.exp(torch.special.entr(weights).sum(dim=0))
 
 
-@mistake("is 1 over the largest normalised weight, another measure: (Σw)² / Σw² is wanted", caught_by="values")
+@mistake("returns 1 over the largest normalised weight, another measure: use (Σw)² / Σw²", caught_by="values")
 def largest_weight(log_weights):
     return 1 / torch.softmax(log_weights, dim=0).amax(dim=0)
 
 
-@mistake("has the variance with K − 1: the formula K / (1 + Var(w) / mean²) wants that with K", caught_by="values")
+@mistake(
+    "uses the variance with 1/(K − 1): the formula K / (1 + Var(w) / mean²) needs the one with 1/K", caught_by="values"
+)
 def unbiased_variance(log_weights):
     weights = relative(log_weights)
     return len(weights) / (1 + weights.var(dim=0) / weights.mean(dim=0) ** 2)
 
 
-@mistake("is K over 1 plus the variance of weights whose mean is not 1: divide by the mean squared", caught_by="values")
+@mistake(
+    "returns K over 1 plus the variance of weights whose mean is not 1: divide by the mean squared", caught_by="values"
+)
 def variance_not_relative(log_weights):
     weights = relative(log_weights)
     return len(weights) / (1 + weights.var(dim=0, correction=0))
@@ -113,12 +117,12 @@ def square_of_the_sum_twice(log_weights):
     return torch.exp(2 * log_sum - torch.logsumexp(log_weights, dim=0))
 
 
-@mistake("is the logarithm of the effective sample size: exp is missing", caught_by="values")
+@mistake("returns the logarithm of the effective sample size: take exp", caught_by="values")
 def logarithm(log_weights):
     return of_weights(relative(log_weights)).log()
 
 
-@mistake("is rounded to a whole number: it need not be one", caught_by="values")
+@mistake("rounds to a whole number: the effective sample size need not be whole", caught_by="values")
 def rounded(log_weights):
     return of_weights(relative(log_weights)).round()
 
@@ -134,7 +138,7 @@ def absolute_values(log_weights):
     return of_weights(relative(log_weights.abs()))
 
 
-@mistake("is the square of the effective sample size", caught_by="values")
+@mistake("returns the square of the effective sample size", caught_by="values")
 def squared(log_weights):
     return of_weights(relative(log_weights)) ** 2
 
@@ -158,14 +162,17 @@ def normalised_after_exp(log_weights):
 
 
 @mistake(
-    "takes exp in float64, which overflows or is zero all the same: subtract each example's largest first",
+    "takes exp in float64, which still overflows or is zero: subtract each example's largest first",
     caught_by=ANY_SIZE,
 )
 def overflow_in_double(log_weights):
     return of_weights(torch.exp(log_weights.double())).to(log_weights.dtype)
 
 
-@mistake("subtracts the largest of all log weights: other examples underflow, each needs its own", caught_by=ANY_SIZE)
+@mistake(
+    "subtracts the largest of all log weights: other examples underflow, so use the largest of each example",
+    caught_by=ANY_SIZE,
+)
 def largest_of_all(log_weights):
     return of_weights(torch.exp(log_weights - log_weights.max()))
 
@@ -176,14 +183,15 @@ def mean_subtracted(log_weights):
 
 
 @mistake(
-    "is exp of a difference of large logarithms, which has few digits left: subtract each example's largest first",
+    "takes exp of a difference of large logarithms, which loses digits: subtract each example's largest log "
+    "weight first",
     caught_by=ANY_SIZE,
 )
 def difference_of_large_logarithms(log_weights):
     return torch.exp(2 * torch.logsumexp(log_weights, dim=0) - torch.logsumexp(2 * log_weights, dim=0))
 
 
-@mistake("adds a small constant to the sum of squares, which outweighs small weights", caught_by=ANY_SIZE)
+@mistake("adds a small constant to the sum of squares, which changes small weights", caught_by=ANY_SIZE)
 def small_constant_below(log_weights):
     weights = torch.exp(log_weights)
     return weights.sum(dim=0) ** 2 / ((weights**2).sum(dim=0) + 1e-12)
@@ -210,14 +218,14 @@ def without_gradients(log_weights):
         return of_weights(relative(log_weights))
 
 
-@mistake("treats the sum that normalises the weights as a constant: gradients reach it too", caught_by="gradients")
+@mistake("treats the sum that normalises the weights as a constant: gradients must reach it too", caught_by="gradients")
 def constant_sum(log_weights):
     weights = relative(log_weights)
     weights = weights / weights.sum(dim=0).detach()
     return 1 / (weights**2).sum(dim=0)
 
 
-@mistake("treats the sum of squares as a constant: gradients reach it too", caught_by="gradients")
+@mistake("treats the sum of squares as a constant: gradients must reach it too", caught_by="gradients")
 def constant_sum_of_squares(log_weights):
     weights = relative(log_weights)
     return weights.sum(dim=0) ** 2 / (weights**2).sum(dim=0).detach()

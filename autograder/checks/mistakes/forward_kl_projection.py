@@ -13,18 +13,19 @@ FORM = "precision kept, inputs left alone"
 
 
 @mistake(
-    "is the reverse projection: it matches the precision's diagonal, not the marginal variances", caught_by="values"
+    "returns the reverse projection: the forward one matches the marginal variances, not the diagonal of the precision",
+    caught_by="values",
 )
 def reverse(mean, cov):
     return mean.clone(), -0.5 * torch.linalg.inv(cov).diagonal().log()
 
 
-@mistake("returns the standard deviation: its logarithm is asked", caught_by="values")
+@mistake("returns the standard deviation: return its logarithm", caught_by="values")
 def std_for_log_std(mean, cov):
     return mean.clone(), cov.diagonal().sqrt()
 
 
-@mistake("returns the variance: the logarithm of the standard deviation is asked", caught_by="values")
+@mistake("returns the variance: return the logarithm of the standard deviation", caught_by="values")
 def variance_for_log_std(mean, cov):
     return mean.clone(), cov.diagonal().clone()
 
@@ -39,12 +40,17 @@ def opposite_sign(mean, cov):
     return mean.clone(), -0.5 * cov.diagonal().log()
 
 
-@mistake("takes the diagonal of the Cholesky factor: that is narrower than the marginals", caught_by="values")
+@mistake(
+    "takes the diagonal of the Cholesky factor: it is smaller than the marginal standard deviations", caught_by="values"
+)
 def cholesky_diagonal(mean, cov):
     return mean.clone(), torch.linalg.cholesky(cov).diagonal().log()
 
 
-@mistake("takes eigenvalues for variances: they belong to other directions than the coordinates", caught_by="values")
+@mistake(
+    "takes eigenvalues for variances: eigenvalues are variances along other directions than the coordinates",
+    caught_by="values",
+)
 def eigenvalues(mean, cov):
     return mean.clone(), 0.5 * torch.linalg.eigvalsh(cov).log()
 
@@ -54,12 +60,12 @@ def isotropic(mean, cov):
     return mean.clone(), (0.5 * cov.diagonal().mean().log()).expand_as(mean).clone()
 
 
-@mistake("adds up the rows of the covariance: only the diagonal counts", caught_by="values")
+@mistake("adds up the rows of the covariance: use only the diagonal", caught_by="values")
 def row_sums(mean, cov):
     return mean.clone(), 0.5 * cov.abs().sum(dim=-1).log()
 
 
-@mistake("adds the square of the mean to the variance: Σ is about the mean already", caught_by="values")
+@mistake("adds the square of the mean to the variance: Σ is already centred at the mean", caught_by="values")
 def second_moment(mean, cov):
     return mean.clone(), 0.5 * (cov.diagonal() + mean**2).log()
 
@@ -74,17 +80,17 @@ def exchanged(mean, cov):
     return 0.5 * cov.diagonal().log(), mean.clone()
 
 
-@mistake("returns log_std as a matrix: one number for each variable is asked", caught_by="values")
+@mistake("returns log_std as a matrix: return one number per variable", caught_by="values")
 def whole_matrix(mean, cov):
     return mean.clone(), torch.diag(0.5 * cov.diagonal().log())
 
 
-@mistake("uses the logarithm to base 2 or 10 where the natural logarithm is meant", caught_by="values")
+@mistake("uses the logarithm to base 2 or 10: use the natural logarithm", caught_by="values")
 def binary_logarithm(mean, cov):
     return mean.clone(), 0.5 * cov.diagonal().log2()
 
 
-@mistake("returns standard normals: mean and covariance have to enter", caught_by="values")
+@mistake("returns standard normals: mean and covariance are not used", caught_by="values")
 def standard_deviation_one(mean, cov):
     return mean.clone(), torch.zeros_like(mean)
 
@@ -94,7 +100,7 @@ def clamped(mean, cov):
     return mean.clone(), (0.5 * cov.diagonal().log()).clamp(-8, 5)
 
 
-@mistake("adds a small constant to the variances, which outweighs small ones", caught_by=SCALES)
+@mistake("adds a small constant to the variances, which changes small ones", caught_by=SCALES)
 def small_constant_added(mean, cov):
     return mean.clone(), 0.5 * (cov.diagonal() + 1e-8).log()
 
@@ -109,7 +115,7 @@ def single_precision(mean, cov):
     return mean.float(), 0.5 * cov.float().diagonal(dim1=-2, dim2=-1).log()
 
 
-@mistake("returns NumPy arrays: tensors are wanted", caught_by=FORM)
+@mistake("returns NumPy arrays: return tensors", caught_by=FORM)
 def arrays(mean, cov):
     return mean.numpy().copy(), (0.5 * cov.diagonal(dim1=-2, dim2=-1).log()).numpy()
 
@@ -119,24 +125,28 @@ def covariance_changed(mean, cov):
     return mean.clone(), 0.5 * cov.diagonal(dim1=-2, dim2=-1).log_()
 
 
-@mistake("is the reverse projection, and the logarithm of the variance at that", caught_by="values")
+@mistake(
+    "returns the reverse projection, and the logarithm of the variance instead of the standard deviation",
+    caught_by="values",
+)
 def reverse_log_variance(mean, cov):
     return mean.clone(), -torch.linalg.inv(cov).diagonal().log()
 
 
-@mistake("returns log_std as a column: (dim,) is wanted", caught_by="values")
+@mistake("returns log_std as a column: its shape should be (dim,)", caught_by="values")
 def column(mean, cov):
     return mean.clone(), 0.5 * cov.diagonal().log().unsqueeze(1)
 
 
-@mistake("is estimated from samples: the closed form is wanted", caught_by="values")
+@mistake("estimates the projection from samples: use the closed form", caught_by="values")
 def sampled(mean, cov):
     x = torch.distributions.MultivariateNormal(mean, cov).sample((1000,))
     return x.mean(0), x.std(0).log()
 
 
 @mistake(
-    "takes variances from second moments: these cancel far from zero, and the covariance is given", caught_by=SCALES
+    "computes variances from second moments, which cancel far from zero: use the covariance that is given",
+    caught_by=SCALES,
 )
 def from_second_moments(mean, cov):
     second = cov + torch.outer(mean, mean)

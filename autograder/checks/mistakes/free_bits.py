@@ -12,63 +12,63 @@ mistake = mistakes_into(MISTAKES)
 
 VALUES = "values"
 FORM = "gradients, precision kept, inputs left alone"
-BATCH_MEAN = "gives each example the mean of the batch: where the layer's mean is large enough each keeps its own KL"
-GRADIENT_KEPT = "lets the gradient through where a layer is within its free bits: it is 0 there"
+BATCH_MEAN = "gives each example the mean of the batch: in a layer above the threshold each example keeps its own KL"
+GRADIENT_KEPT = "lets the gradient through where a layer is within its free bits: it should be 0 there"
 CUT_OFF = "no gradient arrives: detach, .data, no_grad, item or NumPy cuts it off"
 
 
-@mistake("compares each example's KL with the threshold: the batch mean of the layer is compared", caught_by=VALUES)
+@mistake("compares each example's KL with the threshold: compare the batch mean of the layer", caught_by=VALUES)
 def each_example_clamped(kl, nats_per_layer):
     return kl.clamp(min=nats_per_layer)
 
 
-@mistake("compares the sum over the batch with the threshold: the mean is compared", caught_by=VALUES)
+@mistake("compares the sum over the batch with the threshold: compare the mean", caught_by=VALUES)
 def sum_compared(kl, nats_per_layer):
     return torch.where(kl.sum(dim=0) < nats_per_layer, nats_per_layer, kl)
 
 
-@mistake("averages over the layers: the mean over the batch is compared, for each layer", caught_by=VALUES)
+@mistake("averages over the layers: average over the batch, for each layer", caught_by=VALUES)
 def mean_over_layers(kl, nats_per_layer):
     return torch.where(kl.mean(dim=1, keepdim=True) < nats_per_layer, nats_per_layer, kl)
 
 
-@mistake("averages over all layers at once: each layer has free bits of its own", caught_by=VALUES)
+@mistake("averages over all layers at once: each layer has its own free bits", caught_by=VALUES)
 def mean_of_all(kl, nats_per_layer):
     return torch.where(kl.mean() < nats_per_layer, nats_per_layer, kl)
 
 
-@mistake("compares the KL of all layers together: each layer has free bits of its own", caught_by=VALUES)
+@mistake("compares the KL of all layers together: each layer has its own free bits", caught_by=VALUES)
 def total_compared(kl, nats_per_layer):
     return torch.where(kl.sum(dim=1).mean() < nats_per_layer, nats_per_layer, kl)
 
 
-@mistake("shares the threshold out among the layers: each has all of it", caught_by=VALUES)
+@mistake("divides the threshold among the layers: each layer has all of it", caught_by=VALUES)
 def threshold_shared_out(kl, nats_per_layer):
     share = nats_per_layer / kl.shape[1]
     return torch.where(kl.mean(dim=0) < share, share, kl)
 
 
-@mistake("compares the largest KL of the batch: the mean is compared", caught_by=VALUES)
+@mistake("compares the largest KL of the batch: compare the mean", caught_by=VALUES)
 def largest_compared(kl, nats_per_layer):
     return torch.where(kl.amax(dim=0) < nats_per_layer, nats_per_layer, kl)
 
 
-@mistake("subtracts the threshold: the KL of a layer that uses more is left as it is", caught_by=VALUES)
+@mistake("subtracts the threshold: leave the KL of a layer above it as it is", caught_by=VALUES)
 def threshold_subtracted(kl, nats_per_layer):
     return (kl - nats_per_layer).clamp(min=0.0)
 
 
-@mistake("is 0 within the free bits: a layer that uses less counts as the threshold", caught_by=VALUES)
+@mistake("returns 0 within the free bits: a layer that uses less counts as the threshold", caught_by=VALUES)
 def zero_within(kl, nats_per_layer):
     return torch.where(kl.mean(dim=0) < nats_per_layer, 0.0, kl)
 
 
-@mistake("cuts off at the threshold what is above it: it is what lies below that counts as the threshold", VALUES)
+@mistake("caps the KL at the threshold: it is the KL below the threshold that is raised to it", VALUES)
 def capped(kl, nats_per_layer):
     return torch.where(kl.mean(dim=0) > nats_per_layer, nats_per_layer, kl)
 
 
-@mistake("cuts off at the threshold what is above it: it is what lies below that counts as the threshold", VALUES)
+@mistake("caps the KL at the threshold: it is the KL below the threshold that is raised to it", VALUES)
 def each_example_capped(kl, nats_per_layer):
     return kl.clamp(max=nats_per_layer)
 
@@ -78,39 +78,39 @@ def batch_mean_for_each(kl, nats_per_layer):
     return kl.mean(dim=0, keepdim=True).clamp(min=nats_per_layer).expand_as(kl)
 
 
-@mistake("is averaged over the batch: (batch, layers) is wanted", caught_by=VALUES)
+@mistake("averages over the batch: the shape should be (batch, layers)", caught_by=VALUES)
 def batch_mean(kl, nats_per_layer):
     return kl.mean(dim=0).clamp(min=nats_per_layer)
 
 
-@mistake("sums over the layers: each layer has a column of its own", caught_by=VALUES)
+@mistake("sums over the layers: each layer has its own column", caught_by=VALUES)
 def summed_over_layers(kl, nats_per_layer):
     return torch.where(kl.mean(dim=0) < nats_per_layer, nats_per_layer, kl).sum(dim=1)
 
 
-@mistake("is the loss, one number: the KL of each example and layer is wanted", caught_by=VALUES)
+@mistake("returns one number, the loss: return the KL of each example and layer", caught_by=VALUES)
 def loss_of_all(kl, nats_per_layer):
     return kl.mean(dim=0).clamp(min=nats_per_layer).sum()
 
 
-@mistake("adds to each example what the layer's mean lacks: all examples count as the threshold", caught_by=VALUES)
+@mistake("adds to each example what the layer's mean lacks: set all examples to the threshold", caught_by=VALUES)
 def lifted(kl, nats_per_layer):
     return kl + (nats_per_layer - kl.mean(dim=0)).clamp(min=0.0)
 
 
-@mistake("stretches the KL so that the mean is the threshold: all examples count as the threshold", caught_by=VALUES)
+@mistake("scales the KL so that its mean is the threshold: set all examples to the threshold", caught_by=VALUES)
 def stretched(kl, nats_per_layer):
     mean = kl.mean(dim=0)
     return torch.where(mean < nats_per_layer, kl * (nats_per_layer / mean.clamp(min=1e-8)), kl)
 
 
-@mistake("converts the threshold from bits: it is in nats, whatever the name says", caught_by=VALUES)
+@mistake("converts the threshold from bits: it is in nats, despite the name", caught_by=VALUES)
 def threshold_from_bits(kl, nats_per_layer):
     nats = nats_per_layer * math.log(2)
     return torch.where(kl.mean(dim=0) < nats, nats, kl)
 
 
-@mistake("replaces only examples below the threshold: where the layer's mean is below it, all are", caught_by=VALUES)
+@mistake("replaces only examples below the threshold: if the layer's mean is below it, replace all", caught_by=VALUES)
 def only_small_examples(kl, nats_per_layer):
     within = (kl.mean(dim=0) < nats_per_layer) & (kl < nats_per_layer)
     return torch.where(within, nats_per_layer, kl)
@@ -128,7 +128,7 @@ def gradient_of_the_mean(kl, nats_per_layer):
     return torch.where(mean < nats_per_layer, nats_per_layer + mean - mean.detach(), kl)
 
 
-@mistake("cuts the gradient off where a layer uses more than its free bits: it is 1 there", caught_by=FORM)
+@mistake("cuts the gradient off where a layer uses more than its free bits: it should be 1 there", caught_by=FORM)
 def gradient_the_other_way(kl, nats_per_layer):
     return torch.where(kl.mean(dim=0) < nats_per_layer, nats_per_layer + kl - kl.detach(), kl.detach())
 
@@ -150,7 +150,9 @@ def filled_by_items(kl, nats_per_layer):
     return result
 
 
-@mistake("adds the mean to the gradient: that of an example's own KL is 1, that of the others' 0", caught_by=FORM)
+@mistake(
+    "adds the gradient of the mean: the gradient is 1 for an example's own KL and 0 for the others", caught_by=FORM
+)
 def gradient_of_mean_added(kl, nats_per_layer):
     mean = kl.mean(dim=0)
     return torch.where(mean < nats_per_layer, nats_per_layer, kl + mean - mean.detach())

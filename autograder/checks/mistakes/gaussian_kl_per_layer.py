@@ -17,11 +17,11 @@ FORM = "gradients, precision kept, inputs left alone"
 CUT_OFF = "no gradient arrives: detach, .data, no_grad, item or NumPy cuts it off"
 SWAPPED = "equals KL(p‖q): q and p are exchanged"
 VARIANCE = "takes log_std for the logarithm of the variance: the variance is exp(2 · log_std)"
-OVER_ONE = "sums over one latent dimension only: all but the first belong to the latent"
-SQUEEZED = "squeezes a dimension of size one away: the result is (batch, layers) whatever these are"
+OVER_ONE = "sums over one latent dimension only: sum over all dimensions but the first"
+SQUEEZED = "squeezes away a dimension of size one: the shape is (batch, layers) whatever these are"
 CLAMPED = "clamps log_std: very small or very large standard deviations are changed"
-LOG_STDS_CHANGED = "turns log_std into std in the lists it was given: lists and tensors stay as they are"
-SMALL_CONSTANT = "adds a small constant, which outweighs small standard deviations"
+LOG_STDS_CHANGED = "turns log_std into std in the lists it was given: leave lists and tensors as they are"
+SMALL_CONSTANT = "adds a small constant, which changes small standard deviations"
 
 
 @mistake(SWAPPED, caught_by="values")
@@ -40,7 +40,7 @@ def log_variance(q_means, q_log_stds, p_means, p_log_stds):
     return torch.stack(kls, dim=1)
 
 
-@mistake("does not square the standard deviation of p under the fraction", caught_by="values")
+@mistake("does not square the standard deviation of p in the denominator", caught_by="values")
 def p_std_not_squared(q_means, q_log_stds, p_means, p_log_stds):
     kls = []
     for m, s, n, t in zip(q_means, q_log_stds, p_means, p_log_stds, strict=True):
@@ -49,13 +49,13 @@ def p_std_not_squared(q_means, q_log_stds, p_means, p_log_stds):
     return torch.stack(kls, dim=1)
 
 
-@mistake("takes every p for a standard normal: it has means and standard deviations of its own", caught_by="values")
+@mistake("treats every p as a standard normal: each has its own means and standard deviations", caught_by="values")
 def standard_normal_p(q_means, q_log_stds, p_means, p_log_stds):
     terms = [0.5 * (m**2 + (2 * s).exp() - 1) - s for m, s in zip(q_means, q_log_stds, strict=True)]
     return torch.stack([term.flatten(1).sum(1) for term in terms], dim=1)
 
 
-@mistake("subtracts ½ once for each layer: each latent dimension has its own −½", caught_by="values")
+@mistake("subtracts ½ once for each layer: subtract ½ for each latent dimension", caught_by="values")
 def half_once(q_means, q_log_stds, p_means, p_log_stds):
     kls = []
     for m, s, n, t in zip(q_means, q_log_stds, p_means, p_log_stds, strict=True):
@@ -64,7 +64,7 @@ def half_once(q_means, q_log_stds, p_means, p_log_stds):
     return torch.stack(kls, dim=1)
 
 
-@mistake("lacks the −½ of each latent dimension", caught_by="values")
+@mistake("the −½ of each latent dimension is missing", caught_by="values")
 def half_forgotten(q_means, q_log_stds, p_means, p_log_stds):
     kls = []
     for m, s, n, t in zip(q_means, q_log_stds, p_means, p_log_stds, strict=True):
@@ -73,7 +73,7 @@ def half_forgotten(q_means, q_log_stds, p_means, p_log_stds):
     return torch.stack(kls, dim=1)
 
 
-@mistake("the means do not enter", caught_by="values")
+@mistake("the means are not used", caught_by="values")
 def means_forgotten(q_means, q_log_stds, p_means, p_log_stds):
     kls = []
     for s, t in zip(q_log_stds, p_log_stds, strict=True):
@@ -81,7 +81,7 @@ def means_forgotten(q_means, q_log_stds, p_means, p_log_stds):
     return torch.stack(kls, dim=1)
 
 
-@mistake("averages over the latent dimensions: their divergences add up", caught_by="values")
+@mistake("averages over the latent dimensions: sum over them", caught_by="values")
 def mean_over_dimensions(q_means, q_log_stds, p_means, p_log_stds):
     layers = zip(q_means, q_log_stds, p_means, p_log_stds, strict=True)
     kls = [kl_divergence(Normal(m, s.exp()), Normal(n, t.exp())) for m, s, n, t in layers]
@@ -95,20 +95,20 @@ def batch_mean(q_means, q_log_stds, p_means, p_log_stds):
     return torch.stack([kl.flatten(1).sum(1).mean() for kl in kls])
 
 
-@mistake("sums over the layers: each layer has a column of its own", caught_by="values")
+@mistake("sums over the layers: each layer has its own column", caught_by="values")
 def summed_over_layers(q_means, q_log_stds, p_means, p_log_stds):
     layers = zip(q_means, q_log_stds, p_means, p_log_stds, strict=True)
     return sum(kl_divergence(Normal(m, s.exp()), Normal(n, t.exp())).flatten(1).sum(1) for m, s, n, t in layers)
 
 
-@mistake("has layers in its rows: (batch, layers) is wanted", caught_by="values")
+@mistake("has layers in its rows: the shape should be (batch, layers)", caught_by="values")
 def layers_in_rows(q_means, q_log_stds, p_means, p_log_stds):
     layers = zip(q_means, q_log_stds, p_means, p_log_stds, strict=True)
     kls = [kl_divergence(Normal(m, s.exp()), Normal(n, t.exp())) for m, s, n, t in layers]
     return torch.stack([kl.flatten(1).sum(1) for kl in kls])
 
 
-@mistake("has the layers in reverse: the first column is the first layer's", caught_by="values")
+@mistake("has the layers in reverse: the first column is the first layer", caught_by="values")
 def bottom_first(q_means, q_log_stds, p_means, p_log_stds):
     kls = []
     for m, s, n, t in zip(q_means, q_log_stds, p_means, p_log_stds, strict=True):
@@ -117,7 +117,7 @@ def bottom_first(q_means, q_log_stds, p_means, p_log_stds):
     return torch.stack(kls, dim=1)
 
 
-@mistake("adds the layers up on the way: each column holds one layer, not all above it", caught_by="values")
+@mistake("accumulates the layers: each column holds one layer, not all above it", caught_by="values")
 def cumulative(q_means, q_log_stds, p_means, p_log_stds):
     layers = zip(q_means, q_log_stds, p_means, p_log_stds, strict=True)
     kls = [kl_divergence(Normal(m, s.exp()), Normal(n, t.exp())) for m, s, n, t in layers]
@@ -134,7 +134,7 @@ def prior_of_the_layer_above(q_means, q_log_stds, p_means, p_log_stds):
     return torch.stack(kls, dim=1)
 
 
-@mistake("is a list: one tensor (batch, layers) is wanted", caught_by="values")
+@mistake("returns a list: return one tensor of shape (batch, layers)", caught_by="values")
 def list_of_layers(q_means, q_log_stds, p_means, p_log_stds):
     layers = zip(q_means, q_log_stds, p_means, p_log_stds, strict=True)
     return [kl_divergence(Normal(m, s.exp()), Normal(n, t.exp())).flatten(1).sum(1) for m, s, n, t in layers]
@@ -147,7 +147,7 @@ def in_bits(q_means, q_log_stds, p_means, p_log_stds):
     return torch.stack([kl.flatten(1).sum(1) for kl in kls], dim=1) / math.log(2)
 
 
-@mistake("estimates the divergence from one draw: it has a formula, and nothing here is random", caught_by="values")
+@mistake("estimates the divergence from one draw: use the closed form", caught_by="values")
 def single_sample(q_means, q_log_stds, p_means, p_log_stds):
     kls = []
     for m, s, n, t in zip(q_means, q_log_stds, p_means, p_log_stds, strict=True):
@@ -157,7 +157,7 @@ def single_sample(q_means, q_log_stds, p_means, p_log_stds):
     return torch.stack(kls, dim=1)
 
 
-@mistake("stacks the layers' parameters, which needs layers of one shape: theirs may differ", caught_by=SHAPES)
+@mistake("stacks the layers' parameters, which fails where the layers' shapes differ", caught_by=SHAPES)
 def parameters_stacked(q_means, q_log_stds, p_means, p_log_stds):
     q = Normal(torch.stack(tuple(q_means)), torch.stack(tuple(q_log_stds)).exp())
     p = Normal(torch.stack(tuple(p_means)), torch.stack(tuple(p_log_stds)).exp())
@@ -171,14 +171,14 @@ def summed_over_the_last(q_means, q_log_stds, p_means, p_log_stds):
     return torch.stack(kls, dim=1)
 
 
-@mistake("takes latents for (batch, channels, h, w): they may have fewer dimensions", caught_by="values")
+@mistake("assumes latents of shape (batch, channels, h, w): they may have fewer dimensions", caught_by="values")
 def summed_over_pixels(q_means, q_log_stds, p_means, p_log_stds):
     layers = zip(q_means, q_log_stds, p_means, p_log_stds, strict=True)
     kls = [kl_divergence(Normal(m, s.exp()), Normal(n, t.exp())).sum(dim=(1, 2, 3)) for m, s, n, t in layers]
     return torch.stack(kls, dim=1)
 
 
-@mistake("divides the divergence of each layer by its number of pixels: they add up", caught_by=SHAPES)
+@mistake("divides the divergence of each layer by its number of pixels: sum over the pixels", caught_by=SHAPES)
 def per_pixel(q_means, q_log_stds, p_means, p_log_stds):
     kls = []
     for m, s, n, t in zip(q_means, q_log_stds, p_means, p_log_stds, strict=True):
@@ -236,7 +236,7 @@ def small_constant_on_stds(q_means, q_log_stds, p_means, p_log_stds):
 
 
 @mistake(
-    "multiplies the square of the distance out: its terms cancel far from zero, so subtract first", caught_by=RANGE
+    "expands the square of the distance: its terms cancel far from zero, so subtract the means first", caught_by=RANGE
 )
 def square_multiplied_out(q_means, q_log_stds, p_means, p_log_stds):
     kls = []
@@ -246,14 +246,14 @@ def square_multiplied_out(q_means, q_log_stds, p_means, p_log_stds):
     return torch.stack(kls, dim=1)
 
 
-@mistake("clamps the divergence: there is no upper limit to it", caught_by=RANGE)
+@mistake("clamps the divergence: it has no upper limit", caught_by=RANGE)
 def divergence_clamped(q_means, q_log_stds, p_means, p_log_stds):
     layers = zip(q_means, q_log_stds, p_means, p_log_stds, strict=True)
     kls = [kl_divergence(Normal(m, s.exp()), Normal(n, t.exp())) for m, s, n, t in layers]
     return torch.stack([kl.clamp(max=1e4).flatten(1).sum(1) for kl in kls], dim=1)
 
 
-@mistake("treats p as constant: gradients reach its means and log_stds too", caught_by=FORM)
+@mistake("treats p as a constant: gradients must reach its means and log_stds too", caught_by=FORM)
 def p_detached(q_means, q_log_stds, p_means, p_log_stds):
     layers = zip(q_means, q_log_stds, p_means, p_log_stds, strict=True)
     kls = [kl_divergence(Normal(m, s.exp()), Normal(n.detach(), t.detach().exp())) for m, s, n, t in layers]
@@ -275,7 +275,7 @@ def filled_through_data(q_means, q_log_stds, p_means, p_log_stds):
     return kls
 
 
-@mistake("takes the layers out of the lists (pop): the lists stay as they are", caught_by=FORM)
+@mistake("takes the layers out of the lists (pop): leave the lists as they are", caught_by=FORM)
 def lists_emptied(q_means, q_log_stds, p_means, p_log_stds):
     kls = []
     while q_means:

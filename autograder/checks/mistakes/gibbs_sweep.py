@@ -13,8 +13,8 @@ mistake = mistakes_into(MISTAKES)
 STRONG = "strong couplings and fields"
 EVEN = "even odds"
 FORM = "precision kept, inputs left alone"
-OLD_VALUES = "draws all spins from the old state: each draw has to see the newest values of the others"
-OVERFLOWS = "the exponentials overflow, and ∞/∞ is NaN: the logistic function has a form without them"
+OLD_VALUES = "draws all spins from the old state: each draw must use the newest values of the others"
+OVERFLOWS = "the exponentials overflow, and ∞/∞ is NaN: use torch.sigmoid"
 
 
 def sweep(spins, probability, uniforms, order=None):
@@ -41,18 +41,18 @@ def old_values_in_a_loop(spins, coupling, field, uniforms):
     return sweep(spins, lambda i, s: torch.sigmoid(2 * felt(old, coupling, field, i)), uniforms)
 
 
-@mistake("goes through the spins backwards: they are drawn in index order, from the first on", caught_by="values")
+@mistake("goes through the spins backwards: draw them in index order", caught_by="values")
 def backwards(spins, coupling, field, uniforms):
     order = reversed(range(len(spins)))
     return sweep(spins, lambda i, s: torch.sigmoid(2 * felt(s, coupling, field, i)), uniforms, order)
 
 
-@mistake("forgets the 2 in σ(2a): the log odds of a spin are twice what it feels", caught_by="values")
+@mistake("forgets the 2 in σ(2a): the log odds of a spin are double the field on it", caught_by="values")
 def two_forgotten(spins, coupling, field, uniforms):
     return sweep(spins, lambda i, s: torch.sigmoid(felt(s, coupling, field, i)), uniforms)
 
 
-@mistake("has the comparison reversed: the spin becomes 1 where the uniform number is below p", caught_by="values")
+@mistake("reverses the comparison: the spin becomes 1 where the uniform number is below p", caught_by="values")
 def comparison_reversed(spins, coupling, field, uniforms):
     drawn = [0.0] * len(spins)
     spins = spins.clone()
@@ -61,42 +61,42 @@ def comparison_reversed(spins, coupling, field, uniforms):
     return spins
 
 
-@mistake("has the sign of what a spin feels reversed", caught_by="values")
+@mistake("reverses the sign of the field on a spin", caught_by="values")
 def opposite_sign(spins, coupling, field, uniforms):
     return sweep(spins, lambda i, s: torch.sigmoid(-2 * felt(s, coupling, field, i)), uniforms)
 
 
-@mistake("has the sign of the field reversed", caught_by="values")
+@mistake("reverses the sign of the field", caught_by="values")
 def opposite_field(spins, coupling, field, uniforms):
     return sweep(spins, lambda i, s: torch.sigmoid(2 * (coupling[i] @ s - field[i])), uniforms)
 
 
-@mistake("has the sign of the coupling reversed", caught_by="values")
+@mistake("reverses the sign of the coupling", caught_by="values")
 def opposite_coupling(spins, coupling, field, uniforms):
     return sweep(spins, lambda i, s: torch.sigmoid(2 * (field[i] - coupling[i] @ s)), uniforms)
 
 
-@mistake("leaves the field out", caught_by="values")
+@mistake("leaves out the field", caught_by="values")
 def without_field(spins, coupling, field, uniforms):
     return sweep(spins, lambda i, s: torch.sigmoid(2 * (coupling[i] @ s)), uniforms)
 
 
-@mistake("leaves the neighbours out", caught_by="values")
+@mistake("leaves out the neighbours", caught_by="values")
 def without_coupling(spins, coupling, field, uniforms):
     return sweep(spins, lambda i, s: torch.sigmoid(2 * field[i]), uniforms)
 
 
-@mistake("doubles the coupling but not the field: both stand in the exponent twice", caught_by="values")
+@mistake("doubles the coupling but not the field: both appear twice in the exponent", caught_by="values")
 def field_not_doubled(spins, coupling, field, uniforms):
     return sweep(spins, lambda i, s: torch.sigmoid(field[i] + 2 * coupling[i] @ s), uniforms)
 
 
-@mistake("halves the coupling: the ½ of the energy goes away, since each pair is in it twice", caught_by="values")
+@mistake("halves the coupling: the ½ of the energy disappears, since each pair occurs in it twice", caught_by="values")
 def half_the_coupling(spins, coupling, field, uniforms):
     return sweep(spins, lambda i, s: torch.sigmoid(2 * field[i] + coupling[i] @ s), uniforms)
 
 
-@mistake("takes every coupling twice: J_ij and J_ji are the same edge", caught_by="values")
+@mistake("counts every coupling twice: J_ij and J_ji are the same edge", caught_by="values")
 def every_edge_twice(spins, coupling, field, uniforms):
     return sweep(spins, lambda i, s: torch.sigmoid(2 * field[i] + 4 * coupling[i] @ s), uniforms)
 
@@ -106,17 +106,19 @@ def mean_as_probability(spins, coupling, field, uniforms):
     return sweep(spins, lambda i, s: torch.tanh(felt(s, coupling, field, i)), uniforms)
 
 
-@mistake("sets every spin to the likelier value: that is no draw, the uniform numbers must enter", caught_by="values")
+@mistake("sets every spin to its likelier value: draw it, with the uniform numbers", caught_by="values")
 def likelier_value(spins, coupling, field, uniforms):
     return sweep(spins, lambda i, s: torch.sigmoid(2 * felt(s, coupling, field, i)), torch.full_like(uniforms, 0.5))
 
 
-@mistake("draws random numbers of its own: use `uniforms`", caught_by="values")
+@mistake("draws its own random numbers: use `uniforms`", caught_by="values")
 def own_random_numbers(spins, coupling, field, uniforms):
     return sweep(spins, lambda i, s: torch.sigmoid(2 * felt(s, coupling, field, i)), torch.rand_like(uniforms))
 
 
-@mistake("is a Metropolis step (a proposed flip, accepted or not), not a draw given the others", caught_by="values")
+@mistake(
+    "makes a Metropolis step (a proposed flip, accepted or not): draw each spin given the others", caught_by="values"
+)
 def metropolis(spins, coupling, field, uniforms):
     spins = spins.clone()
     for i in range(len(spins)):
@@ -125,7 +127,7 @@ def metropolis(spins, coupling, field, uniforms):
     return spins
 
 
-@mistake("flips spins instead of setting them: below p the spin becomes 1, whatever it was", caught_by="values")
+@mistake("flips spins instead of setting them: below p the spin becomes 1, whatever it was before", caught_by="values")
 def flips(spins, coupling, field, uniforms):
     spins = spins.clone()
     for i in range(len(spins)):
@@ -134,7 +136,7 @@ def flips(spins, coupling, field, uniforms):
     return spins
 
 
-@mistake("raises spins but never lowers them: the other branch is to set −1", caught_by="values")
+@mistake("raises spins but never lowers them: otherwise set the spin to −1", caught_by="values")
 def never_lowered(spins, coupling, field, uniforms):
     spins = spins.clone()
     for i in range(len(spins)):
@@ -143,12 +145,12 @@ def never_lowered(spins, coupling, field, uniforms):
     return spins
 
 
-@mistake("gives 0 where −1 is wanted: spins are −1 or 1", caught_by="values")
+@mistake("returns 0 where it should be −1: spins are −1 or 1", caught_by="values")
 def zeros_and_ones(spins, coupling, field, uniforms):
     return (sweep(spins, lambda i, s: torch.sigmoid(2 * felt(s, coupling, field, i)), uniforms) + 1) / 2
 
 
-@mistake("sees 0 instead of −1 in the spins drawn so far: spins are −1 or 1", caught_by="values")
+@mistake("uses 0 instead of −1 for the spins drawn so far: spins are −1 or 1", caught_by="values")
 def zeros_on_the_way(spins, coupling, field, uniforms):
     spins = spins.clone()
     for i in range(len(spins)):
@@ -156,7 +158,7 @@ def zeros_on_the_way(spins, coupling, field, uniforms):
     return 2 * spins - 1
 
 
-@mistake("gives probabilities: spins are wanted, −1 or 1", caught_by="values")
+@mistake("returns probabilities: return spins, −1 or 1", caught_by="values")
 def probabilities(spins, coupling, field, uniforms):
     spins, given = spins.clone(), spins.clone()
     for i in range(len(spins)):
@@ -165,7 +167,7 @@ def probabilities(spins, coupling, field, uniforms):
     return given
 
 
-@mistake("is a mean-field sweep: a spin is drawn, −1 or 1, not averaged", caught_by="values")
+@mistake("makes a mean-field sweep: draw each spin, −1 or 1, instead of averaging", caught_by="values")
 def mean_field(spins, coupling, field, uniforms):
     means = spins.clone()
     for i in range(len(means)):
@@ -178,19 +180,19 @@ def one_number_for_all(spins, coupling, field, uniforms):
     return sweep(spins, lambda i, s: torch.sigmoid(2 * felt(s, coupling, field, i)), uniforms[:1].expand(len(spins)))
 
 
-@mistake("makes two sweeps: one is asked", caught_by="values")
+@mistake("makes two sweeps: make one", caught_by="values")
 def two_sweeps(spins, coupling, field, uniforms):
     order = 2 * [*range(len(spins))]
     return sweep(spins, lambda i, s: torch.sigmoid(2 * felt(s, coupling, field, i)), uniforms, order)
 
 
-@mistake("leaves the last spin out", caught_by="values")
+@mistake("leaves out the last spin", caught_by="values")
 def last_left_out(spins, coupling, field, uniforms):
     order = range(len(spins) - 1)
     return sweep(spins, lambda i, s: torch.sigmoid(2 * felt(s, coupling, field, i)), uniforms, order)
 
 
-@mistake("counts the spin itself among its neighbours: given the others, its old value has no say", caught_by="values")
+@mistake("counts the spin itself among its neighbours: its old value must not matter", caught_by="values")
 def self_included(spins, coupling, field, uniforms):
     return sweep(spins, lambda i, s: torch.sigmoid(2 * (felt(s, coupling, field, i) + s[i])), uniforms)
 
@@ -213,12 +215,12 @@ def one_exponential(spins, coupling, field, uniforms):
     return sweep(spins, probability, uniforms)
 
 
-@mistake("keeps probabilities so far from 0 and 1 that strong fields lose", caught_by=STRONG)
+@mistake("keeps probabilities too far from 0 and 1 for strong fields", caught_by=STRONG)
 def clamped_probability(spins, coupling, field, uniforms):
     return sweep(spins, lambda i, s: torch.sigmoid(2 * felt(s, coupling, field, i)).clamp(0.01, 0.99), uniforms)
 
 
-@mistake("becomes 1 also where the uniform number equals p: it must be below", caught_by=EVEN)
+@mistake("sets the spin to 1 also where the uniform number equals p: it must be below p", caught_by=EVEN)
 def not_below(spins, coupling, field, uniforms):
     spins = spins.clone()
     for i in range(len(spins)):
@@ -226,7 +228,7 @@ def not_below(spins, coupling, field, uniforms):
     return spins
 
 
-@mistake("gives 0 where the uniform number equals p: torch.sign(0) is 0, and a spin is −1 or 1", caught_by=EVEN)
+@mistake("returns 0 where the uniform number equals p: torch.sign(0) is 0, but a spin is −1 or 1", caught_by=EVEN)
 def sign_of_the_difference(spins, coupling, field, uniforms):
     spins = spins.clone()
     for i in range(len(spins)):
@@ -234,7 +236,7 @@ def sign_of_the_difference(spins, coupling, field, uniforms):
     return spins
 
 
-@mistake("compares with 1 − u: the same chance, but other spins than those asked for", caught_by="values")
+@mistake("compares with 1 − u: the probability is the same, but the spins differ", caught_by="values")
 def other_tail(spins, coupling, field, uniforms):
     return sweep(spins, lambda i, s: torch.sigmoid(2 * felt(s, coupling, field, i)), 1 - uniforms)
 
@@ -246,18 +248,18 @@ def in_place(spins, coupling, field, uniforms):
     return spins
 
 
-@mistake("returns a NumPy array: a tensor is wanted", caught_by=FORM)
+@mistake("returns a NumPy array: return a tensor", caught_by=FORM)
 def numpy_array(spins, coupling, field, uniforms):
     return sweep(spins, lambda i, s: torch.sigmoid(2 * felt(s, coupling, field, i)), uniforms).numpy()
 
 
-@mistake("is the model of spins that are 0 or 1: they are −1 or 1, so the log odds are 2 (h + J s)", caught_by="values")
+@mistake("treats spins as 0 or 1: they are −1 or 1, so the log odds are 2 (h + J s)", caught_by="values")
 def spins_as_bits(spins, coupling, field, uniforms):
     bits = sweep((1 + spins) / 2, lambda i, b: torch.sigmoid(field[i] + coupling[i] @ b.clamp(min=0)), uniforms)
     return bits
 
 
-@mistake("has the comparison reversed, and forgets the 2 in σ(2a)", caught_by="values")
+@mistake("reverses the comparison, and forgets the 2 in σ(2a)", caught_by="values")
 def two_slips(spins, coupling, field, uniforms):
     return sweep(spins, lambda i, s: torch.sigmoid(-felt(s, coupling, field, i)), 1 - uniforms)
 
@@ -267,7 +269,7 @@ def parallel_without_two(spins, coupling, field, uniforms):
     return torch.where(uniforms < torch.sigmoid(field + coupling @ spins), 1.0, -1.0)
 
 
-@mistake("gives integers: spins come back in the dtype of `spins`", caught_by=FORM)
+@mistake("returns integers: return the dtype of `spins`", caught_by=FORM)
 def integers(spins, coupling, field, uniforms):
     return sweep(spins, lambda i, s: torch.sigmoid(2 * felt(s, coupling, field, i)), uniforms).long()
 
@@ -283,7 +285,7 @@ def double_out(spins, coupling, field, uniforms):
     return sweep(spins, lambda i, s: torch.sigmoid(2 * felt(s, coupling, field, i)), uniforms).double()
 
 
-@mistake("math.exp raises an error on large numbers: torch.sigmoid takes any", caught_by=STRONG)
+@mistake("math.exp raises an error for large numbers: use torch.sigmoid", caught_by=STRONG)
 def math_exp(spins, coupling, field, uniforms):
     def probability(i, s):
         return 1 / (1 + math.exp(-2 * felt(s, coupling, field, i)))
@@ -291,7 +293,7 @@ def math_exp(spins, coupling, field, uniforms):
     return sweep(spins, probability, uniforms)
 
 
-@mistake("sets spins to 0 where −1 is wanted, and later spins see that 0", caught_by="values")
+@mistake("sets spins to 0 where they should be −1, and later spins use that 0", caught_by="values")
 def zeros_set(spins, coupling, field, uniforms):
     spins = spins.clone()
     for i in range(len(spins)):

@@ -13,7 +13,7 @@ mistake = mistakes_into(MISTAKES)
 APART = "log weights apart by thousands"
 FORM = "precision kept, inputs left alone"
 CUT_OFF = "no gradient reaches the log weights: detach, no_grad, item or NumPy cuts it off"
-SINGLE = "squeezes one sample or one example away: the result has shape (batch,)"
+SINGLE = "squeezes away one sample or one example: the shape should be (batch,)"
 
 
 @mistake("forgets to divide by the number of samples: subtract log K", caught_by="values")
@@ -21,7 +21,7 @@ def log_k_forgotten(log_weights):
     return torch.logsumexp(log_weights, dim=0)
 
 
-@mistake("adds log K where it has to be subtracted", caught_by="values")
+@mistake("adds log K: subtract it", caught_by="values")
 def log_k_added(log_weights):
     return torch.logsumexp(log_weights, dim=0) + math.log(len(log_weights))
 
@@ -47,18 +47,19 @@ def all_weights_counted(log_weights):
 
 
 @mistake(
-    "is the mean of the log weights, the plain ELBO: average the weights, then take the logarithm", caught_by="values"
+    "returns the mean of the log weights, the plain ELBO: average the weights, then take the logarithm",
+    caught_by="values",
 )
 def mean_of_logarithms(log_weights):
     return log_weights.mean(dim=0)
 
 
-@mistake("is the mean of the weights: the logarithm is missing", caught_by="values")
+@mistake("returns the mean of the weights: the logarithm is missing", caught_by="values")
 def logarithm_missing(log_weights):
     return torch.exp(log_weights).mean(dim=0)
 
 
-@mistake("is the largest log weight: the others count too", caught_by="values")
+@mistake("returns the largest log weight: all the weights count", caught_by="values")
 def largest_weight(log_weights):
     return log_weights.amax(dim=0)
 
@@ -73,17 +74,17 @@ def summed_over_batch(log_weights):
     return torch.logsumexp(log_weights, dim=1) - math.log(log_weights.shape[0])
 
 
-@mistake("averages over the batch as well: one bound for each example is asked", caught_by="values")
+@mistake("averages over the batch as well: return one bound per example", caught_by="values")
 def averaged_over_everything(log_weights):
     return torch.logsumexp(log_weights.flatten(), dim=0) - math.log(log_weights.numel())
 
 
-@mistake("averages the bounds of the batch: one for each example is asked", caught_by="values")
+@mistake("averages the bounds of the batch: return one per example", caught_by="values")
 def mean_bound(log_weights):
     return (torch.logsumexp(log_weights, dim=0) - math.log(len(log_weights))).mean()
 
 
-@mistake("has the opposite sign: the bound is asked, not a loss", caught_by="values")
+@mistake("has the opposite sign: return the bound, not a loss", caught_by="values")
 def opposite_sign(log_weights):
     return math.log(len(log_weights)) - torch.logsumexp(log_weights, dim=0)
 
@@ -93,12 +94,12 @@ def dimension_kept(log_weights):
     return torch.logsumexp(log_weights, dim=0, keepdim=True) - math.log(len(log_weights))
 
 
-@mistake("normalises the weights first, after which their mean tells nothing", caught_by="values")
+@mistake("normalises the weights first, so their mean is always 1/K", caught_by="values")
 def normalised_weights(log_weights):
     return torch.log(torch.softmax(log_weights, dim=0).mean(dim=0))
 
 
-@mistake("averages the log weights with the normalised weights: that is no bound on log p(x)", caught_by="values")
+@mistake("averages the log weights with the normalised weights: this is not a bound on log p(x)", caught_by="values")
 def weighted_by_normalised(log_weights):
     return (torch.softmax(log_weights, dim=0) * log_weights).sum(dim=0)
 
@@ -108,12 +109,15 @@ def largest_not_added_back(log_weights):
     return torch.log(torch.exp(log_weights - log_weights.amax(dim=0)).mean(dim=0))
 
 
-@mistake("is in bits: nats are asked", caught_by="values")
+@mistake("is in bits: return nats", caught_by="values")
 def in_bits(log_weights):
     return (torch.logsumexp(log_weights, dim=0) - math.log(len(log_weights))) / math.log(2)
 
 
-@mistake("subtracts the largest of all log weights: other examples underflow, each needs its own", caught_by=APART)
+@mistake(
+    "subtracts the largest of all log weights: other examples underflow, so use the largest of each example",
+    caught_by=APART,
+)
 def largest_of_all(log_weights):
     largest = log_weights.max()
     return largest + torch.log(torch.exp(log_weights - largest).mean(dim=0))
@@ -187,21 +191,19 @@ def result_squeezed(log_weights):
     return (torch.logsumexp(log_weights, dim=0) - math.log(len(log_weights))).squeeze()
 
 
-@mistake("is a loss: minus the mean over the batch; one bound for each example is asked", caught_by="values")
+@mistake("returns a loss, minus the mean over the batch: return one bound per example", caught_by="values")
 def loss(log_weights):
     return -(torch.logsumexp(log_weights, dim=0) - math.log(len(log_weights))).mean()
 
 
 @mistake(
-    "averages over the batch where it has to over samples, and does not divide by their number", caught_by="values"
+    "averages over the batch instead of the samples, and does not divide by the number of samples", caught_by="values"
 )
 def sum_over_batch(log_weights):
     return torch.logsumexp(log_weights, dim=1)
 
 
-@mistake(
-    "lets exp overflow in a branch of torch.where: the mean is to be taken relative to the largest", caught_by=APART
-)
+@mistake("exp overflows in a branch of torch.where: compute the mean relative to the largest weight", caught_by=APART)
 def jensen_where_it_overflows(log_weights):
     bound = torch.log(torch.exp(log_weights).mean(dim=0))
     return torch.where(bound.isfinite(), bound, log_weights.mean(dim=0))

@@ -37,19 +37,19 @@ def answer(log_p, values, mean, multiplier):
     return log_tilted(log_p, values - mean, multiplier), log_p.new_tensor(multiplier)
 
 
-@mistake("has λ with the wrong sign: q is p times exp(+λ · values)", caught_by=VALUES)
+@mistake("returns λ with the wrong sign: q is proportional to p · exp(+λ · values)", caught_by=VALUES)
 def opposite_multiplier(log_p, values, mean, tolerance):
     log_q, multiplier = answer(log_p, values, mean, solved(log_p, values, mean))
     return log_q, -multiplier
 
 
-@mistake("moves away from the target: tilt up where the mean is too small", caught_by=VALUES)
+@mistake("moves away from the target: increase λ where the mean is too small", caught_by=VALUES)
 def tilted_the_wrong_way(log_p, values, mean, tolerance):
     multiplier = solved(log_p, values, mean)
     return log_tilted(log_p, values, -multiplier), log_p.new_tensor(multiplier)
 
 
-@mistake("leaves out the normaliser: log q has to be that of a distribution", caught_by=VALUES)
+@mistake("leaves out the normaliser: the probabilities of q must sum to one", caught_by=VALUES)
 def not_normalised(log_p, values, mean, tolerance):
     multiplier = solved(log_p, values, mean)
     return log_p + multiplier * values, log_p.new_tensor(multiplier)
@@ -60,7 +60,7 @@ def uniform_instead_of_p(log_p, values, mean, tolerance):
     return answer(torch.zeros_like(log_p), values, mean, solved(torch.zeros_like(log_p), values, mean))
 
 
-@mistake("returns the probabilities of q: their logarithms are wanted", caught_by=VALUES)
+@mistake("returns the probabilities of q: return their logarithms", caught_by=VALUES)
 def probabilities_returned(log_p, values, mean, tolerance):
     log_q, multiplier = answer(log_p, values, mean, solved(log_p, values, mean))
     return log_q.exp(), multiplier
@@ -72,7 +72,7 @@ def log_p_taken_for_p(log_p, values, mean, tolerance):
     return answer(p.log(), values, mean, solved(p.log(), values, mean))
 
 
-@mistake("weights the outcomes by a straight line in the values: the tilt is exponential", caught_by=VALUES)
+@mistake("weights the outcomes linearly in the values: the tilt is exponential", caught_by=VALUES)
 def linear_tilt(log_p, values, mean, tolerance):
     p = log_p.exp()
     p_mean = p @ values
@@ -90,7 +90,8 @@ def one_newton_step(log_p, values, mean, tolerance):
 
 
 @mistake(
-    "mixes p with the outcome of the largest or smallest value: that has the mean, but is not closest", caught_by=VALUES
+    "mixes p with the outcome of the largest or smallest value: this has the right mean, but is not the closest",
+    caught_by=VALUES,
 )
 def mixture_with_an_end(log_p, values, mean, tolerance):
     p = log_p.exp()
@@ -100,7 +101,7 @@ def mixture_with_an_end(log_p, values, mean, tolerance):
     return q.log(), share
 
 
-@mistake("minimises KL(p‖q): KL(q‖p) is wanted, whose solution is p tilted exponentially", caught_by=VALUES)
+@mistake("minimises KL(p‖q): minimise KL(q‖p), whose solution is p tilted exponentially", caught_by=VALUES)
 def forward_projection(log_p, values, mean, tolerance):
     """The q closest to p in the other direction is p / (1 − t (v − m)), for the t that normalises it."""
     p, excess = log_p.exp(), values - mean
@@ -110,12 +111,12 @@ def forward_projection(log_p, values, mean, tolerance):
     return (q / q.sum()).log(), log_p.new_tensor(t)
 
 
-@mistake("stops where λ is known to two digits: the mean has to be within the tolerance", caught_by=VALUES)
+@mistake("stops when λ is known to two digits: go on until the mean is within the tolerance", caught_by=VALUES)
 def rough_multiplier(log_p, values, mean, tolerance):
     return answer(log_p, values, mean, solved(log_p, values, mean, 64.0, steps=13))
 
 
-@mistake("returns λ only: log q and λ are wanted", caught_by=VALUES)
+@mistake("returns λ only: return log q and λ", caught_by=VALUES)
 def multiplier_only(log_p, values, mean, tolerance):
     return log_p.new_tensor(solved(log_p, values, mean))
 
@@ -140,24 +141,24 @@ def zero_times_infinity(log_p, values, mean, tolerance):
     return log_p + multiplier * excess - log_normaliser, log_p.new_tensor(multiplier)
 
 
-@mistake("gives outcomes that p rules out a small probability: they stay at −∞", caught_by=RULED_OUT)
+@mistake("gives outcomes that p rules out a small probability: keep them at −∞", caught_by=RULED_OUT)
 def small_constant_inside_the_logarithm(log_p, values, mean, tolerance):
     log_p = (log_p.exp() + 1e-12).log()
     return answer(log_p, values, mean, solved(log_p, values, mean))
 
 
-@mistake("gives outcomes that p rules out a small probability: they stay at −∞", caught_by=RULED_OUT)
+@mistake("gives outcomes that p rules out a small probability: keep them at −∞", caught_by=RULED_OUT)
 def infinities_clamped(log_p, values, mean, tolerance):
     log_p = log_p.clamp(min=-100.0)
     return answer(log_p, values, mean, solved(log_p, values, mean))
 
 
-@mistake("looks for λ between −10 and 10 only: widen the bracket until it holds the solution", caught_by=ENDS)
+@mistake("looks for λ only between −10 and 10: widen the bracket until it holds the solution", caught_by=ENDS)
 def fixed_bracket_of_ten(log_p, values, mean, tolerance):
     return answer(log_p, values, mean, solved(log_p, values, mean, 10.0))
 
 
-@mistake("looks for λ between −100 and 100 only: widen the bracket until it holds the solution", caught_by=ENDS)
+@mistake("looks for λ only between −100 and 100: widen the bracket until it holds the solution", caught_by=ENDS)
 def fixed_bracket_of_a_hundred(log_p, values, mean, tolerance):
     return answer(log_p, values, mean, solved(log_p, values, mean, 100.0))
 
@@ -172,7 +173,7 @@ def bare_newton(log_p, values, mean, tolerance):
     return answer(log_p, values, mean, multiplier)
 
 
-@mistake("goes down the gradient with a fixed step: near an end that takes for ever", caught_by=ENDS)
+@mistake("uses gradient descent with a fixed step, which converges far too slowly near an end", caught_by=ENDS)
 def gradient_descent(log_p, values, mean, tolerance):
     """Right on ordinary values, where the curvature is about one."""
     multiplier = 0.0
@@ -182,7 +183,9 @@ def gradient_descent(log_p, values, mean, tolerance):
     return answer(log_p, values, mean, multiplier)
 
 
-@mistake("adds a constant to the variance in Newton's step, which stops it where the variance is small", caught_by=ENDS)
+@mistake(
+    "adds a constant to the variance in Newton's step, which then stalls where the variance is small", caught_by=ENDS
+)
 def damped_newton(log_p, values, mean, tolerance):
     multiplier = 0.0
     for _ in range(60):
@@ -206,7 +209,7 @@ def weights_of_raw_values(log_p, values, mean, tolerance):
 
 
 @mistake(
-    "stops when λ moves by less than a fixed amount: the units of the values decide how little that is",
+    "stops when λ moves by less than a fixed amount: how small that is depends on the units of the values",
     caught_by=SCALES,
 )
 def bracket_in_absolute_units(log_p, values, mean, tolerance):
@@ -217,7 +220,7 @@ def bracket_in_absolute_units(log_p, values, mean, tolerance):
     return answer(log_p, values, mean, middle)
 
 
-@mistake("takes the tolerance in the units of the values: it is a share of their range", caught_by=SCALES)
+@mistake("uses the tolerance in the units of the values: it is relative to their range", caught_by=SCALES)
 def tolerance_in_absolute_units(log_p, values, mean, tolerance):
     low, high, excess = -1e6, 1e6, values - mean
     for _ in range(200):
@@ -241,13 +244,13 @@ def log_p_overwritten(log_p, values, mean, tolerance):
     return log_p.copy_(log_q), multiplier
 
 
-@mistake("returns float32 whatever comes in: the results have the dtype of log_p", caught_by=FORM)
+@mistake("returns float32 for any input: return the dtype of log_p", caught_by=FORM)
 def single_precision(log_p, values, mean, tolerance):
     log_q, multiplier = answer(log_p, values, mean, solved(log_p, values, mean))
     return log_q.float(), multiplier.float()
 
 
-@mistake("looks for λ at zero and above only: a mean below that of p has a negative λ", caught_by=VALUES)
+@mistake("looks only for λ ≥ 0: a target below the mean of p needs a negative λ", caught_by=VALUES)
 def upwards_only(log_p, values, mean, tolerance):
     excess = values - mean
     rises = bisected(lambda t: log_tilted(log_p, excess, t).exp() @ excess < 0, 0.0, 1e5)
@@ -272,6 +275,6 @@ def until_within(allowed_error, log_p, values, mean):
     return answer(log_p, values, mean, middle)
 
 
-@mistake("takes the range of all values: those that p rules out do not count", caught_by=RULED_OUT)
+@mistake("uses the range of all values: leave out those that p rules out", caught_by=RULED_OUT)
 def range_of_all_values(log_p, values, mean, tolerance):
     return until_within(tolerance * (values.max() - values.min()), log_p, values, mean)

@@ -14,104 +14,104 @@ mistake = mistakes_into(MISTAKES)
 VALUES = "transformed z"
 DETERMINANT = "log-determinant"
 FORM = "logits from −100 to 100, gradients, precision kept"
-LOST = "loses log σ(g) where σ(g) is next to 0 or exp(−g) overflows: compute it from g, as logsigmoid does"
-GATE_CONSTANT = "treats the gate as a constant: gradients reach its logit through both results"
-CLAMPED = "clamps the logits: from −100 to 100 they are used as they are"
-SHIFT_CONSTANT = "treats the shift as a constant: gradients reach it too"
+LOST = "loses log σ(g) where σ(g) is close to 0 or exp(−g) overflows: compute it from g, as logsigmoid does"
+GATE_CONSTANT = "treats the gate as a constant: gradients must reach its logit through both results"
+CLAMPED = "clamps the logits: use them as they are, from −100 to 100"
+SHIFT_CONSTANT = "treats the shift as a constant: gradients must reach it too"
 
 
-@mistake("weighs z by 1 − σ(g) and the shift by σ(g): it is the other way round", caught_by=VALUES)
+@mistake("weights z by 1 − σ(g) and the shift by σ(g): it should be the other way round", caught_by=VALUES)
 def gate_reversed(z, shift, gate_logit):
     gate = torch.sigmoid(gate_logit)
     return (1 - gate) * z + gate * shift, F.logsigmoid(gate_logit).sum(dim=1)
 
 
-@mistake("adds the whole shift: it counts by 1 − σ(g)", caught_by=VALUES)
+@mistake("adds the whole shift: multiply it by 1 − σ(g)", caught_by=VALUES)
 def shift_not_gated(z, shift, gate_logit):
     return torch.sigmoid(gate_logit) * z + shift, F.logsigmoid(gate_logit).sum(dim=1)
 
 
-@mistake("weighs the shift by σ(g) too: it counts by 1 − σ(g)", caught_by=VALUES)
+@mistake("weights the shift by σ(g) too: multiply it by 1 − σ(g)", caught_by=VALUES)
 def sum_gated(z, shift, gate_logit):
     return torch.sigmoid(gate_logit) * (z + shift), F.logsigmoid(gate_logit).sum(dim=1)
 
 
-@mistake("subtracts the shift and scales what is left: z' = σ(g)·z + (1 − σ(g))·shift is wanted", caught_by=VALUES)
+@mistake("subtracts the shift and scales the rest: compute z' = σ(g)·z + (1 − σ(g))·shift", caught_by=VALUES)
 def shift_subtracted(z, shift, gate_logit):
     return torch.sigmoid(gate_logit) * (z - shift), F.logsigmoid(gate_logit).sum(dim=1)
 
 
-@mistake("subtracts (1 − σ(g))·shift: it is added", caught_by=VALUES)
+@mistake("subtracts (1 − σ(g))·shift: add it", caught_by=VALUES)
 def sign_of_the_shift(z, shift, gate_logit):
     gate = torch.sigmoid(gate_logit)
     return gate * z - (1 - gate) * shift, F.logsigmoid(gate_logit).sum(dim=1)
 
 
-@mistake("takes the logit for the gate: the gate is σ(gate_logit)", caught_by=VALUES)
+@mistake("uses the logit as the gate: the gate is σ(gate_logit)", caught_by=VALUES)
 def logit_for_gate(z, shift, gate_logit):
     return gate_logit * z + (1 - gate_logit) * shift, gate_logit.abs().log().sum(dim=1)
 
 
-@mistake("takes exp(gate_logit) for the gate: it is σ(gate_logit)", caught_by=VALUES)
+@mistake("uses exp(gate_logit) as the gate: the gate is σ(gate_logit)", caught_by=VALUES)
 def exponential_gate(z, shift, gate_logit):
     gate = torch.exp(gate_logit)
     return gate * z + (1 - gate) * shift, gate_logit.sum(dim=1)
 
 
-@mistake("takes tanh for the gate: it is σ(gate_logit)", caught_by=VALUES)
+@mistake("uses tanh for the gate: the gate is σ(gate_logit)", caught_by=VALUES)
 def tanh_gate(z, shift, gate_logit):
     gate = torch.tanh(gate_logit)
     return gate * z + (1 - gate) * shift, gate.abs().log().sum(dim=1)
 
 
-@mistake("transforms by scale and shift, z·exp(g) + shift: here the step is gated", caught_by=VALUES)
+@mistake("computes z·exp(g) + shift: here the step is gated, σ(g)·z + (1 − σ(g))·shift", caught_by=VALUES)
 def affine(z, shift, gate_logit):
     return z * torch.exp(gate_logit) + shift, gate_logit.sum(dim=1)
 
 
-@mistake("adds 1 to the logit: an open gate at the start is the network's business", caught_by=VALUES)
+@mistake("adds 1 to the logit: opening the gate at the start is left to the network", caught_by=VALUES)
 def logit_shifted(z, shift, gate_logit):
     gate = torch.sigmoid(gate_logit + 1)
     return gate * z + (1 - gate) * shift, F.logsigmoid(gate_logit + 1).sum(dim=1)
 
 
-@mistake("undoes the step: (z − (1 − σ(g))·shift) / σ(g) is its inverse", caught_by=VALUES)
+@mistake("undoes the step: it returns the inverse, (z − (1 − σ(g))·shift) / σ(g)", caught_by=VALUES)
 def inverted(z, shift, gate_logit):
     gate = torch.sigmoid(gate_logit)
     return (z - (1 - gate) * shift) / gate, -F.logsigmoid(gate_logit).sum(dim=1)
 
 
-@mistake("adds up the logits: the diagonal of the Jacobian holds σ(g)", caught_by=DETERMINANT)
+@mistake("sums the logits: the diagonal of the Jacobian holds σ(g)", caught_by=DETERMINANT)
 def logits_added(z, shift, gate_logit):
     gate = torch.sigmoid(gate_logit)
     return gate * z + (1 - gate) * shift, gate_logit.sum(dim=1)
 
 
-@mistake("adds up the gates: their logarithms are added", caught_by=DETERMINANT)
+@mistake("sums the gates: sum their logarithms", caught_by=DETERMINANT)
 def logarithm_forgotten(z, shift, gate_logit):
     gate = torch.sigmoid(gate_logit)
     return gate * z + (1 - gate) * shift, gate.sum(dim=1)
 
 
-@mistake("adds up log(1 − σ(g)): the diagonal of the Jacobian holds σ(g)", caught_by=DETERMINANT)
+@mistake("sums log(1 − σ(g)): the diagonal of the Jacobian holds σ(g)", caught_by=DETERMINANT)
 def logarithms_of_the_rest(z, shift, gate_logit):
     gate = torch.sigmoid(gate_logit)
     return gate * z + (1 - gate) * shift, F.logsigmoid(-gate_logit).sum(dim=1)
 
 
-@mistake("averages over the dimensions: the logarithms are added", caught_by=DETERMINANT)
+@mistake("averages over the dimensions: sum the logarithms", caught_by=DETERMINANT)
 def averaged(z, shift, gate_logit):
     gate = torch.sigmoid(gate_logit)
     return gate * z + (1 - gate) * shift, F.logsigmoid(gate_logit).mean(dim=1)
 
 
-@mistake("is that of the inverse: the sign is the other one", caught_by=DETERMINANT)
+@mistake("returns the log-determinant of the inverse: its sign is wrong", caught_by=DETERMINANT)
 def of_the_inverse(z, shift, gate_logit):
     gate = torch.sigmoid(gate_logit)
     return gate * z + (1 - gate) * shift, -F.logsigmoid(gate_logit).sum(dim=1)
 
 
-@mistake("is the logarithm of each entry: these are summed over the dimensions of an example", caught_by=DETERMINANT)
+@mistake("returns the logarithm of each entry: sum over the dimensions of an example", caught_by=DETERMINANT)
 def not_summed(z, shift, gate_logit):
     gate = torch.sigmoid(gate_logit)
     return gate * z + (1 - gate) * shift, F.logsigmoid(gate_logit)
@@ -123,19 +123,19 @@ def summed_over_everything(z, shift, gate_logit):
     return gate * z + (1 - gate) * shift, F.logsigmoid(gate_logit).sum()
 
 
-@mistake("sums over the batch: the logarithms of one example are summed", caught_by=DETERMINANT)
+@mistake("sums over the batch: sum over the dimensions of each example", caught_by=DETERMINANT)
 def summed_over_the_batch(z, shift, gate_logit):
     gate = torch.sigmoid(gate_logit)
     return gate * z + (1 - gate) * shift, F.logsigmoid(gate_logit).sum(dim=0)
 
 
-@mistake("keeps the summed dimension: (batch,) is wanted", caught_by=DETERMINANT)
+@mistake("keeps the summed dimension: the shape should be (batch,)", caught_by=DETERMINANT)
 def dimension_kept(z, shift, gate_logit):
     gate = torch.sigmoid(gate_logit)
     return gate * z + (1 - gate) * shift, F.logsigmoid(gate_logit).sum(dim=1, keepdim=True)
 
 
-@mistake("differentiates the gate: the Jacobian is that of z', with respect to z", caught_by=DETERMINANT)
+@mistake("differentiates the gate: the Jacobian is the derivative of z' with respect to z", caught_by=DETERMINANT)
 def derivative_of_the_gate(z, shift, gate_logit):
     gate = torch.sigmoid(gate_logit)
     return gate * z + (1 - gate) * shift, torch.log(gate * (1 - gate)).sum(dim=1)
@@ -147,19 +147,19 @@ def in_bits(z, shift, gate_logit):
     return gate * z + (1 - gate) * shift, F.logsigmoid(gate_logit).sum(dim=1) / math.log(2)
 
 
-@mistake("is 0, as if the step kept volumes: it shrinks them", caught_by=DETERMINANT)
+@mistake("is 0, as if the step preserved volume: it shrinks volumes", caught_by=DETERMINANT)
 def volume_kept(z, shift, gate_logit):
     gate = torch.sigmoid(gate_logit)
     return gate * z + (1 - gate) * shift, torch.zeros_like(z[:, 0])
 
 
-@mistake("is the determinant: its logarithm is wanted", caught_by=DETERMINANT)
+@mistake("returns the determinant: return its logarithm", caught_by=DETERMINANT)
 def determinant(z, shift, gate_logit):
     gate = torch.sigmoid(gate_logit)
     return gate * z + (1 - gate) * shift, gate.prod(dim=1)
 
 
-@mistake("adds the log-density of the noise: the log-determinant alone is wanted", caught_by=DETERMINANT)
+@mistake("adds the log-density of the noise: return the log-determinant alone", caught_by=DETERMINANT)
 def density_included(z, shift, gate_logit):
     gate = torch.sigmoid(gate_logit)
     log_density = -0.5 * (z**2 + math.log(2 * math.pi)).sum(dim=1)
@@ -178,13 +178,13 @@ def logarithm_of_the_product(z, shift, gate_logit):
     return gate * z + (1 - gate) * shift, gate.prod(dim=1).log()
 
 
-@mistake("adds a small constant to σ(g), which outweighs it where the gate is shut", caught_by=FORM)
+@mistake("adds a small constant to σ(g), which changes it where the gate is shut", caught_by=FORM)
 def small_constant(z, shift, gate_logit):
     gate = torch.sigmoid(gate_logit)
     return gate * z + (1 - gate) * shift, torch.log(gate + 1e-8).sum(dim=1)
 
 
-@mistake("adds a small constant to σ(g), which outweighs it where the gate is shut", caught_by=FORM)
+@mistake("adds a small constant to σ(g), which changes it where the gate is shut", caught_by=FORM)
 def smaller_constant(z, shift, gate_logit):
     gate = torch.sigmoid(gate_logit)
     return gate * z + (1 - gate) * shift, torch.log(gate + 1e-12).sum(dim=1)
@@ -203,7 +203,7 @@ def logits_clamped(z, shift, gate_logit):
     return gate * z + (1 - gate) * shift, F.logsigmoid(logit).sum(dim=1)
 
 
-@mistake("overflows in exp(100): the quotient is NaN where the gate is wide open", caught_by=FORM)
+@mistake("exp(100) overflows, so the quotient is NaN where the gate is wide open", caught_by=FORM)
 def quotient_of_exponentials(z, shift, gate_logit):
     gate = torch.exp(gate_logit) / (1 + torch.exp(gate_logit))
     return gate * z + (1 - gate) * shift, F.logsigmoid(gate_logit).sum(dim=1)
@@ -215,7 +215,7 @@ def logarithm_of_one_plus(z, shift, gate_logit):
     return gate * z + (1 - gate) * shift, -torch.log(1 + torch.exp(-gate_logit)).sum(dim=1)
 
 
-@mistake("has gradients that are NaN: exp(100) overflows, and so does its derivative", caught_by=FORM)
+@mistake("has NaN gradients: exp(100) overflows, and so does its derivative", caught_by=FORM)
 def sigmoid_by_hand(z, shift, gate_logit):
     gate = 1 / (1 + torch.exp(-gate_logit))
     return gate * z + (1 - gate) * shift, F.logsigmoid(gate_logit).sum(dim=1)

@@ -10,9 +10,9 @@ mistake = mistakes_into(MISTAKES)
 
 STRONG = "strong couplings and fields"
 FORM = "precision kept, inputs left alone"
-PARALLEL = "updates all spins at once from the old means: each update has to see the newest values of the others"
-OLD_MEANS = "does not see spins of larger index: they enter with the means that are handed in"
-OVERFLOWS = "the exponentials overflow, and ∞/∞ is NaN: use a tanh that does not compute them"
+PARALLEL = "updates all spins at once from the old means: each update must use the newest values of the others"
+OLD_MEANS = "ignores spins of larger index: use their means as they were passed in"
+OVERFLOWS = "the exponentials overflow, and ∞/∞ is NaN: use torch.tanh, or a form that cannot overflow"
 
 
 def sweep(means, update, order=None):
@@ -33,43 +33,43 @@ def old_means_in_a_loop(means, coupling, field):
     return torch.stack([torch.tanh(field[i] + coupling[i] @ means) for i in range(len(means))])
 
 
-@mistake("goes through the spins backwards: they are updated in index order, from the first on", caught_by="values")
+@mistake("goes through the spins backwards: update them in index order", caught_by="values")
 def backwards(means, coupling, field):
     return sweep(means, lambda i, m: torch.tanh(field[i] + coupling[i] @ m), reversed(range(len(means))))
 
 
-@mistake("updates even spins first, then odd ones: the order is that of the index", caught_by="values")
+@mistake("updates even spins first, then odd ones: update them in index order", caught_by="values")
 def checkerboard(means, coupling, field):
     order = [*range(0, len(means), 2), *range(1, len(means), 2)]
     return sweep(means, lambda i, m: torch.tanh(field[i] + coupling[i] @ m), order)
 
 
-@mistake("makes two sweeps: one is asked", caught_by="values")
+@mistake("makes two sweeps: make one", caught_by="values")
 def two_sweeps(means, coupling, field):
     return sweep(means, lambda i, m: torch.tanh(field[i] + coupling[i] @ m), 2 * [*range(len(means))])
 
 
-@mistake("sweeps until nothing changes: one sweep is asked", caught_by="values")
+@mistake("sweeps until nothing changes: make one sweep", caught_by="values")
 def until_convergence(means, coupling, field):
     return sweep(means, lambda i, m: torch.tanh(field[i] + coupling[i] @ m), 300 * [*range(len(means))])
 
 
-@mistake("leaves the field out of the update", caught_by="values")
+@mistake("leaves out the field in the update", caught_by="values")
 def without_field(means, coupling, field):
     return sweep(means, lambda i, m: torch.tanh(coupling[i] @ m))
 
 
-@mistake("leaves the neighbours out of the update", caught_by="values")
+@mistake("leaves out the neighbours in the update", caught_by="values")
 def without_coupling(means, coupling, field):
     return torch.tanh(field)
 
 
-@mistake("has the sign of the field reversed", caught_by="values")
+@mistake("reverses the sign of the field", caught_by="values")
 def opposite_field(means, coupling, field):
     return sweep(means, lambda i, m: torch.tanh(coupling[i] @ m - field[i]))
 
 
-@mistake("has the sign of the coupling reversed", caught_by="values")
+@mistake("reverses the sign of the coupling", caught_by="values")
 def opposite_coupling(means, coupling, field):
     return sweep(means, lambda i, m: torch.tanh(field[i] - coupling[i] @ m))
 
@@ -79,12 +79,12 @@ def opposite_sign(means, coupling, field):
     return sweep(means, lambda i, m: torch.tanh(-field[i] - coupling[i] @ m))
 
 
-@mistake("halves the coupling: the ½ of the energy goes away, since each pair is in it twice", caught_by="values")
+@mistake("halves the coupling: the ½ of the energy disappears, since each pair occurs in it twice", caught_by="values")
 def half_the_coupling(means, coupling, field):
     return sweep(means, lambda i, m: torch.tanh(field[i] + 0.5 * coupling[i] @ m))
 
 
-@mistake("takes every coupling twice: J_ij and J_ji are the same edge", caught_by="values")
+@mistake("counts every coupling twice: J_ij and J_ji are the same edge", caught_by="values")
 def every_edge_twice(means, coupling, field):
     return sweep(means, lambda i, m: torch.tanh(field[i] + coupling[i] @ m + coupling[:, i] @ m))
 
@@ -94,27 +94,27 @@ def doubled_argument(means, coupling, field):
     return sweep(means, lambda i, m: torch.tanh(2 * (field[i] + coupling[i] @ m)))
 
 
-@mistake("gives 2σ(a) − 1 = tanh(a/2): the 2 in σ(2a) is missing", caught_by="values")
+@mistake("returns 2σ(a) − 1 = tanh(a/2): the 2 in σ(2a) is missing", caught_by="values")
 def half_argument(means, coupling, field):
     return sweep(means, lambda i, m: 2 * torch.sigmoid(field[i] + coupling[i] @ m) - 1)
 
 
-@mistake("gives the probability of +1, between 0 and 1: the mean is asked, between −1 and 1", caught_by="values")
+@mistake("returns the probability of +1, between 0 and 1: return the mean, between −1 and 1", caught_by="values")
 def probability(means, coupling, field):
     return sweep(means, lambda i, m: torch.sigmoid(2 * (field[i] + coupling[i] @ m)))
 
 
-@mistake("is without the tanh: the means leave [−1, 1]", caught_by="values")
+@mistake("the tanh is missing: the means leave [−1, 1]", caught_by="values")
 def no_tanh(means, coupling, field):
     return sweep(means, lambda i, m: field[i] + coupling[i] @ m)
 
 
-@mistake("sets spins to −1 or 1: the mean is the tanh of what the spin feels, not its sign", caught_by="values")
+@mistake("sets spins to −1 or 1: the mean is the tanh of the field on the spin, not its sign", caught_by="values")
 def hard_decision(means, coupling, field):
     return sweep(means, lambda i, m: torch.sign(field[i] + coupling[i] @ m))
 
 
-@mistake("adds the tanh of the neighbours and the field: the field belongs inside", caught_by="values")
+@mistake("adds the field after the tanh: add it inside the tanh", caught_by="values")
 def field_outside(means, coupling, field):
     return sweep(means, lambda i, m: field[i] + torch.tanh(coupling[i] @ m))
 
@@ -124,33 +124,33 @@ def earlier_only(means, coupling, field):
     return sweep(means, lambda i, m: torch.tanh(field[i] + coupling[i, :i] @ m[:i]))
 
 
-@mistake("looks at spins of larger index only: all other spins are neighbours", caught_by="values")
+@mistake("uses only spins of larger index: use all other spins", caught_by="values")
 def later_only(means, coupling, field):
     return sweep(means, lambda i, m: torch.tanh(field[i] + coupling[i, i:] @ m[i:]))
 
 
-@mistake("looks at the spins next in index only: J says who is coupled to whom", caught_by="values")
+@mistake("uses only the spins next in index: J says which spins are coupled", caught_by="values")
 def adjacent_only(means, coupling, field):
     coupling = coupling.triu(-1).tril(1)
     return sweep(means, lambda i, m: torch.tanh(field[i] + coupling[i] @ m))
 
 
-@mistake("averages over the neighbours: they are summed", caught_by="values")
+@mistake("averages over the neighbours: sum over them", caught_by="values")
 def average_neighbour(means, coupling, field):
     return sweep(means, lambda i, m: torch.tanh(field[i] + coupling[i] @ m / len(m)))
 
 
-@mistake("counts the spin itself among its neighbours: J has zeros there", caught_by="values")
+@mistake("counts the spin itself among its neighbours: J_ii must not matter", caught_by="values")
 def self_included(means, coupling, field):
     return sweep(means, lambda i, m: torch.tanh(field[i] + coupling[i] @ m + m[i]))
 
 
-@mistake("mixes new and old means half and half: the update goes all the way", caught_by="values")
+@mistake("averages new and old means: use the new ones", caught_by="values")
 def damped(means, coupling, field):
     return sweep(means, lambda i, m: 0.5 * m[i] + 0.5 * torch.tanh(field[i] + coupling[i] @ m))
 
 
-@mistake("leaves the last spin out", caught_by="values")
+@mistake("leaves out the last spin", caught_by="values")
 def last_left_out(means, coupling, field):
     return sweep(means, lambda i, m: torch.tanh(field[i] + coupling[i] @ m), range(len(means) - 1))
 
@@ -186,12 +186,12 @@ def one_exponential(means, coupling, field):
     return sweep(means, lambda i, m: tanh(field[i] + coupling[i] @ m))
 
 
-@mistake("holds what a spin feels within bounds: it may be of any size", caught_by=STRONG)
+@mistake("clamps the field on a spin: it may be of any size", caught_by=STRONG)
 def clamped_argument(means, coupling, field):
     return sweep(means, lambda i, m: torch.tanh((field[i] + coupling[i] @ m).clamp(-3, 3)))
 
 
-@mistake("keeps means away from −1 and 1: in a strong field they get there", caught_by=STRONG)
+@mistake("keeps means away from −1 and 1: in a strong field they reach them", caught_by=STRONG)
 def clamped_means(means, coupling, field):
     return sweep(means, lambda i, m: torch.tanh(field[i] + coupling[i] @ m).clamp(-0.999, 0.999))
 
@@ -209,27 +209,32 @@ def single_precision(means, coupling, field):
     return sweep(means.float(), lambda i, m: torch.tanh(field[i] + coupling[i] @ m))
 
 
-@mistake("returns a NumPy array: a tensor is wanted", caught_by=FORM)
+@mistake("returns a NumPy array: return a tensor", caught_by=FORM)
 def numpy_array(means, coupling, field):
     return sweep(means, lambda i, m: torch.tanh(field[i] + coupling[i] @ m)).numpy()
 
 
-@mistake("lets neighbours enter as 0 or 1, with (1 + m)/2: spins are −1 or 1, so m itself enters", caught_by="values")
+@mistake(
+    "uses (1 + m)/2 for the neighbours, as if spins were 0 or 1: spins are −1 or 1, so use m itself", caught_by="values"
+)
 def neighbours_as_bits(means, coupling, field):
     return sweep(means, lambda i, m: torch.tanh(field[i] + coupling[i] @ ((1 + m) / 2)))
 
 
-@mistake("updates all spins at once from the old means, and gives 2σ(a) − 1 = tanh(a/2) at that", caught_by="values")
+@mistake(
+    "updates all spins at once from the old means, and computes 2σ(a) − 1 = tanh(a/2) instead of tanh(a)",
+    caught_by="values",
+)
 def parallel_half_argument(means, coupling, field):
     return 2 * torch.sigmoid(field + coupling @ means) - 1
 
 
-@mistake("updates all spins at once from the old means, and leaves the field outside of the tanh", caught_by="values")
+@mistake("updates all spins at once from the old means, and adds the field outside the tanh", caught_by="values")
 def parallel_field_outside(means, coupling, field):
     return field + torch.tanh(coupling @ means)
 
 
-@mistake("comes out as a column: (spins,) is wanted", caught_by="values")
+@mistake("returns a column: the shape should be (spins,)", caught_by="values")
 def column(means, coupling, field):
     return sweep(means, lambda i, m: torch.tanh(field[i] + coupling[i] @ m)).unsqueeze(1)
 
@@ -245,7 +250,7 @@ def double_out(means, coupling, field):
     return sweep(means.double(), lambda i, m: torch.tanh(field[i] + coupling[i] @ m))
 
 
-@mistake("sets the mean anew for each neighbour: all neighbours go into one tanh, added up", caught_by="values")
+@mistake("sets the mean anew for each neighbour: sum over the neighbours, then take one tanh", caught_by="values")
 def one_neighbour_at_a_time(means, coupling, field):
     means = means.clone()
     for i in range(len(means)):
@@ -255,12 +260,12 @@ def one_neighbour_at_a_time(means, coupling, field):
     return means
 
 
-@mistake("goes through the spins in random order: they are updated in index order", caught_by="values")
+@mistake("goes through the spins in random order: update them in index order", caught_by="values")
 def random_order(means, coupling, field):
     order = torch.randperm(len(means)).tolist()
     return sweep(means, lambda i, m: torch.tanh(field[i] + coupling[i] @ m), order)
 
 
-@mistake("has the logistic function σ(a), between 0 and 1, where tanh(a) belongs", caught_by="values")
+@mistake("uses the logistic function σ(a), between 0 and 1: use tanh(a)", caught_by="values")
 def logistic_for_tanh(means, coupling, field):
     return sweep(means, lambda i, m: torch.sigmoid(field[i] + coupling[i] @ m))

@@ -11,31 +11,32 @@ mistake = mistakes_into(MISTAKES)
 
 EDGES = "keep 0, keep all, one layer"
 SAME = "the same objects in a new list"
-COPIES = "copies items: the same objects are wanted"
-TENSORS_ONLY = "takes items for tensors: they may be records, None or any other objects"
-BY_VALUE = "compares items or asks for their truth (index, in, ==, or): count the layers instead"
-SAME_LIST = "returns a list that was handed over, at keep 0 or keep L: a new list is wanted"
+COPIES = "copies items: return the same objects"
+TENSORS_ONLY = "assumes that items are tensors: they may be records, None or any other objects"
+BY_VALUE = "compares items or uses them as truth values (index, in, ==, or): count the layers instead"
+SAME_LIST = "returns one of the lists that were passed in, at keep 0 or keep L: return a new list"
 
 
-@mistake("keeps the bottom layers: lists are top first, so the first items are to be kept", caught_by="values")
+@mistake("keeps the bottom layers: lists are top first, so keep the first items", caught_by="values")
 def bottom_kept(posterior_draws, prior_draws, keep):
     below = len(posterior_draws) - keep
     return [*prior_draws[:below], *posterior_draws[below:]]
 
 
 @mistake(
-    "takes the top layers from the prior and the rest from the posterior: it is the other way round", caught_by="values"
+    "takes the top layers from the prior and the rest from the posterior: it should be the other way round",
+    caught_by="values",
 )
 def exchanged(posterior_draws, prior_draws, keep):
     return [*prior_draws[:keep], *posterior_draws[keep:]]
 
 
-@mistake("draws so many top layers from the prior as are to be kept, counted from the bottom", caught_by="values")
+@mistake("counts `keep` from the bottom and takes that many top layers from the prior", caught_by="values")
 def bottom_of_the_posterior_moved_up(posterior_draws, prior_draws, keep):
     return [*posterior_draws[len(posterior_draws) - keep :], *prior_draws[keep:]]
 
 
-@mistake("keeps one layer too many (<= keep): with layers counted from 0 it is < keep", caught_by="values")
+@mistake("keeps one layer too many (<= keep): with layers counted from 0, use < keep", caught_by="values")
 def one_too_many(posterior_draws, prior_draws, keep):
     pairs = zip(posterior_draws, prior_draws, strict=True)
     return [q if layer <= keep else p for layer, (q, p) in enumerate(pairs)]
@@ -47,7 +48,7 @@ def one_too_few(posterior_draws, prior_draws, keep):
     return [q if layer < keep else p for layer, (q, p) in enumerate(pairs, start=1)]
 
 
-@mistake("appends the whole list of the prior: its items below the kept layers are wanted", caught_by="values")
+@mistake("appends the whole list of the prior: append only its items below the kept layers", caught_by="values")
 def whole_prior_appended(posterior_draws, prior_draws, keep):
     return [*posterior_draws[:keep], *prior_draws]
 
@@ -57,17 +58,17 @@ def kept_alone(posterior_draws, prior_draws, keep):
     return posterior_draws[:keep]
 
 
-@mistake("fills up with the prior's top items: layer l comes from place l of its list", caught_by="values")
+@mistake("fills up with the prior's top items: take layer l from place l of the prior's list", caught_by="values")
 def prior_from_its_top(posterior_draws, prior_draws, keep):
     return [*posterior_draws[:keep], *prior_draws[: len(posterior_draws) - keep]]
 
 
-@mistake("returns the bottom layer first: the list is top first, as those handed over", caught_by="values")
+@mistake("returns the bottom layer first: keep the order of the inputs, top first", caught_by="values")
 def bottom_first(posterior_draws, prior_draws, keep):
     return [*posterior_draws[:keep], *prior_draws[keep:]][::-1]
 
 
-@mistake("keeps a single layer: all from the top down to layer `keep` are the posterior's", caught_by="values")
+@mistake("keeps a single layer: all layers from the top down to layer `keep` are the posterior's", caught_by="values")
 def one_layer_alone(posterior_draws, prior_draws, keep):
     pairs = zip(posterior_draws, prior_draws, strict=True)
     return [q if layer == keep - 1 else p for layer, (q, p) in enumerate(pairs)]
@@ -84,30 +85,30 @@ def all_kept(posterior_draws, prior_draws, keep):
     return list(posterior_draws)
 
 
-@mistake("stacks or concatenates the latents: a list of them is wanted, for their shapes differ", caught_by="values")
+@mistake("stacks or concatenates the latents: return a list of them, since their shapes differ", caught_by="values")
 def stacked(posterior_draws, prior_draws, keep):
     return torch.stack([*posterior_draws[:keep], *prior_draws[keep:]])
 
 
-@mistake("mixes the numbers of both draws: each item is one of the two as it is", caught_by="values")
+@mistake("mixes the numbers of both draws: each item is one of the two, unchanged", caught_by="values")
 def mixed(posterior_draws, prior_draws, keep):
     share = keep / len(posterior_draws)
     return [share * q + (1 - share) * p for q, p in zip(posterior_draws, prior_draws, strict=True)]
 
 
-@mistake("splits each latent after `keep` channels or examples: it is the list that is split", caught_by="values")
+@mistake("splits each latent after `keep` channels or examples: split the list", caught_by="values")
 def latents_split(posterior_draws, prior_draws, keep):
     pairs = zip(posterior_draws, prior_draws, strict=True)
     return [torch.cat([q[:keep], p[keep:]]) for q, p in pairs]
 
 
-@mistake("returns pairs: one item for each layer is wanted", caught_by="values")
+@mistake("returns pairs: return one item per layer", caught_by="values")
 def pairs_returned(posterior_draws, prior_draws, keep):
     pairs = zip(posterior_draws, prior_draws, strict=True)
     return [(q, None) if layer < keep else (None, p) for layer, (q, p) in enumerate(pairs)]
 
 
-@mistake("returns an iterator: a list is wanted", caught_by="values")
+@mistake("returns an iterator: return a list", caught_by="values")
 def an_iterator(posterior_draws, prior_draws, keep):
     pairs = zip(posterior_draws, prior_draws, strict=True)
     return (q if layer < keep else p for layer, (q, p) in enumerate(pairs))
@@ -125,7 +126,7 @@ def truth_of_items(posterior_draws, prior_draws, keep):
     return [q or p for q, p in zip(kept, prior_draws, strict=True)]
 
 
-@mistake("counts the prior's items from the end: at keep L the slice [-0:] is the whole list", caught_by=EDGES)
+@mistake("counts the prior's items from the end: with keep L the slice [-0:] is the whole list", caught_by=EDGES)
 def prior_from_its_end(posterior_draws, prior_draws, keep):
     return [*posterior_draws[:keep], *prior_draws[-(len(prior_draws) - keep) :]]
 
@@ -135,7 +136,7 @@ def posterior_from_its_end(posterior_draws, prior_draws, keep):
     return [*posterior_draws[: -(len(prior_draws) - keep)], *prior_draws[keep:]]
 
 
-@mistake("takes keep 0 for none given (`keep or …`): at 0 every item is the prior's", caught_by=EDGES)
+@mistake("treats keep 0 as missing (`keep or …`): at 0 every item is the prior's", caught_by=EDGES)
 def zero_as_none(posterior_draws, prior_draws, keep):
     keep = keep or len(posterior_draws)
     return [*posterior_draws[:keep], *prior_draws[keep:]]
@@ -153,20 +154,20 @@ def never_all(posterior_draws, prior_draws, keep):
     return [*posterior_draws[:keep], *prior_draws[keep:]]
 
 
-@mistake("refuses keep L: 0 … L are numbers of layers to keep", caught_by=EDGES)
+@mistake("raises an error for keep L: any number from 0 to L is valid", caught_by=EDGES)
 def all_refused(posterior_draws, prior_draws, keep):
     if not 0 <= keep < len(posterior_draws):
         raise ValueError("keep must be below the number of layers")
     return [*posterior_draws[:keep], *prior_draws[keep:]]
 
 
-@mistake("returns the item where there is one layer: a list of one item is wanted", caught_by=EDGES)
+@mistake("returns the item itself if there is one layer: return a list of one item", caught_by=EDGES)
 def item_of_one_layer(posterior_draws, prior_draws, keep):
     kept = [*posterior_draws[:keep], *prior_draws[keep:]]
     return kept[0] if len(kept) == 1 else kept
 
 
-@mistake("is a tuple: a list is wanted", caught_by=SAME)
+@mistake("returns a tuple: return a list", caught_by=SAME)
 def a_tuple(posterior_draws, prior_draws, keep):
     return (*posterior_draws[:keep], *prior_draws[keep:])
 
@@ -226,7 +227,7 @@ def detached(posterior_draws, prior_draws, keep):
     return [z.detach() for z in [*posterior_draws[:keep], *prior_draws[keep:]]]
 
 
-@mistake("copies the items that are tensors: the same objects are wanted", caught_by=SAME)
+@mistake("copies the items that are tensors: return the same objects", caught_by=SAME)
 def tensors_cloned(posterior_draws, prior_draws, keep):
     items = [*posterior_draws[:keep], *prior_draws[keep:]]
     return [item.clone() if isinstance(item, torch.Tensor) else item for item in items]

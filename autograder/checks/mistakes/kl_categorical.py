@@ -14,7 +14,7 @@ mistake = mistakes_into(MISTAKES)
 ZEROS = "outcomes that q rules out"
 IMPOSSIBLE = "outcomes that p rules out"
 FORM = "precision kept, inputs left alone"
-SWAPPED = "equals KL(p‖q): the average is over q, and q stands above the fraction"
+SWAPPED = "equals KL(p‖q): average over q, with q above the fraction line"
 FINITE = "is finite where q is positive and p is zero: a small constant or a clamp hides an infinite divergence"
 CUT_OFF = "no gradient arrives: detach, no_grad, item or NumPy cuts it off"
 
@@ -34,17 +34,17 @@ def opposite_sign(q, p):
     return (q * (p / q).log()).sum(dim=-1)
 
 
-@mistake("averages log(q/p) over p: the average is over q", caught_by="values")
+@mistake("averages log(q/p) over p: average over q", caught_by="values")
 def weighted_by_p(q, p):
     return (p * (q / p).log()).sum(dim=-1)
 
 
-@mistake("does not weigh the outcomes: each log(q/p) counts q times", caught_by="values")
+@mistake("does not weight the outcomes: multiply each log(q/p) by q", caught_by="values")
 def unweighted(q, p):
     return (q / p).log().sum(dim=-1)
 
 
-@mistake("averages over the outcomes: the contributions are summed", caught_by="values")
+@mistake("averages over the outcomes: sum over them", caught_by="values")
 def mean_over_outcomes(q, p):
     return (q * (q / p).log()).mean(dim=-1)
 
@@ -64,66 +64,66 @@ def sum_over_first(q, p):
     return (q * (q / p).log()).sum(dim=0)
 
 
-@mistake("sums over dimension 1: the outcomes are in the last, whatever stands before", caught_by="values")
+@mistake("sums over dimension 1: the outcomes are in the last dimension, however many there are", caught_by="values")
 def sum_over_second(q, p):
     dim = min(1, q.ndim - 1)
     return (q * (q / p).log()).sum(dim=dim)
 
 
-@mistake("sums over all dimensions but the first: only the last holds outcomes", caught_by="values")
+@mistake("sums over all dimensions but the first: only the last one holds outcomes", caught_by="values")
 def flattened(q, p):
     contributions = q * (q / p).log()
     return contributions.sum() if q.ndim == 1 else contributions.flatten(1).sum(dim=1)
 
 
-@mistake("is in bits: nats are asked, so take the natural logarithm", caught_by="values")
+@mistake("is in bits: use the natural logarithm, so that the result is in nats", caught_by="values")
 def in_bits(q, p):
     return (q * (q / p).log2()).sum(dim=-1)
 
 
-@mistake("uses log10: nats are asked, so take the natural logarithm", caught_by="values")
+@mistake("uses log10: use the natural logarithm, so that the result is in nats", caught_by="values")
 def decimal_logarithm(q, p):
     return (q * (q / p).log10()).sum(dim=-1)
 
 
-@mistake("is the cross-entropy −Σ q log p: the entropy of q is still to be subtracted", caught_by="values")
+@mistake("returns the cross-entropy −Σ q log p: subtract the entropy of q", caught_by="values")
 def cross_entropy(q, p):
     return -(q * p.log()).sum(dim=-1)
 
 
-@mistake("is minus the entropy of q: p has to enter", caught_by="values")
+@mistake("returns minus the entropy of q: the result must depend on p", caught_by="values")
 def negative_entropy(q, p):
     return (q * q.log()).sum(dim=-1)
 
 
-@mistake("takes contributions without their signs: some are negative, and rightly so", caught_by="values")
+@mistake("takes absolute values of the contributions: some of them are negative", caught_by="values")
 def absolute_contributions(q, p):
     return (q * (q / p).log()).abs().sum(dim=-1)
 
 
-@mistake("drops negative contributions: only their sum is never negative", caught_by="values")
+@mistake("drops negative contributions: only their sum can never be negative", caught_by="values")
 def positive_contributions(q, p):
     return (q * (q / p).log()).clamp(min=0).sum(dim=-1)
 
 
-@mistake("takes probabilities for logits: they are no logits, so no softmax", caught_by="values")
+@mistake("treats probabilities as logits: apply no softmax to them", caught_by="values")
 def softmax_again(q, p):
     log_q, log_p = q.log_softmax(dim=-1), p.log_softmax(dim=-1)
     return (log_q.exp() * (log_q - log_p)).sum(dim=-1)
 
 
-@mistake("is symmetric, the average of both directions", caught_by="values")
+@mistake("returns the average of both directions: KL(q‖p) is not symmetric", caught_by="values")
 def both_directions(q, p):
     return 0.5 * ((q - p) * (q.log() - p.log())).sum(dim=-1)
 
 
-@mistake("is the Jensen–Shannon divergence", caught_by="values")
+@mistake("returns the Jensen–Shannon divergence instead of KL(q‖p)", caught_by="values")
 def jensen_shannon(q, p):
     middle = 0.5 * (q + p)
     return 0.5 * (torch.xlogy(q, q / middle) + torch.xlogy(p, p / middle)).sum(dim=-1)
 
 
-@mistake("takes the logarithm of the sum: the sum is over logarithms", caught_by="values")
+@mistake("takes the logarithm of the sum: sum the logarithms", caught_by="values")
 def logarithm_of_the_sum(q, p):
     return (q * q / p).sum(dim=-1).log()
 
@@ -133,28 +133,28 @@ def dimension_kept(q, p):
     return (q * (q / p).log()).sum(dim=-1, keepdim=True)
 
 
-@mistake("0 · log 0 comes out as NaN: it counts as 0, so keep zeros of q away from the logarithm", caught_by=ZEROS)
+@mistake("0 · log 0 gives NaN: it counts as 0, so keep zeros of q out of the logarithm", caught_by=ZEROS)
 def zero_times_infinity(q, p):
     return (q * (q / p).log()).sum(dim=-1)
 
 
-@mistake("0 · log 0 comes out as NaN: it counts as 0, so keep zeros of q away from the logarithm", caught_by=ZEROS)
+@mistake("0 · log 0 gives NaN: it counts as 0, so keep zeros of q out of the logarithm", caught_by=ZEROS)
 def difference_of_logarithms(q, p):
     return (q * (q.log() - p.log())).sum(dim=-1)
 
 
-@mistake("is NaN where both are zero: such an outcome contributes nothing", caught_by=ZEROS)
+@mistake("gives NaN where q and p are both zero: such an outcome contributes 0", caught_by=ZEROS)
 def both_zero(q, p):
     return F.kl_div(p.log(), q, reduction="none").sum(dim=-1)
 
 
-@mistake("is infinite wherever p is zero: only where q is positive there", caught_by=ZEROS)
+@mistake("is infinite wherever p is zero: it is infinite only if q is positive there", caught_by=ZEROS)
 def infinite_without_q(q, p):
     kl = torch.xlogy(q, q).sum(dim=-1) - torch.xlogy(q, p).sum(dim=-1)
     return torch.where((p == 0).any(dim=-1), math.inf, kl)
 
 
-@mistake("is infinite wherever q is zero: it is p that must not be zero where q is positive", caught_by=ZEROS)
+@mistake("is infinite wherever q is zero: it is infinite only where p is zero and q is positive", caught_by=ZEROS)
 def infinite_for_zeros_of_q(q, p):
     kl = torch.where(q > 0, q * (q / p).log(), 0.0).sum(dim=-1)
     return torch.where((q == 0).any(dim=-1), math.inf, kl)
@@ -177,29 +177,33 @@ def rounding_clamped(q, p):
     return (q * (q.clamp(min=least).log() - p.clamp(min=least).log())).sum(dim=-1)
 
 
-@mistake("replaces infinity by a large number: it is infinity", caught_by=IMPOSSIBLE)
+@mistake("replaces infinity by a large number: return infinity", caught_by=IMPOSSIBLE)
 def infinity_replaced(q, p):
     return torch.nan_to_num(q * (q / p).log()).sum(dim=-1)
 
 
-@mistake("leaves outcomes with p = 0 out even where q is positive: these are infinitely bad", caught_by=IMPOSSIBLE)
+@mistake(
+    "leaves out outcomes with p = 0 even where q is positive: they make the divergence infinite", caught_by=IMPOSSIBLE
+)
 def impossible_left_out(q, p):
     both = (q > 0) & (p > 0)
     return torch.where(both, q * (q / p).log(), torch.zeros_like(q)).sum(dim=-1)
 
 
-@mistake("leaves outcomes with p = 0 out even where q is positive: these are infinitely bad", caught_by=IMPOSSIBLE)
+@mistake(
+    "leaves out outcomes with p = 0 even where q is positive: they make the divergence infinite", caught_by=IMPOSSIBLE
+)
 def infinity_dropped(q, p):
     return torch.nan_to_num(q * (q / p).log(), nan=0.0, posinf=0.0).sum(dim=-1)
 
 
-@mistake("is NaN where q is positive and p is zero: the divergence is infinite there", caught_by=IMPOSSIBLE)
+@mistake("gives NaN where q is positive and p is zero: the divergence is infinite there", caught_by=IMPOSSIBLE)
 def not_a_number(q, p):
     kl = torch.where(q > 0, q * (q / p).log(), 0.0).sum(dim=-1)
     return torch.where(kl.isinf(), math.nan, kl)
 
 
-@mistake("one impossible outcome makes the whole batch infinite: only its own row is", caught_by=IMPOSSIBLE)
+@mistake("one impossible outcome makes the whole batch infinite: only its own row should be", caught_by=IMPOSSIBLE)
 def whole_batch_infinite(q, p):
     kl = torch.where(q > 0, q * (q / p).log(), 0.0).sum(dim=-1)
     return torch.full_like(kl, math.inf) if kl.isinf().any() else kl
@@ -211,12 +215,12 @@ def detached(q, p):
     return torch.where(q > 0, q * (q / p).log(), 0.0).sum(dim=-1)
 
 
-@mistake("treats the weights q as constants in the gradient: q counts twice", caught_by="gradients")
+@mistake("treats the weights q as constants: the gradient of q has a part from the weights too", caught_by="gradients")
 def weights_detached(q, p):
     return torch.where(q > 0, q.detach() * (q / p).log(), 0.0).sum(dim=-1)
 
 
-@mistake("treats p as a constant: gradients reach it too", caught_by="gradients")
+@mistake("treats p as a constant: gradients must reach it too", caught_by="gradients")
 def p_detached(q, p):
     return torch.where(q > 0, q * (q / p.detach()).log(), 0.0).sum(dim=-1)
 
@@ -227,7 +231,7 @@ def single_precision(q, p):
     return torch.where(q > 0, q * (q / p).log(), 0.0).sum(dim=-1)
 
 
-@mistake("squeezes a batch of one away: the result keeps the shape of the batch", caught_by=FORM)
+@mistake("squeezes away a batch of one: the result keeps the shape of the batch", caught_by=FORM)
 def squeezed(q, p):
     return torch.where(q > 0, q * (q / p).log(), 0.0).sum(dim=-1).squeeze()
 
@@ -246,17 +250,17 @@ def zeros_overwritten(q, p):
     return (torch.where(zero, 0.0, q) * (q.log() - torch.where(zero, 1.0, p).log())).sum(dim=-1)
 
 
-@mistake("hands kl_div the probabilities q and p: it takes log p first, then q", caught_by="values")
+@mistake("calls kl_div(q, p) with probabilities: its first argument is log p, its second q", caught_by="values")
 def kl_div_of_probabilities(q, p):
     return F.kl_div(q, p, reduction="none").sum(dim=-1)
 
 
-@mistake("averages over the outcomes, and has q and p exchanged", caught_by="values")
+@mistake("averages over the outcomes, and exchanges q and p", caught_by="values")
 def swapped_mean(q, p):
     return (p * (p / q).log()).mean(dim=-1)
 
 
-@mistake("replaces NaN after the sum, so that the other outcomes of that row are lost", caught_by=ZEROS)
+@mistake("replaces NaN after the sum, so the other outcomes of that row are lost", caught_by=ZEROS)
 def sum_replaced(q, p):
     kl = (q * (q / p).log()).sum(dim=-1)
     return torch.where(kl.isnan(), 0.0, kl)
@@ -279,14 +283,15 @@ def double_out(q, p):
     return torch.where(q > 0, q * (q / p).log(), 0.0).sum(dim=-1)
 
 
-@mistake("divides by the sum of the whole batch: each distribution sums to one by itself", caught_by="values")
+@mistake("divides by the sum of the whole batch: each distribution sums to one on its own", caught_by="values")
 def batch_normalised(q, p):
     q, p = q / q.sum(), p / p.sum()
     return torch.where(q > 0, q * (q / p).log(), 0.0).sum(dim=-1)
 
 
 @mistake(
-    "leaves outcomes to which q gives little out: where p is zero, even they are infinitely bad", caught_by=IMPOSSIBLE
+    "leaves out outcomes to which q gives little: where p is zero, even they make the divergence infinite",
+    caught_by=IMPOSSIBLE,
 )
 def small_probabilities_left_out(q, p):
     return torch.where(q > 1e-8, q * (q / p).log(), 0.0).sum(dim=-1)

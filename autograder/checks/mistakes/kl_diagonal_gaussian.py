@@ -36,19 +36,19 @@ def log_variance(q_mean, q_log_std, p_mean, p_log_std):
     return 0.5 * (p_log_std - q_log_std + (q_var + (q_mean - p_mean) ** 2) / p_var - 1).sum(-1)
 
 
-@mistake("uses standard deviations where variances belong: square them", caught_by="values")
+@mistake("uses standard deviations where the formula has variances: square them", caught_by="values")
 def stds_not_squared(q_mean, q_log_std, p_mean, p_log_std):
     q_std, p_std = q_log_std.exp(), p_log_std.exp()
     return (p_log_std - q_log_std + (q_std + (q_mean - p_mean) ** 2) / (2 * p_std) - 0.5).sum(-1)
 
 
-@mistake("does not square the standard deviation of p under the fraction", caught_by="values")
+@mistake("does not square the standard deviation of p in the denominator", caught_by="values")
 def p_std_not_squared(q_mean, q_log_std, p_mean, p_log_std):
     q_var, p_std = (2 * q_log_std).exp(), p_log_std.exp()
     return (p_log_std - q_log_std + (q_var + (q_mean - p_mean) ** 2) / (2 * p_std) - 0.5).sum(-1)
 
 
-@mistake("uses log_std where the standard deviation belongs: take its exponential", caught_by="values")
+@mistake("uses log_std where the formula has the standard deviation: take the exponential", caught_by="values")
 def exponential_forgotten(q_mean, q_log_std, p_mean, p_log_std):
     distance = (q_log_std**2 + (q_mean - p_mean) ** 2) / (2 * p_log_std**2)
     return (p_log_std - q_log_std + distance - 0.5).sum(-1)
@@ -60,14 +60,14 @@ def half_forgotten(q_mean, q_log_std, p_mean, p_log_std):
     return (p_log_std - q_log_std + ((2 * q_log_std).exp() + (q_mean - p_mean) ** 2) / (2 * p_var)).sum(-1)
 
 
-@mistake("subtracts ½ once: each dimension has its own −½", caught_by="values")
+@mistake("subtracts ½ once: subtract ½ for each dimension", caught_by="values")
 def half_once(q_mean, q_log_std, p_mean, p_log_std):
     p_var = (2 * p_log_std).exp()
     terms = p_log_std - q_log_std + ((2 * q_log_std).exp() + (q_mean - p_mean) ** 2) / (2 * p_var)
     return terms.sum(-1) - 0.5
 
 
-@mistake("subtracts 1 from each dimension where ½ belongs", caught_by="values")
+@mistake("subtracts 1 from each dimension: subtract ½", caught_by="values")
 def one_for_half(q_mean, q_log_std, p_mean, p_log_std):
     p_var = (2 * p_log_std).exp()
     return (p_log_std - q_log_std + ((2 * q_log_std).exp() + (q_mean - p_mean) ** 2) / (2 * p_var) - 1).sum(-1)
@@ -86,7 +86,7 @@ def logarithm_halved(q_mean, q_log_std, p_mean, p_log_std):
     return 0.5 * (p_log_std - q_log_std + fraction - 1).sum(-1)
 
 
-@mistake("has log(σ_q/σ_p) where log(σ_p/σ_q) belongs", caught_by="values")
+@mistake("has log(σ_q/σ_p): it should be log(σ_p/σ_q)", caught_by="values")
 def logarithm_reversed(q_mean, q_log_std, p_mean, p_log_std):
     p_var = (2 * p_log_std).exp()
     fraction = ((2 * q_log_std).exp() + (q_mean - p_mean) ** 2) / (2 * p_var)
@@ -99,7 +99,7 @@ def logarithm_forgotten(q_mean, q_log_std, p_mean, p_log_std):
     return (((2 * q_log_std).exp() + (q_mean - p_mean) ** 2) / (2 * p_var) - 0.5).sum(-1)
 
 
-@mistake("the means do not enter", caught_by="values")
+@mistake("the means are not used", caught_by="values")
 def means_forgotten(q_mean, q_log_std, p_mean, p_log_std):
     ratio = q_log_std - p_log_std
     return (0.5 * (2 * ratio).exp() - 0.5 - ratio).sum(-1)
@@ -112,7 +112,7 @@ def distance_not_squared(q_mean, q_log_std, p_mean, p_log_std):
     return (p_log_std - q_log_std + fraction - 0.5).sum(-1)
 
 
-@mistake("subtracts squares of means: square their difference", caught_by="values")
+@mistake("subtracts squares of means: square the difference of the means", caught_by="values")
 def difference_of_squares(q_mean, q_log_std, p_mean, p_log_std):
     p_var = (2 * p_log_std).exp()
     fraction = ((2 * q_log_std).exp() + q_mean**2 - p_mean**2) / (2 * p_var)
@@ -125,18 +125,18 @@ def distance_not_divided(q_mean, q_log_std, p_mean, p_log_std):
     return (0.5 * (2 * ratio).exp() + 0.5 * (q_mean - p_mean) ** 2 - 0.5 - ratio).sum(-1)
 
 
-@mistake("divides by the variance of q: that of p belongs under the fraction", caught_by="values")
+@mistake("divides by the variance of q: divide by the variance of p", caught_by="values")
 def divided_by_q(q_mean, q_log_std, p_mean, p_log_std):
     q_var = (2 * q_log_std).exp()
     return (p_log_std - q_log_std + (q_var + (q_mean - p_mean) ** 2) / (2 * q_var) - 0.5).sum(-1)
 
 
-@mistake("takes p for a standard normal: it has a mean and standard deviations of its own", caught_by="values")
+@mistake("treats p as a standard normal: p has its own mean and standard deviations", caught_by="values")
 def standard_normal_p(q_mean, q_log_std, p_mean, p_log_std):
     return (0.5 * (q_mean**2 + (2 * q_log_std).exp() - 1) - q_log_std).sum(-1)
 
 
-@mistake("averages over the dimensions: their divergences add up", caught_by="values")
+@mistake("averages over the dimensions: sum over them", caught_by="values")
 def mean_over_dimensions(q_mean, q_log_std, p_mean, p_log_std):
     return kl_divergence(Normal(q_mean, q_log_std.exp()), Normal(p_mean, p_log_std.exp())).mean(-1)
 
@@ -151,29 +151,31 @@ def batch_mean(q_mean, q_log_std, p_mean, p_log_std):
     return kl_divergence(Normal(q_mean, q_log_std.exp()), Normal(p_mean, p_log_std.exp())).sum(-1).mean()
 
 
-@mistake("sums over the first dimension: the last one is that of the Gaussian", caught_by="values")
+@mistake("sums over the first dimension: the dimensions of the Gaussian are in the last", caught_by="values")
 def sum_over_first(q_mean, q_log_std, p_mean, p_log_std):
     return kl_divergence(Normal(q_mean, q_log_std.exp()), Normal(p_mean, p_log_std.exp())).sum(0)
 
 
-@mistake("sums over dimension 1: the last one is that of the Gaussian, whatever stands before", caught_by="values")
+@mistake(
+    "sums over dimension 1: the dimensions of the Gaussian are in the last, however many there are", caught_by="values"
+)
 def sum_over_second(q_mean, q_log_std, p_mean, p_log_std):
     kl = kl_divergence(Normal(q_mean, q_log_std.exp()), Normal(p_mean, p_log_std.exp()))
     return kl.sum(min(1, kl.ndim - 1))
 
 
-@mistake("sums over all dimensions but the first: the batch may have several", caught_by="values")
+@mistake("sums over all dimensions but the first: there may be several batch dimensions", caught_by="values")
 def flattened(q_mean, q_log_std, p_mean, p_log_std):
     kl = kl_divergence(Normal(q_mean, q_log_std.exp()), Normal(p_mean, p_log_std.exp()))
     return kl.sum() if kl.ndim == 1 else kl.flatten(1).sum(1)
 
 
-@mistake("is not summed over the dimensions of the Gaussian", caught_by="values")
+@mistake("does not sum over the dimensions of the Gaussian", caught_by="values")
 def not_summed(q_mean, q_log_std, p_mean, p_log_std):
     return kl_divergence(Normal(q_mean, q_log_std.exp()), Normal(p_mean, p_log_std.exp()))
 
 
-@mistake("is in bits: nats are asked, so take the natural logarithm", caught_by="values")
+@mistake("is in bits: use the natural logarithm, so that the result is in nats", caught_by="values")
 def in_bits(q_mean, q_log_std, p_mean, p_log_std):
     kl = kl_divergence(Normal(q_mean, q_log_std.exp()), Normal(p_mean, p_log_std.exp()))
     return kl.sum(-1) / math.log(2)
@@ -189,7 +191,7 @@ def log_std_as_std(q_mean, q_log_std, p_mean, p_log_std):
     return kl_divergence(Normal(q_mean, q_log_std.abs()), Normal(p_mean, p_log_std.abs())).sum(-1)
 
 
-@mistake("is estimated from a sample: the closed form is wanted", caught_by="values")
+@mistake("estimates the divergence from a sample: use the closed form", caught_by="values")
 def sampled(q_mean, q_log_std, p_mean, p_log_std):
     q, p = Normal(q_mean, q_log_std.exp()), Normal(p_mean, p_log_std.exp())
     x = q.rsample()
@@ -208,14 +210,14 @@ def clamped_below(q_mean, q_log_std, p_mean, p_log_std):
     return kl_divergence(Normal(q_mean, q_std), Normal(p_mean, p_std)).sum(-1)
 
 
-@mistake("adds a small constant to the variances, which outweighs small ones", caught_by=RANGE)
+@mistake("adds a small constant to the variances, which changes small ones", caught_by=RANGE)
 def small_constant_added(q_mean, q_log_std, p_mean, p_log_std):
     p_var = (2 * p_log_std).exp() + 1e-8
     fraction = ((2 * q_log_std).exp() + (q_mean - p_mean) ** 2) / (2 * p_var)
     return (p_log_std - q_log_std + fraction - 0.5).sum(-1)
 
 
-@mistake("adds a small constant to the standard deviations, which outweighs small ones", caught_by=RANGE)
+@mistake("adds a small constant to the standard deviations, which changes small ones", caught_by=RANGE)
 def small_constant_on_stds(q_mean, q_log_std, p_mean, p_log_std):
     return kl_divergence(Normal(q_mean, q_log_std.exp() + 1e-6), Normal(p_mean, p_log_std.exp() + 1e-6)).sum(-1)
 
@@ -226,19 +228,21 @@ def detached(q_mean, q_log_std, p_mean, p_log_std):
     return kl_divergence(Normal(q_mean, q_log_std.exp()), Normal(p_mean, p_log_std.exp())).sum(-1)
 
 
-@mistake("treats p as constant: gradients reach its mean and log_std too", caught_by="gradients")
+@mistake("treats p as a constant: gradients must reach its mean and log_std too", caught_by="gradients")
 def p_detached(q_mean, q_log_std, p_mean, p_log_std):
     p = Normal(p_mean.detach(), p_log_std.detach().exp())
     return kl_divergence(Normal(q_mean, q_log_std.exp()), p).sum(-1)
 
 
-@mistake("treats q as constant: gradients reach its mean and log_std too", caught_by="gradients")
+@mistake("treats q as a constant: gradients must reach its mean and log_std too", caught_by="gradients")
 def q_detached(q_mean, q_log_std, p_mean, p_log_std):
     q = Normal(q_mean.detach(), q_log_std.detach().exp())
     return kl_divergence(q, Normal(p_mean, p_log_std.exp())).sum(-1)
 
 
-@mistake("the gradient passes the variances in the fraction by: they are constants there", caught_by="gradients")
+@mistake(
+    "treats the variances in the fraction as constants: the gradient must pass through them", caught_by="gradients"
+)
 def variances_detached(q_mean, q_log_std, p_mean, p_log_std):
     q_var, p_var = (2 * q_log_std).exp().detach(), (2 * p_log_std).exp().detach()
     return (p_log_std - q_log_std + (q_var + (q_mean - p_mean) ** 2) / (2 * p_var) - 0.5).sum(-1)
@@ -250,7 +254,7 @@ def single_precision(q_mean, q_log_std, p_mean, p_log_std):
     return kl_divergence(q, p).sum(-1)
 
 
-@mistake("squeezes a batch of one away: the result keeps the shape of the batch", caught_by=FORM)
+@mistake("squeezes away a batch of one: the result keeps the shape of the batch", caught_by=FORM)
 def squeezed(q_mean, q_log_std, p_mean, p_log_std):
     return kl_divergence(Normal(q_mean, q_log_std.exp()), Normal(p_mean, p_log_std.exp())).sum(-1).squeeze()
 
@@ -274,14 +278,15 @@ def dimension_kept(q_mean, q_log_std, p_mean, p_log_std):
 
 
 @mistake(
-    "is the formula for a standard normal p and logarithms of variances: p and standard deviations are given",
+    "uses the formula for a standard normal p and log-variances: here p is given, and log_std is the log of the "
+    "standard deviation",
     caught_by="values",
 )
 def formula_of_the_paper(q_mean, q_log_std, p_mean, p_log_std):
     return -0.5 * (1 + q_log_std - q_mean**2 - q_log_std.exp()).sum(-1)
 
 
-@mistake("has q and p exchanged, and takes log_std for the logarithm of the variance", caught_by="values")
+@mistake("exchanges q and p, and takes log_std for the logarithm of the variance", caught_by="values")
 def swapped_log_variance(q_mean, q_log_std, p_mean, p_log_std):
     fraction = (p_log_std.exp() + (q_mean - p_mean) ** 2) / q_log_std.exp()
     return 0.5 * (q_log_std - p_log_std + fraction - 1).sum(-1)
@@ -294,7 +299,7 @@ def mean_with_log_variance(q_mean, q_log_std, p_mean, p_log_std):
 
 
 @mistake(
-    "multiplies the square of the distance out: its terms cancel far from zero, so subtract first", caught_by=RANGE
+    "expands the square of the distance: its terms cancel far from zero, so subtract the means first", caught_by=RANGE
 )
 def square_multiplied_out(q_mean, q_log_std, p_mean, p_log_std):
     square = q_mean**2 - 2 * q_mean * p_mean + p_mean**2
@@ -302,7 +307,9 @@ def square_multiplied_out(q_mean, q_log_std, p_mean, p_log_std):
     return (p_log_std - q_log_std + fraction - 0.5).sum(-1)
 
 
-@mistake("divides the means before subtracting them: digits are lost far from zero, so subtract first", caught_by=RANGE)
+@mistake(
+    "divides the means before subtracting them: this loses digits far from zero, so subtract first", caught_by=RANGE
+)
 def divided_before_subtracting(q_mean, q_log_std, p_mean, p_log_std):
     p_std = p_log_std.exp()
     distance = q_mean / p_std - p_mean / p_std
@@ -310,7 +317,7 @@ def divided_before_subtracting(q_mean, q_log_std, p_mean, p_log_std):
 
 
 @mistake(
-    "multiplies standard deviations before taking the logarithm: in many dimensions the product vanishes",
+    "multiplies standard deviations before taking the logarithm: in many dimensions the product underflows",
     caught_by=RANGE,
 )
 def product_of_stds(q_mean, q_log_std, p_mean, p_log_std):
@@ -331,7 +338,7 @@ def double_out(q_mean, q_log_std, p_mean, p_log_std):
     return kl_divergence(q, p).sum(-1)
 
 
-@mistake("multiplies by the variance of p where it has to divide: brackets around the denominator", caught_by="values")
+@mistake("multiplies by the variance of p: divide by it (put brackets around the denominator)", caught_by="values")
 def multiplied_by_p(q_mean, q_log_std, p_mean, p_log_std):
     p_var = (2 * p_log_std).exp()
     return (p_log_std - q_log_std + ((2 * q_log_std).exp() + (q_mean - p_mean) ** 2) / 2 * p_var - 0.5).sum(-1)
@@ -345,7 +352,7 @@ def logarithm_of_logarithms(q_mean, q_log_std, p_mean, p_log_std):
     return ((p_log_std / q_log_std).log() + fraction - 0.5).sum(-1)
 
 
-@mistake("does not square the standard deviation of q above the fraction", caught_by="values")
+@mistake("does not square the standard deviation of q in the numerator", caught_by="values")
 def q_std_not_squared(q_mean, q_log_std, p_mean, p_log_std):
     q_std, p_var = q_log_std.exp(), (2 * p_log_std).exp()
     return (p_log_std - q_log_std + (q_std + (q_mean - p_mean) ** 2) / (2 * p_var) - 0.5).sum(-1)

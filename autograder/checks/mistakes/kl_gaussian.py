@@ -16,7 +16,7 @@ RANGE = "many dimensions and distant means"
 SINGULAR = "nearly singular covariances"
 FORM = "precision kept, inputs left alone"
 CUT_OFF = "no gradient arrives: detach, no_grad, item or NumPy cuts it off"
-JITTER = "adds a small constant to the diagonal, which outweighs small variances"
+JITTER = "adds a small constant to the diagonal, which changes small variances"
 
 
 @mistake("equals KL(p‖q): q and p are exchanged", caught_by="values")
@@ -35,7 +35,7 @@ def dimension_forgotten(q_mean, q_cov, p_mean, p_cov):
     return kl + 0.5 * q_mean.shape[-1]
 
 
-@mistake("subtracts 1 where the dimension D belongs", caught_by="values")
+@mistake("subtracts 1 inside the bracket: subtract the dimension D", caught_by="values")
 def one_for_dimension(q_mean, q_cov, p_mean, p_cov):
     kl = kl_divergence(MultivariateNormal(q_mean, q_cov), MultivariateNormal(p_mean, p_cov))
     return kl + 0.5 * q_mean.shape[-1] - 0.5
@@ -48,13 +48,13 @@ def trace_forgotten(q_mean, q_cov, p_mean, p_cov):
     return 0.5 * (square - q_mean.shape[-1] + slogdet(p_cov)[1] - slogdet(q_cov)[1])
 
 
-@mistake("the means do not enter", caught_by="values")
+@mistake("the means are not used", caught_by="values")
 def means_forgotten(q_mean, q_cov, p_mean, p_cov):
     zero = torch.zeros_like(q_mean)
     return kl_divergence(MultivariateNormal(zero, q_cov), MultivariateNormal(zero, p_cov))
 
 
-@mistake("the determinants do not enter", caught_by="values")
+@mistake("the determinants are not used", caught_by="values")
 def determinants_forgotten(q_mean, q_cov, p_mean, p_cov):
     distance = (q_mean - p_mean).unsqueeze(-1)
     square = (distance * solve(p_cov, distance)).sum((-2, -1))
@@ -62,26 +62,26 @@ def determinants_forgotten(q_mean, q_cov, p_mean, p_cov):
     return 0.5 * (trace + square - q_mean.shape[-1])
 
 
-@mistake("has log(det Σ_q / det Σ_p) where log(det Σ_p / det Σ_q) belongs", caught_by="values")
+@mistake("has log(det Σ_q / det Σ_p): it should be log(det Σ_p / det Σ_q)", caught_by="values")
 def determinants_exchanged(q_mean, q_cov, p_mean, p_cov):
     kl = kl_divergence(MultivariateNormal(q_mean, q_cov), MultivariateNormal(p_mean, p_cov))
     return kl + slogdet(q_cov)[1] - slogdet(p_cov)[1]
 
 
-@mistake("log det Σ is twice the sum of log L_dd: the factor 2 is missing", caught_by="values")
+@mistake("the factor 2 is missing: log det Σ is twice the sum of log L_dd", caught_by="values")
 def determinant_of_the_factor(q_mean, q_cov, p_mean, p_cov):
     kl = kl_divergence(MultivariateNormal(q_mean, q_cov), MultivariateNormal(p_mean, p_cov))
     return kl - 0.25 * (slogdet(p_cov)[1] - slogdet(q_cov)[1])
 
 
-@mistake("takes the determinants without their logarithms", caught_by="values")
+@mistake("uses the determinants without their logarithms", caught_by="values")
 def logarithm_forgotten(q_mean, q_cov, p_mean, p_cov):
     kl = kl_divergence(MultivariateNormal(q_mean, q_cov), MultivariateNormal(p_mean, p_cov))
     log_ratio = slogdet(p_cov)[1] - slogdet(q_cov)[1]
     return kl + 0.5 * (log_ratio.exp() - log_ratio)
 
 
-@mistake("measures the distance of the means by Σ_q⁻¹: it is Σ_p⁻¹", caught_by="values")
+@mistake("measures the distance of the means by Σ_q⁻¹: use Σ_p⁻¹", caught_by="values")
 def distance_by_q(q_mean, q_cov, p_mean, p_cov):
     distance = (q_mean - p_mean).unsqueeze(-1)
     square = (distance * solve(q_cov, distance)).sum((-2, -1))
@@ -89,7 +89,10 @@ def distance_by_q(q_mean, q_cov, p_mean, p_cov):
     return 0.5 * (trace + square - q_mean.shape[-1] + slogdet(p_cov)[1] - slogdet(q_cov)[1])
 
 
-@mistake("multiplies the distance of the means by Σ_p: solve with it", caught_by="values")
+@mistake(
+    "multiplies the distance of the means by Σ_p: multiply by its inverse, that is, solve a linear system",
+    caught_by="values",
+)
 def distance_not_whitened(q_mean, q_cov, p_mean, p_cov):
     distance = (q_mean - p_mean).unsqueeze(-1)
     square = (distance * (p_cov @ distance)).sum((-2, -1))
@@ -97,14 +100,14 @@ def distance_not_whitened(q_mean, q_cov, p_mean, p_cov):
     return 0.5 * (trace + square - q_mean.shape[-1] + slogdet(p_cov)[1] - slogdet(q_cov)[1])
 
 
-@mistake("takes the plain distance of the means: it is measured by Σ_p⁻¹", caught_by="values")
+@mistake("uses the plain distance of the means: measure it by Σ_p⁻¹", caught_by="values")
 def plain_distance(q_mean, q_cov, p_mean, p_cov):
     trace = solve(p_cov, q_cov).diagonal(dim1=-2, dim2=-1).sum(-1)
     square = (q_mean - p_mean).square().sum(-1)
     return 0.5 * (trace + square - q_mean.shape[-1] + slogdet(p_cov)[1] - slogdet(q_cov)[1])
 
 
-@mistake("the sum of L_p⁻¹ L_q is taken without squaring its entries", caught_by="values")
+@mistake("sums L_p⁻¹ L_q without squaring its entries", caught_by="values")
 def factor_not_squared(q_mean, q_cov, p_mean, p_cov):
     p_factor, q_factor = cholesky(p_cov), cholesky(q_cov)
     distance = torch.linalg.solve_triangular(p_factor, (q_mean - p_mean).unsqueeze(-1), upper=False)
@@ -113,7 +116,7 @@ def factor_not_squared(q_mean, q_cov, p_mean, p_cov):
     return 0.5 * (trace + square - q_mean.shape[-1] + slogdet(p_cov)[1] - slogdet(q_cov)[1])
 
 
-@mistake("whitens Σ_q by L_p on one side only: the trace wants L_p⁻¹ L_q, squared", caught_by="values")
+@mistake("whitens Σ_q by L_p on one side only: the trace is the sum of squares of L_p⁻¹ L_q", caught_by="values")
 def whitened_on_one_side(q_mean, q_cov, p_mean, p_cov):
     p_factor = cholesky(p_cov)
     distance = torch.linalg.solve_triangular(p_factor, (q_mean - p_mean).unsqueeze(-1), upper=False)
@@ -122,7 +125,7 @@ def whitened_on_one_side(q_mean, q_cov, p_mean, p_cov):
     return 0.5 * (trace + square - q_mean.shape[-1] + slogdet(p_cov)[1] - slogdet(q_cov)[1])
 
 
-@mistake("takes a lower factor for an upper one: Σ = L Lᵀ with L lower triangular", caught_by="values")
+@mistake("uses a lower factor as an upper one: Σ = L Lᵀ with L lower triangular", caught_by="values")
 def upper_for_lower(q_mean, q_cov, p_mean, p_cov):
     p_factor, q_factor = cholesky(p_cov), cholesky(q_cov)
     distance = torch.linalg.solve_triangular(p_factor, (q_mean - p_mean).unsqueeze(-1), upper=True)
@@ -131,14 +134,14 @@ def upper_for_lower(q_mean, q_cov, p_mean, p_cov):
     return 0.5 * (squares - q_mean.shape[-1] + slogdet(p_cov)[1] - slogdet(q_cov)[1])
 
 
-@mistake("uses the variances alone: correlations count too", caught_by="values")
+@mistake("uses the variances alone: the correlations matter too", caught_by="values")
 def variances_alone(q_mean, q_cov, p_mean, p_cov):
     q_var, p_var = q_cov.diagonal(dim1=-2, dim2=-1), p_cov.diagonal(dim1=-2, dim2=-1)
     fraction = (q_var + (q_mean - p_mean) ** 2) / p_var
     return 0.5 * (fraction - 1 + p_var.log() - q_var.log()).sum(-1)
 
 
-@mistake("multiplies diagonals for the trace: it is that of the product Σ_p⁻¹ Σ_q", caught_by="values")
+@mistake("multiplies the diagonals for the trace: take the trace of the product Σ_p⁻¹ Σ_q", caught_by="values")
 def product_of_diagonals(q_mean, q_cov, p_mean, p_cov):
     precision, distance = torch.linalg.inv(p_cov), (q_mean - p_mean).unsqueeze(-1)
     trace = (precision.diagonal(dim1=-2, dim2=-1) * q_cov.diagonal(dim1=-2, dim2=-1)).sum(-1)
@@ -146,7 +149,7 @@ def product_of_diagonals(q_mean, q_cov, p_mean, p_cov):
     return 0.5 * (trace + square - q_mean.shape[-1] + slogdet(p_cov)[1] - slogdet(q_cov)[1])
 
 
-@mistake("adds up all entries of Σ_p⁻¹ Σ_q: the trace is the sum of its diagonal", caught_by="values")
+@mistake("adds up all entries of Σ_p⁻¹ Σ_q: the trace is the sum of the diagonal", caught_by="values")
 def all_entries(q_mean, q_cov, p_mean, p_cov):
     distance = (q_mean - p_mean).unsqueeze(-1)
     square = (distance * solve(p_cov, distance)).sum((-2, -1))
@@ -160,13 +163,13 @@ def as_precisions(q_mean, q_cov, p_mean, p_cov):
     return kl_divergence(q, MultivariateNormal(p_mean, precision_matrix=p_cov))
 
 
-@mistake("takes the covariances for Cholesky factors: take their factors", caught_by="values")
+@mistake("takes the covariances for Cholesky factors: compute their factors", caught_by="values")
 def as_factors(q_mean, q_cov, p_mean, p_cov):
     q = MultivariateNormal(q_mean, scale_tril=q_cov.tril())
     return kl_divergence(q, MultivariateNormal(p_mean, scale_tril=p_cov.tril()))
 
 
-@mistake("takes p for a standard normal: it has a mean and a covariance of its own", caught_by="values")
+@mistake("treats p as a standard normal: p has its own mean and covariance", caught_by="values")
 def standard_normal_p(q_mean, q_cov, p_mean, p_cov):
     identity = torch.eye(q_mean.shape[-1], dtype=q_mean.dtype)
     return kl_divergence(MultivariateNormal(q_mean, q_cov), MultivariateNormal(torch.zeros_like(q_mean), identity))
@@ -182,19 +185,19 @@ def batch_mean(q_mean, q_cov, p_mean, p_cov):
     return kl_divergence(MultivariateNormal(q_mean, q_cov), MultivariateNormal(p_mean, p_cov)).mean()
 
 
-@mistake("is divided by the dimension: nothing is averaged here", caught_by="values")
+@mistake("divides by the dimension: the divergence is not an average over dimensions", caught_by="values")
 def per_dimension(q_mean, q_cov, p_mean, p_cov):
     kl = kl_divergence(MultivariateNormal(q_mean, q_cov), MultivariateNormal(p_mean, p_cov))
     return kl / q_mean.shape[-1]
 
 
-@mistake("the trace runs over the first pair of the batch for all: each has its own", caught_by="values")
+@mistake("uses the trace of the first pair for the whole batch: each pair has its own", caught_by="values")
 def first_of_the_batch(q_mean, q_cov, p_mean, p_cov):
     first = MultivariateNormal(q_mean, q_cov[:1].expand_as(q_cov) if q_mean.ndim > 1 else q_cov)
     return kl_divergence(first, MultivariateNormal(p_mean, p_cov))
 
 
-@mistake("is in bits: nats are asked, so take the natural logarithm", caught_by="values")
+@mistake("is in bits: use the natural logarithm, so that the result is in nats", caught_by="values")
 def in_bits(q_mean, q_cov, p_mean, p_cov):
     return kl_divergence(MultivariateNormal(q_mean, q_cov), MultivariateNormal(p_mean, p_cov)) / math.log(2)
 
@@ -212,7 +215,9 @@ def one_pair_only(q_mean, q_cov, p_mean, p_cov):
     return 0.5 * (torch.trace(precision @ q_cov) + square - len(q_mean) + torch.logdet(p_cov) - torch.logdet(q_cov))
 
 
-@mistake("a determinant overflows or is zero: add up logarithms of the Cholesky factor's diagonal", caught_by=RANGE)
+@mistake(
+    "a determinant overflows or is zero: sum the logarithms of the Cholesky factor's diagonal instead", caught_by=RANGE
+)
 def determinants(q_mean, q_cov, p_mean, p_cov):
     distance = (q_mean - p_mean).unsqueeze(-1)
     square = (distance * solve(p_cov, distance)).sum((-2, -1))
@@ -221,7 +226,9 @@ def determinants(q_mean, q_cov, p_mean, p_cov):
     return 0.5 * (trace + square - q_mean.shape[-1] + log_ratio)
 
 
-@mistake("a determinant overflows or is zero: add up logarithms of the Cholesky factor's diagonal", caught_by=RANGE)
+@mistake(
+    "a determinant overflows or is zero: sum the logarithms of the Cholesky factor's diagonal instead", caught_by=RANGE
+)
 def ratio_of_determinants(q_mean, q_cov, p_mean, p_cov):
     distance = (q_mean - p_mean).unsqueeze(-1)
     square = (distance * solve(p_cov, distance)).sum((-2, -1))
@@ -230,7 +237,7 @@ def ratio_of_determinants(q_mean, q_cov, p_mean, p_cov):
     return 0.5 * (trace + square - q_mean.shape[-1] + log_ratio)
 
 
-@mistake("adds a small constant inside the logarithm of a determinant, which swallows it", caught_by=RANGE)
+@mistake("adds a small constant inside the logarithm of a determinant, which is smaller still", caught_by=RANGE)
 def small_constant_in_logarithm(q_mean, q_cov, p_mean, p_cov):
     distance = (q_mean - p_mean).unsqueeze(-1)
     square = (distance * solve(p_cov, distance)).sum((-2, -1))
@@ -251,7 +258,7 @@ def jitter_on_p(q_mean, q_cov, p_mean, p_cov):
     return kl_divergence(MultivariateNormal(q_mean, q_cov), MultivariateNormal(p_mean, p_cov + small))
 
 
-@mistake("drops small eigenvalues: a pseudo-inverse with a coarse tolerance is no inverse", caught_by=SINGULAR)
+@mistake("drops small eigenvalues: a pseudo-inverse with a coarse tolerance is not the inverse", caught_by=SINGULAR)
 def coarse_pseudo_inverse(q_mean, q_cov, p_mean, p_cov):
     precision, distance = torch.linalg.pinv(p_cov, rtol=1e-6), (q_mean - p_mean).unsqueeze(-1)
     square = (distance * (precision @ distance)).sum((-2, -1))
@@ -275,13 +282,13 @@ def detached(q_mean, q_cov, p_mean, p_cov):
     return kl_divergence(q, MultivariateNormal(p_mean.detach(), p_cov.detach()))
 
 
-@mistake("treats p as constant: gradients reach its mean and covariance too", caught_by="gradients")
+@mistake("treats p as a constant: gradients must reach its mean and covariance too", caught_by="gradients")
 def p_detached(q_mean, q_cov, p_mean, p_cov):
     p = MultivariateNormal(p_mean.detach(), p_cov.detach())
     return kl_divergence(MultivariateNormal(q_mean, q_cov), p)
 
 
-@mistake("treats the covariances as constants: gradients reach them too", caught_by="gradients")
+@mistake("treats the covariances as constants: gradients must reach them too", caught_by="gradients")
 def covariances_detached(q_mean, q_cov, p_mean, p_cov):
     q = MultivariateNormal(q_mean, q_cov.detach())
     return kl_divergence(q, MultivariateNormal(p_mean, p_cov.detach()))
@@ -293,7 +300,7 @@ def single_precision(q_mean, q_cov, p_mean, p_cov):
     return kl_divergence(q, MultivariateNormal(p_mean.float(), p_cov.float()))
 
 
-@mistake("squeezes a batch of one away: the result keeps the shape of the batch", caught_by=FORM)
+@mistake("squeezes away a batch of one: the result keeps the shape of the batch", caught_by=FORM)
 def squeezed(q_mean, q_cov, p_mean, p_cov):
     return kl_divergence(MultivariateNormal(q_mean, q_cov), MultivariateNormal(p_mean, p_cov)).squeeze()
 
@@ -311,13 +318,13 @@ def covariance_changed(q_mean, q_cov, p_mean, p_cov):
     return kl_divergence(q, p)
 
 
-@mistake("leaves the result with a last dimension of size one", caught_by="values")
+@mistake("keeps a last dimension of size one", caught_by="values")
 def dimension_kept(q_mean, q_cov, p_mean, p_cov):
     return kl_divergence(MultivariateNormal(q_mean, q_cov), MultivariateNormal(p_mean, p_cov)).unsqueeze(-1)
 
 
 @mistake(
-    "leaves the quadratic form as a 1 × 1 matrix for each pair: squeeze both ones away before adding",
+    "keeps the quadratic form as a 1 × 1 matrix for each pair: squeeze both dimensions before adding",
     caught_by="values",
 )
 def matrix_of_one_entry(q_mean, q_cov, p_mean, p_cov):
@@ -327,15 +334,13 @@ def matrix_of_one_entry(q_mean, q_cov, p_mean, p_cov):
     return 0.5 * (rest + distance.mT @ solve(p_cov, distance))
 
 
-@mistake("lacks both the factor ½ before the bracket and −D inside it", caught_by="values")
+@mistake("the factor ½ before the bracket and the −D inside it are both missing", caught_by="values")
 def neither_half_nor_dimension(q_mean, q_cov, p_mean, p_cov):
     kl = kl_divergence(MultivariateNormal(q_mean, q_cov), MultivariateNormal(p_mean, p_cov))
     return 2 * kl + q_mean.shape[-1]
 
 
-@mistake(
-    "multiplies the quadratic form out: its terms cancel far from zero, so subtract the means first", caught_by=RANGE
-)
+@mistake("expands the quadratic form: its terms cancel far from zero, so subtract the means first", caught_by=RANGE)
 def square_multiplied_out(q_mean, q_cov, p_mean, p_cov):
     def product(left, right):
         return (left * solve(p_cov, right.unsqueeze(-1)).squeeze(-1)).sum(-1)
@@ -345,7 +350,7 @@ def square_multiplied_out(q_mean, q_cov, p_mean, p_cov):
     return 0.5 * (trace + square - q_mean.shape[-1] + slogdet(p_cov)[1] - slogdet(q_cov)[1])
 
 
-@mistake("whitens each mean before subtracting: digits are lost far from zero, so subtract first", caught_by=RANGE)
+@mistake("whitens each mean before subtracting: this loses digits far from zero, so subtract first", caught_by=RANGE)
 def whitened_before_subtracting(q_mean, q_cov, p_mean, p_cov):
     p_factor = cholesky(p_cov)
     whitened = torch.linalg.solve_triangular(p_factor, torch.stack([q_mean, p_mean], dim=-1), upper=False)
@@ -354,7 +359,9 @@ def whitened_before_subtracting(q_mean, q_cov, p_mean, p_cov):
     return 0.5 * (squares - q_mean.shape[-1]) - relative.diagonal(dim1=-2, dim2=-1).log().sum(-1)
 
 
-@mistake("a determinant overflows or is zero: add up logarithms of the Cholesky factor's diagonal", caught_by=RANGE)
+@mistake(
+    "a determinant overflows or is zero: sum the logarithms of the Cholesky factor's diagonal instead", caught_by=RANGE
+)
 def product_of_eigenvalues(q_mean, q_cov, p_mean, p_cov):
     distance = (q_mean - p_mean).unsqueeze(-1)
     square = (distance * solve(p_cov, distance)).sum((-2, -1))
@@ -375,13 +382,13 @@ def double_out(q_mean, q_cov, p_mean, p_cov):
     return kl_divergence(q, MultivariateNormal(p_mean.double(), p_cov.double()))
 
 
-@mistake("subtracts the first size of q_mean where the dimension D, its last, belongs", caught_by="values")
+@mistake("subtracts the first size of q_mean: the dimension D is its last size", caught_by="values")
 def first_size_for_dimension(q_mean, q_cov, p_mean, p_cov):
     kl = kl_divergence(MultivariateNormal(q_mean, q_cov), MultivariateNormal(p_mean, p_cov))
     return kl + 0.5 * (q_mean.shape[-1] - q_mean.shape[0])
 
 
-@mistake("takes the trace of L_p⁻¹ L_q itself: the sum of squares of all its entries is meant", caught_by="values")
+@mistake("takes the trace of L_p⁻¹ L_q itself: sum the squares of all its entries", caught_by="values")
 def trace_of_the_factors(q_mean, q_cov, p_mean, p_cov):
     relative = solve(torch.linalg.cholesky(p_cov), torch.linalg.cholesky(q_cov))
     trace = solve(p_cov, q_cov).diagonal(dim1=-2, dim2=-1).sum(-1)
@@ -389,7 +396,7 @@ def trace_of_the_factors(q_mean, q_cov, p_mean, p_cov):
     return kl + 0.5 * (relative.diagonal(dim1=-2, dim2=-1).sum(-1) - trace)
 
 
-@mistake("takes the length of L_p⁻¹ (μ_q − μ_p): its square is meant", caught_by="values")
+@mistake("takes the length of L_p⁻¹ (μ_q − μ_p): use its square", caught_by="values")
 def distance_not_squared(q_mean, q_cov, p_mean, p_cov):
     distance = (q_mean - p_mean).unsqueeze(-1)
     square = (distance * solve(p_cov, distance)).sum((-2, -1))

@@ -13,7 +13,7 @@ mistake = mistakes_into(MISTAKES)
 K1, K2, K3 = "estimate k1", "estimate k2", "estimate k3"
 ERROR, OTHER_ERRORS = "standard error of k1", "standard errors of k2 and k3"
 FORM = "precision kept, inputs left alone"
-SPREAD = "is the standard deviation of the terms: that of their mean is smaller by √n"
+SPREAD = "returns the standard deviation of the terms: divide it by √n to get that of their mean"
 
 
 @mistake("has the opposite sign: k1 = −log r = log q − log p", caught_by=K1)
@@ -30,35 +30,35 @@ def summed(q_log_prob, p_log_prob, estimator):
     return terms.sum(), terms.std() * math.sqrt(len(terms))
 
 
-@mistake("is in bits: nats are asked", caught_by=K1)
+@mistake("is in bits: return nats", caught_by=K1)
 def in_bits(q_log_prob, p_log_prob, estimator):
     log_r = p_log_prob - q_log_prob
     terms = {"k1": -log_r, "k2": log_r**2 / 2, "k3": torch.expm1(log_r) - log_r}[estimator] / math.log(2)
     return terms.mean(), terms.std() / math.sqrt(len(terms))
 
 
-@mistake("weighs the samples by q: they are drawn from q already, so a plain mean is right", caught_by=K1)
+@mistake("weights the samples by q: they are already drawn from q, so take the plain mean", caught_by=K1)
 def weighted_by_q(q_log_prob, p_log_prob, estimator):
     log_r = p_log_prob - q_log_prob
     terms = {"k1": -log_r, "k2": log_r**2 / 2, "k3": torch.expm1(log_r) - log_r}[estimator] * q_log_prob.exp()
     return terms.mean(), terms.std() / math.sqrt(len(terms))
 
 
-@mistake("weighs the samples by q, normalised: they are drawn from q already", caught_by=K1)
+@mistake("weights the samples by q, normalised: they are already drawn from q, so take the plain mean", caught_by=K1)
 def weighted_by_normalised_q(q_log_prob, p_log_prob, estimator):
     log_r = p_log_prob - q_log_prob
     terms = {"k1": -log_r, "k2": log_r**2 / 2, "k3": torch.expm1(log_r) - log_r}[estimator]
     return (q_log_prob.softmax(0) * terms).sum(), terms.std() / math.sqrt(len(terms))
 
 
-@mistake("takes the absolute values of the terms: those of k1 may be negative", caught_by=K1)
+@mistake("takes the absolute values of the terms: terms of k1 may be negative", caught_by=K1)
 def absolute_terms(q_log_prob, p_log_prob, estimator):
     log_r = p_log_prob - q_log_prob
     terms = {"k1": log_r.abs(), "k2": log_r**2 / 2, "k3": torch.expm1(log_r) - log_r}[estimator]
     return terms.mean(), terms.std() / math.sqrt(len(terms))
 
 
-@mistake("is the median of the terms: the estimate is their mean", caught_by=K1)
+@mistake("returns the median of the terms: the estimate is their mean", caught_by=K1)
 def median(q_log_prob, p_log_prob, estimator):
     log_r = p_log_prob - q_log_prob
     terms = {"k1": -log_r, "k2": log_r**2 / 2, "k3": torch.expm1(log_r) - log_r}[estimator]
@@ -86,14 +86,16 @@ def not_averaged(q_log_prob, p_log_prob, estimator):
     return terms, terms.std() / math.sqrt(len(terms))
 
 
-@mistake("log-densities far below zero make exp(log p) and exp(log q) zero: subtract the logarithms", caught_by=K1)
+@mistake(
+    "log-densities far below zero make exp(log p) and exp(log q) zero: subtract the logarithms instead", caught_by=K1
+)
 def ratio_of_densities(q_log_prob, p_log_prob, estimator):
     r = p_log_prob.exp() / q_log_prob.exp()
     terms = {"k1": -r.log(), "k2": r.log() ** 2 / 2, "k3": (r - 1) - r.log()}[estimator]
     return terms.mean(), terms.std() / math.sqrt(len(terms))
 
 
-@mistake("is k1, whatever `estimator` says", caught_by=K2)
+@mistake("returns k1 whatever `estimator` is", caught_by=K2)
 def always_k1(q_log_prob, p_log_prob, estimator):
     terms = q_log_prob - p_log_prob
     return terms.mean(), terms.std() / math.sqrt(len(terms))
@@ -120,7 +122,7 @@ def k2_negative(q_log_prob, p_log_prob, estimator):
     return terms.mean(), terms.std() / math.sqrt(len(terms))
 
 
-@mistake("k2 squares r − 1: it is the square of log r", caught_by=K2)
+@mistake("k2 squares r − 1: square log r", caught_by=K2)
 def k2_of_the_ratio(q_log_prob, p_log_prob, estimator):
     log_r = p_log_prob - q_log_prob
     terms = {"k1": -log_r, "k2": torch.expm1(log_r) ** 2 / 2, "k3": torch.expm1(log_r) - log_r}[estimator]
@@ -134,14 +136,14 @@ def k2_and_k3_exchanged(q_log_prob, p_log_prob, estimator):
     return terms.mean(), terms.std() / math.sqrt(len(terms))
 
 
-@mistake("the ratio stands upside down: r = p/q, so log r = log p − log q", caught_by=K3)
+@mistake("inverts the ratio: r = p/q, so log r = log p − log q", caught_by=K3)
 def ratio_inverted(q_log_prob, p_log_prob, estimator):
     log_r = q_log_prob - p_log_prob
     terms = {"k1": log_r, "k2": log_r**2 / 2, "k3": torch.expm1(log_r) - log_r}[estimator]
     return terms.mean(), terms.std() / math.sqrt(len(terms))
 
 
-@mistake("adds log r where k3 subtracts it", caught_by=K3)
+@mistake("adds log r in k3: subtract it", caught_by=K3)
 def k3_added(q_log_prob, p_log_prob, estimator):
     log_r = p_log_prob - q_log_prob
     terms = {"k1": -log_r, "k2": log_r**2 / 2, "k3": torch.expm1(log_r) + log_r}[estimator]
@@ -155,14 +157,14 @@ def k3_without_one(q_log_prob, p_log_prob, estimator):
     return terms.mean(), terms.std() / math.sqrt(len(terms))
 
 
-@mistake("k3 is r − 1 alone: −log r is missing", caught_by=K3)
+@mistake("k3 is r − 1 alone: the term −log r is missing", caught_by=K3)
 def k3_without_logarithm(q_log_prob, p_log_prob, estimator):
     log_r = p_log_prob - q_log_prob
     terms = {"k1": -log_r, "k2": log_r**2 / 2, "k3": torch.expm1(log_r)}[estimator]
     return terms.mean(), terms.std() / math.sqrt(len(terms))
 
 
-@mistake("k3 has log r for r: take the exponential of the difference of log-densities", caught_by=K3)
+@mistake("k3 uses log r in place of r: take the exponential of the difference of log-densities", caught_by=K3)
 def k3_without_exponential(q_log_prob, p_log_prob, estimator):
     log_r = p_log_prob - q_log_prob
     terms = {"k1": -log_r, "k2": log_r**2 / 2, "k3": (log_r - 1) - log_r}[estimator]
@@ -176,7 +178,7 @@ def k3_negative(q_log_prob, p_log_prob, estimator):
     return terms.mean(), terms.std() / math.sqrt(len(terms))
 
 
-@mistake("averages r before it enters k3 where log r is averaged outside", caught_by=K3)
+@mistake("averages r first: average the terms (r − 1) − log r of the samples", caught_by=K3)
 def k3_of_the_mean(q_log_prob, p_log_prob, estimator):
     log_r = p_log_prob - q_log_prob
     terms = {"k1": -log_r, "k2": log_r**2 / 2, "k3": torch.expm1(log_r) - log_r}[estimator]
@@ -207,49 +209,49 @@ def standard_deviation(q_log_prob, p_log_prob, estimator):
     return terms.mean(), terms.std()
 
 
-@mistake("is the variance of the terms: take its root, and divide by √n", caught_by=ERROR)
+@mistake("returns the variance of the terms: take the square root and divide by √n", caught_by=ERROR)
 def variance(q_log_prob, p_log_prob, estimator):
     log_r = p_log_prob - q_log_prob
     terms = {"k1": -log_r, "k2": log_r**2 / 2, "k3": torch.expm1(log_r) - log_r}[estimator]
     return terms.mean(), terms.var()
 
 
-@mistake("is the variance of the mean: the standard error is its root", caught_by=ERROR)
+@mistake("returns the variance of the mean: the standard error is its square root", caught_by=ERROR)
 def variance_of_the_mean(q_log_prob, p_log_prob, estimator):
     log_r = p_log_prob - q_log_prob
     terms = {"k1": -log_r, "k2": log_r**2 / 2, "k3": torch.expm1(log_r) - log_r}[estimator]
     return terms.mean(), terms.var() / len(terms)
 
 
-@mistake("divides by n where √n belongs", caught_by=ERROR)
+@mistake("divides by n: divide by √n", caught_by=ERROR)
 def divided_by_n(q_log_prob, p_log_prob, estimator):
     log_r = p_log_prob - q_log_prob
     terms = {"k1": -log_r, "k2": log_r**2 / 2, "k3": torch.expm1(log_r) - log_r}[estimator]
     return terms.mean(), terms.std() / len(terms)
 
 
-@mistake("divides the variance by √n: take the standard deviation", caught_by=ERROR)
+@mistake("divides the variance by √n: divide the standard deviation", caught_by=ERROR)
 def variance_over_root(q_log_prob, p_log_prob, estimator):
     log_r = p_log_prob - q_log_prob
     terms = {"k1": -log_r, "k2": log_r**2 / 2, "k3": torch.expm1(log_r) - log_r}[estimator]
     return terms.mean(), terms.var() / math.sqrt(len(terms))
 
 
-@mistake("is doubled: one standard error is asked, not the half width of an interval", caught_by=ERROR)
+@mistake("is doubled: return one standard error, not the half-width of an interval", caught_by=ERROR)
 def two_standard_errors(q_log_prob, p_log_prob, estimator):
     log_r = p_log_prob - q_log_prob
     terms = {"k1": -log_r, "k2": log_r**2 / 2, "k3": torch.expm1(log_r) - log_r}[estimator]
     return terms.mean(), 1.96 * terms.std() / math.sqrt(len(terms))
 
 
-@mistake("is that of k1, whatever `estimator` says", caught_by=OTHER_ERRORS)
+@mistake("returns the standard error of k1 whatever `estimator` is", caught_by=OTHER_ERRORS)
 def always_that_of_k1(q_log_prob, p_log_prob, estimator):
     log_r = p_log_prob - q_log_prob
     terms = {"k1": -log_r, "k2": log_r**2 / 2, "k3": torch.expm1(log_r) - log_r}[estimator]
     return terms.mean(), log_r.std() / math.sqrt(len(terms))
 
 
-@mistake("is the root of the mean square: take the mean of the terms off first", caught_by=ERROR)
+@mistake("uses the root mean square of the terms: subtract their mean before squaring", caught_by=ERROR)
 def not_centred(q_log_prob, p_log_prob, estimator):
     log_r = p_log_prob - q_log_prob
     terms = {"k1": -log_r, "k2": log_r**2 / 2, "k3": torch.expm1(log_r) - log_r}[estimator]
@@ -277,7 +279,7 @@ def dimension_kept(q_log_prob, p_log_prob, estimator):
     return terms.mean(0, keepdim=True), terms.std(0, keepdim=True) / math.sqrt(len(terms))
 
 
-@mistake("multiplies the square out: its terms cancel where log-densities are large, so subtract first", caught_by=K2)
+@mistake("expands the square: its terms cancel where log-densities are large, so subtract first", caught_by=K2)
 def square_multiplied_out(q_log_prob, p_log_prob, estimator):
     log_r = p_log_prob - q_log_prob
     square = p_log_prob**2 - 2 * p_log_prob * q_log_prob + q_log_prob**2
@@ -293,7 +295,9 @@ def summed_and_reversed(q_log_prob, p_log_prob, estimator):
 
 
 @mistake(
-    "is the mean square minus the squared mean: these cancel where terms are large, so subtract first", caught_by=ERROR
+    "computes the mean square minus the squared mean: these cancel where the terms are large, so subtract the "
+    "mean before squaring",
+    caught_by=ERROR,
 )
 def difference_of_squares(q_log_prob, p_log_prob, estimator):
     log_r = p_log_prob - q_log_prob
@@ -303,7 +307,8 @@ def difference_of_squares(q_log_prob, p_log_prob, estimator):
 
 
 @mistake(
-    "is the mean of all distances from the mean over √n: the standard deviation averages their squares", caught_by=ERROR
+    "uses the mean absolute deviation: the standard deviation is the root of the mean squared deviation",
+    caught_by=ERROR,
 )
 def mean_deviation(q_log_prob, p_log_prob, estimator):
     log_r = p_log_prob - q_log_prob
@@ -325,7 +330,7 @@ def double_out(q_log_prob, p_log_prob, estimator):
     return terms.mean(), terms.std() / math.sqrt(len(terms))
 
 
-@mistake("bounds log r: samples where p and q differ much count in full", caught_by=K1)
+@mistake("clips log r: samples where p and q differ much count in full", caught_by=K1)
 def log_ratio_clamped(q_log_prob, p_log_prob, estimator):
     log_r = (p_log_prob - q_log_prob).clamp(-5, 5)
     terms = {"k1": -log_r, "k2": log_r**2 / 2, "k3": torch.expm1(log_r) - log_r}[estimator]
@@ -339,21 +344,21 @@ def logarithm_of_the_ratio(q_log_prob, p_log_prob, estimator):
     return terms.mean(), terms.std() / math.sqrt(len(terms))
 
 
-@mistake("has exp(log r − 1) for r − 1: subtract 1 from the exponential", caught_by=K3)
+@mistake("uses exp(log r − 1) for r − 1: subtract 1 after the exponential", caught_by=K3)
 def one_subtracted_inside(q_log_prob, p_log_prob, estimator):
     log_r = p_log_prob - q_log_prob
     terms = {"k1": -log_r, "k2": log_r**2 / 2, "k3": torch.exp(log_r - 1) - log_r}[estimator]
     return terms.mean(), terms.std() / math.sqrt(len(terms))
 
 
-@mistake("is held at zero or above: a divergence is never negative, but its estimate k1 may be", caught_by=K1)
+@mistake("clamps the estimate at zero: a divergence is never negative, but its estimate k1 can be", caught_by=K1)
 def held_above_zero(q_log_prob, p_log_prob, estimator):
     log_r = p_log_prob - q_log_prob
     terms = {"k1": -log_r, "k2": log_r**2 / 2, "k3": torch.expm1(log_r) - log_r}[estimator]
     return terms.mean().clamp(min=0), terms.std() / math.sqrt(len(terms))
 
 
-@mistake("takes the standard deviation with n: it is that with n − 1", caught_by=ERROR)
+@mistake("uses the standard deviation with 1/n: use the one with 1/(n − 1)", caught_by=ERROR)
 def deviation_divided_by_n(q_log_prob, p_log_prob, estimator):
     log_r = p_log_prob - q_log_prob
     terms = {"k1": -log_r, "k2": 0.5 * log_r.square(), "k3": torch.expm1(log_r) - log_r}[estimator]

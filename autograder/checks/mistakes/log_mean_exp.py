@@ -14,22 +14,22 @@ ANY_DIMENSION = "any dimension, counted from either end"
 FORM = "precision kept, input left alone"
 
 
-@mistake("equals log-sum-exp: the mean divides by the number of entries, so subtract its logarithm", caught_by="values")
+@mistake("returns log-sum-exp: subtract log n, to divide the sum by the number of entries", caught_by="values")
 def sum_for_mean(x, dim):
     return torch.logsumexp(x, dim=dim)
 
 
-@mistake("divides the logarithm by n: the division belongs inside, so subtract log n", caught_by="values")
+@mistake("divides the logarithm by n: the division belongs inside the logarithm, so subtract log n", caught_by="values")
 def logarithm_divided(x, dim):
     return torch.logsumexp(x, dim=dim) / x.shape[dim]
 
 
-@mistake("adds log n where it has to be subtracted", caught_by="values")
+@mistake("adds log n: subtract it", caught_by="values")
 def log_n_added(x, dim):
     return torch.logsumexp(x, dim=dim) + math.log(x.shape[dim])
 
 
-@mistake("equals the mean of x: the logarithm of a mean is not the mean of logarithms", caught_by="values")
+@mistake("returns the mean of x: the logarithm of a mean is not the mean of the logarithms", caught_by="values")
 def mean_of_logarithms(x, dim):
     return x.mean(dim=dim)
 
@@ -54,12 +54,12 @@ def divided_by_last_size(x, dim):
     return torch.logsumexp(x, dim=dim) - math.log(x.shape[-1])
 
 
-@mistake("uses log10 or log2 where the natural logarithm is meant", caught_by="values")
+@mistake("uses log10 or log2: use the natural logarithm", caught_by="values")
 def decimal_logarithm(x, dim):
     return torch.log10(torch.exp(x).mean(dim=dim))
 
 
-@mistake("uses log10 or log2 where the natural logarithm is meant", caught_by="values")
+@mistake("uses log10 or log2: use the natural logarithm", caught_by="values")
 def binary_logarithm(x, dim):
     return torch.log2(torch.exp(x).mean(dim=dim))
 
@@ -79,7 +79,7 @@ def all_dimensions(x, dim):
     return torch.logsumexp(x.flatten(), dim=0) - math.log(x.numel())
 
 
-@mistake("keeps the averaged dimension with size one; it has to go (keepdim=False)", caught_by="values")
+@mistake("keeps the averaged dimension with size one: remove it (keepdim=False)", caught_by="values")
 def dimension_kept(x, dim):
     return torch.logsumexp(x, dim=dim, keepdim=True) - math.log(x.shape[dim])
 
@@ -90,7 +90,7 @@ def largest_not_added_back(x, dim):
     return torch.log(torch.exp(x - largest).mean(dim=dim))
 
 
-@mistake("takes a negative `dim` for its absolute value", caught_by=ANY_DIMENSION)
+@mistake("uses the absolute value of a negative `dim`: -1 is the last dimension", caught_by=ANY_DIMENSION)
 def negative_dimension_mirrored(x, dim):
     return torch.logsumexp(x, dim=abs(dim) % x.ndim) - math.log(x.shape[abs(dim) % x.ndim])
 
@@ -117,7 +117,7 @@ def clamped(x, dim):
 
 
 @mistake(
-    "subtracts the largest entry of the whole tensor: other rows underflow to −∞, each needs its own",
+    "subtracts the largest entry of the whole tensor: other rows underflow to −∞, so use the largest of each row",
     caught_by="large logarithms",
 )
 def largest_of_all(x, dim):
@@ -138,12 +138,12 @@ def overflow(x, dim):
     return torch.log(torch.exp(x).mean(dim=dim))
 
 
-@mistake("equals the largest entry: the others count too", caught_by="values")
+@mistake("returns the largest entry: all entries count", caught_by="values")
 def largest_entry(x, dim):
     return x.amax(dim=dim)
 
 
-@mistake("equals the largest entry minus log n: the others count too", caught_by="values")
+@mistake("returns the largest entry minus log n: all entries count", caught_by="values")
 def largest_entry_alone(x, dim):
     return x.amax(dim=dim) - math.log(x.shape[dim])
 
@@ -177,12 +177,12 @@ def input_changed(x, dim):
     return largest.squeeze(dim) + torch.log(torch.exp(x).mean(dim=dim))
 
 
-@mistake("subtracts a fixed number before exp: each row needs its own largest entry", caught_by="values")
+@mistake("subtracts a fixed number before exp: subtract the largest entry of each row", caught_by="values")
 def fixed_number_subtracted(x, dim):
     return 100.0 + torch.log(torch.exp(x - 100.0).mean(dim=dim))
 
 
-@mistake("divides by n twice, inside and outside of the sum", caught_by="values")
+@mistake("divides by n twice, inside the logarithm and outside", caught_by="values")
 def divided_twice(x, dim):
     n = x.shape[dim]
     return torch.logsumexp(x - math.log(n), dim=dim) - math.log(n)
@@ -203,6 +203,6 @@ def double_out(x, dim):
     return torch.logsumexp(x.double(), dim=dim) - math.log(x.shape[dim])
 
 
-@mistake("subtracts the logarithm of n to base 10: the natural one is meant", caught_by="values")
+@mistake("subtracts the base-10 logarithm of n: use the natural logarithm", caught_by="values")
 def decimal_logarithm_of_n(x, dim):
     return torch.logsumexp(x, dim=dim) - math.log10(x.shape[dim])

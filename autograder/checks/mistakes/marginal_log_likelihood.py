@@ -19,16 +19,16 @@ ZERO = "weights of zero"
 MEMORY = "memory for one chunk at a time"
 FORM = "precision kept, chunks left alone"
 
-OVERFLOWS = "adds up weights themselves, which overflow or are zero: keep the logarithm of their sum"
+OVERFLOWS = "adds up the weights themselves, which overflow or are zero: keep the logarithm of their sum"
 RELATIVE_TO_THE_FIRST = (
-    "takes later weights relative to the first chunk, or to the sum so far: they may be thousands of nats larger"
+    "computes later weights relative to the first chunk, or to the sum so far: they may be thousands of nats larger"
 )
-NOT_A_NUMBER = "subtracts −∞ from −∞ where all weights so far are zero, which is NaN"
+NOT_A_NUMBER = "computes −∞ − (−∞), which is NaN, where all weights so far are zero"
 FINITE = "starts from a finite number in place of −∞: if all weights are zero, the result is −∞"
-ALL_KEPT = "keeps the chunks, or a result of each: memory grows with their number, so update one sum with each chunk"
-TWICE = "runs through the chunks twice: a generator is empty the second time"
-NO_LIST = "asks for the length or an entry of chunks: a generator has neither, so go through it with for"
-SQUEEZED = "squeezes one sample or one example away: the result has shape (batch,)"
+ALL_KEPT = "keeps the chunks, or a result of each, so memory grows with their number: update one sum with each chunk"
+TWICE = "goes through the chunks twice: a generator is empty the second time"
+NO_LIST = "uses the length or an entry of chunks: a generator has neither, so loop over it with for"
+SQUEEZED = "squeezes away one sample or one example: the shape should be (batch,)"
 
 
 def log_sum_and_count(chunks):
@@ -63,7 +63,7 @@ def log_k_forgotten(chunks):
     return log_sum_and_count(chunks)[0]
 
 
-@mistake("divides by the number of chunks: the number of samples in all chunks is wanted", caught_by=VALUES)
+@mistake("divides by the number of chunks: divide by the number of samples in all chunks", caught_by=VALUES)
 def number_of_chunks(chunks):
     log_sum, count = -math.inf, 0
     for chunk in chunks:
@@ -72,7 +72,7 @@ def number_of_chunks(chunks):
     return log_sum - math.log(count)
 
 
-@mistake("counts each chunk alike, however many samples it has: weigh its mean by their number", caught_by=VALUES)
+@mistake("counts each chunk the same, however many samples it has: weight its mean by their number", caught_by=VALUES)
 def chunks_count_alike(chunks):
     log_sum, count = None, 0
     for chunk in chunks:
@@ -92,7 +92,7 @@ def mean_of_the_bounds(chunks):
 
 
 @mistake(
-    "averages the logarithms of the chunks, weighed by their samples: average the weights of all samples",
+    "averages the logarithms of the chunks, weighted by their samples: average the weights of all samples",
     caught_by=VALUES,
 )
 def weighted_mean_of_the_bounds(chunks):
@@ -103,7 +103,7 @@ def weighted_mean_of_the_bounds(chunks):
     return total / samples
 
 
-@mistake("takes all chunks to be as large as the last one", caught_by=VALUES)
+@mistake("assumes all chunks are as large as the last one", caught_by=VALUES)
 def size_of_the_last_chunk(chunks):
     log_sum, count = None, 0
     for chunk in chunks:
@@ -113,7 +113,7 @@ def size_of_the_last_chunk(chunks):
     return log_sum - math.log(count * len(chunk))
 
 
-@mistake("divides by the samples of the last chunk: those of all chunks count", caught_by=VALUES)
+@mistake("divides by the samples of the last chunk: divide by those of all chunks", caught_by=VALUES)
 def samples_of_the_last_chunk(chunks):
     log_sum = None
     for chunk in chunks:
@@ -133,7 +133,8 @@ def entries_counted(chunks):
 
 
 @mistake(
-    "is the mean of the log weights, the plain ELBO: average the weights, then take the logarithm", caught_by=VALUES
+    "returns the mean of the log weights, the plain ELBO: average the weights, then take the logarithm",
+    caught_by=VALUES,
 )
 def mean_of_logarithms(chunks):
     total, samples = 0.0, 0
@@ -142,7 +143,7 @@ def mean_of_logarithms(chunks):
     return total / samples
 
 
-@mistake("is that of the last chunk: all chunks count", caught_by=VALUES)
+@mistake("is the result of the last chunk alone: all chunks count", caught_by=VALUES)
 def last_chunk(chunks):
     for chunk in chunks:
         result = torch.logsumexp(chunk, dim=0) - math.log(len(chunk))
@@ -155,7 +156,7 @@ def first_chunk(chunks):
         return torch.logsumexp(chunk, dim=0) - math.log(len(chunk))
 
 
-@mistake("starts the logarithm of the sum at 0, which is a weight of 1: an empty sum has −∞", caught_by=VALUES)
+@mistake("starts the logarithm of the sum at 0, which is a weight of 1: start at −∞", caught_by=VALUES)
 def starts_at_zero(chunks):
     log_sum, samples = torch.zeros(()), 0
     for chunk in chunks:
@@ -164,13 +165,13 @@ def starts_at_zero(chunks):
     return log_sum - math.log(samples)
 
 
-@mistake("starts to count at 1: the number of samples is one too large", caught_by=VALUES)
+@mistake("starts counting at 1: the number of samples is one too large", caught_by=VALUES)
 def counts_from_one(chunks):
     log_sum, samples = log_sum_and_count(chunks)
     return log_sum - math.log(samples + 1)
 
 
-@mistake("adds up the logarithms of the sums of the chunks: their exponentials are added", caught_by=VALUES)
+@mistake("adds up the logarithms of the chunks' sums: add their exponentials, as logaddexp does", caught_by=VALUES)
 def logarithms_added(chunks):
     total, samples = 0.0, 0
     for chunk in chunks:
@@ -178,7 +179,7 @@ def logarithms_added(chunks):
     return total - math.log(samples)
 
 
-@mistake("is the largest log weight: the others count too", caught_by=VALUES)
+@mistake("returns the largest log weight: all the weights count", caught_by=VALUES)
 def largest_weight(chunks):
     largest = None
     for chunk in chunks:
@@ -186,7 +187,7 @@ def largest_weight(chunks):
     return largest
 
 
-@mistake("sums over the batch as well: one number for each example is wanted", caught_by=VALUES)
+@mistake("sums over the batch as well: return one number per example", caught_by=VALUES)
 def one_number(chunks):
     log_sum, entries = torch.tensor(-math.inf), 0
     for chunk in chunks:
@@ -195,7 +196,7 @@ def one_number(chunks):
     return log_sum - math.log(entries)
 
 
-@mistake("averages the result over the batch: one number for each example is wanted", caught_by=VALUES)
+@mistake("averages the result over the batch: return one number per example", caught_by=VALUES)
 def averaged(chunks):
     return mean_weight(chunks).mean()
 
@@ -210,7 +211,7 @@ def dimension_kept(chunks):
     return log_sum - math.log(samples)
 
 
-@mistake("has the opposite sign: log p(x) is wanted, not −log p(x)", caught_by=VALUES)
+@mistake("has the opposite sign: return log p(x), not −log p(x)", caught_by=VALUES)
 def opposite_sign(chunks):
     return -mean_weight(chunks)
 
@@ -220,7 +221,7 @@ def in_bits(chunks):
     return mean_weight(chunks) / math.log(2)
 
 
-@mistake("adds with logaddexp2, which is for logarithms to base 2: logaddexp is wanted", caught_by=VALUES)
+@mistake("adds with logaddexp2, which is for logarithms to base 2: use logaddexp", caught_by=VALUES)
 def base_two(chunks):
     log_sum, samples = None, 0
     for chunk in chunks:
@@ -230,19 +231,22 @@ def base_two(chunks):
     return log_sum - math.log(samples)
 
 
-@mistake("is the mean weight: the logarithm is missing", caught_by=VALUES)
+@mistake("returns the mean weight: the logarithm is missing", caught_by=VALUES)
 def logarithm_missing(chunks):
     return mean_weight(chunks).exp()
 
 
 @mistake(
-    "leaves the sum so far as it is when a larger log weight comes: scale it to the new largest one", caught_by=VALUES
+    "does not rescale the running sum when a larger log weight comes: scale it to the new largest one", caught_by=VALUES
 )
 def sum_not_scaled(chunks):
     return with_running_largest(chunks, scale=lambda largest, new: 1.0)
 
 
-@mistake("scales the sum so far the wrong way when a larger log weight comes: by exp(old − new)", caught_by=VALUES)
+@mistake(
+    "rescales the running sum the wrong way when a larger log weight comes: multiply by exp(old − new)",
+    caught_by=VALUES,
+)
 def scaled_the_wrong_way(chunks):
     return with_running_largest(chunks, scale=lambda largest, new: torch.exp(new - largest))
 
@@ -256,7 +260,7 @@ def largest_not_added_back(chunks):
     return torch.log(total / samples)
 
 
-@mistake("takes chunks for an iterator: next works on a list after iter(chunks) only", caught_by=VALUES)
+@mistake("treats chunks as an iterator: next fails for a list, so call iter(chunks) first or use for", caught_by=VALUES)
 def next_of_a_list(chunks):
     return mean_weight([next(chunks), *chunks])
 
@@ -302,7 +306,7 @@ def first_chunk_lost(chunks):
     return log_sum - math.log(max(samples, 1))
 
 
-@mistake("accepts lists only: a tuple or a generator of chunks is one chunk to it", caught_by=ONCE)
+@mistake("accepts lists only: it treats a tuple or a generator of chunks as one chunk", caught_by=ONCE)
 def lists_only(chunks):
     if not isinstance(chunks, list):
         chunks = [torch.as_tensor(next(iter(chunks)))]
@@ -346,7 +350,8 @@ def largest_of_the_first_chunk(chunks):
 
 
 @mistake(
-    "takes the weights of all examples relative to one largest: others underflow, each needs its own",
+    "computes the weights of all examples relative to one largest: others underflow, so use the largest of each "
+    "example",
     caught_by=APART,
 )
 def largest_of_all_examples(chunks):
@@ -415,12 +420,12 @@ def starts_at_the_lowest_number(chunks):
     return log_sum - math.log(samples)
 
 
-@mistake("replaces −∞ by a number: weights of zero throughout give −∞", caught_by=ZERO)
+@mistake("replaces −∞ by a number: if all weights are zero, the result is −∞", caught_by=ZERO)
 def infinity_replaced(chunks):
     return torch.nan_to_num(mean_weight(chunks), neginf=-1e4)
 
 
-@mistake("leaves weights of zero out of the number of samples: they count as samples too", caught_by=ZERO)
+@mistake("leaves weights of zero out of the number of samples: count them too", caught_by=ZERO)
 def zeros_not_counted(chunks):
     log_sum, samples = None, 0
     for chunk in chunks:
@@ -430,7 +435,7 @@ def zeros_not_counted(chunks):
     return log_sum - samples.clamp(min=1).log()
 
 
-@mistake("leaves out samples that have a weight of zero for any example", caught_by=ZERO)
+@mistake("leaves out samples whose weight is zero for any one example", caught_by=ZERO)
 def samples_left_out(chunks):
     log_sum, samples = torch.tensor(-math.inf), 0
     for chunk in chunks:
@@ -548,6 +553,6 @@ def result_squeezed(chunks):
     return mean_weight(chunks).squeeze()
 
 
-@mistake("is an array of NumPy's: a tensor is wanted", caught_by=FORM)
+@mistake("returns a NumPy array: return a tensor", caught_by=FORM)
 def numpy_array(chunks):
     return mean_weight(chunks).numpy()

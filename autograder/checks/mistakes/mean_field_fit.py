@@ -12,12 +12,10 @@ BOUNDS = "bounds of all sweeps"
 STOP = "when to stop"
 MOST = "no more than 200 sweeps"
 FORM = "precision kept, inputs left alone"
-PARALLEL = "updates all spins at once: a sweep goes through them one by one, each seeing the newest values"
-EARLY = "stops too early: after the last sweep a mean has still moved by more than the tolerance"
-LATE = "goes on too long: in an earlier sweep already no mean moved by more than the tolerance"
-ONE_SWEEP = (
-    "stops after the first sweep: does the copy to compare with change along with the means, because it is no copy?"
-)
+PARALLEL = "updates all spins at once: update them one by one, each from the newest values"
+EARLY = "stops too early: in the last sweep a mean still moved by more than the tolerance"
+LATE = "goes on too long: in an earlier sweep no mean moved by more than the tolerance"
+ONE_SWEEP = "stops after the first sweep: if the old means are not a copy (clone), they change along with the new ones"
 
 
 def sweep(means, coupling, field):
@@ -76,7 +74,10 @@ def returns_inside_the_loop(coupling, field, start, tolerance):
     return means, elbo(means, coupling, field).reshape(1)
 
 
-@mistake("starts from zero, or from the fields: the start is given, and decides where the fit ends", caught_by=MEANS)
+@mistake(
+    "starts from zero, or from the fields: use the start that is given, which decides where the fit ends",
+    caught_by=MEANS,
+)
 def starts_from_the_fields(coupling, field, start, tolerance):
     means, bounds = fitted(coupling, field, field.tanh(), lambda m, b, _: largest_move(m, b) <= tolerance)
     return means, torch.stack(bounds)
@@ -100,12 +101,12 @@ def results_exchanged(coupling, field, start, tolerance):
     return torch.stack(bounds), means
 
 
-@mistake("returns the means only: the bounds of all sweeps are wanted too", caught_by=MEANS)
+@mistake("returns the means only: return the bounds of all sweeps too", caught_by=MEANS)
 def means_only(coupling, field, start, tolerance):
     return fitted(coupling, field, start, lambda m, b, _: largest_move(m, b) <= tolerance)[0]
 
 
-@mistake("takes part of each step only: the sweep goes all the way", caught_by=BOUNDS)
+@mistake("takes only part of each step: set each mean to its new value", caught_by=BOUNDS)
 def damped_steps(coupling, field, start, tolerance):
     def step(means, coupling, field):
         return 0.5 * (means + sweep(means, coupling, field))
@@ -114,19 +115,19 @@ def damped_steps(coupling, field, start, tolerance):
     return means, torch.stack(bounds)
 
 
-@mistake("puts the bound of the start in front: the first bound is that after the first sweep", caught_by=BOUNDS)
+@mistake("puts the bound of the start first: the first bound is the one after the first sweep", caught_by=BOUNDS)
 def start_included(coupling, field, start, tolerance):
     means, bounds = fitted(coupling, field, start, lambda m, b, _: largest_move(m, b) <= tolerance)
     return means, torch.stack([elbo(start, coupling, field), *bounds])
 
 
-@mistake("takes the bound before each sweep: that of the means after it is wanted", caught_by=BOUNDS)
+@mistake("computes the bound before each sweep: compute it after the sweep", caught_by=BOUNDS)
 def bounds_before_the_sweeps(coupling, field, start, tolerance):
     means, bounds = fitted(coupling, field, start, lambda m, b, _: largest_move(m, b) <= tolerance)
     return means, torch.stack([elbo(start, coupling, field), *bounds[:-1]])
 
 
-@mistake("leaves out the bound of the last sweep: is the test made before the bound is kept?", caught_by=BOUNDS)
+@mistake("leaves out the bound of the last sweep: append the bound before testing whether to stop", caught_by=BOUNDS)
 def last_bound_missing(coupling, field, start, tolerance):
     means, bounds = start, [elbo(start, coupling, field)][:0]
     while len(bounds) < 200:
@@ -137,18 +138,18 @@ def last_bound_missing(coupling, field, start, tolerance):
     return means, torch.stack(bounds) if bounds else start.new_zeros(0)
 
 
-@mistake("returns only the last bound: those of all sweeps are wanted", caught_by=BOUNDS)
+@mistake("returns only the last bound: return the bounds of all sweeps", caught_by=BOUNDS)
 def last_bound_only(coupling, field, start, tolerance):
     means, bounds = fitted(coupling, field, start, lambda m, b, _: largest_move(m, b) <= tolerance)
     return means, bounds[-1]
 
 
-@mistake("leaves a list of bounds: one tensor (sweeps,) is wanted", caught_by=BOUNDS)
+@mistake("returns a list of bounds: return one tensor of shape (sweeps,)", caught_by=BOUNDS)
 def list_of_bounds(coupling, field, start, tolerance):
     return fitted(coupling, field, start, lambda m, b, _: largest_move(m, b) <= tolerance)
 
 
-@mistake("leaves the entropy out of the bound", caught_by=BOUNDS)
+@mistake("leaves out the entropy in the bound", caught_by=BOUNDS)
 def energy_only(coupling, field, start, tolerance):
     def energy(means, coupling, field):
         return 0.5 * means @ coupling @ means + field @ means
@@ -166,7 +167,7 @@ def pairs_twice(coupling, field, start, tolerance):
     return means, torch.stack(bounds)
 
 
-@mistake("has log 0 in the bound: a spin whose mean is −1 or 1 has entropy zero, not NaN", caught_by=BOUNDS)
+@mistake("has log 0 in the bound: a spin whose mean is −1 or 1 has entropy 0, not NaN", caught_by=BOUNDS)
 def entropy_of_certain_spins(coupling, field, start, tolerance):
     def bound(means, coupling, field):
         up = (1 + means) / 2
@@ -215,7 +216,7 @@ def stops_by_the_length_of_the_move(coupling, field, start, tolerance):
     return means, torch.stack(bounds)
 
 
-@mistake("goes on where a mean moves by exactly the tolerance: only a larger move counts", caught_by=STOP)
+@mistake("continues where a mean moves by exactly the tolerance: only a larger move counts", caught_by=STOP)
 def equal_is_not_enough(coupling, field, start, tolerance):
     means, bounds = fitted(coupling, field, start, lambda m, b, _: largest_move(m, b) < tolerance)
     return means, torch.stack(bounds)
@@ -254,7 +255,7 @@ def two_sweeps_at_least(coupling, field, start, tolerance):
     return means, torch.stack(bounds)
 
 
-@mistake("stops after 100 sweeps: 200 are allowed", caught_by=MOST)
+@mistake("stops after 100 sweeps: go on to 200", caught_by=MOST)
 def gives_up_early(coupling, field, start, tolerance):
     means, bounds = fitted(coupling, field, start, lambda m, b, _: largest_move(m, b) <= tolerance, most=100)
     return means, torch.stack(bounds)
@@ -266,7 +267,7 @@ def never_gives_up(coupling, field, start, tolerance):
     return means, torch.stack(bounds)
 
 
-@mistake("makes 201 sweeps: 200 is the most", caught_by=MOST)
+@mistake("makes 201 sweeps: stop after 200", caught_by=MOST)
 def one_more_than_the_most(coupling, field, start, tolerance):
     means, bounds = fitted(coupling, field, start, lambda m, b, _: largest_move(m, b) <= tolerance, most=201)
     return means, torch.stack(bounds)
@@ -279,7 +280,7 @@ def start_overwritten(coupling, field, start, tolerance):
     return start, torch.stack(bounds)
 
 
-@mistake("keeps the bounds as Python numbers and makes float32 of them: give torch.tensor the dtype", caught_by=FORM)
+@mistake("collects the bounds as Python numbers, which become float32: pass the dtype to torch.tensor", caught_by=FORM)
 def bounds_in_single_precision(coupling, field, start, tolerance):
     means, bounds = fitted(coupling, field, start, lambda m, b, _: largest_move(m, b) <= tolerance)
     return means, torch.tensor([bound.item() for bound in bounds])

@@ -13,9 +13,9 @@ mistake = mistakes_into(MISTAKES)
 FAR = "points far from all components"
 SIZES = "precisions of all sizes, means far from zero"
 FORM = "precision kept, inputs left alone"
-SUMS_TO_NOTHING = "densities are 0 here, and 0/0 is NaN: first subtract each point's largest logarithm, as softmax does"
+SUMS_TO_NOTHING = "the densities are 0, and 0/0 is NaN: first subtract each point's largest logarithm, as softmax does"
 PRODUCT = (
-    "multiplies precisions before taking the logarithm: the product overflows or vanishes, the sum of logs does not"
+    "multiplies precisions before taking the logarithm: the product overflows or underflows, so sum the logarithms"
 )
 
 
@@ -28,41 +28,41 @@ def log_densities(x, weights_log, means, precisions):
     return weights_log + 0.5 * precisions.log().sum(dim=1) - 0.5 * squared_distances(x, means, precisions)
 
 
-@mistake("lacks the log-determinant, ½ Σ log τ: narrow components are higher", caught_by="values")
+@mistake("the log-determinant ½ Σ log τ is missing: the density of a narrow component is higher", caught_by="values")
 def without_determinant(x, weights_log, means, precisions):
     return (weights_log - 0.5 * squared_distances(x, means, precisions)).softmax(dim=1)
 
 
-@mistake("lacks the ½ before Σ log τ", caught_by="values")
+@mistake("the ½ before Σ log τ is missing", caught_by="values")
 def determinant_not_halved(x, weights_log, means, precisions):
     logs = weights_log + precisions.log().sum(dim=1) - 0.5 * squared_distances(x, means, precisions)
     return logs.softmax(dim=1)
 
 
-@mistake("has the sign of Σ log τ reversed: that is the one for variances", caught_by="values")
+@mistake("reverses the sign of Σ log τ, as if τ were variances", caught_by="values")
 def determinant_of_variances(x, weights_log, means, precisions):
     logs = weights_log - 0.5 * precisions.log().sum(dim=1) - 0.5 * squared_distances(x, means, precisions)
     return logs.softmax(dim=1)
 
 
-@mistake("lacks the ½ before the squared distance", caught_by="values")
+@mistake("the ½ before the squared distance is missing", caught_by="values")
 def distance_not_halved(x, weights_log, means, precisions):
     logs = weights_log + 0.5 * precisions.log().sum(dim=1) - squared_distances(x, means, precisions)
     return logs.softmax(dim=1)
 
 
-@mistake("lacks both halves: ½ stands before the log-determinant and before the distance", caught_by="values")
+@mistake("the ½ before the log-determinant and the ½ before the distance are missing", caught_by="values")
 def nothing_halved(x, weights_log, means, precisions):
     logs = weights_log + precisions.log().sum(dim=1) - squared_distances(x, means, precisions)
     return logs.softmax(dim=1)
 
 
-@mistake("divides the squared distance by the precision: that is for variances", caught_by="values")
+@mistake("divides the squared distance by τ, as if τ were variances: multiply by it", caught_by="values")
 def precision_as_variance(x, weights_log, means, precisions):
     return log_densities(x, weights_log, means, 1 / precisions).softmax(dim=1)
 
 
-@mistake("divides by the precision in the distance only", caught_by="values")
+@mistake("uses the precision as a divisor, and only in the distance", caught_by="values")
 def distance_over_precision(x, weights_log, means, precisions):
     squares = squared_distances(x, means, 1 / precisions)
     return (weights_log + 0.5 * precisions.log().sum(dim=1) - 0.5 * squares).softmax(dim=1)
@@ -73,67 +73,67 @@ def precision_as_std(x, weights_log, means, precisions):
     return log_densities(x, weights_log, means, precisions**-2).softmax(dim=1)
 
 
-@mistake("squares the precision: it multiplies the squared distance once", caught_by="values")
+@mistake("squares the precision: multiply the squared distance by it once", caught_by="values")
 def precision_squared(x, weights_log, means, precisions):
     squares = squared_distances(x, means, precisions**2)
     return (weights_log + 0.5 * precisions.log().sum(dim=1) - 0.5 * squares).softmax(dim=1)
 
 
-@mistake("leaves the precision out of the distance", caught_by="values")
+@mistake("leaves out the precision in the distance", caught_by="values")
 def plain_distance(x, weights_log, means, precisions):
     squares = squared_distances(x, means, torch.ones_like(precisions))
     return (weights_log + 0.5 * precisions.log().sum(dim=1) - 0.5 * squares).softmax(dim=1)
 
 
-@mistake("leaves the weights out", caught_by="values")
+@mistake("leaves out the weights", caught_by="values")
 def without_weights(x, weights_log, means, precisions):
     return log_densities(x, torch.zeros_like(weights_log), means, precisions).softmax(dim=1)
 
 
-@mistake("adds weights where their logarithms belong, or takes the exponential first", caught_by="values")
+@mistake("adds the weights: add their logarithms (weights_log as it is)", caught_by="values")
 def weights_exponentiated(x, weights_log, means, precisions):
     return log_densities(x, weights_log.exp(), means, precisions).softmax(dim=1)
 
 
-@mistake("takes the logarithm of log weights once more", caught_by="values")
+@mistake("takes the logarithm of the log weights once more", caught_by="values")
 def logarithm_twice(x, weights_log, means, precisions):
     return log_densities(x, weights_log.log(), means, precisions).softmax(dim=1)
 
 
-@mistake("multiplies densities by log weights: their exponentials are the weights", caught_by="values")
+@mistake("multiplies densities by log weights: multiply by their exponentials", caught_by="values")
 def weighted_by_logarithms(x, weights_log, means, precisions):
     weighted = weights_log * log_densities(x, torch.zeros_like(weights_log), means, precisions).exp()
     return weighted / weighted.sum(dim=1, keepdim=True)
 
 
-@mistake("normalises over points: for each point the components' shares sum to one", caught_by="values")
+@mistake("normalises over points: for each point, the responsibilities sum to one over components", caught_by="values")
 def normalised_over_points(x, weights_log, means, precisions):
     return log_densities(x, weights_log, means, precisions).softmax(dim=0)
 
 
-@mistake("does not normalise: for each point the responsibilities sum to one", caught_by="values")
+@mistake("does not normalise: for each point, the responsibilities sum to one", caught_by="values")
 def not_normalised(x, weights_log, means, precisions):
     return log_densities(x, weights_log, means, precisions).exp()
 
 
-@mistake("gives logarithms: responsibilities are wanted", caught_by="values")
+@mistake("returns logarithms: return responsibilities", caught_by="values")
 def logarithms(x, weights_log, means, precisions):
     return log_densities(x, weights_log, means, precisions).log_softmax(dim=1)
 
 
-@mistake("gives each point wholly to one component: responsibilities share it out", caught_by="values")
+@mistake("assigns each point to one component: responsibilities divide it among the components", caught_by="values")
 def hard_assignment(x, weights_log, means, precisions):
     best = log_densities(x, weights_log, means, precisions).argmax(dim=1)
     return torch.nn.functional.one_hot(best, len(weights_log)).to(x)
 
 
-@mistake("has the sign of the exponent reversed: far components are unlikely", caught_by="values")
+@mistake("reverses the sign of the exponent: components far away are unlikely", caught_by="values")
 def opposite_distance(x, weights_log, means, precisions):
     logs = weights_log + 0.5 * precisions.log().sum(dim=1) + 0.5 * squared_distances(x, means, precisions)
     return logs.softmax(dim=1)
 
 
-@mistake("averages over dimensions: log densities of independent dimensions are summed", caught_by="values")
+@mistake("averages over dimensions: sum the log densities of the dimensions", caught_by="values")
 def averaged_over_dimensions(x, weights_log, means, precisions):
     each = precisions.log() - (x.unsqueeze(1) - means).square() * precisions
     return (weights_log + 0.5 * each.mean(dim=2)).softmax(dim=1)
@@ -151,17 +151,17 @@ def square_of_the_sum(x, weights_log, means, precisions):
     return (weights_log + 0.5 * precisions.log().sum(dim=1) - 0.5 * squares).softmax(dim=1)
 
 
-@mistake("counts the weight once in each dimension", caught_by="values")
+@mistake("counts the weight once per dimension: count it once", caught_by="values")
 def weight_in_each_dimension(x, weights_log, means, precisions):
     return log_densities(x, x.shape[1] * weights_log, means, precisions).softmax(dim=1)
 
 
-@mistake("has components in rows and points in columns: (n, components) is wanted", caught_by="values")
+@mistake("has components in rows and points in columns: the shape should be (n, components)", caught_by="values")
 def transposed(x, weights_log, means, precisions):
     return log_densities(x, weights_log, means, precisions).softmax(dim=1).T
 
 
-@mistake("looks at the first dimension only", caught_by="values")
+@mistake("uses only the first dimension", caught_by="values")
 def first_dimension(x, weights_log, means, precisions):
     return log_densities(x[:, :1], weights_log, means[:, :1], precisions[:, :1]).softmax(dim=1)
 
@@ -181,7 +181,7 @@ def product_of_densities(x, weights_log, means, precisions):
 
 
 @mistake(
-    "comes out as zeros: a small constant makes 0/0 zero, but responsibilities sum to one",
+    "gives zeros: a small constant turns 0/0 into zero, but responsibilities sum to one",
     caught_by=FAR,
 )
 def small_constant(x, weights_log, means, precisions):
@@ -189,7 +189,7 @@ def small_constant(x, weights_log, means, precisions):
     return weighted / (weighted.sum(dim=1, keepdim=True) + 1e-30)
 
 
-@mistake("comes out as equal shares: far points still belong to some components more than to others", caught_by=FAR)
+@mistake("gives equal shares: even far points belong to some components more than to others", caught_by=FAR)
 def equal_shares_for_the_lost(x, weights_log, means, precisions):
     weighted = log_densities(x, weights_log, means, precisions).exp()
     total = weighted.sum(dim=1, keepdim=True)
@@ -203,14 +203,16 @@ def one_maximum_for_all(x, weights_log, means, precisions):
     return weighted / weighted.sum(dim=1, keepdim=True)
 
 
-@mistake("subtracts each component's largest logarithm, which changes their relation", caught_by="values")
+@mistake(
+    "subtracts each component's largest logarithm, which changes the ratios between components", caught_by="values"
+)
 def maximum_over_points(x, weights_log, means, precisions):
     logs = log_densities(x, weights_log, means, precisions)
     weighted = (logs - logs.max(dim=0).values).exp()
     return weighted / weighted.sum(dim=1, keepdim=True)
 
 
-@mistake("holds squared distances within bounds: they may be of any size", caught_by=FAR)
+@mistake("clamps squared distances: they may be of any size", caught_by=FAR)
 def clamped_distance(x, weights_log, means, precisions):
     squares = squared_distances(x, means, precisions).clamp(max=100.0)
     return (weights_log + 0.5 * precisions.log().sum(dim=1) - 0.5 * squares).softmax(dim=1)
@@ -228,7 +230,7 @@ def determinant_of_a_matrix(x, weights_log, means, precisions):
     return (weights_log + determinant - 0.5 * squared_distances(x, means, precisions)).softmax(dim=1)
 
 
-@mistake("adds a constant to the precisions that is not small next to small ones", caught_by=SIZES)
+@mistake("adds a constant to the precisions, which changes small ones", caught_by=SIZES)
 def constant_added(x, weights_log, means, precisions):
     return log_densities(x, weights_log, means, precisions + 1e-5).softmax(dim=1)
 
@@ -253,28 +255,28 @@ def single_precision(x, weights_log, means, precisions):
     return log_densities(x.float(), weights_log.float(), means.float(), precisions.float()).softmax(dim=1)
 
 
-@mistake("squeezes a single point away: (1, components) is wanted", caught_by=FORM)
+@mistake("squeezes away a single point: the shape should be (1, components)", caught_by=FORM)
 def squeezed(x, weights_log, means, precisions):
     return log_densities(x, weights_log, means, precisions).softmax(dim=1).squeeze()
 
 
-@mistake("returns a NumPy array: a tensor is wanted", caught_by=FORM)
+@mistake("returns a NumPy array: return a tensor", caught_by=FORM)
 def numpy_array(x, weights_log, means, precisions):
     return log_densities(x, weights_log, means, precisions).softmax(dim=1).numpy()
 
 
-@mistake("lacks the log-determinant, and the ½ before the squared distance", caught_by="values")
+@mistake("the log-determinant and the ½ before the squared distance are missing", caught_by="values")
 def distance_alone(x, weights_log, means, precisions):
     return (weights_log - squared_distances(x, means, precisions)).softmax(dim=1)
 
 
-@mistake("leaves the weights out, and has the sign of Σ log τ reversed", caught_by="values")
+@mistake("leaves out the weights, and reverses the sign of Σ log τ", caught_by="values")
 def two_slips(x, weights_log, means, precisions):
     return (-0.5 * precisions.log().sum(dim=1) - 0.5 * squared_distances(x, means, precisions)).softmax(dim=1)
 
 
 @mistake(
-    "multiplies the square of the distance out: its terms cancel far from zero, so subtract first", caught_by=SIZES
+    "expands the square of the distance: its terms cancel far from zero, so subtract the means first", caught_by=SIZES
 )
 def square_multiplied_out(x, weights_log, means, precisions):
     squares = x**2 @ precisions.T - 2 * x @ (precisions * means).T + (precisions * means**2).sum(dim=1)
@@ -291,13 +293,13 @@ def double_out(x, weights_log, means, precisions):
     return log_densities(x.double(), weights_log.double(), means.double(), precisions.double()).softmax(dim=1)
 
 
-@mistake("takes 1/τ for the standard deviation: it is the variance", caught_by="values")
+@mistake("takes 1/τ for the standard deviation: 1/τ is the variance", caught_by="values")
 def variance_as_std(x, weights_log, means, precisions):
     densities = torch.distributions.Normal(means, 1 / precisions).log_prob(x.unsqueeze(1))
     return (weights_log + densities.sum(dim=2)).softmax(dim=1)
 
 
-@mistake("takes the logarithm of the sum of τ: the sum is over logarithms", caught_by="values")
+@mistake("takes the logarithm of the sum of τ: sum the logarithms", caught_by="values")
 def logarithm_of_the_sum(x, weights_log, means, precisions):
     logs = weights_log + 0.5 * precisions.sum(dim=1).log() - 0.5 * squared_distances(x, means, precisions)
     return logs.softmax(dim=1)

@@ -15,37 +15,37 @@ SMALL = "one example, one layer"
 CUT_OFF = "no gradient reaches log_likelihood and kl: detach, no_grad, item or a new tensor cuts it off"
 
 
-@mistake("is the evidence lower bound itself: the loss is minus that", caught_by="values")
+@mistake("returns the evidence lower bound: the loss is minus that", caught_by="values")
 def bound_itself(log_likelihood, kl, beta=1.0):
     return (log_likelihood - beta * kl.sum(dim=1)).mean()
 
 
-@mistake("subtracts the KL from the loss: it has to be added", caught_by="values")
+@mistake("subtracts the KL from the loss: add it", caught_by="values")
 def kl_subtracted(log_likelihood, kl, beta=1.0):
     return (-log_likelihood - beta * kl.sum(dim=1)).mean()
 
 
-@mistake("takes absolute values: log-densities may be positive, and the loss negative", caught_by="values")
+@mistake("takes absolute values: log-densities may be positive, so the loss may be negative", caught_by="values")
 def absolute_values(log_likelihood, kl, beta=1.0):
     return (log_likelihood.abs() + beta * kl.sum(dim=1)).mean()
 
 
-@mistake("adds the log-likelihood to the loss: it has to be subtracted", caught_by="values")
+@mistake("adds the log-likelihood to the loss: subtract it", caught_by="values")
 def log_likelihood_added(log_likelihood, kl, beta=1.0):
     return (log_likelihood + beta * kl.sum(dim=1)).mean()
 
 
-@mistake("averages the KL over layers: the layers' KLs are summed", caught_by="values")
+@mistake("averages the KL over layers: sum it over layers", caught_by="values")
 def mean_over_layers(log_likelihood, kl, beta=1.0):
     return (beta * kl.mean(dim=1) - log_likelihood).mean()
 
 
-@mistake("averages the KL over layers: the layers' KLs are summed", caught_by="values")
+@mistake("averages the KL over layers: sum it over layers", caught_by="values")
 def mean_of_everything(log_likelihood, kl, beta=1.0):
     return beta * kl.mean() - log_likelihood.mean()
 
 
-@mistake("sums over the batch: nats per example are asked", caught_by="values")
+@mistake("sums over the batch: return the mean, in nats per example", caught_by="values")
 def sum_over_batch(log_likelihood, kl, beta=1.0):
     return (beta * kl.sum(dim=1) - log_likelihood).sum()
 
@@ -60,7 +60,7 @@ def log_likelihood_summed_over_batch(log_likelihood, kl, beta=1.0):
     return beta * kl.sum(dim=1).mean() - log_likelihood.sum()
 
 
-@mistake("divides by the number of layers too: the layers' KLs are summed", caught_by="values")
+@mistake("divides by the number of layers too: sum the KL over layers", caught_by="values")
 def divided_by_layers_too(log_likelihood, kl, beta=1.0):
     return (beta * kl.sum(dim=1) - log_likelihood).sum() / kl.numel()
 
@@ -70,7 +70,7 @@ def log_likelihood_in_each_layer(log_likelihood, kl, beta=1.0):
     return (beta * kl - log_likelihood.unsqueeze(1)).sum(dim=1).mean()
 
 
-@mistake("averages the KL over layers: the layers' KLs are summed", caught_by="values")
+@mistake("averages the KL over layers: sum it over layers", caught_by="values")
 def mean_of_broadcast(log_likelihood, kl, beta=1.0):
     return (beta * kl - log_likelihood.unsqueeze(1)).mean()
 
@@ -95,52 +95,52 @@ def log_likelihood_forgotten(log_likelihood, kl, beta=1.0):
     return beta * kl.sum(dim=1).mean()
 
 
-@mistake("multiplies the KL by 1/2: it comes in complete", caught_by="values")
+@mistake("multiplies the KL by 1/2: use all of it", caught_by="values")
 def half_the_kl(log_likelihood, kl, beta=1.0):
     return (0.5 * beta * kl.sum(dim=1) - log_likelihood).mean()
 
 
-@mistake("returns one number per example: the mean over the batch is asked", caught_by="values")
+@mistake("returns one number per example: return the mean over the batch", caught_by="values")
 def not_averaged(log_likelihood, kl, beta=1.0):
     return beta * kl.sum(dim=1) - log_likelihood
 
 
-@mistake("clamps the loss at zero: log-densities may be positive, and the loss negative", caught_by="values")
+@mistake("clamps the loss at zero: log-densities may be positive, so the loss may be negative", caught_by="values")
 def clamped_at_zero(log_likelihood, kl, beta=1.0):
     return (beta * kl.sum(dim=1) - log_likelihood).clamp(min=0).mean()
 
 
-@mistake("takes the median over the batch: the mean is asked", caught_by="values")
+@mistake("takes the median over the batch: take the mean", caught_by="values")
 def median_over_batch(log_likelihood, kl, beta=1.0):
     return (beta * kl.sum(dim=1) - log_likelihood).median()
 
 
-@mistake("is in bits: nats are asked", caught_by="values")
+@mistake("is in bits: return nats", caught_by="values")
 def in_bits(log_likelihood, kl, beta=1.0):
     return (beta * kl.sum(dim=1) - log_likelihood).mean() / math.log(2)
 
 
-@mistake("multiplies the log-likelihood by beta: it weighs the KL", caught_by="beta")
+@mistake("multiplies the log-likelihood by beta: multiply the KL by it", caught_by="beta")
 def beta_on_log_likelihood(log_likelihood, kl, beta=1.0):
     return (kl.sum(dim=1) - beta * log_likelihood).mean()
 
 
-@mistake("multiplies both terms by beta: it weighs the KL only", caught_by="beta")
+@mistake("multiplies both terms by beta: multiply only the KL by it", caught_by="beta")
 def beta_on_both(log_likelihood, kl, beta=1.0):
     return beta * (kl.sum(dim=1) - log_likelihood).mean()
 
 
-@mistake("divides the KL by beta: it multiplies", caught_by="beta")
+@mistake("divides the KL by beta: multiply by it", caught_by="beta")
 def divided_by_beta(log_likelihood, kl, beta=1.0):
     return (kl.sum(dim=1) / beta - log_likelihood).mean()
 
 
-@mistake("weighs the log-likelihood by 1 − beta as well", caught_by="beta")
+@mistake("weights the log-likelihood by 1 − beta: only the KL has a weight", caught_by="beta")
 def convex_combination(log_likelihood, kl, beta=1.0):
     return (beta * kl.sum(dim=1) - (2 - beta) * log_likelihood).mean()
 
 
-@mistake("raises the KL to the power beta: it multiplies", caught_by="beta")
+@mistake("raises the KL to the power beta: multiply by beta", caught_by="beta")
 def power_of_beta(log_likelihood, kl, beta=1.0):
     return (kl.sum(dim=1) ** beta - log_likelihood).mean()
 
@@ -150,7 +150,7 @@ def beta_at_most_one(log_likelihood, kl, beta=1.0):
     return (min(beta, 1.0) * kl.sum(dim=1) - log_likelihood).mean()
 
 
-@mistake("takes beta = 0 for no beta at all", caught_by="beta")
+@mistake("treats beta = 0 as missing: with 0 the KL does not count", caught_by="beta")
 def zero_beta_replaced(log_likelihood, kl, beta=1.0):
     return ((beta or 1.0) * kl.sum(dim=1) - log_likelihood).mean()
 
@@ -180,12 +180,12 @@ def log_likelihood_detached(log_likelihood, kl, beta=1.0):
     return (beta * kl.sum(dim=1) - log_likelihood.data).mean()
 
 
-@mistake("squeezes kl before summing, which goes wrong for one example or one layer", caught_by=SMALL)
+@mistake("squeezes kl before summing, which fails for one example or one layer", caught_by=SMALL)
 def squeezed(log_likelihood, kl, beta=1.0):
     return (beta * kl.squeeze().sum(dim=-1) - log_likelihood).mean()
 
 
-@mistake("returns a tensor of one entry: a scalar without dimensions is asked", caught_by="values")
+@mistake("returns a tensor with one entry: return a scalar tensor", caught_by="values")
 def one_entry(log_likelihood, kl, beta=1.0):
     return (beta * kl.sum(dim=1) - log_likelihood).mean(dim=0, keepdim=True)
 
@@ -216,7 +216,7 @@ def new_tensor(log_likelihood, kl, beta=1.0):
     return torch.tensor((beta * kl.sum(dim=1) - log_likelihood).mean().item(), requires_grad=True)
 
 
-@mistake("is the evidence lower bound itself, and averages the KL over layers at that", caught_by="values")
+@mistake("returns the evidence lower bound, and averages the KL over layers", caught_by="values")
 def bound_with_mean_over_layers(log_likelihood, kl, beta=1.0):
     return (log_likelihood - beta * kl.mean(dim=1)).mean()
 
@@ -226,7 +226,7 @@ def sum_with_kl_subtracted(log_likelihood, kl, beta=1.0):
     return (-log_likelihood - beta * kl.sum(dim=1)).sum()
 
 
-@mistake("does not sum the KL over layers: one number per layer comes out", caught_by="values")
+@mistake("does not sum the KL over layers: it returns one number per layer", caught_by="values")
 def layers_apart(log_likelihood, kl, beta=1.0):
     return (beta * kl - log_likelihood.unsqueeze(1)).mean(dim=0)
 
@@ -241,6 +241,6 @@ def double_out(log_likelihood, kl, beta=1.0):
     return (beta * kl.double().sum(dim=1) - log_likelihood.double()).mean()
 
 
-@mistake("sums the KL over the batch and averages over layers: it is the other way round", caught_by="values")
+@mistake("sums the KL over the batch and averages it over layers: do it the other way round", caught_by="values")
 def dimensions_exchanged(log_likelihood, kl, beta=1.0):
     return beta * kl.sum(dim=0).mean() - log_likelihood.mean()

@@ -10,9 +10,9 @@ mistake = mistakes_into(MISTAKES)
 
 RANGE = "log_std from −12 to 8"
 FORM = "gradients, precision kept, inputs left alone"
-WEIGHTS_EXCHANGED = "weights each mean by the other's precision: the narrower Gaussian counts more"
+WEIGHTS_EXCHANGED = "weights each mean by the other's precision: the narrower Gaussian should count more"
 STD_FOR_VARIANCE = "weights the means by 1/σ: the precision is 1/σ²"
-SMALL_CONSTANT = "adds a small constant, which outweighs the smallest variances or precisions"
+SMALL_CONSTANT = "adds a small constant, which changes the smallest variances or precisions"
 CLAMPED = "clamps log_std: very small or very large standard deviations are changed"
 
 
@@ -30,7 +30,7 @@ def weighted_by_variance(first_mean, first_log_std, second_mean, second_log_std)
     return mean, 0.5 * torch.log(first * second / (first + second))
 
 
-@mistake("averages the two means: each counts by its precision", caught_by="mean")
+@mistake("averages the two means: weight each by its precision", caught_by="mean")
 def plain_average(first_mean, first_log_std, second_mean, second_log_std):
     precision = torch.exp(-2 * first_log_std) + torch.exp(-2 * second_log_std)
     return (first_mean + second_mean) / 2, -0.5 * precision.log()
@@ -42,7 +42,7 @@ def mean_not_normalised(first_mean, first_log_std, second_mean, second_log_std):
     return first * first_mean + second * second_mean, -0.5 * torch.log(first + second)
 
 
-@mistake("multiplies the weighted sum of means by the standard deviation: the variance belongs there", caught_by="mean")
+@mistake("multiplies the weighted sum of means by the standard deviation: multiply by the variance", caught_by="mean")
 def mean_times_std(first_mean, first_log_std, second_mean, second_log_std):
     first, second = torch.exp(-2 * first_log_std), torch.exp(-2 * second_log_std)
     std = (first + second).rsqrt()
@@ -70,53 +70,53 @@ def gain_from_the_other_side(first_mean, first_log_std, second_mean, second_log_
     return second_mean + gain * (first_mean - second_mean), 0.5 * torch.log(gain * second)
 
 
-@mistake("uses one weight for all elements: each has its own precision", caught_by="mean")
+@mistake("uses one weight for all elements: each element has its own precision", caught_by="mean")
 def one_weight_for_all(first_mean, first_log_std, second_mean, second_log_std):
     first, second = torch.exp(-2 * first_log_std), torch.exp(-2 * second_log_std)
     weight = first.sum() / (first.sum() + second.sum())
     return weight * first_mean + (1 - weight) * second_mean, -0.5 * torch.log(first + second)
 
 
-@mistake("subtracts the second weighted mean: the two are to be added", caught_by="mean")
+@mistake("subtracts the second weighted mean: add the two", caught_by="mean")
 def means_subtracted(first_mean, first_log_std, second_mean, second_log_std):
     first, second = torch.exp(-2 * first_log_std), torch.exp(-2 * second_log_std)
     return (first * first_mean - second * second_mean) / (first + second), -0.5 * torch.log(first + second)
 
 
-@mistake("adds variances: precisions are to be added", caught_by="log_std")
+@mistake("adds variances: add precisions", caught_by="log_std")
 def variances_added(first_mean, first_log_std, second_mean, second_log_std):
     first, second = torch.exp(-2 * first_log_std), torch.exp(-2 * second_log_std)
     mean = (first * first_mean + second * second_mean) / (first + second)
     return mean, 0.5 * torch.logaddexp(2 * first_log_std, 2 * second_log_std)
 
 
-@mistake("averages the variances: precisions are to be added", caught_by="log_std")
+@mistake("averages the variances: add the precisions", caught_by="log_std")
 def variances_averaged(first_mean, first_log_std, second_mean, second_log_std):
     first, second = torch.exp(-2 * first_log_std), torch.exp(-2 * second_log_std)
     mean = (first * first_mean + second * second_mean) / (first + second)
     return mean, 0.5 * torch.log((1 / first + 1 / second) / 2)
 
 
-@mistake("averages the precisions: they are to be added", caught_by="log_std")
+@mistake("averages the precisions: add them", caught_by="log_std")
 def precisions_averaged(first_mean, first_log_std, second_mean, second_log_std):
     first, second = torch.exp(-2 * first_log_std), torch.exp(-2 * second_log_std)
     mean = (first * first_mean + second * second_mean) / (first + second)
     return mean, -0.5 * torch.log((first + second) / 2)
 
 
-@mistake("averages the two log_stds: precisions are to be added", caught_by="log_std")
+@mistake("averages the two log_stds: add the precisions", caught_by="log_std")
 def log_stds_averaged(first_mean, first_log_std, second_mean, second_log_std):
     weight = torch.sigmoid(2 * (second_log_std - first_log_std))
     return torch.lerp(second_mean, first_mean, weight), (first_log_std + second_log_std) / 2
 
 
-@mistake("averages the log_stds with the weights of the means: precisions are to be added", caught_by="log_std")
+@mistake("averages the log_stds with the weights of the means: add the precisions", caught_by="log_std")
 def log_stds_weighted(first_mean, first_log_std, second_mean, second_log_std):
     weight = torch.sigmoid(2 * (second_log_std - first_log_std))
     return torch.lerp(second_mean, first_mean, weight), torch.lerp(second_log_std, first_log_std, weight)
 
 
-@mistake("takes the variance of a mixture: the distance of the means does not widen the merge", caught_by="log_std")
+@mistake("uses the variance of a mixture: the distance of the means does not widen the product", caught_by="log_std")
 def variance_of_the_mixture(first_mean, first_log_std, second_mean, second_log_std):
     weight = torch.sigmoid(2 * (second_log_std - first_log_std))
     within = weight * (2 * first_log_std).exp() + (1 - weight) * (2 * second_log_std).exp()
@@ -124,19 +124,19 @@ def variance_of_the_mixture(first_mean, first_log_std, second_mean, second_log_s
     return torch.lerp(second_mean, first_mean, weight), 0.5 * torch.log(within + between)
 
 
-@mistake("is the logarithm of the variance: that of the standard deviation is half of it", caught_by="log_std")
+@mistake("returns the logarithm of the variance: that of the standard deviation is half of it", caught_by="log_std")
 def log_variance(first_mean, first_log_std, second_mean, second_log_std):
     first, second = torch.exp(-2 * first_log_std), torch.exp(-2 * second_log_std)
     return (first * first_mean + second * second_mean) / (first + second), -torch.log(first + second)
 
 
-@mistake("is the standard deviation: its logarithm is wanted", caught_by="log_std")
+@mistake("returns the standard deviation: return its logarithm", caught_by="log_std")
 def std_for_log_std(first_mean, first_log_std, second_mean, second_log_std):
     first, second = torch.exp(-2 * first_log_std), torch.exp(-2 * second_log_std)
     return (first * first_mean + second * second_mean) / (first + second), (first + second).rsqrt()
 
 
-@mistake("is the variance: the logarithm of the standard deviation is wanted", caught_by="log_std")
+@mistake("returns the variance: return the logarithm of the standard deviation", caught_by="log_std")
 def variance_for_log_std(first_mean, first_log_std, second_mean, second_log_std):
     first, second = torch.exp(-2 * first_log_std), torch.exp(-2 * second_log_std)
     return (first * first_mean + second * second_mean) / (first + second), 1 / (first + second)
@@ -148,14 +148,14 @@ def precision_as_variance(first_mean, first_log_std, second_mean, second_log_std
     return (first * first_mean + second * second_mean) / (first + second), 0.5 * torch.log(first + second)
 
 
-@mistake("adds 1/σ where the precisions 1/σ² are to be added", caught_by="log_std")
+@mistake("adds 1/σ: add the precisions 1/σ²", caught_by="log_std")
 def inverse_stds_added(first_mean, first_log_std, second_mean, second_log_std):
     first, second = torch.exp(-2 * first_log_std), torch.exp(-2 * second_log_std)
     mean = (first * first_mean + second * second_mean) / (first + second)
     return mean, -torch.log(first.sqrt() + second.sqrt())
 
 
-@mistake("takes the smaller of the two standard deviations: the merge is narrower than both", caught_by="log_std")
+@mistake("takes the smaller of the two standard deviations: the product is narrower than both", caught_by="log_std")
 def smaller_log_std(first_mean, first_log_std, second_mean, second_log_std):
     weight = torch.sigmoid(2 * (second_log_std - first_log_std))
     return torch.lerp(second_mean, first_mean, weight), torch.minimum(first_log_std, second_log_std)
@@ -200,7 +200,7 @@ def small_constant_in_the_logarithm(first_mean, first_log_std, second_mean, seco
     return variance * (first * first_mean + second * second_mean), 0.5 * torch.log(variance + 1e-8)
 
 
-@mistake("takes the variance as (1 − gain) · σ²: where the gain rounds to 1, nothing is left of it", caught_by=RANGE)
+@mistake("computes the variance as (1 − gain) · σ²: where the gain rounds to 1, the result is 0", caught_by=RANGE)
 def one_minus_gain(first_mean, first_log_std, second_mean, second_log_std):
     first, second = torch.exp(2 * first_log_std), torch.exp(2 * second_log_std)
     gain = second / (first + second)
@@ -220,14 +220,14 @@ def result_clamped(first_mean, first_log_std, second_mean, second_log_std):
     return (first * first_mean + second * second_mean) / (first + second), log_std.clamp(min=-10.0)
 
 
-@mistake("treats the weights as constants: gradients reach both log_stds through the mean too", caught_by=FORM)
+@mistake("treats the weights as constants: gradients must reach both log_stds through the mean too", caught_by=FORM)
 def weights_detached(first_mean, first_log_std, second_mean, second_log_std):
     weight = torch.sigmoid(2 * (second_log_std - first_log_std)).detach()
     precision = torch.exp(-2 * first_log_std) + torch.exp(-2 * second_log_std)
     return torch.lerp(second_mean, first_mean, weight), -0.5 * precision.log()
 
 
-@mistake("treats the second Gaussian as constant: gradients reach its mean and log_std too", caught_by=FORM)
+@mistake("treats the second Gaussian as a constant: gradients must reach its mean and log_std too", caught_by=FORM)
 def second_detached(first_mean, first_log_std, second_mean, second_log_std):
     first, second = torch.exp(-2 * first_log_std), torch.exp(-2 * second_log_std.detach())
     mean = (first * first_mean + second * second_mean.detach()) / (first + second)

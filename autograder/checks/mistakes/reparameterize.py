@@ -12,7 +12,7 @@ mistake = mistakes_into(MISTAKES)
 WIDE = "standard deviations from e⁻¹² to e⁸"
 FORM = "same result twice, precision kept, inputs left alone"
 CUT_OFF = "no gradient reaches mean and log_std: detach, no_grad, item or a new tensor cuts it off"
-OWN_NOISE = "draws noise of its own: all randomness has to come from `noise`"
+OWN_NOISE = "draws its own noise: all randomness must come from `noise`"
 
 
 @mistake("takes log_std for the log-variance: there is no factor 1/2 in exp(log_std)", caught_by="values")
@@ -20,7 +20,7 @@ def log_variance(mean, log_std, noise):
     return mean + torch.exp(0.5 * log_std) * noise
 
 
-@mistake("multiplies by the variance exp(2 log_std) where the standard deviation is wanted", caught_by="values")
+@mistake("multiplies by the variance exp(2 log_std): multiply by the standard deviation", caught_by="values")
 def variance_for_std(mean, log_std, noise):
     return mean + torch.exp(2 * log_std) * noise
 
@@ -30,17 +30,17 @@ def exp_missing(mean, log_std, noise):
     return mean + log_std * noise
 
 
-@mistake("multiplies by the square root of log_std: it is a logarithm, undo it by exp", caught_by="values")
+@mistake("multiplies by the square root of log_std: take exp of log_std", caught_by="values")
 def square_root(mean, log_std, noise):
     return mean + torch.sqrt(log_std) * noise
 
 
-@mistake("subtracts the noise: mean + std · noise is the draw that is asked", caught_by="values")
+@mistake("subtracts the noise: return mean + std · noise", caught_by="values")
 def noise_subtracted(mean, log_std, noise):
     return mean - torch.exp(log_std) * noise
 
 
-@mistake("divides the noise by the standard deviation: exp(−log_std) where exp(log_std) is wanted", caught_by="values")
+@mistake("divides the noise by the standard deviation: multiply by exp(log_std), not exp(−log_std)", caught_by="values")
 def divided_by_std(mean, log_std, noise):
     return mean + torch.exp(-log_std) * noise
 
@@ -55,17 +55,17 @@ def mean_and_noise_exchanged(mean, log_std, noise):
     return noise + torch.exp(log_std) * mean
 
 
-@mistake("adds the standard deviation to the noise where it has to multiply it", caught_by="values")
+@mistake("adds the standard deviation to the noise: multiply them", caught_by="values")
 def std_added(mean, log_std, noise):
     return mean + torch.exp(log_std) + noise
 
 
-@mistake("forgets the noise: every draw is mean + std", caught_by="values")
+@mistake("forgets the noise: it returns mean + std", caught_by="values")
 def noise_forgotten(mean, log_std, noise):
     return mean + torch.exp(log_std)
 
 
-@mistake("forgets the standard deviation: mean + noise has standard deviation one", caught_by="values")
+@mistake("forgets the standard deviation: it returns mean + noise", caught_by="values")
 def std_forgotten(mean, log_std, noise):
     return mean + noise
 
@@ -80,7 +80,7 @@ def mean_forgotten(mean, log_std, noise):
     return torch.exp(log_std) * noise
 
 
-@mistake("uses softplus of log_std: the logarithm is undone by exp", caught_by="values")
+@mistake("uses softplus of log_std: use exp", caught_by="values")
 def softplus(mean, log_std, noise):
     return mean + F.softplus(log_std) * noise
 
@@ -100,7 +100,7 @@ def noise_doubled(mean, log_std, noise):
     return mean + torch.exp(log_std) * (noise + torch.randn(noise.shape))
 
 
-@mistake("uses one standard deviation for all elements: each has its own", caught_by="values")
+@mistake("uses one standard deviation for all elements: each element has its own", caught_by="values")
 def one_std_for_all(mean, log_std, noise):
     return mean + torch.exp(log_std.mean()) * noise
 
@@ -110,12 +110,12 @@ def clamped_above(mean, log_std, noise):
     return mean + torch.exp(log_std.clamp(max=4)) * noise
 
 
-@mistake("clamps log_std: small standard deviations come out too large", caught_by=WIDE)
+@mistake("clamps log_std: small standard deviations become too large", caught_by=WIDE)
 def clamped_below(mean, log_std, noise):
     return mean + torch.exp(log_std.clamp(min=-6)) * noise
 
 
-@mistake("adds a small constant to the standard deviation, which drowns the smallest ones", caught_by=WIDE)
+@mistake("adds a small constant to the standard deviation, which changes the smallest ones", caught_by=WIDE)
 def small_constant_added(mean, log_std, noise):
     return mean + (torch.exp(log_std) + 1e-6) * noise
 
@@ -146,7 +146,7 @@ def mean_detached(mean, log_std, noise):
     return mean.detach() + torch.exp(log_std) * noise
 
 
-@mistake("goes through NumPy, where gradients end", caught_by="gradients")
+@mistake("goes through NumPy, which cuts the gradient off", caught_by="gradients")
 def through_numpy(mean, log_std, noise):
     return torch.from_numpy(mean.numpy()) + torch.exp(log_std) * noise
 
@@ -183,7 +183,7 @@ def two_slips(mean, log_std, noise):
     return mean - torch.exp(0.5 * log_std) * noise
 
 
-@mistake("takes log_std for the logarithm to base 2: it is the natural one, undone by exp", caught_by="values")
+@mistake("takes log_std for a base-2 logarithm: it is the natural one, so use exp", caught_by="values")
 def power_of_two(mean, log_std, noise):
     return mean + 2**log_std * noise
 
@@ -198,6 +198,6 @@ def double_out(mean, log_std, noise):
     return mean.double() + torch.exp(log_std.double()) * noise.double()
 
 
-@mistake("holds the standard deviation within bounds: it is to be used as it is", caught_by=WIDE)
+@mistake("clamps the standard deviation: use it as it is", caught_by=WIDE)
 def std_clamped(mean, log_std, noise):
     return mean + torch.exp(log_std).clamp(1e-3, 1e3) * noise

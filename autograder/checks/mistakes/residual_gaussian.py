@@ -10,7 +10,7 @@ MISTAKES: list[Mistake] = []
 mistake = mistakes_into(MISTAKES)
 
 FORM = "gradients, precision kept, inputs left alone"
-BOUNDED = "bounds log_std: it is the plain sum, so that zero shifts give the prior itself"
+BOUNDED = "bounds log_std: return the plain sum, so that zero shifts give the prior itself"
 CUT_OFF = "no gradient arrives: detach, no_grad, item or NumPy cuts it off"
 
 
@@ -19,43 +19,43 @@ def shifts_alone(prior_mean, prior_log_std, mean_shift, log_std_shift):
     return mean_shift.clone(), log_std_shift.clone()
 
 
-@mistake("the prior's mean is missing: mean_shift is counted from it", caught_by="values")
+@mistake("the prior's mean is missing: add mean_shift to it", caught_by="values")
 def mean_absolute(prior_mean, prior_log_std, mean_shift, log_std_shift):
     return mean_shift.clone(), prior_log_std + log_std_shift
 
 
-@mistake("the prior's log_std is missing: log_std_shift is counted from it", caught_by="values")
+@mistake("the prior's log_std is missing: add log_std_shift to it", caught_by="values")
 def log_std_absolute(prior_mean, prior_log_std, mean_shift, log_std_shift):
     return prior_mean + mean_shift, log_std_shift.clone()
 
 
-@mistake("measures mean_shift in the prior's standard deviations: it is added as it is", caught_by="values")
+@mistake("multiplies mean_shift by the prior's standard deviation: add it as it is", caught_by="values")
 def shift_in_standard_deviations(prior_mean, prior_log_std, mean_shift, log_std_shift):
     return prior_mean + prior_log_std.exp() * mean_shift, prior_log_std + log_std_shift
 
 
-@mistake("multiplies mean_shift by the new standard deviation: it is added as it is", caught_by="values")
+@mistake("multiplies mean_shift by the new standard deviation: add it as it is", caught_by="values")
 def shift_in_new_standard_deviations(prior_mean, prior_log_std, mean_shift, log_std_shift):
     log_std = prior_log_std + log_std_shift
     return prior_mean + torch.exp(log_std) * mean_shift, log_std
 
 
-@mistake("adds standard deviations: their logarithms are to be added", caught_by="values")
+@mistake("adds standard deviations: add their logarithms", caught_by="values")
 def stds_added(prior_mean, prior_log_std, mean_shift, log_std_shift):
     return prior_mean + mean_shift, torch.logaddexp(prior_log_std, log_std_shift)
 
 
-@mistake("adds variances: the logarithms of the standard deviations are to be added", caught_by="values")
+@mistake("adds variances: add the logarithms of the standard deviations", caught_by="values")
 def variances_added(prior_mean, prior_log_std, mean_shift, log_std_shift):
     return prior_mean + mean_shift, 0.5 * torch.logaddexp(2 * prior_log_std, 2 * log_std_shift)
 
 
-@mistake("multiplies the logarithms: they are to be added", caught_by="values")
+@mistake("multiplies the logarithms: add them", caught_by="values")
 def logarithms_multiplied(prior_mean, prior_log_std, mean_shift, log_std_shift):
     return prior_mean + mean_shift, prior_log_std * log_std_shift
 
 
-@mistake("multiplies prior_log_std by exp(log_std_shift): the shift is to be added to it", caught_by="values")
+@mistake("multiplies prior_log_std by exp(log_std_shift): add log_std_shift to it", caught_by="values")
 def log_std_times_factor(prior_mean, prior_log_std, mean_shift, log_std_shift):
     return prior_mean + mean_shift, prior_log_std * torch.exp(log_std_shift)
 
@@ -65,27 +65,27 @@ def exponential_of_shift_added(prior_mean, prior_log_std, mean_shift, log_std_sh
     return prior_mean + mean_shift, prior_log_std + log_std_shift.exp()
 
 
-@mistake("returns the standard deviation: its logarithm is wanted", caught_by="values")
+@mistake("returns the standard deviation: return its logarithm", caught_by="values")
 def std_for_log_std(prior_mean, prior_log_std, mean_shift, log_std_shift):
     return prior_mean + mean_shift, torch.exp(prior_log_std + log_std_shift)
 
 
-@mistake("returns the logarithm of the variance: that of the standard deviation is wanted", caught_by="values")
+@mistake("returns the logarithm of the variance: return that of the standard deviation", caught_by="values")
 def log_variance(prior_mean, prior_log_std, mean_shift, log_std_shift):
     return prior_mean + mean_shift, 2 * (prior_log_std + log_std_shift)
 
 
-@mistake("takes log_std_shift for a shift of the log-variance: there is no factor 1/2", caught_by="values")
+@mistake("treats log_std_shift as a shift of the log-variance: there is no factor 1/2", caught_by="values")
 def half_the_log_std_shift(prior_mean, prior_log_std, mean_shift, log_std_shift):
     return prior_mean + mean_shift, prior_log_std + 0.5 * log_std_shift
 
 
-@mistake("subtracts the shifts: they are to be added", caught_by="values")
+@mistake("subtracts the shifts: add them", caught_by="values")
 def shifts_subtracted(prior_mean, prior_log_std, mean_shift, log_std_shift):
     return prior_mean - mean_shift, prior_log_std - log_std_shift
 
 
-@mistake("subtracts the prior from the shifts: that is the way back from a posterior to its shifts", caught_by="values")
+@mistake("subtracts the prior from the shifts: add the shifts to the prior", caught_by="values")
 def prior_subtracted(prior_mean, prior_log_std, mean_shift, log_std_shift):
     return mean_shift - prior_mean, log_std_shift - prior_log_std
 
@@ -115,12 +115,12 @@ def log_std_clamped_above(prior_mean, prior_log_std, mean_shift, log_std_shift):
     return prior_mean + mean_shift, torch.clamp(prior_log_std + log_std_shift, max=10.0)
 
 
-@mistake("bounds the shift of log_std: it is added as it is", caught_by="values")
+@mistake("bounds the shift of log_std: add it as it is", caught_by="values")
 def shift_bounded(prior_mean, prior_log_std, mean_shift, log_std_shift):
     return prior_mean + mean_shift, prior_log_std + torch.tanh(log_std_shift)
 
 
-@mistake("adds softplus(log_std_shift), so log_std can only grow: the shift is added as it is", caught_by="values")
+@mistake("adds softplus(log_std_shift), so log_std can only grow: add the shift as it is", caught_by="values")
 def softplus_of_shift(prior_mean, prior_log_std, mean_shift, log_std_shift):
     return prior_mean + mean_shift, prior_log_std + F.softplus(log_std_shift)
 
@@ -141,7 +141,7 @@ def draws(prior_mean, prior_log_std, mean_shift, log_std_shift):
     return prior_mean + mean_shift + torch.exp(log_std) * torch.randn_like(prior_mean), log_std
 
 
-@mistake("treats the prior as constant: gradients reach its mean and log_std too", caught_by=FORM)
+@mistake("treats the prior as a constant: gradients must reach its mean and log_std too", caught_by=FORM)
 def prior_detached(prior_mean, prior_log_std, mean_shift, log_std_shift):
     return prior_mean.detach() + mean_shift, prior_log_std.detach() + log_std_shift
 

@@ -11,22 +11,23 @@ mistake = mistakes_into(MISTAKES)
 SINGULAR = "nearly singular covariances"
 SCALES = "variables of all scales, and many of them"
 FORM = "precision kept, inputs left alone"
-JITTER = "adds a small constant to the diagonal, which outweighs small variances"
+JITTER = "adds a small constant to the diagonal, which changes small variances"
 
 
 @mistake(
-    "is the forward projection: it matches the marginal variances, not the precision's diagonal", caught_by="values"
+    "returns the forward projection: the reverse one matches the diagonal of the precision, not the marginal variances",
+    caught_by="values",
 )
 def forward(mean, cov):
     return mean.clone(), 0.5 * cov.diagonal().log()
 
 
-@mistake("returns the standard deviation: its logarithm is asked", caught_by="values")
+@mistake("returns the standard deviation: return its logarithm", caught_by="values")
 def std_for_log_std(mean, cov):
     return mean.clone(), torch.linalg.inv(cov).diagonal().rsqrt()
 
 
-@mistake("returns the variance: the logarithm of the standard deviation is asked", caught_by="values")
+@mistake("returns the variance: return the logarithm of the standard deviation", caught_by="values")
 def variance_for_log_std(mean, cov):
     return mean.clone(), 1 / torch.linalg.inv(cov).diagonal()
 
@@ -36,36 +37,41 @@ def log_variance(mean, cov):
     return mean.clone(), -torch.linalg.inv(cov).diagonal().log()
 
 
-@mistake("takes a precision for a variance: σ² = 1 / (Σ⁻¹)_dd, so the logarithm changes its sign", caught_by="values")
+@mistake(
+    "takes a precision for a variance: σ² = 1 / (Σ⁻¹)_dd, so the sign of the logarithm changes", caught_by="values"
+)
 def precision_as_variance(mean, cov):
     return mean.clone(), 0.5 * torch.linalg.inv(cov).diagonal().log()
 
 
-@mistake("inverts the diagonal of Σ: the diagonal of the inverse is another thing", caught_by="values")
+@mistake("inverts the diagonal of Σ: use the diagonal of the inverse", caught_by="values")
 def inverse_of_the_diagonal(mean, cov):
     return mean.clone(), -0.5 * cov.diagonal().log()
 
 
-@mistake("takes the diagonal of the Cholesky factor: that conditions on earlier variables only", caught_by="values")
+@mistake("takes the diagonal of the Cholesky factor: it conditions on the earlier variables only", caught_by="values")
 def cholesky_diagonal(mean, cov):
     return mean.clone(), torch.linalg.cholesky(cov).diagonal().log()
 
 
 @mistake(
-    "takes the diagonal of the inverse Cholesky factor: the columns' squared lengths are meant", caught_by="values"
+    "takes the diagonal of the inverse Cholesky factor: use the squared lengths of its columns", caught_by="values"
 )
 def inverse_factor_diagonal(mean, cov):
     factor = torch.linalg.cholesky(cov)
     return mean.clone(), -torch.linalg.inv(factor).diagonal().square().log()
 
 
-@mistake("adds up rows of L⁻¹ where columns belong: Σ⁻¹ = L⁻ᵀ L⁻¹", caught_by="values")
+@mistake("sums over the rows of L⁻¹: sum over its columns, since Σ⁻¹ = L⁻ᵀ L⁻¹", caught_by="values")
 def rows_for_columns(mean, cov):
     whitening = torch.linalg.inv(torch.linalg.cholesky(cov))
     return mean.clone(), -0.5 * whitening.square().sum(dim=-1).log()
 
 
-@mistake("takes eigenvalues for variances: they belong to other directions than the coordinates", caught_by="values")
+@mistake(
+    "takes eigenvalues for variances: eigenvalues are variances along other directions than the coordinates",
+    caught_by="values",
+)
 def eigenvalues(mean, cov):
     return mean.clone(), 0.5 * torch.linalg.eigvalsh(cov).log()
 
@@ -92,12 +98,12 @@ def exchanged(mean, cov):
     return -0.5 * torch.linalg.inv(cov).diagonal().log(), mean.clone()
 
 
-@mistake("returns log_std as a matrix: one number for each variable is asked", caught_by="values")
+@mistake("returns log_std as a matrix: return one number per variable", caught_by="values")
 def whole_matrix(mean, cov):
     return mean.clone(), torch.diag(-0.5 * torch.linalg.inv(cov).diagonal().log())
 
 
-@mistake("uses the logarithm to base 2 or 10 where the natural logarithm is meant", caught_by="values")
+@mistake("uses the logarithm to base 2 or 10: use the natural logarithm", caught_by="values")
 def binary_logarithm(mean, cov):
     return mean.clone(), -0.5 * torch.linalg.inv(cov).diagonal().log2()
 
@@ -108,12 +114,14 @@ def jitter(mean, cov):
     return mean.clone(), -0.5 * torch.linalg.inv(cov + small).diagonal().log()
 
 
-@mistake("drops small eigenvalues: a pseudo-inverse with a coarse tolerance is no inverse", caught_by=SINGULAR)
+@mistake("drops small eigenvalues: a pseudo-inverse with a coarse tolerance is not the inverse", caught_by=SINGULAR)
 def coarse_pseudo_inverse(mean, cov):
     return mean.clone(), -0.5 * torch.linalg.pinv(cov, rtol=1e-6).diagonal().log()
 
 
-@mistake("computes in float32, in which a nearly singular covariance is singular", caught_by=SINGULAR)
+@mistake(
+    "computes in float32, where a nearly singular covariance becomes singular: compute in float64", caught_by=SINGULAR
+)
 def inverse_in_single_precision(mean, cov):
     precision = torch.linalg.inv(cov.float()).diagonal().to(cov.dtype)
     return mean.clone(), -0.5 * precision.abs().log()
@@ -124,7 +132,7 @@ def clamped(mean, cov):
     return mean.clone(), (-0.5 * torch.linalg.inv(cov).diagonal().log()).clamp(-8, 5)
 
 
-@mistake("adds a small constant to the variances, which outweighs small ones", caught_by=SCALES)
+@mistake("adds a small constant to the variances, which changes small ones", caught_by=SCALES)
 def small_constant_added(mean, cov):
     return mean.clone(), 0.5 * (1 / torch.linalg.inv(cov).diagonal() + 1e-9).log()
 
@@ -134,7 +142,7 @@ def single_precision(mean, cov):
     return mean.float(), -0.5 * torch.linalg.inv(cov).diagonal(dim1=-2, dim2=-1).log().float()
 
 
-@mistake("returns NumPy arrays: tensors are wanted", caught_by=FORM)
+@mistake("returns NumPy arrays: return tensors", caught_by=FORM)
 def arrays(mean, cov):
     return mean.numpy().copy(), (-0.5 * torch.linalg.inv(cov).diagonal(dim1=-2, dim2=-1).log()).numpy()
 
@@ -146,17 +154,20 @@ def covariance_changed(mean, cov):
     return mean.clone(), -0.5 * cov.diagonal(dim1=-2, dim2=-1).log()
 
 
-@mistake("is the forward projection, and the logarithm of the variance at that", caught_by="values")
+@mistake(
+    "returns the forward projection, and the logarithm of the variance instead of the standard deviation",
+    caught_by="values",
+)
 def forward_log_variance(mean, cov):
     return mean.clone(), cov.diagonal().log()
 
 
-@mistake("returns log_std as a column: (dim,) is wanted", caught_by="values")
+@mistake("returns log_std as a column: its shape should be (dim,)", caught_by="values")
 def column(mean, cov):
     return mean.clone(), -0.5 * torch.linalg.inv(cov).diagonal().log().unsqueeze(1)
 
 
-@mistake("divides determinants, which are zero in many dimensions", caught_by=SCALES)
+@mistake("divides determinants, which underflow to zero in many dimensions", caught_by=SCALES)
 def ratio_of_determinants(mean, cov):
     def without(d):
         kept = [i for i in range(len(mean)) if i != d]
@@ -178,7 +189,8 @@ def double_out(mean, cov):
 
 
 @mistake(
-    "takes the diagonal of the precision's Cholesky factor: that of the precision itself is meant", caught_by="values"
+    "takes the diagonal of the precision's Cholesky factor: use the diagonal of the precision itself",
+    caught_by="values",
 )
 def factor_of_the_precision(mean, cov):
     return mean.clone(), -torch.linalg.cholesky(torch.linalg.inv(cov)).diagonal().log()

@@ -10,12 +10,12 @@ SQUARE = "as many samples as parameters"
 FORM = "precision kept, inputs left alone"
 
 
-@mistake("leaves the baseline out", caught_by="values")
+@mistake("leaves out the baseline", caught_by="values")
 def without_baseline(f_values, log_prob_gradients, baseline):
     return (f_values.unsqueeze(1) * log_prob_gradients).mean(dim=0)
 
 
-@mistake("adds the baseline: it is subtracted from f", caught_by="values")
+@mistake("adds the baseline: subtract it from f", caught_by="values")
 def baseline_added(f_values, log_prob_gradients, baseline):
     return ((f_values + baseline).unsqueeze(1) * log_prob_gradients).mean(dim=0)
 
@@ -25,64 +25,64 @@ def baseline_twice(f_values, log_prob_gradients, baseline):
     return ((f_values - 2 * baseline).unsqueeze(1) * log_prob_gradients).mean(dim=0)
 
 
-@mistake("subtracts the baseline from the gradients: it belongs to f", caught_by="values")
+@mistake("subtracts the baseline from the gradients: subtract it from f", caught_by="values")
 def baseline_from_gradients(f_values, log_prob_gradients, baseline):
     return (f_values.unsqueeze(1) * (log_prob_gradients - baseline)).mean(dim=0)
 
 
-@mistake("subtracts the baseline from the products: it is subtracted from f before", caught_by="values")
+@mistake("subtracts the baseline from the products: subtract it from f before multiplying", caught_by="values")
 def baseline_from_products(f_values, log_prob_gradients, baseline):
     return (f_values.unsqueeze(1) * log_prob_gradients - baseline).mean(dim=0)
 
 
-@mistake("subtracts the mean of f instead of the baseline: that depends on the samples", caught_by="values")
+@mistake("subtracts the mean of f instead of the baseline that is passed in", caught_by="values")
 def mean_as_baseline(f_values, log_prob_gradients, baseline):
     return ((f_values - f_values.mean()).unsqueeze(1) * log_prob_gradients).mean(dim=0)
 
 
-@mistake("subtracts what the other samples say on average: the baseline is handed in", caught_by="values")
+@mistake("subtracts the average of the other samples: subtract the baseline that is passed in", caught_by="values")
 def leave_one_out(f_values, log_prob_gradients, baseline):
     others = (f_values.sum() - f_values) / (len(f_values) - 1)
     return ((f_values - others).unsqueeze(1) * log_prob_gradients).mean(dim=0)
 
 
-@mistake("divides f − b by its standard deviation: that is another estimate", caught_by="values")
+@mistake("divides f − b by its standard deviation: do not rescale it", caught_by="values")
 def standardised(f_values, log_prob_gradients, baseline):
     advantage = f_values - baseline
     return ((advantage / advantage.std()).unsqueeze(1) * log_prob_gradients).mean(dim=0)
 
 
-@mistake("sums over samples: the estimate is their mean", caught_by="values")
+@mistake("sums over samples: take the mean", caught_by="values")
 def summed(f_values, log_prob_gradients, baseline):
     return (f_values - baseline) @ log_prob_gradients
 
 
-@mistake("divides by one less than the number of samples: it is a plain mean", caught_by="values")
+@mistake("divides by one less than the number of samples: take the plain mean", caught_by="values")
 def one_less(f_values, log_prob_gradients, baseline):
     return (f_values - baseline) @ log_prob_gradients / (len(f_values) - 1)
 
 
-@mistake("divides by the square root of the number of samples: it is a plain mean", caught_by="values")
+@mistake("divides by the square root of the number of samples: take the plain mean", caught_by="values")
 def square_root(f_values, log_prob_gradients, baseline):
     return (f_values - baseline) @ log_prob_gradients / len(f_values) ** 0.5
 
 
-@mistake("averages over parameters as well: each has its own derivative", caught_by="values")
+@mistake("averages over parameters as well: each parameter has its own derivative", caught_by="values")
 def averaged_over_parameters(f_values, log_prob_gradients, baseline):
     return ((f_values - baseline).unsqueeze(1) * log_prob_gradients).mean()
 
 
-@mistake("averages over parameters: the mean is over samples", caught_by="values")
+@mistake("averages over parameters: average over samples", caught_by="values")
 def other_dimension(f_values, log_prob_gradients, baseline):
     return ((f_values - baseline).unsqueeze(1) * log_prob_gradients).mean(dim=1)
 
 
-@mistake("gives every sample's term: they are still to be averaged", caught_by="values")
+@mistake("returns the term of every sample: average them", caught_by="values")
 def not_averaged(f_values, log_prob_gradients, baseline):
     return (f_values - baseline).unsqueeze(1) * log_prob_gradients
 
 
-@mistake("multiplies two means: the mean of products is wanted", caught_by="values")
+@mistake("multiplies two means: take the mean of the products", caught_by="values")
 def product_of_means(f_values, log_prob_gradients, baseline):
     return (f_values - baseline).mean() * log_prob_gradients.mean(dim=0)
 
@@ -92,27 +92,29 @@ def opposite_sign(f_values, log_prob_gradients, baseline):
     return -(f_values - baseline) @ log_prob_gradients / len(f_values)
 
 
-@mistake("leaves f out: that average tends to zero", caught_by="values")
+@mistake("leaves out f: without it the average tends to zero", caught_by="values")
 def without_values(f_values, log_prob_gradients, baseline):
     return log_prob_gradients.mean(dim=0)
 
 
-@mistake("takes f − b without its sign: bad samples must push away", caught_by="values")
+@mistake(
+    "takes the absolute value of f − b: samples with f below the baseline must count negatively", caught_by="values"
+)
 def absolute_values(f_values, log_prob_gradients, baseline):
     return (f_values - baseline).abs() @ log_prob_gradients / len(f_values)
 
 
-@mistake("drops samples with f below the baseline: these must push away", caught_by="values")
+@mistake("drops samples with f below the baseline: they count too, negatively", caught_by="values")
 def positive_only(f_values, log_prob_gradients, baseline):
     return (f_values - baseline).clamp(min=0) @ log_prob_gradients / len(f_values)
 
 
-@mistake("weighs samples by a softmax of f: f itself multiplies", caught_by="values")
+@mistake("weights samples by a softmax of f: multiply by f − b itself", caught_by="values")
 def softmax_weights(f_values, log_prob_gradients, baseline):
     return (f_values - baseline).softmax(dim=0) @ log_prob_gradients
 
 
-@mistake("takes the exponential of f: f itself multiplies", caught_by="values")
+@mistake("takes the exponential of f: multiply by f − b itself", caught_by="values")
 def exponential_of_values(f_values, log_prob_gradients, baseline):
     return (f_values - baseline).exp() @ log_prob_gradients / len(f_values)
 
@@ -122,7 +124,7 @@ def dimension_kept(f_values, log_prob_gradients, baseline):
     return ((f_values - baseline).unsqueeze(1) * log_prob_gradients).mean(dim=0, keepdim=True)
 
 
-@mistake("multiplies f of a sample with one parameter of all: f has to stand in a column", caught_by=SQUARE)
+@mistake("multiplies f of each sample with one parameter of all samples: turn f into a column", caught_by=SQUARE)
 def row_for_column(f_values, log_prob_gradients, baseline):
     advantage = f_values - baseline
     square = len(advantage) == log_prob_gradients.shape[1]
@@ -154,22 +156,25 @@ def single_precision(f_values, log_prob_gradients, baseline):
     return (f_values.float() - baseline) @ log_prob_gradients.float() / len(f_values)
 
 
-@mistake("squeezes a single parameter away: (params,) is wanted", caught_by=FORM)
+@mistake("squeezes away a single parameter: the shape should be (params,)", caught_by=FORM)
 def squeezed(f_values, log_prob_gradients, baseline):
     return ((f_values - baseline) @ log_prob_gradients / len(f_values)).squeeze()
 
 
-@mistake("returns a NumPy array: a tensor is wanted", caught_by=FORM)
+@mistake("returns a NumPy array: return a tensor", caught_by=FORM)
 def numpy_array(f_values, log_prob_gradients, baseline):
     return ((f_values - baseline) @ log_prob_gradients / len(f_values)).numpy()
 
 
-@mistake("sums over samples, with the opposite sign: as the gradient of a loss, which is not asked", caught_by="values")
+@mistake(
+    "sums over samples, with the opposite sign: return the gradient estimate, not the gradient of a loss",
+    caught_by="values",
+)
 def gradient_of_a_loss(f_values, log_prob_gradients, baseline):
     return -(f_values - baseline) @ log_prob_gradients
 
 
-@mistake("leaves the baseline out, and sums over samples", caught_by="values")
+@mistake("leaves out the baseline, and sums over samples", caught_by="values")
 def sum_without_baseline(f_values, log_prob_gradients, baseline):
     return f_values @ log_prob_gradients
 
@@ -185,7 +190,7 @@ def double_out(f_values, log_prob_gradients, baseline):
     return (f_values.double() - baseline) @ log_prob_gradients.double() / len(f_values)
 
 
-@mistake("subtracts the mean of f and then the baseline: the baseline alone is meant", caught_by="values")
+@mistake("subtracts the mean of f and then the baseline: subtract only the baseline", caught_by="values")
 def mean_and_baseline(f_values, log_prob_gradients, baseline):
     return (f_values - f_values.mean() - baseline) @ log_prob_gradients / len(f_values)
 
@@ -196,6 +201,6 @@ def weighted_average(f_values, log_prob_gradients, baseline):
     return advantage @ log_prob_gradients / advantage.sum()
 
 
-@mistake("divides by the number of parameters: the mean is over samples", caught_by="values")
+@mistake("divides by the number of parameters: divide by the number of samples", caught_by="values")
 def divided_by_parameters(f_values, log_prob_gradients, baseline):
     return (f_values - baseline) @ log_prob_gradients / log_prob_gradients.shape[1]

@@ -12,13 +12,13 @@ mistake = mistakes_into(MISTAKES)
 NOT_FINITE = "losses and norms that are NaN or infinite"
 LIMITS = "every kind of threshold"
 FORM = "a bool tensor, without waiting for the device"
-LONG_NORMS_PASS = "lets long gradients pass: a norm that is not below the threshold is reason enough"
-NONE_IS_ZERO = "takes 0.0 for no threshold: only None is none"
-INFINITY_FORGOTTEN = "checks for NaN only: infinite numbers are to be skipped too"
-WAITS = "reads the number of a tensor (if, and, not, bool, float, item, cpu), so the program waits for the device"
-WRONG_WAY = "is the wrong way round: True means skip, and it is the long gradients that are skipped"
-PYTHON_TRUTH = "is a truth value of Python's: a bool tensor is wanted, which nobody has to wait for"
-LOSS_FORGOTTEN = "does not check the loss: where it is NaN or infinite the update is skipped"
+LONG_NORMS_PASS = "lets large norms pass: a norm that is not below the threshold is reason enough to skip"
+NONE_IS_ZERO = "treats a threshold of 0.0 as no threshold: only None means no threshold"
+INFINITY_FORGOTTEN = "checks for NaN only: skip infinite numbers too"
+WAITS = "reads the value of a tensor (if, and, not, bool, float, item, cpu), so the program waits for the device"
+WRONG_WAY = "is the wrong way round: True means skip, and updates with a large norm are skipped"
+PYTHON_TRUTH = "returns a Python bool: return a bool tensor, so that the program need not wait for the device"
+LOSS_FORGOTTEN = "does not check the loss: skip where it is NaN or infinite"
 
 
 @mistake(WRONG_WAY, caught_by="values")
@@ -27,7 +27,7 @@ def admits(loss, gradient_norm, threshold):
     return taken if threshold is None else taken & (gradient_norm < threshold)
 
 
-@mistake("compares the loss with the threshold: that is a limit to the norm", caught_by="values")
+@mistake("compares the loss with the threshold: compare the norm", caught_by="values")
 def loss_compared(loss, gradient_norm, threshold):
     skip = ~(torch.isfinite(loss) & torch.isfinite(gradient_norm))
     return skip if threshold is None else skip | (loss >= threshold)
@@ -44,13 +44,13 @@ def comparison_reversed(loss, gradient_norm, threshold):
     return skip if threshold is None else skip | (gradient_norm < threshold)
 
 
-@mistake("compares the square of the norm: the norm itself has the limit", caught_by="values")
+@mistake("compares the square of the norm: compare the norm itself", caught_by="values")
 def norm_squared(loss, gradient_norm, threshold):
     skip = ~(torch.isfinite(loss) & torch.isfinite(gradient_norm))
     return skip if threshold is None else skip | (gradient_norm**2 >= threshold)
 
 
-@mistake("divides the norm by the loss: the norm itself has the limit", caught_by="values")
+@mistake("divides the norm by the loss: compare the norm itself", caught_by="values")
 def norm_relative_to_the_loss(loss, gradient_norm, threshold):
     skip = ~(torch.isfinite(loss) & torch.isfinite(gradient_norm))
     return skip if threshold is None else skip | (gradient_norm / loss >= threshold)
@@ -62,20 +62,20 @@ def both_reasons_wanted(loss, gradient_norm, threshold):
     return skip if threshold is None else skip & (gradient_norm >= threshold)
 
 
-@mistake("skips where the loss is negative: only NaN and infinite losses are reasons to", caught_by="values")
+@mistake("skips where the loss is negative: skip only NaN and infinite losses", caught_by="values")
 def negative_loss_skipped(loss, gradient_norm, threshold):
     skip = ~(torch.isfinite(loss) & torch.isfinite(gradient_norm)) | (loss < 0)
     return skip if threshold is None else skip | (gradient_norm >= threshold)
 
 
-@mistake("is the number 1 or 0: True or False is wanted", caught_by=FORM)
+@mistake("returns the number 1 or 0: return True or False", caught_by=FORM)
 def number_for_truth(loss, gradient_norm, threshold):
     skip = ~(torch.isfinite(loss) & torch.isfinite(gradient_norm))
     skip = skip if threshold is None else skip | (gradient_norm >= threshold)
     return skip.to(loss.dtype)
 
 
-@mistake("has a dimension: a scalar, without dimensions, is wanted", caught_by="values")
+@mistake("returns a tensor with a dimension: return a scalar tensor", caught_by="values")
 def one_entry(loss, gradient_norm, threshold):
     skip = ~(torch.isfinite(loss) & torch.isfinite(gradient_norm))
     skip = skip if threshold is None else skip | (gradient_norm >= threshold)
@@ -94,7 +94,7 @@ def unequal_to_itself(loss, gradient_norm, threshold):
     return skip if threshold is None else skip | ~(gradient_norm < threshold)
 
 
-@mistake("checks for infinite numbers only: NaN is to be skipped too", caught_by=NOT_FINITE)
+@mistake("checks for infinite numbers only: skip NaN too", caught_by=NOT_FINITE)
 def infinity_only(loss, gradient_norm, threshold):
     skip = torch.isinf(loss) | torch.isinf(gradient_norm)
     return skip if threshold is None else skip | (gradient_norm >= threshold)
@@ -106,7 +106,7 @@ def loss_forgotten(loss, gradient_norm, threshold):
     return skip if threshold is None else skip | (gradient_norm >= threshold)
 
 
-@mistake("does not check that the norm is finite: NaN is never ≥ a threshold", caught_by=NOT_FINITE)
+@mistake("does not check that the norm is finite: NaN ≥ threshold is always False", caught_by=NOT_FINITE)
 def norm_not_looked_at(loss, gradient_norm, threshold):
     skip = ~torch.isfinite(loss)
     return skip if threshold is None else skip | (gradient_norm >= threshold)
@@ -121,7 +121,7 @@ def norm_by_comparison_only(loss, gradient_norm, threshold):
     return skip if threshold is None else skip | ~(gradient_norm < threshold) | torch.isinf(gradient_norm)
 
 
-@mistake("lets −∞ pass: NaN and both infinities are to be skipped", caught_by=NOT_FINITE)
+@mistake("lets −∞ pass: skip NaN and both infinities", caught_by=NOT_FINITE)
 def positive_infinity_only(loss, gradient_norm, threshold):
     skip = ~(loss < math.inf) | ~(gradient_norm < math.inf)
     return skip if threshold is None else skip | (gradient_norm >= threshold)
@@ -140,14 +140,14 @@ def mended_first(loss, gradient_norm, threshold):
     return skip if threshold is None else skip | (norm >= threshold)
 
 
-@mistake("without a threshold it never skips: NaN and infinite numbers are reasons by themselves", caught_by=NOT_FINITE)
+@mistake("never skips without a threshold: skip NaN and infinite numbers all the same", caught_by=NOT_FINITE)
 def never_without_threshold(loss, gradient_norm, threshold):
     if threshold is None:
         return torch.zeros((), dtype=torch.bool, device=loss.device)
     return ~(torch.isfinite(loss) & torch.isfinite(gradient_norm)) | (gradient_norm >= threshold)
 
 
-@mistake("takes None for a threshold of 0, at which everything is skipped", caught_by=LIMITS)
+@mistake("treats None as a threshold of 0, so everything is skipped", caught_by=LIMITS)
 def none_as_zero(loss, gradient_norm, threshold):
     limit = 0.0 if threshold is None else threshold
     return ~(torch.isfinite(loss) & torch.isfinite(gradient_norm)) | (gradient_norm >= limit)
@@ -172,7 +172,7 @@ def zero_as_none(loss, gradient_norm, threshold):
     return skip if threshold is None else skip | (gradient_norm >= threshold)
 
 
-@mistake("skips only norms above the threshold: one that equals it is skipped too", caught_by=LIMITS)
+@mistake("skips only norms above the threshold: skip a norm that equals it too", caught_by=LIMITS)
 def equality_taken(loss, gradient_norm, threshold):
     skip = ~(torch.isfinite(loss) & torch.isfinite(gradient_norm))
     return skip if threshold is None else skip | (gradient_norm > threshold)

@@ -16,27 +16,27 @@ FORM = "gradients, precision kept, inputs left alone"
 CUT_OFF = "no gradient arrives: detach, no_grad, item or NumPy cuts it off"
 
 
-@mistake("multiplies the variance by the temperature: it is a factor on the standard deviation", caught_by="values")
+@mistake("multiplies the variance by the temperature: multiply the standard deviation", caught_by="values")
 def on_the_variance(mean, log_std, temperature, noise):
     return mean + math.sqrt(temperature) * torch.exp(log_std) * noise
 
 
-@mistake("multiplies log_std by the temperature: it is a factor on the standard deviation itself", caught_by="values")
+@mistake("multiplies log_std by the temperature: multiply the standard deviation itself", caught_by="values")
 def on_log_std(mean, log_std, temperature, noise):
     return mean + torch.exp(temperature * log_std) * noise
 
 
-@mistake("adds the temperature to log_std: it is a factor on the standard deviation", caught_by="values")
+@mistake("adds the temperature to log_std: multiply the standard deviation by it", caught_by="values")
 def added_to_log_std(mean, log_std, temperature, noise):
     return mean + torch.exp(log_std + temperature) * noise
 
 
-@mistake("adds the temperature to the standard deviation: it is a factor", caught_by="values")
+@mistake("adds the temperature to the standard deviation: multiply by it", caught_by="values")
 def added_to_std(mean, log_std, temperature, noise):
     return mean + (torch.exp(log_std) + temperature) * noise
 
 
-@mistake("counts the temperature twice: once on the noise and once on the standard deviation", caught_by="values")
+@mistake("applies the temperature twice, to the noise and to the standard deviation", caught_by="values")
 def twice(mean, log_std, temperature, noise):
     return mean + temperature * torch.exp(log_std) * (temperature * noise)
 
@@ -46,7 +46,7 @@ def ignored(mean, log_std, temperature, noise):
     return mean + torch.exp(log_std) * noise
 
 
-@mistake("multiplies the mean by the temperature too: the mean stays where it is", caught_by="values")
+@mistake("multiplies the mean by the temperature too: the mean stays as it is", caught_by="values")
 def on_the_mean_too(mean, log_std, temperature, noise):
     return temperature * (mean + torch.exp(log_std) * noise)
 
@@ -56,22 +56,22 @@ def on_the_mean_alone(mean, log_std, temperature, noise):
     return temperature * mean + torch.exp(log_std) * noise
 
 
-@mistake("moves from the draw to the mean by the temperature: at 1 it is the draw, at 0 the mean", caught_by="values")
+@mistake("interpolates the wrong way round: at temperature 1 it returns the draw, at 0 the mean", caught_by="values")
 def the_other_way_round(mean, log_std, temperature, noise):
     return mean + (1 - temperature) * torch.exp(log_std) * noise
 
 
-@mistake("divides by the temperature: it is a factor on the standard deviation", caught_by="values")
+@mistake("divides by the temperature: multiply the standard deviation by it", caught_by="values")
 def divided(mean, log_std, temperature, noise):
     return mean + torch.exp(log_std) * noise / temperature if temperature else mean.clone()
 
 
-@mistake("the mean is missing: the noise is added to it", caught_by="values")
+@mistake("the mean is missing: add the noise to it", caught_by="values")
 def without_the_mean(mean, log_std, temperature, noise):
     return temperature * torch.exp(log_std) * noise
 
 
-@mistake("takes log_std for the standard deviation: its exponential is", caught_by="values")
+@mistake("uses log_std as the standard deviation: take its exponential", caught_by="values")
 def log_std_as_std(mean, log_std, temperature, noise):
     return mean + temperature * log_std * noise
 
@@ -81,63 +81,63 @@ def log_variance(mean, log_std, temperature, noise):
     return mean + temperature * torch.exp(0.5 * log_std) * noise
 
 
-@mistake("multiplies by the variance: the standard deviation is wanted", caught_by="values")
+@mistake("multiplies by the variance: multiply by the standard deviation", caught_by="values")
 def variance_as_std(mean, log_std, temperature, noise):
     return mean + temperature * torch.exp(2 * log_std) * noise
 
 
-@mistake("makes the standard deviation by softplus: it is the exponential of log_std", caught_by="values")
+@mistake("uses softplus for the standard deviation: use exp(log_std)", caught_by="values")
 def softplus(mean, log_std, temperature, noise):
     return mean + temperature * F.softplus(log_std) * noise
 
 
-@mistake("subtracts the noise: it is added", caught_by="values")
+@mistake("subtracts the noise: add it", caught_by="values")
 def subtracted(mean, log_std, temperature, noise):
     return mean - temperature * torch.exp(log_std) * noise
 
 
-@mistake("draws noise of its own: use the noise that is handed over", caught_by="values")
+@mistake("draws its own noise: use the noise that is passed in", caught_by="values")
 def noise_of_its_own(mean, log_std, temperature, noise):
     return mean + temperature * torch.exp(log_std) * torch.randn_like(noise)
 
 
-@mistake("cuts the noise off at the temperature: it is multiplied by it", caught_by="values")
+@mistake("clips the noise at the temperature: multiply it by the temperature", caught_by="values")
 def truncated(mean, log_std, temperature, noise):
     return mean + torch.exp(log_std) * noise.clamp(-temperature, temperature)
 
 
-@mistake("keeps the temperature at 1 or below: above 1 it widens the Gaussian", caught_by="values")
+@mistake("limits the temperature to 1: above 1 it widens the Gaussian", caught_by="values")
 def at_most_one(mean, log_std, temperature, noise):
     return mean + min(temperature, 1.0) * torch.exp(log_std) * noise
 
 
-@mistake("takes temperature 0 for none given (`temperature or 1`): at 0 the draw is the mean", caught_by=ZERO)
+@mistake("treats temperature 0 as missing (`temperature or 1`): at 0 the draw is the mean", caught_by=ZERO)
 def zero_as_none(mean, log_std, temperature, noise):
     return mean + (temperature or 1.0) * torch.exp(log_std) * noise
 
 
-@mistake("takes the logarithm of the temperature, which 0 has not: multiply the standard deviation", caught_by=ZERO)
+@mistake("takes the logarithm of the temperature, which is −∞ at 0: multiply the standard deviation", caught_by=ZERO)
 def log_of_temperature(mean, log_std, temperature, noise):
     return mean + torch.exp(log_std + math.log(temperature)) * noise
 
 
-@mistake("raises temperature 0 to a small number: where log_std is 8 the draw is not the mean", caught_by=ZERO)
+@mistake("replaces temperature 0 by a small number: where log_std is 8, the draw is then not the mean", caught_by=ZERO)
 def log_of_temperature_with_a_floor(mean, log_std, temperature, noise):
     return mean + torch.exp(log_std + math.log(temperature + 1e-8)) * noise
 
 
-@mistake("raises low temperatures to a floor: 0 is a temperature too", caught_by=ZERO)
+@mistake("replaces low temperatures by a floor: 0 is a valid temperature", caught_by=ZERO)
 def temperature_with_a_floor(mean, log_std, temperature, noise):
     return mean + max(temperature, 1e-3) * torch.exp(log_std) * noise
 
 
-@mistake("raises the standard deviation to a floor after the temperature: at 0 it is 0", caught_by=ZERO)
+@mistake("replaces the standard deviation by a floor after the temperature: at temperature 0 it is 0", caught_by=ZERO)
 def std_with_a_floor(mean, log_std, temperature, noise):
     return mean + (temperature * torch.exp(log_std)).clamp(min=1e-6) * noise
 
 
 @mistake(
-    "moves by lerp from the draw to the mean, which rounds: at temperature 0 the mean's last bits are lost",
+    "interpolates from the draw to the mean with lerp, which rounds: at temperature 0 the mean's last bits are lost",
     caught_by=ZERO,
 )
 def back_from_the_draw(mean, log_std, temperature, noise):
@@ -145,7 +145,7 @@ def back_from_the_draw(mean, log_std, temperature, noise):
     return draw - (1 - temperature) * (draw - mean)
 
 
-@mistake("is zero at temperature 0: there the draw is the mean", caught_by=ZERO)
+@mistake("returns zero at temperature 0: return the mean", caught_by=ZERO)
 def zeros_at_zero(mean, log_std, temperature, noise):
     return mean + temperature * torch.exp(log_std) * noise if temperature > 0 else torch.zeros_like(mean)
 
@@ -156,12 +156,12 @@ def without_gradients(mean, log_std, temperature, noise):
         return mean + temperature * torch.exp(log_std) * noise
 
 
-@mistake("treats the standard deviation as constant: a gradient reaches log_std too", caught_by=FORM)
+@mistake("treats the standard deviation as a constant: a gradient must reach log_std too", caught_by=FORM)
 def std_detached(mean, log_std, temperature, noise):
     return mean + temperature * torch.exp(log_std).detach() * noise
 
 
-@mistake("treats the noise as constant: a gradient reaches it too", caught_by=FORM)
+@mistake("treats the noise as a constant: a gradient must reach it too", caught_by=FORM)
 def noise_detached(mean, log_std, temperature, noise):
     return mean + temperature * torch.exp(log_std) * noise.detach()
 

@@ -67,25 +67,26 @@ def step(
 
 
 @mistake(
-    "lets the posterior see the stream after h was added: posterior and prior both see it as it came in", caught_by=WITH
+    "gives the posterior the stream after h was added: posterior and prior both take it as it came in", caught_by=WITH
 )
 def posterior_after_h(stream, evidence, parts, noise):
     return step((stream, evidence, parts, noise), sees=lambda x, e, h: torch.cat([x + h, e], dim=1))
 
 
 @mistake(
-    "lays the evidence before the stream: the posterior takes torch.cat([stream, evidence], dim=1)", caught_by=WITH
+    "concatenates the evidence before the stream: the posterior takes torch.cat([stream, evidence], dim=1)",
+    caught_by=WITH,
 )
 def evidence_before_stream(stream, evidence, parts, noise):
     return step((stream, evidence, parts, noise), sees=lambda x, e, h: torch.cat([e, x], dim=1))
 
 
-@mistake("adds evidence and stream up: the posterior takes both side by side", caught_by=WITH)
+@mistake("adds evidence and stream: concatenate them for the posterior", caught_by=WITH)
 def evidence_added_to_stream(stream, evidence, parts, noise):
     return step((stream, evidence, parts, noise), sees=lambda x, e, h: x + e)
 
 
-@mistake("draws z from the prior although there is evidence: then it is the posterior's", caught_by=WITH)
+@mistake("draws z from the prior although there is evidence: draw it from the posterior", caught_by=WITH)
 def latent_of_the_prior(stream, evidence, parts, noise):
     _, _, kl = step((stream, evidence, parts, noise))
     mean, log_std, h = parts.prior(stream)
@@ -98,7 +99,10 @@ def log_std_as_std(stream, evidence, parts, noise):
     return step((stream, evidence, parts, noise), draw=lambda mean, log_std, noise: mean + log_std * noise)
 
 
-@mistake("takes exp(log_std / 2) for the standard deviation: that is for log-variances", caught_by=WITH)
+@mistake(
+    "uses exp(log_std / 2) for the standard deviation, as if log_std were a log-variance: use exp(log_std)",
+    caught_by=WITH,
+)
 def log_std_as_log_variance(stream, evidence, parts, noise):
     return step((stream, evidence, parts, noise), draw=lambda mean, log_std, noise: mean + (log_std / 2).exp() * noise)
 
@@ -108,23 +112,23 @@ def variance_times_noise(stream, evidence, parts, noise):
     return step((stream, evidence, parts, noise), draw=lambda mean, log_std, noise: mean + (2 * log_std).exp() * noise)
 
 
-@mistake("returns the posterior's mean: noise is missing", caught_by=WITH)
+@mistake("returns the posterior's mean: the noise is missing", caught_by=WITH)
 def posterior_mean_alone(stream, evidence, parts, noise):
     return step((stream, evidence, parts, noise), draw=lambda mean, log_std, noise: mean)
 
 
-@mistake("draws noise of its own: the noise that is given is used", caught_by=WITH)
+@mistake("draws its own noise: use the noise that is passed in", caught_by=WITH)
 def noise_of_its_own(stream, evidence, parts, noise):
     return step((stream, evidence, parts, torch.randn_like(noise)))
 
 
-@mistake("takes the posterior's mean and the prior's standard deviation", caught_by=WITH)
+@mistake("uses the posterior's mean with the prior's standard deviation", caught_by=WITH)
 def posterior_mean_with_prior_std(stream, evidence, parts, noise):
     return step((stream, evidence, parts, noise), posterior=lambda q, p: (q[0], p[1]))
 
 
 @mistake(
-    "adds the posterior to the prior: here parts.posterior returns mean and log_std themselves, not shifts",
+    "adds the posterior to the prior: parts.posterior returns mean and log_std themselves, not shifts",
     caught_by=WITH,
 )
 def posterior_as_residual(stream, evidence, parts, noise):
@@ -132,7 +136,7 @@ def posterior_as_residual(stream, evidence, parts, noise):
 
 
 @mistake(
-    "adds the posterior's mean to the prior's: here parts.posterior returns the mean itself, not a shift",
+    "adds the posterior's mean to the prior's: parts.posterior returns the mean itself, not a shift",
     caught_by=WITH,
 )
 def posterior_mean_as_shift(stream, evidence, parts, noise):
@@ -140,7 +144,7 @@ def posterior_mean_as_shift(stream, evidence, parts, noise):
 
 
 @mistake(
-    "merges posterior and prior by their precisions, as the Ladder VAE does: z is of the posterior alone",
+    "merges posterior and prior by their precisions, as the Ladder VAE does: draw z from the posterior alone",
     caught_by=WITH,
 )
 def precision_weighted_latent(stream, evidence, parts, noise):
@@ -152,18 +156,18 @@ def precision_weighted_latent(stream, evidence, parts, noise):
     return step((stream, evidence, parts, noise), posterior=merged)
 
 
-@mistake("asks for the truth of a tensor: write `if evidence is None`", caught_by=WITH)
+@mistake("uses a tensor as a truth value: write `if evidence is None`", caught_by=WITH)
 def truth_of_a_tensor(stream, evidence, parts, noise):
     return step((stream, evidence if evidence else None, parts, noise))
 
 
-@mistake("is the new stream: the order of the results is (stream, z, kl)", caught_by=WITH)
+@mistake("returns the new stream in place of z: the order of the results is (stream, z, kl)", caught_by=WITH)
 def results_in_another_order(stream, evidence, parts, noise):
     new, z, kl = step((stream, evidence, parts, noise))
     return z, new, kl
 
 
-@mistake("is project(z): z itself is returned", caught_by=WITH)
+@mistake("returns project(z): return z itself", caught_by=WITH)
 def latent_after_projection(stream, evidence, parts, noise):
     new, z, kl = step((stream, evidence, parts, noise))
     return new, parts.project(z), kl
@@ -177,22 +181,25 @@ def latent_added_as_it_is(stream, evidence, parts, noise):
 # the latent without evidence
 
 
-@mistake("returns the prior's mean without evidence: noise is missing", caught_by=WITHOUT)
+@mistake("returns the prior's mean without evidence: the noise is missing", caught_by=WITHOUT)
 def prior_mean_alone(stream, evidence, parts, noise):
     return step((stream, evidence, parts, noise), draw_prior=lambda mean, log_std, noise: mean)
 
 
-@mistake("takes the noise itself for z without evidence: the prior scales and shifts it", caught_by=WITHOUT)
+@mistake("returns the noise as z without evidence: scale and shift it by the prior", caught_by=WITHOUT)
 def standard_normal_prior(stream, evidence, parts, noise):
     return step((stream, evidence, parts, noise), draw_prior=lambda mean, log_std, noise: noise)
 
 
-@mistake("takes exp(log_std / 2) for the prior's standard deviation: that is for log-variances", caught_by=WITHOUT)
+@mistake(
+    "uses exp(log_std / 2) for the prior's standard deviation, as if log_std were a log-variance: use exp(log_std)",
+    caught_by=WITHOUT,
+)
 def prior_log_variance(stream, evidence, parts, noise):
     return step((stream, evidence, parts, noise), draw_prior=lambda mean, log_std, e: mean + (log_std / 2).exp() * e)
 
 
-@mistake("calls the posterior with zeros where there is no evidence: then z is of the prior", caught_by=WITHOUT)
+@mistake("calls the posterior with zeros where there is no evidence: draw z from the prior", caught_by=WITHOUT)
 def zeros_as_evidence(stream, evidence, parts, noise):
     if evidence is not None:
         return step((stream, evidence, parts, noise))
@@ -201,7 +208,7 @@ def zeros_as_evidence(stream, evidence, parts, noise):
 
 
 @mistake(
-    "draws z without evidence from the prior of stream + h: the prior sees the stream as it came in", caught_by=WITHOUT
+    "draws z without evidence from the prior of stream + h: the prior takes the stream as it came in", caught_by=WITHOUT
 )
 def prior_asked_again_after_h(stream, evidence, parts, noise):
     if evidence is not None:
@@ -215,7 +222,7 @@ def prior_asked_again_after_h(stream, evidence, parts, noise):
 # the new stream
 
 
-@mistake("forgets h: the prior's third result is added to the stream", caught_by=STREAM)
+@mistake("forgets h: add the prior's third result to the stream", caught_by=STREAM)
 def h_forgotten(stream, evidence, parts, noise):
     return step((stream, evidence, parts, noise), join=lambda x, h, z, parts: parts.refine(x + parts.project(z)))
 
@@ -228,7 +235,7 @@ def h_forgotten_with_evidence(stream, evidence, parts, noise):
     return step((stream, evidence, parts, noise), join=join)
 
 
-@mistake("puts h in the place of the stream: it is added to it", caught_by=STREAM)
+@mistake("replaces the stream by h: add h to the stream", caught_by=STREAM)
 def h_instead_of_the_stream(stream, evidence, parts, noise):
     return step((stream, evidence, parts, noise), join=lambda x, h, z, parts: parts.refine(h + parts.project(z)))
 
@@ -238,7 +245,7 @@ def h_added_twice(stream, evidence, parts, noise):
     return step((stream, evidence, parts, noise), join=lambda x, h, z, parts: joined(x + h, h, z, parts))
 
 
-@mistake("adds h after refine: it comes before", caught_by=STREAM)
+@mistake("adds h after refine: add it before", caught_by=STREAM)
 def h_after_refine(stream, evidence, parts, noise):
     return step((stream, evidence, parts, noise), join=lambda x, h, z, parts: parts.refine(x + parts.project(z)) + h)
 
@@ -248,7 +255,7 @@ def projection_forgotten(stream, evidence, parts, noise):
     return step((stream, evidence, parts, noise), join=lambda x, h, z, parts: parts.refine(x + h))
 
 
-@mistake("lets project(z) replace stream and h: it is added to their sum", caught_by=STREAM)
+@mistake("replaces stream and h by project(z): add it to their sum", caught_by=STREAM)
 def projection_alone(stream, evidence, parts, noise):
     return step((stream, evidence, parts, noise), join=lambda x, h, z, parts: parts.refine(parts.project(z)))
 
@@ -258,7 +265,7 @@ def refine_forgotten(stream, evidence, parts, noise):
     return step((stream, evidence, parts, noise), join=lambda x, h, z, parts: x + h + parts.project(z))
 
 
-@mistake("adds the stream to refine(stream): the residual sum is in it already", caught_by=STREAM)
+@mistake("adds the stream to refine(stream): refine contains the residual sum already", caught_by=STREAM)
 def refine_added(stream, evidence, parts, noise):
     def join(x, h, z, parts):
         x = x + h + parts.project(z)
@@ -280,7 +287,7 @@ def refined_twice(stream, evidence, parts, noise):
     return step((stream, evidence, parts, noise), join=join)
 
 
-@mistake("refines project(z) alone: refine takes the sum of stream, h and project(z)", caught_by=STREAM)
+@mistake("refines project(z) alone: refine the sum of stream, h and project(z)", caught_by=STREAM)
 def projection_refined_alone(stream, evidence, parts, noise):
     return step((stream, evidence, parts, noise), join=lambda x, h, z, parts: x + h + parts.refine(parts.project(z)))
 
@@ -288,37 +295,37 @@ def projection_refined_alone(stream, evidence, parts, noise):
 # kl
 
 
-@mistake("is KL(prior‖posterior): KL(posterior‖prior) is wanted", caught_by=KL)
+@mistake("is KL(prior‖posterior): return KL(posterior‖prior)", caught_by=KL)
 def kl_reversed(stream, evidence, parts, noise):
     return step((stream, evidence, parts, noise), kl=lambda q, p: kl_of_examples(p, q))
 
 
-@mistake("is averaged over channels and pixels: their sum is wanted", caught_by=KL)
+@mistake("averages kl over channels and pixels: sum over them", caught_by=KL)
 def kl_averaged_over_elements(stream, evidence, parts, noise):
     return step((stream, evidence, parts, noise), kl=lambda q, p: kl_of_each(q, p).mean(dim=(1, 2, 3)))
 
 
-@mistake("is averaged over pixels: the sum over channels and pixels is wanted", caught_by=KL)
+@mistake("averages kl over pixels: sum over channels and pixels", caught_by=KL)
 def kl_averaged_over_pixels(stream, evidence, parts, noise):
     return step((stream, evidence, parts, noise), kl=lambda q, p: kl_of_each(q, p).sum(dim=1).mean(dim=(1, 2)))
 
 
-@mistake("is summed over channels alone: one number for each example is wanted", caught_by=KL)
+@mistake("sums kl over channels only: return one number per example", caught_by=KL)
 def kl_of_each_pixel(stream, evidence, parts, noise):
     return step((stream, evidence, parts, noise), kl=lambda q, p: kl_of_each(q, p).sum(dim=1))
 
 
-@mistake("is summed over the batch too: one number for each example is wanted", caught_by=KL)
+@mistake("sums kl over the batch too: return one number per example", caught_by=KL)
 def kl_of_the_batch(stream, evidence, parts, noise):
     return step((stream, evidence, parts, noise), kl=lambda q, p: kl_of_each(q, p).sum())
 
 
-@mistake("is averaged over the batch: one number for each example is wanted", caught_by=KL)
+@mistake("averages kl over the batch: return one number per example", caught_by=KL)
 def kl_averaged_over_the_batch(stream, evidence, parts, noise):
     return step((stream, evidence, parts, noise), kl=lambda q, p: kl_of_examples(q, p).mean())
 
 
-@mistake("is log q(z) − log p(z) of the one z that was drawn: the KL itself is wanted, in closed form", caught_by=KL)
+@mistake("is log q(z) − log p(z) at the z that was drawn: return the KL itself, in closed form", caught_by=KL)
 def kl_of_one_sample(stream, evidence, parts, noise):
     def kl(q, p):
         z = drawn(*q, noise)
@@ -328,7 +335,7 @@ def kl_of_one_sample(stream, evidence, parts, noise):
     return step((stream, evidence, parts, noise), kl=kl)
 
 
-@mistake("is the KL to N(0, 1): the prior here is that of parts.prior", caught_by=KL)
+@mistake("is the KL to N(0, 1): use the prior that parts.prior gives", caught_by=KL)
 def kl_to_the_standard_normal(stream, evidence, parts, noise):
     return step((stream, evidence, parts, noise), kl=lambda q, p: kl_of_examples(q, (0 * p[0], 0 * p[1])))
 
@@ -338,7 +345,7 @@ def kl_with_log_variances(stream, evidence, parts, noise):
     return step((stream, evidence, parts, noise), kl=lambda q, p: kl_of_examples((q[0], q[1] / 2), (p[0], p[1] / 2)))
 
 
-@mistake("is the KL to the prior of stream + h: the prior sees the stream as it came in", caught_by=KL)
+@mistake("is the KL to the prior of stream + h: the prior takes the stream as it came in", caught_by=KL)
 def kl_to_the_prior_after_h(stream, evidence, parts, noise):
     def kl(q, p):
         return kl_of_examples(q, parts.prior(stream + parts.prior(stream)[2])[:2])
@@ -346,7 +353,7 @@ def kl_to_the_prior_after_h(stream, evidence, parts, noise):
     return step((stream, evidence, parts, noise), kl=kl)
 
 
-@mistake("lacks the −1/2 in each term of the KL", caught_by=KL)
+@mistake("the −1/2 in each term of the KL is missing", caught_by=KL)
 def kl_without_the_constant(stream, evidence, parts, noise):
     return step((stream, evidence, parts, noise), kl=lambda q, p: (kl_of_each(q, p) + 0.5).sum(dim=(1, 2, 3)))
 
@@ -354,32 +361,32 @@ def kl_without_the_constant(stream, evidence, parts, noise):
 # kl without evidence
 
 
-@mistake("is None without evidence: zeros are wanted, one for each example", caught_by=NO_KL)
+@mistake("kl is None without evidence: return zeros, one per example", caught_by=NO_KL)
 def no_kl_at_all(stream, evidence, parts, noise):
     return step((stream, evidence, parts, noise), no_kl=lambda x, p: None)
 
 
-@mistake("is a Python number without evidence: zeros are wanted, one for each example", caught_by=NO_KL)
+@mistake("kl is a Python number without evidence: return zeros, one per example", caught_by=NO_KL)
 def kl_python_zero(stream, evidence, parts, noise):
     return step((stream, evidence, parts, noise), no_kl=lambda x, p: 0.0)
 
 
-@mistake("is a single zero without evidence: one for each example is wanted", caught_by=NO_KL)
+@mistake("kl is a single zero without evidence: return one per example", caught_by=NO_KL)
 def kl_single_zero(stream, evidence, parts, noise):
     return step((stream, evidence, parts, noise), no_kl=lambda x, p: x.new_zeros(()))
 
 
-@mistake("is zeros shaped like the latent without evidence: one for each example is wanted", caught_by=NO_KL)
+@mistake("kl has the shape of the latent without evidence: return one zero per example", caught_by=NO_KL)
 def kl_zeros_of_each_element(stream, evidence, parts, noise):
     return step((stream, evidence, parts, noise), no_kl=lambda x, p: torch.zeros_like(p[0]))
 
 
-@mistake("is float32 without evidence whatever the stream is: zeros of the stream's dtype are wanted", caught_by=NO_KL)
+@mistake("kl is float32 without evidence, whatever the stream is: return zeros of the stream's dtype", caught_by=NO_KL)
 def kl_float32_zeros(stream, evidence, parts, noise):
     return step((stream, evidence, parts, noise), no_kl=lambda x, p: torch.zeros(len(x)))
 
 
-@mistake("is the KL of the prior to N(0, 1) without evidence: zeros are wanted", caught_by=NO_KL)
+@mistake("kl is that of the prior to N(0, 1) without evidence: return zeros", caught_by=NO_KL)
 def kl_of_the_prior(stream, evidence, parts, noise):
     return step((stream, evidence, parts, noise), no_kl=lambda x, p: kl_of_examples(p, (0 * p[0], 0 * p[1])))
 
@@ -387,7 +394,7 @@ def kl_of_the_prior(stream, evidence, parts, noise):
 # gradients, form
 
 
-@mistake("projects the mean into the stream: project(z) is wanted", caught_by=GRADIENTS)
+@mistake("projects the mean into the stream: use project(z)", caught_by=GRADIENTS)
 def mean_projected(stream, evidence, parts, noise):
     _, z, kl = step((stream, evidence, parts, noise))
     mean, _, h = parts.prior(stream)
@@ -401,12 +408,12 @@ def latent_detached(stream, evidence, parts, noise):
     return step((stream, evidence, parts, noise), join=lambda x, h, z, parts: joined(x, h, z.detach(), parts))
 
 
-@mistake("cuts the gradient at h, which carries the prior's into the stream", caught_by=GRADIENTS)
+@mistake("cuts the gradient at h, through which the stream's gradient reaches the prior", caught_by=GRADIENTS)
 def h_detached(stream, evidence, parts, noise):
     return step((stream, evidence, parts, noise), join=lambda x, h, z, parts: joined(x, h.detach(), z, parts))
 
 
-@mistake("cuts the gradient at the standard deviation: it is learnt, too", caught_by=GRADIENTS)
+@mistake("cuts the gradient at the standard deviation: it is learnt too", caught_by=GRADIENTS)
 def std_detached(stream, evidence, parts, noise):
     def draw(mean, log_std, noise):
         return mean + log_std.detach().exp() * noise
@@ -424,7 +431,7 @@ def kl_detached(stream, evidence, parts, noise):
     return step((stream, evidence, parts, noise), kl=lambda q, p: kl_of_examples(q, p).detach())
 
 
-@mistake("cuts the gradient of kl at the prior, which has to learn as well", caught_by=FORM)
+@mistake("cuts the gradient of kl at the prior, which must be learnt too", caught_by=FORM)
 def kl_with_the_prior_detached(stream, evidence, parts, noise):
     return step((stream, evidence, parts, noise), kl=lambda q, p: kl_of_examples(q, [part.detach() for part in p]))
 
@@ -446,6 +453,8 @@ def kl_in_double(stream, evidence, parts, noise):
     return step((stream, evidence, parts, noise), kl=lambda q, p: kl_of_examples(q, p).double())
 
 
-@mistake("uses float32 on the way: results have the digits of float32 where the inputs are float64", caught_by=FORM)
+@mistake(
+    "computes in float32 on the way: for float64 inputs the results are only as accurate as float32", caught_by=FORM
+)
 def noise_in_single(stream, evidence, parts, noise):
     return step((stream, evidence, parts, noise), draw=lambda mean, log_std, e: mean + log_std.exp() * e.float())

@@ -13,10 +13,10 @@ mistake = mistakes_into(MISTAKES)
 FACTORS = "any factor, any height and width"
 FORM = "gradients, precision kept, inputs left alone"
 CUT_OFF = "no gradient arrives: detach, .data, no_grad, item or NumPy cuts it off"
-TILED = "repeats the picture beside itself: each pixel becomes a block of equal pixels"
+TILED = "tiles the picture: each pixel should become a block of equal pixels"
 FACTOR_FIXED = "enlarges by 2 whatever the factor is"
-HEIGHT_FOR_WIDTH = "takes pictures for square: height and width may differ"
-NOT_NEAREST = "interpolates between pixels: each pixel is copied factor · factor times"
+HEIGHT_FOR_WIDTH = "assumes square pictures: height and width may differ"
+NOT_NEAREST = "interpolates between pixels: copy each pixel factor · factor times"
 
 
 @mistake(TILED, caught_by="values")
@@ -31,17 +31,17 @@ def tiled_by_expanding(x, factor):
     return blocks.reshape(batch, channels, h * factor, w * factor)
 
 
-@mistake("copies in one direction, and repeats the picture in the other", caught_by="values")
+@mistake("copies pixels in one direction, and tiles the picture in the other", caught_by="values")
 def blocks_in_one_direction(x, factor):
     return x.repeat_interleave(factor, dim=3).repeat(1, 1, factor, 1)
 
 
-@mistake("copies rows only: the width is enlarged too", caught_by="values")
+@mistake("copies rows only: enlarge the width too", caught_by="values")
 def height_only(x, factor):
     return x.repeat_interleave(factor, dim=2)
 
 
-@mistake("copies columns only: the height is enlarged too", caught_by="values")
+@mistake("copies columns only: enlarge the height too", caught_by="values")
 def width_only(x, factor):
     return x.repeat_interleave(factor, dim=-1)
 
@@ -56,9 +56,7 @@ def factor_squared(x, factor):
     return x.repeat_interleave(factor**2, dim=2).repeat_interleave(factor**2, dim=3)
 
 
-@mistake(
-    "spreads the pixels and leaves zeros between them: each pixel is copied factor · factor times", caught_by="values"
-)
+@mistake("leaves zeros between the pixels: copy each pixel factor · factor times", caught_by="values")
 def zeros_between(x, factor):
     batch, channels, h, w = x.shape
     y = x.new_zeros(batch, channels, h * factor, w * factor)
@@ -66,7 +64,7 @@ def zeros_between(x, factor):
     return y
 
 
-@mistake("divides by factor², so that the sum is kept: pixels are copied as they are", caught_by="values")
+@mistake("divides by factor², which preserves the sum: copy the pixels as they are", caught_by="values")
 def sum_kept(x, factor):
     return x.repeat_interleave(factor, dim=2).repeat_interleave(factor, dim=3) / factor**2
 
@@ -81,7 +79,7 @@ def bilinear_with_aligned_corners(x, factor):
     return F.interpolate(x, scale_factor=factor, mode="bilinear", align_corners=True)
 
 
-@mistake("mixes the channels (pixel_shuffle): each channel is enlarged by itself", caught_by="values")
+@mistake("mixes the channels (pixel_shuffle): enlarge each channel separately", caught_by="values")
 def shuffled_from_other_channels(x, factor):
     return F.pixel_shuffle(x.repeat(1, factor**2, 1, 1), factor)
 
@@ -91,7 +89,7 @@ def transposed(x, factor):
     return x.mT.repeat_interleave(factor, dim=2).repeat_interleave(factor, dim=3)
 
 
-@mistake("reshapes without permuting: the copies of a pixel have to form one block", caught_by="values")
+@mistake("reshapes without permuting: the copies of a pixel must form one block", caught_by="values")
 def reshaped_without_permuting(x, factor):
     batch, channels, h, w = x.shape
     copies = x[..., None, None].expand(batch, channels, h, w, factor, factor)
@@ -140,7 +138,7 @@ def one_copy_too_few(x, factor):
     return x.repeat_interleave(max(factor - 1, 1), dim=2).repeat_interleave(max(factor - 1, 1), dim=3)
 
 
-@mistake("squeezes a dimension of size one away", caught_by=FACTORS)
+@mistake("squeezes away a dimension of size one", caught_by=FACTORS)
 def squeezed(x, factor):
     return x.repeat_interleave(factor, dim=2).repeat_interleave(factor, dim=3).squeeze(1)
 
@@ -150,7 +148,7 @@ def detached(x, factor):
     return x.detach().repeat_interleave(factor, dim=2).repeat_interleave(factor, dim=3)
 
 
-@mistake("goes through NumPy, where gradients end", caught_by=FORM)
+@mistake("goes through NumPy, which cuts the gradient off", caught_by=FORM)
 def through_numpy(x, factor):
     return torch.from_numpy(np.repeat(np.repeat(x.numpy(), factor, axis=2), factor, axis=3))
 
@@ -164,7 +162,7 @@ def filled_through_data(x, factor):
     return y
 
 
-@mistake("the gradient reaches one of each pixel's copies only: it is the sum over all of them", caught_by=FORM)
+@mistake("the gradient reaches only one copy of each pixel: it is the sum over all copies", caught_by=FORM)
 def gradient_of_one_copy(x, factor):
     y = x.detach().repeat_interleave(factor, dim=2).repeat_interleave(factor, dim=3)
     y[:, :, ::factor, ::factor] = x

@@ -11,14 +11,14 @@ mistake = mistakes_into(MISTAKES)
 STEP = "one step of SGD"
 STALE = "gradients left over from before"
 ADAM = "several steps of Adam"
-EMPTY = "steps while there are no gradients: clear them, go backward, and then step"
-LEFT_OVER = "does not clear the gradients before backward: those left over from before count too"
-TWICE = "calls the model twice, so that not all of the loss belongs to the same draws: call it once"
+EMPTY = "steps when there are no gradients: clear them, call backward, and then step"
+LEFT_OVER = "does not clear the gradients before backward: those from before are added"
+TWICE = "calls the model twice, so that the terms of the loss come from different draws: call it once"
 SMALL = "one example, one layer"
 FLOAT = "a Python float"
 
 
-@mistake("never steps: the optimizer has to change the parameters", caught_by=STEP)
+@mistake("never steps: the optimizer must change the parameters", caught_by=STEP)
 def step_forgotten(model, optimizer, x):
     loss = -model(x).bound.mean()
     optimizer.zero_grad()
@@ -53,7 +53,7 @@ def zeroed_to_numbers(model, optimizer, x):
     return loss.item()
 
 
-@mistake("maximises the loss: the parameters move the wrong way", caught_by=STEP)
+@mistake("maximises the loss: the parameters move in the wrong direction", caught_by=STEP)
 def loss_maximised(model, optimizer, x):
     loss = -model(x).bound.mean()
     optimizer.zero_grad()
@@ -62,7 +62,7 @@ def loss_maximised(model, optimizer, x):
     return loss.item()
 
 
-@mistake("sums the loss over the batch: the step comes out too large by the batch size", caught_by=STEP)
+@mistake("sums the loss over the batch: the step is too large by the batch size", caught_by=STEP)
 def loss_summed(model, optimizer, x):
     loss = -model(x).bound.sum()
     optimizer.zero_grad()
@@ -71,7 +71,7 @@ def loss_summed(model, optimizer, x):
     return loss.item() / len(x)
 
 
-@mistake("sums the loss over the batch: the step comes out too large by the batch size", caught_by=STEP)
+@mistake("sums the loss over the batch: the step is too large by the batch size", caught_by=STEP)
 def sum_returned_too(model, optimizer, x):
     loss = -model(x).bound.sum()
     optimizer.zero_grad()
@@ -80,7 +80,7 @@ def sum_returned_too(model, optimizer, x):
     return loss.item()
 
 
-@mistake("leaves the KL out of the update", caught_by=STEP)
+@mistake("leaves out the KL in the update", caught_by=STEP)
 def kl_forgotten(model, optimizer, x):
     loss = -model(x).log_likelihood.mean()
     optimizer.zero_grad()
@@ -98,7 +98,7 @@ def log_likelihood_forgotten(model, optimizer, x):
     return loss.item()
 
 
-@mistake("averages the KL over layers: the layers' KLs are summed", caught_by=STEP)
+@mistake("averages the KL over layers: sum it over layers", caught_by=STEP)
 def kl_averaged(model, optimizer, x):
     elbo = model(x)
     loss = elbo.kl.mean() - elbo.log_likelihood.mean()
@@ -108,7 +108,7 @@ def kl_averaged(model, optimizer, x):
     return loss.item()
 
 
-@mistake("subtracts the KL from the loss: it has to be added", caught_by=STEP)
+@mistake("subtracts the KL from the loss: add it", caught_by=STEP)
 def kl_subtracted(model, optimizer, x):
     elbo = model(x)
     loss = (-elbo.kl.sum(dim=1) - elbo.log_likelihood).mean()
@@ -128,7 +128,7 @@ def first_layer_only(model, optimizer, x):
     return loss.item()
 
 
-@mistake("steps twice on the same gradients: one update is asked", caught_by=STEP)
+@mistake("steps twice on the same gradients: make one update", caught_by=STEP)
 def two_steps(model, optimizer, x):
     loss = -model(x).bound.mean()
     optimizer.zero_grad()
@@ -138,7 +138,7 @@ def two_steps(model, optimizer, x):
     return loss.item()
 
 
-@mistake("makes two whole updates on the batch: one is asked", caught_by=STEP)
+@mistake("makes two whole updates on the batch: make one", caught_by=STEP)
 def two_updates(model, optimizer, x):
     for _ in range(2):
         loss = -model(x).bound.mean()
@@ -148,7 +148,7 @@ def two_updates(model, optimizer, x):
     return loss.item()
 
 
-@mistake("goes backward twice, so the gradients count double", caught_by=STEP)
+@mistake("calls backward twice, so the gradients are doubled", caught_by=STEP)
 def two_backwards(model, optimizer, x):
     loss = -model(x).bound.mean()
     optimizer.zero_grad()
@@ -158,7 +158,7 @@ def two_backwards(model, optimizer, x):
     return loss.item()
 
 
-@mistake("clips the gradients, which nobody asked for", caught_by=STEP)
+@mistake("clips the gradients: use them as they are", caught_by=STEP)
 def gradients_clipped(model, optimizer, x):
     loss = -model(x).bound.mean()
     optimizer.zero_grad()
@@ -168,7 +168,7 @@ def gradients_clipped(model, optimizer, x):
     return loss.item()
 
 
-@mistake("makes an optimizer of its own: use the one that is handed over", caught_by=STEP)
+@mistake("makes its own optimizer: use the one that is passed in", caught_by=STEP)
 def own_optimizer(model, optimizer, x):
     parameters = list(model.parameters())
     optimizer = ToyAdam(parameters, [1e-3] * len(parameters))  # torch's own loads torch's compiler first, for seconds
@@ -179,7 +179,7 @@ def own_optimizer(model, optimizer, x):
     return loss.item()
 
 
-@mistake("makes an optimizer of its own: use the one that is handed over", caught_by=STEP)
+@mistake("makes its own optimizer: use the one that is passed in", caught_by=STEP)
 def own_descent(model, optimizer, x):
     loss = -model(x).bound.mean()
     model.zero_grad()
@@ -190,7 +190,7 @@ def own_descent(model, optimizer, x):
     return loss.item()
 
 
-@mistake("turns the model to evaluation before the step: train in training mode", caught_by=STEP)
+@mistake("puts the model into evaluation mode before the step: leave the mode as it is", caught_by=STEP)
 def evaluation_mode(model, optimizer, x):
     model.eval()
     loss = -model(x).bound.mean()
@@ -210,7 +210,7 @@ def loss_detached(model, optimizer, x):
     return loss.item()
 
 
-@mistake("leaves the KL out of the update", caught_by=STEP)
+@mistake("leaves out the KL in the update", caught_by=STEP)
 def kl_detached(model, optimizer, x):
     elbo = model(x)
     loss = (elbo.kl.detach().sum(dim=1) - elbo.log_likelihood).mean()
@@ -229,7 +229,7 @@ def first_example_only(model, optimizer, x):
     return loss.item()
 
 
-@mistake("makes one update for each example: one update on the whole batch is asked", caught_by=STEP)
+@mistake("makes one update per example: make one update on the whole batch", caught_by=STEP)
 def one_update_per_example(model, optimizer, x):
     total = 0.0
     for example in x.split(1):
@@ -279,7 +279,7 @@ def zeroed_at_the_end(model, optimizer, x):
     return loss.item()
 
 
-@mistake("leaves the model in evaluation mode: later calls train in the wrong one", caught_by=ADAM)
+@mistake("leaves the model in evaluation mode: later calls train in the wrong mode", caught_by=ADAM)
 def left_in_evaluation(model, optimizer, x):
     loss = -model(x).bound.mean()
     optimizer.zero_grad()
@@ -289,7 +289,7 @@ def left_in_evaluation(model, optimizer, x):
     return loss.item()
 
 
-@mistake("puts the model into training mode: the mode is the caller's, and stays as it was", caught_by=ADAM)
+@mistake("puts the model into training mode: leave the mode as the caller set it", caught_by=ADAM)
 def training_mode_set(model, optimizer, x):
     model.train()
     loss = -model(x).bound.mean()
@@ -299,7 +299,7 @@ def training_mode_set(model, optimizer, x):
     return loss.item()
 
 
-@mistake("changes the settings of the optimizer: they are not this function's", caught_by=ADAM)
+@mistake("changes the settings of the optimizer: leave them as they are", caught_by=ADAM)
 def weight_decay_set(model, optimizer, x):
     for group in optimizer.param_groups:
         group["weight_decay"] = 0.01
@@ -310,7 +310,7 @@ def weight_decay_set(model, optimizer, x):
     return loss.item()
 
 
-@mistake("leaves the parameters frozen: their requires_grad has to stay", caught_by=ADAM)
+@mistake("leaves the parameters frozen: leave requires_grad as it was", caught_by=ADAM)
 def left_frozen(model, optimizer, x):
     model.requires_grad_(True)
     loss = -model(x).bound.mean()
@@ -331,7 +331,7 @@ def state_cleared(model, optimizer, x):
     return loss.item()
 
 
-@mistake("squeezes kl before summing, which goes wrong for one layer", caught_by=SMALL)
+@mistake("squeezes kl before summing, which fails for one layer", caught_by=SMALL)
 def kl_squeezed(model, optimizer, x):
     elbo = model(x)
     loss = (elbo.kl.squeeze().sum(dim=-1) - elbo.log_likelihood.squeeze()).sum() / len(x)
@@ -342,7 +342,7 @@ def kl_squeezed(model, optimizer, x):
     return loss.item()
 
 
-@mistake("returns the loss of the model after the update: the one before it is asked", caught_by="loss")
+@mistake("returns the loss after the update: return the one before it", caught_by="loss")
 def loss_after_update(model, optimizer, x):
     loss = -model(x).bound.mean()
     optimizer.zero_grad()
@@ -360,7 +360,7 @@ def bound_returned(model, optimizer, x):
     return -loss.item()
 
 
-@mistake("rounds the loss: it is asked as it is", caught_by="loss")
+@mistake("rounds the loss: return it as it is", caught_by="loss")
 def loss_rounded(model, optimizer, x):
     loss = -model(x).bound.mean()
     optimizer.zero_grad()
@@ -369,7 +369,7 @@ def loss_rounded(model, optimizer, x):
     return round(loss.item(), 2)
 
 
-@mistake("returns a loss averaged over calls: that of this batch is asked", caught_by="loss")
+@mistake("returns a loss averaged over calls: return the loss of this batch", caught_by="loss")
 def loss_smoothed(model, optimizer, x):
     loss = -model(x).bound.mean()
     optimizer.zero_grad()
@@ -379,7 +379,7 @@ def loss_smoothed(model, optimizer, x):
     return model.smoothed
 
 
-@mistake("returns the loss of the whole batch: nats per example are asked", caught_by="loss")
+@mistake("returns the loss of the whole batch: return nats per example", caught_by="loss")
 def sum_returned(model, optimizer, x):
     loss = -model(x).bound.mean()
     optimizer.zero_grad()
@@ -405,7 +405,7 @@ def nothing_returned(model, optimizer, x):
     optimizer.step()
 
 
-@mistake("returns a tensor: a Python float is asked, as loss.item() gives", caught_by=FLOAT)
+@mistake("returns a tensor: return a Python float, as loss.item() gives", caught_by=FLOAT)
 def tensor_returned(model, optimizer, x):
     loss = -model(x).bound.mean()
     optimizer.zero_grad()
@@ -454,7 +454,7 @@ def loss_of_a_second_call(model, optimizer, x):
     return returned
 
 
-@mistake("calls the model more than once, though its first answer holds all that is needed", caught_by="loss")
+@mistake("calls the model more than once: its first result has all that is needed", caught_by="loss")
 def called_for_a_remark(model, optimizer, x):
     loss = -model(x).bound.mean()
     optimizer.zero_grad()
@@ -464,7 +464,7 @@ def called_for_a_remark(model, optimizer, x):
     return loss.item()
 
 
-@mistake("returns a NumPy number: a Python float is asked, as loss.item() gives", caught_by=FLOAT)
+@mistake("returns a NumPy number: return a Python float, as loss.item() gives", caught_by=FLOAT)
 def numpy_number(model, optimizer, x):
     loss = -model(x).bound.mean()
     optimizer.zero_grad()
@@ -473,7 +473,7 @@ def numpy_number(model, optimizer, x):
     return loss.detach().numpy()
 
 
-@mistake("rescales the batch: the model takes x as it is", caught_by=STEP)
+@mistake("rescales the batch: pass x to the model as it is", caught_by=STEP)
 def batch_rescaled(model, optimizer, x):
     loss = -model(x / 255.0).bound.mean()
     optimizer.zero_grad()
@@ -482,7 +482,7 @@ def batch_rescaled(model, optimizer, x):
     return loss.item()
 
 
-@mistake("divides the loss by the number of pixels: nats per example are asked", caught_by="loss")
+@mistake("divides the loss by the number of pixels: return nats per example", caught_by="loss")
 def loss_per_pixel(model, optimizer, x):
     loss = -model(x).bound.mean()
     optimizer.zero_grad()

@@ -124,31 +124,33 @@ def merged_and_below(new, merged, evidence, parts):
 # the condition
 
 
-@mistake("forgets the gate: context_gate scales what the attention finds", caught_by=CONDITION)
+@mistake("forgets the gate: multiply the attention's result by context_gate", caught_by=CONDITION)
 def context_gate_forgotten(context, z, evidence, remembered, parts, noise):
     changed = looking_up_at(remembered_alone, gate=lambda *facts: 1.0)
     return step((context, z, evidence, remembered, parts, noise), condition_of=changed)
 
 
-@mistake("uses evidence_gate for the contexts: that one is for the evidence", caught_by=CONDITION)
+@mistake("uses evidence_gate for the contexts: use context_gate", caught_by=CONDITION)
 def evidence_gate_for_contexts(context, z, evidence, remembered, parts, noise):
     changed = looking_up_at(remembered_alone, gate=lambda *facts: parts.evidence_gate)
     return step((context, z, evidence, remembered, parts, noise), condition_of=changed)
 
 
-@mistake("uses evidence_scale for the contexts: that one is for the evidence", caught_by=CONDITION)
+@mistake("uses evidence_scale for the contexts: use context_scale", caught_by=CONDITION)
 def evidence_scale_for_contexts(context, z, evidence, remembered, parts, noise):
     changed = looking_up_at(remembered_alone, scale=lambda *facts: parts.evidence_scale)
     return step((context, z, evidence, remembered, parts, noise), condition_of=changed)
 
 
-@mistake("leaves the scores unscaled: context_scale multiplies them before the softmax", caught_by=CONDITION)
+@mistake("leaves the scores unscaled: multiply them by context_scale before the softmax", caught_by=CONDITION)
 def context_scale_forgotten(context, z, evidence, remembered, parts, noise):
     changed = looking_up_at(remembered_alone, scale=lambda *facts: 1.0)
     return step((context, z, evidence, remembered, parts, noise), condition_of=changed)
 
 
-@mistake("divides the scores by the root of the key channels besides: context_scale is all", caught_by=CONDITION)
+@mistake(
+    "divides the scores by the root of the key channels as well: multiply by context_scale only", caught_by=CONDITION
+)
 def scaled_by_channels_too(context, z, evidence, remembered, parts, noise):
     def scale(new, above, remembered, parts):
         return parts.context_scale / new.query.shape[1] ** 0.5
@@ -157,43 +159,43 @@ def scaled_by_channels_too(context, z, evidence, remembered, parts, noise):
     return step((context, z, evidence, remembered, parts, noise), condition_of=changed)
 
 
-@mistake("asks with the new context's key: contexts are asked with s, `.query`", caught_by=CONDITION)
+@mistake("uses the new context's key as the query: use s, `.query`, for the contexts", caught_by=CONDITION)
 def key_for_query(context, z, evidence, remembered, parts, noise):
     changed = looking_up_at(remembered_alone, query=lambda new, *facts: new.key)
     return step((context, z, evidence, remembered, parts, noise), condition_of=changed)
 
 
-@mistake("asks with the query for evidence, r: contexts are asked with s, `.query`", caught_by=CONDITION)
+@mistake("uses r, the query for evidence, on the contexts: use s, `.query`", caught_by=CONDITION)
 def evidence_query_for_contexts(context, z, evidence, remembered, parts, noise):
     changed = looking_up_at(remembered_alone, query=lambda new, *facts: new.evidence_query)
     return step((context, z, evidence, remembered, parts, noise), condition_of=changed)
 
 
-@mistake("asks with the query of the layer above: this layer's own is in the new context", caught_by=CONDITION)
+@mistake("uses the query of the layer above: use the one in the new context", caught_by=CONDITION)
 def query_of_the_layer_above(context, z, evidence, remembered, parts, noise):
     changed = looking_up_at(remembered_alone, query=lambda new, above, *facts: above.query)
     return step((context, z, evidence, remembered, parts, noise), condition_of=changed)
 
 
-@mistake("looks at the new context too: a layer looks at those above it", caught_by=CONDITION)
+@mistake("attends to the new context too: attend only to the layers above", caught_by=CONDITION)
 def new_context_among_the_remembered(context, z, evidence, remembered, parts, noise):
     changed = looking_up_at(lambda new, above, remembered, parts: [*remembered, new])
     return step((context, z, evidence, remembered, parts, noise), condition_of=changed)
 
 
-@mistake("looks at the layer above twice: `remembered` holds it already", caught_by=CONDITION)
+@mistake("attends to the layer above twice: `remembered` holds it already", caught_by=CONDITION)
 def layer_above_twice(context, z, evidence, remembered, parts, noise):
     changed = looking_up_at(lambda new, above, remembered, parts: [*remembered, above])
     return step((context, z, evidence, remembered, parts, noise), condition_of=changed)
 
 
-@mistake("looks at the layer above alone: all of `remembered` is looked at", caught_by=CONDITION)
+@mistake("attends only to the layer above: attend to all of `remembered`", caught_by=CONDITION)
 def layer_above_alone(context, z, evidence, remembered, parts, noise):
     changed = looking_up_at(lambda new, above, remembered, parts: remembered[-1:])
     return step((context, z, evidence, remembered, parts, noise), condition_of=changed)
 
 
-@mistake("adds to the value of the layer above: the condition starts from c of the new context", caught_by=CONDITION)
+@mistake("adds to the value of the layer above: start from c, the value of the new context", caught_by=CONDITION)
 def value_of_the_layer_above(context, z, evidence, remembered, parts, noise):
     def condition_of(new, above, remembered, parts):
         return above.value + parts.context_gate * attention(new.query, remembered, parts.context_scale)
@@ -201,7 +203,7 @@ def value_of_the_layer_above(context, z, evidence, remembered, parts, noise):
     return step((context, z, evidence, remembered, parts, noise), condition_of=condition_of)
 
 
-@mistake("is what the attention finds, without c: the new context's value is added to it", caught_by=CONDITION)
+@mistake("is the attention's result alone: add c, the new context's value", caught_by=CONDITION)
 def attention_alone(context, z, evidence, remembered, parts, noise):
     def condition_of(new, above, remembered, parts):
         return parts.context_gate * attention(new.query, remembered, parts.context_scale)
@@ -209,12 +211,12 @@ def attention_alone(context, z, evidence, remembered, parts, noise):
     return step((context, z, evidence, remembered, parts, noise), condition_of=condition_of)
 
 
-@mistake("is c as it is: what the attention to the contexts above finds is missing", caught_by=CONDITION)
+@mistake("is c alone: add the attention's result over the contexts above", caught_by=CONDITION)
 def no_attention(context, z, evidence, remembered, parts, noise):
     return step((context, z, evidence, remembered, parts, noise), condition_of=lambda new, *facts: new.value)
 
 
-@mistake("weights c by 1 − gate: c counts in full", caught_by=CONDITION)
+@mistake("weights c by 1 − gate: add c in full", caught_by=CONDITION)
 def convex_combination(context, z, evidence, remembered, parts, noise):
     def condition_of(new, above, remembered, parts):
         found = attention(new.query, remembered, parts.context_scale)
@@ -223,12 +225,12 @@ def convex_combination(context, z, evidence, remembered, parts, noise):
     return step((context, z, evidence, remembered, parts, noise), condition_of=condition_of)
 
 
-@mistake("lets z take the noise's part in the transition: it takes context.value and z", caught_by=CONDITION)
+@mistake("passes the noise to the transition: pass context.value and z", caught_by=CONDITION)
 def transition_of_noise(context, z, evidence, remembered, parts, noise):
     return step((context, noise, evidence, remembered, parts, noise))
 
 
-@mistake("adds up the attention to each context alone: one softmax runs over all of them", caught_by=CONDITION)
+@mistake("adds up the attention to each context separately: use one softmax over all of them", caught_by=CONDITION)
 def softmax_of_each_alone(context, z, evidence, remembered, parts, noise):
     def condition_of(new, above, remembered, parts):
         return new.value + parts.context_gate * sum(record.value for record in remembered)
@@ -236,7 +238,7 @@ def softmax_of_each_alone(context, z, evidence, remembered, parts, noise):
     return step((context, z, evidence, remembered, parts, noise), condition_of=condition_of)
 
 
-@mistake("takes the softmax over pixels: here it runs over layers", caught_by=CONDITION)
+@mistake("takes the softmax over pixels: take it over layers", caught_by=CONDITION)
 def softmax_over_pixels(context, z, evidence, remembered, parts, noise):
     def condition_of(new, above, remembered, parts):
         scores = torch.stack([(new.query * record.key).sum(dim=1, keepdim=True) for record in remembered])
@@ -250,26 +252,28 @@ def softmax_over_pixels(context, z, evidence, remembered, parts, noise):
 # the context
 
 
-@mistake("is the value of the layer above: the new context is returned", caught_by=CONTEXT)
+@mistake("returns the value of the layer above: return the new context", caught_by=CONTEXT)
 def context_of_the_layer_above(context, z, evidence, remembered, parts, noise):
     _, *others = step((context, z, evidence, remembered, parts, noise))
     return context, *others
 
 
-@mistake("holds the condition as its value: the transition's record is returned as it came", caught_by=CONTEXT)
+@mistake("returns the condition as the context's value: return the transition's record unchanged", caught_by=CONTEXT)
 def context_augmented(context, z, evidence, remembered, parts, noise):
     new, condition, *others = step((context, z, evidence, remembered, parts, noise))
     augmented = types.SimpleNamespace(**{**vars(new), "value": condition})
     return augmented, condition, *others
 
 
-@mistake("holds key and query exchanged", caught_by=CONTEXT)
+@mistake("exchanges key and query in the record", caught_by=CONTEXT)
 def key_and_query_exchanged(context, z, evidence, remembered, parts, noise):
     new, *others = step((context, z, evidence, remembered, parts, noise))
     return types.SimpleNamespace(**{**vars(new), "key": new.query, "query": new.key}), *others
 
 
-@mistake("is no record with the fields of the transition's: return that record, and not its value", caught_by=CONTEXT)
+@mistake(
+    "does not return a record with the transition's fields: return that record, not only its value", caught_by=CONTEXT
+)
 def value_of_the_context(context, z, evidence, remembered, parts, noise):
     new, *others = step((context, z, evidence, remembered, parts, noise))
     return new.value, *others
@@ -278,22 +282,25 @@ def value_of_the_context(context, z, evidence, remembered, parts, noise):
 # the latent without evidence
 
 
-@mistake("returns the prior's mean without evidence: noise is missing", caught_by=WITHOUT)
+@mistake("returns the prior's mean without evidence: the noise is missing", caught_by=WITHOUT)
 def prior_mean_alone(context, z, evidence, remembered, parts, noise):
     return step((context, z, evidence, remembered, parts, noise), draw_prior=lambda mean, log_std, noise: mean)
 
 
-@mistake("draws noise of its own: the noise that is given is used", caught_by=WITHOUT)
+@mistake("draws its own noise: use the noise that is passed in", caught_by=WITHOUT)
 def noise_of_its_own(context, z, evidence, remembered, parts, noise):
     return step((context, z, evidence, remembered, parts, torch.randn_like(noise)))
 
 
-@mistake("takes the noise itself for z without evidence: the prior scales and shifts it", caught_by=WITHOUT)
+@mistake("returns the noise as z without evidence: scale and shift it by the prior", caught_by=WITHOUT)
 def standard_normal_prior(context, z, evidence, remembered, parts, noise):
     return step((context, z, evidence, remembered, parts, noise), draw_prior=lambda mean, log_std, noise: noise)
 
 
-@mistake("takes exp(log_std / 2) for the prior's standard deviation: that is for log-variances", caught_by=WITHOUT)
+@mistake(
+    "uses exp(log_std / 2) for the prior's standard deviation, as if log_std were a log-variance: use exp(log_std)",
+    caught_by=WITHOUT,
+)
 def prior_log_variance(context, z, evidence, remembered, parts, noise):
     def draw_prior(mean, log_std, noise):
         return mean + (log_std / 2).exp() * noise
@@ -301,13 +308,13 @@ def prior_log_variance(context, z, evidence, remembered, parts, noise):
     return step((context, z, evidence, remembered, parts, noise), draw_prior=draw_prior)
 
 
-@mistake("takes the prior of c: it is that of the condition, ĉ", caught_by=WITHOUT)
+@mistake("computes the prior from c: compute it from the condition, ĉ", caught_by=WITHOUT)
 def prior_of_the_value(context, z, evidence, remembered, parts, noise):
     changed = lambda new, condition, parts: parts.prior(new.value)  # noqa: E731
     return step((context, z, evidence, remembered, parts, noise), prior_of=changed)
 
 
-@mistake("calls merge and posterior where there is no evidence: then z is of the prior", caught_by=WITHOUT)
+@mistake("calls merge and posterior where there is no evidence: draw z from the prior", caught_by=WITHOUT)
 def zeros_as_evidence(context, z, evidence, remembered, parts, noise):
     if evidence is not None:
         return step((context, z, evidence, remembered, parts, noise))
@@ -319,23 +326,23 @@ def zeros_as_evidence(context, z, evidence, remembered, parts, noise):
 # the latent with evidence
 
 
-@mistake("draws z from the prior although there is evidence: then it is the posterior's", caught_by=OWN)
+@mistake("draws z from the prior although there is evidence: draw it from the posterior", caught_by=OWN)
 def latent_of_the_prior(context, z, evidence, remembered, parts, noise):
     new, condition, _, kl = step((context, z, evidence, remembered, parts, noise))
     return new, condition, drawn(*parts.prior(condition), noise), kl
 
 
-@mistake("takes the shifts for the posterior itself: they are added to the prior's mean and log_std", caught_by=OWN)
+@mistake("uses the shifts as the posterior itself: add them to the prior's mean and log_std", caught_by=OWN)
 def shifts_as_posterior(context, z, evidence, remembered, parts, noise):
     return step((context, z, evidence, remembered, parts, noise), posterior=lambda p, shifts: shifts)
 
 
-@mistake("shifts the prior's mean alone: log_std is shifted, too", caught_by=OWN)
+@mistake("shifts only the prior's mean: shift log_std too", caught_by=OWN)
 def mean_shifted_alone(context, z, evidence, remembered, parts, noise):
     return step((context, z, evidence, remembered, parts, noise), posterior=lambda p, shifts: (p[0] + shifts[0], p[1]))
 
 
-@mistake("takes the posterior's own log_std: it is the prior's plus a shift", caught_by=OWN)
+@mistake("uses the posterior's log_std as it is: add it, a shift, to the prior's", caught_by=OWN)
 def log_std_not_shifted(context, z, evidence, remembered, parts, noise):
     def posterior(p, shifts):
         return p[0] + shifts[0], shifts[1]
@@ -343,7 +350,7 @@ def log_std_not_shifted(context, z, evidence, remembered, parts, noise):
     return step((context, z, evidence, remembered, parts, noise), posterior=posterior)
 
 
-@mistake("multiplies the mean's shift by the prior's standard deviation: it is added as it is", caught_by=OWN)
+@mistake("multiplies the mean's shift by the prior's standard deviation: add it as it is", caught_by=OWN)
 def shift_in_units_of_the_prior(context, z, evidence, remembered, parts, noise):
     def posterior(p, shifts):
         return p[0] + p[1].exp() * shifts[0], p[1] + shifts[1]
@@ -359,7 +366,10 @@ def log_std_as_std(context, z, evidence, remembered, parts, noise):
     return step((context, z, evidence, remembered, parts, noise), draw=draw)
 
 
-@mistake("takes exp(log_std / 2) for the standard deviation: that is for log-variances", caught_by=OWN)
+@mistake(
+    "uses exp(log_std / 2) for the standard deviation, as if log_std were a log-variance: use exp(log_std)",
+    caught_by=OWN,
+)
 def log_std_as_log_variance(context, z, evidence, remembered, parts, noise):
     def draw(mean, log_std, noise):
         return mean + (log_std / 2).exp() * noise
@@ -367,12 +377,12 @@ def log_std_as_log_variance(context, z, evidence, remembered, parts, noise):
     return step((context, z, evidence, remembered, parts, noise), draw=draw)
 
 
-@mistake("returns the posterior's mean: noise is missing", caught_by=OWN)
+@mistake("returns the posterior's mean: the noise is missing", caught_by=OWN)
 def posterior_mean_alone(context, z, evidence, remembered, parts, noise):
     return step((context, z, evidence, remembered, parts, noise), draw=lambda mean, log_std, noise: mean)
 
 
-@mistake("merges the evidence with c, without what attention adds: it is merged with the condition, ĉ", caught_by=OWN)
+@mistake("merges the evidence with c: merge it with the condition, ĉ, which includes the attention", caught_by=OWN)
 def merged_with_the_value(context, z, evidence, remembered, parts, noise):
     def merge(evidence, new, condition, parts):
         return parts.merge(evidence[0].value, new.value)
@@ -388,12 +398,12 @@ def last_evidence_merged(context, z, evidence, remembered, parts, noise):
     return step((context, z, evidence, remembered, parts, noise), merge=merge)
 
 
-@mistake("leaves the evidence unmerged: parts.merge corrects it by the condition", caught_by=OWN)
+@mistake("leaves the evidence unmerged: pass it through parts.merge, with the condition", caught_by=OWN)
 def merge_forgotten(context, z, evidence, remembered, parts, noise):
     return step((context, z, evidence, remembered, parts, noise), merge=lambda evidence, *facts: evidence[0])
 
 
-@mistake("exchanges the arguments of merge: merge(evidence[0].value, condition)", caught_by=OWN)
+@mistake("exchanges the arguments of merge: call merge(evidence[0].value, condition)", caught_by=OWN)
 def merge_the_other_way_round(context, z, evidence, remembered, parts, noise):
     def merge(evidence, new, condition, parts):
         return parts.merge(condition, evidence[0].value)
@@ -401,7 +411,7 @@ def merge_the_other_way_round(context, z, evidence, remembered, parts, noise):
     return step((context, z, evidence, remembered, parts, noise), merge=merge)
 
 
-@mistake("lays the key before the features: the posterior takes torch.cat([ê, k̃], dim=1)", caught_by=OWN)
+@mistake("concatenates the key before the features: the posterior takes torch.cat([ê, k̃], dim=1)", caught_by=OWN)
 def key_before_features(context, z, evidence, remembered, parts, noise):
     def sees(own, merged, new, evidence):
         return torch.cat([merged.key, own], dim=1)
@@ -409,7 +419,7 @@ def key_before_features(context, z, evidence, remembered, parts, noise):
     return step((context, z, evidence, remembered, parts, noise), sees=sees)
 
 
-@mistake("shows the posterior the evidence's own key: it sees the merged one, k̃", caught_by=OWN)
+@mistake("gives the posterior the evidence's own key: give it the merged one, k̃", caught_by=OWN)
 def key_unmerged(context, z, evidence, remembered, parts, noise):
     def sees(own, merged, new, evidence):
         return torch.cat([own, evidence[0].key], dim=1)
@@ -417,7 +427,7 @@ def key_unmerged(context, z, evidence, remembered, parts, noise):
     return step((context, z, evidence, remembered, parts, noise), sees=sees)
 
 
-@mistake("shows the posterior the context's key: it sees that of the merged evidence, k̃", caught_by=OWN)
+@mistake("gives the posterior the context's key: give it that of the merged evidence, k̃", caught_by=OWN)
 def key_of_the_context(context, z, evidence, remembered, parts, noise):
     def sees(own, merged, new, evidence):
         return torch.cat([own, new.key], dim=1)
@@ -425,12 +435,12 @@ def key_of_the_context(context, z, evidence, remembered, parts, noise):
     return step((context, z, evidence, remembered, parts, noise), sees=sees)
 
 
-@mistake("shows the posterior ẽ as merged: ê has what the attention to the evidence finds added", caught_by=BELOW)
+@mistake("gives the posterior ẽ as merged: add the attention to the evidence, to get ê", caught_by=BELOW)
 def no_attention_to_evidence(context, z, evidence, remembered, parts, noise):
     return step((context, z, evidence, remembered, parts, noise), look_down=lambda new, merged, *facts: merged.value)
 
 
-@mistake("shows the posterior what the attention finds, without ẽ, which it is added to", caught_by=BELOW)
+@mistake("gives the posterior the attention's result alone: add it to ẽ", caught_by=BELOW)
 def attention_to_evidence_alone(context, z, evidence, remembered, parts, noise):
     def look_down(new, merged, evidence, parts):
         return parts.evidence_gate * attention(new.evidence_query, [merged, *evidence[1:]], parts.evidence_scale)
@@ -438,7 +448,7 @@ def attention_to_evidence_alone(context, z, evidence, remembered, parts, noise):
     return step((context, z, evidence, remembered, parts, noise), look_down=look_down)
 
 
-@mistake("adds to the evidence as it came: ê starts from ẽ, the merged one", caught_by=OWN)
+@mistake("adds to the unmerged evidence: start from ẽ, the merged one", caught_by=OWN)
 def attention_added_to_unmerged(context, z, evidence, remembered, parts, noise):
     def look_down(new, merged, evidence, parts):
         found = looking_down(new, merged, evidence, parts) - merged.value
@@ -447,25 +457,25 @@ def attention_added_to_unmerged(context, z, evidence, remembered, parts, noise):
     return step((context, z, evidence, remembered, parts, noise), look_down=look_down)
 
 
-@mistake("forgets the gate of the evidence: evidence_gate scales what the attention finds", caught_by=BELOW)
+@mistake("forgets the gate of the evidence: multiply the attention's result by evidence_gate", caught_by=BELOW)
 def evidence_gate_forgotten(context, z, evidence, remembered, parts, noise):
     changed = looking_down_at(merged_and_below, gate=lambda *facts: 1.0)
     return step((context, z, evidence, remembered, parts, noise), look_down=changed)
 
 
-@mistake("looks at the evidence as it came: the layer's own entry is replaced by the merged one", caught_by=BELOW)
+@mistake("attends to the evidence as it came in: replace the layer's own entry by the merged one", caught_by=BELOW)
 def own_entry_not_replaced(context, z, evidence, remembered, parts, noise):
     changed = looking_down_at(lambda new, merged, evidence, parts: evidence)
     return step((context, z, evidence, remembered, parts, noise), look_down=changed)
 
 
-@mistake("looks at the merged evidence and at its own as it came: the one replaces the other", caught_by=BELOW)
+@mistake("attends to the merged evidence and to its own as it came in: replace the one by the other", caught_by=BELOW)
 def own_entry_twice(context, z, evidence, remembered, parts, noise):
     changed = looking_down_at(lambda new, merged, evidence, parts: [merged, *evidence])
     return step((context, z, evidence, remembered, parts, noise), look_down=changed)
 
 
-@mistake("compares with its own unmerged key: value and key of its own entry are both the merged ones", caught_by=BELOW)
+@mistake("uses its own unmerged key: both value and key of its own entry must be the merged ones", caught_by=BELOW)
 def own_key_not_replaced(context, z, evidence, remembered, parts, noise):
     def records(new, merged, evidence, parts):
         return [types.SimpleNamespace(value=merged.value, key=evidence[0].key), *evidence[1:]]
@@ -473,13 +483,13 @@ def own_key_not_replaced(context, z, evidence, remembered, parts, noise):
     return step((context, z, evidence, remembered, parts, noise), look_down=looking_down_at(records))
 
 
-@mistake("looks at the merged evidence alone: the layers below are looked at, too", caught_by=BELOW)
+@mistake("attends only to the merged evidence: attend to the layers below too", caught_by=BELOW)
 def layers_below_left_out(context, z, evidence, remembered, parts, noise):
     changed = looking_down_at(lambda new, merged, evidence, parts: [merged])
     return step((context, z, evidence, remembered, parts, noise), look_down=changed)
 
 
-@mistake("leaves the merged evidence out: a layer looks at its own, merged, and at those below", caught_by=BELOW)
+@mistake("leaves out the merged evidence: attend to it and to the layers below", caught_by=BELOW)
 def own_entry_left_out(context, z, evidence, remembered, parts, noise):
     changed = looking_down_at(lambda new, merged, evidence, parts: evidence[1:] or [merged])
     return step((context, z, evidence, remembered, parts, noise), look_down=changed)
@@ -491,25 +501,25 @@ def lowest_entry_replaced(context, z, evidence, remembered, parts, noise):
     return step((context, z, evidence, remembered, parts, noise), look_down=changed)
 
 
-@mistake("asks the evidence with s: it is asked with r, `.evidence_query`", caught_by=BELOW)
+@mistake("uses s, the query for contexts, on the evidence: use r, `.evidence_query`", caught_by=BELOW)
 def query_for_evidence(context, z, evidence, remembered, parts, noise):
     changed = looking_down_at(merged_and_below, query=lambda new, *facts: new.query)
     return step((context, z, evidence, remembered, parts, noise), look_down=changed)
 
 
-@mistake("asks the evidence with the query of the layer above: this layer's own is in the new context", caught_by=BELOW)
+@mistake("uses the evidence query of the layer above: use the one in the new context", caught_by=BELOW)
 def evidence_query_of_the_layer_above(context, z, evidence, remembered, parts, noise):
     changed = looking_down_at(merged_and_below, query=lambda *facts: context.evidence_query)
     return step((context, z, evidence, remembered, parts, noise), look_down=changed)
 
 
-@mistake("uses context_gate for the evidence: that one is for the contexts", caught_by=BELOW)
+@mistake("uses context_gate for the evidence: use evidence_gate", caught_by=BELOW)
 def context_gate_for_evidence(context, z, evidence, remembered, parts, noise):
     changed = looking_down_at(merged_and_below, gate=lambda *facts: parts.context_gate)
     return step((context, z, evidence, remembered, parts, noise), look_down=changed)
 
 
-@mistake("takes exponentials of the scores, which overflow where these are large: softmax does not", caught_by=BELOW)
+@mistake("takes exponentials of large scores, which overflow: use softmax", caught_by=BELOW)
 def exponentials_of_scores(context, z, evidence, remembered, parts, noise):
     def look_down(new, merged, evidence, parts):
         records = [merged, *evidence[1:]]
@@ -521,7 +531,7 @@ def exponentials_of_scores(context, z, evidence, remembered, parts, noise):
     return step((context, z, evidence, remembered, parts, noise), look_down=look_down)
 
 
-@mistake("uses context_scale for the evidence: that one is for the contexts", caught_by=BELOW)
+@mistake("uses context_scale for the evidence: use evidence_scale", caught_by=BELOW)
 def context_scale_for_evidence(context, z, evidence, remembered, parts, noise):
     changed = looking_down_at(merged_and_below, scale=lambda *facts: parts.context_scale)
     return step((context, z, evidence, remembered, parts, noise), look_down=changed)
@@ -530,27 +540,27 @@ def context_scale_for_evidence(context, z, evidence, remembered, parts, noise):
 # kl
 
 
-@mistake("is KL(prior‖posterior): KL(posterior‖prior) is wanted", caught_by=KL)
+@mistake("is KL(prior‖posterior): return KL(posterior‖prior)", caught_by=KL)
 def kl_reversed(context, z, evidence, remembered, parts, noise):
     return step((context, z, evidence, remembered, parts, noise), kl=lambda q, p: kl_of_examples(p, q))
 
 
-@mistake("is averaged over channels and pixels: their sum is wanted", caught_by=KL)
+@mistake("averages kl over channels and pixels: sum over them", caught_by=KL)
 def kl_averaged_over_elements(context, z, evidence, remembered, parts, noise):
     return step((context, z, evidence, remembered, parts, noise), kl=lambda q, p: kl_of_each(q, p).mean(dim=(1, 2, 3)))
 
 
-@mistake("is summed over channels alone: one number for each example is wanted", caught_by=KL)
+@mistake("sums kl over channels only: return one number per example", caught_by=KL)
 def kl_of_each_pixel(context, z, evidence, remembered, parts, noise):
     return step((context, z, evidence, remembered, parts, noise), kl=lambda q, p: kl_of_each(q, p).sum(dim=1))
 
 
-@mistake("is summed over the batch too: one number for each example is wanted", caught_by=KL)
+@mistake("sums kl over the batch too: return one number per example", caught_by=KL)
 def kl_of_the_batch(context, z, evidence, remembered, parts, noise):
     return step((context, z, evidence, remembered, parts, noise), kl=lambda q, p: kl_of_each(q, p).sum())
 
 
-@mistake("is log q(z) − log p(z) of the one z that was drawn: the KL itself is wanted, in closed form", caught_by=KL)
+@mistake("is log q(z) − log p(z) at the z that was drawn: return the KL itself, in closed form", caught_by=KL)
 def kl_of_one_sample(context, z, evidence, remembered, parts, noise):
     def kl(q, p):
         log_q, log_p = (Normal(mean, log_std.exp()).log_prob(drawn(*q, noise)) for mean, log_std in (q, p))
@@ -567,7 +577,7 @@ def kl_of_the_shifts(context, z, evidence, remembered, parts, noise):
     return step((context, z, evidence, remembered, parts, noise), kl=kl)
 
 
-@mistake("is the KL to N(0, 1): the prior here is that of the condition", caught_by=KL)
+@mistake("is the KL to N(0, 1): use the prior of the condition", caught_by=KL)
 def kl_to_the_standard_normal(context, z, evidence, remembered, parts, noise):
     def kl(q, p):
         return kl_of_examples(q, (0 * p[0], 0 * p[1]))
@@ -586,22 +596,22 @@ def kl_with_log_variances(context, z, evidence, remembered, parts, noise):
 # kl without evidence
 
 
-@mistake("is None without evidence: zeros are wanted, one for each example", caught_by=NO_KL)
+@mistake("kl is None without evidence: return zeros, one per example", caught_by=NO_KL)
 def no_kl_at_all(context, z, evidence, remembered, parts, noise):
     return step((context, z, evidence, remembered, parts, noise), no_kl=lambda condition, p: None)
 
 
-@mistake("is a Python number without evidence: zeros are wanted, one for each example", caught_by=NO_KL)
+@mistake("kl is a Python number without evidence: return zeros, one per example", caught_by=NO_KL)
 def kl_python_zero(context, z, evidence, remembered, parts, noise):
     return step((context, z, evidence, remembered, parts, noise), no_kl=lambda condition, p: 0.0)
 
 
-@mistake("is a single zero without evidence: one for each example is wanted", caught_by=NO_KL)
+@mistake("kl is a single zero without evidence: return one per example", caught_by=NO_KL)
 def kl_single_zero(context, z, evidence, remembered, parts, noise):
     return step((context, z, evidence, remembered, parts, noise), no_kl=lambda condition, p: condition.new_zeros(()))
 
 
-@mistake("is float32 without evidence whatever the inputs are: zeros of their dtype are wanted", caught_by=NO_KL)
+@mistake("kl is float32 without evidence, whatever the inputs are: return zeros of their dtype", caught_by=NO_KL)
 def kl_float32_zeros(context, z, evidence, remembered, parts, noise):
     def no_kl(condition, p):
         return torch.zeros(len(condition))
@@ -620,7 +630,7 @@ def remembered_detached(context, z, evidence, remembered, parts, noise):
     return step((context, z, evidence, remembered, parts, noise), condition_of=looking_up_at(records))
 
 
-@mistake("cuts the gradient at the gate and the scale: they are learnt, as the weights are", caught_by=GRADIENTS)
+@mistake("cuts the gradient at the gate and the scale: they are learnt, like the weights", caught_by=GRADIENTS)
 def gate_as_a_number(context, z, evidence, remembered, parts, noise):
     def condition_of(new, above, remembered, parts):
         gate, scale = (torch.as_tensor(number).detach() for number in (parts.context_gate, parts.context_scale))
@@ -630,7 +640,8 @@ def gate_as_a_number(context, z, evidence, remembered, parts, noise):
 
 
 @mistake(
-    "cuts the gradient between posterior and prior: the shifts are added to the prior as it is", caught_by=GRADIENTS
+    "cuts the gradient between posterior and prior: add the shifts to the prior without detaching it",
+    caught_by=GRADIENTS,
 )
 def prior_detached(context, z, evidence, remembered, parts, noise):
     def posterior(p, shifts):
@@ -653,7 +664,7 @@ def kl_detached(context, z, evidence, remembered, parts, noise):
 
 
 @mistake(
-    "appends the new context to `remembered`: the caller does that, and lists are left as they are", caught_by=FORM
+    "appends the new context to `remembered`: leave that to the caller, and leave the lists as they are", caught_by=FORM
 )
 def remembered_longer(context, z, evidence, remembered, parts, noise):
     results = step((context, z, evidence, remembered, parts, noise))
@@ -661,7 +672,7 @@ def remembered_longer(context, z, evidence, remembered, parts, noise):
     return results
 
 
-@mistake("puts the merged evidence into the list `evidence`: build a new list", caught_by=FORM)
+@mistake("writes the merged evidence into the list `evidence`: build a new list", caught_by=FORM)
 def evidence_replaced_in_the_list(context, z, evidence, remembered, parts, noise):
     results = step((context, z, evidence, remembered, parts, noise))
     if evidence is not None:

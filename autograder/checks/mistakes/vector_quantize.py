@@ -14,11 +14,13 @@ LOSSES = "losses"
 STRAIGHT_THROUGH = "straight-through gradient"
 GRADIENTS = "gradients of the losses"
 FORM = "ties, codes far from zero, precision kept"
-INNER_PRODUCT = "takes the code of the largest inner product: the length of the codes counts too"
-MULTIPLIED_OUT = "multiplies the square of the distance out (as cdist does from 26 rows on): far from zero it cancels"
-TO_THE_CODEBOOK = "gives the codebook the gradient of the quantised vectors: it goes to z, straight through"
-WRONG_SIDES = "the codebook loss moves z and the commitment loss the codes: it is the other way round"
-VALUE_OF_Z = "the quantised vectors have the value of z: the code takes its place, and z gets the gradient only"
+INNER_PRODUCT = "takes the code with the largest inner product: the length of the codes matters too"
+MULTIPLIED_OUT = "expands the square of the distance (as cdist does from 26 rows on): the terms cancel far from zero"
+TO_THE_CODEBOOK = "passes the gradient of the quantised vectors to the codebook: pass it to z, straight through"
+WRONG_SIDES = "the codebook loss moves z and the commitment loss the codes: it should be the other way round"
+VALUE_OF_Z = (
+    "the quantised vectors have the value of z: they should have the value of the code, and pass their gradient to z"
+)
 WRONG_TIES = "does not take the lowest index where several codes are equally near"
 
 
@@ -40,7 +42,7 @@ def with_losses(z, codebook, loss):
     return z + (codes - z).detach(), indices, loss(codes - z.detach()), loss(z - codes.detach())
 
 
-@mistake("takes the farthest code: argmax where argmin is meant", caught_by=NEAREST)
+@mistake("takes the farthest code: use argmin, not argmax", caught_by=NEAREST)
 def farthest(z, codebook):
     return with_indices(z, codebook, torch.norm(z[:, None] - codebook[None], dim=2).argmax(dim=1))
 
@@ -56,34 +58,34 @@ def norm_of_codes_forgotten(z, codebook):
     return with_indices(z, codebook, distances.argmin(dim=1))
 
 
-@mistake("lacks the factor 2 of the inner product in |z|² − 2 z·e + |e|²", caught_by=NEAREST)
+@mistake("the factor 2 of the inner product in |z|² − 2 z·e + |e|² is missing", caught_by=NEAREST)
 def factor_two_forgotten(z, codebook):
     distances = (z**2).sum(dim=1, keepdim=True) - z @ codebook.T + (codebook**2).sum(dim=1)
     return with_indices(z, codebook, distances.argmin(dim=1))
 
 
-@mistake("adds the inner product in |z|² − 2 z·e + |e|², where it is subtracted", caught_by=NEAREST)
+@mistake("adds the inner product in |z|² − 2 z·e + |e|²: subtract it", caught_by=NEAREST)
 def inner_product_added(z, codebook):
     distances = (z**2).sum(dim=1, keepdim=True) + 2 * z @ codebook.T + (codebook**2).sum(dim=1)
     return with_indices(z, codebook, distances.argmin(dim=1))
 
 
-@mistake("takes the code of the smallest angle: the nearest one is wanted, by distance", caught_by=NEAREST)
+@mistake("takes the code at the smallest angle: take the nearest one, by distance", caught_by=NEAREST)
 def smallest_angle(z, codebook):
     return with_indices(z, codebook, (F.normalize(z, dim=1) @ F.normalize(codebook, dim=1).T).argmax(dim=1))
 
 
-@mistake("adds up absolute differences: the distance is Euclidean", caught_by=NEAREST)
+@mistake("sums absolute differences: use the Euclidean distance", caught_by=NEAREST)
 def absolute_differences(z, codebook):
     return with_indices(z, codebook, torch.cdist(z, codebook, p=1).argmin(dim=1))
 
 
-@mistake("compares the largest difference of a coordinate: the distance is Euclidean", caught_by=NEAREST)
+@mistake("compares the largest difference of a coordinate: use the Euclidean distance", caught_by=NEAREST)
 def largest_difference(z, codebook):
     return with_indices(z, codebook, torch.cdist(z, codebook, p=float("inf")).argmin(dim=1))
 
 
-@mistake("searches the nearest vector of each code: the nearest code of each vector is wanted", caught_by=NEAREST)
+@mistake("looks for the nearest vector of each code: look for the nearest code of each vector", caught_by=NEAREST)
 def nearest_vector_of_each_code(z, codebook):
     return with_indices(z, codebook, torch.norm(z[:, None] - codebook[None], dim=2).argmin(dim=0))
 
@@ -94,7 +96,7 @@ def second_nearest(z, codebook):
     return with_indices(z, codebook, distances.topk(2, largest=False).indices[:, 1])
 
 
-@mistake("mixes the codes by softmax weights: one code is taken, the nearest", caught_by=NEAREST)
+@mistake("mixes the codes by softmax weights: take the nearest code", caught_by=NEAREST)
 def mixed(z, codebook):
     distances = torch.norm(z[:, None] - codebook[None], dim=2) ** 2
     codes = (-distances).softmax(dim=1) @ codebook
@@ -117,66 +119,66 @@ def not_replaced(z, codebook):
     return z.clone(), indices, F.mse_loss(codes, z.detach()), F.mse_loss(z, codes.detach())
 
 
-@mistake("is one-hot where an index is wanted", caught_by=NEAREST)
+@mistake("returns the index one-hot: return it as a whole number", caught_by=NEAREST)
 def one_hot(z, codebook):
     quantised, indices, *losses = with_indices(z, codebook, nearest(z, codebook))
     return quantised, F.one_hot(indices, len(codebook)), *losses
 
 
-@mistake("returns the index first: quantised vectors, index, codebook loss, commitment loss is the order", NEAREST)
+@mistake("returns the index first: the order is quantised vectors, index, codebook loss, commitment loss", NEAREST)
 def index_first(z, codebook):
     quantised, indices, *losses = with_indices(z, codebook, nearest(z, codebook))
     return indices, quantised, *losses
 
 
-@mistake("sums over all elements: the losses are means", caught_by=LOSSES)
+@mistake("sums over all elements: take the mean", caught_by=LOSSES)
 def summed(z, codebook):
     return with_losses(z, codebook, lambda difference: (difference**2).sum())
 
 
-@mistake("sums over the coordinates of a vector: the losses are means over all elements", caught_by=LOSSES)
+@mistake("sums over the coordinates of a vector: take the mean over all elements", caught_by=LOSSES)
 def squared_norms(z, codebook):
     return with_losses(z, codebook, lambda difference: (difference**2).sum(dim=1).mean())
 
 
-@mistake("sums over the vectors: the losses are means over all elements", caught_by=LOSSES)
+@mistake("sums over the vectors: take the mean over all elements", caught_by=LOSSES)
 def summed_over_vectors(z, codebook):
     return with_losses(z, codebook, lambda difference: (difference**2).sum(dim=0).mean())
 
 
-@mistake("averages the distances: their squares are averaged", caught_by=LOSSES)
+@mistake("averages the distances: average their squares", caught_by=LOSSES)
 def distances_averaged(z, codebook):
     return with_losses(z, codebook, lambda difference: difference.norm(dim=1).mean())
 
 
-@mistake("averages absolute differences: squares are averaged", caught_by=LOSSES)
+@mistake("averages absolute differences: average squared differences", caught_by=LOSSES)
 def absolute_loss(z, codebook):
     return with_losses(z, codebook, lambda difference: difference.abs().mean())
 
 
-@mistake("has a loss for each vector: one number is wanted, the mean over all elements", caught_by=LOSSES)
+@mistake("returns a loss for each vector: return one number, the mean over all elements", caught_by=LOSSES)
 def loss_of_each_vector(z, codebook):
     return with_losses(z, codebook, lambda difference: (difference**2).mean(dim=1))
 
 
-@mistake("takes the root of the mean square: the losses are mean squares", caught_by=LOSSES)
+@mistake("takes the root of the mean square: return the mean square", caught_by=LOSSES)
 def root_mean_square(z, codebook):
     return with_losses(z, codebook, lambda difference: (difference**2).mean().sqrt())
 
 
-@mistake("multiplies the commitment loss by β: that is left to the caller", caught_by=LOSSES)
+@mistake("multiplies the commitment loss by β: leave that to the caller", caught_by=LOSSES)
 def beta_inside(z, codebook):
     quantised, indices, codebook_loss, commitment_loss = with_indices(z, codebook, nearest(z, codebook))
     return quantised, indices, codebook_loss, 0.25 * commitment_loss
 
 
-@mistake("adds the losses up: each is wanted by itself", caught_by=LOSSES)
+@mistake("adds the two losses: return each separately", caught_by=LOSSES)
 def losses_added(z, codebook):
     quantised, indices, codebook_loss, commitment_loss = with_indices(z, codebook, nearest(z, codebook))
     return quantised, indices, codebook_loss + commitment_loss, commitment_loss
 
 
-@mistake("is 0: the losses compare z with the codes, not with what has been put in its place", caught_by=LOSSES)
+@mistake("is 0: compare z with the codes, not with the quantised vectors", caught_by=LOSSES)
 def losses_after_replacement(z, codebook):
     indices = nearest(z, codebook)
     codes = codebook[indices]
@@ -198,14 +200,17 @@ def difference_attached(z, codebook):
     return z + (codes - z), indices, F.mse_loss(codes, z.detach()), F.mse_loss(z, codes.detach())
 
 
-@mistake("cuts the gradient of the quantised vectors off: it goes to z, straight through", caught_by=STRAIGHT_THROUGH)
+@mistake("cuts off the gradient of the quantised vectors: pass it to z, straight through", caught_by=STRAIGHT_THROUGH)
 def codes_detached(z, codebook):
     indices = nearest(z, codebook)
     codes = codebook[indices]
     return codes.detach(), indices, F.mse_loss(codes, z.detach()), F.mse_loss(z, codes.detach())
 
 
-@mistake("gives the gradient of the quantised vectors to both: it goes to z alone", caught_by=STRAIGHT_THROUGH)
+@mistake(
+    "passes the gradient of the quantised vectors to both z and the codebook: pass it to z alone",
+    caught_by=STRAIGHT_THROUGH,
+)
 def gradient_to_both(z, codebook):
     indices = nearest(z, codebook)
     codes = codebook[indices]
@@ -213,7 +218,7 @@ def gradient_to_both(z, codebook):
 
 
 @mistake(
-    "multiplies the gradient of the quantised vectors by the ratio of code and z: it goes through as it is",
+    "multiplies the gradient of the quantised vectors by the ratio of code and z: pass it on unchanged",
     caught_by=STRAIGHT_THROUGH,
 )
 def rescaled(z, codebook):
@@ -236,40 +241,42 @@ def nothing_detached(z, codebook):
     return z + (codes - z).detach(), indices, F.mse_loss(codes, z), F.mse_loss(z, codes)
 
 
-@mistake("the codebook loss moves z too: it moves the codes alone", caught_by=GRADIENTS)
+@mistake("the codebook loss moves z too: it should move only the codes", caught_by=GRADIENTS)
 def codebook_loss_moves_both(z, codebook):
     indices = nearest(z, codebook)
     codes = codebook[indices]
     return z + (codes - z).detach(), indices, F.mse_loss(codes, z), F.mse_loss(z, codes.detach())
 
 
-@mistake("the commitment loss moves the codes too: it moves z alone", caught_by=GRADIENTS)
+@mistake("the commitment loss moves the codes too: it should move only z", caught_by=GRADIENTS)
 def commitment_loss_moves_both(z, codebook):
     indices = nearest(z, codebook)
     codes = codebook[indices]
     return z + (codes - z).detach(), indices, F.mse_loss(codes, z.detach()), F.mse_loss(z, codes)
 
 
-@mistake("both losses move z alone: the codebook loss moves the codes", caught_by=GRADIENTS)
+@mistake("both losses move z only: the codebook loss should move the codes", caught_by=GRADIENTS)
 def codes_never_moved(z, codebook):
     quantised, indices, _, commitment_loss = with_indices(z, codebook, nearest(z, codebook))
     return quantised, indices, commitment_loss, commitment_loss
 
 
-@mistake("both losses move the codes alone: the commitment loss moves z", caught_by=GRADIENTS)
+@mistake("both losses move the codes only: the commitment loss should move z", caught_by=GRADIENTS)
 def vectors_never_moved(z, codebook):
     quantised, indices, codebook_loss, _ = with_indices(z, codebook, nearest(z, codebook))
     return quantised, indices, codebook_loss, codebook_loss
 
 
-@mistake("neither loss has a gradient: the codebook loss moves the codes, the commitment loss z", caught_by=GRADIENTS)
+@mistake(
+    "neither loss has a gradient: the codebook loss should move the codes, the commitment loss z", caught_by=GRADIENTS
+)
 def losses_detached(z, codebook):
     quantised, indices, *losses = with_indices(z, codebook, nearest(z, codebook))
     return quantised, indices, *(loss.detach() for loss in losses)
 
 
 @mistake(
-    "the commitment loss has no gradient: it moves z. It compares z with the codes, not with the quantised vectors",
+    "the commitment loss has no gradient: compare z with the codes, not with the quantised vectors",
     caught_by=GRADIENTS,
 )
 def commitment_from_straight_through(z, codebook):
@@ -278,7 +285,7 @@ def commitment_from_straight_through(z, codebook):
 
 
 @mistake(
-    "the codebook loss moves z away from the code: it compares the codes, not the quantised vectors, with z",
+    "the codebook loss moves z away from the code: compare z with the codes, not with the quantised vectors",
     caught_by=GRADIENTS,
 )
 def codebook_loss_from_straight_through(z, codebook):
@@ -328,13 +335,13 @@ def later_code_replaces_an_equal_one(z, codebook):
     return with_indices(z, codebook, indices)
 
 
-@mistake("has indices of another dtype than int64", caught_by=FORM)
+@mistake("returns indices of another dtype than int64", caught_by=FORM)
 def indices_in_int32(z, codebook):
     quantised, indices, *losses = with_indices(z, codebook, nearest(z, codebook))
     return quantised, indices.int(), *losses
 
 
-@mistake("has indices of another dtype than int64", caught_by=FORM)
+@mistake("returns indices of another dtype than int64", caught_by=FORM)
 def indices_as_floats(z, codebook):
     quantised, indices, *losses = with_indices(z, codebook, nearest(z, codebook))
     return quantised, indices.to(z.dtype), *losses

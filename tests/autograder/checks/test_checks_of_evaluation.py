@@ -145,4 +145,4 @@ def test_the_largest_weight_of_the_first_chunk_alone_is_told_by_its_cause():
         return reference + torch.log(total / samples)
 
     said = lost("marginal_log_likelihood", first_reference)["log weights thousands of nats apart"]
-    assert said.startswith("takes later weights relative to the first chunk")
+    assert said.startswith("computes later weights relative to the first chunk")
