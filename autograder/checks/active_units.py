@@ -1,4 +1,4 @@
-"""Unit 07: how ``active_units`` is judged: counts, compared exactly."""
+"""Unit 07: how ``active_units`` is judged. Counts are compared exactly."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from autograder.checks.variants import active_units as variants
 __all__ = ["ACTIVE_UNITS"]
 
 EXACT: Tolerance = {"rtol": 0.0, "atol": 0.0}
-CLEAR = (0.02, 0.3, 0.7, 1.4, 3.0, 30.0)  # variances of units, times the threshold
+CLEAR = (0.02, 0.3, 0.7, 1.4, 3.0, 30.0)  # variances of units, as multiples of the threshold
 OFFSET = 1000.0
 
 
 def with_variances(generator: Generator, examples: int, variances: torch.Tensor, centre: float) -> torch.Tensor:
-    """Means of units that have these variances, with 1/N, about places that are ``centre`` away from zero or so."""
+    """Posterior means with exactly these variances (divided by N), centred about ``centre`` away from zero."""
     drawn = normal(generator, examples, *variances.shape, dtype=torch.float64)
     drawn = (drawn - drawn.mean(dim=0)) / drawn.std(dim=0, correction=0)
     places = centre * (1 + 0.5 * torch.rand(variances.shape, generator=generator, dtype=torch.float64))
@@ -37,7 +37,7 @@ def layer(
     centre: float = 0.5,
     dtype: torch.dtype = torch.float32,
 ):
-    """A layer whose units have variances that are these shares of a threshold drawn from a range."""
+    """A layer whose units have variances of ``shares`` times the threshold, which is drawn from a range."""
 
     def inputs(generator: Generator) -> dict[str, Any]:
         limit = between(generator, *threshold)
@@ -49,7 +49,7 @@ def layer(
 
 
 def dead_units(generator: Generator) -> dict[str, Any]:
-    """Units that are 0 for every example, and a threshold of 0: their variance is not above it."""
+    """Some units are 0 for every example, and the threshold is 0: their variance does not exceed it."""
     means = normal(generator, 6, 5)
     means[:, torch.randperm(5, generator=generator)[:3]] = 0.0
     return {"posterior_means": means, "threshold": 0.0}

@@ -17,15 +17,12 @@ from avae_lib.checking.nested_inputs import Repeated
 
 __all__ = ["AREA_UNDER_ROC"]
 
-EXACT: Tolerance = {"rtol": 1e-5, "atol": 1e-5}  # one pair more or less of 40 · 40 changes the area by 6e-4
-SUMMED_IN_FLOAT32: Tolerance = {
-    "rtol": 1e-5,
-    "atol": 1e-5,
-}  # a sum of 200,000 trapezoids; ranks in float32 are off by 1e-3
+EXACT: Tolerance = {"rtol": 1e-5, "atol": 1e-5}  # one of 40 · 40 pairs changes the area by 6e-4
+SUMMED_IN_FLOAT32: Tolerance = {"rtol": 1e-5, "atol": 1e-5}  # of 200,000 trapezoids; ranks in float32 are off by 1e-3
 
 
 def lengths(generator: Generator) -> tuple[int, int]:
-    """Two numbers of scores that differ, from 20 to 40."""
+    """Two different numbers of scores, from 20 to 40."""
     n, m = (20 + torch.randperm(21, generator=generator)[:2]).tolist()
     return n, m
 
@@ -47,7 +44,7 @@ def separated(generator: Generator) -> dict[str, Any]:
 
 
 def whole_numbers(levels: int, shift: int):
-    """Scores of a few levels: ties within each set and between the two."""
+    """Scores with few different values: ties within each set and between the two."""
 
     def inputs(generator: Generator) -> dict[str, Any]:
         n, m = lengths(generator)
@@ -65,7 +62,7 @@ def all_tied(generator: Generator) -> dict[str, Any]:
 
 
 def twins(generator: Generator) -> dict[str, Any]:
-    """Ties between the sets and none within: every score inside has a twin outside, beside other scores."""
+    """Ties between the sets and none within: every inside score has an equal outside score, besides other scores."""
     inside, outside = two_sets(0.8)(generator).values()
     return {"inside": inside, "outside": torch.cat([outside, inside])}
 
@@ -93,7 +90,7 @@ def far_from_zero(generator: Generator) -> dict[str, Any]:
 
 
 def of_any_size(generator: Generator) -> dict[str, Any]:
-    """Scores whose sizes range from 1e-20 to 1e20, of either sign."""
+    """Scores of either sign with absolute values from 1e-20 to 1e20."""
 
     def drawn(count: int) -> torch.Tensor:
         return normal(generator, count) * 10 ** (10 * normal(generator, count)).clamp(-20, 20)
@@ -114,7 +111,7 @@ def few_outside(generator: Generator) -> dict[str, Any]:
 
 
 def close_in_double(generator: Generator) -> dict[str, Any]:
-    """Float64 scores that differ by 1e-10, which float32 does not tell apart."""
+    """Float64 scores that differ by 1e-10, and are equal in float32."""
     scores = two_sets(0.5, torch.float64)(generator)
     return {name: 1.0 + 1e-10 * some for name, some in scores.items()}
 

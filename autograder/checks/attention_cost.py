@@ -1,4 +1,4 @@
-"""Unit 06: how ``attention_cost`` is judged: whole numbers, compared exactly."""
+"""Unit 06: how ``attention_cost`` is judged. Whole numbers are compared exactly."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def hierarchy(generator: Generator, layers: tuple[int, int], pixels: int, channe
     """A hierarchy of sizes that are all different.
 
     Args:
-        layers: the fewest, and the most.
-        pixels: about how many in a row or column.
-        channels: about how many of a value; keys have about a third of them.
+        layers: smallest and largest number of layers.
+        pixels: approximate height; the width is about twice that.
+        channels: approximate number of key channels; values have about three times as many.
     """
 
     def about(size: int) -> int:
@@ -71,7 +71,7 @@ def one_channel(generator: Generator) -> dict[str, Any]:
 def beyond_floats(generator: Generator) -> dict[str, Any]:
     """Counts above 2⁵³ that are odd, so that no float holds them, and below 2⁶³.
 
-    There is one pixel, so that a slip in their number, which has its own cases, is none here.
+    There is a single pixel, so a mistake in the number of pixels, which has its own cases, does not show here.
     """
 
     def odd(low: int, high: int) -> int:

@@ -27,7 +27,7 @@ Scale = Callable[[Generator, torch.dtype], Tensor | float]
 
 
 def scalar(low: float, high: float) -> Scale:
-    """A tensor without dimensions."""
+    """A scalar tensor."""
     return lambda generator, dtype: uniform(generator, low=low, high=high, dtype=dtype)
 
 
@@ -44,13 +44,13 @@ def whole(generator: Generator, *shape: int, largest: int = 3) -> Tensor:
 # depthwise_attention(query, keys, values, scale)
 
 ORDINARY = scalar(0.4, 0.8)
-EQUAL = (3, 3, 3, 3, 3)  # batch, key_channels, width, h, w: as many as layers, so that a wrong axis is no shape error
+EQUAL = (3, 3, 3, 3, 3)  # batch, key_channels, width, h, w; with three layers a wrong axis raises no shape error
 
 
 def layers(
     depth: int, shape: tuple[int, int, int, int, int], scale: Scale = ORDINARY, dtype: torch.dtype = torch.float32
 ):
-    """Some layers to look at.
+    """Some layers to attend to.
 
     Args:
         shape: batch, key_channels, width, h, w.
@@ -81,7 +81,7 @@ def large_scores(in_query: int, in_keys: int, in_scale: int):
     """Scores up to 1e9, exact in float32, and two layers of equal keys; values up to 1e30.
 
     Args:
-        in_query, in_keys, in_scale: how the factor 2²⁵ is shared among the three, as powers of two.
+        in_query, in_keys, in_scale: exponents of two by which the factor 2²⁵ is split among the three.
     """
     assert in_scale % 2 == 0  # PyTorch's own attention takes the root of its scale, which is exact then
     assert in_query + in_keys + in_scale == LOG2_OF_LARGE_SCORES
@@ -194,7 +194,7 @@ def context(
     scale: Scale = ORDINARY,
     dtype: torch.dtype = torch.float32,
 ):
-    """A layer's own features, with some layers to look at; ``shape`` as in :func:`layers`."""
+    """A layer's own features, with some layers to attend to; ``shape`` as in :func:`layers`."""
     others = layers(depth, shape, scale, dtype)
 
     def inputs(generator: Generator) -> dict[str, Any]:

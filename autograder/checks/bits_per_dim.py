@@ -22,7 +22,7 @@ def dimensions(generator: Generator) -> int:
 
 
 def of_images(*shape: int, dtype: torch.dtype = torch.float32):
-    """Nats of several images that are some bits for each value."""
+    """Nats of several images, worth 0.5 to 8 bits per value."""
 
     def inputs(generator: Generator) -> dict[str, Any]:
         num_dims = dimensions(generator)
@@ -33,13 +33,13 @@ def of_images(*shape: int, dtype: torch.dtype = torch.float32):
 
 
 def of_a_sentence(generator: Generator) -> dict[str, Any]:
-    """A float, over a mean number of tokens, which is no whole number."""
+    """A float, and a mean number of tokens, which is not whole."""
     tokens = between(generator, 5.0, 15.0)
     return {"nats": tokens * between(generator, 1.0, 6.0), "num_dims": tokens}
 
 
 def negative(generator: Generator) -> dict[str, Any]:
-    """A density of real numbers may exceed 1, and its negative logarithm is negative then."""
+    """A density may exceed 1; its negative logarithm is then negative."""
     return {"nats": -between(generator, 100.0, 900.0), "num_dims": dimensions(generator)}
 
 

@@ -1,4 +1,4 @@
-"""The words in which a component's check is written: cases, mistakes that must fail, variants that must pass."""
+"""The parts of a component's check: cases, mistakes that must fail, variants that must pass."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class Case:
-    """One named case: what it is worth and the inputs it draws. The kinds are those of :class:`Trial`.
+    """One named case: its points and the inputs it draws. Its ``kind`` is one of those of :class:`Trial`.
 
     Args:
-        make_inputs: the inputs of one request; several make one case, and all must come out right.
-        hint: one line for the student when nothing more precise can be said.
-        rtol, atol: how far a right answer by another formula may be off, from the dtype of the inputs.
-        draws: how often each of ``make_inputs`` is drawn.
+        make_inputs: functions that each draw the inputs of one request; the case passes if all results are right.
+        hint: one line for the student if no mistake can be named.
+        rtol, atol: tolerances within which a right answer by another formula lies.
+        draws: how many times each of ``make_inputs`` is called.
         results, gradients_of, watch: as in :class:`Request`, for the harness ``"call_nested"``.
     """
 
@@ -49,7 +49,7 @@ class Case:
     watch: tuple[str, ...] = ()
 
     def requests(self, component: str, seed: int) -> Iterator[Request]:
-        """The requests of this case, drawn from ``seed``; what they tell says nothing about other draws."""
+        """The requests of this case, drawn from ``seed``. One draw reveals nothing about those of other seeds."""
         for draw in range(self.draws):
             for number, make_inputs in enumerate(self.make_inputs):
                 place = f"{component}/{self.name}/{draw}/{number}"
@@ -65,7 +65,7 @@ def _derived(seed: int, place: str) -> int:
 
 @dataclass(frozen=True)
 class Mistake:
-    """A wrong implementation that real students write, what to tell them, and the case that must catch it."""
+    """A wrong implementation that students really write, the sentence they get, and the case that must catch it."""
 
     function: Callable
     sentence: str
@@ -78,7 +78,7 @@ class Mistake:
 
 @dataclass(frozen=True)
 class Variant:
-    """A right implementation, written another way."""
+    """A right implementation, written in another way."""
 
     function: Callable
 
@@ -88,7 +88,7 @@ class Variant:
 
 
 def mistakes_into(collection: list[Mistake]) -> Callable[..., Callable]:
-    """A decorator ``@mistake(sentence, caught_by=…)`` that puts the function into ``collection``."""
+    """A decorator ``@mistake(sentence, caught_by=…)`` that appends the function to ``collection``."""
 
     def mistake(sentence: str, caught_by: str) -> Callable:
         def keep(function: Callable) -> Callable:
@@ -101,7 +101,7 @@ def mistakes_into(collection: list[Mistake]) -> Callable[..., Callable]:
 
 
 def variants_into(collection: list[Variant]) -> Callable[[Callable], Callable]:
-    """A decorator ``@variant`` that puts the function into ``collection``."""
+    """A decorator ``@variant`` that appends the function to ``collection``."""
 
     def keep(function: Callable) -> Callable:
         collection.append(Variant(function))
@@ -112,7 +112,7 @@ def variants_into(collection: list[Variant]) -> Callable[[Callable], Callable]:
 
 @dataclass(frozen=True)
 class ComponentCheck:
-    """All that judges one component: the cases, the main one first, and what guards them."""
+    """The check of one component: its cases, the main one first, and the mistakes and variants that test them."""
 
     component: str
     cases: tuple[Case, ...]
@@ -128,7 +128,7 @@ class ComponentCheck:
         return _component(self.component).unit
 
     def trials(self, seed: int) -> Iterator[Trial]:
-        """The cases made concrete for one ``seed``, one after the other as they are needed."""
+        """The cases with inputs and expected results for one ``seed``, made one by one as they are needed."""
         return (self._trial(case, seed) for case in self.cases)
 
     def _trial(self, case: Case, seed: int) -> Trial:
@@ -140,13 +140,13 @@ class ComponentCheck:
         return Probe(request, expected, self._shown_by_mistakes(case, request))
 
     def _shown_by_mistakes(self, case: Case, request: Request) -> Iterable[tuple[str, Observation]]:
-        """What the mistakes that this case names show; in other cases the same numbers may have other causes."""
+        """What each mistake assigned to this case shows. In other cases the same numbers may have other causes."""
         named = (mistake for mistake in self.mistakes if mistake.caught_by == case.name)
         return Remembered((mistake.sentence, observe(mistake.function, request)) for mistake in named)
 
 
 class Remembered(Iterable[Item], Generic[Item]):
-    """What an iterator gives, for as many passes as are wanted; each item is made once, when it is first needed."""
+    """An iterator's items, for any number of passes. Each item is computed once, when it is first needed."""
 
     def __init__(self, items: Iterator[Item]) -> None:
         self._from_the_first = items

@@ -21,7 +21,7 @@ FLOAT64_LIKELIHOOD: Tolerance = {"rtol": 1e-9, "atol": 1e-9}
 
 
 def on_scale(levels: Tensor, bits: int) -> Tensor:
-    """Where levels lie on the scale [−1, 1], in float64."""
+    """The positions of levels on the scale [−1, 1], in float64."""
     return 2 * levels.double() / (2**bits - 1) - 1
 
 
@@ -31,9 +31,9 @@ def whole(generator: Generator, *shape: int, low: int, high: int) -> Tensor:
 
 
 def near_their_means(generator: Generator, x: Tensor, bits: int, dtype: torch.dtype = torch.float32) -> dict[str, Any]:
-    """Levels at most three scales from their means, in bins of a twentieth of a scale to 0.9 to either side.
+    """Levels at most three scales from their means, in bins of half-width 0.05 to 0.9 scales.
 
-    So the probabilities are large enough for a difference of two values of σ.
+    The probabilities are then large enough to be computed as a difference of two values of σ.
     """
     width = uniform(generator, *x.shape, low=-3.0, high=-0.1, dtype=torch.float64).exp()
     scale = 1 / (2**bits - 1) / width
@@ -47,7 +47,7 @@ def near_their_means(generator: Generator, x: Tensor, bits: int, dtype: torch.dt
 
 
 def inside(generator: Generator, *shape: int, bits: int) -> Tensor:
-    """Levels that are neither the first nor the last nor next to these."""
+    """Levels at least two away from the first and the last."""
     return whole(generator, *shape, low=2, high=2**bits - 3)
 
 
@@ -90,7 +90,7 @@ def far_from_their_means(bits: int, dtype: torch.dtype = torch.float32):
 
 
 def ends_far_from_their_means(bits: int):
-    """The first and the last level, whose open ends do not reach to the mean."""
+    """The first and the last level, with the mean far outside their bins."""
 
     def inputs(generator: Generator) -> dict[str, Any]:
         x = (2**bits - 1) * torch.tensor([0, 1, 0, 1])
@@ -104,9 +104,9 @@ def ends_far_from_their_means(bits: int):
 
 
 def ends_in_narrow_logistics(generator: Generator) -> dict[str, Any]:
-    """The first and the last level, with a mean beyond the other end, in bins of more than 20 scales.
+    """The first and the last level, with the mean beyond the other end, in bins of more than 20 scales.
 
-    So a closed bin at the end has the gradient of the open one, and a slip in the ends costs its own case alone.
+    A closed bin then has the same gradient as the open one, so a mistake at the ends loses only its own case.
     """
     mean = torch.tensor([1.0, -1.0]).repeat(3) * uniform(generator, 6, low=1.2, high=FARTHEST)
     log_scale = uniform(generator, 6, low=-6.0, high=-4.5)
@@ -114,7 +114,7 @@ def ends_in_narrow_logistics(generator: Generator) -> dict[str, Any]:
 
 
 def wide(bits: int):
-    """Scales of many times the whole range of levels, so that all levels are improbable."""
+    """Scales of many times the whole range of levels, so every level is improbable."""
 
     def inputs(generator: Generator) -> dict[str, Any]:
         shape = sizes(generator, 2, smallest=3)
@@ -129,7 +129,7 @@ def wide(bits: int):
 
 
 def levels_in(dtype: torch.dtype, parameters: torch.dtype):
-    """Levels of eight bits in a type of their own; some are beyond 127."""
+    """Levels of eight bits in dtype ``dtype``; some are beyond 127."""
 
     def inputs(generator: Generator) -> dict[str, Any]:
         x = inside(generator, 4, 5, bits=8)
@@ -154,7 +154,7 @@ def of_several_scales(generator: Generator) -> dict[str, Any]:
 
 
 def one_mean_for_several_levels(generator: Generator) -> dict[str, Any]:
-    """One logistic, whose numbers are tensors without dimensions."""
+    """One logistic for several levels; its parameters are scalar tensors."""
     mean, log_scale = (uniform(generator, 1, low=low, high=low + 1, dtype=torch.float64)[0] for low in (-0.5, -2.5))
     return {"x": torch.arange(2, 6), "mean": mean, "log_scale": log_scale, "bits": 3}
 
@@ -193,7 +193,7 @@ DISCRETIZED_LOGISTIC_LOG_PROB = ComponentCheck(
             (between_the_ends(8), between_the_ends(4), far_from_their_means(8), wide(4), ends_in_narrow_logistics),
             kind="gradient",
             gradients=("mean", "log_scale"),
-            atol=2e-2,  # gradients are of the order of 1,000, of distances to the mean that float32 rounds
+            atol=2e-2,  # gradients are about 1,000, from distances to the mean that float32 rounds
         ),
         Case(
             mistakes.FORM,

@@ -21,14 +21,14 @@ APART, HARDLY_DEPENDENT, DEPENDENT = 0.0, 1e-7, 1.5
 
 
 def shifts_of_colours(position: Tensor, raw: Tensor) -> Tensor:
-    """By how much the means move: ``position`` of the colours before, ``(batch, 3, 1, h, w)``, raw coefficients."""
+    """The shifts of the means, from ``position``, ``(batch, 3, 1, h, w)``, of the colours and the raw coefficients."""
     red, green, _ = position.unbind(1)
     c = torch.tanh(raw)
     return torch.stack([0 * c[:, 0], c[:, 0] * red, c[:, 1] * red + c[:, 2] * green], dim=1)
 
 
 def with_parameters(logits: Tensor, means: Tensor, log_scales: Tensor, raw: Tensor, dtype: torch.dtype) -> Tensor:
-    """The channels in their order; all but the logits are ``(batch, 3, K, h, w)``."""
+    """The channels of ``params`` in their order; all arguments but the logits are ``(batch, 3, K, h, w)``."""
     return torch.cat([logits, torch.stack([means, log_scales, raw], dim=2).flatten(1, 3)], dim=1).to(dtype)
 
 
@@ -39,9 +39,9 @@ def images(
     shape: tuple[int, int, int] | None = None,
     dtype: torch.dtype = torch.float32,
 ):
-    """Images whose colours lie at most three scales from the means that they have under each component.
+    """Images whose colours lie at most three scales from their means under each component.
 
-    One component has the logit 0. ``dependence`` is the size of the raw coefficients.
+    A single component has the logit 0. ``dependence`` is the scale of the raw coefficients.
     """
 
     def inputs(generator: Generator) -> dict[str, Any]:
@@ -64,7 +64,7 @@ def images(
 
 
 def narrow(log_scales_from: float, log_scales_to: float, far: bool, components: int = 1):
-    """Narrow logistics, near the levels or hundreds and thousands of scales away from them; one logit is 0."""
+    """Narrow logistics, near the levels or up to thousands of scales away. A single component has the logit 0."""
 
     def inputs(generator: Generator) -> dict[str, Any]:
         batch, height, width = sizes(generator, 3)
@@ -83,7 +83,7 @@ def narrow(log_scales_from: float, log_scales_to: float, far: bool, components: 
 
 
 def in_double_with_narrow_scales(generator: Generator) -> dict[str, Any]:
-    """A pixel whose log-scales are below −7: editing them in place shows in ``params``."""
+    """A pixel whose log-scales are below −7: clamping them in place changes ``params``."""
     drawn = images(1, APART, bits=4, shape=(2, 1, 1), dtype=torch.float64)(generator)
     drawn["params"][:, 2::3] = -7.5
     return drawn
@@ -141,7 +141,7 @@ DISCRETIZED_LOGISTIC_MIXTURE_LOG_PROB = ComponentCheck(
             (images(1, APART, shape=(2, 3, 4)), images(2, DEPENDENT, bits=5, shape=(3, 2, 4))),
             kind="gradient",
             gradients=("params",),
-            atol=5e-3,  # gradients are of the order of 100, of distances to the mean that float32 rounds
+            atol=5e-3,  # gradients are about 100, from distances to the mean that float32 rounds
         ),
         Case(
             mistakes.FORM,
@@ -151,7 +151,7 @@ DISCRETIZED_LOGISTIC_MIXTURE_LOG_PROB = ComponentCheck(
             (
                 images(1, APART, bits=3, dtype=torch.float64),
                 in_double_with_narrow_scales,
-                images(1, HARDLY_DEPENDENT),  # adding the shifts to the means in place shows in params
+                images(1, HARDLY_DEPENDENT),  # adding the shifts to the means in place changes params
                 images(1, APART, shape=(1, 1, 1)),
             ),
             kind="form",

@@ -18,12 +18,12 @@ from autograder.checks.variants import discretized_logistic_mixture_sample as va
 __all__ = ["DISCRETIZED_LOGISTIC_MIXTURE_SAMPLE"]
 
 EXACTLY: Tolerance = {"rtol": 0.0, "atol": 0.0}
-OFF_CENTRE = 0.35  # of the distance between levels: half of it would be a tie
-CLEAR_CHOICE = 0.1  # by so much the largest sum of logit and Gumbel noise leads
+OFF_CENTRE = 0.35  # as a share of the distance between levels; a half would be a tie
+CLEAR_CHOICE = 0.1  # distance of the largest sum of logit and Gumbel noise from the second largest
 
 
 def chosen_clearly(generator: Generator, logits: Tensor) -> tuple[Tensor, Tensor]:
-    """Uniform noise for the components, no two of which come near a tie; and the components chosen."""
+    """Uniform noise for the components without near ties, and the components it chooses."""
     noise = uniform(generator, *logits.shape, low=0.02, high=0.98, dtype=torch.float64)
     while True:
         sums = logits.double() - torch.log(-torch.log(noise))
@@ -42,12 +42,12 @@ def drawn_clearly(
 ) -> tuple[Tensor, Tensor]:
     """Means, and noise that puts every colour clearly inside a bin, ``(batch, 3, h, w)`` each.
 
-    With its shift, each mean lies on the scale, so that no noise is so near 0 or 1 that float32 rounds it to that.
+    Each shifted mean lies on the scale [−1, 1], so no uniform number is so close to 0 or 1 that float32 rounds it.
 
     Args:
         log_scales, raw: of the chosen component, ``(batch, 3, h, w)``.
-        spill: share of draws beyond that end of the scale which is nearer to the mean.
-        rare: whether noise is nearly 0, so that draws lie some 14 scales below their means.
+        spill: share of draws beyond the end of the scale that is nearer to the mean.
+        rare: whether the noise is nearly 0, so that draws lie about 14 scales below their means.
     """
     last, shape = 2**bits - 1, log_scales[:, 0].shape
     means, noise, levels = (torch.zeros_like(log_scales) for _ in range(3))

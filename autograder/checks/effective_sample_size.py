@@ -37,7 +37,7 @@ def shifted(*offsets: float, scale: float = 1.0):
 
 
 def large_and_equal_in_part(generator: Generator) -> dict[str, Any]:
-    """Two or three equal log weights as large as ±10³⁰ for each example, and others below that are nothing to them."""
+    """For each example two or three equal log weights as large as ±10³⁰, and others that are negligible beside them."""
     signs = torch.where(torch.rand(4, generator=generator) < 0.5, -1.0, 1.0)
     weights = 1e30 * signs * torch.ones(6, 4)
     below = 2 + torch.randint(2, (4,), generator=generator)
@@ -46,7 +46,7 @@ def large_and_equal_in_part(generator: Generator) -> dict[str, Any]:
 
 
 def one_outweighs(generator: Generator) -> dict[str, Any]:
-    """One draw that is a thousand nats above the others, so that they count for nothing."""
+    """One draw is a thousand nats above the others, which are negligible."""
     weights = normal(generator, 5, 3)
     weights[torch.randint(5, (3,), generator=generator), torch.arange(3)] += 1000.0
     return {"log_weights": weights}

@@ -19,16 +19,16 @@ FORM = "gradients, precision kept, inputs left alone"
 
 
 def kl_of(generator: Generator, batch: int, means: Tensor) -> Tensor:
-    """KLs whose batch means are given; in each layer the examples lie between a tenth of the mean and 1.9 times it."""
+    """KLs with the given batch means; in each layer the examples lie between 0.1 and 1.9 times the mean."""
     shares = torch.linspace(0.1, 1.9, batch, dtype=means.dtype)
     orders = [torch.randperm(batch, generator=generator) for _ in means]
     return torch.stack([mean * shares[order] for mean, order in zip(means, orders, strict=True)], dim=1)
 
 
 def used_and_hardly_used(dtype: torch.dtype = torch.float32):
-    """Layers below and above the threshold in turn, in which some examples lie on the other side of it.
+    """Layers alternately below and above the threshold, with some examples on the other side of it.
 
-    In the first layer no example does, yet their sum.
+    In the first layer all examples are below the threshold, but their sum is above it.
     """
 
     def inputs(generator: Generator) -> dict[str, Any]:
@@ -66,13 +66,13 @@ def as_many_examples_as_layers(generator: Generator) -> dict[str, Any]:
 
 
 def nothing_free(generator: Generator) -> dict[str, Any]:
-    """A threshold of 0, and examples that cost nothing."""
+    """A threshold of 0, and some examples with a KL of 0."""
     batch, layers = sizes(generator, 2, smallest=3)
     return {"kl": normal(generator, batch, layers).clamp(min=0.0), "nats_per_layer": 0.0}
 
 
 def one_layer(share: float):
-    """A single layer, whose mean is so many times the threshold."""
+    """A single layer whose mean is ``share`` times the threshold."""
 
     def inputs(generator: Generator) -> dict[str, Any]:
         nats = between(generator, 0.4, 3.0)

@@ -88,13 +88,13 @@ UNPOOL_NEAREST = ComponentCheck(
 # bottleneck_block(x, weights, biases, residual)
 
 TENSORS = ("x", "weights", "biases")
-LOOSE: Tolerance = {"rtol": 5e-3, "atol": 5e-3}  # an approximate GELU, off by up to 5e-4, has a case of its own
+LOOSE: Tolerance = {"rtol": 5e-3, "atol": 5e-3}  # an approximate GELU is off by up to 5e-4; that has its own case
 
 
 def block(
     generator: Generator, batch: int, widths: tuple[int, int, int], size: tuple[int, int], dtype: torch.dtype
 ) -> dict[str, Any]:
-    """Activations of about 1 throughout; the middle kernels are 1×1 where the resolution is 1 or 2."""
+    """Activations of about 1 in every layer; the middle kernels are 1×1 at resolutions 1 and 2."""
     before, middle, after = widths
     side = 3 if min(size) > 2 else 1
     shapes = [(middle, before, 1), (middle, middle, side), (middle, middle, side), (after, middle, 1)]
@@ -109,7 +109,7 @@ def block(
 def plain_block(
     before: int, middle: int, after: int, height: int, width: int, batch: int = 2, dtype: torch.dtype = torch.float32
 ):
-    """A block without residual sum."""
+    """A block without a residual sum."""
 
     def inputs(generator: Generator) -> dict[str, Any]:
         return block(generator, batch, (before, middle, after), (height, width), dtype) | {"residual": False}
@@ -118,7 +118,7 @@ def plain_block(
 
 
 def residual_block(width: int, middle: int, side: int):
-    """A block with residual sum."""
+    """A block with a residual sum."""
 
     def inputs(generator: Generator) -> dict[str, Any]:
         return block(generator, 2, (width, middle, width), (side, side), torch.float32) | {"residual": True}
@@ -131,7 +131,7 @@ def large(generator: Generator, *shape: int, dtype: torch.dtype) -> Tensor:
 
 
 def saturated_block(residual: bool, middle: int, side: int, batch: int, dtype: torch.dtype):
-    """Activations beyond ±9, where every form of the GELU is 0 or the identity to the last digit."""
+    """Activations beyond ±9, where every form of the GELU is exactly 0 or the identity."""
 
     def inputs(generator: Generator) -> dict[str, Any]:
         drawn = block(generator, batch, (3, middle, 3), (side, side), dtype)

@@ -104,7 +104,7 @@ def two_opinions(rank: int, dtype: torch.dtype = torch.float32):
 
 
 def one_narrow(generator: Generator) -> dict[str, Any]:
-    """In each row one of the two is narrower by e to e²: in turn the first, the second, …"""
+    """In each row one of the two is narrower, by a factor of e to e²: alternately the first and the second."""
     rows, columns = sizes(generator, 2)
     narrow = uniform(generator, rows, columns, low=-2.0, high=-1.0)
     wide = uniform(generator, rows, columns, low=0.0, high=1.0)
@@ -117,7 +117,7 @@ def one_narrow(generator: Generator) -> dict[str, Any]:
 
 
 def opinions_of_any_width(generator: Generator) -> dict[str, Any]:
-    """Log standard deviations from −12 to 8, among them all pairs of the two ends."""
+    """Log standard deviations from −12 to 8, including all pairs of the two ends."""
     rows, columns = sizes(generator, 2, smallest=4)
     log_stds = {
         name: uniform(generator, rows, columns, low=LOWEST, high=HIGHEST)
@@ -195,7 +195,7 @@ LISTS = ("q_means", "q_log_stds", "p_means", "p_log_stds")
 
 
 def layers_of(*shapes: tuple[int, ...], dtype: torch.dtype = torch.float32):
-    """Ordinary layers whose latents have the given shapes, in batches of a size that is drawn."""
+    """Ordinary layers whose latents have the given shapes; the batch size is drawn."""
 
     def inputs(generator: Generator) -> dict[str, Any]:
         batch = 2 + int(torch.randint(4, (), generator=generator))
@@ -215,7 +215,7 @@ def layers(
 
 
 def equal_layers(generator: Generator) -> dict[str, Any]:
-    """Layers of one shape; neither batch nor layers are always the more."""
+    """Layers of one shape; sometimes there are more examples than layers, sometimes fewer."""
     count, batch, dim = sizes(generator, 3)
     return layers(generator, batch, ((dim,),) * count)
 
@@ -233,7 +233,7 @@ def one_example_one_layer(generator: Generator) -> dict[str, Any]:
 
 
 def of_any_width(generator: Generator) -> dict[str, Any]:
-    """Standard deviations from e⁻¹² to e⁸, in each place of the same order in q and p, as are the distances."""
+    """Standard deviations from e⁻¹² to e⁸; q and p, and their distance, are of the same order everywhere."""
     p_log_stds = [uniform(generator, 3, 4, low=LOWEST, high=HIGHEST) for _ in range(2)]
     p_log_stds[0][0, 0], p_log_stds[1][-1, -1] = LOWEST, HIGHEST
     return {
@@ -245,14 +245,14 @@ def of_any_width(generator: Generator) -> dict[str, Any]:
 
 
 def far_narrower_or_wider(generator: Generator) -> dict[str, Any]:
-    """In one layer p is narrower than q, by a factor of about e⁶, in the other q than p."""
+    """In one layer p is narrower than q by a factor of about e⁶, in the other q is narrower than p."""
     narrow, wide = uniform(generator, 3, 4, low=-6.5, high=-6.0), uniform(generator, 3, 4, low=-0.2, high=0.2)
     means = {name: [normal(generator, 3, 4) for _ in range(2)] for name in ("q_means", "p_means")}
     return means | {"q_log_stds": [wide, narrow], "p_log_stds": [narrow, wide]}
 
 
 def far_from_zero(generator: Generator) -> dict[str, Any]:
-    """Means near 1,000 and −1,000 that differ by 0.01, as do the standard deviations' sizes; hundreds of dimensions."""
+    """Means near ±1,000 that differ by 0.01, standard deviations of about 0.01, and hundreds of dimensions."""
     drawn = layers(generator, 2, ((256,), (256,)))
     for name in ("q_means", "p_means"):
         drawn[name] = [offset + 0.01 * mean for offset, mean in zip((1000.0, -1000.0), drawn[name], strict=True)]

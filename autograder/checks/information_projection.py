@@ -21,7 +21,7 @@ COARSE = 3e-6
 
 
 def problem(log_p: Tensor, values: Tensor, multiplier: float, tolerance: float = PRECISE) -> dict[str, Any]:
-    """The inputs whose answer is ``multiplier``: the target is the mean of p tilted by it."""
+    """Inputs with the solution λ = ``multiplier``: the target is the mean of p tilted by it."""
     precise = values.double()
     q = torch.softmax(log_p.double() + multiplier * (precise - precise.mean()), dim=0)
     mean = precise.mean() + q @ (precise - precise.mean())
@@ -29,12 +29,12 @@ def problem(log_p: Tensor, values: Tensor, multiplier: float, tolerance: float =
 
 
 def distribution(generator: Generator, outcomes: int, dtype: torch.dtype = torch.float64) -> Tensor:
-    """Log-probabilities between about −5 and −1, the rarest far enough from zero that no constant hides it."""
+    """Log-probabilities between about −5 and −1, so that no small constant matters beside the rarest outcome."""
     return normal(generator, outcomes, dtype=dtype).clamp(-2, 2).log_softmax(dim=0)
 
 
 def spread_out(generator: Generator, outcomes: int, dtype: torch.dtype = torch.float64) -> Tensor:
-    """Values around zero with a gap of 0.3 at least, in random order, so that every tilt is well determined."""
+    """Values around zero, at least 0.3 apart, in random order, so that every tilt is well determined."""
     gaps = 0.3 + torch.rand(outcomes, generator=generator, dtype=dtype)
     values = gaps.cumsum(dim=0)
     return (values - values.mean())[torch.randperm(outcomes, generator=generator)]
@@ -49,7 +49,7 @@ def ordinary(outcomes: int, sign: float, dtype: torch.dtype = torch.float64, tol
 
 
 def mean_of_p_itself(generator: Generator) -> dict[str, Any]:
-    """Nothing has to change: q is p and λ is zero."""
+    """The target is the mean of p, so q is p and λ is zero."""
     return problem(distribution(generator, 5), spread_out(generator, 5), 0.0)
 
 
@@ -60,7 +60,7 @@ def two_outcomes(generator: Generator) -> dict[str, Any]:
 def ruled_out(outcomes: int, sign: float, tolerance: float = PRECISE):
     """Two outcomes of probability zero, with the smallest value and by far the largest.
 
-    The mean stays among the others, and so does the range that the tolerance is a share of.
+    The target mean and the range that the tolerance refers to depend on the other outcomes only.
     """
 
     def inputs(generator: Generator) -> dict[str, Any]:
@@ -73,7 +73,7 @@ def ruled_out(outcomes: int, sign: float, tolerance: float = PRECISE):
 
 
 def near_an_end(sign: float, size: float):
-    """Evenly spaced values between −1 and 1 and a λ of some hundreds: nearly all of q is on the last few."""
+    """Evenly spaced values between −1 and 1 and a λ of hundreds: q is concentrated on the last few values."""
 
     def inputs(generator: Generator) -> dict[str, Any]:
         values = torch.linspace(-1, 1, 201, dtype=torch.float64)[torch.randperm(201, generator=generator)]
@@ -83,7 +83,7 @@ def near_an_end(sign: float, size: float):
 
 
 def against_the_odds(sign: float):
-    """The values that the target asks for are so rare under p that the mean hardly changes before λ is large."""
+    """Values near the target are so rare under p that the mean hardly changes until λ is large."""
 
     def inputs(generator: Generator) -> dict[str, Any]:
         values = spread_out(generator, 8)
@@ -147,7 +147,7 @@ INFORMATION_PROJECTION = ComponentCheck(
             (ordinary(5, 1.0), ruled_out(7, -1.0), ordinary(4, -1.0, torch.float32, tolerance=3e-6)),
             kind="form",
             harness="call_for_pair",
-            rtol=1e-7,  # ten times what the tolerance leaves open; results in float32 are alike to 1e-4
+            rtol=1e-7,  # ten times the tolerance of the inputs; float32 results agree to 1e-4
             atol=1e-7,
         ),
     ),

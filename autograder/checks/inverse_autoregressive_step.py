@@ -17,7 +17,7 @@ __all__ = ["INVERSE_AUTOREGRESSIVE_STEP"]
 
 INPUTS = ("z", "shift", "gate_logit")
 TRANSFORMED, LOG_DETERMINANT = RESULTS = ("transformed z", "log-determinant")
-LARGEST = 100.0  # of the logits' sizes
+LARGEST = 100.0  # absolute value of a logit
 
 
 def step_of(batch: int, dim: int, dtype: torch.dtype = torch.float32):
@@ -40,7 +40,7 @@ def of_different_sizes(generator: Generator) -> dict[str, Any]:
 
 
 def gates_wide_open_and_shut(generator: Generator) -> dict[str, Any]:
-    """Logits from −100 to 100, both ends among them; each example has one that is shut and others that are not."""
+    """Logits from −100 to 100, both ends included; in each example one gate is shut and the others are open."""
     drawn = step_of(4, 3)(generator)
     drawn["gate_logit"] = uniform(generator, 4, 3, low=0.0, high=LARGEST)
     drawn["gate_logit"][:, 0] = torch.tensor([-LARGEST, -95.0, -92.0, -20.0])

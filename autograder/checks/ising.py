@@ -27,13 +27,13 @@ PRECISION_HINT = (
 
 
 def couplings(generator: Generator, spins: int, scale: float, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Symmetric with zero diagonal; couplings of both signs."""
+    """Couplings of both signs, symmetric with zero diagonal."""
     upper = normal(generator, spins, spins, scale=scale, dtype=dtype).triu(1)
     return upper + upper.T
 
 
 def mean_field(spins: int, scale: float = 0.6, dtype: torch.dtype = torch.float32):
-    """Couplings and fields of ordinary size, and means that fill most of their range."""
+    """Couplings and fields of ordinary size, and means over most of their range."""
 
     def inputs(generator: Generator) -> dict[str, Any]:
         return {
@@ -46,7 +46,7 @@ def mean_field(spins: int, scale: float = 0.6, dtype: torch.dtype = torch.float3
 
 
 def chain(generator: Generator) -> dict[str, Any]:
-    """Each spin is coupled to the next, and only the first feels a field: one sweep carries it to the last."""
+    """Each spin is coupled to the next, and only the first has a field: one sweep carries its effect to the last."""
     spins = 6
     upper = torch.diag(uniform(generator, spins - 1, low=0.8, high=1.4), 1)
     field = torch.zeros(spins)
@@ -55,14 +55,14 @@ def chain(generator: Generator) -> dict[str, Any]:
 
 
 def signs(generator: Generator, count: int) -> Tensor:
-    """−1 and 1 in random order, both among them."""
+    """−1 and 1 in random order, each at least once."""
     drawn = torch.ones(count)
     drawn[torch.randperm(count, generator=generator)[: count // 2]] = -1.0
     return drawn
 
 
 def all_in_accord(strength: float):
-    """Couplings and fields so strong that every mean is driven to −1 or 1, some of either."""
+    """Couplings and fields so strong that every mean becomes −1 or 1; both occur."""
 
     def inputs(generator: Generator) -> dict[str, Any]:
         side = signs(generator, 6)
@@ -100,7 +100,7 @@ ISING_MEAN_FIELD_SWEEP = ComponentCheck(
             1,
             "couplings and fields may be of any size",
             (fields_from_both_ends, all_in_accord(40.0)),
-            rtol=1e-5,  # means that are kept from 1 by 0.0001 show
+            rtol=1e-5,  # notices means that are kept 0.0001 away from 1
             atol=1e-5,
         ),
         Case(
@@ -167,7 +167,7 @@ ISING_ELBO = ComponentCheck(
             kind="form",
             harness="call_twice",
             rtol=0.0,
-            atol=1e-6,  # a constant of 1e-8 that keeps log 0 away is no fault; float32 is off by 1e-5
+            atol=1e-6,  # a constant of 1e-8 against log 0 is accepted; float32 is off by 1e-5
         ),
     ),
     mistakes=tuple(elbo_mistakes.MISTAKES),
@@ -179,10 +179,10 @@ ISING_ELBO = ComponentCheck(
 
 
 def all_but_turning(spins: Tensor, coupling: Tensor, field: Tensor, uniforms: Tensor) -> Tensor:
-    """The uniform numbers, many of them moved near to the probability of +1 that the sweep meets.
+    """The uniform numbers, many of them moved to within about 0.01 of the probability of +1 in the sweep.
 
-    Near means 0.01: a probability that is off by more turns the spin. Nothing is nearer, so that rounding
-    never decides. The last spin changes its value wherever that is not too unlikely.
+    A probability that is off by more than that turns the spin. No number is closer, so rounding never
+    decides. The last spin changes its value wherever that is not too unlikely.
     """
     spins, uniforms, last = spins.clone(), uniforms.clone(), len(spins) - 1
     for i in range(len(spins)):
@@ -197,9 +197,9 @@ def all_but_turning(spins: Tensor, coupling: Tensor, field: Tensor, uniforms: Te
 
 
 def away_from_the_probability(spins: Tensor, coupling: Tensor, field: Tensor, uniforms: Tensor) -> Tensor:
-    """The uniform numbers, moved away from a probability of +1 that they are too near to for float32.
+    """The uniform numbers, moved away from probabilities of +1 that are too close for float32.
 
-    At spins in weak fields the number decides, against the sign of the field as often as with it.
+    For spins in weak fields the number decides, against the sign of the field as often as with it.
     """
     spins, uniforms = spins.clone(), uniforms.clone()
     for i in range(len(spins)):
@@ -211,7 +211,7 @@ def away_from_the_probability(spins: Tensor, coupling: Tensor, field: Tensor, un
 
 
 def chain_state(spins: int, scale: float = 0.35, dtype: torch.dtype = torch.float32):
-    """A state, couplings and fields of ordinary size, and uniform numbers of which many all but turn their spin."""
+    """A state, couplings and fields of ordinary size, and uniform numbers many of which nearly turn their spin."""
 
     def inputs(generator: Generator) -> dict[str, Any]:
         drawn = {
@@ -227,7 +227,7 @@ def chain_state(spins: int, scale: float = 0.35, dtype: torch.dtype = torch.floa
 
 
 def strong_fields(generator: Generator) -> dict[str, Any]:
-    """Fields of ±30 to ±400 decide, whatever the uniform number; at other spins it does, with the neighbours' say."""
+    """Some spins follow fields of ±30 to ±400; for the others the uniform number and the neighbours decide."""
     size = torch.tensor([30.0, 60.0, 100.0, 400.0])
     field = torch.cat([size, -size, normal(generator, 8, scale=0.3)])[torch.randperm(16, generator=generator)]
     state = {"spins": signs(generator, 16), "coupling": couplings(generator, 16, 0.5), "field": field}
@@ -236,7 +236,7 @@ def strong_fields(generator: Generator) -> dict[str, Any]:
 
 
 def strong_couplings(generator: Generator) -> dict[str, Any]:
-    """A state in full accord with couplings that add up to some hundreds: it stays."""
+    """A state that agrees with couplings that add up to hundreds: it does not change."""
     accord = all_in_accord(60.0)(generator)
     spins = accord["means"].sign()
     return {
@@ -248,7 +248,7 @@ def strong_couplings(generator: Generator) -> dict[str, Any]:
 
 
 def even_odds(generator: Generator) -> dict[str, Any]:
-    """Spins without field or coupling come up with probability ½ exactly; one uniform number is exactly ½, one 0."""
+    """Spins without field or coupling are 1 with probability exactly ½; one uniform number is exactly ½, one is 0."""
     uniforms = uniform(generator, 5)
     uniforms[1], uniforms[3] = 0.5, 0.0
     return {"spins": torch.ones(5), "coupling": torch.zeros(5, 5), "field": torch.zeros(5), "uniforms": uniforms}

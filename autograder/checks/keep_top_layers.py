@@ -1,4 +1,4 @@
-"""Unit 07: how ``keep_top_layers`` is judged: by the objects in the list, not only by their numbers."""
+"""Unit 07: how ``keep_top_layers`` is judged: by the identity of the objects in the list, not only by their numbers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SHAPES = ((4, 1, 1), (4, 2, 2), (3, 2, 2), (2, 4, 4), (2, 4, 4), (1, 8, 8))
 
 
 def latents(layers: int, keep: int, equal: bool = False):
-    """Latents of so many layers, by default of different shapes as in a hierarchy, for three examples."""
+    """Latents of ``layers`` layers for three examples, by default with different shapes as in a hierarchy."""
 
     def inputs(generator: Generator) -> dict[str, Any]:
         def draws() -> list[Tensor]:
@@ -31,7 +31,7 @@ def latents(layers: int, keep: int, equal: bool = False):
 
 
 def of_equal_numbers(layers: int, keep: int):
-    """The draws of both lists are equal, but they are not the same objects."""
+    """The draws of both lists are equal, but are different objects."""
 
     def inputs(generator: Generator) -> dict[str, Any]:
         drawn = [normal(generator, 1) for _ in range(layers)]
@@ -41,7 +41,7 @@ def of_equal_numbers(layers: int, keep: int):
 
 
 def of_any_kind(keep: int):
-    """Records, None, text and tensors; in every place the two lists hold different objects."""
+    """Records, None, text and tensors; at every index the two lists hold different objects."""
 
     def inputs(generator: Generator) -> dict[str, Any]:
         def record() -> Record:

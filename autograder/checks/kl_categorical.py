@@ -20,7 +20,7 @@ __all__ = ["KL_CATEGORICAL"]
 
 
 def distributions(rank: int):
-    """Ordinary distributions: no probability is so small that clamping it at the rounding of float32 would show."""
+    """Ordinary distributions: clamping at the rounding error of float32 changes no probability noticeably."""
 
     def inputs(generator: Generator) -> dict[str, Any]:
         return {name: logits.softmax(dim=-1) for name, logits in logits_of(rank)(generator).items()}
@@ -37,7 +37,7 @@ def logits_of(rank: int):
 
 
 def partly_equal(generator: Generator) -> dict[str, Any]:
-    """One row in which q is p, and a p that is the same for all other rows."""
+    """In one row q equals p; all other rows have the same p."""
     inputs = distributions(2)(generator)
     p = inputs["p"][-1:].repeat(len(inputs["p"]), 1)
     p[0] = inputs["q"][0]
@@ -45,7 +45,7 @@ def partly_equal(generator: Generator) -> dict[str, Any]:
 
 
 def without(probabilities: Tensor, *places: tuple[int, int]) -> Tensor:
-    """The distributions with some probabilities made zero, and the others scaled to sum to one again."""
+    """The distributions with some probabilities set to zero and the others rescaled to sum to one."""
     left = probabilities.clone()
     for place in places:
         left[place] = 0.0
@@ -53,7 +53,7 @@ def without(probabilities: Tensor, *places: tuple[int, int]) -> Tensor:
 
 
 def zeros_in_q(generator: Generator) -> dict[str, Any]:
-    """Outcomes that only p has, that neither has, and a q that is sure of its outcome."""
+    """Outcomes with q = 0, outcomes with q = p = 0, and a q with all its mass on one outcome."""
     inputs = distributions(2)(generator)
     inputs["q"][-1] = torch.nn.functional.one_hot(torch.tensor(1), inputs["q"].shape[1])
     return {
@@ -69,13 +69,13 @@ def sure_of_one(generator: Generator) -> dict[str, Any]:
 
 
 def zeros_in_p(generator: Generator) -> dict[str, Any]:
-    """Rows in which q allows what p rules out, and rows in which p rules nothing out."""
+    """In some rows p is zero where q is not; in the others p is positive everywhere."""
     inputs = distributions(2)(generator)
     return inputs | {"p": without(inputs["p"], (1, 2), (2, 0))}
 
 
 def sure_of_another(generator: Generator) -> dict[str, Any]:
-    """A p that is sure of one outcome and a q that is not; a q that gives 10⁻⁹ to what p rules out."""
+    """A p with all its mass on one outcome; and a q that gives 10⁻⁹ to an outcome that p rules out."""
     q = normal(generator, 2, 4).softmax(dim=-1)
     q[1, 0] = 1e-9
     q[1] /= q[1].sum()
@@ -83,7 +83,7 @@ def sure_of_another(generator: Generator) -> dict[str, Any]:
 
 
 def hardly_possible(generator: Generator) -> dict[str, Any]:
-    """256 outcomes to which p gives 10⁻⁶ and more: a constant of that size, added to them, would show."""
+    """256 outcomes with p of 10⁻⁶ and more: adding a constant of that size changes the result noticeably."""
     q = normal(generator, 256).softmax(dim=-1)
     p = normal(generator, 256).softmax(dim=-1)
     p[torch.randperm(256, generator=generator)[:100]] = 2e-6
@@ -101,7 +101,7 @@ def rows_in(dtype: torch.dtype):
 
 
 def zeros_in_double(generator: Generator) -> dict[str, Any]:
-    """Some of q are zero, and stay so."""
+    """Some entries of q are zero and must stay zero."""
     inputs = rows_in(torch.float64)(generator)
     inputs["q"][..., 1] = 0.0
     return inputs | {"q": inputs["q"] / inputs["q"].sum(dim=-1, keepdim=True)}

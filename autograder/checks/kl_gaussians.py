@@ -41,7 +41,7 @@ def diagonal_gaussians(rank: int, dtype: torch.dtype = torch.float32):
 
 
 def partly_equal(generator: Generator) -> dict[str, Any]:
-    """One Gaussian equals its p, one has the same mean, one the same standard deviations."""
+    """One q equals its p, one has the same mean, one has the same standard deviations."""
     inputs = diagonal_gaussians(2)(generator)
     rows = {name: torch.cat([value, normal(generator, 3, value.shape[1])]) for name, value in inputs.items()}
     for name, row in (("mean", 0), ("log_std", 0), ("mean", 1), ("log_std", 2)):
@@ -50,7 +50,7 @@ def partly_equal(generator: Generator) -> dict[str, Any]:
 
 
 def wide_range_of_stds(generator: Generator) -> dict[str, Any]:
-    """Standard deviations from e⁻¹² to e⁸, in each place of the same order in q and p, as are the distances."""
+    """Standard deviations from e⁻¹² to e⁸; q and p, and their distance, are of the same order everywhere."""
     shape = sizes(generator, 2, smallest=3)
     p_log_std = uniform(generator, *shape, low=-12.0, high=8.0)
     p_log_std[0, 0], p_log_std[-1, -1] = -12.0, 8.0
@@ -63,7 +63,7 @@ def wide_range_of_stds(generator: Generator) -> dict[str, Any]:
 
 
 def far_narrower_or_wider(generator: Generator) -> dict[str, Any]:
-    """One of the two is narrower by a factor of e⁶: in one row q, in the other p."""
+    """One of the two is narrower by a factor of e⁶: q in one row, p in the other."""
     narrow, wide = uniform(generator, 2, 3, low=-6.5, high=-6.0), uniform(generator, 2, 3, low=-0.2, high=0.2)
     in_order = torch.tensor([[True], [False]])
     log_stds = {"q_log_std": torch.where(in_order, narrow, wide), "p_log_std": torch.where(in_order, wide, narrow)}
@@ -71,7 +71,7 @@ def far_narrower_or_wider(generator: Generator) -> dict[str, Any]:
 
 
 def far_from_zero(offset: float, dim: int):
-    """Means near ``offset`` that differ by 0.01, as do the standard deviations' sizes; in many dimensions."""
+    """Means near ``offset`` that differ by 0.01, and standard deviations of about 0.01, in many dimensions."""
 
     def inputs(generator: Generator) -> dict[str, Any]:
         means = {name: offset + 0.01 * normal(generator, 2, dim) for name in ("q_mean", "p_mean")}
@@ -161,7 +161,7 @@ def gaussians(rank: int, dtype: torch.dtype = torch.float32):
 
 
 def equal_and_far_apart(generator: Generator) -> dict[str, Any]:
-    """A batch in which the first q equals its p, and the last is some thousand nats away from it."""
+    """A batch in which the first q equals its p, and the last is a few thousand nats away from its p."""
     inputs = gaussians(2)(generator)
     for name in ("mean", "cov"):
         inputs[f"q_{name}"][0] = inputs[f"p_{name}"][0]
@@ -170,7 +170,7 @@ def equal_and_far_apart(generator: Generator) -> dict[str, Any]:
 
 
 def scaled_to(variance: float, dim: int, offset: float = 0.0):
-    """Covariances of a given size; in many dimensions their determinants leave the range of float32.
+    """Covariances of a given scale; in many dimensions their determinants leave the range of float32.
 
     The means differ by about a standard deviation, and all lie near ``offset``.
     """

@@ -36,7 +36,7 @@ def gaussian(dim: int, dtype: torch.dtype = torch.float32):
 
 
 def strongly_correlated(generator: Generator) -> dict[str, Any]:
-    """Two variables that hardly differ: the two projections do, by a factor of about three."""
+    """Two strongly correlated variables, for which the two projections differ by a factor of about three."""
     correlation = uniform(generator, 1, low=0.93, high=0.96).item()
     scale = torch.diag(uniform(generator, 2, low=0.5, high=2.0))
     cov = scale @ torch.tensor([[1.0, correlation], [correlation, 1.0]]) @ scale
@@ -61,7 +61,7 @@ def nearly_singular(generator: Generator) -> dict[str, Any]:
 
 
 def many_variables(generator: Generator) -> dict[str, Any]:
-    """Forty variables far from zero, of variance 10⁻⁴: their determinant is zero in float32."""
+    """Forty variables with means far from zero and variances of 10⁻⁴: the determinant is zero in float32."""
     return {"mean": 1000.0 + normal(generator, 40), "cov": 1e-4 * covariance(generator, 40)}
 
 

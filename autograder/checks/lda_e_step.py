@@ -38,7 +38,7 @@ def documents(dtype: torch.dtype = torch.float32):
 
 
 def as_many_topics_as(other: str):
-    """As many topics as documents, or as words: what is written along the wrong dimension then runs without error."""
+    """As many topics as documents, or as words: code that uses the wrong dimension then runs without an error."""
 
     def inputs(generator: Generator) -> dict[str, Any]:
         drawn = documents()(generator)
@@ -54,7 +54,7 @@ def as_many_topics_as(other: str):
 
 
 def some_words_absent(generator: Generator) -> dict[str, Any]:
-    """Counts of which many are zero; one document without words, one word that occurs nowhere; all moderate."""
+    """Many counts are zero; one document has no words, and one word occurs nowhere."""
     inputs = documents()(generator)
     inputs["counts"] *= (uniform(generator, *inputs["counts"].shape) < 0.5).float()
     inputs["counts"][1] = 0.0
@@ -64,7 +64,7 @@ def some_words_absent(generator: Generator) -> dict[str, Any]:
 
 
 def absent_words_that_no_topic_expects(generator: Generator) -> dict[str, Any]:
-    """A word that occurs nowhere and of which exp(E[log β]) is 0 in every topic, and a document without words."""
+    """A word that occurs nowhere and whose exp(E[log β]) is 0 in every topic, and a document without words."""
     inputs = some_words_absent(generator)
     inputs["expected_log_topics"][:, 2] -= 2000.0
     inputs["gamma"][1] = 1e-3 * inputs["gamma"][1]
@@ -72,7 +72,7 @@ def absent_words_that_no_topic_expects(generator: Generator) -> dict[str, Any]:
 
 
 def unlikely_words(generator: Generator) -> dict[str, Any]:
-    """Words that do occur although exp(E[log β]) is 0 in every topic: by 2,000 nats, or by a few hundred."""
+    """Words that occur although exp(E[log β]) is 0 in every topic: E[log β] is −300 or −2,000."""
     inputs = documents()(generator)
     inputs["expected_log_topics"][:, 0] -= 2000.0
     inputs["expected_log_topics"][:, 2] -= 300.0
@@ -80,9 +80,9 @@ def unlikely_words(generator: Generator) -> dict[str, Any]:
 
 
 def few_topics_per_document(generator: Generator) -> dict[str, Any]:
-    """Concentrations so small that ψ is −100 to −1000: a document believes in hardly any but one topic.
+    """Concentrations so small that ψ is −100 to −1000: a document has hardly more than one topic.
 
-    In the first document all are small.
+    In the first document all concentrations are small.
     """
     inputs = documents()(generator)
     gamma = uniform(generator, *inputs["gamma"].shape, low=1e-3, high=1e-2)
@@ -142,7 +142,7 @@ LDA_E_STEP = ComponentCheck(
             (unlikely_words, few_topics_per_document, absent_words_that_no_topic_expects, long_documents),
             harness="call_for_pair",
             looks_at=(GAMMA,),
-            atol=1e-3,  # log shares near 2000 are rounded to 1e-4, and counts multiply that
+            atol=1e-3,  # logarithms near −2000 are rounded to 1e-4, and the counts multiply this error
         ),
         Case(
             "precision kept, inputs left alone",

@@ -45,26 +45,26 @@ def around(centre: float):
 
 
 def rows_far_apart(generator: Generator) -> dict[str, Any]:
-    """One row near 10,000, one near −10,000: the largest entry of all is no help to the other rows."""
+    """One row near 10,000, one near −10,000: subtracting the largest of all entries makes the others underflow."""
     rows, columns = sizes(generator, 2)
     centres = torch.linspace(-1e4, 1e4, rows).unsqueeze(1)
     return {"x": centres + normal(generator, rows, columns, scale=2.0), "dim": 1}
 
 
 def with_tail(generator: Generator) -> dict[str, Any]:
-    """Rows whose mean and whose first, middle or smallest entry are hundreds below the largest."""
+    """Rows whose mean and first, middle and smallest entries are hundreds below the largest."""
     rows = torch.tensor([[0.0, 1000.0, 3.0], [-2000.0, 5.0, 4.0], [1000.0, -2000.0, -5.0]])
     return {"x": rows + normal(generator, *rows.shape), "dim": 1}
 
 
 def two_far_apart(generator: Generator) -> dict[str, Any]:
-    """Pairs of negative entries of which only one counts, on either side."""
+    """Pairs of negative entries so far apart that only one counts; it may be the first or the second."""
     pairs = torch.tensor([[-1000.0, -1.0], [-2.0, -3000.0]])
     return {"x": pairs - uniform(generator, *pairs.shape), "dim": 1}
 
 
 def just(low: float, high: float):
-    """Entries between two bounds, just beyond what exp can take in float32."""
+    """Entries between two bounds, just beyond the range of exp in float32."""
 
     def inputs(generator: Generator) -> dict[str, Any]:
         return {"x": uniform(generator, *sizes(generator, 2), low=low, high=high), "dim": 1}
@@ -79,7 +79,7 @@ def equal_entries(generator: Generator) -> dict[str, Any]:
 
 
 def around_72_in(dtype: torch.dtype):
-    """Logarithms whose exponentials any formula can take, yet so large that the digits of float32 show."""
+    """Entries whose exponentials no formula overflows at, but so large that rounding to float32 is noticeable."""
 
     def inputs(generator: Generator) -> dict[str, Any]:
         return {"x": 72.0 + normal(generator, *sizes(generator, 2), dtype=dtype), "dim": 1}
@@ -88,7 +88,7 @@ def around_72_in(dtype: torch.dtype):
 
 
 def spread_in_double(generator: Generator) -> dict[str, Any]:
-    """Small entries that count in float64, and entries that rounding changes when the largest is taken off in place."""
+    """Small entries that count in float64, and entries that rounding changes if the largest is subtracted in place."""
     x = normal(generator, 3, 4, dtype=torch.float64)
     x[:, 0] += 72.0
     x[:, 1:3] = x[:, :1] - uniform(generator, 3, 2, low=11.5, high=12.5, dtype=torch.float64)

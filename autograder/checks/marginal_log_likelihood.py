@@ -19,7 +19,7 @@ from avae_lib.checking.nested_inputs import Once
 
 __all__ = ["MARGINAL_LOG_LIKELIHOOD"]
 
-Form = Callable[[Sequence[Tensor]], Any]  # how the chunks are handed over
+Form = Callable[[Sequence[Tensor]], Any]  # the iterable in which the chunks are passed
 
 
 def chunks(
@@ -30,7 +30,7 @@ def chunks(
     offset: float = 0.0,
     dtype: torch.dtype = torch.float32,
 ):
-    """Chunks of so many samples each; every example lies a little differently."""
+    """One chunk for each number of samples; the level differs a little between examples."""
 
     def inputs(generator: Generator) -> dict[str, Any]:
         places = offset + normal(generator, batch, dtype=dtype)
@@ -40,7 +40,7 @@ def chunks(
 
 
 def apart(*levels: float, form: Form = list):
-    """A chunk at each level, thousands of nats apart. One log weight of the last chunk lies far above its others."""
+    """A chunk at each level, thousands of nats apart. One log weight of the last chunk is far above the others."""
 
     def inputs(generator: Generator) -> dict[str, Any]:
         drawn = [level + normal(generator, 2 + number % 3, 5) for number, level in enumerate(levels)]

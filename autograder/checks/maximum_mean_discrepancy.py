@@ -40,19 +40,19 @@ def of_different_sizes(generator: Generator) -> dict[str, Any]:
 
 
 def the_same_twice(generator: Generator) -> dict[str, Any]:
-    """Each point of x is one of y too, so the unbiased estimate is negative."""
+    """Both samples have the same points, so the unbiased estimate is negative."""
     drawn = two_samples(4, 4, 2, 2)(generator)
     return drawn | {"y": drawn["x"][torch.randperm(4, generator=generator)]}
 
 
 def the_same_two(generator: Generator) -> dict[str, Any]:
-    """Two points, which both samples have."""
+    """Both samples have the same two points."""
     drawn = two_samples(2, 2, 3, 1)(generator)
     return drawn | {"y": drawn["x"].flip(0)}
 
 
 def far_from_zero(generator: Generator) -> dict[str, Any]:
-    """Samples of more than 25 points near ±1,000, with differences of 0.01 and scales to match."""
+    """Samples of more than 25 points near ±1,000 that differ by 0.01, with scales to match."""
     drawn = two_samples(27, 28, 3, 2)(generator)
     centre = FAR * torch.tensor([1.0, -1.0, 1.0])
     return {
@@ -63,7 +63,7 @@ def far_from_zero(generator: Generator) -> dict[str, Any]:
 
 
 def with_equal_points(generator: Generator) -> dict[str, Any]:
-    """A point that is twice in x and once in y."""
+    """One point occurs twice in x and once in y."""
     drawn = two_samples(4, 3, 2, 2)(generator)
     drawn["x"][1] = drawn["y"][2] = drawn["x"][0]
     return drawn

@@ -22,7 +22,7 @@ MEANS, BOUNDS = PAIR
 
 
 def couplings(generator: Generator, spins: int, scale: float, dtype: torch.dtype = torch.float64) -> Tensor:
-    """Symmetric with zero diagonal; couplings of both signs."""
+    """Couplings of both signs, symmetric with zero diagonal."""
     upper = normal(generator, spins, spins, scale=scale, dtype=dtype).triu(1)
     return upper + upper.T
 
@@ -36,12 +36,12 @@ def model(generator: Generator, spins: int, scale: float, dtype: torch.dtype = t
 
 
 def at_rest(spins: int, scale: float = 0.25, tolerance: float = 1e-9, dtype: torch.dtype = torch.float64):
-    """Couplings so weak that every start leads to the same means, and a tolerance below all that is compared."""
+    """Couplings so weak that every start leads to the same means, and a tolerance smaller than any that is compared."""
     return lambda generator: model(generator, spins, scale, dtype) | {"tolerance": tolerance}
 
 
 def two_summits(generator: Generator) -> dict[str, Any]:
-    """A ferromagnet with two local optima, of opposite sign: the start decides between them, against the field."""
+    """A ferromagnet with two local optima of opposite sign: the start chooses the one that opposes the field."""
     spins, side = 6, 1.0 if between(generator, 0, 1) < 0.5 else -1.0
     coupling = torch.full((spins, spins), between(generator, 0.3, 0.5), dtype=torch.float64).fill_diagonal_(0.0)
     field = -side * uniform(generator, spins, low=0.02, high=0.06, dtype=torch.float64)
@@ -50,9 +50,9 @@ def two_summits(generator: Generator) -> dict[str, Any]:
 
 
 def tug_of_war(generator: Generator) -> dict[str, Any]:
-    """Two camps that want to be alike and start opposed: the first one updated gives in.
+    """Two groups of spins, coupled positively, start with opposite means: the group updated first changes sign.
 
-    Updated all at once, each camp takes over what the other has just given up, for ever.
+    If all spins are updated at once, the two groups exchange their means in every sweep, forever.
     """
     strength, side = between(generator, 1.0, 1.4), 1.0 if between(generator, 0, 1) < 0.5 else -1.0
     coupling = torch.zeros(4, 4, dtype=torch.float64)
@@ -63,10 +63,10 @@ def tug_of_war(generator: Generator) -> dict[str, Any]:
 
 
 def relay(generator: Generator) -> dict[str, Any]:
-    """A chain whose last spin is held fast: in each sweep one more spin, from the end backwards, turns over.
+    """A chain whose last spin is fixed by a strong field: each sweep turns one more spin, from the end backwards.
 
-    Couplings are so strong that the turned means are ±1 to the last digit. So whatever the rule for stopping, the last
-    sweep is the first one in which nothing moves.
+    The couplings are so strong that turned means are exactly ±1. So by any stopping rule, the last sweep is the first
+    one in which nothing moves.
     """
     spins, side = 5, 1.0 if between(generator, 0, 1) < 0.5 else -1.0
     strengths = 60.0 * 2.0 ** torch.arange(spins - 1, dtype=torch.float64)
@@ -78,7 +78,7 @@ def relay(generator: Generator) -> dict[str, Any]:
 
 
 def on_their_own(generator: Generator) -> dict[str, Any]:
-    """Spins without couplings: right after one sweep, and a second one finds nothing to do."""
+    """Spins without couplings: one sweep gives the right means, and a second one changes nothing."""
     return model(generator, 4, 0.0) | {"tolerance": 1e-6}
 
 
@@ -87,7 +87,7 @@ def on_their_own_in_single(generator: Generator) -> dict[str, Any]:
 
 
 def moves(inputs: dict[str, Any], sweeps: int) -> list[Tensor]:
-    """By how much each mean changes in each of the first sweeps."""
+    """The change of each mean in each of the first sweeps."""
     means, moved = inputs["start"], []
     for _ in range(sweeps):
         before, means = means, ising_mean_field_sweep(means, inputs["coupling"], inputs["field"])
@@ -104,10 +104,11 @@ def total(moved: Tensor) -> Tensor:
 
 
 def stopping(spins: int, sweep: int, scale: float = 0.3, misleads: tuple[Callable[[Tensor], Tensor], ...] = ()):
-    """A tolerance halfway, in logarithms, between the largest moves of one sweep and of the next: no rounding decides.
+    """A tolerance at the geometric mean of the largest moves of two sweeps, so that rounding cannot decide.
 
-    Drawn anew until the largest move shrinks by a third or more at that sweep, and for the first time. ``misleads`` are
-    other measures of the moves, each of them below the tolerance too early or still above it in the last sweep.
+    The model is drawn again until the largest move shrinks by a third or more at that sweep, for the first time.
+    ``misleads`` are other measures of the moves: each falls below the tolerance too early, or is still above it in the
+    last sweep.
     """
 
     def inputs(generator: Generator) -> dict[str, Any]:
@@ -126,7 +127,7 @@ def stopping(spins: int, sweep: int, scale: float = 0.3, misleads: tuple[Callabl
 
 
 def already_there(generator: Generator) -> dict[str, Any]:
-    """A start at which the sweep moves nothing by more than the tolerance: one sweep, one bound."""
+    """A start from which a sweep moves no mean by more than the tolerance: one sweep, one bound."""
     drawn = model(generator, 5, 0.2)
     for _ in range(100):
         drawn["start"] = ising_mean_field_sweep(drawn["start"], drawn["coupling"], drawn["field"])
@@ -134,7 +135,7 @@ def already_there(generator: Generator) -> dict[str, Any]:
 
 
 def critical(generator: Generator) -> dict[str, Any]:
-    """Couplings at which the steps shrink slowly: below the tolerance after some 400 sweeps, and not after 200."""
+    """Couplings at which the moves shrink slowly: below the tolerance after about 400 sweeps, but not after 200."""
     spins = 3
     coupling = torch.full((spins, spins), 1 / (spins - 1), dtype=torch.float64).fill_diagonal_(0.0)
     start = uniform(generator, spins, low=0.4, high=0.9, dtype=torch.float64)
@@ -142,12 +143,12 @@ def critical(generator: Generator) -> dict[str, Any]:
 
 
 def at_rest_exactly(generator: Generator) -> dict[str, Any]:
-    """Spins without couplings and a tolerance of zero: in the second sweep no mean moves by more than nothing."""
+    """Spins without couplings and a tolerance of zero: in the second sweep no mean moves at all."""
     return model(generator, 3, 0.0) | {"tolerance": 0.0}
 
 
 def stopping_by_any_measure(generator: Generator) -> dict[str, Any]:
-    """All moves of the first sweep are above the tolerance, those of the second below it even when added up."""
+    """All moves of the first sweep are above the tolerance, and even the sum of those of the second is below it."""
     while True:
         drawn = model(generator, 4, 0.1)
         first, second = moves(drawn, 2)
@@ -166,7 +167,7 @@ MEAN_FIELD_FIT = ComponentCheck(
             (at_rest(6), two_summits, tug_of_war, relay),
             harness="call_for_pair",
             looks_at=(MEANS,),
-            atol=3e-4,  # where another measure of the moves, or the bound's, ends the fit, means are that far off
+            atol=3e-4,  # means are this far off if another measure of the moves, or the bound, ends the fit
         ),
         Case(
             "bounds of all sweeps",

@@ -40,7 +40,7 @@ def mixture(dtype: torch.dtype = torch.float32):
 
 
 def as_many_components_as(other: str):
-    """As many components as points, or as dimensions: what is normalised along the wrong one keeps its shape."""
+    """As many components as points, or as dimensions: normalising over the wrong one keeps the shape."""
 
     def inputs(generator: Generator) -> dict[str, Any]:
         drawn = mixture()(generator)
@@ -56,9 +56,9 @@ def as_many_components_as(other: str):
 
 
 def far_away(distance: float, dtype: torch.dtype):
-    """Points so far from all components that every density is 0, yet none is nearer than the others by much.
+    """Points so far from all components that every density is 0, but about equally far from each.
 
-    They are far in a dimension in which the components agree; some points are near all components.
+    They are far away in a dimension in which the components agree; some points are near all components.
     """
 
     def inputs(generator: Generator) -> dict[str, Any]:
@@ -74,14 +74,14 @@ def far_away(distance: float, dtype: torch.dtype):
 
 
 def one_component_is_nearest(generator: Generator) -> dict[str, Any]:
-    """Points thousands of nats from the nearest component, and further from the others."""
+    """Points thousands of nats from the nearest component, and farther from the others."""
     means = torch.tensor([[0.0, 0.0], [40.0, 0.0], [0.0, 40.0]])[torch.randperm(3, generator=generator)]
     x = torch.tensor([[-60.0, -80.0], [150.0, 20.0], [5.0, 130.0], [1.0, 0.0]]) + normal(generator, 4, 2)
     return {"x": x, "weights_log": normal(generator, 3), "means": means, "precisions": torch.ones(3, 2)}
 
 
 def many_dimensions(generator: Generator) -> dict[str, Any]:
-    """Components side by side in 200 dimensions: every density is 0 in float32, and none is much the largest."""
+    """Components close together in 200 dimensions: every density is 0 in float32, and none dominates."""
     means, precisions = 0.1 * normal(generator, 3, 200), 1.0 + 0.1 * uniform(generator, 3, 200)
     return {
         "x": normal(generator, 4, 200),
@@ -92,7 +92,7 @@ def many_dimensions(generator: Generator) -> dict[str, Any]:
 
 
 def far_from_zero(generator: Generator) -> dict[str, Any]:
-    """Points and means near 1,000, of which the differences are hundredths, as are the standard deviations."""
+    """Points and means near 1,000 that differ by hundredths, with standard deviations of hundredths."""
     return {
         "x": 1000.0 + 0.02 * normal(generator, 6, 2),
         "weights_log": normal(generator, 3),
@@ -102,9 +102,9 @@ def far_from_zero(generator: Generator) -> dict[str, Any]:
 
 
 def precisions_of_all_sizes(generator: Generator) -> dict[str, Any]:
-    """Ten dimensions whose precisions, multiplied, leave the range of float32, upwards and downwards.
+    """Ten dimensions whose product of precisions overflows or underflows in float32.
 
-    Two components are narrow and two are wide, and the points are of either kind.
+    Two components are narrow and two are wide, and there are points near both kinds.
     """
     scale = torch.tensor([1e6, 1e6, 1e-6, 1e-6]).unsqueeze(1)
     precisions = scale * uniform(generator, 4, 10, low=0.7, high=1.4)
@@ -135,14 +135,14 @@ MIXTURE_CAVI_STEP = ComponentCheck(
             2,
             "where every density is zero, the responsibilities still sum to one",
             (far_away(25.0, torch.float32), far_away(100.0, torch.float64), one_component_is_nearest, many_dimensions),
-            atol=1e-3,  # logarithms near 300 are rounded to 3e-5, several times over
+            atol=1e-3,  # logarithms near 300 are rounded to 3e-5 several times
         ),
         Case(
             "precisions of all sizes, means far from zero",
             1,
             "precisions of very different sizes and means far from zero are valid inputs",
             (precisions_of_all_sizes, far_from_zero),
-            atol=1e-3,  # squares of distances that are rounded to 6e-5 of 0.02
+            atol=1e-3,  # distances of 0.02 are rounded to 6e-5 before they are squared
         ),
         Case(
             PRECISION_KEPT,

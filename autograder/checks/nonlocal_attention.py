@@ -29,7 +29,7 @@ def pixels(
     scale: Scale = ORDINARY,
     dtype: torch.dtype = torch.float32,
 ):
-    """Some pixels that look at each other."""
+    """Some pixels that attend to each other."""
 
     def inputs(generator: Generator) -> dict[str, Any]:
         widths = {"query": key_channels, "key": key_channels, "value": channels}
@@ -55,7 +55,7 @@ def large_scores(in_query: int, in_key: int, in_scale: int):
 
 
 def scores_far_from_zero(generator: Generator) -> dict[str, Any]:
-    """The scores of each looking pixel are near one number, from −576 to 576, and exact in float32."""
+    """The scores of each query pixel are near one number, from −576 to 576, and exact in float32."""
     offset = 64 * torch.tensor([3.0, -3.0, 2.0, -1.0]).reshape(1, 4, 1).expand(2, 4, 1)
     query = torch.cat([offset, whole(generator, 2, 4, 2)], dim=2)
     key = torch.cat([torch.full((2, 4, 1), 3.0), whole(generator, 2, 4, 2) / 4], dim=2)

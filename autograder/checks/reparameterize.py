@@ -19,12 +19,12 @@ __all__ = ["REPARAMETERIZE"]
 
 
 def gaussian(rank: int):
-    """Ordinary means and standard deviations; the noise holds two of its rarer values."""
+    """Ordinary means and standard deviations; the noise includes ±3.5."""
 
     def inputs(generator: Generator) -> dict[str, Any]:
         shape = sizes(generator, rank)
         drawn = {name: normal(generator, *shape) for name in ("mean", "log_std", "noise")}
-        drawn["log_std"].clamp_(-1.9, 1.9)  # limits of log_std, from −2 to 2 and wider, are another case's business
+        drawn["log_std"].clamp_(-1.9, 1.9)  # clamping log_std at ±2 or wider is tested by another case
         drawn["noise"].view(-1)[[0, -1]] = torch.tensor([3.5, -3.5])
         return drawn
 
@@ -37,7 +37,7 @@ def gaussian_in_double(generator: Generator) -> dict[str, Any]:
 
 
 def wide_range_of_stds(generator: Generator) -> dict[str, Any]:
-    """Standard deviations from e^-12 to e^8; the means are small enough to see the smallest."""
+    """Standard deviations from e⁻¹² to e⁸; the means are so small that the smallest is noticeable."""
     inputs = gaussian(2)(generator)
     log_std = uniform(generator, *inputs["mean"].shape, low=-12.0, high=8.0)
     log_std[0, 0], log_std[-1, -1] = -12.0, 8.0

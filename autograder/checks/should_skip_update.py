@@ -21,7 +21,7 @@ NOT_FINITE = (
     *((None, NAN), (None, INFINITY), (None, -INFINITY)),
     *((NAN, NAN), (INFINITY, -INFINITY)),
 )
-FAR_BELOW, JUST_BELOW, JUST_ABOVE, FAR_ABOVE = 0.2, 0.97, 1.03, 8.0  # times the threshold
+FAR_BELOW, JUST_BELOW, JUST_ABOVE, FAR_ABOVE = 0.2, 0.97, 1.03, 8.0  # multiples of the threshold
 
 
 def scalar(value: float, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -33,7 +33,7 @@ def update(loss: float, norm: float, threshold: Any, dtype: torch.dtype = torch.
 
 
 def ordinary(share: float, sign: float = 1.0, small: bool = False):
-    """A norm that is a given share of the threshold, 200 or so, or less than 1; the loss may be negative."""
+    """A norm that is a given multiple of the threshold, which is about 200 or less than 1; the loss may be negative."""
 
     def inputs(generator: Generator) -> dict[str, Any]:
         threshold = between(generator, 0.3, 0.6) if small else between(generator, 150.0, 250.0)
@@ -43,7 +43,7 @@ def ordinary(share: float, sign: float = 1.0, small: bool = False):
 
 
 def loss_beyond_the_threshold(generator: Generator) -> dict[str, Any]:
-    """A loss in nats is large; it is the norm that has the limit."""
+    """A loss above the threshold: only the norm is compared with it."""
     threshold = between(generator, 150.0, 250.0)
     return update(between(generator, 2000.0, 3000.0), FAR_BELOW * threshold, threshold)
 
@@ -54,7 +54,7 @@ def small_loss(generator: Generator) -> dict[str, Any]:
 
 
 def not_finite(loss: float | None, norm: float | None, has_threshold: bool):
-    """What is None is ordinary: the norm is then a fifth of the threshold, if there is one."""
+    """A given loss and norm. None stands for an ordinary one: a norm of a fifth of the threshold, if there is one."""
 
     def inputs(generator: Generator) -> dict[str, Any]:
         threshold = between(generator, 150.0, 250.0)

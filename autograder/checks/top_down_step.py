@@ -1,4 +1,4 @@
-"""Unit 05: how ``top_down_step`` is judged, with parts that hold no component."""
+"""Unit 05: how ``top_down_step`` is judged. Its ``parts`` contain no component."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["TOP_DOWN_STEP"]
 
 RESULTS = ("new stream", "latent", "kl")
 GAUSSIAN = ("mean", "log_std")
-SIZES = (3, 2, 2)  # examples, height, width: parts are random already, and public requests are kept small
+SIZES = (3, 2, 2)  # examples, height, width; fixed, to keep the stored public requests small
 INPUTS = ("stream", "evidence", "parts", "noise")
 
 
@@ -33,10 +33,10 @@ def step(
     """A step with random parts.
 
     Args:
-        equal_widths: latent, stream and evidence have equally many channels, so that mixing them up is no shape error.
-        settled_latent: posterior and prior have the same constant mean, and the noise is zero: z is right by whatever
-            way it is drawn, and the new stream can be judged on its own.
-        posterior_of_evidence: the posterior ignores the stream, so that what it sees of it makes no difference.
+        equal_widths: latent, stream and evidence have the same number of channels, so mixing them up raises no error.
+        settled_latent: posterior and prior have the same constant mean, and the noise is zero: z is right however it
+            is drawn, so the new stream is judged separately.
+        posterior_of_evidence: the posterior ignores the stream, so it does not matter which stream it gets.
         single: one example of one pixel.
     """
 
@@ -77,7 +77,7 @@ def _gaussian(latent: int) -> tuple[tuple[str, int], ...]:
 
 
 def _settle(posterior: Tensor, prior: Tensor, latent: int, constants: Tensor) -> None:
-    """Make the means of both maps the sines of the same constants."""
+    """Give both maps the same constant means, the sines of the same numbers."""
     for weight in (posterior, prior):
         linear, inner = weight.chunk(2)
         linear[:latent] = inner[:latent] = 0.0

@@ -27,7 +27,7 @@ PRECISION_HINT = (
 
 
 def elbo_terms(generator: Generator, dtype: torch.dtype = torch.float32) -> dict[str, Any]:
-    """Ordinary terms, among them a layer that tells hardly anything and one that tells nothing."""
+    """Ordinary terms, including a layer with a very small KL and one with a KL of 0."""
     batch, layers = sizes(generator, 2, smallest=3)
     kl = uniform(generator, batch, layers, low=0.1, high=9.0, dtype=dtype)
     kl[:, 1], kl[-1, -1] = 0.001, 0.0
@@ -43,7 +43,7 @@ def with_small_beta(generator: Generator) -> dict[str, Any]:
 
 
 def with_large_beta(generator: Generator) -> dict[str, Any]:
-    return elbo_terms(generator) | {"beta": 20 + 1 / 128}  # no number of half precision
+    return elbo_terms(generator) | {"beta": 20 + 1 / 128}  # not exact in half precision
 
 
 def without_kl(generator: Generator) -> dict[str, Any]:
@@ -51,7 +51,7 @@ def without_kl(generator: Generator) -> dict[str, Any]:
 
 
 def densities_above_one(generator: Generator) -> dict[str, Any]:
-    """Log-densities may be positive, and large; so the loss of an example, and of a batch, may be negative."""
+    """Large positive log-densities, so that the loss is negative."""
     terms = elbo_terms(generator)
     log_likelihood = -20 * terms["log_likelihood"]
     log_likelihood[0] = -log_likelihood[0]
@@ -59,7 +59,7 @@ def densities_above_one(generator: Generator) -> dict[str, Any]:
 
 
 def terms_in_double(generator: Generator) -> dict[str, Any]:
-    """Large terms, and a beta by which a product in place shows in the bits of ``kl``, yet not in the result."""
+    """Large terms, and a beta for which multiplying in place changes ``kl`` but not the result."""
     terms = elbo_terms(generator, torch.float64)
     terms["kl"][0, -1] = 9.0
     return {name: 100 * term for name, term in terms.items()} | {"beta": 1 + 1e-12}
@@ -126,7 +126,7 @@ def log_weights(generator: Generator, dtype: torch.dtype = torch.float32) -> dic
 
 
 def weights_of(samples: int, batch: int):
-    """A given shape: neither the longer nor the shorter dimension is always that of the samples."""
+    """Log weights of a given shape: there may be more samples than examples, or fewer."""
 
     def inputs(generator: Generator) -> dict[str, Any]:
         return {"log_weights": normal(generator, samples, batch, scale=2.0) - 3.0}
@@ -135,7 +135,7 @@ def weights_of(samples: int, batch: int):
 
 
 def examples_between(lowest: float, highest: float, scale: float = 2.0):
-    """Each example's weights are near one another, those of different examples far apart."""
+    """The weights of one example are close together, those of different examples far apart."""
 
     def inputs(generator: Generator) -> dict[str, Any]:
         samples, batch = sizes(generator, 2)
@@ -149,7 +149,7 @@ examples_far_apart = examples_between(-4e3, 3e3)
 
 
 def one_weight_outweighs(generator: Generator) -> dict[str, Any]:
-    """In each example one weight is larger than the others by thousands, in turn the first, the second, …"""
+    """In each example one log weight exceeds the others by thousands: the first, then the second, and so on."""
     samples, batch = sizes(generator, 2)
     weights = normal(generator, samples, batch, scale=2.0) - 3000.0
     weights[torch.arange(batch).add(1).remainder(samples), torch.arange(batch)] += 3000.0
@@ -161,7 +161,7 @@ def weights_in_double(generator: Generator) -> dict[str, Any]:
 
 
 def small_weights_in_double(generator: Generator) -> dict[str, Any]:
-    """One weight is the largest, and the others, of e⁻¹² its size, count in float64."""
+    """One weight is the largest; the others are e⁻¹² times as large, which matters in float64."""
     weights = uniform(generator, 4, 3, low=62.5, high=63.5, dtype=torch.float64)
     weights[1] = 75.0
     return {"log_weights": weights}

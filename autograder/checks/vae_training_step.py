@@ -1,4 +1,4 @@
-"""Unit 03: how ``vae_training_step`` is judged, on a toy model that holds no component."""
+"""Unit 03: how ``vae_training_step`` is judged, on a toy model that contains no component."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def run(
     log_scale: float = 0.0,
     training: bool = True,
 ):
-    """A toy model's weights, its optimizer, and one batch of images in a few levels of grey for each call.
+    """A toy model's weights, its optimizer, and one batch of grey images for each call.
 
-    The weights are float64, so that no rounding can turn the sign of a small gradient, which Adam would amplify.
+    The weights are float64, so rounding cannot change the sign of a small gradient, which Adam would amplify.
     ``smallest`` asks for batches of one example and a model of one layer; ``scale`` is that of the weights,
     ``log_scale`` is added to the log-likelihoods, and ``training`` is the mode that the model is in.
     """
@@ -36,7 +36,7 @@ def run(
         width = 2
         batch, layers = (1, 1) if smallest else (batch, layers)
         batches = torch.randint(4, (calls, batch, 1, height, width), generator=generator, dtype=torch.uint8)
-        batches[:, 0, :, 0, 0] = 1  # no batch is all black
+        batches[:, 0, :, 0, 0] = 1  # no batch is completely black
         return {
             "encoder": normal(generator, height * width, layers, scale=scale, dtype=torch.float64),
             "decoder": normal(generator, layers, height * width, scale=scale, dtype=torch.float64),
@@ -108,7 +108,7 @@ VAE_TRAINING_STEP = ComponentCheck(
             (run("SGD", calls=3), run("Adam", calls=3), run("SGD", log_scale=5000.0)),
             harness="training_step",
             looks_at=("loss of call 1", "loss of call 2", "loss of call 3", "number of calls of the model"),
-            rtol=1e-7,  # losses near 100 and rounded to four digits show
+            rtol=1e-7,  # a loss near 100 that is rounded to four digits is noticed
             atol=1e-7,
         ),
         Case(
@@ -119,7 +119,7 @@ VAE_TRAINING_STEP = ComponentCheck(
             kind="form",
             harness="training_step",
             looks_at=("loss of call 1",),
-            atol=1e12,  # the kind of number is the question here, not its size
+            atol=1e12,  # this case tests the type of the number, not its value
         ),
     ),
     mistakes=tuple(mistakes.MISTAKES),

@@ -1,4 +1,4 @@
-"""Unit 06: how ``variational_layer_step`` is judged, with parts that hold no component."""
+"""Unit 06: how ``variational_layer_step`` is judged. Its ``parts`` contain no component."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FIELDS = ("value", "key", "query", "evidence_query")
 RESULTS = (("context", FIELDS), "condition", "latent", "kl")
 CONTEXT = tuple(f"context.{field}" for field in FIELDS)
 STEEP = 1e8
-SIZES = (3, 2, 2)  # examples, height, width: parts are random already, and public requests are kept small
+SIZES = (3, 2, 2)  # examples, height, width; fixed, to keep the stored public requests small
 INPUTS = ("context", "z", "evidence", "remembered", "parts", "noise")
 CALLS = ("call of parts.merge", "call of parts.posterior")
 
@@ -42,15 +42,15 @@ def layer(
     """A layer with random parts.
 
     Args:
-        contexts: how many are remembered. With one, all attention goes there, whatever queries and scales are.
-        evidence: how many layers of it, this layer's own included; none for None.
-        equal_widths: all feature maps have equally many channels, so that mixing them up is no shape error.
+        contexts: number of remembered contexts. With one, its weight is 1, whatever queries and scales are.
+        evidence: number of layers of evidence, including this layer's own; 0 for None.
+        equal_widths: all feature maps have the same number of channels, so mixing them up raises no error.
         settled_gates: both gates are equal, and so are both scales.
-        constant: names of parts that return the same whatever they see.
+        constant: names of parts whose result does not depend on their input.
         closed: the gate of the evidence is 0, so that ê = ẽ.
-        shift_alone: the prior is N(0, 1), the noise zero, and the posterior ignores the key: z is the mean's shift,
-            and a function of ê.
-        plain_numbers: gates and scales are numbers of Python's.
+        shift_alone: the prior is N(0, 1), the noise is zero, and the posterior ignores the key, so z is the mean's
+            shift and a function of ê.
+        plain_numbers: gates and scales are Python numbers.
         steep: the scale of the evidence is so large that exponentials of scores overflow.
         single: one example of one pixel.
     """

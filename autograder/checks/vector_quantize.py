@@ -28,7 +28,7 @@ FAR = 1000.0
 
 
 def codes_of_any_length(generator: Generator, codes: int, dim: int, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Codes near and far from zero, so that the one with the largest inner product is seldom the nearest."""
+    """Codes near zero and far from it, so the code with the largest inner product is seldom the nearest."""
     lengths = uniform(generator, codes, 1, low=0.3, high=2.5, dtype=dtype)
     return lengths * normal(generator, codes, dim, dtype=dtype)
 
@@ -49,7 +49,7 @@ def of_different_sizes(generator: Generator) -> dict[str, Any]:
 
 
 def on_a_code(codes: int, dim: int, dtype: torch.dtype = torch.float32):
-    """A vector that is one of the codes, so that both losses are 0, however they are computed."""
+    """A vector that equals one of the codes, so both losses are 0 however they are computed."""
 
     def inputs(generator: Generator) -> dict[str, Any]:
         codebook = codes_of_any_length(generator, codes, dim, dtype)
@@ -63,14 +63,14 @@ def one_of(generator: Generator, codebook: Tensor) -> Tensor:
 
 
 def tie(generator: Generator) -> dict[str, Any]:
-    """Each code is there twice, and all numbers are whole."""
+    """Each code occurs twice, and all numbers are whole."""
     once = 3 * (1 + torch.randperm(12, generator=generator).reshape(4, 3).float())
     twice = once.repeat(2, 1)[torch.randperm(8, generator=generator)]
     return {"z": one_of(generator, once), "codebook": twice}
 
 
 def tie_of_different_codes(larger_first: bool):
-    """One whole number half-way between two codes, at a distance of 1, so that all losses are 1 by any mean or sum."""
+    """One number halfway between two codes, at a distance of 1, so the losses are 1 as a mean or a sum."""
 
     def inputs(generator: Generator) -> dict[str, Any]:
         z = torch.randint(2, 6, (1, 1), generator=generator).float()
@@ -81,13 +81,13 @@ def tie_of_different_codes(larger_first: bool):
 
 
 def far_from_zero(generator: Generator) -> dict[str, Any]:
-    """Codes near a point whose coordinates are ±1,000, which differ by 0.01. They are more than 25."""
+    """More than 25 codes near a point with coordinates ±1,000 that differ by 0.01."""
     codebook = FAR * torch.tensor([1.0, -1.0, 1.0]) + 0.01 * normal(generator, 28, 3)
     return {"z": one_of(generator, codebook), "codebook": codebook}
 
 
 def single_number(codes: int):
-    """One vector of one number, whose losses have the same gradient if a sum takes the place of their mean."""
+    """One vector of one number, so the losses have the same gradient as a mean or as a sum."""
     return vectors_and_codes(1, codes, 1)
 
 

@@ -1,1 +1,1 @@
-"""Wrong implementations, one module for each component. None of them may earn full marks."""
+"""Wrong implementations, one module per component. None of them may get all points."""

@@ -24,7 +24,7 @@ ALL_PAIRS = "makes a tensor of all pairs: its memory grows with n·m; sort the s
 
 
 def halves(inside, outside):
-    """Twice the number of pairs in order, ties as one."""
+    """Twice the number of pairs in the right order, with ties counted once."""
     ordered = inside.sort().values
     return torch.searchsorted(ordered, outside) + torch.searchsorted(ordered, outside, right=True)
 
@@ -34,7 +34,7 @@ def area(inside, outside):
 
 
 def mean_ranks(scores):
-    """Ranks from 1, tied scores with the mean of theirs."""
+    """Ranks from 1; tied scores get the mean of their ranks."""
     ordered = scores.sort().values
     return (torch.searchsorted(ordered, scores) + torch.searchsorted(ordered, scores, right=True) + 1).double() / 2
 
@@ -44,7 +44,7 @@ def share_at_or_above(scores, thresholds):
 
 
 def curve(inside, outside, thresholds):
-    """False and true positive rates where scores at or above a threshold are called outside."""
+    """False and true positive rates if scores at or above a threshold are classified as outside."""
     return share_at_or_above(inside, thresholds), share_at_or_above(outside, thresholds)
 
 

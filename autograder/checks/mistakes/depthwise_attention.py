@@ -1,4 +1,4 @@
-"""Wrong ways to write ``depthwise_attention``: most are the right one with its scores or its weights exchanged."""
+"""Wrong ways to write ``depthwise_attention``. Most replace the scores or the weights of the right function."""
 
 import math
 

@@ -60,7 +60,7 @@ def last_bin(upper, lower):
 def log_prob(
     inputs, number=torch.Tensor.double, scaled=scaled, half=half_bin, scale=torch.exp, ends=None, inside=product
 ):
-    """The right function with one stage exchanged, in float64 or another ``number``.
+    """The right function with one stage replaced, in float64 or another dtype ``number``.
 
     ``ends`` is (condition, value) of the first and of the last bin.
     """

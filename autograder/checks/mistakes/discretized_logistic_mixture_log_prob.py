@@ -67,7 +67,7 @@ def joined(log_weights, of_colours):
 def log_prob(
     inputs, number=torch.Tensor.double, split=by_colour, shift=shift, bound=at_least, weights=weights, join=joined
 ):
-    """The right function with one stage exchanged, in float64 or another ``number``."""
+    """The right function with one stage replaced, in float64 or another dtype ``number``."""
     x, params, bits = inputs
     logits, means, log_scales, raw = split(number(params))
     position = (2 * number(x) / (2**bits - 1) - 1).unsqueeze(2)
@@ -339,7 +339,7 @@ def ten_by_ten(x, params, bits):
 
 
 def shifted_by(green, blue):
-    """A shift whose green and blue are made of red and green positions and the three coefficients."""
+    """Shifts of green and blue, computed from the positions of red and green and the three coefficients."""
 
     def shift(position, raw):
         red, second, _ = position.unbind(1)

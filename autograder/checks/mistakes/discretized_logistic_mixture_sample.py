@@ -79,9 +79,9 @@ def sample(
     seen=None,
     dtype=torch.uint8,
 ):
-    """The right function with one stage exchanged.
+    """The right function with one stage replaced.
 
-    ``seen(value, level, bits)`` is how a colour that was drawn enters the next mean.
+    ``seen(value, level, bits)`` is the number by which a colour that was drawn enters the next mean.
     """
     params, component_uniforms, level_uniforms, bits = inputs
     logits, *rest = split(params.double())

@@ -19,7 +19,7 @@ OVERFLOWS = (
 
 
 def of_weights(weights):
-    """Right for any weights that are neither too large nor too small to square."""
+    """Right for all weights whose squares neither overflow nor underflow."""
     return weights.sum(dim=0) ** 2 / (weights**2).sum(dim=0)
 
 

@@ -18,7 +18,7 @@ OVERFLOWS = "the exponentials overflow, and ∞/∞ is NaN: use torch.sigmoid"
 
 
 def sweep(spins, probability, uniforms, order=None):
-    """The state after each spin in turn became 1 where its uniform number is below ``probability(i, spins)``."""
+    """The state after a sweep in which spin i becomes 1 if its uniform number is below ``probability(i, spins)``."""
     spins = spins.clone()
     for i in order if order is not None else range(len(spins)):
         spins[i] = 1.0 if uniforms[i] < probability(i, spins) else -1.0

@@ -21,7 +21,7 @@ def log_tilted(log_p, values, multiplier):
 
 
 def bisected(goes_on, low, high, steps=75):
-    """The place in [low, high] where a rising function crosses zero; ``goes_on(x)`` is true below it."""
+    """The point in [low, high] where a rising function crosses zero; ``goes_on(x)`` is true below it."""
     for _ in range(steps):
         middle = (low + high) / 2
         low, high = (middle, high) if goes_on(middle) else (low, middle)
@@ -175,7 +175,7 @@ def bare_newton(log_p, values, mean, tolerance):
 
 @mistake("uses gradient descent with a fixed step, which converges far too slowly near an end", caught_by=ENDS)
 def gradient_descent(log_p, values, mean, tolerance):
-    """Right on ordinary values, where the curvature is about one."""
+    """Right for values whose curvature is about one."""
     multiplier = 0.0
     for _ in range(300):
         error = log_tilted(log_p, values - mean, multiplier).exp() @ (values - mean)
@@ -264,7 +264,7 @@ def multiplier_in_units_of_the_range(log_p, values, mean, tolerance):
 
 
 def until_within(allowed_error, log_p, values, mean):
-    """Halved only until the mean is off by no more than ``allowed_error``."""
+    """Bisects until the mean is off by at most ``allowed_error``."""
     excess, low, high = values - mean, -1e5, 1e5
     for _ in range(200):
         middle = (low + high) / 2

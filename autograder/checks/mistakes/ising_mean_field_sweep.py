@@ -16,7 +16,7 @@ OVERFLOWS = "the exponentials overflow, and ∞/∞ is NaN: use torch.tanh, or a
 
 
 def sweep(means, update, order=None):
-    """Means after ``update(i, means)`` of each spin in turn."""
+    """The means after setting each spin in turn to ``update(i, means)``."""
     means = means.clone()
     for i in order if order is not None else range(len(means)):
         means[i] = update(i, means)

@@ -18,7 +18,7 @@ SUMS_TO_NOTHING = (
 
 
 def log_shares(expected_log_topics, gamma):
-    """log φ up to what all topics of one word share, (docs, words, topics)."""
+    """log φ up to a constant that is the same for all topics of a word, (docs, words, topics)."""
     return torch.digamma(gamma).unsqueeze(1) + expected_log_topics.T
 
 

@@ -32,7 +32,7 @@ SQUEEZED = "squeezes away one sample or one example: the shape should be (batch,
 
 
 def log_sum_and_count(chunks):
-    """Right: the logarithm of the sum of weights, and how many there are."""
+    """The logarithm of the sum of the weights, and their number."""
     log_sum, samples = None, 0
     for chunk in chunks:
         of_chunk = torch.logsumexp(chunk, dim=0)
@@ -47,7 +47,7 @@ def mean_weight(chunks):
 
 
 def with_running_largest(chunks, scale=lambda largest, new: torch.exp(largest - new), first=None):
-    """Right but for how the sum so far is scaled to a new largest log weight, or what the first one is."""
+    """Right except for how the running sum is rescaled to a new largest log weight, or where that starts."""
     largest, total, samples = first, 0.0, 0
     for chunk in chunks:
         of_chunk = chunk.amax(dim=0)

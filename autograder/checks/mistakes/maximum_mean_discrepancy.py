@@ -27,7 +27,7 @@ def kernel(squared, scales):
 
 
 def unbiased(within_x, within_y, between):
-    """The estimate of what a kernel gives for all pairs."""
+    """The unbiased estimate from a function that returns the kernel of all pairs."""
     n, m = len(within_x), len(within_y)
     of_x = (within_x.sum() - within_x.diagonal().sum()) / (n * (n - 1))
     of_y = (within_y.sum() - within_y.diagonal().sum()) / (m * (m - 1))
@@ -35,7 +35,7 @@ def unbiased(within_x, within_y, between):
 
 
 def estimate(x, y, scales, of_squares=kernel, squares_of=squares):
-    """Right but for the kernel or the distances."""
+    """Right except for the kernel or the distances."""
     pairs = ((x, x), (y, y), (x, y))
     return unbiased(*(of_squares(squares_of(a, b), scales) for a, b in pairs))
 

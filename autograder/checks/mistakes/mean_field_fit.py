@@ -36,7 +36,7 @@ def largest_move(after, before):
 
 
 def fitted(coupling, field, start, at_rest, step=sweep, bound=elbo, most=200):
-    """Means and list of bounds, where ``at_rest(new means, old means, bounds)`` ends the loop."""
+    """The means and the list of bounds; the loop ends when ``at_rest(new means, old means, bounds)`` is true."""
     means, bounds = start, []
     while len(bounds) < most:
         before, means = means, step(means, coupling, field)

@@ -24,7 +24,7 @@ def squared_distances(x, means, precisions):
 
 
 def log_densities(x, weights_log, means, precisions):
-    """log weight + log density but for the constant that all components share."""
+    """log weight + log density, up to a constant that is the same for all components."""
     return weights_log + 0.5 * precisions.log().sum(dim=1) - 0.5 * squared_distances(x, means, precisions)
 
 

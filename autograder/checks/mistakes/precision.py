@@ -1,4 +1,4 @@
-"""What is said of results whose precision is not that of the inputs: the same words for every component."""
+"""Sentences about results whose precision is not that of the inputs, the same for every component."""
 
 DOUBLE_OUT = "returns float64 for float32 inputs: keep the precision of the inputs"
 SINGLE_OUT = "returns float32 for float64 inputs: keep the precision of the inputs"

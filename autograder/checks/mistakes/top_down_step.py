@@ -1,4 +1,4 @@
-"""Wrong ways to write ``top_down_step``: each is the right one with one of its stages exchanged."""
+"""Wrong ways to write ``top_down_step``. Each is the right function with one stage replaced."""
 
 import torch
 from torch.distributions import Normal, kl_divergence

@@ -171,7 +171,7 @@ def gradients_clipped(model, optimizer, x):
 @mistake("makes its own optimizer: use the one that is passed in", caught_by=STEP)
 def own_optimizer(model, optimizer, x):
     parameters = list(model.parameters())
-    optimizer = ToyAdam(parameters, [1e-3] * len(parameters))  # torch's own loads torch's compiler first, for seconds
+    optimizer = ToyAdam(parameters, [1e-3] * len(parameters))  # torch's own first loads its compiler, for seconds
     loss = -model(x).bound.mean()
     optimizer.zero_grad()
     loss.backward()
@@ -460,7 +460,7 @@ def called_for_a_remark(model, optimizer, x):
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
-    model(x)  # for a remark that one wants to print
+    model(x)  # only to print something
     return loss.item()
 
 

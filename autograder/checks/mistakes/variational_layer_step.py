@@ -1,4 +1,4 @@
-"""Wrong ways to write ``variational_layer_step``: each is the right one with one of its stages exchanged."""
+"""Wrong ways to write ``variational_layer_step``. Each is the right function with one stage replaced."""
 
 import types
 
@@ -90,7 +90,7 @@ def step(
 
 
 def looking_up_at(records, query=None, scale=None, gate=None):
-    """The condition with other records, query, scale or gate; each a function of (new, above, remembered, parts)."""
+    """The condition with other records, query, scale or gate; each is a function of (new, above, remembered, parts)."""
 
     def condition_of(*facts):
         new, _, _, parts = facts
@@ -106,7 +106,7 @@ def remembered_alone(new, above, remembered, parts):
 
 
 def looking_down_at(records, query=None, scale=None, gate=None):
-    """ê with other records, query, scale or gate; each a function of (new, merged, evidence, parts)."""
+    """ê with other records, query, scale or gate; each is a function of (new, merged, evidence, parts)."""
 
     def look_down(*facts):
         new, merged, _, parts = facts

@@ -29,14 +29,14 @@ def nearest(z, codebook):
 
 
 def with_indices(z, codebook, indices):
-    """All four results, right but for the choice of codes."""
+    """All four results, right except for the choice of codes."""
     codes = codebook[indices]
     quantised = z + (codes - z).detach()
     return quantised, indices, F.mse_loss(codes, z.detach()), F.mse_loss(z, codes.detach())
 
 
 def with_losses(z, codebook, loss):
-    """All four results, right but for how a difference becomes a loss."""
+    """All four results, right except for how a difference becomes a loss."""
     indices = nearest(z, codebook)
     codes = codebook[indices]
     return z + (codes - z).detach(), indices, loss(codes - z.detach()), loss(z - codes.detach())

@@ -1,1 +1,1 @@
-"""Right implementations written another way, one module for each component. All of them must earn full marks."""
+"""Right implementations written in other ways, one module per component. Each of them must get all points."""

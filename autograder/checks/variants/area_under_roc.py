@@ -63,7 +63,7 @@ def by_scikit_learn(inside, outside):
 
 @variant
 def in_pieces(inside, outside):
-    """A thousand scores of either list at a time."""
+    """Compares a thousand scores of either list at a time."""
     found = 0.0
     for piece in inside.split(1000):
         for other in outside.split(1000):

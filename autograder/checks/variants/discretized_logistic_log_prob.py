@@ -73,7 +73,7 @@ def hyperbolic(x, mean, log_scale, bits):
 
 @variant
 def edges_at_infinity(x, mean, log_scale, bits):
-    """Softplus for log σ; open ends by edges that are very far away."""
+    """Uses softplus for log σ, and edges very far away for the open ends."""
     last = 2**bits - 1
     s = torch.exp(log_scale.to(torch.float64))
     v = (x.to(torch.float64) - last / 2) / (last / 2)

@@ -33,7 +33,7 @@ def five_dimensions(x, params, bits):
 
 @variant
 def colour_by_colour(x, params, bits):
-    """In the precision of params."""
+    """Computes in the precision of params."""
     K = params.shape[1] // 10
     groups = params.split([K] * 10, dim=1)
     logits, (mean_r, scale_r, c0), (mean_g, scale_g, c1), (mean_b, scale_b, c2) = (
@@ -107,7 +107,7 @@ def pixels_in_rows(x, params, bits):
 
 @variant
 def by_a_distribution(x, params, bits):
-    """torch.distributions for the choice of the component."""
+    """Uses torch.distributions for the choice of the component."""
     K = params.shape[1] // 10
     mean, log_scale, raw = params[:, K:].double().unflatten(1, (3, 3, K)).unbind(2)
     position = (2 * x.double() / (2**bits - 1) - 1).unsqueeze(2)

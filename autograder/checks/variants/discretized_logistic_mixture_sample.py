@@ -76,7 +76,7 @@ def smallest_waiting_time(params, component_uniforms, level_uniforms, bits):
 
 @variant
 def settled_in_three_rounds(params, component_uniforms, level_uniforms, bits):
-    """All colours three times over: red is right after the first round, green after the second."""
+    """Computes all colours three times: red is right after the first round, green after the second."""
     K, last = params.shape[1] // 10, 2**bits - 1
     gumbel = -torch.log(-torch.log(component_uniforms))
     index = (params[:, :K] + gumbel).argmax(1)[:, None, None, None]

@@ -86,7 +86,7 @@ def guarded_newton_in_numpy(log_p, values, mean, tolerance):
 
 @variant
 def minimum_of_the_dual(log_p, values, mean, tolerance):
-    """λ is where the convex function log E_p[exp(λ (v − m))] is smallest; autograd gives its slope."""
+    """λ minimises the convex function log E_p[exp(λ (v − m))], whose slope autograd gives."""
     print("log of the largest probability:", log_p.max().item())
     excess = values.double() - mean
     scale = excess[log_p > -torch.inf].abs().max()

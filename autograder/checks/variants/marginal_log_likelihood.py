@@ -38,7 +38,7 @@ def running_largest(chunks):
 
 @variant
 def running_mean(chunks):
-    """The mean so far and that of the chunk, each weighed by its share of the samples."""
+    """Averages the mean so far and that of the chunk, weighted by their shares of the samples."""
     log_mean, samples = None, 0
     for chunk in chunks:
         count = len(chunk)
