@@ -1,4 +1,4 @@
-"""What each component is judged by: cases, and the mistakes and variants that guard them.
+"""How each component is judged: its cases, and the mistakes and variants that test the cases.
 
 The check of a component lies in the file of its name, or with others that draw the same inputs (``ising.py``).
 """

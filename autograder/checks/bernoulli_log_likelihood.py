@@ -29,7 +29,7 @@ def pixels(rank: int):
 
 
 def pixels_in_double(generator: Generator) -> dict[str, Any]:
-    """Logits spread so far that all parts of the curve are met, and observations that are exactly 0 and 1."""
+    """Logits over a wide range, and observations that include exactly 0 and 1."""
     shape = sizes(generator, 2)
     logits = uniform(generator, *shape, low=-12.0, high=12.0, dtype=torch.float64)
     x = uniform(generator, *shape, dtype=torch.float64)
@@ -43,7 +43,7 @@ def black_and_white(generator: Generator) -> dict[str, Any]:
 
 
 def logits_out_to(largest: float):
-    """In each row the largest logits with either sign that agree and disagree with their observations, and others."""
+    """In each row logits of ±``largest`` that agree and disagree with their observations, and others."""
 
     def inputs(generator: Generator) -> dict[str, Any]:
         rows, columns = sizes(generator, 2, smallest=6)
@@ -78,21 +78,21 @@ BERNOULLI_LOG_LIKELIHOOD = ComponentCheck(
         Case(
             "values",
             1,
-            "the log-likelihood of each example is not the right one",
+            "the log-likelihood of some examples is wrong",
             (pixels(2), pixels(4), pixels(3), black_and_white),
         ),
         Case(
             "logits out to ±100, hundreds of pixels",
             1,
-            "logits out to ±100 and hundreds of pixels are ordinary inputs: every term counts in full",
+            "logits out to ±100 and hundreds of pixels are valid inputs: every term counts in full",
             (many_pixels, logits_out_to(100.0)),
-            rtol=1e-5,  # of a sum of some hundreds, where log σ(−100) by way of σ is off by a hundredth
+            rtol=1e-5,  # relative to a sum of hundreds, in which log σ(−100) computed from σ is off by 0.01
             draws=2,
         ),
         Case(
             "gradients",
             1,
-            "the gradient with respect to the logits is x − σ(logits)",
+            "the gradient with respect to the logits should be x − σ(logits)",
             (pixels(3), pixels(2)),
             kind="gradient",
             gradients=("logits",),
@@ -100,7 +100,7 @@ BERNOULLI_LOG_LIKELIHOOD = ComponentCheck(
         Case(
             "gradients of logits out to ±100",
             1,
-            "the gradient with respect to the logits is x − σ(logits), also where σ rounds to 0 or 1",
+            "the gradient with respect to the logits should be x − σ(logits), also where σ rounds to 0 or 1",
             (logits_out_to(99.0),),
             kind="gradient",
             gradients=("logits",),
@@ -108,7 +108,7 @@ BERNOULLI_LOG_LIKELIHOOD = ComponentCheck(
         Case(
             "precision kept, inputs left alone",
             1,
-            "inputs of either precision and of size one are ordinary; the result is not right for some of them",
+            "inputs may be float32 or float64, and dimensions may have size one: for some of these the result is wrong",
             (pixels_in_double, single_pixel, pixels(3)),
             kind="form",
             **FLOAT64,

@@ -22,7 +22,7 @@ def draws(samples: int, params: int, dtype: torch.dtype = torch.float32):
     """Values on both sides of a baseline that is not their mean, and gradients around zero."""
 
     def inputs(generator: Generator) -> dict[str, Any]:
-        baseline = round(64 * between(generator, -4.5, -3.5)) / 64  # which float32 holds exactly
+        baseline = round(64 * between(generator, -4.5, -3.5)) / 64  # exact in float32
         f_values = normal(generator, samples, scale=2.0, dtype=dtype) - 5.0
         f_values[0] = baseline + 2.0
         return {
@@ -41,17 +41,17 @@ def without_baseline(generator: Generator) -> dict[str, Any]:
 SCORE_FUNCTION_GRADIENT = ComponentCheck(
     "score_function_gradient",
     cases=(
-        Case("values", 1, "the estimate is not the right one", (draws(7, 3), draws(4, 6), without_baseline)),
+        Case("values", 1, "the estimate is wrong", (draws(7, 3), draws(4, 6), without_baseline)),
         Case(
             "as many samples as parameters",
             1,
-            "each sample's value multiplies the gradient of the same sample",
+            "multiply each gradient by the value of the same sample",
             (draws(5, 5),),
         ),
         Case(
             "precision kept, inputs left alone",
             1,
-            "inputs of either precision and of size one are ordinary; the result is not right for some of them",
+            "inputs may be float32 or float64, and dimensions may have size one: for some of these the result is wrong",
             (draws(6, 2, torch.float64), draws(1, 3, torch.float64), draws(4, 1, torch.float64), draws(5, 2)),
             kind="form",
             harness="call_twice",

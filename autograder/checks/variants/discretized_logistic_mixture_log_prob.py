@@ -107,7 +107,7 @@ def pixels_in_rows(x, params, bits):
 
 @variant
 def by_a_distribution(x, params, bits):
-    """Uses torch.distributions for the choice of the component."""
+    """Uses Uses torch.distributions for the choice of the component."""
     K = params.shape[1] // 10
     mean, log_scale, raw = params[:, K:].double().unflatten(1, (3, 3, K)).unbind(2)
     position = (2 * x.double() / (2**bits - 1) - 1).unsqueeze(2)
