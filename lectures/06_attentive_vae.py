@@ -794,8 +794,9 @@ assert error["non-local"] < error["3 × 3 average"] < error["noisy"], error
 
 # %%
 from avae_lib.models.variational_layer import Transition
+from avae_lib.nn.contexts import ChannelSplit
 from avae_lib.nn.convolutions import WeightNormConvolution
-from avae_lib.nn.depthwise_attention import AttentiveConditioning, ChannelSplit, TrainedScale
+from avae_lib.nn.depthwise_attention import AttentiveConditioning, TrainedScale
 from avae_lib.nn.residual_cells import JoiningConvolution, SummingConvolution, residual_cell
 
 num_layers, width, latent, key_width = 4, 16, 2, 4

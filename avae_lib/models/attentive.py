@@ -27,19 +27,14 @@ from avae_lib.models.variational_layer import (
     Transition,
     VariationalLayer,
 )
+from avae_lib.nn.contexts import ChannelSplit, Forgetful, JointNorm, NormalizedLate, NormalizedOnce, Unnormalized
 from avae_lib.nn.convolutions import INITIAL_VARIANCE, PixelScaling, WeightNormConvolution
 from avae_lib.nn.depthwise_attention import (
     AttentiveConditioning,
-    ChannelSplit,
-    Forgetful,
-    JointNorm,
     LocalConditioning,
     NormalizedConditioning,
-    NormalizedLate,
-    NormalizedOnce,
     TrainedScale,
     UnitScale,
-    Unnormalized,
 )
 from avae_lib.nn.output_heads import output_head
 from avae_lib.nn.residual_cells import JoiningConvolution, SummingConvolution, residual_cell

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from avae_lib.components import component
 from avae_lib.gaussians import DiagonalGaussian, gaussian_kl_per_layer, reparameterize, residual_gaussian
 from avae_lib.models.hierarchy import Draw, LatentDraw, StepDraw
-from avae_lib.nn.depthwise_attention import ContextSplit, attentive_context
+from avae_lib.nn.contexts import ContextSplit
+from avae_lib.nn.depthwise_attention import attentive_context
 
 __all__ = [
     "BottomUp",
@@ -165,7 +166,7 @@ class VariationalLayer(nn.Module):
 
     Args:
         transition: T_l, a :class:`Transition`.
-        history: what is remembered of the contexts above, see :mod:`avae_lib.nn.depthwise_attention`.
+        history: what is remembered of the contexts above, see :mod:`avae_lib.nn.contexts`.
         context_conditioning: from c_l, s_l and the contexts above to ĉ_l.
         prior: P_l up to the parameters of a Gaussian.
         merge: from e_l and ĉ_l to ẽ_l ⊕ k̃_l.

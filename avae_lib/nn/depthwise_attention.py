@@ -1,5 +1,20 @@
 """Depth-wise attention: at every pixel, a layer looks at other layers and takes from each what it needs.
 
+Attention in a transformer runs over positions. Here it runs over depth: the layers of a hierarchy stand where the
+words of a sentence stand, and each pixel attends on its own.
+
+=======  ====================================================================  ====================================
+symbol   meaning                                                               shape
+=======  ====================================================================  ====================================
+s        query: what the layer looks for                                       (batch, key_channels, h, w)
+k_j      key of layer j: what the query is compared with                       (batch, key_channels, h, w)
+v_j      value of layer j: what is found there                                 (batch, width, h, w)
+τ        inverse temperature: large τ picks the best layer, τ = 0 averages     one number
+a_j      weight of layer j, softmax over j of τ ⟨s, k_j⟩                       (batch, h, w)
+c        the layer's own features                                              (batch, width, h, w)
+γ        gate: how much of what is found is added to c                         one number
+=======  ====================================================================  ====================================
+
 I. Apostolopoulou, I. Char, E. Rosenfeld, A. Dubrawski, "Deep Attentive Variational Inference", ICLR 2022.
 """
 
@@ -7,7 +22,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -15,89 +29,19 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from avae_lib.components import component
+from avae_lib.nn.contexts import ChannelNorm, ContextSplit
 
 __all__ = [
     "AddedNorm",
     "AttentiveConditioning",
-    "ChannelNorm",
-    "ChannelSplit",
-    "ContextSplit",
-    "Forgetful",
-    "JointNorm",
     "LocalConditioning",
     "NormalizedConditioning",
-    "NormalizedLate",
-    "NormalizedOnce",
     "TrainedScale",
     "UnitScale",
-    "Unnormalized",
     "attention_cost",
     "attentive_context",
     "depthwise_attention",
 ]
-
-
-class ChannelNorm(nn.LayerNorm):
-    r"""Layer normalisation over the channels of each pixel (Ba et al., 2016).
-
-    .. math:: y_{\cdot hw} = g \odot \frac{x_{\cdot hw} - \operatorname{mean}(x_{\cdot hw})}
-              {\sqrt{\operatorname{var}(x_{\cdot hw}) + 10^{-5}}} + b
-
-    No pixel sees another, so what one layer writes for a pixel doesn't depend on the size of the picture.
-    """
-
-    def __init__(self, channels: int) -> None:
-        super().__init__(channels)
-
-    def forward(self, x: Float[Tensor, "batch channels h w"]) -> Float[Tensor, "batch channels h w"]:
-        return super().forward(x.movedim(1, -1)).movedim(-1, 1)
-
-
-@dataclass(frozen=True)
-class ContextSplit:
-    """One layer's features of a pixel, by what they are for; in a local model there is the value alone."""
-
-    value: Float[Tensor, "batch width h w"]
-    """c (or e): what goes on, and what others find here."""
-    key: Float[Tensor, "batch key_channels h w"] | None = None
-    """k: what the queries of other layers are compared with; None where no layer looks here."""
-    query: Float[Tensor, "batch key_channels h w"] | None = None
-    """s: what this layer looks for in the contexts above; None where it looks at none."""
-    evidence_query: Float[Tensor, "batch key_channels h w"] | None = None
-    """r: what this layer looks for in the evidence. It is the first part of the value, shared and not cut off."""
-
-    @property
-    def joined(self) -> Float[Tensor, "batch channels h w"]:
-        """c ⊕ k: value and key side by side."""
-        return self.value if self.key is None else torch.cat((self.value, self.key), dim=1)
-
-
-class ChannelSplit(nn.Module):
-    r"""Cuts feature maps into value, key and query, in this order.
-
-    .. math:: x = c \oplus k \oplus s, \qquad c = r \oplus \dots
-
-    Args:
-        value, key, query: channels of c, k and s; 0 for none.
-        evidence_query: channels of r, which c shares; 0 for none.
-    """
-
-    def __init__(self, value: int, key: int = 0, query: int = 0, evidence_query: int = 0) -> None:
-        super().__init__()
-        self.sizes, self.evidence_query = (value, key, query), evidence_query
-
-    @property
-    def channels(self) -> int:
-        """Channels of x."""
-        return sum(self.sizes)
-
-    def forward(self, x: Float[Tensor, "batch channels h w"]) -> ContextSplit:
-        value, key, query = (part if part.shape[1] else None for part in x.split(self.sizes, dim=1))
-        return ContextSplit(value, key, query, value[:, : self.evidence_query] if self.evidence_query else None)
-
-    def extra_repr(self) -> str:
-        value, key, query = self.sizes
-        return f"value={value}, key={key}, query={query}, evidence_query={self.evidence_query}"
 
 
 @component(unit="06_attentive_vae")
@@ -111,9 +55,9 @@ def depthwise_attention(
 
     .. math:: \sum_j a_j v_j, \qquad a_j = \operatorname{softmax}_j\bigl(\tau \, \langle s, k_j \rangle\bigr)
 
-    Apostolopoulou et al. (2022). Values come as a list and are summed one by one. Stacking them would
-    copy all earlier layers again at each layer, O(L²) copies in a model of L layers; here only the weights, one
-    channel for each layer, are stacked.
+    Apostolopoulou et al. (2022). Each pixel has its own weights and sees no other pixel. Values come as a list and are
+    added up one by one. Stacking them would copy all earlier layers again at each layer, O(L²) copies in a model of L
+    layers; only the weights, one channel for each layer, are stacked.
 
     Args:
         query: s, what this layer looks for, ``(batch, key_channels, h, w)``.
@@ -128,19 +72,24 @@ def depthwise_attention(
     Raises:
         ValueError: no layer to look at, or not as many keys as values.
 
-    Equal keys share equally, so the result is the mean of the values:
+    Two layers with the same key share equally, so the result is the mean of their values. A key that matches better
+    than the other by log 3 gets the weight 3/4:
 
-    >>> query, key, value = torch.ones(1, 2, 1, 1), torch.ones(1, 2, 1, 1), torch.ones(1, 1, 1, 1)
-    >>> depthwise_attention(query, [key, key], [value, 3 * value], 0.5).item()
-    2.0
+    >>> query, key, value = torch.ones(1, 1, 1, 1), torch.ones(1, 1, 1, 1), torch.ones(1, 1, 1, 1)
+    >>> depthwise_attention(query, [key, key], [value, 5 * value], 1.0).item()
+    3.0
+    >>> depthwise_attention(query, [key, key + math.log(3)], [value, 5 * value], 1.0).item()
+    4.0
     """
     if not keys or len(keys) != len(values):
         raise ValueError(
             f"keys and values must be equally many layers, at least one; got {len(keys)} keys and {len(values)} values"
         )
-    scaled_query = scale * query
-    weights = torch.softmax(torch.stack([(scaled_query * key).sum(dim=1) for key in keys], dim=1), dim=1)
-    return sum(weight.unsqueeze(1) * value for weight, value in zip(weights.unbind(dim=1), values, strict=True))
+    scaled_query = scale * query  # τ s: (batch, key_channels, h, w)
+    scores = [(scaled_query * key).sum(dim=1) for key in keys]  # τ ⟨s, k_j⟩: (batch, h, w) for each layer j
+    weights = torch.softmax(torch.stack(scores, dim=1), dim=1)  # a: (batch, layers, h, w), sums to 1 over the layers
+    weight_of_layer = weights.unbind(dim=1)  # a_j: (batch, h, w) for each layer j
+    return sum(a_j.unsqueeze(1) * v_j for a_j, v_j in zip(weight_of_layer, values, strict=True))  # (batch, width, h, w)
 
 
 @component(unit="06_attentive_vae")
@@ -152,7 +101,7 @@ def attentive_context(
     scale: Float[Tensor, ""] | float,
     gate: Float[Tensor, ""] | float,
 ) -> Float[Tensor, "batch width h w"]:
-    r"""A layer's own features, plus what it finds in other layers.
+    r"""A layer's own features plus what it finds in other layers.
 
     .. math:: \hat c = c + \gamma \sum_j \operatorname{softmax}_j\bigl(\tau \, \langle s, k_j \rangle\bigr) \, v_j
 
@@ -172,34 +121,24 @@ def attentive_context(
     >>> [attentive_context(own, query, [key], [value], 1.0, gate).item() for gate in (0.0, 0.5)]
     [5.0, 6.0]
     """
-    return own + gate * depthwise_attention(query, keys, values, scale)
-
-
-class TrainedScale(nn.Module):
-    """An inverse temperature τ that starts at 1/√key_channels (Vaswani et al., 2017) and is trained."""
-
-    def __init__(self, key_channels: int) -> None:
-        super().__init__()
-        self.value = nn.Parameter(torch.tensor(1 / math.sqrt(key_channels)))
-
-    def forward(self) -> Float[Tensor, ""]:
-        return self.value
-
-
-class UnitScale(nn.Module):
-    """A fixed inverse temperature τ = 1, as in the published program, whose optimiser never gets its scales."""
-
-    def __init__(self, key_channels: int) -> None:
-        super().__init__()
-
-    def forward(self) -> float:
-        return 1.0
+    found = depthwise_attention(query, keys, values, scale)  # Σ_j a_j v_j: (batch, width, h, w)
+    return own + gate * found  # ĉ = c + γ Σ_j a_j v_j: (batch, width, h, w)
 
 
 class AddedNorm(nn.Module):
-    r"""Features plus what is left of them when they are normalised.
+    r"""The features x, plus a normalised copy of them that has gone through a GELU.
 
     .. math:: y = x + \mathrm{gelu}\bigl(\mathrm{LN}(x)\bigr)
+
+    LN is :class:`ChannelNorm`. Whatever the size of x, the added term has the size of a normalised feature. It shows
+    which channels stand out at this pixel. The term x itself is passed on unchanged, so no scale is lost and gradients
+    reach the layers above directly. The published model applies this to a layer's own features and to what attention
+    has found.
+
+    Features of ±100 change by less than 1, in the same way as features of ±1 would:
+
+    >>> AddedNorm(2)(torch.tensor([[[[100.0]], [[-100.0]]]])).flatten().tolist()
+    [100.8413, -100.1587]
     """
 
     def __init__(self, channels: int) -> None:
@@ -210,11 +149,52 @@ class AddedNorm(nn.Module):
         return x + F.gelu(self.norm(x))
 
 
-class AttentiveConditioning(nn.Module):
-    """A layer's own features plus what it finds in other layers: the weights of an :func:`attentive_context`.
+class TrainedScale(nn.Module):
+    """An inverse temperature τ that starts at 1/√key_channels (Vaswani et al., 2017) and is trained.
 
-    Args:
-        scale: the inverse temperature τ of the softmax, called without arguments.
+    >>> TrainedScale(key_channels=16)().item()
+    0.25
+    """
+
+    def __init__(self, key_channels: int) -> None:
+        super().__init__()
+        self.value = nn.Parameter(torch.tensor(1 / math.sqrt(key_channels)))
+
+    def forward(self) -> Float[Tensor, ""]:
+        return self.value
+
+
+class UnitScale(nn.Module):
+    """A fixed inverse temperature τ = 1. In the published program the optimiser is never given the trained scales.
+
+    >>> UnitScale(key_channels=16)()
+    1.0
+    """
+
+    def __init__(self, key_channels: int) -> None:
+        super().__init__()
+
+    def forward(self) -> float:
+        return 1.0
+
+
+class AttentiveConditioning(nn.Module):
+    r"""A layer's own features plus what it finds in other layers: the weights of an :func:`attentive_context`.
+
+    .. math:: \hat c = c + \gamma \sum_j a_j v_j
+
+    The gate γ is trained and starts at 0. ``scale`` is a module that returns τ when called without arguments.
+
+    A fresh module returns the layer's own features; with an open gate it adds what the other layer holds:
+
+    >>> own, query = torch.zeros(1, 1, 1, 1), torch.ones(1, 4, 1, 1)
+    >>> other = ContextSplit(value=torch.full((1, 1, 1, 1), 7.0), key=torch.ones(1, 4, 1, 1))
+    >>> conditioning = AttentiveConditioning(TrainedScale(key_channels=4))
+    >>> conditioning(own, query, [other]).item()
+    0.0
+    >>> _ = nn.init.ones_(conditioning.gate)
+    >>> conditioning(own, query, [other]).item()
+    7.0
     """
 
     def __init__(self, scale: nn.Module) -> None:
@@ -223,22 +203,34 @@ class AttentiveConditioning(nn.Module):
         self.gate = nn.Parameter(torch.zeros(()))
 
     def forward(
-        self, own: Float[Tensor, "batch channels h w"], query: Tensor, others: Sequence[ContextSplit]
+        self,
+        own: Float[Tensor, "batch channels h w"],
+        query: Float[Tensor, "batch key_channels h w"],
+        others: Sequence[ContextSplit],
     ) -> Float[Tensor, "batch channels h w"]:
-        keys, values = [other.key for other in others], [other.value for other in others]
+        keys = [other.key for other in others]
+        values = [other.value for other in others]
         return attentive_context(own, query, keys, values, self.scale(), self.gate)
 
 
 class NormalizedConditioning(AttentiveConditioning):
-    r"""The same with both terms normalised, as published.
+    r"""A layer's own features plus what it finds in other layers, both normalised, as in the published model.
 
     .. math:: \hat c = N(c) + \gamma \, N'\Bigl(\sum_j a_j v_j\Bigr)
 
-    N and N' are :class:`AddedNorm`.
+    N and N' are :class:`AddedNorm` with weights of their own. The gate γ starts at 0; ``scale`` returns τ.
 
     Args:
-        channels: of c and of the values v.
-        scale: as above.
+        channels: of c and of the values v_j.
+        scale: module that returns τ when called without arguments.
+
+    While the gate is closed, the result is N(c):
+
+    >>> own, query = torch.tensor([[[[1.0]], [[-1.0]]]]), torch.ones(1, 1, 1, 1)
+    >>> other = ContextSplit(value=torch.ones(1, 2, 1, 1), key=query)
+    >>> conditioning = NormalizedConditioning(channels=2, scale=UnitScale(key_channels=1))
+    >>> conditioning(own, query, [other]).flatten().tolist()
+    [1.8413, -1.1587]
     """
 
     own_wiring = "normalised attention: own wiring, not attentive_context"
@@ -249,88 +241,31 @@ class NormalizedConditioning(AttentiveConditioning):
         self.norm_of_found = AddedNorm(channels)
 
     def forward(
-        self, own: Float[Tensor, "batch channels h w"], query: Tensor, others: Sequence[ContextSplit]
+        self,
+        own: Float[Tensor, "batch channels h w"],
+        query: Float[Tensor, "batch key_channels h w"],
+        others: Sequence[ContextSplit],
     ) -> Float[Tensor, "batch channels h w"]:
-        keys, values = [other.key for other in others], [other.value for other in others]
-        found = depthwise_attention(query, keys, values, self.scale())
-        return self.norm_of_own(own) + self.gate * self.norm_of_found(found)
+        keys = [other.key for other in others]
+        values = [other.value for other in others]
+        found = depthwise_attention(query, keys, values, self.scale())  # Σ_j a_j v_j: (batch, channels, h, w)
+        return self.norm_of_own(own) + self.gate * self.norm_of_found(found)  # (batch, channels, h, w)
 
 
 class LocalConditioning(nn.Module):
-    """A layer's own features: it doesn't look at others."""
+    """A layer's own features alone: the local twin of :class:`AttentiveConditioning`, with nothing to train.
 
-    def forward(
-        self, own: Float[Tensor, "batch channels h w"], query: Tensor | None, others: Sequence[ContextSplit]
-    ) -> Float[Tensor, "batch channels h w"]:
-        return own
-
-
-Contexts = tuple[ContextSplit, ...]
-
-
-class NormalizedOnce(nn.Module):
-    """A value is normalised when it is written, and every layer below sees it so."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.norm = ChannelNorm(channels)
-
-    def forward(self, remembered: Contexts, newest: ContextSplit) -> tuple[Contexts, Contexts]:
-        remembered = (*remembered, replace(newest, value=self.norm(newest.value)))
-        return remembered, remembered
-
-
-class Unnormalized(nn.Module):
-    """Values are remembered as they are."""
-
-    def forward(self, remembered: Contexts, newest: ContextSplit) -> tuple[Contexts, Contexts]:
-        remembered = (*remembered, newest)
-        return remembered, remembered
-
-
-class JointNorm(nn.Module):
-    """Value and key normalised as if they were one."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.norm = ChannelNorm(channels)
-
-    def forward(self, context: ContextSplit) -> ContextSplit:
-        normalised = self.norm(context.joined)
-        value, key = normalised.split((context.value.shape[1], context.key.shape[1]), dim=1)
-        return replace(context, value=value, key=key)
-
-
-class NormalizedLate(nn.Module):
-    """As in the published program: the newest value is normalised for this layer only, its key not; and the context
-    before it, which has been remembered raw, is normalised for good, jointly over value and key.
-
-    So each context is seen in one way by the layer below it, and in another by all further down.
-
-    Args:
-        channels, key_channels: of value and key.
-        above: contexts above this layer, the newest included.
-        normalised: whether the newest value is normalised; the joint normalisation happens either way.
+    >>> LocalConditioning()(torch.full((1, 1, 1, 1), 5.0), None, []).item()
+    5.0
     """
 
-    def __init__(self, channels: int, key_channels: int, above: int, normalised: bool = True) -> None:
-        super().__init__()
-        self.norm_of_newest = ChannelNorm(channels) if normalised else nn.Identity()
-        self.joint_norm = JointNorm(channels + key_channels) if above > 1 else None
-
-    def forward(self, remembered: Contexts, newest: ContextSplit) -> tuple[Contexts, Contexts]:
-        if self.joint_norm is not None:
-            *older, last = remembered
-            remembered = (*older, self.joint_norm(last))
-        seen = (*remembered, replace(newest, value=self.norm_of_newest(newest.value)))
-        return (*remembered, newest), seen
-
-
-class Forgetful(nn.Module):
-    """Nothing is remembered: local layers have no use for it."""
-
-    def forward(self, remembered: Contexts, newest: ContextSplit) -> tuple[Contexts, Contexts]:
-        return (), ()
+    def forward(
+        self,
+        own: Float[Tensor, "batch channels h w"],
+        query: Float[Tensor, "batch key_channels h w"] | None,
+        others: Sequence[ContextSplit],
+    ) -> Float[Tensor, "batch channels h w"]:
+        return own
 
 
 @component(unit="06_attentive_vae")

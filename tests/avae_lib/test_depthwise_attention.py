@@ -6,19 +6,21 @@ import numpy as np
 import pytest
 import torch
 
-from avae_lib.nn.depthwise_attention import (
-    AttentiveConditioning,
+from avae_lib.nn.contexts import (
     ChannelNorm,
     ChannelSplit,
     ContextSplit,
     Forgetful,
-    LocalConditioning,
-    NormalizedConditioning,
     NormalizedLate,
     NormalizedOnce,
+    Unnormalized,
+)
+from avae_lib.nn.depthwise_attention import (
+    AttentiveConditioning,
+    LocalConditioning,
+    NormalizedConditioning,
     TrainedScale,
     UnitScale,
-    Unnormalized,
     attentive_context,
     depthwise_attention,
 )

@@ -14,7 +14,8 @@ from avae_lib.gaussians import DiagonalGaussian
 from avae_lib.likelihoods import scale_pixels
 from avae_lib.models.attentive import AttentiveConfig
 from avae_lib.models.hierarchy import Draw, Hierarchy, LatentDraw
-from avae_lib.nn.depthwise_attention import AttentiveConditioning, ContextSplit
+from avae_lib.nn.contexts import ContextSplit
+from avae_lib.nn.depthwise_attention import AttentiveConditioning
 
 SMALL = AttentiveConfig(layers=3, width=8, latent_channels=2, key_channels=4, blocks=1, mixtures=2)
 

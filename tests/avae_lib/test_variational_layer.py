@@ -11,7 +11,7 @@ from torch.distributions import Normal, kl_divergence
 
 from avae_lib.components import using
 from avae_lib.models.variational_layer import PlainVariationalLayer, VariationalLayer, variational_layer_step
-from avae_lib.nn.depthwise_attention import ContextSplit
+from avae_lib.nn.contexts import ContextSplit
 from avae_lib.presets import find_preset
 
 BATCH, SIDE, WIDTH, KEYS, LATENT = 2, 3, 4, 3, 2
