@@ -1,4 +1,4 @@
-"""Checks the nbgrader labels of a solution's cells before an assignment is made of them.
+"""Checks the nbgrader labels of a solution's cells before an assignment is made from it.
 
 nbgrader finds these mistakes too, but reports them with a traceback, and some only after it has deleted the earlier
 release. Here each mistake is one sentence that names the cell.
@@ -19,14 +19,14 @@ from nbformat import NotebookNode
 __all__ = ["label_problems", "require_readable_labels"]
 
 _SCHEMA = 3
-_ID = re.compile(r"[\w-]{1,64}", re.ASCII)  # what nbformat allows as the id of a cell
+_ID = re.compile(r"[\w-]{1,64}", re.ASCII)  # cell ids that nbformat allows
 _FLAGS = ("grade", "solution", "locked")
 _REGIONS = ("SOLUTION", "HIDDEN TESTS", "MARK SCHEME")
-_UNREADABLE = "incorrectly_encoded_metadata"  # where jupytext puts what it cannot read
+_UNREADABLE = "incorrectly_encoded_metadata"  # the key under which jupytext stores metadata it cannot parse
 
 
 def require_readable_labels(cells: Sequence[NotebookNode]) -> None:
-    """Refuse cells whose label cannot be read: no notebook can be built of them.
+    """Check that every cell's label can be read, because no notebook can be built otherwise.
 
     Raises:
         ValueError: a label cannot be read; the message names the cell.
@@ -77,25 +77,27 @@ def _of_flags(label: dict[str, Any]) -> Iterator[str]:
 
 
 def _of_kind(cell: NotebookNode, label: dict[str, Any]) -> Iterator[str]:
-    is_graded, is_answer, is_task = (bool(label.get(key)) for key in ("grade", "solution", "task"))
-    if is_task or cell.cell_type == "code":
+    is_graded = bool(label.get("grade"))
+    is_answer = bool(label.get("solution"))
+    if label.get("task") or cell.cell_type == "code":
         return
     if cell.cell_type != "markdown" and (is_graded or is_answer):
-        yield f"is a {cell.cell_type} cell: a graded cell is code or markdown"
+        yield f"is a {cell.cell_type} cell, but a graded cell must be code or markdown: change its type"
     elif is_graded and not is_answer:
-        yield "is a text cell with points and no answer: mark it as a solution, or make it a code cell"
+        yield "is a text cell with points but without an answer: mark it as a solution, or make it a code cell"
     elif is_answer and not is_graded:
         yield "is a written answer that is not graded: give it points, or make it a code cell"
 
 
 def _of_points(label: dict[str, Any]) -> Iterator[str]:
-    is_graded, points = bool(label.get("grade") or label.get("task")), label.get("points")
+    is_graded = bool(label.get("grade") or label.get("task"))
+    points = label.get("points")
     if is_graded and points is None:
-        yield "has no points: write into its label how many it is worth"
+        yield 'is graded but has no points: add "points" to its label'
     elif is_graded and not (_is_number(points) and points >= 0):
         yield f"has the points {points!r}: write a number, 0 or more"
     elif not is_graded and points:
-        yield f'has {points!r} points and is not graded: write "grade": true, or leave the points out'
+        yield f'has {points!r} points but is not graded: write "grade": true, or leave the points out'
 
 
 def _of_regions(cell: NotebookNode, label: dict[str, Any]) -> Iterator[str]:
@@ -117,7 +119,7 @@ def _unbalanced(source: str, kind: str) -> str:
     for line in source.splitlines():
         if f"BEGIN {kind}" in line:
             if is_open:
-                return f"has a ### BEGIN {kind} inside of another: close the first with ### END {kind}"
+                return f"has a ### BEGIN {kind} inside another: close the first with ### END {kind}"
             is_open = True
         elif f"END {kind}" in line:
             if not is_open:
@@ -131,7 +133,7 @@ def _regions(source: str) -> list[str]:
 
 
 def _is_empty(text: str, cell: NotebookNode) -> bool:
-    """Whether a solution holds nothing, or nothing but comments, ``pass`` and dots."""
+    """Whether a solution is empty, or consists of comments, ``pass`` and ``...`` only."""
     if cell.cell_type != "code":
         return not text.strip()
     with contextlib.suppress(SyntaxError):
@@ -157,7 +159,7 @@ def _duplicates(cells: Sequence[NotebookNode]) -> Iterator[str]:
 
 
 def _name(number: int, cell: NotebookNode) -> str:
-    """The name of a cell for a person: its grade id, or else its number and first line."""
+    """A cell as messages name it: by its grade id, or else by its number and first line."""
     label = cell.metadata.get("nbgrader")
     grade_id = label.get("grade_id") if isinstance(label, dict) else None
     if isinstance(grade_id, str) and _ID.fullmatch(grade_id):

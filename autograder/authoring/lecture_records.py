@@ -1,7 +1,7 @@
-"""What cells of a lecture printed and drew when it was built, kept with the library for :mod:`avae_lib.recorded_cells`.
+"""Records the outputs of lecture cells, for students who have not yet written a function that the cell needs.
 
-Only cells that begin with ``# needs: …`` are recorded. A slider is recorded as the still that stands in its place
-where scripts do not run. All of it is taken from the built notebook, so that notebook and records cannot disagree.
+:mod:`avae_lib.recorded_cells` shows the records. Only cells that begin with ``# needs: …`` are recorded, a slider as
+the still picture shown where scripts do not run. Records come from the built notebook, so the two cannot disagree.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ _PICTURE = re.compile(r'<img alt="([^"]*)" width="(\d+)"[^>]* src="data:image/pn
 
 
 def write_records(course: Course, unit: str, notebook: NotebookNode) -> bool:
-    """Write the records of a built lecture into the course's library; returns whether that changed a file."""
-    folder, wanted = _folder(course, unit), _records_of(notebook)
+    """Write the records of a built lecture into the course's library; return whether a file has changed."""
     if not records_differ(course, unit, notebook):
         return False
+    wanted = _records_of(notebook)
+    folder = _folder(course, unit)
     folder.mkdir(parents=True, exist_ok=True)
     for path in folder.iterdir():
         path.unlink()
@@ -39,7 +40,7 @@ def write_records(course: Course, unit: str, notebook: NotebookNode) -> bool:
 
 
 def records_differ(course: Course, unit: str, notebook: NotebookNode) -> bool:
-    """Whether the course contains the library, and its records of a lecture differ from the notebook."""
+    """Whether a lecture's records differ from its notebook; False if the course folder contains no library."""
     if not (course.root / "avae_lib").is_dir():
         return False
     folder = _folder(course, unit)
@@ -52,7 +53,7 @@ def _folder(course: Course, unit: str) -> Path:
 
 
 def _records_of(notebook: NotebookNode) -> dict[str, bytes]:
-    """The files that hold the records of a notebook, by name; none if no cell of it is recorded."""
+    """The files of a notebook's records, by name; none if no cell is recorded."""
     facts: dict[str, Any] = {}
     pictures: dict[str, bytes] = {}
     for cell in notebook.cells:
@@ -66,7 +67,7 @@ def _records_of(notebook: NotebookNode) -> dict[str, bytes]:
 
 
 def _picture(output: NotebookNode, cell_id: str, pictures: dict[str, bytes]) -> dict[str, Any]:
-    """An output that is a picture of :mod:`avae_lib.plotting`, whose PNG joins ``pictures``; empty for others."""
+    """The record of an output that is a picture of the course's, else empty; adds its PNG to ``pictures``."""
     found = _PICTURE.search(output.get("data", {}).get("text/html", ""))
     if not found:
         return {}
@@ -77,6 +78,6 @@ def _picture(output: NotebookNode, cell_id: str, pictures: dict[str, bytes]) -> 
 
 
 def _text(output: NotebookNode) -> dict[str, str]:
-    """An output that is words: printed ones, or the value in the cell's last line; empty for none."""
+    """The record of an output, if it is printed text or the value of the cell's last line, else empty."""
     text = output.get("text") or output.get("data", {}).get("text/plain", "")
     return {"text": text.rstrip("\n")} if text.strip() else {}

@@ -1,7 +1,7 @@
-"""Captions and descriptions of figures: written in markdown beside the figure, and put into its output by the build.
+"""Reads captions and descriptions of figures from markdown cells, and puts the descriptions into the pictures.
 
-A markdown cell that starts with ``**Figure 3.**`` is the caption of the figure that the nearest code cell before it
-shows. It holds the description for readers who cannot see it as ``<!-- alt: … -->``.
+A markdown cell that starts with ``**Figure 3.**`` is the caption of the figure shown by the nearest code cell above it.
+Its ``<!-- alt: … -->`` describes the figure for readers who cannot see it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def descriptions(cells: Sequence[NotebookNode]) -> dict[str, str]:
     """The description of the figure that each code cell shows, by the cell's id.
 
     Raises:
-        ValueError: a caption has no description, or no code cell before it; build checks don't count.
+        ValueError: a caption has no description, or no code cell above it that is not a build check.
     """
     found: dict[str, str] = {}
     shown_by = None
@@ -35,26 +35,28 @@ def descriptions(cells: Sequence[NotebookNode]) -> dict[str, str]:
         elif caption := CAPTION.match(cell.source):
             written = _DESCRIPTION.search(cell.source)
             if written is None or shown_by is None:
-                lacking = "description <!-- alt: … -->" if written is None else "code cell before it"
+                lacking = (
+                    "description: add <!-- alt: … -->" if written is None else "code cell above its caption: add one"
+                )
                 raise ValueError(f"figure {caption[1]} has no {lacking}")
             found[shown_by] = " ".join(written[1].split())
     return found
 
 
 def without_descriptions(text: str) -> str:
-    """A caption as people read it: they find the description in the picture."""
+    """The text without the description, if it is a caption; the description belongs into the picture."""
     return _DESCRIPTION.sub("", text) if CAPTION.match(text) else text
 
 
 def put_descriptions(notebook: NotebookNode, written: Mapping[str, str]) -> None:
-    """Replace the automatic description of each picture by the one that was written for it."""
+    """Replace the automatic description of each picture with the written one."""
     for cell in notebook.cells:
         for output in cell.get("outputs", []) if cell.id in written else []:
             _describe(output.get("data", {}), written[cell.id])
 
 
 def _describe(data: dict[str, str], description: str) -> None:
-    """Put a description into an output, if that is a picture of :mod:`avae_lib.plotting`."""
+    """Put a description into an output, if it is a picture from :mod:`avae_lib.plotting`."""
     if "<img alt=" in data.get("text/html", ""):
         data["text/html"] = _FIRST_ALT.sub(lambda _: html.escape(description), data["text/html"], count=1)
         data["text/plain"] = f"[picture: {description}]"

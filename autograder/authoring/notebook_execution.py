@@ -1,4 +1,4 @@
-"""Running a notebook from top to bottom, and making its outputs fit to be kept."""
+"""Runs a notebook from top to bottom and tidies its outputs."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ def execute(
     environment: Mapping[str, str] | None = None,
     cell_timeout: float = 600,
 ) -> float:
-    """Run all cells in place, in a fresh kernel whose working directory is ``folder``; returns the seconds it took.
+    """Run all cells in place, in a fresh kernel whose working directory is ``folder``; return the seconds it took.
 
     Args:
-        notebook: what to run; its outputs are replaced.
+        notebook: the notebook to run; its outputs are replaced.
         folder: the working directory.
         fast: append to each cell the code in its ``fast`` metadata, which shortens training.
-        allow_errors: go on after a cell that fails; otherwise the first failure is raised.
-        environment: variables added to those of this process.
-        cell_timeout: seconds that one cell may take.
+        allow_errors: continue after a cell fails; otherwise the first failure is raised.
+        environment: environment variables added to those of this process.
+        cell_timeout: time limit for each cell, in seconds.
 
     Raises:
         nbclient.exceptions.CellExecutionError: a cell failed and ``allow_errors`` is false.
@@ -54,14 +54,14 @@ def execute(
     )
     started = time.perf_counter()
     with _shortened(notebook) if fast else nullcontext():
-        # Pictures are inline whatever back end the caller draws with.
+        # Pictures must be inline, whichever matplotlib backend the caller uses.
         client.execute(env={**os.environ, "MPLBACKEND": _INLINE, **(environment or {})})
     return time.perf_counter() - started
 
 
 @contextmanager
 def _shortened(notebook: NotebookNode) -> Iterator[None]:
-    """While it lasts, cells with ``fast`` in their metadata end with that code."""
+    """A context in which each cell with ``fast`` in its metadata ends with that code."""
     written = {cell.id: cell.source for cell in notebook.cells}
     for cell in notebook.cells:
         if "fast" in cell.metadata:
@@ -74,7 +74,7 @@ def _shortened(notebook: NotebookNode) -> Iterator[None]:
 
 
 def tidy_outputs(notebook: NotebookNode) -> NotebookNode:
-    """Drop what says nothing to someone who reads the page: progress bars and warnings, which go to stderr."""
+    """Remove output to stderr (progress bars and warnings), which means nothing to a reader of the page."""
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
@@ -92,5 +92,5 @@ def pictures_in(notebook: NotebookNode) -> dict[str, bytes]:
 
 
 def _images(data: Mapping[str, str]) -> list[str]:
-    """The PNG files of an output, in base64: as they are, or in the HTML that the course's figures are shown by."""
+    """The PNG pictures of an output, in base64; the course's own figures are in the output's HTML."""
     return [data["image/png"]] if "image/png" in data else _IMAGE.findall(data.get("text/html", ""))

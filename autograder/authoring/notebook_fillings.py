@@ -1,7 +1,7 @@
-"""What stands for something else in the sources of notebooks, and what it stands for.
+"""Fills in the placeholders in the sources of notebooks.
 
-``# {{set-up}}`` and ``{{how to keep your work}}`` stand for the texts in ``templates/notebooks``, ``{{cases of NAME}}``
-for a table of points, ``![…](pictures/NAME.png)`` for the picture itself.
+``# {{set-up}}`` and ``{{how to keep your work}}`` are replaced with the texts in ``templates/notebooks``,
+``{{cases of NAME}}`` with a table of points, and ``![…](pictures/NAME.png)`` with the picture itself.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from avae_lib.plotting.style import PIXELS_PER_INCH, SCREEN_PIXELS_PER_INCH
 
 __all__ = ["filled_in"]
 
-_SCREEN_PIXELS_PER_PICTURE_PIXEL = SCREEN_PIXELS_PER_INCH / PIXELS_PER_INCH  # pictures are drawn finer than shown
+_SCREEN_PIXELS_PER_PICTURE_PIXEL = SCREEN_PIXELS_PER_INCH / PIXELS_PER_INCH  # pictures have more pixels than shown
 _TEMPLATES = {"# {{set-up}}": "set_up.py.j2", "{{how to keep your work}}": "how_to_keep_your_work.md.j2"}
 _CASES = re.compile(r"\{\{cases of (\w+)\}\}")
 _PICTURE = re.compile(r"!\[(?P<alt>.+)\]\((?P<path>pictures/[\w-]+\.png)\)")
 
 
 def filled_in(text: str, course: Course, source: Path, exercises: bool) -> str:
-    """The text of a cell with everything filled in.
+    """The text of a cell with its placeholders filled in.
 
     Args:
-        text: the cell as it is written in the source.
-        course: whose facts are filled in.
-        source: the file; its name is the unit's, and pictures lie beside it.
-        exercises: whether the notebook has exercises, for which the set-up cell imports more.
+        text: the cell as written in the source.
+        course: the course, for the address of its repository.
+        source: the source file; it is named after the unit, and the pictures are beside it.
+        exercises: whether the notebook has exercises; the set-up cell then imports more.
     """
     if template := _TEMPLATES.get(text.strip()):
         return _from_template(template, course, exercises)
@@ -51,13 +51,13 @@ def _cases_table(unit: str, component: str) -> str:
     cases = {check.component: {case.name: case.points for case in check.cases} for check in checks_of(unit)}
     cases = cases or CASES  # a capstone's
     if component not in cases:
-        raise ValueError(f"{unit} has no check of {component}, but of {', '.join(cases)}")
+        raise ValueError(f"{unit} has no check of {component!r}: write {{{{cases of NAME}}}} with {' or '.join(cases)}")
     rows = [f"| {name} | {points:g} |" for name, points in cases[component].items()]
     return "\n".join(["| what is checked | points |", "|---|---|", *rows])
 
 
 def _embedded(picture: Path, alt: str) -> str:
-    """A picture in the text itself, shown as large as outputs are: Colab shows neither attachments nor other files."""
+    """The picture as an HTML tag that contains it, because Colab shows neither attachments nor other files."""
     if not picture.exists():
         return f"*(no picture yet: {alt})*"
     png = picture.read_bytes()

@@ -1,15 +1,14 @@
-"""Notebooks from their sources: ``NN_topic.py`` in jupytext's percent format becomes ``NN_topic.ipynb``.
+"""Builds notebooks from their sources: ``NN_topic.py`` in jupytext's percent format becomes ``NN_topic.ipynb``.
 
-People edit the ``.py`` file; the notebook beside it is built, never edited. Building twice gives the same bytes:
-cell ids come from the grade id or the heading, and nothing about the machine is written down. Lectures are kept
-with their outputs, because students read them on the web. Solutions are kept without: their pictures would be
-most of the repository, and the release strips them anyway.
+Edit the ``.py`` file, never the notebook beside it. Building twice gives the same bytes: cell ids come from the grade
+id or the heading, and nothing about the machine is stored. Lectures keep their outputs, because students read them on
+the web. Solutions keep none: their pictures would be most of the repository, and a release removes them anyway.
 
-What stands for something else in a source is filled in (:mod:`autograder.authoring.notebook_fillings`). Captions hold
-the descriptions of their figures (:mod:`autograder.authoring.notebook_captions`), cells tagged ``build-check`` what
-must hold of the results (:mod:`autograder.authoring.build_checks`), and ``fast`` in a cell's metadata is code added to
-it in quick tests. What is shown by cells that begin with ``# needs: …`` is recorded for students who lack a function
-(:mod:`autograder.authoring.lecture_records`).
+Placeholders are filled in (:mod:`autograder.authoring.notebook_fillings`). Captions contain the descriptions of their
+figures (:mod:`autograder.authoring.notebook_captions`). Cells tagged ``build-check`` assert what the text says
+about the results (:mod:`autograder.authoring.build_checks`). ``fast`` in a cell's metadata is code appended to it in
+quick tests. The outputs of cells that begin with ``# needs: …`` are recorded for students who have not written a
+function (:mod:`autograder.authoring.lecture_records`).
 
 Run as ``python -m autograder.authoring.notebooks [--execute] [PATHS]``.
 """
@@ -69,12 +68,12 @@ def sources(course: Course) -> tuple[Path, ...]:
 
 
 def notebook_of(source: Path) -> Path:
-    """Where the notebook built from a source lies."""
+    """The path of the notebook built from a source."""
     return source.with_suffix(".ipynb")
 
 
 def public_notebook_of(course: Course, source: Path) -> Path:
-    """Where students open what is built from a source: a lecture as it is, a solution as its assignment."""
+    """The notebook that students open: the lecture itself, or the assignment made from a solution."""
     if is_lecture(course, source):
         return notebook_of(source)
     return course.assignments / source.stem / f"{source.stem}.ipynb"
@@ -86,17 +85,18 @@ def is_lecture(course: Course, source: Path) -> bool:
 
 
 def grade_id_of(cell: NotebookNode) -> str | None:
-    """nbgrader's name for a cell, if it has one."""
+    """nbgrader's id of a cell; None if it has none."""
     return cell.metadata.get("nbgrader", {}).get("grade_id")
 
 
 def build(course: Course, source: Path) -> NotebookNode:
     """The notebook of a source, without outputs and build checks.
 
-    Its metadata holds the digest of the code that is to be run: see :func:`unrun` for what was not.
+    Its metadata contains the digest of the source's code, as if that had been run; :func:`unrun` corrects this for a
+    notebook that was not.
 
     Raises:
-        ValueError: a caption lacks the description of its figure, or a cell has a label that cannot be read.
+        ValueError: a caption has no description of its figure, or a cell has a label that cannot be read.
     """
     notebook = _whole(course, source)
     notebook.cells = without_build_checks(notebook.cells)
@@ -111,8 +111,9 @@ def build(course: Course, source: Path) -> NotebookNode:
 
 
 def unrun(course: Course, source: Path) -> NotebookNode:
-    """The notebook of a source, with the digest of the code that was run when it was last built, if it was."""
-    notebook, path = build(course, source), notebook_of(source)
+    """The notebook of a source, with the digest of the code that was run when it was last executed, if ever."""
+    notebook = build(course, source)
+    path = notebook_of(source)
     before = nbformat.read(path, as_version=4).metadata if path.exists() else {}
     notebook.metadata.pop(RECORD)
     notebook.metadata.update({key: value for key, value in before.items() if key == RECORD})
@@ -120,7 +121,7 @@ def unrun(course: Course, source: Path) -> NotebookNode:
 
 
 def cells_of(source: Path) -> list[NotebookNode]:
-    """The cells of a source that people open, as they are written there."""
+    """The cells of a source without build checks, placeholders not filled in."""
     return without_build_checks(_parsed(source).cells)
 
 
@@ -129,12 +130,12 @@ def _parsed(source: Path) -> NotebookNode:
 
 
 def _digest(source: Path) -> str:
-    """Of the code in a source. What the templates make of it is left out: another repository needs no other run."""
+    """The digest of a source's code before placeholders are filled in, so that it does not depend on the repository."""
     return digest_of_code(_parsed(source).cells)
 
 
 def _whole(course: Course, source: Path) -> NotebookNode:
-    """All that is run when a notebook is built: build checks too, and descriptions in the captions."""
+    """The notebook as the build runs it, with build checks and with descriptions in the captions."""
     notebook = _parsed(source)
     require_readable_labels(without_build_checks(notebook.cells))
     notebook.metadata = nbformat.from_dict({**_METADATA, RECORD: _digest(source)})
@@ -148,13 +149,14 @@ def _whole(course: Course, source: Path) -> NotebookNode:
 
 
 def executed(course: Course, source: Path) -> NotebookNode:
-    """The notebook of a source with its outputs, after its build checks have passed.
+    """Run a source's notebook and its build checks, and return it with its outputs.
 
     Raises:
-        nbclient.exceptions.CellExecutionError: a cell failed, a build check for example, or shows a figure that is
-            too wide or has text too small to read.
+        nbclient.exceptions.CellExecutionError: a cell or a build check failed, or a figure is too wide or has text too
+            small to read.
     """
-    whole, notebook = _whole(course, source), build(course, source)
+    whole = _whole(course, source)
+    notebook = build(course, source)
     with tempfile.TemporaryDirectory() as folder:
         seconds = execute(whole, Path(folder), environment={REQUIRED_BY: "1"})
     print(f"  executed in {seconds:.0f} s")
@@ -166,7 +168,7 @@ def executed(course: Course, source: Path) -> NotebookNode:
 
 
 def write(notebook: NotebookNode, path: Path) -> bool:
-    """Write a notebook if that changes the file; returns whether it did."""
+    """Write a notebook, unless the file already has this content; return whether it was written."""
     text = nbformat.writes(notebook) + "\n"
     if path.exists() and path.read_text(encoding="utf-8") == text:
         return False
@@ -176,7 +178,7 @@ def write(notebook: NotebookNode, path: Path) -> bool:
 
 
 def check_pairs(course: Course) -> tuple[str, ...]:
-    """What is out of step between sources and notebooks, one sentence each; empty when nothing is."""
+    """Differences between sources and their notebooks, one sentence each; empty if there are none."""
     return tuple(problem for source in sources(course) if (problem := _difference(course, source)))
 
 
@@ -184,22 +186,22 @@ def _difference(course: Course, source: Path) -> str | None:
     path = notebook_of(source)
     name = path.relative_to(course.root)
     if not path.exists():
-        return f"{name} has not been built"
+        return f"{name} has not been built (run make notebooks)"
     stored, built = nbformat.read(path, as_version=4), build(course, source)
     if stored.metadata.get(RECORD) != built.metadata[RECORD]:
-        return f"{name}: the code or the checks of its source have changed since it was run (build it with --execute)"
+        return f"{name}: code or build checks of its source have changed since it was run (build it with --execute)"
     code_cells = [cell for cell in stored.cells if cell.cell_type == "code"]
     if is_lecture(course, source) and any(cell.execution_count is None for cell in code_cells):
-        return f"{name} holds cells that were not executed"
+        return f"{name} contains cells that were not executed (build it with --execute)"
     described = copy.deepcopy(stored)
     put_descriptions(described, descriptions(_whole(course, source).cells))
     if described != stored:
-        return f"{name} holds figures whose descriptions differ from their source"
+        return f"{name} contains figures whose descriptions differ from the source (build it again)"
     if is_lecture(course, source) and records_differ(course, source.stem, stored):
         return f"{name} and the recorded outputs of its cells differ (build it again)"
     for cell in code_cells:
         cell.outputs, cell.execution_count = [], None
-    return None if stored == built else f"{name} differs from its source"
+    return None if stored == built else f"{name} differs from its source (build it again)"
 
 
 def _add_badge(first: NotebookNode, link: str) -> None:
@@ -207,7 +209,7 @@ def _add_badge(first: NotebookNode, link: str) -> None:
 
 
 def _identify(cells: list[NotebookNode]) -> None:
-    """Name each cell after its grade id, or else after the heading it stands under."""
+    """Give each cell an id made from its grade id, or else from the heading above it."""
     taken: set[str] = set()
     heading = "top"
     for cell in cells:
@@ -227,7 +229,7 @@ def _free_name(name: str, taken: set[str]) -> str:
 
 
 def _keep_outputs(notebook: NotebookNode, path: Path, source: Path) -> None:
-    """Carry over the outputs of code cells whose text has not changed in the source."""
+    """Copy the stored outputs of code cells whose text has not changed."""
     if not path.exists():
         return
     stored = nbformat.read(path, as_version=4)
@@ -263,9 +265,9 @@ def main(paths: tyro.conf.Positional[tuple[Path, ...]] = (), execute: bool = Fal
     """Build the course's notebooks from their sources.
 
     Args:
-        paths: the sources to build; all of them if none is named.
-        execute: run the notebooks too, with their build checks; one that fails is not written. Lectures keep their
-            outputs, solutions renew the pictures that students compare theirs with.
+        paths: Sources to build; by default all.
+        execute: Also run the notebooks and their build checks; a notebook that fails is not written. Lectures keep the
+            outputs; solutions write the pictures that students compare theirs with.
 
     Returns:
         The number of notebooks that could not be built.

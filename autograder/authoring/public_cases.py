@@ -1,8 +1,8 @@
-"""The public cases of ``check("name")``: drawn once, answered by the reference, stored for students' editions.
+"""Makes the public cases of ``check("name")``: inputs drawn once, with the reference's results, for students' editions.
 
-``python -m autograder.authoring.public_cases UNIT …`` writes them again after a check or a reference has changed;
-without a unit, all of them. Processors differ in the last digits of numbers, and versions of PyTorch in the words of
-errors: where nothing else differs, the stored file stays as it is.
+After a check or a reference has changed, ``python -m autograder.authoring.public_cases UNIT …`` writes them again (all
+units if none is named). Processors differ in the last digits of numbers, and versions of PyTorch in the words of
+errors; where nothing else differs, the stored content stays as it is.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ from avae_lib.checking.records import Observation, Raised, Recorded, Request
 __all__ = ["public_cases", "public_trials", "write_public_cases"]
 
 FOLDER = Path(avae_lib.checking.__file__).parent / "public"
-PUBLIC_SEED = 2024  # grading draws other inputs, from a secret seed for each student
+PUBLIC_SEED = 2024  # grading uses other inputs, from a secret seed for each student
 Digits = dict[torch.dtype, float]
-# Processors differ by less than this share of an array's largest number.
+# Tolerance relative to the array's largest absolute value; processors differ by less than this.
 LAST_DIGITS: Digits = {torch.float32: 1e-5, torch.float64: 1e-12}
-# Where a number may have been rounded to float32 on its way, whatever its dtype is now.
+# The same for numbers that may have been rounded to float32 before, whatever their dtype.
 FLOAT32_DIGITS: Digits = dict.fromkeys(LAST_DIGITS, LAST_DIGITS[torch.float32])
 NOTHING = torch.zeros(0)
 
 
 def write_public_cases(unit: str, folder: Path = FOLDER) -> Path:
-    """Write the public cases of one unit; returns the file, which is left alone where nothing has changed."""
+    """Write the public cases of one unit, unless nothing has changed; return the file."""
     path = folder / f"{unit}.json"
     text = public_cases(unit, path)
     if not path.exists() or path.read_text(encoding="utf-8") != text:
@@ -51,10 +51,10 @@ def write_public_cases(unit: str, folder: Path = FOLDER) -> Path:
 
 
 def public_cases(unit: str, stored_in: Path) -> str:
-    """The content of a unit's file of public cases.
+    """The content of a unit's file of public cases, as JSON.
 
-    What the file ``stored_in`` holds already is kept where it differs from this machine's only in last digits or words
-    of errors.
+    Cases in the existing file ``stored_in`` are kept if they differ from this machine's only in the last digits or in
+    the words of errors.
     """
     stored = json.loads(stored_in.read_text(encoding="utf-8")) if stored_in.exists() else {}
     content = {}
@@ -68,13 +68,13 @@ def public_cases(unit: str, stored_in: Path) -> str:
 
 
 def public_trials(check: ComponentCheck) -> tuple[Trial, ...]:
-    """All cases of a component on public inputs, drawn once, with only what a comparison needs of each observation."""
+    """All cases of a component on public inputs, drawn once, reduced to the values that a comparison needs."""
     cases = tuple(dataclasses.replace(case, draws=1) for case in check.cases)
     return tuple(map(_stored, dataclasses.replace(check, cases=cases).trials(PUBLIC_SEED)))
 
 
 def _stored(trial: Trial) -> Trial:
-    """The trial with what each of its mistakes shows in each probe, and nothing where that is right."""
+    """The trial reduced to what is stored: expected results, and each known mistake's results where they are wrong."""
     probes = tuple(
         Probe(probe.request, _needed(trial, probe.expected), tuple(_mistakes(trial, probe))) for probe in trial.probes
     )
@@ -87,7 +87,7 @@ def _mistakes(trial: Trial, probe: Probe) -> Iterator[tuple[str, Observation | N
 
 
 def _needed(trial: Trial, observation: Observation) -> Observation:
-    """The observation without what this kind of trial never compares."""
+    """The observation reduced to the values that this kind of trial compares."""
     if observation.error is not None:
         return Observation(error=Raised(observation.error.type, advice_on(observation.error)))
     shown, is_gradient = compared(trial, observation), trial.kind == "gradient"
@@ -106,7 +106,7 @@ def _with_stored_digits(trial: Trial, stored: Trial) -> Trial:
 
 
 def _probe_with_stored_digits(trial: Trial, probe: Probe, stored: Probe) -> Probe:
-    """``probe``, and the stored request, results and mistakes in place of those that are the same but for rounding."""
+    """The probe, with the stored request, results and mistakes wherever they equal its own up to rounding."""
     if not _same_request(probe.request, stored.request):
         return probe
     expected = stored.expected if _same_expected(trial, probe.expected, stored.expected) else probe.expected
@@ -128,7 +128,7 @@ def _same_request(one: Request, other: Request) -> bool:
 
 
 def _leaves_of_inputs(request: Request) -> Iterator[tuple[str, Any]]:
-    """All tensors and plain values among the inputs, and the settings of the maps."""
+    """All tensors among the inputs by name, and everything else in them as one JSON text."""
     for name, value in request.inputs.items():
         yield from leaves(value, name)
     without_arrays = {name: changed_leaves(value, lambda *_: NOTHING, name) for name, value in request.inputs.items()}
@@ -145,7 +145,7 @@ def _without_fractions(content: Any) -> Any:
 
 
 def _same_expected(trial: Trial, one: Observation, other: Observation) -> bool:
-    """In float64 a nearly singular matrix costs more than the last digits; the trial knows how many it may cost."""
+    """Whether two expected results agree up to rounding; the trial's tolerance allows for ill-conditioned matrices."""
     return _same_results(one, other) or agree(trial, one, other, as_mistake=True)
 
 
@@ -161,16 +161,16 @@ def _same_results(one: Observation, other: Observation, digits: Digits = LAST_DI
 
 
 def _same_mistake(trial: Trial, one: Observation | None, other: Observation | None) -> bool:
-    """Wrong numbers may be rounded to float32 on their way, or be rounding alone: what the trial calls the same is."""
+    """Whether two results of a known mistake agree; wrong numbers may be rounded to float32, or be rounding noise."""
     if one is None or other is None:
         return one is other
-    if one.error is not None and other.error is not None:  # no words of ours: PyTorch has changed its own
+    if one.error is not None and other.error is not None:  # PyTorch's words may change between versions
         return one.error.type == other.error.type and one.error.message in ("", other.error.message)
     return _same_results(one, other, FLOAT32_DIGITS) or agree(trial, one, other, as_mistake=True)
 
 
 def _same(one: Any, other: Any, digits: Digits = LAST_DIGITS) -> bool:
-    """Whether two inputs or results are of one form and differ in the last digits only."""
+    """Whether two inputs or results have the same structure and differ at most in the last digits."""
     if type(one) is not type(other):
         return False
     if isinstance(one, Recorded):

@@ -1,7 +1,7 @@
-"""The library as students get it: components that are still to be written hold no body.
+"""Makes the students' edition of the library, in which components of unreleased units have no body.
 
-Everything follows from the marks in the source (:func:`avae_lib.component_marks.marks_in`): signature and docstring
-stay, because they are the exercise; the body becomes one error that names the unit in which it is written.
+The components are marked in the source (:func:`avae_lib.component_marks.marks_in`). Signature and docstring stay,
+because they are the exercise; the body becomes a ``raise`` that names the unit in which students write it.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ _LIBRARY = Path(avae_lib.__file__).parent
 
 
 def write_student_edition(destination: Path, released_units: Collection[str]) -> Path:
-    """Write ``avae_lib`` into ``destination``, with reference bodies for the released units only.
+    """Write ``avae_lib`` into ``destination``, with the reference functions of the released units only.
 
     Args:
-        destination: the folder that will hold ``avae_lib``; an earlier edition in it is replaced.
-        released_units: names of the units that have been handed back.
+        destination: the folder for ``avae_lib``; an earlier edition in it is replaced.
+        released_units: names of the units whose answers students may have.
 
     Returns:
         The folder of the package.
@@ -39,17 +39,17 @@ def write_student_edition(destination: Path, released_units: Collection[str]) ->
 
 
 def stubbed(source: str, released_units: Collection[str]) -> str:
-    """Library source in which the components of all but the released units are stubs."""
+    """The source with stubs in place of the components of units that are not released."""
     lines = source.splitlines(keepends=True)
     hidden = [mark for mark in marks_in(source) if mark.unit not in released_units]
-    for mark in reversed(hidden):  # from the end, so that line numbers above stay true
+    for mark in reversed(hidden):  # from the end, so that the line numbers above stay valid
         start, stop = _body_lines(mark)
         lines[start:stop] = [_stub(mark)]
     return "".join(lines)
 
 
 def _body_lines(mark: Mark) -> tuple[int, int]:
-    """First and one past the last line of the body without its docstring, counted from zero."""
+    """The body's lines without the docstring, as a range counted from zero."""
     body = mark.definition.body
     has_docstring = ast.get_docstring(mark.definition) is not None
     start, stop = body[0].end_lineno if has_docstring else body[0].lineno - 1, mark.definition.end_lineno

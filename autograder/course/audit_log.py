@@ -1,4 +1,4 @@
-"""The audit log: one line of JSON for each graded submission and for what people do to grades; only ever added to."""
+"""The audit log: a line of JSON per graded submission and per change made by hand; lines are only added."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["append", "log_entry", "log_event", "person", "versions_here"]
 
 
 def log_entry(graded: Graded, unit: str, **facts: Any) -> dict[str, Any]:
-    """What is kept of one graded submission; ``facts`` are those of the whole run."""
+    """The line of the audit log about one graded submission; ``facts`` describe the run it belongs to."""
     return {
         "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "unit": unit,
@@ -35,13 +35,13 @@ def log_entry(graded: Graded, unit: str, **facts: Any) -> dict[str, Any]:
 
 
 def log_event(course: Course, event: str, **facts: Any) -> None:
-    """Add a line to ``.course/audit.jsonl``: when, what, who, and ``facts`` of JSON types."""
+    """Add a line to ``.course/audit.jsonl`` with the time, the event, who caused it, and ``facts`` (JSON types)."""
     moment = datetime.now(UTC).isoformat(timespec="milliseconds")
     append(course.records / "audit.jsonl", {"time": moment, "event": event, "by": person(), **facts})
 
 
 def person() -> str:
-    """Who runs this, as the system knows them."""
+    """The name of the user who runs this process, or the user's number if there is no name."""
     try:
         return getpass.getuser()
     except (KeyError, OSError, ImportError):  # a container may give its user no name
@@ -49,7 +49,7 @@ def person() -> str:
 
 
 def append(path: Path, entry: Mapping[str, Any]) -> None:
-    """Add one line in a single write, so that a killed grader leaves whole lines behind."""
+    """Append one line in a single write, so that the log has only whole lines even if the grader is killed."""
     path.parent.mkdir(mode=0o700, exist_ok=True)
     line = json.dumps(entry, ensure_ascii=False) + "\n"
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -61,6 +61,6 @@ def append(path: Path, entry: Mapping[str, Any]) -> None:
 
 @cache
 def versions_here() -> Mapping[str, str]:
-    """The versions of Python, the system, and the packages that have a say in grading."""
+    """The versions of Python, the operating system, and the packages that results depend on."""
     packages = {name: version(name) for name in ("avae", "torch", "numpy", "nbgrader")}
     return {"python": platform.python_version(), "system": platform.platform(), **packages}

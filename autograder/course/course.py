@@ -1,4 +1,4 @@
-"""The facts of a course: its folder, its title, its units. All read from ``course.toml``."""
+"""A course: its folder, title, units and late policy, read from ``course.toml``."""
 
 from __future__ import annotations
 
@@ -21,13 +21,16 @@ class CourseError(UserError):
 
 @dataclass(frozen=True)
 class Unit:
-    """One unit of the course; ``name`` is also its folder's name and nbgrader's assignment name.
+    """One unit of the course.
 
     Attributes:
-        due: when it is to be handed in, in UTC.
-        canvas_id: the number of its assignment in Canvas.
-        kind: what its automatic points are for: components that students write, or a capstone, a model that they
-            train and hand in as files beside the notebook.
+        name: also the name of its folders and of nbgrader's assignment, for example ``03_vae``.
+        title: as students read it.
+        weight: percentage of the course grade.
+        due: due date in UTC; None if there is none.
+        canvas_id: the number of its assignment in Canvas; None if unknown.
+        kind: where its automatic points come from: ``components`` are functions that students write, a ``capstone`` is
+            a model that they train and hand in as files beside the notebook.
     """
 
     name: str
@@ -40,12 +43,20 @@ class Unit:
 
 @dataclass(frozen=True)
 class Course:
-    """A course folder. Paths follow nbgrader's layout, with our names for its source and release folders.
+    """A course folder, laid out like nbgrader's, with ``solutions/`` as its source and ``assignments/`` as its release.
 
     Attributes:
-        private_images: images that no student has, on which capstones are judged; None for those the secret draws.
-        baseline_bpd: what capstones have to beat, in bits per dimension, as the course states it; None if it does not.
-        zone: the time zone that times without one are in.
+        root: the folder that contains ``course.toml``.
+        title: as students read it.
+        repository: ``OWNER/NAME`` of the students' repository on GitHub, for Colab links; None if there is none.
+        branch: the branch of that repository.
+        units: in teaching order.
+        late_policy: what late work costs.
+        roster: the file with the class list; None if ``course.toml`` names none.
+        private_images: a file of images that no student has, on which capstones are judged; None to use held-out crops
+            chosen by the course's secret.
+        baseline_bpd: bits per dimension that capstones have to beat; None to measure the baseline.
+        zone: the time zone of times written without one.
     """
 
     root: Path
@@ -70,7 +81,7 @@ class Course:
 
     @staticmethod
     def find_root(start: Path | None = None) -> Path:
-        """The folder of the course that ``start`` lies in, whatever its ``course.toml`` says.
+        """The folder of the course that ``start`` lies in; its ``course.toml`` is not read.
 
         Raises:
             CourseError: no folder from ``start`` upwards holds a ``course.toml``.
@@ -106,7 +117,7 @@ class Course:
         )
 
     def unit(self, name: str) -> Unit:
-        """The unit called ``name``; its number alone (``03``) will do.
+        """The unit with the given name (``03_vae``) or number (``03``).
 
         Raises:
             CourseError: no unit has that name or number, or several have the number.
@@ -116,8 +127,9 @@ class Course:
         if len(exact or found) == 1:
             return (exact or found)[0]
         if found:
-            raise CourseError(f"{name!r} may be {' or '.join(unit.name for unit in found)}: write the whole name")
-        raise CourseError(f"no unit is called {name!r}; course.toml lists {', '.join(u.name for u in self.units)}")
+            raise CourseError(f"{name!r} could be {' or '.join(unit.name for unit in found)}: write the whole name")
+        names = ", ".join(unit.name for unit in self.units)
+        raise CourseError(f"no unit is called {name!r}: choose one of the units in course.toml ({names})")
 
     def before(self, unit: Unit) -> tuple[Unit, ...]:
         """The units that come before ``unit``."""
@@ -145,11 +157,11 @@ class Course:
 
     @property
     def records(self) -> Path:
-        """The grader's own folder: secret, log, results."""
+        """The grader's own folder, with the secret, the audit log and results."""
         return self.root / ".course"
 
     def released_notebook(self, unit: Unit) -> Path:
-        """Where the notebook lies that students are given for a unit, once it is released."""
+        """The path of a unit's notebook for students; it exists once the unit is released."""
         return self.assignments / unit.name / f"{unit.name}.ipynb"
 
     def require_released(self, unit: Unit) -> Path:
@@ -168,7 +180,7 @@ class Course:
         return self.records / "results" / unit.name
 
     def colab_link(self, notebook: Path) -> str | None:
-        """The address that opens a notebook of the students' repository in Colab; None until there is a repository."""
+        """The address that opens a notebook of the students' repository in Colab; None if there is no repository."""
         if self.repository is None:
             return None
         inside = notebook.resolve().relative_to(self.root.resolve()).as_posix()
@@ -176,7 +188,7 @@ class Course:
 
 
 def _listed(path: Path, problems: list[str]) -> str:
-    """One sentence for one problem, a list for several."""
+    """The problems as one message: a sentence for a single one, a list for several."""
     if len(problems) == 1:
         return f"{path}, {problems[0]}"
     return "\n  ".join([f"{path} has {len(problems)} mistakes:", *problems])

@@ -1,7 +1,7 @@
 """Reads ``course.toml`` and checks every key; all mistakes are reported at once, with their lines.
 
-:data:`KEYS` lists all keys. Oddities, such as weights that do not add up to 100, are warnings: they stop nothing, and
-``course doctor``, ``course release`` and ``course publish`` print them.
+:data:`KEYS` lists all keys. Weights that do not add up to 100 are no mistake but a warning, which ``course doctor``,
+``course release`` and ``course publish`` print.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ _BRANCH = re.compile(r"(?!.*\.\.)\w[\w./-]*")
 _DUE_EXAMPLE = "2027-03-12T23:59:00"
 
 Place = tuple[str, int]
-"""A table of the file: its name (empty at the top), and its number among tables of that name, from 0."""
+"""A table of the file: its name (empty for the keys above all tables), and its number among tables of that name."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One mistake in ``course.toml``, in a sentence; ``line`` is None if no single line is wrong."""
+    """One mistake in ``course.toml``, as a sentence, with its line; None if it is not in a single line."""
 
     text: str
     line: int | None = None
@@ -52,7 +52,7 @@ class CourseFile:
     Attributes:
         facts: the keys and values.
         errors: mistakes that make the file unusable.
-        warnings: oddities that stop nothing.
+        warnings: things to look at, with which the file can still be used.
     """
 
     facts: Mapping[str, Any]
@@ -62,7 +62,7 @@ class CourseFile:
 
 @dataclass(frozen=True)
 class _Key:
-    """One key of a table: ``wanted`` describes what ``accepts`` lets through, for the message."""
+    """One key of a table; ``wanted`` describes in words the values that ``accepts`` returns True for."""
 
     wanted: str
     accepts: Callable[[Any], bool]
@@ -95,7 +95,7 @@ def _is_zone(value: Any) -> bool:
 
 KEYS: Mapping[str, Mapping[str, _Key]] = {
     "": {
-        "title": _Key("a text in quotes", _is_text, is_required=True),
+        "title": _Key("text in quotes", _is_text, is_required=True),
         "repository": _Key('"OWNER/NAME" on GitHub', _matches(_REPOSITORY)),
         "branch": _Key("the name of a branch in quotes", _matches(_BRANCH), is_required=True),
         "time_zone": _Key('the name of a time zone, "Europe/Berlin" for example', _is_zone),
@@ -105,18 +105,18 @@ KEYS: Mapping[str, Mapping[str, _Key]] = {
         "late_policy": _Key("a table, headed [late_policy]", lambda value: isinstance(value, dict)),
     },
     "units": {
-        "name": _Key("a folder's name of letters, digits, _, - and .", _matches(_NAME), is_required=True),
-        "title": _Key("a text in quotes", _is_text, is_required=True),
-        "weight": _Key("a number of per cent, 0 to 100", lambda value: _is_number(value) and 0 <= value <= 100, True),
+        "name": _Key("a folder name of letters, digits, _, - and .", _matches(_NAME), is_required=True),
+        "title": _Key("text in quotes", _is_text, is_required=True),
+        "weight": _Key("a percentage, 0 to 100", lambda value: _is_number(value) and 0 <= value <= 100, True),
         "due": _Key(
-            f"a date with a time and without quotes, {_DUE_EXAMPLE}", lambda value: isinstance(value, datetime)
+            f"a date with a time, without quotes, like {_DUE_EXAMPLE}", lambda value: isinstance(value, datetime)
         ),
         "canvas_id": _Key("a whole number above 0, without quotes", lambda value: type(value) is int and value > 0),
         "kind": _is_one_of(*KINDS),
     },
     "capstone": {
         "private_images": _Key("the path of a file in quotes", _is_text),
-        "baseline_bpd": _Key("a number of bits per dimension above 0", lambda value: _is_number(value) and value > 0),
+        "baseline_bpd": _Key("bits per dimension, a number above 0", lambda value: _is_number(value) and value > 0),
     },
     "late_policy": {
         "points_lost_per_day_percent": _Key(
@@ -156,22 +156,23 @@ def read_course_file(path: Path) -> CourseFile:
 
 
 def _syntax_problem(text: str, trouble: str) -> Problem:
-    """The error of tomllib, with the line taken out of its text."""
+    """The mistake that tomllib reports, with the line number as a field of its own."""
     if single := re.search(r"^[ \t]*\[[ \t]*units[ \t]*\]", text, re.MULTILINE):
         line = text.count("\n", 0, single.start()) + 1
-        return Problem("units are a list: head each of them with [[units]], two brackets, not [units]", line)
+        return Problem("[units] must be [[units]], with double brackets, at the head of each unit", line)
     found = re.fullmatch(r"(.*) \(at line (\d+), column (\d+)\)", trouble, re.DOTALL)
     if not found:
-        return Problem(f"this is not TOML: {trouble}")
-    said = found[1][0].lower() + found[1][1:]
-    return Problem(f"this is not TOML: {said}, at column {found[3]}", int(found[2]))
+        return Problem(f"this is not valid TOML: {trouble}")
+    reason = found[1][0].lower() + found[1][1:]
+    return Problem(f"this is not valid TOML: {reason}, at column {found[3]}", int(found[2]))
 
 
 def folder_problems(root: Path, facts: Mapping[str, Any]) -> Iterator[Problem]:
     """Differences between a course's folder and its ``course.toml``: units without files, files without a unit.
 
     Args:
-        facts: of a file without errors.
+        root: the course's folder.
+        facts: the keys and values of its ``course.toml``, which must have no errors.
     """
     names = {unit["name"] for unit in facts["units"]}
     solutions = root / "solutions"
@@ -181,16 +182,20 @@ def folder_problems(root: Path, facts: Mapping[str, Any]) -> Iterator[Problem]:
         lectures = (root / "lectures" / f"{name}{suffix}" for suffix in (".py", ".ipynb"))
         if not (root / "assignments" / name).is_dir() and not any(path.is_file() for path in lectures):
             near = did_you_mean(name, folders - names)
-            yield Problem(f"the unit {name} has neither a lecture nor an assignment nor a solution here{near}")
+            yield Problem(f"the unit {name} has no lecture, no assignment and no solution in this folder{near}")
     for name in sorted(folders - names):
         yield Problem(f"solutions/{name} belongs to no unit: list it under [[units]], or move it away")
     private = facts.get("capstone", {}).get("private_images")
     if private and not (root / private).is_file():
-        yield Problem(f"private_images names {root / private}, which does not exist: no capstone can be graded without")
+        yield Problem(f"private_images names {root / private}, which does not exist: capstones cannot be graded")
 
 
 def _lines_of_keys(text: str) -> Mapping[tuple[Place, str | None], int]:
-    """The line of each key, and of each table's header under None; keys inside multi-line values do no harm."""
+    """The line of each key, and of each table's header (key None).
+
+    A line inside a multi-line value may look like a key. It does no harm, because the first line of a key counts and
+    only known keys are looked up.
+    """
     lines: dict[tuple[Place, str | None], int] = {}
     counts: Counter[str] = Counter()
     place: Place = ("", 0)
@@ -254,8 +259,8 @@ class _Check:
     def _add_up(self, weights: list[Any]) -> None:
         if all(map(_is_number, weights)) and not math.isclose(sum(weights), 100, abs_tol=1e-6):
             total = f"{sum(weights):g}"
-            said = f"the weights of the units add up to {total}, not 100: full marks give {total} in the exports"
-            self.warnings.append(Problem(said))
+            text = f"the weights of the units add up to {total}, not 100: full marks give {total} in the exports"
+            self.warnings.append(Problem(text))
 
     def _error(self, place: Place, key: str | None, text: str) -> None:
         header = self.lines.get((place, None)) if place[0] else None
@@ -263,7 +268,7 @@ class _Check:
 
 
 def _whereabouts(place: Place, table: Mapping[str, Any]) -> str:
-    """Where a key stands, in words: "in the unit 03_vae", "in [late_policy]", "at the top"."""
+    """The place of a key, in words: "in the unit 03_vae", "in [late_policy]", "at the top"."""
     if place[0] == "units":
         name = table.get("name")
         return f"in the unit {name}" if isinstance(name, str) else f"in unit {place[1] + 1} of the list"
@@ -288,11 +293,11 @@ def _refusal(name: str, value: object, key: _Key, whereabouts: str) -> str:
 def _near_zones(name: str) -> str:
     if zones := available_timezones():
         return did_you_mean(name, zones)
-    return ": this machine has no list of time zones; pip install tzdata brings one"
+    return ": this machine has no list of time zones; install one with pip install tzdata"
 
 
 def _shown(value: object) -> str:
-    """A value roughly as it is written in TOML."""
+    """The value roughly as TOML writes it, cut to 60 characters."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, date):
@@ -302,7 +307,11 @@ def _shown(value: object) -> str:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """The end of a sentence that suggests known words similar to a mistyped one; empty if there are none."""
+    """The end of a sentence that suggests known words similar to a mistyped one; empty if no word is similar.
+
+    >>> did_you_mean("titel", ["title", "weight"])
+    ': did you mean title?'
+    """
     names = {name.lower(): name for name in known}
     close = get_close_matches(word.strip().lower(), names, 3)
     return f": did you mean {' or '.join(names[name] for name in close)}?" if close else ""

@@ -1,8 +1,8 @@
 """Extensions: more days for one student and one unit.
 
-They are kept in ``extensions.csv`` beside the roster, one line for each time somebody granted one; of two lines for the
-same student and unit the later one counts. The file can be edited by hand. An extension moves the due date by days
-on the wall clock of the course's time zone.
+Each extension is a line of ``extensions.csv`` beside the roster, which can be edited by hand. If several lines name the
+same student and unit, the last one counts. An extension moves the due date by days on the wall clock of the course's
+time zone.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _MOST_DAYS = 366
 
 
 def extensions_file(course: Course) -> Path:
-    """Where the extensions of a course are kept."""
+    """The path of the file with a course's extensions."""
     folder = course.roster.parent if course.roster else course.root / "students"
     return folder / "extensions.csv"
 
@@ -35,7 +35,7 @@ def extensions_of(course: Course, unit: Unit) -> Mapping[str, timedelta]:
     """The extensions granted for a unit, by student.
 
     Raises:
-        CourseError: a line names no unit of the course or no number of days.
+        CourseError: a line names an unknown unit or an impossible number of days.
     """
     path = extensions_file(course)
     if not path.exists():
@@ -59,15 +59,15 @@ def _days(days: float) -> float:
 
 
 def grant(course: Course, unit: Unit, student: str, days: float, reason: str) -> None:
-    """Give a student ``days`` more than the others for a unit, in place of any extension before; logged.
+    """Move a student's due date for a unit by ``days``, replacing any earlier extension; logged.
 
     Raises:
-        CourseError: nobody of that id is known, the reason is empty, or ``days`` is out of range.
+        CourseError: no student has that id, the reason is empty, or ``days`` is out of range.
     """
     student = normal_id(student)
     require_known(course, student)
     if not reason.strip():
-        raise CourseError("an extension needs a --reason: the audit log keeps it")
+        raise CourseError("--reason must not be empty: the audit log keeps the reason for an extension")
     try:
         days = _days(days)
     except ValueError as trouble:
@@ -79,15 +79,15 @@ def grant(course: Course, unit: Unit, student: str, days: float, reason: str) ->
 
 
 def require_known(course: Course, student: str) -> None:
-    """Refuse an id that stands in no roster and handed nothing in.
+    """Check that an id is in the roster or has handed in work.
 
     Raises:
-        CourseError: there is no such student; the message offers similar ids.
+        CourseError: no student has this id; the message suggests similar ids.
     """
     folders = course.submitted.iterdir() if course.submitted.is_dir() else ()
     handed_in = {normal_id(folder.name) for folder in folders}
     known = {*Roster.of(course).students, *handed_in}
     if student not in known:
         close = get_close_matches(student, known, 3)
-        hint = f"did you mean {', '.join(close)}?" if close else "it is in no roster and nothing was handed in under it"
+        hint = f"did you mean {', '.join(close)}?" if close else "it is not in the roster and has handed in nothing"
         raise CourseError(f"no student has the id {student!r}: {hint}")

@@ -1,4 +1,4 @@
-"""Which version of the grader this is: a digest of its sources, and of what its numbers depend on."""
+"""The version of the grader: a digest of its sources and of everything else that results depend on."""
 
 from __future__ import annotations
 
@@ -21,7 +21,11 @@ _PACKAGES = ("torch", "numpy", "nbformat", "pillow")
 
 
 def digest(*parts: str | bytes) -> str:
-    """A digest of a list of texts, in hexadecimal; no two different lists are likely to share one."""
+    """The SHA-256 digest of a list of texts, in hexadecimal; the boundaries between texts count.
+
+    >>> digest("ab", "c") == digest("a", "bc")
+    False
+    """
     whole = hashlib.sha256()
     for part in parts:
         data = part.encode() if isinstance(part, str) else part
@@ -31,33 +35,33 @@ def digest(*parts: str | bytes) -> str:
 
 @cache
 def grader_version() -> str:
-    """The same on two machines where the same submission gets the same points, as far as that is up to software."""
+    """The digest of the grader, the library and the packages they use; equal versions give equal points."""
     sources = (path for path in GRADER.rglob("*.py") if "__pycache__" not in path.parts)
     return digest(digest_of_files(GRADER, sources), digest_of_library())
 
 
 @cache
 def digest_of_library() -> str:
-    """Of all that students' code can call: the course's library and the packages it stands on."""
+    """The digest of everything that students' code can call: the course's library and the packages it uses."""
     files = (path for path in LIBRARY.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
     packages = [f"{name} {version(name)}" for name in _PACKAGES]
     return digest(platform.python_version(), *packages, digest_of_files(LIBRARY, files))
 
 
 def digest_of_files(root: Path, files: Iterable[Path]) -> str:
-    """Of names below ``root`` and contents, whatever the order."""
+    """The digest of the files' names, relative to ``root``, and contents; their order does not matter."""
     parts = ((path.relative_to(root).as_posix(), path.read_bytes()) for path in sorted(files))
     return digest(*(part for pair in parts for part in pair))
 
 
 def require_version(wanted: str) -> None:
-    """Refuse to work for a grader of another version.
+    """Check that this machine has the grader's version ``wanted``.
 
     Raises:
-        CourseError: the version here is not ``wanted``; the message names this machine.
+        CourseError: it has another version; the message names this machine.
     """
     if wanted != grader_version():
         raise CourseError(
-            f"the worker on {socket.gethostname()} has another version of the grader, or of Python, "
-            f"{', '.join(_PACKAGES)}, than the machine that course grade runs on: install the same version there"
+            f"the worker on {socket.gethostname()} has another version of the grader, Python, {', '.join(_PACKAGES)} "
+            "than the machine that runs course grade: install the same versions there"
         )

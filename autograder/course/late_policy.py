@@ -1,10 +1,10 @@
-"""When work counts as late, and what that costs.
+"""When work counts as late, and how many points that costs.
 
-A unit is due at a moment (``due`` in ``course.toml``), the same for everybody; an extension moves it for one student.
-Extensions and lateness are counted in days on the wall clock of the course's time zone: a day on which the clocks
-change is one day, whether it has 23 hours or 25. A day that has begun counts as a day: one minute late is one day late.
-Each day costs a share of the points the unit is *worth*, as in Canvas, not of those that were earned; nobody drops
-below zero. After ``days_accepted`` days work counts nothing. Work whose time of handing in is not known is not late.
+Every unit has one due date (``due`` in ``course.toml``); an extension moves it for one student. Extensions and lateness
+are counted in days on the wall clock of the course's time zone, so a day on which the clocks change is one day, whether
+it has 23 or 25 hours. A day begun counts as a whole day: one minute late is one day late. Each day costs a
+percentage of the unit's maximum points, as in Canvas, not of the points earned; points never drop below zero. After
+``days_accepted`` days, work gets no points. Work handed in at an unknown time is not late.
 """
 
 from __future__ import annotations
@@ -24,15 +24,18 @@ _DAY = timedelta(days=1)
 
 @dataclass(frozen=True)
 class LatePolicy:
-    """What lateness costs.
+    """The course's rule for late work.
 
     Attributes:
-        points_lost_per_day_percent: of the points the unit is worth, for each day begun.
-        days_accepted: how many days late work is taken at all; None for ever.
-        missing: what a student gets who handed nothing in by the due date: no points, or no entry.
+        points_lost_per_day_percent: percentage of the unit's maximum points lost for each day begun.
+        days_accepted: number of days after the due date until which work gets points; None for no limit.
+        missing: entry for a student who handed in nothing: ``zero`` points, or ``blank`` for none.
 
     Raises:
-        ValueError: an entry makes no sense; the message names it.
+        ValueError: a value is out of its range; the message names it.
+
+    >>> LatePolicy(points_lost_per_day_percent=10).points_lost(18, max_points=20, days=2)
+    4.0
     """
 
     points_lost_per_day_percent: float = 0.0
@@ -49,18 +52,18 @@ class LatePolicy:
 
     @classmethod
     def from_facts(cls, facts: Mapping[str, Any]) -> LatePolicy:
-        """The policy that ``[late_policy]`` of ``course.toml`` states.
+        """The policy from the table ``[late_policy]`` of ``course.toml``.
 
         Raises:
-            ValueError: it holds an entry that is not known or makes no sense.
+            ValueError: a key is unknown, or a value is out of its range.
         """
         if unknown := set(facts) - set(cls.__dataclass_fields__):
             known = ", ".join(cls.__dataclass_fields__)
-            raise ValueError(f"{sorted(unknown)[0]} is not known there; known are {known}")
+            raise ValueError(f"[late_policy] has the unknown key {sorted(unknown)[0]}: use one of {known}")
         return cls(**facts)
 
     def points_lost(self, points: float, max_points: float, days: int) -> float:
-        """What is taken from ``points`` of ``max_points`` for work ``days`` late: between 0 and ``points``."""
+        """The points lost by work that earned ``points`` of ``max_points`` and is ``days`` late; at most ``points``."""
         if days <= 0 or points <= 0:
             return 0.0
         if self.days_accepted is not None and days > self.days_accepted:
@@ -69,18 +72,19 @@ class LatePolicy:
 
 
 def days_late(handed_in: datetime | None, deadline: datetime | None, zone: tzinfo = UTC) -> int:
-    """How many days late; 0 where the time of either is not known.
+    """The number of days late, counting a day begun as a whole day; 0 if one of the times is unknown.
 
-    Fractions of a second are dropped, for clocks that write them down and deadlines that do not.
+    Fractions of a second are dropped, because deadlines have none.
 
     Args:
+        handed_in: when the work was handed in.
         deadline: the due date, moved by the student's extension.
-        zone: whose wall clock says when a day is over.
+        zone: the time zone whose wall clock counts the days.
     """
     if handed_in is None or deadline is None:
         return 0
     handed_in = handed_in.replace(microsecond=0)
-    # One too few to begin with: a change of the clocks is less than a day, even where the date line is moved.
+    # Start one day too low: 24-hour days and days on the wall clock differ by at most one.
     days = max(0, math.ceil((handed_in - deadline) / _DAY) - 1)
     while later_by(deadline, timedelta(days=days), zone) < handed_in:
         days += 1
@@ -88,10 +92,10 @@ def days_late(handed_in: datetime | None, deadline: datetime | None, zone: tzinf
 
 
 def later_by(moment: datetime, days: timedelta, zone: tzinfo) -> datetime:
-    """The moment when the clock on the wall shows the same time so many days later, in UTC.
+    """The moment, in UTC, when the wall clock shows the same time ``days`` later.
 
-    Where the clock is changed then, and shows that time twice or never, the later of the two moments that could be
-    meant.
+    If the clocks change at that time, so that they show it twice or never, the later of the two possible moments is
+    returned.
 
     >>> berlin = time_zone("Europe/Berlin")
     >>> later_by(datetime(2027, 3, 27, 12, tzinfo=berlin), timedelta(days=1), berlin).isoformat()  # CET to CEST
@@ -104,22 +108,22 @@ def later_by(moment: datetime, days: timedelta, zone: tzinfo) -> datetime:
 
 
 def time_zone(name: str) -> tzinfo:
-    """The time zone of that name in the IANA data base, ``Europe/Berlin`` for example.
+    """The time zone with this name in the IANA data base, for example ``Europe/Berlin``.
 
     Raises:
-        ValueError: there is no such zone, or this machine lacks the data base.
+        ValueError: there is no such zone, or this machine has no IANA data base.
     """
     try:
         return UTC if name == "UTC" else ZoneInfo(name)
     except (OSError, KeyError, ValueError, TypeError):
-        raise ValueError(f"time_zone {name!r} is not known here; an example is Europe/Berlin") from None
+        raise ValueError(f"time_zone must be a name like Europe/Berlin, got {name!r}") from None
 
 
 def due_moment(due: object, zone: tzinfo) -> datetime | None:
-    """A unit's due date in UTC: a time of ``zone``, unless it states an offset of its own.
+    """A unit's due date in UTC; a date without an offset is read as local time in ``zone``.
 
     Raises:
-        ValueError: it is no date with a time.
+        ValueError: ``due`` is not a date with a time.
     """
     if due is None:
         return None

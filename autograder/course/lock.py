@@ -70,7 +70,7 @@ def _lock(descriptor: int, path: Path) -> None:
         fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError):
         raise CourseError(_refusal(_note(descriptor), path)) from None
-    except OSError as trouble:  # grading is still possible on a file system without locks
+    except OSError as trouble:  # a file system without locks; grading can go on
         print(
             f"course: warning: {path} cannot be locked ({trouble.strerror}): make sure that nobody else runs a "
             "command on this course at the same time",
@@ -86,7 +86,7 @@ def _write_note(descriptor: int, command: str) -> None:
 
 
 def _note(descriptor: int) -> Mapping[str, object]:
-    """What the holder of the lock wrote about itself; empty if it has not written anything yet."""
+    """The note that the lock's holder wrote about itself; empty if it has not written one yet."""
     try:
         note = json.loads(os.pread(descriptor, _LONGEST_NOTE, 0))
     except ValueError:
@@ -96,10 +96,10 @@ def _note(descriptor: int) -> Mapping[str, object]:
 
 def _refusal(note: Mapping[str, object], path: Path) -> str:
     if not note:
-        return f"another command is at work on this course ({path} is locked): wait until it has finished"
-    machine, process = note.get("machine"), note.get("process")
-    elsewhere = "" if machine == socket.gethostname() else f" on {machine}"
+        return f"another command is working on this course ({path} is locked): wait until it has finished"
+    process = note.get("process")
+    elsewhere = "" if note.get("machine") == socket.gethostname() else f" on {note.get('machine')}"
     return (
-        f"{note.get('command')} has been at work on this course since {note.get('since')} "
+        f"{note.get('command')} has been working on this course since {note.get('since')} "
         f"(process {process}{elsewhere}): wait until it has finished, or end it with kill {process}{elsewhere}"
     )

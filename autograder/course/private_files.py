@@ -18,7 +18,7 @@ def private_folder(path: Path) -> Path:
 
 
 def write_private(path: Path, content: bytes | str) -> Path:
-    """Write a file for its owner only (mode 0600) in one piece; text as UTF-8.
+    """Write a file atomically, readable by its owner only (mode 0600); text becomes UTF-8.
 
     Example:
         >>> import tempfile

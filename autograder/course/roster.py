@@ -1,4 +1,4 @@
-"""Who is in the class: a table that gives a name, addresses and a section to the folders that students hand in."""
+"""The roster: a table of the students in the class, with their ids, names, addresses and sections."""
 
 from __future__ import annotations
 
@@ -16,14 +16,17 @@ __all__ = ["COLUMNS", "Roster", "Student"]
 
 @dataclass(frozen=True)
 class Student:
-    """One person of the class.
+    """One student of the class; every field but the id may be empty.
 
     Attributes:
         id: the name of the student's folder under ``submitted/``, and the id in the gradebook.
-        login: the name to log in with at Canvas or Moodle.
-        canvas_id: the student's number in Canvas, if it is known.
+        name: as the LMS writes it.
+        email: the e-mail address.
+        section: the section or group.
+        login: the login name at Canvas or Moodle.
+        canvas_id: the number in Canvas.
         sis_id: the number in the student information system; Canvas calls it SIS User ID, Gradescope SID.
-        moodle_id: what Moodle calls ID number.
+        moodle_id: the number that Moodle calls ID number.
     """
 
     id: str
@@ -47,7 +50,7 @@ class Roster:
 
     @classmethod
     def of(cls, course: Course) -> Roster:
-        """The roster that ``course.toml`` names; empty if it names none or the file is not there (yet).
+        """The roster that ``course.toml`` names; empty if it names none or the file does not exist.
 
         Raises:
             CourseError: see :meth:`read`.
@@ -58,13 +61,15 @@ class Roster:
 
     @classmethod
     def read(cls, path: Path, id_from: str = "") -> Roster:
-        """Read a roster: our own table, with a column ``id``, or an export of Canvas, Moodle or Gradescope.
+        """Read a roster: the course's own table, with a column ``id``, or an export of Canvas, Moodle or Gradescope.
 
         Args:
-            id_from: which of our columns becomes the id when an export is read; by default the first that is filled.
+            path: the file.
+            id_from: for an export, the column of :class:`Student` that becomes the id; by default the first that is
+                filled in.
 
         Raises:
-            CourseError: the file is no roster, or an id is missing, repeated, or cannot be the name of a folder.
+            CourseError: the file is not a roster, or an id is missing, repeated, or unfit to be a folder name.
         """
         rows = read_table(path)
         if not rows:
@@ -72,8 +77,8 @@ class Roster:
         form = format_of(list(rows[0]))
         if form is None:
             raise CourseError(
-                f"{path} lacks the column 'id', and is no roster of Canvas, Moodle or Gradescope: "
-                f"its first line should be {','.join(COLUMNS)}"
+                f"{path} has no column 'id' and is not an export of Canvas, Moodle or Gradescope: "
+                f"make its first line {','.join(COLUMNS)}"
             )
         people = people_in(rows, form)
         if form.system != "own":
@@ -87,7 +92,7 @@ class Roster:
         return student in self.students
 
     def __getitem__(self, student: str) -> Student:
-        """The student of that id; one who is not in the roster has nothing but the id."""
+        """The student with this id; for an id that is not in the roster, all other fields are empty."""
         return self.students.get(student, Student(student))
 
 
@@ -106,11 +111,11 @@ def _students(path: Path, people: Sequence[Mapping[str, str]], form: RosterForma
         student = replace(student, id=normal_id(student.id))
         where = f"{path}, line {person['line']}"
         if form.system == "Canvas" and not student.canvas_id.isdigit():
-            raise CourseError(f"{where}: {student.canvas_id!r} is no Canvas number: export the roster again")
+            raise CourseError(f"{where}: {student.canvas_id!r} is not a Canvas number: export the roster again")
         if not student.id and form.system != "own":
             raise CourseError(_without_id(where, student, person["missing"], form))
         if not _can_be_a_folder(student.id):
-            raise CourseError(f"{where}: the id {student.id!r} cannot be the name of a folder: correct it")
+            raise CourseError(f"{where}: the id {student.id!r} cannot be a folder name: correct it")
         if student.id in students:
             student = _in_both_sections(students[student.id], student, where)
         students[student.id] = student
@@ -120,20 +125,20 @@ def _students(path: Path, people: Sequence[Mapping[str, str]], form: RosterForma
 def _without_id(where: str, student: Student, column: str, form: RosterFormat) -> str:
     others = " or ".join(f"--id {name}" for name in form.ids if name != column)
     return (
-        f"{where}: {student.name!r} has no {column}, which is the id of {form.system}'s other students here: "
-        f"fill it in, or make a roster with course roster FILE {others}"
+        f"{where}: {student.name!r} has no {column}, which is the id of the other students in this file: "
+        f"fill it in, or use another column with course roster FILE {others}"
     )
 
 
 def _in_both_sections(one: Student, other: Student, where: str) -> Student:
-    """One student from two rows that differ only in the section.
+    """Merge two rows of one student, who is in two sections.
 
     Raises:
         CourseError: the rows differ in more than the section, or not at all.
     """
     if one.section == other.section or replace(one, section="") != replace(other, section=""):
         raise CourseError(
-            f"{where}: the id {other.id!r} is already in an earlier line: each student needs an id of their own"
+            f"{where}: the id {other.id!r} is already in an earlier line: give each student a different id"
         )
     return replace(one, section="; ".join(filter(None, (one.section, other.section))))
 

@@ -1,9 +1,9 @@
-"""The columns of rosters as Canvas, Moodle and Gradescope export them, and their names in our roster.
+"""The columns of class lists exported by Canvas, Moodle and Gradescope, and their names in the course's roster.
 
 Canvas: Grades → Export (Student, ID, SIS User ID, SIS Login ID, Section). Moodle: the participants' table or Grades →
-Export, in English or German. Gradescope: Roster → Download roster. Our own table has a column ``id``.
+Export, in English or German. Gradescope: Roster → Download roster. The course's own roster has a column ``id``.
 
-The id of a student is the first of these columns that is not empty: Canvas' SIS user id, login, number; Moodle's ID
+The first of these columns that is not empty becomes a student's id: Canvas' SIS user id, login, number; Moodle's ID
 number, user name, address; Gradescope's SID, address.
 """
 
@@ -22,12 +22,13 @@ _STUDENT_ROLES = re.compile(r"student|teilnehmer|studierende|lernende", re.IGNOR
 
 @dataclass(frozen=True)
 class RosterFormat:
-    """The form in which a system exports a class list.
+    """The format in which one system exports a class list.
 
     Attributes:
+        system: ``Canvas``, ``Moodle``, ``Gradescope``, or ``own`` for the course's own roster.
         marks: groups of columns that identify the system; a file must have at least one column of each group.
-        columns: our name for each of its columns, which are in small letters.
-        ids: our columns that the id may come from, in order of preference.
+        columns: maps its columns, in lower case, to those of the course's roster.
+        ids: columns of the course's roster that may become the id, in order of preference.
     """
 
     system: str
@@ -73,12 +74,12 @@ _FORMATS = (_GRADESCOPE, _CANVAS, _OWN, _MOODLE)
 
 
 def format_of(names: Sequence[str]) -> RosterFormat | None:
-    """The format of a table with these columns; None if it is no roster."""
+    """The format of a table with these columns; None if it is not a class list."""
     return next((form for form in _FORMATS if form.fits(names)), None)
 
 
 def people_in(rows: Sequence[Mapping[str, str]], form: RosterFormat) -> list[dict[str, str]]:
-    """The rows of students, with our column names and ``line``; staff and Canvas' test student are left out."""
+    """The rows of students, without staff and test students, with the roster's column names and ``line``."""
     people = [_person(row, form) for row in rows if _is_student(row, form)]
     return people if form is _OWN else [{**person, "id": ""} for person in people]
 
@@ -104,6 +105,6 @@ def _name(row: Mapping[str, str]) -> str:
     first = row.get("first name") or row.get("firstname") or row.get("vorname") or ""
     last = row.get("last name") or row.get("lastname") or row.get("nachname") or row.get("surname") or ""
     name = f"{first} {last}".strip() or row.get("student", "")
-    # Canvas writes ="=name" where a name begins with a sign that a spreadsheet would take for a formula.
+    # Canvas writes ="=name" if a name begins with a character that would make it a formula in a spreadsheet.
     quoted = re.fullmatch(r'="(.*)"', name)
     return quoted[1] if quoted else name

@@ -23,10 +23,11 @@ class RosterUpdate:
     """The changes that an update made to the roster.
 
     Attributes:
-        added: ids of students who were not in it.
-        changed: ids of students whose other columns have changed.
-        near: added ids that look like one already in the roster.
+        path: the roster's file.
+        added: ids of students who were not in the roster.
+        changed: ids of students with a changed name, address or other column.
         others: ids in the roster that are missing from the file; they stay.
+        near: added ids that look like one already in the roster.
         before: a copy of the roster as it was; None if there was none, or nothing has changed.
     """
 
@@ -41,21 +42,25 @@ class RosterUpdate:
 def update_roster(course: Course, source: Path, id_from: str = "") -> RosterUpdate:
     """Merge an export of Canvas, Moodle or Gradescope into the roster that ``course.toml`` names.
 
-    Students who are already there, recognised by a number, login, address or name, keep their id. Cells that are empty
-    in the export leave the roster's as they are.
+    Students who are already in the roster keep their id; they are recognised by a number, login, address or name. Where
+    a cell of the export is empty, the roster's cell stays.
 
     Args:
-        id_from: which of our columns becomes the id of new students; by default the first that is filled.
+        course: the course whose roster is updated.
+        source: the exported file.
+        id_from: the column of the roster that becomes the id of new students; by default the first that is filled in.
 
     Raises:
-        CourseError: ``course.toml`` names no roster, the file is no roster, or a row matches two students.
+        CourseError: ``course.toml`` names no roster, the file is not a class list, or a row matches two students.
     """
     if course.roster is None:
         raise CourseError('course.toml names no roster: add the line roster = "students/roster.csv"')
-    there, incoming = Roster.of(course), Roster.read(source, id_from)
+    there = Roster.of(course)
+    incoming = Roster.read(source, id_from)
     if not incoming:
         raise CourseError(f"{source} lists no students: check that it is an export of the class list")
-    students, met = dict(there.students), []
+    students = dict(there.students)
+    met = []
     for student in incoming.students.values():
         known = _known(there, student, source)
         merged = _merged(known, student) if known else student
@@ -98,5 +103,5 @@ def _kept(path: Path) -> Path | None:
 
 
 def earlier_roster(roster: Path) -> Path:
-    """Where the roster is kept as it was before the last update."""
+    """The path of the copy that keeps the roster as it was before the last update."""
     return roster.with_name(f"{roster.name}.before")

@@ -1,7 +1,7 @@
-"""The secret of a course, from which the inputs of every student's cases are drawn.
+"""The secret of a course, from which the test inputs of every student are derived.
 
-It is made once and kept in ``.course/secret``. The same secret gives the same inputs, so a regrade is
-reproducible; a student, who does not know it, cannot prepare for them.
+It is drawn once and kept in ``.course/secret``. The same secret gives the same inputs, so a regrade is reproducible;
+students, who do not know it, cannot know the inputs beforehand.
 """
 
 from __future__ import annotations
@@ -28,21 +28,23 @@ class CourseSecret:
 
     @classmethod
     def of(cls, course: Course) -> CourseSecret:
-        """The secret of a course, made on first use and readable by its owner only.
+        """The secret of a course; the first use draws it and writes a file that only its owner can read.
 
         Raises:
-            CourseError: the file does not hold a secret, or cannot be read or written.
+            CourseError: the file does not contain a secret, or cannot be read or written.
         """
         path = course.records / "secret"
         try:
             _create_once(path)
             key = bytes.fromhex(path.read_text(encoding="ascii").strip())
         except OSError as error:
-            raise CourseError(f"the course secret {path} cannot be used: {error.strerror}") from None
+            raise CourseError(f"the course secret {path} cannot be read: {error.strerror}; check it") from None
         except ValueError:
             key = b""
         if len(key) != _BYTES:
-            raise CourseError(f"{path} does not hold the course secret: restore it from a backup, or delete it for new")
+            raise CourseError(
+                f"{path} does not contain the course secret: restore it from a backup, or delete it to draw another one"
+            )
         return cls(key)
 
     def seed(self, *names: str) -> int:
@@ -52,7 +54,7 @@ class CourseSecret:
 
     @property
     def fingerprint(self) -> str:
-        """Tells two secrets apart in a log without giving either away."""
+        """Twelve hexadecimal digits that identify the secret in a log without revealing it."""
         return hashlib.sha256(b"fingerprint" + self.key).hexdigest()[:12]
 
 
@@ -60,7 +62,7 @@ def _create_once(path: Path) -> None:
     path.parent.mkdir(mode=0o700, exist_ok=True)
     if path.exists():
         return
-    # Written under another name and linked into place: of two graders started at once, one makes the secret.
+    # Written under another name and linked into place, so that two graders started at once agree on one secret.
     draft = path.with_name(f"secret.{os.getpid()}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="ascii") as file:

@@ -1,9 +1,8 @@
-"""Tables as comma-separated values that are safe to open in a spreadsheet, and come back as they were.
+"""Reads and writes CSV tables that are safe to open in a spreadsheet.
 
-A spreadsheet takes a cell that begins with ``=``, ``+``, ``-`` or ``@`` for a formula and runs it, quoted or not
-(OWASP, *CSV Injection*). Such text gets an apostrophe in front, which spreadsheets read as "this is text";
-:func:`unguarded` takes it away again. All text is quoted (RFC 4180), so that a program which splits at semicolons
-finds no cell of its own in the middle of one. Numbers stay numbers.
+A spreadsheet runs a cell that begins with ``=``, ``+``, ``-`` or ``@`` as a formula, quoted or not (OWASP, *CSV
+Injection*). An apostrophe in front makes it text; :func:`unguarded` removes the apostrophe again. All text is quoted
+(RFC 4180), so that a program which splits at semicolons does not split a cell. Numbers stay numbers.
 """
 
 from __future__ import annotations
@@ -25,12 +24,16 @@ Cell = str | int | float | None
 
 _DELIMITERS = (",", ";", "\t")
 _BLANK = r"\s\x00-\x1f\x7f\u200b-\u200f\u2060\ufeff"
-# Blank signs and quotes in front of a formula do not stop every program from seeing it.
+# Some programs run a formula even if spaces or quotes come before it.
 _FORMULA = re.compile(rf"[{_BLANK}'\"]*[=+\-@＝＋－＠]|[\t\r\n\x00]")
 
 
 def guarded(text: str) -> str:
-    """Text that no spreadsheet takes for a formula; different texts stay different."""
+    """The text, with an apostrophe in front if a spreadsheet would run it as a formula; different texts stay different.
+
+    >>> guarded("=1+1"), guarded("ada")
+    ("'=1+1", 'ada')
+    """
     return f"'{text}" if _FORMULA.match(text) else text
 
 
@@ -40,7 +43,11 @@ def unguarded(text: str) -> str:
 
 
 def number(value: float | None, decimals: int = 4) -> int | float | None:
-    """A number as a person would write it: rounded, and without a fraction where there is none."""
+    """The number rounded, as an ``int`` if nothing remains after the decimal point.
+
+    >>> number(3.0), number(2.666666)
+    (3, 2.6667)
+    """
     if value is None:
         return None
     rounded = round(value, decimals)
@@ -48,11 +55,13 @@ def number(value: float | None, decimals: int = 4) -> int | float | None:
 
 
 def write_table(path: Path, rows: Iterable[Sequence[Cell]], byte_order_mark: bool = False) -> Path:
-    """Write rows, the header first, as UTF-8 in one piece and for the owner only.
+    """Write a table as UTF-8, atomically, to a file that only its owner can read.
 
     Args:
-        byte_order_mark: begin the file with one. Excel takes a file without it for the machine's old code page, and
-            shows ZoÃ« for Zoë; importers of LMS's may choke on it.
+        path: the file.
+        rows: the rows; the first is the header.
+        byte_order_mark: begin the file with a byte order mark. Without one Excel reads the file in an old code page and
+            shows ZoÃ« for Zoë; with one the imports of some LMS fail.
     """
     text = io.StringIO(newline="")
     writer = csv.writer(text, quoting=csv.QUOTE_NONNUMERIC)
@@ -62,13 +71,14 @@ def write_table(path: Path, rows: Iterable[Sequence[Cell]], byte_order_mark: boo
 
 
 def read_table(path: Path, columns: Sequence[str] = ()) -> tuple[Mapping[str, str], ...]:
-    """The rows of a table by the names in its header, in small letters, with ``line`` added; not those of blanks alone.
+    """The rows of a table, each a mapping from the column's name (in lower case) to the cell, with ``line`` added.
 
-    Cells may be parted by commas, semicolons or tabs. The file is UTF-8, or UTF-16 with a byte order mark, which is
-    what Excel saves as "Unicode text".
+    Cells may be separated by commas, semicolons or tabs. The file is UTF-8, or UTF-16 with a byte order mark (Excel's
+    "Unicode text"). Empty rows are left out.
 
     Args:
-        columns: names the header must hold; others may be there too.
+        path: the file.
+        columns: columns that the header must contain; others are allowed.
 
     Raises:
         CourseError: the file cannot be read, is in another encoding, or lacks a column.
@@ -78,24 +88,27 @@ def read_table(path: Path, columns: Sequence[str] = ()) -> tuple[Mapping[str, st
         reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=_delimiter(text), restval="")
         names = [" ".join((name or "").split()).lower() for name in reader.fieldnames or ()]
         if lacking := [name for name in columns if name not in names]:
-            raise CourseError(f"{path} lacks the column {lacking[0]!r}: its first line should be {','.join(columns)}")
+            raise CourseError(f"{path} has no column {lacking[0]!r}: make its first line {','.join(columns)}")
         reader.fieldnames = names
         rows = [_row(row, reader.line_num) for row in reader]
     except csv.Error as trouble:
-        raise CourseError(f"{path} is no table of cells parted by commas, semicolons or tabs ({trouble})") from None
+        raise CourseError(
+            f"{path} cannot be read as CSV ({trouble}): save it as CSV with commas, semicolons or tabs"
+        ) from None
     return tuple(row for row in rows if any(value for name, value in row.items() if name != "line"))
 
 
 def append_row(path: Path, row: Mapping[str, str]) -> None:
-    """Add a line to a table that is only ever added to, in one write, so that of two people at once nothing is lost.
+    """Append a row to a table in a single write, so that no row is lost if two people append at once.
 
-    A file that a spreadsheet has saved keeps its columns, what parts its cells, and its encoding.
+    An existing file, even one that a spreadsheet has saved, keeps its columns, delimiter and encoding.
 
     Args:
-        row: cells by column, in small letters; their names are the header where there is no file yet.
+        path: the file; it is made, with a header, if it does not exist.
+        row: cells by column name, in lower case.
 
     Raises:
-        CourseError: there is a file that cannot be read.
+        CourseError: the existing file cannot be read.
     """
     before = _text(path) if path.exists() else ""
     lines = io.StringIO()
@@ -104,7 +117,7 @@ def append_row(path: Path, row: Mapping[str, str]) -> None:
     if not before:
         writer.writerow(columns)
     elif not before.endswith("\n"):
-        lines.write("\r\n")  # edited by hand, without an end to its last line
+        lines.write("\r\n")  # somebody edited the file and left its last line unfinished
     writer.writerow([guarded(row.get(" ".join(name.split()).lower(), "")) for name in columns])
     private_folder(path.parent)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -115,7 +128,7 @@ def append_row(path: Path, row: Mapping[str, str]) -> None:
 
 
 def _encoding(data: bytes) -> str:
-    """Of a line to add to a file that begins so."""
+    """The encoding for text appended to a file with these first bytes."""
     marks = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
     return marks.get(data[:2], "utf-8")
 
@@ -126,12 +139,12 @@ def _text(path: Path) -> str:
         with_mark = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
         return data.decode("utf-16" if with_mark else "utf-8-sig")
     except (OSError, UnicodeDecodeError) as trouble:
-        reason = trouble.strerror if isinstance(trouble, OSError) else "it is not UTF-8; save it as CSV UTF-8"
+        reason = trouble.strerror if isinstance(trouble, OSError) else "it is not UTF-8: save it as CSV UTF-8"
         raise CourseError(f"{path} cannot be read: {reason}") from None
 
 
 def _delimiter(text: str) -> str:
-    """Of the signs that part cells, the one that parts the header into most."""
+    """The delimiter that splits the header into the most cells."""
     return max(_DELIMITERS, key=lambda sign: len(next(csv.reader(io.StringIO(text, newline=""), delimiter=sign), [])))
 
 

@@ -1,10 +1,10 @@
 """Compares students' ids, and finds ids so similar that they probably mean one student.
 
-An id is the name of a student's folder, and the same id stands in the roster, the gradebook and ``extensions.csv``. On
-their way there macOS takes letters with accents apart, spreadsheets drop leading zeros, and people type blanks and
-capitals. Letters taken apart are put together again (NFC), because both forms are one name to everybody who reads it.
-All else stays as it is: two students may well have the ids ``7`` and ``007``. But a grade that lies under one of them,
-while the roster asks for the other, is named before anybody is given a zero.
+An id is the name of a student's folder, and appears in the roster, the gradebook and ``extensions.csv``. On the way
+macOS decomposes letters with accents, spreadsheets drop leading zeros, and people type spaces and capitals. Decomposed
+letters are composed again (NFC), because both forms look the same. Nothing else is changed: two students may have the
+ids ``7`` and ``007``. But if work arrives under ``7`` while the roster lists ``007``, the grader reports the two before
+anybody gets a zero.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["NearMatch", "near_matches", "normal_id"]
 
 
 def normal_id(name: str) -> str:
-    """The id as it is stored and compared: with composed letters (Unicode's NFC).
+    """The id with composed letters (Unicode's NFC), as it is stored and compared.
 
     >>> normal_id("Jose\u0301") == "Jos\u00e9"
     True
@@ -32,9 +32,9 @@ class NearMatch:
     """Two ids that probably mean one student.
 
     Attributes:
-        found: the id that something was handed in under, and that is not on the roster.
-        expected: the id on the roster; where there is no roster, the other id that handed something in.
-        difference: what tells the two apart, ``letter case`` for example.
+        found: the id that work was handed in under, and that is not in the roster.
+        expected: the id in the roster; without a roster, the other id that work was handed in under.
+        difference: in what the two differ, for example ``letter case``.
     """
 
     found: str
@@ -46,9 +46,9 @@ class NearMatch:
 
 
 def near_matches(roster: Iterable[str], handed_in: Iterable[str]) -> tuple[NearMatch, ...]:
-    """Ids that handed something in, are not on the roster, and look like one that is.
+    """Ids that handed in work, are not in the roster, and look like one that is.
 
-    Where no id on the roster looks like them, ids that handed something in are compared with each other.
+    Ids that resemble nobody in the roster are compared with each other.
 
     >>> [str(match) for match in near_matches(["007", "ada"], ["7", "ada"])]
     ["'7' is probably '007' (they differ in leading zeros)"]
@@ -69,7 +69,7 @@ def _within(group: set[str], roster: set[str]) -> Iterable[NearMatch]:
 
 
 def _as_on_disk(name: str) -> str:
-    """The folder's name behind an id in which :func:`~autograder.plain_text.unmistakable` wrote signs as numbers."""
+    """The folder name that :func:`~autograder.plain_text.unmistakable` made the id from: the inverse of its escapes."""
     return re.sub(r"%u([0-9A-F]{4})|%([0-9A-F]{2})", lambda code: chr(int(code[1] or code[2], 16)), name)
 
 
@@ -82,12 +82,12 @@ def _without_leading_zeros(name: str) -> str:
 
 
 def _without_decimals(name: str) -> str:
-    """``7`` for the ``7.0`` that a spreadsheet makes of it."""
+    """The id without the decimals that a spreadsheet adds: ``7`` for ``7.0``."""
     return re.sub(r"^(\d+)\.0+$", r"\1", name)
 
 
 def _without_blanks(name: str) -> str:
-    """No blank signs at the ends, a plain one for each row of others, none that cannot be seen."""
+    """The id stripped, with every run of spaces as one space and no invisible characters."""
     seen = "".join(" " if sign.isspace() else sign for sign in name if unicodedata.category(sign) != "Cf")
     return " ".join(seen.split())
 
@@ -113,7 +113,7 @@ def _folded(name: str) -> str:
 
 
 def _difference(one: str, other: str) -> str:
-    """The folds that bring the two together: those that change at least one of them, each tried on its own."""
+    """In what two ids differ: the single fold that makes them equal, or all folds that change one of them."""
     one, other = normal_id(_as_on_disk(one)), normal_id(_as_on_disk(other))
     if one == other:
         return "how accents are encoded"

@@ -1,8 +1,8 @@
-"""Finds the student in a roster whom an LMS, a file name or a row of a table refers to.
+"""Finds the student in the roster whom an LMS, a file name or a row of a table refers to.
 
-Numbers must be equal, and logins and addresses too except for letter case. Names are compared without blanks, commas
-and case, beginning at any of their words: Canvas writes ``lovelaceada``, Moodle ``Ada Lovelace``. Nothing else counts
-as the same; similar ids and names are only suggested to a person.
+Numbers must be equal; logins and addresses may differ in letter case. Names are compared without spaces, commas and
+letter case, and their words may be rotated: Canvas writes ``lovelaceada``, Moodle ``Ada Lovelace``. Similar ids and
+names never match; they are only suggested.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ class Claim:
     """One fact about a person: an id, a number, a login, an address or a name.
 
     Attributes:
-        fields: the columns of the roster to look in; the first that contains it counts.
+        value: the fact.
+        fields: the columns of the roster to look in; the first that contains the value counts.
     """
 
     value: str
@@ -33,12 +34,12 @@ class Claim:
 
 @dataclass(frozen=True)
 class Match:
-    """The students whom some claims may refer to.
+    """The students who match some claims.
 
     Attributes:
-        students: exactly one if it is clear.
-        by: the field that decided.
-        near: similar ids or names in the roster, if no student is found.
+        students: the matching students; the match is clear if there is exactly one.
+        by: the column of the roster that matched.
+        near: similar ids or names in the roster, if no student matches.
     """
 
     students: tuple[Student, ...] = ()
@@ -47,26 +48,26 @@ class Match:
 
     @property
     def student(self) -> Student | None:
-        """The student who is meant; None if there is none, or if it is not clear."""
+        """The matching student; None if there is none, or more than one."""
         return self.students[0] if len(self.students) == 1 else None
 
     @property
     def trouble(self) -> str:
-        """Why no single student was found, in a few words."""
+        """Why there is no single student, in a few words."""
         if self.students:
-            return "fits more than one student: " + ", ".join(sorted(student.id for student in self.students))
-        return "fits nobody in the roster" + (f"; is it {' or '.join(self.near)}?" if self.near else "")
+            return "matches more than one student: " + ", ".join(sorted(student.id for student in self.students))
+        return "matches nobody in the roster" + (f"; is it {' or '.join(self.near)}?" if self.near else "")
 
 
 def find_student(roster: Roster, claims: Sequence[Claim]) -> Match:
-    """Find the student whom all claims together refer to; names decide only if nothing else does.
+    """Find the student whom all claims refer to; names are used only if nothing else matches.
 
     Example:
         >>> roster = Roster({"7": Student("7", "Ada Lovelace", "ada@uni.example")})
         >>> find_student(roster, [Claim("Lovelace, Ada", ("name",))]).student.id
         '7'
         >>> find_student(roster, [Claim("007", ("id",))]).trouble
-        'fits nobody in the roster; is it 7?'
+        'matches nobody in the roster; is it 7?'
     """
     claims = [claim for claim in claims if claim.value.strip()]
     students = tuple(roster.students.values())
@@ -97,7 +98,11 @@ def _comparable(field: str, value: str) -> str:
 
 
 def same_name(one: str, other: str) -> bool:
-    """Whether two spellings of a name differ only in blanks, punctuation, case and the word they begin with."""
+    """Whether two spellings of a name differ only in spaces, punctuation, letter case and a rotation of the words.
+
+    >>> same_name("Lovelace, Ada", "adalovelace")
+    True
+    """
     return bool(_squeezed(one)) and not _beginnings(one).isdisjoint({_squeezed(other)} | _beginnings(other))
 
 

@@ -1,4 +1,4 @@
-"""Times written in digits, with or without a zone, as programs write them into files and tables."""
+"""Reads times that programs write into files and tables, in digits, with or without a time zone."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from autograder.course.late_policy import time_zone
 __all__ = ["YEARS", "time_in_digits", "zone_called"]
 
 YEARS = range(2000, 2100)
-"""The years that are believed."""
+"""Years that are accepted; any other is taken for a mistake."""
 _UTC_NAMES = ("UTC", "GMT", "Z")
 _TIME = re.compile(
     r"(?P<day>\d{4}-\d\d-\d\d)[ T](?P<hour>\d\d?)(?P<rest>:\d\d(?::\d\d)?)(?:[.,](?P<fraction>\d+))?"
@@ -20,13 +20,14 @@ _TIME = re.compile(
 
 
 def time_in_digits(text: str, zone: tzinfo) -> datetime:
-    """The moment in UTC that a text such as ``2027-03-12 23:59:00 +0100`` names.
+    """The moment, in UTC, that a text such as ``2027-03-12 23:59:00 +0100`` states.
 
     Args:
-        zone: the course's; it holds for times without a zone, and decides what abbreviations such as ``CET`` mean.
+        text: the time as text.
+        zone: the course's time zone, used for times without a zone and for abbreviations such as ``CET``.
 
     Raises:
-        ValueError: the text is no such time, names an unknown zone, or lies outside of :data:`YEARS`.
+        ValueError: the text is not such a time, names an unknown zone, or lies outside of :data:`YEARS`.
 
     Example:
         >>> from zoneinfo import ZoneInfo
@@ -35,10 +36,10 @@ def time_in_digits(text: str, zone: tzinfo) -> datetime:
     """
     found = _TIME.fullmatch(text)
     if not found:
-        raise ValueError(f"{text[:60]!r} is no time that can be read: write it like 2027-03-12 23:59:00 +0100")
+        raise ValueError(f"{text[:60]!r} cannot be read as a time: write it like 2027-03-12 23:59:00 +0100")
     local = _on_the_clock(found)
     if local.year not in YEARS:
-        raise ValueError(f"the year {local.year} cannot be right")
+        raise ValueError(f"the year must be {YEARS.start} to {YEARS.stop - 1}, got {local.year}")
     return local.replace(tzinfo=_zone(found["zone"], local, zone)).astimezone(UTC)
 
 
@@ -46,7 +47,7 @@ def _on_the_clock(found: re.Match[str]) -> datetime:
     try:
         local = datetime.fromisoformat(f"{found['day']}T{found['hour']:0>2}{found['rest']}")
     except ValueError:
-        raise ValueError(f"{found.string[:60]!r} is no date and time of the calendar") from None
+        raise ValueError(f"{found.string[:60]!r} is not a date and time that exists") from None
     return local.replace(microsecond=int(f"{found['fraction'] or '':0<6}"[:6]))
 
 
@@ -56,22 +57,23 @@ def _zone(name: str | None, local: datetime, zone: tzinfo) -> tzinfo | None:
     try:
         return datetime.strptime(f"{name.replace(':', ''):0<5}", "%z").tzinfo
     except ValueError:
-        raise ValueError(f"{name!r} is no offset from UTC") from None
+        raise ValueError(f"{name!r} is not an offset from UTC: write it like +0100") from None
 
 
 def zone_called(name: str | None, local: datetime, zone: tzinfo) -> tzinfo:
     """The time zone with the given name, for a local time in this course.
 
-    Abbreviations such as ``CET``, ``EDT`` or ``IST`` stand for different zones in different countries. They count where
-    the course's zone uses them on that date, and are not guessed elsewhere.
+    An abbreviation such as ``CET``, ``EDT`` or ``IST`` means different zones in different countries. It is accepted
+    only if the course's zone uses it on that date.
 
     Args:
-        name: an abbreviation, ``UTC``, a name of the IANA data base as ``Europe/Berlin``; None for the course's zone.
+        name: an abbreviation, ``UTC``, or a name of the IANA data base such as ``Europe/Berlin``; None for the course's
+            zone.
         local: the time, without a zone.
-        zone: the course's.
+        zone: the course's time zone.
 
     Raises:
-        ValueError: it is not known what the name means here.
+        ValueError: the name is unknown, or is an abbreviation that the course's zone does not use on that date.
 
     Example:
         >>> zone_called("CEST", datetime(2026, 10, 24, 23, 50), time_zone("Europe/Berlin")).utcoffset(None)
@@ -86,7 +88,8 @@ def zone_called(name: str | None, local: datetime, zone: tzinfo) -> tzinfo:
     offset = _offset_called(name, local, zone)
     if offset is None:
         raise ValueError(
-            f"the time zone {name[:20]!r} is not one that the course's time zone ({zone}) uses on {local:%Y-%m-%d}"
+            f"the course's time zone ({zone}) does not use the abbreviation {name[:20]!r} on {local:%Y-%m-%d}: "
+            "write an offset like +0100 instead"
         )
     return timezone(offset)
 
@@ -95,11 +98,11 @@ def _zone_of_the_world(name: str) -> tzinfo:
     try:
         return time_zone(name)
     except ValueError:
-        raise ValueError(f"the time zone {name[:40]!r} is not known here") from None
+        raise ValueError(f"the time zone {name[:40]!r} is unknown: write a name like Europe/Berlin") from None
 
 
 def _offset_called(name: str, local: datetime, zone: tzinfo) -> timedelta | None:
-    """The offset from UTC that ``zone`` calls so, at this time of the wall clock or else some time that day."""
+    """The offset that ``zone`` has under this abbreviation at this local time, or else at another time of that day."""
     day = local.replace(hour=0, minute=0, second=0, microsecond=0)
     times = (local, local.replace(fold=1), day, day + timedelta(hours=23, minutes=59))
     offsets = (moment.utcoffset() for time in times if (moment := time.replace(tzinfo=zone)).tzname() == name)

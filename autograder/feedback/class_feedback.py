@@ -1,4 +1,4 @@
-"""Feedback pages of a class: of the course's own students from what is on record, of others as they are graded."""
+"""Writes the feedback pages of a class: from the recorded results, or while other submissions are graded."""
 
 from __future__ import annotations
 
@@ -22,11 +22,13 @@ __all__ = ["ClassFeedback", "OutsidePages", "write_feedback"]
 
 @dataclass(frozen=True)
 class ClassFeedback:
-    """The data for the pages of one unit, read once for the whole class.
+    """The data for the feedback pages of one unit, read once for the whole class.
 
     Attributes:
-        standings: of the students who have a result on record.
-        decisions: about regrade requests, by student.
+        course: the course.
+        unit: the unit.
+        standings: points and status of each student with a recorded result.
+        decisions: the decisions about each student's regrade requests.
     """
 
     course: Course
@@ -51,11 +53,12 @@ class ClassFeedback:
         """The page of one student, as HTML.
 
         Raises:
-            CourseError: no result of this student's is on record.
+            CourseError: the student has no recorded result.
         """
         if student not in self.standings:
             raise CourseError(f"{printable(student)} has no recorded result: run course grade {self.unit.name}")
-        standing, decisions = self.standings[student], self.decisions.get(student, ())
+        standing = self.standings[student]
+        decisions = self.decisions.get(student, ())
         assert standing.result is not None
         return page(self.course, self.unit, Graded(standing.result, self._notebook(standing)), standing, decisions)
 
@@ -66,23 +69,26 @@ class ClassFeedback:
 
 
 def write_feedback(course: Course, unit: Unit, folder: Path | None = None) -> tuple[Path, ...]:
-    """Write a page for every recorded result of a unit to ``<folder>/<student>/<unit>/``; returns the pages.
+    """Write a page for each student with a recorded result to ``<folder>/<student>/<unit>/``; return the pages.
 
     Args:
-        folder: by default ``feedback/`` in the course folder.
+        course: the course.
+        unit: the unit.
+        folder: where to write; by default ``feedback/`` in the course folder.
 
     Raises:
-        CourseError: the unit has not been graded, or not every page could be written; the others are.
+        CourseError: the unit has not been graded, or some pages failed; all others are written.
     """
     feedback = ClassFeedback.of(course, unit)
-    pages, failures = [], []
+    pages: list[Path] = []
+    failures: list[str] = []
     for student in feedback.standings:
         try:
             pages.append(save_page(folder or course.root / "feedback", student, unit, feedback.page(student)))
-        except Exception as error:  # a notebook that is gone, or damaged, keeps no other student waiting
+        except Exception as error:  # one missing or damaged notebook must not hold up the other students' pages
             failures.append(printable(f"{student} ({type(error).__name__}: {error})", 300))
     if failures:
-        raise CourseError("not every page could be written: " + "; ".join(failures))
+        raise CourseError("these pages could not be written, all others were: " + "; ".join(failures))
     return tuple(pages)
 
 

@@ -1,8 +1,8 @@
-"""Stage 5 of grading: one self-contained HTML page per submission, for the student.
+"""Makes the feedback page of a submission: one self-contained HTML file for the student.
 
-The page shows the points that count and how they add up, every case with its points and diagnosis, comments, repairs,
-and the student's own answers and pictures. It contains no script and none of our source, and a content security policy
-forbids scripts.
+The page shows the points and how they add up, every case with its points and diagnosis, comments, notes about the file,
+and the student's own answers and pictures. It contains no script and no source of the grader, and its content security
+policy forbids scripts.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _FORMATTER = HtmlFormatter(nowrap=True)
 
 @dataclass(frozen=True)
 class WrittenAnswer:
-    """A written answer as the page shows it: texts and pictures in order, each as a pair of kind and content."""
+    """A written answer: its texts and pictures in order, as pairs of kind and content, and its score."""
 
     parts: tuple[tuple[str, str], ...]
     question: QuestionScore
@@ -61,8 +61,11 @@ def page(course: Course, unit: Unit, graded: Graded, standing: Standing, decisio
     """The feedback page of one submission, as HTML.
 
     Args:
-        standing: where the student stands in the unit.
-        decisions: the outcome of each of the student's regrade requests, a sentence each.
+        course: the course.
+        unit: the unit.
+        graded: the result and the notebook with the student's answers.
+        standing: the student's points and status in the unit.
+        decisions: the decisions about the student's regrade requests, one sentence each.
     """
     cells = graded.notebook.cells if graded.notebook is not None else []
     return _template().render(
@@ -85,11 +88,11 @@ def page(course: Course, unit: Unit, graded: Graded, standing: Standing, decisio
 
 
 def _moment(course: Course, standing: Standing) -> str:
-    """The time of handing in, in the course's time zone; empty if it does not matter or is not known."""
+    """When the submission was handed in, as the page says it; empty if the time is unknown and does not matter."""
     if standing.handed_in is not None:
         return f"{standing.handed_in.astimezone(course.zone):%Y-%m-%d %H:%M} ({course.zone})"
     is_missed = standing.due is not None and standing.points is not None
-    return "at a time that is not known, so not late" if is_missed else ""
+    return "at an unknown time, so it does not count as late" if is_missed else ""
 
 
 def _answers(cells: Iterable[NotebookNode], written: bool) -> dict[str, NotebookNode]:
@@ -120,7 +123,7 @@ def _highlighted(source: str) -> Markup:
     source = moderate(source)
     try:
         return Markup(highlight(source, PythonLexer(), _FORMATTER))
-    except Exception:  # a lexer's trouble with strange text is no reason to withhold the page
+    except Exception:  # if the lexer fails on strange text, the page shows it without colours
         return escape(source)
 
 
@@ -131,14 +134,14 @@ def _template() -> Template:
 
 
 def _sentence(text: str, names: Collection[str] = ()) -> str:
-    """With a capital, unless it begins with a name, and a full stop."""
+    """The text with a full stop, and with a capital letter unless it begins with one of ``names``."""
     first = text.split(" ", 1)[0]
     return (text[:1].upper() + text[1:] if first.isalpha() and first not in names else text) + "."
 
 
 @cache
 def _colours() -> str:
-    """Colours of the highlighted source, for light and for dark screens."""
+    """The style sheet of the highlighted source, for light and dark screens."""
     light = HtmlFormatter(style="friendly").get_style_defs(".source")
     dark = HtmlFormatter(style="github-dark").get_style_defs(".source")
     return f"{light}\n@media screen and (prefers-color-scheme: dark) {{\n{dark}\n}}"

@@ -1,4 +1,4 @@
-"""A student's points in words: the lines that add up to them, what lateness costs, and what still waits."""
+"""A student's points in words: how they add up, the late penalty, and what is not graded yet."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["Part", "late_notice", "parts_of", "titles_of_written", "waits_senten
 
 @dataclass(frozen=True)
 class Part:
-    """One line of the sum; ``points`` is None if a person has yet to give them, ``of`` if there is no maximum."""
+    """One line of the sum; ``points`` is None if nobody has given them yet, ``of`` is None if there is no maximum."""
 
     name: str
     points: float | None
@@ -25,41 +25,42 @@ class Part:
 
 
 def parts_of(standing: Standing) -> tuple[Part, ...]:
-    """The lines that add up to a standing's points, without those that add nothing."""
-    given = [question for question in standing.questions if question.manual is not None]
+    """The lines that add up to a student's points; empty categories are left out."""
+    by_hand = [question for question in standing.questions if question.manual is not None]
     automatic = [question for question in standing.questions if question.manual is None and question.auto is not None]
-    nobody = [question for question in standing.questions if question.manual is None and question.auto is None]
-    late = f"Late, {counted(standing.days_late, 'day')}"
+    ungraded = [question for question in standing.questions if question.manual is None and question.auto is None]
+    late = f"Late by {counted(standing.days_late, 'day')}"
     lines = (
         (automatic, Part("Graded automatically", standing.automatic, _worth(automatic))),
-        (given, Part("Graded by hand", standing.by_hand, _worth(given))),
-        (nobody, Part("Still to be graded by hand", None, _worth(nobody))),
+        (by_hand, Part("Graded by hand", standing.by_hand, _worth(by_hand))),
+        (ungraded, Part("Still to be graded by hand", None, _worth(ungraded))),
         (standing.extra_credit, Part("Extra credit", standing.extra_credit)),
         (standing.days_late, Part(late, -standing.points_lost)),
     )
-    return tuple(part for is_there, part in lines if is_there)
+    return tuple(part for is_shown, part in lines if is_shown)
 
 
 def waits_sentence(standing: Standing) -> str:
-    """A sentence on how many answers a person has yet to look at; empty if there are none."""
-    first = [question for question in standing.waiting if question.manual is None]
-    again = len(standing.waiting) - len(first)
-    said = []
-    if first:
-        said.append(f"{_answers(len(first))} to be graded by hand, for up to {number(_worth(first), 2)} more points")
-    if again:
-        said.append(f"{_answers(again)} to be looked at again by a person")
-    return f"{'; '.join(said)}." if said else ""
+    """A sentence that counts the answers still to be graded by hand or checked again; empty if there are none."""
+    ungraded = [question for question in standing.waiting if question.manual is None]
+    to_check = len(standing.waiting) - len(ungraded)
+    clauses = []
+    if ungraded:
+        points = number(_worth(ungraded), 2)
+        clauses.append(f"{_answers(len(ungraded))} still to be graded by hand, for up to {points} more points")
+    if to_check:
+        clauses.append(f"{_answers(to_check)} still to be checked again by your instructor")
+    return f"{'; '.join(clauses)}." if clauses else ""
 
 
 def titles_of_written(questions: Iterable[QuestionScore]) -> Mapping[str, str]:
-    """Titles of the written questions, by name; numbered if there are several."""
+    """The title of each written question, by name: "Written question", with a number if there are several."""
     names = [question.name for question in questions if question.is_written]
     return {name: f"Written question{f' {place}' * (len(names) > 1)}" for place, name in enumerate(names, start=1)}
 
 
 def _answers(count: int) -> str:
-    return f"{count} answer{' waits' if count == 1 else 's wait'}"
+    return f"{count} answer{' is' if count == 1 else 's are'}"
 
 
 def _worth(questions: Iterable[QuestionScore]) -> float:
@@ -67,7 +68,7 @@ def _worth(questions: Iterable[QuestionScore]) -> float:
 
 
 def late_notice(standing: Standing, policy: LatePolicy) -> str:
-    """A sentence for the student on how late the work was and which points that loses; empty if it was not late."""
+    """A sentence for the student: how late the work was and how many points that costs; empty if it was not late."""
     if not standing.days_late:
         return ""
     late = f"Handed in {_days(standing.days_late)} after the due date{_moved(standing.extension)}"
@@ -77,19 +78,17 @@ def late_notice(standing: Standing, policy: LatePolicy) -> str:
 def _price(standing: Standing, policy: LatePolicy) -> str:
     lost = number(standing.points_lost, 2)
     if policy.days_accepted is not None and standing.days_late > policy.days_accepted:
-        return f"work is accepted for {_days(policy.days_accepted)}, so all {lost} points are taken off"
+        return f"late work is accepted for {_days(policy.days_accepted)}, so you lose all {lost} points"
     if not policy.points_lost_per_day_percent:
-        return "nothing is taken off"
-    share = (
-        f"{policy.points_lost_per_day_percent:g} % of the unit's {number(standing.max_points, 2)} points for each day"
-    )
-    asked = standing.max_points * policy.points_lost_per_day_percent / 100 * standing.days_late
-    bound = ", but never more than the points earned" if standing.points_lost < asked - 1e-9 else ""
-    return f"{share}{bound}, so {lost} of {number(standing.before_lateness, 2)} points are taken off"
+        return "you lose no points"
+    share = f"{policy.points_lost_per_day_percent:g}% of the unit's {number(standing.max_points, 2)} points per day"
+    full_penalty = standing.max_points * policy.points_lost_per_day_percent / 100 * standing.days_late
+    bound = ", but never more than the points earned" if standing.points_lost < full_penalty - 1e-9 else ""
+    return f"{share}{bound}, so you lose {lost} of {number(standing.before_lateness, 2)} points"
 
 
 def _moved(extension: timedelta) -> str:
-    return f", which an extension had moved by {_days(extension / timedelta(days=1))}" if extension else ""
+    return f" (including your extension of {_days(extension / timedelta(days=1))})" if extension else ""
 
 
 def _days(days: float) -> str:

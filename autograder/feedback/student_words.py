@@ -1,7 +1,7 @@
 """Rewords the grader's reasons and flags for the student.
 
-Reasons and flags are written for instructors, and say what to ask the student for. On the student's page, the same
-sentence says what the student can do.
+Reasons and flags are written for instructors ("ask for the notebook"). On the student's page the same sentence says
+what the student can do ("hand in the notebook").
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ _WORDS = (
     (r": look at (?:it|the file|the submission) before grading\b", ": your instructor will look at it"),
     (r"; look at the submission, and report this with its line of the audit log", "; your instructor will look at it"),
     (r"[:,;] please (?:check|look at it|look into it|look)\b", ": your instructor will check"),
+    (r": find out (?:who made it|how it got there)", ": your instructor will look at it"),
     (r"; check its permissions\b", ": your instructor will look at it"),
     (r"\bcells? of the student's own\b", lambda found: found[0].replace("the student's own", "your own")),
     (r"\bof the student's(?: own)?\b", "of yours"),
@@ -31,8 +32,8 @@ def to_student(text: str) -> str:
     """Reword a reason or a flag for the student.
 
     Example:
-        >>> to_student("not JSON, so no notebook: ask for the .ipynb file itself")
-        'not JSON, so no notebook: hand in the .ipynb file itself'
+        >>> to_student("the file is not a notebook (it looks like a PDF): ask for the .ipynb file itself")
+        'the file is not a notebook (it looks like a PDF): hand in the .ipynb file itself'
         >>> to_student("2 code cells of the student's own, not run")
         '2 code cells of your own, not run'
     """

@@ -1,1 +1,1 @@
-"""Reads and writes nbgrader's gradebook; extensions, late penalties, regrade requests and each student's standing."""
+"""Reads and writes nbgrader's gradebook; handles extensions, late penalties, regrade requests and standings."""

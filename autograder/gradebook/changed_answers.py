@@ -1,10 +1,10 @@
-"""Remembers which answer a person graded, so that it waits for a person again only if it has changed.
+"""Records which version of an answer was graded by hand, so that only a changed answer must be graded again.
 
-formgrader clears the mark ``needs_manual_grade`` of a grade when a person saves points; nbgrader sets it whenever the
-work is graded again. To avoid grading every answer again after a regrade, our own table in the gradebook stores for
-each grade what formgrader shows now, and what it showed when a person gave the points: a fingerprint of the answer's
-text and pictures, and the question's maximum. A grade with points by hand waits if the two differ. The points never
-change here: they stand until a person changes them.
+formgrader clears the mark ``needs_manual_grade`` of a grade when somebody saves points; nbgrader sets it whenever the
+work is graded again. So that a regrade does not ask for every answer again, our own table in the gradebook stores for
+each grade the answer that formgrader shows now, and the answer that it showed when the points were given: a fingerprint
+of text and pictures, and the question's maximum. A grade with points by hand must be graded again if the two differ.
+The points themselves never change here.
 """
 
 from __future__ import annotations
@@ -40,22 +40,22 @@ _ANSWERS = Table(
     Column("graded", String),
     Column("graded_worth", Float),
 )
-# Whatever program removes a student's grades takes these rows along.
+# If any program removes a student's grades, these rows go with them.
 _FORGET = """CREATE TRIGGER IF NOT EXISTS forget_graded_answer AFTER DELETE ON grade
     BEGIN DELETE FROM graded_answer WHERE grade_id = OLD.id; END"""
 
 
 def add_table(gradebook: Gradebook) -> None:
-    """Make the table in a gradebook that has none yet."""
+    """Create the table, if the gradebook does not have it."""
     _ANSWERS.create(gradebook.engine, checkfirst=True)
     gradebook.db.execute(text(_FORGET))
     gradebook.db.commit()
 
 
 def prints_of(graded: Graded) -> Mapping[str, str]:
-    """A print of what formgrader shows for each graded cell of a submission, by the cell's name.
+    """The fingerprint of the answer that belongs to each graded cell of a submission, by the cell's name.
 
-    Of a check it is that of the answer judged by it; where no cell holds that answer, of the whole work.
+    A check has the fingerprint of the answer that it judges; if no cell contains that answer, of the whole file.
     """
     assert graded.notebook is not None, "what is quarantined is not shown"
     labels = [(cell.metadata.get("nbgrader", {}), cell) for cell in graded.notebook.cells]
@@ -65,7 +65,7 @@ def prints_of(graded: Graded) -> Mapping[str, str]:
 
 
 def _print(cell: NotebookNode) -> str:
-    """Of the text, but for blank signs at the ends of lines, which other programs change, and the pictures in it."""
+    """The fingerprint of a cell's text and pictures, without the spaces at the ends of lines."""
     lines = "\n".join(line.rstrip() for line in cell.source.splitlines()).strip()
     facts = json.dumps([lines, cell.get("attachments", {})], sort_keys=True)
     return hashlib.sha256(facts.encode()).hexdigest()
@@ -87,14 +87,14 @@ def grades_of_notebook(notebook: SubmittedNotebook) -> Select:
 
 
 def note_graded(gradebook: Gradebook, grades: Select) -> None:
-    """Note what people have graded: what is shown, where there are points by hand and no mark any more."""
+    """Record the shown answer as graded, wherever there are points by hand and the mark has been cleared."""
     by_hand = grades.where(Grade.manual_score.is_not(None), Grade.needs_manual_grade.is_(False))
     seen = {"graded": _ANSWERS.c.shown, "graded_worth": _ANSWERS.c.shown_worth}
     gradebook.db.execute(update(_ANSWERS).where(_ANSWERS.c.grade_id.in_(by_hand)).values(seen))
 
 
 def note_shown(gradebook: Gradebook, prints: Mapping[str, str]) -> None:
-    """Note what formgrader shows from now on: a print for each grade, by its id."""
+    """Record the answers that formgrader shows: a fingerprint for each grade, by the grade's id."""
     if prints:
         statement = insert(_ANSWERS).values([{"grade_id": grade, "shown": shown} for grade, shown in prints.items()])
         renewed = statement.on_conflict_do_update(index_elements=["grade_id"], set_={"shown": statement.excluded.shown})
@@ -102,9 +102,9 @@ def note_shown(gradebook: Gradebook, prints: Mapping[str, str]) -> None:
 
 
 def keep_marks(gradebook: Gradebook, grades: Select) -> None:
-    """Mark as waiting for a person what nobody graded as it is now, and nothing else.
+    """Set the mark ``needs_manual_grade`` on exactly the grades that must be graded by hand.
 
-    Points by hand from before there was this table keep the mark they have.
+    Points by hand without a row in this table keep their mark.
     """
     worth = (
         select(GradeCell.max_score).join(Grade, Grade.cell_id == GradeCell.id).where(Grade.id == _ANSWERS.c.grade_id)
@@ -120,14 +120,14 @@ def keep_marks(gradebook: Gradebook, grades: Select) -> None:
 
 
 def why_again(gradebook: Gradebook, grades: Select) -> Mapping[str, str]:
-    """Why answers with points by hand wait once more, where they do, by the grade's id."""
+    """Why answers with points by hand must be graded again, as a clause, by the grade's id."""
     rows = gradebook.db.execute(select(_ANSWERS).where(_ANSWERS.c.grade_id.in_(grades), _ANSWERS.c.graded.is_not(None)))
     return {row.grade_id: _change(row.shown == row.graded, row.graded_worth) for row in rows}
 
 
 def _change(is_same: bool, worth: float) -> str:
     return (
-        f"it was worth {worth:g} when it was graded by hand"
+        f"the question was worth {worth:g} points when it was graded by hand"
         if is_same
-        else "it has changed since it was graded by hand"
+        else "the answer has changed since it was graded by hand"
     )

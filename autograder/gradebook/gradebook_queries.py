@@ -1,4 +1,4 @@
-"""What the gradebook holds on one unit, read in a few queries whatever the size of the class."""
+"""Reads everything in the gradebook about one unit, in a few queries however large the class is."""
 
 from __future__ import annotations
 
@@ -33,11 +33,16 @@ class QuestionScore:
     """The points of one graded cell.
 
     Attributes:
-        points: what counts: given by hand, else by the grader, with extra credit.
-        waits: whether a person has yet to grade it.
-        comment: what a person wrote about it.
-        is_written: whether it is a written answer, which only a person can grade.
-        waits_again: why it waits although a person has graded it, as a sentence about "it".
+        name: the cell's name, ``check_`` and the component's name for a check.
+        points: the points that count: those given by hand, else the automatic ones, plus extra credit.
+        max_points: the maximum without extra credit.
+        auto: the automatic points; None if there are none.
+        manual: the points given by hand; None if there are none.
+        extra_credit: extra points given by hand; None if there are none.
+        waits: whether it must still be graded by hand.
+        comment: the comment of the person who graded it.
+        is_written: whether it is a written answer, which can only be graded by hand.
+        waits_again: why it must be graded by hand again, as a clause: "the answer has changed …".
     """
 
     name: str
@@ -53,28 +58,30 @@ class QuestionScore:
 
     @property
     def answer(self) -> str:
-        """The name of the answer that it is about: the component's, or its own if it is a written one."""
+        """The name of the answer: the component's name for a check, the cell's own name for a written answer."""
         return self.name.removeprefix("check_")
 
     @property
     def has_points(self) -> bool:
-        """Whether grader or person gave any; an answer that changed since keeps its points while it waits."""
+        """Whether there are points, automatic or by hand; they stay while the answer waits to be graded again."""
         return (self.manual, self.auto) != (None, None)
 
     @property
     def extra(self) -> float:
-        """What extra credit adds to the points; nbgrader counts it once there are points to add it to."""
+        """The extra points that count; nbgrader adds extra credit only where there are other points."""
         return (self.extra_credit or 0.0) if self.has_points else 0.0
 
 
 @dataclass(frozen=True)
 class GradedSubmission:
-    """One student's submission as the gradebook holds it.
+    """One student's submission in the gradebook.
 
     Attributes:
-        handed_in: in UTC; None if it is not known.
-        extension: moves this student's due date.
-        points_lost: for lateness.
+        student: the student's id.
+        handed_in: when it was handed in, in UTC; None if unknown.
+        extension: how far this student's due date is moved.
+        points_lost: the late penalty.
+        questions: the graded cells.
     """
 
     student: str
@@ -85,7 +92,7 @@ class GradedSubmission:
 
     @property
     def points(self) -> float:
-        """Before anything is taken off for lateness."""
+        """The points before the late penalty."""
         return sum(question.points for question in self.questions)
 
 
@@ -94,8 +101,9 @@ class UnitInGradebook:
     """A unit in the gradebook.
 
     Attributes:
-        due: in UTC; None if there is no due date.
-        max_points: of each graded cell, in the notebook's order.
+        due: the due date in UTC; None if there is none.
+        max_points: the maximum of each graded cell, by name.
+        submissions: the graded submissions, by student.
     """
 
     due: datetime | None = None
@@ -104,7 +112,7 @@ class UnitInGradebook:
 
 
 def unit_in_gradebook(course: Course, unit: Unit) -> UnitInGradebook:
-    """Everything the gradebook holds on a unit; an empty book if it does not know the unit."""
+    """Everything in the gradebook about a unit; an empty book if the unit is not in the gradebook."""
     with opened_gradebook(course) as gradebook:
         assignment = gradebook.db.query(Assignment).filter(Assignment.name == unit.name).one_or_none()
         if assignment is None:
@@ -138,7 +146,8 @@ def _scores(
     gradebook: Gradebook, assignment: Assignment, comments: Mapping[tuple[str, str], str]
 ) -> Mapping[str, list[QuestionScore]]:
     columns = (Grade.score, Grade.max_score, Grade.auto_score, Grade.manual_score, Grade.extra_credit)
-    again, written = why_again(gradebook, grades_of_unit(assignment)), _written(gradebook, assignment)
+    again = why_again(gradebook, grades_of_unit(assignment))
+    written = _written(gradebook, assignment)
     rows = (
         gradebook.db.query(SubmittedAssignment.student_id, Grade.id, BaseCell.name, *columns, Grade.needs_manual_grade)
         .select_from(Grade)
@@ -160,7 +169,7 @@ def _scores(
 
 
 def _written(gradebook: Gradebook, assignment: Assignment) -> set[str]:
-    """The names of the written answers: cells that are graded and an answer, two rows of one name."""
+    """The names of the written answers: cells that have a row as a graded cell and another as an answer."""
     cells = (
         gradebook.db.query(SolutionCell.name)
         .join(Notebook, SolutionCell.notebook_id == Notebook.id)
@@ -182,5 +191,5 @@ def _comments(gradebook: Gradebook, assignment: Assignment) -> Mapping[tuple[str
 
 
 def _in_utc(moment: datetime | None) -> datetime | None:
-    """nbgrader keeps times in UTC, without saying so."""
+    """The time with its zone; nbgrader stores times in UTC, without a zone."""
     return moment and moment.replace(tzinfo=UTC)

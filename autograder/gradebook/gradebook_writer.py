@@ -1,7 +1,7 @@
-"""Stage 4 of grading: results into nbgrader's gradebook, through its own API, by one writer.
+"""Records results in nbgrader's gradebook, through nbgrader's own API, in one process.
 
-What is written is what ``nbgrader autograde`` would leave behind: the student, the submission, the notebook under
-``autograded/`` with each check cell's points as its result, and the scores. formgrader opens it as it is.
+It writes what ``nbgrader autograde`` would write: the student, the submission, the scores, and the notebook under
+``autograded/`` with each check cell's points as its output. So formgrader can open it.
 """
 
 from __future__ import annotations
@@ -37,12 +37,13 @@ class GradebookWriter:
     """Writes the results of one unit. Only one process may hold one at a time."""
 
     def __init__(self, course: Course, unit: Unit, release: NotebookNode) -> None:
-        """Make sure that the gradebook knows the unit's cells and points.
+        """Open the gradebook and write the unit's cells and maximum points into it.
 
         Raises:
-            CourseError: the released notebook has other graded cells than the one students were graded with before.
+            CourseError: the released notebook has other graded cells than the one that students were graded in.
         """
-        self._course, self._unit = course, unit
+        self._course = course
+        self._unit = unit
         self._gradebook = open_gradebook(course)
         weakref.finalize(self, self._gradebook.close)
         index_by_submission(self._gradebook)
@@ -51,12 +52,14 @@ class GradebookWriter:
         try:
             SaveCells().preprocess(release, {"nbgrader": facts})
         except RuntimeError as refusal:
-            raise CourseError(f"the gradebook refuses the released notebook of {unit.name}: {refusal}") from None
+            raise CourseError(
+                f"the released notebook of {unit.name} does not fit the gradebook ({refusal}): run course release again"
+            ) from None
 
     def record(self, graded: Graded) -> None:
-        """Record one graded submission, all of it or nothing; points given by hand stay as they are.
+        """Record one graded submission in a single transaction; points given by hand stay as they are.
 
-        An answer with points by hand waits for a person again only if it is another one than was graded.
+        An answer with points by hand must be graded again only if it has changed.
         """
         student = graded.result.student
         notebook = shown_notebook(graded)
@@ -76,9 +79,10 @@ class GradebookWriter:
 
 
 class _Places:
-    """Where the points and comments of one submission go, read from the gradebook at once.
+    """The rows for one submission's points and comments, read from the gradebook in two queries.
 
-    Answers what ``SaveAutoGrades`` asks a gradebook; what it wants committed is, at the end of the transaction.
+    It stands in for the gradebook in ``SaveAutoGrades``. ``commit`` does nothing, because the caller's transaction
+    commits everything at its end.
     """
 
     def __init__(self, gradebook: Gradebook, unit: Unit, student: str) -> None:
@@ -99,11 +103,11 @@ class _Places:
         pass
 
     def by_grade(self, facts: Mapping[str, str]) -> Mapping[str, str]:
-        """Facts about cells by the ids of their grades."""
+        """Replace the cells' names with the ids of their grades as keys."""
         return {self._grades[name].id: fact for name, fact in facts.items()}
 
     def comment(self, result: SubmissionResult) -> None:
-        """Put the diagnoses beside the answers they are about."""
+        """Write each component's diagnoses into the comment of its answer."""
         for component in result.components.keys() & self._comments.keys():
             self._comments[component].auto_comment = "\n".join(_diagnoses(result.components[component])) or None
 
@@ -114,12 +118,14 @@ def _with_names(gradebook: Gradebook, kind: type, notebook: SubmittedNotebook) -
 
 
 class _SaveScores(SaveAutoGrades):
-    """nbgrader's preprocessor that saves scores, told where they go instead of looking for it."""
+    """nbgrader's preprocessor that saves scores, with the rows given instead of looked up one by one."""
 
     def __init__(self, places: _Places, unit: Unit, student: str) -> None:
         super().__init__()
         self.gradebook = places
-        self.notebook_id, self.assignment_id, self.student_id = unit.name, unit.name, student
+        self.notebook_id = unit.name
+        self.assignment_id = unit.name
+        self.student_id = student
 
     def preprocess(self, nb: NotebookNode, resources: dict[str, Any]) -> tuple[NotebookNode, dict[str, Any]]:
         for index, cell in enumerate(nb.cells):
@@ -128,7 +134,7 @@ class _SaveScores(SaveAutoGrades):
 
 
 def autograded_notebook(course: Course, unit: Unit, student: str) -> Path:
-    """Where the graded notebook of a student lies."""
+    """The path of a student's graded notebook."""
     return course.root / "autograded" / student / unit.name / f"{unit.name}.ipynb"
 
 
@@ -139,7 +145,7 @@ def shown_notebook(graded: Graded) -> NotebookNode:
 
 
 def _fit_to_show(notebook: NotebookNode) -> NotebookNode:
-    """The notebook with answers that formgrader, and whoever sits before it, can be shown."""
+    """A copy of the notebook in which formgrader can show the answers safely."""
     notebook = copy.deepcopy(notebook)
     for cell in notebook.cells:
         if cell.metadata.get("nbgrader", {}).get("solution"):
@@ -150,7 +156,7 @@ def _fit_to_show(notebook: NotebookNode) -> NotebookNode:
 
 
 def with_points(notebook: NotebookNode, result: SubmissionResult) -> NotebookNode:
-    """The notebook with each check cell's points as its result, after a table of its cases."""
+    """The notebook with a table of its cases and its points as the output of each check cell."""
     for cell in notebook.cells:
         component = cell.metadata.get("nbgrader", {}).get("grade_id", "").removeprefix("check_")
         if cell.cell_type == "code" and component in result.components and cell.metadata.nbgrader.grade:
@@ -164,7 +170,7 @@ def _check_outputs(score: ComponentScore) -> list[NotebookNode]:
         f"{': ' if case.diagnosis else ''}{case.diagnosis}\n"
         for case in score.cases
     )
-    # nbgrader takes the first execute_result of a check cell as its score.
+    # nbgrader reads a check cell's score from its first execute_result.
     points = nbformat.v4.new_output("execute_result", {"text/plain": repr(score.points)}, execution_count=None)
     return [*([nbformat.v4.new_output("stream", name="stdout", text=table)] if table else []), points]
 

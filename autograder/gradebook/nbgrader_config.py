@@ -1,4 +1,4 @@
-"""nbgrader's configuration for a course: our names for its folders, and what a release must not carry along."""
+"""Configures nbgrader for a course: names of folders, files never released, and our own stages."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _STUB = "raise NotImplementedError"
 
 
 def configure(config: Config, root: Path) -> Config:
-    """Set what nbgrader needs to know about the course in ``root``; returns ``config``."""
+    """Set nbgrader's options for the course in ``root`` and return ``config``."""
     config.CourseDirectory.root = str(root.resolve())
     config.CourseDirectory.source_directory = "solutions"
     config.CourseDirectory.release_directory = "assignments"
-    # generate_assignment copies every other file of the source folder into the release.
+    # generate_assignment copies all files of the source folder except these into the release.
     config.CourseDirectory.ignore = NEVER_RELEASED
-    # A tag of the student's must not decide which cells run, so the one that would is a word nobody knows.
+    # A tag in a submission must not decide which cells run, so the tag that does is a random word.
     config.Execute.skip_cells_with_tag = secrets.token_hex()
     config.GenerateAssignment.exporter_class = "autograder.nbgrader_bridge.generate_assignment.LooksBeforeItReleases"
     config.ClearSolutions.code_stub = {"python": _STUB}
@@ -39,7 +39,7 @@ def configure(config: Config, root: Path) -> Config:
     config.Autograde.autograde_preprocessors = ["nbgrader.preprocessors.AssignLatePenalties"]
     config.AssignLatePenalties.plugin_class = "autograder.gradebook.nbgrader_lateness.CourseLatePenalty"
     config.CourseLatePenalty.course_root = str(root.resolve())
-    # nbgrader reads from a submission before it adds it to its session: SQLAlchemy grumbles, nothing is lost.
+    # nbgrader reads from a submission before adding it to its session; SQLAlchemy warns, but nothing is lost.
     warnings.filterwarnings("ignore", "Object of type .* not in session")
     config.GenerateFeedback.exporter_class = "autograder.nbgrader_bridge.generate_feedback.FeedbackPages"
     config.HTMLExporter.extra_template_basedirs = page_templates()
@@ -50,7 +50,7 @@ def configure(config: Config, root: Path) -> Config:
 
 
 def page_templates() -> list[str]:
-    """Where formgrader finds the templates of its pages: ours in place of nbgrader's."""
+    """The folders in which formgrader looks for its page templates; ours come before nbgrader's."""
     ours = Path(__file__).parents[1] / "templates" / "formgrader"
     nbgrader = find_spec("nbgrader.server_extensions.formgrader")
     assert nbgrader is not None and nbgrader.submodule_search_locations
@@ -58,7 +58,8 @@ def page_templates() -> list[str]:
 
 
 def let_nbgrader_find_its_programs() -> None:
-    """Put this environment's programs on the path: nbgrader calls ``alembic`` by name, activated or not."""
-    programs, path = sysconfig.get_path("scripts"), os.environ.get("PATH", "")
+    """Put this environment's programs on PATH, because nbgrader calls ``alembic`` by name."""
+    programs = sysconfig.get_path("scripts")
+    path = os.environ.get("PATH", "")
     if programs not in path.split(os.pathsep):
         os.environ["PATH"] = os.pathsep.join(filter(None, (programs, path)))

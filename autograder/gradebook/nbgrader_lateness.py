@@ -1,9 +1,9 @@
-"""Due dates, extensions and what lateness costs, as nbgrader's gradebook keeps them.
+"""Writes due dates, extensions and late penalties into nbgrader's gradebook.
 
-The gradebook has a place for each: the due date with the assignment, the extension with the submission, the penalty
-with the submitted notebook. formgrader, ``nbgrader export`` and nbgrader's feedback read them there. ``course.toml``
-and ``extensions.csv`` are where they are stated; :func:`settle` carries them over. Points given by hand change what
-can be lost, so it is done again before grades are read.
+The gradebook stores the due date with the assignment, the extension with the submission, and the penalty with the
+submitted notebook; formgrader, ``nbgrader export`` and nbgrader's feedback read them there. :func:`settle` computes
+them from ``course.toml`` and ``extensions.csv``. A penalty never exceeds the points, and points given by hand may
+change, so :func:`settle` runs again before grades are read.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ __all__ = ["CourseLatePenalty", "carry_extension", "settle"]
 
 
 class CourseLatePenalty(LateSubmissionPlugin):
-    """What ``nbgrader autograde`` takes off for lateness: the same as ``course grade``."""
+    """The late penalty of ``nbgrader autograde``, the same as that of ``course grade``."""
 
     course_root = Unicode(help="the folder of course.toml").tag(config=True)
 
     def late_submission_penalty(self, student_id: str, score: float, total_seconds_late: float) -> float | None:
-        """The points that a notebook with ``score`` points loses by the course's due date; None if it loses none."""
+        """The points that a notebook with ``score`` points loses under the course's late policy; None for none."""
         course = Course.load(Path(self.course_root))
         try:
             unit = course.unit(self.parent.assignment_id)
-        except CourseError:  # an assignment of nbgrader's that is no unit of the course has no policy
+        except CourseError:  # an assignment in nbgrader that is not a unit of the course has no late policy
             return None
         submission = self.parent.gradebook.find_submission(unit.name, student_id)
         notebook = self.parent.gradebook.find_submission_notebook(self.parent.notebook_id, unit.name, student_id)
@@ -44,7 +44,7 @@ class CourseLatePenalty(LateSubmissionPlugin):
 
 
 def carry_extension(course: Course, unit: Unit, student: str) -> None:
-    """Bring a student's extension into the gradebook, where nbgrader looks before it asks how late the work is."""
+    """Write a student's extension into the gradebook; nbgrader reads it before it computes the lateness."""
     extensions = extensions_of(course, unit)
     if student in extensions:
         with opened_gradebook(course) as gradebook:
@@ -53,9 +53,9 @@ def carry_extension(course: Course, unit: Unit, student: str) -> None:
 
 
 def settle(course: Course, unit: Unit) -> None:
-    """Bring due date, extensions, penalties and what waits for a person in the gradebook up to date.
+    """Update a unit's due date, extensions, penalties and ``needs_manual_grade`` marks in the gradebook.
 
-    A due date or an extension that only the gradebook knows, set with nbgrader's own means, stays.
+    A due date or an extension that was set with nbgrader itself, and is not in the course's files, stays.
     """
     extensions = extensions_of(course, unit)
     with opened_gradebook(course) as gradebook:

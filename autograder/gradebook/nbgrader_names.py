@@ -1,10 +1,9 @@
 """Makes nbgrader's commands treat the name of an existing student or unit as a name, not as a pattern.
 
-nbgrader takes folders' names, and ``--student``, for patterns of file names. So ``kim [resit]`` is nobody, or
-``kim r``; and in a folder with such a name it ignores no file that it was told to ignore. It offers no setting for
-that, so the two functions that it looks names up with are replaced here, for all commands that read the course's
-configuration. Patterns still work: ``--student "a*"`` means everybody whose id begins so, unless somebody is called
-``a*``.
+nbgrader treats the names of folders, and ``--student``, as file-name patterns. So ``kim [resit]`` matches nobody, or
+``kim r``; and in a folder with such a name nbgrader's list of ignored files has no effect. nbgrader has no setting for
+this, so this module replaces the two functions with which it looks up names, in all commands that read the course's
+configuration. Patterns still work: ``--student "a*"`` means all ids that begin with ``a``, unless one is ``a*``.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ __all__ = ["names_meant", "paths_meant", "take_names_literally"]
 
 
 def take_names_literally() -> None:
-    """Have nbgrader look up folders by :func:`paths_meant`, and compare files to be ignored by their own names only."""
+    """Make nbgrader look up folders with :func:`paths_meant`, and match ignored files by their own names only."""
     from nbgrader import utils
     from nbgrader.apps import api
     from nbgrader.converters import base
@@ -32,7 +31,7 @@ def take_names_literally() -> None:
 
 
 def names_meant(asked: str, names: Iterable[str]) -> list[str]:
-    """The one that is called so; if none is, and for ``*``, those that match it as a pattern, hidden ones left out.
+    """The names equal to ``asked``; if there are none, or for ``*``, those that match it as a pattern.
 
     >>> names_meant("kim [resit]", ["kim r", "kim [resit]"]), names_meant("k*", ["kim", "ada", ".k"])
     (['kim [resit]'], ['kim'])
@@ -44,7 +43,7 @@ def names_meant(asked: str, names: Iterable[str]) -> list[str]:
 
 
 def paths_meant(pattern: str) -> list[str]:
-    """As :func:`glob.glob`, each folder on the way looked up by :func:`names_meant`."""
+    """Like :func:`glob.glob`, but each part of the path is looked up with :func:`names_meant`."""
     first, *parts = pattern.split(os.sep)
     found = [first + os.sep] if not first else _below("", first)
     for part in parts:

@@ -1,4 +1,4 @@
-"""How nbgrader's gradebook is opened, and how several steps of its API become one transaction."""
+"""Opens nbgrader's gradebook, and combines several steps of its API into one transaction."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from autograder.gradebook.nbgrader_config import let_nbgrader_find_its_programs
 
 __all__ = ["gradebook_address", "index_by_submission", "one_transaction", "open_gradebook", "opened_gradebook"]
 
-_PATIENCE = 60_000  # milliseconds that we wait for somebody else who is writing, formgrader for example
+_PATIENCE = 60_000  # milliseconds to wait while another program, such as formgrader, writes
 
 
 def gradebook_address(course: Course) -> str:
-    """The gradebook of a course as nbgrader and SQLAlchemy address it."""
+    """The address of a course's gradebook for nbgrader and SQLAlchemy."""
     return f"sqlite:///{course.gradebook.resolve()}"
 
 
 def open_gradebook(course: Course) -> Gradebook:
-    """The gradebook of a course, to be closed by the caller; made if there is none yet, for its owner only."""
+    """Open a course's gradebook; if there is none, create it, readable by its owner only. The caller closes it."""
     let_nbgrader_find_its_programs()
-    # SQLite takes an empty file for a new data base, and gives its journals the same permissions.
+    # SQLite accepts an empty file as an empty data base, and gives its journals the same permissions.
     os.close(os.open(course.gradebook, os.O_RDWR | os.O_CREAT, 0o600))
     gradebook = Gradebook(gradebook_address(course))
     add_table(gradebook)
@@ -37,9 +37,9 @@ def open_gradebook(course: Course) -> Gradebook:
 
 
 def index_by_submission(gradebook: Gradebook) -> None:
-    """Let points and comments be found by their submission without reading those of all others.
+    """Add indexes with which the points and comments of one submission are found quickly.
 
-    nbgrader, formgrader's lists above all, looks for them so, and its tables have no index for it.
+    nbgrader looks them up by submission, above all for formgrader's lists, but creates no index.
     """
     for table in ("grade", "comment"):
         gradebook.db.execute(text(f"CREATE INDEX IF NOT EXISTS {table}_by_submission ON {table} (notebook_id)"))
@@ -48,10 +48,10 @@ def index_by_submission(gradebook: Gradebook) -> None:
 
 @contextmanager
 def opened_gradebook(course: Course) -> Iterator[Gradebook]:
-    """The gradebook of a course, for reading and for changes that the caller commits.
+    """A context with a course's gradebook, for reading and for changes that the caller commits.
 
     Raises:
-        CourseError: there is none yet.
+        CourseError: the course has no gradebook.
     """
     if not course.gradebook.exists():
         raise CourseError(f"there is no gradebook yet ({course.gradebook}): run course grade first")
@@ -61,15 +61,15 @@ def opened_gradebook(course: Course) -> Iterator[Gradebook]:
 
 @contextmanager
 def one_transaction(gradebook: Gradebook) -> Iterator[None]:
-    """What is done to a gradebook inside is written as one when all is done, or not at all.
+    """A context whose changes to a gradebook are written together at its end, or not at all.
 
-    nbgrader commits after each small step. Here its session joins a transaction that it cannot end: SQLAlchemy,
-    "Joining a Session into an External Transaction". Others can read meanwhile; who wants to write waits.
+    nbgrader commits after each small step. Here its session joins an outer transaction, which those commits do not end
+    (SQLAlchemy, "Joining a Session into an External Transaction"). Meanwhile others can read, but must wait to write.
     """
     session = gradebook.db
     with _without_grumbling(), gradebook.engine.connect() as connection:
         connection.exec_driver_sql(f"PRAGMA busy_timeout = {_PATIENCE}")
-        # Before anything is read, so that what is decided by it still holds when it is written.
+        # Lock before reading, so that nothing read here can change before it is written.
         connection.exec_driver_sql("BEGIN IMMEDIATE")
         joined = sessionmaker(bind=connection, join_transaction_mode="rollback_only", expire_on_commit=False)
         gradebook.db = scoped_session(joined)
@@ -85,6 +85,6 @@ def one_transaction(gradebook: Gradebook) -> Iterator[None]:
 @contextmanager
 def _without_grumbling() -> Iterator[None]:
     with warnings.catch_warnings():
-        # nbgrader reads from a submission before it adds it to its session: SQLAlchemy grumbles, nothing is lost.
+        # nbgrader reads from a submission before adding it to its session; SQLAlchemy warns, but nothing is lost.
         warnings.filterwarnings("ignore", "Object of type .* not in session", SAWarning)
         yield

@@ -1,8 +1,8 @@
-"""Points that people give by hand: they go into the same fields as formgrader's, and every change is logged.
+"""Writes points given by hand into the gradebook, in the same fields as formgrader, and logs every change.
 
-formgrader keeps no history. So each time grades are read, what people gave is compared with what was seen the last
-time, and every difference becomes a line of the audit log. Its time is that of noticing; formgrader does not say who
-gave the points.
+formgrader keeps no history. So each time grades are read, the points, extra credit and comments given by hand are
+compared with those of the last time, and every difference becomes a line of the audit log. Its time is the time of the
+comparison; formgrader does not record who made the change.
 """
 
 from __future__ import annotations
@@ -23,22 +23,23 @@ _Given = Mapping[str, float | str | None]
 
 
 def give_points(course: Course, unit: Unit, student: str, question: QuestionScore, points: float) -> None:
-    """Give points by hand for one answer, replacing its points; extra credit stays.
+    """Give one answer points by hand, which replace its other points; extra credit stays.
 
     Raises:
-        CourseError: the points are not between 0 and what the question is worth.
+        CourseError: the points are not between 0 and the question's maximum.
     """
     if not 0 <= points <= question.max_points:
         raise CourseError(f"points for {question.answer} must be 0 to {question.max_points:g}, got {points:g}")
     with opened_gradebook(course) as gradebook:
         grade = gradebook.find_grade(question.name, unit.name, unit.name, student)
-        grade.manual_score, grade.needs_manual_grade = points, False
+        grade.manual_score = points
+        grade.needs_manual_grade = False
         gradebook.db.commit()
     settle(course, unit)
 
 
 def log_manual_changes(course: Course, unit: Unit, book: UnitInGradebook) -> None:
-    """Log what people changed in a unit since this was last called."""
+    """Log the points and comments by hand that have changed in a unit since the last call."""
     path = course.records / "manual_scores" / f"{unit.name}.json"
     before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     after = _given(book)

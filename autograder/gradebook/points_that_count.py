@@ -1,8 +1,7 @@
-"""A student's standing in a unit: the points that count and how they add up, answers that wait for a person, and
-lateness.
+"""A student's standing in a unit: points and how they add up, what is still to be graded, and lateness.
 
 Feedback pages, exports, reports and ``course status`` all read it here. formgrader shows the same numbers, because they
-come from nbgrader's gradebook after it was brought up to date.
+come from nbgrader's gradebook, which is updated first.
 """
 
 from __future__ import annotations
@@ -33,30 +32,34 @@ _DIFFERS = "the gradebook and the grader's own record differ: grade it again"
 
 
 class Status(StrEnum):
-    """Where a student's grade in a unit stands."""
+    """The state of a student's grade in a unit."""
 
     GRADED = "graded"
-    WAITING = "waiting"  # for a person to grade answers; the points so far count
-    QUARANTINED = "quarantined"  # handed in and could not be graded: a person has to look
-    UNGRADED = "not graded"  # handed in since the unit was graded
+    WAITING = "waiting"  # some answers are still to be graded by hand; the points so far count
+    QUARANTINED = "quarantined"  # handed in but could not be graded; somebody must look at it
+    UNGRADED = "not graded"  # handed in after the unit was last graded
     MISSING = "missing"  # nothing handed in by the due date
     OPEN = "open"  # nothing handed in, and not due yet
 
 
 @dataclass(frozen=True)
 class Standing:
-    """Where one student stands in one unit.
+    """One student's points and status in one unit.
 
     Attributes:
+        student: the student's id.
+        status: whether it is graded, waiting, quarantined, …
         points: the points that count, after the late penalty; None without a grade. If the latest file could not be
-            graded, those of the file graded before it.
-        max_points: what the unit is worth.
+            graded, the points of the one before count.
+        max_points: the unit's maximum.
         questions: the graded cells with their points, by name.
-        handed_in: when the work that counts was handed in, in UTC; None if that is not known, which counts as on time.
-        due: the student's own due date, in UTC, moved by ``extension``.
+        handed_in: when the work that counts was handed in, in UTC; None if unknown, which counts as on time.
+        due: the student's own due date in UTC, moved by ``extension``; None if there is none.
+        extension: how far the student's due date is moved.
+        days_late: days late, counting a day begun as a whole day.
         points_lost: the late penalty, already subtracted from ``points``.
-        reason: why a person has to look at the whole submission; empty if nobody has to.
-        result: the grader's recorded result, if there is one.
+        reason: why somebody must look at the whole submission; empty if nobody must.
+        result: the grader's recorded result; None if there is none.
     """
 
     student: str
@@ -74,49 +77,50 @@ class Standing:
 
     @property
     def automatic(self) -> float:
-        """The grader's points, of the questions that nobody graded by hand."""
+        """The automatic points of questions that nobody has graded by hand."""
         return sum(question.auto or 0.0 for question in self.questions if question.manual is None)
 
     @property
     def by_hand(self) -> float:
-        """The points that people gave, in place of the grader's where it gave some."""
+        """The points given by hand, which replace automatic ones."""
         return sum(question.manual or 0.0 for question in self.questions)
 
     @property
     def extra_credit(self) -> float:
-        """The points that people gave on top."""
+        """The extra points given by hand."""
         return sum(question.extra for question in self.questions)
 
     @property
     def before_lateness(self) -> float:
-        """Automatic points, those by hand and extra credit together."""
+        """The points before the late penalty: automatic, by hand, and extra credit."""
         return sum(question.points for question in self.questions)
 
     @property
     def waiting(self) -> tuple[QuestionScore, ...]:
-        """The questions that a person has yet to grade."""
+        """The questions still to be graded by hand."""
         return tuple(question for question in self.questions if question.waits)
 
     @property
     def has_work(self) -> bool:
-        """Whether points of some work count."""
+        """Whether the points are for work that was handed in."""
         return self.points is not None and self.status is not Status.MISSING
 
     @property
     def is_settled(self) -> bool:
-        """Whether nobody has to do anything more about it."""
+        """Whether nothing is left to do."""
         return self.status in (Status.GRADED, Status.MISSING)
 
 
 @dataclass(frozen=True)
 class UnitStanding:
-    """Where everybody stands in a unit.
+    """The standings of all students in a unit.
 
     Attributes:
-        max_points: of each question.
-        students: by id: those of the roster in its order, then others who handed something in.
-        strangers: ids that handed something in and are not in the roster, where there is one.
-        due: in UTC, for those without an extension; None if there is no due date.
+        unit: the unit.
+        max_points: the maximum of each question, by name.
+        students: standings by id: students in the roster, in its order, then others who handed in work.
+        strangers: ids that handed in work but are not in the roster; empty if there is no roster.
+        due: the due date in UTC without extensions; None if there is none.
     """
 
     unit: Unit
@@ -128,7 +132,7 @@ class UnitStanding:
 
     @property
     def worth(self) -> float:
-        """What the unit is worth in all."""
+        """The unit's maximum points."""
         return sum(self.max_points.values())
 
     @property
@@ -139,19 +143,21 @@ class UnitStanding:
 
     @property
     def without_time(self) -> tuple[str, ...]:
-        """Those whose work counts and of which nobody knows when it was handed in, so that it is not late."""
+        """Students whose work was handed in at an unknown time, so that it does not count as late."""
         return tuple(name for name, standing in self.students.items() if standing.has_work and not standing.handed_in)
 
     def of(self, student: str) -> Standing:
-        """Where a student stands, also one who is known from other units only."""
+        """The standing of a student, even of one who appears only in other units."""
         return self.students.get(student) or self._blank(student)
 
 
 def unit_standing(course: Course, unit: Unit, now: datetime | None = None) -> UnitStanding:
-    """Where everybody stands in a unit, with the gradebook brought up to date.
+    """Update the gradebook and return the standings of all students in a unit.
 
     Args:
-        now: the moment that decides what is missing and what is not due yet; by default this one.
+        course: the course.
+        unit: the unit.
+        now: the time that decides what is missing and what is not due yet; by default the current time.
     """
     records = _Records.of(course, unit, now or datetime.now(UTC))
     roster = Roster.of(course).students
@@ -163,10 +169,12 @@ def unit_standing(course: Course, unit: Unit, now: datetime | None = None) -> Un
 
 
 def standing_outside(course: Course, unit: Unit, graded: Graded) -> Standing:
-    """Where somebody stands whose work was just graded and goes into no gradebook."""
+    """The standing of a student whose work was graded without the gradebook."""
     if graded.notebook is None:
-        reason, worth = graded.result.reason, graded.result.max_points
-        return Standing(graded.result.student, Status.QUARANTINED, None, worth, reason=reason, result=graded.result)
+        result = graded.result
+        return Standing(
+            result.student, Status.QUARANTINED, None, result.max_points, reason=result.reason, result=result
+        )
     questions = tuple(_questions(graded))
     worth, points = (sum(getattr(one, name) for one in questions) for name in ("max_points", "points"))
     handed_in = graded.handed_in and graded.handed_in.replace(tzinfo=UTC)
@@ -188,12 +196,14 @@ def standing_outside(course: Course, unit: Unit, graded: Graded) -> Standing:
 
 
 def _questions(graded: Graded) -> Iterator[QuestionScore]:
-    """The graded cells of a notebook as an empty gradebook would take them over."""
+    """The graded cells of a notebook with the points that an empty gradebook would store."""
     assert graded.notebook is not None, "what is quarantined has no points"
     for cell in graded.notebook.cells:
         label = cell.metadata.get("nbgrader", {})
         if label.get("grade"):
-            name, worth, is_written = label["grade_id"], float(label["points"]), bool(label.get("solution"))
+            name = label["grade_id"]
+            worth = float(label["points"])
+            is_written = bool(label.get("solution"))
             score = graded.result.components.get(name.removeprefix("check_"))
             auto = determine_grade(cell)[0] if is_written else score and score.points
             yield QuestionScore(name, auto or 0.0, worth, auto, waits=auto is None, is_written=is_written)
@@ -201,7 +211,7 @@ def _questions(graded: Graded) -> Iterator[QuestionScore]:
 
 @dataclass(frozen=True)
 class _Records:
-    """All that is known of one unit."""
+    """All records about one unit, from which standings are made."""
 
     book: UnitInGradebook
     results: Mapping[str, SubmissionResult]
@@ -223,11 +233,12 @@ class _Records:
         submissions = find_submissions(course.submitted, unit.name) if course.submitted.is_dir() else ()
         handed_in = frozenset(submission.student for submission in submissions)
         missing = 0.0 if course.late_policy.missing == "zero" else None
-        extensions, due = extensions_of(course, unit), unit.due or book.due
-        return cls(book, results, extensions, handed_in, due, missing, now, course.zone)
+        due = unit.due or book.due
+        return cls(book, results, extensions_of(course, unit), handed_in, due, missing, now, course.zone)
 
     def standing(self, student: str) -> Standing:
-        result, submission = self.results.get(student), self.book.submissions.get(student)
+        result = self.results.get(student)
+        submission = self.book.submissions.get(student)
         if submission is not None:
             return self._of_submission(submission, result)
         if result is not None:
@@ -274,7 +285,7 @@ class _Records:
 
 
 def _trouble(submission: GradedSubmission, result: SubmissionResult | None) -> str:
-    """Why a person has to look at the submission as a whole; empty if nobody has to."""
+    """Why somebody must look at the whole submission; empty if nobody must."""
     if result is None:
         return ""
     if result.status == "quarantined":

@@ -1,8 +1,8 @@
 """Regrade requests of students, the decisions about them, and the change in points.
 
-They are kept in ``regrade_requests.csv`` beside the roster. Lines are only ever added: one when a request is opened and
-one when it is closed, each with its author, the time, and the points at that time. A request changes no points; new
-points are given in formgrader or with the decision, and the late penalty applies as before.
+They are kept in ``regrade_requests.csv`` beside the roster. Lines are only added: one when a request is opened and one
+when it is closed, each with its author, the time, and the points at that time. A request changes no points; new points
+are given in formgrader or with the decision, and the late penalty is computed from them.
 """
 
 from __future__ import annotations
@@ -70,23 +70,26 @@ def regrade_requests(course: Course, unit: Unit | None = None) -> tuple[RegradeR
     Raises:
         CourseError: a line of the file is wrong; the message names it.
     """
-    path, requests = requests_file(course), {}
+    path = requests_file(course)
     if not path.exists():
         return ()
+    requests: dict[int, RegradeRequest] = {}
     for row in read_table(path, _COLUMNS):
         try:
             _read(requests, row)
         except (KeyError, ValueError):
             raise CourseError(
-                f"{path}, line {row['line']}: a line opens a request with a new number, or closes one that is open; "
-                f"got {row['event']!r} with the number {row['request']!r}"
+                f"{path}, line {row['line']}: each line must open a request with an unused number, or close an open "
+                f"one; got {row['event']!r} with the number {row['request']!r}"
             ) from None
     return tuple(request for request in requests.values() if unit is None or request.unit == unit.name)
 
 
 def _read(requests: dict[int, RegradeRequest], row: Mapping[str, str]) -> None:
-    """Take one line into account."""
-    request, by, moment = int(row["request"]), row["by"], row["moment"]
+    """Open or close the request that one line of the file is about."""
+    request = int(row["request"])
+    by = row["by"]
+    moment = row["moment"]
     before, after = (float(row[name]) if row[name] else None for name in ("points_before", "points_after"))
     if row["event"] == _CLOSED and requests[request].is_open:
         closing = {"decision": row["text"], "closed": moment, "closed_by": by, "points_after": after}
@@ -99,7 +102,7 @@ def _read(requests: dict[int, RegradeRequest], row: Mapping[str, str]) -> None:
 
 
 def add_request(course: Course, unit: Unit, student: str, question: str, reason: str) -> RegradeRequest:
-    """Record a student's regrade request; returns it with its number.
+    """Record a student's regrade request and return it with its number.
 
     Args:
         question: the name of an answer, as in the notebook; empty for the whole unit.
@@ -114,14 +117,15 @@ def add_request(course: Course, unit: Unit, student: str, question: str, reason:
         standing = _graded(course, unit, student)
         name = _question(standing, question).answer if question else ""
         id = 1 + max((request.id for request in regrade_requests(course)), default=0)
-        moment, points = datetime.now(UTC).isoformat(timespec="seconds"), number(standing.points)
+        moment = datetime.now(UTC).isoformat(timespec="seconds")
+        points = number(standing.points)
         request = RegradeRequest(id, student, unit.name, name, reason.strip(), moment, person(), points)
         _append(course, request, _OPENED, request.reason)
         return request
 
 
 def close_request(course: Course, id: int, decision: str, points: float | None = None) -> RegradeRequest:
-    """Close a request with a decision; returns the closed request.
+    """Close a request with a decision and return the closed request.
 
     Args:
         points: new points for the answer, given by hand as in formgrader; None leaves the points as they are.
@@ -152,7 +156,7 @@ def decisions_of(course: Course, unit: Unit) -> Mapping[str, tuple[str, ...]]:
 
 
 def _sentence(course: Course, request: RegradeRequest) -> str:
-    about = f"{request.question}, asked" if request.question else "Asked"
+    about = f"{request.question}, requested" if request.question else "Requested"
     asked = f"{about} on {_day(course, request.opened)}"
     if request.is_open:
         return f"{asked}: not decided yet."
@@ -160,14 +164,14 @@ def _sentence(course: Course, request: RegradeRequest) -> str:
     if None in (request.points_before, request.points_after):
         return decision
     before, after = number(request.points_before, 2), number(request.points_after, 2)
-    change = "stay as they were" if before == after else f"went from {before} to {after}"
-    return f"{decision} The points of the unit {change}."
+    change = "have not changed" if before == after else f"have changed from {before} to {after}"
+    return f"{decision} Your points for the unit {change}."
 
 
 def _day(course: Course, moment: str) -> str:
     try:
         return f"{datetime.fromisoformat(moment).astimezone(course.zone):%Y-%m-%d}"
-    except ValueError:  # a spreadsheet has written it in a way of its own
+    except ValueError:  # a spreadsheet has changed the format
         return moment
 
 
@@ -185,16 +189,17 @@ def _append(course: Course, request: RegradeRequest, event: str, text: str) -> N
 def _open_request(course: Course, id: int) -> RegradeRequest:
     requests = {request.id: request for request in regrade_requests(course)}
     if id not in requests:
-        raise CourseError(f"there is no regrade request {id}: course regrade list shows all")
+        raise CourseError(f"there is no regrade request {id}: see course regrade list --all")
     if not requests[id].is_open:
-        raise CourseError(f"regrade request {id} was closed on {requests[id].closed}: add another one")
+        raise CourseError(f"regrade request {id} was closed on {requests[id].closed}: add another with regrade add")
     return requests[id]
 
 
 def _give(course: Course, unit: Unit, request: RegradeRequest, points: float) -> None:
     if not request.question:
         raise CourseError(
-            f"request {request.id} is about the whole unit: give the points in formgrader, answer by answer"
+            f"request {request.id} is about the whole unit, so leave out --points: give them in course formgrader, "
+            "answer by answer, then close the request"
         )
     question = _question(_graded(course, unit, request.student), request.question)
     give_points(course, unit, request.student, question, points)
@@ -212,9 +217,9 @@ def _question(standing: Standing, name: str) -> QuestionScore:
         if name in (question.answer, question.name):
             return question
     known = ", ".join(question.answer for question in standing.questions)
-    raise CourseError(f"there is no question {name!r}; there are {known}")
+    raise CourseError(f"there is no question {name!r}: use one of {known}")
 
 
 def _require_text(text: str, option: str) -> None:
     if not text.strip():
-        raise CourseError(f"{option} is empty: the history of the request keeps it")
+        raise CourseError(f"{option} must not be empty: it is kept with the request")

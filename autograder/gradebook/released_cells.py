@@ -1,7 +1,7 @@
 """Updates a unit's cells in the gradebook when its assignment is released again.
 
-nbgrader refuses a release if its cells differ from those that students have been graded in, without naming them or
-saying what to do. Here they are named, and a forced release keeps the grades of the remaining cells.
+nbgrader refuses a release if its cells differ from those that students have been graded in, but its message does not
+name the cells. Here the message names them, and a forced release keeps the grades of the remaining cells.
 """
 
 from __future__ import annotations
@@ -28,8 +28,10 @@ class CellChanges:
     """Differences between a unit's cells and those in which students have been graded.
 
     Attributes:
-        students: how many have been graded in the unit.
-        by_hand: how many of them have points, extra credit or a comment given by hand in a cell that is gone.
+        added: names of cells that only the release has.
+        removed: names of cells that only the gradebook has.
+        students: number of students who have been graded in the unit.
+        by_hand: number of students with points, extra credit or a comment given by hand in a removed cell.
     """
 
     added: tuple[str, ...] = ()
@@ -76,7 +78,7 @@ def require_graded_cells(course: Course, unit: Unit, released: NotebookNode) -> 
 def refusal_of(unit: Unit, changes: CellChanges) -> str:
     """The message for a refused release: the cells that differ, and what to do."""
     named = [
-        f"{word}: {', '.join(names)}" for word, names in (("gone", changes.removed), ("new", changes.added)) if names
+        f"{word}: {', '.join(names)}" for word, names in (("removed", changes.removed), ("new", changes.added)) if names
     ]
     number = unit.name.split("_")[0]
     return (
@@ -91,20 +93,23 @@ def _counted(students: int) -> str:
 
 
 def _consequences(changes: CellChanges) -> str:
-    said = ["new ones wait until they are graded"] if changes.added else []
+    clauses = ["new ones are ungraded until then"] if changes.added else []
     if changes.removed:
         by_hand = f" ({changes.by_hand} given by hand)" if changes.by_hand else ""
-        said.append(
+        clauses.append(
             f"grades of removed cells{by_hand} are deleted from the gradebook; the audit log keeps those given by hand"
         )
-    return "; ".join(said)
+    return "; ".join(clauses)
 
 
 def carry_cells(course: Course, unit: Unit, released: NotebookNode, put_in_place: Callable[[], None]) -> None:
     """Update the gradebook's cells from a released notebook and move its files into place, both or neither.
 
     Args:
-        put_in_place: moves the files; it is called last, before the gradebook's change is final.
+        course: the course.
+        unit: the unit that is released.
+        released: the released notebook.
+        put_in_place: moves the files; called last, before the gradebook's transaction is committed.
 
     Raises:
         CourseError: the gradebook cannot be opened or written.
@@ -125,12 +130,13 @@ def carry_cells(course: Course, unit: Unit, released: NotebookNode, put_in_place
 
 
 class _SaveCells(SaveCells):
-    """nbgrader's preprocessor that saves cells, in a gradebook that is open already, in two steps."""
+    """nbgrader's preprocessor that saves cells, in two steps and in a gradebook that is already open."""
 
     def __init__(self, gradebook: Gradebook, unit: Unit) -> None:
         super().__init__()
         self.gradebook = gradebook
-        self.notebook_id, self.assignment_id = unit.name, unit.name
+        self.notebook_id = unit.name
+        self.assignment_id = unit.name
         self.new_grade_cells: dict[str, Any] = {}
         self.new_solution_cells: dict[str, Any] = {}
         self.new_task_cells: dict[str, Any] = {}
@@ -157,7 +163,7 @@ class _SaveCells(SaveCells):
 def _remove_cells(
     gradebook: Gradebook, notebook: Notebook, new: Mapping[str, Mapping[str, Any]]
 ) -> list[Mapping[str, Any]]:
-    """Remove the cells that are gone, with their grades and comments; returns what people had given in them."""
+    """Remove cells that the release does not have, with grades and comments; return those given by hand."""
     removed = []
     for kind, cells in _kinds(notebook).items():
         for cell in [cell for cell in cells if cell.name not in new[kind]]:
@@ -173,7 +179,7 @@ def _remove_cells(
 
 
 def _add_cells(gradebook: Gradebook, notebook: Notebook, unit: Unit, saving: _SaveCells) -> None:
-    """Add the cells that are new, and in each submission the place for its grade and comment."""
+    """Add the new cells, and to each submission the rows for their grades and comments."""
     adding = {
         "grade": gradebook.add_grade_cell,
         "solution": gradebook.add_solution_cell,
@@ -210,7 +216,7 @@ def _kinds(notebook: Notebook) -> Mapping[str, list[Any]]:
 
 
 def _labels(notebook: Notebook) -> list[tuple[str, str]]:
-    """Kind and name of the cells that carry grades or comments; those that are merely locked do not."""
+    """Kind and name of the cells with grades or comments; cells that are only locked are left out."""
     return [(kind, cell.name) for kind, cells in _kinds(notebook).items() if kind != "source" for cell in cells]
 
 
@@ -241,4 +247,7 @@ def _said_plainly(course: Course) -> Iterator[None]:
         yield
     except SQLAlchemyError as trouble:
         reason = str(getattr(trouble, "orig", None) or trouble).splitlines()[0]
-        raise CourseError(f"the gradebook {course.gradebook} cannot be used: {reason}") from None
+        raise CourseError(
+            f"the gradebook {course.gradebook} cannot be used ({reason}): close other programs that use it, or restore "
+            "it from a backup"
+        ) from None

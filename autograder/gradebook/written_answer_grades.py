@@ -1,8 +1,8 @@
-"""Reads a class's written answers, and writes the points and comments that a person gives for them.
+"""Reads a class's written answers, and writes points and comments given for them by hand.
 
-Only the fields that formgrader writes are changed: ``manual_score``, ``manual_comment``, and whether the answer still
-waits. Two people may grade at once, here or in formgrader, so a change is saved only if points, comment and answer are
-still those that its author saw.
+It changes the same fields as formgrader: ``manual_score``, ``manual_comment`` and ``needs_manual_grade``. Two people
+may grade at once, here or in formgrader, so a change is saved only if points, comment and answer are still those that
+its author saw.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ __all__ = ["LONGEST_COMMENT", "ChangedMeanwhile", "NoSuchAnswer", "WrittenAnswer
 
 LONGEST_COMMENT = 10_000  # characters
 
-_BESIDE = "handed-in-"  # what the ids of cells begin with that hold other files of a student's
+_BESIDE = "handed-in-"  # prefix of the ids of cells that contain a student's other files
 
 Part = tuple[str, str]
 
@@ -48,12 +48,16 @@ class WrittenAnswer:
     """One student's answer, with its points and comment.
 
     Attributes:
-        key: nbgrader's own id for the grade; it names the answer without naming the student.
-        parts: ("text", …), Markdown without HTML, links or commands, and ("picture", …), a PNG in base64, in order.
-        beside: the parts of what was handed in beside the answers, a capstone's report for example.
-        points: given by a person; None if nobody did.
-        auto_points: what nbgrader gives by itself: 0 where nothing was written.
-        waits: whether a person has yet to grade it.
+        key: nbgrader's id of the grade, which identifies the answer but not the student.
+        student: the student's id.
+        parts: in order, ("text", Markdown without HTML, links or commands) and ("picture", PNG in base64).
+        beside: the parts of other files that were handed in, for example a capstone's report.
+        points: points given by hand; None if there are none.
+        auto_points: nbgrader's automatic points: 0 for an empty answer, else None.
+        extra_credit: extra points given by hand; None if there are none.
+        comment: the comment given by hand; empty if there is none.
+        max_points: the question's maximum.
+        waits: whether it must still be graded by hand.
     """
 
     key: str
@@ -78,12 +82,12 @@ class ChangedMeanwhile(Exception):
     """Somebody else has graded the answer, or it was handed in again; ``answer`` is its current state."""
 
     def __init__(self, answer: WrittenAnswer) -> None:
-        super().__init__("it was changed elsewhere meanwhile")
+        super().__init__("the answer was changed in the meantime")
         self.answer = answer
 
 
 class NoSuchAnswer(Exception):
-    """The gradebook does not contain this answer, or not any more."""
+    """The gradebook does not contain this answer; the student may have been removed."""
 
 
 def written_answers(gradebook: Gradebook, course: Course, unit: Unit, question: str) -> tuple[WrittenAnswer, ...]:
@@ -95,16 +99,20 @@ def written_answers(gradebook: Gradebook, course: Course, unit: Unit, question: 
 def give(
     gradebook: Gradebook, course: Course, unit: Unit, key: str, seen: str, points: float | None, comment: str
 ) -> tuple[WrittenAnswer, WrittenAnswer]:
-    """Give points and a comment for an answer, as formgrader does; returns the answer before and after.
+    """Give points and a comment for an answer, like formgrader; return the answer before and after.
 
     Args:
-        key: which answer.
+        gradebook: the open gradebook.
+        course: the course.
+        unit: the unit.
+        key: the key of the answer.
         seen: the revision that the grading person saw.
-        points: None removes the points, so that the answer waits again.
+        points: the points; None removes them, so that the answer must be graded again.
+        comment: the comment; empty for none.
 
     Raises:
         NoSuchAnswer: the student was removed, or never handed this in.
-        ChangedMeanwhile: the answer is not what was seen; nothing is written.
+        ChangedMeanwhile: the answer differs from the seen revision; nothing is written.
         CourseError: points or comment are out of range.
     """
     with one_transaction(gradebook):
@@ -126,12 +134,12 @@ def _require_in_range(points: float | None, comment: str, answer: WrittenAnswer)
     if points is not None and not (math.isfinite(points) and 0 <= points <= answer.max_points):
         raise CourseError(f"points must be 0 to {answer.max_points:g}, got {points}")
     if len(comment) > LONGEST_COMMENT:
-        raise CourseError(f"a comment may have {LONGEST_COMMENT:,} characters, got {len(comment):,}")
+        raise CourseError(f"a comment may have at most {LONGEST_COMMENT:,} characters, got {len(comment):,}")
 
 
 def _rows(gradebook: Gradebook, unit: Unit) -> Query:
-    """The student, grade, comment, name and points of each graded cell that is an answer as well."""
-    own = aliased(SolutionCell)  # such a cell has two rows of one name: one carries the grade, one the comment
+    """The student, grade, comment, name and maximum of each written answer."""
+    own = aliased(SolutionCell)  # a written answer has two rows with one name: one for the grade, one for the comment
     return (
         gradebook.db.query(SubmittedAssignment.student_id, Grade, Comment, GradeCell.name, GradeCell.max_score)
         .select_from(Grade)
@@ -164,7 +172,7 @@ def _answer(
 
 
 def _handed_in(path: Path, question: str) -> tuple[tuple[Part, ...], tuple[Part, ...]]:
-    """The parts of an answer, and of what was handed in beside it, from a notebook of our own making."""
+    """The parts of an answer, and of the other files handed in, from a graded notebook."""
     try:
         cells = nbformat.v4.reads_json(path.read_text(encoding="utf-8")).cells
     except (OSError, ValueError, AttributeError):

@@ -1,4 +1,4 @@
-"""Which of a student's cells belongs to which of ours, when labels may be lost, doubled, swapped or invented."""
+"""Matches a student's cells with the released ones, although labels may be lost, doubled, swapped or invented."""
 
 from __future__ import annotations
 
@@ -14,15 +14,18 @@ __all__ = ["Found", "Matching"]
 
 _UNDONE = "raise NotImplementedError"
 SIMILAR = 0.5
-"""From this share of words in common on, a cell counts as an edited copy of ours."""
+"""Minimum similarity at which a cell counts as an edited copy of one of ours."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """The text found for one answer cell, the student's cells it stood in, and how that was repaired.
+    """The answer found for one answer cell.
 
     Attributes:
-        pictures: of a written answer, in base64, by the numbers they have in its text.
+        source: the text of the answer.
+        cells: the student's cells that it was found in.
+        flags: what had to be repaired, one sentence each.
+        pictures: the pictures of a written answer, in base64, in the order of their numbers in the text.
     """
 
     source: str
@@ -35,9 +38,9 @@ class Matching:
     """Pairs the cells of a submission with the released ones.
 
     Attributes:
-        released: our cells, in order.
-        submitted: the student's cells, in their order.
-        origin: for each position in the submission, the released cell it stems from, where one is known.
+        released: the released cells, in order.
+        submitted: the student's cells, in order.
+        origin: maps a position in the submission to the released cell that it is a copy of, if known.
     """
 
     def __init__(self, released: Sequence[Cell], submitted: Sequence[Cell]) -> None:
@@ -52,32 +55,32 @@ class Matching:
         self._pair_by_similarity()
 
     def copies_of(self, ours: Cell) -> tuple[Cell, ...]:
-        """The student's cells that stem from one of ours."""
+        """The student's copies of one of our cells."""
         return tuple(cell for cell in self.submitted if self.origin.get(cell.position) is ours)
 
     @property
     def unclaimed(self) -> tuple[Cell, ...]:
-        """The student's cells that stem from none of ours and hold something."""
+        """The student's cells that are not copies of ours and not blank."""
         return tuple(cell for cell in self.submitted if cell.position not in self.origin and not cell.is_blank)
 
     @property
     def has_exercises(self) -> bool:
-        """Whether any exercise of this notebook, its answer or its check, is in the submission."""
+        """Whether the submission contains the answer or the check of any exercise of this notebook."""
         exercises = [cell for cell in self.released if cell.kind == "code" and (cell.is_answer or cell.is_graded)]
         return any(_claims(cell, ours) for cell in self.submitted for ours in exercises)
 
     @property
     def has_questions(self) -> bool:
-        """Whether the text of any exercise or question, which stands right above the place for the answer, is there."""
+        """Whether the submission contains the text of any exercise or question, the cell right above an answer."""
         pairs = itertools.pairwise(self.released)
         texts = [above for above, ours in pairs if ours.is_answer and not above.is_answer and above.kind != "code"]
         return any(_holds(cell, text) for cell in self.submitted for text in texts)
 
     def locate(self, answer: Cell) -> Found:
-        """The student's code for one of our answer cells; our own stub where there is none.
+        """The student's code for one of our answer cells; our own stub if there is none.
 
-        The best cell implements the component and is filled in; after that its label counts, then its place
-        in the notebook, of two the later: the one that would hold if the notebook ran from top to bottom.
+        The best cell implements the component and is filled in. Among such cells the label decides, and then the
+        position: the later one wins, because it would also win if the notebook ran from top to bottom.
         """
         candidates = [cell for cell in self.submitted if self._may_answer(cell, answer)]
         if not candidates:
@@ -86,16 +89,16 @@ class Matching:
         parts = (best, *self._continuations(best))
         flags = [*self._detours(best, answer), *self._rivals(best, candidates, answer)]
         if len(parts) > 1:
-            flags.append(f"the answer to '{answer.grade_id}' was split into {len(parts)} cells and was put together")
+            flags.append(f"the answer to '{answer.grade_id}' was split into {len(parts)} cells, which were joined")
         if best.code != best.source:
             flags.append(
-                f"the answer to '{answer.grade_id}' stood between lines of ``` in a text: the text was left out"
+                f"the answer to '{answer.grade_id}' was in a text cell, between lines of ```: only this code was used"
             )
         return Found("\n".join(cell.code for cell in parts), parts, tuple(flags))
 
     def _may_answer(self, cell: Cell, answer: Cell) -> bool:
         origin = self.origin.get(cell.position)
-        # What a text of ours says about an answer is no answer.
+        # One of our own texts is never an answer, even if it mentions one.
         is_ours = origin is not None and cell.kind != "code" and cell.squeezed == origin.squeezed
         implements = answer.grade_id in cell.implements & answer.implements and not is_ours
         return implements or origin is answer or (not origin and _defines(cell, answer))
@@ -108,7 +111,7 @@ class Matching:
         return *likely, cell.grade_id == answer.grade_id, cell.kind == answer.kind, cell.position
 
     def _continuations(self, start: Cell) -> Iterable[Cell]:
-        """The cells below that can only be the rest of a cell that was split: their code begins inside a block."""
+        """The cells below that must be the rest of a split cell, because their code begins inside a block."""
         last = start
         for cell in self.submitted:
             origin = self.origin.get(cell.position, self.origin.get(start.position))
@@ -126,10 +129,10 @@ class Matching:
         name = answer.grade_id
         if best.grade_id and best.grade_id != name:
             is_ours = any(best.grade_id == cell.grade_id for cell in self.released)
-            place = f"in the cell labelled '{best.grade_id}'" if is_ours else "in a cell with a label that is not ours"
-            yield f"the answer to '{name}' stood {place} and was taken from there"
+            place = f"in the cell labelled '{best.grade_id}'" if is_ours else "in a cell with an unknown label"
+            yield f"the answer to '{name}' was {place} and was taken from there"
         elif not best.grade_id and any(cell.grade_id == name for cell in self.submitted):
-            yield f"the answer to '{name}' stood in a cell of the student's own and was taken from there"
+            yield f"the answer to '{name}' was in a cell of the student's own and was taken from there"
         elif not best.grade_id:
             yield f"the answer cell '{name}' had lost its label and was found by its content"
 
@@ -145,7 +148,7 @@ class Matching:
         return tuple([cell for cell in self._run_after(answer) if cell in codes][-1:])
 
     def _run_after(self, answer: Cell) -> tuple[Cell, ...]:
-        """The unclaimed cells that follow whatever is left of our cells before the answer."""
+        """The unclaimed cells right after the last copy of our cells that come before the answer."""
         before = {cell.position for cell in self.released if cell.position < answer.position}
         anchors = [position for position, ours in self.origin.items() if ours.position in before]
         run = []
@@ -205,7 +208,7 @@ def _is_filled(cell: Cell, answer: Cell) -> bool:
 
 
 def _defines(cell: Cell, answer: Cell) -> bool:
-    """Whether the code in a cell defines a function or class by the name of the component that is asked for."""
+    """Whether the code in a cell defines a function or class with the component's name."""
     wanted = answer.grade_id in answer.implements and cell.holds_code
     return wanted and bool(re.search(rf"^(?:async )?(?:def|class) {answer.grade_id}\b", cell.code, re.MULTILINE))
 
@@ -215,12 +218,13 @@ def _claims(cell: Cell, ours: Cell) -> bool:
 
 
 def _holds(cell: Cell, text: Cell) -> bool:
-    """Whether a cell still says what a text of ours says, perhaps among other things."""
+    """Whether a text cell still contains one of our texts, at least roughly."""
     return cell.kind != "code" and (text.squeezed in cell.squeezed or cell.similarity(text) >= SIMILAR)
 
 
 def _continues(above: Cell, below: Cell) -> bool:
-    """Whether code goes on where the code above breaks off: at a decorator, or in the middle of a function."""
-    end, start = above.source.rstrip().rsplit("\n", 1)[-1], below.source.lstrip("\n")
+    """Whether a cell continues the code of the cell above, which ends with a decorator or inside a function."""
+    end = above.source.rstrip().rsplit("\n", 1)[-1]
+    start = below.source.lstrip("\n")
     is_inside = start[:1] in (" ", "\t") and CellCode(f"{above.source}\n{below.source}").is_readable
     return end.startswith("@") or is_inside

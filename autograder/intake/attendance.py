@@ -23,10 +23,10 @@ class Attendance:
     Attributes:
         unit: the name of the unit.
         misplaced: notebooks and archives in places where nothing is graded, as paths below the folder of submissions.
-        absent: ids on the roster under which nothing was handed in for the unit.
-        strangers: ids under which something was handed in, and that are not on the roster, where there is one.
-        near_matches: ids that are probably meant to be one.
-        on_roster: how many students the roster has; 0 where there is none.
+        absent: ids in the roster that handed in nothing for the unit.
+        strangers: ids that handed in work but are not in the roster; empty if there is no roster.
+        near_matches: pairs of ids that probably mean one student.
+        on_roster: number of students in the roster; 0 if there is none.
     """
 
     unit: str
@@ -40,8 +40,8 @@ class Attendance:
         """One line about each list that is not empty, with the first few of its entries."""
         facts = (
             (self.misplaced, f"in the wrong place, not graded (should be <student>/{self.unit}/): "),
-            (self.absent, f"{len(self.absent)} of {self.on_roster} on the roster handed in nothing: "),
-            (self.strangers, "not on the roster: "),
+            (self.absent, f"{len(self.absent)} of {self.on_roster} in the roster handed in nothing: "),
+            (self.strangers, "not in the roster: "),
         )
         lines = [what + in_short(names, longest=80) for names, what in facts if names]
         return (*lines, *(f"{match}: rename the folder or correct the roster" for match in self.near_matches))
@@ -57,7 +57,9 @@ def attendance(course: Course, unit: Unit, submitted: Path | None = None) -> Att
     """Find the students without work for a unit, unknown ids, and misplaced files.
 
     Args:
-        submitted: another folder of submissions than the course's own; it is not compared with the roster.
+        course: the course.
+        unit: the unit.
+        submitted: a folder of submissions other than the course's own; it is not compared with the roster.
 
     Raises:
         CourseError: the roster cannot be read.

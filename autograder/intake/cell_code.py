@@ -1,4 +1,4 @@
-"""The Python in one cell: which names it defines, which it needs from elsewhere, and where it defines them."""
+"""Analyses the Python code of one cell: which names it defines and which it needs from other cells."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _DEFINITION = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 
 class CellCode:
-    """A cell's source, read when it is first asked about, never run. What is no Python defines and needs nothing.
+    """A cell's source, parsed on first use and never run; text that is not Python defines and needs nothing.
 
-    The name ``*`` stands for whatever ``from module import *`` brings.
+    The name ``*`` stands for all names that ``from module import *`` imports.
 
     Attributes:
-        source: as it stands in the cell, IPython's commands and all.
+        source: the cell's source, IPython commands included.
     """
 
     def __init__(self, source: str) -> None:
@@ -41,29 +41,29 @@ class CellCode:
 
     @property
     def tree(self) -> ast.Module | None:
-        """The syntax tree, without IPython's commands; None if the cell is not Python."""
+        """The syntax tree, without IPython commands; None if the cell is not Python."""
         return self._parts[1]
 
     @property
     def is_readable(self) -> bool:
-        """Whether this is Python at all."""
+        """Whether the cell is Python."""
         return self._parts[1] is not None
 
     @property
     def is_only_words(self) -> bool:
-        """Whether the cell only says something: comments, strings, printed strings, or text that is not Python."""
+        """Whether the cell contains only text: comments, strings, printed strings, or text that is not Python."""
         _, tree, _ = self._parts
         is_idle = tree is None or all(map(_only_says, tree.body))
         return is_idle and any(_LETTERS.search(text) for text in self._texts)
 
     @property
     def has_sentences(self) -> bool:
-        """Whether a comment or a string in it is more than a name."""
+        """Whether a comment or a string in the cell is more than a name."""
         return any(_is_sentence(text) for text in self._texts)
 
     @cached_property
     def _texts(self) -> list[str]:
-        """Comments and strings; where it is no Python, all of it."""
+        """Comments and strings; the whole source if it is not Python."""
         lines, tree, _ = self._parts
         if not (tree and any(map(str.strip, lines))):
             return [self.source]
@@ -84,15 +84,14 @@ class CellCode:
 
     @cached_property
     def needs(self) -> frozenset[str]:
-        """The global names that the cell uses, or its functions when they are called, and does not define."""
+        """The global names that the cell, or a function in it, uses but does not define."""
         _, _, table = self._parts
         return frozenset(_global_names(table)) - self.defines - _GIVEN if table else frozenset()
 
     def definitions_of(self, names: Collection[str]) -> list[str]:
-        """The statements outside of functions that bind any of ``names``, in their order, as text.
+        """The statements outside functions that bind any of ``names``, in order, as text.
 
-        What may fail where it is taken to is written so that it stops nothing: it may open a file or import a module
-        that is not there, for something that is never called.
+        A statement that may fail in its new place, for example an import of a missing module, is wrapped in ``try``.
         """
         lines, tree, _ = self._parts
         binding = [node for node in (tree.body if tree else ()) if not set(names).isdisjoint(_bound_by(node))]
@@ -122,7 +121,7 @@ class CellCode:
         return "\n".join(["from __future__ import annotations", *texts])
 
     def _needed_by(self, text: str) -> frozenset[str]:
-        """The names that a part of this cell needs, and those that their definitions here need in turn."""
+        """The names that a part of this cell needs, directly or through definitions in this cell."""
         names: frozenset[str] = frozenset()
         while wanted := CellCode(text).needs - names:
             names |= wanted
@@ -148,7 +147,7 @@ def _read(source: str) -> tuple[list[str], ast.Module | None, symtable.SymbolTab
         magic, _, body = source.partition("\n")
         source = f"\n{body}" if _RUNS_ITS_BODY.match(magic) else ""
     plain = _COMMAND.sub(r"\1pass", source)
-    for python in (source, plain, textwrap.dedent(plain)):  # IPython takes indented cells, too
+    for python in (source, plain, textwrap.dedent(plain)):  # IPython accepts indented cells, too
         try:
             return python.split("\n"), ast.parse(python), symtable.symtable(python, "cell", "exec")
         except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -166,7 +165,7 @@ def _global_names(table: symtable.SymbolTable) -> Iterator[str]:
 
 
 def _marks(node: ast.stmt, component: str) -> bool:
-    """Whether a statement outside of functions holds ``implements(component)``: as a decorator, or called."""
+    """Whether a statement outside functions contains ``implements(component)``, as a decorator or a call."""
     runs = node.decorator_list if isinstance(node, _DEFINITION) else [node]
     calls = (part for run in runs for part in ast.walk(run) if isinstance(part, ast.Call) and part.args)
     return any(_is_mark(call) and getattr(call.args[0], "value", None) == component for call in calls)
@@ -177,7 +176,7 @@ def _is_mark(call: ast.Call) -> bool:
 
 
 def _cannot_fail(node: ast.stmt) -> bool:
-    """Whether it is a function of which nothing runs before it is called."""
+    """Whether a statement is a function definition that runs no other code: no decorators, no defaults."""
     if not isinstance(node, ast.FunctionDef) or node.decorator_list:
         return False
     return not node.args.defaults and not any(node.args.kw_defaults)
@@ -190,19 +189,19 @@ def _as_written(node: ast.stmt, lines: list[str]) -> str:
 
 
 def _text_of(node: ast.stmt, lines: list[str]) -> str:
-    """A definition with its comments, and of another statement nothing that stands on its line beside it."""
+    """A definition as written, with its comments; of any other statement only itself, without the rest of its line."""
     return _as_written(node, lines) if isinstance(node, _DEFINITION) else _unparsed(node) or _as_written(node, lines)
 
 
 def _unparsed(node: ast.stmt) -> str:
     try:
         return ast.unparse(node)
-    except (RecursionError, ValueError):  # too deep, or a number of more digits than Python writes
+    except (RecursionError, ValueError):  # too deeply nested, or a number with more digits than Python prints
         return ""
 
 
 def _tried(node: ast.stmt, lines: list[str]) -> str:
-    if isinstance(node, ast.Import) and len(node.names) > 1:  # one module that is not there must not cost the others
+    if isinstance(node, ast.Import) and len(node.names) > 1:  # one missing module must not prevent the other imports
         return "\n".join(_tried(ast.Import([module]), lines) for module in node.names)
     statement = _unparsed(node)  # not its lines: strings in them would change with the indentation
     if not statement:

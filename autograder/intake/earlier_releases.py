@@ -1,8 +1,8 @@
-"""Cells of an earlier release of a notebook, told from cells that a student has changed.
+"""Distinguishes cells of an earlier release of a notebook from cells that a student has changed.
 
-nbgrader writes a checksum of each cell that it releases into the cell's label: of its source, role and points. A
-cell that agrees with its own checksum is as some release wrote it, today's or an earlier one. Forging a checksum for an
-edited cell gains nothing: points and sources come from today's release in any case.
+nbgrader writes a checksum of each released cell's source, role and points into its label. A cell that agrees with its
+own checksum is as some release wrote it, the current or an earlier one. A forged checksum gains nothing, because points
+and sources come from the current release in any case.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ __all__ = ["is_as_released"]
 
 
 def is_as_released(copy: Cell, ours: Cell) -> bool:
-    """Whether a student's copy of one of our cells, points included, is as some release handed it out.
+    """Whether a student's copy of one of our cells, points included, is as some release wrote it.
 
-    Of an answer the source is the student's, so the points are held against the stub of today's release.
+    The source of an answer is the student's, so its checksum is computed with the stub of the current release.
     """
     stub = ours.source if ours.is_answer else copy.source
     return copy.label.get("checksum") == _checksum(copy, stub)

@@ -1,4 +1,4 @@
-"""Flags files that were handed in beside the notebook, because the grader does not read them."""
+"""Flags files that were handed in next to the notebook, because the grader does not read them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def flags_of_files_beside(folder: Path, used: Collection[str] = ()) -> tuple[str
     """A flag that names the files and folders of a submission that are not graded.
 
     Args:
-        folder: one in which a notebook was found; other notebooks in it have a flag of their own.
+        folder: the folder of the submission; other notebooks in it have a flag of their own.
         used: names of the files that are graded.
     """
     names = sorted(path.name + "/" * path.is_dir() for path in folder.iterdir() if _is_work(path, used))
@@ -26,7 +26,7 @@ def flags_of_files_beside(folder: Path, used: Collection[str] = ()) -> tuple[str
         return ()
     named = ", ".join(printable(name, 60) for name in names[:_MOST_NAMED])
     more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
-    return (f"files beside the notebook are not shown, please look into the folder: {named}{more}",)
+    return (f"files next to the notebook are not graded ({named}{more}): please check",)
 
 
 def _is_work(path: Path, used: Collection[str]) -> bool:

@@ -1,4 +1,4 @@
-"""Reads the time of handing in from a submission's folder, as far as it can be trusted."""
+"""Reads the time when a submission was handed in from its folder."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ _CLOCK_SKEW = timedelta(minutes=10)
 
 
 def handed_in(folder: Path, zone: tzinfo = UTC, now: datetime | None = None) -> tuple[datetime | None, tuple[str, ...]]:
-    """The time of handing in, UTC without a zone as nbgrader keeps it, and flags about it.
+    """The time of handing in, in UTC without a zone like nbgrader's, and flags about it.
 
-    It is read from ``timestamp.txt``, which nbgrader and ``course collect`` write when they collect. Students can put
-    one there themselves: a file that is not small and regular, holds no readable time, or names a time in the future is
-    flagged, and the time is not known. The time of the notebook's file does not count: copying and unpacking change it.
+    It is read from ``timestamp.txt``, which nbgrader and ``course collect`` write. A student could write this file too:
+    if it is not a small regular file, contains no readable time, or a time in the future, it is flagged and the time is
+    unknown. The modification time of the notebook is not used, because copying and unpacking change it.
 
     Args:
-        zone: the course's time zone, which times without a zone are in. Abbreviations such as ``CET`` or ``EDT`` count
-            only where this zone uses them on that date, because the same letters mean other zones elsewhere.
-        now: the present, if it is not that of the clock; a time more than ten minutes later is in the future.
+        folder: the folder of the submission.
+        zone: the course's time zone, used for times without a zone. Abbreviations such as ``CET`` or ``EDT`` are
+            accepted only if this zone uses them on that date, because they mean other zones elsewhere.
+        now: by default the current time; a time more than ten minutes later is in the future.
     """
     path = folder / _FILE
     try:
@@ -38,14 +39,14 @@ def handed_in(folder: Path, zone: tzinfo = UTC, now: datetime | None = None) -> 
         moment = _written_in(read_once(path, _FILE, _LARGEST), zone)
         _require_past(moment, now or datetime.now(UTC))
     except (Quarantined, ValueError) as why:
-        return None, (f"the time of handing in could not be read, so the work counts as on time: {why}",)
+        return None, (f"the time of handing in could not be read, so the work does not count as late: {why}",)
     return moment.replace(tzinfo=None), ()
 
 
 def _require_past(moment: datetime, now: datetime) -> None:
     if moment > now + _CLOCK_SKEW:
         raise ValueError(
-            f"{_FILE} names a time in the future, {moment:%Y-%m-%d %H:%M} UTC: check the clocks, and the file"
+            f"{_FILE} contains a time in the future, {moment:%Y-%m-%d %H:%M} UTC: check the clocks, and the file"
         )
 
 

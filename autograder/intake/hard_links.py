@@ -2,9 +2,9 @@
 
 Unpacking an archive can make hard links, with the rights of the person who unpacks it, to files that the student who
 packed it cannot read. Backups and ``cp --link`` make hard links too, to names outside the course folder. Those are
-harmless, because such a file could just as well be a copy. So only names inside the course folder are searched. A file
-of the course's own, a solution for instance, is never a student's work. Of two students who share one file, nobody can
-say from the file who wrote it, so both are graded and both are flagged.
+harmless, because such a file could just as well be a copy. So only names inside the course folder are searched. One of
+the course's own files, for example a solution, is never a student's work. If two students share a file, the file does
+not show who wrote it, so both are graded and both are flagged.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ _MOST_NAMED = 4
 
 
 def flags_of_links(notebook: Path, files: Iterable[Path], folder: Path) -> tuple[str, ...]:
-    """A flag for each file that other students' submissions hold too, or the course itself.
+    """A flag for each file that is also in another student's submission or in the course's own folders.
 
     Args:
-        notebook: the one to be graded.
-        files: all that lies beside it, itself included.
-        folder: of the submission, ``submitted/<student>/<unit>``.
+        notebook: the notebook to be graded.
+        files: all files in the folder, the notebook included.
+        folder: the folder of the submission, ``submitted/<student>/<unit>``.
 
     Raises:
-        Quarantined: the notebook is a file of the course's own.
+        Quarantined: the notebook is one of the course's own files.
     """
     linked = [(path, status) for path in files if (status := _status(path)) and _has_other_names(status)]
     if any(path == notebook for path, _ in linked):
@@ -57,7 +57,7 @@ def _own_name(status: os.stat_result, course: Path) -> str:
 
 def _flag(what: str, status: os.stat_result, folder: Path) -> str:
     if own := _own_name(status, folder.parents[2]):
-        return f"{what} is the same file as {own} (a hard link): find out how it came there"
+        return f"{what} is the same file as {own} (a hard link): find out how it got there"
     others = [printable(path.parents[1].name) for path in _submitted_by_others(folder) if _is(path, status)]
     names = ", ".join(others[:_MOST_NAMED]) + (" and others" if len(others) > _MOST_NAMED else "")
     return f"{what} is the same file as that of {names} (a hard link): find out who made it" if others else ""

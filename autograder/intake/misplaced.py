@@ -1,4 +1,4 @@
-"""Finds notebooks and archives in wrong folders, which would otherwise silently count as missing work."""
+"""Finds notebooks and archives in wrong folders, which would otherwise count as missing work without a word."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["misplaced_work", "work_below"]
 
 _NOTEBOOKS = (".ipynb", ".ipynb.txt", ".ipynb.json")
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
-_MOST_ENTRIES = 2_000  # of one folder and all below it; a student can pack many more
+_MOST_ENTRIES = 2_000  # in one folder and all below it; an archive can contain many more
 _DEEPEST = 6  # folders
 _PASSED_OVER = (".", "__MACOSX")
 
@@ -19,7 +19,7 @@ _PASSED_OVER = (".", "__MACOSX")
 def misplaced_work(submitted: Path, units: Collection[str]) -> tuple[str, ...]:
     """Notebooks and archives under ``submitted`` outside every ``<student>/<unit>``, as paths below it, sorted.
 
-    What is not a regular file, hidden, or reached through a link is left out.
+    Hidden files, links and everything else that is not a regular file are left out.
     """
     found: list[str] = []
     for entry in _entries(submitted):
@@ -31,7 +31,7 @@ def misplaced_work(submitted: Path, units: Collection[str]) -> tuple[str, ...]:
 
 
 def work_below(folder: Path, without: Collection[str] = ()) -> tuple[str, ...]:
-    """Notebooks and archives in a folder and below it, as paths below it; not in its folders named in ``without``."""
+    """Notebooks and archives in a folder and below, as paths relative to it; subfolders in ``without`` are skipped."""
     found: list[str] = []
     for seen, (path, depth, is_file) in enumerate(_walk(folder, without)):
         if seen >= _MOST_ENTRIES:

@@ -1,9 +1,9 @@
-"""Adds to each answer the definitions in other cells that it needs, because each answer is run by itself.
+"""Adds to each answer the definitions from other cells that it needs, because each answer is run by itself.
 
-In the student's notebook, a helper, a constant or an import may be in a cell of their own, in the cell of another
-answer, or added to one of ours. Such definitions, and nothing else of those cells, are put in front of the answer that
-needs them. Functions of other exercises are not copied: they have their own answers. A function without its
-``@implements`` line gets it back.
+In the student's notebook, a helper, a constant or an import may be in an added cell, in the cell of another answer, or
+in one of our cells. Such definitions, and nothing else of those cells, are put in front of the answer that needs them.
+Functions of other exercises are not copied: they have their own answers. If a function lacks its ``@implements`` line,
+the line is added.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _MOST_READ = 2_000_000  # characters of other cells
 
 
 def completed(found: Mapping[str, Found], matching: Matching) -> dict[str, Found]:
-    """The answers found for the exercises, by grade_id, with all other definitions of the student's that they need."""
+    """The answers to the exercises, by grade_id, each with the student's other definitions that it needs."""
     answers = {cell.position for answer in found.values() for cell in answer.cells}
     cells = _Cells((cell for cell in matching.submitted if cell.kind == "code"), answers)
     given = frozenset().union(*map(_given_by, matching.released))
@@ -39,10 +39,11 @@ def completed(found: Mapping[str, Found], matching: Matching) -> dict[str, Found
 
 
 class _Cells:
-    """The code cells that a student may have written, searched for the definitions of names.
+    """The student's code cells, to be searched for definitions of names.
 
     Args:
-        answers: the positions of those that hold answers.
+        cells: the code cells.
+        answers: the positions of cells that contain answers.
     """
 
     def __init__(self, cells: Iterable[Cell], answers: Set[int]) -> None:
@@ -62,12 +63,13 @@ class _Cells:
         return places
 
     def definer_of(self, name: str, own: Set[int]) -> tuple[int, str] | None:
-        """The last cell above an answer that defines a name, else the first one below, and what the name is there.
+        """The last cell above an answer that defines a name, else the first one below, and the name it has there.
 
-        A name that no cell defines may come with all the names of a module.
+        A name that no cell defines may come from a ``from module import *``; then the name there is ``*``.
 
         Args:
-            own: the positions of the answer's own cells, which do not count.
+            name: the name.
+            own: the positions of the answer's own cells, which are not searched.
         """
         known = name if name in self._places else "*"
         places = [index for index in self._places.get(known, []) if self._cells[index][0] not in own]
@@ -78,12 +80,12 @@ class _Cells:
         return self._cells[index][0] in self._answers
 
     def definitions(self, names: Mapping[int, Collection[str]]) -> list[str]:
-        """The statements that define the names that are asked of each cell, in the order of the notebook."""
+        """The statements that define the given names of each cell, in the order of the notebook."""
         return [text for index in sorted(names) for text in self._cells[index][1].definitions_of(names[index])]
 
 
 def _given_by(ours: Cell) -> frozenset[str]:
-    """The names that a released cell gives every answer: our set-up, and the functions of the exercises."""
+    """The names that a released cell provides to every answer: those of the set-up, and the exercises' functions."""
     return CellCode(ours.source).defines if ours.is_setup else frozenset(ours.implements)
 
 
@@ -96,7 +98,7 @@ def _registered(ours: Cell, answer: Found) -> Found:
     is_registered = bool(Cell(0, "code", answer.source).implements)
     if name not in ours.implements or is_registered or name not in CellCode(answer.source).defines:
         return answer
-    flag = f"the answer to '{name}' had lost its line @implements(\"{name}\"), which was put back"
+    flag = f"the answer to '{name}' had lost its line @implements(\"{name}\"), which was added again"
     return replace(answer, source=f'{answer.source}\n\nimplements("{name}")({name})', flags=(*answer.flags, flag))
 
 
@@ -112,7 +114,7 @@ def _supported(ours: Cell, answer: Found, cells: _Cells, given: frozenset[str]) 
     if not names:
         return answer
     some = printable(", ".join(names[:_MOST_NAMED]), 100)
-    flag = f"the answer to '{ours.grade_id}' uses {some} from other cells of the student's: taken along, please check"
+    flag = f"the answer to '{ours.grade_id}' uses {some} from other cells of the student's; added to it, please check"
     return replace(answer, flags=(*answer.flags, flag))
 
 

@@ -1,8 +1,7 @@
-"""Stage 1 of grading: our notebook, with nothing of the student's but the text of the answers.
+"""Rebuilds a submission from the released notebook, taking only the text of the answers from the student's.
 
-To an answer belong the definitions in other cells of the student's that it needs to run. Cells, order, points and
-metadata come from the released notebook. Whatever had to be repaired on the way is said in a flag, in words for an
-instructor.
+An answer includes the definitions from the student's other cells that it needs to run. Cells, order, points and
+metadata come from the released notebook. Every repair gets a flag, a sentence for the instructor.
 """
 
 from __future__ import annotations
@@ -34,12 +33,14 @@ class Answer:
     """The student's text for one answer cell.
 
     Attributes:
-        component: None where no component is asked for.
-        unedited: whether it is still the stub that was handed out.
-        definitions: the component's definition and what that needs of ``source``, without the statements that do
-            anything else. ``source`` is what counts; where running it raises before the component is in use, because
-            this machine lacks a module, a drive or a device, judging runs ``definitions`` in its place and flags it.
-            Empty where there is nothing to leave out.
+        grade_id: nbgrader's id of the cell.
+        component: the component that the answer implements; None for a written answer or other code.
+        source: the student's text.
+        unedited: whether it is still the released stub.
+        definitions: the part of ``source`` that defines the component and what it needs, without other statements.
+            Judging runs ``source``. If that raises an error before the component is defined, for example because a
+            module, a drive or a device is missing here, it runs ``definitions`` instead and flags it. Empty if there
+            is nothing to leave out.
     """
 
     grade_id: str
@@ -54,12 +55,12 @@ class NormalisedSubmission:
     """A submission rebuilt from the released notebook.
 
     Attributes:
-        notebook: our cells with the student's answers and re-encoded pictures filled in; those of a written answer are
-            attached to its cell.
-        setup: source of our locked set-up cells, in order.
+        notebook: our cells with the student's answers and re-encoded pictures filled in; pictures of a written answer
+            are attached to its cell.
+        setup: the sources of our locked set-up cells, in order.
         answers: the code answers, in the order of the notebook.
-        written: the written answers, graded by hand.
-        flags: one sentence per repair.
+        written: the written answers, which are graded by hand.
+        flags: the repairs, one sentence each.
     """
 
     notebook: NotebookNode
@@ -73,8 +74,8 @@ def normalise(data: bytes, release: NotebookNode) -> NormalisedSubmission:
     """Rebuild a submission, given as the bytes that were handed in, from the released notebook.
 
     Raises:
-        Quarantined: the bytes are no notebook of format 4, or another unit's; the message says what they are and
-            what to do.
+        Quarantined: the bytes are not a notebook in format 4, or one of another unit; the message says what they are
+            and what to do.
     """
     submitted = parse(data)
     released = cells_of(release.cells)
@@ -82,7 +83,8 @@ def normalise(data: bytes, release: NotebookNode) -> NormalisedSubmission:
     _require_this_unit(matching)
     exercises = [cell for cell in released if cell.is_answer and not cell.is_written]
     code = completed({cell.grade_id: _moderate(cell, matching.locate(cell)) for cell in exercises}, matching)
-    used, album = {cell.position for found in code.values() for cell in found.cells}, Album()
+    used = {cell.position for found in code.values() for cell in found.cells}
+    album = Album()
     texts = WrittenAnswers(matching, used, album)
     found = {**code, **texts.found}
     answers = tuple(_answer(cell, found[cell.grade_id]) for cell in released if cell.is_answer)
@@ -97,7 +99,7 @@ def normalise(data: bytes, release: NotebookNode) -> NormalisedSubmission:
 
 
 def _require_this_unit(matching: Matching) -> None:
-    """Refuse a notebook in which nothing is found that only this unit has: set-up and stubs are the same in all."""
+    """Check that the notebook contains something of this unit; set-up and stubs are the same in all units."""
     if matching.has_exercises:
         return
     known = {cell.grade_id for cell in matching.released}
@@ -105,8 +107,8 @@ def _require_this_unit(matching: Matching) -> None:
     if len(strangers) > 1:
         names = sorted(printable(grade_id, 40) for grade_id in strangers)
         raise Quarantined(
-            f"the notebook of another unit: its cells are labelled {', '.join(names[:4])}, and none of this unit's "
-            "exercises is in it; ask for the right notebook"
+            f"this is the notebook of another unit: its cells are labelled {', '.join(names[:4])}, and it contains "
+            "none of this unit's exercises; ask for the right notebook"
         )
     if not matching.has_questions:
         raise Quarantined(_unfamiliar(matching))
@@ -115,22 +117,22 @@ def _require_this_unit(matching: Matching) -> None:
 def _unfamiliar(matching: Matching) -> str:
     first = next((cell.source.strip().splitlines()[0] for cell in matching.submitted if not cell.is_blank), None)
     if first is None:
-        return "the notebook is blank: nothing stands in any of its cells; ask for the notebook of this unit"
+        return "the notebook is blank: all its cells are empty; ask for the notebook of this unit"
     exercises = [cell.grade_id for cell in matching.released if cell.is_answer]
     return (
-        f"not the notebook of this unit: it begins with '{printable(first, 60)}', and none of this unit's exercises "
-        f"and questions is in it ({', '.join(exercises[:4])}); ask for the right notebook"
+        f"this is not the notebook of this unit: it begins with '{printable(first, 60)}', and contains none of this "
+        f"unit's exercises and questions ({', '.join(exercises[:4])}); ask for the right notebook"
     )
 
 
 def _moderate(cell: Cell, found: Found) -> Found:
-    """What was found, of a size that a compiler, a page and a person can take."""
+    """The answer, or an error in its place if it is too long to compile and to show."""
     if (size := len(found.source)) <= MAX_ANSWER:
         return found
     much = f"{size:,} characters, more than {MAX_ANSWER:,}"
-    source = f'raise ValueError("this cell held {much}, and was not run")'
+    source = f'raise ValueError("this answer has {much}, and was not run")'
     return replace(
-        found, source=source, flags=(*found.flags, f"the answer to '{cell.grade_id}' was not run: it had {much}")
+        found, source=source, flags=(*found.flags, f"the answer to '{cell.grade_id}' was not run: it has {much}")
     )
 
 
@@ -156,7 +158,7 @@ def _filled(release: NotebookNode, found: Mapping[str, Found], pictures: Mapping
 
 
 def _pictures_by_place(matching: Matching, written: Mapping[str, Found], album: Album) -> dict[int, list[str]]:
-    """Re-encoded pictures under the released code cell that drew them, or the one before."""
+    """Re-encoded pictures by the position of the released code cell that drew them, or else of the one before."""
     places: dict[int, list[str]] = {}
     place = next((cell.position for cell in matching.released if _may_hold_pictures(cell)), None)
     shown = {cell.position for answer in written.values() for cell in answer.cells}
@@ -178,7 +180,7 @@ def _drawn(pictures: Iterable[str], album: Album) -> Iterable[str]:
 
 
 def _may_hold_pictures(cell: Cell) -> bool:
-    # nbgrader reads a score out of a graded cell's outputs, so nothing of the student's may stand there.
+    # nbgrader reads a score from a graded cell's outputs, so they must contain nothing from the student.
     return cell.kind == "code" and not cell.is_graded
 
 

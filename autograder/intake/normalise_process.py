@@ -1,4 +1,4 @@
-"""Normalising in a process of its own: what takes too long to read, or too much memory, costs that submission only."""
+"""Normalises each submission in its own process, so that one that takes too long or too much memory harms no other."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ Normaliser = Callable[[bytes, NotebookNode], NormalisedSubmission]
 def normalise_apart(
     data: bytes, release: NotebookNode, normaliser: Normaliser = normalise, seconds: float = _SECONDS
 ) -> NormalisedSubmission:
-    """:func:`~autograder.intake.normalise.normalise`, in a copy of this process with limits on time and memory.
+    """Call :func:`~autograder.intake.normalise.normalise` in a forked process with limits on time and memory.
 
     Raises:
-        Quarantined: as there; or a limit was met, or the copy died.
-        RuntimeError: the normaliser failed.
+        Quarantined: the submission cannot be graded, exceeds a limit, or crashed the process.
+        RuntimeError: the normaliser itself failed.
     """
     _import_what_is_needed()
     reading, writing = os.pipe()
@@ -57,7 +57,7 @@ def normalise_apart(
 
 @functools.cache
 def _import_what_is_needed() -> None:
-    """Load what the copy would load late, from files that others may hold up."""
+    """Import here what the forked process needs, so that it reads no files that other programs may lock."""
     nbformat.validate(nbformat.v4.new_notebook())  # loads schemas
     redrawn = io.BytesIO()
     Image.new("RGB", (1, 1)).save(redrawn, "PNG")
@@ -65,7 +65,7 @@ def _import_what_is_needed() -> None:
 
 
 def _normalise_here(writing: int, parent: int, work: Callable[[], NormalisedSubmission], seconds: float) -> NoReturn:
-    """Send what comes of it, and end without running anything that the parent has yet to do at its own end."""
+    """Send the outcome and exit at once, without the parent's clean-up code."""
     try:
         die_with(parent)
         _limit_this_process(seconds)
@@ -78,7 +78,7 @@ def _normalise_here(writing: int, parent: int, work: Callable[[], NormalisedSubm
 
 def _limit_this_process(seconds: float) -> None:
     wanted = [(resource.RLIMIT_CPU, int(seconds) + 1)]
-    if (pages := Path("/proc/self/statm")).exists():  # elsewhere than on Linux, address space is not limited
+    if (pages := Path("/proc/self/statm")).exists():  # only Linux limits the address space
         wanted.append((resource.RLIMIT_AS, int(pages.read_text().split()[0]) * resource.getpagesize() + _MEMORY))
     for kind, most in wanted:
         _, ceiling = resource.getrlimit(kind)
@@ -99,7 +99,7 @@ def _outcome(work: Callable[[], NormalisedSubmission]) -> dict[str, Any]:
 
 
 def _read_all(reading: int, deadline: float) -> bytes | None:
-    """Everything that comes until the other end is closed; None if it is not closed in time."""
+    """Everything that arrives until the other end is closed; None if it is not closed before the deadline."""
     received = bytearray()
     with selectors.DefaultSelector() as selector:
         selector.register(reading, selectors.EVENT_READ)
@@ -114,7 +114,7 @@ def _reported(report: bytes | None, seconds: float) -> NormalisedSubmission:
     if report is None:
         raise Quarantined(_too_much(f"{seconds:g} s"))
     if not report:
-        raise Quarantined("the notebook brought down the process that read it: look at it before grading")
+        raise Quarantined("reading the notebook crashed the process that reads it: look at it before grading")
     content = json.loads(report)
     if "quarantined" in content:
         raise Quarantined(content["quarantined"])

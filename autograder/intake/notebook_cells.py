@@ -1,4 +1,4 @@
-"""The cells of a notebook as a file gives them: anything may be missing or of the wrong type."""
+"""Reads the cells of a notebook from its JSON, in which anything may be missing or of the wrong type."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from autograder.intake.submissions import Quarantined
 __all__ = ["MAX_ANSWER", "Cell", "ParsedNotebook", "cells_of", "parse"]
 
 MAX_ANSWER = 200_000
-"""The most characters of one answer that are looked at; the longest sensible ones have a few thousand."""
+"""Maximum number of characters of an answer; long answers have a few thousand."""
 
 MAX_CELLS = 2_000
 
@@ -24,7 +24,7 @@ _IMPLEMENTS = re.compile(r"""^[ \t]*(?:@[ \t]*)?(?:\w+\.)*implements\([ \t]*(['"
 _FENCE = re.compile(r"^[ \t]*(`{3,}|~{3,})[^\n`]*\n(.*?)^[ \t]*\1", re.MULTILINE | re.DOTALL)
 _DRAWN = ("image/png", "image/jpeg", "image/gif", "image/webp", "image/bmp")
 
-_ABSURD = 1e9  # points beyond it, NaN too, are no claim worth repeating
+_ABSURD = 1e9  # points in a student's label beyond this, and NaN, are read as 0
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,14 @@ class Cell:
     """One cell, ours or a student's.
 
     Attributes:
-        label: its nbgrader metadata, empty if it has none.
-        pictures: what its outputs show, in base64.
-        attachments: the pictures attached to a text, by name: type, such as ``image/png``, and content in base64.
+        position: its place in the notebook, from 0.
+        kind: ``code``, ``markdown`` or ``raw``.
+        source: its text.
+        cell_id: its id in the notebook; empty if it has none.
+        label: its nbgrader metadata; empty if it has none.
+        tags: its tags.
+        pictures: the pictures in its outputs, in base64.
+        attachments: the pictures attached to a text, by name, as pairs of type (``image/png``) and content in base64.
     """
 
     position: int
@@ -82,7 +87,7 @@ class Cell:
 
     @cached_property
     def code(self) -> str:
-        """What may be Python: the source; of a text, what stands in it between lines of three back-ticks, if any."""
+        """The code in the cell: its source, or in a text cell the blocks between lines of three back-ticks, if any."""
         blocks = [block for _, block in _FENCE.findall(self.source)] if self.kind != "code" else []
         return "\n\n".join(block.rstrip() for block in blocks) or self.source
 
@@ -92,7 +97,7 @@ class Cell:
 
     @cached_property
     def squeezed(self) -> str:
-        """The source without white space, to tell whether two cells say the same."""
+        """The source without white space, to compare cells."""
         return "".join(self.source.split())
 
     @cached_property
@@ -105,13 +110,13 @@ class Cell:
         return frozenset(match[1] for match in _IMPLEMENTS.findall(self.source))
 
     def similarity(self, other: Cell) -> float:
-        """Words in common over words in either (Jaccard), between 0 and 1."""
+        """The Jaccard similarity: the number of words in both cells over the number in either, between 0 and 1."""
         return len(self.words & other.words) / max(1, len(self.words | other.words))
 
 
 @dataclass(frozen=True)
 class ParsedNotebook:
-    """A student's notebook: what of it could be read, and flags about what could not."""
+    """A student's notebook: the readable cells, the minor format version (None if missing), and flags."""
 
     cells: tuple[Cell, ...]
     minor: int | None
@@ -119,10 +124,10 @@ class ParsedNotebook:
 
 
 def parse(data: bytes) -> ParsedNotebook:
-    """Read a notebook in format 4 from bytes, passing over whatever is damaged.
+    """Read a notebook in format 4 from bytes; damaged cells are left out.
 
     Raises:
-        Quarantined: the bytes are no JSON, no notebook, or a notebook of another major format.
+        Quarantined: the bytes are not JSON, not a notebook, or a notebook of another major format.
     """
     document, flags = notebook_json(data)
     cells = document["cells"]
@@ -130,13 +135,13 @@ def parse(data: bytes) -> ParsedNotebook:
         raise Quarantined(f"the notebook has {len(cells)} cells, more than {MAX_CELLS}: look at it before grading")
     unreadable = sum(not isinstance(cell, Mapping) for cell in cells)
     if unreadable:
-        flags += (f"damaged cells that could not be read and were left out: {unreadable}",)
+        flags += (f"some cells are damaged and were left out: {unreadable}",)
     minor = document.get("nbformat_minor")
     return ParsedNotebook(cells_of(cells), minor if type(minor) is int else None, flags)
 
 
 def cells_of(cells: Iterable[Any]) -> tuple[Cell, ...]:
-    """Cells from the JSON of a notebook; entries that are no objects are passed over."""
+    """Cells from the JSON of a notebook; entries that are not objects are left out."""
     return tuple(_cell(position, raw) for position, raw in enumerate(cells) if isinstance(raw, Mapping))
 
 
@@ -167,7 +172,7 @@ def _pictures(outputs: Any) -> Iterable[str]:
 
 
 def _attachments(attached: Any) -> Iterable[tuple[str, tuple[str, str]]]:
-    """Of each attachment the version that can be drawn, else the first one there is."""
+    """Each attachment in a type that can be shown, or else in its first type."""
     for name, versions in _mapping(attached).items():
         kinds = [kind for kind in (*_DRAWN, *_mapping(versions)) if _mapping(versions).get(kind)]
         if kinds:
@@ -181,10 +186,10 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 def _text(value: Any) -> str:
     if isinstance(value, list):
         parts = [part for part in value if isinstance(part, str)]
-        # Lines carry their ends with them; a program that takes them away means one at each line all the same.
+        # Lines in the list end with "\n"; if a program has removed all line ends, they are added again.
         value = ("" if any("\n" in part for part in parts) else "\n").join(parts)
     if not isinstance(value, str):
         return ""
     value = value.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
-    # A lone surrogate is legal in JSON and can be written to no file.
+    # A lone surrogate is legal in JSON but cannot be written to a file.
     return value.encode("utf-8", "replace").decode("utf-8")

@@ -1,7 +1,7 @@
-"""From the bytes of a file to the JSON of a notebook in format 4, or to the reason why there is none.
+"""Parses the bytes of a file as a notebook in format 4, or says why they are not one.
 
-Files are forgiven what programs on their way have done to them, as long as one thing can have been meant: another
-encoding, something behind the end, a format version that is not there. Each of these is said in a flag.
+Damage done by other programs is repaired where the meaning is clear: another encoding, text after the end, a missing
+format version. Each repair gets a flag.
 """
 
 from __future__ import annotations
@@ -31,22 +31,25 @@ _OTHER_FILES = {
 }
 _MERGE = re.compile(rb"^<<<<<<< ", re.MULTILINE)
 _PROGRAM = re.compile(rb"^(?:import|from|def|class|@|# (?:%%|In\[))[ \w]", re.MULTILINE)
-_LONGEST_NUMBER = 400  # digits; Python refuses to read far longer ones, and no notebook holds any
+_LONGEST_NUMBER = 400  # digits; Python refuses to read much longer ones, and no real notebook contains any
+
+
+_NO_CELLS = "the file is JSON but not a notebook (it has no list of cells): ask for the .ipynb file itself"
 
 
 def notebook_json(data: bytes) -> tuple[Mapping[str, Any], tuple[str, ...]]:
-    """The document, whose ``cells`` are a list, and flags about what was forgiven.
+    """The notebook, whose ``cells`` are a list, and flags about repairs.
 
     Raises:
-        Quarantined: the bytes are no JSON, no notebook, or a notebook of another major format.
+        Quarantined: the bytes are not JSON, not a notebook, or a notebook of another major format.
     """
     text, flags = _text_of(data)
     document, more_flags = _document_of(text, data)
     if not isinstance(document, Mapping):
-        raise Quarantined("JSON, but no notebook (it has no list of cells): ask for the .ipynb file itself")
+        raise Quarantined(_NO_CELLS)
     format_flags = _require_format_four(document)
     if not isinstance(document.get("cells"), list):
-        raise Quarantined("JSON, but no notebook (it has no list of cells): ask for the .ipynb file itself")
+        raise Quarantined(_NO_CELLS)
     return document, (*flags, *more_flags, *format_flags)
 
 
@@ -66,20 +69,21 @@ def _document_of(text: str, data: bytes) -> tuple[Any, tuple[str, ...]]:
     try:
         document, end = _decoder(repeated).raw_decode(text, start)
     except RecursionError:
-        raise Quarantined("JSON nested too deeply for a notebook: look at the file before grading") from None
+        raise Quarantined("the file is nested too deeply for a notebook: look at the file before grading") from None
     except ValueError as error:
-        detail = f"it looks like {kind}" if (kind := _kind_of(data)) else f"damaged: {str(error)[:100]}"
-        raise Quarantined(f"not JSON, so no notebook ({detail}): ask for the .ipynb file itself") from None
+        kind = _kind_of(data)
+        detail = f"not JSON, but it looks like {kind}" if kind else f"not JSON: {str(error)[:100]}"
+        raise Quarantined(f"the file is not a notebook ({detail}): ask for the .ipynb file itself") from None
     flags = []
     if text[end:].strip("\0 \t\r\n"):
-        flags.append("something stood in the file behind the end of the notebook and was not read: please check")
+        flags.append("the file contains text after the end of the notebook, which was not read: please check")
     if repeated:
-        flags.append("the file says some things twice; of each the last that is not empty counts: please check")
+        flags.append("the file contains some keys twice; the last one that is not empty counts: please check")
     return document, tuple(flags)
 
 
 def _decoder(repeated: list[str]) -> json.JSONDecoder:
-    """A decoder of JSON that notes keys which are given twice, and takes endless numbers for infinite ones."""
+    """A JSON decoder that adds keys given twice to ``repeated``, and reads extremely long numbers as infinity."""
 
     def mapping(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         content = dict(pairs)
@@ -111,5 +115,5 @@ def _require_format_four(document: Mapping[str, Any]) -> tuple[str, ...]:
         major = min(major, 3) if type(major) is int else 3
     if type(major) is int and major != 4:
         version = major if 0 <= major < 1000 else "unknown"
-        raise Quarantined(f"notebook format {version}, not 4: open it in JupyterLab, save it, and grade again")
-    return () if major == 4 else ("the notebook did not say its format; it was read as format 4",)
+        raise Quarantined(f"the notebook has format {version}, not 4: open it in JupyterLab, save it, and grade again")
+    return () if major == 4 else ("the notebook does not state its format; it was read as format 4",)

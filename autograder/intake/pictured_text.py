@@ -1,7 +1,7 @@
-r"""Converts the text of written answers, whose pictures can be stored in five ways, to one form.
+r"""Converts written answers, whose pictures can be stored in five ways, to one form.
 
-Jupyter attaches pictures to a cell and names them in its text; Colab and documents that were pasted write their bytes
-into the text, in place or below it as ``[image1]: <data:…>``; HTML may replace markdown. Each picture is decoded,
+Jupyter attaches pictures to a cell and names them in its text. Colab and pasted documents write their bytes into the
+text, in place or below it as ``[image1]: <data:…>``. Both may use HTML instead of Markdown. Each picture is decoded,
 encoded again, attached, and put in a paragraph of its own::
 
     My derivation:
@@ -10,7 +10,7 @@ encoded again, attached, and put in a paragraph of its own::
 
     So the bound holds.
 
-What is not shown, such as pictures on the web or in files, is said in flags.
+Pictures that cannot be shown, for example on the web or in files, are flagged.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _MOST_NAMED = 4
 _PASTED, _ATTACHED = "pasted:", "attachment:"
 
 _BYTES = r"data:([\w-]+/[\w.+-]+)(?:;[\w=.+-]+)*;base64,"
-# In quotes the bytes may be broken into lines; elsewhere the first blank sign ends them.
+# In quotes the base64 text may contain line breaks; elsewhere the first white space ends it.
 _DATA = re.compile(rf"""(["']){_BYTES}([\w+/=%\s-]*)\1|{_BYTES}([\w+/=%-]*)""", re.IGNORECASE | re.ASCII)
 _DEFINITION = re.compile(r"^ {0,3}\[([^\]\n]{1,100})\]:[ \t]*<?(attachment:[^\s>]+)>?[^\n]*$", re.MULTILINE)
 _PICTURE = re.compile(
@@ -51,18 +51,24 @@ _PLACE = re.compile(r"\s*!\[picture (\d+)\]\(attachment:picture-\1\.png\)\s*")
 
 
 def attachment_name(number: int) -> str:
-    """The name of an answer's picture among the attachments of its cell."""
+    """The name of the picture with this number among the attachments of its cell."""
     return f"picture-{number}.png"
 
 
 def picture_places(count: int) -> list[str]:
-    """The markdown that stands for each of so many pictures in an answer's text."""
+    """The Markdown that shows each of ``count`` pictures in an answer's text.
+
+    >>> picture_places(1)
+    ['![picture 1](attachment:picture-1.png)']
+    """
     return [f"![picture {number}]({_ATTACHED}{attachment_name(number)})" for number in range(1, count + 1)]
 
 
 def parts_of_answer(cell: NotebookNode) -> list[tuple[str, str]]:
     """The parts of a rebuilt cell in their order: texts as ("text", …), pictures in base64 as ("picture", …)."""
-    attached, parts, end = cell.get("attachments", {}), [], 0
+    attached = cell.get("attachments", {})
+    parts: list[tuple[str, str]] = []
+    end = 0
     for place in _PLACE.finditer(cell.source):
         if picture := attached.get(attachment_name(int(place[1]))):
             parts += [("text", cell.source[end : place.start()]), ("picture", picture["image/png"])]
@@ -71,43 +77,46 @@ def parts_of_answer(cell: NotebookNode) -> list[tuple[str, str]]:
 
 
 class PicturedText:
-    """Collects the text of one written answer from its cells.
+    """Collects the text and pictures of one written answer from its cells.
 
     Attributes:
-        pictures: drawn anew, in base64, in the order of their numbers.
+        pictures: the pictures, encoded again, in base64, in the order of their numbers.
     """
 
     def __init__(self, name: str, album: Album) -> None:
         self.pictures: list[str] = []
-        self._name, self._album = name, album
+        self._name = name
+        self._album = album
         self._texts: list[str] = []
-        self._numbers: dict[str, int] = {}  # by content, so that a picture named twice is drawn once
-        self._on_top: set[int] = set()  # pictures whose place in the text would not be seen as a picture
-        self._room, self._left_out = MAX_PICTURES, 0
+        self._numbers: dict[str, int] = {}  # by content, so that a picture used twice is stored once
+        self._on_top: set[int] = set()  # pictures inside code blocks, which must be shown above the text
+        self._room = MAX_PICTURES
+        self._left_out = 0
         self._not_shown: list[str] = []
         self._elsewhere: dict[str, None] = {}
 
     def add(self, text: str, attachments: Mapping[str, tuple[str, str]] | None = None) -> None:
-        """Add markdown with what is attached to it; attachments that it does not name are put behind it."""
+        """Add Markdown and its attachments; attachments that the text does not name follow it."""
         reading = _Reading(self, text, attachments or {})
         self._texts.append(reading.text)
 
     def add_code(self, cell: Cell) -> None:
-        """Add a cell of code as it stands, with what its outputs show."""
+        """Add a code cell as a block of code, followed by the pictures in its outputs."""
         longest = max(map(len, re.findall("`+", cell.source)), default=0)
         marks = "`" * max(3, longest + 1)
         outputs = {f"output {number}": ("image/png", png) for number, png in enumerate(cell.pictures, 1)}
         self.add(f"{marks}python\n{cell.source}\n{marks}", outputs)
 
     def finished(self) -> tuple[str, tuple[str, ...]]:
-        """The whole text, no longer than what is shown of it, and flags about what is not shown."""
+        """The text, cut to the length that is shown, and flags about what is not shown."""
         whole = "\n\n".join(self._texts)
-        text, flags = _CUT_PLACE.sub("", whole[:_LONGEST_TEXT]), list(self._flags())
+        text = _CUT_PLACE.sub("", whole[:_LONGEST_TEXT])
+        flags = list(self._flags())
         if len(whole) > _LONGEST_TEXT:
             text += "\n\n… (the rest is not shown)"
             flags.append(
-                f"the answer to '{self._name}' was cut: it has {len(whole):,} characters, of which {_LONGEST_TEXT:,} "
-                "are shown; read the rest in the notebook that was handed in"
+                f"the answer to '{self._name}' was cut: it has {len(whole):,} characters, and only the first "
+                f"{_LONGEST_TEXT:,} are shown; the rest is in the notebook that was handed in"
             )
         if self._left_out:
             text += f"\n\n(not shown: {counted(self._left_out, 'more picture')})"
@@ -119,18 +128,18 @@ class PicturedText:
         if count := len(self._not_shown) + self._left_out:
             named = self._not_shown[:_MOST_NAMED] or ["more than a page can hold"]
             yield (
-                f"the answer to '{self._name}' has {counted(count, 'picture')} that cannot be shown, please look into "
-                f"the notebook: {'; '.join(named)}{' …' if count > _MOST_NAMED else ''}"
+                f"the answer to '{self._name}' has {counted(count, 'picture')} that cannot be shown "
+                f"({'; '.join(named)}{' …' if count > _MOST_NAMED else ''}): please check"
             )
         if self._elsewhere:
             named = list(self._elsewhere)[:_MOST_NAMED]
             yield (
-                f"the answer to '{self._name}' points at pictures outside the notebook, which were not loaded: "
+                f"the answer to '{self._name}' refers to pictures outside the notebook, which were not loaded: "
                 f"{', '.join(named)}{' …' if len(self._elsewhere) > _MOST_NAMED else ''}"
             )
 
     def picture(self, label: str, attached: tuple[str, str] | None) -> str:
-        """Draw a picture that is given by its type and content, and say what stands in its place in the text."""
+        """Encode a picture, given as type and content, again; return the Markdown for its place in the text."""
         if self._room <= 0:
             self._left_out += 1
             return ""
@@ -147,7 +156,7 @@ class PicturedText:
         self._elsewhere[printable(target, 120)] = None
 
     def put_on_top(self, place: str) -> str:
-        """Have the picture of a place shown above the text, and say how it is called in it."""
+        """Show the picture of a place above the text instead; return the words that refer to it."""
         found = _PLACE.fullmatch(place)
         if not found:
             return place
@@ -160,14 +169,14 @@ class PicturedText:
         kind, encoded = attached
         if encoded not in self._numbers:
             if not kind.lower().startswith("image/"):
-                raise NotDrawn(f"it is no picture but {printable(kind, 40)}")
+                raise NotDrawn(f"it is not a picture but {printable(kind, 40)}")
             self.pictures.append(self._album.add(encoded))
             self._numbers[encoded] = len(self.pictures)
         return self._numbers[encoded]
 
 
 class _Reading:
-    """One text being read: bytes in it become attachments first, then each picture is put in its place."""
+    """Converts one text: first pictures written into it become attachments, then each picture gets its place."""
 
     def __init__(self, whole: PicturedText, text: str, attachments: Mapping[str, tuple[str, str]]) -> None:
         self._whole = whole
@@ -182,7 +191,9 @@ class _Reading:
         self.text = re.sub(r"\n{4,}", "\n\n\n", "\n\n".join(filter(None, [text, *rest])))
 
     def _taken_out(self, found: re.Match[str]) -> str:
-        quote, kind, content = found[1] or "", found[2] or found[4], found[3] or found[5] or ""
+        quote = found[1] or ""
+        kind = found[2] or found[4]
+        content = found[3] or found[5] or ""
         name = f"{_PASTED}{len(self._attached)}"
         self._attached[name] = (kind, content)
         return f"{quote}{_ATTACHED}{name}{quote}"

@@ -12,11 +12,11 @@ __all__ = ["MAX_PICTURES", "Album", "NotDrawn"]
 MAX_PICTURES = 24
 MAX_CHARACTERS_TOGETHER = 12 * 2**20
 MAX_CHARACTERS = 2**20
-"""The longest that one picture may be when it is shown; photographs are made coarser until they are no longer."""
+"""Maximum length of one encoded picture; larger photographs are scaled down until they fit."""
 
 MAX_ENCODED_CHARACTERS = 16 * 2**20
 MAX_PIXELS = 64_000_000
-"""More than a telephone's camera has. It takes seconds to decode as many."""
+"""Maximum number of pixels, more than a phone's camera has. Decoding that many takes seconds."""
 
 MAX_PIXELS_TOGETHER = 4 * MAX_PIXELS
 LONGEST_SIDE = 1_600
@@ -26,24 +26,26 @@ Image.preinit()  # reads Pillow's files now, not in the process that reads a sub
 
 
 class NotDrawn(Exception):
-    """A picture that is not shown; the message says why, as a clause about it."""
+    """A picture cannot be shown; the message says why, as a clause: "it is damaged"."""
 
 
 class Album:
-    """The pictures of one submission, until they are as many or as large as its pages can hold."""
+    """Encodes the pictures of one submission again, limiting their number and total size."""
 
     def __init__(self) -> None:
-        self._pictures, self._characters, self._pixels = MAX_PICTURES, MAX_CHARACTERS_TOGETHER, MAX_PIXELS_TOGETHER
+        self._pictures = MAX_PICTURES
+        self._characters = MAX_CHARACTERS_TOGETHER
+        self._pixels = MAX_PIXELS_TOGETHER
 
     @property
     def is_full(self) -> bool:
         return self._pictures <= 0 or self._characters <= 0 or self._pixels <= 0
 
     def add(self, encoded: str) -> str:
-        """A base64 picture decoded and encoded again by Pillow, so that only pixels pass, as base64 PNG.
+        """Decode a base64 picture and encode it again as base64 PNG, so that nothing but pixels remains.
 
         Raises:
-            NotDrawn: it is no picture of a kind that is read here, or too large, or the album is full.
+            NotDrawn: the picture is damaged, of an unknown type or too large, or the album is full.
         """
         if self.is_full:
             raise NotDrawn("there are more pictures than a page can hold")
@@ -62,21 +64,21 @@ class Album:
             image = Image.open(io.BytesIO(data), formats=_FORMATS)
         except Image.DecompressionBombError:
             raise NotDrawn(f"it has more than {MAX_PIXELS:,} pixels") from None
-        except Exception:  # Pillow raises a dozen kinds of error on damaged files; each means: no picture
-            raise NotDrawn("it is damaged or of a kind that is not drawn") from None
+        except Exception:  # Pillow raises a dozen types of errors for damaged files
+            raise NotDrawn("it is damaged or of an unknown type") from None
         with image:
             if (size := image.width * image.height) > MAX_PIXELS:
                 raise NotDrawn(f"it has {size:,} pixels, more than {MAX_PIXELS:,}")
             self._pixels -= size
             try:
                 return _upright(image)
-            except Exception:  # the same dozen: what was cut off is found out when it is drawn
+            except Exception:  # Pillow notices a truncated file only now
                 raise NotDrawn("it is damaged") from None
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    """The picture turned upright, on white, no larger than a page can show."""
-    image.draft(None, (2 * LONGEST_SIDE, 2 * LONGEST_SIDE))  # a JPEG is decoded no finer than this needs
+    """The picture turned upright, on a white background, scaled to at most ``LONGEST_SIDE`` pixels."""
+    image.draft(None, (2 * LONGEST_SIDE, 2 * LONGEST_SIDE))  # decode a JPEG no larger than needed
     turned = ImageOps.exif_transpose(image).convert("RGBA")
     turned.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
     white = Image.new("RGB", turned.size, "white")

@@ -1,4 +1,4 @@
-"""Finds submissions on disk, and the one file of each that counts. No name or file is trusted."""
+"""Finds submissions on disk, and the notebook to grade in each; no name and no file is trusted."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class Submission:
     """One student's folder for one unit.
 
     Attributes:
-        student: the student's id, which is the name of the student's folder with composed letters; where that holds
-            signs that cannot be trusted in a database, a page or a terminal, the name as
-            :func:`~autograder.plain_text.unmistakable` writes it.
+        student: the student's id: the name of the student's folder with composed letters, and with dangerous
+            characters escaped by :func:`~autograder.plain_text.unmistakable`.
+        folder: ``submitted/<student>/<unit>``.
     """
 
     student: str
@@ -37,7 +37,7 @@ class Submission:
 
 
 def find_submissions(submitted: Path, unit: str) -> tuple[Submission, ...]:
-    """The folders ``<student>/<unit>`` under ``submitted``, by student; hidden folders are no students."""
+    """The folders ``<student>/<unit>`` under ``submitted``, by student; hidden folders are left out."""
     students = sorted(entry for entry in submitted.iterdir() if not entry.name.startswith("."))
     here = [student for student in students if _may_exist(student / unit) or _leads_nowhere(student)]
     count = Counter(normal_id(student.name) for student in here)
@@ -53,7 +53,7 @@ def _id_of(name: str, count: Counter[str]) -> str:
 
 
 def _may_exist(folder: Path) -> bool:
-    """Whether something is there, or we are not let near enough to know."""
+    """Whether the folder exists, or permissions forbid to find out."""
     try:
         folder.lstat()
     except OSError as error:
@@ -62,16 +62,16 @@ def _may_exist(folder: Path) -> bool:
 
 
 def _leads_nowhere(student: Path) -> bool:
-    """Whether it is a link to a folder that is not there: of that student's work nothing can be known."""
+    """Whether the student's folder is a link to a missing folder, so that nothing is known about the work."""
     return student.is_symlink() and not student.exists()
 
 
 def notebook_file(submission: Submission, unit: str) -> tuple[Path, tuple[str, ...]]:
-    """The notebook to grade in a submission's folder, and flags about what was passed over.
+    """The notebook to grade in a submission's folder, and flags about files that are not graded.
 
     Raises:
-        Quarantined: the folder cannot be read, holds no notebook, or several of which none carries the unit's name;
-            or the student's folder has a name that cannot be a student's.
+        Quarantined: the folder cannot be read, contains no notebook, or contains several and none has the unit's name;
+            or the name of the student's folder cannot be an id.
     """
     _require_name(submission)
     try:
@@ -80,7 +80,9 @@ def notebook_file(submission: Submission, unit: str) -> tuple[Path, tuple[str, .
     except OSError as error:
         raise Quarantined(f"the folder cannot be read: {error.strerror}; check its permissions") from None
     if len(entries) > _MOST_FILES:
-        raise Quarantined(f"the folder holds more than {_MOST_FILES} files: leave the notebook in it, and grade again")
+        raise Quarantined(
+            f"the folder contains more than {_MOST_FILES} files: keep only the notebook in it, and grade again"
+        )
     visible = [path for path in entries if not path.name.startswith(".")]
     notebook, flags = _chosen(unit, submission.folder, visible)
     return notebook, (*flags, *flags_of_links(notebook, visible, submission.folder))
@@ -98,7 +100,7 @@ def _chosen(unit: str, folder: Path, visible: Sequence[Path]) -> tuple[Path, tup
     if not right:
         names = ", ".join(printable(path.name) for path in notebooks[:4])
         raise Quarantined(
-            f"{len(notebooks)} notebooks and none is called {unit}.ipynb ({names}): "
+            f"there are {len(notebooks)} notebooks and none is called {unit}.ipynb ({names}): "
             f"rename the one that counts to {unit}.ipynb and grade again"
         )
     return right[0], _not_graded([path for path in named if path != right[0]])
@@ -110,16 +112,17 @@ def _not_graded(others: Sequence[Path]) -> tuple[str, ...]:
 
 
 def _with_a_second_ending(unit: str, folder: Path, files: Sequence[Path]) -> tuple[Path, tuple[str, ...]]:
-    """The one file that a browser or an editor has made ``.ipynb.txt`` or ``.ipynb.json`` of."""
+    """The single notebook whose name a browser or an editor has changed to ``.ipynb.txt`` or ``.ipynb.json``."""
     renamed = [path for path in files if path.name.lower().endswith(_SECOND_ENDINGS)]
     if len(renamed) == 1:
         return renamed[0], (f"the notebook's file was called {printable(renamed[0].name)}",)
     if deeper := [path for path in work_below(folder) if "/" in path]:
-        there = "; further down lies " + ", ".join(printable(path) for path in deeper[:4])
+        there = "; subfolders contain " + ", ".join(printable(path) for path in deeper[:4])
     else:
-        there = f"; there is only {', '.join(printable(path.name) for path in files[:4])}" if files else ""
+        there = f"; it contains only {', '.join(printable(path.name) for path in files[:4])}" if files else ""
     raise Quarantined(
-        f"no notebook: the folder should hold {unit}.ipynb{there}; put it there, or ask for it to be handed in again"
+        f"there is no notebook: the folder should contain {unit}.ipynb{there}; put it there, or ask for it to be "
+        "handed in again"
     )
 
 
@@ -132,8 +135,8 @@ def _require_name(submission: Submission) -> None:
         )
     if submission.student != normal_id(name):
         raise Quarantined(
-            f"another folder is called {normal_id(name)} too, only with its accents encoded in another way, as macOS "
-            "does it: move the work that counts into one of them, delete the other one, and grade again"
+            f"another folder is called {normal_id(name)} too, with its accents encoded differently (macOS does this): "
+            "move the work that counts into one of them, delete the other one, and grade again"
         )
 
 
@@ -141,6 +144,8 @@ def _require_real_folder(folder: Path) -> None:
     if folder.parent.is_symlink() or folder.is_symlink():
         link = folder if folder.is_symlink() else folder.parent
         nowhere = "" if link.exists() else " to a place that does not exist"
-        raise Quarantined(f"the folder is a symbolic link{nowhere}: replace it by a folder with a copy of the notebook")
+        raise Quarantined(
+            f"the folder is a symbolic link{nowhere}: replace it with a folder that contains the notebook"
+        )
     if not folder.is_dir():
-        raise Quarantined("a file stands where the unit's folder should be: put the notebook into a folder")
+        raise Quarantined("there is a file where the unit's folder should be: put the notebook into a folder")

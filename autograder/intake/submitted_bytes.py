@@ -1,4 +1,4 @@
-"""The bytes of a file that somebody handed in: read once, from a regular file of moderate size, or not at all."""
+"""Reads a submitted file once, and only if it is a regular file of moderate size."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 __all__ = ["MAX_BYTES", "Quarantined", "read_once"]
 
 MAX_BYTES = 20 * 2**20
-"""The largest notebook that is read. A page of plots is about one megabyte."""
+"""Maximum size of a notebook. A page of plots is about one megabyte."""
 
 _NOTEBOOK = "the notebook"
 _KINDS = {
@@ -23,21 +23,23 @@ _KINDS = {
 
 
 class Quarantined(Exception):
-    """A submission that cannot be graded; the message says why, and what a person can do about it."""
+    """A submission cannot be graded; the message says why, and what to do about it."""
 
 
 def read_once(path: Path, what: str = _NOTEBOOK, most: int = MAX_BYTES) -> bytes:
-    """The bytes of a submitted file, read once, so that what is hashed is what is graded.
+    """The bytes of a submitted file, read once, so that the same bytes are hashed and graded.
 
     Args:
-        what: what the file is called in a reason.
-        most: the size in bytes up to which it is read.
+        path: the file.
+        what: the file's name in messages.
+        most: maximum size in bytes.
 
     Raises:
-        Quarantined: the file is a symbolic link, no regular file, too large, cannot be read, or changed meanwhile.
+        Quarantined: the file is a symbolic link or not a regular file, is too large, cannot be read, or changed while
+            it was read.
     """
     before = _status(path, what)
-    _require_regular(before, what)  # before it is opened, too: opening a device can do something
+    _require_regular(before, what)  # checked before opening, because opening a device can have effects
     _require_moderate_size(before.st_size, what, most)
     descriptor = _open(path, what)
     try:
@@ -50,7 +52,7 @@ def read_once(path: Path, what: str = _NOTEBOOK, most: int = MAX_BYTES) -> bytes
         os.close(descriptor)
     _require_moderate_size(len(data), what, most)
     if not _is_same(before, opened, after, _status(path, what)) or len(data) != after.st_size:
-        raise Quarantined(f"{what} changed while it was read: grade again when nobody copies or edits it any more")
+        raise Quarantined(f"{what} changed while it was read: grade again when nobody is copying or editing it")
     return data
 
 
@@ -63,7 +65,7 @@ def _status(path: Path, what: str) -> os.stat_result:
 
 def _open(path: Path, what: str) -> int:
     try:
-        # O_NONBLOCK: opening a named pipe must not wait for somebody to write into it.
+        # O_NONBLOCK: opening a named pipe must not wait for a writer.
         return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as error:
         if error.errno == errno.ELOOP:
@@ -76,7 +78,7 @@ def _cannot_be_opened(what: str, error: OSError) -> str:
 
 
 def _is_a_link(what: str) -> str:
-    return f"{what} is a symbolic link: replace it by the file itself"
+    return f"{what} is a symbolic link: replace it with the file itself"
 
 
 def _require_regular(status: os.stat_result, what: str) -> None:
@@ -84,7 +86,7 @@ def _require_regular(status: os.stat_result, what: str) -> None:
         raise Quarantined(_is_a_link(what))
     if not stat.S_ISREG(status.st_mode):
         kind = _KINDS.get(stat.S_IFMT(status.st_mode), "something else")
-        raise Quarantined(f"{what} is no regular file but {kind}: replace it by the file itself")
+        raise Quarantined(f"{what} is not a regular file but {kind}: replace it with the file itself")
 
 
 def _is_same(*looks: os.stat_result) -> bool:
@@ -95,7 +97,7 @@ def _is_same(*looks: os.stat_result) -> bool:
 def _require_moderate_size(size: int, what: str, most: int) -> None:
     if size > most:
         remedy = ": clear its outputs, save, and hand it in again" if what == _NOTEBOOK else ""
-        raise Quarantined(f"{what} has {_in_words(size)}, more than the {_in_words(most)} that are read{remedy}")
+        raise Quarantined(f"{what} has {_in_words(size)}, more than the limit of {_in_words(most)}{remedy}")
 
 
 def _in_words(size: int) -> str:

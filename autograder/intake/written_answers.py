@@ -1,8 +1,8 @@
-"""Collects each written answer from wherever it is in the notebook, for the person who grades it.
+"""Collects the parts of each written answer from the notebook, for the person who grades it.
 
-Besides its own cell, an answer may be in the student's own cells around it, of any kind, or be typed into our text of
-the question. All parts are shown together, with their pictures, and a flag says where they were found. Other text of
-the student's is shown if a question has no answer at all; otherwise a flag says that it was not used.
+Besides its own cell, an answer may be in cells that the student added around it, or be typed into our text of the
+question. All parts are shown together, with their pictures, and a flag says where they were found. The student's other
+text is shown if a question has no answer at all; otherwise a flag says that it was not used.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ __all__ = ["WrittenAnswers"]
 
 _OWN, _ABOVE, _BELOW, _ELSEWHERE = "its own cell", "above its own", "below its own", "elsewhere in the notebook"
 _TYPED_OVER = "our text of the question"
-_LITTLE_LEFT = 0.2  # of our text, by the words in common with what stands there now
-_CORRECTION = 3  # words that are new
+_LITTLE_LEFT = 0.2  # maximum similarity to our text at which a cell counts as overwritten
+_CORRECTION = 3  # maximum number of new words that may be a mere correction
 _MOST_QUOTED = 3
 
 
@@ -50,18 +50,20 @@ class WrittenAnswers:
     """The answers of one submission to the written questions.
 
     Attributes:
-        found: by grade_id.
-        flags: about text that belongs to no question.
+        found: the answers, by grade_id.
+        flags: flags about text that belongs to no question.
     """
 
     def __init__(self, matching: Matching, used: Collection[int], album: Album) -> None:
         """Collect the answers.
 
         Args:
-            used: positions of cells that hold answers to exercises.
-            album: takes the pictures.
+            matching: the student's cells, matched with the released ones.
+            used: positions of cells that contain answers to exercises.
+            album: encodes the pictures.
         """
-        self._matching, self._used = matching, used
+        self._matching = matching
+        self._used = used
         self._questions = [ours for ours in matching.released if ours.is_written]
         self._pieces = {ours.grade_id: list(self._own(ours)) for ours in self._questions}
         self._contested: set[str] = set()
@@ -79,7 +81,7 @@ class WrittenAnswers:
                 yield _Piece(cell, cell.source, _OWN)
 
     def _around(self) -> Iterator[_Piece]:
-        """Give each cell of the student's own to the question that it stands beside; the others are left."""
+        """Assign each cell that the student added to a question next to it; yield the text that is next to none."""
         neighbours = _Neighbours(self._matching, self._questions)
         known = {ours.squeezed for ours in self._matching.released}
         own = (cell for cell in self._matching.unclaimed if cell.position not in self._used)
@@ -96,7 +98,7 @@ class WrittenAnswers:
                 yield _Piece(cell, cell.source, _ELSEWHERE)
 
     def _chosen(self, above: Cell | None, below: Cell | None) -> Cell | None:
-        """Of the questions above and below a cell the one that it answers: the first one that has no answer yet."""
+        """Choose between the questions above and below a cell: the first one that has no answer yet."""
         if above is None or below is None or above is below:
             return above or below
         has_answer = bool(self._pieces[above.grade_id]) and not self._pieces[below.grade_id]
@@ -105,7 +107,7 @@ class WrittenAnswers:
         return chosen
 
     def _typed_into_ours(self) -> Iterator[_Piece]:
-        """Give what was typed into our text of a question to the question; what was typed into others is left."""
+        """Assign text typed into our text of a question to the question; yield text typed into our other texts."""
         questions = _questions_by_text(self._matching.released)
         for cell in self._matching.submitted:
             ours = self._matching.origin.get(cell.position)
@@ -122,7 +124,7 @@ class WrittenAnswers:
                 yield _Piece(cell, added, _ELSEWHERE)
 
     def _show_all_the_same(self, loose: Iterable[_Piece], unanswered: list[Cell]) -> None:
-        """Text that stands beside no question may answer one of those that have no answer: the next one."""
+        """Assign text next to no question to the next question without an answer."""
         places = {
             ours.grade_id: max((cell.position for cell in self._matching.copies_of(ours)), default=0)
             for ours in unanswered
@@ -155,15 +157,15 @@ class WrittenAnswers:
         if not copies:
             yield f"the answer cell '{name}' had lost its label and was found by its place: please check"
         elif places and any(piece.where == _OWN for piece in pieces):
-            yield f"the answer to '{name}' goes on in {named}: shown together, please check"
+            yield f"the answer to '{name}' continues in {named}: shown together, please check"
         elif places:
-            yield f"the answer to '{name}' stood in {named}, and was taken from there: please check"
+            yield f"the answer to '{name}' was in {named} and was taken from there: please check"
         if name in self._contested:
-            yield f"text between two questions was taken for the answer to '{name}': please check"
+            yield f"text between two questions was taken as the answer to '{name}': please check"
 
 
 class _Neighbours:
-    """Beside which questions a cell stands, with nothing of ours between; a question that is gone still has a place."""
+    """Finds the questions next to a cell, with none of our cells between; even a deleted question has a place."""
 
     def __init__(self, matching: Matching, questions: Iterable[Cell]) -> None:
         there = {ours.position for ours in matching.origin.values()}
@@ -183,7 +185,7 @@ class _Neighbours:
 
 
 def _last_of_ours(matching: Matching, cells: Iterable[Cell], last: int) -> Iterator[tuple[int, int]]:
-    """For the position of each cell that of the released cell last met before it."""
+    """Pairs of each cell's position and the position of the last released cell before it."""
     for cell in cells:
         yield cell.position, last
         if cell.position in matching.origin:
@@ -191,7 +193,7 @@ def _last_of_ours(matching: Matching, cells: Iterable[Cell], last: int) -> Itera
 
 
 def _questions_by_text(released: tuple[Cell, ...]) -> dict[int, Cell]:
-    """The question that a text of ours is about: the one right below it, else the one right above."""
+    """Maps the position of each of our texts to its question: the one right below it, else the one right above."""
     about: dict[int, Cell] = {}
     pairs = tuple(itertools.pairwise(released))
     for text, ours in (*((below, above) for above, below in pairs), *pairs):
@@ -201,12 +203,12 @@ def _questions_by_text(released: tuple[Cell, ...]) -> dict[int, Cell]:
 
 
 def _is_text(cell: Cell) -> bool:
-    """Whether a cell holds words or pictures and does nothing, of whatever kind it is."""
+    """Whether a cell of any type contains only words or pictures."""
     return CellCode(cell.source).is_only_words if cell.kind == "code" else _explains(cell)
 
 
 def _explains(cell: Cell) -> bool:
-    """Whether a text, or code beside what it does, says something to a reader, or shows something."""
+    """Whether a cell contains a text for a reader, or a picture."""
     if cell.kind == "code":
         return bool(cell.pictures) or CellCode(cell.source).has_sentences
     return bool(cell.attachments) or bool(_words(cell.source))
@@ -217,16 +219,16 @@ def _counted(place: str, count: int) -> str:
 
 
 def _typed_into(cell: Cell, ours: Cell) -> str:
-    """The lines that a student added to a text of ours, if all of that is still there."""
+    """The lines that a student added to one of our texts, if the text is still complete."""
     lines = [_squeezed(line) for line in ours.source.splitlines()]
     return _added_lines(cell, ours) if all(line in cell.squeezed for line in lines) else ""
 
 
 def _typed_over(cell: Cell, ours: Cell, is_all_there_is: bool) -> str:
-    """What a student typed in place of a text of ours.
+    """The text that a student typed in place of one of our texts.
 
-    Lines that read otherwise may also come from another release of the notebook. So they count where little of our text
-    is left; and, if they are all that could be an answer, where more than a correction was made.
+    Changed lines may also come from another release of the notebook. So they count only if little of our text is left
+    or, if there is no other answer, if they contain more new words than a correction would.
     """
     if cell.similarity(ours) < _LITTLE_LEFT:
         return cell.source
@@ -251,6 +253,6 @@ def _said_of(loose: list[_Piece]) -> Iterator[str]:
     if loose:
         beginnings = [printable(" ".join(piece.text.split()), 40) for piece in loose[:_MOST_QUOTED]]
         yield (
-            f"text of the student's own that stands beside no question was not used ({len(loose)} in all): "
+            f"text of the student's own that is next to no question was not used ({len(loose)} in all): "
             + ", ".join(f"'{beginning}'" for beginning in beginnings)
         )

@@ -1,8 +1,8 @@
 """Chooses the last unit of an edition for students, and the units whose answers its library may contain.
 
-The answers of a unit are the library's functions in place of stubs. They stay out while the unit is open, that is,
-until the due date, the days for late work and the longest extension are over. A unit without a due date, or with late
-work accepted without limit, is always open.
+The answers of a unit are the library's own functions, where students would otherwise get stubs. They are left out while
+the unit is open, that is, until the due date, the days for late work and the longest extension have passed. A unit
+without a due date, or with late work accepted without limit, is always open.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["Closing", "Edition", "closing_of", "edition_for"]
 
 @dataclass(frozen=True)
 class Closing:
-    """The moment in UTC when a unit closes, or None if it never does, and the reason in words."""
+    """When a unit closes, in UTC (None if it never does), and the reason in words."""
 
     moment: datetime | None
     reason: str
@@ -32,13 +32,13 @@ class Closing:
 
 @dataclass(frozen=True)
 class Edition:
-    """The choice of units and answers that students are given.
+    """The units and answers that students get.
 
     Attributes:
         through: the last unit whose lecture and assignment are included.
-        answers_of: the earlier units whose functions are in the library.
-        kept_back: the earlier units whose functions are stubs.
-        remarks: what the instructor should know about this choice, one sentence each.
+        answers_of: earlier units whose functions are included in the library.
+        kept_back: earlier units whose functions are stubs.
+        remarks: notes for the instructor about this choice, one sentence each.
     """
 
     through: Unit
@@ -48,13 +48,13 @@ class Edition:
 
     @property
     def summary(self) -> str:
-        """One line that names the last unit, and the units whose answers are included or kept back."""
-        said = f"units up to {self.through.name}; answers of {_listed(self.answers_of) or 'no unit'} included"
-        return f"{said}, those of {_listed(self.kept_back)} kept back" if self.kept_back else said
+        """One line that names the last unit, and the units whose answers are included or left out."""
+        included = f"units up to {self.through.name}; answers of {_listed(self.answers_of) or 'no unit'} included"
+        return f"{included}, those of {_listed(self.kept_back)} left out" if self.kept_back else included
 
 
 def closing_of(course: Course, unit: Unit) -> Closing:
-    """The closing of a unit: its due date plus the longest extension plus the days for late work.
+    """When a unit closes: its due date plus the longest extension plus the days for late work.
 
     Raises:
         CourseError: the file of extensions cannot be read.
@@ -81,7 +81,7 @@ def _longest_extension(course: Course, unit: Unit) -> timedelta:
 def _extensions_in_gradebook(course: Course, unit: Unit) -> list[timedelta]:
     if not course.gradebook.exists():
         return []
-    from nbgrader.api import Assignment, SubmittedAssignment  # costs a second, which other commands should not pay
+    from nbgrader.api import Assignment, SubmittedAssignment  # takes a second to import; other commands need not wait
 
     from autograder.gradebook.open_gradebook import opened_gradebook
 
@@ -101,16 +101,18 @@ def edition_for(
     without_answers_of: Sequence[Unit] = (),
     now: datetime | None = None,
 ) -> Edition:
-    """Make the edition for students who have reached ``through``, by default the first unit that is still open.
+    """The edition for students who have reached the unit ``through``.
 
     Args:
-        with_answers_of: open units whose answers are included all the same.
-        without_answers_of: units whose answers are kept back.
-        now: the present, if it is not that of the clock.
+        course: the course.
+        through: the last unit to include; by default the first that is still open.
+        with_answers_of: open units whose answers are included nevertheless.
+        without_answers_of: units whose answers are left out.
+        now: the moment that decides which units are open; by default the current time.
 
     Raises:
-        CourseError: the edition would contain answers of open units that are not named, or a named unit does not come
-            before ``through``.
+        CourseError: the edition would contain answers of open units that are in neither list, or a listed unit does not
+            come before ``through``.
     """
     now = now or datetime.now(UTC)
     closings = {unit.name: closing_of(course, unit) for unit in course.units}
@@ -122,7 +124,9 @@ def edition_for(
     undecided = [unit for unit in open_units if unit in before and unit not in (*with_answers_of, *without_answers_of)]
     if exposed := [unit for unit in undecided if components.listing(unit.name)]:
         raise CourseError(_refusal(exposed, last, closings))
-    remarks = () if through else (f"by default up to the first unit that is open: {_why(last, closings, open_units)}",)
+    remarks = (
+        () if through else (f"last unit chosen because it is the first open one: {_why(last, closings, open_units)}",)
+    )
     return Edition(
         last,
         tuple(unit for unit in before if unit not in without_answers_of),
@@ -135,7 +139,7 @@ def _require_earlier(named: Sequence[Unit], before: Sequence[Unit], last: Unit) 
     if wrong := [unit for unit in named if unit not in before]:
         raise CourseError(
             f"{wrong[0].name} does not come before {last.name}, so its functions are stubs in this edition: "
-            "name earlier units, or another one with --through"
+            "name only earlier units, or choose a later last unit with --through"
         )
 
 
@@ -149,14 +153,14 @@ def _refusal(exposed: Sequence[Unit], last: Unit, closings: dict[str, Closing]) 
     reasons = "; ".join(f"{unit.name}: {closings[unit.name].reason}" for unit in exposed)
     return (
         f"an edition through {last.name} would contain the answers of units that can still be handed in ({reasons}). "
-        f"Add --without-answers-of {numbers} to keep them back (students then use their own functions), "
-        f"--with-answers-of {numbers} to include them, or wait"
+        f"Add --without-answers-of {numbers} to leave them out (students then use their own functions), "
+        f"--with-answers-of {numbers} to include them, or wait until they close"
     )
 
 
 def _why(unit: Unit, closings: dict[str, Closing], open_units: Sequence[Unit]) -> str:
     if not open_units:
-        return f"none is open, so up to the last, {unit.name}"
+        return f"no unit is open, so it is the last of the course, {unit.name}"
     return f"{unit.name}, {closings[unit.name].reason}"
 
 

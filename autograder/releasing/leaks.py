@@ -1,4 +1,4 @@
-"""What students must not be given, and the search for it in what they are given."""
+"""Searches files meant for students for solutions, hidden tests, mark schemes and reference functions."""
 
 from __future__ import annotations
 
@@ -21,26 +21,29 @@ from avae_lib.component_marks import marks_in
 __all__ = ["Answer", "answers", "leaks", "leaks_in_history"]
 
 _REGION = re.compile(r"### BEGIN (SOLUTION|HIDDEN TESTS|MARK SCHEME)\n(.*?)### END \1", re.DOTALL)
-_READABLE = {".py", ".ipynb", ".json", ".md", ".txt"}  # of what was committed
-_TOO_SHORT = 15  # characters: what is shorter (``return loss``) is found anywhere and gives nothing away
+_READABLE = {".py", ".ipynb", ".json", ".md", ".txt"}  # committed files that are searched
+_TOO_SHORT = 15  # characters; shorter text (``return loss``) occurs everywhere and gives nothing away
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A piece of text that gives an answer away: what it is, and the text in plain form."""
+    """A text that gives an answer away, in the form of :func:`_plain`, and its name for messages."""
 
     name: str
     text: str
 
 
 def leaks(course: Course, folder: Path, released_units: Collection[str] = ()) -> tuple[str, ...]:
-    """Where under ``folder`` an answer of a unit that is not released can be read, one sentence each."""
+    """The files under ``folder`` that contain an answer of a unit that is not released, one sentence each."""
     files = ((path.relative_to(folder), path.read_bytes()) for path in sorted(folder.rglob("*")) if path.is_file())
     return tuple(_found(files, answers(course, released_units)))
 
 
 def leaks_in_history(course: Course, repository: Path, released_units: Collection[str] = ()) -> tuple[str, ...]:
-    """The same for all that was ever committed to a git repository; empty where there is none, or no git."""
+    """The answers of units not released in any commit of a git repository, one sentence each.
+
+    Empty if ``repository`` is not a git repository or git is not installed.
+    """
     if not (repository / ".git").exists():
         return ()
     try:
@@ -56,7 +59,7 @@ def _found(files: Iterable[tuple[Path, bytes]], hidden: Collection[Answer]) -> I
 
 
 def _committed(repository: Path) -> Iterator[tuple[Path, bytes]]:
-    """Every version of every file that any branch or tag of a repository holds."""
+    """Every version of every readable file on any branch or tag of a repository."""
     git = ["git", "-C", str(repository)]
     listing = subprocess.run([*git, "rev-list", "--objects", "--all"], capture_output=True, check=True).stdout
     for line in listing.decode("utf-8", "replace").splitlines():
@@ -67,7 +70,7 @@ def _committed(repository: Path) -> Iterator[tuple[Path, bytes]]:
 
 
 def answers(course: Course, released_units: Collection[str] = ()) -> tuple[Answer, ...]:
-    """Solutions, hidden tests, mark schemes and reference bodies of all units but the released ones."""
+    """Solutions, hidden tests, mark schemes and bodies of reference functions of all units except the released ones."""
     found = (*_regions_of_solutions(course, released_units), *_reference_bodies(released_units))
     return tuple(answer for answer in found if len(answer.text) >= _TOO_SHORT)
 
@@ -93,20 +96,20 @@ def _without_docstring(definition: ast.FunctionDef | ast.ClassDef) -> list[ast.s
 
 
 def _texts_in(path: Path, content: bytes) -> Iterator[str]:
-    """The text of a file, of a notebook cell by cell, in plain form."""
+    """The text of a file (of a notebook: of each cell) in the form of :func:`_plain`."""
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError:
         return
     if path.suffix == ".ipynb":
         yield from map(_plain, _sources(text))
-        yield re.sub(r"\\n|\s", " ", text)  # outputs and attachments too, as they stand in the file
+        yield re.sub(r"\\n|\s", " ", text)  # the whole file, for outputs and attachments
     else:
         yield _plain(text)
 
 
 def _sources(text: str) -> Iterator[str]:
-    """The cells of a notebook, of whatever version; nothing where it cannot be read."""
+    """The sources of a notebook's cells, for any version of the format; none if it cannot be read."""
     with contextlib.suppress(ValueError, TypeError, AttributeError, KeyError):
         notebook = json.loads(text)
         sheets = [notebook, *notebook.get("worksheets", ())]
@@ -116,8 +119,8 @@ def _sources(text: str) -> Iterator[str]:
 
 @functools.lru_cache(maxsize=4096)
 def _plain(text: str) -> str:
-    """Text in one line; code without comments and in one way of writing it."""
+    """The text on one line; Python code without comments and in the form of :func:`ast.unparse`."""
     text = textwrap.dedent(text)
-    with contextlib.suppress(SyntaxError):  # prose, or IPython's own commands
+    with contextlib.suppress(SyntaxError):  # prose, or IPython commands
         text = ast.unparse(ast.parse(text))
     return " ".join(text.split())

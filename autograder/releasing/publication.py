@@ -1,7 +1,7 @@
-"""Publishing a course: a repository for students, with lectures, assignments and their edition of the library.
+"""Publishes a course: writes a repository for students, with lectures, assignments and their edition of the library.
 
-The edition is built and searched for answers beside the files that are there; then it takes their places, except for
-files that somebody has changed (:mod:`autograder.releasing.published_files`).
+The edition is first built and searched for answers in a folder of its own. Then its files replace the earlier ones,
+except those that somebody has changed (:mod:`autograder.releasing.published_files`).
 """
 
 from __future__ import annotations
@@ -33,20 +33,22 @@ _NEVER_COPIED = shutil.ignore_patterns(".*", "__pycache__", "*.pyc", "*.partial"
 
 
 def publish(course: Course, destination: Path, edition: Edition, overwrite: Collection[str] = ()) -> tuple[str, ...]:
-    """Write the repository of an edition, or bring the one that is there up to date.
+    """Write the repository of an edition, or update an existing one.
 
-    Files that were changed since they were published, and whatever else lies there (``.git``, say), stay as they are.
+    Files that were changed since they were published, and other files such as ``.git``, stay as they are.
 
     Args:
-        edition: what students are given; :func:`autograder.releasing.editions.edition_for` chooses it.
-        overwrite: files and folders, relative to ``destination``, that are replaced although they were changed.
+        course: the course.
+        destination: the folder of the repository.
+        edition: the units and answers that students get, from :func:`autograder.releasing.editions.edition_for`.
+        overwrite: files and folders, relative to ``destination``, that are replaced even if they were changed.
 
     Returns:
         The files that were kept because somebody has changed them.
 
     Raises:
-        CourseError: the folder holds something else, an assignment has not been released, or an answer would be
-            published. Nothing was changed then.
+        CourseError: the folder contains something else, an assignment has not been released, or an answer would be
+            published. Then nothing is changed.
     """
     destination = destination.absolute()
     _require_own_folder(course, destination)
@@ -64,7 +66,7 @@ def publish(course: Course, destination: Path, edition: Edition, overwrite: Coll
 
 
 def answers_in_history(course: Course, destination: Path, edition: Edition) -> tuple[str, ...]:
-    """Answers that the edition keeps back and students find all the same, in what git holds of earlier editions."""
+    """Answers that this edition leaves out but the repository's git history contains, one sentence each."""
     return leaks_in_history(course, destination, [unit.name for unit in edition.answers_of])
 
 
@@ -75,27 +77,27 @@ def _write_edition(course: Course, draft: Path, edition: Edition) -> None:
     rows = [_publish_unit(course, unit, draft) for unit in units]
     _write_facts(course, draft, [row for row in rows if row])
     if found := leaks(course, draft, answered):
-        raise CourseError("answers would be published, so nothing was:\n  " + "\n  ".join(found))
+        raise CourseError("nothing was published, because answers would be:\n  " + "\n  ".join(found))
 
 
 def _require_own_folder(course: Course, destination: Path) -> None:
-    """A folder is ours if it is absent, empty, or holds an earlier publication, and if no other use is made of it."""
+    """Check that the folder is missing, empty or an earlier publication, and apart from the course's own folders."""
     place = destination.resolve()
     private = [course.lectures, course.solutions, course.assignments, course.submitted, course.records]
     private += [course.root / "avae_lib", *([course.roster.parent] if course.roster else [])]
     for folder in (folder.resolve() for folder in private):
         if folder != course.root.resolve() and (place.is_relative_to(folder) or folder.is_relative_to(place)):
-            raise CourseError(f"{destination} is, holds or lies in {folder}, which is not for students: name another")
+            raise CourseError(f"{destination} overlaps with {folder}, which is not for students: choose another folder")
     if destination.exists() and not destination.is_dir():
-        raise CourseError(f"{destination} is a file: name a folder")
+        raise CourseError(f"{destination} is a file: choose a folder")
     is_empty = not destination.exists() or all(path.name == DRAFT for path in destination.iterdir())
     has_solutions = (destination / course.solutions.name).exists()
     if not is_empty and (has_solutions or not is_publication(destination)):
-        raise CourseError(f"{destination} holds something else: name an empty folder or an earlier publication")
+        raise CourseError(f"{destination} contains other files: choose an empty folder or an earlier publication")
 
 
 def _publish_unit(course: Course, unit: Unit, destination: Path) -> Mapping[str, str] | None:
-    """Copy the lecture and the assignment of a unit; returns its row in the table of contents, if it has either."""
+    """Copy a unit's lecture and assignment; return its row of the table of contents, or None if it has neither."""
     lecture = Path("lectures", f"{unit.name}.ipynb")
     assignment = Path("assignments", unit.name, f"{unit.name}.ipynb")
     if (course.solutions / unit.name).exists() and not (course.root / assignment).exists():
@@ -109,7 +111,7 @@ def _publish_unit(course: Course, unit: Unit, destination: Path) -> Mapping[str,
 
 
 def _copied(course: Course, notebook: Path, destination: Path) -> str:
-    """Copy a notebook with the data beside it, if it exists; returns Markdown links to open it."""
+    """Copy a notebook and the data beside it, if it exists; return Markdown links to open it."""
     source, target = course.root / notebook, destination / notebook
     if not source.exists():
         return ""
@@ -123,15 +125,15 @@ def _copied(course: Course, notebook: Path, destination: Path) -> str:
 
 
 def _require_own_address(course: Course, notebook: Path) -> None:
-    """A set-up cell installs the library from the repository that course.toml names, or from none if it names none."""
+    """Check that the set-up cell installs the library from the repository in course.toml, if that names one."""
     text = notebook.read_text(encoding="utf-8")
     named = set(_INSTALLED_FROM.findall(text))
     own = {f"{course.repository}/archive/{course.branch}"} if course.repository else set()
     if _SET_UP in text and named != own:
         raise CourseError(
-            f"{notebook.relative_to(course.root)} installs the library from {', '.join(named) or 'nowhere'}, but "
-            f"course.toml names {', '.join(own) or 'no repository'}. "
-            "Run: python -m autograder.authoring.notebooks && course release"
+            f"{notebook.relative_to(course.root)} installs the library from {', '.join(named) or 'no repository'}, but "
+            f"course.toml names {', '.join(own) or 'none'}: "
+            "run python -m autograder.authoring.notebooks && course release"
         )
 
 

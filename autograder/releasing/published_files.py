@@ -1,9 +1,9 @@
-"""Bringing a finished edition into the students' repository without overwriting anybody's work.
+"""Moves a finished edition into the students' repository without overwriting anybody's work.
 
-``.published.json`` in that folder records a digest of each file that was published. A file with a recorded content is
-ours, and is replaced or removed; one with any other content has been changed, or was never ours: it stays as it is and
-is named, unless the instructor asks for it to be overwritten. The edition is finished in ``.publishing`` inside the
-folder first, and moved from there file by file.
+``.published.json`` in the repository records a digest of each published file. A file with a recorded digest is replaced
+or removed. A file with any other content was changed or is not from us; it stays and is listed, unless the instructor
+asks to overwrite it. The edition is first finished in ``.publishing`` inside the folder, and moved from there file by
+file.
 """
 
 from __future__ import annotations
@@ -22,29 +22,31 @@ from avae_lib.atomic_write import write_atomically
 __all__ = ["DRAFT", "MOST_NAMED", "RECORD", "is_publication", "update"]
 
 RECORD = ".published.json"
-"""The file that records what was published, by the path of each file."""
+"""Name of the file that records the digests of the published files."""
 
 DRAFT = ".publishing"
-"""The folder in which an edition is finished."""
+"""Name of the folder in which an edition is finished."""
 
 MOST_NAMED = 20
-"""So many files are named in a message; of further ones only their number is."""
+"""Maximum number of files that a message names; further files are counted."""
 
 
 def is_publication(folder: Path) -> bool:
-    """Whether something was published into a folder: it holds the record, or the course.toml of earlier versions."""
+    """Whether a folder is a publication, which contains the record or at least a ``course.toml``."""
     return (folder / RECORD).is_file() or (folder / "course.toml").is_file()
 
 
 def update(draft: Path, folder: Path, overwrite: Collection[str] = ()) -> tuple[str, ...]:
-    """Bring all files below ``draft`` to their places below ``folder``; returns the files that were kept instead.
+    """Move all files of ``draft`` to their places in ``folder``; return the changed files that were kept instead.
 
     Args:
-        overwrite: files that are to be replaced although they were changed, or folders of such files.
+        draft: the folder with the finished edition.
+        folder: the students' repository.
+        overwrite: changed files, or folders of changed files, that are replaced nevertheless.
 
     Raises:
-        CourseError: a place is taken by a link or a folder, a name in ``overwrite`` fits no changed file, or nothing
-            records what was published and files differ. Nothing was changed then.
+        CourseError: a link or a folder is in the place of a file, a name in ``overwrite`` matches no changed file, or
+            files differ and no record says what was published. Then nothing is changed.
     """
     plan = _Plan.of(draft, folder, _recorded(folder))
     named = _named(plan.changed, overwrite)
@@ -57,13 +59,13 @@ def update(draft: Path, folder: Path, overwrite: Collection[str] = ()) -> tuple[
 
 @dataclass(frozen=True)
 class _Plan:
-    """What is to happen to a folder.
+    """The changes that an update makes to a folder.
 
     Attributes:
         edition: the digest of each file of the edition, by path.
-        recorded: the digests of each file that was published before.
-        changed: files that differ from what is to be written, or are to go, and hold what was never published.
-        obsolete: files that were published, are as they were, and are in the edition no more.
+        recorded: the digests of each file that was published before, by path.
+        changed: existing files of either, with a content that was never published and is not in the edition.
+        obsolete: published files, unchanged, that are not in the edition.
     """
 
     edition: Mapping[str, str]
@@ -85,14 +87,14 @@ class _Plan:
 
 
 def _is_there(folder: Path, path: str) -> bool:
-    """Whether there is a file; a link or a folder in its place, or a link on the way to it, is refused."""
+    """Whether the file exists; raises an error if a folder or a link is in its place, or a link on the way to it."""
     for place in (folder / path, *(folder / parent for parent in PurePosixPath(path).parents)):
         if place == folder:
             break
         if place.is_symlink():
-            raise CourseError(f"{place} is a link, through which course publish does not write: move it away")
+            raise CourseError(f"{place} is a link, and course publish does not write through links: move it away")
     if (folder / path).is_dir():
-        raise CourseError(f"{folder / path} is a folder, where a file is to be written: move it away")
+        raise CourseError(f"{folder / path} is a folder, but a file must be written there: move it away")
     return (folder / path).is_file()
 
 
@@ -102,7 +104,9 @@ def _named(changed: Sequence[str], overwrite: Collection[str]) -> set[str]:
         plain = PurePosixPath(Path(name).as_posix())
         found = {path for path in changed if plain in (PurePosixPath(path), *PurePosixPath(path).parents)}
         if not found:
-            raise CourseError(f"nothing was published: no changed file is called {name}, so none can be overwritten")
+            raise CourseError(
+                f"nothing was published: --overwrite names {name}, but no changed file has that name: leave it out"
+            )
         named |= found
     return named
 
@@ -111,14 +115,14 @@ def _no_record(folder: Path, kept: Sequence[str]) -> str:
     tops = " ".join(sorted({path.partition("/")[0] for path in kept}))
     return (
         f"nothing was published: {folder} does not record what was published there ({RECORD}), and "
-        f"{in_short(kept, MOST_NAMED)} would be overwritten. Publish into an empty folder, or say --overwrite {tops}"
+        f"{in_short(kept, MOST_NAMED)} would be overwritten. Publish into an empty folder, or add --overwrite {tops}"
     )
 
 
 def _carry_out(plan: _Plan, draft: Path, folder: Path, kept: Collection[str]) -> None:
     written = {path: digest for path, digest in plan.edition.items() if path not in kept}
     still_ours = {path: plan.recorded[path] for path in kept if path in plan.recorded}
-    # Both contents are ours while files are moved, so that a run that was killed keeps nothing the next time.
+    # While files are moved, both contents count as published: after a killed run, the next takes no file for changed.
     both = {path: [*plan.recorded.get(path, ()), digest] for path, digest in written.items()}
     _write_record(folder, {**plan.recorded, **both})
     for path in sorted(written):
@@ -147,7 +151,7 @@ def _recorded(folder: Path) -> Mapping[str, Sequence[str]]:
         files = json.loads(path.read_text(encoding="utf-8"))["files"]
         recorded = {str(name): [str(digest) for digest in digests] for name, digests in files.items()}
         if any(".." in PurePosixPath(name).parts or PurePosixPath(name).is_absolute() for name in recorded):
-            raise ValueError("a file outside of the folder")
+            raise ValueError("a file outside the folder")
         return recorded
     except (ValueError, KeyError, TypeError, AttributeError):
         raise CourseError(f"{path} cannot be read: restore it from git, or publish into an empty folder") from None

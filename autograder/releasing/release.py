@@ -1,10 +1,10 @@
-"""Releasing units to students: assignments made from solutions, all or nothing.
+"""Releases units to students: makes assignments from solutions, all of them or none.
 
-What is to be released is built in a folder of its own, ``.course/release-…``: the solution notebook without outputs,
-the assignment that nbgrader makes of it, the public cases. There its labels are looked at, its points are compared
-with those of the checks, and it is searched for answers. Only when every unit that was named has passed are the files
-moved to their places, unit by unit, the assignment's notebook last and in one step. So whatever fails, and whenever the
-program is killed, each notebook in ``assignments/`` is the earlier release or the new one, whole.
+A release is first built in a folder of its own, ``.course/release-…``: the solution notebook without outputs, the
+assignment that nbgrader makes from it, and the public cases. There the labels are checked, the points are compared with
+those of the checks, and everything is searched for answers. When all units have passed, the files are moved to their
+places, unit by unit, the assignment's notebook last and in one step. So each notebook in ``assignments/`` is always
+complete, from this release or the one before, even if the program is killed.
 """
 
 from __future__ import annotations
@@ -44,20 +44,22 @@ def units_with_solutions(course: Course) -> tuple[Unit, ...]:
 
 
 def source_of(course: Course, unit: Unit) -> Path:
-    """The solution a unit's assignment is made from."""
+    """The path of the solution that a unit's assignment is made from."""
     return course.solutions / unit.name / f"{unit.name}.py"
 
 
 def release(course: Course, units: Sequence[Unit] = (), *, force: bool = False) -> tuple[Path, ...]:
-    """Generate the assignments of the given units (all that have a solution if none is given); returns the notebooks.
+    """Make the assignments of the given units and return their notebooks.
 
     Args:
-        force: release a unit although students have been graded in it and its graded cells are now others. Points and
-            comments of the cells that are gone are removed from the gradebook; the audit log keeps them.
+        course: the course.
+        units: the units to release; by default all that have a solution.
+        force: release a unit even if its graded cells differ from those in which students have been graded. Points and
+            comments of removed cells are deleted from the gradebook; the audit log keeps them.
 
     Raises:
         CourseError: a unit has no solution, a label or the points of a cell are wrong, students have been graded in
-            cells that the solution no longer has, or an answer would reach the students. Nothing was released then.
+            cells that the solution does not have, or an answer would reach the students. Then nothing is released.
     """
     with course_lock(course, "course release"):
         _remove_abandoned_drafts(course)
@@ -71,11 +73,13 @@ def release(course: Course, units: Sequence[Unit] = (), *, force: bool = False) 
 
 @dataclass(frozen=True)
 class _Draft:
-    """What a unit's release consists of, in a folder that only its makers see.
+    """The files of a unit's release before they are moved to their places.
 
     Attributes:
+        unit: the unit.
+        solution: the solution notebook without outputs.
         assignment: the folder for students.
-        cases: the file of public cases; None where the unit has none.
+        cases: the file of public cases; None if the unit has none.
     """
 
     unit: Unit
@@ -92,7 +96,7 @@ class _Draft:
 
 
 def _remove_abandoned_drafts(course: Course) -> None:
-    """Remove the drafts of releases that were killed. We hold the course's lock, so no release is using them."""
+    """Remove the drafts of releases that were killed; the caller holds the course's lock, so no release uses them."""
     for folder in course.records.glob(f"{_DRAFTS}*"):
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -100,7 +104,7 @@ def _remove_abandoned_drafts(course: Course) -> None:
 def _drafted(course: Course, unit: Unit, folder: Path) -> _Draft:
     source = source_of(course, unit)
     if not source.exists():
-        raise CourseError(f"unit {unit.name} has no solution yet: its assignment is made from {source}")
+        raise CourseError(f"unit {unit.name} has no solution: write {source}, or leave the unit out")
     notebook = _built(course, unit)
     require_points_of_checks(notebook, unit)
     ignored = shutil.ignore_patterns("*.ipynb", *NEVER_RELEASED)
@@ -121,18 +125,18 @@ def _built(course: Course, unit: Unit) -> NotebookNode:
             raise CourseError(_refusal(source.relative_to(course.root), problems))
         return unrun(course, source)
     except (ValueError, nbformat.ValidationError) as trouble:
-        said = str(trouble).splitlines()[0]
-        raise CourseError(_refusal(source.relative_to(course.root), [said])) from None
+        reason = str(trouble).splitlines()[0]
+        raise CourseError(_refusal(source.relative_to(course.root), [reason])) from None
 
 
 def _refusal(source: Path, problems: Sequence[str]) -> str:
     if len(problems) == 1:
         return f"nothing was released: {source}: {problems[0]}"
-    return "\n  ".join([f"nothing was released: {len(problems)} things are wrong in {source}:", *problems])
+    return "\n  ".join([f"nothing was released: {source} has {len(problems)} mistakes:", *problems])
 
 
 def _draft_of_cases(course: Course, unit: Unit, folder: Path) -> Path | None:
-    # A course kept apart from the library takes the cases that came with it; a capstone has none.
+    # A course folder without the library uses the cases that come with the library; a capstone has none.
     if not (course.root / "avae_lib").is_dir() or unit.kind == "capstone":
         return None
     path = folder / _place_of_cases(course, unit).name
@@ -145,8 +149,9 @@ def _place_of_cases(course: Course, unit: Unit) -> Path:
 
 
 def _put_in_place(course: Course, draft: _Draft) -> Path:
-    """Move a unit's files to where they belong; the step that students and graders see, the notebook, is the last."""
-    notebook, place = draft.read(), course.released_notebook(draft.unit)
+    """Move a unit's files to their places, the notebook last, because students and graders see it."""
+    notebook = draft.read()
+    place = course.released_notebook(draft.unit)
     files = {file.relative_to(draft.assignment / _DATA) for file in (draft.assignment / _DATA).rglob("*")}
 
     def move_all() -> None:
@@ -162,7 +167,7 @@ def _put_in_place(course: Course, draft: _Draft) -> Path:
 
 
 def require_points_of_checks(notebook: NotebookNode, unit: Unit) -> None:
-    """Hold the check cells of a notebook against the unit's checks: the same components, order and points.
+    """Check that the check cells of a notebook have the components, order and points of the unit's checks.
 
     Raises:
         CourseError: they differ; the message names the cell.
@@ -177,11 +182,13 @@ def require_points_of_checks(notebook: NotebookNode, unit: Unit) -> None:
         _require_cells_of(check, check_cells, {grade_id_of(cell) for cell in notebook.cells})
     names = [f"check_{check.component}" for check in checks_of(unit.name)]
     if stray := [name for name in check_cells if name not in names]:
-        raise CourseError(f"nothing was released: {stray[0]} checks no component of {unit.name}; it has {names}")
+        raise CourseError(
+            f"nothing was released: {stray[0]} checks no component of {unit.name}: use one of {', '.join(names)}"
+        )
     if list(check_cells) != names:
         raise CourseError(
-            f"nothing was released: the check cells of {unit.name} stand in the order {', '.join(check_cells)}, its "
-            f"checks in the order {', '.join(names)}: let both be the same"
+            f"nothing was released: the check cells of {unit.name} are in the order {', '.join(check_cells)}, but its "
+            f"checks in the order {', '.join(names)}: use the same order"
         )
 
 
@@ -192,10 +199,10 @@ def _require_cells_of(check: ComponentCheck, check_cells: Mapping[str, NotebookN
     elif name not in check_cells:
         problem = f"{check.component} has no check cell: put {call}, with the grade_id {name}, right after its answer"
     elif check_cells[name].source.strip() != call:
-        problem = f"{name} must hold {call} and nothing else"
+        problem = f"{name} must contain {call} and nothing else"
     elif _points(check_cells[name]) != check.points:
         problem = (
-            f"{name} is worth {_points(check_cells[name])} points, the cases of its check {check.points}: "
+            f"{name} is worth {_points(check_cells[name])} points, but the cases of its check {check.points}: "
             f'write "points": {check.points} into its label, or change the cases'
         )
     else:
@@ -212,12 +219,12 @@ def _require_points_of_capstone(cells: Mapping[str, float | None], unit: Unit) -
 
     wanted = {f"check_{name}": points for name, points in POINTS.items()}
     if list(cells.items()) != list(wanted.items()):
-        raise CourseError(f"the check cells of {unit.name} must be worth {wanted}, got {cells}")
+        raise CourseError(f"nothing was released: the check cells of {unit.name} must be worth {wanted}, got {cells}")
 
 
 def _generate(folder: Path, unit: Unit) -> None:
-    """Have nbgrader make the assignment of ``folder/solutions`` in ``folder/assignments``, without a gradebook."""
-    from nbgrader.apps.api import NbGraderAPI  # costs seconds, which other commands should not pay
+    """Make the assignment in ``folder/assignments`` from ``folder/solutions`` with nbgrader, without a gradebook."""
+    from nbgrader.apps.api import NbGraderAPI  # takes seconds to import; other commands need not wait
     from nbgrader.converters import GenerateAssignment
     from nbgrader.preprocessors import SaveCells
 
@@ -228,23 +235,23 @@ def _generate(folder: Path, unit: Unit) -> None:
     config.GenerateAssignment.preprocessors = [step for step in steps if step is not SaveCells]
     result = NbGraderAPI(config=config).generate_assignment(unit.name)
     if not result["success"]:
-        said = (result.get("error") or result.get("log") or "it gave no reason").strip()
-        raise CourseError(f"nothing was released: nbgrader could not generate {unit.name}: {said.splitlines()[-1]}")
+        reason = (result.get("error") or result.get("log") or "it gave no reason").strip()
+        raise CourseError(f"nothing was released: nbgrader could not generate {unit.name}: {reason.splitlines()[-1]}")
 
 
 def _require_nothing_else(folder: Path, unit: Unit) -> None:
-    """Only the notebook and what lies in ``data/`` may reach students."""
+    """Check that a release contains only the notebook and files in ``data/``."""
     files = {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()}
     stray = sorted(str(file) for file in files if file.parts[0] not in (f"{unit.name}.ipynb", _DATA))
     if stray:
         raise CourseError(
-            f"{', '.join(stray)} would be released with {unit.name}, so nothing was: "
-            f"files for students belong in solutions/{unit.name}/{_DATA}/"
+            f"nothing was released, because {', '.join(stray)} would be released with {unit.name}: "
+            f"move files for students to solutions/{unit.name}/{_DATA}/"
         )
 
 
 def _require_no_answers(course: Course, folder: Path, unit: Unit) -> None:
     if found := leaks(course, folder):
         raise CourseError(
-            f"answers would reach the students with {unit.name}, so nothing was released:\n  " + "\n  ".join(found)
+            f"nothing was released, because {unit.name} would give answers away:\n  " + "\n  ".join(found)
         )

@@ -1,4 +1,4 @@
-"""Moving finished files to their places, one at a time: each is the earlier one or the new one, never half of it."""
+"""Moves finished files to their places, one at a time; each place holds a complete file at every moment."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["move", "move_folder", "remove_others"]
 
 
 def move(draft: Path, place: Path) -> bool:
-    """Move a file to its place; one with the same content is left as it is. Returns whether the place has changed."""
+    """Move a file to its place, unless the place has the same content; return whether it has changed."""
     if place.is_file() and place.read_bytes() == draft.read_bytes():
         return False
     place.parent.mkdir(parents=True, exist_ok=True)
@@ -26,14 +26,14 @@ def move(draft: Path, place: Path) -> bool:
 
 
 def move_folder(draft: Path, place: Path) -> None:
-    """Move all files below a folder to their places below another, where others stay."""
+    """Move all files of a folder into another folder; other files there stay."""
     for file in sorted(draft.rglob("*")) if draft.is_dir() else ():
         if file.is_file():
             move(file, place / file.relative_to(draft))
 
 
 def remove_others(folder: Path, kept: Collection[Path]) -> None:
-    """Remove the files below a folder that are none of ``kept`` (relative to it), and folders left empty."""
+    """Remove all files of a folder except ``kept`` (paths relative to it), and folders left empty."""
     for path in sorted(folder.rglob("*"), reverse=True) if folder.is_dir() else ():
         if path.is_dir() and not path.is_symlink():
             if not any(path.iterdir()):

@@ -1,4 +1,5 @@
-// What formgrader shows as a formula is one here too. Each answer is drawn by itself: sheet.js asks for it.
+// The same delimiters start formulas here as in formgrader. MathJax typesets nothing by itself; sheet.js calls it for
+// one answer at a time.
 window.MathJax = {
   skipStartupTypeset: true,
   showMathMenu: false,

@@ -1,13 +1,13 @@
 "use strict";
-// Grading by keyboard. Points appear as given only after the server has saved them; keys pressed meanwhile wait.
+// Grading by keyboard. The page shows points only after the server has saved them; changes are saved one by one.
 
 const base = document.body.dataset.base;
 const maxPoints = Number(document.body.dataset.maxPoints);
 const answers = Array.from(document.querySelectorAll(".answer"));
 const message = document.getElementById("message");
-const done = []; // changes of this page, the latest last: what undo takes back
+const done = []; // changes made on this page, in order; undo reverts the last
 let current = 0;
-let typed = ""; // the points that are being typed for the current answer
+let typed = ""; // digits typed so far for the current answer
 let saving = Promise.resolve();
 
 const stateOf = (answer) => JSON.parse(answer.dataset.state);
@@ -29,7 +29,7 @@ function show(answer) {
 }
 
 function noteOn(state) {
-  if (state.waits) return state.points === null ? "ungraded" : "graded before, and changed since: give points again";
+  if (state.waits) return state.points === null ? "ungraded" : "changed since it was graded: give points again";
   return state.points === null && state.auto === 0 ? "no response" : "";
 }
 
@@ -51,7 +51,7 @@ function keep(answer, state) {
 }
 
 function save(answer, change, undoing = false) {
-  // Changes are sent one after the other: each names the revision that the one before it produced.
+  // Changes are sent one after the other, because each must state the revision that the one before has produced.
   saving = saving.then(() => send(answer, change, undoing));
   return saving;
 }
@@ -68,40 +68,40 @@ async function send(answer, change, undoing) {
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify({ key: answer.dataset.key, revision: before.revision, ...wanted }),
     });
-    const told = await reply.json().catch(() => ({ message: `the server refused (${reply.status})` }));
+    const content = await reply.json().catch(() => ({ message: `the server refused (${reply.status})` }));
     if (reply.ok) {
-      keep(answer, told);
+      keep(answer, content);
       if (!undoing && !isSame) done.push({ answer, before: { points: before.points, comment: before.comment } });
-      say(undoing ? "Taken back." : "Saved.", true);
+      say(undoing ? "Undone." : "Saved.", true);
       return;
     }
-    await explain(answer, before, reply.status, told, wanted);
+    await explain(answer, before, reply.status, content, wanted);
   } catch {
-    say("Not saved: course answers does not reply. Check that it is still running.");
+    say("Not saved: course answers does not reply. Check in the terminal that it is still running.");
     reopen(answer, before, wanted);
   } finally {
     answer.classList.remove("busy");
   }
 }
 
-async function explain(answer, before, status, told, wanted) {
+async function explain(answer, before, status, content, wanted) {
   if (status === 409) {
-    const { message: _, ...now } = told;
+    const { message: _, ...now } = content;
     const isAnotherAnswer = now.points === before.points && now.comment === before.comment;
-    // The page keeps the old revision, so that nobody can grade an answer that they have not read.
+    // The page keeps the old revision, so that nobody can grade an answer without having read it.
     keep(answer, isAnotherAnswer ? { ...now, revision: before.revision } : now);
     say(
       isAnotherAnswer
         ? "Not saved: the answer was handed in or graded again. Reload the page to read it."
-        : "Not saved: somebody else has graded this answer meanwhile. It now shows what they gave.",
+        : "Not saved: somebody else has graded this answer in the meantime. The page shows their points and comment.",
     );
   } else {
-    say(`Not saved: ${told.message}`);
+    say(`Not saved: ${content.message}`);
   }
   reopen(answer, before, wanted);
 }
 
-// A comment that could not be saved is not lost: its field opens again with the text in it.
+// If a comment could not be saved, its field opens again with the text, so that nothing is lost.
 function reopen(answer, before, wanted) {
   if (wanted.comment === before.comment) return;
   const { field } = parts(answer);
@@ -127,7 +127,7 @@ function goToUngraded(from) {
   else go(next);
 }
 
-// Another digit extends the number if the result is a possible number of points; otherwise it begins a new one.
+// A digit extends the number if the result is a possible number of points; otherwise it begins another number.
 function typePoints(sign) {
   const longer = typed + sign;
   const fits = /^\d{0,3}(\.\d?)?$/.test(longer) && Number(longer) <= maxPoints;
@@ -149,7 +149,7 @@ async function undo() {
   await saving;
   const last = done.pop();
   if (!last) {
-    say("Nothing to take back on this page.");
+    say("Nothing to undo on this page.");
     return;
   }
   go(answers.indexOf(last.answer));

@@ -203,7 +203,9 @@ def test_an_edited_source_is_out_of_step(course, solution, lecture):
     write(build(course, solution), notebook_of(solution))
     assert check_pairs(course) == ()
     solution.write_text(SOLUTION.replace("About sums", "On sums"))
-    assert check_pairs(course) == ("solutions/00_start_here/00_start_here.ipynb differs from its source",)
+    assert check_pairs(course) == (
+        "solutions/00_start_here/00_start_here.ipynb differs from its source (build it again)",
+    )
 
 
 def test_an_edited_notebook_is_out_of_step(course, solution, lecture):
@@ -217,7 +219,9 @@ def test_an_edited_notebook_is_out_of_step(course, solution, lecture):
 def test_a_lecture_that_was_not_executed_is_out_of_step(course, solution, lecture):
     for source in (solution, lecture):
         write(build(course, source), notebook_of(source))
-    assert check_pairs(course) == ("lectures/03_vae.ipynb holds cells that were not executed",)
+    assert check_pairs(course) == (
+        "lectures/03_vae.ipynb contains cells that were not executed (build it with --execute)",
+    )
 
 
 def test_lectures_are_kept_with_outputs_and_solutions_without(course, solution, lecture, monkeypatch):
@@ -348,7 +352,11 @@ def test_captions_are_shown_without_the_description_which_stands_in_the_picture(
     ("old", "new", "wanted"),
     [
         ("# <!-- alt: A falling line. -->", "#", "figure 2 has no description"),
-        ("# # Lecture", "# **Figure 0.** Nothing.\n#\n# <!-- alt: Nothing. -->", "figure 0 has no code cell before it"),
+        (
+            "# # Lecture",
+            "# **Figure 0.** Nothing.\n#\n# <!-- alt: Nothing. -->",
+            "figure 0 has no code cell above its caption",
+        ),
     ],
 )
 def test_captions_that_lack_something_are_named(figures, old, new, wanted):

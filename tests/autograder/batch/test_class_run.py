@@ -48,7 +48,7 @@ def test_the_summary_lists_who_is_missing_and_what_lies_elsewhere_and_keeps_it(c
     (course.submitted / "u055" / "Unit 3" / "03_vae.ipynb").touch()
     said = grade()
     assert "u055/Unit 3/03_vae.ipynb" in said
-    assert "1 of 2 on the roster handed in nothing: 007" in said
+    assert "1 of 2 in the roster handed in nothing: 007" in said
     assert "'7' is probably '007'" in said
     kept = json.loads((course.records / "attendance" / f"{UNIT}.json").read_text())
     assert (kept["absent"], kept["strangers"]) == (["007"], ["7"])
@@ -100,7 +100,7 @@ def test_a_second_command_is_told_in_one_sentence_who_is_at_work(course, hand_in
     with course_lock(course, "course grade 03_vae"):
         said = subprocess.run([sys.executable, "-c", GRADE, *command], cwd=course.root, capture_output=True, text=True)
     assert said.returncode == 1
-    assert said.stderr.startswith("course: course grade 03_vae has been at work on this course since ")
+    assert said.stderr.startswith("course: course grade 03_vae has been working on this course since ")
     assert said.stderr.count("\n") == 1 and "wait until it has finished" in said.stderr
 
 

@@ -64,7 +64,7 @@ def test_canvas_work_lies_where_the_grader_looks_and_strangers_are_listed(collec
     collection = collecting(CANVAS)
     assert (collection.system, kinds(collection)) == ("canvas", {"ada": "new", "zoe": "new"})
     assert in_place() == {"ada": {"03_vae.ipynb": "ada's"}, "zoe": {"03_vae.ipynb": "zoe's"}}
-    assert "fits nobody" in reasons(collection)["nobodyknown_999_9003_03_vae.ipynb"]
+    assert "matches nobody" in reasons(collection)["nobodyknown_999_9003_03_vae.ipynb"]
     assert collection.missing == ("lim", "jose")
 
 
@@ -374,7 +374,7 @@ def test_the_command_says_what_it_did_and_what_it_does_not_know(klass, zipped, m
     said = capsys.readouterr().out
     assert "read as a download of canvas: 2 collected" in said
     assert "2 of 2 without a known time of handing in" in said and "1 of these are marked LATE in the LMS: zoe" in said
-    assert "nobodyknown_999_9003_03_vae.ipynb: fits nobody" in said
+    assert "nobodyknown_999_9003_03_vae.ipynb: matches nobody" in said
     assert "2 in the roster without any submission: lim, jose" in said
     log = (klass.records / "audit.jsonl").read_text(encoding="utf-8").splitlines()
     assert [json.loads(line)["event"] for line in log] == ["collect"]

@@ -58,7 +58,7 @@ def test_every_problem_is_said_at_once_with_its_line(said):
     text = SMALL.replace("weight = 40", 'weight = "40"\ndeu = 2027-03-12T23:59:00').replace("Berlin", "Berln")
     zone, weight, due = said(text)
     assert zone.startswith("line 3: time_zone") and "did you mean Europe/Berlin" in zone
-    assert weight == 'line 8: weight in the unit 00_first must be a number of per cent, 0 to 100, got "40"'
+    assert weight == 'line 8: weight in the unit 00_first must be a percentage, 0 to 100, got "40"'
     assert due == "line 9: deu is not known in the unit 00_first: did you mean due?"
 
 
@@ -66,8 +66,8 @@ def test_every_problem_is_said_at_once_with_its_line(said):
     ("old", "new", "expected"),
     [
         ('title = "Small"', "", "title is missing at the top"),
-        ('title = "Small"', "title = 5", "title at the top must be a text in quotes, got 5"),
-        ('title = "Small"', 'title = ""', "title at the top must be a text in quotes"),
+        ('title = "Small"', "title = 5", "title at the top must be text in quotes, got 5"),
+        ('title = "Small"', 'title = ""', "title at the top must be text in quotes"),
         ('branch = "main"', "branch = true", "must be the name of a branch in quotes, got true"),
         ('branch = "main"', 'branch = "main"\nrepository = "https://github.com/a/b"', "OWNER/NAME"),
         ('branch = "main"', 'branch = "main"\nlate_policy = 5', "late_policy at the top must be a table"),
@@ -89,7 +89,7 @@ def test_every_problem_is_said_at_once_with_its_line(said):
         ("weight = 60", "weight = 60\ndue = 23:59:00", "must be a date with a time"),
         ("weight = 60", 'weight = 60\ncanvas_id = "4711"', 'whole number above 0, without quotes, got "4711"'),
         ("weight = 60", 'weight = 60\nkind = "essay"', '"components" or "capstone", got "essay"'),
-        ('"01_second"', '"../second"', "name in the unit ../second must be a folder's name"),
+        ('"01_second"', '"../second"', "name in the unit ../second must be a folder name"),
         ('"01_second"', '"00_first"', "name '00_first' is used by two units, as in line 6"),
     ],
 )
@@ -128,11 +128,11 @@ def test_two_units_cannot_share_a_column_of_canvas(said):
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        (SMALL.replace("weight = 60", "weight = "), "line 13: this is not TOML: invalid value"),
-        (SMALL.replace('"Second"', '"Second'), "line 12: this is not TOML: "),
-        (SMALL.replace("weight = 60", "title = 'Again'"), "this is not TOML: cannot overwrite a value"),
-        (SMALL.replace("[[units]]", "[units]"), "line 5: units are a list: head each of them with [[units]]"),
-        (SMALL.replace("[[units]]", "[units]", 1), "line 5: units are a list"),
+        (SMALL.replace("weight = 60", "weight = "), "line 13: this is not valid TOML: invalid value"),
+        (SMALL.replace('"Second"', '"Second'), "line 12: this is not valid TOML: "),
+        (SMALL.replace("weight = 60", "title = 'Again'"), "this is not valid TOML: cannot overwrite a value"),
+        (SMALL.replace("[[units]]", "[units]"), "line 5: [units] must be [[units]]"),
+        (SMALL.replace("[[units]]", "[units]", 1), "line 5: [units] must be [[units]]"),
         (SMALL.encode("utf-16"), "not UTF-8"),
     ],
 )
@@ -182,7 +182,7 @@ def test_units_without_files_and_files_without_a_unit_are_warnings(tmp_path, rea
     facts = read(SMALL).facts
     said = [str(problem) for problem in folder_problems(tmp_path, facts)]
     assert said == [
-        "the unit 01_second has neither a lecture nor an assignment nor a solution here: did you mean 01_secnod?",
+        "the unit 01_second has no lecture, no assignment and no solution in this folder: did you mean 01_secnod?",
         "solutions/01_secnod belongs to no unit: list it under [[units]], or move it away",
     ]
     (tmp_path / "lectures").mkdir()
@@ -217,7 +217,7 @@ def test_dates_are_read_in_the_zone_of_the_course_unless_they_state_their_own(tm
 def test_a_number_that_two_units_share_names_neither(tmp_path):
     (tmp_path / "course.toml").write_text(SMALL.replace("01_second", "00_second"))
     course = Course.load(tmp_path)
-    with pytest.raises(CourseError, match="'00' may be 00_first or 00_second: write the whole name"):
+    with pytest.raises(CourseError, match="'00' could be 00_first or 00_second: write the whole name"):
         course.unit("00")
     assert course.unit("00_second").title == "Second"
 

@@ -194,21 +194,21 @@ def test_nbgraders_own_export_shows_the_points_that_ours_shows(late_class, tmp_p
 def test_students_are_told_what_lateness_cost_them_and_nothing_if_it_did_not(late_class):
     (late_class.submitted / "cleo").mkdir(parents=True)
     grant(late_class, late_class.unit(UNIT), "cleo", 6, "ill")
-    share = "10 % of the unit's 8 points for each day"
+    share = "10% of the unit's 8 points per day"
     assert notices(late_class) == {
-        "ben": f"Handed in 2 days after the due date: {share}, so 1.6 of 5 points are taken off.",
-        "cleo": f"Handed in 1 day after the due date, which an extension had moved by 6 days: {share}, "
-        "so 0.8 of 5 points are taken off.",
+        "ben": f"Handed in 2 days after the due date: {share}, so you lose 1.6 of 5 points.",
+        "cleo": f"Handed in 1 day after the due date (including your extension of 6 days): {share}, "
+        "so you lose 0.8 of 5 points.",
     }
     assert notices(late_class, days_accepted=1)["ben"] == (
-        "Handed in 2 days after the due date: work is accepted for 1 day, so all 5 points are taken off."
+        "Handed in 2 days after the due date: late work is accepted for 1 day, so you lose all 5 points."
     )
     assert notices(late_class, points_lost_per_day_percent=40)["ben"] == (
-        "Handed in 2 days after the due date: 40 % of the unit's 8 points for each day, "
+        "Handed in 2 days after the due date: 40% of the unit's 8 points per day, "
         "but never more than the points earned, "
-        "so 5 of 5 points are taken off."
+        "so you lose 5 of 5 points."
     )
-    assert notices(late_class, points_lost_per_day_percent=0)["ben"].endswith("due date: nothing is taken off.")
+    assert notices(late_class, points_lost_per_day_percent=0)["ben"].endswith("due date: you lose no points.")
 
 
 def notices(course, **policy):
@@ -326,5 +326,5 @@ def test_an_extension_granted_after_a_spreadsheet_saved_the_file_counts(course, 
 def test_feedback_says_what_lateness_cost_and_nothing_to_those_in_time(late_class):
     pages = write_feedback(late_class, late_class.unit(UNIT))
     texts = {page.parent.parent.name: page.read_text(encoding="utf-8") for page in pages}
-    assert "so 1.6 of 5 points are taken off." in texts["ben"] and "3.4" in texts["ben"]
+    assert "so you lose 1.6 of 5 points." in texts["ben"] and "3.4" in texts["ben"]
     assert not any("after the due date" in texts[student] for student in ("ada", "dan"))

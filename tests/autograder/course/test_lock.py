@@ -39,7 +39,7 @@ def test_a_second_command_is_told_who_is_at_work_since_when_and_what_to_do(cours
     with pytest.raises(CourseError) as refusal, course_lock(course, "course forget ada"):
         pytest.fail("both were at work")
     text = str(refusal.value)
-    assert "course grade 03_vae has been at work" in text and f"(process {holder.pid})" in text
+    assert "course grade 03_vae has been working on this course" in text and f"(process {holder.pid})" in text
     assert f"kill {holder.pid}" in text and "since 20" in text and "\n" not in text
 
 
@@ -95,7 +95,7 @@ def test_two_courses_do_not_wait_for_each_other(course, holder, tmp_path, new_co
 
 def test_a_note_that_cannot_be_read_costs_only_the_details(course, holder):
     (course.records / "lock").write_bytes(b"\xff{")
-    with pytest.raises(CourseError, match="another command is at work on this course"), course_lock(course, "x"):
+    with pytest.raises(CourseError, match="another command is working on this course"), course_lock(course, "x"):
         pass
 
 

@@ -86,10 +86,10 @@ def test_canvas_may_write_first_and_last_names_apart(course):
     ("text", "complaint"),
     [
         (CANVAS.replace("102,00701", "102,"), r"line 5: '=Ångström, Zoë' has no sis_id.*--id login"),
-        (CANVAS.replace("102,", "1.02E+16,"), "line 5.*is no Canvas number"),
+        (CANVAS.replace("102,", "1.02E+16,"), "line 5.*is not a Canvas number"),
         (MOODLE.replace("00701", "00700"), "line 3.*'00700' is already in an earlier line"),
-        ("name,points\nAda,3\n", "no roster of Canvas, Moodle or Gradescope"),
-        ("id,name\na/b,Ada\n", "cannot be the name of a folder"),
+        ("name,points\nAda,3\n", "is not an export of Canvas, Moodle or Gradescope"),
+        ("id,name\na/b,Ada\n", "cannot be a folder name"),
     ],
 )
 def test_what_cannot_be_right_is_refused_by_line(course, text, complaint):

@@ -74,10 +74,10 @@ def test_before_anybody_graded_by_hand_the_page_says_what_the_automatic_part_is_
         "Points 3.5 / 8",
         "Graded automatically 3.5 of 5",
         "Still to be graded by hand – of 3",
-        "What counts 3.5 of 8",
-        "Not final yet: 1 answer waits to be graded by hand, for up to 3 more points.",
-        "Handed in at a time that is not known, so not late",
-        "Written question waits for a person",
+        "Total 3.5 of 8",
+        "Not final yet: 1 answer is still to be graded by hand, for up to 3 more points.",
+        "Handed in at an unknown time, so it does not count as late",
+        "Written question not graded yet",
     ):
         assert words in said
 
@@ -94,15 +94,15 @@ def test_hand_points_extra_credit_comments_and_lateness_are_all_on_the_page_and_
         "Graded automatically 2 of 2",
         "Graded by hand 4.5 of 6",
         "Extra credit 0.5",
-        "Late, 2 days -1.6",
-        "What counts 5.4 of 8",
-        "Handed in 2 days after the due date: 10 % of the unit's 8 points for each day, so 1.6 of 7 points",
-        "halve 2.5 / 3 Graded by hand: 2, in place of the 1.5 given automatically. Extra credit: 0.5. "
+        "Late by 2 days -1.6",
+        "Total 5.4 of 8",
+        "Handed in 2 days after the due date: 10% of the unit's 8 points per day, so you lose 1.6 of 7 points",
+        "halve 2.5 / 3 Graded by hand: 2, which replaces the automatic 1.5. Extra credit: 0.5. "
         "Comment: The check was too strict <here>.",
         "Written question 2.5 / 3 Comment: Good reason, too short.",
     ):
         assert words in said
-    assert "Not final yet" not in said and "waits" not in said
+    assert "Not final yet" not in said and "not graded yet" not in said
 
 
 def test_an_answer_that_changed_since_it_was_graded_says_so(course, record, give):
@@ -111,25 +111,25 @@ def test_an_answer_that_changed_since_it_was_graded_says_so(course, record, give
     give("question_1", 3.0)
     record("ada", halving="a * 0.5")
     said = page_of_ada(course)
-    assert "Not final yet: 1 answer waits to be looked at again by a person." in said
-    assert "A person will look at it again: it has changed since it was graded by hand." in said
-    assert "What counts 7 of 8" in said
+    assert "Not final yet: 1 answer is still to be checked again by your instructor." in said
+    assert "Your instructor will check these points again: the answer has changed since it was graded by hand." in said
+    assert "Total 7 of 8" in said
 
 
 def test_work_that_cannot_be_graded_leaves_the_points_of_the_work_before(course, record, give):
     record("ada")
     give("question_1", 2.5)
-    record("ada", reason="not JSON, so no notebook: ask for the .ipynb file itself")
+    record("ada", reason="the file is not a notebook: ask for the .ipynb file itself")
     said = page_of_ada(course)
     for words in (
-        "What you handed in could not be graded",
-        "Not JSON, so no notebook: hand in the .ipynb file itself.",
-        "Until you put this right and hand in again, the points of your earlier submission count.",
+        "Your submission could not be graded",
+        "The file is not a notebook: hand in the .ipynb file itself.",
+        "Until you fix the problem and hand in again, the points of your earlier submission count.",
         "Points 7.5 / 8",
     ):
         assert words in said
     record("ada")
-    assert "What counts 7.5 of 8" in page_of_ada(course) and "waits" not in page_of_ada(course)
+    assert "Total 7.5 of 8" in page_of_ada(course) and "not graded yet" not in page_of_ada(course)
 
 
 def test_grade_with_a_folder_for_pages_writes_the_pages_of_the_gradebook(course, record, give, monkeypatch, tmp_path):
@@ -139,7 +139,7 @@ def test_grade_with_a_folder_for_pages_writes_the_pages_of_the_gradebook(course,
     monkeypatch.setattr("autograder.batch.class_run.ClassRun.grade", lambda run: ())
     assert cli.main(["grade", "03", "--feedback", str(tmp_path / "pages")]) == 0
     page = tmp_path / "pages" / "ada" / UNIT / f"{UNIT}.html"
-    assert "What counts 7.5 of 8" in Words(page.read_text(encoding="utf-8")).text
+    assert "Total 7.5 of 8" in Words(page.read_text(encoding="utf-8")).text
 
 
 def test_pages_are_for_their_owner_only(course, record):

@@ -206,14 +206,14 @@ def pages(course, unit, standings):
         said = " ".join(re.sub("<[^>]*>", " ", feedback.page(student).partition("</style>")[2]).split())
         standing = standings[student]
         if standing.points is None:
-            assert "What counts" not in said and "could not be graded" in said
+            assert "Total" not in said and "could not be graded" in said
             continue
-        assert f"What counts {shown(standing.points)} of {shown(standing.max_points)}" in said
+        assert f"Total {shown(standing.points)} of {shown(standing.max_points)}" in said
         assert ("Not final yet" in said) == bool(standing.waiting)
         assert ("after the due date" in said) == (standing.days_late > 0)
         assert ("could not be graded" in said) == (standing.status is Status.QUARANTINED)
         if standing.days_late:
-            assert f"Late, {standing.days_late} day" in said and f"-{shown(standing.points_lost)}" in said
+            assert f"Late by {standing.days_late} day" in said and f"-{shown(standing.points_lost)}" in said
 
 
 def shown(points):

@@ -85,11 +85,11 @@ def test_the_student_reads_the_decision_on_the_feedback_page_and_others_do_not(g
     ada, ben = (page.read_text(encoding="utf-8") for page in write_feedback(graded, unit))
     said = " ".join(re.sub("<[^>]*>", "", ada).split())
     assert re.search(
-        r"halve, asked on \d{4}-\d\d-\d\d, decided on \d{4}-\d\d-\d\d: The &lt;check&gt; is right\. "
-        r"The points of the unit stay as they were\.",
+        r"halve, requested on \d{4}-\d\d-\d\d, decided on \d{4}-\d\d-\d\d: The &lt;check&gt; is right\. "
+        r"Your points for the unit have not changed\.",
         said,
     )
-    assert re.search(r"Asked on \d{4}-\d\d-\d\d: not decided yet\.", said)
+    assert re.search(r"Requested on \d{4}-\d\d-\d\d: not decided yet\.", said)
     assert "regrade request" not in ben.lower()
 
 

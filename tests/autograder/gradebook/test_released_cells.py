@@ -53,7 +53,7 @@ def test_cells_that_differ_are_named_and_counted(course, unit, record, release, 
     record("ben")
     give_by_hand(course)
     assert cell_changes(course, unit, changed) == CellChanges(("check_double", "double"), ("question_1",), 2, 1)
-    with pytest.raises(CourseError, match=r"gone: question_1; new: check_double, double.*--force"):
+    with pytest.raises(CourseError, match=r"removed: question_1; new: check_double, double.*--force"):
         require_graded_cells(course, unit, changed)
 
 

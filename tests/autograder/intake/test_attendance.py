@@ -27,7 +27,7 @@ def test_everybody_of_the_roster_without_work_is_listed_and_everybody_else_with_
         hand_in(student, b"{}")
     present = attendance(course, unit)
     assert (present.absent, present.strangers) == (("ben", "cleo"), ("eve",))
-    assert present.sentences() == ("2 of 3 on the roster handed in nothing: ben, cleo", "not on the roster: eve")
+    assert present.sentences() == ("2 of 3 in the roster handed in nothing: ben, cleo", "not in the roster: eve")
 
 
 def test_where_all_is_well_nothing_is_said(course, unit, hand_in):

@@ -156,19 +156,19 @@ KEPT = {
     "decorator commented out": (write(add="# " + ADD_HEAD + "return a + b"), "had lost its line @implements"),
     "bare function in a cell of their own": (
         own_cell(2, BARE_ADD, add=STUB),
-        "stood in a cell of the student's own",
+        "was in a cell of the student's own",
     ),
     "answer in a cell of their own": (
         own_cell(2, ADD_HEAD + "return a + b", add=STUB),
-        "stood in a cell of the student's own",
+        "was in a cell of the student's own",
     ),
     "decorator called as a function": (write(add='implements("add")(lambda a, b: a + b)'), ""),
     "everything in the set-up cell": (
         write(setup=SETUP + "\n" + ADD_HEAD + "return a + b", add=""),
-        "stood in the cell labelled 'setup'",
+        "was in the cell labelled 'setup'",
     ),
-    "raw, and all labels lost": (in_turn(of_another_kind("raw"), without_labels), "turned into another type"),
-    "text, and all labels lost": (in_turn(of_another_kind("markdown"), without_labels), "turned into another type"),
+    "raw, and all labels lost": (in_turn(of_another_kind("raw"), without_labels), "changed to another cell type"),
+    "text, and all labels lost": (in_turn(of_another_kind("markdown"), without_labels), "changed to another cell type"),
     "ids of 200 signs": (ids(lambda number: "x" * 200), ""),
     "the same id everywhere": (ids(lambda number: "same"), ""),
     "no ids": (ids(lambda number: None), ""),
@@ -178,8 +178,8 @@ KEPT = {
     "a character of value zero": (write(add=ADD_HEAD + "return a + b\0"), ""),
     "form field of Colab": (write(add='#@title Sum { display-mode: "form" }\n' + ADD_HEAD + "return a + b"), ""),
     "empty metadata": (lambda notebook: [cell.update(metadata=None) for cell in notebook["cells"]], "had lost all"),
-    "format not given": (lambda notebook: notebook.update(nbformat=None), "did not say its format"),
-    "format a word": (lambda notebook: notebook.update(nbformat="four"), "did not say its format"),
+    "format not given": (lambda notebook: notebook.update(nbformat=None), "does not state its format"),
+    "format a word": (lambda notebook: notebook.update(nbformat="four"), "does not state its format"),
 }
 
 
@@ -219,7 +219,7 @@ def test_a_written_answer_below_the_place_for_it_is_found(release, solved):
     _, submission = normalised(solved, release)
     assert [answer.source for answer in submission.written] == ["First reason.\n\nSecond reason."]
     assert submission.flags == (
-        "the answer to 'question_1' stood in 2 text cells below its own, and was taken from there: please check",
+        "the answer to 'question_1' was in 2 text cells below its own and was taken from there: please check",
     )
 
 
@@ -233,12 +233,12 @@ WRITTEN_OTHERWISE = {
     "Windows-1252": (lambda text: text.encode("cp1252"), "was not saved as UTF-8"),
     "lines that end as on Windows": (lambda text: text.replace("\n", "\r\n").encode(), ""),
     "zeros behind the end": (lambda text: text.encode() + b"\0" * 512, ""),
-    "something behind the end": (lambda text: text.encode() + b"\n}}", "behind the end of the notebook"),
-    "twice in one file": (lambda text: text.encode() * 2, "behind the end of the notebook"),
-    "cells given twice": (lambda text: (text[:-1] + ', "cells": []}').encode(), "says some things twice"),
+    "something behind the end": (lambda text: text.encode() + b"\n}}", "after the end of the notebook"),
+    "twice in one file": (lambda text: text.encode() * 2, "after the end of the notebook"),
+    "cells given twice": (lambda text: (text[:-1] + ', "cells": []}').encode(), "contains some keys twice"),
     "a number of 5,000 digits": (
         lambda text: text.replace('"nbformat_minor": 5', '"nbformat_minor": ' + "9" * 5000).encode(),
-        "did not say its minor format",
+        "does not state its minor format",
     ),
 }
 
@@ -276,7 +276,7 @@ REFUSED = {
     ),
     "only a mark": (lambda data: b"\xef\xbb\xbf", "the file is empty"),
     "only zeros": (lambda data: b"\0" * 4096, "the file is empty"),
-    "a string of JSON": (lambda data: json.dumps(data.decode()).encode(), "no notebook"),
+    "a string of JSON": (lambda data: json.dumps(data.decode()).encode(), "not a notebook"),
 }
 
 
@@ -304,7 +304,7 @@ NOTICED = {
     "emptied": (write(add=""), "the answer cell 'add' is empty"),
     "text that is no text": (write(add=17), "the answer cell 'add' is empty"),
     "unfinished merge": (write(add="<<<<<<< HEAD\nx = 1\n=======\n>>>>>>> theirs"), "unfinished merge"),
-    "our own solution": (write(add=ADD_HEAD + "### BEGIN SOLUTION\n    return a + b"), "marks of our own solutions"),
+    "our own solution": (write(add=ADD_HEAD + "### BEGIN SOLUTION\n    return a + b"), "markers of our solutions"),
     "a second answer in a cell of their own": (own_cell(99, ADD_HEAD + "return b + a"), "another answer to 'add'"),
 }
 

@@ -53,7 +53,7 @@ def test_changed_cells_are_one_flag_that_accuses_nobody(handed_in):
         called(notebook, "setup").source += "\nimport math"
 
     (flag,) = handed_in(change)
-    assert flag == "it was written on an earlier release of the notebook: 2 cells replaced by today's"
+    assert flag == "the notebook is from an earlier release: 2 cells replaced with the current version"
 
 
 def test_points_that_a_student_claims_and_cells_that_a_student_edits_are_flagged_all_the_same(handed_in):
@@ -63,6 +63,6 @@ def test_points_that_a_student_claims_and_cells_that_a_student_edits_are_flagged
         called(notebook, "check_halve").source = "pass"
 
     said = "\n".join(handed_in(lambda notebook: None, tamper))
-    assert "check cell 'check_add' claimed 500 points; it is worth 2" in said
-    assert "'question_1' claimed 500 points; it is worth 3" in said
+    assert "check cell 'check_add' states 500 points; it is worth 2" in said
+    assert "'question_1' states 500 points; it is worth 3" in said
     assert "check cell 'check_halve' was edited" in said and "earlier release" not in said

@@ -64,7 +64,7 @@ def test_a_file_beside_the_notebook_is_flagged_too(course, submitted, hand_in):
     (course.root / "solutions" / UNIT / "secret.json").touch()
     os.link(course.root / "solutions" / UNIT / "secret.json", submitted / "eve" / UNIT / "config.json")
     assert flags(submitted, "eve") == (
-        f"config.json is the same file as solutions/{UNIT}/secret.json (a hard link): find out how it came there",
+        f"config.json is the same file as solutions/{UNIT}/secret.json (a hard link): find out how it got there",
         "weights.safetensors is the same file as that of ada (a hard link): find out who made it",
     )
 

@@ -113,9 +113,9 @@ def png_of_size(width, height) -> str:
 
 SVG = base64.b64encode(b'<svg xmlns="http://www.w3.org/2000/svg" onload="alert(1)"/>').decode()
 NOT_DRAWN = {
-    "a drawing in SVG": ("image/svg+xml", SVG, "of a kind that is not drawn"),
-    "a PDF": ("application/pdf", "JVBERi0=", "no picture but application/pdf"),
-    "a web page": ("text/html", "PHNjcmlwdD4=", "no picture but text/html"),
+    "a drawing in SVG": ("image/svg+xml", SVG, "of an unknown type"),
+    "a PDF": ("application/pdf", "JVBERi0=", "not a picture but application/pdf"),
+    "a web page": ("text/html", "PHNjcmlwdD4=", "not a picture but text/html"),
     "broken": ("image/png", "AAAA", "damaged"),
     "no base64": ("image/png", "====", "damaged"),
     "cut off": ("image/png", picture(size=(400, 400), colour="red")[:-60], "damaged"),

@@ -44,7 +44,7 @@ def test_a_browser_or_an_editor_may_have_changed_the_ending(tmp_path):
     [
         ((), "no notebook"),
         (("a.ipynb", "b.ipynb"), "2 notebooks and none"),
-        (("work.zip", ".ipynb_checkpoints"), "there is only work.zip"),
+        (("work.zip", ".ipynb_checkpoints"), "contains only work.zip"),
     ],
 )
 def test_no_notebook_or_several_are_quarantined(tmp_path, names, reason):
@@ -88,7 +88,7 @@ def test_a_notebook_further_down_is_named(tmp_path):
     submission = folder_with(tmp_path)
     (submission.folder / UNIT / "mine").mkdir(parents=True)
     (submission.folder / UNIT / "mine" / "x.ipynb").touch()
-    with pytest.raises(Quarantined, match=f"further down lies {UNIT}/mine/x.ipynb; put it there"):
+    with pytest.raises(Quarantined, match=f"subfolders contain {UNIT}/mine/x.ipynb; put it there"):
         notebook_file(submission, UNIT)
 
 

@@ -28,7 +28,7 @@ def test_a_file_is_read_as_it_is(tmp_path):
 
 @pytest.mark.parametrize(
     ("size", "said"),
-    [(MAX_BYTES + 2**20, "the notebook has 21 MB, more than the 20 MB that are read"), (2 * 2**30, "has 2 GB")],
+    [(MAX_BYTES + 2**20, "the notebook has 21 MB, more than the limit of 20 MB"), (2 * 2**30, "has 2 GB")],
 )
 def test_a_huge_file_is_not_read_even_where_it_takes_no_room(tmp_path, size, said):
     path = tmp_path / "huge.ipynb"
@@ -69,22 +69,21 @@ def a_socket(path):
         (a_link, "a symbolic link"),
         (a_link_to_itself, "a symbolic link"),
         (a_link_to_nowhere, "a symbolic link"),
-        (a_folder, "no regular file but a folder"),
-        (a_pipe, "no regular file but a named pipe"),
-        (a_socket, "no regular file but a socket"),
+        (a_folder, "not a regular file but a folder"),
+        (a_pipe, "not a regular file but a named pipe"),
+        (a_socket, "not a regular file but a socket"),
     ],
 )
 def test_what_is_no_file_is_named_and_not_waited_for(tmp_path, monkeypatch, make, kind):
     monkeypatch.chdir(tmp_path)  # the address of a socket must be short
     make(Path("x.ipynb"))
-    assert reason_for(Path("x.ipynb")) == f"the notebook is {kind}: replace it by the file itself"
+    assert reason_for(Path("x.ipynb")) == f"the notebook is {kind}: replace it with the file itself"
 
 
 def test_a_device_is_not_opened(monkeypatch):
     monkeypatch.setattr(os, "open", lambda *_: pytest.fail("it was opened"))
-    assert (
-        reason_for(Path("/dev/zero")) == "the notebook is no regular file but a device: replace it by the file itself"
-    )
+    reason = reason_for(Path("/dev/zero"))
+    assert reason == "the notebook is not a regular file but a device: replace it with the file itself"
 
 
 CLOSED = """
@@ -156,4 +155,4 @@ def test_a_pipe_that_takes_a_files_place_before_it_is_opened_is_found_out(tmp_pa
         return status
 
     monkeypatch.setattr(submitted_bytes, "_status", looked)
-    assert "no regular file but a named pipe" in reason_for(path)
+    assert "not a regular file but a named pipe" in reason_for(path)

@@ -101,16 +101,16 @@ def answers_of(submission):
 FOUND = {
     "in its own cell": ([write(ANSWER)], None),
     "below the stub in its own cell": ([write(f"{STUB}\n\n{ANSWER}")], None),
-    "in a cell above the stub": ([insert(0, text(ANSWER))], "stood in a text cell above its own"),
-    "in a cell below the stub": ([insert(1, text(ANSWER))], "stood in a text cell below its own"),
-    "in a raw cell below": ([insert(1, raw(ANSWER))], "stood in a text cell below its own"),
-    "its own cell turned raw": ([write(ANSWER, cell_type="raw")], "turned into another type"),
-    "its own cell turned into code": ([write(ANSWER, cell_type="code")], "turned into another type"),
-    "in a comment below": ([insert(1, code(f"# {ANSWER}"))], "stood in a code cell below its own"),
-    "in a string below": ([insert(1, code(f'"""{ANSWER}"""'))], "stood in a code cell below its own"),
-    "printed below": ([insert(1, code(f'print("{ANSWER}")'))], "stood in a code cell below its own"),
-    "in a code cell as it is": ([insert(1, code(ANSWER))], "stood in a code cell below its own"),
-    "in a comment on code": ([insert(1, code(f"x = 1  # {ANSWER}"))], "stood in a code cell below its own"),
+    "in a cell above the stub": ([insert(0, text(ANSWER))], "was in a text cell above its own"),
+    "in a cell below the stub": ([insert(1, text(ANSWER))], "was in a text cell below its own"),
+    "in a raw cell below": ([insert(1, raw(ANSWER))], "was in a text cell below its own"),
+    "its own cell turned raw": ([write(ANSWER, cell_type="raw")], "changed to another cell type"),
+    "its own cell turned into code": ([write(ANSWER, cell_type="code")], "changed to another cell type"),
+    "in a comment below": ([insert(1, code(f"# {ANSWER}"))], "was in a code cell below its own"),
+    "in a string below": ([insert(1, code(f'"""{ANSWER}"""'))], "was in a code cell below its own"),
+    "printed below": ([insert(1, code(f'print("{ANSWER}")'))], "was in a code cell below its own"),
+    "in a code cell as it is": ([insert(1, code(ANSWER))], "was in a code cell below its own"),
+    "in a comment on code": ([insert(1, code(f"x = 1  # {ANSWER}"))], "was in a code cell below its own"),
     "in a cell of markdown by magic": ([insert(1, code(f"%%markdown\n{ANSWER}"))], "a code cell below its own"),
     "behind our text of the question": ([write(f"{QUESTION}\n\n{ANSWER}", "question-1")], "our text of the question"),
     "on the last line of our text": ([write(f"{QUESTION} {ANSWER}", "question-1")], "our text of the question"),
@@ -176,7 +176,7 @@ def test_the_parts_of_an_answer_come_in_their_order(release):
     places = [source.index(part) for part in ("First.", "Second.", "Third.", "# Fourth", "Fifth.")]
     assert places == sorted(places)
     (flag,) = submission.flags
-    assert "goes on in a text cell above its own, 2 text cells below its own, a code cell below its own" in flag
+    assert "continues in a text cell above its own, 2 text cells below its own, a code cell below its own" in flag
 
 
 def test_of_an_answer_that_is_there_twice_both_versions_are_shown(release):
@@ -188,7 +188,7 @@ def test_of_an_answer_that_is_there_twice_both_versions_are_shown(release):
 
     submission = handed_in(release, write(ANSWER), double)
     assert answers_of(submission)["question_1"] == f"Another version.\n\n{ANSWER}"
-    assert any("was there 2 times" in flag for flag in submission.flags)
+    assert any("occurred 2 times" in flag for flag in submission.flags)
 
 
 def test_code_that_runs_for_an_exercise_is_no_written_answer(release):
@@ -256,7 +256,7 @@ def test_a_code_answer_between_lines_of_back_ticks_in_a_text_is_judged(release):
     submission = handed_in(release, insert(1, text(fenced), below="exercise_1"))
     add = submission.answers[0].source
     assert add == 'def add(a, b):\n    return a + b\n\nimplements("add")(add)'
-    assert any("stood between lines of ``` in a text" in flag for flag in submission.flags)
+    assert any("was in a text cell, between lines of ```" in flag for flag in submission.flags)
 
 
 def test_our_example_of_code_in_a_text_is_no_answer(release):
@@ -267,7 +267,7 @@ def test_our_example_of_code_in_a_text_is_no_answer(release):
 def test_a_text_of_100_000_characters_is_cut_and_flagged(release):
     submission = handed_in(release, write("Word. " * 17_000))
     assert answers_of(submission)["question_1"].endswith("(the rest is not shown)")
-    assert "was cut: it has 101,999 characters, of which 18,000 are shown" in submission.flags[0]
+    assert "was cut: it has 101,999 characters, and only the first 18,000 are shown" in submission.flags[0]
 
 
 def test_files_beside_the_notebook_are_named(tmp_path):
@@ -275,7 +275,7 @@ def test_files_beside_the_notebook_are_named(tmp_path):
         (tmp_path / name).touch()
     (tmp_path / "figures").mkdir()
     (flag,) = flags_of_files_beside(tmp_path)
-    assert flag.endswith("please look into the folder: answer.pdf, derivation.jpg, figures/")
+    assert flag.endswith("are not graded (answer.pdf, derivation.jpg, figures/): please check")
     assert flags_of_files_beside(tmp_path, used=("answer.pdf", "derivation.jpg", "figures")) == ()
 
 
@@ -283,4 +283,4 @@ def test_of_many_files_the_first_are_named_and_the_others_counted(tmp_path):
     for number in range(40):
         (tmp_path / f"photo \x1b{number:02}.jpg").touch()
     (flag,) = flags_of_files_beside(tmp_path)
-    assert "photo ·00.jpg" in flag and flag.endswith("and 35 more")
+    assert "photo ·00.jpg" in flag and flag.endswith("and 35 more): please check")

@@ -171,7 +171,7 @@ def test_another_course_has_other_seeds():
 def test_a_damaged_secret_is_an_error_not_a_new_secret(course):
     CourseSecret.of(course)
     (course.root / ".course" / "secret").write_text("abc\n")
-    with pytest.raises(CourseError, match="does not hold the course secret"):
+    with pytest.raises(CourseError, match="does not contain the course secret"):
         CourseSecret.of(course)
 
 
@@ -264,4 +264,4 @@ def test_a_time_of_handing_in_that_cannot_be_read_is_a_flag(hand_in, solved, jud
     os.mkfifo(hand_in("ada", solved).with_name("timestamp.txt"))
     (result,) = run(grade_submission)
     assert result["status"] == "graded"
-    assert "timestamp.txt is no regular file but a named pipe" in result["flags"][0]
+    assert "timestamp.txt is not a regular file but a named pipe" in result["flags"][0]

@@ -205,7 +205,7 @@ def test_every_change_can_be_undone_down_to_ungraded(small, chromium):
         assert small.grade_of("ada")[2]
         expect(visit.current).to_have_attribute("aria-label", "ada")
         visit.press("u")
-        expect(visit.message).to_have_text("Nothing to take back on this page.")
+        expect(visit.message).to_have_text("Nothing to undo on this page.")
         visit.give("2")
         visit.give("Backspace")
         assert small.grade_of("ada") == (None, None, True, None)

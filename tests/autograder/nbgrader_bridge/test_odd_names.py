@@ -114,7 +114,7 @@ def test_while_somebody_else_grades_nbgrader_says_who_and_touches_nothing(autogr
     with course_lock(autograded, "course grade 00_start_here"):
         said = run(autograded, "nbgrader", "autograde", UNIT, "--force")
     assert said.returncode == 1
-    assert "course grade 00_start_here has been at work on this course since" in said.stderr
+    assert "course grade 00_start_here has been working on this course since" in said.stderr
     assert "Traceback" not in said.stderr
     assert students_in(autograded) == before
 

@@ -91,7 +91,7 @@ MISTAKES = {
     ),
     "text cell": (
         lambda source: edit(source, '# %% nbgrader={"grade": true', '# %% [markdown] nbgrader={"grade": true'),
-        "check_log_mean_exp is a text cell with points and no answer",
+        "check_log_mean_exp is a text cell with points but without an answer",
     ),
     "broken label": (
         lambda source: edit(source, POINTS, '"points": 5,, '),
@@ -99,7 +99,7 @@ MISTAKES = {
     ),
     "another check": (
         lambda source: edit(source, 'check("log_mean_exp")', 'check("log_mean")'),
-        "check_log_mean_exp must hold check",
+        "check_log_mean_exp must contain check",
     ),
     "stray file": (
         lambda source: (source.parent / "answers.txt").write_text("42"),
@@ -124,9 +124,7 @@ def test_a_release_that_fails_names_the_cell_and_changes_nothing(name, course, s
 def test_several_mistakes_are_said_at_once(course, source):
     edit(source, POINTS, "")
     empty_solution(source)
-    with pytest.raises(
-        CourseError, match=r"2 things are wrong in solutions/00_start_here/00_start_here\.py"
-    ) as refusal:
+    with pytest.raises(CourseError, match=r"solutions/00_start_here/00_start_here\.py has 2 mistakes") as refusal:
         release(course, [course.unit("00")])
     assert "check_log_mean_exp has no points" in str(refusal.value)
 
@@ -241,7 +239,7 @@ def test_a_release_with_other_cells_after_grading_is_refused_with_names_and_choi
     said = capsys.readouterr().err
     for part in (
         "2 students have been graded in 00_start_here",
-        "gone: question_1",
+        "removed: question_1",
         "new: question_2",
         "(1 given by hand)",
     ):
@@ -319,7 +317,7 @@ def test_nbgraders_own_command_names_the_cells_that_differ_after_grading(graded,
     notebooks.write(notebooks.unrun(graded, source), source.with_suffix(".ipynb"))
     before = files_of(graded)
     result = generate(graded)
-    assert not result["success"] and "gone: question_1" in result["log"] + result.get("error", "")
+    assert not result["success"] and "removed: question_1" in result["log"] + result.get("error", "")
     assert files_of(graded) == before
 
 

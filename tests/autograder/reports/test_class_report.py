@@ -181,22 +181,22 @@ def test_what_is_said_besides_a_pointer_is_a_cause():
 
 def test_flags_of_one_kind_are_one_row_with_names_and_their_words():
     said = {
-        "ada": ("the answer to 'kl' stood in a cell of the student's own and was taken from there",),
-        "ben": ("the answer to 'elbo' stood in a cell of the student's own and was taken from there", "2 code cells"),
-        "cleo": ("3 code cells", "cells labelled as none of ours is were ignored: foo, bar"),
-        "dan": ("cells labelled as none of ours is were ignored: extra",),
+        "ada": ("the answer to 'kl' was in a cell of the student's own and was taken from there",),
+        "ben": ("the answer to 'elbo' was in a cell of the student's own and was taken from there", "2 code cells"),
+        "cleo": ("3 code cells", "cells with unknown labels were ignored: foo, bar"),
+        "dan": ("cells with unknown labels were ignored: extra",),
     }
     groups = flags([result(student, 2.0, flags=texts) for student, texts in said.items()])
     assert [(group.text, group.students) for group in groups] == [
-        ("cells labelled as none of ours is were ignored: …", ("cleo", "dan")),
-        ("the answer to … stood in a cell of the student's own and was taken from there", ("ada", "ben")),
+        ("cells with unknown labels were ignored: …", ("cleo", "dan")),
+        ("the answer to … was in a cell of the student's own and was taken from there", ("ada", "ben")),
         ("… code cells", ("ben", "cleo")),
     ]
     assert groups[2].notes == (("ben", "2 code cells"), ("cleo", "3 code cells"))
 
 
 def test_flags_of_the_repairs_that_differ_in_names_only_are_one_kind():
-    flag = "the answer to '{0}' uses {0}_helper, scale from other cells of the student's: taken along, please check"
+    flag = "the answer to '{0}' uses {0}_helper, scale from other cells of the student's; added to it, please check"
     results = [result(name, 2.0, flags=(flag.format(name),)) for name in ("add", "halve")]
     (group,) = flags(results)
     assert len(group.notes) == 2

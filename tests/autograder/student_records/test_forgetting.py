@@ -205,7 +205,7 @@ def test_while_another_command_is_at_work_nothing_is_removed(full, files_with, m
 
 
 def refusing(course, command):
-    raise CourseError("course grade has been at work on this course since noon")
+    raise CourseError("course grade has been working on this course since noon")
 
 
 def test_the_command_says_what_was_removed_and_what_it_cannot_know(full, capsys, monkeypatch):
