@@ -18,7 +18,7 @@ class Mark:
 
 
 def marks_in(source: str) -> tuple[Mark, ...]:
-    """The definitions in a piece of library source that are marked as components, in their order.
+    r"""The definitions in a piece of library source that are marked as components, in their order.
 
     >>> [mark.name for mark in marks_in('@component(unit="03_vae")\ndef reparameterize(mean, log_std, noise): ...')]
     ['reparameterize']

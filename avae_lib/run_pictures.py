@@ -51,6 +51,13 @@ def write_pictures(
         count: images in ``samples.png``.
         temperature: factor on the prior's standard deviation.
         seed: for sampling.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> from avae_lib.models.vae import VAEConfig
+    >>> model = VAEConfig(hidden_sizes=(16,)).build()
+    >>> with TemporaryDirectory() as folder:
+    ...     [path.name for path in write_pictures(model, DataConfig("digits", binarize="dynamic"), Path(folder))]
+    ['samples.png', 'reconstructions.png']
     """
     if isinstance(observed_by(model), Tokens):
         yield from write_sentences(model, data, folder, count, temperature, seed)
@@ -68,7 +75,13 @@ def write_pictures(
 def temperature_rows(
     model: nn.Module, temperatures: Sequence[float] = (0.5, 0.7, 0.85, 1.0), count: int = 16, seed: int = 0
 ) -> dict[str, UInt8[Tensor, "count channels height width"]]:
-    """Samples at several temperatures, ``{"temperature 0.5": images, …}``, all from the same noise."""
+    """Samples at several temperatures, ``{"temperature 0.5": images, …}``, all from the same noise.
+
+    >>> from avae_lib.models.vae import VAEConfig
+    >>> rows = temperature_rows(VAEConfig().build(), temperatures=(0.5, 1.0), count=4)
+    >>> {label: tuple(images.shape) for label, images in rows.items()}
+    {'temperature 0.5': (4, 1, 8, 8), 'temperature 1': (4, 1, 8, 8)}
+    """
     rows = {}
     for temperature in temperatures:
         with measuring(model, seed):
@@ -82,6 +95,10 @@ def class_rows(
     """Samples of each class of a conditional model, ``{"class 0": images, …}``, at most 20 classes.
 
     All rows are drawn from the same noise: what a column has in common comes from the latents, not from the class.
+
+    >>> from avae_lib.models.conditional_vae import ConditionalVAEConfig
+    >>> list(class_rows(ConditionalVAEConfig(num_classes=3).build(), count=2))
+    ['class 0', 'class 1', 'class 2']
     """
     device = next(model.parameters()).device
     rows = {}
@@ -101,6 +118,10 @@ def depth_rows(
     """Images, and what is left of them when ever fewer layers keep their latents and the others are drawn anew.
 
     Labelled rows, from the data over reconstructions to samples that know nothing of it.
+
+    >>> from avae_lib.data import load, recorded_model
+    >>> list(depth_rows(recorded_model("two-levels-photos32"), load("photos32").test[:2]))
+    ['data', 'all 2 layers', 'top layer kept', 'no layer kept']
     """
     device = next(model.parameters()).device
     rows = {"data": images.cpu()}
@@ -112,13 +133,24 @@ def depth_rows(
 
 
 def kept_depths(num_layers: int) -> tuple[int, ...]:
-    """How many top layers are kept in each row: from all to none, at most seven rows, evenly spread."""
+    """How many top layers are kept in each row: from all to none, at most seven rows, evenly spread.
+
+    >>> kept_depths(2), kept_depths(12)
+    ((2, 1, 0), (12, 10, 8, 6, 4, 2, 0))
+    """
     count = min(num_layers + 1, _MOST_ROWS)
     return tuple(round(num_layers * (1 - row / (count - 1))) for row in range(count))
 
 
 def write_samples(model: nn.Module, path: Path, count: int = 64, temperature: float = 1.0, seed: int = 0) -> Path:
-    """Write images drawn from the prior as one PNG; returns its path."""
+    r"""Write images drawn from the prior as one PNG; returns its path.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> from avae_lib.models.vae import VAEConfig
+    >>> with TemporaryDirectory() as folder:
+    ...     write_samples(VAEConfig().build(), Path(folder) / "samples.png", count=4).read_bytes()[:4]
+    b'\x89PNG'
+    """
     with measuring(model, seed):
         images = model.sample(count, temperature).cpu()
     return _write(plotting.image_grid(images, model.bits, title=f"samples at temperature {temperature:g}"), path)
@@ -132,13 +164,28 @@ def write_reconstructions(
     count: int = 12,
     labels: Int[Tensor, " examples"] | None = None,
 ) -> Path:
-    """Write the first ``count`` images and their :func:`depth_rows` as one PNG; returns its path."""
+    r"""Write the first ``count`` images and their :func:`depth_rows` as one PNG; returns its path.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> from avae_lib.models.vae import VAEConfig
+    >>> model, images = VAEConfig().build(), torch.zeros(3, 1, 8, 8, dtype=torch.uint8)
+    >>> with TemporaryDirectory() as folder:
+    ...     write_reconstructions(model, images, Path(folder) / "reconstructions.png").read_bytes()[:4]
+    b'\x89PNG'
+    """
     rows = depth_rows(model, images[:count], seed, None if labels is None else labels[:count])
     return _write(plotting.image_rows(rows, model.bits), path)
 
 
 def write_classes(model: nn.Module, path: Path, temperature: float = 1.0, seed: int = 0) -> Path:
-    """Write the :func:`class_rows` of a conditional model as one PNG; returns its path."""
+    r"""Write the :func:`class_rows` of a conditional model as one PNG; returns its path.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> from avae_lib.models.conditional_vae import ConditionalVAEConfig
+    >>> with TemporaryDirectory() as folder:
+    ...     write_classes(ConditionalVAEConfig().build(), Path(folder) / "classes.png").read_bytes()[:4]
+    b'\x89PNG'
+    """
     title = f"samples of each class at temperature {temperature:g}"
     return _write(plotting.image_rows(class_rows(model, temperature, seed=seed), model.bits, title), path)
 
@@ -149,7 +196,15 @@ def write_code_usage(
     path: Path,
     labels: Int[Tensor, " examples"] | None = None,
 ) -> Path:
-    """Write how often each code is used for some images as one PNG; returns its path."""
+    r"""Write how often each code is used for some images as one PNG; returns its path.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> from avae_lib.data import load, recorded_model
+    >>> model, images = recorded_model("codes-photos32"), load("photos32").test[:4]
+    >>> with TemporaryDirectory() as folder:
+    ...     write_code_usage(model, images, Path(folder) / "codes.png").read_bytes()[:4]
+    b'\x89PNG'
+    """
     with measuring(model):
         usage = code_usage(model, images, labels=labels)
     return _write(plotting.codes_in_use(usage.counts, usage.perplexity), path)

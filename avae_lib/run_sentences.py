@@ -44,7 +44,12 @@ def write_sentences(
 def sampled_sentences(
     model: nn.Module, count: int, temperature: float = 1.0, word_temperature: float = 1.0, seed: int = 0
 ) -> tuple[str, ...]:
-    """Sentences drawn from the prior, in words; with ``word_temperature`` 0 decoded greedily."""
+    """Sentences drawn from the prior, in words; with ``word_temperature`` 0 decoded greedily.
+
+    >>> from avae_lib.data import recorded_model
+    >>> len(sampled_sentences(recorded_model("sentences"), count=3, word_temperature=0.0))
+    3
+    """
     with measuring(model, seed):
         tokens = model.sample(count, temperature, word_temperature=word_temperature)
     return fixed_vocabulary().to_sentences(tokens)
@@ -53,7 +58,14 @@ def sampled_sentences(
 def reconstructed_sentences(
     model: nn.Module, sentences: Int64[Tensor, "examples length"], seed: int = 0
 ) -> tuple[tuple[str, str], ...]:
-    """Each sentence in words, with the one that is decoded greedily from a draw of its latents."""
+    """Each sentence in words, with the one that is decoded greedily from a draw of its latents.
+
+    >>> from avae_lib.data import recorded_model
+    >>> tokens = fixed_vocabulary().to_tokens([("the", "file", "is", "closed")], length=21)
+    >>> ((sentence, decoded),) = reconstructed_sentences(recorded_model("sentences"), tokens)
+    >>> sentence
+    'the file is closed'
+    """
     with measuring(model, seed):
         decoded = model.reconstruct(sentences.to(_device(model)))
     in_words = (fixed_vocabulary().to_sentences(tokens) for tokens in (sentences, decoded))
@@ -63,7 +75,15 @@ def reconstructed_sentences(
 def interpolated_sentences(
     model: nn.Module, first: Int64[Tensor, " length"], last: Int64[Tensor, " length"], steps: int = 7
 ) -> tuple[str, ...]:
-    """The two sentences in words, and between them what is decoded greedily on the line from one to the other."""
+    """The two sentences in words, and between them what is decoded greedily on the line from one to the other.
+
+    >>> from avae_lib.data import recorded_model
+    >>> words = [("the", "file", "is", "closed"), ("return", "a", "list")]
+    >>> first, last = fixed_vocabulary().to_tokens(words, length=21)
+    >>> line = interpolated_sentences(recorded_model("sentences"), first, last, steps=3)
+    >>> line[0], line[-1], len(line)
+    ('the file is closed', 'return a list', 5)
+    """
     with measuring(model):
         line = model.interpolate(first.to(_device(model)), last.to(_device(model)), steps)
     start, end = fixed_vocabulary().to_sentences(first[None])[0], fixed_vocabulary().to_sentences(last[None])[0]
@@ -71,7 +91,11 @@ def interpolated_sentences(
 
 
 def spread(sentences: Int64[Tensor, "examples length"], count: int) -> Int64[Tensor, "count length"]:
-    """So many sentences from all over the set, which is in the order of modules; all of a set that is smaller."""
+    """So many sentences from all over the set, which is in the order of modules; all of a set that is smaller.
+
+    >>> spread(torch.arange(100).reshape(10, 10), count=3)[:, 0]
+    tensor([ 0, 30, 60])
+    """
     return sentences[:: max(1, len(sentences) // count)][:count]
 
 

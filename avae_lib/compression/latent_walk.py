@@ -27,7 +27,13 @@ __all__ = ["LatentWalk", "Relative", "latent_walk"]
 
 @dataclass(frozen=True)
 class Relative:
-    r"""A posterior seen from its prior: :math:`u = (z - \mu_p) / \sigma_p` is normal with mean shift and std ratio."""
+    r"""A posterior seen from its prior: :math:`u = (z - \mu_p) / \sigma_p` is normal with mean shift and std ratio.
+
+    >>> prior = DiagonalGaussian(torch.zeros(1, 1), torch.full((1, 1), 2.0).log())
+    >>> posterior = DiagonalGaussian(torch.full((1, 1), 3.0), torch.zeros(1, 1))
+    >>> Relative.of(posterior, prior)
+    Relative(shift=tensor([[1.5000]]), ratio=tensor([[0.5000]]))
+    """
 
     shift: Float[Tensor, "batch *latent"]
     r""":math:`(\mu_q - \mu_p) / \sigma_p`"""
@@ -89,6 +95,14 @@ def latent_walk(model: nn.Module) -> LatentWalk:
 
     Raises:
         TypeError: another kind of model.
+
+    >>> from avae_lib.data import load, recorded_model
+    >>> walk = latent_walk(recorded_model("hierarchy-photos32"))
+    >>> len(walk.latent_shapes), walk.latent_shapes[0]
+    (11, torch.Size([4, 1, 1]))
+    >>> evidence = walk.evidence(load("photos32").test[:1])
+    >>> walk.posterior(walk.start(1), 0, evidence).shift.shape
+    torch.Size([1, 4, 1, 1])
     """
     model = copy.deepcopy(model).double().cpu().eval()
     if isinstance(model, Hierarchy) and not isinstance(model.bottom_up, DrawingAscent | BidirectionalAscent):

@@ -31,6 +31,11 @@ def bits_per_dim_against_depth(
     Args:
         results: model name → number of layers → bits/dim of each seed; a single number where only one is known.
         size: width and height in inches.
+
+    >>> results = {"local": {4: [4.9, 5.0], 8: [4.7, 4.8]}, "attentive": {4: [4.8, 4.9], 8: [4.5, 4.6]}}
+    >>> (axes,) = bits_per_dim_against_depth(results).axes
+    >>> [label.get_text() for label in axes.get_legend().get_texts()]
+    ['local', 'attentive']
     """
     figure, axes = new_figure(*size)
     depths = sorted({depth for of_model in results.values() for depth in of_model})
@@ -64,6 +69,10 @@ def costs_against_size(
         sizes: what grows, increasing.
         costs: name → one positive number for each size.
         size: width and height of the figure in inches.
+
+    >>> (axes,) = costs_against_size([8, 16, 32], {"over space": [1.0, 16.0, 256.0]}, "side", "seconds").axes
+    >>> axes.get_xscale(), axes.get_yscale()
+    ('log', 'log')
     """
     figure, axes = new_figure(*size)
     for (name, values), line in zip(costs.items(), line_styles(), strict=False):
@@ -89,6 +98,13 @@ def kl_of_layers_during_training(
     Args:
         models: name → (steps, KL), the KL as ``(seeds, steps, layers)``, top layer first.
         size: width and height in inches.
+
+    Two seeds, three moments of training, two layers:
+
+    >>> kl = [[[1.0, 0.5], [2.0, 1.0], [3.0, 1.5]], [[1.2, 0.4], [2.2, 0.9], [3.1, 1.6]]]
+    >>> figure = kl_of_layers_during_training({"local": ([10, 20, 30], kl), "attentive": ([10, 20, 30], kl)})
+    >>> [axes.get_title("left") for axes in figure.axes]
+    ['local', 'attentive', '']
     """
     figure, panels = new_figure(*size, ncols=len(models), sharex=True, sharey=True, squeeze=False)
     for axes, (name, (steps, kl)) in zip(panels[0], models.items(), strict=True):
@@ -110,6 +126,11 @@ def gates_of_layers(
         gates: kind → moment → one gate for each layer that has one.
         first_layer: kind → number of the first layer with such a gate, 1 for the top.
         height: of the figure in inches.
+
+    >>> gates = {"gate of contexts": {"start": [0.1, 0.1], "end": [0.5, 0.9]}}
+    >>> (axes,) = gates_of_layers(gates, first_layer={"gate of contexts": 2}).axes
+    >>> axes.get_title("left")
+    'gate of contexts'
     """
     figure, panels = new_figure(7.0, height, ncols=len(gates), sharey=True, squeeze=False)
     for axes, (kind, moments) in zip(panels[0], gates.items(), strict=True):
@@ -130,6 +151,10 @@ def quality_against_gpu_hours(results: Mapping[str, Sequence[tuple[float, float,
 
     Args:
         results: model → (GPU hours, bits/dim, label) of each run.
+
+    >>> (axes,) = quality_against_gpu_hours({"NVAE": [(100.0, 2.91, "NVAE")], "attentive": [(50.0, 2.79, "ours")]}).axes
+    >>> axes.get_ylabel()
+    'bits per dimension (lower is better)'
     """
     figure, axes = new_figure(6.4, 3.2)
     for (name, runs), line in zip(results.items(), line_styles(), strict=False):

@@ -21,7 +21,11 @@ _QUERY = (1, 2)  # row and column of the pixel that looks
 
 @styled
 def sequences_over_depth_and_space() -> Figure:
-    """The same stack of feature maps three times: all a query could look at, one pixel of each map, one whole map."""
+    r"""The same stack of feature maps three times: all keys of a query, one pixel of each map, one whole map.
+
+    >>> [axes.get_title("left").partition("\n")[0] for axes in sequences_over_depth_and_space().axes]
+    ['full attention:', 'over depth:', 'over space:']
+    """
     figure, panels = new_figure(7.0, 3.5, ncols=3)
     _draw_stack(panels[0], lambda layer, pixel: True, "full attention:\nall pixels of all layers")
     _draw_stack(panels[1], lambda layer, pixel: pixel == _QUERY, "over depth:\none pixel of each layer")
@@ -31,7 +35,11 @@ def sequences_over_depth_and_space() -> Figure:
 
 @styled
 def layers_side_by_side() -> Figure:
-    """A layer that sees the layer above it, and one that also looks at all contexts above and all evidence below."""
+    """A layer that sees the layer above it, and one that also looks at all contexts above and all evidence below.
+
+    >>> [axes.get_title("left") for axes in layers_side_by_side().axes]
+    ['local layer', 'attentive layer']
+    """
     spans = ((0.1, 6.1), (-2.75, 8.75))  # of both panels, on one scale
     widths = [right - left for left, right in spans]
     figure, panels = new_figure(7.2, 4.2, ncols=2, gridspec_kw={"width_ratios": widths, "wspace": 0.02})
@@ -44,7 +52,11 @@ def layers_side_by_side() -> Figure:
 
 @styled
 def attentive_model(layers: int = 3) -> Figure:
-    """A whole model: evidence going up on the left, layers going down on the right, and who looks at whom."""
+    """A whole model: evidence going up on the left, layers going down on the right, and who looks at whom.
+
+    >>> len(attentive_model(layers=2).axes)
+    1
+    """
     figure, axes = new_figure(5.6, 0.9 + 0.75 * (layers + 2))
     level = {index: 1.4 * (layers + 1 - index) for index in range(1, layers + 2)}
     nodes = {f"e{index}": Node(0, level[index], f"$e_{{{index}}}$", "computed", 1.0) for index in level}

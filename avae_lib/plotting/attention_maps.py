@@ -39,6 +39,11 @@ def attention_matrices(
             the layer cannot look. Colours reach as far below 1 as above, to the share farthest from 1 in any panel.
         looking, looked_at: numbers of the layers, increasing by one.
         x_label: what the columns are.
+
+    >>> rows = [[1.0, float("nan")], [0.3, 0.7]]
+    >>> figure = attention_matrices({"start": rows, "end": rows}, looking=[2, 3], looked_at=[1, 2])
+    >>> [axes.get_title("left") for axes in figure.axes if axes.get_title("left")]
+    ['start', 'end']
     """
     figure, axes = new_figure(7.0, 2.7, ncols=len(panels), sharey=True, squeeze=False)
     farthest = max(np.nanmax(np.abs(np.asarray(matrix, dtype=float) - 1)) for matrix in panels.values())
@@ -75,6 +80,12 @@ def attention_on_images(
         columns: a name for each layer that may be looked at.
         brightest: share of the brightest colour; larger ones look the same.
         bits: bits per pixel value of the images.
+
+    >>> import torch
+    >>> images = torch.zeros(2, 3, 8, 8, dtype=torch.uint8)
+    >>> maps = {"end": torch.full((2, 2, 4, 4), 0.5)}
+    >>> len(attention_on_images(images, maps, columns=["layer 1", "layer 2"], title="layer 3").axes)
+    1
     """
     rows = [(f"{moment}", number) for number in range(len(images)) for moment in maps]
     side = images.shape[-1]

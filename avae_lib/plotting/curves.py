@@ -44,6 +44,11 @@ def learning_curves(
         curves: name → values (one for each update, from 1), or a pair (steps, values).
         size: width and height in inches.
         log_steps: whether the horizontal axis is logarithmic.
+
+    >>> curves = {"training": [95.0, 90.0, 88.0], "validation": ([1, 3], [97.0, 92.0])}
+    >>> (axes,) = learning_curves(curves).axes
+    >>> axes.get_xlabel(), axes.get_ylabel()
+    ('update', '−ELBO (nats per image)')
     """
     figure, axes = new_figure(*size)
     for (name, curve), line in zip(curves.items(), line_styles(), strict=False):
@@ -73,6 +78,10 @@ def importance_weighted_bounds(
         bounds: name → one bound for each k, nats.
         standard_errors: name → standard error of each bound; drawn doubled.
         exact: log p(x) itself where it is known; drawn as a dotted line.
+
+    >>> figure = importance_weighted_bounds([1, 10], {"VAE": [-92.0, -90.0]}, {"VAE": [0.2, 0.1]}, exact=-89.5)
+    >>> figure.axes[0].get_ylabel()
+    'bound on log p(x) (nats per image)'
     """
     figure, axes = new_figure()
     for (name, values), line in zip(bounds.items(), line_styles(), strict=False):
@@ -98,6 +107,10 @@ def bound_gaps(
         samples: the values of k.
         gaps: name → log p(x) − L_k for each k, nats; those within two standard errors of 0 are left out.
         standard_errors: name → standard error of each gap; drawn doubled.
+
+    >>> (axes,) = bound_gaps([1, 10, 100], {"VAE": [2.0, 0.2, 0.02]}, {"VAE": [0.01, 0.01, 0.001]}).axes
+    >>> axes.get_xscale(), axes.get_yscale()
+    ('log', 'log')
     """
     figure, axes = new_figure(6.4, 3.4)
     samples = np.asarray(samples, dtype=float)
@@ -115,7 +128,12 @@ def bound_gaps(
 
 @styled
 def signal_to_noise(samples: Sequence[int], ratios: Mapping[str, Sequence[float]]) -> Figure:
-    """Signal-to-noise ratio of gradient estimates against the number of importance samples k, both axes logarithmic."""
+    """Signal-to-noise ratio of gradient estimates against the number of importance samples k, both axes logarithmic.
+
+    >>> (axes,) = signal_to_noise([1, 10, 100], {"encoder": [1.0, 0.3, 0.1], "decoder": [1.0, 3.0, 10.0]}).axes
+    >>> axes.get_xscale(), axes.get_yscale()
+    ('log', 'log')
+    """
     figure, axes = new_figure(6.4, 3.4)
     for (name, values), line in zip(ratios.items(), line_styles(), strict=False):
         axes.plot(samples, values, marker="o", label=name, **line)
@@ -135,6 +153,11 @@ def learners_compared(
         passes: at how many passes the learners were judged.
         panels: title → learner → ``"train"`` and ``"test"`` → one curve for each seed, nats; means over seeds are
             drawn as lines (dashed for training), their ranges as bands.
+
+    >>> curves = {"train": [[-110.0, -100.0]], "test": [[-112.0, -105.0]]}
+    >>> figure = learners_compared([1, 2], {"100 images": {"AEVB": curves}, "1000 images": {"AEVB": curves}})
+    >>> [axes.get_title("left") for axes in figure.axes]
+    ['100 images', '1000 images']
     """
     figure, all_axes = new_figure(7.2, 3.6, ncols=len(panels), sharey=True, squeeze=False)
     for axes, (title, learners) in zip(all_axes.flat, panels.items(), strict=True):
@@ -156,6 +179,10 @@ def rate_distortion(
     """Distortion (minus the reconstruction log-likelihood) against rate (KL), one point for each β.
 
     The straight line through β = 1, if that is among the points, joins all pairs with the same ELBO.
+
+    >>> (axes,) = rate_distortion(rates=[30.0, 20.0, 10.0], distortions=[70.0, 75.0, 90.0], betas=[0.5, 1.0, 4.0]).axes
+    >>> axes.get_xlabel()
+    'rate: KL (nats per image)'
     """
     figure, axes = new_figure(5.2, 3.8)
     order = np.argsort(rates)
@@ -187,6 +214,10 @@ def gradient_estimates(
         estimates: name of the estimator → its estimates of the same derivative.
         exact: the derivative itself; drawn as a dotted line.
         half_width: how far the axis reaches from its centre; estimates beyond it are counted, not drawn.
+
+    >>> estimates = {"score function": [-4.0, 1.0, 6.0], "reparameterised": [0.9, 1.0, 1.1]}
+    >>> len(gradient_estimates(estimates, exact=1.0).axes)
+    1
     """
     figure, axes = new_figure(6.4, 0.5 + 0.85 * len(estimates))
     jitter = np.random.default_rng(0)
@@ -219,7 +250,12 @@ def gradient_estimates(
 def gradient_variance(
     x: Sequence[float], variances: Mapping[str, Sequence[float]], x_label: str = "samples per estimate"
 ) -> Figure:
-    """Variance of several gradient estimators against some setting, both axes logarithmic."""
+    """Variance of several gradient estimators against some setting, both axes logarithmic.
+
+    >>> (axes,) = gradient_variance([1, 10, 100], {"score function": [9.0, 0.9, 0.09]}).axes
+    >>> axes.get_xlabel()
+    'samples per estimate'
+    """
     figure, axes = new_figure()
     for (name, values), line in zip(variances.items(), line_styles(), strict=False):
         axes.plot(x, values, marker="o", label=name, **line)

@@ -17,6 +17,10 @@ def described(figure: Figure) -> str:
     """A description for readers who cannot see the figure: its titles, axes, legends, labels.
 
     It begins by saying that it was made automatically: what the figure shows, it cannot tell.
+
+    >>> from avae_lib.plotting import learning_curves
+    >>> "update" in described(learning_curves({"training": [95.0, 90.0]}))
+    True
     """
     panels = [words for axes in figure.axes if (words := _words_of(axes))]
     title = figure.get_suptitle()

@@ -43,7 +43,15 @@ class Arrow:
 
 
 def draw_diagram(axes: Axes, nodes: Mapping[str, Node], arrows: Sequence[Arrow], title: str = "") -> None:
-    """Draw nodes at their places and arrows between them; a circle is about two thirds of a unit wide."""
+    """Draw nodes at their places and arrows between them; a circle is about two thirds of a unit wide.
+
+    >>> from avae_lib.plotting.style import new_figure
+    >>> figure, axes = new_figure()
+    >>> nodes = {"z": Node(0, 1, "z", "latent"), "x": Node(0, 0, "x", "observed")}
+    >>> draw_diagram(axes, nodes, [Arrow("z", "x")], title="p(x, z)")
+    >>> axes.get_title()
+    'p(x, z)'
+    """
     blank(axes).set_aspect("equal")
     patches = {name: _node_patch(axes, node) for name, node in nodes.items()}
     for arrow in arrows:
@@ -55,7 +63,11 @@ def draw_diagram(axes: Axes, nodes: Mapping[str, Node], arrows: Sequence[Arrow],
 
 @styled
 def vae_graphical_model() -> Figure:
-    """Generative model and amortised posterior of a VAE, side by side, each inside the plate over N images."""
+    """Generative model and amortised posterior of a VAE, side by side, each inside the plate over N images.
+
+    >>> len(vae_graphical_model().axes)
+    2
+    """
     figure, (generative, inference) = new_figure(5.6, 2.6, ncols=2)
     latent, image = Node(0, 1.6, "$z_n$"), Node(0, 0, "$x_n$", "observed")
     nodes = {"z": latent, "x": image}
@@ -78,7 +90,11 @@ def vae_graphical_model() -> Figure:
 
 @styled
 def vae_network() -> Figure:
-    """The VAE as one computation, from an image to the two terms of its loss."""
+    """The VAE as one computation, from an image to the two terms of its loss.
+
+    >>> len(vae_network().axes)
+    1
+    """
     figure, axes = new_figure(7.2, 2.4)
     loss = COLOURS["vermilion"]
     nodes = {
@@ -102,7 +118,11 @@ def vae_network() -> Figure:
 
 @styled
 def reparameterization_paths() -> Figure:
-    """Why the gradient does not pass through a sample, and how it does once the noise is an input."""
+    """Why the gradient does not pass through a sample, and how it does once the noise is an input.
+
+    >>> [axes.get_title("left") for axes in reparameterization_paths().axes]
+    ['drawn: the gradient stops at z', 'reparameterised: it reaches φ']
+    """
     figure, (sampled, moved) = new_figure(6.6, 2.9, ncols=2, sharex=True)
     _draw_sampled_path(sampled)
     _draw_reparameterized_path(moved)

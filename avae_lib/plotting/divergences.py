@@ -42,6 +42,10 @@ def contribution_curves(p_levels: Sequence[float], points: Sequence[tuple[float,
 
     Args:
         points: pairs (q, p) to mark and label with their contribution.
+
+    >>> (axes,) = contribution_curves(p_levels=[0.1, 0.5], points=[(0.5, 0.1)]).axes
+    >>> axes.get_xlabel()
+    'q'
     """
     figure, axes = new_figure(6.4, 3.6)
     q = np.linspace(1e-9, 1, 400)
@@ -63,6 +67,9 @@ def contribution_bars(p: Sequence[float], candidates: Mapping[str, Sequence[floa
     Args:
         p: probabilities of the outcomes, all positive.
         candidates: name → q over the same outcomes, all positive; q need not sum to one.
+
+    >>> len(contribution_bars(p=[0.5, 0.5], candidates={"fair": [0.5, 0.5], "biased": [0.9, 0.1]}).axes)
+    4
     """
     p = np.asarray(p, dtype=float)
     figure, rows = new_figure(7.0, 3.6, nrows=2, ncols=len(candidates), squeeze=False, sharey="row", sharex=True)
@@ -85,7 +92,15 @@ def contribution_bars(p: Sequence[float], candidates: Mapping[str, Sequence[floa
 def gaussian_ellipses(
     target: Gaussian, approximations: Mapping[str, Gaussian], reach: float = 3.2, title: str = ""
 ) -> Figure:
-    """A Gaussian in the plane as shaded ellipses of one and two standard deviations, others as outlines of two."""
+    """A Gaussian in the plane as shaded ellipses of one and two standard deviations, others as outlines of two.
+
+    >>> import torch
+    >>> target = (torch.zeros(2), torch.tensor([[1.0, 0.8], [0.8, 1.0]]))
+    >>> narrow = (torch.zeros(2), 0.36 * torch.eye(2))
+    >>> (axes,) = gaussian_ellipses(target, {"KL(q‖p)": narrow}, title="a narrow q").axes
+    >>> axes.get_title("left")
+    'a narrow q'
+    """
     figure, axes = new_figure(4.6, 4.6)
     _ellipses(axes, target, facecolor=INK, alpha=0.16, linewidth=0)
     axes.fill([], [], color=INK, alpha=0.25, label="target")
@@ -110,6 +125,12 @@ def gaussian_fits(
         target: log-density (up to a constant) of points ``(n, 2)`` → ``(n,)``.
         fits: title of the panel → the Gaussian.
         extent: left, right, bottom, top.
+
+    >>> import torch
+    >>> fits = {"KL(q‖p)": (torch.zeros(2), torch.eye(2)), "KL(p‖q)": (torch.zeros(2), 2 * torch.eye(2))}
+    >>> figure = gaussian_fits(lambda z: -0.5 * z.square().sum(dim=1), fits, resolution=20)
+    >>> [axes.get_title("left") for axes in figure.axes]
+    ['KL(q‖p)', 'KL(p‖q)']
     """
     figure, panels = new_figure(
         min(2.7 * len(fits), 7.2), 3.2, "compressed", ncols=len(fits), squeeze=False, sharey=True
@@ -129,7 +150,15 @@ def gaussian_fits(
 def density_projections(
     x: Sequence[float], p: Tensor, projections: Mapping[str, Tensor], title: str = "", highest: float = 0.62
 ) -> Figure:
-    """A density as a shaded area, and the densities fitted to it as lines, all over the same axis."""
+    """A density as a shaded area, and the densities fitted to it as lines, all over the same axis.
+
+    >>> import torch
+    >>> x = torch.linspace(-3, 3, 50)
+    >>> density = torch.exp(-0.5 * x.square()) / 2.5066
+    >>> (axes,) = density_projections(x.tolist(), density, {"reverse": density}, title="one dimension").axes
+    >>> axes.get_title("left")
+    'one dimension'
+    """
     figure, axes = new_figure(6.6, 3.5)
     axes.fill_between(x, p, color=INK, alpha=0.18, linewidth=0, label="p")
     for (name, density), line in zip(projections.items(), line_styles(), strict=False):
@@ -157,6 +186,11 @@ def divergence_curves(
         marked: places on the x axis where vertical dotted lines are drawn.
         largest: where the y axis ends; by default it holds all values.
         limit: name and height of a horizontal dotted line.
+
+    >>> curves = {"KL(q‖p)": [0.0, 0.5, 2.0], "KL(p‖q)": [0.0, 0.7, 3.0]}
+    >>> (axes,) = divergence_curves([0.0, 1.0, 2.0], curves, "distance of the means", limit=("log 2", 0.6931)).axes
+    >>> axes.get_xlabel(), axes.get_ylabel()
+    ('distance of the means', 'nats')
     """
     figure, axes = new_figure(6.4, 3.2)
     for (name, values), line in zip(curves.items(), line_styles(), strict=False):
@@ -179,6 +213,12 @@ def divergence_matrix(matrix: Tensor, names: Sequence[str], row_label: str, colu
 
     Args:
         matrix: ``(n, n)``, not negative; row and column as the labels say.
+
+    >>> import torch
+    >>> matrix = torch.tensor([[0.0, 0.5], [0.7, 0.0]])
+    >>> figure = divergence_matrix(matrix, ["fair", "biased"], row_label="q", column_label="p", unit="nats")
+    >>> figure.axes[0].get_xlabel(), figure.axes[0].get_ylabel()
+    ('p', 'q')
     """
     figure, axes = new_figure(6.6, 5.4)
     numbers, ticks = matrix.detach().cpu().numpy(), range(len(names))
@@ -211,6 +251,10 @@ def estimator_bias_and_spread(
             are drawn doubled.
         spreads: name → standard deviation of a single draw for each divergence, nats.
         predicted: name → standard deviations by formula, drawn as a broad pale band under the measured line.
+
+    >>> numbers = {"k1": [0.1, 1.0], "k3": [0.1, 1.0]}
+    >>> len(estimator_bias_and_spread([0.1, 1.0], means=numbers, errors=numbers, spreads=numbers).axes)
+    2
     """
     figure, (left, right) = new_figure(7.2, 3.6, ncols=2)
     kl = np.asarray(kl, dtype=float)
@@ -242,6 +286,10 @@ def estimates_with_errors(
         samples: the numbers of samples.
         estimates: name of the estimator → (estimate, standard error) for each number of samples.
         exact: the truth, drawn as a dotted line.
+
+    >>> (axes,) = estimates_with_errors([10, 100], {"k1": [(0.4, 0.2), (0.5, 0.05)]}, exact=0.5).axes
+    >>> axes.get_ylabel()
+    'estimate of KL(q‖p)  (nats)'
     """
     figure, axes = new_figure()
     shifts = np.geomspace(0.94, 1.06, len(estimates))  # so that bars at the same place do not hide one another

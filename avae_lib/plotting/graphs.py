@@ -23,7 +23,11 @@ Edge = tuple[tuple[int, int], tuple[int, int]]
 
 @styled
 def factorised_families() -> Figure:
-    """Nine spins on a grid three times: coupled as in p, with no edge left (mean field), with the rows left."""
+    """Nine spins on a grid three times: coupled as in p, with no edge left (mean field), with the rows left.
+
+    >>> [axes.get_title("left") for axes in factorised_families().axes]
+    ['$p$: all neighbours coupled', 'mean field: no edge left', 'structured: one chain per row']
+    """
     figure, panels = new_figure(6.9, 2.5, ncols=3)
     every, rows = _grid_edges(), [edge for edge in _grid_edges() if edge[0][0] == edge[1][0]]
     titles = ("$p$: all neighbours coupled", "mean field: no edge left", "structured: one chain per row")
@@ -53,7 +57,11 @@ def _draw_spins(axes: Axes, every: Iterable[Edge], kept: Iterable[Edge], title: 
 
 @styled
 def belief_messages() -> Figure:
-    """Messages on a tree, collected towards one spin, and on a loop, where they come back to their sender."""
+    """Messages on a tree, collected towards one spin, and on a loop, where they come back to their sender.
+
+    >>> [axes.get_title("left") for axes in belief_messages().axes]
+    ['tree: each message sums out all behind it', 'loop: $s$ hears its own echo']
+    """
     figure, (tree, loop) = new_figure(6.9, 2.6, ncols=2, width_ratios=(1.5, 1))
     blue = COLOURS["blue"]
     nodes = {
@@ -84,7 +92,11 @@ def belief_messages() -> Figure:
 
 @styled
 def topic_model_plates() -> Figure:
-    """Plate diagrams of latent Dirichlet allocation: the model on the left, the mean-field family on the right."""
+    """Plate diagrams of latent Dirichlet allocation: the model on the left, the mean-field family on the right.
+
+    >>> [axes.get_title("left") for axes in topic_model_plates().axes]
+    ['the model $p$', 'the family $q$: edges removed']
+    """
     figure, (model, family) = new_figure(7.2, 2.9, ncols=2, width_ratios=(1.3, 1))
     _draw_topic_model(model)
     _draw_topic_family(family)

@@ -40,6 +40,11 @@ def published_and_measured(
         measured: setting → one number for each seed; points are seeds, the line joins their means.
         x_label: what the settings are.
         titles, y_labels: of the two panels.
+
+    >>> published, measured = {"3": 87.3, "5": 85.0}, {"3": [4.9, 5.0], "5": [4.8, 4.7]}
+    >>> figure = published_and_measured(published, measured, "layers", ("paper", "ours"))
+    >>> [axes.get_title("left") for axes in figure.axes]
+    ['paper', 'ours']
     """
     figure, (left, right) = new_figure(7.0, 3.0, ncols=2)
     left.plot(list(published.values()), marker="o", color=GREY)
@@ -66,6 +71,10 @@ def cumulative_kl(
         models: name → KL of each layer, ``(seeds, layers)``, nats, top first.
         resolutions: height and width of each layer's latents, top first.
         share: whether each seed's curve is divided by its total.
+
+    >>> (axes,) = cumulative_kl({"hierarchy": [[8.0, 14.0, 34.0], [7.0, 15.0, 30.0]]}, resolutions=[1, 4, 8]).axes
+    >>> axes.get_ylabel()
+    'KL so far (nats per image)'
     """
     figure, axes = new_figure(6.8, 3.4)
     layers = np.arange(len(resolutions) + 1)
@@ -90,6 +99,11 @@ def layers_in_use(
     Args:
         models: title → (steps, KL), the KL as ``(seeds, steps, layers)``, nats, top layer first.
         highest_kl: where the vertical axis ends; what is higher is cut off.
+
+    >>> kl = [[[1.0, 0.5], [2.0, 1.0], [3.0, 1.5]]]
+    >>> figure = layers_in_use({"ladder": ([10, 20, 30], kl), "plain": ([10, 20, 30], kl)}, highest_kl=4.0)
+    >>> [axes.get_title("left") for axes in figure.axes]
+    ['ladder', 'plain']
     """
     figure, panels = new_figure(7.2, 3.1, ncols=len(models), sharex=True, sharey=True, squeeze=False)
     for axes, (title, (steps, kl)) in zip(panels[0], models.items(), strict=True):
@@ -108,7 +122,12 @@ def layers_in_use(
 def merged_gaussians(
     evidence: tuple[float, float], prior: tuple[float, float], merged: tuple[float, float], title: str = ""
 ) -> Figure:
-    """Densities of two Gaussians and of the one that merges them, each given as mean and standard deviation."""
+    """Densities of two Gaussians and of the one that merges them, each given as mean and standard deviation.
+
+    >>> (axes,) = merged_gaussians(evidence=(1.0, 0.5), prior=(0.0, 1.0), merged=(0.8, 0.447), title="a ladder").axes
+    >>> axes.get_title("left")
+    'a ladder'
+    """
     figure, axes = new_figure(6.4, 2.8)
     z = np.linspace(-4.0, 5.0, 600)
     named = {"prior, from above": prior, "evidence, from the image": evidence, "merged": merged}
@@ -133,6 +152,11 @@ def density_maps(
     Args:
         densities: title → density on a grid, ``(points along the first axis, points along the second)``.
         extent: left, right, bottom, top.
+
+    >>> import torch
+    >>> figure = density_maps({"prior": torch.ones(5, 5), "posterior": torch.eye(5)}, extent=(-1, 1, -1, 1))
+    >>> [axes.get_title("left") for axes in figure.axes]
+    ['prior', 'posterior']
     """
     figure, panels = new_figure(7.2, 2.55, ncols=len(densities), sharey=True, squeeze=False)
     brightest = max(float(density.max()) for density in densities.values())
@@ -155,6 +179,10 @@ def stream_spread(
         blocks: numbers of blocks.
         measured: name → one value for each number of blocks; drawn as points.
         predicted: the same names → what was expected; drawn as lines.
+
+    >>> (axes,) = stream_spread([1, 4, 16], {"unscaled": [1.0, 2.1, 3.9]}, {"unscaled": [1.0, 2.0, 4.0]}).axes
+    >>> axes.get_xscale(), axes.get_yscale()
+    ('log', 'log')
     """
     from matplotlib.ticker import NullFormatter, ScalarFormatter
 

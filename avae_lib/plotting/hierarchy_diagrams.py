@@ -20,7 +20,11 @@ _STEP = 1.6  # from one layer to the next
 
 @styled
 def hierarchy_and_its_inference() -> Figure:
-    """Three layers of latents: how they make an image, and the two orders in which they can be inferred from it."""
+    """Three layers of latents: how they make an image, and the two orders in which they can be inferred from it.
+
+    >>> [axes.get_title("left") for axes in hierarchy_and_its_inference().axes]
+    ['generation', 'inference, bottom-up', 'inference, top-down']
+    """
     figure, panels = new_figure(7.0, 3.7, ncols=3, gridspec_kw={"width_ratios": (1.0, 1.0, 1.5)})
     _draw_generation(panels[0])
     _draw_bottom_up(panels[1])
@@ -32,7 +36,11 @@ def hierarchy_and_its_inference() -> Figure:
 
 @styled
 def top_down_block() -> Figure:
-    """One block of a Very Deep VAE: what it reads, what it draws, and what it adds to the stream."""
+    """One block of a Very Deep VAE: what it reads, what it draws, and what it adds to the stream.
+
+    >>> len(top_down_block().axes)
+    1
+    """
     figure, axes = new_figure(7.2, 2.7)
     draw_diagram(axes, _BLOCK_NODES, _BLOCK_ARROWS)
     axes.text(7.6, 3.5, "with an image", color=_INFERS, ha="left", va="center")
@@ -42,7 +50,11 @@ def top_down_block() -> Figure:
 
 @styled
 def nvae_cells() -> Figure:
-    """The two residual cells of NVAE, read from left to right: encoder above, decoder below."""
+    """The two residual cells of NVAE, read from left to right: encoder above, decoder below.
+
+    >>> len(nvae_cells().axes)
+    2
+    """
     figure, (encoder, decoder) = new_figure(7.2, 2.5, nrows=2)
     _draw_cell(encoder, ["BN, swish", "3×3", "BN, swish", "3×3", "0.1 · SE"], "encoder cell")
     _draw_cell(

@@ -33,6 +33,11 @@ def mosaic(images: Tensor, bits: int = 8, columns: int | None = None, gap: int =
 
     Returns:
         uint8 ``(height, width, 4)``: red, green, blue, opacity.
+
+    Six images of 8×8 pixels in two rows of three, with gaps of one pixel:
+
+    >>> mosaic(torch.zeros(6, 1, 8, 8, dtype=torch.uint8), bits=1, columns=3).shape
+    (17, 26, 4)
     """
     from torchvision.utils import make_grid
 
@@ -46,7 +51,12 @@ def mosaic(images: Tensor, bits: int = 8, columns: int | None = None, gap: int =
 
 @styled
 def image_grid(images: Tensor, bits: int = 8, columns: int | None = None, title: str | None = None) -> Figure:
-    """Images side by side; arguments as for :func:`mosaic`."""
+    """Images side by side; arguments as for :func:`mosaic`.
+
+    >>> (axes,) = image_grid(torch.zeros(6, 1, 8, 8, dtype=torch.uint8), bits=1, title="six black images").axes
+    >>> axes.get_title("left")
+    'six black images'
+    """
     columns = columns or math.ceil(math.sqrt(len(images)))
     rows = math.ceil(len(images) / columns)
     figure, axes = new_figure(*_inches(rows, columns, images, extra_height=0.3 if title else 0.0))
@@ -67,6 +77,10 @@ def image_rows(
     Args:
         rows: label → ``(N, C, H, W)`` with the same N, as for :func:`mosaic`; drawn from top to bottom.
         inches_per_image: width of an image, as long as the picture stays within the page.
+
+    >>> images = torch.zeros(4, 1, 8, 8, dtype=torch.uint8)
+    >>> len(image_rows({"data": images, "reconstruction": images}, bits=1).axes)
+    1
     """
     columns = _common_length(rows)
     pictures = torch.cat([images.detach().cpu().float() for images in rows.values()])
@@ -89,6 +103,12 @@ def prior_quantiles(side: int) -> Tensor:
     A regular grid on the unit square sent through the inverse cumulative distribution function, so that each
     cell holds the same prior mass (Kingma and Welling, 2014, appendix A). Row by row, from the upper left:
     the first coordinate grows to the right, the second upwards.
+
+    The middle of three points is the median, 0, in both coordinates:
+
+    >>> points = prior_quantiles(3)
+    >>> points.shape, bool(points[4].abs().max() < 1e-6)
+    (torch.Size([9, 2]), True)
     """
     probabilities = (torch.arange(side) + 0.5) / side
     quantiles = torch.distributions.Normal(0.0, 1.0).icdf(probabilities)
@@ -103,6 +123,11 @@ def manifold(decode: Callable[[Tensor], Tensor], side: int = 16, bits: int = 8) 
     Args:
         decode: latents ``(n, 2)`` → images ``(n, C, H, W)``, as for :func:`mosaic`.
         side: images per row and column.
+
+    >>> decode = lambda z: (z.sum(dim=1) > 0).float().reshape(-1, 1, 1, 1).expand(-1, 1, 4, 4)
+    >>> figure = manifold(decode, side=3, bits=1)
+    >>> len(figure.axes)
+    1
     """
     images = decode(prior_quantiles(side)).detach().cpu()
     picture = mosaic(images, bits, columns=side, gap=0)

@@ -33,6 +33,11 @@ def ink_in_bands(pictures: Mapping[str, Tensor], bands: Mapping[str, Tensor]) ->
     Args:
         pictures: name → ``(height, width)``, not negative.
         bands: the same names → ``(bands,)`` shares from top to bottom, each set summing to one.
+
+    >>> import torch
+    >>> pictures, bands = {"seven": torch.ones(4, 4), "one": torch.eye(4)}, torch.full((4,), 0.25)
+    >>> len(ink_in_bands(pictures, {"seven": bands, "one": bands}).axes)
+    3
     """
     figure, panels = new_figure(7.2, 2.7, ncols=len(pictures) + 1, width_ratios=[1] * len(pictures) + [1.6])
     for axes, (name, picture) in zip(panels, pictures.items(), strict=False):
@@ -70,6 +75,13 @@ def evidence_paths(
         paths: where the draws come from → ``(runs, draws)`` running sums, nats.
         slopes: the same names → what one draw adds on average, nats.
         level: name and height of a horizontal dotted line.
+
+    >>> import torch
+    >>> paths = {"from q": torch.tensor([[0.5, 1.1, 1.4]]), "from p": torch.tensor([[-0.4, -1.0, -1.5]])}
+    >>> slopes = {"from q": 0.5, "from p": -0.5}
+    >>> (axes,) = evidence_paths(paths, slopes, "draws", "evidence (nats)", level=("99 : 1", 4.6)).axes
+    >>> axes.get_xlabel()
+    'draws'
     """
     figure, axes = new_figure(7.0, 3.4)
     for (name, runs), line in zip(paths.items(), line_styles(), strict=False):
@@ -86,7 +98,14 @@ def evidence_paths(
 
 @styled
 def area_between(x: Sequence[float], upper: tuple[str, Tensor], lower: tuple[str, Tensor], marked: float) -> Figure:
-    """Two named curves that touch at one place, with the area between them tinted."""
+    """Two named curves that touch at one place, with the area between them tinted.
+
+    >>> import torch
+    >>> x = torch.linspace(0.5, 2, 20)
+    >>> (axes,) = area_between(x.tolist(), ("t − 1", x - 1), ("log t", x.log()), marked=1.0).axes
+    >>> [label.get_text() for label in axes.get_legend().get_texts()]
+    ['t − 1', 'log t']
+    """
     figure, axes = new_figure(5.6, 3.2)
     x = np.asarray(x)
     for (name, values), line in zip((upper, lower), line_styles(), strict=False):
@@ -107,6 +126,12 @@ def divergence_areas(x: Sequence[float], q: Tensor, p: Tensor) -> Figure:
     Args:
         x: evenly spaced places.
         q, p: positive densities at these places.
+
+    >>> import torch
+    >>> x = torch.linspace(-3, 3, 50)
+    >>> q, p = torch.exp(-0.5 * x.square()), torch.exp(-0.5 * (x - 1).square())
+    >>> len(divergence_areas(x.tolist(), q, p).axes)
+    3
     """
     figure, (top, left, right) = new_figure(7.2, 4.9, nrows=3, sharex=True, height_ratios=[1, 1.25, 1])
     x, q, p = (np.asarray(values) for values in (x, q, p))
@@ -141,6 +166,11 @@ def pixel_maps(rows: Sequence[Mapping[str, Tensor]]) -> Figure:
 
     Maps without negative entries are drawn as ink, others in two colours with white at zero, each scaled to its own
     largest entry.
+
+    >>> import torch
+    >>> figure = pixel_maps([{"mean": torch.ones(4, 4), "difference": torch.eye(4) - 0.5}])
+    >>> [axes.get_title("left") for axes in figure.axes]
+    ['mean', 'difference']
     """
     columns = max(len(row) for row in rows)
     width = min(7.2, 1.9 * columns)
@@ -171,6 +201,12 @@ def tilted_distribution(values: Sequence[float], p: Tensor, q: Tensor, wanted: f
         values: the number of each outcome.
         p, q: their probabilities.
         wanted: the mean that q is to have, drawn as a dotted line.
+
+    >>> import torch
+    >>> p, q = torch.full((6,), 1 / 6), torch.tensor([0.054, 0.079, 0.114, 0.165, 0.240, 0.347])
+    >>> (axes,) = tilted_distribution(range(1, 7), p, q, wanted=4.5, title="a die").axes
+    >>> axes.get_title("left")
+    'a die'
     """
     figure, axes = new_figure(5.6, 3.4)
     axes.bar(values, q.tolist(), 0.7, color=COLOURS["sky"], label="q")

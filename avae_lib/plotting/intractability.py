@@ -19,7 +19,11 @@ _SIDE = 3
 
 @styled
 def intractable_posteriors() -> Figure:
-    """A directed model whose causes are coupled by what they explain, and an undirected one, a grid of spins."""
+    """A directed model whose causes are coupled by what they explain, and an undirected one, a grid of spins.
+
+    >>> len(intractable_posteriors().axes)
+    2
+    """
     figure, (directed, undirected) = new_figure(6.4, 2.7, ncols=2)
     causes = {f"z{k}": Node(1.3 * k, 1.5, f"$z_{k + 1}$") for k in range(3)}
     nodes = causes | {"x": Node(1.3, 0, "$x$", "observed")}

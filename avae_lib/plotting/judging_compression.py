@@ -38,6 +38,11 @@ def stack_account(accounts: Sequence[StackAccount], bounds: Sequence[float]) -> 
     Args:
         accounts: of the first images, in order.
         bounds: −ELBO of each of them, bits.
+
+    >>> from avae_lib.compression import Account
+    >>> (axes,) = stack_account([Account(20.0, 90.0, 26.0), Account(18.0, 80.0, 22.0)], bounds=[96.0, 84.0]).axes
+    >>> axes.get_ylabel()
+    'bits on the stack'
     """
     figure, axes = new_figure(7.0, 3.4)
     steps = {"pop z with q(z | x)": "vermilion", "push x with p(x | z)": "blue", "push z with p(z)": "sky"}
@@ -65,6 +70,10 @@ def code_lengths(panels: Mapping[str, Mapping[str, float]], unit: str, bound: st
     Args:
         panels: title → name of a code → length.
         bound: name of the entry that is no code but the bound: a line in place of a bar.
+
+    >>> lengths = {"gzip": 5.1, "PNG": 4.9, "−ELBO": 4.2}
+    >>> [axes.get_title("left") for axes in code_lengths({"photos32": lengths}, unit="bits/dim", bound="−ELBO").axes]
+    ['photos32']
     """
     rows = max(map(len, panels.values()))
     figure, all_axes = new_figure(7.2, 0.9 + 0.28 * rows, ncols=len(panels), squeeze=False)
@@ -89,6 +98,10 @@ def cost_per_image(curves: Mapping[str, Sequence[float]], bound: float, unit: st
     Args:
         curves: name → value after 1, 2, 3, … images.
         bound: −ELBO, a horizontal line.
+
+    >>> (axes,) = cost_per_image({"bits back": [200.0, 150.0, 133.0]}, bound=100.0).axes
+    >>> axes.get_ylabel()
+    'bits per image'
     """
     figure, axes = new_figure(6.4, 3.2)
     for (name, values), line in zip(curves.items(), line_styles(), strict=False):
@@ -108,6 +121,11 @@ def rounding_overhead(overheads: Mapping[str, Mapping[int, tuple[float, float]]]
 
     Args:
         overheads: part → bits of a latent → (mean change, standard error); bars reach two of them.
+
+    >>> overheads = {"pixels": {4: (2.0, 0.1), 8: (0.1, 0.01)}, "latents": {4: (0.5, 0.1), 8: (0.0, 0.01)}}
+    >>> (axes,) = rounding_overhead(overheads, unit="bits per image").axes
+    >>> axes.get_ylabel()
+    'bits per image'
     """
     figure, axes = new_figure(6.4, 3.4)
     axes.axhline(0, color=GREY, linewidth=0.8)
@@ -126,6 +144,10 @@ def layer_rates(rates: Mapping[str, Sequence[float]], unit: str) -> Figure:
 
     Args:
         rates: way of counting → value of each layer, top first.
+
+    >>> (axes,) = layer_rates({"KL": [8.0, 14.0], "measured": [7.0, 15.0]}, unit="bits per image").axes
+    >>> axes.get_yscale()
+    'log'
     """
     figure, axes = new_figure(7.0, 3.2)
     width = 0.8 / len(rates)
@@ -148,6 +170,11 @@ def quality_against_rate(
     Args:
         curves: name → (bits per pixel, decibels), in the order in which they are joined.
         points: name → (bits per pixel, decibels).
+
+    >>> curves = {"JPEG": [(0.5, 25.0), (1.0, 28.0)], "hierarchy": [(0.4, 25.0), (0.9, 29.0)]}
+    >>> (axes,) = quality_against_rate(curves, points={"mean image": (0.0, 15.0)}).axes
+    >>> axes.get_xlabel()
+    'bits per pixel'
     """
     figure, axes = new_figure(6.8, 3.8)
     for (name, pairs), line in zip(curves.items(), line_styles(), strict=False):

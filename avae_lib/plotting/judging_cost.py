@@ -22,6 +22,10 @@ def hours_of_runs(hours: Mapping[str, float], x_label: str = "processor hours") 
     Args:
         hours: name of a group → hours.
         x_label: what the hours are hours of.
+
+    >>> (axes,) = hours_of_runs({"lecture 05": 3.0, "lecture 06": 5.5}).axes
+    >>> axes.get_xlabel()
+    'processor hours'
     """
     ordered = sorted(hours.items(), key=lambda entry: entry[1])
     figure, axes = new_figure(6.4, 0.5 + 0.26 * len(ordered))
@@ -42,6 +46,10 @@ def quality_for_hours(
     Args:
         runs: model → (GPU hours, bits/dim) of each published run.
         seeds: model → bits/dim of further seeds, drawn as a bar at the hours of the model's first run.
+
+    >>> (axes,) = quality_for_hours({"NVAE": [(100.0, 2.91)], "attentive": [(50.0, 2.79)]}).axes
+    >>> axes.get_xscale()
+    'log'
     """
     figure, axes = new_figure(6.4, 3.2)
     for (name, points), line in zip(runs.items(), line_styles(), strict=False):
@@ -64,6 +72,10 @@ def quality_over_time(panels: Mapping[str, Mapping[str, Sequence[Sequence[float]
 
     Args:
         panels: label of the axis → name of a model → (budget used, bits/dim), two sequences of equal length.
+
+    >>> panels = {"updates": {"local": [[100, 200], [5.5, 5.1]]}, "seconds": {"local": [[9, 18], [5.5, 5.1]]}}
+    >>> [axes.get_xlabel() for axes in quality_over_time(panels).axes]
+    ['updates', 'seconds']
     """
     figure, all_axes = new_figure(7.2, 3.2, ncols=len(panels), sharey=True, squeeze=False)
     for axes, (label, models) in zip(all_axes[0], panels.items(), strict=True):

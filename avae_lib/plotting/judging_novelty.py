@@ -22,6 +22,11 @@ def score_histograms(panels: Mapping[str, Mapping[str, Sequence[float]]], x_labe
     Args:
         panels: title → name of a set → its scores.
         x_label: below every panel.
+
+    >>> scores = {"own images": [1.0, 2.0, 2.5], "other images": [3.0, 4.0, 4.5]}
+    >>> figure = score_histograms({"−log p(x)": scores, "LLR": scores}, "nats per image")
+    >>> [axes.get_title("left") for axes in figure.axes]
+    ['−log p(x)', 'LLR']
     """
     figure, all_axes = new_figure(7.2, 2.9, ncols=len(panels), squeeze=False)
     for axes, (title, sets) in zip(all_axes[0], panels.items(), strict=True):
@@ -40,6 +45,10 @@ def roc_curves(panels: Mapping[str, Mapping[str, tuple[Sequence[float], Sequence
 
     Args:
         panels: title → name of a score → (scores of inside images, scores of outside images); higher means outside.
+
+    >>> figure = roc_curves({"noise": {"LLR": ([1.0, 2.0, 2.5], [2.2, 4.0, 4.5])}})
+    >>> [axes.get_title("left") for axes in figure.axes]
+    ['noise']
     """
     figure, all_axes = new_figure(7.2, 3.5, ncols=len(panels), sharey=True, squeeze=False)
     for axes, (title, scores) in zip(all_axes[0], panels.items(), strict=True):
@@ -58,6 +67,10 @@ def areas_of_scores(areas: Mapping[str, Mapping[str, Sequence[tuple[float, float
 
     Args:
         areas: name of a set → name of a score → (area, standard error) of each seed.
+
+    >>> (axes,) = areas_of_scores({"noise": {"LLR": [(0.9, 0.01)], "−log p(x)": [(0.4, 0.02)]}}).axes
+    >>> axes.get_ylabel()
+    'area under the ROC curve'
     """
     figure, axes = new_figure(7.0, 3.2)
     colours = dict(zip(next(iter(areas.values())), COLOURS.values(), strict=False))
@@ -82,6 +95,10 @@ def areas_against_kept_layers(
     Args:
         areas: name of a set → kept layers → (area, standard error); bands are 95 % intervals.
         likelihood: name of a set → the same of −log p(x), drawn on the right.
+
+    >>> figure = areas_against_kept_layers({"noise": {1: (0.9, 0.01), 2: (0.8, 0.01)}}, {"noise": (0.4, 0.02)})
+    >>> figure.axes[0].get_xlabel()
+    'layers kept, from the top'
     """
     figure, (axes, beside) = new_figure(7.2, 3.2, ncols=2, sharey=True, width_ratios=(4, 1))
     for place, (name, line) in enumerate(zip(areas, line_styles(), strict=False)):

@@ -24,6 +24,10 @@ def objective_per_step(panels: Mapping[str, Mapping[str, Sequence[float]]]) -> F
 
     Args:
         panels: title → name of a problem → objective after each step, nats.
+
+    >>> figure = objective_per_step({"hierarchy": {"inpainting": [900.0, 700.0, 650.0]}})
+    >>> [axes.get_title("left") for axes in figure.axes]
+    ['hierarchy']
     """
     figure, all_axes = new_figure(7.2, 3.2, ncols=len(panels), squeeze=False)
     names = dict.fromkeys(name for problems in panels.values() for name in problems)
@@ -45,6 +49,10 @@ def restorations(problems: Mapping[str, Mapping[str, Tensor]], bits: int = 8) ->
     Args:
         problems: title → label of a row → images ``(N, C, H, W)``, the same labels and N everywhere.
         bits: bits per pixel value.
+
+    >>> images = torch.zeros(2, 3, 8, 8, dtype=torch.uint8)
+    >>> len(restorations({"inpainting": {"observed": images, "restored": images}}).axes)
+    1
     """
     labels = list(next(iter(problems.values())))
     if any(list(rows) != labels for rows in problems.values()):

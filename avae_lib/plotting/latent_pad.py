@@ -42,6 +42,11 @@ def latent_pad(
 
     Raises:
         ValueError: the shapes don't fit together, values don't rise, or ``start`` is outside.
+
+    In a script the description of the plane is printed:
+
+    >>> latent_pad(torch.zeros(2, 3, 1, 8, 8), z1_values=[-1.0, 0.0, 1.0], z2_values=[-1.0, 1.0], start=(0, 1))
+    [picture: Figure (automatic description): 2 × 3 images decoded from a plane of two latents, ...]
     """
     z1, z2 = (torch.as_tensor(values, dtype=torch.float64).tolist() for values in (z1_values, z2_values))
     _require_plane(pictures, z1, z2, start)
@@ -63,7 +68,11 @@ def latent_pad(
 def latent_pad_still(
     pictures: Tensor, z1_values: Sequence[float], z2_values: Sequence[float], start: tuple[int, int]
 ) -> Figure:
-    """The plane as a mosaic of every few images, and beside it the one at ``start``, enlarged and framed."""
+    """The plane as a mosaic of every few images, and beside it the one at ``start``, enlarged and framed.
+
+    >>> len(latent_pad_still(torch.zeros(2, 3, 1, 8, 8), [-1.0, 0.0, 1.0], [-1.0, 1.0], start=(0, 1)).axes)
+    2
+    """
     rows, columns = (spread(number, at, _STILL_IMAGES) for number, at in zip(pictures.shape, start, strict=False))
     some = pictures[rows[::-1]][:, columns].flatten(0, 1)
     figure, (plane, image) = new_figure(6.8, 3.5, ncols=2, width_ratios=[1, 0.8])

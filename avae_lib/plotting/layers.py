@@ -29,6 +29,10 @@ def kl_per_layer(
         kl: one value for each layer, top first; or model name → such values, to compare models.
         standard_errors: of a single model's values; bars of two standard errors are drawn.
         size: width and height in inches.
+
+    >>> (axes,) = kl_per_layer([8.0, 14.0, 0.1], standard_errors=[0.2, 0.3, 0.01]).axes
+    >>> axes.get_ylabel()
+    'KL (nats per image)'
     """
     models = kl if isinstance(kl, Mapping) else {"": kl}
     figure, axes = new_figure(*size)
@@ -60,6 +64,10 @@ def kl_during_training(
         steps: training step of each row, increasing.
         kl: ``(len(steps), layers)``, top layer first, nats.
         size: width and height in inches.
+
+    >>> figure = kl_during_training([100, 200], kl=[[0.1, 0.2], [8.0, 14.0]])
+    >>> [axes.get_ylabel() for axes in figure.axes]
+    ['sum', 'layer (1 = top)', 'nats per image']
     """
     kl = np.asarray(kl, dtype=float)
     if kl.shape[1] == 1:
@@ -83,6 +91,10 @@ def unit_activity(variances: Sequence[float], threshold: float, size: tuple[floa
         variances: one for each unit of a layer.
         threshold: units above it are drawn as active.
         size: width and height in inches.
+
+    >>> (axes,) = unit_activity([0.9, 0.001, 0.5], threshold=0.01).axes
+    >>> axes.get_ylabel()
+    'variance of the posterior mean'
     """
     figure, axes = new_figure(*size)
     ordered = np.sort(np.asarray(variances, dtype=float))[::-1]
@@ -105,6 +117,9 @@ def codes_in_use(
         counts: uses of each code, for each level of codes, top first.
         perplexity: exp of the entropy of these uses, for each level.
         size: width and height of one level in inches.
+
+    >>> [axes.get_title("left") for axes in codes_in_use([[50, 30, 0]], perplexity=[1.9]).axes]
+    ['2 of 3 codes in use, perplexity 1.9']
     """
     figure, axes = new_figure(size[0], size[1] * len(counts), nrows=len(counts), squeeze=False)
     for level, (graph, uses, even) in enumerate(zip(axes[:, 0], counts, perplexity, strict=True), start=1):

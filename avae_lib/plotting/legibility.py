@@ -26,6 +26,13 @@ def require_legible(figure: Figure) -> None:
     Raises:
         ValueError: the figure is wider than 700 pixels, or some text in it is less than 8 pixels high, counted at the
             size shown (96 pixels an inch). The message names the text.
+
+    >>> from avae_lib.plotting import learning_curves
+    >>> require_legible(learning_curves({"training": [95.0, 90.0]}))
+    >>> require_legible(learning_curves({"training": [95.0, 90.0]}, size=(12.0, 3.0)))
+    Traceback (most recent call last):
+        ...
+    ValueError: a figure may be 700 pixels wide (7.2 inches) and is 1152
     """
     width = figure.get_figwidth() * SCREEN_PIXELS_PER_INCH
     if width > _WIDEST_PIXELS:

@@ -28,6 +28,11 @@ def spin_pictures(panels: Mapping[str, Tensor], columns: int = 5) -> Figure:
     Args:
         panels: title → ``(n, rows, cols)`` in [−1, 1].
         columns: pictures in a row of each panel.
+
+    >>> import torch
+    >>> spins = torch.ones(3, 8, 8)
+    >>> len(spin_pictures({"noisy": spins, "mean field": spins}).axes)
+    2
     """
     rows_of_panels = math.ceil(len(panels) / 2)
     rows, aspect = _layout(next(iter(panels.values())), columns)
@@ -53,6 +58,12 @@ def marginals_against_exact(exact: Tensor, approximations: Mapping[str, Tensor])
     Args:
         exact: E[s], any shape, in [−1, 1].
         approximations: name → means of the same shape.
+
+    >>> import torch
+    >>> exact = torch.tensor([-0.5, 0.0, 0.8])
+    >>> (axes,) = marginals_against_exact(exact, {"mean field": torch.tanh(2 * exact)}).axes
+    >>> axes.get_xlabel()
+    'true mean of a spin'
     """
     figure, axes = new_figure(4.6, 4.0)
     for marker, (name, means), line in zip(_MARKERS, approximations.items(), line_styles(), strict=False):
@@ -80,6 +91,11 @@ def magnetisation(
         curves: name → magnetisation at each coupling.
         measured: name → (couplings, magnetisations).
         critical: name → coupling at which a theory lets order set in; dotted lines, named above the axes.
+
+    >>> curves, measured = {"mean field": [0.0, 0.9]}, {"Gibbs sampling": ([0.3, 0.6], [0.05, 0.95])}
+    >>> (axes,) = magnetisation([0.2, 0.6], curves, measured, critical={"mean field": 0.25, "exact": 0.44}).axes
+    >>> axes.get_ylabel()
+    'magnetisation |m|'
     """
     figure, axes = new_figure(6.4, 3.5)
     for (name, values), line in zip(curves.items(), line_styles(), strict=False):
@@ -102,6 +118,10 @@ def magnetisation_traces(traces: Mapping[str, Sequence[float]]) -> Figure:
 
     Args:
         traces: title of the strip → magnetisation after each sweep, in [−1, 1].
+
+    >>> figure = magnetisation_traces({"J = 0.3": [0.1, -0.1, 0.0], "J = 0.6": [0.9, 0.95, 0.92]})
+    >>> len(figure.axes)
+    2
     """
     figure, panels = new_figure(6.9, 0.5 + 0.95 * len(traces), nrows=len(traces), sharex=True, squeeze=False)
     for axes, (title, values) in zip(panels[:, 0], traces.items(), strict=True):

@@ -34,6 +34,10 @@ def bound_and_gap(bounds: Mapping[str, float], log_partition: float, unit: str =
 
     Args:
         bounds: name of q → its ELBO, at most ``log_partition``.
+
+    >>> (axes,) = bound_and_gap({"start": 1.0, "mean field": 1.8}, log_partition=2.0).axes
+    >>> [label.get_text() for label in axes.get_yticklabels()]
+    ['start', 'mean field']
     """
     figure, axes = new_figure(6.4, 0.7 + 0.5 * len(bounds))
     places = -np.arange(len(bounds), dtype=float)
@@ -70,6 +74,11 @@ def bound_landscape(
         bound: means ``(n, 2)`` → ELBO ``(n,)``, nats.
         paths: places visited, ``(steps, 2)`` each; a ring marks the start, a dot the end.
         truth: the means of the distribution itself, marked by a cross.
+
+    >>> bound = lambda means: means.prod(dim=1) + torch.special.entr((1 + means) / 2).sum(dim=1)
+    >>> figure = bound_landscape(bound, paths=[torch.tensor([[0.0, 0.0], [0.5, 0.0], [0.5, 0.4]])], resolution=21)
+    >>> len(figure.axes)
+    1
     """
     figure, axes = new_figure(3.3, 3.4)
     grid = torch.linspace(-0.999, 0.999, resolution, dtype=torch.float64)
@@ -104,6 +113,10 @@ def log_partition_bounds(
         differences: name → estimate − exact at each coupling, nats.
         standard_errors: name → errors, drawn doubled as bars.
         converged: name → whether each estimate is of a method that came to rest; hollow where it did not.
+
+    >>> (axes,) = log_partition_bounds([0.5, 1.0], {"mean field": [-0.1, -0.4], "reweighted": [0.1, 0.3]}).axes
+    >>> axes.get_xlabel()
+    'strength of the couplings'
     """
     figure, axes = new_figure(6.4, 3.6)
     for (name, values), line, marker in zip(differences.items(), line_styles(), _MARKERS, strict=False):
@@ -136,6 +149,12 @@ def mixture_components(
         responsibilities: ``(n, components)``.
         means, variances: ``(components, 2)``.
         weights: ``(components,)``.
+
+    >>> x, means = torch.tensor([[-1.0, 0.2], [1.0, -0.2]]), torch.tensor([[-2.0, 0.0], [2.0, 0.0]])
+    >>> weights = torch.tensor([0.5, 0.5])
+    >>> (axes,) = mixture_components(x, torch.eye(2), means, torch.ones(2, 2), weights, title="two components").axes
+    >>> axes.get_title("left")
+    'two components'
     """
     from matplotlib.patches import Ellipse
 
@@ -171,6 +190,11 @@ def mixture_bounds(
         climbs: for each start the components in use at its end, and the ELBO after each sweep, nats.
         best: components in use → highest ELBO found with as many.
         reference: name and ELBO of the solution that climbs are compared with; dotted.
+
+    >>> climbs = [(2, [-90.0, -80.0]), (3, [-95.0, -85.0])]
+    >>> figure = mixture_bounds(climbs, best={2: -80.0, 3: -85.0}, reference=("true components", -79.0))
+    >>> [axes.get_xlabel() for axes in figure.axes]
+    ['sweep', 'components in use']
     """
     figure, (left, right) = new_figure(7.0, 3.2, ncols=2, sharey=True)
     counts = sorted({used for used, _ in climbs})
@@ -207,6 +231,10 @@ def bound_next_to_sampling(
         log_partition: what the bound cannot exceed; dotted.
         sampling: seconds, and for each chain the error of its estimated means at these times.
         mean_field: seconds it took, and its error.
+
+    >>> sampling = ([0.1, 1.0], [[0.5, 0.1], [0.4, 0.2]])
+    >>> len(bound_next_to_sampling({"from zero": [1.0, 1.8]}, 2.0, sampling, mean_field=(0.01, 0.3)).axes)
+    2
     """
     figure, (left, right) = new_figure(7.2, 3.2, ncols=2)
     for (name, values), line in zip(elbo.items(), line_styles(), strict=False):

@@ -35,6 +35,12 @@ def show(figure: Figure) -> None:
 
     The picture carries a description made from the figure's titles, labels and legends. In the notebooks of the
     course the build replaces it by the one written beside the caption.
+
+    In a script, where no picture can be shown, the description is printed:
+
+    >>> from avae_lib.plotting import learning_curves
+    >>> show(learning_curves({"training": [95.0, 90.0]}))
+    [picture: Figure (automatic description): horizontal axis “update”, vertical axis “−ELBO (nats per image)”.]
     """
     show_picture(_legible_png(figure), _screen_width(figure), described(figure))
     _close(figure)
@@ -67,7 +73,11 @@ class LivePicture:
 
 
 def show_picture(png: bytes, width: int, alt: str) -> None:
-    """Show a PNG file in a notebook, ``width`` pixels wide, with a description for readers who cannot see it."""
+    """Show a PNG file in a notebook, ``width`` pixels wide, with a description for readers who cannot see it.
+
+    >>> show_picture(b"the bytes of a PNG file", width=100, alt="a falling curve")
+    [picture: a falling curve]
+    """
     _display(_picture_bundle(png, width, alt))
 
 
@@ -93,6 +103,12 @@ def slider(
 
     Raises:
         ValueError: there is no frame, there are more or fewer values than frames, or no frame has the index ``start``.
+
+    In a script the description of the frame at ``start`` is printed:
+
+    >>> from avae_lib.plotting import posterior_price
+    >>> slider([posterior_price(mean, 1.0) for mean in (0.0, 1.0, 2.0)], values=[0.0, 1.0, 2.0], label="mean", start=1)
+    [picture: Figure (automatic description): titled “σ = 1: KL(q ‖ p) = 0.50 nats”, ...]
     """
     if len(frames) != len(values) or not frames:
         raise ValueError(f"slider needs one value for each frame and at least one, got {len(frames)} and {len(values)}")
@@ -119,6 +135,12 @@ def stills(pictures: Sequence[bytes], values: Sequence[object], label: str, star
     """The picture (PNG) at ``start`` and up to three others, evenly spread, each under its value at its own size.
 
     They stand side by side as far as the page is wide, and below one another otherwise.
+
+    >>> from avae_lib.plotting import learning_curves
+    >>> picture = png_bytes(learning_curves({"training": [95.0, 90.0]}))
+    >>> figure = stills([picture] * 6, values=[0, 1, 2, 3, 4, 5], label="β", start=2)
+    >>> [axes.get_title() for axes in figure.axes]
+    ['β = 0', 'β = 2', 'β = 3', 'β = 5']
     """
     from matplotlib.figure import Figure
     from matplotlib.image import imread
@@ -153,7 +175,12 @@ def spread(number: int, start: int, most: int) -> list[int]:
 
 
 def png_bytes(figure: Figure, pixels_per_inch: int = PIXELS_PER_INCH) -> bytes:
-    """The figure as a PNG file of at most 256 colours, which is a third of the size of a full-colour one."""
+    r"""The figure as a PNG file of at most 256 colours, which is a third of the size of a full-colour one.
+
+    >>> from avae_lib.plotting import learning_curves
+    >>> png_bytes(learning_curves({"training": [95.0, 90.0]}))[:4]
+    b'\x89PNG'
+    """
     from PIL import Image
 
     full, small = io.BytesIO(), io.BytesIO()

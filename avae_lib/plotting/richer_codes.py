@@ -29,6 +29,11 @@ def codebook_in_use(tiles: Tensor, shares: Tensor, bits: int = 8, title: str = "
             and counted in the right panel's title.
         bits: bits per pixel value.
         title: of the tiles.
+
+    >>> import torch
+    >>> tiles = torch.zeros(4, 1, 2, 2, dtype=torch.uint8)
+    >>> len(codebook_in_use(tiles, shares=torch.tensor([0.5, 0.3, 0.2, 0.0]), bits=1).axes)
+    2
     """
     order = shares.argsort(descending=True, stable=True)
     rows = -(-len(tiles) // _TILES_IN_A_ROW)
@@ -50,6 +55,10 @@ def objectives_on_the_plane(models: Mapping[str, tuple[float, float]], reference
     Args:
         models: name → rate and distortion, nats per image.
         reference: the name of the model through which the line goes.
+
+    >>> (axes,) = objectives_on_the_plane({"VAE": (20.0, 70.0), "β = 4": (10.0, 85.0)}, reference="VAE").axes
+    >>> axes.get_xlabel()
+    'rate: KL (nats per image)'
     """
     figure, axes = new_figure(6.6, 4.4)
     points = np.array(list(models.values()), dtype=float)

@@ -25,6 +25,12 @@ def level_densities(levels: Tensor, shares: Tensor, densities: Mapping[str, tupl
         levels: ``(levels,)``.
         shares: share of pixels with each level, ``(levels,)``; the area of its bar.
         densities: title → places and density there.
+
+    >>> import torch
+    >>> levels, shares = torch.arange(4.0), torch.tensor([0.4, 0.3, 0.2, 0.1])
+    >>> figure = level_densities(levels, shares, {"fit": (levels, shares), "memorised": (levels, 2 * shares)})
+    >>> [axes.get_title("left") for axes in figure.axes]
+    ['fit', 'memorised']
     """
     figure, panels = new_figure(7.2, 2.9, ncols=len(densities), sharey=True, squeeze=False)
     for axes, (title, (x, density)) in zip(panels[0], densities.items(), strict=True):
@@ -48,6 +54,10 @@ def claimed_bits(widths: Sequence[float], curves: Mapping[str, Sequence[float]],
         widths: in pixel levels; drawn on a logarithmic axis, the narrowest at the right.
         curves: way of scoring → bits per value at each width.
         entropy: of the levels, bits; drawn as a dotted line.
+
+    >>> (axes,) = claimed_bits([1.0, 0.1, 0.01], {"density at the level": [3.0, 0.0, -3.0]}, entropy=3.5).axes
+    >>> axes.get_xscale()
+    'log'
     """
     figure, axes = new_figure(6.6, 3.6)
     for (name, bits), line in zip(curves.items(), line_styles(), strict=False):
@@ -69,6 +79,11 @@ def logistic_bins(mean: float, scale: float, probabilities: Tensor, title: str =
         mean, scale: of the logistic, on the scale [−1, 1].
         probabilities: of all levels, ``(levels,)``; level v is drawn at its place on that scale.
         title: of the figure.
+
+    >>> import torch
+    >>> (axes,) = logistic_bins(0.0, 0.5, torch.tensor([0.3, 0.2, 0.2, 0.3]), title="two bits").axes
+    >>> axes.get_title("left")
+    'two bits'
     """
     figure, axes = new_figure(6.4, 2.9)
     places = np.linspace(-1, 1, len(probabilities))
@@ -92,6 +107,11 @@ def colour_clouds(clouds: Mapping[str, Tensor]) -> Figure:
 
     Args:
         clouds: title → 8-bit levels, ``(pixels, 3)``.
+
+    >>> import torch
+    >>> clouds = {"photographs": torch.tensor([[200, 180, 90], [20, 40, 60]], dtype=torch.uint8)}
+    >>> [axes.get_title("left") for axes in colour_clouds(clouds).axes]
+    ['photographs']
     """
     columns = 2 if len(clouds) > 3 else len(clouds)
     rows = -(-len(clouds) // columns)

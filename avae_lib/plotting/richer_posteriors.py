@@ -35,6 +35,13 @@ def density_of_draws(draws: Tensor, axis: Tensor) -> Tensor:
 
     Returns:
         ``(side, side)``, first coordinate first.
+
+    All of the draws lie on the grid, so the density integrates to one:
+
+    >>> axis = torch.linspace(-5, 5, 41)
+    >>> density = density_of_draws(torch.randn(1000, 2), axis)
+    >>> density.shape, round((density.sum() * 0.25**2).item(), 2)
+    (torch.Size([41, 41]), 1.0)
     """
     step, side = axis[1] - axis[0], len(axis)
     places = ((draws - axis[0]) / step).round().long()
@@ -53,6 +60,10 @@ def density_table(densities: Mapping[str, Tensor], extent: tuple[float, float, f
         densities: title → density on a grid, ``(points along the first axis, points along the second)``.
         extent: left, right, bottom, top.
         columns: panels in a row; the densities must fill the rows.
+
+    >>> densities = {"exact": torch.ones(5, 5), "Gaussian": torch.eye(5)}
+    >>> [axes.get_title("left") for axes in density_table(densities, extent=(-1, 1, -1, 1), columns=2).axes]
+    ['exact', 'Gaussian']
     """
     rows = len(densities) // columns
     figure, panels = new_figure(7.2, 2.2 * rows, nrows=rows, ncols=columns, sharex=True, sharey=True, squeeze=False)
@@ -78,6 +89,10 @@ def units_in_use(kl: Mapping[str, Mapping[str, Sequence[float]]], highest: float
     Args:
         kl: title of a panel → name of a line → KL of each unit, nats.
         highest: where the vertical axis ends.
+
+    >>> kl = {"weak decoder": {"β = 1": [3.0, 2.0]}, "strong decoder": {"β = 1": [0.1, 0.0]}}
+    >>> [axes.get_title("left") for axes in units_in_use(kl, highest=4.0).axes]
+    ['weak decoder', 'strong decoder']
     """
     figure, panels = new_figure(7.2, 3.0, ncols=len(kl), sharey=True, squeeze=False)
     for axes, (title, lines) in zip(panels[0], kl.items(), strict=True):
@@ -107,6 +122,10 @@ def eigenvalues_and_rates(
         predicted: KL of each unit in the optimum, largest first, nats; drawn as a line.
         measured: KL of each unit of a trained model, in any order, nats; drawn as points.
         title: of the figure.
+
+    >>> figure = eigenvalues_and_rates([4.0, 2.0, 0.5], 1.0, predicted=[0.7, 0.3, 0.0], measured=[0.3, 0.7, 0.0])
+    >>> len(figure.axes)
+    2
     """
     figure, (left, right) = new_figure(7.0, 3.0, ncols=2)
     units = np.arange(1, len(measured) + 1)
@@ -137,6 +156,10 @@ def straight_through(z: Tensor, loss: Tensor, slope: Tensor, codes: Tensor) -> F
         loss: at each of them, ``(places,)``.
         slope: the gradient that arrives at each of them, ``(places,)``; every few are drawn as arrows, downhill.
         codes: ``(codes,)``; drawn as dots on the axis.
+
+    >>> z = torch.linspace(-1, 1, 20)
+    >>> len(straight_through(z, loss=z.square(), slope=2 * z, codes=torch.tensor([-0.5, 0.5])).axes)
+    1
     """
     z, loss, slope = (tensor.detach().numpy() for tensor in (z, loss, slope))
     figure, axes = new_figure(6.4, 3.1)
@@ -162,6 +185,11 @@ def codes_and_vectors(vectors: Tensor, books: Mapping[str, tuple[Tensor, Tensor]
         vectors: colours in [0, 1], ``(vectors, 3)``; drawn in grey.
         books: title → codes, ``(codes, 3)``, and the share of vectors that choose each, ``(codes,)``. A code is a dot
             in its own colour whose area grows with its share; one that nothing chooses is a cross.
+
+    >>> vectors = torch.rand(20, 3)
+    >>> figure = codes_and_vectors(vectors, {"start": (vectors[:2], torch.tensor([0.9, 0.1]))})
+    >>> [axes.get_title("left") for axes in figure.axes]
+    ['start: 2 in use']
     """
     figure, panels = new_figure(7.0, 3.6, ncols=len(books), sharex=True, sharey=True, squeeze=False)
     for axes, (title, (codes, shares)) in zip(panels[0], books.items(), strict=True):

@@ -90,14 +90,27 @@ T = TypeVar("T")
 
 
 def styles():
-    """A context in which matplotlib draws in the style of the course and leaves no trace after it."""
+    """A context in which matplotlib draws in the style of the course and leaves no trace after it.
+
+    >>> import matplotlib
+    >>> before = matplotlib.rcParams["axes.spines.top"]
+    >>> with styles():
+    ...     inside = matplotlib.rcParams["axes.spines.top"]
+    >>> inside, matplotlib.rcParams["axes.spines.top"] == before
+    (False, True)
+    """
     import matplotlib
 
     return matplotlib.rc_context(_RC)
 
 
 def styled(draw: Callable[P, T]) -> Callable[P, T]:
-    """Make a plotting function draw in the style of the course, whatever the caller's settings are."""
+    """Make a plotting function draw in the style of the course, whatever the caller's settings are.
+
+    >>> import matplotlib
+    >>> styled(lambda: matplotlib.rcParams["axes.spines.top"])()
+    False
+    """
 
     @functools.wraps(draw)
     def in_style(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -113,6 +126,10 @@ def new_figure(
     """A figure (inches) outside pyplot's list of open figures, and its axes (as ``Figure.subplots`` gives them).
 
     ``layout="compressed"`` keeps labels inside the figure beside axes of a fixed shape.
+
+    >>> figure, (left, right) = new_figure(width=6.0, height=2.5, ncols=2)
+    >>> figure.get_size_inches().tolist(), len(figure.axes)
+    ([6.0, 2.5], 2)
     """
     from matplotlib.figure import Figure
 
@@ -121,7 +138,12 @@ def new_figure(
 
 
 def blank(axes: Axes) -> Axes:
-    """Remove frame, ticks and grid: for pictures that are no graphs."""
+    """Remove frame, ticks and grid: for pictures that are no graphs.
+
+    >>> figure, axes = new_figure()
+    >>> blank(axes).get_xticks().tolist()
+    []
+    """
     axes.set(xticks=[], yticks=[])
     axes.grid(False)
     axes.spines[:].set_visible(False)
@@ -129,6 +151,11 @@ def blank(axes: Axes) -> Axes:
 
 
 def line_styles() -> Iterator[dict[str, Any]]:
-    """Colour and dashes of the first, second, third … line, so that no line is known by its colour alone."""
+    """Colour and dashes of the first, second, third … line, so that no line is known by its colour alone.
+
+    >>> first, second, third = itertools.islice(line_styles(), 3)
+    >>> len({first["color"], second["color"], third["color"]})
+    3
+    """
     for colour, dashes in zip(itertools.cycle(SERIES), itertools.cycle(_DASHES), strict=False):
         yield {"color": colour, "linestyle": dashes}

@@ -31,6 +31,11 @@ def topics_side_by_side(
         columns: name of the method → for each topic its words; topic i of every method stands in row i.
         labels: a name for each row.
         shared: whether words that stand in the same row of all columns are drawn dark, and the others grey.
+
+    >>> mean_field, sampling = [["socket", "port"], ["date", "time"]], [["port", "host"], ["date", "year"]]
+    >>> columns = {"mean field": mean_field, "sampling": sampling}
+    >>> len(topics_side_by_side(columns, labels=["network", "calendar"]).axes)
+    2
     """
     rows = len(next(iter(columns.values())))
     figure, panels = new_figure(7.2, 0.35 + 0.38 * rows, ncols=len(columns), squeeze=False)
@@ -74,6 +79,9 @@ def topic_shares(shares: Mapping[str, Sequence[float]], topics: Sequence[str]) -
     Args:
         shares: title of the document → share of each topic, summing to one.
         topics: a short name for each topic.
+
+    >>> len(topic_shares({"socket": [0.9, 0.1], "datetime": [0.0, 1.0]}, topics=["network", "calendar"]).axes)
+    1
     """
     table = np.array(list(shares.values()), dtype=float)
     figure, axes = new_figure(7.0, 1.3 + 0.3 * len(shares))

@@ -41,6 +41,12 @@ def training_progress(
         bits: bits per pixel value; None for sentences.
         columns: samples side by side.
         quantity: what the values are, the label of the vertical axis.
+
+    >>> import torch
+    >>> curves = {"training": ([1, 100, 200], [8.0, 5.5, 5.1])}
+    >>> figure = training_progress(curves, samples=torch.zeros(8, 1, 8, 8, dtype=torch.uint8), bits=1)
+    >>> len(figure.axes)
+    2
     """
     are_images = isinstance(samples, Tensor)
     height = 0.7 * -(-len(samples) // columns) if are_images else _LINE * len(samples)

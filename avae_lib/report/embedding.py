@@ -29,6 +29,11 @@ def inline_svg(figure: Figure, alt: str) -> str:
 
     Args:
         alt: what is in the picture, for readers who cannot see it.
+
+    >>> from avae_lib import plotting
+    >>> svg = inline_svg(plotting.learning_curves({"training": ([0, 1], [3.0, 2.0])}, "nats"), alt="a falling curve")
+    >>> svg[:4], 'aria-label="a falling curve"' in svg
+    ('<svg', True)
     """
     drawn = io.StringIO()
     with styles():
@@ -42,7 +47,12 @@ def inline_svg(figure: Figure, alt: str) -> str:
 
 
 def pixel_data_uri(images: Tensor, bits: int, columns: int) -> str:
-    """Images side by side as the address of a PNG with one pixel per pixel, for the page to magnify."""
+    """Images side by side as the address of a PNG with one pixel per pixel, for the page to magnify.
+
+    >>> import torch
+    >>> pixel_data_uri(torch.zeros(3, 1, 8, 8, dtype=torch.uint8), bits=1, columns=3)[:22]
+    'data:image/png;base64,'
+    """
     from PIL import Image
 
     png = io.BytesIO()

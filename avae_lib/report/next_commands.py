@@ -14,7 +14,14 @@ _NOT_OPTIONS = ("name", "source", "training.steps")
 
 
 def next_commands(experiment: Experiment, run_dir: Path, steps: int) -> list[tuple[str, str]]:
-    """Commands that make sense after this run, as (what it does, command)."""
+    """Commands that make sense after this run, as (what it does, command).
+
+    >>> for purpose, command in next_commands(PRESETS["digits-vae"], Path("runs/digits-vae"), steps=500):
+    ...     print(command)
+    avae train digits-vae --run-dir runs/digits-vae --training.steps 2000
+    avae evaluate runs/digits-vae --importance-samples 1000
+    avae sample runs/digits-vae --temperature 0.8
+    """
     run = shlex.quote(_as_typed(run_dir))
     commands = [
         ("Judge it on the test split, once all choices are made", f"avae evaluate {run} --importance-samples 1000"),

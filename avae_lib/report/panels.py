@@ -36,6 +36,14 @@ def panels(
         held_out: what the images are called, "validation" or "test".
         evaluation: numbers that were measured on them.
         seed: for sampling.
+
+    >>> import torch
+    >>> from avae_lib.evaluation import evaluate
+    >>> from avae_lib.models.vae import VAEConfig
+    >>> model, images = VAEConfig().build(), torch.zeros(12, 1, 8, 8, dtype=torch.uint8)
+    >>> shown = panels(model, images, None, "test", evaluate(model, images, importance_samples=1), seed=0)
+    >>> [panel.title for panel in shown]
+    ['Samples', 'Reconstructions']
     """
     if isinstance(observed_by(model), Tokens):
         return sentence_panels(model, images, held_out, seed)

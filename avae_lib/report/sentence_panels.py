@@ -22,6 +22,12 @@ def sentence_panels(
         sentences: held-out sentences; some from all over them are shown.
         held_out: what the sentences are called, "validation" or "test".
         seed: for sampling.
+
+    >>> from avae_lib.data import recorded_model
+    >>> from avae_lib.data.sentences import fixed_vocabulary
+    >>> sentences = fixed_vocabulary().to_tokens([("the", "file", "is", "closed"), ("return", "a", "list")], length=21)
+    >>> [panel.title for panel in sentence_panels(recorded_model("sentences"), sentences, "test", seed=0)]
+    ['Samples', 'Reconstructions', 'From one sentence to another']
     """
     shown = spread(sentences, _LINES)
     return (_samples(model, seed), _reconstructions(model, shown, held_out, seed), _interpolation(model, shown))

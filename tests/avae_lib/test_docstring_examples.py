@@ -20,18 +20,25 @@ DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 RECORDS = {"dataclass", "dataclass(frozen=True)", "dataclass(frozen=True, kw_only=True)"}
 
 FLOORS = [
-    "divergences",
-    "gaussians.py",
+    "compression",
     "data",
+    "divergences",
     "evaluation",
+    "gaussians.py",
     "logarithms.py",
     "meanfield",
     "objectives.py",
     "observations.py",
+    "plotting",
+    "report",
+    "restoration",
+    "run_pictures.py",
+    "run_sentences.py",
 ]
 """Files and folders of the library in which every public object has an example."""
 
 _STANDARD_LIBRARY = "it reads the whole standard library, which takes half a minute; test_sentences.py shows it"
+_RUN = "it reads the folder of a training run; test_report.py trains one and shows it"
 WITHOUT_EXAMPLE = {
     "data/published_sets.py::load_published": "it needs published files or a network; test_published_sets.py shows it",
     "data/python_docs_corpus.py::load_documentation": _STANDARD_LIBRARY,
@@ -39,6 +46,12 @@ WITHOUT_EXAMPLE = {
     "data/recorded_models.py::keep_model": "it writes into the library's own folder of records",
     "data/sentences.py::load_sentences": _STANDARD_LIBRARY,
     "data/sentences.py::most_frequent_words": _STANDARD_LIBRARY,
+    "plotting/notebook.py::display_moving": "slider and latent_pad call it, and their examples show it",
+    "report/charts.py::course_charts": _RUN,
+    "report/charts.py::layer_charts": _RUN,
+    "report/page.py::write_report": _RUN,
+    "report/run_record.py::RunRecord": _RUN,
+    "run_sentences.py::write_sentences": _STANDARD_LIBRARY,
     "evaluation/frechet_distance.py::inception_weights": "it needs a file that is on few machines",
 }
 """Public objects of these floors that have none, as ``file::name``, each with the reason."""
