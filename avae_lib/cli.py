@@ -26,18 +26,18 @@ __all__ = ["main"]
 
 _DESCRIPTION = """Train and examine deep latent-variable models.
 
-  avae presets                                    what can be trained
-  avae train digits-vae                           train it; again, to go on where it stopped
-  avae train digits-vae --training.steps 500      with anything overridden
-  avae train digits-vae --training.minutes 5      for five minutes; again, to go on where it stopped
-  torchrun --nproc-per-node 2 -m avae_lib train digits-vae    by several processes, a GPU each
+  avae presets                                    list what can be trained
+  avae train digits-vae                           train it; the same command continues a run that was stopped
+  avae train digits-vae --training.steps 500      train for 500 updates; any setting can be changed like this
+  avae train digits-vae --training.minutes 5      train for five minutes; the same command continues
+  torchrun --nproc-per-node 2 -m avae_lib train digits-vae    train with two processes, one GPU each
   avae evaluate runs/digits-vae --split valid     bounds, likelihoods, use of each layer on validation images
   avae evaluate runs/digits-vae                   the same on the test images, once all choices are made
-  avae evaluate runs/digits-vae --ood NAME        and how well it tells another data set from its own
-  avae sample runs/digits-vae                     pictures
-  avae import-openai FILE.th --preset cifar10-vdvae    a run of published weights
+  avae evaluate runs/digits-vae --ood NAME        and how well the model tells another data set from its own
+  avae sample runs/digits-vae                     draw images
+  avae import-openai FILE.th --preset cifar10-vdvae    make a run folder of published weights
 
-Data sets other than the embedded digits are looked for in the folder that AVAE_DATA names.
+Other data sets than the embedded ones are read from the folder that AVAE_DATA names.
 
 Exit status: 0 if all went well; 1 if the command failed, with one line that says why; 2 for wrong arguments; 130 if it
 was interrupted."""
@@ -54,9 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         _dispatch(arguments)
     except KeyboardInterrupt as interruption:
-        return _complain(
-            f"{interruption}; the same command goes on from there" if str(interruption) else "stopped", 130
-        )
+        saved = str(interruption)
+        return _complain(f"{saved}; the same command continues from there" if saved else "stopped", 130)
     except UserError as error:
         return _complain(one_line(error), error.exit_status)
     except OSError as error:
@@ -65,11 +64,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def presets(json: bool = False) -> None:
-    """List what can be trained: data set, stochastic layers, parameters, and where the numbers come from.
+    """List the presets: name, data set, stochastic layers, parameters, and the source of the settings.
 
     Args:
-        json: Print a JSON array instead, of objects with name, dataset, layers and parameters; and with
-            parameters_as_published where the authors of a model have their own way to count.
+        json: Print a JSON array of objects with name, dataset, layers and parameters instead of a table. Where the
+            authors of a model count parameters in another way, an object also has parameters_as_published.
     """
     from avae_lib.presets import PRESETS, summary
 
@@ -85,19 +84,19 @@ def presets(json: bool = False) -> None:
 
 def train(
     preset: Annotated[Positional[str], tyro.conf.arg(metavar="PRESET", help="A name from `avae presets`.")],
-    run_dir: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None,
+    run_dir: Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")] = None,
 ) -> None:
-    """Train a preset, or continue its run. `avae train PRESET --help` lists all that can be overridden.
+    """Train a preset, or continue its run. `avae train PRESET --help` lists all settings.
 
-    Ctrl-C or a kill loses little: the same command resumes from the last checkpoint. A larger number of
-    --training.steps continues a finished run. With --training.minutes 20 the command stops after 20 minutes with a
-    checkpoint; given again, it goes on from there.
+    If training is stopped, by Ctrl-C or a kill, the same command continues from the last checkpoint. A finished run
+    continues with a larger --training.steps. With --training.minutes 20 the command saves a checkpoint and stops after
+    20 minutes; the same command then continues.
 
-    Learning curve, report and best.safetensors (the best weights so far) are of validation images, which
-    --data.validation holds out of the training images. The test images are left to avae evaluate.
+    The learning curve, the report and best.safetensors (the best weights so far) are based on validation images, which
+    --data.validation takes out of the training images. Only avae evaluate looks at the test images.
 
     Args:
-        run_dir: Folder of the run; runs/PRESET if none is given.
+        run_dir: Folder of the run; by default runs/PRESET.
     """
     _train_overridden(preset, [] if run_dir is None else ["--run-dir", str(run_dir)])
 
@@ -108,34 +107,36 @@ def evaluate(
     weights: str = "weights.safetensors",
     importance_samples: int = 64,
     rows: int = 512,
-    ood: str | None = None,
-    ood_keep_layers: int | None = None,
+    ood: Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="")] = None,
+    ood_keep_layers: Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint="")] = None,
     fid: int = 0,
     seed: int = 0,
     device: str = "auto",
 ) -> None:
-    """Judge a trained model on held-out images or sentences: bounds and likelihoods in nats and bits per dimension.
+    """Evaluate a trained model on held-out images or sentences: bounds and likelihoods, in nats and bits per dimension.
 
-    A model of sentences has bits per token instead: all bits of all sentences, divided by all their tokens. The end of
-    a sentence is one of them.
+    For a model of sentences, the table has bits per token: the bits of all sentences divided by the number of their
+    tokens, where the end of a sentence counts as a token.
 
-    Penalties that it was trained with are given by name, and for a codebook how much of it is in use. A model that
-    defines no density has no bound and no likelihood: the table has a dash there, and says why.
+    Penalties of the training objective are listed by name. For a model with a codebook, the table says how much of the
+    codebook is in use. A model that defines no density has neither bound nor likelihood; the table says so.
 
-    Writes evaluation.json into the folder of the run; evaluation.valid.json for validation images, and
-    evaluation.best.json, evaluation.valid.best.json, … for other weights than the latest.
+    The results are written to evaluation.json in the run folder. For validation images the name is
+    evaluation.valid.json; for other weights than the latest it is evaluation.best.json, evaluation.valid.best.json, …
 
     Args:
-        split: The images or sentences: test, for the result that is reported, or valid, to choose by.
-        weights: File of weights in the folder of the run: weights.safetensors are the latest, best.safetensors those
-            that did best on validation images, milestones/000500.safetensors those after 500 updates.
-        importance_samples: Draws for each image or sentence in the estimate of the likelihood.
-        rows: Most images or sentences that go through the model at once: what bounds the memory, whatever the draws.
-        ood: Another data set, to see how well likelihood ratios tell it from this one (Havtorn et al., 2021).
-        ood_keep_layers: Top layers that these ratios take as known; half of them if none is given.
-        fid: Samples to compare with as many of the images by the Fréchet distance; 0 for no such comparison.
-        seed: Seed for drawing the latents.
-        device: auto (a GPU if there is one), cpu, cuda, …
+        split: Images or sentences to evaluate on: test for the final result, valid to choose between models.
+        weights: File of weights in the run folder: weights.safetensors has the latest, best.safetensors those with the
+            best validation bound, milestones/000500.safetensors those after 500 updates.
+        importance_samples: Number of posterior samples per image or sentence, for the estimate of the likelihood.
+        rows: Largest number of images or sentences in one batch of the model, samples included. Limits the memory.
+        ood: Name of another data set: also evaluate how well likelihood ratios tell its images from those of the
+            training set (Havtorn et al., 2021).
+        ood_keep_layers: With --ood: number of top layers that the second bound of the ratio infers from the image; the
+            layers below are drawn from the prior. By default half of all layers.
+        fid: Number of samples to compare with as many held-out images by the Fréchet distance; 0 to leave it out.
+        seed: Seed for sampling the latents.
+        device: Where to compute: auto (a GPU if there is one), cpu, cuda, …
     """
     from avae_lib import evaluation
     from avae_lib.training.devices import find_device
@@ -144,17 +145,16 @@ def evaluate(
     model, experiment = load_run(run, find_device(device), weights)
     dataset = experiment.data.load()
     images = dataset.examples(split)
-    # Whatever cannot be done is said before hours are spent on the rest.
+    # What is impossible is refused now, before the long work.
     compare = None if ood is None else _comparison(model, experiment, dataset, split, ood, ood_keep_layers)
     distance = _distance_of_samples(model, images, fid) if fid else None
-    draws = {"importance_samples": importance_samples, "rows": rows, "seed": seed}
+    settings = {"importance_samples": importance_samples, "rows": rows, "seed": seed}
     labels = dataset.labels(split)
-    result = evaluation.evaluate(model, images, **draws, progress=True, dataset=dataset.title, labels=labels)
-    result = dataclasses.replace(
-        result,
-        out_of_distribution=compare and compare(**draws),
-        frechet_distance=distance and distance(rows=rows, seed=seed),
-    )
+    result = evaluation.evaluate(model, images, **settings, progress=True, dataset=dataset.title, labels=labels)
+    if compare is not None:
+        result = dataclasses.replace(result, out_of_distribution=compare(**settings))
+    if distance is not None:
+        result = dataclasses.replace(result, frechet_distance=distance(rows=rows, seed=seed))
     record = run / _name_of_evaluation(split, weights)
     record.write_text(json_format.dumps(result.to_json(), indent=2) + "\n", encoding="utf-8")
     name = "test" if split == "test" else "validation"
@@ -167,16 +167,16 @@ def sample(
 ) -> None:
     """Draw images or sentences from a trained model.
 
-    Writes samples.png (drawn from the prior) and reconstructions.png (test images, decoded from ever more of
-    their layers) into the folder of the run; also classes.png (a row of samples for each class) if the model is
-    conditional, and codes.png (how often each code is used for test images) if it has a codebook.
+    Writes two pictures to the run folder: samples.png (drawn from the prior) and reconstructions.png (test images,
+    decoded from an increasing number of their latent layers). A conditional model also writes classes.png (a row of
+    samples for each class), a model with a codebook codes.png (how often test images use each code).
     A model of sentences writes samples.txt, reconstructions.txt and interpolation.txt.
 
     Args:
         count: Number of images in samples.png, or of sentences in samples.txt.
-        temperature: Factor on the prior's standard deviations: below 1 fewer, more typical kinds of images.
+        temperature: Factor on the standard deviations of the prior. Below 1, samples are more typical and less varied.
         seed: Seed for sampling.
-        device: auto (a GPU if there is one), cpu, cuda, …
+        device: Where to compute: auto (a GPU if there is one), cpu, cuda, …
     """
     from avae_lib.run_pictures import write_pictures
     from avae_lib.training.devices import find_device
@@ -191,21 +191,22 @@ def sample(
 
 def import_openai(
     file: Annotated[Positional[Path], tyro.conf.arg(metavar="FILE.th")],
-    preset: str | None = None,
-    hparams: Path | None = None,
-    data: str | None = None,
-    run_dir: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None,
+    preset: Annotated[str | None, tyro.conf.arg(metavar="PRESET", help_behavior_hint="")] = None,
+    hparams: Annotated[Path | None, tyro.conf.arg(metavar="FILE.json", help_behavior_hint="")] = None,
+    data: Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="")] = None,
+    run_dir: Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")] = None,
 ) -> None:
-    """Make a run folder of a checkpoint of the Very Deep VAE that OpenAI's code has saved.
+    """Turn a checkpoint of OpenAI's Very Deep VAE code into a run folder, for avae evaluate and avae sample.
 
-    The model is that of a preset, or the one that hyper-parameters under their released names describe.
+    Say which model the weights belong to, with --preset or with --hparams.
 
     Args:
         file: The checkpoint, with weights or averaged weights.
-        preset: A preset whose model has these weights, for example cifar10-vdvae.
-        hparams: A JSON file of hyper-parameters instead: width, zdim, image_size, enc_blocks, dec_blocks, …
-        data: With --hparams: the images to evaluate on, if not those of its dataset.
-        run_dir: Folder of the run; runs/FILE if none is given.
+        preset: Preset of the model, for example cifar10-vdvae.
+        hparams: JSON file with the hyper-parameters of the model under their released names: width, zdim, image_size,
+            enc_blocks, dec_blocks, …
+        data: With --hparams: data set to evaluate on; by default the one that the file names.
+        run_dir: Folder of the run; by default runs/FILE.
     """
     from avae_lib.presets import find_preset
     from avae_lib.training.released_vdvae import experiment_of_hparams, import_checkpoint
@@ -227,7 +228,12 @@ def _name_of_evaluation(split: str, weights: str) -> str:
 def _comparison(
     model: nn.Module, experiment: Experiment, dataset: Dataset, split: str, name: str, keep_layers: int | None
 ) -> Callable[..., OutOfDistribution]:
-    """What compares the held-out images with test images of the data set of that name; refused now if impossible."""
+    """A function that compares the held-out images with the test images of another data set.
+
+    Raises:
+        InvalidInput: they cannot be compared.
+        NoDensity: the model has no likelihoods to compare by.
+    """
     from avae_lib import evaluation
 
     evaluation.require_density(model)
@@ -238,7 +244,11 @@ def _comparison(
 
 
 def _distance_of_samples(model: nn.Module, images: Tensor, count: int) -> Callable[..., FrechetDistance | None]:
-    """What compares so many samples with held-out images; refused now if there are too few of these."""
+    """A function that compares ``count`` samples with held-out images.
+
+    Raises:
+        InvalidInput: there are fewer images than that.
+    """
     from avae_lib import evaluation
 
     evaluation.require_enough_images(images, count)
@@ -246,7 +256,7 @@ def _distance_of_samples(model: nn.Module, images: Tensor, count: int) -> Callab
 
 
 def _other_data_set(name: str, experiment: Experiment, dataset: Dataset) -> Dataset:
-    """The set of that name, seen by models in the same way as ``dataset``, of whose kind it must be."""
+    """The data set of that name, prepared like ``dataset``; it must have the same kind of observations."""
     other = dataclasses.replace(experiment.data, name=name, validation=0).load()
     if other.observed != dataset.observed:
         raise InvalidInput(
@@ -256,7 +266,7 @@ def _other_data_set(name: str, experiment: Experiment, dataset: Dataset) -> Data
 
 
 def _frechet_distance(model: nn.Module, images: Tensor, count: int, rows: int, seed: int) -> FrechetDistance | None:
-    """The distance, or None, once it is said what is missing for it."""
+    """The distance; None, with a message, if a package that it needs is missing."""
     from avae_lib.evaluation import frechet_distance
     from avae_lib.evaluation.frechet_distance import FrechetDistanceUnavailable
 
@@ -300,7 +310,9 @@ def _train_overridden(name: str, overrides: Sequence[str]) -> None:
 
 def _options(preset: Experiment) -> type:
     """A dataclass whose fields are the options of ``avae train`` for one preset."""
-    folder = Annotated[Path, tyro.conf.arg(help="Folder of the run; a checkpoint that is there is continued.")]
+    folder = Annotated[
+        Path, tyro.conf.arg(help="Folder of the run. If it has a checkpoint, training continues from it.")
+    ]
     options = dataclasses.make_dataclass(
         "Options",
         [
