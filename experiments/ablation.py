@@ -274,7 +274,7 @@ def record_of(study: Study, seeds: Sequence[int], runs: Path, scale: str) -> dic
             "name": dataset.name,
             "title": dataset.title,
             "train": len(dataset.train),
-            "valid": min(training.evaluation_images, len(dataset.valid)),
+            "valid": min(training.logging.evaluation_images, len(dataset.valid)),
             "test": min(study.test_images, len(dataset.test)),
         },
         "torch": torch.__version__,

@@ -9,7 +9,13 @@ from typing import Any
 
 from avae_lib.data import DataConfig
 from avae_lib.models.vdvae import VDVAEConfig, decoder_blocks, encoder_blocks
-from avae_lib.training.training_config import TrainingConfig
+from avae_lib.training.training_config import (
+    LearningRateConfig,
+    LoggingConfig,
+    OptimizerConfig,
+    SkippingConfig,
+    TrainingConfig,
+)
 
 __all__ = ["BLOCKS", "DATA", "TRAINING", "model"]
 
@@ -26,34 +32,24 @@ TRAINING = {
     "small": TrainingConfig(
         steps=1920,
         batch_size=8,
-        optimizer="adamax",
-        learning_rate=1e-2,
-        warmup_steps=50,
-        schedule="constant",
-        ema_decay=0.98,
-        clip_norm=200.0 * 3 * 32 * 32,
-        log_every=40,
-        evaluate_every=40,
-        evaluation_images=100,
-        checkpoint_every=1000,
+        optimizer=OptimizerConfig(kind="adamax", ema_decay=0.98, clip_norm=200.0 * 3 * 32 * 32),
+        learning_rate=LearningRateConfig(peak=1e-2, warmup_steps=50, schedule="constant"),
+        logging=LoggingConfig(metrics_every=40, evaluate_every=40, evaluation_images=100, checkpoint_every=1000),
     ),
     "full": TrainingConfig(
         steps=80_000,
         batch_size=32,
-        optimizer="adamw",
-        betas=(0.9, 0.9),
-        epsilon=1e-8 * 3 * 32 * 32,
-        weight_decay=0.01,
-        learning_rate=2e-4,
-        warmup_steps=100,
-        schedule="constant",
-        ema_decay=0.9995,
-        clip_norm=200.0 * 3 * 32 * 32,
-        skip_threshold=400.0 * 3 * 32 * 32,
-        max_skips=100,
-        log_every=100,
-        evaluate_every=2_000,
-        checkpoint_every=2_000,
+        optimizer=OptimizerConfig(
+            kind="adamw",
+            betas=(0.9, 0.9),
+            epsilon=1e-8 * 3 * 32 * 32,
+            weight_decay=0.01,
+            ema_decay=0.9995,
+            clip_norm=200.0 * 3 * 32 * 32,
+        ),
+        learning_rate=LearningRateConfig(peak=2e-4, warmup_steps=100, schedule="constant"),
+        skipping=SkippingConfig(threshold=400.0 * 3 * 32 * 32, max_in_a_row=100),
+        logging=LoggingConfig(metrics_every=100, evaluate_every=2_000, checkpoint_every=2_000),
     ),
 }
 """Training at each scale. Full: the published settings of CIFAR-10, for the 80,000 updates of the paper's ablations."""

@@ -44,7 +44,6 @@ import copy
 import itertools
 import math
 import time
-from dataclasses import replace
 from types import SimpleNamespace
 
 import torch
@@ -56,6 +55,7 @@ from avae_lib.nn.depthwise_attention import depthwise_attention
 from avae_lib.nn.nonlocal_block import nonlocal_attention
 from avae_lib.notebook_setup import choose, keep_runs_on_drive
 from avae_lib.presets import find_preset
+from avae_lib.presets.derivation import derive
 from avae_lib.training.notebook_training import train_in_notebook
 
 torch.set_num_threads(1)  # networks this small are faster on one thread than on several
@@ -988,7 +988,7 @@ assert same and kl.shape == (8, 4) and kl.min() > 0
 preset = find_preset(choose("photos32-attentive-plain", colab="cifar10-attentive-16"))
 every = choose(10, colab=100)  # updates between two looks at validation images
 watched = {"evaluate_every": every, "checkpoint_every": every, "evaluation_images": choose(32, colab=256)}
-experiment = replace(preset, training=replace(preset.training, batch_size=choose(8, colab=16), **watched))
+experiment = derive(preset, training={"batch_size": choose(8, colab=16), "logging": watched})
 
 runs = keep_runs_on_drive(wanted=False)  # True keeps the run on your Drive
 current = train_in_notebook(experiment, runs / f"lecture-06-{preset.name}", minutes)

@@ -2483,7 +2483,7 @@ assert (
 #
 # ### From hours to energy
 #
-# The library reads the energy counter of an NVIDIA GPU, or uses codecarbon for the whole machine (`--training.codecarbon`). Elsewhere it leaves the field empty instead of guessing:
+# The library reads the energy counter of an NVIDIA GPU, or uses codecarbon for the whole machine (`--training.logging.codecarbon`). Elsewhere it leaves the field empty instead of guessing:
 
 # %%
 runs = [run for row in data.recorded("objectives")["rows"] for run in row["runs"]]

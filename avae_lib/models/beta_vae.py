@@ -39,7 +39,7 @@ class BetaVAE(VAE):
     bound stays the VAE's: the objective adds the penalty (β − 1) · KL to it.
 
     A weight that changes during training multiplies the KL of the bound alone, so that it adds to β − 1
-    (``training.beta``).
+    (``training.kl_weight.final``).
     """
 
     def forward(self, x: UInt8[Tensor, "batch channels height width"], posterior_temperature: float = 1.0) -> ELBO:

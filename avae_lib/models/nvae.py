@@ -1,7 +1,8 @@
 """NVAE: residual cells of depthwise convolutions, and posteriors told relative to the prior.
 
 A. Vahdat, J. Kautz, "NVAE: A Deep Hierarchical Variational Autoencoder", NeurIPS 2020. The regularisation that makes it
-trainable (spectral norms, KL balancing during warm-up) is the training's: ``spectral_penalty``, ``kl_balancing``.
+trainable (spectral norms, KL balancing during warm-up) belongs to training:
+``training.penalties.spectral`` and ``training.kl_weight.balancing``.
 """
 
 from __future__ import annotations

@@ -67,7 +67,8 @@ class TextVAE(nn.Module):
     starts from a state that is linear in z, reads the words before :math:`x_t`, each with z beside it, and predicts
     :math:`x_t`. A decoder that reads all words before can predict well without z, and then the posterior collapses to
     the prior. Bowman et al. (2016) use two remedies: ``word_dropout`` hides words from the decoder in training, and
-    ``training.beta_warmup_steps`` gives the KL its full weight only after a while. ``training.free_bits`` is a third.
+    ``training.kl_weight.warmup_steps`` gives the KL its full weight only after a while. A third remedy is
+    ``training.kl_weight.free_bits``.
 
     A sentence of ``sequence_length − 1`` words can only end, so the probabilities of all sentences sum to 1.
 

@@ -6,7 +6,14 @@ from avae_lib.data import DataConfig
 from avae_lib.models.attentive import AttentiveConfig
 from avae_lib.presets.derivation import derive
 from avae_lib.training.experiment import Experiment
-from avae_lib.training.training_config import TrainingConfig
+from avae_lib.training.training_config import (
+    KLWeightConfig,
+    LearningRateConfig,
+    LoggingConfig,
+    OptimizerConfig,
+    PenaltiesConfig,
+    TrainingConfig,
+)
 
 __all__ = ["PRESETS"]
 
@@ -18,20 +25,15 @@ def _published_training(*, batch_size: int, steps_per_epoch: int, epochs: int) -
     return TrainingConfig(
         steps=epochs * steps_per_epoch,
         batch_size=batch_size,
-        optimizer="adamax",
-        betas=(0.9, 0.999),
-        epsilon=1e-3,
-        learning_rate=1e-2,
-        warmup_steps=5 * steps_per_epoch,
-        final_learning_rate=1e-2,  # of the peak: 1e-4
-        beta_start=0.1,
-        beta_warmup_steps=16 * steps_per_epoch,
-        l2_penalty=1.5e-4,
-        ema_decay=0.0,
-        clip_norm=1e9,
-        log_every=50,
-        evaluate_every=steps_per_epoch,
-        checkpoint_every=steps_per_epoch,
+        optimizer=OptimizerConfig(kind="adamax", betas=(0.9, 0.999), epsilon=1e-3, ema_decay=0.0, clip_norm=1e9),
+        learning_rate=LearningRateConfig(
+            peak=1e-2,
+            warmup_steps=5 * steps_per_epoch,
+            final_fraction=1e-2,  # of the peak: 1e-4
+        ),
+        kl_weight=KLWeightConfig(start=0.1, warmup_steps=16 * steps_per_epoch),
+        penalties=PenaltiesConfig(l2=1.5e-4),
+        logging=LoggingConfig(metrics_every=50, evaluate_every=steps_per_epoch, checkpoint_every=steps_per_epoch),
     )
 
 
@@ -96,7 +98,7 @@ IMAGENET32_ATTENTIVE = derive(
     source="ours: cifar10-attentive-16 on ImageNet-32 for 60 epochs, of which nothing was published",
     data=DataConfig("imagenet32", validation=5_000),
     # The warm-ups are those of cifar10-attentive-16 in updates: an epoch is 26 times as long here.
-    training={"steps": 60 * 8007, "evaluate_every": 8007, "checkpoint_every": 8007},
+    training={"steps": 60 * 8007, "logging": {"evaluate_every": 8007, "checkpoint_every": 8007}},
 )
 
 DIGITS_ATTENTIVE = Experiment(
@@ -109,12 +111,10 @@ DIGITS_ATTENTIVE = Experiment(
     training=TrainingConfig(
         steps=1300,
         batch_size=48,
-        optimizer="adam",
-        learning_rate=1e-2,
-        warmup_steps=100,
-        beta_warmup_steps=500,
-        ema_decay=0.98,
-        checkpoint_every=10,
+        optimizer=OptimizerConfig(kind="adam", ema_decay=0.98),
+        learning_rate=LearningRateConfig(peak=1e-2, warmup_steps=100),
+        kl_weight=KLWeightConfig(warmup_steps=500),
+        logging=LoggingConfig(checkpoint_every=10),
     ),
 )
 
@@ -143,14 +143,11 @@ PHOTOS32_ATTENTIVE = Experiment(
     ),
     training=TrainingConfig(
         steps=1000,
-        evaluation_images=64,
+        logging=LoggingConfig(evaluation_images=64, checkpoint_every=50),
         batch_size=16,
-        optimizer="adamax",
-        learning_rate=1e-2,
-        warmup_steps=50,
-        beta_start=0.1,
-        beta_warmup_steps=200,
-        checkpoint_every=50,
+        optimizer=OptimizerConfig(kind="adamax"),
+        learning_rate=LearningRateConfig(peak=1e-2, warmup_steps=50),
+        kl_weight=KLWeightConfig(start=0.1, warmup_steps=200),
     ),
 )
 

@@ -7,7 +7,13 @@ from avae_lib.models.biva import BIVAConfig
 from avae_lib.models.ladder import LadderConfig
 from avae_lib.presets.derivation import derive
 from avae_lib.training.experiment import Experiment
-from avae_lib.training.training_config import TrainingConfig
+from avae_lib.training.training_config import (
+    KLWeightConfig,
+    LearningRateConfig,
+    LoggingConfig,
+    OptimizerConfig,
+    TrainingConfig,
+)
 
 __all__ = ["PRESETS"]
 
@@ -22,12 +28,10 @@ MNIST_LADDER_5 = Experiment(
     training=TrainingConfig(
         steps=400 * MNIST_EPOCH,
         batch_size=256,
-        optimizer="adam",
-        learning_rate=1e-3,
-        beta_warmup_steps=200 * MNIST_EPOCH,
-        ema_decay=0.999,
-        evaluate_every=1000,
-        checkpoint_every=1000,
+        optimizer=OptimizerConfig(kind="adam", ema_decay=0.999),
+        learning_rate=LearningRateConfig(peak=1e-3),
+        kl_weight=KLWeightConfig(warmup_steps=200 * MNIST_EPOCH),
+        logging=LoggingConfig(evaluate_every=1000, checkpoint_every=1000),
     ),
 )
 
@@ -46,10 +50,9 @@ DIGITS_LADDER = Experiment(
     training=TrainingConfig(
         steps=1500,
         batch_size=100,
-        optimizer="adam",
-        learning_rate=3e-3,
-        beta_warmup_steps=600,
-        ema_decay=0.98,
+        optimizer=OptimizerConfig(kind="adam", ema_decay=0.98),
+        learning_rate=LearningRateConfig(peak=3e-3),
+        kl_weight=KLWeightConfig(warmup_steps=600),
     ),
 )
 
@@ -66,7 +69,7 @@ DIGITS_BIVA = derive(
     source="way of inference and skip paths of Maaløe et al. (2019), fully-connected and scaled to 8×8 images; "
     "training as for digits-ladder, but shorter",
     model=BIVAConfig(latent_dims=(8, 4, 4), hidden_sizes=(128, 64, 32)),
-    training={"steps": 1000, "beta_warmup_steps": 500},
+    training={"steps": 1000, "kl_weight": {"warmup_steps": 500}},
 )
 
 PRESETS = (MNIST_LADDER_5, MNIST_PLAIN_5, DIGITS_LADDER, DIGITS_PLAIN, DIGITS_BIVA)

@@ -6,7 +6,14 @@ from avae_lib.data import DataConfig
 from avae_lib.models.nvae import NVAEConfig
 from avae_lib.presets.derivation import derive
 from avae_lib.training.experiment import Experiment
-from avae_lib.training.training_config import TrainingConfig
+from avae_lib.training.training_config import (
+    KLWeightConfig,
+    LearningRateConfig,
+    LoggingConfig,
+    OptimizerConfig,
+    PenaltiesConfig,
+    TrainingConfig,
+)
 
 __all__ = ["PRESETS"]
 
@@ -34,20 +41,23 @@ CIFAR10_NVAE_30 = Experiment(
     training=TrainingConfig(
         steps=400 * CIFAR10_EPOCH,
         batch_size=256,  # 32 on each of eight devices
-        optimizer="adamax",
-        epsilon=1e-3,
-        learning_rate=1e-2,
-        final_learning_rate=0.01,
-        warmup_steps=5 * CIFAR10_EPOCH,
-        beta_start=1e-4,
-        beta_warmup_steps=120 * CIFAR10_EPOCH,  # 30 % of the run
-        kl_balancing=True,
-        spectral_penalty=1e-2,
-        l2_penalty=1.5e-4,  # half the weight decay of 3e-4: the gradient of θ² is 2 θ
-        ema_decay=0.0,
-        clip_norm=1e6,  # none in the released code
-        evaluate_every=1000,
-        checkpoint_every=1000,
+        optimizer=OptimizerConfig(
+            kind="adamax",
+            epsilon=1e-3,
+            ema_decay=0.0,
+            clip_norm=1e6,  # none in the released code
+        ),
+        learning_rate=LearningRateConfig(peak=1e-2, final_fraction=0.01, warmup_steps=5 * CIFAR10_EPOCH),
+        kl_weight=KLWeightConfig(
+            start=1e-4,
+            warmup_steps=120 * CIFAR10_EPOCH,  # 30 % of the run
+            balancing=True,
+        ),
+        penalties=PenaltiesConfig(
+            spectral=1e-2,
+            l2=1.5e-4,  # half the weight decay of 3e-4: the gradient of θ² is 2 θ
+        ),
+        logging=LoggingConfig(evaluate_every=1000, checkpoint_every=1000),
     ),
 )
 
@@ -62,15 +72,11 @@ PHOTOS32_NVAE = derive(
     training={
         "steps": 1000,
         "batch_size": 16,
-        "warmup_steps": 50,
-        "beta_start": 0.0,
-        "beta_warmup_steps": 300,
-        "l2_penalty": 0.0,
-        "ema_decay": 0.98,
-        "clip_norm": 100.0,
-        "evaluate_every": 100,
-        "evaluation_images": 64,
-        "checkpoint_every": 50,
+        "learning_rate": {"warmup_steps": 50},
+        "kl_weight": {"start": 0.0, "warmup_steps": 300},
+        "penalties": {"l2": 0.0},
+        "optimizer": {"ema_decay": 0.98, "clip_norm": 100.0},
+        "logging": {"evaluate_every": 100, "evaluation_images": 64, "checkpoint_every": 50},
     },
 )
 
@@ -84,10 +90,9 @@ DIGITS_NVAE = derive(
     training={
         "steps": 600,
         "batch_size": 64,
-        "warmup_steps": 30,
-        "spectral_penalty": 1e-3,
-        "evaluation_images": 1000,
-        "checkpoint_every": 20,
+        "learning_rate": {"warmup_steps": 30},
+        "penalties": {"spectral": 1e-3},
+        "logging": {"evaluation_images": 1000, "checkpoint_every": 20},
     },
 )
 

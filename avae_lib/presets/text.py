@@ -5,7 +5,7 @@ from __future__ import annotations
 from avae_lib.data import DataConfig
 from avae_lib.models.text_vae import TextVAEConfig
 from avae_lib.training.experiment import Experiment
-from avae_lib.training.training_config import TrainingConfig
+from avae_lib.training.training_config import KLWeightConfig, LearningRateConfig, OptimizerConfig, TrainingConfig
 
 __all__ = ["PRESETS"]
 
@@ -17,11 +17,9 @@ SENTENCES_TEXT_VAE = Experiment(
     training=TrainingConfig(
         steps=2000,
         batch_size=32,
-        optimizer="adam",
-        learning_rate=2e-3,
-        clip_norm=5.0,
-        beta_warmup_steps=1200,
-        free_bits=4.0,
+        optimizer=OptimizerConfig(kind="adam", clip_norm=5.0),
+        learning_rate=LearningRateConfig(peak=2e-3),
+        kl_weight=KLWeightConfig(warmup_steps=1200, free_bits=4.0),
     ),
 )
 

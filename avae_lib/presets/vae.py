@@ -20,7 +20,13 @@ from avae_lib.models.vampprior import VampPriorVAEConfig
 from avae_lib.models.wasserstein_ae import WassersteinAEConfig
 from avae_lib.presets.derivation import derive
 from avae_lib.training.experiment import Experiment
-from avae_lib.training.training_config import TrainingConfig
+from avae_lib.training.training_config import (
+    KLWeightConfig,
+    LearningRateConfig,
+    LoggingConfig,
+    OptimizerConfig,
+    TrainingConfig,
+)
 
 __all__ = ["PRESETS"]
 
@@ -29,7 +35,13 @@ DIGITS_VAE = Experiment(
     source="sizes as in Kingma and Welling (2014), scaled to 8×8 images; training tuned here on two CPU cores",
     data=DataConfig("digits", binarize="threshold", validation=150),
     model=VAEConfig(image_shape=(1, 8, 8), latent_dim=8, hidden_sizes=(200, 200)),
-    training=TrainingConfig(steps=2000, batch_size=100, optimizer="adam", learning_rate=3e-3, beta_warmup_steps=500),
+    training=TrainingConfig(
+        steps=2000,
+        batch_size=100,
+        optimizer=OptimizerConfig(kind="adam"),
+        learning_rate=LearningRateConfig(peak=3e-3),
+        kl_weight=KLWeightConfig(warmup_steps=500),
+    ),
 )
 
 MNIST_VAE = Experiment(
@@ -40,18 +52,19 @@ MNIST_VAE = Experiment(
     training=TrainingConfig(
         steps=12_000,
         batch_size=100,
-        optimizer="adam",
-        learning_rate=2e-3,
-        warmup_steps=200,
-        beta_warmup_steps=2000,  # with it 16 of 50 units become active instead of 11: −ELBO 98.6 instead of 103.1 nats
-        evaluate_every=500,
+        optimizer=OptimizerConfig(kind="adam"),
+        learning_rate=LearningRateConfig(peak=2e-3, warmup_steps=200),
+        kl_weight=KLWeightConfig(
+            warmup_steps=2000,  # with it 16 of 50 units become active instead of 11: −ELBO 98.6 instead of 103.1 nats
+        ),
+        logging=LoggingConfig(evaluate_every=500),
     ),
 )
 
 DIGITS = vars(DIGITS_VAE.model)
 """Sizes of the networks of digits-vae, for the configurations of other models."""
 MNIST = vars(MNIST_VAE.model)
-AT_FULL_WEIGHT = {"beta_warmup_steps": 0}
+AT_FULL_WEIGHT = {"kl_weight": {"warmup_steps": 0}}
 """No warm-up of the KL: the objective is the model's own from the first update."""
 
 OTHER_OBJECTIVES = (

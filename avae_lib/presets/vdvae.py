@@ -7,7 +7,13 @@ from avae_lib.models.vdvae import VDVAEConfig, decoder_blocks, encoder_blocks
 from avae_lib.models.vdvae_import import DATASETS
 from avae_lib.presets.derivation import derive
 from avae_lib.training.experiment import Experiment
-from avae_lib.training.training_config import TrainingConfig
+from avae_lib.training.training_config import (
+    LearningRateConfig,
+    LoggingConfig,
+    OptimizerConfig,
+    SkippingConfig,
+    TrainingConfig,
+)
 
 __all__ = ["PRESETS"]
 
@@ -35,20 +41,17 @@ CIFAR10_VDVAE = Experiment(
     training=TrainingConfig(
         steps=1_100_000,
         batch_size=32,
-        optimizer="adamw",
-        betas=(0.9, 0.9),
-        epsilon=1e-8 * DIMS_OF_32,
-        weight_decay=0.01,
-        learning_rate=2e-4,
-        warmup_steps=100,
-        schedule="constant",
-        ema_decay=0.9999,
-        clip_norm=200.0 * DIMS_OF_32,
-        skip_threshold=400.0 * DIMS_OF_32,
-        max_skips=100,
-        log_every=100,
-        evaluate_every=10_000,
-        checkpoint_every=5_000,
+        optimizer=OptimizerConfig(
+            kind="adamw",
+            betas=(0.9, 0.9),
+            epsilon=1e-8 * DIMS_OF_32,
+            weight_decay=0.01,
+            ema_decay=0.9999,
+            clip_norm=200.0 * DIMS_OF_32,
+        ),
+        learning_rate=LearningRateConfig(peak=2e-4, warmup_steps=100, schedule="constant"),
+        skipping=SkippingConfig(threshold=400.0 * DIMS_OF_32, max_in_a_row=100),
+        logging=LoggingConfig(metrics_every=100, evaluate_every=10_000, checkpoint_every=5_000),
     ),
 )
 
@@ -66,10 +69,9 @@ IMAGENET32_VDVAE = derive(
     training={
         "steps": 1_700_000,
         "batch_size": 256,
-        "weight_decay": 0.0,
-        "learning_rate": 1.5e-4,
-        "ema_decay": 1 - 1.5e-4,
-        "skip_threshold": 300.0 * DIMS_OF_32,
+        "optimizer": {"weight_decay": 0.0, "ema_decay": 1 - 1.5e-4},
+        "learning_rate": {"peak": 1.5e-4},
+        "skipping": {"threshold": 300.0 * DIMS_OF_32},
     },
 )
 
@@ -86,9 +88,8 @@ IMAGENET64_VDVAE = derive(
     training={
         "steps": 1_600_000,
         "batch_size": 128,
-        "epsilon": 1e-8 * DIMS_OF_64,
-        "clip_norm": 220.0 * DIMS_OF_64,
-        "skip_threshold": 380.0 * DIMS_OF_64,
+        "optimizer": {"epsilon": 1e-8 * DIMS_OF_64, "clip_norm": 220.0 * DIMS_OF_64},
+        "skipping": {"threshold": 380.0 * DIMS_OF_64},
     },
 )
 
@@ -105,14 +106,10 @@ PHOTOS32_VDVAE = Experiment(
     ),
     training=TrainingConfig(
         steps=2000,
-        evaluation_images=64,
+        logging=LoggingConfig(evaluation_images=64),
         batch_size=16,
-        optimizer="adamw",
-        betas=(0.9, 0.9),
-        learning_rate=1e-3,
-        warmup_steps=100,
-        ema_decay=0.99,
-        clip_norm=200.0 * DIMS_OF_32,
+        optimizer=OptimizerConfig(kind="adamw", betas=(0.9, 0.9), ema_decay=0.99, clip_norm=200.0 * DIMS_OF_32),
+        learning_rate=LearningRateConfig(peak=1e-3, warmup_steps=100),
     ),
 )
 
@@ -132,10 +129,9 @@ DIGITS_VDVAE = derive(
     training={
         "steps": 1000,
         "batch_size": 64,
-        "learning_rate": 1e-2,
-        "ema_decay": 0.98,
-        "clip_norm": 200.0 * 8 * 8,
-        "evaluation_images": 1000,
+        "learning_rate": {"peak": 1e-2},
+        "optimizer": {"ema_decay": 0.98, "clip_norm": 200.0 * 8 * 8},
+        "logging": {"evaluation_images": 1000},
     },
 )
 

@@ -7,7 +7,7 @@ from avae_lib.models.vq_vae import VQVAEConfig
 from avae_lib.models.vq_vae_2 import VQVAE2Config
 from avae_lib.presets.derivation import derive
 from avae_lib.training.experiment import Experiment
-from avae_lib.training.training_config import TrainingConfig
+from avae_lib.training.training_config import LearningRateConfig, LoggingConfig, OptimizerConfig, TrainingConfig
 
 __all__ = ["PRESETS"]
 
@@ -19,11 +19,9 @@ PHOTOS32_VQ_VAE = Experiment(
     training=TrainingConfig(
         steps=1000,
         batch_size=16,
-        optimizer="adam",
-        learning_rate=2e-3,
-        clip_norm=1e5,
-        evaluate_every=200,
-        evaluation_images=64,
+        optimizer=OptimizerConfig(kind="adam", clip_norm=1e5),
+        learning_rate=LearningRateConfig(peak=2e-3),
+        logging=LoggingConfig(evaluate_every=200, evaluation_images=64),
     ),
 )
 
@@ -34,9 +32,11 @@ PHOTOS32_VQ_VAE_2 = derive(
     model=VQVAE2Config(codebook_decay=0.95, prior_from_step=600),
     training={
         "steps": 1500,
-        "schedule": "cosine_restarts",
-        "restart_period_steps": 551,  # after 50 updates of warm-up: the second cosine begins with the prior
-        "evaluate_every": 100,
+        "learning_rate": {
+            "schedule": "cosine_restarts",
+            "first_period_steps": 551,  # after 50 updates of warm-up: the second cosine begins with the prior
+        },
+        "logging": {"evaluate_every": 100},
     },
 )
 
@@ -50,12 +50,9 @@ CIFAR10_VQ_VAE = derive(
     training={
         "steps": 100_000,
         "batch_size": 128,
-        "learning_rate": 3e-4,
-        "warmup_steps": 500,
-        "ema_decay": 0.999,
-        "evaluate_every": 1000,
-        "evaluation_images": 1000,
-        "checkpoint_every": 1000,
+        "learning_rate": {"peak": 3e-4, "warmup_steps": 500},
+        "optimizer": {"ema_decay": 0.999},
+        "logging": {"evaluate_every": 1000, "evaluation_images": 1000, "checkpoint_every": 1000},
     },
 )
 
@@ -75,8 +72,10 @@ CIFAR10_VQ_VAE_2 = derive(
     ),
     training={
         "steps": 200_000,
-        "schedule": "cosine_restarts",
-        "restart_period_steps": 99_501,  # after 500 updates of warm-up: the second cosine begins with the prior
+        "learning_rate": {
+            "schedule": "cosine_restarts",
+            "first_period_steps": 99_501,  # after 500 updates of warm-up: the second cosine begins with the prior
+        },
     },
 )
 

@@ -62,7 +62,7 @@ class RunRecord:
         """
         experiment, dataset, model, device = _load(run_dir)
         split = "test" if dataset.valid is None else "valid"
-        examples = dataset.examples(split)[: images or experiment.training.evaluation_images]
+        examples = dataset.examples(split)[: images or experiment.training.logging.evaluation_images]
         labels = dataset.labels(split)
         labels = None if labels is None else labels[: len(examples)]
         with measuring(model, seed):

@@ -200,8 +200,8 @@ def milestone_file(step: int) -> str:
 
 
 def save_milestone(state: TrainingState, run_dir: Path) -> None:
-    """Keep the averaged weights of this step if it is one of ``training.milestones``."""
-    if state.step in state.config.milestones:
+    """Keep the averaged weights of this step if it is one of ``training.logging.milestones``."""
+    if state.step in state.config.logging.milestones:
         save_weights(state.averaged.module, state.step, run_dir, milestone_file(state.step))
 
 

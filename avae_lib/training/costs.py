@@ -43,7 +43,7 @@ class Costs:
     energy_kwh: float | None
     """Electricity of the device, or of the machine by codecarbon; None where it is not known."""
     skipped: int
-    """Updates left out."""
+    """Number of skipped updates."""
     peak_memory: int | None
     """Most bytes that the program has held on a GPU; None elsewhere."""
     expected_memory: Memory
@@ -89,10 +89,10 @@ class Costs:
     def text(self) -> str:
         """One line for people."""
         energy = "energy not reported" if self.energy_kwh is None else f"{self.energy_kwh:.3g} kWh"
-        left_out = self.skipped / max(1, self.updates)
+        skipped = self.skipped / max(1, self.updates)
         return (
             f"{self.updates:,} updates in {self.hours:.3g} hours ({self.images_per_second:,.0f} {self.example}s/s) on "
-            f"{self.device}, {energy}; {self.skipped:,} updates ({left_out:.2%}) were left out"
+            f"{self.device}, {energy}; {self.skipped:,} updates ({skipped:.2%}) were skipped"
         )
 
 
@@ -108,7 +108,7 @@ class Clock:
         self._state, self._now = state, now
         self._start, self._seconds_before = now() - state.seconds, state.seconds
         self._energy_before = state.energy_kwh or 0.0
-        self._meter = energy_meter(state.device, state.config.codecarbon)
+        self._meter = energy_meter(state.device, state.config.logging.codecarbon)
 
     def note_time(self) -> None:
         """Bring ``seconds`` up to now."""
@@ -167,7 +167,9 @@ def _codecarbon_meter() -> EnergyMeter:
     try:
         from codecarbon import EmissionsTracker
     except ImportError as problem:
-        raise InvalidInput("training.codecarbon needs codecarbon: pip install codecarbon, or leave it out") from problem
+        raise InvalidInput(
+            "training.logging.codecarbon needs codecarbon: pip install codecarbon, or leave the option out"
+        ) from problem
     tracker = EmissionsTracker(save_to_file=False, log_level="error")
     tracker.start_task()
     used = 0.0

@@ -12,6 +12,7 @@ from torch import nn
 
 from avae_lib.data import DataConfig
 from avae_lib.errors import UserError
+from avae_lib.training.older_configs import in_groups, is_flat
 from avae_lib.training.training_config import TrainingConfig
 
 __all__ = ["ConfigError", "Experiment", "ModelConfig", "differing_fields", "from_json", "to_json"]
@@ -65,6 +66,9 @@ def to_json(config: Any) -> Any:
 def from_json(record: Any) -> Any:
     """The inverse of :func:`to_json`. Only dataclasses of this library are built; lists become tuples.
 
+    A training configuration of the time before there were groups is read as one of today
+    (:mod:`avae_lib.training.older_configs`).
+
     Raises:
         ConfigError: a class does not exist, or does not take the stored fields.
     """
@@ -73,6 +77,8 @@ def from_json(record: Any) -> Any:
     if not isinstance(record, dict):
         return record
     kind = _dataclass_named(record.get("type"))
+    if kind is TrainingConfig and is_flat(record):
+        record = in_groups(record)
     fields = {name: from_json(value) for name, value in record.items() if name != "type"}
     try:
         return kind(**fields)

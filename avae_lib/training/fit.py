@@ -46,15 +46,17 @@ def fit(
 ) -> TrainedModel:
     """Train a model, or go on training it where the run folder's checkpoint stands.
 
-    The folder gets ``metrics.jsonl`` (:class:`MetricsFile`), ``checkpoint.pt`` (:class:`Checkpoints`),
-    ``weights.safetensors`` (the averaged weights), ``costs.json`` (:class:`Costs`); with validation images
-    ``best.safetensors`` (:class:`BestWeights`); with ``config.milestones`` a folder of these; and, once an update was
-    skipped, ``skipped.jsonl`` (:class:`SkippedUpdate`). On the CPU an interrupted and resumed run gives the same
-    weights, bit for bit, as one left alone. The caller's random state is left unchanged.
+    Files in the run folder: ``metrics.jsonl`` (:class:`MetricsFile`), ``checkpoint.pt`` (:class:`Checkpoints`),
+    ``weights.safetensors`` (the averaged weights) and ``costs.json`` (:class:`Costs`); with validation images also
+    ``best.safetensors`` (:class:`BestWeights`), with ``logging.milestones`` a folder of milestones, and after a skipped
+    update ``skipped.jsonl`` (:class:`SkippedUpdate`).
 
-    Processes started by torchrun work together: each on its share of every batch, on a GPU of its own where there are
-    any; the first one writes. They must see the same folder. Batch normalisation, and penalties that compare the images
-    of a batch, look at the share of one process.
+    On the CPU an interrupted and resumed run ends with the same weights, bit for bit, as an uninterrupted one. The
+    caller's random state is left unchanged.
+
+    Processes started by torchrun work together. Each computes its share of every batch, on a GPU of its own if there
+    are GPUs; the first one writes the files, so all must see the same folder. Batch normalisation, and penalties that
+    compare the images of a batch, see the share of one process only.
 
     Args:
         model: any :class:`avae_lib.models.contract.LatentVariableModel` that is a module; trained in place.
@@ -70,7 +72,7 @@ def fit(
         ValueError: the model takes other images than the data set has, or other classes; or there is no such device.
         CheckpointError: the folder's checkpoints are damaged, or of another model.
         RunInUse: another process is training in the folder.
-        TrainingDiverged: too many updates in a row were left out; noticed when the next row of metrics is due.
+        TrainingDiverged: too many updates in a row were skipped; noticed when the next row of metrics is due.
         TrainingInterrupted: a signal asked to stop; all is saved.
     """
     _require_matching_examples(model, dataset)
@@ -121,7 +123,7 @@ def _train(state: TrainingState, dataset: Dataset, run_dir: Path, watch: Watch |
 def _journal(state: TrainingState, dataset: Dataset, run_dir: Path, watch: Watch | None) -> Journal:
     if dataset.valid is None:
         return Journal(state, None, run_dir, watch)
-    held_out, labels = dataset.examples("valid")[: state.config.evaluation_images], dataset.labels("valid")
+    held_out, labels = dataset.examples("valid")[: state.config.logging.evaluation_images], dataset.labels("valid")
     return Journal(state, held_out, run_dir, watch, None if labels is None else labels[: len(held_out)])
 
 
@@ -136,7 +138,7 @@ def _update_until_done(state: TrainingState, journal: Journal, clock: Clock, sto
             if state.team.is_leader:
                 save_milestone(state, run_dir)
             state.skips.require_progress()
-            if state.is_due(state.config.checkpoint_every):
+            if state.is_due(state.config.logging.checkpoint_every):
                 _save(state, journal, clock, run_dir)
         if state.step < state.config.steps:
             _save(state, journal, clock, run_dir)
@@ -147,7 +149,7 @@ def _is_to_stop(state: TrainingState, stop: StopRequest, clock: Clock) -> bool:
     wants_to_stop = stop.made or clock.is_budget_spent
     if state.team.size == 1:
         return wants_to_stop
-    return state.is_due(state.config.log_every) and state.team.any(wants_to_stop)
+    return state.is_due(state.config.logging.metrics_every) and state.team.any(wants_to_stop)
 
 
 def _save(state: TrainingState, journal: Journal, clock: Clock, run_dir: Path) -> None:

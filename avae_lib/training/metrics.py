@@ -18,7 +18,7 @@ from avae_lib.atomic_write import write_atomically
 from avae_lib.evaluation import in_bits_per_dim, measuring, terms_of_bound
 from avae_lib.models.contract import reason_for_no_density
 from avae_lib.training.checkpoints import BestWeights
-from avae_lib.training.optimizers_and_schedules import beta_at, learning_rate_factor
+from avae_lib.training.optimizers_and_schedules import kl_weight_at, learning_rate_factor
 from avae_lib.training.training_state import TrainingState
 from avae_lib.training.update import PENALTY
 
@@ -26,33 +26,47 @@ __all__ = ["Journal", "MetricsFile", "Watch"]
 
 
 class MetricsFile:
-    """Rows of a run in the order of their steps.
+    """The rows of ``metrics.jsonl``, in the order of their steps.
 
-    Every row has ``split`` (``"train"``: mean over the updates since the row before; ``"valid"``: validation images
-    under the averaged weights; ``"test"``, in older runs without validation images: test images), ``step`` (finished
-    updates), ``negative_elbo``, ``log_likelihood``, ``kl`` (nats per image), ``kl_per_layer`` (top first),
-    ``bits_per_dim`` and ``seconds`` of training so far. Training rows add ``loss`` (nats per image, KL weighted by
-    ``beta``), ``beta``, ``learning_rate``, ``gradient_norm`` (before clipping), ``skipped`` (updates left out so far)
-    and ``skip_rate`` (share of the last 200 that were). What is not finite is null.
+    Every row has
+
+    * ``split``: ``"train"`` for means over the updates since the previous row; ``"valid"`` for validation images under
+      the averaged weights; ``"test"`` in older runs without validation images;
+    * ``step``: number of finished updates; ``seconds``: training time so far;
+    * ``negative_elbo``, ``log_likelihood`` and ``kl`` in nats per image, ``kl_per_layer`` (top first) and
+      ``bits_per_dim``.
+
+    A training row also has ``loss`` (nats per image, with the KL weighted by ``beta``), ``beta``, ``learning_rate``,
+    ``gradient_norm`` (before clipping), ``skipped`` (number of skipped updates so far) and ``skip_rate`` (fraction of
+    the last 200 updates that was skipped). Values that are not finite are null.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     metrics = MetricsFile(Path(folder) / "metrics.jsonl")
+    ...     for step in (10, 20, 30):
+    ...         metrics.append({"split": "train", "step": step, "loss": 1 / step})
+    ...     metrics.keep_through(20)
+    ...     metrics.rows()[-1]
+    {'split': 'train', 'step': 20, 'loss': 0.05}
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def append(self, row: dict[str, Any]) -> None:
-        """Add one row, at once and whole."""
+        """Write one row at the end of the file."""
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(_finite(row), allow_nan=False) + "\n")
 
     def rows(self) -> list[dict[str, Any]]:
-        """All rows; a line that a killed run left unfinished is passed over."""
+        """All rows. A line that a killed run left unfinished is ignored."""
         if not self.path.exists():
             return []
         parsed = [_parse(line) for line in self.path.read_text(encoding="utf-8", errors="replace").splitlines()]
         return [row for row in parsed if row is not None]
 
     def keep_through(self, step: int) -> None:
-        """Drop what lies after ``step``: a run resumed from there will write it again."""
+        """Drop the rows after ``step``: a run that resumes from there writes them again."""
         if self.path.exists():
             kept = [json.dumps(row) + "\n" for row in self.rows() if row["step"] <= step]
             write_atomically(self.path, "".join(kept))
@@ -129,20 +143,20 @@ class Journal:
 
     def record(self) -> None:
         """Move the bar by one update, and write the rows that are due; of a team only the leader writes."""
-        config = self._state.config
-        if self._state.is_due(config.log_every):
+        logging = self._state.config.logging
+        if self._state.is_due(logging.metrics_every):
             self.record_skipped()
             row = self._training_row()
             if self._state.team.is_leader:
                 self._write(row)
-        if self._state.is_due(config.evaluate_every) and self._state.team.is_leader and self._held_out is not None:
+        if self._state.is_due(logging.evaluate_every) and self._state.team.is_leader and self._held_out is not None:
             row = self._validation_row()
             self._write(row)
             self._best.offer(row)
         self._bar.update()
 
     def record_skipped(self) -> None:
-        """Write down the updates left out since the last call, and warn where there are many."""
+        """Record the updates that were skipped since the last call, and warn if there are many."""
         skipped = self._state.skips.read()
         if not self._state.team.is_leader:
             return
@@ -166,10 +180,10 @@ class Journal:
         state = self._state
         examples = (state.step - self._first_step) * state.config.batch_size
         speed = examples / max(1e-9, state.seconds - self._seconds_before)
-        left_out = [f"{state.skips.recent_rate:.1%} left out"] * (state.skips.recent_rate > 0)
+        skipped = [f"{state.skips.recent_rate:.1%} skipped"] * (state.skips.recent_rate > 0)
         name = f"bits/{state.observed.value_in_short}" if self._quantity == "bits_per_dim" else self._quantity
         readings = f"{name}: {', '.join(self._readings.values())}"
-        return ", ".join([readings, f"{speed:.0f} {state.observed.example}s/s", *left_out])
+        return ", ".join([readings, f"{speed:.0f} {state.observed.example}s/s", *skipped])
 
     def _training_row(self) -> dict[str, Any]:
         state = self._state
@@ -181,8 +195,8 @@ class Journal:
             **self._where("train"),
             **terms,
             **means,
-            "beta": beta_at(state.step - 1, state.config),
-            "learning_rate": state.config.learning_rate * learning_rate_factor(state.step - 1, state.config),
+            "beta": kl_weight_at(state.step - 1, state.config),
+            "learning_rate": state.config.learning_rate.peak * learning_rate_factor(state.step - 1, state.config),
             "skipped": state.skips.total,
             "skip_rate": state.skips.recent_rate,
         }

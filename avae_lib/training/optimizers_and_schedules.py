@@ -15,7 +15,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from avae_lib.training.training_config import TrainingConfig
 
 __all__ = [
-    "beta_at",
+    "kl_weight_at",
     "learning_rate_factor",
     "learning_rate_schedule",
     "load_optimizer",
@@ -31,61 +31,90 @@ def learning_rate_factor(step: int, config: TrainingConfig) -> float:
     .. math:: \min\Bigl(1, \frac{t}{w}\Bigr) \quad\text{for } t \le w, \qquad
               f + (1 - f)\,\tfrac12(1 + \cos \pi p_t) \quad\text{after},
 
-    with :math:`t = \text{step} + 1`, warm-up :math:`w`, final fraction :math:`f` and :math:`p_t` the share of the
-    present cosine that lies behind. There is a single one until the end of the run (``"cosine"``); or, as often as it
-    takes, another one twice as long as the one before (``"cosine_restarts"``); or none, :math:`p_t = 0`
-    (``"constant"``). A run that is continued with more steps has from there on the rates of a run of that length.
+    with :math:`t = \text{step} + 1`, the warm-up of :math:`w` updates, the final fraction :math:`f`, and :math:`p_t`
+    the completed share of the current cosine. The schedule ``"cosine"`` has one cosine, which ends with the run.
+    ``"cosine_restarts"`` has cosine after cosine, each twice as long as the one before. ``"constant"`` has none:
+    :math:`p_t = 0`. A run that is continued with more steps follows, from there on, the schedule of the longer run.
+
+    >>> from avae_lib.training.training_config import LearningRateConfig
+    >>> config = TrainingConfig(steps=1000, learning_rate=LearningRateConfig(warmup_steps=100, final_fraction=0.1))
+    >>> [round(learning_rate_factor(step, config), 3) for step in (0, 49, 99, 549, 999)]
+    [0.01, 0.5, 1.0, 0.55, 0.1]
     """
-    number = step + 1
-    if number <= config.warmup_steps:
-        return number / config.warmup_steps
-    final = config.final_learning_rate
-    return final + (1 - final) * 0.5 * (1 + math.cos(math.pi * _progress(number - config.warmup_steps, config)))
+    update, rate = step + 1, config.learning_rate
+    if update <= rate.warmup_steps:
+        return update / rate.warmup_steps
+    cosine = 0.5 * (1 + math.cos(math.pi * _share_of_cosine(update - rate.warmup_steps, config)))
+    return rate.final_fraction + (1 - rate.final_fraction) * cosine
 
 
-def _progress(since_warmup: int, config: TrainingConfig) -> float:
-    """How much of the present cosine lies behind, from 0 to 1."""
-    if config.schedule == "constant":
+def _share_of_cosine(since_warmup: int, config: TrainingConfig) -> float:
+    """Completed share of the current cosine, from 0 to 1."""
+    rate = config.learning_rate
+    if rate.schedule == "constant":
         return 0.0
-    if config.schedule == "cosine":
-        return min(1.0, since_warmup / max(1, config.steps - config.warmup_steps))
-    position, period = since_warmup, config.restart_period_steps
+    if rate.schedule == "cosine":
+        return min(1.0, since_warmup / max(1, config.steps - rate.warmup_steps))
+    position, period = since_warmup, rate.first_period_steps
     while position >= period:
         position, period = position - period, 2 * period
     return position / period
 
 
 def learning_rate_schedule(optimizer: Optimizer, config: TrainingConfig, step: int) -> LambdaLR:
-    """The schedule of :func:`learning_rate_factor`, standing after ``step`` finished updates."""
+    """PyTorch's scheduler that follows :func:`learning_rate_factor`, set to the position after ``step`` updates.
+
+    >>> from avae_lib.training.training_config import LearningRateConfig
+    >>> config = TrainingConfig(learning_rate=LearningRateConfig(peak=0.1, warmup_steps=10))
+    >>> optimizer = make_optimizer([nn.Parameter(torch.zeros(1))], config)
+    >>> learning_rate_schedule(optimizer, config, step=0).get_last_lr()
+    [0.01]
+    """
     return LambdaLR(optimizer, functools.partial(learning_rate_factor, config=config), last_epoch=step - 1)
 
 
-def beta_at(step: int, config: TrainingConfig) -> float:
-    """Weight of the KL in the update after ``step`` finished ones: linear warm-up, then constant."""
-    risen = min(1.0, (step + 1) / max(1, config.beta_warmup_steps))
-    return config.beta_start + (config.beta - config.beta_start) * risen
+def kl_weight_at(step: int, config: TrainingConfig) -> float:
+    """Weight of the KL (beta) in the update after ``step`` finished ones: linear warm-up, then constant.
+
+    >>> from avae_lib.training.training_config import KLWeightConfig
+    >>> config = TrainingConfig(kl_weight=KLWeightConfig(start=0.2, warmup_steps=4))
+    >>> [round(kl_weight_at(step, config), 3) for step in range(6)]
+    [0.4, 0.6, 0.8, 1.0, 1.0, 1.0]
+    """
+    weight = config.kl_weight
+    share = min(1.0, (step + 1) / max(1, weight.warmup_steps))
+    return weight.start + (weight.final - weight.start) * share
 
 
 def penalty_weight_at(step: int, config: TrainingConfig) -> float:
-    """Share of their full weight that a model's penalties have in the update after ``step`` finished ones.
+    """Factor on a model's own penalties in the update after ``step`` finished ones: KL weight over final KL weight.
 
-    They rise with the KL. A penalty that changes the weight of the KL, as in the beta-VAE and the InfoVAE, then
-    changes it by the same factor all through the warm-up.
+    The penalties rise with the KL. A penalty that changes the weight of the KL, as in the beta-VAE and the InfoVAE,
+    then changes it by the same factor throughout the warm-up.
+
+    >>> from avae_lib.training.training_config import KLWeightConfig
+    >>> penalty_weight_at(1, TrainingConfig(kl_weight=KLWeightConfig(final=2.0, warmup_steps=4)))
+    0.5
     """
-    return beta_at(step, config) / config.beta if config.beta > 0 else 1.0
+    return kl_weight_at(step, config) / config.kl_weight.final if config.kl_weight.final > 0 else 1.0
 
 
 _KINDS = {"adam": torch.optim.Adam, "adamax": torch.optim.Adamax, "adamw": torch.optim.AdamW}
 
 
 def make_optimizer(parameters: Sequence[nn.Parameter], config: TrainingConfig) -> Optimizer:
-    """The optimiser that ``config`` names, all of whose state is there before its first step."""
-    optimizer = _KINDS[config.optimizer](
+    """The optimizer that ``config`` names, with all of its state in place before the first step.
+
+    >>> make_optimizer([nn.Parameter(torch.zeros(2))], TrainingConfig()).defaults["betas"]
+    (0.9, 0.999)
+    """
+    settings = config.optimizer
+    optimizer = _KINDS[settings.kind](
         parameters,
-        lr=config.learning_rate,
-        betas=config.betas,
-        eps=config.epsilon,
-        weight_decay=config.weight_decay,
+        lr=config.learning_rate.peak,
+        betas=settings.betas,
+        eps=settings.epsilon,
+        weight_decay=settings.weight_decay,
         capturable=_counts_on_device(parameters),
         foreach=True,  # PyTorch's default on a GPU; on a CPU it saves a third of the time where parameters are many
     )

@@ -7,9 +7,9 @@
 ``weights.safetensors``        the averaged weights after the last update
 ``best.safetensors``           the averaged weights that did best on validation images, and their step: lowest −ELBO,
                                or lowest training objective where the model defines no density
-``milestones/000500.safetensors``  the averaged weights of each step of ``training.milestones``
+``milestones/000500.safetensors``  the averaged weights of each step of ``training.logging.milestones``
 ``costs.json``                 time, memory, electricity, see :class:`avae_lib.training.costs.Costs`
-``skipped.jsonl``              updates that were left out, and why; only if there were any
+``skipped.jsonl``              updates that were skipped, and why; only if there were any
 =============================  ==========================================================================
 """
 
@@ -36,19 +36,19 @@ _FREE_TO_CHANGE = (
     "name",
     "source",
     "training.steps",
-    "training.log_every",
-    "training.evaluate_every",
-    "training.evaluation_images",
-    "training.checkpoint_every",
-    "training.milestones",
+    "training.logging.metrics_every",
+    "training.logging.evaluate_every",
+    "training.logging.evaluation_images",
+    "training.logging.checkpoint_every",
+    "training.logging.milestones",
     "training.minutes",
-    "training.max_skips",
-    "training.skip_threshold",
-    "training.skip_factor",
+    "training.skipping.max_in_a_row",
+    "training.skipping.threshold",
+    "training.skipping.factor",
     "training.device",
     "training.precision",
     "training.compile",
-    "training.codecarbon",
+    "training.logging.codecarbon",
 )
 """What may differ when a run is continued: how long, how often, and on what machine. Nothing of the model or data."""
 

@@ -20,23 +20,33 @@ from avae_lib.components import component, is_available
 from avae_lib.errors import UserError
 from avae_lib.training.training_config import TrainingConfig
 
-__all__ = ["GradientLimit", "Rollback", "SkippedUpdate", "SkippedUpdates", "TrainingDiverged", "should_skip_update"]
-
+__all__ = [
+    "GradientLimit",
+    "Rollback",
+    "SkippedUpdate",
+    "SkippedUpdates",
+    "TrainingDiverged",
+    "should_skip_update",
+]
 
 _SETTLING = 20
-"""Updates that only count towards what is usual."""
+"""Number of updates before the limit that follows the usual gradient norm comes into force."""
 _MEMORY = 100
-"""Updates over which that is forgotten."""
+"""Number of updates over which the usual gradient norm is averaged."""
+_WINDOW = 200
+"""Number of updates that count as recent."""
+_MANY = 0.1  # published runs skip fewer than one update in a thousand (Child, 2021)
+_BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
 @component(unit="05_hierarchical_vae")
 def should_skip_update(
     loss: Float[Tensor, ""], gradient_norm: Float[Tensor, ""], threshold: Float[Tensor, ""] | float | None
 ) -> Bool[Tensor, ""]:
-    """Whether an update is better left out: its gradient is too long, or something is not finite.
+    """Whether to skip an update because its gradient is too long, or because something is not finite.
 
-    A very deep VAE meets a few batches whose gradient is far longer than usual. Leaving them out keeps a run alive
-    that would diverge otherwise (Child, 2021).
+    A very deep VAE meets a few batches whose gradient is far longer than usual. Skipping them keeps a run alive that
+    would diverge otherwise (Child, 2021).
 
     Args:
         loss: the loss, a scalar.
@@ -45,7 +55,7 @@ def should_skip_update(
             for no threshold.
 
     Returns:
-        A scalar of booleans on the device of the loss, never read by the host: true where the norm is not below the
+        A boolean scalar on the device of the loss, never read by the host: true where the norm is not below the
         threshold, or where loss or norm is NaN or infinite.
 
     >>> loss, norm = torch.tensor(3.5), torch.tensor(200.0)
@@ -59,20 +69,26 @@ def should_skip_update(
 
 
 class GradientLimit:
-    r"""A fixed limit to the gradient norm g (Child, 2021), one that follows it, both, or none.
+    r"""The limit on the gradient norm g: a fixed one (Child, 2021), one that follows the gradients, both, or none.
 
-    The one that follows is ``skip_factor`` · exp(m), where m is the running mean of log g. Norms above the limit count
-    as the limit itself: a single outlier moves it little, while norms that have grown for good are let through in
-    time, so that it cannot fire for ever. Decided on the device; nothing waits.
+    The limit that follows is ``skipping.factor`` · exp(m), where m is the running mean of log g. A norm above the limit
+    enters this mean as the limit itself. A single outlier therefore moves the limit little, and norms that have grown
+    for good pass after a while, so the limit cannot skip every update for long. The device decides; the host does not
+    wait.
+
+    >>> from avae_lib.training.training_config import SkippingConfig
+    >>> limit = GradientLimit(TrainingConfig(skipping=SkippingConfig(threshold=10.0)), torch.device("cpu"))
+    >>> [limit.skips(torch.tensor(1.0), torch.tensor(norm)).item() for norm in (9.0, 11.0, math.nan)]
+    [False, True, True]
     """
 
     def __init__(self, config: TrainingConfig, device: torch.device) -> None:
-        self._threshold, self._factor = config.skip_threshold, config.skip_factor
+        self._threshold, self._factor = config.skipping.threshold, config.skipping.factor
         self._mean_log_norm = torch.zeros((), device=device)
         self._count = torch.zeros((), device=device)
 
     def skips(self, loss: Float[Tensor, ""], gradient_norm: Float[Tensor, ""]) -> Bool[Tensor, ""]:
-        """Whether an update is to be skipped, by :func:`should_skip_update` once that is written."""
+        """Whether to skip an update, decided by :func:`should_skip_update` if that is available."""
         threshold = self._threshold if self._factor is None else self._following_threshold()
         decide = should_skip_update if is_available("should_skip_update") else _leaves_no_margin
         skipped = torch.as_tensor(decide(loss, gradient_norm, threshold), device=gradient_norm.device)
@@ -81,46 +97,57 @@ class GradientLimit:
         return skipped
 
     def state_dict(self) -> dict[str, Tensor]:
+        """The running mean of log g, and the number of norms in it."""
         return {"mean_log_norm": self._mean_log_norm, "count": self._count}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Continue from the limit that gave ``state``."""
         self._mean_log_norm = state["mean_log_norm"].to(self._count.device)
         self._count = state["count"].to(self._count.device)
 
     def _following_threshold(self) -> Float[Tensor, ""]:
-        """The lower one of both limits; that of the usual norm counts once it has settled."""
-        usual = torch.where(self._count < _SETTLING, math.inf, self._factor * self._mean_log_norm.exp())
-        return usual if self._threshold is None else usual.clamp(max=self._threshold)
+        """The lower of the two limits; the one that follows is infinite until it has settled."""
+        following = torch.where(self._count < _SETTLING, math.inf, self._factor * self._mean_log_norm.exp())
+        return following if self._threshold is None else following.clamp(max=self._threshold)
 
     def _count_towards_usual(self, gradient_norm: Tensor) -> None:
-        log_norm, limit = gradient_norm.log(), self._mean_log_norm + math.log(self._factor)
-        counted = torch.where(self._count < _SETTLING, log_norm, torch.minimum(log_norm, limit))
+        log_norm = gradient_norm.log()
+        log_limit = self._mean_log_norm + math.log(self._factor)
+        counted = torch.where(self._count < _SETTLING, log_norm, torch.minimum(log_norm, log_limit))
         rate = (1 / (1 + self._count)).clamp(min=1 / _MEMORY)
-        counts = torch.isfinite(log_norm)
-        self._mean_log_norm = torch.where(counts, torch.lerp(self._mean_log_norm, counted, rate), self._mean_log_norm)
-        self._count = self._count + counts
+        moved = torch.lerp(self._mean_log_norm, counted, rate)
+        is_counted = torch.isfinite(log_norm)
+        self._mean_log_norm = torch.where(is_counted, moved, self._mean_log_norm)
+        self._count = self._count + is_counted
 
 
 def _leaves_no_margin(loss: Tensor, gradient_norm: Tensor, threshold: Tensor | float | None) -> Tensor:
-    """Decides like :func:`should_skip_update`, for training while that is still to be written.
+    """The same decision as :func:`should_skip_update`, for training while that function is still to be written.
 
-    What is not finite makes the margin NaN or −∞, which is not positive either.
+    If the loss or the norm is not finite, the margin is NaN or −∞, which is not positive either.
     """
     margin = (math.inf if threshold is None else threshold) - gradient_norm + 0 * loss
     return ~(margin > 0)
 
 
-_BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
-
-
 class Rollback:
-    """Copies of tensors that an update changes in place, to put back the ones from before where it must not count.
+    """Copies of the tensors that an update changes in place, so that a skipped update leaves them as they were.
 
-    Both directions select bits, as integers: the tensors from before come back exactly, whatever the update made of
-    the others, while arithmetic in floating point would spread its NaN.
+    The device restores them without telling the host whether it had to. The arithmetic is on the bits, as integers:
+    the earlier values come back exactly, whatever the update made of the tensors. Floating-point arithmetic would
+    spread NaN.
 
     Args:
-        tensors: what an update changes; they must stay the same objects. The copies take as much memory again.
+        tensors: the tensors that an update changes; they must stay the same objects. The copies take as much memory
+            again.
+
+    >>> weight = torch.tensor([1.0, 2.0])
+    >>> rollback = Rollback([weight])
+    >>> rollback.remember()
+    >>> weight /= 0
+    >>> rollback.undo_unless(torch.tensor(False))
+    >>> weight
+    tensor([1., 2.])
     """
 
     def __init__(self, tensors: Iterable[Tensor]) -> None:
@@ -132,15 +159,15 @@ class Rollback:
 
     @torch.no_grad()
     def remember(self) -> None:
-        """Take the tensors as they are now for those to go back to."""
+        """Copy the present values, for :meth:`undo_unless` to restore."""
         for live, before in self._groups:
             torch._foreach_copy_(before, live)
 
     @torch.no_grad()
     def undo_unless(self, taken: Tensor) -> None:
-        """Put the remembered tensors back unless ``taken``, a scalar of booleans on their device, is true.
+        """Restore the remembered values unless ``taken``, a boolean scalar on their device, is true.
 
-        Computed as before + taken · (now − before); integers wrap around, so that nothing is lost on the way.
+        Computed as before + taken · (now − before); integers wrap around, so no bit is lost.
         """
         for live, before in self._groups:
             torch._foreach_sub_(live, before)
@@ -148,29 +175,35 @@ class Rollback:
             torch._foreach_add_(live, before)
 
 
-_WINDOW = 200
-_MANY = 0.1  # published runs leave out fewer than one update in a thousand (Child, 2021)
-
-
 class TrainingDiverged(UserError, RuntimeError):
-    """Too many updates in a row had to be left out."""
+    """Too many updates in a row were skipped."""
 
 
 @dataclass(frozen=True)
 class SkippedUpdate:
-    """An update that changed nothing, a line of ``skipped.jsonl``."""
+    """One skipped update, a line of ``skipped.jsonl``."""
 
     step: int
-    """Its number, counted from 1."""
+    """Number of the update, counted from 1."""
     reason: str
+    """Why it was skipped, for people to read."""
     loss: float
+    """Loss of the update, in nats per image."""
     gradient_norm: float
+    """Norm of the gradient before clipping."""
     images: tuple[int, ...]
-    """Indices into the training split of the images that it saw."""
+    """Indices, in the training split, of the images in the batch."""
 
 
 class SkippedUpdates:
-    """Counts of the updates that were left out, which the device is asked for only when somebody reads them."""
+    """Counts skipped updates. Readings stay on the device until :meth:`read` fetches them, so training does not wait.
+
+    >>> skips = SkippedUpdates(TrainingConfig())
+    >>> batch, taken, loss, norm = torch.tensor([4, 7]), torch.tensor(False), torch.tensor(math.nan), torch.tensor(1.0)
+    >>> skips.add(1, batch, taken, loss, norm)
+    >>> [(update.reason, update.images) for update in skips.read()], skips.total
+    ([('the loss was nan', (4, 7))], 1)
+    """
 
     def __init__(self, config: TrainingConfig) -> None:
         self._config = config
@@ -178,57 +211,60 @@ class SkippedUpdates:
         self._recent: deque[bool] = deque(maxlen=_WINDOW)
         self._last: SkippedUpdate | None = None
         self._stuck_at: int | None = None
-        self.total = self.in_a_row = 0
+        self.total = 0
+        self.in_a_row = 0
 
     def add(self, step: int, images: Tensor, taken: Tensor, loss: Tensor, gradient_norm: Tensor) -> None:
-        """Note update number ``step``, the images it saw, whether it was taken and why; waits for nothing."""
+        """Note update number ``step``: the indices of its images, whether it was taken, its loss and gradient norm."""
         readings = torch.stack([taken.double(), loss.detach().double(), gradient_norm.detach().double()])
         self._unread.append((step, images, readings))
 
     def read(self) -> list[SkippedUpdate]:
-        """Ask the device about the updates since the last call, count them, and return those that were left out."""
+        """Fetch the updates since the last call from the device, count them, and return the skipped ones."""
         if not self._unread:
             return []
         steps, images, readings = zip(*self._unread, strict=True)
         self._unread = []
-        outcomes = zip(steps, images, torch.stack(readings).tolist(), strict=True)
-        return [skipped for outcome in outcomes if (skipped := self._count(*outcome)) is not None]
+        counted = map(self._count, steps, images, torch.stack(readings).tolist())
+        return [skipped for skipped in counted if skipped is not None]
 
     @property
     def recent_rate(self) -> float:
-        """Share of the last updates, up to 200, that was left out."""
+        """Fraction of the last 200 updates that was skipped; of all updates, if there were fewer."""
         return sum(self._recent) / max(1, len(self._recent))
 
     @property
     def warning(self) -> str | None:
-        """What to say and to advise where many of the last updates were left out, else None."""
+        """A warning with advice if more than a tenth of the recent updates were skipped, else None."""
         if self._last is None or len(self._recent) < _WINDOW // 2 or self.recent_rate <= _MANY:
             return None
         return (
-            f"{sum(self._recent)} of the last {len(self._recent)} updates were left out, the latest because "
+            f"{sum(self._recent)} of the last {len(self._recent)} updates were skipped, the latest because "
             f"{self._last.reason}: {self._advice()}"
         )
 
     def require_progress(self) -> None:
-        """Stop training that goes nowhere.
+        """Stop a run that makes no progress.
 
         Raises:
-            TrainingDiverged: ``config.max_skips`` updates in a row were left out at some time. The weights, and the
-                checkpoint, are those from before them.
+            TrainingDiverged: ``skipping.max_in_a_row`` updates in a row were skipped at some time. The weights, and
+                those in the checkpoint, are the ones from before these updates.
         """
         if self._stuck_at is not None:
             raise TrainingDiverged(
-                f"{self._config.max_skips} updates in a row, up to update {self._stuck_at}, were left out, the latest "
-                f"because {self._last.reason}: {self._advice()}. Which images they saw is in skipped.jsonl"
+                f"{self._config.skipping.max_in_a_row} updates in a row, up to update {self._stuck_at}, were skipped, "
+                f"the latest because {self._last.reason}: {self._advice()}. skipped.jsonl lists the images of each"
             )
 
     def state_dict(self) -> dict[str, Any]:
-        """The counts, of updates that have been read."""
-        recent = [int(left_out) for left_out in self._recent]
+        """The counts, over the updates that have been read."""
+        recent = [int(was_skipped) for was_skipped in self._recent]
         return {"skipped": self.total, "skipped_in_a_row": self.in_a_row, "recently_skipped": recent}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.total, self.in_a_row = state["skipped"], state["skipped_in_a_row"]
+        """Continue from the counts in ``state``."""
+        self.total = state["skipped"]
+        self.in_a_row = state["skipped_in_a_row"]
         self._recent = deque(map(bool, state.get("recently_skipped", ())), maxlen=_WINDOW)
 
     def _count(self, step: int, images: Tensor, readings: list[float]) -> SkippedUpdate | None:
@@ -238,7 +274,7 @@ class SkippedUpdates:
         if taken:
             return None
         self.total += 1
-        if self.in_a_row == self._config.max_skips and self._stuck_at is None:
+        if self.in_a_row == self._config.skipping.max_in_a_row and self._stuck_at is None:
             self._stuck_at = step
         self._last = SkippedUpdate(step, self._reason(loss, gradient_norm), loss, gradient_norm, tuple(images.tolist()))
         return self._last
@@ -247,28 +283,27 @@ class SkippedUpdates:
         if not math.isfinite(loss):
             return f"the loss was {loss}"
         if not math.isfinite(gradient_norm):
-            return f"the gradient norm was {gradient_norm}, under a finite loss"
-        threshold = self._config.skip_threshold
+            return f"the gradient norm was {gradient_norm} although the loss was finite"
+        threshold, factor = self._config.skipping.threshold, self._config.skipping.factor
+        too_long = f"the gradient norm {gradient_norm:.4g} was not below training.skipping"
         if threshold is not None and gradient_norm >= threshold:
-            return f"the gradient norm {gradient_norm:.4g} was not below training.skip_threshold = {threshold:g}"
-        if self._config.skip_factor is None:
-            return f"should_skip_update said so, with a finite loss and the gradient norm {gradient_norm:.4g}"
-        return (
-            f"the gradient norm {gradient_norm:.4g} was not below training.skip_factor = {self._config.skip_factor:g} "
-            "times the usual one"
-        )
+            return f"{too_long}.threshold = {threshold:g}"
+        if factor is None:
+            return f"should_skip_update decided so, with a finite loss and the gradient norm {gradient_norm:.4g}"
+        return f"{too_long}.factor = {factor:g} times the usual one"
 
     def _advice(self) -> str:
         if not math.isfinite(self._last.gradient_norm):
             return (
-                "try a smaller training.learning_rate or training.clip_norm, or a longer training.warmup_steps, in "
-                "another run folder"
+                "start in another run folder with a smaller training.learning_rate.peak or "
+                "training.optimizer.clip_norm, or with a longer training.learning_rate.warmup_steps"
             )
         if "should_skip_update" in self._last.reason:
-            return 'look at your should_skip_update, or do without it by components.restore("should_skip_update")'
-        if "skip_factor" in self._last.reason:
-            return "raise training.max_skips, so that this limit has time to follow (in the same run folder)"
+            return 'check your should_skip_update, or use the reference: components.restore("should_skip_update")'
+        if "skipping.factor" in self._last.reason:
+            return "continue in the same run folder with a larger training.skipping.max_in_a_row; the limit will follow"
         return (
-            "gradients may stay longer than the threshold for ever, so raise training.skip_threshold or use "
-            "training.skip_factor instead (in the same run folder), or lower training.learning_rate in another one"
+            "the gradients may never get shorter than the threshold. In the same run folder, raise "
+            "training.skipping.threshold or use training.skipping.factor instead; or lower training.learning_rate.peak "
+            "in another one"
         )

@@ -68,7 +68,7 @@ class TrainingState:
         torch.manual_seed(config.seed + team.rank)  # the members draw different latents
         self.config, self.device, self.team = config, device, team
         self.model = model.to(device).train()
-        self.averaged = MovingAverage(self.model, config.ema_decay).eval()
+        self.averaged = MovingAverage(self.model, config.optimizer.ema_decay).eval()
         self.optimizer = make_optimizer(list(self.model.parameters()), config)
         self.schedule = learning_rate_schedule(self.optimizer, config, step=0)
         self.sampler = BatchSampler(dataset, config.batch_size, config.seed, device)

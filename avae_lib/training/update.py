@@ -39,7 +39,7 @@ def update(state: TrainingState, forward: Callable[..., ELBO]) -> None:
     loss = state.loss(elbo, state.step)
     state.optimizer.zero_grad()
     loss.backward()
-    gradient_norm = torch.nn.utils.clip_grad_norm_(state.model.parameters(), state.config.clip_norm)
+    gradient_norm = torch.nn.utils.clip_grad_norm_(state.model.parameters(), state.config.optimizer.clip_norm)
     reading = _read(state.team, elbo, loss, gradient_norm)
     taken = ~state.limit.skips(reading["loss"], gradient_norm)
     state.optimizer.step()

@@ -15,7 +15,7 @@ from avae_lib.models.contract import label_arguments
 from avae_lib.nn.convolutions import WeightNormConvolution
 from avae_lib.objectives import ELBO, balanced_kl, free_bits, negative_elbo, spectral_norms, sum_of_squares
 from avae_lib.observations import observed_by
-from avae_lib.training.optimizers_and_schedules import beta_at, penalty_weight_at
+from avae_lib.training.optimizers_and_schedules import kl_weight_at, penalty_weight_at
 from avae_lib.training.training_config import TrainingConfig
 
 __all__ = ["Loss", "SpectralPenalty"]
@@ -32,12 +32,12 @@ class Loss:
     def __init__(self, model: nn.Module, config: TrainingConfig) -> None:
         self._config = config
         self._parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        self._spectral = SpectralPenalty(model, config.seed) if config.spectral_penalty > 0 else None
-        self._units = _units_per_layer(model) if config.kl_balancing else None
+        self._spectral = SpectralPenalty(model, config.seed) if config.penalties.spectral > 0 else None
+        self._units = _units_per_layer(model) if config.kl_weight.balancing else None
 
     def __call__(self, elbo: ELBO, step: int) -> Float[Tensor, ""]:
         """The loss of the update after ``step`` finished ones."""
-        bound = negative_elbo(elbo.log_likelihood, self._weighed_kl(elbo.kl, step), beta_at(step, self._config))
+        bound = negative_elbo(elbo.log_likelihood, self._weighed_kl(elbo.kl, step), kl_weight_at(step, self._config))
         of_model = sum(penalty.mean() for penalty in elbo.penalties.values())
         return bound + penalty_weight_at(step, self._config) * of_model + self._weight_penalties()
 
@@ -51,18 +51,18 @@ class Loss:
             self._spectral.load_state_dict(state)
 
     def _weighed_kl(self, kl: Tensor, step: int) -> Tensor:
-        if self._config.free_bits > 0:
+        if self._config.kl_weight.free_bits > 0:
             with_free_bits = free_bits if is_available("free_bits") else _at_least_on_average
-            kl = with_free_bits(kl, self._config.free_bits)
-        is_warming_up = step + 1 < self._config.beta_warmup_steps
-        return balanced_kl(kl, self._units) if self._config.kl_balancing and is_warming_up else kl
+            kl = with_free_bits(kl, self._config.kl_weight.free_bits)
+        is_warming_up = step + 1 < self._config.kl_weight.warmup_steps
+        return balanced_kl(kl, self._units) if self._config.kl_weight.balancing and is_warming_up else kl
 
     def _weight_penalties(self) -> Tensor | float:
         penalty = 0.0
-        if self._config.l2_penalty > 0:
-            penalty = penalty + self._config.l2_penalty * sum_of_squares(self._parameters)
+        if self._config.penalties.l2 > 0:
+            penalty = penalty + self._config.penalties.l2 * sum_of_squares(self._parameters)
         if self._spectral is not None:
-            penalty = penalty + self._config.spectral_penalty * self._spectral()
+            penalty = penalty + self._config.penalties.spectral * self._spectral()
         return penalty
 
 
@@ -108,7 +108,7 @@ class SpectralPenalty:
             if isinstance(layer, _CARRIES_MATRIX):
                 self._layers["×".join(map(str, _matrix(layer).shape))].append(layer)
         if not self._layers:
-            raise InvalidInput("training.spectral_penalty must be 0 for a model without linear maps and convolutions")
+            raise InvalidInput("training.penalties.spectral must be 0 for a model without linear maps and convolutions")
         noise = torch.Generator().manual_seed(seed)
         self._vectors = {shape: self._first_vectors(shape, noise) for shape in self._layers}
 

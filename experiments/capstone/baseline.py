@@ -29,7 +29,14 @@ from avae_lib.models.attentive import AttentiveConfig
 from avae_lib.models.vdvae import VDVAEConfig
 from avae_lib.training.experiment import Experiment, to_json
 from avae_lib.training.fit import fit
-from avae_lib.training.training_config import TrainingConfig
+from avae_lib.training.training_config import (
+    KLWeightConfig,
+    LearningRateConfig,
+    LoggingConfig,
+    OptimizerConfig,
+    SkippingConfig,
+    TrainingConfig,
+)
 
 __all__ = ["BASELINE", "REFERENCE", "bits_of", "estimates", "trained"]
 
@@ -58,13 +65,10 @@ BASELINE = Experiment(
     training=TrainingConfig(
         steps=3000,
         batch_size=16,
-        optimizer="adamax",
-        learning_rate=5e-3,
-        warmup_steps=50,
-        beta_warmup_steps=300,
-        clip_norm=200.0 * 3 * 32 * 32,
-        evaluate_every=300,
-        evaluation_images=100,
+        optimizer=OptimizerConfig(kind="adamax", clip_norm=200.0 * 3 * 32 * 32),
+        learning_rate=LearningRateConfig(peak=5e-3, warmup_steps=50),
+        kl_weight=KLWeightConfig(warmup_steps=300),
+        logging=LoggingConfig(evaluate_every=300, evaluation_images=100),
     ),
 )
 """What a model of the capstone has to beat: of three seeds the one in the middle."""
@@ -83,13 +87,10 @@ REFERENCE = Experiment(
     training=TrainingConfig(
         steps=2000,
         batch_size=8,
-        optimizer="adamax",
-        learning_rate=8e-3,
-        warmup_steps=100,
-        clip_norm=200.0 * 3 * 32 * 32,
-        skip_factor=20.0,
-        evaluate_every=250,
-        evaluation_images=100,
+        optimizer=OptimizerConfig(kind="adamax", clip_norm=200.0 * 3 * 32 * 32),
+        learning_rate=LearningRateConfig(peak=8e-3, warmup_steps=100),
+        skipping=SkippingConfig(factor=20.0),
+        logging=LoggingConfig(evaluate_every=250, evaluation_images=100),
     ),
 )
 """A hierarchy within the budget, which places the bands."""

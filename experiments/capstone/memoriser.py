@@ -23,8 +23,15 @@ from torch import Tensor
 from avae_lib import data
 from avae_lib.data import DataConfig, ImageDataset
 from avae_lib.models.ladder import LadderConfig
+from avae_lib.presets.derivation import derive
 from avae_lib.training.experiment import Experiment
-from avae_lib.training.training_config import TrainingConfig
+from avae_lib.training.training_config import (
+    KLWeightConfig,
+    LearningRateConfig,
+    LoggingConfig,
+    OptimizerConfig,
+    TrainingConfig,
+)
 
 RECORD = Path(data.__file__).parent / "records/capstone_memoriser.json"
 HELD_OUT, TRAINING, SECRET = 200, 100, 1000
@@ -32,7 +39,9 @@ GOES_ON = replace(
     REFERENCE,
     name="capstone-goes-on",
     source="capstone-reference, trained on for as many updates on other images",
-    training=replace(REFERENCE.training, steps=400, learning_rate=4e-3, warmup_steps=50, evaluate_every=200),
+    training=derive(
+        REFERENCE.training, steps=400, learning_rate={"peak": 4e-3, "warmup_steps": 50}, logging={"evaluate_every": 200}
+    ),
 )
 FASHION = Experiment(
     name="capstone-fashion",
@@ -42,11 +51,10 @@ FASHION = Experiment(
     training=TrainingConfig(
         steps=1000,
         batch_size=128,
-        optimizer="adam",
-        learning_rate=2e-3,
-        beta_warmup_steps=400,
-        ema_decay=0.99,
-        evaluate_every=500,
+        optimizer=OptimizerConfig(kind="adam", ema_decay=0.99),
+        learning_rate=LearningRateConfig(peak=2e-3),
+        kl_weight=KLWeightConfig(warmup_steps=400),
+        logging=LoggingConfig(evaluate_every=500),
     ),
 )
 

@@ -22,7 +22,13 @@ from ablation_pictures import loss_against_depth
 
 from avae_lib.data import DataConfig
 from avae_lib.models.attentive import AttentiveConfig
-from avae_lib.training.training_config import TrainingConfig
+from avae_lib.training.training_config import (
+    KLWeightConfig,
+    LearningRateConfig,
+    LoggingConfig,
+    OptimizerConfig,
+    TrainingConfig,
+)
 
 DEPTHS = (2, 4, 8, 16)
 DATA = {
@@ -64,32 +70,17 @@ TRAINING = {
     "small": TrainingConfig(
         steps=1600,
         batch_size=8,
-        optimizer="adamax",
-        learning_rate=1e-2,
-        warmup_steps=50,
-        schedule="constant",
-        ema_decay=0.98,
-        clip_norm=1e5,
-        log_every=50,
-        evaluate_every=50,
-        evaluation_images=100,
-        checkpoint_every=1000,
+        optimizer=OptimizerConfig(kind="adamax", ema_decay=0.98, clip_norm=1e5),
+        learning_rate=LearningRateConfig(peak=1e-2, warmup_steps=50, schedule="constant"),
+        logging=LoggingConfig(metrics_every=50, evaluate_every=50, evaluation_images=100, checkpoint_every=1000),
     ),
     "full": TrainingConfig(
         steps=60_000,
         batch_size=64,
-        optimizer="adamax",
-        epsilon=1e-3,
-        learning_rate=1e-2,
-        warmup_steps=1000,
-        schedule="constant",
-        beta_start=0.1,
-        beta_warmup_steps=5000,
-        ema_decay=0.999,
-        clip_norm=1e5,
-        log_every=100,
-        evaluate_every=2000,
-        checkpoint_every=2000,
+        optimizer=OptimizerConfig(kind="adamax", epsilon=1e-3, ema_decay=0.999, clip_norm=1e5),
+        learning_rate=LearningRateConfig(peak=1e-2, warmup_steps=1000, schedule="constant"),
+        kl_weight=KLWeightConfig(start=0.1, warmup_steps=5000),
+        logging=LoggingConfig(metrics_every=100, evaluate_every=2000, checkpoint_every=2000),
     ),
 }
 

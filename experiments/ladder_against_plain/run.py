@@ -58,7 +58,7 @@ def run(model: str, beta: str, seed: int, steps: int) -> dict:
     torch.manual_seed(seed)
     network = replace(PRESET.model, inference=MODELS[model]).build()
     batches = data.BatchSampler(dataset, batch_size=PRESET.training.batch_size, seed=seed)
-    optimizer = torch.optim.Adam(network.parameters(), lr=PRESET.training.learning_rate)
+    optimizer = torch.optim.Adam(network.parameters(), lr=PRESET.training.learning_rate.peak)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     result = {"seed": seed, "step": [], "valid": []}
     for step in range(1, steps + 1):

@@ -44,8 +44,9 @@ from avae_lib.models.vampprior import VampPriorVAEConfig
 from avae_lib.models.vq_vae import VQVAEConfig
 from avae_lib.models.vq_vae_2 import VQVAE2Config
 from avae_lib.models.wasserstein_ae import WassersteinAEConfig
+from avae_lib.presets.derivation import derive
 from avae_lib.training.experiment import Experiment, ModelConfig
-from avae_lib.training.training_config import TrainingConfig
+from avae_lib.training.training_config import LearningRateConfig, LoggingConfig, OptimizerConfig, TrainingConfig
 
 FOLDER = Path(__file__).parent
 NAME = "objectives"
@@ -58,9 +59,13 @@ DATA = {
 """Likelihoods are compared on the first set, the mutual information gap on the second."""
 CLASSES = {"digits": 10, "sprites": 3}
 TRAINING = TrainingConfig(
-    steps=STEPS, batch_size=100, optimizer="adam", learning_rate=3e-3, clip_norm=1e4, log_every=100, evaluate_every=100
+    steps=STEPS,
+    batch_size=100,
+    optimizer=OptimizerConfig(kind="adam", clip_norm=1e4),
+    learning_rate=LearningRateConfig(peak=3e-3),
+    logging=LoggingConfig(metrics_every=100, evaluate_every=100),
 )
-WARM_UP = replace(TRAINING, beta_warmup_steps=STEPS // 4)
+WARM_UP = derive(TRAINING, kl_weight={"warmup_steps": STEPS // 4})
 """For objectives with a KL, which rises together with the penalties; the others have nothing to be warmed up."""
 
 

@@ -26,7 +26,7 @@ from avae_lib.evaluation import Estimate, bits_per_dim, image_log_likelihoods, m
 from avae_lib.presets import find_preset
 from avae_lib.training.experiment import Experiment
 from avae_lib.training.runs import train_run
-from avae_lib.training.training_config import TrainingConfig
+from avae_lib.training.training_config import LearningRateConfig, LoggingConfig, OptimizerConfig, TrainingConfig
 
 RECORD = Path(data.__file__).parent / "records/out_of_distribution_photographs.json"
 SEEDS = (0, 1, 2)
@@ -39,15 +39,9 @@ CIFAR10 = Experiment(
     training=TrainingConfig(
         steps=1200,
         batch_size=8,
-        optimizer="adamax",
-        learning_rate=1e-2,
-        warmup_steps=50,
-        final_learning_rate=0.1,
-        ema_decay=0.98,
-        clip_norm=1e5,
-        evaluate_every=300,
-        evaluation_images=100,
-        checkpoint_every=300,
+        optimizer=OptimizerConfig(kind="adamax", ema_decay=0.98, clip_norm=1e5),
+        learning_rate=LearningRateConfig(peak=1e-2, warmup_steps=50, final_fraction=0.1),
+        logging=LoggingConfig(evaluate_every=300, evaluation_images=100, checkpoint_every=300),
     ),
 )
 IMAGES, IMPORTANCE_SAMPLES = 300, 2

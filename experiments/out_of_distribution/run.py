@@ -26,7 +26,13 @@ from avae_lib.evaluation.out_of_distribution import area_under_curve
 from avae_lib.models.ladder import LadderConfig
 from avae_lib.training.experiment import Experiment
 from avae_lib.training.runs import train_run
-from avae_lib.training.training_config import TrainingConfig
+from avae_lib.training.training_config import (
+    KLWeightConfig,
+    LearningRateConfig,
+    LoggingConfig,
+    OptimizerConfig,
+    TrainingConfig,
+)
 
 RECORD = Path(data.__file__).parent / "records/out_of_distribution.json"
 SEEDS = (0, 1, 2)
@@ -39,12 +45,10 @@ FASHION = Experiment(
     training=TrainingConfig(
         steps=4000,
         batch_size=128,
-        optimizer="adam",
-        learning_rate=2e-3,
-        beta_warmup_steps=1500,
-        ema_decay=0.99,
-        evaluate_every=500,
-        checkpoint_every=1000,
+        optimizer=OptimizerConfig(kind="adam", ema_decay=0.99),
+        learning_rate=LearningRateConfig(peak=2e-3),
+        kl_weight=KLWeightConfig(warmup_steps=1500),
+        logging=LoggingConfig(evaluate_every=500, checkpoint_every=1000),
     ),
 )
 IMAGES, IMPORTANCE_SAMPLES, KEPT_SCORES = 1000, 32, 300

@@ -11,7 +11,6 @@ from __future__ import annotations
 import statistics
 import sys
 import tempfile
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -23,10 +22,17 @@ from ablation_pictures import loss_and_skips
 
 from avae_lib.data import DataConfig
 from avae_lib.models.vdvae import VDVAEConfig, decoder_blocks, encoder_blocks
+from avae_lib.presets.derivation import derive
 from avae_lib.training.experiment import Experiment
 from avae_lib.training.fit import fit
 from avae_lib.training.metrics import MetricsFile
-from avae_lib.training.training_config import TrainingConfig
+from avae_lib.training.training_config import (
+    LearningRateConfig,
+    LoggingConfig,
+    OptimizerConfig,
+    SkippingConfig,
+    TrainingConfig,
+)
 
 BLOCKS = {
     "small": {8: {4: 3, 8: 5}, 16: {4: 6, 8: 10}, 32: {4: 12, 8: 20}},
@@ -48,20 +54,12 @@ TRAINING = {
     "small": TrainingConfig(
         steps=960,
         batch_size=16,
-        optimizer="adamw",
-        betas=(0.9, 0.9),
-        learning_rate=1e-2,
-        warmup_steps=50,
-        schedule="constant",
-        ema_decay=0.98,
-        clip_norm=200.0 * 8 * 8,
-        max_skips=100,
-        log_every=20,
-        evaluate_every=20,
-        evaluation_images=150,
-        checkpoint_every=1000,
+        optimizer=OptimizerConfig(kind="adamw", betas=(0.9, 0.9), ema_decay=0.98, clip_norm=200.0 * 8 * 8),
+        learning_rate=LearningRateConfig(peak=1e-2, warmup_steps=50, schedule="constant"),
+        skipping=SkippingConfig(max_in_a_row=100),
+        logging=LoggingConfig(metrics_every=20, evaluate_every=20, evaluation_images=150, checkpoint_every=1000),
     ),
-    "full": replace(very_deep.TRAINING["full"], skip_threshold=None),
+    "full": derive(very_deep.TRAINING["full"], skipping={"threshold": None}),
 }
 DATA = {"small": DataConfig("digits", validation=150), "full": very_deep.DATA["full"]}
 
@@ -72,14 +70,17 @@ def study(scale: str) -> Study:
         name="residual_scaling",
         question="What does it do to training that a block of N starts with 1/√N of the usual weights?",
         data=DATA[scale],
-        training=replace(TRAINING[scale], skip_threshold=SKIP_THRESHOLD[scale]),
+        training=derive(TRAINING[scale], skipping={"threshold": SKIP_THRESHOLD[scale]}),
         arms=tuple(_arm(scale, blocks, scaled) for scaled in (False, True) for blocks in BLOCKS[scale]),
     )
 
 
 def pilot_threshold(scale: str = "small") -> float:
     """The skip threshold by its rule, nats per image; takes half a minute at the small scale."""
-    data, training = DATA[scale].load(), replace(TRAINING[scale], seed=PILOT_SEED, steps=PILOT_STEPS, log_every=1)
+    data, training = (
+        DATA[scale].load(),
+        derive(TRAINING[scale], seed=PILOT_SEED, steps=PILOT_STEPS, logging={"metrics_every": 1}),
+    )
     pilot = Experiment("pilot", "residual_scaling", DATA[scale], _model(scale, min(BLOCKS[scale]), True), training)
     with tempfile.TemporaryDirectory() as folder:
         fit(pilot.build_model(), data, training, folder)

@@ -20,6 +20,7 @@ import tyro
 from avae_lib.data import keep_model
 from avae_lib.evaluation import evaluate
 from avae_lib.presets import find_preset
+from avae_lib.presets.derivation import derive
 from avae_lib.training.experiment import Experiment
 from avae_lib.training.runs import train_run
 
@@ -32,7 +33,9 @@ KEPT = {
 """Name of the kept weights → model, data and training."""
 
 SMALL = replace(SENTENCES.model, embedding_dim=32, hidden_dim=64, latent_dim=8)
-BRIEF = replace(SENTENCES.training, steps=1200, batch_size=16, learning_rate=4e-3, evaluation_images=64)
+BRIEF = derive(
+    SENTENCES.training, steps=1200, batch_size=16, learning_rate={"peak": 4e-3}, logging={"evaluation_images": 64}
+)
 SEEDS = (0, 1, 2)
 
 
@@ -47,7 +50,9 @@ class Arm:
 
     def experiment(self, seed: int) -> Experiment:
         """The run of this arm from a seed."""
-        training = replace(BRIEF, beta_warmup_steps=self.beta_warmup_steps, free_bits=self.free_nats, seed=seed)
+        training = derive(
+            BRIEF, kl_weight={"warmup_steps": self.beta_warmup_steps, "free_bits": self.free_nats}, seed=seed
+        )
         model = replace(SMALL, word_dropout=self.word_dropout)
         return Experiment(f"sentences-{self.label}", "richer_models", SENTENCES.data, model, training)
 
@@ -104,7 +109,7 @@ def _keep(name: str, experiment: Experiment, run: Path) -> None:
     judged = _judged(trained.model, experiment)
     facts = {
         "preset": experiment.name,
-        "free_nats": experiment.training.free_bits,
+        "free_nats": experiment.training.kl_weight.free_bits,
         "steps": trained.step,
         "seed": experiment.training.seed,
         "parameters": sum(parameter.numel() for parameter in trained.model.parameters()),

@@ -639,14 +639,13 @@ from avae_lib.data import DataConfig
 from avae_lib.presets import find_preset
 
 preset = find_preset("photos32-vq-vae")
-training = replace(
+training = derive(
     preset.training,
     steps=steps,
     batch_size=8,
-    learning_rate=1e-3,
-    ema_decay=0.98,
-    evaluate_every=max(steps // 10, 1),
-    evaluation_images=100,
+    learning_rate={"peak": 1e-3},
+    optimizer={"ema_decay": 0.98},
+    logging={"evaluate_every": max(steps // 10, 1), "evaluation_images": 100},
 )
 config = replace(preset.model, codes=64, codebook_decay=0.9, mixtures=5)
 experiment = replace(preset, data=DataConfig(photos.name, validation=500), model=config, training=training)
@@ -778,7 +777,7 @@ from avae_lib.training.runs import train_run
 @functools.cache
 def digits_model(name, budget=0.0):
     preset = find_preset(name)
-    training = replace(preset.training, steps=short, beta_warmup_steps=0, free_bits=budget)
+    training = derive(preset.training, steps=short, kl_weight={"warmup_steps": 0, "free_bits": budget})
     with watched("04_richer_models"):
         return train_run(replace(preset, training=training), runs / f"{run}-{name}-{budget:g}").model
 

@@ -504,12 +504,17 @@ from avae_lib import components, data, notebook_setup, plotting
 from avae_lib.data import DataConfig
 from avae_lib.notebook_setup import choose
 from avae_lib.presets import find_preset
+from avae_lib.presets.derivation import derive
 from avae_lib.training.training_config import TrainingConfig
 
 preset = find_preset("photos32-vdvae")
 images = DataConfig(choose("photos32", colab="cifar10"), validation=500)
-training = TrainingConfig(
-    steps=steps, batch_size=8, learning_rate=1e-2, ema_decay=0.98, skip_threshold=1e5, evaluation_images=100
+training = derive(
+    TrainingConfig(steps=steps, batch_size=8),
+    learning_rate={"peak": 1e-2},
+    optimizer={"ema_decay": 0.98},
+    skipping={"threshold": 1e5},
+    logging={"evaluation_images": 100},
 )
 experiment = replace(preset, data=images, model=replace(preset.model, width=16, latent_channels=4), training=training)
 print(components.report(experiment.build_model()))

@@ -25,7 +25,7 @@ from avae_lib.models.vdvae import VDVAEConfig
 from avae_lib.models.vq_vae import VQVAEConfig
 from avae_lib.training.experiment import Experiment
 from avae_lib.training.runs import train_run
-from avae_lib.training.training_config import TrainingConfig
+from avae_lib.training.training_config import LoggingConfig, TrainingConfig
 
 CONFIG = VDVAEConfig(
     width=8, enc_blocks="32x1,32d8,4x1,4d4,1x1", dec_blocks="1x1,4m1,4x1,32m4", latent_channels=2, mixtures=2
@@ -398,7 +398,9 @@ def test_the_home_check_says_what_the_grader_will(tmp_path, files, images, monke
 
 
 def test_a_run_is_handed_in_with_claims_that_its_files_bear_out(tmp_path, images):
-    training = TrainingConfig(steps=2, batch_size=2, evaluate_every=2, evaluation_images=2, device="cpu", compile=False)
+    training = TrainingConfig(
+        steps=2, batch_size=2, logging=LoggingConfig(evaluate_every=2, evaluation_images=2), device="cpu", compile=False
+    )
     experiment = Experiment("mine", "my own", DataConfig("photos32"), CONFIG, training)
     model = train_run(experiment, tmp_path / "run").model
     measured = capstone.measure(model, images, samples=2)

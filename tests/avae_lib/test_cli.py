@@ -17,7 +17,7 @@ from avae_lib.data import DataConfig, DatasetError
 from avae_lib.presets import PRESETS
 from avae_lib.training.checkpoints import Checkpoints
 
-SMALL = ("--model.hidden-sizes", "8", "--training.batch-size", "20", "--training.evaluation-images", "20")
+SMALL = ("--model.hidden-sizes", "8", "--training.batch-size", "20", "--training.logging.evaluation-images", "20")
 
 
 def train(run_dir, steps, *more):
@@ -70,7 +70,7 @@ def test_a_trained_run_can_be_evaluated_and_sampled(tmp_path, capsys, without_re
 
 def test_validation_images_and_the_best_weights_have_an_evaluation_of_their_own(tmp_path, capsys, without_report):
     run = tmp_path / "run"
-    assert train(run, 6, "--training.evaluate-every", "2", "--training.milestones", "3", "5") == 0
+    assert train(run, 6, "--training.logging.evaluate-every", "2", "--training.logging.milestones", "3", "5") == 0
     capsys.readouterr()
     asked = {
         "evaluation.valid.json": ["--split", "valid"],
@@ -170,7 +170,7 @@ def test_another_model_in_the_folder_is_refused_by_the_name_of_the_field(tmp_pat
 
 def test_a_run_killed_by_sigkill_resumes_and_ends_like_one_left_alone(tmp_path, capsys, without_report):
     # A warm-up without end makes the learning rate independent of the number of steps asked for.
-    options = ("--training.checkpoint-every", "5", "--training.warmup-steps", "1000000")
+    options = ("--training.logging.checkpoint-every", "5", "--training.learning-rate.warmup-steps", "1000000")
     killed, alone = tmp_path / "killed", tmp_path / "alone"
     reached = train_until_killed(killed, *options)
     for run_dir in (killed, alone):
@@ -294,6 +294,12 @@ def test_help_of_a_preset_lists_what_can_be_overridden(capsys):
         main(["train", "digits-attentive", "--help"])
     assert stop.value.code == 0
     shown = capsys.readouterr().out
-    options = ("--run-dir", "--data.binarize", "--data.validation", "--model.conditioning", "--training.learning-rate")
-    for option in (*options, "--training.minutes", "--training.milestones"):
+    options = (
+        "--run-dir",
+        "--data.binarize",
+        "--data.validation",
+        "--model.conditioning",
+        "--training.learning-rate.peak",
+    )
+    for option in (*options, "--training.minutes", "--training.logging.milestones"):
         assert option in shown

@@ -14,6 +14,7 @@ from avae_lib.gaussians import gaussian_kl_per_layer, reparameterize
 from avae_lib.models.vdvae_layers import top_down_step
 from avae_lib.nn.bottleneck import bottleneck_block
 from avae_lib.presets import find_preset
+from avae_lib.presets.derivation import derive
 from avae_lib.training.fit import fit
 
 UNIT = "05_hierarchical_vae"
@@ -168,7 +169,7 @@ def test_functions_gradients_and_kept_files_are_as_before(model, tmp_path):
 
 def test_training_measures_memory_on_shapes_alone_and_nobody_is_blamed(tmp_path, capsys):
     preset = find_preset("digits-vdvae")
-    training = dataclasses.replace(preset.training, steps=2, batch_size=4, evaluation_images=4)
+    training = derive(preset.training, steps=2, batch_size=4, logging={"evaluation_images": 4})
     experiment = dataclasses.replace(preset, training=training)
     dataset = load_data("digits", validation=150)
     with using("bottleneck_block", _block), watched(UNIT):

@@ -14,10 +14,12 @@ from avae_lib.models.vae import VAEConfig
 from avae_lib.objectives import ELBO
 from avae_lib.training.costs import Costs, energy_meter, expected_memory, saved_for_backward
 from avae_lib.training.fit import fit
-from avae_lib.training.training_config import TrainingConfig
+from avae_lib.training.training_config import LoggingConfig, TrainingConfig
 from avae_lib.training.training_state import TrainingState
 
-CONFIG = TrainingConfig(steps=4, batch_size=6, log_every=2, evaluate_every=4, checkpoint_every=2)
+CONFIG = TrainingConfig(
+    steps=4, batch_size=6, logging=LoggingConfig(metrics_every=2, evaluate_every=4, checkpoint_every=2)
+)
 MODEL = VAEConfig((1, 2, 2), bits=4, likelihood="discretized_logistic", latent_dim=2, hidden_sizes=(5,))
 
 
@@ -75,7 +77,7 @@ def test_costs_are_told_before_and_after_and_kept_over_stretches(dataset, tmp_pa
     fit(MODEL.build(), dataset, CONFIG, tmp_path)
     said = capsys.readouterr().out
     assert "parameters; expected memory" in said and "activations" in said
-    assert "4 updates in" in said and "energy not reported" in said and "0 updates (0.00%) were left out" in said
+    assert "4 updates in" in said and "energy not reported" in said and "0 updates (0.00%) were skipped" in said
     first = Costs.read(tmp_path)
     fit(MODEL.build(), dataset, dataclasses.replace(CONFIG, steps=8), tmp_path)
     both = Costs.read(tmp_path)

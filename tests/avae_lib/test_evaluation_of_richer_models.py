@@ -308,8 +308,8 @@ def test_panels_and_pictures_are_chosen_by_what_a_model_offers(
 def trained(tmp_path_factory):
     """Runs of small presets, made by the command line with its report."""
     folder = tmp_path_factory.mktemp("runs")
-    options = ["--training.steps", "4", "--training.batch-size", "20", "--training.evaluate-every", "2"]
-    options += ["--training.evaluation-images", "24", "--training.log-every", "2"]
+    options = ["--training.steps", "4", "--training.batch-size", "20", "--training.logging.evaluate-every", "2"]
+    options += ["--training.logging.evaluation-images", "24", "--training.logging.metrics-every", "2"]
     for name in ("digits-conditional-vae", "digits-wae"):
         assert main(["train", name, "--run-dir", str(folder / name), *options]) == 0
     return folder

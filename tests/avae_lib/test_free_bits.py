@@ -6,10 +6,10 @@ from torch import nn
 
 from avae_lib import components
 from avae_lib.objectives import ELBO, free_bits
-from avae_lib.training.training_config import TrainingConfig
+from avae_lib.training.training_config import KLWeightConfig, TrainingConfig
 from avae_lib.training.weighted_loss import Loss
 
-CONFIG = TrainingConfig(free_bits=0.8, kl_balancing=False)
+CONFIG = TrainingConfig(kl_weight=KLWeightConfig(free_bits=0.8, balancing=False))
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def unwritten(kl, nats_per_layer):
 
 
 def test_without_the_exercise_the_loss_and_its_gradient_are_the_same(kl):
-    assert 0 < int((kl.mean(dim=0) < CONFIG.free_bits).sum()) < kl.shape[1]
+    assert 0 < int((kl.mean(dim=0) < CONFIG.kl_weight.free_bits).sum()) < kl.shape[1]
     loss, gradient = loss_and_gradient(kl)
     with components.using("free_bits", unwritten):
         without_loss, without_gradient = loss_and_gradient(kl)
@@ -44,7 +44,7 @@ def test_the_loss_calls_the_function_of_a_student(kl):
     seen = []
     with components.using("free_bits", nothing):
         assert loss_and_gradient(kl)[0] == 0.0
-    assert seen == [CONFIG.free_bits]
+    assert seen == [CONFIG.kl_weight.free_bits]
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

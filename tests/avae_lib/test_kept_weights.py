@@ -10,13 +10,17 @@ import torch
 from avae_lib.data import ImageDataset
 from avae_lib.evaluation import measuring, terms_of_bound
 from avae_lib.models.vae import VAEConfig
+from avae_lib.presets.derivation import derive
 from avae_lib.training.checkpoints import load_weights, step_of_weights
 from avae_lib.training.fit import fit
-from avae_lib.training.training_config import TrainingConfig
+from avae_lib.training.training_config import LearningRateConfig, LoggingConfig, TrainingConfig
 
 MODEL = VAEConfig(image_shape=(1, 4, 4), latent_dim=3, hidden_sizes=(12,))
 CONFIG = TrainingConfig(
-    steps=40, batch_size=7, warmup_steps=2, learning_rate=0.2, log_every=4, evaluate_every=4, checkpoint_every=12
+    steps=40,
+    batch_size=7,
+    learning_rate=LearningRateConfig(warmup_steps=2, peak=0.2),
+    logging=LoggingConfig(metrics_every=4, evaluate_every=4, checkpoint_every=12),
 )
 
 
@@ -71,7 +75,7 @@ def test_the_best_weights_have_the_lowest_bound_of_the_curve(dataset, tmp_path):
 
 @pytest.mark.parametrize("killed_at", [3, 8, 14, 23, 30, 39])
 def test_a_killed_and_resumed_run_keeps_the_same_best_weights_and_milestones(dataset, tmp_path, killed_at):
-    config = dataclasses.replace(CONFIG, milestones=(6, 13, 38))
+    config = derive(CONFIG, logging={"milestones": (6, 13, 38)})
     fit(fresh(), dataset, config, tmp_path / "alone")
     with pytest.raises(SystemExit):
         fit(die_at(fresh(), killed_at), dataset, config, tmp_path / "killed")
@@ -86,12 +90,12 @@ def test_best_weights_from_after_the_checkpoint_are_replaced_by_the_next_evaluat
     fit(fresh(), dataset, dataclasses.replace(CONFIG, steps=12), tmp_path)
     better = {name: tensor + 1 for name, tensor in kept(tmp_path).items()}
     safetensors.torch.save_file(better, tmp_path / "best.safetensors", {"step": "16"})
-    fit(fresh(), dataset, dataclasses.replace(CONFIG, steps=14, evaluate_every=14), tmp_path)
+    fit(fresh(), dataset, derive(CONFIG, steps=14, logging={"evaluate_every": 14}), tmp_path)
     assert step_of_weights(tmp_path / "best.safetensors") == 14
 
 
 def test_milestones_are_the_averaged_weights_of_their_step(dataset, tmp_path):
-    constant = dataclasses.replace(CONFIG, schedule="constant", milestones=(5, 40, 1000))
+    constant = derive(CONFIG, learning_rate={"schedule": "constant"}, logging={"milestones": (5, 40, 1000)})
     fit(fresh(), dataset, constant, tmp_path / "long")
     fit(fresh(), dataset, dataclasses.replace(constant, steps=5), tmp_path / "short")
     names = sorted(path.name for path in (tmp_path / "long/milestones").iterdir())
@@ -106,8 +110,8 @@ def test_milestones_are_the_averaged_weights_of_their_step(dataset, tmp_path):
 
 @pytest.mark.parametrize("milestones", [(0,), (5, -1)])
 def test_a_milestone_before_the_first_update_is_refused(milestones):
-    with pytest.raises(ValueError, match=r"training\.milestones must be numbers of updates, at least 1"):
-        TrainingConfig(milestones=milestones)
+    with pytest.raises(ValueError, match=r"training\.logging\.milestones must be numbers of updates, at least 1"):
+        TrainingConfig(logging=LoggingConfig(milestones=milestones))
 
 
 def test_a_bound_that_is_not_finite_is_never_the_best(dataset, tmp_path):

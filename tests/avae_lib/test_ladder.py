@@ -12,6 +12,7 @@ from avae_lib.gaussians import DiagonalGaussian, precision_weighted
 from avae_lib.models.hierarchy import Draw, Hierarchy
 from avae_lib.models.ladder import LadderConfig
 from avae_lib.presets import PRESETS
+from avae_lib.presets.derivation import derive
 from avae_lib.training.experiment import differing_fields
 from avae_lib.training.fit import fit
 
@@ -128,7 +129,7 @@ def test_trained_on_digits_the_ladder_uses_its_top_layer_and_the_plain_stack_doe
 def _kl_of_the_top_layer_after_training(name: str, folder) -> float:
     preset = PRESETS[name]
     dataset = preset.data.load()
-    training = dataclasses.replace(preset.training, steps=800, beta_warmup_steps=300, evaluate_every=800)
+    training = derive(preset.training, steps=800, kl_weight={"warmup_steps": 300}, logging={"evaluate_every": 800})
     model = fit(preset.build_model(), dataset, training, folder / name).model
     with measuring(model):
         return terms_of_bound(model, dataset.pixels("test")).kl[:, 0].mean().item()

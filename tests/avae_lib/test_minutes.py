@@ -9,16 +9,19 @@ import torch
 
 from avae_lib.data import DataConfig, ImageDataset
 from avae_lib.models.vae import VAEConfig
+from avae_lib.presets.derivation import derive
 from avae_lib.training import fit as module_of_fit
 from avae_lib.training.checkpoints import Checkpoints
 from avae_lib.training.costs import Clock
 from avae_lib.training.experiment import Experiment
 from avae_lib.training.fit import fit
 from avae_lib.training.runs import read_experiment, train_run
-from avae_lib.training.training_config import TrainingConfig
+from avae_lib.training.training_config import LoggingConfig, TrainingConfig
 
 MODEL = VAEConfig(image_shape=(1, 4, 4), latent_dim=3, hidden_sizes=(12,))
-CONFIG = TrainingConfig(steps=24, batch_size=7, log_every=4, evaluate_every=8, checkpoint_every=8)
+CONFIG = TrainingConfig(
+    steps=24, batch_size=7, logging=LoggingConfig(metrics_every=4, evaluate_every=8, checkpoint_every=8)
+)
 
 
 @pytest.fixture
@@ -40,7 +43,7 @@ def fresh():
 
 
 def with_minutes(minutes, **changes):
-    return dataclasses.replace(CONFIG, minutes=minutes, **changes)
+    return derive(CONFIG, minutes=minutes, **changes)
 
 
 def rows(run_dir):
@@ -80,12 +83,12 @@ def test_a_budget_that_lasts_to_the_end_is_not_mentioned(dataset, tmp_path, a_mi
 
 
 def test_another_budget_is_no_other_experiment(tmp_path, a_minute_per_update):
-    training = with_minutes(2, batch_size=20, milestones=(3,))
+    training = with_minutes(2, batch_size=20, logging={"milestones": (3,)})
     model = VAEConfig(image_shape=(1, 8, 8), latent_dim=2, hidden_sizes=(5,))
     experiment = Experiment("tiny", "this test", DataConfig("digits", "threshold", validation=20), model, training)
     assert train_run(experiment, tmp_path).step == 2
     assert read_experiment(tmp_path) == experiment
-    longer = dataclasses.replace(experiment, training=dataclasses.replace(training, minutes=None, milestones=()))
+    longer = dataclasses.replace(experiment, training=derive(training, minutes=None, logging={"milestones": ()}))
     assert train_run(longer, tmp_path).step == 24
 
 

@@ -14,6 +14,7 @@ from nbclient import NotebookClient
 from PIL import Image
 
 from avae_lib.presets import find_preset
+from avae_lib.presets.derivation import derive
 from avae_lib.training.checkpoints import step_of_weights
 from avae_lib.training.experiment import Experiment
 from avae_lib.training.notebook_training import train_in_notebook
@@ -22,11 +23,12 @@ from avae_lib.training.runs import RunError, load_run
 
 def experiment(**training):
     preset = find_preset("digits-vae")
-    short = {"steps": 12, "batch_size": 20, "log_every": 2, "evaluate_every": 4, "checkpoint_every": 4}
+    every = {"metrics_every": 2, "evaluate_every": 4, "checkpoint_every": 4, "evaluation_images": 20}
+    short = {"steps": 12, "batch_size": 20, "logging": every}
     return dataclasses.replace(
         preset,
         model=dataclasses.replace(preset.model, hidden_sizes=(8,)),
-        training=dataclasses.replace(preset.training, evaluation_images=20, **(short | training)),
+        training=derive(preset.training, **short | training),
     )
 
 

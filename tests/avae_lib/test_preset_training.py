@@ -14,6 +14,7 @@ from avae_lib.evaluation import bits_per_dim, measuring, terms_of_bound
 from avae_lib.models.contract import label_arguments
 from avae_lib.observations import observed_by
 from avae_lib.presets import PRESETS
+from avae_lib.presets.derivation import derive
 from avae_lib.training.experiment import Experiment
 from avae_lib.training.fit import fit
 from avae_lib.training.training_config import TrainingConfig
@@ -78,15 +79,13 @@ def _train_and_compare(preset: Experiment, run_dir: Path) -> None:
 
 def _short(preset: Experiment) -> TrainingConfig:
     """The preset's training, with its whole course within 200 steps on small batches and at full weight of the KL."""
-    return dataclasses.replace(
+    return derive(
         preset.training,
         steps=STEPS,
         batch_size=8,
-        warmup_steps=20,
-        beta_warmup_steps=min(preset.training.beta_warmup_steps, STEPS // 2),
-        evaluate_every=STEPS,
-        evaluation_images=16,
-        checkpoint_every=STEPS,
+        learning_rate={"warmup_steps": 20},
+        kl_weight={"warmup_steps": min(preset.training.kl_weight.warmup_steps, STEPS // 2)},
+        logging={"evaluate_every": STEPS, "evaluation_images": 16, "checkpoint_every": STEPS},
     )
 
 

@@ -56,7 +56,7 @@ def test_the_learning_rate_is_lowest_when_the_autoencoder_is_frozen_and_highest_
     preset = PRESETS[name]
     begins = preset.model.prior_from_step
     last, first = (learning_rate_factor(step, preset.training) for step in (begins - 1, begins))
-    assert last < 1.01 * preset.training.final_learning_rate and first == 1.0
+    assert last < 1.01 * preset.training.learning_rate.final_fraction and first == 1.0
 
 
 def test_an_unknown_name_lists_the_presets_and_suggests_the_nearest():

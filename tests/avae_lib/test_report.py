@@ -17,6 +17,7 @@ from avae_lib.evaluation import evaluate
 from avae_lib.models.attentive import AttentiveConfig
 from avae_lib.models.vae import VAEConfig
 from avae_lib.presets import find_preset
+from avae_lib.presets.derivation import derive
 from avae_lib.report import write_report
 from avae_lib.report.embedding import inline_svg, pixel_data_uri
 from avae_lib.report.next_commands import next_commands
@@ -62,7 +63,9 @@ class Page(HTMLParser):
 
 
 def tiny(preset, **model):
-    training = dataclasses.replace(find_preset(preset).training, steps=6, batch_size=16, log_every=2, evaluate_every=3)
+    training = derive(
+        find_preset(preset).training, steps=6, batch_size=16, logging={"metrics_every": 2, "evaluate_every": 3}
+    )
     experiment = find_preset(preset)
     return dataclasses.replace(experiment, model=dataclasses.replace(experiment.model, **model), training=training)
 
@@ -168,8 +171,9 @@ def older_run(vae_run, tmp_path_factory):
     """
     run_dir = shutil.copytree(vae_run, tmp_path_factory.mktemp("runs") / "older")
     config = json.loads((run_dir / "config.json").read_text())
-    for part, field in (("data", "validation"), ("training", "minutes"), ("training", "milestones")):
-        del config[part][field]
+    for part, field in ((config["data"], "validation"), (config["training"], "minutes")):
+        del part[field]
+    del config["training"]["logging"]["milestones"]
     (run_dir / "config.json").write_text(json.dumps(config))
     metrics = run_dir / "metrics.jsonl"
     metrics.write_text(metrics.read_text().replace('"split": "valid"', '"split": "test"'))

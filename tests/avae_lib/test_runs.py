@@ -9,18 +9,19 @@ import torch
 
 from avae_lib.data import DataConfig
 from avae_lib.models.vae import VAEConfig
+from avae_lib.presets.derivation import derive
 from avae_lib.training.checkpoints import WeightsError
 from avae_lib.training.experiment import Experiment
 from avae_lib.training.run_guards import RunInUse, run_lock
 from avae_lib.training.runs import RunError, load_run, read_experiment, train_run, write_run
-from avae_lib.training.training_config import TrainingConfig
+from avae_lib.training.training_config import LoggingConfig, TrainingConfig
 
 EXPERIMENT = Experiment(
     name="tiny",
     source="this test",
     data=DataConfig("digits", binarize="threshold"),
     model=VAEConfig(hidden_sizes=(9, 7), latent_dim=2),
-    training=TrainingConfig(steps=3, checkpoint_every=1, batch_size=10),
+    training=TrainingConfig(steps=3, logging=LoggingConfig(checkpoint_every=1), batch_size=10),
 )
 
 
@@ -39,7 +40,7 @@ def test_a_run_folder_rebuilds_exactly_the_model_that_was_trained(tmp_path):
     [
         ("model.latent_dim", {"model": dataclasses.replace(EXPERIMENT.model, latent_dim=3)}),
         ("data.binarize", {"data": DataConfig("digits", binarize="dynamic")}),
-        ("training.learning_rate", {"training": dataclasses.replace(EXPERIMENT.training, learning_rate=1.0)}),
+        ("training.learning_rate.peak", {"training": derive(EXPERIMENT.training, learning_rate={"peak": 1.0})}),
     ],
 )
 def test_another_experiment_in_the_folder_is_refused_by_the_name_of_the_field(tmp_path, field, changed):
@@ -76,8 +77,9 @@ def test_a_run_from_before_validation_images_loads_and_goes_on_without_them(tmp_
     train_run(EXPERIMENT, tmp_path)
     path = tmp_path / "config.json"
     config = json.loads(path.read_text())
-    for part, field in (("data", "validation"), ("training", "minutes"), ("training", "milestones")):
-        del config[part][field]
+    for part, field in ((config["data"], "validation"), (config["training"], "minutes")):
+        del part[field]
+    del config["training"]["logging"]["milestones"]
     path.write_text(json.dumps(config))
     _, experiment = load_run(tmp_path)
     assert experiment == EXPERIMENT and experiment.data.validation == 0
@@ -93,7 +95,7 @@ def test_holding_out_other_images_is_another_experiment(tmp_path):
 
 
 def test_the_best_weights_and_milestones_load_by_their_names(tmp_path):
-    training = dataclasses.replace(EXPERIMENT.training, evaluate_every=1, milestones=(2,))
+    training = derive(EXPERIMENT.training, logging={"evaluate_every": 1, "milestones": (2,)})
     data = dataclasses.replace(EXPERIMENT.data, validation=150)
     train_run(dataclasses.replace(EXPERIMENT, data=data, training=training), tmp_path)
     names = ("weights.safetensors", "milestones/000002.safetensors")

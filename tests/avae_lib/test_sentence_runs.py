@@ -20,15 +20,22 @@ from avae_lib.models.text_vae import TextVAEConfig
 from avae_lib.models.vae import VAEConfig
 from avae_lib.observations import END, PADDING, Tokens
 from avae_lib.presets import PRESETS
+from avae_lib.presets.derivation import derive
 from avae_lib.report import write_report
 from avae_lib.run_sentences import interpolated_sentences, spread
 from avae_lib.training.fit import fit
 from avae_lib.training.metrics import MetricsFile
 from avae_lib.training.notebook_training import train_in_notebook
-from avae_lib.training.training_config import TrainingConfig
+from avae_lib.training.training_config import LoggingConfig, TrainingConfig
 
 SMALL = TextVAEConfig(embedding_dim=4, hidden_dim=6, latent_dim=2)
-QUICK = {"steps": 6, "log-every": 3, "evaluate-every": 3, "evaluation-images": 20, "batch-size": 4}
+QUICK = {
+    "steps": 6,
+    "logging.metrics-every": 3,
+    "logging.evaluate-every": 3,
+    "logging.evaluation-images": 20,
+    "batch-size": 4,
+}
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +118,7 @@ def test_batches_are_the_training_sentences_in_another_order(library):
 
 
 def test_a_resumed_run_gives_the_same_weights_as_one_left_alone(library, tmp_path):
-    config = TrainingConfig(steps=6, batch_size=4, device="cpu", evaluation_images=8)
+    config = TrainingConfig(steps=6, batch_size=4, device="cpu", logging=LoggingConfig(evaluation_images=8))
     models = []
     for name, stops in (("alone", [6]), ("resumed", [3, 6])):
         for steps in stops:
@@ -168,7 +175,7 @@ def test_comparisons_of_images_are_refused(run_dir, options, said, capsys, libra
 
 def test_a_notebook_shows_the_curve_in_bits_per_token_and_sentences_below(tmp_path, capsys):
     preset = PRESETS["sentences-text-vae"]
-    training = dataclasses.replace(preset.training, steps=2, batch_size=2, evaluate_every=2, evaluation_images=4)
+    training = derive(preset.training, steps=2, batch_size=2, logging={"evaluate_every": 2, "evaluation_images": 4})
     train_in_notebook(dataclasses.replace(preset, model=SMALL, training=training), tmp_path)
     assert "bits per token on validation sentences" in capsys.readouterr().out
     assert (tmp_path / "progress.png").is_file()
@@ -177,7 +184,7 @@ def test_a_notebook_shows_the_curve_in_bits_per_token_and_sentences_below(tmp_pa
 def test_preset_takes_the_sentences_and_its_decoder_has_to_use_the_latents(library):
     preset = PRESETS["sentences-text-vae"]
     assert Tokens(preset.model.sequence_length, preset.model.vocabulary_size) == library.observed
-    assert preset.model.word_dropout > 0 and preset.training.beta_warmup_steps > 0
+    assert preset.model.word_dropout > 0 and preset.training.kl_weight.warmup_steps > 0
 
 
 def test_a_model_of_sentences_can_be_tried_for_the_components_it_calls():
@@ -198,7 +205,7 @@ def test_spread_takes_sentences_from_all_over_the_set(library):
 
 def test_200_updates_of_the_preset_beat_tokens_told_by_their_frequency(library, tmp_path):
     preset = PRESETS["sentences-text-vae"]
-    training = dataclasses.replace(preset.training, steps=200, beta_warmup_steps=0, evaluation_images=16)
+    training = derive(preset.training, steps=200, kl_weight={"warmup_steps": 0}, logging={"evaluation_images": 16})
     model = fit(dataclasses.replace(preset, training=training).build_model(), library, training, tmp_path).model
     with measuring(model):
         bits = -terms_of_bound(model, library.test).bound.sum().item() / math.log(2)

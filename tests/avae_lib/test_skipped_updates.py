@@ -14,16 +14,20 @@ from avae_lib import components
 from avae_lib.data import ImageDataset
 from avae_lib.models.vae import VAEConfig
 from avae_lib.objectives import ELBO
+from avae_lib.presets.derivation import derive
 from avae_lib.training.checkpoints import Checkpoints
 from avae_lib.training.fit import fit
 from avae_lib.training.optimizers_and_schedules import learning_rate_factor
 from avae_lib.training.skipped_updates import GradientLimit, Rollback, TrainingDiverged
-from avae_lib.training.training_config import TrainingConfig
+from avae_lib.training.training_config import LearningRateConfig, LoggingConfig, SkippingConfig, TrainingConfig
 from avae_lib.training.training_state import TrainingState
 from avae_lib.training.update import update
 
 CONFIG = TrainingConfig(
-    steps=12, batch_size=5, warmup_steps=2, log_every=3, evaluate_every=6, checkpoint_every=6, learning_rate=0.05
+    steps=12,
+    batch_size=5,
+    learning_rate=LearningRateConfig(warmup_steps=2, peak=0.05),
+    logging=LoggingConfig(metrics_every=3, evaluate_every=6, checkpoint_every=6),
 )
 
 
@@ -80,7 +84,7 @@ def assert_equal(first, second):
 @pytest.mark.parametrize("factor", [float("nan"), float("inf"), 1e6])
 @pytest.mark.parametrize("number", [1, 4])
 def test_an_update_left_out_changes_no_weight_buffer_moment_count_or_average(dataset, optimizer, factor, number):
-    config = dataclasses.replace(CONFIG, optimizer=optimizer, skip_threshold=1e4)
+    config = derive(CONFIG, optimizer={"kind": optimizer}, skipping={"threshold": 1e4})
     model = Bumpy(**{f"update_{number}": factor})
     state = TrainingState(model, dataset, config, torch.device("cpu"))
     for step in range(1, 7):
@@ -99,15 +103,15 @@ def test_an_update_left_out_changes_no_weight_buffer_moment_count_or_average(dat
 @pytest.mark.parametrize("optimizer", ["adam", "adamax", "adamw"])
 def test_updates_equal_a_loop_with_the_optimizer_of_torch(dataset, optimizer):
     settings = {"betas": (0.8, 0.95), "weight_decay": 0.1 * (optimizer == "adamw")}
-    config = dataclasses.replace(CONFIG, optimizer=optimizer, epsilon=1e-3, clip_norm=1e9, **settings)
+    config = derive(CONFIG, optimizer={"kind": optimizer, "epsilon": 1e-3, "clip_norm": 1e9, **settings})
     ours, theirs = Bumpy(), Bumpy()
     state = TrainingState(ours, dataset, config, torch.device("cpu"))
     twin = TrainingState(theirs, dataset, config, torch.device("cpu"))  # for its batches and rates
     kinds = {"adam": torch.optim.Adam, "adamax": torch.optim.Adamax, "adamw": torch.optim.AdamW}
-    reference = kinds[optimizer](theirs.parameters(), eps=1e-3, lr=config.learning_rate, **settings)
+    reference = kinds[optimizer](theirs.parameters(), eps=1e-3, lr=config.learning_rate.peak, **settings)
     for step in range(8):
         update(state, ours)
-        reference.param_groups[0]["lr"] = config.learning_rate * learning_rate_factor(step, config)
+        reference.param_groups[0]["lr"] = config.learning_rate.peak * learning_rate_factor(step, config)
         reference.zero_grad()
         (-theirs(twin.sampler.draw()).bound).mean().backward()
         reference.step()
@@ -128,15 +132,11 @@ class NoLookingAtTheDevice(TorchDispatchMode):
 
 
 def test_an_update_never_waits_for_the_device(dataset, monkeypatch):
-    config = dataclasses.replace(
+    config = derive(
         CONFIG,
-        skip_threshold=10.0,
-        skip_factor=3.0,
-        free_bits=0.5,
-        kl_balancing=True,
-        beta_warmup_steps=9,
-        spectral_penalty=0.1,
-        l2_penalty=0.1,
+        skipping={"threshold": 10.0, "factor": 3.0},
+        kl_weight={"free_bits": 0.5, "balancing": True, "warmup_steps": 9},
+        penalties={"spectral": 0.1, "l2": 0.1},
     )
     model = VAEConfig(image_shape=(1, 2, 2), latent_dim=2, hidden_sizes=(3,), bits=8, likelihood="discretized_logistic")
     eight_bits = dataclasses.replace(dataset, bits=8)
@@ -177,12 +177,12 @@ def test_what_is_put_back_is_what_was_there_bit_by_bit():
 
 
 def test_skipped_updates_are_written_with_their_reason_and_the_images_they_saw(dataset, tmp_path):
-    config = dataclasses.replace(CONFIG, skip_threshold=1e4)
+    config = derive(CONFIG, skipping={"threshold": 1e4})
     fit(Bumpy(update_2=float("nan"), update_8=1e6), dataset, config, tmp_path)
     first, second = lines(tmp_path)
     assert (first["step"], second["step"]) == (2, 8)
     assert first["loss"] is None and "loss was nan" in first["reason"]
-    assert second["gradient_norm"] >= 1e4 and "not below training.skip_threshold = 10000" in second["reason"]
+    assert second["gradient_norm"] >= 1e4 and "not below training.skipping.threshold = 10000" in second["reason"]
     order = torch.randperm(23, generator=torch.Generator().manual_seed(config.seed))
     assert first["images"] == order[5:10].tolist()
     assert [row["skipped"] for row in lines(tmp_path, "metrics.jsonl") if row["split"] == "train"] == [1, 1, 2, 2]
@@ -198,30 +198,32 @@ def test_means_of_a_row_are_over_the_updates_that_were_taken(dataset, tmp_path):
 
 
 def test_training_that_goes_nowhere_stops_and_leaves_a_checkpoint_that_is_intact(dataset, tmp_path):
-    config = dataclasses.replace(CONFIG, max_skips=3, skip_threshold=1e4)
+    config = derive(CONFIG, skipping={"max_in_a_row": 3, "threshold": 1e4})
     model = Bumpy(**{f"update_{n}": 1e6 for n in range(7, 13)})
-    with pytest.raises(TrainingDiverged, match=r"3 updates in a row, up to update 9.*raise training\.skip_threshold"):
+    with pytest.raises(
+        TrainingDiverged, match=r"3 updates in a row, up to update 9.*raise training\.skipping\.threshold"
+    ):
         fit(model, dataset, config, tmp_path)
     assert Checkpoints(tmp_path).load()["step"] == 6
     assert [line["step"] for line in lines(tmp_path)] == [7, 8, 9]
-    on = fit(Bumpy(), dataset, dataclasses.replace(config, skip_threshold=None), tmp_path)
+    on = fit(Bumpy(), dataset, derive(config, skipping={"threshold": None}), tmp_path)
     assert on.step == 12 and lines(tmp_path) == []
 
 
 def test_a_rate_of_skips_that_stays_high_is_warned_of_once_with_advice(dataset, tmp_path, capsys):
-    config = dataclasses.replace(CONFIG, steps=160, skip_threshold=1e4)
+    config = derive(CONFIG, steps=160, skipping={"threshold": 1e4})
     every_fifth = {f"update_{n}": 1e6 for n in range(5, 161, 5)}
     fit(Bumpy(**every_fifth), dataset, config, tmp_path)
     said = capsys.readouterr()
     told = [line for line in (said.out + said.err).splitlines() if "warning:" in line]
     assert len(told) == 1
-    assert "updates were left out, the latest because the gradient norm" in told[0]
-    assert "raise training.skip_threshold" in told[0]
-    assert "20.0% left out" in said.err
+    assert "updates were skipped, the latest because the gradient norm" in told[0]
+    assert "raise training.skipping.threshold" in told[0]
+    assert "20.0% skipped" in said.err
 
 
 def test_a_limit_that_follows_leaves_out_outliers_and_lets_gradients_through_that_have_grown_for_good():
-    limit = GradientLimit(TrainingConfig(skip_factor=4.0), torch.device("cpu"))
+    limit = GradientLimit(TrainingConfig(skipping=SkippingConfig(factor=4.0)), torch.device("cpu"))
     generator = torch.Generator().manual_seed(0)
 
     def admitted(norms):
@@ -237,7 +239,7 @@ def test_a_limit_that_follows_leaves_out_outliers_and_lets_gradients_through_tha
 
 
 def test_the_limit_that_follows_equals_a_loop_in_float64():
-    limit = GradientLimit(TrainingConfig(skip_factor=2.0), torch.device("cpu"))
+    limit = GradientLimit(TrainingConfig(skipping=SkippingConfig(factor=2.0)), torch.device("cpu"))
     norms = torch.randn(200, generator=torch.Generator().manual_seed(1)).exp().tolist()
     mean = 0.0
     for count, norm in enumerate(norms):
@@ -249,7 +251,7 @@ def test_the_limit_that_follows_equals_a_loop_in_float64():
 
 
 def test_the_lower_one_of_both_limits_counts():
-    limit = GradientLimit(TrainingConfig(skip_threshold=3.0, skip_factor=4.0), torch.device("cpu"))
+    limit = GradientLimit(TrainingConfig(skipping=SkippingConfig(threshold=3.0, factor=4.0)), torch.device("cpu"))
     loss = torch.tensor(1.0)
     assert [limit.skips(loss, torch.tensor(norm)).item() for norm in (2.9, 3.0)] == [False, True], "while it settles"
     for _ in range(300):
@@ -274,7 +276,7 @@ LOSSES = (0.0, -5.0, 3e38, math.inf, -math.inf, math.nan)
 
 @pytest.mark.parametrize("threshold", [None, 2.0, 1e-30, 1e38])
 def test_without_the_exercise_the_same_updates_are_skipped(unwritten, threshold):
-    limit = GradientLimit(TrainingConfig(skip_threshold=threshold), torch.device("cpu"))
+    limit = GradientLimit(TrainingConfig(skipping=SkippingConfig(threshold=threshold)), torch.device("cpu"))
     for loss in LOSSES:
         for norm in NORMS:
             too_long = threshold is not None and not norm < np.float32(threshold)
@@ -283,7 +285,7 @@ def test_without_the_exercise_the_same_updates_are_skipped(unwritten, threshold)
 
 
 def test_a_run_without_the_exercise_has_the_same_course(dataset, tmp_path, request):
-    config = dataclasses.replace(CONFIG, skip_threshold=1e4, skip_factor=50.0)
+    config = derive(CONFIG, skipping={"threshold": 1e4, "factor": 50.0})
     written = fit(Bumpy(update_2=float("nan"), update_8=1e6), dataset, config, tmp_path / "written")
     request.getfixturevalue("unwritten")
     without = fit(Bumpy(update_2=float("nan"), update_8=1e6), dataset, config, tmp_path / "without")
@@ -298,10 +300,10 @@ def test_the_function_of_a_student_decides(dataset, tmp_path):
 
     calls = []
     with components.using("should_skip_update", every_other):
-        fit(Bumpy(), dataset, dataclasses.replace(CONFIG, skip_threshold=7.5), tmp_path)
+        fit(Bumpy(), dataset, derive(CONFIG, skipping={"threshold": 7.5}), tmp_path)
     assert calls == [7.5] * 12
     assert [line["step"] for line in lines(tmp_path)] == [2, 4, 6, 8, 10, 12]
-    assert all("should_skip_update said so" in line["reason"] for line in lines(tmp_path))
+    assert all("should_skip_update decided so" in line["reason"] for line in lines(tmp_path))
 
 
 def test_a_function_of_a_student_that_skips_everything_is_named_when_training_stops(dataset, tmp_path):
@@ -310,34 +312,26 @@ def test_a_function_of_a_student_that_skips_everything_is_named_when_training_st
 
     with (
         components.using("should_skip_update", everything),
-        pytest.raises(TrainingDiverged, match=r"look at your should_skip_update"),
+        pytest.raises(TrainingDiverged, match=r"check your should_skip_update"),
     ):
-        fit(Bumpy(), dataset, dataclasses.replace(CONFIG, max_skips=3), tmp_path)
+        fit(Bumpy(), dataset, derive(CONFIG, skipping={"max_in_a_row": 3}), tmp_path)
 
 
 def test_an_update_far_from_the_usual_is_left_out_with_that_reason(dataset, tmp_path):
-    config = dataclasses.replace(CONFIG, steps=36, skip_factor=1e3)
+    config = derive(CONFIG, steps=36, skipping={"factor": 1e3})
     fit(Bumpy(update_30=1e9), dataset, config, tmp_path)
     (line,) = lines(tmp_path)
-    assert line["step"] == 30 and "not below training.skip_factor = 1000 times the usual one" in line["reason"]
+    assert line["step"] == 30 and "not below training.skipping.factor = 1000 times the usual one" in line["reason"]
 
 
-EVERYTHING = dataclasses.replace(
+EVERYTHING = derive(
     CONFIG,
     steps=24,
-    optimizer="adamw",
-    betas=(0.9, 0.9),
-    weight_decay=0.01,
-    schedule="cosine_restarts",
-    restart_period_steps=4,
-    beta_warmup_steps=18,
-    beta_start=0.1,
-    free_bits=0.05,
-    kl_balancing=True,
-    l2_penalty=1e-3,
-    spectral_penalty=1e-2,
-    skip_threshold=4.0,
-    skip_factor=1.2,
+    optimizer={"kind": "adamw", "betas": (0.9, 0.9), "weight_decay": 0.01},
+    learning_rate={"schedule": "cosine_restarts", "first_period_steps": 4},
+    kl_weight={"warmup_steps": 18, "start": 0.1, "free_bits": 0.05, "balancing": True},
+    penalties={"l2": 1e-3, "spectral": 1e-2},
+    skipping={"threshold": 4.0, "factor": 1.2},
 )
 
 

@@ -16,16 +16,21 @@ from avae_lib.evaluation import measuring, terms_of_bound
 from avae_lib.models.ladder import LadderConfig
 from avae_lib.models.vae import VAEConfig
 from avae_lib.objectives import ELBO
+from avae_lib.presets.derivation import derive
 from avae_lib.training.checkpoints import CheckpointError, Checkpoints
 from avae_lib.training.fit import fit
 from avae_lib.training.optimizers_and_schedules import learning_rate_factor
 from avae_lib.training.run_guards import TrainingInterrupted
 from avae_lib.training.skipped_updates import TrainingDiverged
-from avae_lib.training.training_config import TrainingConfig
+from avae_lib.training.training_config import KLWeightConfig, LearningRateConfig, LoggingConfig, TrainingConfig
 
 MODEL = VAEConfig(image_shape=(1, 4, 4), latent_dim=3, hidden_sizes=(12,))
 CONFIG = TrainingConfig(
-    steps=24, batch_size=7, warmup_steps=5, beta_warmup_steps=8, log_every=4, evaluate_every=8, checkpoint_every=8
+    steps=24,
+    batch_size=7,
+    learning_rate=LearningRateConfig(warmup_steps=5),
+    kl_weight=KLWeightConfig(warmup_steps=8),
+    logging=LoggingConfig(metrics_every=4, evaluate_every=8, checkpoint_every=8),
 )
 
 
@@ -43,7 +48,7 @@ def model():
 
 
 def with_steps(steps, **changes):
-    return dataclasses.replace(CONFIG, steps=steps, **changes)
+    return derive(CONFIG, steps=steps, **changes)
 
 
 def rows(run_dir, split=None):
@@ -142,14 +147,16 @@ def test_more_steps_continue_the_run_with_the_rates_of_the_longer_one(dataset, t
     assert continued.step == 24
     rates = {row["step"]: row["learning_rate"] for row in rows(tmp_path, "train")}
     for step in (16, 20, 24):
-        assert rates[step] == CONFIG.learning_rate * learning_rate_factor(step - 1, with_steps(24))
-    assert rates[12] == CONFIG.learning_rate * learning_rate_factor(11, with_steps(12))
+        assert rates[step] == CONFIG.learning_rate.peak * learning_rate_factor(step - 1, with_steps(24))
+    assert rates[12] == CONFIG.learning_rate.peak * learning_rate_factor(11, with_steps(12))
     steps = [(row["split"], row["step"]) for row in rows(tmp_path)]
     assert len(steps) == len(set(steps)) and steps == sorted(steps, key=lambda entry: entry[1])
 
 
 def test_training_lowers_the_bound_on_validation_images(tmp_path):
-    config = TrainingConfig(steps=150, batch_size=100, learning_rate=1e-2, evaluate_every=50)
+    config = TrainingConfig(
+        steps=150, batch_size=100, learning_rate=LearningRateConfig(peak=1e-2), logging=LoggingConfig(evaluate_every=50)
+    )
     dataset = DataConfig("digits", binarize="threshold", validation=150).load()
     fit(VAEConfig(hidden_sizes=(64,)).build(), dataset, config, tmp_path)
     bounds = [row["negative_elbo"] for row in rows(tmp_path, "valid")]
@@ -237,25 +244,25 @@ def test_a_gradient_that_is_not_finite_under_a_finite_loss_is_left_out_too(datas
 
     model = SquareRoot()
     with pytest.raises(TrainingDiverged):
-        fit(model, dataset, with_steps(24, max_skips=4), tmp_path)
+        fit(model, dataset, with_steps(24, skipping={"max_in_a_row": 4}), tmp_path)
     assert torch.equal(model.weights.detach(), torch.tensor([3.0, -2.0]))
 
 
 def test_training_stops_after_the_stated_number_of_skips_in_a_row(dataset, tmp_path):
     model = Quadratic(spoilt=(2, 3, 5, 6, 7))
     with pytest.raises(TrainingDiverged, match=r"3 updates in a row, up to update 7.*training\.learning_rate"):
-        fit(model, dataset, with_steps(24, max_skips=3), tmp_path)
+        fit(model, dataset, with_steps(24, skipping={"max_in_a_row": 3}), tmp_path)
 
 
 def test_long_gradients_are_scaled_down_and_their_length_is_recorded(dataset, tmp_path):
     model = Quadratic()
-    fit(model, dataset, with_steps(1, clip_norm=0.5), tmp_path)
+    fit(model, dataset, with_steps(1, optimizer={"clip_norm": 0.5}), tmp_path)
     assert model.weights.grad.norm().item() == pytest.approx(0.5, rel=1e-4)
     assert rows(tmp_path, "train")[0]["gradient_norm"] == pytest.approx(2 * math.sqrt(13), rel=1e-5)
 
 
 def test_beta_weights_the_kl_in_the_loss_but_not_in_the_bound(dataset, tmp_path):
-    fit(fresh(), dataset, with_steps(4, beta=3.0, beta_warmup_steps=0), tmp_path)
+    fit(fresh(), dataset, with_steps(4, kl_weight={"final": 3.0, "warmup_steps": 0}), tmp_path)
     (row,) = rows(tmp_path, "train")
     assert row["loss"] == pytest.approx(3 * row["kl"] - row["log_likelihood"], rel=1e-5)
     assert row["negative_elbo"] == pytest.approx(row["kl"] - row["log_likelihood"])
@@ -269,7 +276,7 @@ def test_penalties_of_a_model_are_part_of_the_loss(dataset, tmp_path):
                 elbo.log_likelihood, elbo.kl, {"commitment": torch.full((len(x),), 2.5), "other": torch.ones(())}
             )
 
-    fit(Penalised(), dataset, with_steps(1, beta_warmup_steps=0), tmp_path)
+    fit(Penalised(), dataset, with_steps(1, kl_weight={"warmup_steps": 0}), tmp_path)
     (row,) = rows(tmp_path, "train")
     assert row["loss"] == pytest.approx(row["negative_elbo"] + 3.5)
 

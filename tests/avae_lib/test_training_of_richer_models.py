@@ -12,16 +12,21 @@ from torch import nn
 from avae_lib.data import BatchSampler, DataConfig, DatasetError, ImageDataset
 from avae_lib.data.augmentation import RandomFlips
 from avae_lib.objectives import ELBO
+from avae_lib.presets.derivation import derive
 from avae_lib.training.checkpoints import BEST, BestWeights, Checkpoints, step_of_weights
 from avae_lib.training.costs import saved_for_backward
 from avae_lib.training.fit import fit
 from avae_lib.training.moving_average import MovingAverage
-from avae_lib.training.training_config import TrainingConfig
+from avae_lib.training.training_config import LearningRateConfig, LoggingConfig, TrainingConfig
 from avae_lib.training.training_state import TrainingState
 from avae_lib.training.weighted_loss import Loss
 
 CONFIG = TrainingConfig(
-    steps=8, batch_size=6, warmup_steps=2, log_every=2, evaluate_every=4, checkpoint_every=4, device="cpu"
+    steps=8,
+    batch_size=6,
+    learning_rate=LearningRateConfig(warmup_steps=2),
+    logging=LoggingConfig(metrics_every=2, evaluate_every=4, checkpoint_every=4),
+    device="cpu",
 )
 
 
@@ -97,7 +102,7 @@ def rows(run_dir, split):
 
 
 def with_steps(steps):
-    return dataclasses.replace(CONFIG, steps=steps, schedule="constant")
+    return derive(CONFIG, steps=steps, learning_rate={"schedule": "constant"})
 
 
 def test_each_update_is_announced_to_the_model_with_its_number(dataset, tmp_path):
@@ -174,7 +179,7 @@ def test_frozen_parts_stay_as_they_are_and_the_rest_learns(dataset, tmp_path):
 
     model = Frozen()
     before = model.second.weight.detach().clone()
-    fit(model, dataset, dataclasses.replace(CONFIG, optimizer="adamw", weight_decay=0.1), tmp_path)
+    fit(model, dataset, derive(CONFIG, optimizer={"kind": "adamw", "weight_decay": 0.1}), tmp_path)
     assert torch.equal(model.net.weight, model.net_at_4), "neither moments nor weight decay move what is frozen"
     assert not torch.equal(model.second.weight, before)
 
@@ -278,7 +283,7 @@ def test_loss_adds_the_mean_of_each_penalty():
 
 @pytest.mark.parametrize(("step", "share"), [(0, 0.25), (1, 0.5), (3, 1.0), (9, 1.0)])
 def test_penalties_rise_with_the_kl(step, share):
-    config = dataclasses.replace(CONFIG, beta=2.0, beta_warmup_steps=4)
+    config = derive(CONFIG, kl_weight={"final": 2.0, "warmup_steps": 4})
     elbo = ELBO(torch.tensor([-1.0, -3.0]), torch.tensor([[0.5], [1.5]]), {"a": torch.tensor([2.0, 6.0])})
     assert Loss(Tiny(), config)(elbo, step) == pytest.approx(2.0 + share * (2.0 * 1.0 + 4.0))
 

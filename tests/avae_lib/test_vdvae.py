@@ -14,6 +14,7 @@ from avae_lib.models.hierarchy import Draw, Hierarchy
 from avae_lib.models.vdvae import VDVAEConfig, decoder_blocks, encoder_blocks
 from avae_lib.nn.output_heads import ReleasedFiveBitHead
 from avae_lib.presets import find_preset
+from avae_lib.presets.derivation import derive
 from avae_lib.training.runs import train_run
 
 SMALL = VDVAEConfig(
@@ -241,7 +242,7 @@ class TestPresets:
     def test_thresholds_of_gradient_norms_are_those_of_the_table_for_a_loss_in_nats_per_image(self):
         for name, threshold in (("cifar10-vdvae", 400), ("imagenet32-vdvae", 300), ("imagenet64-vdvae", 380)):
             preset = find_preset(name)
-            assert preset.training.skip_threshold == threshold * math.prod(preset.model.image_shape)
+            assert preset.training.skipping.threshold == threshold * math.prod(preset.model.image_shape)
 
     @pytest.mark.slow
     @pytest.mark.parametrize("name", ["digits-vdvae", "photos32-vdvae"])
@@ -249,7 +250,7 @@ class TestPresets:
         """Digits: a histogram for each pixel. Photographs: one for each colour, since their crops lie anywhere."""
         preset = find_preset(name)
         dataset = preset.data.load()
-        training = dataclasses.replace(preset.training, steps=200, evaluate_every=200, evaluation_images=100)
+        training = derive(preset.training, steps=200, logging={"evaluate_every": 200, "evaluation_images": 100})
         trained = train_run(dataclasses.replace(preset, training=training), tmp_path)
         x = dataset.pixels("test")[:200]
         with torch.no_grad():

@@ -11,9 +11,10 @@ import torch
 from avae_lib.data import ImageDataset
 from avae_lib.models.contract import LatentVariableModel, ModelWithCodes, ModelWithStages
 from avae_lib.models.vq_vae_2 import VQVAE2, VQVAE2Config
+from avae_lib.presets.derivation import derive
 from avae_lib.training.checkpoints import load_weights
 from avae_lib.training.fit import fit
-from avae_lib.training.training_config import TrainingConfig
+from avae_lib.training.training_config import LearningRateConfig, LoggingConfig, TrainingConfig
 
 SMALL = VQVAE2Config(
     image_shape=(3, 8, 8),
@@ -64,7 +65,11 @@ def stripes(n: int, seed: int) -> torch.Tensor:
 
 DATASET = ImageDataset("stripes", train=stripes(80, 0), valid=stripes(40, 1), test=stripes(40, 2))
 TRAINING = TrainingConfig(
-    steps=8, batch_size=8, warmup_steps=0, schedule="constant", log_every=1, evaluate_every=100, device="cpu"
+    steps=8,
+    batch_size=8,
+    learning_rate=LearningRateConfig(warmup_steps=0, schedule="constant"),
+    logging=LoggingConfig(metrics_every=1, evaluate_every=100),
+    device="cpu",
 )
 
 
@@ -198,7 +203,7 @@ class TestStages:
     def test_autoencoder_is_frozen_bit_for_bit_while_the_prior_learns(self, config, tmp_path):
         model = _fresh(config)
         # What moves weights without a gradient of their own: momentum, weight decay, a penalty on all weights.
-        training = dataclasses.replace(TRAINING, optimizer="adamw", weight_decay=0.1, l2_penalty=0.1)
+        training = derive(TRAINING, optimizer={"kind": "adamw", "weight_decay": 0.1}, penalties={"l2": 0.1})
         fit(model, DATASET, dataclasses.replace(training, steps=4), tmp_path)
         model.begin_update(4)  # codes die and are revived between updates; here the last update of the stage is over
         stage_one = {name: tensor.clone() for name, tensor in model.state_dict().items()}
@@ -209,7 +214,7 @@ class TestStages:
     def test_prior_stays_as_it_is_while_the_autoencoder_learns(self, config, tmp_path):
         model = _fresh(config)
         before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-        fit(model, DATASET, dataclasses.replace(TRAINING, steps=4, l2_penalty=0.1), tmp_path)
+        fit(model, DATASET, derive(TRAINING, steps=4, penalties={"l2": 0.1}), tmp_path)
         same = {name for name, tensor in model.state_dict().items() if torch.equal(tensor, before[name])}
         assert all((name in same) == name.startswith("prior.") for name in before if not name.endswith("has_recent"))
 
@@ -246,8 +251,10 @@ class TestStages:
 
 def test_the_learned_prior_improves_the_bound_on_held_out_images(tmp_path):
     config = dataclasses.replace(SMALL, prior_from_step=40, codebook_decay=0.8)
-    training = dataclasses.replace(TRAINING, steps=120, evaluate_every=40, optimizer="adam", learning_rate=1e-2)
-    fit(_fresh(config), DATASET, dataclasses.replace(training, ema_decay=0.8), tmp_path)
+    training = derive(
+        TRAINING, steps=120, logging={"evaluate_every": 40}, optimizer={"kind": "adam"}, learning_rate={"peak": 1e-2}
+    )
+    fit(_fresh(config), DATASET, derive(training, optimizer={"ema_decay": 0.8}), tmp_path)
     rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     bounds = {row["step"]: row["negative_elbo"] for row in rows if row.get("split") == "valid"}
     assert bounds[120] < bounds[40] - 10  # 20 positions cost 36 nats under the uniform prior

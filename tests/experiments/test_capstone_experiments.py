@@ -11,6 +11,7 @@ import torch
 
 from avae_lib import data
 from avae_lib.capstone import BUDGET, measure, public_images
+from avae_lib.presets.derivation import derive
 
 FOLDER = Path(__file__).parents[2] / "experiments/capstone"
 
@@ -43,8 +44,14 @@ def test_whoever_trains_on_all_crops_of_the_test_band_has_seen_every_held_out_cr
 
 
 def tiny(experiment, **training):
-    changes = {"steps": 2, "batch_size": 4, "evaluation_images": 4, "beta_warmup_steps": 0, **training}
-    return replace(experiment, training=replace(experiment.training, **changes))
+    changes = {
+        "steps": 2,
+        "batch_size": 4,
+        "logging": {"evaluation_images": 4},
+        "kl_weight": {"warmup_steps": 0},
+        **training,
+    }
+    return replace(experiment, training=derive(experiment.training, **changes))
 
 
 def test_a_tiny_baseline_writes_such_a_record(capstone, monkeypatch, tmp_path):

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from avae_lib import data
+from avae_lib.presets.derivation import derive
 
 FOLDER = Path(__file__).parents[2] / "experiments/out_of_distribution"
 
@@ -52,7 +53,7 @@ def test_a_tiny_run_writes_such_a_record(experiment, monkeypatch, tmp_path):
         np.savez(tmp_path / f"{name}.npz", **images)
     monkeypatch.setenv("AVAE_DATA", str(tmp_path))
     inside = replace(experiment.INSIDE, validation=10)
-    training = replace(experiment.FASHION.training, steps=2, batch_size=5, beta_warmup_steps=1)
+    training = derive(experiment.FASHION.training, steps=2, batch_size=5, kl_weight={"warmup_steps": 2})
     monkeypatch.setattr(experiment, "FASHION", replace(experiment.FASHION, data=inside, training=training))
     monkeypatch.setattr(experiment, "IMAGES", 6)
     monkeypatch.setattr(experiment, "IMPORTANCE_SAMPLES", 2)
