@@ -10,7 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # The tests that catch most: judging, public cases, hostile notebooks, grades, formulas, the contract of all models.
 QUICK := tests/test_repository.py \
 	tests/autograder/authoring/test_notebooks.py::test_course_notebooks_are_in_step_with_their_sources \
-	$(foreach name,catalogue checks exports grade_submission late_policy normalise normalise_process public_cases,$(wildcard tests/autograder/*/test_$(name).py)) \
+	$(foreach name,normalise_catalogue checks exports grade_submission late_policy normalise normalise_process public_cases,$(wildcard tests/autograder/*/test_$(name).py)) \
 	$(patsubst %,tests/avae_lib/test_%.py,checking checking_harnesses checking_records checking_verdicts components \
 		divergences divergences_gaussian gaussians hierarchy_contract likelihoods logarithms meanfield_ising \
 		meanfield_lda meanfield_mixture objectives textbook_training vae)
