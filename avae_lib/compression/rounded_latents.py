@@ -17,7 +17,13 @@ __all__ = ["NetBits", "net_bits"]
 
 @dataclass(frozen=True)
 class NetBits:
-    """Net length of each image under bits back, bits, for one draw of the latents, with and without rounding."""
+    """Net length of each image under bits back, bits, for one draw of the latents, with and without rounding.
+
+    >>> bits = torch.tensor([20.0])
+    >>> net = NetBits(latents=bits, pixels=bits, rounded_latents=bits + 1, rounded_pixels=bits)
+    >>> net.rounded - net.continuous
+    tensor([1.])
+    """
 
     latents: Float[Tensor, "examples"]
     """log2 of q(z | x)/p(z), whose mean over draws is the KL."""

@@ -2,29 +2,29 @@
 
 from avae_lib.likelihoods.bernoulli import bernoulli_log_likelihood
 from avae_lib.likelihoods.discretized_logistic import (
+    UPPER_EDGE,
     discretized_logistic_log_likelihood,
     discretized_logistic_log_prob,
     discretized_logistic_mixture_log_likelihood,
-)
-from avae_lib.likelihoods.level_probabilities import logistic_level_probabilities, mixture_level_probabilities
-from avae_lib.likelihoods.logistic_bins import (
-    UPPER_EDGE,
-    discretized_logistic_mixture_mean,
     discretized_logistic_sample,
     logistic_bin_log_prob,
-    logistic_mixture_log_prob,
-    logistic_mixture_sample,
-    numbers_per_component,
+    logistic_level_probabilities,
+    scale_pixels,
 )
 from avae_lib.likelihoods.logistic_mixture import (
     discretized_logistic_mixture_log_prob,
+    discretized_logistic_mixture_mean,
     discretized_logistic_mixture_sample,
+    draw_component,
     draw_from_mixture,
     is_the_exercise,
+    logistic_mixture_log_prob,
+    logistic_mixture_sample,
+    mixture_level_probabilities,
     mixture_log_likelihood,
+    uniform_like,
 )
-from avae_lib.likelihoods.pixel_scale import scale_pixels
-from avae_lib.likelihoods.random_choice import draw_component, uniform_like
+from avae_lib.likelihoods.requirements import numbers_per_component
 
 __all__ = [
     "UPPER_EDGE",

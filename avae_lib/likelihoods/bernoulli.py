@@ -24,11 +24,17 @@ def bernoulli_log_likelihood(
 
     Args:
         logits: log-odds of a one, ``(batch, …)`` with one or more further dimensions, finite.
-        x: observed values in [0, 1], same shape; values between 0 and 1 weigh the two terms.
+        x: observed values in [0, 1], same shape; values between 0 and 1 weight the two terms.
 
     Returns:
         One log-likelihood for each example, ``(batch,)``, in the dtype of the inputs and differentiable in the
         logits. Neither input is changed.
+
+    At log-odds of 0 each of the three pixels costs log 2, whatever its value:
+
+    >>> import torch
+    >>> bernoulli_log_likelihood(torch.zeros(1, 3), torch.tensor([[1.0, 0.0, 1.0]])).exp()
+    tensor([0.1250])
     """
     per_element = x * F.logsigmoid(logits) + (1 - x) * F.logsigmoid(-logits)
     return per_element.reshape(len(per_element), -1).sum(dim=1)

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from avae_lib.errors import InvalidInput
 from avae_lib.gaussians import DiagonalGaussian
-from avae_lib.likelihoods.random_choice import draw_component
+from avae_lib.likelihoods import draw_component
 from avae_lib.models.requirements import (
     require_at_least,
     require_count,

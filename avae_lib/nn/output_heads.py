@@ -32,7 +32,8 @@ from avae_lib.likelihoods import (
     scale_pixels,
     uniform_like,
 )
-from avae_lib.likelihoods.logistic_bins import conditional_mean, logits_and_components, widest_float
+from avae_lib.likelihoods.discretized_logistic import widest_float
+from avae_lib.likelihoods.logistic_mixture import conditional_mean, logits_and_components
 from avae_lib.nn.precision import at_least_float32
 
 __all__ = [

@@ -25,6 +25,7 @@ FLOORS = [
     "divergences",
     "evaluation",
     "gaussians.py",
+    "likelihoods",
     "logarithms.py",
     "meanfield",
     "objectives.py",
