@@ -19,7 +19,7 @@ from autograder.counts_and_lists import counted, in_short
 from autograder.course.course import Course, CourseError, Unit
 from autograder.course.course_file import read_course_file
 from autograder.plain_text import legible, legibly
-from autograder.sandbox.kinds import DEFAULT_KIND, SandboxKind, require_kind, warning_about
+from autograder.sandbox.sandbox_kinds import DEFAULT_KIND, SandboxKind, require_kind, warning_about
 from avae_lib.errors import UserError, one_line
 
 if TYPE_CHECKING:
@@ -130,8 +130,8 @@ def publish(
         overwrite: Files or folders in DIR to replace even if they were changed there.
     """
     from autograder.releasing import publication
-    from autograder.releasing.editions import edition_for
     from autograder.releasing.published_files import MOST_NAMED
+    from autograder.releasing.units_to_publish import edition_for
 
     course = Course.find()
     _warn_about_course_file(course)

@@ -6,10 +6,10 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 
 from autograder.audit.audit_fingerprint import fingerprint
+from autograder.audit.audit_processes import audited
 from autograder.audit.findings import AuditResult, ComponentAudit
 from autograder.audit.guards import audit_component
 from autograder.audit.kept_audits import KeptAudits
-from autograder.audit.processes import audited
 from autograder.checks import all_checks, checks_of
 from autograder.course.course import CourseError
 

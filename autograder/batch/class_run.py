@@ -34,8 +34,8 @@ from autograder.judging.grade_submission import grade_submission
 from autograder.judging.jobs import Batch, Job
 from autograder.plain_text import printable
 from autograder.results import Graded, SubmissionResult
-from autograder.sandbox.kinds import DEFAULT_KIND, SandboxKind
 from autograder.sandbox.limits_in_force import memory_in_force
+from autograder.sandbox.sandbox_kinds import DEFAULT_KIND, SandboxKind
 from autograder.sandbox.warm_starts import starts_in_force
 
 __all__ = ["ClassRun", "PageWriter", "usual_workers"]

@@ -15,8 +15,8 @@ from autograder.capstone.measure_in_sandbox import LIMITS, Measured, NoNumbers, 
 from autograder.checks.capstone import CASES, ELSEWHERE, POINTS, REBUILT, REPRODUCES, TABLE, WITHIN_BUDGET
 from autograder.checks.judge_component import ComponentResult, SubmissionVerdict, Verdict
 from autograder.course.course import CourseError
-from autograder.sandbox.kinds import DEFAULT_KIND, SandboxKind
 from autograder.sandbox.limits import Limits
+from autograder.sandbox.sandbox_kinds import DEFAULT_KIND, SandboxKind
 from avae_lib.capstone import BUDGET, Claims, ClaimsError, findings, public_images, read_claims
 from avae_lib.capstone.findings import Finding, claim_holds_elsewhere, claim_reproduces, improvement, keeps_budget
 from avae_lib.evaluation import Estimate

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from autograder.plain_text import printable
-from autograder.sandbox.kinds import SandboxKind
 from autograder.sandbox.limits import Limits
+from autograder.sandbox.sandbox_kinds import SandboxKind
 from autograder.sandbox.session import Session, SessionLost
 from avae_lib.capstone import BUDGET, QUANTITIES
 from avae_lib.capstone.measuring_apart import images_to_json, measured_apart

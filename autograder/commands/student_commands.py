@@ -12,7 +12,7 @@ from tyro.conf import Positional
 
 from autograder.counts_and_lists import in_short
 from autograder.course.course import Course, CourseError
-from autograder.sandbox.kinds import DEFAULT_KIND, SandboxKind, require_kind, warning_about
+from autograder.sandbox.sandbox_kinds import DEFAULT_KIND, SandboxKind, require_kind, warning_about
 
 __all__ = ["answers", "explain", "forget", "rename", "status"]
 
@@ -94,7 +94,7 @@ def explain(
             sandbox-image once before. none protects nothing: use it only for code that you trust.
     """
     require_kind(sandbox)
-    from autograder.judging.explaining import explain as judge_once_more  # torch takes seconds to import
+    from autograder.judging.explain_answer import explain as judge_once_more  # torch takes seconds to import
     from autograder.reports.explanation import chosen_case, explanation_json, explanation_text, unlike_the_record
 
     course = Course.find()

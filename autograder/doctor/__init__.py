@@ -19,8 +19,8 @@ from autograder.doctor.probes import probe_findings
 from autograder.doctor.sandboxes import bubblewrap_findings, container_findings, trouble_with
 from autograder.sandbox.bubblewrap import require_sandbox
 from autograder.sandbox.container_image import require_image
-from autograder.sandbox.kinds import SandboxKind
 from autograder.sandbox.limits import DEFAULT_LIMITS
+from autograder.sandbox.sandbox_kinds import SandboxKind
 
 __all__ = ["examine"]
 

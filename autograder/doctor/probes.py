@@ -17,9 +17,9 @@ from autograder.doctor.findings import Finding
 from autograder.sandbox.bubblewrap import SCRATCH, SandboxUnavailable, launch
 from autograder.sandbox.cgroups import Group, NoGroup, new_group
 from autograder.sandbox.container import launch_container
-from autograder.sandbox.kinds import SandboxKind, SandboxProcess
 from autograder.sandbox.limits import DEFAULT_LIMITS, Limits
 from autograder.sandbox.mounts import Mount
+from autograder.sandbox.sandbox_kinds import SandboxKind, SandboxProcess
 from autograder.sandbox.watchdog import Watchdog
 
 __all__ = ["probe_findings"]

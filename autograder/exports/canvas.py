@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from autograder.course.course import CourseError, Unit
 from autograder.course.roster import Student
 from autograder.course.spreadsheet import Cell, number
-from autograder.exports.identities import known_by
+from autograder.exports.lms_identities import known_by
 from autograder.gradebook.class_grades import ClassGrades
 
 __all__ = ["canvas_rows", "known_to_canvas"]

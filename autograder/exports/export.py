@@ -14,9 +14,9 @@ from autograder.course.private_files import write_private
 from autograder.course.roster import Student
 from autograder.course.spreadsheet import Cell, write_table
 from autograder.exports.canvas import canvas_rows, known_to_canvas
+from autograder.exports.grade_tables import final_grades, per_question
 from autograder.exports.gradescope import gradescope_autograder, gradescope_results, shared_addresses
 from autograder.exports.moodle import known_to_moodle, moodle_rows
-from autograder.exports.tables import final_grades, per_question
 from autograder.gradebook.class_grades import ClassGrades, class_grades
 
 __all__ = ["Format", "write_export"]

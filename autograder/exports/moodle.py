@@ -20,7 +20,7 @@ from autograder.counts_and_lists import counted
 from autograder.course.course import Unit
 from autograder.course.roster import Student
 from autograder.course.spreadsheet import Cell, number
-from autograder.exports.identities import known_by
+from autograder.exports.lms_identities import known_by
 from autograder.gradebook.class_grades import ClassGrades, Standing, Status
 
 __all__ = ["known_to_moodle", "moodle_rows"]

@@ -21,7 +21,7 @@ from autograder.intake.normalise_process import normalise_apart
 from autograder.intake.submissions import Quarantined
 from autograder.judging.jobs import Job, remark
 from autograder.results import CaseResult, ComponentScore, Graded, SubmissionResult
-from autograder.sandbox.kinds import flags_about
+from autograder.sandbox.sandbox_kinds import flags_about
 
 if TYPE_CHECKING:
     from autograder.checks.judge_component import ComponentResult, SubmissionVerdict

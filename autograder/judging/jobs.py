@@ -24,7 +24,7 @@ from autograder.intake.notebook_cells import cells_of
 from autograder.intake.submissions import Quarantined, Submission, notebook_file, read_once
 from autograder.plain_text import printable
 from autograder.results import Graded, SubmissionResult
-from autograder.sandbox.kinds import DEFAULT_KIND, SandboxKind
+from autograder.sandbox.sandbox_kinds import DEFAULT_KIND, SandboxKind
 
 __all__ = ["Batch", "Job", "remark"]
 

@@ -26,8 +26,8 @@ from autograder.judging.calls_between_answers import Calls, names_in
 from autograder.judging.notebook_in_sandbox import LostDuring, NotebookInSandbox, SandboxPlan, SetupFailed
 from autograder.judging.references import References, references_here
 from autograder.sandbox.bubblewrap import SandboxUnavailable
-from autograder.sandbox.kinds import DEFAULT_KIND, SandboxKind
 from autograder.sandbox.limits import DEFAULT_LIMITS, Limits
+from autograder.sandbox.sandbox_kinds import DEFAULT_KIND, SandboxKind
 from autograder.sandbox.session import SessionLost
 from avae_lib.checking.comparison import Trial
 from avae_lib.checking.records import Observation, Raised, Request

@@ -11,8 +11,8 @@ from autograder.checks.judge_component import AskFailed
 from autograder.intake.normalise import Answer
 from autograder.judging.calls_between_answers import names_in
 from autograder.judging.references import References
-from autograder.sandbox.kinds import DEFAULT_KIND, SandboxKind
 from autograder.sandbox.limits import Limits
+from autograder.sandbox.sandbox_kinds import DEFAULT_KIND, SandboxKind
 from autograder.sandbox.session import NotDefined, Session, SessionLost
 from avae_lib.checking.records import Observation, Request
 

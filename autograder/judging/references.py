@@ -21,8 +21,8 @@ from typing import Any
 
 from autograder.authoring.student_edition import write_student_edition
 from autograder.sandbox.bubblewrap import SandboxUnavailable
-from autograder.sandbox.kinds import DEFAULT_KIND, SandboxKind
 from autograder.sandbox.limits import DEFAULT_LIMITS, Limits
+from autograder.sandbox.sandbox_kinds import DEFAULT_KIND, SandboxKind
 from autograder.sandbox.session import Session, SessionLost
 from avae_lib import components
 from avae_lib.checking.remote_calls import computed

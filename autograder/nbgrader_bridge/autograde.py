@@ -30,7 +30,7 @@ from autograder.gradebook.nbgrader_lateness import carry_extension, settle
 from autograder.judging.jobs import Batch
 from autograder.nbgrader_bridge.autograde_input import Intake
 from autograder.results import Graded
-from autograder.sandbox.kinds import DEFAULT_KIND, KINDS, SandboxKind, require_kind, warning_about
+from autograder.sandbox.sandbox_kinds import DEFAULT_KIND, KINDS, SandboxKind, require_kind, warning_about
 from avae_lib.errors import UserError
 
 __all__ = ["GradeInSandbox", "RecordResult", "SandboxExporter"]

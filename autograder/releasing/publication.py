@@ -19,9 +19,9 @@ from jinja2 import Environment, StrictUndefined
 
 from autograder.authoring.student_edition import write_student_edition
 from autograder.course.course import Course, CourseError, Unit
-from autograder.releasing.editions import Edition
 from autograder.releasing.leaks import leaks, leaks_in_history
 from autograder.releasing.published_files import DRAFT, is_publication, update
+from autograder.releasing.units_to_publish import Edition
 
 __all__ = ["answers_in_history", "publish"]
 
@@ -40,7 +40,8 @@ def publish(course: Course, destination: Path, edition: Edition, overwrite: Coll
     Args:
         course: the course.
         destination: the folder of the repository.
-        edition: the units and answers that students get, from :func:`autograder.releasing.editions.edition_for`.
+        edition: the units and answers that students get; :func:`~autograder.releasing.units_to_publish.edition_for`
+            chooses them.
         overwrite: files and folders, relative to ``destination``, that are replaced even if they were changed.
 
     Returns:

@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 
 from autograder.counts_and_lists import in_short
 from autograder.course.course import CourseError
-from autograder.releasing.release_files import move
+from autograder.releasing.moving_files import move
 from avae_lib.atomic_write import write_atomically
 
 __all__ = ["DRAFT", "MOST_NAMED", "RECORD", "is_publication", "update"]

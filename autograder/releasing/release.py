@@ -30,7 +30,7 @@ from autograder.course.private_files import private_folder
 from autograder.gradebook.nbgrader_config import NEVER_RELEASED, configure
 from autograder.gradebook.released_cells import carry_cells, require_graded_cells
 from autograder.releasing.leaks import leaks
-from autograder.releasing.release_files import move, move_folder, remove_others
+from autograder.releasing.moving_files import move, move_folder, remove_others
 
 __all__ = ["release", "require_points_of_checks", "source_of", "units_with_solutions"]
 

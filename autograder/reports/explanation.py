@@ -15,7 +15,7 @@ from torch import Tensor
 from autograder.course.audit_log import versions_here
 from autograder.course.course import Course, CourseError
 from autograder.gradebook.recorded_results import recorded_results
-from autograder.judging.explaining import Asked, ExplainedCase, Explanation
+from autograder.judging.explain_answer import Asked, ExplainedCase, Explanation
 from autograder.plain_text import printable
 from avae_lib.checking.comparison import Trial, agree, compared, tolerances
 from avae_lib.checking.records import Observation, Recorded

@@ -7,7 +7,7 @@ memory. What matters beyond that is who is running to the kernel, outside the us
 * Launched by an ordinary user, the sandbox is that user to the kernel and 65534 to itself.
 * Launched by root, a user namespace alone would leave it root to the kernel: root is not held to a number of
   processes and may read root's own files in the mounts, whatever their mode. So root first becomes user 65534 for
-  good (see :mod:`autograder.sandbox.entrance`), and starts the same bubblewrap as anybody else.
+  good (see :mod:`autograder.sandbox.privileged_setup`), and starts the same bubblewrap as anybody else.
 
 Arguments travel through a descriptor: on a command line they could be read inside, in ``/proc/1/cmdline``.
 """
@@ -24,8 +24,8 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from autograder.sandbox.entrance import NO_ENTRANCE, NOBODY, Entrance, can_become_nobody, entrance
 from autograder.sandbox.mounts import Mount, places_to_cover, python_mounts, system_mounts, user_site_packages
+from autograder.sandbox.privileged_setup import NO_ENTRANCE, NOBODY, Entrance, can_become_nobody, entrance
 from autograder.sandbox.seccomp import system_call_filter
 from avae_lib.errors import UserError
 

@@ -6,7 +6,7 @@ import platform
 
 from autograder.sandbox.bubblewrap import limits_files
 from autograder.sandbox.cgroups import NoGroup, in_force
-from autograder.sandbox.kinds import DEFAULT_KIND, SandboxKind
+from autograder.sandbox.sandbox_kinds import DEFAULT_KIND, SandboxKind
 from autograder.sandbox.seccomp import system_call_filter
 from autograder.sandbox.watchdog import LOOKS_PER_SECOND
 

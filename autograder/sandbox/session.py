@@ -23,10 +23,10 @@ from autograder.sandbox.container import is_out_of_memory
 from autograder.sandbox.inside.frames import MalformedFrame
 from autograder.sandbox.inside.watched_names import is_known
 from autograder.sandbox.judge_channel import ChannelClosed, JudgeChannel
-from autograder.sandbox.kinds import DEFAULT_KIND, SandboxKind, SandboxProcess, launch_other
 from autograder.sandbox.limits import Limits
-from autograder.sandbox.processes import Patience
+from autograder.sandbox.process_usage import Patience
 from autograder.sandbox.program import PROGRAM, PYTHON_PATH, kernel_limits, program_mounts
+from autograder.sandbox.sandbox_kinds import DEFAULT_KIND, SandboxKind, SandboxProcess, launch_other
 from autograder.sandbox.warm_sandbox import NoWarmStart
 from autograder.sandbox.warm_starts import forked_process
 from autograder.sandbox.watchdog import Watchdog, too_much_memory

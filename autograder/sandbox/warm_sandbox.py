@@ -19,7 +19,7 @@ from autograder.sandbox.bubblewrap import HOME, SCRATCH, launch
 from autograder.sandbox.cgroups import Group, NoGroup, new_group
 from autograder.sandbox.limits import Limits
 from autograder.sandbox.mounts import Mount
-from autograder.sandbox.processes import Patience
+from autograder.sandbox.process_usage import Patience
 from autograder.sandbox.program import PYTHON_PATH, kernel_limits
 from autograder.sandbox.seccomp import system_call_filter
 

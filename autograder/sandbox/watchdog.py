@@ -8,14 +8,14 @@ import threading
 import time
 from collections.abc import Sequence
 
-from autograder.sandbox.kinds import SandboxProcess
 from autograder.sandbox.limits import Limits
-from autograder.sandbox.processes import (
+from autograder.sandbox.process_usage import (
     shared_out_memory_of_tree,
     sockets_of_tree,
     usage_of_scratch,
     usage_of_tree,
 )
+from autograder.sandbox.sandbox_kinds import SandboxProcess
 
 __all__ = ["LOOKS_PER_SECOND", "Watchdog", "too_much_memory"]
 

@@ -10,9 +10,9 @@ import pytest
 
 from autograder.authoring.notebooks import grade_id_of
 from autograder.course.course import Course
-from autograder.releasing.editions import Edition
 from autograder.releasing.publication import publish
 from autograder.releasing.release import source_of, units_with_solutions
+from autograder.releasing.units_to_publish import Edition
 from avae_lib import components
 
 ROOT = Path(__file__).parents[2]

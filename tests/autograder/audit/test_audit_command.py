@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from autograder.audit import auditing
+from autograder.audit.audit_processes import audited
 from autograder.audit.auditing import audit_units
 from autograder.audit.findings import AuditResult, ComponentAudit, Finding
 from autograder.audit.kept_audits import KeptAudits
-from autograder.audit.processes import audited
 from autograder.audit.tables import long_table, markdown, short_table, summary
 from autograder.checks import checks_of
 from autograder.cli import main

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from autograder.audit import audit_fingerprint as fingerprints
+from autograder.audit import audit_fingerprint
 from autograder.audit.audit_fingerprint import fingerprint, sources
 from autograder.checks import all_checks
 
@@ -76,8 +76,8 @@ def test_guards_of_one_component_change_no_other(original, guards):
 
 @pytest.mark.parametrize("package", ["torch", "numpy", "scipy"])
 def test_fingerprint_changes_with_the_version_of(monkeypatch, package):
-    before, version = fingerprint(COMPONENT), fingerprints.version
-    monkeypatch.setattr(fingerprints, "version", lambda name: "0.0" if name == package else version(name))
+    before, version = fingerprint(COMPONENT), audit_fingerprint.version
+    monkeypatch.setattr(audit_fingerprint, "version", lambda name: "0.0" if name == package else version(name))
     assert fingerprint(COMPONENT) != before
 
 

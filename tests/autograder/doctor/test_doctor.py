@@ -8,8 +8,7 @@ import pytest
 
 from autograder import cli, doctor
 from autograder.course.secret import CourseSecret
-from autograder.doctor import formgrader as people
-from autograder.doctor import probes, sandboxes
+from autograder.doctor import formgrader, probes, sandboxes
 from autograder.doctor.course_folder import course_findings
 from autograder.doctor.findings import Finding, printed
 from autograder.doctor.machine import MEMORY_PER_WORKER, machine_findings
@@ -179,8 +178,8 @@ def test_gradebook_that_cannot_be_read_is_noticed(course, blank_gradebook):
 
 @pytest.mark.parametrize(("found", "is_missed"), [([Path("static/MathJax.js")], False), ([], True)])
 def test_formgrader_without_its_formula_script_is_noticed(monkeypatch, found, is_missed):
-    monkeypatch.setattr(people, "files", lambda package: found)
-    assert bool(by_topic(people.people_findings())["formula script"].remedy) == is_missed
+    monkeypatch.setattr(formgrader, "files", lambda package: found)
+    assert bool(by_topic(formgrader.people_findings())["formula script"].remedy) == is_missed
 
 
 def test_what_is_missing_is_marked_and_followed_by_what_mends_it():

@@ -19,10 +19,10 @@ from autograder.course.extensions import extensions_file, grant
 from autograder.course.late_policy import LatePolicy
 from autograder.gradebook.open_gradebook import opened_gradebook
 from autograder.releasing import published_files
-from autograder.releasing.editions import Edition, closing_of, edition_for
 from autograder.releasing.leaks import leaks, leaks_in_history
 from autograder.releasing.publication import publish
 from autograder.releasing.published_files import DRAFT, RECORD
+from autograder.releasing.units_to_publish import Edition, closing_of, edition_for
 
 ROOT = Path(__file__).parents[3]
 UNIT = "00_start_here"

@@ -15,11 +15,11 @@ from autograder.authoring.notebooks import build
 from autograder.course.course import Course, CourseError
 from autograder.releasing import publication
 from autograder.releasing import release as releasing
-from autograder.releasing.editions import Edition
 from autograder.releasing.leaks import answers, leaks
 from autograder.releasing.publication import publish
 from autograder.releasing.published_files import RECORD as PUBLISHED
 from autograder.releasing.release import release, require_points_of_checks, source_of, units_with_solutions
+from autograder.releasing.units_to_publish import Edition
 from avae_lib import components
 
 ROOT = Path(__file__).parents[3]

@@ -18,11 +18,11 @@ from autograder.authoring.notebooks import grade_id_of
 from autograder.course.course import Course, CourseError
 from autograder.gradebook.nbgrader_config import configure
 from autograder.gradebook.open_gradebook import opened_gradebook
+from autograder.releasing import moving_files
 from autograder.releasing import release as releasing
-from autograder.releasing import release_files
-from autograder.releasing.editions import Edition
 from autograder.releasing.publication import publish
 from autograder.releasing.release import release
+from autograder.releasing.units_to_publish import Edition
 
 ROOT = Path(__file__).parents[3]
 UNIT = "00_start_here"
@@ -161,7 +161,7 @@ def killed_at(moment: str, course) -> None:
     def move(draft, place):
         if moment == f"before {place.suffix} {len(moved)}":
             die()
-        moved.append(release_files.move(draft, place))
+        moved.append(moving_files.move(draft, place))
         if moment == "after the last" and place == course.released_notebook(course.unit(UNIT)):
             die()
 

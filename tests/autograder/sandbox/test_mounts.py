@@ -54,6 +54,12 @@ def digests(folder: Path, shown_as: str, files) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
+def launcher():
+    """One is enough here: an ordinary user's sandbox gets the same mounts."""
+    return []
+
+
+@pytest.fixture(scope="module")
 def seen(told, start, edition):
     """The places mounted besides the system and Python, and the files below ours."""
     report = json.loads(told(OUTSIDE, str(edition), start, given=LOOK))

@@ -97,7 +97,7 @@ def submissions(solved):
 # Reads each submission in a process of its own, and prints which files these processes opened.
 READER = """
 import base64, json, sys
-from autograder.intake import normalise_process as reading
+from autograder.intake import normalise_process
 import nbformat
 
 asked = json.load(sys.stdin)
@@ -107,13 +107,13 @@ opened = []
 def watched(data, release):
     sys.addaudithook(lambda event, facts: opened.append(str(facts[0])) if event == "open" else None)
     try:
-        reading.normalise(data, release)
+        normalise_process.normalise(data, release)
     finally:
         raise RuntimeError(json.dumps(opened))
 
 def read(text):
     try:
-        reading.normalise_apart(text.encode(), release, watched)
+        normalise_process.normalise_apart(text.encode(), release, watched)
     except RuntimeError as told:
         return json.loads(str(told).partition("RuntimeError: ")[2])
 

@@ -21,7 +21,7 @@ from autograder.sandbox.inside.frames import HEADER, MalformedFrame, decode, enc
 from autograder.sandbox.inside.watched_names import is_known
 from autograder.sandbox.judge_channel import ChannelClosed, JudgeChannel
 from autograder.sandbox.limits import Limits
-from autograder.sandbox.processes import Patience, usage_of_tree
+from autograder.sandbox.process_usage import Patience, usage_of_tree
 from autograder.sandbox.session import NotDefined, Session, SessionLost
 from avae_lib.checking.records import Request
 

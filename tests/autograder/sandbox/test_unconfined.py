@@ -14,8 +14,8 @@ import pytest
 from autograder import cli
 from autograder.batch.class_run import ClassRun
 from autograder.sandbox.bubblewrap import SandboxUnavailable
-from autograder.sandbox.kinds import require_kind
 from autograder.sandbox.limits import Limits
+from autograder.sandbox.sandbox_kinds import require_kind
 from autograder.sandbox.session import Session, SessionLost
 
 ROOT = Path(__file__).parents[3]

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from autograder.sandbox.processes import sockets_of_tree, usage_of_scratch, usage_of_tree
+from autograder.sandbox.process_usage import sockets_of_tree, usage_of_scratch, usage_of_tree
 
 MEGABYTE = 2**20
 LIMITS = {"memory_bytes": 384 * MEGABYTE, "processes": 48, "cell_seconds": 30.0}

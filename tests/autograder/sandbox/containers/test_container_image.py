@@ -11,7 +11,7 @@ from autograder import cli
 from autograder.batch.class_run import ClassRun
 from autograder.sandbox import container_image
 from autograder.sandbox.bubblewrap import SandboxUnavailable
-from autograder.sandbox.kinds import require_kind
+from autograder.sandbox.sandbox_kinds import require_kind
 
 
 def test_missing_image_is_said_with_the_command_that_builds_it(fake):

@@ -22,7 +22,7 @@ from autograder.intake.normalise_process import normalise_apart
 from autograder.intake.submissions import Quarantined, Submission, find_submissions
 from autograder.judging.jobs import Batch, Job
 from autograder.judging.judge_submission import Ask, judge_submission
-from autograder.sandbox.kinds import SandboxKind
+from autograder.sandbox.sandbox_kinds import SandboxKind
 from avae_lib.checking.comparison import Probe, Trial
 from avae_lib.checking.records import Observation, Request
 

@@ -9,7 +9,7 @@ import pytest
 
 from autograder.batch.class_run import ClassRun
 from autograder.course.course import Course, CourseError
-from autograder.judging.explaining import explain
+from autograder.judging.explain_answer import explain
 from autograder.reports.explanation import chosen_case, explanation_json, explanation_text, unlike_the_record
 
 ROOT = Path(__file__).parents[3]
