@@ -24,6 +24,11 @@ def mmd_to_prior(z: Float[Tensor, "batch latent"]) -> Float[Tensor, ""]:
 
     The kernels are inverse multiquadratics :math:`C / (C + \lVert a - b \rVert^2)` with C = 2 · dim times each of
     ``SCALE_MULTIPLES`` (Tolstikhin et al., 2018, section 4, and their program).
+
+    Latents that all lie far from the prior are noticed:
+
+    >>> bool(mmd_to_prior(torch.randn(200, 2)) < mmd_to_prior(5 + torch.randn(200, 2)))
+    True
     """
     scales = 2 * z.shape[1] * z.new_tensor(SCALE_MULTIPLES)
     estimate = maximum_mean_discrepancy if is_available("maximum_mean_discrepancy") else _mmd_of_point_masses
@@ -35,6 +40,9 @@ def sliced_wasserstein_to_prior(z: Float[Tensor, "batch latent"], lines: int = 5
 
     Args:
         lines: number of random directions.
+
+    >>> bool(sliced_wasserstein_to_prior(torch.randn(200, 2)) < sliced_wasserstein_to_prior(5 + torch.randn(200, 2)))
+    True
     """
     return sliced_wasserstein(z, torch.randn_like(z), torch.randn_like(z.new_empty(lines, z.shape[1])))
 
@@ -46,6 +54,9 @@ def distance_of_batch(
 
     Raises:
         ValueError: a single latent in training, where the penalty would be missing.
+
+    >>> distance_of_batch(mmd_to_prior, torch.zeros(1, 2), training=False)
+    tensor(0.)
     """
     if len(z) >= 2:
         return distance(z)

@@ -22,7 +22,14 @@ ESTIMATORS = ("weighted", "stratified")
 
 @dataclass(frozen=True)
 class BetaTCVAEConfig(VAEConfig):
-    """What a β-TCVAE is made of."""
+    """What a β-TCVAE is made of.
+
+    With β = 1 it is the VAE; the penalty is zero:
+
+    >>> x = torch.zeros(2, 1, 8, 8, dtype=torch.uint8)
+    >>> BetaTCVAEConfig(beta=1.0).build()(x).penalties["total_correlation"].abs().detach()
+    tensor([0., 0.])
+    """
 
     beta: float = 4.0
     """Weight of the total correlation in the objective; 1 gives the VAE."""
@@ -56,6 +63,10 @@ class BetaTCVAE(VAE):
 
     The objective adds the penalty (β − 1) · TC to the bound. It is estimated from the batch, by
     :func:`total_correlation`.
+
+    >>> elbo = BetaTCVAEConfig(latent_dim=3).build()(torch.zeros(5, 1, 8, 8, dtype=torch.uint8))
+    >>> elbo.kl.shape, elbo.penalties["total_correlation"].shape
+    (torch.Size([5, 1]), torch.Size([5]))
     """
 
     def forward(self, x: UInt8[Tensor, "batch channels height width"], posterior_temperature: float = 1.0) -> ELBO:

@@ -16,7 +16,15 @@ __all__ = ["BetaVAE", "BetaVAEConfig"]
 
 @dataclass(frozen=True)
 class BetaVAEConfig(VAEConfig):
-    """What a β-VAE is made of."""
+    """What a β-VAE is made of.
+
+    With β = 1 it is the VAE; the penalty is zero:
+
+    >>> import torch
+    >>> x = torch.zeros(2, 1, 8, 8, dtype=torch.uint8)
+    >>> BetaVAEConfig(beta=1.0).build()(x).penalties["beta"].detach()
+    tensor([0., 0.])
+    """
 
     beta: float = 4.0
     """Weight of the KL in the objective; 1 gives the VAE."""
@@ -40,6 +48,11 @@ class BetaVAE(VAE):
 
     A weight that changes during training multiplies the KL of the bound alone, so that it adds to β − 1
     (``training.kl_weight.final``).
+
+    >>> import torch
+    >>> elbo = BetaVAEConfig(beta=3.0).build()(torch.zeros(2, 1, 8, 8, dtype=torch.uint8))
+    >>> bool(torch.allclose(elbo.penalties["beta"], 2 * elbo.kl.sum(dim=1)))
+    True
     """
 
     def forward(self, x: UInt8[Tensor, "batch channels height width"], posterior_temperature: float = 1.0) -> ELBO:

@@ -26,7 +26,11 @@ __all__ = ["BIVAConfig"]
 
 @dataclass(frozen=True)
 class BIVAConfig:
-    """What a BIVA is made of: fully-connected networks, in sizes nearest the image first."""
+    """What a BIVA is made of: fully-connected networks, in sizes nearest the image first.
+
+    >>> BIVAConfig(latent_dims=(8, 4, 4)).build().num_layers  # up and down at two levels, and the top
+    5
+    """
 
     image_shape: tuple[int, int, int] = (1, 8, 8)
     """Channels, height and width of an image."""

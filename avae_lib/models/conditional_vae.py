@@ -33,7 +33,11 @@ Labels = Int[Tensor, "batch"]
 
 @dataclass(frozen=True)
 class ConditionalVAEConfig(VAEConfig):
-    """What a conditional VAE is made of."""
+    """What a conditional VAE is made of.
+
+    >>> ConditionalVAEConfig(num_classes=3).build().sample(4, labels=torch.tensor([2, 2, 0, 1])).shape
+    torch.Size([4, 1, 8, 8])
+    """
 
     num_classes: int = 10
     """Number of classes; labels are 0 … num_classes − 1."""
@@ -56,6 +60,10 @@ class ConditionalVAE(VAE):
     As in the paper (section 4.1) all three depend on the condition: encoder and decoder see the label as one number for
     each class, and the prior of each class has a learned mean and standard deviation, which start at 0 and 1. Meets
     :class:`avae_lib.models.contract.ConditionalModel`; all quantities are those of x given y.
+
+    >>> model = ConditionalVAEConfig(num_classes=3, latent_dim=2).build()
+    >>> model.prior(torch.tensor([0, 2, 1])).mean.shape  # one prior for each label
+    torch.Size([3, 2])
     """
 
     def __init__(self, config: ConditionalVAEConfig) -> None:

@@ -158,7 +158,13 @@ def reason_for_no_density(model: nn.Module) -> str | None:
 
 
 def num_classes(model: nn.Module) -> int:
-    """How many classes the model is conditional on; 0 for a model that takes no labels."""
+    """How many classes the model is conditional on; 0 for a model that takes no labels.
+
+    >>> from avae_lib.models.conditional_vae import ConditionalVAEConfig
+    >>> from avae_lib.models.vae import VAEConfig
+    >>> num_classes(ConditionalVAEConfig(num_classes=10).build()), num_classes(VAEConfig().build())
+    (10, 0)
+    """
     return getattr(model, "num_classes", 0)
 
 
@@ -167,6 +173,10 @@ def label_arguments(model: nn.Module, labels: Int[Tensor, "batch"] | None) -> di
 
     Raises:
         ValueError: the model is conditional, and there are no labels.
+
+    >>> from avae_lib.models.vae import VAEConfig
+    >>> label_arguments(VAEConfig().build(), labels=torch.tensor([3]))  # the VAE takes no labels
+    {}
     """
     if not num_classes(model):
         return {}

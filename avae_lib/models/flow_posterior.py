@@ -36,6 +36,18 @@ class FlowPosterior:
 
     A model that has just drawn z knows z_0 and takes the equation forwards (:meth:`draw`); :meth:`log_prob` inverts the
     flow and is for looking at a posterior rather than for training.
+
+    A flow that only shifts its latent by 1 leaves a Gaussian with its mean at 1:
+
+    >>> import torch
+    >>> class Shift:
+    ...     def __call__(self, z):
+    ...         return z + 1, torch.zeros(len(z))
+    ...     def inverse(self, z):
+    ...         return z - 1
+    >>> posterior = FlowPosterior(DiagonalGaussian.standard_like(torch.zeros(1, 2)), Shift())
+    >>> posterior.mean, posterior.log_prob(torch.ones(1, 2))
+    (tensor([[1., 1.]]), tensor([-1.8379]))
     """
 
     base: DiagonalGaussian

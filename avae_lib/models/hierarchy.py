@@ -25,7 +25,11 @@ __all__ = ["Draw", "Hierarchy", "LatentDraw", "SingleSampleDraw", "StepDraw"]
 
 @dataclass(frozen=True)
 class Draw:
-    """How a latent is drawn from its distribution."""
+    """How a latent is drawn from its distribution.
+
+    >>> Draw(temperature=0.0)(DiagonalGaussian.standard_like(torch.zeros(1, 3)))
+    tensor([[0., 0., 0.]])
+    """
 
     temperature: float = 1.0
     """Factor on the standard deviation; 0 takes the mean."""
@@ -44,7 +48,13 @@ class Draw:
 
 @dataclass(frozen=True)
 class LatentDraw:
-    """What one layer drew, and from what."""
+    """What one layer drew, and from what.
+
+    >>> p = DiagonalGaussian.standard_like(torch.zeros(1, 2))
+    >>> q = DiagonalGaussian(torch.ones(1, 2), torch.zeros(1, 2))
+    >>> LatentDraw(q.mean, prior=p, posterior=q).kl()  # ½ for each unit
+    tensor([1.])
+    """
 
     z: Float[Tensor, "batch *latent"]
     prior: DiagonalGaussian
@@ -66,7 +76,12 @@ class LatentDraw:
 
 @dataclass(frozen=True)
 class StepDraw(LatentDraw):
-    """A latent whose KL came with it, from the function that drew it: ``top_down_step``, ``variational_layer_step``."""
+    """A latent whose KL came with it, from the function that drew it: ``top_down_step``, ``variational_layer_step``.
+
+    >>> p = DiagonalGaussian.standard_like(torch.zeros(1, 2))
+    >>> StepDraw(p.mean, prior=p, posterior=p, step_kl=torch.tensor([0.3])).kl()
+    tensor([0.3000])
+    """
 
     step_kl: Float[Tensor, "batch"]
     """KL(q‖p), nats."""
@@ -96,6 +111,12 @@ class Hierarchy(nn.Module):
         head: the likelihood, see :mod:`avae_lib.nn.output_heads`.
         image_shape: channels, height and width.
         bits: bits per pixel value.
+
+    >>> from avae_lib.models.ladder import LadderConfig
+    >>> model = LadderConfig(latent_dims=(4, 2), hidden_sizes=(16, 8)).build()
+    >>> x = torch.zeros(5, 1, 8, 8, dtype=torch.uint8)
+    >>> model(x).kl.shape, [tuple(q.mean.shape) for q in model.latents(x)]  # the top layer first
+    (torch.Size([5, 2]), [(5, 2), (5, 4)])
     """
 
     def __init__(
@@ -194,6 +215,10 @@ class SingleSampleDraw(LatentDraw):
     Without bias, but a single estimate may be negative. Needed where q is no Gaussian (flows), and where the prior is
     told by a latent that was itself drawn given this one (inference upwards): there the closed form would average
     over this latent once more, as if the other didn't depend on it.
+
+    >>> p = DiagonalGaussian.standard_like(torch.zeros(1, 2))
+    >>> SingleSampleDraw(p.mean, p, posterior=None, log_posterior=torch.tensor([-1.5])).kl()  # −1.5 + log 2π
+    tensor([0.3379])
     """
 
     log_posterior: Float[Tensor, "batch"]

@@ -18,7 +18,14 @@ __all__ = ["InfoVAE", "InfoVAEConfig"]
 
 @dataclass(frozen=True)
 class InfoVAEConfig(VAEConfig):
-    """What an InfoVAE is made of."""
+    """What an InfoVAE is made of.
+
+    >>> import torch
+    >>> x = torch.zeros(3, 1, 8, 8, dtype=torch.uint8)
+    >>> penalties = InfoVAEConfig(alpha=0.0, mmd_weight=0.0).build()(x).penalties  # the VAE
+    >>> {name: penalty.abs().max().item() for name, penalty in penalties.items()}
+    {'information': 0.0, 'mmd': 0.0}
+    """
 
     alpha: float = 0.5
     """Weight of the information between image and latents, at most 1: the KL of each image counts 1 − alpha."""
@@ -44,6 +51,11 @@ class InfoVAE(VAE):
 
     Equation 6 of the paper, with the squared maximum mean discrepancy for D. The bound stays the VAE's; two penalties
     make the difference: ``information`` is −α · KL, ``mmd`` the last term, estimated from the batch.
+
+    >>> import torch
+    >>> elbo = InfoVAEConfig(alpha=1.0).build()(torch.zeros(3, 1, 8, 8, dtype=torch.uint8))
+    >>> bool(torch.allclose(elbo.penalties["information"], -elbo.kl.sum(dim=1)))  # information costs nothing
+    True
     """
 
     def forward(self, x: UInt8[Tensor, "batch channels height width"], posterior_temperature: float = 1.0) -> ELBO:

@@ -20,7 +20,11 @@ __all__ = ["InverseLipschitzVAE", "InverseLipschitzVAEConfig"]
 
 @dataclass(frozen=True)
 class InverseLipschitzVAEConfig(VAEConfig):
-    """What a VAE with an inverse-Lipschitz decoder is made of."""
+    """What a VAE with an inverse-Lipschitz decoder is made of.
+
+    >>> InverseLipschitzVAEConfig(latent_dim=2).build().logits(torch.zeros(3, 2)).shape
+    torch.Size([3, 64])
+    """
 
     inverse_lipschitz: float = 1.0
     """How far two images' logits are apart, at least, for each unit of distance between their latents."""
@@ -63,6 +67,11 @@ class InverseLipschitzVAE(VAE):
 
     Kinoshita et al. build the whole decoder of gradients of strongly convex functions. Here these act within the
     ``latent_dim`` directions of the pixels that A picks, and the other directions are free.
+
+    >>> model = InverseLipschitzVAEConfig(latent_dim=2, inverse_lipschitz=3.0).build()
+    >>> a, b = torch.randn(2, 50, 2)
+    >>> bool(((model.logits(a) - model.logits(b)).norm(dim=1) >= 2.999 * (a - b).norm(dim=1)).all())
+    True
     """
 
     def __init__(self, config: InverseLipschitzVAEConfig) -> None:

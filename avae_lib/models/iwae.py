@@ -17,7 +17,13 @@ __all__ = ["IWAE", "IWAEConfig"]
 
 @dataclass(frozen=True)
 class IWAEConfig(VAEConfig):
-    """What an importance-weighted autoencoder is made of."""
+    """What an importance-weighted autoencoder is made of.
+
+    >>> import torch
+    >>> x = torch.zeros(2, 1, 8, 8, dtype=torch.uint8)
+    >>> IWAEConfig(importance_samples=1).build()(x).penalties["importance_weighting"].abs() < 1e-4  # the VAE
+    tensor([True, True])
+    """
 
     importance_samples: int = 5
     """Draws k of the bound that training maximises; 1 gives the VAE's own bound."""
@@ -42,6 +48,11 @@ class IWAE(VAE):
     the ordinary bound minus :math:`\mathcal{L}_k` (equation 8), never positive, so that the loss is
     :math:`-\mathcal{L}_k` wherever the KL has its full weight. In evaluation mode the model returns the terms of the
     ordinary bound, as a :class:`~avae_lib.models.vae.VAE` does.
+
+    >>> import torch
+    >>> model = IWAEConfig(importance_samples=5).build()
+    >>> model(torch.zeros(2, 1, 8, 8, dtype=torch.uint8)).penalties["importance_weighting"] < 0
+    tensor([True, True])
     """
 
     def forward(self, x: UInt8[Tensor, "batch channels height width"], posterior_temperature: float = 1.0) -> ELBO:

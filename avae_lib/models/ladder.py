@@ -30,7 +30,13 @@ __all__ = ["GaussianOf", "LadderConfig", "StandardPrior", "ZeroTop", "hidden_lay
 
 @dataclass(frozen=True)
 class LadderConfig:
-    """What a Ladder VAE or its plain twin is made of: fully-connected networks, in sizes nearest the image first."""
+    """What a Ladder VAE or its plain twin is made of: fully-connected networks, in sizes nearest the image first.
+
+    >>> model = LadderConfig(latent_dims=(16, 8, 4)).build()
+    >>> posteriors = model.latents(torch.zeros(2, 1, 8, 8, dtype=torch.uint8))
+    >>> [tuple(posterior.mean.shape) for posterior in posteriors]  # the top layer first
+    [(2, 4), (2, 8), (2, 16)]
+    """
 
     image_shape: tuple[int, int, int] = (1, 8, 8)
     """Channels, height and width of an image."""
@@ -76,6 +82,10 @@ class ZeroTop(nn.Module):
 
     Args:
         latent_dim: number of latent variables of the top layer.
+
+    >>> ZeroTop(latent_dim=3)(2)
+    tensor([[0., 0., 0.],
+            [0., 0., 0.]])
     """
 
     def __init__(self, latent_dim: int) -> None:
@@ -240,7 +250,11 @@ LEAK = 0.1
 
 
 def hidden_layers(inputs: int, width: int, batch_norm: bool) -> nn.Sequential:
-    """Two hidden layers of the same width, with leaky rectifiers."""
+    """Two hidden layers of the same width, with leaky rectifiers.
+
+    >>> hidden_layers(inputs=5, width=8, batch_norm=False)(torch.zeros(3, 5)).shape
+    torch.Size([3, 8])
+    """
     layers: list[nn.Module] = []
     for before in (inputs, width):
         norm = nn.BatchNorm1d(width) if batch_norm else nn.Identity()
@@ -249,7 +263,11 @@ def hidden_layers(inputs: int, width: int, batch_norm: bool) -> nn.Sequential:
 
 
 def onto_pixels(size: tuple[int, int], features: int, channels: int) -> nn.Sequential:
-    """A linear layer from features to ``channels`` numbers at every pixel of a picture of that height and width."""
+    """A linear layer from features to ``channels`` numbers at every pixel of a picture of that height and width.
+
+    >>> onto_pixels((8, 8), features=32, channels=3)(torch.zeros(2, 32)).shape
+    torch.Size([2, 3, 8, 8])
+    """
     return nn.Sequential(nn.Linear(features, channels * math.prod(size)), nn.Unflatten(1, (channels, *size)))
 
 
@@ -257,6 +275,9 @@ class GaussianOf(nn.Module):
     """A diagonal Gaussian whose parameters are read off features by a linear map.
 
     Standard deviations stay between e^-5 and e^5; the softplus of Sønderby et al. (2016) can reach zero.
+
+    >>> GaussianOf(features=16, latent_dim=3)(torch.zeros(2, 16)).mean.shape
+    torch.Size([2, 3])
     """
 
     def __init__(self, features: int, latent_dim: int) -> None:
@@ -269,7 +290,11 @@ class GaussianOf(nn.Module):
 
 
 class StandardPrior(nn.Module):
-    """A standard normal in the shape of what is handed in, whatever its values."""
+    """A standard normal in the shape of what is handed in, whatever its values.
+
+    >>> StandardPrior()(torch.full((1, 2), 7.0)).mean
+    tensor([[0., 0.]])
+    """
 
     def forward(self, above: Float[Tensor, "batch latent"]) -> DiagonalGaussian:
         return DiagonalGaussian.standard_like(above)

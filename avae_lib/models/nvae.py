@@ -28,18 +28,7 @@ from avae_lib.nn.output_heads import output_head
 from avae_lib.nn.precision import at_least_float32
 from avae_lib.nn.residual_posteriors import bounded_log_std
 
-__all__ = [
-    "AddStream",
-    "BentPosterior",
-    "BottomUp",
-    "ConvolvedPrior",
-    "EvidenceAlone",
-    "Group",
-    "LearnedConstant",
-    "NVAEConfig",
-    "ResidualPosterior",
-    "StandardPrior",
-]
+__all__ = ["NVAEConfig"]
 
 POSTPROCESS_EXPANSION = 3
 """How many times more channels there are inside the cells below the latents; between latents it is 6."""
@@ -47,7 +36,14 @@ POSTPROCESS_EXPANSION = 3
 
 @dataclass(frozen=True)
 class NVAEConfig:
-    """What an NVAE is made of."""
+    """What an NVAE is made of.
+
+    Two scales of latents for images of 32×32; the streams have twice the channels where they have half the side:
+
+    >>> config = NVAEConfig(image_shape=(3, 32, 32), groups=(2, 3), channels=16, halvings=1)
+    >>> config.scale_of_layer, [config.shape_of_scale(scale) for scale in (0, 1)]
+    ((0, 0, 1, 1, 1), [(64, 8, 8), (32, 16, 16)])
+    """
 
     image_shape: tuple[int, int, int] = (1, 8, 8)
     """Channels, height and width of an image."""
@@ -292,7 +288,13 @@ class ConvolvedPrior(nn.Module):
 
 
 class ResidualPosterior(nn.Module):
-    """q(z_l | z_<l, x) = N(μ_p + Δμ, (σ_p Δσ)²) (Vahdat & Kautz, 2020, section 3.2)."""
+    """q(z_l | z_<l, x) = N(μ_p + Δμ, (σ_p Δσ)²) (Vahdat & Kautz, 2020, section 3.2).
+
+    >>> prior = DiagonalGaussian.standard_like(torch.zeros(2, 3, 4, 4))
+    >>> posterior = ResidualPosterior(channels=8, latent_channels=3, weight_norm=False)
+    >>> posterior(torch.zeros(2, 8, 4, 4), prior, Draw()).z.shape
+    torch.Size([2, 3, 4, 4])
+    """
 
     def __init__(self, channels: int, latent_channels: int, weight_norm: bool) -> None:
         super().__init__()

@@ -30,6 +30,12 @@ def require_at_least(least: int, config: object, *names: str) -> None:
 
     Raises:
         ValueError: names the field and what it holds.
+
+    >>> from types import SimpleNamespace
+    >>> require_at_least(1, SimpleNamespace(layers=0), "layers")
+    Traceback (most recent call last):
+        ...
+    avae_lib.errors.InvalidInput: layers must be at least 1, got 0
     """
     for name in names:
         if getattr(config, name) < least:
@@ -41,6 +47,12 @@ def require_sizes(config: object, first: str, *others: str) -> None:
 
     Raises:
         ValueError: names the field and what it holds.
+
+    >>> from types import SimpleNamespace
+    >>> require_sizes(SimpleNamespace(latent_dims=(4, 2), hidden_sizes=(8,)), "latent_dims", "hidden_sizes")
+    Traceback (most recent call last):
+        ...
+    avae_lib.errors.InvalidInput: hidden_sizes must be as many as latent_dims, got 1 for 2
     """
     for name in (first, *others):
         sizes = getattr(config, name)
@@ -60,6 +72,11 @@ def require_pixels(x: Tensor, image_shape: tuple[int, int, int], bits: int) -> N
     Raises:
         TypeError: not a tensor, or not uint8.
         ValueError: another shape, or a level that the bits cannot hold.
+
+    >>> require_pixels(torch.zeros(1, 1, 8, 8), image_shape=(1, 8, 8), bits=4)
+    Traceback (most recent call last):
+        ...
+    TypeError: x must be uint8 pixel levels 0 … 15, got torch.float32: ...
     """
     if not isinstance(x, Tensor):
         raise TypeError(f"x must be a tensor of uint8 pixel levels, got {type(x).__name__}: try torch.from_numpy")
@@ -84,6 +101,11 @@ def require_image_kind(image_shape: tuple[int, int, int], bits: int) -> None:
 
     Raises:
         ValueError: not three sizes of at least 1, or bits that uint8 doesn't hold.
+
+    >>> require_image_kind((1, 8, 8), bits=16)
+    Traceback (most recent call last):
+        ...
+    avae_lib.errors.InvalidInput: bits must be 1 to 8, as pixels are uint8, got 16
     """
     if len(image_shape) != 3 or min(image_shape) < 1:
         raise InvalidInput(f"image_shape must be channels, height and width, each at least 1, got {image_shape}")
@@ -99,6 +121,11 @@ def require_labels(labels: Tensor | None, batch: int, num_classes: int) -> None:
     Raises:
         TypeError: not a tensor, or not int64.
         ValueError: None, another number of labels, or a class that there is not.
+
+    >>> require_labels(torch.tensor([0, 3]), batch=2, num_classes=3)
+    Traceback (most recent call last):
+        ...
+    avae_lib.errors.InvalidInput: labels must be classes 0 … 2, got 0 … 3
     """
     if labels is None:
         raise InvalidInput(f"labels must be given, ({batch},) with classes 0 … {num_classes - 1}: the model needs them")
@@ -121,6 +148,9 @@ def temperature_of_each_layer(
 
     Raises:
         ValueError: not one number and not one for each layer, or one that is negative or not finite.
+
+    >>> temperature_of_each_layer(0.7, num_layers=3)
+    (0.7, 0.7, 0.7)
     """
     given = temperature.tolist() if hasattr(temperature, "tolist") else temperature
     temperatures = (given,) * num_layers if isinstance(given, Real) else tuple(given)
@@ -139,6 +169,11 @@ def require_temperature(name: str, temperature: float) -> None:
 
     Raises:
         ValueError: not a number, negative or not finite.
+
+    >>> require_temperature("temperature", -1.0)
+    Traceback (most recent call last):
+        ...
+    avae_lib.errors.InvalidInput: temperature must be a number, 0 (no noise) or more, got -1.0
     """
     if not (isinstance(temperature, Real) and 0 <= temperature < math.inf):
         raise InvalidInput(f"{name} must be a number, 0 (no noise) or more, got {temperature!r}")
@@ -149,6 +184,11 @@ def require_count(n: int) -> None:
 
     Raises:
         ValueError: not a whole number, or below 1.
+
+    >>> require_count(0)
+    Traceback (most recent call last):
+        ...
+    avae_lib.errors.InvalidInput: n must be a whole number of images, at least 1, got 0
     """
     if not (isinstance(n, Integral) and n >= 1):
         raise InvalidInput(f"n must be a whole number of images, at least 1, got {n!r}")
@@ -159,6 +199,11 @@ def require_layer_count(keep_layers: int | None) -> None:
 
     Raises:
         ValueError: not 0, 1 or None.
+
+    >>> require_layer_count(2)
+    Traceback (most recent call last):
+        ...
+    avae_lib.errors.InvalidInput: keep_layers must be 0, 1 or None: this model has one layer, got 2
     """
     if keep_layers not in (None, 0, 1):
         raise InvalidInput(f"keep_layers must be 0, 1 or None: this model has one layer, got {keep_layers}")

@@ -29,7 +29,11 @@ __all__ = ["TextVAE", "TextVAEConfig"]
 
 @dataclass(frozen=True)
 class TextVAEConfig:
-    """What a VAE of sentences is made of."""
+    """What a VAE of sentences is made of.
+
+    >>> TextVAEConfig(sequence_length=6, vocabulary_size=9).build().sample(2).shape
+    torch.Size([2, 6])
+    """
 
     sequence_length: int = 21
     """Most tokens of a sentence, its end included."""

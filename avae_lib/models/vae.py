@@ -33,7 +33,12 @@ __all__ = ["VAE", "VAEConfig"]
 
 @dataclass(frozen=True)
 class VAEConfig:
-    """What a fully-connected VAE is made of."""
+    """What a fully-connected VAE is made of.
+
+    >>> model = VAEConfig(image_shape=(1, 8, 8), latent_dim=2, hidden_sizes=(50,)).build()
+    >>> sum(parameter.numel() for parameter in model.parameters())
+    6868
+    """
 
     image_shape: tuple[int, int, int] = (1, 8, 8)
     """Channels, height and width of an image."""
@@ -75,6 +80,11 @@ class VAE(nn.Module):
     Args:
         encoder_outputs: how many numbers the encoder predicts for an image; 2 · latent_dim if not given.
         condition_dim: how many further numbers encoder and decoder see beside the image and the latents.
+
+    >>> model = VAEConfig(latent_dim=2).build()
+    >>> elbo = model(torch.zeros(5, 1, 8, 8, dtype=torch.uint8))
+    >>> elbo.bound.shape, model.sample(3).shape
+    (torch.Size([5]), torch.Size([3, 1, 8, 8]))
     """
 
     num_layers = 1

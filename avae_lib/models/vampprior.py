@@ -19,7 +19,11 @@ __all__ = ["VampPriorVAE", "VampPriorVAEConfig"]
 
 @dataclass(frozen=True)
 class VampPriorVAEConfig(VAEConfig):
-    """What a VAE with a VampPrior is made of."""
+    """What a VAE with a VampPrior is made of.
+
+    >>> VampPriorVAEConfig(pseudo_inputs=3, latent_dim=2).build().components().mean.shape
+    torch.Size([3, 2])
+    """
 
     pseudo_inputs: int = 50
     """Number of learned images whose posteriors make up the prior."""
@@ -44,6 +48,13 @@ class VampPriorVAE(VAE):
 
     Samples need the encoder, which makes the prior of the pseudo-inputs. Their temperature scales the standard
     deviation of the mixture's components; which of them is drawn stays random.
+
+    With a single pseudo-input the prior is the posterior of that image:
+
+    >>> model = VampPriorVAEConfig(pseudo_inputs=1, latent_dim=2).build()
+    >>> z = torch.randn(4, 2)
+    >>> bool(torch.allclose(model.log_prior(z), model.components().log_prob(z)))
+    True
     """
 
     def __init__(self, config: VampPriorVAEConfig) -> None:

@@ -174,6 +174,15 @@ class VariationalLayer(nn.Module):
         evidence_conditioning: from ẽ_l, r_l and the evidence at and below the layer to ê_l.
         posterior: Q_l up to its residual to the prior's parameters.
         gaussians: from both to two Gaussians, see :mod:`avae_lib.nn.residual_posteriors`.
+
+    A layer draws its latent and adds one context to those that are remembered:
+
+    >>> from avae_lib.models.attentive import AttentiveConfig
+    >>> model = AttentiveConfig(latent_channels=2).build()
+    >>> first, _ = model.layers[0](model.top(batch=3), evidence=None, draw=Draw())
+    >>> second, latent = model.layers[1](first, evidence=None, draw=Draw())
+    >>> latent.z.shape, len(first.remembered), len(second.remembered)
+    (torch.Size([3, 2, 4, 4]), 0, 1)
     """
 
     own_wiring = "local, normalised or published layers: own wiring, not variational_layer_step"
@@ -232,6 +241,11 @@ class PlainVariationalLayer(VariationalLayer):
 
     Arguments as for :class:`VariationalLayer`; ``gaussians`` are
     :class:`avae_lib.nn.residual_posteriors.CentredGaussians`.
+
+    >>> from avae_lib.models.attentive import AttentiveConfig
+    >>> plain = AttentiveConfig(normalise_contexts=False, normalise_evidence=False).build()
+    >>> type(plain.layers[1]).__name__, type(AttentiveConfig().build().layers[1]).__name__
+    ('PlainVariationalLayer', 'VariationalLayer')
     """
 
     own_wiring = None
@@ -296,6 +310,12 @@ class TopLayer(nn.Module):
     Args:
         latent_channels: of z.
         evidence_conditioning, posterior, gaussians: as in :class:`VariationalLayer`; nothing is added to a prior here.
+
+    >>> from avae_lib.models.attentive import AttentiveConfig
+    >>> model = AttentiveConfig(latent_channels=2).build()
+    >>> _, latent = model.layers[0](model.top(batch=3), evidence=None, draw=Draw())
+    >>> latent.prior.mean.abs().max().item(), latent.z.shape
+    (0.0, torch.Size([3, 2, 4, 4]))
     """
 
     def __init__(
@@ -332,6 +352,12 @@ class Transition(nn.Module):
         join: from c and z to features.
         cell: from features to features.
         split: from features to a ``ContextSplit``.
+
+    >>> from avae_lib.models.attentive import AttentiveConfig
+    >>> transition = AttentiveConfig(width=16, latent_channels=2, key_channels=4).build().layers[1].transition
+    >>> context = transition(torch.zeros(3, 20, 4, 4), torch.zeros(3, 2, 4, 4))
+    >>> context.value.shape, context.key.shape
+    (torch.Size([3, 20, 4, 4]), torch.Size([3, 4, 4, 4]))
     """
 
     def __init__(self, join: nn.Module, cell: nn.Module, split: nn.Module) -> None:
@@ -348,6 +374,10 @@ class LearnedTop(nn.Module):
     Args:
         constant: the initial constant, ``(1, channels, height, width)``.
         split: cuts it into a ``ContextSplit``.
+
+    >>> from avae_lib.nn.contexts import ChannelSplit
+    >>> LearnedTop(torch.ones(1, 6, 4, 4), ChannelSplit(value=4, key=2))(batch=3).context.value.shape
+    torch.Size([3, 4, 4, 4])
     """
 
     def __init__(self, constant: Float[Tensor, "1 channels h w"], split: nn.Module) -> None:
@@ -365,6 +395,12 @@ class Readout(nn.Module):
     Args:
         join: from c and z to features at the latents' resolution.
         cell: from these to features at the image's.
+
+    >>> from avae_lib.models.attentive import AttentiveConfig
+    >>> model = AttentiveConfig(image_shape=(1, 8, 8), halvings=1).build()
+    >>> above = Descent(ContextSplit(torch.zeros(2, 40, 4, 4)), z=torch.zeros(2, 2, 4, 4))
+    >>> model.readout(above).shape  # at the resolution of the image
+    torch.Size([2, 20, 8, 8])
     """
 
     def __init__(self, join: nn.Module, cell: nn.Module) -> None:
@@ -386,6 +422,12 @@ class BottomUp(nn.Module):
         stem: S, from pixels (uint8) to features at the latents' resolution.
         cells: U_l, lowest first.
         splits: what is made of e_{L+1}, e_L, …, e_1 for the layers to read, lowest first.
+
+    >>> from avae_lib.nn.contexts import ChannelSplit
+    >>> split = ChannelSplit(value=3)
+    >>> evidence = BottomUp(nn.Identity(), [nn.MaxPool2d(2)], [split, split])(torch.zeros(1, 3, 8, 8), draws=())
+    >>> [tuple(features.value.shape) for features in evidence]  # the top layer's evidence first
+    [(1, 3, 4, 4), (1, 3, 8, 8)]
     """
 
     def __init__(self, stem: nn.Module, cells: Sequence[nn.Module], splits: Sequence[nn.Module]) -> None:

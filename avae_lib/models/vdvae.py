@@ -279,6 +279,9 @@ def parse_encoder(text: str, image_size: int) -> tuple[EncoderStep, ...]:
 
     Raises:
         ValueError: not in the notation, or a resolution at which the features are not at that point.
+
+    >>> parse_encoder("8x2,8d4", image_size=8)
+    (EncoderStep(resolution=8, pool=1), EncoderStep(resolution=8, pool=1), EncoderStep(resolution=8, pool=4))
     """
     steps = tuple(EncoderStep(resolution, pool) for resolution, _, pool in _items("enc_blocks", text, "d"))
     reached = image_size
@@ -298,6 +301,9 @@ def parse_decoder(text: str, image_size: int, encoder: Sequence[EncoderStep]) ->
     Raises:
         ValueError: not in the notation, a resolution that the encoder doesn't have, a stream added before it is
             there, or no block at the resolution of the image.
+
+    >>> parse_decoder("2x1,8m2", image_size=8, encoder=parse_encoder("8d4,2x1", image_size=8))
+    (DecoderStep(resolution=2, source=None), DecoderStep(resolution=8, source=2))
     """
     encoded = {image_size, *(step.resolution // step.pool for step in encoder)}
     steps = tuple(
@@ -318,6 +324,9 @@ def parse_widths(text: str, width: int, resolutions: Sequence[int]) -> dict[int,
 
     Raises:
         ValueError: not in this form, or a width of 0.
+
+    >>> parse_widths("64:256", width=512, resolutions=(1, 32, 64))
+    {1: 512, 32: 512, 64: 256}
     """
     pairs = [re.fullmatch(r"\s*(\d+):([1-9]\d*)\s*", item) for item in text.split(",")] if text else []
     if None in pairs:

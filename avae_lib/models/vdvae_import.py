@@ -71,6 +71,12 @@ def from_openai(state_dict: Mapping[str, Tensor], hparams: Any) -> Hierarchy:
 
     Raises:
         ValueError: hyper-parameters are missing, or names or shapes in the checkpoint are not those of such a model.
+
+    >>> hparams = {"width": 8, "zdim": 2, "enc_blocks": "8x1", "dec_blocks": "8x1", "image_size": 8}
+    >>> from_openai({}, hparams)
+    Traceback (most recent call last):
+        ...
+    avae_lib.errors.InvalidInput: the checkpoint is not of the model that hparams describe: 41 names are missing ...
     """
     model = VDVAEConfig(**config_fields(hparams)).build()
     load_released_weights(model, state_dict)
@@ -85,6 +91,10 @@ def config_fields(hparams: Any) -> dict[str, Any]:
 
     Raises:
         ValueError: a hyper-parameter that has no default is absent, or the data set is not one of ``DATASETS``.
+
+    >>> fields = config_fields({"width": 8, "zdim": 2, "enc_blocks": "8x1", "dec_blocks": "8x1", "image_size": 8})
+    >>> fields["latent_channels"], fields["image_shape"]
+    (2, (3, 8, 8))
     """
     given = _given(hparams)
     dataset = _dataset(given)
@@ -106,6 +116,13 @@ def load_released_weights(model: nn.Module, state_dict: Mapping[str, Tensor]) ->
 
     Raises:
         ValueError: names are missing or unknown, or shapes differ; the message names the first of each.
+
+    >>> hparams = {"width": 8, "zdim": 2, "enc_blocks": "8x1", "dec_blocks": "8x1", "image_size": 8}
+    >>> model = VDVAEConfig(**config_fields(hparams)).build()
+    >>> load_released_weights(model, {"encoder.in_conv.weight": torch.zeros(1)})
+    Traceback (most recent call last):
+        ...
+    avae_lib.errors.InvalidInput: the checkpoint is not of the model that hparams describe: 40 names are missing ...
     """
     given = {name.removeprefix("module."): tensor for name, tensor in state_dict.items()}
     wanted = _tensors_by_released_name(model)

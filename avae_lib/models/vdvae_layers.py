@@ -129,6 +129,10 @@ class StartingStreams(nn.Module):
     Args:
         widths: channels at each resolution of the decoder.
         no_bias_above: the finest resolution whose stream starts from a learned constant.
+
+    >>> top = StartingStreams({1: 16, 8: 16}, no_bias_above=4)
+    >>> {resolution: tuple(stream.shape) for resolution, stream in top(batch=2).features.items()}, list(top.constants)
+    ({1: (2, 16, 1, 1), 8: (2, 16, 8, 8)}, ['1'])
     """
 
     def __init__(self, widths: Mapping[int, int], no_bias_above: int) -> None:
@@ -165,6 +169,13 @@ class TopDownBlock(nn.Module):
         prior: from the stream to means, log standard deviations and what is added to the stream.
         from_latent: what the latent adds to the stream.
         residual: the last residual block, its residual sum included.
+
+    >>> from avae_lib.models.vdvae import VDVAEConfig
+    >>> config = VDVAEConfig((1, 8, 8), bits=4, enc_blocks="8d8,1x1", dec_blocks="1x1,8m1", width=16, latent_channels=2)
+    >>> model = config.build()
+    >>> streams, latent = model.layers[0](model.top(batch=3), evidence=None, draw=Draw())  # z from the prior
+    >>> latent.z.shape, streams.features[1].shape
+    (torch.Size([3, 2, 1, 1]), torch.Size([3, 16, 1, 1]))
     """
 
     def __init__(
@@ -238,6 +249,11 @@ class GroupedBlock(TopDownBlock):
 
     Args:
         ends_group: whether z joins the stream at once, with what earlier blocks of the group have held back.
+
+    >>> from avae_lib.models.vdvae import VDVAEConfig
+    >>> config = VDVAEConfig((1, 8, 8), bits=4, enc_blocks="8x1", dec_blocks="8x4", width=16, group_size=2)
+    >>> [block.ends_group for block in config.build().layers]
+    [False, True, False, True]
     """
 
     own_wiring = "blocks in groups: own wiring, not top_down_step"
@@ -274,6 +290,11 @@ class ActivationEncoder(nn.Module):
         stem: from pixels to features.
         blocks: from the image up, with their pooling.
         read_at: resolution of each block of the decoder, top first.
+
+    >>> halve = nn.AvgPool2d(2)
+    >>> encoder = ActivationEncoder(PixelStem(1, 16, mean=7.5, std=7.5), [halve, halve], read_at=(2, 4, 8))
+    >>> [tuple(features.shape) for features in encoder(torch.zeros(1, 1, 8, 8, dtype=torch.uint8), draws=())]
+    [(1, 16, 2, 2), (1, 16, 4, 4), (1, 16, 8, 8)]
     """
 
     def __init__(self, stem: nn.Module, blocks: Sequence[nn.Module], read_at: Sequence[int]) -> None:
@@ -296,6 +317,9 @@ class PixelStem(nn.Module):
 
     Args:
         mean, std: the pixel level that it sees as 0, and the distance from it that it sees as 1.
+
+    >>> PixelStem(channels=3, width=16, mean=127.5, std=127.5)(torch.zeros(2, 3, 8, 8, dtype=torch.uint8)).shape
+    torch.Size([2, 16, 8, 8])
     """
 
     def __init__(self, channels: int, width: int, mean: float, std: float) -> None:
@@ -309,7 +333,13 @@ class PixelStem(nn.Module):
 
 
 class MatchedChannels(nn.Module):
-    """The first channels of a picture, followed by zeros where it has too few."""
+    """The first channels of a picture, followed by zeros where it has too few.
+
+    >>> MatchedChannels(3)(torch.ones(1, 2, 1, 1)).flatten().tolist()
+    [1.0, 1.0, 0.0]
+    >>> MatchedChannels(1)(torch.ones(1, 2, 1, 1)).flatten().tolist()
+    [1.0]
+    """
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -320,7 +350,12 @@ class MatchedChannels(nn.Module):
 
 
 class ImageReadout(nn.Module):
-    """The stream at the resolution of the image, each channel with a gain and a bias."""
+    """The stream at the resolution of the image, each channel with a gain and a bias.
+
+    >>> streams = Streams({8: torch.ones(1, 2, 8, 8)})
+    >>> bool((ImageReadout(resolution=8, width=2)(streams) == 1).all())  # fresh gains are 1, biases 0
+    True
+    """
 
     def __init__(self, resolution: int, width: int) -> None:
         super().__init__()

@@ -42,7 +42,14 @@ __all__ = [
 
 @dataclass(frozen=True)
 class VQVAEConfig:
-    """What a VQ-VAE is made of."""
+    """What a VQ-VAE is made of.
+
+    64 positions and 128 codes: the codes of an image cost 64 · log 128 nats, or 448 bits:
+
+    >>> model = VQVAEConfig(image_shape=(3, 32, 32), halvings=2, codes=128).build()
+    >>> model.grid, round(model.prior_nats / math.log(2))
+    ((8, 8), 448)
+    """
 
     image_shape: tuple[int, int, int] = (3, 32, 32)
     """Channels, height and width of an image."""
@@ -101,6 +108,10 @@ class VQVAE(nn.Module):
     The codebook loss and the weighted commitment loss are penalties: squared distances summed over one image's
     vectors, in the place of nats. Meets :class:`avae_lib.models.contract.LatentVariableModel`; temperatures have no
     effect, since neither the uniform prior nor a point mass has a width.
+
+    >>> model = VQVAEConfig(channels=8).build()
+    >>> model.codes(torch.zeros(2, 3, 32, 32, dtype=torch.uint8)).shape
+    torch.Size([2, 8, 8])
     """
 
     num_layers = 1
@@ -224,6 +235,11 @@ def require_codebook(config: object) -> None:
 
     Raises:
         ValueError: names the field and what it holds.
+
+    >>> VQVAEConfig(codes=1)
+    Traceback (most recent call last):
+        ...
+    avae_lib.errors.InvalidInput: codes must be at least 2, got 1
     """
     require_at_least(2, config, "codes")
     require_at_least(1, config, "code_dim")
@@ -242,6 +258,11 @@ def require_divisible(image_shape: tuple[int, int, int], name: str, halvings: in
 
     Raises:
         ValueError: names the field ``name`` that asks for it.
+
+    >>> require_divisible((3, 30, 30), "halvings", 2)
+    Traceback (most recent call last):
+        ...
+    avae_lib.errors.InvalidInput: halvings: height and width of an image must be multiples of 2**2 = 4, got ...
     """
     _, height, width = image_shape
     if height % 2**halvings or width % 2**halvings:
@@ -255,6 +276,9 @@ class PlainResidualBlock(nn.Module):
     r"""A shortcut and two convolutions.
 
     .. math:: y = x + \mathrm{conv}_{1\times1}\,\mathrm{ReLU}\,\mathrm{conv}_{3\times3}\,\mathrm{ReLU}\,(x)
+
+    >>> PlainResidualBlock(channels=4)(torch.zeros(1, 4, 5, 5)).shape
+    torch.Size([1, 4, 5, 5])
     """
 
     def __init__(self, channels: int) -> None:
@@ -268,7 +292,11 @@ class PlainResidualBlock(nn.Module):
 
 
 def strided_encoder(in_channels: int, channels: int, halvings: int, blocks: int) -> nn.Sequential:
-    """``halvings`` convolutions 4×4 of stride 2, each with a rectifier, then a 3×3 one and residual blocks."""
+    """``halvings`` convolutions 4×4 of stride 2, each with a rectifier, then a 3×3 one and residual blocks.
+
+    >>> strided_encoder(3, channels=8, halvings=2, blocks=1)(torch.zeros(1, 3, 32, 32)).shape
+    torch.Size([1, 8, 8, 8])
+    """
     layers: list[nn.Module] = []
     for index in range(halvings):
         halve = nn.Conv2d(channels if index else in_channels, channels, kernel_size=4, stride=2, padding=1)
@@ -277,7 +305,11 @@ def strided_encoder(in_channels: int, channels: int, halvings: int, blocks: int)
 
 
 def strided_decoder(in_channels: int, channels: int, doublings: int, blocks: int) -> nn.Sequential:
-    """A 3×3 convolution, residual blocks, and ``doublings`` transposed convolutions 4×4 of stride 2 with rectifiers."""
+    """A 3×3 convolution, residual blocks, and ``doublings`` transposed convolutions 4×4 of stride 2 with rectifiers.
+
+    >>> strided_decoder(16, channels=8, doublings=2, blocks=1)(torch.zeros(1, 16, 8, 8)).shape
+    torch.Size([1, 8, 32, 32])
+    """
     layers: list[nn.Module] = [convolution(in_channels, channels), *_residual_blocks(channels, blocks)]
     for _ in range(doublings):
         layers += [nn.ConvTranspose2d(channels, channels, kernel_size=4, stride=2, padding=1), nn.ReLU()]

@@ -29,12 +29,17 @@ from avae_lib.nn.output_heads import output_head
 from avae_lib.nn.vector_quantization import Codebook, CodebookUpdate, Estimator, PointMass, Quantized
 from avae_lib.objectives import ELBO
 
-__all__ = ["VQVAE2", "TwoLevelAutoencoder", "TwoLevelPrior", "VQVAE2Config"]
+__all__ = ["VQVAE2", "VQVAE2Config"]
 
 
 @dataclass(frozen=True)
 class VQVAE2Config:
-    """What a VQ-VAE of two levels and its prior are made of."""
+    """What a VQ-VAE of two levels and its prior are made of.
+
+    >>> model = VQVAE2Config(channels=8, halvings=2, top_halvings=1).build()
+    >>> model.num_layers, [q.codes.shape[1:] for q in model.latents(torch.zeros(1, 3, 32, 32, dtype=torch.uint8))]
+    (2, [torch.Size([4, 4]), torch.Size([8, 8])])
+    """
 
     image_shape: tuple[int, int, int] = (3, 32, 32)
     """Channels, height and width of an image."""
@@ -181,6 +186,12 @@ class VQVAE2(nn.Module):
 
     Meets :class:`avae_lib.models.contract.LatentVariableModel`. The temperature of ``sample`` divides the prior's
     logits; ``posterior_temperature`` has no effect.
+
+    Before its training begins, the prior is uniform over 128 codes at 16 + 64 positions:
+
+    >>> elbo = VQVAE2Config(channels=8, prior_channels=8).build()(torch.zeros(1, 3, 32, 32, dtype=torch.uint8))
+    >>> (elbo.kl / math.log(128)).round().tolist()  # the upper level first
+    [[16.0, 64.0]]
     """
 
     num_layers = 2

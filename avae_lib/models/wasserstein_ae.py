@@ -27,7 +27,12 @@ PENALTIES = {"mmd": mmd_to_prior, "sliced_wasserstein": sliced_wasserstein_to_pr
 
 @dataclass(frozen=True)
 class WassersteinAEConfig(VAEConfig):
-    """What a Wasserstein autoencoder is made of."""
+    """What a Wasserstein autoencoder is made of.
+
+    >>> model = WassersteinAEConfig(penalty="sliced_wasserstein").build()
+    >>> list(model(torch.zeros(4, 1, 8, 8, dtype=torch.uint8)).penalties)
+    ['sliced_wasserstein']
+    """
 
     penalty: str = "mmd"
     """Distance of all latents from the prior: mmd (maximum mean discrepancy) or sliced_wasserstein."""
@@ -54,6 +59,11 @@ class WassersteinAE(VAE):
     that reconstructions can be compared. The encoder predicts a single latent for each image. With no noise in it there
     is no bound on log p(x): ``forward`` returns the reconstruction term, a KL of zero and the penalty, estimated from
     the batch. ``latents`` are point masses: Gaussians with log standard deviation −∞, whose draws are their means.
+
+    >>> model = WassersteinAEConfig(latent_dim=2).build()
+    >>> (posterior,) = model.latents(torch.zeros(1, 1, 8, 8, dtype=torch.uint8))
+    >>> posterior.log_std  # a point: no noise
+    tensor([[-inf, -inf]])
     """
 
     no_density = "The encoder has no noise, so there is no density of latents given an image, and no bound on log p(x)."

@@ -61,6 +61,12 @@ class Bottleneck(nn.Module):
         resolution: height and width of its pictures. Where that is 1 or 2 all kernels are 1×1.
         is_residual: whether the input is added to the output.
         last_scale: factor on the initial weights of the last convolution.
+
+    A block of width 4 around 32 channels has far fewer weights than one 3×3 convolution of them, 9216:
+
+    >>> block = Bottleneck(in_width=32, middle_width=4, out_width=32, resolution=8, is_residual=True)
+    >>> sum(parameter.numel() for parameter in block.parameters())
+    588
     """
 
     def __init__(

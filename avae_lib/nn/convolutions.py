@@ -26,6 +26,9 @@ class PixelScaling(nn.Module):
     """Pixel levels 0 … 2**bits − 1 spread evenly over [−1, 1]: the first step of most networks here.
 
     In the type of the network's weights: float64 once the model was told ``.double()``.
+
+    >>> PixelScaling(bits=8)(torch.tensor([[[[0, 255]]]], dtype=torch.uint8)).flatten().tolist()
+    [-1.0, 1.0]
     """
 
     def __init__(self, bits: int) -> None:
@@ -44,6 +47,11 @@ def convolution(in_channels: int, out_channels: int, kernel_size: int = 3, init_
         kernel_size: odd; 1 mixes channels only.
         init_scale: factor on the initial weights. Zero starts a branch that contributes nothing, yet learns:
             its weights get a gradient from the first step on.
+
+    >>> convolution(3, 5)(torch.zeros(1, 3, 8, 8)).shape
+    torch.Size([1, 5, 8, 8])
+    >>> convolution(3, 5, init_scale=0.0)(torch.randn(1, 3, 8, 8)).abs().max().item()
+    0.0
     """
     layer = nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2)
     with torch.no_grad():
@@ -66,6 +74,12 @@ class WeightNormConvolution(nn.Module):
         kernel_size: odd.
         stride: 1 or 2; height and width of x must be divisible by it.
         bias: whether there is b.
+
+    >>> layer = WeightNormConvolution(2, 3, kernel_size=3, stride=2)
+    >>> layer(torch.zeros(1, 2, 8, 8)).shape
+    torch.Size([1, 3, 4, 4])
+    >>> bool(torch.allclose(layer.weight.flatten(1).norm(dim=1), layer.log_gain.exp()))
+    True
     """
 
     def __init__(

@@ -33,6 +33,11 @@ class GatedLayer(nn.Module):
         kernel_size: width of the vertical kernel, odd and at least 3.
         condition_channels: of c; 0 for none.
         is_first: h is the input itself. Then the layer looks strictly to the left, and has no shortcut.
+
+    >>> layer = GatedLayer(channels=4, kernel_size=3, condition_channels=0, is_first=True)
+    >>> vertical, horizontal = layer(torch.randn(1, 4, 5, 5), torch.randn(1, 4, 5, 5), condition=None)
+    >>> vertical.shape, horizontal.shape
+    (torch.Size([1, 4, 5, 5]), torch.Size([1, 4, 5, 5]))
     """
 
     def __init__(self, channels: int, kernel_size: int, condition_channels: int, is_first: bool) -> None:

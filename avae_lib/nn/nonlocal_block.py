@@ -59,6 +59,10 @@ class NonLocalBlock(nn.Module):
     Args:
         channels: of x, v and y.
         key_channels: of q and k.
+
+    >>> block, x = NonLocalBlock(channels=4, key_channels=2), torch.randn(1, 4, 3, 3)
+    >>> bool((block(x) == x).all())
+    True
     """
 
     def __init__(self, channels: int, key_channels: int) -> None:
@@ -76,7 +80,11 @@ class NonLocalBlock(nn.Module):
 
 
 def non_local_or_identity(channels: int, key_channels: int) -> nn.Module:
-    """A non-local block, or with no key channels the identity."""
+    """A non-local block, or with no key channels the identity.
+
+    >>> non_local_or_identity(channels=8, key_channels=0)
+    Identity()
+    """
     return NonLocalBlock(channels, key_channels) if key_channels else nn.Identity()
 
 

@@ -30,6 +30,12 @@ class SqueezeExcite(nn.Module):
         channels: channels of x.
         reduction: how many times fewer channels the hidden layer has.
         least: fewest channels of the hidden layer.
+
+    >>> import torch
+    >>> layer, x = SqueezeExcite(channels=3), torch.ones(1, 3, 4, 4)
+    >>> gates = layer(x) / x
+    >>> bool(((0 < gates) & (gates < 1)).all()), bool((gates == gates[:, :, :1, :1]).all())
+    (True, True)
     """
 
     def __init__(self, channels: int, reduction: int = 16, least: int = 4) -> None:
@@ -58,6 +64,10 @@ def normalised_convolution(
 
     Args:
         weight_norm: False leaves w as it is.
+
+    >>> layer = normalised_convolution(2, 3)
+    >>> sorted(name for name, _ in layer.named_parameters())
+    ['bias', 'parametrizations.weight.original0', 'parametrizations.weight.original1']
     """
     layer = nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding=kernel_size // 2)
     return parametrizations.weight_norm(layer) if weight_norm else layer
@@ -72,6 +82,11 @@ class NVAECell(nn.Module):
         shortcut: S.
         correction: F, of the same shape.
         out_channels: channels of y.
+
+    >>> import torch
+    >>> cell = NVAECell(nn.Identity(), nn.Conv2d(8, 8, 3, padding=1), out_channels=8)
+    >>> cell(torch.zeros(1, 8, 4, 4)).shape
+    torch.Size([1, 8, 4, 4])
     """
 
     def __init__(self, shortcut: nn.Module, correction: nn.Module, out_channels: int) -> None:
@@ -84,7 +99,12 @@ class NVAECell(nn.Module):
 
 
 def encoder_cell(in_channels: int, out_channels: int, resize: Resize = "keep", weight_norm: bool = True) -> NVAECell:
-    """Twice BN – swish – 3×3 convolution; with ``resize="halve"`` the first one has stride two."""
+    """Twice BN – swish – 3×3 convolution; with ``resize="halve"`` the first one has stride two.
+
+    >>> import torch
+    >>> encoder_cell(8, 16, "halve")(torch.zeros(2, 8, 4, 4)).shape
+    torch.Size([2, 16, 2, 2])
+    """
     stride = 2 if resize == "halve" else 1
     correction = nn.Sequential(
         *_norm_swish(in_channels),
@@ -106,6 +126,10 @@ def decoder_cell(
     Args:
         resize: keep, or double by nearest neighbours first.
         expansion: how many times more channels there are inside.
+
+    >>> import torch
+    >>> decoder_cell(16, 8, "double")(torch.zeros(2, 16, 4, 4)).shape
+    torch.Size([2, 8, 8, 8])
     """
     hidden = expansion * in_channels
     correction = nn.Sequential(

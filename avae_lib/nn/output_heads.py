@@ -54,7 +54,11 @@ Projection = Callable[[int, int], nn.Module]
 
 
 def pointwise(in_channels: int, out_channels: int) -> nn.Conv2d:
-    """A 1×1 convolution."""
+    """A 1×1 convolution.
+
+    >>> pointwise(4, 2)(torch.zeros(1, 4, 3, 3)).shape
+    torch.Size([1, 2, 3, 3])
+    """
     return nn.Conv2d(in_channels, out_channels, kernel_size=1)
 
 
@@ -81,6 +85,10 @@ def output_head(
     Raises:
         ValueError: the name is unknown, a Bernoulli likelihood is asked for pixels of more than one bit, or a
             discretized logistic mixture for images with neither one channel nor three.
+
+    >>> head = output_head("discretized_logistic", features=8, channels=1, bits=4, mixtures=3)
+    >>> head.projection.out_channels  # a weight, a mean and a scale for each component
+    9
     """
     project = projection or pointwise
     if likelihood == "bernoulli":
@@ -103,6 +111,10 @@ class BernoulliHead(nn.Module):
 
     Args:
         projection: from features to one logit for each channel.
+
+    >>> head = BernoulliHead(nn.Identity())  # features are the logits
+    >>> head.log_likelihood(torch.zeros(1, 1, 1, 2), torch.tensor([[[[0, 1]]]], dtype=torch.uint8))  # 2 log ½
+    tensor([-1.3863])
     """
 
     def __init__(self, projection: nn.Module) -> None:
@@ -142,6 +154,12 @@ class DiscretizedLogisticHead(nn.Module):
 
     Args:
         projection: from features to 3 · mixtures · channels numbers: logits, means, log-scales.
+
+    >>> head = DiscretizedLogisticHead(pointwise(8, 3), channels=1, bits=4)
+    >>> features = torch.randn(2, 8, 4, 4)
+    >>> known = torch.zeros(2, 0, 4, 4, dtype=torch.uint8)
+    >>> bool(torch.allclose(head.level_probabilities(features, known).sum(dim=-1), torch.ones(())))
+    True
     """
 
     def __init__(self, projection: nn.Module, channels: int, bits: int, mixtures: int = 1) -> None:
@@ -199,6 +217,10 @@ class DiscretizedLogisticMixtureHead(nn.Module):
 
     Args:
         projection: from features to 10 · mixtures numbers for three channels, 3 · mixtures for one.
+
+    >>> head = DiscretizedLogisticMixtureHead(pointwise(8, 20), channels=3, bits=8, mixtures=2)
+    >>> head.sample(torch.randn(2, 8, 4, 4)).shape
+    torch.Size([2, 3, 4, 4])
     """
 
     def __init__(
@@ -282,6 +304,10 @@ class ReleasedFiveBitHead(nn.Module):
     Args:
         projection: from features to 10 · mixtures numbers, laid out as for
             :func:`avae_lib.likelihoods.discretized_logistic_mixture_log_prob`.
+
+    >>> head = ReleasedFiveBitHead(pointwise(8, 20), mixtures=2)
+    >>> head.sample(torch.randn(2, 8, 4, 4)).shape
+    torch.Size([2, 3, 4, 4])
     """
 
     name = "released_five_bits"

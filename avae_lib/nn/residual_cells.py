@@ -34,6 +34,9 @@ class JoiningConvolution(nn.Module):
         first, second: channels of a and b.
         out_channels: channels of y.
         key_channels: of the non-local block that follows; 0 for none.
+
+    >>> JoiningConvolution(4, 2, out_channels=6)(torch.zeros(1, 4, 3, 3), torch.zeros(1, 2, 3, 3)).shape
+    torch.Size([1, 6, 3, 3])
     """
 
     def __init__(self, first: int, second: int, out_channels: int, key_channels: int = 0) -> None:
@@ -58,6 +61,11 @@ class SummingConvolution(nn.Module):
         first, second: channels of a and b.
         out_channels: channels of y.
         key_channels: of the non-local block that follows; 0 for none.
+
+    >>> merge, a = SummingConvolution(4, 2, out_channels=4), torch.randn(1, 4, 3, 3)
+    >>> b = torch.randn(1, 2, 3, 3)
+    >>> bool(torch.allclose(merge(a, b), a + merge.map(b)))
+    True
     """
 
     def __init__(self, first: int, second: int, out_channels: int, key_channels: int = 0) -> None:
@@ -87,6 +95,9 @@ class Node(nn.Sequential):
         in_channels, out_channels: channels of x and y.
         stride: of the convolution; all before it runs at the resolution of x.
         key_channels: of the non-local block; 0 for none.
+
+    >>> Node(4, 6, stride=2)(torch.randn(2, 4, 8, 8)).shape
+    torch.Size([2, 6, 4, 4])
     """
 
     def __init__(self, in_channels: int, out_channels: int, stride: int = 1, key_channels: int = 0) -> None:
@@ -107,6 +118,9 @@ class FactorizedReduction(nn.Module):
     Args:
         in_channels, out_channels: channels of x and y; the last map makes what the others leave of y.
         pixel_map: from numbers of channels (in, out) to a map that looks at each pixel alone.
+
+    >>> FactorizedReduction(4, 8)(torch.randn(1, 4, 6, 6)).shape
+    torch.Size([1, 8, 3, 3])
     """
 
     OFFSETS = ((0, 0), (1, 1), (0, 1), (1, 0))
@@ -139,6 +153,10 @@ class ResidualBlock(nn.Module):
         channels: of x.
         resize: what becomes of height and width, and inversely of the channels.
         key_channels: of the non-local blocks in the nodes, and in a shortcut that doubles; 0 for none.
+
+    >>> x = torch.randn(2, 8, 4, 4)
+    >>> [tuple(ResidualBlock(8, resize)(x).shape) for resize in ("keep", "halve", "double")]
+    [(2, 8, 4, 4), (2, 16, 2, 2), (2, 4, 8, 8)]
     """
 
     def __init__(self, channels: int, resize: Resize = "keep", key_channels: int = 0) -> None:
@@ -159,6 +177,9 @@ def resized_channels(channels: int, resize: Resize) -> int:
 
     Raises:
         ValueError: there is no such way to resize.
+
+    >>> [resized_channels(8, resize) for resize in ("keep", "halve", "double")]
+    [8, 16, 4]
     """
     if resize not in ("keep", "halve", "double"):
         raise ValueError(f"resize must be keep, halve or double, got {resize!r}")
@@ -166,7 +187,11 @@ def resized_channels(channels: int, resize: Resize) -> int:
 
 
 def residual_cell(channels: int, resizes: Sequence[Resize], key_channels: int = 0) -> nn.Sequential:
-    """A chain of residual blocks, one for each entry of ``resizes``."""
+    """A chain of residual blocks, one for each entry of ``resizes``.
+
+    >>> residual_cell(8, ["keep", "halve", "halve"])(torch.randn(1, 8, 16, 16)).shape
+    torch.Size([1, 32, 4, 4])
+    """
     blocks = []
     for resize in resizes:
         blocks.append(ResidualBlock(channels, resize, key_channels))

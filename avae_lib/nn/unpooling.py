@@ -42,6 +42,11 @@ class Unpooling(nn.Module):
 
     Args:
         factor: how many times larger height and width become.
+
+    >>> import torch
+    >>> Unpooling(factor=2)(torch.tensor([[[[1.0, 2.0]]]]))
+    tensor([[[[1., 1., 2., 2.],
+              [1., 1., 2., 2.]]]])
     """
 
     def __init__(self, factor: int) -> None:
@@ -63,6 +68,10 @@ class LearnedUnpooling(nn.ConvTranspose2d):
     Args:
         in_width, out_width: channels before and after.
         factor: how many times larger the picture becomes.
+
+    >>> import torch
+    >>> LearnedUnpooling(3, 5, factor=4)(torch.randn(1, 3, 2, 2)).shape
+    torch.Size([1, 5, 8, 8])
     """
 
     own_wiring = "learned upsampling: own wiring, not unpool_nearest"

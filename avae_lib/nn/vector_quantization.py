@@ -93,7 +93,12 @@ class Quantized:
 
 @dataclass(frozen=True)
 class PointMass:
-    """The posterior of a layer of codes: at each position one code has probability 1."""
+    """The posterior of a layer of codes: at each position one code has probability 1.
+
+    >>> mass = PointMass(codes=torch.zeros(1, 2, 2, dtype=torch.int64), mean=torch.ones(1, 3, 2, 2))
+    >>> mass.log_prob(torch.ones(1, 3, 2, 2)), mass.log_prob(torch.zeros(1, 3, 2, 2))
+    (tensor([0.]), tensor([-inf]))
+    """
 
     codes: Int64[Tensor, "batch height width"]
     """Which."""
@@ -173,6 +178,12 @@ class Codebook(nn.Module):
         update: see :data:`CodebookUpdate`.
         decay: γ, also of the usage that tells dead codes.
         revive_below: a code is dead if it is used less than this fraction of an even share; 0 revives none.
+
+    >>> codebook = Codebook(codes=2, dim=1)
+    >>> codebook.place(torch.tensor([[0.0], [10.0]]))
+    >>> quantised = codebook.eval()(torch.tensor([[[[1.0, 8.0, 4.0]]]]))
+    >>> quantised.codes.tolist(), quantised.vectors.flatten().tolist()
+    ([[[0, 1, 0]]], [0.0, 10.0, 0.0])
     """
 
     def __init__(

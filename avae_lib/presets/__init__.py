@@ -30,6 +30,9 @@ def find_preset(name: str) -> Experiment:
 
     Raises:
         UnknownPreset: there is none; the message lists them and suggests the nearest.
+
+    >>> find_preset("digits-vae").model.latent_dim
+    8
     """
     if name not in PRESETS:
         close = difflib.get_close_matches(name, PRESETS, n=1)
@@ -40,7 +43,11 @@ def find_preset(name: str) -> Experiment:
 
 @dataclass(frozen=True)
 class PresetSummary:
-    """One line of the list of presets."""
+    """One line of the list of presets.
+
+    >>> PresetSummary("digits-vae", "digits", layers=1, parameters=123).to_json()
+    {'name': 'digits-vae', 'dataset': 'digits', 'layers': 1, 'parameters': 123}
+    """
 
     name: str
     dataset: str
@@ -57,7 +64,11 @@ class PresetSummary:
 
 
 def summary(preset: Experiment) -> PresetSummary:
-    """What a preset amounts to, counted on the model that it builds."""
+    """What a preset amounts to, counted on the model that it builds.
+
+    >>> summary(find_preset("digits-attentive")).layers
+    5
+    """
     with torch.device("meta"):  # shapes only: the largest model is counted at once
         model = preset.model.build()
     parameters = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
