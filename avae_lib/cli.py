@@ -295,35 +295,16 @@ def _dispatch(arguments: Sequence[str]) -> None:
 def _train_overridden(name: str, overrides: Sequence[str]) -> None:
     from avae_lib.presets import find_preset
     from avae_lib.report import write_report
+    from avae_lib.train_options import parse_train_options
     from avae_lib.training.distributed import is_leading_process
     from avae_lib.training.runs import train_run
 
-    preset = find_preset(name)
-    asked = tyro.cli(_options(preset), prog=f"avae train {name}", args=overrides)
-    experiment = dataclasses.replace(preset, data=asked.data, model=asked.model, training=asked.training)
-    train_run(experiment, asked.run_dir)
+    experiment, run_dir = parse_train_options(find_preset(name), overrides)
+    train_run(experiment, run_dir)
     if not is_leading_process():
         return
-    report = write_report(asked.run_dir, progress=True)
-    print(f"Look at {report}; then try: avae sample {asked.run_dir}, avae evaluate {asked.run_dir}")
-
-
-def _options(preset: Experiment) -> type:
-    """A dataclass whose fields are the options of ``avae train`` for one preset."""
-    folder = Annotated[
-        Path, tyro.conf.arg(help="Folder of the run. If it has a checkpoint, training continues from it.")
-    ]
-    options = dataclasses.make_dataclass(
-        "Options",
-        [
-            ("run_dir", folder, Path("runs") / preset.name),
-            ("data", type(preset.data), preset.data),
-            ("model", type(preset.model), preset.model),
-            ("training", type(preset.training), preset.training),
-        ],
-    )
-    options.__doc__ = f"Train {preset.name} ({preset.source})."
-    return options
+    report = write_report(run_dir, progress=True)
+    print(f"Look at {report}; then try: avae sample {run_dir}, avae evaluate {run_dir}")
 
 
 def _complain(message: str, status: int) -> int:
