@@ -8,6 +8,7 @@ import torch
 from torch import Generator
 
 from autograder.checks.case import Case, ComponentCheck
+from autograder.checks.form_cases import PRECISION_KEPT
 from autograder.checks.mistakes import area_under_roc as mistakes
 from autograder.checks.random_inputs import normal
 from autograder.checks.tolerances import FLOAT64, Tolerance
@@ -166,7 +167,7 @@ AREA_UNDER_ROC = ComponentCheck(
             watch=("all pairs",),
         ),
         Case(
-            "precision kept, inputs left alone",
+            PRECISION_KEPT,
             1,
             "the result must be a scalar of the scores' precision, and the scores must not change: one of these fails",
             (two_sets(0.5, torch.float64), close_in_double, single_in_double, two_sets(0.5)),

@@ -78,7 +78,8 @@ def beyond_floats(generator: Generator) -> dict[str, Any]:
         return low + 2 * int(torch.randint((high - low) // 2, (), generator=generator))
 
     layers = 2003 + 4 * int(torch.randint(50, (), generator=generator))  # L(L − 1)/2 is odd
-    channels, key_channels = 2 * odd(3_000_000_001, 4_000_000_001), odd(1_000_000_001, 2_000_000_001)
+    channels = 2 * odd(3_000_000_001, 4_000_000_001)
+    key_channels = odd(1_000_000_001, 2_000_000_001)
     return {"layers": layers, "height": 1, "width": 1, "channels": channels, "key_channels": key_channels}
 
 

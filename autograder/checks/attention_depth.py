@@ -9,6 +9,7 @@ import torch
 from torch import Generator, Tensor
 
 from autograder.checks.case import Case, ComponentCheck
+from autograder.checks.form_cases import PRECISION_KEPT
 from autograder.checks.mistakes import attentive_context as context_mistakes
 from autograder.checks.mistakes import depthwise_attention as depthwise_mistakes
 from autograder.checks.random_inputs import between, normal, uniform
@@ -18,7 +19,6 @@ from autograder.checks.variants import depthwise_attention as depthwise_variants
 
 __all__ = ["ATTENTIVE_CONTEXT", "DEPTHWISE_ATTENTION", "number", "scalar", "whole"]
 
-FORM = "precision kept, inputs left alone"
 FORM_HINT = "inputs may be float32 or float64, and lists and tensors must not change: one of these fails"
 LARGE_VALUE = 1e30
 LOG2_OF_LARGE_SCORES = 25  # a score is a whole number up to 30 or so, times 2²⁵: up to 1e9
@@ -164,7 +164,7 @@ DEPTHWISE_ATTENTION = ComponentCheck(
             gradients=("query", "keys", "values", "scale"),
         ),
         Case(
-            FORM,
+            PRECISION_KEPT,
             1,
             FORM_HINT,
             (
@@ -255,7 +255,7 @@ ATTENTIVE_CONTEXT = ComponentCheck(
             gradients=("own", "query", "keys", "values", "scale", "gate"),
         ),
         Case(
-            FORM,
+            PRECISION_KEPT,
             1,
             FORM_HINT,
             (

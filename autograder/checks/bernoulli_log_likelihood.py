@@ -8,6 +8,7 @@ import torch
 from torch import Generator
 
 from autograder.checks.case import Case, ComponentCheck
+from autograder.checks.form_cases import PRECISION_KEPT, RESULT_IN_EITHER_PRECISION
 from autograder.checks.mistakes import bernoulli_log_likelihood as bernoulli_mistakes
 from autograder.checks.random_inputs import normal, sizes, uniform
 from autograder.checks.tolerances import FLOAT64
@@ -106,9 +107,9 @@ BERNOULLI_LOG_LIKELIHOOD = ComponentCheck(
             gradients=("logits",),
         ),
         Case(
-            "precision kept, inputs left alone",
+            PRECISION_KEPT,
             1,
-            "inputs may be float32 or float64, and dimensions may have size one: for some of these the result is wrong",
+            RESULT_IN_EITHER_PRECISION,
             (pixels_in_double, single_pixel, pixels(3)),
             kind="form",
             **FLOAT64,

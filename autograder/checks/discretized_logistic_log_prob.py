@@ -149,13 +149,15 @@ def of_several_components(generator: Generator) -> dict[str, Any]:
 
 def of_several_scales(generator: Generator) -> dict[str, Any]:
     """Scales that have more dimensions than levels and means."""
-    x, mean = torch.tensor([[2], [5], [4]]), uniform(generator, 1, low=-0.5, high=0.5)
+    x = torch.tensor([[2], [5], [4]])
+    mean = uniform(generator, 1, low=-0.5, high=0.5)
     return {"x": x, "mean": mean, "log_scale": uniform(generator, 2, 1, 4, low=-2.0, high=-1.0), "bits": 3}
 
 
 def one_mean_for_several_levels(generator: Generator) -> dict[str, Any]:
     """One logistic for several levels; its parameters are scalar tensors."""
-    mean, log_scale = (uniform(generator, 1, low=low, high=low + 1, dtype=torch.float64)[0] for low in (-0.5, -2.5))
+    mean = uniform(generator, 1, low=-0.5, high=0.5, dtype=torch.float64)[0]
+    log_scale = uniform(generator, 1, low=-2.5, high=-1.5, dtype=torch.float64)[0]
     return {"x": torch.arange(2, 6), "mean": mean, "log_scale": log_scale, "bits": 3}
 
 

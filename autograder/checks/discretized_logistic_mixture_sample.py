@@ -49,7 +49,8 @@ def drawn_clearly(
         spill: share of draws beyond the end of the scale that is nearer to the mean.
         rare: whether the noise is nearly 0, so that draws lie about 14 scales below their means.
     """
-    last, shape = 2**bits - 1, log_scales[:, 0].shape
+    last = 2**bits - 1
+    shape = log_scales[:, 0].shape
     means, noise, levels = (torch.zeros_like(log_scales) for _ in range(3))
     for colour in range(COLOURS):
         shifted = uniform(generator, *shape, low=-0.8, high=0.8, dtype=torch.float64)

@@ -8,6 +8,7 @@ import torch
 from torch import Generator
 
 from autograder.checks.case import Case, ComponentCheck
+from autograder.checks.form_cases import PRECISION_KEPT, RESULT_IN_EITHER_PRECISION
 from autograder.checks.mistakes import effective_sample_size as mistakes
 from autograder.checks.random_inputs import normal, sizes
 from autograder.checks.tolerances import FLOAT64
@@ -93,9 +94,9 @@ EFFECTIVE_SAMPLE_SIZE = ComponentCheck(
             gradients=("log_weights",),
         ),
         Case(
-            "precision kept, inputs left alone",
+            PRECISION_KEPT,
             1,
-            "inputs may be float32 or float64, and dimensions may have size one: for some of these the result is wrong",
+            RESULT_IN_EITHER_PRECISION,
             (log_weights(1.0, torch.float64), one_sample, one_example, log_weights(1.0)),
             kind="form",
             **FLOAT64,

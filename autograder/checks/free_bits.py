@@ -8,14 +8,13 @@ import torch
 from torch import Generator, Tensor
 
 from autograder.checks.case import Case, ComponentCheck
+from autograder.checks.form_cases import GRADIENTS_AND_PRECISION_KEPT
 from autograder.checks.mistakes import free_bits as mistakes
 from autograder.checks.random_inputs import between, normal, sizes, uniform
 from autograder.checks.tolerances import FLOAT64
 from autograder.checks.variants import free_bits as variants
 
 __all__ = ["FREE_BITS"]
-
-FORM = "gradients, precision kept, inputs left alone"
 
 
 def kl_of(generator: Generator, batch: int, means: Tensor) -> Tensor:
@@ -110,7 +109,7 @@ FREE_BITS = ComponentCheck(
             harness="call_nested",
         ),
         Case(
-            FORM,
+            GRADIENTS_AND_PRECISION_KEPT,
             1,
             "the result or its gradient is wrong, for float32 or for float64 inputs",
             (used_and_hardly_used(torch.float64), one_example(torch.float64), used_and_hardly_used()),

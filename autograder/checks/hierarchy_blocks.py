@@ -9,6 +9,7 @@ import torch
 from torch import Generator, Tensor
 
 from autograder.checks.case import Case, ComponentCheck
+from autograder.checks.form_cases import GRADIENTS_AND_PRECISION_KEPT, RESULT_OR_GRADIENT
 from autograder.checks.mistakes import bottleneck_block as bottleneck_mistakes
 from autograder.checks.mistakes import unpool_nearest as unpool_mistakes
 from autograder.checks.random_inputs import normal, sizes, uniform
@@ -17,9 +18,6 @@ from autograder.checks.variants import bottleneck_block as bottleneck_variants
 from autograder.checks.variants import unpool_nearest as unpool_variants
 
 __all__ = ["BOTTLENECK_BLOCK", "UNPOOL_NEAREST"]
-
-FORM = "gradients, precision kept, inputs left alone"
-FORM_HINT = "the result or a gradient is wrong, for float32 or float64 inputs or for dimensions of size one"
 
 
 # unpool_nearest(x, factor)
@@ -66,9 +64,9 @@ UNPOOL_NEAREST = ComponentCheck(
             atol=1e-6,
         ),
         Case(
-            FORM,
+            GRADIENTS_AND_PRECISION_KEPT,
             1,
-            FORM_HINT,
+            RESULT_OR_GRADIENT,
             (
                 picture(2, 2, 2, 2, 2, dtype=torch.float64),
                 picture(2, 1, 2, 3, 3, dtype=torch.float64),
@@ -186,9 +184,9 @@ BOTTLENECK_BLOCK = ComponentCheck(
             atol=3e-6,
         ),
         Case(
-            FORM,
+            GRADIENTS_AND_PRECISION_KEPT,
             1,
-            FORM_HINT,
+            RESULT_OR_GRADIENT,
             (
                 saturated_block(True, 2, 3, 2, torch.float64),
                 saturated_block(False, 2, 3, 1, torch.float64),

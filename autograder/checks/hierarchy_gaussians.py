@@ -8,6 +8,7 @@ import torch
 from torch import Generator, Tensor
 
 from autograder.checks.case import Case, ComponentCheck
+from autograder.checks.form_cases import GRADIENTS_AND_PRECISION_KEPT, RESULT_OR_GRADIENT
 from autograder.checks.mistakes import gaussian_kl_per_layer as kl_mistakes
 from autograder.checks.mistakes import precision_weighted as merge_mistakes
 from autograder.checks.mistakes import residual_gaussian as residual_mistakes
@@ -19,8 +20,6 @@ from autograder.checks.variants import residual_gaussian as residual_variants
 
 __all__ = ["GAUSSIAN_KL_PER_LAYER", "PRECISION_WEIGHTED", "RESIDUAL_GAUSSIAN"]
 
-FORM = "gradients, precision kept, inputs left alone"
-FORM_HINT = "the result or a gradient is wrong, for float32 or float64 inputs or for dimensions of size one"
 GAUSSIAN = ("mean", "log_std")
 LOWEST, HIGHEST = -12.0, 8.0  # of log_std
 
@@ -71,9 +70,9 @@ RESIDUAL_GAUSSIAN = ComponentCheck(
             atol=1e-6,
         ),
         Case(
-            FORM,
+            GRADIENTS_AND_PRECISION_KEPT,
             1,
-            FORM_HINT,
+            RESULT_OR_GRADIENT,
             (shifted_prior(2, torch.float64), single_shift, shifted_prior(2)),
             kind="form",
             harness="call_nested",
@@ -173,9 +172,9 @@ PRECISION_WEIGHTED = ComponentCheck(
             draws=2,
         ),
         Case(
-            FORM,
+            GRADIENTS_AND_PRECISION_KEPT,
             1,
-            FORM_HINT,
+            RESULT_OR_GRADIENT,
             (two_opinions(2, torch.float64), single_opinions, two_opinions(2)),
             kind="form",
             harness="call_nested",
@@ -246,7 +245,8 @@ def of_any_width(generator: Generator) -> dict[str, Any]:
 
 def far_narrower_or_wider(generator: Generator) -> dict[str, Any]:
     """In one layer p is narrower than q by a factor of about e⁶, in the other q is narrower than p."""
-    narrow, wide = uniform(generator, 3, 4, low=-6.5, high=-6.0), uniform(generator, 3, 4, low=-0.2, high=0.2)
+    narrow = uniform(generator, 3, 4, low=-6.5, high=-6.0)
+    wide = uniform(generator, 3, 4, low=-0.2, high=0.2)
     means = {name: [normal(generator, 3, 4) for _ in range(2)] for name in ("q_means", "p_means")}
     return means | {"q_log_stds": [wide, narrow], "p_log_stds": [narrow, wide]}
 
@@ -293,9 +293,9 @@ GAUSSIAN_KL_PER_LAYER = ComponentCheck(
             harness="call_nested",
         ),
         Case(
-            FORM,
+            GRADIENTS_AND_PRECISION_KEPT,
             1,
-            FORM_HINT,
+            RESULT_OR_GRADIENT,
             (
                 layers_of((5,), (5,), dtype=torch.float64),
                 layers_of((1,), (1,), dtype=torch.float64),

@@ -8,6 +8,7 @@ import torch
 from torch import Generator, Tensor
 
 from autograder.checks.case import Case, ComponentCheck
+from autograder.checks.form_cases import PRECISION_KEPT
 from autograder.checks.mistakes import information_projection as mistakes
 from autograder.checks.random_inputs import between, normal
 from autograder.checks.variants import information_projection as variants
@@ -42,7 +43,8 @@ def spread_out(generator: Generator, outcomes: int, dtype: torch.dtype = torch.f
 
 def ordinary(outcomes: int, sign: float, dtype: torch.dtype = torch.float64, tolerance: float = PRECISE):
     def inputs(generator: Generator) -> dict[str, Any]:
-        log_p, values = distribution(generator, outcomes, dtype), spread_out(generator, outcomes, dtype)
+        log_p = distribution(generator, outcomes, dtype)
+        values = spread_out(generator, outcomes, dtype)
         return problem(log_p, values, sign * between(generator, 0.3, 1.2), tolerance)
 
     return inputs
@@ -64,7 +66,8 @@ def ruled_out(outcomes: int, sign: float, tolerance: float = PRECISE):
     """
 
     def inputs(generator: Generator) -> dict[str, Any]:
-        log_p, values = distribution(generator, outcomes), spread_out(generator, outcomes)
+        log_p = distribution(generator, outcomes)
+        values = spread_out(generator, outcomes)
         log_p[torch.stack([values.argmin(), values.argmax()])] = -torch.inf
         values[values.argmax()] += 5000.0
         return problem(log_p.log_softmax(dim=0), values, sign * between(generator, 0.3, 1.0), tolerance)
@@ -141,7 +144,7 @@ INFORMATION_PROJECTION = ComponentCheck(
             harness="call_for_pair",
         ),
         Case(
-            "precision kept, inputs left alone",
+            PRECISION_KEPT,
             1,
             "inputs may be float32 or float64: for some of these a result is not within the tolerance",
             (ordinary(5, 1.0), ruled_out(7, -1.0), ordinary(4, -1.0, torch.float32, tolerance=3e-6)),

@@ -16,7 +16,8 @@ from autograder.checks.variants import inverse_autoregressive_step as variants
 __all__ = ["INVERSE_AUTOREGRESSIVE_STEP"]
 
 INPUTS = ("z", "shift", "gate_logit")
-TRANSFORMED, LOG_DETERMINANT = RESULTS = ("transformed z", "log-determinant")
+RESULTS = ("transformed z", "log-determinant")
+TRANSFORMED, LOG_DETERMINANT = RESULTS
 LARGEST = 100.0  # absolute value of a logit
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Generator, Tensor
 
 from autograder.checks.case import Case, ComponentCheck
+from autograder.checks.form_cases import PRECISION_KEPT, RESULT_IN_EITHER_PRECISION
 from autograder.checks.mistakes import gibbs_sweep as gibbs_mistakes
 from autograder.checks.mistakes import ising_elbo as elbo_mistakes
 from autograder.checks.mistakes import ising_mean_field_sweep as sweep_mistakes
@@ -17,13 +18,9 @@ from autograder.checks.variants import gibbs_sweep as gibbs_variants
 from autograder.checks.variants import ising_elbo as elbo_variants
 from autograder.checks.variants import ising_mean_field_sweep as sweep_variants
 
-__all__ = ["GIBBS_SWEEP", "ISING_ELBO", "ISING_MEAN_FIELD_SWEEP"]
+__all__ = ["GIBBS_SWEEP", "ISING_ELBO", "ISING_MEAN_FIELD_SWEEP", "couplings"]
 
 STRONG = "strong couplings and fields"
-PRECISION_KEPT = "precision kept, inputs left alone"
-PRECISION_HINT = (
-    "inputs may be float32 or float64, and dimensions may have size one: for some of these the result is wrong"
-)
 
 
 def couplings(generator: Generator, spins: int, scale: float, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -106,7 +103,7 @@ ISING_MEAN_FIELD_SWEEP = ComponentCheck(
         Case(
             PRECISION_KEPT,
             1,
-            PRECISION_HINT,
+            RESULT_IN_EITHER_PRECISION,
             (mean_field(6, dtype=torch.float64), mean_field(1, dtype=torch.float64), mean_field(5)),
             kind="form",
             harness="call_twice",
@@ -162,7 +159,7 @@ ISING_ELBO = ComponentCheck(
         Case(
             PRECISION_KEPT,
             1,
-            PRECISION_HINT,
+            RESULT_IN_EITHER_PRECISION,
             (large_terms_in_double, mean_field(1, dtype=torch.float64), mean_field(5)),
             kind="form",
             harness="call_twice",
@@ -184,7 +181,8 @@ def all_but_turning(spins: Tensor, coupling: Tensor, field: Tensor, uniforms: Te
     A probability that is off by more than that turns the spin. No number is closer, so rounding never
     decides. The last spin changes its value wherever that is not too unlikely.
     """
-    spins, uniforms, last = spins.clone(), uniforms.clone(), len(spins) - 1
+    spins, uniforms = spins.clone(), uniforms.clone()
+    last = len(spins) - 1
     for i in range(len(spins)):
         up = torch.sigmoid(2 * (field[i] + coupling[i] @ spins))
         above = bool(spins[i] > 0) if i == last else bool(uniforms[i] >= up)

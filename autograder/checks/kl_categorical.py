@@ -8,6 +8,7 @@ import torch
 from torch import Generator, Tensor
 
 from autograder.checks.case import Case, ComponentCheck
+from autograder.checks.form_cases import PRECISION_KEPT, RESULT_IN_EITHER_PRECISION
 from autograder.checks.mistakes import kl_categorical as mistakes
 from autograder.checks.random_inputs import normal, sizes
 from autograder.checks.tolerances import FLOAT64
@@ -146,9 +147,9 @@ KL_CATEGORICAL = ComponentCheck(
             gradients=("q", "p"),
         ),
         Case(
-            "precision kept, inputs left alone",
+            PRECISION_KEPT,
             1,
-            "inputs may be float32 or float64, and dimensions may have size one: for some of these the result is wrong",
+            RESULT_IN_EITHER_PRECISION,
             (rows_in(torch.float64), rows_in(torch.float32), one_row, one_outcome, zeros_in_double),
             kind="form",
             harness="call_twice",

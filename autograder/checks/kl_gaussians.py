@@ -8,6 +8,7 @@ import torch
 from torch import Generator, Tensor
 
 from autograder.checks.case import Case, ComponentCheck
+from autograder.checks.form_cases import PRECISION_KEPT, RESULT_IN_EITHER_PRECISION
 from autograder.checks.mistakes import kl_diagonal_gaussian as diagonal_mistakes
 from autograder.checks.mistakes import kl_gaussian as full_mistakes
 from autograder.checks.random_inputs import normal, sizes, uniform
@@ -16,11 +17,6 @@ from autograder.checks.variants import kl_diagonal_gaussian as diagonal_variants
 from autograder.checks.variants import kl_gaussian as full_variants
 
 __all__ = ["KL_DIAGONAL_GAUSSIAN", "KL_GAUSSIAN", "covariance", "with_eigenvalues"]
-
-PRECISION_KEPT = "precision kept, inputs left alone"
-PRECISION_HINT = (
-    "inputs may be float32 or float64, and dimensions may have size one: for some of these the result is wrong"
-)
 
 
 # kl_diagonal_gaussian(q_mean, q_log_std, p_mean, p_log_std)
@@ -64,7 +60,8 @@ def wide_range_of_stds(generator: Generator) -> dict[str, Any]:
 
 def far_narrower_or_wider(generator: Generator) -> dict[str, Any]:
     """One of the two is narrower by a factor of e⁶: q in one row, p in the other."""
-    narrow, wide = uniform(generator, 2, 3, low=-6.5, high=-6.0), uniform(generator, 2, 3, low=-0.2, high=0.2)
+    narrow = uniform(generator, 2, 3, low=-6.5, high=-6.0)
+    wide = uniform(generator, 2, 3, low=-0.2, high=0.2)
     in_order = torch.tensor([[True], [False]])
     log_stds = {"q_log_std": torch.where(in_order, narrow, wide), "p_log_std": torch.where(in_order, wide, narrow)}
     return log_stds | {name: normal(generator, 2, 3) for name in ("q_mean", "p_mean")}
@@ -117,7 +114,7 @@ KL_DIAGONAL_GAUSSIAN = ComponentCheck(
         Case(
             PRECISION_KEPT,
             1,
-            PRECISION_HINT,
+            RESULT_IN_EITHER_PRECISION,
             (diagonal_gaussians(2, torch.float64), single_gaussians, diagonal_gaussians(2)),
             kind="form",
             harness="call_twice",
@@ -236,7 +233,7 @@ KL_GAUSSIAN = ComponentCheck(
         Case(
             PRECISION_KEPT,
             1,
-            PRECISION_HINT,
+            RESULT_IN_EITHER_PRECISION,
             (gaussians(2, torch.float64), one_dimension, gaussians(2)),
             kind="form",
             harness="call_twice",

@@ -8,6 +8,7 @@ import torch
 from torch import Generator
 
 from autograder.checks.case import Case, ComponentCheck
+from autograder.checks.form_cases import PRECISION_KEPT, RESULTS_IN_EITHER_PRECISION
 from autograder.checks.kl_gaussians import covariance, with_eigenvalues
 from autograder.checks.mistakes import forward_kl_projection as forward_mistakes
 from autograder.checks.mistakes import reverse_kl_projection as reverse_mistakes
@@ -19,10 +20,6 @@ from autograder.checks.variants import reverse_kl_projection as reverse_variants
 __all__ = ["FORWARD_KL_PROJECTION", "REVERSE_KL_PROJECTION"]
 
 SCALES = "variables of all scales, and many of them"
-PRECISION_KEPT = "precision kept, inputs left alone"
-PRECISION_HINT = (
-    "inputs may be float32 or float64, and dimensions may have size one: for some of these a result is wrong"
-)
 
 
 def gaussian(dim: int, dtype: torch.dtype = torch.float32):
@@ -92,7 +89,15 @@ REVERSE_KL_PROJECTION = ComponentCheck(
             rtol=1e-5,
             atol=1e-5,
         ),
-        Case(PRECISION_KEPT, 1, PRECISION_HINT, EITHER_PRECISION, kind="form", harness="call_for_pair", **FLOAT64),
+        Case(
+            PRECISION_KEPT,
+            1,
+            RESULTS_IN_EITHER_PRECISION,
+            EITHER_PRECISION,
+            kind="form",
+            harness="call_for_pair",
+            **FLOAT64,
+        ),
     ),
     mistakes=tuple(reverse_mistakes.MISTAKES),
     variants=tuple(reverse_variants.VARIANTS),
@@ -114,7 +119,15 @@ FORWARD_KL_PROJECTION = ComponentCheck(
             rtol=1e-5,
             atol=1e-5,
         ),
-        Case(PRECISION_KEPT, 1, PRECISION_HINT, EITHER_PRECISION, kind="form", harness="call_for_pair", **FLOAT64),
+        Case(
+            PRECISION_KEPT,
+            1,
+            RESULTS_IN_EITHER_PRECISION,
+            EITHER_PRECISION,
+            kind="form",
+            harness="call_for_pair",
+            **FLOAT64,
+        ),
     ),
     mistakes=tuple(forward_mistakes.MISTAKES),
     variants=tuple(forward_variants.VARIANTS),

@@ -8,6 +8,7 @@ import torch
 from torch import Generator
 
 from autograder.checks.case import Case, ComponentCheck
+from autograder.checks.form_cases import PRECISION_KEPT, RESULTS_IN_EITHER_PRECISION
 from autograder.checks.mistakes import lda_e_step as mistakes
 from autograder.checks.random_inputs import normal, sizes, uniform
 from autograder.checks.tolerances import FLOAT64
@@ -145,9 +146,9 @@ LDA_E_STEP = ComponentCheck(
             atol=1e-3,  # logarithms near −2000 are rounded to 1e-4, and the counts multiply this error
         ),
         Case(
-            "precision kept, inputs left alone",
+            PRECISION_KEPT,
             1,
-            "inputs may be float32 or float64, and dimensions may have size one: for some of these a result is wrong",
+            RESULTS_IN_EITHER_PRECISION,
             (documents(torch.float64), one_of_each, documents()),
             kind="form",
             harness="call_for_pair",

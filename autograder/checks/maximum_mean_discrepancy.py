@@ -8,6 +8,7 @@ import torch
 from torch import Generator
 
 from autograder.checks.case import Case, ComponentCheck
+from autograder.checks.form_cases import PRECISION_KEPT
 from autograder.checks.mistakes import maximum_mean_discrepancy as mistakes
 from autograder.checks.random_inputs import normal, sizes, uniform
 from autograder.checks.tolerances import FLOAT64
@@ -113,7 +114,7 @@ MAXIMUM_MEAN_DISCREPANCY = ComponentCheck(
             atol=1e-5,
         ),
         Case(
-            "precision kept, inputs left alone",
+            PRECISION_KEPT,
             1,
             "inputs may be float32 or float64, and none may change: one of these fails",
             (two_samples(4, 3, 2, 2, torch.float64), two_samples(2, 2, 1, 1, torch.float64), two_samples(3, 4, 2, 2)),

@@ -9,6 +9,8 @@ import torch
 from torch import Generator, Tensor
 
 from autograder.checks.case import Case, ComponentCheck
+from autograder.checks.form_cases import PRECISION_KEPT
+from autograder.checks.ising import couplings
 from autograder.checks.mistakes import mean_field_fit as mistakes
 from autograder.checks.random_inputs import between, normal, uniform
 from autograder.checks.tolerances import FLOAT64
@@ -21,10 +23,9 @@ __all__ = ["MEAN_FIELD_FIT"]
 MEANS, BOUNDS = PAIR
 
 
-def couplings(generator: Generator, spins: int, scale: float, dtype: torch.dtype = torch.float64) -> Tensor:
-    """Couplings of both signs, symmetric with zero diagonal."""
-    upper = normal(generator, spins, spins, scale=scale, dtype=dtype).triu(1)
-    return upper + upper.T
+def one_of_either_sign(generator: Generator) -> float:
+    """1 or −1, with equal probability."""
+    return 1.0 if between(generator, 0, 1) < 0.5 else -1.0
 
 
 def model(generator: Generator, spins: int, scale: float, dtype: torch.dtype = torch.float64) -> dict[str, Any]:
@@ -42,7 +43,8 @@ def at_rest(spins: int, scale: float = 0.25, tolerance: float = 1e-9, dtype: tor
 
 def two_summits(generator: Generator) -> dict[str, Any]:
     """A ferromagnet with two local optima of opposite sign: the start chooses the one that opposes the field."""
-    spins, side = 6, 1.0 if between(generator, 0, 1) < 0.5 else -1.0
+    spins = 6
+    side = one_of_either_sign(generator)
     coupling = torch.full((spins, spins), between(generator, 0.3, 0.5), dtype=torch.float64).fill_diagonal_(0.0)
     field = -side * uniform(generator, spins, low=0.02, high=0.06, dtype=torch.float64)
     start = side * uniform(generator, spins, low=0.5, high=0.9, dtype=torch.float64)
@@ -54,7 +56,8 @@ def tug_of_war(generator: Generator) -> dict[str, Any]:
 
     If all spins are updated at once, the two groups exchange their means in every sweep, forever.
     """
-    strength, side = between(generator, 1.0, 1.4), 1.0 if between(generator, 0, 1) < 0.5 else -1.0
+    strength = between(generator, 1.0, 1.4)
+    side = one_of_either_sign(generator)
     coupling = torch.zeros(4, 4, dtype=torch.float64)
     coupling[:2, 2:] = coupling[2:, :2] = strength
     start = side * torch.tensor([1.0, 1.0, -1.0, -1.0]) * uniform(generator, 4, low=0.6, high=0.9, dtype=torch.float64)
@@ -68,7 +71,8 @@ def relay(generator: Generator) -> dict[str, Any]:
     The couplings are so strong that turned means are exactly ±1. So by any stopping rule, the last sweep is the first
     one in which nothing moves.
     """
-    spins, side = 5, 1.0 if between(generator, 0, 1) < 0.5 else -1.0
+    spins = 5
+    side = one_of_either_sign(generator)
     strengths = 60.0 * 2.0 ** torch.arange(spins - 1, dtype=torch.float64)
     upper = torch.diag(strengths + uniform(generator, spins - 1, high=9.0, dtype=torch.float64), 1)
     field = torch.zeros(spins, dtype=torch.float64)
@@ -88,9 +92,11 @@ def on_their_own_in_single(generator: Generator) -> dict[str, Any]:
 
 def moves(inputs: dict[str, Any], sweeps: int) -> list[Tensor]:
     """The change of each mean in each of the first sweeps."""
-    means, moved = inputs["start"], []
+    means = inputs["start"]
+    moved = []
     for _ in range(sweeps):
-        before, means = means, ising_mean_field_sweep(means, inputs["coupling"], inputs["field"])
+        before = means
+        means = ising_mean_field_sweep(means, inputs["coupling"], inputs["field"])
         moved.append(means - before)
     return moved
 
@@ -115,12 +121,12 @@ def stopping(spins: int, sweep: int, scale: float = 0.3, misleads: tuple[Callabl
         while True:
             drawn = model(generator, spins, scale)
             moved = moves(drawn, sweep + 1)
-            before, last = min(m.abs().max().item() for m in moved[:-1]), moved[-1].abs().max().item()
-            tolerance = (before * last) ** 0.5
+            *before, last = [move.abs().max().item() for move in moved]
+            tolerance = (min(before) * last) ** 0.5
             wrong = [
                 measure(moved[-2]) < 0.9 * tolerance or measure(moved[-1]) > 1.1 * tolerance for measure in misleads
             ]
-            if last < 0.67 * before and all(wrong):
+            if last < 0.67 * min(before) and all(wrong):
                 return drawn | {"tolerance": tolerance}
 
     return inputs
@@ -152,7 +158,8 @@ def stopping_by_any_measure(generator: Generator) -> dict[str, Any]:
     while True:
         drawn = model(generator, 4, 0.1)
         first, second = moves(drawn, 2)
-        least, most = min(first.abs().min().item(), first.max().item()), total(second).item()
+        least = min(first.abs().min().item(), first.max().item())
+        most = total(second).item()
         if most < 0.3 * least:
             return drawn | {"tolerance": (least * most) ** 0.5}
 
@@ -202,7 +209,7 @@ MEAN_FIELD_FIT = ComponentCheck(
             atol=1e-6,
         ),
         Case(
-            "precision kept, inputs left alone",
+            PRECISION_KEPT,
             1,
             "inputs may be float32 or float64, and there may be a single spin: for some of these a result is wrong",
             (stopping_by_any_measure, on_their_own, on_their_own_in_single),

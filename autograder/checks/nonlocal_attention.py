@@ -9,6 +9,7 @@ from torch import Generator
 
 from autograder.checks.attention_depth import Scale, number, scalar, whole
 from autograder.checks.case import Case, ComponentCheck
+from autograder.checks.form_cases import PRECISION_KEPT
 from autograder.checks.mistakes import nonlocal_attention as mistakes
 from autograder.checks.random_inputs import normal, uniform
 from autograder.checks.tolerances import FLOAT64
@@ -16,7 +17,6 @@ from autograder.checks.variants import nonlocal_attention as variants
 
 __all__ = ["NONLOCAL_ATTENTION"]
 
-FORM = "precision kept, inputs left alone"
 LARGE_VALUE = 1e30
 ORDINARY = scalar(0.4, 0.8)
 
@@ -45,7 +45,8 @@ def large_scores(in_query: int, in_key: int, in_scale: int):
     assert in_query + in_key + in_scale == 25
 
     def inputs(generator: Generator) -> dict[str, Any]:
-        query, key = 2**in_query * whole(generator, 2, 5, 3), 2**in_key * whole(generator, 2, 5, 3)
+        query = 2**in_query * whole(generator, 2, 5, 3)
+        key = 2**in_key * whole(generator, 2, 5, 3)
         key[:, 1], query[:, 1] = key[:, 0], key[:, 0] / 2**in_key * 2**in_query
         signs = torch.sign(normal(generator, 2, 1, 2))
         value = LARGE_VALUE * signs * uniform(generator, 2, 5, 2, low=0.3)
@@ -105,7 +106,7 @@ NONLOCAL_ATTENTION = ComponentCheck(
             gradients=("query", "key", "value", "scale"),
         ),
         Case(
-            FORM,
+            PRECISION_KEPT,
             1,
             "inputs may be float32 or float64, and none may change: one of these fails",
             (

@@ -8,6 +8,7 @@ import torch
 from torch import Generator
 
 from autograder.checks.case import Case, ComponentCheck
+from autograder.checks.form_cases import PRECISION_KEPT, RESULT_IN_EITHER_PRECISION
 from autograder.checks.mistakes import score_function_gradient as score_mistakes
 from autograder.checks.random_inputs import between, normal
 from autograder.checks.tolerances import FLOAT64
@@ -49,9 +50,9 @@ SCORE_FUNCTION_GRADIENT = ComponentCheck(
             (draws(5, 5),),
         ),
         Case(
-            "precision kept, inputs left alone",
+            PRECISION_KEPT,
             1,
-            "inputs may be float32 or float64, and dimensions may have size one: for some of these the result is wrong",
+            RESULT_IN_EITHER_PRECISION,
             (draws(6, 2, torch.float64), draws(1, 3, torch.float64), draws(4, 1, torch.float64), draws(5, 2)),
             kind="form",
             harness="call_twice",

@@ -58,7 +58,8 @@ def not_finite(loss: float | None, norm: float | None, has_threshold: bool):
 
     def inputs(generator: Generator) -> dict[str, Any]:
         threshold = between(generator, 150.0, 250.0)
-        ordinary_loss, ordinary_norm = between(generator, 2.0, 6.0), FAR_BELOW * threshold
+        ordinary_loss = between(generator, 2.0, 6.0)
+        ordinary_norm = FAR_BELOW * threshold
         return update(
             ordinary_loss if loss is None else loss,
             ordinary_norm if norm is None else norm,

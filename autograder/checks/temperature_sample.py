@@ -8,6 +8,7 @@ import torch
 from torch import Generator
 
 from autograder.checks.case import Case, ComponentCheck
+from autograder.checks.form_cases import GRADIENTS_AND_PRECISION_KEPT, RESULT_OR_GRADIENT
 from autograder.checks.mistakes import temperature_sample as mistakes
 from autograder.checks.random_inputs import between, normal, sizes, uniform
 from autograder.checks.tolerances import FLOAT64
@@ -81,9 +82,9 @@ TEMPERATURE_SAMPLE = ComponentCheck(
             atol=0.0,
         ),
         Case(
-            "gradients, precision kept, inputs left alone",
+            GRADIENTS_AND_PRECISION_KEPT,
             1,
-            "the result or a gradient is wrong, for float32 or float64 inputs or for dimensions of size one",
+            RESULT_OR_GRADIENT,
             (
                 gaussian(2, 0.3, 0.5, torch.float64),
                 at(0.0, torch.float64),

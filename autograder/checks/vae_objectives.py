@@ -8,6 +8,7 @@ import torch
 from torch import Generator
 
 from autograder.checks.case import Case, ComponentCheck
+from autograder.checks.form_cases import PRECISION_KEPT, RESULT_IN_EITHER_PRECISION
 from autograder.checks.mistakes import importance_weighted_bound as bound_mistakes
 from autograder.checks.mistakes import negative_elbo as elbo_mistakes
 from autograder.checks.random_inputs import between, normal, sizes, uniform
@@ -16,11 +17,6 @@ from autograder.checks.variants import importance_weighted_bound as bound_varian
 from autograder.checks.variants import negative_elbo as elbo_variants
 
 __all__ = ["IMPORTANCE_WEIGHTED_BOUND", "NEGATIVE_ELBO"]
-
-PRECISION_KEPT = "precision kept, inputs left alone"
-PRECISION_HINT = (
-    "inputs may be float32 or float64, and dimensions may have size one: for some of these the result is wrong"
-)
 
 
 # negative_elbo(log_likelihood, kl, beta=1.0)
@@ -105,7 +101,7 @@ NEGATIVE_ELBO = ComponentCheck(
         Case(
             PRECISION_KEPT,
             1,
-            PRECISION_HINT,
+            RESULT_IN_EITHER_PRECISION,
             (terms_in_double, elbo_terms),
             kind="form",
             harness="call_twice",
@@ -204,7 +200,7 @@ IMPORTANCE_WEIGHTED_BOUND = ComponentCheck(
         Case(
             PRECISION_KEPT,
             1,
-            PRECISION_HINT,
+            RESULT_IN_EITHER_PRECISION,
             (weights_in_double, small_weights_in_double, one_sample, one_example_of_weights, log_weights),
             kind="form",
             **FLOAT64_WITH_SIZES,

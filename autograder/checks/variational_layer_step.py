@@ -110,7 +110,8 @@ def _maps(generator: Generator, width: int, key: int, latent: int, evidence: int
 def _scalars(generator: Generator, settled: bool, dtype: torch.dtype) -> dict[str, Tensor]:
     gates, scales = (uniform(generator, 2, low=low, high=low + 0.5, dtype=dtype) for low in (0.6, 0.3))
     if settled:
-        gates[1], scales[1] = gates[0], scales[0]
+        gates[1] = gates[0]
+        scales[1] = scales[0]
     names = ("context_gate", "evidence_gate", "context_scale", "evidence_scale")
     return dict(zip(names, (*gates, *scales), strict=True))
 

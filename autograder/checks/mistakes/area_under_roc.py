@@ -5,6 +5,7 @@ import math
 import torch
 
 from autograder.checks.case import Mistake, mistakes_into
+from autograder.checks.form_cases import PRECISION_KEPT
 from autograder.checks.mistakes.precision import DOUBLE_OUT, SINGLE_OUT
 
 MISTAKES: list[Mistake] = []
@@ -14,7 +15,6 @@ TIES = "ties count half"
 ANY_SIZE = "single scores, near and far ones"
 MANY = "many scores"
 PAIRS = "no list of all pairs"
-FORM = "precision kept, inputs left alone"
 TIES_COUNT_NOTHING = "ties count 0 (>, or a curve with a step for each score): each tied pair should count 1/2"
 TIES_COUNT_WHOLE = "ties count 1 (>=, or ranks in the order of the list): each tied pair should count 1/2"
 WRONG_WAY = (
@@ -358,13 +358,13 @@ def matrix_of_numpy(inside, outside):
     return torch.tensor(above, dtype=inside.dtype)
 
 
-@mistake("sorts the inside scores in place: work on a copy", caught_by=FORM)
+@mistake("sorts the inside scores in place: work on a copy", caught_by=PRECISION_KEPT)
 def sorted_in_place(inside, outside):
     inside.copy_(inside.sort().values)
     return area(inside, outside)
 
 
-@mistake("returns a Python float: return a scalar tensor in the scores' precision", caught_by=FORM)
+@mistake("returns a Python float: return a scalar tensor in the scores' precision", caught_by=PRECISION_KEPT)
 def python_number(inside, outside):
     return area(inside.double(), outside.double()).item()
 
@@ -374,16 +374,16 @@ def one_entry(inside, outside):
     return area(inside, outside).reshape(1)
 
 
-@mistake(SINGLE_OUT, caught_by=FORM)
+@mistake(SINGLE_OUT, caught_by=PRECISION_KEPT)
 def single_out(inside, outside):
     return area(inside, outside).float()
 
 
-@mistake(DOUBLE_OUT, caught_by=FORM)
+@mistake(DOUBLE_OUT, caught_by=PRECISION_KEPT)
 def double_out(inside, outside):
     return area(inside.double(), outside.double())
 
 
-@mistake("compares in float32, where float64 scores that differ by 1e-10 are ties", caught_by=FORM)
+@mistake("compares in float32, where float64 scores that differ by 1e-10 are ties", caught_by=PRECISION_KEPT)
 def compared_in_single(inside, outside):
     return area(inside.float(), outside.float()).to(inside.dtype)

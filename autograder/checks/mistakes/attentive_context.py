@@ -5,6 +5,7 @@ import math
 import torch
 
 from autograder.checks.case import Mistake, mistakes_into
+from autograder.checks.form_cases import PRECISION_KEPT
 from autograder.checks.mistakes.precision import DOUBLE_OUT, SINGLE_INSIDE, SINGLE_OUT
 
 MISTAKES: list[Mistake] = []
@@ -12,7 +13,6 @@ mistake = mistakes_into(MISTAKES)
 
 CLOSED = "exactly own with a gate of 0"
 GRADIENTS = "gradients"
-FORM = "precision kept, inputs left alone"
 ZERO_IS_NONE = "treats a gate of 0 as missing"
 BRANCHES = "returns own where the gate is 0, so no gradient reaches the gate, which then stays at 0 forever"
 CUT_AT_GATE = "treats the gate as a constant: gradients must reach it too"
@@ -259,13 +259,13 @@ def scale_as_float(own, query, keys, values, scale, gate):
     return own + gate * attention(query, keys, values, float(scale))
 
 
-@mistake("adds to own in place (+=, add_): leave own as it is", FORM)
+@mistake("adds to own in place (+=, add_): leave own as it is", PRECISION_KEPT)
 def own_changed(own, query, keys, values, scale, gate):
     own += gate * attention(query, keys, values, scale)
     return own
 
 
-@mistake("appends own to the lists it was given, or takes items out: leave the lists as they are", FORM)
+@mistake("appends own to the lists it was given, or takes items out: leave the lists as they are", PRECISION_KEPT)
 def lists_emptied(own, query, keys, values, scale, gate):
     found = attention(query, keys, values, scale)
     keys.clear()
@@ -273,33 +273,33 @@ def lists_emptied(own, query, keys, values, scale, gate):
     return own + gate * found
 
 
-@mistake("multiplies the values in place (*=, mul_): leave them as they are", FORM)
+@mistake("multiplies the values in place (*=, mul_): leave them as they are", PRECISION_KEPT)
 def values_changed(own, query, keys, values, scale, gate):
     return own + attention(query, keys, [value.mul_(gate) for value in values], scale)
 
 
-@mistake("scales the query in place (*=, mul_): leave it as it is", FORM)
+@mistake("scales the query in place (*=, mul_): leave it as it is", PRECISION_KEPT)
 def query_changed(own, query, keys, values, scale, gate):
     query *= scale
     return own + gate * attention(query, keys, values, 1.0)
 
 
-@mistake(SINGLE_OUT, FORM)
+@mistake(SINGLE_OUT, PRECISION_KEPT)
 def single_out(own, query, keys, values, scale, gate):
     return (own + gate * attention(query, keys, values, scale)).float()
 
 
-@mistake(SINGLE_INSIDE, FORM)
+@mistake(SINGLE_INSIDE, PRECISION_KEPT)
 def single_inside(own, query, keys, values, scale, gate):
     return own + gate * attention(query, keys, values, scale).float()
 
 
-@mistake(SINGLE_INSIDE, FORM)
+@mistake(SINGLE_INSIDE, PRECISION_KEPT)
 def single_gate(own, query, keys, values, scale, gate):
     rounded = torch.as_tensor(gate).float().to(own.dtype)
     return own + rounded * attention(query, keys, values, scale)
 
 
-@mistake(DOUBLE_OUT, FORM)
+@mistake(DOUBLE_OUT, PRECISION_KEPT)
 def double_out(own, query, keys, values, scale, gate):
     return own.double() + gate * attention(query, keys, values, scale)

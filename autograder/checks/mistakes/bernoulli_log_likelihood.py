@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from autograder.checks.case import Mistake, mistakes_into
+from autograder.checks.form_cases import PRECISION_KEPT
 from autograder.checks.mistakes.precision import DOUBLE_OUT, SINGLE_INSIDE, SINGLE_OUT
 
 MISTAKES: list[Mistake] = []
@@ -14,7 +15,6 @@ mistake = mistakes_into(MISTAKES)
 EXTREME = "logits out to ±100, hundreds of pixels"
 GRADIENTS_FAR_OUT = "gradients of logits out to ±100"
 CUT_OFF = "no gradient reaches the logits: detach, no_grad, item or a new tensor cuts it off"
-FORM = "precision kept, inputs left alone"
 
 
 @mistake("has the opposite sign: cross-entropy is minus the log-likelihood", caught_by="values")
@@ -192,25 +192,25 @@ def gradient_clamped(logits, x):
     return (surrogate + (value - surrogate).detach()).flatten(1).sum(1)
 
 
-@mistake(SINGLE_OUT, caught_by=FORM)
+@mistake(SINGLE_OUT, caught_by=PRECISION_KEPT)
 def single_precision(logits, x):
     return -F.binary_cross_entropy_with_logits(logits.float(), x.float(), reduction="none").flatten(1).sum(1)
 
 
-@mistake("changes the logits in place: work on a new tensor", caught_by=FORM)
+@mistake("changes the logits in place: work on a new tensor", caught_by=PRECISION_KEPT)
 def logits_changed(logits, x):
     first = x * F.logsigmoid(logits)
     return (first + (1 - x) * F.logsigmoid(logits.neg_())).flatten(1).sum(1)
 
 
-@mistake("changes x in place: work on a new tensor", caught_by=FORM)
+@mistake("changes x in place: work on a new tensor", caught_by=PRECISION_KEPT)
 def x_changed(logits, x):
     first = x * F.logsigmoid(logits)
     x.neg_().add_(1)
     return (first + x * F.logsigmoid(-logits)).flatten(1).sum(1)
 
 
-@mistake("squeezes away a batch of one: the shape should be (batch,), also for one example", caught_by=FORM)
+@mistake("squeezes away a batch of one: the shape should be (batch,), also for one example", caught_by=PRECISION_KEPT)
 def squeezed(logits, x):
     return -F.binary_cross_entropy_with_logits(logits, x, reduction="none").flatten(1).sum(1).squeeze()
 
@@ -252,12 +252,12 @@ def overflow_in_the_other_branch(logits, x):
     return (x * logits - torch.where(logits > 0, positive, negative)).flatten(1).sum(1)
 
 
-@mistake(SINGLE_INSIDE, caught_by=FORM)
+@mistake(SINGLE_INSIDE, caught_by=PRECISION_KEPT)
 def single_inside(logits, x):
     return (x * logits - F.softplus(logits.float())).flatten(1).sum(1)
 
 
-@mistake(DOUBLE_OUT, caught_by=FORM)
+@mistake(DOUBLE_OUT, caught_by=PRECISION_KEPT)
 def double_out(logits, x):
     terms = F.binary_cross_entropy_with_logits(logits.double(), x.double(), reduction="none")
     return -terms.flatten(1).sum(1)

@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 
 from autograder.checks.case import Mistake, mistakes_into
+from autograder.checks.form_cases import GRADIENTS_AND_PRECISION_KEPT
 from autograder.checks.mistakes.precision import DOUBLE_OUT, SINGLE_INSIDE, SINGLE_OUT
 
 MISTAKES: list[Mistake] = []
@@ -12,7 +13,6 @@ mistake = mistakes_into(MISTAKES)
 RESIDUAL = "with and without the residual sum"
 COARSE = "resolutions 1 and 2"
 EXACT = "the exact GELU"
-FORM = "gradients, precision kept, inputs left alone"
 ORDER = "applies the GELU after each convolution: apply it before each"
 PADDED_BY_PLACE = "pads the middle two convolutions by 1 although their kernels are 1×1 here: the picture grows"
 NOT_ZEROS = "pads with pixels of the picture: pad with zeros"
@@ -351,7 +351,7 @@ def rounded_root(x, weights, biases, residual):
     return x + y if residual else y
 
 
-@mistake("treats the weights as constants: gradients must reach them too", caught_by=FORM)
+@mistake("treats the weights as constants: gradients must reach them too", caught_by=GRADIENTS_AND_PRECISION_KEPT)
 def weights_detached(x, weights, biases, residual):
     y = x
     for weight, bias in zip(weights, biases, strict=True):
@@ -359,7 +359,7 @@ def weights_detached(x, weights, biases, residual):
     return x + y if residual else y
 
 
-@mistake("treats the biases as constants: gradients must reach them too", caught_by=FORM)
+@mistake("treats the biases as constants: gradients must reach them too", caught_by=GRADIENTS_AND_PRECISION_KEPT)
 def biases_through_data(x, weights, biases, residual):
     y = x
     for weight, bias in zip(weights, biases, strict=True):
@@ -367,7 +367,10 @@ def biases_through_data(x, weights, biases, residual):
     return x + y if residual else y
 
 
-@mistake("makes new parameters of the weights (nn.Parameter), which cuts the gradient off", caught_by=FORM)
+@mistake(
+    "makes new parameters of the weights (nn.Parameter), which cuts the gradient off",
+    caught_by=GRADIENTS_AND_PRECISION_KEPT,
+)
 def new_parameters(x, weights, biases, residual):
     y = x
     for weight, bias in zip(weights, biases, strict=True):
@@ -377,7 +380,7 @@ def new_parameters(x, weights, biases, residual):
     return x + y if residual else y
 
 
-@mistake("no gradient reaches x through the convolutions", caught_by=FORM)
+@mistake("no gradient reaches x through the convolutions", caught_by=GRADIENTS_AND_PRECISION_KEPT)
 def input_detached(x, weights, biases, residual):
     y = x.detach()
     for weight, bias in zip(weights, biases, strict=True):
@@ -385,7 +388,7 @@ def input_detached(x, weights, biases, residual):
     return x + y if residual else y
 
 
-@mistake("activates x in place: work on a new tensor", caught_by=FORM)
+@mistake("activates x in place: work on a new tensor", caught_by=GRADIENTS_AND_PRECISION_KEPT)
 def input_activated_in_place(x, weights, biases, residual):
     before = x.clone()
     y = x.mul_(torch.special.ndtr(x))
@@ -394,7 +397,7 @@ def input_activated_in_place(x, weights, biases, residual):
     return before + y if residual else y
 
 
-@mistake("adds the result to x in place (+=): work on a new tensor", caught_by=FORM)
+@mistake("adds the result to x in place (+=): work on a new tensor", caught_by=GRADIENTS_AND_PRECISION_KEPT)
 def sum_in_place(x, weights, biases, residual):
     y = x
     for weight, bias in zip(weights, biases, strict=True):
@@ -405,7 +408,10 @@ def sum_in_place(x, weights, biases, residual):
     return y
 
 
-@mistake("takes weights and biases out of their lists (pop): leave the lists as they are", caught_by=FORM)
+@mistake(
+    "takes weights and biases out of their lists (pop): leave the lists as they are",
+    caught_by=GRADIENTS_AND_PRECISION_KEPT,
+)
 def lists_emptied(x, weights, biases, residual):
     y = x
     while weights:
@@ -414,7 +420,7 @@ def lists_emptied(x, weights, biases, residual):
     return x + y if residual else y
 
 
-@mistake(SINGLE_OUT, caught_by=FORM)
+@mistake(SINGLE_OUT, caught_by=GRADIENTS_AND_PRECISION_KEPT)
 def single_precision(x, weights, biases, residual):
     y = x
     for weight, bias in zip(weights, biases, strict=True):
@@ -422,7 +428,7 @@ def single_precision(x, weights, biases, residual):
     return (x + y if residual else y).float()
 
 
-@mistake(SINGLE_INSIDE, caught_by=FORM)
+@mistake(SINGLE_INSIDE, caught_by=GRADIENTS_AND_PRECISION_KEPT)
 def single_inside(x, weights, biases, residual):
     y = x
     for weight, bias in zip(weights, biases, strict=True):
@@ -430,7 +436,7 @@ def single_inside(x, weights, biases, residual):
     return x + y if residual else y
 
 
-@mistake(DOUBLE_OUT, caught_by=FORM)
+@mistake(DOUBLE_OUT, caught_by=GRADIENTS_AND_PRECISION_KEPT)
 def double_out(x, weights, biases, residual):
     y = x.double()
     for weight, bias in zip(weights, biases, strict=True):

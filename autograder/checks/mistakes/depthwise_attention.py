@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from autograder.checks.case import Mistake, mistakes_into
+from autograder.checks.form_cases import PRECISION_KEPT
 from autograder.checks.mistakes.precision import DOUBLE_OUT, SINGLE_INSIDE, SINGLE_OUT
 
 MISTAKES: list[Mistake] = []
@@ -15,7 +16,6 @@ SIZES = "one layer, one pixel, one channel, many layers"
 SCALES = "negative scales, zero, tensors and floats"
 LARGE = "scores as large as 1e9, values as large as 1e30"
 GRADIENTS = "gradients"
-FORM = "precision kept, inputs left alone"
 OWN_ROOT = "divides the scores by √key_channels: multiply by the scale only"
 OVER_BATCH = "takes the softmax over the batch: each example has its own weights, which sum to one over the layers"
 ZERO_IS_NONE = "treats a scale of 0 as missing: with 0 all layers have the same weight"
@@ -423,7 +423,7 @@ def new_tensor(query, keys, values, scale):
     return averaged(scores.softmax(dim=1), values)
 
 
-@mistake("empties the lists (pop): leave them as they are", FORM)
+@mistake("empties the lists (pop): leave them as they are", PRECISION_KEPT)
 def lists_emptied(query, keys, values, scale):
     scores, kept = [], []
     while keys:
@@ -432,21 +432,21 @@ def lists_emptied(query, keys, values, scale):
     return averaged(torch.stack(scores, dim=1).softmax(dim=1), kept)
 
 
-@mistake("writes the products into the list of values: build a new list", FORM)
+@mistake("writes the products into the list of values: build a new list", PRECISION_KEPT)
 def values_replaced(query, keys, values, scale):
     for layer, weight in enumerate(weights_of(query, keys, scale).unbind(dim=1)):
         values[layer] = weight.unsqueeze(1) * values[layer]
     return sum(values)
 
 
-@mistake("writes the scores into the list of keys: build a new list", FORM)
+@mistake("writes the scores into the list of keys: build a new list", PRECISION_KEPT)
 def keys_replaced(query, keys, values, scale):
     for layer, key in enumerate(keys):
         keys[layer] = (scale * query * key).sum(dim=1)
     return averaged(torch.stack(keys, dim=1).softmax(dim=1), values)
 
 
-@mistake("sums into the first value in place (+=, mul_): leave the values as they are", FORM)
+@mistake("sums into the first value in place (+=, mul_): leave the values as they are", PRECISION_KEPT)
 def values_changed(query, keys, values, scale):
     weights = weights_of(query, keys, scale)
     found = values[0].mul_(weights[:, :1])
@@ -455,13 +455,13 @@ def values_changed(query, keys, values, scale):
     return found
 
 
-@mistake("scales the query in place (*=, mul_): leave it as it is", FORM)
+@mistake("scales the query in place (*=, mul_): leave it as it is", PRECISION_KEPT)
 def query_changed(query, keys, values, scale):
     query *= scale
     return averaged(weights_of(query, keys, 1.0), values)
 
 
-@mistake(SINGLE_OUT, FORM)
+@mistake(SINGLE_OUT, PRECISION_KEPT)
 def single_out(query, keys, values, scale):
     weights = torch.zeros(len(query), len(keys), *query.shape[2:])
     for layer, weight in enumerate(weights_of(query, keys, scale).unbind(dim=1)):
@@ -469,17 +469,17 @@ def single_out(query, keys, values, scale):
     return averaged(weights, [value.float() for value in values])
 
 
-@mistake(SINGLE_INSIDE, FORM)
+@mistake(SINGLE_INSIDE, PRECISION_KEPT)
 def single_inside(query, keys, values, scale):
     return averaged(scores_of(query, keys, scale).float().softmax(dim=1), values)
 
 
-@mistake(SINGLE_INSIDE, FORM)
+@mistake(SINGLE_INSIDE, PRECISION_KEPT)
 def single_scale(query, keys, values, scale):
     rounded = torch.as_tensor(scale).float().to(query.dtype)
     return averaged(weights_of(query, keys, rounded), values)
 
 
-@mistake(DOUBLE_OUT, FORM)
+@mistake(DOUBLE_OUT, PRECISION_KEPT)
 def double_out(query, keys, values, scale):
     return averaged(scores_of(query, keys, scale).double().softmax(dim=1), values)

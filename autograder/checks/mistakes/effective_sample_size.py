@@ -3,13 +3,13 @@
 import torch
 
 from autograder.checks.case import Mistake, mistakes_into
+from autograder.checks.form_cases import PRECISION_KEPT
 from autograder.checks.mistakes.precision import DOUBLE_OUT, SINGLE_INSIDE, SINGLE_OUT
 
 MISTAKES: list[Mistake] = []
 mistake = mistakes_into(MISTAKES)
 
 ANY_SIZE = "log weights of any size"
-FORM = "precision kept, inputs left alone"
 CUT_OFF = "no gradient reaches the log weights: detach, no_grad, item or NumPy cuts it off"
 SUM_NOT_SQUARED = "does not square the sum of the weights: use 2 · log Σw"
 SINGLE = "squeezes away one sample or one example: the shape should be (batch,)"
@@ -231,33 +231,33 @@ def constant_sum_of_squares(log_weights):
     return weights.sum(dim=0) ** 2 / (weights**2).sum(dim=0).detach()
 
 
-@mistake(SINGLE_OUT, caught_by=FORM)
+@mistake(SINGLE_OUT, caught_by=PRECISION_KEPT)
 def single_out(log_weights):
     return of_weights(relative(log_weights)).float()
 
 
-@mistake(SINGLE_INSIDE, caught_by=FORM)
+@mistake(SINGLE_INSIDE, caught_by=PRECISION_KEPT)
 def single_inside(log_weights):
     return of_weights(relative(log_weights.float())).to(log_weights.dtype)
 
 
-@mistake(DOUBLE_OUT, caught_by=FORM)
+@mistake(DOUBLE_OUT, caught_by=PRECISION_KEPT)
 def double_out(log_weights):
     return of_weights(relative(log_weights.double()))
 
 
-@mistake("changes the log weights in place: work on a new tensor", caught_by=FORM)
+@mistake("changes the log weights in place: work on a new tensor", caught_by=PRECISION_KEPT)
 def in_place(log_weights):
     largest = log_weights.detach().amax(dim=0)
     log_weights -= largest
     return of_weights(torch.exp(log_weights))
 
 
-@mistake(SINGLE, caught_by=FORM)
+@mistake(SINGLE, caught_by=PRECISION_KEPT)
 def result_squeezed(log_weights):
     return of_weights(relative(log_weights)).squeeze()
 
 
-@mistake(SINGLE, caught_by=FORM)
+@mistake(SINGLE, caught_by=PRECISION_KEPT)
 def input_squeezed(log_weights):
     return of_weights(relative(log_weights.squeeze()))

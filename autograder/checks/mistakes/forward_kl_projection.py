@@ -3,13 +3,13 @@
 import torch
 
 from autograder.checks.case import Mistake, mistakes_into
+from autograder.checks.form_cases import PRECISION_KEPT
 from autograder.checks.mistakes.precision import DOUBLE_OUT, SINGLE_INSIDE, SINGLE_OUT
 
 MISTAKES: list[Mistake] = []
 mistake = mistakes_into(MISTAKES)
 
 SCALES = "variables of all scales, and many of them"
-FORM = "precision kept, inputs left alone"
 
 
 @mistake(
@@ -110,17 +110,17 @@ def variance_clamped(mean, cov):
     return mean.clone(), 0.5 * cov.diagonal().clamp(min=1e-7).log()
 
 
-@mistake(SINGLE_OUT, caught_by=FORM)
+@mistake(SINGLE_OUT, caught_by=PRECISION_KEPT)
 def single_precision(mean, cov):
     return mean.float(), 0.5 * cov.float().diagonal(dim1=-2, dim2=-1).log()
 
 
-@mistake("returns NumPy arrays: return tensors", caught_by=FORM)
+@mistake("returns NumPy arrays: return tensors", caught_by=PRECISION_KEPT)
 def arrays(mean, cov):
     return mean.numpy().copy(), (0.5 * cov.diagonal(dim1=-2, dim2=-1).log()).numpy()
 
 
-@mistake("changes the covariance in place: work on a new tensor", caught_by=FORM)
+@mistake("changes the covariance in place: work on a new tensor", caught_by=PRECISION_KEPT)
 def covariance_changed(mean, cov):
     return mean.clone(), 0.5 * cov.diagonal(dim1=-2, dim2=-1).log_()
 
@@ -153,11 +153,11 @@ def from_second_moments(mean, cov):
     return mean.clone(), 0.5 * (second.diagonal() - mean**2).log()
 
 
-@mistake(SINGLE_INSIDE, caught_by=FORM)
+@mistake(SINGLE_INSIDE, caught_by=PRECISION_KEPT)
 def single_inside(mean, cov):
     return mean.clone(), 0.5 * cov.float().diagonal(dim1=-2, dim2=-1).to(cov.dtype).log()
 
 
-@mistake(DOUBLE_OUT, caught_by=FORM)
+@mistake(DOUBLE_OUT, caught_by=PRECISION_KEPT)
 def double_out(mean, cov):
     return mean.double(), 0.5 * cov.double().diagonal(dim1=-2, dim2=-1).log()

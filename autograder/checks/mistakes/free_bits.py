@@ -5,13 +5,13 @@ import math
 import torch
 
 from autograder.checks.case import Mistake, mistakes_into
+from autograder.checks.form_cases import GRADIENTS_AND_PRECISION_KEPT
 from autograder.checks.mistakes.precision import DOUBLE_OUT, SINGLE_INSIDE, SINGLE_OUT
 
 MISTAKES: list[Mistake] = []
 mistake = mistakes_into(MISTAKES)
 
 VALUES = "values"
-FORM = "gradients, precision kept, inputs left alone"
 BATCH_MEAN = "gives each example the mean of the batch: in a layer above the threshold each example keeps its own KL"
 GRADIENT_KEPT = "lets the gradient through where a layer is within its free bits: it should be 0 there"
 CUT_OFF = "no gradient arrives: detach, .data, no_grad, item or NumPy cuts it off"
@@ -116,31 +116,34 @@ def only_small_examples(kl, nats_per_layer):
     return torch.where(within, nats_per_layer, kl)
 
 
-@mistake(GRADIENT_KEPT, caught_by=FORM)
+@mistake(GRADIENT_KEPT, caught_by=GRADIENTS_AND_PRECISION_KEPT)
 def gradient_straight_through(kl, nats_per_layer):
     free = torch.where(kl.mean(dim=0) < nats_per_layer, nats_per_layer, kl)
     return kl + (free - kl).detach()
 
 
-@mistake(GRADIENT_KEPT, caught_by=FORM)
+@mistake(GRADIENT_KEPT, caught_by=GRADIENTS_AND_PRECISION_KEPT)
 def gradient_of_the_mean(kl, nats_per_layer):
     mean = kl.mean(dim=0)
     return torch.where(mean < nats_per_layer, nats_per_layer + mean - mean.detach(), kl)
 
 
-@mistake("cuts the gradient off where a layer uses more than its free bits: it should be 1 there", caught_by=FORM)
+@mistake(
+    "cuts the gradient off where a layer uses more than its free bits: it should be 1 there",
+    caught_by=GRADIENTS_AND_PRECISION_KEPT,
+)
 def gradient_the_other_way(kl, nats_per_layer):
     return torch.where(kl.mean(dim=0) < nats_per_layer, nats_per_layer + kl - kl.detach(), kl.detach())
 
 
-@mistake(CUT_OFF, caught_by=FORM)
+@mistake(CUT_OFF, caught_by=GRADIENTS_AND_PRECISION_KEPT)
 def written_into_a_copy(kl, nats_per_layer):
     result = kl.detach().clone()
     result[:, kl.mean(dim=0) < nats_per_layer] = nats_per_layer
     return result
 
 
-@mistake(CUT_OFF, caught_by=FORM)
+@mistake(CUT_OFF, caught_by=GRADIENTS_AND_PRECISION_KEPT)
 def filled_by_items(kl, nats_per_layer):
     result = torch.zeros_like(kl)
     for layer in range(kl.shape[1]):
@@ -151,30 +154,31 @@ def filled_by_items(kl, nats_per_layer):
 
 
 @mistake(
-    "adds the gradient of the mean: the gradient is 1 for an example's own KL and 0 for the others", caught_by=FORM
+    "adds the gradient of the mean: the gradient is 1 for an example's own KL and 0 for the others",
+    caught_by=GRADIENTS_AND_PRECISION_KEPT,
 )
 def gradient_of_mean_added(kl, nats_per_layer):
     mean = kl.mean(dim=0)
     return torch.where(mean < nats_per_layer, nats_per_layer, kl + mean - mean.detach())
 
 
-@mistake("writes into the KL it was given: work on a new tensor", caught_by=FORM)
+@mistake("writes into the KL it was given: work on a new tensor", caught_by=GRADIENTS_AND_PRECISION_KEPT)
 def kl_overwritten(kl, nats_per_layer):
     kl[:, kl.mean(dim=0) < nats_per_layer] = nats_per_layer
     return kl
 
 
-@mistake(SINGLE_OUT, caught_by=FORM)
+@mistake(SINGLE_OUT, caught_by=GRADIENTS_AND_PRECISION_KEPT)
 def single_out(kl, nats_per_layer):
     return torch.where(kl.mean(dim=0) < nats_per_layer, nats_per_layer, kl).float()
 
 
-@mistake(SINGLE_INSIDE, caught_by=FORM)
+@mistake(SINGLE_INSIDE, caught_by=GRADIENTS_AND_PRECISION_KEPT)
 def threshold_in_single(kl, nats_per_layer):
     return torch.where(kl.mean(dim=0) < nats_per_layer, torch.full(kl.shape, nats_per_layer), kl)
 
 
-@mistake(DOUBLE_OUT, caught_by=FORM)
+@mistake(DOUBLE_OUT, caught_by=GRADIENTS_AND_PRECISION_KEPT)
 def double_out(kl, nats_per_layer):
     threshold = torch.full(kl.shape, nats_per_layer, dtype=torch.float64)
     return torch.where(kl.mean(dim=0) < nats_per_layer, threshold, kl)

@@ -6,6 +6,7 @@ import torch
 from torch.distributions import Normal, kl_divergence
 
 from autograder.checks.case import Mistake, mistakes_into
+from autograder.checks.form_cases import GRADIENTS_AND_PRECISION_KEPT
 from autograder.checks.mistakes.precision import DOUBLE_OUT, SINGLE_INSIDE, SINGLE_OUT
 
 MISTAKES: list[Mistake] = []
@@ -13,7 +14,6 @@ mistake = mistakes_into(MISTAKES)
 
 SHAPES = "layers of different shapes, one layer, one example"
 RANGE = "wide ranges"
-FORM = "gradients, precision kept, inputs left alone"
 CUT_OFF = "no gradient arrives: detach, .data, no_grad, item or NumPy cuts it off"
 SWAPPED = "equals KL(p‖q): q and p are exchanged"
 VARIANCE = "takes log_std for the logarithm of the variance: the variance is exp(2 · log_std)"
@@ -253,21 +253,23 @@ def divergence_clamped(q_means, q_log_stds, p_means, p_log_stds):
     return torch.stack([kl.clamp(max=1e4).flatten(1).sum(1) for kl in kls], dim=1)
 
 
-@mistake("treats p as a constant: gradients must reach its means and log_stds too", caught_by=FORM)
+@mistake(
+    "treats p as a constant: gradients must reach its means and log_stds too", caught_by=GRADIENTS_AND_PRECISION_KEPT
+)
 def p_detached(q_means, q_log_stds, p_means, p_log_stds):
     layers = zip(q_means, q_log_stds, p_means, p_log_stds, strict=True)
     kls = [kl_divergence(Normal(m, s.exp()), Normal(n.detach(), t.detach().exp())) for m, s, n, t in layers]
     return torch.stack([kl.flatten(1).sum(1) for kl in kls], dim=1)
 
 
-@mistake(CUT_OFF, caught_by=FORM)
+@mistake(CUT_OFF, caught_by=GRADIENTS_AND_PRECISION_KEPT)
 def new_tensor(q_means, q_log_stds, p_means, p_log_stds):
     layers = zip(q_means, q_log_stds, p_means, p_log_stds, strict=True)
     kls = [kl_divergence(Normal(m, s.exp()), Normal(n, t.exp())).flatten(1).sum(1) for m, s, n, t in layers]
     return torch.tensor([kl.tolist() for kl in kls], dtype=q_means[0].dtype).T.contiguous()
 
 
-@mistake(CUT_OFF, caught_by=FORM)
+@mistake(CUT_OFF, caught_by=GRADIENTS_AND_PRECISION_KEPT)
 def filled_through_data(q_means, q_log_stds, p_means, p_log_stds):
     kls = torch.zeros(len(q_means[0]), len(q_means), dtype=q_means[0].dtype)
     for layer, (m, s, n, t) in enumerate(zip(q_means, q_log_stds, p_means, p_log_stds, strict=True)):
@@ -275,7 +277,7 @@ def filled_through_data(q_means, q_log_stds, p_means, p_log_stds):
     return kls
 
 
-@mistake("takes the layers out of the lists (pop): leave the lists as they are", caught_by=FORM)
+@mistake("takes the layers out of the lists (pop): leave the lists as they are", caught_by=GRADIENTS_AND_PRECISION_KEPT)
 def lists_emptied(q_means, q_log_stds, p_means, p_log_stds):
     kls = []
     while q_means:
@@ -285,7 +287,7 @@ def lists_emptied(q_means, q_log_stds, p_means, p_log_stds):
     return torch.stack(kls, dim=1)
 
 
-@mistake(LOG_STDS_CHANGED, caught_by=FORM)
+@mistake(LOG_STDS_CHANGED, caught_by=GRADIENTS_AND_PRECISION_KEPT)
 def lists_refilled(q_means, q_log_stds, p_means, p_log_stds):
     for log_stds in (q_log_stds, p_log_stds):
         for layer in range(len(log_stds)):
@@ -295,14 +297,14 @@ def lists_refilled(q_means, q_log_stds, p_means, p_log_stds):
     return torch.stack([kl.flatten(1).sum(1) for kl in kls], dim=1)
 
 
-@mistake(LOG_STDS_CHANGED, caught_by=FORM)
+@mistake(LOG_STDS_CHANGED, caught_by=GRADIENTS_AND_PRECISION_KEPT)
 def log_stds_changed(q_means, q_log_stds, p_means, p_log_stds):
     layers = zip(q_means, q_log_stds, p_means, p_log_stds, strict=True)
     kls = [kl_divergence(Normal(m, s.exp_()), Normal(n, t.exp_())) for m, s, n, t in layers]
     return torch.stack([kl.flatten(1).sum(1) for kl in kls], dim=1)
 
 
-@mistake(SINGLE_OUT, caught_by=FORM)
+@mistake(SINGLE_OUT, caught_by=GRADIENTS_AND_PRECISION_KEPT)
 def single_precision(q_means, q_log_stds, p_means, p_log_stds):
     kls = torch.zeros(len(q_means[0]), len(q_means))
     for layer, (m, s, n, t) in enumerate(zip(q_means, q_log_stds, p_means, p_log_stds, strict=True)):
@@ -310,7 +312,7 @@ def single_precision(q_means, q_log_stds, p_means, p_log_stds):
     return kls
 
 
-@mistake(SINGLE_INSIDE, caught_by=FORM)
+@mistake(SINGLE_INSIDE, caught_by=GRADIENTS_AND_PRECISION_KEPT)
 def single_inside(q_means, q_log_stds, p_means, p_log_stds):
     kls = []
     for m, s, n, t in zip(q_means, q_log_stds, p_means, p_log_stds, strict=True):
@@ -319,7 +321,7 @@ def single_inside(q_means, q_log_stds, p_means, p_log_stds):
     return torch.stack(kls, dim=1)
 
 
-@mistake(DOUBLE_OUT, caught_by=FORM)
+@mistake(DOUBLE_OUT, caught_by=GRADIENTS_AND_PRECISION_KEPT)
 def double_out(q_means, q_log_stds, p_means, p_log_stds):
     kls = []
     for m, s, n, t in zip(q_means, q_log_stds, p_means, p_log_stds, strict=True):

@@ -5,6 +5,7 @@ import math
 import torch
 
 from autograder.checks.case import Mistake, mistakes_into
+from autograder.checks.form_cases import PRECISION_KEPT
 from autograder.checks.mistakes.precision import DOUBLE_OUT, SINGLE_OUT
 
 MISTAKES: list[Mistake] = []
@@ -12,7 +13,6 @@ mistake = mistakes_into(MISTAKES)
 
 STRONG = "strong couplings and fields"
 EVEN = "even odds"
-FORM = "precision kept, inputs left alone"
 OLD_VALUES = "draws all spins from the old state: each draw must use the newest values of the others"
 OVERFLOWS = "the exponentials overflow, and ∞/∞ is NaN: use torch.sigmoid"
 
@@ -241,14 +241,14 @@ def other_tail(spins, coupling, field, uniforms):
     return sweep(spins, lambda i, s: torch.sigmoid(2 * felt(s, coupling, field, i)), 1 - uniforms)
 
 
-@mistake("changes `spins` in place: work on a clone", caught_by=FORM)
+@mistake("changes `spins` in place: work on a clone", caught_by=PRECISION_KEPT)
 def in_place(spins, coupling, field, uniforms):
     for i in range(len(spins)):
         spins[i] = 1.0 if uniforms[i] < torch.sigmoid(2 * felt(spins, coupling, field, i)) else -1.0
     return spins
 
 
-@mistake("returns a NumPy array: return a tensor", caught_by=FORM)
+@mistake("returns a NumPy array: return a tensor", caught_by=PRECISION_KEPT)
 def numpy_array(spins, coupling, field, uniforms):
     return sweep(spins, lambda i, s: torch.sigmoid(2 * felt(s, coupling, field, i)), uniforms).numpy()
 
@@ -269,18 +269,18 @@ def parallel_without_two(spins, coupling, field, uniforms):
     return torch.where(uniforms < torch.sigmoid(field + coupling @ spins), 1.0, -1.0)
 
 
-@mistake("returns integers: return the dtype of `spins`", caught_by=FORM)
+@mistake("returns integers: return the dtype of `spins`", caught_by=PRECISION_KEPT)
 def integers(spins, coupling, field, uniforms):
     return sweep(spins, lambda i, s: torch.sigmoid(2 * felt(s, coupling, field, i)), uniforms).long()
 
 
-@mistake(SINGLE_OUT, caught_by=FORM)
+@mistake(SINGLE_OUT, caught_by=PRECISION_KEPT)
 def single_out(spins, coupling, field, uniforms):
     drawn = sweep(spins, lambda i, s: torch.sigmoid(2 * felt(s, coupling, field, i)), uniforms)
     return torch.where(drawn > 0, 1.0, -1.0)
 
 
-@mistake(DOUBLE_OUT, caught_by=FORM)
+@mistake(DOUBLE_OUT, caught_by=PRECISION_KEPT)
 def double_out(spins, coupling, field, uniforms):
     return sweep(spins, lambda i, s: torch.sigmoid(2 * felt(s, coupling, field, i)), uniforms).double()
 

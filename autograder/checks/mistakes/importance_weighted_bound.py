@@ -5,13 +5,13 @@ import math
 import torch
 
 from autograder.checks.case import Mistake, mistakes_into
+from autograder.checks.form_cases import PRECISION_KEPT
 from autograder.checks.mistakes.precision import DOUBLE_OUT, SINGLE_INSIDE, SINGLE_OUT
 
 MISTAKES: list[Mistake] = []
 mistake = mistakes_into(MISTAKES)
 
 APART = "log weights apart by thousands"
-FORM = "precision kept, inputs left alone"
 CUT_OFF = "no gradient reaches the log weights: detach, no_grad, item or NumPy cuts it off"
 SINGLE = "squeezes away one sample or one example: the shape should be (batch,)"
 
@@ -169,24 +169,24 @@ def gradient_of_the_mean(log_weights):
     return mean + (value - mean).detach()
 
 
-@mistake(SINGLE_OUT, caught_by=FORM)
+@mistake(SINGLE_OUT, caught_by=PRECISION_KEPT)
 def single_precision(log_weights):
     return torch.logsumexp(log_weights.float(), dim=0) - math.log(len(log_weights))
 
 
-@mistake("changes the log weights in place: work on a new tensor", caught_by=FORM)
+@mistake("changes the log weights in place: work on a new tensor", caught_by=PRECISION_KEPT)
 def weights_changed(log_weights):
     largest = log_weights.amax(dim=0)
     log_weights -= largest
     return largest + torch.log(torch.exp(log_weights).mean(dim=0))
 
 
-@mistake(SINGLE, caught_by=FORM)
+@mistake(SINGLE, caught_by=PRECISION_KEPT)
 def input_squeezed(log_weights):
     return torch.logsumexp(log_weights.squeeze(), dim=0) - math.log(len(log_weights))
 
 
-@mistake(SINGLE, caught_by=FORM)
+@mistake(SINGLE, caught_by=PRECISION_KEPT)
 def result_squeezed(log_weights):
     return (torch.logsumexp(log_weights, dim=0) - math.log(len(log_weights))).squeeze()
 
@@ -209,12 +209,12 @@ def jensen_where_it_overflows(log_weights):
     return torch.where(bound.isfinite(), bound, log_weights.mean(dim=0))
 
 
-@mistake(SINGLE_INSIDE, caught_by=FORM)
+@mistake(SINGLE_INSIDE, caught_by=PRECISION_KEPT)
 def single_inside(log_weights):
     return torch.logsumexp(log_weights.float(), dim=0).to(log_weights.dtype) - math.log(len(log_weights))
 
 
-@mistake(DOUBLE_OUT, caught_by=FORM)
+@mistake(DOUBLE_OUT, caught_by=PRECISION_KEPT)
 def double_out(log_weights):
     return torch.logsumexp(log_weights.double(), dim=0) - math.log(len(log_weights))
 

@@ -3,6 +3,7 @@
 import torch
 
 from autograder.checks.case import Mistake, mistakes_into
+from autograder.checks.form_cases import PRECISION_KEPT
 
 MISTAKES: list[Mistake] = []
 mistake = mistakes_into(MISTAKES)
@@ -11,7 +12,6 @@ VALUES = "values"
 RULED_OUT = "outcomes that p rules out"
 ENDS = "targets near the ends"
 SCALES = "values of any offset and scale"
-FORM = "precision kept, inputs left alone"
 OVERFLOWS = "the exponentials of λ · values overflow: subtract the mean from the values, and work with logarithms"
 NEWTON = "takes bare Newton steps, which overshoot: keep a bracket, and halve it where a step leaves it"
 
@@ -232,19 +232,19 @@ def tolerance_in_absolute_units(log_p, values, mean, tolerance):
     return answer(log_p, values, mean, middle)
 
 
-@mistake("changes `values` in place: work on new tensors", caught_by=FORM)
+@mistake("changes `values` in place: work on new tensors", caught_by=PRECISION_KEPT)
 def values_centred_in_place(log_p, values, mean, tolerance):
     values -= mean
     return answer(log_p, values, 0.0, solved(log_p, values, 0.0))
 
 
-@mistake("changes `log_p` in place: work on new tensors", caught_by=FORM)
+@mistake("changes `log_p` in place: work on new tensors", caught_by=PRECISION_KEPT)
 def log_p_overwritten(log_p, values, mean, tolerance):
     log_q, multiplier = answer(log_p, values, mean, solved(log_p, values, mean))
     return log_p.copy_(log_q), multiplier
 
 
-@mistake("returns float32 for any input: return the dtype of log_p", caught_by=FORM)
+@mistake("returns float32 for any input: return the dtype of log_p", caught_by=PRECISION_KEPT)
 def single_precision(log_p, values, mean, tolerance):
     log_q, multiplier = answer(log_p, values, mean, solved(log_p, values, mean))
     return log_q.float(), multiplier.float()

@@ -5,13 +5,13 @@ import math
 import torch
 
 from autograder.checks.case import Mistake, mistakes_into
+from autograder.checks.form_cases import PRECISION_KEPT
 from autograder.checks.mistakes.precision import DOUBLE_OUT, SINGLE_INSIDE, SINGLE_OUT
 
 MISTAKES: list[Mistake] = []
 mistake = mistakes_into(MISTAKES)
 
 ENDS = "means at exactly −1 and 1"
-FORM = "precision kept, inputs left alone"
 NOT_A_NUMBER = "0 · log 0 gives NaN: it counts as 0, so keep zeros out of the logarithm"
 
 
@@ -183,24 +183,24 @@ def far_from_the_ends(means, coupling, field):
     return energy(means, coupling, field) + entropy(inside)
 
 
-@mistake("adds a constant inside the logarithm that is large enough to change the bound", caught_by=FORM)
+@mistake("adds a constant inside the logarithm that is large enough to change the bound", caught_by=PRECISION_KEPT)
 def constant_in_the_logarithm(means, coupling, field):
     up, down = (1 + means) / 2, (1 - means) / 2
     return energy(means, coupling, field) - (up * (up + 4e-6).log() + down * (down + 4e-6).log()).sum()
 
 
-@mistake(SINGLE_OUT, caught_by=FORM)
+@mistake(SINGLE_OUT, caught_by=PRECISION_KEPT)
 def single_precision(means, coupling, field):
     means = means.float()
     return energy(means, coupling.float(), field.float()) + entropy(means)
 
 
-@mistake("returns a Python number: return a scalar tensor", caught_by=FORM)
+@mistake("returns a Python number: return a scalar tensor", caught_by=PRECISION_KEPT)
 def python_number(means, coupling, field):
     return (energy(means, coupling, field) + entropy(means)).item()
 
 
-@mistake("changes `means` in place: work on a new tensor", caught_by=FORM)
+@mistake("changes `means` in place: work on a new tensor", caught_by=PRECISION_KEPT)
 def in_place(means, coupling, field):
     up, down = (1 + means) / 2, (1 - means) / 2
     bound = energy(means, coupling, field) + torch.special.entr(up).sum() + torch.special.entr(down).sum()
@@ -208,7 +208,7 @@ def in_place(means, coupling, field):
     return bound
 
 
-@mistake("changes `coupling` in place: work on a new tensor", caught_by=FORM)
+@mistake("changes `coupling` in place: work on a new tensor", caught_by=PRECISION_KEPT)
 def coupling_changed(means, coupling, field):
     coupling *= 0.5
     bound = means @ coupling @ means + field @ means + entropy(means)
@@ -235,12 +235,12 @@ def field_twice(means, coupling, field):
     return means @ (0.5 * coupling @ means + 2 * field) + entropy(means)
 
 
-@mistake(SINGLE_INSIDE, caught_by=FORM)
+@mistake(SINGLE_INSIDE, caught_by=PRECISION_KEPT)
 def single_inside(means, coupling, field):
     return energy(means.float(), coupling.float(), field.float()).to(means.dtype) + entropy(means)
 
 
-@mistake(DOUBLE_OUT, caught_by=FORM)
+@mistake(DOUBLE_OUT, caught_by=PRECISION_KEPT)
 def double_out(means, coupling, field):
     means = means.double()
     return energy(means, coupling.double(), field.double()) + entropy(means)

@@ -3,13 +3,13 @@
 import torch
 
 from autograder.checks.case import Mistake, mistakes_into
+from autograder.checks.form_cases import PRECISION_KEPT
 from autograder.checks.mistakes.precision import DOUBLE_OUT, SINGLE_INSIDE, SINGLE_OUT
 
 MISTAKES: list[Mistake] = []
 mistake = mistakes_into(MISTAKES)
 
 STRONG = "strong couplings and fields"
-FORM = "precision kept, inputs left alone"
 PARALLEL = "updates all spins at once from the old means: each update must use the newest values of the others"
 OLD_MEANS = "ignores spins of larger index: use their means as they were passed in"
 OVERFLOWS = "the exponentials overflow, and ∞/∞ is NaN: use torch.tanh, or a form that cannot overflow"
@@ -196,20 +196,20 @@ def clamped_means(means, coupling, field):
     return sweep(means, lambda i, m: torch.tanh(field[i] + coupling[i] @ m).clamp(-0.999, 0.999))
 
 
-@mistake("changes `means` in place: work on a clone", caught_by=FORM)
+@mistake("changes `means` in place: work on a clone", caught_by=PRECISION_KEPT)
 def in_place(means, coupling, field):
     for i in range(len(means)):
         means[i] = torch.tanh(field[i] + coupling[i] @ means)
     return means
 
 
-@mistake(SINGLE_OUT, caught_by=FORM)
+@mistake(SINGLE_OUT, caught_by=PRECISION_KEPT)
 def single_precision(means, coupling, field):
     coupling, field = coupling.float(), field.float()
     return sweep(means.float(), lambda i, m: torch.tanh(field[i] + coupling[i] @ m))
 
 
-@mistake("returns a NumPy array: return a tensor", caught_by=FORM)
+@mistake("returns a NumPy array: return a tensor", caught_by=PRECISION_KEPT)
 def numpy_array(means, coupling, field):
     return sweep(means, lambda i, m: torch.tanh(field[i] + coupling[i] @ m)).numpy()
 
@@ -239,12 +239,12 @@ def column(means, coupling, field):
     return sweep(means, lambda i, m: torch.tanh(field[i] + coupling[i] @ m)).unsqueeze(1)
 
 
-@mistake(SINGLE_INSIDE, caught_by=FORM)
+@mistake(SINGLE_INSIDE, caught_by=PRECISION_KEPT)
 def single_inside(means, coupling, field):
     return sweep(means, lambda i, m: torch.tanh((field[i] + coupling[i] @ m).float()))
 
 
-@mistake(DOUBLE_OUT, caught_by=FORM)
+@mistake(DOUBLE_OUT, caught_by=PRECISION_KEPT)
 def double_out(means, coupling, field):
     coupling, field = coupling.double(), field.double()
     return sweep(means.double(), lambda i, m: torch.tanh(field[i] + coupling[i] @ m))

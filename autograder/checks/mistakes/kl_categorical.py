@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from autograder.checks.case import Mistake, mistakes_into
+from autograder.checks.form_cases import PRECISION_KEPT
 from autograder.checks.mistakes.precision import DOUBLE_OUT, SINGLE_INSIDE, SINGLE_OUT
 
 MISTAKES: list[Mistake] = []
@@ -13,7 +14,6 @@ mistake = mistakes_into(MISTAKES)
 
 ZEROS = "outcomes that q rules out"
 IMPOSSIBLE = "outcomes that p rules out"
-FORM = "precision kept, inputs left alone"
 SWAPPED = "equals KL(p‖q): average over q, with q above the fraction line"
 FINITE = "is finite where q is positive and p is zero: a small constant or a clamp hides an infinite divergence"
 CUT_OFF = "no gradient arrives: detach, no_grad, item or NumPy cuts it off"
@@ -225,25 +225,25 @@ def p_detached(q, p):
     return torch.where(q > 0, q * (q / p.detach()).log(), 0.0).sum(dim=-1)
 
 
-@mistake(SINGLE_OUT, caught_by=FORM)
+@mistake(SINGLE_OUT, caught_by=PRECISION_KEPT)
 def single_precision(q, p):
     q, p = q.float(), p.float()
     return torch.where(q > 0, q * (q / p).log(), 0.0).sum(dim=-1)
 
 
-@mistake("squeezes away a batch of one: the result keeps the shape of the batch", caught_by=FORM)
+@mistake("squeezes away a batch of one: the result keeps the shape of the batch", caught_by=PRECISION_KEPT)
 def squeezed(q, p):
     return torch.where(q > 0, q * (q / p).log(), 0.0).sum(dim=-1).squeeze()
 
 
-@mistake("changes q in place: work on a new tensor", caught_by=FORM)
+@mistake("changes q in place: work on a new tensor", caught_by=PRECISION_KEPT)
 def q_changed(q, p):
     weights = q.clone()
     q /= p
     return torch.where(weights > 0, weights * q.log(), 0.0).sum(dim=-1)
 
 
-@mistake("writes into q where it is zero: work on a new tensor", caught_by=FORM)
+@mistake("writes into q where it is zero: work on a new tensor", caught_by=PRECISION_KEPT)
 def zeros_overwritten(q, p):
     zero = q == 0
     q[zero] = 1.0
@@ -271,13 +271,13 @@ def small_constant_in_p(q, p):
     return torch.where(q > 0, q * (q / (p + 1e-10)).log(), 0.0).sum(dim=-1)
 
 
-@mistake(SINGLE_INSIDE, caught_by=FORM)
+@mistake(SINGLE_INSIDE, caught_by=PRECISION_KEPT)
 def single_inside(q, p):
     ratio = (q / p).float()
     return torch.where(q > 0, q * ratio.log(), 0.0).sum(dim=-1)
 
 
-@mistake(DOUBLE_OUT, caught_by=FORM)
+@mistake(DOUBLE_OUT, caught_by=PRECISION_KEPT)
 def double_out(q, p):
     q, p = q.double(), p.double()
     return torch.where(q > 0, q * (q / p).log(), 0.0).sum(dim=-1)

@@ -6,13 +6,13 @@ import torch
 from torch.distributions import Normal, kl_divergence
 
 from autograder.checks.case import Mistake, mistakes_into
+from autograder.checks.form_cases import PRECISION_KEPT
 from autograder.checks.mistakes.precision import DOUBLE_OUT, SINGLE_INSIDE, SINGLE_OUT
 
 MISTAKES: list[Mistake] = []
 mistake = mistakes_into(MISTAKES)
 
 RANGE = "wide ranges and many dimensions"
-FORM = "precision kept, inputs left alone"
 SWAPPED = "equals KL(p‖q): q and p are exchanged"
 VARIANCE = "takes log_std for the logarithm of the variance: the variance is exp(2 · log_std)"
 CUT_OFF = "no gradient arrives: detach, no_grad, item or NumPy cuts it off"
@@ -248,25 +248,25 @@ def variances_detached(q_mean, q_log_std, p_mean, p_log_std):
     return (p_log_std - q_log_std + (q_var + (q_mean - p_mean) ** 2) / (2 * p_var) - 0.5).sum(-1)
 
 
-@mistake(SINGLE_OUT, caught_by=FORM)
+@mistake(SINGLE_OUT, caught_by=PRECISION_KEPT)
 def single_precision(q_mean, q_log_std, p_mean, p_log_std):
     q, p = Normal(q_mean.float(), q_log_std.float().exp()), Normal(p_mean.float(), p_log_std.float().exp())
     return kl_divergence(q, p).sum(-1)
 
 
-@mistake("squeezes away a batch of one: the result keeps the shape of the batch", caught_by=FORM)
+@mistake("squeezes away a batch of one: the result keeps the shape of the batch", caught_by=PRECISION_KEPT)
 def squeezed(q_mean, q_log_std, p_mean, p_log_std):
     return kl_divergence(Normal(q_mean, q_log_std.exp()), Normal(p_mean, p_log_std.exp())).sum(-1).squeeze()
 
 
-@mistake("changes q_mean in place: work on a new tensor", caught_by=FORM)
+@mistake("changes q_mean in place: work on a new tensor", caught_by=PRECISION_KEPT)
 def mean_changed(q_mean, q_log_std, p_mean, p_log_std):
     q_mean -= p_mean
     p_var = (2 * p_log_std).exp()
     return (p_log_std - q_log_std + ((2 * q_log_std).exp() + q_mean**2) / (2 * p_var) - 0.5).sum(-1)
 
 
-@mistake("turns log_std into std in place: work on new tensors", caught_by=FORM)
+@mistake("turns log_std into std in place: work on new tensors", caught_by=PRECISION_KEPT)
 def log_std_changed(q_mean, q_log_std, p_mean, p_log_std):
     q_std, p_std = torch.exp_(q_log_std), torch.exp_(p_log_std)
     return kl_divergence(Normal(q_mean, q_std), Normal(p_mean, p_std)).sum(-1)
@@ -326,13 +326,13 @@ def product_of_stds(q_mean, q_log_std, p_mean, p_log_std):
     return p_std.prod(-1).log() - q_std.prod(-1).log() + 0.5 * squares
 
 
-@mistake(SINGLE_INSIDE, caught_by=FORM)
+@mistake(SINGLE_INSIDE, caught_by=PRECISION_KEPT)
 def single_inside(q_mean, q_log_std, p_mean, p_log_std):
     q_std, p_std = q_log_std.float().exp().to(q_mean), p_log_std.float().exp().to(q_mean)
     return kl_divergence(Normal(q_mean, q_std), Normal(p_mean, p_std)).sum(-1)
 
 
-@mistake(DOUBLE_OUT, caught_by=FORM)
+@mistake(DOUBLE_OUT, caught_by=PRECISION_KEPT)
 def double_out(q_mean, q_log_std, p_mean, p_log_std):
     q, p = Normal(q_mean.double(), q_log_std.double().exp()), Normal(p_mean.double(), p_log_std.double().exp())
     return kl_divergence(q, p).sum(-1)

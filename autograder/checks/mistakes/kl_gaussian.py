@@ -7,6 +7,7 @@ from torch.distributions import MultivariateNormal, kl_divergence
 from torch.linalg import cholesky, slogdet, solve
 
 from autograder.checks.case import Mistake, mistakes_into
+from autograder.checks.form_cases import PRECISION_KEPT
 from autograder.checks.mistakes.precision import DOUBLE_OUT, SINGLE_INSIDE, SINGLE_OUT
 
 MISTAKES: list[Mistake] = []
@@ -14,7 +15,6 @@ mistake = mistakes_into(MISTAKES)
 
 RANGE = "many dimensions and distant means"
 SINGULAR = "nearly singular covariances"
-FORM = "precision kept, inputs left alone"
 CUT_OFF = "no gradient arrives: detach, no_grad, item or NumPy cuts it off"
 JITTER = "adds a small constant to the diagonal, which changes small variances"
 
@@ -294,24 +294,24 @@ def covariances_detached(q_mean, q_cov, p_mean, p_cov):
     return kl_divergence(q, MultivariateNormal(p_mean, p_cov.detach()))
 
 
-@mistake(SINGLE_OUT, caught_by=FORM)
+@mistake(SINGLE_OUT, caught_by=PRECISION_KEPT)
 def single_precision(q_mean, q_cov, p_mean, p_cov):
     q = MultivariateNormal(q_mean.float(), q_cov.float())
     return kl_divergence(q, MultivariateNormal(p_mean.float(), p_cov.float()))
 
 
-@mistake("squeezes away a batch of one: the result keeps the shape of the batch", caught_by=FORM)
+@mistake("squeezes away a batch of one: the result keeps the shape of the batch", caught_by=PRECISION_KEPT)
 def squeezed(q_mean, q_cov, p_mean, p_cov):
     return kl_divergence(MultivariateNormal(q_mean, q_cov), MultivariateNormal(p_mean, p_cov)).squeeze()
 
 
-@mistake("changes q_mean in place: work on a new tensor", caught_by=FORM)
+@mistake("changes q_mean in place: work on a new tensor", caught_by=PRECISION_KEPT)
 def mean_changed(q_mean, q_cov, p_mean, p_cov):
     q_mean -= p_mean
     return kl_divergence(MultivariateNormal(q_mean, q_cov), MultivariateNormal(torch.zeros_like(p_mean), p_cov))
 
 
-@mistake("changes a covariance in place: work on a new tensor", caught_by=FORM)
+@mistake("changes a covariance in place: work on a new tensor", caught_by=PRECISION_KEPT)
 def covariance_changed(q_mean, q_cov, p_mean, p_cov):
     q, p = MultivariateNormal(q_mean, q_cov), MultivariateNormal(p_mean, p_cov)
     p_cov.diagonal(dim1=-2, dim2=-1).add_(1e-12)
@@ -370,13 +370,13 @@ def product_of_eigenvalues(q_mean, q_cov, p_mean, p_cov):
     return 0.5 * (trace + square - q_mean.shape[-1] + p_det.log() - q_det.log())
 
 
-@mistake(SINGLE_INSIDE, caught_by=FORM)
+@mistake(SINGLE_INSIDE, caught_by=PRECISION_KEPT)
 def single_inside(q_mean, q_cov, p_mean, p_cov):
     kl = kl_divergence(MultivariateNormal(q_mean, q_cov), MultivariateNormal(p_mean, p_cov))
     return (kl - 0.1).float().to(kl.dtype) + 0.1
 
 
-@mistake(DOUBLE_OUT, caught_by=FORM)
+@mistake(DOUBLE_OUT, caught_by=PRECISION_KEPT)
 def double_out(q_mean, q_cov, p_mean, p_cov):
     q = MultivariateNormal(q_mean.double(), q_cov.double())
     return kl_divergence(q, MultivariateNormal(p_mean.double(), p_cov.double()))

@@ -5,6 +5,7 @@ import math
 import torch
 
 from autograder.checks.case import Mistake, mistakes_into
+from autograder.checks.form_cases import PRECISION_KEPT
 from autograder.checks.mistakes.precision import DOUBLE_OUT, SINGLE_INSIDE, SINGLE_OUT
 
 MISTAKES: list[Mistake] = []
@@ -12,7 +13,6 @@ mistake = mistakes_into(MISTAKES)
 
 K1, K2, K3 = "estimate k1", "estimate k2", "estimate k3"
 ERROR, OTHER_ERRORS = "standard error of k1", "standard errors of k2 and k3"
-FORM = "precision kept, inputs left alone"
 SPREAD = "returns the standard deviation of the terms: divide it by √n to get that of their mean"
 
 
@@ -258,14 +258,14 @@ def not_centred(q_log_prob, p_log_prob, estimator):
     return terms.mean(), (terms.square().mean() / len(terms)).sqrt()
 
 
-@mistake(SINGLE_OUT, caught_by=FORM)
+@mistake(SINGLE_OUT, caught_by=PRECISION_KEPT)
 def single_precision(q_log_prob, p_log_prob, estimator):
     log_r = p_log_prob.float() - q_log_prob.float()
     terms = {"k1": -log_r, "k2": log_r**2 / 2, "k3": torch.expm1(log_r) - log_r}[estimator]
     return terms.mean(), terms.std() / math.sqrt(len(terms))
 
 
-@mistake("changes p_log_prob in place: work on a new tensor", caught_by=FORM)
+@mistake("changes p_log_prob in place: work on a new tensor", caught_by=PRECISION_KEPT)
 def log_prob_changed(q_log_prob, p_log_prob, estimator):
     p_log_prob -= q_log_prob
     terms = {"k1": -p_log_prob, "k2": p_log_prob**2 / 2, "k3": torch.expm1(p_log_prob) - p_log_prob}[estimator]
@@ -316,14 +316,14 @@ def mean_deviation(q_log_prob, p_log_prob, estimator):
     return terms.mean(), (terms - terms.mean()).abs().mean() / math.sqrt(len(terms))
 
 
-@mistake(SINGLE_INSIDE, caught_by=FORM)
+@mistake(SINGLE_INSIDE, caught_by=PRECISION_KEPT)
 def single_inside(q_log_prob, p_log_prob, estimator):
     log_r = (p_log_prob - q_log_prob).float().to(q_log_prob.dtype)
     terms = {"k1": -log_r, "k2": log_r**2 / 2, "k3": torch.expm1(log_r) - log_r}[estimator]
     return terms.mean(), terms.std() / math.sqrt(len(terms))
 
 
-@mistake(DOUBLE_OUT, caught_by=FORM)
+@mistake(DOUBLE_OUT, caught_by=PRECISION_KEPT)
 def double_out(q_log_prob, p_log_prob, estimator):
     log_r = p_log_prob.double() - q_log_prob.double()
     terms = {"k1": -log_r, "k2": log_r**2 / 2, "k3": torch.expm1(log_r) - log_r}[estimator]

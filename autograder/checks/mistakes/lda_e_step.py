@@ -3,6 +3,7 @@
 import torch
 
 from autograder.checks.case import Mistake, mistakes_into
+from autograder.checks.form_cases import PRECISION_KEPT
 from autograder.checks.mistakes.precision import DOUBLE_OUT, SINGLE_INSIDE, SINGLE_OUT
 
 MISTAKES: list[Mistake] = []
@@ -10,7 +11,6 @@ mistake = mistakes_into(MISTAKES)
 
 COUNTS = "expected counts"
 UNDERFLOW = "expectations whose exponentials are zero"
-FORM = "precision kept, inputs left alone"
 SUMS_TO_NOTHING = (
     "the exponentials are 0, and 0/0 is NaN: first subtract the largest term of each word in each document, as "
     "softmax does"
@@ -259,27 +259,27 @@ def gamma_clamped(counts, alpha, expected_log_topics, gamma):
     return results(counts, alpha, log_shares(expected_log_topics, gamma.clamp(min=0.3)).softmax(dim=2))
 
 
-@mistake("changes `gamma` in place: work on a new tensor", caught_by=FORM)
+@mistake("changes `gamma` in place: work on a new tensor", caught_by=PRECISION_KEPT)
 def in_place(counts, alpha, expected_log_topics, gamma):
     new, expected = results(counts, alpha, log_shares(expected_log_topics, gamma).softmax(dim=2))
     gamma.copy_(new)
     return gamma, expected
 
 
-@mistake("changes `counts` in place: work on a new tensor", caught_by=FORM)
+@mistake("changes `counts` in place: work on a new tensor", caught_by=PRECISION_KEPT)
 def counts_changed(counts, alpha, expected_log_topics, gamma):
     new, expected = results(counts, alpha, log_shares(expected_log_topics, gamma).softmax(dim=2))
     counts /= counts.sum(dim=1, keepdim=True)
     return new, expected
 
 
-@mistake(SINGLE_OUT, caught_by=FORM)
+@mistake(SINGLE_OUT, caught_by=PRECISION_KEPT)
 def single_precision(counts, alpha, expected_log_topics, gamma):
     phi = log_shares(expected_log_topics.float(), gamma.float()).softmax(dim=2)
     return results(counts.float(), alpha.float(), phi)
 
 
-@mistake("returns NumPy arrays: return tensors", caught_by=FORM)
+@mistake("returns NumPy arrays: return tensors", caught_by=PRECISION_KEPT)
 def numpy_arrays(counts, alpha, expected_log_topics, gamma):
     new, expected = results(counts, alpha, log_shares(expected_log_topics, gamma).softmax(dim=2))
     return new.numpy(), expected.numpy()
@@ -310,13 +310,13 @@ def counts_in_the_exponent(counts, alpha, expected_log_topics, gamma):
     return results(counts, alpha, phi)
 
 
-@mistake(SINGLE_INSIDE, caught_by=FORM)
+@mistake(SINGLE_INSIDE, caught_by=PRECISION_KEPT)
 def single_inside(counts, alpha, expected_log_topics, gamma):
     phi = log_shares(expected_log_topics, gamma).float().softmax(dim=2).to(counts.dtype)
     return results(counts, alpha, phi)
 
 
-@mistake(DOUBLE_OUT, caught_by=FORM)
+@mistake(DOUBLE_OUT, caught_by=PRECISION_KEPT)
 def double_out(counts, alpha, expected_log_topics, gamma):
     phi = log_shares(expected_log_topics.double(), gamma.double()).softmax(dim=2)
     return results(counts.double(), alpha.double(), phi)

@@ -3,6 +3,7 @@
 import torch
 
 from autograder.checks.case import Mistake, mistakes_into
+from autograder.checks.form_cases import PRECISION_KEPT
 from autograder.checks.mistakes.precision import DOUBLE_OUT, SINGLE_INSIDE, SINGLE_OUT
 
 MISTAKES: list[Mistake] = []
@@ -11,7 +12,6 @@ mistake = mistakes_into(MISTAKES)
 VALUES = "values"
 EDGES = "equal samples, samples far from zero, sizes of one and two"
 GRADIENTS = "gradients"
-FORM = "precision kept, inputs left alone"
 MULTIPLIED_OUT = "expands the square of the distance (as cdist does from 26 rows on): the terms cancel far from zero"
 SMALL_CONSTANT = "adds a small constant to the squared distance, which changes small distances"
 ROOT = "has NaN gradients where two points are equal: do not take the root of the squared distance"
@@ -279,14 +279,14 @@ def without_gradients(x, y, scales):
         return estimate(x, y, scales)
 
 
-@mistake("changes the scales in place: work on new tensors", caught_by=FORM)
+@mistake("changes the scales in place: work on new tensors", caught_by=PRECISION_KEPT)
 def scales_normalised_in_place(x, y, scales):
     total = scales.detach().sum()
     scales /= total
     return estimate(x, y, scales * total)
 
 
-@mistake("changes the samples in place: work on new tensors", caught_by=FORM)
+@mistake("changes the samples in place: work on new tensors", caught_by=PRECISION_KEPT)
 def centred_in_place(x, y, scales):
     centre = y.detach().mean(dim=0)
     x -= centre
@@ -294,21 +294,21 @@ def centred_in_place(x, y, scales):
     return estimate(x, y, scales)
 
 
-@mistake("returns a Python number: return a tensor, so that gradients can flow", caught_by=FORM)
+@mistake("returns a Python number: return a tensor, so that gradients can flow", caught_by=PRECISION_KEPT)
 def python_number(x, y, scales):
     return estimate(x, y, scales).item()
 
 
-@mistake(SINGLE_OUT, caught_by=FORM)
+@mistake(SINGLE_OUT, caught_by=PRECISION_KEPT)
 def single_out(x, y, scales):
     return estimate(x, y, scales).float()
 
 
-@mistake(SINGLE_INSIDE, caught_by=FORM)
+@mistake(SINGLE_INSIDE, caught_by=PRECISION_KEPT)
 def single_inside(x, y, scales):
     return estimate(x.float(), y.float(), scales.float()).to(x.dtype)
 
 
-@mistake(DOUBLE_OUT, caught_by=FORM)
+@mistake(DOUBLE_OUT, caught_by=PRECISION_KEPT)
 def double_out(x, y, scales):
     return estimate(x.double(), y.double(), scales.double())

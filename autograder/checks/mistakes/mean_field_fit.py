@@ -3,6 +3,7 @@
 import torch
 
 from autograder.checks.case import Mistake, mistakes_into
+from autograder.checks.form_cases import PRECISION_KEPT
 
 MISTAKES: list[Mistake] = []
 mistake = mistakes_into(MISTAKES)
@@ -11,7 +12,6 @@ MEANS = "means at the end"
 BOUNDS = "bounds of all sweeps"
 STOP = "when to stop"
 MOST = "no more than 200 sweeps"
-FORM = "precision kept, inputs left alone"
 PARALLEL = "updates all spins at once: update them one by one, each from the newest values"
 EARLY = "stops too early: in the last sweep a mean still moved by more than the tolerance"
 LATE = "goes on too long: in an earlier sweep no mean moved by more than the tolerance"
@@ -273,14 +273,17 @@ def one_more_than_the_most(coupling, field, start, tolerance):
     return means, torch.stack(bounds)
 
 
-@mistake("changes `start` in place: work on a clone", caught_by=FORM)
+@mistake("changes `start` in place: work on a clone", caught_by=PRECISION_KEPT)
 def start_overwritten(coupling, field, start, tolerance):
     means, bounds = fitted(coupling, field, start, lambda m, b, _: largest_move(m, b) <= tolerance)
     start.copy_(means)
     return start, torch.stack(bounds)
 
 
-@mistake("collects the bounds as Python numbers, which become float32: pass the dtype to torch.tensor", caught_by=FORM)
+@mistake(
+    "collects the bounds as Python numbers, which become float32: pass the dtype to torch.tensor",
+    caught_by=PRECISION_KEPT,
+)
 def bounds_in_single_precision(coupling, field, start, tolerance):
     means, bounds = fitted(coupling, field, start, lambda m, b, _: largest_move(m, b) <= tolerance)
     return means, torch.tensor([bound.item() for bound in bounds])

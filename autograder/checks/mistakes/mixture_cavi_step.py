@@ -5,6 +5,7 @@ import math
 import torch
 
 from autograder.checks.case import Mistake, mistakes_into
+from autograder.checks.form_cases import PRECISION_KEPT
 from autograder.checks.mistakes.precision import DOUBLE_OUT, SINGLE_INSIDE, SINGLE_OUT
 
 MISTAKES: list[Mistake] = []
@@ -12,7 +13,6 @@ mistake = mistakes_into(MISTAKES)
 
 FAR = "points far from all components"
 SIZES = "precisions of all sizes, means far from zero"
-FORM = "precision kept, inputs left alone"
 SUMS_TO_NOTHING = "the densities are 0, and 0/0 is NaN: first subtract each point's largest logarithm, as softmax does"
 PRODUCT = (
     "multiplies precisions before taking the logarithm: the product overflows or underflows, so sum the logarithms"
@@ -235,14 +235,14 @@ def constant_added(x, weights_log, means, precisions):
     return log_densities(x, weights_log, means, precisions + 1e-5).softmax(dim=1)
 
 
-@mistake("changes `x` in place: work on a new tensor", caught_by=FORM)
+@mistake("changes `x` in place: work on a new tensor", caught_by=PRECISION_KEPT)
 def x_changed(x, weights_log, means, precisions):
     result = log_densities(x, weights_log, means, precisions).softmax(dim=1)
     x -= means.mean(dim=0)
     return result
 
 
-@mistake("changes `weights_log` in place: work on a new tensor", caught_by=FORM)
+@mistake("changes `weights_log` in place: work on a new tensor", caught_by=PRECISION_KEPT)
 def weights_changed(x, weights_log, means, precisions):
     result = log_densities(x, weights_log, means, precisions).softmax(dim=1)
     weights_log += 0.5 * precisions.log().sum(dim=1)
@@ -250,17 +250,17 @@ def weights_changed(x, weights_log, means, precisions):
     return result
 
 
-@mistake(SINGLE_OUT, caught_by=FORM)
+@mistake(SINGLE_OUT, caught_by=PRECISION_KEPT)
 def single_precision(x, weights_log, means, precisions):
     return log_densities(x.float(), weights_log.float(), means.float(), precisions.float()).softmax(dim=1)
 
 
-@mistake("squeezes away a single point: the shape should be (1, components)", caught_by=FORM)
+@mistake("squeezes away a single point: the shape should be (1, components)", caught_by=PRECISION_KEPT)
 def squeezed(x, weights_log, means, precisions):
     return log_densities(x, weights_log, means, precisions).softmax(dim=1).squeeze()
 
 
-@mistake("returns a NumPy array: return a tensor", caught_by=FORM)
+@mistake("returns a NumPy array: return a tensor", caught_by=PRECISION_KEPT)
 def numpy_array(x, weights_log, means, precisions):
     return log_densities(x, weights_log, means, precisions).softmax(dim=1).numpy()
 
@@ -283,12 +283,12 @@ def square_multiplied_out(x, weights_log, means, precisions):
     return (weights_log + 0.5 * precisions.log().sum(dim=1) - 0.5 * squares).softmax(dim=1)
 
 
-@mistake(SINGLE_INSIDE, caught_by=FORM)
+@mistake(SINGLE_INSIDE, caught_by=PRECISION_KEPT)
 def single_inside(x, weights_log, means, precisions):
     return log_densities(x, weights_log, means, precisions).float().softmax(dim=1).to(x.dtype)
 
 
-@mistake(DOUBLE_OUT, caught_by=FORM)
+@mistake(DOUBLE_OUT, caught_by=PRECISION_KEPT)
 def double_out(x, weights_log, means, precisions):
     return log_densities(x.double(), weights_log.double(), means.double(), precisions.double()).softmax(dim=1)
 

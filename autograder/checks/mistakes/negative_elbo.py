@@ -5,12 +5,12 @@ import math
 import torch
 
 from autograder.checks.case import Mistake, mistakes_into
+from autograder.checks.form_cases import PRECISION_KEPT
 from autograder.checks.mistakes.precision import DOUBLE_OUT, SINGLE_INSIDE, SINGLE_OUT
 
 MISTAKES: list[Mistake] = []
 mistake = mistakes_into(MISTAKES)
 
-FORM = "precision kept, inputs left alone"
 SMALL = "one example, one layer"
 CUT_OFF = "no gradient reaches log_likelihood and kl: detach, no_grad, item or a new tensor cuts it off"
 
@@ -195,18 +195,18 @@ def divided_by_one_less(log_likelihood, kl, beta=1.0):
     return (beta * kl.sum(dim=1) - log_likelihood).sum() / (len(log_likelihood) - 1)
 
 
-@mistake(SINGLE_OUT, caught_by=FORM)
+@mistake(SINGLE_OUT, caught_by=PRECISION_KEPT)
 def single_precision(log_likelihood, kl, beta=1.0):
     return (beta * kl.float().sum(dim=1) - log_likelihood.float()).mean()
 
 
-@mistake("changes kl in place (*=): work on a new tensor", caught_by=FORM)
+@mistake("changes kl in place (*=): work on a new tensor", caught_by=PRECISION_KEPT)
 def kl_changed(log_likelihood, kl, beta=1.0):
     kl *= beta
     return (kl.sum(dim=1) - log_likelihood).mean()
 
 
-@mistake("changes log_likelihood in place: work on a new tensor", caught_by=FORM)
+@mistake("changes log_likelihood in place: work on a new tensor", caught_by=PRECISION_KEPT)
 def log_likelihood_changed(log_likelihood, kl, beta=1.0):
     return log_likelihood.neg_().add_(beta * kl.sum(dim=1)).mean()
 
@@ -231,12 +231,12 @@ def layers_apart(log_likelihood, kl, beta=1.0):
     return (beta * kl - log_likelihood.unsqueeze(1)).mean(dim=0)
 
 
-@mistake(SINGLE_INSIDE, caught_by=FORM)
+@mistake(SINGLE_INSIDE, caught_by=PRECISION_KEPT)
 def single_inside(log_likelihood, kl, beta=1.0):
     return (beta * kl.float().sum(dim=1).to(kl.dtype) - log_likelihood).mean()
 
 
-@mistake(DOUBLE_OUT, caught_by=FORM)
+@mistake(DOUBLE_OUT, caught_by=PRECISION_KEPT)
 def double_out(log_likelihood, kl, beta=1.0):
     return (beta * kl.double().sum(dim=1) - log_likelihood.double()).mean()
 

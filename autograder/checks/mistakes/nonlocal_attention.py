@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from autograder.checks.case import Mistake, mistakes_into
+from autograder.checks.form_cases import PRECISION_KEPT
 from autograder.checks.mistakes.precision import DOUBLE_OUT, SINGLE_INSIDE, SINGLE_OUT
 
 MISTAKES: list[Mistake] = []
@@ -14,7 +15,6 @@ mistake = mistakes_into(MISTAKES)
 SIZES = "any scale, one pixel, one channel"
 LARGE = "scores as large as 1e9, values as large as 1e30"
 GRADIENTS = "gradients"
-FORM = "precision kept, inputs left alone"
 WRONG_AXIS = "takes the softmax over the queries: take it over the keys, so that each row sums to one"
 OWN_ROOT = "divides the scores by √key_channels: multiply by the scale only"
 ROOT_FOR_SCALE = "uses 1/√key_channels, the default of scaled_dot_product_attention, instead of the scale"
@@ -326,33 +326,33 @@ def query_detached(query, key, value, scale):
     return weights_of(query.detach(), key, scale) @ value
 
 
-@mistake("scales the query in place (*=, mul_): leave it as it is", FORM)
+@mistake("scales the query in place (*=, mul_): leave it as it is", PRECISION_KEPT)
 def query_changed(query, key, value, scale):
     query *= scale
     return weights_of(query, key, 1.0) @ value
 
 
-@mistake("writes the result into value: leave it as it is", FORM)
+@mistake("writes the result into value: leave it as it is", PRECISION_KEPT)
 def value_overwritten(query, key, value, scale):
     found = weights_of(query, key, scale) @ value.clone()
     return value.copy_(found)
 
 
-@mistake(SINGLE_OUT, FORM)
+@mistake(SINGLE_OUT, PRECISION_KEPT)
 def single_out(query, key, value, scale):
     return weights_of(query.float(), key.float(), scale) @ value.float()
 
 
-@mistake(SINGLE_INSIDE, FORM)
+@mistake(SINGLE_INSIDE, PRECISION_KEPT)
 def single_inside(query, key, value, scale):
     return scores_of(query, key, scale).float().softmax(dim=-1).to(value.dtype) @ value
 
 
-@mistake(SINGLE_INSIDE, FORM)
+@mistake(SINGLE_INSIDE, PRECISION_KEPT)
 def single_scale(query, key, value, scale):
     return weights_of(query, key, torch.as_tensor(scale).float().to(query.dtype)) @ value
 
 
-@mistake(DOUBLE_OUT, FORM)
+@mistake(DOUBLE_OUT, PRECISION_KEPT)
 def double_out(query, key, value, scale):
     return weights_of(query.double(), key.double(), scale) @ value.double()

@@ -3,13 +3,13 @@
 import torch
 
 from autograder.checks.case import Mistake, mistakes_into
+from autograder.checks.form_cases import GRADIENTS_AND_PRECISION_KEPT
 from autograder.checks.mistakes.precision import DOUBLE_OUT, SINGLE_INSIDE, SINGLE_OUT
 
 MISTAKES: list[Mistake] = []
 mistake = mistakes_into(MISTAKES)
 
 RANGE = "log_std from −12 to 8"
-FORM = "gradients, precision kept, inputs left alone"
 WEIGHTS_EXCHANGED = "weights each mean by the other's precision: the narrower Gaussian should count more"
 STD_FOR_VARIANCE = "weights the means by 1/σ: the precision is 1/σ²"
 SMALL_CONSTANT = "adds a small constant, which changes the smallest variances or precisions"
@@ -220,34 +220,40 @@ def result_clamped(first_mean, first_log_std, second_mean, second_log_std):
     return (first * first_mean + second * second_mean) / (first + second), log_std.clamp(min=-10.0)
 
 
-@mistake("treats the weights as constants: gradients must reach both log_stds through the mean too", caught_by=FORM)
+@mistake(
+    "treats the weights as constants: gradients must reach both log_stds through the mean too",
+    caught_by=GRADIENTS_AND_PRECISION_KEPT,
+)
 def weights_detached(first_mean, first_log_std, second_mean, second_log_std):
     weight = torch.sigmoid(2 * (second_log_std - first_log_std)).detach()
     precision = torch.exp(-2 * first_log_std) + torch.exp(-2 * second_log_std)
     return torch.lerp(second_mean, first_mean, weight), -0.5 * precision.log()
 
 
-@mistake("treats the second Gaussian as a constant: gradients must reach its mean and log_std too", caught_by=FORM)
+@mistake(
+    "treats the second Gaussian as a constant: gradients must reach its mean and log_std too",
+    caught_by=GRADIENTS_AND_PRECISION_KEPT,
+)
 def second_detached(first_mean, first_log_std, second_mean, second_log_std):
     first, second = torch.exp(-2 * first_log_std), torch.exp(-2 * second_log_std.detach())
     mean = (first * first_mean + second * second_mean.detach()) / (first + second)
     return mean, -0.5 * torch.log(first + second)
 
 
-@mistake("no gradient arrives: detach, no_grad, item or NumPy cuts it off", caught_by=FORM)
+@mistake("no gradient arrives: detach, no_grad, item or NumPy cuts it off", caught_by=GRADIENTS_AND_PRECISION_KEPT)
 def without_gradients(first_mean, first_log_std, second_mean, second_log_std):
     with torch.no_grad():
         first, second = torch.exp(-2 * first_log_std), torch.exp(-2 * second_log_std)
         return (first * first_mean + second * second_mean) / (first + second), -0.5 * torch.log(first + second)
 
 
-@mistake("turns the log_stds into precisions in place: work on new tensors", caught_by=FORM)
+@mistake("turns the log_stds into precisions in place: work on new tensors", caught_by=GRADIENTS_AND_PRECISION_KEPT)
 def log_stds_changed(first_mean, first_log_std, second_mean, second_log_std):
     first, second = first_log_std.mul_(-2).exp_(), second_log_std.mul_(-2).exp_()
     return (first * first_mean + second * second_mean) / (first + second), -0.5 * torch.log(first + second)
 
 
-@mistake("changes the means in place (*=): work on new tensors", caught_by=FORM)
+@mistake("changes the means in place (*=): work on new tensors", caught_by=GRADIENTS_AND_PRECISION_KEPT)
 def means_changed(first_mean, first_log_std, second_mean, second_log_std):
     first, second = torch.exp(-2 * first_log_std), torch.exp(-2 * second_log_std)
     first_mean *= first
@@ -255,21 +261,21 @@ def means_changed(first_mean, first_log_std, second_mean, second_log_std):
     return (first_mean + second_mean) / (first + second), -0.5 * torch.log(first + second)
 
 
-@mistake(SINGLE_OUT, caught_by=FORM)
+@mistake(SINGLE_OUT, caught_by=GRADIENTS_AND_PRECISION_KEPT)
 def single_precision(first_mean, first_log_std, second_mean, second_log_std):
     first, second = torch.exp(-2 * first_log_std), torch.exp(-2 * second_log_std)
     mean = (first * first_mean + second * second_mean) / (first + second)
     return mean.float(), (-0.5 * torch.log(first + second)).float()
 
 
-@mistake(SINGLE_INSIDE, caught_by=FORM)
+@mistake(SINGLE_INSIDE, caught_by=GRADIENTS_AND_PRECISION_KEPT)
 def single_inside(first_mean, first_log_std, second_mean, second_log_std):
     first = torch.exp(-2 * first_log_std.float()).to(first_mean.dtype)
     second = torch.exp(-2 * second_log_std.float()).to(first_mean.dtype)
     return (first * first_mean + second * second_mean) / (first + second), -0.5 * torch.log(first + second)
 
 
-@mistake(DOUBLE_OUT, caught_by=FORM)
+@mistake(DOUBLE_OUT, caught_by=GRADIENTS_AND_PRECISION_KEPT)
 def double_out(first_mean, first_log_std, second_mean, second_log_std):
     first, second = torch.exp(-2 * first_log_std.double()), torch.exp(-2 * second_log_std.double())
     return (first * first_mean + second * second_mean) / (first + second), -0.5 * torch.log(first + second)

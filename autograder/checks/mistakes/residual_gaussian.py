@@ -4,12 +4,12 @@ import torch
 import torch.nn.functional as F
 
 from autograder.checks.case import Mistake, mistakes_into
+from autograder.checks.form_cases import GRADIENTS_AND_PRECISION_KEPT
 from autograder.checks.mistakes.precision import DOUBLE_OUT, SINGLE_INSIDE, SINGLE_OUT
 
 MISTAKES: list[Mistake] = []
 mistake = mistakes_into(MISTAKES)
 
-FORM = "gradients, precision kept, inputs left alone"
 BOUNDED = "bounds log_std: return the plain sum, so that zero shifts give the prior itself"
 CUT_OFF = "no gradient arrives: detach, no_grad, item or NumPy cuts it off"
 
@@ -141,44 +141,47 @@ def draws(prior_mean, prior_log_std, mean_shift, log_std_shift):
     return prior_mean + mean_shift + torch.exp(log_std) * torch.randn_like(prior_mean), log_std
 
 
-@mistake("treats the prior as a constant: gradients must reach its mean and log_std too", caught_by=FORM)
+@mistake(
+    "treats the prior as a constant: gradients must reach its mean and log_std too",
+    caught_by=GRADIENTS_AND_PRECISION_KEPT,
+)
 def prior_detached(prior_mean, prior_log_std, mean_shift, log_std_shift):
     return prior_mean.detach() + mean_shift, prior_log_std.detach() + log_std_shift
 
 
-@mistake("no gradient reaches prior_log_std: detach or .data cuts it off", caught_by=FORM)
+@mistake("no gradient reaches prior_log_std: detach or .data cuts it off", caught_by=GRADIENTS_AND_PRECISION_KEPT)
 def prior_log_std_through_data(prior_mean, prior_log_std, mean_shift, log_std_shift):
     return prior_mean + mean_shift, prior_log_std.data + log_std_shift
 
 
-@mistake(CUT_OFF, caught_by=FORM)
+@mistake(CUT_OFF, caught_by=GRADIENTS_AND_PRECISION_KEPT)
 def without_gradients(prior_mean, prior_log_std, mean_shift, log_std_shift):
     with torch.no_grad():
         return prior_mean + mean_shift, prior_log_std + log_std_shift
 
 
-@mistake("changes the prior in place (+=): work on new tensors", caught_by=FORM)
+@mistake("changes the prior in place (+=): work on new tensors", caught_by=GRADIENTS_AND_PRECISION_KEPT)
 def prior_changed(prior_mean, prior_log_std, mean_shift, log_std_shift):
     prior_mean += mean_shift
     prior_log_std += log_std_shift
     return prior_mean, prior_log_std
 
 
-@mistake("changes the shifts in place (add_): work on new tensors", caught_by=FORM)
+@mistake("changes the shifts in place (add_): work on new tensors", caught_by=GRADIENTS_AND_PRECISION_KEPT)
 def shifts_changed(prior_mean, prior_log_std, mean_shift, log_std_shift):
     return mean_shift.add_(prior_mean), log_std_shift.add_(prior_log_std)
 
 
-@mistake(SINGLE_OUT, caught_by=FORM)
+@mistake(SINGLE_OUT, caught_by=GRADIENTS_AND_PRECISION_KEPT)
 def single_precision(prior_mean, prior_log_std, mean_shift, log_std_shift):
     return prior_mean.float() + mean_shift.float(), prior_log_std.float() + log_std_shift.float()
 
 
-@mistake(SINGLE_INSIDE, caught_by=FORM)
+@mistake(SINGLE_INSIDE, caught_by=GRADIENTS_AND_PRECISION_KEPT)
 def single_inside(prior_mean, prior_log_std, mean_shift, log_std_shift):
     return prior_mean + mean_shift.float(), prior_log_std + log_std_shift.float()
 
 
-@mistake(DOUBLE_OUT, caught_by=FORM)
+@mistake(DOUBLE_OUT, caught_by=GRADIENTS_AND_PRECISION_KEPT)
 def double_out(prior_mean, prior_log_std, mean_shift, log_std_shift):
     return prior_mean.double() + mean_shift, prior_log_std.double() + log_std_shift

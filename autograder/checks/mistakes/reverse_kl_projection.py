@@ -3,6 +3,7 @@
 import torch
 
 from autograder.checks.case import Mistake, mistakes_into
+from autograder.checks.form_cases import PRECISION_KEPT
 from autograder.checks.mistakes.precision import DOUBLE_OUT, SINGLE_INSIDE, SINGLE_OUT
 
 MISTAKES: list[Mistake] = []
@@ -10,7 +11,6 @@ mistake = mistakes_into(MISTAKES)
 
 SINGULAR = "nearly singular covariances"
 SCALES = "variables of all scales, and many of them"
-FORM = "precision kept, inputs left alone"
 JITTER = "adds a small constant to the diagonal, which changes small variances"
 
 
@@ -137,17 +137,17 @@ def small_constant_added(mean, cov):
     return mean.clone(), 0.5 * (1 / torch.linalg.inv(cov).diagonal() + 1e-9).log()
 
 
-@mistake(SINGLE_OUT, caught_by=FORM)
+@mistake(SINGLE_OUT, caught_by=PRECISION_KEPT)
 def single_precision(mean, cov):
     return mean.float(), -0.5 * torch.linalg.inv(cov).diagonal(dim1=-2, dim2=-1).log().float()
 
 
-@mistake("returns NumPy arrays: return tensors", caught_by=FORM)
+@mistake("returns NumPy arrays: return tensors", caught_by=PRECISION_KEPT)
 def arrays(mean, cov):
     return mean.numpy().copy(), (-0.5 * torch.linalg.inv(cov).diagonal(dim1=-2, dim2=-1).log()).numpy()
 
 
-@mistake("changes the covariance in place: work on a new tensor", caught_by=FORM)
+@mistake("changes the covariance in place: work on a new tensor", caught_by=PRECISION_KEPT)
 def covariance_changed(mean, cov):
     precision = torch.linalg.inv(cov)
     cov.copy_(precision)
@@ -177,13 +177,13 @@ def ratio_of_determinants(mean, cov):
     return mean.clone(), 0.5 * (torch.linalg.det(cov) / minors).log()
 
 
-@mistake(SINGLE_INSIDE, caught_by=FORM)
+@mistake(SINGLE_INSIDE, caught_by=PRECISION_KEPT)
 def single_inside(mean, cov):
     variance = (1 / torch.linalg.inv(cov).diagonal(dim1=-2, dim2=-1)).float().to(cov.dtype)
     return mean.clone(), 0.5 * variance.log()
 
 
-@mistake(DOUBLE_OUT, caught_by=FORM)
+@mistake(DOUBLE_OUT, caught_by=PRECISION_KEPT)
 def double_out(mean, cov):
     return mean.double(), -0.5 * torch.linalg.inv(cov.double()).diagonal(dim1=-2, dim2=-1).log()
 

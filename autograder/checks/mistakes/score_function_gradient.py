@@ -1,13 +1,13 @@
 """Wrong ways to write ``score_function_gradient``."""
 
 from autograder.checks.case import Mistake, mistakes_into
+from autograder.checks.form_cases import PRECISION_KEPT
 from autograder.checks.mistakes.precision import DOUBLE_OUT, SINGLE_INSIDE, SINGLE_OUT
 
 MISTAKES: list[Mistake] = []
 mistake = mistakes_into(MISTAKES)
 
 SQUARE = "as many samples as parameters"
-FORM = "precision kept, inputs left alone"
 
 
 @mistake("leaves out the baseline", caught_by="values")
@@ -138,30 +138,30 @@ def wrong_side(f_values, log_prob_gradients, baseline):
     return (log_prob_gradients @ advantage if square else advantage @ log_prob_gradients) / len(advantage)
 
 
-@mistake("changes `f_values` in place: work on a new tensor", caught_by=FORM)
+@mistake("changes `f_values` in place: work on a new tensor", caught_by=PRECISION_KEPT)
 def in_place(f_values, log_prob_gradients, baseline):
     f_values -= baseline
     result = f_values @ log_prob_gradients / len(f_values)
     return result
 
 
-@mistake("changes `log_prob_gradients` in place: work on a new tensor", caught_by=FORM)
+@mistake("changes `log_prob_gradients` in place: work on a new tensor", caught_by=PRECISION_KEPT)
 def gradients_changed(f_values, log_prob_gradients, baseline):
     log_prob_gradients *= (f_values - baseline).unsqueeze(1)
     return log_prob_gradients.mean(dim=0)
 
 
-@mistake(SINGLE_OUT, caught_by=FORM)
+@mistake(SINGLE_OUT, caught_by=PRECISION_KEPT)
 def single_precision(f_values, log_prob_gradients, baseline):
     return (f_values.float() - baseline) @ log_prob_gradients.float() / len(f_values)
 
 
-@mistake("squeezes away a single parameter: the shape should be (params,)", caught_by=FORM)
+@mistake("squeezes away a single parameter: the shape should be (params,)", caught_by=PRECISION_KEPT)
 def squeezed(f_values, log_prob_gradients, baseline):
     return ((f_values - baseline) @ log_prob_gradients / len(f_values)).squeeze()
 
 
-@mistake("returns a NumPy array: return a tensor", caught_by=FORM)
+@mistake("returns a NumPy array: return a tensor", caught_by=PRECISION_KEPT)
 def numpy_array(f_values, log_prob_gradients, baseline):
     return ((f_values - baseline) @ log_prob_gradients / len(f_values)).numpy()
 
@@ -179,13 +179,13 @@ def sum_without_baseline(f_values, log_prob_gradients, baseline):
     return f_values @ log_prob_gradients
 
 
-@mistake(SINGLE_INSIDE, caught_by=FORM)
+@mistake(SINGLE_INSIDE, caught_by=PRECISION_KEPT)
 def single_inside(f_values, log_prob_gradients, baseline):
     advantage = (f_values - baseline).float().to(f_values.dtype)
     return advantage @ log_prob_gradients / len(f_values)
 
 
-@mistake(DOUBLE_OUT, caught_by=FORM)
+@mistake(DOUBLE_OUT, caught_by=PRECISION_KEPT)
 def double_out(f_values, log_prob_gradients, baseline):
     return (f_values.double() - baseline) @ log_prob_gradients.double() / len(f_values)
 

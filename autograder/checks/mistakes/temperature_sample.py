@@ -6,13 +6,13 @@ import torch
 import torch.nn.functional as F
 
 from autograder.checks.case import Mistake, mistakes_into
+from autograder.checks.form_cases import GRADIENTS_AND_PRECISION_KEPT
 from autograder.checks.mistakes.precision import DOUBLE_OUT, SINGLE_INSIDE, SINGLE_OUT
 
 MISTAKES: list[Mistake] = []
 mistake = mistakes_into(MISTAKES)
 
 ZERO = "temperature 0"
-FORM = "gradients, precision kept, inputs left alone"
 CUT_OFF = "no gradient arrives: detach, no_grad, item or NumPy cuts it off"
 
 
@@ -150,49 +150,55 @@ def zeros_at_zero(mean, log_std, temperature, noise):
     return mean + temperature * torch.exp(log_std) * noise if temperature > 0 else torch.zeros_like(mean)
 
 
-@mistake(CUT_OFF, caught_by=FORM)
+@mistake(CUT_OFF, caught_by=GRADIENTS_AND_PRECISION_KEPT)
 def without_gradients(mean, log_std, temperature, noise):
     with torch.no_grad():
         return mean + temperature * torch.exp(log_std) * noise
 
 
-@mistake("treats the standard deviation as a constant: a gradient must reach log_std too", caught_by=FORM)
+@mistake(
+    "treats the standard deviation as a constant: a gradient must reach log_std too",
+    caught_by=GRADIENTS_AND_PRECISION_KEPT,
+)
 def std_detached(mean, log_std, temperature, noise):
     return mean + temperature * torch.exp(log_std).detach() * noise
 
 
-@mistake("treats the noise as a constant: a gradient must reach it too", caught_by=FORM)
+@mistake("treats the noise as a constant: a gradient must reach it too", caught_by=GRADIENTS_AND_PRECISION_KEPT)
 def noise_detached(mean, log_std, temperature, noise):
     return mean + temperature * torch.exp(log_std) * noise.detach()
 
 
-@mistake("at temperature 0 no gradient reaches the mean: return the mean, not a copy of its numbers", caught_by=FORM)
+@mistake(
+    "at temperature 0 no gradient reaches the mean: return the mean, not a copy of its numbers",
+    caught_by=GRADIENTS_AND_PRECISION_KEPT,
+)
 def mean_detached_at_zero(mean, log_std, temperature, noise):
     return mean + temperature * torch.exp(log_std) * noise if temperature > 0 else mean.detach().clone()
 
 
-@mistake("multiplies the noise in place (*=): work on new tensors", caught_by=FORM)
+@mistake("multiplies the noise in place (*=): work on new tensors", caught_by=GRADIENTS_AND_PRECISION_KEPT)
 def noise_changed(mean, log_std, temperature, noise):
     noise *= temperature
     return mean + torch.exp(log_std) * noise
 
 
-@mistake("adds to the mean in place (+=): work on new tensors", caught_by=FORM)
+@mistake("adds to the mean in place (+=): work on new tensors", caught_by=GRADIENTS_AND_PRECISION_KEPT)
 def mean_changed(mean, log_std, temperature, noise):
     mean += temperature * torch.exp(log_std) * noise
     return mean
 
 
-@mistake(SINGLE_OUT, caught_by=FORM)
+@mistake(SINGLE_OUT, caught_by=GRADIENTS_AND_PRECISION_KEPT)
 def single_out(mean, log_std, temperature, noise):
     return (mean + temperature * torch.exp(log_std) * noise).float()
 
 
-@mistake(SINGLE_INSIDE, caught_by=FORM)
+@mistake(SINGLE_INSIDE, caught_by=GRADIENTS_AND_PRECISION_KEPT)
 def single_inside(mean, log_std, temperature, noise):
     return mean + torch.tensor(temperature) * torch.exp(log_std.float()) * noise
 
 
-@mistake(DOUBLE_OUT, caught_by=FORM)
+@mistake(DOUBLE_OUT, caught_by=GRADIENTS_AND_PRECISION_KEPT)
 def double_out(mean, log_std, temperature, noise):
     return mean.double() + temperature * torch.exp(log_std) * noise

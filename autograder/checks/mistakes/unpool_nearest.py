@@ -5,13 +5,13 @@ import torch
 import torch.nn.functional as F
 
 from autograder.checks.case import Mistake, mistakes_into
+from autograder.checks.form_cases import GRADIENTS_AND_PRECISION_KEPT
 from autograder.checks.mistakes.precision import DOUBLE_OUT, SINGLE_INSIDE, SINGLE_OUT
 
 MISTAKES: list[Mistake] = []
 mistake = mistakes_into(MISTAKES)
 
 FACTORS = "any factor, any height and width"
-FORM = "gradients, precision kept, inputs left alone"
 CUT_OFF = "no gradient arrives: detach, .data, no_grad, item or NumPy cuts it off"
 TILED = "tiles the picture: each pixel should become a block of equal pixels"
 FACTOR_FIXED = "enlarges by 2 whatever the factor is"
@@ -143,17 +143,17 @@ def squeezed(x, factor):
     return x.repeat_interleave(factor, dim=2).repeat_interleave(factor, dim=3).squeeze(1)
 
 
-@mistake(CUT_OFF, caught_by=FORM)
+@mistake(CUT_OFF, caught_by=GRADIENTS_AND_PRECISION_KEPT)
 def detached(x, factor):
     return x.detach().repeat_interleave(factor, dim=2).repeat_interleave(factor, dim=3)
 
 
-@mistake("goes through NumPy, which cuts the gradient off", caught_by=FORM)
+@mistake("goes through NumPy, which cuts the gradient off", caught_by=GRADIENTS_AND_PRECISION_KEPT)
 def through_numpy(x, factor):
     return torch.from_numpy(np.repeat(np.repeat(x.numpy(), factor, axis=2), factor, axis=3))
 
 
-@mistake(CUT_OFF, caught_by=FORM)
+@mistake(CUT_OFF, caught_by=GRADIENTS_AND_PRECISION_KEPT)
 def filled_through_data(x, factor):
     y = x.new_zeros(*x.shape[:2], factor * x.shape[2], factor * x.shape[3])
     for row in range(factor):
@@ -162,20 +162,23 @@ def filled_through_data(x, factor):
     return y
 
 
-@mistake("the gradient reaches only one copy of each pixel: it is the sum over all copies", caught_by=FORM)
+@mistake(
+    "the gradient reaches only one copy of each pixel: it is the sum over all copies",
+    caught_by=GRADIENTS_AND_PRECISION_KEPT,
+)
 def gradient_of_one_copy(x, factor):
     y = x.detach().repeat_interleave(factor, dim=2).repeat_interleave(factor, dim=3)
     y[:, :, ::factor, ::factor] = x
     return y
 
 
-@mistake("changes x in place: work on a new tensor", caught_by=FORM)
+@mistake("changes x in place: work on a new tensor", caught_by=GRADIENTS_AND_PRECISION_KEPT)
 def input_changed(x, factor):
     x *= factor
     return x.repeat_interleave(factor, dim=2).repeat_interleave(factor, dim=3) / factor
 
 
-@mistake(SINGLE_OUT, caught_by=FORM)
+@mistake(SINGLE_OUT, caught_by=GRADIENTS_AND_PRECISION_KEPT)
 def single_precision(x, factor):
     y = torch.zeros(*x.shape[:2], factor * x.shape[2], factor * x.shape[3])
     for row in range(factor):
@@ -184,11 +187,11 @@ def single_precision(x, factor):
     return y
 
 
-@mistake(SINGLE_INSIDE, caught_by=FORM)
+@mistake(SINGLE_INSIDE, caught_by=GRADIENTS_AND_PRECISION_KEPT)
 def single_inside(x, factor):
     return F.interpolate(x.float(), scale_factor=factor, mode="nearest").to(x.dtype)
 
 
-@mistake(DOUBLE_OUT, caught_by=FORM)
+@mistake(DOUBLE_OUT, caught_by=GRADIENTS_AND_PRECISION_KEPT)
 def double_out(x, factor):
     return torch.kron(x, torch.ones(1, 1, factor, factor, dtype=torch.float64))
