@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 from tyro.conf import Positional
 
-from autograder.audit.command import audit
+from autograder.commands.audit_command import audit
 from autograder.commands.class_commands import bring_up_to_date, export, extend, formgrader, report, similarity
 from autograder.commands.lms_commands import collect, feedback_zip, roster
 from autograder.commands.regrade_commands import regrade
