@@ -1,4 +1,4 @@
-"""``check("name")``: what a student runs under an exercise."""
+"""``check("name")``: tries a student's function on the public cases of an exercise, in the notebook."""
 
 from __future__ import annotations
 
@@ -26,26 +26,40 @@ PUBLIC = Path(__file__).parent / "public"
 
 
 class CheckFailed(AssertionError):
-    """Not all cases passed, or none was tried. Jupyter shows this one line, not the way through the library."""
+    """Not all cases passed, or none was tried. Jupyter shows one line instead of a traceback."""
 
     def _render_traceback_(self) -> list[str]:
         return [f"CheckFailed: {self}"]
 
 
 def check(name: str) -> None:
-    """Try the function of this notebook for component ``name`` on the public cases; print points and what is wrong.
+    """Try this notebook's function for component ``name`` on the public cases; print points and what is wrong.
 
-    The grader judges the same cases on other inputs. When all of them pass, the cell of your function is kept in
-    ``my_components.py``, so that the next unit can use it.
+    The grader judges the same cases on other inputs. If all cases pass, the cell of your function is saved to
+    ``my_components.py``, where later units find it. In a notebook::
+
+        @implements("log_mean_exp")
+        def log_mean_exp(x, dim): ...
+
+        check("log_mean_exp")
+
+    The library's own function gets no points:
+
+    >>> try:
+    ...     check("log_mean_exp")
+    ... except CheckFailed as failure:
+    ...     print(failure)
+    log_mean_exp is not written yet, or its cell has not run: run your function's cell, check again
 
     Raises:
-        CheckFailed: a case did not pass, or what is in use is not this notebook's.
+        CheckFailed: a case did not pass, or the function in use is not from this notebook.
         ComponentError: no component has that name.
     """
     entry = components.find(name)
     _require_own(entry, sys._getframe(1).f_globals)
     verdicts = judge_trials(public_trials(name), functools.partial(_observe, entry.current), reveal=True)
-    points, most = sum(verdict.points for verdict in verdicts), sum(verdict.max_points for verdict in verdicts)
+    points = sum(verdict.points for verdict in verdicts)
+    most = sum(verdict.max_points for verdict in verdicts)
     print("\n".join([f"{name}: {points} of {most} points ({origin(entry.current)})", *map(_line, verdicts)]))
     if points < most:
         raise CheckFailed(_next_move(name, verdicts))
@@ -54,7 +68,10 @@ def check(name: str) -> None:
 
 
 def public_trials(name: str) -> tuple[Trial, ...]:
-    """The public cases of a component, as they were stored at the release of its unit.
+    """The public cases of a component, which were stored when its unit was released.
+
+    >>> [(trial.name, trial.points) for trial in public_trials("log_mean_exp")][0]
+    ('values', 1)
 
     Raises:
         LookupError: none are stored for it.
@@ -87,14 +104,14 @@ def _next_move(name: str, verdicts: tuple[Verdict, ...]) -> str:
 
 
 def _require_own(entry: Component, namespace: Mapping[str, Any]) -> None:
-    """Refuse to judge what is not the notebook's own.
+    """Refuse to judge a function that does not come from this notebook.
 
     Args:
         namespace: the notebook's names.
 
     Raises:
-        CheckFailed: what is in use is the library's or was kept earlier, or a function of the component's name is
-            defined in the notebook but not in use.
+        CheckFailed: the function in use is the library's or was loaded from a file, or the notebook defines a function
+            of the component's name that is not in use.
     """
     name = entry.name
     if _is_forgotten(entry, namespace):

@@ -1,4 +1,4 @@
-"""Cases made concrete: which requests are made, what the right function shows, and how the two are compared."""
+"""How an answer is compared with the right one: the requests of a case, the right observations, and when two agree."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ FLOAT32 = 1e-4  # a right answer by another formula takes a few hundred rounding
 
 @dataclass(frozen=True)
 class Probe:
-    """One request, what the right function shows, and what named wrong ones show (looked at only on failure).
+    """One request, the observation of the right function, and those of known mistakes, used only if the case fails.
 
-    All probes of a trial name the same mistakes in the same order; None stands for one that comes out right here.
+    All probes of a trial have the same mistakes in the same order; None stands for a mistake that gives the right
+    result here.
     """
 
     request: Request
@@ -42,13 +43,12 @@ class Probe:
 
 @dataclass(frozen=True)
 class Trial:
-    """One case made concrete: some probes, all of which must agree for its points.
+    """One case with its inputs: some probes, all of which must agree for its points.
 
-    ``kind`` says what is compared: ``value`` the numbers that come out, ``gradient`` the gradients, ``form`` what a
-    right answer owes beside its numbers: the kind of object, the precision of its dtype, inputs left as they were, and
-    gradients too if the requests ask for them.
-    ``looks_at`` narrows the comparison to some of the outputs, and leaves the inputs out of it. ``hint`` is said when
-    nothing more precise is known.
+    ``kind`` says what is compared. ``value``: the numbers of the results. ``gradient``: the gradients. ``form``: the
+    kind of object, its dtype, unchanged inputs, and gradients if the requests ask for them.
+    ``looks_at`` limits the comparison to some of the outputs and leaves out the inputs. ``hint`` is the line for the
+    student where nothing more precise is known.
     """
 
     name: str
@@ -81,9 +81,11 @@ def compared(trial: Trial, observation: Observation) -> Mapping[str, Recorded]:
 
 
 def agree(trial: Trial, one: Observation, other: Observation, as_mistake: bool = False) -> bool:
-    """Whether two observations are alike in all that the trial looks at.
+    """Whether two observations agree in everything that the trial compares.
 
-    ``as_mistake`` asks for likeness to a wrong function: there, equal errors, equal NaN and equal absences count.
+    Args:
+        as_mistake: compare with a wrong function instead of the right one. Then equal errors, equal NaN and equal
+            missing results agree as well.
     """
     if one.error is not None or other.error is not None:
         return as_mistake and same_error(one.error, other.error)
@@ -94,10 +96,10 @@ def agree(trial: Trial, one: Observation, other: Observation, as_mistake: bool =
 
 
 def same_form(trial: Trial, one: Observation, other: Observation, as_mistake: bool = False) -> bool:
-    """Whether two observations hold the same kinds of objects, in the same dtypes, and leave the inputs alike.
+    """Whether two observations have results of the same kinds and dtypes, and the same inputs after the call.
 
-    Inputs are compared bit for bit with those that the right function leaves, but not where the trial looks at some of
-    the outputs alone: a change of the inputs then costs another case.
+    Inputs are compared bit for bit, except where the trial looks at some of the outputs only: then another case covers
+    the inputs.
     """
     ours, theirs = compared(trial, one), compared(trial, other)
     if any(_form(ours[name]) != _form(theirs[name]) for name in ours):
@@ -129,7 +131,7 @@ def _same_numbers(trial: Trial, one: Recorded, other: Recorded, as_mistake: bool
 
 
 def near(one: Tensor, other: Tensor, rtol: float, atol: float, equal_nan: bool = False) -> bool:
-    """Whether arrays of one shape agree; integers that have to agree exactly are not rounded to float64 before.
+    """Whether arrays of one shape agree. Integers that must agree exactly are not rounded to float64 first.
 
     >>> near(torch.tensor(2**60), torch.tensor(2**60 + 1), rtol=0, atol=0)
     False
@@ -140,7 +142,7 @@ def near(one: Tensor, other: Tensor, rtol: float, atol: float, equal_nan: bool =
 
 
 def tolerances(trial: Trial, wanted: Recorded) -> tuple[float, float]:
-    """A form case asks for either precision; its float32 results agree as far as their rounding lets them."""
+    """Relative and absolute tolerance. Float32 results of a form case get at least those of float32."""
     if trial.kind == "form" and wanted.array.dtype is torch.float32:
         return max(trial.rtol, FLOAT32), max(trial.atol, FLOAT32)
     return trial.rtol, trial.atol

@@ -15,8 +15,8 @@ __all__ = ["ON_DEVICE", "WAITS", "waiting"]
 WAITS = "wait for the device"
 ON_DEVICE = "result on the inputs' device"
 
-# Operations whose outcome the processor must know before it can go on. Not all ways to wait pass through here
-# (tolist and numpy read the memory at once), so the function is also called with tensors that hold no numbers.
+# Operations whose result the processor needs before it can continue. Some ways to wait are not among them (tolist and
+# numpy read the memory directly), so the function is also called with tensors that hold no numbers.
 WAITING = {
     "_local_scalar_dense",  # item, float, int, bool, if
     "equal",
@@ -42,7 +42,7 @@ class _Listening(TorchDispatchMode):
 def waiting(function: Callable, request: Request) -> dict[str, Recorded]:
     """Whether a function waits for the device, and whether its results are on the device of its inputs.
 
-    It is called with ordinary tensors, while all operations are watched, and with tensors without numbers.
+    It is called twice: with ordinary tensors, while all operations are watched, and with tensors without numbers.
     """
     with _Listening() as listening:
         function(**changed_inputs(request.inputs, Tensor.clone))

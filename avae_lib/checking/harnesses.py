@@ -1,6 +1,7 @@
-"""Call a student's function as a request asks, and write down what happens.
+"""Ways of calling a student's function as a request asks, and of recording what happens.
 
-This runs where the student's code runs, so nothing here knows a right answer, and nothing it reports is trusted.
+This runs in the same process as the student's code. So nothing here knows a right answer, and no report from here is
+trusted.
 """
 
 from __future__ import annotations
@@ -26,9 +27,16 @@ PAIR = ("first result", "second result")
 
 
 def observe(function: Callable, request: Request) -> Observation:
-    """Call ``function`` as ``request`` asks; whatever it raises, even ``SystemExit``, is part of the observation.
+    """Call ``function`` as ``request`` asks. Whatever it raises, even ``SystemExit``, is part of the observation.
 
-    The global generator of torch is seeded from the request for the length of the call and put back afterwards.
+    During the call, torch's global generator is seeded from the request; afterwards it is as before.
+
+    >>> request = Request("square", {"x": torch.tensor([1.0, 3.0])}, gradients=("x",))
+    >>> seen = observe(lambda x: x * x, request)
+    >>> seen.outputs["result"].array
+    tensor([1., 9.])
+    >>> observe(lambda x: x / None, request).error.type
+    'TypeError'
     """
     inputs = {name: _fresh(value, name in request.gradients) for name, value in request.inputs.items()}
     try:
@@ -40,9 +48,9 @@ def observe(function: Callable, request: Request) -> Observation:
 
 
 def _call(function: Callable, inputs: dict[str, Any], request: Request) -> Observation:
-    """``function(**inputs)``: its result, the gradients of ⟨result, cotangent⟩, and the inputs as they are left.
+    """``function(**inputs)``: its result, the gradients of ⟨result, cotangent⟩, and the inputs after the call.
 
-    Copies are handed over, since autograd refuses to edit leaves in place: that slip is judged on its own.
+    The function gets copies, because autograd refuses to edit leaves in place, and a case of its own judges that slip.
     """
     handed = {name: value.clone() if isinstance(value, Tensor) else value for name, value in inputs.items()}
     result = function(**handed)
@@ -93,8 +101,8 @@ def _call_on_softmax(function: Callable, inputs: dict[str, Any], request: Reques
 def _training_step(function: Callable, inputs: dict[str, Any], request: Request) -> Observation:
     """``function(model, optimizer, x)`` for each batch in turn, on a model that is built from the inputs.
 
-    Before each call the gradients are set to what the inputs say is left over, and torch's generator is seeded, so
-    that a slip in one call leaves the noise of the next as it is.
+    Before each call, the gradients are set to the stale values of the request and torch's generator is seeded, so that
+    a slip in one call does not change the noise of the next.
     """
     model = ToyModel(inputs["encoder"], inputs["decoder"], inputs["log_scale"]).train(inputs["training"])
     optimizer = OPTIMIZERS[inputs["optimizer"]](model.parameters(), inputs["learning_rates"])
@@ -119,7 +127,7 @@ def _leave_gradients(model: ToyModel, value: float) -> None:
 
 
 def _settings(model: ToyModel, optimizer: ToySGD) -> dict[str, Recorded]:
-    """What a training step has to leave as it is: how model, optimizer and autograd are set."""
+    """Settings of model, optimizer and autograd that a training step must not change."""
     numbers = [float(v) for group in optimizer.param_groups for v in group.values() if isinstance(v, int | float)]
     learnable = [parameter.requires_grad for parameter in model.parameters()]
     return {

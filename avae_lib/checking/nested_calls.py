@@ -149,7 +149,7 @@ def _same(one: Any, other: Any) -> bool:
 
 
 def _called_parts(inputs: Mapping[str, Any]) -> Iterator[tuple[str, Recorded]]:
-    """Which of the parts were called at all; how often is nobody's business."""
+    """Which of the parts were called at all, however often."""
     for name, value in inputs.items():
         for field, part in vars(value).items() if hasattr(value, "__dataclass_fields__") else ():
             if isinstance(part, ChannelMap):
@@ -157,7 +157,7 @@ def _called_parts(inputs: Mapping[str, Any]) -> Iterator[tuple[str, Recorded]]:
 
 
 def _sources_of(result: Any, inputs: Mapping[str, Any]) -> dict[str, Recorded]:
-    """For each item of a list, its number among all items of the lists that were handed over; −1 for other objects."""
+    """For each item of a returned list, its index among the items of all input lists; −1 for other objects."""
     lists = [value for value in inputs.values() if isinstance(value, list)]
     numbers = {id(item): number for number, item in enumerate(item for items in lists for item in items)}
     if not isinstance(result, list):

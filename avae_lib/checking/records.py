@@ -1,8 +1,8 @@
-"""What is asked of a student's function and what was seen of it, in a form that can cross a process boundary.
+"""Requests to a student's function and observations of it, as plain JSON for the way between two processes.
 
-A :class:`Request` goes to where the student's code runs, an :class:`Observation` comes back. Both become plain
-JSON types; arrays travel as base64 with their dtype and shape. Nothing is ever unpickled, and an observation is
-read as the work of a stranger: whatever is not exactly of the form written here is refused.
+A :class:`Request` goes to the process of the student's code, an :class:`Observation` comes back. Arrays travel as
+base64 with their dtype and shape. Nothing is unpickled. An observation may have been forged, so everything that is not
+exactly of the form written here is refused.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Raised:
 
 @dataclass(frozen=True, eq=False)
 class Recorded:
-    """One value as it was seen: what kind of object it was and, if it was numeric, its numbers.
+    """One recorded value: the kind of object and, if it is numeric, its numbers.
 
     ``kind`` is ``tensor``, ``array`` (NumPy), ``float``, ``int``, ``bool``, ``none`` or ``other``;
     ``type_name`` names the class of an ``other``. Python numbers hold their value as a 0-dimensional array.
@@ -107,7 +107,7 @@ class Recorded:
 
 @dataclass(frozen=True)
 class Request:
-    """One call to make: the component, its inputs, how to call it, and whose gradients to report.
+    """One call to make: the component, its inputs, how to call it, and which gradients to report.
 
     Inputs may be nested: lists, tuples, None, and the kinds of :mod:`avae_lib.checking.nested_inputs`.
 

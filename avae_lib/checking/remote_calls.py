@@ -1,8 +1,8 @@
-"""Calls of components whose bodies are in another process: arguments, results and gradients as plain JSON types.
+"""Calls of components that another process computes: arguments, results and gradients as plain JSON types.
 
-:func:`stand_in` makes the function on the near side. It looks like the component, autograd included, and sends each
-call away. :func:`computed` runs the body on the far side. No code travels, only numbers, and what arrives is read as
-the work of a stranger.
+:func:`stand_in` makes the function that is called. It behaves like the component, autograd included, and sends each
+call away. :func:`computed` computes it in the other process. Only numbers travel, no code; the receiver checks them as
+if they were forged.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ _ERRORS = {error.__name__: error for error in (ValueError, TypeError, IndexError
 
 
 def stand_in(name: str, send: Send) -> Callable:
-    """A function with the parameters of component ``name`` that has its results and gradients computed elsewhere.
+    """A function with the parameters of component ``name`` whose results and gradients are computed elsewhere.
 
-    It takes tensors, numbers, text, None, and lists and tuples of these. Gradients flow through it once: there are no
-    second derivatives, and the transforms of :mod:`torch.func` do not work on it.
+    Its arguments can be tensors, numbers, text, None, and lists and tuples of these. It has first derivatives only,
+    and the transforms of :mod:`torch.func` do not work on it.
 
     Args:
-        send: carries a call to :func:`computed` and brings its answer back.
+        send: takes a call to :func:`computed` in the other process and returns the answer.
 
     >>> in_bits = stand_in("bits_per_dim", lambda call: computed(**call))
     >>> nats = torch.tensor([2.0], requires_grad=True)

@@ -15,16 +15,16 @@ __all__ = ["ToyAdam", "ToyModel", "ToySGD"]
 
 
 class ToyModel(nn.Module):
-    """Linear codes of an image, scored by squared distances: quadratic terms in the places of an ELBO's.
+    """Linear codes of an image, with squared distances in place of the terms of an ELBO.
 
-    In training mode the batch's mean enters the codes, as in a model with batch statistics, so a step that is taken in
-    the wrong mode, or example by example, shows. Each call draws noise from torch's global generator, as that of a
-    VAE does, and is counted, so a second call shows too.
+    In training mode the codes depend on the mean of the batch, as with batch statistics, so a step in the wrong mode,
+    or example by example, gives other numbers. Each call draws noise from torch's global generator, like a VAE, and is
+    counted, so a second call is noticed too.
 
     Args:
         encoder: ``(pixels, layers)``; each layer's code is one number.
         decoder: ``(layers, pixels)``.
-        log_scale: added to every log-likelihood, which may be positive by that.
+        log_scale: added to every log-likelihood, so that it can be positive.
     """
 
     def __init__(self, encoder: Tensor, decoder: Tensor, log_scale: float = 0.0) -> None:
@@ -49,9 +49,9 @@ class ToyModel(nn.Module):
 class ToySGD(torch.optim.Optimizer):
     """Gradient descent with Nesterov's momentum and a learning rate for each parameter.
 
-    So an update by any other optimizer, or by hand as learning rate times gradient, differs from its first step on.
-    It answers like ``torch.optim.SGD``, but making one of torch's own loads torch's compiler first, which takes
-    longer than a whole ``check`` may. Hence ``Optimizer.__init__`` is not called.
+    An update by any other optimizer, or by hand as learning rate times gradient, therefore differs from the first step
+    on. It has the methods of ``torch.optim.SGD``. ``Optimizer.__init__`` is not called, because it loads torch's
+    compiler, which takes longer than a whole ``check`` may.
     """
 
     constants: ClassVar[dict[str, float]] = {"momentum": 0.5}
@@ -75,7 +75,7 @@ class ToySGD(torch.optim.Optimizer):
         }
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Take over what :meth:`state_dict` gave."""
+        """Restore what :meth:`state_dict` returned."""
         parameters = [parameter for parameter, _ in self._parameters()]
         for group, saved in zip(self.param_groups, state_dict["param_groups"], strict=True):
             group.update({name: value for name, value in saved.items() if name != "params"})
@@ -107,7 +107,7 @@ class ToySGD(torch.optim.Optimizer):
 
 
 class ToyAdam(ToySGD):
-    """Adam (Kingma & Ba, 2015, algorithm 1) with its usual constants, in the same dress."""
+    """Adam (Kingma & Ba, 2015, algorithm 1) with its usual constants and the same methods."""
 
     constants: ClassVar[dict[str, float]] = {"eps": 1e-8}
 

@@ -1,6 +1,6 @@
-"""The verdict on a component, case by case, from what its function showed.
+"""The verdict on a component: which of its cases pass, with which points, and what a student is told about the others.
 
-Used on both sides: by the trusted judge on secret inputs, and by ``check`` in the notebook on public ones.
+The grader uses it with secret inputs, ``check`` in the notebook with public ones.
 """
 
 from __future__ import annotations
@@ -18,10 +18,9 @@ __all__ = ["AskFailed", "Verdict", "failed", "judge_case", "judge_trials"]
 
 @dataclass(frozen=True)
 class Verdict:
-    """The judgement of one case, with one line for the student when it failed.
+    """The judgement of one case, with one line for the student if it failed.
 
-    ``points_to`` names the earlier case that the line points to, if it does nothing but that; ``names_cause`` says
-    whether the line tells what is wrong, and not only that something is.
+    ``points_to`` and ``names_cause`` are as in :class:`avae_lib.checking.diagnoses.Diagnosis`.
     """
 
     name: str
@@ -34,11 +33,11 @@ class Verdict:
 
 
 class AskFailed(Exception):
-    """A request got no answer: the process died, the time was up, or what came back could not be read.
+    """A request got no answer: the process died, the time was up, or the answer could not be read.
 
     Args:
         reason: one line for the student.
-        give_up: whether to ask nothing more about this component (after a time-out).
+        give_up: whether to make no further requests for this component, as after a time-out.
     """
 
     def __init__(self, reason: str, give_up: bool = False) -> None:
@@ -52,16 +51,17 @@ def judge_trials(
 ) -> tuple[Verdict, ...]:
     """Judge the cases of one component in order.
 
-    The first case is the main one: cases about form and gradients count only if it passes, so that a function which
-    keeps its manners, or adds a constant to the right result, earns nothing by that alone. Once a case has failed,
-    later ones are told only what their own numbers prove; for anything else they point back to it.
+    The first case is the main one. Cases about form and gradients count only if it passes: a function that returns the
+    right dtype, or the right result plus a constant, gets no points for that alone. Once a case has failed, the lines
+    of later cases say only what their own numbers prove, and otherwise point back to it.
 
     Args:
-        ask: gets an observation of the judged function, or raises :class:`AskFailed`.
+        ask: observes the judged function for one request, or raises :class:`AskFailed`.
         reveal: whether a diagnosis may show the right numbers; true for public cases only.
     """
     verdicts: list[Verdict] = []
-    given_up, attentive = "", _Attentive(ask)
+    given_up = ""
+    attentive = _Attentive(ask)
     for trial in trials:
         main = verdicts[0] if verdicts else None
         if given_up:
@@ -79,7 +79,7 @@ def judge_trials(
 
 
 class _Attentive:
-    """An ``ask`` that notices changed inputs, of which the case about them says nothing while the main one fails."""
+    """An ``ask`` that remembers changed inputs. The case about them does not mention them while the main case fails."""
 
     def __init__(self, ask: Callable[[Request], Observation]) -> None:
         self._ask = ask
