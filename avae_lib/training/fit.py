@@ -1,4 +1,8 @@
-"""The training loop: updates, metrics, checkpoints, and going on after any kind of end."""
+"""The training loop: update after update, with metrics and checkpoints, resuming where the last call stopped.
+
+One update is in :mod:`avae_lib.training.update`; everything that an update changes is in
+:mod:`avae_lib.training.training_state`.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +15,12 @@ import torch
 from torch import nn
 
 from avae_lib.data import Dataset
-from avae_lib.errors import InvalidInput
-from avae_lib.models.contract import num_classes
-from avae_lib.observations import observed_by
 from avae_lib.training.checkpoints import Checkpoints, save_milestone, save_weights
 from avae_lib.training.costs import Clock, Costs, expected_memory
 from avae_lib.training.devices import find_device
 from avae_lib.training.distributed import Team, join_team
 from avae_lib.training.metrics import Journal, Watch
+from avae_lib.training.requirements import require_batches_that_can_be_shared, require_matching_data
 from avae_lib.training.run_guards import StopRequest, TrainingInterrupted, run_lock, stop_on_signals
 from avae_lib.training.training_config import TrainingConfig
 from avae_lib.training.training_state import TrainingState
@@ -29,12 +31,12 @@ __all__ = ["TrainedModel", "fit"]
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """What :func:`fit` gives back."""
+    """A model as :func:`fit` returns it."""
 
     model: nn.Module
     """The model under the averaged weights, in evaluation mode."""
     step: int
-    """Updates it has had."""
+    """Number of updates it has had."""
 
 
 def fit(
@@ -44,7 +46,7 @@ def fit(
     run_dir: Path | str,
     watch: Watch | None = None,
 ) -> TrainedModel:
-    """Train a model, or go on training it where the run folder's checkpoint stands.
+    """Train a model, or continue its training from the checkpoint in the run folder.
 
     Files in the run folder: ``metrics.jsonl`` (:class:`MetricsFile`), ``checkpoint.pt`` (:class:`Checkpoints`),
     ``weights.safetensors`` (the averaged weights) and ``costs.json`` (:class:`Costs`); with validation images also
@@ -63,24 +65,34 @@ def fit(
         dataset: images of the shape and bits that the model takes, with labels for a conditional model. The test images
             are never looked at.
         config: how to train; ``steps`` may be larger than when the run began. With ``minutes`` the call may return
-            before all steps are done; the next one goes on.
-        run_dir: folder of the run; made if need be.
-        watch: called with each row of metrics and the model under its averaged weights; takes the place of the
-            progress bar.
+            before all steps are done; the next call continues.
+        run_dir: folder of the run; made if it does not exist.
+        watch: called with each row of metrics and the model under its averaged weights; replaces the progress bar.
 
     Raises:
-        ValueError: the model takes other images than the data set has, or other classes; or there is no such device.
+        InvalidInput: the model takes other images or classes than the data set has; or there is no such device.
         CheckpointError: the folder's checkpoints are damaged, or of another model.
         RunInUse: another process is training in the folder.
         TrainingDiverged: too many updates in a row were skipped; noticed when the next row of metrics is due.
-        TrainingInterrupted: a signal asked to stop; all is saved.
+        TrainingInterrupted: a signal asked to stop; everything is saved.
+
+    Two updates of a small VAE, and two more by a second call:
+
+    >>> import tempfile
+    >>> from avae_lib.data import load
+    >>> from avae_lib.models.vae import VAEConfig
+    >>> digits = load("digits")
+    >>> model = VAEConfig((1, 8, 8), bits=4, likelihood="discretized_logistic", hidden_sizes=(8,)).build()
+    >>> with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
+    ...     first = fit(model, digits, TrainingConfig(steps=2, device="cpu"), folder, watch=lambda row, model: None)
+    ...     second = fit(model, digits, TrainingConfig(steps=4, device="cpu"), folder, watch=lambda row, model: None)
+    >>> first.step, second.step
+    (2, 4)
     """
-    _require_matching_examples(model, dataset)
-    _require_matching_classes(model, dataset)
+    require_matching_data(model, dataset)
     run_dir = Path(run_dir)
     with join_team(find_device(config.device)) as (team, device), _only_leader_prints(team):
-        _require_equal_shares(config.batch_size, team)
-        _require_spread(model, config.batch_size // team.size)
+        require_batches_that_can_be_shared(model, config.batch_size, team.size)
         run_dir.mkdir(parents=True, exist_ok=True)
         with _lock(run_dir, team), torch.random.fork_rng(devices=range(torch.cuda.device_count())):
             state = TrainingState(model, dataset, config, device, team)
@@ -92,60 +104,41 @@ def fit(
     return TrainedModel(state.averaged.module, state.step)
 
 
-def _resume(state: TrainingState, run_dir: Path) -> None:
-    """Bring the state to where the folder's checkpoint stands, without one leave it at the start; say which."""
-    if Checkpoints(run_dir).load(accept=state.load_state_dict) is None:
-        print(f"training in {run_dir} from the start: {state.config.steps} steps on {state.device}")
-        return
-    if state.step < state.config.steps:
-        print(f"{run_dir} holds a checkpoint: resuming from step {state.step} of {state.config.steps}")
-    else:
-        print(f"{run_dir} is already finished at step {state.step}: ask for more training.steps to continue it")
-
-
 def _train(state: TrainingState, dataset: Dataset, run_dir: Path, watch: Watch | None) -> None:
-    memory, clock = expected_memory(state, dataset), Clock(state)
+    """Run the loop, and say before and after it what it costs."""
+    memory = expected_memory(state, dataset)
     parameters = sum(parameter.numel() for parameter in state.model.parameters() if parameter.requires_grad)
     print(f"{parameters:,} parameters; expected memory {memory.text()}")
-    with stop_on_signals() as stop:
-        _update_until_done(state, _journal(state, dataset, run_dir, watch), clock, stop, run_dir)
+    clock = Clock(state)
+    with stop_on_signals() as stop, _journal(state, dataset, run_dir, watch) as journal:
+        _loop(state, journal, clock, stop, run_dir)
+    costs = Costs.of(state, memory)
     if state.team.is_leader:
-        Costs.of(state, memory).write(run_dir)
-    print(Costs.of(state, memory).text())
-    if state.step == state.config.steps:
-        return
-    where = f"after step {state.step} of {state.config.steps}; all is saved"
-    if state.team.any(stop.made):
-        raise TrainingInterrupted(f"stopped {where}")
-    print(f"training.minutes = {state.config.minutes:g} are used up {where}; the same command goes on from there")
+        costs.write(run_dir)
+    print(costs.text())
+    _say_if_unfinished(state, stop)
 
 
-def _journal(state: TrainingState, dataset: Dataset, run_dir: Path, watch: Watch | None) -> Journal:
-    if dataset.valid is None:
-        return Journal(state, None, run_dir, watch)
-    held_out, labels = dataset.examples("valid")[: state.config.logging.evaluation_images], dataset.labels("valid")
-    return Journal(state, held_out, run_dir, watch, None if labels is None else labels[: len(held_out)])
-
-
-def _update_until_done(state: TrainingState, journal: Journal, clock: Clock, stop: StopRequest, run_dir: Path) -> None:
+def _loop(state: TrainingState, journal: Journal, clock: Clock, stop: StopRequest, run_dir: Path) -> None:
+    """Update until all steps are done, a signal asks to stop, or the minutes of this call are used up."""
     forward = state.team.wrap(state.model)
-    forward = torch.compile(forward) if state.config.compile else forward
-    with journal:
-        while state.step < state.config.steps and not _is_to_stop(state, stop, clock):
-            update(state, forward)
-            clock.note_time()
-            journal.record()
-            if state.team.is_leader:
-                save_milestone(state, run_dir)
-            state.skips.require_progress()
-            if state.is_due(state.config.logging.checkpoint_every):
-                _save(state, journal, clock, run_dir)
-        if state.step < state.config.steps:
+    if state.config.compile:
+        forward = torch.compile(forward)
+    while state.step < state.config.steps and not _is_to_stop(state, stop, clock):
+        update(state, forward)
+        clock.note_time()
+        journal.record()  # progress bar, metrics, validation, best weights
+        if state.team.is_leader:
+            save_milestone(state, run_dir)
+        state.skips.require_progress()
+        if state.is_due(state.config.logging.checkpoint_every):
             _save(state, journal, clock, run_dir)
+    if state.step < state.config.steps:
+        _save(state, journal, clock, run_dir)
 
 
 def _is_to_stop(state: TrainingState, stop: StopRequest, clock: Clock) -> bool:
-    """Whether all are to stop now; a team agrees on it when a row of metrics is due, since asking takes time."""
+    """Whether to stop now. Several processes agree on it only when metrics are due, because agreeing takes time."""
     wants_to_stop = stop.made or clock.is_budget_spent
     if state.team.size == 1:
         return wants_to_stop
@@ -161,47 +154,37 @@ def _save(state: TrainingState, journal: Journal, clock: Clock, run_dir: Path) -
         save_weights(state.averaged.module, state.step, run_dir)
 
 
+def _resume(state: TrainingState, run_dir: Path) -> None:
+    """Load the folder's checkpoint into the state if there is one, and print where training starts."""
+    if Checkpoints(run_dir).load(accept=state.load_state_dict) is None:
+        print(f"training in {run_dir} from the start: {state.config.steps} steps on {state.device}")
+    elif state.step < state.config.steps:
+        print(f"{run_dir} holds a checkpoint: resuming from step {state.step} of {state.config.steps}")
+    else:
+        print(f"{run_dir} is already finished at step {state.step}: raise training.steps to continue it")
+
+
+def _journal(state: TrainingState, dataset: Dataset, run_dir: Path, watch: Watch | None) -> Journal:
+    """The journal with the validation images, as many as the configuration allows."""
+    if dataset.valid is None:
+        return Journal(state, None, run_dir, watch)
+    held_out = dataset.examples("valid")[: state.config.logging.evaluation_images]
+    labels = dataset.labels("valid")
+    return Journal(state, held_out, run_dir, watch, None if labels is None else labels[: len(held_out)])
+
+
+def _say_if_unfinished(state: TrainingState, stop: StopRequest) -> None:
+    if state.step == state.config.steps:
+        return
+    where = f"after step {state.step} of {state.config.steps}; everything is saved"
+    if state.team.any(stop.made):
+        raise TrainingInterrupted(f"stopped {where}")
+    print(f"training.minutes = {state.config.minutes:g} are used up {where}; the same command continues from there")
+
+
 def _only_leader_prints(team: Team) -> contextlib.AbstractContextManager:
     return contextlib.nullcontext() if team.is_leader else contextlib.redirect_stdout(io.StringIO())
 
 
 def _lock(run_dir: Path, team: Team) -> contextlib.AbstractContextManager:
     return run_lock(run_dir) if team.is_leader else contextlib.nullcontext()
-
-
-def _require_equal_shares(batch_size: int, team: Team) -> None:
-    if batch_size % team.size != 0:
-        raise InvalidInput(
-            f"training.batch_size is shared out among {team.size} processes and must be a multiple of their number, "
-            f"got {batch_size}"
-        )
-
-
-def _require_spread(model: nn.Module, share: int) -> None:
-    if share == 1 and any(isinstance(module, nn.BatchNorm1d) for module in model.modules()):
-        raise InvalidInput(
-            "training.batch_size must be at least 2 for each process: this model normalises vectors over the batch, "
-            "and a single one has no spread"
-        )
-
-
-def _require_matching_examples(model: nn.Module, dataset: Dataset) -> None:
-    wanted, got = observed_by(model), dataset.observed
-    if wanted != got:
-        raise InvalidInput(f"the model takes {wanted}, but {dataset.name} has {got}: change {wanted.decided_by}")
-
-
-def _require_matching_classes(model: nn.Module, dataset: Dataset) -> None:
-    classes, labels = num_classes(model), dataset.labels("train")
-    if not classes and labels is not None:
-        raise InvalidInput("data.labels must be false: this model takes no labels, so it would not use them")
-    if classes and labels is None:
-        raise InvalidInput(
-            f"data.labels must be true: this model is conditional on one of {classes} classes, "
-            f"but {dataset.name} gives it no labels"
-        )
-    if classes and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
-        raise InvalidInput(
-            f"the model takes labels 0 … {classes - 1}, but those of {dataset.name} are "
-            f"{int(labels.min())} … {int(labels.max())}: change model.num_classes"
-        )

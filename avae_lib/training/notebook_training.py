@@ -53,7 +53,7 @@ def train_in_notebook(experiment: Experiment, run_dir: Path | str, minutes: floa
         with threads_for(shapes):
             return train_run(limited, run_dir, watch=_Progress(limited, run_dir))
     except TrainingInterrupted as interruption:
-        print(f"{interruption}; run this cell again to go on")
+        print(f"{interruption}; run this cell again to continue")
         model, _ = load_run(run_dir)
         return TrainedModel(model, step_of_weights(run_dir / LATEST))
 

@@ -91,8 +91,8 @@ def test_a_budget_of_minutes_ends_without_an_error_and_says_how_to_go_on(tmp_pat
     budget = ("--training.minutes", "1e-9")
     assert train(tmp_path, 4, *budget) == 0
     said = capsys.readouterr().out
-    assert "training.minutes = 1e-09 are used up after step 1 of 4; all is saved" in said
-    assert "the same command goes on from there" in said and "Look at" in said
+    assert "training.minutes = 1e-09 are used up after step 1 of 4; everything is saved" in said
+    assert "the same command continues from there" in said and "Look at" in said
     assert train(tmp_path, 4) == 0
     assert "resuming from step 1 of 4" in capsys.readouterr().out
 

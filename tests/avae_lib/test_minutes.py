@@ -61,7 +61,7 @@ def test_a_call_stops_at_its_budget_with_a_checkpoint_and_says_how_far_it_got(
     trained = fit(fresh(), dataset, with_minutes(minutes), tmp_path)
     assert trained.step == updates == Checkpoints(tmp_path).load()["step"]
     said = capsys.readouterr().out
-    assert f"training.minutes = {minutes:g} are used up after step {updates} of 24; all is saved" in said
+    assert f"training.minutes = {minutes:g} are used up after step {updates} of 24; everything is saved" in said
 
 
 def test_calls_one_after_the_other_give_the_run_of_a_single_one(dataset, tmp_path, a_minute_per_update):

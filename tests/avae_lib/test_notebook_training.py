@@ -57,7 +57,7 @@ def test_an_interrupted_cell_run_again_gives_the_weights_of_one_left_alone(tmp_p
         patched.setattr(Experiment, "build_model", lambda self: first.pop() if first else original(self))
         stopped = train_in_notebook(experiment(), tmp_path / "stopped")
     assert stopped.step == 6
-    assert "stopped after step 6 of 12; all is saved; run this cell again to go on" in capsys.readouterr().out
+    assert "stopped after step 6 of 12; everything is saved; run this cell again to continue" in capsys.readouterr().out
     assert_same_weights(stopped.model, load_run(tmp_path / "stopped")[0])
     resumed = train_in_notebook(experiment(), tmp_path / "stopped")
     assert resumed.step == 12

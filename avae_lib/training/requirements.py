@@ -1,0 +1,66 @@
+"""What a model, a data set and a batch size must have in common; checked before training starts."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from avae_lib.data import Dataset
+from avae_lib.errors import InvalidInput
+from avae_lib.models.contract import num_classes
+from avae_lib.observations import observed_by
+
+__all__ = ["require_batches_that_can_be_shared", "require_matching_data"]
+
+
+def require_matching_data(model: nn.Module, dataset: Dataset) -> None:
+    """Refuse a data set whose examples or classes are not those that the model takes.
+
+    Raises:
+        InvalidInput: shape, bits, vocabulary or classes differ; the message says which setting to change.
+
+    >>> from avae_lib.data import load
+    >>> from avae_lib.models.vae import VAEConfig
+    >>> model = VAEConfig(image_shape=(1, 8, 8), bits=4, likelihood="discretized_logistic").build()
+    >>> require_matching_data(model, load("digits"))
+    """
+    wanted, got = observed_by(model), dataset.observed
+    if wanted != got:
+        raise InvalidInput(f"the model takes {wanted}, but {dataset.name} has {got}: change {wanted.decided_by}")
+    _require_matching_classes(model, dataset)
+
+
+def require_batches_that_can_be_shared(model: nn.Module, batch_size: int, processes: int) -> None:
+    """Refuse a batch size that the processes of a run cannot divide equally, or whose shares are too small.
+
+    Raises:
+        InvalidInput: the batch size is no multiple of the number of processes; or each process gets a single example,
+            and the model has a batch normalisation of vectors.
+
+    >>> require_batches_that_can_be_shared(nn.Linear(2, 2), batch_size=12, processes=4)
+    """
+    if batch_size % processes != 0:
+        raise InvalidInput(
+            f"training.batch_size is shared out among {processes} processes and must be a multiple of their number, "
+            f"got {batch_size}"
+        )
+    if batch_size == processes and any(isinstance(module, nn.BatchNorm1d) for module in model.modules()):
+        raise InvalidInput(
+            "training.batch_size must be at least 2 for each process: this model normalises vectors over the batch, "
+            "and a single vector has no spread"
+        )
+
+
+def _require_matching_classes(model: nn.Module, dataset: Dataset) -> None:
+    classes, labels = num_classes(model), dataset.labels("train")
+    if not classes and labels is not None:
+        raise InvalidInput("data.labels must be false: this model takes no labels, so it would not use them")
+    if classes and labels is None:
+        raise InvalidInput(
+            f"data.labels must be true: this model is conditional on one of {classes} classes, "
+            f"but {dataset.name} gives it no labels"
+        )
+    if classes and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
+        raise InvalidInput(
+            f"the model takes labels 0 … {classes - 1}, but those of {dataset.name} are "
+            f"{int(labels.min())} … {int(labels.max())}: change model.num_classes"
+        )
