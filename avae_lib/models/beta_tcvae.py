@@ -117,10 +117,15 @@ def log_batch_weights(batch: int, dataset_size: int, estimator: str) -> Float[Te
     * ``stratified``: :math:`w_{ii} = 1/N`, the others share the rest equally. The batch holds the image that z was
       drawn from, and of the rest of the data set a random part. With these weights the estimate of q(z) has no bias.
 
+    Raises:
+        ValueError: an estimator that there is not.
+
     >>> log_batch_weights(2, dataset_size=4, estimator="stratified").exp()
     tensor([[0.2500, 0.7500],
             [0.7500, 0.2500]])
     """
+    if estimator not in ESTIMATORS:
+        raise InvalidInput(f"estimator must be one of {', '.join(ESTIMATORS)}, got {estimator!r}")
     if estimator == "weighted":
         return torch.full((batch, batch), -math.log(dataset_size * batch))
     others = math.log((dataset_size - 1) / (dataset_size * max(batch - 1, 1)))

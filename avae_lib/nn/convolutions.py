@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from avae_lib.likelihoods import scale_pixels
 
-__all__ = ["INITIAL_VARIANCE", "PixelScaling", "Resize", "WeightNormConvolution", "convolution"]
+__all__ = ["INITIAL_VARIANCE", "PixelScaling", "Resize", "WeightNormConvolution", "convolution", "require_odd"]
 
 Resize = Literal["keep", "halve", "double"]
 """What happens to height and width."""
@@ -20,6 +20,21 @@ INITIAL_VARIANCE = 0.33
 """Variance of a fresh weight of a :class:`WeightNormConvolution`, times the number of inputs it is summed over."""
 INITIAL_LOG_STRETCH = 0.01
 """A fresh kernel is longer than its direction by this much, on the log scale."""
+
+
+def require_odd(kernel_size: int) -> None:
+    """Refuse a kernel without a middle: padded by half its size it would not keep height and width.
+
+    Raises:
+        ValueError: even, or below 1.
+
+    >>> require_odd(4)
+    Traceback (most recent call last):
+        ...
+    ValueError: kernel_size must be odd and at least 1, got 4
+    """
+    if kernel_size < 1 or kernel_size % 2 == 0:
+        raise ValueError(f"kernel_size must be odd and at least 1, got {kernel_size}")
 
 
 class PixelScaling(nn.Module):
@@ -48,11 +63,15 @@ def convolution(in_channels: int, out_channels: int, kernel_size: int = 3, init_
         init_scale: factor on the initial weights. Zero starts a branch that contributes nothing, yet learns:
             its weights get a gradient from the first step on.
 
+    Raises:
+        ValueError: an even kernel size.
+
     >>> convolution(3, 5)(torch.zeros(1, 3, 8, 8)).shape
     torch.Size([1, 5, 8, 8])
     >>> convolution(3, 5, init_scale=0.0)(torch.randn(1, 3, 8, 8)).abs().max().item()
     0.0
     """
+    require_odd(kernel_size)
     layer = nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2)
     with torch.no_grad():
         layer.weight.mul_(init_scale)
@@ -75,6 +94,9 @@ class WeightNormConvolution(nn.Module):
         stride: 1 or 2; height and width of x must be divisible by it.
         bias: whether there is b.
 
+    Raises:
+        ValueError: an even kernel size, another stride, or in a call a height or width that the stride does not divide.
+
     >>> layer = WeightNormConvolution(2, 3, kernel_size=3, stride=2)
     >>> layer(torch.zeros(1, 2, 8, 8)).shape
     torch.Size([1, 3, 4, 4])
@@ -86,6 +108,9 @@ class WeightNormConvolution(nn.Module):
         self, in_channels: int, out_channels: int, kernel_size: int = 1, stride: int = 1, bias: bool = True
     ) -> None:
         super().__init__()
+        require_odd(kernel_size)
+        if stride not in (1, 2):
+            raise ValueError(f"stride must be 1 or 2, got {stride}")
         self.stride = stride
         border = max(kernel_size - stride, 0)
         self.border = (border // 2, border - border // 2)
@@ -108,6 +133,9 @@ class WeightNormConvolution(nn.Module):
         return self.direction * (self.log_gain.exp() / self._length())[:, None, None, None]
 
     def forward(self, x: Float[Tensor, "batch in_channels h w"]) -> Float[Tensor, "batch out_channels h2 w2"]:
+        height, width = x.shape[2:]
+        if height % self.stride or width % self.stride:
+            raise ValueError(f"height and width must be divisible by the stride {self.stride}, got {height} × {width}")
         before, after = self.border
         if before == after:
             return F.conv2d(x, self.weight, self.bias, self.stride, padding=before)

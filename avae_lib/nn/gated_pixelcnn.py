@@ -30,7 +30,7 @@ class GatedLayer(nn.Module):
 
     Args:
         channels: of both stacks.
-        kernel_size: width of the vertical kernel, odd and at least 3.
+        kernel_size: width of the vertical kernel, odd and at least 3; :class:`GatedPixelCNN` checks it.
         condition_channels: of c; 0 for none.
         is_first: h is the input itself. Then the layer looks strictly to the left, and has no shortcut.
 

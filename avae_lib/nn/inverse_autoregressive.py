@@ -14,6 +14,7 @@ from torch.nn import functional
 from torch.nn.utils import parametrize
 
 from avae_lib.components import component
+from avae_lib.nn.convolutions import require_odd
 from avae_lib.nn.precision import at_least_float32
 from avae_lib.nn.residual_posteriors import bounded_log_std
 
@@ -133,12 +134,16 @@ def autoregressive_mask(
     of neighbouring channels.
 
     Args:
-        groups: 1, or one for each channel (depthwise).
-        variables: into how many variables the channels of a pixel are shared out.
+        kernel_size: odd.
+        groups: 1, or one for each channel (depthwise), with as many outputs as inputs.
+        variables: number of variables of a pixel; they share its channels equally.
         strict: whether an element may not look at itself.
 
     Returns:
         Ones and zeros in the shape of the weights.
+
+    Raises:
+        ValueError: an even kernel size, other groups, or channels that cannot be shared equally.
 
     Two variables for each pixel, one channel each, and a kernel of 3×3. The first output sees the row above and the
     pixel to the left, and nothing of its own pixel:
@@ -155,6 +160,12 @@ def autoregressive_mask(
             [1, 1, 0],
             [0, 0, 0]], dtype=torch.int32)
     """
+    require_odd(kernel_size)
+    if groups != 1 and not groups == in_channels == out_channels:
+        raise ValueError(
+            f"groups must be 1, or one for each of equally many input and output channels; "
+            f"got {groups} groups, {in_channels} inputs and {out_channels} outputs"
+        )
     middle = kernel_size // 2
     mask = torch.zeros(out_channels, in_channels // groups, kernel_size, kernel_size)
     mask[:, :, :middle] = 1
@@ -197,8 +208,8 @@ class AutoregressiveConvolution(nn.Conv2d):
     def __init__(
         self, in_channels: int, out_channels: int, kernel_size: int, variables: int, strict: bool, groups: int = 1
     ) -> None:
-        super().__init__(in_channels, out_channels, kernel_size, padding=kernel_size // 2, groups=groups)
         mask = autoregressive_mask(out_channels, in_channels, kernel_size, groups, variables, strict)
+        super().__init__(in_channels, out_channels, kernel_size, padding=kernel_size // 2, groups=groups)
         parametrize.register_parametrization(self, "weight", Masking(mask))
 
 

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
-from avae_lib.nn.convolutions import Resize
+from avae_lib.nn.convolutions import Resize, require_odd
 from avae_lib.nn.residual_cells import FactorizedReduction
 
 __all__ = ["NVAECell", "SqueezeExcite", "decoder_cell", "encoder_cell", "normalised_convolution"]
@@ -63,12 +63,17 @@ def normalised_convolution(
     Salimans & Kingma (2016). ``.weight`` is w itself, so that penalties on weights need not know.
 
     Args:
+        kernel_size: odd.
         weight_norm: False leaves w as it is.
+
+    Raises:
+        ValueError: an even kernel size.
 
     >>> layer = normalised_convolution(2, 3)
     >>> sorted(name for name, _ in layer.named_parameters())
     ['bias', 'parametrizations.weight.original0', 'parametrizations.weight.original1']
     """
+    require_odd(kernel_size)
     layer = nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding=kernel_size // 2)
     return parametrizations.weight_norm(layer) if weight_norm else layer
 
@@ -101,10 +106,14 @@ class NVAECell(nn.Module):
 def encoder_cell(in_channels: int, out_channels: int, resize: Resize = "keep", weight_norm: bool = True) -> NVAECell:
     """Twice BN – swish – 3×3 convolution; with ``resize="halve"`` the first one has stride two.
 
+    Raises:
+        ValueError: another way to resize, or channels that change where the size is kept.
+
     >>> import torch
     >>> encoder_cell(8, 16, "halve")(torch.zeros(2, 8, 4, 4)).shape
     torch.Size([2, 16, 2, 2])
     """
+    _require_resize(resize, "halve", in_channels, out_channels)
     stride = 2 if resize == "halve" else 1
     correction = nn.Sequential(
         *_norm_swish(in_channels),
@@ -127,10 +136,14 @@ def decoder_cell(
         resize: keep, or double by nearest neighbours first.
         expansion: how many times more channels there are inside.
 
+    Raises:
+        ValueError: another way to resize, or channels that change where the size is kept.
+
     >>> import torch
     >>> decoder_cell(16, 8, "double")(torch.zeros(2, 16, 4, 4)).shape
     torch.Size([2, 8, 8, 8])
     """
+    _require_resize(resize, "double", in_channels, out_channels)
     hidden = expansion * in_channels
     correction = nn.Sequential(
         nn.Upsample(scale_factor=2, mode="nearest") if resize == "double" else nn.Identity(),
@@ -143,6 +156,13 @@ def decoder_cell(
         _batch_norm(out_channels),
     )
     return NVAECell(_shortcut(in_channels, out_channels, resize, weight_norm), correction, out_channels)
+
+
+def _require_resize(resize: Resize, other: Resize, in_channels: int, out_channels: int) -> None:
+    if resize not in ("keep", other):
+        raise ValueError(f"resize must be keep or {other}, got {resize!r}")
+    if resize == "keep" and in_channels != out_channels:
+        raise ValueError(f"channels must stay the same where resize is keep, got {in_channels} and {out_channels}")
 
 
 def _shortcut(in_channels: int, out_channels: int, resize: Resize, weight_norm: bool) -> nn.Module:

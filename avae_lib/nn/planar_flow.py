@@ -57,7 +57,7 @@ def planar_step(
     The determinant is that of the identity plus a matrix of rank one (equations 10–12).
 
     Args:
-        direction: u, with :math:`w^\top u > -1`, see :func:`invertible_direction`.
+        direction: u, with :math:`w^\top u > -1`. This is not checked; :func:`invertible_direction` makes it so.
         normal: w.
         offset: b.
 

@@ -173,16 +173,18 @@ class ResidualBlock(nn.Module):
 
 
 def resized_channels(channels: int, resize: Resize) -> int:
-    """Channels after a block.
+    """Channels after a block: twice as many at half the height and width, half as many at twice.
 
     Raises:
-        ValueError: there is no such way to resize.
+        ValueError: there is no such way to resize, or an odd number of channels is to be halved.
 
     >>> [resized_channels(8, resize) for resize in ("keep", "halve", "double")]
     [8, 16, 4]
     """
     if resize not in ("keep", "halve", "double"):
         raise ValueError(f"resize must be keep, halve or double, got {resize!r}")
+    if resize == "double" and channels % 2:
+        raise ValueError(f"channels must be even where height and width are doubled, got {channels}")
     return {"keep": channels, "halve": 2 * channels, "double": channels // 2}[resize]
 
 

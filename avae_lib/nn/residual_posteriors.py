@@ -40,10 +40,15 @@ def bounded_log_std(
     Args:
         log_std_range: low and high, with low < 0 < high.
 
+    Raises:
+        ValueError: 0 is not inside the range.
+
     >>> bounded_log_std(torch.tensor([-1e9, 0.0, 0.1, 1e9])).tolist()
     [-5.0, 0.0, 0.09803921729326248, 5.0]
     """
     low, high = log_std_range
+    if not low < 0 < high:
+        raise ValueError(f"log_std_range must be a number below 0 and one above, got {low} and {high}")
     return torch.where(raw > 0, high * softsign(raw / high), -low * softsign(raw / -low))
 
 
@@ -144,11 +149,16 @@ def published_bound(x: Float[Tensor, "*shape"], low: float, high: float) -> Floa
     .. math:: b \tanh\frac{x}{2b} \text{ if } a = -b, \text{ else } a + (b - a)(3t^2 - 2t^3), \quad
               t = \operatorname{clip}\Bigl(\frac{x - a}{b - a}, 0, 1\Bigr)
 
-    The second has no gradient outside the range: what starts there stays there.
+    The second form has no gradient outside the range, so training cannot bring a value back from there.
+
+    Raises:
+        ValueError: low is not below high.
 
     >>> published_bound(torch.tensor([-100.0, 0.0, 2.0, 100.0]), -1.0, 5.0).tolist()
     [-1.0, -0.5555554628372192, 2.0, 5.0]
     """
+    if not low < high:
+        raise ValueError(f"low must be below high, got {low} and {high}")
     if low == -high:
         return high * torch.tanh(x / (2 * high))
     t = ((x - low) / (high - low)).clamp(0, 1)

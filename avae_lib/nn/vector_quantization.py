@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from jaxtyping import Bool, Float, Int, Int64
@@ -179,6 +179,9 @@ class Codebook(nn.Module):
         decay: γ, also of the usage that tells dead codes.
         revive_below: a code is dead if it is used less than this fraction of an even share; 0 revives none.
 
+    Raises:
+        ValueError: an estimator or an update that there is not.
+
     >>> codebook = Codebook(codes=2, dim=1)
     >>> codebook.place(torch.tensor([[0.0], [10.0]]))
     >>> quantised = codebook.eval()(torch.tensor([[[[1.0, 8.0, 4.0]]]]))
@@ -196,7 +199,13 @@ class Codebook(nn.Module):
         revive_below: float = 0.1,
     ) -> None:
         super().__init__()
-        self.estimator, self.update, self.decay, self.revive_below = estimator, update, decay, revive_below
+        for name, choice, choices in (("estimator", estimator, Estimator), ("update", update, CodebookUpdate)):
+            if choice not in get_args(choices):
+                raise ValueError(f"{name} must be one of {', '.join(get_args(choices))}, got {choice!r}")
+        self.estimator = estimator
+        self.update = update
+        self.decay = decay
+        self.revive_below = revive_below
         start = torch.empty(codes, dim).uniform_(-1 / codes, 1 / codes)
         self.register_buffer("usage", torch.full((codes,), _USAGE_AT_START))  # N, in units of an even share
         self.running_statistics = ("usage",) if update == "loss" else ("usage", "sums")
