@@ -1,8 +1,8 @@
-"""The capstone: a model of one's own within a budget, handed in with claims that anybody can measure again.
+"""The capstone: students train a model of their own within a budget and hand it in with claims that can be checked.
 
-What is handed in: the notebook, ``config.json`` (which model), ``weights.safetensors`` (its weights) and ``report.md``
-(one page with the mandatory table of claims). The grader rebuilds the model, measures it with :func:`measure` on the
-public test images and on others that nobody has seen, and compares.
+They hand in the notebook, ``config.json`` (the model), ``weights.safetensors`` (its weights) and ``report.md`` (one
+page with the mandatory table of claims). The grader rebuilds the model, measures it with :func:`measure` on the public
+test images and on held-out ones, and compares the results with the claims.
 """
 
 from avae_lib.capstone.budget import BUDGET, Budget

@@ -1,4 +1,4 @@
-"""What a capstone claims: the numbers of the mandatory table in ``report.md``, read and written."""
+"""The claims of a capstone: reading and writing the mandatory table of numbers in ``report.md``."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class ClaimsError(UserError, ValueError):
     """The report has no table of claims, or one that cannot be used.
 
     Attributes:
-        problems: one sentence for each row that has to be mended.
+        problems: one sentence for each row that must be corrected.
     """
 
     def __init__(self, problems: tuple[str, ...]) -> None:
@@ -38,7 +38,7 @@ class ClaimsError(UserError, ValueError):
 
 @dataclass(frozen=True)
 class Claims:
-    r"""What is claimed of a model.
+    r"""The claims about a model.
 
     >>> claims = Claims("photos32", "embedded", "bound", 4.93, 0.06, 1, 195_684, 8_400, 0.4)
     >>> print(claims.table().splitlines()[5])
@@ -52,13 +52,13 @@ class Claims:
     version: str
     """Which version of it, in a few words: "embedded, 5,000 training crops", say."""
     quantity: Quantity
-    """Of what the bits per dimension are: the bound (−ELBO), or the importance-weighted estimate of −log p(x)."""
+    """What the bits per dimension measure: the bound (−ELBO), or the importance-weighted estimate of −log p(x)."""
     bits_per_dim: float
     """The number, on the public test images."""
     error: float
     """Its standard error over these images, in bits per dimension."""
     samples: int
-    """Draws from the posterior for each image; 1 for the bound."""
+    """Posterior samples per image; 1 for the bound."""
     parameters: int
     """Trained numbers in the model."""
     updates: int
@@ -74,7 +74,12 @@ class Claims:
         return "\n".join(["| claim | value |", "|---|---|", *rows]) + "\n"
 
     def refusals(self, budget: Budget = BUDGET) -> tuple[str, ...]:
-        """What in these claims the course cannot accept, one sentence each; empty if nothing."""
+        """One sentence for each claim that the course cannot accept.
+
+        >>> claims = Claims("digits", "embedded", "bound", 4.93, 0.06, 1, 195_684, 8_400, 0.4)
+        >>> claims.refusals()
+        ("data set must be photos32, got 'digits'",)
+        """
         found = (
             (self.data_set != budget.data_set, f"data set must be {budget.data_set}, got {self.data_set!r}"),
             (self.quantity not in QUANTITIES, f"quantity must be one of {', '.join(QUANTITIES)}"),
@@ -167,7 +172,7 @@ def read_claims(report: str) -> Claims:
     emphasis and the space around values do not matter.
 
     Raises:
-        ClaimsError: a row is missing, stands there twice, or holds no such value; all problems are named.
+        ClaimsError: a row is missing, appears twice, or has an unusable value; the message names all problems.
     """
     values, problems = _rows_of(report[:_LONGEST_REPORT])
     fields = {}
@@ -204,6 +209,6 @@ def _rows_of(report: str) -> tuple[dict[str, str], list[str]]:
 
 
 def _shown(value: str) -> str:
-    """A value in an error, without signs that do something to a terminal or page."""
+    """A value in an error message, without characters that act on a terminal or page."""
     harmless = "".join(sign if unicodedata.category(sign)[0] not in "CZ" or sign == " " else "·" for sign in value)
     return repr(harmless[:60]) if harmless else "nothing"

@@ -1,4 +1,4 @@
-"""Whether claims are true: what a measurement says of them, in the words of the home check and of the feedback."""
+"""Whether claims are true: compares them with a measurement, in the words of the home check and of the feedback."""
 
 from __future__ import annotations
 
@@ -29,19 +29,23 @@ NOISE_OF_DRAWS_BPD = 0.005  # between two measurements of one model on the same 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at: whether it is in order, and a sentence with the numbers."""
+    """The result of one comparison: whether it passed, and a sentence with the numbers."""
 
     passed: bool
     sentence: str
 
 
 def baseline(quantity: str = "bound") -> Estimate:
-    """The baseline's bits per dimension on the public test images; ``experiments/capstone`` measured it."""
+    """The baseline's bits per dimension on the public test images, measured by ``experiments/capstone``.
+
+    >>> f"{baseline('bound').mean:.2f}"
+    '4.86'
+    """
     return Estimate.from_json(recorded("capstone_baseline")[quantity])
 
 
 def claim_reproduces(claims: Claims, measured: Float[Tensor, " images"]) -> Finding:
-    """Whether the claimed number is that of the model on the public test images, within the claim's own error.
+    """Whether the claimed number agrees with the model's on the public test images, within the claim's own error.
 
     Args:
         measured: bits per dimension of each public test image, of the claim's quantity.
@@ -61,10 +65,10 @@ def claim_reproduces(claims: Claims, measured: Float[Tensor, " images"]) -> Find
 
 
 def claim_holds_elsewhere(claims: Claims, elsewhere: Estimate) -> Finding:
-    """Whether the claim is true of images that nobody could train on: no worse than claimed, within both errors.
+    """Whether the claim holds on images that nobody could train on: they are no worse than claimed, within both errors.
 
     Args:
-        elsewhere: what images out of reach say about the mean over the public test images.
+        elsewhere: the estimate from held-out images of the mean over the public test images.
     """
     allowed = claims.error + _STANDARD_ERRORS * elsewhere.standard_error + NOISE_OF_DRAWS_BPD
     off = elsewhere.mean - claims.bits_per_dim
@@ -80,9 +84,15 @@ def claim_holds_elsewhere(claims: Claims, elsewhere: Estimate) -> Finding:
 
 
 def keeps_budget(claims: Claims, parameters: int, weights_bytes: int, budget: Budget = BUDGET) -> Finding:
-    """Whether model and training stay within the budget, and the number of parameters is the true one.
+    """Whether model and training stay within the budget, and the claimed number of parameters is right.
 
-    Updates and hours are taken as they are declared.
+    Updates and hours are taken as declared.
+
+    >>> claims = Claims("photos32", "embedded", "bound", 4.93, 0.06, 1, 195_684, 8_400, 0.4)
+    >>> keeps_budget(claims, parameters=195_684, weights_bytes=790_000).sentence
+    '195,684 of 2,000,000 parameters'
+    >>> keeps_budget(claims, parameters=200_000, weights_bytes=790_000).passed
+    False
     """
     over = [
         f"{what} {number:,.10g} of at most {most:,.10g}"
@@ -104,10 +114,10 @@ def keeps_budget(claims: Claims, parameters: int, weights_bytes: int, budget: Bu
 def improvement(bound: Estimate, least_bpd: float = 0.0) -> Finding:
     """Whether the model's bound is better than the baseline's by more than ``least_bpd`` bits per dimension.
 
-    The claim has no say in this.
+    Claims do not count here.
 
     Args:
-        bound: the model's, from held-out images or, at home, on the public ones.
+        bound: the bound of the model, on held-out images or, at home, on the public ones.
     """
     better = baseline("bound").mean - bound.mean
     numbers = (

@@ -1,4 +1,4 @@
-"""Handing in a capstone: the files are written, and refused at once where the grader would refuse them."""
+"""Writes the files of a capstone, and refuses at once what the grader would refuse."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ def hand_in(
 ) -> tuple[Path, ...]:
     """Write ``config.json``, ``weights.safetensors`` and ``report.md`` into a folder, beside the notebook.
 
-    What the grader would refuse is refused here, with the same words, and nothing is written. Whether the claims are
-    true is not looked at: :func:`avae_lib.capstone.check` does that.
+    If the grader would refuse the files, nothing is written and the error has the same words. Whether the claims are
+    true is left to :func:`avae_lib.capstone.check`.
 
     Args:
-        folder: where the notebook lies; made if need be.
+        folder: the folder of the notebook; made if it does not exist.
         trained: the run folder of ``avae train`` or ``train_in_notebook``; or a model in memory.
-        claims: the mandatory table.
-        text: the report, in Markdown and without the table, which is put at its end.
+        claims: the content of the mandatory table.
+        text: the report in Markdown, without the table, which is added at its end.
         config: the configuration that built the model; not needed with a run folder.
 
     Returns:
@@ -71,7 +71,7 @@ def hand_in(
 def claims_of_run(
     run_dir: Path | str, measurement: Measurement, quantity: str, version: str, budget: Budget = BUDGET
 ) -> Claims:
-    """The claims that a run folder and a measurement bear out: costs from the one, numbers from the other.
+    """Claims with the costs of a run folder and the numbers of a measurement.
 
     Args:
         quantity: ``bound`` or ``importance-weighted``.
@@ -96,13 +96,13 @@ def claims_of_run(
 
 
 def require_accepted(contents: dict[str, bytes], budget: Budget = BUDGET) -> tuple[nn.Module, Claims]:
-    """The model and the claims in the files that are handed in.
+    """The model and the claims in the files of a capstone.
 
     Args:
         contents: of the three files, by their names.
 
     Raises:
-        CapstoneRefused: a file is missing or too large, no model comes of them, or the table cannot be used.
+        CapstoneRefused: a file is missing or too large, no model can be rebuilt, or the table cannot be used.
     """
     limits = {CONFIG: budget.max_config_bytes, WEIGHTS: budget.max_weights_bytes, REPORT: budget.max_report_bytes}
     for name, most in limits.items():
@@ -114,7 +114,7 @@ def require_accepted(contents: dict[str, bytes], budget: Budget = BUDGET) -> tup
 
 
 def accepted_claims(report: bytes, budget: Budget = BUDGET) -> Claims:
-    """The claims in a report, of which the course can accept each.
+    """The claims in a report, all of them acceptable to the course.
 
     Raises:
         CapstoneRefused: the table is not complete, or holds what the course does not accept.
@@ -131,5 +131,5 @@ def accepted_claims(report: bytes, budget: Budget = BUDGET) -> Claims:
 
 
 def read_files(folder: Path | str) -> dict[str, bytes]:
-    """The contents of those files that are there."""
+    """The contents of the files of a capstone that exist in a folder, by name."""
     return {name: (Path(folder) / name).read_bytes() for name in FILES if (Path(folder) / name).is_file()}

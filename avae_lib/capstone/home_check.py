@@ -1,4 +1,4 @@
-"""The grader's look at a capstone, at home: all of it but the held-out images."""
+"""Checks a capstone at home as the grader will, except on the held-out images."""
 
 from __future__ import annotations
 
@@ -19,17 +19,21 @@ _PARTS = ("numbers", "budget", "baseline")
 
 
 def check(part: str, folder: Path | str = ".") -> bool:
-    """Print what the grader will say about one part of a capstone, as far as the public test images tell.
+    """Print what the grader will say about one part of a capstone, judged by the public test images.
+
+    >>> check("budget", "no/such/folder")
+    ✗ config.json is missing: capstone.hand_in writes it
+    False
 
     Args:
         part: ``numbers``, ``budget`` or ``baseline``.
-        folder: where the files lie.
+        folder: the folder of the capstone's files.
 
     Returns:
-        Whether all of it is in order.
+        Whether the part passes.
 
     Raises:
-        ValueError: there is no such part.
+        InvalidInput: there is no such part.
     """
     if part not in _PARTS:
         raise InvalidInput(f"part must be one of {', '.join(_PARTS)}, got {part!r}")
@@ -57,6 +61,6 @@ def _findings(part: str, contents: Mapping[str, bytes]) -> Iterator[Finding]:
 
 @functools.lru_cache(maxsize=1)
 def _measured(contents: tuple[tuple[str, bytes], ...], samples: int) -> Measurement:
-    """Measured once for all parts: the cells of a notebook ask one after the other."""
+    """Cached, because the cells of a notebook check one part after the other."""
     model, _ = require_accepted(dict(contents))
     return measure(model, samples=samples)

@@ -1,4 +1,4 @@
-"""How a capstone's model is measured: by the student before handing in, and by the grader, with the same code."""
+"""Measures the model of a capstone, with the same code at home and in the grader."""
 
 from __future__ import annotations
 
@@ -23,12 +23,17 @@ _LARGEST_EXCESS_NATS = 1.0
 
 
 class NotMeasurable(CapstoneRefused):
-    """The model has no bits per dimension that mean anything; the message says why."""
+    """The model has no meaningful bits per dimension; the message says why."""
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """What was measured of a model, image by image, in bits per dimension."""
+    """Measured bits per dimension of a model, image by image.
+
+    >>> numbers = Measurement(torch.tensor([5.0, 4.0]), torch.tensor([4.5, 3.5]), samples=16, seconds=1.0)
+    >>> numbers.bound.mean, numbers.importance_weighted.mean
+    (4.5, 4.0)
+    """
 
     bound_bpd: Float[Tensor, " images"]
     """−ELBO of each image, from one draw."""
@@ -48,7 +53,7 @@ class Measurement:
         return Estimate.over(self.importance_weighted_bpd)
 
     def of(self, quantity: str) -> Float[Tensor, " images"]:
-        """The numbers of a claim's quantity: ``bound`` or ``importance-weighted``."""
+        """The numbers of one quantity, ``bound`` or ``importance-weighted``."""
         return {"bound": self.bound_bpd, "importance-weighted": self.importance_weighted_bpd}[quantity]
 
 
@@ -72,12 +77,18 @@ def measure(
 
     Args:
         images: by default the public test images.
-        samples: draws for each image of the importance-weighted estimate.
-        rows: images that go through the model at once.
-        seed: of all draws; the caller's random state is left unchanged.
+        samples: number of posterior samples per image, for the importance-weighted estimate.
+        rows: largest number of images that go through the model at once.
+        seed: for sampling; the caller's random state is left unchanged.
 
     Raises:
-        NotMeasurable: the model defines no density, or its numbers are not finite, or rounding makes them.
+        NotMeasurable: the model defines no density, or its numbers are not finite or come from rounding.
+
+    >>> from avae_lib.models.vae import VAEConfig
+    >>> images = public_images()[:4]
+    >>> model = VAEConfig(image_shape=(3, 32, 32), bits=8, likelihood="discretized_logistic").build()
+    >>> measure(model, images, samples=2).bound_bpd.shape
+    torch.Size([4])
     """
     images = public_images() if images is None else images
     _require_measurable(model)
@@ -120,12 +131,12 @@ def _require_proper(
     bound: Float[Tensor, " images"],
     log_weights: Float[Tensor, "images draws"],
 ) -> None:
-    """Refuse numbers that no density of images can give.
+    """Refuse numbers that no density of images can have.
 
-    The mean log weight and the bound with the closed form of the KL estimate one number. Where means are so large that
-    ``mean + std · noise`` rounds to the mean, z is a point, yet log q(z) stays that of a Gaussian: with a narrower
-    prior the weights are then far too large, and a model without any merit gets any log p(x) that is wanted. The
-    closed form does not see that, so improvements are judged by the bound.
+    The mean log weight and the bound with the KL in closed form estimate the same number. If means are so large that
+    ``mean + std · noise`` rounds to the mean, z is a single point, but log q(z) is still that of a Gaussian. With a
+    narrower prior, the weights are then far too large, and a useless model can reach any log p(x). The closed form is
+    not affected, so improvements are judged by the bound.
     """
     for name, values in (("bound", bound), ("log weight", log_weights)):
         if not bool(torch.isfinite(values).all()):

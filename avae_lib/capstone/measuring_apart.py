@@ -1,4 +1,4 @@
-"""The grader's measurement of a capstone, as it runs in a sandbox: plain JSON types in, plain JSON types out."""
+"""The grader's measurement of a capstone inside a sandbox: takes and returns plain JSON types."""
 
 from __future__ import annotations
 

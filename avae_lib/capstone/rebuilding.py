@@ -1,4 +1,4 @@
-"""A model rebuilt from ``config.json`` and ``weights.safetensors``: everything is bounded before it is allocated."""
+"""Rebuilds a model from ``config.json`` and ``weights.safetensors``; sizes are checked before memory is allocated."""
 
 from __future__ import annotations
 
@@ -53,11 +53,11 @@ _REFUSED = {
 
 
 class CapstoneRefused(UserError, ValueError):
-    """What was handed in makes no model that can be measured; the message says why and what to do."""
+    """The files of a capstone cannot be accepted; the message says why and what to do."""
 
 
 def rebuild(config: bytes, weights: bytes, budget: Budget = BUDGET) -> nn.Module:
-    """The model that a configuration and weights make, in evaluation mode and float32. Nothing is unpickled.
+    """The model with this configuration and these weights, in evaluation mode and float32. Nothing is unpickled.
 
     Args:
         config: the content of ``config.json``: ``family`` and ``fields``, see :mod:`avae_lib.models.families`.
@@ -79,7 +79,11 @@ def rebuild(config: bytes, weights: bytes, budget: Budget = BUDGET) -> nn.Module
 
 
 def trained_numbers(model: nn.Module) -> int:
-    """How many numbers training changes: what the budget and the claims count."""
+    """The number of parameters that training changes, as counted in the budget and the claims.
+
+    >>> trained_numbers(nn.Linear(3, 2))
+    8
+    """
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
 
 
@@ -171,7 +175,7 @@ def _images_of(budget: Budget) -> tuple[tuple[int, ...], int]:
 
 @contextlib.contextmanager
 def _bounded(budget: Budget) -> Iterator[None]:
-    """A block in which building a model ends as soon as it has too many parts or numbers."""
+    """A block in which building a model is refused as soon as it has too many modules or numbers."""
     counts = {"modules": 0, "numbers": 0}
     most_numbers = _MOST_TIMES_THE_BUDGET * budget.max_parameters
 

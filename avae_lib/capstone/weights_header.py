@@ -1,6 +1,6 @@
-"""The header of a ``.safetensors`` file, read with limits before anything is loaded, and JSON by the standard.
+"""Reads the header of a ``.safetensors`` file with limits before anything is loaded, and JSON strictly by the standard.
 
-Written for files from strangers: whatever the bytes are, a table of tensors comes of them or a :class:`MalformedFile`.
+The files may come from strangers: any bytes give either a table of tensors or a :class:`MalformedFile`.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _LONGEST_NAME = 200  # characters
 
 
 class MalformedFile(ValueError):
-    """A file that is not what its name says; the message says why."""
+    """The content of a file does not fit its name; the message says why."""
 
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """What a header says of one tensor."""
+    """Type and shape of one tensor, from the header."""
 
     dtype: str
     """F16, F32 or I64."""
@@ -40,13 +40,13 @@ class StoredTensor:
 
 
 def strict_json(data: bytes) -> Any:
-    """JSON as the standard has it: no key twice, no NaN or infinity, no number of many digits, not nested too deeply.
+    """Read JSON by the standard: no repeated key, no NaN or infinity, no overlong number, no deep nesting.
 
     >>> strict_json(b'{"layers": 5}')
     {'layers': 5}
 
     Raises:
-        MalformedFile: it is anything else.
+        MalformedFile: the text breaks one of these rules or is no JSON.
     """
     try:
         return _DECODER.decode(data.decode("utf-8"))
