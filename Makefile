@@ -69,7 +69,7 @@ bench: setup     ## measure speed; each benchmark prints one table
 
 docs: $(READY)   ## build the reference of the library into docs/
 	$(BIN)/pip install --quiet --editable '.[docs]'
-	$(BIN)/pdoc --math --output-directory docs avae_lib
+	$(BIN)/python -W error::UserWarning -m pdoc --math --docformat google --output-directory docs avae_lib
 
 clean:           ## remove the environment and caches; runs, grades and the course secret stay
 	rm -rf $(VENV) demo docs build *.egg-info .pytest_cache .ruff_cache .hypothesis

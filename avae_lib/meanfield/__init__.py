@@ -1,16 +1,14 @@
 """Mean-field variational inference, and what it is measured against.
 
-========================================  ====================================================================
-Ising models                              :class:`IsingModel` (any coupling), :class:`LatticeIsing` (neighbours),
-                                          :func:`denoising_lattice`, :func:`one_of_each_digit`
-their log Z: exact, from below            :func:`enumerate_states`, :func:`fit_mean_field`
-from above                                :func:`tree_reweighted_belief_propagation`, :func:`spanning_tree_bound`
-neither                                   :func:`belief_propagation`, :func:`annealed_importance_sampling`
-sampling                                  :func:`gibbs_chain`, :func:`lattice_chain`
-topics in text                            :func:`fit_lda`, :func:`fit_lda_stochastic`, :class:`LdaPrior`
-mixtures of Gaussians                     :func:`fit_mixture`, :class:`GaussianPrior`
-any differentiable or computable density  :func:`fit_black_box`
-========================================  ====================================================================
+* Ising models: :class:`IsingModel` with any couplings, :class:`LatticeIsing` with neighbours only,
+  :func:`denoising_lattice`, :func:`one_of_each_digit`.
+* Their log Z: exact by :func:`enumerate_states`; bounded from below by :func:`fit_mean_field`, from above by
+  :func:`tree_reweighted_belief_propagation` and :func:`spanning_tree_bound`; estimated by :func:`belief_propagation`
+  and :func:`annealed_importance_sampling`.
+* Their samples: :func:`gibbs_chain`, :func:`lattice_chain`.
+* Topics in text: :func:`fit_lda`, :func:`fit_lda_stochastic`, :class:`LdaPrior`.
+* Mixtures of Gaussians: :func:`fit_mixture`, :class:`GaussianPrior`.
+* Any log density that can be computed: :func:`fit_black_box`.
 """
 
 from avae_lib.meanfield.annealed_importance_sampling import AnnealedEstimate, annealed_importance_sampling

@@ -48,10 +48,11 @@ def fit(
 ) -> TrainedModel:
     """Train a model, or continue its training from the checkpoint in the run folder.
 
-    Files in the run folder: ``metrics.jsonl`` (:class:`MetricsFile`), ``checkpoint.pt`` (:class:`Checkpoints`),
-    ``weights.safetensors`` (the averaged weights) and ``costs.json`` (:class:`Costs`); with validation images also
-    ``best.safetensors`` (:class:`BestWeights`), with ``logging.milestones`` a folder of milestones, and after a skipped
-    update ``skipped.jsonl`` (:class:`SkippedUpdate`).
+    Files in the run folder: ``metrics.jsonl`` (:class:`avae_lib.training.metrics.MetricsFile`), ``checkpoint.pt``
+    (:class:`Checkpoints`), ``weights.safetensors`` (the averaged weights) and ``costs.json`` (:class:`Costs`); with
+    validation images also ``best.safetensors`` (:class:`avae_lib.training.checkpoints.BestWeights`), with
+    ``logging.milestones`` a folder of milestones, and after a skipped update ``skipped.jsonl``
+    (:class:`avae_lib.training.skipped_updates.SkippedUpdate`).
 
     On the CPU an interrupted and resumed run ends with the same weights, bit for bit, as an uninterrupted one. The
     caller's random state is left unchanged.
