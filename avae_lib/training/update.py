@@ -25,9 +25,10 @@ def update(state: TrainingState, forward: Callable[..., ELBO]) -> None:
     A model with stages prepares for the update first (:class:`avae_lib.models.contract.ModelWithStages`).
 
     If loss or gradient is not finite, or the gradient is too long
-    (:class:`avae_lib.training.skipped_updates.GradientLimit`), the update is skipped: weights, buffers (such as the statistics of batch normalisation), optimizer state and averaged weights stay exactly
-    as they were. The data order, the noise and the schedules still advance. The decision is made and carried out on the
-    device, alike for all processes; the host does not wait for it.
+    (:class:`avae_lib.training.skipped_updates.GradientLimit`), the update is skipped: weights, buffers (such as the
+    statistics of batch normalisation), optimizer state and averaged weights stay exactly as they were. The data order,
+    the noise and the schedules still advance. The decision is made and carried out on the device, alike for all
+    processes; the host does not wait for it.
 
     >>> from avae_lib.data import load
     >>> from avae_lib.models.vae import VAEConfig
