@@ -1,4 +1,4 @@
-"""Watches a student's functions while a model runs on them, and says which is wrong or slow and what to do about it."""
+"""Watches a student's functions while a model uses them, and says which is wrong or slow and what to do about it."""
 
 from __future__ import annotations
 
@@ -22,29 +22,34 @@ from avae_lib.components import Component
 __all__ = ["watched"]
 
 _RUN_ONCE = nn.Module | torch.optim.Optimizer | Iterator
-"""Arguments that a second call would not find as the first one did."""
+"""Types of arguments that a call changes, so that a second call would not see the same."""
 COMPARED_CALLS = 3
-"""Calls of each function that are compared with the library's, where the library has one."""
+"""Number of calls of each function that are compared with the library's own, where it has one."""
 TOLERANCE = 0.02
-"""Difference to the library's result, relative to its largest entry, that bfloat16 may make."""
-SLOW_RATIO, SLOW_SHARE = 3.0, 0.1
-"""Slow is what takes this many times as long as the library's and costs this share of the whole time."""
+"""Allowed difference from the library's result, relative to its largest entry: the rounding of bfloat16."""
+SLOW_RATIO = 3.0
+"""A function is slow if it takes this many times as long as the library's …"""
+SLOW_SHARE = 0.1
+"""… and the difference is at least this share of the whole time."""
 
 
 @contextlib.contextmanager
 def watched(unit: str) -> Iterator[None]:
-    """Run a block on the student's functions, then print one line for each that is wrong or slow.
+    """Run a block with the student's functions, then print one line for each that is wrong or slow.
 
-    A function is wrong if it raises, returns NaN for inputs without NaN, or differs from the library's. A unit that
-    has been handed back is compared with the library's bodies. The others have none in a student's edition: there,
-    functions that were called are wrong if one of their public cases fails. Functions that take a module, an
-    optimizer or an iterator are run once only and not compared.
+    A function is wrong if it raises, returns NaN for inputs without NaN, or differs from the library's. In a student
+    edition, the library has no function of its own for the current and later units; there, a function is wrong if it
+    was called and one of its public cases fails. Functions that take a module, an optimizer or an iterator are not
+    compared.
 
     Args:
-        unit: the unit that is being worked on, ``"05_hierarchical_vae"``, say.
+        unit: the current unit, for example ``"05_hierarchical_vae"``.
 
-    >>> with watched("05_hierarchical_vae"):
-    ...     pass
+    >>> from avae_lib.logarithms import log_mean_exp
+    >>> with components.using("log_mean_exp", lambda x, dim: x.mean(dim)), watched("00_start_here"):
+    ...     _ = log_mean_exp(torch.tensor([0.0, 1.0]), 0)
+    log_mean_exp: it differs from the library's by 0.19 of the largest entry; components.restore("log_mean_exp") puts \
+the library's own in its place
     """
     clinic = _Clinic()
     with clinic.open():
@@ -57,7 +62,7 @@ def watched(unit: str) -> Iterator[None]:
 
 @dataclass
 class _Record:
-    """What was seen of one function."""
+    """What was observed of one function."""
 
     entry: Component
     function: Callable
@@ -70,7 +75,7 @@ class _Record:
 
 
 class _Clinic:
-    """All functions of the student's that are in use, with what is seen of them."""
+    """All functions of the student that are in use, with what was observed of them."""
 
     def __init__(self) -> None:
         in_use = (entry for entry in components.listing() if entry.is_replaced and entry.is_written)
@@ -92,7 +97,7 @@ class _Clinic:
                 record.entry.use(record.function, file)
 
     def complaints(self, unit: str) -> list[str]:
-        """One line for each function in trouble."""
+        """One line for each function that is wrong or slow."""
         seconds = time.perf_counter() - self._started
         found = [(record, _trouble(record, seconds)) for record in self._records]
         return [f"{record.entry.name}: {trouble}; {_way_out(record, unit)}" for record, trouble in found if trouble]
@@ -123,7 +128,7 @@ class _Clinic:
         return examined
 
     def _examine(self, record: _Record, inputs: Any, result: Any, expected: Any, started: float) -> None:
-        """A fault of a function that this one called is not held against this one."""
+        """Record faults of the result, except those that come from a function which this one called."""
         called = self._inside[-1]
         if expected is not None:
             record.seconds.append(_now() - started)
@@ -134,8 +139,10 @@ class _Clinic:
         record.made_nan = record.made_nan | (_has_nan(result) & ~excused)
 
     def _of_library(self, record: _Record, args: tuple, kwargs: dict) -> Any:
-        """What the library's body returns, timed; None where it is not compared. It runs first: parts that keep their
-        latest call then keep the student's."""
+        """The result of the library's own function, timed; None if it is not compared.
+
+        It runs before the student's, so that parts which remember their latest call remember the student's.
+        """
         is_due = record.entry.has_reference and record.calls <= COMPARED_CALLS
         if not is_due or any(isinstance(x, _RUN_ONCE) for x in (*args, *kwargs.values())):
             return None
@@ -178,7 +185,7 @@ def _way_out(record: _Record, unit: str) -> str:
 
 
 def _first_failing_case(record: _Record) -> str:
-    """Its name; empty if all pass or no cases are stored."""
+    """The name of the first public case that fails; empty if all pass or none are stored."""
     try:
         verdicts = judge_trials(public_trials(record.entry.name), functools.partial(observe, record.function))
     except LookupError:

@@ -1,4 +1,4 @@
-"""Which components a model calls, and which of its parts call them."""
+"""Finds out which components a model calls, and from which of its parts, by running it on noise."""
 
 from __future__ import annotations
 
@@ -19,22 +19,27 @@ __all__ = ["Usage", "usage"]
 
 @dataclass(frozen=True)
 class Usage:
-    """What a model called while it was tried."""
+    """What a model called while it ran."""
 
     callers: Mapping[str, tuple[str, ...]]
-    """Names of the parts that called a component, by the component's name; only components that were called."""
+    """For each component that was called, the names of the parts of the model that called it."""
     own_wirings: tuple[str, ...]
-    """What parts of the model say about themselves where they do without a component."""
+    """One line from each part of the model that computes something in its own way instead of calling a component."""
     stopped: tuple[str, ...] = ()
-    """One line if the model could not be tried to the end."""
+    """One line if the run ended with an error."""
 
 
 def usage(model: nn.Module, components: Sequence[Any]) -> Usage:
-    """Try a model on noise, and note which components it calls.
+    """Run a model on noise and record which components it calls.
 
-    It is tried as in training (loss, skipped updates), in evaluation (importance-weighted bound), in reconstruction
-    from the upper half of its layers and in sampling below a temperature of 1, in evaluation mode and without
-    gradients; its mode and the random state are put back.
+    The run covers training (loss, skipped updates), evaluation (importance-weighted bound), reconstruction from the
+    upper half of the layers, and sampling at a temperature below 1. The model is in evaluation mode, without gradients;
+    afterwards its mode and the random state are as before.
+
+    >>> from avae_lib.components import listing
+    >>> from avae_lib.models.vae import VAEConfig
+    >>> usage(VAEConfig().build(), listing()).callers["reparameterize"]
+    ('VAE',)
 
     Args:
         model: meets :class:`avae_lib.models.contract.LatentVariableModel`.
@@ -53,7 +58,7 @@ def usage(model: nn.Module, components: Sequence[Any]) -> Usage:
 
 
 class _Journal:
-    """Notes who calls what: the innermost module that is running, or what else is going on."""
+    """Records for each call of a component the innermost module or activity that is running."""
 
     def __init__(self, model_name: str) -> None:
         self.callers: dict[str, set[str]] = {}
@@ -76,7 +81,7 @@ class _Journal:
 
     @contextlib.contextmanager
     def during(self, activity: str) -> Iterator[None]:
-        """What is called in this block is called by that activity."""
+        """Inside this block, calls are recorded as coming from ``activity``."""
         self._running.append(activity)
         yield
         self._running.pop()
@@ -104,7 +109,7 @@ def _try(model: nn.Module, components: Mapping[str, Any], journal: _Journal) -> 
 
 
 def _evaluate(model: nn.Module, x: Tensor, loss: Tensor, components: Mapping[str, Any], journal: _Journal) -> None:
-    """Call the components that evaluation runs on. One of a later unit is left out while it is a stub."""
+    """Call the components that evaluation uses. Those of later units are left out while they are stubs."""
     log_weights = torch.stack([model.log_weight(x), model.log_weight(x)])
     means = [posterior.mean for posterior in model.latents(x)]
     with journal.during("evaluation"):

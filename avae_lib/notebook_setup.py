@@ -1,4 +1,4 @@
-"""What the first cell of a notebook does once the library is there: bring the student's functions along."""
+"""The first cell of a notebook: loads the student's functions, and describes the machine."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from avae_lib import components, my_components_file, recorded_cells
 
 __all__ = ["choose", "keep_runs_on_drive", "machine", "ready"]
 
-_SIDE = 1024  # of the matrices whose product is timed: large enough to be limited by arithmetic
+_SIDE = 1024  # rows of the matrices whose product is timed: large enough for arithmetic to dominate
 
 _WHERE_ON_COLAB = "; if you have some, mount your Drive or upload my_components.py, and run this cell again"
 
@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 def choose(here: T, colab: T) -> T:
-    """``colab`` on Google Colab, where there is a network and often a GPU, otherwise ``here``.
+    """``colab`` on Google Colab, which has a network and often a GPU; otherwise ``here``.
 
     >>> choose("digits", colab="mnist")
     'digits'
@@ -89,7 +89,7 @@ def ready() -> str:
 
 
 def _brought_along(saved: Path) -> Path:
-    """Where the functions are loaded from: a file uploaded to the current folder is copied to an empty Drive."""
+    """The file to load functions from. A file that was uploaded to the current folder is first copied to Drive."""
     uploaded = Path(saved.name)
     if saved.exists() or not uploaded.exists():
         return saved
@@ -102,7 +102,11 @@ def _brought_along(saved: Path) -> Path:
 
 
 def machine() -> str:
-    """Versions, device and speed of this machine, in one line."""
+    """Versions, device and speed of this machine, in one line.
+
+    >>> machine().startswith("Python 3.")
+    True
+    """
     versions = [f"Python {platform.python_version()}"]
     versions += [f"{name} {metadata.version(name)}" for name in ("torch", "torchvision", "numpy")]
     billions = _multiplications_per_second() / 1e9

@@ -1,9 +1,9 @@
-"""Cells of a lecture that need functions which a student has yet to write: their recorded results are shown instead.
+"""Shows recorded results for cells of a lecture that need functions which the student has not written yet.
 
-Such a cell begins with a line like ``# needs: top_down_step, bottleneck_block``. It runs like any other cell once each
-of these components is available: the student's own, or the library's where the unit has been handed back. Until then
-one line names the functions that are missing, and what the cell printed and drew when the notebook was built is shown
-below it. These records travel with the library, in ``data/records/lectures``.
+Such a cell begins with a line like ``# needs: top_down_step, bottleneck_block``. Once all of these components are
+available, the student's own or the library's, it runs like any other cell. Until then, one line names the missing
+functions, followed by what the cell printed and drew when the notebook was built. These records are part of the
+library, in ``data/records/lectures``.
 """
 
 from __future__ import annotations
@@ -41,20 +41,24 @@ def names_needed(code: str) -> tuple[str, ...]:
 
 
 def digest_of(code: str) -> str:
-    """The key under which a cell's record is stored: a digest of its code without blanks at the ends of lines."""
+    """The key under which a cell's record is stored: a digest of its code without spaces at the ends of lines.
+
+    >>> digest_of("x = 1  ") == digest_of("x = 1")
+    True
+    """
     lines = "\n".join(line.rstrip() for line in code.strip().splitlines())
     return hashlib.sha256(lines.encode()).hexdigest()[:16]
 
 
 def watch() -> None:
-    """From now on, cells of this notebook whose components are missing show what was recorded; outside one, nothing."""
+    """Make cells of this notebook show recorded results while their components are missing. Does nothing elsewhere."""
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
     if shell is not None and stand_in not in shell.input_transformers_cleanup:
         shell.input_transformers_cleanup.append(stand_in)
 
 
 def stand_in(lines: list[str]) -> list[str]:
-    """The lines that IPython is to run for those of a cell: the same, unless the cell needs a missing component."""
+    """The lines that IPython runs instead of a cell's: the same, unless the cell needs a missing component."""
     code = "".join(lines)
     missing = [name for name in names_needed(code) if not components.is_available(name)]
     if not missing:
@@ -63,11 +67,11 @@ def stand_in(lines: list[str]) -> list[str]:
     return [f"__import__({__name__!r}, fromlist=['']).show_recorded({digest_of(code)!r}, {missing!r})\n"]
 
 
-stand_in.has_side_effects = True  # so that IPython asks it when a cell is run, and not while one is being typed
+stand_in.has_side_effects = True  # so that IPython calls it when a cell runs, and not while one is being typed
 
 
 def show_recorded(digest: str, missing: Sequence[str]) -> None:
-    """Say which functions a cell lacks, and show what it printed and drew when the notebook was built.
+    """Name the functions that a cell lacks, and show what it printed and drew when the notebook was built.
 
     Args:
         digest: of the cell's code, as :func:`digest_of` returns it.

@@ -1,4 +1,4 @@
-"""What a function holds in memory: whether it grows along a stream of chunks, or with all pairs of two lists."""
+"""Measures the memory of a function: whether it grows with the number of chunks, or with all pairs of two lists."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from avae_lib.checking.records import Recorded, Request
 
 __all__ = ["ALL_PAIRS", "GROWS", "growing", "keeps_all_pairs"]
 
-GROWS, ALL_PAIRS = "memory that grows with the number of chunks", "memory for all pairs"
+GROWS = "memory that grows with the number of chunks"
+ALL_PAIRS = "memory for all pairs"
 CHUNKS = 240
 """Chunks in the stream along which memory is watched."""
 LENGTHS = (500, 1000, 2000, 4000)

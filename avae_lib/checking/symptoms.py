@@ -131,7 +131,7 @@ def _pairs(trial: Trial, probes: Iterable[tuple[Probe, Observation]], name: str)
 
 
 def _of_watched(trial: Trial, name: str, shown: Recorded, right: Recorded) -> str:
-    """What is said of an observation that is no result."""
+    """What is said about an observation that is not a result."""
     if as_wanted(trial, shown, right):
         return ""
     if name.startswith(CALLED):
