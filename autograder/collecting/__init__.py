@@ -1,1 +1,1 @@
-"""Copies work from an LMS's download into ``submitted/``, with its times of handing in."""
+"""Copies submissions from an LMS's download into ``submitted/``, with the times when they were handed in."""

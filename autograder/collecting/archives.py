@@ -1,8 +1,8 @@
-"""The files of a download, a zip archive or a folder, under names that lead nowhere else. Nothing in it is believed.
+"""Reads the files of a download, which is a zip archive or a folder, under safe names and within limits.
 
-A zip archive says of each file how large it becomes, and Python's reader stops there. So all limits are held against
-what the archive says, before anything is unpacked. Times in an archive are not used: Canvas and Moodle write the moment
-of the download there, other programs that of the last change on somebody's computer, and none that of handing in.
+A zip archive states the unpacked size of each file, and Python's reader stops there. So all limits are checked against
+the stated sizes, before anything is unpacked. Times in an archive are not used: Canvas and Moodle write the time of the
+download, other programs the time of the last change; none writes the time of handing in.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ _MOST_FILES = 50_000
 _MOST_BYTES = 16 * 2**30
 _LARGEST_FILE = 256 * 2**20
 _LARGEST_RATIO = 200
-_SMALL = 2**20  # bytes: up to here a file may be as repetitive as it likes
+_SMALL = 2**20  # bytes; smaller files may have any compression ratio
 _READABLE = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA}
 _ENCRYPTED, _UTF8 = 0x1, 0x800  # flags of a file in a zip archive
-_UNICODE_PATH = 0x7075  # the field in which Info-ZIP writes a name that its own encoding cannot hold
-# What systems add of their own: macOS, Windows, Jupyter, version control.
+_UNICODE_PATH = 0x7075  # the field in which Info-ZIP stores a name as UTF-8
+# Files that macOS, Windows, Jupyter and version control add.
 _LITTER = re.compile(
     r"__MACOSX|\.DS_Store|\._.*|Thumbs\.db|desktop\.ini|\.ipynb_checkpoints|\.git|__pycache__", re.IGNORECASE
 )
@@ -52,8 +52,9 @@ class Entry:
     """A file of a download.
 
     Attributes:
-        path: its name and the folders above it, with slashes; relative, without ``..``, in composed letters.
-        size: in bytes, once unpacked.
+        path: relative path with slashes, without ``..``, in composed letters.
+        size: unpacked size in bytes.
+        opened: opens the file for reading.
     """
 
     path: str
@@ -86,27 +87,27 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Download:
-    """What there is in a download."""
+    """The files of a download, and those that were left out."""
 
     entries: tuple[Entry, ...]
     left_out: tuple[LeftOut, ...] = ()
 
 
 class _Unusable(Exception):
-    """A file that is left out; the message says why."""
+    """A file must be left out; the message says why."""
 
 
 def foreign_archive(start: bytes) -> str:
-    """The kind of archive that a file is by its first bytes, if it is one that is not read here; else empty."""
+    """The kind of an unsupported archive (RAR, 7z, …), recognised by its first bytes; empty for any other file."""
     return next((kind for magic, kind in _FOREIGN.items() if start.startswith(magic)), "")
 
 
 @contextmanager
 def opened_download(path: Path) -> Iterator[Download]:
-    """The files of a zip archive or a folder; a folder with a zip archive and nothing else stands for that archive.
+    """A context with the files of a zip archive or a folder; a folder that contains only a zip archive is that archive.
 
     Raises:
-        CourseError: it is neither, it is damaged, or it holds more than a class can have handed in.
+        CourseError: it is neither, it is damaged, or it contains more than a class can have handed in.
     """
     if path.is_dir():
         inside = [entry for entry in path.iterdir() if not _LITTER.fullmatch(entry.name)]
@@ -122,7 +123,7 @@ def unpacked(entry: Entry) -> Download:
     """The files of a zip archive that a student handed in.
 
     Raises:
-        CourseError: it is damaged or holds too much; the message says so in a few words.
+        CourseError: it is damaged or too large; the message says so in a few words.
     """
     try:
         return _of_archive(zipfile.ZipFile(io.BytesIO(entry.read())), "the zip archive", _LARGEST_FILE)
@@ -138,11 +139,11 @@ def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
     except OSError as trouble:
         raise CourseError(f"{path} cannot be read: {trouble.strerror}") from None
     if kind := foreign_archive(start):
-        raise CourseError(f"{path} is a {kind} archive, which is not read here: unpack it, and collect the folder")
+        raise CourseError(f"{path} is a {kind} archive, which is not supported: unpack it, and collect the folder")
     try:
         archive = zipfile.ZipFile(path)
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
-        raise CourseError(f"{path} is no zip archive, or a damaged one: download it again") from None
+        raise CourseError(f"{path} is not a zip archive, or is damaged: download it again") from None
     with archive:
         yield archive
 
@@ -150,7 +151,7 @@ def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
 def _of_archive(archive: zipfile.ZipFile, called: str, most_bytes: int) -> Download:
     members = [member for member in archive.infolist() if not member.is_dir()]
     if len(members) > _MOST_FILES:
-        raise CourseError(f"{called} holds {len(members)} files, more than the {_MOST_FILES} that are read")
+        raise CourseError(f"{called} contains {len(members)} files, more than the limit of {_MOST_FILES}")
     found: dict[str, Entry] = {}
     left_out = []
     for member in members:
@@ -161,11 +162,13 @@ def _of_archive(archive: zipfile.ZipFile, called: str, most_bytes: int) -> Downl
             left_out.append(LeftOut(name, str(trouble)))
             continue
         if entry is not None and entry.path in found:
-            left_out.append(LeftOut(name, "stands twice in the archive: the later one counts"))
+            left_out.append(LeftOut(name, "is in the archive twice: the later one counts"))
         if entry is not None:
             found[entry.path] = entry
     if sum(entry.size for entry in found.values()) > most_bytes:
-        raise CourseError(f"{called} would unpack to more than {most_bytes / 2**30:.3g} GB: a class hands in less")
+        raise CourseError(
+            f"{called} would unpack to more than the limit of {most_bytes / 2**30:.3g} GB: check the file"
+        )
     return Download(tuple(found.values()), tuple(left_out))
 
 
@@ -178,23 +181,23 @@ def _entry(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str) -> Entr
     if member.flag_bits & _ENCRYPTED:
         raise _Unusable("encrypted: ask for it without a password")
     if member.compress_type not in _READABLE:
-        raise _Unusable("compressed in a way that is not read here: pack it again as an ordinary zip archive")
+        raise _Unusable("compressed with an unsupported method: pack it again as an ordinary zip archive")
     _require_moderate(member.file_size, member.compress_size)
     return Entry(path, member.file_size, lambda: archive.open(member))
 
 
 def _require_moderate(size: int, packed: int) -> None:
     if size > _LARGEST_FILE:
-        raise _Unusable(f"{size / 2**20:.0f} MB, more than the {_LARGEST_FILE // 2**20} MB that are read")
+        raise _Unusable(f"{size / 2**20:.0f} MB, more than the limit of {_LARGEST_FILE // 2**20} MB")
     if size > _SMALL and size > _LARGEST_RATIO * packed:
-        raise _Unusable(f"unpacks from {packed} bytes to {size / 2**20:.0f} MB, as only a trap does")
+        raise _Unusable(f"unpacks from {packed} bytes to {size / 2**20:.0f} MB, which looks like a zip bomb")
 
 
 def _name(member: zipfile.ZipInfo) -> str:
-    """The name of a file in an archive, whatever its encoding is.
+    """The name of a file in an archive, decoded.
 
-    An archive says whether a name is UTF-8. If not, it should be in the code page 437, which Python takes it for; but
-    macOS and Moodle have written UTF-8 without saying so.
+    A flag says whether a name is UTF-8. Without the flag it should be in code page 437, and Python decodes it so; but
+    macOS and Moodle write UTF-8 without the flag.
     """
     if member.flag_bits & _UTF8:
         return member.filename
@@ -216,9 +219,9 @@ def _name_beside(extra: bytes) -> str:
 
 
 def _safe_path(name: str) -> str | None:
-    """The path under which a file is known; None for what a system has added of its own."""
+    """The safe relative path of a file; None for files that a system has added."""
     if "/" not in name:
-        name = name.replace("\\", "/")  # some programs on Windows write these
+        name = name.replace("\\", "/")  # some programs on Windows write backslashes
     if name.startswith("/") or re.match(r"[A-Za-z]:[/\\]", name):
         raise _Unusable("its name leads out of the archive")
     parts = [unicodedata.normalize("NFC", part) for part in name.split("/") if part not in ("", ".")]
@@ -227,7 +230,7 @@ def _safe_path(name: str) -> str | None:
     if any(_LITTER.fullmatch(part) for part in parts) or not parts:
         return None
     if any(_has_no_place_in_a_name(character) for part in parts for character in part):
-        raise _Unusable("its name holds signs that no name needs")
+        raise _Unusable("its name contains control characters")
     if any(len(part.encode()) > 250 for part in parts):
         raise _Unusable("its name is too long")
     return "/".join(parts)
@@ -250,7 +253,7 @@ def _of_folder(folder: Path) -> Download:
         if entry is not None:
             entries.append(entry)
         if len(entries) > _MOST_FILES:
-            raise CourseError(f"{folder} holds more than {_MOST_FILES} files: is it the download?")
+            raise CourseError(f"{folder} contains more than {_MOST_FILES} files: check that it is the download")
     return Download(tuple(entries), tuple(left_out))
 
 
@@ -267,7 +270,7 @@ def _entry_of_file(path: Path, name: str) -> Entry | None:
         return None
     status = path.lstat()
     if not stat.S_ISREG(status.st_mode):
-        raise _Unusable("a symbolic link" if stat.S_ISLNK(status.st_mode) else "no regular file")
+        raise _Unusable("a symbolic link" if stat.S_ISLNK(status.st_mode) else "not a regular file")
     _require_moderate(status.st_size, status.st_size)
     return Entry(safe, status.st_size, lambda: _opened_file(path))
 
@@ -277,6 +280,6 @@ def _opened_file(path: Path) -> IO[bytes]:
 
 
 def common_folder(entries: Sequence[Entry]) -> tuple[str, ...]:
-    """The folders that all entries lie in."""
+    """The folders that contain all entries."""
     levels = zip(*(entry.parts[:-1] for entry in entries), strict=False)
     return tuple(names[0] for names in takewhile(lambda names: len(set(names)) == 1, levels))

@@ -1,11 +1,10 @@
-"""What Canvas calls "Download Submissions": one zip archive, all files side by side.
+"""Reads Canvas' "Download Submissions": one zip archive without folders.
 
-A file is called ``lovelaceada_LATE_12345_67890_03_vae-1.ipynb``: the name as it is sorted, in small letters without
-blanks and commas; ``LATE`` if Canvas counts it so; Canvas' number of the student; that of the file; the file's own
-name, with ``-1`` and so on where the student has handed in another of that name before. Work that is typed in ends in
-``_12345_text.html``; anonymous grading writes ``anon_`` and a code in place of name and number; for a group the name
-is the group's, the number that of one member. There is no time of handing in: the archive's are those of the
-download.
+A file is called ``lovelaceada_LATE_12345_67890_03_vae-1.ipynb``: the student's sortable name, in lower case without
+spaces and commas; ``LATE`` if Canvas counts it as late; Canvas' number of the student; the number of the file; the
+file's own name, with ``-1`` and so on if the student has handed in a file of that name before. Text typed into Canvas
+is called ``…_12345_text.html``. Anonymous grading writes ``anon_`` and a code instead of name and number. For a group,
+the name is the group's and the number that of one member. The times in the archive are those of the download.
 https://github.com/instructure/canvas-lms/blob/master/lib/content_zipper.rb
 """
 
@@ -41,23 +40,24 @@ class _File:
 
     @property
     def base(self) -> str:
-        """Its name without what Canvas adds when a student hands in another of that name."""
+        """Its name without the number that Canvas adds if a student hands in a file of that name again."""
         return _AGAIN.sub("", self.name)
 
 
 def canvas_files(entries: Sequence[Entry]) -> int:
-    """How many files are named as Canvas does."""
+    """The number of files named in Canvas' way."""
     return sum(bool(_FILE.fullmatch(entry.name) or _TYPED.fullmatch(entry.name)) for entry in entries)
 
 
 def read_canvas(entries: Sequence[Entry], _: Offering) -> FoundWork:
-    """Everybody's work; of several files of one name the one with the highest number is the latest."""
+    """The submissions of all students; of several files with one name, the highest number is the latest."""
     by_user: dict[str, list[_File]] = defaultdict(list)
     left_out = []
-    # Canvas makes no folders. What lies deeper was unpacked from somebody's archive, under names of their choice.
+    # Canvas makes no folders. Deeper files were unpacked from a student's archive and have names that the student
+    # chose.
     depth = min((len(entry.parts) for entry in entries if _FILE.fullmatch(entry.name)), default=1)
     for entry in entries:
-        file = _file(entry) if len(entry.parts) == depth else "in a folder, and Canvas makes none"
+        file = _file(entry) if len(entry.parts) == depth else "in a folder, although Canvas makes none"
         if isinstance(file, _File):
             by_user[file.user].append(file)
         else:
@@ -67,20 +67,19 @@ def read_canvas(entries: Sequence[Entry], _: Offering) -> FoundWork:
 
 
 def _file(entry: Entry) -> _File | str:
-    """The parts of a file's name, or why it is nobody's."""
+    """The parsed file name, or why the file belongs to nobody."""
     if _ANONYMOUS.fullmatch(entry.name):
         return "handed in for anonymous grading: download it again with names"
     if _TYPED.fullmatch(entry.name):
-        return "typed into Canvas, or a link: no notebook was handed in there"
+        return "typed into Canvas, or a link: it is not a notebook"
     parts = _FILE.fullmatch(entry.name)
     if not parts:
-        return "not named as Canvas names submissions"
-    number, is_late = int(parts["number"]), bool(parts["late"])
-    return _File(entry, parts["who"], parts["user"], number, parts["name"], is_late)
+        return "not named in Canvas' way"
+    return _File(entry, parts["who"], parts["user"], int(parts["number"]), parts["name"], bool(parts["late"]))
 
 
 def _works(files: Sequence[_File]) -> Iterator[Work]:
-    """What a student handed in last, and each file that a later one has replaced."""
+    """A student's latest work, and each file that a later one has replaced as work of its own."""
     same: dict[str, list[_File]] = defaultdict(list)
     for file in sorted(files, key=lambda file: file.number):
         same[file.base.lower()].append(file)
@@ -97,16 +96,16 @@ def _works(files: Sequence[_File]) -> Iterator[Work]:
 
 
 def _are_versions(files: Sequence[_File]) -> bool:
-    """Whether files that differ in a number at the end are one file, handed in again.
+    """Whether files that differ in a number at the end are versions of one file.
 
-    ``fig.png`` and ``fig-1.png`` are, ``fig-1.png`` and ``fig-2.png`` are what a student calls two figures.
+    ``fig.png`` and ``fig-1.png`` are; ``fig-1.png`` and ``fig-2.png`` are two figures that the student named so.
     """
     is_notebook = files[0].base.lower().endswith(".ipynb")
     return len(files) == 1 or is_notebook or any(file.name == file.base for file in files)
 
 
 def _work(files: Mapping[str, _File]) -> Work:
-    """One piece of work, of files by the names that the student gave them."""
+    """One piece of work, made of files by the names that the student gave them."""
     newest = max(files.values(), key=lambda file: file.number)
     notebooks = [file for file in files.values() if file.name.lower().endswith(".ipynb")]
     main = max(notebooks or files.values(), key=lambda file: file.number)

@@ -1,8 +1,8 @@
-"""Copies submissions from an LMS's download to ``submitted/<student>/<unit>/``, with their times of handing in.
+"""Copies submissions from an LMS's download to ``submitted/<student>/<unit>/``, with the times of handing in.
 
 Nothing is guessed: work that matches no student in the roster, or several, is listed and left out. Later work replaces
-earlier work, which is kept elsewhere; if it is not known which is later, ``submitted/`` stays as it is. Collecting the
-same download again changes nothing.
+earlier work, which is kept elsewhere; if the order is unknown, ``submitted/`` stays as it is. Collecting the same
+download again changes nothing.
 """
 
 from __future__ import annotations
@@ -48,18 +48,23 @@ class Kind(StrEnum):
     LATER = "later"  # it has replaced earlier work
     SAME = "same"  # identical work was there already
     EARLIER = "earlier"  # later work was there, and stays
-    UNCLEAR = "unclear"  # other work was there, and it is not known which is later
+    UNCLEAR = "unclear"  # other work was there, and which of them is later is unknown
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one student's work.
+    """The outcome of collecting one student's work.
 
     Attributes:
-        moment: when it was handed in; None if that is not known.
-        is_time_changed: whether the recorded time of handing in was set or corrected for the same work.
+        student: the student's id.
+        label: the name of the work in the download.
+        kind: whether the work is new, later, the same, …
+        moment: when it was handed in; None if unknown.
+        marked_late: whether the LMS marks it as late.
+        is_time_changed: whether the same work got a new or corrected time of handing in.
         was_graded: whether earlier work of this student has been graded.
         aside: where earlier work is kept.
+        remarks: notes for the instructor.
     """
 
     student: str
@@ -82,6 +87,8 @@ class Collection:
     """The result of collecting one download.
 
     Attributes:
+        system: the system that made the download.
+        outcomes: one for each student with work in the download.
         left_out: files and work that were not used, and why.
         missing: students in the roster without any work for the unit.
         without_row: rows of the table of times that match no student, or several.
@@ -120,8 +127,8 @@ def collect(
         system = system or guessed_system(download.entries)
         if not roster and not knows_students_by_id(system):
             raise CourseError(
-                f"a download of {system.capitalize()} names students by its own numbers and names, so a roster is "
-                "needed: export the class list there, and run course roster FILE"
+                f"{system.capitalize()} names students by its own numbers and names, so a roster is needed: export the "
+                "class list there, and run course roster FILE"
             )
         table = read_times(times, roster, course.zone) if times else Times()
         found = _found(course, unit, roster, download, system, source)
@@ -138,7 +145,8 @@ def _found(course: Course, unit: Unit, roster: Roster, download: Download, syste
     found = READERS[system](download.entries, offering)
     if not found.works:
         raise CourseError(
-            f"{source} contains no submission named as {system} names them: check the file, or name its system: --from"
+            f"{source} contains no submission named in the way of {system}: check the file, or state its system with "
+            "--from"
         )
     return found
 
@@ -187,7 +195,7 @@ class _Run:
             self.left_out.append(
                 LeftOut(
                     labels,
-                    f"{len(works)} submissions by {student}, and it is not known which is the latest: collect one",
+                    f"{len(works)} submissions by {student}, and it is unknown which is the latest: collect one only",
                 )
             )
             return
@@ -207,7 +215,7 @@ class _Run:
         remarks = (*remarks, *self._other_names(student, work))
         outcome = Outcome(student, work.label, Kind.NEW, when, work.marked_late, remarks=remarks)
         if wrong := _no_folder(place):
-            in_the_way = f"{wrong} is a link or a file where a folder belongs: remove it, and collect again"
+            in_the_way = f"{wrong} is a link or a file, but must be a folder: remove it, and collect again"
             return replace(outcome, kind=Kind.UNCLEAR, remarks=(*remarks, in_the_way))
         if place.exists():
             outcome = self._beside_other_work(outcome, work, staged, place, digest)
@@ -230,7 +238,7 @@ class _Run:
         name = self.roster[student].name
         claimed = [claim.value for claims in work.people for claim in claims if claim.fields == ("name",)]
         if name and len(claimed) == 1 and claimed[0] and not same_name(name, claimed[0]) and claimed[0] != student:
-            yield f"the download calls its author {printable(claimed[0])}: check whether it is group work"
+            yield f"in the download the author is {printable(claimed[0])}: check whether it is group work"
 
     def _beside_other_work(self, outcome: Outcome, work: Work, staged: Path, place: Path, digest: str) -> Outcome:
         there, when_there = digest_of(place), self._moment_in(place)
@@ -259,7 +267,7 @@ class _Run:
     def _is_later(
         self, when: datetime | None, work: Work, when_there: datetime | None, record: Collected | None, there: str
     ) -> bool | None:
-        """Whether work is later than what is in ``submitted/``; None if that is not known."""
+        """Whether work is later than the work in ``submitted/``; None if unknown."""
         if when and when_there and when != when_there:
             return when > when_there
         if record and record.sha256 == there and record.system == self.system and record.order and work.order:
@@ -289,7 +297,7 @@ class _Run:
         except _DAMAGES as trouble:
             if isinstance(trouble, OSError) and trouble.errno in _OURS:
                 raise
-            reason = f"damaged ({trouble}): download it again, or ask for it"
+            reason = f"damaged ({trouble}): download it again, or ask the student for it"
         self.left_out.append(LeftOut(work.label, reason))
         return None
 
@@ -322,7 +330,7 @@ def _no_folder(place: Path) -> Path | None:
 
 
 def _in_order(works: Sequence[Work]) -> Sequence[Work] | None:
-    """One student's work from the earliest to the latest; None if the order is not known."""
+    """One student's work from the earliest to the latest; None if the order is unknown."""
     if len(works) == 1:
         return works
     if all(work.moment for work in works):

@@ -1,6 +1,6 @@
-"""What is remembered of work that was collected: where it came from, when it was handed in, how a page goes back.
+"""Records where collected work came from, and under which file name an LMS accepts its feedback page.
 
-It is kept in ``.course/collected/<unit>.json``, and work that later work has replaced in
+The record is ``.course/collected/<unit>.json``; work that later work has replaced is in
 ``.course/collected/<unit>/earlier/``.
 """
 
@@ -23,8 +23,8 @@ class Collected:
 
     Attributes:
         system: the LMS it came from.
-        label: what its download called it.
-        sha256: of all files.
+        label: its name in the download.
+        sha256: digest of all its files.
         order: larger for later work in that system; 0 if unknown.
         returned_as: the file name under which the system accepts feedback on it; empty if it accepts none.
     """
@@ -37,7 +37,7 @@ class Collected:
 
 
 def collected_work(course: Course, unit: Unit) -> Mapping[str, Collected]:
-    """What was collected for a unit, by student.
+    """The collected work of a unit, by student.
 
     Raises:
         CourseError: the record is damaged.
@@ -53,7 +53,7 @@ def collected_work(course: Course, unit: Unit) -> Mapping[str, Collected]:
 
 
 def remember(course: Course, unit: Unit, collected: Mapping[str, Collected]) -> None:
-    """Keep what was collected for a unit, in place of what was remembered before."""
+    """Write the record of a unit's collected work, replacing the earlier record."""
     facts = {student: asdict(collected[student]) for student in sorted(collected)}
     write_private(_record(course, unit), json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
 

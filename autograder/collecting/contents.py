@@ -1,4 +1,4 @@
-"""The files of one piece of work as ``submitted/`` holds them: the notebook under the unit's name, others beside it."""
+"""Arranges the files of a submission for ``submitted/``: the notebook gets the unit's name, others go beside it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from autograder.plain_text import printable
 
 __all__ = ["Contents", "contents"]
 
-# A file of this name says when work was handed in. Only what collects may write it.
+# The file with the time of handing in. Only nbgrader and course collect may write it.
 _TIMESTAMP = "timestamp.txt"
 _FOREIGN_ENDINGS = (".rar", ".7z", ".gz", ".tgz", ".xz", ".bz2", ".tar")
 _NOTEBOOK = ".ipynb"
@@ -22,11 +22,11 @@ _AGAIN = re.compile(r"\s*(-\d+|\(\d+\)|_\d+)?$")
 
 @dataclass(frozen=True)
 class Contents:
-    """What is written into a student's folder.
+    """The files for a student's folder.
 
     Attributes:
-        files: by the path below the folder.
-        remarks: what a person should know of what was passed over.
+        files: the files, by their path in the folder.
+        remarks: notes for the instructor about files that were left out.
     """
 
     files: Mapping[str, Entry]
@@ -34,10 +34,11 @@ class Contents:
 
 
 def contents(work: Work, unit: str) -> Contents:
-    """The files of a piece of work, those of zip archives in it unpacked.
+    """The files of a piece of work, with zip archives in it unpacked.
 
     Args:
-        unit: the notebook is called so; of several notebooks, the one that carries this name already.
+        work: the piece of work.
+        unit: the name that the notebook gets; of several notebooks, the one with this name counts.
     """
     remarks: list[str] = []
     files = [file for file in _unpacked(work.files, remarks) if _is_wanted(file, remarks)]
@@ -47,7 +48,7 @@ def contents(work: Work, unit: str) -> Contents:
     for name, file in zip(names, files, strict=True):
         target = f"{unit}{_NOTEBOOK}" if name == notebook else name
         if target in placed or (name != notebook and target == f"{unit}{_NOTEBOOK}"):
-            remarks.append(f"{printable(name)} was passed over: another file has its name")
+            remarks.append(f"{printable(name)} was left out: another file has its name")
             continue
         placed[target] = file.entry
     return Contents(placed, tuple(remarks))
@@ -61,7 +62,7 @@ def _unpacked(files: Sequence[WorkFile], remarks: list[str]) -> Iterator[WorkFil
         try:
             inside = unpacked(file.entry)
         except CourseError as trouble:
-            remarks.append(f"{printable(file.name)} was passed over: {trouble}")
+            remarks.append(f"{printable(file.name)} was left out: {trouble}")
             continue
         remarks.extend(f"in {printable(file.name)}, {left_out}" for left_out in inside.left_out)
         folder = file.name[: -len(".zip")] + "/" if len(files) > 1 else ""
@@ -71,10 +72,10 @@ def _unpacked(files: Sequence[WorkFile], remarks: list[str]) -> Iterator[WorkFil
 def _is_wanted(file: WorkFile, remarks: list[str]) -> bool:
     name = file.name.rpartition("/")[2].lower()
     if name == _TIMESTAMP:
-        remarks.append(f"{printable(file.name)} was passed over: it is the student's own, not the system's")
+        remarks.append(f"{printable(file.name)} was left out: the student wrote it, not the system")
     elif name.endswith(_FOREIGN_ENDINGS):
         remarks.append(
-            f"{printable(file.name)} was passed over: {_kind(file)} archives are not read here; ask for a zip"
+            f"{printable(file.name)} was left out: {_kind(file)} archives are not supported; ask for a zip archive"
         )
     else:
         return not name.startswith(".")
@@ -94,7 +95,7 @@ def _without_common_folder(names: Sequence[str]) -> list[str]:
 
 
 def _notebook(names: Sequence[str], unit: str, remarks: list[str]) -> str:
-    """The notebook that counts; empty if there is none, or no telling which, for the grader to say so."""
+    """The notebook that counts; empty if there is none, or if it is unclear which; the grader then reports it."""
     notebooks = [name for name in names if name.lower().endswith(_NOTEBOOK)]
     if len(notebooks) == 1:
         return notebooks[0]
@@ -106,7 +107,7 @@ def _notebook(names: Sequence[str], unit: str, remarks: list[str]) -> str:
             return named[0]
     if notebooks:
         remarks.append(
-            f"{len(notebooks)} notebooks, and no telling which counts: {', '.join(map(printable, notebooks))}"
+            f"{len(notebooks)} notebooks, and it is unclear which counts: {', '.join(map(printable, notebooks))}"
         )
     return ""
 

@@ -1,8 +1,8 @@
-"""Archives and folders that somebody has put together: a folder or a file for each student.
+"""Reads archives and folders made by hand, with a folder or a file for each student.
 
 ``ada/03_vae.ipynb``, ``ada/03_vae/03_vae.ipynb``, ``ada.ipynb``, ``ada.zip``, ``03_vae_ada.ipynb`` or ``ada -
-03_vae.ipynb``. In place of ``ada``, the student's id, login, address or name will do. Of several units' folders, only
-this unit's counts. The time of handing in is not known: a ``timestamp.txt`` in the folder may be the student's.
+03_vae.ipynb``. ``ada`` can be the student's id, login, address or name. Of several units' folders, only this unit's
+counts. The time of handing in is unknown, because a ``timestamp.txt`` in the folder may be the student's.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _IDS = ("id", "login", "email", "sis_id", "moodle_id", "canvas_id")
 
 
 def read_plain(entries: Sequence[Entry], offering: Offering) -> FoundWork:
-    """Everybody's work, by the folder or file that all others lie beside."""
+    """The submissions of all students: one for each folder or file on the students' level."""
     files: dict[tuple[str, str], list[WorkFile]] = defaultdict(list)
     shared = _shared(entries, offering)
     for entry in entries:
@@ -36,7 +36,7 @@ def _claims(who: str) -> Sequence[Claim]:
 
 
 def _shared(entries: Sequence[Entry], offering: Offering) -> int:
-    """How many folders there are above those of the students; what students name themselves lies below."""
+    """The number of folders above the students' folders; names below that level are the students' own choice."""
     shared = common_folder(entries)
     for depth, folder in enumerate(shared):
         if _is_somebody(folder, offering):
@@ -53,7 +53,7 @@ def _is_somebody(who: str, offering: Offering) -> bool:
 
 
 def _owner(entry: Entry, shared: int, offering: Offering) -> tuple[str, str, str]:
-    """Where a file belongs: what the download calls the place, who that is said to be, and the file's name there."""
+    """The owner of a file: the path of the submission, the name of its author, and the file's name in it."""
     if len(entry.parts) > shared + 1:
         return "/".join(entry.parts[: shared + 1]), entry.parts[shared], "/".join(entry.parts[shared + 1 :])
     names = (entry.name.partition(".")[0], entry.name.rpartition(".")[0], _stem(entry.name, offering.unit))

@@ -1,4 +1,4 @@
-"""Students' folders in ``submitted/``, changed in one piece: what stands there is always the whole of some work."""
+"""Replaces students' folders in ``submitted/`` as a whole, so that each always contains one complete submission."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _CHUNK = 2**20
 
 
 def stage(folder: Path, contents: Contents) -> str:
-    """Unpack work into a new folder; returns the digest that tells it from other work.
+    """Unpack work into a new folder and return its digest.
 
     Raises:
         OSError, zipfile.BadZipFile, …: a file cannot be unpacked.
@@ -36,7 +36,7 @@ def stage(folder: Path, contents: Contents) -> str:
 
 
 def digest_of(folder: Path) -> str:
-    """A digest of the names and contents of all files in a folder, but for the time of handing in."""
+    """A digest of the names and contents of all files in a folder, without the time of handing in."""
     digest = hashlib.sha256()
     for path in _files(folder):
         name = path.relative_to(folder).as_posix()
@@ -64,10 +64,12 @@ def _digest_of_file(path: Path) -> bytes:
 
 
 def put(staged: Path, place: Path, otherwise: Path | None = None) -> None:
-    """Move unpacked work to where a student's work belongs, and nothing is.
+    """Move unpacked work to a student's folder, which must not exist.
 
     Args:
-        otherwise: what was there before; it goes back if the move fails.
+        staged: the folder with the unpacked work.
+        place: the student's folder for the unit.
+        otherwise: the folder with the work that was there before; it is moved back if the move fails.
     """
     private_folder(place.parent)
     try:
@@ -79,7 +81,7 @@ def put(staged: Path, place: Path, otherwise: Path | None = None) -> None:
 
 
 def set_aside(place: Path, folder: Path) -> Path:
-    """Move work into a folder for earlier work, under a name that nothing there has; returns where it is."""
+    """Move work into a folder for earlier work, under a free name, and return its path."""
     private_folder(folder.parent)
     free = next(path for path in _names(folder) if not path.exists())
     shutil.move(place, free)
@@ -95,13 +97,13 @@ def _names(folder: Path) -> Iterator[Path]:
 
 
 def write_moment(folder: Path, when: datetime | None) -> None:
-    """Write down when work was handed in, as nbgrader does; nothing where that is not known."""
+    """Write the time of handing in like nbgrader; write nothing if it is unknown."""
     if when is not None:
         write_private(folder / TIMESTAMP, in_nbgraders_words(when))
 
 
 def written_moment(folder: Path) -> str:
-    """What stands in a folder as time of handing in; empty if nothing does."""
+    """The text of a folder's time of handing in; empty if there is none."""
     path = folder / TIMESTAMP
     if path.is_symlink() or not path.is_file() or path.stat().st_size > 200:
         return ""

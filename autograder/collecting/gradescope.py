@@ -1,9 +1,9 @@
-"""What Gradescope calls "Export Submissions": ``submission_metadata.yml`` and a folder for each submission.
+"""Reads Gradescope's "Export Submissions": ``submission_metadata.yml`` and a folder for each submission.
 
-The file says of each folder, ``submission_12345678``, who handed it in (``:submitters:`` with ``:name:``, ``:sid:``,
-``:email:``; several for a group) and when (``:created_at:``). Only the submission that is active in Gradescope is
-exported; earlier ones are listed under ``:history:`` without their files.
-The layout is not documented; otter-grader's reader of it is in public: https://github.com/ucbds-infra/otter-grader
+For each folder, ``submission_12345678``, the file states who handed it in (``:submitters:`` with ``:name:``, ``:sid:``,
+``:email:``; several for a group) and when (``:created_at:``). Only the active submission is exported; earlier ones are
+listed under ``:history:`` without their files.
+The format is not documented; otter-grader reads it too: https://github.com/ucbds-infra/otter-grader
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ __all__ = ["gradescope_files", "read_gradescope"]
 
 _METADATA = "submission_metadata.yml"
 _FOLDER = re.compile(r"(?:.*_)?submission_(\d+)")
-_LARGEST = 50 * 2**20  # bytes; what all autograders said of a large class stands in it too
-# All values as text: 007 stays what it is. Tags of Ruby's classes are ignored.
+_LARGEST = 50 * 2**20  # bytes; for a large class the file also contains all output of autograders
+# Reads all values as text, so that 007 stays 007, and ignores tags of Ruby classes.
 _LOADER = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 
 
 def gradescope_files(entries: Sequence[Entry]) -> int:
-    """How many files belong to an export of Gradescope's, which lists them at its top."""
+    """The number of files that belong to an export from Gradescope, which lists them in a file at its top."""
     top = len(common_folder(entries))
     listed = any(entry.name == _METADATA and len(entry.parts) == top + 1 for entry in entries)
     inside = sum(any(_FOLDER.fullmatch(folder) for folder in entry.parts[:-1][: top + 1]) for entry in entries)
@@ -39,14 +39,14 @@ def gradescope_files(entries: Sequence[Entry]) -> int:
 
 
 def read_gradescope(entries: Sequence[Entry], offering: Offering) -> FoundWork:
-    """The work that is active in Gradescope, with names and times.
+    """The active submissions, with names and times.
 
     Raises:
-        CourseError: the file that says whose work it is lacks or cannot be read.
+        CourseError: the metadata file is missing or cannot be read.
     """
     described = min((entry for entry in entries if entry.name == _METADATA), key=lambda e: len(e.parts), default=None)
     if described is None:
-        raise CourseError(f"the export lacks {_METADATA}, which says whose work it is: export the submissions again")
+        raise CourseError(f"the export has no {_METADATA}, which names the authors: export the submissions again")
     above = described.parts[:-1]
     works, used = [], {described.path}
     for folder, facts in _metadata(described).items():
@@ -60,7 +60,7 @@ def read_gradescope(entries: Sequence[Entry], offering: Offering) -> FoundWork:
 
 def _metadata(described: Entry) -> Mapping[str, Mapping[str, Any]]:
     if described.size > _LARGEST:
-        raise CourseError(f"{_METADATA} has {described.size / 2**20:.0f} MB: is it Gradescope's?")
+        raise CourseError(f"{_METADATA} has {described.size / 2**20:.0f} MB: check that it is from Gradescope")
     try:
         facts = yaml.load(described.read(), _LOADER)
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError):
@@ -102,7 +102,7 @@ def _text(person: Mapping[str, Any], key: str) -> str:
 
 
 def _time(value: Any, zone: tzinfo) -> datetime | None:
-    """The time, also where Ruby has written its whole object down."""
+    """The time, which Ruby writes as text or as an object with the key ``utc``."""
     value = value.get("utc") if isinstance(value, dict) else value
     try:
         return moment(value, zone) if isinstance(value, str) else None

@@ -1,4 +1,4 @@
-"""Work: what somebody has handed in at one time, as a download holds it."""
+"""The types that describe submissions found in a download."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ __all__ = ["FoundWork", "Offering", "Work", "WorkFile"]
 
 @dataclass(frozen=True)
 class Offering:
-    """What the course says that helps to read a download of one unit.
+    """The facts about the course that are needed to read a download.
 
     Attributes:
+        unit: the name of the unit that was downloaded.
         units: the names of all units.
-        zone: of times that state none.
+        zone: the time zone for times without one.
+        roster: the class list.
     """
 
     unit: str
@@ -30,7 +32,7 @@ class Offering:
 
 @dataclass(frozen=True)
 class WorkFile:
-    """A file of somebody's work, under the name that the student gave it, as far as the system has kept that."""
+    """A file of a submission, under the name that the student gave it, if the system has kept the name."""
 
     name: str
     entry: Entry
@@ -38,14 +40,15 @@ class WorkFile:
 
 @dataclass(frozen=True)
 class Work:
-    """What somebody handed in at one time.
+    """One submission: the files that a student or a group handed in at one time.
 
     Attributes:
-        label: what the download calls it, for a person to find it there.
-        people: what is said about each of those who handed it in, usually one.
-        moment: when it was handed in; None if the download does not say.
-        marked_late: whether the system says that it was late.
-        order: larger for later work of one person, where no time says it; 0 if unknown.
+        label: its name in the download.
+        people: claims about the identity of each author, usually one.
+        files: its files.
+        moment: when it was handed in; None if unknown.
+        marked_late: whether the system marks it as late.
+        order: larger for later work of one person, used if times are unknown; 0 if unknown.
         number: the system's number of this work, which a table of times may use; empty if there is none.
         returned_as: the file name under which the system accepts feedback on this work; empty if it accepts none.
     """
@@ -62,7 +65,7 @@ class Work:
 
 @dataclass(frozen=True)
 class FoundWork:
-    """What a download holds, as one system writes downloads."""
+    """The submissions in a download, and the files that belong to none."""
 
     works: tuple[Work, ...]
     left_out: tuple[LeftOut, ...] = ()

@@ -1,4 +1,4 @@
-"""Reads times of handing in as LMSs and nbgrader write them, and writes them as nbgrader does."""
+"""Reads times of handing in from LMSs and nbgrader, and writes them in nbgrader's format."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ _MONTHS = (
 
 
 def moment(text: str, zone: tzinfo) -> datetime:
-    """The time in UTC; a time without a zone is taken to be in ``zone``.
+    """The time in UTC; a text without a time zone is read as local time in ``zone``.
 
     Raises:
-        ValueError: the text is no time, could mean two times, or names an unknown zone.
+        ValueError: the text is not a time, could mean two times, or names an unknown zone.
 
     Example:
         >>> from zoneinfo import ZoneInfo
@@ -44,13 +44,13 @@ def moment(text: str, zone: tzinfo) -> datetime:
         if found := pattern.fullmatch(text):
             when = read(found, zone).astimezone(UTC)
             if when.year not in YEARS:
-                raise ValueError(f"the year {when.year} cannot be right")
+                raise ValueError(f"the year must be {YEARS.start} to {YEARS.stop - 1}, got {when.year}")
             return when
     return time_in_digits(text, zone).replace(microsecond=0)
 
 
 def in_nbgraders_words(when: datetime) -> str:
-    """The time as ``timestamp.txt`` holds it.
+    """The time in the format of nbgrader's ``timestamp.txt``.
 
     Example:
         >>> in_nbgraders_words(datetime(2027, 3, 12, 22, 59, tzinfo=UTC))
@@ -63,7 +63,7 @@ def _in_words(found: re.Match[str], zone: tzinfo) -> datetime:
     day, word, year, hour, minute, half = found.groups()
     months = [number for number, names in enumerate(_MONTHS, start=1) if word.lower() in names]
     if not months:
-        raise ValueError(f"{word!r} is no month in English or German: download the table in one of these languages")
+        raise ValueError(f"{word!r} is not a month in English or German: download the table in one of these languages")
     hours = int(hour) % 12 + 12 * (half.upper() == "PM") if half else int(hour)
     return datetime(int(year), months[0], int(day), hours, int(minute), tzinfo=zone)
 

@@ -1,12 +1,11 @@
-"""What Moodle calls "Download all submissions": a folder for each student, or all files side by side.
+"""Reads Moodle's "Download all submissions": a folder for each student, or all files in one folder.
 
-With folders a file lies at ``Ada Lovelace_1234567_assignsubmission_file/03_vae.ipynb`` (before Moodle 4.1 with
-another ``_`` at the end of the folder), without at ``Ada Lovelace_1234567_assignsubmission_file_03_vae.ipynb``. The
-number is that of the student in this assignment; it stands in the assignment's grading worksheet as "Participant
-1234567", and nowhere else. Text that is typed in is called ``…_assignsubmission_onlinetext/onlinetext.html``. Blind
-marking writes "Participant" in place of the name, a team's work carries the team's name and number. There is no time
-of handing in: the archive's are those of the download, or in recent versions those of the file, which a student can
-have uploaded long before handing in.
+With folders, the path of a file is ``Ada Lovelace_1234567_assignsubmission_file/03_vae.ipynb`` (before Moodle 4.1 with
+another ``_`` at the end of the folder's name); without, ``Ada Lovelace_1234567_assignsubmission_file_03_vae.ipynb``.
+The number identifies the student in this assignment; it appears only in the assignment's grading worksheet, as
+"Participant 1234567". Text typed into Moodle is called ``…_assignsubmission_onlinetext/onlinetext.html``. Blind marking
+writes "Participant" instead of the name; a team's work has the team's name and number. The times in the archive are
+those of the download or, in recent versions, those when the file was uploaded, perhaps long before it was handed in.
 https://github.com/moodle/moodle/blob/main/mod/assign/classes/downloader.php
 """
 
@@ -26,21 +25,21 @@ _PREFIX = re.compile(r"((?P<who>.+?)(_(?P<number>\d+))?_assignsubmission_(?P<kin
 
 
 def moodle_files(entries: Sequence[Entry]) -> int:
-    """How many files are named as Moodle does."""
+    """The number of files named in Moodle's way."""
     return sum(_place(entry) is not None for entry in entries)
 
 
 def read_moodle(entries: Sequence[Entry], _: Offering) -> FoundWork:
-    """Everybody's work; Moodle hands out only the latest of each."""
+    """The submissions of all students; Moodle downloads only the latest of each."""
     files: dict[str, list[WorkFile]] = defaultdict(list)
     prefixes: dict[str, re.Match[str]] = {}
     left_out = []
     for entry in entries:
         place = _place(entry)
         if place is None:
-            left_out.append(LeftOut(entry.path, "not named as Moodle names submissions"))
+            left_out.append(LeftOut(entry.path, "not named in Moodle's way"))
         elif place[0]["kind"] != "file":
-            left_out.append(LeftOut(entry.path, "typed into Moodle: no file was handed in there"))
+            left_out.append(LeftOut(entry.path, "typed into Moodle: it is not a file"))
         else:
             prefixes[place[0][1]] = place[0]
             files[place[0][1]].append(WorkFile(place[1], entry))
@@ -49,7 +48,7 @@ def read_moodle(entries: Sequence[Entry], _: Offering) -> FoundWork:
 
 
 def _place(entry: Entry) -> tuple[re.Match[str], str] | None:
-    """The part of a path that says whose it is, and the file's own name below it."""
+    """The part of a path that names the author, and the file's own name below it; None for other files."""
     for index, part in enumerate(entry.parts):
         if prefix := _PREFIX.fullmatch(part):
             below = [*filter(None, [prefix["rest"]]), *entry.parts[index + 1 :]]

@@ -1,9 +1,9 @@
-"""Folders of nbgrader's: of its exchange, of ``zip_collect``, and ``submitted/`` as nbgrader lays it out.
+"""Reads nbgrader's folders: of its exchange, of ``zip_collect``, and ``submitted/``.
 
-In the exchange's ``inbound`` each submission is a folder ``ada+03_vae+2026-03-01 12:30:00 UTC+random`` with the time
-in ``timestamp.txt`` too. ``zip_collect`` unpacks files named by a pattern of the course's, in its documentation
-``ps1_ada_attempt_2016-01-30-15-00-00_problem1.ipynb``, as Blackboard names them. ``submitted/ada/03_vae/`` holds
-``timestamp.txt`` where nbgrader has collected it.
+In the exchange's ``inbound`` each submission is a folder ``ada+03_vae+2026-03-01 12:30:00 UTC+random``, with the time
+also in ``timestamp.txt``. ``zip_collect`` unpacks files named by a pattern; in nbgrader's documentation it is
+Blackboard's, ``ps1_ada_attempt_2016-01-30-15-00-00_problem1.ipynb``. ``submitted/ada/03_vae/`` contains
+``timestamp.txt`` if nbgrader has collected it.
 https://nbgrader.readthedocs.io/en/stable/user_guide/managing_assignment_files.html
 """
 
@@ -24,7 +24,7 @@ __all__ = ["TIMESTAMP", "nbgrader_files", "read_nbgrader"]
 TIMESTAMP = "timestamp.txt"
 _OF_NBGRADER = {TIMESTAMP, "submission_secret.txt"}
 _LARGEST_TIMESTAMP = 200  # bytes
-# Windows takes no colon in a name, and programs there write another sign.
+# Windows allows no colon in a name, so programs there write another character.
 _EXCHANGE = re.compile(
     r"(?P<student>[^+]+)\+(?P<unit>[^+]+)\+(?P<time>\d{4}-\d\d-\d\d \d\d[:_-]\d\d[:_-]\d\d[^+]*)(\+(?P<random>.*))?"
 )
@@ -34,17 +34,17 @@ _ATTEMPT = re.compile(
 
 
 def nbgrader_files(entries: Sequence[Entry]) -> int:
-    """How many files are named as nbgrader's exchange or ``zip_collect`` do."""
+    """The number of files named in the way of nbgrader's exchange or ``zip_collect``."""
     return sum(any(_EXCHANGE.fullmatch(p) or _ATTEMPT.fullmatch(p) for p in entry.parts) for entry in entries)
 
 
 def read_nbgrader(entries: Sequence[Entry], offering: Offering) -> FoundWork:
-    """Everybody's work, each with the time that nbgrader wrote down."""
+    """The submissions of all students, with the times that nbgrader recorded."""
     folders: dict[str, list[WorkFile]] = defaultdict(list)
     facts: dict[str, tuple[str, str]] = {}
     left_out = []
     places = [_place(entry, offering.unit) for entry in entries]
-    # What lies deeper than the others was put there by a student, under a name of their choice.
+    # Deeper files come from a student and have names that the student chose.
     depth = min((place[0].count("/") for place in places if place), default=0)
     for entry, place in zip(entries, places, strict=True):
         if place is None or place[0].count("/") != depth:
@@ -58,7 +58,7 @@ def read_nbgrader(entries: Sequence[Entry], offering: Offering) -> FoundWork:
 
 
 def _place(entry: Entry, unit: str) -> tuple[str, str, str, str] | None:
-    """Where a file belongs: the label of the submission, the student, the time in the name, the file's own name."""
+    """The label of a file's submission, the student, the time in the name, and the file's own name."""
     for index, part in enumerate(entry.parts):
         below = "/".join(entry.parts[index + 1 :])
         exchange, attempt = _EXCHANGE.fullmatch(part), _ATTEMPT.fullmatch(part)

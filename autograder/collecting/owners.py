@@ -1,4 +1,4 @@
-"""Finds the student whose work each part of a download is, or says why that is not clear."""
+"""Finds the student who handed in each submission of a download, or says why that is unclear."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ class Owners:
     """Assigns work to students of the roster.
 
     Attributes:
-        groups: give group work to each of its authors.
+        roster: the class list.
+        times: the table of times, which may say more about the authors.
+        groups: whether group work is assigned to each of its authors.
     """
 
     roster: Roster
@@ -65,7 +67,7 @@ def _shortened(troubles: Sequence[str], people: int) -> str:
 
 
 def _taken_at_its_word(name: str) -> Match:
-    """Without a roster a folder's name is the id, if it can be one."""
+    """Without a roster, the folder's name is the id, if it can be one."""
     student = normal_id(name.strip())
     usable = student and unmistakable(student) == student and not student.startswith(".") and "/" not in student
     return Match((Student(student),) if usable else ())

@@ -14,23 +14,23 @@ __all__ = ["summary"]
 _WORDS = {
     Kind.NEW: "collected",
     Kind.LATER: "replaced by later work",
-    Kind.SAME: "there already",
+    Kind.SAME: "already there",
     Kind.EARLIER: "older than the work in submitted/",
     Kind.UNCLEAR: "left as it is",
 }
 _MOST_NAMES = 20
 _WHERE_TIMES_ARE = {
-    "canvas": "Canvas' downloads hold none: give a list of its API's submissions with --times",
-    "moodle": "Moodle's downloads hold none: give the assignment's grading worksheet with --times",
+    "canvas": "Canvas' downloads contain no times: add --times with the list of submissions from its API",
+    "moodle": "Moodle's downloads contain no times: add --times with the assignment's grading worksheet",
 }
-_OTHER_TIMES = "give a table of times with --times"
+_OTHER_TIMES = "Add --times with a table of times"
 
 
 def summary(course: Course, unit: Unit, collection: Collection) -> Iterator[str]:
-    """Lines for the terminal: what was done, what a person must check, and what is not known."""
+    """Lines for the terminal: what was done, what to check, and what is unknown."""
     counts = [(kind, [o for o in collection.outcomes if o.kind is kind]) for kind in Kind]
-    said = ", ".join(f"{len(outcomes)} {_WORDS[kind]}" for kind, outcomes in counts if outcomes)
-    yield f"{unit.name}, read as a download of {collection.system}: {said or 'nothing collected'}"
+    numbers = ", ".join(f"{len(outcomes)} {_WORDS[kind]}" for kind, outcomes in counts if outcomes)
+    yield f"{unit.name}, read as a download from {collection.system}: {numbers or 'nothing collected'}"
     yield from _unclear([outcome for outcome in collection.outcomes if outcome.kind is Kind.UNCLEAR])
     yield from _list("graded before and now replaced: run course grade again", _graded(collection))
     yield from _times(collection)
@@ -51,7 +51,7 @@ def _graded(collection: Collection) -> Sequence[str]:
 
 def _unclear(outcomes: Sequence[Outcome]) -> Iterator[str]:
     yield from _list(
-        "left as they are, because it is not known whether the download is later; give --times, or --replace to use it",
+        "left as they are, because it is unknown whether the download is later; add --times, or --replace to use it",
         [outcome.student for outcome in outcomes],
     )
 
@@ -61,7 +61,7 @@ def _times(collection: Collection) -> Iterator[str]:
     unknown = [outcome for outcome in in_place if outcome.moment is None]
     if unknown:
         where = _WHERE_TIMES_ARE.get(collection.system, _OTHER_TIMES)
-        yield f"  {len(unknown)} of {len(in_place)} without a known time of handing in, so on time. {where}"
+        yield f"  {len(unknown)} of {len(in_place)} handed in at an unknown time, which counts as on time. {where}"
     if changed := sum(outcome.is_time_changed for outcome in in_place):
         yield f"  {changed} unchanged, with a new or corrected time of handing in"
     late = [outcome.student for outcome in unknown if outcome.marked_late]

@@ -1,4 +1,4 @@
-"""The systems whose downloads are read, and which of them a download is from."""
+"""Lists the systems whose downloads can be read, and guesses the system of a download."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ READERS: Mapping[System, Callable[[Sequence[Entry], Offering], FoundWork]] = {
     "plain": read_plain,
 }
 
-# In this order: whatever students call their files, the names of the first two are made by the system around them.
+# Tried in this order: Moodle and Gradescope add names of their own around those that students choose.
 _MARKS: Mapping[System, Callable[[Sequence[Entry]], int]] = {
     "moodle": moodle_files,
     "gradescope": gradescope_files,
@@ -35,7 +35,7 @@ _MARKS: Mapping[System, Callable[[Sequence[Entry]], int]] = {
 
 
 def guessed_system(entries: Sequence[Entry]) -> System:
-    """The system after whose manner at least half of the files are named; ``plain`` if there is none."""
+    """The first system in whose way at least half of the files are named; ``plain`` if there is none."""
     for name, marked in _MARKS.items():
         if 2 * marked(entries) >= max(1, len(entries)):
             return name
@@ -43,5 +43,5 @@ def guessed_system(entries: Sequence[Entry]) -> System:
 
 
 def knows_students_by_id(system: System) -> bool:
-    """Whether downloads call students by the course's own ids, so that they can be read without a roster."""
+    """Whether downloads use the course's own ids, so that no roster is needed."""
     return system in ("nbgrader", "plain")

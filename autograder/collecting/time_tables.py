@@ -1,4 +1,4 @@
-"""Tables of times of handing in, for systems whose downloads hold none.
+"""Reads tables of times of handing in, for systems whose downloads contain none.
 
 Moodle: the assignment's grading worksheet, with "Identifier" (Participant 1234567) and "Last modified (submission)".
 Gradescope: the assignment's grades, with "Submission Time". Canvas has no such table; its API lists submissions with
@@ -58,12 +58,12 @@ _NOTHING = ("", "-", "null", "none", "n/a")
 
 @dataclass(frozen=True)
 class Times:
-    """When whom has handed in.
+    """The times of a table.
 
     Attributes:
-        of_students: by the id in the roster.
-        claims: what a row says about who somebody is, by the number that a download uses for them.
-        strangers: rows that fit nobody, or more than one, in the roster.
+        of_students: times of handing in, by the id in the roster.
+        claims: claims about a person's identity, by the number that the download uses for the person.
+        strangers: rows that match nobody in the roster, or several.
     """
 
     of_students: Mapping[str, datetime] = field(default_factory=dict)
@@ -75,17 +75,19 @@ def read_times(path: Path, roster: Roster, zone: tzinfo) -> Times:
     """Read a table of times.
 
     Args:
-        zone: of times that state none.
+        path: the file: CSV, or JSON from Canvas' API.
+        roster: the class list.
+        zone: the time zone for times without one.
 
     Raises:
-        CourseError: the file cannot be read, has no column of times, or holds a time that is not understood.
+        CourseError: the file cannot be read, has no column of times, or contains a time that cannot be read.
     """
     rows = _rows(path)
     column = next((name for name in _TIMES if rows and name in rows[0]), None)
     if column is None:
         raise CourseError(
-            f"{path} holds no times of handing in: Canvas' gradebook has none (its API's submissions have, as "
-            "submitted_at); Moodle's are in the grading worksheet, Gradescope's among the assignment's grades"
+            f"{path} contains no times of handing in: use Moodle's grading worksheet, Gradescope's grades of the "
+            "assignment, or the list of submissions from Canvas' API (with submitted_at)"
         )
     students, claims, strangers = {}, {}, []
     for row in rows:
@@ -111,7 +113,7 @@ def _rows(path: Path) -> Sequence[Mapping[str, str]]:
         reason = trouble.strerror if isinstance(trouble, OSError) else "it is not JSON"
         raise CourseError(f"{path} cannot be read: {reason}") from None
     if not isinstance(listed, list) or not all(isinstance(row, dict) for row in listed):
-        raise CourseError(f"{path} is no list of submissions, as Canvas' API writes it")
+        raise CourseError(f"{path} is not a list of submissions from Canvas' API: download it again")
     return [_texts(row, line) for line, row in enumerate(listed, start=1)]
 
 

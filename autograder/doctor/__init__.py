@@ -1,7 +1,7 @@
-"""``course doctor``: what this machine offers for grading, what is missing, and one line for each that mends it.
+"""``course doctor``: checks whether this machine can grade, and says how to fix what is missing.
 
-Walls and limits are tried, not stated: :mod:`~autograder.doctor.probes` runs small programs that try to get around
-them.
+Sandboxes are tested, not trusted: :mod:`~autograder.doctor.probes` runs small programs that try to break out and to
+exceed the limits.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ __all__ = ["examine"]
 
 
 def examine(workers: int) -> bool:
-    """Print what was found; returns whether this machine can grade, and the course here if there is one.
+    """Print the findings; return whether this machine can grade, and whether the course here can be graded.
 
     Args:
-        workers: how many submissions are graded at the same time by default.
+        workers: default number of submissions graded at the same time.
     """
     root, course, about_course = _looked_at()
     print(printed("This machine", machine_findings(root or Path.cwd(), workers)))
@@ -42,7 +42,7 @@ def examine(workers: int) -> bool:
     print(printed("\nThis course", about_course))
     print("\n" + ("This machine can grade." if holds else "This machine cannot grade: see the lines marked with !"))
     if root and not course:
-        print("This course cannot be graded before course.toml is mended.")
+        print("This course cannot be graded: correct course.toml first.")
     return holds and (course is not None or root is None)
 
 
@@ -67,7 +67,7 @@ def _amount(name: str) -> str:
 
 
 def _looked_at() -> tuple[Path | None, Course | None, list[Finding]]:
-    """The course's folder, the course if its ``course.toml`` can be used, and what is found about it."""
+    """The course's folder, the course (None if ``course.toml`` has mistakes), and the findings about it."""
     try:
         root = Course.find_root()
     except CourseError:

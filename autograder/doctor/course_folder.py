@@ -1,4 +1,4 @@
-"""The course folder: what is released, handed in and graded, and whether its secret and gradebook can be used."""
+"""Checks the course folder: what is released, handed in and graded, and whether secret and gradebook can be used."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ __all__ = ["course_findings", "file_problems"]
 
 
 def file_problems(root: Path) -> list[Finding]:
-    """All that makes ``course.toml`` unusable; empty if it can be used."""
+    """The mistakes in ``course.toml``; empty if there are none."""
     errors = read_course_file(root / "course.toml").errors
     return [Finding("course.toml", str(error), f"correct {root / 'course.toml'}") for error in errors]
 
 
 def course_findings(course: Course) -> list[Finding]:
-    """What an instructor wants to know before grading."""
+    """The findings about a course that matter before grading."""
     return [
         Finding("course", f"{course.title}, in {course.root}"),
         *_oddities(course),
@@ -40,7 +40,7 @@ def course_findings(course: Course) -> list[Finding]:
 def _oddities(course: Course) -> list[Finding]:
     file = read_course_file(course.root / "course.toml")
     warnings = (*file.warnings, *folder_problems(course.root, file.facts))
-    return [Finding("course.toml", str(warning), "correct it if it is not meant") for warning in warnings]
+    return [Finding("course.toml", str(warning), "correct it if it is not intended") for warning in warnings]
 
 
 def _repository(course: Course) -> Finding:
@@ -70,7 +70,7 @@ def _handed_in(course: Course) -> Finding:
 
 
 def _counts(course: Course, unit: Unit) -> tuple[int, int]:
-    """Submissions of a unit, and those of which there is a result."""
+    """The number of submissions of a unit, and the number of those with a result."""
     results = {file.stem for file in course.results_of(unit).glob("*.json")}
     students = {submission.student for submission in find_submissions(course.submitted, unit.name)}
     return len(students), len(students & results)
@@ -85,7 +85,7 @@ def _way_on(course: Course, unit: Unit) -> str:
 def _secret(course: Course) -> Finding:
     path = course.records / "secret"
     if not path.exists():
-        return Finding("secret", "not made yet; the first grading makes it. Keep .course/ with your backups")
+        return Finding("secret", "none yet; the first grading creates it. Include .course/ in your backups")
     try:
         fingerprint = CourseSecret.of(course).fingerprint
     except CourseError as trouble:
@@ -98,7 +98,7 @@ def _secret(course: Course) -> Finding:
 
 def _gradebook(path: Path) -> Finding:
     if not path.exists():
-        return Finding("gradebook", "none yet; the first grading makes it")
+        return Finding("gradebook", "none yet; the first grading creates it")
     try:
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as book:
             (students,) = book.execute("SELECT COUNT(*) FROM student").fetchone()
@@ -119,7 +119,7 @@ def _roster(course: Course) -> Finding:
     if course.roster is None:
         return Finding("roster", "none named in course.toml; exports have no names and addresses")
     if not course.roster.exists():
-        return Finding("roster", f"{course.roster} is not there; exports have no names and addresses")
+        return Finding("roster", f"{course.roster} does not exist; exports have no names and addresses")
     try:
         return Finding("roster", f"{course.roster}, {len(Roster.of(course).students)} students")
     except CourseError as trouble:

@@ -1,4 +1,4 @@
-"""What ``course doctor`` finds: one fact each, and one line that mends it where something is missing."""
+"""The findings that ``course doctor`` prints: a fact each, and a remedy if something is wrong."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ class Finding:
     """One fact about this machine or this course.
 
     Attributes:
-        topic: what was looked at, in a word or two.
-        said: what is the case.
-        remedy: what to do about it; empty where nothing is missing.
+        topic: the thing that was checked, in a word or two.
+        said: the fact.
+        remedy: what to do about it; empty if all is well.
     """
 
     topic: str
@@ -24,7 +24,7 @@ class Finding:
 
 
 def printed(title: str, findings: Sequence[Finding]) -> str:
-    """A section of the report: a line for each finding, and below it what mends it."""
+    """A section of the report: a line for each finding, and its remedy on the next line."""
     width = max(len(finding.topic) for finding in findings)
     lines = [title]
     for finding in findings:

@@ -1,4 +1,4 @@
-"""What the people's part stands on: formgrader, its formula script, and the browser that tests it."""
+"""Checks what formgrader needs: nbgrader, the script for formulas, and a browser for its tests."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _FORMULAS = "jupyter_server_mathjax"
 
 
 def people_findings() -> list[Finding]:
-    """nbgrader with its formgrader page, the script that sets formulas there, and a headless browser."""
+    """Findings about nbgrader with formgrader, the script that shows formulas there, and a headless browser."""
     return [_formgrader(), _formulas(), _browser()]
 
 
@@ -33,10 +33,10 @@ def _formulas() -> Finding:
     except PackageNotFoundError:
         is_here = False
     if is_here:
-        return Finding("formula script", f"here, from {_FORMULAS}: formgrader needs no web")
+        return Finding("formula script", f"installed with {_FORMULAS}: formgrader works offline")
     return Finding("formula script", f"{_FORMULAS} is missing: formulas and shortcuts of formgrader fail", _INSTALL)
 
 
 def _browser() -> Finding:
     found = next(filter(None, map(shutil.which, _BROWSERS)), None)
-    return Finding("headless browser", found or "none; only the tests of formgrader want one")
+    return Finding("headless browser", found or "none; only the tests of formgrader need one")

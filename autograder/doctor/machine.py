@@ -1,4 +1,4 @@
-"""The machine and its Python: cores, memory against workers, disk space, the packages that grading stands on."""
+"""Checks the machine and its Python: cores, memory, disk space, and the packages that grading needs."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from autograder.doctor.findings import Finding
 __all__ = ["machine_findings"]
 
 MEMORY_PER_WORKER = 2**30
-"""What a worker takes with its sandbox when a submission is an ordinary one; its limit is above that."""
+"""Memory that a worker with its sandbox uses for a typical submission; the limit is higher."""
 _SPACE = 2 * 2**30
 _PACKAGES = ("torch", "numpy", "nbgrader", "nbformat", "jupyterlab", "distributed")
 _INSTALL = "install what grading needs: pip install --editable '.[course]' in the course folder"
 
 
 def machine_findings(folder: Path, workers: int) -> list[Finding]:
-    """What this machine offers.
+    """Findings about the machine and its Python.
 
     Args:
         folder: where results are written.
-        workers: how many submissions ``course grade`` takes at the same time, if nobody says otherwise.
+        workers: default number of submissions that ``course grade`` grades at the same time.
     """
     spaces = [_space("disk", folder), _space("temporary files", Path(tempfile.gettempdir()))]
     return [_machine(), _memory(workers), *spaces, *_python(), _gpu()]
@@ -68,8 +68,8 @@ def _version(name: str) -> str:
 
 
 def _gpu() -> Finding:
-    known = "one that nvidia-smi knows" if shutil.which("nvidia-smi") else "none"
-    return Finding("graphics card", f"{known}; grading uses none, training does")
+    known = "NVIDIA, found by nvidia-smi" if shutil.which("nvidia-smi") else "none"
+    return Finding("graphics card", f"{known}; grading does not use one, training does")
 
 
 def _gibibytes(amount: float) -> str:

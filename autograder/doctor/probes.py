@@ -1,6 +1,6 @@
-"""Limits and walls tried out: small programs that try to get around them, where students' code would run.
+"""Tests sandboxes: small programs, run where students' code runs, try to break out and to exceed the limits.
 
-None imports torch, so that all of them together take seconds.
+None of them imports torch, so that all together take seconds.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def succeeds(action):
         return False
     return True
 
-def connect():  # nothing is sent: it only asks for a way to there
+def connect():  # sends nothing: connecting a datagram socket only looks up a route
     socket.socket(socket.AF_INET, socket.SOCK_DGRAM).connect(("192.0.2.1", 9))
 
 def fill():
@@ -76,7 +76,7 @@ _CHATTING = "import sys\nfor _ in range(64): sys.stderr.write('x' * 2**14)\nprin
 
 @dataclass(frozen=True)
 class _Outcome:
-    """How a probe ended: what it said on its standard output, and what its watchdog made of it."""
+    """The end of a probe: its standard output, the watchdog's complaint, and whether the output was cut."""
 
     said: str
     complaint: str
@@ -84,10 +84,11 @@ class _Outcome:
 
 
 def probe_findings(kind: SandboxKind, hidden: Sequence[Path] = ()) -> list[Finding]:
-    """What became of each attempt in a sandbox of this kind; a remedy where it succeeded.
+    """The outcome of each attempt in a sandbox of this kind, with a remedy if it succeeded.
 
     Args:
-        hidden: files and folders of the course, which must not be seen.
+        kind: the kind of sandbox.
+        hidden: files and folders of the course, which must not be visible.
     """
     try:
         return [_walls(kind, hidden), _memory(kind), _processes(kind), _output(kind)]
@@ -101,15 +102,15 @@ def _walls(kind: SandboxKind, hidden: Sequence[Path]) -> Finding:
     try:
         holes = [name for name, succeeded in json.loads(outcome.said).items() if succeeded]
     except ValueError:
-        return Finding("walls", f"the probe said nothing {outcome.complaint}".strip(), _REPORT)
+        return Finding("walls", f"the probe printed nothing {outcome.complaint}".strip(), _REPORT)
     if holes:
         return Finding("walls", f"DO NOT HOLD: code inside {', '.join(holes)}", _REPORT)
-    return Finding("walls", "no network, no course, nothing to write to but folders of limited size, not root")
+    return Finding("walls", "no network, no access to the course, only folders of limited size are writable, not root")
 
 
 def _memory(kind: SandboxKind) -> Finding:
     outcome = _tried(kind, _HOARDING, replace(DEFAULT_LIMITS, memory_bytes=64 * _MEBIBYTE))
-    return _held("memory", "code that takes 2 GiB", outcome)
+    return _held("memory", "code that allocates 2 GiB", outcome)
 
 
 def _processes(kind: SandboxKind) -> Finding:

@@ -1,4 +1,4 @@
-"""The places where students' code can run on this machine, and what their limits stand on."""
+"""Checks which sandboxes this machine can run, and how their limits are enforced."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _SETTINGS = {
     "kernel/unprivileged_userns_clone": "0",
     "kernel/apparmor_restrict_unprivileged_userns": "1",
 }
-"""Settings of the kernel by which user namespaces are forbidden, and the values that do so."""
+"""Kernel settings that forbid user namespaces, with the values that do."""
 
 
 def trouble_with(require: Callable[[], None]) -> str:
-    """Why a kind of sandbox cannot be had; empty if it can."""
+    """Why a kind of sandbox is not available; empty if it is."""
     try:
         require()
     except SandboxUnavailable as trouble:
@@ -37,7 +37,7 @@ def trouble_with(require: Callable[[], None]) -> str:
 
 
 def bubblewrap_findings() -> list[Finding]:
-    """Bubblewrap, what it needs of the kernel, and how limits are kept around it."""
+    """Findings about bubblewrap, what it needs from the kernel, and how its limits are enforced."""
     if trouble := trouble_with(require_sandbox):
         problem, _, choices = trouble.partition("; choices: ")
         return [Finding("bubblewrap", problem, choices or trouble), *_user_namespaces()]
@@ -52,9 +52,9 @@ def _user_namespaces() -> list[Finding]:
     values = {name: path.read_text().strip() for name, path in found.items() if path.exists()}
     closed = [f"{name.replace('/', '.')}={values[name]}" for name in values if values[name] == _SETTINGS[name]]
     if not closed:
-        return [Finding("user namespaces", "allowed to everybody")]
+        return [Finding("user namespaces", "allowed for all users")]
     remedy = f"sudo sysctl {' '.join(map(_opened, closed))}, if bubblewrap does not work"
-    return [Finding("user namespaces", f"closed by {', '.join(closed)}", remedy)]
+    return [Finding("user namespaces", f"forbidden by {', '.join(closed)}", remedy)]
 
 
 def _opened(setting: str) -> str:
@@ -79,28 +79,28 @@ def _system_calls() -> Finding:
 def _starts() -> Finding:
     said = starts_in_force()
     is_warm = said.startswith("warm")
-    return Finding("starts", said, "" if is_warm else "nothing needs doing, but grading is several times slower")
+    return Finding("starts", said, "" if is_warm else "nothing to do, but grading is several times slower")
 
 
 def container_findings(is_needed: bool) -> list[Finding]:
-    """docker or podman and their image.
+    """Findings about docker or podman and the image for them.
 
     Args:
-        is_needed: whether there is no other sandbox.
+        is_needed: whether no other sandbox is available.
     """
     try:
         runtime = container_runtime()
         require_image()
     except SandboxUnavailable as trouble:
         if is_needed:
-            return [Finding("container", "not to be had", str(trouble))]
-        return [Finding("container", f"not to be had, nor needed here ({trouble})")]
+            return [Finding("container", "not available", str(trouble))]
+        return [Finding("container", f"not available, and not needed here ({trouble})")]
     found = Finding("container", f"{Path(runtime).name}, image {image_name()}: course grade --sandbox container")
     return [found, *_memory_for_containers(runtime)]
 
 
 def _memory_for_containers(runtime: str) -> list[Finding]:
-    """On macOS and Windows containers live in a virtual machine, which has often less memory than one may take."""
+    """The memory for containers; on macOS and Windows they run in a virtual machine that often has too little."""
     command = [runtime, "info", "--format", "{{json .}}"]
     try:
         facts = json.loads(subprocess.run(command, capture_output=True, timeout=60, check=False).stdout)
@@ -109,5 +109,5 @@ def _memory_for_containers(runtime: str) -> list[Finding]:
         return []
     wanted = 2 * DEFAULT_LIMITS.memory_bytes
     remedy = f"give docker's or podman's machine {wanted / 2**30:g} GiB or more: podman machine set --memory …"
-    said = f"{memory / 2**30:.3g} GiB, of which one may take {DEFAULT_LIMITS.memory_bytes / 2**30:g}"
+    said = f"{memory / 2**30:.3g} GiB in all; one container may use {DEFAULT_LIMITS.memory_bytes / 2**30:g} GiB"
     return [Finding("memory of containers", said, remedy if memory < wanted else "")]

@@ -1,4 +1,4 @@
-"""The class report of a unit: one page that shows where students stumble, and the same as a table."""
+"""Writes the class report of a unit: a page that shows where students stumble, and the same as a table."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _MOST_NAMED = 12  # students listed behind one diagnosis on the page; the table 
 
 @dataclass(frozen=True)
 class ClassReport:
-    """What a report on one unit shows."""
+    """The data of a report on one unit."""
 
     unit: Unit
     grades: ClassGrades
@@ -37,7 +37,7 @@ class ClassReport:
 
     @classmethod
     def of(cls, course: Course, unit: Unit, grades: ClassGrades) -> ClassReport:
-        """The report of a unit, on what is on record and ``grades``."""
+        """The report of a unit, from its recorded results and ``grades``."""
         standings = (grades.of(student, unit) for student in grades.students)
         results = tuple(standing.result for standing in standings if standing.result is not None)
         return cls(unit, grades, results, attendance(course, unit), regrade_requests(course, unit))
@@ -52,7 +52,7 @@ class ClassReport:
 
     @cached_property
     def handed_in(self) -> tuple[Standing, ...]:
-        """Those whose work has been graded."""
+        """The standings of students whose work has been graded."""
         return tuple(standing for standing in self._of_class if standing.has_work)
 
     @cached_property
@@ -73,10 +73,10 @@ class ClassReport:
 
     @cached_property
     def waiting(self) -> tuple[Group, ...]:
-        """The questions that people have yet to grade, and whose."""
+        """The questions still to be graded by hand, with their students."""
         waits = [(standing.student, question) for standing in self.handed_in for question in standing.waiting]
         return tuple(
-            Group("to be looked at again" if again else "to be graded", students, name)
+            Group("to be checked again" if again else "to be graded", students, name)
             for name in dict.fromkeys(question.answer for _, question in waits)
             for again in (False, True)
             if (students := _waiting_for(waits, name, again))
@@ -93,24 +93,24 @@ class ClassReport:
             "handed in, not graded yet": self.count(Status.UNGRADED),
             "missing": self.count(Status.MISSING),
             "late": sum(standing.days_late > 0 for standing in self.handed_in),
-            "time of handing in not known": sum(standing.handed_in is None for standing in self.handed_in),
+            "handed in at an unknown time": sum(standing.handed_in is None for standing in self.handed_in),
             "flagged": sum(bool(result.flags) for result in self.graded),
             "to grade by hand": sum(bool(standing.waiting) for standing in self.handed_in),
             "open regrade requests": sum(request.is_open for request in self.requests),
             "median points": number(median(self.points), 2),
-            "points to be had": number(self.max_points),
+            "maximum points": number(self.max_points),
         }
 
 
 def _waiting_for(waits: Iterable[tuple[str, QuestionScore]], name: str, again: bool) -> tuple[str, ...]:
-    """Whose answers to one question wait: for the first time, or once more."""
+    """The students whose answers to one question must be graded for the first time, or again."""
     return tuple(
         student for student, question in waits if question.answer == name and (question.manual is not None) == again
     )
 
 
 def write_report(course: Course, unit: Unit, folder: Path) -> tuple[Path, Path]:
-    """Write ``report-<unit>.html`` and ``.csv`` into a folder; returns both.
+    """Write ``report-<unit>.html`` and ``.csv`` into a folder and return both paths.
 
     Raises:
         CourseError: the unit has not been graded.
@@ -144,7 +144,7 @@ def _page(course: Course, report: ClassReport) -> str:
 
 
 def _rows(report: ClassReport) -> Iterator[tuple[Cell, ...]]:
-    """Everything on the page in one table: what kind of fact, about what, how many of how many, who."""
+    """Everything on the page as one table: kind of fact, component, text, count, total, students."""
     yield ("kind", "component", "what", "count", "of", "students")
     size = len(report.graded)
     for name, value in report.numbers().items():
@@ -174,7 +174,7 @@ def _attendance(present: Attendance) -> Iterator[tuple[Cell, ...]]:
     for student in present.absent:
         yield ("handed in nothing", "", "", 1, present.on_roster, student)
     for student in present.strangers:
-        yield ("not on the roster", "", "", 1, None, student)
+        yield ("not in the roster", "", "", 1, None, student)
     for match in present.near_matches:
         yield ("probably another id", "", str(match), 1, None, match.found)
 

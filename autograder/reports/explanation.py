@@ -24,8 +24,8 @@ __all__ = ["chosen_case", "explanation_json", "explanation_text", "unlike_the_re
 
 _MOST_NUMBERS = 6
 _MOST_ITEMS = 4
-_LONGEST = 240  # characters of what is no number
-_MOST_ASKED = 3  # requests of one case that the terminal shows; those that disagree come first
+_LONGEST = 240  # characters of text
+_MOST_ASKED = 3  # calls of one case that the terminal shows; those that differ come first
 _WIDTH = 110
 
 
@@ -40,18 +40,18 @@ def chosen_case(explanation: Explanation, name: str) -> Explanation:
     meant = meant or get_close_matches(name, names, 1)
     if len(meant) != 1:
         raise CourseError(
-            f"{name!r} is {'no' if not meant else 'part of more than one'} case; there are {'; '.join(names)}"
+            f"--case {name!r} matches {'no case' if not meant else 'several cases'}: use one of {'; '.join(names)}"
         )
     return dataclasses.replace(explanation, cases=tuple(c for c in explanation.cases if c.trial.name == meant[0]))
 
 
 def unlike_the_record(course: Course, explanation: Explanation) -> tuple[str, ...]:
-    """Differences between this judgement and the recorded one, and what may explain them, one sentence each."""
+    """Differences between these results and the recorded ones, and possible reasons, one sentence each."""
     results = recorded_results(course, explanation.unit)
     recorded = next((result for result in results if result.student == explanation.student), None)
     score = recorded.components.get(explanation.component) if recorded else None
     if score is None:
-        return ("no points are recorded for this component: run course grade",)
+        return (f"no points are recorded for this component: run course grade {explanation.unit.name}",)
     before = {case.name: case for case in score.cases}
     differences = [
         f"recorded for “{case.trial.name}”: {_outcome(before.get(case.trial.name))}"
@@ -73,16 +73,17 @@ def _circumstances(course: Course, explanation: Explanation) -> Iterator[str]:
         yield "the audit log has no line about this submission, so file and versions cannot be compared"
         return
     if entry.get("sha256") != explanation.sha256:
-        yield "the file in submitted/ has changed since it was graded: run course grade"
+        yield f"the file in submitted/ has changed since it was graded: run course grade {explanation.unit.name}"
     versions = entry.get("versions", {})
     for name, now in versions_here().items():
         if versions.get(name) != now:
-            yield f"graded with {name} {versions.get(name)}, judged now with {now}"
+            yield f"graded with {name} {versions.get(name)}, judged again with {now}"
 
 
 def _last_entry(course: Course, explanation: Explanation) -> Mapping[str, Any]:
     """The audit log's last line about this student and unit."""
-    log, found = course.records / "audit.jsonl", {}
+    log = course.records / "audit.jsonl"
+    found: Mapping[str, Any] = {}
     if not log.exists():
         return found
     with log.open(encoding="utf-8", errors="replace") as lines:
@@ -119,20 +120,20 @@ def _case_lines(case: ExplainedCase) -> Iterator[str]:
     if verdict.diagnosis:
         yield textwrap.fill(printable(verdict.diagnosis, 1_000), _WIDTH, initial_indent="  ", subsequent_indent="  ")
     if not case.asked:
-        yield "  no input was tried for this case"
+        yield "  the function was not called for this case"
         return
     agreeing = [one for one in case.asked if _agrees(trial, one)]
-    telling = [one for one in case.asked if one not in agreeing] + agreeing
-    for number, one in enumerate(telling[:_MOST_ASKED], start=1):
-        yield f"  request {number} of {len(case.asked)}: {'agrees' if one in agreeing else 'differs'}"
+    differing_first = [one for one in case.asked if one not in agreeing] + agreeing
+    for number, one in enumerate(differing_first[:_MOST_ASKED], start=1):
+        yield f"  call {number} of {len(case.asked)}: {'agrees' if one in agreeing else 'differs'}"
         yield from (f"    {line}" for line in _asked_lines(trial, one))
     if len(case.asked) > _MOST_ASKED:
-        yield f"  and {len(case.asked) - _MOST_ASKED} more requests: --json shows all"
+        yield f"  and {len(case.asked) - _MOST_ASKED} more calls: add --json to see all"
 
 
 def _judged_by(trial: Trial) -> str:
-    kind = {"value": "values", "gradient": "gradients", "form": "values and their kind, dtype, and inputs left alone"}
-    return f"{kind.get(trial.kind, trial.kind)}; off by at most {trial.atol:g} + {trial.rtol:g} × |expected|"
+    kind = {"value": "values", "gradient": "gradients", "form": "values, types and dtypes, inputs unchanged"}
+    return f"{kind.get(trial.kind, trial.kind)}; tolerance {trial.atol:g} + {trial.rtol:g} × |expected|"
 
 
 def _asked_lines(trial: Trial, one: Asked) -> Iterator[str]:
@@ -140,7 +141,7 @@ def _asked_lines(trial: Trial, one: Asked) -> Iterator[str]:
         yield f"{name} = {shortened(value)}"
     expected, got = compared(trial, one.probe.expected), _got(trial, one.shown)
     if one.shown is None:
-        yield "no answer came"
+        yield "no result"
     elif one.shown.error:
         error = one.shown.error
         yield printable(f"raised {error.type}: {error.message}{f' (at: {error.line})' if error.line else ''}", _LONGEST)
@@ -161,14 +162,14 @@ def _agrees(trial: Trial, one: Asked) -> bool:
 
 
 def _off(trial: Trial, got: Recorded, wanted: Recorded) -> str:
-    """By how much an array is off, and in how many places by more than is allowed."""
+    """The largest error of an array, and the number of entries outside the tolerance."""
     if got.array is None or wanted.array is None or got.array.shape != wanted.array.shape or not wanted.array.numel():
         return ""
     ours, theirs = got.array.double(), wanted.array.double()
     rtol, atol = tolerances(trial, wanted)
     beyond = int((~torch.isclose(ours, theirs, rtol=rtol, atol=atol)).sum())
     most = (ours - theirs).abs().max().item()
-    return f"  off by up to {most:.3g}; too much in {beyond} of {wanted.array.numel()} places"
+    return f"  largest error {most:.3g}; {beyond} of {wanted.array.numel()} entries outside the tolerance"
 
 
 def _recorded(value: Recorded) -> str:

@@ -1,4 +1,4 @@
-"""Figures of a class report, as SVG inside the page, each with words that say the same."""
+"""Draws the figures of a class report as SVG inside the page, each with a description in words."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ _STYLE: dict[Any, Any] = {
 
 @dataclass(frozen=True)
 class Picture:
-    """An image for ``<img>``: its address, and the text for those who do not see it."""
+    """An image for ``<img>``: its address, and a description for readers who cannot see it."""
 
     source: str
     alt: str
 
 
 def points_picture(points: Sequence[float], max_points: float) -> Picture:
-    """How the points of a unit are distributed."""
+    """A histogram of the points of a unit."""
     with matplotlib.rc_context(_STYLE):
         figure, axes = _figure(3.2)
         edges = _edges(max_points)
@@ -61,7 +61,7 @@ def points_picture(points: Sequence[float], max_points: float) -> Picture:
 
 
 def component_picture(records: Sequence[ComponentRecord]) -> Picture:
-    """How many got all, some and none of the points of each component."""
+    """Bars that show how many students got all, some and none of the points of each component."""
     with matplotlib.rc_context(_STYLE):
         figure, axes = _figure(0.9 + 0.42 * len(records))
         names = [record.name for record in records]
@@ -73,14 +73,14 @@ def component_picture(records: Sequence[ComponentRecord]) -> Picture:
             left += widths
         axes.invert_yaxis()
         axes.set_xlim(0, 100)
-        _label(axes, "per cent of the class", "")
+        _label(axes, "percentage of the class", "")
         figure.legend(loc="outside upper right", ncols=3, frameon=False)
         shares = "; ".join(f"{record.name} {record.full} of {record.count}" for record in records)
         return Picture(_address(figure), f"Bars: how many students got all points of each component: {shares}.")
 
 
 def seconds_picture(seconds: Sequence[float]) -> Picture:
-    """How long grading each submission took."""
+    """A histogram of the seconds that grading each submission took."""
     with matplotlib.rc_context(_STYLE):
         figure, axes = _figure(3.2)
         axes.hist(seconds, bins=min(30, max(5, math.isqrt(len(seconds)) * 2)), color="#25609f", edgecolor="white")
@@ -95,7 +95,7 @@ def _figure(height: float) -> tuple[Figure, Axes]:
 
 
 def _edges(max_points: float) -> np.ndarray:
-    """A bin per point, or wider where there are many points."""
+    """The edges of the bins: one per point, or at most 25 wider ones."""
     width = max(1.0, math.ceil(max_points / 25))
     return width * np.arange(math.ceil(max_points / width) + 1)
 

@@ -1,4 +1,4 @@
-"""Rendering of the instructor's pages: one self-contained file each, no script, nothing from elsewhere."""
+"""Renders the instructor's pages: each is one self-contained file without scripts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["render"]
 
 
 def render(template: str, **facts: Any) -> str:
-    """The page that a template makes of these facts."""
+    """The page that a template makes from these facts, as HTML."""
     return _environment().get_template(template).render(now=datetime.now().astimezone(), **facts)
 
 

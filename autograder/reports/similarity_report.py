@@ -1,4 +1,4 @@
-"""The similarity report of a unit: a page to look at answers side by side, and a table of all pairs."""
+"""Writes the similarity report of a unit: a page with similar answers side by side, and a table of all pairs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _HEADER = ("group", "first", "second", "second_is", "component", "similarity_per
 
 @dataclass(frozen=True)
 class SimilarityReport:
-    """Where a report was written, and how many groups and pairs of students there are to look at."""
+    """The files of a report, and the numbers of groups and pairs of students in it."""
 
     page: Path
     table: Path
@@ -56,7 +56,7 @@ class _Corpus:
 
 @dataclass(frozen=True)
 class _SideBySide:
-    """Two answers to one exercise, to be looked at."""
+    """Two similar answers to one exercise."""
 
     likeness: Likeness
     sources: tuple[str, str]
@@ -66,7 +66,10 @@ def write_similarity(course: Course, unit: Unit, folder: Path, against: Path | N
     """Write ``similarity-<unit>.html`` and ``.csv`` into a folder.
 
     Args:
-        against: a folder of submissions of an earlier class, laid out as ``submitted/`` is, to compare with too.
+        course: the course.
+        unit: the unit.
+        folder: where to write.
+        against: a folder with submissions of an earlier class, laid out like ``submitted/``, to compare with as well.
 
     Raises:
         CourseError: nobody has been graded, or there are no such submissions.
@@ -96,7 +99,7 @@ def _page(course: Course, unit: Unit, corpus: _Corpus, clusters: Sequence[Cluste
 
 
 def _sides(clusters: Sequence[Cluster], corpus: _Corpus) -> dict[Pair, list[_SideBySide]]:
-    """What is shown side by side: for each group the pairs that hold it together, the most surprising groups first."""
+    """The pairs shown side by side: those that connect each group, the most surprising groups first."""
     links = [pair for cluster in clusters for pair in cluster.links]
     return {pair: _side_by_side(pair, corpus) for pair in links[:_MOST_SHOWN]}
 
@@ -112,13 +115,13 @@ def _side_by_side(pair: Pair, corpus: _Corpus) -> list[_SideBySide]:
 
 
 def _unread(corpus: _Corpus) -> list[tuple[Author, str]]:
-    """What could not be compared, and why: answers that are no Python, and notebooks that cannot be read."""
+    """Answers that could not be compared, because they are not Python or the notebook cannot be read."""
     found = [(Author(student), reason) for student, reason in corpus.own.unread]
     found += [(Author(student, is_earlier=True), reason) for student, reason in corpus.earlier.unread]
     for answers, is_earlier in ((corpus.own.answers, False), (corpus.earlier.answers, True)):
         for component, by_student in answers.items():
             unreadable = (student for student, source in by_student.items() if signs(source) is None)
-            found += [(Author(student, is_earlier), f"{component} is no Python") for student in unreadable]
+            found += [(Author(student, is_earlier), f"{component} is not valid Python") for student in unreadable]
     return found
 
 

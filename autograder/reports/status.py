@@ -1,4 +1,4 @@
-"""The output of ``course status``: each unit's state, or each student's in one unit, as a table, CSV or JSON.
+"""The output of ``course status``: the state of each unit, or of each student in one unit, as a table, CSV or JSON.
 
 Points and waiting answers come from :mod:`autograder.gradebook.points_that_count`; nothing is computed here.
 """
@@ -31,12 +31,19 @@ class UnitStatus:
     """One unit: the numbers of students in each state.
 
     Attributes:
-        due: ISO 8601, in UTC; empty if there is no due date.
-        handed_in: have handed something in that the course holds.
-        waiting: wait for a person to grade answers by hand.
-        ungraded: have handed something in since the unit was graded.
-        no_time: have handed in at a time that is not known, which counts as on time.
-        requests: open regrade requests.
+        unit: the unit's name.
+        due: due date in UTC, as ISO 8601; empty if there is none.
+        students: number of students.
+        handed_in: students whose work is in the course folder.
+        graded: students whose work is completely graded.
+        waiting: students with answers still to be graded by hand.
+        ungraded: students who handed in after the unit was last graded.
+        quarantined: students whose work could not be graded.
+        late: students who handed in late.
+        flagged: students whose files were flagged.
+        missing: students who handed in nothing by the due date.
+        no_time: students who handed in at an unknown time, which counts as on time.
+        requests: number of open regrade requests.
     """
 
     unit: str
@@ -59,11 +66,17 @@ class StudentStatus:
     """One student in one unit.
 
     Attributes:
-        points: what counts, lateness taken off; None where there is no grade.
-        handed_in: ISO 8601, in UTC; empty where nothing was, or the time is not known.
-        waits_for: the answers that a person has yet to grade, and what else somebody has to look at.
-        requests: open regrade requests.
-        remark: a note for a person: an unknown time of handing in, or an id that is not on the roster.
+        student: the student's id.
+        unit: the unit's name.
+        status: graded, waiting, quarantined, …
+        points: the points that count, after the late penalty; None without a grade.
+        max_points: the unit's maximum.
+        handed_in: time of handing in, in UTC, as ISO 8601; empty if unknown or if nothing was handed in.
+        days_late: days late.
+        flags: number of flags.
+        waits_for: answers still to be graded by hand, and other things to do.
+        requests: number of open regrade requests.
+        remark: an unknown time of handing in, or an id that is not in the roster.
     """
 
     student: str
@@ -80,12 +93,12 @@ class StudentStatus:
 
 
 def unit_statuses(course: Course, units: Sequence[Unit], now: datetime | None = None) -> tuple[UnitStatus, ...]:
-    """Where the class stands in each of some units."""
+    """The state of the class in each of the given units."""
     return tuple(_unit_status(course, unit_standing(course, unit, now)) for unit in units)
 
 
 def student_statuses(course: Course, unit: Unit, now: datetime | None = None) -> tuple[StudentStatus, ...]:
-    """Where each student stands in a unit: those on the roster in its order, then others."""
+    """The state of each student in a unit: students in the roster, in its order, then others."""
     standing = unit_standing(course, unit, now)
     requests = Counter(request.student for request in regrade_requests(course, unit) if request.is_open)
     return tuple(_student_status(standing, one, requests[student]) for student, one in standing.students.items())
@@ -113,8 +126,8 @@ def _unit_status(course: Course, unit: UnitStanding) -> UnitStatus:
 
 def _student_status(unit: UnitStanding, one: Standing, requests: int) -> StudentStatus:
     remarks = (
-        "time of handing in not known" * _has_no_time(one),
-        "not on the roster" * (one.student in unit.strangers),
+        "handed in at an unknown time" * _has_no_time(one),
+        "not in the roster" * (one.student in unit.strangers),
     )
     return StudentStatus(
         student=one.student,
@@ -152,7 +165,7 @@ def _moment(moment: datetime | None) -> str:
 
 
 def to_do(students: Sequence[StudentStatus]) -> tuple[str, ...]:
-    """The tasks that are left for people in a unit, one line each, with the command for it."""
+    """The tasks left in a unit, one line each, with the command to run."""
     if not students:
         return ()
     unit = students[0].unit.split("_")[0]
@@ -169,7 +182,7 @@ def to_do(students: Sequence[StudentStatus]) -> tuple[str, ...]:
 def as_table(rows: Sequence[UnitStatus] | Sequence[StudentStatus]) -> str:
     """The rows as a table for the terminal, without columns that are empty or the same everywhere."""
     if not rows:
-        return "nobody is on the roster, and nothing was handed in"
+        return "the roster is empty and nothing was handed in: run course roster FILE, then course collect UNIT ZIP"
     names = [entry.name for entry in fields(rows[0])]
     repeated = "unit" if isinstance(rows[0], StudentStatus) else ""
     cells = [[printable(_text(value), _LONGEST) for value in asdict(row).values()] for row in rows]

@@ -1,4 +1,4 @@
-"""Where a class stumbles: what the recorded results of one unit add up to."""
+"""Summarises the recorded results of one unit: where a class stumbles."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ __all__ = [
 ]
 
 _NUMBER = re.compile(r"(?<![\w.])[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?(?![\w.])", re.IGNORECASE)
-# Verdicts point to an earlier case instead of a cause (``avae_lib.checking.verdicts``); a cause may follow "besides".
+# Some diagnoses refer to an earlier case instead of a cause (``avae_lib.checking.verdicts``); a cause may follow
+# "besides".
 _POINTER = re.compile(
     r"counts once “[^”]*” passes(?:; besides, )?|see to “[^”]*” first|not run any more: .*", re.DOTALL
 )
@@ -38,7 +39,7 @@ _PARTICULARS = (
 
 @dataclass(frozen=True)
 class ComponentRecord:
-    """How a class did in one component: how many got all points, some, none; and the mean share of the points."""
+    """One component in a class: how many students got all, some and no points, and the mean share of the points."""
 
     name: str
     full: int
@@ -53,7 +54,7 @@ class ComponentRecord:
 
 @dataclass(frozen=True)
 class CaseRecord:
-    """How many of a class passed one case."""
+    """How many students of a class passed one case."""
 
     component: str
     name: str
@@ -67,11 +68,13 @@ class CaseRecord:
 
 @dataclass(frozen=True)
 class Group:
-    """Students of whom the same is said.
+    """Students with the same diagnosis or flag.
 
     Attributes:
-        component: what it is said of; empty for the whole submission.
-        notes: each student with what was said word by word, where that differs.
+        text: the diagnosis or flag.
+        students: their ids.
+        component: the component that it is about; empty for the whole submission.
+        notes: each student with the exact text, if the texts differ.
     """
 
     text: str
@@ -106,15 +109,15 @@ def cases(results: Sequence[SubmissionResult]) -> tuple[CaseRecord, ...]:
 
 
 def diagnoses(results: Sequence[SubmissionResult]) -> tuple[Group, ...]:
-    """What the grader found to be wrong, with how many: the commonest first.
+    """The diagnoses with the students who got them, the most frequent first.
 
-    Texts that differ in numbers only count as one. Sentences that only point to another case are no causes.
+    Texts that differ only in numbers count as one. Sentences that only refer to another case are left out.
     """
     return _said(results, lambda text: _POINTER.sub("", text))
 
 
 def follow_ups(results: Sequence[SubmissionResult]) -> tuple[Group, ...]:
-    """The sentences that only point to another case, which says what is wrong."""
+    """The diagnoses that only refer to another case."""
     return _said(results, lambda text: text if _POINTER.fullmatch(text) else "")
 
 
@@ -130,7 +133,7 @@ def _said(results: Sequence[SubmissionResult], part: Callable[[str], str]) -> tu
 
 
 def flags(results: Sequence[SubmissionResult]) -> tuple[Group, ...]:
-    """What was noted about files, the commonest kind first: names, numbers and lists in a flag make no other kind."""
+    """The flags with their students, the most frequent first; flags that differ in names and numbers count as one."""
     names = {name for result in results for name in result.components}
     said = defaultdict(list)
     for result in results:
@@ -146,7 +149,7 @@ def _flag_group(kind: str, notes: Sequence[tuple[str, str]]) -> Group:
 
 
 def _kind(flag: str, names: Collection[str]) -> str:
-    """A flag with dots in place of what is particular about one submission."""
+    """A flag with dots in place of names, numbers and lists."""
     for name in names:
         flag = re.sub(rf"\b(?:check_)?{re.escape(name)}\b", "…", flag)
     for pattern in _PARTICULARS:
@@ -155,7 +158,7 @@ def _kind(flag: str, names: Collection[str]) -> str:
 
 
 def median(values: Sequence[float]) -> float | None:
-    """The middle of some values; None of none."""
+    """The median of some values; None if there are none."""
     return statistics.median(values) if values else None
 
 

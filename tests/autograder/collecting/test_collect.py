@@ -260,7 +260,7 @@ def test_of_several_notebooks_the_one_named_after_the_unit_counts(collecting, in
 def test_several_notebooks_of_other_names_are_left_for_the_grader_to_name(collecting, in_place):
     folder = "Ada Lovelace_7_assignsubmission_file"
     (outcome,) = collecting({f"{folder}/a.ipynb": "1", f"{folder}/b.ipynb": "2"}).outcomes
-    assert set(in_place()["ada"]) == {"a.ipynb", "b.ipynb"} and "no telling" in outcome.remarks[0]
+    assert set(in_place()["ada"]) == {"a.ipynb", "b.ipynb"} and "unclear which counts" in outcome.remarks[0]
 
 
 def test_a_damaged_file_costs_nobody_else(collecting, zipped, klass, in_place, tmp_path):
@@ -288,7 +288,7 @@ def test_a_link_in_place_of_a_students_whole_folder_is_not_followed_either(colle
     (tmp_path / "elsewhere").mkdir()
     (klass.submitted / "ada").symlink_to(tmp_path / "elsewhere")
     (outcome,) = collecting({f"Ada Lovelace_7{MOODLE}": "a"}).outcomes
-    assert outcome.kind is Kind.UNCLEAR and "where a folder belongs" in outcome.remarks[0]
+    assert outcome.kind is Kind.UNCLEAR and "must be a folder" in outcome.remarks[0]
     assert not list((tmp_path / "elsewhere").iterdir())
 
 
@@ -383,7 +383,7 @@ def test_the_command_says_what_it_did_and_what_it_does_not_know(klass, zipped, m
 def test_a_file_that_is_no_download_is_refused_in_one_sentence(klass, zipped, monkeypatch, capsys):
     monkeypatch.chdir(klass.root)
     assert cli.main(["collect", "03", str(zipped({"readme.txt": "x"})), "--from", "canvas"]) == 1
-    assert "contains no submission named as canvas names them" in capsys.readouterr().err
+    assert "contains no submission named in the way of canvas" in capsys.readouterr().err
 
 
 def test_the_grader_finds_the_time_that_was_written(collecting, klass):

@@ -175,7 +175,7 @@ def test_gradescope_says_who_and_when_in_a_file_of_its_own(read, zipped, above):
 
 
 def test_a_gradescope_export_without_its_list_is_refused(read, zipped):
-    with pytest.raises(CourseError, match="lacks submission_metadata"):
+    with pytest.raises(CourseError, match="has no submission_metadata"):
         read(zipped({"submission_11/03_vae.ipynb": "a"}))
     with pytest.raises(CourseError, match="cannot be read"):
         read(zipped({"submission_metadata.yml": "{: [", "submission_11/03_vae.ipynb": "a"}))

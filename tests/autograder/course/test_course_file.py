@@ -243,7 +243,7 @@ def test_doctor_shows_all_that_is_wrong_and_does_not_say_there_is_no_course(mist
     assert cli.main(["doctor"]) == 1
     said = capsys.readouterr().out
     assert "none in this folder" not in said
-    for meant in ("Europe/Berlin", "did you mean weight", "cannot be graded before course.toml is mended"):
+    for meant in ("Europe/Berlin", "did you mean weight", "cannot be graded: correct course.toml first"):
         assert meant in said
 
 

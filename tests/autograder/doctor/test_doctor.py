@@ -110,7 +110,7 @@ def test_kernel_that_forbids_user_namespaces_comes_with_the_setting(tmp_path, mo
     (tmp_path / "off").write_text("0\n")
     monkeypatch.setattr("autograder.doctor.sandboxes._SETTINGS", {str(tmp_path / "off"): "0"})
     finding = by_topic(bubblewrap_findings())["user namespaces"]
-    assert "closed by" in finding.said and "sysctl" in finding.remedy and finding.remedy.count("off=1") == 1
+    assert "forbidden by" in finding.said and "sysctl" in finding.remedy and finding.remedy.count("off=1") == 1
 
 
 def test_container_is_only_missed_where_there_is_no_other_sandbox(nothing_installed):

@@ -267,7 +267,7 @@ def report_and_status(course, unit, standings):
     assert numbers["late"] == sum(standing.days_late > 0 for standing in counted)
     assert numbers["missing"] == sum(standing.status is Status.MISSING for standing in standings.values())
     assert numbers["quarantined"] == sum(standing.status is Status.QUARANTINED for standing in standings.values())
-    assert numbers["time of handing in not known"] == sum(standing.handed_in is None for standing in counted)
+    assert numbers["handed in at an unknown time"] == sum(standing.handed_in is None for standing in counted)
     statuses = {one.student: one for one in student_statuses(course, unit)}
     assert {name: one.points for name, one in statuses.items()} == {
         name: about(standing.points) for name, standing in standings.items()
@@ -275,7 +275,7 @@ def report_and_status(course, unit, standings):
     assert {name: one.status for name, one in statuses.items()} == {
         name: standing.status.value for name, standing in standings.items()
     }
-    assert numbers["points to be had"] == (counted[0].max_points if counted else numbers["points to be had"])
+    assert numbers["maximum points"] == (counted[0].max_points if counted else numbers["maximum points"])
 
 
 def test_whatever_happens_all_that_can_be_read_says_the_same(

@@ -127,13 +127,13 @@ def test_a_file_that_was_handed_in_since_is_named_as_another(graded):
 def test_other_versions_are_named(graded, wrong, monkeypatch):
     monkeypatch.setattr("autograder.reports.explanation.versions_here", lambda: {"torch": "99.0"})
     [sentence] = unlike_the_record(graded, wrong)
-    assert sentence.startswith("graded with torch ") and sentence.endswith("judged now with 99.0")
+    assert sentence.startswith("graded with torch ") and sentence.endswith("judged again with 99.0")
 
 
 def test_a_case_is_named_by_a_part_that_no_other_has(wrong):
     names = [case.trial.name for case in wrong.cases]
     assert [case.trial.name for case in chosen_case(wrong, names[1]).cases] == [names[1]]
-    with pytest.raises(CourseError, match="part of more than one case"):
+    with pytest.raises(CourseError, match="matches several cases"):
         chosen_case(wrong, "")
     with pytest.raises(CourseError, match="no case"):
         chosen_case(wrong, "xyzzy")

@@ -101,12 +101,12 @@ def test_the_table_says_the_same_and_can_be_opened_in_a_spreadsheet(graded, tmp_
         "handed in, not graded yet": "0",
         "missing": "0",
         "late": "0",
-        "time of handing in not known": "3",
+        "handed in at an unknown time": "3",
         "flagged": "1",
         "to grade by hand": "3",
         "open regrade requests": "0",
         "median points": "3.5",
-        "points to be had": "8",
+        "maximum points": "8",
     }
     assert ("case passed", "halve", "1", "3") in {(r["kind"], r["component"], r["count"], r["of"]) for r in rows}
     assert {r["students"] for r in rows if r["kind"] == "quarantined"} == {"'=lea"}
@@ -143,7 +143,7 @@ def test_work_in_wrong_places_and_students_without_any_are_named(course, record,
     with table.open(newline="", encoding="utf-8-sig") as file:
         rows = [(row["kind"], row["what"], row["students"]) for row in csv.DictReader(file)]
     assert ("in the wrong place", "'=<b>leo/Unit 3/03_vae.ipynb", "") in rows
-    assert ("handed in nothing", "", "leo") in rows and ("not on the roster", "", "7") in rows
+    assert ("handed in nothing", "", "leo") in rows and ("not in the roster", "", "7") in rows
     assert any(kind == "probably another id" and who == "7" for kind, _, who in rows)
 
 

@@ -66,7 +66,7 @@ def test_each_student_stands_where_the_gradebook_has_them(course):
     assert rows["broken"].waits_for == ("a look at the submission: not a notebook",)
     assert rows["fresh"].waits_for == ("course grade",)
     assert rows["flagged"].flags == 2
-    assert rows["stranger"].remark == "time of handing in not known; not on the roster"
+    assert rows["stranger"].remark == "handed in at an unknown time; not in the roster"
 
 
 def test_a_class_in_numbers(course):
@@ -91,7 +91,10 @@ def test_a_table_leaves_out_empty_columns_and_signs_of_a_terminal(course):
     assert [name.strip() for name in table.splitlines()[0].split("  ") if name] == [
         *("student", "status", "points", "max points", "handed in", "days late", "flags", "waits for", "remark")
     ]
-    assert as_table(()) == "nobody is on the roster, and nothing was handed in"
+    assert (
+        as_table(())
+        == "the roster is empty and nothing was handed in: run course roster FILE, then course collect UNIT ZIP"
+    )
 
 
 def test_csv_comes_back_as_it_was_and_is_safe_in_a_spreadsheet(course, hand_in, solved):
@@ -114,4 +117,4 @@ def test_a_course_in_which_nothing_was_handed_in_has_a_status_too(course, capsys
     monkeypatch.chdir(tmp_path / "new")
     capsys.readouterr()
     assert main(["status"]) == 0 and "nothing is released yet" in capsys.readouterr().out
-    assert main(["status", "03"]) == 0 and "nobody is on the roster" in capsys.readouterr().out
+    assert main(["status", "03"]) == 0 and "the roster is empty" in capsys.readouterr().out
