@@ -1,4 +1,4 @@
-"""Grading what a class handed in for one unit: in parallel, recorded one by one, summed up at the end."""
+"""Grades all submissions for one unit in parallel, records each result as it comes, and prints a summary."""
 
 from __future__ import annotations
 
@@ -59,16 +59,18 @@ class ClassRun:
     """One run of the grader over one unit.
 
     Attributes:
-        submitted: another folder of submissions than the course's own, laid out ``<student>/<unit>/*.ipynb``. Its
-            results go to ``json_file`` and ``pages`` only; the course's gradebook is left alone.
-        workers: how many submissions are graded at the same time; by default as many as this machine has cores, up
-            to eight, or as keep the cluster busy.
-        json_file: where the results are written as a JSON array.
-        pages: writes a feedback page per submission of another folder. Pages of the course's own students are made from
-            its gradebook, by ``course feedback``, and not here.
+        course: the course.
+        unit: the unit.
+        submitted: a folder of submissions other than the course's own, laid out ``<student>/<unit>/*.ipynb``. Its
+            results go to ``json_file`` and ``pages`` only; the course's gradebook stays as it is.
+        workers: number of submissions graded at the same time; by default the number of cores, up to eight, or as many
+            as the cluster has workers for.
+        json_file: file for the results, as a JSON array.
+        pages: writes a feedback page for each submission in another folder. Pages of the course's own students are made
+            from its gradebook, by ``course feedback``.
         sandbox: where students' code runs.
-        scheduler: the address of a dask cluster's scheduler; without one, this machine grades.
-        again: grade everything, even what was graded before and would give the same.
+        scheduler: address of a dask scheduler; None to grade on this machine.
+        again: grade all submissions again, without reusing earlier results.
     """
 
     course: Course
@@ -84,21 +86,21 @@ class ClassRun:
     def grade(
         self, grade: Grader = grade_submission, open_pool: PoolOpener | None = None
     ) -> tuple[SubmissionResult, ...]:
-        """Grade everything that was handed in; prints a line per submission and a summary.
+        """Grade all submissions; print a line for each and a summary.
 
         Args:
             grade: grades one submission, inside a worker.
-            open_pool: opens a pool of a number of workers that grade so; by default on this machine or in the cluster.
+            open_pool: opens a pool of workers; by default on this machine or in the cluster.
 
         Raises:
-            CourseError: the unit is not released, nothing was handed in, nothing can be graded, another command is at
-                work on the course, or a result could not be recorded.
+            CourseError: the unit is not released, nothing was handed in, this machine cannot grade, another command is
+                working on the course, or a result could not be recorded.
         """
         with self._lock():
             return self._grade(grade, open_pool)
 
     def _lock(self) -> AbstractContextManager[None]:
-        """Of the course, where its gradebook and results are written."""
+        """The course's lock, if the gradebook and results are written; else a context that does nothing."""
         return nullcontext() if self.submitted else course_lock(self.course, f"course grade {self.unit.name}")
 
     def _grade(self, grade: Grader, open_pool: PoolOpener | None) -> tuple[SubmissionResult, ...]:
@@ -107,14 +109,14 @@ class ClassRun:
         submissions = self._submissions()
         recorders = self.recorders(batch)
         if self.json_file:
-            self.json_file.unlink(missing_ok=True)  # so that a run which is broken off leaves none of an earlier run's
+            self.json_file.unlink(missing_ok=True)  # so that an interrupted run leaves no file of an earlier run
         work = (self.prepare(batch, submission) for submission in submissions)
         record = _Record(recorders)
         record.all_of(self.graded(work, len(submissions), grade, open_pool), len(submissions))
         return self._summed_up(record, time.perf_counter() - started, batch)
 
     def prepare(self, batch: Batch, submission: Submission) -> Job | Graded:
-        """Read a submission: what there is to grade; or the result, from an earlier run or because nothing can be."""
+        """Read a submission; return a job, or the result if it is known from an earlier run or cannot be graded."""
         job = batch.prepare(submission)
         return job if self.again or isinstance(job, Graded) else self._cache.reduced(job)
 
@@ -125,7 +127,7 @@ class ClassRun:
         grade: Grader = grade_submission,
         open_pool: PoolOpener | None = None,
     ) -> Iterator[Graded]:
-        """Grade what was prepared, ``count`` submissions, in parallel; nothing is recorded but for later runs."""
+        """Grade ``count`` prepared submissions in parallel; results are only kept for later runs, not recorded."""
         return grade_all(work, self._pool_opener(grade, count, open_pool), self._cache.completed)
 
     @property
@@ -140,15 +142,15 @@ class ClassRun:
         for line in (*automatic_part(batch), *self.attendance(), *self._times_unknown(record)):
             print(f"  {line}")
         if record.failures:
-            raise CourseError("graded, but not everything was recorded: " + "; ".join(record.failures))
+            raise CourseError("all were graded, but these results were not recorded: " + "; ".join(record.failures))
         return tuple(results)
 
     def attendance(self) -> tuple[str, ...]:
         """Sentences about misplaced work, students without work, and strangers; ``.course/attendance`` has all."""
         try:
             present = attendance(self.course, self.unit, self.submitted)
-        except CourseError as trouble:  # a roster that cannot be read is no reason to lose what was graded
-            return (f"who handed in nothing is not known: {trouble}",)
+        except CourseError as trouble:  # an unreadable roster must not cost the results
+            return (f"students without work cannot be listed: {trouble}",)
         if self.submitted is None:
             _write_json(self.course.records / "attendance" / f"{self.unit.name}.json", present.to_record())
         return present.sentences()
@@ -159,7 +161,7 @@ class ClassRun:
         count = len(record.without_time)
         who = counted(count, "submission")
         return (
-            f"no time of handing in is known for {who}, on time therefore: {in_short(record.without_time, longest=80)}",
+            f"{who} handed in at an unknown time, which counts as on time: {in_short(record.without_time, longest=80)}",
         )
 
     def _pool_opener(
@@ -170,25 +172,27 @@ class ClassRun:
         return partial(open_pool or local_workers, grade, min(most, self.workers or usual_workers()))
 
     def _places(self) -> tuple[Path, ...]:
-        """Where this run reads from and writes to, beside the course."""
+        """Files and folders outside the course that this run reads or writes."""
         places = (self.submitted, self.json_file, self.pages and self.pages.folder)
         return tuple(place.absolute() for place in places if place is not None)
 
     def _submissions(self) -> tuple[Submission, ...]:
         folder = self.submitted or self.course.submitted
         if not folder.is_dir():
-            raise CourseError(f"no folder {folder}: put submissions into {folder}/<student>/{self.unit.name}/")
+            raise CourseError(
+                f"the folder {folder} does not exist: put submissions into {folder}/<student>/{self.unit.name}/"
+            )
         submissions = find_submissions(folder, self.unit.name)
         if not submissions:
             elsewhere = misplaced_work(folder, [unit.name for unit in self.course.units])
             raise CourseError(
                 f"nothing was handed in for {self.unit.name}: {folder}/<student>/{self.unit.name}/ is empty"
-                + (f"; in other places lie {in_short(elsewhere, longest=80)}" if elsewhere else "")
+                + (f"; move files from other places there: {in_short(elsewhere, longest=80)}" if elsewhere else "")
             )
         return submissions
 
     def recorders(self, batch: Batch) -> tuple[Recorder, ...]:
-        """What happens to each result, in this order. All of it happens in this process, one result at a time."""
+        """The functions called with each result, in order, in this process and one result at a time."""
         recorders = [self._logging(batch.secret)]
         if self.submitted is None:
             recorders += [partial(record_result, self.course, self.unit), self._writing_gradebook(batch.release)]
@@ -216,12 +220,13 @@ class ClassRun:
 
 
 class _Record:
-    """What has been graded and recorded so far.
+    """The results so far.
 
     Attributes:
-        from_before: the students whose results come from an earlier run.
-        failures: what could not be recorded, and why.
-        without_time: the students whose work was graded, and of which nobody knows when it was handed in.
+        results: the results.
+        from_before: students with a result from an earlier run.
+        failures: results that could not be recorded, and why.
+        without_time: students whose work was graded and handed in at an unknown time.
     """
 
     def __init__(self, recorders: Sequence[Recorder]) -> None:
@@ -232,7 +237,7 @@ class _Record:
         self._recorders = recorders
 
     def all_of(self, finished: Iterable[Graded], count: int) -> None:
-        """Record each result as it comes; one that cannot be recorded is named and does not stop the others."""
+        """Record each result as it comes; if one cannot be recorded, the run continues and reports it at the end."""
         for graded in tqdm(finished, total=count, unit="submission", disable=None, leave=False):
             self._add(graded)
             tqdm.write(line_of(graded.result, graded.is_from_before))
@@ -252,7 +257,7 @@ class _Record:
 
 
 def usual_workers() -> int:
-    """How many submissions this machine grades at the same time if nobody says otherwise."""
+    """The default number of submissions that this machine grades at the same time."""
     return min(_MOST_WORKERS, os.cpu_count() or 1)
 
 

@@ -1,8 +1,7 @@
-"""Workers by dask.distributed: threads of this process by default, or a cluster's, found by its scheduler's address.
+"""Opens pools of dask workers: threads of this process by default, or the workers of a cluster.
 
-Either way each thread of a worker has its submissions graded by a process apart, see
-:mod:`autograder.batch.grading_process`. Workers on this machine are threads of a cluster within this process: it is
-ready at once, and nobody else on the machine can give it anything to do.
+Each thread of a worker grades its submissions in a separate process (:mod:`autograder.batch.grading_process`). Workers
+on this machine are threads of a cluster inside this process, which starts at once and cannot be reached by other users.
 """
 
 from __future__ import annotations
@@ -30,22 +29,22 @@ __all__ = ["SECONDS_FOR_WORKERS", "local_workers", "workers_of_cluster"]
 SECONDS_FOR_WORKERS = 120.0
 _SECONDS_TO_CONNECT = 20.0
 _ADDRESS = re.compile(r"(\w+://)?\S+:\d+|inproc://\S+")
-_IN_HAND_PER_THREAD = 2  # one is graded, one lies ready
+_IN_HAND_PER_THREAD = 2  # one is being graded, one is ready
 _SETTINGS = {
     "distributed.worker.profile.enabled": False,
     "distributed.admin.large-graph-warning-threshold": "1GB",  # a notebook may have 20 MB
 }
-# dask's servers always listen for browsers; these listen on this machine only, and have no pages to show.
+# dask's servers always listen for browsers; here only on this machine, and without any pages.
 _LOOPBACK = "127.0.0.1:0"
 _NO_PAGES = {"distributed.scheduler.http.routes": [], "distributed.worker.http.routes": []}
 
 
 @contextmanager
 def local_workers(grade: Grader, count: int) -> Iterator[WorkerPool]:
-    """Workers on this machine, ended in any case when the block is left."""
-    # They are started before dask is imported: they have more to import.
+    """A context with workers on this machine, which end when it is left."""
+    # Processes start before dask is imported, because they need longer for their imports.
     with processes_here(count) as processes, _client_of_threads(count) as client, ExitStack() as leaving:
-        leaving.callback(processes.close)  # first of all, so that nothing waits for what they are at
+        leaving.callback(processes.close)  # closed first, so that nothing waits for their current work
         yield _pool(client, grade, _IN_HAND_PER_THREAD * count)
 
 
@@ -70,15 +69,16 @@ def _client_of_threads(count: int) -> Iterator[Client]:
 def workers_of_cluster(
     grade: Grader, address: str, at_once: int | None = None, seconds: float = SECONDS_FOR_WORKERS
 ) -> Iterator[WorkerPool]:
-    """The workers of a cluster of dask's; certificates for ``tls://`` are taken from dask's configuration.
+    """A context with the workers of a dask cluster; certificates for ``tls://`` come from dask's configuration.
 
     Args:
-        address: of its scheduler.
-        at_once: how many submissions are handed out at the same time; twice as many as there are threads by default.
-        seconds: how long to wait for the first worker.
+        grade: grades one submission.
+        address: the address of the scheduler.
+        at_once: number of submissions handed out at the same time; by default two per thread.
+        seconds: time to wait for the first worker.
 
     Raises:
-        CourseError: there is no scheduler, or it is lost; there is no worker, or one of another version.
+        CourseError: the scheduler is missing or lost, no worker is connected, or a worker has another version.
     """
     import dask.config
     from distributed.comm.core import CommClosedError
@@ -97,13 +97,13 @@ def _connected(address: str) -> Iterator[Client]:
     from distributed import Client
 
     if not _ADDRESS.fullmatch(address):
-        raise CourseError(f"{address!r} is no address of a scheduler: give it as dask prints it, tcp://host:8786")
+        raise CourseError(f"--scheduler must be an address like tcp://host:8786, as dask prints it, got {address!r}")
     try:
         client = Client(address, set_as_default=False, timeout=_SECONDS_TO_CONNECT)
     except (OSError, TimeoutError, ValueError, RuntimeError, TypeError) as trouble:
         raise CourseError(
-            f"no scheduler of dask answers at {address} ({type(trouble).__name__}: {trouble}): "
-            "start one with dask scheduler, and give the address that it prints"
+            f"no dask scheduler responds at {address} ({type(trouble).__name__}: {trouble}): "
+            "start one with dask scheduler, and use the address that it prints"
         ) from None
     with client:
         yield client
@@ -114,7 +114,8 @@ def _require_workers(client: Client, address: str, seconds: float) -> None:
         client.wait_for_workers(1, timeout=seconds)
     except TimeoutError:
         raise CourseError(
-            f"the scheduler at {address} has had no worker for {seconds:g} s: start some with dask worker {address}"
+            f"no worker has connected to the scheduler at {address} within {seconds:g} s: start some with dask worker "
+            f"{address}"
         ) from None
     answers: Any = client.run(require_version, grader_version(), on_error="return")  # of a synchronous client, a dict
     for worker, answer in answers.items():

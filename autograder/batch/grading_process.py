@@ -1,9 +1,8 @@
-"""Processes apart in which submissions are graded: what brings one down costs no worker and no other submission.
+"""Grades submissions in separate processes, so that a crash costs neither the worker nor other submissions.
 
-Who grades several at a time (the threads of a dask worker) has each graded in a process apart. All work in it is done
-by one thread, so that its sandboxes die with it. The only other threads are those that watch over sandboxes; they hold
-no lock that a forked copy needs. It grades one submission after the other, and dies with the process that started it,
-even if that is killed. Only objects of our own travel between the two.
+Each thread of a dask worker uses a grading process of its own. One thread of that process does all the work, so its
+sandboxes die with it; the only other threads are watchdogs of sandboxes, which hold no lock that a forked copy needs.
+The process grades one submission after the other, and dies with the process that started it, even if that is killed.
 """
 
 from __future__ import annotations
@@ -33,10 +32,9 @@ Grader = Callable[[Job], Graded]
 
 
 class GradingProcesses:
-    """The grading processes that belong to this process. Threads may share it.
+    """The grading processes that this process has started; threads may share it.
 
-    A process is started when none is idle; it is kept for the next submission. Those that were started while this
-    was being closed are ended as well.
+    A process is started when none is idle, and kept for the next submission.
     """
 
     def __init__(self) -> None:
@@ -46,14 +44,14 @@ class GradingProcesses:
         self._is_closed = False
 
     def start(self, count: int) -> None:
-        """Start some ahead of time, so that they import what they need while there is nothing to grade yet."""
+        """Start processes ahead of time, so that they finish their imports before the first submission."""
         self._idle += [self._started() for _ in range(count)]
 
     def grade(self, grade: Grader, job: Job) -> Graded:
-        """Have one submission graded; if its process dies, once more in another one.
+        """Grade one submission in a process; if the process dies, try once more in another.
 
         Raises:
-            CourseError: nothing can be graded on this machine, or this was closed.
+            CourseError: this machine cannot grade, or grading was stopped.
         """
         for _ in range(_ATTEMPTS):
             process = self._taken()
@@ -67,10 +65,10 @@ class GradingProcesses:
                 raise
             self._idle.append(process)
             return graded
-        return job.given_up("the process that graded it died, twice")
+        return job.given_up("the process that graded it died twice")
 
     def close(self) -> None:
-        """End all of them, whatever they do: by asking, then by force."""
+        """End all processes, first with SIGTERM, after two seconds with SIGKILL."""
         with self._lock:
             self._is_closed = True
             processes = tuple(self._all)
@@ -99,17 +97,17 @@ class GradingProcesses:
             self._all.discard(process)
 
 
-_here = GradingProcesses()  # of a worker that belongs to a cluster, as long as it lives
+_here = GradingProcesses()  # used by a worker of a cluster as long as it lives
 
 
 def grade_apart(grade: Grader, job: Job) -> Graded:
-    """Grade one submission in a grading process of this process; this is the task that dask's workers are given."""
+    """Grade one submission in a grading process of this process; dask's workers run this function."""
     return _here.grade(grade, job)
 
 
 @contextmanager
 def processes_here(count: int) -> Iterator[GradingProcesses]:
-    """Some grading processes for :func:`grade_apart` in this process, started at once, ended when the block is left."""
+    """A context with grading processes for :func:`grade_apart`, which start at once and end when it is left."""
     global _here
     _here = GradingProcesses()
     with contextlib.closing(_here):
@@ -122,7 +120,7 @@ class _Died(Exception):
 
 
 class _GradingProcess:
-    """One process, which grades what it is sent. :mod:`multiprocessing` starts none in workers of dask's nannies."""
+    """One process that grades jobs; :mod:`multiprocessing` cannot start processes in workers of dask's nannies."""
 
     def __init__(self) -> None:
         self._line, theirs = multiprocessing.Pipe()
@@ -131,7 +129,7 @@ class _GradingProcess:
                 [sys.executable, "-P", "-m", __name__, str(theirs.fileno()), str(os.getpid())],
                 pass_fds=[theirs.fileno()],
                 env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OMP_NUM_THREADS": "1"},
-                start_new_session=True,  # an interrupt from the terminal is the parent's to answer
+                start_new_session=True,  # only the parent handles an interrupt from the terminal
             )
 
     def grade(self, grade: Grader, job: Job) -> Graded:
@@ -142,13 +140,13 @@ class _GradingProcess:
             raise _Died from None
         if outcome == "refused":
             raise CourseError(content)
-        return content if outcome == "graded" else job.given_up(f"the grader failed on it with {content}")
+        return content if outcome == "graded" else job.given_up(f"the grader failed with {content}")
 
     def ask_to_end(self) -> None:
         self._process.terminate()
 
     def end(self, deadline: float) -> None:
-        """See that it has ended, at the latest when the clock of :func:`time.monotonic` says so."""
+        """Wait for the process to end, and kill it at the deadline (a time of :func:`time.monotonic`)."""
         try:
             self._process.wait(max(0.0, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
@@ -157,7 +155,7 @@ class _GradingProcess:
 
 
 def _serve(line: Connection) -> None:
-    """Grade what is sent until nobody is there to send more."""
+    """Grade jobs from the pipe until its other end is closed."""
     from autograder.judging.grade_submission import get_ready
 
     get_ready()

@@ -1,10 +1,10 @@
-"""Results that are kept, so that nothing is graded twice: a run that was killed resumes where it stopped.
+"""Keeps results, so that nothing is graded twice and a run that was killed continues where it stopped.
 
-What grading gives follows from the bytes handed in, the release, the library, the grader, and the secret seeds. One
-file per student and unit holds the last result, with digests of what it follows from: one of what all of it does, and
-for each component one of its check. Where only some checks have changed, only their components are judged again.
-A result in which time or a crash had a say is not kept, so that running again gives it another chance.
-Files can be deleted at any time; one that is damaged counts as none.
+A result depends on the submitted bytes, the release, the library, the grader, and the secret seeds. One file per
+student and unit contains the last result, with a digest of everything that the whole result depends on, and for each
+component a digest of its check. If only some checks have changed, only their components are judged again. A result that
+depended on a time limit or a crash is not kept, so that the next run tries again. Files can be deleted at any time; a
+damaged file is ignored.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ __all__ = ["ResultCache"]
 
 @dataclass(frozen=True)
 class ResultCache:
-    """The results of one unit that are kept in a folder."""
+    """The kept results of one unit, in a folder."""
 
     folder: Path
 
     def reduced(self, job: Job) -> Job | Graded:
-        """What is left to do: nothing, so here is the result; or only some components; or all of it."""
+        """The result if it is kept; else the job, reduced to the components that must be judged."""
         entry = self._entry(job)
         if entry is None:
             return job
@@ -42,7 +42,7 @@ class ResultCache:
         return replace(job, asked=unknown) if unknown else _graded(entry, job)
 
     def completed(self, job: Job, graded: Graded) -> Graded:
-        """A result as it came from a worker, with what was not asked added from before; it is kept if it will last."""
+        """Complete a fresh result with the kept components that were not judged again, and keep it if repeatable."""
         if graded.result.status != "graded":
             return graded
         if job.asked != set(job.max_points) and (entry := self._entry(job)) is not None:
@@ -55,7 +55,7 @@ class ResultCache:
         return self.folder / f"{job.student}.json"
 
     def _entry(self, job: Job) -> dict[str, Any] | None:
-        """What is kept for this submission, if its file is sound and all but the checks is as it was."""
+        """The kept entry of this submission; None if it is damaged, or anything but the checks has changed."""
         try:
             entry = json.loads(self._file(job).read_bytes())
             _graded(entry, job)
@@ -65,15 +65,15 @@ class ResultCache:
 
 
 def _circumstances(job: Job) -> str:
-    """A digest of what a result follows from, except for checks and seeds."""
+    """A digest of everything that a result depends on, except checks and seeds."""
     facts = [job.student, job.unit, job.sha256, job.sandbox, *job.handed_back]
     facts += [job.capstone.digest] if job.capstone else []
     return digest(*facts, job.release, digest_of_library(), digest_of_judging())
 
 
 def _judged_by(job: Job) -> dict[str, str]:
-    """For each component a digest of what it is judged by."""
-    if job.capstone:  # no check has a say in it
+    """For each component, a digest of its check and seed."""
+    if job.capstone:  # a capstone has no checks
         return {name: digest(str(seed)) for name, seed in job.seeds.items()}
     return {name: digest(str(seed), digest_of_check(name)) for name, seed in job.seeds.items()}
 
@@ -99,14 +99,14 @@ def _graded(entry: Mapping[str, Any], job: Job) -> Graded:
 
 
 def _own_flags(result: SubmissionResult, job: Job) -> tuple[str, ...]:
-    """The flags of the notebook; those before them are about its folder, which may be another next time."""
+    """The flags about the notebook, without those about its folder, which may change."""
     return result.flags[len(job.flags) :]
 
 
 def _united(fresh: SubmissionResult, record: Mapping[str, Any], job: Job) -> SubmissionResult:
-    """A result of which only what the job asked is fresh, and the rest as it was recorded.
+    """Combine a fresh result for the judged components with the recorded one for the others.
 
-    A flag that names components is true as long as they are judged as they were; any other comes from the fresh run.
+    Flags that name components are combined in the same way; all other flags come from the fresh result.
     """
     before = SubmissionResult.from_record(record)
     components = {name: fresh.components.get(name, score) for name, score in before.components.items()}

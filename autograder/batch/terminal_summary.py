@@ -1,4 +1,4 @@
-"""What a run of the grader says in the terminal: a line per submission, a table of points, a summary."""
+"""The output of a grading run in the terminal: a line per submission, a table of points, a summary."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ _LONGEST_REMARK = 300
 
 
 def line_of(result: SubmissionResult, is_from_before: bool = False) -> str:
-    """One finished submission in one line.
+    """One line about a finished submission.
 
     Args:
-        is_from_before: whether it was finished in an earlier run.
+        result: its result.
+        is_from_before: whether the result comes from an earlier run.
     """
     name = _name(result).ljust(_NAME_WIDTH)
     if result.status == "quarantined":
@@ -33,7 +34,7 @@ def line_of(result: SubmissionResult, is_from_before: bool = False) -> str:
 
 
 def points_table(results: Sequence[SubmissionResult]) -> str:
-    """Students down, components across, and each student's flags or reason below."""
+    """A table with a row per student and a column per component, and the flags and reasons below it."""
     names = list(dict.fromkeys(name for result in results for name in result.components))
     header = ["student", *names, "points"]
     rows = [[_name(result), *_cells(result, names)] for result in results]
@@ -61,10 +62,12 @@ def _remarks(results: Sequence[SubmissionResult]) -> list[str]:
 
 
 def summary(results: Sequence[SubmissionResult], seconds: float, from_before: Collection[str] = ()) -> str:
-    """How the whole run went, in one line.
+    """One line about the whole run.
 
     Args:
-        from_before: the students whose results come from an earlier run.
+        results: all results.
+        seconds: duration of the run.
+        from_before: students with a result from an earlier run.
     """
     graded = [result for result in results if result.status == "graded"]
     flagged = sum(bool(result.flags) for result in graded)
@@ -80,7 +83,7 @@ def summary(results: Sequence[SubmissionResult], seconds: float, from_before: Co
 
 
 def automatic_part(batch: Batch) -> tuple[str, ...]:
-    """What the points of a run are of the whole unit, where people give some of it by hand."""
+    """A line that says how many of the unit's points are automatic, if others are given by hand."""
     automatic = sum(batch.max_points.values())
     graded = (cell for cell in nbformat.reads(batch.release.decode("utf-8"), as_version=4).cells)
     labels = (cell.metadata.get("nbgrader", {}) for cell in graded)

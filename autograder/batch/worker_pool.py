@@ -1,6 +1,6 @@
-"""Grading in parallel: a few submissions are handed out at a time, and results are taken as they come.
+"""Grades submissions in parallel: hands out a few at a time and returns each result as soon as it is finished.
 
-No submission touches another: what cannot be graded is quarantined with the reason.
+A submission that cannot be graded is quarantined with the reason; the others are not affected.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from autograder.results import Graded
 
 __all__ = ["WHAT_IS_LEFT", "WorkerPool", "grade_all"]
 
-WHAT_IS_LEFT = "what was finished is recorded: run this again to go on"
+WHAT_IS_LEFT = "finished results are recorded: run the same command again to continue"
 
 
 @dataclass(frozen=True)
 class WorkerPool:
-    """Where submissions are graded.
+    """A pool of workers.
 
     Attributes:
-        submit: hands out one.
-        at_once: how many should be handed out at the moment, so that nobody waits for work.
+        submit: hands one job to a worker.
+        at_once: returns the number of jobs to hand out at the moment, so that no worker is idle.
     """
 
     submit: Callable[[Job], Future[Graded]]
@@ -38,14 +38,15 @@ def grade_all(
     open_pool: Callable[[], AbstractContextManager[WorkerPool]],
     complete: Callable[[Job, Graded], Graded] = lambda job, graded: graded,
 ) -> Iterator[Graded]:
-    """Grade submissions in parallel; each comes back as soon as it is finished.
+    """Grade submissions in parallel, and yield each result as soon as it is finished.
 
-    Jobs are drawn from ``work`` when there is somebody to do them, so that few are in memory. A pool is opened for the
-    first one, and left when all are done or when this is broken off, which ends what is still in hand.
+    Jobs are taken from ``work`` only when a worker is free, so that few are in memory. A pool is opened for the first
+    job, and closed when all are done or the iteration is stopped.
 
     Args:
-        work: submissions to grade, and results that are there already; these are passed on.
-        complete: makes of what a worker gave for a job the result that is returned.
+        work: jobs, and results that are already known, which are passed on.
+        open_pool: opens the pool.
+        complete: completes a worker's result for a job.
 
     Raises:
         CourseError: nothing can be graded, or the workers were lost.
@@ -66,7 +67,7 @@ def grade_all(
 
 
 def _finished(in_hand: dict[Future[Graded], Job]) -> Iterator[tuple[Job, Graded]]:
-    """Wait until something is finished, and take it out of hand."""
+    """Wait until some jobs are finished; remove them from ``in_hand`` and yield their results."""
     for future in wait(in_hand, return_when=FIRST_COMPLETED).done:
         job = in_hand.pop(future)
         yield job, _result_of(future, job)
@@ -80,6 +81,6 @@ def _result_of(future: Future[Graded], job: Job) -> Graded:
     except CancelledError:
         raise CourseError(f"the workers were lost; {WHAT_IS_LEFT}") from None
     except ImportError as error:
-        raise CourseError(f"a worker cannot import the grader ({error}): install this version of it there") from None
+        raise CourseError(f"a worker cannot import the grader ({error}): install this version there") from None
     except Exception as error:
-        return job.given_up(f"the grader failed on it with {type(error).__name__}: {error}")
+        return job.given_up(f"the grader failed with {type(error).__name__}: {error}")

@@ -1,13 +1,12 @@
-"""A file for each unit for Canvas: Grades → Import.
+"""Makes an import file for Canvas (Grades → Import) for each unit.
 
-Canvas reads the columns Student, ID, SIS User ID, SIS Login ID, Section in this order, then one per assignment, and
-a row "Points Possible" before the students. An assignment is found by the number in brackets after its title,
-``canvas_id`` in ``course.toml``; without one Canvas asks where a column belongs. A student is found by Canvas' own
-number, then by SIS id and login, then by name. An empty cell clears the grade that Canvas has, so students without a
-grade have no row, and each unit has a file of its own. A byte order mark before the quoted first cell is no CSV to
-Canvas.
+Canvas reads the columns Student, ID, SIS User ID, SIS Login ID, Section in this order, then one per assignment, and a
+row "Points Possible" before the students. It finds an assignment by the number in brackets after its title
+(``canvas_id`` in ``course.toml``); without one Canvas shows a dialog. It finds a student by Canvas' own number, then by
+SIS id and login, then by name. An empty cell clears the grade in Canvas, so students without a grade have no row, and
+each unit has a file of its own. Canvas cannot read a file with a byte order mark.
 https://teaching.resources.osu.edu/toolsets/carmencanvas/guides/calculating-final-grades/import-csv-file-carmen-grades
-https://github.com/instructure/canvas-lms/blob/master/lib/gradebook_importer.rb decides in doubt.
+Source code: https://github.com/instructure/canvas-lms/blob/master/lib/gradebook_importer.rb
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ __all__ = ["canvas_rows", "known_to_canvas"]
 _PERSON = ("Student", "ID", "SIS User ID", "SIS Login ID", "Section")
 _POINTS_POSSIBLE = "Points Possible"
 _DECIMALS = 2  # what Canvas shows, and compares
-# Canvas takes these words anywhere in a column's name for a column of its own, and skips it.
+# Canvas skips a column with these words anywhere in its name, because it takes it for one of its own.
 _RESERVED = re.compile(r"(Current|Final|Override) (Score|Points|Grade|Status)")
 
 
@@ -34,10 +33,10 @@ def canvas_rows(grades: ClassGrades, unit: Unit) -> Iterator[tuple[Cell, ...]]:
     """The rows of a unit's file.
 
     Raises:
-        CourseError: the unit has a title that Canvas keeps for itself.
+        CourseError: the unit has a title that Canvas reserves for its own columns.
     """
     yield (*_PERSON, _column(unit))
-    # Canvas indents it too, which sorts it to the top.
+    # Indented like Canvas' own exports, so that it sorts to the top.
     yield (f"    {_POINTS_POSSIBLE}", *("" for _ in _PERSON[1:]), number(grades.max_points[unit.name], _DECIMALS))
     sis_id = known_by(grades.students, "sis_id")
     for student in known_to_canvas(grades, unit):
@@ -55,12 +54,12 @@ def known_to_canvas(grades: ClassGrades, unit: Unit) -> tuple[Student, ...]:
 def _column(unit: Unit) -> str:
     if _RESERVED.search(unit.title):
         raise CourseError(f"Canvas skips columns called {unit.title!r}: give {unit.name} another title in course.toml")
-    # A number in brackets at the end would be taken for an assignment's.
+    # Canvas would read a number in brackets at the end as an assignment's.
     title = re.sub(r"\s*\((\d+)\)\s*$", r" \1", unit.title)
     return f"{title} ({unit.canvas_id})" if unit.canvas_id else title
 
 
 def _person(student: Student, sis_id: str) -> tuple[str, ...]:
-    # A name that holds these words would turn the row into one that sets what assignments are worth.
+    # A name with these words would make Canvas read the row as the assignments' maximum points.
     name = " ".join(student.name.split()).replace(_POINTS_POSSIBLE, "Points-Possible")
     return (name or student.id, student.canvas_id, sis_id, student.login, " ".join(student.section.split()))

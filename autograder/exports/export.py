@@ -1,4 +1,4 @@
-"""Writing grades in the format that is asked for, and saying so in the audit log."""
+"""Writes grades in the chosen format and logs the export."""
 
 from __future__ import annotations
 
@@ -38,13 +38,19 @@ _KNOWN: Mapping[str, Callable[[ClassGrades, Unit], tuple[Student, ...]]] = {
 def write_export(
     course: Course, form: Format, units: Sequence[Unit], folder: Path
 ) -> tuple[tuple[Path, ...], tuple[str, ...]]:
-    """Write the grades of some units (all graded ones if none is given) into a folder, for the owner only.
+    """Write grades into a folder, readable by its owner only.
+
+    Args:
+        course: the course.
+        form: the format.
+        units: the units; by default all that have been graded.
+        folder: where to write.
 
     Returns:
-        The files, and remarks a person should read before handing them on.
+        The files, and remarks to read before using them.
 
     Raises:
-        CourseError: nothing has been graded, or a name stands in the format's way.
+        CourseError: nothing has been graded, or the format does not allow a name.
     """
     grades = class_grades(course, units)
     files = tuple(_written(grades, form, folder))
@@ -90,17 +96,17 @@ def _remarks(grades: ClassGrades, form: Format) -> Iterator[str]:
         for unit in grades.units:
             if without := len(students) - len(grades.gradeable(unit)):
                 yield (
-                    f"{without} without a grade in {unit.name} left out of its file: an empty cell would clear "
-                    f"what {form.capitalize()} has"
+                    f"{without} without a grade in {unit.name} left out of its file, because an empty cell would clear "
+                    f"the grade in {form.capitalize()}"
                 )
             known = _KNOWN[form](grades, unit)
             if unknown := [student.id for student in grades.gradeable(unit) if student not in known]:
                 yield (
-                    f"{len(unknown)} left out of the file of {unit.name}, since the roster has no id for them that "
-                    f"{form.capitalize()} knows: {', '.join(unknown)}"
+                    f"{len(unknown)} left out of the file of {unit.name}, because the roster has none of their ids in "
+                    f"{form.capitalize()} (run course roster with an export): {', '.join(unknown)}"
                 )
     if form == "gradescope" and (shared := shared_addresses(grades.students)):
-        yield f"no result for {', '.join(shared)}: another student has the same e-mail address, so correct the roster"
+        yield f"no result for {', '.join(shared)}, who share an e-mail address with others: correct the roster"
 
 
 def _write_gradescope(grades: ClassGrades, unit: Unit, folder: Path) -> Iterator[Path]:

@@ -1,14 +1,14 @@
-"""Feedback in one zip archive, laid out as Moodle and Canvas take it back.
+"""Writes feedback pages to a zip archive that Moodle or Canvas accepts.
 
-Moodle (assignment → "Upload multiple feedback files in a zip", with the feedback type "Feedback files") finds a
-student by a folder ``Ada Lovelace_1234567_assignsubmission_file`` of its own download, and shows the page in it.
-https://github.com/moodle/moodle/blob/main/mod/assign/feedback/file/importziplib.php
+Moodle (assignment → "Upload multiple feedback files in a zip", with the feedback type "Feedback files") finds a student
+by the folder name in its own download, ``Ada Lovelace_1234567_assignsubmission_file``, and shows the page in the
+folder. https://github.com/moodle/moodle/blob/main/mod/assign/feedback/file/importziplib.php
 
-Canvas (assignment → "Re-Upload Submissions") finds the work by the names of its own download, and attaches each file
-to a comment under the name of the file that was handed in, whatever it is called in the archive. So what goes back
-for a notebook is a notebook. https://github.com/instructure/canvas-lms/blob/master/app/models/abstract_assignment.rb
+Canvas (assignment → "Re-Upload Submissions") finds the work by the file names in its own download, and attaches each
+file to a comment under the name of the submitted file. So the feedback on a notebook must be a notebook.
+https://github.com/instructure/canvas-lms/blob/master/app/models/abstract_assignment.rb
 
-Gradescope takes no files back: its autograder shows the results (:mod:`autograder.exports.gradescope`).
+Gradescope accepts no feedback files; its autograder shows the results (:mod:`autograder.exports.gradescope`).
 """
 
 from __future__ import annotations
@@ -44,18 +44,22 @@ def write_feedback_zip(
     """Write the archive to upload.
 
     Args:
-        pages: each student's page.
+        course: the course.
+        unit: the unit.
+        system: the system that the archive is for.
+        pages: the pages, by student.
+        folder: where to write.
 
     Returns:
-        The archive, and remarks on whom it leaves out.
+        The archive, and remarks about students who are left out.
 
     Raises:
-        CourseError: the system takes no files back, or nobody's work was collected from it.
+        CourseError: the system accepts no feedback files, or no work was collected from it.
     """
     if system == "gradescope":
         raise CourseError(
-            "Gradescope takes no feedback files: course export --format gradescope writes the autograder that shows "
-            "each student their result"
+            "Gradescope accepts no feedback files: run course export --format gradescope, and upload the autograder "
+            "that it writes; it shows each student their result"
         )
     collected = {
         student: work
@@ -64,8 +68,8 @@ def write_feedback_zip(
     }
     if not collected:
         raise CourseError(
-            f"{system.capitalize()} finds students by the names of its own download: collect that first with "
-            f"course collect {unit.name} ZIP"
+            f"no submission was collected from {system.capitalize()}, which finds students by the names in its own "
+            f"download: run course collect {unit.name} ZIP first"
         )
     files = dict(_files(course, unit, system, pages, collected))
     path = write_private(folder / f"feedback-{unit.name}-{system}.zip", _archive(files))
@@ -90,7 +94,7 @@ def _files(
 
 
 def _for_canvas(grades: ClassGrades, unit: Unit, student: str, name: str, page: Path) -> bytes | None:
-    """What opens under the name of the file that was handed in; None where nothing of ours does."""
+    """The feedback in the type of the submitted file; None for types that cannot show it."""
     ending = name.lower().rpartition(".")[2]
     if ending == "ipynb":
         return _notebook(unit, grades.grades[student, unit.name])
@@ -100,7 +104,7 @@ def _for_canvas(grades: ClassGrades, unit: Unit, student: str, name: str, page: 
 
 
 def _notebook(unit: Unit, standing: Standing) -> bytes:
-    """The feedback as a notebook with nothing but text in it."""
+    """The feedback as a notebook with one text cell."""
     cell = nbformat.v4.new_markdown_cell("\n".join(_lines(unit, standing)), id="feedback")
     notebook = nbformat.v4.new_notebook(cells=[cell])
     notebook.nbformat_minor = 5
@@ -139,4 +143,4 @@ def _remarks(system: System, without: Sequence[str]) -> tuple[str, ...]:
     if not without:
         return ()
     shown = ", ".join(without[:_MOST_NAMES]) + ", …" * (len(without) > _MOST_NAMES)
-    return (f"{len(without)} not in it, with no place in {system.capitalize()}'s layout to put their page: {shown}",)
+    return (f"{len(without)} left out, because their work was not collected from {system.capitalize()}: {shown}",)

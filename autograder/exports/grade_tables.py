@@ -1,4 +1,4 @@
-"""The two tables for people: grades of the class, and every question of every student."""
+"""Makes two tables for people: the grades of the class, and every question of every student."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ LATENESS = "late"
 
 
 def final_grades(grades: ClassGrades) -> Iterator[tuple[Cell, ...]]:
-    """One row per student: points of each unit after lateness, and what they come to.
+    """One row per student: the points of each unit after the late penalty, and the weighted total.
 
-    ``weight_earned`` is what these points add to the final grade, in per cent of it; ``weight_settled`` the share of
-    the final grade that is settled, so that the first is final when the second is 100.
+    ``weight_earned`` is the percentage of the final grade that these points earn; ``weight_settled`` is the percentage
+    of the final grade that is settled. The first is final when the second is 100.
     """
     per_unit = ("", "_max", "_points_lost_late", "_days_late", "_status")
     columns = [f"{unit.name}{suffix}" for unit in grades.units for suffix in per_unit]
@@ -56,9 +56,9 @@ def _weights(grades: ClassGrades, student: Student) -> tuple[Cell, Cell]:
 
 
 def per_question(grades: ClassGrades) -> Iterator[tuple[Cell, ...]]:
-    """One row per student, unit and question; points lost for lateness are a row of their own, so that rows add up.
+    """One row per student, unit and question; the late penalty is a row of its own, so that the rows add up.
 
-    The comment is the diagnosis of each case that failed, and what a person wrote.
+    The comment contains the diagnosis of each failed case and the comment given by hand.
     """
     yield (*_PERSON, *_QUESTION)
     for student in grades.students:
@@ -88,6 +88,6 @@ def _graded_by(grade: Standing, question: QuestionScore) -> str:
 
 
 def diagnoses(result: SubmissionResult | None, question: str) -> list[str]:
-    """What the grader says about each failed case of a question."""
+    """The diagnoses of the failed cases of a question."""
     score = result.components.get(question.removeprefix("check_")) if result else None
     return [f"{case.name}: {case.diagnosis or 'failed'}" for case in score.cases if not case.passed] if score else []

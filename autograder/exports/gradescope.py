@@ -1,11 +1,11 @@
-"""Results for Gradescope: one ``results.json`` per student, as its autograder specification lays down.
+"""Makes results for Gradescope: a ``results.json`` per student, in the format of its autograder specification.
 
-Gradescope takes results from an autograder only, so there is one to upload for each unit, ``autograder.zip``: it hands
-each student, found by e-mail address, the result recorded here, and runs nothing. Work that several have handed in
-together, or an address that two students share, gets no result: it would be one student's, shown to another.
+Gradescope accepts results only from an autograder, so there is one to upload for each unit, ``autograder.zip``. It runs
+no code of students; it finds a student by e-mail address and returns the recorded result. Group work, and an address
+that two students share, get no result, because it would be one student's shown to another.
 
-The total ``score`` holds whatever the ``tests`` add up to; each test has ``name``, ``score``, ``max_score``,
-``status``, ``output`` and ``visibility``. A test without a score is one that a person has yet to grade.
+The total ``score`` counts whatever the ``tests`` add up to; each test has ``name``, ``score``, ``max_score``,
+``status``, ``output`` and ``visibility``. A test without a score is still to be graded by hand.
 https://gradescope-autograders.readthedocs.io/en/latest/specs/
 """
 
@@ -28,7 +28,7 @@ from autograder.results import ComponentScore
 
 __all__ = ["gradescope_autograder", "gradescope_results", "shared_addresses"]
 
-# Diagnoses reach students when grades are published, as feedback pages do.
+# Students see diagnoses when the grades are published, like feedback pages.
 _VISIBILITY = "after_published"
 _PROGRAMS = {"setup.sh": "templates/gradescope_setup.sh", "run_autograder": "exports/gradescope_program.py"}
 _EXECUTABLE = 0o100755 << 16
@@ -36,7 +36,7 @@ _NO_TIME = (1980, 1, 1, 0, 0, 0)  # the same grades give the same file
 
 
 def gradescope_results(grade: Standing) -> Mapping[str, Any]:
-    """The object that ``results.json`` holds for one submission."""
+    """The content of ``results.json`` for one submission."""
     tests = [{**test, "visibility": _VISIBILITY, "output_format": "text"} for test in _tests(grade)]
     return {
         "score": number(grade.points) or 0,
@@ -52,7 +52,7 @@ def gradescope_autograder(results: Mapping[str, Mapping[str, Any]]) -> bytes:
     """The zip file to upload as an assignment's autograder.
 
     Args:
-        results: by e-mail address.
+        results: the results, by e-mail address.
     """
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as writer:
@@ -81,7 +81,7 @@ def _tests(grade: Standing) -> Iterator[dict[str, Any]]:
             yield _question(index, question)
     if grade.points_lost:
         days = f"{counted(grade.days_late, 'day')} late"
-        yield {"name": f"late: {days}", "number": "late", "output": f"{number(grade.points_lost)} points lost"}
+        yield {"name": f"late: {days}", "number": "late", "output": f"you lose {number(grade.points_lost)} points"}
 
 
 def _cases(index: int, component: str, score: ComponentScore) -> Iterator[dict[str, Any]]:
@@ -99,7 +99,7 @@ def _cases(index: int, component: str, score: ComponentScore) -> Iterator[dict[s
 def _question(index: int, question: QuestionScore) -> dict[str, Any]:
     facts = {"name": question.name, "number": str(index), "max_score": number(question.max_points)}
     if not question.has_points:
-        return {**facts, "output": "graded by hand"}
+        return {**facts, "output": "still to be graded by hand"}
     return {**facts, "score": number(question.points), "output": question.comment}
 
 

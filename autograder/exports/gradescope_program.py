@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Hands a student on Gradescope the result that the course recorded for them; nothing of theirs is run.
+"""Returns to a student on Gradescope the result that the course recorded; it runs none of the student's code.
 
-This file is copied into Gradescope's container as ``run_autograder`` and uses Python's own library only.
+This file is copied into Gradescope's container as ``run_autograder`` and uses only Python's standard library.
 """
 
 import json
@@ -11,13 +11,13 @@ import pathlib
 NO_RESULT = {"score": 0, "output": "No result is recorded for you yet. If you handed in, write to your instructor."}
 GROUP = {
     "score": 0,
-    "output": "This was handed in by several students together, and each is graded for work of their own, so no result "
-    "is shown here. Write to your instructor.",
+    "output": "This was handed in by a group, but each student is graded individually, so no result is shown here. "
+    "Write to your instructor.",
 }
 
 
 def main(root: pathlib.Path) -> None:
-    """Read who submitted, and write their result where Gradescope looks for it."""
+    """Read who submitted, and write the result to the file that Gradescope reads."""
     submitters = json.loads((root / "submission_metadata.json").read_text(encoding="utf-8"))["users"]
     results = json.loads((root / "source" / "results.json").read_text(encoding="utf-8"))
     result = GROUP if len(submitters) > 1 else NO_RESULT

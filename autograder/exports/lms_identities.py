@@ -11,6 +11,6 @@ __all__ = ["known_by"]
 
 
 def known_by(students: Iterable[Student], column: Literal["sis_id", "moodle_id"]) -> Callable[[Student], str]:
-    """A function that gives a student's number in an LMS: from a column of the roster, or the id if it is empty."""
+    """A function that returns a student's number in an LMS: a column of the roster, or the id if nobody has one."""
     name = column if any(getattr(student, column) for student in students) else "id"
     return lambda student: getattr(student, name)

@@ -1,14 +1,14 @@
-"""A file for each unit for Moodle: Grades → Import → CSV file.
+"""Makes an import file for Moodle (Grades → Import → CSV file) for each unit.
 
-Moodle asks which column tells who a student is (map "ID number" to ID number, or the e-mail address, or the user
-name) and to which grade item each other column belongs; columns are called as its own export calls them. Points are
-out of what the unit is worth, so the grade item's maximum must be that (Moodle refuses more than 100 unless told
-otherwise). An empty grade clears the one that Moodle has, so students without a grade have no row, and each unit has
-a file of its own. Feedback mapped without the grades clears them; empty feedback clears what was written in Moodle, so
-leave that column unmapped if you write there. E-mail addresses count with their capitals. Moodle takes imported grades
-for given by hand, and they can no longer be changed on the assignment's page.
+In Moodle's dialog, map one column to the student (ID number, e-mail address or user name) and each other column to a
+grade item; columns have the names of Moodle's own export. Points are out of the unit's maximum, so the grade item must
+have the same maximum (Moodle refuses more than 100 by default). An empty grade clears the grade in Moodle, so students
+without a grade have no row, and each unit has a file of its own. Mapping feedback without the grades clears the grades;
+empty feedback clears feedback written in Moodle, so leave that column unmapped if you write feedback there. E-mail
+addresses are case-sensitive. Moodle treats imported grades as overridden: they cannot be changed on the assignment's
+page.
 https://docs.moodle.org/en/Grade_import
-https://github.com/moodle/moodle/blob/main/grade/import/csv/classes/load_data.php decides in doubt.
+Source code: https://github.com/moodle/moodle/blob/main/grade/import/csv/classes/load_data.php
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ def moodle_rows(grades: ClassGrades, unit: Unit) -> Iterator[tuple[Cell, ...]]:
 
 
 def known_to_moodle(grades: ClassGrades, unit: Unit) -> tuple[Student, ...]:
-    """The students with a grade in a unit whom Moodle can find by a column that is filled for all of them.
+    """The students with a grade in a unit whom Moodle can find.
 
-    Everybody, if there is such a column; else those with an ID number.
+    These are all students if some column is filled in for all of them, else those with an ID number.
     """
     students, identifiers = grades.gradeable(unit), _identifiers(grades)
     if any(all(_is_filled(of(student)) for student in students) for of in identifiers.values()):
@@ -62,15 +62,16 @@ def _identifiers(grades: ClassGrades) -> dict[str, Callable[[Student], str]]:
 
 
 def _is_filled(cell: str) -> bool:
-    return cell not in ("", "0")  # Moodle takes "0" for empty as well
+    return cell not in ("", "0")  # Moodle reads "0" as empty, too
 
 
 def _identifying(
     students: Sequence[Student], identifiers: dict[str, Callable[[Student], str]]
 ) -> dict[str, Callable[[Student], str]]:
-    """The columns that can tell students apart, and the name.
+    """The columns that identify students, and the name.
 
-    Only those that are filled for everybody: Moodle gives the grades of a row without an entry to the student before.
+    Only columns that are filled in for all, because Moodle gives the grades of a row without an entry to the student of
+    the row before.
     """
     filled = {name: of for name, of in identifiers.items() if all(_is_filled(of(student)) for student in students)}
     return {**filled, "Full name": lambda student: " ".join(student.name.split())}
@@ -85,7 +86,7 @@ def _cells(grade: Standing) -> tuple[Cell, Cell]:
 
 
 def _feedback(grade: Standing) -> str:
-    """One line, as HTML: that is how Moodle shows it."""
+    """The feedback on one line, as HTML, because Moodle shows it as HTML."""
     said = f"{_SAID.get(grade.status, '')}{grade.reason}".strip()
-    late = f"{counted(grade.days_late, 'day')} late: {number(grade.points_lost)} points lost."
+    late = f"{counted(grade.days_late, 'day')} late: you lose {number(grade.points_lost)} points."
     return html.escape(" ".join(filter(None, (said, late if grade.points_lost else ""))))

@@ -1,4 +1,4 @@
-"""Tables as a workbook of Excel's (``.xlsx``), in which text stays text: no cell is a formula."""
+"""Makes an Excel workbook (``.xlsx``) from tables; all text stays text, and no cell is a formula."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _HEADER = Font(bold=True)
 
 
 def workbook(tables: Mapping[str, Iterable[Sequence[spreadsheet.Cell]]]) -> bytes:
-    """A workbook with a sheet for each table, the header first.
+    """A workbook with a sheet for each table.
 
     Args:
-        tables: rows by the sheet's name.
+        tables: the rows of each table, the header first, by the name of the sheet.
     """
     book = Workbook(write_only=True)
     for title, rows in tables.items():
@@ -39,8 +39,8 @@ def workbook(tables: Mapping[str, Iterable[Sequence[spreadsheet.Cell]]]) -> byte
 def _cell(sheet: WriteOnlyWorksheet, value: spreadsheet.Cell, is_header: bool) -> Cell:
     cell = WriteOnlyCell(sheet, value=_text(value) if isinstance(value, str) else value)
     if isinstance(value, str):
-        cell.data_type = "s"  # else text that begins with = would be a formula
-        # The same mark that an apostrophe in front makes: the text stays one when somebody edits the cell.
+        cell.data_type = "s"  # otherwise text that begins with = would be a formula
+        # Has the effect of an apostrophe in front: the cell stays text even if somebody edits it.
         cell.quotePrefix = spreadsheet.guarded(value) != value
     if is_header:
         cell.font = _HEADER
@@ -48,6 +48,6 @@ def _cell(sheet: WriteOnlyWorksheet, value: spreadsheet.Cell, is_header: bool) -
 
 
 def _text(value: str) -> str:
-    """Text as XML can hold it."""
+    """The text without characters that XML forbids, cut to Excel's limit."""
     shown = ILLEGAL_CHARACTERS_RE.sub("\N{REPLACEMENT CHARACTER}", value)
     return shown.encode("utf-8", "backslashreplace").decode("utf-8")[:_LONGEST]

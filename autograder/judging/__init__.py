@@ -1,1 +1,1 @@
-"""Judges one submission: its answers run in sandboxes and are judged from outside."""
+"""Judges one submission: runs its answers in sandboxes and judges the results from outside."""

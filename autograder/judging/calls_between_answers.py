@@ -1,4 +1,4 @@
-"""Which exercises' functions call which: by the names in a student's answers, and in the library's own bodies."""
+"""Finds which exercises' functions call which, from the names in the answers and in the library's own functions."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ __all__ = ["Calls", "calls_among", "names_in"]
 
 
 class Calls:
-    """Which exercises' functions call which, by the names in the student's code and in the library's.
+    """The calls between the functions of a unit's exercises, in the student's code and in the library's.
 
     Args:
-        answers: in the order of the notebook.
-        components: those of this unit.
+        answers: the answers, in the order of the notebook.
+        components: the components of this unit.
     """
 
     def __init__(self, answers: Iterable[Answer], components: frozenset[str]) -> None:
@@ -32,7 +32,7 @@ class Calls:
         self._by_library = calls_among(components)
 
     def stand_ins(self, component: str) -> tuple[str, ...]:
-        """The earlier exercises that do not call this one."""
+        """The earlier exercises that do not call this one; stand-ins may compute their functions."""
         earlier = self._order[: self._order.index(component)]
         return tuple(name for name in earlier if component not in self._reached_from(name))
 
@@ -52,7 +52,7 @@ class Calls:
 
 
 def _reached(start: str, calls: Mapping[str, frozenset[str]]) -> set[str]:
-    """All names that can be reached from one by calls, over any number of steps."""
+    """All names that can be reached from ``start`` by calls, over any number of steps."""
     found: set[str] = set()
     waiting = [start]
     while waiting:
@@ -69,7 +69,7 @@ def names_in(source: str, names: Iterable[str]) -> frozenset[str]:
 
 @cache
 def calls_among(names: frozenset[str]) -> Mapping[str, frozenset[str]]:
-    """For each component, the other components that the library's own body names."""
+    """For each component, the other components that its body in the library names."""
     return {
         entry.name: names_in(_body(entry), names - {entry.name})
         for entry in components.listing()

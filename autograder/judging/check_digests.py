@@ -1,7 +1,7 @@
-"""What a component is judged by, as a digest of source text: it changes when its check does, not when another's does.
+"""Computes a digest of the source that judges a component; it changes with the component's check, not with others.
 
-Checks lie several to a file. So what counts is read from the source statement by statement: the one that makes the
-component's check, those that define the names in it, and so on through all files of checks. Nothing is imported.
+A file contains several checks. So the digest covers single statements: the one that makes the component's check, those
+that define the names in it, and so on through all files of checks. Nothing is imported.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _WITHOUT_A_SAY = "variants"  # right solutions, which guard the check
 
 @cache
 def digest_of_judging() -> str:
-    """Of all that has a say in grading but the checks themselves, which are told apart by component."""
+    """The digest of all code that judges submissions, except the checks, which have digests of their own."""
     start = GRADER / "judging" / "grade_submission.py"
     files = {*_imported_files(start), *(GRADER / "sandbox").rglob("*.py"), *_BEHIND_ALL_CHECKS}
     return digest_of_files(GRADER, files)
@@ -30,9 +30,9 @@ def digest_of_judging() -> str:
 
 @cache
 def digest_of_check(component: str) -> str:
-    """Of the cases of one component, and of the mistakes that its diagnoses are recognised by.
+    """The digest of one component's cases and of the known mistakes that its diagnoses compare with.
 
-    Where no statement makes a check of that name, it is that of all checks.
+    If no statement makes a check of that name, the digest of all checks.
     """
     for path in sorted(_CHECKS.glob("*.py")):
         for statement in _tree(path).body:
@@ -51,7 +51,7 @@ def _makes_check(statement: ast.stmt, component: str) -> bool:
 
 
 def _digest_from(path: Path, statement: ast.stmt) -> str:
-    """Of a statement and everything that it stands on."""
+    """The digest of a statement and of everything that it uses."""
     seen: dict[tuple[Path, str], None] = {}
     waiting = [(path, statement)]
     while waiting:
@@ -75,7 +75,7 @@ def _names_in(statement: ast.stmt) -> set[str]:
 
 
 def _definitions_of(names: set[str], path: Path) -> Iterator[tuple[Path, ast.stmt]]:
-    """The statements of a file, or of those it imports from, that have to do with the names."""
+    """The statements of a file, or of files that it imports from, that define the names."""
     for statement in _tree(path).body:
         if isinstance(statement, ast.ImportFrom):
             for alias in statement.names:
@@ -93,7 +93,7 @@ def _behind_import(module: str, name: str) -> Iterator[tuple[Path, ast.stmt]]:
 
 
 def _bound_by(statement: ast.stmt) -> set[str]:
-    """The names a statement gives a meaning to; of what is neither definition nor import, all that occur in it."""
+    """The names that a statement defines; for a statement of another type, all names in it."""
     if isinstance(statement, ast.FunctionDef | ast.ClassDef):
         return {statement.name}
     targets = statement.targets if isinstance(statement, ast.Assign) else [statement]
@@ -101,7 +101,7 @@ def _bound_by(statement: ast.stmt) -> set[str]:
 
 
 def _imported_files(start: Path) -> set[Path]:
-    """The grader's files that one file imports, directly or through others, but for checks."""
+    """The grader's files, except checks, that a file imports directly or indirectly."""
     found: set[Path] = set()
     waiting = [start]
     while waiting:
@@ -120,7 +120,7 @@ def _modules_imported_by(tree: ast.Module) -> Iterable[str]:
 
 
 def _file_of(module: str) -> Path | None:
-    """The grader's file that holds a module; None if it is no module of the grader."""
+    """The file of a module; None if it is not a module of the grader."""
     top, *parts = module.split(".")
     place = GRADER.joinpath(*parts)
     files = (place.with_suffix(".py"), place / "__init__.py")

@@ -1,7 +1,7 @@
-"""Judges one component of one submission again, and records every request and answer.
+"""Judges one component of one submission again, and records every call and its result.
 
-The secret seed is that of grading, so the requests are those of grading as long as the file, the checks and the grader
-are the same.
+The secret seed is the one used in grading, so the calls are the same as long as the file, the checks and the grader are
+the same.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ __all__ = ["Asked", "ExplainedCase", "Explanation", "explain"]
 
 @dataclass(frozen=True, eq=False)
 class Asked:
-    """One request, with the results of the reference and of the student's function (None without an answer)."""
+    """One call, with the results of the reference and of the student's function (None if it returned nothing)."""
 
     probe: Probe
     shown: Observation | None
@@ -39,7 +39,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class ExplainedCase:
-    """A case with its verdict and its requests; there are none if an earlier case decided."""
+    """A case with its verdict and its calls; there are no calls if an earlier case decided."""
 
     trial: Trial
     verdict: Verdict
@@ -51,8 +51,14 @@ class Explanation:
     """The result of judging a component again.
 
     Attributes:
-        sha256: of the notebook's file.
-        flags: of this judgement.
+        student: the student's id.
+        unit: the unit.
+        component: the component.
+        sha256: digest of the notebook's file.
+        points: the points of the component.
+        max_points: its maximum.
+        cases: the cases with their calls.
+        flags: the flags of judging it again.
     """
 
     student: str
@@ -66,10 +72,11 @@ class Explanation:
 
 
 def explain(course: Course, unit: Unit, student: str, component: str, sandbox: SandboxKind) -> Explanation:
-    """Judge one component of a student's latest submission again, in the sandbox, and keep its requests.
+    """Judge one component of a student's latest submission again, in the sandbox, and record its calls.
 
     Raises:
-        CourseError: the student has handed nothing in, it cannot be graded, or the unit has no such component.
+        CourseError: the student has handed in nothing, the submission cannot be graded, or the unit has no such
+            component.
         SandboxUnavailable: this machine cannot run the sandbox.
     """
     _require_component(unit, component)
@@ -91,10 +98,10 @@ def explain(course: Course, unit: Unit, student: str, component: str, sandbox: S
 
 def _require_component(unit: Unit, component: str) -> None:
     if unit.kind == "capstone":
-        raise CourseError(f"{unit.name} is a capstone, whose checks measure files: read its feedback page instead")
+        raise CourseError(f"{unit.name} is a capstone, which has no components: read the feedback page instead")
     names = [check.component for check in checks_of(unit.name)]
     if component not in names:
-        raise CourseError(f"{unit.name} has no component {component!r}; it has {', '.join(names)}")
+        raise CourseError(f"{unit.name} has no component {component!r}: use one of {', '.join(names)}")
 
 
 def _job(course: Course, unit: Unit, student: str, sandbox: SandboxKind) -> Job:
@@ -114,13 +121,13 @@ def _submission(course: Course, unit: Unit, student: str) -> Submission:
 
 @dataclass
 class _Record:
-    """Records the requests and answers of each sandbox, in the order of the trials."""
+    """Records the calls and results in each sandbox, in the order of the trials."""
 
     trials: dict[str, list[Trial]] = field(default_factory=dict)
     shown: dict[int, Observation] = field(default_factory=dict)
 
     def witness(self, sandbox: str, trials: Iterable[Trial], ask: Ask) -> tuple[Iterable[Trial], Ask]:
-        """Record what passes between the judge and a sandbox, without changing it."""
+        """Record the calls between the judge and a sandbox, without changing them."""
 
         def kept() -> Iterator[Trial]:
             for trial in trials:
@@ -128,13 +135,13 @@ class _Record:
                 yield trial
 
         def answered(request: Request) -> Observation:
-            observed = self.shown[id(request)] = ask(request)  # trials live on, so that no two share an id
+            observed = self.shown[id(request)] = ask(request)  # the trials are kept, so ids stay unique
             return observed
 
         return kept(), answered
 
     def cases(self, result: ComponentResult) -> Iterator[ExplainedCase]:
-        """The cases of the sandbox that counts: its own, or the last sandbox with all answers if that gave points."""
+        """The cases in the sandbox that counts: the answer's own, or the last with all answers if it gave points."""
         sandboxes = list(self.trials.values())
         trials = sandboxes[-1 if result.points > 0 else 0]
         for trial, verdict in zip(trials, result.cases, strict=True):

@@ -1,4 +1,4 @@
-"""Grading one submission: normalise it, run it in a sandbox, judge what comes out. This is what workers do."""
+"""Grades one submission, the task of a worker: normalise it, run it in sandboxes, judge the results."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def grade_submission(job: Job) -> Graded:
 
 
 def get_ready() -> None:
-    """Import what grading needs, which takes seconds, before there is something to grade."""
+    """Import the modules that grading needs, which takes seconds, before the first submission."""
     importlib.import_module("autograder.checks")
     importlib.import_module("autograder.judging.judge_submission")
 
@@ -72,7 +72,7 @@ def _judged(submission: NormalisedSubmission, job: Job) -> SubmissionVerdict:
 
     try:
         return _judged_once(submission, job, attempt=0)
-    except SandboxUnavailable:  # a machine short of something for a moment must not end the whole run
+    except SandboxUnavailable:  # a temporary shortage on the machine must not end the whole run
         time.sleep(_SECONDS_TO_RECOVER)
     try:
         return _judged_once(submission, job, attempt=1)
@@ -107,9 +107,9 @@ def _notebook(data: bytes) -> nbformat.NotebookNode:
 
 @cache
 def _edition(handed_back: tuple[str, ...]) -> Path:
-    """A folder with the library as students have it: answers of units that were handed back are in it, no others.
+    """A folder with the students' edition of the library, which contains the answers of units already handed back.
 
-    It is written once in the life of this process, which removes it at its end.
+    It is written once per process and removed when the process ends.
     """
     from autograder.authoring.student_edition import write_student_edition
 
@@ -122,14 +122,14 @@ def _edition(handed_back: tuple[str, ...]) -> Path:
 
 @cache
 def _all_units() -> tuple[str, ...]:
-    """For a capstone: no code of a student's runs beside the answers of whatever unit."""
+    """All units; a capstone may use all their functions, because no student's code runs there."""
     from avae_lib.components import listing
 
     return tuple(dict.fromkeys(entry.unit for entry in listing()))
 
 
 def _score(judged: ComponentResult | None, max_points: float) -> ComponentScore:
-    """A judged component's points, held between nothing and what its cell in the notebook is worth."""
+    """A component's score, with points clipped to the range from 0 to its maximum in the notebook."""
     if judged is None:
         return ComponentScore(0.0, max_points)
     cases = tuple(

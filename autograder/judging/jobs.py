@@ -1,7 +1,7 @@
-"""Jobs: submissions read and made ready to be graded anywhere.
+"""Reads submissions and makes jobs from them, which can be graded on any machine.
 
-Whoever sees the course folder reads each submission once and puts all that grading it takes into a :class:`Job`:
-bytes and numbers, no files. So a worker on another machine needs the packages of the course, not its folder or secret.
+A :class:`Job` contains everything that grading one submission needs, as bytes and numbers, not as files. So a worker on
+another machine needs the course's packages, but neither its folder nor its secret.
 """
 
 from __future__ import annotations
@@ -36,19 +36,21 @@ class Job:
     """All that is needed to grade one submission.
 
     Attributes:
+        student: the student's id.
+        unit: the unit's name.
         notebook: the bytes that were handed in.
         release: the bytes of the released notebook.
-        handed_back: names of the units whose answers are in the library as students of this unit have it.
-        max_points: of each component that the released notebook asks for.
-        seeds: of each of these components, what its inputs are drawn from: the secret of this submission.
-        sha256: of the notebook; of a capstone, of all files together.
-        flags: what was noticed while it was read.
-        handed_in: UTC without a zone; None if it is not known.
-        hidden: files and folders that no sandbox may show, where they exist.
+        handed_back: names of the earlier units, whose answers are in the library of this unit's students.
+        max_points: the maximum of each component in the released notebook.
+        seeds: the secret seed of each component's inputs.
+        sha256: digest of the notebook; for a capstone, of all files.
+        flags: flags from reading the submission.
+        handed_in: when it was handed in, in UTC without a zone; None if unknown.
+        hidden: files and folders that must not be visible in a sandbox.
         sandbox: where the student's code runs.
-        version: of the grader that made this job; no other one takes it.
-        asked: the components to judge; of the others the points are known.
-        capstone: the files handed in beside the notebook, where the unit is a capstone.
+        version: the grader's version that made the job; other versions refuse it.
+        asked: the components to judge; the points of the others are known.
+        capstone: the files handed in beside the notebook; None if the unit is not a capstone.
     """
 
     student: str
@@ -68,17 +70,17 @@ class Job:
     capstone: CapstoneWork | None = field(default=None, repr=False)
 
     def quarantined(self, reason: object, seconds: float = 0.0) -> Graded:
-        """What becomes of it if it cannot be graded."""
+        """The result if the submission cannot be graded."""
         return _quarantined(self.student, self.max_points, reason, seconds, self.sha256)
 
     def given_up(self, what: str) -> Graded:
-        """What becomes of it if grading it fails."""
+        """The result if the grader itself fails."""
         return self.quarantined(f"{what}; look at the submission, and report this with its line of the audit log")
 
 
 @dataclass(frozen=True)
 class Batch:
-    """What the jobs of one run have in common; it makes them, one by one."""
+    """Makes the jobs of one run from its submissions; it contains the facts that all of them share."""
 
     unit: str
     release: bytes = field(repr=False)
@@ -99,7 +101,10 @@ class Batch:
         """The jobs of one unit.
 
         Args:
-            hidden: what sandboxes may not show, beside the course.
+            course: the course.
+            unit: the unit.
+            hidden: files and folders besides the course's that must not be visible in a sandbox.
+            sandbox: where students' code runs.
 
         Raises:
             CourseError: the unit is not released, or the course's secret or its private images cannot be used.
@@ -116,7 +121,7 @@ class Batch:
         return cls(unit.name, release, handed_back, max_points, secret, hidden, sandbox, *more)
 
     def prepare(self, submission: Submission) -> Job | Graded:
-        """Read a submission: a job, or the reason why there is nothing to grade."""
+        """Read a submission; return a job, or a quarantined result if it cannot be graded."""
         try:
             path, flags = notebook_file(submission, self.unit)
             data = read_once(path)
@@ -145,14 +150,14 @@ class Batch:
         )
 
     def _capstone(self, submission: Submission) -> CapstoneWork:
-        # The same held-out images for the whole class: which ones must not decide about a grade.
+        # The whole class gets the same held-out images, so that their choice does not decide about a grade.
         seed = self.secret.seed(self.unit, "held out")
         return read_capstone(submission.folder, seed, self.private_images, self.baseline_bpd)
 
     def _seeds(self, student: str, sha256: str, capstone: CapstoneWork | None) -> dict[str, int]:
         if capstone:
             return dict.fromkeys(self.max_points, capstone.seed)
-        # Of the file too: handing in again must not meet the inputs on which the last attempt was told what is wrong.
+        # The seed depends on the file: after feedback, another attempt must not get the same inputs.
         return {name: self.secret.seed(student, self.unit, name, sha256) for name in self.max_points}
 
 
@@ -162,7 +167,7 @@ def _said_of_files(submission: Submission, capstone: CapstoneWork | None) -> tup
 
 
 def remark(text: object) -> str:
-    """Text about a submission as it may be kept and shown: one line of printable signs, not too long."""
+    """Text about a submission on one line of printable characters, cut to a maximum length."""
     return printable(str(text), _LONGEST_REMARK)
 
 
@@ -180,7 +185,7 @@ def _private_images(path: Path | None) -> bytes:
     try:
         return read_once(path, str(path))
     except Quarantined as trouble:
-        raise CourseError(f"the private images that course.toml names cannot be used: {trouble}") from None
+        raise CourseError(f"the private_images of course.toml cannot be used: {trouble}") from None
 
 
 def _points_of_checks(release: nbformat.NotebookNode) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Judging one submission: every answer is asked in a sandbox of its own.
+"""Judges one submission: every answer runs in a sandbox of its own.
 
 In an answer's *own sandbox*, only the set-up cells and that one answer have run, so answers cannot spoil each other.
 The functions of earlier exercises that it calls are stand-ins: the library's own bodies compute them outside
@@ -57,17 +57,18 @@ def judge_submission(
     """Run a submission's answers in sandboxes and judge each component from outside.
 
     Args:
-        checks: of the components of this unit.
-        edition: the folder that holds the student edition of ``avae_lib``.
-        seed_of: the secret seed of this student for a component.
-        hidden: files and folders that must not be seen in the sandbox even if they lie inside what is mounted.
+        submission: the normalised submission.
+        checks: the checks of the unit's components.
+        edition: the folder with the student edition of ``avae_lib``.
+        seed_of: returns the secret seed of a component for this student.
+        limits: the limits of each sandbox.
+        hidden: files and folders that must not be visible in the sandbox, even inside mounted folders.
         kind: where the answers run.
-        asked: the components to judge, if not all.
-        references: computes the stand-ins; by default those that this process keeps.
-        attempt: how often this submission was begun before. Each attempt draws other inputs, since what was asked in
-            one of them must be worth nothing in the next.
-        witness: is given each sandbox's name, trials and ``ask``, and returns those to judge with, so that it sees what
-            is asked.
+        asked: the components to judge; by default all.
+        references: computes the stand-ins; by default the ones shared by this process.
+        attempt: number of earlier attempts to judge this submission. Each attempt draws other inputs, so that knowing
+            those of an earlier one gains nothing.
+        witness: called with each sandbox's name, trials and ``ask``; returns the trials and ``ask`` to use instead.
 
     Raises:
         SandboxUnavailable: this machine cannot run the sandbox.
@@ -84,7 +85,7 @@ def judge_submission(
 
 
 class _Judging:
-    """The judgement of one submission as it grows."""
+    """Judges one submission and collects results and flags."""
 
     def __init__(
         self,
@@ -99,14 +100,17 @@ class _Judging:
         self.checks = tuple(check for check in checks if asked is None or check.component in asked)
         self.results: dict[str, ComponentResult] = {}
         self.had_losses = False
-        self._plan, self._answers = plan, answers
-        self._seed_of, self._attempt, self._witness = seed_of, attempt, witness
+        self._plan = plan
+        self._answers = answers
+        self._seed_of = seed_of
+        self._attempt = attempt
+        self._witness = witness
         self._calls = Calls(answers, frozenset(check.component for check in checks))
-        self._answered: set[str] = set()  # gave a value, which stands
-        self._speechless: list[ComponentCheck] = []  # gave none alone, and may do so among all answers
+        self._answered: set[str] = set()  # components that returned a value, which is final
+        self._speechless: list[ComponentCheck] = []  # returned no value alone; judged again among all answers
         self._lost: dict[str, str] = {}  # component → how its own sandbox ended
         self._helped: list[str] = []
-        self._rescued: dict[str, str] = {}  # component → what its cell stopped at
+        self._rescued: dict[str, str] = {}  # component → the error in its cell
         self._unjudged: dict[str, str] = {}  # component → the grader's own failure
         self._changed: dict[str, None] = {}
         self._is_output_cut = False
@@ -121,20 +125,20 @@ class _Judging:
         flags = [f"the sandbox of {name} was lost: {why}" for name, why in self._lost.items()]
         if self._changed:
             flags.append(f"a cell changed what other code relies on: {', '.join(self._changed)}")
+        flags += [f"{name} must be graded by hand: the grader failed ({why})" for name, why in self._unjudged.items()]
         flags += [
-            f"{name} is to be judged by a person: the grader failed ({why})" for name, why in self._unjudged.items()
-        ]
-        flags += [
-            f"the cell of {name} stopped at something this machine lacks ({error}): its definitions alone were judged"
+            f"the cell of {name} raised an error before its function was defined ({error}): only definitions were run"
             for name, error in self._rescued.items()
         ]
-        flags += [f"{name} runs only together with the other answers; so judged, it counts" for name in self._helped]
         flags += [
-            f"{' and '.join(circle)} call each other: while one is judged, no reference stands in for another"
+            f"{name} runs only together with the other answers, and was judged with them" for name in self._helped
+        ]
+        flags += [
+            f"{' and '.join(circle)} call each other, so none was judged with a reference for another"
             for circle in self._circles
         ]
         if self._is_output_cut:
-            flags.append(f"printed more than {self._plan.limits.output_bytes // 1024} kB")
+            flags.append(f"the notebook printed more than {self._plan.limits.output_bytes // 1024} kB")
         return tuple(flags)
 
     @property
@@ -162,7 +166,7 @@ class _Judging:
         return any(names_in(other.source, [component]) for other in self._answers if other.component != component)
 
     def _judge_among_all(self, checks: list[ComponentCheck]) -> None:
-        """Judge what gave no value alone; a cell or function that ends the sandbox is left out of the next one."""
+        """Judge components that returned no value alone; an answer that ends the sandbox is left out of the next."""
         ending: set[str] = set()
         for number in range(_MOST_SANDBOXES_FOR_ALL):
             try:
@@ -202,7 +206,7 @@ class _Judging:
             return judge_component(trials, check, listening)
         except (LostDuring, SessionLost, SetupFailed, SandboxUnavailable):
             raise
-        except Exception as error:  # what nobody foresaw about one answer must not cost the others
+        except Exception as error:  # an unforeseen failure on one answer must not cost the others
             self.had_losses = True
             self._unjudged[check.component] = f"{type(error).__name__}: {error}"
             return _nothing_for(check)
@@ -218,19 +222,21 @@ class _Judging:
 
 
 class _PatientAsk:
-    """An ``ask`` that opens a sandbox when it is first needed, and a second one if the first is lost to a crash.
+    """An ``ask`` that opens a sandbox on first use, and a second one if the first crashes.
 
     Args:
-        at_end: is shown each sandbox before it is left.
+        open_sandbox: opens a sandbox.
+        at_end: called with each sandbox before it is closed.
 
     Attributes:
-        loss: how a sandbox was lost, or why none could be had; empty if neither happened.
+        loss: how a sandbox was lost, or why none could be opened; empty if neither happened.
     """
 
     def __init__(
         self, open_sandbox: Callable[[], NotebookInSandbox], at_end: Callable[[NotebookInSandbox], None]
     ) -> None:
-        self._open_sandbox, self._at_end = open_sandbox, at_end
+        self._open_sandbox = open_sandbox
+        self._at_end = at_end
         self._sandbox: NotebookInSandbox | None = None
         self._losses = 0
         self.loss = ""
@@ -268,6 +274,6 @@ class _PatientAsk:
 
 
 def _nothing_for(check: ComponentCheck) -> ComponentResult:
-    said = "the grader failed on this answer, which is not your fault; a person will look at it"
+    said = "the grader failed on this answer; this is not your fault, and your instructor will look at it"
     cases = tuple(Verdict(case.name, False, said, 0.0, case.points) for case in check.cases)
     return ComponentResult(check.component, 0.0, check.points, cases)

@@ -1,4 +1,4 @@
-"""A sandbox in which chosen cells of one notebook have run: the place where its components are asked."""
+"""Runs chosen cells of one notebook in a sandbox and calls the components that they define."""
 
 from __future__ import annotations
 
@@ -24,21 +24,22 @@ class SetupFailed(RuntimeError):
 
 
 class LostDuring(Exception):
-    """A sandbox was lost while one answer's cell ran or its component was asked.
+    """A sandbox was lost while one answer's cell ran or its component was called.
 
     Attributes:
-        grade_id: of that answer.
+        grade_id: the grade_id of the answer.
         loss: what happened.
     """
 
     def __init__(self, grade_id: str, loss: SessionLost) -> None:
         super().__init__(f"{grade_id}: {loss.reason}")
-        self.grade_id, self.loss = grade_id, loss
+        self.grade_id = grade_id
+        self.loss = loss
 
 
 @dataclass(frozen=True)
 class SandboxPlan:
-    """What all sandboxes for one submission have in common."""
+    """The settings that all sandboxes for one submission share."""
 
     edition: Path
     setup: tuple[str, ...]
@@ -52,19 +53,21 @@ class SandboxPlan:
 class NotebookInSandbox:
     """Runs the set-up cells, then the answers in order; use it in a ``with`` block.
 
-    Where a cell stopped before its function was in use, its definitions alone are run before it is asked: a line that
-    this machine cannot run (a module, a drive, a GPU) must not cost the function below it.
+    If a cell raised an error before its function was defined, only its definitions are run before the first call. So a
+    line that cannot run here (a missing module, drive or GPU) does not cost the function below it.
 
     Args:
-        stand_ins: components whose calls are computed outside, by the library's own bodies.
+        plan: the settings.
+        answers: the answers to run.
+        stand_ins: components whose calls are computed outside, by the library's own functions.
 
     Attributes:
-        rescued: components of which only the definitions were run, and what their cells stopped at.
+        rescued: the components of which only the definitions were run, with the errors in their cells.
 
     Raises:
         LostDuring: an answer's cell ended the sandbox.
-        SessionLost: the deadline is over.
-        SetupFailed: a set-up cell raised something or never ended.
+        SessionLost: the deadline has passed.
+        SetupFailed: a set-up cell raised an error or did not end.
     """
 
     def __init__(self, plan: SandboxPlan, answers: Iterable[Answer], stand_ins: Collection[str] = ()) -> None:
@@ -75,7 +78,7 @@ class NotebookInSandbox:
         self._changed: dict[str, None] = {}
         self._deadline = plan.deadline
         if names_in("\n".join(answer.source for answer in answers), stand_ins):
-            plan.references.get_ready()  # what starting takes must not count as time of the answer's
+            plan.references.get_ready()  # the time to start must not count as the answer's
         facts = (plan.edition, plan.limits, plan.deadline, plan.hidden, plan.kind)
         respond = (lambda call: plan.references.respond(stand_ins, call)) if stand_ins else None
         self._session = Session(*facts, setup=plan.setup, respond=respond)
@@ -91,11 +94,11 @@ class NotebookInSandbox:
             raise
 
     def ask(self, request: Request) -> Observation:
-        """What the judge's ``ask`` wants, except that a lost sandbox is not taken for the answer.
+        """Call a component and observe the result.
 
         Raises:
-            AskFailed: the notebook has no such function.
-            LostDuring: there was no answer, and will be none from this sandbox.
+            AskFailed: the notebook defines no such function.
+            LostDuring: the sandbox was lost, so there is no result.
         """
         try:
             return self._session.observe(request)
@@ -108,7 +111,7 @@ class NotebookInSandbox:
 
     @property
     def changed(self) -> tuple[str, ...]:
-        """Names of common things that the answers left changed."""
+        """Names of shared objects that the answers have changed."""
         return tuple(self._changed)
 
     @property
@@ -144,7 +147,7 @@ class NotebookInSandbox:
             self._errors[answer.component or answer.grade_id] = outcome.error
 
     def _rescue(self, component: str) -> bool:
-        """Run the definitions of a component whose cell raised something; false where there is nothing to try."""
+        """Run the definitions of a component whose cell raised an error; False if there are none."""
         definitions = self._definitions.pop(component, "")
         if not definitions or component not in self._errors:
             return False
@@ -154,5 +157,5 @@ class NotebookInSandbox:
 
     def _why_missing(self, component: str) -> str:
         if error := self._errors.get(component):
-            return f"your cell stopped before its function was in use: {error}"
-        return f'not written: nothing in the notebook carries @implements("{component}")'
+            return f"your cell raised an error before its function was defined: {error}"
+        return f'not written: no cell of your notebook contains @implements("{component}")'

@@ -1,10 +1,10 @@
 """Runs the library's own components in a separate sandbox that never runs a student's code.
 
 While one answer is judged, the functions of other exercises that it calls are stand-ins: each call, and each of its
-gradients, is computed here (:mod:`avae_lib.checking.remote_calls`). So a sandbox with students' code only ever gets
-numbers from the references that it asked for, never their bodies.
+gradients, is computed here (:mod:`avae_lib.checking.remote_calls`). So a sandbox with students' code gets only numbers
+from the references, never their code.
 
-The inputs come from a stranger, and a small input may demand much memory or time. The limits of a sandbox contain this.
+The inputs come from a stranger, and a small input may need much memory or time. The limits of the sandbox contain this.
 """
 
 from __future__ import annotations
@@ -34,12 +34,13 @@ _LONG = 100_000  # seconds of processor time, over many submissions; each call h
 
 
 class References:
-    """Computes calls of components for other sandboxes. Its sandbox starts when it is first needed, and again after it
-    was lost.
+    """Computes calls of components for other sandboxes, in a sandbox that starts on first use and restarts if lost.
 
     Args:
-        edition: a folder with the library and all of its bodies.
-        limits: on the sandbox; ``ask_seconds`` is the limit on one call.
+        edition: a folder with the complete library.
+        limits: the limits of the sandbox; ``ask_seconds`` is the limit on one call.
+        hidden: files and folders that must not be visible in the sandbox.
+        kind: the kind of sandbox.
     """
 
     def __init__(
@@ -59,16 +60,16 @@ class References:
             self._session = Session(self._edition, self._limits, math.inf, self._hidden, self._kind, warm=False)
 
     def respond(self, allowed: Collection[str], call: Any) -> dict[str, Any]:
-        """The response to a call that came out of a sandbox with students' code.
+        """The response to a call from a sandbox with students' code.
 
         Args:
             allowed: names of the components that may be called from there.
-            call: whatever came.
+            call: the call, which may be any JSON value.
         """
         if not isinstance(call, dict) or call.keys() - {"cotangents"} != _PARTS:
-            return _refusal("ValueError", "this is no call of a component")
+            return _refusal("ValueError", "this is not a call of a component")
         if not isinstance(name := call["component"], str) or name not in allowed:
-            return _refusal("NotImplementedError", "this component is not there")
+            return _refusal("NotImplementedError", "this component is not available here")
         try:
             self.get_ready()
             assert self._session is not None
@@ -76,7 +77,7 @@ class References:
         except (SessionLost, SandboxUnavailable) as loss:
             self.close()
             return _refusal("RuntimeError", f"could not be computed: {loss}")
-        except RecursionError:  # it could just be read, and cannot be written one level deeper
+        except RecursionError:  # just readable, but too deeply nested to be written one level deeper
             return _refusal("ValueError", "nested too deeply")
         return response if isinstance(response, dict) else _refusal("RuntimeError", "could not be computed")
 

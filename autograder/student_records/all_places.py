@@ -34,13 +34,13 @@ _LARGEST = 64 * 2**20  # bytes of a file that is searched
 
 
 def require_id(student: str) -> None:
-    """Refuse what cannot be the name of a student's folder, before it is looked for among files.
+    """Check that a text can be a student's id, before files are searched for it.
 
     Raises:
         CourseError: it cannot.
     """
     if not student or student.startswith(".") or any(sign in student for sign in "/\\\0\r\n"):
-        raise CourseError(f"{student!r} cannot be a student's id: an id is the name of a folder under submitted/")
+        raise CourseError(f"{student!r} cannot be a student's id: write the name of the student's folder in submitted/")
 
 
 def found_everywhere(course: Course, student: str) -> list[str]:
@@ -53,13 +53,13 @@ def unknown(course: Course, student: str) -> CourseError:
     folders = [entry.name for entry in course.submitted.iterdir()] if course.submitted.is_dir() else []
     close = get_close_matches(student, [*Roster.of(course).students, *folders], 3)
     return CourseError(
-        f"nothing is kept of a student with the id {student!r}"
+        f"no data are kept about a student with the id {student!r}"
         + (f": did you mean {', '.join(dict.fromkeys(close))}?" if close else "")
     )
 
 
 def still_named_in(course: Course, names: Iterable[str]) -> list[str]:
-    """The files of a course, except its own texts, that contain one of some names as a word."""
+    """The files of a course, except its own texts, that contain one of the names as a word."""
     wanted = tuple(names)
     return [str(path.relative_to(course.root)) for path in _files(course.root) if is_named_in(path, wanted)]
 
@@ -73,7 +73,7 @@ def _files(root: Path) -> Iterator[Path]:
 
 
 def copies_elsewhere(course: Course) -> list[str]:
-    """Folders outside the course into which exports, reports or pages were written, by the audit log."""
+    """Folders outside the course to which exports, reports or pages were written, according to the audit log."""
     log = course.records / "audit.jsonl"
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
     folders = (_folder(line) for line in lines if '"folder"' in line and '"event"' in line)

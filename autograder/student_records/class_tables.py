@@ -1,6 +1,6 @@
-"""A student's lines in the roster, the extensions, and other tables beside them with a column ``student``.
+"""Finds and changes a student's lines in the roster, the extensions, and other tables with a column ``student``.
 
-All other lines stay the same to the byte, including their order, quotes and line ends.
+All other lines stay the same, byte for byte.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _COLUMN = "student"
 
 @dataclass(frozen=True, eq=False)
 class _Line:
-    """A line of a table as it stands in the file, and its cells; quotes may hold line ends."""
+    """A row of a table: its text in the file, which may contain line ends in quotes, and its cells."""
 
     raw: str
     cells: Sequence[str]
@@ -47,7 +47,7 @@ class _Table:
 
     @property
     def names(self) -> list[str]:
-        """Who the lines are about, each once."""
+        """The students in the table, each once."""
         return list(dict.fromkeys(map(self._name, self.lines[1:])))
 
     def _name(self, line: _Line) -> str | None:
@@ -59,7 +59,7 @@ class ClassTables:
     """The lines about one student in the tables of the class.
 
     Attributes:
-        with_roster: whether the roster, and the one kept from before its last update, are among these tables.
+        with_roster: whether the roster and its earlier copy are included.
     """
 
     with_roster: bool = True
@@ -85,7 +85,7 @@ class ClassTables:
 
 
 def is_on_roster(course: Course, student: str) -> bool:
-    """Whether the roster's own file has a line for an id."""
+    """Whether the roster's file has a line for an id."""
     return any(table.about(student) for table in _tables(course) if table.path == course.roster)
 
 
@@ -98,7 +98,7 @@ def _with_id(table: _Table, line: _Line, new: str) -> str:
 
 
 def _rosters(course: Course) -> tuple[Path, ...]:
-    """The roster, and the roster as it was before it was last brought up to date."""
+    """The roster, and the copy from before its last update."""
     return (course.roster, earlier_roster(course.roster)) if course.roster else ()
 
 
@@ -112,14 +112,14 @@ def _tables(course: Course) -> list[_Table]:
 
 
 def _table(path: Path) -> _Table | None:
-    """The table in a file; None if it is no text, or has no column for students."""
+    """The table in a file; None if it is not text, or has no column for students."""
     columns = _columns(path)
     named = (table for table in columns if table.lines[0].cells[table.column].strip("\ufeff \"'").lower() == _COLUMN)
     return next(named, None)
 
 
 def _roster(path: Path) -> _Table | None:
-    """The roster, whose ids stand in a column of another name in each LMS; None if it is damaged."""
+    """The roster, whose column of ids has another name in each LMS; None if it is damaged."""
     try:
         ids = list(Roster.read(path).students)
     except CourseError:
@@ -128,7 +128,7 @@ def _roster(path: Path) -> _Table | None:
 
 
 def _columns(path: Path) -> list[_Table]:
-    """The table in a file, seen by each of its columns; nothing if it is no text."""
+    """The table in a file, once for each column that may contain the ids; empty if it is not text."""
     try:
         text = path.read_bytes().decode("utf-8")
     except UnicodeDecodeError:

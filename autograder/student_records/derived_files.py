@@ -1,6 +1,6 @@
-"""Files made from the records that can be made again: feedback pages, exports, reports, formgrader's log.
+"""Removes files about a student that can be made again: feedback pages, exports, reports, formgrader's log.
 
-Files that name a student who is forgotten or renamed are removed. The commands that wrote them can write them again.
+The commands that wrote these files can write them again.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from autograder.student_records.work_folders import remove
 
 __all__ = ["DerivedFiles", "is_named_in", "names_of"]
 
-_LARGEST = 256 * 2**20  # bytes of a file, or of what a zip unpacks to, that is looked into
+_LARGEST = 256 * 2**20  # bytes; larger files, packed or not, are not searched
 
 
 class DerivedFiles:
-    """What in ``feedback/``, ``exports/``, ``reports/`` and among the logs of pages names a student."""
+    """The files in ``feedback/``, ``exports/``, ``reports/`` and among the logs that name a student."""
 
     def found(self, course: Course, student: str) -> list[str]:
         return [str(path.relative_to(course.root)) for path in _naming(course, student)]
@@ -36,10 +36,10 @@ class DerivedFiles:
 
 
 def names_of(course: Course, student: str) -> tuple[str, ...]:
-    """The id of a student, and the name and address under which the roster has them."""
+    """The id of a student, with the name and address from the roster."""
     try:
         person = Roster.of(course)[student]
-    except CourseError:  # a roster that cannot be read must not stand in the way of forgetting
+    except CourseError:  # an unreadable roster must not prevent course forget
         return (student,)
     return tuple(dict.fromkeys(filter(None, (student, person.name, person.email, person.email.lower()))))
 
@@ -62,7 +62,7 @@ def _files(course: Course) -> Iterator[Path]:
 
 
 def is_named_in(path: Path, names: Collection[str]) -> bool:
-    """Whether a file, or one inside a zip file, holds one of some names as a word of its own."""
+    """Whether a file, or a file in a zip archive, contains one of the names as a word."""
     words = [rb"(?<![\w@.-])" + re.escape(name.encode()) + rb"(?![\w@-])" for name in names]
     pattern = re.compile(b"|".join(words))
     return any(pattern.search(part) for part in _parts(path))

@@ -28,10 +28,10 @@ class Forgotten:
     """The result of removing a student's data.
 
     Attributes:
-        removed: what was there, a phrase each.
-        still_named_in: files of the course folder that hold the id, name or address still: another student's words,
+        removed: the removed data, a phrase each.
+        still_named_in: files in the course folder that still contain the id, name or address: another student's words,
             a table without a column for ids, or a word that merely looks the same.
-        copies_elsewhere: folders outside the course into which grades or reports were written.
+        copies_elsewhere: folders outside the course to which grades or reports were written.
     """
 
     removed: tuple[str, ...]
@@ -43,11 +43,16 @@ def forget(course: Course, student: str, confirm: Callable[[list[str]], bool]) -
     """Remove all data about a student. If this is interrupted, calling it again finishes the removal.
 
     Args:
-        confirm: is shown what will be removed, and returns whether to go on; None is returned if not.
+        course: the course.
+        student: the student's id.
+        confirm: called with the data that will be removed; if it returns False, nothing is removed.
+
+    Returns:
+        The result; None if ``confirm`` returned False.
 
     Raises:
-        CourseError: nothing is kept of such a student, another command is at work on the course, or a change of ids was
-            broken off.
+        CourseError: no data are kept about the student, another command is working on the course, or a change of ids
+            was interrupted.
     """
     student = normal_id(student)
     require_id(student)
@@ -62,6 +67,6 @@ def forget(course: Course, student: str, confirm: Callable[[list[str]], bool]) -
         for place in PLACES:
             place.forget(course, student)
         if left := found_everywhere(course, student):
-            raise CourseError(f"not all of it could be removed: {', '.join(left)}")
+            raise CourseError(f"these could not be removed, remove them yourself: {', '.join(left)}")
         log_event(course, "student forgotten", places=len(removed))
         return Forgotten(tuple(removed), tuple(still_named_in(course, names)), tuple(copies_elsewhere(course)))

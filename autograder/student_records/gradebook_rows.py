@@ -1,4 +1,4 @@
-"""A student's rows in nbgrader's gradebook: points, comments, submissions."""
+"""Finds and changes a student's rows in nbgrader's gradebook: points, comments, submissions."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ def _rows(gradebook: Gradebook, student: str) -> list[Student]:
 
 
 def _overwrite_what_was_deleted(gradebook: Gradebook) -> None:
-    """SQLite leaves deleted rows in the file until their place is needed; VACUUM writes the file without them."""
+    """Rewrite the database file with VACUUM, because SQLite leaves deleted rows in the file."""
     gradebook.db.remove()
     try:
         with gradebook.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.exec_driver_sql("VACUUM")
     except OperationalError as trouble:
         raise CourseError(
-            f"the gradebook cannot be written anew without what was deleted ({trouble.orig}): close formgrader and "
+            f"the deleted rows could not be erased from the gradebook's file ({trouble.orig}): close formgrader and "
             "course answers, and run this again"
         ) from None

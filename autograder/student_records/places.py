@@ -13,14 +13,14 @@ __all__ = ["Place", "entries_named"]
 
 
 class Place(Protocol):
-    """One kind of place. If a method is interrupted, calling it again finishes its work."""
+    """One kind of place; if a method is interrupted, calling it again finishes its work."""
 
     def found(self, course: Course, student: str) -> list[str]:
         """The data kept about a student here, one phrase each; empty if there are none."""
         ...
 
     def forget(self, course: Course, student: str) -> None:
-        """Remove it."""
+        """Remove the data kept about a student here."""
 
     def rename(self, course: Course, old: str, new: str) -> None:
         """Move the data from one id to another that has none here yet."""

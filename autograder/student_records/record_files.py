@@ -1,7 +1,7 @@
-"""The grader's own records in ``.course/``: results and kept results, points noticed, the audit log.
+"""Finds and changes a student's data in the grader's own records in ``.course/``: results, logged points, audit log.
 
-In JSON a student stands as the name of a file, as a key, as the value of an entry like ``student``, or in a list of
-ids or of paths. Whatever else a record says is left as it is.
+A JSON record names a student in the name of its file, in a key, in the value of an entry like ``student``, or in a list
+of ids or paths. Everything else in a record stays as it is.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ __all__ = ["AuditLog", "RecordFiles"]
 
 _GONE = object()
 _PERSONS = ("student", "found", "expected")  # the entries whose value is a student's id
-_OF_COMPONENTS = ("components", "seeds", "versions")  # here keys name other things, and a student may be called so
-_DERIVED = "cache"  # results that follow from the id among other things: under another one they are made anew
+_OF_COMPONENTS = ("components", "seeds", "versions")  # entries with other names as keys, which may equal a student's id
+_DERIVED = "cache"  # results that depend on the id; under another id they are computed again
 
 
 class RecordFiles:
-    """The files of JSON in ``.course/``, one for each student or one for each unit."""
+    """The JSON files in ``.course/``, one per student or one per unit."""
 
     def found(self, course: Course, student: str) -> list[str]:
         return [str(path.relative_to(course.root)) for path in _files(course) if _is_about(path, student)]
@@ -50,10 +50,10 @@ class RecordFiles:
 
 
 class AuditLog:
-    """``.course/audit.jsonl`` and other logs of JSON lines: the one place where lines are taken out of it.
+    """``.course/audit.jsonl`` and other logs in JSON lines; only here are lines removed from the log.
 
-    The log is only added to, but for this: the lines about a student who is to be forgotten go, and a line that names
-    nobody says that this was done. Lines about one who gets another id are kept, under the other id.
+    ``course forget`` removes the lines about a student and adds a line without a name that records the removal.
+    ``course rename`` keeps the lines, with the new id.
     """
 
     def found(self, course: Course, student: str) -> list[str]:
@@ -136,7 +136,7 @@ def _names(content: Any, student: str) -> bool:
 
 
 def _without(content: Any, student: str) -> Any:
-    """The content with nothing that is about a student; what is all about one is gone."""
+    """The content without everything about a student; ``_GONE`` if all of it is about the student."""
     if isinstance(content, dict):
         if any(content.get(name) == student for name in _PERSONS):
             return _GONE
@@ -168,7 +168,7 @@ def _renamed_value(name: str, value: Any, old: str, new: str) -> Any:
 
 
 def _stands_for(value: Any, student: str) -> bool:
-    """Whether an entry of a list is a student's id, or the path of something in the student's folder."""
+    """Whether an entry of a list is a student's id, or a path in the student's folder."""
     return isinstance(value, str) and student in value.split("/")
 
 

@@ -1,7 +1,7 @@
 """``course rename``: gives a student another id, everywhere or nowhere.
 
-The two ids are written down before anything is changed. If the machine stops half-way, the same command finishes it.
-If a place cannot be changed, those changed before are changed back.
+A journal records the two ids before anything is changed. If the machine stops half-way, the same command finishes the
+change. If one step fails, the earlier steps are reversed.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ __all__ = ["Renamed", "rename", "require_none_unfinished"]
 
 @dataclass(frozen=True)
 class Renamed:
-    """What was renamed, one phrase each, and the files in the course folder that still contain the old id."""
+    """The changed data, one phrase each, and the files in the course folder that still contain the old id."""
 
     changed: tuple[str, ...]
     still_named_in: tuple[str, ...]
@@ -39,18 +39,18 @@ class Renamed:
 def rename(course: Course, old: str, new: str) -> Renamed:
     """Give a student another id everywhere in the course folder.
 
-    A line for the new id that the roster holds already, because the class list was brought up to date first, does not
-    count as another student, as long as nothing else is kept under it and the old id is off the roster.
+    If the roster already has a line for the new id, because it was updated first, this does not count as another
+    student, provided that no other data have the new id and the old id is not in the roster.
 
     Raises:
-        CourseError: nothing is kept of the old id, the new one is taken or cannot be an id, or a place could not be
-            changed, so that nothing was.
+        CourseError: no data have the old id, the new id is taken or cannot be an id, or a step failed. Then nothing is
+            changed.
     """
     old, new = normal_id(old), normal_id(new)
     for student in (old, new):
         require_id(student)
     if unmistakable(new) != new:
-        raise CourseError(f"{new!r} cannot be a student's id: it holds signs that no id needs, or is too long")
+        raise CourseError(f"{new!r} cannot be a student's id: use letters, digits and . _ -, at most 200 bytes")
     with course_lock(course, "course rename"):
         journal = _journal(course)
         changed = found_everywhere(course, old)
@@ -60,7 +60,7 @@ def rename(course: Course, old: str, new: str) -> Renamed:
             _require_free(course, old, new, changed, places)
             write_private(journal, json.dumps([old, new]))
         _carry_over(course, old, new, places, journal)
-        # What cannot be changed back comes last.
+        # Steps that cannot be reversed come last.
         for place in (DerivedFiles(), AuditLog()):
             place.rename(course, old, new)
         log_event(course, "student renamed", student=new)
@@ -69,17 +69,17 @@ def rename(course: Course, old: str, new: str) -> Renamed:
 
 
 def require_none_unfinished(course: Course, but: tuple[str, str] | None = None) -> bool:
-    """Refuse to go on after a change of ids that was broken off; returns whether it is the one in ``but``.
+    """Check that no change of ids was interrupted, except the change in ``but``; return whether that one was.
 
     Raises:
-        CourseError: another one was; the message says how to finish it.
+        CourseError: another change was interrupted; the message says how to finish it.
     """
     journal = _journal(course)
     if not journal.exists():
         return False
     before = tuple(json.loads(journal.read_text(encoding="utf-8")))
     if before != but:
-        raise CourseError(f"a change of ids was broken off: finish it first with course rename {' '.join(before)}")
+        raise CourseError(f"a change of ids was interrupted: finish it first with course rename {' '.join(before)}")
     return True
 
 
@@ -91,9 +91,9 @@ def _require_free(course: Course, old: str, new: str, kept: list[str], places: I
     if not kept:
         raise unknown(course, old)
     if old == new:
-        raise CourseError(f"{old!r} is the id already")
+        raise CourseError(f"the old and the new id are both {old!r}: write a different new one")
     if taken := [phrase for place in places for phrase in place.found(course, new)]:
-        raise CourseError(f"the id {new!r} is taken: {', '.join(taken[:4])}. Nothing was changed")
+        raise CourseError(f"nothing was changed, because the id {new!r} is taken: {', '.join(taken[:4])}")
 
 
 def _carry_over(course: Course, old: str, new: str, places: Iterable[Place], journal: Path) -> None:
@@ -105,7 +105,7 @@ def _carry_over(course: Course, old: str, new: str, places: Iterable[Place], jou
     except Exception as trouble:
         _carry_back(course, old, new, begun, trouble)
         journal.unlink()
-        raise CourseError(f"the id could not be changed everywhere ({trouble}), so nothing was changed") from trouble
+        raise CourseError(f"nothing was changed, because one step failed: {trouble}") from trouble
 
 
 def _carry_back(course: Course, old: str, new: str, begun: list[Place], trouble: Exception) -> None:
@@ -114,5 +114,5 @@ def _carry_back(course: Course, old: str, new: str, begun: list[Place], trouble:
             place.rename(course, new, old)
     except Exception as second:
         raise CourseError(
-            f"the id was changed in part ({trouble}; and back: {second}): mend that, then run course rename again"
+            f"the id was changed in part ({trouble}; then {second}): fix the cause, then run course rename again"
         ) from trouble

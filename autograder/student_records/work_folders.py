@@ -1,4 +1,4 @@
-"""The folders named by a student's id: submitted work and graded notebooks."""
+"""Finds and changes the folders named by a student's id: submitted work and graded notebooks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["WorkFolders", "remove"]
 
 
 class WorkFolders:
-    """A student's folders in ``submitted/`` and ``autograded/``, and those of work that later work has replaced."""
+    """A student's folders in ``submitted/`` and ``autograded/``, and those with replaced work."""
 
     def found(self, course: Course, student: str) -> list[str]:
         return [str(path.relative_to(course.root)) for path in _of(course, student)]
@@ -35,10 +35,10 @@ def _of(course: Course, student: str) -> Iterator[Path]:
 
 
 def remove(path: Path) -> None:
-    """Remove a file, or a folder with all that is in it; of a symbolic link only the link."""
+    """Remove a file, or a folder with its content; of a symbolic link, only the link."""
     if path.is_symlink() or not path.is_dir():
         path.unlink(missing_ok=True)
         return
     for folder, _, _ in os.walk(path):
-        os.chmod(folder, 0o700)  # a student's archive may come with folders that nobody can write to
+        os.chmod(folder, 0o700)  # a student's archive may contain folders without write permission
     shutil.rmtree(path)

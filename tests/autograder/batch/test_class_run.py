@@ -60,21 +60,23 @@ def test_students_without_a_time_are_counted_where_there_is_a_due_date(course, h
     hand_in("ben", solved).with_name("timestamp.txt").write_text("2026-03-01 12:00:00 UTC")
     assert "no time of handing in" not in grade()
     with_due_date(course)
-    assert "no time of handing in is known for 1 submission, on time therefore: ada" in grade()
+    assert "1 submission handed in at an unknown time, which counts as on time: ada" in grade()
 
 
 def test_a_roster_that_cannot_be_read_costs_no_grades(course, hand_in, solved, grade):
     course.roster.parent.mkdir()
     course.roster.write_text("nothing\nada\n")
     hand_in("ada", solved)
-    assert "who handed in nothing is not known:" in grade()
+    assert "students without work cannot be listed:" in grade()
     assert len(recorded_results(course, course.unit(UNIT))) == 1
 
 
 def test_where_nothing_lies_in_its_place_the_other_places_are_named(course, grade):
     (course.submitted / "ada").mkdir(parents=True)
     (course.submitted / "ada" / "03_vae.ipynb").touch()
-    with pytest.raises(CourseError, match=r"nothing was handed in for 03_vae.*in other places lie ada/03_vae.ipynb"):
+    with pytest.raises(
+        CourseError, match=r"nothing was handed in for 03_vae.*move files from other places there: ada/03_vae.ipynb"
+    ):
         grade()
 
 

@@ -164,7 +164,7 @@ def test_moodle_gives_every_student_their_own_grade(nasty, tmp_path, identify, e
     assert set(grades) == {own(student) for student in set(names) - WITHOUT_GRADE}
     assert {own("ada"): 5.0, own("cleo"): 3.4}.items() <= grades.items()
     assert None not in grades.values(), "an empty grade clears the one that Moodle has"
-    assert "2 days late: 1.6 points lost" in feedback[own("cleo")]
+    assert "2 days late: you lose 1.6 points" in feedback[own("cleo")]
 
 
 def test_moodle_is_given_no_column_to_identify_by_that_is_empty_for_anybody(nasty, tmp_path, exported):
@@ -308,7 +308,10 @@ def test_the_command_writes_where_it_is_told_and_says_what_to_look_at(nasty, tmp
     assert cli.main(["export", "--format", "canvas", "--unit", "03", "--output", str(tmp_path / "out")]) == 0
     said = capsys.readouterr().out
     assert "canvas-03_vae.csv" in said and "1 quarantined" in said
-    assert "1 without a grade in 03_vae left out of its file: an empty cell would clear what Canvas has" in said
+    assert (
+        "1 without a grade in 03_vae left out of its file, because an empty cell would clear the grade in Canvas"
+        in said
+    )
     assert (tmp_path / "out" / "canvas-03_vae.csv").exists()
 
 

@@ -90,7 +90,7 @@ def test_moodle_finds_each_students_page_by_its_folder(course, graded, tmp_path)
     path, remarks = write_feedback_zip(course, course.unit(UNIT), "moodle", pages, tmp_path / "out")
     found = {student: (name, content) for student, name, content in moodle_finds(path, {7: "ada", 8: "zoe"})}
     assert found == {student: ("03_vae.html", pages[student].read_bytes()) for student in ("ada", "zoe")}
-    assert remarks == ("1 not in it, with no place in Moodle's layout to put their page: ben",)
+    assert remarks == ("1 left out, because their work was not collected from Moodle: ben",)
     assert path.stat().st_mode & 0o777 == 0o600
 
 
@@ -122,7 +122,7 @@ def test_a_system_that_work_was_not_collected_from_cannot_be_answered(course, gr
     pages = graded(MOODLE)
     with pytest.raises(CourseError, match="Canvas finds students by the names of its own download: collect"):
         write_feedback_zip(course, course.unit(UNIT), "canvas", pages, tmp_path)
-    with pytest.raises(CourseError, match="Gradescope takes no feedback files"):
+    with pytest.raises(CourseError, match="Gradescope accepts no feedback files"):
         write_feedback_zip(course, course.unit(UNIT), "gradescope", pages, tmp_path)
 
 

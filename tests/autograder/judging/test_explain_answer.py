@@ -143,8 +143,8 @@ def test_a_case_is_named_by_a_part_that_no_other_has(wrong):
     "student, component, words",
     [
         ("nobody", COMPONENT, "handed in nothing"),
-        ("dan", COMPONENT, "quarantined.*no notebook"),
-        ("ada", "kl_gaussian", "has no component 'kl_gaussian'; it has"),
+        ("dan", COMPONENT, "quarantined.*not a notebook"),
+        ("ada", "kl_gaussian", "has no component 'kl_gaussian': use one of"),
     ],
 )
 def test_what_cannot_be_explained_is_said_in_words(graded, student, component, words):

@@ -129,7 +129,7 @@ def test_a_result_that_cannot_be_recorded_is_named_and_stops_no_other(course, un
         hand_in(student, solved)
     (tmp_path / "pages").mkdir()
     (tmp_path / "pages" / "ada").touch()  # a file where ada's folder should be
-    with pytest.raises(CourseError, match="not everything was recorded: ada"):
+    with pytest.raises(CourseError, match="these results were not recorded: ada"):
         run(lambda job: replace(pretend(job), notebook=solved), pages=OutsidePages(course, unit, tmp_path / "pages"))
     assert (tmp_path / "pages" / "ben" / UNIT / f"{UNIT}.html").exists()
     assert len(json.loads((tmp_path / "results.json").read_text())) == 2

@@ -226,7 +226,7 @@ def test_what_nobody_foresaw_about_one_answer_costs_that_answer_only(judged, mon
     assert points(verdict) == FULL | {"reparameterize": 0}
     assert "not your fault" in diagnoses(verdict, "reparameterize")[0]
     assert verdict.flags == (
-        "reparameterize is to be judged by a person: the grader failed (ValueError: signal number out of range)",
+        "reparameterize must be graded by hand: the grader failed (ValueError: signal number out of range)",
     )
     assert verdict.had_losses
 
@@ -382,7 +382,7 @@ def test_answer_that_needs_another_cell_is_judged_once_more_among_all_and_flagge
         negative_elbo=cell("negative_elbo", RIGHT["negative_elbo"], before=HELPER),
     )
     assert points(verdict) == FULL
-    assert verdict.flags == ("reparameterize runs only together with the other answers; so judged, it counts",)
+    assert verdict.flags == ("reparameterize runs only together with the other answers, and was judged with them",)
 
 
 @pytest.mark.parametrize(
@@ -396,7 +396,7 @@ def test_line_that_this_machine_cannot_run_costs_nothing_and_is_flagged(edition,
     verdict = judge_submission(notebook, CHECKS, edition, len, LIMITS)
     assert points(verdict) == FULL
     (flag,) = verdict.flags
-    assert flag.startswith("the cell of reparameterize stopped at something this machine lacks (")
+    assert flag.startswith("the cell of reparameterize raised an error before its function was defined (")
 
 
 def test_two_functions_in_one_cell_are_both_judged(judged):

@@ -214,4 +214,4 @@ def test_the_command_says_what_was_removed_and_what_it_cannot_know(full, capsys,
     said = capsys.readouterr().out
     assert "submitted/ben" in said and "backups" in said and "LMS" in said
     assert main(["forget", "ben", "--yes"]) == 1
-    assert "nothing is kept of a student with the id 'ben'" in capsys.readouterr().err
+    assert "no data are kept about a student with the id 'ben'" in capsys.readouterr().err

@@ -160,4 +160,4 @@ def test_the_command_says_what_was_carried_over_and_what_is_left(full, capsys, m
     said = capsys.readouterr().out
     assert "submitted/ben" in said and f"submitted/adam/{UNIT}/thanks.txt" in said
     assert main(["rename", "ben", "bitdiddle"]) == 1
-    assert "nothing is kept of a student with the id 'ben'" in capsys.readouterr().err
+    assert "no data are kept about a student with the id 'ben'" in capsys.readouterr().err
