@@ -249,7 +249,7 @@ def test_the_autograder_for_gradescope_hands_each_student_their_own_result(nasty
     for group in (("ben@uni.example", "cleo@uni.example"), ("stranger@uni.example", "ben@uni.example")):
         together = result_for(*group)
         check_gradescope({"tests": [], **together})
-        assert together["score"] == 0 and "several students together" in together["output"]
+        assert together["score"] == 0 and "handed in by a group" in together["output"]
         assert not {"tests", "extra_data"} & set(together), "nothing of one student's is shown to another"
     assert result_for()["score"] == 0
 
