@@ -1,5 +1,5 @@
-"""Who guards the judge: every named mistake must lose points for its own reason, every right variant none.
+"""Tests the checks: every known mistake must fail the case that names it, every right variant must get all points.
 
-``course audit`` proves it and prints what it found, component by component. Beside the mistakes and variants, empty
-answers are tried: zeros, NaN, copies of the inputs and the like must not earn a single point.
+``course audit`` runs these tests and prints the results, component by component. It also tries empty answers: zeros,
+NaN, copies of the inputs and the like must not earn a single point.
 """

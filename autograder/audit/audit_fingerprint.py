@@ -1,7 +1,7 @@
-"""The fingerprint of all that the audit of a component can depend on: while it stays, so does the outcome.
+"""Computes the fingerprint of everything that a component's audit depends on; the same fingerprint, the same outcome.
 
-It is generous where generosity costs little: any line of the library, the judge or the cases changes the fingerprint
-of every component. Only the guards, which are edited most, count for their own component alone.
+Any change of the library, the judge or the cases changes the fingerprints of all components. Only mistakes and
+variants, which are edited most, count for their own component alone.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _COMPUTES = ("numpy", "scipy", "torch")  # the packages whose numbers are judged
 
 
 def fingerprint(component: str, root: Path = _ROOT) -> str:
-    """The fingerprint of one component's audit, from what lies on the disk now."""
+    """The fingerprint of one component's audit, computed from the files on disk."""
     digest = hashlib.sha256(repr(_machinery()).encode())
     for path in sources(component, root):
         content = path.read_bytes()

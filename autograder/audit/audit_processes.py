@@ -1,4 +1,4 @@
-"""Processes that audit components side by side. Nothing here loads torch, so that they can be told of its threads."""
+"""Audits components in parallel processes. Torch is not imported here, so that its number of threads can be set."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ __all__ = ["audited"]
 def audited(
     components: Sequence[str], audit: Callable[[str], ComponentAudit], workers: int
 ) -> Iterator[ComponentAudit]:
-    """The audits of the named components, in their order, each as soon as it and those before it are done.
+    """Yield the audits of the named components in order, each as soon as it and those before it are finished.
 
-    They are made in fresh processes, which read the checks as they lie on the disk now.
+    They are made in fresh processes, which read the checks from disk.
 
     Args:
         audit: makes one of them; it is looked up by its name in the other process.
@@ -48,7 +48,7 @@ def _processes(count: int) -> Iterator[ProcessPoolExecutor]:
             yield pool
     except BrokenProcessPool:
         raise CourseError(
-            "a process of the audit died, perhaps for want of memory: try again with --workers 1"
+            "a process of the audit died, perhaps because memory ran out: try again with --workers 1"
         ) from None
 
 

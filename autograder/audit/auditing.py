@@ -1,4 +1,4 @@
-"""The audit of whole units: what is known from an earlier run is taken from there, the rest is judged in parallel."""
+"""Audits whole units: reuses kept audits and makes the others in parallel."""
 
 from __future__ import annotations
 
@@ -19,18 +19,17 @@ __all__ = ["audit_units"]
 def audit_units(
     units: Collection[str], kept: KeptAudits, again: bool = False, workers: int = 1, sandboxed: bool = False
 ) -> AuditResult:
-    """Judge the mistakes, empty answers and variants of some units' components, or of all.
+    """Judge the mistakes, empty answers and variants of some units' components.
 
     Args:
-        units: names of units; all if there is none.
-        kept: where audits are kept from one run to the next.
-        again: judge also what is kept there.
-        workers: components that are judged at the same time.
-        sandboxed: run mistakes and variants where students' code runs, as cells of a notebook. An earlier run in a
-            sandbox proves nothing about this one, so none is kept.
+        units: names of units; all if empty.
+        kept: the audits kept from earlier runs.
+        again: judge all components again; use no kept audit.
+        workers: number of components judged at the same time.
+        sandboxed: run mistakes and variants in the sandbox, as cells of a notebook; such audits are not kept.
 
     Raises:
-        CourseError: nothing in a unit is judged, or a process died.
+        CourseError: a unit has no component, or a process died.
     """
     components = _components(units)
     if sandboxed:
@@ -45,7 +44,7 @@ def audit_units(
 def _judged(
     components: Sequence[str], workers: int, prints: Mapping[str, str], kept: KeptAudits
 ) -> Iterator[ComponentAudit]:
-    """Audits made now; each is kept at once, unless the judge is at fault or a file was changed meanwhile."""
+    """Make audits; keep each at once, unless a check is wrong or a file has changed in the meantime."""
     for done in audited(components, audit_component, workers):
         if not done.complaints and fingerprint(done.component) == prints[done.component]:
             kept.keep(done, prints[done.component])
@@ -55,5 +54,5 @@ def _judged(
 def _components(units: Collection[str]) -> list[str]:
     for unit in units:
         if not checks_of(unit):
-            raise CourseError(f"unit {unit} has no component that is judged, so there is nothing to audit")
+            raise CourseError(f"unit {unit} has no component, so there is nothing to audit: leave it out")
     return [check.component for check in all_checks() if not units or check.unit in units]

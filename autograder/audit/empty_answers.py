@@ -1,4 +1,4 @@
-"""Answers without any thought in them: constants, NaN, and inputs handed back. None may earn a point."""
+"""Makes trivial answers (constants, NaN, the inputs themselves), none of which may earn a point."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ __all__ = ["empty_answers"]
 
 
 def empty_answers(component: str, number: int = 1) -> Iterator[Callable]:
-    """Functions with the component's parameters that return next to nothing, one for each input and way.
+    """Functions with the component's parameters that return a trivial value, one for each input and each way.
 
     Args:
-        number: how many results they return.
+        component: the component.
+        number: number of results that they return.
     """
     for way in WAYS:
         for parameter in inspect.signature(components.implementation(component)).parameters:
@@ -50,7 +51,7 @@ def _tensors_in(value: Any) -> Iterator[Tensor]:
 
 
 class AlwaysEqual:
-    """Claims to equal whatever it is compared with."""
+    """An object that is equal to everything."""
 
     def __eq__(self, other: object) -> bool:
         return True

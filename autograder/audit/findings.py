@@ -1,4 +1,4 @@
-"""What the audit finds: about one guard, about one component, about all of them."""
+"""The results of an audit: about one implementation, one component, and all components."""
 
 from __future__ import annotations
 
@@ -13,10 +13,16 @@ MISTAKE, VARIANT, EMPTY_ANSWER, FORMULA = "mistake", "variant", "empty answer", 
 
 @dataclass(frozen=True)
 class Finding:
-    """What became of one implementation; ``complaint`` says what is wrong with the judge, if anything is.
+    """The outcome of judging one implementation.
 
-    ``case`` is the one that must catch a mistake, and ``sentence`` what the student is to be told then. Of simple
-    formulas only those are found that pass a case, which none may.
+    Attributes:
+        name: its name.
+        role: whether it is a mistake, a variant, an empty answer or a simple formula. Simple formulas are listed only
+            if they pass a case, which none may.
+        points: its points.
+        case: the case that must catch a mistake.
+        sentence: the feedback that a student with this mistake must get.
+        complaint: what is wrong with the check; empty if nothing is.
     """
 
     name: str
@@ -32,10 +38,13 @@ class ComponentAudit:
     """The findings about one component.
 
     Attributes:
-        cases: the points of each case by its name, the main one first.
-        sentences: how many sentences that name a cause the mistakes drew, alone and in pairs.
-        shared: how many of these name another mistake, of which they are as true.
-        pairs: how many pairs of a mistake and a slip were tried.
+        component: the component.
+        unit: its unit.
+        cases: the points of each case by name, the main one first.
+        findings: the outcome of each implementation.
+        sentences: number of sentences naming a cause that the mistakes got, alone and with slips.
+        shared: number of these sentences that name another mistake and are true of both.
+        pairs: number of pairs of a mistake and a slip that were tried.
     """
 
     component: str
@@ -67,7 +76,7 @@ class ComponentAudit:
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> ComponentAudit:
-        """The inverse of :meth:`to_record`; a KeyError or TypeError means that it is no such record."""
+        """The inverse of :meth:`to_record`; raises KeyError or TypeError for anything else."""
         return cls(**{**record, "findings": tuple(Finding(**finding) for finding in record["findings"])})
 
 
@@ -83,5 +92,5 @@ class AuditResult:
         return tuple(finding for audit in self.audits for finding in audit.complaints)
 
     def count(self, role: str) -> int:
-        """How many mistakes, variants, or empty answers were tried."""
+        """The number of mistakes, variants or empty answers that were tried."""
         return sum(len(audit.of_role(role)) for audit in self.audits)

@@ -1,4 +1,4 @@
-"""The guards of one component, judged: its mistakes, its variants, empty answers and simple formulas."""
+"""Judges the implementations that test one component's check: mistakes, variants, empty answers, simple formulas."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ Ask = Callable[[Request], Observation]
 
 
 def audit_component(name: str, sandboxed: bool = False) -> ComponentAudit:
-    """The audit of the check of one component, named so that another process can be asked for it."""
+    """The audit of one component's check; it takes a name, so that other processes can call it."""
     return audit_check(next(check for check in all_checks() if check.component == name), sandboxed)
 
 
 def audit_check(check: ComponentCheck, sandboxed: bool = False) -> ComponentAudit:
-    """Judge the guards of one check.
+    """Judge the implementations that test one check.
 
     Args:
         sandboxed: run mistakes and variants where students' code runs, as cells of a notebook.
@@ -71,7 +71,7 @@ def _findings(
 
 
 def _settled(check: ComponentCheck, seed: int) -> list[Trial]:
-    """The trials of one seed with all that mistakes show in them, which a single judgement looks up as needed."""
+    """The trials of one seed, with the results of all mistakes computed in advance."""
     return [
         replace(trial, probes=tuple(replace(probe, mistakes=tuple(probe.mistakes)) for probe in trial.probes))
         for trial in check.trials(seed)
@@ -110,7 +110,7 @@ def _of_empty_answer(answer: Callable, result: ComponentResult) -> Finding:
 
 @contextlib.contextmanager
 def _place(check: ComponentCheck, sandboxed: bool) -> Iterator[Callable[[Callable], Ask]]:
-    """Where functions are asked: this process, or a sandbox that holds the edition of the check's unit."""
+    """A context that calls functions in this process, or in a sandbox with the edition of the check's unit."""
     if not sandboxed:
         yield _here
         return
@@ -129,7 +129,7 @@ def _here(function: Callable) -> Ask:
 
 
 def _once(ask: Ask) -> Ask:
-    """An ``ask`` that makes each request once, however often it is asked."""
+    """An ``ask`` that computes each request only once."""
     seen: dict[int, Observation] = {}
 
     def ask_once(request: Request) -> Observation:

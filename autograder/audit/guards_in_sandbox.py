@@ -1,4 +1,4 @@
-"""Mistakes and variants tried in the sandbox, as cells of a student's notebook."""
+"""Runs mistakes and variants in the sandbox, as cells of a student's notebook."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ HOURS = 3600.0
 
 @contextlib.contextmanager
 def sandbox_for_guards(check: ComponentCheck) -> Iterator[Callable[[Callable], Callable[[Request], Observation]]]:
-    """A sandbox with the edition in which the check's unit is graded; functions are put into it one after the other."""
+    """A context with a sandbox that contains the edition of the check's unit; functions are defined in it in turn."""
     course = Course.find()
     released = [unit.name for unit in course.before(course.unit(check.unit))]
     with tempfile.TemporaryDirectory() as folder:
@@ -36,7 +36,7 @@ def sandbox_for_guards(check: ComponentCheck) -> Iterator[Callable[[Callable], C
 
 
 def cell_of(component: str, function: Callable) -> str:
-    """The notebook cell in which a student would have written this function, with what its module helps it with."""
+    """The notebook cell in which a student would have written this function, with the helpers in its module."""
     module = sys.modules[function.__module__]
     imports = [line for line in _statements(module) if not line.startswith("from autograder")]
     definition = ast.parse(inspect.getsource(function)).body[0]
@@ -54,7 +54,7 @@ def _statements(module) -> list[str]:
 
 
 def _is_shared(node: ast.stmt) -> bool:
-    """Whether this is a function without a mark, which mistakes or variants call."""
+    """Whether this is an unmarked function, which mistakes or variants may call."""
     return isinstance(node, ast.FunctionDef) and not node.decorator_list
 
 

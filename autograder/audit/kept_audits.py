@@ -1,4 +1,4 @@
-"""Audits kept from earlier runs, one file for each component."""
+"""Keeps audits for later runs, one file per component."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["KeptAudits"]
 
 @dataclass(frozen=True)
 class KeptAudits:
-    """A folder of audits, each with the fingerprint under which it holds. It may be deleted at any time."""
+    """A folder of audits, each with the fingerprint for which it is valid. It may be deleted at any time."""
 
     folder: Path
 
@@ -24,7 +24,7 @@ class KeptAudits:
         return cls(course.records / "audit")
 
     def find(self, component: str, fingerprint: str) -> ComponentAudit | None:
-        """The audit kept under this fingerprint; None if there is none, or none that can be read."""
+        """The kept audit with this fingerprint; None if there is none, or if it cannot be read."""
         try:
             content = json.loads(self._file(component).read_text(encoding="utf-8"))
             audit = ComponentAudit.from_record(content["audit"])
@@ -33,7 +33,7 @@ class KeptAudits:
             return None
 
     def keep(self, audit: ComponentAudit, fingerprint: str) -> None:
-        """Keep an audit in place of the component's last one, whole even if this is killed half-way."""
+        """Keep an audit, replacing the component's last one atomically."""
         self.folder.parent.mkdir(mode=0o700, exist_ok=True)
         self.folder.mkdir(exist_ok=True)
         content = {"fingerprint": fingerprint, "audit": audit.to_record()}

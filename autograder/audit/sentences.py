@@ -1,10 +1,10 @@
-"""What wrong solutions are told: no sentence may put them down to a mistake that they do not make.
+"""Tests the feedback for wrong solutions: no sentence may name a mistake that the solution does not make.
 
-Every mistake is judged on several draws of its cases, alone and with each of the slips in :mod:`autograder.audit.slips`
-on top. What is told is true if it is the mistake's own sentence, or what the mistake or the slip draws alone. Any other
-sentence that names a mistake, or a relation between the numbers, is true of this solution too if several draws of the
-case tell it and none tells another cause. So is a relation that another case tells with the same number. Otherwise it
-was a coincidence, and it is counted as wrong.
+Every mistake is judged on several draws of its cases, alone and combined with each of the slips in
+:mod:`autograder.audit.slips`. A sentence is true if it is the mistake's own, or one that the mistake or the slip gets
+alone. Any other sentence that names a mistake, or a relation between the numbers, counts as true if several draws of
+the case give it and none gives another cause; so does a relation that another case gives with the same number.
+Otherwise the sentence is a coincidence and counts as wrong.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""nbgrader's own commands and pages, with our stages plugged in."""
+"""Connects nbgrader's own commands and pages with the grader."""

@@ -37,7 +37,7 @@ __all__ = ["GradeInSandbox", "RecordResult", "SandboxExporter"]
 
 
 class SandboxExporter(NotebookExporter):
-    """Grades what ``nbgrader autograde`` is asked to, and never lets it open a submitted notebook."""
+    """Grades the submissions for ``nbgrader autograde``, which never opens a submitted notebook itself."""
 
     sandbox = Enum(KINDS, DEFAULT_KIND, help="Where students' code runs; none protects nothing.").tag(config=True)
     workers = Integer(None, allow_none=True, help="Submissions graded at a time; by default one per core.").tag(
@@ -67,7 +67,7 @@ class SandboxExporter(NotebookExporter):
 
 
 class GradeInSandbox(NbGraderPreprocessor):
-    """Stages 1 to 3: from the bytes on disk to the rebuilt notebook with the points of each check."""
+    """Grades a submission: from its bytes to the rebuilt notebook with the points of each check."""
 
     def preprocess(self, nb: NotebookNode, resources: dict[str, Any]) -> tuple[NotebookNode, dict[str, Any]]:
         graded = self.parent.grading.graded(resources["nbgrader"]["student"])
@@ -120,7 +120,7 @@ class UnitGrading:
         for graded in self.intake.unreadable:
             self._quarantine(graded)
         if not converter.assignments:
-            raise CourseError(f"nothing that was handed in for {self._unit.name} can be graded")
+            raise CourseError(f"no submission for {self._unit.name} can be graded: see the reasons above")
         self._to_come = len(self.intake.work)
         work = (run.prepare(batch, submission) for submission in self.intake.work)
         self._results = run.graded(work, self._to_come)
@@ -141,7 +141,7 @@ class UnitGrading:
         return graded
 
     def record(self, student: str) -> None:
-        """Record what was graded, as a run of ``course grade`` does."""
+        """Record the graded submissions like ``course grade``."""
         self._record(self._finished.pop(student))
         carry_extension(self._course, self._unit, student)
 
@@ -173,5 +173,5 @@ class UnitGrading:
 def _unit_called(name: str, course: Course) -> Unit:
     unit = course.unit(name)
     if unit.name != name:
-        raise CourseError(f"nbgrader knows units by their full names: {unit.name}, not {name}")
+        raise CourseError(f"nbgrader needs the unit's full name: write {unit.name}, not {name}")
     return unit

@@ -1,4 +1,4 @@
-"""Controls which files ``nbgrader autograde`` gets to grade, and hides the others from it.
+"""Controls which files ``nbgrader autograde`` sees, and hides students' files from it.
 
 nbgrader opens the notebook and the time stamp of a submission whatever they are, copies all that lies beside them
 (what a symbolic link points to as well) to where feedback is sent from, gives no points for a notebook that has another
@@ -38,7 +38,7 @@ _SHOWN = os.path.join(".course", "submitted")
 
 
 class ShieldedDirectory(CourseDirectory):
-    """nbgrader's course directory, with folders of ours in place of those that students filled."""
+    """nbgrader's course directory, with folders made by the grader instead of the students' folders."""
 
     times = Dict(help="when the work in a folder was handed in, where that is known")
 
@@ -47,7 +47,7 @@ class ShieldedDirectory(CourseDirectory):
 
 
 class Intake:
-    """What one run of ``nbgrader autograde`` is asked to grade.
+    """The submissions that one run of ``nbgrader autograde`` is asked to grade.
 
     Attributes:
         release: the released notebook.

@@ -1,4 +1,4 @@
-"""Converts markdown for formgrader: emphasis, lists, tables, code, formulas and pictures, and nothing active.
+"""Converts Markdown to harmless HTML for formgrader: emphasis, lists, tables, code, formulas and pictures.
 
 nbgrader lets HTML, links and addresses through as they stand. Here everything that is drawn, the course's own text
 too, is cut down to elements that can neither run, nor load, nor lead anywhere. It is the second wall: text of
@@ -23,7 +23,7 @@ _ELEMENTS = {
     *("table", "thead", "tbody", "tr", "th", "td"),
 }
 _PICTURE, _ATTACHED = "data:image/png;base64,", "attachment:"
-# nbconvert's own list without "url", which makes a link of every address in a text.
+# nbconvert's own list without "url", which turns every address in a text into a link.
 _PLUGINS = ("strikethrough", "table", "task_lists", "def_list")
 
 
@@ -34,7 +34,7 @@ def _is_allowed(element: str, attribute: str, value: str) -> bool:
 
 
 class _Renderer(IPythonRenderer):
-    """Draws an attachment that is not there as its description; nbconvert gives up the whole page."""
+    """Shows the description of a missing attachment, for which nbconvert would fail on the whole page."""
 
     def image(self, text: str, url: str, title: str | None = None) -> str:
         is_missing = url.startswith(_ATTACHED) and url.removeprefix(_ATTACHED) not in self.attachments
@@ -46,7 +46,7 @@ _cleaner = Cleaner(tags=_ELEMENTS, attributes=_is_allowed, protocols=("data",), 
 
 @pass_context
 def drawn_markdown(context: Context, source: str) -> str:
-    """The HTML of a cell's markdown; of what is cut out, the text inside stays."""
+    """The HTML of a cell's Markdown; of elements that are removed, the text stays."""
     attachments = context.get("cell", {}).get("attachments", {})
     renderer = _Renderer(escape=False, attachments=attachments, exclude_anchor_links=True)
     plugins: list[Any] = [import_plugin(name) for name in _PLUGINS]

@@ -1,4 +1,4 @@
-"""formgrader, nbgrader's pages for looking at submissions and grading written answers, in the instructor's browser.
+"""Serves formgrader, nbgrader's pages for looking at submissions and grading written answers.
 
 It is an extension of Jupyter's server, which is started here with the settings it needs. ``jupyter lab`` in the course
 folder serves the same pages.
@@ -21,7 +21,7 @@ from autograder.nbgrader_bridge.sealed_pages import seal
 __all__ = ["serve_formgrader"]
 
 _LARGEST_PORT = 65_535
-# Of Jupyter's own pages, which are served beside formgrader's: they load and call nothing but this server.
+# For Jupyter's own pages, which the same server serves: they load and call only this server.
 _POLICY = "default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'; frame-ancestors 'self'; form-action 'self'"
 
 
@@ -65,10 +65,10 @@ def _settings(course: Course, page: str, port: int, browser: bool) -> Config:
     config.ServerApp.ip = "127.0.0.1"
     config.ServerApp.port = port
     config.ServerApp.open_browser = browser
-    config.ServerApp.allow_root = True  # who runs course may read everything in its folder anyhow
+    config.ServerApp.allow_root = True  # the user of course can read everything in its folder anyway
     config.ServerApp.answer_yes = True
     config.ServerApp.tornado_settings = {"headers": {"Content-Security-Policy": _POLICY}}
-    # nbgrader's pages, if one of them is opened first, would set a cookie that is sent to their own folder only.
+    # If one of nbgrader's pages were opened first, its cookie would be sent to nbgrader's folder only.
     config.IdentityProvider.cookie_options = {"path": "/"}
     config.Application.log_level = logging.WARNING
     config.ServerApp.logging_config = _log_to(course.records / "formgrader.log")

@@ -1,4 +1,4 @@
-"""``nbgrader generate_assignment`` refuses what ``course release`` refuses, before it deletes the earlier release.
+"""Makes ``nbgrader generate_assignment`` check what ``course release`` checks, before it deletes the earlier release.
 
 nbgrader removes the earlier release first and looks at the cells after. Its exporter is made before either, so that is
 where the cells are looked at. What nbgrader does then is its own: if it is killed half-way, the release is gone, and
@@ -60,7 +60,7 @@ def _problems(path: Path, converter: Any) -> Iterator[str]:
 def _require_course_agrees(course: Course, path: Path, notebook: NotebookNode) -> None:
     names = {unit.name: unit for unit in course.units}
     if path.stem not in names or path.parent.name != path.stem:
-        return  # an assignment of nbgrader's own, which the course does not know
+        return  # an assignment in nbgrader that is not a unit of the course
     unit = names[path.stem]
     require_points_of_checks(notebook, unit)
     if changes := cell_changes(course, unit, notebook):

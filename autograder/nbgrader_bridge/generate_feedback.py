@@ -1,4 +1,4 @@
-"""``nbgrader generate_feedback``, and formgrader's button for it, write the pages of ``course feedback``.
+"""Makes ``nbgrader generate_feedback``, and formgrader's button for it, write the pages of ``course feedback``.
 
 nbgrader's own page draws students' text and the grader's comments as markdown in which HTML counts, and loads scripts
 from the web. Students are to get one page, whoever sends it, and a page that runs nothing.
@@ -21,7 +21,7 @@ __all__ = ["FeedbackPages"]
 
 
 class FeedbackPages(Exporter):
-    """Answers nbgrader with our page of a student, whatever notebook it points at."""
+    """An nbgrader exporter that returns our feedback page of a student, whatever notebook it gets."""
 
     output_mimetype = "text/html"
 

@@ -1,4 +1,4 @@
-"""formgrader's pages run the scripts that nbgrader wrote into its templates, and no others.
+"""Makes formgrader's pages run only the scripts in nbgrader's templates.
 
 Its templates hold scripts and event handlers among what students wrote. Each script there is signed with a word that
 is drawn anew whenever the server starts, and the page tells the browser to run what is signed so, and what that loads
@@ -20,7 +20,7 @@ from autograder.gradebook.nbgrader_config import page_templates
 
 __all__ = ["seal"]
 
-# The event handlers in nbgrader's templates; their hashes stand in the policy.
+# The event handlers in nbgrader's templates; the policy allows them by their hashes.
 _HANDLERS = (
     "toggle_name(true);",
     "toggle_name(false);",
@@ -31,14 +31,14 @@ _HANDLERS = (
 
 
 def seal(settings: MutableMapping[str, Any]) -> None:
-    """Have the pages of a Jupyter server with formgrader carry a policy, and their scripts the word for it."""
+    """Give the pages of a Jupyter server with formgrader a content security policy, and their scripts its nonce."""
     word = secrets.token_urlsafe(24)
     for environment in (settings["nbgrader_jinja2_env"], settings["nbgrader_exporter"].environment):
         environment.loader = _SignedTemplates(environment.loader, word)
 
 
 class _SignedTemplates(BaseLoader):
-    """The templates of another loader, with their scripts signed and the policy at the head of each page."""
+    """Loads templates with another loader, and adds the nonce to their scripts and the policy to each page."""
 
     def __init__(self, templates: BaseLoader, word: str) -> None:
         self._templates, self._word = templates, word

@@ -31,6 +31,7 @@ _POINTER = re.compile(
 _PARTICULARS = (
     re.compile(r"'[^']*'|“[^”]*”|`[^`]*`"),
     re.compile(r"(?<=: )[\w.-]+(?:, [\w.-]+)*$"),
+    re.compile(r"(?<=\().*(?=\): please check$)"),
     re.compile(r"(?<=\buses ).*?(?= from other cells)"),
     re.compile(r"(?<![\w.])\d[\d,]*(?:\.\d+)*"),
     re.compile(r"…(?:,? (?:and )?…)+"),

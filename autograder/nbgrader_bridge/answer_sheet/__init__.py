@@ -1,1 +1,1 @@
-"""``course answers``: a page for grading written answers by keyboard, one question at a time with all its answers."""
+"""``course answers``: a page for grading written answers by keyboard, one question at a time."""

@@ -1,4 +1,4 @@
-"""The page of one question: what is drawn on it, with everything that students wrote escaped."""
+"""Makes the page of one question, with everything that students wrote escaped."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ __all__ = ["TEMPLATES", "in_order", "question_page", "state_of"]
 
 TEMPLATES = PAGE_TEMPLATES / "answer_sheet"
 
-# All answers stand on one page, where a macro or a label that one of them defines would be one in all others too.
+# All answers are on one page, so a TeX macro or label defined in one of them would apply to the others as well.
 _DEFINITION = re.compile(
     r"\\(?=(?:[gex]?def|let|(?:re)?newcommand|(?:re)?newenvironment|Declare\w+|require|label|(?:eq)?ref)\b)"
 )
 _JOINER = "\u2060"
-_FILES = "files beside the notebook"  # how the flag begins that names them
+_FILES = "files next to the notebook"  # the beginning of the flag that names them
 _FLAGGED = "there is a flag about this answer: start course answers without --anonymous to read it"
 
 
@@ -48,13 +48,13 @@ class Row:
 
 
 def in_order(course: Course, unit: Unit, question: str, answers: Iterable[WrittenAnswer], anonymous: bool) -> list[Row]:
-    """The answers by student; or under numbers, in an order that says nothing of the students and stays the same."""
+    """The answers by student; or, if anonymous, under numbers in a fixed order that reveals nothing about students."""
     flags = {result.student: _about(question, result.flags) for result in recorded_results(course, unit)}
     if not anonymous:
         return [Row(answer.student, answer, flags.get(answer.student, ())) for answer in answers]
     secret = CourseSecret.of(course)
     shuffled = sorted(answers, key=lambda answer: secret.seed("order of answers", unit.name, question, answer.student))
-    # Files often bear the names of those who wrote them.
+    # File names often contain the names of their authors.
     said = [(_FLAGGED,) if flags.get(answer.student) else () for answer in shuffled]
     rows = zip(shuffled, said, strict=True)
     return [Row(f"answer {place}", answer, flagged) for place, (answer, flagged) in enumerate(rows, start=1)]
@@ -92,7 +92,7 @@ def question_page(
 
 
 def state_of(answer: WrittenAnswer) -> dict[str, Any]:
-    """What the page keeps of an answer, and is told when it has changed."""
+    """The state of an answer that the page keeps, and gets again after each change."""
     return {
         "revision": answer.revision,
         "points": answer.points,
@@ -110,10 +110,10 @@ def _environment() -> Environment:
 
 
 def _our_markdown(text: str) -> Markup:
-    """Text of the course's own as HTML; formulas stay as they are for MathJax."""
+    """The course's own Markdown as HTML; formulas stay as they are for MathJax."""
     return Markup(markdown2html(text))
 
 
 def _isolated(text: str) -> str:
-    """A student's text whose formulas define nothing."""
+    """A student's text, escaped, with formulas that cannot define macros or labels."""
     return _DEFINITION.sub(lambda found: found.group() + _JOINER, text)

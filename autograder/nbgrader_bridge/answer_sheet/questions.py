@@ -1,4 +1,4 @@
-"""The written questions of a unit: the question as students read it, what a good answer says, and the rubric."""
+"""Reads the written questions of a unit: the question, the course's answer, and the rubric."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def written_questions(course: Course, unit: Unit) -> tuple[WrittenQuestion, ...]
         if _is_written(cell) and (label := cell.metadata.nbgrader)
     )
     if not questions:
-        raise CourseError(f"{unit.name} has no written question: its points are given by its checks")
+        raise CourseError(f"{unit.name} has no written questions, so there is nothing to grade by hand")
     return questions
 
 
@@ -65,7 +65,7 @@ def _is_written(cell: NotebookNode) -> bool:
 
 
 def _question(before: Sequence[NotebookNode]) -> str:
-    """The text between the question's heading, or whatever else was before, and the cell for the answer."""
+    """The text cells between the question's heading, or the cell before them, and the answer cell."""
     text: list[str] = []
     for cell in reversed(before):
         if cell.cell_type != "markdown" or cell.metadata.get("nbgrader", {}).get("solution"):
@@ -83,7 +83,7 @@ def _solutions(path: Path) -> dict[str, str]:
 
 
 def _parts(solutions: dict[str, str], label: NotebookNode) -> tuple[str, str]:
-    """The solution and the rubric; where no line begins with *Rubric.*, all of it is the rubric."""
+    """The solution and the rubric; if no line begins with *Rubric.*, the whole text is the rubric."""
     text = _MARKERS.sub("", solutions.get(label["grade_id"], "")).strip()
     found = _RUBRIC.search(text)
     return (text[: found.start()].strip(), text[found.end() :].strip()) if found else ("", text)

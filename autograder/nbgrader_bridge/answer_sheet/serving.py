@@ -44,7 +44,7 @@ _HERE = "127.0.0.1"
 _LARGEST_PORT = 65_535
 _LARGEST_BODY = 200_000  # bytes of one change
 _HEADERS = {
-    # MathJax sets styles as it draws; scripts come from files of ours and of MathJax alone.
+    # MathJax sets inline styles; scripts may only come from our own and MathJax's files.
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; font-src 'self'; img-src data:; "
         "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -59,7 +59,7 @@ _HEADERS = {
 
 @dataclass(frozen=True)
 class Sheet:
-    """What is served: the written questions of one unit."""
+    """The written questions of one unit, which the server shows."""
 
     course: Course
     unit: Unit
@@ -109,7 +109,7 @@ def _sockets(port: int) -> list[socket.socket]:
     try:
         return bind_sockets(port, _HERE)
     except OSError as trouble:
-        raise CourseError(f"port {port} cannot be used ({trouble.strerror}): name another one with --port") from None
+        raise CourseError(f"port {port} cannot be used ({trouble.strerror}): choose another one with --port") from None
 
 
 def _application(sheet: Sheet, token: str, port: int) -> Application:
@@ -131,7 +131,7 @@ def _application(sheet: Sheet, token: str, port: int) -> Application:
 
 
 class _Guard(RequestHandler):
-    """Lets nobody in without the token, under another host's name, or from another page."""
+    """Refuses requests without the token, under another host name, or from another page."""
 
     def initialize(self, token: str, port: int) -> None:
         self._token = token
@@ -157,11 +157,11 @@ class _Guard(RequestHandler):
 
     def write_error(self, status_code: int, **_: Any) -> None:
         self.set_header("Content-Type", "text/plain; charset=utf-8")
-        self.finish(f"{status_code}: nothing to see under this address. Take the one that course answers prints.\n")
+        self.finish(f"{status_code}: there is no page at this address. Use the address that course answers prints.\n")
 
 
 class NothingHandler(_Guard):
-    """All other addresses."""
+    """Answers requests to all other addresses with an error."""
 
     def prepare(self) -> None:
         raise HTTPError(404)
@@ -196,7 +196,7 @@ class QuestionHandler(_SheetHandler):
             raise HTTPError(404)
         question = sheet.questions[chosen].grade_id
         answers = written_answers(sheet.gradebook, sheet.course, sheet.unit, question)
-        sheet.gradebook.db.rollback()  # so that the next page reads what others have written meanwhile
+        sheet.gradebook.db.rollback()  # so that the next page shows changes by others
         rows = in_order(sheet.course, sheet.unit, question, answers, sheet.anonymous)
         facts = sheet.course, sheet.unit, sheet.questions, chosen, rows, sheet.anonymous
         self.finish(question_page(*facts, token=self._token))

@@ -388,7 +388,7 @@ def test_what_nobody_answered_is_not_asked_for(hostile, chromium):
 def test_what_of_an_answer_is_not_shown_is_said_above_it_but_no_file_names_where_names_are_hidden(small, chromium):
     folder = small.course.results_of(small.unit)
     folder.mkdir(parents=True)
-    flags = (f"the answer to '{QUESTION}' points at <b>ben.jpg</b>", "files beside the notebook: ben.pdf", "renamed")
+    flags = (f"the answer to '{QUESTION}' points at <b>ben.jpg</b>", "files next to the notebook: ben.pdf", "renamed")
     result = SubmissionResult("ben", "graded", "", flags)
     (folder / "ben.json").write_text(json.dumps(result.to_record()))
     with served(small.course) as address:
