@@ -1,4 +1,4 @@
-"""The outcome of an audit for people: a short table, a long one, and the one that is published."""
+"""Shows the outcome of an audit: a short table, a long table, and the published one."""
 
 from __future__ import annotations
 
@@ -12,50 +12,50 @@ from autograder.counts_and_lists import counted
 __all__ = ["long_table", "markdown", "markdown_section", "short_table", "summary"]
 
 _WIDTH = 110
-_PREFACE = """# The audit of the judge
+_PREFACE = """# The audit of the checks
 
-What guards the judge, component by component: wrong solutions that students really write, each caught by the case that
-names it and told so in the sentence beside it; and right solutions written differently, each of which gets all
-points. Beside these, answers without any thought in them (zeros, NaN, an input handed back) must get none, and no case
-is passed by a simple formula of the inputs (a constant, an argument, its sign, sum, mean or softmax, one argument plus,
-minus, times or over another) that is wrong in others.
+This file shows, component by component, how the checks are tested. Wrong solutions that students really write must each
+fail the case that names the mistake, and get the feedback in the sentence beside it. Right solutions written
+differently must get all points. Trivial answers (zeros, NaN, an input returned) must get none. No case may be passed by
+a simple formula of the inputs (a constant, an argument, its sign, sum, mean or softmax, one argument plus, minus, times
+or over another) that fails other cases.
 
-No sentence may put a wrong solution down to a mistake that it does not make. So every mistake is judged on three draws
-of all its cases, alone and in pairs: with a dimension left over, the opposite sign, half the result, another precision,
-no gradient, a changed input or a NumPy result on top. A sentence counts as wrong if it names another mistake, or a
-relation between the numbers, and not all draws bear it out. There is none, or this file would not have been written.
-Where two mistakes show the same in a case, one sentence is true of both. Not measured are pairs of two mistakes from
-the lists below, whose bodies cannot be put together.
+No feedback may name a mistake that the solution does not make. So every mistake is judged on three draws of all its
+cases, alone and combined with a slip: an extra dimension, the opposite sign, half the result, another precision, no
+gradient, a changed input or a NumPy result. A sentence counts as wrong if it names another mistake, or a relation
+between the numbers, and not all draws confirm it. This file is written only if no sentence is wrong. If two mistakes
+give the same results in a case, one sentence is true of both. Pairs of two mistakes from the lists below are not
+tested, because their code cannot be combined.
 
-Written by `course audit --publish autograder/AUDIT.md`. `make test` judges all of it and compares it with this file.
+Written by `course audit --publish autograder/AUDIT.md`. `make test` repeats the audit and compares it with this file.
 """
 
 
 def short_table(result: AuditResult) -> str:
-    """Which case kills which mistakes, and which variants are accepted; one block for each component."""
+    """Which case catches which mistakes, and which variants are accepted; one block per component."""
     return "\n\n".join("\n".join(_short_block(audit)) for audit in result.audits)
 
 
 def long_table(result: AuditResult) -> str:
-    """Each mistake with the points it still gets and what the student is told, each variant with its points."""
+    """Each mistake with its points and the student's feedback, each variant with its points."""
     return "\n\n".join("\n".join(_long_block(audit)) for audit in result.audits)
 
 
 def summary(result: AuditResult) -> str:
-    """All of it in a sentence, and how much of it was proved before."""
-    known = f"\nproved before and not changed since: {result.kept} of {len(result.audits)} components"
+    """The whole outcome in a sentence, and the number of kept audits."""
+    known = f"\nkept from an earlier audit: {result.kept} of {len(result.audits)} components"
     return _verdict(result) + (known if result.kept else "")
 
 
 def _verdict(result: AuditResult) -> str:
     counts = ", ".join(f"{result.count(role)} {role}s" for role in (MISTAKE, VARIANT, EMPTY_ANSWER))
     if complaints := len(result.complaints):
-        return f"{counts}: {counted(complaints, 'complaint')} about the judge"
+        return f"{counts}: {counted(complaints, 'complaint')} about the checks"
     sentences, pairs = (sum(getattr(audit, name) for audit in result.audits) for name in ("sentences", "pairs"))
     return (
-        f"{counts}: every mistake dies by its own name, every variant has all points, no empty answer has any, "
+        f"{counts}: every mistake fails the case that names it, every variant gets all points, no empty answer any, "
         "no simple formula passes a case; "
-        f"{sentences} sentences about mistakes and {pairs} pairs of them name no other"
+        f"none of {sentences} sentences about mistakes and {pairs} pairs names a wrong cause"
     )
 
 

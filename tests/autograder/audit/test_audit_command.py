@@ -80,8 +80,8 @@ def test_published_table_keeps_its_columns_whatever_a_sentence_holds():
 
 
 def test_summary_counts_complaints_and_what_was_proved_before():
-    assert "every mistake dies by its own name" in summary(AuditResult((SOUND,)))
-    assert "3 complaints about the judge" in summary(AuditResult((SOUND, UNSOUND)))
+    assert "every mistake fails the case that names it" in summary(AuditResult((SOUND,)))
+    assert "3 complaints about the checks" in summary(AuditResult((SOUND, UNSOUND)))
     assert "not changed since: 1 of 2 components" in summary(AuditResult((SOUND, SOUND), kept=1))
 
 
@@ -100,7 +100,7 @@ def command(monkeypatch, tmp_path):
 
 def test_command_ends_with_status_one_only_if_there_is_a_complaint(command, capsys):
     assert command(SOUND, "03") == 0
-    assert "every mistake dies by its own name" in capsys.readouterr().out
+    assert "every mistake fails the case that names it" in capsys.readouterr().out
     assert command(UNSOUND, "03") == 1
     assert "JUDGE AT FAULT" in capsys.readouterr().out
 

@@ -120,7 +120,7 @@ def test_the_same_pages_give_the_same_archive(course, graded, tmp_path):
 
 def test_a_system_that_work_was_not_collected_from_cannot_be_answered(course, graded, tmp_path):
     pages = graded(MOODLE)
-    with pytest.raises(CourseError, match="no submission was collected from Canvas.*run course collect"):
+    with pytest.raises(CourseError, match=r"no submission was collected from Canvas.*run course collect"):
         write_feedback_zip(course, course.unit(UNIT), "canvas", pages, tmp_path)
     with pytest.raises(CourseError, match="Gradescope accepts no feedback files"):
         write_feedback_zip(course, course.unit(UNIT), "gradescope", pages, tmp_path)
