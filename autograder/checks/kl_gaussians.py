@@ -100,7 +100,7 @@ KL_DIAGONAL_GAUSSIAN = ComponentCheck(
         Case(
             "wide ranges and many dimensions",
             1,
-            "standard deviations from e⁻¹² to e⁸, means of a thousand and hundreds of dimensions are ordinary inputs",
+            "standard deviations from e⁻¹² to e⁸, means of a thousand and hundreds of dimensions are valid inputs",
             (wide_range_of_stds, far_narrower_or_wider, far_from_zero(1000.0, 256), far_from_zero(-100.0, 3)),
         ),
         Case(

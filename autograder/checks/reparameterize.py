@@ -56,7 +56,7 @@ REPARAMETERIZE = ComponentCheck(
         Case(
             "standard deviations from e⁻¹² to e⁸",
             1,
-            "standard deviations from e⁻¹² to e⁸ are ordinary inputs",
+            "standard deviations from e⁻¹² to e⁸ are valid inputs",
             (wide_range_of_stds,),
             rtol=1e-4,
             atol=1e-8,  # the smallest standard deviation is 6e-6

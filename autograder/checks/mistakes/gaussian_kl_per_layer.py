@@ -140,7 +140,7 @@ def list_of_layers(q_means, q_log_stds, p_means, p_log_stds):
     return [kl_divergence(Normal(m, s.exp()), Normal(n, t.exp())).flatten(1).sum(1) for m, s, n, t in layers]
 
 
-@mistake("is in bits: nats are wanted", caught_by="values")
+@mistake("is in bits: return nats", caught_by="values")
 def in_bits(q_means, q_log_stds, p_means, p_log_stds):
     layers = zip(q_means, q_log_stds, p_means, p_log_stds, strict=True)
     kls = [kl_divergence(Normal(m, s.exp()), Normal(n, t.exp())) for m, s, n, t in layers]

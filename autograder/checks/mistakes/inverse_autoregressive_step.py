@@ -141,7 +141,7 @@ def derivative_of_the_gate(z, shift, gate_logit):
     return gate * z + (1 - gate) * shift, torch.log(gate * (1 - gate)).sum(dim=1)
 
 
-@mistake("is in bits: nats are wanted", caught_by=DETERMINANT)
+@mistake("is in bits: return nats", caught_by=DETERMINANT)
 def in_bits(z, shift, gate_logit):
     gate = torch.sigmoid(gate_logit)
     return gate * z + (1 - gate) * shift, F.logsigmoid(gate_logit).sum(dim=1) / math.log(2)

@@ -216,7 +216,7 @@ def opposite_sign(chunks):
     return -mean_weight(chunks)
 
 
-@mistake("is in bits: nats are wanted", caught_by=VALUES)
+@mistake("is in bits: return nats", caught_by=VALUES)
 def in_bits(chunks):
     return mean_weight(chunks) / math.log(2)
 
