@@ -1,6 +1,9 @@
-"""The Deep Attentive VAE and its local twin, on one spatial scale.
+"""The Deep Attentive VAE and its local twin: configuration, and how a model is assembled from it.
 
-Layers are conditioned on the layer above them (``conditioning="local"``) or on all of them ("attentive").
+All layers have the same height and width. A layer is conditioned on the layer above it (``conditioning="local"``) or on
+all layers above it ("attentive"). What a layer computes is in :mod:`avae_lib.models.variational_layer`, how it looks at
+others in :mod:`avae_lib.nn.depthwise_attention`. :class:`avae_lib.models.hierarchy.Hierarchy` walks down the layers.
+
 I. Apostolopoulou, I. Char, E. Rosenfeld, A. Dubrawski, "Deep Attentive Variational Inference", ICLR 2022.
 """
 
@@ -44,7 +47,7 @@ __all__ = ["CORRECTED", "PUBLISHED", "AttentiveConfig", "AttentiveVAE", "Convent
 
 
 class AttentiveVAE(Hierarchy):
-    """A hierarchy of variational layers that can say how large it is in the words of the paper.
+    """A hierarchy of variational layers that also counts its parameters as the paper does.
 
     >>> model = AttentiveConfig(layers=3, width=16).build()
     >>> trainable = sum(parameter.numel() for parameter in model.parameters())
@@ -54,8 +57,11 @@ class AttentiveVAE(Hierarchy):
 
     @property
     def parameters_as_published(self) -> int:
-        """Trainable numbers as the authors count them: without the scales of attention over depth, which their
-        optimiser isn't told of, and without the norms that their model, not its layers, applies to the history."""
+        """Trainable numbers as the authors count them.
+
+        They leave out the scales τ of attention over depth, which their optimiser never receives, and the norms of the
+        history, which belong to their model and not to its layers.
+        """
         not_counted = [module for module in self.modules() if isinstance(module, TrainedScale | JointNorm)]
         return _trainable_numbers(self) - sum(_trainable_numbers(module) for module in not_counted)
 
@@ -100,13 +106,13 @@ class AttentiveConfig:
     halvings: int = 1
     """How often height and width are halved between the image and its latents."""
     padding: int = 0
-    """Rows and columns of border (value −1) put around an image, and cut off what is put out."""
+    """Width of a border of value −1 around the image before it is encoded; it is cut off the decoded image."""
     cell_key_channels: int = 0
     """Channels of keys of the non-local blocks in cells on the way up and down; 0 for no such blocks."""
     merger_key_channels: int = 0
-    """The same wherever two streams are merged."""
+    """Channels of keys of the non-local blocks where two streams are merged; 0 for no such blocks."""
     output_key_channels: int = 0
-    """The same in the cell between the last layer and the image."""
+    """Channels of keys of the non-local blocks between the last layer and the image; 0 for no such blocks."""
     prior_log_std_range: tuple[float, float] = (-5.0, 5.0)
     """Range of the priors' log standard deviations, around 0."""
     likelihood: str = "discretized_logistic"
@@ -152,7 +158,7 @@ class AttentiveConfig:
 
     @property
     def context_channels(self) -> int:
-        """Channels of a context's value; its first ``depth_keys`` ask the evidence."""
+        """Channels of a context's value; its first ``depth_keys`` are the query to the evidence."""
         return self.width + self.depth_keys
 
     @property
@@ -234,7 +240,9 @@ def _top_layer(config: AttentiveConfig) -> TopLayer:
 
 def _layer(config: AttentiveConfig, index: int) -> VariationalLayer:
     """The stochastic layer with ``index`` layers above it, one at least."""
-    context, evidence, of_gaussian = config.context_channels, config.evidence_channels, 2 * config.latent_channels
+    context = config.context_channels
+    evidence = config.evidence_channels
+    of_gaussian = 2 * config.latent_channels
     kind = PlainVariationalLayer if config.is_plain else VariationalLayer
     return kind(
         transition=_transition(config, index),
@@ -324,4 +332,4 @@ PUBLISHED = Conventions(scale=UnitScale, history=NormalizedLate, gaussians=Publi
 """What the authors' program computes."""
 
 CORRECTED = Conventions(scale=TrainedScale, history=_normalized_once, gaussians=CentredGaussians, upper_edge=UPPER_EDGE)
-"""What this library computes unless told otherwise."""
+"""What this library computes by default."""

@@ -37,8 +37,8 @@ class BIVAConfig:
     bits: int = 1
     """Bits per pixel value; 1 for binarised images."""
     latent_dims: tuple[int, ...] = (8, 4, 4)
-    """Latent variables of each level, nearest the image first: so many drawn on the way up and as many on the way down,
-    at the top level so many in all. L levels make 2 L − 1 stochastic layers."""
+    """Latent variables of each level, nearest the image first: this many are drawn on the way up and as many on the
+    way down; at the top level this many in all. L levels make 2 L − 1 stochastic layers."""
     hidden_sizes: tuple[int, ...] = (64, 64, 32)
     """Width of the two hidden layers of each network of a level, nearest the image first."""
     batch_norm: bool = True
@@ -117,7 +117,8 @@ class BidirectionalAscent(nn.Module):
 
     def forward(self, x: UInt8[Tensor, "batch c h w"], draws: Sequence[Draw]) -> tuple:
         """Evidence, top first: the top's posterior; then for each level draw and posterior, and its features."""
-        below, evidence = x, []
+        below = x
+        evidence = []
         # Lowest first; layers are counted from the top, and each level's second goes down.
         drawn_upwards = draws[-2::-2]
         for network, gaussian, draw in zip(self.networks, self.gaussians, drawn_upwards, strict=False):
@@ -204,7 +205,8 @@ def _layers(config: BIVAConfig) -> list[nn.Module]:
 
 
 def _level(config: BIVAConfig, level: int) -> tuple[UpwardLayer, DownwardLayer]:
-    width, dim = config.hidden_sizes[level], config.latent_dims[level]
+    width = config.hidden_sizes[level]
+    dim = config.latent_dims[level]
     network = Joined(hidden_layers(_handed_down(config, level + 1), width, config.batch_norm))
     both_ways = nn.Sequential(hidden_layers(2 * width, width, config.batch_norm), GaussianOf(width, dim))
     return UpwardLayer(network, GaussianOf(width, dim)), DownwardLayer(GaussianOf(width, dim), both_ways)

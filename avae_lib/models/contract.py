@@ -1,4 +1,4 @@
-"""The words in which every latent-variable model answers."""
+"""What every latent-variable model can do: the methods that training, evaluation and reports rely on."""
 
 from __future__ import annotations
 
@@ -96,8 +96,8 @@ class LatentVariableModel(Protocol):
     def reconstruct(
         self, x: UInt8[Tensor, "batch channels height width"], keep_layers: int | None = None
     ) -> UInt8[Tensor, "batch channels height width"]:
-        """Images decoded from latents of which the top ``keep_layers`` are drawn from the posterior given ``x``
-        and the others from the prior; None keeps all. Pixels are the mean of the likelihood, rounded to a level."""
+        """Images decoded from latents: the top ``keep_layers`` drawn from the posterior given ``x``, the others
+        from the prior; None draws all from the posterior. Pixels are the mean of the likelihood, rounded to a level."""
         ...
 
     def latents(self, x: UInt8[Tensor, "batch channels height width"]) -> tuple[DiagonalGaussian, ...]:
@@ -204,7 +204,7 @@ def labels_for_samples(
 
 @component(unit="07_evaluation")
 def keep_top_layers(posterior_draws: Sequence[Any], prior_draws: Sequence[Any], keep: int) -> list[Any]:
-    r"""Latents of which the top ones come from the posterior and those below from the prior.
+    r"""The top latents from the posterior, those below them from the prior.
 
     .. math:: \tilde z_l = z_l^{\text{posterior}} \text{ for } l \le k, \qquad
               \tilde z_l = z_l^{\text{prior}} \text{ for } l > k

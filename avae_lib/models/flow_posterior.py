@@ -63,7 +63,7 @@ class FlowPosterior:
     def sample(
         self, noise: Tensor | None = None, temperature: float = 1.0, generator: Generator | None = None
     ) -> Float[Tensor, "batch *event"]:
-        """A differentiable draw; arguments as for :meth:`DiagonalGaussian.sample`, of which they steer z_0."""
+        """A differentiable draw; the arguments are those of :meth:`DiagonalGaussian.sample` for z_0."""
         return self.flow(self.base.sample(noise, temperature, generator))[0]
 
     def draw(self, temperature: float = 1.0) -> tuple[Float[Tensor, "batch *event"], Float[Tensor, "batch"]]:

@@ -1,4 +1,4 @@
-"""The skeleton of all hierarchies of latents: evidence going up, a list of stochastic layers going down, a likelihood.
+"""The skeleton of all hierarchies of latents: evidence on the way up, stochastic layers on the way down, a likelihood.
 
 Families (:mod:`avae_lib.models.attentive`, …) differ in the parts they fill it with.
 """
@@ -76,7 +76,7 @@ class LatentDraw:
 
 @dataclass(frozen=True)
 class StepDraw(LatentDraw):
-    """A latent whose KL came with it, from the function that drew it: ``top_down_step``, ``variational_layer_step``.
+    """A latent whose KL was computed by the function that drew it: ``top_down_step`` or ``variational_layer_step``.
 
     >>> p = DiagonalGaussian.standard_like(torch.zeros(1, 2))
     >>> StepDraw(p.mean, prior=p, posterior=p, step_kl=torch.tensor([0.3])).kl()
@@ -136,8 +136,10 @@ class Hierarchy(nn.Module):
         self.layers = nn.ModuleList(layers)
         self.readout = readout
         self.head = head
-        self.image_shape, self.bits = tuple(image_shape), bits
-        self.num_dims, self.num_layers = math.prod(image_shape), len(layers)
+        self.image_shape = tuple(image_shape)
+        self.bits = bits
+        self.num_dims = math.prod(image_shape)
+        self.num_layers = len(layers)
 
     def forward(self, x: UInt8[Tensor, "batch channels height width"], posterior_temperature: float = 1.0) -> ELBO:
         features, latents = self._infer(x, posterior_temperature)
@@ -187,7 +189,8 @@ class Hierarchy(nn.Module):
         self, batch: int, draws: Sequence[Draw], evidence: Sequence | None = None, keep_layers: int = 0
     ) -> tuple[Tensor, list[LatentDraw]]:
         """Walk down the layers, drawing the top ``keep_layers`` from the posterior and the others from the prior."""
-        handed_down, latents = self.top(batch), []
+        handed_down = self.top(batch)
+        latents = []
         for layer, source, draw in zip(self.layers, self._sources(evidence, keep_layers), draws, strict=True):
             handed_down, latent = layer(handed_down, source, draw)
             latents.append(latent)
@@ -212,9 +215,9 @@ class SingleSampleDraw(LatentDraw):
 
     .. math:: \mathrm{KL}(q\,\|\,p) = \mathbb{E}_q\Bigl[\log\frac{q(z)}{p(z)}\Bigr] \approx \log q(z) - \log p(z)
 
-    Without bias, but a single estimate may be negative. Needed where q is no Gaussian (flows), and where the prior is
-    told by a latent that was itself drawn given this one (inference upwards): there the closed form would average
-    over this latent once more, as if the other didn't depend on it.
+    The estimate has no bias, but a single one may be negative. It is needed where q is not a Gaussian (flows), and
+    where the prior depends on a latent that was itself drawn given this one (inference upwards). There the closed form
+    would average over this latent once more, as if the other latent did not depend on it.
 
     >>> p = DiagonalGaussian.standard_like(torch.zeros(1, 2))
     >>> SingleSampleDraw(p.mean, p, posterior=None, log_posterior=torch.tensor([-1.5])).kl()  # −1.5 + log 2π

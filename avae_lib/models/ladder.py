@@ -105,7 +105,7 @@ class DeterministicAscent(nn.Module):
 
     Args:
         networks: the MLPs, lowest first.
-        gaussians: from d_n to what the image alone says of z_n, lowest first.
+        gaussians: from d_n to the Gaussian of z_n given the image alone, lowest first.
     """
 
     def __init__(self, networks: Sequence[nn.Module], gaussians: Sequence[nn.Module]) -> None:
@@ -114,7 +114,8 @@ class DeterministicAscent(nn.Module):
         self.gaussians = nn.ModuleList(gaussians)
 
     def forward(self, x: UInt8[Tensor, "batch c h w"], draws: Sequence[Draw]) -> tuple[DiagonalGaussian, ...]:
-        features, evidence = x, []
+        features = x
+        evidence = []
         for network, gaussian in zip(self.networks, self.gaussians, strict=True):
             features = network(features)
             evidence.append(gaussian(features))
@@ -130,7 +131,8 @@ class DrawingAscent(DeterministicAscent):
     def forward(
         self, x: UInt8[Tensor, "batch c h w"], draws: Sequence[Draw]
     ) -> tuple[tuple[Tensor, DiagonalGaussian], ...]:
-        below, drawn = x, []
+        below = x
+        drawn = []
         for network, gaussian, draw in zip(self.networks, self.gaussians, reversed(draws), strict=True):
             posterior = gaussian(network(below))
             below = draw(posterior)
@@ -152,7 +154,8 @@ class LadderLayer(nn.Module):
 
     def __init__(self, prior: nn.Module, is_top: bool) -> None:
         super().__init__()
-        self.prior, self.is_top = prior, is_top
+        self.prior = prior
+        self.is_top = is_top
 
     def forward(
         self, above: Float[Tensor, "batch latent"], evidence: Sequence[DiagonalGaussian] | None, draw: Draw

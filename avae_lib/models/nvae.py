@@ -1,4 +1,4 @@
-"""NVAE: residual cells of depthwise convolutions, and posteriors told relative to the prior.
+"""NVAE: residual cells of depthwise convolutions, and posteriors parameterised relative to the prior.
 
 A. Vahdat, J. Kautz, "NVAE: A Deep Hierarchical Variational Autoencoder", NeurIPS 2020. The regularisation that makes it
 trainable (spectral norms, KL balancing during warm-up) belongs to training:
@@ -113,83 +113,6 @@ class NVAEConfig:
 
     def _halvings_of(self, scale: int) -> int:
         return self.halvings + len(self.groups) - 1 - scale
-
-
-def _group(config: NVAEConfig, index: int) -> Group:
-    """The layer with ``index`` layers above it."""
-    channels, _, _ = config.shape_of_scale(config.scale_of_layer[index])
-    latent, norm = config.latent_channels, config.weight_norm
-    return Group(
-        cells=_cells_above(config, index),
-        prior=ConvolvedPrior(channels, latent, norm) if index else StandardPrior(latent),
-        merge=AddStream(channels, norm) if index else EvidenceAlone(),
-        posterior=_posterior(config, channels),
-        join=normalised_convolution(channels + latent, channels, 1, weight_norm=norm),
-    )
-
-
-def _posterior(config: NVAEConfig, channels: int) -> ResidualPosterior:
-    if config.flows == 0:
-        return ResidualPosterior(channels, config.latent_channels, config.weight_norm)
-    flow = InverseAutoregressiveFlow(config.latent_channels, config.flows, config.flow_rescales)
-    return BentPosterior(channels, config.latent_channels, config.weight_norm, flow)
-
-
-def _cells_above(config: NVAEConfig, index: int) -> nn.Sequential:
-    """The decoder cells between a layer and the one above, of which the first doubles where a finer scale begins."""
-    if index == 0:
-        return nn.Sequential()
-    scale_above, scale = config.scale_of_layer[index - 1], config.scale_of_layer[index]
-    channels, _, _ = config.shape_of_scale(scale)
-    cells = [decoder_cell(channels, channels, weight_norm=config.weight_norm) for _ in range(config.decoder_cells)]
-    if scale_above != scale:
-        cells.insert(0, decoder_cell(2 * channels, channels, "double", weight_norm=config.weight_norm))
-    return nn.Sequential(*cells)
-
-
-def _bottom_up(config: NVAEConfig) -> BottomUp:
-    top, _, _ = config.shape_of_scale(0)
-    summit = nn.Sequential(nn.ELU(), normalised_convolution(top, top, 1, weight_norm=config.weight_norm), nn.ELU())
-    return BottomUp(_stem(config), [_stage(config, index) for index in reversed(range(sum(config.groups)))], summit)
-
-
-def _stage(config: NVAEConfig, index: int) -> nn.Sequential:
-    """The encoder cells below the layer ``index``, of which the first halves where a coarser scale begins."""
-    scales, norm = config.scale_of_layer, config.weight_norm
-    channels, _, _ = config.shape_of_scale(scales[index])
-    cells = [encoder_cell(channels, channels, weight_norm=norm) for _ in range(config.encoder_cells)]
-    if index + 1 < len(scales) and scales[index + 1] != scales[index]:
-        cells.insert(0, encoder_cell(channels // 2, channels, "halve", weight_norm=norm))
-    return nn.Sequential(*cells)
-
-
-def _stem(config: NVAEConfig) -> nn.Sequential:
-    """Pixels scaled and convolved; then for each halving some cells, the last of which halves."""
-    norm = config.weight_norm
-    modules = [PixelScaling(config.bits), normalised_convolution(config.image_shape[0], config.channels, 3, 1, norm)]
-    for halving in range(config.halvings):
-        channels = config.channels * 2**halving
-        modules += [encoder_cell(channels, channels, weight_norm=norm) for _ in range(config.outer_cells - 1)]
-        modules.append(encoder_cell(channels, 2 * channels, "halve", norm))
-    return nn.Sequential(*modules)
-
-
-def _readout(config: NVAEConfig) -> nn.Sequential:
-    """For each doubling back to the size of the image some cells, the first of which doubles."""
-    cell = functools.partial(decoder_cell, expansion=POSTPROCESS_EXPANSION, weight_norm=config.weight_norm)
-    modules = []
-    for halving in reversed(range(config.halvings)):
-        channels = config.channels * 2**halving
-        modules.append(cell(2 * channels, channels, "double"))
-        modules += [cell(channels, channels) for _ in range(config.outer_cells - 1)]
-    return nn.Sequential(*modules, nn.ELU())
-
-
-def _head(config: NVAEConfig) -> nn.Module:
-    """The likelihood, its parameters read off by a 3×3 convolution."""
-    project = functools.partial(normalised_convolution, weight_norm=config.weight_norm)
-    channels, _, _ = config.image_shape
-    return output_head(config.likelihood, config.channels, channels, config.bits, config.mixtures, project)
 
 
 class LearnedConstant(nn.Module):
@@ -347,3 +270,80 @@ class EvidenceAlone(nn.Module):
 
     def forward(self, evidence: Tensor, stream: Tensor) -> Float[Tensor, "batch c h w"]:
         return evidence
+
+
+def _group(config: NVAEConfig, index: int) -> Group:
+    """The layer with ``index`` layers above it."""
+    channels, _, _ = config.shape_of_scale(config.scale_of_layer[index])
+    latent, norm = config.latent_channels, config.weight_norm
+    return Group(
+        cells=_cells_above(config, index),
+        prior=ConvolvedPrior(channels, latent, norm) if index else StandardPrior(latent),
+        merge=AddStream(channels, norm) if index else EvidenceAlone(),
+        posterior=_posterior(config, channels),
+        join=normalised_convolution(channels + latent, channels, 1, weight_norm=norm),
+    )
+
+
+def _posterior(config: NVAEConfig, channels: int) -> ResidualPosterior:
+    if config.flows == 0:
+        return ResidualPosterior(channels, config.latent_channels, config.weight_norm)
+    flow = InverseAutoregressiveFlow(config.latent_channels, config.flows, config.flow_rescales)
+    return BentPosterior(channels, config.latent_channels, config.weight_norm, flow)
+
+
+def _cells_above(config: NVAEConfig, index: int) -> nn.Sequential:
+    """The decoder cells between a layer and the one above; the first of them doubles where a finer scale begins."""
+    if index == 0:
+        return nn.Sequential()
+    scale_above, scale = config.scale_of_layer[index - 1], config.scale_of_layer[index]
+    channels, _, _ = config.shape_of_scale(scale)
+    cells = [decoder_cell(channels, channels, weight_norm=config.weight_norm) for _ in range(config.decoder_cells)]
+    if scale_above != scale:
+        cells.insert(0, decoder_cell(2 * channels, channels, "double", weight_norm=config.weight_norm))
+    return nn.Sequential(*cells)
+
+
+def _bottom_up(config: NVAEConfig) -> BottomUp:
+    top, _, _ = config.shape_of_scale(0)
+    summit = nn.Sequential(nn.ELU(), normalised_convolution(top, top, 1, weight_norm=config.weight_norm), nn.ELU())
+    return BottomUp(_stem(config), [_stage(config, index) for index in reversed(range(sum(config.groups)))], summit)
+
+
+def _stage(config: NVAEConfig, index: int) -> nn.Sequential:
+    """The encoder cells below the layer ``index``; the first of them halves where a coarser scale begins."""
+    scales, norm = config.scale_of_layer, config.weight_norm
+    channels, _, _ = config.shape_of_scale(scales[index])
+    cells = [encoder_cell(channels, channels, weight_norm=norm) for _ in range(config.encoder_cells)]
+    if index + 1 < len(scales) and scales[index + 1] != scales[index]:
+        cells.insert(0, encoder_cell(channels // 2, channels, "halve", weight_norm=norm))
+    return nn.Sequential(*cells)
+
+
+def _stem(config: NVAEConfig) -> nn.Sequential:
+    """Pixels scaled and convolved; then for each halving some cells, the last of which halves."""
+    norm = config.weight_norm
+    modules = [PixelScaling(config.bits), normalised_convolution(config.image_shape[0], config.channels, 3, 1, norm)]
+    for halving in range(config.halvings):
+        channels = config.channels * 2**halving
+        modules += [encoder_cell(channels, channels, weight_norm=norm) for _ in range(config.outer_cells - 1)]
+        modules.append(encoder_cell(channels, 2 * channels, "halve", norm))
+    return nn.Sequential(*modules)
+
+
+def _readout(config: NVAEConfig) -> nn.Sequential:
+    """For each doubling back to the size of the image some cells, the first of which doubles."""
+    cell = functools.partial(decoder_cell, expansion=POSTPROCESS_EXPANSION, weight_norm=config.weight_norm)
+    modules = []
+    for halving in reversed(range(config.halvings)):
+        channels = config.channels * 2**halving
+        modules.append(cell(2 * channels, channels, "double"))
+        modules += [cell(channels, channels) for _ in range(config.outer_cells - 1)]
+    return nn.Sequential(*modules, nn.ELU())
+
+
+def _head(config: NVAEConfig) -> nn.Module:
+    """The likelihood, its parameters read off by a 3×3 convolution."""
+    project = functools.partial(normalised_convolution, weight_norm=config.weight_norm)
+    channels, _, _ = config.image_shape
+    return output_head(config.likelihood, config.channels, channels, config.bits, config.mixtures, project)

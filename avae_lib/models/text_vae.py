@@ -152,7 +152,8 @@ class TextVAE(nn.Module):
             generator: of the words drawn; torch's global one if not given.
         """
         require_temperature("word_temperature", word_temperature)
-        words, state = [z.new_full((len(z),), START, dtype=torch.int64)], self._first_state(z)
+        words = [z.new_full((len(z),), START, dtype=torch.int64)]
+        state = self._first_state(z)
         for _ in range(self.sequence_length - 1):
             states, state = self.decoder(self._beside(z, words[-1][:, None]), state)
             chosen = END + _choose(at_least_float32(self.to_outcomes(states[:, 0])), word_temperature, generator)

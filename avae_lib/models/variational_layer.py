@@ -255,7 +255,8 @@ class PlainVariationalLayer(VariationalLayer):
     ) -> tuple[Descent, LatentDraw]:
         """As for :class:`VariationalLayer`."""
         remembered, seen = self.history(above.remembered, above.context)
-        parts, noise = LayerParts(self), draw.noise(above.z)
+        parts = LayerParts(self)
+        noise = draw.noise(above.z)
         at_and_below = None if evidence is None else list(evidence)
         context, _, z, kl = variational_layer_step(above.context, above.z, at_and_below, list(seen), parts, noise)
         return Descent(context, z, remembered), StepDraw(z, parts.latest_prior, parts.latest_posterior, step_kl=kl)
@@ -271,8 +272,10 @@ class LayerParts:
     def __init__(self, layer: PlainVariationalLayer) -> None:
         self._layer = layer
         self.transition = layer.transition
-        self.context_gate, self.context_scale = layer.context_conditioning.gate, layer.context_conditioning.scale()
-        self.evidence_gate, self.evidence_scale = layer.evidence_conditioning.gate, layer.evidence_conditioning.scale()
+        self.context_gate = layer.context_conditioning.gate
+        self.context_scale = layer.context_conditioning.scale()
+        self.evidence_gate = layer.evidence_conditioning.gate
+        self.evidence_scale = layer.evidence_conditioning.scale()
         self.latest_prior: DiagonalGaussian | None = None
         self._latest_shifts: tuple[Tensor, Tensor] | None = None
 
@@ -362,7 +365,9 @@ class Transition(nn.Module):
 
     def __init__(self, join: nn.Module, cell: nn.Module, split: nn.Module) -> None:
         super().__init__()
-        self.join, self.cell, self.split = join, cell, split
+        self.join = join
+        self.cell = cell
+        self.split = split
 
     def forward(self, context: Float[Tensor, "batch width h w"], z: Float[Tensor, "batch latent h w"]) -> ContextSplit:
         return self.split(self.cell(self.join(context, z)))
@@ -405,7 +410,8 @@ class Readout(nn.Module):
 
     def __init__(self, join: nn.Module, cell: nn.Module) -> None:
         super().__init__()
-        self.join, self.cell = join, cell
+        self.join = join
+        self.cell = cell
 
     def forward(self, above: Descent) -> Float[Tensor, "batch features h w"]:
         return self.cell(self.join(above.context.value, above.z))

@@ -199,8 +199,11 @@ def _encoder_block(config: VDVAEConfig, step: EncoderStep) -> nn.Sequential:
 
 def _top_down_block(config: VDVAEConfig, index: int) -> TopDownBlock:
     """The decoder block with ``index`` blocks above it."""
-    step, blocks = config.decoder[index], len(config.decoder)
-    width, latents, scale = config.widths[step.resolution], config.latent_channels, _scale(config, blocks)
+    step = config.decoder[index]
+    blocks = len(config.decoder)
+    width = config.widths[step.resolution]
+    latents = config.latent_channels
+    scale = _scale(config, blocks)
     bottleneck = partial(_bottleneck, config, step.resolution)
     kind = TopDownBlock
     if config.group_size > 1:
@@ -245,7 +248,8 @@ def _matched_channels(config: VDVAEConfig, before: int, after: int) -> nn.Module
 
 def _head(config: VDVAEConfig) -> nn.Module:
     channels, _, size = config.image_shape
-    width, project = config.widths[size], partial(convolution, kernel_size=1)
+    width = config.widths[size]
+    project = partial(convolution, kernel_size=1)
     if config.likelihood == ReleasedFiveBitHead.name:
         return ReleasedFiveBitHead(project(width, 10 * config.mixtures), config.mixtures)
     return output_head(config.likelihood, width, channels, config.bits, config.mixtures, project)
@@ -341,7 +345,8 @@ def encoder_blocks(blocks: Mapping[int, int]) -> str:
     >>> encoder_blocks({32: 3, 8: 2, 1: 1})
     '32x2,32d4,8x1,8d8,1x1'
     """
-    resolutions, items = sorted(blocks, reverse=True), []
+    resolutions = sorted(blocks, reverse=True)
+    items = []
     for fine, coarse in itertools.pairwise(resolutions):
         items += [*_repeated(fine, blocks[fine] - 1), f"{fine}d{fine // coarse}"]
     return ",".join([*items, *_repeated(resolutions[-1], blocks[resolutions[-1]])])

@@ -1,4 +1,4 @@
-"""What the released code of the Very Deep VAE calls its weights and hyper-parameters, told in our names.
+"""The weights and hyper-parameters of the released Very Deep VAE, translated to our names.
 
 Read from github.com/openai/vdvae, commit ea35b49: names, shapes and the normalisation of pixels.
 """

@@ -104,7 +104,8 @@ def top_down_step(
     """
     prior_mean, prior_log_std, h = parts.prior(stream)
     if evidence is None:
-        z, kl = reparameterize(prior_mean, prior_log_std, noise), stream.new_zeros(len(stream))
+        z = reparameterize(prior_mean, prior_log_std, noise)
+        kl = stream.new_zeros(len(stream))
     else:
         mean, log_std = parts.posterior(torch.cat([stream, evidence], dim=1))
         z = reparameterize(mean, log_std, noise)
@@ -189,7 +190,8 @@ class TopDownBlock(nn.Module):
         residual: nn.Module,
     ) -> None:
         super().__init__()
-        self.resolution, self.source = resolution, source
+        self.resolution = resolution
+        self.source = source
         self.upsample = upsample
         self.posterior = posterior
         self.prior = prior
@@ -198,7 +200,8 @@ class TopDownBlock(nn.Module):
 
     def forward(self, above: Streams, evidence: Sequence[Tensor] | None, draw: Draw) -> tuple[Streams, LatentDraw]:
         """Draw z from the posterior where there is evidence, else from the prior, and add to the stream."""
-        streams, parts = self._with_source(above.features), BlockParts(self)
+        streams = self._with_source(above.features)
+        parts = BlockParts(self)
         before = streams[self.resolution]
         activation = None if evidence is None else evidence[0]
         stream, z, kl = top_down_step(before, activation, parts, self._noise(before, draw))
@@ -265,7 +268,8 @@ class GroupedBlock(TopDownBlock):
     def forward(self, above: Streams, evidence: Sequence[Tensor] | None, draw: Draw) -> tuple[Streams, LatentDraw]:
         """Draw z from the posterior where there is evidence, else from the prior, and add or hold it back."""
         x, held_back = self._with_source(above.features), self._with_source(above.held_back)
-        before, parts = x[self.resolution], BlockParts(self)
+        before = x[self.resolution]
+        parts = BlockParts(self)
         if evidence is not None:
             parts.posterior(torch.cat((before, evidence[0]), dim=1))
         _, _, h = parts.prior(before)
@@ -273,7 +277,8 @@ class GroupedBlock(TopDownBlock):
         x = _added(x, {self.resolution: h})
         held_back = _added(held_back, {self.resolution: self.from_latent(z)})
         if self.ends_group:
-            x, held_back = _added(x, held_back), {}
+            x = _added(x, held_back)
+            held_back = {}
         x = {**x, self.resolution: self.residual(x[self.resolution])}
         return Streams(x, held_back), LatentDraw(z, parts.latest_prior, parts.latest_posterior)
 

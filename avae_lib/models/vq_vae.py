@@ -166,7 +166,8 @@ class VQVAE(nn.Module):
     def log_weight(
         self, x: UInt8[Tensor, "batch channels height width"], keep_layers: int | None = None
     ) -> Float[Tensor, "batch"]:
-        vectors, costs = self._vectors(x, keep_layers), 0.0 if keep_layers == 0 else self.prior_nats
+        vectors = self._vectors(x, keep_layers)
+        costs = 0.0 if keep_layers == 0 else self.prior_nats
         return self.head.log_likelihood(self.decoder(vectors), x) - costs
 
     def latents(self, x: UInt8[Tensor, "batch channels height width"]) -> tuple[PointMass, ...]:
@@ -257,7 +258,7 @@ def require_divisible(image_shape: tuple[int, int, int], name: str, halvings: in
     """Refuse images whose height and width cannot be halved so often.
 
     Raises:
-        ValueError: names the field ``name`` that asks for it.
+        ValueError: they cannot; the message begins with the field ``name``.
 
     >>> require_divisible((3, 30, 30), "halvings", 2)
     Traceback (most recent call last):

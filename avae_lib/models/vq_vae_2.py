@@ -296,7 +296,7 @@ class VQVAE2(nn.Module):
 
     @torch.no_grad()
     def _codes(self, x: Tensor, keep_layers: int | None) -> tuple[Tensor, Tensor]:
-        """Codes of which the top ``keep_layers`` are the image's and the others drawn from the prior."""
+        """The codes of the top ``keep_layers`` levels are those of the image, the others are drawn from the prior."""
         if keep_layers not in (None, 0, 1, 2):
             raise InvalidInput(f"keep_layers must be None or 0 … 2: this model has two layers, got {keep_layers}")
         top, lower = self.codes(x)

@@ -40,7 +40,7 @@ def require_odd(kernel_size: int) -> None:
 class PixelScaling(nn.Module):
     """Pixel levels 0 … 2**bits − 1 spread evenly over [−1, 1]: the first step of most networks here.
 
-    In the type of the network's weights: float64 once the model was told ``.double()``.
+    The result has the dtype of the network's weights, for instance float64 after ``model.double()``.
 
     >>> PixelScaling(bits=8)(torch.tensor([[[[0, 255]]]], dtype=torch.uint8)).flatten().tolist()
     [-1.0, 1.0]

@@ -42,7 +42,8 @@ class GatedLayer(nn.Module):
 
     def __init__(self, channels: int, kernel_size: int, condition_channels: int, is_first: bool) -> None:
         super().__init__()
-        self.reach, self.is_first = kernel_size // 2, is_first
+        self.reach = kernel_size // 2
+        self.is_first = is_first
         self.vertical = nn.Conv2d(channels, 2 * channels, (self.reach + 1, kernel_size))
         self.horizontal = nn.Conv2d(channels, 2 * channels, (1, self.reach + (not is_first)))
         self.across = nn.Conv2d(2 * channels, 2 * channels, kernel_size=1)
@@ -51,7 +52,8 @@ class GatedLayer(nn.Module):
 
     def forward(self, vertical: Tensor, horizontal: Tensor, condition: Tensor | None) -> tuple[Tensor, Tensor]:
         """The next v and h, each ``(batch, channels, height, width)``."""
-        width, reach = horizontal.shape[-1], self.reach
+        width = horizontal.shape[-1]
+        reach = self.reach
         seen_above = self.vertical(pad(vertical, (reach, reach, reach, 0)))
         seen_left = self.horizontal(pad(horizontal, (reach, 0)))[..., :width]
         seen_left = seen_left + self.across(pad(seen_above, (0, 0, 1, 0))[:, :, :-1])  # moved down by one row

@@ -1,6 +1,8 @@
-"""One step of an inverse autoregressive flow, gated so that it starts near the identity.
+"""Inverse autoregressive flows: of vectors, with masked networks and gated steps; of feature maps, with convolutions.
 
-D. P. Kingma et al., "Improved Variational Inference with Inverse Autoregressive Flow", NeurIPS 2016.
+D. P. Kingma et al., "Improved Variational Inference with Inverse Autoregressive Flow", NeurIPS 2016; masked networks:
+M. Germain, K. Gregor, I. Murray, H. Larochelle, "MADE: Masked Autoencoder for Distribution Estimation", ICML 2015;
+convolutions: A. Vahdat, J. Kautz, "NVAE", NeurIPS 2020, section 3.4.
 """
 
 from __future__ import annotations
@@ -109,7 +111,8 @@ class MaskedNetwork(nn.Module):
         super().__init__()
         if width < dim:
             raise ValueError(f"width must be at least the number of variables {dim}, got {width}")
-        of_variable, of_hidden = torch.arange(1, dim + 1), torch.arange(width) % dim
+        of_variable = torch.arange(1, dim + 1)
+        of_hidden = torch.arange(width) % dim
         self.of_context = nn.Linear(context_dim, width)
         self.first = MaskedLinear((of_hidden[:, None] >= of_variable).float())
         self.second = MaskedLinear((of_hidden[:, None] >= of_hidden).float())
@@ -241,8 +244,10 @@ class AutoregressiveCell(nn.Module):
         self, latent_channels: int, expansion: int = 6, rescale: bool = False, backwards: bool = False
     ) -> None:
         super().__init__()
-        hidden, outputs = expansion * latent_channels, (2 if rescale else 1) * latent_channels
-        self.rescale, self.backwards = rescale, backwards
+        hidden = expansion * latent_channels
+        outputs = (2 if rescale else 1) * latent_channels
+        self.rescale = rescale
+        self.backwards = backwards
         self.network = nn.Sequential(
             AutoregressiveConvolution(latent_channels, hidden, 3, latent_channels, strict=True),
             nn.ELU(),

@@ -1,7 +1,7 @@
 """Output heads: the last layer of a decoder together with the likelihood whose parameters it makes.
 
 A head maps features ``(batch, features, height, width)`` by a projection, any module from the features' channels to
-the channels it needs, to the parameters of every pixel. All heads answer to ``log_likelihood(features, x)``,
+the channels it needs, to the parameters of every pixel. All heads have the methods ``log_likelihood(features, x)``,
 ``sample(features, generator)``, ``mean(features)`` and ``level_probabilities(features, known)``.
 """
 
@@ -165,7 +165,9 @@ class DiscretizedLogisticHead(nn.Module):
     def __init__(self, projection: nn.Module, channels: int, bits: int, mixtures: int = 1) -> None:
         super().__init__()
         self.projection = projection
-        self.channels, self.bits, self.mixtures = channels, bits, mixtures
+        self.channels = channels
+        self.bits = bits
+        self.mixtures = mixtures
 
     def log_likelihood(
         self, features: Float[Tensor, "batch features height width"], x: UInt8[Tensor, "batch channels rows columns"]
@@ -228,7 +230,10 @@ class DiscretizedLogisticMixtureHead(nn.Module):
     ) -> None:
         super().__init__()
         self.projection = projection
-        self.channels, self.bits, self.mixtures, self.upper_edge = channels, bits, mixtures, upper_edge
+        self.channels = channels
+        self.bits = bits
+        self.mixtures = mixtures
+        self.upper_edge = upper_edge
 
     def log_likelihood(
         self, features: Float[Tensor, "batch features height width"], x: UInt8[Tensor, "batch channels rows columns"]
@@ -315,14 +320,16 @@ class ReleasedFiveBitHead(nn.Module):
 
     def __init__(self, projection: nn.Module, mixtures: int) -> None:
         super().__init__()
-        self.projection, self.mixtures = projection, mixtures
+        self.projection = projection
+        self.mixtures = mixtures
 
     def log_likelihood(
         self, features: Float[Tensor, "batch features height width"], x: UInt8[Tensor, "batch 3 height width"]
     ) -> Float[Tensor, "batch"]:
         """log P(8·⌊x/8⌋ | features) of each example, nats, with x of eight bits."""
         logits, components = logits_and_components(self.projection(features), channels=3)
-        level, wide = x.unsqueeze(1) // 8, widest_float(components)
+        level = x.unsqueeze(1) // 8
+        wide = widest_float(components)
         pixels = scale_pixels(8 * level, 8, wide)
         # Five exact bits put level j at 2j/31 − 1 with bins as wide as here; the mean is moved along to that place.
         mean = conditional_mean(pixels, components) + scale_pixels(level, 5, wide) - pixels

@@ -1,6 +1,7 @@
-"""Vector quantisation: a vector is replaced by the nearest entry of a codebook.
+"""Vector quantisation: a vector is replaced by the nearest code of a codebook, and the codes follow the vectors.
 
-A. van den Oord, O. Vinyals & K. Kavukcuoglu, "Neural Discrete Representation Learning", NeurIPS 2017.
+A. van den Oord, O. Vinyals & K. Kavukcuoglu, "Neural Discrete Representation Learning", NeurIPS 2017;
+C. Fifty et al., "Restructuring Vector Quantization with the Rotation Trick", 2024.
 """
 
 from __future__ import annotations
@@ -101,9 +102,9 @@ class PointMass:
     """
 
     codes: Int64[Tensor, "batch height width"]
-    """Which."""
+    """Index of that code at each position."""
     mean: Float[Tensor, "batch dim height width"]
-    """Its value."""
+    """Value of that code at each position."""
 
     def sample(
         self, noise: Tensor | None = None, temperature: float = 1.0, generator: Generator | None = None
@@ -228,7 +229,8 @@ class Codebook(nn.Module):
             quantised, indices, codebook_loss, commitment_loss = self._look_up(flat)
         if self.training:
             self._follow(flat.detach(), indices)
-        shape, per_image = (len(z), *z.shape[2:]), z[0].numel()
+        shape = (len(z), *z.shape[2:])
+        per_image = z[0].numel()
         vectors = quantised.unflatten(0, shape).movedim(-1, 1)
         return Quantized(vectors, indices.unflatten(0, shape), per_image * codebook_loss, per_image * commitment_loss)
 

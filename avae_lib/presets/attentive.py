@@ -95,7 +95,7 @@ MNIST_ATTENTIVE = derive(
 IMAGENET32_ATTENTIVE = derive(
     CIFAR10_ATTENTIVE,
     name="imagenet32-attentive-16",
-    source="ours: cifar10-attentive-16 on ImageNet-32 for 60 epochs, of which nothing was published",
+    source="ours: cifar10-attentive-16 on ImageNet-32 for 60 epochs; no result or configuration was published",
     data=DataConfig("imagenet32", validation=5_000),
     # The warm-ups are those of cifar10-attentive-16 in updates: an epoch is 26 times as long here.
     training={"steps": 60 * 8007, "logging": {"evaluate_every": 8007, "checkpoint_every": 8007}},
