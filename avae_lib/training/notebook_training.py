@@ -44,6 +44,19 @@ def train_in_notebook(experiment: Experiment, run_dir: Path | str, minutes: floa
 
     Raises:
         What :func:`avae_lib.training.runs.train_run` raises, except that an interruption is only reported.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> from avae_lib.presets import PRESETS
+    >>> experiment = PRESETS["digits-vae"]
+    >>> short = replace(experiment, training=replace(experiment.training, steps=20))
+    >>> with TemporaryDirectory() as folder:
+    ...     trained = train_in_notebook(short, folder)
+    training in ... from the start: 20 steps on ...
+    111,280 parameters; ...
+    update 20 of 20: ... bits per dimension on validation images, after 0.0 minutes of training
+    20 updates in ...
+    >>> trained.step
+    20
     """
     run_dir = Path(run_dir)
     limited = replace(experiment, training=replace(experiment.training, minutes=minutes))

@@ -69,6 +69,18 @@ def train_run(experiment: Experiment, run_dir: Path | str, watch: Watch | None =
         RunError: the folder cannot be written, holds another experiment (the message names the fields that differ),
             or weights from elsewhere.
         DatasetError, and all that :func:`avae_lib.training.fit.fit` raises.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> from avae_lib.presets import PRESETS
+    >>> experiment = PRESETS["digits-vae"]
+    >>> short = replace(experiment, training=replace(experiment.training, steps=20))
+    >>> with TemporaryDirectory() as folder:
+    ...     trained = train_run(short, folder)
+    training in ... from the start: 20 steps on ...
+    111,280 parameters; ...
+    20 updates in ...
+    >>> trained.step
+    20
     """
     run_dir = Path(run_dir)
     _require_room_for(experiment, run_dir)

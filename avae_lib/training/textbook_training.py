@@ -60,6 +60,15 @@ def train_vae(
 
     Returns:
         The mean loss of each epoch, in nats per example.
+
+    >>> from avae_lib.data import load
+    >>> from avae_lib.models.vae import VAEConfig
+    >>> x = load("digits").binarized("threshold").pixels("train")
+    >>> losses = train_vae(VAEConfig(hidden_sizes=(32,)).build(), x, epochs=2)
+    epoch   1 of 2: ... nats per image
+    epoch   2 of 2: ... nats per image
+    >>> losses[1] < losses[0]
+    True
     """
     optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate)
     losses = []

@@ -20,9 +20,14 @@ DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 RECORDS = {"dataclass", "dataclass(frozen=True)", "dataclass(frozen=True, kw_only=True)"}
 
 FLOORS = [
+    "component_health.py",
+    "component_marks.py",
+    "component_usage.py",
+    "components.py",
     "compression",
     "data",
     "divergences",
+    "errors.py",
     "evaluation",
     "gaussians.py",
     "likelihoods",
@@ -30,6 +35,7 @@ FLOORS = [
     "meanfield",
     "models",
     "nn",
+    "notebook_setup.py",
     "objectives.py",
     "observations.py",
     "plotting",
@@ -38,18 +44,22 @@ FLOORS = [
     "restoration",
     "run_pictures.py",
     "run_sentences.py",
+    "train_options.py",
 ]
 """Files and folders of the library in which every public object has an example."""
 
 _STANDARD_LIBRARY = "it reads the whole standard library, which takes half a minute; test_sentences.py shows it"
 _RUN = "it reads the folder of a training run; test_report.py trains one and shows it"
 WITHOUT_EXAMPLE = {
+    "components.py::Component": "it is made by the decorator component",
+    "components.py::component": "it enters a function in the library's own list; test_components.py shows it",
     "data/published_sets.py::load_published": "it needs published files or a network; test_published_sets.py shows it",
     "data/python_docs_corpus.py::load_documentation": _STANDARD_LIBRARY,
     "data/python_docs_corpus.py::texts_of_modules": _STANDARD_LIBRARY,
     "data/recorded_models.py::keep_model": "it writes into the library's own folder of records",
     "data/sentences.py::load_sentences": _STANDARD_LIBRARY,
     "data/sentences.py::most_frequent_words": _STANDARD_LIBRARY,
+    "notebook_setup.py::keep_runs_on_drive": "it needs Colab and a Google account",
     "plotting/notebook.py::display_moving": "slider and latent_pad call it, and their examples show it",
     "report/charts.py::course_charts": _RUN,
     "report/charts.py::layer_charts": _RUN,
@@ -143,6 +153,26 @@ def needs_example(node):
 def has_example(node):
     parts = [node, *(part for part in node.body if isinstance(part, DOCUMENTED))]
     return any(map(_has_example, parts))
+
+
+def imported_by(notebook):
+    """Names that the source of a notebook imports from the library."""
+    lines = notebook.read_text(encoding="utf-8").splitlines()
+    tree = ast.parse("\n".join("" if line.startswith(("%", "!")) else line for line in lines))
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    return {name.name for node in imports if (node.module or "").startswith("avae_lib") for name in node.names}
+
+
+def test_what_notebooks_import_has_an_example():
+    notebooks = [path for pattern in ("lectures/*.py", "solutions/*/*.py") for path in ROOT.glob(pattern)]
+    imported = set().union(*map(imported_by, notebooks))
+    without = {
+        f"{path.relative_to(ROOT / 'avae_lib')}::{node.name}"
+        for path in sources("avae_lib")
+        for node in public_objects(path)
+        if node.name in imported and needs_example(node) and not has_example(node)
+    }
+    assert len(imported) > 50 and without - WITHOUT_EXAMPLE.keys() == set()
 
 
 @pytest.mark.parametrize("floor", FLOORS)
