@@ -1,4 +1,4 @@
-"""Pictures of what a trained model does: samples, reconstructions, and what each depth of latents holds."""
+"""Pictures from a trained model: samples, reconstructions, and the information in each depth of latents."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _MOST_CLASSES = 20
 def write_pictures(
     model: nn.Module, data: DataConfig, folder: Path, count: int = 64, temperature: float = 1.0, seed: int = 0
 ) -> Iterator[Path]:
-    """Write every picture that says something about the model, one after the other; gives the path of each.
+    """Write the pictures of a model one after the other, and yield the path of each.
 
     ``samples.png``, of a conditional model ``classes.png``, ``reconstructions.png`` of test images, and of a model with
     a codebook ``codes.png``. The data are loaded once the pictures that need none are written. A model of sentences has
@@ -47,7 +47,7 @@ def write_pictures(
 
     Args:
         data: images or sentences that the model was trained on.
-        folder: where the files go.
+        folder: folder of the files.
         count: images in ``samples.png``.
         temperature: factor on the prior's standard deviation.
         seed: for sampling.

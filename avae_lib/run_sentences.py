@@ -1,4 +1,4 @@
-"""What a trained model does with sentences: samples, reconstructions, and a walk from one sentence to another."""
+"""Sentences from a trained model: samples, reconstructions, and interpolations between two sentences."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _RECONSTRUCTED = 12
 def write_sentences(
     model: nn.Module, data: DataConfig, folder: Path, count: int = 64, temperature: float = 1.0, seed: int = 0
 ) -> Iterator[Path]:
-    """Write what a model of sentences does as text files, one after the other; gives the path of each.
+    """Write samples, reconstructions and an interpolation as text files, and yield the path of each.
 
     ``samples.txt``, a sentence on each line; ``reconstructions.txt``, test sentences with what is decoded from their
     latents; ``interpolation.txt``, decoded sentences on the way from the first of these to the last.
 
     Args:
         data: sentences that the model was trained on.
-        folder: where the files go.
+        folder: folder of the files.
         count: lines of ``samples.txt``.
         temperature: factor on the prior's standard deviation.
         seed: for sampling.
@@ -91,7 +91,7 @@ def interpolated_sentences(
 
 
 def spread(sentences: Int64[Tensor, "examples length"], count: int) -> Int64[Tensor, "count length"]:
-    """So many sentences from all over the set, which is in the order of modules; all of a set that is smaller.
+    """``count`` sentences, evenly spread over the set, which is in the order of modules; all of a smaller set.
 
     >>> spread(torch.arange(100).reshape(10, 10), count=3)[:, 0]
     tensor([ 0, 30, 60])

@@ -1,4 +1,4 @@
-"""Latent-variable models as codecs: lossless with bits back, lossy with quantised layers, and what to compare with."""
+"""Latent-variable models as codecs: lossless with bits back, lossy with quantised layers, and ordinary codecs."""
 
 from avae_lib.compression.asymmetric_numeral_systems import (
     AnsStack,

@@ -28,7 +28,7 @@ from jaxtyping import Float
 __all__ = ["PRECISION", "AnsStack", "BrokenCode", "Distribution", "FrequencyTable", "Uniform", "frequency_tables"]
 
 PRECISION = 32
-"""r: frequencies are counted out of 2**32."""
+"""r: the frequencies of a distribution sum to 2**32."""
 _WORD = 32
 _FULL = 1 << 64  # least value of the head; a push is then off by less than 2**-31 bits
 _HEAD_BYTES = 12
@@ -57,8 +57,8 @@ class AnsStack:
     however long the code is.
 
     Args:
-        lender: where bits come from when symbols are popped from an empty stack; without it that is an error. Bits
-            that were borrowed are on the stack again once everything is undone.
+        lender: source of bits when symbols are popped from an empty stack; without it that is an error. Borrowed bits
+            are on the stack again once everything is undone.
 
     >>> stack, coin = AnsStack(), FrequencyTable([0, 3 << 30, 1 << 32])  # probabilities 3/4 and 1/4
     >>> for symbol in (0, 1, 0):
@@ -80,7 +80,7 @@ class AnsStack:
 
     @property
     def bits_borrowed(self) -> int:
-        """What the lender gave."""
+        """Number of bits that the lender gave."""
         return _WORD * self._words_borrowed
 
     def push(self, symbol: int, distribution: Distribution) -> None:
@@ -115,14 +115,14 @@ class AnsStack:
     def mask(self, key: int, words: int) -> None:
         """Exclusive-or the top of the stack with pseudo-random bits; the same call again undoes it.
 
-        Whatever was on top then looks random. The length changes by at most one bit.
+        The top of the stack then looks random. The length changes by at most one bit.
 
         Args:
-            key: of the pseudo-random bits.
-            words: how many 32-bit words to mask below the 64 bits on top. What is missing is borrowed first.
+            key: seed of the pseudo-random bits.
+            words: number of 32-bit words to mask below the 64 bits on top. Missing words are borrowed first.
 
         Raises:
-            BrokenCode: there are not so many words, and there is no lender.
+            BrokenCode: the stack has fewer words, and there is no lender.
         """
         while len(self._words) < words:
             self._words.insert(0, self._borrowed_word())
@@ -141,7 +141,7 @@ class AnsStack:
         """The stack that :meth:`to_bytes` wrote.
 
         Raises:
-            BrokenCode: no stack is written like this.
+            BrokenCode: the bytes are not those of a stack.
         """
         width = _WORD // 8
         if len(code) < _HEAD_BYTES or (len(code) - _HEAD_BYTES) % width:
@@ -155,7 +155,7 @@ class AnsStack:
         return stack
 
     def require_only_borrowed(self, lender: random.Random | None = None) -> None:
-        """Check that everything was popped, and nothing is left but bits that ``lender`` gives.
+        """Check that everything was popped, so that only bits of ``lender`` are left.
 
         Raises:
             BrokenCode: something else is left.
@@ -246,7 +246,7 @@ def frequency_tables(probabilities: Float[np.ndarray, "tables symbols"]) -> list
         probabilities: float64, each row from 0 up and with a sum of 1 (to 1e-6; it is then scaled to 1).
 
     Raises:
-        ValueError: no such probabilities.
+        ValueError: a probability is negative or not finite, a row does not sum to 1, or the shape is wrong.
 
     >>> (table,) = frequency_tables(np.array([[0.75, 0.25, 0.0]]))
     >>> [round(table.bits(symbol), 3) for symbol in range(3)]

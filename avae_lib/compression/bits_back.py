@@ -49,7 +49,7 @@ _MOST_LATENT_BITS = 16
 
 @dataclass(frozen=True)
 class Account:
-    """What one image did to the stack, in bits.
+    """The bits that one image took from the stack and put on it.
 
     >>> Account(returned=20.0, pixels=90.0, latents=26.0).net
     96.0
@@ -64,13 +64,13 @@ class Account:
 
     @property
     def net(self) -> float:
-        """By how much the stack has grown."""
+        """Growth of the stack, in bits."""
         return self.pixels + self.latents - self.returned
 
 
 @dataclass(frozen=True)
 class Coded:
-    """Images as bytes, and what each of them cost.
+    """Images as bytes, with the bits of each image.
 
     >>> Coded(b"", accounts=(Account(20.0, 90.0, 26.0), Account(18.0, 80.0, 22.0)), bits_borrowed=32).net_bits
     180.0
@@ -95,11 +95,11 @@ class GaussianBins:
     .. math:: F_k = \Phi\Bigl(\frac{\Phi^{-1}(k / 2^b) - \text{shift}}{\text{ratio}}\Bigr), \qquad
               c_k = \lfloor F_k \, (2^r - 2^b) \rfloor + k
 
-    A posterior seen from its prior. Cumulative counts are computed where they are needed, by bisection.
+    It is a posterior in units of its prior. Cumulative counts are computed only where the bisection needs them.
 
     Args:
         shift, ratio: mean and standard deviation.
-        edges: of the bins, :math:`\Phi^{-1}(k / 2^b)` for k = 0 … 2**b, from −∞ to ∞.
+        edges: edges of the bins, :math:`\Phi^{-1}(k / 2^b)` for k = 0 … 2**b, from −∞ to ∞.
 
     A posterior equal to the prior gives all of the four bins a quarter of the frequencies, to within rounding:
 
@@ -143,7 +143,7 @@ class BitsBack:
     Args:
         model: see :func:`~avae_lib.compression.latent_walk.latent_walk`; it is copied.
         latent_bits: b, 1 to 16. More bits round less, and are borrowed for the first image.
-        seed: of the mask and of the random bits that the first images borrow, 0 or more; the receiver needs the same.
+        seed: seed of the mask and of the bits that the first images borrow, 0 or more; the receiver needs the same.
         masked: whether the stack is masked before each image. False shows what happens without; codes are shorter or
             longer than they should be where images are alike.
 
@@ -185,7 +185,7 @@ class BitsBack:
         """The images of a code, in the order in which they were encoded.
 
         Args:
-            count: how many they are, at least 1.
+            count: number of images, at least 1.
 
         Raises:
             BrokenCode: the code is truncated or changed, or was made with another model, count or settings.

@@ -48,15 +48,15 @@ class Relative:
 
 
 class LatentWalk(Protocol):
-    """A model's latents from the top down. States are opaque: what the layers hand down."""
+    """A model's latents from the top down. States are opaque: they are what each layer passes to the next."""
 
     latent_shapes: tuple[torch.Size, ...]
-    """Of one image's latents, layer by layer."""
+    """Shapes of one image's latents, layer by layer."""
     image_shape: tuple[int, int, int]
     bits: int
 
     def evidence(self, x: UInt8[Tensor, "batch channels h w"]) -> Any:
-        """What the encoder says about the images."""
+        """The encoder's output for the images."""
         ...
 
     def start(self, batch: int) -> Any:
@@ -116,7 +116,7 @@ def latent_walk(model: nn.Module) -> LatentWalk:
 
 
 class _OneLayer:
-    """A VAE: the state is nothing, and then z."""
+    """A VAE: the state is None before the layer, and z after it."""
 
     def __init__(self, model: VAE) -> None:
         self._model, self.image_shape, self.bits = model, model.image_shape, model.bits
@@ -145,7 +145,7 @@ class _OneLayer:
 
 
 class _Layered:
-    """A hierarchy. Latents are always set from the prior's side; evidence is looked at on the side."""
+    """A hierarchy. States are computed from the prior's side alone; posteriors are computed beside them."""
 
     def __init__(self, model: Hierarchy) -> None:
         self._model, self.image_shape, self.bits = model, model.image_shape, model.bits

@@ -32,19 +32,19 @@ _REACH = 16.0
 """Farthest residual that has an index, in standard deviations of the prior."""
 _SMALLEST_STEP = 0.01
 _PSEUDO_COUNT = 0.1
-"""Added to the count of every index: what never occurred in training may still come."""
+"""Added to the count of every index, because an index that never occurred in training may still be needed."""
 
 
 @dataclass(frozen=True)
 class LossyResult:
-    """What a lossy code makes of images, and at which length."""
+    """Images after a lossy code, and the length of the code."""
 
     images: UInt8[Tensor, "examples channels height width"]
-    """As the receiver gets them."""
+    """The images that the receiver gets."""
     bits: Float[Tensor, "examples keep"]
     """Length of each kept layer's code: −log2 of the measured frequencies."""
     bits_by_prior: Float[Tensor, "examples keep"]
-    """What the same indices would cost with the model's own prior in place of the measured frequencies."""
+    """Length of the same indices if coded with the model's own prior instead of the measured frequencies."""
 
 
 class QuantisedLayers:
@@ -53,11 +53,11 @@ class QuantisedLayers:
     Args:
         model: see :func:`~avae_lib.compression.latent_walk.latent_walk`; it is copied.
         step: Δ, in standard deviations of the prior, at least 0.01; for all layers or one for each, top first.
-        training_images: what the frequencies are counted on.
-        keep: how many layers, from the top, are coded; None for all. The others take their prior's mean.
+        training_images: images on which the frequencies are counted.
+        keep: number of top layers to code; None for all. The others take their prior's mean.
 
     Raises:
-        ValueError: a step is too small, or there are not so many layers.
+        ValueError: a step is too small, or the model has fewer layers than ``keep``.
 
     >>> from avae_lib import data
     >>> photos = data.load("photos32")
@@ -105,7 +105,7 @@ class QuantisedLayers:
         """The images of a code.
 
         Args:
-            count: how many they are, at least 1.
+            count: number of images, at least 1.
 
         Raises:
             BrokenCode: the code is truncated or changed, or was made with another count or settings.
@@ -184,6 +184,6 @@ def _largest(step: float) -> int:
 
 def _bits_by_prior(indices: Tensor, step: float) -> Float[Tensor, "examples"]:
     """−log2 of the standard normal's mass of each step."""
-    away = indices.abs().double()  # the tail that keeps its digits
+    away = indices.abs().double()  # differences in the lower tail keep their digits
     mass = torch.special.ndtr((0.5 - away) * step) - torch.special.ndtr((-0.5 - away) * step)
     return -mass.clamp(min=2.0**-32).log2().flatten(1).sum(1)

@@ -1,6 +1,6 @@
 """Ordinary codecs to compare with: gzip, bzip2, PNG, WebP and JPEG, and pixels coded one by one.
 
-All images go into one file, so that its header counts once. For the picture formats they stand below one another.
+All images go into one file, so that its header counts once. In picture formats they are stacked below one another.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def lossless_bits(images: UInt8[Tensor, "examples channels height width"], bits:
     """Size of a file that holds all images, in bits: gzip and bzip2 of the packed pixels, PNG, and WebP for 8 bits.
 
     Args:
-        bits: of a pixel value, 1, 2, 4 or 8; pixels of fewer than 8 bits are packed.
+        bits: bits of a pixel value, 1, 2, 4 or 8; pixels of fewer than 8 bits are packed.
 
     >>> lossless_bits(torch.zeros(100, 1, 8, 8, dtype=torch.uint8), bits=1)["gzip"] < 6400
     True
@@ -42,7 +42,7 @@ def lossy_bits(
 
     Args:
         codec: ``"JPEG"`` or ``"WEBP"``.
-        quality: of the codec, 1 to 100.
+        quality: quality setting of the codec, 1 to 100.
 
     >>> size, decoded = lossy_bits(torch.full((2, 3, 32, 32), 80, dtype=torch.uint8), "JPEG", quality=50)
     >>> decoded.shape
@@ -62,9 +62,9 @@ def independent_pixel_bits(
     images: UInt8[Tensor, "examples channels height width"],
     bits: int,
 ) -> float:
-    """Ideal length of all images if each pixel is coded by how often its levels occur there in training images.
+    """Ideal length of all images if each pixel is coded with the frequencies of its levels in training images.
 
-    Counts start at 1. The best code that takes pixels to be independent, as far as the training images tell.
+    Counts start at 1. It is the best code for independent pixels that can be estimated from the training images.
 
     >>> zeros = torch.zeros(30, 1, 1, 1, dtype=torch.uint8)
     >>> round(independent_pixel_bits(zeros, zeros[:1], bits=1), 4)  # log2(32/31)

@@ -1,4 +1,4 @@
-"""What it costs to round latents to bins: the same draws with and without rounding."""
+"""The cost of rounding latents to bins: the same draws with and without rounding."""
 
 from __future__ import annotations
 
@@ -55,13 +55,13 @@ def net_bits(
     r"""Net lengths with and without rounding, from one uniform number v for each latent.
 
     Both take the v-quantile of their posterior: one as it is, the other rounded to one of :math:`2^b` bins of equal
-    prior mass, as :class:`~avae_lib.compression.bits_back.BitsBack` does. With common noise the small difference is
-    not drowned by the spread over draws. All images go through the model at once.
+    prior mass, as :class:`~avae_lib.compression.bits_back.BitsBack` does. Common noise makes the small difference
+    visible despite the spread over draws. All images go through the model at once.
 
     Args:
         model: as for :func:`~avae_lib.compression.latent_walk.latent_walk`.
         latent_bits: b, 1 to 30.
-        generator: of the uniform numbers.
+        generator: source of the uniform numbers.
 
     >>> from avae_lib.models.vae import VAEConfig
     >>> torch.manual_seed(0)  # doctest: +ELLIPSIS

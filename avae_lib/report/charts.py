@@ -12,14 +12,14 @@ from avae_lib.report.run_record import RunRecord
 
 __all__ = ["course_charts", "layer_charts"]
 
-_SIZE = (4.0, 2.6)  # inches: so narrow that a telephone shows the numerals in a legible size
+_SIZE = (4.0, 2.6)  # inches: narrow enough for legible numerals on a telephone
 _SETTLED = 0.15  # fraction of the run after which the curves are worth magnifying
 
 
 def course_charts(record: RunRecord) -> tuple[Chart, ...]:
-    """How training went: the bound whole, the bound magnified in bits per dimension, its two terms, and penalties.
+    """Charts of training: the whole bound, the bound magnified in bits per dimension, its two terms, and penalties.
 
-    Of a model without a density, the training objective takes the place of the bound.
+    A model without a density has the training objective in place of the bound.
     """
     if not _held_out_rows(record):
         return ()
@@ -30,7 +30,7 @@ def course_charts(record: RunRecord) -> tuple[Chart, ...]:
 
 
 def layer_charts(record: RunRecord) -> tuple[Chart, ...]:
-    """Where the latents hold information, at the end and during training."""
+    """Charts of the information in each layer, at the end and during training."""
     final = _units(record) if record.num_layers == 1 or not record.has_density else _final_kl(record)
     return (final, _kl_history(record)) if _held_out_rows(record) and record.has_density else (final,)
 

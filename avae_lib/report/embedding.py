@@ -1,4 +1,4 @@
-"""Figures and images as text inside a page: vector graphics that follow its colours, and tiny PNGs."""
+"""Figures and images embedded in a page: vector graphics in the page's colours, and tiny PNGs."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _numbers = itertools.count(1)
 
 
 def inline_svg(figure: Figure, alt: str) -> str:
-    """The figure as an ``<svg>`` element that takes colours and width from the page it stands in.
+    """The figure as an ``<svg>`` element that takes colours and width from its page.
 
     Args:
-        alt: what is in the picture, for readers who cannot see it.
+        alt: description of the picture, for readers who cannot see it.
 
     >>> from avae_lib import plotting
     >>> svg = inline_svg(plotting.learning_curves({"training": ([0, 1], [3.0, 2.0])}, "nats"), alt="a falling curve")

@@ -1,4 +1,4 @@
-"""What to type next, given a run: to go on, to judge, to draw, to compare."""
+"""Commands to type after a run: train on, evaluate, sample, compare."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page itself: what stands on it and in which words."""
+"""The page itself: its contents and its words."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def write_report(
     seed: int = 0,
     progress: bool = False,
 ) -> Path:
-    """Judge a trained run on validation images and write ``report.html`` in its folder: all there is to know of it.
+    """Evaluate a trained run on validation images and write ``report.html`` in its folder.
 
     The page is one file that loads nothing else: numbers with standard errors, learning curves, use of each layer,
     what there is to see of the model at work (:mod:`avae_lib.report.panels`), and the commands to go on with.

@@ -1,4 +1,4 @@
-"""What a page is put together from: graphs, rows of images or text, and panels that hold them."""
+"""The parts of a page: graphs, rows of images or text, and panels that hold them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Chart:
 
     title: str
     reading: str
-    """What to look for."""
+    """A sentence on what to look for."""
     svg: str
 
 

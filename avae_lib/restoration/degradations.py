@@ -1,4 +1,4 @@
-"""What happens to an image before it is observed: linear maps A, each with its adjoint and a regularised inverse."""
+"""Degradations of an image: linear maps A, each with its adjoint and a regularised inverse."""
 
 from __future__ import annotations
 
@@ -136,6 +136,6 @@ def gaussian_kernel(std_pixels: float, side: int) -> Float[Tensor, "side side"]:
 
 
 def require_weight(weight: float) -> None:
-    """Refuse a weight with which the system may have no solution."""
+    """Raise unless ``weight`` is above 0, which guarantees a solution."""
     if not weight > 0:
         raise ValueError(f"weight must be above 0, got {weight!r}")

@@ -1,4 +1,4 @@
-r"""Restoration that takes turns between what was observed and what an autoencoder makes of the image.
+r"""Restoration by alternating between the observation and an autoencoder's reconstruction of the image.
 
 J. Prost, A. Houdard, A. Almansa and N. Papadakis, "Inverse problem regularization with hierarchical variational
 autoencoders", ICCV 2023.
