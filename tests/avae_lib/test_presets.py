@@ -1,5 +1,9 @@
 """Presets: they exist, they build what they say, and their data fit their models."""
 
+import hashlib
+import json
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -9,6 +13,8 @@ from avae_lib.presets.derivation import derive
 from avae_lib.training.experiment import differing_fields, from_json, to_json
 from avae_lib.training.optimizers_and_schedules import learning_rate_factor
 
+PARAMETER_NAMES = json.loads((Path(__file__).parent / "older_runs/parameter_names.json").read_text(encoding="utf-8"))
+"""Number of stored tensors of each small preset, and a digest of their names and shapes as older runs have them."""
 EMBEDDED = [name for name, preset in PRESETS.items() if preset.data.name in ("digits", "photos32")]
 
 
@@ -83,3 +89,12 @@ def test_a_field_that_does_not_exist_is_refused(changes):
 def test_what_the_configuration_refuses_cannot_be_derived():
     with pytest.raises(ValueError, match="latent_dim must be at least 1"):
         derive(find_preset("digits-vae"), model={"latent_dim": 0})
+
+
+@pytest.mark.parametrize("name", PARAMETER_NAMES)
+def test_weights_of_older_runs_still_fit(name):
+    with torch.device("meta"):
+        weights = find_preset(name).model.build().state_dict()
+    names_and_shapes = [(entry, list(tensor.shape)) for entry, tensor in weights.items()]
+    digest = hashlib.sha256(json.dumps(names_and_shapes).encode()).hexdigest()
+    assert [len(weights), digest[:16]] == PARAMETER_NAMES[name], "checkpoints of older runs would not load any more"
