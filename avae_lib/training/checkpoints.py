@@ -36,8 +36,12 @@ __all__ = [
     "step_of_weights",
 ]
 
-
 _FORMAT = "avae checkpoint 1"
+
+LATEST = "weights.safetensors"
+"""Name of the file in a run folder that holds the averaged weights after the last update."""
+BEST = "best.safetensors"
+"""Name of the file in a run folder that holds the averaged weights with the best validation result."""
 
 
 class CheckpointError(UserError, RuntimeError):
@@ -47,7 +51,15 @@ class CheckpointError(UserError, RuntimeError):
 class Checkpoints:
     """The two checkpoints of a run folder: ``checkpoint.pt`` and, in case it gets damaged, ``checkpoint.previous.pt``.
 
-    They hold tensors and plain values only, and reading them executes nothing.
+    They hold only tensors and plain values.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     checkpoints = Checkpoints(Path(folder))
+    ...     for step in (100, 200):
+    ...         checkpoints.save({"step": step})
+    ...     checkpoints.load()["step"], sorted(path.name for path in Path(folder).iterdir())
+    (200, ['checkpoint.previous.pt', 'checkpoint.pt'])
     """
 
     def __init__(self, run_dir: Path) -> None:
@@ -56,11 +68,11 @@ class Checkpoints:
 
     @property
     def exist(self) -> bool:
-        """Whether the run has been saved before."""
+        """Whether the folder holds a checkpoint."""
         return self.last.exists() or self.previous.exists()
 
     def save(self, state: dict[str, Any]) -> None:
-        """Write ``state`` as the last checkpoint; what was the last becomes the previous."""
+        """Write ``state`` as the last checkpoint; the earlier last one becomes the previous one."""
         new = self.last.with_name("checkpoint.new.pt")
         write_atomically(new, lambda file: torch.save({"format": _FORMAT, **state}, file))
         if self.last.exists():
@@ -68,13 +80,13 @@ class Checkpoints:
         move_into_place(new, self.last)
 
     def load(self, accept: Callable[[dict[str, Any]], None] | None = None) -> dict[str, Any] | None:
-        """The last checkpoint, or the previous one if that is damaged or foreign (which is said), or None without any.
+        """Read the last checkpoint, or the previous one if the last is damaged or foreign; None if there is none.
 
-        A last checkpoint that cannot be used is put aside as ``checkpoint.damaged.pt``.
+        A last checkpoint that cannot be used is renamed to ``checkpoint.damaged.pt``, with a printed message.
 
         Args:
-            accept: is given what was read; where it raises RuntimeError, ValueError or KeyError, the checkpoint is of
-                another model or other data, and counts as foreign.
+            accept: called with the checkpoint. If it raises RuntimeError, ValueError or KeyError, the checkpoint
+                belongs to another model or other data and counts as foreign.
 
         Raises:
             CheckpointError: there are checkpoints, but none can be used.
@@ -106,7 +118,7 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         _require_whole(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as problem:  # of bytes that are no checkpoint, PyTorch's readers raise what they please
+    except Exception as problem:  # PyTorch's readers raise many kinds of errors on damaged bytes
         raise CheckpointError(f"{path} is damaged or no checkpoint ({_first_sentence(problem)})") from problem
     if not isinstance(state, dict) or state.get("format") != _FORMAT:
         raise CheckpointError(f"{path} is a PyTorch file, but no checkpoint of this program ({_FORMAT!r})")
@@ -114,7 +126,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _require_whole(path: Path) -> None:
-    """Compare the file's checksums, which PyTorch writes but doesn't read."""
+    """Compare the file's checksums, which PyTorch writes but does not check."""
     with zipfile.ZipFile(path) as archive:
         damaged = archive.testzip()
     if damaged is not None:
@@ -134,16 +146,19 @@ def _first_sentence(problem: Exception) -> str:
     return lines[0].split(". ")[0] if lines else type(problem).__name__
 
 
-LATEST = "weights.safetensors"
-"""The file in a run folder that holds the weights after the last update."""
-
-
 class WeightsError(UserError, RuntimeError):
-    """Weights that are not there, or do not fit; the message says what to do."""
+    """Weights that are missing, or belong to another model; the message says what to do."""
 
 
 def save_weights(model: nn.Module, step: int, run_dir: Path, name: str = LATEST) -> None:
-    """Write a model's weights into a file of the run folder, with the number of updates it has had as metadata."""
+    """Write a model's weights to a file in the run folder, with ``step``, the number of updates, as metadata.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_weights(nn.Linear(2, 1), step=30, run_dir=Path(folder))
+    ...     step_of_weights(Path(folder) / LATEST)
+    30
+    """
     tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in model.state_dict().items()}
     content = safetensors.torch.save(tensors, metadata={"step": str(step)})
     path = run_dir / name
@@ -157,7 +172,7 @@ def has_weights(run_dir: Path) -> bool:
 
 
 def step_of_weights(path: Path) -> int | None:
-    """The number of updates that the weights in a file have had; None if there is no such file, or it is damaged."""
+    """Number of updates that the weights in a file have had; None if the file is missing or damaged."""
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             return int(file.metadata()["step"])
@@ -166,10 +181,16 @@ def step_of_weights(path: Path) -> int | None:
 
 
 def load_weights(model: nn.Module, run_dir: Path, name: str = LATEST) -> nn.Module:
-    """Give a model the weights in a file of the run folder.
+    """Load the weights in a file of the run folder into a model, and return the model.
 
     Raises:
-        WeightsError: there are none, the file is damaged, or it belongs to another model.
+        WeightsError: the file is missing, damaged, or of another model.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     load_weights(nn.Linear(2, 1), Path(folder))
+    Traceback (most recent call last):
+    avae_lib.training.checkpoints.WeightsError: ... holds no weights.safetensors yet: train it first (...)
     """
     path = run_dir / name
     if not path.is_file():
@@ -186,12 +207,8 @@ def load_weights(model: nn.Module, run_dir: Path, name: str = LATEST) -> nn.Modu
     return model
 
 
-BEST = "best.safetensors"
-"""The file in a run folder that holds the averaged weights that did best on validation images."""
-
-
 def milestone_file(step: int) -> str:
-    """Where in a run folder the averaged weights of a milestone are kept.
+    """Name of the file in a run folder that holds the averaged weights of a milestone.
 
     >>> milestone_file(500)
     'milestones/000500.safetensors'
@@ -206,17 +223,17 @@ def save_milestone(state: TrainingState, run_dir: Path) -> None:
 
 
 class BestWeights:
-    """Keeps the averaged weights with the lowest −ELBO on validation images, and their step, in ``best.safetensors``.
+    """Keeps the averaged weights with the lowest negative ELBO on validation images in ``best.safetensors``.
 
-    The −ELBO also where penalties are trained on, since it means the same for all models and all sizes of batches; for
-    a model that defines no density, the training objective.
+    The negative ELBO decides even if the training objective has penalties, because it means the same for all models
+    and batch sizes. For a model that defines no density, the training objective decides.
 
-    A run that goes on from a checkpoint may find weights of a later step there. Their row of metrics is gone then, so
-    the next evaluation replaces them: the file never holds weights of an update that the run has not had for long.
+    A run that resumes from a checkpoint may find weights of a later step in the file. Their row of metrics has been
+    dropped, so the next evaluation replaces them.
 
     Args:
-        state: where training stands.
-        rows: rows of metrics up to this step.
+        state: the state of training.
+        rows: rows of metrics up to the present step.
         run_dir: folder of the run.
     """
 
@@ -234,5 +251,5 @@ class BestWeights:
 
 
 def _value(row: Mapping[str, Any]) -> float:
-    """What is to be as low as possible, in nats."""
+    """The quantity to minimise, in nats."""
     return row["negative_elbo"] if "negative_elbo" in row else row["objective"]

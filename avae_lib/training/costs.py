@@ -30,29 +30,39 @@ _NAME = "costs.json"
 
 @dataclass(frozen=True)
 class Costs:
-    """The costs of a run so far, over all its stretches; ``costs.json`` in its folder."""
+    """The costs of a run so far, over all calls that trained it; ``costs.json`` in its folder.
+
+    >>> memory = Memory(4000, 4000, 8000, 4000, 12000, images=64000, activations=None)
+    >>> costs = Costs(1000, "CPU", updates=500, images=50_000, hours=0.01, energy_kwh=None, skipped=5, peak_memory=None,
+    ...               expected_memory=memory)
+    >>> costs.text()
+    '500 updates in 0.01 hours (1,389 images/s) on CPU, energy not reported; 5 updates (1.00%) were skipped'
+    """
 
     parameters: int
-    """Trained numbers."""
+    """Number of trained parameters."""
     device: str
+    """Name of the GPU, or CPU."""
     updates: int
+    """Number of updates."""
     images: int
-    """Images or sentences seen, each as often as it was."""
+    """Images or sentences in all batches together; each counts as often as it was used."""
     hours: float
-    """Time in training, evaluations on the way included."""
+    """Training time, evaluations included."""
     energy_kwh: float | None
-    """Electricity of the device, or of the machine by codecarbon; None where it is not known."""
+    """Electricity in kilowatt-hours: of the GPU, or of the machine as codecarbon estimates it; None if unknown."""
     skipped: int
     """Number of skipped updates."""
     peak_memory: int | None
-    """Most bytes that the program has held on a GPU; None elsewhere."""
+    """Most bytes that the program has held on the GPU; None on other devices."""
     expected_memory: Memory
+    """Memory that was predicted before training."""
     example: str = "image"
-    """What one of the images or sentences is called."""
+    """The word for one of the images or sentences."""
 
     @classmethod
     def of(cls, state: TrainingState, memory: Memory) -> Costs:
-        """The costs of the run that stands at ``state``."""
+        """The costs of a run in its present state."""
         on_gpu = state.device.type == "cuda"
         return cls(
             parameters=sum(p.numel() for p in state.model.parameters() if p.requires_grad),
@@ -69,7 +79,7 @@ class Costs:
 
     @classmethod
     def read(cls, run_dir: Path) -> Costs | None:
-        """The costs noted in a run folder; None if none are."""
+        """Read the costs in a run folder; None if there are none."""
         path = run_dir / _NAME
         if not path.is_file():
             return None
@@ -77,7 +87,7 @@ class Costs:
         return cls(**{**record, "expected_memory": Memory(**record["expected_memory"])})
 
     def write(self, run_dir: Path) -> None:
-        """Note them in a run folder."""
+        """Write the costs to ``costs.json`` in a run folder."""
         content = json.dumps(dataclasses.asdict(self), indent=2) + "\n"
         write_atomically(run_dir / _NAME, content)
 
@@ -87,7 +97,7 @@ class Costs:
         return self.images / (3600 * self.hours) if self.hours else 0.0
 
     def text(self) -> str:
-        """One line for people."""
+        """The main figures in one line."""
         energy = "energy not reported" if self.energy_kwh is None else f"{self.energy_kwh:.3g} kWh"
         skipped = self.skipped / max(1, self.updates)
         return (
@@ -97,11 +107,11 @@ class Costs:
 
 
 class Clock:
-    """Keeps ``seconds`` and ``energy_kwh`` of a state up to date, from what they were when the stretch began.
+    """Measures the time and electricity of a call, and adds them to those of earlier calls in the training state.
 
     Args:
-        state: where training stands.
-        now: seconds since any fixed moment.
+        state: the training state, whose ``seconds`` and ``energy_kwh`` are kept up to date.
+        now: returns the seconds since some fixed moment.
     """
 
     def __init__(self, state: TrainingState, now: Callable[[], float] = time.monotonic) -> None:
@@ -111,33 +121,33 @@ class Clock:
         self._meter = energy_meter(state.device, state.config.logging.codecarbon)
 
     def note_time(self) -> None:
-        """Bring ``seconds`` up to now."""
+        """Update ``seconds`` of the training state."""
         self._state.seconds = self._now() - self._start
 
     @property
     def is_budget_spent(self) -> bool:
-        """Whether this stretch, up to the time last noted, has taken the minutes that one call may take."""
+        """Whether this call had used up ``training.minutes`` when the time was last noted."""
         minutes = self._state.config.minutes
         return minutes is not None and self._state.seconds - self._seconds_before >= 60 * minutes
 
     def note_energy(self) -> None:
-        """Bring ``energy_kwh`` up to now, where somebody measures it."""
+        """Update ``energy_kwh`` of the training state if the energy can be measured."""
         used = self._meter()
         if used is not None:
             self._state.energy_kwh = self._energy_before + used
 
 
 EnergyMeter = Callable[[], float | None]
-"""Kilowatt-hours used since the meter was made; None where nobody knows."""
+"""Returns the kilowatt-hours used since the meter was made, or None if they are unknown."""
 
 _JOULES_PER_KWH = 3.6e6
 
 
 def energy_meter(device: torch.device, with_codecarbon: bool = False) -> EnergyMeter:
-    """A meter that starts now: the device's own counter, or the estimate of codecarbon for the whole machine.
+    """Start a meter of electricity: the GPU's own counter, or codecarbon's estimate for the whole machine.
 
     Raises:
-        ValueError: codecarbon is asked for, but not installed.
+        InvalidInput: codecarbon is asked for, but not installed.
     """
     if with_codecarbon:
         return _codecarbon_meter()
@@ -149,7 +159,7 @@ def energy_meter(device: torch.device, with_codecarbon: bool = False) -> EnergyM
 
 
 def _counter_of_gpu(device: torch.device) -> Callable[[], float] | None:
-    """Joules that the GPU has used since its driver was loaded, by NVML; None where NVML or the counter is missing."""
+    """Returns the joules that the GPU has used since its driver was loaded; None if NVML or the counter is missing."""
     try:
         import pynvml
     except ImportError:
@@ -189,37 +199,42 @@ _IN_WORDS = {"images": "training data"}
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes that lie on the device while a model is trained."""
+    """Expected memory on the device while a model is trained, in bytes.
+
+    >>> Memory(4000, 4000, 8000, 4000, 12000, images=64000, activations=None).total
+    96000
+    """
 
     weights: int
     """Parameters and buffers."""
     gradients: int
+    """One number for each trained parameter."""
     optimizer: int
-    """Moments and counts."""
+    """The optimizer's moments and step counts."""
     average: int
     """The moving average of the weights."""
     rollback: int
-    """Copies of weights and moments, with which an update can be taken back."""
+    """Copies of weights and moments that undo a skipped update."""
     images: int
     """The training split, of images or of sentences."""
     activations: int | None
-    """What one batch keeps for the backward pass in float32; None where the model cannot tell without data."""
+    """Tensors of one batch kept for the backward pass, in float32; None if the model cannot be run without data."""
 
     @property
     def total(self) -> int:
-        """All of it together; what single operations need for a moment comes on top."""
+        """The sum of all; temporary memory of single operations comes on top."""
         fixed = self.weights + self.gradients + self.optimizer + self.average + self.rollback + self.images
         return fixed + (self.activations or 0)
 
     def text(self) -> str:
-        """One line for people."""
+        """The main figures in one line."""
         parts = [f"{_IN_WORDS.get(name, name)} {_size(size)}" for name, size in vars(self).items() if size]
         caveat = "" if self.activations else "; activations not counted, the model needs data to tell"
         return f"{_size(self.total)} ({', '.join(parts)}{caveat})"
 
 
 def expected_memory(state: TrainingState, dataset: Dataset) -> Memory:
-    """What a run on ``dataset`` that stands at ``state`` holds on its device."""
+    """The memory that training needs on its device, for a state and its data set."""
     weights = _bytes([*state.model.parameters(), *state.model.buffers()])
     moments = _bytes(optimizer_tensors(state.optimizer))
     return Memory(
@@ -234,9 +249,9 @@ def expected_memory(state: TrainingState, dataset: Dataset) -> Memory:
 
 
 def saved_for_backward(model: nn.Module, batch_size: int) -> int | None:
-    """Bytes of all that autograd keeps of one forward pass, by sending shapes without numbers through the model.
+    """Bytes that autograd keeps from one forward pass, found by running the model on shapes without numbers.
 
-    None if the model looks at numbers on its way.
+    None if the model reads numbers on its way.
     """
     shapes = {
         name: tensor.detach().to("meta").requires_grad_(tensor.requires_grad)

@@ -14,29 +14,36 @@ __all__ = ["find_device", "threads_for"]
 
 
 def find_device(name: str) -> torch.device:
-    """The device of that name; ``"auto"`` is a GPU if there is one, else the CPU.
+    """The device with this name; ``"auto"`` is a GPU if there is one, else the CPU.
 
     Raises:
-        ValueError: this machine has no such device.
+        InvalidInput: this machine has no such device.
+
+    >>> find_device("cpu")
+    device(type='cpu')
     """
     name = ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
     try:
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError) as problem:
         gpus = f"cuda:0 … cuda:{torch.cuda.device_count() - 1}" if torch.cuda.is_available() else "no GPU"
-        raise InvalidInput(f"device must be auto or one that is here (cpu, {gpus}), got {name!r}") from problem
+        raise InvalidInput(f"device must be auto or a device of this machine (cpu, {gpus}), got {name!r}") from problem
     return torch.device(name)
 
 
-_SMALL = 1_000_000  # parameters: below this one thread is faster, for threads wait for one another at every layer
+_SMALL = 1_000_000  # parameters; for fewer, one thread is faster, because threads wait for each other at every layer
 
 
 @contextlib.contextmanager
 def threads_for(model: nn.Module) -> Iterator[None]:
-    """One processor thread inside a ``with`` block if the model is small, and the number from before after it.
+    """Use one processor thread inside a ``with`` block if the model is small, and restore the number afterwards.
 
     On two cores that other programs use as well, two threads train a network of 100,000 parameters ten times as
     slowly as one thread.
+
+    >>> with threads_for(nn.Linear(2, 2)):
+    ...     torch.get_num_threads()
+    1
     """
     before = torch.get_num_threads()
     if sum(parameter.numel() for parameter in model.parameters()) < _SMALL:

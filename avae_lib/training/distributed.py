@@ -20,9 +20,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Team:
-    """Who trains: each member works on its share of every batch, and all take the same steps.
+    """The processes that train together: each computes its share of every batch, and all take the same steps.
 
-    With a single member every method is what it is without a team.
+    With a single process every method returns its argument, or does nothing.
+
+    >>> Team(rank=1, size=2).share(torch.arange(6))
+    tensor([1, 3, 5])
     """
 
     rank: int = 0
@@ -30,20 +33,20 @@ class Team:
 
     @property
     def is_leader(self) -> bool:
-        """Whether this member is the one that writes and prints."""
+        """Whether this is the process that writes and prints."""
         return self.rank == 0
 
     def share(self, batch: Tensor) -> Tensor:
-        """This member's part of a batch that all members have drawn alike."""
+        """This process's part of a batch; all processes have drawn the same batch."""
         return batch[self.rank :: self.size]
 
     def wrap(self, model: nn.Module) -> nn.Module:
-        """The model, with its gradients averaged over the team in every backward pass."""
-        # Parameters that a batch does not reach would otherwise be waited for.
+        """The model, with its gradients averaged over all processes in every backward pass."""
+        # Without find_unused_parameters, DDP waits for parameters that a batch does not reach.
         return DistributedDataParallel(model, find_unused_parameters=True) if self.size > 1 else model
 
     def mean(self, value: Tensor) -> Tensor:
-        """The mean over the team, the same for all; not finite if any member's is not."""
+        """The mean over all processes, the same for each; not finite if any value is not."""
         if self.size == 1:
             return value
         total = value.detach().clone()
@@ -51,16 +54,16 @@ class Team:
         return total / self.size
 
     def follow_leader(self, value: Tensor) -> None:
-        """Overwrite the tensor of each member by that of the leader."""
+        """Overwrite the tensor in each process by the leader's."""
         if self.size > 1:
             distributed.broadcast(value, src=0)
 
     def any(self, flag: bool) -> bool:
-        """Whether it holds for any member; all wait for the answer."""
+        """Whether the flag is true in any process. All wait for the answer."""
         return any(self.gather(flag))
 
     def gather(self, value: T) -> list[T]:
-        """The value of each member, in the order of their ranks; all wait for it."""
+        """The values of all processes, in the order of their ranks. All wait for them."""
         if self.size == 1:
             return [value]
         values = [None] * self.size
@@ -68,7 +71,7 @@ class Team:
         return values
 
     def in_turn(self, act: Callable[[], T]) -> T:
-        """Let the leader act first and the others after it: what it puts in order they find in order."""
+        """Call ``act`` in the leader first and in the others afterwards, so that they see the files it has changed."""
         result = act() if self.is_leader else None
         self.gather(None)
         return result if self.is_leader else act()
@@ -79,15 +82,15 @@ ALONE = Team()
 
 
 def is_leading_process() -> bool:
-    """Whether this is the process of its team that writes and prints, or has no team."""
+    """Whether this process is the one that writes and prints; true without torchrun."""
     return int(os.environ.get("RANK", "0")) == 0
 
 
 @contextlib.contextmanager
 def join_team(device: torch.device) -> Iterator[tuple[Team, torch.device]]:
-    """The team that torchrun's environment variables describe, and this member's device, for the length of a block.
+    """The processes that torchrun's environment variables describe, and this one's device, inside a ``with`` block.
 
-    A process group that is there already is used and left alone.
+    An existing process group is used, and left open afterwards.
     """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:

@@ -28,21 +28,27 @@ class ModelConfig(Protocol):
 
 @dataclass(frozen=True)
 class Experiment:
-    """All that has to be known to train a model."""
+    """Everything needed to train a model: its data, its architecture and how it is trained.
+
+    >>> from avae_lib.presets import find_preset
+    >>> preset = find_preset("digits-vae")
+    >>> preset.data.name, preset.build_model().num_layers, preset.training.steps
+    ('digits', 1, 2000)
+    """
 
     name: str
-    """Name of the preset that it started from."""
+    """Name of the preset it is derived from."""
     source: str
-    """Where its numbers come from."""
+    """Source of the settings."""
     data: DataConfig
-    """The images."""
+    """The data set, and how it is prepared."""
     model: ModelConfig
-    """The model."""
+    """The architecture."""
     training: TrainingConfig
     """How it is trained."""
 
     def build_model(self) -> nn.Module:
-        """The model with the initial weights that ``training.seed`` decides."""
+        """Build the model, with initial weights drawn with ``training.seed``."""
         with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
             torch.manual_seed(self.training.seed)
             return self.model.build()
@@ -52,11 +58,16 @@ _PACKAGE = "avae_lib."
 
 
 class ConfigError(UserError, ValueError):
-    """A stored configuration that no object can be made of; the message names the place."""
+    """A stored configuration that cannot be built; the message names the place."""
 
 
 def to_json(config: Any) -> Any:
-    """A nested frozen dataclass as dictionaries, lists and plain values; ``type`` is the class of each dataclass."""
+    """A nested frozen dataclass as dictionaries, lists and plain values; ``type`` names the class of each dataclass.
+
+    >>> from avae_lib.training.training_config import PenaltiesConfig
+    >>> to_json(PenaltiesConfig(l2=0.1))
+    {'type': 'avae_lib.training.training_config.PenaltiesConfig', 'l2': 0.1, 'spectral': 0.0}
+    """
     if dataclasses.is_dataclass(config):
         fields = {field.name: to_json(getattr(config, field.name)) for field in dataclasses.fields(config)}
         return {"type": f"{type(config).__module__}.{type(config).__qualname__}", **fields}
@@ -66,7 +77,7 @@ def to_json(config: Any) -> Any:
 def from_json(record: Any) -> Any:
     """The inverse of :func:`to_json`. Only dataclasses of this library are built; lists become tuples.
 
-    A training configuration of the time before there were groups is read as one of today
+    Training configurations that were stored before they had groups are translated
     (:mod:`avae_lib.training.older_configs`).
 
     Raises:
@@ -87,7 +98,12 @@ def from_json(record: Any) -> Any:
 
 
 def differing_fields(before: Any, now: Any, prefix: str = "") -> dict[str, tuple[Any, Any]]:
-    """Fields in which two configurations differ, by their dotted names: (before, now)."""
+    """Fields in which two configurations differ, by their dotted names, with both values: (before, now).
+
+    >>> from avae_lib.training.training_config import PenaltiesConfig
+    >>> differing_fields(TrainingConfig(), TrainingConfig(penalties=PenaltiesConfig(l2=0.1)))
+    {'penalties.l2': (0.0, 0.1)}
+    """
     if type(before) is not type(now) or not dataclasses.is_dataclass(before):
         return {} if before == now else {prefix: (before, now)}
     differing = {}

@@ -14,17 +14,18 @@ __all__ = ["MovingAverage", "RunningStatistics", "running_statistics"]
 def running_statistics(model: nn.Module) -> list[Tensor]:
     r"""The buffers that modules name in their class attribute ``running_statistics``.
 
-    Each holds floating-point numbers that a forward pass moves linearly in what it adds up over its batch, as in
+    Each buffer holds floating-point numbers, and a forward pass changes it linearly in a sum over the batch, as in
     :math:`m \leftarrow \gamma m + (1 - \gamma) \sum_b e_b`.
     """
     return [module.get_buffer(name) for module in model.modules() for name in getattr(module, "running_statistics", ())]
 
 
 class RunningStatistics:
-    """Keeps the running statistics of a model alike on all members of a team.
+    """Keeps the running statistics of a model equal in all processes.
 
-    In a forward pass each member moves them by what it saw in its share of the batch. The mean of these movements is
-    that of the whole batch, because the statistics are linear in it. A single process changes nothing.
+    In a forward pass each process moves the statistics according to its share of the batch. The mean of these changes
+    is the change for the whole batch, because the statistics are linear in the batch. With a single process this class
+    does nothing.
     """
 
     def __init__(self, model: nn.Module, team: Team) -> None:
@@ -34,28 +35,36 @@ class RunningStatistics:
 
     @torch.no_grad()
     def remember(self) -> None:
-        """Note where the statistics stand before a forward pass, on all members where they stand for the leader."""
+        """Copy the statistics before a forward pass, after setting those of all processes to the leader's."""
         for statistic in self._statistics:
             self._team.follow_leader(statistic)
         self._before = [statistic.clone() for statistic in self._statistics]
 
     @torch.no_grad()
     def average(self) -> None:
-        """Replace each member's movement since :meth:`remember` by the mean over the team."""
+        """Replace the change since :meth:`remember` by its mean over all processes."""
         for statistic, before in zip(self._statistics, self._before, strict=True):
             statistic.copy_(before + self._team.mean(statistic - before))
 
 
 class MovingAverage(AveragedModel):
-    r"""An exponential moving average of a model's weights that follows closely at first.
+    r"""An exponential moving average of a model's weights that follows them closely at first.
 
     .. math:: \bar\theta \leftarrow d_n \bar\theta + (1 - d_n)\,\theta, \qquad
               d_n = \min\Bigl(\text{decay}, \frac{1 + n}{10 + n}\Bigr), \qquad d_0 = 0
 
-    after :math:`n` updates: with a constant decay a short run would be judged by the weights it started from.
+    after :math:`n` updates. With a constant decay, the average of a short run would mostly be its initial weights.
     Buffers, such as the statistics of batch normalisation, are those of the model, except what a module declares as
     ``running_statistics`` (:func:`running_statistics`), which is averaged like a weight: so the codebook of a VQ-VAE
     stays in step with the averaged encoder and decoder. The averaged model is ``.module``.
+
+    >>> model = nn.Linear(1, 1)
+    >>> average = MovingAverage(model, decay=0.9)
+    >>> for weight in (1.0, 2.0):
+    ...     _ = model.weight.data.fill_(weight)
+    ...     average.update_parameters(model)
+    >>> average.module.weight.item()  # d₁ = 2/11 of the first weight, the rest of the second
+    1.818...
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
@@ -65,9 +74,9 @@ class MovingAverage(AveragedModel):
 
     @torch.no_grad()
     def update_parameters(self, model: nn.Module, taken: Tensor | bool = True) -> None:
-        """Move towards the weights of ``model``, where the update that led to them was ``taken``.
+        """Move towards the weights of ``model`` if the update that led to them was ``taken``.
 
-        The parent's method would wait for the device to tell the first update from later ones, at each of them.
+        The parent's method would wait for the device at every update, to see whether it is the first.
         """
         averages = [*self.module.parameters(), *self._statistics]
         weights = [*model.parameters(), *running_statistics(model)]

@@ -27,23 +27,23 @@ _SAMPLES = 8
 
 
 def train_in_notebook(experiment: Experiment, run_dir: Path | str, minutes: float | None = None) -> TrainedModel:
-    """Train for so many minutes, or go on where the run folder's checkpoint stands.
+    """Train for some minutes, or continue from the checkpoint in the run folder.
 
-    With every evaluation on validation images, a line of text is printed, and one figure is drawn anew: the learning
-    curve since the run began, and samples. The figure is also kept as ``progress.png`` in the run folder. To go on,
-    after the minutes, an interruption or a lost connection, run the cell again: the weights become the same, bit for
-    bit on one machine's CPU, as without a break.
+    Each evaluation on validation images prints a line and redraws one figure, with the learning curve since the run
+    began and samples. The figure is also saved as ``progress.png`` in the run folder. After the minutes, an
+    interruption or a lost connection, run the cell again to continue. On the CPU of one machine the weights are then
+    the same, bit for bit, as without the break.
 
     Args:
-        experiment: data, model and training; always the same one for a run folder.
+        experiment: data, model and training. A run folder always needs the same one.
         run_dir: folder of the run, for example in the folder of ``notebook_setup.keep_runs_on_drive``.
-        minutes: how long this call may train; None for all of ``experiment.training.steps``.
+        minutes: longest time that this call trains; None for no limit.
 
     Returns:
-        The model as far as it is trained, under its averaged weights.
+        The model after the updates it has had so far, under its averaged weights.
 
     Raises:
-        What :func:`avae_lib.training.runs.train_run` raises, except that an interruption is only reported.
+        The errors of :func:`avae_lib.training.runs.train_run`; an interruption is only printed.
 
     >>> from tempfile import TemporaryDirectory
     >>> from avae_lib.presets import PRESETS
@@ -72,7 +72,7 @@ def train_in_notebook(experiment: Experiment, run_dir: Path | str, minutes: floa
 
 
 class _Progress:
-    """Prints and draws how far training has got, at every row of metrics on validation images."""
+    """Prints a line and redraws the figure at every row of metrics on validation images."""
 
     def __init__(self, experiment: Experiment, run_dir: Path) -> None:
         self._steps, self._name, self._run_dir = experiment.training.steps, experiment.name, run_dir
@@ -102,12 +102,12 @@ class _Progress:
 
 
 def _quantity(row: dict[str, Any]) -> str:
-    """The entry of a row of metrics that tells how far training has got."""
+    """Name of the quantity to plot: bits per dimension, or the objective of a model without density."""
     return "bits_per_dim" if "bits_per_dim" in row else "objective"
 
 
 def _name(row: dict[str, Any], observed: Pixels | Tokens) -> str:
-    """What the curve is of: the bound, or the objective for a model that defines no density."""
+    """Name and unit of the plotted quantity."""
     per_value, per_example = f"bits per {observed.value}", f"nats per {observed.example} (training objective)"
     return per_value if "bits_per_dim" in row else per_example
 

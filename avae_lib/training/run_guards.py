@@ -24,10 +24,10 @@ class RunInUse(UserError, RuntimeError):
 
 @contextlib.contextmanager
 def run_lock(run_dir: Path) -> Iterator[None]:
-    """Hold the folder for the length of the block; however the process ends, the system lets go of it.
+    """Lock the run folder inside a ``with`` block. The system releases the lock however the process ends.
 
     Raises:
-        RunInUse: another process holds it.
+        RunInUse: another process holds the lock.
     """
     with (run_dir / ".lock").open("w") as file:
         if fcntl is not None:
@@ -43,7 +43,7 @@ def run_lock(run_dir: Path) -> Iterator[None]:
 
 
 class TrainingInterrupted(KeyboardInterrupt):
-    """Training was asked to stop, and has saved where it stands."""
+    """Training was asked to stop, and has saved its state."""
 
 
 class StopRequest:
@@ -55,7 +55,13 @@ class StopRequest:
 
 @contextlib.contextmanager
 def stop_on_signals() -> Iterator[StopRequest]:
-    """Inside the block the first SIGINT or SIGTERM only sets the request; a second one stops at once."""
+    """Inside a ``with`` block, the first Ctrl-C or SIGTERM is noted in the request; the second one stops at once.
+
+    >>> with stop_on_signals() as request:
+    ...     signal.raise_signal(signal.SIGINT)
+    ...     request.made
+    True
+    """
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():
         yield request  # signals reach the main thread only

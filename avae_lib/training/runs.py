@@ -1,14 +1,14 @@
-"""Run folders: an experiment's configuration, its course and its weights, in one place.
+"""Run folders: the configuration, metrics, checkpoints and weights of one experiment.
 
 =============================  ==========================================================================
 ``config.json``                the experiment; rebuilds exactly the model that was trained
-``metrics.jsonl``              the course of training, see :class:`avae_lib.training.metrics.MetricsFile`
-``checkpoint.pt``              from which training goes on; ``checkpoint.previous.pt`` is the one before
+``metrics.jsonl``              metrics during training, see :class:`avae_lib.training.metrics.MetricsFile`
+``checkpoint.pt``              where training resumes; ``checkpoint.previous.pt`` is the one before
 ``weights.safetensors``        the averaged weights after the last update
-``best.safetensors``           the averaged weights that did best on validation images, and their step: lowest −ELBO,
-                               or lowest training objective where the model defines no density
+``best.safetensors``           the averaged weights with the lowest negative ELBO on validation images; for a model
+                               that defines no density, those with the lowest training objective
 ``milestones/000500.safetensors``  the averaged weights of each step of ``training.logging.milestones``
-``costs.json``                 time, memory, electricity, see :class:`avae_lib.training.costs.Costs`
+``costs.json``                 time, memory and electricity, see :class:`avae_lib.training.costs.Costs`
 ``skipped.jsonl``              updates that were skipped, and why; only if there were any
 =============================  ==========================================================================
 """
@@ -50,11 +50,11 @@ _FREE_TO_CHANGE = (
     "training.compile",
     "training.logging.codecarbon",
 )
-"""What may differ when a run is continued: how long, how often, and on what machine. Nothing of the model or data."""
+"""Fields that may differ when a run is continued: its length, what it writes, what it skips, and the machine."""
 
 
 class RunError(UserError, RuntimeError):
-    """A run folder that cannot be used as asked; the message says what to do."""
+    """A run folder that cannot be used for this; the message says what to do."""
 
 
 def train_run(experiment: Experiment, run_dir: Path | str, watch: Watch | None = None) -> TrainedModel:
@@ -62,7 +62,7 @@ def train_run(experiment: Experiment, run_dir: Path | str, watch: Watch | None =
 
     Args:
         experiment: data, model and training.
-        run_dir: folder of the run; made if need be.
+        run_dir: folder of the run; made if it does not exist.
         watch: as for :func:`avae_lib.training.fit.fit`.
 
     Raises:
@@ -87,7 +87,7 @@ def train_run(experiment: Experiment, run_dir: Path | str, watch: Watch | None =
     dataset, model = experiment.data.load(), experiment.build_model()
     _write_experiment(experiment, run_dir)
     trained = fit(model, dataset, experiment.training, run_dir, watch)
-    if trained.step > experiment.training.steps:  # it had more already than were asked for now
+    if trained.step > experiment.training.steps:  # the run already had more updates than this call asked for
         _write_experiment(replace(experiment, training=replace(experiment.training, steps=trained.step)), run_dir)
     return trained
 
@@ -95,11 +95,11 @@ def train_run(experiment: Experiment, run_dir: Path | str, watch: Watch | None =
 def load_run(
     run_dir: Path | str, device: torch.device | str = "cpu", weights: str = LATEST
 ) -> tuple[nn.Module, Experiment]:
-    """The trained model of a run, under its averaged weights and in evaluation mode, and the experiment it is from.
+    """Load the trained model of a run, under its averaged weights and in evaluation mode, with its experiment.
 
     Args:
         run_dir: folder of the run.
-        device: where the model is put.
+        device: device for the model.
         weights: file in this folder: weights.safetensors, best.safetensors, milestones/000500.safetensors, …
 
     Raises:
@@ -113,7 +113,7 @@ def load_run(
 
 
 def read_experiment(run_dir: Path | str) -> Experiment:
-    """The experiment that a run folder holds.
+    """Read the experiment in a run folder.
 
     Raises:
         RunError: the folder is no run, or its configuration cannot be read.
@@ -131,7 +131,7 @@ def read_experiment(run_dir: Path | str) -> Experiment:
 
 
 def write_run(experiment: Experiment, model: nn.Module, run_dir: Path | str) -> None:
-    """Make a run folder of a model that was trained elsewhere: its configuration and weights.
+    """Make a run folder for a model that was trained elsewhere, with its configuration and weights.
 
     Raises:
         RunError: the folder holds a run already, or cannot be written.

@@ -24,21 +24,30 @@ __all__ = ["RunningMeans", "TrainingState"]
 
 
 class RunningMeans:
-    """Running means of named values, each a scalar or a vector of fixed length, over the updates that were taken."""
+    """Means of named values over the updates that were taken, summed on the device so that nothing waits for them.
+
+    Each value is a scalar or a vector of fixed length.
+
+    >>> means = RunningMeans()
+    >>> for taken, loss in ((True, 1.0), (False, 99.0), (True, 2.0)):
+    ...     means.add(torch.tensor(taken), loss=torch.tensor(loss))
+    >>> means.take()
+    {'loss': 1.5}
+    """
 
     def __init__(self) -> None:
         self._count: int | Tensor = 0
         self._sums: dict[str, Tensor] = {}
 
     def add(self, taken: Tensor, **values: Tensor) -> None:
-        """Bring one more update into the means if ``taken``, a scalar of booleans on the device, is true."""
+        """Add the values of one update if ``taken``, a boolean scalar on the device, is true."""
         self._count = self._count + taken.long()
         for name, value in values.items():
             value = torch.where(taken, value.detach().double(), 0.0)
             self._sums[name] = self._sums[name] + value if name in self._sums else value
 
     def take(self) -> dict[str, float | list[float]]:
-        """The means of what was added since the last call; empty if nothing was."""
+        """The means over the updates since the last call; empty if there were none."""
         count = int(self._count)
         means = {name: (total / count).tolist() for name, total in self._sums.items()} if count else {}
         self._count, self._sums = 0, {}
@@ -52,9 +61,16 @@ class RunningMeans:
 
 
 class TrainingState:
-    """Weights, their average, optimiser, order of the images, noise, schedule and counters of one run.
+    """Weights, their average, optimizer, data order, noise, schedule and counters of one run.
 
-    Building it seeds torch's global generator, which the models draw their noise from.
+    Building a state seeds torch's global generator, from which the models draw their noise.
+
+    Args:
+        model: the model to train; it is moved to the device.
+        dataset: its training split gives the batches.
+        config: how to train.
+        device: the device to train on.
+        team: the processes that train together.
     """
 
     def __init__(
@@ -65,7 +81,7 @@ class TrainingState:
         device: torch.device,
         team: Team = ALONE,
     ) -> None:
-        torch.manual_seed(config.seed + team.rank)  # the members draw different latents
+        torch.manual_seed(config.seed + team.rank)  # each process draws different latents
         self.config, self.device, self.team = config, device, team
         self.model = model.to(device).train()
         self.averaged = MovingAverage(self.model, config.optimizer.ema_decay).eval()
@@ -81,13 +97,13 @@ class TrainingState:
         self.energy_kwh: float | None = None
 
     def is_due(self, every: int) -> bool:
-        """Whether something that happens every so many updates, and after the last, happens now."""
+        """Whether this step is a multiple of ``every``, or the last one."""
         return self.step % every == 0 or self.step == self.config.steps
 
     def state_dict(self) -> dict[str, Any]:
         """Tensors and plain values from which training continues exactly.
 
-        Updates that ``skips`` has not read yet are not in its counts: read them first. All of a team must ask.
+        Call ``skips.read()`` first, because unread updates are not counted. All processes must call this together.
         """
         noise, *noise_of_others = self.team.gather(self._noise())
         return {
@@ -107,11 +123,11 @@ class TrainingState:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue where the training that gave ``state`` stood.
+        """Continue from a state that :meth:`state_dict` returned.
 
         Raises:
-            RuntimeError: the state is of another model.
-            ValueError: it is of another optimiser or data set.
+            RuntimeError: the state belongs to another model.
+            ValueError: the state belongs to another optimizer or data set.
         """
         self.model.load_state_dict(state["model"])
         self.averaged.load_state_dict(state["averaged"])
@@ -136,7 +152,7 @@ class TrainingState:
         return states | {"cuda": torch.cuda.get_rng_state(self.device)} if self.device.type == "cuda" else states
 
     def _restore_noise(self, of_members: list[dict[str, torch.Tensor]]) -> None:
-        if self.team.rank >= len(of_members):  # the team has grown: its new members begin streams of their own
+        if self.team.rank >= len(of_members):  # an added process starts its own stream of noise
             torch.manual_seed(self.config.seed + self.team.rank + self.step)
             return
         states = of_members[self.team.rank]

@@ -101,15 +101,20 @@ class SpectralPenalty:
     r"""Sum of :math:`\sigma_{\max}(W)` over all linear maps and convolutions (Yoshida & Miyato, 2017).
 
     A convolution counts as the matrix (first dimension of its weight × all others). Weights under a parametrization,
-    such as weight normalisation, count as the layer uses them. Matrices of one shape are worked on together. Each call
-    makes one step of power iteration from where the last one stopped.
+    such as weight normalisation, count as the layer uses them. Matrices of equal shape are computed together. Each call
+    makes one step of power iteration, starting from the vectors of the call before.
 
     Args:
-        model: whose weights are measured; they must exist by now and keep their shapes.
-        seed: of the vectors that the iteration starts from.
+        model: the model whose weights are measured; they must exist already and keep their shapes.
+        seed: seed for the initial vectors of the iteration.
 
     Raises:
-        ValueError: the model has no such weights.
+        InvalidInput: the model has no such weights.
+
+    >>> model = nn.Linear(2, 2)
+    >>> model.weight.data = torch.tensor([[3.0, 0.0], [0.0, 1.0]])
+    >>> SpectralPenalty(model, seed=0)().item()
+    3.0
     """
 
     def __init__(self, model: nn.Module, seed: int) -> None:
@@ -131,10 +136,10 @@ class SpectralPenalty:
         return dict(self._vectors)
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Continue where the penalty that gave ``state`` stood.
+        """Continue from the vectors in ``state``.
 
         Raises:
-            ValueError: the state is of a model with other weights.
+            InvalidInput: the state belongs to a model with other weights.
         """
         if {shape: len(vectors) for shape, vectors in state.items()} != {
             shape: len(layers) for shape, layers in self._layers.items()

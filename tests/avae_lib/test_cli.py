@@ -209,7 +209,7 @@ def steps_in_metrics(run_dir):
         (["sample", "nowhere"], 1, "nowhere is no run folder"),
         (["sample", "nowhere", "--count", "0"], 1, "count must be at least 1"),
         (["sample", "nowhere", "--temperature", "-1"], 1, "temperature not negative"),
-        (["evaluate", "nowhere", "--device", "abacus"], 1, "device must be auto or one that is here"),
+        (["evaluate", "nowhere", "--device", "abacus"], 1, "device must be auto or a device of this machine"),
         (["import-openai", "nowhere.th"], 1, "either --preset NAME or --hparams FILE.json"),
         (["import-openai", "nowhere.th", "--preset", "cifar10-vdvea"], 2, "did you mean 'cifar10-vdvae'"),
         (["import-openai", "nowhere.th", "--preset", "digits-vae"], 1, "need a preset of that family"),
