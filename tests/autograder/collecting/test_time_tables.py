@@ -87,7 +87,7 @@ def test_any_table_with_students_and_times_will_do(klass, tmp_path, table):
     ("table", "complaint"),
     [
         ("Student,ID,SIS User ID,SIS Login ID,Section\nAda,101,1,al42,A\n", "contains no times"),
-        ("login,handed_in\nal42,3/4/2027 10:00\n", "line 2.*is no time"),
+        ("login,handed_in\nal42,3/4/2027 10:00\n", "line 2.*cannot be read as a time"),
         ("login,handed_in\nal42,12 marzo 2027, 10:00\n", "line 2"),
     ],
 )
