@@ -1,3 +1,3 @@
-from autograder.gradebook.nbgrader_config import configure
+from autograder.nbgrader_bridge.nbgrader_config import configure
 
 configure(get_config(), __import__("pathlib").Path(__file__).parent)

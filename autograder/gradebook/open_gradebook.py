@@ -14,7 +14,7 @@ from sqlalchemy.orm import scoped_session, sessionmaker
 
 from autograder.course.course import Course, CourseError
 from autograder.gradebook.changed_answers import add_table
-from autograder.gradebook.nbgrader_config import let_nbgrader_find_its_programs
+from autograder.gradebook.nbgrader_settings import let_nbgrader_find_its_programs
 
 __all__ = ["gradebook_address", "index_by_submission", "one_transaction", "open_gradebook", "opened_gradebook"]
 

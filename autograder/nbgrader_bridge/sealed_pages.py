@@ -16,7 +16,7 @@ from typing import Any
 
 from jinja2 import BaseLoader, Environment
 
-from autograder.gradebook.nbgrader_config import page_templates
+from autograder.nbgrader_bridge.nbgrader_config import page_templates
 
 __all__ = ["seal"]
 

@@ -27,7 +27,7 @@ from autograder.checks.case import ComponentCheck
 from autograder.course.course import Course, CourseError, Unit
 from autograder.course.lock import course_lock
 from autograder.course.private_files import private_folder
-from autograder.gradebook.nbgrader_config import NEVER_RELEASED, configure
+from autograder.gradebook.nbgrader_settings import NEVER_RELEASED, configure_release
 from autograder.gradebook.released_cells import carry_cells, require_graded_cells
 from autograder.releasing.leaks import leaks
 from autograder.releasing.moving_files import move, move_folder, remove_others
@@ -228,8 +228,7 @@ def _generate(folder: Path, unit: Unit) -> None:
     from nbgrader.converters import GenerateAssignment
     from nbgrader.preprocessors import SaveCells
 
-    config = configure(Config(), folder)
-    config.GenerateAssignment.exporter_class = "nbconvert.exporters.NotebookExporter"
+    config = configure_release(Config(), folder)
     config.GenerateAssignment.no_database = True
     steps = GenerateAssignment.class_traits()["preprocessors"].default()
     config.GenerateAssignment.preprocessors = [step for step in steps if step is not SaveCells]

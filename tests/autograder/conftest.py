@@ -207,7 +207,7 @@ def blank_gradebook(tmp_path_factory):
     """nbgrader takes a second or two to make a database, so it is made once and copied."""
     from nbgrader.api import Gradebook
 
-    from autograder.gradebook.nbgrader_config import let_nbgrader_find_its_programs
+    from autograder.gradebook.nbgrader_settings import let_nbgrader_find_its_programs
 
     path = tmp_path_factory.mktemp("blank") / "gradebook.db"
     let_nbgrader_find_its_programs()

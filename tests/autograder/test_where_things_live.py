@@ -1,5 +1,6 @@
 """What CONTRIBUTING and SECURITY say about places is so: paths, pictures of the rooms, names of tests."""
 
+import ast
 import re
 import tomllib
 from pathlib import Path
@@ -69,3 +70,21 @@ def test_each_test_that_security_names_is_there():
 def test_files_are_drafted_and_replaced_by_one_function():
     sources = {path.relative_to(GRADER): path.read_text(encoding="utf-8") for path in GRADER.rglob("*.py")}
     assert [str(path) for path, source in sources.items() if "os.replace" in source or ".replace(path)" in source] == []
+
+
+def test_no_room_names_a_higher_one_in_a_string():
+    """nbgrader and ``importlib`` take modules by name, which import-linter does not see."""
+    layers = layers_of("autograder")
+    floor = {room: position for position, rooms in enumerate(layers) for room in rooms}
+    upward = []
+    for path in GRADER.rglob("*.py"):
+        room = path.relative_to(GRADER).parts[0].removesuffix(".py")
+        named = {
+            node.value.split(".")[1]
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            if isinstance(node, ast.Constant) and re.fullmatch(r"autograder(\.\w+)+", str(node.value))
+        }
+        upward += [
+            (path.name, other) for other in named & floor.keys() if floor[other] <= floor[room] and other != room
+        ]
+    assert upward == []

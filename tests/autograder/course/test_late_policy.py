@@ -27,9 +27,9 @@ from autograder.course.spreadsheet import read_table
 from autograder.feedback.class_feedback import write_feedback
 from autograder.feedback.points_in_words import late_notice
 from autograder.gradebook.class_grades import class_grades
-from autograder.gradebook.nbgrader_config import configure
 from autograder.gradebook.nbgrader_lateness import settle
 from autograder.gradebook.points_that_count import unit_standing
+from autograder.nbgrader_bridge.nbgrader_config import configure
 
 UNIT = "03_vae"
 DUE = datetime(2027, 3, 12, 22, 59, tzinfo=UTC)  # 23:59 in Berlin

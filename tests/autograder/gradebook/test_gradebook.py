@@ -13,7 +13,7 @@ from nbgrader.server_extensions.formgrader.handlers import template_path
 from autograder.batch.class_run import ClassRun
 from autograder.course.course import CourseError
 from autograder.gradebook.gradebook_writer import GradebookWriter, autograded_notebook
-from autograder.gradebook.nbgrader_config import let_nbgrader_find_its_programs
+from autograder.gradebook.nbgrader_settings import let_nbgrader_find_its_programs
 from autograder.gradebook.points_that_count import unit_standing
 from autograder.gradebook.recorded_results import recorded_results
 from autograder.intake.normalise import normalise

@@ -15,8 +15,8 @@ from nbgrader.apps.api import NbGraderAPI
 from traitlets.config import Config
 
 from autograder.course.course import Course
-from autograder.gradebook.nbgrader_config import configure
 from autograder.gradebook.recorded_results import recorded_results
+from autograder.nbgrader_bridge.nbgrader_config import configure
 
 ROOT = Path(__file__).parents[3]
 PROGRAMS = Path(sysconfig.get_path("scripts"))

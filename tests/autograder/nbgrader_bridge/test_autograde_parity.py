@@ -18,8 +18,8 @@ from traitlets.config import Config
 from autograder.course.course import Course
 from autograder.exports.export import write_export
 from autograder.feedback.class_feedback import ClassFeedback, write_feedback
-from autograder.gradebook.nbgrader_config import configure
 from autograder.gradebook.recorded_results import recorded_results
+from autograder.nbgrader_bridge.nbgrader_config import configure
 
 ROOT = Path(__file__).parents[3]
 PROGRAMS = Path(sysconfig.get_path("scripts"))

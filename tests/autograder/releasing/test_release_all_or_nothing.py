@@ -16,8 +16,8 @@ from autograder import cli
 from autograder.authoring import notebooks
 from autograder.authoring.notebooks import grade_id_of
 from autograder.course.course import Course, CourseError
-from autograder.gradebook.nbgrader_config import configure
 from autograder.gradebook.open_gradebook import opened_gradebook
+from autograder.nbgrader_bridge.nbgrader_config import configure
 from autograder.releasing import moving_files
 from autograder.releasing import release as releasing
 from autograder.releasing.publication import publish
