@@ -111,7 +111,20 @@ def test_unit_weights_make_up_the_whole_grade():
 
 @pytest.mark.parametrize(
     "command",
-    ["setup", "constraints", "demo", "quick", "test", "test-all", "test-matrix", "lint", "notebooks", "bench", "clean"],
+    [
+        "setup",
+        "constraints",
+        "demo",
+        "quick",
+        "test",
+        "test-all",
+        "test-matrix",
+        "lint",
+        "notebooks",
+        "bench",
+        "docs",
+        "clean",
+    ],
 )
 def test_make_knows_the_command(command):
     dry = subprocess.run(["make", "--dry-run", command], cwd=ROOT, capture_output=True, text=True)
