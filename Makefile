@@ -16,7 +16,7 @@ QUICK := tests/test_repository.py \
 		meanfield_lda meanfield_mixture objectives textbook_training vae)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup constraints bubblewrap chromium demo quick test test-all test-matrix lint notebooks bench docs clean
+.PHONY: help setup constraints bubblewrap chromium demo quick test test-all test-matrix lint types notebooks bench docs clean
 
 help:            ## list the commands
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1 \t/' | expand -t 20
@@ -60,6 +60,9 @@ lint: setup      ## style, import directions
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-cache
+
+types: setup     ## check types with basedpyright
+	$(BIN)/basedpyright
 
 notebooks: setup  ## build and execute the notebooks from their .py sources
 	$(BIN)/python -m autograder.authoring.notebooks --execute

@@ -25,8 +25,10 @@ def marks_in(source: str) -> tuple[Mark, ...]:
     """
     found = []
     for node in ast.parse(source).body if "component(" in source else ():  # parsing takes time
-        for decorator in getattr(node, "decorator_list", []):
+        if not isinstance(node, ast.FunctionDef | ast.ClassDef):
+            continue
+        for decorator in node.decorator_list:
             if isinstance(decorator, ast.Call) and getattr(decorator.func, "id", "") == "component":
-                (unit,) = (keyword.value.value for keyword in decorator.keywords if keyword.arg == "unit")
+                (unit,) = (ast.literal_eval(keyword.value) for keyword in decorator.keywords if keyword.arg == "unit")
                 found.append(Mark(node.name, unit, node))
     return tuple(found)

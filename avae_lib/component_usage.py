@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.modules import module as hooks
 
-from avae_lib.observations import observed_by
+from avae_lib.observations import AnyModel, observed_by
 
 __all__ = ["Usage", "usage"]
 
@@ -29,7 +29,7 @@ class Usage:
     """One line if the run ended with an error."""
 
 
-def usage(model: nn.Module, components: Sequence[Any]) -> Usage:
+def usage(model: AnyModel, components: Sequence[Any]) -> Usage:
     """Run a model on noise and record which components it calls.
 
     The run covers training (loss, skipped updates), evaluation (importance-weighted bound), reconstruction from the
@@ -54,7 +54,7 @@ def usage(model: nn.Module, components: Sequence[Any]) -> Usage:
         except Exception as error:  # a student's function may raise anything
             stopped = (f"stopped by {type(error).__name__}: {error}",)
     callers = {name: tuple(sorted(parts)) for name, parts in journal.callers.items()}
-    return Usage(callers, tuple(sorted(wirings)), stopped)
+    return Usage(callers, tuple(sorted(map(str, wirings))), stopped)
 
 
 class _Journal:
@@ -70,7 +70,7 @@ class _Journal:
         for entry, function, _ in before:
             entry.use(self._noting(entry.name, function))
         enter = hooks.register_module_forward_pre_hook(lambda part, _: self._running.append(type(part).__name__))
-        leave = hooks.register_module_forward_hook(lambda *_: self._running.pop() and None, always_call=True)
+        leave = hooks.register_module_forward_hook(self._leave, always_call=True)
         try:
             yield
         finally:
@@ -78,6 +78,9 @@ class _Journal:
             leave.remove()
             for entry, function, kept_in in before:
                 entry.use(function, kept_in)
+
+    def _leave(self, *_: Any) -> None:
+        self._running.pop()
 
     @contextlib.contextmanager
     def during(self, activity: str) -> Iterator[None]:
@@ -95,7 +98,7 @@ class _Journal:
         return noted
 
 
-def _try(model: nn.Module, components: Mapping[str, Any], journal: _Journal) -> None:
+def _try(model: AnyModel, components: Mapping[str, Any], journal: _Journal) -> None:
     x = observed_by(model).random(2, next(model.parameters()).device)
     elbo = model(x)
     with journal.during("training"):
@@ -108,7 +111,7 @@ def _try(model: nn.Module, components: Mapping[str, Any], journal: _Journal) -> 
     model.sample(1, temperature=0.5)
 
 
-def _evaluate(model: nn.Module, x: Tensor, loss: Tensor, components: Mapping[str, Any], journal: _Journal) -> None:
+def _evaluate(model: AnyModel, x: Tensor, loss: Tensor, components: Mapping[str, Any], journal: _Journal) -> None:
     """Call the components that evaluation uses. Those of later units are left out while they are stubs."""
     log_weights = torch.stack([model.log_weight(x), model.log_weight(x)])
     means = [posterior.mean for posterior in model.latents(x)]
@@ -127,7 +130,7 @@ def _evaluate(model: nn.Module, x: Tensor, loss: Tensor, components: Mapping[str
 
 
 @contextlib.contextmanager
-def _as_it_was(model: nn.Module) -> Iterator[None]:
+def _as_it_was(model: AnyModel) -> Iterator[None]:
     was_training = {part: part.training for part in model.modules()}
     model.eval()
     try:

@@ -59,7 +59,7 @@ def _trouble_with_drive() -> str:
     if my_components_file.DRIVE.is_dir():
         return ""
     try:
-        from google.colab import drive
+        from google.colab import drive  # pyright: ignore[reportMissingImports]  only on Colab
 
         drive.mount(str(my_components_file.DRIVE.parent))
     except Exception as error:  # permission refused, a lost connection: Colab has a type of its own for each

@@ -159,7 +159,7 @@ def sum_of_squares(parameters: Iterable[Tensor]) -> Float[Tensor, ""]:
     >>> sum_of_squares([torch.tensor([3.0, 4.0]), torch.tensor([[1.0]])])
     tensor(26.)
     """
-    return sum(parameter.square().sum() for parameter in parameters)
+    return sum(parameter.square().sum() for parameter in parameters)  # pyright: ignore[reportReturnType]  not empty, so a tensor
 
 
 def spectral_norms(

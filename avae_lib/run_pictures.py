@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Int, UInt8
-from torch import Tensor, nn
+from torch import Tensor
 
 from avae_lib import plotting
 from avae_lib.data import DataConfig
 from avae_lib.evaluation import code_usage, measuring
 from avae_lib.models.contract import ModelWithCodes, label_arguments, num_classes
-from avae_lib.observations import Tokens, observed_by
+from avae_lib.observations import AnyModel, Tokens, observed_by
 from avae_lib.run_sentences import write_sentences
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ _MOST_CLASSES = 20
 
 
 def write_pictures(
-    model: nn.Module, data: DataConfig, folder: Path, count: int = 64, temperature: float = 1.0, seed: int = 0
+    model: AnyModel, data: DataConfig, folder: Path, count: int = 64, temperature: float = 1.0, seed: int = 0
 ) -> Iterator[Path]:
     """Write the pictures of a model one after the other, and yield the path of each.
 
@@ -73,7 +73,7 @@ def write_pictures(
 
 
 def temperature_rows(
-    model: nn.Module, temperatures: Sequence[float] = (0.5, 0.7, 0.85, 1.0), count: int = 16, seed: int = 0
+    model: AnyModel, temperatures: Sequence[float] = (0.5, 0.7, 0.85, 1.0), count: int = 16, seed: int = 0
 ) -> dict[str, UInt8[Tensor, "count channels height width"]]:
     """Samples at several temperatures, ``{"temperature 0.5": images, …}``, all from the same noise.
 
@@ -90,7 +90,7 @@ def temperature_rows(
 
 
 def class_rows(
-    model: nn.Module, temperature: float = 1.0, count: int = 12, seed: int = 0
+    model: AnyModel, temperature: float = 1.0, count: int = 12, seed: int = 0
 ) -> dict[str, UInt8[Tensor, "count channels height width"]]:
     """Samples of each class of a conditional model, ``{"class 0": images, …}``, at most 20 classes.
 
@@ -110,7 +110,7 @@ def class_rows(
 
 
 def depth_rows(
-    model: nn.Module,
+    model: AnyModel,
     images: UInt8[Tensor, "count channels height width"],
     seed: int = 0,
     labels: Int[Tensor, " count"] | None = None,
@@ -142,7 +142,7 @@ def kept_depths(num_layers: int) -> tuple[int, ...]:
     return tuple(round(num_layers * (1 - row / (count - 1))) for row in range(count))
 
 
-def write_samples(model: nn.Module, path: Path, count: int = 64, temperature: float = 1.0, seed: int = 0) -> Path:
+def write_samples(model: AnyModel, path: Path, count: int = 64, temperature: float = 1.0, seed: int = 0) -> Path:
     r"""Write images drawn from the prior as one PNG; returns its path.
 
     >>> from tempfile import TemporaryDirectory
@@ -157,7 +157,7 @@ def write_samples(model: nn.Module, path: Path, count: int = 64, temperature: fl
 
 
 def write_reconstructions(
-    model: nn.Module,
+    model: AnyModel,
     images: UInt8[Tensor, "examples channels height width"],
     path: Path,
     seed: int = 0,
@@ -177,7 +177,7 @@ def write_reconstructions(
     return _write(plotting.image_rows(rows, model.bits), path)
 
 
-def write_classes(model: nn.Module, path: Path, temperature: float = 1.0, seed: int = 0) -> Path:
+def write_classes(model: AnyModel, path: Path, temperature: float = 1.0, seed: int = 0) -> Path:
     r"""Write the :func:`class_rows` of a conditional model as one PNG; returns its path.
 
     >>> from tempfile import TemporaryDirectory
@@ -191,7 +191,7 @@ def write_classes(model: nn.Module, path: Path, temperature: float = 1.0, seed: 
 
 
 def write_code_usage(
-    model: nn.Module,
+    model: AnyModel,
     images: UInt8[Tensor, "examples channels height width"],
     path: Path,
     labels: Int[Tensor, " examples"] | None = None,

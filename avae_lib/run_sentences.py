@@ -7,11 +7,12 @@ from pathlib import Path
 
 import torch
 from jaxtyping import Int64
-from torch import Tensor, nn
+from torch import Tensor
 
 from avae_lib.data import DataConfig
 from avae_lib.data.sentences import fixed_vocabulary
 from avae_lib.evaluation import measuring
+from avae_lib.observations import AnyModel
 
 __all__ = ["interpolated_sentences", "reconstructed_sentences", "sampled_sentences", "spread", "write_sentences"]
 
@@ -19,7 +20,7 @@ _RECONSTRUCTED = 12
 
 
 def write_sentences(
-    model: nn.Module, data: DataConfig, folder: Path, count: int = 64, temperature: float = 1.0, seed: int = 0
+    model: AnyModel, data: DataConfig, folder: Path, count: int = 64, temperature: float = 1.0, seed: int = 0
 ) -> Iterator[Path]:
     """Write samples, reconstructions and an interpolation as text files, and yield the path of each.
 
@@ -42,7 +43,7 @@ def write_sentences(
 
 
 def sampled_sentences(
-    model: nn.Module, count: int, temperature: float = 1.0, word_temperature: float = 1.0, seed: int = 0
+    model: AnyModel, count: int, temperature: float = 1.0, word_temperature: float = 1.0, seed: int = 0
 ) -> tuple[str, ...]:
     """Sentences drawn from the prior, in words; with ``word_temperature`` 0 decoded greedily.
 
@@ -56,7 +57,7 @@ def sampled_sentences(
 
 
 def reconstructed_sentences(
-    model: nn.Module, sentences: Int64[Tensor, "examples length"], seed: int = 0
+    model: AnyModel, sentences: Int64[Tensor, "examples length"], seed: int = 0
 ) -> tuple[tuple[str, str], ...]:
     """Each sentence in words, with the one that is decoded greedily from a draw of its latents.
 
@@ -73,7 +74,7 @@ def reconstructed_sentences(
 
 
 def interpolated_sentences(
-    model: nn.Module, first: Int64[Tensor, " length"], last: Int64[Tensor, " length"], steps: int = 7
+    model: AnyModel, first: Int64[Tensor, " length"], last: Int64[Tensor, " length"], steps: int = 7
 ) -> tuple[str, ...]:
     """The two sentences in words, and between them what is decoded greedily on the line from one to the other.
 
@@ -99,7 +100,7 @@ def spread(sentences: Int64[Tensor, "examples length"], count: int) -> Int64[Ten
     return sentences[:: max(1, len(sentences) // count)][:count]
 
 
-def _device(model: nn.Module) -> torch.device:
+def _device(model: AnyModel) -> torch.device:
     return next(model.parameters()).device
 
 

@@ -4,19 +4,33 @@ The hook must be installed before anything imports the library. It does not reac
 functions of students.
 """
 
+import ast
 import contextlib
+import inspect
+import sys
 from typing import Any, get_args
 
 import jaxtyping
 import pytest
 from beartype import BeartypeConf, beartype
+from jaxtyping import _decorator, _import_hook
 
 _AS_STATIC_CHECKERS_DO = BeartypeConf(is_pep484_tower=True)  # an int is a float
 
 
+class _OuterFunctionsOnly(_import_hook.JaxtypingTransformer):
+    """Leaves out functions within functions: they would be wrapped anew in each call, which costs milliseconds."""
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:
+        is_inner = any(isinstance(parent, ast.FunctionDef) for parent in self._parents)
+        return node if is_inner else super().visit_FunctionDef(node)
+
+
 def install() -> None:
-    """Check every function and dataclass of the library from its import on, except where a test expects an error."""
+    """Prepare every function and dataclass of the library for checks, from its import on."""
+    _import_hook.JaxtypingTransformer = _OuterFunctionsOnly
     jaxtyping.install_import_hook("avae_lib", "annotation_checks.checked")
+    jaxtyping.config.update("jaxtyping_disable", True)
     pytest.raises = _without_checks(pytest.raises)
 
 
@@ -34,14 +48,40 @@ def checked(function):
 
 
 @contextlib.contextmanager
-def switched_off():
-    """For code that the checks would change: they cannot be compiled, and they come before the library's own errors."""
+def switched(on: bool):
+    """Check calls, or leave them alone, in a block; afterwards it is as it was before."""
     before = jaxtyping.config.jaxtyping_disable
-    jaxtyping.config.update("jaxtyping_disable", True)
+    jaxtyping.config.update("jaxtyping_disable", not on)
     try:
         yield
     finally:
         jaxtyping.config.update("jaxtyping_disable", before)
+
+
+@contextlib.contextmanager
+def taken_off():
+    """For code that is compiled: switched off, and all methods are their own ones again."""
+    modules = [module for name, module in sys.modules.items() if name.startswith("avae_lib.")]
+    classes = {thing for module in modules for thing in vars(module).values() if isinstance(thing, type)}
+    checked_methods = [(made, name, method) for made in classes for name, method in vars(made).items()]
+    checked_methods = [entry for entry in checked_methods if _unchecked(entry[2]) is not None]
+    for made, name, method in checked_methods:
+        setattr(made, name, _unchecked(method))
+    try:
+        with switched(on=False):
+            yield
+    finally:
+        for made, name, method in checked_methods:
+            setattr(made, name, method)
+
+
+def _unchecked(method):
+    """A method or property of a class as it was before the hook; None for whatever the hook has not changed."""
+    if isinstance(method, property):
+        getter = _unchecked(method.fget)
+        return getter and property(getter)
+    is_checked = inspect.isfunction(method) and method.__code__.co_filename == _decorator.__file__
+    return method.__wrapped__ if is_checked else None
 
 
 def _without_checks(raises):
@@ -54,7 +94,7 @@ def _without_checks(raises):
 
     @contextlib.contextmanager
     def _off_within(context):
-        with context as caught, switched_off():
+        with context as caught, switched(on=False):
             yield caught
 
     return raises_without_checks

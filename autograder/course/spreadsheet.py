@@ -14,6 +14,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import overload
 
 from autograder.course.course import CourseError
 from autograder.course.private_files import private_folder, write_private
@@ -42,6 +43,12 @@ def unguarded(text: str) -> str:
     return text[1:] if text.startswith("'") and _FORMULA.match(text[1:]) else text
 
 
+@overload
+def number(value: float, decimals: int = 4) -> int | float: ...
+@overload
+def number(value: None, decimals: int = 4) -> None: ...
+@overload
+def number(value: float | None, decimals: int = 4) -> int | float | None: ...
 def number(value: float | None, decimals: int = 4) -> int | float | None:
     """The number rounded, as an ``int`` if nothing remains after the decimal point.
 

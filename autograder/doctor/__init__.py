@@ -47,7 +47,7 @@ def examine(workers: int) -> bool:
 
 
 def _usable() -> list[SandboxKind]:
-    requirements: dict[SandboxKind, Callable[[], object]] = {"bubblewrap": require_sandbox, "container": require_image}
+    requirements: dict[SandboxKind, Callable[[], None]] = {"bubblewrap": require_sandbox, "container": require_image}
     return [kind for kind, require in requirements.items() if not trouble_with(require)]
 
 

@@ -165,6 +165,7 @@ def _watched(process: SandboxProcess, limits: Limits, kind: SandboxKind) -> _Out
     timer = threading.Timer(_SECONDS, process.kill)
     timer.start()
     try:
+        assert process.stdout is not None
         said = process.stdout.read().decode("utf-8", "replace")
     finally:
         timer.cancel()
@@ -172,5 +173,6 @@ def _watched(process: SandboxProcess, limits: Limits, kind: SandboxKind) -> _Out
         process.wait()
         watchdog.join(timeout=10)
         for stream in (process.stdin, process.stdout, process.stderr):
-            stream.close()
+            if stream is not None:
+                stream.close()
     return _Outcome(said, watchdog.complaint, watchdog.is_cut)

@@ -161,7 +161,8 @@ def _scores(
     for student, grade, name, *facts, waits in rows:
         # Comments on a check belong to the answer before it, which carries the component's name.
         comment = comments.get((student, name)) or comments.get((student, name.removeprefix("check_")), "")
-        question = QuestionScore(name, *facts, waits, comment, name in written)
+        points, most, by_check, by_hand, extra = facts
+        question = QuestionScore(name, points, most, by_check, by_hand, extra, waits, comment, name in written)
         if waits and question.manual is not None:
             question = replace(question, waits_again=again.get(grade, ""))
         scores[student].append(question)

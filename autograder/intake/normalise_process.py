@@ -121,7 +121,7 @@ def _reported(report: bytes | None, seconds: float) -> NormalisedSubmission:
     if "failed" in content:
         raise RuntimeError(f"while reading the notebook: {content['failed']}")
     answers, written = (tuple(Answer(**answer) for answer in content[part]) for part in ("answers", "written"))
-    notebook = nbformat.from_dict(content["notebook"])
+    notebook: Any = nbformat.from_dict(content["notebook"])
     return NormalisedSubmission(notebook, tuple(content["setup"]), answers, written, tuple(content["flags"]))
 
 

@@ -46,7 +46,8 @@ class References:
     def __init__(
         self, edition: Path, limits: Limits, hidden: tuple[Path, ...] = (), kind: SandboxKind = DEFAULT_KIND
     ) -> None:
-        self._edition, self._hidden, self._kind = edition, hidden, kind
+        self._edition, self._hidden = edition, hidden
+        self._kind: SandboxKind = kind
         self._limits = replace(limits, cpu_seconds=_LONG)
         self._session: Session | None = None
 

@@ -37,9 +37,15 @@ class SandboxProcess(Protocol):
     """What a session needs of a sandbox, as :class:`subprocess.Popen` has it."""
 
     pid: int
-    stdin: IO[bytes] | None
-    stdout: IO[bytes] | None
-    stderr: IO[bytes] | None
+
+    @property
+    def stdin(self) -> IO[bytes] | None: ...
+
+    @property
+    def stdout(self) -> IO[bytes] | None: ...
+
+    @property
+    def stderr(self) -> IO[bytes] | None: ...
 
     def kill(self) -> None:
         """Kill everything in it."""

@@ -158,7 +158,8 @@ class Session:
         self._watchdog.join(timeout=10)  # it ends when the last process has let go of its standard error
         for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
             with contextlib.suppress(BrokenPipeError):
-                stream.close()
+                if stream is not None:
+                    stream.close()
         self._remove_group()
 
     def __enter__(self) -> Session:

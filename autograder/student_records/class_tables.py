@@ -46,7 +46,7 @@ class _Table:
         return [line for line in self.lines[1:] if self._name(line) in students]
 
     @property
-    def names(self) -> list[str]:
+    def names(self) -> list[str | None]:
         """The students in the table, each once."""
         return list(dict.fromkeys(map(self._name, self.lines[1:])))
 

@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 
 from avae_lib.capstone.budget import BUDGET, Budget
-from avae_lib.capstone.claims import Claims, ClaimsError, read_claims
+from avae_lib.capstone.claims import Claims, ClaimsError, Quantity, read_claims
 from avae_lib.capstone.measuring import Measurement
 from avae_lib.capstone.rebuilding import CapstoneRefused, rebuild, trained_numbers, weights_bytes
 from avae_lib.models.families import config_to_record
@@ -69,7 +69,7 @@ def hand_in(
 
 
 def claims_of_run(
-    run_dir: Path | str, measurement: Measurement, quantity: str, version: str, budget: Budget = BUDGET
+    run_dir: Path | str, measurement: Measurement, quantity: Quantity, version: str, budget: Budget = BUDGET
 ) -> Claims:
     """Claims with the costs of a run folder and the numbers of a measurement.
 

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, UInt8
-from torch import Tensor, nn
+from torch import Tensor
 
 from avae_lib.capstone.budget import BUDGET, Budget
 from avae_lib.capstone.rebuilding import CapstoneRefused
 from avae_lib.data import load
 from avae_lib.evaluation import Estimate, in_bits_per_dim, measuring, require_density, terms_of_bound
 from avae_lib.models.contract import NoDensity, num_classes
+from avae_lib.observations import AnyModel
 
 __all__ = ["Measurement", "NotMeasurable", "measure", "public_images"]
 
@@ -67,7 +68,7 @@ def public_images(budget: Budget = BUDGET) -> UInt8[Tensor, "images channels hei
 
 
 def measure(
-    model: nn.Module,
+    model: AnyModel,
     images: UInt8[Tensor, "images channels height width"] | None = None,
     samples: int = BUDGET.max_samples,
     rows: int = 16,
@@ -104,7 +105,7 @@ def measure(
     return Measurement(*per_image, samples=samples, seconds=time.perf_counter() - started)
 
 
-def _require_measurable(model: nn.Module) -> None:
+def _require_measurable(model: AnyModel) -> None:
     try:
         require_density(model)
     except NoDensity as reason:
@@ -115,7 +116,7 @@ def _require_measurable(model: nn.Module) -> None:
         raise NotMeasurable("the model is conditional on the class of an image, and photographs have no classes")
 
 
-def _log_weights(model: nn.Module, images: Tensor, samples: int, rows: int) -> Float[Tensor, "images samples"]:
+def _log_weights(model: AnyModel, images: Tensor, samples: int, rows: int) -> Float[Tensor, "images samples"]:
     """log p(x, z) − log q(z | x) of each draw."""
     device = next(model.parameters()).device
     return torch.cat(

@@ -33,7 +33,7 @@ def measured_apart(config: str, weights: str, images: dict[str, Any], samples: i
         each image; or ``{"refused": reason}``.
     """
     try:
-        model = rebuild(*map(base64.b64decode, (config, weights)))
+        model = rebuild(base64.b64decode(config), base64.b64decode(weights))
         measured = {
             name: _numbers(measure(model, _images(content), samples, seed=seed)) for name, content in images.items()
         }

@@ -167,9 +167,10 @@ _IMAGES = {"photos32": ((3, 32, 32), 8)}  # known without loading it
 
 
 def _images_of(budget: Budget) -> tuple[tuple[int, ...], int]:
-    from avae_lib.data import load
+    from avae_lib.data import ImageDataset, load
 
     dataset = load(budget.data_set)
+    assert isinstance(dataset, ImageDataset), "a capstone is about images"
     return tuple(dataset.test.shape[1:]), dataset.bits
 
 

@@ -143,6 +143,6 @@ def near(one: Tensor, other: Tensor, rtol: float, atol: float, equal_nan: bool =
 
 def tolerances(trial: Trial, wanted: Recorded) -> tuple[float, float]:
     """Relative and absolute tolerance. Float32 results of a form case get at least those of float32."""
-    if trial.kind == "form" and wanted.array.dtype is torch.float32:
+    if trial.kind == "form" and wanted.tensor.dtype is torch.float32:
         return max(trial.rtol, FLOAT32), max(trial.atol, FLOAT32)
     return trial.rtol, trial.atol

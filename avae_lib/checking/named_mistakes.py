@@ -124,6 +124,6 @@ def _as_if(
     for probe, one in zip(trial.probes, observed, strict=True):
         wanted = compared(trial, probe.expected)
         values = compared(trial, one).items()
-        arrays = {name: replace(value, array=change(value.array, wanted[name].array)) for name, value in values}
+        arrays = {name: replace(value, array=change(value.tensor, wanted[name].tensor)) for name, value in values}
         changed.append(replace(one, **{part: arrays}))
     return changed

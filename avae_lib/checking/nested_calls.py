@@ -90,9 +90,10 @@ def _by_place(result: Any, path: str, depth: int = 0) -> Iterator[tuple[str, Any
 
 def _items(value: Any) -> list[Any] | None:
     """The items of a list or tuple, whatever a subclass says of itself; None for other objects."""
-    for kind in (list, tuple):
-        if isinstance(value, kind) and kind.__len__(value) <= MAX_LEAVES:
-            return list(kind.__iter__(value))
+    if isinstance(value, list) and list.__len__(value) <= MAX_LEAVES:
+        return list(list.__iter__(value))
+    if isinstance(value, tuple) and tuple.__len__(value) <= MAX_LEAVES:
+        return list(tuple.__iter__(value))
     return None
 
 
@@ -117,7 +118,11 @@ def _gradients(named: Mapping[str, Any], sources: Mapping[str, Tensor], request:
         if _counts(name, request) and isinstance(value, Tensor) and value.requires_grad
     ]
     tensors = list(sources.values())
-    found = torch.autograd.grad(sum(weighted), tensors, allow_unused=True) if weighted else [None] * len(tensors)
+    found = (
+        torch.autograd.grad(sum(weighted, torch.zeros(())), tensors, allow_unused=True)
+        if weighted
+        else [None] * len(tensors)
+    )
     return {
         path: Recorded.of(torch.zeros_like(source) if gradient is None else gradient)
         for (path, source), gradient in zip(sources.items(), found, strict=True)

@@ -141,7 +141,9 @@ def _pulled_back(found: Sequence[Tensor], sources: Sequence[Tensor], cotangents:
             require(cotangent.shape == tensor.shape, "a cotangent has the shape of its result")
             weighted.append((tensor * cotangent).sum())
     asked = [source for source in sources if source.requires_grad]
-    gradients = iter(torch.autograd.grad(sum(weighted), asked, allow_unused=True) if weighted and asked else ())
+    gradients = iter(
+        torch.autograd.grad(sum(weighted, torch.zeros(())), asked, allow_unused=True) if weighted and asked else ()
+    )
     return [next(gradients, None) if source.requires_grad else None for source in sources]
 
 

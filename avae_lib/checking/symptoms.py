@@ -139,7 +139,7 @@ def _of_watched(trial: Trial, name: str, shown: Recorded, right: Recorded) -> st
     if name.startswith(SOURCE):
         return (
             "is another item than the one wanted"
-            if int(shown.array) >= 0
+            if int(shown.tensor) >= 0
             else "is none of the lists: a copy or a new object"
         )
     return SAID_OF_WATCHED.get(name, "")
@@ -164,7 +164,7 @@ def _of_kind(trial: Trial, name: str, shown: Recorded, right: Recorded) -> str:
     if said := _of_watched(trial, name, shown, right):
         return said
     if right.kind in ("int", "bool") and _is_setting(trial) and not as_wanted(trial, shown, right):
-        return f"is {shown.array.tolist()} where {right.array.tolist()} is wanted"
+        return f"is {shown.tensor.tolist()} where {right.tensor.tolist()} is wanted"
     return ""
 
 
@@ -261,14 +261,14 @@ def of_dtypes(trial: Trial, failing: Sequence[tuple[Probe, Observation]], name: 
     if trial.kind == "form":
         for shown, right in _pairs(trial, failing, name):
             if (came_out := _dtype(shown)) != (wanted := _dtype(right)):
-                if not right.array.is_floating_point():
+                if not right.tensor.is_floating_point():
                     return f"comes out as {came_out} where {wanted} is wanted"
                 return f"comes out as {came_out} where the inputs are {wanted}: results have the inputs' precision"
     return ""
 
 
 def _dtype(value: Recorded) -> str:
-    return str(value.array.dtype).removeprefix("torch.")
+    return str(value.tensor.dtype).removeprefix("torch.")
 
 
 ENTRIES = length_of("")
@@ -290,7 +290,7 @@ def of_changes(failing: Sequence[tuple[Probe, Observation]]) -> str:
 
 
 def _noted(value: Recorded) -> Tensor | int | None:
-    return value.array if value.kind != "int" else int(value.array)
+    return value.array if value.kind != "int" else int(value.tensor)
 
 
 def changed_input(before: Mapping[str, object], observed: Observation) -> str:
@@ -314,17 +314,17 @@ SHOWN_NUMBERS = 4
 
 def _first_shown(trial: Trial, got: Recorded, wanted: Recorded) -> int:
     """Where numbers are shown from: the beginning, or the first wrong one if all are right before it."""
-    if got.array.shape != wanted.array.shape:
+    if got.tensor.shape != wanted.tensor.shape:
         return 0
     rtol, atol = tolerances(trial, wanted)
-    is_wrong = ~torch.isclose(got.array.double(), wanted.array.double(), rtol=rtol, atol=atol).flatten()
+    is_wrong = ~torch.isclose(got.tensor.double(), wanted.tensor.double(), rtol=rtol, atol=atol).flatten()
     first = int(is_wrong.int().argmax())
     return first if first >= SHOWN_NUMBERS else 0
 
 
 def _numbers_from(start: int, value: Recorded) -> str:
-    several = value.array.double().flatten()
+    several = value.tensor.double().flatten()
     numbers = [f"{number:.6g}" for number in several[start : start + SHOWN_NUMBERS].tolist()]
     before, after = "…, " * (start > 0), ", …" * (len(several) > start + SHOWN_NUMBERS)
     text = f"{before}{', '.join(numbers)}{after}"
-    return text if value.array.ndim == 0 else f"[{text}]"
+    return text if value.tensor.ndim == 0 else f"[{text}]"

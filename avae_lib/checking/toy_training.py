@@ -99,6 +99,7 @@ class ToySGD(torch.optim.Optimizer):
 
     def _direction(self, parameter: Tensor) -> Tensor:
         state, gradient = self.state[parameter], parameter.grad
+        assert gradient is not None
         state["momentum_buffer"] = 0.5 * state.get("momentum_buffer", 0.0) + gradient
         return gradient + 0.5 * state["momentum_buffer"]
 
@@ -113,6 +114,7 @@ class ToyAdam(ToySGD):
 
     def _direction(self, parameter: Tensor) -> Tensor:
         state, gradient = self.state[parameter], parameter.grad
+        assert gradient is not None
         state["step"] = state.get("step", 0) + 1
         state["mean"] = 0.9 * state.get("mean", 0.0) + 0.1 * gradient
         state["square"] = 0.999 * state.get("square", 0.0) + 0.001 * gradient.square()

@@ -181,7 +181,8 @@ class FrequencyTable:
     """Symbols 0 … n − 1 with the intervals between neighbouring numbers of a list.
 
     Args:
-        cumulative: n + 1 rising integers from 0 to 2**32. :func:`frequency_tables` makes them from probabilities.
+        cumulative: n + 1 rising integers from 0 to 2**32, which is not checked: :func:`frequency_tables`
+            makes them from probabilities.
 
     >>> FrequencyTable([0, 3 << 30, 1 << 32]).symbol_at(3 << 30)
     1

@@ -44,12 +44,17 @@ def lossy_bits(
         codec: ``"JPEG"`` or ``"WEBP"``.
         quality: quality setting of the codec, 1 to 100.
 
+    Raises:
+        ValueError: another codec, a quality out of range, or images that are not uint8 with three colours.
+
     >>> size, decoded = lossy_bits(torch.full((2, 3, 32, 32), 80, dtype=torch.uint8), "JPEG", quality=50)
     >>> decoded.shape
     torch.Size([2, 3, 32, 32])
     """
     if codec not in ("JPEG", "WEBP"):
         raise ValueError(f"codec must be 'JPEG' or 'WEBP', got {codec!r}")
+    if not 1 <= quality <= 100:
+        raise ValueError(f"quality must be 1 to 100, got {quality}")
     if images.ndim != 4 or images.shape[1] != 3 or images.dtype != torch.uint8:
         raise ValueError(f"images must be uint8 (examples, 3, height, width), got {images.dtype} {tuple(images.shape)}")
     content = _file(_tall_picture(images, 8), codec, quality=quality)

@@ -77,7 +77,7 @@ def net_bits(
     require_pixels(images, walk.image_shape, walk.bits)
     evidence = walk.evidence(images)
     exact = rounded = walk.start(len(images))
-    exact_cost = rounded_cost = 0.0
+    exact_cost = rounded_cost = torch.zeros(len(images), dtype=torch.float64)
     for layer, shape in enumerate(walk.latent_shapes):
         v = torch.rand(len(images), *shape, dtype=torch.float64, generator=generator)
         u, cost = _continuous(walk.posterior(exact, layer, evidence), v)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from jaxtyping import Int
 from torch import Tensor
@@ -80,7 +82,7 @@ class BatchSampler:
             "flip_noise": self._flip_noise.get_state(),
         }
 
-    def load_state_dict(self, state: dict[str, Tensor | int]) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue exactly where the sampler of ``state`` stopped.
 
         Raises:

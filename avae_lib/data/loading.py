@@ -75,7 +75,7 @@ def _load_whole(name: str) -> Dataset:
     if Path(name).name != name or name in ("", ".", ".."):
         raise DatasetError(f"a data set has a plain name such as {NAMES[0]!r}, got {name!r}")
     file = _npz_file(name)
-    if _has_file(name):
+    if file is not None and _has_file(name):
         return _with_sizes_unless_published(read_npz(name, file))
     if name in _EMBEDDED:
         return _EMBEDDED[name]()

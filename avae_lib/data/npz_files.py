@@ -6,6 +6,7 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -57,10 +58,10 @@ def _arrays(file: Path) -> dict[str, np.ndarray]:
         ) from problem
 
 
-def _fields(arrays: Mapping[str, np.ndarray]) -> dict[str, torch.Tensor | int | str]:
+def _fields(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
     numbers = {key: array for key, array in arrays.items() if key not in ("bits", "version")}
     splits = [key for key in ("train", "test", "valid") if key in numbers]
-    fields = {"version": str(arrays["version"])} if "version" in arrays else {}
+    fields: dict[str, Any] = {"version": str(arrays["version"])} if "version" in arrays else {}
     if "bits" in arrays:
         fields["bits"] = _bits(arrays["bits"])
     elif all(_is_black_and_white(arrays[split]) for split in splits):

@@ -49,7 +49,8 @@ class Edition:
         """Where each file is, if all of them are in one place."""
         for place, missing in self.missing(folder).items():
             if not missing:
-                return {file: self._path(folder / place, file) for file in self.files}
+                found = {file: self._path(folder / place, file) for file in self.files}
+                return {file: path for file, path in found.items() if path is not None}
         return None
 
     def _path(self, place: Path, file: str) -> Path | None:
@@ -88,6 +89,7 @@ def load_published(published: PublishedSet, npz_file: Path | None) -> ImageDatas
         except Exception as problem:  # torchvision and urllib raise many types; each of them means: no download
             raise DatasetError(_not_found(published, npz_file, folders, problem)) from problem
         found = _read_from(published, folders)
+        assert found is not None, "a download that failed raises"
     return found
 
 

@@ -85,6 +85,9 @@ def texts_of_modules() -> dict[str, tuple[str, ...]]:
     return texts
 
 
+_Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+
+
 def _docstrings(path: Path) -> tuple[str, ...]:
     """Every docstring of one file; a file that this Python cannot read has none."""
     try:
@@ -95,7 +98,7 @@ def _docstrings(path: Path) -> tuple[str, ...]:
     return tuple(text for text in texts if text)
 
 
-def _documented(node: ast.AST) -> Iterator[ast.AST]:
+def _documented(node: _Documented) -> Iterator[_Documented]:
     """A module or class, and the classes and functions in it, but none that are defined inside a function."""
     yield node
     if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):

@@ -35,7 +35,10 @@ __all__ = [
 
 _FEWEST_WORDS, _MOST_WORDS = 4, 20
 _MOST_UNKNOWN = 0.15  # fraction of the words of a sentence
-_HELD_OUT = {0: "test", 1: "valid"}  # two of ten parts; a package's part is decided by the checksum of its name
+_HELD_OUT: dict[int, Split] = {
+    0: "test",
+    1: "valid",
+}  # two of ten parts; a package's part is decided by the checksum of its name
 _PARTS = 10
 
 _SPECIAL_PARAGRAPH = re.compile(r"^\s*(>>>|\.\.|[-*+] |[:@|=])", re.MULTILINE)  # examples, lists, tables, fields

@@ -25,8 +25,8 @@ _SIDE = 28
 
 
 def _read(paths: Mapping[str, Path]) -> ImageDataset:
-    splits = {split: _read_amat(paths[file]) for split, file in _FILES.items()}
-    return ImageDataset(name="mnist_static", bits=1, **splits)
+    train, valid, test = (_read_amat(paths[file]) for file in _FILES.values())
+    return ImageDataset(name="mnist_static", bits=1, train=train, valid=valid, test=test)
 
 
 def _read_amat(file: Path) -> UInt8[Tensor, "examples 1 28 28"]:

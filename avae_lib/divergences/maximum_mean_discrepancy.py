@@ -51,7 +51,7 @@ def maximum_mean_discrepancy(
     def kernel_sum(a: Tensor, b: Tensor) -> Tensor:
         # Distances from differences: products of coordinates far from zero would leave little but rounding.
         squared_distances = torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist").square()
-        return sum((scale / (scale + squared_distances)).sum() for scale in scales)
+        return sum((scale / (scale + squared_distances)).sum() for scale in scales)  # pyright: ignore[reportReturnType]  not empty, so a tensor
 
     n, m, of_equal_points = len(x), len(y), len(scales)  # each kernel is 1 between a point and itself
     within_x = (kernel_sum(x, x) - n * of_equal_points) / (n * (n - 1))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float, UInt8
@@ -52,12 +53,13 @@ def attention_maps(model: AttentiveVAE, x: UInt8[Tensor, "batch channels height 
         raise ValueError("attention_maps needs an attentive model, but this one is local: its layers look at no others")
     with _outputs_of(model) as (evidence, contexts, merged):
         model(x)
-    scales = [layer.context_conditioning.scale() for layer in model.layers[1:]]
+    layers: Any = model.layers
+    scales = [layer.context_conditioning.scale() for layer in layers[1:]]
     over_contexts = (
         _weights(context.query, [above.key for above in contexts[: number + 1]], scale)
         for number, (context, scale) in enumerate(zip(contexts[1:], scales, strict=True))
     )
-    scales = [layer.evidence_conditioning.scale() for layer in model.layers]
+    scales = [layer.evidence_conditioning.scale() for layer in layers]
     over_evidence = (
         _weights(context.evidence_query, [own.key, *(e.key for e in evidence[number + 1 :])], scale)
         for number, (context, own, scale) in enumerate(zip(contexts, [evidence[0], *merged], scales, strict=True))
@@ -84,7 +86,8 @@ def _outputs_of(model: AttentiveVAE) -> Iterator[tuple[list, list, list]]:
         model.bottom_up.register_forward_hook(lambda module, inputs, output: evidence.extend(output)),
         model.top.register_forward_hook(lambda module, inputs, output: contexts.append(output.context)),
     ]
-    for layer in model.layers[1:]:
+    layers: Any = model.layers
+    for layer in layers[1:]:
         hooks.append(layer.transition.register_forward_hook(_appending_to(contexts)))
         hooks.append(layer.evidence_split.register_forward_hook(_appending_to(merged)))
     try:

@@ -7,9 +7,10 @@ from typing import Any
 
 import torch
 from jaxtyping import Int, UInt8
-from torch import Tensor, nn
+from torch import Tensor
 
 from avae_lib.evaluation.evaluation_mode import batches_with_labels
+from avae_lib.observations import AnyModel
 
 __all__ = ["CodeUsage", "code_usage"]
 
@@ -55,7 +56,7 @@ class CodeUsage:
 
 @torch.no_grad()
 def code_usage(
-    model: nn.Module,
+    model: AnyModel,
     images: UInt8[Tensor, "examples channels height width"],
     rows: int = 512,
     labels: Int[Tensor, " examples"] | None = None,
@@ -68,4 +69,5 @@ def code_usage(
     1280
     """
     batches = batches_with_labels(model, images, labels, rows)
-    return CodeUsage.of(sum(model.code_counts(x, **classes).cpu() for x, classes in batches))
+    counts = [model.code_counts(x, **classes).cpu() for x, classes in batches]
+    return CodeUsage.of(torch.stack(counts).sum(dim=0))

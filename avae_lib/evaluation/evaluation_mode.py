@@ -74,7 +74,7 @@ def batches_with_labels(
     [(3, {}), (2, {})]
     """
     arguments = label_arguments(model, labels)
-    if any(len(values) != len(images) for values in arguments.values()):
+    if arguments and labels is not None and len(labels) != len(images):
         raise InvalidInput(f"labels must hold one class for each of the {len(images)} images, got {len(labels)}")
     start = 0
     for batch in batches_on_device(model, images, rows):

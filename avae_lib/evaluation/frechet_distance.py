@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from avae_lib.errors import InvalidInput, UserError
 from avae_lib.evaluation.evaluation_mode import measuring
+from avae_lib.observations import AnyModel
 
 __all__ = [
     "FrechetDistance",
@@ -71,7 +72,7 @@ def inception_weights() -> Path:
 
 
 def frechet_distance(
-    model: nn.Module,
+    model: AnyModel,
     images: UInt8[Tensor, "examples channels height width"],
     count: int,
     network: nn.Module | None = None,

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from jaxtyping import Float, Int, UInt8
-from torch import Tensor, nn
+from torch import Tensor
 
 from avae_lib.components import is_available
 from avae_lib.errors import InvalidInput
@@ -17,13 +17,14 @@ from avae_lib.evaluation.evaluation_mode import batches_with_labels
 from avae_lib.evaluation.importance_weights import effective_sample_size, marginal_log_likelihood
 from avae_lib.models.contract import NoDensity, reason_for_no_density
 from avae_lib.objectives import ELBO, importance_weighted_bound
+from avae_lib.observations import AnyModel
 
 __all__ = ["ImportanceSampled", "image_log_likelihoods", "importance_sampled", "require_density", "terms_of_bound"]
 
 
 @torch.no_grad()
 def terms_of_bound(
-    model: nn.Module,
+    model: AnyModel,
     images: UInt8[Tensor, "examples channels height width"],
     rows: int = 512,
     labels: Int[Tensor, " examples"] | None = None,
@@ -50,7 +51,7 @@ def terms_of_bound(
 
 @torch.no_grad()
 def image_log_likelihoods(
-    model: nn.Module,
+    model: AnyModel,
     images: UInt8[Tensor, "examples channels height width"],
     samples: int,
     rows: int = 512,
@@ -104,7 +105,7 @@ class ImportanceSampled:
 
 @torch.no_grad()
 def importance_sampled(
-    model: nn.Module,
+    model: AnyModel,
     images: UInt8[Tensor, "examples channels height width"],
     samples: int,
     rows: int = 512,
@@ -129,7 +130,7 @@ def importance_sampled(
     return ImportanceSampled(torch.cat(log_likelihoods), torch.cat(sizes) if sizes else None)
 
 
-def require_density(model: nn.Module) -> None:
+def require_density(model: AnyModel) -> None:
     """Raise if a model defines no density of images.
 
     Raises:
@@ -155,7 +156,7 @@ def _gathered(values: Sequence[Tensor], batches: Sequence[ELBO]) -> Tensor:
 
 
 def _log_weights(
-    model: nn.Module,
+    model: AnyModel,
     images: Tensor,
     samples: int,
     rows: int,
@@ -176,7 +177,7 @@ def _log_weights(
 
 
 def _chunks(
-    model: nn.Module, x: Tensor, samples: int, rows: int, options: dict[str, Any], bar: Any
+    model: AnyModel, x: Tensor, samples: int, rows: int, options: dict[str, Any], bar: Any
 ) -> Iterator[Float[Tensor, "draws batch"]]:
     for draws in _chunk_sizes(samples, max(rows // len(x), 1)):
         repeated = _repeat(x, draws)

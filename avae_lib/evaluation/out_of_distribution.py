@@ -8,13 +8,14 @@ from typing import Any
 
 import torch
 from jaxtyping import Float, Int, UInt8
-from torch import Tensor, nn
+from torch import Tensor
 
 from avae_lib.components import component, is_available
 from avae_lib.errors import InvalidInput
 from avae_lib.evaluation.evaluation_mode import measuring
 from avae_lib.evaluation.marginal_likelihood import image_log_likelihoods
 from avae_lib.evaluation.standard_errors import Estimate
+from avae_lib.observations import AnyModel
 
 __all__ = ["OutOfDistribution", "area_under_curve", "area_under_roc", "compare_data_sets", "layers_to_keep"]
 
@@ -47,7 +48,10 @@ class OutOfDistribution:
     @classmethod
     def from_json(cls, record: dict[str, Any]) -> OutOfDistribution:
         """The inverse of ``dataclasses.asdict``; the record may have been written to a file and read back."""
-        return cls(**{name: Estimate.from_json(v) if isinstance(v, dict) else v for name, v in record.items()})
+        fields: dict[str, Any] = {
+            name: Estimate.from_json(value) if isinstance(value, dict) else value for name, value in record.items()
+        }
+        return cls(**fields)
 
     def text(self) -> str:
         """The numbers as lines of plain text."""
@@ -60,7 +64,7 @@ class OutOfDistribution:
 
 
 def compare_data_sets(
-    model: nn.Module,
+    model: AnyModel,
     inside: UInt8[Tensor, "inside channels height width"],
     outside: UInt8[Tensor, "outside channels height width"],
     dataset: str,
@@ -117,7 +121,7 @@ def compare_data_sets(
     )
 
 
-def layers_to_keep(model: nn.Module, keep_layers: int | None) -> int:
+def layers_to_keep(model: AnyModel, keep_layers: int | None) -> int:
     """``keep_layers``, or half of the model's layers if it is None.
 
     Raises:
@@ -128,7 +132,7 @@ def layers_to_keep(model: nn.Module, keep_layers: int | None) -> int:
     >>> model.num_layers, layers_to_keep(model, None), layers_to_keep(model, 2)
     (11, 5, 2)
     """
-    keep_layers = model.num_layers // 2 if keep_layers is None else keep_layers
+    keep_layers = int(model.num_layers // 2 if keep_layers is None else keep_layers)
     if not 0 <= keep_layers < model.num_layers:
         raise InvalidInput(f"keep_layers must leave out a layer, 0 … {model.num_layers - 1}, got {keep_layers}")
     return keep_layers
@@ -171,9 +175,14 @@ def area_under_curve(low: Float[Tensor, " negatives"], high: Float[Tensor, " pos
 
     The result is NaN if any score is not finite, because such images cannot be ranked.
 
+    Raises:
+        ValueError: there is no score on one of the sides.
+
     >>> print(area_under_curve(low=torch.tensor([1.0, 2.0, 3.0]), high=torch.tensor([2.5, 4.0, 5.0])))
     0.89 ± 0.15
     """
+    if len(low) == 0 or len(high) == 0:
+        raise ValueError(f"low and high must hold at least one score each, got {len(low)} and {len(high)}")
     if not (low.isfinite().all() and high.isfinite().all()):
         return Estimate(math.nan, math.nan)
     negatives, positives = len(low), len(high)

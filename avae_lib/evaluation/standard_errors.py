@@ -52,7 +52,7 @@ def in_bits_per_dim(nats: Nats, num_dims: float) -> Nats:
     >>> in_bits_per_dim(64 * math.log(2), num_dims=64)
     1.0
     """
-    return bits_per_dim(nats, num_dims) if is_available("bits_per_dim") else nats * _BITS_PER_NAT / num_dims
+    return bits_per_dim(nats, num_dims) if is_available("bits_per_dim") else nats * _BITS_PER_NAT / num_dims  # pyright: ignore[reportReturnType]
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import torch
 from jaxtyping import Float, Int, UInt8
-from torch import Tensor, nn
+from torch import Tensor
 
 from avae_lib.components import component, is_available
 from avae_lib.evaluation.evaluation_mode import batches_with_labels
+from avae_lib.observations import AnyModel
 
 __all__ = ["ACTIVITY_THRESHOLD", "active_units", "count_active_units", "posterior_means", "unit_activity"]
 
@@ -51,7 +52,7 @@ def count_active_units(posterior_means: Float[Tensor, "examples *latent"]) -> in
 
 
 def posterior_means(
-    model: nn.Module,
+    model: AnyModel,
     images: UInt8[Tensor, "examples channels height width"],
     rows: int = 512,
     labels: Int[Tensor, " examples"] | None = None,
@@ -76,7 +77,7 @@ def posterior_means(
 
 
 def unit_activity(
-    model: nn.Module,
+    model: AnyModel,
     images: UInt8[Tensor, "examples channels height width"],
     rows: int = 512,
     labels: Int[Tensor, " examples"] | None = None,

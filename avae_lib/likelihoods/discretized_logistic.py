@@ -130,8 +130,8 @@ def logistic_bin_log_prob(
 
 
 def discretized_logistic_sample(
-    mean: Float[Tensor, "*shape"], log_scale: Float[Tensor, "*shape"], uniform: Float[Tensor, "*shape"], bits: int
-) -> UInt8[Tensor, "*shape"]:
+    mean: Float[Tensor, "*#shape"], log_scale: Float[Tensor, "*#shape"], uniform: Float[Tensor, "*#shape"], bits: int
+) -> UInt8[Tensor, "*#shape"]:
     """Pixel levels drawn from :func:`logistic_bin_log_prob` by its inverse CDF at ``uniform`` in [0, 1).
 
     At u = 1/2 the draw is the level nearest to the mean:

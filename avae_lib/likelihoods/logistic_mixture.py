@@ -18,6 +18,8 @@ are written. :func:`mixture_log_likelihood` and :func:`draw_from_mixture` choose
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int64, UInt8
@@ -62,7 +64,7 @@ __all__ = [
 ]
 
 _ELEMENTS_AT_ONCE = 2**18
-_WITHOUT_RANDOM_STATE = {"use_reentrant": False, "preserve_rng_state": False}
+_WITHOUT_RANDOM_STATE: dict[str, Any] = {"use_reentrant": False, "preserve_rng_state": False}
 _SMALLEST_UNIFORM = 2.0**-25
 """Half a step of float32 noise replaces 0, whose logarithm is infinite."""
 

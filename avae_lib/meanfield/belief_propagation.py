@@ -144,7 +144,7 @@ def log_cosh(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     return x.abs() + F.softplus(-2 * x.abs()) - math.log(2)
 
 
-def passed_field(strength: Float[Tensor, "*shape"], field: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+def passed_field(strength: Float[Tensor, "*#shape"], field: Float[Tensor, "*#shape"]) -> Float[Tensor, "*#shape"]:
     """The field that a spin in ``field`` exerts through a coupling: artanh(tanh(strength) tanh(field)), any size.
 
     A spin that is held up by a strong field passes on the whole coupling:

@@ -6,7 +6,7 @@ from typing import Protocol
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Integer, UInt8
+from jaxtyping import Float, Integer, Num, UInt8
 from torch import Tensor
 
 __all__ = ["bitmaps", "holes", "one_of_each_digit"]
@@ -25,7 +25,7 @@ class LabelledImages(Protocol):
     test_labels: Integer[Tensor, " n"] | None
 
 
-def bitmaps(images: Float[Tensor, "n 1 rows cols"], side: int, ink: float = _INK) -> Float[Tensor, "n side side"]:
+def bitmaps(images: Num[Tensor, "n 1 rows cols"], side: int, ink: float = _INK) -> Float[Tensor, "n side side"]:
     """Grey pictures enlarged to ``side`` pixels and made black (−1) or white (1), with a threshold for each picture.
 
     The brightest pixels become white, a share ``ink`` of each picture, so that strokes are equally bold in all of them

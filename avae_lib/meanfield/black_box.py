@@ -194,7 +194,9 @@ def _require_fit(estimator: str, steps: int, samples: int) -> None:
 
 @component(unit="02_mean_field")
 def score_function_gradient(
-    f_values: Float[Tensor, "samples"], log_prob_gradients: Float[Tensor, "samples params"], baseline: float
+    f_values: Float[Tensor, "samples"],
+    log_prob_gradients: Float[Tensor, "samples params"],
+    baseline: float | Float[Tensor, ""],
 ) -> Float[Tensor, "params"]:
     r"""An estimate of the gradient of E_q[f(z)] in q's parameters, from samples z ~ q.
 

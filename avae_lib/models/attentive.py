@@ -31,7 +31,7 @@ from avae_lib.models.variational_layer import (
     VariationalLayer,
 )
 from avae_lib.nn.contexts import ChannelSplit, Forgetful, JointNorm, NormalizedLate, NormalizedOnce, Unnormalized
-from avae_lib.nn.convolutions import INITIAL_VARIANCE, PixelScaling, WeightNormConvolution
+from avae_lib.nn.convolutions import INITIAL_VARIANCE, PixelScaling, Resize, WeightNormConvolution
 from avae_lib.nn.depthwise_attention import (
     AttentiveConditioning,
     LocalConditioning,
@@ -185,7 +185,7 @@ class AttentiveConfig:
 def _bottom_up(config: AttentiveConfig) -> BottomUp:
     """Pixels to e_{L+1}, and a cell from each e_{l+1} to e_l."""
     at_image = config.evidence_channels // 2**config.halvings
-    to_latents = ["keep"] * config.image_blocks + ["halve"] * config.halvings
+    to_latents: list[Resize] = ["keep"] * config.image_blocks + ["halve"] * config.halvings
     stem = nn.Sequential(
         PixelScaling(config.bits),
         nn.ConstantPad2d(config.padding, -1.0),
@@ -198,7 +198,8 @@ def _bottom_up(config: AttentiveConfig) -> BottomUp:
 
 def _cell(config: AttentiveConfig, channels: int) -> nn.Sequential:
     """What is computed between two layers."""
-    return residual_cell(channels, ["keep"] * config.blocks, config.cell_key_channels)
+    resizes: list[Resize] = ["keep"] * config.blocks
+    return residual_cell(channels, resizes, config.cell_key_channels)
 
 
 def _evidence_split(config: AttentiveConfig) -> ChannelSplit:
@@ -282,7 +283,7 @@ def _transition(config: AttentiveConfig, index: int) -> Transition:
 
 def _readout(config: AttentiveConfig) -> Readout:
     channels = config.context_channels
-    to_image = ["double"] * config.halvings + ["keep"] * config.image_blocks
+    to_image: list[Resize] = ["double"] * config.halvings + ["keep"] * config.image_blocks
     return Readout(
         JoiningConvolution(channels, config.latent_channels, channels, config.merger_key_channels),
         residual_cell(channels, to_image, config.output_key_channels),

@@ -69,6 +69,8 @@ class BetaTCVAE(VAE):
     (torch.Size([5, 1]), torch.Size([5]))
     """
 
+    config: BetaTCVAEConfig
+
     def forward(self, x: UInt8[Tensor, "batch channels height width"], posterior_temperature: float = 1.0) -> ELBO:
         require_temperature("posterior_temperature", posterior_temperature)
         posterior = self.posterior(x)

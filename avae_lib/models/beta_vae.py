@@ -55,6 +55,8 @@ class BetaVAE(VAE):
     True
     """
 
+    config: BetaVAEConfig
+
     def forward(self, x: UInt8[Tensor, "batch channels height width"], posterior_temperature: float = 1.0) -> ELBO:
         elbo = super().forward(x, posterior_temperature)
         return ELBO(elbo.log_likelihood, elbo.kl, {"beta": (self.config.beta - 1) * elbo.kl.sum(dim=1)})

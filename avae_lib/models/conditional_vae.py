@@ -71,8 +71,9 @@ class ConditionalVAE(VAE):
         self.num_classes = config.num_classes
         self.prior_parameters = nn.Parameter(torch.zeros(config.num_classes, 2 * config.latent_dim))
 
-    def prior(self, labels: Labels) -> DiagonalGaussian:
+    def prior(self, labels: Labels | None) -> DiagonalGaussian:
         """p(z | y), with elements ``(batch, latent_dim)``."""
+        assert labels is not None, "require_labels has refused None"
         mean, raw_log_std = at_least_float32(self.prior_parameters[labels]).chunk(2, dim=1)
         return DiagonalGaussian(mean, bounded_log_std(raw_log_std))
 
@@ -128,6 +129,7 @@ class ConditionalVAE(VAE):
         posterior = self.posterior(x, labels)
         return self.prior(labels) if keep_layers == 0 else posterior
 
-    def _beside_label(self, numbers: Tensor, labels: Tensor) -> Tensor:
+    def _beside_label(self, numbers: Tensor, labels: Tensor | None) -> Tensor:
         """``numbers`` and, after them, a 1 for the class and 0 for the others."""
+        assert labels is not None, "require_labels has refused None"
         return torch.cat([numbers, functional.one_hot(labels, self.num_classes).to(numbers)], dim=1)

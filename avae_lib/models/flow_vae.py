@@ -181,7 +181,7 @@ class SteppedFlow:
 
 def _affine_step(z: Tensor, shift: Tensor, gate_logit: Tensor) -> tuple[Tensor, Tensor]:
     """A step by torch's affine map, for training while :func:`inverse_autoregressive_step` is still to be written."""
-    gate = torch.distributions.SigmoidTransform()(gate_logit)
+    gate = torch.as_tensor(torch.distributions.SigmoidTransform()(gate_logit))
     affine = torch.distributions.AffineTransform(shift - gate * shift, gate, event_dim=1)
-    stepped = affine(z)
+    stepped = torch.as_tensor(affine(z))
     return stepped, affine.log_abs_det_jacobian(z, stepped)

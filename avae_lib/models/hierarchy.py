@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float, UInt8
@@ -17,6 +18,7 @@ from avae_lib.components import is_available
 from avae_lib.errors import InvalidInput
 from avae_lib.gaussians import DiagonalGaussian, gaussian_kl_per_layer, standard_normal_like
 from avae_lib.models.contract import keep_top_layers
+from avae_lib.models.flow_posterior import FlowPosterior
 from avae_lib.models.requirements import require_count, require_pixels, require_temperature, temperature_of_each_layer
 from avae_lib.objectives import ELBO
 
@@ -59,18 +61,20 @@ class LatentDraw:
     z: Float[Tensor, "batch *latent"]
     prior: DiagonalGaussian
     """p(z_l | z_<l)"""
-    posterior: DiagonalGaussian | None
+    posterior: DiagonalGaussian | FlowPosterior | None
     """q(z_l | z_<l, x), from which z was drawn; None where it was drawn from the prior."""
 
     def kl(self) -> Float[Tensor, "batch"]:
         """KL(q‖p) of this layer, nats."""
         q, p = self.posterior, self.prior
+        assert q is not None, "a latent drawn from the prior has no KL"
         if not isinstance(q, DiagonalGaussian):
             return q.kl(p)
         return gaussian_kl_per_layer([q.mean], [q.log_std], [p.mean], [p.log_std])[:, 0]
 
     def log_ratio(self) -> Float[Tensor, "batch"]:
         """log p(z_l | z_<l) − log q(z_l | z_<l, x), nats."""
+        assert self.posterior is not None, "a latent drawn from the prior has no ratio"
         return self.prior.log_prob(self.z) - self.posterior.log_prob(self.z)
 
 
@@ -119,6 +123,9 @@ class Hierarchy(nn.Module):
     (torch.Size([5, 2]), [(5, 2), (5, 4)])
     """
 
+    head: Any
+    """The likelihood, a module of :mod:`avae_lib.nn.output_heads` or one with the same methods."""
+
     def __init__(
         self,
         *,
@@ -136,7 +143,8 @@ class Hierarchy(nn.Module):
         self.layers = nn.ModuleList(layers)
         self.readout = readout
         self.head = head
-        self.image_shape = tuple(image_shape)
+        channels, height, width = image_shape
+        self.image_shape = (channels, height, width)
         self.bits = bits
         self.num_dims = math.prod(image_shape)
         self.num_layers = len(layers)
@@ -153,9 +161,9 @@ class Hierarchy(nn.Module):
         log_ratios = [latent.log_ratio() for latent in latents if latent.posterior is not None]
         return sum(log_ratios, start=self.head.log_likelihood(features, x))
 
-    def latents(self, x: UInt8[Tensor, "batch channels height width"]) -> tuple[DiagonalGaussian, ...]:
+    def latents(self, x: UInt8[Tensor, "batch channels height width"]) -> tuple[DiagonalGaussian | FlowPosterior, ...]:
         _, latents = self._infer(x)
-        return tuple(latent.posterior for latent in latents)
+        return tuple(latent.posterior for latent in latents if latent.posterior is not None)
 
     @torch.no_grad()
     def sample(
@@ -198,10 +206,10 @@ class Hierarchy(nn.Module):
 
     def _sources(self, evidence: Sequence | None, keep_layers: int) -> list[Sequence | None]:
         """What each layer draws from, top first: the evidence at and below it, or None for the prior."""
-        of_prior = [None] * self.num_layers
+        of_prior: list[Sequence | None] = [None] * self.num_layers
         if evidence is None:
             return of_prior
-        of_posterior = [evidence[index:] for index in range(self.num_layers)]
+        of_posterior: list[Sequence | None] = [evidence[index:] for index in range(self.num_layers)]
         if keep_layers == self.num_layers:
             return of_posterior
         if is_available("keep_top_layers"):

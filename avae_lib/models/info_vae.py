@@ -58,6 +58,8 @@ class InfoVAE(VAE):
     True
     """
 
+    config: InfoVAEConfig
+
     def forward(self, x: UInt8[Tensor, "batch channels height width"], posterior_temperature: float = 1.0) -> ELBO:
         require_temperature("posterior_temperature", posterior_temperature)
         posterior = self.posterior(x)

@@ -74,6 +74,8 @@ class InverseLipschitzVAE(VAE):
     True
     """
 
+    config: InverseLipschitzVAEConfig
+
     def __init__(self, config: InverseLipschitzVAEConfig) -> None:
         super().__init__(config)
         latent_dim, units = config.latent_dim, config.convex_units

@@ -55,6 +55,8 @@ class IWAE(VAE):
     tensor([True, True])
     """
 
+    config: IWAEConfig
+
     def forward(self, x: UInt8[Tensor, "batch channels height width"], posterior_temperature: float = 1.0) -> ELBO:
         if not self.training:
             return super().forward(x, posterior_temperature)

@@ -88,6 +88,8 @@ class ZeroTop(nn.Module):
             [0., 0., 0.]])
     """
 
+    zero: Float[Tensor, "1 latent"]
+
     def __init__(self, latent_dim: int) -> None:
         super().__init__()
         self.register_buffer("zero", torch.zeros(1, latent_dim), persistent=False)

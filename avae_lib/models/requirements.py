@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from numbers import Integral, Real
+from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -142,7 +144,7 @@ def require_labels(labels: Tensor | None, batch: int, num_classes: int) -> None:
 
 
 def temperature_of_each_layer(
-    temperature: float | Sequence[float] | Float[Tensor, " layers"], num_layers: int
+    temperature: float | Sequence[float] | Float[Tensor, " layers"] | Float[np.ndarray, " layers"], num_layers: int
 ) -> tuple[float, ...]:
     """One temperature for each layer, top first, from a single number or a sequence, a tensor or an array of them.
 
@@ -152,7 +154,7 @@ def temperature_of_each_layer(
     >>> temperature_of_each_layer(0.7, num_layers=3)
     (0.7, 0.7, 0.7)
     """
-    given = temperature.tolist() if hasattr(temperature, "tolist") else temperature
+    given: Any = temperature.tolist() if isinstance(temperature, Tensor | np.ndarray) else temperature
     temperatures = (given,) * num_layers if isinstance(given, Real) else tuple(given)
     if len(temperatures) != num_layers:
         raise InvalidInput(

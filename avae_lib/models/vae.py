@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float, UInt8
@@ -14,6 +15,7 @@ from torch import Generator, Tensor, nn
 from avae_lib.errors import InvalidInput
 from avae_lib.gaussians import DiagonalGaussian
 from avae_lib.likelihoods import scale_pixels
+from avae_lib.models.flow_posterior import FlowPosterior
 from avae_lib.models.requirements import (
     require_at_least,
     require_count,
@@ -88,6 +90,8 @@ class VAE(nn.Module):
     """
 
     num_layers = 1
+    head: Any
+    """The likelihood, a module of :mod:`avae_lib.nn.output_heads` or one with the same methods."""
 
     def __init__(self, config: VAEConfig, encoder_outputs: int | None = None, condition_dim: int = 0) -> None:
         super().__init__()
@@ -166,7 +170,7 @@ class VAE(nn.Module):
         z, _ = self._propose(x, keep_layers)
         return self.decode(z).round().to(torch.uint8)
 
-    def latents(self, x: UInt8[Tensor, "batch channels height width"]) -> tuple[DiagonalGaussian, ...]:
+    def latents(self, x: UInt8[Tensor, "batch channels height width"]) -> tuple[DiagonalGaussian | FlowPosterior, ...]:
         return (self.posterior(x),)
 
     def _scaled(self, x: UInt8[Tensor, "batch channels height width"]) -> Float[Tensor, "batch dims"]:

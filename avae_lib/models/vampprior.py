@@ -57,6 +57,8 @@ class VampPriorVAE(VAE):
     True
     """
 
+    config: VampPriorVAEConfig
+
     def __init__(self, config: VampPriorVAEConfig) -> None:
         super().__init__(config)
         # Grey images with a little noise: equal pseudo-inputs would stay equal.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Num
 from torch import Tensor, nn
 
 from avae_lib.components import component
@@ -133,6 +133,7 @@ def variational_layer_step(
     merged = parts.merge(evidence[0].value, condition)
     at_and_below = [merged, *evidence[1:]]
     own = looking_at(at_and_below, merged.value, new.evidence_query, parts.evidence_scale, parts.evidence_gate)
+    assert merged.key is not None, "merged evidence has a key"
     shifts = parts.posterior(torch.cat([own, merged.key], dim=1))
     mean, log_std = residual_gaussian(prior_mean, prior_log_std, *shifts)
     kl = gaussian_kl_per_layer([mean], [log_std], [prior_mean], [prior_log_std])[:, 0]
@@ -255,10 +256,12 @@ class PlainVariationalLayer(VariationalLayer):
     ) -> tuple[Descent, LatentDraw]:
         """As for :class:`VariationalLayer`."""
         remembered, seen = self.history(above.remembered, above.context)
+        assert above.z is not None, "only the top layer has no latent above it"
         parts = LayerParts(self)
         noise = draw.noise(above.z)
         at_and_below = None if evidence is None else list(evidence)
         context, _, z, kl = variational_layer_step(above.context, above.z, at_and_below, list(seen), parts, noise)
+        assert parts.latest_prior is not None, "the step has called parts.prior"
         return Descent(context, z, remembered), StepDraw(z, parts.latest_prior, parts.latest_posterior, step_kl=kl)
 
 
@@ -270,12 +273,12 @@ class LayerParts:
     """
 
     def __init__(self, layer: PlainVariationalLayer) -> None:
-        self._layer = layer
+        self._layer: Any = layer  # its parts are modules with methods of their own
         self.transition = layer.transition
-        self.context_gate = layer.context_conditioning.gate
-        self.context_scale = layer.context_conditioning.scale()
-        self.evidence_gate = layer.evidence_conditioning.gate
-        self.evidence_scale = layer.evidence_conditioning.scale()
+        self.context_gate = self._layer.context_conditioning.gate
+        self.context_scale = self._layer.context_conditioning.scale()
+        self.evidence_gate = self._layer.evidence_conditioning.gate
+        self.evidence_scale = self._layer.evidence_conditioning.scale()
         self.latest_prior: DiagonalGaussian | None = None
         self._latest_shifts: tuple[Tensor, Tensor] | None = None
 
@@ -285,12 +288,13 @@ class LayerParts:
         if self._latest_shifts is None:
             return None
         prior = self.latest_prior
+        assert prior is not None, "a step calls parts.prior before parts.posterior"
         return DiagonalGaussian(*residual_gaussian(prior.mean, prior.log_std, *self._latest_shifts))
 
     def prior(self, condition: Float[Tensor, "batch width h w"]) -> tuple[Tensor, Tensor]:
         """Mean and log standard deviation, bounded."""
-        self.latest_prior = self._layer.gaussians.prior(self._layer.prior(condition))
-        return self.latest_prior.mean, self.latest_prior.log_std
+        prior = self.latest_prior = self._layer.gaussians.prior(self._layer.prior(condition))
+        return prior.mean, prior.log_std
 
     def merge(self, evidence: Tensor, condition: Tensor) -> ContextSplit:
         """ẽ and k̃."""
@@ -298,8 +302,8 @@ class LayerParts:
 
     def posterior(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Shifts of mean and log standard deviation, the latter bounded."""
-        self._latest_shifts = self._layer.gaussians.shifts(self._layer.posterior(features))
-        return self._latest_shifts
+        shifts = self._latest_shifts = self._layer.gaussians.shifts(self._layer.posterior(features))
+        return shifts
 
 
 class TopLayer(nn.Module):
@@ -320,6 +324,9 @@ class TopLayer(nn.Module):
     >>> latent.prior.mean.abs().max().item(), latent.z.shape
     (0.0, torch.Size([3, 2, 4, 4]))
     """
+
+    gaussians: Any
+    """A module of :mod:`avae_lib.nn.residual_posteriors`."""
 
     def __init__(
         self, *, latent_channels: int, evidence_conditioning: nn.Module, posterior: nn.Module, gaussians: nn.Module
@@ -442,9 +449,7 @@ class BottomUp(nn.Module):
         self.cells = nn.ModuleList(cells)
         self.splits = nn.ModuleList(splits)
 
-    def forward(
-        self, x: UInt8[Tensor, "batch channels height width"], draws: Sequence[Draw]
-    ) -> tuple[ContextSplit, ...]:
+    def forward(self, x: Num[Tensor, "batch channels height width"], draws: Sequence[Draw]) -> tuple[ContextSplit, ...]:
         features = [self.stem(x)]
         for cell in self.cells:
             features.append(cell(features[-1]))

@@ -335,7 +335,7 @@ def parse_widths(text: str, width: int, resolutions: Sequence[int]) -> dict[int,
     pairs = [re.fullmatch(r"\s*(\d+):([1-9]\d*)\s*", item) for item in text.split(",")] if text else []
     if None in pairs:
         raise InvalidInput(f"custom_width_str must be like '64:256,32:512' (resolution:width), got {text!r}")
-    custom = {int(pair[1]): int(pair[2]) for pair in pairs}
+    custom = {int(pair[1]): int(pair[2]) for pair in pairs if pair is not None}
     return {resolution: custom.get(resolution, width) for resolution in resolutions}
 
 

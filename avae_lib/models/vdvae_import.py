@@ -149,7 +149,7 @@ def _dataset(given: Mapping[str, Any]) -> ReleasedDataset | None:
             f"dataset must be one of {', '.join(DATASETS)}, got {name!r}; leave it out for an encoder that sees "
             "x/127.5 − 1"
         )
-    return DATASETS.get(name)
+    return DATASETS.get(name) if name is not None else None
 
 
 def _tensors_by_released_name(model: nn.Module) -> dict[str, Tensor]:

@@ -118,9 +118,9 @@ def top_down_step(
 class Streams:
     """What the blocks above hand down."""
 
-    features: Mapping[int, Float[Tensor, "batch width resolution resolution"]]
+    features: Mapping[int, Float[Tensor, "batch _ _ _"]]
     """The stream of each resolution."""
-    held_back: Mapping[int, Float[Tensor, "batch width resolution resolution"]] = field(default_factory=dict)
+    held_back: Mapping[int, Float[Tensor, "batch _ _ _"]] = field(default_factory=dict)
     """What latents of a group that has not ended will add to some of them."""
 
 
@@ -135,6 +135,8 @@ class StartingStreams(nn.Module):
     >>> {resolution: tuple(stream.shape) for resolution, stream in top(batch=2).features.items()}, list(top.constants)
     ({1: (2, 16, 1, 1), 8: (2, 16, 8, 8)}, ['1'])
     """
+
+    zero: Float[Tensor, "1 1 1 1"]
 
     def __init__(self, widths: Mapping[int, int], no_bias_above: int) -> None:
         super().__init__()
@@ -205,11 +207,12 @@ class TopDownBlock(nn.Module):
         before = streams[self.resolution]
         activation = None if evidence is None else evidence[0]
         stream, z, kl = top_down_step(before, activation, parts, self._noise(before, draw))
+        assert parts.latest_prior is not None, "the step has called parts.prior"
         latent = StepDraw(z, parts.latest_prior, parts.latest_posterior, step_kl=kl)
         return Streams({**streams, self.resolution: stream}), latent
 
     def _with_source(self, streams: Mapping[int, Tensor]) -> Mapping[int, Tensor]:
-        if self.source not in streams:
+        if self.source is None or self.source not in streams:
             return streams
         return _added(streams, {self.resolution: self.upsample(streams[self.source])})
 
@@ -273,6 +276,7 @@ class GroupedBlock(TopDownBlock):
         if evidence is not None:
             parts.posterior(torch.cat((before, evidence[0]), dim=1))
         _, _, h = parts.prior(before)
+        assert parts.latest_prior is not None, "parts.prior was called above"
         z = draw(parts.latest_posterior or parts.latest_prior)
         x = _added(x, {self.resolution: h})
         held_back = _added(held_back, {self.resolution: self.from_latent(z)})
@@ -332,7 +336,7 @@ class PixelStem(nn.Module):
         self.mean, self.std = mean, std
         self.convolution = convolution(channels, width)
 
-    def forward(self, x: UInt8[Tensor, "batch channels height width"]) -> Float[Tensor, "batch width height width"]:
+    def forward(self, x: UInt8[Tensor, "batch channels height width"]) -> Float[Tensor, "batch stream height width"]:
         levels = x.to(self.convolution.weight.dtype)
         return self.convolution((levels - self.mean) * (1 / self.std))
 
@@ -368,5 +372,5 @@ class ImageReadout(nn.Module):
         self.gain = nn.Parameter(torch.ones(1, width, 1, 1))
         self.bias = nn.Parameter(torch.zeros(1, width, 1, 1))
 
-    def forward(self, streams: Streams) -> Float[Tensor, "batch width height width"]:
+    def forward(self, streams: Streams) -> Float[Tensor, "batch stream height width"]:
         return streams.features[self.resolution] * self.gain + self.bias

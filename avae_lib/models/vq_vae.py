@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import get_args
+from typing import Any, get_args
 
 import torch
 from jaxtyping import Float, Int64, UInt8
@@ -115,6 +115,9 @@ class VQVAE(nn.Module):
     """
 
     num_layers = 1
+
+    head: Any
+    """The likelihood, a module of :mod:`avae_lib.nn.output_heads` or one with the same methods."""
 
     def __init__(self, config: VQVAEConfig) -> None:
         super().__init__()
@@ -231,7 +234,7 @@ class VQVAE(nn.Module):
         return self.decoder(self.codebook.values(codes))
 
 
-def require_codebook(config: object) -> None:
+def require_codebook(config: Any) -> None:
     """Refuse a configuration whose codebook cannot be, or cannot learn.
 
     Raises:

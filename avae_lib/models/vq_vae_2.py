@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int64, UInt8
@@ -109,6 +110,9 @@ class TwoLevelAutoencoder(nn.Module):
     The lower codes are chosen with the upper ones in view, and hold what those leave open.
     """
 
+    head: Any
+    """The likelihood, a module of :mod:`avae_lib.nn.output_heads` or one with the same methods."""
+
     def __init__(self, config: VQVAE2Config) -> None:
         super().__init__()
         channels, dim, blocks = config.channels, config.code_dim, config.blocks
@@ -169,7 +173,8 @@ class TwoLevelPrior(nn.Module):
         self, top: Int64[Tensor, "n h w"], size: Sequence[int], temperature: float, generator: Generator | None
     ) -> Int64[Tensor, "n h2 w2"]:
         """Lower codes drawn for given upper ones."""
-        return self.lower.sample(len(top), *size, self._condition(top), temperature, generator)
+        height, width = size
+        return self.lower.sample(len(top), height, width, self._condition(top), temperature, generator)
 
     def _condition(self, top: Tensor) -> Tensor:
         return self.from_above(self.embedding(top).movedim(-1, 1))

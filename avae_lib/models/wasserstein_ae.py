@@ -66,6 +66,8 @@ class WassersteinAE(VAE):
     tensor([[-inf, -inf]])
     """
 
+    config: WassersteinAEConfig
+
     no_density = "The encoder has no noise, so there is no density of latents given an image, and no bound on log p(x)."
 
     def __init__(self, config: WassersteinAEConfig) -> None:

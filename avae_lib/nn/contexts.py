@@ -42,7 +42,7 @@ class ContextSplit:
     """k: what the queries of other layers are compared with; None where no layer looks."""
     query: Float[Tensor, "batch key_channels h w"] | None = None
     """s: what this layer looks for in the contexts above; None where it does not look."""
-    evidence_query: Float[Tensor, "batch key_channels h w"] | None = None
+    evidence_query: Float[Tensor, "batch evidence_key_channels h w"] | None = None
     """r: what this layer looks for in the evidence; the first channels of the value, which also stay in it."""
 
     @property
@@ -82,7 +82,8 @@ class ChannelSplit(nn.Module):
         return sum(self.sizes)
 
     def forward(self, x: Float[Tensor, "batch channels h w"]) -> ContextSplit:
-        value, key, query = (part if part.shape[1] else None for part in x.split(self.sizes, dim=1))
+        value, *others = x.split(self.sizes, dim=1)
+        key, query = (part if part.shape[1] else None for part in others)
         evidence_query = value[:, : self.evidence_query] if self.evidence_query else None
         return ContextSplit(value, key, query, evidence_query)
 

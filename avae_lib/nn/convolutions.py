@@ -7,7 +7,7 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Num
 from torch import Tensor, nn
 
 from avae_lib.likelihoods import scale_pixels
@@ -46,12 +46,14 @@ class PixelScaling(nn.Module):
     [-1.0, 1.0]
     """
 
+    like: Float[Tensor, ""]
+
     def __init__(self, bits: int) -> None:
         super().__init__()
         self.bits = bits
         self.register_buffer("like", torch.zeros(()), persistent=False)  # follows the weights from type to type
 
-    def forward(self, x: UInt8[Tensor, "batch channels height width"]) -> Float[Tensor, "batch channels height width"]:
+    def forward(self, x: Num[Tensor, "batch channels height width"]) -> Float[Tensor, "batch channels height width"]:
         return scale_pixels(x, self.bits, self.like.dtype)
 
 
@@ -75,6 +77,7 @@ def convolution(in_channels: int, out_channels: int, kernel_size: int = 3, init_
     layer = nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2)
     with torch.no_grad():
         layer.weight.mul_(init_scale)
+        assert layer.bias is not None
         layer.bias.zero_()
     return layer
 

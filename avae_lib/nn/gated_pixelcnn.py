@@ -42,6 +42,8 @@ class GatedLayer(nn.Module):
 
     def __init__(self, channels: int, kernel_size: int, condition_channels: int, is_first: bool) -> None:
         super().__init__()
+        if kernel_size < 3 or kernel_size % 2 == 0:
+            raise ValueError(f"kernel_size must be odd and at least 3, got {kernel_size}")
         self.reach = kernel_size // 2
         self.is_first = is_first
         self.vertical = nn.Conv2d(channels, 2 * channels, (self.reach + 1, kernel_size))
@@ -116,8 +118,8 @@ class GatedPixelCNN(nn.Module):
             nn.ReLU(),
             nn.Conv2d(channels, codes, kernel_size=1),
         )
-        nn.init.zeros_(self.readout[-1].weight)
-        nn.init.zeros_(self.readout[-1].bias)
+        for parameter in self.readout[-1].parameters():
+            nn.init.zeros_(parameter)
 
     def forward(
         self,

@@ -7,7 +7,7 @@ convolutions: A. Vahdat, J. Kautz, "NVAE", NeurIPS 2020, section 3.4.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -75,6 +75,8 @@ class MaskedLinear(nn.Linear):
     tensor([[1, 0],
             [1, 1]], dtype=torch.int32)
     """
+
+    mask: Float[Tensor, "outputs inputs"]
 
     def __init__(self, mask: Float[Tensor, "outputs inputs"]) -> None:
         super().__init__(mask.shape[1], mask.shape[0])
@@ -188,6 +190,8 @@ def _variable_of(channels: int, variables: int) -> Tensor:
 class Masking(nn.Module):
     """Weights times a fixed mask."""
 
+    mask: Tensor
+
     def __init__(self, mask: Tensor) -> None:
         super().__init__()
         self.register_buffer("mask", mask, persistent=False)
@@ -255,8 +259,9 @@ class AutoregressiveCell(nn.Module):
             nn.ELU(),
             AutoregressiveConvolution(hidden, outputs, 1, latent_channels, strict=False),
         )
+        last: Any = self.network[-1]
         with torch.no_grad():
-            self.network[-1].parametrizations.weight.original.mul_(0.1)  # starts near the identity
+            last.parametrizations.weight.original.mul_(0.1)  # starts near the identity
 
     def forward(self, z: Float[Tensor, "batch variables h w"]) -> tuple[Tensor, Float[Tensor, "batch"]]:
         """z' and the log-determinant of the step."""
@@ -299,7 +304,7 @@ class InverseAutoregressiveFlow(nn.Module):
 
     def __init__(self, latent_channels: int, pairs: int, rescale: bool = False) -> None:
         super().__init__()
-        self.cells: Sequence[AutoregressiveCell] = nn.ModuleList(
+        self.cells: Any = nn.ModuleList(
             AutoregressiveCell(latent_channels, rescale=rescale, backwards=backwards)
             for _ in range(pairs)
             for backwards in (False, True)

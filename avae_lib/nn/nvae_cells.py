@@ -75,7 +75,9 @@ def normalised_convolution(
     """
     require_odd(kernel_size)
     layer = nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding=kernel_size // 2)
-    return parametrizations.weight_norm(layer) if weight_norm else layer
+    if weight_norm:
+        parametrizations.weight_norm(layer)  # in place
+    return layer
 
 
 class NVAECell(nn.Module):
@@ -85,7 +87,7 @@ class NVAECell(nn.Module):
 
     Args:
         shortcut: S.
-        correction: F, of the same shape.
+        correction: F, whose results have the shape of those of S; not checked.
         out_channels: channels of y.
 
     >>> import torch

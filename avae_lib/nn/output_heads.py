@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from jaxtyping import Float, UInt8
@@ -122,27 +123,25 @@ class BernoulliHead(nn.Module):
         self.projection = projection
 
     def log_likelihood(
-        self, features: Float[Tensor, "batch features height width"], x: UInt8[Tensor, "batch channels rows columns"]
+        self, features: Float[Tensor, "batch *features"], x: UInt8[Tensor, "batch channels rows columns"]
     ) -> Float[Tensor, "batch"]:
         """log p(x | features) of each example, nats."""
         logits = at_least_float32(self.projection(features))
         return bernoulli_log_likelihood(logits, x.to(logits.dtype))
 
     def level_probabilities(
-        self, features: Float[Tensor, "batch features height width"], known: UInt8[Tensor, "batch 0 rows columns"]
+        self, features: Float[Tensor, "batch *features"], known: UInt8[Tensor, "batch 0 rows columns"]
     ) -> Float[Tensor, "batch channels rows columns 2"]:
         """p(0) and p(1) of every pixel."""
         logits = at_least_float32(self.projection(features))
         return torch.sigmoid(torch.stack([-logits, logits], dim=-1))
 
-    def mean(
-        self, features: Float[Tensor, "batch features height width"]
-    ) -> Float[Tensor, "batch channels rows columns"]:
+    def mean(self, features: Float[Tensor, "batch *features"]) -> Float[Tensor, "batch channels rows columns"]:
         """Expected value of each pixel, in [0, 1]."""
         return torch.sigmoid(at_least_float32(self.projection(features)))
 
     def sample(
-        self, features: Float[Tensor, "batch features height width"], generator: Generator | None = None
+        self, features: Float[Tensor, "batch *features"], generator: Generator | None = None
     ) -> UInt8[Tensor, "batch channels rows columns"]:
         """One image for each row of ``features``."""
         mean = self.mean(features)
@@ -170,27 +169,25 @@ class DiscretizedLogisticHead(nn.Module):
         self.mixtures = mixtures
 
     def log_likelihood(
-        self, features: Float[Tensor, "batch features height width"], x: UInt8[Tensor, "batch channels rows columns"]
+        self, features: Float[Tensor, "batch *features"], x: UInt8[Tensor, "batch channels rows columns"]
     ) -> Float[Tensor, "batch"]:
         """log P(x | features) of each example, nats."""
         return discretized_logistic_mixture_log_likelihood(*self._mixture(features), x, self.bits)
 
     def level_probabilities(
-        self, features: Float[Tensor, "batch features height width"], known: UInt8[Tensor, "batch 0 rows columns"]
+        self, features: Float[Tensor, "batch *features"], known: UInt8[Tensor, "batch 0 rows columns"]
     ) -> Float[Tensor, "batch channels rows columns levels"]:
         """P of every level of every pixel and channel."""
         return logistic_level_probabilities(*self._mixture(features), self.bits)
 
-    def mean(
-        self, features: Float[Tensor, "batch features height width"]
-    ) -> Float[Tensor, "batch channels rows columns"]:
+    def mean(self, features: Float[Tensor, "batch *features"]) -> Float[Tensor, "batch channels rows columns"]:
         """Mean of the mixture before it is cut into bins, in pixel levels 0 … 2**bits − 1."""
         logits, mean, _ = self._mixture(features)
         scaled = (logits.softmax(dim=1) * mean.clamp(-1, 1)).sum(dim=1)
         return (scaled + 1) * ((2**self.bits - 1) / 2)
 
     def sample(
-        self, features: Float[Tensor, "batch features height width"], generator: Generator | None = None
+        self, features: Float[Tensor, "batch *features"], generator: Generator | None = None
     ) -> UInt8[Tensor, "batch channels rows columns"]:
         """One image for each row of ``features``."""
         logits, mean, log_scale = self._mixture(features)
@@ -201,14 +198,16 @@ class DiscretizedLogisticHead(nn.Module):
     @torch.no_grad()
     def spread_components(self) -> None:
         """Put the components at even distances over the grey scale: equal components would stay equal."""
-        _, mean, log_scale = self.projection.bias.view(3, self.mixtures, self.channels)
+        bias: Any = self.projection.bias
+        _, mean, log_scale = bias.view(3, self.mixtures, self.channels)
         mean.copy_(_evenly_spread(self.mixtures)[:, None])
         log_scale.fill_(-1.0)
 
     def _mixture(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Logits, means and log-scales, each ``(batch, mixtures, channels, height, width)``."""
         parameters = at_least_float32(self.projection(features))
-        return parameters.unflatten(1, (3, self.mixtures, self.channels)).unbind(dim=1)
+        logits, mean, log_scale = parameters.unflatten(1, (3, self.mixtures, self.channels)).unbind(dim=1)
+        return logits, mean, log_scale
 
 
 class DiscretizedLogisticMixtureHead(nn.Module):
@@ -236,13 +235,13 @@ class DiscretizedLogisticMixtureHead(nn.Module):
         self.upper_edge = upper_edge
 
     def log_likelihood(
-        self, features: Float[Tensor, "batch features height width"], x: UInt8[Tensor, "batch channels rows columns"]
+        self, features: Float[Tensor, "batch *features"], x: UInt8[Tensor, "batch channels rows columns"]
     ) -> Float[Tensor, "batch"]:
         """log P(x | features) of each example, nats."""
         return mixture_log_likelihood(x, self._mixture(features), self.bits, self.upper_edge)
 
     def level_probabilities(
-        self, features: Float[Tensor, "batch features height width"], known: UInt8[Tensor, "batch known rows columns"]
+        self, features: Float[Tensor, "batch *features"], known: UInt8[Tensor, "batch known rows columns"]
     ) -> Float[Tensor, "batch 1 rows columns levels"]:
         """P of every level of the next channel at every pixel, given the channels before it.
 
@@ -253,14 +252,12 @@ class DiscretizedLogisticMixtureHead(nn.Module):
             raise InvalidInput(f"upper_edge must be {UPPER_EDGE} for probabilities of levels, got {self.upper_edge}")
         return mixture_level_probabilities(self._mixture(features), known, self.channels, self.bits).unsqueeze(1)
 
-    def mean(
-        self, features: Float[Tensor, "batch features height width"]
-    ) -> Float[Tensor, "batch channels rows columns"]:
+    def mean(self, features: Float[Tensor, "batch *features"]) -> Float[Tensor, "batch channels rows columns"]:
         """Mean of the mixture before it is cut into bins, in pixel levels 0 … 2**bits − 1."""
         return discretized_logistic_mixture_mean(self._mixture(features), self.channels, self.bits)
 
     def sample(
-        self, features: Float[Tensor, "batch features height width"], generator: Generator | None = None
+        self, features: Float[Tensor, "batch *features"], generator: Generator | None = None
     ) -> UInt8[Tensor, "batch channels rows columns"]:
         """One image for each row of ``features``."""
         return draw_from_mixture(self._mixture(features), self.channels, self.bits, generator)
@@ -268,7 +265,8 @@ class DiscretizedLogisticMixtureHead(nn.Module):
     @torch.no_grad()
     def spread_components(self) -> None:
         """Put the components at even distances over the scale of pixels: equal components would stay equal."""
-        of_channels = self.projection.bias[self.mixtures :].view(self.channels, -1, self.mixtures)
+        bias: Any = self.projection.bias
+        of_channels = bias[self.mixtures :].view(self.channels, -1, self.mixtures)
         of_channels[:, 0] = _evenly_spread(self.mixtures)
         of_channels[:, 1] = -1.0
         of_channels[:, 2:] = 0.0
@@ -324,7 +322,7 @@ class ReleasedFiveBitHead(nn.Module):
         self.mixtures = mixtures
 
     def log_likelihood(
-        self, features: Float[Tensor, "batch features height width"], x: UInt8[Tensor, "batch 3 height width"]
+        self, features: Float[Tensor, "batch *features"], x: UInt8[Tensor, "batch 3 height width"]
     ) -> Float[Tensor, "batch"]:
         """log P(8·⌊x/8⌋ | features) of each example, nats, with x of eight bits."""
         logits, components = logits_and_components(self.projection(features), channels=3)
@@ -337,7 +335,7 @@ class ReleasedFiveBitHead(nn.Module):
         log_weights = logits.log_softmax(dim=1)
         return torch.logsumexp(log_weights + log_probs.sum(dim=2), dim=1).flatten(start_dim=1).sum(dim=1)
 
-    def mean(self, features: Float[Tensor, "batch features height width"]) -> Float[Tensor, "batch 3 height width"]:
+    def mean(self, features: Float[Tensor, "batch *features"]) -> Float[Tensor, "batch 3 height width"]:
         """Mean of the mixture before it is cut into bins, in pixel levels 0 … 255."""
         return discretized_logistic_mixture_mean(self.projection(features), channels=3, bits=8)
 

@@ -190,6 +190,11 @@ class Codebook(nn.Module):
     ([[[0, 1, 0]]], [0.0, 10.0, 0.0])
     """
 
+    usage: Float[Tensor, "codes"]
+    sums: Float[Tensor, "codes dim"]
+    recent: Float[Tensor, "codes dim"]
+    has_recent: Bool[Tensor, ""]
+
     def __init__(
         self,
         codes: int,

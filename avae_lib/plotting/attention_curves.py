@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from avae_lib.plotting.style import GREY, INK, SEQUENTIAL, line_styles, new_figure, styled
+from avae_lib.plotting.style import GREY, INK, SEQUENTIAL, Numbers, Table, line_styles, new_figure, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,7 +24,7 @@ __all__ = [
 
 @styled
 def bits_per_dim_against_depth(
-    results: Mapping[str, Mapping[int, Sequence[float]]], size: tuple[float, float] = (6.4, 3.2)
+    results: Mapping[str, Mapping[int, Numbers]], size: tuple[float, float] = (6.4, 3.2)
 ) -> Figure:
     """Bits per dimension against the number of layers: the mean over seeds, with a bar from the best to the worst.
 
@@ -57,8 +57,8 @@ def bits_per_dim_against_depth(
 
 @styled
 def costs_against_size(
-    sizes: Sequence[float],
-    costs: Mapping[str, Sequence[float]],
+    sizes: Numbers,
+    costs: Mapping[str, Numbers],
     x_label: str,
     y_label: str,
     size: tuple[float, float] = (6.4, 3.2),
@@ -87,7 +87,7 @@ def costs_against_size(
 
 @styled
 def kl_of_layers_during_training(
-    models: Mapping[str, tuple[Sequence[int], Sequence[Sequence[Sequence[float]]]]],
+    models: Mapping[str, tuple[Sequence[int], Sequence[Table] | np.ndarray]],
     y_label: str = "KL (nats per image)",
     size: tuple[float, float] = (7.0, 3.6),
 ) -> Figure:
@@ -118,7 +118,7 @@ def kl_of_layers_during_training(
 
 @styled
 def gates_of_layers(
-    gates: Mapping[str, Mapping[str, Sequence[float]]], first_layer: Mapping[str, int], height: float = 3.0
+    gates: Mapping[str, Mapping[str, Numbers]], first_layer: Mapping[str, int], height: float = 3.0
 ) -> Figure:
     """Gates of attention, one panel for each kind of gate, one line for each moment of training.
 

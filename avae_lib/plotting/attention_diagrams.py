@@ -140,7 +140,7 @@ _ATTENTIVE_NODES = _LOCAL_NODES | {
 
 def _arrows(colour: str, *pairs: str) -> list[Arrow]:
     """Arrows between pairs of nodes, each pair written ``"start > end"``."""
-    return [Arrow(*pair.split(" > "), colour) for pair in pairs]
+    return [Arrow.between(pair, colour) for pair in pairs]
 
 
 _LOOKS = COLOURS["vermilion"]

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from avae_lib.plotting.images import mosaic
-from avae_lib.plotting.style import INK, SEQUENTIAL, blank, new_figure, styled
+from avae_lib.plotting.style import INK, SEQUENTIAL, Table, blank, new_figure, styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,7 +27,7 @@ _INCHES_PER_PICTURE = 0.62
 
 @styled
 def attention_matrices(
-    panels: Mapping[str, Sequence[Sequence[float]]],
+    panels: Mapping[str, Table],
     looking: Sequence[int],
     looked_at: Sequence[int],
     x_label: str = "layer looked at",

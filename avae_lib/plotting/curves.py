@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from avae_lib.plotting.style import COLOURS, GREY, INK, line_styles, new_figure, styled
+from avae_lib.plotting.style import COLOURS, GREY, INK, Numbers, Table, line_styles, new_figure, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,7 +24,7 @@ __all__ = [
     "signal_to_noise",
 ]
 
-Curve = Sequence[float] | tuple[Sequence[float], Sequence[float]]
+Curve = Numbers | tuple[Numbers, Numbers]
 _NOISY = 60  # values from which a curve gets a running mean
 _TOO_CLOSE = 0.05  # parts of an axis within which two labels would overlap
 
@@ -66,8 +66,8 @@ def learning_curves(
 @styled
 def importance_weighted_bounds(
     samples: Sequence[int],
-    bounds: Mapping[str, Sequence[float]],
-    standard_errors: Mapping[str, Sequence[float]] | None = None,
+    bounds: Mapping[str, Numbers],
+    standard_errors: Mapping[str, Numbers] | None = None,
     exact: float | None = None,
     y_label: str = "bound on log p(x) (nats per image)",
 ) -> Figure:
@@ -98,9 +98,7 @@ def importance_weighted_bounds(
 
 
 @styled
-def bound_gaps(
-    samples: Sequence[int], gaps: Mapping[str, Sequence[float]], standard_errors: Mapping[str, Sequence[float]]
-) -> Figure:
+def bound_gaps(samples: Sequence[int], gaps: Mapping[str, Numbers], standard_errors: Mapping[str, Numbers]) -> Figure:
     """How far the importance-weighted bound lies below log p(x), both axes logarithmic, beside the slope −1.
 
     Args:
@@ -113,21 +111,21 @@ def bound_gaps(
     ('log', 'log')
     """
     figure, axes = new_figure(6.4, 3.4)
-    samples = np.asarray(samples, dtype=float)
+    draws = np.asarray(samples, dtype=float)
     for (name, values), line in zip(gaps.items(), line_styles(), strict=False):
         values, errors = np.asarray(values), 2 * np.asarray(standard_errors[name])
         sure = values > errors
-        axes.errorbar(samples[sure], values[sure], yerr=errors[sure], marker="o", capsize=3, label=name, **line)
+        axes.errorbar(draws[sure], values[sure], yerr=errors[sure], marker="o", capsize=3, label=name, **line)
     steepest = max(values[0] for values in gaps.values())
-    axes.plot(samples, 2 * steepest / samples, color=GREY, linestyle=":", linewidth=1.2, label="slope −1")
+    axes.plot(draws, 2 * steepest / draws, color=GREY, linestyle=":", linewidth=1.2, label="slope −1")
     axes.set(xscale="log", yscale="log", xlabel="importance samples k", ylabel="log p(x) − $L_k$ (nats per image)")
-    axes.set_xticks(list(samples), [f"{k:g}" for k in samples])
+    axes.set_xticks(list(draws), [f"{k:g}" for k in draws])
     axes.legend()
     return figure
 
 
 @styled
-def signal_to_noise(samples: Sequence[int], ratios: Mapping[str, Sequence[float]]) -> Figure:
+def signal_to_noise(samples: Sequence[int], ratios: Mapping[str, Numbers]) -> Figure:
     """Signal-to-noise ratio of gradient estimates against the number of importance samples k, both axes logarithmic.
 
     >>> (axes,) = signal_to_noise([1, 10, 100], {"encoder": [1.0, 0.3, 0.1], "decoder": [1.0, 3.0, 10.0]}).axes
@@ -144,9 +142,7 @@ def signal_to_noise(samples: Sequence[int], ratios: Mapping[str, Sequence[float]
 
 
 @styled
-def learners_compared(
-    passes: Sequence[int], panels: Mapping[str, Mapping[str, Mapping[str, Sequence[Sequence[float]]]]]
-) -> Figure:
+def learners_compared(passes: Sequence[int], panels: Mapping[str, Mapping[str, Mapping[str, Table]]]) -> Figure:
     """log p(x) against computation for several learners, one panel for each training set.
 
     Args:
@@ -173,9 +169,7 @@ def learners_compared(
 
 
 @styled
-def rate_distortion(
-    rates: Sequence[float], distortions: Sequence[float], betas: Sequence[float], unit: str = "nats per image"
-) -> Figure:
+def rate_distortion(rates: Numbers, distortions: Numbers, betas: Numbers, unit: str = "nats per image") -> Figure:
     """Distortion (minus the reconstruction log-likelihood) against rate (KL), one point for each β.
 
     The straight line through β = 1, if that is among the points, joins all pairs with the same ELBO.
@@ -203,7 +197,7 @@ def rate_distortion(
 
 @styled
 def gradient_estimates(
-    estimates: Mapping[str, Sequence[float]],
+    estimates: Mapping[str, Numbers],
     exact: float | None = None,
     x_label: str = "estimated gradient",
     half_width: float | None = None,
@@ -247,9 +241,7 @@ def gradient_estimates(
 
 
 @styled
-def gradient_variance(
-    x: Sequence[float], variances: Mapping[str, Sequence[float]], x_label: str = "samples per estimate"
-) -> Figure:
+def gradient_variance(x: Numbers, variances: Mapping[str, Numbers], x_label: str = "samples per estimate") -> Figure:
     """Variance of several gradient estimators against some setting, both axes logarithmic.
 
     >>> (axes,) = gradient_variance([1, 10, 100], {"score function": [9.0, 0.9, 0.09]}).axes
@@ -266,7 +258,7 @@ def gradient_variance(
 
 
 def _close_points(
-    rates: Sequence[float], distortions: Sequence[float], betas: Sequence[float]
+    rates: Numbers, distortions: Numbers, betas: Numbers
 ) -> list[tuple[tuple[float, float], list[float]]]:
     """Places of labels, and the β of the points that lie so close together that they share one."""
     points = np.stack([np.asarray(rates, dtype=float), np.asarray(distortions, dtype=float)], axis=1)

@@ -41,6 +41,16 @@ class Arrow:
     bend: float = 0.0
     label: str = ""
 
+    @classmethod
+    def between(cls, pair: str, colour: str = GREY, dashed: bool = False) -> Arrow:
+        """The arrow from the first to the second of two nodes, whose names are parted by a space or by " > ".
+
+        >>> Arrow.between("evidence > q").end
+        'q'
+        """
+        start, end = pair.split(" > ") if " > " in pair else pair.split()
+        return cls(start, end, colour, dashed)
+
 
 def draw_diagram(axes: Axes, nodes: Mapping[str, Node], arrows: Sequence[Arrow], title: str = "") -> None:
     """Draw nodes at their places and arrows between them; a circle is about two thirds of a unit wide.
@@ -111,7 +121,7 @@ def vae_network() -> Figure:
     }
     computed = ["x encoder", "encoder q", "q z", "noise z", "z decoder", "decoder logits"]
     of_loss = ["q regulariser", "logits reconstruction", "regulariser sum", "reconstruction sum"]
-    arrows = [Arrow(*pair.split(), INK) for pair in computed] + [Arrow(*pair.split(), loss) for pair in of_loss]
+    arrows = [Arrow.between(pair, INK) for pair in computed] + [Arrow.between(pair, loss) for pair in of_loss]
     draw_diagram(axes, nodes, arrows)
     return figure
 

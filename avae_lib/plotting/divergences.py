@@ -6,13 +6,13 @@ Gaussians are given as a pair: mean ``(2,)`` and covariance ``(2, 2)``, tensors.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from torch import Tensor
 
 from avae_lib.plotting.latents import relative_density
-from avae_lib.plotting.style import COLOURS, GREY, INK, SERIES, line_styles, new_figure, styled
+from avae_lib.plotting.style import COLOURS, GREY, INK, SERIES, Numbers, line_styles, new_figure, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,7 +37,7 @@ _DARK = 0.7  # of the range of a colour map: above this, numbers are written in 
 
 
 @styled
-def contribution_curves(p_levels: Sequence[float], points: Sequence[tuple[float, float]] = ()) -> Figure:
+def contribution_curves(p_levels: Numbers, points: Sequence[tuple[float, float]] = ()) -> Figure:
     """The contribution q log(q/p) of one outcome to KL(q‖p), against q, one curve for each p.
 
     Args:
@@ -61,7 +61,7 @@ def contribution_curves(p_levels: Sequence[float], points: Sequence[tuple[float,
 
 
 @styled
-def contribution_bars(p: Sequence[float], candidates: Mapping[str, Sequence[float]]) -> Figure:
+def contribution_bars(p: Numbers, candidates: Mapping[str, Numbers]) -> Figure:
     """Candidates q beside the target p, and under each the contributions of the outcomes to KL(q‖p) and their sum.
 
     Args:
@@ -71,15 +71,15 @@ def contribution_bars(p: Sequence[float], candidates: Mapping[str, Sequence[floa
     >>> len(contribution_bars(p=[0.5, 0.5], candidates={"fair": [0.5, 0.5], "biased": [0.9, 0.1]}).axes)
     4
     """
-    p = np.asarray(p, dtype=float)
+    target = np.asarray(p, dtype=float)
     figure, rows = new_figure(7.0, 3.6, nrows=2, ncols=len(candidates), squeeze=False, sharey="row", sharex=True)
-    places, names = np.arange(len(p)), [chr(ord("a") + number) for number in range(len(p))]
+    places, names = np.arange(len(target)), [chr(ord("a") + number) for number in range(len(target))]
     for (name, q), above, below in zip(candidates.items(), *rows, strict=True):
         q = np.asarray(q, dtype=float)
         above.bar(places - 0.2, q, 0.38, color=COLOURS["blue"], label="q")
-        above.bar(places + 0.2, p, 0.38, color="white", edgecolor=INK, hatch="////", linewidth=0.8, label="p")
+        above.bar(places + 0.2, target, 0.38, color="white", edgecolor=INK, hatch="////", linewidth=0.8, label="p")
         above.set_title(name)
-        _signed_bars(below, places, q * np.log(q / p))
+        _signed_bars(below, places, q * np.log(q / target))
         below.set_xticks(places, names)
     rows[0, 0].set_ylabel("probability")
     rows[1, 0].set_ylabel("q log(q / p)  (nats)")
@@ -148,7 +148,7 @@ def gaussian_fits(
 
 @styled
 def density_projections(
-    x: Sequence[float], p: Tensor, projections: Mapping[str, Tensor], title: str = "", highest: float = 0.62
+    x: Numbers, p: Tensor, projections: Mapping[str, Tensor], title: str = "", highest: float = 0.62
 ) -> Figure:
     """A density as a shaded area, and the densities fitted to it as lines, all over the same axis.
 
@@ -171,11 +171,11 @@ def density_projections(
 
 @styled
 def divergence_curves(
-    x: Sequence[float],
-    curves: Mapping[str, Sequence[float]],
+    x: Numbers,
+    curves: Mapping[str, Numbers],
     x_label: str,
     y_label: str = "nats",
-    marked: Sequence[float] = (),
+    marked: Numbers = (),
     largest: float | None = None,
     limit: tuple[str, float] | None = None,
 ) -> Figure:
@@ -237,11 +237,11 @@ def divergence_matrix(matrix: Tensor, names: Sequence[str], row_label: str, colu
 
 @styled
 def estimator_bias_and_spread(
-    kl: Sequence[float],
-    means: Mapping[str, Sequence[float]],
-    errors: Mapping[str, Sequence[float]],
-    spreads: Mapping[str, Sequence[float]],
-    predicted: Mapping[str, Sequence[float]] | None = None,
+    kl: Numbers,
+    means: Mapping[str, Numbers],
+    errors: Mapping[str, Numbers],
+    spreads: Mapping[str, Numbers],
+    predicted: Mapping[str, Numbers] | None = None,
 ) -> Figure:
     """Estimators of a KL: on the left their mean, on the right the standard deviation of one draw, as shares of the KL.
 
@@ -257,14 +257,14 @@ def estimator_bias_and_spread(
     2
     """
     figure, (left, right) = new_figure(7.2, 3.6, ncols=2)
-    kl = np.asarray(kl, dtype=float)
+    nats = np.asarray(kl, dtype=float)
     for name, line in zip(means, line_styles(), strict=False):
-        bars = 2 * np.asarray(errors[name]) / kl
-        left.errorbar(kl, np.asarray(means[name]) / kl, yerr=bars, marker="o", capsize=3, label=name, **line)
-        right.plot(kl, np.asarray(spreads[name]) / kl, marker="o", label=name, **line)
+        bars = 2 * np.asarray(errors[name]) / nats
+        left.errorbar(nats, np.asarray(means[name]) / nats, yerr=bars, marker="o", capsize=3, label=name, **line)
+        right.plot(nats, np.asarray(spreads[name]) / nats, marker="o", label=name, **line)
         if predicted:
             broad = {"color": line["color"], "linewidth": 7, "alpha": 0.28, "solid_capstyle": "round"}
-            right.plot(kl, np.asarray(predicted[name]) / kl, zorder=1, **broad)
+            right.plot(nats, np.asarray(predicted[name]) / nats, zorder=1, **broad)
     left.axhline(1, color=INK, linestyle=":", linewidth=1.2)
     left.set(xscale="log", xlabel="KL(q‖p)  (nats)", title="mean / KL")
     right.set(xscale="log", yscale="log", xlabel="KL(q‖p)  (nats)", title="standard deviation of one draw / KL")
@@ -276,7 +276,7 @@ def estimator_bias_and_spread(
 @styled
 def estimates_with_errors(
     samples: Sequence[int],
-    estimates: Mapping[str, Sequence[tuple[float, float]]],
+    estimates: Mapping[str, Sequence[tuple[float | Tensor, float | Tensor]]],
     exact: float | None = None,
     y_label: str = "estimate of KL(q‖p)  (nats)",
 ) -> Figure:
@@ -305,9 +305,7 @@ def estimates_with_errors(
     return figure
 
 
-def _ellipses(
-    axes: Axes, gaussian: Gaussian, distances: Sequence[float] = _STANDARD_DEVIATIONS, **look: object
-) -> None:
+def _ellipses(axes: Axes, gaussian: Gaussian, distances: Numbers = _STANDARD_DEVIATIONS, **look: Any) -> None:
     """Where a Gaussian's density has fallen to that of so many standard deviations."""
     from matplotlib.patches import Ellipse
 
@@ -316,7 +314,8 @@ def _ellipses(
     angle = np.degrees(np.arctan2(directions[1, 1], directions[0, 1]))
     for distance in distances:
         height, width = 2 * distance * np.sqrt(variances)
-        axes.add_patch(Ellipse(mean, width, height, angle=angle, **look))
+        ellipse = Ellipse(mean, width, height, angle=angle, **look)  # pyright: ignore[reportArgumentType]  an array
+        axes.add_patch(ellipse)
 
 
 def _signed_bars(axes: Axes, places: np.ndarray, values: np.ndarray) -> None:

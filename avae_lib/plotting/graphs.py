@@ -112,7 +112,7 @@ def _draw_topic_model(axes: Axes) -> None:
         "β": Node(3.0, 1.9, r"$\beta_k$"),
         "η": Node(1.2, 1.9, r"$\eta$", "parameter"),
     }
-    arrows = [Arrow(*pair.split(), INK) for pair in ("α θ", "θ z", "z w", "β w", "η β")]
+    arrows = [Arrow.between(pair, INK) for pair in ("α θ", "θ z", "z w", "β w", "η β")]
     draw_diagram(axes, nodes, arrows, r"the model $p$")
     _draw_plate(axes, (0.95, -0.85, 2.75, 1.5), "words $N_d$")
     _draw_plate(axes, (-0.7, -1.45, 4.6, 2.3), "documents $D$")
@@ -128,7 +128,7 @@ def _draw_topic_family(axes: Axes) -> None:
         "λ": Node(3.6, 1.35, r"$\lambda_k$", "parameter"),
         "β": Node(3.6, 0, r"$\beta_k$"),
     }
-    arrows = [Arrow(*pair.split(), COLOURS["blue"], dashed=True) for pair in ("γ θ", "φ z", "λ β")]
+    arrows = [Arrow.between(pair, COLOURS["blue"], dashed=True) for pair in ("γ θ", "φ z", "λ β")]
     draw_diagram(axes, nodes, arrows, r"the family $q$: edges removed")
     _draw_plate(axes, (0.95, -0.85, 1.3, 2.7), "$N_d$")
     _draw_plate(axes, (-0.7, -1.45, 3.15, 3.5), "$D$")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from torch import Tensor
 
-from avae_lib.plotting.style import COLOURS, GREY, INK, SEQUENTIAL, line_styles, new_figure, styled
+from avae_lib.plotting.style import COLOURS, GREY, INK, SEQUENTIAL, Numbers, Table, line_styles, new_figure, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,7 +28,7 @@ __all__ = [
 @styled
 def published_and_measured(
     published: Mapping[str, float],
-    measured: Mapping[str, Sequence[float]],
+    measured: Mapping[str, Numbers],
     x_label: str,
     titles: tuple[str, str],
     y_labels: tuple[str, str] = ("test loss", "bits per dimension"),
@@ -59,9 +59,7 @@ def published_and_measured(
 
 
 @styled
-def cumulative_kl(
-    models: Mapping[str, Sequence[Sequence[float]]], resolutions: Sequence[int], share: bool = False
-) -> Figure:
+def cumulative_kl(models: Mapping[str, Table], resolutions: Sequence[int], share: bool = False) -> Figure:
     """The KL of the layers down to each one, added up from the top.
 
     Lines are means over seeds, bands reach from the smallest to the largest seed. Below the axis stands the resolution
@@ -92,7 +90,7 @@ def cumulative_kl(
 
 @styled
 def layers_in_use(
-    models: Mapping[str, tuple[Sequence[int], Sequence[Sequence[Sequence[float]]]]], highest_kl: float
+    models: Mapping[str, tuple[Sequence[int], Sequence[Table] | np.ndarray]], highest_kl: float
 ) -> Figure:
     """KL of each layer of a few over training, one panel for each model, means over seeds with their range as a band.
 
@@ -170,9 +168,7 @@ def density_maps(
 
 
 @styled
-def stream_spread(
-    blocks: Sequence[int], measured: Mapping[str, Sequence[float]], predicted: Mapping[str, Sequence[float]]
-) -> Figure:
+def stream_spread(blocks: Sequence[int], measured: Mapping[str, Numbers], predicted: Mapping[str, Numbers]) -> Figure:
     """Standard deviation of a stream against the number of blocks that add to it, both axes logarithmic.
 
     Args:

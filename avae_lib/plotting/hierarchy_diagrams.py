@@ -127,7 +127,7 @@ _BLOCK_NODES = {
 }
 _BLOCK_ARROWS = [
     *(
-        Arrow(*pair.split(" > "), INK)
+        Arrow.between(pair, INK)
         for pair in (
             "stream > add h",
             "stream > P",
@@ -139,8 +139,8 @@ _BLOCK_ARROWS = [
             "R > out",
         )
     ),
-    *(Arrow(*pair.split(" > "), _INFERS) for pair in ("stream > Q", "evidence > Q", "Q > q", "q > z")),
-    *(Arrow(*pair.split(" > "), COLOURS["vermilion"]) for pair in ("q > KL", "p > KL")),
+    *(Arrow.between(pair, _INFERS) for pair in ("stream > Q", "evidence > Q", "Q > q", "q > z")),
+    *(Arrow.between(pair, COLOURS["vermilion"]) for pair in ("q > KL", "p > KL")),
     Arrow("P", "add h", INK, label="$h$"),
     Arrow("p", "z", INK, dashed=True),
 ]

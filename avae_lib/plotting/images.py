@@ -42,8 +42,9 @@ def mosaic(images: Tensor, bits: int = 8, columns: int | None = None, gap: int =
     from torchvision.utils import make_grid
 
     images = _as_colours(images, bits)
-    layout = {"nrow": columns or math.ceil(math.sqrt(len(images))), "padding": gap}
-    colour, opacity = make_grid(images, **layout), make_grid(torch.ones_like(images[:, :1]), **layout)[:1]
+    in_a_row = columns or math.ceil(math.sqrt(len(images)))
+    colour = make_grid(images, in_a_row, gap)
+    opacity = make_grid(torch.ones_like(images[:, :1]), in_a_row, gap)[:1]
     picture = torch.cat([colour, opacity]).mul(255).round().byte().permute(1, 2, 0).numpy()
     border = gap if len(images) > 1 else 0  # which make_grid draws around all images but a single one
     return picture[border : picture.shape[0] - border, border : picture.shape[1] - border]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from torch import Tensor
 
-from avae_lib.plotting.style import COLOURS, GREY, INK, blank, line_styles, new_figure, styled
+from avae_lib.plotting.style import COLOURS, GREY, INK, Numbers, blank, line_styles, new_figure, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,7 +55,7 @@ def _grouped_bars(axes: Axes, bands: Mapping[str, Tensor]) -> None:
     height = 0.8 / len(bands)
     for number, ((name, shares), line) in enumerate(zip(bands.items(), line_styles(), strict=False)):
         places = np.arange(len(shares)) + (number - (len(bands) - 1) / 2) * height
-        look = {"hatch": "////", "facecolor": "white"} if number else {"facecolor": line["color"]}
+        look: dict[str, Any] = {"hatch": "////", "facecolor": "white"} if number else {"facecolor": line["color"]}
         bars = axes.barh(places, shares.tolist(), height * 0.92, edgecolor=line["color"], label=name, **look)
         axes.bar_label(bars, [f"{share:.3f}" for share in shares.tolist()], padding=3, fontsize=8)
     axes.set_yticks(range(len(shares)), [f"band {band + 1}" for band in range(len(shares))])
@@ -97,7 +97,7 @@ def evidence_paths(
 
 
 @styled
-def area_between(x: Sequence[float], upper: tuple[str, Tensor], lower: tuple[str, Tensor], marked: float) -> Figure:
+def area_between(x: Numbers, upper: tuple[str, Tensor], lower: tuple[str, Tensor], marked: float) -> Figure:
     """Two named curves that touch at one place, with the area between them tinted.
 
     >>> import torch
@@ -107,11 +107,12 @@ def area_between(x: Sequence[float], upper: tuple[str, Tensor], lower: tuple[str
     ['t − 1', 'log t']
     """
     figure, axes = new_figure(5.6, 3.2)
-    x = np.asarray(x)
+    places = np.asarray(x)
     for (name, values), line in zip((upper, lower), line_styles(), strict=False):
-        axes.plot(x, np.asarray(values), label=name, **line)
-    axes.fill_between(x, np.asarray(lower[1]), np.asarray(upper[1]), color=COLOURS["orange"], alpha=0.35, linewidth=0)
-    axes.plot(marked, np.interp(marked, x, np.asarray(upper[1])), "o", color=INK, zorder=3)
+        axes.plot(places, np.asarray(values), label=name, **line)
+    low, high = np.asarray(lower[1]), np.asarray(upper[1])
+    axes.fill_between(places, low, high, color=COLOURS["orange"], alpha=0.35, linewidth=0)
+    axes.plot(marked, np.interp(marked, places, high), "o", color=INK, zorder=3)
     axes.axhline(0, color=GREY, linewidth=0.8)
     axes.set(xlabel="x")
     axes.margins(x=0)
@@ -120,7 +121,7 @@ def area_between(x: Sequence[float], upper: tuple[str, Tensor], lower: tuple[str
 
 
 @styled
-def divergence_areas(x: Sequence[float], q: Tensor, p: Tensor) -> Figure:
+def divergence_areas(x: Numbers, q: Tensor, p: Tensor) -> Figure:
     """Two densities, and KL(q‖p) twice as an area: under q log(q/p), and under q log(q/p) − q + p.
 
     Args:
@@ -134,14 +135,14 @@ def divergence_areas(x: Sequence[float], q: Tensor, p: Tensor) -> Figure:
     3
     """
     figure, (top, left, right) = new_figure(7.2, 4.9, nrows=3, sharex=True, height_ratios=[1, 1.25, 1])
-    x, q, p = (np.asarray(values) for values in (x, q, p))
-    for (name, density), line in zip({"q": q, "p": p}.items(), line_styles(), strict=False):
-        top.plot(x, density, label=name, **line)
+    places, above, below = (np.asarray(values) for values in (x, q, p))
+    for (name, density), line in zip({"q": above, "p": below}.items(), line_styles(), strict=False):
+        top.plot(places, density, label=name, **line)
     top.set(ylabel="density")
     top.legend(loc="upper right")
-    signed = q * np.log(q / p)
-    for axes, heights, label in ((left, signed, "q log(q/p)"), (right, signed - q + p, "q log(q/p) − q + p")):
-        _filled(axes, x, heights, label)
+    signed = above * np.log(above / below)
+    for axes, heights, label in ((left, signed, "q log(q/p)"), (right, signed - above + below, "q log(q/p) − q + p")):
+        _filled(axes, places, heights, label)
     right.set(xlabel="x")
     top.margins(x=0)
     return figure
@@ -194,7 +195,7 @@ def _draw_map(axes: Axes, values: np.ndarray) -> None:
 
 
 @styled
-def tilted_distribution(values: Sequence[float], p: Tensor, q: Tensor, wanted: float, title: str = "") -> Figure:
+def tilted_distribution(values: Numbers, p: Tensor, q: Tensor, wanted: float, title: str = "") -> Figure:
     """A distribution q over numbered outcomes, the p it was tilted from as outlines, q's mean and the mean wanted.
 
     Args:

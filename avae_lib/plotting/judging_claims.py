@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from avae_lib.plotting.style import COLOURS, GREY, line_styles, new_figure, styled
+from avae_lib.plotting.style import COLOURS, GREY, Numbers, Table, line_styles, new_figure, styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -16,9 +16,7 @@ __all__ = ["claims_against_draws", "images_of_batches"]
 
 
 @styled
-def claims_against_draws(
-    samples: Sequence[int], bits: Mapping[str, Sequence[float]], claims: Mapping[str, float]
-) -> Figure:
+def claims_against_draws(samples: Sequence[int], bits: Mapping[str, Numbers], claims: Mapping[str, float]) -> Figure:
     """Bits per dimension against the number of importance samples, and each claim as a dotted line of its own.
 
     Args:
@@ -43,7 +41,7 @@ def claims_against_draws(
 
 
 @styled
-def images_of_batches(images: Sequence[Sequence[float]], claims: Sequence[float]) -> Figure:
+def images_of_batches(images: Table, claims: Numbers) -> Figure:
     """A number for each image, batch by batch, with the mean of each batch and the number claimed for it.
 
     Args:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from avae_lib.plotting.style import COLOURS, GREY, INK, line_styles, new_figure, styled
+from avae_lib.plotting.style import COLOURS, GREY, INK, Numbers, line_styles, new_figure, styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -32,7 +32,7 @@ class StackAccount(Protocol):
 
 
 @styled
-def stack_account(accounts: Sequence[StackAccount], bounds: Sequence[float]) -> Figure:
+def stack_account(accounts: Sequence[StackAccount], bounds: Numbers) -> Figure:
     """Height of the stack through the three steps of each image, beside the sum of the bounds.
 
     Args:
@@ -92,7 +92,7 @@ def code_lengths(panels: Mapping[str, Mapping[str, float]], unit: str, bound: st
 
 
 @styled
-def cost_per_image(curves: Mapping[str, Sequence[float]], bound: float, unit: str = "bits per image") -> Figure:
+def cost_per_image(curves: Mapping[str, Numbers], bound: float, unit: str = "bits per image") -> Figure:
     """Length of a file divided by the number of images in it.
 
     Args:
@@ -139,7 +139,7 @@ def rounding_overhead(overheads: Mapping[str, Mapping[int, tuple[float, float]]]
 
 
 @styled
-def layer_rates(rates: Mapping[str, Sequence[float]], unit: str) -> Figure:
+def layer_rates(rates: Mapping[str, Numbers], unit: str) -> Figure:
     """What each layer costs under several ways to count, as grouped bars on a logarithmic axis.
 
     Args:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from avae_lib.plotting.style import COLOURS, INK, line_styles, new_figure, styled
+from avae_lib.plotting.style import COLOURS, INK, Numbers, Table, line_styles, new_figure, styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -39,7 +39,7 @@ def hours_of_runs(hours: Mapping[str, float], x_label: str = "processor hours") 
 
 @styled
 def quality_for_hours(
-    runs: Mapping[str, Sequence[tuple[float, float]]], seeds: Mapping[str, Sequence[float]] | None = None
+    runs: Mapping[str, Sequence[tuple[float, float]]], seeds: Mapping[str, Numbers] | None = None
 ) -> Figure:
     """Bits per dimension against GPU hours on a logarithmic axis, with the spread of other seeds.
 
@@ -67,7 +67,7 @@ def quality_for_hours(
 
 
 @styled
-def quality_over_time(panels: Mapping[str, Mapping[str, Sequence[Sequence[float]]]]) -> Figure:
+def quality_over_time(panels: Mapping[str, Mapping[str, Table]]) -> Figure:
     """Bits per dimension during training, mean of the seeds, one panel for each budget on the horizontal axis.
 
     Args:

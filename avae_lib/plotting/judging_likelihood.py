@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from avae_lib.plotting.style import GREY, INK, SERIES, line_styles, new_figure, styled
+from avae_lib.plotting.style import GREY, INK, SERIES, Numbers, line_styles, new_figure, styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -77,7 +77,7 @@ def intervals(rows: Mapping[str, tuple[float, float]], x_label: str) -> Figure:
 
 
 @styled
-def shares_of_weights(weights: Mapping[str, Sequence[float]]) -> Figure:
+def shares_of_weights(weights: Mapping[str, Numbers]) -> Figure:
     """Share of the sum of importance weights that the largest ones hold together, against how many these are.
 
     Args:
@@ -98,7 +98,7 @@ def shares_of_weights(weights: Mapping[str, Sequence[float]]) -> Figure:
 
 @styled
 def knowledge_by_depth(
-    bits: Sequence[float], errors: Mapping[str, Sequence[float]], resolutions: Sequence[int], error_label: str
+    bits: Numbers, errors: Mapping[str, Numbers], resolutions: Sequence[int], error_label: str
 ) -> Figure:
     """What each layer costs, above, and how well images are reconstructed with the top k layers kept, below.
 
@@ -129,9 +129,7 @@ def knowledge_by_depth(
 
 
 @styled
-def against_temperature(
-    temperatures: Sequence[float], panels: Mapping[str, Mapping[str, Sequence[float]]], at: float = 1.0
-) -> Figure:
+def against_temperature(temperatures: Numbers, panels: Mapping[str, Mapping[str, Numbers]], at: float = 1.0) -> Figure:
     """Measurements of samples against their temperature, one panel for each measurement.
 
     Args:
@@ -156,7 +154,7 @@ def against_temperature(
 
 @styled
 def distances_against_samples(
-    sizes: Sequence[int], distances: Mapping[str, tuple[Sequence[float], Sequence[float]]], y_label: str
+    sizes: Sequence[int], distances: Mapping[str, tuple[Numbers, Numbers]], y_label: str
 ) -> Figure:
     """A distance between two sets of samples against how many there are in each, both axes logarithmic.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from avae_lib.plotting.style import COLOURS, GREY, line_styles, new_figure, styled
+from avae_lib.plotting.style import COLOURS, GREY, Numbers, line_styles, new_figure, styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -16,7 +16,7 @@ __all__ = ["areas_against_kept_layers", "areas_of_scores", "roc_curves", "score_
 
 
 @styled
-def score_histograms(panels: Mapping[str, Mapping[str, Sequence[float]]], x_label: str) -> Figure:
+def score_histograms(panels: Mapping[str, Mapping[str, Numbers]], x_label: str) -> Figure:
     """Distributions of a score over several sets of images; one panel for each score.
 
     Args:
@@ -31,7 +31,7 @@ def score_histograms(panels: Mapping[str, Mapping[str, Sequence[float]]], x_labe
     figure, all_axes = new_figure(7.2, 2.9, ncols=len(panels), squeeze=False)
     for axes, (title, sets) in zip(all_axes[0], panels.items(), strict=True):
         every = np.concatenate([np.asarray(scores, dtype=float) for scores in sets.values()])
-        edges = np.linspace(*np.quantile(every, [0.0, 0.995]), 40)
+        edges = np.linspace(every.min(), np.quantile(every, 0.995), 40)
         for (name, scores), line in zip(sets.items(), line_styles(), strict=False):
             axes.hist(np.asarray(scores, dtype=float), edges, density=True, histtype="step", label=name, **line)
         axes.set(title=title, xlabel=x_label, yticks=[])
@@ -40,7 +40,7 @@ def score_histograms(panels: Mapping[str, Mapping[str, Sequence[float]]], x_labe
 
 
 @styled
-def roc_curves(panels: Mapping[str, Mapping[str, tuple[Sequence[float], Sequence[float]]]]) -> Figure:
+def roc_curves(panels: Mapping[str, Mapping[str, tuple[Numbers, Numbers]]]) -> Figure:
     """Share of outside images found against share of inside images suspected, for every threshold of a score.
 
     Args:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from avae_lib.plotting.images import mosaic
-from avae_lib.plotting.style import INK, blank, line_styles, new_figure, styled
+from avae_lib.plotting.style import INK, Numbers, blank, line_styles, new_figure, styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -19,7 +19,7 @@ __all__ = ["objective_per_step", "restorations"]
 
 
 @styled
-def objective_per_step(panels: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure:
+def objective_per_step(panels: Mapping[str, Mapping[str, Numbers]]) -> Figure:
     """What alternation does to its objective: change since the first step, one panel for each model.
 
     Args:

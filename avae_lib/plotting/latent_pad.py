@@ -11,11 +11,9 @@ from torch import Tensor
 
 from avae_lib.plotting.images import mosaic
 from avae_lib.plotting.notebook import display_moving, spread
-from avae_lib.plotting.style import COLOURS, blank, new_figure, styled
+from avae_lib.plotting.style import COLOURS, Numbers, blank, new_figure, styled
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from matplotlib.figure import Figure
 
 __all__ = ["latent_pad", "latent_pad_still"]
@@ -25,7 +23,7 @@ _DECIMALS = 2
 
 
 def latent_pad(
-    pictures: Tensor, z1_values: Sequence[float] | Tensor, z2_values: Sequence[float] | Tensor, start: tuple[int, int]
+    pictures: Tensor, z1_values: Numbers | Tensor, z2_values: Numbers | Tensor, start: tuple[int, int]
 ) -> None:
     """Show a plane of latents in which the reader drags a point, and beside it the image decoded there.
 
@@ -65,9 +63,7 @@ def latent_pad(
 
 
 @styled
-def latent_pad_still(
-    pictures: Tensor, z1_values: Sequence[float], z2_values: Sequence[float], start: tuple[int, int]
-) -> Figure:
+def latent_pad_still(pictures: Tensor, z1_values: Numbers, z2_values: Numbers, start: tuple[int, int]) -> Figure:
     """The plane as a mosaic of every few images, and beside it the one at ``start``, enlarged and framed.
 
     >>> len(latent_pad_still(torch.zeros(2, 3, 1, 8, 8), [-1.0, 0.0, 1.0], [-1.0, 1.0], start=(0, 1)).axes)

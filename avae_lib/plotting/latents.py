@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from avae_lib.plotting.style import CLASSES, INK, SEQUENTIAL, line_styles, new_figure, styled
+from avae_lib.plotting.style import CLASSES, INK, SEQUENTIAL, Numbers, line_styles, new_figure, styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -53,12 +53,12 @@ def latent_scatter(means: Tensor, labels: Tensor | Sequence[int], title: str | N
     >>> axes.get_xlabel()
     '$z_1$'
     """
-    means, labels = means.detach().cpu().numpy(), np.asarray(labels)
+    places, classes = means.detach().cpu().numpy(), np.asarray(labels)
     if means.ndim != 2 or means.shape[1] != 2:
-        raise ValueError(f"means must be (N, 2), one point in the plane for each image, got {means.shape}")
+        raise ValueError(f"means must be (N, 2), one point in the plane for each image, got {tuple(means.shape)}")
     figure, axes = new_figure(4.8, 4.6)
-    for label in np.unique(labels):
-        points, colour = means[labels == label], CLASSES[int(label) % len(CLASSES)]
+    for label in np.unique(classes):
+        points, colour = places[classes == label], CLASSES[int(label) % len(CLASSES)]
         axes.scatter(*points.T, marker=f"${label}$", s=26, color=colour, linewidths=0.2, alpha=0.85)
     axes.set(xlabel="$z_1$", ylabel="$z_2$", aspect="equal", title=title or "")
     return figure
@@ -66,7 +66,7 @@ def latent_scatter(means: Tensor, labels: Tensor | Sequence[int], title: str | N
 
 @styled
 def density_curves(
-    x: Sequence[float], densities: Mapping[str, Sequence[float]], x_label: str = "z", y_label: str = "density"
+    x: Numbers, densities: Mapping[str, Numbers], x_label: str = "z", y_label: str = "density"
 ) -> Figure:
     """Densities in one dimension over the same axis; the area under the first is tinted.
 
@@ -95,8 +95,11 @@ def posterior_price(mean: float, std: float) -> Figure:
     """
     z = torch.linspace(-3.5, 3.5, 400)
     prior, posterior = torch.distributions.Normal(0.0, 1.0), torch.distributions.Normal(mean, std)
-    curves = {"prior p(z)": prior.log_prob(z).exp(), "posterior q(z | x)": posterior.log_prob(z).exp()}
-    figure = density_curves(z, curves)
+    curves = {
+        "prior p(z)": prior.log_prob(z).exp().tolist(),
+        "posterior q(z | x)": posterior.log_prob(z).exp().tolist(),
+    }
+    figure = density_curves(z.tolist(), curves)
     price = torch.distributions.kl_divergence(posterior, prior).item()
     figure.axes[0].set(title=f"σ = {std:g}: KL(q ‖ p) = {price:.2f} nats", ylim=(0, 6.5))
     return figure

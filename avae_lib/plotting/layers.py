@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from avae_lib.plotting.style import GREY, INK, SEQUENTIAL, SERIES, new_figure, styled
+from avae_lib.plotting.style import GREY, INK, SEQUENTIAL, SERIES, Numbers, Table, new_figure, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,8 +18,8 @@ __all__ = ["codes_in_use", "kl_during_training", "kl_per_layer", "unit_activity"
 
 @styled
 def kl_per_layer(
-    kl: Mapping[str, Sequence[float]] | Sequence[float],
-    standard_errors: Sequence[float] | None = None,
+    kl: Mapping[str, Numbers] | Numbers,
+    standard_errors: Numbers | None = None,
     y_label: str = "KL (nats per image)",
     size: tuple[float, float] = (6.4, 3.0),
 ) -> Figure:
@@ -54,7 +54,7 @@ def kl_per_layer(
 @styled
 def kl_during_training(
     steps: Sequence[int],
-    kl: Sequence[Sequence[float]],
+    kl: Table,
     unit: str = "nats per image",
     size: tuple[float, float] = (6.4, 3.2),
 ) -> Figure:
@@ -69,22 +69,22 @@ def kl_during_training(
     >>> [axes.get_ylabel() for axes in figure.axes]
     ['sum', 'layer (1 = top)', 'nats per image']
     """
-    kl = np.asarray(kl, dtype=float)
-    if kl.shape[1] == 1:
+    nats = np.asarray(kl, dtype=float)
+    if nats.shape[1] == 1:
         figure, total = new_figure(*size)
     else:
         heights = {"height_ratios": (1, 2)}
         figure, (total, heat) = new_figure(*size, nrows=2, sharex=True, gridspec_kw=heights)
-        _draw_heat(figure, heat, steps, kl, unit)
-    total.plot(steps, kl.sum(axis=1), color=SERIES[0])
-    total.set_ylabel("KL" if kl.shape[1] == 1 else "sum")
+        _draw_heat(figure, heat, steps, nats, unit)
+    total.plot(steps, nats.sum(axis=1), color=SERIES[0])
+    total.set_ylabel("KL" if nats.shape[1] == 1 else "sum")
     total.set_ylim(bottom=0)
-    figure.axes[-1 if kl.shape[1] == 1 else 1].set_xlabel("update")
+    figure.axes[-1 if nats.shape[1] == 1 else 1].set_xlabel("update")
     return figure
 
 
 @styled
-def unit_activity(variances: Sequence[float], threshold: float, size: tuple[float, float] = (6.4, 3.0)) -> Figure:
+def unit_activity(variances: Numbers, threshold: float, size: tuple[float, float] = (6.4, 3.0)) -> Figure:
     """Variance over images of each unit's posterior mean, largest first, with the line between active and not.
 
     Args:
@@ -109,7 +109,7 @@ def unit_activity(variances: Sequence[float], threshold: float, size: tuple[floa
 
 @styled
 def codes_in_use(
-    counts: Sequence[Sequence[int]], perplexity: Sequence[float], size: tuple[float, float] = (6.4, 2.6)
+    counts: Sequence[Sequence[int]], perplexity: Numbers, size: tuple[float, float] = (6.4, 2.6)
 ) -> Figure:
     """How often each code is used, the most used one first, and what even use of all codes would be (dotted).
 

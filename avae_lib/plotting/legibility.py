@@ -56,6 +56,6 @@ def _sizes(figure: Figure) -> dict[str, float]:
         words = text.get_text()
         if text.get_visible() and words.strip():
             raised = words.count("$") > 1 and any(sign in words for sign in "_^")
-            size = text.get_fontsize() * pixels_per_point * (_SUBSCRIPT if raised else 1)
+            size = float(text.get_fontsize()) * pixels_per_point * (_SUBSCRIPT if raised else 1)
             sizes[words] = min(size, sizes.get(words, size))
     return sizes

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from avae_lib.plotting.images import mosaic
-from avae_lib.plotting.style import COLOURS, GREY, INK, blank, line_styles, new_figure, styled
+from avae_lib.plotting.style import COLOURS, GREY, INK, Numbers, blank, line_styles, new_figure, styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -80,9 +80,9 @@ def marginals_against_exact(exact: Tensor, approximations: Mapping[str, Tensor])
 
 @styled
 def magnetisation(
-    couplings: Sequence[float],
-    curves: Mapping[str, Sequence[float]],
-    measured: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    couplings: Numbers,
+    curves: Mapping[str, Numbers],
+    measured: Mapping[str, tuple[Numbers, Numbers]],
     critical: Mapping[str, float],
 ) -> Figure:
     """Mean spin of a magnet against the coupling of its neighbours: theories as lines, simulations as points.
@@ -113,7 +113,7 @@ def magnetisation(
 
 
 @styled
-def magnetisation_traces(traces: Mapping[str, Sequence[float]]) -> Figure:
+def magnetisation_traces(traces: Mapping[str, Numbers]) -> Figure:
     """The mean of all spins after each sweep of Gibbs sampling, one strip for each coupling.
 
     Args:

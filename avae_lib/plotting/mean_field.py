@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from avae_lib.plotting.style import COLOURS, INK, SERIES, line_styles, new_figure, styled
+from avae_lib.plotting.style import COLOURS, INK, SERIES, Numbers, Table, line_styles, new_figure, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -101,9 +101,9 @@ def bound_landscape(
 
 @styled
 def log_partition_bounds(
-    couplings: Sequence[float],
-    differences: Mapping[str, Sequence[float]],
-    standard_errors: Mapping[str, Sequence[float]] | None = None,
+    couplings: Numbers,
+    differences: Mapping[str, Numbers],
+    standard_errors: Mapping[str, Numbers] | None = None,
     converged: Mapping[str, Sequence[bool]] | None = None,
     title: str = "",
 ) -> Figure:
@@ -120,7 +120,7 @@ def log_partition_bounds(
     """
     figure, axes = new_figure(6.4, 3.6)
     for (name, values), line, marker in zip(differences.items(), line_styles(), _MARKERS, strict=False):
-        errors = 2 * np.asarray(standard_errors[name]) if name in (standard_errors or {}) else None
+        errors = 2 * np.asarray(standard_errors[name]) if standard_errors and name in standard_errors else None
         axes.errorbar(couplings, values, yerr=errors, marker=marker, capsize=3, label=name, **line)
         rests = (converged or {}).get(name, [True] * len(couplings))
         hollow = [(x, y) for x, y, rest in zip(couplings, values, rests, strict=True) if not rest]
@@ -182,7 +182,7 @@ def _hold_points(axes: Axes, x: Tensor) -> None:
 
 @styled
 def mixture_bounds(
-    climbs: Sequence[tuple[int, Sequence[float]]], best: Mapping[int, float], reference: tuple[str, float]
+    climbs: Sequence[tuple[int, Numbers]], best: Mapping[int, float], reference: tuple[str, float]
 ) -> Figure:
     """On the left the ELBO of several starts against sweeps; on the right the best bound against components in use.
 
@@ -219,9 +219,9 @@ def mixture_bounds(
 
 @styled
 def bound_next_to_sampling(
-    elbo: Mapping[str, Sequence[float]],
+    elbo: Mapping[str, Numbers],
     log_partition: float,
-    sampling: tuple[Sequence[float], Sequence[Sequence[float]]],
+    sampling: tuple[Numbers, Table],
     mean_field: tuple[float, float],
 ) -> Figure:
     """On the left the ELBO against sweeps of coordinate ascent; on the right the error of Gibbs sampling against time.

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 from torch import Tensor
 
-from avae_lib.plotting.style import COLOURS, GREY, INK, line_styles, new_figure, styled
+from avae_lib.plotting.style import COLOURS, GREY, INK, Numbers, line_styles, new_figure, styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -45,7 +44,7 @@ def level_densities(levels: Tensor, shares: Tensor, densities: Mapping[str, tupl
 
 
 @styled
-def claimed_bits(widths: Sequence[float], curves: Mapping[str, Sequence[float]], entropy: float) -> Figure:
+def claimed_bits(widths: Numbers, curves: Mapping[str, Numbers], entropy: float) -> Figure:
     """Bits per value by several ways of scoring one family of densities, against the width of their bumps.
 
     The axis ends at twice the entropy: what lies above is cut off.
@@ -116,10 +115,9 @@ def colour_clouds(clouds: Mapping[str, Tensor]) -> Figure:
     columns = 2 if len(clouds) > 3 else len(clouds)
     rows = -(-len(clouds) // columns)
     figure, panels = new_figure(6.4, 3.2 * rows, nrows=rows, ncols=columns, sharex=True, sharey=True, squeeze=False)
-    for axes, (title, levels) in itertools.zip_longest(panels.flat, clouds.items(), fillvalue=("", None)):
-        if levels is None:
-            axes.set_visible(False)
-            continue
+    for axes in panels.flat[len(clouds) :]:
+        axes.set_visible(False)
+    for axes, (title, levels) in zip(panels.flat, clouds.items(), strict=False):
         red, green, _ = np.asarray(levels, dtype=float).T
         axes.scatter(red, green, s=9, c=np.asarray(levels, dtype=float) / 255, edgecolors=GREY, linewidths=0.15)
         axes.set(title=title, xlim=(-6, 261), ylim=(-6, 261), xticks=(0, 128, 255), yticks=(0, 128, 255))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from avae_lib.plotting.style import COLOURS, GREY, INK, SEQUENTIAL, line_styles, new_figure, styled
+from avae_lib.plotting.style import COLOURS, GREY, INK, SEQUENTIAL, Numbers, line_styles, new_figure, styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -83,7 +83,7 @@ def density_table(densities: Mapping[str, Tensor], extent: tuple[float, float, f
 
 
 @styled
-def units_in_use(kl: Mapping[str, Mapping[str, Sequence[float]]], highest: float) -> Figure:
+def units_in_use(kl: Mapping[str, Mapping[str, Numbers]], highest: float) -> Figure:
     """KL of every latent unit, largest first: one panel for each decoder, one line for each way of training.
 
     Args:
@@ -108,10 +108,10 @@ def units_in_use(kl: Mapping[str, Mapping[str, Sequence[float]]], highest: float
 
 @styled
 def eigenvalues_and_rates(
-    eigenvalues: Sequence[float],
+    eigenvalues: Numbers,
     noise_variance: float,
-    predicted: Sequence[float],
-    measured: Sequence[float],
+    predicted: Numbers,
+    measured: Numbers,
     title: str = "",
 ) -> Figure:
     """Left, eigenvalues of the data and the noise variance of a linear VAE; right, the KL of its units.
@@ -161,16 +161,16 @@ def straight_through(z: Tensor, loss: Tensor, slope: Tensor, codes: Tensor) -> F
     >>> len(straight_through(z, loss=z.square(), slope=2 * z, codes=torch.tensor([-0.5, 0.5])).axes)
     1
     """
-    z, loss, slope = (tensor.detach().numpy() for tensor in (z, loss, slope))
+    places, height, gradient = (tensor.detach().numpy() for tensor in (z, loss, slope))
     figure, axes = new_figure(6.4, 3.1)
-    axes.plot(z, loss, color=COLOURS["blue"], label="loss behind the quantiser")
-    every = slice(len(z) // 40, None, len(z) // 20)
-    lift = loss[every] + 0.03 * np.ptp(loss)
+    axes.plot(places, height, color=COLOURS["blue"], label="loss behind the quantiser")
+    every = slice(len(places) // 40, None, len(places) // 20)
+    lift = height[every] + 0.03 * np.ptp(height)
     axes.quiver(
-        z[every], lift, -slope[every], np.zeros_like(lift), color=COLOURS["vermilion"],
+        places[every], lift, -gradient[every], np.zeros_like(lift), color=COLOURS["vermilion"],
         angles="xy", scale_units="xy", scale=16, width=0.005, label="straight-through step",
     )  # fmt: skip
-    bottom = -0.08 * np.ptp(loss)
+    bottom = -0.08 * np.ptp(height)
     axes.plot(codes, [bottom] * len(codes), "o", color=INK, label="codes")
     axes.set(xlabel="encoder's output z", ylabel="loss")
     axes.legend(loc="upper right")

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
+
+import numpy as np
+from torch import Tensor
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,12 +23,19 @@ __all__ = [
     "RULE",
     "SCREEN_PIXELS_PER_INCH",
     "SERIES",
+    "Numbers",
+    "Table",
     "blank",
     "line_styles",
     "new_figure",
     "styled",
     "styles",
 ]
+
+Numbers = Sequence[float] | np.ndarray | Tensor
+"""The numbers of one curve, in any form that matplotlib draws."""
+Table = Sequence[Sequence[float]] | np.ndarray | Tensor
+"""Rows of equally many numbers."""
 
 SCREEN_PIXELS_PER_INCH = 96
 PIXELS_PER_INCH = 144  # of saved pictures: half as much again as a screen's, for sharp text at the size shown
@@ -50,7 +60,7 @@ INK, GREY, RULE = "#1f2328", "#6e7781", "#d8dee4"
 _DASHES = ("-", (0, (5, 1.6)), (0, (1.2, 1.4)), (0, (6, 1.5, 1.2, 1.5)))
 SEQUENTIAL = "cividis"
 
-_RC = {
+_RC: dict[Any, Any] = {
     "figure.dpi": 96,
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
@@ -121,7 +131,10 @@ def styled(draw: Callable[P, T]) -> Callable[P, T]:
 
 
 def new_figure(
-    width: float = 6.4, height: float = 3.2, layout: str = "constrained", **subplots: Any
+    width: float = 6.4,
+    height: float = 3.2,
+    layout: Literal["constrained", "compressed"] = "constrained",
+    **subplots: Any,
 ) -> tuple[Figure, Any]:
     """A figure (inches) outside pyplot's list of open figures, and its axes (as ``Figure.subplots`` gives them).
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from avae_lib.plotting.style import GREY, INK, RULE, blank, new_figure, styled
+from avae_lib.plotting.style import GREY, INK, RULE, Numbers, blank, new_figure, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,9 +61,10 @@ def _draw_words(axes: Axes, row: int, words: Sequence[str], dark: set[str], colu
     for height, line in zip(heights, (words[:half], words[half:]), strict=False):
         place = 0.0
         for word in line:
+            colour = INK if word in dark else GREY
             weight = "bold" if emphasised and word in dark else "normal"
-            look = {"color": INK if word in dark else GREY, "weight": weight, "family": "DejaVu Sans Mono"}
-            axes.text(place, -row + height, word, fontsize=8, va="center", **look)
+            text = axes.text(place, -row + height, word, fontsize=8, va="center", color=colour, weight=weight)
+            text.set_family("DejaVu Sans Mono")
             place += columns * _LETTER * (len(word) + 1.5)
 
 
@@ -71,7 +72,7 @@ _LETTER = 0.0096  # width of a letter of eight points, as a share of the width o
 
 
 @styled
-def topic_shares(shares: Mapping[str, Sequence[float]], topics: Sequence[str]) -> Figure:
+def topic_shares(shares: Mapping[str, Numbers], topics: Sequence[str]) -> Figure:
     """What a few documents are about: a table with one row for each document and one column for each topic.
 
     The darker a cell, the larger the share of the document's words; shares of 5 % and more are written into it.
@@ -88,7 +89,7 @@ def topic_shares(shares: Mapping[str, Sequence[float]], topics: Sequence[str]) -
     axes.pcolormesh(table, cmap="Blues", vmin=0, vmax=1.25, edgecolor="white", linewidth=1.5)
     for (row, column), share in np.ndenumerate(table):
         if share >= _NAMED_SHARE:
-            look = {"color": "white" if share > _PALE_INK_SHARE else INK, "fontsize": 8}
+            look: dict[str, Any] = {"color": "white" if share > _PALE_INK_SHARE else INK, "fontsize": 8}
             axes.text(column + 0.5, row + 0.5, f"{100 * share:.0f} %", ha="center", va="center", **look)
     axes.set_yticks(np.arange(len(shares)) + 0.5, list(shares))
     axes.set_xticks(np.arange(len(topics)) + 0.5, list(topics), rotation=35, ha="left", rotation_mode="anchor")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from avae_lib.plotting.images import mosaic
-from avae_lib.plotting.style import blank, line_styles, new_figure, styled
+from avae_lib.plotting.style import Numbers, blank, line_styles, new_figure, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,7 +23,7 @@ _MARKED = 40  # points of a curve that are marked; more would run together
 
 @styled
 def training_progress(
-    curves: Mapping[str, tuple[Sequence[int], Sequence[float]]],
+    curves: Mapping[str, tuple[Sequence[int], Numbers]],
     samples: Tensor | Sequence[str],
     bits: int | None,
     title: str | None = None,
@@ -60,7 +60,8 @@ def training_progress(
         graph.set_ylim(min(settled) - room, max(settled) + room)
     graph.set(xlabel="update", ylabel=quantity, title=title or "")
     graph.legend()
-    if are_images:
+    if isinstance(samples, Tensor):
+        assert bits is not None, "images have bits"
         blank(strip).imshow(mosaic(samples, bits, columns), interpolation="nearest")
     else:
         _write(blank(strip), samples)

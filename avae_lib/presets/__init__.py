@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from avae_lib.errors import UserError
+from avae_lib.observations import AnyModel
 from avae_lib.presets import attentive, ladder, nvae, text, vae, vdvae, vector_quantized
 from avae_lib.training.experiment import Experiment
 
@@ -70,7 +71,7 @@ def summary(preset: Experiment) -> PresetSummary:
     5
     """
     with torch.device("meta"):  # shapes only: the largest model is counted at once
-        model = preset.model.build()
+        model: AnyModel = preset.model.build()
     parameters = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     as_published = getattr(model, "parameters_as_published", None)
     return PresetSummary(preset.name, preset.data.name, model.num_layers, parameters, as_published)

@@ -33,4 +33,4 @@ def derive(parent: Config, **changes: Any) -> Config:
         before = getattr(parent, name, None)
         changes_fields = isinstance(change, Mapping) and dataclasses.is_dataclass(before)
         values[name] = derive(before, **change) if changes_fields else change
-    return dataclasses.replace(parent, **values)
+    return dataclasses.replace(parent, **values)  # pyright: ignore[reportArgumentType]  Config is a dataclass

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from avae_lib.data import DataConfig
 from avae_lib.models.vdvae import VDVAEConfig, decoder_blocks, encoder_blocks
 from avae_lib.models.vdvae_import import DATASETS
@@ -23,7 +25,7 @@ DIMS_OF_32 = 3 * 32 * 32
 DIMS_OF_64 = 3 * 64 * 64
 
 
-def _pixel_statistics(dataset: str) -> dict[str, float]:
+def _pixel_statistics(dataset: str) -> dict[str, Any]:
     return {"pixel_mean": DATASETS[dataset].pixel_mean, "pixel_std": DATASETS[dataset].pixel_std}
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from jaxtyping import Int
-from torch import Tensor, nn
+from torch import Tensor
 
 from avae_lib import plotting
 from avae_lib.evaluation import CodeUsage, Evaluation
 from avae_lib.models.contract import num_classes
-from avae_lib.observations import Tokens, observed_by
+from avae_lib.observations import AnyModel, Tokens, observed_by
 from avae_lib.report.embedding import inline_svg, pixel_data_uri
 from avae_lib.report.page_parts import Chart, Panel, Strip
 from avae_lib.report.sentence_panels import sentence_panels
@@ -21,7 +21,7 @@ _CODES_SIZE = (4.0, 2.2)  # inches, as narrow as the other graphs of a page
 
 
 def panels(
-    model: nn.Module,
+    model: AnyModel,
     images: Tensor,
     labels: Int[Tensor, " examples"] | None,
     held_out: str,
@@ -57,7 +57,7 @@ def panels(
     return tuple(found)
 
 
-def _samples(model: nn.Module, seed: int, has_codes: bool) -> Panel:
+def _samples(model: AnyModel, seed: int, has_codes: bool) -> Panel:
     text = (
         "Codes drawn from the prior, and pixels from the likelihood given the codes. A temperature below 1 favours "
         "probable codes; on a uniform prior it has no effect."
@@ -69,7 +69,7 @@ def _samples(model: nn.Module, seed: int, has_codes: bool) -> Panel:
     return Panel("samples", "Samples", text, strips=_strips(rows, model.bits, "sampled images"))
 
 
-def _classes(model: nn.Module, seed: int) -> Panel:
+def _classes(model: AnyModel, seed: int) -> Panel:
     text = (
         "One row for each class that the model was asked for. All rows start from the same noise, so what the images "
         "of a column have in common comes from the latents, and what differs from the class."
@@ -78,7 +78,7 @@ def _classes(model: nn.Module, seed: int) -> Panel:
     return Panel("classes", "Samples of each class", text, strips=_strips(rows, model.bits, "sampled images"))
 
 
-def _reconstructions(model: nn.Module, images: Tensor, labels: Tensor | None, held_out: str, seed: int) -> Panel:
+def _reconstructions(model: AnyModel, images: Tensor, labels: Tensor | None, held_out: str, seed: int) -> Panel:
     strips = _strips(depth_rows(model, images, seed, labels), model.bits, "images")
     if model.num_layers == 1:
         text = (

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from avae_lib.data import Dataset
 from avae_lib.evaluation import Evaluation, evaluate, measuring, unit_activity
-from avae_lib.observations import Pixels, Tokens
+from avae_lib.observations import AnyModel, Pixels, Tokens
 from avae_lib.report.page_parts import Panel
 from avae_lib.report.panels import panels
 from avae_lib.training.costs import Costs
@@ -127,7 +127,7 @@ class RunRecord:
         return max((row.get("skipped", 0) for row in self.metrics), default=0)
 
 
-def _load(run_dir: Path) -> tuple[Experiment, Dataset, nn.Module, torch.device]:
+def _load(run_dir: Path) -> tuple[Experiment, Dataset, AnyModel, torch.device]:
     device = find_device("auto")
     model, experiment = load_run(run_dir, device)
     return experiment, experiment.data.load(), model, device

@@ -115,6 +115,7 @@ class FixedNoise(Draw):
 
     def noise(self, like: Tensor) -> Tensor:
         """The given noise, in the type and on the device of ``like``."""
+        assert self.given is not None, "there is noise to give"
         return self.given.to(like)
 
 
@@ -157,7 +158,7 @@ def tempered_pass(model: Hierarchy, temperature: float | Sequence[float] = 1.0) 
         for index, (layer, of_layer) in enumerate(zip(model.layers, temperatures, strict=True)):
             handed_down, latent = _tempered(layer, handed_down, evidence[index:], of_layer)
             energy = energy - latent.prior.log_prob(latent.z) / of_layer**2
-        return Autoencoded(model.head.mean(model.readout(handed_down)), energy)
+        return Autoencoded(model.head.mean(model.readout(handed_down)), torch.as_tensor(energy))
 
     return once
 

@@ -161,7 +161,7 @@ def energy_meter(device: torch.device, with_codecarbon: bool = False) -> EnergyM
 def _counter_of_gpu(device: torch.device) -> Callable[[], float] | None:
     """Returns the joules that the GPU has used since its driver was loaded; None if NVML or the counter is missing."""
     try:
-        import pynvml
+        import pynvml  # pyright: ignore[reportMissingImports]  of the extra "energy"
     except ImportError:
         return None
     try:
@@ -175,7 +175,7 @@ def _counter_of_gpu(device: torch.device) -> Callable[[], float] | None:
 
 def _codecarbon_meter() -> EnergyMeter:
     try:
-        from codecarbon import EmissionsTracker
+        from codecarbon import EmissionsTracker  # pyright: ignore[reportMissingImports]  of the extra "energy"
     except ImportError as problem:
         raise InvalidInput(
             "training.logging.codecarbon needs codecarbon: pip install codecarbon, or leave the option out"

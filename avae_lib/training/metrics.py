@@ -203,6 +203,7 @@ class Journal:
 
     def _validation_row(self) -> dict[str, Any]:
         model = self._state.averaged.module
+        assert self._held_out is not None, "without held-out examples there are no such rows"
         with measuring(model):
             elbo = terms_of_bound(model, self._held_out, labels=self._labels)
         penalties = {name: penalty.mean().item() for name, penalty in elbo.penalties.items()}

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from avae_lib import plotting
 from avae_lib.data.sentences import fixed_vocabulary
 from avae_lib.evaluation import measuring
-from avae_lib.observations import Pixels, Tokens, observed_by
+from avae_lib.observations import AnyModel, Pixels, Tokens, observed_by
 from avae_lib.training.checkpoints import LATEST, step_of_weights
 from avae_lib.training.devices import threads_for
 from avae_lib.training.experiment import Experiment
@@ -68,7 +68,7 @@ def train_in_notebook(experiment: Experiment, run_dir: Path | str, minutes: floa
     except TrainingInterrupted as interruption:
         print(f"{interruption}; run this cell again to continue")
         model, _ = load_run(run_dir)
-        return TrainedModel(model, step_of_weights(run_dir / LATEST))
+        return TrainedModel(model, step_of_weights(run_dir / LATEST) or 0)
 
 
 class _Progress:
@@ -78,7 +78,7 @@ class _Progress:
         self._steps, self._name, self._run_dir = experiment.training.steps, experiment.name, run_dir
         self._picture = plotting.LivePicture()
 
-    def __call__(self, row: dict[str, Any], model: nn.Module) -> None:
+    def __call__(self, row: dict[str, Any], model: AnyModel) -> None:
         if row["split"] != "valid":
             return
         observed = observed_by(model)
@@ -112,7 +112,7 @@ def _name(row: dict[str, Any], observed: Pixels | Tokens) -> str:
     return per_value if "bits_per_dim" in row else per_example
 
 
-def _samples(model: nn.Module) -> Tensor | tuple[str, ...]:
+def _samples(model: AnyModel) -> Tensor | tuple[str, ...]:
     """Images, or sentences in words."""
     with measuring(model):
         samples = model.sample(_SAMPLES).cpu()

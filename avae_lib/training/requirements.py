@@ -59,7 +59,7 @@ def _require_matching_classes(model: nn.Module, dataset: Dataset) -> None:
             f"data.labels must be true: this model is conditional on one of {classes} classes, "
             f"but {dataset.name} gives it no labels"
         )
-    if classes and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
+    if classes and labels is not None and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
         raise InvalidInput(
             f"the model takes labels 0 … {classes - 1}, but those of {dataset.name} are "
             f"{int(labels.min())} … {int(labels.max())}: change model.num_classes"

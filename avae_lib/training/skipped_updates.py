@@ -250,7 +250,7 @@ class SkippedUpdates:
             TrainingDiverged: ``skipping.max_in_a_row`` updates in a row were skipped at some time. The weights, and
                 those in the checkpoint, are the ones from before these updates.
         """
-        if self._stuck_at is not None:
+        if self._stuck_at is not None and self._last is not None:
             raise TrainingDiverged(
                 f"{self._config.skipping.max_in_a_row} updates in a row, up to update {self._stuck_at}, were skipped, "
                 f"the latest because {self._last.reason}: {self._advice()}. skipped.jsonl lists the images of each"
@@ -293,6 +293,7 @@ class SkippedUpdates:
         return f"{too_long}.factor = {factor:g} times the usual one"
 
     def _advice(self) -> str:
+        assert self._last is not None
         if not math.isfinite(self._last.gradient_norm):
             return (
                 "start in another run folder with a smaller training.learning_rate.peak or "

@@ -56,7 +56,7 @@ class RunningMeans:
     def state_dict(self) -> dict[str, int | dict[str, Tensor]]:
         return {"count": int(self._count), "sums": dict(self._sums)}
 
-    def load_state_dict(self, state: dict[str, int | dict[str, Tensor]], device: torch.device) -> None:
+    def load_state_dict(self, state: dict[str, Any], device: torch.device) -> None:
         self._count, self._sums = state["count"], {name: total.to(device) for name, total in state["sums"].items()}
 
 

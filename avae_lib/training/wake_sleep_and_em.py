@@ -29,12 +29,15 @@ class LatentModel(Protocol):
 
     def posterior(self, x: Float[Tensor, "batch pixels"]) -> Distribution:
         """q(z | x), with independent coordinates ``(batch, latent)``."""
+        ...
 
     def log_likelihood(self, x: Float[Tensor, "batch pixels"], z: Float[Tensor, "batch latent"]) -> Tensor:
         """log p(x | z) of each pair, ``(batch,)``, nats."""
+        ...
 
     def sample_pixels(self, z: Float[Tensor, "batch latent"]) -> Float[Tensor, "batch pixels"]:
         """A draw from p(x | z) for each row."""
+        ...
 
 
 def wake_loss(model: LatentModel, x: Float[Tensor, "batch pixels"]) -> Float[Tensor, ""]:

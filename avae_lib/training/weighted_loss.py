@@ -14,7 +14,7 @@ from avae_lib.evaluation import measuring
 from avae_lib.models.contract import label_arguments
 from avae_lib.nn.convolutions import WeightNormConvolution
 from avae_lib.objectives import ELBO, balanced_kl, free_bits, negative_elbo, spectral_norms, sum_of_squares
-from avae_lib.observations import observed_by
+from avae_lib.observations import AnyModel, observed_by
 from avae_lib.training.optimizers_and_schedules import kl_weight_at, penalty_weight_at
 from avae_lib.training.training_config import TrainingConfig
 
@@ -39,7 +39,7 @@ class Loss:
     tensor(13.5000)
     """
 
-    def __init__(self, model: nn.Module, config: TrainingConfig) -> None:
+    def __init__(self, model: AnyModel, config: TrainingConfig) -> None:
         self._config = config
         self._parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self._spectral = SpectralPenalty(model, config.seed) if config.penalties.spectral > 0 else None
@@ -84,7 +84,7 @@ def _at_least_on_average(kl: Tensor, nats_per_layer: float) -> Tensor:
     return kl.mean(dim=0, keepdim=True).clamp(min=nats_per_layer).expand_as(kl)
 
 
-def _units_per_layer(model: nn.Module) -> Tensor:
+def _units_per_layer(model: AnyModel) -> Tensor:
     device = next(model.parameters()).device
     blank = observed_by(model).blank(1, device)
     classes = label_arguments(model, torch.zeros(1, dtype=torch.int64, device=device))
@@ -117,7 +117,7 @@ class SpectralPenalty:
     3.0
     """
 
-    def __init__(self, model: nn.Module, seed: int) -> None:
+    def __init__(self, model: AnyModel, seed: int) -> None:
         self._layers: dict[str, list[nn.Module]] = defaultdict(list)
         for layer in model.modules():
             if isinstance(layer, _CARRIES_MATRIX):
@@ -129,7 +129,7 @@ class SpectralPenalty:
 
     def __call__(self) -> Float[Tensor, ""]:
         """The penalty at the present weights."""
-        return sum(self._norms(shape).sum() for shape in self._layers)
+        return sum(self._norms(shape).sum() for shape in self._layers)  # pyright: ignore[reportReturnType]  not empty
 
     def state_dict(self) -> dict[str, Tensor]:
         """The vectors, by the shape of their matrices."""

@@ -48,6 +48,7 @@ for number, cell in enumerate(cells):
     return ran.stdout
 
 
+@pytest.mark.usefixtures("without_annotation_checks")  # cases hand over toys that stand for records and layers
 @pytest.mark.parametrize("name", NAMES)
 def test_every_component_has_public_cases_that_the_reference_passes(name, capsys):
     reference = components.find(name).reference

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import pytest
 import torch
@@ -103,6 +105,16 @@ def _random_like(context: ContextSplit) -> ContextSplit:
     return ContextSplit(torch.randn_like(context.value), torch.randn_like(context.key))
 
 
+@dataclass(frozen=True)
+class FromGrid(Draw):
+    """Latents that are not drawn but given, one tensor for each layer."""
+
+    values: Iterator[torch.Tensor] | None = None
+
+    def __call__(self, distribution):
+        return next(self.values)
+
+
 class TestBoundAgainstQuadrature:
     """One latent number in each of two layers and one pixel: p(x) is a sum over a grid, and no posterior is needed."""
 
@@ -128,7 +140,7 @@ class TestBoundAgainstQuadrature:
         handed_down, log_prior = model.top(len(grid)), 0.0
         with torch.no_grad():
             for layer in model.layers:
-                handed_down, drawn = layer(handed_down, None, lambda distribution: next(values))
+                handed_down, drawn = layer(handed_down, None, FromGrid(values=values))
                 log_prior = log_prior + drawn.prior.log_prob(drawn.z)
             features = model.readout(handed_down)
             log_likelihood = torch.stack(

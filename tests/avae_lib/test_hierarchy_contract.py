@@ -117,6 +117,7 @@ class TestContract:
         with pytest.raises(AssertionError, match="encoder"):
             model.reconstruct(_images(model))
 
+    @pytest.mark.usefixtures("without_annotation_checks")  # the head returns features
     def test_temperature_of_a_layer_scales_the_noise_of_that_layer(self, family):
         model = _built(family)
         model.head.sample = lambda features, generator=None: features
@@ -258,6 +259,7 @@ PIXEL = {
 
 
 @pytest.mark.parametrize("family", PIXEL)
+@pytest.mark.usefixtures("without_annotation_checks")  # a function stands for the draws
 class TestBoundAgainstQuadrature:
     """Few latent numbers and one pixel of 16 levels: p(x) is a sum over a grid, and no posterior is needed."""
 

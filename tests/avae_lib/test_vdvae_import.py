@@ -240,6 +240,7 @@ class TestAgainstStraightLine:
     def test_data_sets_set_what_the_encoder_sees(self, dataset):
         self._require_same_bound(SMALL | {"dataset": dataset}, temperature=0.0)
 
+    @pytest.mark.usefixtures("without_annotation_checks")  # its head returns the features themselves
     def test_samples_for_the_same_noise(self, hparams):
         weights = released_weights(hparams)
         model = from_openai(weights, hparams).double()
