@@ -78,7 +78,7 @@ def empty_solution(source: Path) -> None:
 
 MISTAKES = {
     "duplicate id": (copy_check_cell, "check_log_mean_exp is the grade_id of 2 cells"),
-    "no points": (lambda source: edit(source, POINTS, ""), "check_log_mean_exp has no points"),
+    "no points": (lambda source: edit(source, POINTS, ""), "check_log_mean_exp is graded but has no points"),
     "other points": (lambda source: edit(source, POINTS, '"points": 7, '), "check_log_mean_exp is worth 7 points"),
     "empty solution": (empty_solution, "log_mean_exp has an empty solution"),
     "id with a blank": (
@@ -126,7 +126,7 @@ def test_several_mistakes_are_said_at_once(course, source):
     empty_solution(source)
     with pytest.raises(CourseError, match=r"solutions/00_start_here/00_start_here\.py has 2 mistakes") as refusal:
         release(course, [course.unit("00")])
-    assert "check_log_mean_exp has no points" in str(refusal.value)
+    assert "check_log_mean_exp is graded but has no points" in str(refusal.value)
 
 
 def test_when_one_of_several_units_fails_none_is_replaced(course, source):
