@@ -640,11 +640,8 @@ from avae_lib.presets import find_preset
 
 preset = find_preset("photos32-vq-vae")
 training = derive(
-    preset.training,
-    steps=steps,
-    batch_size=8,
-    learning_rate={"peak": 1e-3},
-    optimizer={"ema_decay": 0.98},
+    preset.training, steps=steps, batch_size=8,
+    learning_rate={"peak": 1e-3}, optimizer={"ema_decay": 0.98},
     logging={"evaluate_every": max(steps // 10, 1), "evaluation_images": 100},
 )
 config = replace(preset.model, codes=64, codebook_decay=0.9, mixtures=5)

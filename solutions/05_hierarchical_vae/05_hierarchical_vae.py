@@ -511,10 +511,8 @@ preset = find_preset("photos32-vdvae")
 images = DataConfig(choose("photos32", colab="cifar10"), validation=500)
 training = derive(
     TrainingConfig(steps=steps, batch_size=8),
-    learning_rate={"peak": 1e-2},
-    optimizer={"ema_decay": 0.98},
-    skipping={"threshold": 1e5},
-    logging={"evaluation_images": 100},
+    learning_rate={"peak": 1e-2}, optimizer={"ema_decay": 0.98},
+    skipping={"threshold": 1e5}, logging={"evaluation_images": 100},
 )
 experiment = replace(preset, data=images, model=replace(preset.model, width=16, latent_channels=4), training=training)
 print(components.report(experiment.build_model()))

@@ -419,13 +419,8 @@ from avae_lib.presets.derivation import derive
 def twin(conditioning):
     preset = find_preset(f"photos32-{conditioning}-plain")
     images = DataConfig(choose("photos32", colab="cifar10"), flip_horizontal=True, validation=500)
-    training = derive(
-        preset.training,
-        steps=steps,
-        batch_size=8,
-        optimizer={"ema_decay": 0.98},
-        logging={"evaluate_every": steps // 10, "evaluation_images": 100},
-    )
+    logging = {"evaluate_every": steps // 10, "evaluation_images": 100}
+    training = derive(preset.training, steps=steps, batch_size=8, optimizer={"ema_decay": 0.98}, logging=logging)
     model = replace(preset.model, merger_key_channels=4)  # non-local blocks where streams meet
     return replace(preset, data=images, model=model, training=training)
 
