@@ -26,8 +26,8 @@
 # logarithm. Unit 00 for how exercises work.
 #
 # **What it costs.** About an hour and three quarters to read with a pencil (7,000 words, 38 numbered equations). It
-# takes 25 seconds of processor time to run, two minutes by the clock on a busy machine, and 1.1 GB of memory at most.
-# Nothing here uses a GPU; the notebook has not been timed on Colab.
+# runs in 25 seconds of processor time (two minutes by the clock on a busy machine) and needs at most 1.1 GB of
+# memory. Nothing here uses a GPU; the notebook has not been timed on Colab.
 
 # %% [markdown]
 # {{how to keep your work}}
@@ -53,8 +53,8 @@ torch.set_default_dtype(torch.float64)  # so that rounding never shows in a resu
 #
 # Lay all the 7s of a data set on top of one another and look at where the ink is; then do the same for the 6s. Cut the
 # page into four bands and measure the share of the ink in each. That gives two distributions over four outcomes. (The
-# results quoted in this text belong to the 1,500 small digits that come with the library. On Colab the cell loads
-# MNIST, and the results differ.)
+# numbers quoted in this text are for the 1,500 small digits that come with the library. On Colab the cell loads
+# MNIST, and the numbers differ.)
 
 # %%
 dataset = data.load(choose("digits", colab="mnist"))
@@ -66,7 +66,7 @@ q, p = bands[7], bands[6]
 plotting.show(plotting.ink_in_bands({"7s": ink[7], "6s": ink[6]}, {"7s": q, "6s": p}))
 
 # %% [markdown]
-# **Figure 1.** Ink of handwritten 7s and 6s. The 7s have most of theirs in the upper half, the 6s in the lower half.
+# **Figure 1.** Ink of handwritten 7s and 6s. The 7s have most of their ink in the upper half, the 6s in the lower half.
 # How far apart are these two distributions?
 #
 # <!-- alt: Two blurred digits, a 7 and a 6, each cut by three horizontal lines; beside them, bars for the four bands.
@@ -82,13 +82,13 @@ assert (q > p).tolist() == [True, True, False, False]
 # it is?
 #
 # Suppose it is the 7. You start from even odds. A drop in band $x$ multiplies the odds for "7" against "6" by
-# $q(x) / p(x)$, by Bayes' rule, so it adds $\log (q(x) / p(x))$ to their logarithm. Some drops lower it. On average
-# each drop adds
+# $q(x) / p(x)$, by Bayes' rule, so it adds $\log (q(x) / p(x))$ to their logarithm. Some drops lower the log odds. On
+# average each drop adds
 #
 # $$\mathrm{KL}(q \,\|\, p) = \sum_x q(x) \log \frac{q(x)}{p(x)}. \tag{1}$$
 #
 # This is the *Kullback–Leibler divergence* of $q$ from $p$: the average log-ratio of the two probabilities, over
-# outcomes that really come from $q$.
+# outcomes drawn from $q$.
 
 # %%
 torch.manual_seed(0)
@@ -124,7 +124,7 @@ assert abs(slopes["drops of a 6"] + kl_divergence(Categorical(probs=p), Categori
 assert first.min() > 1  # argmax of a run that never gets there would be 1
 
 # %% [markdown]
-# So "how far apart" has an answer that can be counted: in the long run it takes $1 / \mathrm{KL}$ observations to
+# So "how far apart" can be counted in observations: in the long run it takes $1 / \mathrm{KL}$ observations to
 # multiply the odds by $e$. (The measured number of drops is a little larger than $\log 1000 / \mathrm{KL}$, because the
 # last drop carries the odds past 1000.)
 #
@@ -186,22 +186,23 @@ assert torch.equal(lengths[1].double(), -p.log2()) and torch.equal(lengths[0, :3
 # The code for $p$ spends two bits on every outcome, the code for $q$ a bit and a half on average: one bit for the first
 # outcome and two for the next two.
 #
-# **Check yourself.** (a) What is $\mathrm{KL}(p \,\|\, q)$ in this example? (b) A KL is 3 bits. By which factor, on
-# the geometric average over $q$, is $p(x)$ too small? (c) You see the ink itself and not only its band. Do you need
-# more drops or fewer? (Section 9 proves your answer.)
+# **Check yourself.** (a) What is $\mathrm{KL}(p \,\|\, q)$ in this example? (b) A KL is 3 bits. By what factor is
+# $p(x)$ too small, as a geometric average over $q$? (c) You see exactly where each drop lies, not only its band. Do
+# you need more drops or fewer? (Section 9 proves your answer.)
 #
 # <details><summary>Answer</summary>
 #
-# (a) $+\infty$: the fourth outcome has $p = \frac14$ and $q = 0$. A code for $q$ has no word for it. (b) By
+# (a) $+\infty$: the fourth outcome has $p = \frac14$ and $q = 0$. A code for $q$ has no code word for it. (b) By
 # $2^3 = 8$: the KL is the average of $\log_2 q(x)/p(x)$, and the exponential of an average of logarithms is the
-# geometric average. (c) Fewer, or as many: if you see the pixel you also know the band, and could ignore the rest.
+# geometric average. (c) Fewer, or the same number: if you see the pixel you also know the band, and you could ignore
+# the rest.
 # </details>
 
 # %% [markdown]
 # ## 2. It is never negative
 #
 # An outcome with $p(x) > q(x) > 0$ contributes a negative term. But the sum is never negative, and it is zero only if
-# the distributions are equal. We prove this twice, because both arguments come back in later units.
+# the distributions are equal. We prove this twice, because later units use both arguments again.
 
 # %%
 x = torch.linspace(0.02, 3, 200)
@@ -209,7 +210,7 @@ plotting.show(plotting.area_between(x, ("x − 1", x - 1), ("log x", x.log()), m
 
 # %% [markdown]
 # **Figure 3.** The line $x - 1$ touches $\log x$ at $x = 1$ and lies above it everywhere else. The first proof adds
-# up gaps between the two.
+# up the gaps between the two.
 #
 # <!-- alt: A rising straight line and the curve of the logarithm, which touch at x = 1; the area between them is
 # tinted. -->
@@ -232,8 +233,8 @@ assert (x - 1 - x.log()).min() >= 0
 # \end{aligned} \tag{6}
 # $$
 #
-# Equality needs both: $p(x) = q(x)$ wherever $q(x) > 0$, by (5); and $\sum_{q > 0} p(x) = 1$, so that $p$ has nothing
-# left for the outcomes with $q(x) = 0$. Together, $p = q$.
+# Equality requires two things: $p(x) = q(x)$ wherever $q(x) > 0$, by (5), and $\sum_{q > 0} p(x) = 1$, so that $p$
+# has nothing left for the outcomes with $q(x) = 0$. Together they say $p = q$.
 #
 # **By Jensen's inequality.** The logarithm is strictly concave, so the average of logarithms is at most the logarithm
 # of the average:
@@ -246,12 +247,12 @@ assert (x - 1 - x.log()).min() >= 0
 # there is nothing to prove.)
 #
 # For densities replace sums by integrals in (6) and (7). "Equal" then means equal almost everywhere, because changing
-# a density at single points changes no integral.
+# a density at single points does not change any integral.
 #
 # ### The KL as an area
 #
-# By (2) the KL is the area under the curve $q \log (q/p)$, where area below the axis counts as negative. Proof (6)
-# leads to a better curve. Since $q$ and $p$ have the same total mass, $\sum_x (p(x) - q(x)) = 0$, and adding this
+# By (2) the KL is the area under the curve $q \log (q/p)$, where area below the axis counts as negative. The proof in
+# (6) suggests a better curve. Since $q$ and $p$ have the same total mass, $\sum_x (p(x) - q(x)) = 0$, and adding this
 # changes nothing:
 #
 # $$\mathrm{KL}(q \,\|\, p) = \sum_x \Bigl[ q(x) \log \frac{q(x)}{p(x)} - q(x) + p(x) \Bigr]. \tag{8}$$
@@ -284,30 +285,30 @@ assert abs((terms - q_x + p_x).sum() * 0.005 - kl_divergence(q, p)) < 2e-3
 assert (terms - q_x + p_x).min() > -1e-12 and terms.min() < -0.02
 
 # %% [markdown]
-# **Check yourself.** (a) Where do the two curves of figure 4, middle and bottom, meet? (b) Show that a term of (8) is
+# **Check yourself.** (a) Where do the middle and the bottom curve of figure 4 meet? (b) Show that a term of (8) is
 # the gap between the convex function $f(u) = u \log u$ at $u = q$ and its tangent at $u = p$.
 #
 # <details><summary>Answer</summary>
 #
 # (a) Where $q(x) = p(x)$, since they differ by $p - q$. Both are zero there. (b) The tangent at $p$ is
 # $p \log p + (\log p + 1)(q - p)$. Subtract it from $q \log q$: what is left is
-# $q \log q - q \log p - q + p$. A sum of such tangent gaps is called a *Bregman divergence*; the KL is the one of
-# $\sum u \log u$.
+# $q \log q - q \log p - q + p$. A sum of such tangent gaps is called a *Bregman divergence*; the KL is the Bregman
+# divergence of $\sum u \log u$.
 # </details>
 
 # %% [markdown]
 # ## 3. Reading it as an objective
 #
-# In this course a KL is mostly something to minimise: $q$ is ours, $p$ is given, and training changes $q$ so that
-# $\mathrm{KL}(q \,\|\, p)$ falls. What will $q$ do? Look at the contribution of one outcome, $q \log (q / p)$, when
-# each of the two probabilities is high or low:
+# In this course a KL is mostly something to minimise: $p$ is given, $q$ is ours to choose, and training changes $q$
+# so that $\mathrm{KL}(q \,\|\, p)$ falls. Which $q$ comes out? Look at the contribution of one outcome,
+# $q \log (q / p)$, when each of the two probabilities is high or low:
 #
 # | $q$ | $p$ | contribution $q \log (q/p)$ | in words |
 # |---|---|---|---|
-# | 0.9 | 0.9 | 0 | both find it likely |
-# | 0.9 | 0.1 | 1.98 | $q$ insists on what $p$ finds unlikely |
-# | 0.1 | 0.9 | −0.22 | $q$ seldom visits what $p$ finds likely |
-# | 0.1 | 0.1 | 0 | both find it unlikely |
+# | 0.9 | 0.9 | 0 | likely under both |
+# | 0.9 | 0.1 | 1.98 | likely under $q$, unlikely under $p$ |
+# | 0.1 | 0.9 | −0.22 | unlikely under $q$, likely under $p$ |
+# | 0.1 | 0.1 | 0 | unlikely under both |
 #
 # Each outcome is weighted by $q$. So a contribution is large where $q$ is high and $p$ is low, and it is small wherever
 # $q$ is low.
@@ -333,9 +334,9 @@ assert [round(value, 2) for value in balanced.tolist()] == [0, 1.18, 0.58, 0]
 assert abs(-0.9 / math.e + 0.33) < 0.005 and abs(-math.log(0.9) - 0.11) < 0.005 and abs(math.log(10) - 2.3) < 0.01
 
 # %% [markdown]
-# The third row is negative, but $q$ cannot profit from it. Probabilities sum to one: if $q$ is lowered here, it must be
-# raised elsewhere, and by (6) the whole sum stays at or above zero. In form (8), which has taken this into account,
-# the third row counts 0.58 nats, the second 1.18, and the other two nothing.
+# The third row is negative, but nothing is gained by it. Probabilities sum to one: if $q$ is lowered here, it must be
+# raised elsewhere, and by (6) the whole sum stays at or above zero. Form (8) takes this into account: there the third
+# row contributes 0.58 nats, the second 1.18, and the other two nothing.
 #
 # How negative can a contribution be? Its derivative with respect to $q$, $\log (q/p) + 1$, vanishes at $q = p / e$, so
 #
@@ -343,15 +344,15 @@ assert abs(-0.9 / math.e + 0.33) < 0.005 and abs(-math.log(0.9) - 0.11) < 0.005 
 #
 # ### The price of missing mass and of misplaced mass
 #
-# What counts in the end is the whole sum. What does it come to if $q$ misses part of $p$, or puts mass where $p$ has
+# What matters in the end is the whole sum. How large is it if $q$ misses part of $p$, or puts mass where $p$ has
 # hardly any?
 #
-# **Missing mass.** Let $q$ be zero outside a set $S$. Of $p$'s mass it keeps $P(S)$ and misses the rest. On $S$ we
+# **Missing mass.** Let $q$ be zero outside a set $S$. It keeps the mass $P(S)$ of $p$ and misses the rest. On $S$ we
 # can write $p(x) = P(S)\, p_S(x)$, where $p_S$ is $p$ restricted to $S$ and normalised. Then
 #
 # $$\mathrm{KL}(q \,\|\, p) = \sum_{x \in S} q(x) \log \frac{q(x)}{P(S)\, p_S(x)} = \mathrm{KL}(q \,\|\, p_S) - \log P(S) \;\ge\; -\log P(S), \tag{9a}$$
 #
-# and $q = p_S$ pays exactly that. *Missing mass costs at least minus the logarithm of the mass that is kept.* Missing
+# with equality for $q = p_S$. *Missing mass costs at least minus the logarithm of the mass that is kept.* Missing
 # 30 % costs at least 0.36 nats, missing half at least 0.69.
 #
 # **Misplaced mass.** Let $q$ put the mass $m$ on a set $A$ that has only the mass $\pi < m$ under $p$, and let it keep
@@ -360,7 +361,7 @@ assert abs(-0.9 / math.e + 0.33) < 0.005 and abs(-math.log(0.9) - 0.11) < 0.005 
 #
 # $$\mathrm{KL}(q \,\|\, p) = m \log \frac{m}{\pi} + (1 - m) \log \frac{1 - m}{1 - \pi} \;\longrightarrow\; \infty \quad \text{as } \pi \to 0. \tag{9b}$$
 #
-# *Misplaced mass costs without bound*: the less likely $p$ finds the place, the more.
+# *The cost of misplaced mass has no upper limit*: it grows as $\pi$ falls.
 
 # %%
 share = torch.linspace(0.01, 0.98, 300)  # of the mass, missed or misplaced
@@ -372,8 +373,9 @@ axis_labels = ("share of the mass", "KL(q‖p)  (nats)")
 plotting.show(plotting.divergence_curves(share, prices, *axis_labels, largest=8.0))
 
 # %% [markdown]
-# **Figure 6.** Prices in the reverse direction. Missing a share of $p$ is cheap unless nearly everything is missed.
-# Misplacing half of $q$ costs more than missing half of $p$, and the price rises without limit as $\pi$ falls.
+# **Figure 6.** The price of missing and of misplaced mass in $\mathrm{KL}(q \,\|\, p)$. Missing a share of $p$ is
+# cheap unless nearly everything is missed. Misplacing half of $q$ costs more than missing half of $p$, and the price
+# rises without limit as $\pi$ falls.
 #
 # <!-- alt: Four rising curves over the share of mass. The lowest, for missing mass, reaches 0.7 at one half and bends up
 # only at the end. The curves for misplaced mass rise almost straight, steeper for smaller π. -->
@@ -384,9 +386,8 @@ at_half = {name: price[(share - 0.5).abs().argmin()].item() for name, price in p
 assert list(at_half.values()) == sorted(at_half.values())
 
 # %% [markdown]
-# This is the behaviour to remember. A minimiser of $\mathrm{KL}(q \,\|\, p)$ first of all leaves the places where $p$
-# is small. Reaching every place where $p$ is large comes second: giving up one of two equal peaks costs only
-# $\log 2$.
+# This is the behaviour to remember. A minimiser of $\mathrm{KL}(q \,\|\, p)$ above all avoids the places where $p$ is
+# small. Covering every place where $p$ is large comes second: giving up one of two equal peaks costs only $\log 2$.
 #
 # ### Which $q$ is best?
 #
@@ -399,7 +400,7 @@ candidates = {"uniform": [1 / 3] * 3, "p itself": target, "(0.1, 0.1, 0.1)": [0.
 plotting.show(plotting.contribution_bars(target, candidates))
 
 # %% [markdown]
-# **Figure 7.** Three candidates beside $p = (0.7, 0.2, 0.1)$, and below each what the outcomes contribute to the sum
+# **Figure 7.** Three candidates beside $p = (0.7, 0.2, 0.1)$. Below each: what the outcomes contribute to the sum
 # (1).
 #
 # <!-- alt: Three panels of bars. Uniform: the sum is 0.324 nats. p itself: all contributions are zero.
@@ -416,14 +417,14 @@ assert [round(value, 3) for value in sums] == [0.324, 0, -0.264]
 # candidate is the uniform one.
 #
 # **Check yourself.** (a) $p = (0.49,\, 0.02,\, 0.49)$, and $q$ must not use the third outcome. Which $q$ is best, and
-# what is its KL? (b) Where in the proof (6) would a non-normalised $p$ with $\sum p < 1$ do harm?
+# what is its KL? (b) Which step of the proof (6) fails for an unnormalised $p$ with $\sum p < 1$?
 #
 # <details><summary>Answer</summary>
 #
 # (a) By (9a) $p$ restricted to the first two outcomes, $q = (0.49, 0.02)/0.51 = (0.96, 0.04, 0)$. Its KL is
 # $-\log 0.51 = 0.67$ nats. It gives up one of two equal peaks and pays a little less than $\log 2$: section 8 calls
-# this mode-seeking. (b) Nowhere: the last step only gets further below zero, so the sum stays positive. A $p$ with
-# $\sum p > 1$ does harm.
+# this mode-seeking. (b) None: the last step only gets further below zero, so the sum stays positive. With
+# $\sum p > 1$ the last step fails.
 # </details>
 
 # %% tags=["build-check"]
@@ -443,8 +444,8 @@ assert abs(-math.log(0.51) - 0.67) < 0.005 and abs(0.49 / 0.51 - 0.96) < 0.005
 # likelihood minimises the forward KL: with the data's distribution as $p$,
 # $\mathrm{KL}(p \,\|\, q) = -\mathbb{E}_p \log q + \text{const}$. Variational inference minimises the reverse KL.
 #
-# In the forward direction missing and misplaced mass exchange their prices: what $q$ misses of $p$ costs without
-# bound, what it misplaces is cheap.
+# In the forward direction the two prices are exchanged: the cost of missing mass has no upper limit, and misplaced
+# mass is cheap.
 #
 # To see both directions in real data, go back to the ink of the ten digits, this time pixel by pixel.
 
@@ -465,10 +466,10 @@ assert abs((bent * (bent / coin).log()).sum() - 0.368) < 0.0005
 assert infinite.sum() == 80
 
 # %% [markdown]
-# Most of them are infinite: some pixel has a trace of ink in one kind of digit and none in the other. This is what the
-# definition demands, since a model that rules out what then happens is infinitely wrong. For comparing shapes it is
-# useless. The usual remedy is to leave no outcome without probability. Here each distribution is mixed with 1 % of the
-# uniform one.
+# Most of these KLs are infinite: some pixel has a trace of ink in one kind of digit and none in the other. The
+# definition requires this, since a model that rules out something that happens is infinitely wrong. But it is useless
+# for comparing shapes. The usual remedy is to give every outcome some probability. Here each distribution is mixed
+# with 1 % of the uniform one.
 
 # %%
 mixed = 0.99 * pixels + 0.01 / pixels.shape[1]
@@ -491,7 +492,7 @@ assert abs(matrix[1, 0] - 1.09) < 0.005 and abs(matrix[0, 1] - 0.70) < 0.005
 assert abs(matrix[6, 7] - 1.34) < 0.005 and matrix.max() == matrix[6, 7]
 
 # %% [markdown]
-# Why do the two directions differ? Look at the single pixels for the pair 1 and 0.
+# Why do the two directions differ? Look at the pair 1 and 0, pixel by pixel.
 
 # %%
 side = ink.shape[1]
@@ -522,12 +523,12 @@ assert (contributions[0, 1].view(8, 8)[2:6, 2:5] < 0).sum() >= 4
 assert all(int(i) % 8 in (1, 2, 5, 6) for i in contributions[0, 1].topk(4).indices)
 
 # %% [markdown]
-# Each direction looks where its *first* argument has ink. The 1s have much of theirs in the hole of the 0. In
-# these small digits, after the mixing, it is up to 141 times what the 0s have there, and four pixels make up 77 % of
-# $\mathrm{KL}(1 \,\|\, 0)$. The 0s have theirs in the ring, and nowhere more than 18 times what the 1s have.
+# Each direction is weighted by the ink of its *first* argument. The 1s have much of their ink in the hole of the 0.
+# In these small digits, after the mixing, it is up to 141 times what the 0s have there, and four pixels make up 77 %
+# of $\mathrm{KL}(1 \,\|\, 0)$. The 0s have their ink in the ring, and nowhere more than 18 times what the 1s have.
 #
 # **Check yourself.** (a) Why is the divergence of the mixed distributions never above $\log 100 + \log 64$ nats, for
-# 64 pixels? (b) Someone symmetrises: $\mathrm{KL}(q \,\|\, p) + \mathrm{KL}(p \,\|\, q)$. When is that no help?
+# 64 pixels? (b) Someone symmetrises: $\mathrm{KL}(q \,\|\, p) + \mathrm{KL}(p \,\|\, q)$. When does that not help?
 #
 # <details><summary>Answer</summary>
 #
@@ -542,7 +543,7 @@ assert all(int(i) % 8 in (1, 2, 5, 6) for i in contributions[0, 1].topk(4).indic
 # For Gaussians the integral (2) has a closed form. We need it in every unit from 03 on.
 #
 # **Independent coordinates add up.** If $q(x) = \prod_d q_d(x_d)$ and $p(x) = \prod_d p_d(x_d)$, the logarithm of the
-# ratio is a sum, and in the average of its $d$-th term over $q$ only $x_d$ matters:
+# ratio is a sum, and the average of its $d$-th term over $q$ involves only $x_d$:
 #
 # $$\mathrm{KL}(q \,\|\, p) = \mathbb{E}_q\Bigl[\sum_d \log \frac{q_d(x_d)}{p_d(x_d)}\Bigr] = \sum_d \mathrm{KL}(q_d \,\|\, p_d). \tag{10}$$
 #
@@ -560,9 +561,9 @@ assert all(int(i) % 8 in (1, 2, 5, 6) for i in contributions[0, 1].topk(4).indic
 #
 # $$\mathrm{KL}(q \,\|\, p) = \sum_d \Bigl[ \log \frac{\sigma_{p,d}}{\sigma_{q,d}} + \frac{\sigma_{q,d}^2 + (\mu_{q,d} - \mu_{p,d})^2}{2 \sigma_{p,d}^2} - \frac12 \Bigr]. \tag{12}$$
 #
-# Read it as an objective. The distance of the means counts in units of $\sigma_p$, squared. Of the widths only the
-# ratio $t = \sigma_q / \sigma_p$ counts, by $\frac12 (t^2 - 1) - \log t$. That is zero at $t = 1$, grows like
-# $-\log t$ where $q$ is too narrow, and like $\frac12 t^2$ where it is too wide.
+# Read (12) as an objective. The distance between the means enters squared, in units of $\sigma_p$. The widths enter
+# only through their ratio $t = \sigma_q / \sigma_p$, as $\frac12 (t^2 - 1) - \log t$. That is zero at $t = 1$, grows
+# like $-\log t$ where $q$ is too narrow, and like $\frac12 t^2$ where it is too wide.
 
 # %%
 ratio = torch.linspace(0.08, 3, 300)
@@ -586,7 +587,7 @@ assert (reverse > forward)[ratio > 1.01].all() and (reverse < forward)[ratio < 0
 # **Full covariances.** Now $q = \mathcal{N}(\mu_q, \Sigma_q)$ and $p = \mathcal{N}(\mu_p, \Sigma_p)$ in $D$
 # dimensions, with
 # $\log q(x) = -\tfrac{D}{2} \log 2\pi - \tfrac12 \log \det \Sigma_q - \tfrac12 (x - \mu_q)^\top \Sigma_q^{-1} (x - \mu_q)$.
-# A number is its own trace, and the factors under a trace may be rotated:
+# A number is its own trace, and the factors under a trace may be permuted cyclically:
 # $v^\top A v = \operatorname{tr}(v^\top A v) = \operatorname{tr}(A\, v v^\top)$. With
 # $\mathbb{E}_q (x - \mu_p)(x - \mu_p)^\top = \Sigma_q + (\mu_q - \mu_p)(\mu_q - \mu_p)^\top$, which is (11) for
 # vectors,
@@ -600,8 +601,9 @@ assert (reverse > forward)[ratio > 1.01].all() and (reverse < forward)[ratio < 0
 #
 # For diagonal covariances this is (12) again.
 #
-# To test the derivation, take two random Gaussians in five dimensions. `torch.distributions` computes (14); beside it
-# stands what (14) is meant to be, the average of $\log (q/p)$ over draws from $q$ (section 6 explains its error bar).
+# To test the derivation, take two random Gaussians in five dimensions. `torch.distributions` computes (14); the
+# second line is the average of $\log (q/p)$ over draws from $q$, which should agree with it (section 6 explains the
+# error bar).
 
 # %% fast="draws = 20_000"
 draws = 400_000
@@ -644,10 +646,10 @@ assert abs(average - literal) < 4 * error
 # where $\|\cdot\|_F^2$ is the sum of the squares of all entries. $L_p^{-1} B$ is the solution $X$ of the triangular
 # system $L_p X = B$; nothing is inverted.
 #
-# `torch.distributions` works with these factors, and an exercise of this unit asks you to do the same. What difference
-# does it make? Two cases in single precision: the determinant of 200 independent coordinates of variance 100, and the
-# quadratic form of 12 coordinates that are nearly equal to their neighbours. (For equal covariances (14) is half the
-# quadratic form.)
+# `torch.distributions` works with these factors, and an exercise of this unit asks you to do the same. What
+# difference does it make? Here are two cases in single precision: the determinant of 200 independent coordinates of
+# variance 100, and the quadratic form of 12 coordinates that are nearly equal to their neighbours. (For equal
+# covariances (14) is half the quadratic form.)
 
 # %%
 print(f"determinant: {torch.linalg.det(100 * torch.eye(200).float())}, logarithm: {200 * math.log(100):.1f}")
@@ -676,7 +678,7 @@ assert abs(by_factors - exact) < 0.1 and abs(by_inverse - exact) > 3 * abs(by_fa
 # <details><summary>Answer</summary>
 #
 # (a) $\mu^2 / 2$; one nat at $\mu = \sqrt2$. The KL behaves like a *squared* distance, so small differences cost
-# very little. (b) It goes to $+\infty$ like $-\log \sigma_q$: to name one point of a continuum takes infinitely many
+# very little. (b) It goes to $+\infty$ like $-\log \sigma_q$: naming one point of a continuum takes infinitely many
 # bits. The growth is slow, though: each further bit halves the width.
 # </details>
 
@@ -702,8 +704,8 @@ assert abs(by_factors - exact) < 0.1 and abs(by_inverse - exact) > 3 * abs(by_fa
 # $$\mathbb{E}_q[-\log r] = \tfrac12 \mathbb{E}_q[u^2] + O(\mathbb{E}_q |u|^3), \qquad \mathbb{E}_q\bigl[\tfrac12 (\log r)^2\bigr] = \tfrac12 \mathbb{E}_q[u^2] + O(\mathbb{E}_q |u|^3). \tag{18}$$
 #
 # **$k_3$** is never negative, by (5), and unbiased under the condition of (16): it is $k_1$ plus $r - 1$, whose
-# average is zero. (A term with mean zero that is added to lower the variance is called a *control variate*.) It is (8)
-# again: the terms of that sum, divided by $q$, because samples from $q$ bring the factor $q$ along.
+# average is zero. (A term with mean zero that is added to lower the variance is called a *control variate*.) It is
+# (8) again: the terms of that sum, divided by $q$, because sampling from $q$ supplies the factor $q$.
 #
 # ### Bias and variance by hand
 #
@@ -734,8 +736,8 @@ assert abs(by_factors - exact) < 0.1 and abs(by_inverse - exact) > 3 * abs(by_fa
 # itself and not only its logarithm. The variances of $k_1$ and $k_3$ are equal where $e^{\delta^2} = 1 + 2 \delta^2$, at
 # $\delta^2 \approx 1.26$, a KL of 0.63 nats. We now measure all of this.
 #
-# (The code takes densities as they are. In hundreds of dimensions they are too small or too large for floating-point
-# numbers. How do you get $r$ then? That is part of an exercise.)
+# (The code uses the densities themselves. In hundreds of dimensions they are too small or too large for
+# floating-point numbers. How do you get $r$ then? That is part of an exercise.)
 
 # %% fast="draws = 20_000"
 draws = 400_000
@@ -769,9 +771,9 @@ plotting.show(plotting.estimator_bias_and_spread(d2 / 2, means, errors, spreads,
 
 # %% [markdown]
 # **Figure 11.** Three estimators, each measured with 400,000 draws (bars: two standard errors; broad pale lines:
-# equation (19)). Left: $k_2$ is too large by the share KL / 2, the others are unbiased. (All points use the same draws,
-# so the errors of $k_1$ have the same sign.) Right: one draw of $k_1$ is mostly noise where the KL is small; below 0.63
-# nats $k_3$ is better.
+# equation (19)). Left: $k_2$ is too large by the fraction KL / 2, the others are unbiased. (All points use the same
+# draws, so the errors of $k_1$ have the same sign.) Right: one draw of $k_1$ is mostly noise where the KL is small;
+# below 0.63 nats $k_3$ is better.
 #
 # <!-- alt: Left, mean over KL against KL: at one for k1 and k3, rising for k2. Right, standard deviation over KL: it
 # falls from 40 for k1; for k2 and k3 it is flat near 1.4 and rises at the end, where both cross k1. -->
@@ -816,9 +818,9 @@ for label, p in {"p = N(0.2, 1)": Normal(0.2, 1.0), "p = N(0, 2²)": Normal(0.0,
 assert 0.4 < inside < 0.6 and below > 0.7  # k3 for p = N(0, 2²), the last of the loop
 
 # %% [markdown]
-# In the first case everything is as promised: $k_3$'s error bars are a seventh of $k_1$'s, and both cover the truth in
-# about 95 of 100 cases. About one in six of $k_1$'s estimates of this *positive* number is negative. The bias of $k_2$,
-# $\frac18 \delta^4 = 0.0002$, is far below the error of 100 samples.
+# In the first case everything works as promised: $k_3$'s error bars are a seventh as long as $k_1$'s, and both cover
+# the truth in about 95 of 100 cases. About one in six of $k_1$'s estimates of this *positive* number is negative. The
+# bias of $k_2$, $\frac18 \delta^4 = 0.0002$, is far below the error of 100 samples.
 #
 # In the second case $k_3$ fails: its bars cover the truth in only half of the runs. The variance of $r$ is
 # $\int p^2 / q\, dx - 1$, and with $\log (p^2/q) = -x^2 (1/\sigma_p^2 - 1/2\sigma_q^2) + \text{const}$ this is
@@ -827,8 +829,8 @@ assert 0.4 < inside < 0.6 and below > 0.7  # k3 for p = N(0, 2²), the last of t
 # because they are computed from the same samples. ($k_2$ is off too: $q$ and $p$ are not close.) $k_1$ contains only
 # $\log r$ and is not affected.
 #
-# **What if $q$ misses part of $p$ altogether?** Then the condition of (16) fails. An example with three outcomes, of
-# which $q$ never visits the first:
+# **What if $q$ misses part of $p$ altogether?** Then the condition of (16) fails. Here is an example with three
+# outcomes, where the first has probability zero under $q$:
 
 # %%
 p, q = torch.tensor([0.3, 0.4, 0.3]), torch.tensor([0.0, 0.55, 0.45])
@@ -857,9 +859,9 @@ assert abs(by_name["k1"] - 0.358) < 0.003 and abs(by_name["k3"] - 0.058) < 0.003
 # %% [markdown]
 # ## 7. The best simple Gaussian
 #
-# Now let $p = \mathcal{N}(\mu, \Sigma)$ be correlated, while $q = \mathcal{N}(m, \operatorname{diag} \sigma^2)$ must not
-# be. No choice makes them equal. What is the best $q$? That depends on the direction. Write $P = \Sigma^{-1}$ for the
-# *precision*.
+# Now let $p = \mathcal{N}(\mu, \Sigma)$ be correlated, while $q = \mathcal{N}(m, \operatorname{diag} \sigma^2)$ has
+# independent coordinates. No choice of $m$ and $\sigma$ makes them equal. Which $q$ is best depends on the direction.
+# Write $P = \Sigma^{-1}$ for the *precision*.
 #
 # **Reverse, $\mathrm{KL}(q \,\|\, p)$.** In (14),
 # $\operatorname{tr}(P \operatorname{diag} \sigma^2) = \sum_d P_{dd}\, \sigma_d^2$ and
@@ -868,8 +870,8 @@ assert abs(by_name["k1"] - 0.358) < 0.003 and abs(by_name["k3"] - 0.058) < 0.003
 # $$\mathrm{KL}(q \,\|\, p) = \frac12 \Bigl[ \sum_d \bigl( P_{dd}\, \sigma_d^2 - \log \sigma_d^2 \bigr) + (m - \mu)^\top P\, (m - \mu) \Bigr] + \text{const}. \tag{21}$$
 #
 # The quadratic form is zero at $m = \mu$ and positive elsewhere, since $P$ is positive definite. The derivative with
-# respect to $\sigma_d^2$ is $\frac12 (P_{dd} - 1/\sigma_d^2)$. It is negative below the following value and positive
-# above it:
+# respect to $\sigma_d^2$ is $\frac12 (P_{dd} - 1/\sigma_d^2)$, negative below the following value and positive above
+# it:
 #
 # $$m = \mu, \qquad \sigma_d^2 = \frac{1}{P_{dd}} = \frac{1}{(\Sigma^{-1})_{dd}}. \tag{22}$$
 #
@@ -962,13 +964,13 @@ assert abs(precision.diag().log().sum() + log_det - (cov.diag().log().sum() - lo
 # deviation is 7 times too small.
 #
 # **Check yourself.** (a) In which coordinates would both projections be exact? (b) You need error bars for single
-# variables, and can have either projection. Which one?
+# variables and can compute either projection. Which one do you use?
 #
 # <details><summary>Answer</summary>
 #
 # (a) Along the eigenvectors of $\Sigma$, because in these coordinates $\Sigma$ is diagonal. A KL does not change with
 # coordinates, but the family "independent coordinates" does. (b) The forward one: by (24) its marginals are right.
-# But it needs moments of $p$, that is, samples or integrals, and if $p$ is a posterior these are just what is missing.
+# But it needs moments of $p$, that is, samples or integrals, and if $p$ is a posterior these are exactly what we lack.
 # </details>
 
 # %% [markdown]
@@ -1061,11 +1063,11 @@ assert abs(reverse_kl[0, where] + math.log(0.6)) < 0.005 and abs(reverse_kl[1, w
 
 # %% [markdown]
 # Read the table from the bottom. With the modes far apart, the minima on single modes cost what (28) says,
-# $-\log 0.6 = 0.511$ and $-\log 0.4 = 0.916$ nats, and distance changes nothing. The third minimum, over both modes,
+# $-\log 0.6 = 0.511$ and $-\log 0.4 = 0.916$ nats, whatever the distance. The third minimum, over both modes,
 # costs 1.58 nats at $\pm 3$ and 3.31 at $\pm 4$. With the modes close together, up to $\pm 1.5$, all three starts find
 # the same $q$. In between the best $q$ changes: at $\pm 2.0$ it still covers both (0.486 nats), at $\pm 2.1$ it sits
 # on the left mode (0.498 nats). Which minimum is found depends on the start, and one run does not show that there are
-# others. Move the modes to see the choice.
+# others. Move the modes to see which one is best.
 
 # %%
 best = reverse_kl.min(0)  # over the starts
@@ -1094,7 +1096,7 @@ assert (best.values[4:] - 0.505).abs().max() < 0.01 and forward_kl[4:].diff().mi
 assert [int(index) == 0 for index in best.indices[3:]] == [False, True, True, True, True]
 
 # %% [markdown]
-# Neither direction is wrong. They suit different purposes, and often what can be computed decides.
+# Neither direction is wrong. They suit different purposes, and often the choice comes down to what can be computed.
 #
 # | | forward, $\mathrm{KL}(p \,\Vert\, q)$ | reverse, $\mathrm{KL}(q \,\Vert\, p)$ |
 # |---|---|---|
@@ -1104,7 +1106,7 @@ assert [int(index) == 0 for index in best.indices[3:]] == [False, True, True, Tr
 # | used for | learning a model $q$ from data | inference, where $p$ is a posterior with unknown normaliser |
 #
 # **Check yourself.** (a) Why can the reverse KL be minimised without the normaliser of $p$, but not *evaluated*
-# without it? (b) A generative model is fitted by maximum likelihood and makes blurred images that mix features of
+# without it? (b) A generative model is fitted by maximum likelihood and makes blurred images, each mixing features of
 # several. Which direction of the KL explains that?
 #
 # <details><summary>Answer</summary>
@@ -1112,15 +1114,15 @@ assert [int(index) == 0 for index in best.indices[3:]] == [False, True, True, Tr
 # (a) With $p = \tilde p / Z$, $\mathrm{KL}(q \,\|\, p) = \mathbb{E}_q[\log q - \log \tilde p] + \log Z$. The last
 # term does not depend on $q$. Leaving it out gives minus the evidence lower bound of unit 02. (b) Forward: maximum
 # likelihood is $\min \mathrm{KL}(p_{\text{data}} \,\|\, q)$; a family too small for the data spreads over all of
-# them, and what lies between gets probability too.
+# them, and the space between them gets probability too.
 # </details>
 
 # %% [markdown]
 # ### The closest distribution with a given mean
 #
-# So far the family was given and $q$ had to be in it. Often something else is given: an average. Jaynes's example is a
-# die. All you know is that its average throw is 4.5 instead of 3.5. Which probabilities do you assign to
-# its faces? Many distributions have that mean. A reasonable choice is the one closest to the fair die $p$:
+# So far the family was given and $q$ had to belong to it. Often we are given an average instead. Jaynes's example is
+# a die. All you know is that its average throw is 4.5 instead of 3.5. Which probabilities do you assign to its faces?
+# Many distributions have that mean. A reasonable choice is the one closest to the fair die $p$:
 #
 # $$\text{minimise } \mathrm{KL}(q \,\|\, p) \quad \text{subject to} \quad \mathbb{E}_q[f(x)] = c, \tag{29}$$
 #
@@ -1162,7 +1164,7 @@ tilted_means = [(q @ faces).item() for q in tilted]
 assert tilted_means[3] < 4.5 < tilted_means[4] and abs(tilted_means[2] - 3.5) < 1e-9
 
 # %% [markdown]
-# What is left is to find $\lambda$, given $p$, $f$ and $c$. Is there always one? Is there only one? How do you
+# It remains to find $\lambda$, given $p$, $f$ and $c$. Is there always one? Is there only one? How do you
 # find it safely if $c$ is close to the largest value of $f$, where $\lambda$ gets large? That is an exercise of this
 # unit, `information_projection`.
 
@@ -1185,7 +1187,7 @@ assert tilted_means[3] < 4.5 < tilted_means[4] and abs(tilted_means[2] - 3.5) < 
 # In the first term $y$ is averaged out. In the second the average over $y$ for fixed $x$ is a KL, and then $x$ is
 # averaged under $q$. Three consequences:
 #
-# * *A pair is at least as far apart as its parts:* the second term is at least zero, so
+# * *Joint distributions are at least as far apart as their marginals:* the second term is at least zero, so
 #   $\mathrm{KL}(q(x) \,\|\, p(x)) \le \mathrm{KL}(q(x, y) \,\|\, p(x, y))$. Equality holds exactly if
 #   $q(y \mid x) = p(y \mid x)$ for every $x$ with $q(x) > 0$.
 # * *Independent observations add up.* If $x$ and $y$ are independent under both, the conditionals are the marginals:
@@ -1200,7 +1202,8 @@ assert tilted_means[3] < 4.5 < tilted_means[4] and abs(tilted_means[2] - 3.5) < 
 #
 # $$\mathrm{KL}\bigl(q(x) \,\|\, p(x)\bigr) + 0 = \mathrm{KL}\bigl(q(x, y) \,\|\, p(x, y)\bigr) = \mathrm{KL}\bigl(q(y) \,\|\, p(y)\bigr) + \mathbb{E}_{q(y)}\Bigl[\mathrm{KL}\bigl(q(x \mid y) \,\|\, p(x \mid y)\bigr)\Bigr].$$
 #
-# On the left the conditionals are equal, both are $t$. Dropping the last term leaves the *data processing inequality*:
+# On the left both conditionals are $t$, so their KL is zero. Dropping the last term leaves the *data processing
+# inequality*:
 #
 # $$\mathrm{KL}\bigl(q(y) \,\|\, p(y)\bigr) \le \mathrm{KL}\bigl(q(x) \,\|\, p(x)\bigr). \tag{33}$$
 #
@@ -1227,7 +1230,7 @@ for count in counts:
 plotting.show(plotting.pixel_maps(rows))
 
 # %% [markdown]
-# **Figure 16.** Ink of the 7s (top) and of the 6s (bottom) on coarser and coarser paper, and
+# **Figure 16.** Ink of the 7s (top) and of the 6s (bottom) on coarser and coarser grids, and
 # $\mathrm{KL}(7 \,\|\, 6)$. The KL falls at every step and ends at zero, where all the ink is in one square.
 #
 # <!-- alt: Two rows of four maps, 8 by 8, 4 by 4, 2 by 2 and a single square. The titles of the lower row give the KL:
@@ -1356,10 +1359,9 @@ assert 0.65 < ends["Jensen–Shannon"] < math.log(2)
 # <details><summary>Answer</summary>
 #
 # None. The intervals do not overlap, so every one of them is at its largest value or infinite, and it stays there if
-# $\theta$ moves a little. They compare the two densities at the same place and do not know which places are *near* each
-# other. Distances that do
-# (Wasserstein, maximum mean discrepancy) come in unit 04. With Gaussians, whose tails reach everywhere, the KL keeps
-# a slope at any distance.
+# $\theta$ moves a little. They compare the two densities at the same place and take no account of which places are
+# *near* each other. Distances that do (Wasserstein, maximum mean discrepancy) come in unit 04. With Gaussians, whose
+# tails reach everywhere, the KL has a slope at any distance.
 # </details>
 
 # %% [markdown]
@@ -1382,12 +1384,12 @@ assert 0.65 < ends["Jensen–Shannon"] < math.log(2)
 # | what you see | why | what to do |
 # |---|---|---|
 # | a KL that should be large is small, or the reverse | $q$ and $p$ exchanged: `torch.nn.functional.kl_div(input, target)` is $\mathrm{KL}(\text{target} \,\Vert\, \text{input})$, takes `input` as *log*-probability, and averages by default | try the code on a pair whose two directions you know |
-# | large, finite values where supports differ | a small constant in the logarithm, $\log (p + 10^{-8})$, turns infinities into numbers and biases the rest | treat zeros of $q$ as such ($0 \log 0 = 0$), and let an infinite KL be infinite |
+# | large, finite values where supports differ | a small constant in the logarithm, $\log (p + 10^{-8})$, turns infinities into numbers and biases the rest | treat zeros of $q$ exactly ($0 \log 0 = 0$), and let an infinite KL be infinite |
 # | a KL that does not grow with the dimension | a mean over coordinates where (10) has a sum | sum over coordinates, one number for each member of the batch |
-# | training runs, the loss means nothing | standard deviation, variance or a logarithm of one mixed up in (12) | names that say which it is, such as `log_std` |
+# | training runs, but the loss means nothing | standard deviation, variance or a logarithm of one mixed up in (12) | use names that say which it is, such as `log_std` |
 # | a negative KL | from a formula: something is not normalised; from samples: noise of $k_1$ | check the sums; print the standard error |
-# | a small error bar on a wrong estimate | $k_3$ with a $q$ that is narrower than $p$ or misses part of it (section 6); every average of $r$ has this fault, such as unit 03's importance weights | use $k_1$; print the mean of $r$ |
-# | error bars from a reverse projection are too small | they are those of the conditional distributions (25), the smaller the stronger the correlations | do not report them as uncertainty |
+# | a small error bar on a wrong estimate | $k_3$ with a $q$ that is narrower than $p$ or misses part of it (section 6); every average of $r$ has this fault, including unit 03's importance weights | use $k_1$; print the mean of $r$ |
+# | error bars from a reverse projection are too small | they are those of the conditional distributions (25), and they shrink as the correlations grow | do not report them as uncertainty |
 # | two tables differ by a factor of 1.44 | nats against bits | write the unit |
 
 # %% [markdown]
@@ -1410,7 +1412,7 @@ assert 0.65 < ends["Jensen–Shannon"] < math.log(2)
 # %% [markdown]
 # ## Where next
 #
-# The **assignment** of this unit asks for the functions behind this lecture and then fits a Gaussian to a
-# posterior shaped like two moons, in both directions, as a film. **Unit 02** turns the reverse projection into a
-# method: mean-field variational inference, where $p$ is a posterior with an unknown normaliser. **Unit 03** trains a
-# network to do the projecting.
+# In this unit's **assignment** you write the functions behind this lecture. They then fit a Gaussian to a posterior
+# shaped like two moons, in both directions, and you watch the fit as a film. **Unit 02** turns the reverse projection
+# into a method: mean-field variational inference, where $p$ is a posterior with an unknown normaliser. **Unit 03**
+# trains a network to do the projecting.
