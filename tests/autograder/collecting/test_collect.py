@@ -221,7 +221,7 @@ def test_a_students_own_time_stamp_is_passed_over(collecting, in_place):
             "Ada Lovelace_7_assignsubmission_file/timestamp.txt": "2000-01-01 00:00:00 UTC",
         }
     ).outcomes
-    assert in_place()["ada"] == {"03_vae.ipynb": "a"} and "student's own" in outcome.remarks[0]
+    assert in_place()["ada"] == {"03_vae.ipynb": "a"} and "the student wrote it" in outcome.remarks[0]
 
 
 def test_archives_of_students_are_unpacked_and_others_named(collecting, in_place):
@@ -372,8 +372,8 @@ def test_the_command_says_what_it_did_and_what_it_does_not_know(klass, zipped, m
     archive = zipped({**CANVAS, "lovelaceada_101_9000_my notebook.ipynb": "before"})
     assert cli.main(["collect", "03", str(archive)]) == 0
     said = capsys.readouterr().out
-    assert "read as a download of canvas: 2 collected" in said
-    assert "2 of 2 without a known time of handing in" in said and "1 of these are marked LATE in the LMS: zoe" in said
+    assert "read as a download from canvas: 2 collected" in said
+    assert "2 of 2 handed in at an unknown time" in said and "1 of these are marked LATE in the LMS: zoe" in said
     assert "nobodyknown_999_9003_03_vae.ipynb: matches nobody" in said
     assert "2 in the roster without any submission: lim, jose" in said
     log = (klass.records / "audit.jsonl").read_text(encoding="utf-8").splitlines()

@@ -197,7 +197,7 @@ def test_an_unknown_id_is_refused_in_words(full, student, words):
 def test_while_another_command_is_at_work_nothing_is_removed(full, files_with, monkeypatch):
     before = files_with(full, "ben")
     monkeypatch.setattr("autograder.student_records.forgetting.course_lock", refusing)
-    with pytest.raises(CourseError, match="at work"):
+    with pytest.raises(CourseError, match="working on this course"):
         forget(full, "ben", yes)
     assert files_with(full, "ben") == before
     with course_lock(full, "course forget"), Gradebook(f"sqlite:///{full.gradebook}") as gradebook:
