@@ -170,6 +170,24 @@ def test_no_page_of_a_student_speaks_to_the_instructor(said):
     assert not _NOT_FOR_STUDENTS.search(to_student(said))
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "the notebook is the same file as that of ben, cleo and others (a hard link): find out who made it",
+        "x is the same file as that of ben (a hard link).txt is the same file as that of ben (a hard link): find out who "
+        "made it",
+        f"config.json is the same file as autograded/ben/{UNIT}/x.json (a hard link): find out how it got there",
+        f"the notebook is the same file as autograded/ben/{UNIT}/{UNIT}.ipynb (a hard link): ask the student for the "
+        "notebook",
+    ],
+)
+def test_what_is_said_of_a_hard_link_names_no_other_student(said):
+    words = to_student(said)
+    assert "(a hard link)" in words
+    assert "ben" not in words
+    assert "cleo" not in words
+
+
 def test_other_words_stay_as_they_are():
     for text in ("the check cell 'check_add' was edited; the edit is ignored", "values: off by a factor of 2"):
         assert to_student(text) == text

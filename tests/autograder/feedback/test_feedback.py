@@ -132,6 +132,18 @@ def test_a_quarantined_submission_gets_its_reason_and_what_the_student_can_do(co
     assert "could not be graded" in text and "Not JSON: hand in the file itself." in text
 
 
+def test_a_page_about_a_hard_link_names_no_other_student(course, unit, solved, release):
+    flag = "the notebook is the same file as that of ben (a hard link): find out who made it"
+    text = elements_of(course, unit, graded_as("ada", solved, release, (flag,))).text
+    assert "The notebook is the same file as another student's (a hard link): your instructor will look at it" in text
+    assert "ben" not in text
+    own = f"autograded/ben/{UNIT}/{UNIT}.ipynb"
+    reason = f"the notebook is the same file as {own} (a hard link): ask the student for the notebook"
+    text = elements_of(course, unit, Graded(SubmissionResult("ada", "quarantined", reason))).text
+    assert "The notebook is one of the course's own files (a hard link): hand in the notebook that you wrote" in text
+    assert "ben" not in text
+
+
 def test_an_endless_answer_is_cut(course, unit, solved, release):
     next(cell for cell in solved.cells if cell.id == "add").source += "\n# " + "x" * 300_000
     graded = graded_as("ada", solved, release)
