@@ -24,8 +24,7 @@
 # **What you need first.** KL divergence, its two directions, and estimates by samples (unit 01); sums of independent
 # variables; PyTorch tensors. No physics.
 #
-# **What it costs.** About two and a half hours to read with a pencil (10,000 words, 57 numbered equations). Less than
-# ninety seconds of processor time to run in one thread, with 1.2 GB of memory at most. Nothing here uses a GPU; the notebook has not
+# **What it costs.** About two and a half hours to read with a pencil (10,000 words, 57 numbered equations). It runs in less than ninety seconds of processor time on one thread and needs at most 1.2 GB of memory. Nothing here uses a GPU; the notebook has not
 # been timed on Colab's machines.
 
 # %% [markdown]
@@ -184,7 +183,7 @@ assert round(48 * 48 * math.log10(2), 1) == 693.6 and round(16 * math.log10(2), 
 # contains $\log p$, hence $\log Z$: the very number we lack. We cannot even say how large the KL of *one* given $q$ is.
 #
 # **First derivation: take the KL apart.** Put in $\log p = \log \tilde p - \log Z$. Since $\log Z$ does not depend on $z$,
-# it leaves the expectation:
+# it comes out of the expectation:
 #
 # $$\mathrm{KL}(q \,\|\, p) = \mathbb{E}_q[\log q(z)] - \mathbb{E}_q[\log \tilde p(z)] + \log Z. \tag{5}$$
 #
@@ -211,8 +210,7 @@ assert round(48 * 48 * math.log10(2), 1) == 693.6 and round(16 * math.log10(2), 
 # quicker; the first derivation says more: the gap *is* the KL. Equality holds if $\tilde p / q$ is constant, that is, if
 # $q = p$.
 #
-# **What each term wants.** The *energy* term $\mathbb{E}_q[\log \tilde p]$ wants $q$ to sit on the single best state. The
-# *entropy* wants $q$ to spread. Without the entropy, inference would be a search for the most probable state; without the
+# **What each term does.** The *energy* term $\mathbb{E}_q[\log \tilde p]$ is largest if $q$ sits on the single best state. The *entropy* is largest if $q$ spreads out. Without the entropy, inference would be a search for the most probable state; without the
 # energy, $q$ would be uniform. Physicists call minus the ELBO the *variational free energy*.
 
 # %%
@@ -254,16 +252,16 @@ for name, q in candidates.items():
 assert bounds["independent, 95 % up"] > bounds["independent, p's means"] + 0.1
 
 # %% [markdown]
-# **Check yourself.** (a) Someone finds an "ELBO" above $\log Z$. Name two bugs that do this. (b) Can the ELBO be used to
+# **Check yourself.** (a) Someone finds an "ELBO" above $\log Z$. Name two bugs that can cause this. (b) Can the ELBO be used to
 # choose between two *models*? (c) Why not minimise $\mathrm{KL}(p \,\|\, q)$ instead?
 #
 # <details><summary>Answer</summary>
 #
-# (a) A $q$ that sums to more than one, or an entropy with a factor too many; or a $\tilde p$ other than the one that
-# $\log Z$ belongs to. Checking that the bound is not exceeded is the best test of such code. (b) With care: it compares
-# $\log p(x)$ minus a gap, and the gaps differ. (c) It averages over $p$, which we cannot do. For exponential families it
-# asks $q$ to match $p$'s moments, which are what inference wants in the first place. Expectation propagation does
-# this piece by piece (section 7).
+# (a) A $q$ that sums to more than one, or an entropy with a factor too many; or a $\tilde p$ that is not the one
+# $\log Z$ belongs to. Checking that the bound is not exceeded is the best test of such code. (b) With care: it
+# compares $\log p(x)$ minus a gap, and the gaps differ. (c) It averages over $p$, which we cannot do. For exponential
+# families it requires $q$ to match $p$'s moments, and those are what inference is meant to find in the first place.
+# Expectation propagation does this piece by piece (section 7).
 # </details>
 
 # %% [markdown]
@@ -309,15 +307,14 @@ assert len(plotting.factorised_families().axes) == 3
 # sign.
 #
 # Updating each $t$ in turn and repeating is *coordinate ascent variational inference* (CAVI). Each update is the exact
-# maximum in its coordinate, so **the ELBO never falls**, and since it is bounded by $\log Z$ its values converge. Where the
-# factors settle, no single one can improve. That need not be the highest point.
+# maximum in its coordinate, so **the ELBO never falls**, and since it is bounded by $\log Z$ its values converge. Where the factors settle, no single one can be improved. That need not be the highest point.
 #
 # Two warnings. Use the newest values: updating all factors at once from the old ones may lower the bound or go in circles.
 # And independence is a strong assumption. If it hurts, let a block of variables (a chain, a tree) share one factor, as in
 # the right panel of figure 4; (12) holds word for word with $z_t$ a block.
 #
-# **One $q$ for each $x$.** In a directed model $\tilde p(z) = p(x, z)$ contains the observation. Another $x$ is another
-# $\tilde p$, hence another optimisation, from scratch:
+# **One $q$ for each $x$.** In a directed model $\tilde p(z) = p(x, z)$ contains the observation. A different $x$
+# gives a different $\tilde p$, and the optimisation starts from scratch:
 #
 # $$\lambda^*(x) = \arg\max_\lambda \mathrm{ELBO}(\lambda; x), \qquad \lambda: \text{the parameters of } q. \tag{13}$$
 
@@ -335,8 +332,8 @@ assert (fit.means - by_mean_field[3]).abs().max() < 0.02
 # once, predicts the parameters of $q$ for any $x$. This is called *amortised* inference.
 #
 # **Check yourself.** (a) Two binary variables are always equal under $p$: $p(0,0) = p(1,1) = \tfrac12$. Which product $q$
-# maximises the ELBO? (b) How many parameters has a mean-field $q$ over $T$ binary variables, and how many has $p$ in
-# general?
+# maximises the ELBO? (b) How many parameters does a mean-field $q$ over $T$ binary variables have, and how many does
+# $p$ have in general?
 #
 # <details><summary>Answer</summary>
 #
@@ -353,7 +350,7 @@ assert (fit.means - by_mean_field[3]).abs().max() < 0.02
 #
 # The ½ is there because $s^\top J s$ counts each pair twice, as $J_{ij} s_i s_j$ and as $J_{ji} s_j s_i$.
 #
-# **The update.** Collect the terms of $\log \tilde p$ with $s_i$. In $\tfrac12 \sum_{kj} J_{kj} s_k s_j$ spin $i$ occurs once
+# **The update.** Collect the terms of $\log \tilde p$ that contain $s_i$. In $\tfrac12 \sum_{kj} J_{kj} s_k s_j$ spin $i$ occurs once
 # as $k$ and once as $j$; both times it multiplies the same sum, which cancels the ½:
 #
 # $$\log \tilde p(s) = s_i \Bigl( h_i + \sum_j J_{ij} s_j \Bigr) + \text{terms without } s_i. \tag{15}$$
@@ -384,10 +381,11 @@ assert (fit.means - by_mean_field[3]).abs().max() < 0.02
 #   \frac{\partial^2\, \mathrm{ELBO}}{\partial m_i\, \partial m_j} = J_{ij} - \frac{\delta_{ij}}{1 - m_i^2}. \tag{19}$$
 #
 # Setting the slope to zero gives (17) again. The diagonal of the curvature is negative, so each coordinate has one
-# maximum; the whole matrix need not be negative, so the surface can have several summits. At $m = 0$ the curvature is
-# $J - I$. Without a field, $m = 0$ is a stationary point; it is a summit if all eigenvalues of $J$ are below 1, and a
-# saddle as soon as one exceeds 1. For two spins the eigenvalues are $\pm J$, so the change comes at $J = 1$. A field
-# delays it: for the $h = 0.05$ of the next figure the second summit appears at $J \approx 1.18$. Drag the slider.
+# maximum; the whole matrix need not be negative definite, so the surface can have several summits. At $m = 0$ the
+# curvature is $J - I$. Without a field, $m = 0$ is a stationary point; it is a summit if all eigenvalues of $J$ are
+# below 1, and a saddle as soon as one exceeds 1. For two spins the eigenvalues are $\pm J$, so the change comes at
+# $J = 1$. A field delays it: for the $h = 0.05$ of the next figure the second summit appears at $J \approx 1.18$.
+# Drag the slider.
 
 # %%
 field = 0.05
@@ -442,7 +440,7 @@ assert (torch.tanh(field + 1.5 * m) - m).abs() < 1e-3 and abs(true_means(1.5)[0]
 # ### Cleaning digits
 #
 # Let each spin be a pixel. Prior: neighbours prefer to be equal, with coupling $J$ on a grid. Likelihood: each pixel arrives
-# flipped with probability $\epsilon$. Then, with $x_i = \pm 1$ what we see,
+# flipped with probability $\epsilon$. Then, with $x_i = \pm 1$ for the pixel we see,
 #
 # $$\log p(x_i \mid s_i) = \tfrac12 \log \frac{1 - \epsilon}{\epsilon}\; x_i s_i + \text{const} \tag{20}$$
 #
@@ -464,7 +462,7 @@ plotting.show(plotting.spin_pictures(pictures))
 
 # %% [markdown]
 # **Figure 6.** The digits, the noisy pictures, and the posterior means by mean field and by Gibbs sampling. The two agree in
-# nearly every pixel. Grey is doubt; it lies along edges, and Gibbs sampling shows more of it.
+# nearly every pixel. Grey marks doubt; it lies along edges, and Gibbs sampling shows more of it.
 #
 # <!-- alt: Four panels of ten digits: clean, speckled, and twice nearly clean again, with a little grey along the edges of strokes. -->
 
@@ -509,7 +507,7 @@ plotting.slider(frames, strengths, "J", start=5)
 # %% [markdown]
 # **Figure 7.** Mean field from two starts (drag $J$; ELBOs are sums over ten pictures). At $J = 2$ and $4$ the start from the
 # noisy picture still shows readable digits, but the blank page has the *higher* bound: in eight of the ten pictures at
-# $J = 2$, in all ten at $J = 4$. There the digits are a local optimum, kept alive by the start.
+# $J = 2$, in all ten at $J = 4$. There the digits are a local optimum, found only because of the start.
 #
 # <!-- alt: Two panels of ten digits for one coupling J: on the left from the noisy start, on the right from a blank start. For J of 0.8 and more the right panel is all black. -->
 
@@ -528,24 +526,21 @@ assert lead[0.2].abs().max() < 0.1 and lead[0.4].abs().max() < 0.1
 # |---|---|
 # | up to $J = 0.4$ | The start does not matter: both runs reach the same bound. |
 # | $J = 0.6$ to $1.2$ | It does, and the bound tells the runs apart. At $J = 0.8$ all ten blank pages have a lower ELBO. Take several starts and keep the best bound. |
-# | $J = 2$ and $4$ | The same rule prefers the blank page. The rule is right and the *model* is wrong: a prior this strong believes in pages of one colour. The readable digits are a poor approximation of a bad posterior; they look good only because the start did. |
+# | $J = 2$ and $4$ | The same rule prefers the blank page. The rule is right and the *model* is wrong: a prior this strong favours pages of one colour. The readable digits are a poor approximation of a bad posterior; they look good only because the start did. |
 #
 # **Check yourself.** (a) With $J = 0$ the cleaned picture has the signs of the noisy one. Why is it grey all the same? (b)
 # We know the clean pictures here, so we could choose $J$ by counting errors. How would you choose it otherwise?
 #
 # <details><summary>Answer</summary>
 #
-# (a) Without neighbours $m_i = \tanh(h_i) = \pm(1 - 2\epsilon) = \pm 0.7$: each pixel is believed as far as the noise
-# allows. (b) Not by the ELBO of (18) alone: it bounds the $\log Z$ of the posterior's potential, and the prior's own $\log Z(J)$ must be
-# subtracted to get $\log p(x)$, and it grows with $J$. Or choose $J$ so that samples of the prior look like clean
-# pictures. Better still is a prior that knows strokes: from unit 03 on, a network learns it.
+# (a) Without neighbours $m_i = \tanh(h_i) = \pm(1 - 2\epsilon) = \pm 0.7$: each pixel is trusted as far as the noise allows. (b) Not by the ELBO of (18) alone: it bounds the $\log Z$ of the posterior's potential. To get $\log p(x)$, subtract the prior's own $\log Z(J)$, which grows with $J$. Or choose $J$ so that samples of the prior look like clean
+# pictures. Better still is a prior that knows about strokes: from unit 03 on, a network learns one.
 # </details>
 
 # %% [markdown]
 # ## 5. How good is it? Enumerate
 #
-# On $4 \times 4$ spins there are 65,536 states. All of them can be summed, and every number above can be compared with the
-# truth. Neighbours are coupled with strength $J$, and each spin has a random field. Mean field runs from three starts (each spin as
+# On $4 \times 4$ spins there are 65,536 states. We can sum over all of them and compare every number above with the truth. Neighbours are coupled with strength $J$, and each spin has a random field. Mean field runs from three starts (each spin as
 # if alone, all up, all down) and keeps the best bound.
 
 # %%
@@ -590,8 +585,7 @@ estimates = {
 plotting.show(plotting.marginals_against_exact(truth.means, estimates))
 
 # %% [markdown]
-# **Figure 8.** Means of the sixteen spins at $J = 0.4$ against the truth by enumeration. The fields favour "down" in sum, and
-# mean field overstates it: all sixteen means are too low, fourteen of them too far from zero. Belief propagation (section 7)
+# **Figure 8.** Means of the sixteen spins at $J = 0.4$ against the truth by enumeration. Taken together, the fields favour "down", and mean field overstates this: all sixteen means are too low, fourteen of them too far from zero. Belief propagation (section 7)
 # and Gibbs sampling stay close to the diagonal.
 #
 # <!-- alt: Scatter of approximate against true means. Mean-field points lie far below the diagonal, the others near it. -->
@@ -612,7 +606,7 @@ assert all(abs(rows[J][0] - rows[J][2]) < 1e-6 for J in (0.1, 0.2, 0.3, 0.4, 0.5
 # %% [markdown]
 # | what the numbers say | why |
 # |---|---|
-# | The gap is largest at a middling coupling, $J = 0.4$. | At weak coupling spins *are* nearly independent. At $J = 1$ they are nearly all up or nearly all down, and within either state they hardly fluctuate: mean field describes one of the two well and pays only for leaving the other out (section 6 says how much). In between, correlations matter, and a product of single spins has none. |
+# | The gap is largest at a medium coupling, $J = 0.4$. | At weak coupling spins *are* nearly independent. At $J = 1$ they are nearly all up or nearly all down, and within either state they hardly fluctuate: mean field describes one of the two well and pays only for leaving the other out (section 6 says how much). In between, correlations matter, and a product of single spins has none. |
 # | The error of the means is largest at $J = 0.5$ and falls again beyond. | The truth itself leans further down: the average of the sixteen true means goes from $-0.33$ at $J = 0.5$ to $-0.75$ at $J = 1$. |
 # | It stays above 0.2. | The true means are a compromise between two sides, and mean field has chosen one: each spin sees only the means of its neighbours, not how they fluctuate. |
 # | At $J = 0.7$ and $1$ one start alone ends two nats and more below the best (last column). | A poor local optimum. |
@@ -638,14 +632,13 @@ assert all(abs(rows[J][0] - rows[J][2]) < 1e-6 for J in (0.1, 0.2, 0.3, 0.4, 0.5
 # $m = 0$ always solves it. The right side has slope $4J$ there, and it is concave for $m > 0$. So for $4J > 1$ it starts above
 # the line $m$ and crosses it once more: two new solutions $\pm m^*$ appear. The curvature (19) says what happens to $m = 0$:
 # the largest eigenvalue of $J$ on the infinite lattice is $4J$ (all spins alike), so the summit at 0 turns into a saddle exactly there.
-# **Mean field predicts a magnet from $J_c = \tfrac14$ on.**
+# **Mean field predicts that the lattice becomes a magnet at $J_c = \tfrac14$.**
 #
 # The infinite lattice has been solved exactly (Onsager; the magnetisation is due to Yang). Order sets in at
 #
 # $$J_c = \tfrac12 \log(1 + \sqrt 2) \approx 0.441, \qquad |m| = \bigl(1 - \sinh(2J)^{-4}\bigr)^{1/8} \text{ beyond}. \tag{22}$$
 #
-# Mean field finds the transition, which is remarkable for one equation, but too early: it neglects that neighbours fluctuate
-# together.
+# Mean field finds the transition, which is remarkable for one equation, but puts it too early: it ignores that neighbours fluctuate together.
 
 # %%
 grid = torch.linspace(0.0, 1.0, 201)
@@ -688,11 +681,9 @@ assert magnetisations[0] < 0.06 and 0.1 < magnetisations[4] < 0.4 < magnetisatio
 
 # %% [markdown]
 # **Why the average of $|m|$?** Without a field, flipping all spins changes nothing. So the true mean of every spin on any
-# *finite* lattice is exactly **zero**, also at $J = 0.6$. A Gibbs chain gets there by flipping as a whole, again and
-# again. To flip, a wall between "up" and "down" has to sweep across the lattice. A wall of length $L$ costs $2J$ in $\log \tilde p$
+# *finite* lattice is exactly **zero**, even at $J = 0.6$. A Gibbs chain reaches that mean by flipping as a whole, again and again. To flip, a wall between "up" and "down" has to sweep across the lattice. A wall of length $L$ costs $2J$ in $\log \tilde p$
 # for each of its $L$ bonds. Bent walls count too, and there are many, so the price is lower than $2J$: Onsager found
-# $2J + \log\tanh J$ for each bond of a long wall, 0.23 at $J = \tfrac12$. The waiting time grows roughly like the exponential of price
-# times length. The average of $m$ over a run then says more about the length of the run than about the model; the average of $|m|$ does not.
+# $2J + \log\tanh J$ for each bond of a long wall, 0.23 at $J = \tfrac12$. The waiting time grows roughly like the exponential of the price times the length. The average of $m$ over a run then says more about the length of the run than about the model; the average of $|m|$ does not.
 
 
 # %%
@@ -728,8 +719,8 @@ for J in (0.5, 0.6, 0.8):
 plotting.show(plotting.magnetisation_traces(traces))
 
 # %% [markdown]
-# **Figure 10.** The mean of $8 \times 8$ spins during Gibbs sampling, from "all up". At $J = 0.5$ the magnet flips some
-# two dozen times; at $J = 0.6$ only a few times; at $J = 0.8$ it stays up to the end. The true mean is zero in
+# **Figure 10.** The mean of $8 \times 8$ spins during Gibbs sampling, from "all up". At $J = 0.5$ the magnet flips
+# about two dozen times; at $J = 0.6$ only a few times; at $J = 0.8$ it stays up to the end. The true mean is zero in
 # all three.
 #
 # <!-- alt: Three strips over 4,000 sweeps. The first jumps between plus and minus 0.8 many times, the second a few times, the third stays near plus 0.9. -->
@@ -743,14 +734,12 @@ assert 12 < counts_of_flips[0] < 35 and 0 < counts_of_flips[1] < 10
 assert counts_of_flips[2] == 0 and runs[2].mean() > 0.85
 
 # %% [markdown]
-# **Symmetry breaking.** Beyond the transition mean field says $+m^*$ or $-m^*$, depending on the start. The cause is not a
-# bug: $\mathrm{KL}(q \,\|\, p)$ is mode-seeking (unit 01), and a product cannot represent "all up or all down". How much
-# does it cost? If $q$ covers one of two equal halves of $p$ perfectly, $p = \tfrac12 q$ wherever $q$ lives, and
+# **Symmetry breaking.** Beyond the transition mean field returns $+m^*$ or $-m^*$, depending on the start. This is not a bug: $\mathrm{KL}(q \,\|\, p)$ is mode-seeking (unit 01), and a product cannot represent "all up or all down". How much
+# does it cost? If $q$ covers one of two equal halves of $p$ perfectly, $p = \tfrac12 q$ wherever $q$ is positive, and
 #
 # $$\mathrm{KL}(q \,\|\, p) = \mathbb{E}_q\Bigl[\log \frac{q}{q / 2}\Bigr] = \log 2 \approx 0.693. \tag{23}$$
 #
-# On a finite lattice the saddle at 0 appears where the largest eigenvalue of $J$ reaches 1; for $4 \times 4$ spins with free
-# edges that is later than $\tfrac14$.
+# On a finite lattice the saddle at 0 appears where the largest eigenvalue of $J$ reaches 1; for $4 \times 4$ spins with free edges that $J$ is larger than $\tfrac14$.
 
 # %%
 silent = LatticeIsing.uniform(1.5, torch.zeros(4, 4))
@@ -770,10 +759,10 @@ assert abs(gaps["up"] - gaps["down"]) < 1e-6 and 0.69 < gaps["up"] < 0.71 and ga
 assert 36 < truth.log_partition < 38 and truth.means.abs().max() < 1e-9
 
 # %% [markdown]
-# From both sides the gap is 0.69 to 0.70 nats, $\log 2$ and a little for what $q$ misses inside its half. A start at exactly zero stays on the
+# From either side the gap is 0.69 to 0.70 nats: $\log 2$, plus a little for what $q$ misses inside its half. A start at exactly zero stays on the
 # saddle.
 #
-# **Check yourself.** The bound misses less than one nat of 37, and yet all means are off by one. Write down one expectation
+# **Check yourself.** The bound falls short of 37 nats by less than one, and yet all means are off by one. Write down one expectation
 # that does not change when all spins are flipped, and one that does. Which of them can this $q$ get right?
 #
 # <details><summary>Answer</summary>
@@ -841,8 +830,7 @@ assert len(plotting.belief_messages().axes) == 2
 # $$H_i = h_i + \sum_j \rho_{ij}\, u_{j \to i}, \qquad c_{i \to j} = H_i - u_{j \to i}, \qquad
 #   \tanh u_{j \to i} = \tanh \frac{J_{ij}}{\rho_{ij}}\, \tanh c_{j \to i}. \tag{28}$$
 #
-# With $\rho = 1$ these are the messages of belief propagation: its fixed points are the stationary points of (26). Exact on
-# trees. On graphs with loops the value is *neither* an upper nor a lower bound, and the iteration may not converge.
+# With $\rho = 1$ these are the messages of belief propagation: its fixed points are the stationary points of (26). On trees the value is exact. On graphs with loops it is *neither* an upper nor a lower bound, and the iteration may not converge.
 
 # %% [markdown]
 # ### Tree-reweighted belief propagation
@@ -883,19 +871,17 @@ assert len(plotting.belief_messages().axes) == 2
 #
 # $$\mathbb{E}\bigl[w_{k+1}\, g(s')\bigr] = \sum_s f_k(s)\, \frac{f_{k+1}(s)}{f_k(s)} \sum_{s'} T(s' \mid s)\, g(s') = \sum_{s'} g(s') \sum_s f_{k+1}(s)\, T(s' \mid s) = \sum_{s'} f_{k+1}(s')\, g(s'). \tag{33}$$
 #
-# With $g = 1$ and $k = K$ the claim follows. Unbiased for $Z$, so by Jensen too low for $\log Z$ on average, and better with
-# more steps and chains.
+# With $g = 1$ and $k = K$ the claim follows. The weight is unbiased for $Z$, so by Jensen its logarithm is too low for $\log Z$ on average. More steps and chains bring it closer.
 #
-# **Expectation propagation**, in one sentence: replace one factor of $\tilde p$ after the other by a simple one such that, *in the
+# **Expectation propagation**, in one sentence: replace the factors of $\tilde p$, one after another, by simple ones such that, *in the
 # context of all the others*, the moments are right, a KL from the true to the simple distribution at each step. It often gives better
-# marginals than mean field and spreads over modes instead of choosing one. It is no bound and may not converge; belief
-# propagation is the special case of factorised approximations.
+# marginals than mean field and spreads over modes instead of choosing one. It gives no bound and may not converge;
+# belief propagation is the special case of factorised approximations.
 
 # %% [markdown]
 # ### All four, measured
 #
-# Two kinds of $4 \times 4$ magnets: all couplings equal to $J$, and the same strength with random signs, so that some spins
-# cannot please all their neighbours ("frustration").
+# Two kinds of $4 \times 4$ magnets: all couplings equal to $J$, and the same strength with random signs, so that some spins cannot satisfy all their couplings ("frustration").
 
 # %% fast="strengths = [0.1, 0.5, 1.0]"
 strengths = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.75, 0.9, 1.0, 1.2]
@@ -940,8 +926,8 @@ figure = plotting.log_partition_bounds(strengths, *attractive, title="all neighb
 plotting.show(figure)
 
 # %% [markdown]
-# **Figure 12.** Estimates of $\log Z$ less the truth, all couplings equal. Mean field lies below, tree-reweighted above;
-# loopy belief propagation is close, and below. Bars are two standard errors; hollow marks would be runs that did not converge.
+# **Figure 12.** Estimates of $\log Z$ minus the truth, all couplings equal. Mean field lies below, tree-reweighted above;
+# loopy belief propagation is close, and below. Bars are two standard errors; hollow marks would show runs that did not converge.
 #
 # <!-- alt: Four curves around a zero line. Mean field dips to minus 1.1 and returns, tree-reweighted rises and returns, loopy belief propagation lies a little below zero, annealed sampling near zero. -->
 
@@ -964,9 +950,9 @@ for title, (values, _, _) in {"alike": attractive, "random": mixed}.items():
 plotting.show(plotting.log_partition_bounds(strengths, *mixed, title="signs at random"))
 
 # %% [markdown]
-# **Figure 13.** The same with random signs. Mean field is still below and tree-reweighted above, but loopy
-# belief propagation now lies above the truth and, from $J = 1$ on (hollow marks), no longer converges. Annealed sampling stays within 0.15 nats of
-# the truth.
+# **Figure 13.** Estimates of $\log Z$ minus the truth, signs at random. Mean field is still below and tree-reweighted
+# above, but loopy belief propagation now lies above the truth and, from $J = 1$ on (hollow marks), no longer
+# converges. Annealed sampling stays within 0.15 nats of the truth.
 #
 # <!-- alt: Four curves around a zero line. Mean field lies below, tree-reweighted far above, loopy belief propagation rises above zero with hollow marks, annealed sampling stays on zero. -->
 
@@ -982,7 +968,7 @@ assert widths["random"].argmax() == len(strengths) - 1 and abs(widths["random"].
 
 # %% [markdown]
 # For couplings that are all positive, loopy belief propagation never exceeds $\log Z$; this has been proven (Ruozzi). With random signs
-# the messages around a loop contradict each other, and it comes out above. The true value lies between the two bounds throughout. With equal couplings
+# the messages around a loop contradict each other, and its estimate comes out too high. The true value lies between the two bounds throughout. With equal couplings
 # they are farthest apart in the middle, 1.8 nats at $J = 0.5$; with random signs the distance keeps growing, to 7.8 nats at $J = 1.2$.
 #
 # **Check yourself.** You have no enumeration, only numbers: mean field 120.3, tree-reweighted (converged) 131.0, loopy 126.2,
@@ -991,8 +977,7 @@ assert widths["random"].argmax() == len(strengths) - 1 and abs(widths["random"].
 # <details><summary>Answer</summary>
 #
 # Certain: $120.3 \le \log Z \le 131.0$. Believed: near 125, because of annealing. But an annealed estimate is too low when no
-# chain finds an important region, and its standard error cannot know about what no chain saw. A longer annealing that gives
-# the same value is the test.
+# chain finds an important region, and its standard error does not reflect what no chain saw. The test is whether a longer annealing gives the same value.
 # </details>
 
 # %% [markdown]
@@ -1026,11 +1011,11 @@ assert len(plotting.topic_model_plates().axes) == 2
 #
 # **The family is explicit, or *uncollapsed*.** It has one factor for every unknown, and nothing is integrated out. (A *collapsed* family first
 # integrates $\theta$ and $\beta$ out of $p$ and approximates the $z$ alone. That gives a tighter bound, but the $z$ are then all coupled and the updates are no
-# longer closed.) The forms of the factors will be found, not assumed:
+# longer closed.) The forms of the factors are derived, not assumed:
 #
 # $$q = \prod_k q(\beta_k) \prod_d \Bigl[ q(\theta_d) \prod_n q(z_{dn}) \Bigr]. \tag{36}$$
 #
-# **Topic of a word.** By (12), keep the terms of (35) with $z_{dn}$ and average the rest:
+# **Topic of a word.** By (12), keep the terms of (35) that contain $z_{dn}$ and average over the rest:
 #
 # $$\varphi_{dwk} := q(z_{dn} = k) \;\propto\; \exp\bigl( \mathbb{E}[\log \theta_{dk}] + \mathbb{E}[\log \beta_{kw}] \bigr), \qquad w = w_{dn}. \tag{37}$$
 #
@@ -1164,10 +1149,9 @@ assert climbed[9] - climbed[0] > 4 * (climbed[-1] - climbed[9])
 
 # %% [markdown]
 # Each document's shares start afresh in every sweep. If they were kept from the first sweep, when all topics are still noise, they would hardly
-# move again. (Strictly, the bound may then fall, if a document climbs another summit than before. The line above prints whether it did.)
+# move again. (Strictly, the bound may then fall, if a document climbs a different summit from before. The line above prints whether it did.)
 #
-# **An independent check.** scikit-learn's `LatentDirichletAllocation` runs the same updates in its batch form. We drew our random start as it does,
-# so both climb from (nearly) the same point. Topics have no order, so they are matched by the words they share.
+# **An independent check.** scikit-learn's `LatentDirichletAllocation` runs the same updates in its batch form. We draw our random start the way it does, so both climb from (nearly) the same point. Topics have no order, so they are matched by the words they share.
 
 # %%
 from scipy.optimize import linear_sum_assignment
@@ -1197,7 +1181,7 @@ plotting.show(plotting.topics_side_by_side(columns))
 
 # %% [markdown]
 # **Figure 16.** Ten topics of the standard library's documentation, the largest first: the eight likeliest words of each, by
-# the equations above and by scikit-learn. Words that both list are dark, which here are nearly all.
+# the equations above and by scikit-learn. Words in both lists are dark; here that is nearly all of them.
 #
 # <!-- alt: Two columns of ten word lists, such as server, socket, request, response. Most words appear in both columns. -->
 
@@ -1236,7 +1220,7 @@ assert (
 
 # %% [markdown]
 # Not every module finds its topic. `statistics` splits its words over four topics, none with more than half of them, and none about statistics: ten topics for 251 modules are
-# too few to give each subject its own, so its words are counted to topics of other modules. The name of a topic is only its two likeliest words; a module that uses the topic need not contain them.
+# too few to give each subject its own, so its words are counted towards topics of other modules. The name of a topic is only its two likeliest words; a module that uses the topic need not contain them.
 #
 # The model was told nothing about networks or numbers. It found sets of words that occur together, because few topics for each document (small
 # $\alpha$) and few words for each topic (small $\eta$) make the data likely.
@@ -1270,8 +1254,7 @@ assert (
 #
 # $$\mathbb{E}\bigl[\tau (x - \mu)^2\bigr] = \mathbb{E}[\tau]\, (x - m)^2 + \frac1\beta: \tag{45}$$
 #
-# the usual squared distance, and a charge for not knowing the mean. Only one term of $g_{nk}$ depends on the point. The assignment's function receives all others in one
-# number for each component, `weights_log`: the expected log weight plus the terms of $\mathbb{E}[\log \tau]$ and $1/\beta$ that do not depend on the point. (It gets $\mathbb{E}[\tau]$ as the precision and adds $\tfrac12 \sum_d \log \mathbb{E}[\tau_{kd}]$ itself,
+# the usual squared distance, and a charge for not knowing the mean. Only one term of $g_{nk}$ depends on the point. The assignment's function takes all the others as one number for each component, `weights_log`: the expected log weight plus the terms of $\mathbb{E}[\log \tau]$ and $1/\beta$ that do not depend on the point. (It gets $\mathbb{E}[\tau]$ as the precision and adds $\tfrac12 \sum_d \log \mathbb{E}[\tau_{kd}]$ itself,
 # so `weights_log` is $\mathbb{E}[\log \pi_k] + \tfrac12 \sum_d (\mathbb{E}[\log \tau_{kd}] - \log \mathbb{E}[\tau_{kd}] - 1/\beta_k)$.)
 #
 # **Parameters.** Let $N_k = \sum_n r_{nk}$ and $\bar x_k = \sum_n r_{nk} x_n / N_k$. The weights are a Dirichlet again, $\alpha_k = \alpha_0 + N_k$, as in (38). For one dimension of one component, collect the terms
@@ -1419,7 +1402,7 @@ assert max(bounds, key=lambda used: bounds[used] + labellings[used]) == 3
 # %% [markdown]
 # | what figure 19 shows | what follows |
 # |---|---|
-# | The bound prefers three components, by more than five nats over four: adding the fourth gains less than its KL costs. | This is the charge for complexity, in numbers. (Each run describes one of many equal labellings. Counting them all would add $\log(8 \cdot 7 \cdot 6) = 5.8$ nats for three components and $7.4$ for four, and leave the order as it is.) Maximum likelihood has none: its optimum never falls when a component is added, and it grows without limit if a component shrinks onto a single point. |
+# | The bound prefers three components, by more than five nats over four: adding the fourth gains less than its KL costs. | This is the charge for complexity, in numbers. (Each run describes one of many equal labellings. Counting them all would add $\log(8 \cdot 7 \cdot 6) = 5.8$ nats for three components and $7.4$ for four, and leave the order as it is.) Maximum likelihood has no such charge: its optimum never falls when a component is added, and it grows without limit if a component shrinks onto a single point. |
 # | Coordinate ascent from eight components *does not find* the three. | A fourth component that is needed only a little gives up no points, and no single update merges two components. The number of components that survive a run estimates nothing; take the run with the highest bound. |
 # | The three components agree with the species in 144 of 150 flowers. | The model was told nothing about species. |
 #
@@ -1438,7 +1421,7 @@ assert max(bounds, key=lambda used: bounds[used] + labellings[used]) == 3
 # thousand already show roughly where the topics should go.
 #
 # How does the ELBO depend on $\lambda$, the parameters of a topic, if each document's $\gamma, \varphi$ are at their best? (At their best, their own derivative is zero, so they
-# may be held fixed.) The terms of the joint with $\beta$ hold the coordinate update $\hat\lambda = \eta + \sum_d n_d \varphi_d$ of (38); the entropy holds $\lambda$ itself:
+# may be held fixed.) The terms of the joint with $\beta$ contain the coordinate update $\hat\lambda = \eta + \sum_d n_d \varphi_d$ of (38); the entropy contains $\lambda$ itself:
 #
 # $$\mathrm{ELBO}(\lambda) = \underbrace{(\hat\lambda - 1)^\top \mathbb{E}[\log \beta]}_{\text{joint}} \underbrace{- (\lambda - 1)^\top \mathbb{E}[\log \beta] + A(\lambda)}_{\text{entropy}} + \text{const}.$$
 #
@@ -1448,7 +1431,7 @@ assert max(bounds, key=lambda used: bounds[used] + labellings[used]) == 3
 #   \nabla_\lambda \mathrm{ELBO} = \nabla^2 A(\lambda)\, (\hat\lambda - \lambda). \tag{51}$$
 #
 # $\nabla^2 A$ is the covariance of $\log \beta$, which is the Fisher information of $q$: a step $\delta$ changes $q$ by a KL of about $\tfrac12 \delta^\top \nabla^2 A\, \delta$. The *natural* gradient
-# measures steps by this KL, so it divides by $\nabla^2 A$, and what is left is the way from $\lambda$ to the coordinate update:
+# measures steps by this KL, so it divides by $\nabla^2 A$, and what is left is the step from $\lambda$ to the coordinate update:
 #
 # $$\tilde\nabla_\lambda \mathrm{ELBO} = \hat\lambda - \lambda = \eta + \sum_d n_d\, \varphi_d - \lambda. \tag{52}$$
 #
@@ -1456,7 +1439,7 @@ assert max(bounds, key=lambda used: bounds[used] + labellings[used]) == 3
 #
 # $$\lambda \leftarrow (1 - \rho_t)\, \lambda + \rho_t \Bigl( \eta + \frac{D}{|b|} \sum_{d \in b} n_d\, \varphi_d \Bigr), \qquad \sum_t \rho_t = \infty, \quad \sum_t \rho_t^2 < \infty. \tag{53}$$
 #
-# With $\rho = 1$ and all documents in the batch it is coordinate ascent again. To get many documents, treat every docstring as one.
+# With $\rho = 1$ and all documents in the batch it is coordinate ascent again. To get many documents, treat every docstring as a document.
 
 # %%
 pieces = load_documentation(pieces=True)
@@ -1514,8 +1497,7 @@ labels = {"y_label": "bound on test docstrings (nats per word)", "x_label": "doc
 plotting.show(plotting.learning_curves(curves, **labels))
 
 # %% [markdown]
-# **Figure 20.** Topics learned from all docstrings at once and from batches of 64, each reading the same number of documents; averages over three seeds, judged on
-# docstrings not learned from. Both batch rules lead early. The one with large first steps is overtaken; the one with smaller first steps is not.
+# **Figure 20.** Topics learned from all docstrings at once and from batches of 64, each reading the same number of documents; averages over three seeds, judged on held-out docstrings. Both batch rules lead early. The one with large first steps is overtaken; the one with smaller first steps is not.
 #
 # <!-- alt: Three rising curves against documents read. Both curves of batches start higher than that of all documents; one of them flattens early and is crossed, the other stays on top. -->
 
@@ -1546,7 +1528,7 @@ assert at(bold, 4000) > at(full, 4000) and at(bold, 10_000) < at(full, 10_000)
 #
 # <details><summary>Answer</summary>
 #
-# They are *local*: they belong to one document and can be brought to their best exactly, given the topics. $\lambda$ is *global*: every document informs it, a batch only gives a noisy estimate, and
+# They are *local*: they belong to one document and can be optimised exactly, given the topics. $\lambda$ is *global*: every document informs it, a batch only gives a noisy estimate, and
 # (53) averages the noise out.
 # </details>
 
@@ -1624,7 +1606,8 @@ def pathwise(mean, log_std, samples):
 
 
 # %% [markdown]
-# First the estimators at one point, the derivative with respect to the first mean from a single sample, many times.
+# First, the estimators at one point: the derivative with respect to the first mean, estimated many times from a
+# single sample each.
 
 # %% fast="draws = 20"
 draws = 1000
@@ -1647,7 +1630,7 @@ plotting.show(plotting.gradient_estimates(single, exact))
 
 # %% [markdown]
 # **Figure 21.** Estimates of one derivative of the ELBO, one dot for each sample, on one scale. Black: mean and standard deviation; dotted: the
-# pathwise mean of 20,000 samples. All three are right on average; the spread is not the same.
+# pathwise mean of 20,000 samples. All three are right on average, but their spread differs.
 #
 # <!-- alt: Three rows of dots around one dotted line: very wide for the score function, narrower with a baseline, very narrow for pathwise. -->
 
@@ -1714,8 +1697,7 @@ for name, value in ends.items():
 plotting.show(plotting.learning_curves(curves, y_label="ELBO (nats)", log_steps=True))
 
 # %% [markdown]
-# **Figure 23.** The same optimiser and step size with three estimators of the same gradient, ten samples each, one run each (logarithmic axis; faint: single steps, thick: running mean). With a
-# baseline the score function arrives where the pathwise gradient arrives, later; without one it is still about ten nats below after 600 steps.
+# **Figure 23.** The same optimiser and step size with three estimators of the same gradient, ten samples each, one run each (logarithmic axis; faint: single steps, thick: running mean). With a baseline the score function reaches the same ELBO as the pathwise gradient, but later; without one it is still about ten nats below after 600 steps.
 #
 # <!-- alt: Three noisy rising curves: pathwise rises at once, with baseline later, without baseline slowest. -->
 
@@ -1805,8 +1787,8 @@ assert 0.7 < gap < 0.85 and average[-1] < mean_field_error / 3 and needed > 5
 # 1. $\log Z = \mathrm{ELBO} + \mathrm{KL}(q \,\|\, p)$: the unknown constant is bounded from below, and the gap is what we minimise.
 # 2. The ELBO is expected log potential plus entropy: find the good states, and do not bet on one of them.
 # 3. Mean field: $q_t \propto \exp \mathbb{E}_{-t}[\log \tilde p]$, one factor at a time, with the newest values; the bound never falls.
-# 4. Independence overstates certainty, orders too early, picks one of several modes, and ends in local optima: take several starts and compare bounds.
-# 5. If no expectation has a closed form, sample the gradient: pathwise if $\log \tilde p$ has a slope, by scores with a baseline if not.
+# 4. Assuming independence overstates certainty, predicts order too early, picks one of several modes, and ends in local optima: take several starts and compare bounds.
+# 5. If no expectation has a closed form, sample the gradient: pathwise if $\log \tilde p$ has a slope, with the score function and a baseline if not.
 
 # %% [markdown]
 # ## What goes wrong in practice
@@ -1819,10 +1801,10 @@ assert 0.7 < gap < 0.85 and average[-1] < mean_field_error / 3 and needed > 5
 # | nan | $0 \log 0$, or a quotient of densities that are both 0 | `torch.special.entr`; normalise from logarithms, with the maximum subtracted |
 # | error bars are too small | factorised $q$ are too narrow (unit 01) | take means from them, and variances with caution |
 # | two runs disagree | local optima | several starts; report the best bound and how often it was found |
-# | the best bound looks absurd (figure 7) | the optimiser has found what the model believes | change the model |
+# | the best bound looks absurd (figure 7) | the optimiser has found what the model prefers | change the model |
 # | more components than make sense | the number that survives a run depends on the start | compare bounds (figure 19) |
 # | a topic that makes no sense | its top words are a small part of it | look at documents too (figure 17), and at another number of topics |
-# | a biased score-function gradient | the baseline was computed from the same samples | use earlier ones, or leave each sample out of its own |
+# | a biased score-function gradient | the baseline was computed from the same samples | use earlier samples, or leave each sample out of its own baseline |
 
 # %% [markdown]
 # ## Sources
@@ -1848,6 +1830,5 @@ assert 0.7 < gap < 0.85 and average[-1] < mean_field_error / 3 and needed > 5
 # %% [markdown]
 # ## Where next
 #
-# The **assignment** of this unit asks for the functions behind this lecture: the mean-field sweep, its bound and a fit that runs until it has converged, the Gibbs sweep, the update of the topic
-# model, that of the mixture, and the score-function gradient. Then your functions denoise a page of digits and name the topics of the standard library. **Unit 03** lets a network do the
+# In this unit's **assignment** you write the functions behind this lecture: the mean-field sweep, its bound and a fit that runs until it has converged, the Gibbs sweep, the updates of the topic model and of the mixture, and the score-function gradient. Then your functions denoise a page of digits and name the topics of the standard library. **Unit 03** lets a network do the
 # inference, with the pathwise gradient of section 11.
