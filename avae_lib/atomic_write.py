@@ -50,6 +50,14 @@ def move_into_place(draft: Path, path: Path) -> None:
 
     Raises:
         OSError: the file cannot be moved, for example to another disk.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     draft, path = Path(folder, "draft"), Path(folder, "notes.txt")
+    ...     _ = draft.write_text("τ = 1", encoding="utf-8")
+    ...     move_into_place(draft, path)
+    ...     draft.exists(), path.exists()
+    (False, True)
     """
     with draft.open("r+b") as file:
         os.fsync(file.fileno())

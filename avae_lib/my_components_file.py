@@ -44,6 +44,9 @@ def kept_file() -> Path:
 
     In a course folder all units share one file, beside ``avae_lib``. On Colab it lies in the folder ``avae`` of the
     student's Drive if that is mounted. Elsewhere it lies in the current folder.
+
+    >>> kept_file().name
+    'my_components.py'
     """
     here = Path.cwd()
     course = next((folder for folder in here.parents if (folder / "avae_lib").is_dir()), None)
@@ -60,6 +63,14 @@ def run_as_module(path: Path) -> ModuleType:
 
     Raises:
         KeptFileError: the file cannot be read or run. ``sys.modules`` then holds what it held before under this name.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "my_components.py")
+    ...     _ = path.write_text("def twice(x):\\n    return 2 * x\\n", encoding="utf-8")
+    ...     module = run_as_module(path)
+    ...     module.twice(3), module is sys.modules.pop(module.__name__)
+    (6, True)
     """
     place = path.resolve()
     name = _module_name(place)
@@ -131,6 +142,11 @@ def keep(name: str, function: Callable) -> list[str]:
 
     Returns:
         Lines for the student: the file it was saved to, and names that it uses from other cells, which are not saved.
+
+    A function without source, typed into no cell and no file, cannot be kept:
+
+    >>> keep("log_mean_exp", len)
+    ["log_mean_exp is not kept: its source can't be found"]
     """
     function = inspect.unwrap(function)
     try:

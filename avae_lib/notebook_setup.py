@@ -37,7 +37,7 @@ def keep_runs_on_drive(wanted: bool) -> Path:
 
     On Colab, files in the current folder are deleted when the machine is taken away. With ``wanted`` the student's
     Google Drive is mounted there (Colab asks for permission first) and the runs are kept in its folder ``avae/runs``,
-    so that training goes on from the last checkpoint after a disconnect. Where Drive cannot be mounted, and outside
+    so that training resumes from the last checkpoint after a disconnect. Where Drive cannot be mounted, and outside
     Colab, runs are kept on this machine: in the folder ``runs`` beside ``avae_lib`` in a copy of the course, else in
     the current folder.
     """
@@ -48,7 +48,7 @@ def keep_runs_on_drive(wanted: bool) -> Path:
     trouble = _trouble_with_drive() if wanted else "asked for with keep_runs_on_drive(True)"
     if not trouble:
         folder = my_components_file.DRIVE / "avae" / "runs"
-        print(f"Runs are kept in {folder}, and training goes on from there after a disconnect")
+        print(f"Runs are kept in {folder}, and training resumes from the last checkpoint after a disconnect")
         return folder
     print(f"Runs are kept in {Path('runs').resolve()} until Colab takes this machine away (Drive: {trouble})")
     return Path("runs")

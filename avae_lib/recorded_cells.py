@@ -51,14 +51,23 @@ def digest_of(code: str) -> str:
 
 
 def watch() -> None:
-    """Make cells of this notebook show recorded results while their components are missing. Does nothing elsewhere."""
+    """Make cells of this notebook show recorded results while their components are missing. Does nothing elsewhere.
+
+    >>> watch()  # outside Jupyter nothing happens
+    """
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
     if shell is not None and stand_in not in shell.input_transformers_cleanup:
         shell.input_transformers_cleanup.append(stand_in)
 
 
 def stand_in(lines: list[str]) -> list[str]:
-    """The lines that IPython runs instead of a cell's: the same, unless the cell needs a missing component."""
+    """The lines that IPython runs instead of a cell's: the same, unless the cell needs a missing component.
+
+    A cell that lacks nothing runs as it stands:
+
+    >>> stand_in(["x = 1\\n"])
+    ['x = 1\\n']
+    """
     code = "".join(lines)
     missing = [name for name in names_needed(code) if not components.is_available(name)]
     if not missing:
@@ -76,6 +85,9 @@ def show_recorded(digest: str, missing: Sequence[str]) -> None:
     Args:
         digest: of the cell's code, as :func:`digest_of` returns it.
         missing: names of the components that it lacks.
+
+    >>> show_recorded(digest_of("x = 1"), missing=["top_down_step"])
+    This cell needs top_down_step, which you write in assignment 05. Its code was changed, so ...
     """
     folder, outputs = _record(digest)
     units = sorted({components.find(name).unit.split("_")[0] for name in missing})

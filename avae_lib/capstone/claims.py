@@ -173,6 +173,10 @@ def read_claims(report: str) -> Claims:
 
     Raises:
         ClaimsError: a row is missing, appears twice, or has an unusable value; the message names all problems.
+
+    >>> read_claims("| bits per dimension | a lot |")
+    Traceback (most recent call last):
+    avae_lib.capstone.claims.ClaimsError: the table of claims has no row 'data set'; ...
     """
     values, problems = _rows_of(report[:_LONGEST_REPORT])
     fields = {}

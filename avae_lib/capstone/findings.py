@@ -49,6 +49,11 @@ def claim_reproduces(claims: Claims, measured: Float[Tensor, " images"]) -> Find
 
     Args:
         measured: bits per dimension of each public test image, of the claim's quantity.
+
+    >>> import torch
+    >>> claims = Claims("photos32", "embedded", "bound", 4.93, 0.06, 1, 195_684, 8_400, 0.4)
+    >>> claim_reproduces(claims, torch.tensor([5.1, 4.9])).sentence
+    'you claim 4.93 ± 0.06, measured were 5.0000: the claim is 0.07 bits per dimension better than the model, ...'
     """
     here = Estimate.over(measured)
     off = claims.bits_per_dim - here.mean
@@ -69,6 +74,12 @@ def claim_holds_elsewhere(claims: Claims, elsewhere: Estimate) -> Finding:
 
     Args:
         elsewhere: the estimate from held-out images of the mean over the public test images.
+
+    >>> claims = Claims("photos32", "embedded", "bound", 4.93, 0.06, 1, 195_684, 8_400, 0.4)
+    >>> claim_holds_elsewhere(claims, Estimate(5.0, 0.02)).passed
+    True
+    >>> claim_holds_elsewhere(claims, Estimate(5.5, 0.02)).passed
+    False
     """
     allowed = claims.error + _STANDARD_ERRORS * elsewhere.standard_error + NOISE_OF_DRAWS_BPD
     off = elsewhere.mean - claims.bits_per_dim
@@ -118,6 +129,11 @@ def improvement(bound: Estimate, least_bpd: float = 0.0) -> Finding:
 
     Args:
         bound: the bound of the model, on held-out images or, at home, on the public ones.
+
+    >>> improvement(Estimate(4.5, 0.02), least_bpd=0.3).passed
+    True
+    >>> improvement(Estimate(4.5, 0.02), least_bpd=0.6).passed
+    False
     """
     better = baseline("bound").mean - bound.mean
     numbers = (

@@ -49,6 +49,15 @@ def hand_in(
 
     Raises:
         CapstoneRefused: the grader would not accept these files; the message says why.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> from avae_lib.models.vae import VAEConfig
+    >>> config = VAEConfig((3, 32, 32), bits=8, likelihood="discretized_logistic", hidden_sizes=(16,))
+    >>> model = config.build()
+    >>> claims = Claims("photos32", "embedded", "bound", 4.93, 0.06, 1, trained_numbers(model), 8_400, 0.4)
+    >>> with TemporaryDirectory() as folder:
+    ...     [path.name for path in hand_in(folder, model, claims, "# A small VAE", config)]
+    ['config.json', 'weights.safetensors', 'report.md']
     """
     if not isinstance(trained, nn.Module):
         trained, experiment = load_run(trained)
@@ -76,6 +85,18 @@ def claims_of_run(
     Args:
         quantity: ``bound`` or ``importance-weighted``.
         version: of the data set, in a few words.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> import torch
+    >>> from avae_lib.presets import find_preset
+    >>> from avae_lib.training.runs import write_run
+    >>> preset = find_preset("digits-vae")
+    >>> measured = Measurement(torch.tensor([5.0, 4.0]), torch.tensor([4.9, 3.9]), samples=16, seconds=1.0)
+    >>> with TemporaryDirectory() as folder:
+    ...     write_run(preset, preset.build_model(), folder)
+    ...     claims = claims_of_run(folder, measured, "bound", "embedded")
+    >>> claims.data_set, claims.bits_per_dim, claims.error
+    ('digits', 4.5, 0.5)
     """
     model, experiment = load_run(run_dir)
     costs = Costs.read(Path(run_dir))
@@ -103,6 +124,10 @@ def require_accepted(contents: dict[str, bytes], budget: Budget = BUDGET) -> tup
 
     Raises:
         CapstoneRefused: a file is missing or too large, no model can be rebuilt, or the table cannot be used.
+
+    >>> require_accepted({CONFIG: b"{}", WEIGHTS: b""})
+    Traceback (most recent call last):
+    avae_lib.capstone.rebuilding.CapstoneRefused: report.md is missing: capstone.hand_in writes it
     """
     limits = {CONFIG: budget.max_config_bytes, WEIGHTS: budget.max_weights_bytes, REPORT: budget.max_report_bytes}
     for name, most in limits.items():
@@ -131,5 +156,12 @@ def accepted_claims(report: bytes, budget: Budget = BUDGET) -> Claims:
 
 
 def read_files(folder: Path | str) -> dict[str, bytes]:
-    """The contents of the files of a capstone that exist in a folder, by name."""
+    """The contents of the files of a capstone that exist in a folder, by name.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     _ = Path(folder, "report.md").write_bytes(b"# A small VAE")
+    ...     read_files(folder)
+    {'report.md': b'# A small VAE'}
+    """
     return {name: (Path(folder) / name).read_bytes() for name in FILES if (Path(folder) / name).is_file()}

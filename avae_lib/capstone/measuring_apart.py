@@ -31,6 +31,10 @@ def measured_apart(config: str, weights: str, images: dict[str, Any], samples: i
     Returns:
         ``{"parameters": …, "measured": {set: {"bound": […], "importance-weighted": […]}}}`` with bits per dimension of
         each image; or ``{"refused": reason}``.
+
+    >>> nothing = base64.b64encode(b"").decode()
+    >>> measured_apart(nothing, nothing, images={}, samples=1, seed=0)
+    {'refused': 'config.json: it is no JSON (Expecting value: line 1 column 1 (char 0))'}
     """
     try:
         model = rebuild(base64.b64decode(config), base64.b64decode(weights))
@@ -45,7 +49,11 @@ def measured_apart(config: str, weights: str, images: dict[str, Any], samples: i
 
 
 def images_to_json(images: UInt8[Tensor, "images channels height width"]) -> dict[str, Any]:
-    """Images as their shape and their bytes in base64."""
+    """Images as their shape and their bytes in base64.
+
+    >>> images_to_json(torch.tensor([[[[0, 255]]]], dtype=torch.uint8))
+    {'shape': [1, 1, 1, 2], 'bytes': 'AP8='}
+    """
     return {"shape": list(images.shape), "bytes": base64.b64encode(images.numpy().tobytes()).decode("ascii")}
 
 

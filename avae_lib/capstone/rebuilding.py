@@ -66,6 +66,15 @@ def rebuild(config: bytes, weights: bytes, budget: Budget = BUDGET) -> nn.Module
     Raises:
         CapstoneRefused: the configuration is unknown, unbounded or about other images, or the weights are not those
             of such a model or not finite. A model that is a little over the budget is rebuilt.
+
+    >>> import json
+    >>> from avae_lib.models.families import config_to_record
+    >>> from avae_lib.models.vae import VAEConfig
+    >>> config = VAEConfig((3, 32, 32), bits=8, likelihood="discretized_logistic", hidden_sizes=(16,))
+    >>> model = config.build()
+    >>> again = rebuild(json.dumps(config_to_record(config)).encode(), weights_bytes(model))
+    >>> all(torch.equal(one, other) for one, other in zip(model.parameters(), again.parameters()))
+    True
     """
     kind = _config(config, budget)
     with torch.device("meta"), _bounded(budget):
@@ -88,7 +97,12 @@ def trained_numbers(model: nn.Module) -> int:
 
 
 def weights_bytes(model: nn.Module) -> bytes:
-    """The weights as the content of ``weights.safetensors``, in float32."""
+    """The weights as the content of ``weights.safetensors``, in float32.
+
+    >>> content = weights_bytes(nn.Linear(2, 1).half())
+    >>> {name: stored.dtype for name, stored in read_header(content).items()} == {"weight": "F32", "bias": "F32"}
+    True
+    """
     tensors = {name: _as_wanted(tensor.detach().cpu()).contiguous() for name, tensor in model.state_dict().items()}
     return safetensors.torch.save(tensors)
 

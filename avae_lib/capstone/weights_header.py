@@ -28,7 +28,11 @@ class MalformedFile(ValueError):
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """Type and shape of one tensor, from the header."""
+    """Type and shape of one tensor, from the header.
+
+    >>> StoredTensor("F16", (2, 3)).is_float, StoredTensor("I64", ()).is_float
+    (True, False)
+    """
 
     dtype: str
     """F16, F32 or I64."""

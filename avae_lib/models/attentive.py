@@ -68,7 +68,7 @@ class AttentiveVAE(Hierarchy):
 
 @dataclass(frozen=True)
 class AttentiveConfig:
-    """What an attentive VAE or its local twin is made of.
+    """Configuration of an attentive VAE or its local twin.
 
     The twins differ in their trainable numbers, because keys and queries need channels:
 

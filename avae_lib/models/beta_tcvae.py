@@ -22,7 +22,7 @@ ESTIMATORS = ("weighted", "stratified")
 
 @dataclass(frozen=True)
 class BetaTCVAEConfig(VAEConfig):
-    """What a β-TCVAE is made of.
+    """Configuration of a β-TCVAE.
 
     With β = 1 it is the VAE; the penalty is zero:
 

@@ -16,7 +16,7 @@ __all__ = ["BetaVAE", "BetaVAEConfig"]
 
 @dataclass(frozen=True)
 class BetaVAEConfig(VAEConfig):
-    """What a β-VAE is made of.
+    """Configuration of a β-VAE.
 
     With β = 1 it is the VAE; the penalty is zero:
 

@@ -33,7 +33,7 @@ Labels = Int[Tensor, "batch"]
 
 @dataclass(frozen=True)
 class ConditionalVAEConfig(VAEConfig):
-    """What a conditional VAE is made of.
+    """Configuration of a conditional VAE.
 
     >>> ConditionalVAEConfig(num_classes=3).build().sample(4, labels=torch.tensor([2, 2, 0, 1])).shape
     torch.Size([4, 1, 8, 8])

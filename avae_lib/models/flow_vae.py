@@ -29,7 +29,7 @@ _INITIAL_GATE_LOGIT = 2.0
 
 @dataclass(frozen=True)
 class FlowVAEConfig(VAEConfig):
-    """What a VAE with a flow for its posterior is made of.
+    """Configuration of a VAE with a flow for its posterior.
 
     >>> x = torch.zeros(3, 1, 8, 8, dtype=torch.uint8)
     >>> FlowVAEConfig(flow="inverse_autoregressive", latent_dim=2).build().posterior(x).sample().shape

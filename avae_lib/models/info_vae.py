@@ -18,7 +18,7 @@ __all__ = ["InfoVAE", "InfoVAEConfig"]
 
 @dataclass(frozen=True)
 class InfoVAEConfig(VAEConfig):
-    """What an InfoVAE is made of.
+    """Configuration of an InfoVAE.
 
     >>> import torch
     >>> x = torch.zeros(3, 1, 8, 8, dtype=torch.uint8)

@@ -20,7 +20,7 @@ __all__ = ["InverseLipschitzVAE", "InverseLipschitzVAEConfig"]
 
 @dataclass(frozen=True)
 class InverseLipschitzVAEConfig(VAEConfig):
-    """What a VAE with an inverse-Lipschitz decoder is made of.
+    """Configuration of a VAE with an inverse-Lipschitz decoder.
 
     >>> InverseLipschitzVAEConfig(latent_dim=2).build().logits(torch.zeros(3, 2)).shape
     torch.Size([3, 64])

@@ -17,7 +17,7 @@ __all__ = ["IWAE", "IWAEConfig"]
 
 @dataclass(frozen=True)
 class IWAEConfig(VAEConfig):
-    """What an importance-weighted autoencoder is made of.
+    """Configuration of an importance-weighted autoencoder.
 
     >>> import torch
     >>> x = torch.zeros(2, 1, 8, 8, dtype=torch.uint8)

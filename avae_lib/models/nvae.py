@@ -36,7 +36,7 @@ POSTPROCESS_EXPANSION = 3
 
 @dataclass(frozen=True)
 class NVAEConfig:
-    """What an NVAE is made of.
+    """Configuration of an NVAE.
 
     Two scales of latents for images of 32×32; the streams have twice the channels where they have half the side:
 

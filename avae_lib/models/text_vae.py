@@ -29,7 +29,7 @@ __all__ = ["TextVAE", "TextVAEConfig"]
 
 @dataclass(frozen=True)
 class TextVAEConfig:
-    """What a VAE of sentences is made of.
+    """Configuration of a VAE of sentences.
 
     >>> TextVAEConfig(sequence_length=6, vocabulary_size=9).build().sample(2).shape
     torch.Size([2, 6])

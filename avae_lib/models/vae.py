@@ -35,7 +35,7 @@ __all__ = ["VAE", "VAEConfig"]
 
 @dataclass(frozen=True)
 class VAEConfig:
-    """What a fully-connected VAE is made of.
+    """Configuration of a fully-connected VAE.
 
     >>> model = VAEConfig(image_shape=(1, 8, 8), latent_dim=2, hidden_sizes=(50,)).build()
     >>> sum(parameter.numel() for parameter in model.parameters())

@@ -19,7 +19,7 @@ __all__ = ["VampPriorVAE", "VampPriorVAEConfig"]
 
 @dataclass(frozen=True)
 class VampPriorVAEConfig(VAEConfig):
-    """What a VAE with a VampPrior is made of.
+    """Configuration of a VAE with a VampPrior.
 
     >>> VampPriorVAEConfig(pseudo_inputs=3, latent_dim=2).build().components().mean.shape
     torch.Size([3, 2])

@@ -7,12 +7,10 @@ configuration and how a model is assembled from it; the blocks themselves are in
 Blocks are written in the notation of the released code, as items separated by commas, in the order in which the data
 pass them: ``32x2,32d2,16x3`` for an encoder and ``16x3,32m16,32x2`` for a decoder.
 
-=======  ===========================================================================================================
-``RxN``  N blocks at resolution R
-``R``    one block at resolution R
-``RdK``  encoder: one block at resolution R, then average pooling by K
-``RmS``  decoder: one block at resolution R, which first adds the stream of the coarser resolution S, upsampled
-=======  ===========================================================================================================
+* ``RxN``: N blocks at resolution R
+* ``R``: one block at resolution R
+* ``RdK`` (encoder): one block at resolution R, then average pooling by K
+* ``RmS`` (decoder): one block at resolution R, which first adds the stream of the coarser resolution S, upsampled
 """
 
 from __future__ import annotations
@@ -58,7 +56,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class VDVAEConfig:
-    """What a Very Deep VAE is made of. The blocks are written in the notation explained at the top of this file.
+    """Configuration of a Very Deep VAE.
 
     The defaults are the published model of CIFAR-10:
 

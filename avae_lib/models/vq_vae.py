@@ -42,7 +42,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class VQVAEConfig:
-    """What a VQ-VAE is made of.
+    """Configuration of a VQ-VAE.
 
     64 positions and 128 codes: the codes of an image cost 64 · log 128 nats, or 448 bits:
 

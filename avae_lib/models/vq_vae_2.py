@@ -35,7 +35,7 @@ __all__ = ["VQVAE2", "VQVAE2Config"]
 
 @dataclass(frozen=True)
 class VQVAE2Config:
-    """What a VQ-VAE of two levels and its prior are made of.
+    """Configuration of a VQ-VAE of two levels, and of its prior.
 
     >>> model = VQVAE2Config(channels=8, halvings=2, top_halvings=1).build()
     >>> model.num_layers, [q.codes.shape[1:] for q in model.latents(torch.zeros(1, 3, 32, 32, dtype=torch.uint8))]

@@ -27,7 +27,7 @@ PENALTIES = {"mmd": mmd_to_prior, "sliced_wasserstein": sliced_wasserstein_to_pr
 
 @dataclass(frozen=True)
 class WassersteinAEConfig(VAEConfig):
-    """What a Wasserstein autoencoder is made of.
+    """Configuration of a Wasserstein autoencoder.
 
     >>> model = WassersteinAEConfig(penalty="sliced_wasserstein").build()
     >>> list(model(torch.zeros(4, 1, 8, 8, dtype=torch.uint8)).penalties)

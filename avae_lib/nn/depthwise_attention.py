@@ -3,17 +3,13 @@
 Attention in a transformer runs over positions. Here it runs over depth: the layers of a hierarchy stand where the
 words of a sentence stand, and each pixel attends on its own.
 
-=======  ====================================================================  ====================================
-symbol   meaning                                                               shape
-=======  ====================================================================  ====================================
-s        query: what the layer looks for                                       (batch, key_channels, h, w)
-k_j      key of layer j: what the query is compared with                       (batch, key_channels, h, w)
-v_j      value of layer j: what is found there                                 (batch, width, h, w)
-τ        inverse temperature: large τ picks the best layer, τ = 0 averages     one number
-a_j      weight of layer j, softmax over j of τ ⟨s, k_j⟩                       (batch, h, w)
-c        the layer's own features                                              (batch, width, h, w)
-γ        gate: how much of what is found is added to c                         one number
-=======  ====================================================================  ====================================
+* ``s``, the query: what the layer looks for, ``(batch, key_channels, h, w)``
+* ``k_j``, the key of layer j: what the query is compared with, ``(batch, key_channels, h, w)``
+* ``v_j``, the value of layer j: what is found there, ``(batch, width, h, w)``
+* ``τ``, the inverse temperature, one number: large τ picks the best layer, τ = 0 averages
+* ``a_j``, the weight of layer j: softmax over j of τ ⟨s, k_j⟩, ``(batch, h, w)``
+* ``c``: the layer's own features, ``(batch, width, h, w)``
+* ``γ``, the gate, one number: how much of what is found is added to c
 
 I. Apostolopoulou, I. Char, E. Rosenfeld, A. Dubrawski, "Deep Attentive Variational Inference", ICLR 2022.
 """

@@ -167,12 +167,27 @@ def save_weights(model: nn.Module, step: int, run_dir: Path, name: str = LATEST)
 
 
 def has_weights(run_dir: Path) -> bool:
-    """Whether the run folder holds weights."""
+    """Whether the run folder holds weights.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     before = has_weights(Path(folder))
+    ...     save_weights(nn.Linear(2, 1), step=30, run_dir=Path(folder))
+    ...     before, has_weights(Path(folder))
+    (False, True)
+    """
     return (run_dir / LATEST).exists()
 
 
 def step_of_weights(path: Path) -> int | None:
-    """Number of updates that the weights in a file have had; None if the file is missing or damaged."""
+    """Number of updates that the weights in a file have had; None if the file is missing or damaged.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_weights(nn.Linear(2, 1), step=30, run_dir=Path(folder))
+    ...     step_of_weights(Path(folder) / LATEST), step_of_weights(Path(folder) / BEST)
+    (30, None)
+    """
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             return int(file.metadata()["step"])
@@ -217,7 +232,20 @@ def milestone_file(step: int) -> str:
 
 
 def save_milestone(state: TrainingState, run_dir: Path) -> None:
-    """Keep the averaged weights of this step if it is one of ``training.logging.milestones``."""
+    """Keep the averaged weights of this step if it is one of ``training.logging.milestones``.
+
+    >>> import tempfile
+    >>> from avae_lib.presets import find_preset
+    >>> from avae_lib.training.training_config import LoggingConfig, TrainingConfig
+    >>> experiment = find_preset("digits-vae")
+    >>> config = TrainingConfig(logging=LoggingConfig(milestones=(500,)))
+    >>> state = TrainingState(experiment.build_model(), experiment.data.load(), config, torch.device("cpu"))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for state.step in (499, 500, 501):
+    ...         save_milestone(state, Path(folder))
+    ...     [path.name for path in Path(folder, "milestones").iterdir()]
+    ['000500.safetensors']
+    """
     if state.step in state.config.logging.milestones:
         save_weights(state.averaged.module, state.step, run_dir, milestone_file(state.step))
 
@@ -235,6 +263,17 @@ class BestWeights:
         state: the state of training.
         rows: rows of metrics up to the present step.
         run_dir: folder of the run.
+
+    >>> import tempfile
+    >>> from avae_lib.presets import find_preset
+    >>> preset = find_preset("digits-vae")
+    >>> state = TrainingState(preset.build_model(), preset.data.load(), preset.training, torch.device("cpu"))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     best = BestWeights(state, rows=[], run_dir=Path(folder))
+    ...     for state.step, nats in ((100, 25.0), (200, 24.0), (300, 26.0)):
+    ...         best.offer({"negative_elbo": nats})
+    ...     step_of_weights(Path(folder) / BEST)
+    200
     """
 
     def __init__(self, state: TrainingState, rows: Iterable[Mapping[str, Any]], run_dir: Path) -> None:

@@ -112,6 +112,14 @@ class Clock:
     Args:
         state: the training state, whose ``seconds`` and ``energy_kwh`` are kept up to date.
         now: returns the seconds since some fixed moment.
+
+    >>> from avae_lib.presets import find_preset
+    >>> preset = find_preset("digits-vae")
+    >>> state = TrainingState(preset.build_model(), preset.data.load(), preset.training, torch.device("cpu"))
+    >>> clock = Clock(state, now=iter([100.0, 107.5]).__next__)
+    >>> clock.note_time()
+    >>> state.seconds
+    7.5
     """
 
     def __init__(self, state: TrainingState, now: Callable[[], float] = time.monotonic) -> None:
@@ -148,6 +156,12 @@ def energy_meter(device: torch.device, with_codecarbon: bool = False) -> EnergyM
 
     Raises:
         InvalidInput: codecarbon is asked for, but not installed.
+
+    No energy is known of a CPU, unless codecarbon estimates it:
+
+    >>> read = energy_meter(torch.device("cpu"))
+    >>> print(read())
+    None
     """
     if with_codecarbon:
         return _codecarbon_meter()
@@ -234,7 +248,16 @@ class Memory:
 
 
 def expected_memory(state: TrainingState, dataset: Dataset) -> Memory:
-    """The memory that training needs on its device, for a state and its data set."""
+    """The memory that training needs on its device, for a state and its data set.
+
+    >>> from avae_lib.presets import find_preset
+    >>> preset = find_preset("digits-vae")
+    >>> dataset = preset.data.load()
+    >>> state = TrainingState(preset.build_model(), dataset, preset.training, torch.device("cpu"))
+    >>> memory = expected_memory(state, dataset)
+    >>> memory.weights == 4 * 111_280, memory.gradients == memory.weights, memory.optimizer > 2 * memory.weights
+    (True, True, True)
+    """
     weights = _bytes([*state.model.parameters(), *state.model.buffers()])
     moments = _bytes(optimizer_tensors(state.optimizer))
     return Memory(
@@ -252,6 +275,11 @@ def saved_for_backward(model: nn.Module, batch_size: int) -> int | None:
     """Bytes that autograd keeps from one forward pass, found by running the model on shapes without numbers.
 
     None if the model reads numbers on its way.
+
+    >>> from avae_lib.presets import find_preset
+    >>> model = find_preset("digits-vae").build_model()
+    >>> saved_for_backward(model, batch_size=200) / saved_for_backward(model, batch_size=100)
+    2.0
     """
     shapes = {
         name: tensor.detach().to("meta").requires_grad_(tensor.requires_grad)

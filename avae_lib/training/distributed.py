@@ -82,7 +82,11 @@ ALONE = Team()
 
 
 def is_leading_process() -> bool:
-    """Whether this process is the one that writes and prints; true without torchrun."""
+    """Whether this process is the one that writes and prints; true without torchrun.
+
+    >>> is_leading_process()
+    True
+    """
     return int(os.environ.get("RANK", "0")) == 0
 
 
@@ -91,6 +95,10 @@ def join_team(device: torch.device) -> Iterator[tuple[Team, torch.device]]:
     """The processes that torchrun's environment variables describe, and this one's device, inside a ``with`` block.
 
     An existing process group is used, and left open afterwards.
+
+    >>> with join_team(torch.device("cpu")) as (team, device):
+    ...     team.size, team.is_leader, device
+    (1, True, device(type='cpu'))
     """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:

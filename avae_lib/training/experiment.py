@@ -82,6 +82,13 @@ def from_json(record: Any) -> Any:
 
     Raises:
         ConfigError: a class does not exist, or does not take the stored fields.
+
+    >>> config = TrainingConfig(steps=10)
+    >>> from_json(to_json(config)) == config
+    True
+    >>> from_json({"type": "os.system"})
+    Traceback (most recent call last):
+    avae_lib.training.experiment.ConfigError: every configuration must have a type within avae_lib, got 'os.system'
     """
     if isinstance(record, list):
         return tuple(from_json(entry) for entry in record)

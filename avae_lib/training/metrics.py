@@ -101,6 +101,20 @@ class Journal:
         run_dir: where ``metrics.jsonl`` and ``skipped.jsonl`` are; rows after ``state.step`` are dropped from them.
         watch: takes the place of the bar; called with each row of metrics and the model under its averaged weights.
         labels: classes of the held-out examples, for a conditional model.
+
+    >>> import tempfile
+    >>> import torch
+    >>> from avae_lib.presets import find_preset
+    >>> from avae_lib.training.update import update
+    >>> preset = find_preset("digits-vae")
+    >>> state = TrainingState(preset.build_model(), preset.data.load(), preset.training, torch.device("cpu"))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with Journal(state, None, Path(folder), lambda row, _: print(row["split"], row["step"])) as journal:
+    ...         for _ in range(20):
+    ...             update(state, state.model)
+    ...             journal.record()
+    train 10
+    train 20
     """
 
     def __init__(

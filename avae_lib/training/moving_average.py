@@ -16,6 +16,14 @@ def running_statistics(model: nn.Module) -> list[Tensor]:
 
     Each buffer holds floating-point numbers, and a forward pass changes it linearly in a sum over the batch, as in
     :math:`m \leftarrow \gamma m + (1 - \gamma) \sum_b e_b`.
+
+    >>> class Centred(nn.Module):
+    ...     running_statistics = ("mean",)
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.register_buffer("mean", torch.zeros(3))
+    >>> running_statistics(nn.Sequential(nn.Linear(3, 3), Centred()))
+    [tensor([0., 0., 0.])]
     """
     return [module.get_buffer(name) for module in model.modules() for name in getattr(module, "running_statistics", ())]
 
@@ -26,6 +34,11 @@ class RunningStatistics:
     In a forward pass each process moves the statistics according to its share of the batch. The mean of these changes
     is the change for the whole batch, because the statistics are linear in the batch. With a single process this class
     does nothing.
+
+    >>> from avae_lib.training.distributed import ALONE
+    >>> statistics = RunningStatistics(nn.Linear(1, 1), ALONE)
+    >>> statistics.remember()
+    >>> statistics.average()  # nothing to average with a single process
     """
 
     def __init__(self, model: nn.Module, team: Team) -> None:

@@ -127,6 +127,14 @@ def load_optimizer(optimizer: Optimizer, state: dict[str, Any]) -> None:
 
     Raises:
         ValueError: the state is of other parameters.
+
+    >>> weights = [nn.Parameter(torch.zeros(2))]
+    >>> before, after = make_optimizer(weights, TrainingConfig()), make_optimizer(weights, TrainingConfig())
+    >>> weights[0].grad = torch.ones(2)
+    >>> before.step()
+    >>> load_optimizer(after, before.state_dict())
+    >>> after.state[weights[0]]["exp_avg"]
+    tensor([0.1000, 0.1000])
     """
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     groups = [{**group, "capturable": _counts_on_device(parameters)} for group in state["param_groups"]]
@@ -134,7 +142,12 @@ def load_optimizer(optimizer: Optimizer, state: dict[str, Any]) -> None:
 
 
 def optimizer_tensors(optimizer: Optimizer) -> list[Tensor]:
-    """Moments and counts, all that a step changes beside the weights."""
+    """Moments and counts, all that a step changes beside the weights.
+
+    >>> adam = make_optimizer([nn.Parameter(torch.zeros(2, 3))], TrainingConfig())
+    >>> [tuple(tensor.shape) for tensor in optimizer_tensors(adam)]  # the step count and two moments
+    [(), (2, 3), (2, 3)]
+    """
     return [value for state in optimizer.state.values() for value in state.values()]
 
 

@@ -36,6 +36,11 @@ def import_checkpoint(path: Path, experiment: Experiment, run_dir: Path) -> None
         ReleasedFileError: the file can't be read, or holds anything but tensors by name.
         ValueError: the weights are of another model.
         RunError: there is a run in the folder, or it can't be written.
+
+    >>> from avae_lib.presets import find_preset
+    >>> import_checkpoint(Path("iter-1000-model-ema.th"), find_preset("digits-vae"), Path("runs/released"))
+    Traceback (most recent call last):
+    avae_lib.errors.InvalidInput: weights of a Very Deep VAE need a preset of that family, got 'digits-vae'
     """
     if not isinstance(experiment.model, VDVAEConfig):
         raise InvalidInput(f"weights of a Very Deep VAE need a preset of that family, got {experiment.name!r}")
@@ -55,6 +60,15 @@ def experiment_of_hparams(path: Path, data: str | None = None) -> Experiment:
     Raises:
         ReleasedFileError: the file is no JSON object.
         ValueError: the hyper-parameters describe no model, or no data set is named.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> hparams = {"width": 8, "zdim": 2, "dataset": "cifar10"}
+    >>> hparams |= {"enc_blocks": "32x1,32d32,1x1", "dec_blocks": "1x1,32m1,32x1"}
+    >>> with TemporaryDirectory() as folder:
+    ...     _ = Path(folder, "small.json").write_text(json.dumps(hparams), encoding="utf-8")
+    ...     experiment = experiment_of_hparams(Path(folder, "small.json"))
+    >>> experiment.name, experiment.data.name, experiment.model.latent_channels
+    ('small', 'cifar10', 2)
     """
     try:
         hparams = json.loads(path.read_text(encoding="utf-8"))

@@ -28,6 +28,12 @@ def run_lock(run_dir: Path) -> Iterator[None]:
 
     Raises:
         RunInUse: another process holds the lock.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder, run_lock(Path(folder)), run_lock(Path(folder)):
+    ...     pass
+    Traceback (most recent call last):
+    avae_lib.training.run_guards.RunInUse: another process is training in ...: wait for it, or choose another folder
     """
     with (run_dir / ".lock").open("w") as file:
         if fcntl is not None:
@@ -47,7 +53,12 @@ class TrainingInterrupted(KeyboardInterrupt):
 
 
 class StopRequest:
-    """Whether a signal has asked training to stop."""
+    """Whether a signal has asked training to stop.
+
+    >>> request = StopRequest()
+    >>> request.made
+    False
+    """
 
     def __init__(self) -> None:
         self.made = False

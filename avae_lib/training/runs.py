@@ -1,16 +1,14 @@
 """Run folders: the configuration, metrics, checkpoints and weights of one experiment.
 
-=============================  ==========================================================================
-``config.json``                the experiment; rebuilds exactly the model that was trained
-``metrics.jsonl``              metrics during training, see :class:`avae_lib.training.metrics.MetricsFile`
-``checkpoint.pt``              where training resumes; ``checkpoint.previous.pt`` is the one before
-``weights.safetensors``        the averaged weights after the last update
-``best.safetensors``           the averaged weights with the lowest negative ELBO on validation images; for a model
-                               that defines no density, those with the lowest training objective
-``milestones/000500.safetensors``  the averaged weights of each step of ``training.logging.milestones``
-``costs.json``                 time, memory and electricity, see :class:`avae_lib.training.costs.Costs`
-``skipped.jsonl``              updates that were skipped, and why; only if there were any
-=============================  ==========================================================================
+* ``config.json``: the experiment; rebuilds exactly the model that was trained
+* ``metrics.jsonl``: metrics during training, see :class:`avae_lib.training.metrics.MetricsFile`
+* ``checkpoint.pt``: where training resumes; ``checkpoint.previous.pt`` is the one before
+* ``weights.safetensors``: the averaged weights after the last update
+* ``best.safetensors``: the averaged weights with the lowest negative ELBO on validation images; for a model that
+  defines no density, those with the lowest training objective
+* ``milestones/000500.safetensors``: the averaged weights of each step of ``training.logging.milestones``
+* ``costs.json``: time, memory and electricity, see :class:`avae_lib.training.costs.Costs`
+* ``skipped.jsonl``: updates that were skipped, and why; only if there were any
 """
 
 from __future__ import annotations
@@ -105,6 +103,15 @@ def load_run(
     Raises:
         RunError: the folder is no run, or its configuration cannot be read.
         WeightsError: it has no such weights yet, or they are damaged.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> from avae_lib.presets import find_preset
+    >>> preset = find_preset("digits-vae")
+    >>> with TemporaryDirectory() as folder:
+    ...     write_run(preset, preset.build_model(), folder)
+    ...     model, experiment = load_run(folder)
+    >>> experiment == preset, model.training
+    (True, False)
     """
     run_dir = Path(run_dir)
     experiment = read_experiment(run_dir)
@@ -117,6 +124,10 @@ def read_experiment(run_dir: Path | str) -> Experiment:
 
     Raises:
         RunError: the folder is no run, or its configuration cannot be read.
+
+    >>> read_experiment("no/such/run")
+    Traceback (most recent call last):
+    avae_lib.training.runs.RunError: no/such/run is no run folder: it has no config.json (`avae train` makes one)
     """
     path = Path(run_dir) / "config.json"
     if not path.is_file():
@@ -135,6 +146,14 @@ def write_run(experiment: Experiment, model: nn.Module, run_dir: Path | str) -> 
 
     Raises:
         RunError: the folder holds a run already, or cannot be written.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> from avae_lib.presets import find_preset
+    >>> preset = find_preset("digits-vae")
+    >>> with TemporaryDirectory() as folder:
+    ...     write_run(preset, preset.build_model(), folder)
+    ...     sorted(path.name for path in Path(folder).iterdir())
+    ['config.json', 'weights.safetensors']
     """
     run_dir = Path(run_dir)
     if (run_dir / "config.json").exists():

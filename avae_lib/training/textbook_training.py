@@ -33,6 +33,14 @@ def vae_training_step(model: nn.Module, optimizer: torch.optim.Optimizer, x: Ten
 
     Returns:
         The loss before the update, in nats per example, as a Python float.
+
+    >>> from avae_lib.models.vae import VAEConfig
+    >>> model = VAEConfig(hidden_sizes=(32,)).build()
+    >>> optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    >>> x = torch.randint(2, (50, 1, 8, 8), dtype=torch.uint8)
+    >>> losses = [vae_training_step(model, optimizer, x) for _ in range(30)]
+    >>> losses[-1] < losses[0]
+    True
     """
     optimizer.zero_grad()
     elbo = model(x)

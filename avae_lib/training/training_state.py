@@ -71,6 +71,15 @@ class TrainingState:
         config: how to train.
         device: the device to train on.
         team: the processes that train together.
+
+    >>> from avae_lib.presets import find_preset
+    >>> preset = find_preset("digits-vae")
+    >>> state = TrainingState(preset.build_model(), preset.data.load(), preset.training, torch.device("cpu"))
+    >>> state.step = 150
+    >>> state.is_due(every=50), state.is_due(every=100)
+    (True, False)
+    >>> sorted(state.state_dict())[:4]
+    ['averaged', 'energy_kwh', 'limit', 'loss']
     """
 
     def __init__(
