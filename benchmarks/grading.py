@@ -1,9 +1,9 @@
-"""Grading a class: ``course grade --workers 2``, sandbox and judge on, against plain ``nbgrader autograde``.
+"""Time the grading of a class: ``course grade --workers 2`` with sandbox and judge, and plain ``nbgrader autograde``.
 
     python benchmarks/grading.py --submissions 60
 
 Both grade the same notebooks of one unit, one after the other on this machine: the set-up cell, the answers and their
-check cells, nothing else. A third of the class is right, a third half right, a third wrong. Times are wall times of
+check cells, and nothing else. A third of the class is right, a third half right, a third wrong. Times are wall times of
 the two commands, from their start to their end. The machine should have nothing else to do.
 """
 
@@ -48,9 +48,9 @@ class Class:
     """What is graded.
 
     Attributes:
-        submissions: how many students handed in.
-        unit: with example submissions in ``autograder/examples``.
-        workers: of ``course grade``.
+        submissions: number of students who handed in.
+        unit: the unit to grade; it needs example submissions in ``autograder/examples``.
+        workers: number of workers of ``course grade``.
     """
 
     submissions: int = 60
@@ -60,7 +60,7 @@ class Class:
 
 @dataclass(frozen=True)
 class Grading:
-    """What grading took: wall time, and the most memory that one worker and all it started held at a time."""
+    """The cost of grading: wall time, and the peak memory of one worker with all the processes it started."""
 
     seconds: float
     worker_bytes: int
@@ -81,7 +81,7 @@ def main(given: Class) -> None:
 
 
 def hand_in(root: Path, given: Class) -> None:
-    """Make a course folder in which a class has handed in."""
+    """Make a course folder that holds the submissions of a class."""
     (root / "solutions" / given.unit).mkdir(parents=True)
     for name in ("course.toml", "nbgrader_config.py"):
         shutil.copy(ROOT / name, root)
@@ -145,7 +145,7 @@ def timed(command: Sequence[str], folder: Path, finished: Callable[[], int], giv
 
 
 class Memory:
-    """The most memory that one process's child and all its descendants held together, each page counted once."""
+    """The peak memory of any one child of a process with all its descendants, each page counted once."""
 
     def __init__(self, process: int) -> None:
         self._parent = psutil.Process(process)
@@ -179,7 +179,7 @@ def require_all_graded(root: Path, given: Class) -> None:
 
 
 def report(given: Class, by_us: Grading, by_them: Grading) -> None:
-    """Print the ratio and write it down."""
+    """Print the ratio and write it to a file."""
     rates = {"ours": given.submissions / by_us.seconds, "theirs": given.submissions / by_them.seconds}
     ratio = rates["ours"] / rates["theirs"]
     print(f"{given.submissions} submissions of {given.unit}, {os.cpu_count()} processors, {given.workers} workers")

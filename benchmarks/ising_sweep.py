@@ -1,8 +1,8 @@
-"""What a checkerboard sweep of an Ising lattice costs, next to a copy of the same memory and to its tanh alone.
+"""Time a checkerboard sweep of an Ising lattice, a copy of the same memory, and its tanh alone.
 
     python benchmarks/ising_sweep.py
 
-If the time per spin stays the same as lattices grow, the sweep costs arithmetic and memory traffic and no Python.
+If the time per spin stays the same as lattices grow, the cost is arithmetic and memory traffic, not Python.
 """
 
 import platform

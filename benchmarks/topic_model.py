@@ -1,9 +1,10 @@
-"""Processor time until the same bound on a corpus made by the model itself: scikit-learn's batch method, then ours.
+"""Processor time to reach the same bound on a corpus drawn from the model: scikit-learn's batch method, then ours.
 
     python benchmarks/topic_model.py                                  20,000 documents of 5,000 words: about 3 minutes
     python benchmarks/topic_model.py --documents 2000 --words 1000    a smaller corpus
 
-Both start from the same topics. scikit-learn's bound is evaluated by our formula, which the tests compare with its own.
+Both start from the same topics. scikit-learn's bound is evaluated by our formula, which the tests
+compare with scikit-learn's.
 """
 
 import time
@@ -26,15 +27,15 @@ DOCUMENT_CONCENTRATION, TOPIC_CONCENTRATION = 0.1, 0.01
 
 @dataclass(frozen=True)
 class Corpus:
-    """Size of a corpus, and how long each method works on it."""
+    """Size of a corpus, and the number of iterations of each method."""
 
     documents: int = 20_000
     words: int = 5_000
     topics: int = 20
     iterations: int = 5
-    """Of scikit-learn."""
+    """Iterations of scikit-learn."""
     sweeps: int = 13
-    """Of ours, at most; document parameters are updated five times in each."""
+    """Largest number of sweeps of our method; each updates the document parameters five times."""
 
 
 def synthetic_counts(corpus: Corpus, random: np.random.Generator) -> scipy.sparse.csr_matrix:
@@ -52,7 +53,7 @@ def synthetic_counts(corpus: Corpus, random: np.random.Generator) -> scipy.spars
 
 
 def timed(work: Callable[[], Any]) -> tuple[Any, float]:
-    """What the work returns, and the seconds of processor time that it took."""
+    """The result of ``work``, and the seconds of processor time that it took."""
     start = time.process_time()
     result = work()
     return result, time.process_time() - start
@@ -77,7 +78,7 @@ def main(corpus: Corpus) -> None:
     gamma = torch.from_numpy(theirs._unnormalized_transform(counts))
     documents = Documents.of(sparse, torch.float64)
     bound = elbo_of_documents(documents, prior, gamma, torch.from_numpy(theirs.components_)).item()
-    # scikit-learn draws its first topics like this from its random state.
+    # scikit-learn draws its initial topics from its random state in this way.
     start = torch.from_numpy(np.random.RandomState(1).gamma(100.0, 0.01, (corpus.topics, corpus.words)))
     ours, our_seconds = timed(lambda: fit_lda(sparse, prior, start, sweeps=corpus.sweeps))
     report(corpus, bound, their_seconds, ours.elbo, our_seconds)

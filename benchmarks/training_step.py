@@ -1,8 +1,8 @@
-"""What a training step costs: local against attentive, and what the components' seam adds.
+"""Time a training step, local against attentive, and the overhead of the components' seam.
 
     python benchmarks/training_step.py
 
-Times are medians of one machine; compare them with each other, not with those of another one.
+Times are medians on one machine; compare them with each other, not with those of another machine.
 """
 
 import platform

@@ -1,11 +1,11 @@
-"""An ablation: several arms, each trained from several seeds, and the record of what came out.
+"""An ablation: several arms, each trained from several seeds, and the record of the results.
 
 A folder of experiments states its arms as a :class:`Study` for each scale and calls :func:`command`. Everything else
-is here: training in turn, going on after an interruption, evaluation, and the record that lectures read.
+is here: training in turn, resuming after an interruption, evaluation, and the record that lectures read.
 
 Runs take turns. All arms and seeds get a quarter of the steps, then the second quarter, and so on: whenever training
-stops, the arms have had about the same. The learning rate is constant after its warm-up and the averaged weights are
-judged, so a run that goes on is the run that would have been asked for more steps at once.
+stops, all arms have had about the same number. The learning rate is constant after its warm-up and the averaged weights
+are evaluated, so a continued run is the same as a run that was given more steps from the start.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Arm:
     """One variant of the model."""
 
     label: str
-    """What a figure calls it."""
+    """Its name in figures."""
     factors: Mapping[str, Any]
     """What distinguishes it from the other arms."""
     model: ModelConfig
@@ -62,17 +62,17 @@ class Study:
     name: str
     """Name of the folder and of the record."""
     question: str
-    """What is asked, in one sentence."""
+    """The question, in one sentence."""
     data: DataConfig
     """The images; some are held out for validation."""
     training: TrainingConfig
-    """Training of every arm; ``steps`` is where a run ends."""
+    """Training of every arm; ``steps`` is the length of a run."""
     arms: tuple[Arm, ...]
     """The variants, in the order in which they are plotted."""
     test_images: int = 2000
-    """Test images that a finished run is judged by, at most."""
+    """Largest number of test images on which a finished run is evaluated."""
     runs_of: str = ""
-    """Name of the study that has the same runs; empty where this one has runs of its own."""
+    """Name of the study whose runs this one shares; empty if it has its own."""
 
     @cached_property
     def dataset(self) -> ImageDataset:
@@ -106,7 +106,7 @@ class Run:
         return self._notes().get("diverged", False)
 
     def train(self, dataset: ImageDataset, steps: int) -> None:
-        """Go on until the run has had ``steps`` updates; note its processor time and whether it diverged."""
+        """Train until the run has had ``steps`` updates; record its processor time and whether it diverged."""
         notes, started = self._notes(), time.process_time()
         training = replace(self.experiment.training, steps=steps)
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -117,12 +117,12 @@ class Run:
         except TrainingDiverged as problem:
             print(f"{self.folder.name}: {problem}")
             notes |= {"steps": self._last_row()["step"], "diverged": True}
-        finally:  # an interrupted run has cost its time, too
+        finally:  # the time of an interrupted run counts too
             notes["cpu_seconds"] = notes.get("cpu_seconds", 0.0) + time.process_time() - started
             self._write("notes.json", notes)
 
     def test(self, dataset: ImageDataset, images: int) -> None:
-        """Judge the averaged weights by test images, and note it."""
+        """Evaluate the averaged weights on test images, and record the result."""
         model = self.model()
         with measuring(model):
             elbo = terms_of_bound(model, dataset.pixels("test")[:images].to(_device_of(model)), rows=100)
@@ -141,7 +141,7 @@ class Run:
         return load_weights(self.experiment.build_model(), self.folder)
 
     def record(self, until: float = math.inf) -> dict[str, Any]:
-        """What the run did, as records hold it, with nothing of what it did after ``until`` updates."""
+        """The run's entry in a record; anything after ``until`` updates is left out."""
         notes, training = self._notes(), self.experiment.training
         steps, seconds_per_step = min(notes["steps"], until), notes["cpu_seconds"] / max(1, notes["steps"])
         rows = [row for row in self._rows("valid", steps) if row["bits_per_dim"] is not None]
@@ -195,7 +195,7 @@ def command(studies: Mapping[str, Callable[[], Study]], picture: Callable[[dict[
 
     Args:
         studies: from the name of a scale to the study at that scale.
-        picture: draws what a record shows into the folder of the experiment.
+        picture: draws a record's figures into the folder of the experiment.
     """
 
     def main(
@@ -208,19 +208,19 @@ def command(studies: Mapping[str, Callable[[], Study]], picture: Callable[[dict[
         record: Path | None = None,
         draw_only: bool = False,
     ) -> None:
-        """Train all arms from all seeds, or go on where they stand; write the record and draw it.
+        """Train all arms from all seeds, or resume their runs; write the record and draw it.
 
         Args:
-            scale: small (CPU) or full (one GPU).
-            seeds: One run of each arm for each of these seeds.
-            minutes: Time limit for this call, checked between stretches of runs. Call again to go on.
-            turns: Stop when all runs have had so many of the four stretches of their steps; with 0 nothing is trained
-                and the record is written of what is there.
-            steps: Updates of each run; by default those of the scale. A larger number continues finished runs.
+            scale: Size of the models and of the training: small (for a CPU) or full (for one GPU).
+            seeds: Seeds; each arm is trained once from each.
+            minutes: Time limit for this call, checked between stretches of runs. Repeat the command to resume.
+            turns: Stop when all runs have completed this many of the four stretches of their steps; 0 trains nothing
+                and writes the record of the existing runs.
+            steps: Updates of each run; the default depends on the scale. A larger number continues finished runs.
             runs: Folder that holds the run folders.
-            record: File for the record; by default the one that travels with the library (small), or record.json in the
-                folder full of the experiment. The pictures are drawn only where the record is one of these.
-            draw_only: Draw the pictures from the record that is there; train nothing.
+            record: File for the record; by default the library's own (small), or record.json in the experiment's folder
+                `full` (full). The pictures are drawn only if the default is used.
+            draw_only: Draw the pictures from the existing record; train nothing.
         """
         study = studies[scale]()
         study = replace(study, training=replace(study.training, steps=steps)) if steps else study
@@ -251,7 +251,7 @@ def _train_in_turn(study: Study, seeds: Sequence[int], runs: Path, turns: int, s
     for turn in range(1, turns + 1):
         for run in all_runs:
             if time.monotonic() > until:
-                print(f"time is up in turn {turn} of {TURNS}; the same command goes on from here")
+                print(f"time is up in turn {turn} of {TURNS}; the same command resumes from here")
                 return
             if run.steps < steps * turn // TURNS and not run.has_diverged:
                 run.train(study.dataset, steps * turn // TURNS)
@@ -261,7 +261,7 @@ def _train_in_turn(study: Study, seeds: Sequence[int], runs: Path, turns: int, s
 
 
 def record_of(study: Study, seeds: Sequence[int], runs: Path, scale: str) -> dict[str, Any]:
-    """What all runs that have begun did, up to the step that all of them have reached; see experiments/README.md."""
+    """The results of all runs that have begun, up to the last step common to them; see experiments/README.md."""
     dataset, training = study.dataset, study.training
     begun = [run for arm in study.arms for seed in seeds if (run := study.run(arm, seed, runs)).steps > 0]
     until = min((run.steps for run in begun if not run.has_diverged), default=math.inf)
@@ -285,7 +285,7 @@ def record_of(study: Study, seeds: Sequence[int], runs: Path, scale: str) -> dic
 
 
 def _comparable(arms: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Arms without their test results unless all runs have one: bounds on different images are not to be compared."""
+    """Arms without their test results unless all runs have one: bounds on different images cannot be compared."""
     if all(run["test"] or run["diverged"] for arm in arms for run in arm["runs"]):
         return arms
     return [arm | {"runs": [run | {"test": None} for run in arm["runs"]]} for arm in arms]
@@ -297,7 +297,7 @@ def _arm_record(study: Study, arm: Arm, seeds: Sequence[int], runs: Path, until:
 
 
 def arm_summary(arm: Arm) -> dict[str, Any]:
-    """What an arm's model is made of: label, factors, parameters, and size and resolution of its latents, top first."""
+    """Label, factors and parameters of an arm, and the size and resolution of its latents, top first."""
     model = arm.model.build()
     black = torch.zeros(1, *model.image_shape, dtype=torch.uint8)
     with measuring(model):

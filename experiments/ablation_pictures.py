@@ -1,4 +1,4 @@
-"""Pictures of the records of ablations: ``results.png`` answers the question, ``curves.png`` shows how far runs got."""
+"""Pictures of the records of ablations: ``results.png`` answers the question, ``curves.png`` shows the training."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ __all__ = [
 
 
 def loss_of_arms(record: dict[str, Any], folder: Path) -> None:
-    """One point for each arm and seed, the arms by their labels."""
+    """Draw one point for each arm and seed, with the labels of the arms on the axis."""
     results = {arm["label"].replace(" at ", "\nat "): last_bits_per_dim(arm) for arm in record["arms"]}
     _save(record, _seeds_and_means(results, "", _judged_by(record)), folder)
 
 
 def loss_against(record: dict[str, Any], folder: Path, factor: str, label: str) -> None:
-    """One point for each arm and seed, the arms by a factor."""
+    """Draw one point for each arm and seed, with a factor of the arms on the axis."""
     results = {str(arm["factors"][factor]): last_bits_per_dim(arm) for arm in record["arms"]}
     _save(record, _seeds_and_means(results, label, _judged_by(record)), folder)
 
@@ -52,7 +52,7 @@ def loss_and_skips(record: dict[str, Any], folder: Path) -> None:
 
 
 def cumulative_kl(record: dict[str, Any], folder: Path) -> None:
-    """KL added up from the top, for each arm."""
+    """KL summed from the top layer down, for each arm."""
     models = {
         arm["label"]: [run["curve"]["kl_per_layer"][-1] for run in arm["runs"]] for arm in record["arms"] if arm["runs"]
     }
@@ -87,7 +87,7 @@ def learning_curves(record: dict[str, Any]) -> Figure:
 
 @styled
 def _seeds_and_means(results: dict[str, list[float]], x_label: str, judged_by: str) -> Figure:
-    """Dots are seeds, joined by a thin line where they are the same; the blue line joins the means."""
+    """Dots are seeds, joined by a thin line if all arms have equally many; the blue line joins the means."""
     figure, axes = new_figure(6.4, 3.2)
     if len({len(seeds) for seeds in results.values()}) == 1:
         axes.plot(list(results.values()), color=GREY, linewidth=0.7)

@@ -1,4 +1,4 @@
-"""The table of an ablation's record, as its README holds it."""
+"""The table of an ablation's record, as it stands in the README."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ _HEAD = (
 
 
 def table(record: dict[str, Any]) -> str:
-    """One row for each arm, as Markdown, and above it where the numbers are from.
+    """A Markdown table with one row for each arm, below a line on where the numbers come from.
 
-    bits/dim is the mean over seeds ± the standard deviation over seeds, of test images once all runs are over; the next
-    column has the same for differences from the first arm's run of the same seed. Skipped updates are counted
-    for each seed. "Settled" says how many runs met the stop rule.
+    bits/dim is the mean over seeds ± the standard deviation over seeds, on test images once all runs are finished; the
+    next column has the same for the differences from the first arm's run of the same seed. Skipped updates are counted
+    for each seed. "Settled" counts the runs that met the stop rule.
     """
     rows = [_HEAD, tuple("---" for _ in _HEAD), *(_row(arm, record["arms"][0]) for arm in record["arms"])]
     lines = ["| " + " | ".join(row) + " |" for row in rows]
@@ -39,7 +39,7 @@ def table(record: dict[str, Any]) -> str:
 
 
 def refresh_readme(readme: Path, record: dict[str, Any]) -> None:
-    """Put the record's table between the marks in a README, if it is there."""
+    """Put the record's table between the marks in a README, if the file exists."""
     if readme.exists():
         before, _, rest = readme.read_text(encoding="utf-8").partition(_START)
         _, _, after = rest.partition(_END)

@@ -1,4 +1,4 @@
-"""The Very Deep VAEs of the ablations: images, training and model at each scale; an arm changes what its question asks.
+"""The Very Deep VAEs of the ablations: images, training and model at each scale; each arm changes one thing.
 
 ``small`` trains on two CPU cores in minutes, ``full`` needs a GPU.
 """

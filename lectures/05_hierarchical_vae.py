@@ -10,8 +10,8 @@
 # # Unit 05: Hierarchical VAEs
 #
 # The VAE of unit 03 draws all its latent variables at once. A hierarchy draws them in turn: first a few that settle the
-# layout of an image, then more that fill in what the first ones left open. With 45 layers they come close to
-# models that write one pixel after the other:
+# layout of an image, then more that fill in what the first ones left open. With 45 layers, such a hierarchy
+# comes close to models that generate an image one pixel at a time:
 #
 # | CIFAR-10, bits per dimension (as reported by Child, 2021) | Very Deep VAE | PixelCNN++ | PixelSNAIL | Sparse Transformer |
 # |---|---|---|---|---|
@@ -71,7 +71,7 @@ from avae_lib.training.skipped_updates import should_skip_update
 torch.set_num_threads(1)  # networks this small are faster on one thread than on several
 
 # %% fast="updates = 60"
-updates = 1500  # of each of the two networks that are trained here
+updates = 1500  # for each of the two networks trained here
 
 # %% [markdown]
 # ## A first picture
@@ -82,7 +82,7 @@ updates = 1500  # of each of the two networks that are trained here
 
 # %%
 test = data.load("photos32").test
-photos = test[test.float().std(dim=(1, 2, 3)).argsort(descending=True)[:96:8]]  # twelve with much to see
+photos = test[test.float().std(dim=(1, 2, 3)).argsort(descending=True)[:96:8]]  # twelve with plenty of detail
 
 # %%
 # needs: top_down_step, bottleneck_block, unpool_nearest, gaussian_kl_per_layer
@@ -98,8 +98,8 @@ for up_to in (32, 4, 1, 0):
 plotting.show(plotting.image_rows(rows))
 
 # %% [markdown]
-# **Figure 1.** Crops, and what the model makes of them when it keeps all its layers; those at 1 × 1 and 4 × 4 alone; the one at 1 × 1; none. All of them bring the crop back, blurred. The first three give its areas of light and colour,
-# and the rest is invented. The first alone gives not much more than a tint. Without any, nothing is left.
+# **Figure 1.** Crops, and the model's pictures of them when it keeps all its layers; only those at 1 × 1 and 4 × 4; only the one at 1 × 1; none. With all layers the crop comes back, blurred. The first three layers give its areas of light and colour,
+# and the rest is invented. The first layer alone gives little more than a tint. With none kept, nothing of the crop is left.
 #
 # <!-- alt: Five rows of twelve small pictures: crops of photographs, blurred copies of them, copies with the right colours in rough blocks, pictures of about the right tint, and pictures that have nothing to do with the crops. -->
 
@@ -107,23 +107,23 @@ plotting.show(plotting.image_rows(rows))
 assert errors == sorted(errors) and errors[1] < 0.6 * errors[3] and errors[2] < 0.85 * errors[3] and errors[0] < 0.5 * errors[3], errors
 
 # %% [markdown]
-# What decides which layer holds what? And does every layer hold something? Both questions have answers in nats.
+# What decides which layer holds what? And does every layer hold anything? Both questions can be answered in nats.
 
 # %% [markdown]
 # ## 1. A chain of latent variables
 #
 # Split the latents into $L$ layers, $z = \{z_1, \dots, z_L\}$. Layer 1 is the *top*: it is drawn first, and each layer is drawn given all those
-# above it. So is its posterior:
+# above it. The posterior factorises in the same order:
 #
 # $$p(x, z) = p(z_1) \prod_{l=2}^{L} p(z_l \mid z_{<l}) \cdot p(x \mid z), \tag{1}$$
 #
 # $$q(z \mid x) = q(z_1 \mid x) \prod_{l=2}^{L} q(z_l \mid z_{<l}, x), \tag{2}$$
 #
-# where $z_{<l}$ stands for $z_1, \dots, z_{l-1}$. The condition grows with $l$. Networks take inputs of a fixed size, so a *context* carries on what was drawn so far:
+# where $z_{<l}$ stands for $z_1, \dots, z_{l-1}$. The list of variables to condition on grows with $l$. Networks take inputs of a fixed size, so a *context* summarises what has been drawn so far:
 #
 # $$c_l = T_l(z_{l-1} \oplus c_{l-1}), \qquad p(z_l \mid z_{<l}) = p(z_l \mid c_l). \tag{3}$$
 #
-# $\oplus$ puts two tensors side by side and $T_l$ is a network. A context is a summary, and it passes from each layer to the next only; whether that is enough is the question of unit 06.
+# $\oplus$ puts two tensors side by side and $T_l$ is a network. A context is passed only from one layer to the next; whether that is enough is the question of unit 06.
 #
 # **The bound.** Take the logarithm of the ratio of (1) and (2) and average over $q$. The term of layer $l$ contains $z_1, \dots, z_l$ only, so the average over the layers below is an average of a
 # constant. What remains is first an average over $z_l$ given $z_{<l}$, which is minus a KL, and then one over $z_{<l}$:
@@ -135,16 +135,16 @@ assert errors == sorted(errors) and errors[1] < 0.6 * errors[3] and errors[2] < 
 # \end{aligned} \tag{4}
 # $$
 #
-# Each layer pays its own rate. If its two distributions are diagonal Gaussians, the KL has the closed form of unit 01, and one draw of $z_{<l}$ stands for the outer average.
+# Each layer contributes its own rate. If its two distributions are diagonal Gaussians, the KL has the closed form of unit 01, and one draw of $z_{<l}$ stands for the outer average.
 
 # %% [markdown]
-# **Two orders of inference.** Equation (2) walks *top-down*, in the order of generation. The older way is *bottom-up*: infer the lowest layer from the image, the next one from it, and so on,
+# **Two orders of inference.** Equation (2) goes *top-down*, in the order of generation. The older way is *bottom-up*: infer the lowest layer from the image, the next one from it, and so on,
 #
 # $$q(z \mid x) = q(z_L \mid x) \prod_{l=1}^{L-1} q(z_l \mid z_{l+1}). \tag{5}$$
 #
-# It is a VAE on top of a VAE. The bound is still $\mathbb{E}_q[\log p(x, z) - \log q(z \mid x)]$, but its split is another one. In the term of layer $l$, the prior's condition $z_{<l}$ is
-# now drawn *after* $z_l$ and depends on it. The average over $z_l$ with $z_{<l}$ fixed is then not over $q(z_l \mid z_{l+1})$, and the closed form would be wrong. Only the top keeps it, because $p(z_1)$ has no condition. The library takes the
-# difference of the two log-densities at the draw in all layers, which is unbiased and may be negative.
+# It is a VAE on top of a VAE. The bound is still $\mathbb{E}_q[\log p(x, z) - \log q(z \mid x)]$, but it splits differently. In the term of layer $l$, the variables $z_{<l}$ that its prior depends on are
+# now drawn *after* $z_l$ and depend on it. The average over $z_l$ with $z_{<l}$ fixed is then not over $q(z_l \mid z_{l+1})$, and the closed form would be wrong. Only the top layer keeps it, because $p(z_1)$ depends on nothing. In all layers, the library uses the
+# difference of the two log-densities at the draw, which is unbiased and may be negative.
 
 # %%
 plotting.show(plotting.hierarchy_and_its_inference())
@@ -230,8 +230,8 @@ for arm in record["arms"]:
 plotting.show(plotting.layers_in_use(curves, highest_kl=7))
 
 # %% [markdown]
-# **Figure 3.** KL of each layer on held-out images during training; bands reach over three seeds, what is above 7 nats is cut off. With the warm-up the ladder ends with all three layers in use; in the plain stack the top layer starts below a quarter of a nat and fades to nothing.
-# Without the warm-up the plain stack does most with its lowest layer alone, and the ladder's middle layer depends on the seed.
+# **Figure 3.** KL of each layer on held-out images during training; bands span three seeds, and values above 7 nats are cut off. With the warm-up the ladder ends with all three layers in use; in the plain stack the top layer starts below a quarter of a nat and fades to nothing.
+# Without the warm-up the plain stack uses mostly its lowest layer, and the ladder's middle layer depends on the seed.
 #
 # <!-- alt: Four panels of KL against updates with one line for each of three layers. Ladder with warm-up: all three lines stay above half a nat. Ladder without: two lower lines between zero and one and a half. Plain stack with warm-up: the top layer's line at zero. Plain stack without: only the lowest layer's line is far above zero. -->
 
@@ -257,19 +257,19 @@ assert (ends["ladder, no warm-up"][:, 0] > 0.5).all() and ends["ladder, no warm-
 #
 # $B$ is itself an evidence lower bound: the upper layers are a VAE *whose data are draws of* $z_L$. Two things follow.
 #
-# **No reconstruction ever reaches the upper posteriors.** $z_L$ is drawn before they are evaluated, and $\log p(x \mid z_L)$ does not contain their weights. Its gradient with respect to them is exactly zero. They
-# live on $B$ alone.
+# **The reconstruction term never reaches the upper posteriors.** $z_L$ is drawn before they are evaluated, and $\log p(x \mid z_L)$ does not contain their weights. Its gradient with respect to them is exactly zero. They
+# are trained by $B$ alone.
 #
-# **And $B$ offers them little.** Averaged over images, $z_L$ has the distribution $q(z_L) = \mathbb{E}_x\, q(z_L \mid x)$, and
+# **And there is little to gain in $B$.** Averaged over images, $z_L$ has the distribution $q(z_L) = \mathbb{E}_x\, q(z_L \mid x)$, and
 #
 # $$\mathbb{E}_{q(z_L)}\, B(z_L) \le \mathbb{E}_{q(z_L)} \log p(z_L) = -H\bigl(q(z_L)\bigr) - \mathrm{KL}\bigl(q(z_L) \,\|\, p(z_L)\bigr). \tag{7}$$
 #
-# Switched off, they leave $p(z_L)$ a single Gaussian; perfect, they would bring the last KL to zero. So they can gain at most the distance of $q(z_L)$ from the best diagonal Gaussian. Early in training $q(z_L \mid x)$ is much the
+# With the upper layers switched off, $p(z_L)$ is a single Gaussian; if they were perfect, the last KL would be zero. So they can gain at most the distance of $q(z_L)$ from the best diagonal Gaussian. Early in training $q(z_L \mid x)$ is much the
 # same for all images, this distance is nearly nothing, and using an upper layer costs nats at once: the loss falls if the layer is switched off. Once $p(z_L \mid z_{<L})$ is the best Gaussian that ignores $z_{<L}$ and the upper posteriors equal their priors, the expected gradient that could bring them back is zero. A warm-up helps because
 # $q(z_L)$ gets some structure before the KL counts in full: layer 2 survives. Then the argument repeats one layer higher, with the draws of layer 2 as data.
 
 # %% [markdown]
-# In the ladder, $z_L$ is drawn from a posterior that contains the prior given $z_{<L}$ (section 3). A draw of an upper layer therefore moves every draw below, and the reconstruction term rewards them if it helps. Their
+# In the ladder, $z_L$ is drawn from a posterior that contains the prior given $z_{<L}$ (section 3). A draw of an upper layer therefore moves every draw below it, and the reconstruction term rewards this if it helps. The upper layers'
 # evidence also comes from the image itself, not from a noisy draw. The claim about gradients can be checked to the last bit:
 
 # %%
@@ -291,7 +291,7 @@ assert norms["plain stack", "log p(x | z)"] == 0 < norms["ladder", "log p(x | z)
 assert all(parameter is not None for parameter in top_posterior) and gradients[0] is not None
 
 # %% [markdown]
-# **What it costs here: little.** With the warm-up the ladder's bound is better in every pair of seeds, by 0.2 nats on average. Without it the seeds of both overlap, and three seeds do not decide. The ladder also has more weights (83,112 against 74,152), since its upward path carries features instead of a few latents. A third layer can add little about 64 pixels. It is silent in one model and not in the other,
+# **What it costs here: little.** With the warm-up the ladder's bound is better in every pair of seeds, by 0.2 nats on average. Without it the seeds of the two overlap, and three seeds cannot decide. The ladder also has more weights (83,112 against 74,152), since its upward path carries features instead of a few latents. A third layer can add little for 64 pixels. The top layer is unused in one model and used in the other,
 # in every seed; what it is worth depends on the data.
 
 # %% tags=["build-check"]
@@ -301,12 +301,12 @@ assert max(losses["ladder, warm-up"]) < min(losses["plain stack, warm-up"])
 assert min(losses["ladder, no warm-up"]) < min(losses["plain stack, no warm-up"]) < max(losses["ladder, no warm-up"])
 
 # %% [markdown]
-# **Check yourself.** (a) Would reconstruction still not reach the upper layers of a plain stack if the decoder read *all* latents, $p(x \mid z_1, \dots, z_L)$? (b) In the printed gradients, why is the KL's gradient with
+# **Check yourself.** (a) Would reconstruction reach the upper layers of a plain stack if the decoder read *all* latents, $p(x \mid z_1, \dots, z_L)$? (b) In the printed gradients, why is the KL's gradient with
 # respect to the top posterior not zero in the plain stack?
 #
 # <details><summary>Answer</summary>
 #
-# (a) It would: then $\log p(x \mid z)$ contains draws made with their weights, and its gradient reaches them. The information still has to climb through noisy draws of the layers in between, so the upper layers know less about the image than the lower
+# (a) Yes: then $\log p(x \mid z)$ contains draws made with their weights, and its gradient reaches them. The information still has to climb through noisy draws of the layers in between, so the upper layers know less about the image than the lower
 # ones. BIVA builds on this idea with skip connections. (b) The top layer is a VAE of what lies below it: $B$ in (6) contains $\log p(z_2 \mid z_1)$, its reconstruction, and its own rate. Both are in the library's KL terms.
 # </details>
 
@@ -318,7 +318,7 @@ assert min(losses["ladder, no warm-up"]) < min(losses["plain stack, no warm-up"]
 #
 # $$\log q(z) = -\frac12 \left[ \frac{(z - \hat\mu)^2}{\hat\sigma^2} + \frac{(z - \mu_p)^2}{\sigma_p^2} \right] + \text{const}. \tag{8}$$
 #
-# Sort by powers of $z$. The coefficient of $-\frac12 z^2$ and that of $z$ are
+# Collect powers of $z$. The coefficient of $-\frac12 z^2$ and that of $z$ are
 #
 # $$\frac{1}{\hat\sigma^2} + \frac{1}{\sigma_p^2} =: \frac{1}{\sigma^2}, \qquad
 #   \frac{\hat\mu}{\hat\sigma^2} + \frac{\mu_p}{\sigma_p^2} =: \frac{\mu}{\sigma^2}. \tag{9}$$
@@ -384,13 +384,13 @@ for std in stds:
 # \end{aligned} \tag{12}
 # $$
 #
-# The prior's mean is gone, and its width is left only as the unit in which $\Delta\mu$ is measured. The first, second and last term together are zero at $\Delta\log\sigma = 0$ and positive elsewhere (their derivative $e^{2\Delta\log\sigma} - 1$ has the sign of $\Delta\log\sigma$), so
+# The prior's mean is gone, and its width remains only as the unit in which $\Delta\mu$ is measured. The first, second and last term together are zero at $\Delta\log\sigma = 0$ and positive elsewhere (their derivative $e^{2\Delta\log\sigma} - 1$ has the sign of $\Delta\log\sigma$), so
 # the KL vanishes exactly where both shifts do. For small shifts, $e^{2s} = 1 + 2s + 2s^2 + \dots$ gives
 #
 # $$\mathrm{KL} \approx \tfrac12 (\Delta\mu / \sigma_p)^2 + (\Delta\log\sigma)^2. \tag{13}$$
 #
 # **What it is good for.** In a hierarchy the prior of layer $l$ is itself drawn: it moves with every draw of $z_{<l}$, and with every update. If the image has nothing to add, a network that outputs an absolute mean has to predict where the
-# prior went; one that outputs shifts just outputs zero. Let a prior drift and hold the network's outputs still:
+# prior went; one that outputs shifts just outputs zero. Let a prior drift while the network's outputs stay fixed:
 
 # %%
 # needs: residual_gaussian, gaussian_kl_per_layer
@@ -417,7 +417,7 @@ predicted = 0.4 + 0.5 * math.exp(-0.8) + 0.5 * (0.3 / math.exp(-0.6)) ** 2 - 0.5
 assert abs(relative[-1] - predicted) < 1e-6
 
 # %% [markdown]
-# A Very Deep VAE does without: its posterior is absolute, and the network that outputs it reads the same stream of features as the prior's network, so it can work out where the prior is. Both parameterisations can express the same
+# A Very Deep VAE does without shifts: its posterior is absolute, and the network that outputs it reads the same stream of features as the prior's network, so it can work out where the prior is. Both parameterisations can express the same
 # posteriors. They differ in what an idle network costs.
 
 # %% [markdown]
@@ -432,7 +432,7 @@ assert abs(relative[-1] - predicted) < 1e-6
 # %% [markdown]
 # ## 5. Why depth
 #
-# Autoregressive models write an image one value after the other, $p(x) = \prod_i p(x_i \mid x_{<i})$, and for years they had the best likelihoods. What does a hierarchy of latents have to do with them?
+# Autoregressive models generate an image one value at a time, $p(x) = \prod_i p(x_i \mid x_{<i})$, and for years they had the best likelihoods. What does a hierarchy of latents have to do with them?
 #
 # > **Proposition 1** (Child, 2021). For every autoregressive model of $N$ discrete variables there is a VAE with $N$ layers that gives every $x$ the same probability, and whose bound is exact.
 #
@@ -440,7 +440,7 @@ assert abs(relative[-1] - predicted) < 1e-6
 #
 # $$p(z_i \mid z_{<i}) := p(x_i = z_i \mid x_{<i} = z_{<i}), \qquad p(x \mid z) := [x = z], \qquad q(z_i \mid z_{<i}, x) := [z_i = x_i], \tag{14}$$
 #
-# where $[\cdot]$ is 1 if the statement holds and else 0. Then $p(x) = \sum_z p(z)\, p(x \mid z) = p(z = x) = \prod_i p(x_i \mid x_{<i})$. Under $q$ the only draw is $z = x$. Its reconstruction is $\log 1 = 0$, and the KL of layer $i$ is
+# where $[\cdot]$ is 1 if the statement holds and 0 otherwise. Then $p(x) = \sum_z p(z)\, p(x \mid z) = p(z = x) = \prod_i p(x_i \mid x_{<i})$. Under $q$ the only draw is $z = x$. Its reconstruction is $\log 1 = 0$, and the KL of layer $i$ is
 # $\log 1 - \log p(x_i \mid x_{<i})$. By (4) the bound is $\sum_i \log p(x_i \mid x_{<i}) = \log p(x)$. $\square$
 #
 # So a hierarchy of $N$ layers is at least as expressive as an autoregressive model, if its layers can be any conditional distribution of one variable. Here it is, for four variables: is each quadrant of a digit brighter than usual?
@@ -474,7 +474,7 @@ assert (evidence - autoregressive).abs().max() < 1e-14 and (evidence - elbo).abs
 assert torch.allclose(autoregressive, joint.flatten().log(), atol=1e-13) and abs(rates.sum() + (joint * joint.log()).sum()) < 1e-12
 
 # %% [markdown]
-# Equal to the last digits, with no gap. The price is on display too: the encoder copies, all information is rate, and drawing takes $N$ steps one after the other. The proposition says that hierarchies *lose* nothing. Do they gain something?
+# The two agree to the last digits, and the bound has no gap. The price is visible too: the encoder copies, all information is rate, and drawing an image takes $N$ steps one after the other. The proposition says that hierarchies *lose* nothing. Do they gain anything?
 #
 # **Fewer steps.** Layers are drawn in turn, but the variables *within* a layer are independent given the layers above and can be drawn at the same time. Suppose $N$ bits are noisy copies of a hidden coin. The autoregressive model of the same distribution has to keep track of what the
 # coin probably was: by Bayes, each new bit adds $\pm\log\frac{1 - e}{e}$ to its log-odds, where $e$ is the chance that a copy is wrong. It takes $N$ steps; the hierarchy takes two.
@@ -601,15 +601,15 @@ centre = points // 2
 assert two_layers[centre, centre] > 20 * target[centre, centre]
 
 # %% [markdown]
-# So the number of layers in proposition 2 holds for layers of unlimited power. With Gaussian ones depth has to do two jobs: one layer for each dependence, and more to bend each conditional into shape. Both are reasons to want many.
+# So the number of layers in proposition 2 applies to layers of unlimited flexibility. With Gaussian layers, depth has to do two jobs: one layer for each dependence, and more to bend each conditional into shape. Both are reasons to want many.
 
 # %% [markdown]
-# **Check yourself.** (a) In (14) the decoder copies. Does proposition 1 also hold for real-valued $x$? (b) Draws of the coin model take two steps. Does *inference* of the coin from 1,000 bits take 1,000?
+# **Check yourself.** (a) In (14) the decoder copies. Does proposition 1 also hold for real-valued $x$? (b) Drawing from the coin model takes two steps. Does *inferring* the coin from 1,000 bits take 1,000?
 #
 # <details><summary>Answer</summary>
 #
-# (a) Not as it stands: $[x = z]$ is no density. With a narrow Gaussian in its place the model's density is the autoregressive one blurred by its width, which comes as close as one likes. (b) No. The log-odds of the coin are a sum with one term for each bit, and a sum needs no
-# order: one layer of a network computes it. Autoregressive models compute their likelihood in parallel as well; only their drawing is slow.
+# (a) Not as it stands: $[x = z]$ is not a density. With a narrow Gaussian in its place the model's density is the autoregressive one blurred by its width, which comes as close as one likes. (b) No. The log-odds of the coin are a sum with one term for each bit, and a sum needs no
+# order: one layer of a network computes it. Autoregressive models compute their likelihood in parallel as well; only drawing from them is slow.
 # </details>
 
 # %% [markdown]
@@ -625,7 +625,7 @@ assert two_layers[centre, centre] > 20 * target[centre, centre]
 # \end{aligned} \tag{17}
 # $$
 #
-# $\mu$ and $\sigma$ are the posterior's when there is an image, and the prior's when there is none. In (3) the context is this stream, and $P$'s extra output $h$ lets the prior's network pass on what it has worked out.
+# $\mu$ and $\sigma$ are the posterior's when there is an image, and the prior's when there is none. In (3) the context is this stream, and $P$'s extra output $h$ lets the prior's network pass its features on to the layers below.
 
 # %%
 plotting.show(plotting.top_down_block())
@@ -712,7 +712,7 @@ plotting.show(plotting.image_rows(rows))
 assert change < 1e-10 and all(len(row[0, 0].unique()) <= int(name.split()[0]) ** 2 for name, row in rows.items())
 
 # %% [markdown]
-# Why not learn the way up, with a transposed convolution of kernel and stride $k$? In PyTorch its weights start uniform with variance $1 / (3\, C k^2)$, where $C$ is the number of channels it outputs. Every pixel of its output is computed from one pixel of its input. With $C$ channels there too,
+# Why not learn the upsampling, with a transposed convolution of kernel and stride $k$? In PyTorch its weights start uniform with variance $1 / (3\, C k^2)$, where $C$ is the number of channels it outputs. Every pixel of its output is computed from one pixel of its input. With $C$ channels there too,
 #
 # $$\operatorname{Var}[\text{out}] = C \cdot \frac{1}{3\, C k^2} \operatorname{Var}[\text{in}] = \frac{\operatorname{Var}[\text{in}]}{3 k^2}. \tag{19}$$
 #
@@ -736,17 +736,17 @@ for factor in factors:
 assert abs(learned.std() / predicted - 1) < 0.15 and abs(copied.std() - 1) < 0.05 and 280 < 1 / predicted < 295
 
 # %% [markdown]
-# At the start, what a top latent says arrives nearly three hundred times weaker than with copies, and so does the gradient that could change this. The lower layers learn to do without it, and section 2 showed what becomes of a layer that is not needed early. Section 7 measures it in training.
+# At the start, the signal of a top latent arrives nearly three hundred times weaker than with copies, and so does the gradient that could change this. The lower layers learn to do without it, and section 2 showed what happens to a layer that is not needed early. Section 7 measures it in training.
 
 # %% [markdown]
 # ### $1/\sqrt N$
 #
-# Every block adds to its stream. With a fresh network the prior's last convolution is zero, so $h = 0$ and $z \sim \mathcal N(0, I)$, and the 1×1 convolution $W$ has weights of variance $1/(3\, C_z)$ for $C_z$ latent channels. What it adds has variance $\frac13$ in every channel. Draws
+# Every block adds to its stream. With a fresh network the prior's last convolution is zero, so $h = 0$ and $z \sim \mathcal N(0, I)$, and the 1×1 convolution $W$ has weights of variance $1/(3\, C_z)$ for $C_z$ latent channels. Its contribution has variance $\frac13$ in every channel. Draws
 # of different blocks are independent, so after $N$ blocks
 #
 # $$\operatorname{Var}[s_N] \approx \sum_{n=1}^{N} \operatorname{Var}[W_n z_n] = \frac N3, \qquad \text{and with each } W_n \text{ scaled by } \tfrac{1}{\sqrt N}: \quad \operatorname{Var}[s_N] \approx \frac13, \tag{20}$$
 #
-# as long as the residual blocks $R$ add little, which a bottleneck at PyTorch's initial weights does. Very Deep VAEs scale $W$ and the last convolution of every residual block by $1/\sqrt N$. We measure the stream of fresh models by drawing from them, and the size of the first gradient.
+# as long as the residual blocks $R$ add little, as a bottleneck with PyTorch's initial weights does. Very Deep VAEs scale $W$ and the last convolution of every residual block by $1/\sqrt N$. We measure the stream of fresh models by drawing from them, and the size of the first gradient.
 
 # %%
 # needs: top_down_step, bottleneck_block, unpool_nearest, gaussian_kl_per_layer
@@ -776,7 +776,7 @@ by_theory = {"unscaled": [math.sqrt(blocks / 3) for blocks in depths], "scaled b
 plotting.show(plotting.stream_spread(depths, measured, by_theory))
 
 # %% [markdown]
-# **Figure 9.** Spread of the last stream of fresh models against their number of blocks; points are measured, lines are (20). Unscaled the spread grows as $\sqrt N$; scaled it stays where it is.
+# **Figure 9.** Spread of the last stream of fresh models against their number of blocks; points are measured, lines are (20). Unscaled, the spread grows as $\sqrt N$; scaled it stays where it is.
 #
 # <!-- alt: Log-log plot against the number of blocks: points on a rising line with slope one half, and points on a flat one. -->
 
@@ -790,8 +790,8 @@ assert fresh[False][-1][1] > 8 * fresh[True][-1][1] and fresh[False][-1][1] / fr
 #
 # ### Skipping updates
 #
-# Even so, a few batches in a long run have a gradient far longer than usual, for instance where a posterior lies far out in the tail of a narrow prior. Clipping shortens such a gradient but still moves the weights in its direction, and Adam's averages remember it. Child (2021) leaves
-# these updates out: the batch is passed over, weights and optimiser stay as they were.
+# Even so, a few batches in a long run have a gradient far larger than usual, for instance where a posterior lies far out in the tail of a narrow prior. Clipping shortens such a gradient but still moves the weights in its direction, and Adam's averages remember it. Child (2021) skips
+# these updates: the batch is discarded, and the weights and the state of the optimiser stay as they were.
 
 # %%
 # needs: should_skip_update
@@ -806,7 +806,7 @@ decisions = [should_skip_update(torch.tensor(loss), torch.tensor(norm), 200.0).i
 assert decisions == [False, False, True, False, True, True, True]
 
 # %% [markdown]
-# A threshold is a number to be chosen, and a wrong one is easily missed: a threshold below the usual norm skips *every* update, and the loss just stays where it is. Count the skipped updates and look at the count.
+# The threshold has to be chosen, and a bad choice is easily missed: a threshold below the usual norm skips *every* update, and the loss simply stays where it is. Log the number of skipped updates, and look at it.
 
 # %% [markdown]
 # **Check yourself.** (a) How many weights do the convolutions of $Q$ in (17) have, with $C$ channels in the stream and in $e$, $C/4$ inside, and $C_z$ latent channels? (b) In (20), what would happen to the stream if the draws $z_n$ were all the same?
@@ -818,9 +818,9 @@ assert decisions == [False, False, True, False, True, True, True]
 # </details>
 
 # %% [markdown]
-# ## 7. Four tables, remade small
+# ## 7. Four tables, reproduced at small scale
 #
-# The paper supports its design by ablations. Here they are again with what two processor cores can do. The records come from the folders of the same names in `experiments/`, three seeds each where the figure shows three points. To make them again, start Jupyter with `RUN_EXPERIMENTS=1` in its environment, which takes hours.
+# The paper supports its design by ablations. Here they are again, at a scale that two processor cores can manage. The records come from the folders of the same names in `experiments/`, three seeds each where the figure shows three points. To repeat the experiments, start Jupyter with `RUN_EXPERIMENTS=1` in its environment; this takes hours.
 
 # %%
 def print_runs(record):
@@ -871,10 +871,10 @@ kl = torch.tensor([run["curve"]["kl_per_layer"][-1] for run in of_arm[longest]["
 print(f"share of the nats in layers at 16² and 32²: {kl[:, fine].sum() / kl.sum():.2%}")
 
 # %% [markdown]
-# **What agrees.** A chain of latents is better than none: every longer chain beats the single group from the same seed. **What does not.** The published curve goes on falling. Here 3, 6 and 12 latents in a chain come to the same, within far less than the seeds differ. Nor does the size of the
-# gain compare: our first step is seven times the published fall from 24 to 48.
+# **What agrees.** A chain of latents is better than none: every longer chain beats the single group from the same seed. **What does not.** The published curve goes on falling. Here chains of 3, 6 and 12 latents give the same loss, to within far less than the seeds differ. The size of the
+# gain does not match either: our first step is seven times the published fall from 24 to 48.
 #
-# **What small scale cannot show.** Our models have forty thousand weights, a thousandth of the published ones, and few of the runs have settled. As the last line shows, the fine layers carry next to nothing yet, so a third of the chain is not in use. A link can only help once it is.
+# **What small scale cannot show.** Our models have forty thousand weights, a thousandth of the published ones, and few of the runs have settled. As the last line shows, the fine layers carry next to nothing yet, so a third of the chain is not in use. A link can help only once it is used.
 
 # %% tags=["build-check"]
 assert min(gains) > 0
@@ -891,7 +891,7 @@ assert sum(run["stop_rule_met"] for arm in depth_record["arms"] for run in arm["
 # %% [markdown]
 # ### Where to put the layers
 #
-# A block at 32 × 32 costs 64 times the arithmetic of one at 4 × 4. Is it worth it? The paper moves its 48 layers about:
+# A block at 32 × 32 costs 64 times the arithmetic of one at 4 × 4. Is it worth it? The paper distributes its 48 layers in four ways:
 #
 # | layers at 32², 16², 8², 4², 1² | 10/10/10/10/8 | 12/12/10/8/6 | 14/14/10/6/4 | 16/16/10/4/2 |
 # |---|---|---|---|---|
@@ -919,8 +919,8 @@ plotting.show(plotting.published_and_measured(published, by_place, "where the la
 assert len({arm["layers"] for arm in placement_record["arms"]}) == 1, "the same number of layers"
 
 # %% [markdown]
-# **What agrees, what cannot be seen.** The published columns differ by 0.01. Here the means of the three placements lie closer together than the seeds of one: three seeds cannot tell these placements apart. Nor could blocks at high resolution help by their latents yet: even where most blocks are placed there,
-# the layers at 16² and 32² are next to idle in two of the three seeds.
+# **What agrees, what cannot be seen.** The published columns differ by 0.01. Here the means of the three placements lie closer together than the seeds of one: three seeds cannot tell these placements apart. Nor could the latents of high-resolution blocks help yet: even where most blocks are placed there,
+# the layers at 16² and 32² are nearly idle in two of the three seeds.
 
 # %% tags=["build-check"]
 of_seeds = [data.last_bits_per_dim(arm) for arm in placement_record["arms"]]
@@ -939,9 +939,9 @@ assert (shares_at_high < 0.02).sum() == 2 and shares_at_high.max() > 0.1, shares
 # | without $1/\sqrt N$: loss (skipped updates) | 2.50 (13) | 2.36 (41) | 2.31 (48) | 2.30 (76) | diverged |
 # | with $1/\sqrt N$ | 2.51 (0) | 2.38 (1) | 2.30 (0) | 2.29 (1) | 2.28 (0) |
 #
-# (Child, 2021, after 80,000 updates.) Scaling hardly changes the loss at a given depth. It makes the next depth possible: without it the skipped updates pile up, and at 75 layers training breaks down.
+# (Child, 2021, after 80,000 updates.) Scaling hardly changes the loss at a given depth. It makes greater depth possible: without it the skipped updates pile up, and at 75 layers training breaks down.
 #
-# Here on digits, with 8, 16 and 32 blocks:
+# The same comparison on digits, with 8, 16 and 32 blocks:
 
 # %%
 scaling_record = data.experiment_record("residual_scaling")
@@ -958,9 +958,9 @@ assert {arm["factors"]["residual_scaling"] for arm in scaling_record["arms"]} ==
 
 # %% [markdown]
 # **What agrees.** After 60 updates the scaled models lead in every pair of seeds, most clearly at 32 blocks, as the spreads of figure 9 and the gradients printed above it suggest: unscaled, more blocks make the start worse; scaled, they do not.
-# Later the lead shrinks. At 8 and 16 blocks the seeds disagree about it at the end; at 32 the scaled model leads in all three, by 0.016 at most. In the mean the two differ by less than the seeds of one variant, at every depth. More blocks are better for both, in the mean. Updates were skipped in one run only, of the deepest without the scaling.
+# Later the lead shrinks. At 8 and 16 blocks the seeds disagree about it at the end; at 32 the scaled model leads in all three, by 0.016 at most. On average, the two differ by less than the seeds of one variant do, at every depth. More blocks are better for both, on average. Updates were skipped in only one run, one of the deepest model without the scaling.
 #
-# **What small scale cannot show.** How many updates a long run skips, and that the deepest model diverges. (Our threshold is twenty times the median norm of a pilot run.) The large spread at 8 scaled blocks comes from a single run that still rests on a plateau near 2.33 bits, where hardly any latent is in use.
+# **What small scale cannot show.** How many updates a long run skips, and that the deepest model diverges. (Our threshold is twenty times the median norm of a pilot run.) The large spread at 8 scaled blocks comes from a single run that is still on a plateau near 2.33 bits, where hardly any latent is in use.
 
 # %% tags=["build-check"]
 def scaled_or_not(scaled):
@@ -1004,7 +1004,7 @@ resolutions = carrier_record["arms"][0]["resolutions"]
 plotting.show(plotting.cumulative_kl(rates, resolutions))
 
 # %% [markdown]
-# **Figure 12.** Cumulative KL on held-out images; dotted lines separate resolutions, bands reach over the seeds. With copies, nearly all nats are spent by the end of the 8 × 8 layers, with or without residual blocks. With learned upsampling there are fewer nats in every seed, and where they are spent differs from seed to seed, so that the band is wide.
+# **Figure 12.** Cumulative KL on held-out images; dotted lines separate resolutions, bands span the seeds. With copies, nearly all nats are spent by the end of the 8 × 8 layers, with or without residual blocks. With learned upsampling there are fewer nats in every seed, and where they are spent differs from seed to seed, so that the band is wide.
 #
 # <!-- alt: Three rising curves of cumulative KL against the number of layers counted from the top, one for each variant, with the resolutions 1 to 32 marked along the top. -->
 
@@ -1042,25 +1042,25 @@ assert max(carrier_record["arms"], key=lambda arm: arm["parameters"])["label"] =
 
 # %% [markdown]
 # **What agrees.** Equation (19) predicted that the latents of the top hardly get through fresh learned upsamplers, and section 2 explained what follows. This model uses its latents less in every seed, and which resolution ends up carrying most of the nats differs in all three seeds. Although it has the most parameters, its bound is worse in every seed. The published model
-# has nearest neighbours, and its released program trains without a warm-up of the KL or free bits.
+# copies nearest neighbours, and its released code trains without a warm-up of the KL or free bits.
 #
-# **What does not.** The residual block $R$ does not clearly help here. After 120 updates the model with it was ahead in the mean; now the one without it leads in two seeds of three, with an eighth fewer weights.
+# **What does not.** The residual block $R$ does not clearly help here. After 120 updates the model with it was ahead on average; at the end the one without it leads in two seeds of three, with an eighth fewer weights.
 #
 # **What small scale cannot show.** Whether learned upsampling recovers in a long run. Nor what a large model does at 16 × 16 and beyond: ours hardly uses them.
 
 # %% [markdown]
-# **Check yourself.** (a) Why does the experiment on depth keep the *parameters* equal, and which other budget would be fair? (b) A colleague trains with two seeds each and finds that 24 layers give 4.02 and 4.05, 12 layers 4.04 and 4.07. What may be said?
+# **Check yourself.** (a) Why does the experiment on depth keep the *parameters* equal, and which other budget would be fair? (b) A colleague trains with two seeds each and finds that 24 layers give 4.02 and 4.05, 12 layers 4.04 and 4.07. What can be concluded?
 #
 # <details><summary>Answer</summary>
 #
-# (a) Otherwise a deeper model is a larger one, and any gain could come from its size. Equal compute would be fair too, and here it comes along: grouping changes neither weights nor operations, only what may depend on what. (b) The difference of the means, 0.02, is smaller than the spread of the seeds, 0.03. One may say that deeper is
+# (a) Otherwise a deeper model is a larger one, and any gain could come from its size. Equal compute would be fair too, and here it is given as well: grouping changes neither weights nor operations, only what may depend on what. (b) The difference of the means, 0.02, is smaller than the spread of the seeds, 0.03. One can say that deeper is
 # not much worse. To say more, one needs more seeds, or pairs that share seeds and data order.
 # </details>
 
 # %% [markdown]
 # ## 8. Keep the top $k$ layers
 #
-# The numbers of figure 12 say how much a layer carries, not what. So look: infer all latents of a photograph, keep the top $k$ layers, draw the rest from the prior *given* them, twice. What two draws share is what the top layers know.
+# The numbers of figure 12 say how much a layer carries, not what. To see that, infer all latents of a photograph, keep the top $k$ layers, and draw the rest from the prior *given* them, twice. What two draws share is what the top layers know.
 
 # %%
 # needs: top_down_step, bottleneck_block, unpool_nearest, gaussian_kl_per_layer
@@ -1112,20 +1112,20 @@ assert abs(spread[first_fine] - spread[-1]) < 0.15 * spread[0], spread
 #
 # <details><summary>Answer</summary>
 #
-# (a) Smooth, without texture: one picture in the middle of all that fit. They would look better and hide the variety that the model gives to them. (b) One can compute it, but the lower latents were inferred given the upper ones; with other upper layers their prior is elsewhere, and the kept values may be very unlikely under it.
+# (a) Smooth, without texture: one picture in the middle of all that fit. They would look better and hide the variety that the model allows for. (b) One can compute it, but the lower latents were inferred given the upper ones; with other upper layers their prior lies elsewhere, and the kept values may be very unlikely under it.
 # The order matters because (1) is a chain.
 # </details>
 
 # %% [markdown]
 # ## 9. The parts of NVAE
 #
-# NVAE (Vahdat and Kautz, 2020) reached 2.91 bits/dim on CIFAR-10 with 30 layers a little before the Very Deep VAE (numbers as given there). It is a ladder too, built of other parts. What is each one for?
+# NVAE (Vahdat and Kautz, 2020) reached 2.91 bits/dim on CIFAR-10 with 30 layers a little before the Very Deep VAE (numbers as given there). It is a ladder too, built from different parts. What is each one for?
 
 # %%
 plotting.show(plotting.nvae_cells())
 
 # %% [markdown]
-# **Figure 14.** NVAE's residual cells: BN is batch normalisation, SE squeeze and excitation, $C$ the number of channels outside. What a cell adds to its shortcut (blue) counts a tenth.
+# **Figure 14.** NVAE's residual cells: BN is batch normalisation, SE squeeze and excitation, $C$ the number of channels outside. A cell's output is scaled by a tenth before it is added to the shortcut (blue).
 #
 # <!-- alt: Two rows of boxes. Encoder cell: BN and swish, 3×3, BN and swish, 3×3, SE times 0.1, plus the input. Decoder cell: BN, 1×1 to six times the channels, BN and swish, 5×5 depthwise, BN and swish, 1×1 back to C, BN, SE times 0.1, plus the input. -->
 
@@ -1133,11 +1133,11 @@ plotting.show(plotting.nvae_cells())
 assert [axes.get_title(loc="left") for axes in plotting.nvae_cells().axes] == ["encoder cell", "decoder cell"]
 
 # %% [markdown]
-# **Depthwise separable cells: a wide view, cheaply.** In the decoder, pixels must agree over distances. A 5×5 convolution of $C$ channels has $25\, C^2$ weights. The cell takes it apart: a 1×1 convolution to $6C$ channels, a 5×5 convolution of *each channel by itself*, and a 1×1 back,
+# **Depthwise separable cells: a wide view, cheaply.** In the decoder, distant pixels must agree. A 5×5 convolution of $C$ channels has $25\, C^2$ weights. The cell uses three in its place: a 1×1 convolution to $6C$ channels, a 5×5 convolution of *each channel by itself*, and a 1×1 convolution back,
 #
 # $$C \cdot 6C + 25 \cdot 6C + 6C \cdot C = 6C\,(2C + 25). \tag{21}$$
 #
-# For large $C$ this tends to $12\, C^2$, half of the full convolution, with six times as many channels in between. In the encoder NVAE stays with plain 3×3 convolutions.
+# For large $C$ this tends to $12\, C^2$, half of the full convolution, with six times as many channels in between. In the encoder NVAE keeps plain 3×3 convolutions.
 #
 # **Squeeze and excitation: a gate computed from the whole picture.** Each channel is multiplied by a gate between 0 and 1, computed from the means of all channels over the picture. Convolutions see a neighbourhood; the gate sees everything at once.
 
@@ -1160,7 +1160,7 @@ print(f"squeeze and excitation: a change in one corner moves the gates in the ot
 assert weights == predicted and change > 1e-3
 
 # %% [markdown]
-# **Spectral regularisation: no sudden jumps.** By (12) the KL of a layer grows as the square of $\Delta\mu$ and exponentially in $\Delta\log\sigma$, without a ceiling. If the encoder's output jumps on an image a little unlike those before, the KL jumps even more, and training may break down. How fast a network can change is
+# **Spectral regularisation: no sudden jumps.** By (12) the KL of a layer grows as the square of $\Delta\mu$ and exponentially in $\Delta\log\sigma$, without a ceiling. If the encoder's output jumps on an image slightly unlike earlier ones, the KL jumps even more, and training may break down. How fast a network can change is
 # bounded by its weights: a matrix stretches differences by at most its largest singular value $\sigma_{\max}$, and if no activation $a$ has a slope above $\lambda$, then for layers $W_1, \dots, W_n$
 #
 # $$\lVert f(x) - f(y) \rVert \;\le\; \lambda^{n-1} \prod_{i=1}^{n} \sigma_{\max}(W_i) \, \lVert x - y \rVert. \tag{22}$$
@@ -1185,7 +1185,7 @@ print(f"10,000 random differences are stretched by {stretch.min():.2f} to {stret
 assert stretch.max() < exact[0] and estimate < exact[0] * (1 + 1e-5) and estimate > 0.99 * exact[0]
 
 # %% [markdown]
-# **KL balancing: no layer left behind.** While the weight of the KL warms up, NVAE weighs the layers' KL so that those which use little per unit pay little. With $s_l$ units in layer $l$ and $g_l$ its KL per unit, averaged over the batch,
+# **KL balancing: no layer left behind.** While the weight of the KL warms up, NVAE weighs the layers' KL so that a layer with a low KL per unit gets a small weight. With $s_l$ units in layer $l$ and $g_l$ its KL per unit, averaged over the batch,
 #
 # $$\gamma_l = \frac{g_l}{\frac1L \sum_m g_m}, \qquad g_l = \frac{\overline{\mathrm{KL}}_l}{s_l}, \qquad \text{loss} = -\log p(x \mid z) + \beta \sum_l \gamma_l\, \mathrm{KL}_l, \tag{23}$$
 #
@@ -1209,7 +1209,7 @@ assert abs(gamma.mean() - 1) < 1e-5 and gamma[0].argmax() == per_unit.argmax() a
 # | part of NVAE | what it is for | in this lecture |
 # |---|---|---|
 # | residual Gaussians | an idle layer costs nothing, wherever its prior moves | (11) to (13) |
-# | depthwise separable cells in the decoder | agreement over distances, cheaply | (21) |
+# | depthwise separable cells in the decoder | agreement of distant pixels, cheaply | (21) |
 # | squeeze and excitation | the whole picture in every cell | figure 14 |
 # | batch norm with slow averages, swish | faster training; the running averages must be right when images are drawn | `avae_lib.nn.nvae_cells` |
 # | spectral regularisation | a ceiling on how fast posteriors can move | (22) |
@@ -1217,11 +1217,11 @@ assert abs(gamma.mean() - 1) < 1e-5 and gamma[0].argmax() == per_unit.argmax() a
 # | a flow on top of each posterior | posteriors that are not Gaussian | unit 04 |
 
 # %% [markdown]
-# **Check yourself.** (a) Does the sum of singular values bound the product in (22)? (b) What would (23) do if it were kept up after the warm-up?
+# **Check yourself.** (a) Does the sum of singular values bound the product in (22)? (b) What would (23) do if it were kept on after the warm-up?
 #
 # <details><summary>Answer</summary>
 #
-# (a) Yes: the geometric mean is at most the arithmetic one, so the product of $n$ singular values is at most the $n$-th power of their mean. (b) Layers with a high rate per unit would pay more than their nats, the others less. The loss would no longer be minus a bound, and the model would be pushed to spread its rate evenly whether the data ask for it or not.
+# (a) Yes: the geometric mean is at most the arithmetic one, so the product of $n$ singular values is at most the $n$-th power of their mean. (b) Layers with a high rate per unit would be charged more than their nats, the others less. The loss would no longer be minus a bound, and the model would be pushed to spread its rate evenly whether or not the data call for it.
 # </details>
 
 # %% [markdown]
@@ -1229,7 +1229,7 @@ assert abs(gamma.mean() - 1) < 1e-5 and gamma[0].argmax() == per_unit.argmax() a
 #
 # $$\mathrm{ELBO}(x) = \mathbb{E}_{q}\bigl[\log p(x \mid z)\bigr] - \sum_{l=1}^{L} \mathbb{E}_{q(z_{<l} \mid x)}\, \mathrm{KL}\bigl(q(z_l \mid z_{<l}, x) \,\|\, p(z_l \mid z_{<l})\bigr)$$
 #
-# 1. Infer in the order of generation: features up, latents down. Each layer then has its own closed KL, and reconstruction reaches every posterior.
+# 1. Infer in the order of generation: features up, latents down. Each layer's KL then has a closed form, and reconstruction reaches every posterior.
 # 2. In a plain stack the upper layers are a VAE of a VAE's latents. Reconstruction never reaches them, and they die.
 # 3. A posterior parameterised relative to its prior costs $\frac12(\Delta\mu/\sigma_p)^2 + \frac12 e^{2\Delta\log\sigma} - \Delta\log\sigma - \frac12$, wherever the prior is.
 # 4. $N$ layers can be any autoregressive model of $N$ variables if their conditionals are flexible; Gaussian ones need more layers. Where parts are independent given what is above, few layers do.
@@ -1242,7 +1242,7 @@ assert abs(gamma.mean() - 1) < 1e-5 and gamma[0].argmax() == per_unit.argmax() a
 # |---|---|
 # | the KL of the top layers is zero from the first evaluation on | learned upsampling, or a plain stack: nothing learns to use the top (equation (19), figure 3). Print the KL of each layer, never only their sum |
 # | the loss stands still and nothing is reported | a skip threshold below the usual gradient norm: every update is skipped. Log the count |
-# | infinite KL after hours of calm | a posterior far outside a narrow prior. Skip the update, and bound what networks output as $\log\sigma$ |
+# | infinite KL after hours without trouble | a posterior far outside a narrow prior. Skip the update, and bound what networks output as $\log\sigma$ |
 # | a "KL" of a single layer below zero | bottom-up inference: it is an estimate from one draw. With top-down inference it is a bug |
 # | samples much worse than reconstructions | top layers that are unused in training are drawn in sampling all the same; or batch-norm averages that do not fit (NVAE) |
 # | KL balancing, and a "bound" better than all published ones | $\gamma_l \ne 1$ in evaluation. Evaluate with the plain sum |
@@ -1253,7 +1253,7 @@ assert abs(gamma.mean() - 1) < 1e-5 and gamma[0].argmax() == per_unit.argmax() a
 #
 # | for | source |
 # |---|---|
-# | sections 5 to 8 | R. Child, [Very Deep VAEs Generalize Autoregressive Models and Can Outperform Them on Images](https://arxiv.org/abs/2011.10650), ICLR 2021: propositions, tables and hyper-parameters; details of initialisation from its [released program](https://github.com/openai/vdvae) |
+# | sections 5 to 8 | R. Child, [Very Deep VAEs Generalize Autoregressive Models and Can Outperform Them on Images](https://arxiv.org/abs/2011.10650), ICLR 2021: propositions, tables and hyper-parameters; details of initialisation from its [released code](https://github.com/openai/vdvae) |
 # | sections 2 and 3 | C. K. Sønderby, T. Raiko, L. Maaløe, S. K. Sønderby and O. Winther, [Ladder Variational Autoencoders](https://arxiv.org/abs/1602.02282), NeurIPS 2016 |
 # | sections 4 and 9 | A. Vahdat and J. Kautz, [NVAE: A Deep Hierarchical Variational Autoencoder](https://arxiv.org/abs/2007.03898), NeurIPS 2020 |
 # | few latents carry most | L. Hazami, R. Mama and R. Thurairatnam, [Efficient-VDVAE: Less is more](https://arxiv.org/abs/2203.13751), 2022 |
@@ -1266,5 +1266,5 @@ assert abs(gamma.mean() - 1) < 1e-5 and gamma[0].argmax() == per_unit.argmax() a
 # %% [markdown]
 # ## Where next
 #
-# The **assignment** of this unit asks for the pieces: residual Gaussians, the merge, copying upwards, the bottleneck, skipping, the KL of each layer, and the step (17) that joins them. Your hierarchy then trains on photographs and draws its own figures 12 and 13. **Unit 06** asks what the contexts of (3) forget. Each layer learns
+# The **assignment** of this unit asks for the pieces: residual Gaussians, the merge, copying upwards, the bottleneck, skipping, the KL of each layer, and the step (17) that joins them. You then train your hierarchy on photographs and draw its own figures 12 and 13. **Unit 06** asks what the contexts of (3) forget. Each layer learns
 # about the layers far above it only through all those in between; attention over depth gives it direct access.

@@ -9,9 +9,9 @@
 # %% [markdown]
 # # Unit 06: Deep attentive variational inference
 #
-# A hierarchy of thirty layers passes its messages like the children's game: each layer whispers to the next. What if every
-# layer could look back at all layers before it, at every pixel, and take what it needs? This lecture builds that
-# model, checks it against the library to the last bit, and measures what looking back costs and what it brings.
+# A hierarchy of thirty layers passes information on as in the children's game of whispers: each layer hears only the one before it. What if every
+# layer could look back at all layers before it, at every pixel, and use what it needs? This lecture builds that
+# model, checks it against the library to the last bit, and measures what looking back costs and what it gains.
 #
 # **What you will be able to do**
 #
@@ -23,8 +23,8 @@
 # 4. Assemble an attentive model from parts and show that it computes what the library computes, bit for bit.
 # 5. Read a plot of KL per layer and a map of attention over depth, and say what they do not show.
 #
-# **What you need first.** Hierarchies, residual Gaussians and the top-down walk (unit 05); the bound and its two terms (unit 03).
-# No earlier meeting with attention is needed.
+# **What you need first.** Hierarchies, residual Gaussians and the top-down pass (unit 05); the bound and its two terms (unit 03).
+# No knowledge of attention is assumed.
 #
 # | what it costs | |
 # |---|---|
@@ -61,16 +61,16 @@ from avae_lib.training.notebook_training import train_in_notebook
 torch.set_num_threads(1)  # networks this small are faster on one thread than on several
 
 # %% fast="repeats, largest_side, games, minutes = 1, 16, 20, 0.05"
-repeats = 3  # of each timed computation, of which the fastest counts
+repeats = 3  # of each timed computation; the fastest counts
 games = 800  # batches of a small memory game in section 4
 largest_side = 64  # of the feature maps on which attention is timed
-minutes = choose(1.0, colab=20)  # of training in section 8: set what you can spare
+minutes = choose(1.0, colab=20)  # of training in section 8: set as many as you can spare
 
 # %% [markdown]
 # ## A first picture
 #
 # Deeper hierarchies can express more: unit 05 proved it, and its published tables show better bounds with every doubling. But how
-# much does the thirtieth layer bring? The authors of the model of this unit trained local hierarchies on CIFAR-10 and doubled the depth
+# much does the thirtieth layer add? The authors of the model of this unit trained local hierarchies on CIFAR-10 and doubled the depth
 # again and again.
 
 # %%
@@ -82,7 +82,7 @@ plotting.show(plotting.bits_per_dim_against_depth({"local": published}))
 
 # %% [markdown]
 # **Figure 1.** Bits per dimension of CIFAR-10 test images against the number of stochastic layers, as published by Apostolopoulou et al. (2022; the authors'
-# blog post, table 1). The first doubling saves 6.9 %, the last step 1.7 %, and it costs fourteen more layers.
+# blog post, table 1). The first doubling saves 6.9 %; the last step saves 1.7 % and costs fourteen more layers.
 #
 # <!-- alt: A falling curve that flattens: 3.5 bits per dimension at two layers, 3.26 at four, 3.06 at eight, 2.96 at sixteen, 2.91 at thirty. -->
 
@@ -94,8 +94,8 @@ assert [round(fall, 1) for fall in falls] == [6.9, 6.1, 3.3, 1.7]
 # (The table itself prints −6.8, −6.1, −3.2 and −1.7 %; ours are computed from its rounded bits.)
 #
 # The authors' explanation: in a local hierarchy a layer sees the layer above it and nothing else. What layer 1
-# found out reaches layer 16 only if fourteen layers in between carry it along, each with its own use for the channels. Upper
-# layers then have little reason to say anything: "deep VAEs overthink".
+# encodes reaches layer 16 only if the fourteen layers in between pass it on, and each of them has its own use for the channels. Training then gives the upper
+# layers little reason to carry information: "deep VAEs overthink".
 
 # %% [markdown]
 # **Check yourself.** (a) The last step of figure 1 is not a doubling. What does it save *per doubling*? (b) Name two reasons why the curve must flatten for *any* family of models.
@@ -108,9 +108,9 @@ assert [round(fall, 1) for fall in falls] == [6.9, 6.1, 3.3, 1.7]
 # </details>
 
 # %% [markdown]
-# ## 1. The same, measured here
+# ## 1. The same question, measured here
 #
-# The same comparison, small enough for two cores: CIFAR-10, latents of 8 × 8 with two channels, width 16 to 24. At equal width the attentive model would be larger, because keys and queries pass through its
+# Does depth help a local and an attentive hierarchy alike? Here is a comparison small enough for two cores: CIFAR-10, latents of 8 × 8 with two channels, width 16 to 24. At equal width the attentive model would be larger, because keys and queries pass through its
 # cells. So the local models are widened until the numbers of *parameters* agree as nearly as widths allow (to 12 %). Attention is plain, without normalisation (section 5).
 
 # %%
@@ -128,9 +128,9 @@ for arm in record["arms"]:
 plotting.show(plotting.bits_per_dim_against_depth(measured))
 
 # %% [markdown]
-# **Figure 2.** Bits per dimension against depth, here, on validation images, after the updates printed above. Markers are means of three seeds, bars reach from the best to the worst. The attentive models gain from every doubling, the local ones up to 8 layers. In the mean the local ones are ahead at every depth; at 16 layers the two have come close.
+# **Figure 2.** Bits per dimension against depth, here, on validation images, after the updates printed above. Markers are means of three seeds, and bars reach from the best to the worst. The attentive models gain from every doubling, the local ones up to 8 layers. On average the local ones are ahead at every depth; at 16 layers the two are close.
 #
-# <!-- alt: Two lines with error bars over 2, 4, 8 and 16 layers. The local one falls to 8 layers and rises a little after that. The attentive one lies above it, falls all the way and nearly meets it at 16 layers; its bars are long but for those at 16. -->
+# <!-- alt: Two lines with error bars over 2, 4, 8 and 16 layers. The local one falls to 8 layers and rises a little after that. The attentive one lies above it, falls all the way and nearly meets it at 16 layers; its bars are long except at 16. -->
 
 # %% tags=["build-check"]
 means = {kind: [sum(bits) / len(bits) for bits in of_kind.values()] for kind, of_kind in measured.items()}
@@ -154,7 +154,7 @@ sure = {layers: gain.mean() / gain.std() * len(gain) ** 0.5 > 4.3 for layers, ga
 assert not any(sure[layers] and gain.mean() > 0.03 for layers, gain in gains.items()), gains
 
 # %% [markdown]
-# So, at this scale: depth helps, and attention does not. The signs of the means agree, but no difference is as large as three seeds would have to show.
+# So, at this scale: depth helps, and attention does not. The signs of the means agree, but no difference is large enough to be established by three seeds.
 #
 # Where does attention start to help? Look at how the lead of the local models changes during the runs.
 
@@ -185,11 +185,11 @@ assert all(arrears[layers][-1] > arrears[layers][0] for layers in (2, 4, 8)), ar
 assert settled == {"local": 2, "attentive": 1}, settled
 
 # %% [markdown]
-# Attentive models fall behind early, at every depth: there is more to be trained before it is of use. At 16 layers, and only there, they then catch up, and two of their three runs have not settled. This is where a crossing could come, at 16 layers and beyond these updates; it is not reached here. An update takes eight images, so these
-# runs have seen some ten thousand, and the published model about twenty million (400 epochs). Among published numbers, at 16 layers the attentive model has 2.82 bits/dim (section 12) and the local one 2.96 (figure 1), though the two need not be of equal size. On the way there, section 4 shows a game in which looking back decides everything, and section 10 shows how little the small model here uses it. The experiment's `full` scale asks the same at width 96, on one GPU.
+# Attentive models fall behind early, at every depth: they have more to learn before attention is of use. At 16 layers, and only there, they then catch up, and two of their three runs have not settled. If the curves cross, it will be at 16 layers and after more updates than these; they do not cross here. An update takes eight images, so these
+# runs have seen some ten thousand, and the published model about twenty million (400 epochs). In the published results, at 16 layers the attentive model has 2.82 bits/dim (section 12) and the local one 2.96 (figure 1), though the two need not be of equal size. Section 4 shows a game in which looking back decides everything, and section 10 shows how little the small model here uses it. The experiment's `full` scale repeats the comparison at width 96, on one GPU.
 
 # %% [markdown]
-# **Check yourself.** (a) At equal *width* the attentive model is larger and slower. Name three budgets that a comparison could hold equal instead. Which one is held equal here, and which of the others favours which side? (b) With three seeds, how large must a mean difference be, in standard errors, before you would bet on its sign?
+# **Check yourself.** (a) At equal *width* the attentive model is larger and slower. Name three budgets that a comparison could hold equal instead. Which one is held equal here, and whom would the others favour? (b) With three seeds, how large must a mean difference be, in standard errors, before you would bet on its sign?
 #
 # <details><summary>Answer</summary>
 #
@@ -209,18 +209,18 @@ assert settled == {"local": 2, "attentive": 1}, settled
 #
 # $$\mathrm{ELBO}(x) = \mathbb{E}_q\bigl[\log p(x \mid z)\bigr] - \sum_{l=1}^{L} \mathbb{E}_q\Bigl[\mathrm{KL}\bigl(q(z_l \mid z_{<l}, x) \,\|\, p(z_l \mid z_{<l})\bigr)\Bigr]. \tag{2}$$
 #
-# Conditioning on "$z_{<l}$" is easy to write. A network needs it as features. A local hierarchy carries one feature map down, the *context*,
+# Conditioning on "$z_{<l}$" is easy to write, but a network needs $z_{<l}$ as features. A local hierarchy passes one feature map down, the *context*,
 #
 # $$c_l = T_l(z_{l-1} \oplus c_{l-1}), \tag{3}$$
 #
 # where $\oplus$ puts channels side by side and $T_l$ is a cell of residual blocks. The prior of $z_l$ is computed from $c_l$ alone, so $c_l$
-# has to summarise all of $z_{<l}$, and so does every context after it.
+# has to summarise all of $z_{<l}$; so does every later context for its own layer.
 
 # %%
 plotting.show(plotting.layers_side_by_side())
 
 # %% [markdown]
-# **Figure 3.** A local layer and an attentive one, after figure 1 of the authors' blog post. Black: what both have; the dashed arrow is
+# **Figure 3.** A local layer and an attentive one, after figure 1 of the authors' blog post. Black: the parts both have; the dashed arrow is
 # how $z_l$ is drawn when there is no image. Orange: attention A to all contexts above, and A' to the evidence below. (The query for A' is cut from $c_l$;
 # its arrow is left out.)
 #
@@ -232,7 +232,7 @@ assert len(attentive_axes.texts) > len(local_axes.texts)
 
 # %% [markdown]
 # On the way up, a chain of cells computes evidence from the image: $e_{L+1}$ at the bottom, nearest to the pixels, $e_1$ at the top. A
-# local layer reads $e_l$ alone. An attentive one has two more inputs, and the whole model looks like this.
+# local layer reads $e_l$ alone. An attentive layer has two more inputs. The whole model looks like this.
 
 # %%
 plotting.show(plotting.attentive_model(layers=3))
@@ -260,9 +260,9 @@ assert len(plotting.attentive_model(layers=3).axes) == 1
 # %% [markdown]
 # ## 3. The problem, and two ways to see it
 #
-# Layer $l$ has $l - 1$ tensors above it, $c_1, \dots, c_{l-1}$, each of size $H \times W \times C$. It needs *one* tensor of that size which says what matters in
+# Layer $l$ has $l - 1$ tensors above it, $c_1, \dots, c_{l-1}$, each of size $H \times W \times C$. It needs *one* tensor of that size that summarises what matters in
 # them. In attention a *query* is compared with the *keys* of everything that can be looked at, and *values* are averaged with weights that
-# grow with the match. Values are the contexts. For queries $s$ and keys $k$ the cell gets a few more output channels:
+# grow with the match. Values are the contexts. To produce queries $s$ and keys $k$, the cell gets a few more output channels:
 #
 # $$[c_l, s_l, k_l] \leftarrow T_l(z_{l-1} \oplus c_{l-1}). \tag{4}$$
 #
@@ -290,7 +290,7 @@ assert len(plotting.sequences_over_depth_and_space().axes) == 3
 #
 # $$\text{depth-wise} = \sum_{l=1}^{L} HW \cdot (l-1) \cdot (C_k + C) = \frac{L(L-1)}{2}\, HW\, (C_k + C). \tag{6}$$
 #
-# The ratio is $HW$. What the second gives up is the view over space. The *factorised* scheme gets it back another way: *non-local blocks* inside the cells let
+# The ratio is $HW$. The second gives up the view over space. The *factorised* scheme recovers it in another way: *non-local blocks* inside the cells let
 # the pixels of one feature map look at each other (section 6). One such block costs $(HW)^2 (C_k + C)$, but the number of
 # blocks grows with $L$, not with $L^2$. Information from any pixel of any layer can then arrive in two steps, first across space, then across depth.
 
@@ -311,13 +311,13 @@ assert full // depth_wise == 256 and 10 < full / (256 * 9 * 256**2) < 20
 assert attention_cost(16, 32, 32, 256, 20)[1] == 16 * full
 
 # %% [markdown]
-# The last column keeps a sense of proportion. At 16 × 16, where the published model has its latents, full attention would cost as much as
-# 14 of its convolutions, of which it has more than a hundred. It is the *growth* that rules it out: double the side,
+# The last columns put this in proportion. At 16 × 16, where the published model has its latents, full attention would cost as much as
+# 14 of its convolutions, and it has more than a hundred. It is the *growth* that rules it out: double the side,
 # and a convolution costs four times as much, full attention sixteen times.
 #
-# Do the formulas hold on a machine? Three layers are looked at, at sizes small enough for two cores. Full attention is measured one layer at
-# a time: `nonlocal_attention` lets all pixels of one map look at all pixels of another, and three calls take the multiplications of (5). (Its softmax
-# is then over one layer and not over all; the cost is the same.) Time is processor time, the fastest of a few runs.
+# Do the formulas hold on a real machine? We let a query look at three layers, at sizes small enough for two cores. Full attention is measured one layer at
+# a time: `nonlocal_attention` lets all pixels of one map look at all pixels of another, and three calls need the multiplications that (5) counts. (Its softmax
+# is then over one layer instead of all three; the cost is the same.) Time is processor time, the fastest of a few runs.
 
 # %%
 # needs: depthwise_attention, nonlocal_attention
@@ -370,7 +370,7 @@ plotting.show(plotting.costs_against_size(pixels, milliseconds, "pixels H · W o
 
 # %% [markdown]
 # **Figure 6.** Time to look at three layers, 32 channels each, measured here; both axes are logarithmic. At the smallest sizes both times are mostly overhead. Beyond them full attention rises with slope 2 or more: (5) predicts 2, and where the weights outgrow the processor's caches, time rises more steeply; depth-wise
-# attention comes near the slope 1 of (6) at the end. (Slopes in the legend: of the last interval.)
+# attention comes near the slope 1 of (6) at the end. (The slopes in the legend are those of the last interval.)
 #
 # <!-- alt: Two rising lines on logarithmic axes. Full attention rises steeply, with a slope of two or more; depth-wise attention rises gently and lies below it at the largest sizes. -->
 
@@ -381,7 +381,7 @@ assert 1.6 < full_slope < 3.2 and depth_slope < 1.6, (full_slope, depth_slope)
 assert milliseconds["full"][-1] > 20 * milliseconds["depth-wise"][-1], milliseconds
 
 # %% [markdown]
-# Memory matters more than time. What a computation keeps for the backward pass can be counted exactly: PyTorch calls a hook for every tensor that it saves.
+# Memory matters more than time. The memory that a computation keeps for the backward pass can be counted exactly: PyTorch calls a hook for every tensor that it saves.
 
 # %%
 def bytes_kept(compute, *arguments):
@@ -411,8 +411,8 @@ assert kept[32][0] > 10 * kept[16][0] and 3.5 < kept[32][1] / kept[16][1] < 4.5,
 assert kept[32][0] > 10 * kept[32][1], kept
 
 # %% [markdown]
-# The weights of full attention alone grow with the fourth power of the side, and they soon dwarf everything else. (There are programs that
-# compute them piece by piece and never store them. They save memory, not multiplications.)
+# The weights of full attention alone grow with the fourth power of the side, and they soon dwarf everything else. (Some implementations
+# compute them piece by piece and never store them; this saves memory, not multiplications.)
 
 # %% [markdown]
 # **Check yourself.** (a) The published model has 16 layers of 16 × 16 latents. How many numbers are the attention weights of all its layers together, full and
@@ -422,15 +422,15 @@ assert kept[32][0] > 10 * kept[32][1], kept
 # <details><summary>Answer</summary>
 #
 # (a) One weight for each query and position: $L(L-1)/2 \cdot (HW)^2 = 120 \cdot 65{,}536 = 7.9$ million for each image, against $120 \cdot 256 = 30{,}720$. (b) Two: once across the map, once
-# across depth. With local layers the message passes 14 layers in between, and each convolution carries it one pixel further. The way across 16 pixels needs 15 of them,
-# which the cells do have, but everything on the way has a chance to overwrite it.
+# across depth. With local layers the message passes 14 layers in between, and each convolution carries it one pixel further. Crossing 16 pixels takes 15 of them,
+# which the cells do have, but any layer on the way may overwrite the message.
 # </details>
 
 # %% [markdown]
 # ## 4. Attention over depth
 #
 # Look at one pixel. Layer $l$ has a query $s_l \in \mathbb{R}^{d}$ there, and each layer above it a key $k_j$ and a value $c_j$. The weights are a softmax of
-# the scores, and what is found is the weighted average of the values:
+# the scores, and the result is the weighted average of the values:
 #
 # $$a_{lj} = \frac{\exp \tau \langle s_l, k_j \rangle}{\sum_{i<l} \exp \tau \langle s_l, k_i \rangle}, \qquad A(s_l;\, c_{<l}) = \sum_{j<l} a_{lj}\, c_j. \tag{7}$$
 #
@@ -451,7 +451,7 @@ assert [round(weight, 2) for weight in weights.flatten().tolist()] == [0.71, 0.2
 
 # %% [markdown]
 # Every pixel does this for itself. In the next picture three layers have one key each, the same at all pixels, 120° apart in the plane. The query of a pixel points from
-# the middle of the picture to that pixel. So each pixel prefers the layer whose key points its way, and the scale $\tau$ decides how strictly.
+# the middle of the picture to that pixel. So each pixel prefers the layer whose key points towards it, and the scale $\tau$ decides how strictly.
 
 # %%
 # needs: depthwise_attention
@@ -473,7 +473,7 @@ for scale in scales:
 plotting.slider(frames, scales, "τ", start=2)
 
 # %% [markdown]
-# **Figure 7.** Depth-wise attention to three flat layers (blue, orange, green); the last picture is what is found. At $\tau = 0$ every layer counts the same, and
+# **Figure 7.** Depth-wise attention to three flat layers (blue, orange, green); the last picture is the result. At $\tau = 0$ every layer counts the same, and
 # at $\tau = 100$ each pixel takes one layer and ignores the rest.
 #
 # <!-- alt: Three squares in blue, orange and green, and a fourth in which their colours meet in the middle: blue at the top, orange at the lower left, green at the lower right, blending smoothly into one another. -->
@@ -492,7 +492,7 @@ assert torch.allclose(hard[0, :, -1, -1], torch.tensor([0.0, 158.0, 115.0]), ato
 # $$\operatorname{Var} \langle s, k \rangle = \sum_{i=1}^{d} \operatorname{Var}(s_i k_i) = d, \qquad \operatorname{Var} \tau \langle s, k \rangle = 1 \;\text{ for }\; \tau = \frac{1}{\sqrt d}. \tag{8}$$
 #
 # Without the scale, scores of 20 channels have a standard deviation of 4.5, and a fresh softmax starts out close to a hard choice. Here $\tau$ starts at
-# $1/\sqrt d$ and is trained. In the published program it stays at 1: the code does not hand it to the optimiser.
+# $1/\sqrt d$ and is trained. In the published code it stays at 1, because it is not passed to the optimiser.
 
 # %%
 torch.manual_seed(0)
@@ -510,22 +510,22 @@ assert round(math.sqrt(20), 1) == 4.5
 # %% [markdown]
 # ### The prior looks up
 #
-# The first use is the prior. A layer adds what it finds above to its own context and predicts the prior from the sum:
+# The first use is the prior. A layer adds the result of attention to its own context and predicts the prior from the sum:
 #
 # $$\hat c_l = c_l + \gamma_l\, A(s_l;\, c_{<l}), \qquad p(z_l \mid z_{<l}) = \mathcal{N}\bigl(P_l(\hat c_l)\bigr). \tag{9}$$
 #
-# The *gate* $\gamma_l$ is one trained number. Only the plain context $c_l$ is handed down and remembered; $\hat c_l$ stays in the layer. Otherwise
-# layer 3 would find, in the memory of layer 2, a mixture that layer 2 made for its own purposes.
+# The *gate* $\gamma_l$ is one trained number. Only the plain context $c_l$ is passed down and stored; $\hat c_l$ stays in the layer. Otherwise
+# layer 3 would find, as the stored context of layer 2, a mixture made for layer 2 alone.
 #
 # ### The posterior looks down
 #
-# The second use is the posterior. It reads evidence, and it may look at its own and at everything below, down to $e_{L+1}$ next to the pixels. Its query $r_l$ is
+# The second use is the posterior. It reads evidence: its own, and everything below it, down to $e_{L+1}$ next to the pixels. Its query $r_l$ is
 # the first few channels of $c_l$: what is worth knowing about the image depends on what has been decided above. The layer first
-# corrects its own evidence by what is known already (7 and 9 give $\hat c_l$),
+# corrects its own evidence for what is known already (equations (7) and (9) give $\hat c_l$),
 #
 # $$\tilde e_l \oplus \tilde k_l = V e_l + W \hat c_l, \tag{10}$$
 #
-# then looks, with its own evidence taken in the corrected form,
+# then attends to the evidence, with its own in the corrected form,
 #
 # $$\hat e_l = \tilde e_l + \gamma'_l\, A\bigl(r_l;\; \tilde e_l, e_{l+1}, \dots, e_{L+1}\bigr), \tag{11}$$
 #
@@ -533,13 +533,13 @@ assert round(math.sqrt(20), 1) == 4.5
 #
 # $$(\Delta\mu, \Delta\log\sigma) = Q_l(\hat e_l \oplus \tilde k_l), \qquad q(z_l \mid z_{<l}, x) = \mathcal{N}\bigl(\mu_p + \Delta\mu,\; \sigma_p^2\, e^{2 \Delta\log\sigma}\bigr). \tag{12}$$
 #
-# Evidence is cut into values and keys like contexts, $e_j \oplus k_j$, and has no query: it is looked at and does not look. The top layer has no contexts above it. Its context is a
+# Like contexts, evidence is split into values and keys, $e_j \oplus k_j$, but it has no query: it is only looked at. The top layer has no contexts above it. Its context is a
 # learned constant, its prior is $\mathcal{N}(0, I)$, and its posterior looks at all evidence.
 
 # %% [markdown]
 # ### Where looking back pays
 #
-# A game shows what (9) is for. A chain of twelve layers: each receives two random numbers, and the last must give back the two numbers of one layer, chosen at random. The local chain has a context of 9 channels and can only pass them on; the attentive one has 6 channels, keys of 4,
+# A game shows what (9) is for. In a chain of twelve layers, each receives two random numbers, and the last must return the two numbers of one layer, chosen at random. The local chain has a context of 9 channels and can only pass them on; the attentive one has 6 channels, keys of 4,
 # and looks back with a query made from the question. Their parameters are about equal. A third, local, has 26 channels, room for all 24 numbers.
 
 # %%
@@ -568,7 +568,7 @@ def one_pixel_maps(rows):
 
 
 def answers(chain, told, asked):
-    """The two numbers that the last layer answers; ``asked`` is one-hot over layers."""
+    """The two numbers that the last layer outputs; ``asked`` is one-hot over layers."""
     context, contexts, keys = told.new_zeros(len(told), chain.width), [], []
     for cell, numbers in zip(chain.cells, told.unbind(dim=1), strict=True):
         output = cell(torch.cat([context, numbers], dim=1))
@@ -621,7 +621,7 @@ of_layers = {name: (range(1, chain_layers + 1), values) for name, values in erro
 plotting.show(plotting.learning_curves(of_layers, y_label="squared error of the answer", x_label="layer that was told"))
 
 # %% [markdown]
-# **Figure 8.** Error of the answer against the layer whose numbers were asked for; 1 is the error of a chain that knows nothing. After 800 batches the attentive chain recalls all layers. The local ones recall the last, more or less of the one before, and little or nothing further up.
+# **Figure 8.** Error of the answer against the layer whose numbers were asked for; 1 is the error of a chain that recalls nothing. After 800 batches the attentive chain recalls all layers. The local ones recall the last layer, part of the one before, and little or nothing further up.
 #
 # <!-- alt: Error against layer. Two lines, for the local chains, lie near one and fall only at the last layers; the line of the attentive chain lies near zero throughout. -->
 
@@ -631,17 +631,17 @@ assert min(errors["local, 9 channels"][:8]) > 0.8 and min(errors["local, 26"][:8
 assert errors["local, 26"][-1] < 0.2 and errors["local, 9 channels"][-1] < 0.2, errors
 
 # %% [markdown]
-# The attentive chain needs no room: what layer 3 was told is still in $c_3$. The chain with 26 channels has room for all 24 numbers and still recalls only the latest. All cells would have to learn to leave the numbers alone, and 800 batches are too few for that. (Of the learning rates 0.001, 0.003, 0.01 and 0.03, the one used here, 0.01, is the best for this chain.)
+# The attentive chain need not store everything in one context: what layer 3 was told is still in $c_3$. The chain with 26 channels has room for all 24 numbers and still recalls only the latest. All cells would have to learn to leave the numbers alone, and 800 batches are too few for that. (Of the learning rates 0.001, 0.003, 0.01 and 0.03, the one used here, 0.01, is the best for this chain.)
 #
-# In the game, what matters is far away. In images most of it is next door, so the benefit of attention has to be measured.
+# In the game, the relevant information is far away. In images most is nearby, so the benefit of attention has to be measured.
 
 # %% [markdown]
-# **Check yourself.** (a) Two layers have the same key at some pixel. What does (7) take from them? (b) Which of $c, s, k, r$ does the *last* layer not need to output,
+# **Check yourself.** (a) Two layers have the same key at some pixel. How do their values enter (7)? (b) Which of $c, s, k, r$ does the *last* layer not need to output,
 # and which the first? (c) What would change if each weight were $\sigma(\tau\langle s, k_j\rangle)$ on its own, with no softmax?
 #
 # <details><summary>Answer</summary>
 #
-# (a) The same weight for both, so their mean takes part, whatever the two values are. (b) Nobody looks at the last context, so it needs no key; the first layer looks at no context, so it needs no $s$. It does need $r$. (c) It could find more,
+# (a) With equal weights, so only their mean matters, whatever the two values are. (b) Nobody looks at the last context, so it needs no key; the first layer looks at no context, so it needs no $s$. It does need $r$. (c) It could find more,
 # not less: sums of several layers, or nothing at all. What would be lost is the scale: with 15 layers above, the sum of 15 values can be 15 times as large as one of them, and layers at different depths would meet inputs of different size.
 # </details>
 
@@ -666,15 +666,15 @@ for gate in (0.0, 1e-30, 0.5):
 assert torch.equal(attentive_context(own, query, [key], [huge], 8**-0.5, 0.0), own)
 
 # %% [markdown]
-# Starting from the identity is an old trick for deep networks (fixup, ReZero, the last scale of a residual block). It has two uses here. Early in training the contexts are noise, and a sum over noise
-# would only disturb the layer. And training starts at the local twin, a model that is known to train. Section 10 shows where gates go from there.
+# Starting from the identity is a well-known trick for deep networks (fixup, ReZero, the last scale of a residual block). It has two uses here. Early in training the contexts are noise, and a sum over noise
+# would only disturb the layer. Also, training starts at the local twin, a model that is known to train. Section 10 shows how the gates move from there.
 #
 # **Normalisation.** The published model wraps (9) in layer norms. With $N(x) = x + \mathrm{gelu}(\mathrm{LN}(x))$, where LN brings the channels of each pixel to mean 0 and variance 1 and then scales and shifts them,
 #
 # $$\hat c_l = N(c_l) + \gamma_l\, N'\bigl(A(s_l;\, \mathrm{LN}(c_{<l}))\bigr). \tag{13}$$
 #
-# What does that add? Compare scales first. A context is the sum of many residual corrections, and nothing keeps its size the same from layer to layer. In a weighted average, a value ten times as large as the others
-# dominates even with a small weight. LN of the values gives every layer the same voice, and $N'$ bounds what comes through the gate.
+# What does that add? First compare scales. A context is the sum of many residual corrections, and nothing keeps its size the same from layer to layer. In a weighted average, a value ten times as large as the others
+# dominates even with a small weight. LN of the values gives every layer the same scale, and $N'$ bounds what comes through the gate.
 
 
 # %%
@@ -684,7 +684,7 @@ for end in ("-early", "-middle", ""):
     trained[f"{steps:,} updates"] = data.recorded_model(f"attentive-photos32{end}")
 photos = data.load("photos32")
 busy = photos.test.float().var((2, 3)).mean(1).topk(120).indices
-x = photos.test[busy[::8]]  # 15 test images with something to see in them
+x = photos.test[busy[::8]]  # 15 test images with plenty of detail
 
 # %%
 # needs: variational_layer_step, attentive_context, depthwise_attention
@@ -708,15 +708,15 @@ for moment, of_layers in sizes.items():
     print(f"{moment:>13s}: size of c₂, c₃, …", "  ".join(f"{size:.2f}" for size in of_layers))
 
 # %% [markdown]
-# In these weights of a plain model, trained on photographs by `experiments/small_models`, contexts tend to grow on the way down, at all three moments. The last, $c_8$, is looked at by nobody. But $c_7$ is two to three times as large as $c_2$, and in a plain average its voice is that much louder.
+# In these weights of a plain model, trained on photographs by `experiments/small_models`, contexts tend to grow on the way down, at all three moments. No layer looks at the last one, $c_8$. But $c_7$ is two to three times as large as $c_2$, and in a plain average it counts that much more.
 #
 # There is a price. With a norm around $c_l$ the gate at zero no longer gives the local layer: (13) becomes
 #
 # $$\hat c_l = N(c_l) = c_l + \mathrm{gelu}\bigl(\mathrm{LN}(c_l)\bigr) \ne c_l.$$
 #
 # Every norm also has two trained numbers for each channel, and
-# the published program normalises the history one layer late, value and key together. This unit and its experiments use
-# the *plain* form, (9) and (11), in which every part can be seen; the presets `photos32-attentive` and `cifar10-attentive-16` use the normalised one.
+# the published code normalises the history one layer late, value and key together. This unit and its experiments use
+# the *plain* form, (9) and (11), in which every part is visible; the presets `photos32-attentive` and `cifar10-attentive-16` use the normalised one.
 
 # %% [markdown]
 # **Check yourself.** (a) Suppose all gates stay exactly zero through training. Which parameters of the attentive model still learn something? (b) A softmax average of values that have mean 0 and variance 1 at each
@@ -724,8 +724,8 @@ for moment, of_layers in sizes.items():
 #
 # <details><summary>Answer</summary>
 #
-# (a) All that the local twin has: cells, priors, posteriors, readout. Attention is then dead weight. (b) No, at most 1. An average of $n$ uncorrelated values with equal weights has variance $1/n$; only a hard choice keeps 1, or values that agree. The
-# second norm $N'$ brings the size back.
+# (a) Those that the local twin has too: cells, priors, posteriors, readout. Attention is then dead weight. (b) No, at most 1. An average of $n$ uncorrelated values with equal weights has variance $1/n$; only a hard choice keeps 1, or values that agree. The
+# second norm $N'$ restores the size.
 # </details>
 
 # %% [markdown]
@@ -735,13 +735,13 @@ for moment, of_layers in sizes.items():
 #
 # $$y_n = x_n + \gamma \sum_{m=1}^{HW} \operatorname{softmax}_m\bigl(\tau \langle q_n, k_m \rangle\bigr)\, v_m, \qquad q, k, v = W_q x,\; W_k x,\; W_v x, \tag{14}$$
 #
-# again with a gate that starts at zero. These *non-local* blocks (Wang et al., 2018) are named after an older idea that needs no training, and shows what looking across an image is good for. *Non-local means* (Buades et al., 2005) removes noise by
+# again with a gate that starts at zero. These *non-local* blocks (Wang et al., 2018) are named after an older idea that needs no training, and that shows what looking across an image is good for. *Non-local means* (Buades et al., 2005) removes noise by
 # averaging each pixel with all pixels whose surroundings look alike, wherever they are. With $f_n$ for the 3 × 3 patch around pixel $n$,
 #
 # $$\hat x_n = \sum_m \operatorname{softmax}_m\Bigl(-\tfrac1h \lVert f_n - f_m \rVert^2\Bigr)\, x_m. \tag{15}$$
 #
-# This *is* attention. Expand the square: $-\lVert f_n \rVert^2 + 2 \langle f_n, f_m \rangle - \lVert f_m \rVert^2$. The first term is the same for all $m$ and cancels in the softmax. What is left is the inner product of a query and a
-# key with one channel more,
+# This *is* attention. Expand the square: $-\lVert f_n \rVert^2 + 2 \langle f_n, f_m \rangle - \lVert f_m \rVert^2$. The first term is the same for all $m$ and cancels in the softmax. This leaves the inner product of a query and a
+# key with one extra channel,
 #
 # $$q_n = 2 f_n \oplus (-1), \qquad k_m = f_m \oplus \lVert f_m \rVert^2, \qquad v_m = x_m, \qquad \tau = 1/h. \tag{16}$$
 
@@ -776,21 +776,21 @@ plotting.show(plotting.image_rows(rows, inches_per_image=0.75))
 assert error["non-local"] < error["3 × 3 average"] < error["noisy"], error
 
 # %% [markdown]
-# In (14) the patches, the inner product and what is fetched are learned instead. In the published CIFAR-10 model such a block stands in each node of all residual cells up to the last layer (none in those that lead from there to the pixels), between normalisation and activation.
+# In (14) the patches, the inner product and the values are learned instead. In the published CIFAR-10 model such a block stands in each node of all residual cells up to the last layer (none in those that lead from there to the pixels), between normalisation and activation.
 
 # %% [markdown]
 # **Check yourself.** (a) In (15) each pixel is compared with itself, too, at distance 0. What happens for $h \to 0$? (b) Shuffle the pixels of a map, apply (14), and undo the shuffle. What changes?
 #
 # <details><summary>Answer</summary>
 #
-# (a) The pixel's own weight tends to 1 and the noise stays: nothing is averaged. (b) Nothing: (14) knows positions only through the contents of $x$. The convolutions around the block tell pixels apart by place.
+# (a) The pixel's own weight tends to 1 and the noise stays: nothing is averaged. (b) Nothing: (14) knows positions only through the contents of $x$. Only the convolutions around the block distinguish pixels by position.
 # </details>
 
 # %% [markdown]
 # ## 7. The layer, assembled
 #
-# Now everything comes together. We build a small attentive model for digits from the library's convolutions and residual cells, give it the weights of a model that the library built, and compare what the two compute. First
-# what a layer consists of: the maps of equations (4) and (9) to (12), and for each attention a gate and a scale.
+# We now put the pieces together, building a small attentive model for digits from the library's convolutions and residual cells, give it the weights of a model that the library built, and compare their outputs. First,
+# the parts of a layer: the maps of equations (4) and (9) to (12), and for each attention a gate and a scale.
 
 # %%
 from avae_lib.models.variational_layer import Transition
@@ -833,7 +833,7 @@ for layer in (TopLayer(), Layer(is_last=False), Layer(is_last=True)):
     print(f"{sum(parameter.numel() for parameter in layer.parameters()):6,} parameters", end="  ")
 
 # %% [markdown]
-# The model adds the way up, the learned constant at the top, and the way from the last layer to the pixels: 8 × 8 pixels become 4 × 4 latents and 8 × 8 pixels again.
+# The model adds the upward path, the learned constant at the top, and the path from the last layer to the pixels: 8 × 8 pixels become 4 × 4 latents and 8 × 8 pixels again.
 
 # %%
 from avae_lib.nn.convolutions import PixelScaling
@@ -857,7 +857,7 @@ class SmallModel(nn.Module):
 
 
 # %% [markdown]
-# `variational_layer_step` wants the maps of a layer under the names of its contract, with Gaussians as mean and log standard deviation. `bounded_log_std` keeps the latter between −5 and 5.
+# `variational_layer_step` expects the maps of a layer under fixed names, with Gaussians as mean and log standard deviation. `bounded_log_std` keeps the latter between −5 and 5.
 
 # %%
 from avae_lib.nn.residual_posteriors import bounded_log_std
@@ -883,7 +883,7 @@ def parts_of(layer):
 
 
 # %% [markdown]
-# The way up, and the top layer, which is (11) and (12) without anything above:
+# The upward path, and the top layer, which is (11) and (12) without anything above:
 
 # %%
 # needs: attentive_context, depthwise_attention
@@ -912,7 +912,7 @@ digits = data.load("digits").test[:8]
 print("evidence, top first:", [tuple(e.value.shape[1:]) for e in evidence_of(SmallModel(), digits)])
 
 # %% [markdown]
-# And the walk down. Each step returns the context, the latent and the KL; the context joins the memory, and the next step begins.
+# Next, the downward path. Each step returns the context, the latent and the KL; the context is appended to the list of remembered contexts, and the next step begins.
 
 # %%
 # needs: variational_layer_step, attentive_context, depthwise_attention
@@ -933,7 +933,7 @@ def terms_of_bound(model, x, noises):
 
 
 # %% [markdown]
-# The library's model gets random gates, so that attention is at work. `load_state_dict` refuses weights that do not fit by name and shape; then both see the same images and the same noise.
+# The library's model gets random gates, so that attention is at work. `load_state_dict` raises an error unless all weights match by name and shape; then both models get the same images and the same noise.
 
 # %%
 # needs: variational_layer_step, attentive_context, depthwise_attention
@@ -970,7 +970,7 @@ assert same and kl.shape == (8, 4) and kl.min() > 0
 #
 # <details><summary>Answer</summary>
 #
-# (a) Set the gates to zero: `context_gate=0.0` and `evidence_gate=0.0` in `parts_of`, and the same in `top_step`. (b) At that moment `context` is still the layer above, which the memory holds already. The layer
+# (a) Set the gates to zero: `context_gate=0.0` and `evidence_gate=0.0` in `parts_of`, and the same in `top_step`. (b) At that moment `context` is still that of the layer above, which is in the list already. The layer
 # would find it twice, with twice the weight of the others. Nothing would crash.
 # </details>
 
@@ -980,7 +980,7 @@ assert same and kl.shape == (8, 4) and kl.min() > 0
 # The library's model is trained like every model of this course: the bound as loss, warm-up of the KL, averaged weights. On Colab the cell below trains the published model, 119 million parameters, on CIFAR-10, within the minutes
 # that you set at the top. It looks at 16 images at a time instead of 160, to fit the memory of a small GPU (about 10 GiB by the library's estimate). Elsewhere the same code trains `photos32-attentive-plain` on crops of two photographs, and a few seconds will do.
 #
-# Training stops when the minutes are over and leaves a checkpoint. Run the cell again to go on, or start the notebook anew after a disconnect: with `wanted=True` the run is kept on your Drive and continues where it stopped. On the command line the same
+# Training stops when the minutes are over and leaves a checkpoint. Run the cell again to go on, or restart the notebook after a disconnect: with `wanted=True` the run is kept on your Drive and continues where it stopped. On the command line the same
 # is `avae train PRESET --training.minutes 20`.
 
 # %%
@@ -1005,7 +1005,7 @@ title = f"{preset.name} after {current.step:,} updates"
 plotting.show(plotting.image_rows(rows, title=title, inches_per_image=0.65))
 
 # %% [markdown]
-# **Figure 10.** Test images, the same reconstructed from their latents, and images drawn from the prior, after the number of updates in the title. On the machine that built this page the minute ended long before the 1,000 updates of the preset: reconstructions are blurs, samples are noise.
+# **Figure 10.** Test images, their reconstructions from the latents, and images drawn from the prior, after the number of updates in the title. On the machine that built this page the minute ended long before the 1,000 updates of the preset: reconstructions are blurs, samples are noise.
 #
 # <!-- alt: Three rows of eight small pictures: test crops of photographs, dark blurs, and coloured noise. -->
 
@@ -1018,18 +1018,18 @@ assert grain[0] > 2 * grain[1] and grain[1] > 2 * grain[2], grain
 # The learning curve above says more than the samples: where it still falls steeply, every comparison of models is a comparison of speeds. The runs of section 1 are such a case: at the end of their 1,600 updates 13 of the 24 have not settled (`experiments/depth_local_attentive` shows their curves).
 
 # %% [markdown]
-# **Check yourself.** (a) You stop after 20 minutes and go on tomorrow. Which of these must be in the checkpoint for the result to be the same as without a break: weights, averaged weights, moments of the optimiser, the order of the images, the state of the random numbers? (b) Why is the bound
+# **Check yourself.** (a) You stop after 20 minutes and go on tomorrow. Which of these must be in the checkpoint for the result to be the same as without a break: weights, averaged weights, moments of the optimiser, the order of the images, the state of the random number generators? (b) Why is the bound
 # during training computed on *validation* images, when there are test images?
 #
 # <details><summary>Answer</summary>
 #
-# (a) All of them; `tests` of the library compare interrupted and uninterrupted runs bit for bit. (b) Because people look at curves and decide by them: when to stop, which of two variants to keep. What has been used for a decision no longer measures how well the result does on new images. The test set is looked at once, at the end.
+# (a) All of them; the library's tests compare interrupted and uninterrupted runs bit for bit. (b) Because people look at curves and base decisions on them: when to stop, which of two variants to keep. What has been used for a decision no longer measures how well the result does on new images. The test set is used once, at the end.
 # </details>
 
 # %% [markdown]
 # ## 9. Where the KL goes
 #
-# The KL of a layer is the number of nats that it says about the image. If the claim about local hierarchies is right, their upper layers should fall silent during training, and attention should change that. The authors show this in figure 7 of the paper. Here is the
+# The KL of a layer is the number of nats that it carries about the image. If the claim about local hierarchies is right, their upper layers should drop to zero during training, and attention should change that. The authors show this in figure 7 of the paper. Here is the
 # same measurement at our scale: same data, same number of layers, equal parameters.
 
 # %%
@@ -1047,7 +1047,7 @@ for arm in record["arms"]:
 plotting.show(plotting.kl_of_layers_during_training(curves))
 
 # %% [markdown]
-# **Figure 11.** KL of each layer on validation images during training, eight layers, same axes. Lines are means of three seeds, bands reach from the smallest to the largest. The top two layers say little, with one exception: in one attentive seed they say about a third of all, in a run that has learned least. Which layer says most differs from seed to seed.
+# **Figure 11.** KL of each layer on validation images during training, eight layers, same axes. Lines are means of three seeds, bands reach from the smallest to the largest. The top two layers carry little, with one exception: in one attentive seed they carry about a third of all nats, and this is the run that has learned least. Which layer carries most differs from seed to seed.
 #
 # <!-- alt: Two panels with eight lines each over the updates. The darkest lines, of the top layers, stay low, apart from the band of one of them on the right; lines of lower layers rise to tens of nats with wide, overlapping bands. -->
 
@@ -1061,21 +1061,21 @@ ends = {label: torch.tensor([of_run[-1] for of_run in kl]) for label, (_, kl) in
 assert all(len(of_seeds.argmax(1).unique()) > 1 for of_seeds in ends.values()), "the loudest layer differs"
 
 # %% [markdown]
-# The upper quarter of the local model says 13 % of all nats at most, as the authors' claim would have it. But with attention it says no more, but for the run that is behind. The KL has its full weight from the first update here, which makes silence easy.
+# The upper quarter of the local model carries at most 13 % of all nats, as the authors' claim predicts. With attention it carries no more, except in the run that is behind. Here the KL has its full weight from the first update, which makes it easy for layers to go unused.
 
 # %% [markdown]
 # **Check yourself.** (a) A layer has KL 0 on every image. Does it follow that removing it leaves the bound unchanged? (b) Layer 2's KL rises in one seed and layer 3's in another, with the same total. What do you conclude about "what layer 2 means"?
 #
 # <details><summary>Answer</summary>
 #
-# (a) Not quite. Its posterior equals its prior, so it says nothing about the image; but $z_l$ is still noise that the layers below read, and its cell still computes. Without the layer the cell's contribution would be gone. (b) Nothing about layer 2 as such. Which of two neighbours carries a piece of information
+# (a) Not quite. Its posterior equals its prior, so it carries nothing about the image; but $z_l$ is still noise that the layers below read, and its cell still computes. Without the layer the contribution of its cell would be lost. (b) Nothing about layer 2 as such. Which of two neighbours carries a piece of information
 # is a matter of chance; only what all seeds share is a property of the model.
 # </details>
 
 # %% [markdown]
 # ## 10. Who looks at whom
 #
-# The weights $a_{lj}$ of (7) can be looked at. `attention_maps` returns them at every pixel. They are drawn as *shares*, weights times the number of layers looked at: 1 means "as much as the others". First the means, at three moments of training.
+# The weights $a_{lj}$ of (7) can be plotted. `attention_maps` returns them at every pixel. They are drawn as *shares*, weights times the number of layers looked at: 1 means "as much as the others". First the means, at three moments of training.
 
 # %%
 # needs: variational_layer_step, attentive_context, depthwise_attention
@@ -1107,7 +1107,7 @@ for moment, shares in panels.items():
 plotting.show(plotting.attention_matrices(panels, range(2, depth + 1), range(1, depth), x_label="context looked at"))
 
 # %% [markdown]
-# **Figure 12.** Shares of attention to the contexts above, averaged over images and pixels. Mind the scale: on average the layers look at all contexts nearly alike. Shares stay near 1 and move apart only a little, most in the lowest layers.
+# **Figure 12.** Shares of attention to the contexts above, averaged over images and pixels. Mind the scale: on average the layers look at all contexts almost equally. Shares stay near 1 and move apart only a little, most in the lowest layers.
 #
 # <!-- alt: Three triangular matrices, one for each moment of training. Most cells have the middle colour; the last two rows have the brightest and darkest ones. -->
 
@@ -1127,7 +1127,7 @@ plotting.show(
 )
 
 # %% [markdown]
-# **Figure 13.** The same for evidence; the diagonal is the layer's own, as merged. It gets neither much more nor much less than the evidence below.
+# **Figure 13.** Shares of attention to the evidence; on the diagonal is the layer's own, as merged. It gets neither much more nor much less than the evidence below.
 #
 # <!-- alt: Three triangular matrices, filled to the right of the diagonal, mostly in the middle colour, with a few darker cells on the diagonal. -->
 
@@ -1158,7 +1158,7 @@ assert of_pixels.max() > 1.4 and of_pixels.min() < 0.8, (of_pixels.min(), of_pix
 assert of_pixels.quantile(0.1) > 0.7 and of_pixels.quantile(0.9) < 1.4
 
 # %% [markdown]
-# A weight is not yet an effect. What is found is multiplied by the gate, so look at the gates of the same weights.
+# A large weight is not yet a large effect. The result of attention is multiplied by the gate, so look at the gates of the same models.
 
 # %%
 # needs: variational_layer_step, attentive_context, depthwise_attention
@@ -1178,7 +1178,7 @@ sizes_of_gates = [abs(gate) for kind in gates.values() for values in kind.values
 assert 0.03 < max(sizes_of_gates) < 0.3
 
 # %% [markdown]
-# How much does the model use what it finds? Close all gates, leave everything else, and compute the bound again, with the same noise.
+# How much does the model use the result? Close all gates, leave everything else unchanged, and compute the bound again, with the same noise.
 
 # %%
 # needs: variational_layer_step, attentive_context, depthwise_attention
@@ -1205,26 +1205,26 @@ assert facts["local"]["steps"] == facts["attentive"]["steps"]
 assert facts["local"]["bits_per_dim"]["valid"] < facts["attentive"]["bits_per_dim"]["valid"]
 
 # %% [markdown]
-# All of this fits together. Scores are nearly equal, gates nearly closed, and closing them altogether changes the bound by less than a hundredth of a bit. The local twin of equal size, trained alike, is ahead (one seed each; the last two lines use 100 of the 500 validation images, the first two all). This model has attention and does not use it yet. The maps alone would not have told: look at maps, gates and bound together.
+# All of this fits together. Scores are nearly equal, gates nearly closed, and closing them altogether changes the bound by less than a hundredth of a bit. The local twin of equal size, trained in the same way, is ahead (one seed each; the last two lines use 100 of the 500 validation images, the first two all). This model has attention and does not use it yet. The maps alone would not have shown this: look at maps, gates and bound together.
 
 # %% [markdown]
-# **Check yourself.** (a) The weights of layer 2 on contexts form a matrix of ones. Is that a finding? (b) A map shows weight 0.9 on $c_1$ everywhere. Name two measurements that would tell whether the layer *uses* $c_1$.
+# **Check yourself.** (a) The weights of layer 2 on contexts form a matrix of ones. Is that a finding? (b) A map shows weight 0.9 on $c_1$ everywhere. Name two measurements that would show whether the layer *uses* $c_1$.
 #
 # <details><summary>Answer</summary>
 #
-# (a) No: layer 2 has one context above it, and a softmax over one entry is 1. (b) The size of $\gamma A$ beside that of $c_l$; and the change of the bound when the gate of this layer is set to zero, or when $c_1$ is replaced by that of another image.
+# (a) No: layer 2 has one context above it, and a softmax over one entry is 1. (b) The size of $\gamma A$ compared with that of $c_l$; and the change of the bound when the gate of this layer is set to zero, or when $c_1$ is replaced by that of another image.
 # </details>
 
 # %% [markdown]
 # ## 11. What the history costs
 #
-# A local hierarchy can forget $c_{l-1}$ as soon as $c_l$ is computed (the backward pass remembers it anyway). An attentive one keeps all contexts, $L$ tensors, and all evidence, $L + 1$ tensors. That is linear in $L$, and no more than backpropagation
-# keeps at the inputs of the cells. But a program can easily make it quadratic. The obvious way to write (7) is to *stack* the $l - 1$ keys and values along a new dimension and to work on the block. A stack is a copy. Layer $l$ copies $l - 1$ tensors,
+# A local hierarchy can free $c_{l-1}$ as soon as $c_l$ is computed (though it is kept for the backward pass anyway). An attentive one keeps all contexts, $L$ tensors, and all evidence, $L + 1$ tensors. That is linear in $L$, and no more than backpropagation
+# keeps at the inputs of the cells. But it is easy to make it quadratic. The obvious way to write (7) is to *stack* the $l - 1$ keys and values along a new dimension and to work on the block. A stack is a copy. Layer $l$ copies $l - 1$ tensors,
 # and because the backward pass needs them, all copies of all layers live at the same time:
 #
 # $$\sum_{l=2}^{L} (l - 1) = \frac{L(L-1)}{2} \quad\text{contexts, and}\quad \sum_{l=1}^{L} (L + 2 - l) = \frac{L(L+3)}{2} \quad\text{of evidence.} \tag{17}$$
 #
-# The function of this unit therefore takes *lists*. To measure the difference with the same function, hand it lists that are slices of a fresh stack.
+# The function of this unit therefore takes *lists*. To measure the difference with the same function, pass it lists that are slices of a fresh stack.
 
 # %%
 # needs: depthwise_attention
@@ -1281,8 +1281,8 @@ for way, (contexts, entries) in copies.items():
 assert list(copies.values()) == [(120, 152), (16, 17)]
 
 # %% [markdown]
-# What else helps: compute the weighted sums again in the backward pass instead of keeping anything (`torch.utils.checkpoint`, time for memory); let a layer look at every second context, or at the last $k$ only, which gives up exactly what attention was for;
-# keep narrow values for looking and wide ones for handing down.
+# Other ways to save memory: recompute the weighted sums in the backward pass instead of keeping anything (`torch.utils.checkpoint`, which trades time for memory); let a layer look at every second context, or at the last $k$ only, which gives up exactly what attention was for;
+# keep narrow values for attention and wide ones for passing down.
 
 # %% [markdown]
 # **Check yourself.** (a) While *sampling*, nothing is kept for a backward pass. How much memory do stacks need then? (b) By how many do the copies of evidence in (17) outnumber those of contexts, and why?
@@ -1290,7 +1290,7 @@ assert list(copies.values()) == [(120, 152), (16, 17)]
 # <details><summary>Answer</summary>
 #
 # (a) A stack can be freed as soon as its layer is done, so one at a time: at most $L - 1$ tensors, linear in $L$. (b) By $L(L+3)/2 - L(L-1)/2 = 2L$. From the bottom layer to the top one, the layers look at $2, 3, \dots, L+1$ entries of evidence;
-# from the top to the bottom, at $0, 1, \dots, L-1$ contexts. That is two more, $L$ times: the layer's own evidence, and $e_{L+1}$, which belongs to no layer.
+# from the top to the bottom, at $0, 1, \dots, L-1$ contexts. That is two more, for each of the $L$ layers: the layer's own evidence, and $e_{L+1}$, which belongs to no layer.
 # </details>
 
 # %% [markdown]
@@ -1300,7 +1300,7 @@ assert list(copies.values()) == [(120, 152), (16, 17)]
 #
 # | model | layers | training | GPU hours | bits/dim | source |
 # |---|---|---|---|---|---|
-# | Attentive VAE, 119 million parameters | 16 | 400 epochs | 272 | 2.82 | authors' blog post, table 2; parameters: their program |
+# | Attentive VAE, 119 million parameters | 16 | 400 epochs | 272 | 2.82 | authors' blog post, table 2; parameters: their code |
 # | | | 500 epochs | 336 | 2.81 | the same |
 # | | | 900 epochs | 608 | 2.79 | the same |
 # | NVAE, 131 million parameters | 30 | | 440 | 2.91 | the same; hours: its repository, 55 hours on eight GPUs |
@@ -1315,7 +1315,7 @@ results = {
 plotting.show(plotting.quality_against_gpu_hours(results))
 
 # %% [markdown]
-# **Figure 17.** The table above as a picture. At about 280 GPU hours the attentive model with 16 layers is 0.05 bits/dim below the Very Deep VAE with 45. After that it pays more and more hours for the next hundredth.
+# **Figure 17.** The table above as a picture. At about 280 GPU hours the attentive model with 16 layers is 0.05 bits/dim below the Very Deep VAE with 45. After that, each further hundredth costs more hours.
 #
 # <!-- alt: Bits per dimension against GPU hours. Attentive VAE: three connected points falling from 2.82 at 272 hours to 2.79 at 608. NVAE: 2.91 at 440. Very Deep VAE: 2.87 at 288. -->
 
@@ -1325,9 +1325,9 @@ assert round(results["Very Deep VAE"][0][1] - attentive_runs[0][1], 2) == 0.05
 assert (2.82 - 2.81) / (336 - 272) > (2.81 - 2.79) / (608 - 336)
 
 # %% [markdown]
-# Read such a table with care. GPU hours of different GPUs and programs are not one currency. The Very Deep VAE has a third of the parameters, and its seeds differ by as much as 0.06. The three models differ in more than attention: cells, likelihoods, optimisers. And
-# the attentive program counts the probability of level 254 partly twice (its last bin begins at 0.99 on the scale from −1 to 1), which makes bright pixels look cheaper than they are; so does NVAE's. The fair comparison changes one thing: the local twin, trained alike. The
-# authors publish its size (79 million parameters), and sections 1 and 9 do it here, small.
+# Read such a table with care. GPU hours on different GPUs and with different code are not comparable. The Very Deep VAE has a third of the parameters, and its seeds differ by as much as 0.06. The three models differ in more than attention: cells, likelihoods, optimisers. And
+# the attentive model's code counts the probability of level 254 partly twice (its last bin begins at 0.99 on the scale from −1 to 1), which makes bright pixels look cheaper than they are; so does NVAE's. A fair comparison changes one thing only: it is with the local twin, trained in the same way. The
+# authors publish its size (79 million parameters), and sections 1 and 9 make this comparison at small scale.
 
 # %% [markdown]
 # **Check yourself.** Which single additional run would tell you most about whether attention, and not the number of parameters, makes the difference?
@@ -1342,7 +1342,7 @@ assert (2.82 - 2.81) / (336 - 272) > (2.81 - 2.79) / (608 - 336)
 #
 # $$\hat c_l = c_l + \gamma_l \sum_{j<l} \operatorname{softmax}_j\bigl(\tau \langle s_l, k_j \rangle\bigr)\, c_j$$
 #
-# 1. In a local hierarchy all of $z_{<l}$ has to pass through one context. Attention over depth lets every pixel of every layer fetch from any context above (prior) and any evidence below (posterior).
+# 1. In a local hierarchy all of $z_{<l}$ has to pass through one context. Attention over depth lets every pixel of every layer read any context above (prior) and any evidence below (posterior).
 # 2. Full attention between layers costs $(HW)^2$ for each pair, depth-wise $HW$. Non-local blocks inside the cells add the view over space at a cost that is linear in $L$.
 # 3. Scores are divided by $\sqrt d$, gates start at zero: a fresh attentive model computes what a local one does.
 # 4. Keep the history as a list. Stacks cost $O(L^2)$ copies.
@@ -1355,10 +1355,10 @@ assert (2.82 - 2.81) / (336 - 272) > (2.81 - 2.79) / (608 - 336)
 # |---|---|
 # | out of memory although the model is small | the history is stacked at every layer (figure 16), or attention weights over pixels are stored; count what the backward pass keeps |
 # | attention maps flat, all weights equal | scores divided by $\sqrt d$ twice, or keys that differ only by noise around the same bias. Look at the spread of the scores |
-# | attention maps all on one layer from the first step | no scale at all with wide keys (section 4), or values taken for keys |
+# | attention maps all on one layer from the first step | no scale at all with wide keys (section 4), or values used as keys |
 # | the posterior is a poor copy of the prior, KL near zero everywhere | queries taken from ĉ of another layer, or evidence in the wrong order: its own must come first, then those below, $e_{l+1}, \dots, e_{L+1}$ |
-# | samples look unlike reconstructions | the sampling path differs from the training path: history not filled, or evidence looked at; the walk without evidence must use no encoder |
-# | trains, but loss a little worse than the twin's | the layer above stands in the memory twice, or is missing (section 7); nothing crashes |
+# | samples look unlike reconstructions | the sampling path differs from the training path: history not filled, or evidence looked at; the pass without evidence must use no encoder |
+# | trains, but loss a little worse than the twin's | the layer above is in the list of contexts twice, or is missing (section 7); nothing crashes |
 # | NaN after thousands of steps | scores overflow in half precision: compute the softmax in float32, and keep the log standard deviations bounded |
 # | "attention helps by 0.1 bits" | more parameters, more compute, one seed. Compare with a widened twin |
 
@@ -1367,7 +1367,7 @@ assert (2.82 - 2.81) / (336 - 272) > (2.81 - 2.79) / (608 - 336)
 #
 # | for | source |
 # |---|---|
-# | the model, figures 1, 3 and 17; the idea of figure 11 (their figure 7) | I. Apostolopoulou, I. Char, E. Rosenfeld and A. Dubrawski, *Deep Attentive Variational Inference*, ICLR 2022; the authors' blog post of the same title, Machine Learning Department, Carnegie Mellon University, 2022; their program, [Deep_Attentive_VI](https://github.com/ifiaposto/Deep_Attentive_VI) |
+# | the model, figures 1, 3 and 17; the idea of figure 11 (their figure 7) | I. Apostolopoulou, I. Char, E. Rosenfeld and A. Dubrawski, *Deep Attentive Variational Inference*, ICLR 2022; the authors' blog post of the same title, Machine Learning Department, Carnegie Mellon University, 2022; their code, [Deep_Attentive_VI](https://github.com/ifiaposto/Deep_Attentive_VI) |
 # | queries, keys, values and $1/\sqrt d$ | A. Vaswani et al., [Attention Is All You Need](https://arxiv.org/abs/1706.03762), NeurIPS 2017 |
 # | non-local blocks, and their gate | X. Wang, R. Girshick, A. Gupta and K. He, [Non-local Neural Networks](https://arxiv.org/abs/1711.07971), CVPR 2018; H. Zhang et al., [Self-Attention Generative Adversarial Networks](https://arxiv.org/abs/1805.08318), ICML 2019 |
 # | equation (15) | A. Buades, B. Coll and J.-M. Morel, *A non-local algorithm for image denoising*, CVPR 2005 |
@@ -1380,5 +1380,5 @@ assert (2.82 - 2.81) / (336 - 272) > (2.81 - 2.79) / (608 - 336)
 # %% [markdown]
 # ## Where next
 #
-# The **assignment** of this unit asks for the five functions behind this lecture; the largest, `variational_layer_step`, joins the others. Its payoff trains the library's attentive model with *your* functions in it, beside its local twin. **Unit 07** asks what
+# The **assignment** of this unit asks for the five functions behind this lecture; the largest, `variational_layer_step`, joins the others. At its end, the library's attentive model is trained with *your* functions in it, beside its local twin. **Unit 07** asks what
 # these bits per dimension mean: how tight the bound is, what a hierarchy knows about images it has never seen, and what a model is worth per GPU hour.

@@ -9,7 +9,7 @@
 # %% [markdown]
 # # Unit 07: Judging and using deep latent models
 #
-# Two models of small photographs. One report says 4.89 bits per dimension for model A, another says 4.90 for model B. Which model is better? This lecture
+# Here are two models of small photographs. One report says 4.89 bits per dimension for model A, another says 4.90 for model B. Which model is better? This lecture
 # explains what such numbers mean and how far to trust them. Then trained hierarchies are put to work: they
 # recognise images from elsewhere, compress, and restore.
 #
@@ -17,7 +17,7 @@
 #
 # 1. Say what a number of bits per dimension was computed from, derive what treating pixels as continuous does to it, and give it an error bar.
 # 2. Estimate $\log p(x)$ with a whole hierarchy as proposal, derive the bias, and read the effective sample size.
-# 3. Measure what each layer knows, and what a sampling temperature hides.
+# 3. Measure how much each layer knows, and what a sampling temperature hides.
 # 4. Derive the Fréchet distance of two Gaussians, measure its bias, and name choices that change a FID while the model stays the same.
 # 5. Show why a likelihood fails to recognise images from elsewhere, and judge the likelihood ratio by ROC curves with intervals.
 # 6. Send images at the cost of the bound, exactly, and trade bits for distortion.
@@ -81,7 +81,7 @@ def mean_bits(nats, divisor=num_dims):
 
 
 # %% fast="images_each = 60"
-images_each = 500  # of each kind, or as many as there are
+images_each = 500  # of each kind, or all if there are fewer
 
 # %%
 ways = {name: {} for name in ("model A", "model B")}
@@ -102,7 +102,7 @@ for way in ways["model A"]:
 plotting.show(plotting.numbers_reported(ways, "what a report might call the bits per dimension of the model"))
 
 # %% [markdown]
-# **Figure 1.** Two models, seven honest or careless numbers for each. The 4.89 of model A is its bound on *validation* crops; the 4.90 of model B is its bound on *test* crops. In every row taken by itself model B is ahead (further left).
+# **Figure 1.** Two models, seven honest or careless numbers for each. The 4.89 of model A is its bound on *validation* crops; the 4.90 of model B is its bound on *test* crops. Within every row, model B is ahead (further left).
 #
 # <!-- alt: Seven rows with one marker for each of two models. Most rows lie between three and six; per pixel they lie near 15, as a density below zero. In each row the marker of model B is a little to the left of that of model A. -->
 
@@ -121,7 +121,7 @@ for kind in ("validation", "test", "training"):
     print(f"{kind:10s} crops: model B needs {of_a - of_b:.2f} bits/dim less than model A")
 
 # %% [markdown]
-# Neither report lies. But on the same images model B needs a third of a bit per dimension less, and the two headline numbers hide it. Another set moves a number as far as another model does, or further: training and validation crops differ by about two thirds of a bit. A change of unit moves it further still.
+# Neither report lies. But on the same images model B needs a third of a bit per dimension less, and the two headline numbers hide it. A change of data set moves a number as far as a change of model does, or further: training and validation crops differ by about two thirds of a bit. A change of unit moves it further still.
 #
 # Both models do *worst* on training crops. These come from other parts of the photographs, which are harder to predict. Here it matters more which images are scored than whether the model has seen them.
 
@@ -130,7 +130,7 @@ for kind in ("validation", "test", "training"):
 #
 # <details><summary>Answer</summary>
 #
-# (a) As nats per dimension, 3.40 is what model B has. As bits on test crops it would be a bit and a half better than B. (b) It is the cost of the pixels for a receiver who already knows $z$. But $z$ has to be sent too, and the KL is the cost of that; section 7 sends it.
+# (a) As nats per dimension, 3.40 is model B's own number. As bits on test crops it would be a bit and a half better than B. (b) It is the cost of the pixels for a receiver who already knows $z$. But $z$ has to be sent too, and the KL is the cost of that; section 7 sends it.
 # </details>
 
 # %% [markdown]
@@ -140,7 +140,7 @@ for kind in ("validation", "test", "training"):
 #
 # $$\text{bits per dimension} = \frac{-\log p(x)}{D \log 2} \tag{1}$$
 #
-# is the number of bits for each stored value, where the raw file takes 8. The *dimensions* are the stored values: height × width × *channels*. Divided by the number of pixels instead, the number is three times as large for colour images. Small binary images are
+# is the number of bits for each stored value; the raw file takes 8. The *dimensions* are the stored values: height × width × *channels*. Dividing by the number of pixels instead makes it three times as large for colour images. Small binary images are
 # usually reported in nats for the whole image, without dividing; check the unit before you compare.
 
 # %%
@@ -162,21 +162,21 @@ assert bits["model B"].mean() < bits["model A"].mean() < bits["attentive"].mean(
 
 # %% [markdown]
 # **Levels are not densities.** Pixels are whole numbers, so (1) needs a *probability*. Suppose somebody reports a density $p(x)$ at the levels instead. Take any model with probabilities $P$ and put a narrow Gaussian bump of width $\sigma$ on each image $v$:
-# $p_\sigma(x) = \sum_v P(v)\, \mathcal N(x; v, \sigma^2 I)$. At an image of whole levels its own bump alone gives
+# $p_\sigma(x) = \sum_v P(v)\, \mathcal N(x; v, \sigma^2 I)$. At an image of whole levels, its own bump alone gives
 #
 # $$-\log p_\sigma(x) \;\le\; -\log P(x) + D \log\bigl(\sigma \sqrt{2\pi}\bigr) \;\to\; -\infty \quad (\sigma \to 0). \tag{2}$$
 #
-# The claimed bits fall without limit, and the model has learned nothing. Unit 04 showed that maximum likelihood finds such bumps by itself.
+# The claimed bits fall without limit, though the model has learned nothing. Unit 04 showed that maximum likelihood finds such bumps unaided.
 #
 # **The cure** is to score $x + u$ with noise $u$ uniform on the cube $[-\frac12, \frac12]^D$. A density $p$ gives the cube around an image the probability $P_p(x) = \int p(x + u)\, du = \mathbb E_u[p(x + u)]$, because the cube has volume 1. By Jensen's inequality
 #
 # $$\mathbb{E}_{u}\bigl[\log p(x + u)\bigr] \;\le\; \log \mathbb{E}_{u}\bigl[p(x + u)\bigr] = \log P_p(x) \tag{3}$$
 #
-# (Theis, van den Oord and Bethge, 2016). So the score of a *dequantised* density is a lower bound on an honest discrete log-probability. It can be compared with discretised models, and errs on the pessimistic side. For the bumps it is easy to bound: $\mathbb E\, u_i^2 = \frac1{12}$, and the image's own bump alone gives
+# (Theis, van den Oord and Bethge, 2016). So the score of a *dequantised* density is a lower bound on an honest discrete log-probability. It can be compared with discretised models, and errs on the pessimistic side. For the bumps the score is easy to bound: $\mathbb E\, u_i^2 = \frac1{12}$, and the image's own bump alone gives
 #
 # $$-\mathbb{E}_u \log p_\sigma(x + u) \;\le\; -\log P(x) + D \log\bigl(\sigma\sqrt{2\pi}\bigr) + \frac{D}{24\,\sigma^2}. \tag{4}$$
 #
-# The left side is smaller than the right by at most $-\log P(x)$. For inside the cube the image's own bump is the nearest, so no mixture of bumps is higher there than this bump with all the weight: $p_\sigma(x + u) \le \mathcal N(u; 0, \sigma^2 I)$.
+# The left side is smaller than the right by at most $-\log P(x)$, because inside the cube the image's own bump is the nearest, so no mixture of bumps is higher there than this bump with all the weight: $p_\sigma(x + u) \le \mathcal N(u; 0, \sigma^2 I)$.
 
 # %%
 # needs: bits_per_dim
@@ -209,10 +209,10 @@ for width in (0.3, 0.1, 0.03):
 assert 63 <= comb(0.03) + 1 / (24 * 0.03**2 * math.log(2)) - honest < 63.1
 
 # %% [markdown]
-# At the levels, narrow bumps claim less than zero bits. After dequantisation they are punished: for $\sigma = 0.03$ the true number is at least 68 − 5 = 63 bits. Three more things make numbers incomparable, all seen in print: pixels divided by 255 (which lowers the number of a density by $\log_2 255 = 7.99$ bits per dimension), images reduced to 5 bits, and
-# another version of a data set under the same name, resized by another program.
+# At the levels, narrow bumps claim less than zero bits. After dequantisation they are penalised: for $\sigma = 0.03$ the true number is at least 68 − 5 = 63 bits. Three more practices make numbers incomparable, and all have appeared in print: pixels divided by 255 (which lowers the number of a density by $\log_2 255 = 7.99$ bits per dimension), images reduced to 5 bits, and
+# a different version of a data set under the same name, resized by different software.
 #
-# **Which images?** In figure 1 the bands of the same two photographs differ by up to two thirds of a bit. And once anything has been *chosen* on a set, it is no longer a test set. Suppose ten runs are equally good, and their test numbers differ by chance with a standard deviation $s$. The best of them then looks better than their mean by $s$ times the expected largest of ten standard normal numbers:
+# **Which images?** In figure 1 the bands of the same two photographs differ by up to two thirds of a bit. And once anything has been *chosen* on a set, it is no longer a test set. Suppose ten runs are equally good, and their test numbers differ only by chance, with a standard deviation $s$. The best of them then looks better than their mean by $s$ times the expected largest of ten standard normal numbers:
 
 # %%
 torch.manual_seed(0)
@@ -224,7 +224,7 @@ for runs in (2, 3, 10, 30):
 assert abs(torch.randn(200_000, 2).amax(1).mean() - math.pi**-0.5) < 0.01 and abs(torch.randn(200_000, 10).amax(1).mean() - 1.539) < 0.02
 
 # %% [markdown]
-# **Error bars over images.** The standard errors above belong to the mean of one model over images like these. For the *difference* of two models on the same images they are far too wide, because a crop that is hard for one model is hard for the other. Subtract first, then average. But there is a mistake in the other direction: neighbouring crops share half of their pixels,
+# **Error bars over images.** The standard errors above belong to the mean of one model over images like these. For the *difference* of two models on the same images they are far too wide, because a crop that is hard for one model is hard for the other. Subtract first, then average. But there is also a mistake in the other direction: neighbouring crops share half of their pixels,
 # so 350 crops are worth fewer than 350 independent images. So we repeat the calculation with only those crops that do not overlap, and then with the means of blocks of eight or nine rows of crops, as if each block were one image.
 
 # %%
@@ -248,7 +248,7 @@ for name, (mean, reach) in rows.items():
 plotting.show(plotting.intervals(rows, "bits/dim by which model B is ahead of model A"))
 
 # %% [markdown]
-# **Figure 2.** The lead of model B with intervals of two standard errors on either side. Pairing makes the interval about four times as short. Without overlapping crops it is nearly twice as long again, and with blocks as units it is longer than it was without pairing (with only six blocks a 95 % interval would even need 2.6 standard errors). All four stay clear of zero.
+# **Figure 2.** The lead of model B with intervals of two standard errors on either side. Pairing makes the interval about four times as short. Using only crops that do not overlap makes it nearly twice as long again, and with blocks as units it is longer than it was without pairing (with only six blocks a 95 % interval would even need 2.6 standard errors). None of the four reaches zero.
 #
 # <!-- alt: Four horizontal intervals around about 0.36 bits per dimension: a wide one for separate sets, a very short one for 350 pairs, a longer one for pairs without overlap, and the widest one for blocks. None reaches zero. -->
 
@@ -261,7 +261,7 @@ first, second = ((photo == 0) & (row == 3) & (column == place) for place in (2, 
 assert (photos.test[first][0, :, :, 16:] == photos.test[second][0, :, :, :16]).all()
 
 # %% [markdown]
-# **Error bars over seeds.** No interval over images says what happens when the model is trained again. The experiment of unit 06 on CIFAR-10 trained each model with three seeds.
+# **Error bars over seeds.** No interval over images shows what happens when the model is trained again. The experiment of unit 06 on CIFAR-10 trained each model with three seeds.
 
 # %%
 record = data.recorded("depth_local_attentive")
@@ -287,7 +287,7 @@ for runs in spread:
 #
 # <details><summary>Answer</summary>
 #
-# (a) $1{,}097 / (784 \log 2) = 2.02$: yes. (b) Constant on the cube around the image. (c) These weights of D have a better bound than those of C on images of this kind. About the two methods it says next to nothing: the difference of two single runs has a standard deviation of $\sqrt2 \cdot 0.1 = 0.14$.
+# (a) $1{,}097 / (784 \log 2) = 2.02$: yes. (b) Constant on the cube around the image. (c) These weights of D have a better bound than those of C on images of this kind. About the two methods they say next to nothing: the difference of two single runs has a standard deviation of $\sqrt2 \cdot 0.1 = 0.14$.
 # </details>
 
 # %% [markdown]
@@ -398,7 +398,7 @@ assert abs(measured_shares[2] * (1 + predicted) - 1) < 0.02 and measured_shares[
 assert 7 < 1 / measured_shares[3] - 1 < 13, measured_shares
 
 # %% [markdown]
-# For the narrow proposal ESS/$k$ keeps falling as $k$ grows: that is how an infinite $V$ shows. From 100 draws alone one would have guessed $V \approx 10$. The draws that raise $\sum w^2$ lie where the proposal hardly ever goes. In the extreme case the proposal leaves out a whole region. Let $z \sim \mathcal N(0, 1)$ and $x \sim \mathcal N(z^2, 0.1^2)$. Then $x = 1$ has two explanations, $z \approx 1$ and $z \approx -1$. An encoder that outputs a single narrow Gaussian covers one of them.
+# For the narrow proposal ESS/$k$ keeps falling as $k$ grows: that is how an infinite $V$ shows. From 100 draws alone one would have guessed $V \approx 10$. The draws that raise $\sum w^2$ lie where the proposal hardly ever samples. In the extreme case the proposal leaves out a whole region. Let $z \sim \mathcal N(0, 1)$ and $x \sim \mathcal N(z^2, 0.1^2)$. Then $x = 1$ has two explanations, $z \approx 1$ and $z \approx -1$. An encoder that outputs a single narrow Gaussian covers one of them.
 
 # %%
 # needs: marginal_log_likelihood, effective_sample_size
@@ -418,7 +418,7 @@ for k in (100, 10_000):
 assert abs(exact_log_p - estimate - math.log(2)) < 0.01 and ess / k > 0.9
 
 # %% [markdown]
-# More than nine tenths of the draws count, and half of the probability is missing. **A low effective sample size is a reason for distrust; a high one is no reason for trust.** It is computed from the draws, and no draw fell near $z = -1$.
+# More than nine tenths of the draws count, and half of the probability is missing. **A low effective sample size is a reason for distrust; a high one is not a reason for trust.** It is computed from the draws, and no draw fell near $z = -1$.
 #
 # ### A recorded hierarchy
 #
@@ -513,7 +513,7 @@ assert (ess < 3).all()
 # %% [markdown]
 # So on average these estimates are lower bounds on $\log p(x)$, and nothing more. With 512 draws the models gain 0.09 and 0.07 bits/dim over the bound. That is about twice the step between two published models on CIFAR-10, from 2.91 (NVAE; Vahdat and Kautz, 2020) to 2.87 (Very Deep VAE; Child, 2021). Compare models at *equal* $k$, and quote $k$ with the ESS. Where the ESS stays near 1, the estimate is just a somewhat higher bound, at 512 times the cost.
 #
-# **In chunks.** The exponential of −9,000 underflows to 0, and 5,000 draws of a batch do not fit into memory. `marginal_log_likelihood`, an exercise of this unit, takes an iterator of chunks and keeps one running number for each image. The naive way fails at once:
+# **In chunks.** The exponential of −9,000 underflows to 0, and 5,000 draws of a batch do not fit into memory. `marginal_log_likelihood`, an exercise of this unit, takes an iterator of chunks and keeps one running number for each image. The naive computation fails at once:
 
 # %%
 # needs: marginal_log_likelihood
@@ -530,10 +530,10 @@ assert (log_w.exp().mean(0) == 0).all() and (one_by_one - evaluation.marginal_lo
 # | what you see | what it means | what to do |
 # |---|---|---|
 # | ESS of hundreds, and the estimate stops moving with $k$ | the bias is below 0.01 nats, if no region is missed | report it, with $k$ |
-# | ESS near 1, and the estimate grows with every doubling | single draws make the estimate | report the bound, or the estimate with $k$ and ESS |
-# | high ESS, but another proposal (wider, or from another encoder) gives more | a region was missed, or $q$ is too narrow | take the proposal that gives more; both estimates are lower bounds on average |
+# | ESS near 1, and the estimate grows with every doubling | single draws dominate the estimate | report the bound, or the estimate with $k$ and ESS |
+# | high ESS, but another proposal (wider, or from another encoder) gives more | a region was missed, or $q$ is too narrow | use the proposal that gives more; both estimates are lower bounds on average |
 #
-# **Check yourself.** (a) Which two errors does a standard error over images *not* include? (b) Somebody averages $\log \hat p_{100}$ over ten independent repetitions. Is that $\log \hat p_{1000}$? (c) In figure 5 a model gains without any training. How could a paper use that to overtake a competitor, without a false sentence in it?
+# **Check yourself.** (a) Which two errors does a standard error over images *not* include? (b) Somebody averages $\log \hat p_{100}$ over ten independent repetitions. Is that $\log \hat p_{1000}$? (c) In figure 5 a model gains without any training. How could a paper use that to overtake a competitor without writing a single false sentence?
 #
 # <details><summary>Answer</summary>
 #
@@ -549,11 +549,11 @@ assert (log_w.exp().mean(0) == 0).all() and (one_by_one - evaluation.marginal_lo
 #
 # Unit 05 showed such pictures. Now we measure three things: what the layers cost, how far $\hat x$ is from $x$, and how far two such draws are from each other.
 #
-# These draws come from a posterior in its own right, $q_k(z \mid x) = q(z_{\le k} \mid x)\, p(z_{>k} \mid z_{\le k})$. In its bound, prior and posterior cancel for all layers below layer $k$, so
+# These draws come from a valid posterior, $q_k(z \mid x) = q(z_{\le k} \mid x)\, p(z_{>k} \mid z_{\le k})$. In its bound, prior and posterior cancel for all layers below layer $k$, so
 #
 # $$\mathrm{ELBO}_k(x) = \mathbb{E}_{q_k}\bigl[\log p(x \mid z)\bigr] - \sum_{l \le k} \mathrm{KL}_l. \tag{12}$$
 #
-# It is a bound on the same $\log p(x)$, usually a worse one. Its rise from $k-1$ to $k$ is what layer $k$ is *worth*, with its own *cost* $\mathrm{KL}_k$ already paid.
+# It is a bound on the same $\log p(x)$, usually a worse one. Its rise from $k-1$ to $k$ is the *worth* of layer $k$, after its own *cost* $\mathrm{KL}_k$ has been subtracted.
 
 # %%
 # needs: keep_top_layers
@@ -606,7 +606,7 @@ in_bits = [evaluation.bits_per_dim(price, num_dims) for price in kl.tolist()]
 plotting.show(plotting.knowledge_by_depth(in_bits, lines, sides, "distance (levels)"))
 
 # %% [markdown]
-# **Figure 7.** Model B. Above: what each layer costs. Below: root mean square distance, in levels of 0 to 255, of a reconstruction to its photograph and to a second reconstruction with the same layers kept. Only the top six layers matter. (In the lower panel the axis counts the layers kept.)
+# **Figure 7.** Model B. Above: the cost of each layer. Below: root mean square distance, in levels of 0 to 255, of a reconstruction to its photograph and to a second reconstruction with the same layers kept. Only the top six layers matter. (In the lower panel the axis counts the layers kept.)
 #
 # <!-- alt: Upper panel: bars for eleven layers; six of different height, then five of almost zero. Lower panel: two curves that fall from 115 and 69 to about 15 and 6, most of it within the first three layers, and are flat after the sixth; the distance between draws rises once, at the second layer, and stays below the distance to the photograph. -->
 
@@ -618,7 +618,7 @@ assert all(gain > 5 * price for gain, price in zip(worth[:5], kl[:5].tolist(), s
 assert costs[0] > 1.5 * costs[6] and 14 < kl[1] < 19 and worth[1] > 3000 and max(map(abs, worth[6:])) < 25
 
 # %% [markdown]
-# The second layer costs some 17 nats and is worth more than 3,000. The top layers are such a bargain because few numbers decide a lot of pixels. The changes after the sixth layer, between −18 and 9 nats, are noise: each bound is a mean over 60 crops with one draw each, and single draws scatter by some 60 nats (section 2).
+# The second layer costs some 17 nats and is worth more than 3,000. The top layers are such a bargain because a few numbers determine many pixels. The changes after the sixth layer, between −18 and 9 nats, are noise: each bound is a mean over 60 crops with one draw each, and single draws scatter by some 60 nats (section 2).
 #
 # **The gap between the two curves is a test.** Suppose photographs were drawn from the model, and the posterior were exact. Given the same $z_{\le k}$, a photograph and a reconstruction would then be two draws that differ in the layers below, and in the noise of the pixels (which $\hat x$ leaves out). With $\varsigma^2$ the mean variance of that noise,
 #
@@ -641,7 +641,7 @@ assert min(squares[:2]) > 30 * squares[-1] and max(squares[3:]) < 1.7 * squares[
 #
 # $$\mu_q(z_{<l}, x) = \mu_p(z_{<l}) + \Delta\mu(z_{<l}, x).$$
 #
-# If the shift $\Delta\mu$ is zero, the layer is idle, and yet the first term varies with the layers above. So below the top layer a unit can count as active and carry nothing about the image that the layers above have not said.
+# If the shift $\Delta\mu$ is zero, the layer is idle, and yet the first term varies with the layers above. So below the top layer a unit can count as active and carry nothing about the image beyond what the layers above carry.
 
 # %%
 # needs: active_units
@@ -669,13 +669,13 @@ assert all(evaluation.active_units(mean, 0.01).item() == 0 for mean in idle)
 #
 # <details><summary>Answer</summary>
 #
-# (a) The worth column sums to $\mathrm{ELBO}_L - \mathrm{ELBO}_0$: what inference gains altogether, after its cost. With the KL added, the cost is not subtracted: the sum is the rise of $\mathbb{E}[\log p(x \mid z)]$ from prior draws to posterior draws. (b) Its prior hardly varies: it draws nearly the same picture each time. (c) The lower latents were inferred given the upper ones. Under other upper ones they may be extremely improbable.
+# (a) The worth column sums to $\mathrm{ELBO}_L - \mathrm{ELBO}_0$: the total gain from inference, after its cost. With the KL added, the cost is not subtracted: the sum is the rise of $\mathbb{E}[\log p(x \mid z)]$ from prior draws to posterior draws. (b) Its prior hardly varies: it draws nearly the same picture each time. (c) The lower latents were inferred given the upper ones. Under other upper ones they may be extremely improbable.
 # </details>
 
 # %% [markdown]
 # ## 4. Sampling temperature, and what it hides
 #
-# Pictures in papers are often drawn at a *temperature* $T$ below 1: each latent is $z_l = \mu_l + T\, \sigma_l\, \varepsilon$ instead of $\mu_l + \sigma_l\, \varepsilon$. They are said to look better. What is the price?
+# Pictures in papers are often drawn at a *temperature* $T$ below 1: each latent is $z_l = \mu_l + T\, \sigma_l\, \varepsilon$ instead of $\mu_l + \sigma_l\, \varepsilon$. They are said to look better. What does that cost?
 
 # %%
 # needs: temperature_sample
@@ -701,7 +701,7 @@ assert variety == sorted(variety), variety
 # $$\mathbb{E}\bigl[\log \mathcal N(T\varepsilon; 0, I)\bigr] = -\tfrac d2 \log 2\pi - \tfrac d2 T^2, \qquad \text{entropy} = \tfrac d2 \log(2\pi e) + d \log T. \tag{14}$$
 #
 # So for $T < 1$ the log density of the draws is *higher* by $\frac d2 (1 - T^2)$ nats on average, and their entropy lower by $d \log\frac1T$ nats. (In a hierarchy the widths $\sigma_l$ depend on the layers above, which changes the absolute values, but not how far $\varepsilon$ is from typical.) At $T = 1$ the log density of a draw fluctuates around its mean with a standard deviation of $\sqrt{d/2}$ nats only (half a $\chi^2_d$ variable). So at $T = 0.7$ a draw lies
-# $\frac d2 (0.51) / \sqrt{d/2} \approx 0.36 \sqrt d$ standard deviations from the usual log density of the model's draws: cold samples come from around the mode, not from the distribution of the model.
+# $\frac d2 (0.51) / \sqrt{d/2} \approx 0.36 \sqrt d$ standard deviations from the usual log density of the model's draws: cold samples come from the neighbourhood of the mode, not from the distribution of the model.
 
 # %%
 torch.manual_seed(0)
@@ -720,7 +720,7 @@ colder = Normal(0, 1).log_prob(0.7 * z).sum(1).mean() - log_density.mean()
 assert abs(colder - units / 2 * 0.51) < 10
 
 # %% [markdown]
-# Two measurements on samples show what is gained and what is lost: the model's own bound on its samples, and the distance between two samples, beside that between two photographs.
+# Two measurements on samples show the gain and the loss: the model's own bound on its samples, and the distance between two samples, compared with that between two photographs.
 
 # %% fast="samples_each, measured_each = 70, 10"
 samples_each, measured_each = 500, 100  # drawn at each temperature; measured by the bound
@@ -732,7 +732,7 @@ def distance_of_pairs(images):
 
 
 def samples(model, count, temperature=1.0, at_once=125):
-    """So many samples, a few at a time to save memory."""
+    """Draw this many samples, a few at a time to save memory."""
     starts = range(0, count, at_once)
     return torch.cat([model.sample(min(at_once, count - start), temperature) for start in starts])
 
@@ -787,21 +787,21 @@ assert min(between) > 1.25 * max(apart["model B"][5], apart["model A"][5]), (bet
 assert all(0.8 < values[3] / values[5] < 0.95 for name, values in apart.items() if name != "photographs"), apart
 
 # %% [markdown]
-# Diversity always falls as $T$ falls. Ten pictures hardly show it between $T = 1$ and $T = 0.7$ (figure 8): each sample is still a picture of its own, only the extremes are gone.
+# Diversity always falls as $T$ falls. Ten pictures hardly show it between $T = 1$ and $T = 0.7$ (figure 8): each sample is still a different picture; only the extremes are gone.
 #
-# "Colder looks better" is said of large models with sharp pixels (the faces of NVAE, for example, are drawn at $T = 0.6$; Vahdat and Kautz, 2020). These small models have no variety to spare: even at $T = 1$ their samples vary too little, as section 3 found. Always show samples at $T = 1$, next to the cold ones if you like, and state $T$.
+# "Colder looks better" is said of large models with sharp pixels (the faces of NVAE, for example, are drawn at $T = 0.6$; Vahdat and Kautz, 2020). These small models cannot afford to lose variety: even at $T = 1$ their samples vary too little, as section 3 found. Always show samples at $T = 1$, next to the cold ones if you like, and state $T$.
 #
 # **Check yourself.** (a) A paper shows samples at $T = 0.7$ and reports the bound. Which distribution does each of them describe? (b) Why does $T = 0$ not give pictures without noise here? (c) One temperature for each layer can be chosen. Which layers would you cool if the pictures are to stay varied?
 #
 # <details><summary>Answer</summary>
 #
-# (a) The bound describes the model, at $T = 1$; the pictures come from another distribution, and no number in the paper belongs to that. (b) Pixels are still drawn from the likelihood, whose width the temperature does not touch. (c) The lower ones. The variety of layouts and tints comes from the top few layers (figure 7).
+# (a) The bound describes the model, at $T = 1$; the pictures come from another distribution, and no number in the paper describes that one. (b) Pixels are still drawn from the likelihood, whose width does not depend on the temperature. (c) The lower ones. The variety of layouts and tints comes from the top few layers (figure 7).
 # </details>
 
 # %% [markdown]
 # ## 5. The Fréchet distance and its traps
 #
-# To judge *samples*, most papers quote the Fréchet inception distance, FID (Heusel et al., 2017): send samples and real images through a fixed network, take a Gaussian for each cloud of features, and measure how far the two are apart:
+# To judge *samples*, most papers quote the Fréchet inception distance, FID (Heusel et al., 2017): pass samples and real images through a fixed network, fit a Gaussian to each cloud of features, and measure how far apart the two are:
 #
 # $$d^2 = \lVert m_1 - m_2 \rVert^2 + \operatorname{tr}\bigl(C_1 + C_2 - 2\,(C_1^{1/2} C_2\, C_1^{1/2})^{1/2}\bigr). \tag{15}$$
 #
@@ -839,7 +839,7 @@ expected = (one.mean(0) - other.mean(0)).square().sum().item() + np.trace(c_one 
 assert abs(frechet(one, other) - expected) < 1e-8 and abs(frechet(narrow, wide) - 4) < 0.1
 
 # %% [markdown]
-# FID takes the features from the Inception network, whose weights must be downloaded. We use two networks that need no download. One is the encoder of unit 04's VQ-VAE, trained on these photographs; its 64 features are the mean and the standard deviation of each of 32 channels over the picture. The other is a layer of 32 random 3 × 3 filters with zero mean and rectifiers, averaged over the picture: areas of one colour give zero, whatever the colour, and edges count.
+# FID takes the features from the Inception network, whose weights must be downloaded. We use two networks that need no download. One is the encoder of unit 04's VQ-VAE, trained on these photographs; its 64 features are the mean and the standard deviation of each of 32 channels over the picture. The other is a layer of 32 random 3 × 3 filters with zero mean and rectifiers, averaged over the picture: areas of one colour give zero, whatever the colour, so only edges count.
 
 # %%
 codes = data.recorded_model("codes-photos32")
@@ -907,7 +907,7 @@ assert all(means[0] > means[-1] > 50 * same[-1] for name, (means, _) in scores.i
 assert scores["model B"][0][-1] < scores["model A"][0][-1] and scores["model B"][0][0] - scores["model B"][0][-1] > same[0] / 2
 
 # %% [markdown]
-# With 50 images two sets of the same photographs are more than 1 apart, a third of what separates models A and B. And 50 images cannot fix the covariance of 64 features: with fewer images than features it is not even invertible. Inception has 2,048. Use the same large $N$ for every model (50,000 is customary), and say which real images were taken. An equal $N$ alone does not make a comparison fair, since the bias is not the same for each model.
+# With 50 images, two sets of the same photographs are more than 1 apart, a third of what separates models A and B. And 50 images cannot determine the covariance of 64 features: with fewer images than features it is not even invertible. Inception has 2,048 features. Use the same large $N$ for every model (50,000 is customary), and state which real images were used. An equal $N$ alone does not make a comparison fair, since the bias is not the same for each model.
 #
 # ### Trap 2: the network decides
 
@@ -929,11 +929,11 @@ assert seen_by["model B"][1] < seen_by["model A"][1] < seen_by["attentive"][1]
 assert min(seen_by["test photographs"][0], seen_by["validation photographs"][0]) > 1
 
 # %% [markdown]
-# By the learned features the attentive model is ahead of model A, by edges far behind it. Neither network is wrong; their features measure different things. Those of Inception were trained to tell a thousand kinds of objects apart. Note also the photographs in the first two rows: by the learned features the other bands of the same pictures are 1.6 and 2.7 away, much more than the few tenths that the number of images explains.
+# By the learned features the attentive model is ahead of model A; by edges it is far behind. Neither network is wrong; their features measure different things. Those of Inception were trained to tell a thousand kinds of objects apart. Note also the photographs in the first two rows: by the learned features the other bands of the same pictures are 1.6 and 2.7 away, much more than the few tenths that the number of images explains.
 #
 # ### Trap 3: preprocessing
 #
-# Suppose one of the two sets has passed through another program. We compare the same 1,000 crops with themselves, stored or resized in another way:
+# Suppose one of the two sets has been processed by different software. We compare 1,000 crops with the same crops, stored or resized in another way:
 
 # %%
 def through_jpeg(images, quality):
@@ -1010,7 +1010,7 @@ assert max(right["model A"][:2]) < min(right["model B"]) and right["model B"] ==
 # %% [markdown]
 # By edges, a model that draws the same picture again and again, with fresh noise, beats everything else in the figure. A distance between Gaussians depends only on the means and covariances of *its* features. Errors that do not change these go unnoticed, and choosing the temperature by the best FID tunes the samples to the network.
 #
-# The library computes the published FID where the weights of Inception are in place, with the same number of samples and test images, and says what is missing otherwise:
+# If the weights of Inception are installed, the library computes the published FID, with the same number of samples and test images; otherwise it raises an error that names what is missing:
 
 # %%
 try:
@@ -1019,11 +1019,11 @@ except RuntimeError as missing:  # a FrechetDistanceUnavailable
     print("not here:", str(missing).split(":")[0])
 
 # %% [markdown]
-# **Check yourself.** (a) A model is evaluated with 5,000 samples, its competitor with 50,000. Which one gains, and how can you correct for it? (b) Two distributions of features have the same mean and covariance. What does (15) give, and are they equal? (c) Why can a model that stores the training images and draws from them have the best FID of all? What would its bound on test images say?
+# **Check yourself.** (a) A model is evaluated with 5,000 samples, its competitor with 50,000. Which one gains, and how can you correct for it? (b) Two distributions of features have the same mean and covariance. What does (15) give, and are they equal? (c) Why can a model that stores the training images and draws from them have the best FID of all? What would its bound on test images be?
 #
 # <details><summary>Answer</summary>
 #
-# (a) The competitor: the bias falls with $N$. Equal $N$ is the first step, but the bias also differs between models. So compute both distances at several $N$ and extrapolate in $1/N$ (Chong and Forsyth, 2020). (b) Zero; they may differ in everything else. (c) Its samples *are* training images, and the distance is usually taken to those. It gives a test image that is not among them the probability zero, so its number of bits is infinite.
+# (a) The competitor: the bias falls with $N$. Equal $N$ is the first step, but the bias also differs between models. So compute both distances at several $N$ and extrapolate in $1/N$ (Chong and Forsyth, 2020). (b) Zero; they may differ in everything else. (c) Its samples *are* training images, and the distance is usually taken to those. It gives a test image that is not among them probability zero, so its number of bits is infinite.
 # </details>
 
 # %% [markdown]
@@ -1048,7 +1048,7 @@ def elsewhere(crops):
 
 
 # %% fast="judged, most_kept = 12, 2"
-judged, most_kept = 80, 6  # images of each kind; most layers that the ratio below keeps
+judged, most_kept = 80, 6  # images of each kind; the most layers kept by the ratio below
 
 # %%
 own = data.load("photos32").test[:judged]
@@ -1114,11 +1114,11 @@ assert all(len(nats) == 300 for nats in shown.values()) and len(record["seeds"])
 assert record["latent_dims"] == [32, 16, 8] and record["inside"] == "fashion_mnist"
 
 # %% [markdown]
-# **Check yourself.** (a) A colleague proposes to call an image foreign when its likelihood is *higher* than that of most test images. Which rows of the printed list of kinds speak against it? (b) Test images of Fashion-MNIST differ by tens of nats from each other. How many nats can it cost to say which of ten classes an image belongs to?
+# **Check yourself.** (a) A colleague proposes to call an image foreign if its likelihood is *higher* than that of most test images. Which rows of the printed list of kinds speak against it? (b) Test images of Fashion-MNIST differ by tens of nats from each other. How many nats can it cost to say which of ten classes an image belongs to?
 #
 # <details><summary>Answer</summary>
 #
-# (a) Noise, shuffled crops and negatives: they are *less* probable than crops and would pass. A threshold on one side finds one group and misses the other. A threshold on each side finds both, but then the model's own images are suspected on both sides. (b) At most $\log 10 = 2.3$ nats on average with the best code for classes: 1 % of the mean, and a thirtieth of the standard deviation.
+# (a) Noise, shuffled crops and negatives: they are *less* probable than crops and would pass. A threshold on one side finds one group and misses the other. A threshold on each side finds both, but then some of the model's own images are suspected on either side. (b) At most $\log 10 = 2.3$ nats on average with the best code for classes: 1 % of the mean, and a thirtieth of the standard deviation.
 # </details>
 
 # %% [markdown]
@@ -1134,7 +1134,7 @@ assert record["latent_dims"] == [32, 16, 8] and record["inside"] == "fashion_mni
 #
 # $$\mathbb E_{\text{out}}[\log p] - \mathbb E_{\text{in}}[\log p] = \tfrac12 \operatorname{tr}\bigl(\Sigma^{-1}(\Sigma - S_{\text{out}})\bigr). \tag{20}$$
 #
-# If patches from elsewhere stay closer to $\mu$ than the model's own in every direction ($\Sigma - S_{\text{out}}$ has no negative eigenvalue, and is not 0), the difference is positive. They are the more probable ones, whatever they show. Nalisnick et al. (2019) derive the same for other densities from a second-order expansion, with the curvature of $\log p$ in place of $-\Sigma^{-1}$. How far does a Gaussian of patches of 4 × 4 grey pixels get?
+# If patches from elsewhere stay closer to $\mu$ than the model's own in every direction ($\Sigma - S_{\text{out}}$ has no negative eigenvalue, and is not 0), the difference is positive. They are the more probable ones, whatever they show. Nalisnick et al. (2019) derive the same for other densities from a second-order expansion, with the curvature of $\log p$ in place of $-\Sigma^{-1}$. How well does a Gaussian of patches of 4 × 4 grey pixels reproduce what we saw?
 
 
 # %%
@@ -1171,7 +1171,7 @@ by_trace = torch.linalg.solve(sigma, moments["crops"] - moments["digits"]).trace
 assert math.isclose(by_trace, gaps["digits"], rel_tol=1e-6), (by_trace, gaps)
 
 # %% [markdown]
-# On digits, a Gaussian of 16 dimensions makes the same mistake as the deep model, and for the same reason: enlarged digits hold fewer surprises per pixel. The deep model is not as easily fooled by everything. Flat squares are near chance for it, where the Gaussian prefers them; and it finds most negatives improbable, where the Gaussian sees no difference. Within one set, too, −log p(x) follows the details. Compare it with the mean difference between neighbouring pixels:
+# On digits, a Gaussian of 16 dimensions makes the same mistake as the deep model, and for the same reason: enlarged digits hold fewer surprises per pixel. The deep model is not as easily fooled by everything. It ranks flat squares near chance, whereas the Gaussian prefers them; and it finds most negatives improbable, whereas the Gaussian sees no difference. Within one set, too, −log p(x) follows the details. Compare it with the mean difference between neighbouring pixels:
 
 # %%
 # needs: marginal_log_likelihood
@@ -1185,9 +1185,9 @@ print(f"correlation of −log p(x) with the log of the mean difference of neighb
 assert correlation > 0.72, correlation
 
 # %% [markdown]
-# One number that any program can compute without having seen a photograph explains more than half of the variance of −log p(x) over test crops (the square of the correlation).
+# One number that can be computed without having seen any photograph explains more than half of the variance of −log p(x) over test crops (the square of the correlation).
 #
-# **Check yourself.** (a) Use (20) with one dimension: the model is $\mathcal N(0, 1)$, images from elsewhere all equal 0. By how much are they more probable? And if they all equal 2? (b) Why does a blurred copy of an image usually have the higher likelihood, although blurred images were not in the training set? Use the chain rule.
+# **Check yourself.** (a) Use (20) in one dimension: the model is $\mathcal N(0, 1)$, images from elsewhere all equal 0. By how much are they more probable? And if they all equal 2? (b) Why does a blurred copy of an image usually have the higher likelihood, although blurred images were not in the training set? Use the chain rule.
 #
 # <details><summary>Answer</summary>
 #
@@ -1197,7 +1197,7 @@ assert correlation > 0.72, correlation
 # %% [markdown]
 # ### A ratio that tests the upper layers
 #
-# A hierarchy offers a way out (Havtorn et al., 2021). Details are mostly coded by the layers nearest to the pixels. So compare the bound with one in which these layers get no information about the image. Write $z_{\text{up}}$ for the upper layers and $z_{\text{low}}$ for the lowest $k$. The ordinary bound draws all of them from the posterior,
+# A hierarchy offers a way out (Havtorn et al., 2021). Details are mostly encoded by the layers nearest to the pixels. So compare the bound with one in which these layers get no information about the image. Write $z_{\text{up}}$ for the upper layers and $z_{\text{low}}$ for the lowest $k$. The ordinary bound draws all of them from the posterior,
 #
 # $$\mathcal L(x) = \mathbb E_{q(z_{\text{up}} \mid x)\, q(z_{\text{low}} \mid z_{\text{up}}, x)} \left[\log \frac{p(x \mid z)\, p(z_{\text{low}} \mid z_{\text{up}})\, p(z_{\text{up}})}{q(z_{\text{low}} \mid z_{\text{up}}, x)\, q(z_{\text{up}} \mid x)}\right], \tag{21}$$
 #
@@ -1212,7 +1212,7 @@ assert correlation > 0.72, correlation
 # So the ratio is large where the upper layers alone describe the image badly and the low ones repair it.
 
 # %% [markdown]
-# A second form shows why this is no likelihood any more. Any bound is $\log p(x)$ minus the KL of its proposal to the true posterior. In the difference $\log p(x)$ cancels:
+# A second form shows why the ratio is no longer a likelihood. Any bound is $\log p(x)$ minus the KL of its proposal to the true posterior. In the difference $\log p(x)$ cancels:
 #
 # $$\mathrm{LLR}^{>k}(x) = \mathrm{KL}\bigl(q(z_{\text{up}} \mid x)\, p(z_{\text{low}} \mid z_{\text{up}}) \,\|\, p(z \mid x)\bigr) - \mathrm{KL}\bigl(q(z \mid x) \,\|\, p(z \mid x)\bigr). \tag{24}$$
 #
@@ -1262,13 +1262,13 @@ assert 0 < differences[2] < differences[1] < differences[0], differences
 #
 # <details><summary>Answer</summary>
 #
-# (a) 0 for every image: the two proposals are the same. The ratio can say something only about layers that carry information. (b) The whole bound against the mean log likelihood of this image under latents drawn from the prior. (c) $k$, the number of draws, and the threshold. The threshold can be set from the model's own validation images (so that 5 % of them are suspected, say); $k$ cannot, unless examples from elsewhere are available.
+# (a) 0 for every image: the two proposals are the same. The ratio can be informative only about layers that carry information. (b) The whole bound against the mean log likelihood of this image under latents drawn from the prior. (c) $k$, the number of draws, and the threshold. The threshold can be set from the model's own validation images (so that 5 % of them are suspected, say); $k$ cannot, unless examples from elsewhere are available.
 # </details>
 
 # %% [markdown]
 # ### How good is a score? The ROC curve
 #
-# A score calls an image foreign if it lies above a threshold. Two shares depend on the threshold: foreign images found, and own images suspected. Plotted against each other for all thresholds they form the *receiver operating characteristic* (ROC). It does not change when the score goes through an increasing function.
+# A score calls an image foreign if it lies above a threshold. Two shares depend on the threshold: that of foreign images found, and that of own images suspected. Plotted against each other for all thresholds they form the *receiver operating characteristic* (ROC). It does not change when an increasing function is applied to the score.
 #
 # The area under it has a meaning. Let the own scores be $s_1, \dots, s_n$ and the others $t_1, \dots, t_m$. Lower the threshold past one own score $s_i$: the curve takes a step of $1/n$ to the right, at height $\frac1m \#\{j : t_j > s_i\}$. The area is the sum of these rectangles. If $h$ foreign scores equal $s_i$, right and up happen at once, along a slope, and a triangle of $\frac{1}{2} \cdot \frac1n \cdot \frac hm$ is added:
 #
@@ -1305,7 +1305,7 @@ assert torch.isclose(torch.trapezoid(found, suspected), torch.tensor(9.5 / 12))
 #
 # $$\operatorname{Var} A = \frac{a(1 - a) + (m - 1)(Q_1 - a^2) + (n - 1)(Q_2 - a^2)}{nm}. \tag{26}$$
 #
-# $Q_1$ and $Q_2$ can be estimated from the scores. Hanley and McNeil take a shortcut that needs $a$ only. Suppose that the scores are exponentially distributed, $s$ with rate 1 and $t$ with rate $\lambda$. (An increasing function of the score changes nothing, so this covers more cases than it seems.) Among independent exponential variables, each one is the smallest with a probability proportional to its rate, so
+# $Q_1$ and $Q_2$ can be estimated from the scores. Hanley and McNeil take a shortcut that needs only $a$. Suppose that the scores are exponentially distributed, $s$ with rate 1 and $t$ with rate $\lambda$. (An increasing function of the score changes nothing, so this covers more cases than it seems.) Among independent exponential variables, each one is the smallest with a probability proportional to its rate, so
 #
 # $$a = P(s < t) = \frac{1}{1 + \lambda}, \qquad Q_1 = P\bigl(s < \min(t, t')\bigr) = \frac{1}{1 + 2\lambda} = \frac{a}{2 - a}, \tag{27}$$
 #
@@ -1335,7 +1335,7 @@ assert 0.85 < stated / spread < 1.18, (stated, spread)
 # %% [markdown]
 # The stated error is about right here. The interval covers the choice of *images* only. A model trained from another seed is another model, and its area can differ by more, as figure 16 will show. Near $A = 0$ or 1 the interval is too symmetrical; there use more images or a bootstrap.
 #
-# **Check yourself.** (a) A score has area 0.2. Your colleague flips its sign, has 0.8 and is content. What did the colleague use? (b) 100 own images and 100 others, $A = 0.75$. How large is the standard error, and how many images of each kind do you need to halve it?
+# **Check yourself.** (a) A score has area 0.2. Your colleague flips its sign, gets 0.8 and is satisfied. What information did the colleague use? (b) 100 own images and 100 others, $A = 0.75$. How large is the standard error, and how many images of each kind do you need to halve it?
 #
 # <details><summary>Answer</summary>
 #
@@ -1383,7 +1383,7 @@ for other in ("MNIST", "Omniglot", "upside down", "shuffled pixels"):
 plotting.show(plotting.areas_of_scores(areas))
 
 # %% [markdown]
-# **Figure 16.** Area under the ROC curve for four other sets, four scores and three seeds each (neighbouring points), 1,000 images of each set, with 95 % intervals from (26). The printed lines are means over seeds. For digits and letters the ratio with $k = 1$ lifts the area from below ½ to above it in every seed. With $k = 2$ it is near ½ and with $k = 3$ below. For clothes upside down $k = 1$ helps a little in every seed. For shuffled pixels all three ratios do harm. On Omniglot the seeds differ by more than their intervals.
+# **Figure 16.** Area under the ROC curve for four other sets, four scores and three seeds each (neighbouring points), 1,000 images of each set, with 95 % intervals from (26). The printed lines are means over seeds. For digits and letters the ratio with $k = 1$ lifts the area from below ½ to above it in every seed. With $k = 2$ it is near ½ and with $k = 3$ below. For clothes upside down $k = 1$ helps a little in every seed. For shuffled pixels all three ratios are worse than −log p(x). On Omniglot the seeds differ by more than their intervals.
 #
 # <!-- alt: Four groups of coloured points with short bars. MNIST and Omniglot: minus log p at 0.2 to 0.33, k = 1 at 0.58 to 0.76, k = 2 near 0.5, k = 3 near 0.4. Upside down: all between 0.6 and 0.7. Shuffled pixels: minus log p at 0.96, the ratios between 0.84 and 0.92. -->
 
@@ -1400,7 +1400,7 @@ assert min(a for a, _ in mixed["−log p(x)"]) > max(a for k in (1, 2, 3) for a,
 assert high - low > 4 * error and record["sets"]["MNIST"] == 1000 and record["importance_samples"] == 32
 
 # %% [markdown]
-# An area of 0.73 on digits lies on the right side of ½. Does it make a detector? Count how many digits are found when 5 % of the clothes may be suspected.
+# An area of 0.73 on digits lies on the right side of ½. Is the score good enough for a detector? Count how many digits are found if 5 % of the clothes may be suspected.
 
 # %%
 for name in names:
@@ -1413,9 +1413,9 @@ threshold = np.quantile(scores["Fashion-MNIST"]["LLR, k = 1"], 0.95)
 assert 0.18 < np.mean(np.array(scores["MNIST"]["LLR, k = 1"]) > threshold) < 0.24
 
 # %% [markdown]
-# The best of the three finds about a fifth of the digits, so it is no detector yet. The models of the paper are larger and have other layers, and its authors report state-of-the-art results. Our numbers say what small models do without any tuning.
+# The best of the three finds about a fifth of the digits, so it is not a useful detector yet. The models of the paper are larger and have different layers, and its authors report state-of-the-art results. Our numbers show what small models do without any tuning.
 #
-# And colour images? Nalisnick et al. trained on CIFAR-10. Three Very Deep VAEs with eleven layers (1,200 updates on CIFAR-10, three seeds) judge 300 test images of CIFAR-10 and of five other sets. House numbers are not among them, because the course has no copy; the grey sets got a black margin and three equal channels.
+# And colour images? Nalisnick et al. trained on CIFAR-10. Three Very Deep VAEs with eleven layers (1,200 updates on CIFAR-10, three seeds) judge 300 test images of CIFAR-10 and of five other sets. House numbers are not among them, because the course has no copy; the grey images were given a black margin and three equal channels.
 
 # %%
 colour = data.recorded("out_of_distribution_photographs")
@@ -1430,7 +1430,7 @@ for other in ("photos32", "MNIST", "Fashion-MNIST", "negatives", "shuffled pixel
 plotting.show(plotting.areas_of_scores(areas_of_colour))
 
 # %% [markdown]
-# **Figure 17.** As figure 16, for models of CIFAR-10 (bounds of 5.2 to 5.6 bits/dim) and 300 images of each set. By −log p(x) nearly every grey image is more probable than a photograph: areas of 0.00 for both MNIST and Fashion-MNIST. The ratio that keeps two layers turns this round in every seed, for `photos32` too. For shuffled pixels the ratio does the opposite: from 0.98 down to less than 0.11. On negatives nothing is far from chance.
+# **Figure 17.** As figure 16, for models of CIFAR-10 (bounds of 5.2 to 5.6 bits/dim) and 300 images of each set. By −log p(x) nearly every grey image is more probable than a photograph: areas of 0.00 for both MNIST and Fashion-MNIST. The ratio that keeps two layers reverses this in every seed, for `photos32` too. For shuffled pixels the ratio does the opposite: from 0.98 down to less than 0.11. On negatives nothing is far from chance.
 #
 # <!-- alt: Five groups of coloured points with short bars. MNIST and Fashion-MNIST: minus log p at 0, the ratios between 0.65 and 0.95. photos32: minus log p at 0.2 to 0.36, the ratio with two layers kept near 0.83, others scattered from 0.15 to 0.83. Negatives: all between 0.43 and 0.63. Shuffled pixels: minus log p at 0.98, the ratios at most 0.11. -->
 
@@ -1449,7 +1449,7 @@ assert all(0.43 < a < 0.63 for v in means["negatives"].values() for a in v), mea
 # Shuffled pixels are hard to guess from their neighbours, so they cost many nats; but the latents below the kept layers help less with them than with photographs, and the ratio counts only what those latents contribute. A likelihood and a ratio answer different questions, and neither asks "is this a photograph?".
 
 # %% [markdown]
-# The same question for the photographs. How many layers, from the top, should the second bound keep?
+# Back to model B and the photographs. How many layers, from the top, should the second bound keep?
 
 # %%
 # needs: marginal_log_likelihood, keep_top_layers
@@ -1488,7 +1488,7 @@ assert area - 1.96 * error > 0.5, likelihood_areas
 assert kept_areas["digits"][0][0] < 0.3 and kept_areas["digits"][6][0] < 0.65, kept_areas["digits"]
 
 # %% [markdown]
-# What to take from it:
+# What to conclude from this:
 #
 # | what the figure shows | what follows |
 # |---|---|
@@ -1501,14 +1501,14 @@ assert kept_areas["digits"][0][0] < 0.3 and kept_areas["digits"][6][0] < 0.65, k
 #
 # <details><summary>Answer</summary>
 #
-# (a) The low layers can hardly predict noise, so they improve $\log p(x \mid z)$ far less than they do for crops, while their KL costs about as much. Gain minus cost stays below that of the crops; if no layer is kept, it is negative on average. (b) Choose $k$ (and the draws) by the mean area over two or three sets that serve for development; freeze it; report areas for other sets that nobody looked at, for each of several seeds, with intervals for images and the spread over seeds.
+# (a) The low layers can hardly predict noise, so they improve $\log p(x \mid z)$ far less than they do for crops, while their KL costs about as much. Gain minus cost stays below that of the crops; if no layer is kept, it is negative on average. (b) Choose $k$ (and the draws) by the mean area over two or three development sets; freeze it; report areas for other sets that nobody has looked at, for each of several seeds, with intervals for images and the spread over seeds.
 # </details>
 
 # %% [markdown]
 # ## 7. Lossless compression with bits back
 #
-# A bound in bits is a promise: "an image costs so many bits". Can we make a file of that size, and read the images from it again, exactly? Take black-and-white digits of 8 × 8 pixels, 64 bits
-# each. First the ordinary ways, with all test digits in one file.
+# A bound in bits is a promise: an image can be stored in that many bits. Can we write a file of that size and recover the images from it exactly? Take black-and-white digits of 8 × 8 pixels, 64 bits
+# each. First the ordinary codecs, with all test digits in one file.
 
 # %%
 digits = data.load("digits").binarized("threshold")
@@ -1523,7 +1523,7 @@ print("   ".join(f"{name} {length:.1f}" for name, length in per_digit.items()))
 assert sorted(per_digit, key=per_digit.get) == ["pixels one by one", "gzip", "bzip2", "PNG"]
 
 # %% [markdown]
-# "Pixels one by one" codes each pixel by how often it is set in the training digits. That already beats gzip. PNG is made for larger pictures. Now a small VAE, trained in seconds, and its bound:
+# "Pixels one by one" codes each pixel by how often it is set in the training digits. That already beats gzip. PNG is designed for larger pictures. Now a small VAE, trained in seconds, and its bound:
 
 # %% fast="updates = 60"
 updates = 800
@@ -1550,10 +1550,10 @@ assert per_digit["−ELBO"] < 0.8 * min(length for name, length in per_digit.ite
 
 # %% [markdown]
 # The obvious code sends $z$ first and then $x$: $\log_2 1/p(z) + \log_2 1/p(x \mid z)$ bits. With each of the six latents cut into $2^{12}$ bins of equal prior mass, $z$ alone costs $6 \cdot 12 = 72$ bits,
-# more than the 64 bits of the raw image. And finer bins cost even more, without limit. What is wasted? Many $z$ would have described this image nearly as well. Taking one of them was a free choice, and a free choice can carry a message.
+# more than the 64 bits of the raw image. And finer bins cost even more, without limit. Where is the waste? Many $z$ would have described this image nearly as well. Choosing one of them was a free choice, and a free choice can carry a message.
 #
 # **Bits back** (Wallace 1990; Hinton and van Camp 1993). The sender has other data waiting to be sent, as a stream of bits. To choose $z$, it *decodes* some of these bits as if they were code for a symbol of distribution $q(z \mid x)$. If the bin of $z$
-# has the small width $\delta$, its probability is about $q(z \mid x)\,\delta$, and this takes $\log_2 1/(q(z \mid x)\,\delta)$ bits off the stream. Once the receiver knows $z$ and $x$, it knows $q(z \mid x)$ too, encodes $z$ with it, and has these bits back. The net length is
+# has the small width $\delta$, its probability is about $q(z \mid x)\,\delta$, and this takes $\log_2 1/(q(z \mid x)\,\delta)$ bits off the stream. Once the receiver knows $z$ and $x$, it can compute $q(z \mid x)$ too, encode $z$ with it, and so recover these bits. The net length is
 #
 # $$\underbrace{\log_2 \frac{1}{p(x \mid z)} + \log_2 \frac{1}{p(z)\,\delta}}_{\text{sent}} - \underbrace{\log_2 \frac{1}{q(z \mid x)\,\delta}}_{\text{got back}} \tag{29}$$
 #
@@ -1564,7 +1564,7 @@ assert per_digit["−ELBO"] < 0.8 * min(length for name, length in per_digit.ite
 # The gap of the bound is now a cost in bits: the price of choosing $z$ with $q$ instead of the true posterior.
 
 # %% [markdown]
-# **A stack of bits.** The code needs a store from which symbols can be read in the reverse order of writing, under any distribution. *Asymmetric numeral systems* (Duda 2009) are such a store. It is one large integer $s$. Give each
+# **A stack of bits.** The code needs a store from which symbols can be read in the reverse order of writing, under any distribution. *Asymmetric numeral systems* (Duda 2009) provide such a store: one large integer $s$. Give each
 # symbol an interval of integers, from $c$ to $c + f - 1$, out of $2^r$, so that $f / 2^r$ is its probability. Then
 #
 # $$\text{push:}\quad s' = \lfloor s / f \rfloor \, 2^r + c + (s \bmod f), \qquad\qquad \text{pop:}\quad s = f \, \lfloor s' / 2^r \rfloor + (s' \bmod 2^r) - c. \tag{31}$$
@@ -1621,7 +1621,7 @@ lowest = [height - account.net - account.returned for height, account in zip(hei
 assert max(lowest[:2]) < 0 < min(lowest[2:]) and coded.bits_borrowed == 96, lowest
 
 # %% [markdown]
-# One image need not hit its bound, because its $z$ is one draw. The mean of all 297 should.
+# A single image need not match its bound, because its $z$ is one draw. The mean of all 297 should.
 
 # %%
 per_digit["bits back, net"] = coded.net_bits / len(test_digits)
@@ -1637,7 +1637,7 @@ assert abs(gap) < 3 * error and error < 0.3
 assert coded.bits_borrowed == 96 and per_digit["bits back, whole file"] < 0.8 * per_digit["pixels one by one"]
 
 # %% [markdown]
-# Net length and bound agree to within the noise of one draw for each digit. Is there a cost of rounding that this noise hides? Rounding $z$ to the middle of its bin changes the pixels' part and the latents' part. To see it, take the same draws with and without rounding and look at the difference.
+# Net length and bound agree to within the noise of one draw for each digit. Does this noise hide a cost of rounding? Rounding $z$ to the middle of its bin changes the pixels' part and the latents' part. To measure it, compare the same draws with and without rounding.
 
 # %% fast="repeats = 2"
 repeats = 12
@@ -1658,7 +1658,7 @@ for latent_bits in (1, 2, 3, 4, 6, 8, 10):
 plotting.show(plotting.rounding_overhead(changes, "change by rounding (bits per digit)"))
 
 # %% [markdown]
-# **Figure 20.** What rounding adds to the net length of a digit, against the bits of each of its six latents, with bars of two standard errors (scale linear between −0.1 and 0.1, logarithmic beyond). With one bit the pixels suffer. From four bits on, the sum is within 0.05 bits of zero, and with four to seven bits it is slightly below.
+# **Figure 20.** What rounding adds to the net length of a digit, against the bits of each of its six latents, with bars of two standard errors (scale linear between −0.1 and 0.1, logarithmic beyond). With one bit the pixels' part rises. From four bits on, the sum is within 0.05 bits of zero, and with four to seven bits it is slightly below.
 #
 # <!-- alt: Three lines over 1 to 10 bits. The pixels' part starts highest and falls to zero. The latents' part is negative and rises to zero. The sum falls from a few bits to almost zero at three bits, dips just below and stays at zero. -->
 
@@ -1670,8 +1670,8 @@ assert all(changes["latents"][latent_bits][0] < 0.01 for latent_bits in range(1,
 assert all(changes["pixels"][latent_bits][0] > -0.01 for latent_bits in range(1, 11)), changes["pixels"]
 
 # %% [markdown]
-# The latents' part is in expectation a KL divergence, and rounding can only lower it: if both distributions go through the same map, their divergence does not grow. The pixels' part rises, because $z$ is moved from where $q$ put it. Both changes vanish with finer bins. In the end finer bins cost nothing:
-# the bits are pushed with $p(z)$ and got back with $q(z \mid x)$. They are only *borrowed*. But the first image has nothing to borrow from.
+# The latents' part is in expectation a KL divergence, and rounding can only lower it: if both distributions go through the same map, their divergence does not grow. The pixels' part rises, because $z$ is moved from where $q$ put it. Both changes vanish with finer bins. On balance finer bins cost nothing:
+# the extra bits are pushed with $p(z)$ and recovered with $q(z \mid x)$. They are only *borrowed*. But the first image has nothing to borrow from.
 
 # %%
 overhead_bits = 8 * len(coded.code) - coded.net_bits  # borrowed bits and the top of the stack
@@ -1692,9 +1692,9 @@ assert costs[0] > 1.6 * costs[1] and abs(overhead_bits - 96 - 80) < 30, overhead
 
 # %% [markdown]
 # Borrowed bits grow with the number of latents. Model B has 12,164 of them: a first image borrows 12,164 · 12 bits, 18 kilobytes, to code what takes less than 2. That pays only in long chains. There are two ways around it. One can code the first images with an ordinary codec, so that the stack is filled
-# (HiLLoC: Townsend, Bird, Kunze and Barber, ICLR 2020). Or one pops and pushes the latents in turns, layer by layer (Bit-Swap: Kingma, Abbeel and Ho, ICML 2019), if the encoder goes from the pixels up.
+# (HiLLoC: Townsend, Bird, Kunze and Barber, ICLR 2020). Or one alternates between popping and pushing latents, layer by layer (Bit-Swap: Kingma, Abbeel and Ho, ICML 2019), if the encoder runs upwards from the pixels.
 #
-# One condition of (30) still has to be looked at: the waiting bits must be random. On top of the stack lie the latents of the *previous* image, and these are not. Our codec masks the top with pseudo-random bits before each image (and the receiver takes the mask off). Without it:
+# One condition of (30) remains to be checked: the waiting bits must be random. On top of the stack lie the latents of the *previous* image, and these are not random. Our codec masks the top with pseudo-random bits before each image (and the receiver removes the mask). With and without the mask:
 
 # %%
 same = test_digits[:1].expand(200, -1, -1, -1)
@@ -1713,9 +1713,9 @@ assert abs(repeated[True].mean() - promised[0]) < 3 * repeated[True].std() / 200
 assert 1 < abs(repeated[False].mean() - promised[0]) > 6 * repeated[False].std() / 200**0.5
 
 # %% [markdown]
-# Masked, the length agrees with the bound in both lines (± two standard errors). Not masked, the latents of a repeated digit depend on those of the digit before it, and the length is off by more than a bit. Here it is shorter; nothing guarantees the direction. (Townsend et al. discuss this as the need for "clean bits".) The decoding is exact in any case; only the length suffers.
+# With the mask, the length agrees with the bound in both lines (± two standard errors). Without it, the latents of a repeated digit depend on those of the digit before it, and the length is off by more than a bit. Here it is shorter; nothing guarantees the direction. (Townsend et al. discuss this as the need for "clean bits".) The decoding is exact in any case; only the length is affected.
 #
-# Now the photographs, with model B: eight test crops that do not overlap, against ordinary codecs that get the same eight, one below the other in one file.
+# Now the photographs, with model B: eight test crops that do not overlap, against ordinary codecs that get the same eight, stacked vertically in one file.
 
 # %% fast="crops = 1"
 crops = 8
@@ -1753,14 +1753,14 @@ assert min(per_digit, key=lambda name: per_digit[name] if name != "−ELBO" else
 #
 # <details><summary>Answer</summary>
 #
-# (a) Net $\log_2 1/p(x \mid z)$ with a $z$ that says nothing about $x$: no fewer bits than a model without latents needs. It still borrows the full $\log_2 1/q$ bits for the first image. (b) Somewhere a cumulative frequency is rounded to another integer. If a slot falls into the difference, the receiver reads another symbol, and all that is read after it is garbage. Real codecs
-# compute probabilities in integers or fixed point. (c) The ELBO: one $z$ is drawn, with the encoder's $q$. Better inference would save at least the gap of 1.2 bits (Monte Carlo bits back, Ruan et al., ICML 2021, codes several $z$ at once and reaches the tighter bound). (d) The weights take 560,000 bits, and each digit saves 36.4 − 27.2 ≈ 9 bits. The table of "pixels one by one" is small. So it takes some 60,000 digits. (The 35,000 weights include the encoder. The receiver needs it to give bits back.)
+# (a) Net $\log_2 1/p(x \mid z)$ with a $z$ that carries nothing about $x$: no fewer bits than a model without latents needs. It still borrows the full $\log_2 1/q$ bits for the first image. (b) Somewhere a cumulative frequency is rounded to another integer. If a slot falls into the difference, the receiver reads a wrong symbol, and everything read after it is garbage. Real codecs
+# compute probabilities in integers or fixed point. (c) The ELBO: one $z$ is drawn, with the encoder's $q$. Better inference would save at least the gap of 1.2 bits (Monte Carlo bits back, Ruan et al., ICML 2021, codes several $z$ at once and reaches the tighter bound). (d) The weights take 560,000 bits, and each digit saves 36.4 − 27.2 ≈ 9 bits. The table of "pixels one by one" is small. So it takes some 60,000 digits. (The 35,000 weights include the encoder. The receiver needs it to recover the bits.)
 # </details>
 
 # %% [markdown]
 # ## 8. Lossy compression with quantised layers
 #
-# Where did the bits of the photographs go? Look at the account once more.
+# Where did the bits of the photographs go? Split the total once more.
 
 # %%
 pixel_bits, latent_bits = (
@@ -1774,9 +1774,9 @@ print(f"share of the latents: {latent_bits / (pixel_bits + latent_bits):.1%}")
 assert 0.005 < latent_bits / (pixel_bits + latent_bits) < 0.03
 
 # %% [markdown]
-# Nearly all bits say what the latents do not know. Suppose we send the latents only, and the receiver looks at the expected image. Then a crop costs a few hundred bits. How good is it? And can we trade bits for quality?
+# Nearly all bits describe what the latents do not. Suppose we send the latents only, and the receiver looks at the expected image. Then a crop costs a few hundred bits. How good is it? And can we trade bits for quality?
 #
-# Bits back cannot help now. The receiver never gets $x$, so it cannot compute $q(z \mid x)$ and give bits back. Instead $z$ is rounded to a whole number of steps. The step is measured in standard deviations of the prior, which the receiver knows once it has the layers above. From the top down,
+# Bits back cannot help now. The receiver never gets $x$, so it cannot compute $q(z \mid x)$ and recover the bits. Instead $z$ is rounded to a whole number of steps. The step is measured in standard deviations of the prior, which the receiver knows once it has decoded the layers above. From the top down,
 #
 # $$n_l = \operatorname{round}\Bigl(\frac{\mu_q - \mu_p}{\Delta\, \sigma_p}\Bigr), \qquad z_l = \mu_p + \Delta\, \sigma_p\, n_l, \tag{32}$$
 #
@@ -1786,7 +1786,7 @@ assert 0.005 < latent_bits / (pixel_bits + latent_bits) < 0.03
 #
 # $$H(n) \approx -\sum_n f(n\Delta)\,\Delta \log_2 \bigl(f(n\Delta)\,\Delta\bigr) \approx h(u) - \log_2 \Delta, \qquad \mathbb{E}\bigl[(\text{error of } u)^2\bigr] \approx \int_{-\Delta/2}^{\Delta/2} \frac{e^2}{\Delta}\, de = \frac{\Delta^2}{12}. \tag{33}$$
 #
-# Half the step: one more bit for each latent, a quarter of its squared error.
+# Halving the step costs one more bit for each latent and leaves a quarter of its squared error.
 
 # %%
 gaussian = torch.distributions.Normal(0.0, 1.0)
@@ -1831,7 +1831,7 @@ for name, layer_bits in of_layers.items():
 plotting.show(plotting.layer_rates(of_layers, "bits per tile"))
 
 # %% [markdown]
-# **Figure 23.** What each of the eleven layers of model B costs for a tile of 32 × 32 pixels, with step Δ = 1, under the two ways to assign probabilities, beside its KL. Layers 7 to 11 know almost nothing (KL at most about a tenth of a bit), and the prior charges more than a thousand bits for each of them.
+# **Figure 23.** The cost of each of the eleven layers of model B for a tile of 32 × 32 pixels, with step Δ = 1, under the two ways to assign probabilities, and its KL. Layers 7 to 11 know almost nothing (KL at most about a tenth of a bit), and under the prior's probabilities each of them costs more than a thousand bits.
 #
 # <!-- alt: Grouped bars on a logarithmic axis over eleven layers. KL is between ten and seventy bits in layers 1 to 6 and at most a tenth of a bit in layers 7 to 11. The prior's bars rise from seven bits at the top to almost six thousand bits in the lowest layers. The bars of measured frequencies are up to three times the KL in layers 2 to 6 and below a tenth of a bit in the lower ones. -->
 
@@ -1854,9 +1854,9 @@ assert abs(-dead * math.log2(p_zero) / prior_bits[6:].sum().item() - 1) < 0.01
 assert -dead * math.log2(p_zero) > 0.9 * (prior_bits.sum() - measured.sum()).item()
 
 # %% [markdown]
-# That explains the bars of layers 7 to 11, and nearly all of the excess over measured frequencies. With bits back such a latent was free: its bits came back. A quantiser pays for every symbol, so the symbols need their own probabilities. A model trained with uniform noise learns them; ours gets a table. (It is counted on training images and belongs to the model. The receiver has it, as it has the weights.)
+# That explains the bars of layers 7 to 11, and nearly all of the excess over measured frequencies. With bits back such a latent was free: its bits were recovered. With a quantiser every symbol costs bits, so the symbols need their own probabilities. A model trained with uniform noise learns them; ours is given a table. (It is counted on training images and is part of the model. The receiver has it, along with the weights.)
 #
-# Now the trade. Two dials: how many layers are kept, and the step. Beside them JPEG and WebP, which code the same 104 tiles in one picture.
+# Now the trade-off. There are two settings to vary: how many layers are kept, and the step. For comparison, JPEG and WebP code the same 104 tiles in one picture.
 
 # %%
 def quality(images):
@@ -1887,7 +1887,7 @@ print("draws of q: {:.2f}: {:.1f}".format(*drawn["draws of q, at the KL"]), " (b
 plotting.show(plotting.quality_against_rate({name: [coder.place for coder in coders.values()] for name, coders in curves.items()}, drawn))
 
 # %% [markdown]
-# **Figure 24.** Quality against rate. More layers or smaller steps give better images, up to a ceiling at about 24 dB: what model B's latents do not know, no step brings back. At 0.36 bits per pixel, Δ = 1.5 on six layers does as well as five layers with Δ = 1. Still larger steps are worse than fewer layers. JPEG and WebP are better at every rate where they have points; below WebP's lowest point there are only points of the hierarchy. Cross: images decoded from draws of the posterior, at the rate that their KL would cost.
+# **Figure 24.** Quality against rate. More layers or smaller steps give better images, up to a ceiling at about 24 dB: no step can recover what model B's latents do not contain. At 0.36 bits per pixel, Δ = 1.5 on six layers does as well as five layers with Δ = 1. Still larger steps are worse than fewer layers. JPEG and WebP are better at every rate where they have points; below WebP's lowest point there are only points of the hierarchy. Cross: images decoded from draws of the posterior, at the rate that their KL would cost.
 #
 # <!-- alt: PSNR against bits per pixel. Two curves of the hierarchy: one rises steeply from 10 to 21 decibels below 0.15 bits per pixel and slowly to 23.6 at 0.46; the other ends at the same point, goes on to 24 at 0.8 and falls steeply towards 17 at 0.2. JPEG runs from 22 at 0.2 to 30 at 0.6, WebP from 26 at 0.17 to 32 at 0.6. A cross at 0.26 bits per pixel and 23.6 decibels. -->
 
@@ -1916,9 +1916,9 @@ place = drawn["draws of q, at the KL"]
 assert place[0] < by_layers[6].place[0] and abs(place[1] - by_layers[6].place[1]) < 0.3
 
 # %% [markdown]
-# The cross shows what a better coder could do with the same model: the quality of six quantised layers for little more than half of their bits. Sending a *draw* at about the price of its KL is possible (relative entropy coding: Flamich, Havasi and Hernández-Lobato, NeurIPS 2020), but slow.
+# The cross shows what a better coder could achieve with the same model: the quality of six quantised layers for little more than half their bits. Sending a *draw* at about the price of its KL is possible (relative entropy coding: Flamich, Havasi and Hernández-Lobato, NeurIPS 2020), but slow.
 #
-# Curves do not show what is lost. Pictures do.
+# Curves do not show what is lost, but pictures do.
 
 # %%
 shown = tiles.double().var(dim=(1, 2, 3)).argsort(descending=True)[:48:4]  # from the busier half
@@ -1938,7 +1938,7 @@ assert next(iter(rows)) == "original" and len(rows) == 7 and all(len(images) == 
 assert by_layers[6].place[0] > 2 * max(ordinary[name][1].place[0] for name in ("JPEG", "WEBP"))
 
 # %% [markdown]
-# **What the curve hides.** PSNR counts squared errors. The best guess by this measure is the mean of all images that fit the code, and a mean has no uncertain detail. So measure detail itself, as the mean squared difference of neighbouring pixels, and look at the two photographs one by one.
+# **What the curve hides.** PSNR counts squared errors. The best guess by this measure is the mean of all images that fit the code, and a mean has no uncertain detail. So measure detail directly, as the mean squared difference of neighbouring pixels, and look at the two photographs separately.
 
 # %%
 def detail(images):
@@ -1972,7 +1972,7 @@ assert 1.9 < compared["6 layers"].place[0] / compared["JPEG, quality 5"].place[0
 # test tiles come from the same two photographs as the training crops, which helps the model and not JPEG. Duan et al. train a large model for the purpose, and report better results than earlier methods on photographs. What carries over from our small model is the shape: coarse to fine,
 # layer by layer, with each layer paying for what the layers above did not predict.
 #
-# And the rate hides the time, and the weights, which the receiver must have:
+# The rate also hides the time, and the weights, which the receiver must have:
 
 # %%
 some, before = tiles[:26], time.process_time()
@@ -1986,14 +1986,14 @@ print(f"as many as JPEG of quality 5 takes for {weights / ordinary['JPEG'][5].pl
 assert 7 < weights / ordinary["JPEG"][5].place[0] / 1e6 < 9 and milliseconds > 1
 
 # %% [markdown]
-# **Check yourself.** (a) Layers that are not kept take the prior's mean. A colleague draws them from the prior instead. What happens to PSNR, and what to the detail? (b) Layers 1 to 6 have 900 latents. What does (33) predict for the extra bits per pixel from $\Delta = 1$ to $\Delta = 0.5$? The curve says 0.33. Why? (c) Somebody counts the frequencies on the test tiles,
-# one table for each tile, and does not send the tables. How small can the rate become in this way? (d) With bits back we could send the latents at their KL, but only if the receiver knows $x$. Why exactly?
+# **Check yourself.** (a) Layers that are not kept take the prior's mean. A colleague draws them from the prior instead. What happens to PSNR, and what to detail? (b) Layers 1 to 6 have 900 latents. What does (33) predict for the extra bits per pixel from $\Delta = 1$ to $\Delta = 0.5$? The curve says 0.33. Why? (c) Somebody counts the frequencies on the test tiles,
+# one table for each tile, and does not send the tables. How small can the rate become this way? (d) With bits back we could send the latents at their KL, but only if the receiver knows $x$. Why exactly?
 #
 # <details><summary>Answer</summary>
 #
 # (a) If a pixel has variance $v$ given the kept layers, the mean has squared error $v$ and an independent draw $2v$: up to 3 dB less. The detail comes back, though not the right one. (With six layers kept almost nothing would change here: layers 7 to 11 are nearly dead, and what is missing then is in $p(x \mid z)$.) (b) One bit for each latent, $900 / 1024 = 0.88$ bits per pixel. The
-# formula needs a density that is smooth over a step. Many channels have residuals much smaller than $\Delta = 0.5$, so their $n$ is 0 under both steps and costs nothing under either. (c) Nearly zero: a channel with one latent has one index in each tile, so its table gives that index probability 1. With one table for each latent all indices would be free. The information sits in the
-# tables. (d) To give bits back the receiver must encode $z$ with $q(z \mid x)$, whose mean and width are computed from $x$. From a lossy image it would compute another $q$, and another number of bits.
+# formula needs a density that is smooth over a step. Many channels have residuals much smaller than $\Delta = 0.5$, so their $n$ is 0 under both steps and costs nothing under either. (c) Nearly zero: a channel with one latent has one index in each tile, so its table gives that index probability 1. With one table for each latent all indices would be free. The information is in the
+# tables. (d) To recover the bits the receiver must encode $z$ with $q(z \mid x)$, whose mean and width are computed from $x$. From a lossy image it would compute another $q$, and another number of bits.
 # </details>
 
 # %% [markdown]
@@ -2031,7 +2031,7 @@ def observed(problem, images, seed=0):
 #
 # $$\mathrm{PSNR}(\hat x, x) = 10 \log_{10} \frac{255^2}{\frac1D \sum_d (\hat x_d - x_d)^2}. \tag{35}$$
 #
-# 10 dB more are a tenth of the mean squared error; 20 dB is a root mean squared error of 25.5 levels, 30 dB of 8.1, 40 dB of 2.55. It rewards the mean of all plausible images over any single one, so it does not see blur as a person does.
+# Ten decibels more mean a tenth of the mean squared error; 20 dB is a root mean squared error of 25.5 levels, 30 dB of 8.1, 40 dB of 2.55. It rewards the mean of all plausible images over any single one, so it does not see blur as a person does.
 #
 # ### The objective
 #
@@ -2039,7 +2039,7 @@ def observed(problem, images, seed=0):
 #
 # $$J(x, z) = \frac{\lVert Ax - y \rVert^2}{2\sigma^2} + \frac{\lVert x - \mu(z) \rVert^2}{2\gamma^2} - \sum_{l=1}^{L} \frac{1}{\tau_l^2} \log p(z_l \mid z_{<l}). \tag{36}$$
 #
-# With $\tau_l = 1$ this is Bayes' rule. A temperature $\tau_l < 1$ makes the prior of a layer count more. This is the objective of PnP-HVAE (Prost et al., 2023). It is minimised by turns, over $z$ and over $x$.
+# With $\tau_l = 1$ this is Bayes' rule. A temperature $\tau_l < 1$ makes the prior of a layer count more. This is the objective of PnP-HVAE (Prost et al., 2023). It is minimised alternately over $z$ and over $x$.
 
 # %% [markdown]
 # **Half-step over x.** For fixed $z$ the objective is quadratic in $x$. Its gradient is $A^\top(Ax - y)/\sigma^2 + (x - \mu(z))/\gamma^2$. Set it to zero, multiply by $\sigma^2$ and write $\rho = \sigma^2/\gamma^2$:
@@ -2048,7 +2048,7 @@ def observed(problem, images, seed=0):
 #
 # The matrix has eigenvalues of at least $\rho > 0$, so this is the only minimum. It never has to be stored: for a mask it is diagonal, and each observed pixel becomes the weighted mean $(y + \rho\mu)/(1 + \rho)$, each missing one $\mu$. For a blur it is diagonal in the Fourier transform.
 #
-# **Half-step over z.** Now $x$ is fixed. What remains is $-\log p(x \mid z) - \sum_l \tau_l^{-2} \log p(z_l \mid z_{<l})$. A gradient descent through the network would do, and would be slow. But a trained encoder already knows the posterior: by Bayes' rule $p(x \mid z) = p(z \mid x)\, p(x) / p(z)$, and with $q(z \mid x)$ in place of $p(z \mid x)$
+# **Half-step over z.** Now $x$ is fixed. What remains is $-\log p(x \mid z) - \sum_l \tau_l^{-2} \log p(z_l \mid z_{<l})$. Gradient descent through the network would work, but slowly. A trained encoder, however, already approximates the posterior: by Bayes' rule $p(x \mid z) = p(z \mid x)\, p(x) / p(z)$, and with $q(z \mid x)$ in place of $p(z \mid x)$
 #
 # $$-\log p(x \mid z) - \sum_l \frac{1}{\tau_l^2} \log p(z_l \mid z_{<l}) \approx -\sum_l \Bigl[\log q(z_l \mid z_{<l}, x) + \lambda_l \log p(z_l \mid z_{<l})\Bigr] + \text{const}, \qquad \lambda_l = \frac{1}{\tau_l^2} - 1. \tag{38}$$
 #
@@ -2056,7 +2056,7 @@ def observed(problem, images, seed=0):
 #
 # $$z_l = \frac{\mu_q/\sigma_q^2 + \lambda_l\, \mu_p/\sigma_p^2}{1/\sigma_q^2 + \lambda_l/\sigma_p^2}. \tag{39}$$
 #
-# One pass through the autoencoder does it. At $\tau = 1$ every layer takes its posterior mean, below that it is pulled to its prior's mean.
+# One pass through the autoencoder does it. At $\tau = 1$ every layer takes its posterior mean; for smaller $\tau$ it is pulled towards its prior's mean.
 
 # %%
 generator = torch.Generator().manual_seed(0)
@@ -2080,19 +2080,19 @@ for tau in (1.0, 0.7, 0.3):
 assert slope.abs().max() < 1e-12 and abs(formula - grid[bracket.argmin()]) < 2e-5
 
 # %% [markdown]
-# Three approximations hide here. The encoder's $q$ is not the posterior, least of all for images unlike the training set. Going layer by layer is greedy: $z_l$ moves the priors below it, which is ignored. And $\gamma$ is one number, where the decoder has a scale for every pixel. So the half-step over $z$ need not lower $J$. `restoration.restore` does the two half-steps in turn and notes $J$ after each turn.
+# Three approximations hide here. The encoder's $q$ is not the posterior, least of all for images unlike the training set. Going layer by layer is greedy: $z_l$ moves the priors below it, which is ignored. And $\gamma$ is one number, where the decoder has a scale for every pixel. So the half-step over $z$ need not lower $J$. `restoration.restore` alternates the two half-steps and records $J$ after each turn.
 #
 # **Check yourself.** (a) What does (37) become for $\gamma \to 0$ and for $\gamma \to \infty$ with $A = I$? (b) A pixel is missing and $\tau = 1$. Which equation determines it at a fixed point of the alternation?
 #
 # <details><summary>Answer</summary>
 #
-# (a) $\rho \to \infty$: $x = \mu(z)$, the observation is forgotten after the start. $\rho \to 0$: $x = y$, the model is ignored. (b) $x = \mu(z)$ there, and $z$ is computed from $x$: the pixel equals what the autoencoder makes of the image that contains it. A hole is filled consistently if the autoencoder reproduces it.
+# (a) $\rho \to \infty$: $x = \mu(z)$, the observation is forgotten after the start. $\rho \to 0$: $x = y$, the model is ignored. (b) $x = \mu(z)$ there, and $z$ is computed from $x$: the pixel equals the autoencoder's reconstruction of it in the image that contains it. A hole is filled consistently if the autoencoder reproduces it.
 # </details>
 
 # %% [markdown]
 # ### Where everything is known: a linear model
 #
-# First a model for which all of it is exact: probabilistic principal components (unit 04), $z \sim \mathcal N(0, I)$, $x \mid z \sim \mathcal N(b + Wz, \gamma^2 I)$, fitted to the training crops. Its half-step over $z$ is the true minimum, $z = (W^\top W/\gamma^2 + I)^{-1} W^\top (x - b)/\gamma^2$. So $J$ can only fall, and it ends at the mean of $p(x \mid y)$. And $\gamma$ is no free choice: it is the standard deviation of what the components leave over.
+# First a model for which everything is exact: probabilistic principal components (unit 04), $z \sim \mathcal N(0, I)$, $x \mid z \sim \mathcal N(b + Wz, \gamma^2 I)$, fitted to the training crops. Its half-step over $z$ is the true minimum, $z = (W^\top W/\gamma^2 + I)^{-1} W^\top (x - b)/\gamma^2$. So $J$ can only fall, and it ends at the mean of $p(x \mid y)$. And $\gamma$ is not a free choice: it is the standard deviation of what the components do not explain.
 
 # %%
 crops = data.load("photos32", validation=500)
@@ -2122,7 +2122,7 @@ def linear_model(components):
 
 
 # %% [markdown]
-# The simple competitors use no latents. For noise and blur, the *Wiener filter*: the same linear problem solved exactly under a Gaussian prior that knows the mean power $s_f$ of each spatial frequency in training crops, $\hat x_f = \bar a_f y_f / (|a_f|^2 + c\,\sigma^2/s_f)$ with $c = 1$, or a strength $c$ that works better. For missing pixels, *diffusion*: each missing pixel becomes the mean of its four neighbours, again and again.
+# The simple competitors use no latents. For noise and blur, the *Wiener filter*: the same linear problem solved exactly under a Gaussian prior that knows the mean power $s_f$ of each spatial frequency in training crops, $\hat x_f = \bar a_f y_f / (|a_f|^2 + c\,\sigma^2/s_f)$ with $c = 1$, or with a strength $c$ that works better. For missing pixels, *diffusion*: each missing pixel becomes the mean of its four neighbours, again and again.
 
 # %%
 spectrum = torch.fft.fft2(crops.train.float() / 32).abs().square().mean((0, 1))  # power s of each frequency
@@ -2157,7 +2157,7 @@ def simple(problem, y):
 
 
 # %% [markdown]
-# All methods start from the simple result. Numbers that are free (strength of the Wiener filter; components of the linear model; γ and τ of the hierarchy) are chosen for each problem on validation crops. The prior is model B, the small Very Deep VAE.
+# All methods start from the simple result. Free parameters (strength of the Wiener filter; components of the linear model; γ and τ of the hierarchy) are chosen for each problem on validation crops. The prior is model B, the small Very Deep VAE.
 
 # %% fast="tuning, tested, turns = crops.valid[:2].float(), crops.test[:4].float(), 2"
 tuning, tested, turns = crops.valid[:12].float(), data.load("photos32").test[:32].float(), 20
@@ -2253,7 +2253,7 @@ panels = {
 plotting.show(plotting.restorations(panels))
 
 # %% [markdown]
-# **Figure 26.** The three test crops with the most contrast, four kinds of damage. Noise and blur: the Wiener filter ("simple"), tuned for the mean of all crops, smears edges and texture. The hierarchy keeps more of both, and the linear model most. Missing pixels: diffusion ("simple") leaves hardly a trace; the hierarchy's fillings stand out, as a grid of single pixels (half missing) and as a greyish square (hole).
+# **Figure 26.** The three test crops with the most contrast, four kinds of damage. Noise and blur: the Wiener filter ("simple"), tuned for the mean of all crops, smears edges and texture. The hierarchy keeps more of both, and the linear model most. Missing pixels: diffusion ("simple") hardly leaves a trace; the hierarchy's fillings stand out, as a grid of single pixels (half missing) and as a greyish square (hole).
 #
 # <!-- alt: Four blocks of three crops, a bright petal, a petal before green, and speckled grass. Rows: original, observed, simple, linear, hierarchy. Under noise and blur the simple row is blurred most. Under missing pixels the simple row looks like the original, the hierarchy's row has a visible pattern of pixels or a faint square. -->
 
@@ -2266,7 +2266,7 @@ for problem in ("half missing", "hole"):
     assert (shown[problem]["hierarchy"] < shown[problem]["simple"]).all(), shown[problem]
 
 # %% [markdown]
-# (± one standard error over crops.) The simple competitor has the highest mean over all crops in all four problems, for blur by less than two standard errors: most crops are smooth, and the strength was tuned for this mean. On the richest eight the same Wiener filter is worse than doing nothing, and the hierarchy beats it. (For noise the hierarchy, too, stays below the noisy image: 20.2 against 20.7 dB.) Is that a success? The strength was tuned for smooth crops, and so was γ. A fair comparison on rich crops tunes every method on rich crops, here on the twelve validation crops with the most contrast:
+# (± one standard error over crops.) The simple competitor has the highest mean over all crops in all four problems, for blur by less than two standard errors: most crops are smooth, and the strength was tuned for this mean. On the richest eight the same Wiener filter is worse than doing nothing, and the hierarchy beats it. (For noise the hierarchy, too, stays below the noisy image: 20.2 against 20.7 dB.) Is that a success? The strength was tuned mostly for smooth crops, and so was γ. A fair comparison on rich crops tunes every method on rich crops, here on the twelve validation crops with the most contrast:
 
 # %%
 # needs: temperature_sample
@@ -2305,7 +2305,7 @@ assert rich["noise"]["hierarchy"] < rich["noise"]["observed"], rich
 assert rich["blur"]["hierarchy"] > rich["blur"]["observed"], rich
 
 # %% [markdown]
-# Tuned alike, the hierarchy and the Wiener filter differ by less than two standard errors, and the linear model is two decibels ahead of the hierarchy. An opponent tuned for another purpose makes any method look good. So the result is plain: in the mean over all crops this prior improves all four kinds of damaged images, and a simple method does at least as well each time. That says little about the method and much about the prior, a model of 115,000 parameters after 840 updates. Prost et al. use fully trained models of faces and of natural images, and find their results competitive with the best methods of the time.
+# Tuned in the same way, the hierarchy and the Wiener filter differ by less than two standard errors, and the linear model is two decibels ahead of the hierarchy. A competitor tuned for another purpose makes any method look good. So the result is modest: on average over all crops this prior improves all four kinds of damaged images, and a simple method does at least as well each time. That says little about the method and much about the prior, a model of 115,000 parameters after 840 updates. Prost et al. use fully trained models of faces and of natural images, and find their results competitive with the best methods of the time.
 #
 # ### The objective at each turn
 #
@@ -2316,7 +2316,7 @@ assert rich["blur"]["hierarchy"] > rich["blur"]["observed"], rich
 plotting.show(plotting.objective_per_step(turned))
 
 # %% [markdown]
-# **Figure 27.** J after each turn, minus its value after the first, mean of the test crops. Left: with the linear model it falls in every turn. Right: with the hierarchy it rises from the second turn on for three problems; for noise it falls, and rises again after the fourth. All curves level off: the alternation settles. With the hierarchy it does not settle at a minimum of J.
+# **Figure 27.** J after each turn, minus its value after the first, mean of the test crops. Left: with the linear model it falls in every turn. Right: with the hierarchy it rises from the second turn on for three problems; for noise it falls, and rises again after the fourth turn. All curves level off: the alternation converges, but with the hierarchy not to a minimum of J.
 #
 # <!-- alt: Two panels over twenty steps. Left, four curves fall and flatten. Right, the curves of hole, half missing and blur rise steeply and flatten; the curve of noise dips to about minus 85 at the fourth step and climbs to about minus 55. -->
 
@@ -2331,11 +2331,11 @@ assert noise.index(min(noise)) == 3 and noise[-1] > noise[3] + 10, noise
 assert all(abs(of_turn[-1] - of_turn[-2]) < 2 for of in turned.values() for of_turn in of.values())
 
 # %% [markdown]
-# When does the alternation settle at all? Let $H(x) = \mu(z(x))$ be one pass, and suppose that it shrinks distances, $\lVert H(x) - H(x') \rVert \le c\, \lVert x - x' \rVert$ with $c < 1$. One turn is $T(x) = (A^\top A + \rho I)^{-1}(A^\top y + \rho H(x))$, and since the inverse has eigenvalues of at most $1/\rho$,
+# When does the alternation converge at all? Let $H(x) = \mu(z(x))$ be one pass, and suppose that it shrinks distances, $\lVert H(x) - H(x') \rVert \le c\, \lVert x - x' \rVert$ with $c < 1$. One turn is $T(x) = (A^\top A + \rho I)^{-1}(A^\top y + \rho H(x))$, and since the inverse has eigenvalues of at most $1/\rho$,
 #
 # $$\lVert T(x) - T(x') \rVert \le \frac{1}{\rho} \cdot \rho\, \lVert H(x) - H(x') \rVert \le c\, \lVert x - x' \rVert. \tag{40}$$
 #
-# So all starts end at the same fixed point, and the distance to it shrinks by $c$ in each turn (Banach; Prost et al. prove convergence under such a condition). In the linear model $c$ is the largest $w^2/(w^2 + \gamma^2)$, below 1. For a network one can only measure: push an image a little and see how far the pass moves.
+# So all starting points lead to the same fixed point, and the distance to it shrinks by $c$ in each turn (Banach; Prost et al. prove convergence under such a condition). In the linear model $c$ is the largest $w^2/(w^2 + \gamma^2)$, below 1. For a network one can only measure: perturb an image a little and see how far its reconstruction moves.
 
 # %%
 # needs: temperature_sample
@@ -2386,9 +2386,9 @@ assert drift[4.0] == sorted(drift[4.0], reverse=True) and drift[4.0][-1] < decib
 assert drift[14.0][-1] < drift[14.0][0], drift
 
 # %% [markdown]
-# With γ = 4 the last value is below the 21.4 dB of the noisy images. In both rows the start, the Wiener filter's image, is better than anything that comes after it. Report the start beside the end.
+# With γ = 4 the last value is below the 21.4 dB of the noisy images. In both rows the start, the Wiener filter's image, is better than anything that comes after it. Report the start along with the end.
 #
-# **A prior that cannot draw the details.** At a fixed point a missing pixel is what the autoencoder makes of the image. How well does it copy images that are *not* damaged?
+# **A prior that cannot draw the details.** At a fixed point a missing pixel equals the autoencoder's reconstruction. How well does it copy images that are *not* damaged?
 
 # %%
 # needs: temperature_sample
@@ -2428,19 +2428,19 @@ assert 4.3 < severe["large hole"]["simple"] - severe["large hole"]["hierarchy"] 
 assert severe["large hole"]["hierarchy"] < means["hole"]["hierarchy"] - 3, severe
 
 # %% [markdown]
-# In a large hole one would want a good prior most. This one stays 4.5 dB behind diffusion, which knows nothing about images beyond smoothness. Under the strong blur the hierarchy and the Wiener filter have nearly the same mean.
+# A large hole is where a good prior is needed most. This one stays 4.5 dB behind diffusion, which knows nothing about images beyond smoothness. Under the strong blur the hierarchy and the Wiener filter have nearly the same mean.
 #
 # **Check yourself.** (a) Both half-steps lower J in the linear model. Which of the two need not do so in the hierarchy, and how would you repair the algorithm so that J never rises? (b) A restored image has a higher PSNR than another and looks worse. How can that be? (c) The autoencoder is deterministic here. What would you change to see *several* plausible fillings of a hole?
 #
 # <details><summary>Answer</summary>
 #
-# (a) The half-step over $z$: the encoder's answer is not the minimum. Compute $J$ for the proposed latents and keep the old ones if it rises, or descend along the gradient from the proposal. (b) PSNR is best for the mean of all plausible images, and a mean of sharp images is blurred. (c) Draw $z$ from the tempered posterior instead of taking its maximum, and average nothing. The draws of the lower layers change texture, those of the upper ones content.
+# (a) The half-step over $z$: the encoder's output is not the minimum. Compute $J$ for the proposed latents and keep the old ones if it rises, or descend along the gradient from the proposal. (b) PSNR is best for the mean of all plausible images, and a mean of sharp images is blurred. (c) Draw $z$ from the tempered posterior instead of taking its maximum, and do not average. The draws of the lower layers change texture, those of the upper layers content.
 # </details>
 
 # %% [markdown]
 # ## 10. What it costs
 #
-# NVAE reports 2.91 bits/dim on CIFAR-10, the Very Deep VAE 2.87, the attentive VAE 2.79. Did the last one cost twice as much, or ten times? And what did this course cost? Every run of the library writes `costs.json`: parameters, updates, images, hours, skipped updates, memory, and energy where the machine has a meter. The experiments of this course noted the processor time of each run.
+# NVAE reports 2.91 bits/dim on CIFAR-10, the Very Deep VAE 2.87, the attentive VAE 2.79. Did the last one cost twice as much, or ten times? And what did this course cost? Every run of the library writes `costs.json`: parameters, updates, images, hours, skipped updates, memory, and energy where the machine has a meter. The experiments of this course recorded the processor time of each run.
 
 # %%
 def processor_hours(name, seen):
@@ -2479,7 +2479,7 @@ assert (
 ), hours
 
 # %% [markdown]
-# The bars count the runs that were kept. Runs that led to them (learning rates tried, bugs found) were not recorded. They can be the larger part of a project, and papers rarely count them.
+# The bars count the runs that were kept. The runs that led up to them (learning rates tried, bugs found) were not recorded. They can be the larger part of a project, and papers rarely count them.
 #
 # ### From hours to energy
 #
@@ -2498,7 +2498,7 @@ assert len(runs) == 45 and not metered
 #
 # $$E = \frac{\eta\, n\, P\, t}{1000}\ \text{kWh}, \qquad m_{\mathrm{CO_2}} = E \cdot I, \tag{41}$$
 #
-# where $I$ is the carbon intensity of the grid in grams for each kWh. Time is the only factor that we know. For the others we assume: $P$ between 10 W (one core's share of a server) and 100 W (a desktop computer that runs for this alone), $\eta = 1$, and $I$ of some countries in 2023 (Ember's data).
+# where $I$ is the carbon intensity of the grid in grams for each kWh. Time is the only factor that we know. For the others we make assumptions: $P$ between 10 W (one core's share of a server) and 100 W (a desktop computer that runs for this alone), $\eta = 1$, and $I$ of some countries in 2023 (Ember's data).
 
 # %%
 intensity = {
@@ -2520,9 +2520,9 @@ assert 1 < energy[10] * intensity["Norway"] < 2 and 300 < energy[100] * intensit
 assert round(713 / 30) == 24 and round(10 * 713 / 30, -1) == 240
 
 # %% [markdown]
-# The result lies between about one gram and a third of a kilogram. The largest is about 240 times the smallest, and that factor comes from the *assumptions* alone: 10 from the power, 24 from the place. That is why (41) has to be printed with its inputs, and why a meter is worth having. And where one can choose the place, the choice counts: the same run emits 24 times as much in India as in Norway.
+# The result lies between about one gram and a third of a kilogram. The largest is about 240 times the smallest, and that factor comes from the *assumptions* alone: 10 from the power, 24 from the place. That is why (41) has to be printed with its inputs, and why a meter is worth having. And where the place can be chosen, the choice matters: the same run emits 24 times as much in India as in Norway.
 #
-# The published runs, for scale. NVAE used eight V100 and the Very Deep VAE two. A V100 module is built for at most 300 W, so the time gives an upper bound for the GPUs alone. The source for the attentive model counts GPU hours; we do not know on which GPU.
+# For scale, here are the published runs. NVAE used eight V100 GPUs and the Very Deep VAE two. A V100 module is rated at 300 W at most, so the time gives an upper bound for the GPUs alone. The source for the attentive model counts GPU hours; we do not know on which GPU.
 
 # %%
 published = {
@@ -2543,7 +2543,7 @@ for name in ("NVAE, 30 layers", "Very Deep VAE, 45 layers"):
 assert 440 * 0.3 == 132 and 200 < 132 / energy[100] < 400
 
 # %% [markdown]
-# **Check yourself.** (a) A laptop draws 60 W while training for 8 hours in Germany, and 15 W while idle, which it would have been otherwise. Which energy do you report, and how much CO₂ is it? (b) Two papers report the same kWh, one for the final run, one for everything. Name a sentence that would tell them apart.
+# **Check yourself.** (a) A laptop draws 60 W while training for 8 hours in Germany, and 15 W while idle, which it would have been otherwise. Which energy do you report, and how much CO₂ is it? (b) Two papers report the same kWh, one for the final run, one for everything. Name a sentence that would distinguish them.
 #
 # <details><summary>Answer</summary>
 #
@@ -2588,7 +2588,7 @@ assert (0.02 - 0.01) / 272 < (0.01 + 0.01) / 64
 # %% [markdown]
 # Whether returns fall cannot be told from three rounded numbers: the first interval contains the second. Over the range, the gain is about 0.026 for each doubling. If this goes on (an extrapolation), the next 0.03 would cost 1,360 hours in all.
 #
-# Caveats before the ranking. GPU hours are no currency: a V100 hour and an A100 hour differ severalfold in work, and the programs differ in precision and in how busy they keep the GPU. The numbers of parameters differ threefold. Only the Very Deep VAE shows more than one run. And hours stop being comparable when one model was tuned longer than the others.
+# Caveats before the ranking. GPU hours are not a common unit: a V100 hour and an A100 hour differ severalfold in work, and the programs differ in precision and in how busy they keep the GPU. The numbers of parameters differ threefold. Only the Very Deep VAE shows more than one run. And hours stop being comparable when one model was tuned longer than the others.
 #
 # ### The budget decides the winner
 #
@@ -2608,7 +2608,7 @@ for arm in record["arms"]:
 plotting.show(plotting.quality_over_time(curves))
 
 # %% [markdown]
-# **Figure 30.** CIFAR-10, small models with 4 and 16 layers: bits/dim of validation images against updates (left) and against processor time (right). After 1,600 updates three of the four models are within 0.1 bits/dim of each other. For any time that all of them have had, the local model with four layers is ahead, and it ends first with the best bound.
+# **Figure 30.** CIFAR-10, small models with 4 and 16 layers: bits/dim of validation images against updates (left) and against processor time (right). After 1,600 updates three of the four models are within 0.1 bits/dim of each other. At any time that all of them have reached, the local model with four layers is ahead; it finishes first and has the best bound.
 #
 # <!-- alt: Two panels with the same four falling curves. Left, against updates, the two local models lie together, attentive with 16 layers catches up with them, attentive with 4 stays behind. Right, against minutes, the curve of local with 4 layers is the leftmost and steepest and ends at 2.4 minutes; local with 16 layers ends at 6 and attentive with 16 at more than 7 minutes. -->
 
@@ -2632,7 +2632,7 @@ for name, (spent, bits) in curves["processor minutes of one run"].items():
     print(f"after 1,600 updates ({spent[-1]:.1f} minutes) {bits[-1]:.2f}")
 
 # %% [markdown]
-# Neither of the two axes is wrong. Against updates one sees what a model learns from an image, against time what it learns for its price. (Unlike in a converged run, the deep models have had few images here; depth may pay later.) A paper that shows one of them should say why.
+# Neither axis is wrong. Plotted against updates, the curves show what a model learns from an image; plotted against time, what it learns for its cost. (These runs have not converged: the deep models have seen few images, and depth may pay off later.) A paper that shows one of them should say why.
 #
 # **Check yourself.** (a) A model gains 0.05 bits/dim and needs twice the hours. By the slope above, how much of the gain would the old model have had from twice the hours alone? (b) Asperti et al. (2021) judge variants of the VAE by their energy efficiency, too. Suppose that a paper compares models at equal energy. Which of the caveats above does that remove, and which does it keep?
 #
@@ -2644,7 +2644,7 @@ for name, (spent, bits) in curves["processor minutes of one run"].items():
 # %% [markdown]
 # ## 11. How to read a paper's table
 #
-# Here is a table as it could stand in a paper. All numbers have been published; the sources stand below it. It is a bad table.
+# Here is a table as it could stand in a paper. All numbers have been published; the sources are listed below it. It is a bad table.
 #
 # | model | CIFAR-10, bits/dim | ImageNet-32, bits/dim | MNIST, nats |
 # |---|---|---|---|
@@ -2691,9 +2691,9 @@ assert ratios[0] < ratios[1] < ratios[2] < 3.18 < ratios[3] and round(s, 3) == 0
 assert round(four_seeds.mean().item(), 3) == 2.871
 
 # %% [markdown]
-# One comparison of the four survives, and it is at unequal hours, with unequal parameters (119 against 131 million) and layers (16 against 30). This does not say that the other differences are not real. It says that one run of each cannot show it. (From 2.82 to 2.79 the same model was trained longer. If that was one run, looked at twice, its seed plays no part in the difference.)
+# Only one of the four comparisons survives, and it is at unequal hours, with unequal parameters (119 against 131 million) and layers (16 against 30). This does not say that the other differences are not real. It means that one run of each cannot show it. (From 2.82 to 2.79 the same model was trained longer. If that was one run, evaluated twice, its seed plays no part in the difference.)
 #
-# ### ImageNet-32: two data sets of one name
+# ### ImageNet-32: two data sets with one name
 #
 # 3.58 against 3.80: how large is this gap in nats?
 
@@ -2710,7 +2710,7 @@ for nats in (79.09, 78.30):
 assert 460 < 0.22 * 3072 * math.log(2) < 475 and round(100 * 0.22 / 3.80) == 6
 
 # %% [markdown]
-# 468 nats for each image are 6 % of the whole code. The explanation is dull: there are *two* ImageNet-32. The original one (van den Oord et al., 2016) has 49,999 validation images; the later one (Chrabaszcz et al., 2017) has 50,000 and was reduced by another filter. Efficient-VDVAE is judged on another version than the Very Deep VAE. Another filter leaves more or less detail, and section 6 showed what that does to a likelihood. So 3.92 and 3.80 may stand in one column, and 3.58 may not.
+# 468 nats for each image are 6 % of the whole code. The explanation is dull: there are *two* data sets called ImageNet-32. The original one (van den Oord et al., 2016) has 49,999 validation images; the later one (Chrabaszcz et al., 2017) has 50,000 and was downsampled with a different filter. Efficient-VDVAE is evaluated on a different version from the Very Deep VAE. A different filter leaves more or less detail, and section 6 showed what that does to a likelihood. So 3.92 and 3.80 may be put in one column, but 3.58 may not.
 #
 # The same happens with the number of levels. FFHQ-256 is judged at 5 bits for each value (0.61 and 0.68 bits/dim have been published), other sets at 8. An 8-bit image is its upper five bits and the lower three, so $H_8 = H_5 + H(\text{lower three} \mid \text{upper five}) \le H_5 + 3$: between the two lie up to 3 bits/dim that say nothing about the model.
 
@@ -2719,7 +2719,7 @@ assert 460 < 0.22 * 3072 * math.log(2) < 475 and round(100 * 0.22 / 3.80) == 6
 #
 # <details><summary>Answer</summary>
 #
-# (a) The mean of three has a variance of $s^2/3$, the single baseline $s^2$: $0.04/(0.01\sqrt{4/3}) = 3.5$. With two degrees of freedom the limit is 4.3: not beyond it. (b) The percentage depends on the zero of the scale, and zero bits is not reachable: what counts is the distance to the unknown entropy. In nats it is 85 for each image, which is a probability ratio of $e^{85}$.
+# (a) The mean of three has a variance of $s^2/3$, the single baseline $s^2$: $0.04/(0.01\sqrt{4/3}) = 3.5$. With two degrees of freedom the limit is 4.3: not beyond it. (b) The percentage depends on where the scale has its zero, and zero bits is not reachable: what counts is the distance to the unknown entropy. In nats it is 85 for each image, which is a probability ratio of $e^{85}$.
 # </details>
 
 # %% [markdown]
@@ -2734,7 +2734,7 @@ assert 460 < 0.22 * 3072 * math.log(2) < 475 and round(100 * 0.22 / 3.80) == 6
 # | IWAE 82.90 | dynamic (drawn anew) | importance-weighted, 5,000 samples |
 # | Pythae's VAE 89.78 | static | importance-weighted, 200 samples |
 #
-# *Static and dynamic* binarisation are two training sets: with dynamic binarisation a model sees new draws in each epoch and overfits less. *Bound and estimate* differ by a KL of several nats. When can they be compared all the same? Write $\mathcal L \le \log p$ for the bound and $\widehat{\log p}_k$ for an estimate with $k$ samples. In expectation (unit 03)
+# *Static and dynamic* binarisation are two training sets: with dynamic binarisation a model sees new draws in each epoch and overfits less. *Bound and estimate* differ by a KL of several nats. When can they still be compared? Write $\mathcal L \le \log p$ for the bound and $\widehat{\log p}_k$ for an estimate with $k$ samples. In expectation (unit 03)
 #
 # $$-\log p \;\le\; -\widehat{\log p}_k \;\le\; -\mathcal L. \tag{42}$$
 #
@@ -2785,9 +2785,9 @@ assert abs(bias - exact) < 0.1 and 0.3 < -estimate < 0.8, (bias, exact, estimate
 # | who tuned the baseline, and for what? | one tuned for something else loses to anything | the Wiener filter of section 9 |
 # | does the program compute what the text says? | bounds can be wrong | level 254 counted partly twice (unit 06) |
 #
-# And the other way round: a table that answers these questions can be trusted with small differences. The capstone asks you to fill in one.
+# Conversely, a table that answers these questions can be trusted with small differences. The capstone asks you to fill in one.
 #
-# **Check yourself.** Rewrite the table at the start of this section as two tables that may be compared within each. Which rows are left over?
+# **Check yourself.** Split the table at the start of this section into tables within which the numbers can be compared. Which rows are left over?
 #
 # <details><summary>Answer</summary>
 #
@@ -2799,14 +2799,14 @@ assert abs(bias - exact) < 0.1 and 0.3 < -estimate < 0.8, (bias, exact, estimate
 #
 # $$\text{bits/dim} = \frac{-\log p(x)}{D \log 2}, \qquad \log \frac1k \sum_{j=1}^k w_j \le \log p(x) \text{ on average}, \qquad \mathrm{LLR}^{>k} = \mathcal L - \mathcal L^{>k}$$
 #
-# 1. A number of bits per dimension is worth what is said beside it: data set and version, split, levels or density, dimensions, bound or estimate, draws, seeds.
+# 1. A number of bits per dimension means little without the details beside it: data set and version, split, levels or density, dimensions, bound or estimate, draws, seeds.
 # 2. Compare models on the same images and subtract first. Errors over images say nothing about seeds.
-# 3. An importance-weighted estimate is too low in $\log p$ by about $V/2k$, if $V$ is finite. A low effective sample size forbids trust; a high one does not justify it.
-# 4. Keep the top layers and draw the rest: that shows what each layer knows. Units that count as active need not matter.
+# 3. An importance-weighted estimate is too low in $\log p$ by about $V/2k$, if $V$ is finite. A low effective sample size rules out trust; a high one does not justify it.
+# 4. To see what each layer knows, keep the top layers and draw the rest. Units that count as active need not matter.
 # 5. A temperature below 1 trades variety for looks. A Fréchet distance depends on the network, the number of images and the preprocessing; state all three.
-# 6. A likelihood is dominated by local detail, so simple images look familiar. The likelihood ratio can help; which layers to keep must not be chosen on the foreign images.
+# 6. A likelihood is dominated by local detail, so simple images look familiar. The likelihood ratio can help, but the layers to keep must not be chosen on the foreign images.
 # 7. Bits back sends an image at the cost of its bound, exactly. A better bound is a shorter file.
-# 8. A prior repairs what it can draw. Show the objective, the start, and a simple opponent that was tuned as well.
+# 8. A prior can repair what it can draw. Show the objective, the start, and a simple competitor that was tuned too.
 # 9. Hours are measured, energy is measured or assumed. Say which.
 
 # %% [markdown]
@@ -2818,8 +2818,8 @@ assert abs(bias - exact) < 0.1 and 0.3 < -estimate < 0.8, (bias, exact, estimate
 # | a new model wins by 0.03 bits/dim | other crops, other draws, one seed; pair the images, then repeat the training |
 # | −inf or NaN from the estimate | exponentials of log weights: subtract the largest, chunk by chunk |
 # | the estimate improves with every doubling of $k$ | the effective sample size is near 1; report the bound |
-# | FID falls when samples get fewer levels or another resize | the network sees the preprocessing |
-# | the area under the ROC curve is below one half | the score is turned round, or strange images are *simpler* |
+# | FID falls when samples are stored with fewer levels or resized differently | the network sees the preprocessing |
+# | the area under the ROC curve is below one half | the sign of the score is reversed, or strange images are *simpler* |
 # | decoding fails at the first image | sender and receiver computed probabilities with other threads, dtypes or batch sizes |
 # | restoration gets worse with every turn | the pass amplifies differences, or γ trusts the model too much |
 
@@ -2841,22 +2841,22 @@ assert abs(bias - exact) < 0.1 and 0.3 < -estimate < 0.8, (bias, exact, estimate
 # %% [markdown]
 # ## 12. What to read next
 #
-# Twelve papers, grouped by the question that each of them carries on. The last column says what it adds to this course, in our words.
+# Twelve papers, grouped by the question that each of them pursues. The last column says what it adds to this course, in our words.
 #
 # **Why do latents die?**
 #
 # | paper | what it adds |
 # |---|---|
-# | H. Dang, T. Tran, T. Nguyen and N. Ho, *Beyond Vanilla Variational Autoencoders: Detecting Posterior Collapse in Conditional and Hierarchical Variational Autoencoders*, ICLR 2024 | Unit 04 found collapse in a linear model by its eigenvalues. Here the same is solved for two layers and for conditional models: which latents survive is read off from singular values and the variances of encoder and decoder. |
-# | Y. Kinoshita, K. Oono, K. Fukumizu, Y. Yoshida and S. Maeda, *Controlling Posterior Collapse by an Inverse Lipschitz Constraint on the Decoder Network*, ICML 2023 | If the decoder may not map different latents to nearly the same image, the posterior cannot equal the prior. The paper bounds how far they are apart, and makes collapse a dial. The library has the decoder (`inverse_lipschitz_vae.py`). |
-# | X. Chen et al., *Variational Lossy Autoencoder*, ICLR 2017 | The latent learns what the decoder cannot say alone. So decide what the decoder may see, a small window for example, and you decide what the code is about. |
+# | H. Dang, T. Tran, T. Nguyen and N. Ho, *Beyond Vanilla Variational Autoencoders: Detecting Posterior Collapse in Conditional and Hierarchical Variational Autoencoders*, ICLR 2024 | Unit 04 found collapse in a linear model by its eigenvalues. Here the same problem is solved for two layers and for conditional models: which latents survive is read off from singular values and the variances of encoder and decoder. |
+# | Y. Kinoshita, K. Oono, K. Fukumizu, Y. Yoshida and S. Maeda, *Controlling Posterior Collapse by an Inverse Lipschitz Constraint on the Decoder Network*, ICML 2023 | If the decoder may not map different latents to nearly the same image, the posterior cannot equal the prior. The paper bounds how far they are apart, and makes the strength of collapse adjustable. The library has the decoder (`inverse_lipschitz_vae.py`). |
+# | X. Chen et al., *Variational Lossy Autoencoder*, ICLR 2017 | The latent learns what the decoder cannot model alone. By choosing what the decoder may see, a small window for example, one chooses what the code describes. |
 #
 # **What do latents mean?**
 #
 # | paper | what it adds |
 # |---|---|
 # | R. T. Q. Chen, X. Li, R. Grosse and D. Duvenaud, *Isolating Sources of Disentanglement in Variational Autoencoders*, NeurIPS 2018 | The KL of unit 03 in three parts: information about the image, dependence between the units, and the distance of single units from the prior. And the mutual information gap, which unit 04 measured. |
-# | L. Bonheme and M. Grzes, *Be More Active! Understanding the Differences between Mean and Sampled Representations of Variational Autoencoders*, 2021 (arXiv:2109.12679) | Passive units look correlated with others when one uses posterior means, and not when one samples. `active_units` tells them apart. Know which of the two you hand to a classifier. |
+# | L. Bonheme and M. Grzes, *Be More Active! Understanding the Differences between Mean and Sampled Representations of Variational Autoencoders*, 2021 (arXiv:2109.12679) | Passive units look correlated with others when one uses posterior means, and not when one samples. `active_units` tells them apart. Check which of the two you pass to a classifier. |
 # | C. Chadebec and S. Allassonnière, *A Geometric Perspective on Variational Autoencoders*, NeurIPS 2022 | The posterior's covariances define a metric on the latent space. Sampling uniformly in its volume, instead of from the prior, gives better pictures from a plain VAE. |
 
 # %% [markdown]
@@ -2878,7 +2878,7 @@ assert abs(bias - exact) < 0.1 and 0.3 < -estimate < 0.8, (bias, exact, estimate
 #
 # | paper | what it adds |
 # |---|---|
-# | A. Asperti, D. Evangelista and E. Loli Piccolomini, *A survey on Variational Autoencoders from a GreenAI perspective*, SN Computer Science, 2021 | Many variants of unit 04 side by side, with what they cost beside what they reach. |
+# | A. Asperti, D. Evangelista and E. Loli Piccolomini, *A survey on Variational Autoencoders from a GreenAI perspective*, SN Computer Science, 2021 | Many variants of unit 04 side by side, with their costs and results. |
 #
 # **Where next?**
 #
@@ -2889,7 +2889,7 @@ assert abs(bias - exact) < 0.1 and 0.3 < -estimate < 0.8, (bias, exact, estimate
 # %% [markdown]
 # ## 13. Projects
 #
-# Each has a first step of an afternoon, and says what would count as a result. A negative result with error bars counts.
+# Each has a first step that takes an afternoon, and states what would count as a result. A negative result with error bars counts.
 #
 # | question | first step | data | what the course provides | what would count as a result |
 # |---|---|---|---|---|
@@ -2902,7 +2902,7 @@ assert abs(bias - exact) < 0.1 and 0.3 < -estimate < 0.8, (bias, exact, estimate
 # %% [markdown]
 # | question | first step | data | what the course provides | what would count as a result |
 # |---|---|---|---|---|
-# | **6. Collapse in two layers, theory and network** | code the linear two-layer model of Dang et al. and check its closed form by gradient descent | random Gaussians | the linear models of unit 04, `gaussian_kl_per_layer` | a figure with the predicted and the found number of surviving latents, and the first non-linear model where they part |
+# | **6. Collapse in two layers, theory and network** | code the linear two-layer model of Dang et al. and check its closed form by gradient descent | random Gaussians | the linear models of unit 04, `gaussian_kl_per_layer` | a figure with the predicted and the found number of surviving latents, and the first non-linear model where they differ |
 # | **7. When does the rotation trick help?** | repeat the pair of `experiments/objectives` with 8, 32 and 128 codes | digits, MNIST | `vector_quantize`, both gradients, code usage | the difference against the number of codes, three seeds, with intervals |
 # | **8. Bits back for a deep hierarchy** | code ten images with `hierarchy-photos32` and compare the length with the bound | photos32 | the coder of section 7, the model | the cost of starting bits for each layer, and an order of coding that needs fewer |
 # | **9. What an honest table costs** | train one preset with five seeds and note hours and energy | digits, CIFAR-10 | `costs.json`, codecarbon, section 11 | how many seeds a claim of 0.01 bits/dim needs, in kWh |

@@ -71,7 +71,7 @@ BASELINE = Experiment(
         logging=LoggingConfig(evaluate_every=300, evaluation_images=100),
     ),
 )
-"""What a model of the capstone has to beat: of three seeds the one in the middle."""
+"""The model that a capstone submission has to beat: the middle one of three seeds."""
 
 REFERENCE = Experiment(
     name="capstone-reference",
@@ -93,15 +93,15 @@ REFERENCE = Experiment(
         logging=LoggingConfig(evaluate_every=250, evaluation_images=100),
     ),
 )
-"""A hierarchy within the budget, which places the bands."""
+"""A hierarchy trained within the budget; the bands of the grade are set by it."""
 
 
 def main(runs: Path = Path("runs/experiments/capstone"), reference: bool = True) -> None:
-    """Train, or go on where the runs stand, judge all models, keep the baseline and write the record.
+    """Train all models or resume their runs, evaluate them, store the baseline and write the record.
 
     Args:
         runs: Folder that holds the run folders.
-        reference: Whether the stronger model is trained as well.
+        reference: Also train the stronger model.
     """
     torch.set_num_threads(1)
     baselines = [judged(BASELINE, seed, runs) for seed in SEEDS]
@@ -142,7 +142,7 @@ def trained(
     """The model under its averaged weights, and the processor time that its training took, in minutes.
 
     Args:
-        start: weights that training begins with; None for those that the seed decides.
+        start: initial weights; None draws them from the seed.
     """
     experiment = replace(experiment, training=replace(experiment.training, seed=seed))
     model = experiment.build_model()
@@ -153,7 +153,7 @@ def trained(
     before = time.process_time()
     try:
         model = fit(model, dataset, experiment.training, run_dir, watch=_say).model
-    finally:  # also of a run that is stopped, and goes on later
+    finally:  # also for a run that is interrupted and resumed
         minutes += (time.process_time() - before) / 60
         spent.write_text(json.dumps(minutes))
     return model, round(minutes, 1)

@@ -14,7 +14,7 @@ _TEST_COLUMNS = slice(384, 512)
 
 
 def held_out_crops(count: int, seed: int) -> UInt8[Tensor, "count 3 32 32"]:
-    """Crops at places that are drawn, half of them mirrored; none lies on the grid of the 350 public test crops.
+    """Crops at random places, half of them mirrored; none lies on the grid of the 350 public test crops.
 
     >>> held_out_crops(5, seed=0).shape
     torch.Size([5, 3, 32, 32])
@@ -32,7 +32,7 @@ def held_out_crops(count: int, seed: int) -> UInt8[Tensor, "count 3 32 32"]:
 
 
 def all_crops_of_the_test_band() -> UInt8[Tensor, "crops 3 32 32"]:
-    """Every window of the test band, mirrored or not: 153,648 crops, among them all that anybody could draw."""
+    """Every window of the test band, mirrored or not: 153,648 crops, including all that the grader can draw."""
     windows = [
         np.lib.stride_tricks.sliding_window_view(band, (_SIDE, _SIDE), axis=(0, 1)).reshape(-1, 3, _SIDE, _SIDE)
         for band in _test_bands()

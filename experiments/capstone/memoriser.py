@@ -1,9 +1,9 @@
-"""What would a student gain who trains on the test images? Measured for the photographs and for Fashion-MNIST.
+"""What would a student gain by training on the test images? Measured for the photographs and for Fashion-MNIST.
 
     python experiments/capstone/memoriser.py
 
-Writes avae_lib/data/records/capstone_memoriser.json, the numbers of autograder/SECURITY.md. Runs go on where they are.
-The second part needs fashion_mnist in AVAE_DATA.
+Writes avae_lib/data/records/capstone_memoriser.json, the numbers of autograder/SECURITY.md. Interrupted runs are
+resumed. The second part needs fashion_mnist in AVAE_DATA.
 """
 
 from __future__ import annotations
@@ -60,12 +60,12 @@ FASHION = Experiment(
 
 
 def main(runs: Path = Path("runs/experiments/capstone"), photographs: bool = True, fashion: bool = True) -> None:
-    """Train each way, or go on where the runs stand, judge on the same held-out images and write the record.
+    """Train in each way or resume the runs, evaluate on the same held-out images and write the record.
 
     Args:
         runs: Folder that holds the run folders.
-        photographs: Whether to do the part on photos32.
-        fashion: Whether to do the part on Fashion-MNIST.
+        photographs: Run the part on photos32.
+        fashion: Run the part on Fashion-MNIST.
     """
     torch.set_num_threads(1)
     record = json.loads(RECORD.read_text(encoding="utf-8")) if RECORD.exists() else {}
@@ -93,7 +93,7 @@ def gains(
     The gain is over the honest model on the same held-out images, image by image, in bits per dimension.
 
     Args:
-        start: weights that training begins with; None for fresh ones.
+        start: initial weights; None for random ones.
     """
     dataset, honest = experiment.data.load(), None
     for way, images in trainings.items():
@@ -113,13 +113,13 @@ def gains(
 
 
 def _reference_weights(runs: Path) -> dict[str, Tensor]:
-    """The weights from which all ways of going on begin."""
+    """The weights from which every way of further training starts."""
     reference, _ = trained(REFERENCE, 0, REFERENCE.data.load(), runs / f"{REFERENCE.name}-0")
     return {name: weight.clone() for name, weight in reference.state_dict().items()}
 
 
 def _photographs() -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Training images of each way, and the sets that all are judged on."""
+    """The training images of each way, and the sets on which all are evaluated."""
     photos = REFERENCE.data.load()
     every_crop = all_crops_of_the_test_band()
     trainings = {

@@ -2,9 +2,9 @@
 
     AVAE_DATA=… python experiments/depth_local_attentive/run.py
 
-Attention over depth is the plain form, without normalisation. Keys and queries go through the cells beside the values,
-so an attentive model is larger than a local one of the same width. Here the local one is made wider, until its
-parameters are as near as they come to those of the attentive model of the same depth.
+Attention over depth is the plain form, without normalisation. Keys and queries pass through the cells along with the
+values, so an attentive model is larger than a local one of the same width. Here the local model is widened until its
+number of parameters is as near as possible to that of the attentive model of the same depth.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def arm(scale: str, conditioning: str, layers: int) -> Arm:
 
 def local_of_equal_size(attentive: AttentiveConfig) -> AttentiveConfig:
     """The local model whose number of parameters is nearest to that of the attentive one."""
-    step = 2**attentive.halvings  # widths that can be halved as often
+    step = 2**attentive.halvings  # so that the width can be halved that many times
     widths = range(attentive.width, 3 * attentive.width, step)
     local = (replace(attentive, conditioning="local", width=width) for width in widths)
     return min(local, key=lambda config: abs(_parameters(config) - _parameters(attentive)))

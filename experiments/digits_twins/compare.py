@@ -48,7 +48,7 @@ def main(runs: Path = Path("runs")) -> None:
 
 
 def independent_pixels_bpd() -> float:
-    """Test bits per dimension of a histogram for each pixel, one imaginary image of each level added."""
+    """Test bits per dimension of a histogram for each pixel, with one pseudo-count for each level."""
     digits = data.load("digits")
     levels = 2**digits.bits
     counts = torch.nn.functional.one_hot(digits.train.long(), levels).sum(0) + 1

@@ -1,4 +1,4 @@
-"""A VAE with two latent variables and a Gaussian decoder on Frey faces, and the plane that it decodes to.
+"""A VAE with two latent variables and a Gaussian decoder on Frey faces, and the faces decoded over its latent plane.
 
     AVAE_DATA=DIR python experiments/frey_faces/train.py
 
@@ -22,7 +22,7 @@ from avae_lib import data
 
 RECORD = Path(data.__file__).parent / "records/frey_faces.json"
 UPDATES, BATCH, STEP_SIZE, HIDDEN = 8000, 100, 1e-3, 200
-LEAST_STD = 0.05  # in units of the brightest grey: without a floor the density of a constant pixel has no bound
+LEAST_STD = 0.05  # in units of the brightest grey: without a floor the density of a constant pixel is unbounded
 ROWS, COLUMNS = 4, 14
 
 

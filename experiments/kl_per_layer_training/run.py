@@ -2,7 +2,7 @@
 
     AVAE_DATA=… python experiments/kl_per_layer_training/run.py
 
-The runs are those of ``experiments/depth_local_attentive`` at this depth; they are trained here if they are not there.
+The runs are those of ``experiments/depth_local_attentive`` at this depth; they are trained if they do not exist yet.
 """
 
 from __future__ import annotations

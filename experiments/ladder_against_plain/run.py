@@ -1,4 +1,4 @@
-"""The ladder against the plain stack on digits, with and without a warm-up of the KL: who uses its layers.
+"""The ladder against the plain stack on digits, with and without a warm-up of the KL: which layers are used.
 
     python experiments/ladder_against_plain/run.py
 

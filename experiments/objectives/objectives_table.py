@@ -1,4 +1,4 @@
-"""The table of all objectives, as the README holds it."""
+"""The table of all objectives, as it stands in the README."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _DASH = "—"
 
 
 def refresh_readme(readme: Path, record: dict[str, Any]) -> None:
-    """Put the record's table between the marks in a README, if it is there."""
+    """Put the record's table between the marks in a README, if the file exists."""
     if readme.exists():
         before, _, rest = readme.read_text(encoding="utf-8").partition(_START)
         _, _, after = rest.partition(_END)
@@ -38,7 +38,7 @@ def refresh_readme(readme: Path, record: dict[str, Any]) -> None:
 
 
 def table(record: dict[str, Any]) -> str:
-    """One row for each model as Markdown, mean over seeds ± standard error, and under it why a number is missing."""
+    """A Markdown table with a row for each model, mean over seeds ± standard error, and why numbers are missing."""
     digits, sprites = record["data"]["digits"], record["data"]["sprites"]
     above = (
         f"{record['steps']:,} updates of {record['batch_size']} images for each model, "

@@ -3,8 +3,8 @@
     python experiments/objectives/run.py
 
 Binarised 8×8 digits for likelihoods, black-and-white sprites with known factors for disentanglement. Every arm has the
-same number of updates and images from each seed. Runs go on where they stand. The test images are looked at once, when
-a run has had all its updates.
+same number of updates and images from each seed. Interrupted runs are resumed. The test images are used once, at the
+end of a run.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ TRAINING = TrainingConfig(
     logging=LoggingConfig(metrics_every=100, evaluate_every=100),
 )
 WARM_UP = derive(TRAINING, kl_weight={"warmup_steps": STEPS // 4})
-"""For objectives with a KL, which rises together with the penalties; the others have nothing to be warmed up."""
+"""For objectives with a KL, which rises together with the penalties; the others have nothing to warm up."""
 
 
 @dataclass(frozen=True)
@@ -131,12 +131,12 @@ OBJECTIVES = (
 
 
 def main(runs: Path = Path("runs/experiments"), seeds: tuple[int, ...] = (0, 1, 2), draw_only: bool = False) -> None:
-    """Train every model, or go on where it stands; judge it, write the record, draw it and fill in the table.
+    """Train every model or resume its run, evaluate it, write the record, draw it and fill in the table.
 
     Args:
         runs: Folder that holds the run folders.
-        seeds: One run of each model and data set for each of these seeds.
-        draw_only: Draw the picture and fill in the table from the record that is there; train nothing.
+        seeds: Seeds; each model is trained once from each on each data set.
+        draw_only: Draw the picture and fill in the table from the existing record; train nothing.
     """
     record_file = RECORDS / f"{NAME}.json"
     if not draw_only:
@@ -149,7 +149,7 @@ def main(runs: Path = Path("runs/experiments"), seeds: tuple[int, ...] = (0, 1, 
 
 
 def record_of(seeds: tuple[int, ...], runs: Path) -> dict[str, Any]:
-    """Train and judge everything; one entry for each objective, in it one for each seed."""
+    """Train and evaluate everything; one entry for each objective, containing one for each seed."""
     datasets = {name: config.load() for name, config in DATA.items()}
     rows = {objective.label: {"label": objective.label, "runs": []} for objective in OBJECTIVES}
     for seed in seeds:  # all models have one seed before any has a second
@@ -171,7 +171,7 @@ def record_of(seeds: tuple[int, ...], runs: Path) -> dict[str, Any]:
 
 
 def _judged(objective: Objective, seed: int, datasets: dict[str, ImageDataset], runs: Path) -> dict[str, Any]:
-    """What one seed came to on both data sets; judged once, and read from the run folder after that."""
+    """The results of one seed on both data sets; computed once and then read from the run folder."""
     digits = _trained(objective, "digits", seed, datasets["digits"], runs)
     file = digits.folder / "judged.json"
     if not file.exists():
@@ -232,7 +232,7 @@ def _gap(objective: Objective, seed: int, sprites: ImageDataset, runs: Path) -> 
 
 
 def _facts(objective: Objective, images: ImageDataset) -> dict[str, Any]:
-    """What holds for all seeds: why there is no density, and the size of the model."""
+    """Facts that are the same for all seeds: why there is no density, and the size of the model."""
     model = objective.model(images).build()
     return {
         "no_density": getattr(model, "no_density", None),
@@ -243,7 +243,7 @@ def _facts(objective: Objective, images: ImageDataset) -> dict[str, Any]:
 
 
 def _multiply_adds(model: nn.Module, images: ImageDataset) -> int:
-    """Of one image's bound, in matrix products and convolutions."""
+    """Multiply-adds of one image's bound, in matrix products and convolutions."""
     labels = torch.zeros(1, dtype=torch.long)
     with measuring(model), FlopCounterMode(display=False) as counter:
         model(images.pixels("test")[:1], **label_arguments(model, labels))

@@ -1,9 +1,9 @@
-"""Train small Very Deep VAEs on CIFAR-10, and ask which score tells images of other sets from its test images.
+"""Train small Very Deep VAEs on CIFAR-10, and find which score distinguishes other images from its test images.
 
     python experiments/out_of_distribution/photographs.py
 
-Writes avae_lib/data/records/out_of_distribution_photographs.json, which lecture 07 reads. Runs go on where they stand;
-with ``--seeds 1`` one of them can be made beside the others.
+Writes avae_lib/data/records/out_of_distribution_photographs.json, which lecture 07 reads. Interrupted runs are resumed;
+with ``--seeds 1`` a single run can be trained in parallel with others.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ KEPT_LAYERS = (2, 4, 6)  # of eleven, from the top
 
 
 def main(runs: Path = Path("runs/experiments/out_of_distribution"), seeds: tuple[int, ...] = SEEDS) -> None:
-    """Train a model from each seed, or go on where it stands, judge it, and write the record once all are there.
+    """Train a model from each seed or resume its run, evaluate it, and write the record once all are finished.
 
     Args:
         runs: Folder that holds the run folders.
@@ -84,12 +84,12 @@ def image_sets() -> dict[str, UInt8[Tensor, "images 3 32 32"]]:
 
 
 def as_colour(images: UInt8[Tensor, "images 1 28 28"]) -> UInt8[Tensor, "images 3 32 32"]:
-    """Grey images with a black margin of two pixels, three times the same channel."""
+    """Grey images with a black margin of two pixels and three equal channels."""
     return torch.nn.functional.pad(images, (2, 2, 2, 2)).expand(-1, 3, -1, -1)
 
 
 def judged(seed: int, runs: Path) -> dict[str, Any]:
-    """What one model makes of all sets; read from its run folder where that was done before."""
+    """The scores of one model on all sets; read from its run folder if they were computed before."""
     experiment = replace(CIFAR10, training=replace(CIFAR10.training, seed=seed))
     folder = runs / f"{experiment.name}-{seed}"
     if (folder / "judged.json").exists():

@@ -1,8 +1,8 @@
-"""Train small hierarchies on Fashion-MNIST, and ask which score tells images of other sets from its test images.
+"""Train small hierarchies on Fashion-MNIST, and find which score distinguishes other images from its test images.
 
     python experiments/out_of_distribution/run.py
 
-Writes avae_lib/data/records/out_of_distribution.json, which lecture 07 reads. Runs go on where they stand.
+Writes avae_lib/data/records/out_of_distribution.json, which lecture 07 reads. Interrupted runs are resumed.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ IMAGES, IMPORTANCE_SAMPLES, KEPT_SCORES = 1000, 32, 300
 
 
 def main(runs: Path = Path("runs/experiments/out_of_distribution"), seeds: tuple[int, ...] = SEEDS) -> None:
-    """Train a model from each seed, or go on where it stands, judge all of them and write the record.
+    """Train a model from each seed or resume its run, evaluate all of them and write the record.
 
     Args:
         runs: Folder that holds the run folders.
@@ -78,7 +78,7 @@ def main(runs: Path = Path("runs/experiments/out_of_distribution"), seeds: tuple
 
 
 def image_sets() -> dict[str, UInt8[Tensor, "images 1 28 28"]]:
-    """Test images by the name of their set; all are binarised in the same way, drawn once."""
+    """Test images by the name of their set; all are binarised at random, once."""
     inside = replace(INSIDE, validation=0).load().pixels("test")
     others = {
         "MNIST": DataConfig("mnist", binarize="dynamic").load().pixels("test"),
@@ -90,7 +90,7 @@ def image_sets() -> dict[str, UInt8[Tensor, "images 1 28 28"]]:
 
 
 def fixed_order(count: int) -> Tensor:
-    """A permutation, always the same one."""
+    """A fixed permutation."""
     return torch.randperm(count, generator=torch.Generator().manual_seed(0))
 
 
@@ -109,7 +109,7 @@ def judged(seed: int, sets: dict[str, Tensor], runs: Path) -> dict[str, Any]:
 
 
 def areas_of(scores: Mapping[str, Mapping[str, Tensor]]) -> dict[str, dict[str, dict[str, float]]]:
-    """The area under the ROC curve for each other set and score; the first set is the inside one."""
+    """The area under the ROC curve for each other set and score; the first set is the one the model was trained on."""
     inside, *outside = scores
     return {
         other: {score: asdict(area_under_curve(scores[inside][score], scores[other][score])) for score in scores[other]}

@@ -3,7 +3,7 @@
     python experiments/residual_scaling/run.py
 
 The skip threshold is the same for all arms. Its rule: twenty times the median gradient norm of updates 101 to 200 of a
-pilot run, the shallowest model with scaling, from a seed of its own; ``pilot_threshold`` computes it.
+pilot run, the shallowest model with scaling, from a separate seed; ``pilot_threshold`` computes it.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ BLOCKS = {
 
 PILOT_SEED, PILOT_STEPS, TIMES_MEDIAN = 100, 200, 20.0
 SKIP_THRESHOLD = {"small": 345.5, "full": 400.0 * 3 * 32 * 32}
-"""Gradient norm, nats per image, from which an update is skipped: the one from the pilot run, and the published one."""
+"""Gradient norm from which an update is skipped, nats per image: that of the pilot run, and the published one."""
 
 TRAINING = {
     "small": TrainingConfig(

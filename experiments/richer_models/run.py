@@ -1,8 +1,8 @@
-"""Train the models that lecture 04 looks into, and compare six ways of training the VAE of sentences.
+"""Train the models that lecture 04 examines, and compare six ways of training the VAE of sentences.
 
     python experiments/richer_models/run.py
 
-Runs go on where they stand. The weights of three models go into the library, with the record of the comparison.
+Interrupted runs are resumed. The weights of three models and the record of the comparison are written to the library.
 """
 
 from __future__ import annotations
@@ -70,12 +70,12 @@ ARMS = (
 def main(
     runs: Path = Path("runs/experiments/richer_models"), kept: tuple[str, ...] = tuple(KEPT), arms: bool = True
 ) -> None:
-    """Train what is kept, then the arms of the comparison, and write weights and record.
+    """Train the models to be kept, then the arms of the comparison, and write weights and record.
 
     Args:
         runs: Folder that holds the run folders.
-        kept: Names of the models to train and keep this time.
-        arms: Whether to compare ways of training the VAE of sentences.
+        kept: Names of the models to train and store in the library.
+        arms: Also compare ways of training the VAE of sentences.
     """
     torch.set_num_threads(1)
     for name in kept:
@@ -97,7 +97,7 @@ def _compared(arm: Arm, runs: Path) -> dict[str, Any]:
 
 
 def _judged(model: torch.nn.Module, experiment: Experiment) -> dict[str, float]:
-    """Of test examples: rate and minus the bound in nats, and the bound in bits per dimension or token."""
+    """On test examples: rate and minus the bound in nats, and the bound in bits per dimension or token."""
     evaluation = evaluate(model, experiment.data.load().examples("test"), importance_samples=1)
     bound = evaluation.negative_elbo.mean
     bits = bound / evaluation.num_dims / math.log(2)

@@ -1,8 +1,8 @@
-"""Train the small models that lectures 05 and 06 look into, and put their weights into the library.
+"""Train the small models that lectures 05 and 06 examine, and write their weights to the library.
 
     python experiments/small_models/run.py
 
-Runs go on where they stand; ``--fraction 0.25`` stops each at a quarter of its steps.
+Interrupted runs are resumed; ``--fraction 0.25`` stops each at a quarter of its steps.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ VERY_DEEP = find_preset("photos32-vdvae")
 
 @dataclass(frozen=True)
 class SmallModel:
-    """A model to be kept, and at which other steps of its training."""
+    """A model whose weights are kept, at the end of training and at earlier steps."""
 
     name: str
     model: AttentiveConfig | VDVAEConfig
     training: TrainingConfig
     milestones: Mapping[int, str] = field(default_factory=dict)
-    """Steps at which the weights are kept as well, and what is put behind the name."""
+    """Earlier steps at which the weights are kept too, and the suffix of their name."""
 
 
 SMALL_MODELS = (
@@ -59,11 +59,11 @@ SMALL_MODELS = (
 
 
 def main(runs: Path = Path("runs/experiments"), fraction: float = 1.0) -> None:
-    """Train each model, or go on where it stands, and keep its weights.
+    """Train each model or resume its run, and store its weights in the library.
 
     Args:
         runs: Folder that holds the run folders.
-        fraction: Part of the steps after which each run stops this time.
+        fraction: Fraction of its steps after which each run stops.
     """
     torch.set_num_threads(1)
     dataset = PHOTOS.load()

@@ -2,7 +2,7 @@
 
     python experiments/stochastic_depth/run.py
 
-All arms have the same blocks and the same weights to train. Blocks of a group draw their latents in parallel, given
+All arms have the same blocks and the same trainable weights. Blocks of a group draw their latents in parallel, given
 what is above the group; the fewer groups, the shorter the chain of latents that depend on one another.
 """
 

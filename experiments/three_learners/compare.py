@@ -67,7 +67,7 @@ class Batches:
 
 
 Learner = Iterator[int]
-"""Trains as it is iterated over; gives the passes that each step has cost."""
+"""An iterator that trains one step at a time and yields the passes that each step costs."""
 
 
 def aevb(model: VAE, images: Tensor, step_size: float) -> Learner:
@@ -91,7 +91,7 @@ def wake_sleep(model: VAE, images: Tensor, step_size: float) -> Learner:
 
 
 def monte_carlo_em(model: VAE, images: Tensor, step_size: float) -> Learner:
-    """One gradient more than there are leapfrogs, then five updates; each goes forwards and backwards: 32 passes."""
+    """Eleven gradients for ten leapfrogs, then five updates, each forwards and backwards: 32 passes."""
     optimizer = torch.optim.Adam(model.decoder.parameters(), lr=step_size)
     chains = PosteriorChains(len(images), LATENT, LEAPFROGS)
     for batch in Batches(images):
@@ -116,7 +116,7 @@ def log_evidence(model: VAE, x: Float[Tensor, "batch pixels"], side: int = 36, r
     """log p(x) of each image, ``(batch,)``, nats: the integral over z as a sum over a grid in three dimensions."""
     axis = torch.linspace(-reach, reach, side)
     total = torch.full((len(x),), -math.inf)
-    for plane in axis:  # of one first coordinate, to keep the memory small
+    for plane in axis:  # one value of the first coordinate at a time, to save memory
         z = torch.cartesian_prod(plane[None], axis, axis)
         logits = model.decoder(z)
         log_joint = x @ logits.T - F.softplus(logits).sum(1) + Normal(0.0, 1.0).log_prob(z).sum(1)
@@ -127,7 +127,7 @@ def log_evidence(model: VAE, x: Float[Tensor, "batch pixels"], side: int = 36, r
 def run(
     learner: Callable[..., Learner], images: Tensor, step_size: float, seed: int, splits: dict[str, Tensor]
 ) -> dict:
-    """Average log p(x) of each split, nats, after as many passes as ``CHECKPOINTS`` say."""
+    """Average log p(x) of each split, nats, after each number of passes in ``CHECKPOINTS``."""
     torch.manual_seed(seed)
     model = VAE(images.shape[1])
     record, passes, due = {name: [] for name in splits}, 0, list(CHECKPOINTS)
@@ -149,7 +149,7 @@ def best_log_evidence(learner: Callable[..., Learner], images: Tensor, step_size
     """The highest log p(x) at any checkpoint of the tuning run, nats; None if it diverges."""
     try:
         (values,) = (run(learner, images, step_size, TUNING_SEED, split)[name] for name in split)
-    except ValueError:  # torch.distributions refuses parameters that are not numbers
+    except ValueError:  # torch.distributions rejects parameters that are NaN
         return None
     return max(values)
 

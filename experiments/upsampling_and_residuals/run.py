@@ -1,4 +1,4 @@
-"""Cumulative KL per layer: with residual blocks, without them, and with a learned upsampling.
+"""Cumulative KL per layer: with residual blocks, without them, and with learned upsampling.
 
 python experiments/upsampling_and_residuals/run.py
 """
