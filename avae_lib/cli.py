@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from avae_lib.data import Dataset
+    from avae_lib.data.image_dataset import Split
     from avae_lib.evaluation import FrechetDistance, OutOfDistribution
     from avae_lib.training.experiment import Experiment
 
@@ -211,9 +212,12 @@ def import_openai(
     from avae_lib.presets import find_preset
     from avae_lib.training.released_vdvae import experiment_of_hparams, import_checkpoint
 
-    if (preset is None) == (hparams is None):
+    if preset is not None and hparams is None:
+        experiment = find_preset(preset)
+    elif hparams is not None and preset is None:
+        experiment = experiment_of_hparams(hparams, data)
+    else:
         raise InvalidInput("say which model the weights are of: either --preset NAME or --hparams FILE.json")
-    experiment = find_preset(preset) if hparams is None else experiment_of_hparams(hparams, data)
     run_dir = run_dir or Path("runs") / file.stem
     import_checkpoint(file, experiment, run_dir)
     print(f"{run_dir} is ready; try: avae sample {run_dir}, avae evaluate {run_dir}")
@@ -226,7 +230,7 @@ def _name_of_evaluation(split: str, weights: str) -> str:
 
 
 def _comparison(
-    model: nn.Module, experiment: Experiment, dataset: Dataset, split: str, name: str, keep_layers: int | None
+    model: nn.Module, experiment: Experiment, dataset: Dataset, split: Split, name: str, keep_layers: int | None
 ) -> Callable[..., OutOfDistribution]:
     """A function that compares the held-out images with the test images of another data set.
 

@@ -75,6 +75,7 @@ def run_as_module(path: Path) -> ModuleType:
     place = path.resolve()
     name = _module_name(place)
     spec = importlib.util.spec_from_file_location(name, place, loader=SourceFileLoader(name, str(place)))
+    assert spec is not None, "a loader is given"
     module = importlib.util.module_from_spec(spec)
     before = sys.modules.get(name)
     sys.modules[name] = module
@@ -179,7 +180,8 @@ def _definitions(cell: str) -> str:
     for node in ast.parse(cell).body:
         is_of_future = isinstance(node, ast.ImportFrom) and node.module == "__future__"
         if isinstance(node, ast.Expr) or is_of_future:
-            lines[node.lineno - 1 : node.end_lineno] = [""] * (node.end_lineno - node.lineno + 1)
+            end = node.end_lineno or node.lineno
+            lines[node.lineno - 1 : end] = [""] * (end - node.lineno + 1)
     code = "\n".join(lines).strip() + "\n"
     ast.parse(code)
     return code

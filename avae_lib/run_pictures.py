@@ -66,7 +66,7 @@ def write_pictures(
     if num_classes(model):
         yield write_classes(model, folder / "classes.png", temperature, seed)
     dataset = data.load()
-    images, labels = dataset.pixels("test"), dataset.labels("test")
+    images, labels = dataset.examples("test"), dataset.labels("test")
     yield write_reconstructions(model, images, folder / "reconstructions.png", seed, labels=labels)
     if isinstance(model, ModelWithCodes):
         yield write_code_usage(model, images, folder / "codes.png", labels)

@@ -77,18 +77,20 @@ def _group(name: str, config: Any) -> tuple[str, Any, Any]:
             described = Annotated[kinds[field.name], tyro.conf.arg(help=texts.get(field.name))]
             fields.append((field.name, described, value))
     kind = dataclasses.make_dataclass(type(config).__name__, fields, frozen=True)
-    about = inspect.cleandoc(type(config).__doc__).partition("\n\n")[0]
+    about = inspect.cleandoc(type(config).__doc__ or "").partition("\n\n")[0]
     return name, Annotated[kind, tyro.conf.arg(help=" ".join(about.split()))], kind()
 
 
 def _help_texts(kind: type) -> dict[str, str]:
     """The text below each field of a dataclass and of its parents, as one paragraph."""
     texts = {}
-    for parent in filter(dataclasses.is_dataclass, reversed(kind.__mro__)):
-        body = ast.parse(textwrap.dedent(inspect.getsource(parent))).body[0].body
-        for field, below in itertools.pairwise(body):
-            if isinstance(field, ast.AnnAssign) and isinstance(below, ast.Expr):
-                texts[field.target.id] = " ".join(ast.literal_eval(below.value).split())
+    for parent in reversed(kind.__mro__):
+        if dataclasses.is_dataclass(parent):
+            definition = ast.parse(textwrap.dedent(inspect.getsource(parent))).body[0]
+            assert isinstance(definition, ast.ClassDef), "a dataclass is a class"
+            for field, below in itertools.pairwise(definition.body):
+                if isinstance(field, ast.AnnAssign) and isinstance(below, ast.Expr):
+                    texts[ast.unparse(field.target)] = " ".join(ast.literal_eval(below.value).split())
     return texts
 
 

@@ -173,7 +173,7 @@ class ClassRun:
 
     def _places(self) -> tuple[Path, ...]:
         """Files and folders outside the course that this run reads or writes."""
-        places = (self.submitted, self.json_file, self.pages and self.pages.folder)
+        places = (self.submitted, self.json_file, None if self.pages is None else self.pages.folder)
         return tuple(place.absolute() for place in places if place is not None)
 
     def _submissions(self) -> tuple[Submission, ...]:

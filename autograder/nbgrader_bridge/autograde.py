@@ -51,8 +51,9 @@ class SandboxExporter(NotebookExporter):
             NbGraderException: nothing can be graded; the message says why.
         """
         super().__init__(config, **facts)
+        sandbox: SandboxKind = self.sandbox  # pyright: ignore[reportAssignmentType]  one of KINDS
         try:
-            self.grading = _locked(self.parent, lambda: UnitGrading(self.parent, self.workers, self.sandbox))
+            self.grading = _locked(self.parent, lambda: UnitGrading(self.parent, self.workers, sandbox))
         except UserError as trouble:
             self.log.error(str(trouble))
             raise NbGraderException(str(trouble)) from None
@@ -63,7 +64,7 @@ class SandboxExporter(NotebookExporter):
         """The notebook after the stages, which begin with the released one where a submission is named."""
         if Path(filename).is_relative_to(self.grading.intake.shown):
             return self.from_notebook_node(self.grading.intake.release, resources, **facts)
-        return super().from_filename(filename, resources, **facts)
+        return super().from_filename(filename, resources, **facts)  # pyright: ignore[reportReturnType]  a text here
 
 
 class GradeInSandbox(NbGraderPreprocessor):

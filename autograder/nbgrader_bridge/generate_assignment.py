@@ -36,7 +36,7 @@ class LooksBeforeItReleases(NotebookExporter):
         super().__init__(*args, **kwargs)
         problems = [problem for path in _notebooks(self.parent) for problem in _problems(path, self.parent)]
         for problem in problems:
-            self.parent.log.error(problem)
+            self.log.error(problem)
         if problems:
             raise NbGraderException(problems[0])
 

@@ -24,6 +24,7 @@ class FeedbackPages(Exporter):
     """An nbgrader exporter that returns our feedback page of a student, whatever notebook it gets."""
 
     output_mimetype = "text/html"
+    parent: Any  # nbgrader's converter
 
     @default("file_extension")
     def _html(self) -> str:

@@ -185,7 +185,7 @@ class AttentiveConfig:
 def _bottom_up(config: AttentiveConfig) -> BottomUp:
     """Pixels to e_{L+1}, and a cell from each e_{l+1} to e_l."""
     at_image = config.evidence_channels // 2**config.halvings
-    to_latents: list[Resize] = ["keep"] * config.image_blocks + ["halve"] * config.halvings
+    to_latents: tuple[Resize, ...] = ("keep",) * config.image_blocks + ("halve",) * config.halvings
     stem = nn.Sequential(
         PixelScaling(config.bits),
         nn.ConstantPad2d(config.padding, -1.0),
@@ -283,7 +283,7 @@ def _transition(config: AttentiveConfig, index: int) -> Transition:
 
 def _readout(config: AttentiveConfig) -> Readout:
     channels = config.context_channels
-    to_image: list[Resize] = ["double"] * config.halvings + ["keep"] * config.image_blocks
+    to_image: tuple[Resize, ...] = ("double",) * config.halvings + ("keep",) * config.image_blocks
     return Readout(
         JoiningConvolution(channels, config.latent_channels, channels, config.merger_key_channels),
         residual_cell(channels, to_image, config.output_key_channels),

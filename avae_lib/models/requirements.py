@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -155,7 +155,7 @@ def temperature_of_each_layer(
     (0.7, 0.7, 0.7)
     """
     given: Any = temperature.tolist() if isinstance(temperature, Tensor | np.ndarray) else temperature
-    temperatures = (given,) * num_layers if isinstance(given, Real) else tuple(given)
+    temperatures = cast("tuple[float, ...]", (given,) * num_layers if isinstance(given, Real) else tuple(given))
     if len(temperatures) != num_layers:
         raise InvalidInput(
             f"temperature must be one number, or one for each of the {num_layers} layers (top first); "

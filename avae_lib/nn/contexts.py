@@ -164,6 +164,8 @@ class JointNorm(nn.Module):
         self.norm = ChannelNorm(channels)
 
     def forward(self, context: ContextSplit) -> ContextSplit:
+        if context.key is None:
+            raise ValueError("JointNorm needs a context with a key, got one without")
         normalised = self.norm(context.joined)
         value, key = normalised.split((context.value.shape[1], context.key.shape[1]), dim=1)
         return replace(context, value=value, key=key)

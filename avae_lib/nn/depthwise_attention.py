@@ -85,7 +85,8 @@ def depthwise_attention(
     scores = [(scaled_query * key).sum(dim=1) for key in keys]  # τ ⟨s, k_j⟩: (batch, h, w) for each layer j
     weights = torch.softmax(torch.stack(scores, dim=1), dim=1)  # a: (batch, layers, h, w), sums to 1 over the layers
     weight_of_layer = weights.unbind(dim=1)  # a_j: (batch, h, w) for each layer j
-    return sum(a_j.unsqueeze(1) * v_j for a_j, v_j in zip(weight_of_layer, values, strict=True))  # (batch, width, h, w)
+    mixed = sum(a_j.unsqueeze(1) * v_j for a_j, v_j in zip(weight_of_layer, values, strict=True))
+    return mixed  # (batch, width, h, w)  # pyright: ignore[reportReturnType]  not empty, so a tensor
 
 
 @component(unit="06_attentive_vae")

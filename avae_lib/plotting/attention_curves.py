@@ -112,7 +112,7 @@ def kl_of_layers_during_training(
         axes.set(title=name, xlabel="update")
     panels[0, 0].set(ylabel=y_label)
     panels[0, 0].set_ylim(bottom=0)
-    _layer_colours(figure, panels[0].tolist(), max(np.shape(kl)[2] for _, kl in models.values()))
+    _layer_colours(figure, panels[0].tolist(), max(np.asarray(kl, dtype=float).shape[2] for _, kl in models.values()))
     return figure
 
 

@@ -271,7 +271,8 @@ def _close_points(
             groups.append([index])
         else:
             group.append(index)
-    return [(tuple(points[group[0]]), [betas[i] for i in group]) for group in groups]
+    places: list[list[float]] = points.tolist()
+    return [((places[group[0]][0], places[group[0]][1]), [float(betas[i]) for i in group]) for group in groups]
 
 
 def _three_digits(value: float) -> str:

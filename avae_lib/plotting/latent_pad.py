@@ -81,11 +81,11 @@ def latent_pad_still(pictures: Tensor, z1_values: Numbers, z2_values: Numbers, s
     plane.set(xlabel="$z_1$", ylabel="$z_2$")
     for places, values, set_ticks in ((columns, z1_values, plane.set_xticks), (rows, z2_values, plane.set_yticks)):
         shown = range(0, len(places), 2)
-        set_ticks(shown, [_number(values[places[index]]) for index in shown])
+        set_ticks(shown, [_number(float(values[places[index]])) for index in shown])
     corner = (columns.index(start[1]) - 0.5, rows.index(start[0]) - 0.5)
     _frame(plane, corner)
     blank(image).imshow(mosaic(pictures[start][None], bits=1), interpolation="nearest")
-    image.set_xlabel(f"decoded at z = ({_number(z1_values[start[1]])}, {_number(z2_values[start[0]])})")
+    image.set_xlabel(f"decoded at z = ({_number(float(z1_values[start[1]]))}, {_number(float(z2_values[start[0]]))})")
     return figure
 
 

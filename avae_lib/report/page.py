@@ -90,13 +90,15 @@ def _tiles(record: RunRecord) -> list[tuple[str, str, str]]:
     """The numbers that one looks for first: (name, value, what goes with it)."""
     if not record.has_density:
         return _tiles_without_density(record)
-    nats, samples = record.evaluation.negative_elbo, record.evaluation.importance_samples
-    bits, likelihood = nats.in_bits_per_dim(record.evaluation.num_dims), record.evaluation.negative_log_likelihood
-    rate, example = sum(layer.mean for layer in record.evaluation.kl), record.observed.example
+    result, example = record.evaluation, record.observed.example
+    nats, likelihood = result.negative_elbo, result.negative_log_likelihood
+    assert nats is not None and likelihood is not None, "the model has a density"
+    bits = nats.in_bits_per_dim(result.num_dims)
+    rate = sum(layer.mean for layer in result.kl)
     return [
         (f"−ELBO, {record.held_out}", *_value_and_error(bits, f"bits per {record.observed.value}")),
         (f"−ELBO, {record.held_out}", *_value_and_error(nats, f"nats per {example}")),
-        (f"−log p(x), {record.held_out}", *_value_and_error(likelihood, f"nats, {samples} samples")),
+        (f"−log p(x), {record.held_out}", *_value_and_error(likelihood, f"nats, {result.importance_samples} samples")),
         ("Rate, all layers", f"{rate:.2f}", f"nats per {example} in the latents"),
     ]
 
@@ -146,7 +148,9 @@ def _sizes(data: Dataset) -> str:
 
 
 def _judged(record: RunRecord) -> int:
-    return len(record.dataset.test if record.held_out == "test" else record.dataset.valid)
+    examples = record.dataset.test if record.held_out == "test" else record.dataset.valid
+    assert examples is not None, "the model was evaluated on them"
+    return len(examples)
 
 
 def _costs(record: RunRecord) -> list[tuple[str, str]]:

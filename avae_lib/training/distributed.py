@@ -6,7 +6,7 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, distributed, nn
@@ -66,15 +66,18 @@ class Team:
         """The values of all processes, in the order of their ranks. All wait for them."""
         if self.size == 1:
             return [value]
-        values = [None] * self.size
+        values: list[Any] = [None] * self.size
         distributed.all_gather_object(values, value)
         return values
 
     def in_turn(self, act: Callable[[], T]) -> T:
         """Call ``act`` in the leader first and in the others afterwards, so that they see the files it has changed."""
-        result = act() if self.is_leader else None
+        if self.is_leader:
+            result = act()
+            self.gather(None)
+            return result
         self.gather(None)
-        return result if self.is_leader else act()
+        return act()
 
 
 ALONE = Team()

@@ -89,11 +89,11 @@ class GradientLimit:
 
     def skips(self, loss: Float[Tensor, ""], gradient_norm: Float[Tensor, ""]) -> Bool[Tensor, ""]:
         """Whether to skip an update, decided by :func:`should_skip_update` if that is available."""
-        threshold = self._threshold if self._factor is None else self._following_threshold()
+        threshold = self._threshold if self._factor is None else self._following_threshold(self._factor)
         decide = should_skip_update if is_available("should_skip_update") else _leaves_no_margin
         skipped = torch.as_tensor(decide(loss, gradient_norm, threshold), device=gradient_norm.device)
         if self._factor is not None:
-            self._count_towards_usual(gradient_norm)
+            self._count_towards_usual(gradient_norm, self._factor)
         return skipped
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -105,14 +105,14 @@ class GradientLimit:
         self._mean_log_norm = state["mean_log_norm"].to(self._count.device)
         self._count = state["count"].to(self._count.device)
 
-    def _following_threshold(self) -> Float[Tensor, ""]:
+    def _following_threshold(self, factor: float) -> Float[Tensor, ""]:
         """The lower of the two limits; the one that follows is infinite until it has settled."""
-        following = torch.where(self._count < _SETTLING, math.inf, self._factor * self._mean_log_norm.exp())
+        following = torch.where(self._count < _SETTLING, math.inf, factor * self._mean_log_norm.exp())
         return following if self._threshold is None else following.clamp(max=self._threshold)
 
-    def _count_towards_usual(self, gradient_norm: Tensor) -> None:
+    def _count_towards_usual(self, gradient_norm: Tensor, factor: float) -> None:
         log_norm = gradient_norm.log()
-        log_limit = self._mean_log_norm + math.log(self._factor)
+        log_limit = self._mean_log_norm + math.log(factor)
         counted = torch.where(self._count < _SETTLING, log_norm, torch.minimum(log_norm, log_limit))
         rate = (1 / (1 + self._count)).clamp(min=1 / _MEMORY)
         moved = torch.lerp(self._mean_log_norm, counted, rate)

@@ -46,8 +46,8 @@ class RunningMeans:
             value = torch.where(taken, value.detach().double(), 0.0)
             self._sums[name] = self._sums[name] + value if name in self._sums else value
 
-    def take(self) -> dict[str, float | list[float]]:
-        """The means over the updates since the last call; empty if there were none."""
+    def take(self) -> dict[str, Any]:
+        """The means over the updates since the last call, numbers or lists of numbers; empty if there were none."""
         count = int(self._count)
         means = {name: (total / count).tolist() for name, total in self._sums.items()} if count else {}
         self._count, self._sums = 0, {}

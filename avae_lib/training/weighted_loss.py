@@ -65,7 +65,7 @@ class Loss:
             with_free_bits = free_bits if is_available("free_bits") else _at_least_on_average
             kl = with_free_bits(kl, self._config.kl_weight.free_bits)
         is_warming_up = step + 1 < self._config.kl_weight.warmup_steps
-        return balanced_kl(kl, self._units) if self._config.kl_weight.balancing and is_warming_up else kl
+        return kl if self._units is None or not is_warming_up else balanced_kl(kl, self._units)
 
     def _weight_penalties(self) -> Tensor | float:
         penalty = 0.0
@@ -94,7 +94,7 @@ def _units_per_layer(model: AnyModel) -> Tensor:
 
 
 _FIRST_ITERATIONS = 10
-_CARRIES_MATRIX = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.ConvTranspose2d, WeightNormConvolution)
+_MatrixLayer = nn.Linear | nn.Conv1d | nn.Conv2d | nn.ConvTranspose2d | WeightNormConvolution
 
 
 class SpectralPenalty:
@@ -118,9 +118,9 @@ class SpectralPenalty:
     """
 
     def __init__(self, model: AnyModel, seed: int) -> None:
-        self._layers: dict[str, list[nn.Module]] = defaultdict(list)
+        self._layers: dict[str, list[_MatrixLayer]] = defaultdict(list)
         for layer in model.modules():
-            if isinstance(layer, _CARRIES_MATRIX):
+            if isinstance(layer, _MatrixLayer):
                 self._layers["×".join(map(str, _matrix(layer).shape))].append(layer)
         if not self._layers:
             raise InvalidInput("training.penalties.spectral must be 0 for a model without linear maps and convolutions")
@@ -159,5 +159,5 @@ class SpectralPenalty:
         return spectral_norms(weights, start, _FIRST_ITERATIONS)[1]
 
 
-def _matrix(layer: nn.Module) -> Tensor:
+def _matrix(layer: _MatrixLayer) -> Tensor:
     return layer.weight.flatten(1)
