@@ -16,7 +16,7 @@ QUICK := tests/test_repository.py \
 		meanfield_lda meanfield_mixture objectives textbook_training vae)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup constraints bubblewrap chromium demo quick test test-all test-matrix lint types notebooks bench docs clean
+.PHONY: help setup constraints bubblewrap chromium demo quick test test-all test-matrix lint notebooks bench docs clean
 
 help:            ## list the commands
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1 \t/' | expand -t 20
@@ -44,7 +44,7 @@ demo: setup      ## train a small Deep Attentive VAE, then release, grade and re
 chromium:
 	@sh .ci/install_with_apt.sh chromium chromium "tests of pages and figures fail without it"
 
-quick: lint      ## lint and the tests that catch most, in under 3 minutes
+quick: lint      ## lint and the tests that catch most, in a few minutes
 	$(BIN)/pytest -n 2 --dist loadgroup -m "not slow" $(QUICK)
 
 test: setup chromium lint  ## lint, tests, all notebooks in fast mode
@@ -56,13 +56,11 @@ test-all: setup chromium lint  ## the same and what takes long
 test-matrix: setup chromium  ## the tests with other versions, threads, processors, locales (RUNS="colab-1 newest-2": these)
 	$(BIN)/python tests/matrix.py $(RUNS)
 
-lint: setup      ## style, import directions
+lint: setup      ## style, import directions, types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-cache
-
-types: setup     ## check types with basedpyright
-	$(BIN)/basedpyright
+	$(BIN)/basedpyright --pythonpath $(BIN)/python
 
 notebooks: setup  ## build and execute the notebooks from their .py sources
 	$(BIN)/python -m autograder.authoring.notebooks --execute

@@ -72,7 +72,7 @@ def compare_data_sets(
     importance_samples: int = 64,
     rows: int = 512,
     seed: int = 0,
-    labels: tuple[Int[Tensor, " inside"], Int[Tensor, " outside"]] | None = None,
+    labels: tuple[Int[Tensor, " inside"] | None, Int[Tensor, " outside"] | None] = (None, None),
 ) -> OutOfDistribution:
     r"""The score LLR of Havtorn et al. (2021, equation 9) on images of two data sets.
 
@@ -89,7 +89,7 @@ def compare_data_sets(
         importance_samples: draws for each image and bound.
         rows: largest number of images that go through the model at once.
         seed: seed for the latents.
-        labels: classes of the images of both sets, for a conditional model.
+        labels: classes of the images of both sets, for a conditional model; None for a set without.
 
     Raises:
         NoDensity: the model defines no density of images.
@@ -102,7 +102,7 @@ def compare_data_sets(
     (5, True)
     """
     keep_layers = layers_to_keep(model, keep_layers)
-    sets = [{"images": x, "labels": y} for x, y in zip((inside, outside), labels or (None, None), strict=True)]
+    sets = [{"images": x, "labels": y} for x, y in zip((inside, outside), labels, strict=True)]
     with measuring(model, seed):
         full = [image_log_likelihoods(model, **each, samples=importance_samples, rows=rows) for each in sets]
         kept = [

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from avae_lib.models.beta_tcvae import log_batch_weights
-from avae_lib.nn.contexts import ChannelSplit
+from avae_lib.nn.contexts import ChannelSplit, ContextSplit, JointNorm
 from avae_lib.nn.convolutions import WeightNormConvolution, convolution
 from avae_lib.nn.inverse_autoregressive import AutoregressiveConvolution, autoregressive_mask
 from avae_lib.nn.nvae_cells import decoder_cell, encoder_cell, normalised_convolution
@@ -40,6 +40,10 @@ REFUSED = {
     "an unknown estimator": (lambda: Codebook(2, 1, estimator="rotated"), "estimator must be one of"),
     "an unknown update": (lambda: Codebook(2, 1, update="average"), "update must be one of"),
     "more evidence queries than channels": (lambda: ChannelSplit(value=2, evidence_query=3), "at most value = 2"),
+    "a context without a key": (
+        lambda: JointNorm(2)(ContextSplit(torch.zeros(1, 2, 1, 1))),
+        "needs a context with a key",
+    ),
     "unknown weights of a batch": (lambda: log_batch_weights(2, 10, "even"), "estimator must be one of"),
 }
 

@@ -60,5 +60,5 @@ def test_the_state_of_another_model_is_refused(model):
 
 
 def test_a_model_without_matrices_is_refused():
-    with pytest.raises(ValueError, match=r"training\.spectral_penalty must be 0"):
+    with pytest.raises(ValueError, match=r"training\.penalties\.spectral must be 0"):
         SpectralPenalty(nn.BatchNorm1d(3), seed=0)
