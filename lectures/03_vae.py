@@ -92,7 +92,7 @@ assert (radius > 0.99).all() and (radius < 1.6).all(), "the points form a ring"
 # ## The data
 #
 # Real handwritten digits: on Colab the 60,000 training images of MNIST (28 × 28 pixels), elsewhere the 1,500 that come with
-# scikit-learn (8 × 8). The cells below are the same for both; the numbers in the text belong to the small ones.
+# scikit-learn (8 × 8). The cells below are the same for both; the numbers in the text are for the small ones.
 #
 # Pixels are made black or white, because the likelihood is then simple. A grey value is read as the
 # probability of white, and drawn anew whenever the image is used (*dynamic binarisation*), so that the network
@@ -234,8 +234,7 @@ assert 11 < mean_of["10"]["autoencoder, fitted"] - mean_of["10"]["autoencoder, N
 #
 # <details><summary>Answer</summary>
 #
-# It helps: the fitted Gaussian mends the scale and the correlations, a flexible density would mend the shape. Two troubles
-# stay. In ten dimensions 1,500 codes say little about a density without strong assumptions. And the decoder was never trained
+# It helps: the fitted Gaussian corrects the scale and the correlations, a flexible density would correct the shape. Two problems remain. In ten dimensions 1,500 codes say little about a density without strong assumptions. And the decoder was never trained
 # between codes, so a density that is smoother than the codes still reaches places that decode to nothing. People do build
 # models in two stages like this (a discrete code and a strong prior over it: unit 04); most of the generative modelling then
 # happens in the second stage.
@@ -249,7 +248,7 @@ assert 11 < mean_of["10"]["autoencoder, fitted"] - mean_of["10"]["autoencoder, N
 #
 # $$p_\theta(x, z) = p(z)\, p_\theta(x \mid z), \qquad p(z) = \mathcal{N}(z;\, 0, I). \tag{1}$$
 #
-# Sampling is then trivial by construction: draw $z$, decode, draw $x$. What is hard is learning. The probability of
+# Sampling is then trivial by construction: draw $z$, decode, draw $x$. Learning is the hard part. The probability of
 # an image is an average over all latent vectors that could have produced it,
 #
 # $$p_\theta(x) = \int p(z)\, p_\theta(x \mid z)\, dz, \tag{2}$$
@@ -335,9 +334,9 @@ assert "loss" in labels and any("KL" in label for label in labels) and any("log 
 # $$\mathrm{ELBO}(x) = \underbrace{\mathbb{E}_{q}\bigl[\log p_\theta(x \mid z)\bigr]}_{\text{reconstruction}}
 # - \underbrace{\mathrm{KL}\bigl(q_\phi(z \mid x) \,\|\, p(z)\bigr)}_{\text{regulariser}}. \tag{6}$$
 #
-# The two things that section 1 missed are both there. The regulariser ties the codes of every image to a prior that
-# is known beforehand. The expectation blurs: an image must be explained by *all* of its $q$, not by one point. The
-# loss of a batch of $B$ images is minus the average bound,
+# The two things that were missing in section 1 are both there. The regulariser ties the codes of every image to a
+# prior that is known beforehand. The expectation blurs: an image must be explained by *all* of its $q$, not by one
+# point. The loss of a batch of $B$ images is minus the average bound,
 #
 # $$\mathcal{L}(\theta, \phi) = \frac{1}{B} \sum_{b=1}^{B} \Bigl[ -\mathbb{E}_{q}\bigl[\log p_\theta(x_b \mid z)\bigr]
 # + \mathrm{KL}\bigl(q_\phi(z \mid x_b) \,\|\, p(z)\bigr) \Bigr]. \tag{7}$$
@@ -453,7 +452,7 @@ assert (round(prices[0], 2), round(prices[-1], 2)) == (0.50, 2.77)
 # average over draws. Write $f(z) = \log p_\theta(x \mid z)$. For the decoder's weights the gradient goes under the
 # expectation, and a draw of $z$ gives an unbiased estimate: $\nabla_\theta\, \mathbb{E}_q[f_\theta(z)] =
 # \mathbb{E}_q[\nabla_\theta f_\theta(z)]$. For the encoder's weights it does not, because the distribution over which we
-# average depends on $\phi$ itself. A sample is a number; how it would have changed with $\phi$ is not in it.
+# average depends on $\phi$ itself. A sample is a number; it does not say how it would have changed with $\phi$.
 #
 # **Score function.** Differentiate the density, and use $\nabla q = q\, \nabla \log q$ to get an expectation back:
 #
@@ -521,8 +520,7 @@ assert not Normal(location, 1.0).sample().requires_grad and Normal(location, 1.0
 # $$
 
 # %% [markdown]
-# The score function pays for every other coordinate: $f$ contains them all, and to the estimate of one slope they
-# are noise. A *baseline* $b$ helps: $\mathbb{E}_q[\nabla \log q] = 0$, so $f$ may be replaced by $f - b$ without bias. Take
+# The score function pays for every other coordinate: $f$ contains them all, and for the estimate of one slope they are noise. A *baseline* $b$ helps: $\mathbb{E}_q[\nabla \log q] = 0$, so $f$ may be replaced by $f - b$ without bias. Take
 # $b = \mathbb{E}_q f = 2d$ and write $A = (1 + \varepsilon_1)^2 - 2 = \varepsilon_1^2 + 2\varepsilon_1 - 1$, so that
 # $f - b = A + (S - \mathbb{E}S)$. The mixed term now vanishes, because $S - \mathbb{E}S$ has mean 0 and is independent of $\varepsilon_1$, and
 # $\operatorname{Var} S = 6(d-1)$:
@@ -883,7 +881,7 @@ assert neighbours < 0.6 * (decoded_faces[:, 7:] - decoded_faces[:, :-7]).abs().m
 #
 # <details><summary>Answer</summary>
 #
-# One more draw is due: each pixel black or white with its probability, independently. Where the probability is near
+# One more draw is needed: each pixel black or white with its probability, independently. Where the probability is near
 # 0 or 1 nothing changes; grey strokes turn to salt and pepper. The independence of the pixels given $z$ is the
 # model's assumption, and the draw exposes it. Showing probabilities is customary but flatters the model.
 # </details>
@@ -1081,7 +1079,7 @@ iwae = VAE(latent_dim=10)
 train_importance_weighted(iwae, samples=5)
 
 # %% [markdown]
-# ### Whose fault is the gap?
+# ### Where does the gap come from?
 #
 # The gap between ELBO and $\log p_\theta(x)$ has two causes. The encoder may miss the best $\lambda$ of an image: the *amortisation gap*. And
 # even the best Gaussian with independent coordinates may differ from the true posterior: the *approximation gap* (Cremer, Li and Duvenaud, 2018). To tell
@@ -1220,8 +1218,7 @@ assert 0.28 < dreg[0] < 0.37 and 0.4 < dreg[3] < 0.52
 # <details><summary>Answer</summary>
 #
 # (a) $L_{1000}$, which is close to $\log p_\theta(x)$ for both. The ELBOs differ by the quality of their encoders too,
-# which is not part of the model of images. (b) By (18) a larger $K$ alone raises the bound, so part of the
-# difference may be the yardstick's. The same $K$ for both is the least; better, so many that doubling $K$ changes nothing.
+# which is not part of the model of images. (b) By (18) a larger $K$ alone raises the bound, so part of the difference may come from the yardstick. Use at least the same $K$ for both; better, a $K$ so large that doubling it changes nothing.
 # </details>
 
 # %% [markdown]
@@ -1234,8 +1231,7 @@ assert 0.28 < dreg[0] < 0.37 and 0.4 < dreg[3] < 0.52
 # $$\nabla_\theta \log p_\theta(x) = \frac{\int \nabla_\theta\, p_\theta(x, z)\, dz}{p_\theta(x)}
 # = \int \frac{p_\theta(x, z)}{p_\theta(x)} \nabla_\theta \log p_\theta(x, z)\, dz = \mathbb{E}_{p_\theta(z \mid x)}\bigl[\nabla_\theta \log p_\theta(x, z)\bigr], \tag{23}$$
 #
-# and draws from that posterior can be made by Markov chain Monte Carlo, which needs $\log p_\theta(x, z)$ only. Each training image keeps a chain that goes on
-# where it stood. If the chains mix, this follows the exact likelihood. They have to mix for every image, again and again, while $\theta$ moves.
+# and draws from that posterior can be made by Markov chain Monte Carlo, which needs $\log p_\theta(x, z)$ only. Each training image keeps a chain, which continues from where it stopped. If the chains mix, this follows the exact likelihood. They have to mix for every image, again and again, while $\theta$ moves.
 #
 # **Wake-sleep** has an encoder, and trains each network on what the other one makes:
 #
@@ -1405,7 +1401,7 @@ for beta in shown:
 plotting.slider(frames, shown, "β", start=0)
 
 # %% [markdown]
-# **Figure 21.** What a nat buys. Drag $\beta$: cheap rate gives faithful reconstructions, dear rate blurs them, until all are the same grey average. The samples of $\beta = 0.1$ look
+# **Figure 21.** What a nat buys. Drag $\beta$: cheap rate gives faithful reconstructions, expensive rate blurs them, until all are the same grey average. The samples of $\beta = 0.1$ look
 # crisp at 8 × 8 pixels, and the bound above them says that they come from a worse model of the digits than those of $\beta = 1$.
 #
 # <!-- alt: Rows of black and white test digits, their reconstructions and samples from the prior for one value of beta, with minus the ELBO written above. At beta 0.1 strokes are crisp; at beta 4 all images are the same blur. -->
@@ -1415,8 +1411,8 @@ assert sum(on_plane[0.1]) > sum(on_plane[1]) + 1
 
 # %% [markdown]
 # At the small end stands the autoencoder of section 1: sharp reconstructions, and a distribution of codes that the prior does
-# not match. At the large end the decoder knows nothing but the average image. In between there is no
-# best point as such: compression, representation and sampling each call for a different one.
+# not match. At the large end the decoder knows nothing but the average image. In between no single point is best:
+# compression, representation and sampling each call for a different one.
 
 # %% [markdown]
 # **Check yourself.** (a) Is $D + \beta R$ with $\beta < 1$ still an upper bound on $-\log p_\theta(x)$? (b) Two models have
@@ -1450,7 +1446,7 @@ assert sum(on_plane[0.1]) > sum(on_plane[1]) + 1
 # | what you see | what it is |
 # |---|---|
 # | latent variables die at once | means where sums belong: `binary_cross_entropy(..., reduction="mean")` divides the reconstruction by the number of pixels, and the KL then weighs 64 (or 784) times as much, as with $\beta = 64$; in figure 20 the rate is gone at 4 |
-# | KL near zero, all samples alike; the plateau of figure 12 never ends | posterior collapse: a decoder that can do without $z$, or a KL that is too dear early on. Watch the KL per unit; raise $\beta$ slowly from 0 (unit 04) |
+# | KL near zero, all samples alike; the plateau of figure 12 never ends | posterior collapse: a decoder that can do without $z$, or a KL that costs too much early on. Watch the KL per unit; raise $\beta$ slowly from 0 (unit 04) |
 # | trains, but quietly worse | log-variance and log-standard-deviation mixed up. Names such as `log_std` in this course say which it is |
 # | the encoder learns from the KL alone | a detached draw: `q.sample()` where `q.rsample()` was meant; it runs without complaint |
 # | $-\infty$ and nan | probabilities instead of logits, or $e^{\log\sigma}$ of an encoder that has run away. Keep logarithms, clip the norm of gradients in deep models (unit 05) |
@@ -1478,7 +1474,7 @@ assert sum(on_plane[0.1]) > sum(on_plane[1]) + 1
 # %% [markdown]
 # ## Where next
 #
-# The **assignment** of this unit asks for the five functions behind this lecture (the draw, the likelihood, the loss, the bound,
-# the training step) and then trains the library's VAE with *yours* in it. **Unit 04** gives the decoder better likelihoods than
+# In this unit's **assignment** you write the five functions behind this lecture (the draw, the likelihood, the loss, the bound,
+# the training step) and then train the library's VAE with *yours* in it. **Unit 04** gives the decoder better likelihoods than
 # black and white, and the posterior better families than a Gaussian. **Unit 05** stacks latent variables into a hierarchy, in
 # which the prior itself is learned.

@@ -305,7 +305,7 @@ assert naive.item() == -math.inf and math.isnan(slopes[0]) and -800 < stable.ite
 #
 # $$\text{bits/dim} = \frac{-\log P(x)}{D \log 2}. \tag{10}$$
 #
-# A model that knows nothing pays eight. A lower bound on $\log P(x)$ gives an upper bound on bits/dim.
+# A model that knows nothing needs eight. A lower bound on $\log P(x)$ gives an upper bound on bits/dim.
 
 # %%
 from avae_lib.likelihoods import discretized_logistic_mixture_log_prob, discretized_logistic_mixture_sample
@@ -540,7 +540,7 @@ assert plain[63][2] < plain[0][2] and all(values[2] == 10 for values in cured.va
 assert min(values[0] for values in cured.values()) > 2.5 * plain[63][0], collapse
 
 # %% [markdown]
-# With all pixels before it in sight, the plainly trained model ends below two nats of rate and the cured ones above five. Their bounds differ by a fraction of a nat. So the loss does not show the collapse, and if you want a *representation*, you must look at the rate.
+# When each pixel sees all pixels before it, the plainly trained model ends below two nats of rate and the cured ones above five. Their bounds differ by a fraction of a nat. So the loss does not show the collapse, and if you want a *representation*, you must look at the rate.
 #
 # The cures differ. Free bits leave every unit near $\lambda$, whether or not it has anything to say. A warm-up lets units find something first and charges for it later.
 #
@@ -561,7 +561,7 @@ for reach in (0, 63):
 assert max(warm_up_gains[0]) < -0.01 and min(warm_up_gains[63]) > 0.02, warm_up_gains
 
 # %% [markdown]
-# The sign is the same for all three seeds. Without pixels before it in sight, the decoder gains from the warm-up: plain training had left units unused that would have paid for themselves. With all of them in sight, it loses: each further nat of rate saves less than a nat of distortion, as the argument after (12) says.
+# The sign is the same for all three seeds. When a pixel sees none of the pixels before it, the decoder gains from the warm-up: plain training had left units unused that would have paid for themselves. When it sees all of them, the decoder loses: each further nat of rate saves less than a nat of distortion, as the argument after (12) says.
 #
 # In larger models the gain can be large. Here is the preset `mnist-vae` of this course, whose pixels are independent given $z$ (one run of each; the numbers stand in `avae_lib/presets/vae.py`):
 #
@@ -702,7 +702,7 @@ for noise_variance, (kl, predicted, short) in linear.items():
     assert (kl > 0.005).sum() == (predicted > 0).sum(), noise_variance
 
 # %% [markdown]
-# In this model the units that stay collapsed are collapsed at the optimum, and no warm-up can help: the *likelihood* draws the line, through the noise variance of the decoder. (Lucas et al. prove that the bound adds no local maxima of its own.) A noise variance that is fixed too large is a common cause of dead units. A squared error without a factor in front amounts to $\sigma^2 = \tfrac12$, and no eigenvalue but the first three of the digits is above that.
+# In this model the units that stay collapsed are collapsed at the optimum, and no warm-up can help: the *likelihood* draws the line, through the noise variance of the decoder. (Lucas et al. prove that the bound adds no local maxima of its own.) A noise variance that is fixed too large is a common cause of dead units. A squared error without a factor in front amounts to $\sigma^2 = \tfrac12$, and only the first three eigenvalues of the digits are above that.
 #
 # Nonlinear models have no such formula, and training can get stuck. What remains is a test: *compare the bounds* of the same model trained in two ways, by more than the scatter of the seeds.
 #
@@ -717,14 +717,14 @@ for noise_variance, (kl, predicted, short) in linear.items():
 #
 # <details><summary>Answer</summary>
 #
-# (a) Divide the objective by $\beta$: it is the linear VAE with noise variance $\beta\sigma^2$. Units with $\lambda_i > \beta\sigma^2$ stay in use. At the start of a warm-up that is nearly all, at the end it is those of (17): a warm-up changes the way, not the goal. (b) No. Suppose a unit is collapsed. Then $\sigma^2$ is the mean of all eigenvalues that are not kept, so the largest of them is above $\sigma^2$ (unless all are equal), and by step 3 the unit gains by growing along it. (c) The cured model has the longer code, by the bound, and its latents hold more. A worse bound and better-looking samples
+# (a) Divide the objective by $\beta$: it is the linear VAE with noise variance $\beta\sigma^2$. Units with $\lambda_i > \beta\sigma^2$ stay in use. At the start of a warm-up that is nearly all, at the end it is those of (17): a warm-up changes the path, not the destination. (b) No. Suppose a unit is collapsed. Then $\sigma^2$ is the mean of all eigenvalues that are not kept, so the largest of them is above $\sigma^2$ (unless all are equal), and by step 3 the unit gains by growing along it. (c) The cured model has the longer code, by the bound, and its latents hold more. A worse bound and better-looking samples
 # can go together; which matters depends on what the model is for.
 # </details>
 
 # %% [markdown]
 # ## 4. Posteriors that are not Gaussian
 #
-# The gap between $\log p(x)$ and the bound is $\mathrm{KL}(q \,\|\, p(z \mid x))$, so a posterior family that does not contain the true posterior costs nats, and training shapes the decoder so that the loss is small. How much can a richer $q$ gain? In two dimensions we can see it. The prior is $\mathcal N(0, I)$, one number is observed, and the true posterior is known on a grid:
+# The gap between $\log p(x)$ and the bound is $\mathrm{KL}(q \,\|\, p(z \mid x))$, so a posterior family that does not contain the true posterior costs nats, and training shapes the decoder so that the loss is small. How much can a richer $q$ gain? In two dimensions we can plot it. The prior is $\mathcal N(0, I)$, one number is observed, and the true posterior is known on a grid:
 #
 # | | what is observed | where the posterior has its mass |
 # |---|---|---|
@@ -928,7 +928,7 @@ assert [sum(p.numel() for p in FlowPosterior(steps()).parameters()) for steps in
 #
 # $$\mathrm{ELBO}(x) = \log p(x \mid e_k) + \log K^{-P} - \log 1 = \log p(x \mid e_k) - P \log K. \tag{24}$$
 #
-# The rate is $P \log K$ nats for every image, whatever the encoder does. It is constant, so training cannot lower it by ignoring the latents: a VQ-VAE does not collapse as in section 3. (It has a collapse of its own, see below.) What is left to train is the distortion $-\log p(x \mid e_k)$, and two parts of it are missing a gradient: the encoder and the codebook. Once the codes are learned, a *second* model can be trained on the grids of the training images. Its
+# The rate is $P \log K$ nats for every image, whatever the encoder does. It is constant, so training cannot lower it by ignoring the latents: a VQ-VAE does not collapse as in section 3. (It has a collapse of its own, see below.) It remains to train the distortion $-\log p(x \mid e_k)$, and two parts of it are missing a gradient: the encoder and the codebook. Once the codes are learned, a *second* model can be trained on the grids of the training images. Its
 # $-\log p(k)$ then replaces $P \log K$ in (24), and new images are drawn by drawing a grid from it.
 
 # %% [markdown]
@@ -1202,7 +1202,7 @@ assert min(loss_of["both, 4 free nats"]) > max(loss_of["both"]) + 1.5
 # %% [markdown]
 # Trained plainly, the posterior *is* the prior, to a hundredth of a nat. With word dropout alone this does not change; with annealing alone the KL is a few hundredths. Both together leave at most a fifth of a nat. Only the free nats keep $z$ in use.
 #
-# The bounds go the other way. Word dropout costs more than two nats: the decoder has learned with half of its words hidden and does worse when it sees them all. Free nats cost another two, with word dropout and without. The cleanest comparison is that of the second row and the last, which differ in the free nats alone: $z$ in use makes the bound worse for each seed. By the
+# The bounds go the other way. Word dropout costs more than two nats: the decoder has learned with half of its words hidden and does worse when it sees them all. Free nats cost another two, with word dropout and without. The cleanest comparison is between the second row and the last, which differ only in the free nats: using $z$ makes the bound worse for each seed. By the
 # test of section 3, nothing here points to a failure of the optimiser. The remedies buy information in $z$, and its price is a worse bound.
 
 # %% [markdown]
@@ -1356,7 +1356,7 @@ assert information[3] == max(information) and correlation[3] + marginals[3] > co
 # %% [markdown]
 # β-VAE and β-TCVAE both bring the total correlation from 0.6 nats to about a tenth. The β-TCVAE keeps 0.8 nats more of information.
 #
-# **InfoVAE** (Zhao et al., 2019) has the opposite aim. By (31), the KL contains the information itself, and a good code should have much of it. So give back a share $\alpha$ of the KL, and ask instead that the average of the posteriors looks like the prior: add $\lambda\, D\bigl(q(z), p(z)\bigr)$. In the table, with $\alpha = \tfrac12$, it has the most information of the four. Total correlation and marginals together,
+# **InfoVAE** (Zhao et al., 2019) has the opposite aim. By (31), the KL contains the information itself, and a good code should have much of it. So give back a share $\alpha$ of the KL, and instead require the average of the posteriors to look like the prior: add $\lambda\, D\bigl(q(z), p(z)\bigr)$. In the table, with $\alpha = \tfrac12$, it has the most information of the four. Total correlation and marginals together,
 # which are $\mathrm{KL}(q(z) \,\|\, p(z))$, are larger than the VAE's: the new term does not quite make up for the KL that was given back.
 #
 # For $D$ the course's InfoVAE uses a distance that needs only samples, the squared *maximum mean discrepancy* (MMD). Take a rich class of functions $f$ and look for the one whose averages under the two distributions differ most. If the class is the unit ball of functions $f(a) = \langle f, \phi(a)\rangle$ with $\langle \phi(a), \phi(b) \rangle = k(a, b)$,
@@ -1400,7 +1400,7 @@ assert all(values.mean() > 2 * values.std() / 50**0.5 for label, values in discr
 #
 # $$\log p(x \mid y) \;\ge\; \mathbb E_{q(z \mid x, y)}\bigl[\log p(x \mid z, y)\bigr] - \mathrm{KL}\bigl(q(z \mid x, y) \,\|\, p(z \mid y)\bigr).$$
 #
-# What $y$ says, $z$ need not say. For $z$ the style is left. (In the paper the roles are other ones: the condition is an image and $x$ the structure to predict.)
+# What $y$ says, $z$ need not say: only the style is left for $z$. (In the paper the roles are different: the condition is an image and $x$ is the structure to predict.)
 
 # %%
 # needs: maximum_mean_discrepancy, inverse_autoregressive_step
@@ -1496,7 +1496,7 @@ assert plane["InfoVAE"][0] > plane["VAE"][0] and plane["InfoVAE"][1] < plane["VA
 assert plane["β-VAE"][0] < plane["β-TCVAE"][0] < plane["VAE"][0] and loss["conditional VAE"] < loss["VampPrior"] - 2
 
 # %% [markdown]
-# One run of each does not rank objectives: the tenths of a nat between the flows and the VAE may change with the seed. So `experiments/objectives` trains all models of this unit, but for that of sentences, from three seeds, for 2,000 updates each, and estimates $-\log p(x)$ with 500 importance samples. Here is its record.
+# One run of each does not rank objectives: the tenths of a nat between the flows and the VAE may change with the seed. So `experiments/objectives` trains all models of this unit, except the one for sentences, from three seeds, for 2,000 updates each, and estimates $-\log p(x)$ with 500 importance samples. Here is its record.
 
 # %%
 compared = data.experiment_record("objectives")["rows"]
@@ -1547,7 +1547,7 @@ assert all(excess[label] < 0 for label in ("planar flow", "inverse autoregressiv
 
 # %% [markdown]
 # The flows' tenths of a nat in the bound hold in every seed. But only the planar flow is ahead in $-\log p(x)$ as well; the autoregressive one has a smaller gap between the two, and the same likelihood. The IWAE is a nat behind in the ordinary bound, since its encoder is meant for several draws (unit 03), and ahead in the likelihood. β-VAE, β-TCVAE and InfoVAE
-# give up most of a nat for what they are after. Codes do not pay on digits of 64 pixels: a grid costs twice the VAE's rate or more and saves two nats of distortion at most.
+# give up most of a nat for what they are after. Codes do not pay off on digits of 64 pixels: a grid costs twice the VAE's rate or more and saves two nats of distortion at most.
 
 # %% [markdown]
 # **Check yourself.** (a) A model lies to the right of the VAE and above the line. What do you know about its rate, its distortion and its bound? (b) Which correction makes a conditional VAE's bound comparable? (c) The Wasserstein autoencoders have the smallest distortions in the last table. Are they the best models?
@@ -1606,4 +1606,4 @@ assert all(excess[label] < 0 for label in ("planar flow", "inverse autoregressiv
 # %% [markdown]
 # ## Where next
 #
-# The **assignment** of this unit asks for the bins, the mixture and its sampler, free bits, the quantiser, the autoregressive step and the discrepancy. Your likelihood then trains a model of colour photographs and reports honest bits per dimension, and your quantiser draws its own codebook. **Unit 05** stacks latents into a hierarchy, with these likelihoods at the bottom. There the question of section 3, which latents collapse, returns for whole layers.
+# In this unit's **assignment** you write the bins, the mixture and its sampler, free bits, the quantiser, the autoregressive step and the discrepancy. Your likelihood then trains a model of colour photographs and reports honest bits per dimension, and your quantiser draws its own codebook. **Unit 05** stacks latents into a hierarchy, with these likelihoods at the bottom. There the question of section 3, which latents collapse, returns for whole layers.
