@@ -108,7 +108,7 @@ assert [round(fall, 1) for fall in falls] == [6.9, 6.1, 3.3, 1.7]
 # </details>
 
 # %% [markdown]
-# ## 1. The same question, measured here
+# ## 1. The same, measured here
 #
 # Does depth help a local and an attentive hierarchy alike? Here is a comparison small enough for two cores: CIFAR-10, latents of 8 × 8 with two channels, width 16 to 24. At equal width the attentive model would be larger, because keys and queries pass through its
 # cells. So the local models are widened until the numbers of *parameters* agree as nearly as widths allow (to 12 %). Attention is plain, without normalisation (section 5).
