@@ -140,4 +140,4 @@ def improvement(bound: Estimate, least_bpd: float = 0.0) -> Finding:
         f"the bound is {abs(better):.3f} bits per dimension {'better' if better >= 0 else 'worse'} than the baseline's"
     )
     passed = math.isfinite(better) and better > least_bpd
-    return Finding(passed, numbers if passed else f"{numbers}; more than {least_bpd:g} is wanted")
+    return Finding(passed, numbers if passed else f"{numbers}; it must be better by more than {least_bpd:g}")

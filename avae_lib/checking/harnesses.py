@@ -167,7 +167,7 @@ def _left_behind(inputs: dict[str, Any]) -> dict[str, Recorded]:
 
 
 def _gradients(result: Any, inputs: dict[str, Any], request: Request) -> dict[str, Recorded]:
-    """The gradient with respect to each input that is asked for; none where no gradient arrives."""
+    """The gradient with respect to each requested input; None if no gradient arrives."""
     if not request.gradients:
         return {}
     if not (isinstance(result, Tensor) and result.requires_grad):

@@ -84,7 +84,7 @@ def _of_length(length: int, request: Request) -> dict[str, Any]:
 
 @contextmanager
 def _traced() -> Iterator[None]:
-    """While it lasts, what Python and NumPy allocate is counted; a count that runs already goes on."""
+    """Inside a ``with`` block, the allocations of Python and NumPy are counted; a running count continues."""
     was_tracing = tracemalloc.is_tracing()
     tracemalloc.start()
     try:

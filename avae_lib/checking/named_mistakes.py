@@ -1,4 +1,4 @@
-"""Recognise a named mistake by what it shows: in every draw of a case, and much more nearly than what is right."""
+"""Recognises a named mistake: the results equal its results in every draw, and differ clearly from the right ones."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from avae_lib.checking.symptoms import as_wanted, names_of, samples_of, subject
 
 __all__ = ["is_shown", "named_mistake"]
 
-NUMBERS_BESIDE_A_SLIP = 2  # different ones that a mistake must account for beside a slip in shape or sign
+NUMBERS_BESIDE_A_SLIP = 2  # how many different numbers a mistake must explain beside a slip in shape or sign
 
 
 def named_mistake(trial: Trial, observed: Sequence[Observation], numbers: int = 0) -> str:
-    """The sentence of a mistake that this case names, if all that was observed is what that mistake shows.
+    """The sentence of a mistake that this case names, if all observations are those of that mistake.
 
-    Numbers of the wrong shape or sign are compared once more without that slip, so that two at once are both told.
+    Numbers of the wrong shape or sign are compared once more without that slip, so that a second mistake is reported too.
 
     Args:
         numbers: how many different wrong numbers the mistake must account for.
@@ -56,10 +56,10 @@ def _wrong_numbers(trial: Trial, shown: Sequence[Observation | None]) -> set[flo
 
 
 def is_shown(trial: Trial, observed: Sequence[Observation], shown: Sequence[Observation | None]) -> bool:
-    """Whether what was observed is what a mistake shows, in every probe, and in some is not what is right.
+    """Whether the observations are those of a mistake in every probe, and differ from the right ones in some.
 
     Args:
-        shown: of the mistake in each probe; None where it comes out right.
+        shown: the observation of the mistake in each probe; None where its result is right.
     """
     is_wrong = False
     for probe, ours, theirs in zip(trial.probes, observed, shown, strict=True):
@@ -78,7 +78,7 @@ def _is_nearer(trial: Trial, observed: Observation, shown: Observation, right: O
         return True
     ours, theirs, wanted = (compared(trial, one) for one in (observed, shown, right))
     if theirs.keys() != wanted.keys():
-        return True  # one result where two are wanted: nothing is near
+        return True  # another number of results, so there are no distances to compare
     return all(
         _distance(ours[name], theirs[name]) <= 0.1 * _distance(theirs[name], wanted[name])
         for name in ours
@@ -98,7 +98,7 @@ def _distance(one: Recorded, other: Recorded) -> float:
 
 
 def _mended(trial: Trial, observed: Sequence[Observation]) -> Iterator[tuple[str, list[Observation]]]:
-    """A slip beside which there may be another, in words, and what would have been observed without it."""
+    """A slip in shape or sign, in words, and the observations corrected for it, to look for a second mistake."""
     seen = {name: samples_of(trial, observed, name) for name in names_of(trial)}
     if not all(seen.values()):
         return
@@ -118,7 +118,7 @@ def _in_shape(array: Tensor, wanted: Tensor) -> Tensor:
 def _as_if(
     trial: Trial, observed: Sequence[Observation], change: Callable[[Tensor, Tensor], Tensor]
 ) -> list[Observation]:
-    """The observations with every array changed, each given beside the one that is wanted."""
+    """The observations with every array changed, each passed together with the right one."""
     part = "gradients" if trial.kind == "gradient" else "outputs"
     changed = []
     for probe, one in zip(trial.probes, observed, strict=True):

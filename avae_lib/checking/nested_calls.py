@@ -109,7 +109,7 @@ def _recorded(named: Mapping[str, Any]) -> dict[str, Recorded]:
 
 
 def _gradients(named: Mapping[str, Any], sources: Mapping[str, Tensor], request: Request) -> dict[str, Recorded]:
-    """The gradient with respect to each float tensor that is asked for; zeros where none arrives."""
+    """The gradient with respect to each requested float tensor; zeros if none arrives."""
     if not sources:
         return {}
     weighted = [

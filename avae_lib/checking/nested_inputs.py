@@ -47,7 +47,7 @@ class Once:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Repeated:
-    """A long tensor that a request holds in short: a few numbers in one dimension, over and over.
+    """A long vector that a request stores in short form: a few numbers that repeat.
 
     >>> built(Repeated(Tensor([1.0, 2.0]), times=3))
     tensor([1., 2., 1., 2., 1., 2.])
@@ -85,7 +85,7 @@ class Map:
 
 
 def input_to_json(value: Any) -> dict[str, Any]:
-    """One input as plain JSON types; what is plain itself, a list of numbers for instance, stays as it is.
+    """One input as plain JSON types; plain values, such as a list of numbers, stay as they are.
 
     >>> input_to_json((0.5, [1, 2]))
     {'tuple': [{'plain': 0.5}, {'plain': [1, 2]}]}
@@ -210,7 +210,7 @@ def leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
 
 
 def left_behind(value: Any, handed: Any, path: str) -> Iterator[tuple[str, Any]]:
-    """What a call has left of each leaf of a structure, and of the length of each list.
+    """The leaves of a structure as a call has left them, and the length of each list.
 
     Args:
         value: the structure as it was before.

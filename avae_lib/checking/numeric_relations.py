@@ -1,7 +1,7 @@
-"""Simple relations in which wrong numbers can stand to right ones, each with the words for it.
+"""Simple relations between wrong numbers and right ones, each with the sentence that a student reads.
 
 A relation is named only if it holds in every sample, which is every draw of a case, up to rounding, and if it
-moves at least two different numbers by far more than rounding. So what is said is true of all the numbers seen.
+moves at least two different numbers by far more than rounding. So the sentence is true of all observed numbers.
 """
 
 from __future__ import annotations
@@ -25,26 +25,26 @@ __all__ = [
     "vague_relation_of",
 ]
 
-FLOAT32, FLOAT64 = 2e-5, 1e-9  # relative: some hundred roundings of float32, some million of float64
-CLEAR = 50  # times the tolerance: what moves a number by less may be rounding
-NOT_BY_CHANCE = 0.05  # the share of places that has to be right before it is worth a word
-NEAR_ONE = 1e-3  # factors as near to one as this are rather an offset among large numbers, or lost precision
+FLOAT32, FLOAT64 = 2e-5, 1e-9  # relative: a few hundred roundings of float32, a few million of float64
+CLEAR = 50  # times the tolerance: a smaller change may be rounding
+NOT_BY_CHANCE = 0.05  # a smaller share of right places is not mentioned
+NEAR_ONE = 1e-3  # a factor this close to 1 is more likely an offset among large numbers, or lost precision
 ONCE_MENDED = "once that is mended:"  # before the second of two slips
 NAMED_FACTORS = {
     -1.0: "has the opposite sign",
     2.0: "is twice the right one: a factor 1/2 is missing",
     0.5: "is half the right one: a factor 1/2 too many",
     math.log(2): "is the right one times log 2: nats and bits confused",
-    1 / math.log(2): "is the right one divided by log 2: bits where nats are asked",
+    1 / math.log(2): "is the right one divided by log 2: it is in bits, but must be in nats",
 }
 
 
 @dataclass(frozen=True)
 class Sample:
-    """What came out of one draw of the inputs and what was wanted, both in float64.
+    """The numbers that a function returned for one draw of the inputs, and the right ones, both in float64.
 
     ``rtol`` and ``atol`` are how far a right answer may be off; ``precision`` is the relative rounding allowed here;
-    ``in_double`` says whether float64 was wanted.
+    ``in_double`` says whether the right numbers were in float64.
     """
 
     got: Tensor
@@ -67,7 +67,7 @@ class Sample:
         return same_shape and torch.allclose(self.got, self.wanted, rtol=self.rtol, atol=self.atol)
 
     def is_rounded(self) -> bool:
-        """Whether float64 was wanted and what came out is right to the digits of float32."""
+        """Whether the right numbers are in float64 and these agree with them to the digits of float32."""
         return self.in_double and same(self.got, self.wanted)
 
     def slack(self, predicted: Tensor) -> Tensor:
@@ -77,7 +77,7 @@ class Sample:
         return torch.minimum(rounding, self.atol + self.rtol * size)
 
     def fits(self, predicted: Tensor) -> bool:
-        """Whether these numbers came out, up to rounding."""
+        """Whether the function returned these numbers, up to rounding."""
         if predicted.shape != self.got.shape:
             return False
         equal = self.got == predicted  # infinities too
@@ -114,7 +114,7 @@ def shape_is_wrong(samples: Samples) -> str:
     if not wrong:
         return ""
     first, reason = wrong[0], _reason_for_shape(wrong)
-    said = f"has shape {tuple(first.got.shape)} where {tuple(first.wanted.shape)} is wanted"
+    said = f"has shape {tuple(first.got.shape)}, but must have shape {tuple(first.wanted.shape)}"
     return said + (f": {reason}" if reason else "")
 
 
@@ -142,7 +142,7 @@ def _said_of_sizes(wrong: Samples) -> str:
 
 
 def resized(samples: Samples) -> list[Sample]:
-    """The samples in the wanted shapes, if dimensions of size one are all that is too many or too few; else none."""
+    """The samples in the right shapes, if they differ from these only by dimensions of size one; otherwise none."""
     if any(sample.got.squeeze().shape != sample.wanted.squeeze().shape for sample in samples):
         return []
     return [replace(sample, got=sample.got.reshape(sample.wanted.shape)) for sample in samples]
@@ -156,7 +156,7 @@ def not_finite(samples: Samples) -> str:
         for sample in samples:
             found, right = found_in(sample.got), found_in(sample.wanted)
             if right.shape != found.shape:
-                found &= ~right.any()  # of another shape: nobody knows which of them are right
+                found &= ~right.any()  # the shapes differ, so places cannot be compared
             elif right.any():
                 found &= ~right
             if found.any():
@@ -195,8 +195,8 @@ def named_factor(samples: Samples) -> str:
 
 def size_as_factor(samples: Samples) -> str:
     for power, words in (
-        (-1, "divided by {}: a mean where the sum is wanted"),
-        (1, "times {}: a sum where the mean is wanted"),
+        (-1, "divided by {}: use the sum, not the mean"),
+        (1, "times {}: use the mean, not the sum"),
     ):
         if place := _size_that(samples, lambda sample, size, power=power: sample.wanted * size**power):
             return f"is the right one {words.format(place)}"
@@ -211,7 +211,7 @@ def size_as_offset(samples: Samples) -> str:
 
 
 def _size_that(samples: Samples, predict: Callable[[Sample, int], Tensor]) -> str:
-    """Words for the size of the inputs that explains all samples; none where two different sizes would."""
+    """Words for the size of the inputs that explains all samples; nothing if two different sizes would."""
     places = {}  # by the sizes in all samples: many places share them
     for place, size_of in reversed(list(_sizes(samples[0].inputs))):
         if all(sizes := tuple(size_of(sample.inputs) for sample in samples)):
@@ -323,7 +323,7 @@ VAGUE = (nearly_right, right_in_places)  # said of numbers where no cause is kno
 
 
 def telling_relation_of(samples: Samples) -> str:
-    """What relation the numbers of all samples stand in to the right ones, in words; nothing if none is known."""
+    """How the numbers of all samples are related to the right ones, in words; nothing if no relation is known."""
     if said := shape_is_wrong(samples):
         mended = resized(samples)
         second = telling_relation_of(mended) if mended and not all(s.fits(s.wanted) for s in mended) else ""

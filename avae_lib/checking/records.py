@@ -115,8 +115,8 @@ class Request:
         harness: the way of calling (see :mod:`avae_lib.checking.harnesses`).
         gradients: the inputs with respect to which the gradient of ⟨results, cotangents⟩ is reported; the cotangents
             are drawn from ``seed``. A nested input stands for all float tensors in it.
-        results: names of the results, where several are wanted; a pair of a name and a tuple of field names stands for
-            a record. None are named where one result, or a list of any length, is wanted.
+        results: names of the results, if the function must return several; a pair of a name and a tuple of field names
+            stands for a record. Empty for one result, or for a list of any length.
         gradients_of: the results that count in ⟨results, cotangents⟩; all of them if none is named.
         watch: what else to observe, from :data:`avae_lib.checking.nested_calls.WATCHES`.
     """

@@ -38,21 +38,21 @@ __all__ = [
     "wrong_parts",
 ]
 
-TWO_WANTED = "two results are wanted: return both, separated by a comma, and nothing else"
+TWO_WANTED = "return exactly two results, separated by a comma"
 NEVER_ARRIVES = "never arrives: the result does not depend on it, or detach, .data, item, NumPy or no_grad cuts it off"
 
 
 def of_other_results(request: Request, right: Mapping[str, Recorded]) -> str:
-    """One line about a result that is not made of the parts that are wanted."""
+    """One line about a result that does not have the required parts."""
     if right.keys() <= set(PAIR):
         return TWO_WANTED
     if request.results:
         names = [name if isinstance(name, str) else name[0] for name in request.results]
-        return f"{len(names)} results are wanted: return {', '.join(names)}, in this order, and nothing else"
+        return f"return exactly {len(names)} results, in this order: {', '.join(names)}"
     if request.harness == "call_nested":
         if len(right) == 1:
-            return "the result is made of several parts: one is wanted"
-        return f"the result is not made of the {len(right)} parts that are wanted"
+            return "the function returns several results: return only one"
+        return f"the result must have exactly {len(right)} parts"
     return "the result could not be read"
 
 
@@ -123,7 +123,7 @@ def of_kinds(trial: Trial, failing: Sequence[tuple[Probe, Observation]], name: s
 
 
 def _pairs(trial: Trial, probes: Iterable[tuple[Probe, Observation]], name: str) -> Iterator[tuple[Recorded, Recorded]]:
-    """What was shown and what was wanted under a name, in the probes that have it."""
+    """The observed and the right value of one name, in the probes that have it."""
     for probe, one in probes:
         right = compared(trial, probe.expected)
         if name in right:
@@ -131,26 +131,22 @@ def _pairs(trial: Trial, probes: Iterable[tuple[Probe, Observation]], name: str)
 
 
 def _of_watched(trial: Trial, name: str, shown: Recorded, right: Recorded) -> str:
-    """What is said about an observation that is not a result."""
+    """One line about an observation that is not a result, such as a call or a copy."""
     if as_wanted(trial, shown, right):
         return ""
     if name.startswith(CALLED):
-        return f"is {'' if bool(right.array) else 'not '}wanted with these inputs"
+        return "is missing: these inputs need it" if bool(right.array) else "must not happen with these inputs"
     if name.startswith(SOURCE):
-        return (
-            "is another item than the one wanted"
-            if int(shown.tensor) >= 0
-            else "is none of the lists: a copy or a new object"
-        )
+        return "is the wrong item" if int(shown.tensor) >= 0 else "is none of the lists: a copy or a new object"
     return SAID_OF_WATCHED.get(name, "")
 
 
 SAID_OF_WATCHED = {
-    WAITS: "is to be avoided: item, float, bool, tolist, `if` or `and` on a tensor halts the program until its numbers "
+    WAITS: "must be avoided: item, float, bool, tolist, `if` or `and` on a tensor halts the program until its numbers "
     "are there",
-    ALL_PAIRS: "is to be avoided: with 10,000 scores on either side there are 10⁸ pairs; sort the scores instead",
-    ON_DEVICE: "is wanted there: make new tensors with device=… or out of the inputs",
-    GROWS: "is to be avoided: keep sums that are updated with each chunk, and neither chunks nor a result of each",
+    ALL_PAIRS: "must be avoided: with 10,000 scores on either side there are 10⁸ pairs; sort the scores instead",
+    ON_DEVICE: "is required: make new tensors with device=… or from the inputs",
+    GROWS: "must be avoided: keep sums that are updated with each chunk, and neither chunks nor a result of each",
 }
 
 
@@ -158,13 +154,13 @@ def _of_kind(trial: Trial, name: str, shown: Recorded, right: Recorded) -> str:
     if shown.kind == "none":
         return NEVER_ARRIVES if _is_gradient(trial, name) else _of_none(trial, name)
     if shown.array is None:
-        return f"is of type {shown.type_name} where a {right.kind} is wanted"
+        return f"is of type {shown.type_name}, but must be a {right.kind}"
     if trial.kind == "form" and shown.kind != right.kind:
-        return f"is {KIND_NAMES[shown.kind]} where {KIND_NAMES[right.kind]} is wanted"
+        return f"is {KIND_NAMES[shown.kind]}, but must be {KIND_NAMES[right.kind]}"
     if said := _of_watched(trial, name, shown, right):
         return said
     if right.kind in ("int", "bool") and _is_setting(trial) and not as_wanted(trial, shown, right):
-        return f"is {shown.tensor.tolist()} where {right.tensor.tolist()} is wanted"
+        return f"is {shown.tensor.tolist()}, but must be {right.tensor.tolist()}"
     return ""
 
 
@@ -174,11 +170,11 @@ def _is_setting(trial: Trial) -> bool:
 
 
 def _of_none(trial: Trial, name: str) -> str:
-    """What is said of a part that is None or missing."""
+    """One line about a part that is None or missing."""
     if not _is_nested(trial) or name == "result":
         return "is None: is there a return?"
     if "." in name:
-        return "is missing: a record that has it is wanted"
+        return "is missing: return a record that has it"
     return "is None"
 
 
@@ -233,7 +229,7 @@ def _tensors(request: Request) -> Mapping[str, object]:
 
 
 def before_the_call(request: Request, observed: Observation) -> Mapping[str, object]:
-    """What the inputs were that an observation has something to say of: in nested calls, of those that were changed."""
+    """The inputs before the call; of a nested call, only those that the call changed."""
     if request.harness != "call_nested":
         return request.inputs
     leaves_before = (leaf for name, value in request.inputs.items() for leaf in left_behind(value, built(value), name))
@@ -262,7 +258,7 @@ def of_dtypes(trial: Trial, failing: Sequence[tuple[Probe, Observation]], name: 
         for shown, right in _pairs(trial, failing, name):
             if (came_out := _dtype(shown)) != (wanted := _dtype(right)):
                 if not right.tensor.is_floating_point():
-                    return f"comes out as {came_out} where {wanted} is wanted"
+                    return f"comes out as {came_out}, but must be {wanted}"
                 return f"comes out as {came_out} where the inputs are {wanted}: results have the inputs' precision"
     return ""
 
@@ -294,7 +290,7 @@ def _noted(value: Recorded) -> Tensor | int | None:
 
 
 def changed_input(before: Mapping[str, object], observed: Observation) -> str:
-    """One line about the first input that a call left other than it was before; nothing if all are the same."""
+    """One line about the first input that the call changed; nothing if it changed none."""
     for name, value in before.items():
         after = observed.inputs_after.get(name)
         if isinstance(value, int) and name.startswith(ENTRIES) and after is not None and _noted(after) != value:
@@ -313,7 +309,7 @@ SHOWN_NUMBERS = 4
 
 
 def _first_shown(trial: Trial, got: Recorded, wanted: Recorded) -> int:
-    """Where numbers are shown from: the beginning, or the first wrong one if all are right before it."""
+    """Index of the first number to show: 0, or that of the first wrong number if it lies further on."""
     if got.tensor.shape != wanted.tensor.shape:
         return 0
     rtol, atol = tolerances(trial, wanted)

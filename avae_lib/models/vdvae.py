@@ -75,9 +75,11 @@ class VDVAEConfig:
     bits: int = 8
     """Bits per pixel value."""
     enc_blocks: str = "32x11,32d2,16x6,16d2,8x6,8d2,4x3,4d4,1x3"
-    """Blocks of the encoder, from the image up."""
+    """Blocks of the encoder, from the image up, separated by commas: 32x11 is 11 blocks at resolution 32, and 32d2 one
+    block at resolution 32 followed by average pooling by 2."""
     dec_blocks: str = "1x1,4m1,4x2,8m4,8x5,16m8,16x10,32m16,32x21"
-    """Blocks of the decoder, each with a latent, from the top down."""
+    """Blocks of the decoder, each with a latent, from the top down, separated by commas: 8x5 is 5 blocks at resolution
+    8, and 8m4 one block at resolution 8 that first adds the upsampled features of resolution 4."""
     width: int = 384
     """Channels of the streams and of the encoder's features."""
     custom_width_str: str = ""
@@ -96,13 +98,13 @@ class VDVAEConfig:
     pixel_mean: float | None = None
     """Pixel level that the encoder sees as 0; None for the middle of all levels."""
     pixel_std: float | None = None
-    """Distance from it that the encoder sees as 1; None for that of the last level."""
+    """Distance from pixel_mean that the encoder sees as 1; None for the distance of the last level."""
     residual_block: bool = True
     """Whether a decoder block ends with a residual block after its latent has joined the stream."""
     upsampling: Literal["nearest", "learned"] = "nearest"
     """How a coarser stream is brought to a finer one: pixels repeated, or a transposed convolution as wide as its
     stride. Repeated pixels carry the upper latents to the image from the first step on; learned ones must first learn
-    to, and the upper layers may die meanwhile."""
+    this, and the upper layers may become inactive meanwhile."""
     residual_scaling: bool = True
     """Start what each of N blocks adds to its stream with 1/√N of the usual weights."""
     group_size: int = 1

@@ -155,7 +155,7 @@ def energy_meter(device: torch.device, with_codecarbon: bool = False) -> EnergyM
     """Start a meter of electricity: the GPU's own counter, or codecarbon's estimate for the whole machine.
 
     Raises:
-        InvalidInput: codecarbon is asked for, but not installed.
+        InvalidInput: codecarbon is requested, but not installed.
 
     No energy is known of a CPU, unless codecarbon estimates it:
 

@@ -402,7 +402,7 @@ def said_of(answer, *trials):
             "the product is twice the right one: a factor 1/2 is missing; the sum is right",
         ),
         (lambda a, b: (a[0] - b[0], a[1] * b[1]), "the sum is wrong; the product is right: something is not right"),
-        (lambda a, b: a[0] + b[0], "2 results are wanted: return sum, product, in this order, and nothing else"),
+        (lambda a, b: a[0] + b[0], "return exactly 2 results, in this order: sum, product"),
         (lambda a, b: (a[0] + b[0], None), "the product is None; the sum is right"),
         (lambda a, b: (a[0], a[1] * b[1]), "the sum is the input `a[0]` itself; the product is right"),
     ],
@@ -450,7 +450,7 @@ def test_part_that_was_called_in_vain_is_told():
     probes = (Probe(asked, observe(lambda parts, x: parts.f(x), asked)),)
     calls = Trial("case", 1, "value", "a hint", probes, rtol=1e-6, atol=1e-6)
     said = said_of(lambda parts, x: parts.f(x) + 0 * parts.g(x), calls)
-    assert said == ["the call of parts.g is not wanted with these inputs; the y is right"]
+    assert said == ["the call of parts.g must not happen with these inputs; the y is right"]
 
 
 def test_inputs_that_hold_nan_count_as_unchanged():
@@ -464,7 +464,7 @@ def test_record_that_is_none_is_told():
     inputs = {"a": Record({"value": normal(2), "key": normal(2)})}
     same = trial(results=(("context", ("value", "key")),), right=lambda a: a, inputs=inputs)
     said = said_of(lambda a: a.value, same)
-    assert said == ["the value of the context is missing: a record that has it is wanted"]
+    assert said == ["the value of the context is missing: return a record that has it"]
 
 
 def test_whole_numbers_that_are_results_are_told_by_their_pattern():
@@ -478,7 +478,7 @@ def test_whole_numbers_that_are_results_are_told_by_their_pattern():
 
 def test_several_results_where_one_is_wanted_are_told():
     one = trial(results=(), right=lambda a, b: a[0] + b[0])
-    assert said_of(lambda a, b: [a[0], b[0]], one) == ["the result is made of several parts: one is wanted"]
+    assert said_of(lambda a, b: [a[0], b[0]], one) == ["the function returns several results: return only one"]
 
 
 # memory
@@ -556,5 +556,5 @@ def test_what_grows_is_told():
     memory = Trial("case", 1, "form", "a hint", probes, rtol=1e-6, atol=1e-6, looks_at=(GROWS,))
     assert said_of(running_sum, memory) == [""]
     assert said_of(lambda chunks: sum([chunk.sum(dim=0) for chunk in chunks]), memory)[0].startswith(
-        "the memory that grows with the number of chunks is to be avoided: keep sums that are updated"
+        "the memory that grows with the number of chunks must be avoided: keep sums that are updated"
     )

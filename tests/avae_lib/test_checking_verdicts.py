@@ -43,9 +43,9 @@ def test_right_answer_by_another_formula_passes():
         (lambda x: -right(x), "opposite sign"),
         (lambda x: 2 * right(x), "twice the right one"),
         (lambda x: 0.5 * right(x), "half the right one"),
-        (lambda x: x.mean(dim=1), "divided by the size of dimension 1 of `x`: a mean where the sum is wanted"),
+        (lambda x: x.mean(dim=1), "divided by the size of dimension 1 of `x`: use the sum, not the mean"),
         (lambda x: right(x) * 4, "times the size of dimension 0 of `x`"),
-        (lambda x: right(x) / math.log(2), "bits where nats are asked"),
+        (lambda x: right(x) / math.log(2), "in bits, but must be in nats"),
         (lambda x: 1.7 * right(x), "times 1.7 everywhere"),
         (lambda x: right(x) + math.log(3), "too large by the logarithm of the size of dimension 1"),
         (lambda x: right(x) - math.log(4), "too small by the logarithm of the size of dimension 0"),
@@ -61,7 +61,7 @@ def test_right_answer_by_another_formula_passes():
         (lambda x: right(x) + 1e-3 * torch.tensor([1, 2, -1, 0]), "nearly right"),
         (lambda x: right(x) * torch.tensor([1, 2, 1, -2]), "right in 2 of 4 places"),
         (lambda x: None, "is there a return?"),
-        (lambda x: [1, 2], "of type list where a tensor is wanted"),
+        (lambda x: [1, 2], "of type list, but must be a tensor"),
         (lambda x: x.reshape(5, 5), "stopped with RuntimeError"),
         (lambda x: int("three"), "stopped with ValueError: invalid literal"),
         (lambda x: exit(), "stopped with SystemExit"),
@@ -149,7 +149,7 @@ def test_one_result_where_two_are_wanted_is_told():
     asked = Request("f", {"x": X}, harness="call_for_pair", seed=4)
     probe = Probe(asked, observe(lambda x: (x, right(x)), asked))
     both = Trial("values", 2, "value", "a hint", (probe,), 1e-4, 1e-6)
-    assert "two results are wanted" in judge_case(both, lambda request: observe(right, request)).diagnosis
+    assert "return exactly two results" in judge_case(both, lambda request: observe(right, request)).diagnosis
 
 
 def test_gradient_that_is_cut_off_fails_and_is_told():
@@ -166,7 +166,7 @@ def test_gradient_of_a_wrong_size_is_told():
     ("function", "words"),
     [
         (lambda x: x.mul_(1).add_(1).sub_(1).neg_().sum(1).neg(), "changes its input `x`"),
-        (lambda x: right(x).numpy(), "is a NumPy array or number where a tensor is wanted"),
+        (lambda x: right(x).numpy(), "is a NumPy array or number, but must be a tensor"),
         (
             lambda x: right(x.float()),
             "comes out as float32 where the inputs are float64: results have the inputs' precision",
@@ -181,7 +181,7 @@ def test_form_is_judged_beside_right_numbers(function, words):
 
 def test_truth_values_are_not_taken_for_the_precision_of_the_inputs():
     judged = verdict(lambda x: (x > 0).float(), kind="form", reference=lambda x: x > 0)
-    assert judged.diagnosis == "the result comes out as float32 where bool is wanted"
+    assert judged.diagnosis == "the result comes out as float32, but must be bool"
 
 
 def test_inputs_that_hold_nan_count_as_unchanged():
@@ -208,7 +208,7 @@ def test_name_of_a_function_is_no_edit_in_place():
 def test_python_float_is_told_from_a_tensor_without_dimensions():
     assert verdict(lambda x: x.sum().item(), kind="form", reference=lambda x: x.sum().item()).passed
     judged = verdict(lambda x: x.sum(), kind="form", reference=lambda x: x.sum().item())
-    assert "is a tensor where a Python float is wanted" in judged.diagnosis
+    assert "is a tensor, but must be a Python float" in judged.diagnosis
 
 
 def test_gradients_earn_nothing_while_the_main_case_fails():
@@ -315,7 +315,7 @@ def test_order_is_not_blamed_on_vectors_of_few_values():
 
 def test_dimension_left_over_and_a_second_slip_are_both_told():
     said = verdict(lambda x: 2 * x.sum(dim=1, keepdim=True)).diagnosis
-    assert "has shape (4, 1) where (4,) is wanted: a dimension of size one is left over" in said
+    assert "has shape (4, 1), but must have shape (4,): a dimension of size one is left over" in said
     assert said.endswith("once that is mended: it is twice the right one: a factor 1/2 is missing")
     mistakes = [("multiplies", lambda x: x.prod(dim=1))]
     said = verdict(lambda x: x.prod(dim=1, keepdim=True), mistakes=mistakes).diagnosis
@@ -362,4 +362,4 @@ def test_results_of_a_form_case_have_the_dtype_of_the_inputs():
 
 def test_count_is_told_as_it_is():
     judged = verdict(lambda x: 2, reference=lambda x: 1)
-    assert judged.diagnosis == "the result is 2 where 1 is wanted"
+    assert judged.diagnosis == "the result is 2, but must be 1"
