@@ -16,10 +16,10 @@ class Finding:
     """The outcome of judging one implementation.
 
     Attributes:
-        name: its name.
+        name: the name of the implementation.
         role: whether it is a mistake, a variant, an empty answer or a simple formula. Simple formulas are listed only
             if they pass a case, which none may.
-        points: its points.
+        points: the points that it got.
         case: the case that must catch a mistake.
         sentence: the feedback that a student with this mistake must get.
         complaint: what is wrong with the check; empty if nothing is.
@@ -38,8 +38,8 @@ class ComponentAudit:
     """The findings about one component.
 
     Attributes:
-        component: the component.
-        unit: its unit.
+        component: the name of the component.
+        unit: the unit of the component.
         cases: the points of each case by name, the main one first.
         findings: the outcome of each implementation.
         sentences: number of sentences naming a cause that the mistakes got, alone and with slips.

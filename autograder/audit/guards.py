@@ -28,7 +28,7 @@ Ask = Callable[[Request], Observation]
 
 
 def audit_component(name: str, sandboxed: bool = False) -> ComponentAudit:
-    """The audit of one component's check; it takes a name, so that other processes can call it."""
+    """The audit of one component's check; it takes a name, which can be sent to another process."""
     return audit_check(next(check for check in all_checks() if check.component == name), sandboxed)
 
 

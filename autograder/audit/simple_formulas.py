@@ -1,9 +1,9 @@
-"""Simple formulas of a component's inputs: none may pass a case unless it is right in all others too.
+"""Tries simple formulas of a component's inputs: none may pass a case unless it is right in all others too.
 
-An input that is too special lets a thoughtless answer through: where every field is strong, its sign is the right
-spin. So each case is tried with constants, each argument, its sign, softmax, sums, means and the like, and with
-sums, differences, products and quotients of two arguments, in whatever shape is wanted. A case that looks at several
-results passes if each of them is met by some formula. One that is met in every case is no guess but the answer.
+A case with too special an input lets a thoughtless answer pass: if every field is strong, its sign is the right spin.
+So each case is tried with constants, each argument, its sign, softmax, sums, means and the like, and with sums,
+differences, products and quotients of two arguments, in the shape of the right result. A formula for each result is
+needed to pass a case with several results. A formula that is right in every case is not a guess but the answer.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ __all__ = ["formulas_that_pass"]
 Inputs = Mapping[str, Tensor]
 Formula = Callable[[Inputs], Tensor]
 
-_OF_SEVERAL_CALLS = "training_step"  # a harness whose results are what several calls leave in a model
+_OF_SEVERAL_CALLS = "training_step"  # a harness whose results are the state of a model after several calls
 _CONSTANTS = (0.0, 1.0, -1.0, 0.5, math.inf, -math.inf)
-_LARGEST = 4096  # numbers in an argument, for formulas of all of its pairs to be tried
+_LARGEST = 4096  # arguments with more numbers than this are not tried in formulas of two
 
 _OF_EACH_ENTRY: Mapping[str, Callable[[Tensor], Tensor]] = {
     "{}": lambda x: x,
@@ -81,10 +81,10 @@ _OF_TWO: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 
 def formulas_that_pass(trials: Sequence[Trial]) -> Iterator[tuple[str, str]]:
-    """Cases and what passes them: for each such case its name, and a formula for each result that it looks at.
+    """Yield each case that wrong formulas pass: its name, and a formula for each result that it compares.
 
-    Only cases that compare values are tried; the others count once the main one has passed. In the main case nothing
-    is made of two arguments: on ordinary inputs that may be all that the exercise asks for.
+    Only cases that compare values are tried, since the others count only if the main case has passed. The main case is
+    not tried with formulas of two arguments: on ordinary inputs these may be all that the exercise asks for.
     """
     for number, trial in enumerate(trials):
         if trial.kind == "value" and (found := _formulas_for(trial, trials, of_two=number > 0)):
@@ -92,7 +92,7 @@ def formulas_that_pass(trials: Sequence[Trial]) -> Iterator[tuple[str, str]]:
 
 
 def _formulas_for(trial: Trial, trials: Sequence[Trial], of_two: bool) -> list[str]:
-    """A wrong formula for each result that the case looks at; nothing where one of them has none."""
+    """A wrong formula for each result that the case compares; empty if any result has none."""
     if any(probe.request.harness == _OF_SEVERAL_CALLS or probe.expected.error for probe in trial.probes):
         return []
     found = []
@@ -105,7 +105,7 @@ def _formulas_for(trial: Trial, trials: Sequence[Trial], of_two: bool) -> list[s
 
 
 def _meeting(trial: Trial, result: str, of_two: bool) -> Iterator[tuple[str, Formula]]:
-    """The formulas that meet one result in all probes of a case."""
+    """The formulas that give the right result in all probes of a case."""
     wanted = [(_numbers(probe.request), probe.expected.outputs.get(result)) for probe in trial.probes]
     for name, formula in _formulas(wanted[0][0], of_two):
         if all(_meets(trial, formula, inputs, value) for inputs, value in wanted):
@@ -113,7 +113,7 @@ def _meeting(trial: Trial, result: str, of_two: bool) -> Iterator[tuple[str, For
 
 
 def _is_right(formula: Formula, result: str, trials: Sequence[Trial]) -> bool:
-    """Whether a formula meets a result wherever any case has it."""
+    """Whether a formula gives the right result in every case that has this result."""
     return all(
         _meets(trial, formula, _numbers(probe.request), probe.expected.outputs[result])
         for trial in trials
@@ -127,7 +127,7 @@ def _meets(trial: Trial, formula: Formula, inputs: Inputs, wanted: Recorded | No
         return False
     try:
         value = _in_shape(formula(inputs), wanted.array.shape)
-    except (KeyError, IndexError, RuntimeError, TypeError):  # not of these inputs, or of another shape
+    except (KeyError, IndexError, RuntimeError, TypeError):  # these inputs lack the argument, or the shapes differ
         return False
     return near(value, wanted.array, *tolerances(trial, wanted))
 

@@ -1,6 +1,6 @@
-"""Slips that can be made on top of any mistake, because they come after it: what is seen of a function is changed.
+"""Adds a slip to any wrong function by changing the results that the judge sees of it.
 
-So two mistakes are made at once without a function being written for each pair.
+This tests two mistakes at once without a function for each pair.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from avae_lib.checking.records import Observation, Recorded
 __all__ = ["SAID_OF_SLIPS", "SHOWN_BY_NUMBERS", "SLIPS", "Slip"]
 
 Slip = Callable[[Observation], Observation]
-# What is observed of a function beside what it returns.
+# Names of observed facts that are not results; slips leave them as they are.
 NO_RESULTS = (
     "change of",
     "number of",
@@ -59,7 +59,7 @@ def other_precision(seen: Observation) -> Observation:
 
 
 def detached(seen: Observation) -> Observation:
-    """No gradient arrives."""
+    """The result is detached, so no gradient reaches the inputs."""
     return replace(seen, gradients={name: Recorded("none") for name in seen.gradients})
 
 
@@ -73,7 +73,7 @@ def input_changed(seen: Observation) -> Observation:
 
 
 def numpy_result(seen: Observation) -> Observation:
-    """Results are NumPy arrays, and no gradient arrives."""
+    """Results are NumPy arrays, so no gradient reaches the inputs."""
     as_array = _results(seen, lambda value: replace(value, kind="array") if value.kind == "tensor" else value)
     return detached(as_array)
 
@@ -82,8 +82,15 @@ SLIPS: Mapping[str, Slip] = {
     slip.__name__: slip
     for slip in (dimension_left_over, opposite_sign, halved, other_precision, detached, input_changed, numpy_result)
 }
-SHOWN_BY_NUMBERS = {"dimension_left_over", "opposite_sign", "halved"}  # the others only beside right numbers
-SAID_OF_SLIPS = {"opposite_sign": "opposite sign", "halved": "half the right one"}  # whatever else is said
+SHOWN_BY_NUMBERS = {
+    "dimension_left_over",
+    "opposite_sign",
+    "halved",
+}  # the feedback names the others only if the numbers are right
+SAID_OF_SLIPS = {
+    "opposite_sign": "opposite sign",
+    "halved": "half the right one",
+}  # true of the slip, whatever mistake it is added to
 
 
 def _results(seen: Observation, change: Callable[[Recorded], Recorded]) -> Observation:

@@ -1,4 +1,4 @@
-"""The files that a capstone hands in beside its notebook, read once and with limits. Nothing is believed."""
+"""Reads the files that a capstone hands in beside its notebook, each once, with limits on its size."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ __all__ = ["CapstoneWork", "read_capstone", "with_report"]
 
 _REPORT = "report.md"
 _LARGEST = {"config.json": 2**14, "weights.safetensors": 10_000_000, "report.md": 2**14}
-"""Bytes of each; a test holds these against the budget that students read."""
+"""The largest size of each file in bytes; a test compares these with the budget that students read."""
 
 
 @dataclass(frozen=True)
 class CapstoneWork:
-    """What there is to grade of a capstone.
+    """The part of a capstone that is graded beside the notebook.
 
     Attributes:
-        contents: of the files that could be read, by name.
-        troubles: why a file could not be read, by name.
-        seed: what the held-out images are drawn from, the same for the whole class.
-        private_images: the content of the course's own file of images; empty if it has none.
-        baseline_bpd: what the course states as the number to beat, in bits per dimension; None if it states none.
+        contents: the bytes of each file that could be read, by name.
+        troubles: the reason why a file could not be read, by name.
+        seed: the seed for drawing held-out images, the same for the whole class.
+        private_images: the content of the course's own file of images; empty if the course has none.
+        baseline_bpd: the number to beat that the course states, in bits per dimension; None if it states none.
     """
 
     contents: Mapping[str, bytes] = field(repr=False)
@@ -41,20 +41,20 @@ class CapstoneWork:
 
     @cached_property
     def digest_of_files(self) -> str:
-        """Of what the student handed in."""
+        """The digest of what the student handed in."""
         parts = [part for name in sorted(self.contents) for part in (name, self.contents[name])]
         return digest(*parts, *(f"{name}: {self.troubles[name]}" for name in sorted(self.troubles)))
 
     @cached_property
     def digest(self) -> str:
-        """Of everything that the measurement depends on."""
+        """The digest of everything that the measurement depends on."""
         return digest(self.digest_of_files, str(self.seed), self.private_images)
 
     @property
     def seed_of_draws(self) -> int:
-        """What the latents are drawn from when this work is measured: known to nobody, and another for other files.
+        """The seed for drawing latents when this work is measured: known to nobody, and different for other files.
 
-        A decoder that knows the noise beforehand takes it off again, and its latents then tell it everything at no KL.
+        A decoder that knows the noise beforehand can subtract it; its latents then carry everything at no KL.
         """
         return int(self.digest[:12], 16)
 
@@ -62,8 +62,9 @@ class CapstoneWork:
 def read_capstone(
     folder: Path, seed: int, private_images: bytes = b"", baseline_bpd: float | None = None
 ) -> CapstoneWork:
-    """Read the files in a submission's folder; one that cannot be read costs what needs it, and nothing else."""
-    contents, troubles = {}, {}
+    """Read the files in a submission's folder; one that cannot be read affects only the cases that need it."""
+    contents = {}
+    troubles = {}
     for name, most in _LARGEST.items():
         try:
             contents[name] = _read(folder / name, name, most)

@@ -1,12 +1,13 @@
-"""Images that no student has trained on: which ones, only the course's secret knows.
+"""Draws held-out images for capstones; only the course's secret decides which images these are.
 
-* Of photos32: crops of the test band of both photographs, each moved by up to 15 pixels from a public test crop in both
-  directions, half of them mirrored. No loader gives out crops at these positions, and some reach rows that none does.
-* Of other sets: test images beyond those that claims are about.
-* Or the images of a file of the course's own, which no student has.
+* For photos32, crops of the test band of both photographs, each moved by up to 15 pixels from a public test crop in
+  both directions, half of them mirrored. No loader gives out crops at these positions, and some reach rows that
+  none does.
+* For other sets, test images beyond those that claims are about.
+* Or the images in a file of the course's own, which no student has.
 
 The photographs themselves are in scikit-learn: a student who cuts crops from them can train on the whole band. Only
-a private file closes that; ``SECURITY.md`` says what is to be gained.
+a private file prevents that; ``SECURITY.md`` says how much it gains.
 """
 
 from __future__ import annotations
@@ -37,12 +38,12 @@ _BAND = slice(384, 512)
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Held-out images, and what is to be expected of them.
+    """Held-out images, and how they relate to the public test images.
 
     Attributes:
         images: uint8, ``(N, C, H, W)``.
-        parents: of each image the number of the public test image that it was moved from; None if there is none.
-        is_private: whether they are of the course's own file, and as hard as the baseline finds them.
+        parents: for each image, the index of the public test image that it was moved from; None for other sets.
+        is_private: whether they come from the course's own file; the baseline then measures how hard they are.
     """
 
     images: Tensor

@@ -1,4 +1,4 @@
-"""The points of a capstone: what is judged, what each case is worth, and what the measurement says about it."""
+"""Judges a capstone: measures its model, compares that with the claims, and gives the points of each case."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["judge_capstone"]
 
 @dataclass(frozen=True)
 class _Table:
-    """The claims of a report: None where there are none, and what is wrong with them."""
+    """The claims of a report, or None if it has none, and what is wrong with them."""
 
     claims: Claims | None
     problem: str = ""
@@ -46,11 +46,13 @@ def judge_capstone(
 
     Raises:
         SandboxUnavailable: this machine cannot run the sandbox.
-        CourseError: there are no held-out images, or no baseline.
+        CourseError: the course has no held-out images, or no baseline.
     """
     started = time.monotonic()
     _require_baseline(work.baseline_bpd)
-    table, was_lost, flags = _table(work), False, ()
+    table = _table(work)
+    was_lost = False
+    flags = ()
     try:
         held_out = _held_out(work.seed, work.private_images)
         measured = _measured(work, table.claims, held_out, (edition, hidden, kind, limits))
@@ -64,7 +66,7 @@ def judge_capstone(
 
 
 def _require_baseline(stated_bpd: float | None) -> None:
-    """A baseline was measured, and it is the one that the course states, to three decimals."""
+    """Refuse to grade unless the library has a measured baseline, equal to the course's to three decimals."""
     try:
         measured = findings.baseline().mean
     except ValueError as problem:
@@ -72,7 +74,7 @@ def _require_baseline(stated_bpd: float | None) -> None:
     if stated_bpd is not None and abs(stated_bpd - measured) > 0.0006:
         raise CourseError(
             f"capstones cannot be graded: course.toml states baseline_bpd = {stated_bpd:g}, and the library's baseline "
-            f"has {measured:.3f} (experiments/capstone)"
+            f"has {measured:.3f} (experiments/capstone); state that number"
         )
 
 
@@ -112,7 +114,7 @@ def _flags(work: CapstoneWork) -> tuple[str, ...]:
 
 
 def _samples(claims: Claims | None) -> int:
-    """As many draws as the claim rests on; for a bound, or without a claim, as few as possible."""
+    """The number of draws that the claim rests on, within the budget; 1 for a bound or without a claim."""
     if claims is None or claims.quantity == "bound":
         return 1
     return min(max(claims.samples, 1), BUDGET.max_samples)
@@ -121,7 +123,7 @@ def _samples(claims: Claims | None) -> int:
 def _findings(
     work: CapstoneWork, table: _Table, measured: Measured, held_out: HeldOut
 ) -> Iterator[tuple[str, Finding]]:
-    """What was found, by the name of the case."""
+    """The finding of each case that could be judged, with the case's name."""
     yield REBUILT, Finding(True, "")
     yield TABLE, Finding(not table.problem, table.problem)
     claims = table.claims
@@ -139,7 +141,7 @@ def _findings(
 
 
 def _elsewhere(measured: Measured, held_out: HeldOut, quantity: str, claims: Claims) -> Estimate:
-    """What the held-out images say about a quantity on the public ones."""
+    """Estimate a quantity on the public images from the held-out ones."""
     public, elsewhere = (measured.bits_per_dim[name][quantity] for name in ("public", "held out"))
     return held_out.estimate(public, elsewhere, quantity, _samples(claims))
 
@@ -155,7 +157,7 @@ def _verdict(name: str, points: float, findings: Mapping[str, Finding]) -> Verdi
 
 
 def _why_not(findings: Mapping[str, Finding]) -> str:
-    """Why a case was not looked at."""
+    """The reason why a case was not judged."""
     if not findings[REBUILT].passed:
         return "needs a model that can be measured"
     return "needs a table of claims that is complete and acceptable"

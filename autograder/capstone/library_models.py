@@ -1,4 +1,4 @@
-"""Whether the weights that were handed in came with the library."""
+"""Recognises weights that came with the library."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ __all__ = ["library_model"]
 
 
 def library_model(weights: bytes) -> str | None:
-    """The name of the recorded model that has these weights; None if none has.
+    """The name of the recorded model that has these weights; None if no model has.
 
-    Recorded models are stored in float16, so weights count as the same if they agree in it.
+    Recorded models are stored in float16, so weights count as the same if they agree after rounding to float16.
 
     Args:
-        weights: a file that was rebuilt and measured, so that its header is known to be sound.
+        weights: a file whose model has been rebuilt and measured, so its header is known to be valid.
     """
     return _library().get(_digest(safetensors.torch.load(weights)))
 

@@ -1,4 +1,4 @@
-"""A model that was handed in, measured in a sandbox. What comes out of it is read as the work of a stranger."""
+"""Measures a model that was handed in, in a sandbox, and checks everything that comes out of it."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from avae_lib.capstone.measuring_apart import images_to_json, measured_apart
 
 __all__ = ["LIMITS", "Measured", "NoNumbers", "measure_in_sandbox"]
 
-_SETS = 2  # public and held-out images, equally many: at home only the first are measured
+_SETS = 2  # public and held-out images, equally many; students measure only the first
 _SECONDS = 60 * BUDGET.max_measuring_minutes * _SETS
 LIMITS = Limits(
     ask_seconds=_SECONDS, total_seconds=3 * _SECONDS, cpu_seconds=int(_SECONDS) + 60, memory_bytes=3 * 2**30
 )
-"""Waiting for a busy processor does not count against a model; three times as long is the end in any case."""
+"""Waiting for a busy processor does not count against a model; after three times as long it is stopped anyway."""
 _SET_UP = ("import avae_lib.capstone.measuring_apart",)
 _LARGEST_BPD = 1e6
 
@@ -36,7 +36,7 @@ class NoNumbers(Exception):
     """There is no measurement; the message says why.
 
     Attributes:
-        was_lost: whether time or a crash had a say in it.
+        was_lost: whether a time limit or a crash caused it.
     """
 
     def __init__(self, reason: str, was_lost: bool = False) -> None:
@@ -46,10 +46,11 @@ class NoNumbers(Exception):
 
 @dataclass(frozen=True)
 class Measured:
-    """What was measured.
+    """The results of measuring a model.
 
     Attributes:
-        bits_per_dim: of each image, by the set and the quantity.
+        parameters: the number of parameters.
+        bits_per_dim: the bits per dimension of each image, by set and quantity.
     """
 
     parameters: int
@@ -70,11 +71,11 @@ def measure_in_sandbox(
     """Rebuild a model in a sandbox and measure it there on each set of images.
 
     Args:
-        seed: for the draws. A student who knows it before training can build a model that profits from it.
+        seed: the seed for the draws. A student who knew it before training could build a model that profits from it.
         edition: the folder that holds the library.
 
     Raises:
-        NoNumbers: it was refused, or it took too much time or memory.
+        NoNumbers: the model was refused, or it took too much time or memory.
         SandboxUnavailable: this machine cannot run the sandbox.
     """
     arguments = {
@@ -102,7 +103,7 @@ def _read(answer: Any, counts: Mapping[str, int]) -> Measured:
             raise ValueError
         return Measured(parameters, {name: _numbers(sets[name], count) for name, count in counts.items()})
     except (TypeError, KeyError, ValueError):
-        raise NoNumbers("what came out of the sandbox is no measurement", was_lost=True) from None
+        raise NoNumbers("the sandbox did not return a measurement", was_lost=True) from None
 
 
 def _numbers(content: Any, count: int) -> Mapping[str, Tensor]:

@@ -1,12 +1,12 @@
 """Example submissions: what four students might hand in, for the demonstration and for trying a grader out.
 
-Each is a file of cells in jupytext's percent format that is filled into the released notebook, so that none goes
-stale with it:
+Each is a file of cells in jupytext's percent format. They are inserted into the released notebook, so the examples stay
+valid when it changes:
 
 * a cell that implements a component is the answer to its exercise;
 * a text cell is the written answer;
-* a cell labelled as one of ours takes its place, tags and all: somebody has tampered with it;
-* any other cell is a cell of the student's own, at the end. The first one stands for our set-up cell and is left out.
+* a cell labelled as one of ours replaces ours, tags included, as if somebody had tampered with it;
+* any other cell is a cell of the student's own, at the end. The first cell stands for our set-up cell and is left out.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from autograder.intake.notebook_cells import Cell, cells_of
 __all__ = ["STUDENTS", "write_example_submissions"]
 
 STUDENTS: Mapping[str, str] = {"ada": "right", "ben": "half_right", "cleo": "wrong", "mallory": "hostile"}
-"""Who hands in which example."""
+"""The example that each student hands in."""
 
 _FOLDER = Path(__file__).parent
 _PICTURE_TAG = "picture-"
@@ -67,7 +67,7 @@ def _hand_in(cell: NotebookNode, notebook: NotebookNode) -> None:
 
 
 def _add_pictures(notebook: NotebookNode, folder: Path) -> None:
-    """Put the solution's pictures where running the notebook would draw them: cells tagged ``picture-NAME``."""
+    """Put the solution's pictures into the cells tagged ``picture-NAME``, which would draw them if run."""
     for cell in notebook.cells:
         for name in (tag.removeprefix(_PICTURE_TAG) for tag in cell.metadata.get("tags", [])):
             if (path := folder / f"{name}.png").exists():

@@ -1,7 +1,7 @@
-"""Attacks and accidents, one of each kind, each with what must come of it.
+"""Attacks and accidents, one of each kind, each with the outcome that grading must give.
 
-Every one is the submission that gets all points, with some answers replaced or something done to its folder. What an
-attack does not replace keeps its points: nothing that one answer does costs another.
+Each one is the submission that gets all points, with some answers replaced or its folder changed. Answers that are not
+replaced keep their points: no answer can cost another one points.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ _PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChw
 
 @dataclass(frozen=True)
 class Attack:
-    """What is handed in, and what must come of it.
+    """What is handed in, and the outcome that grading must give.
 
     Attributes:
-        answers: source of the cells that are replaced, by component.
-        change: what is done to the notebook and to the folder that holds it.
+        answers: the source of each replaced cell, by component.
+        change: changes the notebook and the folder that holds it.
         lost: the components that get no points; all others get all of theirs.
-        flag: what a flag says; empty where none is needed.
-        reason: why it is quarantined; empty where it is graded.
+        flag: words that a flag must contain; empty if none is needed.
+        reason: words that the reason for quarantine must contain; empty if it must be graded.
     """
 
     answers: Mapping[str, str] = field(default_factory=dict)
@@ -131,7 +131,7 @@ guess = [-1.0, 0.0, 1.0, 0.5][len(rooms) % 4]
 
 
 def _written_beside(notebook: NotebookNode, folder: Path) -> None:
-    """The written answer stands in the cell above its own, with a picture; files lie beside the notebook."""
+    """Move the written answer into a cell above its own, with pictures, and put a file beside the notebook."""
     place = next(i for i, cell in enumerate(notebook.cells) if _is_written(cell))
     own = notebook.cells[place]
     text = f"{own.source} THE ANSWER ABOVE ![sketch](attachment:sketch.png) ![photo](data:image/png;base64,{_PIXEL})"
@@ -201,4 +201,4 @@ ATTACKS: Mapping[str, Attack] = {
     "a time of handing in that is still to come": Attack(change=_timed("2199-01-01 00:00:00 UTC"), flag="2199"),
     "links beside the notebook": Attack(change=_linked),
 }  # fmt: skip
-"""Each kind, by what it does."""
+"""One attack or accident of each kind, by what it does."""

@@ -1,7 +1,7 @@
-"""Texts that try to act where they are shown: in a browser, a terminal, a spreadsheet, a template.
+"""Hostile texts, which try to do harm where they are shown: in a browser, a terminal, a spreadsheet, a template.
 
 Students write them into answers, comments and exceptions, name folders and files with them, and an LMS may carry them
-in names. Each sets ``window.broken``, loads from ``evil.invalid``, leads there, or disguises what stands beside it.
+in names. Each sets ``window.broken``, loads from ``evil.invalid``, links to it, or disguises the text beside it.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ HOSTILE_TEXTS: Mapping[str, str] = {
     "formula of a spreadsheet": f"=HYPERLINK(\"{_AWAY}\",\"press\") +1 @SUM(A1) -2\t=1",
     "line of a log": "done\n{\"student\": \"ada\", \"points\": 100}\r\nada              graded      28/28",
 }  # fmt: skip
-"""Each kind of text, by what it is."""
+"""One hostile text of each kind."""
 
 HOSTILE_NAMES: Mapping[str, str] = {
     "markup": "<img src=x onerror=window.broken=1>",
@@ -86,4 +86,4 @@ HOSTILE_NAMES: Mapping[str, str] = {
     "option": "--help",
     "query": "a?b#c;d=e",
 }
-"""What a folder of a student, or a person in a roster, may be called."""
+"""Hostile names for a student's folder or a person in a roster."""

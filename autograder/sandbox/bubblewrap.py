@@ -1,15 +1,15 @@
-"""The walls of a sandbox: bubblewrap's command line, and how rights are given up before it.
+"""Builds the walls of a sandbox with bubblewrap, and gives up root's rights first.
 
 Inside there is no network, a process tree of its own, user 65534 without capabilities, a cleared environment, and
-a file system that holds what :mod:`autograder.sandbox.mounts` lists, read-only, beside three small folders in
-memory. What matters beyond that is who is running to the kernel, outside the user namespace:
+a file system that holds what :mod:`autograder.sandbox.mounts` lists, read-only, and three small folders in memory.
+It also matters which user the kernel sees outside the user namespace:
 
-* Launched by an ordinary user, the sandbox is that user to the kernel and 65534 to itself.
-* Launched by root, a user namespace alone would leave it root to the kernel: root is not held to a number of
-  processes and may read root's own files in the mounts, whatever their mode. So root first becomes user 65534 for
-  good (see :mod:`autograder.sandbox.privileged_setup`), and starts the same bubblewrap as anybody else.
+* If an ordinary user starts the sandbox, it runs as that user outside the namespace and as 65534 inside.
+* If root starts it, a user namespace alone would leave it root outside: no limit on the number of processes holds for
+  root, and root's own files in the mounts could be read, whatever their mode. So root first becomes user 65534 for
+  good (see :mod:`autograder.sandbox.privileged_setup`) and then starts bubblewrap like any other user.
 
-Arguments travel through a descriptor: on a command line they could be read inside, in ``/proc/1/cmdline``.
+Arguments are passed through a descriptor: on a command line, code inside could read them in ``/proc/1/cmdline``.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ __all__ = ["HOME", "SCRATCH", "SETTINGS", "SandboxUnavailable", "launch", "limit
 
 HOME = "/home/student"
 SCRATCH = (HOME, "/tmp", "/dev/shm")
-"""The folders in memory that can be written to."""
+"""The writable folders, which lie in memory."""
 _OLDEST = (0, 8)  # the first bubblewrap that can limit a folder in memory and forbid further user namespaces
 SETTINGS = {
     "HOME": HOME,
@@ -47,11 +47,11 @@ SETTINGS = {
     "MPLBACKEND": "agg",
     "PYTHONDONTWRITEBYTECODE": "1",
 }
-"""The environment of students' code, but for where modules are imported from."""
+"""The environment variables of students' code, except the path of imports."""
 
 
 class SandboxUnavailable(UserError, RuntimeError):
-    """This machine cannot run the sandbox; the message says what is missing and what can be done."""
+    """This machine cannot run the sandbox; the message says what is missing and what to do."""
 
 
 def launch(
@@ -68,16 +68,16 @@ def launch(
     It is killed when the thread that called this ends.
 
     Args:
-        mounts: what is to be seen beside the system and this Python.
+        mounts: what is visible in the sandbox in addition to the system and this Python.
         scratch_bytes: size of each of the three folders in memory.
-        python_path: folders to import from before any other.
-        hidden: files and folders that must not be seen even where they lie inside a mount.
-        joining: a command to run all of it by, which puts it into a control group.
-        control: a descriptor for the standard input of a program of the grader's own, which may divide its sandbox
-            into compartments: it can make namespaces, and its system calls are not filtered.
+        python_path: folders that imports search first.
+        hidden: files and folders that are not visible even if they lie inside a mount.
+        joining: a command that puts everything after it into a control group.
+        control: the standard input of a program of the grader's own, as a descriptor. Such a program may divide its
+            sandbox into compartments: it can make namespaces, and its system calls are not filtered.
 
     Raises:
-        SandboxUnavailable: this machine cannot run a sandbox, or not with these mounts.
+        SandboxUnavailable: this machine cannot run a sandbox at all, or not with these mounts.
     """
     require_sandbox()
     everything = (*system_mounts(), *python_mounts(), *mounts)
@@ -90,10 +90,10 @@ def launch(
 
 @functools.cache
 def require_sandbox() -> None:
-    """Try the walls once.
+    """Try once whether bubblewrap can build a sandbox here.
 
     Raises:
-        SandboxUnavailable: bubblewrap is missing, too old, or not allowed to make user namespaces.
+        SandboxUnavailable: bubblewrap is missing, is too old, or may not make user namespaces.
     """
     version = _version()
     if version < _OLDEST:
@@ -111,7 +111,7 @@ def require_sandbox() -> None:
 
 @functools.cache
 def limits_files() -> bool:
-    """Whether folders in memory can be made that hold a limited number of files, tried out."""
+    """Whether folders in memory can limit the number of files; this is tried out."""
     process = _spawn(["true"], system_mounts(), {}, 2**20, {}, is_furnished=True)
     process.communicate()
     return process.returncode == 0
@@ -155,14 +155,14 @@ def _spawn(
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             pass_fds=(inner, *([outer] if first else []), *([calls] if filtering else [])),
-            env={},  # of the grader nothing must be left to read in /proc/1/environ, its folder included
+            env={},  # code inside can read /proc/1/environ: nothing of the grader may be there, its folder included
             cwd="/",
             start_new_session=True,
         )
 
 
 def _way_in(mounts: Sequence[Mount], scratch_bytes: int, is_furnished: bool) -> Entrance:
-    """``is_furnished``: with folders in memory that hold a limited number of files."""
+    """How root's rights are given up. ``is_furnished``: folders in memory limit the number of files."""
     if can_become_nobody():
         _require_open_to_others(mounts)
     elif not is_furnished:
@@ -171,16 +171,16 @@ def _way_in(mounts: Sequence[Mount], scratch_bytes: int, is_furnished: bool) -> 
 
 
 def _walls(mounts: Sequence[Mount], covered: Mapping[Path, Path], scratch_bytes: int, way_in: Entrance) -> list[str]:
-    """Bubblewrap's arguments; outer folders come before inner ones, so that the inner ones stay visible."""
+    """Bubblewrap's arguments for the file system, outer folders first, so that inner ones stay visible."""
     sources = {mount.destination: way_in.doors.get(mount, mount.source) for mount in mounts}
     parts = {Path("/proc"): ["--proc", "/proc"], Path("/dev"): ["--dev", "/dev"]}
     parts |= {Path(folder): _in_memory(folder, scratch_bytes, way_in) for folder in SCRATCH}
     parts |= {place: _cover(place, path) for place, path in covered.items()}
     parts |= {place: ["--ro-bind", str(source), str(place)] for place, source in sources.items()}
-    # Mapped shared, /dev/zero is memory that belongs to no process.
+    # A shared mapping of /dev/zero would be memory that belongs to no process.
     parts[Path("/dev/zero")] = ["--dev-bind", "/dev/null", "/dev/zero"]
     ordered = [argument for place in sorted(parts, key=lambda place: len(place.parts)) for argument in parts[place]]
-    # Folders that only exist to be mounted on lie in memory without a limit: nothing may be written there.
+    # Folders that exist only as mount points lie in memory without a limit, so they are made read-only.
     empty = [place for place, path in covered.items() if path.is_dir() and place not in sources]
     closed = [argument for folder in (*map(str, empty), "/dev", "/") for argument in ("--remount-ro", folder)]
     return [*ordered, *closed, "--chdir", HOME]
@@ -192,14 +192,14 @@ def _in_memory(folder: str, size: int, way_in: Entrance) -> list[str]:
 
 
 def _isolation(closed: bool) -> list[str]:
-    """Arguments by which nothing is shared; ``closed``: nor can the program make user namespaces."""
+    """Arguments that unshare every namespace; if ``closed``, the program cannot make user namespaces either."""
     identity = ["--uid", str(NOBODY), "--gid", str(NOBODY), "--hostname", "sandbox"]
     user = ["--unshare-user", *(["--disable-userns"] if closed else []), "--cap-drop", "ALL"]
     return ["--unshare-all", *user, *identity, "--new-session", "--die-with-parent"]
 
 
 def _cover(place: Path, path: Path) -> list[str]:
-    """An empty folder in place of a folder; for a file, one that cannot be opened."""
+    """Arguments that replace a folder by an empty one, and a file by one that cannot be opened."""
     return ["--tmpfs", str(place)] if path.is_dir() else ["--ro-bind", "/dev/null", str(place)]
 
 
@@ -221,13 +221,13 @@ def _bwrap() -> str:
 
 
 def _terminated(arguments: Sequence[str]) -> bytes:
-    """Arguments as bubblewrap's ``--args`` wants them."""
+    """Arguments in the format of bubblewrap's ``--args``."""
     return b"".join(os.fsencode(argument) + b"\0" for argument in arguments)
 
 
 @contextlib.contextmanager
 def _as_descriptors(contents: Sequence[bytes]) -> Iterator[list[int]]:
-    """Descriptors from which the contents can be read once."""
+    """Descriptors from which each of the contents can be read once."""
     descriptors = [os.memfd_create("for the sandbox") for _ in contents]
     try:
         for descriptor, content in zip(descriptors, contents, strict=True):

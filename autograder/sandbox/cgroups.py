@@ -1,9 +1,9 @@
-"""Control groups: limits on memory and processes that the kernel keeps for all of a sandbox together.
+"""Control groups: the kernel limits memory and processes of a whole sandbox together.
 
-They see what belongs to no process: files in memory, buffers of sockets and pipes, the kernel's own records. A group
-is made below the one that the grader itself is in, so whatever holds for the grader holds for the sandbox too. Root
-may do that nearly everywhere; a user where somebody handed over a group, or through systemd, which makes one for each
-command. Where neither works there is no group, and the watchdog (:mod:`autograder.sandbox.watchdog`) is alone.
+They also count what belongs to no process: files in memory, buffers of sockets and pipes, the kernel's own records. A
+group is made below the grader's own group, so the grader's limits hold for the sandbox too. Root can do that nearly
+everywhere. An ordinary user can if a group has been delegated to them, or through systemd, which makes a group for each
+command. If neither works there is no group, and only the watchdog (:mod:`autograder.sandbox.watchdog`) counts.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from autograder.sandbox.limits import Limits
 
 __all__ = ["Group", "NoGroup", "in_force", "new_group"]
 
-_MARGIN = 256 * 2**20  # above a single process's own limit, which gives its code an error and not an end
-_OWN_TASKS = 16  # bubblewrap's processes, and a margin
+_MARGIN = 256 * 2**20  # a process meets its own limit first, and then gets an error and is not killed
+_OWN_TASKS = 16  # bubblewrap's processes and a margin
 _NAME = re.compile(r"course-sandbox-(\d+)-[0-9a-f]+")
 _SECONDS_TO_EMPTY = 2.0
 # Joins the groups whose files come first, then becomes the program after "--". Writing 0 means "this process".
 _JOIN = 'while [ "$1" != -- ]; do echo 0 > "$1" || exit 125; shift; done; shift; exec "$@"'
-_SESSION = ("XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS")  # by which a user's systemd is found
+_SESSION = ("XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS")  # tell systemd-run where the user's systemd listens
 
 
 class NoGroup(OSError):
@@ -40,7 +40,7 @@ class NoGroup(OSError):
 
 @dataclass(frozen=True)
 class _Dialect:
-    """The names by which a version of control groups calls the limits."""
+    """The file names of the limits in one version of control groups."""
 
     version: str
     memory: str
@@ -57,19 +57,19 @@ class Group(Protocol):
 
     @property
     def version(self) -> str:
-        """Of the interface to control groups: v1 or v2."""
+        """The version of the control group interface: v1 or v2."""
         ...
 
     def joining(self) -> list[str]:
-        """A command to put before another, which then runs in the group."""
+        """A prefix for a command line, which makes the command run in the group."""
         ...
 
     def admit(self, process: int) -> None:
-        """Take in a process that was forked by one in a group with the same limits, and has no children yet.
+        """Move a process into the group. Its parent is in a group with the same limits, and it has no children yet.
 
         Raises:
             NoGroup: this user may not move it.
-            ProcessLookupError: it is gone.
+            ProcessLookupError: the process has ended.
         """
 
     def ran_out_of_memory(self) -> bool:
@@ -77,7 +77,7 @@ class Group(Protocol):
         ...
 
     def remove(self) -> None:
-        """Take away what was made for the group, once its last process is gone."""
+        """Remove the group after its last process has ended."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class _Folders:
         return False
 
     def remove(self) -> None:
-        """What is not empty after a moment is swept up by a later run."""
+        """A folder that is not empty after two seconds is left for a later run to remove."""
         deadline = time.monotonic() + _SECONDS_TO_EMPTY
         for folder in self.folders():
             while not _removed(folder) and time.monotonic() < deadline:
@@ -122,7 +122,7 @@ class _Folders:
 
 @dataclass(frozen=True)
 class _Scope:
-    """A group that systemd makes when its first command starts, and takes away after the last."""
+    """A group that systemd makes when its first command starts and removes after the last has ended."""
 
     program: str
     limits: Limits
@@ -138,20 +138,20 @@ class _Scope:
         return ["/usr/bin/env", "-i", *session, *scope, "/usr/bin/env", "-i"]
 
     def admit(self, process: int) -> None:
-        """It stays in the scope of the process that it was forked from, which holds one such process at a time."""
+        """Nothing to do: a forked process stays in its parent's scope, which holds one such process at a time."""
 
     def ran_out_of_memory(self) -> bool:
-        return False  # the group is gone before anybody could ask
+        return False  # systemd removes the group before it can be read
 
     def remove(self) -> None:
-        """systemd does that."""
+        """Nothing to do: systemd removes the group."""
 
 
 def new_group(limits: Limits) -> Group:
     """Make a group with these limits.
 
     Raises:
-        NoGroup: this user may not, or the system does not offer it.
+        NoGroup: this user may not make groups, or the system has none.
     """
     way, found = _way()
     if way is None:
@@ -160,10 +160,10 @@ def new_group(limits: Limits) -> Group:
 
 
 def in_force() -> str:
-    """The version in use.
+    """The version of control groups that limits sandboxes here.
 
     Raises:
-        NoGroup: none is.
+        NoGroup: no group can be made here.
     """
     way, found = _way()
     if way is None:
@@ -173,7 +173,7 @@ def in_force() -> str:
 
 @functools.cache
 def _way() -> tuple[Callable[[Limits], Group] | None, str]:
-    """How groups can be made here, tried out, and their version; or nothing, and why not."""
+    """The first way of making groups that works here, and its version; or None, and why none works."""
     refusals = []
     for way in (_new_folders, _new_scope):
         try:
@@ -186,7 +186,7 @@ def _way() -> tuple[Callable[[Limits], Group] | None, str]:
 def _tried(way: Callable[[Limits], Group]) -> str:
     group = way(Limits())
     try:
-        with open(os.devnull) as passed:  # as the sandbox gets its arguments
+        with open(os.devnull) as passed:  # sandboxes get their arguments through a descriptor, which must survive
             command = [*group.joining(), "/bin/sh", "-c", f"test -e /proc/self/fd/{passed.fileno()}"]
             subprocess.run(command, check=True, capture_output=True, env={}, timeout=10, pass_fds=(passed.fileno(),))
     except (OSError, subprocess.SubprocessError):
@@ -244,7 +244,7 @@ def _parents() -> tuple[_Dialect, Path, Path]:
 
 
 def _own_groups(memberships: str, mounts: str) -> dict[str, Path]:
-    """Controller → folder of this process's group; the name of version 2 is empty."""
+    """The folder of this process's group for each controller; version 2 has an empty name."""
     places = {}
     for line in mounts.splitlines():
         before, after = (part.split() for part in line.split(" - "))
@@ -262,15 +262,15 @@ def _own_groups(memberships: str, mounts: str) -> dict[str, Path]:
 
 
 def _hand_down(folder: Path) -> None:
-    """Let groups below this one have limits of their own; the kernel refuses it to a group that holds processes."""
+    """Let groups below this one have their own limits; the kernel refuses that if this group holds processes."""
     try:
         (folder / "cgroup.subtree_control").write_text("+memory +pids")
     except OSError as error:
-        raise NoGroup(f"{folder}: {error.strerror}; a service with Delegate=yes would do") from None
+        raise NoGroup(f"{folder}: {error.strerror}; run the grader in a service with Delegate=yes") from None
 
 
 def _sweep(parents: Iterable[Path]) -> None:
-    """Remove what graders that were killed have left; a group that still holds a process stays."""
+    """Remove the groups that killed graders have left; a group that still holds a process stays."""
     for parent in set(parents):
         for folder in parent.glob("course-sandbox-*"):
             maker = _NAME.fullmatch(folder.name)

@@ -1,11 +1,11 @@
-"""The same program in a container of docker or podman: the sandbox of machines that have no bubblewrap.
+"""Runs students' code in a container of docker or podman, for machines without bubblewrap.
 
-Nothing is mounted. The container's file system is the image's, read-only, and a few folders in memory; the program
-and the student edition are sent through its standard input before the first message, so that it does not matter which
-folders of the machine the runtime can see. :mod:`autograder.sandbox.inside.container_init` receives them.
+Nothing is mounted. The container sees the image's file system, read-only, and a few folders in memory. The program and
+the student edition are sent through standard input before the first message, so it does not matter which folders of
+the machine the runtime can see. :mod:`autograder.sandbox.inside.container_init` receives them.
 
-A container is not a child of who starts it, so it is ended by its name. One whose grader was killed ends by itself,
-because its standard input is closed, and what is left all the same is removed before the next run.
+A container is not a child process of the grader, so it is ended by name. If the grader is killed, the container ends by
+itself, because its standard input is closed. Any that are left even so are removed before the next run.
 """
 
 from __future__ import annotations
@@ -35,22 +35,22 @@ __all__ = ["ContainerProcess", "is_out_of_memory", "launch_container", "remove_l
 _LABEL = "course-sandbox"
 _NAME = re.compile(rf"{_LABEL}-(?P<machine>.+)-(?P<grader>\d+)-[0-9a-f]+")
 _NOBODY = "65534:65534"
-_MARGIN = 256 * 2**20  # of memory: the program's own limit gives its code an error and not an end
-_OWN_TASKS = 8  # the container's first process, and a margin
-_ALL_TASKS = 4096  # of all containers, since docker's share a user; each is held by its control group
+_MARGIN = 256 * 2**20  # of memory: the program meets its own limit first, and then gets an error and is not killed
+_OWN_TASKS = 8  # the container's first process and a margin
+_ALL_TASKS = 4096  # of all containers together, which share a user with docker; each has its control group
 _SECONDS_TO_REMOVE = 60
 _FIRST = Path(__file__).with_name("inside") / "container_init.py"
-# docker and podman hand the proxies they are told of on to every container, passwords included.
+# docker and podman pass their proxy settings on to every container, passwords included.
 _PROXIES = ("http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy")
 
 
 class ContainerProcess:
-    """A container, by the program that started it and stays connected to its standard streams.
+    """A running container, controlled through the client program that is connected to its standard streams.
 
     Args:
-        client: that program.
-        name: the container's.
-        folder: where the client runs, since podman leaves files there; it goes when the client has ended.
+        client: the ``docker run`` or ``podman run`` process.
+        name: the container's name.
+        folder: the client's working folder, where podman leaves files; it is removed when the client has ended.
     """
 
     def __init__(self, client: subprocess.Popen[bytes], name: str, folder: tempfile.TemporaryDirectory[str]) -> None:
@@ -58,24 +58,24 @@ class ContainerProcess:
         self.pid, self.stdin, self.stdout, self.stderr = client.pid, client.stdin, client.stdout, client.stderr
 
     def kill(self) -> None:
-        """End the container: to end the client only would leave it running."""
+        """End the container. Ending only the client would leave it running."""
         if self._client.returncode is None:
             _remove([self._name])
             self._client.kill()
 
     def wait(self, timeout: float | None = None) -> int:
-        """The exit status of what ran in it."""
+        """Wait for the end; return the exit status of the program in the container."""
         status = self._client.wait(timeout)
         self._folder.cleanup()
         return status if status >= 0 else 128 - status
 
     def send(self, content: bytes, seconds: float) -> None:
-        """Send what comes before the first message. A container that does not take it in time is ended."""
+        """Send the files that come before the first message; end the container if it does not read them in time."""
         assert self.stdin is not None
         timer = threading.Timer(seconds, self.kill)
         timer.start()
         try:
-            with contextlib.suppress(BrokenPipeError):  # why it has ended is found out by whoever waits for an answer
+            with contextlib.suppress(BrokenPipeError):  # whoever waits for an answer finds out why it ended
                 self.stdin.write(content)
                 self.stdin.flush()
         finally:
@@ -83,7 +83,7 @@ class ContainerProcess:
 
 
 def require_container() -> None:
-    """Find out whether containers can be run here, and remove what an earlier run that was killed has left.
+    """Check that containers can run here, and remove those that a killed run has left.
 
     Raises:
         SandboxUnavailable: nothing runs containers here, or the image has not been built.
@@ -98,9 +98,9 @@ def launch_container(
     """Start a Python program in a container.
 
     Args:
-        program: its file, as it would be mounted, and its arguments.
-        mounts: files and folders that it needs; they are sent.
-        python_path: folders among these.
+        program: the program's file, at its path inside, and its arguments.
+        mounts: the files and folders that it needs; they are sent to the container.
+        python_path: folders among these to import from.
 
     Raises:
         SandboxUnavailable: nothing runs containers here, or the image has not been built.
@@ -124,12 +124,12 @@ def launch_container(
 
 
 def is_out_of_memory(status: int) -> bool:
-    """Whether a container's exit status tells that its memory was used up."""
+    """Whether a container's exit status means that it ran out of memory."""
     return status == OUT_OF_MEMORY
 
 
 def remove_leftovers() -> None:
-    """Remove containers of graders on this machine that are no more."""
+    """Remove the containers of graders on this machine that have ended."""
     command = [container_runtime(), "ps", "--all", "--filter", f"label={_LABEL}", "--format", "{{.Names}}"]
     listed = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS_TO_REMOVE, check=False).stdout
     _remove([name for name in listed.split() if _is_left_over(name)])
@@ -159,7 +159,7 @@ def _remove(names: Sequence[str]) -> None:
 
 @functools.cache
 def _machine() -> str:
-    """This machine's name, as it may be part of a container's: several machines may share one runtime."""
+    """This machine's name, in characters allowed in a container's; several machines may share a runtime."""
     return re.sub(r"[^A-Za-z0-9_.-]", "_", socket.gethostname())[:64]
 
 
@@ -169,10 +169,10 @@ def _walls(limits: Limits) -> list[str]:
     surroundings = ["--network=none", "--hostname=sandbox", "--read-only", "--log-driver=none", "--workdir", HOME]
     folders = {"/tmp": scratch, HOME: scratch, "/sandbox": scratch, "/edition": scratch}
     memories = [f"--tmpfs={folder}:rw,nosuid,nodev,size={size},mode=1777" for folder, size in folders.items()]
-    ending = ["--stop-signal=SIGKILL"]  # the first process of a container hears no other, and podman waits for it
+    ending = ["--stop-signal=SIGKILL"]  # a container's first process ignores other signals, and podman waits for it
     group = [f"--memory={memory}", f"--memory-swap={memory}", f"--pids-limit={limits.processes + _OWN_TASKS}"]
     most = {"cpu": limits.cpu_seconds + 1, "nofile": limits.open_files, "fsize": limits.file_bytes, "core": 0}
-    most["nproc"] = _ALL_TASKS  # podman would try to raise it, which fails where the grader is confined itself
+    most["nproc"] = _ALL_TASKS  # by default podman tries to raise it, which fails if the grader is confined itself
     each = [f"--ulimit={name}={value}:{value}" for name, value in most.items()]
     return [*rights, *surroundings, *memories, f"--shm-size={scratch}", *ending, *group, *each]
 
@@ -184,7 +184,7 @@ def _environment(python_path: Sequence[str]) -> list[str]:
 
 
 def _archive(mounts: Iterable[Mount]) -> bytes:
-    """The files of the mounts under the names by which they would be mounted."""
+    """A tar archive of the mounts' files, at their paths inside."""
     content = io.BytesIO()
     with tarfile.open(fileobj=content, mode="w") as archive:
         for mount in mounts:

@@ -1,7 +1,7 @@
-"""docker or podman, whichever works here, and the image in which students' code runs.
+"""Finds docker or podman, and builds the image in which students' code runs.
 
-The image's name follows from the packages of this environment that students may use, and their versions: one that was
-built for others is not taken by mistake.
+The image's name is computed from the packages that students may use and their versions in this environment. So an image
+that was built for other versions is never used by mistake.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ["build_image", "container_runtime", "image_name", "require_image"]
 _RUNTIMES = ("docker", "podman")
 _SECONDS_TO_ANSWER = 60
 _RECIPE = Path(__file__).with_name("Containerfile")
-_BESIDE = ("ipython",)  # in which the cells of a notebook run
+_BESIDE = ("ipython",)  # runs the cells of a notebook
 _INSTALL = "install Docker (docs.docker.com/get-docker) or podman (podman.io) and start it"
 
 
@@ -33,7 +33,7 @@ def container_runtime() -> str:
     """The path of the first program that can run containers here.
 
     Raises:
-        SandboxUnavailable: none can; the message says what each of them answered.
+        SandboxUnavailable: none can; the message gives the reason for each.
     """
     refusals = []
     for name in _RUNTIMES:
@@ -48,17 +48,17 @@ def container_runtime() -> str:
 
 @functools.cache
 def image_name() -> str:
-    """The image for this environment."""
+    """The name of the image for this environment."""
     recipe = _RECIPE.read_text(encoding="utf-8") + " ".join([_python(), *_packages()])
     return f"course-sandbox:{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
 
 
 @functools.cache
 def require_image() -> None:
-    """Find out whether the image is there.
+    """Check that the image has been built.
 
     Raises:
-        SandboxUnavailable: it is not, or there is nothing to run it.
+        SandboxUnavailable: it has not, or neither docker nor podman works.
     """
     runtime = container_runtime()
     if _complaint([runtime, "image", "inspect", image_name()]):
@@ -72,20 +72,22 @@ def build_image() -> str:
     """Build the image, showing what the runtime prints; returns its name.
 
     Raises:
-        SandboxUnavailable: there is nothing to build it with, or building failed.
+        SandboxUnavailable: neither docker nor podman works, or the build failed.
     """
     facts = {"PYTHON": _python(), "PACKAGES": " ".join(_packages())}
     arguments = [part for name, value in facts.items() for part in ("--build-arg", f"{name}={value}")]
     with tempfile.TemporaryDirectory() as empty:
         command = [container_runtime(), "build", "--tag", image_name(), "--file", str(_RECIPE), *arguments, empty]
         if subprocess.run(command, check=False).returncode != 0:
-            raise SandboxUnavailable("the image could not be built; what went wrong stands above")
+            raise SandboxUnavailable(
+                "the image could not be built: mend what the output above complains of, then try again"
+            )
     require_image.cache_clear()
     return image_name()
 
 
 def _complaint(command: Sequence[str]) -> str:
-    """What a command says when it fails; nothing if it does not."""
+    """The error output of a command that fails; empty if it succeeds."""
     try:
         done = subprocess.run(command, capture_output=True, timeout=_SECONDS_TO_ANSWER, check=False)
     except subprocess.TimeoutExpired:
@@ -101,7 +103,7 @@ def _python() -> str:
 
 
 def _packages() -> list[str]:
-    """What the library needs, as it is installed here, and IPython."""
+    """The library's requirements at the versions installed here, and IPython."""
     wanted = [need for need in requires("avae") or () if "extra ==" not in need]
     names = [*(re.split(r"[^\w.-]", need)[0] for need in wanted), *_BESIDE]
     return [f"{name}=={version(name).partition('+')[0]}" for name in names if _is_installed(name)]

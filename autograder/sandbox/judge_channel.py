@@ -1,7 +1,7 @@
-"""The judge's end of the line to a sandbox: send one message, wait for the one answer that belongs to it.
+"""The judge's end of the line to a sandbox: it sends one message and waits for the answer to it.
 
-Whoever is at the other end may write anything at any time, stop reading, or hang up. Each of these ends in one of
-three exceptions, after which the line must not be used again.
+The other end may write anything at any time, stop reading, or hang up. Each of these raises one of three exceptions,
+after which the line must not be used again.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from autograder.sandbox.inside.frames import HEADER, MalformedFrame, decode, enc
 __all__ = ["ChannelClosed", "JudgeChannel"]
 
 _CHUNK = 65536
-_SECONDS_BEFORE_A_LOOK = 0.05  # most answers are there by then, and looking takes milliseconds
+_SECONDS_BEFORE_A_LOOK = 0.05  # most answers arrive earlier, and asking for the time left takes milliseconds
 _SECONDS_BETWEEN_LOOKS = 0.5
 
 
@@ -31,8 +31,9 @@ class JudgeChannel:
     """Framed messages over two descriptors, which become non-blocking.
 
     Args:
-        reading, writing: descriptors to read answers from and write messages to.
-        frame_bytes: largest message that is accepted.
+        reading: descriptor to read answers from.
+        writing: descriptor to write messages to.
+        frame_bytes: size of the largest message that is accepted.
     """
 
     def __init__(self, reading: int, writing: int, frame_bytes: int) -> None:
@@ -50,14 +51,14 @@ class JudgeChannel:
         """Send ``message`` under a fresh secret id and return the answer to it, without the id.
 
         Args:
-            time_left: seconds until this has to be over; asked now and then, since they may pass slower than time.
-            respond: computes the response to each call that the other end makes before it answers. Without it, no
-                calls are accepted.
+            time_left: the seconds that remain; called repeatedly, since waiting for a busy processor may not count.
+            respond: computes the response to each call that the other end makes before it answers. Without it,
+                calls are not accepted.
 
         Raises:
-            TimeoutError: no complete answer while time was left.
+            TimeoutError: no complete answer came in time.
             ChannelClosed: the other end hung up.
-            MalformedFrame: something else than one answer to this very message came.
+            MalformedFrame: what came is not an answer to this message.
         """
         self._require_silence()
         identity, clock = secrets.token_hex(16), _Clock(time_left)
@@ -118,7 +119,7 @@ class JudgeChannel:
 
 
 class _Clock:
-    """Waits for a descriptor while time is left. One that is ready every moment gains no time by that."""
+    """Waits for a descriptor while time is left, however often the descriptor becomes ready."""
 
     def __init__(self, time_left: Callable[[], float]) -> None:
         self._time_left = time_left

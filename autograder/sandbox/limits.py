@@ -1,4 +1,4 @@
-"""What a student's code may use up before it is stopped."""
+"""The limits on time, memory and output at which a student's code is stopped."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Limits:
     ask_seconds: float = 10.0
     """Time for one call of a student's function."""
     total_seconds: float = 300.0
-    """Wall time for everything about one submission, waiting included."""
+    """Wall time for everything that is run for one submission, waiting included."""
     cpu_seconds: int = 240
     """Processor time of each process."""
     memory_bytes: int = 2048 * _MEBIBYTE
@@ -33,9 +33,9 @@ class Limits:
     file_bytes: int = 32 * _MEBIBYTE
     """Size of any one file."""
     scratch_bytes: int = 64 * _MEBIBYTE
-    """Size of each of the folders that can be written to: home, ``/tmp`` and shared memory."""
+    """Size of each writable folder: home, ``/tmp`` and shared memory."""
     output_bytes: int = 64 * 1024
-    """What is kept of everything that is printed."""
+    """Printed bytes that are kept; the rest is discarded."""
     frame_bytes: int = MAX_FRAME
     """Size of one message to or from the sandbox."""
 

@@ -1,4 +1,4 @@
-"""By what limits are kept on this machine: said by ``course doctor``, and kept in the audit log."""
+"""Says how limits are enforced on this machine, for ``course doctor`` and the audit log."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["memory_in_force", "system_calls_in_force"]
 
 
 def memory_in_force(kind: SandboxKind = DEFAULT_KIND) -> str:
-    """By what the limits on memory and processes are kept, and what would be better."""
+    """How the limits on memory and processes are enforced, and what is missing for better ones."""
     if kind == "container":
         return "docker or podman: the kernel counts all that a container takes"
     watched = f"rlimits, and the watchdog {LOOKS_PER_SECOND} times a second"

@@ -1,7 +1,7 @@
-"""What a sandbox can see of the machine: the system, this Python, the student edition. Nothing of the course.
+"""Lists what a sandbox can see of the machine: the system and this Python, but nothing of the course.
 
-Only what is listed here exists inside. Some of it may contain what must not be seen (the grader installed in
-``site-packages``, a course folder below ``/usr``); that is covered by an empty folder.
+The sandbox contains only what is listed here, and the student edition. If a listed folder contains something that must
+stay hidden (the grader installed in ``site-packages``, a course folder below ``/usr``), an empty folder covers it.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Mount:
         return cls(Path(path), Path(path))
 
     def places_of(self, real_path: Path) -> tuple[Path, ...]:
-        """Where a path without links appears through this mount: in one place or in none."""
+        """Where this mount shows a path that contains no links: in one place or in none."""
         source = self.source.resolve()
         return (self.destination / real_path.relative_to(source),) if real_path.is_relative_to(source) else ()
 
@@ -52,8 +52,8 @@ def system_mounts() -> tuple[Mount, ...]:
 def python_mounts() -> tuple[Mount, ...]:
     """Interpreter, standard library and installed packages of the Python that runs this, wherever they are.
 
-    A virtual environment leans on the Python it was made from, perhaps through several links; programs and
-    libraries of each are taken, never whole prefixes, one of which may be somebody's home folder.
+    A virtual environment depends on the Python it was made from, perhaps through several links. The programs and
+    libraries of each are mounted, never a whole prefix, which may be somebody's home folder.
     """
     parts = [prefix / part for prefix in _prefixes() for part in ("bin", "lib", "lib64", "pyvenv.cfg")]
     wanted = dict.fromkeys([*parts, *user_site_packages()])
@@ -67,10 +67,10 @@ def user_site_packages() -> tuple[Path, ...]:
 
 
 def places_to_cover(mounts: Iterable[Mount], hidden: Iterable[Path]) -> dict[Path, Path]:
-    """Where in the sandbox, through one mount or several, something would show that must not be seen, and what.
+    """The places in the sandbox where mounts would show something hidden, each with the path that it shows.
 
     Args:
-        hidden: files and folders to hide, beside the course and every trace of its packages.
+        hidden: files and folders to hide, in addition to the course and every trace of its packages.
     """
     course = () if COURSE.name.endswith("-packages") else (COURSE,)
     unwanted = {path.resolve() for path in (*course, *hidden, *installed_traces()) if path.exists()}
@@ -79,7 +79,7 @@ def places_to_cover(mounts: Iterable[Mount], hidden: Iterable[Path]) -> dict[Pat
 
 @functools.cache
 def installed_traces() -> tuple[Path, ...]:
-    """The course's packages where Python's packages are installed, and files there that tell of them."""
+    """The course's packages among the installed packages, and the files there that mention them."""
     return tuple(dict.fromkeys(trace for folder in _package_folders() for trace in _traces_in(folder)))
 
 
@@ -90,7 +90,7 @@ def _prefixes() -> list[Path]:
 
 
 def _links(path: Path) -> Iterator[Path]:
-    """A path and the targets of the links it names, one after the other."""
+    """The path, the target of the link it is, the target of that, and so on."""
     yield path
     while path.is_symlink():
         path = Path(os.path.normpath(path.parent / path.readlink()))
@@ -102,7 +102,7 @@ def _is_system(path: Path) -> bool:
 
 
 def _package_folders() -> Iterator[Path]:
-    """Folders of installed packages: of this Python and its origin, of the user, of any other below ``/usr``."""
+    """Folders of installed packages: this Python's and its origin's, the user's, any other Python's below ``/usr``."""
     yield from user_site_packages()
     for prefix in (*_prefixes(), Path("/usr"), Path("/usr/local")):
         yield from prefix.glob("lib*/python3*/*-packages")

@@ -1,13 +1,13 @@
-"""Prepares what a sandbox needs with rights that the sandbox itself must not have, before its walls are built.
+"""Prepares a sandbox with rights that the sandbox itself must not have, before its walls are built.
 
-A bubblewrap around the other one gives a private ``/tmp`` to prepare things in:
+An outer bubblewrap provides a private ``/tmp``, in which two things are prepared:
 
 * Folders in memory that hold a limited number of files. Bubblewrap limits only the bytes of its own, and a million
   empty files take a gigabyte of the kernel's memory.
-* For root, a place below which the source of every mount is bound (this Python may lie in root's home, closed to
-  others). Then root becomes user 65534 for good.
+* If root grades, a place where the source of every mount is bound, because this Python may lie in root's home, which is
+  closed to others. Then root becomes user 65534 for good.
 
-An ordinary user has the rights for the folders in a user namespace of their own. If the machine refuses them to
+An ordinary user can make the folders in a user namespace of their own. If the machine refuses them to
 programs that bubblewrap starts, the walls are built without an entrance, and the watchdog counts the files.
 """
 
@@ -35,13 +35,13 @@ _FURNISH = (
 
 @dataclass(frozen=True)
 class Entrance:
-    """The commands to run before the bubblewrap that builds the walls, and the places that they prepare for it.
+    """The commands to run before the inner bubblewrap, which builds the walls, and the places that they prepare.
 
     Attributes:
-        arguments: of the bubblewrap around.
-        steps: the commands that it runs, up to the inner bubblewrap.
-        doors: where the source of each mount is to be found; where it always was if it is not listed.
-        folders: where the folders in memory lie that are made already.
+        arguments: the outer bubblewrap's arguments.
+        steps: the commands that the outer bubblewrap runs before the inner one.
+        doors: where the source of each mount is bound; a mount that is not listed stays where it is.
+        folders: the prepared folders in memory: path inside → where each lies.
     """
 
     arguments: Sequence[str] = ()
@@ -57,15 +57,15 @@ def entrance(mounts: Sequence[Mount], folders: Sequence[str], size: int) -> Entr
     """Make the entrance to a sandbox with these mounts.
 
     Args:
-        folders: those that are to lie in memory with a limited number of files.
-        size: of each of these, in bytes.
+        folders: the folders to prepare in memory with a limited number of files.
+        size: the size of each folder in bytes.
     """
     doors = {mount: _ROOM / str(number) for number, mount in enumerate(mounts)}
     made = {folder: _ROOM / f"in-memory-{number}" for number, folder in enumerate(folders)}
     bound = [part for mount, door in doors.items() for part in ("--ro-bind", str(mount.source), str(door))]
     empty = [part for place in made.values() for part in ("--dir", str(place))]
-    # In a process tree of its own everything dies with its first process. The kernel forgets "die with parent" where
-    # a process changes its rights, which the inner bubblewrap does.
+    # A process tree dies with its first process. "Die with parent" alone is not enough: the kernel forgets it if a
+    # process changes its rights, and the inner bubblewrap does.
     outside = ["--unshare-pid", "--die-with-parent", "--dev-bind", "/", "/", "--tmpfs", str(_ROOM)]
     rights = [] if can_become_nobody() else _rights_of_its_own()
     steps = [*_furnishing(list(made.values()), size), *(_stepping_down() if can_become_nobody() else [])]
@@ -81,7 +81,7 @@ def can_become_nobody() -> bool:
 
 
 def _rights_of_its_own() -> list[str]:
-    """To mount, and to map the user of this namespace, who is called root in it, to that of the inner one."""
+    """Arguments for the rights to mount, and to map this namespace's root to the user of the inner namespace."""
     return ["--unshare-user", "--uid", "0", "--gid", "0", "--cap-add", "CAP_SYS_ADMIN", "--cap-add", "CAP_SETFCAP"]
 
 

@@ -1,4 +1,4 @@
-"""What a process and everything it has started use, read from ``/proc``."""
+"""Measures what a process and all of its descendants use, from ``/proc``."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class Usage:
     """The resources that a tree of processes uses.
 
     Attributes:
-        memory_bytes: memory of its own, and the tables of its pages; files that are mapped are not counted, and what a
-            process shares with the copies that forking made of it is counted for each.
+        memory_bytes: private memory and page tables. Mapped files are not counted; what a process shares with copies
+            made by forking is counted for each of them.
         tasks: processes and threads.
         descriptors: open files, pipes and sockets of all processes.
-        running_seconds: processor time of the tasks that are alive.
-        waiting_seconds: how long these were ready to run while the processors were busy with others.
+        running_seconds: processor time of all tasks that are alive.
+        waiting_seconds: time that all tasks that are alive were ready to run but waited for a processor.
     """
 
     memory_bytes: int
@@ -42,7 +42,7 @@ class Usage:
 
 
 def usage_of_tree(root: int) -> Usage:
-    """Usage of process ``root`` and its descendants; those that end meanwhile count as nothing."""
+    """Usage of process ``root`` and its descendants; processes that end meanwhile are not counted."""
     memory = tasks = descriptors = running = waiting = 0
     for process in _tree(Path(f"/proc/{root}")):
         with contextlib.suppress(OSError):
@@ -58,13 +58,15 @@ def usage_of_tree(root: int) -> Usage:
 
 
 def usage_of_scratch(root: int, folders: Sequence[str], size: int) -> int:
-    """Memory in bytes behind the folders in memory of the sandbox that ``root`` and its descendants live in.
+    """Bytes of memory that the folders in memory of a sandbox use.
 
-    All of them count as full while no process can be asked about them: the sandbox is still being built, or students'
-    code has seen to it that none answers.
+    If they cannot be measured through any process, all count as full: the sandbox is still being built, or students'
+    code prevents it.
 
     Args:
-        size: of each folder, by which it is told from the machine's own.
+        root: the sandbox's process; its descendants are tried too.
+        folders: the paths of the folders in the sandbox.
+        size: the size of each folder in bytes, which distinguishes it from the machine's own folder.
     """
     for process in reversed(list(_tree(Path(f"/proc/{root}")))):
         for thread in _threads(process):
@@ -81,7 +83,7 @@ def _memory_behind(facts: os.statvfs_result) -> int:
 
 
 def sockets_of_tree(root: int) -> int:
-    """Sockets in the sandbox's own network, also those that wait to be accepted and that no process has open."""
+    """The number of sockets in the sandbox's own network, including those that wait to be accepted."""
     ours = _network_of(Path("/proc/self"))
     for process in reversed(list(_tree(Path(f"/proc/{root}")))):
         for thread in _threads(process):
@@ -92,14 +94,14 @@ def sockets_of_tree(root: int) -> int:
 
 
 def _network_of(process: Path) -> int | None:
-    """The number of its network; None where a system has no such things, or the process is gone."""
+    """The number of a process's network namespace; None if there are none here, or the process has ended."""
     with contextlib.suppress(OSError):
         return (process / "ns/net").stat().st_ino
     return None
 
 
 def shared_out_memory_of_tree(root: int) -> int:
-    """Memory in bytes, as in :class:`Usage`, but what processes share is counted once. It takes milliseconds each."""
+    """Memory in bytes, as in :class:`Usage`, with shared memory counted once; takes milliseconds for each process."""
     memory = 0
     for process in _tree(Path(f"/proc/{root}")):
         with contextlib.suppress(OSError):
@@ -112,15 +114,15 @@ def shared_out_memory_of_tree(root: int) -> int:
 def _smaps(thread: Path) -> bytes:
     try:
         return (thread / "smaps_rollup").read_bytes()
-    except (PermissionError, FileNotFoundError):  # the kernel does not tell everybody, nor does every kernel
+    except (PermissionError, FileNotFoundError):  # some kernels have no such file, and some users may not read it
         return b""
 
 
 def _living(threads: Iterable[Path]) -> tuple[Path, bytes]:
-    """The first thread of a process that has not ended, and its status. That need not be the one it began with.
+    """The first thread of a process that has not ended, and its status. The main thread may have ended already.
 
     Raises:
-        ProcessLookupError: all have ended.
+        ProcessLookupError: all threads have ended.
     """
     for thread in threads:
         with contextlib.suppress(OSError):
@@ -135,7 +137,7 @@ def _kilobytes(kind: re.Pattern[bytes], told: bytes) -> int:
 
 
 def _threads(process: Path) -> list[Path]:
-    """All threads of a process, those that have ended too; none where the process is gone."""
+    """All threads of a process, ended ones included; empty if the process has ended."""
     try:
         return list((process / "task").iterdir())
     except OSError:
@@ -143,14 +145,14 @@ def _threads(process: Path) -> list[Path]:
 
 
 class Patience:
-    """The time that is left for something a sandbox is doing, were it not for what else runs on this machine.
+    """The time that a sandbox has left for a task, not counting the time it waits for a busy processor.
 
-    Time spent waiting for a processor does not count, up to a point, so that a right answer does not fail on a
-    machine that is overloaded. Time spent asleep counts, and so does the time before the first look.
+    So a right answer does not fail on an overloaded machine. At five times the allowed seconds, the time is over in any
+    case. Time spent asleep counts, and so does the time before the first call of :meth:`left`.
 
     Args:
-        process: the sandbox.
-        seconds: what it may take.
+        process: the sandbox's process.
+        seconds: the time that the task may take.
     """
 
     def __init__(self, process: int, seconds: float) -> None:
@@ -159,7 +161,7 @@ class Patience:
         self._before: Usage | None = None
 
     def left(self) -> float:
-        """Seconds; nothing or less when the time is over."""
+        """The seconds left; zero or negative when the time is over."""
         passed, now = time.monotonic() - self._started, usage_of_tree(self._process)
         before = self._before = self._before or now
         waited = max(0.0, now.waiting_seconds - before.waiting_seconds)
@@ -179,7 +181,7 @@ def _tree(root: Path) -> Iterator[Path]:
 
 
 def _schedule(task: Path) -> tuple[int, int]:
-    """Nanoseconds on a processor, and in the queue for one; nothing where the kernel does not keep count."""
+    """Nanoseconds on a processor, and in the queue for one; zero if the kernel does not count them."""
     try:
         on_processor, in_queue, _ = map(int, (task / "schedstat").read_text().split())
     except FileNotFoundError:

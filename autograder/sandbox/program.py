@@ -1,4 +1,4 @@
-"""The program that runs in a sandbox: what of the grader is mounted there, and the limits that it puts on itself."""
+"""Describes the program that runs in a sandbox: its files, and the limits that it sets for itself."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _FOLDER = Path("/sandbox")
 _EDITION = Path("/edition")
 
 PROGRAM = str(_FOLDER / "cells.py")
-"""Runs one notebook; takes its limits, as JSON, for its one argument."""
+"""The program that runs one notebook; its only argument is the limits as JSON."""
 WARM = (sys.executable, str(_FOLDER / "warm_interpreter.py"))
-"""Runs no notebook, but forks processes that do, when it is told to over its standard input."""
+"""The command of the warm interpreter: it runs no notebook, but forks processes that do."""
 FORKING = (sys.executable, str(_FOLDER / "forking.py"))
-"""Forks as well, but processes that do nothing."""
+"""A command that forks processes that do nothing, to try whether forking works."""
 PYTHON_PATH = (str(_EDITION),)
 
 
@@ -35,10 +35,10 @@ def program_mounts(edition: Path) -> list[Mount]:
 
 
 def kernel_limits(limits: Limits) -> dict[str, int]:
-    """Those limits that a process can have the kernel put on itself."""
+    """The limits that a process can set for itself, which the kernel then enforces."""
     names = ("memory_bytes", "cpu_seconds", "processes", "open_files", "file_bytes")
     wanted = {name: getattr(limits, name) for name in names}
-    if _kernel_version() < (5, 14):  # it counts what the same user runs outside the sandbox too
+    if _kernel_version() < (5, 14):  # older kernels also count what the same user runs outside the sandbox
         del wanted["processes"]
     return wanted
 

@@ -1,8 +1,8 @@
-"""The kinds of place in which students' code can run. Which one it is, is said by name; none stands in for another.
+"""The kinds of sandbox in which students' code can run. The grader never replaces one kind by another.
 
-``bubblewrap``, the default, is what :mod:`autograder.sandbox` is about. Where it cannot be had (macOS, a machine that
-forbids user namespaces), there is a ``container`` of docker or podman, with the same limits; and ``none``, which
-protects nothing, and says so each time.
+``bubblewrap`` is the default. If it is not available (macOS, a machine that forbids user namespaces), an instructor
+can ask for a ``container`` of docker or podman, with the same limits, or for ``none``, which protects nothing and warns
+each time.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ DEFAULT_KIND: SandboxKind = "bubblewrap"
 
 
 class SandboxProcess(Protocol):
-    """What a session needs of a sandbox, as :class:`subprocess.Popen` has it."""
+    """The part of :class:`subprocess.Popen` that a session needs of a sandbox."""
 
     pid: int
 
@@ -48,18 +48,18 @@ class SandboxProcess(Protocol):
     def stderr(self) -> IO[bytes] | None: ...
 
     def kill(self) -> None:
-        """Kill everything in it."""
+        """Kill everything in the sandbox."""
 
     def wait(self, timeout: float | None = None) -> int:
-        """Its exit status, once it has ended; 128 and the signal's number if a signal ended it."""
+        """Wait for the end; return the exit status, or 128 plus the signal's number if a signal ended it."""
         ...
 
 
 def require_kind(kind: SandboxKind) -> None:
-    """Find out whether this machine can run a kind of sandbox.
+    """Check that this machine can run a kind of sandbox.
 
     Raises:
-        SandboxUnavailable: it cannot; the message says what is missing, and what the choices are.
+        SandboxUnavailable: it cannot; the message says what is missing and what the choices are.
     """
     if sys.platform == "win32":
         raise SandboxUnavailable("grading does not run on Windows itself: run it in WSL 2, where bubblewrap works")
@@ -67,26 +67,26 @@ def require_kind(kind: SandboxKind) -> None:
 
 
 def warning_about(kind: SandboxKind) -> str:
-    """What an instructor who asks for this kind has to know each time; empty if there is nothing."""
+    """The warning for an instructor who asks for this kind; empty if there is none."""
     return WARNING if kind == "none" else ""
 
 
 def flags_about(kind: SandboxKind) -> tuple[str, ...]:
-    """What is noted about every submission that was graded so."""
+    """The flags that every submission graded in this kind of sandbox gets."""
     return ("graded without a sandbox: its code could have read the solutions",) if kind == "none" else ()
 
 
 def launch_other(
     kind: SandboxKind, program: Sequence[str], mounts: Sequence[Mount], python_path: Sequence[str], limits: Limits
 ) -> SandboxProcess:
-    """Start a Python program in another place than bubblewrap's.
+    """Start a Python program in another kind of sandbox than bubblewrap's.
 
     Args:
-        program: the path of its file, among what is mounted, and its arguments.
-        mounts: what it needs of the grader's.
-        python_path: folders among these to import from before any other.
+        program: the path of the program's file inside, and its arguments.
+        mounts: the grader's files that it needs.
+        python_path: folders among these that imports search first.
 
     Raises:
-        SandboxUnavailable: it cannot be started.
+        SandboxUnavailable: the program cannot be started.
     """
     return {"container": launch_container, "none": launch_unconfined}[kind](program, mounts, python_path, limits)

@@ -1,14 +1,14 @@
-"""A filter for bubblewrap that refuses system calls which no exercise needs.
+"""Builds a filter that refuses system calls which no exercise needs.
 
-Some would only widen what can be tried against the kernel. The others reach beyond a sandbox:
+Some of them would only give an attack on the kernel more to try. The others reach beyond a sandbox:
 
-* memory that belongs to no process, so that no limit on processes sees it (:data:`_MEMORY_OF_NOBODY`, sockets of the
+* memory that belongs to no process, so no limit on a process counts it (:data:`_MEMORY_OF_NOBODY`, sockets of the
   internet, records of locks on files, shared mappings of nothing, large pages, pipes that are made larger);
-* holding up, watching or slowing those who use the same files or the same user's share of the machine
-  (:data:`_OTHERS`, leases on files and watches over folders, and what drops a file from the machine's memory);
-* the kernel's tools for looking into processes, for mounts and for programs of its own (:data:`_KERNEL`).
+* calls that block, watch or slow others who use the same files or the same user's share of the machine
+  (:data:`_OTHERS`, leases on files, watches over folders, dropping a file from the machine's memory);
+* the kernel's tools for looking into processes, for mounting and for running programs in it (:data:`_KERNEL`).
 
-Calls that are not known here get the answer of an older kernel, "there is no such call".
+Calls that this list does not know fail as they do on an older kernel: "there is no such call".
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _MEMORY_OF_NOBODY: Mapping[str, Numbers] = {
     "msgget": (68, 186),
     "semget": (64, 190),
     "mq_open": (240, 180),
-    "io_setup": (206, 0),  # contexts are counted for the whole machine
+    "io_setup": (206, 0),  # the limit on contexts is one for the whole machine
     "io_uring_setup": (425, 425),
     "io_uring_enter": (426, 426),
     "io_uring_register": (427, 427),
@@ -95,15 +95,15 @@ _KERNEL: Mapping[str, Numbers] = {
     "mount_setattr": (442, 442),
 }
 _DENIED = _MEMORY_OF_NOBODY | _OTHERS | _KERNEL
-_CLONE3 = (435, 435)  # its flags lie in memory, where no filter sees them; without it, clone is used
-_NEWEST = 462  # the last call that was looked at; numbers from 424 on are the same on all machines
+_CLONE3 = (435, 435)  # its flags lie in memory, where a filter cannot read them; programs fall back on clone
+_NEWEST = 462  # the last call that we have reviewed; from 424 on, numbers are the same on all machines
 _SOCKET = (41, 198)
 _FAMILIES = (1, 16)  # of sockets: Unix and netlink
 
 
 @dataclass(frozen=True)
 class _Refusal:
-    """A call that is refused where one of its arguments, or some bits of it, has one of these values."""
+    """A call that is refused if one of its arguments, or some bits of the argument, has one of these values."""
 
     call: Numbers
     argument: int
@@ -116,7 +116,7 @@ _LOCKS = (5, 6, 7, 36, 37, 38)  # to ask, set and wait for, of a process and of 
 _SHARED_NOTHING, _KIND_OF_MAPPING, _LARGE_PAGES = 0x21, 0x2F, 0x40000  # MAP_SHARED | MAP_ANONYMOUS, …, MAP_HUGETLB
 _MERGE, _COLD, _PAGE_OUT = 12, 20, 21
 _FORGET_FILE = 4
-_THREAD, _SAME_FILES = 0x10000, 0x400  # a thread with open files of its own would hide them
+_THREAD, _SAME_FILES = 0x10000, 0x400  # a thread could hide open files that only it has
 _SET_FILTER = 22
 _ATTACH_FILTERS = (26, 50, 51, 52)
 
@@ -133,7 +133,7 @@ _REFUSALS = (
 
 
 _MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
-"""Place of a machine's numbers in :data:`Numbers`, and its own in the kernel's interface."""
+"""For each machine, the index of its numbers in :data:`Numbers`, and the kernel's number for it."""
 
 _LOAD, _AND, _IF_EQUAL, _IF_AT_LEAST, _RETURN = 0x20, 0x54, 0x15, 0x35, 0x06
 _NUMBER, _ARCHITECTURE, _ARGUMENTS = 0, 4, 16  # offsets in struct seccomp_data
@@ -141,7 +141,7 @@ _ALLOW, _FAIL = 0x7FFF0000, 0x00050000
 
 
 def system_call_filter() -> bytes:
-    """The filter for this machine, as an array of BPF instructions; empty for processors it is not written for."""
+    """The filter for this machine, as an array of BPF instructions; empty for processors that it is not written for."""
     if platform.machine() not in _MACHINES:
         return b""
     place, architecture = _MACHINES[platform.machine()]
@@ -171,7 +171,7 @@ def _refusals(place: int) -> Iterable[bytes]:
 
 
 def _refused(refusal: _Refusal) -> bytes:
-    """Fails where the argument is as refused, and goes on otherwise."""
+    """Instructions that fail if the argument has a refused value, and go on otherwise."""
     bits = _one(_LOAD, _ARGUMENTS + 8 * refusal.argument) + _one(_AND, refusal.bits)
     return bits + b"".join(_where(value, _fail()) for value in refusal.values)
 
@@ -182,7 +182,7 @@ def _only_families() -> bytes:
 
 
 def _where(value: int, instructions: bytes) -> bytes:
-    """Do this if what was loaded is ``value``, and skip it otherwise."""
+    """Run the instructions if the loaded number is ``value``; skip them otherwise."""
     return _one(_IF_EQUAL, value, if_false=len(instructions) // _SIZE) + instructions
 
 

@@ -1,6 +1,6 @@
-"""One sandbox alive: started, asked things one after the other within limits of time and size, killed.
+"""Runs one sandbox: starts it, asks it one thing after another within limits of time and size, and kills it.
 
-What can go wrong with a student's code in it comes out as :class:`SessionLost`, in a sentence for the student.
+If the student's code breaks the session, :class:`SessionLost` says how, in a sentence for the student.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ _MOST_OUTSIDE = 2
 
 
 class SessionLost(Exception):
-    """The sandbox is dead or not to be trusted with another question.
+    """The sandbox is dead, or cannot be trusted with another question.
 
     Args:
         reason: one line for the student.
-        give_up: whether asking again in a fresh sandbox is no use.
+        give_up: whether it is useless to ask again in a fresh sandbox.
     """
 
     def __init__(self, reason: str, give_up: bool = False) -> None:
@@ -55,7 +55,7 @@ class SessionLost(Exception):
 
 
 class NotDefined(Exception):
-    """Nothing in the notebook implements the component that was asked for."""
+    """Nothing in the notebook implements the requested component."""
 
 
 @dataclass(frozen=True)
@@ -67,20 +67,20 @@ class CellOutcome:
 
 
 class Session:
-    """A running sandbox. Use it in a ``with`` block; afterwards nothing of it is left.
+    """A running sandbox. Use it in a ``with`` block, which kills everything in it at the end.
 
     Args:
         edition: the folder that holds the student edition of ``avae_lib``.
-        deadline: when everything has to be over, on the clock of :func:`time.monotonic`.
-        hidden: files and folders of the machine that must not be seen even inside what is mounted.
+        deadline: the time of :func:`time.monotonic` at which the session ends.
+        hidden: files and folders of the machine that are not visible even if they lie inside a mount.
         kind: where students' code runs.
-        setup: cells of ours that will run first, for a warm start to be ready for them.
-        respond: computes what the stand-ins in it ask for (see :meth:`stand_in`).
-        warm: whether it may be forked from an interpreter that is ready.
+        setup: our own cells that will run first; a warm start imports what they import.
+        respond: computes the results of stand-ins (see :meth:`stand_in`).
+        warm: whether the sandbox may be forked from a warm interpreter.
 
     Raises:
         SandboxUnavailable: the sandbox cannot be started on this machine.
-        SessionLost: the deadline is over.
+        SessionLost: the deadline has passed.
     """
 
     def __init__(
@@ -113,14 +113,14 @@ class Session:
         return CellOutcome("" if error is None else _one_line(error), _names(changed))
 
     def stand_in(self, names: Iterable[str]) -> None:
-        """Have calls of these components, and their gradients, computed by ``respond``, outside."""
+        """Define stand-ins for these components: ``respond`` computes their results and gradients outside."""
         self._exchange({"do": "stand_in", "names": list(names)}, self._limits.cell_seconds, "cell")
 
     def observe(self, request: Request) -> Observation:
         """Call the student's function as ``request`` asks.
 
         Raises:
-            NotDefined: there is no such function.
+            NotDefined: the notebook has no such function.
             SessionLost: no readable observation came back in time.
         """
         message = {"do": "observe", "request": request.to_json()}
@@ -133,10 +133,10 @@ class Session:
             raise SessionLost(_disturbed(problem)) from None
 
     def call(self, function: Callable[..., Any], arguments: dict[str, Any], what: str) -> Any:
-        """What a function of the library's returns in the sandbox; arguments and result are of JSON's types.
+        """Call a function of the library in the sandbox; its arguments and its result are JSON values.
 
         Args:
-            what: what is being worked on, for a reason.
+            what: the subject of the sentence if it takes too long, such as ``"model"``.
         """
         place = {"module": function.__module__, "function": function.__name__}
         answer = self._exchange({"do": "call", **place, "arguments": arguments}, self._limits.ask_seconds, what)
@@ -155,7 +155,7 @@ class Session:
         """Kill everything in the sandbox, and wait until it is gone."""
         self._process.kill()
         self._process.wait()
-        self._watchdog.join(timeout=10)  # it ends when the last process has let go of its standard error
+        self._watchdog.join(timeout=10)  # it ends when the last process has closed its standard error
         for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
             with contextlib.suppress(BrokenPipeError):
                 if stream is not None:
@@ -169,7 +169,7 @@ class Session:
         self.close()
 
     def _begin(self, start: Callable[[Group | None], SandboxProcess]) -> None:
-        """Start the process, in a control group where there are such, and wait for it."""
+        """Start the process, in a control group if possible, and wait until it is ready."""
         self._group = _group(self._limits) if self._kind == "bubblewrap" else None
         try:
             self._process = start(self._group)
@@ -198,11 +198,15 @@ class Session:
             answer = self._line.receive(self._time_left(self._limits.start_seconds))
         except (TimeoutError, ChannelClosed, MalformedFrame) as problem:
             self.close()
-            self._require_time()  # a start cut short by the deadline is the notebook's doing, not the machine's
+            self._require_time()  # if the deadline cut the start short, the notebook is the cause, not the machine
             said = " ".join(self.printed[-_LAST_WORDS:].split()) or type(problem).__name__
-            raise SandboxUnavailable(f"the sandbox does not start: {said}") from None
+            raise SandboxUnavailable(
+                f"the sandbox does not start: {said}; run course doctor to see what is missing"
+            ) from None
         if answer != {"ready": True}:
-            raise SandboxUnavailable("the sandbox does not start: its program says something unexpected")
+            raise SandboxUnavailable(
+                "the sandbox does not start: its first message is not the expected one; run course doctor"
+            )
 
     def _exchange(self, message: dict[str, Any], seconds: float, what: str) -> dict[str, Any]:
         self._require_time()
@@ -221,7 +225,7 @@ class Session:
         return answer
 
     def _time_left(self, seconds: float, outside: _Outside | None = None) -> Callable[[], float]:
-        """Seconds for an exchange. What is computed outside meanwhile does not count, up to a point."""
+        """A function that returns the seconds left for an exchange; time spent outside is excused up to a point."""
         patience = Patience(self._process.pid, seconds)
 
         def left() -> float:
@@ -245,7 +249,7 @@ class Session:
             return too_much_memory(self._limits)
         if status == 128 + signal.SIGXCPU:
             return f"your code used more than {self._limits.cpu_seconds} s of processor time"
-        if (number := status - 128) in set(signal.Signals):  # 129 to 255 may also be what os._exit was given
+        if (number := status - 128) in set(signal.Signals):  # 129 to 255 may also come from os._exit
             return f"your code ended the process (a crash: {signal.strsignal(number)})"
         return f"your code ended the process (os._exit or the like, status {status})"
 
@@ -256,7 +260,7 @@ class Session:
 
 
 class _Outside:
-    """Computes responses, and knows how long that has taken."""
+    """Computes responses, and measures how long that takes."""
 
     def __init__(self, respond: Callable[[Any], dict[str, Any]]) -> None:
         self._respond = respond
@@ -271,7 +275,7 @@ class _Outside:
 
 
 def _group(limits: Limits) -> Group | None:
-    """A control group where this machine offers one; the watchdog watches in any case."""
+    """A control group, if this machine offers one; the watchdog watches in any case."""
     try:
         return new_group(limits)
     except NoGroup:
@@ -279,13 +283,13 @@ def _group(limits: Limits) -> Group | None:
 
 
 def _started_elsewhere(kind: SandboxKind, edition: Path, limits: Limits) -> SandboxProcess:
-    # There the kernel would count all that a user runs against the limit on processes.
+    # Without a user namespace of our own, the kernel would count everything that the user runs.
     wanted = {name: most for name, most in kernel_limits(limits).items() if name != "processes"}
     return launch_other(kind, [PROGRAM, json.dumps(wanted)], program_mounts(edition), PYTHON_PATH, limits)
 
 
 def _started_cold(edition: Path, limits: Limits, hidden: tuple[Path, ...], group: Group | None) -> SandboxProcess:
-    """In a sandbox of its own, with an interpreter of its own."""
+    """A process in a new sandbox, with a new interpreter."""
     program = [sys.executable, PROGRAM, json.dumps(kernel_limits(limits))]
     joining = group.joining() if group else ()
     return launch(program, program_mounts(edition), limits.scratch_bytes, PYTHON_PATH, hidden, joining)
@@ -296,7 +300,7 @@ def _disturbed(problem: Exception) -> str:
 
 
 def _one_line(error: Any) -> str:
-    """An error reported from inside, as text that is safe to keep."""
+    """An error reported by the sandbox, as text that is safe to show."""
     if not isinstance(error, dict):
         return "an error"
     kind, message = (_text(error.get(part)) for part in ("type", "message"))
@@ -304,7 +308,7 @@ def _one_line(error: Any) -> str:
 
 
 def _names(changed: Any) -> tuple[str, ...]:
-    """Those names reported from inside that are names of something: they will be shown to an instructor."""
+    """The reported names that are known; only these are shown to an instructor."""
     return tuple(filter(is_known, changed[:_MAX_NAMES] if isinstance(changed, list) else []))
 
 

@@ -1,7 +1,7 @@
-"""No sandbox: students' code as an ordinary process of the person who grades. Only for those who ask for it by name.
+"""Runs students' code without a sandbox, as an ordinary process of the person who grades, on request only.
 
-Limits on time, output, memory and the like are as elsewhere, as far as rlimits and a watchdog can keep them. Against
-code that means harm there is nothing.
+Limits on time, output, memory and the like are the same, as far as rlimits and a watchdog can enforce them. Nothing
+protects against malicious code.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ WARNING = (
 
 
 class UnconfinedProcess:
-    """A process in a folder and a process group of its own; the folder goes when the process has ended."""
+    """A process with its own folder and process group; the folder is removed when the process has ended."""
 
     def __init__(self, process: subprocess.Popen[bytes], folder: tempfile.TemporaryDirectory[str]) -> None:
         self._process, self._folder = process, folder
         self.pid, self.stdin, self.stdout, self.stderr = process.pid, process.stdin, process.stdout, process.stderr
 
     def kill(self) -> None:
-        """Kill it and what it has started, but for what has left its group."""
+        """Kill the process and what it has started, except processes that have left its group."""
         if self._process.returncode is None:
             self._kill_group()
 
     def wait(self, timeout: float | None = None) -> int:
-        """Its exit status as a shell tells it."""
+        """Wait for the end; return the exit status as a shell does."""
         running = self._process.returncode is None
         status = self._process.wait(timeout)
         if running:
@@ -50,15 +50,15 @@ class UnconfinedProcess:
         return status if status >= 0 else 128 - status
 
     def _kill_group(self) -> None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):  # the latter is macOS's word for ended ones
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS raises the latter for ended processes
             os.killpg(self.pid, signal.SIGKILL)
 
 
 def require_ordinary_user() -> None:
-    """Refuse root: a mistake of a student's could then cost the whole machine.
+    """Refuse root, because a student's mistake could then damage the whole machine.
 
     Raises:
-        SandboxUnavailable: this is root.
+        SandboxUnavailable: root is running this.
     """
     if os.geteuid() == 0:
         raise SandboxUnavailable(
@@ -72,16 +72,18 @@ def launch_unconfined(
     """Start a Python program with a cleared environment, in a folder of its own that holds copies of the mounts.
 
     Args:
-        program: its file, as it would be mounted, and its arguments.
-        python_path: folders, as they would be mounted.
-        limits: are kept by the program itself and by who watches it.
+        program: the program's file, at its path inside a sandbox, and its arguments.
+        python_path: folders to import from, at their paths inside a sandbox.
+        limits: not used here; the program itself and the watchdog enforce them.
     """
     folder = tempfile.TemporaryDirectory(prefix="course-no-sandbox-", ignore_cleanup_errors=True)
     try:
         process = _started(Path(folder.name), program, mounts, python_path)
     except OSError as trouble:
         folder.cleanup()
-        raise SandboxUnavailable(f"the program for students' code cannot be started: {trouble}") from None
+        raise SandboxUnavailable(
+            f"the program for students' code cannot be started: {trouble}; run course doctor to check this machine"
+        ) from None
     return UnconfinedProcess(process, folder)
 
 
@@ -118,6 +120,6 @@ def _copy(source: Path, destination: Path) -> None:
 
 
 def _dying_with_us() -> list[str]:
-    """Elsewhere than on Linux, it ends when it finds that nobody asks any more."""
+    """A prefix that ends the process with ours; without it, the process ends when its standard input closes."""
     setpriv = shutil.which("setpriv")
     return [setpriv, "--pdeathsig=KILL", "--"] if setpriv else []

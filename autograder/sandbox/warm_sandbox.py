@@ -1,4 +1,4 @@
-"""A sandbox in which a program waits for orders to fork, and the processes that it has forked into compartments."""
+"""Keeps a sandbox whose program forks processes on request, each into a compartment of its own."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ _CREDENTIALS = socket.CMSG_SPACE(struct.calcsize("3i"))  # process, user and gro
 
 
 class NoWarmStart(RuntimeError):
-    """Nothing could be forked here and now; the message says why.
+    """No process could be forked; the message says why.
 
     Args:
-        for_good: whether the machine refuses it by nature, so that trying again is no use.
+        for_good: whether this machine always refuses it, so it is useless to try again.
     """
 
     def __init__(self, reason: str, for_good: bool = False) -> None:
@@ -45,14 +45,14 @@ class NoWarmStart(RuntimeError):
 
 
 class ForkedProcess:
-    """The first process of a compartment, to be used as a :class:`subprocess.Popen` is.
+    """The first process of a compartment, with the interface of a :class:`subprocess.Popen`.
 
     Args:
-        process: its number.
-        handle: a descriptor that stands for it.
-        report: where its end will be told.
+        process: the number of the process.
+        handle: a descriptor of the process.
+        report: the socket on which its end is reported.
         streams: our ends of its standard input, output and error.
-        at_end: told once, when nothing of the compartment is left, whether the sandbox can be used again.
+        at_end: called once, after everything in the compartment has ended, with whether the sandbox can be reused.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class ForkedProcess:
                 signal.pidfd_send_signal(self._handle, signal.SIGKILL)
 
     def wait(self, timeout: float | None = None) -> int:
-        """Its end, as a shell tells it, once nothing of the compartment is left."""
+        """Wait until everything in the compartment has ended; return the exit status as a shell does."""
         if self.returncode is None:
             if not _has_something(self._report, timeout):
                 raise subprocess.TimeoutExpired("a forked process", timeout or 0)
@@ -85,7 +85,7 @@ class ForkedProcess:
         return self.returncode
 
     def _note_end(self, told: bytes) -> None:
-        """Nothing is told where the sandbox is gone, and all of its compartments with it."""
+        """Note the exit status. If the report is empty, the sandbox has ended with all of its compartments."""
         with self._lock:
             self.returncode = int(told) if told.isdigit() else _KILLED
             os.close(self._handle)
@@ -94,16 +94,16 @@ class ForkedProcess:
 
 
 class WarmSandbox:
-    """A sandbox with a program in it that forks. It dies with the thread that made it, and when it is forgotten.
+    """A sandbox with a program that forks. It dies with the thread that made it, or when it is garbage-collected.
 
     Args:
-        program: what forks, after all of its preparations.
-        in_group: whether the program has to be in a control group.
-        seconds: to wait until it is ready. Time in which others keep the processors busy does not count.
+        program: the command of the program that forks.
+        in_group: whether the program must be in a control group.
+        seconds: how long to wait until it is ready. Waiting for a busy processor does not count.
 
     Raises:
-        NoWarmStart: it is not ready in time.
-        SandboxUnavailable: this machine cannot run a sandbox, or not with these mounts.
+        NoWarmStart: the program is not ready in time.
+        SandboxUnavailable: this machine cannot run a sandbox at all, or not with these mounts.
     """
 
     def __init__(
@@ -129,10 +129,10 @@ class WarmSandbox:
         self._wait_until_ready(seconds)
 
     def fork(self, group: Group | None, at_end: Callable[[bool], None]) -> ForkedProcess:
-        """A process in a new compartment, and in ``group``.
+        """Fork a process into a new compartment, in the control group ``group``.
 
         Raises:
-            NoWarmStart: the program is dead or slow, or the machine refuses something that belongs to a compartment.
+            NoWarmStart: the program is dead or slow, or the machine refuses something that a compartment needs.
         """
         with contextlib.ExitStack() as theirs, contextlib.ExitStack() as undone, _as_no_warm_start():
             (their_in, our_in), (our_out, their_out), (our_error, their_error) = (os.pipe() for _ in range(3))
@@ -147,7 +147,7 @@ class WarmSandbox:
             return ForkedProcess(process, handle, report, ours, at_end)
 
     def is_usable(self) -> bool:
-        """Whether it belongs to this thread, rather than to one that this process is a copy of, and is alive."""
+        """Whether the sandbox is alive and was made by this thread of this very process, not of its parent."""
         return self._maker == _this_thread() and self._ending.alive and self._process.poll() is None
 
     def close(self) -> None:
@@ -178,9 +178,9 @@ class WarmSandbox:
         socket.send_fds(self._control, [json.dumps(order).encode()], descriptors)
 
     def _led_in(self, report: socket.socket, group: Group | None) -> tuple[int, int]:
-        """Put the first process of a compartment into its group and let it go on; its number, and a handle on it.
+        """Put a compartment's first process into its group and let it go on; return its number and a descriptor.
 
-        The kernel tells who it is; the process itself knows only its number inside.
+        The number comes from the kernel, because the process knows only its number inside.
         """
         report.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         said, process = self._heard(report, _SECONDS_TO_FORK)
@@ -197,7 +197,7 @@ class WarmSandbox:
         return process, handle
 
     def _heard(self, line: socket.socket, seconds: float) -> tuple[bytes, int]:
-        """What comes next, and the number of the process that said it, where the line asks for that."""
+        """The next message, and the number of the process that sent it if the line asks the kernel for it."""
         patience = Patience(self._process.pid, seconds)
         while not _has_something(line, _SECONDS_BETWEEN_LOOKS):
             if patience.left() <= 0:
@@ -215,7 +215,7 @@ def _require(wanted: bytes, said: bytes) -> None:
 
 @contextlib.contextmanager
 def _as_no_warm_start() -> Iterator[None]:
-    """What the system does not let us do is no reason to end: starts are cold then."""
+    """Turn refusals of the system into :class:`NoWarmStart`, so that the caller makes a cold start."""
     try:
         yield
     except NoGroup as refusal:
@@ -225,14 +225,14 @@ def _as_no_warm_start() -> Iterator[None]:
 
 
 def _has_something(line: socket.socket, seconds: float | None) -> bool:
-    """Whether there is something to read from a line, or comes in time."""
+    """Whether something can be read from a line within the given time."""
     poll = select.poll()
     poll.register(line, select.POLLIN)
     return bool(poll.poll(None if seconds is None else 1000 * seconds))
 
 
 def _end(maker: int, process: subprocess.Popen[bytes], control: socket.socket, group: Group | None) -> None:
-    if os.getpid() != maker:  # in a copy of the process that it belongs to
+    if os.getpid() != maker:  # this process is only a forked copy of the owner
         return
     process.kill()
     process.wait()

@@ -1,10 +1,10 @@
-"""Sandboxes in milliseconds: compartments of one sandbox in which an interpreter waits that has imported everything.
+"""Starts sandboxes in milliseconds, by forking from an interpreter that has already imported everything.
 
-Importing torch takes seconds, and is the same for every submission. So one sandbox is kept in which
+Importing torch takes seconds and is the same for every submission. So one sandbox is kept in which
 :mod:`autograder.sandbox.inside.warm_interpreter` waits, an interpreter that never runs a student's code. For each
-session it forks a process into a compartment: namespaces, folders in memory, limits and a control group of its own
-(:mod:`autograder.sandbox.inside.compartment`). What comes out of this module is used like a sandbox that was started
-cold, and where it cannot be had, a cold one is.
+session it forks a process into a compartment with its own namespaces, folders in memory, limits and control group
+(:mod:`autograder.sandbox.inside.compartment`). The process is used like a sandbox that was started cold. If it cannot
+be forked, a cold start takes its place.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ __all__ = ["forked_process", "starts_in_force"]
 
 @dataclass(frozen=True)
 class _Purpose:
-    """What a warm interpreter is for; it serves no other.
+    """The facts for which a warm interpreter was started; it is reused only if all of them are the same.
 
     Attributes:
-        folder: number of the folder that holds the library, which tells one from a later one under the same name.
-        modules: what it imports on top of what all notebooks need.
-        in_group: whether the interpreter has to be in a control group.
+        folder: the inode number of the library's folder, which differs if the folder was replaced.
+        modules: the modules it imports in addition to those that all notebooks need.
+        in_group: whether the interpreter must be in a control group.
     """
 
     edition: Path
@@ -52,16 +52,16 @@ def forked_process(
     group: Group | None,
     seconds: float,
 ) -> ForkedProcess:
-    """A process that is about to run :mod:`autograder.sandbox.inside.cells`, apart from all others.
+    """Fork a process that will run :mod:`autograder.sandbox.inside.cells`, separated from all others.
 
     Args:
-        setup: cells of ours that will run first; what they import is imported before anything is forked.
-        group: the control group for it.
-        seconds: to wait for an interpreter, if none is warm.
+        setup: our own cells that will run first; what they import is imported before forking.
+        group: the process's control group.
+        seconds: how long to wait for an interpreter if none is warm.
 
     Raises:
-        NoWarmStart: start a sandbox of its own instead.
-        SandboxUnavailable: this machine cannot run a sandbox, or not this one.
+        NoWarmStart: it cannot be forked; make a cold start instead.
+        SandboxUnavailable: this machine cannot run a sandbox at all, or not this one.
     """
     if _refusals:
         raise NoWarmStart(_refusals[0], for_good=True)
@@ -77,7 +77,7 @@ def forked_process(
 
 @functools.cache
 def starts_in_force() -> str:
-    """How sessions start on this machine, found out by trying: warm; or cold, and why."""
+    """How sessions start on this machine, found by trying: warm, or cold with the reason."""
     try:
         group = new_group(DEFAULT_LIMITS)
     except NoGroup:
@@ -94,12 +94,12 @@ def starts_in_force() -> str:
     return "warm: each forked from an interpreter that is ready, into namespaces, folders and limits of its own"
 
 
-_kept = threading.local()  # one interpreter at most: each takes a few hundred megabytes
-_refusals: list[str] = []  # for good: trying again and again would make every start slower than a cold one
+_kept = threading.local()  # at most one interpreter per thread: each takes a few hundred megabytes
+_refusals: list[str] = []  # never forgotten: trying again each time would make every start slower than a cold one
 
 
 def _forked_for(purpose: _Purpose, group: Group | None, seconds: float) -> ForkedProcess:
-    with contextlib.suppress(NoWarmStart):  # what was kept may be dead, or too old to go on
+    with contextlib.suppress(NoWarmStart):  # the kept sandbox may have died
         if sandbox := _taken_for(purpose):
             return _forked(sandbox, purpose, group)
     mounts = program_mounts(purpose.edition)
@@ -117,7 +117,7 @@ def _forked(sandbox: WarmSandbox, purpose: _Purpose, group: Group | None) -> For
 
 
 def _take_back(sandbox: WarmSandbox, purpose: _Purpose, is_well: bool) -> None:
-    """Keep it for the next session of this thread, unless it is lost, or another one is kept already."""
+    """Keep the sandbox for this thread's next session, unless it is lost or another is kept already."""
     if is_well and _kept_here() is None and sandbox.is_usable():
         _kept.here = purpose, sandbox
     else:
@@ -125,7 +125,7 @@ def _take_back(sandbox: WarmSandbox, purpose: _Purpose, is_well: bool) -> None:
 
 
 def _taken_for(purpose: _Purpose) -> WarmSandbox | None:
-    """The sandbox that is kept, if it will do, and kept no more; any other is ended."""
+    """Take the kept sandbox if it fits the purpose; end it if it does not."""
     kept, _kept.here = _kept_here(), None
     if kept is None or not kept[1].is_usable():
         return None
@@ -137,7 +137,7 @@ def _taken_for(purpose: _Purpose) -> WarmSandbox | None:
 
 @functools.cache
 def _modules_of(cell: str) -> tuple[str, ...]:
-    """What a cell imports in any case; nothing where it is not plain Python."""
+    """The modules that a cell imports at its top level; empty if it is not plain Python."""
     try:
         statements = ast.parse(cell).body
     except SyntaxError:
@@ -158,7 +158,8 @@ def _try_compartment(group: Group | None) -> None:
     """Fork a process that does nothing.
 
     Raises:
-        NoWarmStart, SandboxUnavailable: it does not work here.
+        NoWarmStart: forking does not work here.
+        SandboxUnavailable: bubblewrap does not work here.
     """
     sandbox = WarmSandbox(FORKING, program_files(), DEFAULT_LIMITS, in_group=group is not None)
     try:

@@ -1,4 +1,4 @@
-"""A thread beside each sandbox: keeps the beginning of what is printed, and kills what grows too large."""
+"""Watches each sandbox from a thread: keeps the beginning of its output and kills it if it grows too large."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ __all__ = ["LOOKS_PER_SECOND", "Watchdog", "too_much_memory"]
 
 LOOKS_PER_SECOND = 20
 _CHUNK = 65536
-_OWN_TASKS = 16  # bubblewrap's processes, and a margin: the kernel's limit should be met first
+_OWN_TASKS = 16  # bubblewrap's processes and a margin, so that the kernel's limit is met first
 _MOST_OPEN = 1024  # of all processes together: behind each may be buffers that no process owns
 
 
 def too_much_memory(limits: Limits) -> str:
-    """What a student is told whose code took too much."""
+    """The sentence for a student whose code used too much memory."""
     return f"your code used more than {limits.memory_bytes // 2**20} MB of memory"
 
 
 class Watchdog(threading.Thread):
-    """Watches one process and its descendants until its standard error is closed by all of them.
+    """Watches one process and its descendants until all of them have closed standard error.
 
-    Reading never stops, so that a program that prints without end is not held up, and costs no memory here.
+    It never stops reading, so a program that prints without end is not blocked, and it keeps only the beginning.
 
     Args:
-        scratch: the folders in memory that count; none where the sandbox has no such folders of a known size.
+        scratch: the folders in memory that count; empty if the sandbox has none of a known size.
 
     Attributes:
         complaint: why the process was killed; empty if it was not.
@@ -51,7 +51,7 @@ class Watchdog(threading.Thread):
 
     @property
     def is_cut(self) -> bool:
-        """Whether more was printed than is kept."""
+        """Whether some of what was printed has been discarded."""
         return self._printed > len(self._kept)
 
     @property
@@ -63,7 +63,7 @@ class Watchdog(threading.Thread):
     def run(self) -> None:
         try:
             self._watch()
-        except Exception:  # nothing may run unwatched
+        except Exception:  # no student's code may run unwatched
             self._kill("the grader could not watch over it any more")
 
     def _watch(self) -> None:

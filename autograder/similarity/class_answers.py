@@ -1,4 +1,4 @@
-"""The answers of a class to one unit, and what everybody was given."""
+"""Reads a class's answers to one unit, and the code that every student was given."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class ClassAnswers:
     """The code of a class's answers.
 
     Attributes:
-        answers: source by component and student; answers left as they were handed out too.
+        answers: the source by component and student, stubs that nobody changed included.
         unread: students whose graded notebook cannot be read, and why.
     """
 
@@ -74,7 +74,7 @@ def _answers(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def _code_cells(path: Path) -> Iterator[Mapping[str, Any]]:
-    # Notebooks of our own making: reading them without validation is what makes a class of thousands quick.
+    # We wrote these notebooks. Reading them without validation makes a class of thousands fast.
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
     return (cell for cell in cells if cell["cell_type"] == "code")
 

@@ -1,7 +1,7 @@
 """Groups students who are connected by pairs of similar answers.
 
-Three who share one solution are three pairs, ten are 45. A person who looks at them wants to see the ten once, and who
-of them resembles whom most: a copy that was handed on changes a little with each hand.
+Three students who share one solution make three pairs, ten make 45. A person wants to see the ten once, and for each of
+them the most similar other student: a copy that is passed on changes a little each time.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ class Cluster:
     """Students who are connected by similar pairs, though not every two of them need be similar.
 
     Attributes:
-        authors: in their order; those of this year first.
-        pairs: all pairs among them that are alike, the most surprising first.
+        authors: the students by name, those of this year first.
+        pairs: all similar pairs among them, the most surprising first.
     """
 
     authors: tuple[Author, ...]
@@ -35,7 +35,7 @@ class Cluster:
     @property
     def components(self) -> tuple[str, ...]:
         """The exercises in which any two of the students are similar, those of the most surprising pairs first."""
-        return tuple(dict.fromkeys(like.component for pair in self.pairs for like in pair.likenesses))
+        return tuple(dict.fromkeys(likeness.component for pair in self.pairs for likeness in pair.likenesses))
 
     @property
     def closest(self) -> Mapping[Author, Pair]:
@@ -62,7 +62,8 @@ def clusters_of(pairs: Sequence[Pair]) -> tuple[Cluster, ...]:
     groups = _Groups()
     for pair in pairs:
         groups.join(pair.first, pair.second)
-    members, among = defaultdict(set), defaultdict(list)
+    members = defaultdict(set)
+    among = defaultdict(list)
     for pair in pairs:
         leader = groups.leader(pair.first)
         members[leader] |= {pair.first, pair.second}
@@ -88,6 +89,7 @@ class _Groups:
 
     def join(self, one: Author, other: Author) -> bool:
         """Connect two authors; return whether they were in different groups before."""
-        first, second = self.leader(one), self.leader(other)
-        self._above[first] = second
-        return first != second
+        leader = self.leader(one)
+        other_leader = self.leader(other)
+        self._above[leader] = other_leader
+        return leader != other_leader

@@ -23,7 +23,7 @@ class EarlierAnswers:
     """The answers found in a folder of earlier submissions.
 
     Attributes:
-        answers: source by component and student; stubs that nobody has touched are left out.
+        answers: the source by component and student; unchanged stubs are left out.
         unread: the students whose work could not be read, and why.
     """
 
@@ -38,10 +38,11 @@ def earlier_answers(course: Course, unit: Unit, folder: Path) -> EarlierAnswers:
         folder: holds ``STUDENT/UNIT/UNIT.ipynb``, as ``submitted/`` does.
 
     Raises:
-        CourseError: there are none, or the folder is the one of this class.
+        CourseError: the folder holds none, or it is this class's own folder.
     """
     release = nbformat.reads(course.require_released(unit).read_text(encoding="utf-8"), as_version=4)
-    answers, unread = defaultdict(dict), []
+    answers = defaultdict(dict)
+    unread = []
     for submission in _submissions(course, unit, folder):
         try:
             found = _read(submission, unit, release)
@@ -58,7 +59,7 @@ def _submissions(course: Course, unit: Unit, folder: Path) -> tuple[Submission, 
     if not folder.is_dir():
         raise CourseError(f"--against {folder}: there is no such folder; name one that holds STUDENT/{unit.name}/")
     if folder.resolve() == course.submitted.resolve():
-        raise CourseError(f"--against {folder}: that is this class; name the folder of an earlier one")
+        raise CourseError(f"--against {folder}: this folder holds the same class; name the folder of an earlier one")
     if found := find_submissions(folder, unit.name):
         return found
     raise CourseError(

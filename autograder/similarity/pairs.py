@@ -1,9 +1,9 @@
-"""Pairs of submissions with answers that are alike beyond what the exercise explains.
+"""Finds pairs of submissions whose answers are more alike than the exercise explains.
 
-A fingerprint that stands in the stub, in the reference solution, or in the answers of many is explained by the
-exercise. What remains is rare, and the rarer the more it says: shared by ``d`` of ``n`` answers it counts
-``log2((n + 1) / d)`` bits. Only answers that share a rare fingerprint are ever compared, so the work grows with the
-size of the class, not with the number of its pairs.
+The exercise explains a fingerprint that is in the stub, in the reference solution, or in many answers. The others are
+rare, and a rarer one counts more: a fingerprint in ``d`` of ``n`` answers counts ``log2((n + 1) / d)`` bits. Only
+answers that share a rare fingerprint are ever compared, so the work grows with the size of the class, not with the
+number of its pairs.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from autograder.similarity.winnowing import fingerprints
 __all__ = ["Author", "Likeness", "Pair", "alike", "like_answers"]
 
 MOST_SHARE = 0.05
-"""The largest share of the class that may have a fingerprint for it to say anything."""
+"""A fingerprint in a larger share of the class than this is not rare."""
 
-_RARE_ANYWAY = 5  # in a small class, a fingerprint in so many answers still counts
-_NEVER_RARE = 40  # in a large class, a fingerprint in more answers does not: pairs of its holders would be too many
+_RARE_ANYWAY = 5  # in a small class, a fingerprint in this many answers still counts as rare
+_NEVER_RARE = 40  # in a large class, a fingerprint in more answers never does: it would make too many pairs
 _FEWEST_SHARED = 4  # fewer rare fingerprints than this can be chance
 _LEAST_SIMILAR = 0.45  # the right answers in autograder/checks/variants, written independently, stay below 0.35
 
@@ -42,8 +42,9 @@ class Likeness:
 
     Attributes:
         similarity: the share of the rare part of the smaller answer that is in the other too, 0 to 1.
-        shared: rare fingerprints in both.
-        bits: how surprising that is.
+        component: the exercise.
+        shared: the number of rare fingerprints that are in both answers.
+        bits: the sum of their bits, a measure of surprise.
     """
 
     component: str
@@ -84,8 +85,8 @@ def alike(answers: Sources, known: Mapping[str, Collection[str]], earlier: Sourc
     """The pairs of students whose answers are alike, the most surprising first.
 
     Args:
-        known: for each component the sources that everybody had: the stub, the reference solution.
-        earlier: answers of an earlier class. Its students are not compared with each other.
+        known: the sources that everybody had, by component: the stub, the reference solution.
+        earlier: the answers of an earlier class, whose students are not compared with each other.
     """
     found: defaultdict[tuple[Author, Author], list[Likeness]] = defaultdict(list)
     for component, by_student in answers.items():
@@ -129,12 +130,13 @@ def _weights(rare: Mapping[Author, frozenset[int]], size: int) -> Mapping[int, f
 def _shared(
     rare: Mapping[Author, frozenset[int]], weights: Mapping[int, float]
 ) -> tuple[Counter[tuple[Author, Author]], Mapping[tuple[Author, Author], float]]:
-    """For the pairs that share anything rare: how many fingerprints, and their bits."""
+    """The number of shared rare fingerprints, and their bits, for each pair that has any."""
     holders = defaultdict(list)
     for student in sorted(rare, key=lambda author: (author.is_earlier, author.name)):
         for mark in rare[student]:
             holders[mark].append(student)
-    shared, bits = Counter(), defaultdict(float)
+    shared = Counter()
+    bits = defaultdict(float)
     for mark, students in holders.items():
         for pair in combinations(students, 2):
             if not pair[0].is_earlier:

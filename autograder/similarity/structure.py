@@ -1,8 +1,8 @@
-"""What is left of a piece of Python when names, comments, formatting and prose are taken away.
+"""Reduces Python source to its structure: without names, comments, formatting and text.
 
 A copy is usually disguised by renaming variables, moving blanks and rewriting comments. None of that changes the
-sequence of signs made here from the syntax tree. Kept are what a student does not choose freely: kinds of statements
-and operators, numbers, the names of attributes, keywords and builtins.
+sequence of signs that is made here from the syntax tree. It keeps what a student cannot choose freely: kinds of
+statements and operators, numbers, the names of attributes, keywords and builtins.
 """
 
 from __future__ import annotations
@@ -22,13 +22,19 @@ _NO_CODE = (ast.expr_context, ast.Import, ast.ImportFrom, ast.Pass)
 
 
 def signs(source: str) -> tuple[str, ...] | None:
-    """The structure of a piece of source as a sequence of signs; None where it cannot be read as Python.
+    """The structure of a piece of source as a sequence of signs; None if it is not Python.
 
-    IPython's commands in it do not count. Source that a student has made unreadable is no error.
+    IPython commands are left out. Source that cannot be read raises no error.
+
+    Example:
+        >>> signs("total = 2 * x  # twice") == signs("t=2*y")
+        True
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a student's "\d" is no business of the instructor's terminal
+            warnings.simplefilter(
+                "ignore"
+            )  # Python's warnings about a student's "\d" need not reach the instructor's terminal
             tree = CellCode(source[:MAX_ANSWER]).tree
             return None if tree is None else tuple(_walk(tree))
     except Exception:
@@ -36,7 +42,7 @@ def signs(source: str) -> tuple[str, ...] | None:
 
 
 def _walk(tree: ast.AST) -> Iterator[str]:
-    """Signs of all nodes, parents first. Without recursion: how deeply an expression is nested is the student's."""
+    """Signs of all nodes, parents first; without recursion, because a student may nest expressions deeply."""
     waiting: list[ast.AST] = [tree]
     while waiting:
         node = waiting.pop()
@@ -65,7 +71,7 @@ def _sign(node: ast.AST) -> str:
 
 
 def _text_of_number(value: object) -> str:
-    """Hexadecimal where Python refuses to write so many decimal digits."""
+    """The number in decimal, or in hexadecimal if Python refuses to write so many decimal digits."""
     try:
         return repr(value)
     except ValueError:

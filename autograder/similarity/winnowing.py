@@ -1,12 +1,12 @@
-"""Fingerprints of a sequence by winnowing.
+"""Computes fingerprints of a sequence by winnowing.
 
 Schleimer, Wilkerson and Aiken, *Winnowing: Local Algorithms for Document Fingerprinting*, SIGMOD 2003. All runs of
 ``RUN`` signs are hashed; of every ``WINDOW`` neighbouring hashes the smallest is kept. Two sequences that share a run
-of at least ``RUN + WINDOW - 1`` signs share a fingerprint, wherever it stands; none comes from a shared run shorter
-than ``RUN``.
+of at least ``RUN + WINDOW - 1`` signs share a fingerprint, wherever the run stands; a shared run shorter than ``RUN``
+gives none.
 
-Well-kept programs (copydetect, MOSS, JPlag) compare whole files by their tokens and every pair with every other;
-here whole syntax trees of short functions are compared, thousands of them, which leaves these few lines.
+Maintained programs (copydetect, MOSS, JPlag) compare the tokens of whole files, every pair of them. Here thousands of
+syntax trees of short functions are compared, and these few lines are enough for that.
 """
 
 from __future__ import annotations
@@ -23,7 +23,13 @@ WINDOW = 2
 
 
 def fingerprints(signs: Sequence[str]) -> frozenset[int]:
-    """The fingerprints of a sequence of signs; none of one shorter than ``RUN``."""
+    """The fingerprints of a sequence of signs; empty if it is shorter than ``RUN``.
+
+    Example:
+        >>> run = "for each row compute the sum of its squares now".split()
+        >>> len(fingerprints(run) & fingerprints(["first", *run, "then", "stop"]))
+        1
+    """
     hashes = [_hash(signs[start : start + RUN]) for start in range(len(signs) - RUN + 1)]
     windows = range(max(1, len(hashes) - WINDOW + 1)) if hashes else ()
     return frozenset(min(hashes[start : start + WINDOW]) for start in windows)

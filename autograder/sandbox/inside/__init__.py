@@ -1,1 +1,1 @@
-"""What shares a process with students' code. This folder, and nothing else of the grader, is mounted there."""
+"""The code that shares a process with students' code. Nothing else of the grader is mounted in a sandbox."""

@@ -1,10 +1,9 @@
 """The program inside a sandbox: it runs cells of a student's notebook and lets the judge call what they define.
 
-It is started with limits as its one argument, or forked from :mod:`warm_interpreter`; it says that it is ready, and
-then answers messages until it is killed.
-The student's code shares this process and can do to it what it likes; no answer given from here is believed.
-The judge is :mod:`autograder.sandbox.session`. Of the grader only the files are mounted that
-:mod:`autograder.sandbox.program` lists.
+It is started with limits as its only argument, or forked from :mod:`warm_interpreter`. It reports that it is ready and
+then answers messages until it is killed. The student's code shares this process and can change anything in it, so the
+judge believes no answer from here. The judge's end is :mod:`autograder.sandbox.session`. The only files of the grader
+that are mounted are those that :mod:`autograder.sandbox.program` lists.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ MAX_TEXT = 500
 
 
 def copies_of_our_own(*names: str) -> list[ModuleType]:
-    """Modules loaded a second time, which no import in a cell will find and change."""
+    """Second copies of modules, which imports in a cell do not find and so cannot change."""
     package = names[0].rpartition(".")[0]
     public = {name: sys.modules.pop(name) for name in list(sys.modules) if name.startswith(package)}
     copies = [importlib.import_module(name) for name in names]
@@ -53,10 +52,10 @@ harnesses, records, remote_calls = copies_of_our_own(
 
 
 class Shell(InteractiveShell):
-    """IPython without a terminal: magics and ``!`` work, windows and leaving do not."""
+    """IPython without a terminal: magics and ``!`` work, windows and ``exit()`` do nothing."""
 
     def enable_gui(self, gui: str | None = None) -> None:
-        """``%matplotlib`` asks for this; there is nothing to draw on."""
+        """Called by ``%matplotlib``; there is no window to draw in."""
 
     def ask_exit(self) -> None:
         """``exit()`` at the end of a cell ends nothing."""
@@ -68,7 +67,7 @@ class Shell(InteractiveShell):
 
 
 class Workshop:
-    """The namespace in which the cells run, and what they have made of the components."""
+    """The namespace in which the cells run, and the components that they have implemented."""
 
     def __init__(self) -> None:
         settings = Config()
@@ -81,38 +80,38 @@ class Workshop:
         self.call_outside: Callable[[dict[str, Any]], dict[str, Any]] = _nobody_there
 
     def settle_in(self) -> None:
-        """Make the folders that the shell expects at home, if this process was forked and its home is another one."""
+        """Make the folders that the shell expects in the home folder, which is empty in a forked process."""
         profile = self._shell.profile_dir
         assert profile is not None
         os.makedirs(profile.location, exist_ok=True)
         profile.check_dirs()
 
     def answer(self, message: dict[str, Any]) -> dict[str, Any]:
-        """What the judge asked for; each time with the standard streams as they were at the start."""
+        """Do what the judge asks, with the standard streams as they were at the start."""
         sys.stdout, sys.stderr = self._streams
         ways = {"run": self._run, "stand_in": self._stand_in, "observe": self._observe, "call": self._call}
         return ways[message["do"]](message)
 
     def _run(self, message: dict[str, Any]) -> dict[str, Any]:
-        """Run one cell; say what it raised, if anything, and which common things it left changed."""
+        """Run one cell; report the error it raised, if any, and the watched names it left changed."""
         result = self._shell.run_cell(message["source"], store_history=False)
         error = result.error_before_exec or result.error_in_exec
         return {"error": error and _described(error), "changed": self._traces.left()}
 
     def _stand_in(self, message: dict[str, Any]) -> dict[str, Any]:
-        """Use functions that are computed outside, as if cells had defined them."""
+        """Define functions that are computed outside, as if cells had defined them."""
         for name in message["names"]:
             function = remote_calls.stand_in(name, lambda call: self.call_outside(call))
             self._shell.user_ns[name] = components.implements(name)(function)
         return {}
 
     def _call(self, message: dict[str, Any]) -> dict[str, Any]:
-        """Call a function of the library's, which is given and returns what JSON can say."""
+        """Call a function of the library; its arguments and its result are JSON values."""
         function = getattr(importlib.import_module(message["module"]), message["function"])
         return {"result": function(**message["arguments"])}
 
     def _observe(self, message: dict[str, Any]) -> dict[str, Any]:
-        while _len_torch_function_stack():  # a mode that a cell has left open sees every call of torch's
+        while _len_torch_function_stack():  # a mode that a cell has left open would see every call of torch
             _pop_mode()
         request = records.Request.from_json(message["request"])
         function = self._implementation(request.component)
@@ -122,7 +121,7 @@ class Workshop:
 
 
 class Line:
-    """The line to the judge, moved away from the standard streams, which are the student's."""
+    """The line to the judge, on descriptors of its own; the standard streams are left to the student's code."""
 
     def __init__(self) -> None:
         self._incoming: BinaryIO = os.fdopen(fcntl.fcntl(0, fcntl.F_DUPFD_CLOEXEC, 100), "rb")
@@ -142,17 +141,17 @@ class Line:
         self._outgoing.flush()
 
     def receive(self) -> dict[str, Any] | None:
-        """The next message; None when the judge has hung up."""
+        """The next message; None if the judge has hung up."""
         header = self._incoming.read(HEADER.size)
         if len(header) < HEADER.size:
             return None
         return decode(self._incoming.read(*HEADER.unpack(header)))
 
     def call(self, call: dict[str, Any]) -> dict[str, Any]:
-        """Have something computed by the judge, in the middle of answering it.
+        """Let the judge compute something while this program is answering it.
 
         Raises:
-            ValueError: the judge would not read a call of this size, and take the line for disturbed.
+            ValueError: the call is larger than the judge reads; sending it would end the session.
         """
         with self._one_at_a_time:
             frame = encode({"id": self.answering, "call": call})
@@ -165,17 +164,17 @@ class Line:
 
 
 def limit_this_process(limits: dict[str, int]) -> None:
-    """Limits of the kernel's that hold from now on; address space counts from what torch has taken already.
+    """Set the kernel's limits for this process; address space counts from what torch has taken already.
 
-    They are put on the first process of the sandbox, too: it is of the same user, whose code can write into its memory.
-    The limit on processes is left out where the kernel would count processes outside the sandbox.
+    The first process of the sandbox gets them too: it belongs to the same user, so students' code can write into its
+    memory. The limit on processes is left out if the kernel would count processes outside the sandbox.
     """
-    if (pages := Path("/proc/self/statm")).exists():  # elsewhere than on Linux, no such limit holds
+    if (pages := Path("/proc/self/statm")).exists():  # only Linux keeps this limit
         _limit(resource.RLIMIT_AS, int(pages.read_text().split()[0]) * resource.getpagesize() + limits["memory_bytes"])
-    _limit(resource.RLIMIT_CPU, limits["cpu_seconds"], grace=1)  # a signal first, which tells what happened
+    _limit(resource.RLIMIT_CPU, limits["cpu_seconds"], grace=1)  # the signal comes first and shows what happened
     _limit(resource.RLIMIT_NOFILE, limits["open_files"])
     _limit(resource.RLIMIT_FSIZE, limits["file_bytes"])
-    _limit(resource.RLIMIT_CORE, 1)  # with 0, a machine that pipes cores to a program would do so after each crash
+    _limit(resource.RLIMIT_CORE, 1)  # with 0, a machine that pipes cores to a program would still do so
     if "processes" in limits:
         _limit(resource.RLIMIT_NPROC, limits["processes"])
 
@@ -186,7 +185,7 @@ def _limit(kind: int, most: int, grace: int = 0) -> None:
         most = min(most, ceiling - grace)
     resource.setrlimit(kind, (most, most + grace))
     if os.getppid() == 1:
-        with contextlib.suppress(PermissionError):  # another user's, whose memory is out of reach
+        with contextlib.suppress(PermissionError):  # it belongs to another user, so its memory cannot be reached
             resource.prlimit(1, kind, (most, most + grace))
 
 
@@ -198,7 +197,7 @@ def serve(line: Line, workshop: Workshop) -> None:
         line.answering = message["id"]
         try:
             answer = workshop.answer(message)
-        except BaseException:  # the student's code has broken what this program itself stands on
+        except BaseException:  # the student's code has broken what this program needs to run
             answer = {"broken": True}
         if os.getpid() != this_process:  # the student's code forked, and this is the copy
             os._exit(0)
@@ -207,7 +206,7 @@ def serve(line: Line, workshop: Workshop) -> None:
 
 
 def _nobody_there(call: dict[str, Any]) -> dict[str, Any]:
-    raise RuntimeError("nothing is computed outside before the judge asks for something")
+    raise RuntimeError("no stand-in can be called yet: the judge has not asked for anything")
 
 
 def _described(error: BaseException) -> dict[str, str]:
@@ -225,7 +224,7 @@ def _flush() -> None:
 
 
 def work(workshop: Workshop, limits: dict[str, int]) -> None:
-    """Be ready, and answer until the judge hangs up."""
+    """Report that the program is ready, and answer messages until the judge hangs up."""
     line = Line()
     workshop.settle_in()
     limit_this_process(limits)

@@ -1,12 +1,12 @@
-"""A compartment inside a sandbox: everything that two sandboxes do not share is made anew for one forked process.
+"""Puts one forked process into a compartment: everything that separates two sandboxes is made again for it.
 
-Namespaces for users, mounts, processes, network, names and messages of its own; its folders in memory, its ``/proc``
-and its terminals; then all rights are given up for good and system calls filtered, as bubblewrap does it. What stays
-shared is what cannot be written: the read-only files, also those that lie below a folder in memory (a course or its
-Python may be below ``/tmp``), which are bound back into the new one. The kernel keeps them read-only: what a mount
-forbids is locked for user namespaces below the one that made it.
+A compartment has its own namespaces for users, mounts, processes, network, names and messages, its own folders in
+memory, ``/proc`` and terminals. Then the process gives up all rights for good, and its system calls are filtered, as
+bubblewrap does. Only read-only files stay shared. Those that lie below a folder in memory (a course or its Python may
+be below ``/tmp``) are bound into the new folder. The kernel keeps them read-only: what a mount forbids is locked for
+user namespaces below the one that made it.
 
-This file is mounted into the sandbox. No code of a student's runs before :func:`give_up_rights` has returned.
+This file is mounted into the sandbox. No student's code runs before :func:`give_up_rights` has returned.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _CAPABILITIES_VERSION = 0x20080522
 _GET_INTERFACE_FLAGS, _SET_INTERFACE_FLAGS, _UP = 0x8913, 0x8914, 1
 _BYTES_PER_INSTRUCTION = 8
 _BYTES_PER_FILE = 4096  # of a folder in memory: it holds a file for each page
-_MOST_TERMINALS = 16  # the machine has some thousands in all
+_MOST_TERMINALS = 16  # the whole machine has a few thousand
 
 _kernel = ctypes.CDLL(None, use_errno=True)
 
@@ -47,7 +47,7 @@ class _Filter(ctypes.Structure):
 
 
 def enter() -> None:
-    """Leave the namespaces that this process shares with others; processes that it forks from now on are apart.
+    """Leave the shared namespaces, so that processes forked from now on are separated from others.
 
     Raises:
         OSError: the kernel does not allow it.
@@ -60,12 +60,12 @@ def enter() -> None:
 
 
 def furnish(folders: Iterable[str], size: int, home: str) -> None:
-    """Put empty folders in memory, ``/proc`` and terminals of its own over those of the sandbox.
+    """Mount new empty folders in memory, ``/proc`` and terminals over those of the sandbox.
 
     Args:
-        folders: those that can be written to.
-        size: of each, in bytes.
-        home: the one of them to be in.
+        folders: the writable folders.
+        size: the size of each folder in bytes.
+        home: the working folder, one of ``folders``.
     """
     _mount("none", "/", None, _RECURSIVE | _PRIVATE)
     for folder in folders:
@@ -79,7 +79,7 @@ def furnish(folders: Iterable[str], size: int, home: str) -> None:
 
 
 def _cover(folder: str, size: int) -> None:
-    """Put an empty folder in memory over another; what is mounted below that one is shown in the new one too."""
+    """Mount an empty folder in memory over ``folder``, and bind what is mounted below it into the new one."""
     inner = {place: os.open(place, os.O_PATH) for place in _outermost_mounts_below(folder)}
     limits = f"size={size},nr_inodes={size // _BYTES_PER_FILE},mode=0755"
     _mount("tmpfs", folder, "tmpfs", _NO_SETUID | _NO_DEVICES, limits)
@@ -98,12 +98,12 @@ def _outermost_mounts_below(folder: str) -> list[str]:
 
 
 def _mount_point(line: bytes) -> str:
-    """The place that a line of ``mountinfo`` is about; the kernel writes blanks and the like there as ``\\040``."""
+    """The mount point in a line of ``mountinfo``, where the kernel writes blanks and the like as ``\\040``."""
     return os.fsdecode(re.sub(rb"\\([0-7]{3})", lambda found: bytes([int(found[1], 8)]), line.split()[4]))
 
 
 def _make_place_for(descriptor: int, place: str) -> None:
-    """An empty folder, or an empty file, to mount upon what is open."""
+    """Make an empty folder or file at ``place``, on which the open one can be mounted."""
     if stat.S_ISDIR(os.fstat(descriptor).st_mode):
         os.makedirs(place)
     else:
@@ -112,14 +112,14 @@ def _make_place_for(descriptor: int, place: str) -> None:
 
 
 def give_up_rights(system_calls: bytes) -> None:
-    """Have no capabilities and never get any, see no control groups, and make no system calls but those let through.
+    """Drop all capabilities for good, hide the control groups, and allow only the filtered system calls.
 
     Args:
-        system_calls: the filter, as :func:`autograder.sandbox.seccomp.system_call_filter` writes it; may be empty.
+        system_calls: the filter, as :func:`autograder.sandbox.seccomp.system_call_filter` makes it; may be empty.
     """
     _call("unshare", _NEW_CGROUP)
     for capability in range(64):
-        with contextlib.suppress(OSError):  # the kernel knows fewer
+        with contextlib.suppress(OSError):  # this kernel has fewer
             _call("prctl", _DROP_FROM_BOUNDS, capability, 0, 0, 0)
     _call("prctl", _AMBIENT, _CLEAR_ALL, 0, 0, 0)
     _call("capset", struct.pack("Ii", _CAPABILITIES_VERSION, 0), bytes(24))
@@ -130,7 +130,7 @@ def give_up_rights(system_calls: bytes) -> None:
 
 
 def die_with_parent() -> None:
-    """Have the kernel kill this process when its parent ends."""
+    """Let the kernel kill this process when its parent ends."""
     _call("prctl", _SET_DEATH_SIGNAL, int(signal.SIGKILL), 0, 0, 0)
 
 
@@ -140,7 +140,7 @@ def _mount(source: str, place: str, kind: str | None, flags: int, options: str |
 
 
 def _raise_loopback() -> None:
-    """Processes of one sandbox may talk to each other, as the loopback of bubblewrap lets them."""
+    """Switch the loopback on, as bubblewrap does: processes of one sandbox may connect to each other."""
     with socket.socket() as any_socket:
         request = array.array("B", struct.pack("16sH14x", b"lo", 0))
         fcntl.ioctl(any_socket, _GET_INTERFACE_FLAGS, request)

@@ -1,15 +1,15 @@
-"""Processes forked into compartments, one after the other, on orders that come over standard input.
+"""Forks processes into compartments, one after the other, on the judge's orders.
 
-The process that forks never runs or reads anything of a student's. What a forked process and the judge say to each
-other goes through descriptors that are handed over for this one process and closed here at once. Three processes stand
-in a line:
+Orders come over standard input. The process that forks never runs or reads a student's code or files. Each forked
+process talks to the judge through descriptors that come with its order and are closed here at once. Each order starts
+three processes, each the child of the one before:
 
-* the *keeper* enters a compartment, waits for what happens in it, and reports the end;
-* the *first process* of the compartment furnishes it, waits for leave to go on, and gives up its rights;
-* the *worker* does the work. When it ends, the first process does, and all others with that.
+* the *keeper* enters a compartment, waits until the compartment ends, and reports how;
+* the *first process* of the compartment prepares it, waits for permission to go on, and gives up its rights;
+* the *worker* does the work. When it ends, the first process ends, and all others in the compartment with it.
 
-There is only one compartment at a time. This file is mounted into the sandbox; it obeys
-:mod:`autograder.sandbox.warm_sandbox` at the other end. Started by itself it forks processes that do nothing, which
+There is only one compartment at a time. This file is mounted into the sandbox; its orders come from
+:mod:`autograder.sandbox.warm_sandbox`. Started by itself, it forks processes that do nothing, which
 shows whether a machine allows compartments.
 """
 
@@ -38,7 +38,7 @@ _SHORTAGES = (errno.EAGAIN, errno.ENOMEM, errno.ENOSPC, errno.ENFILE, errno.EMFI
 
 
 def take_orders_from_judge() -> socket.socket:
-    """The line to the judge, moved away from standard input."""
+    """Return the line to the judge, and replace standard input by an empty file."""
     control = socket.socket(fileno=os.dup(0))
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
@@ -47,10 +47,10 @@ def take_orders_from_judge() -> socket.socket:
 
 
 def serve(control: socket.socket, work: Work) -> None:
-    """Say that all is ready, then fork for each order, until the judge hangs up.
+    """Report that the interpreter is ready, then fork a process for each order until the judge hangs up.
 
     Args:
-        work: what a forked process does, in its compartment and without rights; it is given the kernel's limits.
+        work: called in each forked process, in its compartment and without rights, with the kernel's limits.
     """
     control.send(b"ready")
     while True:
@@ -75,7 +75,7 @@ def _fork(control: socket.socket, work: Work, order: dict[str, Any], descriptors
 
 
 def _keep(work: Work, order: dict[str, Any], streams: Sequence[int], report: socket.socket) -> NoReturn:
-    """Report as a decimal number how the first process ended, or in words what the compartment is missing."""
+    """Report the first process's exit status as a decimal number, or in words why there is no compartment."""
     with _reporting(report):
         compartment.enter()
         compartment.die_with_parent()
@@ -88,7 +88,7 @@ def _keep(work: Work, order: dict[str, Any], streams: Sequence[int], report: soc
 
 
 def _lead(work: Work, order: dict[str, Any], streams: Sequence[int], report: socket.socket) -> NoReturn:
-    """What the first process does; its end is the compartment's end."""
+    """Run the first process; the compartment ends with it."""
     status = _FAILED
     with _reporting(report):
         compartment.die_with_parent()
@@ -105,7 +105,7 @@ def _lead(work: Work, order: dict[str, Any], streams: Sequence[int], report: soc
 
 @contextlib.contextmanager
 def _reporting(report: socket.socket) -> Iterator[None]:
-    """Tell the judge of a problem: whether the machine refuses something, or was short of it for a moment."""
+    """Report a problem to the judge: the machine refuses something, or was short of it for a moment."""
     try:
         yield
     except BaseException as problem:
@@ -115,7 +115,7 @@ def _reporting(report: socket.socket) -> Iterator[None]:
 
 
 def _take_over(streams: Sequence[int], report: socket.socket) -> None:
-    """Have the three streams for standard ones, and nothing else open but the report."""
+    """Make the three streams the standard streams, and close everything else except the report."""
     os.setsid()
     for standard, stream in enumerate(streams):
         os.dup2(stream, standard)
@@ -124,19 +124,22 @@ def _take_over(streams: Sequence[int], report: socket.socket) -> None:
 
 
 def _lead_worker(work: Work, limits: dict[str, int]) -> int:
-    """Wait for the worker; its end as a shell tells it. Signals from the compartment do not reach this process."""
+    """Start the worker and wait for it; return its exit status as a shell does.
+
+    Signals from inside the compartment do not reach this process.
+    """
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     if (worker := os.fork()) == 0:
         _do(work, limits)
     os.closerange(0, 3)
     while True:
-        ended, status = os.wait()  # orphans come here as well
+        ended, status = os.wait()  # processes whose parent has ended are also reported here
         if ended == worker:
             return _shell_status(status)
 
 
 def _do(work: Work, limits: dict[str, int]) -> NoReturn:
-    """Work as in an interpreter that has just been started."""
+    """Do the work as a newly started interpreter would, and exit."""
     status = 1
     try:
         signal.signal(signal.SIGINT, signal.default_int_handler)

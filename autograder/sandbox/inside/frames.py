@@ -1,7 +1,7 @@
 """Messages between the judge and a sandbox: four bytes of length, then one JSON object.
 
 This file is mounted into the sandbox as well, so it uses the standard library alone. On the judge's side
-:func:`decode` reads what a stranger may have written.
+:func:`decode` may read bytes that a student's code has written.
 """
 
 from __future__ import annotations
@@ -15,28 +15,28 @@ __all__ = ["HEADER", "MAX_FRAME", "MalformedFrame", "decode", "encode"]
 
 HEADER = struct.Struct(">I")
 MAX_FRAME = 4 * 2**20
-"""Bytes of the largest message that the judge reads, unless it is told otherwise."""
+"""The largest message that the judge reads by default, in bytes."""
 
-# Bound once: a student's code that replaces json.dumps must not stop its own answers from being sent.
+# Bound once, so that answers can still be sent if a student's code replaces json.dumps.
 _to_text = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 
 
 class MalformedFrame(ValueError):
-    """What arrived is not a message; the text says why."""
+    """The bytes that arrived are not a message; the text says why."""
 
 
 def encode(message: dict[str, Any]) -> bytes:
-    """One message, ready to be sent."""
+    """Encode one message, with its length in front."""
     body = _to_text(message).encode("ascii")
     return HEADER.pack(len(body)) + body
 
 
 def decode(body: bytes) -> dict[str, Any]:
-    """The message in a frame's body.
+    """Decode the message in a frame's body.
 
     Raises:
-        MalformedFrame: it is not UTF-8, not JSON as the standard has it (no NaN, no repeated keys), holds a number
-            that is too large, is nested too deeply to be read, or is not an object.
+        MalformedFrame: the body is not UTF-8, not strict JSON (no NaN, no repeated keys), holds a number that is too
+            large, is nested too deeply to be read, or is not an object.
     """
     try:
         message = _strict.decode(body.decode("utf-8"))
@@ -48,7 +48,7 @@ def decode(body: bytes) -> dict[str, Any]:
 
 
 def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no JSON")
+    raise ValueError(f"{constant} is not JSON")
 
 
 def _finite(digits: str) -> float:

@@ -1,7 +1,7 @@
-"""What a cell changed that other code relies on: builtins, torch, NumPy, the grader's way of observing, IPython.
+"""Finds what a cell has changed that other code relies on: builtins, torch, NumPy, the harnesses, IPython.
 
-This file is mounted into the sandbox. What it reports comes from where the student's code runs and is a hint: a
-person may want to look, and components that lost points are judged again where no other cell has run.
+This file is mounted into the sandbox. Its report comes from the process in which the student's code runs, so it is
+only a hint for a person. Components that lost points are judged again in a sandbox where no other cell has run.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ __all__ = ["Traces"]
 
 _MOST_NAMED = 20
 _WATCHED = {name: pkgutil.resolve_name(path) for name, path in HOLDERS.items()}
-_SET_UP = recorded_cells.stand_in  # registered by the set-up cell itself; as it was before any cell has run
+_SET_UP = recorded_cells.stand_in  # registered by our own set-up cell; read before any cell has run
 _NEEDED = ("torch", "numpy", "builtins", "sys", "IPython", "avae_lib.components", "avae_lib.checking.records")
 
 
 class Traces:
-    """Remembers how things stood at the start; :meth:`left` names those that are different now."""
+    """The watched settings and functions as they were at the start; :meth:`left` names those that differ now."""
 
     def __init__(self, shell: InteractiveShell) -> None:
         readers: tuple[Callable[[], Any], ...] = (
@@ -55,14 +55,14 @@ class Traces:
             lambda: [action for action, *_ in warnings.filters if action == "error"],
             lambda: [signal.getsignal(number) for number in (signal.SIGALRM, signal.SIGTERM)],
             lambda: dict(harnesses.HARNESSES),
-            lambda: sum(type(thread).__name__ != "TMonitor" for thread in threading.enumerate()),  # that is tqdm's
+            lambda: sum(type(thread).__name__ != "TMonitor" for thread in threading.enumerate()),  # TMonitor is tqdm's
         )
         self._settings = dict(zip(SETTINGS, readers, strict=True))
         self._functions = {name: _functions(holder) for name, holder in _WATCHED.items()}
         self._before = {name: read() for name, read in self._settings.items()}
 
     def left(self) -> list[str]:
-        """Names of what is no longer as it was."""
+        """The names of the settings and functions that are no longer as they were at the start."""
         settings = [name for name, read in self._settings.items() if read() != self._before[name]]
         replaced = [
             f"{holder}.{name}"
@@ -74,7 +74,7 @@ class Traces:
 
 
 def _is_still(function: Any, found: Any) -> bool:
-    """Whether ``found`` is the function that was there, or a wrapper of it, as torch's compiler puts around some."""
+    """Whether ``found`` is the original function, or a wrapper like those that torch's compiler adds."""
     return found is function or getattr(found, "__wrapped__", None) is function
 
 

@@ -1,7 +1,7 @@
-"""A warm interpreter: it has imported all that cells of notebooks need, and forks a process for each notebook.
+"""A warm interpreter: it imports everything that notebooks need, then forks a process for each notebook.
 
-A forked process goes on as one that has just been started, with random numbers of its own. What is imported on top of
-that is named by the arguments. This file is mounted into the sandbox.
+A forked process behaves like a newly started one and has its own random numbers. The arguments name further modules to
+import. This file is mounted into the sandbox.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def main() -> None:
     torch.set_num_threads(1)
     workshop = cells.Workshop()
     for name in sys.argv[1:]:
-        with contextlib.suppress(BaseException):  # the cell that imports it will say what is wrong
+        with contextlib.suppress(BaseException):  # the cell that imports it will report the error
             importlib.import_module(name)
     _warm_up()
 
@@ -43,19 +43,19 @@ def main() -> None:
 
 
 def _warm_up() -> None:
-    """Have the first call of a function import what first calls import."""
+    """Observe one function, so that everything a first call imports is imported before forking."""
     number = torch.ones(2)
     request = cells.records.Request("", {"number": number}, gradients=("number",), seed=0)
     cells.harnesses.observe(lambda number: 2 * number, request).to_json()
     gc.collect()
-    gc.freeze()  # or the next collection would copy every page that is shared
+    gc.freeze()  # without this, the next collection would copy every shared page
     _gather_into_large_pages()
 
 
 def _gather_into_large_pages() -> None:
-    """Have most memory in pages of 2 MB: forking copies the list of pages, which is then 500 times shorter.
+    """Move most memory into pages of 2 MB: forking copies the list of pages, which is then 500 times shorter.
 
-    Where the kernel does not know how, everything stays as it is.
+    If the kernel cannot do that, nothing changes.
     """
     madvise = ctypes.CDLL(None).madvise
     for line in Path("/proc/self/maps").read_text().splitlines():

@@ -1,6 +1,6 @@
-"""What cells are watched for changing: names that both the program in the sandbox and the judge know.
+"""Lists the settings and functions that cells are watched for changing, for the sandbox and the judge.
 
-This file is mounted into the sandbox. What is reported from there is shown to people only where it is one of these.
+This file is mounted into the sandbox. Only names in these lists are shown to people.
 """
 
 from __future__ import annotations
@@ -44,13 +44,14 @@ HOLDERS = {
     "Recorded": "avae_lib.checking.records:Recorded",
     "Observation": "avae_lib.checking.records:Observation",
 }
-"""Modules and classes by the names they are given in a report, and where :func:`pkgutil.resolve_name` finds them."""
+"""The watched modules and classes: name in a report → name for :func:`pkgutil.resolve_name`."""
 
 
 def is_known(name: object) -> bool:
-    """Whether a reported name is a setting, or a function of a holder.
+    """Whether a reported name is a watched setting, or a function of a watched module or class.
 
-    Not by :func:`getattr`: torch imports parts of itself when it is asked for them, and the name is a stranger's.
+    It is looked up without :func:`getattr`, because torch imports parts of itself on access, and a student's code may
+    have chosen the name.
     """
     if not isinstance(name, str) or len(name) > 100:
         return False

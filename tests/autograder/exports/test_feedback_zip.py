@@ -131,6 +131,9 @@ def test_the_command_writes_pages_and_archive_and_logs_it(course, graded, monkey
     monkeypatch.chdir(course.root)
     assert cli.main(["feedback", "03", "--zip", "moodle"]) == 0
     said = capsys.readouterr().out
-    assert "exports/feedback-03_vae-moodle.zip" in said and "1 left out, because their work was not collected from Moodle: ben" in said
+    assert (
+        "exports/feedback-03_vae-moodle.zip" in said
+        and "1 left out, because their work was not collected from Moodle: ben" in said
+    )
     events = [json.loads(line).get("event") for line in (course.records / "audit.jsonl").read_text().splitlines()]
     assert events.count("feedback zip") == 1

@@ -174,8 +174,8 @@ def test_no_page_of_a_student_speaks_to_the_instructor(said):
     "said",
     [
         "the notebook is the same file as that of ben, cleo and others (a hard link): find out who made it",
-        "x is the same file as that of ben (a hard link).txt is the same file as that of ben (a hard link): find out who "
-        "made it",
+        "x is the same file as that of ben (a hard link).txt is the same file as that of ben (a hard link): "
+        "find out who made it",
         f"config.json is the same file as autograded/ben/{UNIT}/x.json (a hard link): find out how it got there",
         f"the notebook is the same file as autograded/ben/{UNIT}/{UNIT}.ipynb (a hard link): ask the student for the "
         "notebook",

@@ -333,7 +333,9 @@ def test_notebooks_built_for_another_repository_are_not_published(fresh_course, 
     course = fresh_course
     release(course, [course.unit("00")])
     elsewhere = dataclasses.replace(course, repository="ada/students")
-    with pytest.raises(CourseError, match=r"00_start_here\.ipynb installs the library from no repository.*ada/students"):
+    with pytest.raises(
+        CourseError, match=r"00_start_here\.ipynb installs the library from no repository.*ada/students"
+    ):
         publish(elsewhere, tmp_path / "repository", through(elsewhere, "00"))
 
 
