@@ -139,7 +139,12 @@ def _is_forgotten(entry: Component, namespace: Mapping[str, Any]) -> bool:
 
 
 def origin(function: Callable) -> str:
-    """Where a function was defined: in a cell of this notebook, with its number if that is known, or in a file."""
+    """Where a function was defined: in a cell of this notebook, with its number if that is known, or in a file.
+
+    >>> from avae_lib.logarithms import log_mean_exp
+    >>> origin(log_mean_exp)
+    'your function in logarithms.py'
+    """
     file = getattr(getattr(inspect.unwrap(function), "__code__", None), "co_filename", "")
     if Path(file).is_file():
         return f"your function in {Path(file).name}"

@@ -43,6 +43,12 @@ def waiting(function: Callable, request: Request) -> dict[str, Recorded]:
     """Whether a function waits for the device, and whether its results are on the device of its inputs.
 
     It is called twice: with ordinary tensors, while all operations are watched, and with tensors without numbers.
+
+    >>> request = Request("positive", {"x": Tensor([1.0, 2.0])})
+    >>> bool(waiting(lambda x: x / x.sum().item(), request)[WAITS].array)
+    True
+    >>> bool(waiting(lambda x: x / x.sum(), request)[WAITS].array)
+    False
     """
     with _Listening() as listening:
         function(**changed_inputs(request.inputs, Tensor.clone))

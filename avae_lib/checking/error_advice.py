@@ -32,12 +32,21 @@ ADVICE = {  # by a few words that PyTorch has kept in its messages
 
 
 def advice_on(error: Raised) -> str:
-    """What helps against this exception, as far as its message is known; otherwise nothing."""
+    """What helps against this exception, as far as its message is known; otherwise nothing.
+
+    >>> advice_on(Raised("TypeError", "unsupported operand type(s) for +: 'int' and 'NoneType'"))
+    'one of the two is None here'
+    """
     return next((advice for words, advice in ADVICE.items() if words in error.message or error.message == advice), "")
 
 
 def same_error(one: Raised | None, other: Raised | None) -> bool:
-    """Whether two exceptions have one type and one cause: the same advice, or else the same message."""
+    """Whether two exceptions have one type and one cause: the same advice, or else the same message.
+
+    >>> one = Raised("RuntimeError", "mat1 and mat2 shapes cannot be multiplied (2x3 and 2x3)")
+    >>> same_error(one, Raised("RuntimeError", "mat1 and mat2 shapes cannot be multiplied (5x4 and 5x4)"))
+    True
+    """
     if one is None or other is None or one.type != other.type:
         return False
     ours, theirs = (advice_on(error) or error.message for error in (one, other))
@@ -45,7 +54,11 @@ def same_error(one: Raised | None, other: Raised | None) -> bool:
 
 
 def explain_error(error: Raised, component: str) -> str:
-    """One line about an exception that left a student's function for ``component``."""
+    """One line about an exception that left a student's function for ``component``.
+
+    >>> explain_error(Raised("ZeroDivisionError", "division by zero", "return 1 / n"), "log_mean_exp")
+    'stopped with ZeroDivisionError: division by zero (at: return 1 / n)'
+    """
     if _is_unwritten(error, component):
         return NOT_WRITTEN
     message = (

@@ -95,11 +95,21 @@ def identical(one: Tensor, other: Tensor) -> bool:
 
 
 def require_keys(content: Any, *keys: str) -> None:
-    """Refuse whatever is not a mapping with exactly these keys."""
+    """Refuse whatever is not a mapping with exactly these keys.
+
+    >>> require_keys({"dtype": "uint8"}, "dtype", "shape")
+    Traceback (most recent call last):
+    avae_lib.checking.json_arrays.MalformedObservation: an object with exactly dtype, shape
+    """
     require(isinstance(content, dict) and set(content) == set(keys), f"an object with exactly {', '.join(keys)}")
 
 
 def require(condition: bool, wanted: str) -> None:
-    """Refuse an observation in which ``condition`` does not hold; ``wanted`` says what an observation has there."""
+    """Refuse an observation in which ``condition`` does not hold; ``wanted`` says what an observation has there.
+
+    >>> require(False, "shape must hold sizes")
+    Traceback (most recent call last):
+    avae_lib.checking.json_arrays.MalformedObservation: shape must hold sizes
+    """
     if not condition:
         raise MalformedObservation(wanted)

@@ -21,7 +21,7 @@ NUMBERS_BESIDE_A_SLIP = 2  # how many different numbers a mistake must explain b
 def named_mistake(trial: Trial, observed: Sequence[Observation], numbers: int = 0) -> str:
     """The sentence of a mistake that this case names, if all observations are those of that mistake.
 
-    Numbers of the wrong shape or sign are compared once more without that slip, so that a second mistake is reported too.
+    Numbers of the wrong shape or sign are compared once more without that slip, to report a second mistake too.
 
     Args:
         numbers: how many different wrong numbers the mistake must account for.

@@ -28,7 +28,12 @@ MAX_DEPTH = 4
 
 
 def call_nested(function: Callable, request: Request) -> Observation:
-    """``function(**inputs)``: results by name, gradients of ⟨results, cotangents⟩, inputs that were changed."""
+    """``function(**inputs)``: results by name, gradients of ⟨results, cotangents⟩, inputs that were changed.
+
+    >>> request = Request("add", {"terms": [torch.tensor(1.0), torch.tensor(2.0)]}, harness="call_nested")
+    >>> call_nested(lambda terms: terms[0] + terms[1], request).outputs["result"].array
+    tensor(3.)
+    """
     sources: dict[str, Tensor] = {}
 
     def handed_over(path: str, tensor: Tensor) -> Tensor:

@@ -33,14 +33,23 @@ __all__ = [
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Record:
-    """A record: the student's function reads its fields by name, as in ``context.value``; it cannot assign to them."""
+    """A record: the student's function reads its fields by name, as in ``context.value``; it cannot assign to them.
+
+    >>> built(Record({"value": 1.0})).value
+    1.0
+    """
 
     fields: Mapping[str, Any]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Once:
-    """An iterator over the items that can be run through once, as a generator can."""
+    """An iterator over the items that can be run through once, as a generator can.
+
+    >>> numbers = built(Once([1, 2]))
+    >>> sum(numbers), sum(numbers)
+    (3, 0)
+    """
 
     items: Sequence[Any]
 
@@ -70,6 +79,10 @@ class Map:
         form: ``"tensor"`` (one result), ``"tuple"`` or ``"record"``.
         residual: whether its argument is added to its result.
         bounded: names of the results that are kept between −1 and 1, as log standard deviations.
+
+    >>> triple = built(Map(Tensor([[3.0, 0.0], [0.0, 0.0]]), takes=(1,), returns=(("y", 1),)))
+    >>> triple(Tensor([[[[1.0, 2.0]]]]))
+    tensor([[[[3., 6.]]]])
     """
 
     weight: Tensor
@@ -112,7 +125,11 @@ def _is_plain(value: Any) -> bool:
 
 
 def input_from_json(content: Mapping[str, Any]) -> Any:
-    """The inverse of :func:`input_to_json`."""
+    """The inverse of :func:`input_to_json`.
+
+    >>> input_from_json(input_to_json((0.5, [1, 2])))
+    (0.5, [1, 2])
+    """
     ((kind, value),) = content.items()
     return READ[kind](value)
 
@@ -140,7 +157,11 @@ READ: Mapping[str, Callable[[Any], Any]] = {
 
 
 def changed_leaves(value: Any, change: Callable[[str, Tensor], Tensor], path: str) -> Any:
-    """The same structure with every tensor changed; ``change`` is given its path too."""
+    """The same structure with every tensor changed; ``change`` is given its path too.
+
+    >>> changed_leaves([Tensor([1.0]), 5], lambda path, tensor: 2 * tensor, "x")
+    [tensor([2.]), 5]
+    """
     if isinstance(value, Tensor):
         return change(path, value)
     if isinstance(value, Map):
@@ -182,7 +203,11 @@ def built(value: Any, name: str = "") -> Any:
 
 
 def changed_inputs(inputs: Mapping[str, Any], change: Callable[[Tensor], Tensor]) -> dict[str, Any]:
-    """Inputs by name, built from scratch with every tensor changed."""
+    """Inputs by name, built from scratch with every tensor changed.
+
+    >>> changed_inputs({"x": Tensor([1.0]), "dim": 0}, lambda tensor: tensor + 1)
+    {'x': tensor([2.]), 'dim': 0}
+    """
     return {
         name: built(changed_leaves(value, lambda _, tensor: change(tensor), name), name)
         for name, value in inputs.items()
@@ -215,6 +240,9 @@ def left_behind(value: Any, handed: Any, path: str) -> Iterator[tuple[str, Any]]
     Args:
         value: the structure as it was before.
         handed: what :func:`built` made of it, after the call.
+
+    >>> list(left_behind([1, 2], [1, 2, 3], "items"))
+    [('number of entries of items', 3)]
     """
     if isinstance(value, Map):
         yield path, handed.weight if isinstance(handed, ChannelMap) else handed
@@ -231,5 +259,9 @@ def left_behind(value: Any, handed: Any, path: str) -> Iterator[tuple[str, Any]]
 
 
 def length_of(path: str) -> str:
-    """The name under which the length of a list is noted."""
+    """The name under which the length of a list is noted.
+
+    >>> length_of("evidence")
+    'number of entries of evidence'
+    """
     return f"number of entries of {path}"

@@ -45,6 +45,10 @@ class Sample:
 
     ``rtol`` and ``atol`` are how far a right answer may be off; ``precision`` is the relative rounding allowed here;
     ``in_double`` says whether the right numbers were in float64.
+
+    >>> sample = Sample(torch.tensor([2.0, 4.0]), torch.tensor([1.0, 2.0]), inputs={})
+    >>> sample.is_right(), sample.fits(2 * sample.wanted)
+    (False, True)
     """
 
     got: Tensor
@@ -104,12 +108,21 @@ def proved(samples: Samples, predict: Callable[[Sample], Tensor | None], numbers
 
 
 def same(got: Tensor, wanted: Tensor, rtol: float = 1e-5) -> bool:
-    """Equal up to the rounding of float32, relative to the largest finite one of the right numbers."""
+    """Equal up to the rounding of float32, relative to the largest finite one of the right numbers.
+
+    >>> same(torch.tensor([1.0, 2.0]), torch.tensor([1.0, 2.000001]))
+    True
+    """
     scale = Sample(got, wanted, {}).scale
     return got.shape == wanted.shape and torch.allclose(got, wanted, rtol=rtol, atol=0.1 * rtol * scale)
 
 
 def shape_is_wrong(samples: Samples) -> str:
+    """What is wrong with the shape of the first sample of a wrong shape; nothing if all shapes are right.
+
+    >>> shape_is_wrong([Sample(torch.ones(4, 1), torch.ones(4), inputs={})])
+    'has shape (4, 1), but must have shape (4,): the numbers are right, but a dimension of size one is left over'
+    """
     wrong = [sample for sample in samples if sample.got.shape != sample.wanted.shape]
     if not wrong:
         return ""
@@ -142,13 +155,22 @@ def _said_of_sizes(wrong: Samples) -> str:
 
 
 def resized(samples: Samples) -> list[Sample]:
-    """The samples in the right shapes, if they differ from these only by dimensions of size one; otherwise none."""
+    """The samples in the right shapes, if they differ from these only by dimensions of size one; otherwise none.
+
+    >>> [sample.got.shape for sample in resized([Sample(torch.ones(4, 1), torch.ones(4), inputs={})])]
+    [torch.Size([4])]
+    """
     if any(sample.got.squeeze().shape != sample.wanted.squeeze().shape for sample in samples):
         return []
     return [replace(sample, got=sample.got.reshape(sample.wanted.shape)) for sample in samples]
 
 
 def not_finite(samples: Samples) -> str:
+    """Where numbers are NaN or infinite although the right ones are not, with common causes; nothing if nowhere.
+
+    >>> not_finite([Sample(torch.tensor([1.0, math.inf]), torch.ones(2), inputs={})])
+    'is infinite in 1 of 2 places: an overflow, log(0), or a division by zero'
+    """
     for name, causes, found_in in (
         ("NaN", "0/0, ∞ − ∞, 0 · ∞, or the logarithm or root of a negative number", Tensor.isnan),
         ("infinite", "an overflow, log(0), or a division by zero", Tensor.isinf),
@@ -323,7 +345,12 @@ VAGUE = (nearly_right, right_in_places)  # said of numbers where no cause is kno
 
 
 def telling_relation_of(samples: Samples) -> str:
-    """How the numbers of all samples are related to the right ones, in words; nothing if no relation is known."""
+    """How the numbers of all samples are related to the right ones, in words; nothing if no relation is known.
+
+    >>> right = torch.tensor([1.0, 2.0, 5.0])
+    >>> telling_relation_of([Sample(-right, right, inputs={})])
+    'has the opposite sign'
+    """
     if said := shape_is_wrong(samples):
         mended = resized(samples)
         second = telling_relation_of(mended) if mended and not all(s.fits(s.wanted) for s in mended) else ""
@@ -332,5 +359,9 @@ def telling_relation_of(samples: Samples) -> str:
 
 
 def vague_relation_of(samples: Samples) -> str:
-    """How far the numbers are from being right, where no cause is known."""
+    """How far the numbers are from being right, where no cause is known.
+
+    >>> vague_relation_of([Sample(torch.tensor([1.0, 2.0, 9.0]), torch.tensor([1.0, 2.0, 5.0]), inputs={})])
+    'is right in 2 of 3 places'
+    """
     return next(filter(None, (relation(samples) for relation in VAGUE)), "")

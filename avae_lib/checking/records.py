@@ -51,6 +51,9 @@ class Recorded:
 
     ``kind`` is ``tensor``, ``array`` (NumPy), ``float``, ``int``, ``bool``, ``none`` or ``other``;
     ``type_name`` names the class of an ``other``. Python numbers hold their value as a 0-dimensional array.
+
+    >>> Recorded.of(0.5).kind, Recorded.of("text").kind, Recorded.of(torch.ones(3)).size_in_bytes
+    ('float', 'other', 12)
     """
 
     kind: str
@@ -119,6 +122,10 @@ class Request:
             stands for a record. Empty for one result, or for a list of any length.
         gradients_of: the results that count in ⟨results, cotangents⟩; all of them if none is named.
         watch: what else to observe, from :data:`avae_lib.checking.nested_calls.WATCHES`.
+
+    >>> request = Request("log_mean_exp", {"x": torch.zeros(3), "dim": 0})
+    >>> Request.from_json(request.to_json()).inputs
+    {'x': tensor([0., 0., 0.]), 'dim': 0}
     """
 
     component: str
@@ -153,7 +160,12 @@ class Request:
 
 @dataclass(frozen=True)
 class Observation:
-    """What was seen of one request: results, gradients, the inputs as the call left them, or what was raised."""
+    """What was seen of one request: results, gradients, the inputs as the call left them, or what was raised.
+
+    >>> seen = Observation({"result": Recorded.of(0.5)})
+    >>> Observation.from_json(seen.to_json()).outputs["result"].array
+    tensor(0.5000, dtype=torch.float64)
+    """
 
     outputs: Mapping[str, Recorded] = field(default_factory=dict)
     gradients: Mapping[str, Recorded] = field(default_factory=dict)

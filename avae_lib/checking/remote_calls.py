@@ -73,6 +73,10 @@ def computed(
 
     Returns:
         ``results``, ``tensors`` and ``differentiable``; or ``gradients``; or the ``error`` that was raised.
+
+    >>> answer = computed("bits_per_dim", {"named": {"nats": {"tensor": 0}, "num_dims": {"plain": 1}}}, [], [])
+    >>> answer["error"]["type"]
+    'MalformedObservation'
     """
     try:
         with torch.enable_grad():

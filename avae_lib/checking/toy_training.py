@@ -25,6 +25,10 @@ class ToyModel(nn.Module):
         encoder: ``(pixels, layers)``; each layer's code is one number.
         decoder: ``(layers, pixels)``.
         log_scale: added to every log-likelihood, so that it can be positive.
+
+    >>> elbo = ToyModel(encoder=torch.ones(4, 1), decoder=torch.ones(1, 4))(torch.ones(2, 1, 2, 2))
+    >>> elbo.log_likelihood.shape, elbo.kl.shape
+    (torch.Size([2]), torch.Size([2, 1]))
     """
 
     def __init__(self, encoder: Tensor, decoder: Tensor, log_scale: float = 0.0) -> None:
@@ -52,6 +56,12 @@ class ToySGD(torch.optim.Optimizer):
     An update by any other optimizer, or by hand as learning rate times gradient, therefore differs from the first step
     on. It has the methods of ``torch.optim.SGD``. ``Optimizer.__init__`` is not called, because it loads torch's
     compiler, which takes longer than a whole ``check`` may.
+
+    >>> weight = torch.zeros(2, requires_grad=True)
+    >>> weight.grad = torch.ones(2)
+    >>> _ = ToySGD([weight], learning_rates=[0.1]).step()
+    >>> weight.data  # Nesterov's first step: rate · (gradient + ½ gradient)
+    tensor([-0.1500, -0.1500])
     """
 
     constants: ClassVar[dict[str, float]] = {"momentum": 0.5}
@@ -108,7 +118,14 @@ class ToySGD(torch.optim.Optimizer):
 
 
 class ToyAdam(ToySGD):
-    """Adam (Kingma & Ba, 2015, algorithm 1) with its usual constants and the same methods."""
+    """Adam (Kingma & Ba, 2015, algorithm 1) with its usual constants and the same methods.
+
+    >>> weight = torch.zeros(2, requires_grad=True)
+    >>> weight.grad = torch.tensor([1.0, 100.0])
+    >>> _ = ToyAdam([weight], learning_rates=[0.1]).step()
+    >>> weight.data  # the first step does not depend on the size of the gradient
+    tensor([-0.1000, -0.1000])
+    """
 
     constants: ClassVar[dict[str, float]] = {"eps": 1e-8}
 
