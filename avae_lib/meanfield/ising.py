@@ -1,4 +1,4 @@
-"""The Ising model with any coupling, and its exact enumeration."""
+"""The Ising model with any coupling, and its exact log Z and moments for up to 24 spins."""
 
 from __future__ import annotations
 
@@ -14,13 +14,17 @@ from avae_lib.meanfield.requirements import require_coupling, require_field
 
 __all__ = ["ExactIsing", "IsingModel", "enumerate_states"]
 
-_MOST_SPINS = 24
-_STATES_AT_ONCE = 2**14
+_MOST_SPINS = 24  # 2**24 states are 17 million
+_STATES_AT_ONCE = 2**14  # bounds the memory for states × spins
 
 
 @dataclass(frozen=True)
 class IsingModel:
-    r"""Spins :math:`s \in \{-1, 1\}^n` with :math:`p(s) = \exp(\tfrac12 s^\top J s + h^\top s) / Z`.
+    r"""A distribution over n spins that pull at one another and are pulled by a field.
+
+    .. math:: p(s) = \frac{1}{Z} \exp\bigl(\tfrac12 s^\top J s + h^\top s\bigr), \qquad s \in \{-1, 1\}^n
+
+    Spins are tensors ``(*batch, spins)`` of −1.0 and 1.0; their values are not checked.
 
     Raises:
         ValueError: ``coupling`` is not a symmetric matrix with zero diagonal, or ``field`` does not fit it.
@@ -31,9 +35,9 @@ class IsingModel:
     """
 
     coupling: Float[Tensor, "spins spins"]
-    """J, symmetric with zero diagonal."""
+    """J, symmetric with zero diagonal; positive where two spins tend to agree."""
     field: Float[Tensor, "spins"]
-    """h."""
+    """h; positive where a spin tends to be 1."""
 
     def __post_init__(self) -> None:
         require_coupling(self.coupling)
@@ -69,7 +73,20 @@ class IsingModel:
     def sample_sweep(
         self, spins: Float[Tensor, "*batch spins"], uniforms: Float[Tensor, "*batch spins"], strength: float = 1.0
     ) -> Float[Tensor, "*batch spins"]:
-        """One sweep of Gibbs sampling over all spins, in many chains at once, with J multiplied by ``strength``."""
+        r"""One sweep of Gibbs sampling over all spins, in many chains at once, with J multiplied by ``strength``.
+
+        Spin by spin, s_i is drawn from :math:`p(s_i = 1 \mid s_{-i}) = \operatorname{sigmoid}(2 h_i^{\text{local}})`.
+
+        Args:
+            spins: state of each chain; left as it is.
+            uniforms: uniform numbers in [0, 1), one for each draw, shaped like ``spins``.
+
+        With a strong field, a sweep turns both spins up:
+
+        >>> model = IsingModel(coupling=torch.zeros(2, 2), field=torch.tensor([9.0, 9.0]))
+        >>> model.sample_sweep(spins=torch.tensor([-1.0, -1.0]), uniforms=torch.tensor([0.1, 0.9]))
+        tensor([1., 1.])
+        """
         spins = spins.clone()
         for i, couplings in enumerate(self.coupling):
             local_field = self.field[i] + strength * spins @ couplings
@@ -106,20 +123,24 @@ def enumerate_states(model: IsingModel) -> ExactIsing:
         raise ValueError(
             f"model has {spins} spins, 2**{spins} states are too many to visit: take at most {_MOST_SPINS}"
         )
-    parts = [_sum_over(model, index) for index in torch.arange(2**spins).split(_STATES_AT_ONCE)]
-    log_masses, means, pair_means = (torch.stack(part) for part in zip(*parts, strict=True))
-    shares = torch.softmax(log_masses, dim=0)
+    chunks = [_moments_of_chunk(model, index) for index in torch.arange(2**spins).split(_STATES_AT_ONCE)]
+    log_masses = torch.stack([chunk.log_partition for chunk in chunks])
+    shares = torch.softmax(log_masses, dim=0)  # probability of each chunk: (chunks,)
     return ExactIsing(
-        torch.logsumexp(log_masses, dim=0),
-        torch.einsum("p,pi->i", shares, means),
-        torch.einsum("p,pij->ij", shares, pair_means),
+        log_partition=torch.logsumexp(log_masses, dim=0),
+        means=torch.einsum("c,ci->i", shares, torch.stack([chunk.means for chunk in chunks])),
+        pair_means=torch.einsum("c,cij->ij", shares, torch.stack([chunk.pair_means for chunk in chunks])),
     )
 
 
-def _sum_over(model: IsingModel, index: Int[Tensor, "states"]) -> tuple[Tensor, Tensor, Tensor]:
-    """log mass and conditional moments of the states whose bits spell ``index``."""
-    bits = index.unsqueeze(1) >> torch.arange(len(model.field)) & 1
+def _moments_of_chunk(model: IsingModel, index: Int[Tensor, "states"]) -> ExactIsing:
+    """The log of the sum, and the moments, over those states alone whose spins are the bits of ``index``."""
+    bits = (index.unsqueeze(1) >> torch.arange(len(model.field))) & 1  # (states, spins)
     states = (2 * bits - 1).to(model.field)
-    log_potential = model.log_potential(states)
+    log_potential = model.log_potential(states)  # (states,)
     weights = torch.softmax(log_potential, dim=0)
-    return torch.logsumexp(log_potential, dim=0), weights @ states, states.T @ (weights.unsqueeze(1) * states)
+    return ExactIsing(
+        log_partition=torch.logsumexp(log_potential, dim=0),
+        means=weights @ states,
+        pair_means=states.T @ (weights.unsqueeze(1) * states),
+    )

@@ -1,8 +1,12 @@
-"""The Deep Attentive VAE and its local twin: configuration, and how a model is assembled from it.
+"""The Deep Attentive VAE and its local twin: the configuration, and how a model is built from it.
 
 All layers have the same height and width. A layer is conditioned on the layer above it (``conditioning="local"``) or on
-all layers above it ("attentive"). What a layer computes is in :mod:`avae_lib.models.variational_layer`, how it looks at
-others in :mod:`avae_lib.nn.depthwise_attention`. :class:`avae_lib.models.hierarchy.Hierarchy` walks down the layers.
+all layers above it (``"attentive"``). On the way up, an image becomes evidence e_{L+1}, e_L, …, e_1. On the way down,
+layer l makes its context c_l from c_{l−1} and z_{l−1}, attends to earlier contexts for its prior and to e_{L+1}, …, e_l
+for its posterior, and draws z_l. The last context becomes the image.
+
+The equations of a layer are in :mod:`avae_lib.models.variational_layer`, those of attention in
+:mod:`avae_lib.nn.depthwise_attention`. :class:`avae_lib.models.hierarchy.Hierarchy` calls the layers in turn.
 
 I. Apostolopoulou, I. Char, E. Rosenfeld, A. Dubrawski, "Deep Attentive Variational Inference", ICLR 2022.
 """
@@ -86,7 +90,8 @@ class AttentiveConfig:
     conditioning: Literal["local", "attentive"] = "attentive"
     """What a layer is conditioned on: the context above it alone, or all contexts above and all evidence below."""
     faithful: bool = False
-    """Compute what the published program computes, oddities included; see avae_lib.models.attentive."""
+    """Compute what the published program computes: τ fixed at 1, contexts normalised one layer late, posteriors bounded
+    differently from priors, and 0.99 as the lower edge of the last pixel level."""
     layers: int = 5
     """Number of stochastic layers."""
     width: int = 32
@@ -102,7 +107,7 @@ class AttentiveConfig:
     blocks: int = 2
     """Residual blocks between two layers, on the way up and on the way down."""
     image_blocks: int = 1
-    """Residual blocks at the resolution of the image, besides those that halve or double; on either way."""
+    """Residual blocks at the resolution of the image on each way, besides those that halve or double it."""
     halvings: int = 1
     """How often height and width are halved between the image and its latents."""
     padding: int = 0
@@ -151,7 +156,7 @@ class AttentiveConfig:
 
     @property
     def is_plain(self) -> bool:
-        """Whether layers look at all others without normalising what they see: those that unit 06 writes."""
+        """Whether attention is used without normalisation, which is the form that students write in unit 06."""
         return self.conditioning == "attentive" and not (
             self.faithful or self.normalise_contexts or self.normalise_evidence
         )
@@ -163,7 +168,7 @@ class AttentiveConfig:
 
     @property
     def evidence_channels(self) -> int:
-        """Channels of evidence: value and key, which go up through the cells together."""
+        """Channels of evidence: value and key, which pass through the cells together."""
         return self.width + self.depth_keys
 
     @property
@@ -197,7 +202,7 @@ def _bottom_up(config: AttentiveConfig) -> BottomUp:
 
 
 def _cell(config: AttentiveConfig, channels: int) -> nn.Sequential:
-    """What is computed between two layers."""
+    """The residual blocks between two layers, at the resolution of the latents."""
     resizes: list[Resize] = ["keep"] * config.blocks
     return residual_cell(channels, resizes, config.cell_key_channels)
 
@@ -207,7 +212,8 @@ def _evidence_split(config: AttentiveConfig) -> ChannelSplit:
 
 
 def _context_split(config: AttentiveConfig, index: int) -> ChannelSplit:
-    """What the layer with ``index`` layers above it holds: the last needs no key, the first no query upwards."""
+    """Channels of each part of a layer's context. The last layer has no key, because nothing reads it; the first layer
+    has no query to contexts, because there are none above."""
     return ChannelSplit(
         value=config.context_channels,
         key=config.depth_keys if index < config.layers - 1 else 0,
@@ -243,23 +249,23 @@ def _layer(config: AttentiveConfig, index: int) -> VariationalLayer:
     """The stochastic layer with ``index`` layers above it, one at least."""
     context = config.context_channels
     evidence = config.evidence_channels
-    of_gaussian = 2 * config.latent_channels
-    kind = PlainVariationalLayer if config.is_plain else VariationalLayer
-    return kind(
+    parameters = 2 * config.latent_channels  # a mean and a log standard deviation for each channel
+    layer_class = PlainVariationalLayer if config.is_plain else VariationalLayer
+    return layer_class(
         transition=_transition(config, index),
         history=_history(config, index),
         context_conditioning=_conditioning(config, context, config.normalise_contexts),
-        prior=nn.Sequential(nn.ELU(), WeightNormConvolution(context, of_gaussian)),
+        prior=nn.Sequential(nn.ELU(), WeightNormConvolution(context, parameters)),
         merge=SummingConvolution(config.width, context, evidence, config.merger_key_channels),
         evidence_split=_evidence_split(config),
         evidence_conditioning=_conditioning(config, config.width, config.normalise_evidence),
-        posterior=WeightNormConvolution(evidence, of_gaussian, kernel_size=3),
+        posterior=WeightNormConvolution(evidence, parameters, kernel_size=3),
         gaussians=config.conventions.gaussians(config.prior_log_std_range),
     )
 
 
 def _conditioning(config: AttentiveConfig, channels: int, normalised: bool) -> nn.Module:
-    """How a layer is conditioned on others besides the nearest: the one difference between the twins."""
+    """How a layer uses others besides the nearest, by attention or not at all: the one difference between the twins."""
     if config.conditioning == "local":
         return LocalConditioning()
     scale = config.conventions.scale(config.key_channels)
@@ -313,19 +319,21 @@ def _trainable_numbers(module: nn.Module) -> int:
 
 @dataclass(frozen=True)
 class Conventions:
-    """Makers of the parts that differ."""
+    """The four parts in which the published program and this library differ, each as a function that makes it."""
 
     scale: Callable[[int], nn.Module]
-    """From the number of key channels to the inverse temperature of attention over depth."""
+    """Makes the inverse temperature of attention from the number of key channels."""
     history: Callable[[int, int, int, bool], nn.Module]
-    """From channels of value and key, the number of contexts above, and whether values are normalised."""
+    """Makes a history (:mod:`avae_lib.nn.contexts`) from the channels of value and key, the number of contexts above,
+    and whether values are normalised."""
     gaussians: Callable[[tuple[float, float]], nn.Module]
-    """From the range of the prior's log standard deviation."""
+    """Makes the parameterisation of prior and posterior from the range of the prior's log standard deviation."""
     upper_edge: float
-    """Where the last level of a pixel begins on the scale −1 … 1."""
+    """Lower edge of the last pixel level, on the scale −1 … 1."""
 
 
 def _normalized_once(channels: int, key_channels: int, above: int, normalised: bool) -> nn.Module:
+    """The history of :data:`CORRECTED`; it needs neither the key channels nor the number of contexts above."""
     return NormalizedOnce(channels) if normalised else Unnormalized()
 
 

@@ -1,4 +1,10 @@
-"""The stochastic layers of an attentive hierarchy or its local twin, and what passes between two of them."""
+"""The stochastic layers of an attentive hierarchy or its local twin, and what passes between two of them.
+
+On the way up, :class:`BottomUp` makes the evidence e from an image. On the way down, :class:`LearnedTop` starts,
+:class:`TopLayer` draws the first latent, each :class:`VariationalLayer` the next one, and :class:`Readout` ends. What
+one layer hands to the next is a :class:`Descent`. A :class:`ContextSplit` holds a context's value c, key k and queries s
+and r; ⊕ joins channels.
+"""
 
 from __future__ import annotations
 
@@ -34,11 +40,13 @@ class VariationalLayerParts(Protocol):
     """The maps and numbers of a layer; each map may be called any number of times."""
 
     context_gate: Float[Tensor, ""] | float
+    """γ of the attention to the contexts above."""
     context_scale: Float[Tensor, ""] | float
-    """γ and τ of the attention to the contexts above."""
+    """τ of the attention to the contexts above."""
     evidence_gate: Float[Tensor, ""] | float
+    """γ' of the attention to the evidence at and below the layer."""
     evidence_scale: Float[Tensor, ""] | float
-    """The same for the evidence at and below the layer."""
+    """τ of the attention to the evidence at and below the layer."""
 
     def transition(
         self, context: Float[Tensor, "batch width h w"], z: Float[Tensor, "batch latent h w"]
@@ -145,11 +153,11 @@ class Descent:
     """What the layers above hand down."""
 
     context: ContextSplit
-    """c of the layer above, as its cell computed it."""
+    """Context of the layer above, not normalised."""
     z: Float[Tensor, "batch latent_channels h w"] | None = None
     """The latent of the layer above; None at the top."""
     remembered: tuple[ContextSplit, ...] = ()
-    """The contexts above that one, top first, as its history keeps them."""
+    """Contexts further up, top first, as the layer above remembers them (see :mod:`avae_lib.nn.contexts`)."""
 
 
 class VariationalLayer(nn.Module):
@@ -167,14 +175,14 @@ class VariationalLayer(nn.Module):
 
     Args:
         transition: T_l, a :class:`Transition`.
-        history: what is remembered of the contexts above, see :mod:`avae_lib.nn.contexts`.
-        context_conditioning: from c_l, s_l and the contexts above to ĉ_l.
-        prior: P_l up to the parameters of a Gaussian.
-        merge: from e_l and ĉ_l to ẽ_l ⊕ k̃_l.
-        evidence_split: cuts ẽ_l ⊕ k̃_l.
-        evidence_conditioning: from ẽ_l, r_l and the evidence at and below the layer to ê_l.
-        posterior: Q_l up to its residual to the prior's parameters.
-        gaussians: from both to two Gaussians, see :mod:`avae_lib.nn.residual_posteriors`.
+        history: normalises and keeps the contexts above, see :mod:`avae_lib.nn.contexts`.
+        context_conditioning: maps c_l, s_l and the contexts above to ĉ_l.
+        prior: maps ĉ_l to the raw parameters of the prior.
+        merge: maps e_l and ĉ_l to ẽ_l ⊕ k̃_l.
+        evidence_split: divides ẽ_l ⊕ k̃_l into ẽ_l and k̃_l.
+        evidence_conditioning: maps ẽ_l, r_l and the evidence at and below the layer to ê_l.
+        posterior: maps ê_l ⊕ k̃_l to what the posterior adds to the prior's raw parameters.
+        gaussians: makes prior and posterior from these numbers, see :mod:`avae_lib.nn.residual_posteriors`.
 
     A layer draws its latent and adds one context to those that are remembered:
 
@@ -186,6 +194,7 @@ class VariationalLayer(nn.Module):
     (torch.Size([3, 2, 4, 4]), 0, 1)
     """
 
+    # What `components.report(model)` says of a part that computes a component's result without calling it.
     own_wiring = "local, normalised or published layers: own wiring, not variational_layer_step"
 
     def __init__(
@@ -231,14 +240,14 @@ class VariationalLayer(nn.Module):
         return Descent(context, z, remembered), LatentDraw(z, prior, posterior)
 
     def _shift(self, context: ContextSplit, condition: Tensor, evidence: Sequence[ContextSplit]) -> Tensor:
-        """What the posterior's parameters differ by from the prior's."""
+        """What the posterior adds to the prior's raw parameters."""
         merged = self.evidence_split(self.merge(evidence[0].value, condition))  # ẽ_l, k̃_l
         own = self.evidence_conditioning(merged.value, context.evidence_query, (merged, *evidence[1:]))  # ê_l
         return self.posterior(replace(merged, value=own).joined)
 
 
 class PlainVariationalLayer(VariationalLayer):
-    """A layer whose attention is not normalised: the weights of a :func:`variational_layer_step`.
+    """A layer whose attention is not normalised. It calls the component :func:`variational_layer_step`.
 
     Arguments as for :class:`VariationalLayer`; ``gaussians`` are
     :class:`avae_lib.nn.residual_posteriors.CentredGaussians`.
@@ -266,10 +275,13 @@ class PlainVariationalLayer(VariationalLayer):
 
 
 class LayerParts:
-    """The maps and numbers of a layer as a step calls them. The Gaussians of the latest calls are kept for the layer.
+    """The maps and numbers that a layer passes to :func:`variational_layer_step`.
+
+    The step returns a latent and its KL, but no distributions. So ``prior`` and ``posterior`` store their latest results,
+    from which the layer makes the Gaussians of its :class:`LatentDraw`.
 
     Args:
-        layer: whose maps.
+        layer: the layer that has the maps.
     """
 
     def __init__(self, layer: PlainVariationalLayer) -> None:
@@ -284,7 +296,7 @@ class LayerParts:
 
     @property
     def latest_posterior(self) -> DiagonalGaussian | None:
-        """The prior shifted; None where no shifts were computed."""
+        """The prior shifted by the latest result of ``posterior``; None if that was not called."""
         if self._latest_shifts is None:
             return None
         prior = self.latest_prior
@@ -292,16 +304,16 @@ class LayerParts:
         return DiagonalGaussian(*residual_gaussian(prior.mean, prior.log_std, *self._latest_shifts))
 
     def prior(self, condition: Float[Tensor, "batch width h w"]) -> tuple[Tensor, Tensor]:
-        """Mean and log standard deviation, bounded."""
+        """Mean and log standard deviation of the prior, bounded."""
         prior = self.latest_prior = self._layer.gaussians.prior(self._layer.prior(condition))
         return prior.mean, prior.log_std
 
     def merge(self, evidence: Tensor, condition: Tensor) -> ContextSplit:
-        """ẽ and k̃."""
+        """The record of ẽ and k̃: the layer's evidence corrected by what is known from above, and its key."""
         return self._layer.evidence_split(self._layer.merge(evidence, condition))
 
     def posterior(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Shifts of mean and log standard deviation, the latter bounded."""
+        """What the posterior adds to the prior's mean and log standard deviation; the second is bounded."""
         shifts = self._latest_shifts = self._layer.gaussians.shifts(self._layer.posterior(features))
         return shifts
 
@@ -312,11 +324,13 @@ class TopLayer(nn.Module):
     .. math:: p(z_1) = \mathcal{N}(0, I), \qquad
               q(z_1 \mid x) = Q_1\bigl(\hat e_1 \oplus k_1\bigr), \qquad \hat e_1 = e_1 + \gamma' A(r_1;\, e_{\ge 1})
 
-    Its context is the learned constant that it is handed.
+    Its context is a learned constant (:class:`LearnedTop`).
 
     Args:
-        latent_channels: of z.
-        evidence_conditioning, posterior, gaussians: as in :class:`VariationalLayer`; nothing is added to a prior here.
+        latent_channels: channels of z_1.
+        evidence_conditioning: maps e_1, r_1 and all evidence to ê_1.
+        posterior: maps ê_1 ⊕ k_1 to the raw parameters of the posterior.
+        gaussians: makes the posterior from them, see :mod:`avae_lib.nn.residual_posteriors`.
 
     >>> from avae_lib.models.attentive import AttentiveConfig
     >>> model = AttentiveConfig(latent_channels=2).build()
@@ -346,9 +360,9 @@ class TopLayer(nn.Module):
         z = draw(prior if posterior is None else posterior)
         return replace(above, z=z), LatentDraw(z, prior, posterior)
 
-    def _prior(self, like: Tensor) -> DiagonalGaussian:
-        batch, _, height, width = like.shape
-        return DiagonalGaussian.standard_like(like.new_empty(batch, self.latent_channels, height, width))
+    def _prior(self, context: Tensor) -> DiagonalGaussian:
+        batch, _, height, width = context.shape
+        return DiagonalGaussian.standard_like(context.new_empty(batch, self.latent_channels, height, width))
 
     def _posterior(self, context: ContextSplit, evidence: Sequence[ContextSplit]) -> DiagonalGaussian:
         own = self.evidence_conditioning(evidence[0].value, context.evidence_query, evidence)
@@ -356,12 +370,12 @@ class TopLayer(nn.Module):
 
 
 class Transition(nn.Module):
-    """T: from the context and the latent of the layer above to the context of this one, its key and its queries.
+    """T, the map from the context and the latent of the layer above to a layer's own context, key and queries.
 
     Args:
-        join: from c and z to features.
-        cell: from features to features.
-        split: from features to a ``ContextSplit``.
+        join: maps c and z to one feature map.
+        cell: residual blocks on these features.
+        split: divides them into a ``ContextSplit``.
 
     >>> from avae_lib.models.attentive import AttentiveConfig
     >>> transition = AttentiveConfig(width=16, latent_channels=2, key_channels=4).build().layers[1].transition
@@ -381,11 +395,11 @@ class Transition(nn.Module):
 
 
 class LearnedTop(nn.Module):
-    """What is handed down to the first layer: a learned constant, the same for all images.
+    """The context of the first layer: a learned constant, the same for all images.
 
     Args:
         constant: the initial constant, ``(1, channels, height, width)``.
-        split: cuts it into a ``ContextSplit``.
+        split: divides it into a ``ContextSplit``.
 
     >>> from avae_lib.nn.contexts import ChannelSplit
     >>> LearnedTop(torch.ones(1, 6, 4, 4), ChannelSplit(value=4, key=2))(batch=3).context.value.shape
@@ -402,11 +416,11 @@ class LearnedTop(nn.Module):
 
 
 class Readout(nn.Module):
-    """From what the last layer hands down to the features of the likelihood.
+    """The map from the last layer's context and latent to the features of the likelihood.
 
     Args:
-        join: from c and z to features at the latents' resolution.
-        cell: from these to features at the image's.
+        join: maps c and z to features at the resolution of the latents.
+        cell: maps these to features at the resolution of the image.
 
     >>> from avae_lib.models.attentive import AttentiveConfig
     >>> model = AttentiveConfig(image_shape=(1, 8, 8), halvings=1).build()
@@ -425,16 +439,16 @@ class Readout(nn.Module):
 
 
 class BottomUp(nn.Module):
-    r"""Features of an image, one item for each layer and one more below them all.
+    r"""The evidence about an image: its features for each of the L layers, and one more feature map below them all.
 
     .. math:: e_{L+1} = S(x), \qquad e_l = U_l(e_{l+1})
 
-    The top layer reads the deepest features.
+    Returned in the order e_1, …, e_{L+1}. The top layer, l = 1, reads the most processed features.
 
     Args:
-        stem: S, from pixels (uint8) to features at the latents' resolution.
-        cells: U_l, lowest first.
-        splits: what is made of e_{L+1}, e_L, …, e_1 for the layers to read, lowest first.
+        stem: S, maps pixels (uint8) to features at the resolution of the latents.
+        cells: U_L, …, U_1.
+        splits: divide e_{L+1}, e_L, …, e_1 into the records that the layers read, in this order.
 
     >>> from avae_lib.nn.contexts import ChannelSplit
     >>> split = ChannelSplit(value=3)

@@ -1,8 +1,12 @@
 """The Very Deep VAE: one stream of features for each resolution, and many blocks of one kind that add to it.
 
-R. Child, "Very Deep VAEs Generalize Autoregressive Models and Can Outperform Them on Images", ICLR 2021. Computes what
-the authors' released code computes; :mod:`avae_lib.models.vdvae_import` loads its weights. This file holds the
-configuration and how a model is assembled from it; the blocks themselves are in :mod:`avae_lib.models.vdvae_layers`.
+R. Child, "Very Deep VAEs Generalize Autoregressive Models and Can Outperform Them on Images", ICLR 2021. The model
+here computes the same as the authors' released code, and :mod:`avae_lib.models.vdvae_import` loads their weights.
+This file holds the configuration and builds a model from it; the blocks are in :mod:`avae_lib.models.vdvae_layers`.
+
+The encoder shrinks an image step by step and keeps its features at each resolution. The decoder starts at the coarsest
+resolution. Each of its blocks draws a latent and adds it to the stream, from the prior alone or, with an image, from a
+posterior that also sees the encoder's features of the same resolution.
 
 Blocks are written in the notation of the released code, as items separated by commas, in the order in which the data
 pass them: ``32x2,32d2,16x3`` for an encoder and ``16x3,32m16,32x2`` for a decoder.
@@ -83,20 +87,21 @@ class VDVAEConfig:
     width: int = 384
     """Channels of the streams and of the encoder's features."""
     custom_width_str: str = ""
-    """Other widths at some resolutions: 64:256,32:512. Where widths differ, channels are cut or padded with zeros."""
+    """Resolutions with a width of their own, as resolution:width: 64:256,32:512. Where two widths meet, channels are
+    cut off or padded with zeros."""
     bottleneck_multiple: float = 0.25
     """Width inside a block, as a fraction of the width around it."""
     latent_channels: int = 16
     """Channels of each block's latents."""
     no_bias_above: int = 64
-    """Streams of larger resolutions start from zeros, the others from a learned constant."""
+    """Largest resolution whose stream starts from a learned constant; larger ones start from zeros."""
     likelihood: str = "discretized_logistic_mixture"
     """Likelihood of a pixel: one of those in :mod:`avae_lib.nn.output_heads`, or released_five_bits, that of the
     released model of FFHQ-256 (:class:`avae_lib.nn.output_heads.ReleasedFiveBitHead`)."""
     mixtures: int = 10
     """Number of logistics mixed for each pixel; a Bernoulli likelihood ignores it."""
     pixel_mean: float | None = None
-    """Pixel level that the encoder sees as 0; None for the middle of all levels."""
+    """Pixel level that the encoder sees as 0; None for the middle of the range of levels."""
     pixel_std: float | None = None
     """Distance from pixel_mean that the encoder sees as 1; None for the distance of the last level."""
     residual_block: bool = True
@@ -106,7 +111,7 @@ class VDVAEConfig:
     stride. Repeated pixels carry the upper latents to the image from the first step on; learned ones must first learn
     this, and the upper layers may become inactive meanwhile."""
     residual_scaling: bool = True
-    """Start what each of N blocks adds to its stream with 1/√N of the usual weights."""
+    """Divide the initial weights that add to a stream by √N, where N is the number of blocks."""
     group_size: int = 1
     """Successive decoder blocks whose latents are drawn in parallel: they join the stream where the group ends."""
 
@@ -138,12 +143,12 @@ class VDVAEConfig:
 
     @cached_property
     def encoder(self) -> tuple[EncoderStep, ...]:
-        """The blocks of the encoder, from the image up."""
+        """The blocks of the encoder, beginning at the image."""
         return parse_encoder(self.enc_blocks, self.image_shape[-1])
 
     @cached_property
     def decoder(self) -> tuple[DecoderStep, ...]:
-        """The blocks of the decoder, from the top down."""
+        """The blocks of the decoder, beginning at the coarsest resolution."""
         return parse_decoder(self.dec_blocks, self.image_shape[-1], self.encoder)
 
     @cached_property
@@ -155,7 +160,7 @@ class VDVAEConfig:
 
     @property
     def stochastic_depth(self) -> int:
-        """Number of latents that depend on one another in a chain: groups of blocks."""
+        """Number of latents drawn one after another: one for each group of blocks."""
         return math.ceil(len(self.decoder) / self.group_size)
 
     def middle_width(self, resolution: int) -> int:
@@ -205,10 +210,10 @@ def _top_down_block(config: VDVAEConfig, index: int) -> TopDownBlock:
     latents = config.latent_channels
     scale = _scale(config, blocks)
     bottleneck = partial(_bottleneck, config, step.resolution)
-    kind = TopDownBlock
+    make_block = TopDownBlock
     if config.group_size > 1:
-        kind = partial(GroupedBlock, ends_group=(index + 1) % config.group_size == 0 or index + 1 == blocks)
-    return kind(
+        make_block = partial(GroupedBlock, ends_group=(index + 1) % config.group_size == 0 or index + 1 == blocks)
+    return make_block(
         resolution=step.resolution,
         source=step.source,
         upsample=_upsampling(config, step),
@@ -222,12 +227,13 @@ def _top_down_block(config: VDVAEConfig, index: int) -> TopDownBlock:
 def _bottleneck(
     config: VDVAEConfig, resolution: int, in_width: int | None = None, out_width: int | None = None, **options: Any
 ) -> Bottleneck:
-    """A bottleneck between streams of a resolution, unless widths are given."""
+    """A bottleneck at one resolution; a width that is not given is the width of the stream."""
     width, middle_width = config.widths[resolution], config.middle_width(resolution)
     return Bottleneck(in_width or width, middle_width, out_width or width, resolution, **options)
 
 
 def _scale(config: VDVAEConfig, blocks: int) -> float:
+    """Factor on the initial weights by which one of so many blocks adds to its stream."""
     return math.sqrt(1 / blocks) if config.residual_scaling else 1.0
 
 
@@ -282,7 +288,7 @@ def parse_encoder(text: str, image_size: int) -> tuple[EncoderStep, ...]:
     """The blocks of an encoder of images ``image_size`` × ``image_size``.
 
     Raises:
-        ValueError: not in the notation, or a resolution at which the features are not at that point.
+        ValueError: ``text`` is not in the notation, or a block has another resolution than the features that reach it.
 
     >>> parse_encoder("8x2,8d4", image_size=8)
     (EncoderStep(resolution=8, pool=1), EncoderStep(resolution=8, pool=1), EncoderStep(resolution=8, pool=4))
@@ -303,8 +309,8 @@ def parse_decoder(text: str, image_size: int, encoder: Sequence[EncoderStep]) ->
     """The blocks of a decoder that reads the activations of ``encoder``, top first.
 
     Raises:
-        ValueError: not in the notation, a resolution that the encoder doesn't have, a stream added before it is
-            there, or no block at the resolution of the image.
+        ValueError: ``text`` is not in the notation, a block has a resolution that the encoder lacks or adds a stream
+            that no earlier block has written, or there is no block at the resolution of the image.
 
     >>> parse_decoder("2x1,8m2", image_size=8, encoder=parse_encoder("8d4,2x1", image_size=8))
     (DecoderStep(resolution=2, source=None), DecoderStep(resolution=8, source=2))
@@ -324,10 +330,10 @@ def parse_decoder(text: str, image_size: int, encoder: Sequence[EncoderStep]) ->
 
 
 def parse_widths(text: str, width: int, resolutions: Sequence[int]) -> dict[int, int]:
-    """Channels at each of ``resolutions``: ``width``, but for those that ``text`` (``64:256,32:512``) names.
+    """Channels at each of ``resolutions``: as in ``text`` (``64:256,32:512``) if it is named there, else ``width``.
 
     Raises:
-        ValueError: not in this form, or a width of 0.
+        ValueError: ``text`` has another form, or a width in it is 0.
 
     >>> parse_widths("64:256", width=512, resolutions=(1, 32, 64))
     {1: 512, 32: 512, 64: 256}
@@ -340,7 +346,7 @@ def parse_widths(text: str, width: int, resolutions: Sequence[int]) -> dict[int,
 
 
 def encoder_blocks(blocks: Mapping[int, int]) -> str:
-    """The notation for so many blocks at each resolution; the last one at each is followed by pooling to the next.
+    """The notation of an encoder with the given number of blocks at each resolution; the last block at each pools.
 
     >>> encoder_blocks({32: 3, 8: 2, 1: 1})
     '32x2,32d4,8x1,8d8,1x1'
@@ -353,7 +359,7 @@ def encoder_blocks(blocks: Mapping[int, int]) -> str:
 
 
 def decoder_blocks(blocks: Mapping[int, int]) -> str:
-    """The notation for so many blocks at each resolution; the first one at each adds the stream of the one before.
+    """The notation of a decoder with the given number of blocks at each resolution; the first adds the coarser stream.
 
     >>> decoder_blocks({1: 1, 8: 2, 32: 3})
     '1x1,8m1,8x1,32m8,32x2'
@@ -376,10 +382,14 @@ def _items(name: str, text: str, kind: str) -> list[tuple[int, str | None, int]]
         found = _ITEM.fullmatch(item.strip())
         if found is None or found["kind"] not in (None, "x", kind) or found["number"] == "0":
             raise InvalidInput(
-                f"{name} must be items such as 8x3 or 8{kind}4, parted by commas; got {item!r} in {text!r}"
+                f"{name} must be items such as 8x3 or 8{kind}4, separated by commas; got {item!r} in {text!r}"
             )
-        resolution, number = int(found["resolution"]), int(found["number"] or 1)
-        items += [(resolution, None, 1)] * number if found["kind"] == "x" else [(resolution, found["kind"], number)]
+        resolution = int(found["resolution"])
+        number = int(found["number"] or 1)
+        if found["kind"] == "x":
+            items += [(resolution, None, 1)] * number
+        else:
+            items.append((resolution, found["kind"], number))
     return items
 
 
