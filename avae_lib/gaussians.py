@@ -1,4 +1,4 @@
-"""Diagonal Gaussians: drawing from them differentiably, their densities and divergences."""
+"""Diagonal Gaussians: differentiable draws, log densities and KL divergences."""
 
 from __future__ import annotations
 
@@ -194,8 +194,10 @@ def standard_normal_like(x: Tensor, generator: Generator | None = None) -> Tenso
 class DiagonalGaussian:
     r"""A batch of Gaussians with independent elements, :math:`\mathcal{N}(\mu, \mathrm{diag}(e^{2\log\sigma}))`.
 
-    ``mean`` and ``log_std`` have one shape, ``(batch, …)``. Quantities of one example are summed over all
-    dimensions but the first; those of one element carry ``per_element`` in their name. All are in nats.
+    ``mean`` and ``log_std`` have the same shape, ``(batch, *event)``; this is not checked. Densities and divergences are
+    in nats and summed over the event dimensions of each example, except where a name ends in ``_per_element``.
+
+    A posterior one standard deviation from its prior in each of two dimensions. At temperature 0 a draw is the mean:
 
     >>> prior = DiagonalGaussian.standard_like(torch.zeros(4, 2))
     >>> posterior = DiagonalGaussian(torch.ones(4, 2), torch.zeros(4, 2))
@@ -220,7 +222,9 @@ class DiagonalGaussian:
         """A differentiable draw whose standard deviation is multiplied by ``temperature`` (0 gives the mean).
 
         Args:
-            noise: standard normal numbers to use; drawn from ``generator`` if not given.
+            noise: standard normal numbers, shaped like the mean; drawn from ``generator`` if not given.
+            temperature: factor on the standard deviation.
+            generator: source of the noise; None for torch's global generator.
         """
         noise = standard_normal_like(self.mean, generator) if noise is None else noise
         if temperature != 1 and is_available("temperature_sample"):
@@ -228,12 +232,12 @@ class DiagonalGaussian:
         return reparameterize(self.mean, self.log_std, temperature * noise)
 
     def log_prob_per_element(self, z: Float[Tensor, "*#shape"]) -> Float[Tensor, "*#shape"]:
-        """log density of each element of ``z``."""
+        """Log density of each element of ``z``, which may broadcast against the Gaussian."""
         standardised = (z - self.mean) * torch.exp(-self.log_std)
         return -0.5 * (standardised.square() + math.log(2 * math.pi)) - self.log_std
 
     def log_prob(self, z: Float[Tensor, "batch *event"]) -> Float[Tensor, "batch"]:
-        """log density of each example of ``z``."""
+        """Log density of each example of ``z``."""
         return self.log_prob_per_element(z).flatten(start_dim=1).sum(dim=1)
 
     def kl_per_element(self, other: DiagonalGaussian) -> Float[Tensor, "batch *event"]:

@@ -1,4 +1,4 @@
-"""f-divergences: one convex function, one divergence."""
+"""f-divergences: each convex function f with f(1) = 0 defines a divergence."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ __all__ = [
 
 @dataclass(frozen=True)
 class FDivergence:
-    """A convex function f with f(1) = 0, and its two limits, which decide where one distribution has no mass.
+    """A convex function f with f(1) = 0, and its two limits, for outcomes to which only one distribution gives mass.
+
+    The functions and their limits are not checked.
 
     Half the squared difference is another convex function with f(1) = 0:
 
@@ -47,16 +49,18 @@ class FDivergence:
     """The limit of f(t) / t, the cost of an outcome that only q has."""
 
 
-KL = FDivergence("KL(q‖p)", lambda t: t * t.log(), 0.0, math.inf)
-REVERSE_KL = FDivergence("KL(p‖q)", lambda t: -t.log(), math.inf, 0.0)
-TOTAL_VARIATION = FDivergence("total variation", lambda t: (t - 1).abs() / 2, 0.5, 0.5)
-SQUARED_HELLINGER = FDivergence("squared Hellinger", lambda t: (t.sqrt() - 1).square() / 2, 0.5, 0.5)
-PEARSON_CHI_SQUARED = FDivergence("Pearson χ²", lambda t: (t - 1).square(), 1.0, math.inf)
+KL = FDivergence("KL(q‖p)", lambda t: t * t.log(), at_zero=0.0, slope_at_infinity=math.inf)
+REVERSE_KL = FDivergence("KL(p‖q)", lambda t: -t.log(), at_zero=math.inf, slope_at_infinity=0.0)
+TOTAL_VARIATION = FDivergence("total variation", lambda t: (t - 1).abs() / 2, at_zero=0.5, slope_at_infinity=0.5)
+SQUARED_HELLINGER = FDivergence(
+    "squared Hellinger", lambda t: (t.sqrt() - 1).square() / 2, at_zero=0.5, slope_at_infinity=0.5
+)
+PEARSON_CHI_SQUARED = FDivergence("Pearson χ²", lambda t: (t - 1).square(), at_zero=1.0, slope_at_infinity=math.inf)
 JENSEN_SHANNON = FDivergence(
     "Jensen–Shannon",
     lambda t: (t * t.log() - (1 + t) * ((1 + t) / 2).log()) / 2,
-    math.log(2) / 2,
-    math.log(2) / 2,
+    at_zero=math.log(2) / 2,
+    slope_at_infinity=math.log(2) / 2,
 )
 
 
@@ -114,11 +118,11 @@ def f_divergence(
     shared = (q > 0) & (p > 0)
     ratio = torch.where(shared, q, 1.0) / torch.where(shared, p, 1.0)
     terms = torch.where(shared, p * divergence.function(ratio), 0.0)
-    only_p = _charge(torch.where(q == 0, p, 0.0), divergence.at_zero)
-    only_q = _charge(torch.where(p == 0, q, 0.0), divergence.slope_at_infinity)
+    only_p = _product(torch.where(q == 0, p, 0.0), divergence.at_zero)
+    only_q = _product(torch.where(p == 0, q, 0.0), divergence.slope_at_infinity)
     return (terms + only_p + only_q).sum(dim=-1)
 
 
-def _charge(mass: Tensor, cost: float) -> Tensor:
+def _product(mass: Tensor, cost: float) -> Tensor:
     """``mass`` · ``cost``, where 0 · ∞ = 0."""
     return torch.where(mass > 0, math.inf, 0.0).to(mass.dtype) if math.isinf(cost) else mass * cost

@@ -13,8 +13,7 @@ __all__ = [
     "require_shape",
 ]
 
-# The error of probabilities typed as decimals, or of a softmax in single precision, is smaller; (⅓, ⅓, ⅓) typed as
-# .333 is refused.
+# Passes a softmax in single precision and decimals with five digits; refuses (⅓, ⅓, ⅓) typed as .333.
 _SUM_TOLERANCE = 1e-4
 
 

@@ -12,7 +12,7 @@ __all__ = ["sliced_wasserstein"]
 def sliced_wasserstein(
     x: Float[Tensor, "n dim"], y: Float[Tensor, "n dim"], directions: Float[Tensor, "lines dim"]
 ) -> Float[Tensor, ""]:
-    r"""Squared 2-Wasserstein distance between two samples of one size, along given lines, averaged over them.
+    r"""Squared 2-Wasserstein distance between two samples of the same size, averaged over given lines.
 
     .. math:: \frac{1}{L\,n} \sum_{l=1}^{L} \sum_{i=1}^{n} \bigl(x^{(l)}_{(i)} - y^{(l)}_{(i)}\bigr)^2, \qquad
               x^{(l)} = x\, \frac{\theta_l}{\lVert \theta_l \rVert}
@@ -23,13 +23,13 @@ def sliced_wasserstein(
 
     Args:
         x, y: the samples, ``(n, dim)``.
-        directions: a row for each line, of any length but 0.
+        directions: one row for each line, of any length. A row of zeros, which is not refused, adds a distance of 0.
 
     Returns:
         A scalar, differentiable in both samples.
 
     Raises:
-        ValueError: shapes that don't fit.
+        ValueError: the shapes do not fit.
 
     The order within a sample does not matter. Along the line both points move by 1:
 
@@ -43,5 +43,7 @@ def sliced_wasserstein(
             "x and y must be (n, dim), directions (lines, dim), "
             f"got {tuple(x.shape)}, {tuple(y.shape)} and {tuple(directions.shape)}"
         )
-    lines = functional.normalize(directions, dim=1).mT
-    return ((x @ lines).sort(dim=0).values - (y @ lines).sort(dim=0).values).square().mean()
+    lines = functional.normalize(directions, dim=1).mT  # θ_l / ‖θ_l‖ in column l: (dim, lines)
+    sorted_x = (x @ lines).sort(dim=0).values  # (n, lines)
+    sorted_y = (y @ lines).sort(dim=0).values  # (n, lines)
+    return (sorted_x - sorted_y).square().mean()

@@ -2,8 +2,8 @@
 
 On the way up, :class:`BottomUp` makes the evidence e from an image. On the way down, :class:`LearnedTop` starts,
 :class:`TopLayer` draws the first latent, each :class:`VariationalLayer` the next one, and :class:`Readout` ends. What
-one layer hands to the next is a :class:`Descent`. A :class:`ContextSplit` holds a context's value c, key k and queries s
-and r; ⊕ joins channels.
+one layer hands to the next is a :class:`Descent`. A :class:`ContextSplit` holds a context's value c, key k and queries
+s and r; ⊕ joins channels.
 """
 
 from __future__ import annotations
@@ -277,8 +277,8 @@ class PlainVariationalLayer(VariationalLayer):
 class LayerParts:
     """The maps and numbers that a layer passes to :func:`variational_layer_step`.
 
-    The step returns a latent and its KL, but no distributions. So ``prior`` and ``posterior`` store their latest results,
-    from which the layer makes the Gaussians of its :class:`LatentDraw`.
+    The step returns a latent and its KL, but no distributions. So ``prior`` and ``posterior`` store their latest
+    results, from which the layer makes the Gaussians of its :class:`LatentDraw`.
 
     Args:
         layer: the layer that has the maps.

@@ -162,7 +162,9 @@ class TrainedScale(nn.Module):
 
 
 class UnitScale(nn.Module):
-    """A fixed inverse temperature τ = 1. In the published program the optimiser is never given the trained scales.
+    """A fixed inverse temperature τ = 1, as in the published program, whose optimiser never receives the scales.
+
+    Its argument is not used; it is that of :class:`TrainedScale`, so that a model can be built with either.
 
     >>> UnitScale(key_channels=16)()
     1.0
@@ -176,11 +178,14 @@ class UnitScale(nn.Module):
 
 
 class AttentiveConditioning(nn.Module):
-    r"""A layer's own features plus what it finds in other layers: the weights of an :func:`attentive_context`.
+    r"""A layer's own features plus what it finds in other layers, :func:`attentive_context` with a trained gate.
 
     .. math:: \hat c = c + \gamma \sum_j a_j v_j
 
-    The gate γ is trained and starts at 0. ``scale`` is a module that returns τ when called without arguments.
+    The gate γ starts at 0.
+
+    Args:
+        scale: module that returns τ when called without arguments.
 
     A fresh module returns the layer's own features; with an open gate it adds what the other layer holds:
 
@@ -215,10 +220,10 @@ class NormalizedConditioning(AttentiveConditioning):
 
     .. math:: \hat c = N(c) + \gamma \, N'\Bigl(\sum_j a_j v_j\Bigr)
 
-    N and N' are :class:`AddedNorm` with weights of their own. The gate γ starts at 0; ``scale`` returns τ.
+    N and N' are :class:`AddedNorm`, each with its own weights. The gate γ is trained and starts at 0.
 
     Args:
-        channels: of c and of the values v_j.
+        channels: channels of c and of the values v_j.
         scale: module that returns τ when called without arguments.
 
     While the gate is closed, the result is N(c):
@@ -230,6 +235,7 @@ class NormalizedConditioning(AttentiveConditioning):
     [1.8413, -1.1587]
     """
 
+    # What `components.report(model)` says of a part that computes a component's result without calling it.
     own_wiring = "normalised attention: own wiring, not attentive_context"
 
     def __init__(self, channels: int, scale: nn.Module) -> None:
@@ -250,7 +256,7 @@ class NormalizedConditioning(AttentiveConditioning):
 
 
 class LocalConditioning(nn.Module):
-    """A layer's own features alone: the local twin of :class:`AttentiveConditioning`, with nothing to train.
+    """A layer's own features, unchanged: the local twin of :class:`AttentiveConditioning`. It has no weights.
 
     >>> LocalConditioning()(torch.full((1, 1, 1, 1), 5.0), None, []).item()
     5.0
