@@ -144,7 +144,7 @@ def component(*, unit: str) -> Callable[[Callable], Callable]:
     Raises:
         ComponentError: another component has the function's name. Running the same definition again is fine.
     """
-    defined_by = sys._getframe(1).f_code
+    defined_by = sys._getframe(1).f_code  # of the module or cell that is being run, to tell a reload from a clash
 
     def mark(reference: Callable) -> Callable:
         entry = _registry.get(reference.__name__)
@@ -219,7 +219,8 @@ def restore(*names: str) -> None:
     >>> find("log_mean_exp").is_replaced
     False
     """
-    for entry in map(find, names) if names else listing():
+    entries = [find(name) for name in names] if names else listing()
+    for entry in entries:
         entry.use(entry.reference)
 
 
@@ -251,7 +252,7 @@ def implementation(name: str) -> Callable:
 def is_available(name: str) -> bool:
     """Whether the function in use for component ``name`` has a body, a student's or the library's own.
 
-    Where the function is still to be written, the library takes another way:
+    Where it has none yet, the library avoids the component if there is another way:
 
     >>> is_available("reparameterize")
     True
@@ -263,27 +264,27 @@ def is_available(name: str) -> bool:
 
 
 def listing(unit: str | None = None) -> tuple[Component, ...]:
-    """All components ordered by unit, module and line; or those of one unit.
+    """All components, or those of one unit, ordered by unit, module and line.
 
     >>> [entry.name for entry in listing("00_start_here")]
     ['log_mean_exp']
     """
     _load_marked_modules()
     entries = sorted(_registry.values(), key=lambda entry: (entry.unit, *entry.place))
-    return tuple(entry for entry in entries if unit in (None, entry.unit))
+    return tuple(entry for entry in entries if unit is None or entry.unit == unit)
 
 
 def report(model: Any = None) -> str:
     """A table of components: unit, name, and whether your function or the library's is in use.
 
-    >>> report().splitlines()[0].split(maxsplit=1)[0]
-    '00_start_here'
+    Without a model, the table lists all components with their parameters.
 
-    Args:
-        model: by default, all components are listed with their parameters. With a model, the table has only the
-            components that it calls in training, evaluation and sampling, and the parts of the model that call them.
-            Below stand your functions that it does not call, and parts that compute the same in a way of their own.
-            The model and the random state stay as they were.
+    With a model, it lists only the components that the model calls in training, evaluation and sampling, each with the
+    parts of the model that call it. Below the table it names your functions that the model does not call, and parts of
+    the model that compute a component's result without calling it. Model and random state stay as they were.
+
+    >>> report().splitlines()[0].split()
+    ['00_start_here', 'log_mean_exp(x,', 'dim)', 'library']
     """
     return _report_of_library() if model is None else _report_of_model(model)
 
@@ -348,7 +349,7 @@ def load(path: str | Path = "my_components.py") -> tuple[str, ...]:
 
 @contextlib.contextmanager
 def _all_or_nothing() -> Iterator[None]:
-    """If the block raises, the components are again those that there were, with the implementations they had."""
+    """If the block raises, restore all components and the implementations they had."""
     before = [(entry, entry.current, entry.kept_in) for entry in _registry.values()]
     try:
         yield
@@ -362,6 +363,7 @@ def _all_or_nothing() -> Iterator[None]:
 
 @functools.cache
 def _load_marked_modules() -> None:
+    """Import every module of the library that defines components, so that the registry is complete."""
     for path in sorted(_PACKAGE.rglob("*.py")):
         source = path.read_text(encoding="utf-8")
         if "\n@component(" in source and marks_in(source):
@@ -370,6 +372,7 @@ def _load_marked_modules() -> None:
 
 
 def _bare(signature: inspect.Signature) -> inspect.Signature:
+    """The signature without annotations: names, order and defaults."""
     parameters = [p.replace(annotation=inspect.Parameter.empty) for p in signature.parameters.values()]
     return inspect.Signature(parameters)
 

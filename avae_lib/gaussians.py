@@ -194,8 +194,8 @@ def standard_normal_like(x: Tensor, generator: Generator | None = None) -> Tenso
 class DiagonalGaussian:
     r"""A batch of Gaussians with independent elements, :math:`\mathcal{N}(\mu, \mathrm{diag}(e^{2\log\sigma}))`.
 
-    ``mean`` and ``log_std`` have the same shape, ``(batch, *event)``; this is not checked. Densities and divergences are
-    in nats and summed over the event dimensions of each example, except where a name ends in ``_per_element``.
+    ``mean`` and ``log_std`` have the same shape, ``(batch, *event)``; this is not checked. Densities and divergences
+    are in nats and summed over the event dimensions of each example, except where a name ends in ``_per_element``.
 
     A posterior one standard deviation from its prior in each of two dimensions. At temperature 0 a draw is the mean:
 

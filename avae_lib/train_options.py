@@ -40,22 +40,21 @@ def parse_train_options(preset: Experiment, arguments: Sequence[str]) -> tuple[E
     >>> experiment.training.learning_rate.peak, folder.name
     (0.01, 'digits-vae')
     """
-    _require_todays_names(arguments, preset.name)
-    parts = [(part, getattr(preset, part)) for part in ("data", "model", "training")]
-    folder = Annotated[Path, tyro.conf.arg(help=_FOLDER)]
-    fields = [("run_dir", folder, Path("runs") / preset.name), *(_group(name, config) for name, config in parts)]
-    kind = dataclasses.make_dataclass("Options", fields, frozen=True)
-    kind.__doc__ = f"Train {preset.name} ({preset.source})."
-    asked = _as_dict(tyro.cli(kind, prog=f"avae train {preset.name}", args=arguments))
-    run_dir = asked.pop("run_dir")
+    _require_grouped_names(arguments, preset.name)
+    run_dir = ("run_dir", Annotated[Path, tyro.conf.arg(help=_FOLDER)], Path("runs") / preset.name)
+    groups = [_group(name, getattr(preset, name)) for name in ("data", "model", "training")]
+    options = dataclasses.make_dataclass("Options", [run_dir, *groups], frozen=True)
+    options.__doc__ = f"Train {preset.name} ({preset.source})."
+    values = _as_dict(tyro.cli(options, prog=f"avae train {preset.name}", args=arguments))
+    folder = values.pop("run_dir")
     try:
-        return derive(preset, **asked), run_dir
+        return derive(preset, **values), folder
     except InvalidInput as problem:
         raise WrongOption(str(problem)) from problem
 
 
-def _require_todays_names(arguments: Sequence[str], preset: str) -> None:
-    """Refuse the flat names that training options had before they were in groups."""
+def _require_grouped_names(arguments: Sequence[str], preset: str) -> None:
+    """Refuse an option named after a field alone, without the group that the field belongs to; name the full option."""
     for argument in arguments:
         flag = argument.partition("=")[0]
         name = flag.removeprefix("--training.").removeprefix("no-").replace("-", "_")
@@ -65,8 +64,12 @@ def _require_todays_names(arguments: Sequence[str], preset: str) -> None:
 
 
 def _group(name: str, config: Any) -> tuple[str, Any, Any]:
-    """Name, type and default of the options for one configuration, and for those nested in it."""
-    kinds = get_type_hints(type(config))
+    """Name, type and default of the options for one configuration, and for those nested in it.
+
+    tyro makes one option of each field of a dataclass. So the type is a dataclass like the configuration, but with this
+    configuration's values as defaults and with the help texts attached.
+    """
+    types = get_type_hints(type(config))
     texts = _help_texts(type(config))
     fields = []
     for field in dataclasses.fields(config):
@@ -74,11 +77,11 @@ def _group(name: str, config: Any) -> tuple[str, Any, Any]:
         if dataclasses.is_dataclass(value):
             fields.append(_group(field.name, value))
         else:
-            described = Annotated[kinds[field.name], tyro.conf.arg(help=texts.get(field.name))]
+            described = Annotated[types[field.name], tyro.conf.arg(help=texts.get(field.name))]
             fields.append((field.name, described, value))
-    kind = dataclasses.make_dataclass(type(config).__name__, fields, frozen=True)
+    options = dataclasses.make_dataclass(type(config).__name__, fields, frozen=True)
     about = inspect.cleandoc(type(config).__doc__ or "").partition("\n\n")[0]
-    return name, Annotated[kind, tyro.conf.arg(help=" ".join(about.split()))], kind()
+    return name, Annotated[options, tyro.conf.arg(help=" ".join(about.split()))], options()
 
 
 def _help_texts(kind: type) -> dict[str, str]:

@@ -44,7 +44,7 @@ def find_preset(name: str) -> Experiment:
 
 @dataclass(frozen=True)
 class PresetSummary:
-    """One line of the list of presets.
+    """What the list of presets shows of one preset: its data set and the size of its model.
 
     >>> PresetSummary("digits-vae", "digits", layers=1, parameters=123).to_json()
     {'name': 'digits-vae', 'dataset': 'digits', 'layers': 1, 'parameters': 123}
@@ -53,19 +53,19 @@ class PresetSummary:
     name: str
     dataset: str
     layers: int
-    """Stochastic layers."""
+    """Number of stochastic layers."""
     parameters: int
-    """Trainable numbers in the model."""
+    """Number of trainable numbers in the model."""
     parameters_as_published: int | None = None
-    """The same in the way that the authors of the model count; None where that is our way."""
+    """Trainable numbers as the authors of the model count them; None where they count all of them, as we do."""
 
     def to_json(self) -> dict[str, str | int]:
-        """Its fields by name, without those that don't apply."""
+        """The fields by name, without those that are None."""
         return {name: value for name, value in dataclasses.asdict(self).items() if value is not None}
 
 
 def summary(preset: Experiment) -> PresetSummary:
-    """What a preset amounts to, counted on the model that it builds.
+    """The data set of a preset and the size of its model, counted on the model that it builds.
 
     >>> summary(find_preset("digits-attentive")).layers
     5

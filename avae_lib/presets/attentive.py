@@ -21,7 +21,8 @@ PROGRAM = "Apostolopoulou et al. (2022), configuration of their program"
 
 
 def _published_training(*, batch_size: int, steps_per_epoch: int, epochs: int) -> TrainingConfig:
-    """Training as published: no clipping, no averaging of weights, everything counted in epochs."""
+    """Training as published, with all lengths in epochs. Gradients are not clipped, because none reaches 1e9, and weights
+    are not averaged, because the decay is 0."""
     return TrainingConfig(
         steps=epochs * steps_per_epoch,
         batch_size=batch_size,
@@ -143,11 +144,11 @@ PHOTOS32_ATTENTIVE = Experiment(
     ),
     training=TrainingConfig(
         steps=1000,
-        logging=LoggingConfig(evaluation_images=64, checkpoint_every=50),
         batch_size=16,
         optimizer=OptimizerConfig(kind="adamax"),
         learning_rate=LearningRateConfig(peak=1e-2, warmup_steps=50),
         kl_weight=KLWeightConfig(start=0.1, warmup_steps=200),
+        logging=LoggingConfig(evaluation_images=64, checkpoint_every=50),
     ),
 )
 

@@ -31,6 +31,7 @@ def derive(parent: Config, **changes: Any) -> Config:
     values = {}
     for name, change in changes.items():
         before = getattr(parent, name, None)
-        changes_fields = isinstance(change, Mapping) and dataclasses.is_dataclass(before)
-        values[name] = derive(before, **change) if changes_fields else change
+        if isinstance(change, Mapping) and dataclasses.is_dataclass(before):
+            change = derive(before, **change)
+        values[name] = change
     return dataclasses.replace(parent, **values)  # pyright: ignore[reportArgumentType]  Config is a dataclass

@@ -62,10 +62,11 @@ MNIST_VAE = Experiment(
 )
 
 DIGITS = vars(DIGITS_VAE.model)
-"""Sizes of the networks of digits-vae, for the configurations of other models."""
+"""Fields of the model of digits-vae, for the configurations of other models."""
 MNIST = vars(MNIST_VAE.model)
+"""Fields of the model of mnist-vae, for the configurations of other models."""
 AT_FULL_WEIGHT = {"kl_weight": {"warmup_steps": 0}}
-"""No warm-up of the KL: the objective is the model's own from the first update."""
+"""No warm-up of the KL weight, so the model's own objective is trained from the first update."""
 
 OTHER_OBJECTIVES = (
     derive(
@@ -148,7 +149,7 @@ OTHER_OBJECTIVES = (
         model=ConditionalVAEConfig(**MNIST, num_classes=10),
     ),
 )
-"""Models trained on something else than the VAE's bound, and the conditional VAE."""
+"""Models with another objective than the VAE's bound, and the conditional VAE."""
 
 OTHER_POSTERIORS = (
     derive(

@@ -19,8 +19,8 @@ from avae_lib.training.training_config import (
 
 __all__ = ["PRESETS"]
 
-# The published epsilon and limits on gradient norms are for a loss in nats per dimension. Here the loss is per image:
-# all of them are multiplied by the number of dimensions.
+# The published epsilon and limits on gradient norms are for a loss in nats per dimension. The loss here is in nats per
+# image, so they are multiplied by the number of dimensions of an image.
 DIMS_OF_32 = 3 * 32 * 32
 DIMS_OF_64 = 3 * 64 * 64
 
@@ -108,10 +108,10 @@ PHOTOS32_VDVAE = Experiment(
     ),
     training=TrainingConfig(
         steps=2000,
-        logging=LoggingConfig(evaluation_images=64),
         batch_size=16,
         optimizer=OptimizerConfig(kind="adamw", betas=(0.9, 0.9), ema_decay=0.99, clip_norm=200.0 * DIMS_OF_32),
         learning_rate=LearningRateConfig(peak=1e-3, warmup_steps=100),
+        logging=LoggingConfig(evaluation_images=64),
     ),
 )
 

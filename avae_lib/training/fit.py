@@ -36,7 +36,7 @@ class TrainedModel:
     model: nn.Module
     """The model under the averaged weights, in evaluation mode."""
     step: int
-    """Number of updates it has had."""
+    """Number of updates the model has had, skipped ones included."""
 
 
 def fit(
@@ -63,8 +63,8 @@ def fit(
 
     Args:
         model: any :class:`avae_lib.models.contract.LatentVariableModel` that is a module; trained in place.
-        dataset: images of the shape and bits that the model takes, with labels for a conditional model. The test images
-            are never looked at.
+        dataset: images of the shape and bits that the model takes, with labels for a conditional model. The test split
+            is never read.
         config: how to train; ``steps`` may be larger than when the run began. With ``minutes`` the call may return
             before all steps are done; the next call continues.
         run_dir: folder of the run; made if it does not exist.
@@ -106,7 +106,7 @@ def fit(
 
 
 def _train(state: TrainingState, dataset: Dataset, run_dir: Path, watch: Watch | None) -> None:
-    """Run the loop, and say before and after it what it costs."""
+    """Run the loop; print the expected memory before it, and print and write what the run cost after it."""
     memory = expected_memory(state, dataset)
     parameters = sum(parameter.numel() for parameter in state.model.parameters() if parameter.requires_grad)
     print(f"{parameters:,} parameters; expected memory {memory.text()}")
@@ -117,7 +117,7 @@ def _train(state: TrainingState, dataset: Dataset, run_dir: Path, watch: Watch |
     if state.team.is_leader:
         costs.write(run_dir)
     print(costs.text())
-    _say_if_unfinished(state, stop)
+    _report_unfinished(state, stop)
 
 
 def _loop(state: TrainingState, journal: Journal, clock: Clock, stop: StopRequest, run_dir: Path) -> None:
@@ -147,6 +147,7 @@ def _is_to_stop(state: TrainingState, stop: StopRequest, clock: Clock) -> bool:
 
 
 def _save(state: TrainingState, journal: Journal, clock: Clock, run_dir: Path) -> None:
+    """Write the checkpoint and the averaged weights. All processes call this together, and the leader writes."""
     journal.record_skipped()  # so that the checkpoint counts them
     clock.note_energy()
     content = state.state_dict()
@@ -174,7 +175,8 @@ def _journal(state: TrainingState, dataset: Dataset, run_dir: Path, watch: Watch
     return Journal(state, held_out, run_dir, watch, None if labels is None else labels[: len(held_out)])
 
 
-def _say_if_unfinished(state: TrainingState, stop: StopRequest) -> None:
+def _report_unfinished(state: TrainingState, stop: StopRequest) -> None:
+    """If steps are left, say that the minutes are used up, or raise because a signal asked to stop."""
     if state.step == state.config.steps:
         return
     where = f"after step {state.step} of {state.config.steps}; everything is saved"

@@ -50,14 +50,16 @@ class RunningMeans:
         """The means over the updates since the last call, numbers or lists of numbers; empty if there were none."""
         count = int(self._count)
         means = {name: (total / count).tolist() for name, total in self._sums.items()} if count else {}
-        self._count, self._sums = 0, {}
+        self._count = 0
+        self._sums = {}
         return means
 
     def state_dict(self) -> dict[str, int | dict[str, Tensor]]:
         return {"count": int(self._count), "sums": dict(self._sums)}
 
     def load_state_dict(self, state: dict[str, Any], device: torch.device) -> None:
-        self._count, self._sums = state["count"], {name: total.to(device) for name, total in state["sums"].items()}
+        self._count = state["count"]
+        self._sums = {name: total.to(device) for name, total in state["sums"].items()}
 
 
 class TrainingState:
@@ -91,7 +93,9 @@ class TrainingState:
         team: Team = ALONE,
     ) -> None:
         torch.manual_seed(config.seed + team.rank)  # each process draws different latents
-        self.config, self.device, self.team = config, device, team
+        self.config = config
+        self.device = device
+        self.team = team
         self.model = model.to(device).train()
         self.averaged = MovingAverage(self.model, config.optimizer.ema_decay).eval()
         self.optimizer = make_optimizer(list(self.model.parameters()), config)
@@ -99,10 +103,14 @@ class TrainingState:
         self.sampler = BatchSampler(dataset, config.batch_size, config.seed, device)
         self.observed = dataset.observed
         self.values_per_example = self.observed.values_per_example(dataset.train)
-        self.loss, self.limit = Loss(self.model, config), GradientLimit(config, device)
-        self.rollback, self.statistics = self._rollback(), RunningStatistics(self.model, team)
-        self.means, self.skips = RunningMeans(), SkippedUpdates(config)
-        self.step, self.seconds = 0, 0.0
+        self.loss = Loss(self.model, config)
+        self.limit = GradientLimit(config, device)  # decides which updates are skipped
+        self.rollback = self._rollback()  # undoes a skipped update
+        self.statistics = RunningStatistics(self.model, team)  # kept equal in all processes
+        self.means = RunningMeans()  # for the next row of metrics
+        self.skips = SkippedUpdates(config)
+        self.step = 0
+        self.seconds = 0.0
         self.energy_kwh: float | None = None
 
     def is_due(self, every: int) -> bool:
@@ -147,7 +155,9 @@ class TrainingState:
             self.limit.load_state_dict(state["limit"])
         self.means.load_state_dict(state["means"], self.device)
         self.skips.load_state_dict(state)
-        self.step, self.seconds, self.energy_kwh = state["step"], state["seconds"], state.get("energy_kwh")
+        self.step = state["step"]
+        self.seconds = state["seconds"]
+        self.energy_kwh = state.get("energy_kwh")
         self.rollback = self._rollback()
         self.schedule = learning_rate_schedule(self.optimizer, self.config, self.step)
         self._restore_noise([state["noise"], *state.get("noise_of_others", ())])
@@ -158,7 +168,9 @@ class TrainingState:
 
     def _noise(self) -> dict[str, torch.Tensor]:
         states = {"cpu": torch.get_rng_state()}
-        return states | {"cuda": torch.cuda.get_rng_state(self.device)} if self.device.type == "cuda" else states
+        if self.device.type == "cuda":
+            states["cuda"] = torch.cuda.get_rng_state(self.device)
+        return states
 
     def _restore_noise(self, of_members: list[dict[str, torch.Tensor]]) -> None:
         if self.team.rank >= len(of_members):  # an added process starts its own stream of noise

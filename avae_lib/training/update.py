@@ -42,28 +42,28 @@ def update(state: TrainingState, forward: Callable[..., ELBO]) -> None:
     if isinstance(state.model, ModelWithStages):
         state.model.begin_update(state.step)
     state.rollback.remember()  # weights, buffers, optimizer state
-    state.statistics.remember()
+    state.statistics.remember()  # running statistics, such as those of a codebook
 
     images, labels = _next_batch(state)
     with torch.autocast(state.device.type, torch.bfloat16, enabled=state.config.precision == "bfloat16"):
         elbo = forward(images, **labels)
-    state.statistics.average()
+    state.statistics.average()  # over the processes
     loss = state.loss(elbo, state.step)  # −log-likelihood + kl_weight_at(step) · KL + penalties
 
     state.optimizer.zero_grad()
     loss.backward()
     gradient_norm = clip_grad_norm_(state.model.parameters(), state.config.optimizer.clip_norm)  # before clipping
 
-    reading = _read(state.team, elbo, loss, gradient_norm)
-    taken = ~state.limit.skips(reading["loss"], gradient_norm)
+    measured = _measured(state.team, elbo, loss, gradient_norm)
+    taken = ~state.limit.skips(measured["loss"], gradient_norm)  # a boolean scalar on the device
     state.optimizer.step()
     state.rollback.undo_unless(taken)
     state.averaged.update_parameters(state.model, taken)
 
     state.step += 1
     state.schedule.step()  # learning rate of the next update
-    state.skips.add(state.step, state.sampler.last_indices, taken, reading["loss"], gradient_norm)
-    state.means.add(taken, **reading)
+    state.skips.add(state.step, state.sampler.last_indices, taken, measured["loss"], gradient_norm)
+    state.means.add(taken, **measured)
 
 
 def _next_batch(state: TrainingState) -> tuple[Tensor, dict[str, Tensor]]:
@@ -73,16 +73,17 @@ def _next_batch(state: TrainingState) -> tuple[Tensor, dict[str, Tensor]]:
     return images, {name: state.team.share(value) for name, value in labels.items()}
 
 
-def _read(team: Team, elbo: ELBO, loss: Tensor, gradient_norm: Tensor) -> dict[str, Tensor]:
-    """Means over the whole batch, the same in all processes, because the decision must be the same."""
-    penalties = [penalty.mean()[None] for penalty in elbo.penalties.values()]
-    of_share = torch.cat([loss[None], elbo.log_likelihood.mean()[None], *penalties, elbo.kl.mean(dim=0)]).detach()
-    means = team.mean(of_share)
-    first_kl = 2 + len(penalties)
+def _measured(team: Team, elbo: ELBO, loss: Tensor, gradient_norm: Tensor) -> dict[str, Tensor]:
+    """Means over the whole batch. All processes get the same numbers, so they agree on skipping the update."""
+    penalties = [penalty.mean() for penalty in elbo.penalties.values()]
+    scalars = torch.stack([loss, elbo.log_likelihood.mean(), *penalties])
+    of_share = torch.cat([scalars, elbo.kl.mean(dim=0)]).detach()  # this process's share of the batch
+    of_batch = team.mean(of_share)  # one exchange between the processes for all numbers
+    batch_loss, batch_log_likelihood, *batch_penalties = of_batch[: len(scalars)]
     return {
-        "loss": means[0],
+        "loss": batch_loss,
         "gradient_norm": gradient_norm,
-        "log_likelihood": means[1],
-        "kl_per_layer": means[first_kl:],
-        **{f"{PENALTY}{name}": mean for name, mean in zip(elbo.penalties, means[2:first_kl], strict=True)},
+        "log_likelihood": batch_log_likelihood,
+        "kl_per_layer": of_batch[len(scalars) :],
+        **{f"{PENALTY}{name}": penalty for name, penalty in zip(elbo.penalties, batch_penalties, strict=True)},
     }
