@@ -21,8 +21,8 @@ PROGRAM = "Apostolopoulou et al. (2022), configuration of their program"
 
 
 def _published_training(*, batch_size: int, steps_per_epoch: int, epochs: int) -> TrainingConfig:
-    """Training as published, with all lengths in epochs. Gradients are not clipped, because none reaches 1e9, and weights
-    are not averaged, because the decay is 0."""
+    """Training as published, with all lengths in epochs. Gradients are not clipped, because none reaches 1e9, and
+    weights are not averaged, because the decay is 0."""
     return TrainingConfig(
         steps=epochs * steps_per_epoch,
         batch_size=batch_size,
