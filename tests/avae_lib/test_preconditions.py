@@ -1,5 +1,7 @@
 """What a docstring asks of an argument is checked where that costs nothing: the call raises, and the message helps."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -12,23 +14,26 @@ from avae_lib.evaluation.disentanglement import mutual_information_gap
 from avae_lib.evaluation.out_of_distribution import area_under_curve
 from avae_lib.evaluation.standard_errors import bits_per_dim
 from avae_lib.likelihoods.discretized_logistic import discretized_logistic_log_prob
+from avae_lib.likelihoods.requirements import numbers_per_component
 from avae_lib.meanfield.annealed_importance_sampling import annealed_importance_sampling
 from avae_lib.meanfield.belief_propagation import belief_propagation
-from avae_lib.meanfield.bitmaps import bitmaps
+from avae_lib.meanfield.bitmaps import bitmaps, one_of_each_digit
 from avae_lib.meanfield.ising import IsingModel
 from avae_lib.meanfield.lattice import denoising_lattice
+from avae_lib.models.ladder import LadderConfig
 from avae_lib.models.vae import VAEConfig
 from avae_lib.nn.convolutions import WeightNormConvolution, convolution
 from avae_lib.nn.depthwise_attention import depthwise_attention
 from avae_lib.nn.gated_pixelcnn import GatedLayer, GatedPixelCNN
 from avae_lib.nn.inverse_autoregressive import MaskedNetwork, autoregressive_mask
-from avae_lib.restoration.degradations import CircularBlur
+from avae_lib.restoration.degradations import CircularBlur, require_weight
 from avae_lib.training.training_config import TrainingConfig
 from avae_lib.training.wake_sleep_and_em import hamiltonian_step
 
 ONE, MAPS = torch.zeros(1), torch.zeros(1, 2, 3, 3)
 FREE_SPINS = IsingModel(coupling=torch.zeros(2, 2), field=torch.zeros(2))
 COLOURS = torch.zeros(1, 3, 8, 8, dtype=torch.uint8)
+BLANK = SimpleNamespace(name="blank", test=torch.zeros(10, 1, 8, 8, dtype=torch.uint8), test_labels=torch.arange(10))
 VAE = VAEConfig(image_shape=(1, 4, 4), latent_dim=2, hidden_sizes=(4,))
 
 PRECONDITIONS = [
@@ -66,6 +71,12 @@ PRECONDITIONS = [
     ("temperature must be", lambda: VAE.build().sample(1, temperature=-1.0)),
     ("latent_dim", lambda: VAEConfig(image_shape=(1, 4, 4), latent_dim=0)),
     ("steps", lambda: TrainingConfig(steps=0)),
+    ("weight must be above 0", lambda: require_weight(0.0)),
+    ("no readable test image of the digit 0", lambda: one_of_each_digit(BLANK)),
+    ("square", lambda: IsingModel(coupling=torch.zeros(2, 3), field=torch.zeros(2))),
+    ("x must be a batch", lambda: VAE.build()(torch.zeros(0, 1, 4, 4, dtype=torch.uint8))),
+    ("channels must be 1 .* or 3", lambda: numbers_per_component(2)),
+    ("inference must be ladder or bottom_up", lambda: LadderConfig(inference="sideways")),
 ]
 
 
