@@ -605,8 +605,7 @@ assert errors[6] < errors[3] < errors[1] < errors[0] and errors[11] > 0.8 * erro
 # %% [markdown]
 # ## Question 1
 #
-# A bound is only worth something if it is one. Four friends have each changed one thing in the hierarchy; all four models
-# train without an error.
+# Four friends have each changed one thing in the hierarchy; all four models train without an error.
 #
 # * (a) Ada's posterior sees the stream *after* $h$ has been added to it.
 # * (b) Ben's prior sees the stream *after* the projected latent has been added to it.

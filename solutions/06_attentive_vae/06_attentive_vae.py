@@ -536,7 +536,7 @@ assert max(abs(gate) for values in gates.values() for gate in values) > 0.01
 #   and which property does the untrained model lose that it had with a gate of 0?
 # * (c) Another friend appends each layer's *merged* evidence to the list that the layers below attend to for
 #   their posteriors. Is the model's bound still a bound, and do samples from the prior change?
-# * (d) A third lets the *prior* of each layer attend to the evidence below it as well. Answer the same two questions.
+# * (d) A third lets the *prior* of each layer attend to the evidence below it as well. Answer both questions again.
 #
 # One or two sentences each. (4 points)
 
@@ -564,6 +564,6 @@ assert max(abs(gate) for values in gates.values() for gate in values) > 0.01
 # * On Colab: the real CIFAR-10 model, `cifar10-attentive-16`, for as many minutes as you have. Lecture 06 has the cell.
 # * Let only the posterior attend, or only the prior (set the other gate to 0 with `components.using`). Which of the two
 #   helps?
-# * How much memory does the history of contexts take in `cifar10-attentive-16`, at its batch of 160? Compute it before
-#   you measure.
+# * How much memory do the remembered contexts of `cifar10-attentive-16` take, at its batch of 160? Compute before you
+#   measure.
 # * Hand in `06_attentive_vae.ipynb` as unit 00 explains.

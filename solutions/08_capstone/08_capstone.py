@@ -153,26 +153,22 @@ minutes = 20  # training stops then; run its cell again to go on
 run = "08_first"  # another name begins another model
 
 # %%
-from dataclasses import replace
-
 from avae_lib import data, notebook_setup
 from avae_lib.data import DataConfig
 from avae_lib.presets import find_preset
 from avae_lib.presets.derivation import derive
 from avae_lib.training.training_config import TrainingConfig
 
-preset = find_preset("photos32-vdvae")
-training = derive(
-    TrainingConfig(steps=steps, batch_size=8),
-    learning_rate={"peak": 1e-2},
-    optimizer={"clip_norm": 1e6},
-    logging={"evaluate_every": steps // 5, "evaluation_images": 100},
-)
-experiment = replace(
-    preset,
+experiment = derive(
+    find_preset("photos32-vdvae"),
     data=DataConfig("photos32", validation=500),
-    model=replace(preset.model, width=16, latent_channels=4, mixtures=3),
-    training=derive(training, optimizer={"ema_decay": 0.98}),
+    model={"width": 16, "latent_channels": 4, "mixtures": 3},
+    training=derive(
+        TrainingConfig(steps=steps, batch_size=8),
+        learning_rate={"peak": 1e-2},
+        optimizer={"clip_norm": 1e6, "ema_decay": 0.98},
+        logging={"evaluate_every": steps // 5, "evaluation_images": 100},
+    ),
 )
 print(f"{sum(p.numel() for p in experiment.build_model().parameters()):,} parameters")
 

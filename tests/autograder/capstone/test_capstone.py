@@ -14,12 +14,11 @@ import torch
 from autograder.authoring.notebook_fillings import filled_in
 from autograder.authoring.student_edition import write_student_edition
 from autograder.capstone import files, held_out
-from autograder.capstone import judge_capstone as judging
 from autograder.capstone import measure_in_sandbox as sandboxed
 from autograder.capstone.files import CapstoneWork, read_capstone
 from autograder.capstone.held_out import draw_held_out, private_held_out
 from autograder.capstone.judge_capstone import judge_capstone
-from autograder.checks.capstone import CASES, POINTS
+from autograder.checks.capstone import BETTER, CASES, ELSEWHERE, POINTS, REBUILT, REPRODUCES, TABLE, WITHIN_BUDGET
 from autograder.course.course import Course, CourseError
 from autograder.judging.jobs import Batch
 from autograder.releasing.release import require_points_of_checks
@@ -237,39 +236,39 @@ def test_a_bound_is_compared_with_the_bound(judged, claims, trained):
 def test_an_overstated_claim_loses_its_points_says_by_how_much_and_costs_no_others(judged, claims):
     cases = judged(replace(claims, bits_per_dim=claims.bits_per_dim - 0.7))
     lost = {name: case for name, case in cases.items() if not case.passed}
-    assert list(lost) == [judging._REPRODUCES, judging._ELSEWHERE]
-    assert re.search(r"0\.(7|70|69)\d? bits per dimension better than the model", lost[judging._REPRODUCES].diagnosis)
-    assert "too good by 0." in lost[judging._ELSEWHERE].diagnosis
+    assert list(lost) == [REPRODUCES, ELSEWHERE]
+    assert re.search(r"0\.(7|70|69)\d? bits per dimension better than the model", lost[REPRODUCES].diagnosis)
+    assert "too good by 0." in lost[ELSEWHERE].diagnosis
 
 
 def test_a_huge_error_earns_nothing_for_a_claim(judged, claims):
     cases = judged(replace(claims, error=50.0, bits_per_dim=0.1))
     assert {name for name, case in cases.items() if not case.passed} == {
-        judging._TABLE,
-        judging._REPRODUCES,
-        judging._ELSEWHERE,
+        TABLE,
+        REPRODUCES,
+        ELSEWHERE,
     }
-    assert "nearly every claim is true" in cases[judging._TABLE].diagnosis
+    assert "nearly every claim is true" in cases[TABLE].diagnosis
 
 
 def test_a_report_without_a_table_keeps_the_points_of_the_model_alone(judged, claims):
     cases = judged(claims, report="# Mine\n\nIt is very good.")
-    assert [name for name, case in cases.items() if case.passed] == [judging._REBUILT]
-    assert "no row 'bits per dimension'" in cases[judging._TABLE].diagnosis
-    assert "needs a table of claims" in cases[judging._BETTER].diagnosis
+    assert [name for name, case in cases.items() if case.passed] == [REBUILT]
+    assert "no row 'bits per dimension'" in cases[TABLE].diagnosis
+    assert "needs a table of claims" in cases[BETTER].diagnosis
 
 
 def test_over_the_declared_budget_no_improvement_counts(judged, claims):
     cases = judged(replace(claims, updates=10**6))
     lost = [name for name, case in cases.items() if not case.passed]
-    assert lost == [judging._BUDGET, *CASES["baseline"]]
+    assert lost == [WITHIN_BUDGET, *CASES["baseline"]]
 
 
 def test_what_is_claimed_has_no_say_in_the_improvement(judged, claims, monkeypatch):
     with_baseline(monkeypatch, Estimate(claims.bits_per_dim - 0.2, 0.05))
     cases = judged(replace(claims, bits_per_dim=0.5))
     assert not any(cases[name].passed for name in CASES["baseline"])
-    assert "worse than the baseline" in cases[judging._BETTER].diagnosis
+    assert "worse than the baseline" in cases[BETTER].diagnosis
 
 
 def test_the_baseline_itself_is_no_improvement_on_any_draw_and_is_flagged(tmp_path, edition):
@@ -370,7 +369,7 @@ def test_private_images_that_are_not_there_stop_the_run_and_say_so(course):
     with (course.root / "course.toml").open("a") as file:
         file.write('[capstone]\nprivate_images = "private/photos.npz"\n')
     course = Course.load(course.root)
-    with pytest.raises(CourseError, match=r"private images that course\.toml names cannot be used"):
+    with pytest.raises(CourseError, match=r"the private_images of course\.toml cannot be used"):
         Batch.of(course, course.unit(UNIT))
 
 
@@ -418,7 +417,7 @@ def test_the_baseline_of_the_course_is_that_of_the_library(edition, course):
         judge_capstone(CapstoneWork({}, {}, baseline_bpd=4.5), edition)
     with (course.root / "course.toml").open("a") as file:
         file.write('[capstone]\nbaseline_bpd = "low"\n')
-    with pytest.raises(CourseError, match=r"baseline_bpd in \[capstone\] must be a number"):
+    with pytest.raises(CourseError, match=r"baseline_bpd in \[capstone\] must be bits per dimension, a number above 0"):
         Course.load(course.root)
 
 

@@ -377,7 +377,7 @@ FORGED = {
 @pytest.mark.parametrize("what", FORGED)
 def test_what_comes_out_of_the_sandbox_is_no_measurement_if_it_is(what):
     assert sandboxed._read(TRUE, {"public": 2}).parameters == 5
-    with pytest.raises(sandboxed.NoNumbers, match="no measurement"):
+    with pytest.raises(sandboxed.NoNumbers, match="did not return a measurement"):
         sandboxed._read(FORGED[what], {"public": 2})
 
 
@@ -434,8 +434,8 @@ def test_links_pipes_folders_and_endless_files_are_not_read(folder, name):
     for make, said in (
         (lambda: path.symlink_to("/etc/passwd"), "symbolic link"),
         (lambda: path.symlink_to("/dev/zero"), "symbolic link"),
-        (lambda: os.mkfifo(path), "no regular file"),
-        (lambda: path.mkdir(), "no regular file"),
+        (lambda: os.mkfifo(path), "is not a regular file"),
+        (lambda: path.mkdir(), "is not a regular file"),
         (lambda: (path.touch(), os.truncate(path, 2**40)), "more than the"),
     ):
         path.unlink()
@@ -566,7 +566,7 @@ def test_a_class_of_honest_and_hostile_capstones_is_graded_whole(
     (off,) = re.findall(r"the claim is ([\d.]+) bits per dimension better than the model", overstated)
     assert abs(float(off) - 1) < 0.1
     assert "weights.safetensors is missing" in results["cleo"].components["numbers"].cases[0].diagnosis
-    assert "no regular file" in results["hugo"].components["numbers"].cases[0].diagnosis
+    assert "is not a regular file" in results["hugo"].components["numbers"].cases[0].diagnosis
     pages = [path.read_text() for path in write_feedback(course, course.unit(UNIT), tmp_path / "pages")]
     assert len(pages) == 9 and not any("<script" in page or "<b onload" in page for page in pages)
     assert "\x1b" not in capsys.readouterr().out
