@@ -637,6 +637,7 @@ from dataclasses import replace
 
 from avae_lib.data import DataConfig
 from avae_lib.presets import find_preset
+from avae_lib.presets.derivation import derive
 
 preset = find_preset("photos32-vq-vae")
 training = derive(

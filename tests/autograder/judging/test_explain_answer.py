@@ -143,7 +143,7 @@ def test_a_case_is_named_by_a_part_that_no_other_has(wrong):
     "student, component, words",
     [
         ("nobody", COMPONENT, "handed in nothing"),
-        ("dan", COMPONENT, "quarantined.*not a notebook"),
+        ("dan", COMPONENT, "quarantined.*there is no notebook"),
         ("ada", "kl_gaussian", "has no component 'kl_gaussian': use one of"),
     ],
 )
