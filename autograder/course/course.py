@@ -188,10 +188,11 @@ class Course:
 
 
 def _listed(path: Path, problems: list[str]) -> str:
-    """The problems as one message: a sentence for a single one, a list for several."""
+    """The problems as one message on one line; several are numbered."""
     if len(problems) == 1:
-        return f"{path}, {problems[0]}"
-    return "\n  ".join([f"{path} has {len(problems)} mistakes:", *problems])
+        return f"{path}, {problems[0]}" if problems[0].startswith("line ") else f"{path}: {problems[0]}"
+    numbered = (f"({number}) {problem}" for number, problem in enumerate(problems, start=1))
+    return f"{path} has {len(problems)} mistakes: {'; '.join(numbered)}"
 
 
 def _capstone(facts: Mapping[str, Any], root: Path) -> dict[str, Any]:

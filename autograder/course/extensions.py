@@ -89,5 +89,6 @@ def require_known(course: Course, student: str) -> None:
     known = {*Roster.of(course).students, *handed_in}
     if student not in known:
         close = get_close_matches(student, known, 3)
-        hint = f"did you mean {', '.join(close)}?" if close else "it is not in the roster and has handed in nothing"
+        unknown = "it is not in the roster and has handed in nothing; course roster FILE updates the roster"
+        hint = f"did you mean {', '.join(close)}?" if close else unknown
         raise CourseError(f"no student has the id {student!r}: {hint}")

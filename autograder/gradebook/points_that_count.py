@@ -176,7 +176,8 @@ def standing_outside(course: Course, unit: Unit, graded: Graded) -> Standing:
             result.student, Status.QUARANTINED, None, result.max_points, reason=result.reason, result=result
         )
     questions = tuple(_questions(graded))
-    worth, points = (sum(getattr(one, name) for one in questions) for name in ("max_points", "points"))
+    worth = sum(question.max_points for question in questions)
+    points = sum(question.points for question in questions)
     handed_in = graded.handed_in and graded.handed_in.replace(tzinfo=UTC)
     late = days_late(handed_in, unit.due, course.zone)
     lost = course.late_policy.points_lost(points, worth, late)

@@ -54,7 +54,7 @@ def unknown(course: Course, student: str) -> CourseError:
     close = get_close_matches(student, [*Roster.of(course).students, *folders], 3)
     return CourseError(
         f"no data are kept about a student with the id {student!r}"
-        + (f": did you mean {', '.join(dict.fromkeys(close))}?" if close else "")
+        + (f": did you mean {', '.join(dict.fromkeys(close))}?" if close else ": course status UNIT lists the ids")
     )
 
 
