@@ -259,7 +259,7 @@ def of_dtypes(trial: Trial, failing: Sequence[tuple[Probe, Observation]], name: 
             if (came_out := _dtype(shown)) != (wanted := _dtype(right)):
                 if not right.tensor.is_floating_point():
                     return f"comes out as {came_out}, but must be {wanted}"
-                return f"comes out as {came_out} where the inputs are {wanted}: results have the inputs' precision"
+                return f"returns {came_out} for {wanted} inputs: keep the precision of the inputs"
     return ""
 
 

@@ -629,7 +629,7 @@ assert abs(bits_per_dim["one mixture, K = 1"] - 7.2) < 0.1 and abs(bits_per_dim[
 
 # %% fast="steps = 20"
 steps = 1000
-minutes = 30  # training stops after so long, and goes on from there when its cell is run again
+minutes = 30  # training stops after this time; run its cell again to continue
 run = "04_first"  # another name begins another model
 
 # %%

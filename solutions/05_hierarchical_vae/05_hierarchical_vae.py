@@ -494,7 +494,7 @@ check("should_skip_update")
 
 # %% fast="steps = 20"
 steps = 600
-minutes = 10  # training stops after so long, and goes on from there when its cell is run again
+minutes = 10  # training stops after this time; run its cell again to continue
 run = "05_first"  # another name begins another model
 
 # %%

@@ -403,7 +403,7 @@ check("variational_layer_step")
 
 # %% fast="steps = 20"
 steps = 300
-minutes = 10  # for each of the two; training goes on from there when its cell is run again
+minutes = 10  # for each of the two; run the training cell again to continue
 run = "06_first"  # another name begins another pair of models
 
 # %%

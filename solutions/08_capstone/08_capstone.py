@@ -149,7 +149,7 @@ print(claims.table())
 
 # %% fast="steps = 20"
 steps = 300
-minutes = 20  # training stops then; run its cell again to go on
+minutes = 20  # training stops after this time; run its cell again to continue
 run = "08_first"  # another name begins another model
 
 # %%

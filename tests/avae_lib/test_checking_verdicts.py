@@ -169,7 +169,7 @@ def test_gradient_of_a_wrong_size_is_told():
         (lambda x: right(x).numpy(), "is a NumPy array or number, but must be a tensor"),
         (
             lambda x: right(x.float()),
-            "comes out as float32 where the inputs are float64: results have the inputs' precision",
+            "returns float32 for float64 inputs: keep the precision of the inputs",
         ),
     ],
 )
@@ -355,7 +355,7 @@ def test_changed_input_is_told_though_the_main_case_fails():
 
 def test_results_of_a_form_case_have_the_dtype_of_the_inputs():
     judged = verdict(lambda x: right(x).double(), kind="form")
-    assert "comes out as float64 where the inputs are float32: results have the inputs' precision" in judged.diagnosis
+    assert "returns float64 for float32 inputs: keep the precision of the inputs" in judged.diagnosis
     assert verdict(lambda x: right(x.double()).to(x.dtype), kind="form").passed
     assert verdict(lambda x: right(x).double()).passed
 
