@@ -122,9 +122,9 @@ class SentenceDataset:
     """
 
     name: str
-    train: Int64[Tensor, "sentences length"]
-    valid: Int64[Tensor, "sentences length"]
-    test: Int64[Tensor, "sentences length"]
+    train: Int64[Tensor, "train_sentences length"]
+    valid: Int64[Tensor, "valid_sentences length"]
+    test: Int64[Tensor, "test_sentences length"]
     vocabulary: Vocabulary
     version: str = ""
     """Edition of the set, if results on its editions cannot be compared."""

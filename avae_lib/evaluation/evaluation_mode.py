@@ -45,7 +45,9 @@ def measuring(model: nn.Module, seed: int = 0) -> Iterator[None]:
 
 
 def batches_on_device(
-    model: nn.Module, images: UInt8[Tensor, "examples channels height width"], rows: int
+    model: nn.Module,
+    images: UInt8[Tensor, "examples channels height width"] | Int[Tensor, "examples length"],
+    rows: int,
 ) -> Iterator[UInt8[Tensor, "batch channels height width"]]:
     """The images, at most ``rows`` at a time, on the device of the model.
 
@@ -59,7 +61,7 @@ def batches_on_device(
 
 def batches_with_labels(
     model: nn.Module,
-    images: UInt8[Tensor, "examples channels height width"],
+    images: UInt8[Tensor, "examples channels height width"] | Int[Tensor, "examples length"],
     labels: Int[Tensor, " examples"] | None,
     rows: int,
 ) -> Iterator[tuple[UInt8[Tensor, "batch channels height width"], dict[str, Int[Tensor, " batch"]]]]:

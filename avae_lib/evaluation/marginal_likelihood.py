@@ -25,7 +25,7 @@ __all__ = ["ImportanceSampled", "image_log_likelihoods", "importance_sampled", "
 @torch.no_grad()
 def terms_of_bound(
     model: AnyModel,
-    images: UInt8[Tensor, "examples channels height width"],
+    images: UInt8[Tensor, "examples channels height width"] | Int[Tensor, "examples length"],
     rows: int = 512,
     labels: Int[Tensor, " examples"] | None = None,
 ) -> ELBO:
@@ -52,7 +52,7 @@ def terms_of_bound(
 @torch.no_grad()
 def image_log_likelihoods(
     model: AnyModel,
-    images: UInt8[Tensor, "examples channels height width"],
+    images: UInt8[Tensor, "examples channels height width"] | Int[Tensor, "examples length"],
     samples: int,
     rows: int = 512,
     progress: bool = False,
@@ -106,7 +106,7 @@ class ImportanceSampled:
 @torch.no_grad()
 def importance_sampled(
     model: AnyModel,
-    images: UInt8[Tensor, "examples channels height width"],
+    images: UInt8[Tensor, "examples channels height width"] | Int[Tensor, "examples length"],
     samples: int,
     rows: int = 512,
     progress: bool = False,

@@ -77,7 +77,7 @@ class Estimate:
         return cls(**{name: math.nan if value is None else value for name, value in record.items()})
 
     @classmethod
-    def over(cls, values: Float[Tensor, " examples"]) -> Estimate:
+    def over(cls, values: Float[Tensor, "*examples"]) -> Estimate:
         """Mean and standard error of one number for each example; a number that is not finite makes both so.
 
         A single number for all examples, a scalar tensor, has no standard error.

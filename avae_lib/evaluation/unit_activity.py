@@ -53,7 +53,7 @@ def count_active_units(posterior_means: Float[Tensor, "examples *latent"]) -> in
 
 def posterior_means(
     model: AnyModel,
-    images: UInt8[Tensor, "examples channels height width"],
+    images: UInt8[Tensor, "examples channels height width"] | Int[Tensor, "examples length"],
     rows: int = 512,
     labels: Int[Tensor, " examples"] | None = None,
 ) -> tuple[Float[Tensor, "examples ..."], ...]:
@@ -78,7 +78,7 @@ def posterior_means(
 
 def unit_activity(
     model: AnyModel,
-    images: UInt8[Tensor, "examples channels height width"],
+    images: UInt8[Tensor, "examples channels height width"] | Int[Tensor, "examples length"],
     rows: int = 512,
     labels: Int[Tensor, " examples"] | None = None,
 ) -> tuple[Float[Tensor, "..."], ...]:

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Num, UInt8
 from torch import Tensor, nn
 
 from avae_lib.components import component
@@ -312,7 +312,7 @@ class ActivationEncoder(nn.Module):
         self.blocks = nn.ModuleList(blocks)
         self.read_at = tuple(read_at)
 
-    def forward(self, x: UInt8[Tensor, "batch channels height width"], draws: Sequence[Draw]) -> list[Tensor]:
+    def forward(self, x: Num[Tensor, "batch channels height width"], draws: Sequence[Draw]) -> list[Tensor]:
         features = self.stem(x)
         last_at = {features.shape[-1]: features}
         for block in self.blocks:

@@ -34,6 +34,8 @@ def log_mean_exp(x: Later, dim):
 @pytest.fixture(autouse=True)
 def no_module_is_left(monkeypatch):
     monkeypatch.setattr(my_components_file, "_module_names", {})
+    for name in [name for name in sys.modules if name.startswith("my_components")]:
+        monkeypatch.delitem(sys.modules, name)
     before = set(sys.modules)
     yield
     for name in set(sys.modules) - before:

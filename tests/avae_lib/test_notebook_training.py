@@ -14,7 +14,6 @@ from nbclient import NotebookClient
 from PIL import Image
 
 from avae_lib.presets import find_preset
-from avae_lib.presets.derivation import derive
 from avae_lib.training.checkpoints import step_of_weights
 from avae_lib.training.experiment import Experiment
 from avae_lib.training.notebook_training import train_in_notebook
@@ -22,6 +21,8 @@ from avae_lib.training.runs import RunError, load_run
 
 
 def experiment(**training):
+    from avae_lib.presets.derivation import derive  # the source of this function runs elsewhere, too
+
     preset = find_preset("digits-vae")
     every = {"metrics_every": 2, "evaluate_every": 4, "checkpoint_every": 4, "evaluation_images": 20}
     short = {"steps": 12, "batch_size": 20, "logging": every}

@@ -76,6 +76,7 @@ def test_a_derived_preset_differs_in_what_is_written_and_leaves_its_parent_as_it
     assert differing_fields(parent, derived) == {"name": (parent.name, "wider"), "model.width": (28, 40)}
 
 
+@pytest.mark.usefixtures("without_annotation_checks")
 def test_a_dictionary_in_place_of_plain_values_is_not_taken_for_changes():
     assert derive(find_preset("digits-vae"), source={"a": 1}).source == {"a": 1}
 

@@ -78,6 +78,7 @@ def test_the_same_seeds_give_the_same_training(bars):
     assert runs[0] == runs[1]
 
 
+@pytest.mark.usefixtures("without_annotation_checks")  # numbers stand for images
 def test_every_example_is_used_once_in_an_epoch(bars, monkeypatch):
     seen = []
 

@@ -85,8 +85,8 @@ def test_results_have_the_dtype_of_the_inputs_which_stay_as_they_were(dtype):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"mean": 2.0}, "strictly between 0 and 2"),
-        ({"mean": -0.1}, "strictly between 0 and 2"),
+        ({"mean": 2.0}, "strictly between the smallest and the largest value that p allows, 0 and 2"),
+        ({"mean": -0.1}, "strictly between the smallest and the largest value that p allows, 0 and 2"),
         ({"values": torch.tensor([0.0, math.nan, 2.0])}, "finite"),
         ({"values": torch.zeros(2)}, r"shape \(3,\)"),
         ({"log_p": torch.tensor([0.2, 0.3, 0.5])}, "log_softmax"),

@@ -3,6 +3,7 @@
 import dataclasses
 from types import SimpleNamespace
 
+import annotation_checks
 import numpy as np
 import pytest
 import torch
@@ -16,6 +17,13 @@ from avae_lib.presets import find_preset
 
 BATCH, SIDE, WIDTH, KEYS, LATENT = 2, 3, 4, 3, 2
 DOUBLE = torch.float64
+
+
+@pytest.fixture(scope="module", autouse=True)
+def namespaces_for_records():
+    """Simple namespaces stand for what a layer's parts return."""
+    with annotation_checks.taken_off():
+        yield
 
 
 def _draw(generator, channels: int) -> Tensor:
