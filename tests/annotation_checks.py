@@ -19,11 +19,15 @@ _AS_STATIC_CHECKERS_DO = BeartypeConf(is_pep484_tower=True)  # an int is a float
 
 
 class _OuterFunctionsOnly(_import_hook.JaxtypingTransformer):
-    """Leaves out functions within functions: they would be wrapped anew in each call, which costs milliseconds."""
+    """Leaves out functions within functions, which would be wrapped in each call, and those that look at their caller.
+
+    A wrapper costs milliseconds to make; and it would be the caller of the function within.
+    """
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:
         is_inner = any(isinstance(parent, ast.FunctionDef) for parent in self._parents)
-        return node if is_inner else super().visit_FunctionDef(node)
+        looks_at_caller = any(isinstance(part, ast.Attribute) and part.attr == "_getframe" for part in ast.walk(node))
+        return node if is_inner or looks_at_caller else super().visit_FunctionDef(node)
 
 
 def install() -> None:

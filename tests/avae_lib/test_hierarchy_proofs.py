@@ -16,6 +16,8 @@ from avae_lib.gaussians import DiagonalGaussian
 from avae_lib.models.hierarchy import Hierarchy, LatentDraw
 from avae_lib.objectives import importance_weighted_bound
 
+pytestmark = pytest.mark.usefixtures("without_annotation_checks")
+
 PIXELS = 3
 DOUBLE = {"dtype": torch.float64}
 

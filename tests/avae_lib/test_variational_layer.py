@@ -3,7 +3,6 @@
 import dataclasses
 from types import SimpleNamespace
 
-import annotation_checks
 import numpy as np
 import pytest
 import torch
@@ -15,15 +14,10 @@ from avae_lib.models.variational_layer import PlainVariationalLayer, Variational
 from avae_lib.nn.contexts import ContextSplit
 from avae_lib.presets import find_preset
 
+pytestmark = pytest.mark.usefixtures("without_annotation_checks")  # namespaces stand for what parts return
+
 BATCH, SIDE, WIDTH, KEYS, LATENT = 2, 3, 4, 3, 2
 DOUBLE = torch.float64
-
-
-@pytest.fixture(scope="module", autouse=True)
-def namespaces_for_records():
-    """Simple namespaces stand for what a layer's parts return."""
-    with annotation_checks.taken_off():
-        yield
 
 
 def _draw(generator, channels: int) -> Tensor:
