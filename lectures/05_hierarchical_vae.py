@@ -1112,7 +1112,7 @@ assert abs(spread[first_fine] - spread[-1]) < 0.15 * spread[0], spread
 #
 # <details><summary>Answer</summary>
 #
-# (a) Smooth, without texture: one picture in the middle of all that fit. They would look better and hide the variety that the model allows for. (b) One can compute it, but the lower latents were inferred given the upper ones; with other upper layers their prior lies elsewhere, and the kept values may be very unlikely under it.
+# (a) Smooth, without texture: one picture in the middle of all that fit. They would look better and hide the variety that the model allows for. (b) This can be computed, but the lower latents were inferred given the upper ones. With other upper layers their prior lies elsewhere, and the kept values may be very unlikely under it.
 # The order matters because (1) is a chain.
 # </details>
 

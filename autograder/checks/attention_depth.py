@@ -81,7 +81,7 @@ def large_scores(in_query: int, in_keys: int, in_scale: int):
     """Scores up to 1e9, exact in float32, and two layers of equal keys; values up to 1e30.
 
     Args:
-        in_query, in_keys, in_scale: exponents of two by which the factor 2²⁵ is split among the three.
+        in_query, in_keys, in_scale: how the factor 2²⁵ is split: an exponent of two for each, 25 together.
     """
     assert in_scale % 2 == 0  # PyTorch's own attention takes the root of its scale, which is exact then
     assert in_query + in_keys + in_scale == LOG2_OF_LARGE_SCORES

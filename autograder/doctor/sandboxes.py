@@ -37,7 +37,7 @@ def trouble_with(require: Callable[[], None]) -> str:
 
 
 def bubblewrap_findings() -> list[Finding]:
-    """Findings about bubblewrap, what it needs from the kernel, and how its limits are enforced."""
+    """Check bubblewrap: whether it starts here, whether the kernel lets it, and how limits are enforced."""
     if trouble := trouble_with(require_sandbox):
         problem, _, choices = trouble.partition("; choices: ")
         return [Finding("bubblewrap", problem, choices or trouble), *_user_namespaces()]

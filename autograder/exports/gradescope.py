@@ -25,6 +25,7 @@ from autograder.course.spreadsheet import number
 from autograder.gradebook.class_grades import Standing, Status
 from autograder.gradebook.gradebook_queries import QuestionScore
 from autograder.results import ComponentScore
+from autograder.student_words import to_student
 
 __all__ = ["gradescope_autograder", "gradescope_results", "shared_addresses"]
 
@@ -105,5 +106,5 @@ def _question(index: int, question: QuestionScore) -> dict[str, Any]:
 
 def _remarks(grade: Standing) -> str:
     if grade.status is Status.QUARANTINED:
-        return f"This submission could not be graded: {grade.reason}"
+        return f"This submission could not be graded: {to_student(grade.reason)}"
     return "Nothing was handed in." if grade.status is Status.MISSING else ""

@@ -22,6 +22,7 @@ from autograder.course.roster import Student
 from autograder.course.spreadsheet import Cell, number
 from autograder.exports.lms_identities import known_by
 from autograder.gradebook.class_grades import ClassGrades, Standing, Status
+from autograder.student_words import to_student
 
 __all__ = ["known_to_moodle", "moodle_rows"]
 
@@ -87,6 +88,6 @@ def _cells(grade: Standing) -> tuple[Cell, Cell]:
 
 def _feedback(grade: Standing) -> str:
     """The feedback on one line, as HTML, because Moodle shows it as HTML."""
-    said = f"{_SAID.get(grade.status, '')}{grade.reason}".strip()
+    said = f"{_SAID.get(grade.status, '')}{to_student(grade.reason)}".strip()
     late = f"{counted(grade.days_late, 'day')} late: you lose {number(grade.points_lost)} points."
     return html.escape(" ".join(filter(None, (said, late if grade.points_lost else ""))))

@@ -23,7 +23,6 @@ from autograder.course.course import Course, Unit
 from autograder.course.private_files import write_private
 from autograder.course.spreadsheet import number
 from autograder.feedback.points_in_words import late_notice, parts_of, titles_of_written, waits_sentence
-from autograder.feedback.student_words import to_student
 from autograder.gradebook.gradebook_queries import QuestionScore
 from autograder.gradebook.points_that_count import Standing
 from autograder.intake.pictured_text import parts_of_answer
@@ -31,6 +30,7 @@ from autograder.intake.pictures import MAX_PICTURES
 from autograder.page_templates import page_templates
 from autograder.plain_text import legible, moderate
 from autograder.results import Graded
+from autograder.student_words import to_student
 
 __all__ = ["page", "save_page", "write_page"]
 

@@ -75,7 +75,7 @@ class ContainerProcess:
         timer = threading.Timer(seconds, self.kill)
         timer.start()
         try:
-            with contextlib.suppress(BrokenPipeError):  # whoever waits for an answer finds out why it ended
+            with contextlib.suppress(BrokenPipeError):  # the call that waits for its answer says why it ended
                 self.stdin.write(content)
                 self.stdin.flush()
         finally:

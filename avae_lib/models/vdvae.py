@@ -233,7 +233,7 @@ def _bottleneck(
 
 
 def _scale(config: VDVAEConfig, blocks: int) -> float:
-    """Factor on the initial weights by which one of so many blocks adds to its stream."""
+    """Factor for the initial weights of what a block adds to its stream, given the number of blocks."""
     return math.sqrt(1 / blocks) if config.residual_scaling else 1.0
 
 
@@ -271,7 +271,7 @@ class EncoderStep:
     resolution: int
     """Height and width of what enters it."""
     pool: int = 1
-    """Factor by which height and width are divided after it."""
+    """Height and width are divided by this factor after the block."""
 
 
 @dataclass(frozen=True)

@@ -151,7 +151,7 @@ def autoregressive_mask(
         ValueError: an even kernel size, other groups, or channels that cannot be shared equally.
 
     Two variables for each pixel, one channel each, and a kernel of 3×3. The first output sees the row above and the
-    pixel to the left, and nothing of its own pixel:
+    pixel to the left, but not its own pixel:
 
     >>> autoregressive_mask(2, 2, kernel_size=3, groups=1, variables=2, strict=True)[0, 0].int()
     tensor([[1, 1, 1],

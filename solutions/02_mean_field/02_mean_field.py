@@ -604,8 +604,9 @@ assert len(likeliest) == 12 and all(len(words) == 10 for words in likeliest) and
 #
 # <details><summary>Our names, from top to bottom</summary>
 #
-# Tests and logging; modules and folders; windows; types and classes; web servers; e-mail and character sets; reading and writing
-# files; threads and the event loop; exceptions, buffers and connections; XML and other documents; numbers; dates and addresses.
+# Folders, packages and tests; messages, logging and parsers; types and dictionaries; reading and writing streams; e-mail and
+# character sets; threads and the event loop; options of commands; lines of text, and compression; web servers; windows;
+# numbers; network addresses.
 # </details>
 
 # %% [markdown]

@@ -572,7 +572,7 @@ assert min(kl) >= 0 and sum(kl[:6]) > 0.9 * sum(kl), "the layers down to 8×8 ca
 
 # %% [markdown]
 # **What you should see** (your numbers will differ: after a few hundred updates much is still due to chance). So early
-# in training, the layers at 16×16 and 32×32 do not carry any information yet:
+# in training, the layers at 16×16 and 32×32 carry hardly any information yet:
 #
 # ![A rising curve of the KL against the layers, with the resolution of each below the axis](pictures/cumulative.png)
 
@@ -599,8 +599,8 @@ assert errors[6] < errors[3] < errors[1] < errors[0] and errors[11] > 0.8 * erro
 #
 # ![Rows of photographs: the real ones, then reconstructions that keep more and more layers](pictures/resampled.png)
 #
-# The first three layers, at 1×1 and 4×4, decide colour and brightness. From the sixth on nothing changes any more, as the
-# curve above predicts: a layer with a KL of 0 carries no information.
+# The first three layers, at 1×1 and 4×4, decide colour and brightness. After the sixth hardly anything changes, as the
+# curve above predicts: it is nearly flat there.
 
 # %% [markdown]
 # ## Question 1

@@ -81,7 +81,7 @@ def sample(
 ):
     """The right function with one stage replaced.
 
-    ``seen(value, level, bits)`` is the number by which a colour that was drawn enters the next mean.
+    ``seen(value, level, bits)`` is the number that stands for a drawn colour in the mean of the next one.
     """
     params, component_uniforms, level_uniforms, bits = inputs
     logits, *rest = split(params.double())

@@ -23,9 +23,10 @@ from autograder import cli
 from autograder.course.course import CourseError
 from autograder.course.roster import Roster
 from autograder.course.spreadsheet import guarded, read_table, unguarded, write_table
+from autograder.exports import gradescope, moodle
 from autograder.exports.export import write_export
 from autograder.feedback.class_feedback import write_feedback
-from autograder.gradebook.class_grades import class_grades
+from autograder.gradebook.class_grades import Standing, Status, class_grades
 from autograder.gradebook.gradebook_writer import autograded_notebook
 from autograder.gradebook.open_gradebook import open_gradebook
 from autograder.reports.class_report import write_report
@@ -424,3 +425,11 @@ def test_notebooks_pages_and_reports_are_for_their_owner_only(course, record, ge
 def test_it_is_said_of_how_many_nobody_knows_when_they_handed_in(nasty, tmp_path):
     _, remarks = write_export(nasty, "csv", [nasty.unit(UNIT)], tmp_path)
     assert "9 without a known time of handing in, counted as on time" in remarks  # all with work, but for cleo
+
+
+def test_what_students_read_in_moodle_and_gradescope_names_no_other_student():
+    reason = "the notebook is the same file as that of ben (a hard link): find out who made it"
+    grade = Standing("lea", Status.QUARANTINED, None, 4.0, reason=reason)
+    for said in (unescape(moodle._feedback(grade)), gradescope._remarks(grade)):
+        assert "the same file as another student's (a hard link)" in said
+        assert "ben" not in said

@@ -13,7 +13,7 @@ import autograder
 from autograder import cli
 from autograder.course.course import Course
 from autograder.feedback.class_feedback import write_feedback
-from autograder.feedback.student_words import to_student
+from autograder.student_words import to_student
 
 UNIT = "03_vae"
 DUE = datetime(2027, 3, 12, 23, 59)
