@@ -67,8 +67,9 @@ def taken_off():
     """For code that is compiled: switched off, and all methods are their own ones again."""
     modules = [module for name, module in sys.modules.items() if name.startswith("avae_lib.")]
     classes = {thing for module in modules for thing in vars(module).values() if isinstance(thing, type)}
-    checked_methods = [(made, name, method) for made in classes for name, method in vars(made).items()]
-    checked_methods = [entry for entry in checked_methods if _unchecked(entry[2]) is not None]
+    # Setting __class__, which some classes define, would change their metaclass.
+    methods = [(made, name, method) for made in classes for name, method in vars(made).items() if name != "__class__"]
+    checked_methods = [entry for entry in methods if _unchecked(entry[2]) is not None]
     for made, name, method in checked_methods:
         setattr(made, name, _unchecked(method))
     try:
