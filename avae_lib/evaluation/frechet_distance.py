@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Num, UInt8
 from torch import Tensor, nn
 
 from avae_lib.errors import InvalidInput, UserError
@@ -121,7 +121,7 @@ def frechet_distance(
         return FrechetDistance(distance.compute().item(), count)
 
 
-def require_enough_images(images: UInt8[Tensor, "examples channels height width"], count: int) -> None:
+def require_enough_images(images: Num[Tensor, "examples *shape"], count: int) -> None:
     """Raise unless there are ``count`` images to compare with.
 
     Raises:

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Num, UInt8
+from jaxtyping import Float, Num
 from torch import Tensor, nn
 
 from avae_lib.components import component
@@ -336,7 +336,7 @@ class PixelStem(nn.Module):
         self.mean, self.std = mean, std
         self.convolution = convolution(channels, width)
 
-    def forward(self, x: UInt8[Tensor, "batch channels height width"]) -> Float[Tensor, "batch stream height width"]:
+    def forward(self, x: Num[Tensor, "batch channels height width"]) -> Float[Tensor, "batch stream height width"]:
         levels = x.to(self.convolution.weight.dtype)
         return self.convolution((levels - self.mean) * (1 / self.std))
 
