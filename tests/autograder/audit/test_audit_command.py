@@ -82,7 +82,7 @@ def test_published_table_keeps_its_columns_whatever_a_sentence_holds():
 def test_summary_counts_complaints_and_what_was_proved_before():
     assert "every mistake fails the case that names it" in summary(AuditResult((SOUND,)))
     assert "3 complaints about the checks" in summary(AuditResult((SOUND, UNSOUND)))
-    assert "not changed since: 1 of 2 components" in summary(AuditResult((SOUND, SOUND), kept=1))
+    assert "kept from an earlier audit: 1 of 2 components" in summary(AuditResult((SOUND, SOUND), kept=1))
 
 
 @pytest.fixture
