@@ -1,0 +1,145 @@
+"""``avae evaluate``."""
+
+from __future__ import annotations
+
+import dataclasses
+import json as json_format
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
+from tyro.conf import Positional
+
+from avae_lib.commands.run_argument import Run
+from avae_lib.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from avae_lib.data import Dataset
+    from avae_lib.data.image_dataset import Split
+    from avae_lib.evaluation import FrechetDistance, OutOfDistribution
+    from avae_lib.training.experiment import Experiment
+
+__all__ = ["evaluate"]
+
+
+def evaluate(
+    run: Positional[Run],
+    split: Literal["test", "valid"] = "test",
+    weights: str = "weights.safetensors",
+    importance_samples: int = 64,
+    rows: int = 512,
+    ood: Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="")] = None,
+    ood_keep_layers: Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint="")] = None,
+    fid: int = 0,
+    seed: int = 0,
+    device: str = "auto",
+) -> None:
+    """Evaluate a trained model on held-out images or sentences: bounds and likelihoods, in nats and bits per dimension.
+
+    For a model of sentences, the table has bits per token: the bits of all sentences divided by the number of their
+    tokens, where the end of a sentence counts as a token.
+
+    Penalties of the training objective are listed by name. For a model with a codebook, the table says how much of the
+    codebook is in use. A model that defines no density has neither bound nor likelihood; the table says so.
+
+    The results are written to evaluation.json in the run folder. For validation images the name is
+    evaluation.valid.json; for other weights than the latest it is evaluation.best.json, evaluation.valid.best.json, …
+
+    Args:
+        split: Images or sentences to evaluate on: test for the final result, valid to choose between models.
+        weights: File of weights in the run folder: weights.safetensors has the latest, best.safetensors those with the
+            best validation bound, milestones/000500.safetensors those after 500 updates.
+        importance_samples: Number of posterior samples per image or sentence, for the estimate of the likelihood.
+        rows: Largest number of images or sentences in one batch of the model, samples included. Limits the memory.
+        ood: Name of another data set: also evaluate how well likelihood ratios tell its images from those of the
+            training set (Havtorn et al., 2021).
+        ood_keep_layers: With --ood: number of top layers that the second bound of the ratio infers from the image; the
+            layers below are drawn from the prior. By default half of all layers.
+        fid: Number of samples to compare with as many held-out images by the Fréchet distance; 0 to leave it out.
+        seed: Seed for sampling the latents.
+        device: Where to compute: auto (a GPU if there is one), cpu, cuda, …
+    """
+    from avae_lib import evaluation
+    from avae_lib.training.devices import find_device
+    from avae_lib.training.runs import load_run
+
+    model, experiment = load_run(run, find_device(device), weights)
+    dataset = experiment.data.load()
+    images = dataset.examples(split)
+    # What is impossible is refused now, before the long work.
+    compare = None if ood is None else _comparison(model, experiment, dataset, split, ood, ood_keep_layers)
+    distance = _distance_of_samples(model, images, fid) if fid else None
+    settings = {"importance_samples": importance_samples, "rows": rows, "seed": seed}
+    labels = dataset.labels(split)
+    result = evaluation.evaluate(model, images, **settings, progress=True, dataset=dataset.title, labels=labels)
+    if compare is not None:
+        result = dataclasses.replace(result, out_of_distribution=compare(**settings))
+    if distance is not None:
+        result = dataclasses.replace(result, frechet_distance=distance(rows=rows, seed=seed))
+    record = run / _name_of_evaluation(split, weights)
+    record.write_text(json_format.dumps(result.to_json(), indent=2) + "\n", encoding="utf-8")
+    name = "test" if split == "test" else "validation"
+    print(f"{experiment.name} on the {name} {dataset.observed.example}s of {dataset.title}")
+    print(result.table())
+
+
+def _name_of_evaluation(split: str, weights: str) -> str:
+    """evaluation.json for test images and the latest weights; otherwise with the split and the weights in its name."""
+    words = [word for word in (split, Path(weights).stem) if word not in ("test", "weights")]
+    return ".".join(["evaluation", *words, "json"])
+
+
+def _comparison(
+    model: nn.Module, experiment: Experiment, dataset: Dataset, split: Split, name: str, keep_layers: int | None
+) -> Callable[..., OutOfDistribution]:
+    """A function that compares the held-out images with the test images of another data set.
+
+    Raises:
+        InvalidInput: they cannot be compared.
+        NoDensity: the model has no likelihoods to compare by.
+    """
+    from avae_lib import evaluation
+
+    evaluation.require_density(model)
+    other = _other_data_set(name, experiment, dataset)
+    keep_layers = evaluation.layers_to_keep(model, keep_layers)
+    images, labels = (dataset.examples(split), other.examples("test")), (dataset.labels(split), other.labels("test"))
+    return partial(evaluation.compare_data_sets, model, *images, other.title, keep_layers, labels=labels)
+
+
+def _distance_of_samples(model: nn.Module, images: Tensor, count: int) -> Callable[..., FrechetDistance | None]:
+    """A function that compares ``count`` samples with held-out images.
+
+    Raises:
+        InvalidInput: there are fewer images than that.
+    """
+    from avae_lib import evaluation
+
+    evaluation.require_enough_images(images, count)
+    return partial(_frechet_distance, model, images, count)
+
+
+def _other_data_set(name: str, experiment: Experiment, dataset: Dataset) -> Dataset:
+    """The data set of that name, prepared like ``dataset``; it must have the same kind of observations."""
+    other = dataclasses.replace(experiment.data, name=name, validation=0).load()
+    if other.observed != dataset.observed:
+        raise InvalidInput(
+            f"--ood must name {dataset.observed}, like {dataset.name}; {other.name} has {other.observed}"
+        )
+    return other
+
+
+def _frechet_distance(model: nn.Module, images: Tensor, count: int, rows: int, seed: int) -> FrechetDistance | None:
+    """The distance; None, with a message, if a package that it needs is missing."""
+    from avae_lib.evaluation import frechet_distance
+    from avae_lib.evaluation.frechet_distance import FrechetDistanceUnavailable
+
+    try:
+        return frechet_distance(model, images, count, rows=rows, seed=seed)
+    except FrechetDistanceUnavailable as problem:
+        print(problem)
+        return None

@@ -1,0 +1,37 @@
+"""``avae sample``."""
+
+from __future__ import annotations
+
+from tyro.conf import Positional
+
+from avae_lib.commands.run_argument import Run
+from avae_lib.errors import InvalidInput
+
+__all__ = ["sample"]
+
+
+def sample(
+    run: Positional[Run], count: int = 64, temperature: float = 1.0, seed: int = 0, device: str = "auto"
+) -> None:
+    """Draw images or sentences from a trained model.
+
+    Writes two pictures to the run folder: samples.png (drawn from the prior) and reconstructions.png (test images,
+    decoded from an increasing number of their latent layers). A conditional model also writes classes.png (a row of
+    samples for each class), a model with a codebook codes.png (how often test images use each code).
+    A model of sentences writes samples.txt, reconstructions.txt and interpolation.txt.
+
+    Args:
+        count: Number of images in samples.png, or of sentences in samples.txt.
+        temperature: Factor on the standard deviations of the prior. Below 1, samples are more typical and less varied.
+        seed: Seed for sampling.
+        device: Where to compute: auto (a GPU if there is one), cpu, cuda, …
+    """
+    from avae_lib.run_pictures import write_pictures
+    from avae_lib.training.devices import find_device
+    from avae_lib.training.runs import load_run
+
+    if count < 1 or temperature < 0:
+        raise InvalidInput(f"count must be at least 1 and temperature not negative, got {count} and {temperature}")
+    model, experiment = load_run(run, find_device(device))
+    for path in write_pictures(model, experiment.data, run, count, temperature, seed):
+        print(path)
