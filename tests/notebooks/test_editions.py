@@ -246,7 +246,7 @@ def few_labels(dataset, split):
 
 ImageDataset.pixels = lambda dataset, split: whole(dataset, split)[:16]  # enough to see that it works
 ImageDataset.labels = few_labels
-small = "--training.steps 2 --training.batch-size 4 --training.logging.metrics-every 1 --training.evaluation-images 4".split()
+small = "--training.steps 2 --training.batch-size 4 --training.logging.metrics-every 1 --training.logging.evaluation-images 4".split()
 for command in (
     ["train", name, *small],
     ["evaluate", f"runs/{name}", "--importance-samples", "2"],
