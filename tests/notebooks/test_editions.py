@@ -246,7 +246,8 @@ def few_labels(dataset, split):
 
 ImageDataset.pixels = lambda dataset, split: whole(dataset, split)[:16]  # enough to see that it works
 ImageDataset.labels = few_labels
-small = "--training.steps 2 --training.batch-size 4 --training.logging.metrics-every 1 --training.logging.evaluation-images 4".split()
+short = ["--training.steps", "2", "--training.batch-size", "4"]
+small = [*short, "--training.logging.metrics-every", "1", "--training.logging.evaluation-images", "4"]
 for command in (
     ["train", name, *small],
     ["evaluate", f"runs/{name}", "--importance-samples", "2"],
