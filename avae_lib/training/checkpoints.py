@@ -232,7 +232,9 @@ def milestone_file(step: int) -> str:
 
 
 def save_milestone(state: TrainingState, run_dir: Path) -> None:
-    """Keep the averaged weights of this step if it is one of ``training.logging.milestones``.
+    """Keep the averaged weights of this step for good if ``training.logging`` asks for it.
+
+    That is a step among its ``milestones``, or a multiple of its ``milestone_every``.
 
     >>> import tempfile
     >>> from avae_lib.presets import find_preset
@@ -246,7 +248,8 @@ def save_milestone(state: TrainingState, run_dir: Path) -> None:
     ...     [path.name for path in Path(folder, "milestones").iterdir()]
     ['000500.safetensors']
     """
-    if state.step in state.config.logging.milestones:
+    logging = state.config.logging
+    if state.step in logging.milestones or (logging.milestone_every and state.step % logging.milestone_every == 0):
         save_weights(state.averaged.module, state.step, run_dir, milestone_file(state.step))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +20,8 @@ from avae_lib.training.checkpoints import Checkpoints, save_milestone, save_weig
 from avae_lib.training.costs import Clock, Costs, expected_memory
 from avae_lib.training.devices import find_device
 from avae_lib.training.distributed import Team, join_team
-from avae_lib.training.metrics import Journal, Watch
+from avae_lib.training.loggers import loggers
+from avae_lib.training.metrics import Callback, CallbackFailed, Journal
 from avae_lib.training.requirements import require_batches_that_can_be_shared, require_matching_data
 from avae_lib.training.run_guards import StopRequest, TrainingInterrupted, run_lock, stop_on_signals
 from avae_lib.training.training_config import TrainingConfig
@@ -44,7 +46,8 @@ def fit(
     dataset: Dataset,
     config: TrainingConfig,
     run_dir: Path | str,
-    watch: Watch | None = None,
+    callbacks: Sequence[Callback] = (),
+    progress_bar: bool = True,
 ) -> TrainedModel:
     """Train a model, or continue its training from the checkpoint in the run folder.
 
@@ -68,7 +71,10 @@ def fit(
         config: how to train; ``steps`` may be larger than when the run began. With ``minutes`` the call may return
             before all steps are done; the next call continues.
         run_dir: folder of the run; made if it does not exist.
-        watch: called with each row of metrics and the model under its averaged weights; replaces the progress bar.
+        callbacks: functions of a row of metrics (a dictionary as in ``metrics.jsonl``, with ``row["split"]`` "train" or
+            "valid") and the model under its averaged weights. All are called with each row, in this order; they may
+            draw random numbers without changing the training.
+        progress_bar: whether to show a progress bar.
 
     Raises:
         InvalidInput: the model takes other images or classes than the data set has; or there is no such device.
@@ -76,19 +82,22 @@ def fit(
         RunInUse: another process is training in the folder.
         TrainingDiverged: too many updates in a row were skipped; noticed when the next row of metrics is due.
         TrainingInterrupted: a signal asked to stop; everything is saved.
+        CallbackFailed: a callback raised an exception, which is the cause of this one; everything is saved.
 
-    Two updates of a small VAE, and two more by a second call:
+    Two updates of a small VAE, and two more by a second call, with a callback that keeps the rows of metrics:
 
     >>> import tempfile
     >>> from avae_lib.data import load
     >>> from avae_lib.models.vae import VAEConfig
     >>> digits = load("digits")
     >>> model = VAEConfig((1, 8, 8), bits=4, likelihood="discretized_logistic", hidden_sizes=(8,)).build()
+    >>> kept = []
+    >>> keep = lambda row, model: kept.append((row["split"], row["step"]))
     >>> with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
-    ...     first = fit(model, digits, TrainingConfig(steps=2, device="cpu"), folder, watch=lambda row, model: None)
-    ...     second = fit(model, digits, TrainingConfig(steps=4, device="cpu"), folder, watch=lambda row, model: None)
-    >>> first.step, second.step
-    (2, 4)
+    ...     first = fit(model, digits, TrainingConfig(steps=2, device="cpu"), folder, [keep], progress_bar=False)
+    ...     second = fit(model, digits, TrainingConfig(steps=4, device="cpu"), folder, [keep], progress_bar=False)
+    >>> first.step, second.step, kept
+    (2, 4, [('train', 2), ('train', 4)])
     """
     require_matching_data(model, dataset)
     run_dir = Path(run_dir)
@@ -99,25 +108,31 @@ def fit(
             state = TrainingState(model, dataset, config, device, team)
             team.in_turn(lambda: _resume(state, run_dir))
             if state.step < config.steps:
-                _train(state, dataset, run_dir, watch)
+                _train(state, dataset, run_dir, callbacks, progress_bar)
             if team.is_leader:
                 save_weights(state.averaged.module, state.step, run_dir)
     return TrainedModel(state.averaged.module, state.step)
 
 
-def _train(state: TrainingState, dataset: Dataset, run_dir: Path, watch: Watch | None) -> None:
+def _train(
+    state: TrainingState, dataset: Dataset, run_dir: Path, callbacks: Sequence[Callback], progress_bar: bool
+) -> None:
     """Run the loop; print the expected memory before it, and print and write what the run cost after it."""
     memory = expected_memory(state, dataset)
     parameters = sum(parameter.numel() for parameter in state.model.parameters() if parameter.requires_grad)
     print(f"{parameters:,} parameters; expected memory {memory.text()}")
     clock = Clock(state)
-    with stop_on_signals() as stop, _journal(state, dataset, run_dir, watch) as journal:
+    with (
+        stop_on_signals() as stop,
+        loggers(state.config.logging, run_dir, state.step, state.team.is_leader) as own,
+        _journal(state, dataset, run_dir, [*callbacks, *own], progress_bar) as journal,
+    ):
         _loop(state, journal, clock, stop, run_dir)
     costs = Costs.of(state, memory)
     if state.team.is_leader:
         costs.write(run_dir)
     print(costs.text())
-    _report_unfinished(state, stop)
+    _report_unfinished(state, stop, journal)
 
 
 def _loop(state: TrainingState, journal: Journal, clock: Clock, stop: StopRequest, run_dir: Path) -> None:
@@ -125,7 +140,7 @@ def _loop(state: TrainingState, journal: Journal, clock: Clock, stop: StopReques
     forward = state.team.wrap(state.model)
     if state.config.compile:
         forward = torch.compile(forward)
-    while state.step < state.config.steps and not _is_to_stop(state, stop, clock):
+    while state.step < state.config.steps and not _is_to_stop(state, stop, clock, journal):
         update(state, forward)
         clock.note_time()
         journal.record()  # progress bar, metrics, validation, best weights
@@ -138,9 +153,9 @@ def _loop(state: TrainingState, journal: Journal, clock: Clock, stop: StopReques
         _save(state, journal, clock, run_dir)
 
 
-def _is_to_stop(state: TrainingState, stop: StopRequest, clock: Clock) -> bool:
+def _is_to_stop(state: TrainingState, stop: StopRequest, clock: Clock, journal: Journal) -> bool:
     """Whether to stop now. Several processes agree on it only when metrics are due, because agreeing takes time."""
-    wants_to_stop = stop.made or clock.is_budget_spent
+    wants_to_stop = stop.made or clock.is_budget_spent or journal.failure is not None
     if state.team.size == 1:
         return wants_to_stop
     return state.is_due(state.config.logging.metrics_every) and state.team.any(wants_to_stop)
@@ -166,17 +181,22 @@ def _resume(state: TrainingState, run_dir: Path) -> None:
         print(f"{run_dir} is already finished at step {state.step}: raise training.steps to continue it")
 
 
-def _journal(state: TrainingState, dataset: Dataset, run_dir: Path, watch: Watch | None) -> Journal:
+def _journal(
+    state: TrainingState, dataset: Dataset, run_dir: Path, callbacks: Sequence[Callback], progress_bar: bool
+) -> Journal:
     """The journal with the validation images, as many as the configuration allows."""
     if dataset.valid is None:
-        return Journal(state, None, run_dir, watch)
+        return Journal(state, None, run_dir, callbacks, progress_bar=progress_bar)
     held_out = dataset.examples("valid")[: state.config.logging.evaluation_images]
     labels = dataset.labels("valid")
-    return Journal(state, held_out, run_dir, watch, None if labels is None else labels[: len(held_out)])
+    labels = None if labels is None else labels[: len(held_out)]
+    return Journal(state, held_out, run_dir, callbacks, labels, progress_bar)
 
 
-def _report_unfinished(state: TrainingState, stop: StopRequest) -> None:
-    """If steps are left, say that the minutes are used up, or raise because a signal asked to stop."""
+def _report_unfinished(state: TrainingState, stop: StopRequest, journal: Journal) -> None:
+    """Raise if a callback failed; if steps are left, say that the minutes are used up, or raise because of a signal."""
+    if state.team.any(journal.failure is not None):
+        raise journal.failure or CallbackFailed("a callback failed in the leading process; everything is saved")
     if state.step == state.config.steps:
         return
     where = f"after step {state.step} of {state.config.steps}; everything is saved"

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import torch
 from jaxtyping import Int
 from torch import Tensor, nn
 from tqdm import tqdm
 
 from avae_lib.atomic_write import write_atomically
+from avae_lib.errors import UserError
 from avae_lib.evaluation import in_bits_per_dim, measuring, terms_of_bound
 from avae_lib.models.contract import reason_for_no_density
 from avae_lib.training.checkpoints import BestWeights
@@ -22,7 +25,7 @@ from avae_lib.training.optimizers_and_schedules import kl_weight_at, learning_ra
 from avae_lib.training.training_state import TrainingState
 from avae_lib.training.update import PENALTY
 
-__all__ = ["Journal", "MetricsFile", "Watch"]
+__all__ = ["Callback", "CallbackFailed", "Journal", "MetricsFile"]
 
 
 class MetricsFile:
@@ -88,8 +91,12 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-Watch = Callable[[dict[str, Any], nn.Module], None]
+Callback = Callable[[dict[str, Any], nn.Module], None]
 """Called with each row of metrics, and the model under its averaged weights in evaluation mode."""
+
+
+class CallbackFailed(UserError, RuntimeError):
+    """A callback raised an exception; the message names the callback and the step."""
 
 
 class Journal:
@@ -99,8 +106,9 @@ class Journal:
         state: where training stands; asked again at every :meth:`record`.
         held_out: validation images or sentences as the model sees them; None without any.
         run_dir: where ``metrics.jsonl`` and ``skipped.jsonl`` are; rows after ``state.step`` are dropped from them.
-        watch: takes the place of the bar; called with each row of metrics and the model under its averaged weights.
+        callbacks: called in this order with each row of metrics and the model under its averaged weights.
         labels: classes of the held-out examples, for a conditional model.
+        progress_bar: whether to show the bar.
 
     >>> import tempfile
     >>> import torch
@@ -109,7 +117,8 @@ class Journal:
     >>> preset = find_preset("digits-vae")
     >>> state = TrainingState(preset.build_model(), preset.data.load(), preset.training, torch.device("cpu"))
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     with Journal(state, None, Path(folder), lambda row, _: print(row["split"], row["step"])) as journal:
+    ...     say = lambda row, model: print(row["split"], row["step"])
+    ...     with Journal(state, None, Path(folder), callbacks=[say], progress_bar=False) as journal:
     ...         for _ in range(20):
     ...             update(state, state.model)
     ...             journal.record()
@@ -122,10 +131,13 @@ class Journal:
         state: TrainingState,
         held_out: Tensor | None,
         run_dir: Path,
-        watch: Watch | None = None,
+        callbacks: Sequence[Callback] = (),
         labels: Int[Tensor, " examples"] | None = None,
+        progress_bar: bool = True,
     ) -> None:
-        self._state, self._held_out, self._labels, self._watch = state, held_out, labels, watch
+        self._state, self._held_out, self._labels = state, held_out, labels
+        self._callbacks, self._shows_bar = callbacks, progress_bar
+        self.failure: CallbackFailed | None = None
         self._metrics = MetricsFile(run_dir / "metrics.jsonl")
         self._skipped = MetricsFile(run_dir / "skipped.jsonl")
         if state.team.is_leader:
@@ -148,7 +160,7 @@ class Journal:
             unit="step",
             mininterval=seconds,
             dynamic_ncols=True,
-            disable=self._watch is not None or not self._state.team.is_leader,
+            disable=not (self._shows_bar and self._state.team.is_leader),
         )
         return self
 
@@ -156,17 +168,20 @@ class Journal:
         self._bar.close()
 
     def record(self) -> None:
-        """Move the bar by one update, and write the rows that are due; of a team only the leader writes."""
-        logging = self._state.config.logging
+        """Move the bar by one update, and write the rows that are due; of a team only the leader writes.
+
+        The callbacks follow once all rows are written. If one fails, :attr:`failure` says so, and none is called again.
+        """
+        logging, rows = self._state.config.logging, []
         if self._state.is_due(logging.metrics_every):
             self.record_skipped()
-            row = self._training_row()
-            if self._state.team.is_leader:
-                self._write(row)
+            rows.append(self._training_row())
         if self._state.is_due(logging.evaluate_every) and self._state.team.is_leader and self._held_out is not None:
-            row = self._validation_row()
-            self._write(row)
-            self._best.offer(row)
+            rows.append(self._validation_row())
+        if self._state.team.is_leader:
+            for row in rows:
+                self._write(row)
+            self._call_back(rows)
         self._bar.update()
 
     def record_skipped(self) -> None:
@@ -183,11 +198,29 @@ class Journal:
 
     def _write(self, row: dict[str, Any]) -> None:
         self._metrics.append(row)
-        if self._watch is not None:
-            self._watch(row, self._state.averaged.module)
+        if row["split"] == "valid":
+            self._best.offer(row)
         if self._quantity in row:
             self._readings[row["split"]] = f"{row['split']} {row[self._quantity]:.3f}"
             self._bar.set_postfix_str(self._progress(), refresh=False)
+
+    def _call_back(self, rows: list[dict[str, Any]]) -> None:
+        for row in rows:
+            for callback in self._callbacks:
+                if self.failure is None:
+                    self._call(callback, row)
+
+    def _call(self, callback: Callback, row: dict[str, Any]) -> None:
+        with _unchanged_random_state(self._state.device):
+            try:
+                callback(dict(row), self._state.averaged.module)
+            except Exception as problem:
+                self.failure = CallbackFailed(
+                    f"the callback {_name_of(callback)} failed at step {self._state.step} "
+                    f"({type(problem).__name__}: {problem}); everything is saved: mend or leave out the callback, and "
+                    "the same call continues"
+                )
+                self.failure.__cause__ = problem
 
     def _progress(self) -> str:
         """What the bar says beside the time that is left."""
@@ -239,3 +272,12 @@ class Journal:
             return {"objective": kl - log_likelihood + sum(penalties.values()), **terms, **extra}
         bound = in_bits_per_dim(kl - log_likelihood, values_per_example)
         return {"negative_elbo": kl - log_likelihood, "bits_per_dim": bound, **terms, **extra}
+
+
+def _unchanged_random_state(device: torch.device) -> contextlib.AbstractContextManager:
+    """A callback may draw samples: training must not notice."""
+    return torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
+
+
+def _name_of(callback: Callback) -> str:
+    return getattr(callback, "__qualname__", type(callback).__qualname__)

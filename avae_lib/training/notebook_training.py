@@ -64,7 +64,7 @@ def train_in_notebook(experiment: Experiment, run_dir: Path | str, minutes: floa
         shapes = experiment.model.build()
     try:
         with threads_for(shapes):
-            return train_run(limited, run_dir, watch=_Progress(limited, run_dir))
+            return train_run(limited, run_dir, [_Progress(limited, run_dir)], progress_bar=False)
     except TrainingInterrupted as interruption:
         print(f"{interruption}; run this cell again to continue")
         model, _ = load_run(run_dir)

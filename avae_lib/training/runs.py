@@ -7,6 +7,7 @@
 * ``best.safetensors``: the averaged weights with the lowest negative ELBO on validation images; for a model that
   defines no density, those with the lowest training objective
 * ``milestones/000500.safetensors``: the averaged weights of each step of ``training.logging.milestones``
+  and ``training.logging.milestone_every``
 * ``costs.json``: time, memory and electricity, see :class:`avae_lib.training.costs.Costs`
 * ``skipped.jsonl``: updates that were skipped, and why; only if there were any
 """
@@ -14,6 +15,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,7 +28,7 @@ from avae_lib.training.checkpoints import LATEST, Checkpoints, has_weights, load
 from avae_lib.training.distributed import is_leading_process
 from avae_lib.training.experiment import ConfigError, Experiment, differing_fields, from_json, to_json
 from avae_lib.training.fit import TrainedModel, fit
-from avae_lib.training.metrics import Watch
+from avae_lib.training.metrics import Callback
 
 __all__ = ["RunError", "load_run", "read_experiment", "train_run", "write_run"]
 
@@ -39,6 +41,9 @@ _FREE_TO_CHANGE = (
     "training.logging.evaluation_images",
     "training.logging.checkpoint_every",
     "training.logging.milestones",
+    "training.logging.milestone_every",
+    "training.logging.tensorboard",
+    "training.logging.wandb",
     "training.minutes",
     "training.skipping.max_in_a_row",
     "training.skipping.threshold",
@@ -55,13 +60,15 @@ class RunError(UserError, RuntimeError):
     """A run folder that cannot be used for this; the message says what to do."""
 
 
-def train_run(experiment: Experiment, run_dir: Path | str, watch: Watch | None = None) -> TrainedModel:
+def train_run(
+    experiment: Experiment, run_dir: Path | str, callbacks: Sequence[Callback] = (), progress_bar: bool = True
+) -> TrainedModel:
     """Train an experiment in a run folder, or continue the one that is there.
 
     Args:
         experiment: data, model and training.
         run_dir: folder of the run; made if it does not exist.
-        watch: as for :func:`avae_lib.training.fit.fit`.
+        callbacks, progress_bar: as for :func:`avae_lib.training.fit.fit`.
 
     Raises:
         RunError: the folder cannot be written, holds another experiment (the message names the fields that differ),
@@ -84,7 +91,7 @@ def train_run(experiment: Experiment, run_dir: Path | str, watch: Watch | None =
     _require_room_for(experiment, run_dir)
     dataset, model = experiment.data.load(), experiment.build_model()
     _write_experiment(experiment, run_dir)
-    trained = fit(model, dataset, experiment.training, run_dir, watch)
+    trained = fit(model, dataset, experiment.training, run_dir, callbacks, progress_bar)
     if trained.step > experiment.training.steps:  # the run already had more updates than this call asked for
         _write_experiment(replace(experiment, training=replace(experiment.training, steps=trained.step)), run_dir)
     return trained

@@ -216,6 +216,15 @@ class LoggingConfig:
     milestones: tuple[int, ...] = ()
     """Numbers of updates after which the averaged weights are kept for good, for example 500 for
     milestones/000500.safetensors."""
+    milestone_every: int = 0
+    """Keep the averaged weights for good after every so many updates, as a file in the folder milestones. 0 for only
+    those that training.logging.milestones lists."""
+    tensorboard: bool = False
+    """Also write all metrics for TensorBoard, which must be installed, into the folder tensorboard of the run: look at
+    them with `tensorboard --logdir runs`."""
+    wandb: str | None = None
+    """Also send all metrics to Weights & Biases, which must be installed, as a run of the project of this name. None to
+    send nothing."""
     codecarbon: bool = False
     """Estimate the electricity of the whole machine with codecarbon, which must be installed. Otherwise the energy
     counter of the GPU is read, if it has one."""
@@ -223,6 +232,8 @@ class LoggingConfig:
     def __post_init__(self) -> None:
         _require_at_least_one("logging", self, "metrics_every", "evaluate_every", "evaluation_images")
         _require_at_least_one("logging", self, "checkpoint_every")
+        _require_not_negative("logging", self, "milestone_every")
+        _require("logging.wandb", self.wandb, "None or the name of a project", self.wandb is None or self.wandb != "")
         are_updates = all(step >= 1 for step in self.milestones)
         _require("logging.milestones", self.milestones, "numbers of updates, at least 1", are_updates)
 

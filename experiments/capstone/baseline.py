@@ -152,7 +152,7 @@ def trained(
     minutes = json.loads(spent.read_text()) if spent.exists() else 0.0
     before = time.process_time()
     try:
-        model = fit(model, dataset, experiment.training, run_dir, watch=_say).model
+        model = fit(model, dataset, experiment.training, run_dir, [_say], progress_bar=False).model
     finally:  # also for a run that is interrupted and resumed
         minutes += (time.process_time() - before) / 60
         spent.write_text(json.dumps(minutes))
