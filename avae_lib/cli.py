@@ -22,6 +22,7 @@ _COMMANDS = {
     "evaluate": "bounds, likelihoods and use of each layer on held-out images",
     "sample": "draw images or sentences from a trained model",
     "import-openai": "make a run folder of a checkpoint of OpenAI's Very Deep VAE code",
+    "export-openai": "write the weights of a Very Deep VAE for OpenAI's code",
 }
 """Each command with what it does; ``avae_lib.commands.NAME`` has the function of that name."""
 

@@ -16,7 +16,15 @@ from avae_lib.errors import InvalidInput
 from avae_lib.models.hierarchy import Hierarchy
 from avae_lib.models.vdvae import VDVAEConfig
 
-__all__ = ["DATASETS", "config_fields", "from_openai", "load_released_weights"]
+__all__ = [
+    "DATASETS",
+    "OPTIONAL",
+    "REQUIRED",
+    "config_fields",
+    "from_openai",
+    "load_released_weights",
+    "tensors_by_released_name",
+]
 
 
 class ReleasedDataset(NamedTuple):
@@ -38,13 +46,15 @@ DATASETS = {
 }
 """Data sets of the released code. Of ffhq_256 its likelihood sees five bits: likelihood released_five_bits."""
 
-_REQUIRED = {"width": "width", "zdim": "latent_channels", "enc_blocks": "enc_blocks", "dec_blocks": "dec_blocks"}
-_OPTIONAL = {
+REQUIRED = {"width": "width", "zdim": "latent_channels", "enc_blocks": "enc_blocks", "dec_blocks": "dec_blocks"}
+"""Hyper-parameters that a file must hold, by their released names, and ours."""
+OPTIONAL = {
     "bottleneck_multiple": "bottleneck_multiple",
     "no_bias_above": "no_bias_above",
     "num_mixtures": "mixtures",
     "custom_width_str": "custom_width_str",
 }
+"""Hyper-parameters with a default, by their released names, and ours."""
 
 _RELEASED_NAMES = (
     (r"bottom_up\.stem\.convolution\.", "encoder.in_conv."),
@@ -99,10 +109,10 @@ def config_fields(hparams: Any) -> dict[str, Any]:
     given = _given(hparams)
     dataset = _dataset(given)
     size = given.get("image_size") or (dataset and dataset.image_size)
-    absent = [name for name in _REQUIRED if name not in given] + ([] if size else ["image_size"])
+    absent = [name for name in REQUIRED if name not in given] + ([] if size else ["image_size"])
     if absent:
         raise InvalidInput(f"hparams must hold {', '.join(absent)}; it holds {', '.join(given) or 'nothing'}")
-    fields = {ours: given[theirs] for theirs, ours in (_REQUIRED | _OPTIONAL).items() if theirs in given}
+    fields = {ours: given[theirs] for theirs, ours in (REQUIRED | OPTIONAL).items() if theirs in given}
     fields["image_shape"] = (given.get("image_channels", 3), size, size)
     if dataset is not None:
         fields |= {"pixel_mean": dataset.pixel_mean, "pixel_std": dataset.pixel_std}
@@ -125,7 +135,7 @@ def load_released_weights(model: nn.Module, state_dict: Mapping[str, Tensor]) ->
     avae_lib.errors.InvalidInput: the checkpoint is not of the model that hparams describe: 40 names are missing ...
     """
     given = {name.removeprefix("module."): tensor for name, tensor in state_dict.items()}
-    wanted = _tensors_by_released_name(model)
+    wanted = tensors_by_released_name(model)
     _require_same_names(wanted, given)
     _require_same_shapes(wanted, given)
     with torch.no_grad():
@@ -133,8 +143,20 @@ def load_released_weights(model: nn.Module, state_dict: Mapping[str, Tensor]) ->
             tensor.copy_(given[name])
 
 
+def tensors_by_released_name(model: nn.Module) -> dict[str, Tensor]:
+    """The parameters of a Very Deep VAE, not copied, by their names in the released code.
+
+    >>> model = VDVAEConfig((3, 8, 8), enc_blocks="8x1", dec_blocks="8x1", width=8).build()
+    >>> "decoder.out_net.out_conv.weight" in tensors_by_released_name(model)
+    True
+    """
+    tensors = model.state_dict()
+    constants = sorted(int(name.rpartition(".")[2]) for name in tensors if name.startswith("top.constants."))
+    return {_released_name(name, constants): tensor for name, tensor in tensors.items()}
+
+
 def _given(hparams: Any) -> dict[str, Any]:
-    names = (*_REQUIRED, *_OPTIONAL, "image_size", "image_channels", "dataset")
+    names = (*REQUIRED, *OPTIONAL, "image_size", "image_channels", "dataset")
     if isinstance(hparams, Mapping):
         values = {name: hparams.get(name) for name in names}
     else:
@@ -150,12 +172,6 @@ def _dataset(given: Mapping[str, Any]) -> ReleasedDataset | None:
             "x/127.5 − 1"
         )
     return DATASETS.get(name) if name is not None else None
-
-
-def _tensors_by_released_name(model: nn.Module) -> dict[str, Tensor]:
-    tensors = model.state_dict()
-    constants = sorted(int(name.rpartition(".")[2]) for name in tensors if name.startswith("top.constants."))
-    return {_released_name(name, constants): tensor for name, tensor in tensors.items()}
 
 
 def _released_name(name: str, constants: list[int]) -> str:

@@ -1,4 +1,4 @@
-"""Run folders of the Very Deep VAE made from files of the released code: a checkpoint and its hyper-parameters."""
+"""Files of the released Very Deep VAE, a checkpoint and its hyper-parameters, turned into run folders and back."""
 
 from __future__ import annotations
 
@@ -10,15 +10,18 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from avae_lib.atomic_write import write_atomically
 from avae_lib.data import DataConfig
 from avae_lib.errors import InvalidInput, UserError
 from avae_lib.models.vdvae import VDVAEConfig
+from avae_lib.models.vdvae_export import released_hparams, to_openai
 from avae_lib.models.vdvae_import import config_fields, load_released_weights
+from avae_lib.training.checkpoints import LATEST
 from avae_lib.training.experiment import Experiment
-from avae_lib.training.runs import write_run
+from avae_lib.training.runs import load_run, write_run
 from avae_lib.training.training_config import TrainingConfig
 
-__all__ = ["ReleasedFileError", "experiment_of_hparams", "import_checkpoint"]
+__all__ = ["ReleasedFileError", "experiment_of_hparams", "export_checkpoint", "import_checkpoint"]
 
 
 class ReleasedFileError(UserError, ValueError):
@@ -80,6 +83,47 @@ def experiment_of_hparams(path: Path, data: str | None = None) -> Experiment:
     if data is None:
         raise InvalidInput(f"{path} names no dataset: say with --data on which images the model is to be evaluated")
     return Experiment(path.stem, f"hyper-parameters of {path.name}", DataConfig(data), model, TrainingConfig())
+
+
+def export_checkpoint(run_dir: Path, path: Path, weights: str = LATEST) -> Path:
+    """Write the weights of a run as the released code saves them, and beside them its hyper-parameters.
+
+    Args:
+        run_dir: a run of a Very Deep VAE.
+        path: file for the weights; the hyper-parameters go into the file of the same name that ends in ``.json``.
+        weights: which of the run's weights, a file in ``run_dir``.
+
+    Returns:
+        The file of hyper-parameters, which :func:`experiment_of_hparams` reads.
+
+    Raises:
+        ValueError: the run is of another family, or the released code could not run its model.
+        ReleasedFileError: one of the two files exists already.
+        RunError, WeightsError: there is no such run, or it has no such weights.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> config = VDVAEConfig((3, 8, 8), enc_blocks="8x1,8d8,1x1", dec_blocks="1x1,8m1", width=8, mixtures=2)
+    >>> small = Experiment("small", "an example", DataConfig("photos32"), config, TrainingConfig())
+    >>> with TemporaryDirectory() as folder:
+    ...     write_run(small, config.build(), Path(folder, "run"))
+    ...     hparams = export_checkpoint(Path(folder, "run"), Path(folder, "small-ema.th"))
+    ...     hparams.name, json.loads(hparams.read_text())["num_mixtures"]
+    ('small-ema.json', 2)
+    """
+    model, experiment = load_run(run_dir, weights=weights)
+    config = experiment.model
+    if not isinstance(config, VDVAEConfig):
+        raise InvalidInput(f"{run_dir} must hold a Very Deep VAE for OpenAI's code, got {experiment.name!r}")
+    hparams_file = path.with_suffix(".json")
+    existing = [str(file) for file in (path, hparams_file) if file.exists()]
+    if existing or path == hparams_file:
+        problem = f"{' and '.join(existing)} exists already" if existing else f"{path} ends in .json"
+        raise ReleasedFileError(f"{problem}: choose another file for the weights, for example vdvae-model-ema.th")
+    state_dict = to_openai(model, config)
+    content = json.dumps(released_hparams(config), indent=2, ensure_ascii=False) + "\n"
+    write_atomically(path, lambda file: torch.save(state_dict, file))
+    write_atomically(hparams_file, content)
+    return hparams_file
 
 
 def _read_weights(path: Path) -> dict[str, Tensor]:
