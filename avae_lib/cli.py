@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 import tyro
 
 from avae_lib.errors import UserError, one_line
+from avae_lib.plugins import add_plugin
 
 __all__ = ["main"]
 
@@ -26,7 +27,7 @@ _COMMANDS = {
 }
 """Each command with what it does; ``avae_lib.commands.NAME`` has the function of that name."""
 
-_INTRODUCTION = """usage: avae COMMAND …
+_INTRODUCTION = """usage: avae [--import MODULE] COMMAND …
 
 Train and examine deep latent-variable models.
 
@@ -45,7 +46,12 @@ _EXAMPLES = """Examples:
   avae import-openai FILE.th --preset cifar10-vdvae
 """
 
-_NOTES = """Other data sets than the embedded ones are read from the folder that AVAE_DATA names.
+_NOTES = """Models of your own: write a module with a configuration, its model and a tuple PRESETS, then run
+  avae --import my_models train my-preset
+Setting AVAE_PLUGINS=my_models does the same for all commands, and so does an entry point "avae.presets" of an installed
+package. CONTRIBUTING.md says what a model must be able to do.
+
+Other data sets than the embedded ones are read from the folder that AVAE_DATA names.
 
 Exit status: 0 if all went well; 1 if the command failed, with one line that says why; 2 for wrong arguments; 130 if it
 was interrupted."""
@@ -76,6 +82,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _dispatch(arguments: Sequence[str]) -> None:
+    while len(arguments) > 1 and arguments[0] == "--import":
+        add_plugin(arguments[1])
+        arguments = arguments[2:]
     if not arguments or arguments[0] in ("-h", "--help"):
         print(_help())
         return

@@ -1,57 +1,41 @@
-"""All families of models by the names of their configurations, which can be written down as JSON and read again."""
+"""All families of models of this library by the names of their configurations, which JSON can store.
+
+A family is a module of :mod:`avae_lib.models` with a frozen dataclass that builds a model. All of them are found here.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import math
+import pkgutil
 import types
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from avae_lib import models
 from avae_lib.errors import InvalidInput
-from avae_lib.models.attentive import AttentiveConfig
-from avae_lib.models.beta_tcvae import BetaTCVAEConfig
-from avae_lib.models.beta_vae import BetaVAEConfig
-from avae_lib.models.biva import BIVAConfig
-from avae_lib.models.conditional_vae import ConditionalVAEConfig
-from avae_lib.models.flow_vae import FlowVAEConfig
-from avae_lib.models.info_vae import InfoVAEConfig
-from avae_lib.models.inverse_lipschitz_vae import InverseLipschitzVAEConfig
-from avae_lib.models.iwae import IWAEConfig
-from avae_lib.models.ladder import LadderConfig
-from avae_lib.models.nvae import NVAEConfig
-from avae_lib.models.text_vae import TextVAEConfig
-from avae_lib.models.vae import VAEConfig
-from avae_lib.models.vampprior import VampPriorVAEConfig
-from avae_lib.models.vdvae import VDVAEConfig
-from avae_lib.models.vq_vae import VQVAEConfig
-from avae_lib.models.vq_vae_2 import VQVAE2Config
-from avae_lib.models.wasserstein_ae import WassersteinAEConfig
 
 __all__ = ["FAMILIES", "config_from_record", "config_to_record"]
 
-_CONFIGS = (
-    AttentiveConfig,
-    BIVAConfig,
-    BetaTCVAEConfig,
-    BetaVAEConfig,
-    ConditionalVAEConfig,
-    FlowVAEConfig,
-    IWAEConfig,
-    InfoVAEConfig,
-    InverseLipschitzVAEConfig,
-    LadderConfig,
-    NVAEConfig,
-    TextVAEConfig,
-    VAEConfig,
-    VDVAEConfig,
-    VQVAE2Config,
-    VQVAEConfig,
-    VampPriorVAEConfig,
-    WassersteinAEConfig,
-)
-FAMILIES: Mapping[str, type] = {config.__name__: config for config in _CONFIGS}
-"""The configuration of each family, by its name."""
+
+def _configurations() -> Iterator[type]:
+    """The configurations of all modules beside this one."""
+    for found in pkgutil.iter_modules(models.__path__, f"{models.__name__}."):
+        if found.name != __name__:
+            members = vars(importlib.import_module(found.name)).values()
+            own = [kind for kind in members if isinstance(kind, type) and kind.__module__ == found.name]
+            yield from filter(_is_configuration, own)
+
+
+def _is_configuration(kind: type) -> bool:
+    return dataclasses.is_dataclass(kind) and hasattr(kind, "build")
+
+
+FAMILIES: Mapping[str, type] = {
+    kind.__name__: kind for kind in sorted(_configurations(), key=lambda kind: kind.__name__)
+}
+"""The configuration of each family, by its name in alphabetical order."""
 
 _SHOWN = 60  # characters of a wrong name or value in an error
 
@@ -59,6 +43,7 @@ _SHOWN = 60  # characters of a wrong name or value in an error
 def config_to_record(config: Any) -> dict[str, Any]:
     """A configuration as JSON types: the name of its family, and its fields.
 
+    >>> from avae_lib.models.vae import VAEConfig
     >>> config_to_record(VAEConfig(latent_dim=2))["fields"]["latent_dim"]
     2
 

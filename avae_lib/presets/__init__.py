@@ -1,33 +1,44 @@
-"""Named experiments. Each can be trained as it is, or with any of its fields overridden."""
+"""Named experiments. Each can be trained as it is, or with any of its fields overridden.
+
+Every module here with a tuple ``PRESETS`` belongs to the list, and so does every plugin (:mod:`avae_lib.plugins`).
+"""
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
-from dataclasses import dataclass
+import importlib
+import pkgutil
+from collections.abc import Iterator, Mapping
 
 import torch
 
 from avae_lib.errors import UserError
 from avae_lib.observations import AnyModel
-from avae_lib.presets import attentive, ladder, nvae, text, vae, vdvae, vector_quantized
-from avae_lib.training.experiment import Experiment
+from avae_lib.preset_summaries import PresetSummary
+from avae_lib.presets.foreign import ForeignPresets, load_foreign_presets, register_classes_of
+from avae_lib.training.experiment import Experiment, require_readable
 
-__all__ = ["PRESETS", "PresetSummary", "UnknownPreset", "find_preset", "summary"]
+__all__ = ["PRESETS", "PresetSummary", "UnknownPreset", "find_preset", "foreign_presets", "register", "summary"]
 
-_FAMILIES = (vae, vector_quantized, text, ladder, nvae, vdvae, attentive)
-PRESETS = {preset.name: preset for family in _FAMILIES for preset in family.PRESETS}
-"""All presets by name."""
+
+def _presets_of_modules() -> Iterator[Experiment]:
+    for found in pkgutil.iter_modules(__path__, f"{__name__}."):
+        yield from getattr(importlib.import_module(found.name), "PRESETS", ())
+
+
+PRESETS: Mapping[str, Experiment] = {preset.name: preset for preset in _presets_of_modules()}
+"""All presets of this library by name."""
+_REGISTERED: dict[str, Experiment] = {}
 
 
 class UnknownPreset(UserError, ValueError):
-    """A name that no preset has."""
+    """A name that no preset has, or that is taken."""
 
     exit_status = 2
 
 
 def find_preset(name: str) -> Experiment:
-    """The preset of that name.
+    """The preset of that name, of this library or of a plugin.
 
     Raises:
         UnknownPreset: there is none; the message lists them and suggests the nearest.
@@ -35,33 +46,52 @@ def find_preset(name: str) -> Experiment:
     >>> find_preset("digits-vae").model.latent_dim
     8
     """
-    if name not in PRESETS:
-        close = difflib.get_close_matches(name, PRESETS, n=1)
-        hint = f", did you mean {close[0]!r}?" if close else "."
-        raise UnknownPreset(f"no preset is called {name!r}{hint} There are: {', '.join(PRESETS)}")
-    return PRESETS[name]
+    if name in PRESETS:
+        return PRESETS[name]  # no plugin is imported for it
+    foreign = foreign_presets()
+    if name in foreign.presets:
+        return foreign.presets[name]
+    known = [*PRESETS, *foreign.presets]
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f", did you mean {close[0]!r}?" if close else "."
+    left_out = "".join(f" Left out: {problem}." for problem in foreign.problems)
+    raise UnknownPreset(f"no preset is called {name!r}{hint}{left_out} There are: {', '.join(known)}")
 
 
-@dataclass(frozen=True)
-class PresetSummary:
-    """What the list of presets shows of one preset: its data set and the size of its model.
+def foreign_presets() -> ForeignPresets:
+    """The presets of plugins and those that :func:`register` was given, with what is wrong with those left out.
 
-    >>> PresetSummary("digits-vae", "digits", layers=1, parameters=123).to_json()
-    {'name': 'digits-vae', 'dataset': 'digits', 'layers': 1, 'parameters': 123}
+    >>> foreign_presets().problems
+    ()
     """
+    loaded = load_foreign_presets({*PRESETS, *_REGISTERED})
+    return ForeignPresets({**_REGISTERED, **loaded.presets}, loaded.problems)
 
-    name: str
-    dataset: str
-    layers: int
-    """Number of stochastic layers."""
-    parameters: int
-    """Number of trainable numbers in the model."""
-    parameters_as_published: int | None = None
-    """Trainable numbers as the authors of the model count them; None where they count all of them, as we do."""
 
-    def to_json(self) -> dict[str, str | int]:
-        """The fields by name, without those that are None."""
-        return {name: value for name, value in dataclasses.asdict(self).items() if value is not None}
+def register(*presets: Experiment) -> None:
+    """Add presets of one's own for as long as this process lives, for example in a notebook.
+
+    Their configurations may then be stored in run folders and read back. A preset of the same name that was
+    registered before is replaced.
+
+    Raises:
+        UnknownPreset: a preset of this library has the name.
+        ConfigError: the configuration could not be read back from a run folder; the message names the field.
+
+    >>> from avae_lib.presets.derivation import derive
+    >>> register(derive(PRESETS["digits-vae"], name="my-vae", model={"latent_dim": 3}))
+    >>> find_preset("my-vae").model.latent_dim
+    3
+    >>> register(PRESETS["digits-vae"])
+    Traceback (most recent call last):
+    avae_lib.presets.UnknownPreset: a preset of this library is called 'digits-vae': choose another name
+    """
+    for preset in presets:
+        if preset.name in PRESETS:
+            raise UnknownPreset(f"a preset of this library is called {preset.name!r}: choose another name")
+        register_classes_of(preset)
+        require_readable(preset, preset.name)
+        _REGISTERED[preset.name] = preset
 
 
 def summary(preset: Experiment) -> PresetSummary:
@@ -70,8 +100,15 @@ def summary(preset: Experiment) -> PresetSummary:
     >>> summary(find_preset("digits-attentive")).layers
     5
     """
-    with torch.device("meta"):  # shapes only: the largest model is counted at once
-        model: AnyModel = preset.model.build()
+    model = _built_for_counting(preset)
     parameters = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     as_published = getattr(model, "parameters_as_published", None)
-    return PresetSummary(preset.name, preset.data.name, model.num_layers, parameters, as_published)
+    return PresetSummary(preset.name, preset.data.name, model.num_layers, parameters, as_published, preset.source)
+
+
+def _built_for_counting(preset: Experiment) -> AnyModel:
+    try:
+        with torch.device("meta"):  # shapes only: the largest model is counted at once
+            return preset.model.build()
+    except (RuntimeError, NotImplementedError):  # a plugin's model may compute with numbers when it is built
+        return preset.build_model()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import json
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -12,10 +13,19 @@ from torch import nn
 
 from avae_lib.data import DataConfig
 from avae_lib.errors import UserError
+from avae_lib.plugins import PluginError, class_of_plugin
 from avae_lib.training.older_configs import in_groups, is_flat
 from avae_lib.training.training_config import TrainingConfig
 
-__all__ = ["ConfigError", "Experiment", "ModelConfig", "differing_fields", "from_json", "to_json"]
+__all__ = [
+    "ConfigError",
+    "Experiment",
+    "ModelConfig",
+    "differing_fields",
+    "from_json",
+    "require_readable",
+    "to_json",
+]
 
 
 class ModelConfig(Protocol):
@@ -58,7 +68,7 @@ _PACKAGE = "avae_lib."
 
 
 class ConfigError(UserError, ValueError):
-    """A stored configuration that cannot be built; the message names the place."""
+    """A configuration that cannot be stored, or a stored one that cannot be built; the message names the place."""
 
 
 def to_json(config: Any) -> Any:
@@ -75,7 +85,7 @@ def to_json(config: Any) -> Any:
 
 
 def from_json(record: Any) -> Any:
-    """The inverse of :func:`to_json`. Only dataclasses of this library are built; lists become tuples.
+    """The inverse of :func:`to_json`. Only dataclasses of this library and of plugins are built; lists become tuples.
 
     Training configurations that were stored before they had groups are translated
     (:mod:`avae_lib.training.older_configs`).
@@ -88,7 +98,7 @@ def from_json(record: Any) -> Any:
     True
     >>> from_json({"type": "os.system"})
     Traceback (most recent call last):
-    avae_lib.training.experiment.ConfigError: every configuration must have a type within avae_lib, got 'os.system'
+    avae_lib.training.experiment.ConfigError: os.system belongs to the package os, which is not registered ...
     """
     if isinstance(record, list):
         return tuple(from_json(entry) for entry in record)
@@ -120,15 +130,76 @@ def differing_fields(before: Any, now: Any, prefix: str = "") -> dict[str, tuple
     return differing
 
 
+def require_readable(config: Any, name: str = "experiment") -> None:
+    """Raise unless :func:`from_json` makes the same configuration of what :func:`to_json` stores.
+
+    Args:
+        config: a configuration, with those that it contains.
+        name: what the message calls it.
+
+    Raises:
+        ConfigError: it could not be read back; the message names the field and says why.
+
+    >>> require_readable(TrainingConfig())
+    >>> require_readable([300, 100], "sizes")
+    Traceback (most recent call last):
+    avae_lib.training.experiment.ConfigError: sizes cannot be stored: [300, 100] would be read as (300, 100)
+    """
+    if not dataclasses.is_dataclass(config):
+        _require_same(name, config, _read_back(name, config))
+        return
+    kind = type(config)
+    if kind is not _dataclass_named(f"{kind.__module__}.{kind.__qualname__}"):
+        raise ConfigError(f"{name} cannot be stored: {kind.__qualname__} must be defined at the top of its module")
+    if not kind.__dataclass_params__.frozen:  # pyright: ignore[reportAttributeAccessIssue]
+        raise ConfigError(f"{name} cannot be stored: {kind.__qualname__} must be a frozen dataclass")
+    for field in dataclasses.fields(config):
+        require_readable(getattr(config, field.name), f"{name}.{field.name}")
+    _require_same(name, config, _read_back(name, config))
+
+
+def _read_back(name: str, config: Any) -> Any:
+    try:
+        return from_json(json.loads(json.dumps(to_json(config))))
+    except ConfigError as problem:
+        raise ConfigError(f"{name} cannot be stored: {problem}") from problem
+    except (TypeError, ValueError, RecursionError):
+        raise ConfigError(
+            f"{name} cannot be stored: fields must be numbers, texts, None, tuples of them or frozen dataclasses, "
+            f"got {type(config).__name__}"
+        ) from None
+
+
+def _require_same(name: str, config: Any, read: Any) -> None:
+    if type(config) is not type(read) or config != read:
+        raise ConfigError(f"{name} cannot be stored: {config!r} would be read as {read!r}")
+
+
 def _dataclass_named(dotted: Any) -> type:
     # The restriction keeps a foreign file from calling whatever is importable.
-    if not isinstance(dotted, str) or not dotted.startswith(_PACKAGE):
-        raise ConfigError(f"every configuration must have a type within {_PACKAGE[:-1]}, got {dotted!r}")
+    if not isinstance(dotted, str) or "." not in dotted:
+        raise ConfigError(
+            f"every configuration must have a type, such as {_PACKAGE}models.vae.VAEConfig, got {dotted!r}"
+        )
+    kind = _class_of_library(dotted) if dotted.startswith(_PACKAGE) else _class_of_plugin(dotted)
+    if not dataclasses.is_dataclass(kind):
+        raise ConfigError(f"{dotted} is no configuration")
+    return kind
+
+
+def _class_of_library(dotted: str) -> type:
     module, _, name = dotted.rpartition(".")
     try:
         kind = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as problem:
         raise ConfigError(f"this version of the library has no {dotted}") from problem
-    if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
+    if not (isinstance(kind, type) and kind.__module__.startswith(_PACKAGE)):
         raise ConfigError(f"{dotted} is no configuration")
     return kind
+
+
+def _class_of_plugin(dotted: str) -> type:
+    try:
+        return class_of_plugin(dotted)
+    except PluginError as problem:
+        raise ConfigError(str(problem)) from problem

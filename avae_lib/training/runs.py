@@ -18,6 +18,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -26,7 +27,15 @@ from avae_lib.atomic_write import write_atomically
 from avae_lib.errors import UserError
 from avae_lib.training.checkpoints import LATEST, Checkpoints, has_weights, load_weights, save_weights
 from avae_lib.training.distributed import is_leading_process
-from avae_lib.training.experiment import ConfigError, Experiment, differing_fields, from_json, to_json
+from avae_lib.training.experiment import (
+    ConfigError,
+    Experiment,
+    ModelConfig,
+    differing_fields,
+    from_json,
+    require_readable,
+    to_json,
+)
 from avae_lib.training.fit import TrainedModel, fit
 from avae_lib.training.metrics import Callback
 
@@ -71,6 +80,7 @@ def train_run(
         callbacks, progress_bar: as for :func:`avae_lib.training.fit.fit`.
 
     Raises:
+        ConfigError: the configuration could not be read back from the folder; the message names the field.
         RunError: the folder cannot be written, holds another experiment (the message names the fields that differ),
             or weights from elsewhere.
         DatasetError, and all that :func:`avae_lib.training.fit.fit` raises.
@@ -88,6 +98,7 @@ def train_run(
     20
     """
     run_dir = Path(run_dir)
+    require_readable(experiment)
     _require_room_for(experiment, run_dir)
     dataset, model = experiment.data.load(), experiment.build_model()
     _write_experiment(experiment, run_dir)
@@ -98,7 +109,10 @@ def train_run(
 
 
 def load_run(
-    run_dir: Path | str, device: torch.device | str = "cpu", weights: str = LATEST
+    run_dir: Path | str,
+    device: torch.device | str = "cpu",
+    weights: str = LATEST,
+    config: ModelConfig | None = None,
 ) -> tuple[nn.Module, Experiment]:
     """Load the trained model of a run, under its averaged weights and in evaluation mode, with its experiment.
 
@@ -106,6 +120,7 @@ def load_run(
         run_dir: folder of the run.
         device: device for the model.
         weights: file in this folder: weights.safetensors, best.safetensors, milestones/000500.safetensors, …
+        config: configuration of the model, for a run whose own names a class that is not available here.
 
     Raises:
         RunError: the folder is no run, or its configuration cannot be read.
@@ -121,16 +136,21 @@ def load_run(
     (True, False)
     """
     run_dir = Path(run_dir)
-    experiment = read_experiment(run_dir)
+    experiment = read_experiment(run_dir, config)
     model = load_weights(experiment.build_model(), run_dir, weights)
     return model.to(device).eval(), experiment
 
 
-def read_experiment(run_dir: Path | str) -> Experiment:
+def read_experiment(run_dir: Path | str, config: ModelConfig | None = None) -> Experiment:
     """Read the experiment in a run folder.
 
+    Args:
+        run_dir: folder of the run.
+        config: configuration to use in place of the stored one of the model.
+
     Raises:
-        RunError: the folder is no run, or its configuration cannot be read.
+        RunError: the folder is no run, its configuration cannot be read, or ``config`` has other values than those
+            stored.
 
     >>> read_experiment("no/such/run")
     Traceback (most recent call last):
@@ -140,18 +160,33 @@ def read_experiment(run_dir: Path | str) -> Experiment:
     if not path.is_file():
         raise RunError(f"{run_dir} is no run folder: it has no config.json (`avae train` makes one)")
     try:
-        experiment = from_json(json.loads(path.read_text(encoding="utf-8")))
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if config is not None:
+            record = _with_model(record, config)
+        experiment = from_json(record)
     except (OSError, UnicodeDecodeError, json.JSONDecodeError, ConfigError) as problem:
         raise RunError(f"{path} cannot be read: {problem}") from problem
     if not isinstance(experiment, Experiment):
         raise RunError(f"{path} holds no experiment but a {type(experiment).__name__}")
-    return experiment
+    return experiment if config is None else replace(experiment, model=config)
+
+
+def _with_model(record: Any, config: ModelConfig) -> Any:
+    """The record of an experiment without that of its model, whose fields must be those of ``config``."""
+    if not isinstance(record, dict) or not isinstance(record.get("model"), dict):
+        raise ConfigError("it holds no experiment with a model")
+    stored, given = record["model"], json.loads(json.dumps(to_json(config)))
+    for name in stored.keys() & given.keys():
+        if name != "type" and stored[name] != given[name]:
+            raise ConfigError(f"config.{name} must be {stored[name]!r}, as it was in training, got {given[name]!r}")
+    return {**record, "model": None}
 
 
 def write_run(experiment: Experiment, model: nn.Module, run_dir: Path | str) -> None:
     """Make a run folder for a model that was trained elsewhere, with its configuration and weights.
 
     Raises:
+        ConfigError: the configuration could not be read back from the folder; the message names the field.
         RunError: the folder holds a run already, or cannot be written.
 
     >>> from tempfile import TemporaryDirectory
@@ -163,6 +198,7 @@ def write_run(experiment: Experiment, model: nn.Module, run_dir: Path | str) -> 
     ['config.json', 'weights.safetensors']
     """
     run_dir = Path(run_dir)
+    require_readable(experiment)
     if (run_dir / "config.json").exists():
         raise RunError(f"{run_dir} holds a run already: choose another run folder")
     _write_experiment(experiment, run_dir)

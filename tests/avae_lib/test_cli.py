@@ -38,7 +38,7 @@ def test_presets_as_json_is_an_array_of_name_dataset_layers_parameters(capsys):
     assert [entry["name"] for entry in listed] == list(PRESETS)
     for entry in listed:
         assert list(entry)[:4] == ["name", "dataset", "layers", "parameters"]
-        assert set(entry) - set(list(entry)[:4]) <= {"parameters_as_published"}
+        assert set(entry) - set(list(entry)[:4]) <= {"parameters_as_published", "source"}
         assert entry["dataset"] and entry["layers"] >= 1 and entry["parameters"] > 1000
 
 
@@ -46,6 +46,18 @@ def test_presets_as_a_table_says_where_the_numbers_come_from(capsys):
     assert main(["presets"]) == 0
     table = capsys.readouterr().out
     assert all(name in table and preset.source in table for name, preset in PRESETS.items())
+
+
+def test_the_list_of_presets_takes_a_fraction_of_what_importing_torch_takes():
+    def seconds(code):
+        began = time.perf_counter()
+        shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+        return time.perf_counter() - began, shown
+
+    listing = "import sys; from avae_lib.cli import main; main(['presets']); print('torch' in sys.modules)"
+    times = [(seconds(listing), seconds("import torch")[0]) for _ in range(2)]
+    assert all(shown.endswith("False\n") and "digits-vae" in shown for (_, shown), _ in times)
+    assert min(listed for (listed, _), _ in times) < min(imported for _, imported in times)
 
 
 def test_training_ends_with_a_report_and_says_where_to_look(tmp_path, capsys):

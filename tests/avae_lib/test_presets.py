@@ -1,13 +1,18 @@
 """Presets: they exist, they build what they say, and their data fit their models."""
 
 import hashlib
+import importlib
 import json
+import re
+from collections import Counter
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
 import torch
 
 from avae_lib.models.contract import LatentVariableModel, label_arguments
+from avae_lib.preset_summaries import FILE, to_text
 from avae_lib.presets import PRESETS, UnknownPreset, find_preset, summary
 from avae_lib.presets.derivation import derive
 from avae_lib.training.experiment import differing_fields, from_json, to_json
@@ -15,6 +20,7 @@ from avae_lib.training.optimizers_and_schedules import learning_rate_factor
 
 PARAMETER_NAMES = json.loads((Path(__file__).parent / "older_runs/parameter_names.json").read_text(encoding="utf-8"))
 """Number of stored tensors of each small preset, and a digest of their names and shapes as older runs have them."""
+FOLDER = Path(__file__).parents[2] / "avae_lib/presets"
 EMBEDDED = [name for name, preset in PRESETS.items() if preset.data.name in ("digits", "photos32")]
 
 
@@ -24,6 +30,20 @@ def test_summary_counts_what_the_built_model_has(name):
     counted = sum(parameter.numel() for parameter in model.parameters())
     assert isinstance(model, LatentVariableModel)
     assert (summary(PRESETS[name]).layers, summary(PRESETS[name]).parameters) == (model.num_layers, counted)
+
+
+def test_the_recorded_list_of_presets_is_that_of_the_models_built_now():
+    recorded = files("avae_lib").joinpath(FILE).read_text(encoding="utf-8")
+    assert recorded == to_text(map(summary, PRESETS.values())), "run python -m avae_lib.preset_recording"
+
+
+def test_every_module_with_presets_is_found_and_no_name_is_taken_twice():
+    """Read from the sources, without what the library does to find them."""
+    modules = [path for path in FOLDER.glob("*.py") if re.search(r"^PRESETS =", path.read_text("utf-8"), re.MULTILINE)]
+    found = [
+        importlib.import_module(f"avae_lib.presets.{path.stem}").PRESETS for path in modules if path.stem[0] != "_"
+    ]
+    assert len(found) >= 7 and Counter(preset.name for own in found for preset in own) == Counter(list(PRESETS))
 
 
 @pytest.mark.parametrize("name", PRESETS)
