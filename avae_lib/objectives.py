@@ -53,6 +53,18 @@ class ELBO:
         """The evidence lower bound of each example: log-likelihood minus the KL of all layers."""
         return self.log_likelihood - self.kl.sum(dim=1)
 
+    def negative(self, beta: float = 1.0) -> Float[Tensor, ""]:
+        """Minus the bound, averaged over the batch, nats: :func:`negative_elbo` of these terms, without the penalties.
+
+        Args:
+            beta: weight of the KL; 1 gives the bound itself.
+
+        >>> terms = ELBO(log_likelihood=torch.tensor([-80.0, -90.0]), kl=torch.tensor([[5.0, 10.0], [6.0, 4.0]]))
+        >>> terms.negative(), terms.negative(beta=0.0)
+        (tensor(97.5000), tensor(85.))
+        """
+        return negative_elbo(self.log_likelihood, self.kl, beta)
+
 
 @component(unit="03_vae")
 def negative_elbo(

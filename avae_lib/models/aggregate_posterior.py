@@ -6,12 +6,13 @@ from collections.abc import Callable
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Generator, Tensor
 
 from avae_lib.components import is_available
 from avae_lib.divergences.maximum_mean_discrepancy import maximum_mean_discrepancy
 from avae_lib.divergences.sliced_wasserstein import sliced_wasserstein
 from avae_lib.errors import InvalidInput
+from avae_lib.gaussians import standard_normal_like
 
 __all__ = ["SCALE_MULTIPLES", "distance_of_batch", "mmd_to_prior", "sliced_wasserstein_to_prior"]
 
@@ -19,7 +20,7 @@ SCALE_MULTIPLES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 """Scales of the kernels, in units of the mean squared distance between two draws of the prior."""
 
 
-def mmd_to_prior(z: Float[Tensor, "batch latent"]) -> Float[Tensor, ""]:
+def mmd_to_prior(z: Float[Tensor, "batch latent"], generator: Generator | None = None) -> Float[Tensor, ""]:
     r"""Squared maximum mean discrepancy between latents and as many draws from :math:`\mathcal{N}(0, I)`.
 
     The kernels are inverse multiquadratics :math:`C / (C + \lVert a - b \rVert^2)` with C = 2 · dim times each of
@@ -32,19 +33,23 @@ def mmd_to_prior(z: Float[Tensor, "batch latent"]) -> Float[Tensor, ""]:
     """
     scales = 2 * z.shape[1] * z.new_tensor(SCALE_MULTIPLES)
     estimate = maximum_mean_discrepancy if is_available("maximum_mean_discrepancy") else _mmd_of_point_masses
-    return estimate(z, torch.randn_like(z), scales)
+    return estimate(z, standard_normal_like(z, generator), scales)
 
 
-def sliced_wasserstein_to_prior(z: Float[Tensor, "batch latent"], lines: int = 50) -> Float[Tensor, ""]:
+def sliced_wasserstein_to_prior(
+    z: Float[Tensor, "batch latent"], lines: int = 50, generator: Generator | None = None
+) -> Float[Tensor, ""]:
     r"""Sliced squared 2-Wasserstein distance between latents and as many draws from :math:`\mathcal{N}(0, I)`.
 
     Args:
         lines: number of random directions.
+        generator: source of the draws and directions; None for torch's global one.
 
     >>> bool(sliced_wasserstein_to_prior(torch.randn(200, 2)) < sliced_wasserstein_to_prior(5 + torch.randn(200, 2)))
     True
     """
-    return sliced_wasserstein(z, torch.randn_like(z), torch.randn_like(z.new_empty(lines, z.shape[1])))
+    directions = z.new_empty(lines, z.shape[1])
+    return sliced_wasserstein(z, standard_normal_like(z, generator), standard_normal_like(directions, generator))
 
 
 def distance_of_batch(

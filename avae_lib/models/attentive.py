@@ -24,7 +24,7 @@ from torch import nn
 from avae_lib.errors import InvalidInput
 from avae_lib.likelihoods import UPPER_EDGE
 from avae_lib.models.hierarchy import Hierarchy
-from avae_lib.models.requirements import require_at_least, require_image_kind
+from avae_lib.models.requirements import require_at_least, require_image_kind, require_mixtures_used
 from avae_lib.models.variational_layer import (
     BottomUp,
     LearnedTop,
@@ -123,10 +123,11 @@ class AttentiveConfig:
     likelihood: str = "discretized_logistic"
     """Likelihood of a pixel: bernoulli (1 bit), discretized_logistic or discretized_logistic_mixture."""
     mixtures: int = 3
-    """Number of logistics mixed for each pixel; a Bernoulli likelihood ignores it."""
+    """Number of logistics mixed for each pixel. With a Bernoulli likelihood only the default is accepted."""
 
     def __post_init__(self) -> None:
         require_image_kind(self.image_shape, self.bits)
+        require_mixtures_used(self)
         if self.conditioning not in ("local", "attentive"):
             raise InvalidInput(f"conditioning must be local or attentive, got {self.conditioning!r}")
         require_at_least(1, self, "layers", "width", "latent_channels", "key_channels", "blocks", "mixtures")

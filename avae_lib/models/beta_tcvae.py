@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, UInt8
-from torch import Tensor
+from torch import Generator, Tensor
 
 from avae_lib.errors import InvalidInput
 from avae_lib.gaussians import DiagonalGaussian
@@ -71,10 +71,15 @@ class BetaTCVAE(VAE):
 
     config: BetaTCVAEConfig
 
-    def forward(self, x: UInt8[Tensor, "batch channels height width"], posterior_temperature: float = 1.0) -> ELBO:
+    def forward(
+        self,
+        x: UInt8[Tensor, "batch channels height width"],
+        posterior_temperature: float = 1.0,
+        generator: Generator | None = None,
+    ) -> ELBO:
         require_temperature("posterior_temperature", posterior_temperature)
         posterior = self.posterior(x)
-        z = posterior.sample(temperature=posterior_temperature)
+        z = posterior.sample(temperature=posterior_temperature, generator=generator)
         log_likelihood, kl = self.log_likelihood(x, z), self.kl(posterior, z).unsqueeze(1)
         dependence = total_correlation(z, posterior, self.config.dataset_size, self.config.estimator)
         return ELBO(log_likelihood, kl, {"total_correlation": (self.config.beta - 1) * dependence})

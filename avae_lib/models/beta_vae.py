@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from jaxtyping import UInt8
-from torch import Tensor
+from torch import Generator, Tensor
 
 from avae_lib.models.requirements import require_at_least
 from avae_lib.models.vae import VAE, VAEConfig
@@ -57,6 +57,11 @@ class BetaVAE(VAE):
 
     config: BetaVAEConfig
 
-    def forward(self, x: UInt8[Tensor, "batch channels height width"], posterior_temperature: float = 1.0) -> ELBO:
-        elbo = super().forward(x, posterior_temperature)
+    def forward(
+        self,
+        x: UInt8[Tensor, "batch channels height width"],
+        posterior_temperature: float = 1.0,
+        generator: Generator | None = None,
+    ) -> ELBO:
+        elbo = super().forward(x, posterior_temperature, generator)
         return ELBO(elbo.log_likelihood, elbo.kl, {"beta": (self.config.beta - 1) * elbo.kl.sum(dim=1)})

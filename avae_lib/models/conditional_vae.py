@@ -11,11 +11,13 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional
 
 from avae_lib.gaussians import DiagonalGaussian
-from avae_lib.models.contract import labels_for_samples
+from avae_lib.models.contract import Inference, labels_for_samples
 from avae_lib.models.requirements import (
     require_at_least,
     require_count,
+    require_draws,
     require_labels,
+    require_latent_shape,
     require_layer_count,
     require_temperature,
     temperature_of_each_layer,
@@ -84,18 +86,30 @@ class ConditionalVAE(VAE):
         mean, log_std = at_least_float32(self.encoder(self._beside_label(pixels, labels))).chunk(2, dim=1)
         return DiagonalGaussian(mean, log_std)
 
-    def forward(self, x: Images, posterior_temperature: float = 1.0, *, labels: Labels | None = None) -> ELBO:
+    def forward(
+        self,
+        x: Images,
+        posterior_temperature: float = 1.0,
+        generator: Generator | None = None,
+        *,
+        labels: Labels | None = None,
+    ) -> ELBO:
         require_temperature("posterior_temperature", posterior_temperature)
         posterior = self.posterior(x, labels)
-        z = posterior.sample(temperature=posterior_temperature)
+        z = posterior.sample(temperature=posterior_temperature, generator=generator)
         kl = posterior.kl(self.prior(labels))
         return ELBO(self.log_likelihood(x, self._beside_label(z, labels)), kl.unsqueeze(1))
 
     def log_weight(
-        self, x: Images, keep_layers: int | None = None, *, labels: Labels | None = None
+        self,
+        x: Images,
+        keep_layers: int | None = None,
+        generator: Generator | None = None,
+        *,
+        labels: Labels | None = None,
     ) -> Float[Tensor, "batch"]:
         proposal = self._proposal(x, keep_layers, labels)
-        z = proposal.sample()
+        z = proposal.sample(generator=generator)
         log_likelihood = self.log_likelihood(x, self._beside_label(z, labels))
         return log_likelihood + self.prior(labels).log_prob(z) - proposal.log_prob(z)
 
@@ -116,12 +130,57 @@ class ConditionalVAE(VAE):
         return self._as_images(self.head.sample(features, generator))
 
     @torch.no_grad()
-    def reconstruct(self, x: Images, keep_layers: int | None = None, *, labels: Labels | None = None) -> Images:
-        z = self._proposal(x, keep_layers, labels).sample()
-        return self.decode(self._beside_label(z, labels)).round().to(torch.uint8)
+    def reconstruct(
+        self,
+        x: Images,
+        keep_layers: int | None = None,
+        generator: Generator | None = None,
+        *,
+        labels: Labels | None = None,
+    ) -> Images:
+        z = self._proposal(x, keep_layers, labels).sample(generator=generator)
+        return self._decode(self._beside_label(z, labels)).round().to(torch.uint8)
 
-    def latents(self, x: Images, *, labels: Labels | None = None) -> tuple[DiagonalGaussian, ...]:
+    def latents(
+        self, x: Images, generator: Generator | None = None, *, labels: Labels | None = None
+    ) -> tuple[DiagonalGaussian, ...]:
         return (self.posterior(x, labels),)
+
+    def infer(
+        self,
+        x: Images,
+        posterior_temperature: float = 1.0,
+        generator: Generator | None = None,
+        *,
+        labels: Labels | None = None,
+    ) -> Inference:
+        require_temperature("posterior_temperature", posterior_temperature)
+        posterior = self.posterior(x, labels)
+        z = posterior.sample(temperature=posterior_temperature, generator=generator)
+        return Inference((z,), (posterior,), (self.prior(labels),))
+
+    def decode(
+        self,
+        draws: Tensor | Sequence[Tensor | None],
+        *,
+        temperature: float | Sequence[float] = 1.0,
+        generator: Generator | None = None,
+        labels: Labels | None = None,
+    ) -> Float[Tensor, "batch channels height width"]:
+        """The expected image of a class at z, in pixel levels 0 … 2**bits − 1 but not rounded to them.
+
+        Args:
+            draws: z, ``(batch, latent_dim)``, or a list with this one item. In place of labels each row may hold the
+                weight of each class after z, ``(batch, latent_dim + num_classes)``: for one class, a 1 among zeros.
+            temperature, generator: have no effect, as the only layer is given.
+        """
+        (z,) = require_draws(draws, self.num_layers)
+        assert z is not None, "require_draws has refused draws without a latent"
+        if labels is None and z.shape[1:] == (self.config.latent_dim + self.num_classes,):
+            return self._decode(z)
+        require_labels(labels, len(z), self.num_classes)
+        require_latent_shape(0, z, (self.config.latent_dim,))
+        return self._decode(self._beside_label(z, labels))
 
     def _proposal(self, x: Tensor, keep_layers: int | None, labels: Tensor | None) -> DiagonalGaussian:
         """What z is drawn from: the posterior, or with no layers kept the prior of the class."""

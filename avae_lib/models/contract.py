@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -17,7 +18,9 @@ from avae_lib.objectives import ELBO
 
 __all__ = [
     "ConditionalModel",
+    "Inference",
     "LatentVariableModel",
+    "LayerDistribution",
     "ModelWithCodes",
     "ModelWithStages",
     "NoDensity",
@@ -34,12 +37,52 @@ class NoDensity(UserError, ValueError):
 
 
 @runtime_checkable
+class LayerDistribution(Protocol):
+    """The distribution of one layer's latents: posterior or prior.
+
+    A :class:`~avae_lib.gaussians.DiagonalGaussian` in most models, in others a
+    :class:`~avae_lib.models.flow_posterior.FlowPosterior`, a :class:`~avae_lib.nn.vector_quantization.PointMass` or an
+    object of ``torch.distributions``.
+    """
+
+    def log_prob(self, z: Tensor, /) -> Float[Tensor, "batch"]:
+        """Log density (of codes: log probability) of each example's latents, nats."""
+        ...
+
+
+@dataclass(frozen=True)
+class Inference:
+    """What a model infers about a batch: one item for each layer in each field, top first.
+
+    The two terms of a layer's KL at its draw, for a posterior that is the prior shifted by 1 in two dimensions:
+
+    >>> p, q = (DiagonalGaussian(torch.full((1, 2), mean), torch.zeros(1, 2)) for mean in (0.0, 1.0))
+    >>> found = Inference(draws=(q.mean,), posteriors=(q,), priors=(p,))
+    >>> found.posteriors[0].log_prob(found.draws[0]) - found.priors[0].log_prob(found.draws[0])
+    tensor([1.])
+    """
+
+    draws: tuple[Tensor, ...]
+    """z_l, drawn from the posterior, ``(batch, *latent)``. Of a model with codes: the codes, int64
+    ``(batch, rows, columns)``."""
+    posteriors: tuple[LayerDistribution, ...]
+    """q(z_l | z_<l, x), which z_l was drawn from."""
+    priors: tuple[LayerDistribution, ...]
+    """p(z_l | z_<l) at the draws of the layers above. Of a learned prior over codes: the distribution of the code at
+    each position given the draw's codes before it."""
+
+
+@runtime_checkable
 class LatentVariableModel(Protocol):
     """A model of images with one or more stochastic layers.
 
     Pixels enter and leave as uint8, ``(batch, channels, height, width)`` with levels 0 … 2**bits − 1; the model
     scales them itself. Layers are counted from the top, the one farthest from the pixels. Everything measured is
     in nats, summed over one example.
+
+    Every method that draws takes a ``generator``, on the CPU or on the model's device. An equally seeded one gives the
+    same result again, and torch's global random state is then neither read nor changed. Without one, noise comes from
+    the global state.
 
     Some models have more to say. Each of these attributes and methods may be missing:
 
@@ -68,12 +111,20 @@ class LatentVariableModel(Protocol):
     num_dims: int
     """Number of values in an image; what bits per dimension are counted over."""
 
-    def __call__(self, x: UInt8[Tensor, "batch channels height width"], posterior_temperature: float = 1.0) -> ELBO:
+    def __call__(
+        self,
+        x: UInt8[Tensor, "batch channels height width"],
+        posterior_temperature: float = 1.0,
+        generator: Generator | None = None,
+    ) -> ELBO:
         """The terms of the bound for one draw from the posterior; temperature 0 takes its mean, without noise."""
         ...
 
     def log_weight(
-        self, x: UInt8[Tensor, "batch channels height width"], keep_layers: int | None = None
+        self,
+        x: UInt8[Tensor, "batch channels height width"],
+        keep_layers: int | None = None,
+        generator: Generator | None = None,
     ) -> Float[Tensor, "batch"]:
         """log p(x, z) − log q(z | x) for one draw z from q: the log of an unbiased estimate of p(x).
 
@@ -94,14 +145,55 @@ class LatentVariableModel(Protocol):
         ...
 
     def reconstruct(
-        self, x: UInt8[Tensor, "batch channels height width"], keep_layers: int | None = None
+        self,
+        x: UInt8[Tensor, "batch channels height width"],
+        keep_layers: int | None = None,
+        generator: Generator | None = None,
     ) -> UInt8[Tensor, "batch channels height width"]:
         """Images decoded from latents: the top ``keep_layers`` drawn from the posterior given ``x``, the others
         from the prior; None draws all from the posterior. Pixels are the mean of the likelihood, rounded to a level."""
         ...
 
-    def latents(self, x: UInt8[Tensor, "batch channels height width"]) -> tuple[DiagonalGaussian, ...]:
+    def latents(
+        self, x: UInt8[Tensor, "batch channels height width"], generator: Generator | None = None
+    ) -> tuple[DiagonalGaussian, ...]:
         """The posterior of each layer given ``x`` (and a draw of the layers above), top first."""
+        ...
+
+    def infer(
+        self,
+        x: UInt8[Tensor, "batch channels height width"],
+        posterior_temperature: float = 1.0,
+        generator: Generator | None = None,
+    ) -> Inference:
+        """A draw of every layer's latents given ``x``, with the posterior and the prior of each layer.
+
+        Args:
+            posterior_temperature: factor on the posteriors' standard deviations; 0 takes their means.
+        """
+        ...
+
+    def decode(
+        self,
+        draws: Tensor | Sequence[Tensor | None],
+        *,
+        temperature: float | Sequence[float] = 1.0,
+        generator: Generator | None = None,
+    ) -> Float[Tensor, "batch channels height width"]:
+        """The expected image given latents: pixel levels 0 … 2**bits − 1, not rounded. Gradients pass.
+
+        ``decode(infer(x).draws)`` is what ``reconstruct`` rounds. In training mode a batch norm sees the batch, as in
+        all other methods; call ``eval()`` first.
+
+        Args:
+            draws: latents as in :attr:`Inference.draws`, top first. Where an item is None, or missing at the end, that
+                layer is drawn from the prior given those above. A single tensor stands for the top layer.
+            temperature: factor on the prior's standard deviation where a layer is drawn, for all layers or one for
+                each, top first.
+
+        Raises:
+            ValueError: more items than layers, none at all, latents of another shape, or batches of several sizes.
+        """
         ...
 
 
@@ -109,8 +201,8 @@ class LatentVariableModel(Protocol):
 class ConditionalModel(Protocol):
     """A latent-variable model of images given their class: p(x | y).
 
-    ``forward``, ``log_weight``, ``reconstruct`` and ``latents`` require the keyword ``labels``, int64 ``(batch,)``
-    with values 0 … num_classes − 1, and refuse anything else by
+    ``forward``, ``log_weight``, ``reconstruct``, ``latents``, ``infer`` and ``decode`` require the keyword ``labels``,
+    int64 ``(batch,)`` with values 0 … num_classes − 1, and refuse anything else by
     :func:`~avae_lib.models.requirements.require_labels`. ``sample`` takes the same
     keyword, ``(n,)``, but may go without: then image i is of class i mod num_classes
     (:func:`labels_for_samples`).

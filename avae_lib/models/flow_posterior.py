@@ -66,9 +66,11 @@ class FlowPosterior:
         """A differentiable draw; the arguments are those of :meth:`DiagonalGaussian.sample` for z_0."""
         return self.flow(self.base.sample(noise, temperature, generator))[0]
 
-    def draw(self, temperature: float = 1.0) -> tuple[Float[Tensor, "batch *event"], Float[Tensor, "batch"]]:
+    def draw(
+        self, temperature: float = 1.0, generator: Generator | None = None
+    ) -> tuple[Float[Tensor, "batch *event"], Float[Tensor, "batch"]]:
         """A differentiable draw z and log q(z), nats, in one pass through the flow."""
-        start = self.base.sample(temperature=temperature)
+        start = self.base.sample(temperature=temperature, generator=generator)
         z, log_determinant = self.flow(start)
         return z, self.base.log_prob(start) - log_determinant
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, UInt8
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
 from avae_lib.components import is_available
 from avae_lib.errors import InvalidInput
@@ -91,9 +91,14 @@ class FlowVAE(VAE):
         mean, log_std, for_flow = encoded.split((latent_dim, latent_dim, encoded.shape[1] - 2 * latent_dim), dim=1)
         return FlowPosterior(DiagonalGaussian(mean, log_std), self._flow(for_flow))
 
-    def forward(self, x: UInt8[Tensor, "batch channels height width"], posterior_temperature: float = 1.0) -> ELBO:
+    def forward(
+        self,
+        x: UInt8[Tensor, "batch channels height width"],
+        posterior_temperature: float = 1.0,
+        generator: Generator | None = None,
+    ) -> ELBO:
         require_temperature("posterior_temperature", posterior_temperature)
-        z, log_posterior = self.posterior(x).draw(posterior_temperature)
+        z, log_posterior = self.posterior(x).draw(posterior_temperature, generator)
         return ELBO(self.log_likelihood(x, z), (log_posterior - self.log_prior(z)).unsqueeze(1))
 
     def _flow(self, numbers: Tensor) -> PlanarFlow | SteppedFlow:
@@ -101,9 +106,11 @@ class FlowVAE(VAE):
             return PlanarFlow.of_numbers(numbers, self.config.latent_dim)
         return SteppedFlow(self.steps, context=numbers)
 
-    def _propose(self, x: Tensor, keep_layers: int | None) -> tuple[Tensor, Tensor]:
+    def _propose(self, x: Tensor, keep_layers: int | None, generator: Generator | None = None) -> tuple[Tensor, Tensor]:
         require_layer_count(keep_layers)
-        return super()._propose(x, keep_layers) if keep_layers == 0 else self.posterior(x).draw()
+        if keep_layers == 0:
+            return super()._propose(x, keep_layers, generator)
+        return self.posterior(x).draw(generator=generator)
 
 
 class AutoregressiveSteps(nn.Module):

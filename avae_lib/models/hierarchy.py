@@ -17,12 +17,19 @@ from torch import Generator, Tensor, nn
 from avae_lib.components import is_available
 from avae_lib.errors import InvalidInput
 from avae_lib.gaussians import DiagonalGaussian, gaussian_kl_per_layer, standard_normal_like
-from avae_lib.models.contract import keep_top_layers
+from avae_lib.models.contract import Inference, keep_top_layers
 from avae_lib.models.flow_posterior import FlowPosterior
-from avae_lib.models.requirements import require_count, require_pixels, require_temperature, temperature_of_each_layer
+from avae_lib.models.requirements import (
+    require_count,
+    require_draws,
+    require_latent_shape,
+    require_pixels,
+    require_temperature,
+    temperature_of_each_layer,
+)
 from avae_lib.objectives import ELBO
 
-__all__ = ["Draw", "Hierarchy", "LatentDraw", "SingleSampleDraw", "StepDraw"]
+__all__ = ["Draw", "Hierarchy", "KnownLatent", "LatentDraw", "SingleSampleDraw", "StepDraw"]
 
 
 @dataclass(frozen=True)
@@ -38,6 +45,11 @@ class Draw:
     generator: Generator | None = None
     """Source of the noise; None for torch's global one."""
 
+    @property
+    def known_latent(self) -> Tensor | None:
+        """The latent itself, where it is not drawn; None where it is."""
+        return None
+
     def __call__(self, distribution: DiagonalGaussian) -> Tensor:
         return distribution.sample(temperature=self.temperature, generator=self.generator)
 
@@ -46,6 +58,32 @@ class Draw:
         if self.temperature == 1:
             return standard_normal_like(like, self.generator)
         return self(DiagonalGaussian.standard_like(like))
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnownLatent(Draw):
+    """A latent that is known: whatever the distribution, this is what "drawing" returns.
+
+    >>> KnownLatent(z=torch.tensor([[7.0]]), layer=0)(DiagonalGaussian.standard_like(torch.zeros(1, 1)))
+    tensor([[7.]])
+    """
+
+    z: Tensor
+    layer: int
+    """Number of the layer, 0 for the top; for messages."""
+
+    @property
+    def known_latent(self) -> Tensor:
+        return self.z
+
+    def __call__(self, distribution: DiagonalGaussian) -> Tensor:
+        require_latent_shape(self.layer, self.z, distribution.mean.shape[1:])
+        return self.z.to(distribution.mean)
+
+    def noise(self, like: Tensor) -> Tensor:
+        """Zeros: a layer that draws with noise of its own is to add none to the given latent."""
+        require_latent_shape(self.layer, self.z, like.shape[1:])
+        return torch.zeros_like(like)
 
 
 @dataclass(frozen=True)
@@ -121,6 +159,12 @@ class Hierarchy(nn.Module):
     >>> x = torch.zeros(5, 1, 8, 8, dtype=torch.uint8)
     >>> model(x).kl.shape, [tuple(q.mean.shape) for q in model.latents(x)]  # the top layer first
     (torch.Size([5, 2]), [(5, 2), (5, 4)])
+
+    Images that share the top latents of a draw, with the lower ones drawn anew:
+
+    >>> top, lower = model.infer(x).draws
+    >>> model.decode([top]).shape
+    torch.Size([5, 1, 8, 8])
     """
 
     head: Any
@@ -149,21 +193,61 @@ class Hierarchy(nn.Module):
         self.num_dims = math.prod(image_shape)
         self.num_layers = len(layers)
 
-    def forward(self, x: UInt8[Tensor, "batch channels height width"], posterior_temperature: float = 1.0) -> ELBO:
-        features, latents = self._infer(x, posterior_temperature)
+    def forward(
+        self,
+        x: UInt8[Tensor, "batch channels height width"],
+        posterior_temperature: float = 1.0,
+        generator: Generator | None = None,
+    ) -> ELBO:
+        features, latents = self._infer(x, posterior_temperature, generator=generator)
         kl = torch.stack([latent.kl() for latent in latents], dim=1)
         return ELBO(self.head.log_likelihood(features, x), kl)
 
     def log_weight(
-        self, x: UInt8[Tensor, "batch channels height width"], keep_layers: int | None = None
+        self,
+        x: UInt8[Tensor, "batch channels height width"],
+        keep_layers: int | None = None,
+        generator: Generator | None = None,
     ) -> Float[Tensor, "batch"]:
-        features, latents = self._infer(x, keep_layers=keep_layers)
+        features, latents = self._infer(x, keep_layers=keep_layers, generator=generator)
         log_ratios = [latent.log_ratio() for latent in latents if latent.posterior is not None]
         return sum(log_ratios, start=self.head.log_likelihood(features, x))
 
-    def latents(self, x: UInt8[Tensor, "batch channels height width"]) -> tuple[DiagonalGaussian | FlowPosterior, ...]:
-        _, latents = self._infer(x)
+    def latents(
+        self, x: UInt8[Tensor, "batch channels height width"], generator: Generator | None = None
+    ) -> tuple[DiagonalGaussian | FlowPosterior, ...]:
+        _, latents = self._infer(x, generator=generator)
         return tuple(latent.posterior for latent in latents if latent.posterior is not None)
+
+    def infer(
+        self,
+        x: UInt8[Tensor, "batch channels height width"],
+        posterior_temperature: float = 1.0,
+        generator: Generator | None = None,
+    ) -> Inference:
+        _, latents = self._infer(x, posterior_temperature, generator=generator)
+        return Inference(
+            draws=tuple(latent.z for latent in latents),
+            posteriors=tuple(latent.posterior for latent in latents if latent.posterior is not None),
+            priors=tuple(latent.prior for latent in latents),
+        )
+
+    def decode(
+        self,
+        draws: Tensor | Sequence[Tensor | None],
+        *,
+        temperature: float | Sequence[float] = 1.0,
+        generator: Generator | None = None,
+    ) -> Float[Tensor, "batch channels height width"]:
+        given = require_draws(draws, self.num_layers)
+        temperatures = temperature_of_each_layer(temperature, self.num_layers)
+        ways = [
+            Draw(of_layer, generator) if z is None else KnownLatent(z=z, layer=layer)
+            for layer, (z, of_layer) in enumerate(zip(given, temperatures, strict=True))
+        ]
+        batch = next(len(z) for z in given if z is not None)
+        features, _ = self._descend(batch, ways)
+        return self.head.mean(features)
 
     @torch.no_grad()
     def sample(
@@ -176,13 +260,20 @@ class Hierarchy(nn.Module):
 
     @torch.no_grad()
     def reconstruct(
-        self, x: UInt8[Tensor, "batch channels height width"], keep_layers: int | None = None
+        self,
+        x: UInt8[Tensor, "batch channels height width"],
+        keep_layers: int | None = None,
+        generator: Generator | None = None,
     ) -> UInt8[Tensor, "batch channels height width"]:
-        features, _ = self._infer(x, keep_layers=keep_layers)
+        features, _ = self._infer(x, keep_layers=keep_layers, generator=generator)
         return self.head.mean(features).round().to(torch.uint8)
 
     def _infer(
-        self, x: Tensor, temperature: float = 1.0, keep_layers: int | None = None
+        self,
+        x: Tensor,
+        temperature: float = 1.0,
+        keep_layers: int | None = None,
+        generator: Generator | None = None,
     ) -> tuple[Tensor, list[LatentDraw]]:
         """Features and latents with the top ``keep_layers`` (all by default) drawn from the posterior."""
         require_pixels(x, self.image_shape, self.bits)
@@ -190,7 +281,7 @@ class Hierarchy(nn.Module):
         keep_layers = self.num_layers if keep_layers is None else keep_layers
         if keep_layers not in range(self.num_layers + 1):
             raise InvalidInput(f"keep_layers must be None or 0 … {self.num_layers} (all layers), got {keep_layers}")
-        draws = [Draw(temperature)] * self.num_layers
+        draws = [Draw(temperature, generator)] * self.num_layers
         return self._descend(len(x), draws, self.bottom_up(x, draws), keep_layers)
 
     def _descend(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 from jaxtyping import UInt8
-from torch import Tensor
+from torch import Generator, Tensor
 
 from avae_lib.errors import InvalidInput
 from avae_lib.models.aggregate_posterior import distance_of_batch, mmd_to_prior
@@ -60,11 +61,16 @@ class InfoVAE(VAE):
 
     config: InfoVAEConfig
 
-    def forward(self, x: UInt8[Tensor, "batch channels height width"], posterior_temperature: float = 1.0) -> ELBO:
+    def forward(
+        self,
+        x: UInt8[Tensor, "batch channels height width"],
+        posterior_temperature: float = 1.0,
+        generator: Generator | None = None,
+    ) -> ELBO:
         require_temperature("posterior_temperature", posterior_temperature)
         posterior = self.posterior(x)
-        z = posterior.sample(temperature=posterior_temperature)
+        z = posterior.sample(temperature=posterior_temperature, generator=generator)
         kl = self.kl(posterior, z)
-        distance = distance_of_batch(mmd_to_prior, z, self.training)
+        distance = distance_of_batch(functools.partial(mmd_to_prior, generator=generator), z, self.training)
         penalties = {"information": -self.config.alpha * kl, "mmd": self.config.mmd_weight * distance}
         return ELBO(self.log_likelihood(x, z), kl.unsqueeze(1), penalties)

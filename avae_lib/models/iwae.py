@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from jaxtyping import UInt8
-from torch import Tensor
+from torch import Generator, Tensor
 
 from avae_lib.gaussians import DiagonalGaussian
 from avae_lib.models.requirements import require_at_least, require_temperature
@@ -57,14 +57,19 @@ class IWAE(VAE):
 
     config: IWAEConfig
 
-    def forward(self, x: UInt8[Tensor, "batch channels height width"], posterior_temperature: float = 1.0) -> ELBO:
+    def forward(
+        self,
+        x: UInt8[Tensor, "batch channels height width"],
+        posterior_temperature: float = 1.0,
+        generator: Generator | None = None,
+    ) -> ELBO:
         if not self.training:
-            return super().forward(x, posterior_temperature)
+            return super().forward(x, posterior_temperature, generator)
         require_temperature("posterior_temperature", posterior_temperature)
         k = self.config.importance_samples
         posterior = self.posterior(x)
         repeated = DiagonalGaussian(posterior.mean.repeat(k, 1), posterior.log_std.repeat(k, 1))
-        z = repeated.sample(temperature=posterior_temperature)
+        z = repeated.sample(temperature=posterior_temperature, generator=generator)
         log_likelihood = self.log_likelihood(x.repeat(k, 1, 1, 1), z).reshape(k, len(x))
         kl = (repeated.log_prob(z) - self.log_prior(z)).reshape(k, len(x))
         log_weights = log_likelihood - kl

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from avae_lib.errors import InvalidInput
 from avae_lib.gaussians import DiagonalGaussian, precision_weighted
 from avae_lib.models.hierarchy import Draw, Hierarchy, LatentDraw, SingleSampleDraw
-from avae_lib.models.requirements import require_at_least, require_image_kind, require_sizes
+from avae_lib.models.requirements import require_at_least, require_image_kind, require_mixtures_used, require_sizes
 from avae_lib.nn.convolutions import PixelScaling
 from avae_lib.nn.output_heads import output_head
 from avae_lib.nn.precision import at_least_float32
@@ -54,10 +54,11 @@ class LadderConfig:
     likelihood: str = "bernoulli"
     """Likelihood of a pixel: bernoulli (1 bit), discretized_logistic or discretized_logistic_mixture."""
     mixtures: int = 1
-    """Number of logistics mixed for each pixel; a Bernoulli likelihood ignores it."""
+    """Number of logistics mixed for each pixel. With a Bernoulli likelihood only the default is accepted."""
 
     def __post_init__(self) -> None:
         require_image_kind(self.image_shape, self.bits)
+        require_mixtures_used(self)
         if self.inference not in ("ladder", "bottom_up"):
             raise InvalidInput(f"inference must be ladder or bottom_up, got {self.inference!r}")
         require_sizes(self, "latent_dims", "hidden_sizes")

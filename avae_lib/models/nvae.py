@@ -20,7 +20,7 @@ from avae_lib.errors import InvalidInput
 from avae_lib.gaussians import DiagonalGaussian, residual_gaussian
 from avae_lib.models.flow_posterior import FlowPosterior
 from avae_lib.models.hierarchy import Draw, Hierarchy, LatentDraw, SingleSampleDraw
-from avae_lib.models.requirements import require_at_least, require_image_kind, require_sizes
+from avae_lib.models.requirements import require_at_least, require_image_kind, require_mixtures_used, require_sizes
 from avae_lib.nn.convolutions import PixelScaling
 from avae_lib.nn.inverse_autoregressive import InverseAutoregressiveFlow
 from avae_lib.nn.nvae_cells import decoder_cell, encoder_cell, normalised_convolution
@@ -73,10 +73,11 @@ class NVAEConfig:
     likelihood: str = "discretized_logistic_mixture"
     """Likelihood of a pixel: bernoulli (1 bit), discretized_logistic or discretized_logistic_mixture."""
     mixtures: int = 3
-    """Number of logistics mixed for each pixel; a Bernoulli likelihood ignores it."""
+    """Number of logistics mixed for each pixel. With a Bernoulli likelihood only the default is accepted."""
 
     def __post_init__(self) -> None:
         require_image_kind(self.image_shape, self.bits)
+        require_mixtures_used(self)
         require_sizes(self, "groups")
         require_at_least(1, self, "channels", "latent_channels", "mixtures")
         require_at_least(1, self, "encoder_cells", "decoder_cells", "outer_cells")

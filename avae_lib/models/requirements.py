@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from numbers import Integral, Real
@@ -17,9 +18,12 @@ from avae_lib.errors import InvalidInput
 __all__ = [
     "require_at_least",
     "require_count",
+    "require_draws",
     "require_image_kind",
     "require_labels",
+    "require_latent_shape",
     "require_layer_count",
+    "require_mixtures_used",
     "require_pixels",
     "require_sizes",
     "require_temperature",
@@ -64,6 +68,26 @@ def require_sizes(config: object, first: str, *others: str) -> None:
     for name in others:
         if len(getattr(config, name)) != wanted:
             raise InvalidInput(f"{name} must be as many as {first}, got {len(getattr(config, name))} for {wanted}")
+
+
+def require_mixtures_used(config: Any) -> None:
+    """Refuse a number of mixture components beside a likelihood that has none; the field's default is accepted.
+
+    Raises:
+        ValueError: the likelihood is bernoulli and ``mixtures`` is not the default.
+
+    >>> from avae_lib.models.vae import VAEConfig
+    >>> VAEConfig(likelihood="bernoulli", mixtures=5)
+    Traceback (most recent call last):
+        ...
+    avae_lib.errors.InvalidInput: mixtures has no effect with likelihood=bernoulli: leave it at 1, the default; got 5
+    """
+    default = next(field.default for field in dataclasses.fields(config) if field.name == "mixtures")
+    if config.likelihood == "bernoulli" and config.mixtures != default:
+        raise InvalidInput(
+            f"mixtures has no effect with likelihood=bernoulli: leave it at {default}, the default; "
+            f"got {config.mixtures}"
+        )
 
 
 def require_pixels(x: Tensor, image_shape: tuple[int, int, int], bits: int) -> None:
@@ -209,3 +233,52 @@ def require_layer_count(keep_layers: int | None) -> None:
     """
     if keep_layers not in (None, 0, 1):
         raise InvalidInput(f"keep_layers must be 0, 1 or None: this model has one layer, got {keep_layers}")
+
+
+def require_draws(draws: Tensor | Sequence[Tensor | None], num_layers: int) -> list[Tensor | None]:
+    """The latents to decode, one item for each layer, top first; None where the layer is to be drawn from the prior.
+
+    Args:
+        draws: as many items or fewer; a single tensor stands for the top layer.
+
+    Raises:
+        ValueError: more items than layers, something that is no tensor, no latent at all, or batches of several sizes.
+
+    >>> require_draws([torch.zeros(5, 2)], num_layers=3)[1:]
+    [None, None]
+    >>> require_draws([torch.zeros(5, 2), torch.zeros(4, 2)], num_layers=3)
+    Traceback (most recent call last):
+        ...
+    avae_lib.errors.InvalidInput: draws must have equally many examples in all layers, got 5 and 4
+    """
+    given = [draws] if isinstance(draws, Tensor) else list(draws)
+    if len(given) > num_layers:
+        raise InvalidInput(f"draws must have at most {num_layers} items, one for each layer, got {len(given)}")
+    for layer, z in enumerate(given):
+        if z is not None and not (isinstance(z, Tensor) and z.ndim):
+            kind = "a tensor without dimensions" if isinstance(z, Tensor) else type(z).__name__
+            raise InvalidInput(f"draws[{layer}] must be a tensor (batch, …), or None to draw this layer, got {kind}")
+    batches = list(dict.fromkeys(len(z) for z in given if z is not None))
+    if not batches:
+        raise InvalidInput("draws must hold the latents of at least one layer; call sample(n) to draw all layers")
+    if len(batches) > 1:
+        raise InvalidInput(
+            f"draws must have equally many examples in all layers, got {' and '.join(map(str, batches))}"
+        )
+    return given + [None] * (num_layers - len(given))
+
+
+def require_latent_shape(layer: int, z: Tensor, shape: Sequence[int]) -> None:
+    """Refuse latents of a layer that do not have its shape, the batch left out.
+
+    Raises:
+        ValueError: names the item of ``draws``, what was wanted and what it is.
+
+    >>> require_latent_shape(0, torch.zeros(5, 3), (2,))
+    Traceback (most recent call last):
+        ...
+    avae_lib.errors.InvalidInput: draws[0] must be (batch, 2), the latents of this layer, got (5, 3)
+    """
+    if tuple(z.shape[1:]) != tuple(shape):
+        wanted = ", ".join(map(str, shape))
+        raise InvalidInput(f"draws[{layer}] must be (batch, {wanted}), the latents of this layer, got {tuple(z.shape)}")

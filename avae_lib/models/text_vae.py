@@ -13,9 +13,12 @@ from torch.nn import functional
 from avae_lib.errors import InvalidInput
 from avae_lib.gaussians import DiagonalGaussian
 from avae_lib.likelihoods import draw_component
+from avae_lib.models.contract import Inference
 from avae_lib.models.requirements import (
     require_at_least,
     require_count,
+    require_draws,
+    require_latent_shape,
     require_layer_count,
     require_temperature,
     temperature_of_each_layer,
@@ -109,31 +112,49 @@ class TextVAE(nn.Module):
         mean, log_std = at_least_float32(self.to_posterior(after_sentence)).chunk(2, dim=1)
         return DiagonalGaussian(mean, log_std)
 
-    def forward(self, x: Int64[Tensor, "batch length"], posterior_temperature: float = 1.0) -> ELBO:
-        require_temperature("posterior_temperature", posterior_temperature)
-        posterior = self.posterior(x)
-        z = posterior.sample(temperature=posterior_temperature)
+    def forward(
+        self,
+        x: Int64[Tensor, "batch length"],
+        posterior_temperature: float = 1.0,
+        generator: Generator | None = None,
+    ) -> ELBO:
+        z, posterior = self._drawn(x, posterior_temperature, generator)
         kl = posterior.kl(DiagonalGaussian.standard_like(z))
-        return ELBO(self.log_likelihood(x, z), kl.unsqueeze(1))
+        return ELBO(self.log_likelihood(x, z, generator), kl.unsqueeze(1))
 
-    def log_weight(self, x: Int64[Tensor, "batch length"], keep_layers: int | None = None) -> Float[Tensor, "batch"]:
+    def infer(
+        self,
+        x: Int64[Tensor, "batch length"],
+        posterior_temperature: float = 1.0,
+        generator: Generator | None = None,
+    ) -> Inference:
+        z, posterior = self._drawn(x, posterior_temperature, generator)
+        return Inference((z,), (posterior,), (DiagonalGaussian.standard_like(z),))
+
+    def log_weight(
+        self, x: Int64[Tensor, "batch length"], keep_layers: int | None = None, generator: Generator | None = None
+    ) -> Float[Tensor, "batch"]:
         proposal = self._proposal(x, keep_layers)
-        z = proposal.sample()
+        z = proposal.sample(generator=generator)
         prior = DiagonalGaussian.standard_like(z)
-        return self.log_likelihood(x, z) + prior.log_prob(z) - proposal.log_prob(z)
+        return self.log_likelihood(x, z, generator) + prior.log_prob(z) - proposal.log_prob(z)
 
     def log_likelihood(
-        self, x: Int64[Tensor, "batch length"], z: Float[Tensor, "batch latent"]
+        self, x: Int64[Tensor, "batch length"], z: Float[Tensor, "batch latent"], generator: Generator | None = None
     ) -> Float[Tensor, "batch"]:
-        """log p(x | z) of each sentence, nats. In training mode the decoder does not see all of the words."""
-        return self.token_log_likelihood(x, z).sum(dim=1)
+        """log p(x | z) of each sentence, nats.
+
+        Args:
+            generator: in training mode, of the words that the decoder does not see.
+        """
+        return self.token_log_likelihood(x, z, generator).sum(dim=1)
 
     def token_log_likelihood(
-        self, x: Int64[Tensor, "batch length"], z: Float[Tensor, "batch latent"]
+        self, x: Int64[Tensor, "batch length"], z: Float[Tensor, "batch latent"], generator: Generator | None = None
     ) -> Float[Tensor, "batch length"]:
         """log p(x_t | x_<t, z) of each token, nats; 0 for padding, and for the end of the longest sentences."""
         predicted = x[:, : self.sequence_length - 1]
-        states, _ = self.decoder(self._beside(z, self._read_by_decoder(predicted)), self._first_state(z))
+        states, _ = self.decoder(self._beside(z, self._read_by_decoder(predicted, generator)), self._first_state(z))
         logits = at_least_float32(self.to_outcomes(states))
         costs = functional.cross_entropy(
             logits.flatten(end_dim=1), predicted.flatten() - END, ignore_index=PADDING - END, reduction="none"
@@ -142,16 +163,26 @@ class TextVAE(nn.Module):
 
     @torch.no_grad()
     def decode(
-        self, z: Float[Tensor, "batch latent"], word_temperature: float = 0.0, generator: Generator | None = None
+        self,
+        draws: Tensor | Sequence[Tensor | None],
+        *,
+        temperature: float | Sequence[float] = 1.0,
+        generator: Generator | None = None,
+        word_temperature: float = 0.0,
     ) -> Int64[Tensor, "batch length"]:
-        r"""A sentence for each ``z``, word by word.
+        r"""A sentence for each z, word by word.
 
         Args:
+            draws: z, ``(batch, latent_dim)``, or a list with this one item.
+            temperature: has no effect, as the only layer is given.
             word_temperature: 0 takes the most probable known word, or the end, each time (greedy decoding); 1 draws
                 each word from its distribution; between them, from :math:`p^{1 / \mathrm{temperature}}`, normalised.
             generator: of the words drawn; torch's global one if not given.
         """
         require_temperature("word_temperature", word_temperature)
+        (z,) = require_draws(draws, self.num_layers)
+        assert z is not None, "require_draws has refused draws without a latent"
+        require_latent_shape(0, z, (self.config.latent_dim,))
         words = [z.new_full((len(z),), START, dtype=torch.int64)]
         state = self._first_state(z)
         for _ in range(self.sequence_length - 1):
@@ -179,14 +210,14 @@ class TextVAE(nn.Module):
         (temperature,) = temperature_of_each_layer(temperature, self.num_layers)
         like = next(self.parameters()).new_empty(n, self.config.latent_dim)
         z = DiagonalGaussian.standard_like(like).sample(temperature=temperature, generator=generator)
-        return self.decode(z, word_temperature, generator)
+        return self.decode(z, word_temperature=word_temperature, generator=generator)
 
     @torch.no_grad()
     def reconstruct(
-        self, x: Int64[Tensor, "batch length"], keep_layers: int | None = None
+        self, x: Int64[Tensor, "batch length"], keep_layers: int | None = None, generator: Generator | None = None
     ) -> Int64[Tensor, "batch length"]:
         """Sentences decoded greedily from a draw of the posterior given ``x``; with ``keep_layers`` 0, of the prior."""
-        return self.decode(self._proposal(x, keep_layers).sample())
+        return self.decode(self._proposal(x, keep_layers).sample(generator=generator))
 
     @torch.no_grad()
     def interpolate(
@@ -211,8 +242,16 @@ class TextVAE(nn.Module):
         share = torch.linspace(0, 1, steps, dtype=start.dtype, device=start.device)[:, None]
         return self.decode(torch.lerp(start, stop, share))
 
-    def latents(self, x: Int64[Tensor, "batch length"]) -> tuple[DiagonalGaussian, ...]:
+    def latents(
+        self, x: Int64[Tensor, "batch length"], generator: Generator | None = None
+    ) -> tuple[DiagonalGaussian, ...]:
         return (self.posterior(x),)
+
+    def _drawn(self, x: Tensor, temperature: float, generator: Generator | None) -> tuple[Tensor, DiagonalGaussian]:
+        """z, and the posterior that it is drawn from."""
+        require_temperature("posterior_temperature", temperature)
+        posterior = self.posterior(x)
+        return posterior.sample(temperature=temperature, generator=generator), posterior
 
     def _proposal(self, x: Tensor, keep_layers: int | None) -> DiagonalGaussian:
         """What z is drawn from: the posterior, or with no layers kept the prior."""
@@ -220,10 +259,11 @@ class TextVAE(nn.Module):
         posterior = self.posterior(x)
         return DiagonalGaussian.standard_like(posterior.mean) if keep_layers == 0 else posterior
 
-    def _read_by_decoder(self, x: Tensor) -> Tensor:
+    def _read_by_decoder(self, x: Tensor, generator: Generator | None = None) -> Tensor:
         """What the decoder reads before it predicts each token of ``x``: the start and the tokens before that one."""
         if self.training:
-            hidden = torch.rand(x.shape, device=x.device) < self.config.word_dropout
+            drawn_on = x.device if generator is None else generator.device
+            hidden = torch.rand(x.shape, generator=generator, device=drawn_on).to(x.device) < self.config.word_dropout
             x = torch.where(hidden, UNKNOWN, x)
         return functional.pad(x[:, :-1], (1, 0), value=START)
 

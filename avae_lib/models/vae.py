@@ -15,12 +15,16 @@ from torch import Generator, Tensor, nn
 from avae_lib.errors import InvalidInput
 from avae_lib.gaussians import DiagonalGaussian
 from avae_lib.likelihoods import scale_pixels
+from avae_lib.models.contract import Inference, LayerDistribution
 from avae_lib.models.flow_posterior import FlowPosterior
 from avae_lib.models.requirements import (
     require_at_least,
     require_count,
+    require_draws,
     require_image_kind,
+    require_latent_shape,
     require_layer_count,
+    require_mixtures_used,
     require_pixels,
     require_sizes,
     require_temperature,
@@ -53,10 +57,11 @@ class VAEConfig:
     likelihood: str = "bernoulli"
     """Likelihood of a pixel: bernoulli (1 bit) or discretized_logistic."""
     mixtures: int = 1
-    """Number of logistics mixed for each pixel; a Bernoulli likelihood ignores it."""
+    """Number of logistics mixed for each pixel. With a Bernoulli likelihood only the default is accepted."""
 
     def __post_init__(self) -> None:
         require_image_kind(self.image_shape, self.bits)
+        require_mixtures_used(self)
         require_sizes(self, "hidden_sizes")
         require_at_least(1, self, "latent_dim", "mixtures")
         if self.likelihood == "discretized_logistic_mixture":
@@ -87,6 +92,8 @@ class VAE(nn.Module):
     >>> elbo = model(torch.zeros(5, 1, 8, 8, dtype=torch.uint8))
     >>> elbo.bound.shape, model.sample(3).shape
     (torch.Size([5]), torch.Size([3, 1, 8, 8]))
+    >>> model.decode(torch.zeros(4, 2)).shape  # the expected images at four latents
+    torch.Size([4, 1, 8, 8])
     """
 
     num_layers = 1
@@ -109,6 +116,10 @@ class VAE(nn.Module):
         mean, log_std = at_least_float32(self.encoder(self._scaled(x))).chunk(2, dim=1)
         return DiagonalGaussian(mean, log_std)
 
+    def prior_of(self, z: Float[Tensor, "batch latent"]) -> LayerDistribution:
+        """p(z), as the distribution that each row of ``z`` is measured against."""
+        return DiagonalGaussian.standard_like(z)
+
     def log_prior(self, z: Float[Tensor, "batch latent"]) -> Float[Tensor, "batch"]:
         """log p(z) of each example, nats."""
         return DiagonalGaussian.standard_like(z).log_prob(z)
@@ -124,16 +135,24 @@ class VAE(nn.Module):
         """KL from the prior to the posterior of each example, nats; ``z``, the draw, is not needed here."""
         return posterior.kl(DiagonalGaussian.standard_like(z))
 
-    def forward(self, x: UInt8[Tensor, "batch channels height width"], posterior_temperature: float = 1.0) -> ELBO:
+    def forward(
+        self,
+        x: UInt8[Tensor, "batch channels height width"],
+        posterior_temperature: float = 1.0,
+        generator: Generator | None = None,
+    ) -> ELBO:
         require_temperature("posterior_temperature", posterior_temperature)
         posterior = self.posterior(x)
-        z = posterior.sample(temperature=posterior_temperature)
+        z = posterior.sample(temperature=posterior_temperature, generator=generator)
         return ELBO(self.log_likelihood(x, z), self.kl(posterior, z).unsqueeze(1))
 
     def log_weight(
-        self, x: UInt8[Tensor, "batch channels height width"], keep_layers: int | None = None
+        self,
+        x: UInt8[Tensor, "batch channels height width"],
+        keep_layers: int | None = None,
+        generator: Generator | None = None,
     ) -> Float[Tensor, "batch"]:
-        z, log_proposal = self._propose(x, keep_layers)
+        z, log_proposal = self._propose(x, keep_layers, generator)
         return self.log_likelihood(x, z) + self.log_prior(z) - log_proposal
 
     def log_likelihood(
@@ -150,9 +169,34 @@ class VAE(nn.Module):
         probabilities = self.head.level_probabilities(self._features(z), nothing)
         return probabilities.reshape(len(z), *self.image_shape, 2**self.bits)
 
-    def decode(self, z: Float[Tensor, "batch latent"]) -> Float[Tensor, "batch channels height width"]:
-        """The expected image at ``z``, in pixel levels 0 … 2**bits − 1 but not rounded to them."""
-        return self._as_images(self.head.mean(self._features(z)))
+    def infer(
+        self,
+        x: UInt8[Tensor, "batch channels height width"],
+        posterior_temperature: float = 1.0,
+        generator: Generator | None = None,
+    ) -> Inference:
+        require_temperature("posterior_temperature", posterior_temperature)
+        posterior = self.posterior(x)
+        z = posterior.sample(temperature=posterior_temperature, generator=generator)
+        return Inference((z,), (posterior,), (self.prior_of(z),))
+
+    def decode(
+        self,
+        draws: Tensor | Sequence[Tensor | None],
+        *,
+        temperature: float | Sequence[float] = 1.0,
+        generator: Generator | None = None,
+    ) -> Float[Tensor, "batch channels height width"]:
+        """The expected image at z, in pixel levels 0 … 2**bits − 1 but not rounded to them.
+
+        Args:
+            draws: z, ``(batch, latent_dim)``, or a list with this one item.
+            temperature, generator: have no effect, as the only layer is given.
+        """
+        (z,) = require_draws(draws, self.num_layers)
+        assert z is not None, "require_draws has refused draws without a latent"
+        require_latent_shape(0, z, (self.config.latent_dim,))
+        return self._decode(z)
 
     @torch.no_grad()
     def sample(
@@ -165,12 +209,17 @@ class VAE(nn.Module):
 
     @torch.no_grad()
     def reconstruct(
-        self, x: UInt8[Tensor, "batch channels height width"], keep_layers: int | None = None
+        self,
+        x: UInt8[Tensor, "batch channels height width"],
+        keep_layers: int | None = None,
+        generator: Generator | None = None,
     ) -> UInt8[Tensor, "batch channels height width"]:
-        z, _ = self._propose(x, keep_layers)
-        return self.decode(z).round().to(torch.uint8)
+        z, _ = self._propose(x, keep_layers, generator)
+        return self._decode(z).round().to(torch.uint8)
 
-    def latents(self, x: UInt8[Tensor, "batch channels height width"]) -> tuple[DiagonalGaussian | FlowPosterior, ...]:
+    def latents(
+        self, x: UInt8[Tensor, "batch channels height width"], generator: Generator | None = None
+    ) -> tuple[DiagonalGaussian | FlowPosterior, ...]:
         return (self.posterior(x),)
 
     def _scaled(self, x: UInt8[Tensor, "batch channels height width"]) -> Float[Tensor, "batch dims"]:
@@ -178,15 +227,18 @@ class VAE(nn.Module):
         require_pixels(x, self.image_shape, self.bits)
         return scale_pixels(x, self.bits, next(self.parameters()).dtype).flatten(start_dim=1)
 
-    def _propose(self, x: Tensor, keep_layers: int | None) -> tuple[Tensor, Tensor]:
+    def _propose(self, x: Tensor, keep_layers: int | None, generator: Generator | None = None) -> tuple[Tensor, Tensor]:
         """z and its log density, drawn from the posterior, or with no layers kept from the prior."""
         require_layer_count(keep_layers)
         posterior = self.posterior(x)
         if keep_layers == 0:
-            z = self.draw_prior(len(x))
+            z = self.draw_prior(len(x), generator=generator)
             return z, self.log_prior(z)
-        z = posterior.sample()
+        z = posterior.sample(generator=generator)
         return z, posterior.log_prob(z)
+
+    def _decode(self, z: Tensor) -> Tensor:
+        return self._as_images(self.head.mean(self._features(z)))
 
     def _features(self, z: Tensor) -> Tensor:
         # To the head an image is num_dims channels of one pixel: its 1×1 convolution is then a fully-connected layer.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
+from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 
 from avae_lib.gaussians import DiagonalGaussian
 from avae_lib.models.requirements import require_at_least
@@ -74,6 +75,11 @@ class VampPriorVAE(VAE):
         of_pairs = DiagonalGaussian(components.mean[None], components.log_std[None])
         log_prob = of_pairs.log_prob_per_element(z[:, None]).sum(dim=2)  # (batch, component)
         return torch.logsumexp(log_prob, dim=1) - math.log(self.config.pseudo_inputs)
+
+    def prior_of(self, z: Float[Tensor, "batch latent"]) -> MixtureSameFamily:
+        components = self.components()
+        weights = Categorical(logits=components.mean.new_zeros(self.config.pseudo_inputs))
+        return MixtureSameFamily(weights, Independent(Normal(components.mean, components.log_std.exp()), 1))
 
     def draw_prior(
         self, n: int, temperature: float = 1.0, generator: Generator | None = None

@@ -266,7 +266,7 @@ class PlainVariationalLayer(VariationalLayer):
         """As for :class:`VariationalLayer`."""
         remembered, seen = self.history(above.remembered, above.context)
         assert above.z is not None, "only the top layer has no latent above it"
-        parts = LayerParts(self)
+        parts = LayerParts(self, draw.known_latent)
         noise = draw.noise(above.z)
         at_and_below = None if evidence is None else list(evidence)
         context, _, z, kl = variational_layer_step(above.context, above.z, at_and_below, list(seen), parts, noise)
@@ -282,10 +282,12 @@ class LayerParts:
 
     Args:
         layer: the layer that has the maps.
+        given: the latent itself where it is not drawn. The step then sees a Gaussian around it, and noise of zeros.
     """
 
-    def __init__(self, layer: PlainVariationalLayer) -> None:
+    def __init__(self, layer: PlainVariationalLayer, given: Tensor | None = None) -> None:
         self._layer: Any = layer  # its parts are modules with methods of their own
+        self._given = given
         self.transition = layer.transition
         self.context_gate = self._layer.context_conditioning.gate
         self.context_scale = self._layer.context_conditioning.scale()
@@ -306,7 +308,7 @@ class LayerParts:
     def prior(self, condition: Float[Tensor, "batch width h w"]) -> tuple[Tensor, Tensor]:
         """Mean and log standard deviation of the prior, bounded."""
         prior = self.latest_prior = self._layer.gaussians.prior(self._layer.prior(condition))
-        return prior.mean, prior.log_std
+        return prior.mean if self._given is None else self._given.to(prior.mean), prior.log_std
 
     def merge(self, evidence: Tensor, condition: Tensor) -> ContextSplit:
         """The record of ẽ and k̃: the layer's evidence corrected by what is known from above, and its key."""

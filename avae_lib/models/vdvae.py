@@ -31,7 +31,7 @@ from torch import nn
 
 from avae_lib.errors import InvalidInput
 from avae_lib.models.hierarchy import Hierarchy
-from avae_lib.models.requirements import require_at_least, require_image_kind
+from avae_lib.models.requirements import require_at_least, require_image_kind, require_mixtures_used
 from avae_lib.models.vdvae_layers import (
     ActivationEncoder,
     GroupedBlock,
@@ -99,7 +99,7 @@ class VDVAEConfig:
     """Likelihood of a pixel: one of those in :mod:`avae_lib.nn.output_heads`, or released_five_bits, that of the
     released model of FFHQ-256 (:class:`avae_lib.nn.output_heads.ReleasedFiveBitHead`)."""
     mixtures: int = 10
-    """Number of logistics mixed for each pixel; a Bernoulli likelihood ignores it."""
+    """Number of logistics mixed for each pixel. With a Bernoulli likelihood only the default is accepted."""
     pixel_mean: float | None = None
     """Pixel level that the encoder sees as 0; None for the middle of the range of levels."""
     pixel_std: float | None = None
@@ -117,6 +117,7 @@ class VDVAEConfig:
 
     def __post_init__(self) -> None:
         require_image_kind(self.image_shape, self.bits)
+        require_mixtures_used(self)
         require_at_least(1, self, "width", "latent_channels", "mixtures", "group_size")
         if self.image_shape[1] != self.image_shape[2]:
             raise InvalidInput(f"image_shape must have height equal to width, got {self.image_shape}")

@@ -203,7 +203,7 @@ class TopDownBlock(nn.Module):
     def forward(self, above: Streams, evidence: Sequence[Tensor] | None, draw: Draw) -> tuple[Streams, LatentDraw]:
         """Draw z from the posterior where there is evidence, else from the prior, and add to the stream."""
         streams = self._with_source(above.features)
-        parts = BlockParts(self)
+        parts = BlockParts(self, draw.known_latent)
         before = streams[self.resolution]
         activation = None if evidence is None else evidence[0]
         stream, z, kl = top_down_step(before, activation, parts, self._noise(before, draw))
@@ -226,10 +226,12 @@ class BlockParts:
 
     Args:
         block: whose maps.
+        given: the latent itself where it is not drawn. The step then sees a Gaussian around it, and noise of zeros.
     """
 
-    def __init__(self, block: TopDownBlock) -> None:
+    def __init__(self, block: TopDownBlock, given: Tensor | None = None) -> None:
         self._block = block
+        self._given = given
         self.project, self.refine = block.from_latent, block.residual
         self.latest_prior: DiagonalGaussian | None = None
         self.latest_posterior: DiagonalGaussian | None = None
@@ -245,7 +247,8 @@ class BlockParts:
         latents = self._block.from_latent.in_channels
         mean, log_std, h = self._block.prior(stream).split((latents, latents, stream.shape[1]), dim=1)
         self.latest_prior = DiagonalGaussian(at_least_float32(mean), at_least_float32(log_std))
-        return self.latest_prior.mean, self.latest_prior.log_std, h
+        mean = self.latest_prior.mean if self._given is None else self._given.to(self.latest_prior.mean)
+        return mean, self.latest_prior.log_std, h
 
 
 class GroupedBlock(TopDownBlock):

@@ -13,13 +13,18 @@ from typing import Any, get_args
 import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Generator, Tensor, nn
+from torch.distributions import Categorical, Independent
 
 from avae_lib.errors import InvalidInput
+from avae_lib.models.contract import Inference
 from avae_lib.models.requirements import (
     require_at_least,
     require_count,
+    require_draws,
     require_image_kind,
+    require_latent_shape,
     require_layer_count,
+    require_mixtures_used,
     require_pixels,
     require_temperature,
     temperature_of_each_layer,
@@ -34,6 +39,7 @@ __all__ = [
     "PlainResidualBlock",
     "VQVAEConfig",
     "require_codebook",
+    "require_codes",
     "require_divisible",
     "strided_decoder",
     "strided_encoder",
@@ -81,10 +87,11 @@ class VQVAEConfig:
     likelihood: str = "discretized_logistic_mixture"
     """Likelihood of a pixel: bernoulli (1 bit), discretized_logistic or discretized_logistic_mixture."""
     mixtures: int = 3
-    """Number of logistics mixed for each pixel; a Bernoulli likelihood ignores it."""
+    """Number of logistics mixed for each pixel. With a Bernoulli likelihood only the default is accepted."""
 
     def __post_init__(self) -> None:
         require_image_kind(self.image_shape, self.bits)
+        require_mixtures_used(self)
         require_at_least(1, self, "channels", "halvings", "mixtures")
         require_at_least(0, self, "blocks")
         require_codebook(self)
@@ -146,9 +153,14 @@ class VQVAE(nn.Module):
         """Revive dead codes; see :class:`avae_lib.models.contract.ModelWithStages`."""
         self.codebook.revive()
 
-    def forward(self, x: UInt8[Tensor, "batch channels height width"], posterior_temperature: float = 1.0) -> ELBO:
+    def forward(
+        self,
+        x: UInt8[Tensor, "batch channels height width"],
+        posterior_temperature: float = 1.0,
+        generator: Generator | None = None,
+    ) -> ELBO:
         require_temperature("posterior_temperature", posterior_temperature)
-        quantized = self.quantize(x)
+        quantized = self.quantize(x, generator)
         log_likelihood = self.head.log_likelihood(self.decoder(quantized.vectors), x)
         kl = torch.full_like(log_likelihood, self.prior_nats).unsqueeze(1)
         penalties = {"commitment": self.config.commitment * quantized.commitment_loss}
@@ -161,21 +173,47 @@ class VQVAE(nn.Module):
         """−log p of any grid of codes: P log K."""
         return math.prod(self.grid) * math.log(self.config.codes)
 
-    def quantize(self, x: UInt8[Tensor, "batch channels height width"]) -> Quantized:
-        """The codes of images, with their vectors and losses; refuses anything but pixel levels with a reason."""
+    def quantize(
+        self, x: UInt8[Tensor, "batch channels height width"], generator: Generator | None = None
+    ) -> Quantized:
+        """The codes of images, with their vectors and losses; refuses anything but pixel levels with a reason.
+
+        Args:
+            generator: in training mode, of the vectors that the codebook keeps to revive dead codes.
+        """
         require_pixels(x, self.image_shape, self.bits)
-        return self.codebook(self.encoder(x))
+        return self.codebook(self.encoder(x), generator)
 
     def log_weight(
-        self, x: UInt8[Tensor, "batch channels height width"], keep_layers: int | None = None
+        self,
+        x: UInt8[Tensor, "batch channels height width"],
+        keep_layers: int | None = None,
+        generator: Generator | None = None,
     ) -> Float[Tensor, "batch"]:
-        vectors = self._vectors(x, keep_layers)
+        require_layer_count(keep_layers)
+        if keep_layers == 0:
+            vectors = self.codebook.values(self._codes(x, keep_layers, generator))
+        else:
+            vectors = self.quantize(x, generator).vectors
         costs = 0.0 if keep_layers == 0 else self.prior_nats
         return self.head.log_likelihood(self.decoder(vectors), x) - costs
 
-    def latents(self, x: UInt8[Tensor, "batch channels height width"]) -> tuple[PointMass, ...]:
-        quantized = self.quantize(x)
+    def latents(
+        self, x: UInt8[Tensor, "batch channels height width"], generator: Generator | None = None
+    ) -> tuple[PointMass, ...]:
+        quantized = self.quantize(x, generator)
         return (PointMass(quantized.codes, quantized.vectors),)
+
+    def infer(
+        self,
+        x: UInt8[Tensor, "batch channels height width"],
+        posterior_temperature: float = 1.0,
+        generator: Generator | None = None,
+    ) -> Inference:
+        require_temperature("posterior_temperature", posterior_temperature)
+        (posterior,) = self.latents(x, generator)
+        logits = posterior.mean.new_zeros(self.config.codes).expand(*posterior.codes.shape, -1)
+        return Inference((posterior.codes,), (posterior,), (Independent(Categorical(logits=logits), 2),))
 
     @torch.no_grad()
     def sample(
@@ -187,9 +225,13 @@ class VQVAE(nn.Module):
 
     @torch.no_grad()
     def reconstruct(
-        self, x: UInt8[Tensor, "batch channels height width"], keep_layers: int | None = None
+        self,
+        x: UInt8[Tensor, "batch channels height width"],
+        keep_layers: int | None = None,
+        generator: Generator | None = None,
     ) -> UInt8[Tensor, "batch channels height width"]:
-        return self.head.mean(self.decoder(self._vectors(x, keep_layers))).round().to(torch.uint8)
+        require_layer_count(keep_layers)
+        return self.decode(self._codes(x, keep_layers, generator)).round().to(torch.uint8)
 
     @torch.no_grad()
     def codes(self, x: UInt8[Tensor, "batch channels height width"]) -> Int64[Tensor, "batch rows columns"]:
@@ -197,8 +239,22 @@ class VQVAE(nn.Module):
         return self.quantize(x).codes
 
     @torch.no_grad()
-    def decode(self, codes: Int64[Tensor, "batch rows columns"]) -> Float[Tensor, "batch channels height width"]:
-        """The expected image of a grid of codes, in pixel levels but not rounded to them."""
+    def decode(
+        self,
+        draws: Int64[Tensor, "batch rows columns"] | Sequence[Tensor | None],
+        *,
+        temperature: float | Sequence[float] = 1.0,
+        generator: Generator | None = None,
+    ) -> Float[Tensor, "batch channels height width"]:
+        """The expected image of a grid of codes, in pixel levels but not rounded to them.
+
+        Args:
+            draws: the codes, or a list with this one item.
+            temperature, generator: have no effect, as the only layer is given.
+        """
+        (codes,) = require_draws(draws, self.num_layers)
+        assert codes is not None, "require_draws has refused draws without a latent"
+        require_codes(0, codes, self.grid, self.config.codes)
         return self.head.mean(self._features(codes))
 
     @torch.no_grad()
@@ -217,13 +273,14 @@ class VQVAE(nn.Module):
         """How often each code is used in a batch, ``(1, codes)``."""
         return self.codebook.counts(self.codes(x)).unsqueeze(0)
 
-    def _vectors(self, x: Tensor, keep_layers: int | None) -> Float[Tensor, "batch dim rows columns"]:
-        """What is decoded: the image's codes, or with no layers kept codes drawn from the prior."""
-        require_layer_count(keep_layers)
+    def _codes(
+        self, x: Tensor, keep_layers: int | None, generator: Generator | None
+    ) -> Int64[Tensor, "batch rows columns"]:
+        """The image's codes, or with no layers kept codes drawn from the prior."""
         if keep_layers == 0:
             require_pixels(x, self.image_shape, self.bits)
-            return self.codebook.values(self._codes_of_prior(len(x), None))
-        return self.quantize(x).vectors
+            return self._codes_of_prior(len(x), generator)
+        return self.quantize(x, generator).codes
 
     def _codes_of_prior(self, n: int, generator: Generator | None) -> Int64[Tensor, "n rows columns"]:
         device = self.codebook.vectors.device
@@ -255,6 +312,25 @@ def require_codebook(config: Any) -> None:
         names = get_args(kinds) or kinds
         if getattr(config, name) not in names:
             raise InvalidInput(f"{name} must be one of {', '.join(names)}, got {getattr(config, name)!r}")
+
+
+def require_codes(layer: int, codes: Tensor, grid: tuple[int, int], number: int) -> None:
+    """Refuse what is no grid of codes of a layer. Values are looked at on the CPU only.
+
+    Raises:
+        ValueError: names the item of ``draws``, what was wanted and what it is.
+
+    >>> require_codes(0, torch.full((1, 2, 2), 9), grid=(2, 2), number=8)
+    Traceback (most recent call last):
+        ...
+    avae_lib.errors.InvalidInput: draws[0] must hold codes 0 … 7, got 9 … 9
+    """
+    if codes.dtype != torch.int64:
+        raise InvalidInput(f"draws[{layer}] must be int64 codes, got {codes.dtype}: see infer(x).draws")
+    require_latent_shape(layer, codes, grid)
+    if codes.device.type == "cpu" and len(codes) and not (codes.min() >= 0 and codes.max() < number):
+        least, most = int(codes.min()), int(codes.max())
+        raise InvalidInput(f"draws[{layer}] must hold codes 0 … {number - 1}, got {least} … {most}")
 
 
 def require_divisible(image_shape: tuple[int, int, int], name: str, halvings: int) -> None:

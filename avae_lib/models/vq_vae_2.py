@@ -13,17 +13,21 @@ from typing import Any
 import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Generator, Tensor, nn
+from torch.distributions import Categorical, Independent
 
 from avae_lib.errors import InvalidInput
+from avae_lib.models.contract import Inference
 from avae_lib.models.requirements import (
     require_at_least,
     require_count,
+    require_draws,
     require_image_kind,
+    require_mixtures_used,
     require_pixels,
     require_temperature,
     temperature_of_each_layer,
 )
-from avae_lib.models.vq_vae import require_codebook, require_divisible, strided_decoder, strided_encoder
+from avae_lib.models.vq_vae import require_codebook, require_codes, require_divisible, strided_decoder, strided_encoder
 from avae_lib.nn.convolutions import PixelScaling, convolution
 from avae_lib.nn.gated_pixelcnn import GatedPixelCNN
 from avae_lib.nn.output_heads import output_head
@@ -74,7 +78,7 @@ class VQVAE2Config:
     likelihood: str = "discretized_logistic_mixture"
     """Likelihood of a pixel: bernoulli (1 bit), discretized_logistic or discretized_logistic_mixture."""
     mixtures: int = 3
-    """Number of logistics mixed for each pixel; a Bernoulli likelihood ignores it."""
+    """Number of logistics mixed for each pixel. With a Bernoulli likelihood only the default is accepted."""
     prior_from_step: int = 1000
     """Number of updates for encoders, decoders and codebooks. They are frozen then, and the remaining updates train the
     prior alone, which is uniform before."""
@@ -87,6 +91,7 @@ class VQVAE2Config:
 
     def __post_init__(self) -> None:
         require_image_kind(self.image_shape, self.bits)
+        require_mixtures_used(self)
         sizes = ("channels", "halvings", "top_halvings", "mixtures", "prior_channels", "prior_layers")
         require_at_least(1, self, *sizes, "prior_from_step")
         require_at_least(0, self, "blocks")
@@ -130,11 +135,13 @@ class TwoLevelAutoencoder(nn.Module):
         self.decoder = strided_decoder(2 * dim, channels, config.halvings, blocks)
         self.head = output_head(config.likelihood, channels, in_channels, config.bits, config.mixtures)
 
-    def quantize(self, x: UInt8[Tensor, "batch channels height width"]) -> tuple[Quantized, Quantized]:
+    def quantize(
+        self, x: UInt8[Tensor, "batch channels height width"], generator: Generator | None = None
+    ) -> tuple[Quantized, Quantized]:
         """Upper and lower codes of images, with their vectors and losses."""
         features = self.encoder(x)
-        top = self.top_codebook(self.top_encoder(features))
-        lower = self.codebook(self.merge(torch.cat([features, self.top_decoder(top.vectors)], dim=1)))
+        top = self.top_codebook(self.top_encoder(features), generator)
+        lower = self.codebook(self.merge(torch.cat([features, self.top_decoder(top.vectors)], dim=1)), generator)
         return top, lower
 
     def features(self, top: Float[Tensor, "batch dim h w"], lower: Float[Tensor, "batch dim h2 w2"]) -> Tensor:
@@ -168,6 +175,14 @@ class TwoLevelPrior(nn.Module):
     ) -> Float[Tensor, "batch 2"]:
         """log p of the upper codes, and of the lower ones given them, nats."""
         return torch.stack([self.top.log_prob(top), self.lower.log_prob(lower, self._condition(top))], dim=1)
+
+    def of_positions(
+        self, top: Int64[Tensor, "batch h w"], lower: Int64[Tensor, "batch h2 w2"]
+    ) -> tuple[Independent, Independent]:
+        """The distribution of the code at each position of both levels, given the codes before it."""
+        logits = self.top(top), self.lower(lower, self._condition(top))
+        of_top, of_lower = (Independent(Categorical(logits=of_level.movedim(1, -1)), 2) for of_level in logits)
+        return of_top, of_lower
 
     def sample_lower(
         self, top: Int64[Tensor, "n h w"], size: Sequence[int], temperature: float, generator: Generator | None
@@ -225,28 +240,55 @@ class VQVAE2(nn.Module):
             self.autoencoder.top_codebook.revive()
             self.autoencoder.codebook.revive()
 
-    def forward(self, x: UInt8[Tensor, "batch channels height width"], posterior_temperature: float = 1.0) -> ELBO:
+    def forward(
+        self,
+        x: UInt8[Tensor, "batch channels height width"],
+        posterior_temperature: float = 1.0,
+        generator: Generator | None = None,
+    ) -> ELBO:
         require_temperature("posterior_temperature", posterior_temperature)
-        top, lower = self.quantize(x)
+        top, lower = self.quantize(x, generator)
         features = self.autoencoder.features(top.vectors, lower.vectors)
         log_likelihood = self.autoencoder.head.log_likelihood(features, x)
         return ELBO(log_likelihood, self._kl(top.codes, lower.codes, log_likelihood), self._penalties(top, lower))
 
-    def quantize(self, x: UInt8[Tensor, "batch channels height width"]) -> tuple[Quantized, Quantized]:
-        """Upper and lower codes of images; refuses anything but pixel levels with a reason."""
+    def quantize(
+        self, x: UInt8[Tensor, "batch channels height width"], generator: Generator | None = None
+    ) -> tuple[Quantized, Quantized]:
+        """Upper and lower codes of images; refuses anything but pixel levels with a reason.
+
+        Args:
+            generator: in training mode, of the vectors that the codebooks keep to revive dead codes.
+        """
         require_pixels(x, self.image_shape, self.bits)
-        return self.autoencoder.quantize(x)
+        return self.autoencoder.quantize(x, generator)
 
     def log_weight(
-        self, x: UInt8[Tensor, "batch channels height width"], keep_layers: int | None = None
+        self,
+        x: UInt8[Tensor, "batch channels height width"],
+        keep_layers: int | None = None,
+        generator: Generator | None = None,
     ) -> Float[Tensor, "batch"]:
-        top, lower = self._codes(x, keep_layers)
+        top, lower = self._codes(x, keep_layers, generator)
         kept = self.num_layers if keep_layers is None else keep_layers
         log_prior = self.prior.log_prob(top, lower)[:, :kept].sum(dim=1)
         return self.autoencoder.head.log_likelihood(self.autoencoder.features_of_codes(top, lower), x) + log_prior
 
-    def latents(self, x: UInt8[Tensor, "batch channels height width"]) -> tuple[PointMass, ...]:
-        return tuple(PointMass(quantized.codes, quantized.vectors) for quantized in self.quantize(x))
+    def latents(
+        self, x: UInt8[Tensor, "batch channels height width"], generator: Generator | None = None
+    ) -> tuple[PointMass, ...]:
+        return tuple(PointMass(quantized.codes, quantized.vectors) for quantized in self.quantize(x, generator))
+
+    def infer(
+        self,
+        x: UInt8[Tensor, "batch channels height width"],
+        posterior_temperature: float = 1.0,
+        generator: Generator | None = None,
+    ) -> Inference:
+        require_temperature("posterior_temperature", posterior_temperature)
+        top, lower = posteriors = self.latents(x, generator)
+        draws = (top.codes, lower.codes)
+        return Inference(draws, posteriors, self.prior.of_positions(*draws))
 
     @torch.no_grad()
     def sample(
@@ -260,24 +302,46 @@ class VQVAE2(nn.Module):
 
     @torch.no_grad()
     def reconstruct(
-        self, x: UInt8[Tensor, "batch channels height width"], keep_layers: int | None = None
+        self,
+        x: UInt8[Tensor, "batch channels height width"],
+        keep_layers: int | None = None,
+        generator: Generator | None = None,
     ) -> UInt8[Tensor, "batch channels height width"]:
-        return self.decode(*self._codes(x, keep_layers)).round().to(torch.uint8)
+        return self.decode(*self._codes(x, keep_layers, generator)).round().to(torch.uint8)
 
     @torch.no_grad()
     def codes(
-        self, x: UInt8[Tensor, "batch channels height width"]
+        self, x: UInt8[Tensor, "batch channels height width"], generator: Generator | None = None
     ) -> tuple[Int64[Tensor, "batch rows columns"], Int64[Tensor, "batch rows2 columns2"]]:
         """Upper and lower codes of each image."""
-        top, lower = self.quantize(x)
+        top, lower = self.quantize(x, generator)
         return top.codes, lower.codes
 
     @torch.no_grad()
     def decode(
-        self, top: Int64[Tensor, "batch rows columns"], lower: Int64[Tensor, "batch rows2 columns2"]
+        self,
+        draws: Int64[Tensor, "batch rows columns"] | Sequence[Tensor | None],
+        lower: Int64[Tensor, "batch rows2 columns2"] | None = None,
+        *,
+        temperature: float | Sequence[float] = 1.0,
+        generator: Generator | None = None,
     ) -> Float[Tensor, "batch channels height width"]:
-        """The expected image of two grids of codes, in pixel levels but not rounded to them."""
-        return self.autoencoder.head.mean(self.autoencoder.features_of_codes(top, lower))
+        """The expected image of two grids of codes, in pixel levels but not rounded to them.
+
+        Args:
+            draws: upper and lower codes; a level that is None or missing is drawn from the prior. Or the upper codes
+                alone.
+            lower: the lower codes beside the upper ones, ``decode(top, lower)``.
+            temperature: what the prior's logits are divided by where a level is drawn, for both or one for each.
+        """
+        both = [draws, lower] if isinstance(draws, Tensor) else draws
+        given, grids = require_draws(both, self.num_layers), (self.top_grid, self.grid)
+        for level, codes in enumerate(given):
+            if codes is not None:
+                require_codes(level, codes, grids[level], self.config.codes)
+        temperatures = temperature_of_each_layer(temperature, self.num_layers)
+        top, below = self._completed(given, temperatures, generator)
+        return self.autoencoder.head.mean(self.autoencoder.features_of_codes(top, below))
 
     def code_counts(self, x: UInt8[Tensor, "batch channels height width"]) -> Int64[Tensor, "levels codes"]:
         """How often each code of each level is used in a batch, ``(2, codes)``, top first."""
@@ -300,15 +364,27 @@ class VQVAE2(nn.Module):
         return {"commitment": commitment, "codebook": top.codebook_loss + lower.codebook_loss}
 
     @torch.no_grad()
-    def _codes(self, x: Tensor, keep_layers: int | None) -> tuple[Tensor, Tensor]:
+    def _codes(self, x: Tensor, keep_layers: int | None, generator: Generator | None = None) -> tuple[Tensor, Tensor]:
         """The codes of the top ``keep_layers`` levels are those of the image, the others are drawn from the prior."""
         if keep_layers not in (None, 0, 1, 2):
             raise InvalidInput(f"keep_layers must be None or 0 … 2: this model has two layers, got {keep_layers}")
-        top, lower = self.codes(x)
+        top, lower = self.codes(x, generator)
         if keep_layers == 0:
-            top = self.prior.top.sample(len(x), *self.top_grid)
+            top = self.prior.top.sample(len(x), *self.top_grid, generator=generator)
         if keep_layers in (0, 1):
-            lower = self.prior.sample_lower(top, self.grid, 1.0, None)
+            lower = self.prior.sample_lower(top, self.grid, 1.0, generator)
+        return top, lower
+
+    def _completed(
+        self, given: Sequence[Tensor | None], temperatures: Sequence[float], generator: Generator | None
+    ) -> tuple[Tensor, Tensor]:
+        """Both levels of codes; those that are not given are drawn from the prior."""
+        top, lower = given
+        if top is None:
+            assert lower is not None, "require_draws has refused draws without a latent"
+            top = self.prior.top.sample(len(lower), *self.top_grid, None, temperatures[0], generator)
+        if lower is None:
+            lower = self.prior.sample_lower(top, self.grid, temperatures[1], generator)
         return top, lower
 
 

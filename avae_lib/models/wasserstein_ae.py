@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 from typing import NoReturn
 
 import torch
 from jaxtyping import UInt8
-from torch import Tensor
+from torch import Generator, Tensor
 
 from avae_lib.errors import InvalidInput
 from avae_lib.gaussians import DiagonalGaussian
@@ -78,18 +79,29 @@ class WassersteinAE(VAE):
         z = at_least_float32(self.encoder(self._scaled(x)))
         return DiagonalGaussian(z, torch.full_like(z, -math.inf))
 
-    def forward(self, x: UInt8[Tensor, "batch channels height width"], posterior_temperature: float = 1.0) -> ELBO:
+    def forward(
+        self,
+        x: UInt8[Tensor, "batch channels height width"],
+        posterior_temperature: float = 1.0,
+        generator: Generator | None = None,
+    ) -> ELBO:
         require_temperature("posterior_temperature", posterior_temperature)
         z = self.posterior(x).mean
-        distance = distance_of_batch(PENALTIES[self.config.penalty], z, self.training)
+        distance_of = functools.partial(PENALTIES[self.config.penalty], generator=generator)
+        distance = distance_of_batch(distance_of, z, self.training)
         penalties = {self.config.penalty: self.config.penalty_weight * distance}
         return ELBO(self.log_likelihood(x, z), z.new_zeros(len(x), 1), penalties)
 
-    def log_weight(self, x: UInt8[Tensor, "batch channels height width"], keep_layers: int | None = None) -> NoReturn:
+    def log_weight(
+        self,
+        x: UInt8[Tensor, "batch channels height width"],
+        keep_layers: int | None = None,
+        generator: Generator | None = None,
+    ) -> NoReturn:
         raise NoDensity(self.no_density)
 
-    def _propose(self, x: Tensor, keep_layers: int | None) -> tuple[Tensor, None]:
+    def _propose(self, x: Tensor, keep_layers: int | None, generator: Generator | None = None) -> tuple[Tensor, None]:
         """z, and no density of it."""
         require_layer_count(keep_layers)
         z = self.posterior(x).mean
-        return (self.draw_prior(len(x)) if keep_layers == 0 else z), None
+        return (self.draw_prior(len(x), generator=generator) if keep_layers == 0 else z), None

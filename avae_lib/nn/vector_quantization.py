@@ -97,8 +97,8 @@ class PointMass:
     """The posterior of a layer of codes: at each position one code has probability 1.
 
     >>> mass = PointMass(codes=torch.zeros(1, 2, 2, dtype=torch.int64), mean=torch.ones(1, 3, 2, 2))
-    >>> mass.log_prob(torch.ones(1, 3, 2, 2)), mass.log_prob(torch.zeros(1, 3, 2, 2))
-    (tensor([0.]), tensor([-inf]))
+    >>> mass.log_prob(torch.ones(1, 3, 2, 2)), mass.log_prob(torch.zeros(1, 3, 2, 2)), mass.log_prob(mass.codes)
+    (tensor([0.]), tensor([-inf]), tensor([0.]))
     """
 
     codes: Int64[Tensor, "batch height width"]
@@ -112,9 +112,11 @@ class PointMass:
         """The codes' values: nothing is left to chance."""
         return self.mean
 
-    def log_prob(self, z: Float[Tensor, "batch dim height width"]) -> Float[Tensor, "batch"]:
-        """0 where ``z`` holds exactly the codes' values, −∞ elsewhere."""
-        is_same = (z == self.mean).flatten(start_dim=1).all(dim=1)
+    def log_prob(
+        self, z: Float[Tensor, "batch dim height width"] | Int64[Tensor, "batch height width"]
+    ) -> Float[Tensor, "batch"]:
+        """0 where ``z`` holds exactly the codes or their values, −∞ elsewhere."""
+        is_same = (z == (self.mean if z.is_floating_point() else self.codes)).flatten(start_dim=1).all(dim=1)
         return torch.where(is_same, 0.0, -torch.inf).to(self.mean.dtype)
 
 
@@ -170,7 +172,8 @@ class Codebook(nn.Module):
 
     In training mode ``forward`` moves these averages along. :meth:`revive` is called between updates: a code that is
     hardly used any more is put where a vector of the last batch was. After the first batch this is the fate of almost
-    all codes, so training starts from real vectors.
+    all codes, so training starts from real vectors. Which vectors of the batch are kept for that is random, and
+    ``forward`` takes a generator for it.
 
     Args:
         codes: K.
@@ -227,13 +230,13 @@ class Codebook(nn.Module):
         """The codes' values."""
         return self.learned if self.update == "loss" else self.sums / self.usage[:, None]
 
-    def forward(self, z: Float[Tensor, "batch dim height width"]) -> Quantized:
+    def forward(self, z: Float[Tensor, "batch dim height width"], generator: Generator | None = None) -> Quantized:
         z = at_least_float32(z)
         with _full_precision(z):
             flat = z.movedim(1, -1).flatten(end_dim=-2)
             quantised, indices, codebook_loss, commitment_loss = self._look_up(flat)
         if self.training:
-            self._follow(flat.detach(), indices)
+            self._follow(flat.detach(), indices, generator)
         shape = (len(z), *z.shape[2:])
         per_image = z[0].numel()
         vectors = quantised.unflatten(0, shape).movedim(-1, 1)
@@ -273,7 +276,9 @@ class Codebook(nn.Module):
         return quantised, indices, *losses
 
     @torch.no_grad()
-    def _follow(self, z: Float[Tensor, "positions dim"], indices: Int64[Tensor, "positions"]) -> None:
+    def _follow(
+        self, z: Float[Tensor, "positions dim"], indices: Int64[Tensor, "positions"], generator: Generator | None
+    ) -> None:
         """Move the averages on by one batch, and keep some of its vectors."""
         even_share = len(z) / len(self.usage)
         counts = torch.zeros_like(self.usage).index_add_(0, indices, torch.ones_like(z[:, 0]))
@@ -283,7 +288,9 @@ class Codebook(nn.Module):
             sums = torch.zeros_like(self.sums).index_add_(0, indices, z) / even_share
             self.sums.copy_(torch.where(stays[:, None], self.sums, self.sums.lerp(sums, 1 - self.decay)))
         self.usage.copy_(torch.where(stays, self.usage, usage))
-        picked = torch.randperm(len(z), device=z.device)[torch.arange(len(self.recent), device=z.device) % len(z)]
+        drawn_on = z.device if generator is None else generator.device
+        order = torch.randperm(len(z), generator=generator, device=drawn_on).to(z.device)
+        picked = order[torch.arange(len(self.recent), device=z.device) % len(z)]
         self.recent.copy_(z[picked])
         self.has_recent.fill_(True)
 

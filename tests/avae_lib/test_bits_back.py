@@ -51,7 +51,7 @@ def test_bins_hold_the_masses_of_the_normal_and_fill_everything(normal, bits):
 
 def vae(likelihood="bernoulli", bits=1, latent_dim=3, seed=0):
     torch.manual_seed(seed)
-    model = VAEConfig((1, 4, 4), bits, latent_dim, (8,), likelihood, mixtures=2).build()
+    model = VAEConfig((1, 4, 4), bits, latent_dim, (8,), likelihood, mixtures=bits).build()
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(3)  # posteriors unlike the prior

@@ -35,7 +35,7 @@ def test_the_product_over_channels_is_the_likelihood_and_levels_sum_to_one(name)
 
 @pytest.mark.parametrize(("likelihood", "bits"), [("bernoulli", 1), ("discretized_logistic", 3)])
 def test_a_vae_gives_the_probabilities_of_its_likelihood(likelihood, bits):
-    model = VAEConfig((1, 3, 4), bits, latent_dim=2, hidden_sizes=(6,), likelihood=likelihood, mixtures=2).build()
+    model = VAEConfig((1, 3, 4), bits, latent_dim=2, hidden_sizes=(6,), likelihood=likelihood, mixtures=bits).build()
     model, z = model.double(), torch.randn(5, 2, dtype=torch.float64)
     x = torch.randint(2**bits, (5, 1, 3, 4), dtype=torch.uint8)
     chosen = model.level_probabilities(z).gather(-1, x.long()[..., None])

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from scipy.special import logsumexp
 from torch.distributions import Normal
 
+from avae_lib import components
 from avae_lib.objectives import (
     ELBO,
     balanced_kl,
@@ -33,6 +34,14 @@ def test_negative_elbo_is_minus_the_mean_bound_of_its_record():
     elbo = ELBO(torch.randn(6), torch.rand(6, 2))
     assert elbo.bound.shape == (6,)
     assert torch.allclose(negative_elbo(elbo.log_likelihood, elbo.kl), -elbo.bound.mean())
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.4, 1.0])
+def test_negative_of_a_record_weights_every_kl_and_leaves_penalties_out(beta):
+    elbo = ELBO(torch.tensor([-3.0, -5.0]), torch.tensor([[1.0, 2.0], [0.5, 0.0]]), {"other": torch.ones(2)})
+    assert elbo.negative(beta).item() == pytest.approx(4.0 + beta * 1.75)
+    with components.using("negative_elbo", lambda log_likelihood, kl, beta=1.0: beta * kl.sum() - log_likelihood[0]):
+        assert elbo.negative(beta).item() == pytest.approx(beta * 3.5 + 3.0)
 
 
 def test_gradients_of_negative_elbo_pass_finite_differences():

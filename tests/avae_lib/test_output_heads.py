@@ -1,3 +1,4 @@
+import dataclasses
 import itertools
 
 import pytest
@@ -5,6 +6,7 @@ import torch
 from torch import nn
 
 from avae_lib.likelihoods import logistic_mixture_log_prob
+from avae_lib.models.families import FAMILIES
 from avae_lib.nn.output_heads import LIKELIHOODS, output_head
 
 
@@ -115,3 +117,11 @@ def test_head_of_dependent_colours_gives_the_mixture_that_its_projection_describ
 def test_dependent_colours_are_three_or_one():
     with pytest.raises(ValueError, match=r"channels must be 1 .* or 3 .*, got 4"):
         output_head("discretized_logistic_mixture", 5, 4, 8)
+
+
+@pytest.mark.parametrize("family", [config for config in FAMILIES.values() if hasattr(config, "mixtures")])
+def test_a_number_of_mixtures_that_has_no_effect_is_refused(family):
+    default = family.mixtures
+    plain = family(bits=1, likelihood="bernoulli")
+    with pytest.raises(ValueError, match=f"mixtures has no effect with likelihood=bernoulli: leave it at {default}"):
+        dataclasses.replace(plain, mixtures=default + 1)
