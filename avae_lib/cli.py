@@ -19,7 +19,7 @@ __all__ = ["main"]
 
 _COMMANDS = {
     "presets": "list what can be trained",
-    "train": "train a preset, or continue its run",
+    "train": "train a preset, or continue a run",
     "evaluate": "bounds, likelihoods and use of each layer on held-out images",
     "sample": "draw images or sentences from a trained model",
     "import-openai": "make a run folder of a checkpoint of OpenAI's Very Deep VAE code",
@@ -36,6 +36,8 @@ Commands (`avae COMMAND --help` describes one):"""
 _EXAMPLES = """Examples:
   avae presets
   avae train digits-vae                           the same command continues a run that was stopped
+  avae train runs/digits-vae                      so does this, with the configuration stored in the folder
+  avae train digits-vae --run-dir runs/tuned --init-from runs/digits-vae    begin from the weights of another run
   avae train digits-vae --training.steps 500      train for 500 updates; any setting can be changed like this
   avae train digits-vae --training.minutes 5      train for five minutes; the same command continues
   torchrun --nproc-per-node 2 -m avae_lib train digits-vae    train with two processes, one GPU each

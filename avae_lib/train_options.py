@@ -8,6 +8,7 @@ import inspect
 import itertools
 import textwrap
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
@@ -15,12 +16,22 @@ import tyro
 
 from avae_lib.errors import InvalidInput, UserError
 from avae_lib.presets.derivation import derive
+from avae_lib.training.checkpoints import LATEST
 from avae_lib.training.experiment import Experiment
 from avae_lib.training.older_configs import PLACES
 
-__all__ = ["WrongOption", "parse_train_options"]
+__all__ = ["TrainOptions", "WrongOption", "parse_train_options"]
 
 _FOLDER = "Folder of the run. If it has a checkpoint, training continues from it."
+_INIT_FROM = (
+    "Folder of another run: a new run begins from its weights. The model must be the same; data set and training may "
+    "differ. The other run stays as it is."
+)
+_INIT_WEIGHTS = (
+    "With --init-from: file of weights in that folder: weights.safetensors has the latest, best.safetensors those with "
+    "the best validation bound."
+)
+_REPORT = "Write report.html at the end."
 
 
 class WrongOption(UserError, ValueError):
@@ -29,28 +40,77 @@ class WrongOption(UserError, ValueError):
     exit_status = 2
 
 
-def parse_train_options(preset: Experiment, arguments: Sequence[str]) -> tuple[Experiment, Path]:
-    """The preset with the changes that the options make, and the folder of the run.
+@dataclass(frozen=True)
+class TrainOptions:
+    """What ``avae train`` was asked for.
+
+    >>> from avae_lib.presets import find_preset
+    >>> TrainOptions(find_preset("digits-vae"), Path("runs/mine")).report
+    True
+    """
+
+    experiment: Experiment
+    """The experiment with the changes that the options make."""
+    run_dir: Path
+    """Folder of the run."""
+    init_from: Path | None = None
+    """Folder of the run whose weights the new one begins from; None for fresh weights."""
+    init_weights: str = LATEST
+    """File of weights in that folder."""
+    report: bool = True
+    """Whether to write the report."""
+
+
+def parse_train_options(base: Experiment, arguments: Sequence[str], run_dir: Path | None = None) -> TrainOptions:
+    """The options of ``avae train`` for a preset, or for the experiment in a run folder.
+
+    Args:
+        base: the experiment that the options change.
+        arguments: the options as typed.
+        run_dir: folder of the run that ``base`` was read from; None for a preset, whose runs lie in ``runs``.
 
     Raises:
         WrongOption: an option has another name, or the configuration refuses a value; the message says what to do.
 
     >>> from avae_lib.presets import find_preset
-    >>> experiment, folder = parse_train_options(find_preset("digits-vae"), ["--training.learning-rate.peak", "0.01"])
-    >>> experiment.training.learning_rate.peak, folder.name
+    >>> options = parse_train_options(find_preset("digits-vae"), ["--training.learning-rate.peak", "0.01"])
+    >>> options.experiment.training.learning_rate.peak, options.run_dir.name
     (0.01, 'digits-vae')
     """
-    _require_grouped_names(arguments, preset.name)
-    run_dir = ("run_dir", Annotated[Path, tyro.conf.arg(help=_FOLDER)], Path("runs") / preset.name)
-    groups = [_group(name, getattr(preset, name)) for name in ("data", "model", "training")]
-    options = dataclasses.make_dataclass("Options", [run_dir, *groups], frozen=True)
-    options.__doc__ = f"Train {preset.name} ({preset.source})."
-    values = _as_dict(tyro.cli(options, prog=f"avae train {preset.name}", args=arguments))
-    folder = values.pop("run_dir")
+    named = base.name if run_dir is None else str(run_dir)
+    _require_grouped_names(arguments, named)
+    groups = [_group(name, getattr(base, name)) for name in ("data", "model", "training")]
+    folder = _options_beside_the_groups(run_dir or Path("runs") / base.name)
+    options = dataclasses.make_dataclass("Options", [*folder, *groups], frozen=True)
+    options.__doc__ = _about(base, run_dir)
+    values = _as_dict(tyro.cli(options, prog=f"avae train {named}", args=arguments))
+    others = {name: values.pop(name) for name, _, _ in folder}
     try:
-        return derive(preset, **values), folder
+        return TrainOptions(derive(base, **values), **others)
     except InvalidInput as problem:
         raise WrongOption(str(problem)) from problem
+
+
+def _options_beside_the_groups(run_dir: Path) -> list[tuple[str, Any, Any]]:
+    """Name, type and default of each option that is no field of the configuration."""
+    other_run = tyro.conf.arg(help=_INIT_FROM, metavar="RUN", help_behavior_hint="")
+    return [
+        ("run_dir", Annotated[Path, tyro.conf.arg(help=_FOLDER, metavar="DIR")], run_dir),
+        ("init_from", Annotated[Path | None, other_run], None),
+        ("init_weights", Annotated[str, tyro.conf.arg(help=_INIT_WEIGHTS, metavar="FILE")], LATEST),
+        ("report", Annotated[bool, tyro.conf.arg(help=_REPORT)], True),
+    ]
+
+
+def _about(base: Experiment, run_dir: Path | None) -> str:
+    if run_dir is None:
+        return f"Train {base.name} ({base.source})."
+    return (
+        f"Continue the run in {run_dir} with its stored configuration. Its length (--training.steps), what it writes "
+        "(--training.logging), which updates it skips (--training.skipping) and how the machine is used may be "
+        "changed; anything else is refused. With another --run-dir: a new run of the same configuration, in which "
+        "everything may be changed."
+    )
 
 
 def _require_grouped_names(arguments: Sequence[str], preset: str) -> None:

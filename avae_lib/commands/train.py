@@ -2,46 +2,103 @@
 
 from __future__ import annotations
 
+import dataclasses
+import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 from tyro.conf import Positional
 
+if TYPE_CHECKING:
+    from avae_lib.train_options import TrainOptions
+    from avae_lib.training.experiment import Experiment
+
 __all__ = ["train", "train_with_options"]
+
+_WHAT = "A name from `avae presets`, or the folder of a run to continue."
+_INIT_FROM = "Folder of another run: a new run begins from its weights. The model must be the same."
 
 
 def train(
-    preset: Annotated[Positional[str], tyro.conf.arg(metavar="PRESET", help="A name from `avae presets`.")],
+    what: Annotated[Positional[str], tyro.conf.arg(metavar="PRESET|RUN", help=_WHAT)],
     run_dir: Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")] = None,
+    init_from: Annotated[Path | None, tyro.conf.arg(metavar="RUN", help=_INIT_FROM, help_behavior_hint="")] = None,
 ) -> None:
-    """Train a preset, or continue its run. `avae train PRESET --help` lists all settings.
+    """Train a preset, or continue a run. `avae train PRESET --help` lists all settings.
 
-    If training is stopped, by Ctrl-C or a kill, the same command continues from the last checkpoint. A finished run
+    If training is stopped, by Ctrl-C or a kill, the same command continues from the last checkpoint; so does `avae
+    train RUN`, with the configuration that is stored in the folder, on this machine or another. A finished run
     continues with a larger --training.steps. With --training.minutes 20 the command saves a checkpoint and stops after
     20 minutes; the same command then continues.
+
+    A word that is the name of a preset means the preset, even if there is a folder of that name: ./NAME is the folder.
+    `avae train RUN --run-dir NEW` is a new run with the configuration of the old one.
 
     The learning curve, the report and best.safetensors (the best weights so far) are based on validation images, which
     --data.validation takes out of the training images. Only avae evaluate looks at the test images.
 
     Args:
-        run_dir: Folder of the run; by default runs/PRESET.
+        run_dir: Folder of the run; by default runs/PRESET, or RUN itself.
     """
-    train_with_options(preset, [] if run_dir is None else ["--run-dir", str(run_dir)])
+    given = {"--run-dir": run_dir, "--init-from": init_from}
+    train_with_options(what, [word for flag, path in given.items() if path is not None for word in (flag, str(path))])
 
 
-def train_with_options(name: str, options: Sequence[str]) -> None:
-    """Train the preset ``name`` with options as typed: which ones there are depends on the preset."""
-    from avae_lib.presets import find_preset
+def train_with_options(what: str, options: Sequence[str]) -> None:
+    """Train the preset or continue the run ``what``, with options as typed: they depend on what is trained."""
     from avae_lib.report import write_report
-    from avae_lib.train_options import parse_train_options
     from avae_lib.training.distributed import is_leading_process
     from avae_lib.training.runs import train_run
+    from avae_lib.training.starting_weights import StartingWeights
 
-    experiment, run_dir = parse_train_options(find_preset(name), options)
-    train_run(experiment, run_dir)
+    asked = _asked_for(what, options)
+    start = None if asked.init_from is None else StartingWeights(asked.init_from, asked.init_weights)
+    train_run(asked.experiment, asked.run_dir, init_from=start)
     if not is_leading_process():
         return
-    report = write_report(run_dir, progress=True)
-    print(f"Look at {report}; then try: avae sample {run_dir}, avae evaluate {run_dir}")
+    run_dir, looks = asked.run_dir, ""
+    if asked.report:
+        looks = f"Look at {write_report(run_dir, progress=True)}; then try"
+    print(f"{looks or 'Try'}: avae sample {run_dir}, avae evaluate {run_dir}")
+
+
+def _asked_for(what: str, options: Sequence[str]) -> TrainOptions:
+    from avae_lib.presets import find_preset
+    from avae_lib.train_options import parse_train_options
+    from avae_lib.training.runs import read_experiment
+
+    if not _is_folder(what):
+        return parse_train_options(find_preset(what), options)
+    stored = read_experiment(what)
+    asked = parse_train_options(stored, options, Path(what))
+    return dataclasses.replace(asked, experiment=_on_this_machine(asked.experiment, stored, what))
+
+
+def _is_folder(what: str) -> bool:
+    """Whether a word names a run folder: a path, or a folder in the current one that has no name of a preset."""
+    from avae_lib.presets import PRESETS
+
+    if os.sep in what or "/" in what or what in (".", ".."):
+        return True
+    is_folder = Path(what).is_dir()
+    if is_folder and what in PRESETS:
+        print(f"{what} is taken as the preset; for the folder of this name type ./{what}")
+    return is_folder and what not in PRESETS
+
+
+def _on_this_machine(experiment: Experiment, stored: Experiment, run: str) -> Experiment:
+    """The experiment on a device that this machine has, if the stored one was another machine's."""
+    from avae_lib.errors import InvalidInput
+    from avae_lib.training.devices import find_device
+
+    device = experiment.training.device
+    if device != stored.training.device:
+        return experiment  # chosen just now
+    try:
+        find_device(device)
+    except InvalidInput:
+        print(f"{run} was trained on {device}, which this machine does not have: continuing on {find_device('auto')}")
+        return dataclasses.replace(experiment, training=dataclasses.replace(experiment.training, device="auto"))
+    return experiment

@@ -13,6 +13,7 @@ from avae_lib.report.charts import course_charts, layer_charts
 from avae_lib.report.next_commands import next_commands
 from avae_lib.report.run_record import RunRecord
 from avae_lib.training.experiment import to_json
+from avae_lib.training.starting_weights import StartRecord
 
 __all__ = ["write_report"]
 
@@ -132,6 +133,7 @@ def _facts(record: RunRecord) -> list[tuple[str, str]]:
         ("Latents", f"{_count(record.num_layers, 'layer')}, {_count(sum(result.units), 'unit')} in all"),
         ("Parameters", f"{record.parameters:,}"),
         ("Training", f"{record.steps:,} updates of {record.experiment.training.batch_size} {example}s"),
+        *_beginning(record),
         ("Time", _duration(record.seconds)),
         *_costs(record),
         ("Numbers from", record.experiment.source),
@@ -139,6 +141,11 @@ def _facts(record: RunRecord) -> list[tuple[str, str]]:
         ("Judged on", f"{result.examples:,} of {_judged(record):,} {record.held_out} {example}s"),
         ("Page made with", f"PyTorch {torch.__version__.split('+')[0]} on {record.device}"),
     ]
+
+
+def _beginning(record: RunRecord) -> list[tuple[str, str]]:
+    start = StartRecord.read(record.run_dir)
+    return [] if start is None else [("Began from", start.text())]
 
 
 def _sizes(data: Dataset) -> str:

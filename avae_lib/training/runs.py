@@ -8,6 +8,8 @@
   defines no density, those with the lowest training objective
 * ``milestones/000500.safetensors``: the averaged weights of each step of ``training.logging.milestones``
   and ``training.logging.milestone_every``
+* ``start.safetensors`` and ``started_from.json``: the weights that the run began from, and where they came from; only
+  for a run that began from another one
 * ``costs.json``: time, memory and electricity, see :class:`avae_lib.training.costs.Costs`
 * ``skipped.jsonl``: updates that were skipped, and why; only if there were any
 """
@@ -25,7 +27,14 @@ from torch import nn
 
 from avae_lib.atomic_write import write_atomically
 from avae_lib.errors import UserError
-from avae_lib.training.checkpoints import LATEST, Checkpoints, has_weights, load_weights, save_weights
+from avae_lib.training.checkpoints import (
+    LATEST,
+    Checkpoints,
+    has_weights,
+    load_weights,
+    save_weights,
+    step_of_weights,
+)
 from avae_lib.training.distributed import is_leading_process
 from avae_lib.training.experiment import (
     ConfigError,
@@ -38,6 +47,13 @@ from avae_lib.training.experiment import (
 )
 from avae_lib.training.fit import TrainedModel, fit
 from avae_lib.training.metrics import Callback
+from avae_lib.training.optimizers_and_schedules import learning_rate_factor
+from avae_lib.training.starting_weights import (
+    StartingWeights,
+    StartRecord,
+    keep_starting_weights,
+    load_starting_weights,
+)
 
 __all__ = ["RunError", "load_run", "read_experiment", "train_run", "write_run"]
 
@@ -64,13 +80,19 @@ _FREE_TO_CHANGE = (
 )
 """Fields that may differ when a run is continued: its length, what it writes, what it skips, and the machine."""
 
+_NOTABLE = 1.1  # factor on the learning rate
+
 
 class RunError(UserError, RuntimeError):
     """A run folder that cannot be used for this; the message says what to do."""
 
 
 def train_run(
-    experiment: Experiment, run_dir: Path | str, callbacks: Sequence[Callback] = (), progress_bar: bool = True
+    experiment: Experiment,
+    run_dir: Path | str,
+    callbacks: Sequence[Callback] = (),
+    progress_bar: bool = True,
+    init_from: StartingWeights | None = None,
 ) -> TrainedModel:
     """Train an experiment in a run folder, or continue the one that is there.
 
@@ -78,11 +100,14 @@ def train_run(
         experiment: data, model and training.
         run_dir: folder of the run; made if it does not exist.
         callbacks, progress_bar: as for :func:`avae_lib.training.fit.fit`.
+        init_from: weights of another run that a new run begins from. The folder keeps a copy, so that resuming does not
+            need the other run again.
 
     Raises:
         ConfigError: the configuration could not be read back from the folder; the message names the field.
         RunError: the folder cannot be written, holds another experiment (the message names the fields that differ),
-            or weights from elsewhere.
+            or weights from elsewhere, or began from other weights than ``init_from``.
+        OtherModel: the weights to begin from are of another model.
         DatasetError, and all that :func:`avae_lib.training.fit.fit` raises.
 
     >>> from tempfile import TemporaryDirectory
@@ -101,6 +126,11 @@ def train_run(
     require_readable(experiment)
     _require_room_for(experiment, run_dir)
     dataset, model = experiment.data.load(), experiment.build_model()
+    if init_from is not None:
+        _begin_from(init_from, experiment, model, run_dir)
+    if not Checkpoints(run_dir).exist:
+        load_starting_weights(model, run_dir)
+    _say_if_the_learning_rate_rises(experiment, run_dir)
     _write_experiment(experiment, run_dir)
     trained = fit(model, dataset, experiment.training, run_dir, callbacks, progress_bar)
     if trained.step > experiment.training.steps:  # the run already had more updates than this call asked for
@@ -219,7 +249,48 @@ def _require_room_for(experiment: Experiment, run_dir: Path) -> None:
         changes = ", ".join(f"{name} was {differing[name][0]!r} and is now {differing[name][1]!r}" for name in refused)
         raise RunError(
             f"{run_dir} holds another experiment: {changes}. Ask for the same as before to continue it, or choose "
-            "another run folder"
+            f"another run folder; a new run can begin from its weights with --init-from {run_dir}"
+        )
+
+
+def _begin_from(start: StartingWeights, experiment: Experiment, model: nn.Module, run_dir: Path) -> None:
+    """Keep the weights of another run in the folder of a new one, unless an earlier call has done so."""
+    source = read_experiment(start.run_dir)
+    if start.run_dir.resolve() == run_dir.resolve():
+        raise RunError(f"{run_dir} cannot begin from its own weights: choose another run folder for the new run")
+    known = StartRecord.read(run_dir)
+    if known is not None and known.is_of(start):
+        return
+    if Checkpoints(run_dir).exist:
+        began = "fresh weights" if known is None else known.text()
+        raise RunError(
+            f"{run_dir} began from {began}, not from {start.weights} of {start.run_dir}: leave --init-from out to "
+            "continue it, or choose another run folder"
+        )
+    if is_leading_process():
+        keep_starting_weights(start, source.name, model, _differing_models(source, experiment), run_dir)
+        print(f"{run_dir} begins from {start.weights} of {start.run_dir}")
+
+
+def _differing_models(there: Experiment, here: Experiment) -> dict[str, tuple[Any, Any]]:
+    if type(there.model) is not type(here.model):
+        return {"model": (type(there.model).__name__, type(here.model).__name__)}
+    return differing_fields(there.model, here.model, "model")
+
+
+def _say_if_the_learning_rate_rises(experiment: Experiment, run_dir: Path) -> None:
+    """A cosine that ends later than before is higher where the run stands."""
+    step = step_of_weights(run_dir / LATEST)
+    if not step or not Checkpoints(run_dir).exist:
+        return
+    earlier, now = read_experiment(run_dir).training, experiment.training
+    before = earlier.learning_rate.peak * learning_rate_factor(step - 1, earlier)
+    after = now.learning_rate.peak * learning_rate_factor(step, now)
+    if earlier.steps != now.steps and after > _NOTABLE * before and step > now.learning_rate.warmup_steps:
+        print(
+            f"note: the cosine now ends at step {now.steps} instead of {earlier.steps}, so the learning rate rises "
+            f"from {before:.2g} to {after:.2g}. To go on at a low rate, begin a new run from these weights: avae train "
+            f"{run_dir} --run-dir NEW --init-from {run_dir} --training.learning-rate.peak {before:.1g}"
         )
 
 

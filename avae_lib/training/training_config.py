@@ -220,8 +220,8 @@ class LoggingConfig:
     """Keep the averaged weights for good after every so many updates, as a file in the folder milestones. 0 for only
     those that training.logging.milestones lists."""
     tensorboard: bool = False
-    """Also write all metrics for TensorBoard, which must be installed, into the folder tensorboard of the run: look at
-    them with `tensorboard --logdir runs`."""
+    """Also write all metrics for TensorBoard, which must be installed, into the folder tensorboard of the run. The
+    folder runs as its logdir shows all runs together."""
     wandb: str | None = None
     """Also send all metrics to Weights & Biases, which must be installed, as a run of the project of this name. None to
     send nothing."""

@@ -8,7 +8,7 @@ import pytest
 from avae_lib.cli import main
 from avae_lib.presets import PRESETS, find_preset
 from avae_lib.presets.derivation import derive
-from avae_lib.train_options import parse_train_options
+from avae_lib.train_options import TrainOptions, parse_train_options
 from avae_lib.training.older_configs import PLACES
 
 
@@ -20,7 +20,7 @@ def help_of(preset, capsys):
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_without_options_a_preset_stays_as_it_is(name):
-    assert parse_train_options(PRESETS[name], []) == (PRESETS[name], Path("runs") / name)
+    assert parse_train_options(PRESETS[name], []) == TrainOptions(PRESETS[name], Path("runs") / name)
 
 
 def test_options_change_the_fields_that_they_name():
@@ -37,7 +37,7 @@ def test_options_change_the_fields_that_they_name():
     }
     preset = find_preset("digits-vae")
     asked = parse_train_options(preset, f"{arguments} {nested}".split())
-    assert asked == (derive(preset, **changes), Path("elsewhere"))
+    assert asked == TrainOptions(derive(preset, **changes), Path("elsewhere"))
 
 
 @pytest.mark.parametrize("flat", PLACES)
