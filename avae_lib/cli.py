@@ -23,6 +23,7 @@ _COMMANDS = {
     "evaluate": "bounds, likelihoods and use of each layer on held-out images",
     "sample": "draw images or sentences from a trained model",
     "import-openai": "make a run folder of a checkpoint of OpenAI's Very Deep VAE code",
+    "import-attentive": "make a run folder of the authors' weights of the Deep Attentive VAE",
     "export-openai": "write the weights of a Very Deep VAE for OpenAI's code",
 }
 """Each command with what it does; ``avae_lib.commands.NAME`` has the function of that name."""
@@ -46,6 +47,8 @@ _EXAMPLES = """Examples:
   avae evaluate runs/digits-vae --ood NAME        and how well the model tells another data set from its own
   avae sample runs/digits-vae
   avae import-openai FILE.th --preset cifar10-vdvae
+  avae import-attentive final_model.h5 --preset cifar10-attentive-16
+  avae export-openai runs/photos32-vdvae FILE.th
 """
 
 _NOTES = """Models of your own: write a module with a configuration, its model and a tuple PRESETS, then run

@@ -91,7 +91,7 @@ class AttentiveConfig:
     """What a layer is conditioned on: the context above it alone, or all contexts above and all evidence below."""
     faithful: bool = False
     """Compute what the published program computes: τ fixed at 1, contexts normalised one layer late, posteriors bounded
-    differently from priors, and 0.99 as the lower edge of the last pixel level."""
+    differently from priors, GELUs approximated by a tanh, and 0.99 as the lower edge of the last pixel level."""
     layers: int = 5
     """Number of stochastic layers."""
     width: int = 32
@@ -270,7 +270,9 @@ def _conditioning(config: AttentiveConfig, channels: int, normalised: bool) -> n
     if config.conditioning == "local":
         return LocalConditioning()
     scale = config.conventions.scale(config.key_channels)
-    return NormalizedConditioning(channels, scale) if normalised else AttentiveConditioning(scale)
+    if not normalised:
+        return AttentiveConditioning(scale)
+    return NormalizedConditioning(channels, scale, config.conventions.approximate_gelu)
 
 
 def _history(config: AttentiveConfig, index: int) -> nn.Module:
@@ -320,7 +322,7 @@ def _trainable_numbers(module: nn.Module) -> int:
 
 @dataclass(frozen=True)
 class Conventions:
-    """The four parts in which the published program and this library differ, each as a function that makes it."""
+    """The parts in which the published program and this library differ."""
 
     scale: Callable[[int], nn.Module]
     """Makes the inverse temperature of attention from the number of key channels."""
@@ -331,6 +333,8 @@ class Conventions:
     """Makes the parameterisation of prior and posterior from the range of the prior's log standard deviation."""
     upper_edge: float
     """Lower edge of the last pixel level, on the scale −1 … 1."""
+    approximate_gelu: bool
+    """Whether norms use the GELU's approximation by a tanh."""
 
 
 def _normalized_once(channels: int, key_channels: int, above: int, normalised: bool) -> nn.Module:
@@ -338,8 +342,16 @@ def _normalized_once(channels: int, key_channels: int, above: int, normalised: b
     return NormalizedOnce(channels) if normalised else Unnormalized()
 
 
-PUBLISHED = Conventions(scale=UnitScale, history=NormalizedLate, gaussians=PublishedGaussians, upper_edge=0.99)
+PUBLISHED = Conventions(
+    scale=UnitScale, history=NormalizedLate, gaussians=PublishedGaussians, upper_edge=0.99, approximate_gelu=True
+)
 """What the authors' program computes."""
 
-CORRECTED = Conventions(scale=TrainedScale, history=_normalized_once, gaussians=CentredGaussians, upper_edge=UPPER_EDGE)
+CORRECTED = Conventions(
+    scale=TrainedScale,
+    history=_normalized_once,
+    gaussians=CentredGaussians,
+    upper_edge=UPPER_EDGE,
+    approximate_gelu=False,
+)
 """What this library computes by default."""

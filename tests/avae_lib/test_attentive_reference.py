@@ -142,6 +142,9 @@ class Description:
         if f"{name}.norm.weight" not in self.weights:
             return x
         normalised = self.layer_norm(f"{name}.norm", x)
+        if self.config.faithful:
+            inner = math.sqrt(2 / math.pi) * (normalised + 0.044715 * normalised**3)
+            return x + normalised * 0.5 * (1 + torch.tanh(inner))
         return x + normalised * 0.5 * (1 + torch.erf(normalised / math.sqrt(2)))
 
     def attend(self, name, own, query, keys, values):
