@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -118,6 +119,14 @@ def test_a_package_that_is_installed_is_listed_trained_killed_resumed_evaluated_
     assert str(Path("runs/digits-line/samples.png")) in output_of(run("sample", "runs/digits-line"))
 
 
+def test_the_module_that_the_guide_shows_is_a_plugin(modules):
+    guide = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"^```python\n(# my_models.py\n.*?)^```", guide, re.MULTILINE | re.DOTALL)
+    modules(my_models=example)
+    assert foreign_presets().problems == ()
+    assert find_preset("digits-mine").model.my_setting == 1.0
+
+
 def test_a_run_whose_package_is_missing_says_so_and_opens_with_a_configuration(modules, tmp_path, monkeypatch):
     modules(my_models=ONE_PRESET)
     run = tmp_path / "run"
@@ -181,6 +190,15 @@ def test_a_model_that_cannot_be_built_is_one_line_and_the_others_remain(modules,
     listed, errors = capsys.readouterr()
     assert "sound-vae" in listed
     assert errors == "avae: the model of my-vae cannot be built: ZeroDivisionError: division by zero\n"
+
+
+def test_a_model_that_computes_with_numbers_when_it_is_built_is_counted_all_the_same(modules, capsys):
+    parts = '"My VAE."\n    def build(self):\n        assert sum(super().build().decoder[0].bias.tolist()) < 99'
+    modules(counting=ONE_PRESET.replace('"My VAE."', parts + "\n        return super().build()"))
+    assert main(["presets", "--json"]) == 0
+    (listed,) = [entry for entry in json.loads(capsys.readouterr().out) if entry["name"] == "my-vae"]
+    model = VAEConfig(hidden_sizes=(8,)).build()
+    assert listed["parameters"] == sum(parameter.numel() for parameter in model.parameters())
 
 
 @pytest.mark.parametrize("name", ["no_such_models", "models/my.py", ""])
