@@ -31,9 +31,14 @@ class InvalidInput(UserError, ValueError):
 def one_line(error: UserError | OSError) -> str:
     """The message of an error as one line; of a file that cannot be used, its name and the system's reason.
 
+    Entries of a list, which a message holds as indented lines, are separated by semicolons:
+
+    >>> one_line(UserError("course.toml has 2 mistakes:\\n  no title\\n  weights of 90 %"))
+    'course.toml has 2 mistakes: no title; weights of 90 %'
+
     >>> one_line(FileNotFoundError(2, "No such file or directory", "weights.th"))
     'cannot use weights.th: No such file or directory'
     """
     if isinstance(error, OSError) and error.filename is not None:
         return f"cannot use {error.filename}: {error.strerror}"
-    return str(error).replace("\n", " ")
+    return str(error).replace(":\n  ", ": ").replace("\n  ", "; ").replace("\n", " ")

@@ -35,6 +35,7 @@ from autograder.authoring.notebook_execution import execute, pictures_in, tidy_o
 from autograder.authoring.notebook_fillings import filled_in
 from autograder.course.course import Course
 from avae_lib.atomic_write import write_atomically
+from avae_lib.errors import UserError, one_line
 from avae_lib.plotting.legibility import REQUIRED_BY
 
 __all__ = [
@@ -288,5 +289,13 @@ def main(paths: tyro.conf.Positional[tuple[Path, ...]] = (), execute: bool = Fal
     return failed
 
 
+def _run() -> int:
+    try:
+        return tyro.cli(main)
+    except (UserError, OSError) as error:
+        print(f"notebooks: {one_line(error)}", file=sys.stderr)
+        return error.exit_status if isinstance(error, UserError) else 1
+
+
 if __name__ == "__main__":
-    sys.exit(tyro.cli(main))
+    sys.exit(_run())

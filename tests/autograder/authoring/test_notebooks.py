@@ -1,8 +1,11 @@
 """Notebooks built from their sources: stable, filled in, and in step."""
 
 import base64
+import os
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import nbformat
@@ -411,3 +414,12 @@ def test_pictures_are_found_as_images_and_in_html(tmp_path):
     notebook = code_notebook(draw, tags=["picture-network"])
     execute(notebook, tmp_path)
     assert pictures_in(notebook)["network"].startswith(b"\x89PNG")
+
+
+def test_outside_a_course_the_program_says_so_in_one_line(tmp_path):
+    command = [sys.executable, "-m", "autograder.authoring.notebooks"]
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
+    )
+    assert done.returncode == 1
+    assert done.stderr == f"notebooks: no course.toml in {tmp_path} or above it: run this inside the course folder\n"

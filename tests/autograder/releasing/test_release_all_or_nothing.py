@@ -23,6 +23,7 @@ from autograder.releasing import release as releasing
 from autograder.releasing.publication import publish
 from autograder.releasing.release import release
 from autograder.releasing.units_to_publish import Edition
+from avae_lib.errors import one_line
 
 ROOT = Path(__file__).parents[3]
 UNIT = "00_start_here"
@@ -127,6 +128,8 @@ def test_several_mistakes_are_said_at_once(course, source):
     with pytest.raises(CourseError, match=r"solutions/00_start_here/00_start_here\.py has 2 mistakes") as refusal:
         release(course, [course.unit("00")])
     assert "check_log_mean_exp is graded but has no points" in str(refusal.value)
+    _, first, second = str(refusal.value).splitlines()
+    assert one_line(refusal.value).endswith(f"has 2 mistakes: {first.strip()}; {second.strip()}")
 
 
 def test_when_one_of_several_units_fails_none_is_replaced(course, source):
