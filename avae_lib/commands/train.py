@@ -78,14 +78,16 @@ def _asked_for(what: str, options: Sequence[str]) -> TrainOptions:
 
 def _is_folder(what: str) -> bool:
     """Whether a word names a run folder: a path, or a folder in the current one that has no name of a preset."""
-    from avae_lib.presets import PRESETS
+    from avae_lib.presets import PRESETS, foreign_presets
 
     if os.sep in what or "/" in what or what in (".", ".."):
         return True
-    is_folder = Path(what).is_dir()
-    if is_folder and what in PRESETS:
+    if not Path(what).is_dir():
+        return False
+    if what in PRESETS or what in foreign_presets().presets:
         print(f"{what} is taken as the preset; for the folder of this name type ./{what}")
-    return is_folder and what not in PRESETS
+        return False
+    return True
 
 
 def _on_this_machine(experiment: Experiment, stored: Experiment, run: str) -> Experiment:

@@ -113,6 +113,8 @@ def test_a_package_that_is_installed_is_listed_trained_killed_resumed_evaluated_
     killed.communicate()
     reached = Checkpoints(folder).load()["step"]
     assert f"resuming from step {reached} of {reached + 5}" in output_of(run(*training, str(reached + 5)))
+    continued = run("train", "runs/digits-line", "--training.steps", str(reached + 7))
+    assert f"resuming from step {reached + 5} of {reached + 7}" in output_of(continued)
     assert (folder / "report.html").stat().st_size > 1000
 
     assert "bits per dimension" in output_of(run("evaluate", "runs/digits-line", "--importance-samples", "2"))
@@ -181,6 +183,20 @@ def test_what_is_wrong_with_a_plugin_is_one_line_and_the_others_remain(modules, 
     assert complaint in errors
     with pytest.raises(UnknownPreset, match="Left out: plugin broken"):
         find_preset("nothing-of-this-name")
+
+
+def test_an_entry_point_that_names_no_module_is_one_line_and_the_others_remain(tmp_path, monkeypatch, capsys):
+    record = tmp_path / "broken_models-2.0.dist-info"
+    record.mkdir()
+    (record / "METADATA").write_text("Metadata-Version: 2.1\nName: broken-models\nVersion: 2.0\n")
+    (record / "entry_points.txt").write_text("[avae.presets]\none = broken_models:PRESETS\ntwo = sound_models\n")
+    (tmp_path / "sound_models.py").write_text(ONE_PRESET)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert main(["presets"]) == 0
+    listed, errors = capsys.readouterr()
+    assert "my-vae" in listed
+    said = "plugin broken_models:PRESETS (broken-models 2.0) must be the dotted name of a module"
+    assert errors == f"avae: {said}, such as my_models.presets\n"
 
 
 def test_a_model_that_cannot_be_built_is_one_line_and_the_others_remain(modules, capsys):
