@@ -23,7 +23,7 @@ from avae_lib.data.sentences import SentenceDataset, load_sentences
 from avae_lib.data.sprites import load_sprites
 from avae_lib.data.static_mnist import MNIST_STATIC
 
-__all__ = ["EMBEDDED", "NAMES", "Dataset", "load"]
+__all__ = ["EMBEDDED", "NAMES", "Dataset", "load", "published_training_images"]
 
 _EMBEDDED = {"digits": load_digits, "photos32": load_photos32, "sprites": load_sprites, "sentences": load_sentences}
 _PUBLISHED = {
@@ -69,6 +69,23 @@ def load(name: str, validation: int = 0) -> Dataset:
         return load_photos32(validation)
     dataset = _load_whole(name)
     return _holding_out(dataset, validation) if validation and dataset.valid is None else dataset
+
+
+_IMAGENET_IMAGES = 1_281_167  # one edition has 18 fewer
+
+
+def published_training_images(name: str) -> int | None:
+    """Number of training images of a published set, images to hold out included, found without reading it.
+
+    None for another set, and where a file in ``$AVAE_DATA`` has taken the place of the published one.
+
+    >>> published_training_images("cifar10"), published_training_images("digits")
+    (50000, None)
+    """
+    if name not in _PUBLISHED or _has_file(name):
+        return None
+    sizes = _PUBLISHED[name].sizes
+    return sizes[0] if sizes else _IMAGENET_IMAGES
 
 
 def _load_whole(name: str) -> Dataset:

@@ -71,6 +71,8 @@ class BetaTCVAE(VAE):
 
     config: BetaTCVAEConfig
 
+    compares_images = "its total correlation compares the images of a batch"
+
     def forward(
         self,
         x: UInt8[Tensor, "batch channels height width"],

@@ -92,6 +92,10 @@ class LatentVariableModel(Protocol):
       column for each layer, and the rest of the training objective stands in the penalties.
     * ``num_classes: int``: the model is conditional, see :class:`ConditionalModel`.
     * ``begin_update(step)``: something happens between updates, see :class:`ModelWithStages`.
+    * ``compares_images: str``: a penalty is no mean over images, because it compares those of a batch. Says why, for
+      example "its distance from the prior compares the images of a batch". Such a batch is not computed in pieces.
+    * ``checkpointed_blocks()``: the modules whose activations may be computed again in the backward pass. A
+      :class:`~avae_lib.models.hierarchy.Hierarchy` needs no such method.
     * ``code_counts(x)``: the latents are codes from a codebook, see :class:`ModelWithCodes`.
 
     A model of sentences has ``sequence_length`` and ``vocabulary_size`` where others have ``image_shape``, ``bits`` and

@@ -61,6 +61,8 @@ class InfoVAE(VAE):
 
     config: InfoVAEConfig
 
+    compares_images = "its distance from the prior compares the images of a batch"
+
     def forward(
         self,
         x: UInt8[Tensor, "batch channels height width"],

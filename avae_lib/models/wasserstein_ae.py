@@ -69,6 +69,8 @@ class WassersteinAE(VAE):
 
     config: WassersteinAEConfig
 
+    compares_images = "its distance from the prior compares the images of a batch"
+
     no_density = "The encoder has no noise, so there is no density of latents given an image, and no bound on log p(x)."
 
     def __init__(self, config: WassersteinAEConfig) -> None:

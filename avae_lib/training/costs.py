@@ -5,24 +5,18 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
-from torch.func import functional_call
 
 from avae_lib.atomic_write import write_atomically
-from avae_lib.data import Dataset
 from avae_lib.errors import InvalidInput
-from avae_lib.evaluation import measuring
-from avae_lib.models.contract import num_classes
-from avae_lib.observations import observed_by
-from avae_lib.training.optimizers_and_schedules import optimizer_tensors
+from avae_lib.training.memory import Memory
 from avae_lib.training.training_state import TrainingState
 
-__all__ = ["Clock", "Costs", "EnergyMeter", "Memory", "energy_meter", "expected_memory", "saved_for_backward"]
+__all__ = ["Clock", "Costs", "EnergyMeter", "energy_meter"]
 
 
 _NAME = "costs.json"
@@ -32,6 +26,7 @@ _NAME = "costs.json"
 class Costs:
     """The costs of a run so far, over all calls that trained it; ``costs.json`` in its folder.
 
+    >>> from avae_lib.training.memory import Memory
     >>> memory = Memory(4000, 4000, 8000, 4000, 12000, images=64000, activations=None)
     >>> costs = Costs(1000, "CPU", updates=500, images=50_000, hours=0.01, energy_kwh=None, skipped=5, peak_memory=None,
     ...               expected_memory=memory)
@@ -205,114 +200,3 @@ def _codecarbon_meter() -> EnergyMeter:
         return used
 
     return read
-
-
-_GIBIBYTE = 2**30
-_IN_WORDS = {"images": "training data"}
-
-
-@dataclass(frozen=True)
-class Memory:
-    """Expected memory on the device while a model is trained, in bytes.
-
-    >>> Memory(4000, 4000, 8000, 4000, 12000, images=64000, activations=None).total
-    96000
-    """
-
-    weights: int
-    """Parameters and buffers."""
-    gradients: int
-    """One number for each trained parameter."""
-    optimizer: int
-    """The optimizer's moments and step counts."""
-    average: int
-    """The moving average of the weights."""
-    rollback: int
-    """Copies of weights and moments that undo a skipped update."""
-    images: int
-    """The training split, of images or of sentences."""
-    activations: int | None
-    """Tensors of one batch kept for the backward pass, in float32; None if the model cannot be run without data."""
-
-    @property
-    def total(self) -> int:
-        """The sum of all; temporary memory of single operations comes on top."""
-        fixed = self.weights + self.gradients + self.optimizer + self.average + self.rollback + self.images
-        return fixed + (self.activations or 0)
-
-    def text(self) -> str:
-        """The main figures in one line."""
-        parts = [f"{_IN_WORDS.get(name, name)} {_size(size)}" for name, size in vars(self).items() if size]
-        caveat = "" if self.activations else "; activations not counted, the model needs data to tell"
-        return f"{_size(self.total)} ({', '.join(parts)}{caveat})"
-
-
-def expected_memory(state: TrainingState, dataset: Dataset) -> Memory:
-    """The memory that training needs on its device, for a state and its data set.
-
-    >>> from avae_lib.presets import find_preset
-    >>> preset = find_preset("digits-vae")
-    >>> dataset = preset.data.load()
-    >>> state = TrainingState(preset.build_model(), dataset, preset.training, torch.device("cpu"))
-    >>> memory = expected_memory(state, dataset)
-    >>> memory.weights == 4 * 111_280, memory.gradients == memory.weights, memory.optimizer > 2 * memory.weights
-    (True, True, True)
-    """
-    weights = _bytes([*state.model.parameters(), *state.model.buffers()])
-    moments = _bytes(optimizer_tensors(state.optimizer))
-    return Memory(
-        weights=weights,
-        gradients=_bytes(parameter for parameter in state.model.parameters() if parameter.requires_grad),
-        optimizer=moments,
-        average=weights,
-        rollback=weights + moments,
-        images=dataset.train.nbytes,
-        activations=saved_for_backward(state.model, state.config.batch_size),
-    )
-
-
-def saved_for_backward(model: nn.Module, batch_size: int) -> int | None:
-    """Bytes that autograd keeps from one forward pass, found by running the model on shapes without numbers.
-
-    None if the model reads numbers on its way.
-
-    >>> from avae_lib.presets import find_preset
-    >>> model = find_preset("digits-vae").build_model()
-    >>> saved_for_backward(model, batch_size=200) / saved_for_backward(model, batch_size=100)
-    2.0
-    """
-    shapes = {
-        name: tensor.detach().to("meta").requires_grad_(tensor.requires_grad)
-        for name, tensor in [*model.named_parameters(), *model.named_buffers()]
-    }
-    x = observed_by(model).blank(batch_size, "meta")
-    labels = {"labels": torch.empty(batch_size, dtype=torch.int64, device="meta")} if num_classes(model) else {}
-    try:
-        with measuring(model):
-            return _bytes_saved(lambda: functional_call(model, shapes, (x,), labels).bound.sum(), shapes.values())
-    except (RuntimeError, TypeError, ValueError):
-        return None
-
-
-def _bytes_saved(compute: Callable[[], Tensor], not_counted: Iterable[Tensor]) -> int:
-    known = {tensor.untyped_storage()._cdata for tensor in not_counted}
-    saved: dict[int, torch.UntypedStorage] = {}  # views of one storage share its memory; holding it keeps its address
-
-    def note(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage._cdata not in known:
-            saved[storage._cdata] = storage
-        return tensor
-
-    with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        result = compute()
-    del result
-    return sum(storage.nbytes() for storage in saved.values())
-
-
-def _bytes(tensors: Iterable[Tensor]) -> int:
-    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
-
-
-def _size(size: int) -> str:
-    return f"{size / _GIBIBYTE:.2f} GiB" if size >= _GIBIBYTE / 10 else f"{size / 2**20:.1f} MiB"

@@ -9,20 +9,27 @@ from __future__ import annotations
 import contextlib
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import nn
 
 from avae_lib.data import Dataset
+from avae_lib.training.activation_checkpointing import activation_checkpointing
 from avae_lib.training.checkpoints import Checkpoints, save_milestone, save_weights
-from avae_lib.training.costs import Clock, Costs, expected_memory
+from avae_lib.training.costs import Clock, Costs
 from avae_lib.training.devices import find_device
 from avae_lib.training.distributed import Team, join_team
 from avae_lib.training.loggers import loggers
+from avae_lib.training.memory import expected_memory
+from avae_lib.training.memory_plan import require_enough_memory
 from avae_lib.training.metrics import Callback, CallbackFailed, Journal
-from avae_lib.training.requirements import require_batches_that_can_be_shared, require_matching_data
+from avae_lib.training.requirements import (
+    require_batches_in_pieces,
+    require_batches_that_can_be_shared,
+    require_matching_data,
+)
 from avae_lib.training.run_guards import StopRequest, TrainingInterrupted, run_lock, stop_on_signals
 from avae_lib.training.training_config import TrainingConfig
 from avae_lib.training.training_state import TrainingState
@@ -77,7 +84,8 @@ def fit(
         progress_bar: whether to show a progress bar.
 
     Raises:
-        InvalidInput: the model takes other images or classes than the data set has; or there is no such device.
+        InvalidInput: the model takes other images or classes than the data set has; there is no such device, or not
+            enough memory; or ``micro_batch`` or ``activation_checkpointing`` are not for this model.
         CheckpointError: the folder's checkpoints are damaged, or of another model.
         RunInUse: another process is training in the folder.
         TrainingDiverged: too many updates in a row were skipped; noticed when the next row of metrics is due.
@@ -103,6 +111,7 @@ def fit(
     run_dir = Path(run_dir)
     with join_team(find_device(config.device)) as (team, device), _only_leader_prints(team):
         require_batches_that_can_be_shared(model, config.batch_size, team.size)
+        require_batches_in_pieces(model, config, config.batch_size // team.size)
         run_dir.mkdir(parents=True, exist_ok=True)
         with _lock(run_dir, team), torch.random.fork_rng(devices=range(torch.cuda.device_count())):
             state = TrainingState(model, dataset, config, device, team)
@@ -118,11 +127,14 @@ def _train(
     state: TrainingState, dataset: Dataset, run_dir: Path, callbacks: Sequence[Callback], progress_bar: bool
 ) -> None:
     """Run the loop; print the expected memory before it, and print and write what the run cost after it."""
-    memory = expected_memory(state, dataset)
+    config = replace(state.config, batch_size=state.config.batch_size // state.team.size)  # of this process
+    memory = expected_memory(state.model, config, dataset.train.nbytes)
     parameters = sum(parameter.numel() for parameter in state.model.parameters() if parameter.requires_grad)
     print(f"{parameters:,} parameters; expected memory {memory.text()}")
+    require_enough_memory(state.model, config, dataset.train.nbytes, memory, state.device)
     clock = Clock(state)
     with (
+        activation_checkpointing(state.model, config.activation_checkpointing),
         stop_on_signals() as stop,
         loggers(state.config.logging, run_dir, state.step, state.team.is_leader) as own,
         _journal(state, dataset, run_dir, [*callbacks, *own], progress_bar) as journal,

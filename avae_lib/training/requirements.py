@@ -8,8 +8,15 @@ from avae_lib.data import Dataset
 from avae_lib.errors import InvalidInput
 from avae_lib.models.contract import num_classes
 from avae_lib.observations import observed_by
+from avae_lib.training.training_config import TrainingConfig
 
-__all__ = ["require_batches_that_can_be_shared", "require_matching_data"]
+__all__ = [
+    "has_batch_normalisation",
+    "reason_against_micro_batch",
+    "require_batches_in_pieces",
+    "require_batches_that_can_be_shared",
+    "require_matching_data",
+]
 
 
 def require_matching_data(model: nn.Module, dataset: Dataset) -> None:
@@ -43,11 +50,64 @@ def require_batches_that_can_be_shared(model: nn.Module, batch_size: int, proces
             f"training.batch_size is shared out among {processes} processes and must be a multiple of their number, "
             f"got {batch_size}"
         )
-    if batch_size == processes and any(isinstance(module, nn.BatchNorm1d) for module in model.modules()):
+    if batch_size == processes and _normalises_vectors(model):
         raise InvalidInput(
             "training.batch_size must be at least 2 for each process: this model normalises vectors over the batch, "
             "and a single vector has no spread"
         )
+
+
+def has_batch_normalisation(model: nn.Module) -> bool:
+    """Whether a layer normalises by the statistics of a batch.
+
+    >>> has_batch_normalisation(nn.Sequential(nn.BatchNorm2d(3))), has_batch_normalisation(nn.GroupNorm(1, 3))
+    (True, False)
+    """
+    return any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules())
+
+
+def reason_against_micro_batch(model: nn.Module) -> str | None:
+    """Why a batch must not be computed in pieces, if the model says so (``compares_images`` in its contract).
+
+    >>> from avae_lib.models.wasserstein_ae import WassersteinAEConfig
+    >>> reason_against_micro_batch(WassersteinAEConfig().build())
+    'its distance from the prior compares the images of a batch'
+    """
+    return getattr(model, "compares_images", None)
+
+
+def require_batches_in_pieces(model: nn.Module, config: TrainingConfig, share: int) -> None:
+    """Refuse ``micro_batch`` for a model whose result would depend on it.
+
+    Args:
+        model: the model.
+        config: how it is trained.
+        share: examples of each batch that one process computes.
+
+    Raises:
+        InvalidInput: the model compares the images of a batch; or a piece would have a single example, and the model
+            has a batch normalisation of vectors.
+
+    >>> require_batches_in_pieces(nn.Linear(2, 2), TrainingConfig(micro_batch=8), share=32)
+    """
+    if config.micro_batch is None or config.micro_batch >= share:
+        return
+    reason = reason_against_micro_batch(model)
+    if reason is not None:
+        raise InvalidInput(
+            f"training.micro_batch must be None for this model ({reason}), got {config.micro_batch}: a smaller "
+            "training.batch_size also needs less memory"
+        )
+    last_piece = share % config.micro_batch or config.micro_batch
+    if last_piece == 1 and _normalises_vectors(model):
+        raise InvalidInput(
+            f"training.micro_batch must leave at least 2 examples in each piece of {share}: this model normalises "
+            f"vectors over the batch, and a single vector has no spread; got {config.micro_batch}"
+        )
+
+
+def _normalises_vectors(model: nn.Module) -> bool:
+    return any(isinstance(module, nn.BatchNorm1d) for module in model.modules())
 
 
 def _require_matching_classes(model: nn.Module, dataset: Dataset) -> None:

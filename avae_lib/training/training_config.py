@@ -257,6 +257,14 @@ class TrainingConfig:
     """Number of updates in the whole run; a larger number continues a run that has ended."""
     batch_size: int = 64
     """Number of images (or sentences) in each update."""
+    micro_batch: int | None = None
+    """Largest number of images in one forward and backward pass of a process. Larger batches are computed in pieces
+    whose gradients are added up, for a GPU with too little memory. The gradient is that of the whole batch, but other
+    random numbers are drawn, and batch normalisation normalises over a piece. Free bits and KL balancing need a second
+    forward pass. None for all images at once."""
+    activation_checkpointing: bool = False
+    """Keep only what the blocks of a hierarchy pass on to one another, and compute the rest again in the backward
+    pass: less memory, about a third more time, the same result."""
     seed: int = 0
     """Seed for the initial weights, the order of the data and all noise in training."""
     minutes: float | None = None
@@ -264,6 +272,15 @@ class TrainingConfig:
     continues from there. None for no limit. The learning rate follows training.steps, whatever the limit."""
     device: str = "auto"
     """Device to train on: auto (a GPU if there is one), cpu, cuda, cuda:1, …"""
+    data_on: Literal["auto", "device", "host"] = "auto"
+    """Where training images are kept: on the device, or on the host (in memory or in a mapped file), from which each
+    batch is copied. auto keeps them on a GPU where they take at most a quarter of its free memory."""
+    threads: int | None = None
+    """Processor threads. None chooses: one thread for a small model (fewer than a million parameters), otherwise one
+    for each physical core that this process may use. OMP_NUM_THREADS comes first if it is set."""
+    memory_check: bool = True
+    """Before the first update, compare the memory that training is expected to need with what is available, and stop
+    if it is too little. Set it to false to train regardless."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Number format inside the networks; the weights are float32 either way."""
     compile: bool = False
@@ -284,9 +301,13 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size"):
             _require(name, getattr(self, name), "at least 1", getattr(self, name) >= 1)
+        for name in ("micro_batch", "threads"):
+            value = getattr(self, name)
+            _require(name, value, "None or at least 1", value is None or value >= 1)
         _require("minutes", self.minutes, "None or above 0", self.minutes is None or self.minutes > 0)
-        choices = get_args(get_type_hints(TrainingConfig)["precision"])
-        _require("precision", self.precision, f"one of {', '.join(choices)}", self.precision in choices)
+        for name in ("precision", "data_on"):
+            choices = get_args(get_type_hints(TrainingConfig)[name])
+            _require(name, getattr(self, name), f"one of {', '.join(choices)}", getattr(self, name) in choices)
 
 
 def _require(name: str, value: object, wanted: str, holds: bool) -> None:

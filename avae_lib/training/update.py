@@ -11,6 +11,7 @@ from torch.nn.utils import clip_grad_norm_
 from avae_lib.models.contract import ModelWithStages, label_arguments
 from avae_lib.objectives import ELBO
 from avae_lib.training.distributed import Team
+from avae_lib.training.micro_batches import autocast, backward_in_pieces
 from avae_lib.training.training_state import TrainingState
 
 __all__ = ["PENALTY", "update"]
@@ -45,13 +46,8 @@ def update(state: TrainingState, forward: Callable[..., ELBO]) -> None:
     state.statistics.remember()  # running statistics, such as those of a codebook
 
     images, labels = _next_batch(state)
-    with torch.autocast(state.device.type, torch.bfloat16, enabled=state.config.precision == "bfloat16"):
-        elbo = forward(images, **labels)
-    state.statistics.average()  # over the processes
-    loss = state.loss(elbo, state.step)  # −log-likelihood + kl_weight_at(step) · KL + penalties
-
     state.optimizer.zero_grad()
-    loss.backward()
+    elbo, loss = _backward(state, forward, images, labels)
     gradient_norm = clip_grad_norm_(state.model.parameters(), state.config.optimizer.clip_norm)  # before clipping
 
     measured = _measured(state.team, elbo, loss, gradient_norm)
@@ -64,6 +60,20 @@ def update(state: TrainingState, forward: Callable[..., ELBO]) -> None:
     state.schedule.step()  # learning rate of the next update
     state.skips.add(state.step, state.sampler.last_indices, taken, measured["loss"], gradient_norm)
     state.means.add(taken, **measured)
+
+
+def _backward(
+    state: TrainingState, forward: Callable[..., ELBO], images: Tensor, labels: dict[str, Tensor]
+) -> tuple[ELBO, Tensor]:
+    """Add the gradient of the loss to the parameters; returns the terms of the bound and the loss."""
+    if state.config.micro_batch is not None and state.config.micro_batch < len(images):
+        return backward_in_pieces(state, forward, images, labels)
+    with autocast(state):
+        elbo = forward(images, **labels)
+    state.statistics.average()  # over the processes
+    loss = state.loss(elbo, state.step)  # −log-likelihood + kl_weight_at(step) · KL + penalties
+    loss.backward()
+    return elbo, loss
 
 
 def _next_batch(state: TrainingState) -> tuple[Tensor, dict[str, Tensor]]:

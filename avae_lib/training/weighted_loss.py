@@ -47,9 +47,29 @@ class Loss:
 
     def __call__(self, elbo: ELBO, step: int) -> Float[Tensor, ""]:
         """The loss of the update after ``step`` finished ones."""
+        return self.of_images(elbo, step) + self.of_weights()
+
+    def of_images(self, elbo: ELBO, step: int) -> Float[Tensor, ""]:
+        """The loss without the penalties on weights."""
         bound = negative_elbo(elbo.log_likelihood, self._counted_kl(elbo.kl, step), kl_weight_at(step, self._config))
         of_model = sum(penalty.mean() for penalty in elbo.penalties.values())
-        return bound + penalty_weight_at(step, self._config) * of_model + self._weight_penalties()
+        return bound + penalty_weight_at(step, self._config) * of_model
+
+    def of_weights(self) -> Float[Tensor, ""] | float:
+        """The penalties on weights; 0.0 without any."""
+        penalty = 0.0
+        if self._config.penalties.l2 > 0:
+            penalty = penalty + self._config.penalties.l2 * sum_of_squares(self._parameters)
+        if self._spectral is not None:
+            penalty = penalty + self._config.penalties.spectral * self._spectral()
+        return penalty
+
+    def is_mean_over_images(self, step: int) -> bool:
+        """Whether the loss of a batch is the mean of the losses of its images.
+
+        It is not with free bits and with balancing, which depend on the mean KL of the batch.
+        """
+        return self._config.kl_weight.free_bits == 0 and not self._balances(step)
 
     def state_dict(self) -> dict[str, Tensor]:
         """The vectors of the power iteration behind the spectral penalty; empty without that penalty."""
@@ -64,16 +84,10 @@ class Loss:
         if self._config.kl_weight.free_bits > 0:
             with_free_bits = free_bits if is_available("free_bits") else _at_least_on_average
             kl = with_free_bits(kl, self._config.kl_weight.free_bits)
-        is_warming_up = step + 1 < self._config.kl_weight.warmup_steps
-        return kl if self._units is None or not is_warming_up else balanced_kl(kl, self._units)
+        return balanced_kl(kl, self._units) if self._units is not None and self._balances(step) else kl
 
-    def _weight_penalties(self) -> Tensor | float:
-        penalty = 0.0
-        if self._config.penalties.l2 > 0:
-            penalty = penalty + self._config.penalties.l2 * sum_of_squares(self._parameters)
-        if self._spectral is not None:
-            penalty = penalty + self._config.penalties.spectral * self._spectral()
-        return penalty
+    def _balances(self, step: int) -> bool:
+        return self._units is not None and step + 1 < self._config.kl_weight.warmup_steps
 
 
 def _at_least_on_average(kl: Tensor, nats_per_layer: float) -> Tensor:

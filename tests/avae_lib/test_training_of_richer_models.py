@@ -14,8 +14,8 @@ from avae_lib.data.augmentation import RandomFlips
 from avae_lib.objectives import ELBO
 from avae_lib.presets.derivation import derive
 from avae_lib.training.checkpoints import BEST, BestWeights, Checkpoints, step_of_weights
-from avae_lib.training.costs import saved_for_backward
 from avae_lib.training.fit import fit
+from avae_lib.training.memory import expected_memory
 from avae_lib.training.moving_average import MovingAverage
 from avae_lib.training.training_config import LearningRateConfig, LoggingConfig, TrainingConfig
 from avae_lib.training.training_state import TrainingState
@@ -202,7 +202,9 @@ def test_no_labels_are_given_where_none_were_asked_for(dataset):
 def test_conditional_models_get_the_right_labels_in_training_and_validation(dataset, tmp_path):
     fit(Labelled(), dataset.labelled(), CONFIG, tmp_path)
     assert len(rows(tmp_path, "valid")) == 2
-    assert saved_for_backward(Labelled(), 6) > 0, "memory is told for conditional models too"
+    assert expected_memory(Labelled(), CONFIG, data_bytes=0).activations > 0, (
+        "memory is told for conditional models too"
+    )
 
 
 def test_held_out_digits_keep_their_labels():

@@ -1,0 +1,203 @@
+"""Whether training fits into the memory there is, and which options make it fit."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from avae_lib.errors import InvalidInput
+from avae_lib.training.activation_checkpointing import has_checkpointed_blocks
+from avae_lib.training.experiment import Experiment
+from avae_lib.training.memory import (
+    Memory,
+    bytes_of_training_split,
+    expected_memory,
+    model_without_numbers,
+    size_in_words,
+)
+from avae_lib.training.requirements import has_batch_normalisation, reason_against_micro_batch
+from avae_lib.training.training_config import TrainingConfig
+
+__all__ = ["MemoryPlan", "available_memory", "plan_memory", "plan_memory_for", "require_enough_memory"]
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """Options with which an experiment fits into some memory.
+
+    >>> plan = MemoryPlan({"micro_batch": 16, "activation_checkpointing": True}, Memory(1, 1, 1, 1, 1, 1, 1))
+    >>> plan.options()
+    '--training.micro-batch 16 --training.activation-checkpointing'
+    """
+
+    changes: dict[str, Any]
+    """Fields of the training configuration to change, with their values; empty if it fits as it is."""
+    memory: Memory
+    """Expected memory with these changes."""
+
+    def options(self) -> str:
+        """The changes as options of ``avae train``."""
+        return " ".join(_option(name, value) for name, value in self.changes.items())
+
+
+def _option(name: str, value: Any) -> str:
+    flag = f"--training.{name.replace('_', '-')}"
+    return flag if value is True else f"{flag} {value}"
+
+
+def plan_memory(experiment: Experiment, limit: int) -> MemoryPlan | None:
+    """The options with which an experiment fits into ``limit`` bytes; None if nothing here makes it fit.
+
+    What costs least is tried first: training data on the host; pieces of the batch, down to an eighth, unless the
+    model has batch normalisation, whose result depends on them; activation checkpointing; checkpointing with pieces
+    of any size; and the same in bfloat16. For the largest models this takes half a minute.
+
+    >>> from avae_lib.presets import find_preset
+    >>> plan_memory(find_preset("digits-vae"), limit=2**30).changes
+    {}
+    >>> plan_memory(find_preset("digits-vdvae"), limit=20 * 2**20).changes
+    {'micro_batch': 32}
+    """
+    model = model_without_numbers(experiment)
+    return plan_memory_for(model, experiment.training, bytes_of_training_split(experiment, model), limit)
+
+
+def plan_memory_for(model: nn.Module, config: TrainingConfig, data_bytes: int, limit: int) -> MemoryPlan | None:
+    """The same as :func:`plan_memory` for a model and the size of its training split.
+
+    >>> from avae_lib.models.vae import VAEConfig
+    >>> plan_memory_for(VAEConfig().build(), TrainingConfig(), data_bytes=2**30, limit=2**20) is None
+    True
+    """
+
+    def memory_with(changes: dict[str, Any]) -> Memory:
+        return expected_memory(model, dataclasses.replace(config, **changes), data_bytes)
+
+    for changes, least_piece in _candidates(model, config):
+        pieces = [None] if least_piece is None else _pieces_that_fit(memory_with, changes, config, least_piece, limit)
+        for piece in pieces:
+            with_piece = changes if piece is None else {**changes, "micro_batch": piece}
+            memory = memory_with(with_piece)
+            if memory.total <= limit:
+                return MemoryPlan(with_piece, memory)
+    return None
+
+
+def _candidates(model: nn.Module, config: TrainingConfig) -> Iterator[tuple[dict[str, Any], int | None]]:
+    """Changes to try, from the cheapest on, each with the smallest piece of a batch to try with it; None for none."""
+    can_be_cut = config.batch_size > 1 and reason_against_micro_batch(model) is None
+    yield {}, None
+    yield {"data_on": "host"}, None
+    if can_be_cut and not has_batch_normalisation(model):
+        yield {}, max(1, config.batch_size // 8)
+    precisions: tuple[dict[str, Any], ...] = ({}, {"precision": "bfloat16"})
+    for precision in precisions:
+        changes = {"activation_checkpointing": True} if has_checkpointed_blocks(model) else {}
+        yield {**changes, **precision}, None
+        if can_be_cut:
+            yield {**changes, **precision, "data_on": "host"}, 1
+
+
+def _pieces_that_fit(
+    memory_with: Callable[[dict[str, Any]], Memory],
+    changes: dict[str, Any],
+    config: TrainingConfig,
+    least: int,
+    limit: int,
+) -> list[int]:
+    """Sizes of equal pieces of a batch for which there should be enough memory, largest first."""
+    one, two = (memory_with({**changes, "micro_batch": piece}).total for piece in (1, 2))
+    sizes = {math.ceil(config.batch_size / 2**halvings) for halvings in range(1, config.batch_size.bit_length() + 1)}
+    per_example = max(0, two - one)  # memory grows in proportion to the piece
+    return [size for size in sorted(sizes, reverse=True) if size >= least and one + (size - 1) * per_example <= limit]
+
+
+def available_memory(device: torch.device) -> int | None:
+    """Bytes that this process can still take on a device; None if the machine does not say.
+
+    On the CPU it is what the system has left, or what the process's control group may still use.
+
+    >>> memory = available_memory(torch.device("cpu"))
+    >>> memory is None or memory > 2**20
+    True
+    """
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    limits = [_left_in_system(), *_left_in_control_groups()]
+    known = [left for left in limits if left is not None]
+    return min(known, default=None) if device.type == "cpu" else None
+
+
+def _left_in_system(file: Path = Path("/proc/meminfo")) -> int | None:
+    try:
+        lines = file.read_text(encoding="ascii").splitlines()
+    except OSError:  # another system than Linux
+        return None
+    kibibytes = (line.split()[1] for line in lines if line.startswith("MemAvailable:"))
+    return next((1024 * int(number) for number in kibibytes), None)
+
+
+def _left_in_control_groups(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> list[int]:
+    """What the process's control group (version 2), and each group around it, may still take."""
+    try:
+        path = next(line[3:] for line in own.read_text().splitlines() if line.startswith("0::"))
+    except (OSError, StopIteration):
+        return []
+    group = root / path.strip().lstrip("/")
+    groups = [group, *(parent for parent in group.parents if parent.is_relative_to(root))]
+    return [left for left in map(_left_in_control_group, groups) if left is not None]
+
+
+def _left_in_control_group(group: Path) -> int | None:
+    try:
+        limit, used = ((group / name).read_text().strip() for name in ("memory.max", "memory.current"))
+        statistics = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+    except (OSError, ValueError):
+        return None
+    if limit == "max":
+        return None
+    return max(0, int(limit) - int(used) + int(statistics.get("inactive_file", 0)))  # pages of files make room
+
+
+def require_enough_memory(
+    model: nn.Module, config: TrainingConfig, data_bytes: int, memory: Memory, device: torch.device
+) -> None:
+    """Refuse training that needs more memory than its device has left. Call it when weights and data are in place.
+
+    Args:
+        model, config, data_bytes: as for :func:`avae_lib.training.memory.expected_memory`.
+        memory: its answer.
+        device: where the weights are.
+
+    Raises:
+        InvalidInput: there is too little; the message says which options make it fit.
+
+    >>> from avae_lib.models.vae import VAEConfig
+    >>> from avae_lib.training.memory import expected_memory
+    >>> model, config = VAEConfig().build(), TrainingConfig()
+    >>> require_enough_memory(model, config, 0, expected_memory(model, config, 0), torch.device("cpu"))
+    """
+    left = available_memory(device)
+    if left is None or not config.memory_check:
+        return
+    # On a CPU, pages of the copies for a rollback are taken when they are first written.
+    held = memory.total - memory.gradients - (memory.activations or 0) - memory.temporary
+    held -= memory.rollback if device.type == "cpu" else 0
+    available = left + held
+    if memory.total <= available:
+        return
+    plan = plan_memory_for(model, config, data_bytes, available)
+    remedy = "none of these options makes it fit: micro_batch, activation_checkpointing, precision, data_on"
+    if plan is not None and plan.changes:
+        remedy = f"{plan.options()} brings it down to {size_in_words(plan.memory.total)}"
+    raise InvalidInput(
+        f"training needs about {memory.text()} on {device}, but {size_in_words(available)} is available: {remedy}; "
+        "--training.no-memory-check trains regardless"
+    )

@@ -1,0 +1,197 @@
+"""The memory that training is expected to need, what makes it fit, and the comparison with what there is."""
+
+import dataclasses
+
+import pytest
+import torch
+from torch import nn
+
+from avae_lib.data import ImageDataset
+from avae_lib.errors import InvalidInput
+from avae_lib.models.info_vae import InfoVAEConfig
+from avae_lib.models.vae import VAEConfig
+from avae_lib.objectives import ELBO
+from avae_lib.presets import find_preset
+from avae_lib.training import memory_plan
+from avae_lib.training.fit import fit
+from avae_lib.training.memory import expected_memory, expected_memory_of
+from avae_lib.training.memory_plan import available_memory, plan_memory, plan_memory_for
+from avae_lib.training.training_config import TrainingConfig
+from avae_lib.training.training_state import TrainingState
+
+CONFIG = TrainingConfig(steps=2, batch_size=6, device="cpu")
+MODEL = VAEConfig((1, 2, 2), bits=4, likelihood="discretized_logistic", latent_dim=2, hidden_sizes=(5,))
+
+
+@pytest.fixture
+def dataset():
+    images = torch.randint(0, 16, (30, 1, 2, 2), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
+    return ImageDataset("dots", train=images[:23], valid=images[23:], test=images[23:], bits=4)
+
+
+class TwoLayers(nn.Module):
+    """Activations that can be counted by hand: the input of each linear map, and what the sigmoid gave."""
+
+    image_shape, bits, num_dims, num_layers = (1, 2, 2), 4, 4, 1
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(4, 10), nn.Linear(10, 1)
+
+    def forward(self, x, posterior_temperature=1.0):
+        value = self.second(self.first(x.flatten(1).float()).sigmoid())[:, 0]
+        return ELBO(value, value.new_zeros(len(x), 1))
+
+
+def activations(model, batch_size, **changes):
+    return expected_memory(model, dataclasses.replace(CONFIG, batch_size=batch_size, **changes), 0).activations
+
+
+def test_activations_are_what_a_count_by_hand_gives():
+    scalar = 4  # the loss; the sigmoid and its user share one tensor
+    assert activations(TwoLayers(), 6) == 4 * (6 * 4 + 6 * 10) + scalar
+
+
+def test_activations_grow_with_the_batch_and_weights_do_not_count():
+    model = MODEL.build()
+    one, ten = (activations(model, size) for size in (10, 100))
+    assert 9 * one < ten <= 10 * one
+    assert all(parameter.device.type == "cpu" and parameter.requires_grad for parameter in model.parameters())
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_expected_memory_counts_what_a_state_holds(dataset):
+    state = TrainingState(TwoLayers(), dataset, CONFIG, torch.device("cpu"))
+    memory = expected_memory(state.model, CONFIG, dataset.train.nbytes)
+    weights = 4 * (4 * 10 + 10 + 10 + 1)
+    moments = 2 * weights + 4 * 4  # Adamax: two of each weight, and a count for each of four tensors
+    assert (memory.weights, memory.gradients, memory.average, memory.optimizer) == (weights, weights, weights, moments)
+    assert memory.rollback == weights + moments and memory.images == 23 * 4
+    assert memory.total == 4 * weights + 2 * moments + 23 * 4 + memory.activations + memory.temporary
+
+
+@pytest.mark.parametrize("kind", ["adam", "adamax", "adamw"])
+def test_moments_are_those_that_the_optimizer_makes(dataset, kind):
+    from avae_lib.training.optimizers_and_schedules import optimizer_tensors
+
+    config = dataclasses.replace(CONFIG, optimizer=dataclasses.replace(CONFIG.optimizer, kind=kind))
+    state = TrainingState(MODEL.build(), dataset, config, torch.device("cpu"))
+    held = sum(tensor.nbytes for tensor in optimizer_tensors(state.optimizer))
+    assert expected_memory(state.model, config, 0).optimizer == held
+
+
+def test_a_model_that_looks_at_numbers_is_said_to_need_data():
+    class Looking(TwoLayers):
+        def forward(self, x, posterior_temperature=1.0):
+            return super().forward(x) if x.float().mean() > 0 else None
+
+    memory = expected_memory(Looking(), CONFIG, 0)
+    assert memory.activations is None and "activations not counted" in memory.text()
+
+
+def test_measuring_memory_leaves_model_and_noise_as_they_were():
+    model = find_preset("digits-nvae").build_model()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    noise = torch.get_rng_state()
+    expected_memory(model.eval(), CONFIG, 0)
+    assert torch.equal(noise, torch.get_rng_state()) and not model.training
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def saved_by_autograd(model, x):
+    """Bytes of what autograd packs on the CPU, each storage once, without weights."""
+    weights = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
+    storages = {}
+
+    def pack(tensor):
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            storages[storage.data_ptr()] = storage
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        loss = model(x).bound.sum()
+    del loss
+    return sum(storage.nbytes() for storage in storages.values())
+
+
+@pytest.mark.parametrize("preset", ["digits-vdvae", "digits-nvae", "digits-attentive", "digits-vae"])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_activations_are_what_autograd_saves_on_a_machine(preset, precision):
+    model = find_preset(preset).build_model()
+    x = torch.zeros(16, *model.image_shape, dtype=torch.uint8)
+    with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
+        saved = saved_by_autograd(model, x)
+    assert activations(model, 16, precision=precision) == pytest.approx(
+        saved, rel=0.03 if precision == "float32" else 0.2
+    )
+
+
+def test_published_images_are_counted_without_being_there(monkeypatch):
+    monkeypatch.delenv("AVAE_DATA", raising=False)
+    assert expected_memory_of(find_preset("cifar10-vdvae")).images == 50_000 * 3 * 32 * 32
+    on_host = find_preset("cifar10-vdvae")
+    on_host = dataclasses.replace(on_host, training=dataclasses.replace(on_host.training, data_on="host"))
+    assert expected_memory_of(on_host).images == 0
+
+
+def test_each_remedy_lowers_the_expected_memory():
+    preset = find_preset("digits-vdvae")
+
+    def total(**changes):
+        training = dataclasses.replace(preset.training, **changes)
+        return expected_memory_of(dataclasses.replace(preset, training=training)).total
+
+    usual = total()
+    assert total(micro_batch=16) < 0.5 * usual
+    assert total(activation_checkpointing=True) < 0.5 * usual
+    assert total(precision="bfloat16") < 0.9 * usual
+
+
+def test_plans_take_what_costs_least_and_fit():
+    preset = find_preset("digits-vdvae")
+    usual = expected_memory_of(preset).total
+    assert plan_memory(preset, usual).changes == {}
+    halves = plan_memory(preset, int(0.7 * usual))
+    assert halves.changes == {"micro_batch": 32} and halves.memory.total <= 0.7 * usual
+    small = plan_memory(preset, int(0.08 * usual))
+    assert small.changes["activation_checkpointing"] and small.memory.total <= 0.08 * usual
+    assert plan_memory(preset, 1000) is None
+
+
+def test_batch_normalisation_is_recomputed_rather_than_cut_into_pieces():
+    preset = find_preset("digits-nvae")
+    assert plan_memory(preset, expected_memory_of(preset).total // 2).changes == {"activation_checkpointing": True}
+
+
+def test_a_batch_that_must_stay_whole_is_not_cut():
+    model = InfoVAEConfig((1, 8, 8), bits=4, likelihood="discretized_logistic").build()
+    memory = expected_memory(model, CONFIG, 0)
+    plan = plan_memory_for(model, CONFIG, 0, memory.total - 1)
+    assert plan is None or "micro_batch" not in plan.changes
+
+
+def test_training_that_cannot_fit_is_refused_with_what_to_set(monkeypatch, tmp_path):
+    preset = find_preset("digits-vdvae")
+    dataset, model = preset.data.load(), preset.build_model()
+    monkeypatch.setattr(memory_plan, "available_memory", lambda device: 12 * 2**20)
+    config = dataclasses.replace(preset.training, steps=1, device="cpu")
+    with pytest.raises(InvalidInput) as refused:
+        fit(model, dataset, config, tmp_path)
+    said = str(refused.value)
+    assert "needs about 33" in said and "MiB is available: --training.micro-batch 16 brings it down to" in said
+    fit(model, dataset, dataclasses.replace(config, micro_batch=16), tmp_path)
+    fit(model, dataset, dataclasses.replace(config, steps=2, memory_check=False), tmp_path)
+
+
+def test_a_control_group_limits_what_is_available(tmp_path):
+    group, own = tmp_path / "fs" / "job", tmp_path / "own"
+    group.mkdir(parents=True)
+    own.write_text("0::/job\n")
+    (group / "memory.max").write_text("1000\n")
+    (group / "memory.current").write_text("700\n")
+    (group / "memory.stat").write_text("anon 100\ninactive_file 200\n")
+    assert memory_plan._left_in_control_groups(tmp_path / "fs", own) == [500]
+    (group / "memory.max").write_text("max\n")
+    assert memory_plan._left_in_control_groups(tmp_path / "fs", own) == []
+    assert available_memory(torch.device("meta")) is None

@@ -1,0 +1,178 @@
+"""A batch in pieces gives the gradient, the loss and the running statistics of the whole batch."""
+
+import dataclasses
+
+import pytest
+import torch
+from torch import nn
+
+from avae_lib.data import ImageDataset
+from avae_lib.errors import InvalidInput
+from avae_lib.models.info_vae import InfoVAEConfig
+from avae_lib.models.ladder import LadderConfig
+from avae_lib.models.vae import VAEConfig
+from avae_lib.objectives import ELBO
+from avae_lib.training.fit import fit
+from avae_lib.training.requirements import require_batches_in_pieces
+from avae_lib.training.training_config import (
+    KLWeightConfig,
+    OptimizerConfig,
+    PenaltiesConfig,
+    SkippingConfig,
+    TrainingConfig,
+)
+from avae_lib.training.training_state import TrainingState
+from avae_lib.training.update import update
+
+SHAPE = (1, 8, 8)
+VAE = VAEConfig(SHAPE, bits=4, likelihood="discretized_logistic", latent_dim=3, hidden_sizes=(16,))
+LADDER = LadderConfig(
+    SHAPE,
+    bits=4,
+    likelihood="discretized_logistic",
+    latent_dims=(4, 2),
+    hidden_sizes=(16, 8),
+    batch_norm=False,
+)
+
+
+@pytest.fixture
+def dataset():
+    images = torch.randint(0, 16, (60, *SHAPE), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
+    return ImageDataset("dots", train=images[:50], valid=images[50:], test=images[50:], bits=4)
+
+
+def state_of(model_config, dataset, config):
+    torch.manual_seed(5)
+    return TrainingState(model_config.build(), dataset, config, torch.device("cpu"))
+
+
+def one_update(model_config, dataset, config, temperature=0.0):
+    """The state after an update without noise, and the gradient (clipping changes no gradient here)."""
+    state = state_of(model_config, dataset, config)
+    update(state, lambda x, **labels: state.model(x, posterior_temperature=temperature, **labels))
+    return state, {name: parameter.grad for name, parameter in state.model.named_parameters()}
+
+
+CONFIG = TrainingConfig(batch_size=50, device="cpu", optimizer=OptimizerConfig(clip_norm=1e9))
+FREE = 0.211  # nats: the mean KL of one layer of the fresh ladder is just below, that of the other far above
+CASES = {
+    "plain": (VAE, {}),
+    "penalties on weights": (VAE, {"penalties": PenaltiesConfig(l2=0.1, spectral=0.3)}),
+    "free bits": (LADDER, {"kl_weight": KLWeightConfig(free_bits=FREE)}),
+    "balancing": (LADDER, {"kl_weight": KLWeightConfig(warmup_steps=10, start=0.5, balancing=True)}),
+    "KL weight": (LADDER, {"kl_weight": KLWeightConfig(final=3.0)}),
+}
+
+
+@pytest.mark.parametrize("piece", [25, 16, 49])
+@pytest.mark.parametrize("case", CASES)
+def test_an_update_in_pieces_is_that_of_the_whole_batch(case, piece, dataset):
+    model_config, changes = CASES[case]
+    config = dataclasses.replace(CONFIG, **changes)
+    whole, wanted = one_update(model_config, dataset, config)
+    pieces, got = one_update(model_config, dataset, dataclasses.replace(config, micro_batch=piece))
+    for name, gradient in wanted.items():
+        scale = gradient.abs().max().item()
+        torch.testing.assert_close(got[name], gradient, rtol=1e-4, atol=1e-5 * scale + 1e-7, msg=name)
+    whole, pieces = whole.means.take(), pieces.means.take()
+    for name, value in whole.items():
+        assert pieces[name] == pytest.approx(value, rel=1e-5), name
+
+
+def test_free_bits_of_the_whole_batch_differ_from_those_of_pieces(dataset):
+    """Otherwise the case above would show nothing."""
+    state = state_of(LADDER, dataset, dataclasses.replace(CONFIG, **CASES["free bits"][1]))
+    kl = state.model(dataset.train, posterior_temperature=0.0).kl
+    assert kl.mean(dim=0)[0] < FREE < kl.mean(dim=0)[1]
+    assert max(piece.mean(dim=0)[0] for piece in kl.split(16)) > FREE
+
+
+def test_the_second_pass_of_free_bits_repeats_the_noise_of_the_first(dataset):
+    config = dataclasses.replace(CONFIG, micro_batch=20, kl_weight=KLWeightConfig(free_bits=0.1))
+    state = state_of(LADDER, dataset, config)
+    seen = []
+
+    def forward(x):
+        elbo = state.model(x)
+        seen.append(elbo.log_likelihood.detach())
+        return elbo
+
+    update(state, forward)
+    assert len(seen) == 6 and all(torch.equal(first, second) for first, second in zip(seen[:3], seen[3:], strict=True))
+    assert not torch.equal(seen[0][:10], seen[2])
+
+
+class Prototypes(nn.Module):
+    """Two running means of the pixels, one linear in the batch, one of a batch normalisation."""
+
+    num_layers, image_shape, bits, num_dims = 1, SHAPE, 4, 64
+    running_statistics = ("mean",)
+
+    def __init__(self, norm=False):
+        super().__init__()
+        self.net = nn.Linear(64, 1)
+        self.norm = nn.BatchNorm1d(64, momentum=0.3)
+        self.register_buffer("mean", torch.zeros(64))
+
+    def build(self):
+        return self
+
+    def forward(self, x, posterior_temperature=1.0):
+        flat = x.flatten(1).float()
+        self.mean.lerp_(flat.mean(dim=0), 0.2)
+        self.norm(flat)
+        value = self.net(flat)[:, 0]
+        return ELBO(-value.square(), value.new_zeros(len(x), 1), {"per batch": (value - self.mean[0]).mean()})
+
+
+@pytest.mark.parametrize("free_bits", [0.0, 0.5])
+def test_running_statistics_move_once_for_the_whole_batch(dataset, free_bits):
+    config = dataclasses.replace(CONFIG, batch_size=48, kl_weight=KLWeightConfig(free_bits=free_bits))
+    models = {}
+    for piece in (None, 20):
+        torch.manual_seed(2)
+        model = Prototypes()
+        state = TrainingState(model, dataset, dataclasses.replace(config, micro_batch=piece), torch.device("cpu"))
+        state.optimizer.zero_grad()
+        update(state, model)
+        models[piece] = model
+    whole, pieces = models[None], models[20]
+    torch.testing.assert_close(pieces.mean, whole.mean)
+    torch.testing.assert_close(pieces.norm.running_mean, whole.norm.running_mean)
+    assert pieces.norm.num_batches_tracked == whole.norm.num_batches_tracked == 1
+    torch.testing.assert_close(pieces.norm.running_var, whole.norm.running_var, rtol=0.3, atol=0.0)
+
+
+def test_an_update_in_pieces_with_a_loss_that_is_no_number_is_skipped_whole(dataset):
+    config = dataclasses.replace(CONFIG, micro_batch=20, skipping=SkippingConfig(threshold=1e-9))
+    state = state_of(VAE, dataset, config)
+    before = {name: value.clone() for name, value in state.model.state_dict().items()}
+    update(state, state.model)
+    assert len(state.skips.read()[0].images) == 50
+    assert all(torch.equal(value, before[name]) for name, value in state.model.state_dict().items())
+
+
+def test_a_piece_as_large_as_the_batch_changes_no_bit(dataset, tmp_path):
+    config = dataclasses.replace(CONFIG, steps=3, batch_size=20)
+    runs = {}
+    for micro_batch in (None, 20, 64):
+        torch.manual_seed(5)
+        runs[micro_batch] = fit(
+            VAE.build(), dataset, dataclasses.replace(config, micro_batch=micro_batch), tmp_path / str(micro_batch)
+        ).model.state_dict()
+    for micro_batch in (20, 64):
+        assert all(torch.equal(value, runs[None][name]) for name, value in runs[micro_batch].items())
+
+
+def test_models_that_compare_images_are_not_computed_in_pieces(dataset, tmp_path):
+    model = InfoVAEConfig(SHAPE, bits=4, likelihood="discretized_logistic").build()
+    with pytest.raises(InvalidInput, match=r"micro_batch must be None .*compares the images of a batch.*, got 8"):
+        fit(model, dataset, dataclasses.replace(CONFIG, micro_batch=8), tmp_path)
+    require_batches_in_pieces(model, dataclasses.replace(CONFIG, micro_batch=50), share=50)
+
+
+def test_a_single_vector_is_no_piece_for_a_batch_normalisation():
+    model = dataclasses.replace(LADDER, batch_norm=True).build()
+    with pytest.raises(InvalidInput, match="at least 2 examples in each piece of 50"):
+        require_batches_in_pieces(model, dataclasses.replace(CONFIG, micro_batch=7), share=50)
