@@ -26,7 +26,7 @@ _COMMANDS = {
     "import-attentive": "make a run folder of the authors' weights of the Deep Attentive VAE",
     "export-openai": "write the weights of a Very Deep VAE for OpenAI's code",
 }
-"""Each command with what it does; ``avae_lib.commands.NAME`` has the function of that name."""
+"""Each command with what it does; the module of that name in ``avae_lib.commands`` has the function."""
 
 _INTRODUCTION = """usage: avae [--import MODULE] COMMAND …
 

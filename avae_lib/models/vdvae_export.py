@@ -22,7 +22,9 @@ _MIDDLE = 255 / 2
 
 
 def to_openai(model: nn.Module, config: VDVAEConfig) -> dict[str, Tensor]:
-    """The weights of a model under the names of the released code, as :func:`from_openai` reads them.
+    """The weights of a model under the names of the released code.
+
+    :func:`~avae_lib.models.vdvae_import.from_openai` reads them.
 
     Args:
         model: built from ``config``.
@@ -48,7 +50,9 @@ def to_openai(model: nn.Module, config: VDVAEConfig) -> dict[str, Tensor]:
 
 
 def released_hparams(config: VDVAEConfig) -> dict[str, Any]:
-    """Hyper-parameters of a model under their released names, as :func:`config_fields` reads them.
+    """Hyper-parameters of a model under their released names.
+
+    :func:`~avae_lib.models.vdvae_import.config_fields` reads them.
 
     ``dataset`` is there only if the encoder sees pixels as for a data set of the released code.
 

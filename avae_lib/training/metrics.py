@@ -170,7 +170,7 @@ class Journal:
     def record(self) -> None:
         """Move the bar by one update, and write the rows that are due; of a team only the leader writes.
 
-        The callbacks follow once all rows are written. If one fails, :attr:`failure` says so, and none is called again.
+        The callbacks follow once all rows are written. If one fails, ``failure`` says so, and none is called again.
         """
         logging, rows = self._state.config.logging, []
         if self._state.is_due(logging.metrics_every):
