@@ -25,6 +25,12 @@ class Probe:
 
     All probes of a trial have the same mistakes in the same order; None stands for a mistake that gives the right
     result here.
+
+    The request and both observations survive the way to another process:
+
+    >>> probe = Probe(Request("total", {"x": torch.ones(2)}), Observation({"result": Recorded.of(2.0)}))
+    >>> Probe.from_json(probe.to_json()).expected.outputs["result"].array
+    tensor(2., dtype=torch.float64)
     """
 
     request: Request
@@ -49,6 +55,11 @@ class Trial:
     kind of object, its dtype, unchanged inputs, and gradients if the requests ask for them.
     ``looks_at`` limits the comparison to some of the outputs and leaves out the inputs. ``hint`` is the line for the
     student where nothing more precise is known.
+
+    >>> probe = Probe(Request("total", {"x": torch.ones(2)}), Observation({"result": Recorded.of(2.0)}))
+    >>> trial = Trial("values", 1, "value", "add up all numbers", (probe,), rtol=1e-4, atol=1e-6)
+    >>> Trial.from_json(trial.to_json()).hint
+    'add up all numbers'
     """
 
     name: str
@@ -71,7 +82,12 @@ class Trial:
 
 
 def compared(trial: Trial, observation: Observation) -> Mapping[str, Recorded]:
-    """The named values whose numbers the trial compares."""
+    """The named values whose numbers the trial compares.
+
+    >>> trial = Trial("first", 1, "value", "a hint", (), rtol=1e-4, atol=0.0, looks_at=("mean",))
+    >>> list(compared(trial, Observation({"mean": Recorded.of(1.0), "log_std": Recorded.of(0.0)})))
+    ['mean']
+    """
     if trial.kind == "gradient":
         return observation.gradients
     outputs = {n: value for n, value in observation.outputs.items() if not trial.looks_at or n in trial.looks_at}
@@ -86,6 +102,15 @@ def agree(trial: Trial, one: Observation, other: Observation, as_mistake: bool =
     Args:
         as_mistake: compare with a wrong function instead of the right one. Then equal errors, equal NaN and equal
             missing results agree as well.
+
+    Numbers within the tolerance agree, whatever their type, unless the case is about form:
+
+    >>> single = Observation({"result": Recorded.of(torch.ones(2))})
+    >>> double = Observation({"result": Recorded.of(torch.ones(2).double())})
+    >>> for kind in ("value", "form"):
+    ...     agree(Trial("a case", 1, kind, "a hint", (), rtol=1e-4, atol=0.0), single, double)
+    True
+    False
     """
     if one.error is not None or other.error is not None:
         return as_mistake and same_error(one.error, other.error)
@@ -100,6 +125,14 @@ def same_form(trial: Trial, one: Observation, other: Observation, as_mistake: bo
 
     Inputs are compared bit for bit, except where the trial looks at some of the outputs only: then another case covers
     the inputs.
+
+    A function that changed its input has another form than one that left it alone:
+
+    >>> trial = Trial("form", 1, "form", "a hint", (), rtol=1e-4, atol=0.0)
+    >>> result, zeros, ones = (Recorded.of(value) for value in (0.5, torch.zeros(2), torch.ones(2)))
+    >>> left_alone, changed = (Observation({"result": result}, inputs_after={"x": after}) for after in (zeros, ones))
+    >>> same_form(trial, left_alone, left_alone), same_form(trial, changed, left_alone)
+    (True, False)
     """
     ours, theirs = compared(trial, one), compared(trial, other)
     if any(_form(ours[name]) != _form(theirs[name]) for name in ours):
@@ -142,7 +175,12 @@ def near(one: Tensor, other: Tensor, rtol: float, atol: float, equal_nan: bool =
 
 
 def tolerances(trial: Trial, wanted: Recorded) -> tuple[float, float]:
-    """Relative and absolute tolerance. Float32 results of a form case get at least those of float32."""
+    """Relative and absolute tolerance. Float32 results of a form case get at least those of float32.
+
+    >>> trial = Trial("form", 1, "form", "a hint", (), rtol=1e-10, atol=0.0)
+    >>> [tolerances(trial, Recorded.of(torch.ones(2, dtype=dtype))) for dtype in (torch.float64, torch.float32)]
+    [(1e-10, 0.0), (0.0001, 0.0001)]
+    """
     if trial.kind == "form" and wanted.tensor.dtype is torch.float32:
         return max(trial.rtol, FLOAT32), max(trial.atol, FLOAT32)
     return trial.rtol, trial.atol

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 from avae_lib.checking.comparison import Trial, agree, compared
 from avae_lib.checking.error_advice import explain_error
+from avae_lib.checking.input_changes import of_changes
 from avae_lib.checking.named_mistakes import named_mistake
 from avae_lib.checking.numeric_relations import Sample, not_finite, telling_relation_of, vague_relation_of
 from avae_lib.checking.records import Observation
 from avae_lib.checking.symptoms import (
     names_of,
-    of_changes,
     of_dtypes,
     of_kinds,
     of_numbers,
@@ -55,6 +55,20 @@ def diagnosis_of(
         reveal: whether the line may show the right numbers; true for public cases only.
         earlier: the diagnoses of those earlier cases that failed.
         main: name of the first case of the component.
+
+    A result that is the negative of the right one is recognised; one that shows no pattern gets the case's hint:
+
+    >>> import torch
+    >>> from avae_lib.checking.comparison import Probe
+    >>> from avae_lib.checking.records import Recorded, Request
+    >>> results = torch.tensor([[1.0, 2.0], [-1.0, -2.0], [4.0, 9.0]])
+    >>> seen = [Observation({"result": Recorded.of(result)}) for result in results]
+    >>> probe = Probe(Request("total", {"x": torch.tensor([[1.0], [2.0]])}), seen[0])
+    >>> trial = Trial("values", 1, "value", "add up each row", (probe,), rtol=1e-4, atol=1e-6)
+    >>> for wrong in seen[1:]:
+    ...     print(diagnosis_of(trial, [wrong], reveal=True, earlier=(), main="values").line)
+    the result has the opposite sign
+    add up each row: expected [1, 2], got [4, 9]
     """
     main_failure = earlier[0] if earlier and earlier[0].case == main else None
     if line := _proved(trial, observed, main_failure):
@@ -103,6 +117,14 @@ def first_symptom(trial: Trial, observed: Sequence[Observation], relate: Callabl
 
     Args:
         relate: says in what relation the numbers of one value stand to the right ones.
+
+    >>> import torch
+    >>> from avae_lib.checking.comparison import Probe
+    >>> from avae_lib.checking.records import Recorded, Request
+    >>> probe = Probe(Request("total", {"x": torch.ones(2)}), Observation({"result": Recorded.of(torch.tensor(2.0))}))
+    >>> trial = Trial("values", 1, "value", "add up all numbers", (probe,), rtol=1e-4, atol=1e-6)
+    >>> first_symptom(trial, [Observation({"result": Recorded.of(None)})], telling_relation_of)
+    'the result is None: is there a return?'
     """
     both = list(zip(trial.probes, observed, strict=True))
     failing = [(probe, one) for probe, one in both if not agree(trial, one, probe.expected)]

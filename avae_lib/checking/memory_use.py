@@ -34,6 +34,14 @@ def growing(function: Callable, request: Request) -> dict[str, Recorded]:
 
     The stream repeats the items of the only iterator among the inputs. The function is called once before, so that
     what is made at a first call does not count.
+
+    A function that keeps every chunk holds more and more:
+
+    >>> request = Request("total", {"chunks": Once([torch.ones(1, 1000), torch.ones(1, 1000)])})
+    >>> growing(lambda chunks: sum(chunk.sum() for chunk in chunks), request)[GROWS].array
+    tensor(False)
+    >>> growing(lambda chunks: torch.stack(list(chunks)).sum(), request)[GROWS].array
+    tensor(True)
     """
     ((name, once),) = ((name, value) for name, value in request.inputs.items() if isinstance(value, Once))
     function(**changed_inputs(request.inputs, Tensor.clone))
@@ -51,6 +59,14 @@ def keeps_all_pairs(function: Callable, request: Request) -> dict[str, Recorded]
     Its inputs are repeated until they are so long that all pairs stand out. With twice as many numbers on either side
     memory doubles, or becomes four times as much where something is kept for every pair. What is measured is the
     largest tensor that an operation makes, and what Python allocates at most, NumPy's arrays included.
+
+    The largest difference of two numbers, with all differences and without:
+
+    >>> request = Request("widest", {"a": torch.rand(8), "b": torch.rand(8)})
+    >>> keeps_all_pairs(lambda a, b: (a[:, None] - b).max(), request)[ALL_PAIRS].array
+    tensor(True)
+    >>> keeps_all_pairs(lambda a, b: a.max() - b.min(), request)[ALL_PAIRS].array
+    tensor(False)
     """
     with _Peak():  # what is imported at a first call is not counted, and imports are slow while memory is traced
         function(**_of_length(1, request))

@@ -25,6 +25,14 @@ def named_mistake(trial: Trial, observed: Sequence[Observation], numbers: int = 
 
     Args:
         numbers: how many different wrong numbers the mistake must account for.
+
+    >>> from avae_lib.checking.comparison import Probe
+    >>> from avae_lib.checking.records import Request
+    >>> right, mean = (Observation({"result": Recorded.of(torch.tensor(number))}) for number in (6.0, 2.0))
+    >>> probe = Probe(Request("total", {"x": torch.tensor([1.0, 2.0, 3.0])}), right, [("a sum, not a mean", mean)])
+    >>> trial = Trial("values", 1, "value", "a hint", (probe,), rtol=1e-4, atol=1e-6)
+    >>> named_mistake(trial, [mean])
+    'a sum, not a mean'
     """
     if said := _matched(trial, observed, numbers):
         return said
@@ -60,6 +68,14 @@ def is_shown(trial: Trial, observed: Sequence[Observation], shown: Sequence[Obse
 
     Args:
         shown: the observation of the mistake in each probe; None where its result is right.
+
+    >>> from avae_lib.checking.comparison import Probe
+    >>> from avae_lib.checking.records import Request
+    >>> right, mean = (Observation({"result": Recorded.of(torch.tensor(number))}) for number in (6.0, 2.0))
+    >>> probe = Probe(Request("total", {"x": torch.tensor([1.0, 2.0, 3.0])}), right, [("a sum, not a mean", mean)])
+    >>> trial = Trial("values", 1, "value", "a hint", (probe,), rtol=1e-4, atol=1e-6)
+    >>> is_shown(trial, [mean], [mean]), is_shown(trial, [right], [mean])
+    (True, False)
     """
     is_wrong = False
     for probe, ours, theirs in zip(trial.probes, observed, shown, strict=True):

@@ -1,4 +1,4 @@
-"""What can be seen of a wrong result: its error, its parts, their kinds, numbers and types, and changed inputs.
+"""What can be seen of a wrong result: its error, its parts, their kinds, numbers and types.
 
 Each function looks for one thing and returns a line about it, or nothing. :mod:`avae_lib.checking.diagnoses` decides
 which of these lines a student reads.
@@ -9,24 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import torch
-from torch import Tensor
 
 from avae_lib.checking.comparison import GRADIENT, Probe, Trial, compared, near, tolerances
 from avae_lib.checking.device_waits import ON_DEVICE, WAITS
-from avae_lib.checking.harnesses import PAIR, RANDOM_NUMBERS
-from avae_lib.checking.json_arrays import identical
+from avae_lib.checking.harnesses import PAIR
 from avae_lib.checking.memory_use import ALL_PAIRS, GROWS
 from avae_lib.checking.nested_calls import CALLED, SOURCE
-from avae_lib.checking.nested_inputs import built, leaves, left_behind, length_of
+from avae_lib.checking.nested_inputs import leaves
 from avae_lib.checking.numeric_relations import FLOAT32, FLOAT64, Sample
 from avae_lib.checking.records import Observation, Recorded, Request
 
 __all__ = [
     "as_wanted",
-    "before_the_call",
-    "changed_input",
     "names_of",
-    "of_changes",
     "of_dtypes",
     "of_kinds",
     "of_numbers",
@@ -43,7 +38,12 @@ NEVER_ARRIVES = "never arrives: the result does not depend on it, or detach, .da
 
 
 def of_other_results(request: Request, right: Mapping[str, Recorded]) -> str:
-    """One line about a result that does not have the required parts."""
+    """One line about a result that does not have the required parts.
+
+    >>> request = Request("encode", {}, results=("mean", "log_std"))
+    >>> of_other_results(request, {"mean": Recorded.of(0.0), "log_std": Recorded.of(0.0)})
+    'return exactly 2 results, in this order: mean, log_std'
+    """
     if right.keys() <= set(PAIR):
         return TWO_WANTED
     if request.results:
@@ -57,7 +57,14 @@ def of_other_results(request: Request, right: Mapping[str, Recorded]) -> str:
 
 
 def wrong_parts(trial: Trial, observed: Sequence[Observation]) -> str:
-    """Which of several results are wrong, and which are right; nothing where all or none are."""
+    """Which of several results are wrong, and which are right; nothing where all or none are.
+
+    >>> right, one_wrong = (Observation({"mean": Recorded.of(1.0), "log_std": Recorded.of(s)}) for s in (0.0, 5.0))
+    >>> probe = Probe(Request("encode", {"x": torch.ones(2)}, harness="call_nested"), right)
+    >>> trial = Trial("values", 1, "value", "a hint", (probe,), rtol=1e-4, atol=1e-6)
+    >>> wrong_parts(trial, [one_wrong])
+    'the log_std is wrong; the mean is right'
+    """
     wrong, right = _wrong_and_right(trial, observed)
     if not (wrong and right):
         return ""
@@ -65,7 +72,14 @@ def wrong_parts(trial: Trial, observed: Sequence[Observation]) -> str:
 
 
 def right_besides(trial: Trial, observed: Sequence[Observation]) -> str:
-    """The end of a line about one wrong result: which of the other results are right."""
+    """The end of a line about one wrong result: which of the other results are right.
+
+    >>> right, one_wrong = (Observation({"mean": Recorded.of(1.0), "log_std": Recorded.of(s)}) for s in (0.0, 5.0))
+    >>> probe = Probe(Request("encode", {"x": torch.ones(2)}, harness="call_nested"), right)
+    >>> trial = Trial("values", 1, "value", "a hint", (probe,), rtol=1e-4, atol=1e-6)
+    >>> right_besides(trial, [one_wrong])
+    '; the mean is right'
+    """
     wrong, right = _wrong_and_right(trial, observed)
     return f"; {_listed(trial, right)} right" if wrong and right else ""
 
@@ -91,12 +105,24 @@ def _listed(trial: Trial, names: Sequence[str]) -> str:
 
 
 def names_of(trial: Trial) -> list[str]:
-    """The names of all values that the probes of a case compare."""
+    """The names of all values that the probes of a case compare.
+
+    >>> right, one_wrong = (Observation({"mean": Recorded.of(1.0), "log_std": Recorded.of(s)}) for s in (0.0, 5.0))
+    >>> probe = Probe(Request("encode", {"x": torch.ones(2)}, harness="call_nested"), right)
+    >>> trial = Trial("values", 1, "value", "a hint", (probe,), rtol=1e-4, atol=1e-6)
+    >>> names_of(trial)
+    ['mean', 'log_std']
+    """
     return list(dict.fromkeys(name for probe in trial.probes for name in compared(trial, probe.expected)))
 
 
 def subject(trial: Trial, name: str) -> str:
-    """A value's name as the subject of a sentence."""
+    """A value's name as the subject of a sentence.
+
+    >>> trial = Trial("gradients", 1, "gradient", "a hint", (), rtol=1e-4, atol=1e-6)
+    >>> subject(trial, "log_std")
+    'the gradient with respect to `log_std`'
+    """
     if trial.kind == "gradient":
         return f"the {GRADIENT} `{name}`"
     if name.startswith((GRADIENT, CALLED)):
@@ -106,7 +132,15 @@ def subject(trial: Trial, name: str) -> str:
 
 
 def side_by_side(trial: Trial, probe: Probe, observed: Observation) -> str:
-    """Right and shown numbers of the first value in which they differ; for public cases only."""
+    """Right and shown numbers of the first value in which they differ; for public cases only.
+
+    >>> wanted = Observation({"result": Recorded.of(torch.tensor([1.0, 2.0]))})
+    >>> shown = Observation({"result": Recorded.of(torch.tensor([1.0, 3.0]))})
+    >>> probe = Probe(Request("total", {"x": torch.ones(2)}), wanted)
+    >>> trial = Trial("values", 1, "value", "a hint", (probe,), rtol=1e-4, atol=1e-6)
+    >>> side_by_side(trial, probe, shown)
+    'expected [1, 2], got [1, 3]'
+    """
     shown, right = compared(trial, observed), compared(trial, probe.expected)
     for name, wanted in right.items():
         got = shown[name]
@@ -117,7 +151,15 @@ def side_by_side(trial: Trial, probe: Probe, observed: Observation) -> str:
 
 
 def of_kinds(trial: Trial, failing: Sequence[tuple[Probe, Observation]], name: str) -> str:
-    """One line about a value that is another kind of object than the right one, or is missing."""
+    """One line about a value that is another kind of object than the right one, or is missing.
+
+    >>> wanted = Observation({"result": Recorded.of(torch.ones(2))})
+    >>> shown = Observation({"result": Recorded.of([1, 1])})
+    >>> probe = Probe(Request("total", {"x": torch.ones(2)}), wanted)
+    >>> trial = Trial("values", 1, "value", "a hint", (probe,), rtol=1e-4, atol=1e-6)
+    >>> of_kinds(trial, [(probe, shown)], "result")
+    'is of type list, but must be a tensor'
+    """
     said = (_of_kind(trial, name, shown, right) for shown, right in _pairs(trial, failing, name))
     return next(filter(None, said), "")
 
@@ -194,6 +236,13 @@ def of_numbers(
 
     Args:
         relate: says in what relation the numbers stand to the right ones.
+
+    >>> wanted = Observation({"result": Recorded.of(torch.tensor([1.0, 2.0]))})
+    >>> shown = Observation({"result": Recorded.of(torch.tensor([2.0, 4.0]))})
+    >>> probe = Probe(Request("total", {"x": torch.ones(2)}), wanted)
+    >>> trial = Trial("values", 1, "value", "a hint", (probe,), rtol=1e-4, atol=1e-6)
+    >>> of_numbers(trial, [shown], "result", lambda samples: f"is wrong in {len(samples)} call")
+    'is wrong in 1 call'
     """
     samples = samples_of(trial, observed, name)
     wrong = [sample for sample in samples if not sample.is_right()]
@@ -208,7 +257,15 @@ def of_numbers(
 
 
 def samples_of(trial: Trial, observed: Sequence[Observation], name: str) -> list[Sample]:
-    """One value's numbers in all probes; nothing if it has none somewhere."""
+    """One value's numbers in all probes; nothing if it has none somewhere.
+
+    >>> wanted = Observation({"result": Recorded.of(torch.tensor(1.0))})
+    >>> shown = Observation({"result": Recorded.of(torch.tensor(2.0))})
+    >>> probe = Probe(Request("total", {"x": torch.ones(2)}), wanted)
+    >>> trial = Trial("values", 1, "value", "a hint", (probe,), rtol=1e-4, atol=1e-6)
+    >>> [(sample.got.item(), sample.wanted.item()) for sample in samples_of(trial, [shown], "result")]
+    [(2.0, 1.0)]
+    """
     samples = []
     for probe, one in zip(trial.probes, observed, strict=True):
         right, shown = compared(trial, probe.expected).get(name), compared(trial, one).get(name)
@@ -228,16 +285,15 @@ def _tensors(request: Request) -> Mapping[str, object]:
     return dict(leaf for name, value in request.inputs.items() for leaf in leaves(value, name))
 
 
-def before_the_call(request: Request, observed: Observation) -> Mapping[str, object]:
-    """The inputs before the call; of a nested call, only those that the call changed."""
-    if request.harness != "call_nested":
-        return request.inputs
-    leaves_before = (leaf for name, value in request.inputs.items() for leaf in left_behind(value, built(value), name))
-    return {path: value for path, value in leaves_before if path in observed.inputs_after}
-
-
 def as_wanted(trial: Trial, shown: Recorded, right: Recorded) -> bool:
-    """Whether one value's numbers are right, whatever else it is."""
+    """Whether one value's numbers are right, whatever else it is.
+
+    Numbers are compared, not their types:
+
+    >>> trial = Trial("values", 1, "value", "a hint", (), rtol=1e-4, atol=1e-6)
+    >>> as_wanted(trial, Recorded.of(1), Recorded.of(torch.tensor(1.0)))
+    True
+    """
     got, wanted = shown.array, right.array
     if got is None or wanted is None or got.shape != wanted.shape:
         return False
@@ -253,7 +309,15 @@ def _is_nested(trial: Trial) -> bool:
 
 
 def of_dtypes(trial: Trial, failing: Sequence[tuple[Probe, Observation]], name: str) -> str:
-    """One line about a value in another dtype than the right one; in cases about form only."""
+    """One line about a value in another dtype than the right one; in cases about form only.
+
+    >>> wanted = Observation({"result": Recorded.of(torch.ones(2).double())})
+    >>> shown = Observation({"result": Recorded.of(torch.ones(2))})
+    >>> probe = Probe(Request("total", {"x": torch.ones(2)}), wanted)
+    >>> trial = Trial("values", 1, "form", "a hint", (probe,), rtol=1e-4, atol=1e-6)
+    >>> of_dtypes(trial, [(probe, shown)], "result")
+    'returns float32 for float64 inputs: keep the precision of the inputs'
+    """
     if trial.kind == "form":
         for shown, right in _pairs(trial, failing, name):
             if (came_out := _dtype(shown)) != (wanted := _dtype(right)):
@@ -265,44 +329,6 @@ def of_dtypes(trial: Trial, failing: Sequence[tuple[Probe, Observation]], name: 
 
 def _dtype(value: Recorded) -> str:
     return str(value.tensor.dtype).removeprefix("torch.")
-
-
-ENTRIES = length_of("")
-WORK_ON_NEW_TENSORS = "work on new tensors instead of editing in place"
-SAID_OF_CHANGES = {
-    "batches": f"your function changes its input `x`: {WORK_ON_NEW_TENSORS}",
-    RANDOM_NUMBERS: "your function seeds torch's random numbers or draws from them, as a new layer does for its "
-    "weights: nothing here is random",
-}
-
-
-def of_changes(failing: Sequence[tuple[Probe, Observation]]) -> str:
-    """One line about the first input that a call changed."""
-    for probe, one in failing:
-        expected = {name: _noted(value) for name, value in probe.expected.inputs_after.items()}
-        if said := changed_input({**before_the_call(probe.request, one), **expected}, one):
-            return said
-    return ""
-
-
-def _noted(value: Recorded) -> Tensor | int | None:
-    return value.array if value.kind != "int" else int(value.tensor)
-
-
-def changed_input(before: Mapping[str, object], observed: Observation) -> str:
-    """One line about the first input that the call changed; nothing if it changed none."""
-    for name, value in before.items():
-        after = observed.inputs_after.get(name)
-        if isinstance(value, int) and name.startswith(ENTRIES) and after is not None and _noted(after) != value:
-            listed = name.removeprefix(ENTRIES)
-            return f"your function changes the list `{listed}`, which has {value} entries: build a new list"
-        if isinstance(value, Tensor) and not (after and _holds(after, value)):
-            return SAID_OF_CHANGES.get(name, f"your function changes its input `{name}`: {WORK_ON_NEW_TENSORS}")
-    return ""
-
-
-def _holds(after: Recorded, value: Tensor) -> bool:
-    return after.array is not None and identical(after.array, value)
 
 
 SHOWN_NUMBERS = 4

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 
 from avae_lib.checking.comparison import Trial, agree
 from avae_lib.checking.diagnoses import Diagnosis, diagnosis_of
+from avae_lib.checking.input_changes import before_the_call, changed_input
 from avae_lib.checking.records import Observation, Request
-from avae_lib.checking.symptoms import before_the_call, changed_input
 
 __all__ = ["AskFailed", "Verdict", "failed", "judge_case", "judge_trials"]
 
@@ -58,6 +58,18 @@ def judge_trials(
     Args:
         ask: observes the judged function for one request, or raises :class:`AskFailed`.
         reveal: whether a diagnosis may show the right numbers; true for public cases only.
+
+    >>> import torch
+    >>> from avae_lib.checking.comparison import Probe
+    >>> from avae_lib.checking.harnesses import observe
+    >>> request = Request("total", {"x": torch.tensor([[1.0, 2.0], [3.0, 5.0]])})
+    >>> right = observe(lambda x: x.sum(dim=1), request)
+    >>> trial = Trial("values", 2, "value", "add up each row", (Probe(request, right),), rtol=1e-4, atol=1e-6)
+    >>> about_form = Trial("form", 1, "form", "keep the dtype", (Probe(request, right),), rtol=1e-4, atol=1e-6)
+    >>> for verdict in judge_trials([trial, about_form], lambda request: observe(lambda x: 2 * x.sum(dim=1), request)):
+    ...     print(verdict.points, "of", verdict.max_points, verdict.diagnosis)
+    0 of 2 the result is twice the right one: a factor 1/2 is missing
+    0 of 1 counts once “values” passes
     """
     verdicts: list[Verdict] = []
     given_up = ""
@@ -99,6 +111,17 @@ def judge_case(
 
     Args:
         before: the verdicts on earlier cases.
+
+    >>> import torch
+    >>> from avae_lib.checking.comparison import Probe
+    >>> from avae_lib.checking.harnesses import observe
+    >>> request = Request("total", {"x": torch.tensor([[1.0, 2.0], [3.0, 5.0]])})
+    >>> right = observe(lambda x: x.sum(dim=1), request)
+    >>> trial = Trial("values", 2, "value", "add up each row", (Probe(request, right),), rtol=1e-4, atol=1e-6)
+    >>> judge_case(trial, lambda request: right).points
+    2
+    >>> judge_case(trial, lambda request: observe(lambda x: 2 * x.sum(dim=1), request)).diagnosis
+    'the result is twice the right one: a factor 1/2 is missing'
     """
     observed = [ask(probe.request) for probe in trial.probes]
     if all(agree(trial, one, probe.expected) for probe, one in zip(trial.probes, observed, strict=True)):
@@ -114,5 +137,11 @@ def judge_case(
 
 
 def failed(trial: Trial, diagnosis: str, points_to: str = "") -> Verdict:
-    """No points for this case."""
+    """No points for this case.
+
+    >>> trial = Trial("values", 2, "value", "a hint", (), rtol=1e-4, atol=1e-6)
+    >>> verdict = failed(trial, "the time was up")
+    >>> verdict.passed, verdict.points, verdict.max_points, verdict.diagnosis
+    (False, 0, 2, 'the time was up')
+    """
     return Verdict(trial.name, False, diagnosis, 0, trial.points, points_to)
