@@ -48,6 +48,7 @@ def evaluate(
 
     The results are written to evaluation.json in the run folder. For validation images the name is
     evaluation.valid.json; for other weights than the latest it is evaluation.best.json, evaluation.valid.best.json, …
+    Each evaluation is noted in looks.jsonl: the report and avae compare say how often a run was looked at.
 
     Args:
         split: Images or sentences to evaluate on: test for the final result, valid to choose between models.
@@ -65,6 +66,7 @@ def evaluate(
     """
     from avae_lib import evaluation
     from avae_lib.training.devices import find_device
+    from avae_lib.training.looks import note_look
     from avae_lib.training.runs import load_run
 
     model, experiment = load_run(run, find_device(device), weights)
@@ -75,6 +77,7 @@ def evaluate(
     distance = _distance_of_samples(model, images, fid) if fid else None
     settings = {"importance_samples": importance_samples, "rows": rows, "seed": seed}
     labels = dataset.labels(split)
+    note_look(run, split, by="avae evaluate")
     result = evaluation.evaluate(model, images, **settings, progress=True, dataset=dataset.title, labels=labels)
     if compare is not None:
         result = dataclasses.replace(result, out_of_distribution=compare(**settings))

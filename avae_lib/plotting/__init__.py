@@ -97,6 +97,7 @@ from avae_lib.plotting.richer_posteriors import (
     straight_through,
     units_in_use,
 )
+from avae_lib.plotting.run_comparison import runs_compared
 from avae_lib.plotting.topics import topic_shares, topics_side_by_side
 from avae_lib.plotting.training_progress import training_progress
 
@@ -198,6 +199,7 @@ __all__ = [
     "restorations",
     "roc_curves",
     "rounding_overhead",
+    "runs_compared",
     "score_histograms",
     "sequences_over_depth_and_space",
     "shares_of_weights",

@@ -13,6 +13,7 @@ from avae_lib.report.charts import course_charts, layer_charts
 from avae_lib.report.next_commands import next_commands
 from avae_lib.report.run_record import RunRecord
 from avae_lib.training.experiment import to_json
+from avae_lib.training.looks import Looks
 from avae_lib.training.starting_weights import StartRecord
 
 __all__ = ["write_report"]
@@ -139,6 +140,7 @@ def _facts(record: RunRecord) -> list[tuple[str, str]]:
         ("Numbers from", record.experiment.source),
         ("Updates left out", f"{record.skipped:,} ({record.skipped / max(1, record.steps):.2%})"),
         ("Judged on", f"{result.examples:,} of {_judged(record):,} {record.held_out} {example}s"),
+        ("Looked at", Looks.count(record.run_dir).text(example)),
         ("Page made with", f"PyTorch {torch.__version__.split('+')[0]} on {record.device}"),
     ]
 

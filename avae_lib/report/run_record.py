@@ -17,6 +17,7 @@ from avae_lib.report.panels import panels
 from avae_lib.training.costs import Costs
 from avae_lib.training.devices import find_device
 from avae_lib.training.experiment import Experiment
+from avae_lib.training.looks import note_look
 from avae_lib.training.metrics import MetricsFile
 from avae_lib.training.runs import load_run
 
@@ -67,6 +68,7 @@ class RunRecord:
         labels = None if labels is None else labels[: len(examples)]
         with measuring(model, seed):
             activity = unit_activity(model, examples, labels=labels)
+        note_look(run_dir, split, by="report")
         evaluation = evaluate(model, examples, importance_samples, seed=seed, progress=progress, labels=labels)
         return cls(
             run_dir=run_dir,

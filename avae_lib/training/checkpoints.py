@@ -210,10 +210,9 @@ def load_weights(model: nn.Module, run_dir: Path, name: str = LATEST) -> nn.Modu
     path = run_dir / name
     if not path.is_file():
         there = sorted(str(file.relative_to(run_dir)) for file in run_dir.rglob("*.safetensors"))
-        instead = (
-            f"it holds {', '.join(there)}" if there else "train it first (weights appear with the first checkpoint)"
-        )
-        raise WeightsError(f"{run_dir} holds no {name} yet: {instead}")
+        appears = " (weights appear with the first checkpoint)" if name == LATEST else ""
+        instead = f"it holds {', '.join(there)}" if there else "train it first"
+        raise WeightsError(f"{run_dir} holds no {name} yet: {instead}{appears}")
     try:
         model.load_state_dict(safetensors.torch.load_file(path))
     except (safetensors.SafetensorError, RuntimeError, OSError) as problem:

@@ -11,6 +11,7 @@
 * ``start.safetensors`` and ``started_from.json``: the weights that the run began from, and where they came from; only
   for a run that began from another one
 * ``costs.json``: time, memory and electricity, see :class:`avae_lib.training.costs.Costs`
+* ``looks.jsonl``: evaluations on held-out examples after training, see :class:`avae_lib.training.looks.Looks`
 * ``skipped.jsonl``: updates that were skipped, and why; only if there were any
 """
 
