@@ -175,6 +175,7 @@ def older_run(vae_run, tmp_path_factory):
         del part[field]
     del config["training"]["logging"]["milestones"]
     (run_dir / "config.json").write_text(json.dumps(config))
+    (run_dir / "looks.jsonl").unlink(missing_ok=True)
     metrics = run_dir / "metrics.jsonl"
     metrics.write_text(metrics.read_text().replace('"split": "valid"', '"split": "test"'))
     return run_dir

@@ -17,7 +17,7 @@ from avae_lib.cli import main
 from avae_lib.presets import find_preset
 from avae_lib.presets.derivation import derive
 from avae_lib.report import write_report
-from avae_lib.training.checkpoints import WeightsError
+from avae_lib.training.checkpoints import WeightsError, step_of_weights
 from avae_lib.training.runs import RunError, load_run, read_experiment, train_run
 from avae_lib.training.starting_weights import OtherModel, StartingWeights, StartRecord
 
@@ -226,7 +226,7 @@ def test_a_run_killed_before_and_after_its_first_checkpoint_still_began_from_the
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
         assert process.wait() == -signal.SIGKILL
-    step = torch.load(new / "checkpoint.pt", weights_only=True)["step"]
+    step = step_of_weights(new / "weights.safetensors")
     asked = small(training={"steps": 60000, "logging": {"checkpoint_every": 5, "milestones": (step,)}})
     with pytest.raises(KeyboardInterrupt):
         until = derive(asked, training={"logging": {"metrics_every": 5}})
