@@ -13,6 +13,7 @@ from typing import TypeVar
 import torch
 
 from avae_lib import components, my_components_file, recorded_cells
+from avae_lib.training.devices import use_one_thread
 
 __all__ = ["choose", "keep_runs_on_drive", "machine", "ready"]
 
@@ -71,12 +72,15 @@ def ready() -> str:
     """Load the functions that the student saved in earlier units; returns one line that says which.
 
     If their file cannot be run, the line says why, and the notebook works without them. From this call on, cells of
-    the notebook that need a function not written yet show their recorded results (:mod:`avae_lib.recorded_cells`).
+    the notebook that need a function not written yet show their recorded results (:mod:`avae_lib.recorded_cells`). The
+    notebook computes on one processor thread, which is fastest for the small networks of the course, unless another
+    number was chosen (:func:`avae_lib.training.devices.use_one_thread`).
 
     >>> ready().startswith("Ready: PyTorch")
     True
     """
     recorded_cells.watch()
+    use_one_thread()
     saved = _brought_along(my_components_file.kept_file())
     begin = f"Ready: PyTorch {torch.__version__} on {_device_name()}"
     try:

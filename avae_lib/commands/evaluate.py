@@ -65,7 +65,7 @@ def evaluate(
         device: Where to compute: auto (a GPU if there is one), cpu, cuda, …
     """
     from avae_lib import evaluation
-    from avae_lib.training.devices import find_device
+    from avae_lib.training.devices import find_device, threads_for
     from avae_lib.training.looks import note_look
     from avae_lib.training.runs import load_run
 
@@ -78,11 +78,12 @@ def evaluate(
     settings = {"importance_samples": importance_samples, "rows": rows, "seed": seed}
     labels = dataset.labels(split)
     note_look(run, split, by="avae evaluate")
-    result = evaluation.evaluate(model, images, **settings, progress=True, dataset=dataset.title, labels=labels)
-    if compare is not None:
-        result = dataclasses.replace(result, out_of_distribution=compare(**settings))
-    if distance is not None:
-        result = dataclasses.replace(result, frechet_distance=distance(rows=rows, seed=seed))
+    with threads_for(model):
+        result = evaluation.evaluate(model, images, **settings, progress=True, dataset=dataset.title, labels=labels)
+        if compare is not None:
+            result = dataclasses.replace(result, out_of_distribution=compare(**settings))
+        if distance is not None:
+            result = dataclasses.replace(result, frechet_distance=distance(rows=rows, seed=seed))
     record = run / _name_of_evaluation(split, weights)
     record.write_text(json_format.dumps(result.to_json(), indent=2) + "\n", encoding="utf-8")
     name = "test" if split == "test" else "validation"

@@ -27,11 +27,12 @@ def sample(
         device: Where to compute: auto (a GPU if there is one), cpu, cuda, …
     """
     from avae_lib.run_pictures import write_pictures
-    from avae_lib.training.devices import find_device
+    from avae_lib.training.devices import find_device, threads_for
     from avae_lib.training.runs import load_run
 
     if count < 1 or temperature < 0:
         raise InvalidInput(f"count must be at least 1 and temperature not negative, got {count} and {temperature}")
     model, experiment = load_run(run, find_device(device))
-    for path in write_pictures(model, experiment.data, run, count, temperature, seed):
-        print(path)
+    with threads_for(model):
+        for path in write_pictures(model, experiment.data, run, count, temperature, seed):
+            print(path)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import math
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import torch
 from torch import nn
 
 from avae_lib.errors import InvalidInput
 
-__all__ = ["find_device", "threads_for"]
+__all__ = ["find_device", "physical_cores", "threads_for", "use_one_thread"]
 
 
 def find_device(name: str) -> torch.device:
@@ -35,20 +38,82 @@ _SMALL = 1_000_000  # parameters; for fewer, one thread is faster, because threa
 
 
 @contextlib.contextmanager
-def threads_for(model: nn.Module) -> Iterator[None]:
-    """Use one processor thread inside a ``with`` block if the model is small, and restore the number afterwards.
+def threads_for(model: nn.Module, wanted: int | None = None) -> Iterator[None]:
+    """Choose the number of processor threads inside a ``with`` block, and restore it afterwards.
 
-    On two cores that other programs use as well, two threads train a network of 100,000 parameters ten times as
-    slowly as one thread.
+    ``wanted`` comes first, then the environment's OMP_NUM_THREADS, then a number that the program has set with
+    ``torch.set_num_threads``. Without any of these, a small model (fewer than a million parameters) gets one thread,
+    and a larger one as many as :func:`physical_cores`. On two cores that other programs use as well, two threads train
+    a network of 100,000 parameters ten times as slowly as one thread.
 
-    >>> with threads_for(nn.Linear(2, 2)):
+    >>> with threads_for(nn.Linear(2, 2), wanted=2):
     ...     torch.get_num_threads()
-    1
+    2
     """
     before = torch.get_num_threads()
-    if sum(parameter.numel() for parameter in model.parameters()) < _SMALL:
-        torch.set_num_threads(1)
+    torch.set_num_threads(wanted or _chosen_by_user() or _number_for(model))
     try:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def use_one_thread() -> None:
+    """One processor thread from now on, as small models train fastest, unless the user has chosen a number.
+
+    >>> use_one_thread()
+    >>> torch.get_num_threads()
+    1
+    """
+    torch.set_num_threads(_chosen_by_user() or 1)
+
+
+def physical_cores() -> int:
+    """Cores that this process may use, two hardware threads of one core counted once.
+
+    The affinity of the process and the quota of its control group (Linux) limit the number.
+
+    >>> 1 <= physical_cores() <= os.cpu_count()
+    True
+    """
+    processors = _processors()
+    cores = {_siblings(processor) for processor in processors}
+    return max(1, min(len(cores), _quota() or len(cores)))
+
+
+def _number_for(model: nn.Module) -> int:
+    is_small = sum(parameter.numel() for parameter in model.parameters()) < _SMALL
+    return 1 if is_small else physical_cores()
+
+
+def _chosen_by_user() -> int | None:
+    """The number that OMP_NUM_THREADS or ``torch.set_num_threads`` asks for; None where PyTorch has its default."""
+    now = torch.get_num_threads()
+    if os.environ.get("OMP_NUM_THREADS"):
+        return now
+    defaults = {os.cpu_count(), len(_processors()), physical_cores()}
+    return None if now in defaults else now
+
+
+def _processors() -> set[int]:
+    """Logical processors that this process may run on."""
+    affinity = getattr(os, "sched_getaffinity", None)  # Linux alone
+    return set(affinity(0)) if affinity else set(range(os.cpu_count() or 1))
+
+
+def _siblings(processor: int) -> str:
+    """The hardware threads of a processor's core, as Linux lists them; elsewhere each processor is a core."""
+    file = Path(f"/sys/devices/system/cpu/cpu{processor}/topology/thread_siblings_list")
+    try:
+        return file.read_text(encoding="ascii").strip()
+    except OSError:
+        return str(processor)
+
+
+def _quota(file: Path = Path("/sys/fs/cgroup/cpu.max")) -> int | None:
+    """Processors' worth of time that the control group grants, rounded up; None without a limit."""
+    try:
+        quota, period = file.read_text(encoding="ascii").split()
+    except (OSError, ValueError):
+        return None
+    return None if quota == "max" else math.ceil(int(quota) / int(period))

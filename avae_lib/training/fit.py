@@ -19,7 +19,7 @@ from avae_lib.data import Dataset
 from avae_lib.training.activation_checkpointing import activation_checkpointing
 from avae_lib.training.checkpoints import Checkpoints, save_milestone, save_weights
 from avae_lib.training.costs import Clock, Costs
-from avae_lib.training.devices import find_device
+from avae_lib.training.devices import find_device, threads_for
 from avae_lib.training.distributed import Team, join_team
 from avae_lib.training.loggers import loggers
 from avae_lib.training.memory import expected_memory
@@ -65,7 +65,7 @@ def fit(
     (:class:`avae_lib.training.skipped_updates.SkippedUpdate`).
 
     On the CPU an interrupted and resumed run ends with the same weights, bit for bit, as an uninterrupted one. The
-    caller's random state is left unchanged.
+    caller's random state and number of threads are left unchanged.
 
     Processes started by torchrun work together. Each computes its share of every batch, on a GPU of its own if there
     are GPUs; the first one writes the files, so all must see the same folder. Batch normalisation, and penalties that
@@ -113,7 +113,8 @@ def fit(
         require_batches_that_can_be_shared(model, config.batch_size, team.size)
         require_batches_in_pieces(model, config, config.batch_size // team.size)
         run_dir.mkdir(parents=True, exist_ok=True)
-        with _lock(run_dir, team), torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        noise = torch.random.fork_rng(devices=range(torch.cuda.device_count()))
+        with _lock(run_dir, team), noise, threads_for(model, config.threads):
             state = TrainingState(model, dataset, config, device, team)
             team.in_turn(lambda: _resume(state, run_dir))
             if state.step < config.steps:

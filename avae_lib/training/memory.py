@@ -185,11 +185,22 @@ def _loss(elbo: ELBO) -> Tensor:
 
 
 def _without_numbers(model: nn.Module) -> nn.Module:
-    """A copy in training mode whose weights and buffers have shapes only."""
+    """A copy in training mode whose weights and buffers have shapes only, and which calls no hook of the user."""
     shapes: dict[int, Any] = {id(buffer): buffer.detach().to("meta") for buffer in model.buffers()}
     for parameter in model.parameters():
         shapes[id(parameter)] = nn.Parameter(parameter.detach().to("meta"), requires_grad=parameter.requires_grad)
-    return copy.deepcopy(model, shapes).train()
+    copied = copy.deepcopy(model, shapes).train()
+    for module in copied.modules():
+        for hooks in (module._forward_hooks, module._forward_pre_hooks):
+            for key in [key for key, hook in hooks.items() if not _is_of_torch(hook)]:
+                del hooks[key]
+    return copied
+
+
+def _is_of_torch(hook: Any) -> bool:
+    """Whether a hook is PyTorch's own, such as that of a weight normalisation."""
+    module = getattr(hook, "__module__", None) or type(hook).__module__
+    return module.startswith("torch.")
 
 
 @contextlib.contextmanager

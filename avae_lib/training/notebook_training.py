@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from avae_lib import plotting
@@ -14,7 +13,6 @@ from avae_lib.data.sentences import fixed_vocabulary
 from avae_lib.evaluation import measuring
 from avae_lib.observations import AnyModel, Pixels, Tokens, observed_by
 from avae_lib.training.checkpoints import LATEST, step_of_weights
-from avae_lib.training.devices import threads_for
 from avae_lib.training.experiment import Experiment
 from avae_lib.training.fit import TrainedModel
 from avae_lib.training.metrics import MetricsFile
@@ -60,11 +58,8 @@ def train_in_notebook(experiment: Experiment, run_dir: Path | str, minutes: floa
     """
     run_dir = Path(run_dir)
     limited = replace(experiment, training=replace(experiment.training, minutes=minutes))
-    with torch.device("meta"):
-        shapes = experiment.model.build()
     try:
-        with threads_for(shapes):
-            return train_run(limited, run_dir, [_Progress(limited, run_dir)], progress_bar=False)
+        return train_run(limited, run_dir, [_Progress(limited, run_dir)], progress_bar=False)
     except TrainingInterrupted as interruption:
         print(f"{interruption}; run this cell again to continue")
         model, _ = load_run(run_dir)

@@ -276,8 +276,8 @@ class TrainingConfig:
     """Where training images are kept: on the device, or on the host (in memory or in a mapped file), from which each
     batch is copied. auto keeps them on a GPU where they take at most a quarter of its free memory."""
     threads: int | None = None
-    """Processor threads. None chooses: one thread for a small model (fewer than a million parameters), otherwise one
-    for each physical core that this process may use. OMP_NUM_THREADS comes first if it is set."""
+    """Number of processor threads. None chooses it: one thread for a small model (fewer than a million parameters),
+    otherwise one for each physical core that the process may use; but OMP_NUM_THREADS counts if it is set."""
     memory_check: bool = True
     """Before the first update, compare the memory that training is expected to need with what is available, and stop
     if it is too little. Set it to false to train regardless."""

@@ -7,7 +7,6 @@ from torch import nn
 from avae_lib.components import using
 from avae_lib.models.vae import VAEConfig
 from avae_lib.objectives import ELBO
-from avae_lib.training.devices import threads_for
 from avae_lib.training.textbook_training import train_vae, vae_training_step
 
 
@@ -92,22 +91,13 @@ def test_every_example_is_used_once_in_an_epoch(bars, monkeypatch):
     assert torch.cat(seen).sort().values.tolist() == list(range(10))
 
 
-@pytest.fixture
-def two_threads():
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
-
-
-def test_small_models_train_on_one_thread_and_the_number_from_before_comes_back(two_threads, bars):
-    seen = []
+def test_small_models_train_on_one_thread_and_the_number_from_before_comes_back(monkeypatch, bars):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: now[-1])
+    monkeypatch.setattr(torch, "set_num_threads", lambda number: now.append(number))
+    now, seen = [2], []
     model = VAEConfig((1, 4, 4), latent_dim=2, hidden_sizes=(8,)).build()
     model.register_forward_hook(lambda *_: seen.append(torch.get_num_threads()))
     train_vae(model, bars, epochs=1)
     assert set(seen) == {1} and torch.get_num_threads() == 2
-
-
-def test_large_models_keep_their_threads(two_threads):
-    with threads_for(nn.Linear(1000, 1000)):
-        assert torch.get_num_threads() == 2
