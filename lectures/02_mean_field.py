@@ -1103,7 +1103,7 @@ def bound_given_topics(counts, gamma, log_topics):
 # ### What is Python's standard library about?
 #
 # The text is the documentation of the standard library that runs this notebook. All docstrings of a module make one document, and
-# common words of English and of code are left out. (The numbers differ a little from one version of Python to the next; the topics are stable.)
+# common words of English and of code are left out. (Another version of Python has slightly other documents, and so other topics. What is said about them below held for all versions tried, 3.11 to 3.13.)
 
 # %%
 library = load_documentation()
@@ -1181,13 +1181,13 @@ plotting.show(plotting.topics_side_by_side(columns))
 
 # %% [markdown]
 # **Figure 16.** Ten topics of the standard library's documentation, the largest first: the eight likeliest words of each, by
-# the equations above and by scikit-learn. Words in both lists are dark; here that is nearly all of them.
+# the equations above and by scikit-learn. Words in both lists are dark: at least three in four.
 #
 # <!-- alt: Two columns of ten word lists, such as server, socket, request, response. Most words appear in both columns. -->
 
 # %% tags=["build-check"]
 shared_words = [len(set(a) & set(b)) for a, b in zip(ours_listed, theirs_listed, strict=True)]
-assert sum(shared_words) > 0.85 * 80 and abs(their_bound - climbed[-1]) < 0.02
+assert sum(shared_words) > 0.75 * 80 and abs(their_bound - climbed[-1]) < 0.02
 assert sum(value > 0.7 for value in overlaps) >= 8
 
 # %%
@@ -1203,24 +1203,19 @@ plotting.show(plotting.topic_shares(rows, topic_names))
 
 # %% [markdown]
 # **Figure 17.** What some modules are about: expected shares of topics, in per cent (shares below 5 % are left blank), each topic named by its two likeliest words. In
-# most rows one or two topics hold nearly everything; `http.server` and `statistics` are spread over more.
+# most rows one or two topics hold more than 80 %; `http.server` is spread over three or more.
 #
-# <!-- alt: A table of nine modules and ten topics. In most rows one or two cells are dark, for instance logging and its own topic. -->
+# <!-- alt: A table of modules and ten topics. In most rows one or two cells are dark; the row of logging has one. -->
 
 # %% tags=["build-check"]
 largest_two = [sum(sorted(shares)[-2:]) for shares in rows.values()]
-assert len(rows) == 9 and sum(value > 0.85 for value in largest_two) == 7
-split = sorted(rows["statistics"])
-assert (
-    split[-1] < 0.5
-    and sum(split[-4:]) > 0.95
-    and split[-4] > 0.05 > split[-5]
-    and sum(sorted(rows["http.server"])[-2:]) < 0.75
-)
+assert len(rows) >= 7 and sum(value > 0.8 for value in largest_two) > len(rows) / 2
+assert max(rows["http.server"]) < 0.6 and sum(share > 0.05 for share in rows["http.server"]) >= 3
+assert max(rows["logging"]) > 0.8
 
 # %% [markdown]
-# Not every module finds its topic. `statistics` splits its words over four topics, none with more than half of them, and none about statistics: ten topics for 251 modules are
-# too few to give each subject its own, so its words are counted towards topics of other modules. The name of a topic is only its two likeliest words; a module that uses the topic need not contain them.
+# Not every module finds a topic of its own. `http.server` splits its words over several topics, none with more than 60 % of them: ten topics for about 250 modules are
+# too few to give each subject its own, so part of its words are counted towards topics of other modules. The name of a topic is only its two likeliest words; a module that uses the topic need not contain them.
 #
 # The model was told nothing about networks or numbers. It found sets of words that occur together, because few topics for each document (small
 # $\alpha$) and few words for each topic (small $\eta$) make the data likely.
@@ -1511,18 +1506,19 @@ def at(name, documents):
 
 full, bold, careful = names_of_rules
 assert len({curve[0][-1] for curve in curves.values()}) == 1
-assert at(careful, 3404) > at(full, 3404) + 0.1 and at(bold, 3404) > at(full, 3404)
-assert min(at(bold, 1702), at(careful, 1702)) > at(full, 1702) + 0.1
+assert len(many) < 2000
+one_pass, two_passes = len(many), 2 * len(many)
+assert at(careful, two_passes) > at(full, two_passes) + 0.1 and at(bold, two_passes) > at(full, two_passes)
+assert at(bold, one_pass) > at(full, one_pass) + 0.1 and at(careful, one_pass) > at(full, one_pass) + 0.25
 gains = [better - worse for better, worse in zip(finals[careful], finals[full], strict=True)]
-assert max(abs(gain - told) for gain, told in zip(gains, (0.05, 0.05, -0.01), strict=True)) < 0.02
-assert 0.25 < at(careful, 1702) - at(full, 1702) < 0.34
-assert np.mean(finals[bold]) < np.mean(finals[full]) - 0.05 and np.mean(finals[careful]) > np.mean(finals[full])
+assert max(map(abs, gains)) < 0.1 and np.mean(gains) > 0
+assert np.mean(finals[bold]) < np.mean(finals[full]) - 0.03
 assert at(bold, 4000) > at(full, 4000) and at(bold, 10_000) < at(full, 10_000)
 
 # %% [markdown]
 # So batches give an early lead, and **the step size decides** whether it lasts. A likely reason: large first steps ($\rho_t = (t + 5)^{-0.7}$) commit the topics to the first batches, and the later, small ones do not undo it. The final
-# differences between the better rule ($\rho_t = (t + 64)^{-0.7}$) and the full batch are small, $+0.05$, $+0.05$ and $-0.01$ nats per word in the three seeds: near a tie. After the first pass its lead is more than a quarter of a nat. With a million documents the first pass may be all one can afford;
-# with 1,702 the full batch is a fair choice.
+# differences between the better rule ($\rho_t = (t + 64)^{-0.7}$) and the full batch are small, less than 0.1 nats per word in each of the three seeds: near a tie. After the first pass its lead is more than a quarter of a nat. With a million documents the first pass may be all one can afford;
+# with fewer than two thousand the full batch is a fair choice.
 #
 # **Check yourself.** Why are $\gamma$ and $\varphi$ of a document never averaged over steps, but $\lambda$ is?
 #

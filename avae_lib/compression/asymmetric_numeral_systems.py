@@ -7,7 +7,7 @@ out of :math:`2^r`. Pushing the symbol and popping it again are exact inverses,
     s \;\to\; \lfloor s / f \rfloor \, 2^r + c + (s \bmod f), \qquad
     s \;\to\; f \, \lfloor s / 2^r \rfloor + (s \bmod 2^r) - c,
 
-and a push multiplies s by about :math:`2^r / f`, so it adds :math:`\log_2 (2^r / f)` bits. Read the other way, a pop
+and a push multiplies s by about :math:`2^r / f`, so it adds :math:`\log_2 (2^r / f)` bits. Conversely, a pop
 turns bits of the stack into a draw from the distribution.
 
 J. Duda, "Asymmetric numeral systems", 2009 and 2013; in the form of J. Townsend, T. Bird and D. Barber, "Practical

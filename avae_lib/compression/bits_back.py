@@ -15,7 +15,8 @@ with pseudo-random bits before each image, and the receiver takes the mask off a
 
 J. Townsend, T. Bird and D. Barber, "Practical lossless compression with latent variables using bits back coding", ICLR
 2019; for hierarchies J. Townsend, T. Bird, J. Kunze and D. Barber, "HiLLoC: lossless image compression with
-hierarchical latent variable models", ICLR 2020. The idea is of C. Wallace (1990), G. Hinton and D. van Camp (1993).
+hierarchical latent variable models", ICLR 2020. The idea goes back to C. Wallace (1990), and to
+G. Hinton and D. van Camp (1993).
 """
 
 from __future__ import annotations

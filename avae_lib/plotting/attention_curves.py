@@ -169,7 +169,7 @@ def quality_against_gpu_hours(results: Mapping[str, Sequence[tuple[float, float,
 
 
 def _colour_of(layer: int, layers: int) -> tuple[float, float, float, float]:
-    """From dark at the top to bright at the bottom, short of the yellow that is lost on white paper."""
+    """Dark for the top layer, bright for the bottom one, without the yellow that is too pale on white paper."""
     from matplotlib import colormaps
 
     return colormaps[SEQUENTIAL](0.9 * layer / max(1, layers - 1))
@@ -184,7 +184,7 @@ def _draw_layers(axes: Axes, steps: Sequence[int], kl: np.ndarray) -> None:
 
 
 def _layer_colours(figure: Figure, panels: list[Axes], layers: int) -> None:
-    """A scale beside the panels that says which colour is which layer."""
+    """A scale beside the panels that shows which colour is which layer."""
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import BoundaryNorm, ListedColormap
 

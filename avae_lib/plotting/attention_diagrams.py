@@ -73,7 +73,7 @@ def attentive_model(layers: int = 3) -> Figure:
 
 
 def _model_arrows(layers: int) -> list[Arrow]:
-    """Upwards, downwards and across to the layer's own evidence in black; what attention adds in colour."""
+    """Arrows upwards, downwards and across to each layer's own evidence in black; those of attention in colour."""
     numbers = range(1, layers + 1)
     arrows = _arrows(INK, "top > l1", f"x > e{layers + 1}", f"l{layers + 1} > image")
     arrows += [Arrow(f"e{index + 1}", f"e{index}", INK) for index in numbers]
@@ -84,7 +84,7 @@ def _model_arrows(layers: int) -> list[Arrow]:
 
 
 def _draw_look_upwards(axes: Axes, own_height: float, height_above: float) -> None:
-    """From the context above to the layer that takes from it, around the right edges of their boxes."""
+    """An arrow from a context to the layer below that attends to it, around the right edges of their boxes."""
     edge = 6.25
     style = {"arrowstyle": "-|>", "color": _LOOKS, "linewidth": 1.3, "connectionstyle": "arc3,rad=-0.5"}
     axes.annotate("", xy=(edge, own_height), xytext=(edge, height_above), arrowprops=style)

@@ -1,7 +1,7 @@
 """Pictures of attention over depth: which layer looks at which, and at which pixels.
 
-Weights are drawn as shares: multiplied by the number of layers that can be looked at. A share of 1 is what a layer gets
-where all get the same, whatever their number.
+Weights are drawn as shares: multiplied by the number of layers that can be looked at. Under equal attention to all
+layers, each has a share of 1.
 """
 
 from __future__ import annotations

@@ -260,7 +260,7 @@ def gradient_variance(x: Numbers, variances: Mapping[str, Numbers], x_label: str
 def _close_points(
     rates: Numbers, distortions: Numbers, betas: Numbers
 ) -> list[tuple[tuple[float, float], list[float]]]:
-    """Places of labels, and the β of the points that lie so close together that they share one."""
+    """Where the labels go, each with the β of the points that are so close together that they share it."""
     points = np.stack([np.asarray(rates, dtype=float), np.asarray(distortions, dtype=float)], axis=1)
     relative = points / np.maximum(np.ptp(points, axis=0), np.finfo(float).tiny)
     groups: list[list[int]] = []

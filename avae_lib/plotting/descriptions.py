@@ -1,4 +1,4 @@
-"""What can be said of a figure without looking at it: the words in it."""
+"""A description of a figure, made from the words in it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["described"]
 def described(figure: Figure) -> str:
     """A description for readers who cannot see the figure: its titles, axes, legends, labels.
 
-    It begins by saying that it was made automatically: what the figure shows, it cannot tell.
+    It says first that it was made automatically: it cannot tell what the figure shows.
 
     >>> from avae_lib.plotting import learning_curves
     >>> "update" in described(learning_curves({"training": [95.0, 90.0]}))
@@ -42,6 +42,6 @@ def _words_of(axes: Axes) -> str:
 
 
 def _names(texts: Iterable[Text]) -> str:
-    """Those of some texts that are words, not numbers."""
+    """The texts that are words, not numbers."""
     written = (text.get_text() for text in texts)
     return ", ".join(words for words in written if any(sign.isalpha() for sign in words))

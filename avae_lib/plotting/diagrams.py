@@ -43,7 +43,7 @@ class Arrow:
 
     @classmethod
     def between(cls, pair: str, colour: str = GREY, dashed: bool = False) -> Arrow:
-        """The arrow from the first to the second of two nodes, whose names are parted by a space or by " > ".
+        """The arrow from the first to the second of two nodes, whose names are separated by a space or by " > ".
 
         >>> Arrow.between("evidence > q").end
         'q'

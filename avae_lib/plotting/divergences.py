@@ -306,7 +306,7 @@ def estimates_with_errors(
 
 
 def _ellipses(axes: Axes, gaussian: Gaussian, distances: Numbers = _STANDARD_DEVIATIONS, **look: Any) -> None:
-    """Where a Gaussian's density has fallen to that of so many standard deviations."""
+    """Ellipses at the given numbers of standard deviations of a Gaussian."""
     from matplotlib.patches import Ellipse
 
     mean, cov = (parameter.detach().double().cpu().numpy() for parameter in gaussian)
@@ -328,7 +328,7 @@ def _signed_bars(axes: Axes, places: np.ndarray, values: np.ndarray) -> None:
 
 
 def _signed(value: float, digits: int = 2) -> str:
-    """A number with a proper minus sign, and zero without any."""
+    """A number with a typographic minus sign, and zero without a sign."""
     text = f"{value:.{digits}f}"
     return f"{0:.{digits}f}" if float(text) == 0 else text.replace("-", "−")
 

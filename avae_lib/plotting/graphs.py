@@ -23,7 +23,7 @@ Edge = tuple[tuple[int, int], tuple[int, int]]
 
 @styled
 def factorised_families() -> Figure:
-    """Nine spins on a grid three times: coupled as in p, with no edge left (mean field), with the rows left.
+    """A grid of nine spins, drawn three times: coupled as in p, without edges (mean field), with only the rows.
 
     >>> [axes.get_title("left") for axes in factorised_families().axes]
     ['$p$: all neighbours coupled', 'mean field: no edge left', 'structured: one chain per row']

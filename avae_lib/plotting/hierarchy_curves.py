@@ -92,7 +92,7 @@ def cumulative_kl(models: Mapping[str, Table], resolutions: Sequence[int], share
 def layers_in_use(
     models: Mapping[str, tuple[Sequence[int], Sequence[Table] | np.ndarray]], highest_kl: float
 ) -> Figure:
-    """KL of each layer of a few over training, one panel for each model, means over seeds with their range as a band.
+    """KL of some layers over training, one panel for each model: means over seeds, with their range as a band.
 
     Args:
         models: title → (steps, KL), the KL as ``(seeds, steps, layers)``, nats, top layer first.

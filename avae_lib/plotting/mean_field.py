@@ -142,7 +142,7 @@ def mixture_components(
     title: str = "",
     axis_labels: tuple[str, str] = ("$x_1$", "$x_2$"),
 ) -> Figure:
-    """Points in the colour of their likeliest component; components as ellipses, the thicker the more they weigh.
+    """Points in the colour of their likeliest component; components as ellipses, drawn thicker for larger weights.
 
     Args:
         x: ``(n, 2)``.

@@ -164,7 +164,7 @@ def stills(pictures: Sequence[bytes], values: Sequence[object], label: str, star
 
 
 def spread(number: int, start: int, most: int) -> list[int]:
-    """Indices of ``most`` of so many things, in rising order: ``start`` and those nearest to an even spread.
+    """Indices of ``most`` of ``number`` things, ascending: an even spread, moved just so far that ``start`` is in it.
 
     >>> spread(11, start=4, most=3)
     [0, 4, 10]

@@ -27,7 +27,7 @@ __all__ = [
 def density_of_draws(draws: Tensor, axis: Tensor) -> Tensor:
     """Density of points in the plane on a grid, from counts in the cells around its points, smoothed over 3 × 3 cells.
 
-    Points outside the grid count for nothing.
+    Points outside the grid are ignored.
 
     Args:
         draws: ``(points, 2)``.

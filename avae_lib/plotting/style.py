@@ -1,4 +1,4 @@
-"""One restrained look for every picture: colours, line styles, and figures that nobody has to close."""
+"""One restrained style for all pictures: colours, line styles, and figures that need not be closed."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ def new_figure(
 
 
 def blank(axes: Axes) -> Axes:
-    """Remove frame, ticks and grid: for pictures that are no graphs.
+    """Remove frame, ticks and grid: for pictures that are not graphs.
 
     >>> figure, axes = new_figure()
     >>> blank(axes).get_xticks().tolist()

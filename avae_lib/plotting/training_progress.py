@@ -1,4 +1,4 @@
-"""How far training has got: the learning curve, and images or sentences that the model draws at this point."""
+"""The progress of training: the learning curve, and images or sentences that the model draws at this point."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def training_progress(
 ) -> Figure:
     """A learning curve, and samples below it.
 
-    The vertical axis is cut where the last nine tenths of the curves need no more room: the first values of a run are
-    so high that nothing else could be seen.
+    The vertical axis covers the last nine tenths of the curves only: the first values of a run are so high that
+    nothing else could be seen.
 
     Args:
         curves: name → (updates, values at these).

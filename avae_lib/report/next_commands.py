@@ -46,7 +46,7 @@ def _as_typed(run_dir: Path) -> str:
 
 
 def _options(experiment: Experiment) -> str:
-    """The options by which the run departs from its preset, without which it would not be continued."""
+    """The options in which the run differs from its preset; the command that continues it needs them."""
     differing = differing_fields(PRESETS[experiment.name], experiment)
     changed = {name: now for name, (_, now) in differing.items() if name not in _NOT_OPTIONS}
     return "".join(f" --{name.replace('_', '-')} {_value(now)}" for name, now in changed.items())

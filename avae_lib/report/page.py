@@ -29,7 +29,7 @@ def write_report(
     """Evaluate a trained run on validation images and write ``report.html`` in its folder.
 
     The page is one file that loads nothing else: numbers with standard errors, learning curves, use of each layer,
-    what there is to see of the model at work (:mod:`avae_lib.report.panels`), and the commands to go on with.
+    samples and other pictures (:mod:`avae_lib.report.panels`), and the commands to go on with.
 
     Args:
         run_dir: folder of a run that has weights.
@@ -89,7 +89,7 @@ def _summary(record: RunRecord) -> str:
 
 
 def _tiles(record: RunRecord) -> list[tuple[str, str, str]]:
-    """The numbers that one looks for first: (name, value, what goes with it)."""
+    """The numbers at the top of the page: (name, value, what goes with it)."""
     if not record.has_density:
         return _tiles_without_density(record)
     result, example = record.evaluation, record.observed.example

@@ -29,7 +29,7 @@ class Strip:
 
 @dataclass(frozen=True)
 class Panel:
-    """A section of a page: a title, a paragraph on how to read it, and what there is to see."""
+    """A section of a page: a title, a paragraph on how to read it, and graphs, images or text."""
 
     name: str
     """Its id on the page."""

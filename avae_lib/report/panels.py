@@ -1,4 +1,4 @@
-"""What a report shows of a model at work: samples, reconstructions, classes, codes, as far as the model offers them."""
+"""What a report shows of a model at work: samples, reconstructions, classes and codes, where the model has them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All that a report tells of a run, read from its folder and measured on its model."""
+"""What a report says about a run, read from its folder and measured on its model."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _NAMES = {"valid": "validation", "test": "test"}
 
 @dataclass(frozen=True)
 class RunRecord:
-    """A run: what was asked for, how it went, what came out."""
+    """A run: its settings, its progress and its result."""
 
     run_dir: Path
     experiment: Experiment
@@ -55,7 +55,7 @@ class RunRecord:
     ) -> RunRecord:
         """Load the run's model, and judge it on the first ``images`` held-out examples, or as many as in training.
 
-        These are validation examples, so that a report can be made as often as one likes and the test split stays new;
+        These are validation examples, so a report can be made any number of times without a look at the test split;
         test examples only where the data set has no others.
 
         Raises:
@@ -87,7 +87,7 @@ class RunRecord:
 
     @property
     def curve(self) -> tuple[str, str]:
-        """Which examples the learning curve beside that of training is of: their name, and ``split`` of their rows.
+        """The examples of the learning curve beside that of training: their name, and the ``split`` of their rows.
 
         Runs from before validation images were held out have a curve of test images.
         """
@@ -110,7 +110,7 @@ class RunRecord:
 
     @property
     def quantity(self) -> str:
-        """What tells how far training has got: the entry of a row of metrics."""
+        """The metric that shows the progress of training: an entry of a row of metrics."""
         return "negative_elbo" if self.has_density else "objective"
 
     @property
