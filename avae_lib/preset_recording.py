@@ -7,14 +7,15 @@ from pathlib import Path
 import avae_lib
 from avae_lib.atomic_write import write_atomically
 from avae_lib.preset_summaries import FILE, to_text
-from avae_lib.presets import PRESETS, summary
+from avae_lib.presets import PRESETS, summary, with_memory
 
 __all__ = ["record"]
 
 
 def record() -> None:
-    """Compute the summaries of all presets of the library and write them into its folder."""
-    write_atomically(Path(avae_lib.__path__[0]) / FILE, to_text(map(summary, PRESETS.values())))
+    """Compute the summaries of all presets of the library, in a few minutes, and write them into its folder."""
+    summaries = [with_memory(summary(preset), preset) for preset in PRESETS.values()]
+    write_atomically(Path(avae_lib.__path__[0]) / FILE, to_text(summaries))
 
 
 if __name__ == "__main__":

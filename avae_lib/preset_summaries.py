@@ -20,7 +20,7 @@ FILE = "preset_summaries.json"
 
 @dataclass(frozen=True)
 class PresetSummary:
-    """What the list of presets shows of one preset: its data set and the size of its model.
+    """What the list of presets shows of one preset: its data set, the size of its model, and the memory it needs.
 
     >>> PresetSummary("digits-vae", "digits", layers=1, parameters=123).to_json()
     {'name': 'digits-vae', 'dataset': 'digits', 'layers': 1, 'parameters': 123}
@@ -36,6 +36,11 @@ class PresetSummary:
     """Trainable numbers as the authors of the model count them; None where they count all of them, as we do."""
     source: str | None = None
     """Source of the settings."""
+    memory: dict[str, int] | None = None
+    """Expected memory of training on one device, in bytes: ``total`` and its parts (see
+    :class:`avae_lib.training.memory.Memory`); None if it is not known."""
+    one_80_gb_gpu: str | None = None
+    """Options of ``avae train`` with which it fits one GPU with 80 GB: none if it fits as it is; None if not known."""
 
     def to_json(self) -> dict[str, Any]:
         """The fields by name, without those that are None."""

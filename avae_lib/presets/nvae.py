@@ -21,8 +21,8 @@ CIFAR10_EPOCH = 50_000 // 256
 
 CIFAR10_NVAE_30 = Experiment(
     name="cifar10-nvae-30",
-    source="Vahdat and Kautz (2020): sizes, optimiser, penalties and lengths of the released CIFAR-10 command, on one "
-    "device instead of eight; its penalty on the scales of batch norms is left out",
+    source="Vahdat and Kautz (2020): sizes, optimiser, penalties and lengths of the released CIFAR-10 command, in one "
+    "batch of 256 instead of 32 on each of eight devices; its penalty on the scales of batch norms is left out",
     data=DataConfig("cifar10", flip_horizontal=True, validation=5_000),
     model=NVAEConfig(
         image_shape=(3, 32, 32),

@@ -38,7 +38,7 @@ def test_presets_as_json_is_an_array_of_name_dataset_layers_parameters(capsys):
     assert [entry["name"] for entry in listed] == list(PRESETS)
     for entry in listed:
         assert list(entry)[:4] == ["name", "dataset", "layers", "parameters"]
-        assert set(entry) - set(list(entry)[:4]) <= {"parameters_as_published", "source"}
+        assert set(entry) - set(list(entry)[:4]) <= {"parameters_as_published", "source", "memory", "one_80_gb_gpu"}
         assert entry["dataset"] and entry["layers"] >= 1 and entry["parameters"] > 1000
 
 
