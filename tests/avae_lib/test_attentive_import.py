@@ -54,6 +54,7 @@ OMNIGLOT_LIKE = dataclasses.replace(
     merger_key_channels=2,
     output_key_channels=3,
     likelihood="bernoulli",
+    mixtures=3,
 )
 LOCAL = dataclasses.replace(CIFAR_LIKE, conditioning="local", cell_key_channels=0)
 CONFIGS = {"cifar": CIFAR_LIKE, "omniglot": OMNIGLOT_LIKE, "local": LOCAL, "one block": CIFAR_LIKE}
