@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import avae_lib
 from avae_lib.atomic_write import write_atomically
 from avae_lib.preset_summaries import FILE, to_text
 from avae_lib.presets import PRESETS, summary, with_memory
@@ -15,7 +14,7 @@ __all__ = ["record"]
 def record() -> None:
     """Compute the summaries of all presets of the library, in a few minutes, and write them into its folder."""
     summaries = [with_memory(summary(preset), preset) for preset in PRESETS.values()]
-    write_atomically(Path(avae_lib.__path__[0]) / FILE, to_text(summaries))
+    write_atomically(Path(__file__).parent / FILE, to_text(summaries))
 
 
 if __name__ == "__main__":

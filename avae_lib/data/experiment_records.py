@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import avae_lib
 from avae_lib.data.recorded_results import recorded
 
 __all__ = ["experiment_record"]
@@ -35,7 +34,7 @@ def experiment_record(name: str) -> dict[str, Any]:
 
 
 def _run(name: str) -> None:
-    course = Path(avae_lib.__file__).parents[1]
+    course = Path(__file__).parents[2]
     program = course / "experiments" / name / "run.py"
     if not program.is_file():
         raise ValueError(

@@ -11,7 +11,9 @@ def course(tmp_path, monkeypatch):
     program = tmp_path / "experiments/frey_faces/run.py"
     program.parent.mkdir(parents=True)
     program.write_text("open('ran', 'w').close()\n")
-    monkeypatch.setattr("avae_lib.__file__", str(tmp_path / "avae_lib/__init__.py"))
+    monkeypatch.setattr(
+        "avae_lib.data.experiment_records.__file__", str(tmp_path / "avae_lib/data/experiment_records.py")
+    )
     return tmp_path
 
 
