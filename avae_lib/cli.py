@@ -115,7 +115,7 @@ def _with_flowing_help(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _help() -> str:
-    commands = "\n".join(f"  {name:16}{what}" for name, what in _COMMANDS.items())
+    commands = "\n".join(f"  {name:18}{what}" for name, what in _COMMANDS.items())
     return f"{_INTRODUCTION}\n{commands}\n\n{_EXAMPLES}\n{_NOTES}"
 
 
