@@ -23,7 +23,8 @@ class DataConfig:
 
     name: str = "digits"
     """Name of the data set: digits, photos32 and sentences (embedded), mnist, mnist_static, fashion_mnist, omniglot,
-    freyfaces, cifar10, imagenet32, imagenet64, or NAME for a file $AVAE_DATA/NAME.npz."""
+    freyfaces, cifar10, imagenet32, imagenet64, or NAME for a file $AVAE_DATA/NAME.npz or a folder $AVAE_DATA/NAME of
+    arrays train.npy, test.npy, …, which may be larger than memory."""
     binarize: Binarization = "none"
     """How a model sees grey pixels: unchanged (none), drawn black or white in each batch (dynamic), or black below and
     white above half (threshold)."""

@@ -1,4 +1,4 @@
-"""A set of images in memory."""
+"""A set of images, in memory or mapped."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class DatasetError(UserError, RuntimeError):
 
 @dataclass(frozen=True)
 class ImageDataset:
-    """Images as uint8 tensors ``(N, C, H, W)`` with values 0 … 2**bits − 1, in memory, split for training and test.
+    """Images as uint8 tensors ``(N, C, H, W)`` with values 0 … 2**bits − 1, split for training and test.
 
     Raises:
         ValueError: a split is not uint8 ``(N, C, H, W)``, is empty, holds values that do not fit in ``bits``, or
@@ -59,6 +59,8 @@ class ImageDataset:
     """How training images are mirrored in batches; held-out images never are."""
     version: str = ""
     """Edition of the set, if results on its editions cannot be compared."""
+    mapped: bool = False
+    """Whether the splits are mapped from files, of which parts are read when they are used."""
 
     def __post_init__(self) -> None:
         for split in ("train", "test", "valid"):
@@ -117,10 +119,10 @@ class ImageDataset:
         """The labels of one split if models get them, else None."""
         return getattr(self, f"{split}_labels").long() if self.gives_labels else None
 
-    def pixels(self, split: Split) -> UInt8[Tensor, "examples channels height width"]:
-        """One split as models see it, with values 0 … 2**model_bits − 1 and without flips.
+    def pixels(self, split: Split, count: int | None = None) -> UInt8[Tensor, "examples channels height width"]:
+        """The first ``count`` images of a split (None for all) as models see them, without flips.
 
-        Dynamic binarisation draws the same pixels in every call.
+        Values are 0 … 2**model_bits − 1. Dynamic binarisation draws the same pixels in every call.
 
         Raises:
             ValueError: the set has no such split.
@@ -128,11 +130,12 @@ class ImageDataset:
         images = getattr(self, split)
         if images is None:
             raise InvalidInput(f"{self.name} has no {split!r} split")
-        return binarize(images, self.binarize, self.bits, torch.Generator().manual_seed(_HELD_OUT_SEED))
+        noise = torch.Generator().manual_seed(_HELD_OUT_SEED)
+        return binarize(images[:count], self.binarize, self.bits, noise)
 
-    def examples(self, split: Split) -> UInt8[Tensor, "examples channels height width"]:
+    def examples(self, split: Split, count: int | None = None) -> UInt8[Tensor, "examples channels height width"]:
         """The same as :meth:`pixels`; data sets of images and of sentences share this name."""
-        return self.pixels(split)
+        return self.pixels(split, count)
 
     def as_batch(
         self, images: UInt8[Tensor, "batch channels height width"], pixel_noise: Generator, flip_noise: Generator

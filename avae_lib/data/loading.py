@@ -1,4 +1,4 @@
-"""Data sets by name: from ``$AVAE_DATA/NAME.npz``, embedded in the library, from published files, or downloaded."""
+"""Data sets by name: from arrays in ``$AVAE_DATA``, embedded in the library, from published files, or downloaded."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import torch
 from avae_lib.data.cifar10 import CIFAR10
 from avae_lib.data.digits import load_digits
 from avae_lib.data.frey_faces import FREY_FACES
+from avae_lib.data.image_arrays import read_folder, read_npz
 from avae_lib.data.image_dataset import DatasetError, ImageDataset
 from avae_lib.data.imagenet import IMAGENET32, IMAGENET64
 from avae_lib.data.mnist_files import FASHION_MNIST, MNIST
-from avae_lib.data.npz_files import read_npz
 from avae_lib.data.omniglot import OMNIGLOT
 from avae_lib.data.photos import load_photos32
 from avae_lib.data.published_sets import data_folder, load_published
@@ -35,7 +35,7 @@ EMBEDDED = tuple(_EMBEDDED)
 """Names of the data sets that need neither files nor a network."""
 
 NAMES = (*_EMBEDDED, *_PUBLISHED)
-"""Names of all known data sets; any other name stands for a file ``$AVAE_DATA/NAME.npz``."""
+"""Names of all known data sets; any other name stands for arrays in ``$AVAE_DATA``."""
 
 
 Dataset = ImageDataset | SentenceDataset
@@ -43,7 +43,7 @@ Dataset = ImageDataset | SentenceDataset
 
 
 def load(name: str, validation: int = 0) -> Dataset:
-    """A data set by name, all of it in memory.
+    """A data set by name, in memory or mapped.
 
     >>> digits = load("digits", validation=150)
     >>> len(digits.train), len(digits.valid), len(digits.test)
@@ -51,9 +51,11 @@ def load(name: str, validation: int = 0) -> Dataset:
 
     ``$AVAE_DATA/NAME.npz`` comes first, whatever the name: uint8 arrays ``train``, ``test`` and perhaps ``valid``,
     each ``(N, C, H, W)``; perhaps ``train_labels``, ``test_labels``, ``valid_labels``; perhaps the number ``bits``
-    (without it 8, or 1 if there is nothing but black and white); perhaps the text ``version``. Then come the embedded
-    sets; for the others in ``NAMES`` the files in which they were published, in ``$AVAE_DATA`` or the user's cache, and
-    after those a download.
+    (without it 8, or 1 if there is nothing but black and white); perhaps the text ``version``. Images that are larger
+    than memory lie in a folder ``$AVAE_DATA/NAME`` with the same arrays as files ``train.npy``, ``test.npy``, …, which
+    are mapped and not read (:func:`avae_lib.data.image_arrays.read_folder`). Then come the embedded sets; for the
+    others in ``NAMES`` the files in which they were published, in ``$AVAE_DATA`` or the user's cache, and after those
+    a download.
 
     Args:
         name: one of ``NAMES``, or that of a file.
@@ -93,12 +95,16 @@ def _load_whole(name: str) -> Dataset:
         raise DatasetError(f"a data set has a plain name such as {NAMES[0]!r}, got {name!r}")
     file = _npz_file(name)
     if file is not None and _has_file(name):
-        return _with_sizes_unless_published(read_npz(name, file))
+        return _with_sizes_unless_published(_read_arrays(name, file))
     if name in _EMBEDDED:
         return _EMBEDDED[name]()
     if name in _PUBLISHED:
         return load_published(_PUBLISHED[name], file)
     raise DatasetError(_unknown(name, file))
+
+
+def _read_arrays(name: str, file: Path) -> ImageDataset:
+    return read_npz(name, file) if file.exists() else read_folder(name, file.with_suffix(""))
 
 
 def _with_sizes_unless_published(dataset: ImageDataset) -> ImageDataset:
@@ -131,7 +137,7 @@ def _holding_out(dataset: ImageDataset, count: int) -> ImageDataset:
 
 def _has_file(name: str) -> bool:
     file = _npz_file(name)
-    return file is not None and file.exists()
+    return file is not None and (file.exists() or (file.with_suffix("") / "train.npy").exists())
 
 
 def _npz_file(name: str) -> Path | None:
@@ -145,6 +151,7 @@ def _unknown(name: str, file: Path | None) -> str:
     hint = f", did you mean {close[0]!r}?" if close else "."
     return (
         f"no data set is called {name!r} ({looked}){hint} Known by name are {', '.join(NAMES)}; for images of your "
-        f"own set AVAE_DATA to a folder with {name}.npz (uint8 arrays train and test, each (N, C, H, W)). "
+        f"own set AVAE_DATA to a folder with {name}.npz, or a folder {name} with train.npy and test.npy "
+        "(uint8 arrays train and test, each (N, C, H, W)). "
         f"Embedded, with no file needed: {', '.join(EMBEDDED)}."
     )

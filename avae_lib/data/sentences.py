@@ -152,9 +152,9 @@ class SentenceDataset:
         """What a model of these sentences takes."""
         return Tokens(self.train.shape[1], self.vocabulary.size)
 
-    def examples(self, split: Split) -> Int64[Tensor, "sentences length"]:
-        """One split as models see it."""
-        return getattr(self, split)
+    def examples(self, split: Split, count: int | None = None) -> Int64[Tensor, "sentences length"]:
+        """The first ``count`` sentences of a split, or all, as models see them."""
+        return getattr(self, split)[:count]
 
     def labels(self, split: Split) -> None:
         """Sentences have no labels."""

@@ -129,10 +129,10 @@ def _train(
 ) -> None:
     """Run the loop; print the expected memory before it, and print and write what the run cost after it."""
     config = replace(state.config, batch_size=state.config.batch_size // state.team.size)  # of this process
-    memory = expected_memory(state.model, config, dataset.train.nbytes)
+    memory = expected_memory(state.model, config, state.sampler.bytes_held)
     parameters = sum(parameter.numel() for parameter in state.model.parameters() if parameter.requires_grad)
     print(f"{parameters:,} parameters; expected memory {memory.text()}")
-    require_enough_memory(state.model, config, dataset.train.nbytes, memory, state.device)
+    require_enough_memory(state.model, config, state.sampler.bytes_held, memory, state.device)
     clock = Clock(state)
     with (
         activation_checkpointing(state.model, config.activation_checkpointing),
@@ -200,7 +200,7 @@ def _journal(
     """The journal with the validation images, as many as the configuration allows."""
     if dataset.valid is None:
         return Journal(state, None, run_dir, callbacks, progress_bar=progress_bar)
-    held_out = dataset.examples("valid")[: state.config.logging.evaluation_images]
+    held_out = dataset.examples("valid", state.config.logging.evaluation_images)
     labels = dataset.labels("valid")
     labels = None if labels is None else labels[: len(held_out)]
     return Journal(state, held_out, run_dir, callbacks, labels, progress_bar)

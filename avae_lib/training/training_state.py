@@ -100,7 +100,7 @@ class TrainingState:
         self.averaged = MovingAverage(self.model, config.optimizer.ema_decay).eval()
         self.optimizer = make_optimizer(list(self.model.parameters()), config)
         self.schedule = learning_rate_schedule(self.optimizer, config, step=0)
-        self.sampler = BatchSampler(dataset, config.batch_size, config.seed, device)
+        self.sampler = BatchSampler(dataset, config.batch_size, config.seed, device, config.data_on)
         self.observed = dataset.observed
         self.values_per_example = self.observed.values_per_example(dataset.train)
         self.loss = Loss(self.model, config)

@@ -267,7 +267,7 @@ def levels_of(images):
 @pytest.mark.parametrize("count", [1, 7, 39])
 def test_held_out_images_leave_the_training_images_and_nothing_is_lost(data_folder, count):
     pixels = np.arange(40, dtype=np.uint8).reshape(-1, 1, 1, 1)
-    np.savez(data_folder / "mine.npz", train=pixels, test=pixels, train_labels=np.arange(40))
+    np.savez(data_folder / "mine.npz", train=pixels, test=pixels, train_labels=np.arange(40), bits=8)
     dataset, whole = load("mine", validation=count), load("mine")
     assert (len(dataset.train), len(dataset.valid)) == (40 - count, count)
     assert levels_of(torch.cat([dataset.train, dataset.valid])) == levels_of(whole.train)
@@ -278,7 +278,7 @@ def test_held_out_images_leave_the_training_images_and_nothing_is_lost(data_fold
 
 def test_held_out_images_are_from_everywhere_in_a_sorted_set(data_folder):
     pixels = np.sort(np.arange(1000) % 10).astype(np.uint8).reshape(-1, 1, 1, 1)
-    np.savez(data_folder / "sorted.npz", train=pixels, test=pixels)
+    np.savez(data_folder / "sorted.npz", train=pixels, test=pixels, bits=8)
     assert load("sorted", validation=200).valid.unique().tolist() == list(range(10))
 
 
