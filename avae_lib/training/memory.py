@@ -12,6 +12,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.distributions import Distribution
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map_only
@@ -163,7 +164,13 @@ def _measure_pass(model: nn.Module, config: TrainingConfig) -> _Pass | None:
         labels = {"labels": torch.empty(size, dtype=torch.int64, device="meta")} if num_classes(model) else {}
         counted = _CountedBytes(not_counted=[*shapes.parameters(), *shapes.buffers(), x])
         precision = _Bfloat16() if config.precision == "bfloat16" else contextlib.nullcontext()
-        with _own_noise(), counted, activation_checkpointing(shapes, config.activation_checkpointing), precision:
+        with (
+            _own_noise(),
+            _unchecked_distributions(),
+            counted,
+            activation_checkpointing(shapes, config.activation_checkpointing),
+            precision,
+        ):
             if size < config.batch_size:
                 _hold_gradients(shapes)
             loss = _loss(shapes(x, **labels))
@@ -207,6 +214,17 @@ def _is_of_torch(hook: Any) -> bool:
 def _own_noise() -> Iterator[None]:
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         yield
+
+
+@contextlib.contextmanager
+def _unchecked_distributions() -> Iterator[None]:
+    """Those of torch look at their numbers when they are made, and here there are none."""
+    before = Distribution._validate_args
+    Distribution.set_default_validate_args(False)
+    try:
+        yield
+    finally:
+        Distribution.set_default_validate_args(before)
 
 
 class _CountedBytes(TorchDispatchMode):

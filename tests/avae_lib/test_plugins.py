@@ -80,13 +80,17 @@ def modules(tmp_path, monkeypatch):
             del sys.modules[name]
 
 
-def avae(*arguments, site, folder):
-    """Run the command line in a process of its own, in which the package is installed."""
-    path = os.pathsep.join([str(ROOT), str(site)])
-    environment = os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "avae_lib", *arguments]
+def started(*commands, site, folder):
+    """A process in which the package is installed, and which runs these commands one after the other."""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(site)]), "OMP_NUM_THREADS": "1"}
+    code = f"from avae_lib.cli import main\nfor words in {commands!r}:\n    assert main(words) == 0, words"
     return subprocess.Popen(
-        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", code],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
 
 
@@ -96,29 +100,39 @@ def output_of(process):
     return output
 
 
-def test_a_package_that_is_installed_is_listed_trained_killed_resumed_evaluated_and_sampled(installed, tmp_path):
-    def run(*arguments):
-        return avae(*arguments, site=installed, folder=tmp_path)
+def test_models_of_an_installed_package_go_through_all_commands_and_a_kill(installed, tmp_path):
+    def run(*commands):
+        return started(*(command.split() for command in commands), site=installed, folder=tmp_path)
 
-    listed = json.loads(output_of(run("presets", "--json")))
+    listed = json.loads(output_of(run("presets --json")))
     assert [entry["name"] for entry in listed] == [*PRESETS, "digits-line", "digits-narrow-line"]
     assert listed[-1]["parameters"] == 64 * 2 + 2 + 64 + 64  # one latent: encoder 64 → 2, decoder 1 → 64
+    assert listed[-1]["memory"]["weights"] == 4 * listed[-1]["parameters"]
 
-    training = ("train", "digits-line", "--training.logging.checkpoint-every", "5", "--training.steps")
-    killed = run(*training, "100000")
-    folder = tmp_path / "runs/digits-line"
-    while not (folder / "checkpoint.previous.pt").exists() and killed.poll() is None:
+    training = "train digits-line --training.logging.checkpoint-every 5 --training.steps"
+    killed, line = run(f"{training} 100000"), tmp_path / "runs/digits-line"
+    while not (line / "checkpoint.previous.pt").exists() and killed.poll() is None:
         time.sleep(0.02)
     killed.send_signal(signal.SIGKILL)
     killed.communicate()
-    reached = Checkpoints(folder).load()["step"]
-    assert f"resuming from step {reached} of {reached + 5}" in output_of(run(*training, str(reached + 5)))
-    continued = run("train", "runs/digits-line", "--training.steps", str(reached + 7))
-    assert f"resuming from step {reached + 5} of {reached + 7}" in output_of(continued)
-    assert (folder / "report.html").stat().st_size > 1000
-
-    assert "bits per dimension" in output_of(run("evaluate", "runs/digits-line", "--importance-samples", "2"))
-    assert str(Path("runs/digits-line/samples.png")) in output_of(run("sample", "runs/digits-line"))
+    reached = Checkpoints(line).load()["step"]
+    output = output_of(
+        run(
+            f"{training} {reached + 5}",
+            f"train runs/digits-line --training.steps {reached + 7}",
+            "evaluate runs/digits-line --importance-samples 2",
+            "sample runs/digits-line --count 9",
+            "report runs/digits-line --importance-samples 2",
+            "train digits-line --run-dir runs/tuned --init-from runs/digits-line --training.steps 2",
+            "compare runs/digits-line runs/tuned",
+        )
+    )
+    assert f"resuming from step {reached} of {reached + 5}" in output
+    assert f"resuming from step {reached + 5} of {reached + 7}" in output
+    assert "bits per dimension" in output
+    for name in ("report.html", "samples.png", "reconstructions.png", "evaluation.json"):
+        assert (line / name).stat().st_size > 500
+    assert (tmp_path / "compare.png").exists() and (tmp_path / "runs/tuned/weights.safetensors").exists()
 
 
 def test_the_module_that_the_guide_shows_is_a_plugin(modules):
