@@ -21,6 +21,7 @@ _COMMANDS = {
     "presets": "list what can be trained",
     "train": "train a preset, or continue a run",
     "evaluate": "bounds, likelihoods and use of each layer on held-out images",
+    "sweep": "train every combination of some settings, and compare the runs",
     "compare": "results, costs and settings of several runs beside each other",
     "report": "write the report page of a run again, also of an unfinished one",
     "sample": "draw images or sentences from a trained model",
@@ -48,6 +49,7 @@ _EXAMPLES = """Examples:
   avae evaluate runs/digits-vae                   on the test images, once all choices are made
   avae evaluate runs/digits-vae --ood NAME        and how well the model tells another data set from its own
   avae compare runs/digits-vae runs/tuned         by validation images
+  avae sweep digits-vae --grid training.learning-rate.peak=1e-3,2e-3 --seeds 0,1,2    six runs, compared at the end
   avae sample runs/digits-vae
   avae import-openai FILE.th --preset cifar10-vdvae
   avae import-attentive final_model.h5 --preset cifar10-attentive-16

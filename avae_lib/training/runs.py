@@ -56,7 +56,7 @@ from avae_lib.training.starting_weights import (
     load_starting_weights,
 )
 
-__all__ = ["RunError", "load_run", "read_experiment", "train_run", "write_run"]
+__all__ = ["RunError", "load_run", "read_experiment", "require_room_for", "train_run", "write_run"]
 
 _FREE_TO_CHANGE = (
     "name",
@@ -130,7 +130,7 @@ def train_run(
     """
     run_dir = Path(run_dir)
     require_readable(experiment)
-    _require_room_for(experiment, run_dir)
+    require_room_for(experiment, run_dir)
     dataset, model = experiment.data.load(), experiment.build_model()
     if init_from is not None:
         _begin_from(init_from, experiment, model, run_dir)
@@ -241,7 +241,15 @@ def write_run(experiment: Experiment, model: nn.Module, run_dir: Path | str) -> 
     save_weights(model, 0, run_dir)
 
 
-def _require_room_for(experiment: Experiment, run_dir: Path) -> None:
+def require_room_for(experiment: Experiment, run_dir: Path) -> None:
+    """Refuse a folder in which this experiment cannot begin or go on.
+
+    Raises:
+        RunError: the folder is a file, or holds another experiment or weights from elsewhere; the message says which.
+
+    >>> from avae_lib.presets import find_preset
+    >>> require_room_for(find_preset("digits-vae"), Path("no/such/folder"))  # it can be made
+    """
     if run_dir.exists() and not run_dir.is_dir():
         raise RunError(f"{run_dir} is a file, but a run needs a folder: choose another one")
     if not (run_dir / "config.json").exists():

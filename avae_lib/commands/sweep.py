@@ -1,0 +1,106 @@
+"""``avae sweep``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+from tyro.conf import Positional
+
+from avae_lib.errors import InvalidInput, UserError
+
+if TYPE_CHECKING:
+    from avae_lib.sweeps import Outcome, SweptRun
+
+__all__ = ["SomeFailed", "sweep"]
+
+_GRID = tyro.conf.arg(metavar="SETTING=VALUE,VALUE", help_behavior_hint="")
+
+
+class SomeFailed(UserError, RuntimeError):
+    """Some runs of a sweep failed; the message names them."""
+
+
+def sweep(
+    preset: Annotated[Positional[str], tyro.conf.arg(metavar="PRESET", help="A name from `avae presets`.")],
+    grid: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], _GRID] = (),
+    seeds: Annotated[str | None, tyro.conf.arg(metavar="N,N", help_behavior_hint="")] = None,
+    minutes: Annotated[float | None, tyro.conf.arg(metavar="M", help_behavior_hint="")] = None,
+    jobs: int = 1,
+    name: Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="")] = None,
+    dry_run: bool = False,
+) -> None:
+    """Train a preset with every combination of some settings, and compare the runs by validation images.
+
+    For example: avae sweep digits-vae --grid training.learning-rate.peak=1e-3,2e-3 --grid model.latent-dim=4,8 --seeds
+    0,1,2 trains twelve runs. All values are checked before the first run starts. Each run has a folder in
+    runs/sweeps/NAME, where sweep.log has what its training wrote.
+
+    If the sweep is stopped, by Ctrl-C or a kill, the same command continues: finished runs are skipped, the others
+    resume. A run that fails does not stop the others; it is listed at the end, and the exit status is 1.
+
+    At the end the runs are compared as by avae compare, with the best one first; runs that differ in their seed alone
+    also have a mean with its standard error. The tables are printed, and compare.json and compare.png written into the
+    folder of the sweep.
+
+    Args:
+        grid: A setting and its values; the option may be given several times. The settings are those of `avae train
+            PRESET --help`. With a single value, the setting is the same in all runs. The numbers of a setting that
+            holds several are separated by spaces, in quotes.
+        seeds: Train every combination with each of these seeds.
+        minutes: Minutes of training for each run in all, over all calls; by default the runs end after their steps.
+        jobs: Number of runs to train at the same time; if there are several, each uses one processor thread.
+        name: Name of the folder in runs/sweeps; by default that of the preset.
+        dry_run: List the runs and how far they are, and train none.
+    """
+    from avae_lib.presets import find_preset
+    from avae_lib.sweeps import combinations, train_all
+
+    if jobs < 1 or not (grid or seeds):
+        raise InvalidInput("avae sweep needs a --grid or --seeds, and --jobs of at least 1")
+    folder = Path("runs/sweeps") / (name or preset)
+    runs = combinations(find_preset(preset), grid, folder, _numbers(seeds), minutes)
+    if dry_run:
+        print("\n".join(f"{run.name}: {run.state()}" for run in runs))
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    outcomes = train_all(preset, runs, jobs)
+    _compare(runs, folder)
+    _require_no_failure(outcomes)
+
+
+def _numbers(seeds: str | None) -> list[int]:
+    try:
+        return [int(seed) for seed in (seeds or "").split(",") if seed.strip()]
+    except ValueError:
+        raise InvalidInput(
+            f"--seeds takes whole numbers separated by commas, for example 0,1,2, got {seeds!r}"
+        ) from None
+
+
+def _compare(runs: tuple[SweptRun, ...], folder: Path) -> None:
+    from avae_lib.atomic_write import write_atomically
+    from avae_lib.commands.compare import draw_curves
+    from avae_lib.report import compare_runs
+    from avae_lib.sweeps import over_seeds
+
+    begun = [run.folder for run in runs if (run.folder / "metrics.jsonl").exists()]
+    if not begun:
+        return
+    comparison = compare_runs(begun)
+    print("", comparison.table(), sep="\n")
+    if means := over_seeds(comparison):
+        print("", means, sep="\n")
+    write_atomically(folder / "compare.json", json.dumps(comparison.to_json(), indent=2) + "\n")
+    print(f"\nlearning curves: {draw_curves(comparison, folder / 'compare.png')}")
+
+
+def _require_no_failure(outcomes: tuple[Outcome, ...]) -> None:
+    failed = [f"{outcome.run.name} ({outcome.failure})" for outcome in outcomes if outcome.failure is not None]
+    if failed:
+        raise SomeFailed(
+            f"{len(failed)} of {len(outcomes)} runs failed: {'; '.join(failed)}. sweep.log in the folder of a run says "
+            "more; the same command tries them again"
+        )
