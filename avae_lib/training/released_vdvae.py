@@ -90,7 +90,8 @@ def export_checkpoint(run_dir: Path, path: Path, weights: str = LATEST) -> Path:
 
     Args:
         run_dir: a run of a Very Deep VAE.
-        path: file for the weights; the hyper-parameters go into the file of the same name that ends in ``.json``.
+        path: file for the weights, in a folder that is made if need be; the hyper-parameters go into the file of the
+            same name that ends in ``.json``.
         weights: which of the run's weights, a file in ``run_dir``.
 
     Returns:
@@ -121,6 +122,7 @@ def export_checkpoint(run_dir: Path, path: Path, weights: str = LATEST) -> Path:
         raise ReleasedFileError(f"{problem}: choose another file for the weights, for example vdvae-model-ema.th")
     state_dict = to_openai(model, config)
     content = json.dumps(released_hparams(config), indent=2, ensure_ascii=False) + "\n"
+    path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, lambda file: torch.save(state_dict, file))
     write_atomically(hparams_file, content)
     return hparams_file

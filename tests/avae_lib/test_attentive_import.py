@@ -490,10 +490,14 @@ class TestCommandLine:
         with h5py.File(tmp_path / "model.h5", "w") as file:
             file["weights"] = np.zeros(3)
         assert main(self.command(tmp_path)) == 1
-        first, second, third = capsys.readouterr().err.splitlines()
+        keras_file(CIFAR_LIKE, tmp_path / "whole.h5")
+        (tmp_path / "model.h5").write_bytes((tmp_path / "whole.h5").read_bytes()[:-5000])
+        assert main(self.command(tmp_path)) == 1
+        first, second, third, fourth = capsys.readouterr().err.splitlines()
         assert "cannot use" in first and "No such file" in first
         assert "is damaged, or no HDF5 file as Keras 2 writes it" in second
         assert "it lists no layer_names" in third
+        assert "is damaged, or no HDF5 file" in fourth
 
     @pytest.mark.parametrize(("content", "message"), [("[]", "must hold a JSON object"), ("{", "is no JSON file")])
     def test_files_of_names_with_other_content_are_refused(self, tmp_path, capsys, content, message):

@@ -187,8 +187,9 @@ class TestCommandLine:
         _require_same(dict(again.state_dict()), dict(model.state_dict()))
 
     def test_file_is_a_state_dict_that_plain_pytorch_reads(self, run, tmp_path):
-        main(["export-openai", str(run), str(tmp_path / "weights.th")])
-        weights = torch.load(tmp_path / "weights.th", weights_only=True)
+        file = tmp_path / "folder" / "that is made" / "weights.th"
+        main(["export-openai", str(run), str(file)])
+        weights = torch.load(file, weights_only=True)
         shapes = {name: tuple(tensor.shape) for name, tensor in weights.items()}
         assert type(weights) is dict and shapes == released_shapes(released_hparams(SMALL))
 
