@@ -39,7 +39,9 @@ def test_summary_counts_what_the_built_model_has(name):
 
 def test_the_recorded_list_of_presets_is_that_of_the_models_built_now():
     recorded = [replace(entry, memory=None, one_80_gb_gpu=None) for entry in recorded_summaries()]
-    assert recorded == [summary(preset) for preset in PRESETS.values()], "run python -m avae_lib.preset_recording"
+    assert recorded == [summary(preset) for preset in PRESETS.values()], (
+        "run python -m avae_lib.preset_recording, with the names of changed presets"
+    )
 
 
 SOME_SLOW = [pytest.param(name, marks=[] if name in QUICK else [pytest.mark.slow]) for name in PRESETS]
