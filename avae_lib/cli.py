@@ -25,6 +25,7 @@ _COMMANDS = {
     "compare": "results, costs and settings of several runs beside each other",
     "report": "write the report page of a run again, also of an unfinished one",
     "sample": "draw images or sentences from a trained model",
+    "interpolate": "decode the way from one held-out image to another, and what single latents do",
     "import-openai": "make a run folder of a checkpoint of OpenAI's Very Deep VAE code",
     "import-attentive": "make a run folder of the authors' weights of the Deep Attentive VAE",
     "export-openai": "write the weights of a Very Deep VAE for OpenAI's code",
@@ -51,6 +52,7 @@ _EXAMPLES = """Examples:
   avae compare runs/digits-vae runs/tuned         by validation images
   avae sweep digits-vae --grid training.learning-rate.peak=1e-3,2e-3 --seeds 0,1,2    six runs, compared at the end
   avae sample runs/digits-vae
+  avae interpolate runs/digits-vae --from 3 --to 7
   avae import-openai FILE.th --preset cifar10-vdvae
   avae import-attentive final_model.h5 --preset cifar10-attentive-16
   avae export-openai runs/photos32-vdvae FILE.th

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Int, UInt8
@@ -27,9 +27,11 @@ __all__ = [
     "temperature_rows",
     "write_classes",
     "write_code_usage",
+    "write_interpolation",
     "write_pictures",
     "write_reconstructions",
     "write_samples",
+    "write_traversal",
 ]
 
 _MOST_ROWS = 7
@@ -37,7 +39,12 @@ _MOST_CLASSES = 20
 
 
 def write_pictures(
-    model: AnyModel, data: DataConfig, folder: Path, count: int = 64, temperature: float = 1.0, seed: int = 0
+    model: AnyModel,
+    data: DataConfig,
+    folder: Path,
+    count: int = 64,
+    temperature: float | Sequence[float] = 1.0,
+    seed: int = 0,
 ) -> Iterator[Path]:
     """Write the pictures of a model one after the other, and yield the path of each.
 
@@ -49,7 +56,7 @@ def write_pictures(
         data: images or sentences that the model was trained on.
         folder: folder of the files.
         count: images in ``samples.png``.
-        temperature: factor on the prior's standard deviation.
+        temperature: factor on the prior's standard deviation, for all layers or one for each, top first.
         seed: for sampling.
 
     >>> from tempfile import TemporaryDirectory
@@ -90,7 +97,7 @@ def temperature_rows(
 
 
 def class_rows(
-    model: AnyModel, temperature: float = 1.0, count: int = 12, seed: int = 0
+    model: AnyModel, temperature: float | Sequence[float] = 1.0, count: int = 12, seed: int = 0
 ) -> dict[str, UInt8[Tensor, "count channels height width"]]:
     """Samples of each class of a conditional model, ``{"class 0": images, …}``, at most 20 classes.
 
@@ -142,7 +149,9 @@ def kept_depths(num_layers: int) -> tuple[int, ...]:
     return tuple(round(num_layers * (1 - row / (count - 1))) for row in range(count))
 
 
-def write_samples(model: AnyModel, path: Path, count: int = 64, temperature: float = 1.0, seed: int = 0) -> Path:
+def write_samples(
+    model: AnyModel, path: Path, count: int = 64, temperature: float | Sequence[float] = 1.0, seed: int = 0
+) -> Path:
     r"""Write images drawn from the prior as one PNG; returns its path.
 
     >>> from tempfile import TemporaryDirectory
@@ -153,7 +162,7 @@ def write_samples(model: AnyModel, path: Path, count: int = 64, temperature: flo
     """
     with measuring(model, seed):
         images = model.sample(count, temperature).cpu()
-    return _write(plotting.image_grid(images, model.bits, title=f"samples at temperature {temperature:g}"), path)
+    return _write(plotting.image_grid(images, model.bits, title=f"samples at {_in_words(temperature)}"), path)
 
 
 def write_reconstructions(
@@ -177,7 +186,7 @@ def write_reconstructions(
     return _write(plotting.image_rows(rows, model.bits), path)
 
 
-def write_classes(model: AnyModel, path: Path, temperature: float = 1.0, seed: int = 0) -> Path:
+def write_classes(model: AnyModel, path: Path, temperature: float | Sequence[float] = 1.0, seed: int = 0) -> Path:
     r"""Write the :func:`class_rows` of a conditional model as one PNG; returns its path.
 
     >>> from tempfile import TemporaryDirectory
@@ -186,7 +195,7 @@ def write_classes(model: AnyModel, path: Path, temperature: float = 1.0, seed: i
     ...     write_classes(ConditionalVAEConfig().build(), Path(folder) / "classes.png").read_bytes()[:4]
     b'\x89PNG'
     """
-    title = f"samples of each class at temperature {temperature:g}"
+    title = f"samples of each class at {_in_words(temperature)}"
     return _write(plotting.image_rows(class_rows(model, temperature, seed=seed), model.bits, title), path)
 
 
@@ -208,6 +217,60 @@ def write_code_usage(
     with measuring(model):
         usage = code_usage(model, images, labels=labels)
     return _write(plotting.codes_in_use(usage.counts, usage.perplexity), path)
+
+
+def write_interpolation(
+    model: AnyModel,
+    first: UInt8[Tensor, "channels height width"],
+    last: UInt8[Tensor, "channels height width"],
+    path: Path,
+    steps: int = 9,
+    **options: Any,
+) -> Path:
+    r"""Write the way from one image to another as one PNG (:func:`avae_lib.plotting.interpolation`); returns its path.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> from avae_lib.models.vae import VAEConfig
+    >>> model, (first, last) = VAEConfig().build(), torch.zeros(2, 1, 8, 8, dtype=torch.uint8)
+    >>> with TemporaryDirectory() as folder:
+    ...     write_interpolation(model, first, last, Path(folder) / "interpolation.png").read_bytes()[:4]
+    b'\x89PNG'
+    """
+    with measuring(model):
+        return _write(plotting.interpolation(model, first, last, steps, **options), path)
+
+
+def write_traversal(
+    model: AnyModel,
+    image: UInt8[Tensor, "channels height width"],
+    path: Path,
+    layer: int = 1,
+    steps: int = 9,
+    **options: Any,
+) -> Path:
+    r"""Write what single units of a layer do as one PNG (:func:`avae_lib.plotting.traversal`); returns its path.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> from avae_lib.models.vae import VAEConfig
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "traversal.png"
+    ...     write_traversal(VAEConfig().build(), torch.zeros(1, 8, 8, dtype=torch.uint8), path).read_bytes()[:4]
+    b'\x89PNG'
+    """
+    where = f"layer {layer} of {model.num_layers}, " if model.num_layers > 1 else ""
+    title = f"{where}each unit from −3 to 3 standard deviations of its prior"
+    with measuring(model):
+        return _write(plotting.traversal(model, image, layer, steps=steps, title=title, **options), path)
+
+
+def _in_words(temperature: float | Sequence[float]) -> str:
+    """One temperature, or those of the layers; of many layers the first and the last two."""
+    if isinstance(temperature, float | int):
+        return f"temperature {temperature:g}"
+    words = [f"{of_layer:g}" for of_layer in temperature]
+    if len(words) > _MOST_ROWS:
+        words = [*words[:2], "…", *words[-2:]]
+    return f"temperatures {', '.join(words)} (top layer first)"
 
 
 def _depth_label(keep: int, num_layers: int) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -14,13 +14,25 @@ from avae_lib.data.sentences import fixed_vocabulary
 from avae_lib.evaluation import measuring
 from avae_lib.observations import AnyModel
 
-__all__ = ["interpolated_sentences", "reconstructed_sentences", "sampled_sentences", "spread", "write_sentences"]
+__all__ = [
+    "interpolated_sentences",
+    "reconstructed_sentences",
+    "sampled_sentences",
+    "spread",
+    "write_interpolated",
+    "write_sentences",
+]
 
 _RECONSTRUCTED = 12
 
 
 def write_sentences(
-    model: AnyModel, data: DataConfig, folder: Path, count: int = 64, temperature: float = 1.0, seed: int = 0
+    model: AnyModel,
+    data: DataConfig,
+    folder: Path,
+    count: int = 64,
+    temperature: float | Sequence[float] = 1.0,
+    seed: int = 0,
 ) -> Iterator[Path]:
     """Write samples, reconstructions and an interpolation as text files, and yield the path of each.
 
@@ -39,11 +51,15 @@ def write_sentences(
     pairs = reconstructed_sentences(model, sentences, seed)
     lines = [line for sentence, decoded in pairs for line in (sentence, f"    {decoded}")]
     yield _write(lines, folder / "reconstructions.txt")
-    yield _write(interpolated_sentences(model, sentences[0], sentences[-1]), folder / "interpolation.txt")
+    yield write_interpolated(model, sentences[0], sentences[-1], folder / "interpolation.txt")
 
 
 def sampled_sentences(
-    model: AnyModel, count: int, temperature: float = 1.0, word_temperature: float = 1.0, seed: int = 0
+    model: AnyModel,
+    count: int,
+    temperature: float | Sequence[float] = 1.0,
+    word_temperature: float = 1.0,
+    seed: int = 0,
 ) -> tuple[str, ...]:
     """Sentences drawn from the prior, in words; with ``word_temperature`` 0 decoded greedily.
 
@@ -89,6 +105,23 @@ def interpolated_sentences(
         line = model.interpolate(first.to(_device(model)), last.to(_device(model)), steps)
     start, end = fixed_vocabulary().to_sentences(first[None])[0], fixed_vocabulary().to_sentences(last[None])[0]
     return (start, *fixed_vocabulary().to_sentences(line), end)
+
+
+def write_interpolated(
+    model: AnyModel, first: Int64[Tensor, " length"], last: Int64[Tensor, " length"], path: Path, steps: int = 7
+) -> Path:
+    """Write the :func:`interpolated_sentences` as a text file, one on each line; returns its path.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> from avae_lib.data import recorded_model
+    >>> words = [("the", "file", "is", "closed"), ("return", "a", "list")]
+    >>> first, last = fixed_vocabulary().to_tokens(words, length=21)
+    >>> with TemporaryDirectory() as folder:
+    ...     path = write_interpolated(recorded_model("sentences"), first, last, Path(folder) / "interpolation.txt")
+    ...     path.read_text().splitlines()[0]
+    'the file is closed'
+    """
+    return _write(interpolated_sentences(model, first, last, steps), path)
 
 
 def spread(sentences: Int64[Tensor, "examples length"], count: int) -> Int64[Tensor, "count length"]:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from tyro.conf import Positional
 
 from avae_lib.commands.run_argument import Run
 from avae_lib.errors import InvalidInput
 
+if TYPE_CHECKING:
+    from avae_lib.observations import AnyModel
+
 __all__ = ["sample"]
 
 
 def sample(
-    run: Positional[Run], count: int = 64, temperature: float = 1.0, seed: int = 0, device: str = "auto"
+    run: Positional[Run], count: int = 64, temperature: tuple[float, ...] = (1.0,), seed: int = 0, device: str = "auto"
 ) -> None:
     """Draw images or sentences from a trained model.
 
@@ -22,17 +27,23 @@ def sample(
 
     Args:
         count: Number of images in samples.png, or of sentences in samples.txt.
-        temperature: Factor on the standard deviations of the prior. Below 1, samples are more typical and less varied.
+        temperature: Factor on the standard deviations of the prior: one number for all layers, or one for each layer,
+            top first, separated by spaces. Below 1, samples are more typical and less varied.
         seed: Seed for sampling.
         device: Where to compute: auto (a GPU if there is one), cpu, cuda, …
     """
+    from avae_lib.models.requirements import require_temperature, temperature_as_given
     from avae_lib.run_pictures import write_pictures
     from avae_lib.training.devices import find_device, threads_for
     from avae_lib.training.runs import load_run
 
-    if count < 1 or temperature < 0:
-        raise InvalidInput(f"count must be at least 1 and temperature not negative, got {count} and {temperature}")
-    model, experiment = load_run(run, find_device(device))
+    if count < 1:
+        raise InvalidInput(f"count must be at least 1, got {count}")
+    for of_layer in temperature:
+        require_temperature("temperature", of_layer)
+    loaded, experiment = load_run(run, find_device(device))
+    model: AnyModel = loaded
+    of_layers = temperature_as_given(temperature, model.num_layers)
     with threads_for(model):
-        for path in write_pictures(model, experiment.data, run, count, temperature, seed):
+        for path in write_pictures(model, experiment.data, run, count, of_layers, seed):
             print(path)

@@ -27,6 +27,7 @@ __all__ = [
     "require_pixels",
     "require_sizes",
     "require_temperature",
+    "temperature_as_given",
     "temperature_of_each_layer",
 ]
 
@@ -188,6 +189,20 @@ def temperature_of_each_layer(
     for of_layer in temperatures:
         require_temperature("temperature", of_layer)
     return temperatures
+
+
+def temperature_as_given(numbers: Sequence[float], num_layers: int) -> float | tuple[float, ...]:
+    """The numbers of a command line: a single one stands for all layers, several are one for each.
+
+    Raises:
+        ValueError: as for :func:`temperature_of_each_layer`.
+
+    >>> temperature_as_given((0.7,), num_layers=3), temperature_as_given((1.0, 0.5), num_layers=2)
+    (0.7, (1.0, 0.5))
+    """
+    given = numbers[0] if len(numbers) == 1 else tuple(numbers)
+    temperature_of_each_layer(given, num_layers)
+    return given
 
 
 def require_temperature(name: str, temperature: float) -> None:

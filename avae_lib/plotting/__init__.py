@@ -75,6 +75,7 @@ from avae_lib.plotting.judging_likelihood import (
 from avae_lib.plotting.judging_novelty import areas_against_kept_layers, areas_of_scores, roc_curves, score_histograms
 from avae_lib.plotting.judging_restoration import objective_per_step, restorations
 from avae_lib.plotting.latent_pad import latent_pad, latent_pad_still
+from avae_lib.plotting.latent_paths import interpolation, traversal
 from avae_lib.plotting.latents import density_contours, density_curves, latent_scatter, posterior_price, pushforward
 from avae_lib.plotting.layers import codes_in_use, kl_during_training, kl_per_layer, unit_activity
 from avae_lib.plotting.magnets import magnetisation, magnetisation_traces, marginals_against_exact, spin_pictures
@@ -155,6 +156,7 @@ __all__ = [
     "images_of_batches",
     "importance_weighted_bounds",
     "ink_in_bands",
+    "interpolation",
     "intervals",
     "intractable_posteriors",
     "kl_during_training",
@@ -217,6 +219,7 @@ __all__ = [
     "topic_shares",
     "topics_side_by_side",
     "training_progress",
+    "traversal",
     "unit_activity",
     "units_in_use",
     "vae_graphical_model",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +20,8 @@ __all__ = ["image_grid", "image_rows", "manifold", "mosaic", "prior_quantiles"]
 
 _INCHES_PER_IMAGE, _INCHES_PER_LETTER = 0.42, 0.08
 _WIDEST = 6.8
+_SHORTEST_LINE = 10  # letters of a title's line
+_MARGIN = 0.1  # inches on both sides of a title together
 
 
 def mosaic(images: Tensor, bits: int = 8, columns: int | None = None, gap: int = 1) -> np.ndarray:
@@ -60,9 +63,11 @@ def image_grid(images: Tensor, bits: int = 8, columns: int | None = None, title:
     """
     columns = columns or math.ceil(math.sqrt(len(images)))
     rows = math.ceil(len(images) / columns)
-    figure, axes = new_figure(*_inches(rows, columns, images, extra_height=0.3 if title else 0.0))
+    width, height = _inches(rows, columns, images)
+    lines = _lines(title, width)
+    figure, axes = new_figure(width, height + _height_of(lines))
     blank(axes).imshow(mosaic(images, bits, columns), interpolation="nearest")
-    axes.set_title(title or "")
+    axes.set_title("\n".join(lines))
     return figure
 
 
@@ -86,15 +91,14 @@ def image_rows(
     columns = _common_length(rows)
     pictures = torch.cat([images.detach().cpu().float() for images in rows.values()])
     label_width = 0.2 + _INCHES_PER_LETTER * max(map(len, rows))
-    figure, axes = new_figure(
-        *_inches(len(rows), columns, pictures, label_width, 0.3 if title else 0.1, inches_per_image),
-        layout="compressed",
-    )
+    width, height = _inches(len(rows), columns, pictures, label_width, inches_per_image=inches_per_image)
+    lines = _lines(title, width - label_width)
+    figure, axes = new_figure(width, height + (_height_of(lines) or 0.1), layout="compressed")
     blank(axes).imshow(mosaic(pictures, bits, columns), interpolation="nearest")
     pitch = pictures.shape[2] + 1  # one image and the gap below it
     axes.set_yticks([pitch * row + pitch / 2 - 1 for row in range(len(rows))], list(rows), color=INK)
     axes.tick_params(axis="y", length=0)
-    axes.set_title(title or "")
+    axes.set_title("\n".join(lines))
     return figure
 
 
@@ -168,3 +172,27 @@ def _inches(
     aspect = images.shape[2] / images.shape[3]
     width = min(_WIDEST, max(columns, 4) * inches_per_image + extra_width)
     return width, (width - extra_width) / columns * rows * aspect + extra_height
+
+
+def _lines(title: str | None, width: float) -> list[str]:
+    """A title broken into lines that are at most so many inches long, as far as its words allow that."""
+    lines = [title] if title else []
+    letters = len(title or "")
+    while letters > _SHORTEST_LINE and max(map(_inches_of, lines)) > width - _MARGIN:
+        letters -= 1
+        lines = textwrap.wrap(title or "", letters)
+    return lines
+
+
+def _inches_of(line: str) -> float:
+    from matplotlib import rcParams
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import TextPath
+
+    points = FontProperties(size=rcParams["axes.titlesize"]).get_size_in_points()
+    return TextPath((0, 0), line, size=points).get_extents().width / 72
+
+
+def _height_of(lines: Sequence[str]) -> float:
+    """Inches for a title."""
+    return 0.3 + 0.24 * (len(lines) - 1) if lines else 0.0

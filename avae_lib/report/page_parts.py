@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-__all__ = ["Chart", "Panel", "Strip"]
+from torch import Tensor
+
+from avae_lib.report.embedding import pixel_data_uri
+
+__all__ = ["Chart", "Panel", "Strip", "image_strips"]
 
 
 @dataclass(frozen=True)
@@ -39,3 +44,17 @@ class Panel:
     strips: tuple[Strip, ...] = ()
     lines: tuple[tuple[str, tuple[str, ...]], ...] = ()
     """Rows of text: a label, and the lines beside it."""
+
+
+def image_strips(rows: Mapping[str, Tensor], bits: int, what: str) -> tuple[Strip, ...]:
+    """A strip for each labelled row of images; ``what`` says in its alternative text what the images are.
+
+    >>> import torch
+    >>> (strip,) = image_strips({"temperature 1": torch.zeros(3, 1, 8, 8)}, bits=1, what="samples")
+    >>> strip.label, strip.alt
+    ('temperature 1', '3 samples: temperature 1')
+    """
+    return tuple(
+        Strip(label, pixel_data_uri(images, bits, len(images)), f"{len(images)} {what}: {label}")
+        for label, images in rows.items()
+    )

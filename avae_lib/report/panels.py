@@ -9,8 +9,9 @@ from avae_lib import plotting
 from avae_lib.evaluation import CodeUsage, Evaluation
 from avae_lib.models.contract import num_classes
 from avae_lib.observations import AnyModel, Tokens, observed_by
-from avae_lib.report.embedding import inline_svg, pixel_data_uri
-from avae_lib.report.page_parts import Chart, Panel, Strip
+from avae_lib.report.embedding import inline_svg
+from avae_lib.report.latent_panels import latent_panels
+from avae_lib.report.page_parts import Chart, Panel, image_strips
 from avae_lib.report.sentence_panels import sentence_panels
 from avae_lib.run_pictures import class_rows, depth_rows, temperature_rows
 
@@ -43,7 +44,7 @@ def panels(
     >>> model, images = VAEConfig().build(), torch.zeros(12, 1, 8, 8, dtype=torch.uint8)
     >>> shown = panels(model, images, None, "test", evaluate(model, images, importance_samples=1), seed=0)
     >>> [panel.title for panel in shown]
-    ['Samples', 'Reconstructions']
+    ['Samples', 'Reconstructions', 'From one image to another', 'Along single latents']
     """
     if isinstance(observed_by(model), Tokens):
         return sentence_panels(model, images, held_out, seed)
@@ -52,6 +53,7 @@ def panels(
     if num_classes(model):
         found.append(_classes(model, seed))
     found.append(_reconstructions(model, shown, None if labels is None else labels[: len(shown)], held_out, seed))
+    found += latent_panels(model, shown, None if labels is None else labels[: len(shown)], held_out, seed)
     if evaluation.code_usage is not None:
         found.append(_codes(evaluation.code_usage, held_out))
     return tuple(found)
@@ -66,7 +68,7 @@ def _samples(model: AnyModel, seed: int, has_codes: bool) -> Panel:
         "less shows fewer and more typical images. Each column starts from the same noise."
     )
     rows = temperature_rows(model, count=_IMAGES_IN_A_ROW, seed=seed)
-    return Panel("samples", "Samples", text, strips=_strips(rows, model.bits, "sampled images"))
+    return Panel("samples", "Samples", text, strips=image_strips(rows, model.bits, "sampled images"))
 
 
 def _classes(model: AnyModel, seed: int) -> Panel:
@@ -75,11 +77,11 @@ def _classes(model: AnyModel, seed: int) -> Panel:
         "of a column have in common comes from the latents, and what differs from the class."
     )
     rows = class_rows(model, count=_IMAGES_IN_A_ROW, seed=seed)
-    return Panel("classes", "Samples of each class", text, strips=_strips(rows, model.bits, "sampled images"))
+    return Panel("classes", "Samples of each class", text, strips=image_strips(rows, model.bits, "sampled images"))
 
 
 def _reconstructions(model: AnyModel, images: Tensor, labels: Tensor | None, held_out: str, seed: int) -> Panel:
-    strips = _strips(depth_rows(model, images, seed, labels), model.bits, "images")
+    strips = image_strips(depth_rows(model, images, seed, labels), model.bits, "images")
     if model.num_layers == 1:
         text = (
             f"{held_out.capitalize()} images, the same images from their latents, and images for which the latents "
@@ -107,10 +109,3 @@ def _codes(usage: CodeUsage, held_out: str) -> Panel:
         ),
     )
     return Panel("codes", "Use of the codebook", text, charts=(chart,))
-
-
-def _strips(rows: dict[str, Tensor], bits: int, what: str) -> tuple[Strip, ...]:
-    return tuple(
-        Strip(label, pixel_data_uri(images, bits, len(images)), f"{len(images)} {what}: {label}")
-        for label, images in rows.items()
-    )

@@ -220,7 +220,7 @@ def steps_in_metrics(run_dir):
         (["evaluate", "nowhere"], 1, "nowhere is no run folder"),
         (["sample", "nowhere"], 1, "nowhere is no run folder"),
         (["sample", "nowhere", "--count", "0"], 1, "count must be at least 1"),
-        (["sample", "nowhere", "--temperature", "-1"], 1, "temperature not negative"),
+        (["sample", "nowhere", "--temperature", "-1"], 1, "temperature must be a number, 0 (no noise) or more"),
         (["evaluate", "nowhere", "--device", "abacus"], 1, "device must be auto or a device of this machine"),
         (["import-openai", "nowhere.th"], 1, "either --preset NAME or --hparams FILE.json"),
         (["import-openai", "nowhere.th", "--preset", "cifar10-vdvea"], 2, "did you mean 'cifar10-vdvae'"),

@@ -34,6 +34,7 @@ FLOORS = [
     "errors.py",
     "evaluation",
     "gaussians.py",
+    "latent_paths.py",
     "likelihoods",
     "logarithms.py",
     "meanfield",

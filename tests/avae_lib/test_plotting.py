@@ -224,3 +224,33 @@ def test_plotting_leaves_the_callers_style_and_figures_alone():
     before, open_before = dict(matplotlib.rcParams), plt.get_fignums()
     plotting.learning_curves({"loss": [1.0, 2.0]})
     assert dict(matplotlib.rcParams) == before and plt.get_fignums() == open_before
+
+
+def _cut_off(figure):
+    """The texts of a figure that reach over its edge."""
+    from matplotlib.text import Text
+
+    figure.draw_without_rendering()
+    width, height = figure.canvas.get_width_height()
+    boxes = {text.get_text(): text.get_window_extent() for text in figure.findobj(Text) if text.get_text().strip()}
+    return [
+        words
+        for words, box in boxes.items()
+        if box.x0 < -0.5 or box.y0 < -0.5 or box.x1 > width + 0.5 or box.y1 > height + 0.5
+    ]
+
+
+@pytest.mark.parametrize("count", [1, 2, 4, 9, 64])
+@pytest.mark.parametrize(
+    "title", ["samples at temperature 1", "samples at temperatures 1, 1, …, 0.55, 0.5 (top first)"]
+)
+def test_no_title_of_images_is_cut_off(count, title):
+    images = torch.zeros(count, 1, 8, 8, dtype=torch.uint8)
+    for figure in (plotting.image_grid(images, 1, title=title), plotting.image_rows({"data": images}, 1, title)):
+        assert _cut_off(figure) == []
+        assert figure.axes[0].get_title("left").split() == title.split()
+
+
+def test_a_title_that_fits_stays_on_one_line():
+    figure = plotting.image_grid(torch.zeros(64, 1, 8, 8, dtype=torch.uint8), 1, title="samples at temperature 1")
+    assert figure.axes[0].get_title("left") == "samples at temperature 1"

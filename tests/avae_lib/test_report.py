@@ -101,6 +101,8 @@ def test_report_has_every_section(page):
         "Where the latents hold information",
         "Samples",
         "Reconstructions",
+        "From one image to another",
+        "Along single latents",
     ):
         assert title in page.text
     for word in (
