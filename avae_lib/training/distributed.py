@@ -40,10 +40,15 @@ class Team:
         """This process's part of a batch; all processes have drawn the same batch."""
         return batch[self.rank :: self.size]
 
-    def wrap(self, model: nn.Module) -> nn.Module:
-        """The model, with its gradients averaged over all processes in every backward pass."""
-        # Without find_unused_parameters, DDP waits for parameters that a batch does not reach.
-        return DistributedDataParallel(model, find_unused_parameters=True) if self.size > 1 else model
+    def wrap(self, model: nn.Module, reaches_all_parameters: Callable[[], bool]) -> nn.Module:
+        """The model, with its gradients averaged over all processes in every backward pass.
+
+        Where each pass reaches all parameters, no time is spent on looking for others. Where it does not, the processes
+        would wait for them forever.
+        """
+        if self.size == 1:
+            return model
+        return DistributedDataParallel(model, find_unused_parameters=not reaches_all_parameters())
 
     def mean(self, value: Tensor) -> Tensor:
         """The mean over all processes, the same for each; not finite if any value is not."""

@@ -16,7 +16,8 @@ import torch
 from torch import nn
 
 from avae_lib.data import Dataset
-from avae_lib.training.activation_checkpointing import activation_checkpointing
+from avae_lib.models.contract import ModelWithStages
+from avae_lib.training.activation_checkpointing import activation_checkpointing, checkpointed_blocks
 from avae_lib.training.checkpoints import Checkpoints, save_milestone, save_weights
 from avae_lib.training.costs import Clock, Costs
 from avae_lib.training.devices import find_device, threads_for
@@ -25,6 +26,7 @@ from avae_lib.training.loggers import loggers
 from avae_lib.training.memory import expected_memory
 from avae_lib.training.memory_plan import require_enough_memory
 from avae_lib.training.metrics import Callback, CallbackFailed, Journal
+from avae_lib.training.pass_on_shapes import pass_on_shapes
 from avae_lib.training.requirements import (
     require_batches_in_pieces,
     require_batches_that_can_be_shared,
@@ -112,6 +114,8 @@ def fit(
     with join_team(find_device(config.device)) as (team, device), _only_leader_prints(team):
         require_batches_that_can_be_shared(model, config.batch_size, team.size)
         require_batches_in_pieces(model, config, config.batch_size // team.size)
+        if config.activation_checkpointing:
+            checkpointed_blocks(model)  # refuses a model without any
         run_dir.mkdir(parents=True, exist_ok=True)
         noise = torch.random.fork_rng(devices=range(torch.cuda.device_count()))
         with _lock(run_dir, team), noise, threads_for(model, config.threads):
@@ -135,7 +139,6 @@ def _train(
     require_enough_memory(state.model, config, state.sampler.bytes_held, memory, state.device)
     clock = Clock(state)
     with (
-        activation_checkpointing(state.model, config.activation_checkpointing),
         stop_on_signals() as stop,
         loggers(state.config.logging, run_dir, state.step, state.team.is_leader) as own,
         _journal(state, dataset, run_dir, [*callbacks, *own], progress_bar) as journal,
@@ -150,20 +153,27 @@ def _train(
 
 def _loop(state: TrainingState, journal: Journal, clock: Clock, stop: StopRequest, run_dir: Path) -> None:
     """Update until all steps are done, a signal asks to stop, or the minutes of this call are used up."""
-    forward = state.team.wrap(state.model)
+    forward = state.team.wrap(state.model, lambda: _reaches_all_parameters(state))
     if state.config.compile:
         forward = torch.compile(forward)
-    while state.step < state.config.steps and not _is_to_stop(state, stop, clock, journal):
-        update(state, forward)
-        clock.note_time()
-        journal.record()  # progress bar, metrics, validation, best weights
-        if state.team.is_leader:
-            save_milestone(state, run_dir)
-        state.skips.require_progress()
-        if state.is_due(state.config.logging.checkpoint_every):
-            _save(state, journal, clock, run_dir)
+    with activation_checkpointing(state.model, state.config.activation_checkpointing):
+        while state.step < state.config.steps and not _is_to_stop(state, stop, clock, journal):
+            update(state, forward)
+            clock.note_time()
+            journal.record()  # progress bar, metrics, validation, best weights
+            if state.team.is_leader:
+                save_milestone(state, run_dir)
+            state.skips.require_progress()
+            if state.is_due(state.config.logging.checkpoint_every):
+                _save(state, journal, clock, run_dir)
     if state.step < state.config.steps:
         _save(state, journal, clock, run_dir)
+
+
+def _reaches_all_parameters(state: TrainingState) -> bool:
+    """Whether each update reaches all parameters, as far as one pass on shapes tells; stages may change it."""
+    one_pass = None if isinstance(state.model, ModelWithStages) else pass_on_shapes(state.model, state.config)
+    return one_pass is not None and one_pass.reaches_all_parameters
 
 
 def _is_to_stop(state: TrainingState, stop: StopRequest, clock: Clock, journal: Journal) -> bool:

@@ -20,10 +20,11 @@ import dataclasses, os, pathlib, sys
 import torch
 from torch import nn
 from avae_lib.data import ImageDataset
+from avae_lib.models.ladder import LadderConfig
 from avae_lib.models.vae import VAEConfig
 from avae_lib.objectives import ELBO
 from avae_lib.training.fit import fit
-from avae_lib.training.training_config import TrainingConfig
+from avae_lib.training.training_config import KLWeightConfig, LearningRateConfig, LoggingConfig, TrainingConfig
 
 class Regression(nn.Module):
     num_layers, image_shape, bits, num_dims = 1, (1, 2, 2), 4, 4
@@ -36,6 +37,12 @@ class Regression(nn.Module):
         value = self.net(x.flatten(1).float())
         lost = self.training and self.calls == 3 and self.lost_by == os.environ.get("RANK", "none")
         return ELBO(-value[:, 0].square() * (float("nan") if lost else 1.0), value[:, 1:].square())
+
+class LeavesOneOut(Regression):
+    """With a parameter that no pass reaches."""
+    def __init__(self):
+        super().__init__()
+        self.unused = nn.Parameter(torch.ones(3))
 
 class Prototypes(nn.Module):
     """Vectors are drawn to the nearest of four prototypes, the ratio of two running means, and to their label."""
@@ -64,18 +71,28 @@ images = torch.randint(0, 16, (40, 1, 2, 2), generator=torch.Generator().manual_
 dataset = ImageDataset("dots", train=images[:30], valid=images[30:], test=images[30:], bits=4)
 classes = torch.arange(40) % 3
 labelled = dataclasses.replace(dataset, train_labels=classes[:30], valid_labels=classes[30:], test_labels=classes[30:])
-config = TrainingConfig(steps=8, batch_size=6, warmup_steps=2, log_every=2, evaluate_every=4, checkpoint_every=4,
-                        device="cpu")
+config = TrainingConfig(steps=8, batch_size=6, learning_rate=LearningRateConfig(warmup_steps=2),
+                        logging=LoggingConfig(metrics_every=2, evaluate_every=4, checkpoint_every=4), device="cpu")
+ladder = LadderConfig((1, 2, 2), bits=4, likelihood="discretized_logistic", latent_dims=(3, 2), hidden_sizes=(8, 4))
 if sys.argv[2:] == ["together"]:
     torch.distributed.init_process_group("gloo")  # for several runs one after the other
     fit(Regression(), dataset, config, here / "plain")
+    fit(Regression(), dataset, dataclasses.replace(config, micro_batch=2), here / "pieces")
+    free_bits = dataclasses.replace(config, kl_weight=KLWeightConfig(free_bits=0.5), micro_batch=2)
+    fit(Regression(), dataset, free_bits, here / "pieces with free bits")
+    for checkpointing in (False, True):
+        torch.manual_seed(0)
+        changed = dataclasses.replace(config, activation_checkpointing=checkpointing)
+        fit(ladder.build(), dataset, changed, here / f"checkpointing {checkpointing}")
+    print("the next model has a parameter that no pass reaches", file=sys.stderr)
+    fit(LeavesOneOut(), dataset, config, here / "leaves one out")
     fit(Regression(lost_by="1"), dataset, config, here / "lost")
     fit(Prototypes(), labelled.labelled(), config, here / "prototypes")
     torch.manual_seed(0)
     vae = VAEConfig((1, 2, 2), bits=4, likelihood="discretized_logistic", latent_dim=2, hidden_sizes=(5,))
     first = vae.build()
     start = {name: value.clone() for name, value in first.state_dict().items()}
-    constant = dataclasses.replace(config, schedule="constant")
+    constant = dataclasses.replace(config, learning_rate=LearningRateConfig(warmup_steps=2, schedule="constant"))
     fit(first, dataset, constant, here / "whole")
     for steps in (4, 8):
         again = vae.build()
@@ -98,6 +115,7 @@ def runs(tmp_path_factory):
         command = [*command, str(here / "program.py"), str(here / folder), *arguments]
         done = subprocess.run(command, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr[-3000:]
+        (here / folder / "stderr.txt").write_text(done.stderr)
     return here
 
 
@@ -146,6 +164,29 @@ def test_a_team_resumes_bit_for_bit(runs):
     assert not torch.equal(whole["noise"]["cpu"], whole["noise_of_others"][0]["cpu"])
     for name, weights in whole["model"].items():
         assert torch.equal(parts["model"][name], weights)
+
+
+@pytest.mark.slow
+def test_pieces_of_two_processes_make_the_updates_of_one(runs):
+    one, two = Checkpoints(runs / "one" / "plain").load(), Checkpoints(runs / "two" / "pieces").load()
+    for name, weights in one["model"].items():
+        torch.testing.assert_close(two["model"][name], weights, rtol=1e-5, atol=1e-6)
+    assert Checkpoints(runs / "two" / "pieces with free bits").load()["step"] == 8
+
+
+@pytest.mark.slow
+def test_activation_checkpointing_changes_no_bit_of_two_processes(runs):
+    usual, checkpointing = (Checkpoints(runs / "two" / f"checkpointing {on}").load()["model"] for on in (False, True))
+    assert all(torch.equal(checkpointing[name], weights) for name, weights in usual.items())
+
+
+@pytest.mark.slow
+def test_parameters_that_no_pass_reaches_stay_and_only_then_does_pytorch_look_for_them(runs):
+    model = Checkpoints(runs / "two" / "leaves one out").load()["model"]
+    plain = Checkpoints(runs / "two" / "plain").load()["model"]
+    assert model["unused"].tolist() == [1.0] * 3 and torch.equal(model["net.weight"], plain["net.weight"])
+    before, found, _ = (runs / "two" / "stderr.txt").read_text().partition("the next model has a parameter")
+    assert found and "find_unused_parameters" not in before
 
 
 def test_shares_are_the_whole_batch_once():
