@@ -11,10 +11,12 @@ from avae_lib.likelihoods.discretized_logistic import (
     logistic_level_probabilities,
     scale_pixels,
 )
-from avae_lib.likelihoods.logistic_mixture import (
+from avae_lib.likelihoods.discretized_logistic_mixture import (
     discretized_logistic_mixture_log_prob,
-    discretized_logistic_mixture_mean,
     discretized_logistic_mixture_sample,
+)
+from avae_lib.likelihoods.logistic_mixture import (
+    discretized_logistic_mixture_mean,
     draw_component,
     draw_from_mixture,
     is_the_exercise,
