@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, cast
 
-__all__ = ["move_into_place", "write_atomically"]
+__all__ = ["move_into_place", "named_in_errors", "write_atomically"]
 
 
 def write_atomically(path: Path, content: bytes | str | Callable[[BinaryIO], object], mode: int = 0o666) -> Path:
@@ -23,7 +25,7 @@ def write_atomically(path: Path, content: bytes | str | Callable[[BinaryIO], obj
         ``path``.
 
     Raises:
-        OSError: the draft cannot be written or moved.
+        OSError: the draft cannot be written or moved; its ``filename`` is set.
 
     Example:
         >>> import tempfile
@@ -34,15 +36,59 @@ def write_atomically(path: Path, content: bytes | str | Callable[[BinaryIO], obj
     """
     draft = path.with_name(f".{path.name[:100]}.{os.getpid()}.partial")
     try:
-        with open(draft, "wb", opener=lambda name, flags: os.open(name, flags | _NEVER_THROUGH_LINKS, mode)) as file:
+        with named_in_errors(path), _opened(draft, mode) as file:
             if callable(content):
-                content(file)
+                file.have_written_by(content)
             else:
                 file.write(content.encode("utf-8") if isinstance(content, str) else content)
         move_into_place(draft, path)
     finally:
         draft.unlink(missing_ok=True)
     return path
+
+
+@contextlib.contextmanager
+def named_in_errors(path: Path) -> Iterator[None]:
+    """Let an OSError that leaves the ``with`` block name ``path``: the system names no file when a write fails.
+
+    >>> try:
+    ...     with named_in_errors(Path("notes.txt")):
+    ...         raise OSError(28, "No space left on device")
+    ... except OSError as problem:
+    ...     print(problem)
+    [Errno 28] No space left on device: 'notes.txt'
+    """
+    try:
+        yield
+    except OSError as problem:
+        if problem.filename is None and problem.errno is not None:
+            problem.filename = str(path)
+        raise
+
+
+class _Draft(io.BufferedWriter):
+    """A file that remembers why a write failed: PyTorch's writer replaces the reason by an error of its own."""
+
+    _problem: OSError | None = None
+
+    def write(self, buffer: Any) -> int:
+        try:
+            return super().write(buffer)
+        except OSError as problem:
+            self._problem = problem
+            raise
+
+    def have_written_by(self, content: Callable[[BinaryIO], object]) -> None:
+        try:
+            content(cast(BinaryIO, self))
+        except Exception as problem:
+            if self._problem is not None and not isinstance(problem, OSError):
+                raise self._problem from problem
+            raise
+
+
+def _opened(draft: Path, mode: int) -> _Draft:
+    return _Draft(io.FileIO(draft, "wb", opener=lambda name, flags: os.open(name, flags | _NEVER_THROUGH_LINKS, mode)))
 
 
 def move_into_place(draft: Path, path: Path) -> None:
@@ -59,9 +105,10 @@ def move_into_place(draft: Path, path: Path) -> None:
     ...     draft.exists(), path.exists()
     (False, True)
     """
-    with draft.open("r+b") as file:
-        os.fsync(file.fileno())
-    os.replace(draft, path)
+    with named_in_errors(path):
+        with draft.open("r+b") as file:
+            os.fsync(file.fileno())
+        os.replace(draft, path)
 
 
 _NEVER_THROUGH_LINKS = getattr(os, "O_NOFOLLOW", 0)  # Windows has no such flag

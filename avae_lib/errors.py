@@ -5,9 +5,13 @@ Any other exception that leaves a command is a fault of the program and shows a 
 
 from __future__ import annotations
 
+import errno
 from typing import ClassVar
 
 __all__ = ["InvalidInput", "UserError", "one_line"]
+
+
+_DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT)  # nothing left of the disk, or of the user's share
 
 
 class UserError(Exception):
@@ -38,7 +42,12 @@ def one_line(error: UserError | OSError) -> str:
 
     >>> one_line(FileNotFoundError(2, "No such file or directory", "weights.th"))
     'cannot use weights.th: No such file or directory'
+    >>> one_line(OSError(28, "No space left on device", "weights.th"))
+    'cannot write weights.th: No space left on device. Free some space there and run the same command again, or ...'
     """
+    if isinstance(error, OSError) and error.errno in _DISK_IS_FULL:
+        place = "" if error.filename is None else f"cannot write {error.filename}: "
+        return f"{place}{error.strerror}. Free some space there and run the same command again, or choose another disk"
     if isinstance(error, OSError) and error.filename is not None:
         return f"cannot use {error.filename}: {error.strerror}"
     return str(error).replace(":\n  ", ": ").replace("\n  ", "; ").replace("\n", " ")

@@ -11,6 +11,7 @@ from jaxtyping import Int, UInt8
 from torch import Tensor
 
 from avae_lib import plotting
+from avae_lib.atomic_write import write_atomically
 from avae_lib.data import DataConfig
 from avae_lib.evaluation import code_usage, measuring
 from avae_lib.models.contract import ModelWithCodes, label_arguments, num_classes
@@ -282,5 +283,5 @@ def _depth_label(keep: int, num_layers: int) -> str:
 
 
 def _write(figure: Figure, path: Path) -> Path:
-    path.write_bytes(plotting.png_bytes(figure))
+    write_atomically(path, plotting.png_bytes(figure))
     return path

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
+from avae_lib.atomic_write import write_atomically
 from avae_lib.data import DataConfig
 from avae_lib.data.sentences import fixed_vocabulary
 from avae_lib.evaluation import measuring
@@ -138,5 +139,5 @@ def _device(model: AnyModel) -> torch.device:
 
 
 def _write(lines: tuple[str, ...] | list[str], path: Path) -> Path:
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_atomically(path, "\n".join(lines) + "\n")
     return path

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 from tyro.conf import Positional
 
+from avae_lib.atomic_write import write_atomically
 from avae_lib.commands.run_argument import Run
 from avae_lib.errors import InvalidInput
 
@@ -85,7 +86,7 @@ def evaluate(
         if distance is not None:
             result = dataclasses.replace(result, frechet_distance=distance(rows=rows, seed=seed))
     record = run / _name_of_evaluation(split, weights)
-    record.write_text(json_format.dumps(result.to_json(), indent=2) + "\n", encoding="utf-8")
+    write_atomically(record, json_format.dumps(result.to_json(), indent=2) + "\n")
     name = "test" if split == "test" else "validation"
     print(f"{experiment.name} on the {name} {dataset.observed.example}s of {dataset.title}")
     print(result.table())

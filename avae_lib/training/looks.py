@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
+from avae_lib.atomic_write import named_in_errors
 from avae_lib.training.metrics import MetricsFile
 
 __all__ = ["Looks", "note_look"]
@@ -56,7 +57,8 @@ def note_look(run_dir: Path, split: Literal["valid", "test"], by: str) -> None:
     Looks(valid=0, test=1)
     """
     line = {"split": split, "by": by, "time": datetime.now(UTC).isoformat(timespec="seconds")}
-    with (run_dir / _NAME).open("a", encoding="utf-8") as file:
+    path = run_dir / _NAME
+    with named_in_errors(path), path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")
 
 

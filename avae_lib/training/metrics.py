@@ -16,7 +16,7 @@ from jaxtyping import Int
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from avae_lib.atomic_write import write_atomically
+from avae_lib.atomic_write import named_in_errors, write_atomically
 from avae_lib.errors import UserError
 from avae_lib.evaluation import in_bits_per_dim, measuring, terms_of_bound
 from avae_lib.models.contract import reason_for_no_density
@@ -58,7 +58,7 @@ class MetricsFile:
 
     def append(self, row: dict[str, Any]) -> None:
         """Write one row at the end of the file."""
-        with self.path.open("a", encoding="utf-8") as file:
+        with named_in_errors(self.path), self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(_finite(row), allow_nan=False) + "\n")
 
     def rows(self) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from avae_lib import plotting
+from avae_lib.atomic_write import write_atomically
 from avae_lib.data.sentences import fixed_vocabulary
 from avae_lib.evaluation import measuring
 from avae_lib.observations import AnyModel, Pixels, Tokens, observed_by
@@ -84,7 +85,7 @@ class _Progress:
         )
         title, curves = f"{self._name} after {row['step']:,} updates", self._curves(_quantity(row))
         figure = plotting.training_progress(curves, _samples(model), observed.bits, title, quantity=name)
-        (self._run_dir / "progress.png").write_bytes(plotting.png_bytes(figure))
+        write_atomically(self._run_dir / "progress.png", plotting.png_bytes(figure))
         alt = f"Learning curve of {title}: {name} on training batches and {held_out}; eight samples."
         self._picture.show(figure, alt)
 
