@@ -26,6 +26,7 @@ from avae_lib.models.attentive_import import (
 from avae_lib.models.tensor_matching import NamedTensor, PublishedTensor, matched
 from avae_lib.presets import find_preset
 from avae_lib.training.experiment import Experiment
+from avae_lib.training.published_attentive import read_keras_weights
 from avae_lib.training.runs import load_run
 from avae_lib.training.training_config import TrainingConfig
 
@@ -373,6 +374,23 @@ def test_mixture_means_what_it_means_to_the_published_program():
     ours = torch.from_numpy(theirs[..., mixture_channels(mixtures)].transpose(0, 3, 1, 2).copy())
     pixels = torch.from_numpy(levels.transpose(0, 3, 1, 2).copy()).to(torch.uint8)
     np.testing.assert_allclose(head.log_likelihood(ours, pixels).numpy(), expected, rtol=1e-9)
+
+
+def test_kernels_mean_what_they_mean_to_keras(tmp_path):
+    """A convolution of height × width × channels, written out in numpy, against our first convolution."""
+    variables = keras_file(CIFAR_LIKE, tmp_path / "final_model.h5")
+    stem = {v.ours.rpartition(".")[2]: v.values for v in variables.values() if v.ours.startswith("bottom_up.stem.2.")}
+    lengths = np.sqrt((stem["direction"] ** 2).sum(axis=(0, 1, 2)))
+    kernels = np.exp(stem["log_gain"]) * stem["direction"] / lengths  # height, width, in, out
+    x = np.random.default_rng(1).normal(size=(6, 6, 3)).astype(np.float32)
+    padded = np.pad(x, ((1, 1), (1, 1), (0, 0)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(0, 1))  # height, width, in, row, column
+    expected = np.einsum("hwirc,rcio->hwo", windows, kernels) + stem["bias"]
+
+    model = CIFAR_LIKE.build()
+    load_published_weights(model, CIFAR_LIKE, read_keras_weights(tmp_path / "final_model.h5"), {})
+    ours = model.bottom_up.stem[2](torch.from_numpy(x.transpose(2, 0, 1)[None].copy()))
+    np.testing.assert_allclose(ours[0].detach().numpy().transpose(1, 2, 0), expected, rtol=1e-4, atol=1e-5)
 
 
 class TestMatching:
