@@ -175,8 +175,9 @@ def _is_installed(package: str) -> bool:
 def _how_to_register(dotted: str, package: str) -> str:
     if package == "__main__":
         return (
-            f"{dotted} is defined in a script or notebook, where no other program finds it: move it into a module and "
-            "name that in AVAE_PLUGINS; or register a preset with avae_lib.presets.register, for this process only"
+            f"{dotted} is defined in a script or notebook, where no other program finds it: move it into a module that "
+            "AVAE_PLUGINS names, or call avae_lib.register(preset) in this process; in any other, load_run(…, config=…) "
+            "opens the run"
         )
     found = "is not registered as a plugin" if _is_installed(package) else "is neither registered as a plugin nor found"
     install = "" if _is_installed(package) else "Install it or change to its folder, then register it: "

@@ -148,14 +148,21 @@ def require_readable(config: Any, name: str = "experiment") -> None:
     if not dataclasses.is_dataclass(config):
         _require_same(name, config, _read_back(name, config))
         return
-    kind = type(config)
-    if kind is not _dataclass_named(f"{kind.__module__}.{kind.__qualname__}"):
-        raise ConfigError(f"{name} cannot be stored: {kind.__qualname__} must be defined at the top of its module")
-    if not kind.__dataclass_params__.frozen:  # pyright: ignore[reportAttributeAccessIssue]
-        raise ConfigError(f"{name} cannot be stored: {kind.__qualname__} must be a frozen dataclass")
+    _require_storable_class(name, type(config))
     for field in dataclasses.fields(config):
         require_readable(getattr(config, field.name), f"{name}.{field.name}")
     _require_same(name, config, _read_back(name, config))
+
+
+def _require_storable_class(name: str, kind: type) -> None:
+    try:
+        found = _dataclass_named(f"{kind.__module__}.{kind.__qualname__}")
+    except ConfigError as problem:
+        raise ConfigError(f"{name} cannot be stored: {problem}") from problem
+    if found is not kind:
+        raise ConfigError(f"{name} cannot be stored: {kind.__qualname__} must be the class of this name in its module")
+    if not kind.__dataclass_params__.frozen:  # pyright: ignore[reportAttributeAccessIssue]
+        raise ConfigError(f"{name} cannot be stored: {kind.__qualname__} must be a frozen dataclass")
 
 
 def _read_back(name: str, config: Any) -> Any:
