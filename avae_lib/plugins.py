@@ -176,7 +176,7 @@ def _how_to_register(dotted: str, package: str) -> str:
     if package == "__main__":
         return (
             f"{dotted} is defined in a script or notebook, where no other program finds it: move it into a module that "
-            "AVAE_PLUGINS names, or call avae_lib.register(preset) in this process; in any other, load_run(…, config=…) "
+            "AVAE_PLUGINS names, or call avae_lib.register(preset) in this process; in others, load_run(…, config=…) "
             "opens the run"
         )
     found = "is not registered as a plugin" if _is_installed(package) else "is neither registered as a plugin nor found"

@@ -122,6 +122,7 @@ def test_models_of_an_installed_package_go_through_all_commands_and_a_kill(insta
             f"train runs/digits-line --training.steps {reached + 7}",
             "evaluate runs/digits-line --importance-samples 2",
             "sample runs/digits-line --count 9",
+            "interpolate runs/digits-line",
             "report runs/digits-line --importance-samples 2",
             "train digits-line --run-dir runs/tuned --init-from runs/digits-line --training.steps 2",
             "compare runs/digits-line runs/tuned",
@@ -130,7 +131,7 @@ def test_models_of_an_installed_package_go_through_all_commands_and_a_kill(insta
     assert f"resuming from step {reached} of {reached + 5}" in output
     assert f"resuming from step {reached + 5} of {reached + 7}" in output
     assert "bits per dimension" in output
-    for name in ("report.html", "samples.png", "reconstructions.png", "evaluation.json"):
+    for name in ("report.html", "samples.png", "reconstructions.png", "interpolation.png", "evaluation.json"):
         assert (line / name).stat().st_size > 500
     assert (tmp_path / "compare.png").exists() and (tmp_path / "runs/tuned/weights.safetensors").exists()
 
