@@ -12,7 +12,7 @@ from avae_lib.components import is_available
 from avae_lib.errors import InvalidInput
 from avae_lib.gaussians import DiagonalGaussian
 from avae_lib.models.flow_posterior import FlowPosterior
-from avae_lib.models.requirements import require_at_least, require_layer_count, require_temperature
+from avae_lib.models.requirements import require_at_least, require_default, require_layer_count, require_temperature
 from avae_lib.models.vae import VAE, VAEConfig
 from avae_lib.nn.inverse_autoregressive import MaskedNetwork, inverse_autoregressive_step
 from avae_lib.nn.planar_flow import PlanarFlow
@@ -41,17 +41,21 @@ class FlowVAEConfig(VAEConfig):
     flow_steps: int = 4
     """Number of steps of the flow."""
     flow_width: int = 64
-    """Hidden units of the masked networks of inverse autoregressive steps, at least latent_dim;
-    a planar flow ignores it."""
+    """Hidden units of the masked networks of inverse autoregressive steps, at least latent_dim.
+    With a planar flow, which has none, only the default is accepted."""
     context_dim: int = 32
-    """Numbers that the encoder hands to each inverse autoregressive step; a planar flow ignores them."""
+    """Numbers that the encoder hands to each inverse autoregressive step. With a planar flow, which takes none, only
+    the default is accepted."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.flow not in FLOWS:
             raise InvalidInput(f"flow must be one of {', '.join(FLOWS)}, got {self.flow!r}")
         require_at_least(1, self, "flow_steps", "context_dim")
-        if self.flow_width < self.latent_dim:
+        if self.flow == "planar":
+            for name in ("flow_width", "context_dim"):
+                require_default(self, name, "flow=planar")
+        elif self.flow_width < self.latent_dim:
             raise InvalidInput(f"flow_width must be at least latent_dim = {self.latent_dim}, got {self.flow_width}")
 
     def build(self) -> FlowVAE:

@@ -18,6 +18,7 @@ from avae_lib.errors import InvalidInput
 __all__ = [
     "require_at_least",
     "require_count",
+    "require_default",
     "require_draws",
     "require_image_kind",
     "require_labels",
@@ -83,12 +84,29 @@ def require_mixtures_used(config: Any) -> None:
         ...
     avae_lib.errors.InvalidInput: mixtures has no effect with likelihood=bernoulli: leave it at 1, the default; got 5
     """
-    default = next(field.default for field in dataclasses.fields(config) if field.name == "mixtures")
-    if config.likelihood == "bernoulli" and config.mixtures != default:
-        raise InvalidInput(
-            f"mixtures has no effect with likelihood=bernoulli: leave it at {default}, the default; "
-            f"got {config.mixtures}"
-        )
+    if config.likelihood == "bernoulli":
+        require_default(config, "mixtures", "likelihood=bernoulli")
+
+
+def require_default(config: Any, name: str, setting: str) -> None:
+    """Refuse a value other than the default in a field that has no effect.
+
+    Args:
+        setting: the other field and its value, because of which it has none.
+
+    Raises:
+        ValueError: names both, the default and what the field holds.
+
+    >>> from avae_lib.models.flow_vae import FlowVAEConfig
+    >>> FlowVAEConfig(flow="planar", context_dim=8)
+    Traceback (most recent call last):
+        ...
+    avae_lib.errors.InvalidInput: context_dim has no effect with flow=planar: leave it at 32, the default; got 8
+    """
+    default = next(field.default for field in dataclasses.fields(config) if field.name == name)
+    value = getattr(config, name)
+    if value != default:
+        raise InvalidInput(f"{name} has no effect with {setting}: leave it at {default}, the default; got {value}")
 
 
 def require_pixels(x: Tensor, image_shape: tuple[int, int, int], bits: int) -> None:

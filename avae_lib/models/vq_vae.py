@@ -31,18 +31,16 @@ from avae_lib.models.requirements import (
 )
 from avae_lib.nn.convolutions import PixelScaling, convolution
 from avae_lib.nn.output_heads import LIKELIHOODS, output_head
+from avae_lib.nn.strided_networks import strided_decoder, strided_encoder
 from avae_lib.nn.vector_quantization import Codebook, CodebookUpdate, Estimator, PointMass, Quantized
 from avae_lib.objectives import ELBO
 
 __all__ = [
     "VQVAE",
-    "PlainResidualBlock",
     "VQVAEConfig",
     "require_codebook",
     "require_codes",
     "require_divisible",
-    "strided_decoder",
-    "strided_encoder",
 ]
 
 
@@ -350,51 +348,3 @@ def require_divisible(image_shape: tuple[int, int, int], name: str, halvings: in
             f"{name}: height and width of an image must be multiples of 2**{halvings} = {2**halvings}, "
             f"got image_shape {image_shape}"
         )
-
-
-class PlainResidualBlock(nn.Module):
-    r"""A shortcut and two convolutions.
-
-    .. math:: y = x + \mathrm{conv}_{1\times1}\,\mathrm{ReLU}\,\mathrm{conv}_{3\times3}\,\mathrm{ReLU}\,(x)
-
-    >>> PlainResidualBlock(channels=4)(torch.zeros(1, 4, 5, 5)).shape
-    torch.Size([1, 4, 5, 5])
-    """
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.correction = nn.Sequential(
-            nn.ReLU(), convolution(channels, channels), nn.ReLU(), convolution(channels, channels, kernel_size=1)
-        )
-
-    def forward(self, x: Float[Tensor, "batch channels h w"]) -> Float[Tensor, "batch channels h w"]:
-        return x + self.correction(x)
-
-
-def strided_encoder(in_channels: int, channels: int, halvings: int, blocks: int) -> nn.Sequential:
-    """``halvings`` convolutions 4×4 of stride 2, each with a rectifier, then a 3×3 one and residual blocks.
-
-    >>> strided_encoder(3, channels=8, halvings=2, blocks=1)(torch.zeros(1, 3, 32, 32)).shape
-    torch.Size([1, 8, 8, 8])
-    """
-    layers: list[nn.Module] = []
-    for index in range(halvings):
-        halve = nn.Conv2d(channels if index else in_channels, channels, kernel_size=4, stride=2, padding=1)
-        layers += [halve, nn.ReLU()]
-    return nn.Sequential(*layers, convolution(channels, channels), *_residual_blocks(channels, blocks))
-
-
-def strided_decoder(in_channels: int, channels: int, doublings: int, blocks: int) -> nn.Sequential:
-    """A 3×3 convolution, residual blocks, and ``doublings`` transposed convolutions 4×4 of stride 2 with rectifiers.
-
-    >>> strided_decoder(16, channels=8, doublings=2, blocks=1)(torch.zeros(1, 16, 8, 8)).shape
-    torch.Size([1, 8, 32, 32])
-    """
-    layers: list[nn.Module] = [convolution(in_channels, channels), *_residual_blocks(channels, blocks)]
-    for _ in range(doublings):
-        layers += [nn.ConvTranspose2d(channels, channels, kernel_size=4, stride=2, padding=1), nn.ReLU()]
-    return nn.Sequential(*layers)
-
-
-def _residual_blocks(channels: int, blocks: int) -> list[nn.Module]:
-    return [*(PlainResidualBlock(channels) for _ in range(blocks)), nn.ReLU()]

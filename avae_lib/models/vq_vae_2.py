@@ -27,10 +27,11 @@ from avae_lib.models.requirements import (
     require_temperature,
     temperature_of_each_layer,
 )
-from avae_lib.models.vq_vae import require_codebook, require_codes, require_divisible, strided_decoder, strided_encoder
+from avae_lib.models.vq_vae import require_codebook, require_codes, require_divisible
 from avae_lib.nn.convolutions import PixelScaling, convolution
 from avae_lib.nn.gated_pixelcnn import GatedPixelCNN
 from avae_lib.nn.output_heads import output_head
+from avae_lib.nn.strided_networks import strided_decoder, strided_encoder
 from avae_lib.nn.vector_quantization import Codebook, CodebookUpdate, Estimator, PointMass, Quantized
 from avae_lib.objectives import ELBO
 

@@ -181,7 +181,7 @@ class _Noise(nn.Module):
 
 
 def test_the_border_of_a_padded_image_is_black_and_is_cut_off_again():
-    config = dataclasses.replace(SMALL, image_shape=(1, 4, 4), bits=1, likelihood="bernoulli")
+    config = dataclasses.replace(SMALL, image_shape=(1, 4, 4), bits=1, likelihood="bernoulli", mixtures=3)
     model, seen = _built(config), []
     model.bottom_up.stem[2].register_forward_hook(lambda _, inputs, __: seen.append(inputs[0]))
     x = _images(2, (1, 4, 4), levels=2)

@@ -11,13 +11,14 @@ from avae_lib.models import flow_vae
 from avae_lib.models.flow_posterior import FlowPosterior
 from avae_lib.models.flow_vae import FLOWS, FlowVAE, FlowVAEConfig
 
-SIZES = {"image_shape": (1, 2, 2), "latent_dim": 2, "hidden_sizes": (8,), "flow_width": 8, "context_dim": 3}
+SIZES = {"image_shape": (1, 2, 2), "latent_dim": 2, "hidden_sizes": (8,)}
+NETWORKS = {"planar": {}, "inverse_autoregressive": {"flow_width": 8, "context_dim": 3}}
 every_flow = pytest.mark.parametrize("flow", FLOWS)
 
 
 def _built(flow: str, spread: float = 0.2, **fields) -> FlowVAE:
     torch.manual_seed(0)
-    model = FlowVAEConfig(**{**SIZES, "flow": flow, "flow_steps": 3, **fields}).build().double()
+    model = FlowVAEConfig(**{**SIZES, **NETWORKS[flow], "flow": flow, "flow_steps": 3, **fields}).build().double()
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(spread * torch.randn_like(parameter))
@@ -91,7 +92,8 @@ def _log_parabola(z: torch.Tensor) -> torch.Tensor:
 
 def _kl_to_parabola(flow: str, steps: int) -> float:
     torch.manual_seed(0)
-    model = FlowVAEConfig(**{**SIZES, "flow": flow, "flow_steps": max(steps, 1), "flow_width": 32}).build()
+    networks = NETWORKS[flow] | ({} if flow == "planar" else {"flow_width": 32})
+    model = FlowVAEConfig(**SIZES, **networks, flow=flow, flow_steps=max(steps, 1)).build()
     x = _images([1, 0, 0, 1]).expand(128, 1, 2, 2)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
     estimates = []
@@ -124,7 +126,9 @@ def test_the_step_is_the_component_and_a_plain_affine_map_while_that_is_open(mon
 
 def test_autoregressive_steps_start_near_the_identity():
     torch.manual_seed(0)
-    model = FlowVAEConfig(**SIZES, flow="inverse_autoregressive", flow_steps=1).build()
+    model = FlowVAEConfig(
+        **SIZES, **NETWORKS["inverse_autoregressive"], flow="inverse_autoregressive", flow_steps=1
+    ).build()
     posterior = model.posterior(_images([1, 0, 0, 1]))
     gates = posterior.flow(torch.zeros(1, 2))[1].exp()
     assert gates.item() == pytest.approx(torch.sigmoid(torch.tensor(2.0)).item() ** 2, abs=0.15)
@@ -138,7 +142,11 @@ def test_samples_never_touch_the_flow():
 
 def test_one_latent_is_enough():
     for flow in FLOWS:
-        bound = FlowVAEConfig(**{**SIZES, "latent_dim": 1, "flow": flow}).build()(_images([1, 0, 0, 1])).bound
+        bound = (
+            FlowVAEConfig(**{**SIZES, **NETWORKS[flow], "latent_dim": 1, "flow": flow})
+            .build()(_images([1, 0, 0, 1]))
+            .bound
+        )
         assert math.isfinite(bound.item())
 
 
@@ -150,4 +158,8 @@ def test_impossible_fields_are_refused():
     with pytest.raises(ValueError, match="context_dim must be at least 1, got 0"):
         FlowVAEConfig(context_dim=0)
     with pytest.raises(ValueError, match="flow_width must be at least latent_dim = 8, got 4"):
-        FlowVAEConfig(flow_width=4)
+        FlowVAEConfig(flow="inverse_autoregressive", flow_width=4)
+    for name in ("flow_width", "context_dim"):
+        with pytest.raises(ValueError, match=f"{name} has no effect with flow=planar: leave it at"):
+            FlowVAEConfig(**{name: 40})
+    assert FlowVAEConfig(latent_dim=100).flow == "planar"  # wider than the networks that a planar flow doesn't have

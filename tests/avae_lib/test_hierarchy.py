@@ -228,7 +228,7 @@ def test_compiled_model_computes_the_same(faithful):
 @pytest.mark.parametrize("bits", [1, 8])
 def test_other_pixels_other_likelihoods(bits):
     likelihood = "bernoulli" if bits == 1 else "discretized_logistic"
-    model = _built(image_shape=(3, 4, 8), bits=bits, likelihood=likelihood, halvings=2)
+    model = _built(image_shape=(3, 4, 8), bits=bits, likelihood=likelihood, mixtures=3, halvings=2)
     x = _images(2, bits, (3, 4, 8))
     assert model(x).bound.isfinite().all()
     assert model.sample(2).shape == x.shape

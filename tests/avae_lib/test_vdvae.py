@@ -77,7 +77,7 @@ class TestModel:
 
     @pytest.mark.parametrize(("bits", "likelihood"), [(1, "bernoulli"), (4, "discretized_logistic_mixture")])
     def test_grey_images_of_few_bits(self, bits, likelihood):
-        model = _built(image_shape=(1, 8, 8), bits=bits, likelihood=likelihood)
+        model = _built(image_shape=(1, 8, 8), bits=bits, likelihood=likelihood, mixtures=10)
         x = _images(bits=bits, channels=1)
         assert model(x).bound.isfinite().all()
         assert model.sample(2).shape == (2, 1, 8, 8) and model.sample(2).max() < 2**bits

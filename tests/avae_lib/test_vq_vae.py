@@ -13,7 +13,9 @@ from avae_lib.models.vq_vae import VQVAE, VQVAEConfig
 from avae_lib.training.moving_average import MovingAverage
 
 SMALL = VQVAEConfig(image_shape=(3, 8, 8), channels=8, blocks=1, codes=6, code_dim=4, mixtures=2)
-BINARY = dataclasses.replace(SMALL, image_shape=(1, 2, 2), bits=1, halvings=1, codes=3, likelihood="bernoulli")
+BINARY = dataclasses.replace(
+    SMALL, image_shape=(1, 2, 2), bits=1, halvings=1, codes=3, likelihood="bernoulli", mixtures=3
+)
 CONFIGS = {
     "straight through": SMALL,
     "rotation": dataclasses.replace(SMALL, estimator="rotation"),

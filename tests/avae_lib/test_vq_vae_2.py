@@ -29,7 +29,7 @@ SMALL = VQVAE2Config(
     prior_layers=2,
     prior_kernel_size=3,
 )
-BINARY = dataclasses.replace(SMALL, image_shape=(1, 4, 4), bits=1, codes=2, likelihood="bernoulli")
+BINARY = dataclasses.replace(SMALL, image_shape=(1, 4, 4), bits=1, codes=2, likelihood="bernoulli", mixtures=3)
 LEARNING = dataclasses.replace(SMALL, codebook_update="loss", estimator="rotation")
 
 
