@@ -15,7 +15,7 @@ from avae_lib.observations import AnyModel, Pixels, Tokens
 from avae_lib.report.page_parts import Panel
 from avae_lib.report.panels import panels
 from avae_lib.training.costs import Costs
-from avae_lib.training.devices import find_device
+from avae_lib.training.devices import find_device, threads_for
 from avae_lib.training.experiment import Experiment
 from avae_lib.training.looks import note_look
 from avae_lib.training.metrics import MetricsFile
@@ -63,13 +63,14 @@ class RunRecord:
         """
         experiment, dataset, model, device = _load(run_dir)
         split = "test" if dataset.valid is None else "valid"
-        examples = dataset.examples(split)[: images or experiment.training.logging.evaluation_images]
+        examples = dataset.examples(split, images or experiment.training.logging.evaluation_images)
         labels = dataset.labels(split)
         labels = None if labels is None else labels[: len(examples)]
         with measuring(model, seed):
             activity = unit_activity(model, examples, labels=labels)
         note_look(run_dir, split, by="report")
-        evaluation = evaluate(model, examples, importance_samples, seed=seed, progress=progress, labels=labels)
+        with threads_for(model):
+            evaluation = evaluate(model, examples, importance_samples, seed=seed, progress=progress, labels=labels)
         return cls(
             run_dir=run_dir,
             experiment=experiment,
