@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import difflib
-import functools
 import importlib
 import inspect
+import os
 import re
+import shutil
 import sys
-from collections.abc import Callable, Sequence
+import textwrap
+from collections.abc import Sequence
+from types import FunctionType
 
 import tyro
 
@@ -88,6 +91,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _complain(f"{saved}; the same command continues from there" if saved else "stopped", 130)
     except UserError as error:
         return _complain(one_line(error), error.exit_status)
+    except BrokenPipeError:  # whoever was reading has seen enough, as with `avae presets | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except OSError as error:
         return _complain(one_line(error), 1)
     return 0
@@ -107,15 +113,25 @@ def _dispatch(arguments: Sequence[str]) -> None:
     if name == "train" and rest and not rest[0].startswith("-"):
         module.train_with_options(rest[0], rest[1:])  # the options depend on what is trained
         return
-    command = getattr(module, name.replace("-", "_"))
-    tyro.cli(_with_flowing_help(command), prog=f"avae {name}", args=rest)
+    _run(getattr(module, name.replace("-", "_")), name, rest)
 
 
-def _with_flowing_help(command: Callable[..., None]) -> Callable[..., None]:
-    """The command with each paragraph of its docstring on one line, so that the terminal's width decides the breaks."""
-    flowing = functools.wraps(command)(lambda *arguments, **options: command(*arguments, **options))
-    flowing.__doc__ = re.sub(r"(?<=\S)\n(?=\S)|\n {8,}(?=\S)", " ", inspect.cleandoc(command.__doc__ or ""))
-    return flowing
+def _run(command: FunctionType, name: str, arguments: Sequence[str]) -> None:
+    """Run a command; if its help is asked for, print what its docstring says in lines that fit the terminal."""
+    about = re.sub(r"(?<=\S)\n(?=\S)|\n {8,}(?=\S)", " ", inspect.cleandoc(command.__doc__ or ""))
+    if {"-h", "--help"} & set(arguments):
+        width = min(100, shutil.get_terminal_size().columns)
+        paragraphs = about.partition("\n\nArgs:")[0].split("\n\n")
+        print("\n\n".join(textwrap.fill(paragraph, width) for paragraph in paragraphs), end="\n\n")
+    tyro.cli(_with_docstring(inspect.unwrap(command), about), prog=f"avae {name}", description="", args=arguments)
+
+
+def _with_docstring(command: FunctionType, text: str) -> FunctionType:
+    """A copy of a function with another docstring, from which tyro takes the help of the options."""
+    copy = FunctionType(command.__code__, command.__globals__, command.__name__, command.__defaults__)
+    copy.__doc__, copy.__module__ = text, command.__module__
+    copy.__annotations__, copy.__kwdefaults__ = command.__annotations__, command.__kwdefaults__
+    return copy
 
 
 def _help() -> str:

@@ -6,6 +6,7 @@ import ast
 import dataclasses
 import inspect
 import itertools
+import re
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -141,7 +142,7 @@ def _group(name: str, config: Any) -> tuple[str, Any, Any]:
             fields.append((field.name, described, value))
     options = dataclasses.make_dataclass(type(config).__name__, fields, frozen=True)
     about = inspect.cleandoc(type(config).__doc__ or "").partition("\n\n")[0]
-    return name, Annotated[options, tyro.conf.arg(help=" ".join(about.split()))], options()
+    return name, Annotated[options, tyro.conf.arg(help=_plain(about))], options()
 
 
 def _help_texts(kind: type) -> dict[str, str]:
@@ -153,8 +154,13 @@ def _help_texts(kind: type) -> dict[str, str]:
             assert isinstance(definition, ast.ClassDef), "a dataclass is a class"
             for field, below in itertools.pairwise(definition.body):
                 if isinstance(field, ast.AnnAssign) and isinstance(below, ast.Expr):
-                    texts[ast.unparse(field.target)] = " ".join(ast.literal_eval(below.value).split())
+                    texts[ast.unparse(field.target)] = _plain(ast.literal_eval(below.value))
     return texts
+
+
+def _plain(text: str) -> str:
+    """A docstring as one paragraph, without marks for the reference: of :class:`~a.b.C` the name alone."""
+    return " ".join(re.sub(r":\w+:`~?(?:\w+\.)*(\w+)`|``(.+?)``", r"\1\2", text).split())
 
 
 def _as_dict(options: Any) -> dict[str, Any]:

@@ -88,7 +88,8 @@ class AttentiveConfig:
     bits: int = 4
     """Bits per pixel value."""
     conditioning: Literal["local", "attentive"] = "attentive"
-    """What a layer is conditioned on: the context above it alone, or all contexts above and all evidence below."""
+    """What a layer is conditioned on: the context above it alone (local), or all contexts above and all evidence below
+    (attentive)."""
     faithful: bool = False
     """Compute what the published program computes: τ fixed at 1, contexts normalised one layer late, posteriors bounded
     differently from priors, GELUs approximated by a tanh, and 0.99 as the lower edge of the last pixel level."""

@@ -96,8 +96,8 @@ class VDVAEConfig:
     no_bias_above: int = 64
     """Largest resolution whose stream starts from a learned constant; larger ones start from zeros."""
     likelihood: str = "discretized_logistic_mixture"
-    """Likelihood of a pixel: one of those in :mod:`avae_lib.nn.output_heads`, or released_five_bits, that of the
-    released model of FFHQ-256 (:class:`avae_lib.nn.output_heads.ReleasedFiveBitHead`)."""
+    """Likelihood of a pixel: bernoulli (1 bit), discretized_logistic, discretized_logistic_mixture, or
+    released_five_bits, that of the released model of FFHQ-256."""
     mixtures: int = 10
     """Number of logistics mixed for each pixel. With a Bernoulli likelihood only the default is accepted."""
     pixel_mean: float | None = None
@@ -107,9 +107,9 @@ class VDVAEConfig:
     residual_block: bool = True
     """Whether a decoder block ends with a residual block after its latent has joined the stream."""
     upsampling: Literal["nearest", "learned"] = "nearest"
-    """How a coarser stream is brought to a finer one: pixels repeated, or a transposed convolution as wide as its
-    stride. Repeated pixels carry the upper latents to the image from the first step on; learned ones must first learn
-    this, and the upper layers may become inactive meanwhile."""
+    """How a coarser stream is brought to a finer one: pixels repeated (nearest), or a transposed convolution as wide as
+    its stride (learned). Repeated pixels carry the upper latents to the image from the first step on; learned ones must
+    first learn this, and the upper layers may become inactive meanwhile."""
     residual_scaling: bool = True
     """Divide the initial weights that add to a stream by √N, where N is the number of blocks."""
     group_size: int = 1

@@ -282,7 +282,8 @@ class TrainingConfig:
     """Before the first update, compare the memory that training is expected to need with what is available, and stop
     if it is too little. Set it to false to train regardless."""
     precision: Literal["float32", "bfloat16"] = "float32"
-    """Number format inside the networks; the weights are float32 either way."""
+    """Number format inside the networks: float32, or bfloat16, which takes half the memory and is faster on recent
+    GPUs. The weights are float32 either way."""
     compile: bool = False
     """Train through torch.compile: slower to start, faster on a GPU."""
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
