@@ -8,7 +8,8 @@ A module imports only from modules below it. From the bottom up:
 * `avae_lib.nn` holds layers, and `avae_lib.models` the models built from them, each with a configuration.
 * `avae_lib.data` loads data sets, `avae_lib.evaluation` measures models, `avae_lib.plotting` draws figures;
   `avae_lib.compression` and `avae_lib.restoration` code and restore images.
-* `avae_lib.training` trains a model, and `avae_lib.presets` names complete experiments.
+* `avae_lib.training` trains a model, `avae_lib.presets` names complete experiments, and `avae_lib.sweeps` trains one
+  run for each combination of settings.
 * `avae_lib.report` writes a page on a run, `avae_lib.checking` checks a student's functions at home,
   `avae_lib.capstone` measures the final project, `avae_lib.cli` is the program `avae`, and `avae_lib.commands` what it
   can do.

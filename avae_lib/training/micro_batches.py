@@ -22,9 +22,10 @@ def backward_in_pieces(
     """Add the gradient of the loss of a batch to the parameters, ``micro_batch`` images at a time.
 
     The gradient is that of the whole batch up to rounding, given the same noise; but pieces draw other random numbers
-    than a whole batch does. Where the loss is no mean over images (:meth:`Loss.is_mean_over_images`), a first pass
-    without gradients finds the loss, and a second one repeats it with the same noise. Running statistics move once.
-    Processes exchange gradients after the last piece only.
+    than a whole batch does. Where the loss is no mean over images
+    (:meth:`~avae_lib.training.weighted_loss.Loss.is_mean_over_images`), a first pass without gradients finds the loss,
+    and a second one repeats it with the same noise. Running statistics move once. Processes exchange gradients after
+    the last piece only.
 
     Args:
         state: the training state; parameters and running statistics change.
