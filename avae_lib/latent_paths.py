@@ -325,14 +325,19 @@ def _decoded(
     seed: int,
     labels: Sequence[Tensor | None],
 ) -> Tensor:
-    """The points decoded one by one, so that each gets the same noise in the layers that are drawn."""
-    images = []
+    """The points decoded: together, or where layers are drawn one by one, so that each gets the same noise."""
     device = next(model.parameters()).device
-    for point, of_point in zip(points, labels, strict=True):
+
+    def decode(point: Sequence[Tensor | None], of_point: Tensor | None) -> Tensor:
         arguments = {name: values.to(device) for name, values in label_arguments(model, of_point).items()}
         noise = Generator().manual_seed(seed)
-        images.append(model.decode(list(point), temperature=temperature, generator=noise, **arguments))
-    return torch.cat(images)
+        return model.decode(list(point), temperature=temperature, generator=noise, **arguments)
+
+    layers = [[z for z in of_layer if z is not None] for of_layer in zip(*points, strict=True)]
+    if all(layers):
+        classes = [of_point for of_point in labels if of_point is not None]
+        return decode([torch.cat(of_layer) for of_layer in layers], torch.cat(classes) if classes else None)
+    return torch.cat([decode(point, of_point) for point, of_point in zip(points, labels, strict=True)])
 
 
 def _layers_below(found: Inference, moved: int, below: Below) -> list[Tensor | None]:

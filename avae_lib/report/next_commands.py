@@ -21,11 +21,13 @@ def next_commands(experiment: Experiment, run_dir: Path, steps: int) -> list[tup
     avae train digits-vae --run-dir runs/digits-vae --training.steps 2000
     avae evaluate runs/digits-vae --importance-samples 1000
     avae sample runs/digits-vae --temperature 0.8
+    avae interpolate runs/digits-vae --from 0 --to 2
     """
     run = shlex.quote(_as_typed(run_dir))
     commands = [
         ("Judge it on the test split, once all choices are made", f"avae evaluate {run} --importance-samples 1000"),
         ("Draw more samples", f"avae sample {run} --temperature 0.8"),
+        ("Decode the way from one held-out image to another", f"avae interpolate {run} --from 0 --to 2"),
     ]
     if experiment.name in PRESETS:
         options = _options(experiment)

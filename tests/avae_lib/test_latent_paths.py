@@ -188,7 +188,7 @@ def test_each_point_has_the_class_of_the_nearer_image():
     torch.testing.assert_close(path[3:], model.decode(last[None], **_labels(model, 2)), rtol=1e-3, atol=1e-3)
     seen = []
     decode = model.decode
-    model.decode = lambda draws, labels, **options: (seen.append(labels.item()), decode(draws, labels=labels))[1]
+    model.decode = lambda draws, labels, **options: (seen.extend(labels.tolist()), decode(draws, labels=labels))[1]
     interpolate(model, *_two(model), steps=4, labels=torch.tensor([0, 2]))
     assert seen == [0, 0, 2, 2]
 
