@@ -22,8 +22,8 @@ def export_openai(
     """Write the weights of a Very Deep VAE for OpenAI's code, with its hyper-parameters beside them.
 
     The released code saves two files, PATH-model.th with the weights and PATH-model-ema.th with their average. A run
-    keeps the average, so FILE.th is the second: pass it to the released code as --restore_ema_path, and also as
-    --restore_path to go on training from it. FILE.json gets the hyper-parameters under their released names; avae
+    keeps the average, so FILE.th is the second: the released code reads it with its option restore_ema_path, and to go
+    on training from it also with restore_path. FILE.json gets the hyper-parameters under their released names; avae
     import-openai FILE.th --hparams FILE.json gives back the same weights, bit for bit.
 
     Models that the released code cannot run are refused: images with other than 3 channels of 8 bits, other
