@@ -64,7 +64,7 @@ _EXAMPLES = """Examples:
 _NOTES = """Models of your own: write a module with a configuration, its model and a tuple PRESETS, then run
   avae --import my_models train my-preset
 Setting AVAE_PLUGINS=my_models does the same for all commands, and so does an entry point "avae.presets" of an installed
-package. CONTRIBUTING.md says what a model must be able to do.
+package. avae_lib/models/contract.py says what a model must be able to do, and CONTRIBUTING.md has an example.
 
 Other data sets than the embedded ones are read from the folder that AVAE_DATA names.
 
@@ -100,9 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _dispatch(arguments: Sequence[str]) -> None:
-    while len(arguments) > 1 and arguments[0] == "--import":
-        add_plugin(arguments[1])
-        arguments = arguments[2:]
+    arguments = _without_imports(arguments)
     if not arguments or arguments[0] in ("-h", "--help"):
         print(_help())
         return
@@ -132,6 +130,17 @@ def _with_docstring(command: FunctionType, text: str) -> FunctionType:
     copy.__doc__, copy.__module__ = text, command.__module__
     copy.__annotations__, copy.__kwdefaults__ = command.__annotations__, command.__kwdefaults__
     return copy
+
+
+def _without_imports(arguments: Sequence[str]) -> Sequence[str]:
+    """What follows the options --import MODULE, after the modules are added to the plugins."""
+    words = list(arguments)
+    while words and words[0].partition("=")[0] == "--import":
+        _, equals, module = words.pop(0).partition("=")
+        if not equals and words:
+            module = words.pop(0)
+        add_plugin(module)
+    return words
 
 
 def _help() -> str:

@@ -91,6 +91,8 @@ def add_plugin(module: str) -> None:
     Traceback (most recent call last):
     avae_lib.errors.InvalidInput: --import must name a module: plugin no_such_models (--import) cannot be imported: ...
     """
+    if not module:
+        raise InvalidInput("--import must name a module, for example: avae --import my_models presets")
     try:
         import_plugin(Plugin(module, "--import"))
     except PluginError as problem:

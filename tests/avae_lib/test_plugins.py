@@ -167,6 +167,8 @@ def test_import_on_the_command_line_is_the_environment_variable_for_one_command(
     assert main(train) == 2
     assert "no preset is called 'my-vae'" in capsys.readouterr().err
     assert main(["--import", "my_models", *train]) == 0
+    monkeypatch.setenv("AVAE_PLUGINS", "")
+    assert main(["--import=my_models", *train]) == 0
     config = json.loads((tmp_path / "run/config.json").read_text())
     assert config["model"]["type"] == "my_models.MyConfig"
 
@@ -234,7 +236,7 @@ def test_a_model_that_computes_with_numbers_when_it_is_built_is_counted_all_the_
 
 @pytest.mark.parametrize("name", ["no_such_models", "models/my.py", ""])
 def test_a_module_that_cannot_be_imported_is_refused_on_the_command_line(name, capsys):
-    assert main(["--import", name, "presets"]) == 1
+    assert main(["--import", *filter(None, [name])]) == 1
     errors = capsys.readouterr().err
     assert errors.startswith("avae: --import must name a module") and errors.count("\n") == 1
 
