@@ -6,6 +6,7 @@ A module imports only from modules below it. From the bottom up:
 * `avae_lib.divergences`, `avae_lib.gaussians`, `avae_lib.likelihoods` and `avae_lib.objectives` are the formulas:
   functions of tensors that return nats. `avae_lib.meanfield` is variational inference without networks.
 * `avae_lib.nn` holds layers, and `avae_lib.models` the models built from them, each with a configuration.
+  `avae_lib.latent_paths` decodes the way from one image to another, and along single latents.
 * `avae_lib.data` loads data sets, `avae_lib.evaluation` measures models, `avae_lib.plotting` draws figures;
   `avae_lib.compression` and `avae_lib.restoration` code and restore images.
 * `avae_lib.training` trains a model, `avae_lib.presets` names complete experiments, and `avae_lib.sweeps` trains one
@@ -51,12 +52,17 @@ if TYPE_CHECKING:
         terms_of_bound as terms_of_bound,
     )
     from avae_lib.gaussians import DiagonalGaussian as DiagonalGaussian
+    from avae_lib.latent_paths import interpolate as interpolate, traverse as traverse
     from avae_lib.models.attentive import AttentiveConfig as AttentiveConfig
     from avae_lib.models.beta_tcvae import BetaTCVAEConfig as BetaTCVAEConfig
     from avae_lib.models.beta_vae import BetaVAEConfig as BetaVAEConfig
     from avae_lib.models.biva import BIVAConfig as BIVAConfig
     from avae_lib.models.conditional_vae import ConditionalVAEConfig as ConditionalVAEConfig
-    from avae_lib.models.contract import LatentVariableModel as LatentVariableModel, NoDensity as NoDensity
+    from avae_lib.models.contract import (
+        Inference as Inference,
+        LatentVariableModel as LatentVariableModel,
+        NoDensity as NoDensity,
+    )
     from avae_lib.models.flow_vae import FlowVAEConfig as FlowVAEConfig
     from avae_lib.models.info_vae import InfoVAEConfig as InfoVAEConfig
     from avae_lib.models.inverse_lipschitz_vae import InverseLipschitzVAEConfig as InverseLipschitzVAEConfig
@@ -122,12 +128,17 @@ _NAMES = {
         "terms_of_bound",
     ),
     "avae_lib.gaussians": ("DiagonalGaussian",),
+    "avae_lib.latent_paths": (
+        "interpolate",
+        "traverse",
+    ),
     "avae_lib.models.attentive": ("AttentiveConfig",),
     "avae_lib.models.beta_tcvae": ("BetaTCVAEConfig",),
     "avae_lib.models.beta_vae": ("BetaVAEConfig",),
     "avae_lib.models.biva": ("BIVAConfig",),
     "avae_lib.models.conditional_vae": ("ConditionalVAEConfig",),
     "avae_lib.models.contract": (
+        "Inference",
         "LatentVariableModel",
         "NoDensity",
     ),
