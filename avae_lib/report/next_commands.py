@@ -6,11 +6,10 @@ import shlex
 from pathlib import Path
 
 from avae_lib.presets import PRESETS
-from avae_lib.training.experiment import Experiment, differing_fields
+from avae_lib.training.checkpoints import Checkpoints, has_weights
+from avae_lib.training.experiment import Experiment
 
 __all__ = ["next_commands"]
-
-_NOT_OPTIONS = ("name", "source", "training.steps")
 
 
 def next_commands(experiment: Experiment, run_dir: Path, steps: int) -> list[tuple[str, str]]:
@@ -18,7 +17,7 @@ def next_commands(experiment: Experiment, run_dir: Path, steps: int) -> list[tup
 
     >>> for purpose, command in next_commands(PRESETS["digits-vae"], Path("runs/digits-vae"), steps=500):
     ...     print(command)
-    avae train digits-vae --run-dir runs/digits-vae --training.steps 2000
+    avae train runs/digits-vae --training.steps 2000
     avae evaluate runs/digits-vae --importance-samples 1000
     avae sample runs/digits-vae --temperature 0.8
     avae interpolate runs/digits-vae --from 0 --to 2
@@ -29,33 +28,27 @@ def next_commands(experiment: Experiment, run_dir: Path, steps: int) -> list[tup
         ("Draw more samples", f"avae sample {run} --temperature 0.8"),
         ("Decode the way from one held-out image to another", f"avae interpolate {run} --from 0 --to 2"),
     ]
-    if experiment.name in PRESETS:
-        options = _options(experiment)
-        asked = experiment.training.steps
-        how_far, total = ("the end", asked) if steps < asked else ("twice the length", 2 * steps)
-        go_on = f"avae train {experiment.name} --run-dir {run} --training.steps {total}{options}"
-        commands.insert(0, (f"Train on, from where it stands, to {how_far}", go_on))
-        twin = _twin(experiment.name)
-        if twin is not None:
-            commands.append((f"Train {twin}, which differs in what a layer is conditioned on", f"avae train {twin}"))
+    commands.insert(0, _go_on(run_dir, run, experiment.training.steps, steps))
+    twin = _twin(experiment.name)
+    if twin is not None:
+        commands.append((f"Train {twin}, which differs in what a layer is conditioned on", f"avae train {twin}"))
+        commands.append(("Compare the two", f"avae compare {run} runs/{twin}"))
     return commands
 
 
+def _go_on(run_dir: Path, run: str, asked: int, steps: int) -> tuple[str, str]:
+    """Train on in the same folder; from weights that were trained elsewhere, a new run begins."""
+    if has_weights(run_dir) and not Checkpoints(run_dir).exist:
+        return "Begin a new run from these weights", f"avae train {run} --run-dir {run}-tuned --init-from {run}"
+    how_far, total = ("the end", asked) if steps < asked else ("twice the length", 2 * steps)
+    return f"Train on, from where it stands, to {how_far}", f"avae train {run} --training.steps {total}"
+
+
 def _as_typed(run_dir: Path) -> str:
-    """The folder relative to the current one if it lies below it."""
+    """The folder relative to the current one if it lies below it; avae train takes it for a folder, not a preset."""
     resolved, here = run_dir.resolve(), Path.cwd()
-    return str(resolved.relative_to(here) if resolved.is_relative_to(here) else run_dir)
-
-
-def _options(experiment: Experiment) -> str:
-    """The options in which the run differs from its preset; the command that continues it needs them."""
-    differing = differing_fields(PRESETS[experiment.name], experiment)
-    changed = {name: now for name, (_, now) in differing.items() if name not in _NOT_OPTIONS}
-    return "".join(f" --{name.replace('_', '-')} {_value(now)}" for name, now in changed.items())
-
-
-def _value(value: object) -> str:
-    return " ".join(map(str, value)) if isinstance(value, tuple) else shlex.quote(str(value))
+    shown = resolved.relative_to(here) if resolved.is_relative_to(here) else run_dir
+    return str(shown) if len(shown.parts) > 1 else f"./{shown}"
 
 
 def _twin(name: str) -> str | None:

@@ -24,7 +24,12 @@ _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run of a sweep ended."""
+    """How a run of a sweep ended.
+
+    >>> run = SweptRun("seed=1", Path("runs/sweeps/mine/seed=1"), ("--training.seed", "1"), None)
+    >>> Outcome(run, failure=None).run.name
+    'seed=1'
+    """
 
     run: SweptRun
     failure: str | None

@@ -123,7 +123,7 @@ def test_samples_need_no_data_set(tmp_path, capsys, without_report, monkeypatch)
 
 def test_evaluation_names_the_data_set_and_compares_with_another(tmp_path, capsys, without_report, monkeypatch):
     others = torch.randint(0, 16, (30, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)).numpy()
-    np.savez(tmp_path / "noise.npz", train=others, test=others[:20])
+    np.savez(tmp_path / "noise.npz", train=others, test=others[:20], bits=4)
     monkeypatch.setenv("AVAE_DATA", str(tmp_path))
     run = tmp_path / "run"
     train(run, 3)

@@ -51,6 +51,7 @@ FLOORS = [
     "restoration",
     "run_pictures.py",
     "run_sentences.py",
+    "sweeps",
     "train_options.py",
     "training",
 ]

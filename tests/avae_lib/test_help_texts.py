@@ -67,7 +67,8 @@ def test_the_overview_names_every_command_once_with_what_it_does(capsys):
 def test_every_option_of_a_command_is_explained(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "100")
     for command in cli._COMMANDS:
-        shown = [line.strip("│ ") for line in help_of(capsys, command).splitlines()]
+        options = help_of(capsys, command).partition("usage:")[2]
+        shown = [line.strip("│ ") for line in options.splitlines()]
         for number, line in enumerate(shown):
             if re.match(r"--[a-z]", line):
                 text = " ".join(shown[number : number + 3])

@@ -134,3 +134,14 @@ def test_a_file_without_weights_has_no_step(tmp_path):
     (tmp_path / "junk.safetensors").write_bytes(b"junk")
     assert step_of_weights(tmp_path / "junk.safetensors") is None
     assert step_of_weights(tmp_path / "missing.safetensors") is None
+
+
+def test_every_few_updates_the_weights_are_kept_beside_the_listed_milestones(dataset, tmp_path):
+    logging = {"milestone_every": 16, "milestones": (5,), "checkpoint_every": 12}
+    fit(fresh(), dataset, derive(CONFIG, logging=logging), tmp_path / "often", progress_bar=False)
+    kept_steps = sorted(step_of_weights(path) for path in (tmp_path / "often/milestones").iterdir())
+    assert kept_steps == [5, 16, 32]
+    fit(fresh(), dataset, derive(CONFIG, steps=16, learning_rate={"schedule": "constant"}), tmp_path / "short")
+    fit(fresh(), dataset, derive(CONFIG, learning_rate={"schedule": "constant"}, logging=logging), tmp_path / "whole")
+    at_16 = kept(tmp_path / "whole", "milestones/000016.safetensors")
+    assert_same_tensors(at_16, kept(tmp_path / "short", "weights.safetensors"))

@@ -5,6 +5,7 @@ import json
 import shlex
 import shutil
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ from avae_lib.report import write_report
 from avae_lib.report.embedding import inline_svg, pixel_data_uri
 from avae_lib.report.next_commands import next_commands
 from avae_lib.run_pictures import depth_rows, kept_depths, temperature_rows, write_reconstructions, write_samples
-from avae_lib.training.runs import load_run, read_experiment, train_run
+from avae_lib.training.runs import load_run, read_experiment, train_run, write_run
 
 VOID = {"meta", "img", "br", "link", "input", "use", "path", "image"}
 
@@ -189,11 +190,6 @@ def test_report_of_an_older_run_says_that_its_curves_and_numbers_are_of_test_ima
     assert "A test curve that turns upwards" in page.text and "validation images" not in page.text
 
 
-def test_command_to_train_an_older_run_on_holds_out_nothing(older_run):
-    command = next_commands(read_experiment(older_run), older_run, steps=6)[0][1]
-    assert "--data.validation 0" in command
-
-
 def test_command_to_train_on_goes_to_the_end_of_an_unfinished_run(tmp_path):
     (what, command), *_ = next_commands(find_preset("digits-vae"), tmp_path, steps=700)
     assert what.endswith("to the end") and "--training.steps 2000" in command
@@ -201,11 +197,11 @@ def test_command_to_train_on_goes_to_the_end_of_an_unfinished_run(tmp_path):
     assert what.endswith("to twice the length") and "--training.steps 4000" in command
 
 
-def test_command_to_train_on_repeats_what_departs_from_the_preset_and_works(vae_run, tmp_path, capsys):
+def test_command_to_train_on_names_the_folder_and_works(vae_run, tmp_path, capsys):
     run_dir = shutil.copytree(vae_run, tmp_path / "a run")
     experiment = read_experiment(run_dir)
     command = shlex.split(next_commands(experiment, run_dir, steps=6)[0][1])
-    assert command[:3] == ["avae", "train", "digits-vae"]
+    assert command == ["avae", "train", str(run_dir), "--training.steps", "12"]
     assert main(command[1:]) == 0
     continued = read_experiment(run_dir)
     assert "resuming from step 6 of 12" in capsys.readouterr().out
@@ -218,9 +214,21 @@ def test_commands_name_the_twin_where_there_is_one(tmp_path):
     assert not any("digits-vae" in command for command in commands)
 
 
-def test_commands_of_an_experiment_outside_the_presets_do_not_train_it(tmp_path):
-    experiment = dataclasses.replace(find_preset("digits-vae"), name="mine")
-    assert not any("train" in command for _, command in next_commands(experiment, tmp_path, 10))
+def test_a_run_in_the_current_folder_is_not_taken_for_a_preset(vae_run, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(vae_run, "digits-vae")
+    command = next_commands(read_experiment("digits-vae"), Path("digits-vae"), steps=6)[0][1]
+    assert command == "avae train ./digits-vae --training.steps 12"
+
+
+def test_weights_that_were_trained_elsewhere_begin_a_new_run(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    short = derive(find_preset("digits-vae"), training={"steps": 2})
+    write_run(short, short.build_model(), "runs/imported")
+    command = next_commands(short, Path("runs/imported"), steps=0)[0][1]
+    assert command == "avae train runs/imported --run-dir runs/imported-tuned --init-from runs/imported"
+    assert main([*shlex.split(command)[1:], "--no-report"]) == 0
+    assert "runs/imported-tuned begins from weights.safetensors of runs/imported" in capsys.readouterr().out
 
 
 def test_embedded_graphic_takes_its_colours_from_the_page_and_keeps_its_words():
