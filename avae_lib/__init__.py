@@ -91,6 +91,8 @@ if TYPE_CHECKING:
         ModelConfig as ModelConfig,
     )
     from avae_lib.training.fit import TrainedModel as TrainedModel, fit as fit
+    from avae_lib.training.memory import expected_memory_of as expected_memory_of
+    from avae_lib.training.memory_plan import plan_memory as plan_memory
     from avae_lib.training.runs import (
         RunError as RunError,
         load_run as load_run,
@@ -173,6 +175,8 @@ _NAMES = {
         "TrainedModel",
         "fit",
     ),
+    "avae_lib.training.memory": ("expected_memory_of",),
+    "avae_lib.training.memory_plan": ("plan_memory",),
     "avae_lib.training.runs": (
         "RunError",
         "load_run",
