@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from torch import nn
 
 from avae_lib.errors import InvalidInput
 
-__all__ = ["find_device", "physical_cores", "threads_for", "use_one_thread"]
+__all__ = ["continue_with_threads", "find_device", "physical_cores", "threads_for", "use_one_thread"]
 
 
 def find_device(name: str) -> torch.device:
@@ -43,8 +44,9 @@ def threads_for(model: nn.Module, wanted: int | None = None) -> Iterator[None]:
 
     ``wanted`` comes first, then the environment's OMP_NUM_THREADS, then a number that the program has set with
     ``torch.set_num_threads``. Without any of these, a small model (fewer than a million parameters) gets one thread,
-    and a larger one as many as :func:`physical_cores`. On two cores that other programs use as well, two threads train
-    a network of 100,000 parameters ten times as slowly as one thread.
+    and a larger one a thread for each idle core (:func:`physical_cores`), because threads that wait for a busy core
+    hold up all others: on two cores at a load of 5, two threads trained networks of 0.1 and of 6 million parameters 7
+    and 10 times as slowly as one thread.
 
     >>> with threads_for(nn.Linear(2, 2), wanted=2):
     ...     torch.get_num_threads()
@@ -68,6 +70,17 @@ def use_one_thread() -> None:
     torch.set_num_threads(_chosen_by_user() or 1)
 
 
+def continue_with_threads(number: int) -> None:
+    """The number of threads that an earlier call chose, if this process has as many cores and no other is asked for.
+
+    >>> continue_with_threads(1)
+    >>> torch.get_num_threads()
+    1
+    """
+    if _chosen_by_environment() is None and number <= physical_cores():
+        torch.set_num_threads(number)
+
+
 def physical_cores() -> int:
     """Cores that this process may use, two hardware threads of one core counted once.
 
@@ -83,16 +96,37 @@ def physical_cores() -> int:
 
 def _number_for(model: nn.Module) -> int:
     is_small = sum(parameter.numel() for parameter in model.parameters()) < _SMALL
-    return 1 if is_small else physical_cores()
+    return 1 if is_small else max(1, round(physical_cores() * _idle_fraction()))
 
 
 def _chosen_by_user() -> int | None:
     """The number that OMP_NUM_THREADS or ``torch.set_num_threads`` asks for; None where PyTorch has its default."""
     now = torch.get_num_threads()
-    if os.environ.get("OMP_NUM_THREADS"):
-        return now
     defaults = {os.cpu_count(), len(_processors()), physical_cores()}
-    return None if now in defaults else now
+    return _chosen_by_environment() or (None if now in defaults else now)
+
+
+def _chosen_by_environment() -> int | None:
+    return torch.get_num_threads() if os.environ.get("OMP_NUM_THREADS") else None
+
+
+def _idle_fraction(seconds: float = 0.2) -> float:
+    """The share of the machine's processor time that no program uses, measured while this one waits (Linux)."""
+    before = _processor_times()
+    if before is None:
+        return 1.0
+    time.sleep(seconds)
+    now = _processor_times() or before
+    ticks = [later - earlier for earlier, later in zip(before, now, strict=True)]
+    return sum(ticks[3:5]) / max(1, sum(ticks[:8]))  # idle, and waiting for disks
+
+
+def _processor_times(file: Path = Path("/proc/stat")) -> list[int] | None:
+    """Ticks of all processors together: user, nice, system, idle, waiting for disks, …; None on other systems."""
+    try:
+        return [int(ticks) for ticks in file.read_text(encoding="ascii").splitlines()[0].split()[1:]]
+    except (OSError, ValueError):
+        return None
 
 
 def _processors() -> set[int]:

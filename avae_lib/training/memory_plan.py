@@ -129,7 +129,8 @@ def available_memory(device: torch.device) -> int | None:
     True
     """
     if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
+        free, _ = torch.cuda.mem_get_info(device)
+        return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
     limits = [_left_in_system(), *_left_in_control_groups()]
     known = [left for left in limits if left is not None]
     return min(known, default=None) if device.type == "cpu" else None

@@ -277,7 +277,8 @@ class TrainingConfig:
     batch is copied. auto keeps them on a GPU where they take at most a quarter of its free memory."""
     threads: int | None = None
     """Number of processor threads. None chooses it: one thread for a small model (fewer than a million parameters),
-    otherwise one for each physical core that the process may use; but OMP_NUM_THREADS counts if it is set."""
+    otherwise one for each physical core that is idle when the run starts; it then stays, also after a stop. But
+    OMP_NUM_THREADS counts if it is set."""
     memory_check: bool = True
     """Before the first update, compare the memory that training is expected to need with what is available, and stop
     if it is too little. Set it to false to train regardless."""

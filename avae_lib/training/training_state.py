@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from avae_lib.data import BatchSampler, Dataset
+from avae_lib.training.devices import continue_with_threads
 from avae_lib.training.distributed import ALONE, Team
 from avae_lib.training.moving_average import MovingAverage, RunningStatistics
 from avae_lib.training.optimizers_and_schedules import (
@@ -136,6 +137,7 @@ class TrainingState:
             "means": self.means.state_dict(),
             "noise": noise,
             "noise_of_others": noise_of_others,
+            "threads": torch.get_num_threads(),
             **self.skips.state_dict(),
         }
 
@@ -160,6 +162,8 @@ class TrainingState:
         self.energy_kwh = state.get("energy_kwh")
         self.rollback = self._rollback()
         self.schedule = learning_rate_schedule(self.optimizer, self.config, self.step)
+        if self.config.threads is None and "threads" in state:
+            continue_with_threads(state["threads"])  # sums of another number of threads differ in their last bits
         self._restore_noise([state["noise"], *state.get("noise_of_others", ())])
 
     def _rollback(self) -> Rollback:

@@ -26,6 +26,7 @@ def eight_processors(monkeypatch):
     monkeypatch.setattr(devices, "_processors", lambda: set(range(8)))
     monkeypatch.setattr(devices, "_siblings", lambda processor: f"{processor % 4},{processor % 4 + 4}")
     monkeypatch.setattr(devices, "_quota", lambda: None)
+    monkeypatch.setattr(devices, "_idle_fraction", lambda: 0.98)
     before = torch.get_num_threads()
     torch.set_num_threads(8)
     yield
@@ -42,6 +43,30 @@ def threads(model, wanted=None):
 
 def test_small_models_get_one_thread_and_large_ones_the_physical_cores(eight_processors):
     assert (threads(SMALL), threads(LARGE)) == (1, 4)
+
+
+def test_cores_that_others_use_are_left_to_them(eight_processors, monkeypatch):
+    for idle, number in ((0.74, 3), (0.5, 2), (0.01, 1)):
+        monkeypatch.setattr(devices, "_idle_fraction", lambda idle=idle: idle)
+        assert (threads(SMALL), threads(LARGE)) == (1, number)
+
+
+def test_idle_time_is_that_between_two_readings(monkeypatch):
+    readings = iter([[100, 0, 50, 800, 50, 0, 0, 0, 7, 0], [160, 0, 60, 820, 60, 0, 0, 0, 9, 0]])
+    monkeypatch.setattr(devices, "_processor_times", lambda: next(readings))
+    assert devices._idle_fraction(seconds=0) == pytest.approx(30 / 100)
+    monkeypatch.setattr(devices, "_processor_times", lambda: None)
+    assert devices._idle_fraction(seconds=0) == 1.0
+
+
+def test_a_continued_run_keeps_its_threads_where_it_can(eight_processors, monkeypatch):
+    devices.continue_with_threads(3)
+    assert torch.get_num_threads() == 3
+    devices.continue_with_threads(16)
+    assert torch.get_num_threads() == 3, "there are four cores"
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    devices.continue_with_threads(4)
+    assert torch.get_num_threads() == 3, "the environment decides"
 
 
 def test_a_quota_of_processor_time_limits_the_threads(eight_processors, monkeypatch):
