@@ -10,6 +10,7 @@ import dataclasses
 import json
 import math
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -241,7 +242,6 @@ class Program:
 
 def keras_file(config, path, group=None, longest=10**9):
     """Write the variables of the imitated program as Keras 2 does. Returns them by the name that they get."""
-    h5py = pytest.importorskip("h5py")
     program, written = list(Program(config).layers()), {}
     with h5py.File(path, "w") as file:
         at = file.create_group(group) if group else file
@@ -490,7 +490,6 @@ class TestCommandLine:
         assert not (tmp_path / "run").exists()
 
     def test_file_of_names_brings_a_shuffled_file_in_order(self, tmp_path):
-        h5py = pytest.importorskip("h5py")
         variables = keras_file(CIFAR_LIKE, tmp_path / "model.h5")
         with h5py.File(tmp_path / "model.h5", "a") as file:
             file.attrs["layer_names"] = file.attrs["layer_names"][::-1]
@@ -501,7 +500,6 @@ class TestCommandLine:
         assert all(torch.equal(weights[v.ours], _in_our_layout(v, CIFAR_LIKE)) for v in variables.values())
 
     def test_other_files_are_refused_in_one_line(self, tmp_path, capsys):
-        h5py = pytest.importorskip("h5py")
         assert main(self.command(tmp_path)) == 1
         (tmp_path / "model.h5").write_text("no HDF5")
         assert main(self.command(tmp_path)) == 1

@@ -1,6 +1,5 @@
 """Callbacks during training: what they see, what they cannot disturb, and what happens if one fails."""
 
-import importlib.util
 import json
 import sys
 import types
@@ -169,7 +168,6 @@ def test_a_logger_that_is_not_installed_is_said_with_what_to_do(dataset, tmp_pat
         train(dataset, tmp_path, config=derive(CONFIG, logging=asked))
 
 
-@pytest.mark.skipif(importlib.util.find_spec("tensorboard") is None, reason="tensorboard is not installed")
 def test_tensorboard_shows_each_step_once_after_a_kill(dataset, tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
