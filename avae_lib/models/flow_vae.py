@@ -124,7 +124,8 @@ class AutoregressiveSteps(nn.Module):
         latent_dim: number of latent variables.
         config: number of steps and widths of their networks.
 
-    >>> steps = AutoregressiveSteps(3, FlowVAEConfig(latent_dim=3, flow_width=8, context_dim=2))
+    >>> config = FlowVAEConfig(flow="inverse_autoregressive", latent_dim=3, flow_width=8, context_dim=2)
+    >>> steps = AutoregressiveSteps(3, config)
     >>> z, context = torch.randn(5, 3), torch.randn(5, 2)
     >>> stepped, log_determinant = steps.step(0, z, context)
     >>> bool(torch.allclose(steps.undo(0, stepped, context), z, atol=1e-4))
@@ -164,7 +165,8 @@ class AutoregressiveSteps(nn.Module):
 class SteppedFlow:
     """The flow of the images whose context the encoder has computed.
 
-    >>> steps = AutoregressiveSteps(3, FlowVAEConfig(latent_dim=3, flow_width=8, context_dim=2))
+    >>> config = FlowVAEConfig(flow="inverse_autoregressive", latent_dim=3, flow_width=8, context_dim=2)
+    >>> steps = AutoregressiveSteps(3, config)
     >>> flow, z = SteppedFlow(steps, context=torch.randn(5, 2)), torch.randn(5, 3)
     >>> bool(torch.allclose(flow.inverse(flow(z)[0]), z, atol=1e-4))
     True

@@ -18,6 +18,7 @@ class PlainResidualBlock(nn.Module):
 
     .. math:: y = x + \mathrm{conv}_{1\times1}\,\mathrm{ReLU}\,\mathrm{conv}_{3\times3}\,\mathrm{ReLU}\,(x)
 
+    >>> import torch
     >>> PlainResidualBlock(channels=4)(torch.zeros(1, 4, 5, 5)).shape
     torch.Size([1, 4, 5, 5])
     """
@@ -35,6 +36,7 @@ class PlainResidualBlock(nn.Module):
 def strided_encoder(in_channels: int, channels: int, halvings: int, blocks: int) -> nn.Sequential:
     """``halvings`` convolutions 4×4 of stride 2, each with a rectifier, then a 3×3 one and residual blocks.
 
+    >>> import torch
     >>> strided_encoder(3, channels=8, halvings=2, blocks=1)(torch.zeros(1, 3, 32, 32)).shape
     torch.Size([1, 8, 8, 8])
     """
@@ -48,6 +50,7 @@ def strided_encoder(in_channels: int, channels: int, halvings: int, blocks: int)
 def strided_decoder(in_channels: int, channels: int, doublings: int, blocks: int) -> nn.Sequential:
     """A 3×3 convolution, residual blocks, and ``doublings`` transposed convolutions 4×4 of stride 2 with rectifiers.
 
+    >>> import torch
     >>> strided_decoder(16, channels=8, doublings=2, blocks=1)(torch.zeros(1, 16, 8, 8)).shape
     torch.Size([1, 8, 32, 32])
     """
