@@ -144,7 +144,7 @@ def test_running_statistics_move_once_for_the_whole_batch(dataset, free_bits):
     torch.testing.assert_close(pieces.norm.running_var, whole.norm.running_var, rtol=0.3, atol=0.0)
 
 
-def test_an_update_in_pieces_with_a_loss_that_is_no_number_is_skipped_whole(dataset):
+def test_an_update_in_pieces_with_too_long_a_gradient_is_skipped_whole(dataset):
     config = dataclasses.replace(CONFIG, micro_batch=20, skipping=SkippingConfig(threshold=1e-9))
     state = state_of(VAE, dataset, config)
     before = {name: value.clone() for name, value in state.model.state_dict().items()}
