@@ -58,7 +58,8 @@ def read_npz(name: str, file: Path) -> ImageDataset:
 def read_folder(name: str, folder: Path) -> ImageDataset:
     """The data set in a folder of arrays: ``train.npy``, ``test.npy`` and so on, with the names of an ``.npz`` file.
 
-    The splits are mapped, not read, so they may be larger than memory.
+    The splits are mapped, not read, so they may be larger than memory. Leave the files as they are while a run uses
+    them. ``numpy.lib.format.open_memmap`` writes such a file piece by piece.
 
     Raises:
         DatasetError: a file cannot be read, or arrays are missing, of the wrong type or of the wrong shape.

@@ -1,12 +1,16 @@
 """The memory that training is expected to need, what makes it fit, and the comparison with what there is."""
 
 import dataclasses
+import importlib.util
+import json
+import sys
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-from avae_lib.data import ImageDataset
+from avae_lib.data import ImageDataset, batch_sampler
 from avae_lib.errors import InvalidInput
 from avae_lib.models.info_vae import InfoVAEConfig
 from avae_lib.models.vae import VAEConfig
@@ -195,3 +199,60 @@ def test_a_control_group_limits_what_is_available(tmp_path):
     (group / "memory.max").write_text("max\n")
     assert memory_plan._left_in_control_groups(tmp_path / "fs", own) == []
     assert available_memory(torch.device("meta")) is None
+
+
+def test_a_gpu_has_what_is_free_and_what_pytorch_keeps_for_itself(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (1000, 5000))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 300)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 100)
+    assert available_memory(torch.device("cuda")) == 1200
+
+
+@pytest.mark.parametrize(
+    ("data_on", "device", "size", "is_on_device"),
+    [
+        ("auto", "cuda", 250, True),
+        ("auto", "cuda", 251, False),
+        ("device", "cuda", 999, True),
+        ("host", "cuda", 1, False),
+        ("auto", "cpu", 1, False),
+    ],
+)
+def test_training_data_are_on_a_gpu_where_they_take_a_quarter(monkeypatch, data_on, device, size, is_on_device):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (1000, 5000))
+    assert batch_sampler._belongs_on_device(size, torch.device(device), data_on) == is_on_device
+
+
+@pytest.fixture(scope="module")
+def benchmark():
+    file = Path(__file__).parents[2] / "benchmarks" / "memory.py"
+    spec = importlib.util.spec_from_file_location("memory_benchmark", file)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+@pytest.mark.parametrize("way", ["as usual", "both"])
+def test_the_peak_of_a_process_is_what_was_expected(benchmark, way):
+    sizes = benchmark.measure("photos32-vdvae", 24, benchmark.WAYS[way])
+    assert 0.65 < sizes["expected"] / sizes["measured"] < 1.3, "operations need some workspace of their own"
+    assert sizes["measured"] > 40e6
+
+
+def test_the_recorded_peaks_are_close_to_what_is_expected_now(benchmark):
+    """Of every way to need less memory, on models of gigabytes, too."""
+    latest = max((Path(__file__).parents[2] / "benchmarks" / "results").glob("memory-*.json"))
+    rows = json.loads(latest.read_text(encoding="utf-8"))["rows"]
+    assert {row["preset"] for row in rows} == set(benchmark.BATCHES) and {row["way"] for row in rows} == set(
+        benchmark.WAYS
+    )
+    for row in rows:
+        assert row["expected"] == pytest.approx(row["measured"], rel=0.1, abs=40e6), (
+            "libraries have memory of their own"
+        )
+    for row in [row for row in rows if row["preset"] in ("photos32-vdvae", "mnist-ladder-5")]:
+        changed = benchmark.experiment_of(row["preset"], row["batch"], **benchmark.WAYS[row["way"]])
+        model = changed.build_model()
+        data_bytes = row["batch"] * model.num_dims
+        assert expected_memory(model, changed.training, data_bytes).total == pytest.approx(row["expected"], rel=0.1)

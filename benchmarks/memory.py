@@ -1,0 +1,129 @@
+"""Compare the memory that training is expected to need with the peak that a process reaches, on the CPU.
+
+    python benchmarks/memory.py            prints one table and records it in benchmarks/results/
+    python benchmarks/memory.py PRESET     for one preset, without a record
+
+Each row is a process of its own, which makes two updates on random images. Measured is its highest resident memory
+minus that before the model is built, after two updates of a small model have loaded all libraries. The allocator is
+told to return freed memory at once; otherwise the gaps between tensors would count, too.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from avae_lib.data import ImageDataset
+from avae_lib.presets import find_preset
+from avae_lib.training.activation_checkpointing import activation_checkpointing
+from avae_lib.training.experiment import Experiment
+from avae_lib.training.memory import expected_memory, size_in_words
+from avae_lib.training.training_state import TrainingState
+from avae_lib.training.update import update
+
+RESULTS = Path(__file__).parent / "results"
+BATCHES = {
+    "cifar10-vdvae": 2,
+    "photos32-nvae": 32,
+    "photos32-attentive": 64,
+    "photos32-vdvae": 32,
+    "mnist-ladder-5": 256,
+}
+"""Batch size for each preset, so that a few gigabytes suffice."""
+WAYS: dict[str, dict[str, Any]] = {
+    "as usual": {},
+    "micro_batch": {"micro_batch": 0.5},
+    "checkpointing": {"activation_checkpointing": True},
+    "both": {"activation_checkpointing": True, "micro_batch": 0.5},
+    "bfloat16": {"precision": "bfloat16"},
+}
+
+
+def experiment_of(preset: str, batch: int, **changes: Any) -> Experiment:
+    """A preset with this batch size; ``micro_batch`` is a fraction of it."""
+    experiment = find_preset(preset)
+    if "micro_batch" in changes:
+        changes["micro_batch"] = max(1, int(changes["micro_batch"] * batch))
+    training = dataclasses.replace(experiment.training, batch_size=batch, device="cpu", **changes)
+    return dataclasses.replace(experiment, training=training)
+
+
+def train(experiment: Experiment) -> int:
+    """Make two updates; returns the expected memory."""
+    model = experiment.build_model()
+    torch.manual_seed(0)
+    images = torch.randint(2**model.bits, (experiment.training.batch_size, *model.image_shape), dtype=torch.uint8)
+    dataset = ImageDataset("random", images, images[:1], bits=model.bits)
+    expected = expected_memory(model, experiment.training, images.nbytes).total
+    state = TrainingState(model, dataset, experiment.training, torch.device("cpu"))
+    with activation_checkpointing(model, experiment.training.activation_checkpointing):
+        for _ in range(2):
+            update(state, model)
+    return expected
+
+
+def measure_here(preset: str, batch: int, changes: dict[str, Any]) -> dict[str, int]:
+    """Expected and measured bytes, in this process, which must not have done anything else."""
+    train(experiment_of("digits-vdvae", 2, **changes))
+    before = _resident_now()
+    expected = train(experiment_of(preset, batch, **changes))
+    return {"expected": expected, "measured": 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before}
+
+
+def measure(preset: str, batch: int, changes: dict[str, Any]) -> dict[str, int]:
+    """Expected and measured bytes, in a new process."""
+    environment = os.environ | {
+        "OMP_NUM_THREADS": "1",
+        "MALLOC_MMAP_THRESHOLD_": "65536",
+        "MALLOC_TRIM_THRESHOLD_": "65536",
+        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+    }
+    command = [sys.executable, __file__, "--here", json.dumps([preset, batch, changes])]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def _resident_now() -> int:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize()
+
+
+def main(only: str | None = None) -> None:
+    rows = []
+    print(f"{'preset':24}{'batch':>6}  {'way':16}{'expected':>12}{'measured':>12}{'ratio':>8}")
+    for preset in [only] if only else BATCHES:
+        for way, changes in WAYS.items():
+            batch = BATCHES[preset]
+            row = {"preset": preset, "batch": batch, "way": way, **measure(preset, batch, changes)}
+            rows.append(row)
+            ratio = row["expected"] / row["measured"]
+            sizes = f"{size_in_words(row['expected']):>12}{size_in_words(row['measured']):>12}"
+            print(f"{preset:24}{batch:6}  {way:16}{sizes}{ratio:8.2f}", flush=True)
+    if only is None:
+        _record(rows)
+
+
+def _record(rows: list[dict[str, Any]]) -> None:
+    now = datetime.now(UTC)
+    machine = {"platform": platform.platform(), "processors": os.cpu_count()}
+    content = {"rows": rows, "machine": machine, "versions": {"torch": torch.__version__.partition("+")[0]}}
+    path = RESULTS / f"memory-{now:%Y-%m-%d-%H%M%S}.json"
+    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    print(f"recorded in {path.relative_to(RESULTS.parent.parent)}")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--here"]:
+        print(json.dumps(measure_here(*json.loads(sys.argv[2]))))
+    else:
+        main(*sys.argv[1:])
