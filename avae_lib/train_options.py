@@ -159,7 +159,7 @@ def _help_texts(kind: type) -> dict[str, str]:
 
 
 def _plain(text: str) -> str:
-    """A docstring as one paragraph, without marks for the reference: of :class:`~a.b.C` the name alone."""
+    """A docstring as one paragraph, without marks for the reference: of a class in a module the name alone."""
     return " ".join(re.sub(r":\w+:`~?(?:\w+\.)*(\w+)`|``(.+?)``", r"\1\2", text).split())
 
 
