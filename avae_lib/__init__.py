@@ -84,7 +84,10 @@ if TYPE_CHECKING:
         register as register,
     )
     from avae_lib.presets.derivation import derive as derive
-    from avae_lib.report import write_report as write_report
+    from avae_lib.report import (
+        compare_runs as compare_runs,
+        write_report as write_report,
+    )
     from avae_lib.training.experiment import (
         ConfigError as ConfigError,
         Experiment as Experiment,
@@ -93,6 +96,7 @@ if TYPE_CHECKING:
     from avae_lib.training.fit import TrainedModel as TrainedModel, fit as fit
     from avae_lib.training.memory import expected_memory_of as expected_memory_of
     from avae_lib.training.memory_plan import plan_memory as plan_memory
+    from avae_lib.training.metrics import CallbackFailed as CallbackFailed
     from avae_lib.training.runs import (
         RunError as RunError,
         load_run as load_run,
@@ -100,6 +104,7 @@ if TYPE_CHECKING:
         train_run as train_run,
         write_run as write_run,
     )
+    from avae_lib.training.starting_weights import StartingWeights as StartingWeights
     from avae_lib.training.training_config import (
         KLWeightConfig as KLWeightConfig,
         LearningRateConfig as LearningRateConfig,
@@ -165,7 +170,10 @@ _NAMES = {
         "register",
     ),
     "avae_lib.presets.derivation": ("derive",),
-    "avae_lib.report": ("write_report",),
+    "avae_lib.report": (
+        "compare_runs",
+        "write_report",
+    ),
     "avae_lib.training.experiment": (
         "ConfigError",
         "Experiment",
@@ -177,6 +185,7 @@ _NAMES = {
     ),
     "avae_lib.training.memory": ("expected_memory_of",),
     "avae_lib.training.memory_plan": ("plan_memory",),
+    "avae_lib.training.metrics": ("CallbackFailed",),
     "avae_lib.training.runs": (
         "RunError",
         "load_run",
@@ -184,6 +193,7 @@ _NAMES = {
         "train_run",
         "write_run",
     ),
+    "avae_lib.training.starting_weights": ("StartingWeights",),
     "avae_lib.training.training_config": (
         "KLWeightConfig",
         "LearningRateConfig",

@@ -50,6 +50,8 @@ class ComparedRun:
     experiment: Experiment
     quantity: str
     """What decides: ``bits_per_dim``, or ``objective`` for a model that defines no density."""
+    unit: str
+    """Unit of that value, for a table: bits/dim, bits/token or nats."""
     curve: tuple[tuple[int, float], ...]
     """Update and value of each evaluation on validation examples during training."""
     nats: float | None
@@ -80,6 +82,7 @@ class ComparedRun:
             run=run_dir,
             experiment=experiment,
             quantity=quantity,
+            unit=_unit(quantity, costs),
             curve=tuple((row["step"], row[quantity]) for row in valid if row.get(quantity) is not None),
             nats=min(values, default=None),
             parameters=_parameters(experiment) if costs is None else costs.parameters,
@@ -161,6 +164,12 @@ def _order(run: ComparedRun) -> tuple[bool, float]:
     return run.quantity == "objective", math.inf if run.best is None else run.best[1]
 
 
+def _unit(quantity: str, costs: Costs | None) -> str:
+    if quantity == "objective":
+        return "nats"
+    return "bits/token" if costs is not None and costs.example == "sentence" else "bits/dim"
+
+
 def _parameters(experiment: Experiment) -> int:
     with torch.device("meta"):  # shapes only
         model = experiment.model.build()
@@ -214,10 +223,9 @@ def _warnings(runs: Sequence[ComparedRun], differing: dict[str, tuple[Any, ...]]
 
 def _result_cells(run: ComparedRun) -> list[str]:
     at, value = run.best or (None, None)
-    unit = "nats" if run.quantity == "objective" else "bits/dim"
     return [
         str(run.run),
-        _DASH if value is None else f"{value:.4f} {unit}",
+        _DASH if value is None else f"{value:.4f} {run.unit}",
         _DASH if run.nats is None else f"{run.nats:.2f}",
         _DASH if at is None else f"{at:,}",
         f"{run.updates:,} of {run.experiment.training.steps:,}",
@@ -239,6 +247,7 @@ def _run_json(run: ComparedRun) -> dict[str, Any]:
         "run": str(run.run),
         "preset": run.experiment.name,
         "quantity": run.quantity,
+        "unit": run.unit,
         "validation": value,
         "validation_nats": run.nats,
         "at_update": at,

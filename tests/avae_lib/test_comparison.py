@@ -146,6 +146,14 @@ def test_an_imported_run_and_a_model_without_density_stand_last_with_a_warning(r
     assert "—" in comparison.table()
 
 
+def test_bounds_of_sentences_are_in_bits_per_token(tmp_path):
+    text = derive(find_preset("sentences-text-vae"), training={"steps": 2, "batch_size": 4, "device": "cpu"})
+    text = derive(text, training={"logging": {"evaluation_images": 4}})
+    train_run(text, tmp_path, progress_bar=False)
+    (run,) = compare_runs([tmp_path]).runs
+    assert run.unit == "bits/token" and run.best is not None
+
+
 def test_a_folder_that_is_no_run_and_no_folder_at_all_are_one_clear_line(tmp_path, capsys):
     assert main(["compare", str(tmp_path)]) == 1
     assert "is no run folder" in capsys.readouterr().err

@@ -10,6 +10,9 @@ from avae_lib.presets import PRESETS, find_preset
 from avae_lib.presets.derivation import derive
 from avae_lib.train_options import TrainOptions, parse_train_options
 from avae_lib.training.older_configs import PLACES
+from avae_lib.training.runs import read_experiment
+
+OLDER_RUNS = sorted((Path(__file__).parent / "older_runs").glob("*/config.json"))
 
 
 def help_of(preset, capsys):
@@ -21,6 +24,12 @@ def help_of(preset, capsys):
 @pytest.mark.parametrize("name", PRESETS)
 def test_without_options_a_preset_stays_as_it_is(name):
     assert parse_train_options(PRESETS[name], []) == TrainOptions(PRESETS[name], Path("runs") / name)
+
+
+@pytest.mark.parametrize("folder", OLDER_RUNS, ids=lambda path: path.parent.name)
+def test_without_options_a_run_folder_keeps_its_stored_configuration(folder):
+    stored = read_experiment(folder.parent)
+    assert parse_train_options(stored, [], folder.parent) == TrainOptions(stored, folder.parent)
 
 
 def test_options_change_the_fields_that_they_name():
