@@ -12,7 +12,7 @@ from torch import Tensor
 
 from avae_lib import plotting
 from avae_lib.atomic_write import write_atomically
-from avae_lib.data import DataConfig
+from avae_lib.data import DataConfig, split_to_look_at
 from avae_lib.evaluation import code_usage, measuring
 from avae_lib.models.contract import ModelWithCodes, label_arguments, num_classes
 from avae_lib.observations import AnyModel, Tokens, observed_by
@@ -49,8 +49,9 @@ def write_pictures(
 ) -> Iterator[Path]:
     """Write the pictures of a model one after the other, and yield the path of each.
 
-    ``samples.png``, of a conditional model ``classes.png``, ``reconstructions.png`` of test images, and of a model with
-    a codebook ``codes.png``. The data are loaded once the pictures that need none are written. A model of sentences has
+    ``samples.png``, of a conditional model ``classes.png``, ``reconstructions.png`` of validation images (test images
+    if the data set has no others), and of a model with a codebook ``codes.png``. The data are loaded once the pictures
+    that need none are written. A model of sentences has
     text files instead (:func:`avae_lib.run_sentences.write_sentences`).
 
     Args:
@@ -74,7 +75,8 @@ def write_pictures(
     if num_classes(model):
         yield write_classes(model, folder / "classes.png", temperature, seed)
     dataset = data.load()
-    images, labels = dataset.examples("test"), dataset.labels("test")
+    split = split_to_look_at(dataset)
+    images, labels = dataset.examples(split), dataset.labels(split)
     yield write_reconstructions(model, images, folder / "reconstructions.png", seed, labels=labels)
     if isinstance(model, ModelWithCodes):
         yield write_code_usage(model, images, folder / "codes.png", labels)

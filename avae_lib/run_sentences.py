@@ -10,7 +10,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from avae_lib.atomic_write import write_atomically
-from avae_lib.data import DataConfig
+from avae_lib.data import DataConfig, split_to_look_at
 from avae_lib.data.sentences import fixed_vocabulary
 from avae_lib.evaluation import measuring
 from avae_lib.observations import AnyModel
@@ -37,8 +37,8 @@ def write_sentences(
 ) -> Iterator[Path]:
     """Write samples, reconstructions and an interpolation as text files, and yield the path of each.
 
-    ``samples.txt``, a sentence on each line; ``reconstructions.txt``, test sentences with what is decoded from their
-    latents; ``interpolation.txt``, decoded sentences on the way from the first of these to the last.
+    ``samples.txt``, a sentence on each line; ``reconstructions.txt``, validation sentences with what is decoded from
+    their latents; ``interpolation.txt``, decoded sentences on the way from the first of these to the last.
 
     Args:
         data: sentences that the model was trained on.
@@ -48,7 +48,8 @@ def write_sentences(
         seed: for sampling.
     """
     yield _write(sampled_sentences(model, count, temperature, seed=seed), folder / "samples.txt")
-    sentences = spread(data.load().examples("test"), _RECONSTRUCTED)
+    dataset = data.load()
+    sentences = spread(dataset.examples(split_to_look_at(dataset)), _RECONSTRUCTED)
     pairs = reconstructed_sentences(model, sentences, seed)
     lines = [line for sentence, decoded in pairs for line in (sentence, f"    {decoded}")]
     yield _write(lines, folder / "reconstructions.txt")

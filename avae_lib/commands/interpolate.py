@@ -101,8 +101,10 @@ def _ends(dataset: Dataset, split: Split, first: int, last: int) -> tuple[str, t
     Raises:
         InvalidInput: there is no such example.
     """
-    if split == "valid" and dataset.valid is None:
-        split = "test"
+    from avae_lib.data import split_to_look_at
+
+    if split == "valid":
+        split = split_to_look_at(dataset)
     examples, labels = dataset.examples(split), dataset.labels(split)
     kind = f"{'validation' if split == 'valid' else 'test'} {dataset.observed.example}"
     for option, number in (("--from", first), ("--to", last)):

@@ -20,9 +20,10 @@ def sample(
 ) -> None:
     """Draw images or sentences from a trained model.
 
-    Writes two pictures to the run folder: samples.png (drawn from the prior) and reconstructions.png (test images,
-    decoded from an increasing number of their latent layers). A conditional model also writes classes.png (a row of
-    samples for each class), a model with a codebook codes.png (how often test images use each code).
+    Writes two pictures to the run folder: samples.png (drawn from the prior) and reconstructions.png (validation
+    images, or test images if the data set has no others, decoded from a decreasing number of their latent layers). A
+    conditional model also writes classes.png (a row of samples for each class), a model with a codebook codes.png (how
+    often these images use each code).
     A model of sentences writes samples.txt, reconstructions.txt and interpolation.txt.
 
     Args:

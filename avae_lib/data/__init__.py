@@ -5,7 +5,7 @@ from avae_lib.data.binarization import Binarization, binarize
 from avae_lib.data.data_config import DataConfig
 from avae_lib.data.experiment_records import experiment_record
 from avae_lib.data.image_dataset import DatasetError, ImageDataset
-from avae_lib.data.loading import EMBEDDED, NAMES, Dataset, load, published_training_images
+from avae_lib.data.loading import EMBEDDED, NAMES, Dataset, load, published_training_images, split_to_look_at
 from avae_lib.data.recorded_models import keep_model, recorded_model, recorded_model_facts, recorded_model_names
 from avae_lib.data.recorded_results import last_bits_per_dim, learner_curves, recorded, recorded_faces
 
@@ -30,4 +30,5 @@ __all__ = [
     "recorded_model",
     "recorded_model_facts",
     "recorded_model_names",
+    "split_to_look_at",
 ]

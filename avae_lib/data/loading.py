@@ -13,7 +13,7 @@ from avae_lib.data.cifar10 import CIFAR10
 from avae_lib.data.digits import load_digits
 from avae_lib.data.frey_faces import FREY_FACES
 from avae_lib.data.image_arrays import read_folder, read_npz
-from avae_lib.data.image_dataset import DatasetError, ImageDataset
+from avae_lib.data.image_dataset import DatasetError, ImageDataset, Split
 from avae_lib.data.imagenet import IMAGENET32, IMAGENET64
 from avae_lib.data.mnist_files import FASHION_MNIST, MNIST
 from avae_lib.data.omniglot import OMNIGLOT
@@ -23,7 +23,7 @@ from avae_lib.data.sentences import SentenceDataset, load_sentences
 from avae_lib.data.sprites import load_sprites
 from avae_lib.data.static_mnist import MNIST_STATIC
 
-__all__ = ["EMBEDDED", "NAMES", "Dataset", "load", "published_training_images"]
+__all__ = ["EMBEDDED", "NAMES", "Dataset", "load", "published_training_images", "split_to_look_at"]
 
 _EMBEDDED = {"digits": load_digits, "photos32": load_photos32, "sprites": load_sprites, "sentences": load_sentences}
 _PUBLISHED = {
@@ -71,6 +71,15 @@ def load(name: str, validation: int = 0) -> Dataset:
         return load_photos32(validation)
     dataset = _load_whole(name)
     return _holding_out(dataset, validation) if validation and dataset.valid is None else dataset
+
+
+def split_to_look_at(dataset: Dataset) -> Split:
+    """The split for pictures and reports, which are no final result: validation, or test where the set has no other.
+
+    >>> split_to_look_at(load("digits", validation=150)), split_to_look_at(load("digits"))
+    ('valid', 'test')
+    """
+    return "test" if dataset.valid is None else "valid"
 
 
 _IMAGENET_IMAGES = 1_281_167  # one edition has 18 fewer

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from avae_lib.data import Dataset
+from avae_lib.data import Dataset, split_to_look_at
 from avae_lib.evaluation import Evaluation, evaluate, measuring, unit_activity
 from avae_lib.observations import AnyModel, Pixels, Tokens
 from avae_lib.report.page_parts import Panel
@@ -62,7 +62,7 @@ class RunRecord:
             RunError, WeightsError: the folder is no run, or has no weights yet.
         """
         experiment, dataset, model, device = _load(run_dir)
-        split = "test" if dataset.valid is None else "valid"
+        split = split_to_look_at(dataset)
         examples = dataset.examples(split, images or experiment.training.logging.evaluation_images)
         labels = dataset.labels(split)
         labels = None if labels is None else labels[: len(examples)]

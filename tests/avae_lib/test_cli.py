@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from avae_lib.cli import main
-from avae_lib.data import DataConfig, DatasetError
+from avae_lib.data import DataConfig, DatasetError, ImageDataset
 from avae_lib.presets import PRESETS
 from avae_lib.training.checkpoints import Checkpoints
 
@@ -78,6 +78,19 @@ def test_a_trained_run_can_be_evaluated_and_sampled(tmp_path, capsys, without_re
     said = capsys.readouterr().out
     for name in ("samples.png", "reconstructions.png"):
         assert (run / name).read_bytes().startswith(b"\x89PNG") and str(run / name) in said
+
+
+def test_pictures_and_reports_are_of_validation_images(tmp_path, monkeypatch):
+    train(tmp_path, 3)
+    examples = ImageDataset.examples
+    looked_at = []
+    monkeypatch.setattr(
+        ImageDataset, "examples", lambda data, split, *most: looked_at.append(split) or examples(data, split, *most)
+    )
+    for command in ("sample", "interpolate", "report"):
+        assert main([command, str(tmp_path)]) == 0
+        assert set(looked_at) == {"valid"}, command
+        looked_at.clear()
 
 
 def test_validation_images_and_the_best_weights_have_an_evaluation_of_their_own(tmp_path, capsys, without_report):

@@ -94,7 +94,7 @@ def test_samples_are_written_in_words(run_dir, library, capsys):
     samples, reconstructions, walk = ((run_dir / name).read_text(encoding="utf-8").splitlines() for name in names)
     words = {*fixed_vocabulary().words, "<unk>"}
     assert len(samples) == 5 and {word for line in samples for word in line.split()} <= words
-    shown = library.vocabulary.to_sentences(spread(library.test, 12))
+    shown = library.vocabulary.to_sentences(spread(library.valid, 12))
     assert reconstructions[::2] == list(shown) and all(line.startswith("    ") for line in reconstructions[1::2])
     assert (walk[0], walk[-1], len(walk)) == (shown[0], shown[-1], 9)
     assert not list(run_dir.glob("*.png"))
