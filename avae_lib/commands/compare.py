@@ -22,10 +22,10 @@ def compare(
     json: bool = False,
     picture: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")] = None,
 ) -> None:
-    """Put runs beside each other: bounds on validation images, costs, and the settings that differ.
+    """Compare runs side by side: bounds on validation images, costs, and the settings that differ.
 
     The best run by validation images comes first. Its bound is the lowest of all evaluations during training; looks
-    says how many there were on validation and on test images. Nothing is evaluated here: results on test images are
+    is the number of evaluations on validation and on test images. Nothing is evaluated here: results on test images are
     shown for runs that avae evaluate has been used on. Runs may be unfinished.
 
     A warning says what makes numbers unequal: other validation images, another edition of the data set, other numbers
@@ -39,6 +39,7 @@ def compare(
     from avae_lib.errors import InvalidInput
     from avae_lib.report import compare_runs
 
+    runs = tuple(run for run in runs if not run.is_file())  # runs/sweeps/NAME/* also matches the files beside the runs
     if not runs:
         raise InvalidInput("avae compare needs the folders of the runs, for example: avae compare runs/*")
     comparison = compare_runs(runs)
@@ -57,5 +58,6 @@ def draw_curves(comparison: Comparison, path: Path) -> Path:
     quantities = [run.quantity for run in comparison.runs]
     quantity = max(quantities, key=quantities.count)
     labels = {"bits_per_dim": "−ELBO, validation (bits per dimension)", "objective": "objective, validation (nats)"}
-    curves = {str(run.run): run.curve for run in comparison.runs if run.quantity == quantity}
+    named = zip(comparison.names, comparison.runs, strict=True)
+    curves = {name: run.curve for name, run in named if run.quantity == quantity}
     return write_atomically(path, plotting.png_bytes(plotting.runs_compared(curves, labels[quantity])))

@@ -12,8 +12,9 @@ from typing import Any
 import torch
 
 from avae_lib.evaluation import Evaluation
+from avae_lib.report.text_tables import in_columns, settings_table, short_names
 from avae_lib.training.checkpoints import BEST, LATEST, step_of_weights
-from avae_lib.training.costs import Costs
+from avae_lib.training.costs import Costs, duration
 from avae_lib.training.experiment import Experiment, to_json
 from avae_lib.training.looks import Looks
 from avae_lib.training.metrics import MetricsFile
@@ -23,12 +24,12 @@ __all__ = ["ComparedRun", "Comparison", "compare_runs"]
 
 _EVALUATIONS = {"evaluation.json": LATEST, "evaluation.best.json": BEST}
 _NOT_COMPARED = ("name", "source")
-_VALIDATION = ("data.name", "data.binarize", "data.validation", "training.logging.evaluation_images")
+_VALIDATION = ("data.name", "data.binarize", "data.validation", "training.logging.evaluation-images")
 """Fields that decide which validation examples a model is evaluated on during training."""
 _FEW_LOOKS = 2  # at test examples: the latest and the best weights, once each
 _DASH = "—"
-_RESULTS = ["run", "−ELBO, validation", "nats", "at update", "updates", "parameters", "hours", "looks"]
-_TESTS = ["run", "weights", "−ELBO", "−log p(x)", "draws"]
+_RESULTS = ["run", "−ELBO, validation", "nats", "at update", "updates", "parameters", "time", "evaluations"]
+_TESTS = ["run", "weights", "−ELBO", "−log p(x)", "unit", "draws"]
 
 
 @dataclass(frozen=True)
@@ -108,21 +109,28 @@ class Comparison:
 
     runs: tuple[ComparedRun, ...]
     differing: dict[str, tuple[Any, ...]]
-    """Fields of the configuration that are not the same in all runs: their values, in the order of the runs."""
+    """Settings that are not the same in all runs, by the names of their options: values in the order of the runs."""
     warnings: tuple[str, ...]
     """What makes the numbers unequal, a sentence each."""
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """A short name of each run: its folder below the one that holds all of them."""
+        return short_names([run.run for run in self.runs])
+
     def table(self) -> str:
         """All of it as text."""
-        parts = [_table(_RESULTS, [_result_cells(run) for run in self.runs])]
+        parts = [in_columns(_RESULTS, [_result_cells(run) for run in self.runs])]
         tests = [_test_cells(run, weights, found) for run in self.runs for weights, found in run.tests.items()]
         if tests:
-            parts.append("Test examples, as evaluated:\n" + _table(_TESTS, tests))
+            parts.append(
+                "Test examples, as evaluated (draws: importance samples for each example):\n"
+                + in_columns(_TESTS, tests)
+            )
         if self.differing:
-            names = [_short(run.run) for run in self.runs]
-            cells = [[field, *map(_plain, values)] for field, values in self.differing.items()]
-            parts.append("Settings that differ:\n" + _table(["setting", *names], cells))
-        parts.extend(f"warning: {warning}" for warning in self.warnings)
+            parts.append("Settings that differ:\n" + settings_table(self.names, self.differing))
+        if self.warnings:
+            parts.append("\n".join(f"warning: {warning}" for warning in self.warnings))
         return "\n\n".join(parts)
 
     def to_json(self) -> dict[str, Any]:
@@ -152,7 +160,7 @@ def compare_runs(run_dirs: Sequence[Path]) -> Comparison:
     ...         _ = train_run(config, runs[name], progress_bar=False)
     ...     comparison = compare_runs([runs["slow"], runs["fast"]])
     >>> [run.run.name for run in comparison.runs], comparison.differing
-    (['fast', 'slow'], {'training.learning_rate.peak': (0.01, 1e-06)})
+    (['fast', 'slow'], {'training.learning-rate.peak': (0.01, 1e-06)})
     """
     runs = sorted((ComparedRun.read(Path(run_dir)) for run_dir in run_dirs), key=_order)
     differing = _differing([run.experiment for run in runs])
@@ -191,12 +199,12 @@ def _differing(experiments: Sequence[Experiment]) -> dict[str, tuple[Any, ...]]:
 
 
 def _flat(record: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Values by dotted names; of the types only that of the model, without its module."""
+    """Values by the names of their options; of the types only that of the model, without its module."""
     for name, value in record.items():
         if isinstance(value, dict):
             yield from _flat(value, f"{prefix}{name}.")
         elif name != "type":
-            yield f"{prefix}{name}", value
+            yield f"{prefix}{name}".replace("_", "-"), value
         elif prefix == "model.":
             yield "model", value.rpartition(".")[2]
 
@@ -230,7 +238,7 @@ def _result_cells(run: ComparedRun) -> list[str]:
         _DASH if at is None else f"{at:,}",
         f"{run.updates:,} of {run.experiment.training.steps:,}",
         f"{run.parameters:,}",
-        f"{run.hours:.3g}",
+        duration(3600 * run.hours),
         f"{run.looks.valid} valid, {run.looks.test} test",
     ]
 
@@ -238,7 +246,7 @@ def _result_cells(run: ComparedRun) -> list[str]:
 def _test_cells(run: ComparedRun, weights: str, found: Evaluation) -> list[str]:
     estimates = (found.negative_elbo, found.negative_log_likelihood)
     bits = [_DASH if value is None else str(value.in_bits_per_dim(found.num_dims)) for value in estimates]
-    return [str(run.run), weights, *bits, str(found.importance_samples)]
+    return [str(run.run), weights, *bits, run.unit, str(found.importance_samples)]
 
 
 def _run_json(run: ComparedRun) -> dict[str, Any]:
@@ -258,23 +266,3 @@ def _run_json(run: ComparedRun) -> dict[str, Any]:
         "looks": {"valid": run.looks.valid, "test": run.looks.test},
         "tests": {weights: found.to_json() for weights, found in run.tests.items()},
     }
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, list):
-        return " ".join(map(str, value)) or "none"
-    return _DASH if value is None else str(value)
-
-
-def _short(run: Path) -> str:
-    return run.resolve().name
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns as wide as their longest cell, the first one on the left and numbers on the right."""
-    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
-    lines = []
-    for row in (head, *rows):
-        first, *others = zip(row, widths, strict=True)
-        lines.append("  ".join([first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in others)]).rstrip())
-    return "\n".join(lines)

@@ -12,6 +12,7 @@ from avae_lib.evaluation import Estimate
 from avae_lib.report.charts import course_charts, layer_charts
 from avae_lib.report.next_commands import next_commands
 from avae_lib.report.run_record import RunRecord
+from avae_lib.training.costs import duration
 from avae_lib.training.experiment import to_json
 from avae_lib.training.looks import Looks
 from avae_lib.training.starting_weights import StartRecord
@@ -84,7 +85,7 @@ def _summary(record: RunRecord) -> str:
     batch = record.experiment.training.batch_size
     return (
         f"A model with {layers} and {record.parameters:,} parameters, trained on {record.dataset.title} for "
-        f"{record.steps:,} updates of {batch} {record.observed.example}s, which took {_duration(record.seconds)}."
+        f"{record.steps:,} updates of {batch} {record.observed.example}s, which took {duration(record.seconds)}."
     )
 
 
@@ -135,7 +136,7 @@ def _facts(record: RunRecord) -> list[tuple[str, str]]:
         ("Parameters", f"{record.parameters:,}"),
         ("Training", f"{record.steps:,} updates of {record.experiment.training.batch_size} {example}s"),
         *_beginning(record),
-        ("Time", _duration(record.seconds)),
+        ("Time", duration(record.seconds)),
         *_costs(record),
         ("Numbers from", record.experiment.source),
         ("Updates left out", f"{record.skipped:,} ({record.skipped / max(1, record.steps):.2%})"),
@@ -187,11 +188,3 @@ def _plain(value: object) -> str:
 
 def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'s' * (number != 1)}"
-
-
-def _duration(seconds: float) -> str:
-    """Hours and minutes, minutes and seconds, or seconds."""
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes >= 60:
-        return f"{minutes // 60} h {minutes % 60} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -16,7 +16,7 @@ from avae_lib.errors import InvalidInput
 from avae_lib.training.memory import Memory
 from avae_lib.training.training_state import TrainingState
 
-__all__ = ["Clock", "Costs", "EnergyMeter", "energy_meter"]
+__all__ = ["Clock", "Costs", "EnergyMeter", "duration", "energy_meter"]
 
 
 _NAME = "costs.json"
@@ -31,7 +31,7 @@ class Costs:
     >>> costs = Costs(1000, "CPU", updates=500, images=50_000, hours=0.01, energy_kwh=None, skipped=5, peak_memory=None,
     ...               expected_memory=memory)
     >>> costs.text()
-    '500 updates in 0.01 hours (1,389 images/s) on CPU, energy not reported; 5 updates (1.00%) were skipped'
+    '500 updates in 36 s (1,389 images/s) on CPU, energy not reported; 5 updates (1.00%) were skipped'
     """
 
     parameters: int
@@ -96,9 +96,23 @@ class Costs:
         energy = "energy not reported" if self.energy_kwh is None else f"{self.energy_kwh:.3g} kWh"
         skipped = self.skipped / max(1, self.updates)
         return (
-            f"{self.updates:,} updates in {self.hours:.3g} hours ({self.images_per_second:,.0f} {self.example}s/s) on "
-            f"{self.device}, {energy}; {self.skipped:,} updates ({skipped:.2%}) were skipped"
+            f"{self.updates:,} updates in {duration(3600 * self.hours)} ({self.images_per_second:,.0f} "
+            f"{self.example}s/s) on {self.device}, {energy}; {self.skipped:,} updates ({skipped:.2%}) were skipped"
         )
+
+
+def duration(seconds: float) -> str:
+    """Hours and minutes, minutes and seconds, or seconds.
+
+    >>> duration(7260), duration(100), duration(0.131)
+    ('2 h 1 min', '1 min 40 s', '0.13 s')
+    """
+    if seconds < 9.95:
+        return f"{seconds:.2g} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes >= 60:
+        return f"{minutes // 60} h {minutes % 60} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 class Clock:

@@ -11,6 +11,7 @@ from avae_lib.cli import main
 from avae_lib.presets import find_preset
 from avae_lib.presets.derivation import derive
 from avae_lib.report import compare_runs, write_report
+from avae_lib.report.text_tables import settings_table
 from avae_lib.training.looks import Looks
 from avae_lib.training.runs import train_run, write_run
 
@@ -64,8 +65,8 @@ def test_settings_that_differ_are_listed_for_every_run_and_no_others(runs):
     differing = {field: dict(zip(names, values, strict=True)) for field, values in comparison.differing.items()}
     peak = SMALL.training.learning_rate.peak
     assert differing == {
-        "model.latent_dim": {"slow": 8, "usual": 8, "three": 3},
-        "training.learning_rate.peak": {"slow": 1e-6, "usual": peak, "three": peak},
+        "model.latent-dim": {"slow": 8, "usual": 8, "three": 3},
+        "training.learning-rate.peak": {"slow": 1e-6, "usual": peak, "three": peak},
     }
 
 
@@ -75,7 +76,7 @@ def test_the_command_prints_tables_and_draws_the_curves(runs, tmp_path, monkeypa
     said = capsys.readouterr().out
     first, second = said.splitlines()[1:3]
     assert first.startswith("runs/usual") and second.startswith("runs/slow")
-    assert "training.learning_rate.peak" in said and "learning curves: compare.png" in said
+    assert "training.learning-rate.peak" in said and "learning curves: compare.png" in said
     assert "warning" not in said
     assert Image.open(tmp_path / "compare.png").width > 700
 
@@ -119,7 +120,7 @@ def edit(run, *path, value):
 def test_other_validation_images_are_warned_of_by_the_field(runs, path, value):
     edit(runs / "slow", *path, value=value)
     (warning,) = compare_runs([runs / "slow", runs / "usual"]).warnings
-    assert f"the validation examples are not the same ({'.'.join(path)} differ)" in warning
+    assert f"the validation examples are not the same ({'.'.join(path).replace('_', '-')} differ)" in warning
 
 
 def test_unequal_tests_and_many_looks_at_test_images_are_warned_of(runs):
@@ -214,3 +215,24 @@ def test_the_legend_of_many_runs_stands_beside_the_curves_and_names_each():
     assert legend.get_window_extent().x0 >= axes.get_window_extent().x1
     looks = {(line.get_color(), str(line.get_linestyle())) for line in legend.get_lines()}
     assert len(looks) > 6
+
+
+def test_every_curve_with_a_value_is_in_the_picture_in_a_colour_of_its_own():
+    curves = {f"run {number}": [(step, 0.4 + number / 50 + 1 / step) for step in range(5, 99)] for number in range(12)}
+    curves |= {"stopped early": [(5, 4.0), (7, 3.5)], "diverging": [(5, 1.0), (60, 90.0)], "failed": []}
+    (axes,) = plotting.runs_compared(curves, "bits per dimension").axes
+    named = dict(zip(*axes.get_legend_handles_labels()[::-1], strict=True))
+    assert "failed" not in named and len({str(line.get_color()) for line in named.values()}) == len(curves) - 1
+    low, high = axes.get_ylim()
+    for name, line in named.items():
+        assert low < line.get_ydata()[-1] < high, name
+
+
+def test_settings_of_many_runs_fit_a_terminal_and_their_names_can_be_typed():
+    names = [f"peak={peak},latent-dim={size}" for peak in ("1e-3", "2e-3") for size in (2, 4, 8, 16)]
+    settings = {"training.learning-rate.peak": [0.001] * 4 + [0.002] * 4, "model.latent-dim": [2, 4, 8, 16] * 2}
+    rows = settings_table(names, settings).splitlines()
+    assert rows[0].split() == ["run", *settings] and max(map(len, rows)) <= 100
+    assert rows[3].split() == ["peak=1e-3,latent-dim=8", "0.001", "8"]
+    many = settings_table(names, {f"training.group.setting-{index}": [1] * 7 + [2] for index in range(9)})
+    assert max(map(len, many.splitlines())) <= 100 and f"2: {names[7]}" in many
