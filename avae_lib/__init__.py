@@ -15,13 +15,16 @@ A module imports only from modules below it. From the bottom up:
   `avae_lib.capstone` measures the final project, `avae_lib.cli` is the program `avae`, and `avae_lib.commands` what it
   can do.
 
-Load digits, build a VAE, train it, estimate log p(x) of the test images, and draw new ones:
+Load digits, train a VAE in a run folder, which the commands open too, estimate log p(x) of the test images, and draw
+new ones:
 
 >>> import tempfile, avae_lib as avae
->>> digits = avae.DataConfig("digits", binarize="threshold", validation=150).load()
->>> model = avae.VAEConfig(image_shape=digits.image_shape, latent_dim=8).build()
+>>> data = avae.DataConfig("digits", binarize="threshold", validation=150)
+>>> digits = data.load()
+>>> vae = avae.VAEConfig(image_shape=digits.image_shape, latent_dim=8)
+>>> experiment = avae.Experiment("my-first-vae", "an example", data, vae, avae.TrainingConfig(steps=100))
 >>> with tempfile.TemporaryDirectory() as run:
-...     trained = avae.fit(model, digits, avae.TrainingConfig(steps=100), run)
+...     trained = avae.train_run(experiment, run)
 training in ...
 >>> nats = avae.image_log_likelihoods(trained.model, digits.pixels("test"), samples=64)
 >>> -40 < nats.mean() < -20  # a coin for each pixel gives -44.4

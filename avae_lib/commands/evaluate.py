@@ -66,6 +66,7 @@ def evaluate(
         device: Where to compute: auto (a GPU if there is one), cpu, cuda, …
     """
     from avae_lib import evaluation
+    from avae_lib.data.fingerprint import changed_splits
     from avae_lib.training.devices import find_device, threads_for
     from avae_lib.training.looks import note_look
     from avae_lib.training.runs import load_run
@@ -85,6 +86,12 @@ def evaluate(
             result = dataclasses.replace(result, out_of_distribution=compare(**settings))
         if distance is not None:
             result = dataclasses.replace(result, frechet_distance=distance(rows=rows, seed=seed))
+    changed = changed_splits(dataset, run)
+    if changed:
+        warning = (
+            f"{dataset.name} has changed since the run began: {', '.join(changed)} now with other examples or labels"
+        )
+        result = dataclasses.replace(result, warnings=(warning,))
     record = run / _name_of_evaluation(split, weights)
     write_atomically(record, json_format.dumps(result.to_json(), indent=2) + "\n")
     name = "test" if split == "test" else "validation"

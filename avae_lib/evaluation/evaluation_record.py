@@ -83,6 +83,8 @@ class Evaluation:
     """The number of equally weighted draws that the importance weights of an image are worth. Near 1 the estimate
     depends on single draws and would still rise with more. None with a single draw, without a density, and while
     ``effective_sample_size`` is not written."""
+    warnings: tuple[str, ...] = ()
+    """What makes the numbers doubtful, a sentence each."""
 
     def to_json(self) -> dict[str, Any]:
         """The record as a dictionary that ``json`` can write, with null for numbers that are not finite."""
@@ -94,6 +96,7 @@ class Evaluation:
         read: dict[str, Any] = {name: Estimate.from_json(record[name]) for name in _ESTIMATES if record.get(name)}
         read["kl"] = tuple(Estimate.from_json(estimate) for estimate in record["kl"])
         read |= {name: tuple(record[name]) for name in ("active_units", "units")}
+        read["warnings"] = tuple(record.get("warnings", ()))
         penalties = record.get("penalties", {})
         read["penalties"] = {name: Estimate.from_json(penalty) for name, penalty in penalties.items()}
         for name, kind in _PARTS.items():
@@ -158,7 +161,7 @@ class Evaluation:
             measured.append(
                 f"{self.not_finite} {self.example}s have no finite bound or likelihood, so neither have the means"
             )
-        return measured
+        return [*measured, *(f"warning: {warning}" for warning in self.warnings)]
 
 
 def evaluate(

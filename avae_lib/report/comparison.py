@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from avae_lib.data.fingerprint import read_fingerprint
 from avae_lib.evaluation import Evaluation
 from avae_lib.report.text_tables import in_columns, settings_table, short_names
 from avae_lib.training.checkpoints import BEST, LATEST, step_of_weights
@@ -65,6 +66,8 @@ class ComparedRun:
     looks: Looks
     tests: dict[str, Evaluation]
     """Results on test examples by file of weights, where the run was evaluated on them."""
+    data: dict[str, str]
+    """Hash of each split of the data set when the run began; empty for a run of an earlier version."""
 
     @classmethod
     def read(cls, run_dir: Path) -> ComparedRun:
@@ -91,6 +94,7 @@ class ComparedRun:
             hours=max((row.get("seconds", 0.0) for row in rows), default=0.0) / 3600,
             looks=Looks.count(run_dir),
             tests={weights: found for name, weights in _EVALUATIONS.items() if (found := _evaluation(run_dir / name))},
+            data=read_fingerprint(run_dir),
         )
 
     @property
@@ -213,6 +217,8 @@ def _warnings(runs: Sequence[ComparedRun], differing: dict[str, tuple[Any, ...]]
     data = [field for field in differing if field in _VALIDATION]
     if data:
         yield f"the validation examples are not the same ({', '.join(data)} differ): do not compare their bounds"
+    else:
+        yield from _warnings_of_changed_data(runs)
     if len({run.quantity for run in runs}) > 1:
         yield "some models define no density: their training objective is not comparable with a bound"
     yield from (f"{run.run} has no evaluation on validation examples" for run in runs if run.best is None)
@@ -227,6 +233,19 @@ def _warnings(runs: Sequence[ComparedRun], differing: dict[str, tuple[Any, ...]]
     for run in runs:
         if run.looks.test > _FEW_LOOKS:
             yield f"{run.run} was evaluated on test examples {run.looks.test} times: the best of several is too good"
+
+
+def _warnings_of_changed_data(runs: Sequence[ComparedRun]) -> Iterator[str]:
+    """Runs whose data set has the same name and another content; runs without a fingerprint say nothing."""
+    known = [run for run in runs if run.data]
+    other = [run for run in known if run.data != known[0].data]
+    if other:
+        splits = [split for split in known[0].data if any(run.data.get(split) != known[0].data[split] for run in other)]
+        names = ", ".join(str(run.run) for run in other)
+        yield (
+            f"{names} began with other examples or labels in {', '.join(splits)} than {known[0].run}, though the data "
+            "sets have one name: do not compare their bounds"
+        )
 
 
 def _result_cells(run: ComparedRun) -> list[str]:

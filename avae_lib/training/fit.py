@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from avae_lib.data import Dataset
+from avae_lib.data.fingerprint import keep_fingerprint, require_same_data
 from avae_lib.models.contract import ModelWithStages
 from avae_lib.training.activation_checkpointing import activation_checkpointing, checkpointed_blocks
 from avae_lib.training.checkpoints import Checkpoints, save_milestone, save_weights
@@ -57,6 +58,7 @@ def fit(
     run_dir: Path | str,
     callbacks: Sequence[Callback] = (),
     progress_bar: bool = True,
+    on_start: Callable[[], None] | None = None,
 ) -> TrainedModel:
     """Train a model, or continue its training from the checkpoint in the run folder.
 
@@ -84,8 +86,10 @@ def fit(
             "valid") and the model under its averaged weights. All are called with each row, in this order; they may
             draw random numbers without changing the training.
         progress_bar: whether to show a progress bar.
+        on_start: called once nothing speaks against the training any more, before anything is written.
 
     Raises:
+        OtherData: the run in the folder began with other data; ``data.json`` there has their fingerprint.
         InvalidInput: the model takes other images or classes than the data set has; there is no such device, or not
             enough memory; or ``micro_batch`` or ``activation_checkpointing`` are not for this model.
         CheckpointError: the folder's checkpoints are damaged, or of another model.
@@ -119,17 +123,26 @@ def fit(
         run_dir.mkdir(parents=True, exist_ok=True)
         noise = torch.random.fork_rng(devices=range(torch.cuda.device_count()))
         with _lock(run_dir, team), noise, threads_for(model, config.threads):
+            if Checkpoints(run_dir).exist:
+                require_same_data(dataset, run_dir)
             state = TrainingState(model, dataset, config, device, team)
             team.in_turn(lambda: _resume(state, run_dir))
             if state.step < config.steps:
-                _train(state, dataset, run_dir, callbacks, progress_bar)
+                _train(state, dataset, run_dir, callbacks, progress_bar, on_start)
+            elif on_start is not None:
+                on_start()
             if team.is_leader:
                 save_weights(state.averaged.module, state.step, run_dir)
     return TrainedModel(state.averaged.module, state.step)
 
 
 def _train(
-    state: TrainingState, dataset: Dataset, run_dir: Path, callbacks: Sequence[Callback], progress_bar: bool
+    state: TrainingState,
+    dataset: Dataset,
+    run_dir: Path,
+    callbacks: Sequence[Callback],
+    progress_bar: bool,
+    on_start: Callable[[], None] | None,
 ) -> None:
     """Run the loop; print the expected memory before it, and print and write what the run cost after it."""
     config = replace(state.config, batch_size=state.config.batch_size // state.team.size)  # of this process
@@ -137,6 +150,10 @@ def _train(
     parameters = sum(parameter.numel() for parameter in state.model.parameters() if parameter.requires_grad)
     print(f"{parameters:,} parameters; expected memory {memory.text()}")
     require_enough_memory(state.model, config, state.sampler.bytes_held, memory, state.device)
+    if on_start is not None:
+        on_start()
+    if state.team.is_leader and not Checkpoints(run_dir).exist:
+        keep_fingerprint(dataset, run_dir)
     clock = Clock(state)
     with (
         stop_on_signals() as stop,

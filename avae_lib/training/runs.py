@@ -11,15 +11,18 @@
 * ``start.safetensors`` and ``started_from.json``: the weights that the run began from, and where they came from; only
   for a run that began from another one
 * ``costs.json``: time, memory and electricity, see :class:`avae_lib.training.costs.Costs`
+* ``data.json``: hashes of the data that the run began with, see :mod:`avae_lib.data.fingerprint`
 * ``looks.jsonl``: evaluations on held-out examples after training, see :class:`avae_lib.training.looks.Looks`
 * ``skipped.jsonl``: updates that were skipped, and why; only if there were any
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -137,8 +140,14 @@ def train_run(
     if not Checkpoints(run_dir).exist:
         load_starting_weights(model, run_dir)
     _say_if_the_learning_rate_rises(experiment, run_dir)
-    _write_experiment(experiment, run_dir)
-    trained = fit(model, dataset, experiment.training, run_dir, callbacks, progress_bar)
+    is_new = not run_dir.exists()
+    _make_folder(run_dir)
+    begin = partial(_write_experiment, experiment, run_dir)
+    try:
+        trained = fit(model, dataset, experiment.training, run_dir, callbacks, progress_bar, begin)
+    finally:
+        if is_new and is_leading_process():
+            _remove_if_unused(run_dir)
     if trained.step > experiment.training.steps:  # the run already had more updates than this call asked for
         _write_experiment(replace(experiment, training=replace(experiment.training, steps=trained.step)), run_dir)
     return trained
@@ -194,7 +203,7 @@ def read_experiment(run_dir: Path | str, config: ModelConfig | None = None) -> E
     """
     path = Path(run_dir) / "config.json"
     if not path.is_file():
-        raise RunError(f"{run_dir} is no run folder: it has no config.json (`avae train` makes one)")
+        raise RunError(_no_config(Path(run_dir)))
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         if config is not None:
@@ -205,6 +214,16 @@ def read_experiment(run_dir: Path | str, config: ModelConfig | None = None) -> E
     if not isinstance(experiment, Experiment):
         raise RunError(f"{path} holds no experiment but a {type(experiment).__name__}")
     return experiment if config is None else replace(experiment, model=config)
+
+
+def _no_config(run_dir: Path) -> str:
+    if has_weights(run_dir) or Checkpoints(run_dir).exist:
+        return (
+            f"{run_dir} holds weights, as avae_lib.fit writes them, but no config.json, which says of what model they "
+            "are: call avae_lib.train_run(experiment, folder) with the same data, model and training, which adds it "
+            "and continues from the checkpoint"
+        )
+    return f"{run_dir} is no run folder: it has no config.json (`avae train` makes one)"
 
 
 def _with_model(record: Any, config: ModelConfig) -> Any:
@@ -235,7 +254,7 @@ def write_run(experiment: Experiment, model: nn.Module, run_dir: Path | str) -> 
     """
     run_dir = Path(run_dir)
     require_readable(experiment)
-    if (run_dir / "config.json").exists():
+    if (run_dir / "config.json").exists() or has_weights(run_dir) or Checkpoints(run_dir).exist:
         raise RunError(f"{run_dir} holds a run already: choose another run folder")
     _write_experiment(experiment, run_dir)
     save_weights(model, 0, run_dir)
@@ -295,7 +314,7 @@ def _differing_models(there: Experiment, here: Experiment) -> dict[str, tuple[An
 def _say_if_the_learning_rate_rises(experiment: Experiment, run_dir: Path) -> None:
     """A cosine that ends later than before is higher where the run stands."""
     step = step_of_weights(run_dir / LATEST)
-    if not step or not Checkpoints(run_dir).exist:
+    if not step or not Checkpoints(run_dir).exist or not (run_dir / "config.json").exists():
         return
     earlier, now = read_experiment(run_dir).training, experiment.training
     before = earlier.learning_rate.peak * learning_rate_factor(step - 1, earlier)
@@ -320,8 +339,26 @@ def _write_experiment(experiment: Experiment, run_dir: Path) -> None:
     if not is_leading_process():
         return
     content = json.dumps(to_json(experiment), indent=2, ensure_ascii=False) + "\n"
-    try:
+    with _refusing(run_dir):
         run_dir.mkdir(parents=True, exist_ok=True)
         write_atomically(run_dir / "config.json", content)
+
+
+def _make_folder(run_dir: Path) -> None:
+    with _refusing(run_dir):
+        run_dir.mkdir(parents=True, exist_ok=True)
+
+
+@contextlib.contextmanager
+def _refusing(run_dir: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as problem:
         raise RunError(f"cannot write into {run_dir} ({problem.strerror}): choose another run folder") from problem
+
+
+def _remove_if_unused(run_dir: Path) -> None:
+    """Remove the folder of a run that was refused before it began, and whose folder holds nothing but the lock."""
+    if [file.name for file in run_dir.iterdir()] in ([], [".lock"]):
+        (run_dir / ".lock").unlink(missing_ok=True)
+        run_dir.rmdir()

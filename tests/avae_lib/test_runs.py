@@ -8,10 +8,12 @@ import pytest
 import torch
 
 from avae_lib.data import DataConfig
+from avae_lib.errors import InvalidInput
 from avae_lib.models.vae import VAEConfig
 from avae_lib.presets.derivation import derive
 from avae_lib.training.checkpoints import WeightsError
 from avae_lib.training.experiment import Experiment
+from avae_lib.training.fit import fit
 from avae_lib.training.run_guards import RunInUse, run_lock
 from avae_lib.training.runs import RunError, load_run, read_experiment, train_run, write_run
 from avae_lib.training.training_config import LoggingConfig, TrainingConfig
@@ -142,3 +144,35 @@ def test_a_folder_without_a_run_and_a_run_without_weights_say_so(tmp_path):
         load_run(tmp_path / "run")
     train_run(EXPERIMENT, tmp_path / "run")
     load_run(tmp_path / "run")
+
+
+def test_what_fit_has_trained_is_neither_overwritten_nor_a_dead_end(tmp_path):
+    data, longer = EXPERIMENT.data.load(), derive(EXPERIMENT, training={"steps": 5})
+    fit(EXPERIMENT.build_model(), data, EXPERIMENT.training, tmp_path, progress_bar=False)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(RunError, match="holds a run already"):
+        write_run(EXPERIMENT, EXPERIMENT.build_model(), tmp_path)
+    with pytest.raises(RunError, match=r"no config.json.*avae_lib.train_run\(experiment, folder\)"):
+        load_run(tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    assert train_run(longer, tmp_path, progress_bar=False).step == 5
+    assert load_run(tmp_path)[1] == longer
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"data": {"labels": True}}, "data.labels must be false"),
+        ({}, "training needs about"),
+    ],
+)
+def test_a_run_that_is_refused_leaves_no_folder(tmp_path, monkeypatch, changes, message):
+    monkeypatch.setattr("avae_lib.training.memory_plan.available_memory", lambda device: -(2**30))
+    refused = derive(EXPERIMENT, training={"device": "cpu"}, **changes)
+    with pytest.raises(InvalidInput, match=message):
+        train_run(refused, tmp_path / "new", progress_bar=False)
+    assert not (tmp_path / "new").exists()
+    (tmp_path / "old").mkdir()
+    with pytest.raises(InvalidInput, match=message):
+        train_run(refused, tmp_path / "old", progress_bar=False)
+    assert not (tmp_path / "old" / "config.json").exists()
