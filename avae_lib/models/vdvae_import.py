@@ -125,7 +125,8 @@ def load_released_weights(model: nn.Module, state_dict: Mapping[str, Tensor]) ->
     """Give ``model``, built from :func:`config_fields`, the weights of a released checkpoint.
 
     Raises:
-        ValueError: names are missing or unknown, or shapes differ; the message names the first of each.
+        ValueError: names are missing or unknown, shapes differ, or what is there are no finite floating-point numbers;
+            the message names the first of each.
 
     >>> hparams = {"width": 8, "zdim": 2, "enc_blocks": "8x1", "dec_blocks": "8x1", "image_size": 8}
     >>> model = VDVAEConfig(**config_fields(hparams)).build()
@@ -138,6 +139,7 @@ def load_released_weights(model: nn.Module, state_dict: Mapping[str, Tensor]) ->
     wanted = tensors_by_released_name(model)
     _require_same_names(wanted, given)
     _require_same_shapes(wanted, given)
+    _require_finite_numbers({name: given[name] for name in wanted})
     with torch.no_grad():
         for name, tensor in wanted.items():
             tensor.copy_(given[name])
@@ -208,6 +210,25 @@ def _require_same_shapes(wanted: Mapping[str, Tensor], given: Mapping[str, Tenso
         raise InvalidInput(
             f"the checkpoint is not of the model that hparams describe: {len(misshapen)} shapes differ "
             f"({_first_of(misshapen)}). Check width, zdim, bottleneck_multiple, num_mixtures and custom_width_str"
+        )
+
+
+def _require_finite_numbers(given: Mapping[str, Tensor]) -> None:
+    """A checkpoint of training that diverged, or of other numbers, has the right names and shapes all the same."""
+    other = [
+        f"{name} is {tensor.dtype} ({tensor.layout})"
+        for name, tensor in given.items()
+        if not tensor.is_floating_point() or tensor.layout != torch.strided
+    ]
+    if other:
+        raise InvalidInput(
+            f"the checkpoint must hold dense floating-point weights: {_first_of(other)}. Choose another file"
+        )
+    spoilt = [name for name, tensor in given.items() if not tensor.float().isfinite().all()]
+    if spoilt:
+        raise InvalidInput(
+            f"{len(spoilt)} weights of the checkpoint hold NaN or infinity ({_first_of(spoilt)}). Choose a file from "
+            "before that happened"
         )
 
 

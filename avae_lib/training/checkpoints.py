@@ -18,8 +18,9 @@ import torch
 from torch import nn
 
 from avae_lib.atomic_write import move_into_place, write_atomically
-from avae_lib.errors import UserError
+from avae_lib.errors import InvalidInput, UserError
 from avae_lib.training.training_state import TrainingState
+from avae_lib.training.weights_checksum import require_intact, with_checksum
 
 __all__ = [
     "BEST",
@@ -31,6 +32,7 @@ __all__ = [
     "has_weights",
     "load_weights",
     "milestone_file",
+    "require_whole_archive",
     "save_milestone",
     "save_weights",
     "step_of_weights",
@@ -116,7 +118,7 @@ class Checkpoints:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        _require_whole(path)
+        require_whole_archive(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as problem:  # PyTorch's readers raise many kinds of errors on damaged bytes
         raise CheckpointError(f"{path} is damaged or no checkpoint ({_first_sentence(problem)})") from problem
@@ -125,8 +127,23 @@ def _read(path: Path) -> dict[str, Any]:
     return state
 
 
-def _require_whole(path: Path) -> None:
-    """Compare the file's checksums, which PyTorch writes but does not check."""
+def require_whole_archive(path: Path) -> None:
+    """Compare the checksums in a file of ``torch.save``, which PyTorch writes but does not check.
+
+    Raises:
+        ValueError: one of them is wrong.
+        zipfile.BadZipFile: the file is cut short, or no such file.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "sevens.pt")
+    ...     torch.save(torch.full((9,), 7, dtype=torch.uint8), path)
+    ...     require_whole_archive(path)
+    ...     _ = path.write_bytes(path.read_bytes().replace(bytes([7] * 9), bytes([7] * 8 + [6])))
+    ...     require_whole_archive(path)
+    Traceback (most recent call last):
+    ValueError: the checksum of sevens/data/0 is wrong
+    """
     with zipfile.ZipFile(path) as archive:
         damaged = archive.testzip()
     if damaged is not None:
@@ -151,7 +168,7 @@ class WeightsError(UserError, RuntimeError):
 
 
 def save_weights(model: nn.Module, step: int, run_dir: Path, name: str = LATEST) -> None:
-    """Write a model's weights to a file in the run folder, with ``step``, the number of updates, as metadata.
+    """Write a model's weights to a file in the run folder, with ``step``, the number of updates, and a checksum.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -160,7 +177,7 @@ def save_weights(model: nn.Module, step: int, run_dir: Path, name: str = LATEST)
     30
     """
     tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in model.state_dict().items()}
-    content = safetensors.torch.save(tensors, metadata={"step": str(step)})
+    content = with_checksum(safetensors.torch.save(tensors, metadata={"step": str(step)}))
     path = run_dir / name
     path.parent.mkdir(exist_ok=True)
     write_atomically(path, content)
@@ -214,11 +231,19 @@ def load_weights(model: nn.Module, run_dir: Path, name: str = LATEST) -> nn.Modu
         instead = f"it holds {', '.join(there)}" if there else "train it first"
         raise WeightsError(f"{run_dir} holds no {name} yet: {instead}{appears}")
     try:
+        with path.open("rb") as file:
+            require_intact(file)
         model.load_state_dict(safetensors.torch.load_file(path))
-    except (safetensors.SafetensorError, RuntimeError, OSError) as problem:
+    except (safetensors.SafetensorError, RuntimeError, OSError, InvalidInput) as problem:
         reason = str(problem).strip().splitlines()[-1].strip()
-        raise WeightsError(f"{path} is damaged or of another model ({reason}); training again rewrites it") from problem
+        raise WeightsError(f"{path} is damaged or of another model ({reason}); {_instead(name)}") from problem
     return model
+
+
+def _instead(name: str) -> str:
+    if name == LATEST:
+        return "the same `avae train` as before writes it again"
+    return "put back a copy, or choose other weights of the run with --weights"
 
 
 def milestone_file(step: int) -> str:

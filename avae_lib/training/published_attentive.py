@@ -121,6 +121,8 @@ def _tensors(path: Path, file: Any) -> Iterator[NamedTensor]:
                 continue
             if values.dtype.kind != "f":
                 raise KerasFileError(f"{path} must hold floating-point weights, {layer}/{name} is {values.dtype}")
+            if not np.isfinite(values).all():
+                raise KerasFileError(f"{path}: {layer}/{name} holds NaN or infinity; choose a file from before that")
             yield NamedTensor(f"{layer}/{name}", torch.from_numpy(np.asarray(values, dtype=np.float32)))
 
 

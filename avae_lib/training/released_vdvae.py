@@ -16,12 +16,14 @@ from avae_lib.errors import InvalidInput, UserError
 from avae_lib.models.vdvae import VDVAEConfig
 from avae_lib.models.vdvae_export import released_hparams, to_openai
 from avae_lib.models.vdvae_import import config_fields, load_released_weights
-from avae_lib.training.checkpoints import LATEST
+from avae_lib.training.checkpoints import LATEST, require_whole_archive
 from avae_lib.training.experiment import Experiment
 from avae_lib.training.runs import load_run, write_run
 from avae_lib.training.training_config import TrainingConfig
 
 __all__ = ["ReleasedFileError", "experiment_of_hparams", "export_checkpoint", "import_checkpoint"]
+
+_BEGIN_OF_ARCHIVE = b"PK"
 
 
 class ReleasedFileError(UserError, ValueError):
@@ -129,17 +131,22 @@ def export_checkpoint(run_dir: Path, path: Path, weights: str = LATEST) -> Path:
 
 
 def _read_weights(path: Path) -> dict[str, Tensor]:
+    with path.open("rb") as file:
+        is_archive = file.read(len(_BEGIN_OF_ARCHIVE)) == _BEGIN_OF_ARCHIVE
     try:
+        if is_archive:  # PyTorch before 1.6 wrote none
+            require_whole_archive(path)
         weights = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError:
-        raise
     except Exception as problem:  # of bytes that are no weights, PyTorch's readers raise what they please
         raise ReleasedFileError(
-            f"{path} is damaged, or holds something other than weights, and was not executed"
+            f"{path} is damaged, cut short, or holds something other than weights, and was not executed: copy it "
+            "again from where it comes from"
         ) from problem
-    is_state_dict = isinstance(weights, Mapping) and all(isinstance(weight, Tensor) for weight in weights.values())
+    is_state_dict = isinstance(weights, Mapping) and all(
+        isinstance(name, str) and isinstance(weight, Tensor) for name, weight in weights.items()
+    )
     if not is_state_dict or not weights:
         raise ReleasedFileError(
-            f"{path} must hold tensors by their names (a state_dict), got a {type(weights).__name__}"
+            f"{path} must hold tensors by their names (a state_dict) and nothing else, got a {type(weights).__name__}"
         )
     return dict(weights)

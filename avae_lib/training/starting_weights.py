@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import io
 import itertools
 import json
 from collections.abc import Iterator, Mapping
@@ -20,8 +21,9 @@ import safetensors.torch
 from torch import nn
 
 from avae_lib.atomic_write import write_atomically
-from avae_lib.errors import UserError
+from avae_lib.errors import InvalidInput, UserError
 from avae_lib.training.checkpoints import LATEST, WeightsError, step_of_weights
+from avae_lib.training.weights_checksum import require_intact
 
 __all__ = ["OtherModel", "StartRecord", "StartingWeights", "keep_starting_weights", "load_starting_weights"]
 
@@ -148,8 +150,9 @@ def load_starting_weights(model: nn.Module, run_dir: Path) -> nn.Module:
 
 def _tensors(content: bytes, path: Path) -> dict[str, Any]:
     try:
+        require_intact(io.BytesIO(content))
         return safetensors.torch.load(content)
-    except safetensors.SafetensorError as problem:
+    except (safetensors.SafetensorError, InvalidInput) as problem:
         raise WeightsError(f"{path} is damaged ({problem}): choose other weights with --init-weights") from problem
 
 

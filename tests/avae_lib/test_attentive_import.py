@@ -515,6 +515,16 @@ class TestCommandLine:
         assert "it lists no layer_names" in third
         assert "is damaged, or no HDF5 file" in fourth
 
+    def test_weights_that_are_not_finite_are_refused(self, tmp_path, capsys):
+        keras_file(CIFAR_LIKE, tmp_path / "model.h5")
+        with h5py.File(tmp_path / "model.h5", "a") as file:
+            layer = file.attrs["layer_names"][0]
+            name = file[layer].attrs["weight_names"][0]
+            file[layer][name][...] = np.nan
+        assert main(self.command(tmp_path)) == 1
+        assert "holds NaN or infinity" in capsys.readouterr().err
+        assert not (tmp_path / "run").exists()
+
     @pytest.mark.parametrize(("content", "message"), [("[]", "must hold a JSON object"), ("{", "is no JSON file")])
     def test_files_of_names_with_other_content_are_refused(self, tmp_path, capsys, content, message):
         (tmp_path / "names.json").write_text(content)

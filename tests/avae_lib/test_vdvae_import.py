@@ -361,6 +361,7 @@ class TestCommandLine:
             ([torch.zeros(1)], "got a list"),
             (argparse.Namespace(), "was not executed"),
             ({"decoder.gain": torch.ones(1, 8, 1, 1)}, "names are missing (encoder.in_conv.weight"),
+            ({7: torch.zeros(1)}, "must hold tensors by their names (a state_dict) and nothing else, got a dict"),
         ],
     )
     def test_other_files_are_refused_in_one_line(self, tmp_path, hparams, capsys, content, message):
@@ -368,6 +369,53 @@ class TestCommandLine:
         assert main(["import-openai", str(tmp_path / "weights.th"), "--hparams", str(hparams)]) == 1
         said = capsys.readouterr().err
         assert message in said and said.count("\n") == 1
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            (lambda tensor: tensor * float("nan"), "hold NaN or infinity (encoder."),
+            (lambda tensor: tensor.double() + 1e300, "hold NaN or infinity"),  # infinite in float32
+            (
+                lambda tensor: tensor.long(),
+                "dense floating-point weights: encoder.in_conv.weight is torch.int64",
+            ),
+            (lambda tensor: tensor + 1j, "is torch.complex64"),
+            (lambda tensor: tensor.to_sparse(), "torch.sparse_coo"),
+        ],
+    )
+    def test_weights_must_be_finite_floating_point_numbers(self, tmp_path, hparams, capsys, change, message):
+        weights = {name: change(tensor) for name, tensor in released_weights(SMALL).items()}
+        torch.save(weights, tmp_path / "weights.th")
+        arguments = ["import-openai", str(tmp_path / "weights.th"), "--hparams", str(hparams)]
+        assert main([*arguments, "--run-dir", str(tmp_path / "run")]) == 1
+        said = capsys.readouterr().err
+        assert message in said and said.count("\n") == 1
+        assert not (tmp_path / "run").exists()
+
+    @pytest.mark.parametrize("as_archive", [True, False])  # PyTorch before 1.6 wrote files of another kind
+    def test_a_file_that_is_cut_short_is_named_with_what_to_do(self, tmp_path, hparams, capsys, as_archive):
+        path = tmp_path / "weights.th"
+        torch.save(released_weights(SMALL), path, _use_new_zipfile_serialization=as_archive)
+        content, arguments = path.read_bytes(), ["import-openai", str(path), "--hparams", str(hparams)]
+        for length in (0, 1, 100, 9_999, len(content) // 2, len(content) - 1):
+            path.write_bytes(content[:length])
+            assert (
+                main(["import-openai", str(path), "--hparams", str(hparams), "--run-dir", str(tmp_path / "run")]) == 1
+            )
+            said = capsys.readouterr().err
+            assert "weights.th is damaged, cut short" in said and "copy it again" in said and said.count("\n") == 1
+        path.write_bytes(content)
+        assert main([*arguments, "--run-dir", str(tmp_path / "run")]) == 0
+
+    def test_a_wrong_byte_among_the_weights_is_noticed(self, tmp_path, hparams, capsys):
+        weights, path = released_weights(SMALL), tmp_path / "weights.th"
+        torch.save(weights, path)
+        place = path.read_bytes().index(weights["encoder.in_conv.weight"].numpy().tobytes())
+        content = bytearray(path.read_bytes())
+        content[place] ^= 1
+        path.write_bytes(content)
+        assert main(["import-openai", str(path), "--hparams", str(hparams)]) == 1
+        assert "weights.th is damaged" in capsys.readouterr().err
 
     @pytest.mark.parametrize(
         ("options", "message"),
