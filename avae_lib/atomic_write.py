@@ -1,15 +1,18 @@
-"""Replace files in one piece: a reader sees the earlier file or the whole new one, even if the program is killed."""
+"""Write so that a kill or a full disk harms nothing: files are replaced in one piece, and lines are added whole."""
 
 from __future__ import annotations
 
 import contextlib
 import io
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-__all__ = ["move_into_place", "named_in_errors", "write_atomically"]
+__all__ = ["append_line", "move_into_place", "named_in_errors", "remove_abandoned_drafts", "write_atomically"]
+
+_DRAFT = re.compile(r"\..*\.(\d{1,9})\.partial", re.DOTALL)
 
 
 def write_atomically(path: Path, content: bytes | str | Callable[[BinaryIO], object], mode: int = 0o666) -> Path:
@@ -36,7 +39,7 @@ def write_atomically(path: Path, content: bytes | str | Callable[[BinaryIO], obj
     """
     draft = path.with_name(f".{path.name[:100]}.{os.getpid()}.partial")
     try:
-        with named_in_errors(path), _opened(draft, mode) as file:
+        with named_in_errors(path, draft), _opened(draft, mode) as file:
             if callable(content):
                 file.have_written_by(content)
             else:
@@ -47,9 +50,66 @@ def write_atomically(path: Path, content: bytes | str | Callable[[BinaryIO], obj
     return path
 
 
+def append_line(path: Path, line: str) -> None:
+    """Add a line at the end of a text file; the file is made if there is none.
+
+    If a kill or a full disk has left the last line unfinished, it is ended first, so that only that line is lost.
+
+    Raises:
+        OSError: the file cannot be written; its ``filename`` is set.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "notes.txt")
+    ...     _ = path.write_text("τ = 1\\nτ =", encoding="utf-8")
+    ...     append_line(path, "τ = 2")
+    ...     path.read_text(encoding="utf-8").splitlines()
+    ['τ = 1', 'τ =', 'τ = 2']
+    """
+    with named_in_errors(path), path.open("a+b") as file:
+        is_unfinished = False
+        if file.tell():
+            file.seek(-1, os.SEEK_END)
+            is_unfinished = file.read(1) != b"\n"
+        file.write(b"\n" * is_unfinished + line.encode("utf-8") + b"\n")
+
+
+def remove_abandoned_drafts(folder: Path) -> None:
+    """Remove the drafts in a folder that a killed program left half written; those of running programs stay.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for writer in (os.getpid(), 999_999_999):  # no process has such a high number
+    ...         Path(folder, f".notes.txt.{writer}.partial").touch()
+    ...     remove_abandoned_drafts(Path(folder))
+    ...     len(list(Path(folder).iterdir()))
+    1
+    """
+    for file in folder.glob(".*.partial"):
+        named = _DRAFT.fullmatch(file.name)
+        if named is not None and not _is_running(int(named[1])):
+            with contextlib.suppress(OSError):
+                file.unlink()
+
+
+def _is_running(process: int) -> bool:
+    """Whether there is a process of this number; on Windows nobody is asked, because asking would end it."""
+    if os.name != "posix":
+        return True
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        pass  # another user's
+    return True
+
+
 @contextlib.contextmanager
-def named_in_errors(path: Path) -> Iterator[None]:
+def named_in_errors(path: Path, draft: Path | None = None) -> Iterator[None]:
     """Let an OSError that leaves the ``with`` block name ``path``: the system names no file when a write fails.
+
+    If it names ``draft``, of which the reader knows nothing, ``path`` takes its place.
 
     >>> try:
     ...     with named_in_errors(Path("notes.txt")):
@@ -61,7 +121,8 @@ def named_in_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as problem:
-        if problem.filename is None and problem.errno is not None:
+        unnamed = problem.filename is None and problem.errno is not None
+        if unnamed or (draft is not None and str(problem.filename) == str(draft)):
             problem.filename = str(path)
         raise
 
@@ -105,7 +166,7 @@ def move_into_place(draft: Path, path: Path) -> None:
     ...     draft.exists(), path.exists()
     (False, True)
     """
-    with named_in_errors(path):
+    with named_in_errors(path, draft):
         with draft.open("r+b") as file:
             os.fsync(file.fileno())
         os.replace(draft, path)

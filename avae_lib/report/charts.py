@@ -86,7 +86,7 @@ def _terms(record: RunRecord) -> Chart:
 def _penalties(record: RunRecord) -> Chart:
     rows, (held_out, _) = _held_out_rows(record), record.curve
     names, steps = list(rows[-1]["penalties"]), [row["step"] for row in rows]
-    curves = {name: (steps, [row["penalties"].get(name, 0.0) for row in rows]) for name in names}
+    curves = {name: (steps, [(row.get("penalties") or {}).get(name) or 0.0 for row in rows]) for name in names}
     listed = ", ".join(f"{name} {curves[name][1][-1]:.2f}" for name in names)
     return Chart(
         f"Penalty: {names[0]}" if len(names) == 1 else "Penalties",

@@ -79,7 +79,7 @@ class ComparedRun:
         experiment, costs = read_experiment(run_dir), Costs.read(run_dir)
         rows = MetricsFile(run_dir / "metrics.jsonl").rows()
         valid = [row for row in rows if row.get("split") == "valid"]
-        quantity = "objective" if valid and "bits_per_dim" not in valid[-1] else "bits_per_dim"
+        quantity = "objective" if any("objective" in row for row in valid) else "bits_per_dim"
         in_nats = "objective" if quantity == "objective" else "negative_elbo"
         values = [row[in_nats] for row in valid if row.get(in_nats) is not None]
         return cls(
@@ -91,7 +91,7 @@ class ComparedRun:
             nats=min(values, default=None),
             parameters=_parameters(experiment) if costs is None else costs.parameters,
             updates=max((row["step"] for row in rows), default=step_of_weights(run_dir / LATEST) or 0),
-            hours=max((row.get("seconds", 0.0) for row in rows), default=0.0) / 3600,
+            hours=max((row.get("seconds") or 0.0 for row in rows), default=0.0) / 3600,
             looks=Looks.count(run_dir),
             tests={weights: found for name, weights in _EVALUATIONS.items() if (found := _evaluation(run_dir / name))},
             data=read_fingerprint(run_dir),

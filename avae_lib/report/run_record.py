@@ -23,6 +23,7 @@ from avae_lib.training.runs import load_run
 
 __all__ = ["RunRecord"]
 
+_DRAWN = ("negative_elbo", "bits_per_dim", "log_likelihood", "kl")
 _NAMES = {"valid": "validation", "test": "test"}
 
 
@@ -96,8 +97,14 @@ class RunRecord:
         return _NAMES[split], split
 
     def rows(self, split: str) -> list[dict[str, Any]]:
-        """Rows of metrics of ``"train"``, ``"valid"`` or ``"test"`` in which :attr:`quantity` is a number."""
-        return [row for row in self.metrics if row.get("split") == split and row.get(self.quantity) is not None]
+        """Rows of metrics of ``"train"``, ``"valid"`` or ``"test"`` with all numbers that are drawn."""
+        drawn = _DRAWN if self.has_density else ("objective",)
+        rows = [row for row in self.metrics if row.get("split") == split]
+        return [row for row in rows if all(row.get(name) is not None for name in drawn) and self._has_layers(row)]
+
+    def _has_layers(self, row: dict[str, Any]) -> bool:
+        kl = row.get("kl_per_layer") or ()
+        return len(kl) == self.num_layers and None not in kl
 
     @property
     def observed(self) -> Pixels | Tokens:
@@ -122,12 +129,12 @@ class RunRecord:
     @property
     def seconds(self) -> float:
         """Time that training took."""
-        return max((row["seconds"] for row in self.metrics), default=0.0)
+        return max((row.get("seconds") or 0.0 for row in self.metrics), default=0.0)
 
     @property
     def skipped(self) -> int:
         """Updates left out."""
-        return max((row.get("skipped", 0) for row in self.metrics), default=0)
+        return max((row.get("skipped") or 0 for row in self.metrics), default=0)
 
 
 def _load(run_dir: Path) -> tuple[Experiment, Dataset, AnyModel, torch.device]:

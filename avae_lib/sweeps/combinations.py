@@ -158,7 +158,7 @@ def _short_names(keys: Sequence[str]) -> dict[str, str]:
 
 def _seconds_trained(folder: Path) -> float:
     rows = MetricsFile(folder / "metrics.jsonl").rows()
-    seconds = [float(row.get("seconds", 0.0)) for row in rows]
+    seconds = [float(row.get("seconds") or 0.0) for row in rows]
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # what came after the last row of metrics
         seconds.append(3600 * json.loads((folder / "costs.json").read_text(encoding="utf-8"))["hours"])
     return max(seconds, default=0.0)

@@ -317,5 +317,6 @@ class BestWeights:
 
 
 def _value(row: Mapping[str, Any]) -> float:
-    """The quantity to minimise, in nats."""
-    return row["negative_elbo"] if "negative_elbo" in row else row["objective"]
+    """The quantity to minimise, in nats; infinite where the row has none."""
+    value = row.get("negative_elbo", row.get("objective"))
+    return math.inf if value is None else value

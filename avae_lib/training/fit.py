@@ -15,11 +15,12 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from avae_lib.atomic_write import remove_abandoned_drafts
 from avae_lib.data import Dataset
 from avae_lib.data.fingerprint import keep_fingerprint, require_same_data
 from avae_lib.models.contract import ModelWithStages
 from avae_lib.training.activation_checkpointing import activation_checkpointing, checkpointed_blocks
-from avae_lib.training.checkpoints import Checkpoints, save_milestone, save_weights
+from avae_lib.training.checkpoints import Checkpoints, milestone_file, save_milestone, save_weights
 from avae_lib.training.costs import Clock, Costs
 from avae_lib.training.devices import find_device, threads_for
 from avae_lib.training.distributed import Team, join_team
@@ -125,6 +126,8 @@ def fit(
         with _lock(run_dir, team), noise, threads_for(model, config.threads):
             if Checkpoints(run_dir).exist:
                 require_same_data(dataset, run_dir)
+            if team.is_leader:
+                _remove_what_a_kill_left(run_dir)
             state = TrainingState(model, dataset, config, device, team)
             team.in_turn(lambda: _resume(state, run_dir))
             if state.step < config.steps:
@@ -247,6 +250,11 @@ def _report_unfinished(state: TrainingState, stop: StopRequest, journal: Journal
 
 def _only_leader_prints(team: Team) -> contextlib.AbstractContextManager:
     return contextlib.nullcontext() if team.is_leader else contextlib.redirect_stdout(io.StringIO())
+
+
+def _remove_what_a_kill_left(run_dir: Path) -> None:
+    for folder in (run_dir, (run_dir / milestone_file(0)).parent):
+        remove_abandoned_drafts(folder)
 
 
 def _lock(run_dir: Path, team: Team) -> contextlib.AbstractContextManager:

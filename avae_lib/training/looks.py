@@ -10,9 +10,8 @@ import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
 
-from avae_lib.atomic_write import named_in_errors
+from avae_lib.atomic_write import append_line
 from avae_lib.training.metrics import MetricsFile
 
 __all__ = ["Looks", "note_look"]
@@ -44,10 +43,11 @@ class Looks:
         return f"{valid}test {example}s {_times(self.test)}"
 
 
-def note_look(run_dir: Path, split: Literal["valid", "test"], by: str) -> None:
+def note_look(run_dir: Path, split: str, by: str) -> None:
     """Note that somebody has looked at held-out examples of a run.
 
     Args:
+        split: "valid" or "test".
         by: what looked, for example ``"avae evaluate"``.
 
     >>> import tempfile
@@ -57,9 +57,7 @@ def note_look(run_dir: Path, split: Literal["valid", "test"], by: str) -> None:
     Looks(valid=0, test=1)
     """
     line = {"split": split, "by": by, "time": datetime.now(UTC).isoformat(timespec="seconds")}
-    path = run_dir / _NAME
-    with named_in_errors(path), path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
+    append_line(run_dir / _NAME, json.dumps(line))
 
 
 def _noted(path: Path) -> list[str]:
@@ -69,7 +67,7 @@ def _noted(path: Path) -> list[str]:
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             found.append(json.loads(line)["split"])
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             continue  # a line that a kill or a full disk left unfinished
     return found
 

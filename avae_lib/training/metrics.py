@@ -16,7 +16,7 @@ from jaxtyping import Int
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from avae_lib.atomic_write import named_in_errors, write_atomically
+from avae_lib.atomic_write import append_line, write_atomically
 from avae_lib.errors import UserError
 from avae_lib.evaluation import in_bits_per_dim, measuring, terms_of_bound
 from avae_lib.models.contract import reason_for_no_density
@@ -58,11 +58,13 @@ class MetricsFile:
 
     def append(self, row: dict[str, Any]) -> None:
         """Write one row at the end of the file."""
-        with named_in_errors(self.path), self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(_finite(row), allow_nan=False) + "\n")
+        append_line(self.path, json.dumps(_finite(row), allow_nan=False))
 
     def rows(self) -> list[dict[str, Any]]:
-        """All rows. A line that a killed run left unfinished is ignored."""
+        """All rows whose entries are of their kinds; others, and a line that a killed run left unfinished, are ignored.
+
+        Any entry but ``step`` may be missing or null.
+        """
         if not self.path.exists():
             return []
         parsed = [_parse(line) for line in self.path.read_text(encoding="utf-8", errors="replace").splitlines()]
@@ -77,10 +79,41 @@ class MetricsFile:
 
 def _parse(line: str) -> dict[str, Any] | None:
     try:
-        row = json.loads(line)
-    except json.JSONDecodeError:
+        row = _finite(json.loads(line))
+    except (ValueError, RecursionError):
         return None
-    return row if isinstance(row, dict) and isinstance(row.get("step"), int) else None
+    if not isinstance(row, dict) or type(row.get("step")) is not int or row["step"] < 0:
+        return None
+    known = {name: value for name, value in row.items() if name in _KINDS and value is not None}
+    return row if all(_KINDS[name](value) for name, value in known.items()) else None
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and abs(value) < _LARGEST  # True is no number
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _are_numbers(values: Any) -> bool:
+    """Whether this is a list, or a dictionary, of numbers and nulls."""
+    entries = values.values() if isinstance(values, dict) else values
+    return isinstance(values, dict | list) and all(entry is None or _is_number(entry) for entry in entries)
+
+
+_NUMBERS = """seconds negative_elbo log_likelihood kl bits_per_dim objective
+loss beta learning_rate gradient_norm skipped skip_rate"""
+_KINDS: dict[str, Callable[[Any], bool]] = {
+    **dict.fromkeys(_NUMBERS.split(), _is_number),
+    "split": _is_text,
+    "reason": _is_text,
+    "kl_per_layer": lambda value: isinstance(value, list) and _are_numbers(value),
+    "images": lambda value: isinstance(value, list) and _are_numbers(value),
+    "penalties": lambda value: isinstance(value, dict) and _are_numbers(value),
+}
+"""What an entry of a row must be, if it is there."""
+_LARGEST = 1e300  # whole numbers in JSON have no limit, and those of Python cannot all be turned into floats
 
 
 def _finite(value: Any) -> Any:

@@ -92,7 +92,7 @@ class _Progress:
     def _curves(self, quantity: str) -> dict[str, tuple[list[int], list[float]]]:
         rows = MetricsFile(self._run_dir / "metrics.jsonl").rows()
         return {
-            name: _curve([row for row in rows if row["split"] == split], quantity)
+            name: _curve([row for row in rows if row.get("split") == split], quantity)
             for name, split in (("training", "train"), ("validation", "valid"))
         }
 
