@@ -60,12 +60,22 @@ def _blocks_of(part: nn.Module) -> list[nn.Module]:
 
 
 @contextlib.contextmanager
-def activation_checkpointing(model: nn.Module, enabled: bool = True) -> Iterator[None]:
+def activation_checkpointing(
+    model: nn.Module,
+    enabled: bool = True,
+    again_within: Callable[[], contextlib.AbstractContextManager] = contextlib.nullcontext,
+) -> Iterator[None]:
     """Inside a ``with`` block, blocks keep their inputs alone and are computed again in the backward pass.
 
     Loss and gradients stay the same, bit for bit on the CPU: noise is drawn again from the same random state, and
     running statistics move once. Weights, and their names, are untouched. The likelihood of a hierarchy counts as a
     block. Passes without gradients are computed as usual.
+
+    Args:
+        model: the model.
+        enabled: whether to do so at all.
+        again_within: makes the context of the second computation, for a mode that the backward pass would leave.
+            PyTorch itself sees to autocast and to random numbers.
 
     Raises:
         InvalidInput: the model has no such blocks (:func:`checkpointed_blocks`).
@@ -87,7 +97,7 @@ def activation_checkpointing(model: nn.Module, enabled: bool = True) -> Iterator
     if isinstance(model, Hierarchy):
         wrapped.append((model.head, "log_likelihood"))
     for module, method in wrapped:
-        setattr(module, method, _recomputed(module, getattr(module, method)))
+        setattr(module, method, _recomputed(module, getattr(module, method), again_within))
     try:
         yield
     finally:
@@ -95,24 +105,36 @@ def activation_checkpointing(model: nn.Module, enabled: bool = True) -> Iterator
             delattr(module, method)  # the method of the class comes back
 
 
-def _recomputed(module: nn.Module, method: Callable[..., Any]) -> Callable[..., Any]:
+def _recomputed(
+    module: nn.Module, method: Callable[..., Any], again_within: Callable[[], contextlib.AbstractContextManager]
+) -> Callable[..., Any]:
     def call(*arguments: Any) -> Any:
         if not torch.is_grad_enabled():
             return method(*arguments)
-        return checkpoint(method, *arguments, use_reentrant=False, context_fn=lambda: _contexts(module))
+        return checkpoint(method, *arguments, use_reentrant=False, context_fn=lambda: _contexts(module, again_within()))
 
     # Compiled as one graph, the inside of a block would be kept or not as the compiler likes.
     return torch.compiler.disable(call, recursive=False)
 
 
-def _contexts(module: nn.Module) -> tuple[contextlib.AbstractContextManager, contextlib.AbstractContextManager]:
+def _contexts(
+    module: nn.Module, again_within: contextlib.AbstractContextManager
+) -> tuple[contextlib.AbstractContextManager, contextlib.AbstractContextManager]:
     """Contexts of the first computation and of the second, which works on buffers as they were before the first."""
     before = [
         (part, {name: buffer.clone() for name, buffer in part.named_buffers(recurse=False)})
         for part in module.modules()
         if moves_buffers(part)
     ]
-    return contextlib.nullcontext(), _with_buffers(before) if before else contextlib.nullcontext()
+    return contextlib.nullcontext(), _second_time(before, again_within)
+
+
+@contextlib.contextmanager
+def _second_time(
+    before: list[tuple[nn.Module, dict[str, torch.Tensor]]], within: contextlib.AbstractContextManager
+) -> Iterator[None]:
+    with within, _with_buffers(before):
+        yield
 
 
 def moves_buffers(module: nn.Module) -> bool:

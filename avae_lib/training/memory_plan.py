@@ -22,7 +22,8 @@ from avae_lib.training.memory import (
     model_without_numbers,
     size_in_words,
 )
-from avae_lib.training.requirements import has_batch_normalisation, reason_against_micro_batch
+from avae_lib.training.requirements import has_batch_normalisation, reason_against_micro_batch, smallest_piece
+from avae_lib.training.sizes_of_pieces import sizes_of_pieces
 from avae_lib.training.training_config import TrainingConfig
 
 __all__ = ["MemoryPlan", "available_memory", "plan_memory", "plan_memory_for", "require_enough_memory"]
@@ -57,7 +58,7 @@ def plan_memory(experiment: Experiment, limit: int) -> MemoryPlan | None:
 
     What costs least is tried first: training data on the host; pieces of the batch, down to an eighth, unless the
     model has batch normalisation, whose result depends on them; activation checkpointing; checkpointing with pieces
-    of any size; and the same in bfloat16. For the largest models this takes half a minute.
+    of any sensible size; and the same in bfloat16. For the largest models this takes half a minute.
 
     >>> from avae_lib.presets import find_preset
     >>> plan_memory(find_preset("digits-vae"), limit=2**30).changes
@@ -85,7 +86,7 @@ def plan_memory_for(model: nn.Module, config: TrainingConfig, data_bytes: int, l
         for piece in pieces:
             with_piece = changes if piece is None else {**changes, "micro_batch": piece}
             memory = memory_with(with_piece)
-            if memory.total <= limit:
+            if memory.total <= limit and (memory.activations is not None or not with_piece):
                 return MemoryPlan(with_piece, memory)
     return None
 
@@ -102,7 +103,7 @@ def _candidates(model: nn.Module, config: TrainingConfig) -> Iterator[tuple[dict
         changes = {"activation_checkpointing": True} if has_checkpointed_blocks(model) else {}
         yield {**changes, **precision}, None
         if can_be_cut:
-            yield {**changes, **precision, "data_on": "host"}, 1
+            yield {**changes, **precision, "data_on": "host"}, smallest_piece(model)
 
 
 def _pieces_that_fit(
@@ -113,10 +114,14 @@ def _pieces_that_fit(
     limit: int,
 ) -> list[int]:
     """Sizes of equal pieces of a batch for which there should be enough memory, largest first."""
-    one, two = (memory_with({**changes, "micro_batch": piece}).total for piece in (1, 2))
+    small, large = (memory_with({**changes, "micro_batch": piece}).total for piece in (least, 2 * least))
     sizes = {math.ceil(config.batch_size / 2**halvings) for halvings in range(1, config.batch_size.bit_length() + 1)}
-    per_example = max(0, two - one)  # memory grows in proportion to the piece
-    return [size for size in sorted(sizes, reverse=True) if size >= least and one + (size - 1) * per_example <= limit]
+    per_example = max(0, large - small) / least  # memory grows in proportion to the piece
+    return [
+        size
+        for size in sorted(sizes, reverse=True)
+        if min(sizes_of_pieces(config.batch_size, size)) >= least and small + (size - least) * per_example <= limit
+    ]
 
 
 def available_memory(device: torch.device) -> int | None:

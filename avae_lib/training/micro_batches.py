@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from avae_lib.objectives import ELBO
 from avae_lib.training.moving_average import running_statistics
+from avae_lib.training.sizes_of_pieces import sizes_of_pieces
 from avae_lib.training.training_state import TrainingState
 
 __all__ = ["StatisticsOfPieces", "autocast", "backward_in_pieces"]
@@ -19,7 +20,7 @@ __all__ = ["StatisticsOfPieces", "autocast", "backward_in_pieces"]
 def backward_in_pieces(
     state: TrainingState, forward: Callable[..., ELBO], images: Tensor, labels: Mapping[str, Tensor]
 ) -> tuple[ELBO, Tensor]:
-    """Add the gradient of the loss of a batch to the parameters, ``micro_batch`` images at a time.
+    """Add the gradient of the loss of a batch to the parameters, at most ``micro_batch`` images at a time.
 
     The gradient is that of the whole batch up to rounding, given the same noise; but pieces draw other random numbers
     than a whole batch does. Where the loss is no mean over images
@@ -36,7 +37,7 @@ def backward_in_pieces(
     Returns:
         The terms of the bound of all images, with the mean of each penalty, and the loss; both without gradients.
 
-    Digits in pieces of 32 and 18. Without noise, the gradient is that of all 50:
+    Digits in two pieces of 25. Without noise, the gradient is that of all 50:
 
     >>> from avae_lib.data import load
     >>> from avae_lib.models.vae import VAEConfig
@@ -75,14 +76,15 @@ class _Piece:
 
 
 def _pieces(images: Tensor, labels: Mapping[str, Tensor], size: int) -> list[_Piece]:
-    starts = range(0, len(images), size)
+    sizes = sizes_of_pieces(len(images), size)
+    labels_of_pieces = {name: value.split(sizes) for name, value in labels.items()}
     return [
         _Piece(
-            images[start : start + size],
-            {name: value[start : start + size] for name, value in labels.items()},
-            len(images[start : start + size]) / len(images),
+            piece,
+            {name: values[index] for name, values in labels_of_pieces.items()},
+            len(piece) / len(images),
         )
-        for start in starts
+        for index, piece in enumerate(images.split(sizes))
     ]
 
 

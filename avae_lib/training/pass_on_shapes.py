@@ -21,6 +21,7 @@ from avae_lib.models.contract import num_classes
 from avae_lib.objectives import ELBO
 from avae_lib.observations import observed_by
 from avae_lib.training.activation_checkpointing import activation_checkpointing
+from avae_lib.training.sizes_of_pieces import sizes_of_pieces
 from avae_lib.training.training_config import TrainingConfig
 
 __all__ = ["PassOnShapes", "pass_on_shapes"]
@@ -55,19 +56,19 @@ def pass_on_shapes(model: nn.Module, config: TrainingConfig) -> PassOnShapes | N
     >>> round(ten.kept / one.kept, 2), one.reaches_all_parameters
     (10.0, True)
     """
-    size = min(config.batch_size, config.micro_batch or config.batch_size)
+    size = max(sizes_of_pieces(config.batch_size, config.micro_batch))
     try:
         shapes = _without_numbers(model)
         x = observed_by(model).blank(size, "meta")
         labels = {"labels": torch.empty(size, dtype=torch.int64, device="meta")} if num_classes(model) else {}
         counted = _CountedBytes(not_counted=[*shapes.parameters(), *shapes.buffers(), x])
-        precision = _Bfloat16() if config.precision == "bfloat16" else contextlib.nullcontext()
+        precision = _Bfloat16 if config.precision == "bfloat16" else contextlib.nullcontext
         with (
             _own_noise(),
             _unchecked_distributions(),
             counted,
-            activation_checkpointing(shapes, config.activation_checkpointing),
-            precision,
+            activation_checkpointing(shapes, config.activation_checkpointing, again_within=precision),
+            precision(),
         ):
             if size < config.batch_size:
                 _hold_gradients(shapes)

@@ -8,6 +8,7 @@ from avae_lib.data import Dataset
 from avae_lib.errors import InvalidInput
 from avae_lib.models.contract import num_classes
 from avae_lib.observations import observed_by
+from avae_lib.training.sizes_of_pieces import sizes_of_pieces
 from avae_lib.training.training_config import TrainingConfig
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "require_batches_in_pieces",
     "require_batches_that_can_be_shared",
     "require_matching_data",
+    "smallest_piece",
 ]
 
 
@@ -40,8 +42,8 @@ def require_batches_that_can_be_shared(model: nn.Module, batch_size: int, proces
     """Refuse a batch size that the processes of a run cannot divide equally, or whose shares are too small.
 
     Raises:
-        InvalidInput: the batch size is no multiple of the number of processes; or each process gets a single example,
-            and the model has a batch normalisation of vectors.
+        InvalidInput: the batch size is no multiple of the number of processes; or each process gets too few examples
+            for a batch normalisation of vectors (:func:`smallest_piece`; two, if there is only one process).
 
     >>> require_batches_that_can_be_shared(nn.Linear(2, 2), batch_size=12, processes=4)
     """
@@ -50,10 +52,11 @@ def require_batches_that_can_be_shared(model: nn.Module, batch_size: int, proces
             f"training.batch_size is shared out among {processes} processes and must be a multiple of their number, "
             f"got {batch_size}"
         )
-    if batch_size == processes and _normalises_vectors(model):
+    least = 2 if processes == 1 else smallest_piece(model)
+    if batch_size // processes < least and _normalises_vectors(model):
         raise InvalidInput(
-            "training.batch_size must be at least 2 for each process: this model normalises vectors over the batch, "
-            "and a single vector has no spread"
+            f"training.batch_size must be at least {least} for each process: this model normalises vectors over its "
+            f"part of the batch, and fewer of them have too little spread; got {batch_size} for {processes}"
         )
 
 
@@ -64,6 +67,18 @@ def has_batch_normalisation(model: nn.Module) -> bool:
     (True, False)
     """
     return any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules())
+
+
+def smallest_piece(model: nn.Module) -> int:
+    """Fewest examples in a piece of a batch with which training is sensible.
+
+    A batch normalisation of vectors divides by their spread, which a few vectors give badly: with eight of them the
+    gradients of digits-ladder and digits-biva are as long as with 64, with four up to a hundred times as long.
+
+    >>> smallest_piece(nn.BatchNorm1d(3)), smallest_piece(nn.Linear(3, 3))
+    (8, 1)
+    """
+    return 8 if _normalises_vectors(model) else 1
 
 
 def reason_against_micro_batch(model: nn.Module) -> str | None:
@@ -85,8 +100,8 @@ def require_batches_in_pieces(model: nn.Module, config: TrainingConfig, share: i
         share: examples of each batch that one process computes.
 
     Raises:
-        InvalidInput: the model compares the images of a batch; or a piece would have a single example, and the model
-            has a batch normalisation of vectors.
+        InvalidInput: the model compares the images of a batch; or a piece would have too few examples for a batch
+            normalisation of vectors (:func:`smallest_piece`).
 
     >>> require_batches_in_pieces(nn.Linear(2, 2), TrainingConfig(micro_batch=8), share=32)
     """
@@ -98,11 +113,14 @@ def require_batches_in_pieces(model: nn.Module, config: TrainingConfig, share: i
             f"training.micro_batch must be None for this model ({reason}), got {config.micro_batch}: a smaller "
             "training.batch_size also needs less memory"
         )
-    last_piece = share % config.micro_batch or config.micro_batch
-    if last_piece == 1 and _normalises_vectors(model):
+    least = smallest_piece(model)
+    if min(sizes_of_pieces(share, config.micro_batch)) < least:
+        wanted = next(
+            size for size in range(least, share + least) if min(sizes_of_pieces(share, size)) >= least or size >= share
+        )
         raise InvalidInput(
-            f"training.micro_batch must leave at least 2 examples in each piece of {share}: this model normalises "
-            f"vectors over the batch, and a single vector has no spread; got {config.micro_batch}"
+            f"training.micro_batch must be at least {wanted} for {share} examples of each batch: this model normalises "
+            f"vectors over a piece, and fewer than {least} have too little spread; got {config.micro_batch}"
         )
 
 

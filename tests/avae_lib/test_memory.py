@@ -131,6 +131,24 @@ def test_activations_are_what_autograd_saves_on_a_machine(preset, precision):
     )
 
 
+@pytest.mark.parametrize("preset", ["digits-ladder", "digits-vdvae", "digits-nvae", "digits-attentive"])
+def test_activations_are_counted_with_every_remedy_together(preset):
+    model = find_preset(preset).build_model()
+    both = activations(model, 16, activation_checkpointing=True, precision="bfloat16")
+    assert 0 < both <= activations(model, 16, activation_checkpointing=True)
+
+
+def test_no_remedy_is_promised_for_what_cannot_be_counted():
+    """A model that reads numbers has no count of activations, which is no zero."""
+
+    class Reading(TwoLayers):
+        def forward(self, x, posterior_temperature=1.0):
+            return super().forward(x) if x.float().mean() >= 0 else None
+
+    enough = expected_memory(Reading(), CONFIG, 0).total
+    assert plan_memory_for(Reading(), CONFIG, 10**6, limit=enough) is None
+
+
 def test_published_images_are_counted_without_being_there(monkeypatch):
     monkeypatch.delenv("AVAE_DATA", raising=False)
     assert expected_memory_of(find_preset("cifar10-vdvae")).images == 50_000 * 3 * 32 * 32

@@ -4,6 +4,8 @@ import dataclasses
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 
 from avae_lib.data import ImageDataset
@@ -12,8 +14,12 @@ from avae_lib.models.info_vae import InfoVAEConfig
 from avae_lib.models.ladder import LadderConfig
 from avae_lib.models.vae import VAEConfig
 from avae_lib.objectives import ELBO
+from avae_lib.presets import find_preset
 from avae_lib.training.fit import fit
-from avae_lib.training.requirements import require_batches_in_pieces
+from avae_lib.training.memory import expected_memory
+from avae_lib.training.memory_plan import plan_memory_for
+from avae_lib.training.requirements import require_batches_in_pieces, require_batches_that_can_be_shared
+from avae_lib.training.sizes_of_pieces import sizes_of_pieces
 from avae_lib.training.training_config import (
     KLWeightConfig,
     OptimizerConfig,
@@ -172,7 +178,62 @@ def test_models_that_compare_images_are_not_computed_in_pieces(dataset, tmp_path
     require_batches_in_pieces(model, dataclasses.replace(CONFIG, micro_batch=50), share=50)
 
 
-def test_a_single_vector_is_no_piece_for_a_batch_normalisation():
-    model = dataclasses.replace(LADDER, batch_norm=True).build()
-    with pytest.raises(InvalidInput, match="at least 2 examples in each piece of 50"):
-        require_batches_in_pieces(model, dataclasses.replace(CONFIG, micro_batch=7), share=50)
+BATCH_NORM = dataclasses.replace(LADDER, batch_norm=True)
+
+
+@pytest.mark.parametrize(("micro_batch", "share", "wanted"), [(7, 50, 9), (6, 12, 12), (1, 50, 9), (8, 15, 15)])
+def test_a_few_vectors_are_no_piece_for_a_batch_normalisation(micro_batch, share, wanted):
+    model = BATCH_NORM.build()
+    with pytest.raises(InvalidInput, match=f"micro_batch must be at least {wanted} .*got {micro_batch}"):
+        require_batches_in_pieces(model, dataclasses.replace(CONFIG, micro_batch=micro_batch), share)
+    require_batches_in_pieces(model, dataclasses.replace(CONFIG, micro_batch=wanted), share)
+    require_batches_in_pieces(LADDER.build(), dataclasses.replace(CONFIG, micro_batch=micro_batch), share)
+
+
+def test_a_few_vectors_are_no_share_of_a_process_for_a_batch_normalisation():
+    model = BATCH_NORM.build()
+    with pytest.raises(InvalidInput, match=r"at least 8 for each process: .*got 12 for 2"):
+        require_batches_that_can_be_shared(model, batch_size=12, processes=2)
+    with pytest.raises(InvalidInput, match="at least 2 for each process"):
+        require_batches_that_can_be_shared(model, batch_size=1, processes=1)
+    require_batches_that_can_be_shared(model, batch_size=2, processes=1)
+    require_batches_that_can_be_shared(model, batch_size=16, processes=2)
+
+
+@given(examples=st.integers(1, 300), largest=st.integers(1, 320))
+def test_pieces_are_as_few_as_suffice_and_nearly_equal(examples, largest):
+    sizes = sizes_of_pieces(examples, largest)
+    assert sum(sizes) == examples and max(sizes) <= largest and max(sizes) - min(sizes) <= 1
+    assert (len(sizes) - 1) * largest < examples
+
+
+@pytest.mark.parametrize("piece", [31, 63, 60])
+def test_a_batch_that_pieces_do_not_divide_keeps_its_gradient_with_batch_normalisation(piece):
+    """Pieces of 31, 31 and 2 digits gave a gradient a thousand times too long, after some updates."""
+    preset = find_preset("digits-ladder")
+    norms = {}
+    for micro_batch in (None, piece):
+        config = dataclasses.replace(preset.training, batch_size=64, micro_batch=micro_batch, device="cpu")
+        torch.manual_seed(0)
+        state = TrainingState(preset.build_model(), preset.data.load(), config, torch.device("cpu"))
+        norms[micro_batch] = []
+        for _ in range(10):
+            update(state, state.model)
+            norms[micro_batch].append(float(state.means.take()["gradient_norm"]))
+    assert max(norms[piece]) < 2 * max(norms[None])
+
+
+def test_a_plan_cuts_no_batch_into_pieces_too_small_for_batch_normalisation():
+    preset = find_preset("digits-ladder")
+    model = preset.build_model()
+
+    def total(micro_batch):
+        changes = {"micro_batch": micro_batch, "activation_checkpointing": True}
+        config = dataclasses.replace(preset.training, batch_size=512, **changes)
+        return expected_memory(model, config, 0).total
+
+    config = dataclasses.replace(preset.training, batch_size=512)
+    plan = plan_memory_for(model, config, 0, limit=total(8))
+    assert plan is not None and plan.changes["micro_batch"] == 8
+    smaller = plan_memory_for(model, config, 0, limit=total(4))
+    assert total(4) < total(8) and (smaller is None or smaller.changes["micro_batch"] >= 8)
