@@ -87,8 +87,8 @@ class Checkpoints:
         A last checkpoint that cannot be used is renamed to ``checkpoint.damaged.pt``, with a printed message.
 
         Args:
-            accept: called with the checkpoint. If it raises RuntimeError, ValueError or KeyError, the checkpoint
-                belongs to another model or other data and counts as foreign.
+            accept: called with the checkpoint. If it raises RuntimeError, ValueError, LookupError, TypeError or
+                AttributeError, the checkpoint belongs to another model or other data and counts as foreign.
 
         Raises:
             CheckpointError: there are checkpoints, but none can be used.
@@ -153,8 +153,8 @@ def require_whole_archive(path: Path) -> None:
 def _offer(state: dict[str, Any], path: Path, accept: Callable[[dict[str, Any]], None]) -> None:
     try:
         accept(state)
-    except (RuntimeError, ValueError, KeyError) as problem:
-        reason = str(problem).strip().splitlines()[-1].strip()
+    except (RuntimeError, ValueError, LookupError, TypeError, AttributeError) as problem:
+        reason = (str(problem).strip().splitlines() or [type(problem).__name__])[-1].strip()
         raise CheckpointError(f"{path} does not fit this model or data: {reason}") from problem
 
 

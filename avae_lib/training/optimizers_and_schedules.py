@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from avae_lib.errors import InvalidInput
 from avae_lib.training.training_config import TrainingConfig
 
 __all__ = [
@@ -126,7 +127,7 @@ def load_optimizer(optimizer: Optimizer, state: dict[str, Any]) -> None:
     """Continue where the optimiser that gave ``state`` stood, on whatever device that was.
 
     Raises:
-        ValueError: the state is of other parameters.
+        ValueError: the state is of other parameters, or holds something else than their moments.
 
     >>> weights = [nn.Parameter(torch.zeros(2))]
     >>> before, after = make_optimizer(weights, TrainingConfig()), make_optimizer(weights, TrainingConfig())
@@ -139,6 +140,16 @@ def load_optimizer(optimizer: Optimizer, state: dict[str, Any]) -> None:
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     groups = [{**group, "capturable": _counts_on_device(parameters)} for group in state["param_groups"]]
     optimizer.load_state_dict({**state, "param_groups": groups})
+    for parameter, moments in optimizer.state.items():
+        _require_moments(parameter, moments)
+
+
+def _require_moments(parameter: Tensor, moments: Mapping[str, Any]) -> None:
+    """Refuse what PyTorch would only stumble over in the next step."""
+    for name, moment in moments.items():
+        is_count = name == "step" and isinstance(moment, int | float | Tensor)
+        if not is_count and not (isinstance(moment, Tensor) and moment.shape == parameter.shape):
+            raise InvalidInput(f"{name} of the optimizer is not a moment of a parameter {tuple(parameter.shape)}")
 
 
 def optimizer_tensors(optimizer: Optimizer) -> list[Tensor]:

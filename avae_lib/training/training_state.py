@@ -19,6 +19,7 @@ from avae_lib.training.optimizers_and_schedules import (
 )
 from avae_lib.training.skipped_updates import GradientLimit, Rollback, SkippedUpdates
 from avae_lib.training.training_config import TrainingConfig
+from avae_lib.training.types_of_state import require_same_types
 from avae_lib.training.weighted_loss import Loss
 
 __all__ = ["RunningMeans", "TrainingState"]
@@ -124,6 +125,10 @@ class TrainingState:
         Call ``skips.read()`` first, because unread updates are not counted. All processes must call this together.
         """
         noise, *noise_of_others = self.team.gather(self._noise())
+        return {**self._state_of_all(), "noise": noise, "noise_of_others": noise_of_others}
+
+    def _state_of_all(self) -> dict[str, Any]:
+        """What is the same in all processes."""
         return {
             "step": self.step,
             "seconds": self.seconds,
@@ -135,8 +140,6 @@ class TrainingState:
             "loss": self.loss.state_dict(),
             "limit": self.limit.state_dict(),
             "means": self.means.state_dict(),
-            "noise": noise,
-            "noise_of_others": noise_of_others,
             "threads": torch.get_num_threads(),
             **self.skips.state_dict(),
         }
@@ -146,8 +149,9 @@ class TrainingState:
 
         Raises:
             RuntimeError: the state belongs to another model.
-            ValueError: the state belongs to another optimizer or data set.
+            ValueError: the state belongs to another optimizer or data set, or a value in it is of the wrong type.
         """
+        require_same_types(state, self._template(has_energy=state.get("energy_kwh") is not None))
         self.model.load_state_dict(state["model"])
         self.averaged.load_state_dict(state["averaged"])
         load_optimizer(self.optimizer, state["optimizer"])
@@ -165,6 +169,11 @@ class TrainingState:
         if self.config.threads is None and "threads" in state:
             continue_with_threads(state["threads"])  # sums of another number of threads differ in their last bits
         self._restore_noise([state["noise"], *state.get("noise_of_others", ())])
+
+    def _template(self, has_energy: bool) -> dict[str, Any]:
+        """A state of which only the types matter."""
+        energy = {"energy_kwh": 0.0 if has_energy else None}
+        return {**self._state_of_all(), **energy, "noise": self._noise(), "noise_of_others": []}
 
     def _rollback(self) -> Rollback:
         changing = [*self.model.parameters(), *self.model.buffers(), *optimizer_tensors(self.optimizer)]

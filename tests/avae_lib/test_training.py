@@ -1,8 +1,10 @@
 """Training: what an update does, what is written, and that a run goes on exactly where it stopped."""
 
 import dataclasses
+import functools
 import json
 import math
+import operator
 import os
 import shutil
 import signal
@@ -322,6 +324,47 @@ def test_a_checkpoint_copied_from_another_run_is_put_aside_and_the_one_before_is
     assert same_weights(fit(fresh(), dataset, CONFIG, tmp_path / "run").model, alone.model)
     said = capsys.readouterr().out
     assert "does not fit this model or data" in said and "going back to checkpoint.previous.pt of step 16" in said
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        ("step", "x"),
+        ("step", None),
+        ("step", 16.5),
+        ("seconds", "x"),
+        ("seconds", math.nan),
+        ("energy_kwh", "x"),
+        ("sampler", 5),
+        ("sampler.position", "x"),
+        ("means", 7),
+        ("means.sums", [1]),
+        ("means.sums", {"loss": 1}),
+        ("optimizer", 3),
+        ("optimizer.state", {0: "x"}),
+        ("optimizer.state", {0: {"step": torch.tensor(3.0), "exp_avg": torch.zeros(1), "exp_inf": 5}}),
+        ("optimizer.param_groups", [3]),
+        ("model", 3),
+        ("averaged", None),
+        ("limit", "x"),
+        ("loss", 1),
+        ("noise", [1]),
+        ("noise.cpu", "x"),
+        ("threads", "x"),
+        ("skipped", "x"),
+        ("recently_skipped", 4),
+    ],
+)
+def test_a_checkpoint_with_a_value_of_the_wrong_type_is_put_aside(dataset, tmp_path, capsys, place, value):
+    fit(fresh(), dataset, with_steps(16), tmp_path)
+    state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    *groups, last = place.split(".")
+    functools.reduce(operator.getitem, groups, state)[last] = value
+    torch.save(state, tmp_path / "checkpoint.pt")
+    assert fit(fresh(), dataset, CONFIG, tmp_path).step == 24
+    said = capsys.readouterr().out
+    assert "checkpoint.pt does not fit this model or data" in said
+    assert "going back to checkpoint.previous.pt of step 8" in said
 
 
 def test_two_damaged_checkpoints_are_an_error_and_nothing_is_overwritten(dataset, tmp_path):

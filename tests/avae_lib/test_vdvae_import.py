@@ -399,9 +399,7 @@ class TestCommandLine:
         content, arguments = path.read_bytes(), ["import-openai", str(path), "--hparams", str(hparams)]
         for length in (0, 1, 100, 9_999, len(content) // 2, len(content) - 1):
             path.write_bytes(content[:length])
-            assert (
-                main(["import-openai", str(path), "--hparams", str(hparams), "--run-dir", str(tmp_path / "run")]) == 1
-            )
+            assert main([*arguments, "--run-dir", str(tmp_path / "run")]) == 1
             said = capsys.readouterr().err
             assert "weights.th is damaged, cut short" in said and "copy it again" in said and said.count("\n") == 1
         path.write_bytes(content)
