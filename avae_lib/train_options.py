@@ -86,6 +86,10 @@ def parse_train_options(base: Experiment, arguments: Sequence[str], run_dir: Pat
     options.__doc__ = _about(base, run_dir)
     values = _as_dict(tyro.cli(options, prog=f"avae train {named}", args=arguments))
     others = {name: values.pop(name) for name, _, _ in folder}
+    if others["init_from"] is None and _names(arguments) & {"--init-weights", "--init_weights"}:
+        raise WrongOption(
+            f"--init-weights {others['init_weights']} needs --init-from RUN, the run folder that holds this file"
+        )
     try:
         return TrainOptions(derive(base, **values), **others)
     except InvalidInput as problem:
@@ -122,6 +126,10 @@ def _require_grouped_names(arguments: Sequence[str], preset: str) -> None:
         if flag.startswith("--training.") and name in PLACES:
             place = PLACES[name].replace("_", "-")
             raise WrongOption(f"{flag} is called --training.{place}: `avae train {preset} --help` lists all options")
+
+
+def _names(arguments: Sequence[str]) -> set[str]:
+    return {argument.partition("=")[0] for argument in arguments}
 
 
 def _group(name: str, config: Any) -> tuple[str, Any, Any]:

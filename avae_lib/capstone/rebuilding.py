@@ -172,9 +172,13 @@ def _require_images_of(config: Any, budget: Budget) -> None:
     shape, bits = _IMAGES.get(budget.data_set) or _images_of(budget)
     if tuple(config.image_shape) != shape or config.bits != bits:
         raise CapstoneRefused(
-            f"config.json: the images of {budget.data_set} have shape {shape} and {bits} bits, got a model of shape "
-            f"{tuple(config.image_shape)} and {config.bits} bits"
+            f"config.json: the images of {budget.data_set} have shape {shape} and {_in_words(bits)}, got a model of "
+            f"shape {tuple(config.image_shape)} and {_in_words(config.bits)}"
         )
+
+
+def _in_words(bits: int) -> str:
+    return f"{bits} bit{'s' * (bits != 1)}"
 
 
 _IMAGES = {"photos32": ((3, 32, 32), 8)}  # known without loading it

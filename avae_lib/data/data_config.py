@@ -22,9 +22,13 @@ class DataConfig:
     """
 
     name: str = "digits"
-    """Name of the data set: digits, photos32 and sentences (embedded), mnist, mnist_static, fashion_mnist, omniglot,
-    freyfaces, cifar10, imagenet32, imagenet64, or NAME for a file $AVAE_DATA/NAME.npz or a folder $AVAE_DATA/NAME of
-    arrays train.npy, test.npy, …, which may be larger than memory."""
+    """Name of the data set: digits, photos32, sprites and sentences (embedded), mnist, mnist_static, fashion_mnist,
+    omniglot, freyfaces, cifar10, imagenet32, imagenet64, or NAME for a file $AVAE_DATA/NAME.npz or a folder
+    $AVAE_DATA/NAME of arrays train.npy, test.npy, …, which may be larger than memory. The arrays train and test are
+    required, valid is not: images in uint8, (N, C, H, W), grey images with C = 1. train_labels, test_labels and
+    valid_labels are classes 0, 1, …, one whole number for each image, for data.labels. bits, one number, tells that
+    pixels are 0 … 2**bits - 1: numpy.savez(…, bits=4), or numpy.save("NAME/bits.npy", 4); without it 8, or 1 for black
+    and white."""
     binarize: Binarization = "none"
     """How a model sees grey pixels: unchanged (none), drawn black or white in each batch (dynamic), or black below and
     white above half (threshold)."""
@@ -38,8 +42,8 @@ class DataConfig:
     sentences, NAME.npz with an array valid) uses all of those instead. photos32 has up to 500, from a band of the
     photographs that no training crop touches."""
     labels: bool = False
-    """Give the model the class of each image, as conditional models require; digits, mnist, fashion_mnist and cifar10
-    have labels."""
+    """Give the model the class of each image, as conditional models require; digits, sprites, mnist, fashion_mnist
+    and cifar10 have labels, and so has a set of your own with an array train_labels, and one for each other split."""
 
     def load(self) -> Dataset:
         """The data set with the configured binarisation, flips and labels.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -12,9 +13,9 @@ import numpy as np
 import torch
 
 from avae_lib.data.image_dataset import DatasetError, ImageDataset
-from avae_lib.data.mapped_arrays import map_npy, map_npz_member
+from avae_lib.data.mapped_arrays import OBJECTS, map_npy, map_npz_member
 
-__all__ = ["read_folder", "read_npz"]
+__all__ = ["holds_arrays", "read_folder", "read_npz"]
 
 _SPLITS = ("train", "test", "valid")
 _ARRAYS = (*_SPLITS, *(f"{split}_labels" for split in _SPLITS), "bits", "version")
@@ -49,7 +50,7 @@ def read_npz(name: str, file: Path) -> ImageDataset:
     except (OSError, EOFError, ValueError, AttributeError, TypeError, zipfile.BadZipFile, zlib.error) as problem:
         # A single array (.npy) under the wrong name has no keys; an array of objects would need unpickling.
         raise DatasetError(
-            f"{file} cannot be read as an .npz file of plain arrays ({problem}); "
+            f"{file} cannot be read as an .npz file of plain arrays ({_reason(problem)}); "
             "write it again with numpy.savez, or fetch it again if it was copied or downloaded"
         ) from problem
     return _dataset(name, file, arrays | mapped, names, is_mapped=bool(mapped))
@@ -76,14 +77,31 @@ def read_folder(name: str, folder: Path) -> ImageDataset:
     return _dataset(name, folder, arrays, [file.name for file in sorted(folder.iterdir())], is_mapped=True)
 
 
+def holds_arrays(folder: Path) -> bool:
+    """Whether a folder holds at least one of the arrays that :func:`read_folder` knows.
+
+    >>> holds_arrays(Path("no/such/folder"))
+    False
+    """
+    return any((folder / f"{key}.npy").exists() for key in _ARRAYS)
+
+
 def _read(file: Path) -> np.ndarray:
     try:
         return map_npy(file) if file.stem in _SPLITS else np.load(file, allow_pickle=False)
     except (OSError, EOFError, ValueError) as problem:
         raise DatasetError(
-            f"{file} cannot be read as an .npy file of plain numbers ({problem}); write it again with numpy.save, or "
+            f"{file} cannot be read as an .npy file of plain numbers ({_reason(problem)}); write it again with numpy.save, or "
             "fetch it again if it was copied or downloaded"
         ) from problem
+
+
+def _reason(problem: Exception) -> str:
+    """What NumPy says of a file; but unpickling, which it proposes, would run whatever the file says."""
+    text = str(problem)
+    if "Object arrays" in text:
+        return OBJECTS
+    return "it is a file of another kind" if "pickle" in text else text
 
 
 def _dataset(
@@ -93,15 +111,27 @@ def _dataset(
     if missing:
         raise DatasetError(
             f"{place} has no array {' and none '.join(missing)}; it holds {', '.join(names[:10]) or 'nothing'}. "
-            "Write uint8 arrays train and test, each (N, C, H, W), with numpy.savez"
+            f"Write uint8 arrays train and test, each (N, C, H, W), with {_how_to_save(place)}"
         )
+    unknown = [key for key in names if key.removesuffix(".npy") not in _ARRAYS and _is_array(place, key)]
+    if unknown:
+        note = f"note: {place} has arrays that nothing uses: {', '.join(unknown[:10])}; known are {', '.join(_ARRAYS)}"
+        print(note, file=sys.stderr)
     try:
         for split in _SPLITS:
             if split in arrays:
                 _require_images(split, arrays[split])
-        return ImageDataset(name=name, mapped=is_mapped, **_fields(arrays, is_mapped))
+        return ImageDataset(name=name, mapped=is_mapped, **_fields(arrays, place, is_mapped))
     except (ValueError, TypeError) as problem:
         raise DatasetError(f"{place}: {problem}") from problem
+
+
+def _is_array(place: Path, name: str) -> bool:
+    return name.endswith(".npy") or not place.is_dir()
+
+
+def _how_to_save(place: Path) -> str:
+    return f'numpy.save("{place / "train.npy"}", …)' if place.is_dir() else "numpy.savez"
 
 
 def _require_images(split: str, array: np.ndarray) -> None:
@@ -127,7 +157,7 @@ def _how_to_convert(array: np.ndarray) -> str:
     return "save the pixels themselves, as whole numbers from 0 to 255"
 
 
-def _fields(arrays: Mapping[str, np.ndarray], is_mapped: bool) -> dict[str, Any]:
+def _fields(arrays: Mapping[str, np.ndarray], place: Path, is_mapped: bool) -> dict[str, Any]:
     numbers = {key: array for key, array in arrays.items() if key not in ("bits", "version")}
     splits = [key for key in _SPLITS if key in numbers]
     fields: dict[str, Any] = {"version": str(arrays["version"])} if "version" in arrays else {}
@@ -139,7 +169,7 @@ def _fields(arrays: Mapping[str, np.ndarray], is_mapped: bool) -> dict[str, Any]
             _require_small(is_mapped)
             numbers |= {split: (arrays[split] > 0).astype(np.uint8) for split in splits}
     else:
-        _require_all_eight_bits(arrays["train"])
+        _require_all_eight_bits(arrays["train"], place)
     return fields | {key: torch.from_numpy(array) for key, array in numbers.items()}
 
 
@@ -160,7 +190,7 @@ def _white_level(splits: list[np.ndarray]) -> int | None:
     return None
 
 
-def _require_all_eight_bits(images: np.ndarray) -> None:
+def _require_all_eight_bits(images: np.ndarray, place: Path) -> None:
     """Refuse images that use only the lowest levels and do not say of how many bits they are."""
     brightest = 0
     for piece in _pieces(images):
@@ -168,9 +198,10 @@ def _require_all_eight_bits(images: np.ndarray) -> None:
         if brightest >= 2**5:
             return
     bits = max(1, brightest.bit_length())
+    how = f'numpy.save("{place / "bits.npy"}", {bits})' if place.is_dir() else f"numpy.savez(…, bits={bits})"
     raise ValueError(
-        f"the brightest pixel of train is {brightest}, as in images of {bits} bits: add the number to the file, "
-        f"numpy.savez(…, bits={bits}), or bits=8 if the images are that dark"
+        f"the brightest pixel of train is {brightest}, as in images of {bits} bit{'s' * (bits != 1)}: add the number, "
+        f"{how}, or 8 if the images are that dark"
     )
 
 

@@ -172,7 +172,11 @@ class ImageDataset:
         splits = [split for split in ("train", "test", "valid") if getattr(self, split) is not None]
         without = [split for split in splits if getattr(self, f"{split}_labels") is None]
         if without:
+            *others, last = without
+            listed = f"{', '.join(others)} and {last}" if others else last
+            arrays = ", ".join(f"{split}_labels" for split in without)
             raise DatasetError(
-                f"{self.name} has no labels of its {' and '.join(without)} images: set data.labels to false, or choose "
-                "a data set with labels, such as digits, mnist or cifar10"
+                f"{self.name} has no labels of its {listed} images: set data.labels to false, choose a data set with "
+                f"labels, such as digits, mnist or cifar10, or add to a set of your own: {arrays}, each with one whole "
+                "number for each image"
             )

@@ -12,7 +12,7 @@ import torch
 from avae_lib.data.cifar10 import CIFAR10
 from avae_lib.data.digits import load_digits
 from avae_lib.data.frey_faces import FREY_FACES
-from avae_lib.data.image_arrays import read_folder, read_npz
+from avae_lib.data.image_arrays import holds_arrays, read_folder, read_npz
 from avae_lib.data.image_dataset import DatasetError, ImageDataset, Split
 from avae_lib.data.imagenet import IMAGENET32, IMAGENET64
 from avae_lib.data.mnist_files import FASHION_MNIST, MNIST
@@ -51,9 +51,10 @@ def load(name: str, validation: int = 0) -> Dataset:
 
     ``$AVAE_DATA/NAME.npz`` comes first, whatever the name: uint8 arrays ``train``, ``test`` and perhaps ``valid``,
     each ``(N, C, H, W)``; perhaps ``train_labels``, ``test_labels``, ``valid_labels``; perhaps the number ``bits``
-    (without it 8, or 1 if there is nothing but black and white); perhaps the text ``version``. Images that are larger
-    than memory lie in a folder ``$AVAE_DATA/NAME`` with the same arrays as files ``train.npy``, ``test.npy``, …, which
-    are mapped and not read (:func:`avae_lib.data.image_arrays.read_folder`). Then come the embedded sets; for the
+    (without it 8, or 1 if there is nothing but black and white); perhaps the text ``version``. Other arrays are named in a
+    note and not used. Images that are larger
+    than memory lie in a folder ``$AVAE_DATA/NAME`` with the same arrays as files ``train.npy``, ``test.npy``, …,
+    ``bits.npy`` as by ``numpy.save("NAME/bits.npy", 4)``, which are mapped and not read (:func:`avae_lib.data.image_arrays.read_folder`). Then come the embedded sets; for the
     others in ``NAMES`` the files in which they were published, in ``$AVAE_DATA`` or the user's cache, and after those
     a download.
 
@@ -146,7 +147,7 @@ def _holding_out(dataset: ImageDataset, count: int) -> ImageDataset:
 
 def _has_file(name: str) -> bool:
     file = _npz_file(name)
-    return file is not None and (file.exists() or (file.with_suffix("") / "train.npy").exists())
+    return file is not None and (file.exists() or holds_arrays(file.with_suffix("")))
 
 
 def _npz_file(name: str) -> Path | None:
@@ -156,6 +157,8 @@ def _npz_file(name: str) -> Path | None:
 
 def _unknown(name: str, file: Path | None) -> str:
     looked = f"{file} does not exist" if file else "AVAE_DATA is not set"
+    if file and file.with_suffix("").is_dir():
+        looked = f"the folder {file.with_suffix('')} holds no train.npy"
     close = difflib.get_close_matches(name, NAMES, n=1)
     hint = f", did you mean {close[0]!r}?" if close else "."
     return (

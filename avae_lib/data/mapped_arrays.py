@@ -11,7 +11,13 @@ from typing import BinaryIO
 
 import numpy as np
 
-__all__ = ["map_npy", "map_npz_member"]
+__all__ = ["OBJECTS", "map_npy", "map_npz_member"]
+
+OBJECTS = (
+    "it holds Python objects, as an array made of images of several sizes does: make them equal in size and save one "
+    "array of numbers, numpy.stack(images)"
+)
+"""What is wrong with a file that only unpickling could read, which runs whatever the file says."""
 
 _NO_RESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000 if sys.platform == "linux" else 0)
 
@@ -67,7 +73,9 @@ def _map(opened: BinaryIO, start: int) -> np.ndarray:
     version = np.lib.format.read_magic(opened)
     read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, is_in_fortrans_order, dtype = read_header(opened)
-    if dtype.hasobject or is_in_fortrans_order:
+    if dtype.hasobject:
+        raise ValueError(OBJECTS)
+    if is_in_fortrans_order:
         raise ValueError("it must hold plain numbers in C order: save numpy.ascontiguousarray(…)")
     # Private pages without reserved memory: the map may be larger than memory, though it can be written to.
     pages = mmap.mmap(opened.fileno(), 0, flags=mmap.MAP_PRIVATE | _NO_RESERVE, prot=mmap.PROT_READ | mmap.PROT_WRITE)

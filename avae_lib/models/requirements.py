@@ -136,7 +136,7 @@ def require_pixels(x: Tensor, image_shape: tuple[int, int, int], bits: int) -> N
         )
     if bits < 8 and x.device.type == "cpu" and not torch.compiler.is_compiling() and int(x.max()) >= 2**bits:
         raise InvalidInput(
-            f"x must hold levels 0 … {2**bits - 1} ({bits} bits), got {int(x.max())}: "
+            f"x must hold levels 0 … {2**bits - 1} ({bits} bit{'s' * (bits != 1)}), got {int(x.max())}: "
             "set the model's bits to those of the data set"
         )
 

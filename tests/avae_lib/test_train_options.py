@@ -8,7 +8,7 @@ import pytest
 from avae_lib.cli import main
 from avae_lib.presets import PRESETS, find_preset
 from avae_lib.presets.derivation import derive
-from avae_lib.train_options import TrainOptions, parse_train_options
+from avae_lib.train_options import TrainOptions, WrongOption, parse_train_options
 from avae_lib.training.older_configs import PLACES
 from avae_lib.training.runs import read_experiment
 
@@ -83,3 +83,10 @@ def test_every_option_has_a_help_text_and_no_example_of_code(preset, capsys):
     assert len(options) > 40
     for number in options:
         assert re.match(r"[A-Z\d].{8,}", lines[number + 1]), lines[number]
+
+
+@pytest.mark.parametrize("given", [["--init-weights", "best.safetensors"], ["--init_weights=weights.safetensors"]])
+def test_weights_to_begin_from_need_the_run_that_holds_them(given):
+    with pytest.raises(WrongOption, match=r"--init-weights \w+.safetensors needs --init-from RUN"):
+        parse_train_options(find_preset("digits-vae"), given)
+    assert parse_train_options(find_preset("digits-vae"), [*given, "--init-from", "old"]).init_from is not None
