@@ -154,5 +154,11 @@ def _suggestion(name: str) -> str:
 
 
 def _complain(message: str, status: int) -> int:
-    print(f"avae: {message}", file=sys.stderr)
+    print(f"avae: {_as_typed(message)}", file=sys.stderr)
     return status
+
+
+def _as_typed(message: str) -> str:
+    """A message that names settings as the command line does: training.batch-size for training.batch_size."""
+    setting = r"(?<![\w./\\-])(?:data|model|training)(?:\.[a-z_0-9]+)+(?![\w/\\])"
+    return re.sub(setting, lambda name: name.group().replace("_", "-"), message)

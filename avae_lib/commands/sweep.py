@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -73,11 +74,14 @@ def sweep(
 
 def _numbers(seeds: str | None) -> list[int]:
     try:
-        return [int(seed) for seed in (seeds or "").split(",") if seed.strip()]
+        numbers = [int(seed) for seed in (seeds or "").split(",") if seed.strip()]
     except ValueError:
         raise InvalidInput(
             f"--seeds takes whole numbers separated by commas, for example 0,1,2, got {seeds!r}"
         ) from None
+    if len(set(numbers)) < len(numbers):
+        raise InvalidInput(f"--seeds must name each seed once, got {seeds!r}")
+    return numbers
 
 
 def _compare(runs: tuple[SweptRun, ...], folder: Path) -> None:
@@ -98,9 +102,20 @@ def _compare(runs: tuple[SweptRun, ...], folder: Path) -> None:
 
 
 def _require_no_failure(outcomes: tuple[Outcome, ...]) -> None:
-    failed = [f"{outcome.run.name} ({outcome.failure})" for outcome in outcomes if outcome.failure is not None]
+    failed = [outcome for outcome in outcomes if outcome.failure is not None]
     if failed:
         raise SomeFailed(
-            f"{len(failed)} of {len(outcomes)} runs failed: {'; '.join(failed)}. sweep.log in the folder of a run says "
-            "more; the same command tries them again"
+            f"{len(failed)} of {len(outcomes)} runs failed: {_by_reason(failed)}. sweep.log in the folder of a run "
+            "says more; the same command tries them again"
         )
+
+
+def _by_reason(failed: list[Outcome]) -> str:
+    """Names of the runs with the reason of each, which is said once for those that failed in the same way."""
+    groups: dict[str, list[Outcome]] = {}
+    for outcome in failed:
+        same = re.sub(r"\d+(\.\d+)?", "#", (outcome.failure or "").replace(str(outcome.run.folder), "RUN"))
+        groups.setdefault(same, []).append(outcome)
+    return "; ".join(
+        f"{' and '.join(outcome.run.name for outcome in group)} ({group[0].failure})" for group in groups.values()
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import difflib
+import io
 import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -126,8 +127,26 @@ def _settings(preset: Experiment, grid: Sequence[str]) -> dict[str, list[str]]:
             raise InvalidInput(f"--grid names {key!r}, but {preset.name} has no such setting{hint}")
         if key in settings or len(set(values)) < len(values):
             raise InvalidInput(f"--grid gives {key} twice, or a value of it: {entry!r}")
+        for value in values:
+            _require_kind(preset, key, value)
         settings[key] = values
     return settings
+
+
+def _require_kind(preset: Experiment, key: str, value: str) -> None:
+    """Refuse a value that is of another kind than the setting, such as a word for a number."""
+    silence = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(silence), contextlib.redirect_stdout(silence):
+            parse_train_options(preset, _options(preset, key, value))
+    except SystemExit:
+        default = dict(_fields(preset))[key]
+        raise InvalidInput(
+            f"--grid gives {key} the value {value!r}, which is not of its kind: the preset has {default!r}; `avae "
+            f"train {preset.name} --help` says what it takes"
+        ) from None
+    except (InvalidInput, WrongOption):
+        return  # it may fit the other settings of a combination
 
 
 def _fields(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -28,7 +28,14 @@ def over_seeds(comparison: Comparison) -> str:
     if all(len(values) < 2 for values in groups.values()):
         return ""
     ordered = sorted(groups.items(), key=lambda group: statistics.fmean(group[1]))
-    return "\n".join(["Over seeds, −ELBO on validation:", *(_line(settings, values) for settings, values in ordered)])
+    best = comparison.runs[0]
+    what = "objective" if best.quantity == "objective" else "−ELBO"
+    return "\n".join(
+        [
+            f"Over seeds, {what} on validation ({best.unit}; ± is the standard error of the mean):",
+            *(_line(settings, values) for settings, values in ordered),
+        ]
+    )
 
 
 def _line(settings: tuple[str, ...], values: list[float]) -> str:

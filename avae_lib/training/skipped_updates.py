@@ -211,6 +211,7 @@ class SkippedUpdates:
         self._recent: deque[bool] = deque(maxlen=_WINDOW)
         self._last: SkippedUpdate | None = None
         self._stuck_at: int | None = None
+        self._read_up_to = 0
         self.total = 0
         self.in_a_row = 0
 
@@ -224,7 +225,7 @@ class SkippedUpdates:
         if not self._unread:
             return []
         steps, images, readings = zip(*self._unread, strict=True)
-        self._unread = []
+        self._unread, self._read_up_to = [], steps[-1]
         counted = map(self._count, steps, images, torch.stack(readings).tolist())
         return [skipped for skipped in counted if skipped is not None]
 
@@ -252,8 +253,9 @@ class SkippedUpdates:
         """
         if self._stuck_at is not None and self._last is not None:
             raise TrainingDiverged(
-                f"{self._config.skipping.max_in_a_row} updates in a row, up to update {self._stuck_at}, were skipped, "
-                f"the latest because {self._last.reason}: {self._advice()}. skipped.jsonl lists the images of each"
+                f"{self._config.skipping.max_in_a_row} updates in a row, up to update {self._stuck_at}, were skipped "
+                f"(noticed at update {self._read_up_to}), the latest because {self._last.reason}: {self._advice()}. "
+                "skipped.jsonl lists the images of each"
             )
 
     def state_dict(self) -> dict[str, Any]:

@@ -190,7 +190,7 @@ def test_another_model_in_the_folder_is_refused_by_the_name_of_the_field(tmp_pat
     capsys.readouterr()
     assert train(tmp_path, 3, "--model.latent-dim", "5") == 1
     said = capsys.readouterr().err
-    assert "model.latent_dim was 8 and is now 5" in said and said.count("\n") == 1
+    assert "model.latent-dim was 8 and is now 5" in said and said.count("\n") == 1
 
 
 def test_a_run_killed_by_sigkill_resumes_and_ends_like_one_left_alone(tmp_path, capsys, without_report):

@@ -78,7 +78,7 @@ def test_a_run_folder_refuses_another_model_and_says_what_a_new_run_can_do(run, 
     before = contents(run)
     assert main(["train", str(run), "--model.latent-dim", "5", "--no-report"]) == 1
     said = capsys.readouterr().err
-    assert "model.latent_dim was 8 and is now 5" in said and f"--init-from {run}" in said and said.count("\n") == 1
+    assert "model.latent-dim was 8 and is now 5" in said and f"--init-from {run}" in said and said.count("\n") == 1
     assert contents(run) == before
 
 

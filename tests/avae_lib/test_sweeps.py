@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from avae_lib.cli import main
+from avae_lib.commands.sweep import SomeFailed, _require_no_failure
 from avae_lib.presets import find_preset
 from avae_lib.presets.derivation import derive
 from avae_lib.report import compare_runs
-from avae_lib.sweeps import combinations, over_seeds
+from avae_lib.sweeps import Outcome, SweptRun, combinations, over_seeds
 from avae_lib.training.checkpoints import step_of_weights
 from avae_lib.training.runs import RunError, read_experiment, train_run
 
@@ -65,9 +66,10 @@ def test_names_are_whole_where_their_last_parts_are_the_same(tmp_path):
         (["training.seed=1,1"], "gives training.seed twice, or a value of it"),
         (["training.seed=1", "training.seed=2"], "gives training.seed twice"),
         (["training.compile=perhaps,true"], "it is either true or false"),
+        (["training.batch-size=5,0"], "training.batch-size must be at least 1"),
         (["training.steps=5,0"], "steps=0 cannot be trained: training.steps must be at least 1"),
         (["model.latent-dim=4,0"], "latent_dim must be at least 1"),
-        (["training.learning-rate.schedule=constant,cosine_restarts"], "first_period_steps must be at least 1"),
+        (["training.learning-rate.schedule=constant,cosine_restarts"], "first-period-steps must be at least 1"),
         (["training.seed=1,2", "name=x"], "no such setting"),
     ],
 )
@@ -84,6 +86,7 @@ def test_what_cannot_be_trained_is_refused_before_the_first_run(grid, complaint,
     [
         (["sweep", "digits-vae"], "needs a --grid or --seeds"),
         (["sweep", "digits-vae", "--seeds", "1,two"], "--seeds takes whole numbers"),
+        (["sweep", "digits-vae", "--seeds", "0,0"], "--seeds must name each seed once"),
         (["sweep", "digits-vae", "--seeds", "1", "--jobs", "0"], "--jobs of at least 1"),
         (["sweep", "digits-vae", "--seeds", "1", "--minutes", "0"], "--minutes must be above 0"),
         (["sweep", "digits-vea", "--seeds", "1"], "did you mean 'digits-vae'"),
@@ -97,9 +100,10 @@ def test_wrong_options_are_one_clear_line(arguments, complaint, tmp_path, monkey
 
 def test_a_value_of_the_wrong_kind_is_refused_by_the_name_of_its_option(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(SystemExit) as stop:
-        main(command("training.steps=5,many"))
-    assert stop.value.code == 2 and "--training.steps" in capsys.readouterr().err
+    assert main(command("training.steps=5,many")) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("avae: --grid gives training.steps the value 'many', which is not of its kind")
+    assert said.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
 
 
@@ -126,11 +130,12 @@ def test_seeds_of_one_setting_are_averaged_with_a_standard_error(tmp_path):
     for run in runs:
         train_run(run.experiment, run.folder, progress_bar=False)
     comparison = compare_runs([run.folder for run in runs])
-    lines = over_seeds(comparison).splitlines()[1:]
+    head, *lines = over_seeds(comparison).splitlines()
+    assert "(bits/dim; ± is the standard error" in head
     for latents in (2, 5):
         values = [run.best[1] for run in comparison.runs if run.experiment.model.latent_dim == latents]
         error = statistics.stdev(values) / 3**0.5
-        assert f"  {sum(values) / 3:.4f} ± {error:.4f} (3 seeds)  model.latent_dim={latents}" in lines
+        assert f"  {sum(values) / 3:.4f} ± {error:.4f} (3 seeds)  model.latent-dim={latents}" in lines
 
 
 def test_a_failing_run_stops_no_other_and_finished_ones_are_skipped(tmp_path, monkeypatch, capsys):
@@ -184,3 +189,16 @@ def _wait_for(condition, seconds=60):
     while not condition():
         assert time.monotonic() < end, "it did not happen in time"
         time.sleep(0.02)
+
+
+def test_a_reason_that_several_runs_share_is_said_once():
+    def outcome(name, failure):
+        return Outcome(SweptRun(name, Path("runs/sweeps/t") / name, (), None), failure)
+
+    outcomes = [outcome(f"seed={seed}", f"5 updates up to update {seed + 6} were skipped") for seed in range(3)]
+    with pytest.raises(SomeFailed) as failed:
+        _require_no_failure((*outcomes, outcome("seed=3", "no space left"), outcome("seed=4", None)))
+    assert str(failed.value).startswith(
+        "4 of 5 runs failed: seed=0 and seed=1 and seed=2 "
+        "(5 updates up to update 6 were skipped); seed=3 (no space left)"
+    )
