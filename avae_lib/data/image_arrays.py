@@ -91,8 +91,8 @@ def _read(file: Path) -> np.ndarray:
         return map_npy(file) if file.stem in _SPLITS else np.load(file, allow_pickle=False)
     except (OSError, EOFError, ValueError) as problem:
         raise DatasetError(
-            f"{file} cannot be read as an .npy file of plain numbers ({_reason(problem)}); write it again with numpy.save, or "
-            "fetch it again if it was copied or downloaded"
+            f"{file} cannot be read as an .npy file of plain numbers ({_reason(problem)}); write it again with "
+            "numpy.save, or fetch it again if it was copied or downloaded"
         ) from problem
 
 

@@ -51,12 +51,11 @@ def load(name: str, validation: int = 0) -> Dataset:
 
     ``$AVAE_DATA/NAME.npz`` comes first, whatever the name: uint8 arrays ``train``, ``test`` and perhaps ``valid``,
     each ``(N, C, H, W)``; perhaps ``train_labels``, ``test_labels``, ``valid_labels``; perhaps the number ``bits``
-    (without it 8, or 1 if there is nothing but black and white); perhaps the text ``version``. Other arrays are named in a
-    note and not used. Images that are larger
-    than memory lie in a folder ``$AVAE_DATA/NAME`` with the same arrays as files ``train.npy``, ``test.npy``, …,
-    ``bits.npy`` as by ``numpy.save("NAME/bits.npy", 4)``, which are mapped and not read (:func:`avae_lib.data.image_arrays.read_folder`). Then come the embedded sets; for the
-    others in ``NAMES`` the files in which they were published, in ``$AVAE_DATA`` or the user's cache, and after those
-    a download.
+    (without it 8, or 1 if there is nothing but black and white); perhaps the text ``version``. Other arrays are named
+    in a note, not used. Images that are larger than memory lie in a folder ``$AVAE_DATA/NAME`` with the same arrays as
+    files ``train.npy``, ``test.npy``, ``bits.npy``, …, which are mapped and not read
+    (:func:`avae_lib.data.image_arrays.read_folder`). Then come the embedded sets; for the others in ``NAMES`` the files
+    in which they were published, in ``$AVAE_DATA`` or the user's cache, and after those a download.
 
     Args:
         name: one of ``NAMES``, or that of a file.

@@ -146,7 +146,10 @@ def test_maps_are_private(tmp_path):
     [
         ({"train": grey(6, shape=(8, 8, 3)), "test": grey(2)}, r"channels last: save train\.transpose\(0, 3, 1, 2\)"),
         ({"train": grey(6)[:, 0], "test": grey(2)[:, 0]}, r"grey images, save train\[:, None\]"),
-        ({"train": grey(6) // 16, "test": grey(2) // 16}, r"as in images of 4 bits: .*numpy\.save(z\(…, bits=4\)|\(".*bits\.npy", 4\))"),
+        (
+            {"train": grey(6) // 16, "test": grey(2) // 16},
+            r"as in images of 4 bits: .*numpy\.save(z\(…, bits=4\)|\(.*bits\.npy., 4\))",
+        ),
         ({"train": grey(6) / 255, "test": grey(2)}, r"uint8 pixels, got float64: .*\(255 \* images\)\.round\(\)"),
         ({"train": grey(6).astype(np.int64), "test": grey(2)}, r"got int64: .*images\.astype\(numpy\.uint8\)"),
         ({"train": np.array(["a", "b"]), "test": grey(2)}, r"got <U1: save the pixels themselves"),
