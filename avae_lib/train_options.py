@@ -25,8 +25,9 @@ __all__ = ["TrainOptions", "WrongOption", "parse_train_options"]
 
 _FOLDER = "Folder of the run. If it has a checkpoint, training continues from it."
 _INIT_FROM = (
-    "Folder of another run: a new run begins from its weights. The model must be the same; data set and training may "
-    "differ. The other run stays as it is."
+    "Folder of another run: a new run begins from its weights. The model must have the same tensors; where else it "
+    "differs is said and noted, for example for fine-tuning under another objective. Data set and training may differ. "
+    "The other run stays as it is."
 )
 _INIT_WEIGHTS = (
     "With --init-from: file of weights in that folder: weights.safetensors has the latest, best.safetensors those with "

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["train", "train_with_options"]
 
 _WHAT = "A name from `avae presets`, or the folder of a run to continue."
-_INIT_FROM = "Folder of another run: a new run begins from its weights. The model must be the same."
+_INIT_FROM = "Folder of another run: a new run begins from its weights. The model must have the same tensors."
 
 
 def train(

@@ -12,6 +12,7 @@ from avae_lib.evaluation import Estimate
 from avae_lib.report.charts import course_charts, layer_charts
 from avae_lib.report.next_commands import next_commands
 from avae_lib.report.run_record import RunRecord
+from avae_lib.training.checkpoints import WeightsError
 from avae_lib.training.costs import duration
 from avae_lib.training.experiment import to_json
 from avae_lib.training.looks import Looks
@@ -147,7 +148,10 @@ def _facts(record: RunRecord) -> list[tuple[str, str]]:
 
 
 def _beginning(record: RunRecord) -> list[tuple[str, str]]:
-    start = StartRecord.read(record.run_dir)
+    try:
+        start = StartRecord.read(record.run_dir)
+    except WeightsError:
+        return [("Began from", f"not known: {StartRecord.file(record.run_dir).name} is damaged")]
     return [] if start is None else [("Began from", start.text())]
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import difflib
 import io
 import itertools
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +16,7 @@ import torch
 from avae_lib.errors import InvalidInput
 from avae_lib.train_options import WrongOption, parse_train_options
 from avae_lib.training.checkpoints import LATEST, Checkpoints, step_of_weights
+from avae_lib.training.costs import Costs
 from avae_lib.training.experiment import Experiment
 from avae_lib.training.metrics import MetricsFile
 from avae_lib.training.runs import require_room_for
@@ -178,6 +177,7 @@ def _short_names(keys: Sequence[str]) -> dict[str, str]:
 def _seconds_trained(folder: Path) -> float:
     rows = MetricsFile(folder / "metrics.jsonl").rows()
     seconds = [float(row.get("seconds") or 0.0) for row in rows]
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # what came after the last row of metrics
-        seconds.append(3600 * json.loads((folder / "costs.json").read_text(encoding="utf-8"))["hours"])
+    costs = Costs.read(folder)
+    if costs is not None:
+        seconds.append(3600 * costs.hours)  # with what came after the last row of metrics
     return max(seconds, default=0.0)

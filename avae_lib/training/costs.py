@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from avae_lib.atomic_write import write_atomically
 from avae_lib.errors import InvalidInput
 from avae_lib.training.memory import Memory
 from avae_lib.training.training_state import TrainingState
+from avae_lib.training.typed_records import DamagedRecord, read_record
 
 __all__ = ["Clock", "Costs", "EnergyMeter", "duration", "energy_meter"]
 
@@ -74,12 +76,15 @@ class Costs:
 
     @classmethod
     def read(cls, run_dir: Path) -> Costs | None:
-        """Read the costs in a run folder; None if there are none."""
+        """Read the costs in a run folder; None if there are none, or, with a printed message, if they are damaged."""
         path = run_dir / _NAME
         if not path.is_file():
             return None
-        record = json.loads(path.read_text(encoding="utf-8"))
-        return cls(**{**record, "expected_memory": Memory(**record["expected_memory"])})
+        try:
+            return read_record(cls, path)
+        except DamagedRecord as problem:
+            print(f"{path} is damaged ({problem}) and left out; training on writes it again", file=sys.stderr)
+            return None
 
     def write(self, run_dir: Path) -> None:
         """Write the costs to ``costs.json`` in a run folder."""

@@ -139,6 +139,7 @@ def train_run(
         _begin_from(init_from, experiment, model, run_dir)
     if not Checkpoints(run_dir).exist:
         load_starting_weights(model, run_dir)
+        _say_where_it_begins(run_dir)
     _say_if_the_learning_rate_rises(experiment, run_dir)
     is_new = not run_dir.exists()
     _make_folder(run_dir)
@@ -302,12 +303,21 @@ def _begin_from(start: StartingWeights, experiment: Experiment, model: nn.Module
         )
     if is_leading_process():
         keep_starting_weights(start, source.name, model, _differing_models(source, experiment), run_dir)
-        print(f"{run_dir} begins from {start.weights} of {start.run_dir}")
+
+
+def _say_where_it_begins(run_dir: Path) -> None:
+    """Say what is kept in the folder: a call that did not ask for it may have been meant to begin from nothing."""
+    record = StartRecord.read(run_dir)
+    if record is not None and is_leading_process():
+        print(f"{run_dir} begins from {record.text()} (for fresh weights delete {StartRecord.file(run_dir)})")
 
 
 def _differing_models(there: Experiment, here: Experiment) -> dict[str, tuple[Any, Any]]:
     if type(there.model) is not type(here.model):
-        return {"model": (type(there.model).__name__, type(here.model).__name__)}
+        shared = vars(there.model).keys() & vars(here.model).keys()
+        fields = {f"model.{name}": (vars(there.model)[name], vars(here.model)[name]) for name in sorted(shared)}
+        classes = {"model": (type(there.model).__name__, type(here.model).__name__)}
+        return classes | {name: values for name, values in fields.items() if values[0] != values[1]}
     return differing_fields(there.model, here.model, "model")
 
 

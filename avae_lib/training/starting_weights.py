@@ -22,7 +22,8 @@ from torch import nn
 
 from avae_lib.atomic_write import write_atomically
 from avae_lib.errors import InvalidInput, UserError
-from avae_lib.training.checkpoints import LATEST, WeightsError, step_of_weights
+from avae_lib.training.checkpoints import LATEST, Checkpoints, WeightsError, step_of_weights
+from avae_lib.training.typed_records import DamagedRecord, read_record
 from avae_lib.training.weights_checksum import require_intact
 
 __all__ = ["OtherModel", "StartRecord", "StartingWeights", "keep_starting_weights", "load_starting_weights"]
@@ -62,17 +63,28 @@ class StartRecord:
     """Updates that they had had; None if the file does not say."""
     sha256: str
     """Hash of the file."""
+    differing: str = ""
+    """Fields in which the models' configurations differ, in words."""
+
+    @staticmethod
+    def file(run_dir: Path) -> Path:
+        """Where the record is in a run folder."""
+        return run_dir / _RECORD
 
     @classmethod
     def read(cls, run_dir: Path) -> StartRecord | None:
-        """The record in a run folder; None if the run began from fresh weights."""
+        """The record in a run folder; None if the run began from fresh weights.
+
+        Raises:
+            WeightsError: the record is damaged; the message says what to do.
+        """
         path = run_dir / _RECORD
         if not path.exists():
             return None
         try:
-            return cls(**json.loads(path.read_text(encoding="utf-8")))
-        except (TypeError, ValueError) as problem:
-            raise WeightsError(f"{path} cannot be read ({problem}): delete {run_dir} and start again") from problem
+            return read_record(cls, path)
+        except DamagedRecord as problem:
+            raise WeightsError(f"{path} is damaged ({problem}): {_what_to_do(run_dir)}") from problem
 
     def is_of(self, start: StartingWeights) -> bool:
         """Whether these are the weights that ``start`` names."""
@@ -81,7 +93,14 @@ class StartRecord:
     def text(self) -> str:
         """The record in words."""
         updates = "" if self.step is None else f", after {self.step:,} updates"
-        return f"{self.weights} of {self.run} ({self.name}){updates}"
+        differing = f"; {self.differing}" if self.differing else ""
+        return f"{self.weights} of {self.run} ({self.name}){updates}{differing}"
+
+
+def _what_to_do(run_dir: Path) -> str:
+    if Checkpoints(run_dir).exist:
+        return "the run itself is whole; delete this file, which only tells where it began, and leave --init-from out"
+    return "nothing has been trained yet; delete this file, and name the weights to begin from by --init-from again"
 
 
 def keep_starting_weights(
@@ -97,7 +116,8 @@ def keep_starting_weights(
 
     Raises:
         WeightsError: the file is missing or damaged.
-        OtherModel: the model has other tensors than the file.
+        OtherModel: the model has other tensors than the file. Other differences are recorded, and no obstacle: one may
+            fine-tune a model under another objective.
 
     >>> import tempfile
     >>> from avae_lib.training.checkpoints import save_weights
@@ -119,6 +139,7 @@ def keep_starting_weights(
         weights=start.weights,
         step=step_of_weights(path),
         sha256=hashlib.sha256(content).hexdigest(),
+        differing="; ".join(_in_words(differing)),
     )
     run_dir.mkdir(parents=True, exist_ok=True)
     write_atomically(run_dir / _WEIGHTS, content)  # the record comes last: it says that the weights are there
@@ -130,6 +151,7 @@ def load_starting_weights(model: nn.Module, run_dir: Path) -> nn.Module:
 
     Raises:
         WeightsError: the weights are not those that the record tells of.
+        OtherModel: the model has other tensors.
 
     >>> model = nn.Linear(2, 1)
     >>> load_starting_weights(model, Path("no/such/run")) is model
@@ -144,7 +166,12 @@ def load_starting_weights(model: nn.Module, run_dir: Path) -> nn.Module:
         raise WeightsError(
             f"{path} is missing or not what {run_dir / _RECORD} tells of: delete {run_dir} and start again"
         )
-    model.load_state_dict(_tensors(content, path))
+    tensors = _tensors(content, path)
+    try:
+        _require_same_tensors(tensors, model, path, {})
+    except OtherModel as problem:
+        raise OtherModel(f"{problem}, or delete {run_dir / _RECORD} to begin from fresh weights") from None
+    model.load_state_dict(tensors)
     return model
 
 
@@ -163,12 +190,16 @@ def _require_same_tensors(
     wanted = {key: tuple(tensor.shape) for key, tensor in model.state_dict().items()}
     if shapes == wanted:
         return
-    fields = [f"{name} is {before!r} there and {now!r} here" for name, (before, now) in differing.items()]
-    named = list(itertools.islice(itertools.chain(fields, _differences(shapes, wanted)), _MOST_NAMED))
+    differences = itertools.chain(_in_words(differing), _differences(shapes, wanted))
+    named = list(itertools.islice(differences, _MOST_NAMED))
     raise OtherModel(
         f"{path} is of another model: {'; '.join(named)}. Weights are never loaded in part: give the new run the "
         "same model options"
     )
+
+
+def _in_words(differing: Mapping[str, tuple[Any, Any]]) -> list[str]:
+    return [f"{name} is {there!r} there and {here!r} here" for name, (there, here) in differing.items()]
 
 
 def _differences(there: Mapping[str, tuple[int, ...]], here: Mapping[str, tuple[int, ...]]) -> Iterator[str]:

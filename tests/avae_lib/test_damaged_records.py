@@ -14,7 +14,9 @@ from avae_lib.atomic_write import append_line, remove_abandoned_drafts
 from avae_lib.cli import main
 from avae_lib.presets import find_preset
 from avae_lib.presets.derivation import derive
+from avae_lib.sweeps.combinations import _seconds_trained
 from avae_lib.training.checkpoints import Checkpoints
+from avae_lib.training.costs import Costs
 from avae_lib.training.looks import Looks, note_look
 from avae_lib.training.metrics import MetricsFile
 from avae_lib.training.runs import load_run, train_run
@@ -122,6 +124,36 @@ def test_rows_with_missing_or_foreign_entries_stop_no_command(run, change, which
     rows[which] = [change(row) for row in rows[which]]
     write_rows(run, rows)
     assert_every_command_works(run)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "{",
+        "null",
+        "[" * 100_000,
+        {"hours": "x"},
+        {"updates": None},
+        {"example": 5},
+        {"hours": 10**400},
+        {"energy_kwh": math.inf},
+        {"skipped": True},
+        {"expected_memory": None},
+        {"expected_memory": {"weights": 1}},
+        {"unknown": 1},
+    ],
+)
+def test_damaged_costs_are_left_out_with_a_word_until_training_writes_them_again(run, damage, capsys):
+    path = run / "costs.json"
+    path.write_text(damage if isinstance(damage, str) else json.dumps(json.loads(path.read_text()) | damage))
+    assert Costs.read(run) is None
+    assert f"{path} is damaged (" in capsys.readouterr().err
+    assert main(["compare", str(run), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["runs"][0]["parameters"] > 0
+    assert main(["report", str(run), "--importance-samples", "1"]) == 0
+    assert _seconds_trained(run) > 0
+    assert main(["train", str(run), "--training.steps", "7", "--no-report"]) == 0
+    assert Costs.read(run).updates == 7
 
 
 def test_a_best_result_that_is_not_known_is_replaced_by_the_next(run):

@@ -151,6 +151,7 @@ def test_a_new_run_begins_from_the_weights_of_another_and_says_so(run, tmp_path,
         "weights": name,
         "step": step,
         "sha256": hashlib.sha256((run / name).read_bytes()).hexdigest(),
+        "differing": "",
     }
     page = write_report(new, importance_samples=1).read_text()
     assert "Began from" in page and f"{name} of {run.resolve()}" in page
@@ -196,6 +197,58 @@ def test_weights_of_another_model_are_refused_by_field_and_tensor(run, tmp_path)
     with pytest.raises(OtherModel, match="model is 'VAEConfig' there and 'LadderConfig' here"):
         train_run(other, tmp_path / "new", init_from=StartingWeights(run))
     assert not (tmp_path / "new").exists()
+
+
+def test_a_model_of_other_options_but_the_same_tensors_is_accepted_with_a_word(run, tmp_path, capsys):
+    new = tmp_path / "new"
+    fine = derive(find_preset("digits-iwae"), model={"hidden_sizes": (8,)}, training={"steps": 2, "device": "cpu"})
+    train_run(fine, new, progress_bar=False, init_from=StartingWeights(run))
+    said = capsys.readouterr().out
+    assert "model is 'VAEConfig' there and 'IWAEConfig' here" in said
+    assert "model is 'VAEConfig' there and 'IWAEConfig' here" in StartRecord.read(new).differing
+    assert "&#39;IWAEConfig&#39; here" in write_report(new, importance_samples=1).read_text()
+    train_run(small(training={"steps": 1}), tmp_path / "same", progress_bar=False, init_from=StartingWeights(run))
+    assert " here" not in capsys.readouterr().out
+
+
+def test_weights_kept_by_a_call_that_died_are_named_and_refused_by_another_model(run, tmp_path, capsys):
+    new = tmp_path / "new"
+    new.mkdir()
+    train_run(SMALL, tmp_path / "begun", progress_bar=False, init_from=StartingWeights(run))
+    for name in ("start.safetensors", "started_from.json"):
+        shutil.copy(tmp_path / "begun" / name, new)
+    capsys.readouterr()
+    assert main(["train", "digits-ladder", "--run-dir", str(new), "--training.steps", "2", "--no-report"]) == 1
+    said = capsys.readouterr().err
+    assert "is of another model: the tensor" in said and f"or delete {new / 'started_from.json'} to begin" in said
+    assert said.count("\n") == 1
+    train_run(SMALL, new, progress_bar=False)
+    said = capsys.readouterr().out
+    assert f"{new} begins from weights.safetensors of {run.resolve()} (digits-vae), after 6 updates" in said
+    assert f"(for fresh weights delete {new / 'started_from.json'})" in said
+
+
+@pytest.mark.parametrize("damage", ["{", "null", "[" * 100_000, {"step": "x"}, {"run": 3}, {"sha256": None}, {"a": 1}])
+def test_a_damaged_record_of_the_start_stops_no_trained_run_and_says_what_to_do(run, tmp_path, capsys, damage):
+    shutil.copytree(run, tmp_path / "other")
+    new, record = tmp_path / "new", tmp_path / "new/started_from.json"
+    train_run(small(training={"steps": 1}), new, progress_bar=False, init_from=StartingWeights(run))
+    known = json.loads(record.read_text())
+    record.write_text(damage if isinstance(damage, str) else json.dumps(known | damage))
+    assert main(["report", str(new), "--importance-samples", "1"]) == 0
+    assert "not known: started_from.json is damaged" in (new / "report.html").read_text()
+    assert main(["train", str(new), "--training.steps", "2", "--no-report"]) == 0
+    command = ["train", str(new), "--init-from", str(run), "--training.steps", "3", "--no-report"]
+    capsys.readouterr()
+    assert main(command) == 1
+    assert "the run itself is whole; delete this file" in capsys.readouterr().err
+    (new / "checkpoint.pt").unlink()
+    (new / "checkpoint.previous.pt").unlink(missing_ok=True)
+    (new / "weights.safetensors").unlink()
+    assert main(command) == 1
+    assert "nothing has been trained yet; delete this file" in capsys.readouterr().err
+    record.unlink()
+    assert main(command) == 0
 
 
 def test_weights_that_are_missing_or_damaged_are_said_before_anything_is_written(run, tmp_path):
