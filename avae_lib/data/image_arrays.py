@@ -20,6 +20,8 @@ __all__ = ["holds_arrays", "read_folder", "read_npz"]
 _SPLITS = ("train", "test", "valid")
 _ARRAYS = (*_SPLITS, *(f"{split}_labels" for split in _SPLITS), "bits", "version")
 _LARGE = 2**30  # bytes; a smaller file is read into memory as a whole, and its checksums with it
+_UNREADABLE = (OSError, EOFError, ValueError, OverflowError, MemoryError)
+"""What a damaged array raises; the last two where its header claims an impossible size."""
 _PIECE = 1000  # images that are looked at together
 
 
@@ -47,7 +49,7 @@ def read_npz(name: str, file: Path) -> ImageDataset:
             mapped = {key: array for key, array in mapped.items() if array is not None}
             arrays = {key: archive[key] for key in _ARRAYS if key in archive and key not in mapped}
             names = list(archive)
-    except (OSError, EOFError, ValueError, AttributeError, TypeError, zipfile.BadZipFile, zlib.error) as problem:
+    except (*_UNREADABLE, AttributeError, TypeError, zipfile.BadZipFile, zlib.error) as problem:
         # A single array (.npy) under the wrong name has no keys; an array of objects would need unpickling.
         raise DatasetError(
             f"{file} cannot be read as an .npz file of plain arrays ({_reason(problem)}); "
@@ -89,7 +91,7 @@ def holds_arrays(folder: Path) -> bool:
 def _read(file: Path) -> np.ndarray:
     try:
         return map_npy(file) if file.stem in _SPLITS else np.load(file, allow_pickle=False)
-    except (OSError, EOFError, ValueError) as problem:
+    except _UNREADABLE as problem:
         raise DatasetError(
             f"{file} cannot be read as an .npy file of plain numbers ({_reason(problem)}); write it again with "
             "numpy.save, or fetch it again if it was copied or downloaded"
@@ -137,6 +139,9 @@ def _how_to_save(place: Path) -> str:
 def _require_images(split: str, array: np.ndarray) -> None:
     """Refuse what is often saved in place of uint8 images ``(N, C, H, W)``, and say how to convert it."""
     shape = array.shape
+    if array.size == 0:
+        remedy = "save some, or leave valid out" if split == "valid" else "save some"
+        raise ValueError(f"{split} must hold at least one image, (N, C, H, W), got shape {shape}: {remedy}")
     if array.dtype != np.uint8:
         raise ValueError(f"{split} must be uint8 pixels, got {array.dtype}: {_how_to_convert(array)}")
     if array.ndim == 3:

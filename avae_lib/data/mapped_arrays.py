@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import mmap
+import os
 import sys
 import zipfile
 from pathlib import Path
@@ -78,5 +79,8 @@ def _map(opened: BinaryIO, start: int) -> np.ndarray:
     if is_in_fortrans_order:
         raise ValueError("it must hold plain numbers in C order: save numpy.ascontiguousarray(…)")
     # Private pages without reserved memory: the map may be larger than memory, though it can be written to.
+    size, there = math.prod(shape) * dtype.itemsize, os.fstat(opened.fileno()).st_size - opened.tell()
+    if min(shape, default=0) < 0 or size > there:
+        raise ValueError(f"an array of shape {shape} needs {size:,} bytes, but the file has {there:,} for it")
     pages = mmap.mmap(opened.fileno(), 0, flags=mmap.MAP_PRIVATE | _NO_RESERVE, prot=mmap.PROT_READ | mmap.PROT_WRITE)
     return np.frombuffer(pages, dtype, count=math.prod(shape), offset=opened.tell()).reshape(shape)

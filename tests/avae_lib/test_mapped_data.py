@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import zipfile
 
 import numpy as np
 import pytest
@@ -177,6 +178,35 @@ def test_a_folder_whose_array_is_cut_short_is_refused(data_folder):
     file.write_bytes(b"junk")
     with pytest.raises(DatasetError, match=r"train\.npy cannot be read as an \.npy file"):
         load("mine")
+
+
+@pytest.mark.parametrize("split", ["train", "test", "valid"])
+@pytest.mark.parametrize("shape", [(0, 1, 4, 4), (3, 1, 0, 4), (0,)])
+def test_a_split_without_images_is_called_empty(data_folder, split, shape):
+    arrays = {"train": grey(9), "test": grey(9), split: np.zeros(shape, dtype=np.uint8)}
+    np.savez(data_folder / "file.npz", **arrays)
+    write_folder(data_folder / "folder", **arrays)
+    for name in ("file", "folder"):
+        with pytest.raises(DatasetError, match=rf"{split} must hold at least one image.*: save some"):
+            load(name)
+
+
+HUGE = 99_999_999_999_999_999_999
+
+
+@pytest.mark.parametrize("shape", [(HUGE, 1, 4, 4), (2**61, 1, 4, 4), (2**40, 1, 4, 4), (-5, 1, 4, 4)])
+@pytest.mark.parametrize("array", ["train", "valid", "train_labels"])
+def test_an_array_of_impossible_size_is_refused(data_folder, array, shape):
+    write_folder(data_folder / "folder", **ARRAYS)
+    header = f"{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}, }}".ljust(117) + "\n"
+    content = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode() + bytes(1440)
+    (data_folder / "folder" / f"{array}.npy").write_bytes(content)
+    with zipfile.ZipFile(data_folder / "file.npz", "w") as archive:
+        for file in (data_folder / "folder").iterdir():
+            archive.write(file, file.name)
+    for name in ("folder", "file"):
+        with pytest.raises(DatasetError, match=r"cannot be read as an .* of plain"):
+            load(name)
 
 
 def test_another_archive_says_what_it_holds(data_folder):
