@@ -226,6 +226,9 @@ class ModelWithStages(Protocol):
         Training calls it before each update, in eager mode, on every member of a team, and with the right step after
         a resumed run. What it changes in parameters and buffers stays also where the update is then skipped. Random
         numbers must come from a generator of its own that is seeded alike on all members (for example by ``step``).
+
+        A model that never freezes a parameter here may say so with the attribute ``freezes_parameters = False``: a
+        team then does not look in each update for parameters without a gradient, which takes time.
         """
         ...
 

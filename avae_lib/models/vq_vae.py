@@ -120,6 +120,7 @@ class VQVAE(nn.Module):
     """
 
     num_layers = 1
+    freezes_parameters = False
 
     head: Any
     """The likelihood, a module of :mod:`avae_lib.nn.output_heads` or one with the same methods."""

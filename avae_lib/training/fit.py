@@ -192,7 +192,8 @@ def _loop(state: TrainingState, journal: Journal, clock: Clock, stop: StopReques
 
 def _reaches_all_parameters(state: TrainingState) -> bool:
     """Whether each update reaches all parameters, as far as one pass on shapes tells; stages may change it."""
-    one_pass = None if isinstance(state.model, ModelWithStages) else pass_on_shapes(state.model, state.config)
+    may_change = isinstance(state.model, ModelWithStages) and getattr(state.model, "freezes_parameters", True)
+    one_pass = None if may_change else pass_on_shapes(state.model, state.config)
     return one_pass is not None and one_pass.reaches_all_parameters
 
 

@@ -9,6 +9,8 @@ import pytest
 import torch
 
 from avae_lib.data import ImageDataset
+from avae_lib.models.vq_vae import VQVAEConfig
+from avae_lib.models.vq_vae_2 import VQVAE2Config
 from avae_lib.training.checkpoints import Checkpoints
 from avae_lib.training.distributed import Team
 from avae_lib.training.fit import fit
@@ -22,6 +24,7 @@ from torch import nn
 from avae_lib.data import ImageDataset
 from avae_lib.models.ladder import LadderConfig
 from avae_lib.models.vae import VAEConfig
+from avae_lib.models.vq_vae import VQVAEConfig
 from avae_lib.objectives import ELBO
 from avae_lib.training.fit import fit
 from avae_lib.training.training_config import KLWeightConfig, LearningRateConfig, LoggingConfig, TrainingConfig
@@ -82,8 +85,13 @@ if sys.argv[2:] == ["together"]:
     fit(Regression(), dataset, free_bits, here / "pieces with free bits")
     for checkpointing in (False, True):
         torch.manual_seed(0)
-        changed = dataclasses.replace(config, activation_checkpointing=checkpointing)
+        changed = dataclasses.replace(config, batch_size=16, activation_checkpointing=checkpointing)
         fit(ladder.build(), dataset, changed, here / f"checkpointing {checkpointing}")
+    for update_of_codes in ("moving_average", "loss"):
+        torch.manual_seed(0)
+        codes = VQVAEConfig((1, 2, 2), bits=4, channels=4, halvings=1, codes=6, codebook_update=update_of_codes,
+                            likelihood="discretized_logistic")
+        fit(codes.build(), dataset, config, here / f"codes by {update_of_codes}")
     print("the next model has a parameter that no pass reaches", file=sys.stderr)
     fit(LeavesOneOut(), dataset, config, here / "leaves one out")
     fit(Regression(lost_by="1"), dataset, config, here / "lost")
@@ -187,6 +195,22 @@ def test_parameters_that_no_pass_reaches_stay_and_only_then_does_pytorch_look_fo
     assert model["unused"].tolist() == [1.0] * 3 and torch.equal(model["net.weight"], plain["net.weight"])
     before, found, _ = (runs / "two" / "stderr.txt").read_text().partition("the next model has a parameter")
     assert found and "find_unused_parameters" not in before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("update_of_codes", ["moving_average", "loss"])
+def test_a_model_that_only_moves_codes_trains_in_a_team(runs, update_of_codes):
+    assert Checkpoints(runs / "two" / f"codes by {update_of_codes}").load()["step"] == 8
+
+
+@pytest.mark.parametrize(("config", "freezes"), [(VQVAEConfig(channels=4), False), (VQVAE2Config(channels=4), True)])
+def test_what_a_model_says_about_freezing_is_what_its_stages_do(config, freezes):
+    model = config.build()
+    trained = set()
+    for step in (0, 1, 10**7):
+        model.begin_update(step)
+        trained.add(tuple(parameter.requires_grad for parameter in model.parameters()))
+    assert getattr(model, "freezes_parameters", True) == freezes == (len(trained) > 1)
 
 
 def test_shares_are_the_whole_batch_once():
