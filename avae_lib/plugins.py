@@ -115,7 +115,7 @@ def import_plugin(plugin: Plugin) -> ModuleType:
     try:
         return importlib.import_module(plugin.module)
     except (Exception, SystemExit) as problem:  # code of others may raise anything
-        raise PluginError(f"{plugin} cannot be imported: {_in_one_line(problem)}") from problem
+        raise PluginError(f"{plugin} cannot be imported: {_in_one_line(problem)}{_where(plugin, problem)}") from problem
 
 
 def register_class(kind: type) -> None:
@@ -165,6 +165,16 @@ def _look_in_current_folder_for(plugin: Plugin) -> None:
     if plugin.named_by in (VARIABLE, "--import") and not _is_installed(plugin.package):
         sys.path.append(os.getcwd())
         importlib.invalidate_caches()
+
+
+def _where(plugin: Plugin, problem: BaseException) -> str:
+    """What to do if the module of a plugin is in none of the folders in which Python looks."""
+    if not isinstance(problem, ModuleNotFoundError) or problem.name != plugin.package:
+        return ""
+    return (
+        f": Python looks for it in the installed packages, in the current folder {os.getcwd()} and in the folders that "
+        "PYTHONPATH names; change to the folder of the module, or put that folder into PYTHONPATH"
+    )
 
 
 def _is_installed(package: str) -> bool:

@@ -16,6 +16,7 @@ from typing import Annotated, Any, get_type_hints
 import tyro
 
 from avae_lib.errors import InvalidInput, UserError
+from avae_lib.nn.output_heads import LIKELIHOODS
 from avae_lib.presets.derivation import derive
 from avae_lib.training.checkpoints import LATEST
 from avae_lib.training.experiment import Experiment
@@ -147,11 +148,20 @@ def _group(name: str, config: Any) -> tuple[str, Any, Any]:
         if dataclasses.is_dataclass(value):
             fields.append(_group(field.name, value))
         else:
-            described = Annotated[types[field.name], tyro.conf.arg(help=texts.get(field.name))]
+            shown = tyro.conf.arg(help=texts.get(field.name), **_shown(field.name, value))
+            described = Annotated[types[field.name], shown]
             fields.append((field.name, described, value))
     options = dataclasses.make_dataclass(type(config).__name__, fields, frozen=True)
     about = inspect.cleandoc(type(config).__doc__ or "").partition("\n\n")[0]
     return name, Annotated[options, tyro.conf.arg(help=_plain(about))], options()
+
+
+def _shown(name: str, value: Any) -> dict[str, Any]:
+    """What stands in the place of a value in the help, where its type says too little."""
+    if value == ():
+        return {"help_behavior_hint": "(default: none)"}
+    known = {"likelihood": "|".join(LIKELIHOODS), "device": "DEVICE"}
+    return {"metavar": known[name]} if name in known and isinstance(value, str) else {}
 
 
 def _help_texts(kind: type) -> dict[str, str]:

@@ -13,7 +13,7 @@ import tyro
 from tyro.conf import Positional
 
 from avae_lib.atomic_write import write_atomically
-from avae_lib.commands.run_argument import Run
+from avae_lib.commands.run_argument import Device, Run, Weights
 from avae_lib.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -30,14 +30,14 @@ __all__ = ["evaluate"]
 def evaluate(
     run: Positional[Run],
     split: Literal["test", "valid"] = "test",
-    weights: str = "weights.safetensors",
+    weights: Weights = "weights.safetensors",
     importance_samples: int = 64,
     rows: int = 512,
     ood: Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="")] = None,
     ood_keep_layers: Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint="")] = None,
     fid: int = 0,
     seed: int = 0,
-    device: str = "auto",
+    device: Device = "auto",
 ) -> None:
     """Evaluate a trained model on held-out images or sentences: bounds and likelihoods, in nats and bits per dimension.
 
@@ -49,7 +49,8 @@ def evaluate(
 
     The results are written to evaluation.json in the run folder. For validation images the name is
     evaluation.valid.json; for other weights than the latest it is evaluation.best.json, evaluation.valid.best.json, …
-    Each evaluation is noted in looks.jsonl: the report and avae compare say how often a run was looked at.
+    Each evaluation is noted in looks.jsonl: the report and avae compare show the number of
+    evaluations.
 
     Args:
         split: Images or sentences to evaluate on: test for the final result, valid to choose between models.
@@ -59,9 +60,11 @@ def evaluate(
         rows: Largest number of images or sentences in one batch of the model, samples included. Limits the memory.
         ood: Name of another data set: also evaluate how well likelihood ratios tell its images from those of the
             training set (Havtorn et al., 2021).
-        ood_keep_layers: With --ood: number of top layers that the second bound of the ratio infers from the image; the
-            layers below are drawn from the prior. By default half of all layers.
+        ood_keep_layers: With --ood: images are told apart by the difference of two bounds. The first takes all layers
+            from the posterior of the image, the second only this number of top layers; its other layers are drawn from
+            the prior. By default half of all layers.
         fid: Number of samples to compare with as many held-out images by the Fréchet distance; 0 to leave it out.
+            Needs the packages torchmetrics and torch-fidelity (pip install torchmetrics torch-fidelity).
         seed: Seed for sampling the latents.
         device: Where to compute: auto (a GPU if there is one), cpu, cuda, …
     """
@@ -123,16 +126,18 @@ def _comparison(
     return partial(evaluation.compare_data_sets, model, *images, other.title, keep_layers, labels=labels)
 
 
-def _distance_of_samples(model: nn.Module, images: Tensor, count: int) -> Callable[..., FrechetDistance | None]:
+def _distance_of_samples(model: nn.Module, images: Tensor, count: int) -> Callable[..., FrechetDistance]:
     """A function that compares ``count`` samples with held-out images.
 
     Raises:
         InvalidInput: there are fewer images than that.
+        FrechetDistanceUnavailable: something that the distance needs is missing on this machine.
     """
-    from avae_lib import evaluation
+    from avae_lib.evaluation.frechet_distance import frechet_distance, inception_weights, require_enough_images
 
-    evaluation.require_enough_images(images, count)
-    return partial(_frechet_distance, model, images, count)
+    require_enough_images(images, count)
+    inception_weights()
+    return partial(frechet_distance, model, images, count)
 
 
 def _other_data_set(name: str, experiment: Experiment, dataset: Dataset) -> Dataset:
@@ -143,15 +148,3 @@ def _other_data_set(name: str, experiment: Experiment, dataset: Dataset) -> Data
             f"--ood must name {dataset.observed}, like {dataset.name}; {other.name} has {other.observed}"
         )
     return other
-
-
-def _frechet_distance(model: nn.Module, images: Tensor, count: int, rows: int, seed: int) -> FrechetDistance | None:
-    """The distance; None, with a message, if a package that it needs is missing."""
-    from avae_lib.evaluation import frechet_distance
-    from avae_lib.evaluation.frechet_distance import FrechetDistanceUnavailable
-
-    try:
-        return frechet_distance(model, images, count, rows=rows, seed=seed)
-    except FrechetDistanceUnavailable as problem:
-        print(problem)
-        return None

@@ -9,7 +9,7 @@ from typing import Annotated
 import tyro
 from tyro.conf import Positional
 
-from avae_lib.commands.run_argument import Run
+from avae_lib.commands.run_argument import Run, Weights
 
 __all__ = ["export_openai"]
 
@@ -17,7 +17,7 @@ __all__ = ["export_openai"]
 def export_openai(
     run: Positional[Run],
     file: Annotated[Positional[Path], tyro.conf.arg(metavar="FILE.th")],
-    weights: str = "weights.safetensors",
+    weights: Weights = "weights.safetensors",
 ) -> None:
     """Write the weights of a Very Deep VAE for OpenAI's code, with its hyper-parameters beside them.
 

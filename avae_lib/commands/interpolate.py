@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 from tyro.conf import Positional
 
-from avae_lib.commands.run_argument import Run
+from avae_lib.commands.run_argument import Device, Run, Weights
 from avae_lib.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -32,11 +32,11 @@ def interpolate(
     layer: Annotated[int, tyro.conf.arg(metavar="L")] = 1,
     units: Annotated[tuple[int, ...], tyro.conf.arg(metavar="U", help_behavior_hint="")] = (),
     split: Literal["valid", "test"] = "valid",
-    weights: str = "weights.safetensors",
+    weights: Weights = "weights.safetensors",
     seed: int = 0,
-    device: str = "auto",
+    device: Device = "auto",
 ) -> None:
-    """Decode the way from the latents of one held-out image to those of another, and what single latents do.
+    """Decode a path between the latents of two held-out images, and vary single latents.
 
     Writes two pictures to the run folder: interpolation.png, with the two images at the ends of each row, and
     traversal.png, where in each row one latent of the first image moves from -3 to 3 standard deviations of its prior.
@@ -48,7 +48,7 @@ def interpolate(
 
     Args:
         first: Number of the first image or sentence in the split, from 0.
-        last: Number of the last one.
+        last: Number of the last image or sentence.
         steps: Number of decoded images, those of both ends included.
         layers: Number of layers, from the top, that move in interpolation.png. By default a row for all layers and, for
             a model of several layers, a row for the upper half of them.
@@ -65,7 +65,8 @@ def interpolate(
         seed: Seed for all that is drawn.
         device: Where to compute: auto (a GPU if there is one), cpu, cuda, …
     """
-    from avae_lib.latent_paths import require_latents
+    from avae_lib.evaluation.evaluation_mode import measuring
+    from avae_lib.latent_paths import require_latents, traverse
     from avae_lib.models.contract import ModelWithCodes
     from avae_lib.models.requirements import temperature_as_given
     from avae_lib.observations import Tokens, observed_by
@@ -86,13 +87,25 @@ def interpolate(
     }
     with threads_for(model):
         if isinstance(observed_by(model), Tokens):
+            _require_options_of_sentences(layers, layer, units)
             print(write_interpolated(model, start, end, run / "interpolation.txt", steps))
             return
+        of_first = {"labels": None if labels is None else labels[:1], **drawn}
+        if not isinstance(model, ModelWithCodes):  # what is impossible is refused before the first picture
+            with measuring(model):
+                for unit in units or (1,):
+                    traverse(model, start, layer=layer, unit=unit, steps=2, **of_first)
         options = {"layers": layers, "labels": labels, "title": title, **drawn}
         print(write_interpolation(model, start, end, run / "interpolation.png", steps, **options))
         if not isinstance(model, ModelWithCodes):
-            options = {"units": units or None, "labels": None if labels is None else labels[:1], **drawn}
+            options = {"units": units or None, **of_first}
             print(write_traversal(model, start, run / "traversal.png", layer, steps, **options))
+
+
+def _require_options_of_sentences(layers: int | None, layer: int, units: tuple[int, ...]) -> None:
+    for option, is_given in (("--layers", layers is not None), ("--layer", layer != 1), ("--units", bool(units))):
+        if is_given:
+            raise InvalidInput(f"{option} is for models of images: leave it out for this model of sentences")
 
 
 def _ends(dataset: Dataset, split: Split, first: int, last: int) -> tuple[str, tuple[Tensor, Tensor], Tensor | None]:

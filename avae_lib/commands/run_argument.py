@@ -1,4 +1,4 @@
-"""The argument that names a run folder."""
+"""Arguments that several commands have: the run folder, a file of weights in it, and where to compute."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Annotated
 
 import tyro
 
-__all__ = ["Run"]
+__all__ = ["Device", "Run", "Weights"]
 
 Run = Annotated[Path, tyro.conf.arg(help="Folder of the run, for example runs/digits-vae.", metavar="RUN")]
+Weights = Annotated[str, tyro.conf.arg(metavar="FILE")]
+Device = Annotated[str, tyro.conf.arg(metavar="DEVICE")]

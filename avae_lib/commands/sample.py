@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tyro.conf import Positional
 
-from avae_lib.commands.run_argument import Run
+from avae_lib.commands.run_argument import Device, Run, Weights
 from avae_lib.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -16,7 +16,12 @@ __all__ = ["sample"]
 
 
 def sample(
-    run: Positional[Run], count: int = 64, temperature: tuple[float, ...] = (1.0,), seed: int = 0, device: str = "auto"
+    run: Positional[Run],
+    count: int = 64,
+    temperature: tuple[float, ...] = (1.0,),
+    weights: Weights = "weights.safetensors",
+    seed: int = 0,
+    device: Device = "auto",
 ) -> None:
     """Draw images or sentences from a trained model.
 
@@ -30,6 +35,7 @@ def sample(
         count: Number of images in samples.png, or of sentences in samples.txt.
         temperature: Factor on the standard deviations of the prior: one number for all layers, or one for each layer,
             top first, separated by spaces. Below 1, samples are more typical and less varied.
+        weights: File of weights in the run folder, for example best.safetensors.
         seed: Seed for sampling.
         device: Where to compute: auto (a GPU if there is one), cpu, cuda, …
     """
@@ -42,7 +48,7 @@ def sample(
         raise InvalidInput(f"count must be at least 1, got {count}")
     for of_layer in temperature:
         require_temperature("temperature", of_layer)
-    loaded, experiment = load_run(run, find_device(device))
+    loaded, experiment = load_run(run, find_device(device), weights)
     model: AnyModel = loaded
     of_layers = temperature_as_given(temperature, model.num_layers)
     with threads_for(model):

@@ -69,8 +69,9 @@ def find_preset(name: str) -> Experiment:
     known = [*PRESETS, *foreign.presets]
     close = difflib.get_close_matches(name, known, n=1)
     hint = f", did you mean {close[0]!r}?" if close else "."
+    others = "`avae presets` lists all" if close else f"There are: {', '.join(known)}"
     left_out = "".join(f" Left out: {problem}." for problem in foreign.problems)
-    raise UnknownPreset(f"no preset is called {name!r}{hint}{left_out} There are: {', '.join(known)}")
+    raise UnknownPreset(f"no preset is called {name!r}{hint}{left_out} {others}")
 
 
 def foreign_presets() -> ForeignPresets:

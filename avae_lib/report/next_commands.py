@@ -26,7 +26,7 @@ def next_commands(experiment: Experiment, run_dir: Path, steps: int) -> list[tup
     commands = [
         ("Judge it on the test split, once all choices are made", f"avae evaluate {run} --importance-samples 1000"),
         ("Draw more samples", f"avae sample {run} --temperature 0.8"),
-        ("Decode the way from one held-out example to another", f"avae interpolate {run} --from 0 --to 2"),
+        ("Decode a path between two held-out examples", f"avae interpolate {run} --from 0 --to 2"),
     ]
     commands.insert(0, _go_on(run_dir, run, experiment.training.steps, steps))
     twin = _twin(experiment.name)

@@ -329,6 +329,8 @@ def _say_if_the_learning_rate_rises(experiment: Experiment, run_dir: Path) -> No
     earlier, now = read_experiment(run_dir).training, experiment.training
     before = earlier.learning_rate.peak * learning_rate_factor(step - 1, earlier)
     after = now.learning_rate.peak * learning_rate_factor(step, now)
+    if now.steps < earlier.steps and step < now.steps:
+        print(f"note: training now ends at step {now.steps} instead of {earlier.steps}, and so does its schedule")
     if earlier.steps != now.steps and after > _NOTABLE * before and step > now.learning_rate.warmup_steps:
         print(
             f"note: the cosine now ends at step {now.steps} instead of {earlier.steps}, so the learning rate rises "

@@ -123,7 +123,7 @@ class KLWeightConfig:
     """Nats of KL per layer that are free: in the loss, the KL of each layer counts as at least this much (Kingma et
     al., 2016). 0 for none."""
     balancing: bool = False
-    """During the warm-up of the KL weight, balance the layers: a layer whose units are used more, gets a larger weight
+    """During the warm-up of the KL weight, balance the layers: a layer whose units are used more gets a larger weight
     on its KL (Vahdat and Kautz, 2020)."""
 
     def __post_init__(self) -> None:

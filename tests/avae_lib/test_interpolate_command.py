@@ -108,3 +108,19 @@ def test_titles_say_the_temperatures_and_what_moves(runs, monkeypatch, tmp_path)
         "from 0 to 1",
         "layer 2 of 3, each unit from −3 to 3 standard deviations of its prior",
     ]
+
+
+def test_a_unit_that_does_not_exist_is_refused_before_the_first_picture(tmp_path, capsys):
+    preset = find_preset("digits-vae")
+    write_run(preset, preset.build_model(), tmp_path / "run")
+    assert main(["interpolate", str(tmp_path / "run"), "--units", "1", "2", "9"]) == 1
+    assert "unit must be 1 … 8 in layer 1" in capsys.readouterr().err
+    assert not list(tmp_path.rglob("*.png"))
+
+
+@pytest.mark.parametrize("option", ["--layers", "--units"])
+def test_options_of_images_are_refused_for_sentences(option, tmp_path, capsys):
+    preset = find_preset("sentences-text-vae")
+    write_run(preset, preset.build_model(), tmp_path / "run")
+    assert main(["interpolate", str(tmp_path / "run"), option, "1"]) == 1
+    assert f"{option} is for models of images" in capsys.readouterr().err
