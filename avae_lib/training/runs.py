@@ -139,7 +139,7 @@ def train_run(
         _begin_from(init_from, experiment, model, run_dir)
     if not Checkpoints(run_dir).exist:
         load_starting_weights(model, run_dir)
-        _say_where_it_begins(run_dir)
+        _say_where_it_begins(run_dir, init_from)
     _say_if_the_learning_rate_rises(experiment, run_dir)
     is_new = not run_dir.exists()
     _make_folder(run_dir)
@@ -305,11 +305,16 @@ def _begin_from(start: StartingWeights, experiment: Experiment, model: nn.Module
         keep_starting_weights(start, source.name, model, _differing_models(source, experiment), run_dir)
 
 
-def _say_where_it_begins(run_dir: Path) -> None:
+def _say_where_it_begins(run_dir: Path, asked: StartingWeights | None) -> None:
     """Say what is kept in the folder: a call that did not ask for it may have been meant to begin from nothing."""
     record = StartRecord.read(run_dir)
-    if record is not None and is_leading_process():
+    if record is None or not is_leading_process():
+        return
+    if asked is None:
         print(f"{run_dir} begins from {record.text()} (for fresh weights delete {StartRecord.file(run_dir)})")
+    else:
+        differing = f"; {record.differing}" if record.differing else ""
+        print(f"{run_dir} begins from {asked.weights} of {asked.run_dir}{differing}")
 
 
 def _differing_models(there: Experiment, here: Experiment) -> dict[str, tuple[Any, Any]]:
