@@ -42,5 +42,5 @@ def import_openai(
     else:
         raise InvalidInput("say which model the weights are of: either --preset NAME or --hparams FILE.json")
     run_dir = run_dir or Path("runs") / file.stem
-    import_checkpoint(file, experiment, run_dir)
+    import_checkpoint(file, experiment, run_dir, preset)
     print(f"{run_dir} is ready; try: avae sample {run_dir}, avae evaluate {run_dir}")

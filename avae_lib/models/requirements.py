@@ -284,6 +284,9 @@ def require_draws(draws: Tensor | Sequence[Tensor | None], num_layers: int) -> l
         ...
     avae_lib.errors.InvalidInput: draws must have equally many examples in all layers, got 5 and 4
     """
+    if not isinstance(draws, Tensor | Sequence):
+        hint = ": decode(inference.draws)" if hasattr(draws, "draws") else ""
+        raise InvalidInput(f"draws must be latents of each layer, or of the top one, got {type(draws).__name__}{hint}")
     given = [draws] if isinstance(draws, Tensor) else list(draws)
     if len(given) > num_layers:
         raise InvalidInput(f"draws must have at most {num_layers} items, one for each layer, got {len(given)}")

@@ -121,8 +121,11 @@ def config_fields(hparams: Any) -> dict[str, Any]:
     return fields
 
 
-def load_released_weights(model: nn.Module, state_dict: Mapping[str, Tensor]) -> None:
+def load_released_weights(model: nn.Module, state_dict: Mapping[str, Tensor], preset: str | None = None) -> None:
     """Give ``model``, built from :func:`config_fields`, the weights of a released checkpoint.
+
+    Args:
+        preset: name of the preset that the model is of, for messages; None if hyper-parameters describe it.
 
     Raises:
         ValueError: names are missing or unknown, shapes differ, or what is there are no finite floating-point numbers;
@@ -137,8 +140,8 @@ def load_released_weights(model: nn.Module, state_dict: Mapping[str, Tensor]) ->
     """
     given = {name.removeprefix("module."): tensor for name, tensor in state_dict.items()}
     wanted = tensors_by_released_name(model)
-    _require_same_names(wanted, given)
-    _require_same_shapes(wanted, given)
+    _require_same_names(wanted, given, preset)
+    _require_same_shapes(wanted, given, preset)
     _require_finite_numbers({name: given[name] for name in wanted})
     with torch.no_grad():
         for name, tensor in wanted.items():
@@ -185,7 +188,7 @@ def _released_name(name: str, constants: list[int]) -> str:
     return re.sub(r"convolutions\.(\d)", lambda found: f"c{int(found[1]) + 1}", name)
 
 
-def _require_same_names(wanted: Collection[str], given: Collection[str]) -> None:
+def _require_same_names(wanted: Collection[str], given: Collection[str], preset: str | None) -> None:
     missing = [name for name in wanted if name not in given]
     unknown = [name for name in given if name not in wanted]
     complaints = [
@@ -194,23 +197,28 @@ def _require_same_names(wanted: Collection[str], given: Collection[str]) -> None
         if names
     ]
     if complaints:
-        raise InvalidInput(
-            f"the checkpoint is not of the model that hparams describe: {' and '.join(complaints)}. "
-            "Check enc_blocks, dec_blocks, image_size and no_bias_above"
-        )
+        raise _other_model(" and ".join(complaints), "enc_blocks, dec_blocks, image_size and no_bias_above", preset)
 
 
-def _require_same_shapes(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> None:
+def _require_same_shapes(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor], preset: str | None) -> None:
     misshapen = [
         f"{name} should be {tuple(tensor.shape)} and is {tuple(given[name].shape)}"
         for name, tensor in wanted.items()
         if given[name].shape != tensor.shape
     ]
     if misshapen:
-        raise InvalidInput(
-            f"the checkpoint is not of the model that hparams describe: {len(misshapen)} shapes differ "
-            f"({_first_of(misshapen)}). Check width, zdim, bottleneck_multiple, num_mixtures and custom_width_str"
-        )
+        differing = f"{len(misshapen)} shapes differ ({_first_of(misshapen)})"
+        names = "width, zdim, bottleneck_multiple, num_mixtures and custom_width_str"
+        raise _other_model(differing, names, preset)
+
+
+def _other_model(differing: str, hparams: str, preset: str | None) -> InvalidInput:
+    if preset is None:
+        return InvalidInput(f"the checkpoint is not of the model that hparams describe: {differing}. Check {hparams}")
+    return InvalidInput(
+        f"the checkpoint is not of the model of the preset {preset}: {differing}. Choose the preset of these weights, "
+        "or describe their model with --hparams FILE.json in place of --preset"
+    )
 
 
 def _require_finite_numbers(given: Mapping[str, Tensor]) -> None:

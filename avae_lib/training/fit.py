@@ -30,6 +30,7 @@ from avae_lib.training.memory_plan import require_enough_memory
 from avae_lib.training.metrics import Callback, CallbackFailed, Journal
 from avae_lib.training.pass_on_shapes import pass_on_shapes
 from avae_lib.training.requirements import (
+    note_on_unseen_classes,
     require_batches_in_pieces,
     require_batches_that_can_be_shared,
     require_matching_data,
@@ -57,7 +58,7 @@ def fit(
     dataset: Dataset,
     config: TrainingConfig,
     run_dir: Path | str,
-    callbacks: Sequence[Callback] = (),
+    callbacks: Callback | Sequence[Callback] = (),
     progress_bar: bool = True,
     on_start: Callable[[], None] | None = None,
 ) -> TrainedModel:
@@ -85,7 +86,7 @@ def fit(
         run_dir: folder of the run; made if it does not exist.
         callbacks: functions of a row of metrics (a dictionary as in ``metrics.jsonl``, with ``row["split"]`` "train" or
             "valid") and the model under its averaged weights. All are called with each row, in this order; they may
-            draw random numbers without changing the training.
+            draw random numbers without changing the training. One function may stand alone.
         progress_bar: whether to show a progress bar.
         on_start: called once nothing speaks against the training any more, before anything is written.
 
@@ -115,7 +116,7 @@ def fit(
     (2, 4, [('train', 2), ('train', 4)])
     """
     require_matching_data(model, dataset)
-    run_dir = Path(run_dir)
+    run_dir, callbacks = Path(run_dir), [callbacks] if callable(callbacks) else callbacks
     with join_team(find_device(config.device)) as (team, device), _only_leader_prints(team):
         require_batches_that_can_be_shared(model, config.batch_size, team.size)
         require_batches_in_pieces(model, config, config.batch_size // team.size)
@@ -153,6 +154,7 @@ def _train(
     parameters = sum(parameter.numel() for parameter in state.model.parameters() if parameter.requires_grad)
     print(f"{parameters:,} parameters; expected memory {memory.text()}")
     require_enough_memory(state.model, config, state.sampler.bytes_held, memory, state.device)
+    print(note_on_unseen_classes(state.model, dataset), end="")
     if on_start is not None:
         on_start()
     if state.team.is_leader and not Checkpoints(run_dir).exist:

@@ -141,7 +141,11 @@ def _bytes(tensors: Iterable[Tensor]) -> int:
 def size_in_words(size: int) -> str:
     """A number of bytes for people to read.
 
-    >>> size_in_words(3 * 2**30), size_in_words(2**20)
-    ('3.00 GiB', '1.0 MiB')
+    >>> size_in_words(3 * 2**30), size_in_words(2**20), size_in_words(7570 * 2**30)
+    ('3.00 GiB', '1.0 MiB', '7.39 TiB')
     """
+    if size >= 1000 * _GIBIBYTE:
+        return f"{size / 2**40:,.2f} TiB"
+    if size >= 100 * _GIBIBYTE:
+        return f"{size / _GIBIBYTE:.0f} GiB"
     return f"{size / _GIBIBYTE:.2f} GiB" if size >= _GIBIBYTE / 10 else f"{size / 2**20:.1f} MiB"

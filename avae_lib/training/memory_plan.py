@@ -70,8 +70,12 @@ def plan_memory(experiment: Experiment, limit: int) -> MemoryPlan | None:
     return plan_memory_for(model, experiment.training, bytes_of_training_split(experiment, model), limit)
 
 
-def plan_memory_for(model: nn.Module, config: TrainingConfig, data_bytes: int, limit: int) -> MemoryPlan | None:
+def plan_memory_for(
+    model: nn.Module, config: TrainingConfig, data_bytes: int, limit: int, on_cpu: bool = False
+) -> MemoryPlan | None:
     """The same as :func:`plan_memory` for a model and the size of its training split.
+
+    On a CPU, data on the host and data on the device are in one memory, so moving them is no remedy.
 
     >>> from avae_lib.models.vae import VAEConfig
     >>> plan_memory_for(VAEConfig().build(), TrainingConfig(), data_bytes=2**30, limit=2**20) is None
@@ -81,7 +85,7 @@ def plan_memory_for(model: nn.Module, config: TrainingConfig, data_bytes: int, l
     def memory_with(changes: dict[str, Any]) -> Memory:
         return expected_memory(model, dataclasses.replace(config, **changes), data_bytes)
 
-    for changes, least_piece in _candidates(model, config):
+    for changes, least_piece in _candidates(model, config, {} if on_cpu else {"data_on": "host"}):
         pieces = [None] if least_piece is None else _pieces_that_fit(memory_with, changes, config, least_piece, limit)
         for piece in pieces:
             with_piece = changes if piece is None else {**changes, "micro_batch": piece}
@@ -91,11 +95,13 @@ def plan_memory_for(model: nn.Module, config: TrainingConfig, data_bytes: int, l
     return None
 
 
-def _candidates(model: nn.Module, config: TrainingConfig) -> Iterator[tuple[dict[str, Any], int | None]]:
+def _candidates(
+    model: nn.Module, config: TrainingConfig, data: dict[str, Any]
+) -> Iterator[tuple[dict[str, Any], int | None]]:
     """Changes to try, from the cheapest on, each with the smallest piece of a batch to try with it; None for none."""
     can_be_cut = config.batch_size > 1 and reason_against_micro_batch(model) is None
     yield {}, None
-    yield {"data_on": "host"}, None
+    yield data, None
     if can_be_cut and not has_batch_normalisation(model):
         yield {}, max(1, config.batch_size // 8)
     precisions: tuple[dict[str, Any], ...] = ({}, {"precision": "bfloat16"})
@@ -103,7 +109,7 @@ def _candidates(model: nn.Module, config: TrainingConfig) -> Iterator[tuple[dict
         changes = {"activation_checkpointing": True} if has_checkpointed_blocks(model) else {}
         yield {**changes, **precision}, None
         if can_be_cut:
-            yield {**changes, **precision, "data_on": "host"}, smallest_piece(model)
+            yield {**changes, **precision, **data}, smallest_piece(model)
 
 
 def _pieces_that_fit(
@@ -199,8 +205,12 @@ def require_enough_memory(
     available = left + held
     if memory.total <= available:
         return
-    plan = plan_memory_for(model, config, data_bytes, available)
-    remedy = "none of these options makes it fit: micro_batch, activation_checkpointing, precision, data_on"
+    on_cpu = device.type == "cpu"
+    plan = plan_memory_for(model, config, data_bytes, available, on_cpu)
+    remedy = "none of these options makes it fit: " + ", ".join(
+        f"--training.{name}"
+        for name in ("micro-batch", "activation-checkpointing", "precision", *(() if on_cpu else ("data-on",)))
+    )
     if plan is not None and plan.changes:
         remedy = f"{plan.options()} brings it down to {size_in_words(plan.memory.total)}"
     raise InvalidInput(

@@ -30,12 +30,13 @@ class ReleasedFileError(UserError, ValueError):
     """A file that is not what the released code writes; the message says what is wrong with it."""
 
 
-def import_checkpoint(path: Path, experiment: Experiment, run_dir: Path) -> None:
+def import_checkpoint(path: Path, experiment: Experiment, run_dir: Path, preset: str | None = None) -> None:
     """Write a run folder with the weights of a released checkpoint, as if ``experiment`` had been trained.
 
     Args:
         path: a file that the released code saved, with weights or averaged weights.
         experiment: whose model has the shape of those weights.
+        preset: name of the preset that it is, for messages; None if hyper-parameters describe it.
 
     Raises:
         ReleasedFileError: the file can't be read, or holds anything but tensors by name.
@@ -51,7 +52,7 @@ def import_checkpoint(path: Path, experiment: Experiment, run_dir: Path) -> None
         raise InvalidInput(f"weights of a Very Deep VAE need a preset of that family, got {experiment.name!r}")
     weights = _read_weights(path)
     model = experiment.build_model()
-    load_released_weights(model, weights)
+    load_released_weights(model, weights, preset)
     source = f"weights of {path.name}, from the released code; otherwise {experiment.source}"
     write_run(replace(experiment, source=source), model, run_dir)
 
@@ -120,7 +121,11 @@ def export_checkpoint(run_dir: Path, path: Path, weights: str = LATEST) -> Path:
     hparams_file = path.with_suffix(".json")
     existing = [str(file) for file in (path, hparams_file) if file.exists()]
     if existing or path == hparams_file:
-        problem = f"{' and '.join(existing)} exists already" if existing else f"{path} ends in .json"
+        problem = (
+            f"{' and '.join(existing)} exist{'s' * (len(existing) == 1)} already"
+            if existing
+            else f"{path} ends in .json"
+        )
         raise ReleasedFileError(f"{problem}: choose another file for the weights, for example vdvae-model-ema.th")
     state_dict = to_openai(model, config)
     content = json.dumps(released_hparams(config), indent=2, ensure_ascii=False) + "\n"

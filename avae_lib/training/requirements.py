@@ -13,6 +13,7 @@ from avae_lib.training.training_config import TrainingConfig
 
 __all__ = [
     "has_batch_normalisation",
+    "note_on_unseen_classes",
     "reason_against_micro_batch",
     "require_batches_in_pieces",
     "require_batches_that_can_be_shared",
@@ -126,6 +127,26 @@ def require_batches_in_pieces(model: nn.Module, config: TrainingConfig, share: i
 
 def _normalises_vectors(model: nn.Module) -> bool:
     return any(isinstance(module, nn.BatchNorm1d) for module in model.modules())
+
+
+def note_on_unseen_classes(model: nn.Module, dataset: Dataset) -> str:
+    """A line on the classes of a conditional model that no training example has; empty if there are none.
+
+    >>> from avae_lib.data import load
+    >>> note_on_unseen_classes(nn.Linear(2, 2), load("digits"))
+    ''
+    """
+    classes, labels = num_classes(model), dataset.labels("train")
+    if not classes or labels is None:
+        return ""
+    seen = labels.unique().tolist()
+    if len(seen) == classes:
+        return ""
+    return (
+        f"note: of the {classes} classes of the model, the training images of {dataset.name} have only "
+        f"{', '.join(map(str, seen))}; the others stay untrained, and samples of them show nothing"
+        f"{f': --model.num-classes {max(seen) + 1}' if max(seen) + 1 < classes else ''}\n"
+    )
 
 
 def _require_matching_classes(model: nn.Module, dataset: Dataset) -> None:

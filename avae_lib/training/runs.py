@@ -99,7 +99,7 @@ class RunError(UserError, RuntimeError):
 def train_run(
     experiment: Experiment,
     run_dir: Path | str,
-    callbacks: Sequence[Callback] = (),
+    callbacks: Callback | Sequence[Callback] = (),
     progress_bar: bool = True,
     init_from: StartingWeights | None = None,
 ) -> TrainedModel:
