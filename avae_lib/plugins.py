@@ -31,6 +31,7 @@ __all__ = [
     "import_plugin",
     "named_plugins",
     "register_class",
+    "typed_imports",
 ]
 
 GROUP = "avae.presets"
@@ -38,6 +39,7 @@ GROUP = "avae.presets"
 VARIABLE = "AVAE_PLUGINS"
 """Environment variable with the modules of plugins, separated by commas."""
 _REGISTERED: dict[str, type] = {}
+_IMPORTED: list[str] = []  # modules that add_plugin added
 
 
 class PluginError(UserError, ValueError):
@@ -97,7 +99,18 @@ def add_plugin(module: str) -> None:
         import_plugin(Plugin(module, "--import"))
     except PluginError as problem:
         raise InvalidInput(f"--import must name a module: {problem}") from problem
+    _IMPORTED.append(module)
     os.environ[VARIABLE] = ",".join([*filter(None, [os.environ.get(VARIABLE)]), module])
+
+
+def typed_imports() -> str:
+    """The options --import of this command, which the next one needs again: " --import MODULE", or nothing.
+
+    >>> f"avae{typed_imports()} sample runs/digits-vae"
+    'avae sample runs/digits-vae'
+    """
+    listed = os.environ.get(VARIABLE, "").split(",")
+    return "".join(f" --import {module}" for module in dict.fromkeys(_IMPORTED) if module in listed)
 
 
 def import_plugin(plugin: Plugin) -> ModuleType:

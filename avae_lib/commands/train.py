@@ -48,6 +48,7 @@ def train(
 
 def train_with_options(what: str, options: Sequence[str]) -> None:
     """Train the preset or continue the run ``what``, with options as typed: they depend on what is trained."""
+    from avae_lib.plugins import typed_imports
     from avae_lib.report import write_report
     from avae_lib.training.distributed import is_leading_process
     from avae_lib.training.runs import train_run
@@ -58,10 +59,10 @@ def train_with_options(what: str, options: Sequence[str]) -> None:
     train_run(asked.experiment, asked.run_dir, init_from=start)
     if not is_leading_process():
         return
-    run_dir, looks = asked.run_dir, ""
+    run_dir, looks, avae = asked.run_dir, "", f"avae{typed_imports()}"
     if asked.report:
         looks = f"Look at {write_report(run_dir, progress=True)}; then try"
-    print(f"{looks or 'Try'}: avae sample {run_dir}, avae evaluate {run_dir}")
+    print(f"{looks or 'Try'}: {avae} sample {run_dir}, {avae} evaluate {run_dir}")
 
 
 def _asked_for(what: str, options: Sequence[str]) -> TrainOptions:

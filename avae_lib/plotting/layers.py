@@ -76,7 +76,7 @@ def kl_during_training(
         heights = {"height_ratios": (1, 2)}
         figure, (total, heat) = new_figure(*size, nrows=2, sharex=True, gridspec_kw=heights)
         _draw_heat(figure, heat, steps, nats, unit)
-    total.plot(steps, nats.sum(axis=1), color=SERIES[0])
+    total.plot(steps, nats.sum(axis=1), color=SERIES[0], marker="o" if len(steps) == 1 else None)
     total.set_ylabel("KL" if nats.shape[1] == 1 else "sum")
     total.set_ylim(bottom=0)
     figure.axes[-1 if nats.shape[1] == 1 else 1].set_xlabel("update")

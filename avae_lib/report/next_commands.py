@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
+from avae_lib.plugins import typed_imports
 from avae_lib.presets import PRESETS
 from avae_lib.training.checkpoints import Checkpoints, has_weights
 from avae_lib.training.experiment import Experiment
@@ -22,26 +23,33 @@ def next_commands(experiment: Experiment, run_dir: Path, steps: int) -> list[tup
     avae sample runs/digits-vae --temperature 0.8
     avae interpolate runs/digits-vae --from 0 --to 2
     """
+    avae = f"avae{typed_imports()}"
     run = shlex.quote(_as_typed(run_dir))
     commands = [
-        ("Judge it on the test split, once all choices are made", f"avae evaluate {run} --importance-samples 1000"),
-        ("Draw more samples", f"avae sample {run} --temperature 0.8"),
-        ("Decode a path between two held-out examples", f"avae interpolate {run} --from 0 --to 2"),
+        ("Judge it on the test split, once all choices are made", f"{avae} evaluate {run} --importance-samples 1000"),
+        ("Draw more samples", f"{avae} sample {run} --temperature 0.8"),
+        ("Decode a path between two held-out examples", f"{avae} interpolate {run} --from 0 --to 2"),
     ]
     commands.insert(0, _go_on(run_dir, run, experiment.training.steps, steps))
     twin = _twin(experiment.name)
     if twin is not None:
         commands.append((f"Train {twin}, which differs in what a layer is conditioned on", f"avae train {twin}"))
-        commands.append(("Compare the two", f"avae compare {run} runs/{twin}"))
+        commands.append(("Compare the two", f"{avae} compare {run} runs/{twin}"))
     return commands
 
 
 def _go_on(run_dir: Path, run: str, asked: int, steps: int) -> tuple[str, str]:
     """Train on in the same folder; from weights that were trained elsewhere, a new run begins."""
     if has_weights(run_dir) and not Checkpoints(run_dir).exist:
-        return "Begin a new run from these weights", f"avae train {run} --run-dir {run}-tuned --init-from {run}"
+        return (
+            "Begin a new run from these weights",
+            f"avae{typed_imports()} train {run} --run-dir {run}-tuned --init-from {run}",
+        )
     how_far, total = ("the end", asked) if steps < asked else ("twice the length", 2 * steps)
-    return f"Train on, from where it stands, to {how_far}", f"avae train {run} --training.steps {total}"
+    return (
+        f"Train on, from where it stands, to {how_far}",
+        f"avae{typed_imports()} train {run} --training.steps {total}",
+    )
 
 
 def _as_typed(run_dir: Path) -> str:

@@ -30,7 +30,9 @@ import torch
 from torch import nn
 
 from avae_lib.atomic_write import write_atomically
+from avae_lib.data import Dataset
 from avae_lib.errors import UserError
+from avae_lib.models.contract import num_classes
 from avae_lib.training.checkpoints import (
     LATEST,
     Checkpoints,
@@ -135,6 +137,7 @@ def train_run(
     require_readable(experiment)
     require_room_for(experiment, run_dir)
     dataset, model = experiment.data.load(), experiment.build_model()
+    _say_if_classes_are_unseen(model, dataset)
     if init_from is not None:
         _begin_from(init_from, experiment, model, run_dir)
     if not Checkpoints(run_dir).exist:
@@ -324,6 +327,19 @@ def _differing_models(there: Experiment, here: Experiment) -> dict[str, tuple[An
         classes = {"model": (type(there.model).__name__, type(here.model).__name__)}
         return classes | {name: values for name, values in fields.items() if values[0] != values[1]}
     return differing_fields(there.model, here.model, "model")
+
+
+def _say_if_classes_are_unseen(model: nn.Module, dataset: Dataset) -> None:
+    """A conditional model learns nothing of a class without training images."""
+    labels = dataset.labels("train")
+    if labels is None or not is_leading_process():
+        return
+    unseen = sorted(set(range(num_classes(model))) - set(labels.unique().tolist()))
+    if unseen:
+        print(
+            f"note: {dataset.name} has no training images of {len(unseen)} of the {num_classes(model)} classes "
+            f"({', '.join(map(str, unseen))}), so samples of these mean nothing; see --model.num-classes"
+        )
 
 
 def _say_if_the_learning_rate_rises(experiment: Experiment, run_dir: Path) -> None:

@@ -167,6 +167,7 @@ def test_import_on_the_command_line_is_the_environment_variable_for_one_command(
     assert main(train) == 2
     assert "no preset is called 'my-vae'" in capsys.readouterr().err
     assert main(["--import", "my_models", *train]) == 0
+    assert ": avae --import my_models sample " in capsys.readouterr().out
     monkeypatch.setenv("AVAE_PLUGINS", "")
     assert main(["--import=my_models", *train]) == 0
     config = json.loads((tmp_path / "run/config.json").read_text())

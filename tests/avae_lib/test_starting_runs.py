@@ -288,3 +288,10 @@ def test_a_run_killed_before_and_after_its_first_checkpoint_still_began_from_the
     for key, wanted in weights(new / "weights.safetensors").items():
         assert torch.equal(model.state_dict()[key], wanted)
     assert StartRecord.read(new) == StartRecord.read(alone)
+
+
+def test_classes_without_training_images_are_noted(tmp_path, capsys):
+    preset = find_preset("digits-conditional-vae")
+    wide = derive(preset, model={"num_classes": 12, "hidden_sizes": (8,)}, training={"steps": 2, "device": "cpu"})
+    train_run(wide, tmp_path, progress_bar=False)
+    assert "no training images of 2 of the 12 classes (10, 11)" in capsys.readouterr().out
