@@ -16,7 +16,7 @@ from typing import Annotated, Any, get_type_hints
 import tyro
 
 from avae_lib.errors import InvalidInput, UserError
-from avae_lib.nn.output_heads import LIKELIHOODS
+from avae_lib.nn.output_heads import LIKELIHOODS, ReleasedFiveBitHead
 from avae_lib.presets.derivation import derive
 from avae_lib.training.checkpoints import LATEST
 from avae_lib.training.experiment import Experiment
@@ -148,7 +148,8 @@ def _group(name: str, config: Any) -> tuple[str, Any, Any]:
         if dataclasses.is_dataclass(value):
             fields.append(_group(field.name, value))
         else:
-            shown = tyro.conf.arg(help=texts.get(field.name), **_shown(field.name, value))
+            text = texts.get(field.name)
+            shown = tyro.conf.arg(help=text, **_shown(field.name, value, text or ""))
             described = Annotated[types[field.name], shown]
             fields.append((field.name, described, value))
     options = dataclasses.make_dataclass(type(config).__name__, fields, frozen=True)
@@ -156,12 +157,15 @@ def _group(name: str, config: Any) -> tuple[str, Any, Any]:
     return name, Annotated[options, tyro.conf.arg(help=_plain(about))], options()
 
 
-def _shown(name: str, value: Any) -> dict[str, Any]:
+def _shown(name: str, value: Any, text: str) -> dict[str, Any]:
     """What stands in the place of a value in the help, where its type says too little."""
     if value == ():
         return {"help_behavior_hint": "(default: none)"}
-    known = {"likelihood": "|".join(LIKELIHOODS), "device": "DEVICE"}
-    return {"metavar": known[name]} if name in known and isinstance(value, str) else {}
+    if name == "device" and isinstance(value, str):
+        return {"metavar": "DEVICE"}
+    # A model explains those of the likelihoods that it can have.
+    explained = [kind for kind in (*LIKELIHOODS, ReleasedFiveBitHead.name) if re.search(rf"\b{kind}\b", text)]
+    return {"metavar": "|".join(explained)} if name == "likelihood" and explained else {}
 
 
 def _help_texts(kind: type) -> dict[str, str]:

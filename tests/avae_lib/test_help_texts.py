@@ -85,3 +85,9 @@ def test_each_setting_has_a_plain_text_that_explains_all_its_choices(kind):
         assert len(text) > 10 and not MARKS.search(text), field.name
         missing = [choice for choice in choices(hints[field.name]) if str(choice) not in text]
         assert missing == [], f"{kind.__name__}.{field.name} does not explain {missing}"
+
+
+def test_the_likelihoods_that_a_model_can_have_stand_where_its_value_is_typed(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
+    assert "--model.likelihood bernoulli|discretized_logistic " in help_of(capsys, "train", "digits-vae")
+    assert "discretized_logistic_mixture|released_five_bits " in help_of(capsys, "train", "cifar10-vdvae")
