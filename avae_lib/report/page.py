@@ -27,6 +27,7 @@ def write_report(
     images: int | None = None,
     seed: int = 0,
     progress: bool = False,
+    device: str = "auto",
 ) -> Path:
     """Evaluate a trained run on validation images and write ``report.html`` in its folder.
 
@@ -40,6 +41,7 @@ def write_report(
             data set without validation images: test images.
         seed: for sampling.
         progress: show a progress bar on the slow part.
+        device: where to compute: "auto" (a GPU if there is one), "cpu", "cuda", …
 
     Returns:
         The path of the page.
@@ -47,7 +49,7 @@ def write_report(
     Raises:
         RunError, WeightsError: the folder is no run, or has no weights yet.
     """
-    record = RunRecord.read(Path(run_dir), importance_samples, images, seed, progress)
+    record = RunRecord.read(Path(run_dir), importance_samples, images, seed, progress, device)
     page = _render(record)
     path = Path(run_dir) / "report.html"
     write_atomically(path, page)

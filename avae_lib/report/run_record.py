@@ -52,7 +52,13 @@ class RunRecord:
 
     @classmethod
     def read(
-        cls, run_dir: Path, importance_samples: int, images: int | None, seed: int, progress: bool = False
+        cls,
+        run_dir: Path,
+        importance_samples: int,
+        images: int | None,
+        seed: int,
+        progress: bool = False,
+        device: str = "auto",
     ) -> RunRecord:
         """Load the run's model, and judge it on the first ``images`` held-out examples, or as many as in training.
 
@@ -62,7 +68,7 @@ class RunRecord:
         Raises:
             RunError, WeightsError: the folder is no run, or has no weights yet.
         """
-        experiment, dataset, model, device = _load(run_dir)
+        experiment, dataset, model = _load(run_dir, device)
         split = split_to_look_at(dataset)
         examples = dataset.examples(split, images or experiment.training.logging.evaluation_images)
         labels = dataset.labels(split)
@@ -76,7 +82,7 @@ class RunRecord:
             run_dir=run_dir,
             experiment=experiment,
             dataset=dataset,
-            device=_in_words(device),
+            device=_in_words(find_device(device)),
             parameters=sum(p.numel() for p in model.parameters() if p.requires_grad),
             num_layers=model.num_layers,
             costs=Costs.read(run_dir),
@@ -137,10 +143,9 @@ class RunRecord:
         return max((row.get("skipped") or 0 for row in self.metrics), default=0)
 
 
-def _load(run_dir: Path) -> tuple[Experiment, Dataset, AnyModel, torch.device]:
-    device = find_device("auto")
-    model, experiment = load_run(run_dir, device)
-    return experiment, experiment.data.load(), model, device
+def _load(run_dir: Path, device: str) -> tuple[Experiment, Dataset, AnyModel]:
+    model, experiment = load_run(run_dir, find_device(device))
+    return experiment, experiment.data.load(), model
 
 
 def _in_words(device: torch.device) -> str:

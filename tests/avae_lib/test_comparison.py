@@ -236,3 +236,8 @@ def test_settings_of_many_runs_fit_a_terminal_and_their_names_can_be_typed():
     assert rows[3].split() == ["peak=1e-3,latent-dim=8", "0.001", "8"]
     many = settings_table(names, {f"training.group.setting-{index}": [1] * 7 + [2] for index in range(9)})
     assert max(map(len, many.splitlines())) <= 100 and f"2: {names[7]}" in many
+
+
+def test_the_report_is_made_on_the_device_that_is_asked_for(runs, capsys):
+    assert main(["report", str(runs / "usual"), "--importance-samples", "1", "--device", "nowhere"]) == 1
+    assert "got 'nowhere'" in capsys.readouterr().err
