@@ -9,12 +9,12 @@ import dataclasses
 import importlib
 import math
 import pkgutil
-import types
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, get_type_hints
 
 from avae_lib import models
 from avae_lib.errors import InvalidInput
+from avae_lib.field_types import require_type, shown
 
 __all__ = ["FAMILIES", "config_from_record", "config_to_record"]
 
@@ -36,8 +36,6 @@ FAMILIES: Mapping[str, type] = {
     kind.__name__: kind for kind in sorted(_configurations(), key=lambda kind: kind.__name__)
 }
 """The configuration of each family, by its name in alphabetical order."""
-
-_SHOWN = 60  # characters of a wrong name or value in an error
 
 
 def config_to_record(config: Any) -> dict[str, Any]:
@@ -72,13 +70,13 @@ def config_from_record(record: Any) -> Any:
     family, fields = record["family"], record["fields"]
     kind = FAMILIES.get(family) if isinstance(family, str) else None
     if kind is None:
-        raise InvalidInput(f"family must be one of {', '.join(FAMILIES)}, got {_shown(family)}")
+        raise InvalidInput(f"family must be one of {', '.join(FAMILIES)}, got {shown(family)}")
     if not isinstance(fields, Mapping):
         raise InvalidInput("fields must be an object with the fields of the configuration")
     known = get_type_hints(kind)
     unknown = sorted(set(fields) - known.keys())
     if unknown:
-        raise InvalidInput(f"{family} has no field {_shown(unknown[0])}")
+        raise InvalidInput(f"{family} has no field {shown(unknown[0])}")
     values = {name: _value(f"{family}.{name}", value, known[name]) for name, value in fields.items()}
     try:
         return kind(**values)
@@ -87,34 +85,9 @@ def config_from_record(record: Any) -> Any:
 
 
 def _value(name: str, value: Any, wanted: Any) -> Any:
-    """A field's value, lists made tuples; refused if it is not of the annotated type."""
+    """A field's value, lists made tuples; refused if it is not of the annotated type, or infinite."""
     value = tuple(value) if isinstance(value, list) else value
-    if not _is_of(value, wanted):
-        raise InvalidInput(f"{name} must be {_named(wanted)}, got {_shown(value)}")
+    require_type(name, value, wanted)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InvalidInput(f"{name} must be finite, got {value}")
     return float(value) if wanted is float else value
-
-
-def _is_of(value: Any, wanted: Any) -> bool:
-    origin, arguments = get_origin(wanted), get_args(wanted)
-    if origin is Literal:
-        return isinstance(value, str) and value in arguments
-    if origin in (Union, types.UnionType):
-        return any(_is_of(value, kind) for kind in arguments)
-    if origin is tuple:
-        kinds = arguments[:1] * len(value) if arguments[-1] is Ellipsis and isinstance(value, tuple) else arguments
-        return isinstance(value, tuple) and len(value) == len(kinds) and all(map(_is_of, value, kinds))
-    if wanted is float:
-        return type(value) in (int, float) and abs(value) < 1e300 and math.isfinite(value)
-    return type(value) is wanted  # exactly: True is no number
-
-
-def _named(wanted: Any) -> str:
-    return wanted.__name__ if isinstance(wanted, type) else str(wanted).replace("typing.", "")
-
-
-def _shown(value: Any) -> str:
-    try:
-        text = repr(value)
-    except (ValueError, RecursionError):  # a whole number of thousands of digits
-        text = f"a {type(value).__name__}"
-    return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"

@@ -171,7 +171,7 @@ def _given(hparams: Any) -> dict[str, Any]:
 
 def _dataset(given: Mapping[str, Any]) -> ReleasedDataset | None:
     name = given.get("dataset")
-    if name is not None and name not in DATASETS:
+    if name is not None and not (isinstance(name, str) and name in DATASETS):
         raise InvalidInput(
             f"dataset must be one of {', '.join(DATASETS)}, got {name!r}; leave it out for an encoder that sees "
             "x/127.5 − 1"

@@ -6,13 +6,14 @@ import dataclasses
 import importlib
 import json
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, get_type_hints
 
 import torch
 from torch import nn
 
 from avae_lib.data import DataConfig
 from avae_lib.errors import UserError
+from avae_lib.field_types import require_type
 from avae_lib.plugins import PluginError, class_of_plugin
 from avae_lib.training.older_configs import in_groups, is_flat
 from avae_lib.training.training_config import TrainingConfig
@@ -58,10 +59,28 @@ class Experiment:
     """How it is trained."""
 
     def build_model(self) -> nn.Module:
-        """Build the model, with initial weights drawn with ``training.seed``."""
+        """Build the model, with initial weights drawn with ``training.seed``.
+
+        Raises:
+            ConfigError: its tensors are too large for any memory.
+        """
         with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
             torch.manual_seed(self.training.seed)
-            return self.model.build()
+            try:
+                return self.model.build()
+            except (RuntimeError, MemoryError, TypeError) as problem:
+                if isinstance(problem, UserError) or not _is_about_size(problem):
+                    raise
+                said = (str(problem).splitlines() or ["out of memory"])[0]
+                raise ConfigError(
+                    f"the model of {self.name} is too large for this machine ({said}): choose smaller sizes for it"
+                ) from problem
+
+
+def _is_about_size(problem: Exception) -> bool:
+    """PyTorch says in no other way that a tensor is larger than the memory, or than numbers of 64 bits can count."""
+    signs = ("allocate memory", "out of memory", "overflow")
+    return isinstance(problem, MemoryError) or any(sign in str(problem).lower() for sign in signs)
 
 
 _PACKAGE = "avae_lib."
@@ -91,7 +110,8 @@ def from_json(record: Any) -> Any:
     (:mod:`avae_lib.training.older_configs`).
 
     Raises:
-        ConfigError: a class does not exist, or does not take the stored fields.
+        ConfigError: a class does not exist, or does not take the stored fields. For a class of this library each field
+            must be of its annotated type.
 
     >>> config = TrainingConfig(steps=10)
     >>> from_json(to_json(config)) == config
@@ -105,13 +125,23 @@ def from_json(record: Any) -> Any:
     if not isinstance(record, dict):
         return record
     kind = _dataclass_named(record.get("type"))
-    if kind is TrainingConfig and is_flat(record):
-        record = in_groups(record)
-    fields = {name: from_json(value) for name, value in record.items() if name != "type"}
     try:
+        if kind is TrainingConfig and is_flat(record):
+            record = in_groups(record)
+        fields = {name: from_json(value) for name, value in record.items() if name != "type"}
+        if kind.__module__.startswith(_PACKAGE):  # annotations of other packages may be of any kind
+            _require_annotated_types(kind, fields)
         return kind(**fields)
-    except (TypeError, ValueError) as problem:
+    except ConfigError:
+        raise
+    except Exception as problem:  # code of other packages may raise anything
         raise ConfigError(f"{record['type']} cannot be built from its stored fields: {problem}") from problem
+
+
+def _require_annotated_types(kind: type, fields: dict[str, Any]) -> None:
+    for name, wanted in get_type_hints(kind).items():
+        if name in fields and wanted is not ModelConfig:  # a model is whatever can be built
+            require_type(name, fields[name], wanted)
 
 
 def differing_fields(before: Any, now: Any, prefix: str = "") -> dict[str, tuple[Any, Any]]:

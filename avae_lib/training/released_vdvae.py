@@ -13,6 +13,7 @@ from torch import Tensor
 from avae_lib.atomic_write import write_atomically
 from avae_lib.data import DataConfig
 from avae_lib.errors import InvalidInput, UserError
+from avae_lib.models.families import config_from_record
 from avae_lib.models.vdvae import VDVAEConfig
 from avae_lib.models.vdvae_export import released_hparams, to_openai
 from avae_lib.models.vdvae_import import config_fields, load_released_weights
@@ -78,11 +79,12 @@ def experiment_of_hparams(path: Path, data: str | None = None) -> Experiment:
     """
     try:
         hparams = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as problem:
+    except (ValueError, RecursionError) as problem:
         raise ReleasedFileError(f"{path} is no JSON file: {problem}") from problem
     if not isinstance(hparams, dict):
         raise ReleasedFileError(f"{path} must hold a JSON object of hyper-parameters, got a {type(hparams).__name__}")
-    model, data = VDVAEConfig(**config_fields(hparams)), data or hparams.get("dataset")
+    model = config_from_record({"family": VDVAEConfig.__name__, "fields": config_fields(hparams)})
+    data = data or hparams.get("dataset")
     if data is None:
         raise InvalidInput(f"{path} names no dataset: say with --data on which images the model is to be evaluated")
     return Experiment(path.stem, f"hyper-parameters of {path.name}", DataConfig(data), model, TrainingConfig())

@@ -32,6 +32,7 @@ from torch import nn
 from avae_lib.atomic_write import write_atomically
 from avae_lib.data import Dataset
 from avae_lib.errors import UserError
+from avae_lib.field_types import shown
 from avae_lib.models.contract import num_classes
 from avae_lib.training.checkpoints import (
     LATEST,
@@ -91,6 +92,7 @@ _FREE_TO_CHANGE = (
 )
 """Fields that may differ when a run is continued: its length, what it writes, what it skips, and the machine."""
 
+_PUT_BACK = "If the file was changed, put back what `avae train` wrote; otherwise choose another run folder"
 _NOTABLE = 1.1  # factor on the learning rate
 
 
@@ -213,10 +215,14 @@ def read_experiment(run_dir: Path | str, config: ModelConfig | None = None) -> E
         if config is not None:
             record = _with_model(record, config)
         experiment = from_json(record)
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, ConfigError) as problem:
-        raise RunError(f"{path} cannot be read: {problem}") from problem
+    except RecursionError:
+        raise RunError(f"{path} cannot be read: it is nested too deeply. {_PUT_BACK}") from None
+    except (OSError, ValueError) as problem:  # among them ConfigError, and text that is no UTF-8 or no JSON
+        raise RunError(f"{path} cannot be read: {problem}. {_PUT_BACK}") from problem
     if not isinstance(experiment, Experiment):
-        raise RunError(f"{path} holds no experiment but a {type(experiment).__name__}")
+        raise RunError(f"{path} holds no experiment but a {type(experiment).__name__}. {_PUT_BACK}")
+    if config is None and not callable(getattr(experiment.model, "build", None)):
+        raise RunError(f"{path} holds no model that can be built but {shown(experiment.model)}. {_PUT_BACK}")
     return experiment if config is None else replace(experiment, model=config)
 
 

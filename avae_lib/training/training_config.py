@@ -307,6 +307,7 @@ class TrainingConfig:
         for name in ("micro_batch", "threads"):
             value = getattr(self, name)
             _require(name, value, "None or at least 1", value is None or value >= 1)
+        _require("seed", self.seed, "a whole number of 64 bits", -(2**63) <= self.seed < 2**63)
         _require("minutes", self.minutes, "None or above 0", self.minutes is None or self.minutes > 0)
         for name in ("precision", "data_on"):
             choices = get_args(get_type_hints(TrainingConfig)[name])

@@ -392,6 +392,22 @@ class TestCommandLine:
         assert message in said and said.count("\n") == 1
         assert not (tmp_path / "run").exists()
 
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            ({"width": "x"}, "VDVAEConfig.width must be int, got 'x'"),
+            ({"zdim": 2.5}, "VDVAEConfig.latent_channels must be int, got 2.5"),
+            ({"image_size": [8]}, "VDVAEConfig.image_shape must be tuple[int, int, int]"),
+            ({"enc_blocks": 5}, "VDVAEConfig.enc_blocks must be str, got 5"),
+            ({"dataset": ["cifar10"]}, "dataset must be one of cifar10"),
+        ],
+    )
+    def test_hyper_parameters_of_a_wrong_type_are_named(self, tmp_path, hparams, capsys, change, message):
+        hparams.write_text(json.dumps(SMALL | {"dataset": "cifar10"} | change))
+        assert main(["import-openai", str(tmp_path / "weights.th"), "--hparams", str(hparams)]) == 1
+        said = capsys.readouterr().err
+        assert message in said and said.count("\n") == 1
+
     @pytest.mark.parametrize("as_archive", [True, False])  # PyTorch before 1.6 wrote files of another kind
     def test_a_file_that_is_cut_short_is_named_with_what_to_do(self, tmp_path, hparams, capsys, as_archive):
         path = tmp_path / "weights.th"
