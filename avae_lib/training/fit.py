@@ -152,7 +152,7 @@ def _train(
     config = replace(state.config, batch_size=state.config.batch_size // state.team.size)  # of this process
     memory = expected_memory(state.model, config, state.sampler.bytes_held)
     parameters = sum(parameter.numel() for parameter in state.model.parameters() if parameter.requires_grad)
-    print(f"{parameters:,} parameters; expected memory {memory.text()}")
+    print(f"{parameters:,} parameters; expected memory {memory.text(state.device)}")
     require_enough_memory(state.model, config, state.sampler.bytes_held, memory, state.device)
     print(note_on_unseen_classes(state.model, dataset), end="")
     if on_start is not None:

@@ -75,7 +75,8 @@ def plan_memory_for(
 ) -> MemoryPlan | None:
     """The same as :func:`plan_memory` for a model and the size of its training split.
 
-    On a CPU, data on the host and data on the device are in one memory, so moving them is no remedy.
+    On a CPU, data on the host and data on the device are in one memory, so moving them is no remedy; and what a plan must
+    fit is what a process takes there (:meth:`avae_lib.training.memory.Memory.taken_on`).
 
     >>> from avae_lib.models.vae import VAEConfig
     >>> plan_memory_for(VAEConfig().build(), TrainingConfig(), data_bytes=2**30, limit=2**20) is None
@@ -85,12 +86,17 @@ def plan_memory_for(
     def memory_with(changes: dict[str, Any]) -> Memory:
         return expected_memory(model, dataclasses.replace(config, **changes), data_bytes)
 
+    device = torch.device("cpu" if on_cpu else "cuda")
+
+    def size_with(changes: dict[str, Any]) -> int:
+        return memory_with(changes).taken_on(device)
+
     for changes, least_piece in _candidates(model, config, {} if on_cpu else {"data_on": "host"}):
-        pieces = [None] if least_piece is None else _pieces_that_fit(memory_with, changes, config, least_piece, limit)
+        pieces = [None] if least_piece is None else _pieces_that_fit(size_with, changes, config, least_piece, limit)
         for piece in pieces:
             with_piece = changes if piece is None else {**changes, "micro_batch": piece}
             memory = memory_with(with_piece)
-            if memory.total <= limit and (memory.activations is not None or not with_piece):
+            if memory.taken_on(device) <= limit and (memory.activations is not None or not with_piece):
                 return MemoryPlan(with_piece, memory)
     return None
 
@@ -113,14 +119,14 @@ def _candidates(
 
 
 def _pieces_that_fit(
-    memory_with: Callable[[dict[str, Any]], Memory],
+    size_with: Callable[[dict[str, Any]], int],
     changes: dict[str, Any],
     config: TrainingConfig,
     least: int,
     limit: int,
 ) -> list[int]:
     """Sizes of equal pieces of a batch for which there should be enough memory, largest first."""
-    small, large = (memory_with({**changes, "micro_batch": piece}).total for piece in (least, 2 * least))
+    small, large = (size_with({**changes, "micro_batch": piece}) for piece in (least, 2 * least))
     sizes = {math.ceil(config.batch_size / 2**halvings) for halvings in range(1, config.batch_size.bit_length() + 1)}
     per_example = max(0, large - small) / least  # memory grows in proportion to the piece
     return [
@@ -157,25 +163,45 @@ def _left_in_system(file: Path = Path("/proc/meminfo")) -> int | None:
 
 
 def _left_in_control_groups(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> list[int]:
-    """What the process's control group (version 2), and each group around it, may still take."""
+    """What the process's control groups (version 2, and version 1 of memory), and each around them, may still take."""
     try:
-        path = next(line[3:] for line in own.read_text().splitlines() if line.startswith("0::"))
-    except (OSError, StopIteration):
+        lines = [line.split(":", 2) for line in own.read_text().splitlines()]
+    except OSError:
         return []
-    group = root / path.strip().lstrip("/")
-    groups = [group, *(parent for parent in group.parents if parent.is_relative_to(root))]
-    return [left for left in map(_left_in_control_group, groups) if left is not None]
+    left = []
+    for _, controllers, path in (line for line in lines if len(line) == 3):
+        if controllers and "memory" not in controllers.split(","):
+            continue
+        files, mounted = (_VERSION_1, root / "memory") if controllers else (_VERSION_2, root)
+        group = mounted / path.strip().lstrip("/")
+        groups = [group, *(parent for parent in group.parents if parent.is_relative_to(mounted))]
+        left += [_left_in_control_group(group, files) for group in groups]
+    return [each for each in left if each is not None]
 
 
-def _left_in_control_group(group: Path) -> int | None:
+@dataclass(frozen=True)
+class _GroupFiles:
+    """Names of a control group's files, and in its statistics of the memory for files that can be read again."""
+
+    limit: str
+    used: str
+    pages_of_files: str
+
+
+_VERSION_1 = _GroupFiles("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+_VERSION_2 = _GroupFiles("memory.max", "memory.current", "inactive_file")
+_NO_LIMIT = 2**62  # version 1 says a number of about 2**63 where there is none
+
+
+def _left_in_control_group(group: Path, files: _GroupFiles) -> int | None:
     try:
-        limit, used = ((group / name).read_text().strip() for name in ("memory.max", "memory.current"))
+        limit, used = ((group / name).read_text().strip() for name in (files.limit, files.used))
         statistics = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
     except (OSError, ValueError):
         return None
-    if limit == "max":
+    if limit == "max" or int(limit) >= _NO_LIMIT:
         return None
-    return max(0, int(limit) - int(used) + int(statistics.get("inactive_file", 0)))  # pages of files make room
+    return max(0, int(limit) - int(used) + int(statistics.get(files.pages_of_files, 0)))  # these make room
 
 
 def require_enough_memory(
@@ -203,7 +229,7 @@ def require_enough_memory(
     held = memory.total - memory.gradients - (memory.activations or 0) - memory.temporary
     held -= memory.rollback if device.type == "cpu" else 0
     available = left + held
-    if memory.total <= available:
+    if memory.taken_on(device) <= available:
         return
     on_cpu = device.type == "cpu"
     plan = plan_memory_for(model, config, data_bytes, available, on_cpu)
@@ -212,8 +238,8 @@ def require_enough_memory(
         for name in ("micro-batch", "activation-checkpointing", "precision", *(() if on_cpu else ("data-on",)))
     )
     if plan is not None and plan.changes:
-        remedy = f"{plan.options()} brings it down to {size_in_words(plan.memory.total)}"
+        remedy = f"{plan.options()} brings it down to {size_in_words(plan.memory.taken_on(device))}"
     raise InvalidInput(
-        f"training needs about {memory.text()} on {device}, but {size_in_words(available)} is available: {remedy}; "
-        "--training.no-memory-check trains regardless"
+        f"training needs about {memory.text(device)} on {device}, but {size_in_words(available)} is available: "
+        f"{remedy}; --training.no-memory-check trains regardless"
     )

@@ -21,6 +21,7 @@ from avae_lib.models.contract import num_classes
 from avae_lib.objectives import ELBO
 from avae_lib.observations import observed_by
 from avae_lib.training.activation_checkpointing import activation_checkpointing
+from avae_lib.training.lstms_on_shapes import count_workspace_of_lstms
 from avae_lib.training.sizes_of_pieces import sizes_of_pieces
 from avae_lib.training.training_config import TrainingConfig
 
@@ -59,6 +60,7 @@ def pass_on_shapes(model: nn.Module, config: TrainingConfig) -> PassOnShapes | N
     size = max(sizes_of_pieces(config.batch_size, config.micro_batch))
     try:
         shapes = _without_numbers(model)
+        count_workspace_of_lstms(shapes)
         x = observed_by(model).blank(size, "meta")
         labels = {"labels": torch.empty(size, dtype=torch.int64, device="meta")} if num_classes(model) else {}
         counted = _CountedBytes(not_counted=[*shapes.parameters(), *shapes.buffers(), x])

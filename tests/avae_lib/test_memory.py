@@ -15,6 +15,7 @@ from avae_lib.errors import InvalidInput
 from avae_lib.models.info_vae import InfoVAEConfig
 from avae_lib.models.vae import VAEConfig
 from avae_lib.objectives import ELBO
+from avae_lib.observations import observed_by
 from avae_lib.presets import find_preset
 from avae_lib.training import memory_plan
 from avae_lib.training.fit import fit
@@ -119,16 +120,46 @@ def saved_by_autograd(model, x):
     return sum(storage.nbytes() for storage in storages.values())
 
 
-@pytest.mark.parametrize("preset", ["digits-vdvae", "digits-nvae", "digits-attentive", "digits-vae"])
+@pytest.mark.parametrize(
+    "preset", ["digits-vdvae", "digits-nvae", "digits-attentive", "digits-vae", "sentences-text-vae"]
+)
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_activations_are_what_autograd_saves_on_a_machine(preset, precision):
     model = find_preset(preset).build_model()
-    x = torch.zeros(16, *model.image_shape, dtype=torch.uint8)
+    x = observed_by(model).blank(16, "cpu")
     with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
         saved = saved_by_autograd(model, x)
     assert activations(model, 16, precision=precision) == pytest.approx(
-        saved, rel=0.03 if precision == "float32" else 0.2
+        saved, rel=0.03 if precision == "float32" else 0.3
     )
+
+
+LSTMS = [
+    nn.LSTM(96, 128, batch_first=True),
+    nn.LSTM(40, 160),
+    nn.LSTM(300, 128, bidirectional=True),
+    nn.LSTM(64, 128, num_layers=2, batch_first=True),
+]
+
+
+@pytest.mark.parametrize("lstm", LSTMS, ids=repr)
+@pytest.mark.parametrize("steps", [5, 30])
+def test_an_lstm_keeps_what_autograd_saves_on_a_machine(lstm, steps):
+    class Read(nn.Module):
+        image_shape, bits, num_dims, num_layers = (1, 16, 16), 4, 256, 1
+
+        def __init__(self):
+            super().__init__()
+            self.lstm = lstm
+
+        def forward(self, x, posterior_temperature=1.0):
+            rows = len(x) if lstm.batch_first else steps, steps if lstm.batch_first else len(x)
+            y, _ = self.lstm(torch.zeros(*rows, lstm.input_size, device=x.device) + x.float().sum())
+            value = y.transpose(0, 0 if lstm.batch_first else 1).flatten(1).sum(dim=1)
+            return ELBO(value, value.new_zeros(len(x), 1))
+
+    saved = saved_by_autograd(Read(), torch.zeros(12, 1, 16, 16, dtype=torch.uint8))
+    assert activations(Read(), 12) == pytest.approx(saved, rel=0.12)
 
 
 @pytest.mark.parametrize("preset", ["digits-ladder", "digits-vdvae", "digits-nvae", "digits-attentive"])
@@ -201,8 +232,9 @@ def test_training_that_cannot_fit_is_refused_with_what_to_set(monkeypatch, tmp_p
     with pytest.raises(InvalidInput) as refused:
         fit(model, dataset, config, tmp_path)
     said = str(refused.value)
-    assert "needs about 33" in said and "MiB is available: --training.micro-batch 16 brings it down to" in said
-    fit(model, dataset, dataclasses.replace(config, micro_batch=16), tmp_path)
+    assert "needs about 33" in said and "with gaps between tensors up to 6" in said
+    assert "MiB is available: --training.micro-batch 8 brings it down to" in said
+    fit(model, dataset, dataclasses.replace(config, micro_batch=8), tmp_path)
     fit(model, dataset, dataclasses.replace(config, steps=2, memory_check=False), tmp_path)
 
 
@@ -217,6 +249,35 @@ def test_a_control_group_limits_what_is_available(tmp_path):
     (group / "memory.max").write_text("max\n")
     assert memory_plan._left_in_control_groups(tmp_path / "fs", own) == []
     assert available_memory(torch.device("meta")) is None
+
+
+def test_a_control_group_of_the_first_version_limits_what_is_available(tmp_path):
+    group, own = tmp_path / "fs" / "memory" / "job", tmp_path / "own"
+    (group / "task").mkdir(parents=True)
+    own.write_text("5:devices:/x\n4:cpu,memory:/job/task\n3:cpuset:/job\n0::/\n")
+
+    def write(folder, limit):
+        (folder / "memory.limit_in_bytes").write_text(f"{limit}\n")
+        (folder / "memory.usage_in_bytes").write_text("700\n")
+        (folder / "memory.stat").write_text("inactive_file 1\ntotal_inactive_file 200\n")
+
+    write(group, 1000)
+    write(group / "task", 9223372036854771712)
+    write(group.parent, 9223372036854771712)
+    assert memory_plan._left_in_control_groups(tmp_path / "fs", own) == [500]
+    write(group, 9223372036854771712)
+    assert memory_plan._left_in_control_groups(tmp_path / "fs", own) == []
+    own.write_text("4:memory:/elsewhere/unseen\n")  # as in a container, where the root of the mount is its own group
+    write(group.parent, 900)
+    assert memory_plan._left_in_control_groups(tmp_path / "fs", own) == [400]
+
+
+def test_the_cpu_is_granted_the_gaps_between_tensors():
+    memory = expected_memory(TwoLayers(), CONFIG, 0)
+    taken = memory.taken_on(torch.device("cpu"))
+    assert taken == memory.total + memory.activations + memory.temporary
+    assert memory.taken_on(torch.device("cuda")) == memory.total
+    assert "up to" in memory.text(torch.device("cpu")) and "up to" not in memory.text(torch.device("cuda"))
 
 
 def test_a_gpu_has_what_is_free_and_what_pytorch_keeps_for_itself(monkeypatch):
