@@ -75,8 +75,8 @@ def plan_memory_for(
 ) -> MemoryPlan | None:
     """The same as :func:`plan_memory` for a model and the size of its training split.
 
-    On a CPU, data on the host and data on the device are in one memory, so moving them is no remedy; and what a plan must
-    fit is what a process takes there (:meth:`avae_lib.training.memory.Memory.taken_on`).
+    On a CPU, data on the host and data on the device are in one memory, so moving them is no remedy; and what must fit
+    is what a process takes there (:meth:`avae_lib.training.memory.Memory.taken_on`).
 
     >>> from avae_lib.models.vae import VAEConfig
     >>> plan_memory_for(VAEConfig().build(), TrainingConfig(), data_bytes=2**30, limit=2**20) is None
