@@ -6,12 +6,15 @@ Any other exception that leaves a command is a fault of the program and shows a 
 from __future__ import annotations
 
 import errno
+import os
+import shlex
 from typing import ClassVar
 
-__all__ = ["InvalidInput", "UserError", "one_line"]
+__all__ = ["InvalidInput", "UserError", "disk_is_full", "in_shell", "one_line"]
 
 
 _DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT)  # nothing left of the disk, or of the user's share
+_NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 class UserError(Exception):
@@ -45,9 +48,29 @@ def one_line(error: UserError | OSError) -> str:
     >>> one_line(OSError(28, "No space left on device", "weights.th"))
     'cannot write weights.th: No space left on device. Free some space there and run the same command again, or ...'
     """
-    if isinstance(error, OSError) and error.errno in _DISK_IS_FULL:
+    if isinstance(error, OSError) and disk_is_full(error):
         place = "" if error.filename is None else f"cannot write {error.filename}: "
         return f"{place}{error.strerror}. Free some space there and run the same command again, or choose another disk"
     if isinstance(error, OSError) and error.filename is not None:
-        return f"cannot use {error.filename}: {error.strerror}"
+        remedy = ". Change the permissions there, or use a copy elsewhere" if error.errno in _NOT_ALLOWED else ""
+        return f"cannot use {error.filename}: {error.strerror}{remedy}"
     return str(error).replace(":\n  ", ": ").replace("\n  ", "; ").replace("\n", " ")
+
+
+def disk_is_full(error: OSError) -> bool:
+    """Whether a file could not be written for want of room, which another folder on the same disk would not cure.
+
+    >>> disk_is_full(OSError(errno.ENOSPC, "No space left on device"))
+    True
+    """
+    return error.errno in _DISK_IS_FULL
+
+
+def in_shell(path: os.PathLike[str] | str) -> str:
+    """A path as one types it in a command: quoted where a shell needs it, and never taken for an option.
+
+    >>> print(in_shell("runs/digits-vae"), in_shell("my runs/a"), in_shell("-dash"))
+    runs/digits-vae 'my runs/a' ./-dash
+    """
+    name = os.fspath(path)
+    return shlex.quote(f"./{name}" if name.startswith("-") else name)

@@ -95,11 +95,11 @@ def evaluate(
             f"{dataset.name} has changed since the run began: {', '.join(changed)} now with other examples or labels"
         )
         result = dataclasses.replace(result, warnings=(warning,))
-    record = run / _name_of_evaluation(split, weights)
-    write_atomically(record, json_format.dumps(result.to_json(), indent=2) + "\n")
     name = "test" if split == "test" else "validation"
     print(f"{experiment.name} on the {name} {dataset.observed.example}s of {dataset.title}")
-    print(result.table())
+    print(result.table())  # before it is kept: in a folder that cannot be written the work is not lost
+    record = run / _name_of_evaluation(split, weights)
+    write_atomically(record, json_format.dumps(result.to_json(), indent=2) + "\n")
 
 
 def _name_of_evaluation(split: str, weights: str) -> str:

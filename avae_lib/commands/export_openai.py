@@ -34,6 +34,7 @@ def export_openai(
         weights: Which of the run's weights to write: weights.safetensors (the average after the last update),
             best.safetensors, milestones/000500.safetensors, …
     """
+    from avae_lib.errors import in_shell
     from avae_lib.training.released_vdvae import export_checkpoint
 
     hparams = export_checkpoint(run, file, weights)
@@ -41,5 +42,6 @@ def export_openai(
     if "dataset" not in json.loads(hparams.read_text(encoding="utf-8")):
         print(
             "The released code has no data set with these pixels: add one to its set_up_data with shift = -127.5 and "
-            f"scale = 1 / 127.5. To read the files here: avae import-openai {file} --hparams {hparams} --data NAME"
+            "scale = 1 / 127.5. To read the files here: avae import-openai "
+            f"{in_shell(file)} --hparams {in_shell(hparams)} --data NAME"
         )

@@ -40,6 +40,7 @@ def import_attentive(
         names: JSON file that pairs weights by name.
         run_dir: Folder of the run; by default runs/FILE.
     """
+    from avae_lib.errors import in_shell
     from avae_lib.models.tensor_matching import UnmatchedTensors
     from avae_lib.presets import find_preset
     from avae_lib.training.published_attentive import import_keras_file, read_names
@@ -50,4 +51,4 @@ def import_attentive(
     except UnmatchedTensors as error:
         print("\n".join(error.report), file=sys.stderr)
         raise
-    print(f"{run_dir} is ready; check it against keras_trainer_log.csv with: avae evaluate {run_dir}")
+    print(f"{run_dir} is ready; check it against keras_trainer_log.csv with: avae evaluate {in_shell(run_dir)}")

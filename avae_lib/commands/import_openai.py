@@ -8,7 +8,7 @@ from typing import Annotated
 import tyro
 from tyro.conf import Positional
 
-from avae_lib.errors import InvalidInput
+from avae_lib.errors import InvalidInput, in_shell
 
 __all__ = ["import_openai"]
 
@@ -43,4 +43,4 @@ def import_openai(
         raise InvalidInput("say which model the weights are of: either --preset NAME or --hparams FILE.json")
     run_dir = run_dir or Path("runs") / file.stem
     import_checkpoint(file, experiment, run_dir, preset)
-    print(f"{run_dir} is ready; try: avae sample {run_dir}, avae evaluate {run_dir}")
+    print(f"{run_dir} is ready; try: avae sample {in_shell(run_dir)}, avae evaluate {in_shell(run_dir)}")

@@ -48,6 +48,7 @@ def train(
 
 def train_with_options(what: str, options: Sequence[str]) -> None:
     """Train the preset or continue the run ``what``, with options as typed: they depend on what is trained."""
+    from avae_lib.errors import in_shell
     from avae_lib.plugins import typed_imports
     from avae_lib.report import write_report
     from avae_lib.training.distributed import is_leading_process
@@ -62,7 +63,7 @@ def train_with_options(what: str, options: Sequence[str]) -> None:
     run_dir, looks, avae = asked.run_dir, "", f"avae{typed_imports()}"
     if asked.report:
         looks = f"Look at {write_report(run_dir, progress=True)}; then try"
-    print(f"{looks or 'Try'}: {avae} sample {run_dir}, {avae} evaluate {run_dir}")
+    print(f"{looks or 'Try'}: {avae} sample {in_shell(run_dir)}, {avae} evaluate {in_shell(run_dir)}")
 
 
 def _asked_for(what: str, options: Sequence[str]) -> TrainOptions:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 
+from avae_lib.errors import in_shell
 from avae_lib.plugins import typed_imports
 from avae_lib.presets import PRESETS
 from avae_lib.training.checkpoints import Checkpoints, has_weights
@@ -24,7 +24,7 @@ def next_commands(experiment: Experiment, run_dir: Path, steps: int) -> list[tup
     avae interpolate runs/digits-vae --from 0 --to 2
     """
     avae = f"avae{typed_imports()}"
-    run = shlex.quote(_as_typed(run_dir))
+    run = in_shell(_as_typed(run_dir))
     commands = [
         ("Judge it on the test split, once all choices are made", f"{avae} evaluate {run} --importance-samples 1000"),
         ("Draw more samples", f"{avae} sample {run} --temperature 0.8"),

@@ -7,6 +7,7 @@ is a line of ``looks.jsonl`` in the run folder.
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -44,7 +45,7 @@ class Looks:
 
 
 def note_look(run_dir: Path, split: str, by: str) -> None:
-    """Note that somebody has looked at held-out examples of a run.
+    """Note that somebody has looked at held-out examples of a run; if that cannot be written, a line says so.
 
     Args:
         split: "valid" or "test".
@@ -57,7 +58,11 @@ def note_look(run_dir: Path, split: str, by: str) -> None:
     Looks(valid=0, test=1)
     """
     line = {"split": split, "by": by, "time": datetime.now(UTC).isoformat(timespec="seconds")}
-    append_line(run_dir / _NAME, json.dumps(line))
+    path = run_dir / _NAME
+    try:
+        append_line(path, json.dumps(line))
+    except OSError as problem:  # the result is worth more than the count
+        print(f"{path} cannot be written ({problem.strerror}): this look is not counted", file=sys.stderr)
 
 
 def _noted(path: Path) -> list[str]:

@@ -31,7 +31,7 @@ from torch import nn
 
 from avae_lib.atomic_write import write_atomically
 from avae_lib.data import Dataset
-from avae_lib.errors import UserError
+from avae_lib.errors import UserError, disk_is_full, in_shell
 from avae_lib.field_types import shown
 from avae_lib.models.contract import num_classes
 from avae_lib.training.checkpoints import (
@@ -292,7 +292,7 @@ def require_room_for(experiment: Experiment, run_dir: Path) -> None:
         changes = ", ".join(f"{name} was {differing[name][0]!r} and is now {differing[name][1]!r}" for name in refused)
         raise RunError(
             f"{run_dir} holds another experiment: {changes}. Ask for the same as before to continue it, or choose "
-            f"another run folder; a new run can begin from its weights with --init-from {run_dir}"
+            f"another run folder; a new run can begin from its weights with --init-from {in_shell(run_dir)}"
         )
 
 
@@ -353,7 +353,7 @@ def _say_if_the_learning_rate_rises(experiment: Experiment, run_dir: Path) -> No
     step = step_of_weights(run_dir / LATEST)
     if not step or not Checkpoints(run_dir).exist or not (run_dir / "config.json").exists():
         return
-    earlier, now = read_experiment(run_dir).training, experiment.training
+    earlier, now, run = read_experiment(run_dir).training, experiment.training, in_shell(run_dir)
     before = earlier.learning_rate.peak * learning_rate_factor(step - 1, earlier)
     after = now.learning_rate.peak * learning_rate_factor(step, now)
     if now.steps < earlier.steps and step < now.steps:
@@ -362,7 +362,7 @@ def _say_if_the_learning_rate_rises(experiment: Experiment, run_dir: Path) -> No
         print(
             f"note: the cosine now ends at step {now.steps} instead of {earlier.steps}, so the learning rate rises "
             f"from {before:.2g} to {after:.2g}. To go on at a low rate, begin a new run from these weights: avae train "
-            f"{run_dir} --run-dir NEW --init-from {run_dir} --training.learning-rate.peak {before:.1g}"
+            f"{run} --run-dir NEW --init-from {run} --training.learning-rate.peak {before:.1g}"
         )
 
 
@@ -393,6 +393,8 @@ def _refusing(run_dir: Path) -> Iterator[None]:
     try:
         yield
     except OSError as problem:
+        if disk_is_full(problem):
+            raise  # its message says what to do
         raise RunError(f"cannot write into {run_dir} ({problem.strerror}): choose another run folder") from problem
 
 

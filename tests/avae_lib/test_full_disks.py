@@ -1,6 +1,8 @@
 """A full disk: every file of a run names itself and what to do, and nothing that was there before is lost."""
 
 import errno
+import io
+import os
 import shutil
 import subprocess
 import sys
@@ -64,10 +66,42 @@ def test_each_command_names_the_file_that_it_could_not_write_and_says_what_to_do
     assert main([argument.format(run=run) for argument in arguments]) == 1
     said = capsys.readouterr().err.splitlines()[-1]
     assert "No space left on device" in said and str(run if name == "config.json" else run / name) in said
-    assert "choose another" in said
+    assert "Free some space there and run the same command again, or choose another disk" in said
     after = {path.name: path.read_bytes() for path in run.iterdir()}
     assert {key: after[key] for key in before if key != "looks.jsonl"} == before
     assert not any(key.endswith(".partial") for key in after)
+
+
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EROFS])
+def test_in_a_folder_that_may_not_be_written_the_result_is_printed_and_files_have_their_names(
+    run, monkeypatch, capsys, code
+):
+    real_open, real_io_open = os.open, io.open
+
+    def refuse(path):
+        if str(path).startswith(str(run)):
+            raise OSError(code, os.strerror(code), str(path))
+
+    def low(path, flags, *more, **options):
+        if flags & (os.O_WRONLY | os.O_RDWR):
+            refuse(path)
+        return real_open(path, flags, *more, **options)
+
+    def high(path, mode="r", *more, **options):
+        if "a" in mode:
+            refuse(path)
+        return real_io_open(path, mode, *more, **options)
+
+    monkeypatch.setattr(os, "open", low)
+    monkeypatch.setattr(io, "open", high)
+    assert main(["evaluate", str(run), "--importance-samples", "1"]) == 1
+    said = capsys.readouterr()
+    assert "−ELBO" in said.out and "looks.jsonl cannot be written" in said.err
+    remedy = "Change the permissions there, or use a copy elsewhere"
+    assert said.err.splitlines()[-1] == f"avae: cannot use {run}/evaluation.json: {os.strerror(code)}. {remedy}"
+    for command, name in (("report", "report.html"), ("sample", "samples.png"), ("interpolate", "interpolation.png")):
+        assert main([command, str(run)]) == 1
+        assert f"cannot use {run / name}: {os.strerror(code)}. {remedy}" in capsys.readouterr().err.splitlines()[-1]
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux") or not can_mount(), reason="needs a disk of its own")

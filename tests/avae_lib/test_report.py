@@ -208,6 +208,18 @@ def test_command_to_train_on_names_the_folder_and_works(vae_run, tmp_path, capsy
     assert continued == dataclasses.replace(experiment, training=dataclasses.replace(experiment.training, steps=12))
 
 
+@pytest.mark.parametrize("name", ["a run", "-dash", "-a b/c", "it's", "$HOME;x"])
+def test_printed_commands_can_be_typed_whatever_the_folder_is_called(vae_run, tmp_path, monkeypatch, capsys, name):
+    monkeypatch.chdir(tmp_path)
+    run_dir = shutil.copytree(vae_run, Path(name))
+    for _, command in next_commands(read_experiment(run_dir), Path(name), steps=6):
+        assert Path(shlex.split(command)[2]) == run_dir and not shlex.split(command)[2].startswith("-")
+    assert main(["train", "./" + name, "--no-report"]) == 0
+    printed = capsys.readouterr().out.splitlines()[-1].removeprefix("Try: ").split(", ")
+    for command in printed:
+        assert Path(shlex.split(command)[2]) == run_dir and not shlex.split(command)[2].startswith("-")
+
+
 def test_commands_name_the_twin_where_there_is_one(tmp_path):
     commands = [command for _, command in next_commands(find_preset("digits-attentive"), tmp_path, 1000)]
     assert "avae train digits-local" in commands
