@@ -56,7 +56,8 @@ class Memory:
     @property
     def total(self) -> int:
         """The sum of all. Workspace of single operations (but of an LSTM), the compiler's choices and the gaps that an
-        allocator leaves (:meth:`taken_on`) are not in it."""
+        allocator leaves (:meth:`taken_on`) are not in it. Nor are evaluations, which keep nothing for a backward pass,
+        but compute 512 images at once where ``micro_batch`` asks for no smaller pieces."""
         return sum(size or 0 for size in vars(self).values())
 
     def taken_on(self, device: torch.device) -> int:

@@ -22,6 +22,7 @@ from avae_lib.evaluation import in_bits_per_dim, measuring, terms_of_bound
 from avae_lib.models.contract import reason_for_no_density
 from avae_lib.training.checkpoints import BestWeights
 from avae_lib.training.optimizers_and_schedules import kl_weight_at, learning_rate_factor
+from avae_lib.training.training_config import TrainingConfig
 from avae_lib.training.training_state import TrainingState
 from avae_lib.training.update import PENALTY
 
@@ -113,6 +114,7 @@ _KINDS: dict[str, Callable[[Any], bool]] = {
     "penalties": lambda value: isinstance(value, dict) and _are_numbers(value),
 }
 """What an entry of a row must be, if it is there."""
+_MOST_ROWS = 512  # validation examples at once
 _LARGEST = 1e300  # whole numbers in JSON have no limit, and those of Python cannot all be turned into floats
 
 
@@ -285,7 +287,7 @@ class Journal:
         model = self._state.averaged.module
         assert self._held_out is not None, "without held-out examples there are no such rows"
         with measuring(model):
-            elbo = terms_of_bound(model, self._held_out, labels=self._labels)
+            elbo = terms_of_bound(model, self._held_out, rows_in_evaluation(self._state.config), self._labels)
         penalties = {name: penalty.mean().item() for name, penalty in elbo.penalties.items()}
         values = self._state.observed.values_per_example(self._held_out)
         terms = self._terms(elbo.log_likelihood.mean().item(), elbo.kl.mean(dim=0).tolist(), penalties, values)
@@ -305,6 +307,15 @@ class Journal:
             return {"objective": kl - log_likelihood + sum(penalties.values()), **terms, **extra}
         bound = in_bits_per_dim(kl - log_likelihood, values_per_example)
         return {"negative_elbo": kl - log_likelihood, "bits_per_dim": bound, **terms, **extra}
+
+
+def rows_in_evaluation(config: TrainingConfig) -> int:
+    """Most validation examples that go through the model at once: with ``micro_batch`` no more than in training.
+
+    >>> rows_in_evaluation(TrainingConfig()), rows_in_evaluation(TrainingConfig(micro_batch=16))
+    (512, 16)
+    """
+    return min(_MOST_ROWS, config.micro_batch or _MOST_ROWS)
 
 
 def _unchanged_random_state(device: torch.device) -> contextlib.AbstractContextManager:

@@ -261,8 +261,8 @@ class TrainingConfig:
     """Largest number of images in one forward and backward pass of a process. Larger batches are computed in the fewest
     pieces that suffice, as equal as possible (64 with 31: pieces of 22, 21 and 21), whose gradients are added up, for a
     GPU with too little memory. The gradient is that of the whole batch, but other random numbers are drawn, and batch
-    normalisation normalises over a piece. Free bits and KL balancing need a second forward pass. None for all images at
-    once."""
+    normalisation normalises over a piece. Free bits and KL balancing need a second forward pass. Validation images are
+    computed in pieces of this size, too. None for all images at once."""
     activation_checkpointing: bool = False
     """Keep only what the blocks of a hierarchy pass on to one another, and compute the rest again in the backward
     pass: less memory, about a third more time, the same result."""

@@ -171,6 +171,14 @@ def test_a_piece_as_large_as_the_batch_changes_no_bit(dataset, tmp_path):
         assert all(torch.equal(value, runs[None][name]) for name, value in runs[micro_batch].items())
 
 
+def test_validation_images_are_computed_in_pieces_no_larger_than_those_of_training(dataset, tmp_path):
+    model = VAE.build()
+    sizes = {True: set(), False: set()}
+    model.register_forward_pre_hook(lambda module, arguments: sizes[module.training].add(len(arguments[0])))
+    fit(model, dataset, TrainingConfig(steps=2, batch_size=12, micro_batch=4, device="cpu"), tmp_path)
+    assert sizes == {True: {4}, False: {4, 2}}  # the hook is copied with the model: 10 validation images
+
+
 def test_models_that_compare_images_are_not_computed_in_pieces(dataset, tmp_path):
     model = InfoVAEConfig(SHAPE, bits=4, likelihood="discretized_logistic").build()
     with pytest.raises(InvalidInput, match=r"micro_batch must be None .*compares the images of a batch.*, got 8"):
