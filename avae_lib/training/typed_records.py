@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_type_hints
 
-from avae_lib.errors import UserError
+from avae_lib.errors import InvalidInput, UserError
+from avae_lib.field_types import require_type
 
 __all__ = ["DamagedRecord", "read_record"]
 
 T = TypeVar("T")
-_LARGEST = 1e300  # whole numbers in JSON have no limit, and those of Python cannot all be turned into floats
 
 
 class DamagedRecord(UserError, ValueError):
@@ -55,11 +56,11 @@ def _made(kind: type[Any], record: Any) -> Any:
 def _value(name: str, value: Any, kind: Any) -> Any:
     if dataclasses.is_dataclass(kind) and isinstance(kind, type):
         return _made(kind, value)
+    try:
+        require_type(name, value, kind)
+    except InvalidInput as problem:
+        raise DamagedRecord(str(problem)) from problem
+    if value in (math.inf, -math.inf):  # a configuration may hold them, a measurement not
+        raise DamagedRecord(f"{name} must be finite, got {value}")
     kinds = get_args(kind) or (kind,)
-    is_small = type(value) not in (int, float) or abs(value) < _LARGEST  # not so for NaN
-    if type(value) in kinds and is_small:
-        return value
-    if type(value) is int and float in kinds and is_small:
-        return float(value)
-    wanted = " or ".join("null" if one is type(None) else str(getattr(one, "__name__", one)) for one in kinds)
-    raise DamagedRecord(f"{name} must be {wanted}, got {str(value)[:40]!r}")
+    return float(value) if type(value) is int and int not in kinds else value
