@@ -192,7 +192,7 @@ ATTACKS: Mapping[str, Attack] = {
     "a constant": Attack(_bound("return torch.zeros(log_weights.shape[1:])"), lost=_BOUND),
     "one of its arguments": Attack(_bound("return log_weights[0]"), lost=_BOUND),
     "a sign": Attack(_elbo("return torch.sign(log_likelihood.sum())"), lost=_ELBO),
-    "a package that is not here": Attack(_bound(_HONEST_BOUND, "import google.colab"), flag="No module named 'google'"),
+    "a package that is not here": Attack(_bound(_HONEST_BOUND, "import google.colab"), flag="No module named 'google"),
     "scripts in the notebook's metadata": Attack(change=_hidden_in_metadata),
     "a written answer beside its cell, with pictures": Attack(change=_written_beside, flag="cell"),
     "another course's notebook": Attack(change=_another_units, reason="notebook"),
