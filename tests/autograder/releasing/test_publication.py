@@ -379,6 +379,7 @@ def test_the_package_holds_arrays_and_sentences_and_no_code_of_answers(course, p
         ".txt",
         ".md",
         ".gz",
+        ".typed",
     }
     for path in library.rglob("*.json"):
         text = path.read_text(encoding="utf-8")
