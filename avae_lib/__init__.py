@@ -15,8 +15,7 @@ A module imports only from modules below it. From the bottom up:
   `avae_lib.capstone` measures the final project, `avae_lib.cli` is the program `avae`, and `avae_lib.commands` what it
   can do.
 
-Load digits, train a VAE in a run folder, which the commands open too, estimate log p(x) of the test images, and draw
-new ones:
+Load digits, train a VAE in a run folder, estimate log p(x) of the test images, and draw new ones:
 
 >>> import tempfile, avae_lib as avae
 >>> data = avae.DataConfig("digits", binarize="threshold", validation=150)

@@ -15,9 +15,10 @@ import importlib
 import os
 import sys
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import entry_points
 from importlib.util import find_spec
 from types import ModuleType
+from typing import Any
 
 from avae_lib.errors import InvalidInput, UserError
 
@@ -169,7 +170,8 @@ def class_of_plugin(dotted: str) -> type:
     return found
 
 
-def _distribution(point: EntryPoint) -> str:
+def _distribution(point: Any) -> str:
+    """Of an entry point, which is of another class where the package importlib_metadata is imported, too."""
     return f"{point.dist.name} {point.dist.version}" if point.dist else f"entry point {point.name}"
 
 

@@ -14,7 +14,7 @@ import dataclasses
 import json
 import os
 import platform
-import resource
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -75,9 +75,9 @@ def train(experiment: Experiment) -> int:
 def measure_here(preset: str, batch: int, changes: dict[str, Any]) -> dict[str, int]:
     """Expected and measured bytes, in this process, which must not have done anything else."""
     train(experiment_of("digits-vdvae", 2, **changes))
-    before = _resident_now()
+    before = _resident("VmRSS")
     expected = train(experiment_of(preset, batch, **changes))
-    return {"expected": expected, "measured": 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before}
+    return {"expected": expected, "measured": _resident("VmHWM") - before}
 
 
 def measure(preset: str, batch: int, changes: dict[str, Any]) -> dict[str, int]:
@@ -93,9 +93,10 @@ def measure(preset: str, batch: int, changes: dict[str, Any]) -> dict[str, int]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def _resident_now() -> int:
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * resource.getpagesize()
+def _resident(which: str) -> int:
+    """Resident bytes of this process: VmRSS now, VmHWM at most. getrusage also counts the process that started it."""
+    (kilobytes,) = re.findall(rf"^{which}:\s+(\d+) kB$", Path("/proc/self/status").read_text(), re.MULTILINE)
+    return 1024 * int(kilobytes)
 
 
 def main(only: str | None = None) -> None:

@@ -119,7 +119,7 @@ def test_npz_comes_before_everything_else(data_folder):
         ({"train": grey(6) / 255, "test": grey(2)}, "train must be uint8"),
         ({"train": grey(6), "test": grey(2)[:, 0]}, r"test must be \(N, C, H, W\)"),
         ({"train": grey(6), "test": grey(2, (1, 5, 5))}, "must hold images like train"),
-        ({"train": grey(6), "test": grey(0)}, "nothing empty"),
+        ({"train": grey(6), "test": grey(0)}, "test must hold at least one image"),
         ({"train": grey(6), "test": grey(2), "train_labels": np.arange(5)}, "one label for each of the 6"),
         ({"train": grey(6), "test": grey(2), "bits": np.int64(4)}, r"below 2\*\*bits = 16"),
         ({"train": grey(6), "test": grey(2), "bits": np.int64(9)}, "from 1 to 8"),

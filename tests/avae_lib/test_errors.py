@@ -52,7 +52,9 @@ def test_an_error_for_people_is_still_the_builtin_one_that_callers_catch(place):
 
 def test_one_line_is_one_line_and_names_the_file():
     assert one_line(InvalidInput("first\nsecond")) == "first second"
-    assert one_line(PermissionError(13, "Permission denied", "a.json")) == "cannot use a.json: Permission denied"
+    assert one_line(PermissionError(13, "Permission denied", "a.json")) == (
+        "cannot use a.json: Permission denied. Change the permissions there, or use a copy elsewhere"
+    )
     assert one_line(OSError("no space left")) == "no space left"
 
 

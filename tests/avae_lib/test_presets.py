@@ -107,9 +107,11 @@ def test_the_learning_rate_is_lowest_when_the_autoencoder_is_frozen_and_highest_
     assert last < 1.01 * preset.training.learning_rate.final_fraction and first == 1.0
 
 
-def test_an_unknown_name_lists_the_presets_and_suggests_the_nearest():
-    with pytest.raises(UnknownPreset, match=r"did you mean 'digits-attentive'.*digits-vae.*mnist-vae"):
+def test_an_unknown_name_gets_the_nearest_preset_or_else_all_of_them():
+    with pytest.raises(UnknownPreset, match=r"did you mean 'digits-attentive'\? `avae presets` lists all$"):
         find_preset("digit-attentive")
+    with pytest.raises(UnknownPreset, match=r"digits-vae.*mnist-vae"):
+        find_preset("xyz")
 
 
 def test_a_derived_preset_differs_in_what_is_written_and_leaves_its_parent_as_it_was():
