@@ -91,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _complain(f"{saved}; the same command continues from there" if saved else "stopped", 130)
     except UserError as error:
         return _complain(one_line(error), error.exit_status)
-    except BrokenPipeError:  # whoever was reading has seen enough, as with `avae presets | head`
+    except BrokenPipeError:  # the reader has closed the pipe, as in `avae presets | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:

@@ -4,8 +4,8 @@
     python benchmarks/memory.py PRESET     for one preset, without a record
 
 Each row is a process of its own, which makes two updates on random images. Measured is its highest resident memory
-minus that before the model is built, after two updates of a small model have loaded all libraries. The allocator is
-told to return freed memory at once; otherwise the gaps between tensors would count, too.
+minus that before the model is built, after two updates of a small model have loaded all libraries: once with the
+allocator told to return freed memory at once, and once as it is, where the gaps between tensors count, too.
 """
 
 from __future__ import annotations
@@ -80,14 +80,11 @@ def measure_here(preset: str, batch: int, changes: dict[str, Any]) -> dict[str, 
     return {"expected": expected, "measured": _resident("VmHWM") - before}
 
 
-def measure(preset: str, batch: int, changes: dict[str, Any]) -> dict[str, int]:
-    """Expected and measured bytes, in a new process."""
-    environment = os.environ | {
-        "OMP_NUM_THREADS": "1",
-        "MALLOC_MMAP_THRESHOLD_": "65536",
-        "MALLOC_TRIM_THRESHOLD_": "65536",
-        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-    }
+def measure(preset: str, batch: int, changes: dict[str, Any], with_gaps: bool = False) -> dict[str, int]:
+    """Expected and measured bytes, in a new process; ``with_gaps`` leaves the allocator as it is."""
+    at_once = {} if with_gaps else {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
+    path = os.pathsep.join(filter(None, sys.path))
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": path} | at_once
     command = [sys.executable, __file__, "--here", json.dumps([preset, batch, changes])]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     return json.loads(done.stdout.splitlines()[-1])
@@ -101,15 +98,17 @@ def _resident(which: str) -> int:
 
 def main(only: str | None = None) -> None:
     rows = []
-    print(f"{'preset':24}{'batch':>6}  {'way':16}{'expected':>12}{'measured':>12}{'ratio':>8}")
+    print(f"{'preset':24}{'batch':>6}  {'way':16}{'expected':>12}{'measured':>12}{'ratio':>8}{'with gaps':>12}")
     for preset in [only] if only else BATCHES:
         for way, changes in WAYS.items():
             batch = BATCHES[preset]
+            with_gaps = measure(preset, batch, changes, with_gaps=True)["measured"]
             row = {"preset": preset, "batch": batch, "way": way, **measure(preset, batch, changes)}
+            row["measured_with_gaps"] = with_gaps
             rows.append(row)
             ratio = row["expected"] / row["measured"]
             sizes = f"{size_in_words(row['expected']):>12}{size_in_words(row['measured']):>12}"
-            print(f"{preset:24}{batch:6}  {way:16}{sizes}{ratio:8.2f}", flush=True)
+            print(f"{preset:24}{batch:6}  {way:16}{sizes}{ratio:8.2f}{size_in_words(with_gaps):>12}", flush=True)
     if only is None:
         _record(rows)
 

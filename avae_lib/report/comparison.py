@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from avae_lib.data.fingerprint import read_fingerprint
 from avae_lib.evaluation import Evaluation
+from avae_lib.presets import summary
 from avae_lib.report.text_tables import in_columns, settings_table, short_names
 from avae_lib.training.checkpoints import BEST, LATEST, step_of_weights
 from avae_lib.training.costs import Costs, duration
@@ -89,7 +88,7 @@ class ComparedRun:
             unit=_unit(quantity, costs),
             curve=tuple((row["step"], row[quantity]) for row in valid if row.get(quantity) is not None),
             nats=min(values, default=None),
-            parameters=_parameters(experiment) if costs is None else costs.parameters,
+            parameters=summary(experiment).parameters if costs is None else costs.parameters,
             updates=max((row["step"] for row in rows), default=step_of_weights(run_dir / LATEST) or 0),
             hours=max((row.get("seconds") or 0.0 for row in rows), default=0.0) / 3600,
             looks=Looks.count(run_dir),
@@ -180,12 +179,6 @@ def _unit(quantity: str, costs: Costs | None) -> str:
     if quantity == "objective":
         return "nats"
     return "bits/token" if costs is not None and costs.example == "sentence" else "bits/dim"
-
-
-def _parameters(experiment: Experiment) -> int:
-    with torch.device("meta"):  # shapes only
-        model = experiment.model.build()
-    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
 
 
 def _evaluation(path: Path) -> Evaluation | None:

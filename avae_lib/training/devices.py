@@ -45,8 +45,7 @@ def threads_for(model: nn.Module, wanted: int | None = None) -> Iterator[None]:
     ``wanted`` comes first, then the environment's OMP_NUM_THREADS, then a number that the program has set with
     ``torch.set_num_threads``. Without any of these, a small model (fewer than a million parameters) gets one thread,
     and a larger one a thread for each idle core (:func:`physical_cores`), because threads that wait for a busy core
-    hold up all others: on two cores at a load of 5, two threads trained networks of 0.1 and of 6 million parameters 7
-    and 10 times as slowly as one thread.
+    hold up all others (``benchmarks/threads.py``).
 
     >>> with threads_for(nn.Linear(2, 2), wanted=2):
     ...     torch.get_num_threads()

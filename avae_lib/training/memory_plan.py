@@ -125,7 +125,7 @@ def _pieces_that_fit(
     least: int,
     limit: int,
 ) -> list[int]:
-    """Sizes of equal pieces of a batch for which there should be enough memory, largest first."""
+    """Sizes of equal pieces of a batch that should fit into the memory, largest first."""
     small, large = (size_with({**changes, "micro_batch": piece}) for piece in (least, 2 * least))
     sizes = {math.ceil(config.batch_size / 2**halvings) for halvings in range(1, config.batch_size.bit_length() + 1)}
     per_example = max(0, large - small) / least  # memory grows in proportion to the piece
@@ -233,12 +233,11 @@ def require_enough_memory(
         return
     on_cpu = device.type == "cpu"
     plan = plan_memory_for(model, config, data_bytes, available, on_cpu)
-    remedy = "none of these options makes it fit: " + ", ".join(
-        f"--training.{name}"
-        for name in ("micro-batch", "activation-checkpointing", "precision", *(() if on_cpu else ("data-on",)))
-    )
     if plan is not None and plan.changes:
         remedy = f"{plan.options()} brings it down to {size_in_words(plan.memory.taken_on(device))}"
+    else:
+        tried = ["micro-batch", "activation-checkpointing", "precision"] + ["data-on"] * (not on_cpu)
+        remedy = f"none of these options makes it fit: {', '.join(f'--training.{name}' for name in tried)}"
     raise InvalidInput(
         f"training needs about {memory.text(device)} on {device}, but {size_in_words(available)} is available: "
         f"{remedy}; --training.no-memory-check trains regardless"

@@ -174,9 +174,7 @@ class _Bfloat16(TorchFunctionMode):
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if function in _IN_BFLOAT16:
-            args = tree_map_only(
-                Tensor, lambda tensor: tensor.bfloat16() if tensor.is_floating_point() else tensor, args
-            )
+            args = tree_map_only(Tensor, _in_bfloat16, args)
         return function(*args, **(kwargs or {}))
 
 

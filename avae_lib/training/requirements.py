@@ -73,8 +73,9 @@ def has_batch_normalisation(model: nn.Module) -> bool:
 def smallest_piece(model: nn.Module) -> int:
     """Fewest examples in a piece of a batch with which training is sensible.
 
-    A batch normalisation of vectors divides by their spread, which a few vectors give badly: with eight of them the
-    gradients of digits-ladder and digits-biva are as long as with 64, with four up to a hundred times as long.
+    A batch normalisation of vectors divides by their spread, and a few vectors may have hardly any. Gradients of
+    digits-ladder are about as long with pieces of eight as with all 64 at once; with pieces of two they are thousands
+    of times as long.
 
     >>> smallest_piece(nn.BatchNorm1d(3)), smallest_piece(nn.Linear(3, 3))
     (8, 1)

@@ -1,6 +1,7 @@
 """A batch in pieces gives the gradient, the loss and the running statistics of the whole batch."""
 
 import dataclasses
+from statistics import median
 
 import pytest
 import torch
@@ -218,17 +219,26 @@ def test_pieces_are_as_few_as_suffice_and_nearly_equal(examples, largest):
 @pytest.mark.parametrize("piece", [31, 63, 60])
 def test_a_batch_that_pieces_do_not_divide_keeps_its_gradient_with_batch_normalisation(piece):
     """Pieces of 31, 31 and 2 digits gave a gradient a thousand times too long, after some updates."""
+    assert max(gradient_norms_of_ladder(piece)) < 2 * max(gradient_norms_of_ladder(None))
+
+
+def test_gradients_are_about_as_long_with_eight_vectors_and_thousands_of_times_as_long_with_two():
+    of_all, of_eight, of_two = (median(gradient_norms_of_ladder(piece)) for piece in (None, 8, 2))
+    assert 0.5 < of_eight / of_all < 2
+    assert of_two / of_all > 1000
+
+
+def gradient_norms_of_ladder(micro_batch):
+    """Lengths of the gradients of ten updates of digits-ladder on batches of 64 digits."""
     preset = find_preset("digits-ladder")
-    norms = {}
-    for micro_batch in (None, piece):
-        config = dataclasses.replace(preset.training, batch_size=64, micro_batch=micro_batch, device="cpu")
-        torch.manual_seed(0)
-        state = TrainingState(preset.build_model(), preset.data.load(), config, torch.device("cpu"))
-        norms[micro_batch] = []
-        for _ in range(10):
-            update(state, state.model)
-            norms[micro_batch].append(float(state.means.take()["gradient_norm"]))
-    assert max(norms[piece]) < 2 * max(norms[None])
+    config = dataclasses.replace(preset.training, batch_size=64, micro_batch=micro_batch, device="cpu")
+    torch.manual_seed(0)
+    state = TrainingState(preset.build_model(), preset.data.load(), config, torch.device("cpu"))
+    norms = []
+    for _ in range(10):
+        update(state, state.model)
+        norms.append(float(state.means.take()["gradient_norm"]))
+    return norms
 
 
 def test_a_plan_cuts_no_batch_into_pieces_too_small_for_batch_normalisation():

@@ -1,6 +1,7 @@
 """The number of processor threads: the user's choice first, then one for small models and the cores for large ones."""
 
 import dataclasses
+import os
 import subprocess
 import sys
 
@@ -87,11 +88,10 @@ def test_the_option_comes_before_everything(eight_processors, monkeypatch):
     assert threads(SMALL, wanted=2) == threads(LARGE, wanted=2) == 2
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="Linux alone has affinities")
 def test_affinity_limits_the_cores_of_a_process():
     program = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
     program += "from avae_lib.training.devices import physical_cores; print(physical_cores())"
-    if not hasattr(__import__("os"), "sched_setaffinity"):
-        pytest.skip("this system has no affinity")
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout == "1\n"
 
 
