@@ -63,10 +63,9 @@ class Memory:
     def taken_on(self, device: torch.device) -> int:
         """The memory that a process may take on a device, with what its allocator cannot use.
 
-        On the CPU freed tensors leave gaps, and what is made and freed in an update can take twice its size: measured
-        with glibc for eight ways to train photos32-vdvae and photos32-nvae, the whole took 1.0 to 1.9 times ``total``.
-        Where glibc returns freed memory at once (``MALLOC_MMAP_THRESHOLD_`` and ``MALLOC_TRIM_THRESHOLD_`` of 65536) it
-        was 1.0 to 1.3 times.
+        On the CPU freed tensors leave gaps, so what is made and freed in an update counts twice here. With glibc there
+        are few gaps where it returns freed memory at once (``MALLOC_MMAP_THRESHOLD_`` and ``MALLOC_TRIM_THRESHOLD_`` of
+        65536). ``benchmarks/memory.py`` measures both.
 
         >>> memory = Memory(4000, 4000, 8000, 4000, 12000, images=0, activations=50_000)
         >>> memory.taken_on(torch.device("cpu")) - memory.total
