@@ -12,7 +12,7 @@ from typing import Any
 from avae_lib.data.fingerprint import read_fingerprint
 from avae_lib.evaluation import Evaluation
 from avae_lib.presets import summary
-from avae_lib.report.text_tables import in_columns, settings_table, short_names
+from avae_lib.report.text_tables import in_columns, option_values, settings_table, short_names
 from avae_lib.training.checkpoints import BEST, LATEST, step_of_weights
 from avae_lib.training.costs import Costs, duration
 from avae_lib.training.experiment import Experiment, to_json
@@ -189,21 +189,10 @@ def _evaluation(path: Path) -> Evaluation | None:
 
 
 def _differing(experiments: Sequence[Experiment]) -> dict[str, tuple[Any, ...]]:
-    flat = [dict(_flat(to_json(experiment))) for experiment in experiments]
+    flat = [dict(option_values(to_json(experiment))) for experiment in experiments]
     fields = dict.fromkeys(field for values in flat for field in values)
     values = {field: tuple(run.get(field) for run in flat) for field in fields if field not in _NOT_COMPARED}
     return {field: found for field, found in values.items() if any(value != found[0] for value in found)}
-
-
-def _flat(record: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Values by the names of their options; of the types only that of the model, without its module."""
-    for name, value in record.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{name}.")
-        elif name != "type":
-            yield f"{prefix}{name}".replace("_", "-"), value
-        elif prefix == "model.":
-            yield "model", value.rpartition(".")[2]
 
 
 def _warnings(runs: Sequence[ComparedRun], differing: dict[str, tuple[Any, ...]]) -> Iterator[str]:

@@ -12,6 +12,7 @@ from avae_lib.evaluation import Estimate
 from avae_lib.report.charts import course_charts, layer_charts
 from avae_lib.report.next_commands import next_commands
 from avae_lib.report.run_record import RunRecord
+from avae_lib.report.text_tables import in_plain_text, option_values
 from avae_lib.training.checkpoints import WeightsError
 from avae_lib.training.costs import duration
 from avae_lib.training.experiment import to_json
@@ -183,13 +184,9 @@ def _costs(record: RunRecord) -> list[tuple[str, str]]:
 def _configuration(record: RunRecord) -> dict[str, list[tuple[str, str]]]:
     stored = to_json(record.experiment)
     return {
-        part: [(name, _plain(value)) for name, value in stored[part].items() if name != "type"]
+        part: [(name, in_plain_text(value)) for name, value in option_values(stored[part])]
         for part in ("data", "model", "training")
     }
-
-
-def _plain(value: object) -> str:
-    return " × ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _count(number: int, noun: str) -> str:

@@ -1,14 +1,14 @@
-"""Tables of runs for a terminal."""
+"""Settings and results of runs as text."""
 
 from __future__ import annotations
 
 import os
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-__all__ = ["in_columns", "settings_table", "short_names"]
+__all__ = ["in_columns", "in_plain_text", "option_values", "settings_table", "short_names"]
 
 _WIDTH = 100  # characters of a line that still fits a terminal
 _DASH = "—"
@@ -27,6 +27,21 @@ def short_names(folders: Sequence[Path]) -> tuple[str, ...]:
     return tuple(folder.relative_to(common).as_posix() for folder in whole)
 
 
+def option_values(record: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The values of a stored configuration by the names of their options; of the types only that of the model.
+
+    >>> list(option_values({"model": {"type": "avae_lib.models.vae.VAEConfig", "latent_dim": 8}}))
+    [('model', 'VAEConfig'), ('model.latent-dim', 8)]
+    """
+    for name, value in record.items():
+        if isinstance(value, dict):
+            yield from option_values(value, f"{prefix}{name}.")
+        elif name != "type":
+            yield f"{prefix}{name}".replace("_", "-"), value
+        elif prefix == "model.":
+            yield "model", value.rpartition(".")[2]
+
+
 def settings_table(names: Sequence[str], settings: Mapping[str, Sequence[Any]]) -> str:
     """Values of settings for several runs: a row for each setting, or for each run, whichever fits a terminal.
 
@@ -40,7 +55,7 @@ def settings_table(names: Sequence[str], settings: Mapping[str, Sequence[Any]]) 
     setting                       slow  fast
     training.learning-rate.peak  0.001  0.01
     """
-    cells = {setting: [_plain(value) for value in values] for setting, values in settings.items()}
+    cells = {setting: [in_plain_text(value) for value in values] for setting, values in settings.items()}
     by_setting = in_columns(["setting", *names], [[setting, *values] for setting, values in cells.items()])
     by_run = in_columns(["run", *cells], [list(row) for row in zip(names, *cells.values(), strict=True)])
     fitting = (table for table in (by_setting, by_run) if _width(table) <= _WIDTH)
@@ -78,7 +93,12 @@ def _width(table: str) -> int:
     return max(map(len, table.splitlines()))
 
 
-def _plain(value: Any) -> str:
+def in_plain_text(value: Any) -> str:
+    """A value of a setting as a person types it.
+
+    >>> in_plain_text([0.9, 0.999]), in_plain_text([]), in_plain_text(None), in_plain_text("adam")
+    ('0.9 0.999', 'none', '—', 'adam')
+    """
     if isinstance(value, list):
         return " ".join(map(str, value)) or "none"
     return _DASH if value is None else str(value)

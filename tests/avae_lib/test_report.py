@@ -115,6 +115,12 @@ def test_report_has_every_section(page):
         assert word in page.text
 
 
+def test_report_gives_each_setting_by_the_name_of_its_option(page):
+    for setting in ("optimizer.betas 0.9 0.999", "batch-size 16", "logging.evaluate-every 3"):
+        assert setting in page.text
+    assert "'type'" not in page.text
+
+
 def test_report_names_elements_once_and_refers_only_to_what_is_there(page):
     names = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
     assert len(names) == len(set(names))
