@@ -896,6 +896,7 @@ def frustrated(strength):
     return LatticeIsing(strength * horizontal, strength * vertical, fields)
 
 
+# %%
 def estimates_of(model):
     """Four estimates of log Z less the truth, the error of the last, and which converged."""
     general, starts = model.general(), [torch.tanh(fields), up, -up, torch.tanh(-3 * fields)]
@@ -1452,6 +1453,15 @@ def test_bound(concentration):
 
 
 # %%
+def updated(concentration, batch, rho):
+    """Equation (53): part of the way to what this batch alone says of the topics."""
+    begin = torch.ones(len(batch), num_topics)
+    _, expected = share_words_out(batch, expected_log(concentration), begin, updates=10)
+    from_batch = eta + len(many) / len(batch) * expected
+    return (1 - rho) * concentration + rho * from_batch
+
+
+# %%
 def learn(batch_size, rate, passes, seed):
     """Documents read and the test bound, several times in each pass over all of them."""
     random = torch.Generator().manual_seed(seed)
@@ -1460,12 +1470,8 @@ def learn(batch_size, rate, passes, seed):
     for _ in range(passes):
         batches = many[torch.randperm(len(many), generator=random)].split(batch_size)
         for number, batch in enumerate(batches, 1):
-            begin = torch.ones(len(batch), num_topics)
-            _, expected = share_words_out(batch, expected_log(concentration), begin, updates=10)
             step, seen = step + 1, seen + len(batch)
-            rho = rate(step)
-            from_batch = eta + len(many) / len(batch) * expected
-            concentration = (1 - rho) * concentration + rho * from_batch  # equation (53)
+            concentration = updated(concentration, batch, rate(step))
             if number % 9 == 0 or number == len(batches):
                 read.append(seen)
                 bounds.append(test_bound(concentration))
