@@ -334,4 +334,6 @@ def test_the_recorded_peaks_are_close_to_what_is_expected_now(benchmark):
         changed = benchmark.experiment_of(row["preset"], row["batch"], **benchmark.WAYS[row["way"]])
         model = changed.build_model()
         data_bytes = row["batch"] * model.num_dims
-        assert expected_memory(model, changed.training, data_bytes).total == pytest.approx(row["expected"], rel=0.1)
+        memory = expected_memory(model, changed.training, data_bytes)
+        assert memory.total == pytest.approx(row["expected"], rel=0.1)
+        assert row["measured_with_gaps"] < memory.taken_on(torch.device("cpu")) + 40e6
