@@ -9,36 +9,33 @@ the two commands, from their start to their end. The machine should have nothing
 
 import json
 import os
-import platform
 import shutil
 import subprocess
 import sysconfig
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import nbformat
 import psutil
 import tyro
 from nbformat import NotebookNode
+from records import ROOT, Table, record
 from tqdm import tqdm
 
 from autograder.course.course import Course
 from autograder.examples import STUDENTS, write_example_submissions
 from autograder.intake.notebook_cells import cells_of
 
-ROOT = Path(__file__).parents[1]
 PROGRAMS = Path(sysconfig.get_path("scripts"))
 PLAIN = """c = get_config()
 c.CourseDirectory.source_directory = "solutions"
 c.CourseDirectory.release_directory = "assignments"
 """
 EXAMPLES = [student for student, kind in STUDENTS.items() if kind != "hostile"]
-PACKAGES = ("torch", "nbgrader", "nbclient", "ipykernel", "numpy")
+PACKAGES = ("nbgrader", "nbclient", "ipykernel", "numpy")
 OUTPUT = "output.txt"
 SECONDS_BETWEEN_LOOKS = 0.5
 
@@ -179,43 +176,15 @@ def require_all_graded(root: Path, given: Class) -> None:
 
 
 def report(given: Class, by_us: Grading, by_them: Grading) -> None:
-    """Print the ratio and write it to a file."""
-    rates = {"ours": given.submissions / by_us.seconds, "theirs": given.submissions / by_them.seconds}
-    ratio = rates["ours"] / rates["theirs"]
-    print(f"{given.submissions} submissions of {given.unit}, {os.cpu_count()} processors, {given.workers} workers")
-    print(f"course grade        {by_us.seconds:7.1f} s  {rates['ours']:6.3f} submissions/s")
-    print(f"nbgrader autograde  {by_them.seconds:7.1f} s  {rates['theirs']:6.3f} submissions/s")
+    """Print the ratio and record it."""
+    table = Table(command="<22", seconds=">9.1f", submissions_per_second=">24.3f")
+    for command, cost in (("course grade", by_us), ("nbgrader autograde", by_them)):
+        rate = given.submissions / cost.seconds
+        table.add(command=command, seconds=cost.seconds, submissions_per_second=rate)
+    ratio = by_them.seconds / by_us.seconds
     print(f"ratio {ratio:.2f}; at most {by_us.worker_bytes / 2**20:.0f} MiB of memory per worker with its sandboxes")
-    now = datetime.now(UTC)
-    content = {
-        "ratio": ratio,
-        "unit": given.unit,
-        "submissions": given.submissions,
-        "workers": given.workers,
-        "submissions_per_second": rates,
-        "seconds": {"ours": by_us.seconds, "theirs": by_them.seconds},
-        "memory_per_worker_bytes": by_us.worker_bytes,
-        "machine": machine(),
-        "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
-        "date": now.isoformat(timespec="seconds"),
-    }
-    path = ROOT / "benchmarks" / "results" / f"grading-{now:%Y-%m-%d-%H%M%S}.json"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    print(f"written to {path.relative_to(ROOT)}")
-
-
-def machine() -> dict[str, str | int | float]:
-    memory = psutil.virtual_memory().total
-    load, _, _ = os.getloadavg()
-    facts = {"platform": platform.platform(), "processor": processor(), "processors": os.cpu_count()}
-    return facts | {"memory_bytes": memory, "load_at_the_end": round(load, 2)}
-
-
-def processor() -> str:
-    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
+    memory = {"memory_per_worker_bytes": by_us.worker_bytes}
+    record("grading", table.rows, packages=PACKAGES, ratio=ratio, **asdict(given), **memory)
 
 
 if __name__ == "__main__":

@@ -13,15 +13,14 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import platform
 import re
 import subprocess
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import torch
+from records import Table, record
 
 from avae_lib.data import ImageDataset
 from avae_lib.presets import find_preset
@@ -31,7 +30,6 @@ from avae_lib.training.memory import expected_memory, size_in_words
 from avae_lib.training.training_state import TrainingState
 from avae_lib.training.update import update
 
-RESULTS = Path(__file__).parent / "results"
 BATCHES = {
     "cifar10-vdvae": 2,
     "photos32-nvae": 32,
@@ -97,8 +95,8 @@ def _resident(which: str) -> int:
 
 
 def main(only: str | None = None) -> None:
+    table = Table(preset="<24", batch=">6", way="<16", expected=">12", measured=">12", ratio=">8.2f", with_gaps=">12")
     rows = []
-    print(f"{'preset':24}{'batch':>6}  {'way':16}{'expected':>12}{'measured':>12}{'ratio':>8}{'with gaps':>12}")
     for preset in [only] if only else BATCHES:
         for way, changes in WAYS.items():
             batch = BATCHES[preset]
@@ -106,20 +104,11 @@ def main(only: str | None = None) -> None:
             row = {"preset": preset, "batch": batch, "way": way, **measure(preset, batch, changes)}
             row["measured_with_gaps"] = with_gaps
             rows.append(row)
+            words = {name: size_in_words(row[name]) for name in ("expected", "measured")}
             ratio = row["expected"] / row["measured"]
-            sizes = f"{size_in_words(row['expected']):>12}{size_in_words(row['measured']):>12}"
-            print(f"{preset:24}{batch:6}  {way:16}{sizes}{ratio:8.2f}{size_in_words(with_gaps):>12}", flush=True)
+            table.add(preset=preset, batch=batch, way=way, **words, ratio=ratio, with_gaps=size_in_words(with_gaps))
     if only is None:
-        _record(rows)
-
-
-def _record(rows: list[dict[str, Any]]) -> None:
-    now = datetime.now(UTC)
-    machine = {"platform": platform.platform(), "processors": os.cpu_count()}
-    content = {"rows": rows, "machine": machine, "versions": {"torch": torch.__version__.partition("+")[0]}}
-    path = RESULTS / f"memory-{now:%Y-%m-%d-%H%M%S}.json"
-    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    print(f"recorded in {path.relative_to(RESULTS.parent.parent)}")
+        record("memory", rows)
 
 
 if __name__ == "__main__":

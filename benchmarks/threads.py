@@ -12,23 +12,20 @@ import dataclasses
 import json
 import multiprocessing
 import os
-import platform
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
-from pathlib import Path
 
 import torch
+from records import Table, record
 
 from avae_lib.data import ImageDataset
 from avae_lib.presets import find_preset
 from avae_lib.training.training_state import TrainingState
 from avae_lib.training.update import update
 
-RESULTS = Path(__file__).parent / "results"
 UPDATES = {"digits-vae": 60, "photos32-vdvae": 6, "mnist-ladder-5": 12, "cifar10-vq-vae": 2}
 """Timed updates of each preset."""
 BUSY = (0, 4)
@@ -79,23 +76,13 @@ def _use_processor() -> None:
 
 
 def main() -> None:
-    rows = []
-    print(f"{'preset':24}{'busy':>6}{'one thread':>14}{'two threads':>14}{'ratio':>8}")
+    table = Table(preset="<24", busy=">6", one_thread_ms=">14.1f", two_threads_ms=">15.1f", ratio=">8.2f")
     for busy in BUSY:
         for preset in UPDATES:
             with busy_processes(busy):
                 one, two = (measure(preset, threads) for threads in (1, 2))
-            rows.append({"preset": preset, "busy": busy, "one_thread_ms": one, "two_threads_ms": two})
-            print(f"{preset:24}{busy:6}{one:11.1f} ms{two:11.1f} ms{two / one:8.2f}", flush=True)
-    _record(rows)
-
-
-def _record(rows: list[dict[str, str | float]]) -> None:
-    machine = {"platform": platform.platform(), "processors": os.cpu_count()}
-    content = {"rows": rows, "machine": machine, "versions": {"torch": torch.__version__.partition("+")[0]}}
-    path = RESULTS / f"threads-{datetime.now(UTC):%Y-%m-%d-%H%M%S}.json"
-    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    print(f"recorded in {path.relative_to(RESULTS.parent.parent)}")
+            table.add(preset=preset, busy=busy, one_thread_ms=one, two_threads_ms=two, ratio=two / one)
+    record("threads", table.rows)
 
 
 if __name__ == "__main__":
