@@ -68,8 +68,9 @@ package. avae_lib/models/contract.py says what a model must be able to do, and C
 
 Other data sets than the embedded ones are read from the folder that AVAE_DATA names.
 
-Exit status: 0 if all went well; 1 if the command failed, with one line that says why; 2 for wrong arguments; 130 if it
-was interrupted."""
+Exit status: 0 if all went well; 1 if the command failed, with one line that says why; 2 for wrong arguments; 75 if
+SIGTERM, SIGUSR1 or SIGUSR2 has stopped training, which has saved everything: the same command continues; 130 if Ctrl-C
+has interrupted it. --training.minutes that are used up are no failure: 0."""
 
 
 class UnknownCommand(UserError):
@@ -81,14 +82,16 @@ class UnknownCommand(UserError):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status: 1 if it failed, 2 for wrong arguments, 130 if interrupted.
 
+    It is 75 if a scheduler's signal has stopped training, which has saved its state.
+
     What a user can put right is one line on standard error; any other exception is a bug and shows a traceback.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     try:
         _dispatch(arguments)
     except KeyboardInterrupt as interruption:
-        saved = str(interruption)
-        return _complain(f"{saved}; the same command continues from there" if saved else "stopped", 130)
+        saved, status = str(interruption), getattr(interruption, "exit_status", 130)
+        return _complain(f"{saved}; the same command continues from there" if saved else "stopped", status)
     except UserError as error:
         return _complain(one_line(error), error.exit_status)
     except BrokenPipeError:  # the reader has closed the pipe, as in `avae presets | head`

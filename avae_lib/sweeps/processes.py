@@ -71,7 +71,7 @@ def train_all(
             for training in running:
                 training.ask_to_stop()
     if stop.made:
-        raise TrainingInterrupted("stopped; every run has saved its state")
+        raise TrainingInterrupted("stopped; every run has saved its state", stop.number)
     return tuple(outcomes)
 
 

@@ -139,6 +139,7 @@ class Clock:
     def __init__(self, state: TrainingState, now: Callable[[], float] = time.monotonic) -> None:
         self._state, self._now = state, now
         self._start, self._seconds_before = now() - state.seconds, state.seconds
+        self._seconds_at_checkpoint = state.seconds
         self._energy_before = state.energy_kwh or 0.0
         self._meter = energy_meter(state.device, state.config.logging.codecarbon)
 
@@ -151,6 +152,18 @@ class Clock:
         """Whether this call had used up ``training.minutes`` when the time was last noted."""
         minutes = self._state.config.minutes
         return minutes is not None and self._state.seconds - self._seconds_before >= 60 * minutes
+
+    def asks_for_checkpoint(self) -> bool:
+        """Whether the last checkpoint is ``training.logging.checkpoint_minutes`` old; true once, and not again soon."""
+        minutes = self._state.config.logging.checkpoint_minutes
+        is_due = self._state.seconds - self._seconds_at_checkpoint >= 60 * minutes
+        if is_due:
+            self.note_checkpoint()
+        return is_due
+
+    def note_checkpoint(self) -> None:
+        """Note that a checkpoint is written now."""
+        self._seconds_at_checkpoint = self._state.seconds
 
     def note_energy(self) -> None:
         """Update ``energy_kwh`` of the training state if the energy can be measured."""

@@ -6,16 +6,31 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
+from torch.utils._pytree import register_pytree_node
 
-__all__ = ["ALONE", "Team", "is_leading_process", "join_team"]
+from avae_lib.errors import InvalidInput
+from avae_lib.objectives import ELBO
+
+__all__ = ["ALONE", "Agreement", "Team", "is_leading_process", "join_team"]
 
 
 T = TypeVar("T")
+
+_PATIENCE = timedelta(minutes=30)
+"""How long a process waits for the others, which may be evaluating, writing to a slow disk or compiling."""
+
+# DistributedDataParallel with a static graph looks for tensors in what a model returns, and knows no records.
+register_pytree_node(
+    ELBO,
+    lambda elbo: ([elbo.log_likelihood, elbo.kl, dict(elbo.penalties)], None),
+    lambda parts, _: ELBO(*parts),
+)
 
 
 @dataclass(frozen=True)
@@ -30,6 +45,8 @@ class Team:
 
     rank: int = 0
     size: int = 1
+    host_group: Any = None
+    """Process group for what is exchanged between processors and not between GPUs; None for the usual group."""
 
     @property
     def is_leader(self) -> bool:
@@ -40,15 +57,29 @@ class Team:
         """This process's part of a batch; all processes have drawn the same batch."""
         return batch[self.rank :: self.size]
 
-    def wrap(self, model: nn.Module, reaches_all_parameters: Callable[[], bool]) -> nn.Module:
+    def wrap(
+        self, model: nn.Module, reaches_all_parameters: Callable[[], bool], repeats_itself: bool = False
+    ) -> nn.Module:
         """The model, with its gradients averaged over all processes in every backward pass.
 
-        Where each pass reaches all parameters, no time is spent on looking for others. Where it does not, the processes
-        would wait for them forever.
+        Gradients lie in the buffers that are exchanged, so they are never copied.
+
+        Args:
+            model: the model.
+            reaches_all_parameters: whether each pass reaches all parameters. If so, no time is spent on looking for
+                others. If not, the processes would wait for them forever.
+            repeats_itself: whether each update is one forward and one backward pass of the same operations. If it also
+                reaches all parameters, the order in which gradients become ready is learned in the first update.
         """
         if self.size == 1:
             return model
-        return DistributedDataParallel(model, find_unused_parameters=not reaches_all_parameters())
+        reaches_all = reaches_all_parameters()
+        return DistributedDataParallel(
+            model,
+            find_unused_parameters=not reaches_all,
+            gradient_as_bucket_view=True,
+            static_graph=reaches_all and repeats_itself,
+        )
 
     def mean(self, value: Tensor) -> Tensor:
         """The mean over all processes, the same for each; not finite if any value is not."""
@@ -72,7 +103,7 @@ class Team:
         if self.size == 1:
             return [value]
         values: list[Any] = [None] * self.size
-        distributed.all_gather_object(values, value)
+        distributed.all_gather_object(values, value, group=self.host_group)
         return values
 
     def in_turn(self, act: Callable[[], T]) -> T:
@@ -87,6 +118,35 @@ class Team:
 
 ALONE = Team()
 """The team of a single process."""
+
+
+class Agreement:
+    """Lets the processes of a team agree on what to do next, without waiting for one another.
+
+    The answer to a call is about the flags of the call before, so that their exchange has the time of an update. With a
+    single process the answer is its own flags.
+
+    >>> agreement = Agreement(ALONE)
+    >>> agreement.any(False, True)
+    [False, True]
+    """
+
+    def __init__(self, team: Team) -> None:
+        self._team = team
+        self._asked: tuple[Tensor, Any] | None = None
+
+    def any(self, *flags: bool) -> list[bool]:
+        """For each flag, whether a process has raised it in the call before this one; the same for all of them."""
+        if self._team.size == 1:
+            return list(flags)
+        answers = [False] * len(flags) if self._asked is None else self._answers(*self._asked)
+        raised = torch.tensor([int(flag) for flag in flags])
+        self._asked = raised, distributed.all_reduce(raised, group=self._team.host_group, async_op=True)
+        return answers
+
+    def _answers(self, raised: Tensor, exchange: Any) -> list[bool]:
+        exchange.wait()
+        return [count > 0 for count in raised.tolist()]
 
 
 def is_leading_process() -> bool:
@@ -112,14 +172,35 @@ def join_team(device: torch.device) -> Iterator[tuple[Team, torch.device]]:
     if size == 1:
         yield ALONE, device
         return
-    if device.type == "cuda":
-        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
-        torch.cuda.set_device(device)
+    device = _own_device(device)
     is_ours = not distributed.is_initialized()
     if is_ours:
-        distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        _begin_group(device)
     try:
-        yield Team(distributed.get_rank(), size), device
+        host_group = distributed.new_group(backend="gloo", timeout=_PATIENCE)
+        yield Team(distributed.get_rank(), size, host_group), device
     finally:
         if is_ours:
             distributed.destroy_process_group()
+
+
+def _own_device(device: torch.device) -> torch.device:
+    """The GPU of this process: of those of its machine the one with its local rank."""
+    if device.type != "cuda":
+        return device
+    place, gpus = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+    if place >= gpus:
+        raise InvalidInput(
+            f"this machine has {gpus} GPUs for at least {place + 1} processes: start no more than {gpus} on it, with "
+            f"--nproc-per-node {gpus}"
+        )
+    own = torch.device("cuda", place)
+    torch.cuda.set_device(own)  # before anything is exchanged: NCCL would put all processes on the first GPU
+    return own
+
+
+def _begin_group(device: torch.device) -> None:
+    if device.type == "cuda":
+        distributed.init_process_group("nccl", timeout=_PATIENCE, device_id=device)
+    else:
+        distributed.init_process_group("gloo", timeout=_PATIENCE)

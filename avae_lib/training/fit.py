@@ -23,7 +23,7 @@ from avae_lib.training.activation_checkpointing import activation_checkpointing,
 from avae_lib.training.checkpoints import Checkpoints, milestone_file, save_milestone, save_weights
 from avae_lib.training.costs import Clock, Costs
 from avae_lib.training.devices import find_device, threads_for
-from avae_lib.training.distributed import Team, join_team
+from avae_lib.training.distributed import Agreement, Team, join_team
 from avae_lib.training.loggers import loggers
 from avae_lib.training.memory import expected_memory
 from avae_lib.training.memory_plan import require_enough_memory
@@ -175,18 +175,24 @@ def _train(
 
 def _loop(state: TrainingState, journal: Journal, clock: Clock, stop: StopRequest, run_dir: Path) -> None:
     """Update until all steps are done, a signal asks to stop, or the minutes of this call are used up."""
-    forward = state.team.wrap(state.model, lambda: _reaches_all_parameters(state))
+    forward = state.team.wrap(state.model, lambda: _reaches_all_parameters(state), _repeats_itself(state))
     if state.config.compile:
         forward = torch.compile(forward)
+    agreement = Agreement(state.team)
     with activation_checkpointing(state.model, state.config.activation_checkpointing):
-        while state.step < state.config.steps and not _is_to_stop(state, stop, clock, journal):
+        while state.step < state.config.steps:
+            wants_to_stop = stop.made or clock.is_budget_spent or journal.failure is not None
+            wants_to_save = state.team.is_leader and clock.asks_for_checkpoint()
+            is_to_stop, is_to_save = agreement.any(wants_to_stop, wants_to_save)
+            if is_to_stop:
+                break
             update(state, forward)
             clock.note_time()
             journal.record()  # progress bar, metrics, validation, best weights
             if state.team.is_leader:
                 save_milestone(state, run_dir)
             state.skips.require_progress()
-            if state.is_due(state.config.logging.checkpoint_every):
+            if is_to_save or state.is_due(state.config.logging.checkpoint_every):
                 _save(state, journal, clock, run_dir)
     if state.step < state.config.steps:
         _save(state, journal, clock, run_dir)
@@ -199,18 +205,17 @@ def _reaches_all_parameters(state: TrainingState) -> bool:
     return one_pass is not None and one_pass.reaches_all_parameters
 
 
-def _is_to_stop(state: TrainingState, stop: StopRequest, clock: Clock, journal: Journal) -> bool:
-    """Whether to stop now. Several processes agree on it only when metrics are due, because agreeing takes time."""
-    wants_to_stop = stop.made or clock.is_budget_spent or journal.failure is not None
-    if state.team.size == 1:
-        return wants_to_stop
-    return state.is_due(state.config.logging.metrics_every) and state.team.any(wants_to_stop)
+def _repeats_itself(state: TrainingState) -> bool:
+    """Whether each update is the same forward and backward pass: not in pieces, and not traced by a compiler first."""
+    share, piece = state.config.batch_size // state.team.size, state.config.micro_batch
+    return not state.config.compile and (piece is None or piece >= share)
 
 
 def _save(state: TrainingState, journal: Journal, clock: Clock, run_dir: Path) -> None:
     """Write the checkpoint and the averaged weights. All processes call this together, and the leader writes."""
     journal.record_skipped()  # so that the checkpoint counts them
     clock.note_energy()
+    clock.note_checkpoint()
     content = state.state_dict()
     if state.team.is_leader:
         Checkpoints(run_dir).save(content)
@@ -246,8 +251,9 @@ def _report_unfinished(state: TrainingState, stop: StopRequest, journal: Journal
     if state.step == state.config.steps:
         return
     where = f"after step {state.step} of {state.config.steps}; everything is saved"
-    if state.team.any(stop.made):
-        raise TrainingInterrupted(f"stopped {where}")
+    signals = [number for number in state.team.gather(stop.number) if number is not None]
+    if signals:
+        raise TrainingInterrupted(f"stopped {where}", signals[0])
     print(f"training.minutes = {state.config.minutes:g} are used up {where}; the same command continues from there")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +16,16 @@ except ImportError:  # Windows has no such locks; there the folder is not guarde
 
 from avae_lib.errors import UserError
 
-__all__ = ["RunInUse", "StopRequest", "TrainingInterrupted", "run_lock", "stop_on_signals"]
+__all__ = ["UNFINISHED", "RunInUse", "StopRequest", "TrainingInterrupted", "run_lock", "stop_on_signals"]
+
+UNFINISHED = 75
+"""Exit status of a training that a scheduler has stopped: the same command continues it (EX_TEMPFAIL of sysexits.h)."""
+_INTERRUPTED = 130  # what shells report of a program that Ctrl-C has ended
+_STOPPING = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2") if hasattr(signal, name)
+)
+"""Ctrl-C, the usual request to end, and the two with which schedulers announce the end of a job."""
+_ECHO = 2.0  # seconds in which a signal may arrive twice: from the terminal, and passed on by torchrun
 
 
 class RunInUse(UserError, RuntimeError):
@@ -49,7 +59,17 @@ def run_lock(run_dir: Path) -> Iterator[None]:
 
 
 class TrainingInterrupted(KeyboardInterrupt):
-    """Training was asked to stop, and has saved its state."""
+    """Training was asked to stop, and has saved its state.
+
+    ``exit_status`` is 130 if a person has stopped it by Ctrl-C, and otherwise ``UNFINISHED``.
+
+    >>> TrainingInterrupted("stopped after step 7", signal.SIGTERM).exit_status
+    75
+    """
+
+    def __init__(self, message: str, number: int | None = signal.SIGINT) -> None:
+        super().__init__(message)
+        self.exit_status = _INTERRUPTED if number == signal.SIGINT else UNFINISHED
 
 
 class StopRequest:
@@ -61,12 +81,33 @@ class StopRequest:
     """
 
     def __init__(self) -> None:
-        self.made = False
+        self.number: int | None = None
+        """The signal, for example ``signal.SIGTERM``; None as long as there was none."""
+        self._last: dict[int, float] = {}
+
+    @property
+    def made(self) -> bool:
+        """Whether there was a signal."""
+        return self.number is not None
+
+    def note(self, number: int, now: float) -> None:
+        """Note a signal that has arrived at a time, in seconds.
+
+        Raises:
+            KeyboardInterrupt: the same signal has come before, so the sender does not want to wait.
+        """
+        before = self._last.setdefault(number, now)
+        if now - before > _ECHO:
+            raise KeyboardInterrupt
+        self.number = number if self.number is None else self.number
 
 
 @contextlib.contextmanager
 def stop_on_signals() -> Iterator[StopRequest]:
-    """Inside a ``with`` block, the first Ctrl-C or SIGTERM is noted in the request; the second one stops at once.
+    """Inside a ``with`` block, note Ctrl-C, SIGTERM, SIGUSR1 and SIGUSR2 in the request.
+
+    The same signal once more stops at once, unless it comes within two seconds: torchrun passes on what the terminal
+    has sent to all processes. A second signal of another kind does not, because schedulers send one after the other.
 
     >>> with stop_on_signals() as request:
     ...     signal.raise_signal(signal.SIGINT)
@@ -78,12 +119,10 @@ def stop_on_signals() -> Iterator[StopRequest]:
         yield request  # signals reach the main thread only
         return
 
-    def note(signum, frame):
-        if request.made:
-            raise KeyboardInterrupt
-        request.made = True
+    def note(number: int, frame: object) -> None:
+        request.note(number, time.monotonic())
 
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, note) for number in _STOPPING}
     try:
         yield request
     finally:

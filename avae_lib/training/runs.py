@@ -72,6 +72,7 @@ _FREE_TO_CHANGE = (
     "training.logging.evaluate_every",
     "training.logging.evaluation_images",
     "training.logging.checkpoint_every",
+    "training.logging.checkpoint_minutes",
     "training.logging.milestones",
     "training.logging.milestone_every",
     "training.logging.tensorboard",

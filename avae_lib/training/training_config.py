@@ -213,6 +213,9 @@ class LoggingConfig:
     """Number of validation images (or sentences) in each evaluation during training, at most."""
     checkpoint_every: int = 100
     """Number of updates between checkpoints. A run that is killed loses at most this many updates."""
+    checkpoint_minutes: float = 10.0
+    """A checkpoint is also written when the last one is so many minutes old. A run that is killed loses at most about
+    this much training time."""
     milestones: tuple[int, ...] = ()
     """Numbers of updates after which the averaged weights are kept for good, for example 500 for
     milestones/000500.safetensors."""
@@ -232,6 +235,7 @@ class LoggingConfig:
     def __post_init__(self) -> None:
         _require_at_least_one("logging", self, "metrics_every", "evaluate_every", "evaluation_images")
         _require_at_least_one("logging", self, "checkpoint_every")
+        _require_positive("logging", self, "checkpoint_minutes")
         _require_not_negative("logging", self, "milestone_every")
         _require("logging.wandb", self.wandb, "None or the name of a project", self.wandb is None or self.wandb != "")
         are_updates = all(step >= 1 for step in self.milestones)
