@@ -34,6 +34,8 @@ _COMMANDS = {
     "export-openai": "write the weights of a Very Deep VAE for OpenAI's code",
 }
 """Each command with what it does; the module of that name in ``avae_lib.commands`` has the function."""
+_PACKAGES = {"sklearn": "scikit-learn", "scipy": "scipy", "PIL": "pillow", "matplotlib": "matplotlib"}
+"""Modules that only some commands and data sets import, with the packages that they are installed by."""
 
 _INTRODUCTION = """usage: avae [--import MODULE] COMMAND …
 
@@ -99,6 +101,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     except OSError as error:
         return _complain(one_line(error), 1)
+    except ModuleNotFoundError as missing:
+        if missing.name not in _PACKAGES:
+            raise
+        package = _PACKAGES[missing.name]
+        return _complain(f"this needs {package}, which is not installed: pip install {package}", 1)
     return 0
 
 

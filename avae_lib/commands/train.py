@@ -50,7 +50,7 @@ def train_with_options(what: str, options: Sequence[str]) -> None:
     """Train the preset or continue the run ``what``, with options as typed: they depend on what is trained."""
     from avae_lib.errors import in_shell
     from avae_lib.plugins import typed_imports
-    from avae_lib.report import write_report
+    from avae_lib.report import ReportUnavailable, write_report
     from avae_lib.training.distributed import is_leading_process
     from avae_lib.training.runs import train_run
     from avae_lib.training.starting_weights import StartingWeights
@@ -62,7 +62,10 @@ def train_with_options(what: str, options: Sequence[str]) -> None:
         return
     run_dir, looks, avae = asked.run_dir, "", f"avae{typed_imports()}"
     if asked.report:
-        looks = f"Look at {write_report(run_dir, progress=True)}; then try"
+        try:
+            looks = f"Look at {write_report(run_dir, progress=True)}; then try"
+        except ReportUnavailable as why:  # the run itself is whole
+            print(f"{why}. `{avae} report {in_shell(run_dir)}` writes it afterwards, here or on another machine")
     print(f"{looks or 'Try'}: {avae} sample {in_shell(run_dir)}, {avae} evaluate {in_shell(run_dir)}")
 
 

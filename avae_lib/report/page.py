@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 
 import torch
 
 from avae_lib.atomic_write import write_atomically
 from avae_lib.data import Dataset
+from avae_lib.errors import UserError
 from avae_lib.evaluation import Estimate
 from avae_lib.report.charts import course_charts, layer_charts
 from avae_lib.report.next_commands import next_commands
@@ -19,7 +21,14 @@ from avae_lib.training.experiment import to_json
 from avae_lib.training.looks import Looks
 from avae_lib.training.starting_weights import StartRecord
 
-__all__ = ["write_report"]
+__all__ = ["ReportUnavailable", "write_report"]
+
+_NEEDED = {"matplotlib": "matplotlib", "jinja2": "jinja2", "PIL": "pillow"}
+"""Modules that draw and lay out the page, with the packages that they are installed by; training needs none."""
+
+
+class ReportUnavailable(UserError):
+    """A package that the report needs is not installed."""
 
 
 def write_report(
@@ -48,13 +57,23 @@ def write_report(
         The path of the page.
 
     Raises:
+        ReportUnavailable: a package that the page needs is not installed; nothing was evaluated yet.
         RunError, WeightsError: the folder is no run, or has no weights yet.
     """
+    _require_packages()
     record = RunRecord.read(Path(run_dir), importance_samples, images, seed, progress, device)
     page = _render(record)
     path = Path(run_dir) / "report.html"
     write_atomically(path, page)
     return path
+
+
+def _require_packages() -> None:
+    absent = [package for module, package in _NEEDED.items() if importlib.util.find_spec(module) is None]
+    if absent:
+        raise ReportUnavailable(
+            f"a report needs {' and '.join(absent)}, not installed on this machine: pip install {' '.join(absent)}"
+        )
 
 
 def _render(record: RunRecord) -> str:
