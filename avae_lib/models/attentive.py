@@ -45,7 +45,7 @@ from avae_lib.nn.depthwise_attention import (
 )
 from avae_lib.nn.output_heads import output_head
 from avae_lib.nn.residual_cells import JoiningConvolution, SummingConvolution, residual_cell
-from avae_lib.nn.residual_posteriors import CentredGaussians, PublishedGaussians
+from avae_lib.nn.residual_posteriors import CentredGaussians, PublishedGaussians, SoftplusGaussians
 
 __all__ = ["CORRECTED", "PUBLISHED", "AttentiveConfig", "AttentiveVAE", "Conventions"]
 
@@ -121,6 +121,9 @@ class AttentiveConfig:
     """Channels of keys of the non-local blocks between the last layer and the image; 0 for no such blocks."""
     prior_log_std_range: tuple[float, float] = (-5.0, 5.0)
     """Range of the priors' log standard deviations, around 0."""
+    standard_deviation: Literal["exponential", "softplus"] = "exponential"
+    """The standard deviation of a prior, and its ratio to that of the posterior, as a function of the predicted number:
+    the exponential of a bounded number, or a softplus with slope ln 2 without bounds (Hazami et al., 2022)."""
     likelihood: str = "discretized_logistic"
     """Likelihood of a pixel: bernoulli (1 bit), discretized_logistic or discretized_logistic_mixture."""
     mixtures: int = 3
@@ -137,6 +140,7 @@ class AttentiveConfig:
         low, high = self.prior_log_std_range
         if not low < 0 < high:
             raise InvalidInput(f"prior_log_std_range must be a number below 0 and one above, got {low} and {high}")
+        self._require_standard_deviation()
         self._require_divisible_sizes()
 
     def build(self) -> AttentiveVAE:
@@ -177,6 +181,21 @@ class AttentiveConfig:
     def conventions(self) -> Conventions:
         """The parts in which the published program and this library differ."""
         return PUBLISHED if self.faithful else CORRECTED
+
+    def _require_standard_deviation(self) -> None:
+        if self.standard_deviation not in ("exponential", "softplus"):
+            raise InvalidInput(f"standard_deviation must be exponential or softplus, got {self.standard_deviation!r}")
+        if self.standard_deviation == "exponential":
+            return
+        if self.faithful:
+            raise InvalidInput(
+                "standard_deviation must be exponential with faithful: the published program has no other"
+            )
+        if self.prior_log_std_range != AttentiveConfig.prior_log_std_range:
+            raise InvalidInput(
+                f"prior_log_std_range = {self.prior_log_std_range} has no effect with standard_deviation softplus, "
+                f"which is not bounded: choose exponential, or leave it at {AttentiveConfig.prior_log_std_range}"
+            )
 
     def _require_divisible_sizes(self) -> None:
         height, width = (side + 2 * self.padding for side in self.image_shape[1:])
@@ -243,7 +262,7 @@ def _top_layer(config: AttentiveConfig) -> TopLayer:
         latent_channels=config.latent_channels,
         evidence_conditioning=_conditioning(config, config.width, config.normalise_evidence),
         posterior=posterior,
-        gaussians=config.conventions.gaussians(config.prior_log_std_range),
+        gaussians=_gaussians(config),
     )
 
 
@@ -262,8 +281,15 @@ def _layer(config: AttentiveConfig, index: int) -> VariationalLayer:
         evidence_split=_evidence_split(config),
         evidence_conditioning=_conditioning(config, config.width, config.normalise_evidence),
         posterior=WeightNormConvolution(evidence, parameters, kernel_size=3),
-        gaussians=config.conventions.gaussians(config.prior_log_std_range),
+        gaussians=_gaussians(config),
     )
+
+
+def _gaussians(config: AttentiveConfig) -> nn.Module:
+    """How a layer's prior and posterior are made of what its networks predict."""
+    if config.standard_deviation == "softplus":
+        return SoftplusGaussians()
+    return config.conventions.gaussians(config.prior_log_std_range)
 
 
 def _conditioning(config: AttentiveConfig, channels: int, normalised: bool) -> nn.Module:

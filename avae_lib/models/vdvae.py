@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any, Literal
 
-from torch import nn
+from torch import Tensor, nn
 
 from avae_lib.errors import InvalidInput
 from avae_lib.models.hierarchy import Hierarchy
@@ -44,6 +44,7 @@ from avae_lib.models.vdvae_layers import (
 from avae_lib.nn.bottleneck import Bottleneck
 from avae_lib.nn.convolutions import convolution
 from avae_lib.nn.output_heads import ReleasedFiveBitHead, output_head
+from avae_lib.nn.residual_posteriors import softplus_log_std
 from avae_lib.nn.unpooling import LearnedUnpooling, Unpooling
 
 __all__ = [
@@ -91,8 +92,14 @@ class VDVAEConfig:
     cut off or padded with zeros."""
     bottleneck_multiple: float = 0.25
     """Width inside a block, as a fraction of the width around it."""
+    custom_middle_width_str: str = ""
+    """Resolutions whose blocks have an inner width of their own, as resolution:width, in place of the fraction
+    bottleneck_multiple of the width around them: 16:48,32:48."""
     latent_channels: int = 16
     """Channels of each block's latents."""
+    standard_deviation: Literal["exponential", "softplus"] = "exponential"
+    """The standard deviation of a latent as a function of the predicted number: its exponential, or a softplus with
+    slope ln 2, whose gradient stays below 1 however large it is (Hazami et al., 2022). Both are 1 at 0."""
     no_bias_above: int = 64
     """Largest resolution whose stream starts from a learned constant; larger ones start from zeros."""
     likelihood: str = "discretized_logistic_mixture"
@@ -123,6 +130,8 @@ class VDVAEConfig:
             raise InvalidInput(f"image_shape must have height equal to width, got {self.image_shape}")
         if self.upsampling not in ("nearest", "learned"):
             raise InvalidInput(f"upsampling must be nearest or learned, got {self.upsampling!r}")
+        if self.standard_deviation not in ("exponential", "softplus"):
+            raise InvalidInput(f"standard_deviation must be exponential or softplus, got {self.standard_deviation!r}")
         if self.pixel_std is not None and self.pixel_std <= 0:
             raise InvalidInput(f"pixel_std must be positive or None, got {self.pixel_std}")
         self._require_bottlenecks()
@@ -166,9 +175,16 @@ class VDVAEConfig:
 
     def middle_width(self, resolution: int) -> int:
         """Channels inside the blocks at a resolution."""
-        return int(self.widths[resolution] * self.bottleneck_multiple)
+        own = _resolution_widths("custom_middle_width_str", self.custom_middle_width_str)
+        return own.get(resolution, int(self.widths[resolution] * self.bottleneck_multiple))
 
     def _require_bottlenecks(self) -> None:
+        absent = _resolution_widths("custom_middle_width_str", self.custom_middle_width_str).keys() - self.widths.keys()
+        if absent:
+            raise InvalidInput(
+                f"custom_middle_width_str must name resolutions of the model ({', '.join(map(str, self.widths))}), got "
+                f"{', '.join(map(str, sorted(absent)))} in {self.custom_middle_width_str!r}"
+            )
         if min(self.middle_width(resolution) for resolution in self.widths) < 1:
             raise InvalidInput(
                 f"bottleneck_multiple must leave at least one channel inside every block, got "
@@ -222,7 +238,13 @@ def _top_down_block(config: VDVAEConfig, index: int) -> TopDownBlock:
         prior=bottleneck(out_width=2 * latents + width, last_scale=0.0),
         from_latent=convolution(latents, width, 1, init_scale=scale),
         residual=bottleneck(is_residual=True, last_scale=scale) if config.residual_block else nn.Identity(),
+        log_std=softplus_log_std if config.standard_deviation == "softplus" else _predicted,
     )
+
+
+def _predicted(log_std: Tensor) -> Tensor:
+    """The log standard deviation of a Gaussian whose standard deviation is the exponential of what is predicted."""
+    return log_std
 
 
 def _bottleneck(
@@ -339,11 +361,16 @@ def parse_widths(text: str, width: int, resolutions: Sequence[int]) -> dict[int,
     >>> parse_widths("64:256", width=512, resolutions=(1, 32, 64))
     {1: 512, 32: 512, 64: 256}
     """
+    custom = _resolution_widths("custom_width_str", text)
+    return {resolution: custom.get(resolution, width) for resolution in resolutions}
+
+
+def _resolution_widths(name: str, text: str) -> dict[int, int]:
+    """Widths by resolution from the field ``name``."""
     pairs = [re.fullmatch(r"\s*(\d+):([1-9]\d*)\s*", item) for item in text.split(",")] if text else []
     if None in pairs:
-        raise InvalidInput(f"custom_width_str must be like '64:256,32:512' (resolution:width), got {text!r}")
-    custom = {int(pair[1]): int(pair[2]) for pair in pairs if pair is not None}
-    return {resolution: custom.get(resolution, width) for resolution in resolutions}
+        raise InvalidInput(f"{name} must be like '64:256,32:512' (resolution:width), got {text!r}")
+    return {int(pair[1]): int(pair[2]) for pair in pairs if pair is not None}
 
 
 def encoder_blocks(blocks: Mapping[int, int]) -> str:

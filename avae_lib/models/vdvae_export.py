@@ -83,6 +83,10 @@ def _foreign_parts(config: VDVAEConfig) -> list[str]:
         f"likelihood is {config.likelihood} and must be {' or '.join(heads)}": config.likelihood not in heads,
         "residual_block must be true": not config.residual_block,
         "upsampling must be nearest": config.upsampling != "nearest",
+        f"standard_deviation is {config.standard_deviation} and must be exponential": (
+            config.standard_deviation != "exponential"
+        ),
+        "custom_middle_width_str must be empty": config.custom_middle_width_str != "",
         f"group_size is {config.group_size} and must be 1": config.group_size != 1,
     }
     return [reason for reason, applies in reasons.items() if applies]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -172,6 +172,7 @@ class TopDownBlock(nn.Module):
         prior: from the stream to means, log standard deviations and what is added to the stream.
         from_latent: what the latent adds to the stream.
         residual: the last residual block, its residual sum included.
+        log_std: from what is predicted for a standard deviation, in float32 at least, to its logarithm.
 
     >>> from avae_lib.models.vdvae import VDVAEConfig
     >>> config = VDVAEConfig((1, 8, 8), bits=4, enc_blocks="8d8,1x1", dec_blocks="1x1,8m1", width=16, latent_channels=2)
@@ -190,6 +191,7 @@ class TopDownBlock(nn.Module):
         prior: nn.Module,
         from_latent: nn.Conv2d,
         residual: nn.Module,
+        log_std: Callable[[Tensor], Tensor],
     ) -> None:
         super().__init__()
         self.resolution = resolution
@@ -199,6 +201,7 @@ class TopDownBlock(nn.Module):
         self.prior = prior
         self.from_latent = from_latent
         self.residual = residual
+        self.log_std = log_std
 
     def forward(self, above: Streams, evidence: Sequence[Tensor] | None, draw: Draw) -> tuple[Streams, LatentDraw]:
         """Draw z from the posterior where there is evidence, else from the prior, and add to the stream."""
@@ -238,15 +241,15 @@ class BlockParts:
 
     def posterior(self, x: Float[Tensor, "batch stream_and_evidence h w"]) -> tuple[Tensor, Tensor]:
         """Mean and log standard deviation."""
-        mean, log_std = at_least_float32(self._block.posterior(x)).chunk(2, dim=1)
-        self.latest_posterior = DiagonalGaussian(mean, log_std)
-        return mean, log_std
+        mean, raw_std = at_least_float32(self._block.posterior(x)).chunk(2, dim=1)
+        self.latest_posterior = DiagonalGaussian(mean, self._block.log_std(raw_std))
+        return mean, self.latest_posterior.log_std
 
     def prior(self, stream: Float[Tensor, "batch width h w"]) -> tuple[Tensor, Tensor, Tensor]:
         """Mean, log standard deviation, and what is added to the stream."""
         latents = self._block.from_latent.in_channels
-        mean, log_std, h = self._block.prior(stream).split((latents, latents, stream.shape[1]), dim=1)
-        self.latest_prior = DiagonalGaussian(at_least_float32(mean), at_least_float32(log_std))
+        mean, raw_std, h = self._block.prior(stream).split((latents, latents, stream.shape[1]), dim=1)
+        self.latest_prior = DiagonalGaussian(at_least_float32(mean), self._block.log_std(at_least_float32(raw_std)))
         mean = self.latest_prior.mean if self._given is None else self._given.to(self.latest_prior.mean)
         return mean, self.latest_prior.log_std, h
 

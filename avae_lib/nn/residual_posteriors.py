@@ -1,15 +1,18 @@
 """From numbers that a network predicts to a prior, and to a posterior parameterised relative to it.
 
-Two ways, one interface: :class:`CentredGaussians`, which everything here uses, and :class:`PublishedGaussians`, which
-computes what the program of Apostolopoulou et al. (2022) computes.
+Three ways, one interface: :class:`CentredGaussians`, the usual one; :class:`SoftplusGaussians`, centred as well, whose
+standard deviations are softplus functions; and :class:`PublishedGaussians`, which computes what the program of
+Apostolopoulou et al. (2022) computes.
 """
 
 from __future__ import annotations
 
+import math
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import softsign
+from torch.nn.functional import logsigmoid, softsign
 
 from avae_lib.gaussians import DiagonalGaussian, residual_gaussian
 from avae_lib.nn.precision import at_least_float32
@@ -18,8 +21,10 @@ __all__ = [
     "LOG_STD_RANGE",
     "CentredGaussians",
     "PublishedGaussians",
+    "SoftplusGaussians",
     "bounded_log_std",
     "published_bound",
+    "softplus_log_std",
 ]
 
 LOG_STD_RANGE = (-5.0, 5.0)
@@ -50,6 +55,35 @@ def bounded_log_std(
     if not low < 0 < high:
         raise ValueError(f"log_std_range must be a number below 0 and one above, got {low} and {high}")
     return torch.where(raw > 0, high * softsign(raw / high), -low * softsign(raw / -low))
+
+
+_FAR_BELOW = -20.0
+"""From here down log softplus(x) is x − eˣ/2 to within e⁻⁴⁰, which no rounding of a double can tell apart."""
+
+
+def softplus_log_std(raw: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    r"""The logarithm of a standard deviation that is a softplus of what a network predicts.
+
+    .. math:: \log\sigma(r) = \log\frac{\log(1 + e^{\beta r})}{\beta}, \qquad \beta = \log 2, \qquad
+              \frac{d\sigma}{dr} = \frac{1}{1 + e^{-\beta r}}, \qquad
+              0 < \frac{d \log\sigma}{dr} < \beta
+
+    (Hazami, Mama and Thurairatnam, 2022.) σ(0) is 1. Above, σ grows like r and not like e^r, so that a large number
+    does not come with a large gradient; below, log σ approaches β r − log β. With this β a network reaches small
+    standard deviations in smaller steps than with log σ = r.
+
+    Returns:
+        Same shape and dtype, finite wherever r is: the softplus itself is never computed where it would round to 0.
+
+    >>> softplus_log_std(torch.tensor([-200.0, 0.0, 200.0])).tolist()
+    [-138.26292419433594, 0.0, 5.298317432403564]
+    """
+    beta = math.log(2)
+    x = beta * raw
+    near = x.clamp(min=_FAR_BELOW)
+    above = torch.log(-logsigmoid(-near))  # logsigmoid(−x) is −softplus(x), without PyTorch's cut of softplus at 20
+    below = x - x.clamp(max=_FAR_BELOW).exp() / 2
+    return torch.where(x > _FAR_BELOW, above, below) - math.log(beta)
 
 
 class CentredGaussians(nn.Module):
@@ -98,6 +132,34 @@ class CentredGaussians(nn.Module):
 
     def _shifted(self, prior: DiagonalGaussian, shift: Tensor) -> DiagonalGaussian:
         return DiagonalGaussian(*residual_gaussian(prior.mean, prior.log_std, *self.shifts(shift)))
+
+
+class SoftplusGaussians(CentredGaussians):
+    r"""The standard deviations, and ratios of two of them, are softplus functions; nothing else is bounded.
+
+    .. math:: p = \mathcal{N}\bigl(m, \sigma(s)^2\bigr), \qquad
+              q = \mathcal{N}\bigl(m + \Delta m, \sigma(s)^2 \sigma(\Delta s)^2\bigr)
+
+    with log σ the :func:`softplus_log_std`. Because σ(0) = 1, a posterior without a residual is its prior, as in
+    :class:`CentredGaussians`, whose numbers and results this class shares.
+
+    >>> prior, posterior = SoftplusGaussians()(torch.randn(2, 6, 4, 4), shift=torch.zeros(2, 6, 4, 4))
+    >>> posterior.kl(prior)
+    tensor([0., 0.])
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+
+    def prior(self, of_prior: Float[Tensor, "batch means_and_log_stds h w"]) -> DiagonalGaussian:
+        """The prior alone."""
+        mean, raw_std = _halves(of_prior)
+        return DiagonalGaussian(mean, softplus_log_std(raw_std))
+
+    def shifts(self, shift: Float[Tensor, "batch means_and_log_stds h w"]) -> tuple[Tensor, Tensor]:
+        """What the posterior adds to the prior's mean and log standard deviation, ``(batch, latent, h, w)`` each."""
+        mean_shift, raw_ratio = _halves(shift)
+        return mean_shift, softplus_log_std(raw_ratio)
 
 
 class PublishedGaussians(nn.Module):

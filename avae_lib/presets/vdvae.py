@@ -10,6 +10,7 @@ from avae_lib.models.vdvae_import import DATASETS
 from avae_lib.presets.derivation import derive
 from avae_lib.training.experiment import Experiment
 from avae_lib.training.training_config import (
+    KLWeightConfig,
     LearningRateConfig,
     LoggingConfig,
     OptimizerConfig,
@@ -55,6 +56,31 @@ CIFAR10_VDVAE = Experiment(
         skipping=SkippingConfig(threshold=400.0 * DIMS_OF_32, max_in_a_row=100),
         logging=LoggingConfig(metrics_every=100, evaluate_every=10_000, checkpoint_every=5_000),
     ),
+)
+
+CIFAR10_EFFICIENT_VDVAE = derive(
+    CIFAR10_VDVAE,
+    name="cifar10-efficient-vdvae",
+    source="Hazami et al. (2022), configuration cifar10_C1 of their code, whose model also has a link to the decoder "
+    "from each encoder block, convolutions where widths meet, SiLUs, and softplus scales of the pixels' logistics. "
+    "They begin to decay the learning rate at update 50,000 and balance the KL for 10,000",
+    data=DataConfig("cifar10", flip_horizontal=True, validation=5_000),
+    model={
+        "enc_blocks": encoder_blocks({32: 12, 16: 7, 8: 7, 4: 4, 1: 3}),
+        "dec_blocks": decoder_blocks({1: 3, 4: 4, 8: 7, 16: 11, 32: 22}),
+        "custom_width_str": "32:48,16:96,8:192",
+        "custom_middle_width_str": "32:48,16:48",
+        "standard_deviation": "softplus",
+        "pixel_mean": None,
+        "pixel_std": None,
+    },
+    training={
+        "steps": 800_000,
+        "optimizer": {"kind": "adamax", "betas": (0.9, 0.999), "weight_decay": 0.0, "clip_norm": 1e9},
+        "learning_rate": LearningRateConfig(peak=1e-3, warmup_steps=100, final_fraction=0.2),
+        "kl_weight": KLWeightConfig(start=1e-4, warmup_steps=5_000, balancing=True),
+        "skipping": {"threshold": 800.0 * DIMS_OF_32},
+    },
 )
 
 IMAGENET32_VDVAE = derive(
@@ -115,6 +141,23 @@ PHOTOS32_VDVAE = Experiment(
     ),
 )
 
+PHOTOS32_EFFICIENT_VDVAE = derive(
+    PHOTOS32_VDVAE,
+    name="photos32-efficient-vdvae",
+    source="design of Hazami et al. (2022), scaled to two CPU cores: the 11 blocks of photos32-vdvae, fewer of them at "
+    "high resolution",
+    model={
+        "custom_width_str": "32:8,16:16",
+        "custom_middle_width_str": "32:4,16:4",
+        "dec_blocks": decoder_blocks({1: 1, 4: 3, 8: 4, 16: 2, 32: 1}),
+        "standard_deviation": "softplus",
+    },
+    training={
+        "optimizer": {"kind": "adamax", "betas": (0.9, 0.999)},
+        "learning_rate": {"peak": 1e-2},
+    },
+)
+
 DIGITS_VDVAE = derive(
     PHOTOS32_VDVAE,
     name="digits-vdvae",
@@ -137,4 +180,12 @@ DIGITS_VDVAE = derive(
     },
 )
 
-PRESETS = (CIFAR10_VDVAE, IMAGENET32_VDVAE, IMAGENET64_VDVAE, PHOTOS32_VDVAE, DIGITS_VDVAE)
+PRESETS = (
+    CIFAR10_VDVAE,
+    CIFAR10_EFFICIENT_VDVAE,
+    IMAGENET32_VDVAE,
+    IMAGENET64_VDVAE,
+    PHOTOS32_VDVAE,
+    PHOTOS32_EFFICIENT_VDVAE,
+    DIGITS_VDVAE,
+)

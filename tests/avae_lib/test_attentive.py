@@ -14,6 +14,7 @@ from avae_lib.models.contract import LatentVariableModel
 from avae_lib.models.hierarchy import Draw, Hierarchy
 from avae_lib.nn.depthwise_attention import AttentiveConditioning, TrainedScale
 from avae_lib.presets import find_preset, summary
+from avae_lib.training.experiment import from_json, to_json
 
 SMALL = AttentiveConfig(
     image_shape=(3, 4, 4),
@@ -101,6 +102,45 @@ def _silence_residuals(model: Hierarchy) -> None:
 def _silence(convolution: nn.Module) -> None:
     nn.init.constant_(convolution.log_gain, -math.inf)
     nn.init.zeros_(convolution.bias)
+
+
+class TestSoftplus:
+    CONFIG = dataclasses.replace(SMALL, standard_deviation="softplus")
+
+    def test_without_a_residual_every_inner_layer_costs_nothing(self):
+        model = _built(self.CONFIG)
+        _silence_residuals(model)
+        kl = model(_images()).kl
+        assert (kl[:, 0] > 0).all() and not kl[:, 1:].any()
+
+    @pytest.mark.parametrize("plain", [False, True])
+    def test_it_changes_the_bound_and_no_weights(self, plain):
+        form = {"normalise_contexts": not plain, "normalise_evidence": not plain}
+        usual, softplus = (_built(dataclasses.replace(config, **form)) for config in (SMALL, self.CONFIG))
+        assert {name: t.shape for name, t in usual.state_dict().items()} == {
+            name: t.shape for name, t in softplus.state_dict().items()
+        }
+        assert not torch.allclose(*(m(_images(), 0).bound for m in (usual, softplus)))
+
+    @pytest.mark.parametrize(
+        ("fields", "message"),
+        [
+            ({"faithful": True}, "standard_deviation must be exponential with faithful"),
+            (
+                {"prior_log_std_range": (-1.0, 5.0)},
+                "prior_log_std_range = .* has no effect with standard_deviation soft",
+            ),
+            ({"standard_deviation": "relu"}, "standard_deviation must be exponential or softplus, got 'relu'"),
+        ],
+    )
+    def test_what_it_cannot_be_combined_with_is_refused(self, fields, message):
+        with pytest.raises(ValueError, match=message):
+            dataclasses.replace(self.CONFIG, **fields)
+
+    def test_configurations_stored_before_the_field_are_read_as_before(self):
+        stored = to_json(SMALL)
+        del stored["standard_deviation"]
+        assert from_json(stored) == SMALL
 
 
 class TestOneFieldForAllOddities:

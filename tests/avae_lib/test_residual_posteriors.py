@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from decimal import Decimal, localcontext
+
 import pytest
 import torch
 from torch.distributions import Normal, kl_divergence
@@ -10,8 +13,10 @@ from avae_lib.gaussians import DiagonalGaussian, residual_gaussian
 from avae_lib.nn.residual_posteriors import (
     CentredGaussians,
     PublishedGaussians,
+    SoftplusGaussians,
     bounded_log_std,
     published_bound,
+    softplus_log_std,
 )
 
 
@@ -127,7 +132,68 @@ def test_published_bound_at_points_known_by_hand(x, low, high, expected):
     assert published_bound(torch.tensor(x), low, high).item() == pytest.approx(expected, rel=1e-5)
 
 
-@pytest.mark.parametrize("gaussians", [CentredGaussians(), PublishedGaussians()])
+@pytest.mark.parametrize("gaussians", [CentredGaussians(), SoftplusGaussians(), PublishedGaussians()])
 def test_densities_are_float32_even_if_networks_are_not(gaussians):
     prior, posterior = gaussians(_numbers().bfloat16(), _numbers(1).bfloat16())
     assert {prior.mean.dtype, prior.log_std.dtype, posterior.mean.dtype, posterior.log_std.dtype} == {torch.float32}
+
+
+class TestSoftplusLogStd:
+    """Against decimal arithmetic with 100 digits."""
+
+    POINTS = (-200.0, -40.0, -29.0, -28.0, -5.0, -1e-3, 0.0, 0.3, 10.0, 28.9, 29.0, 60.0, 200.0, 1e6)
+
+    @staticmethod
+    def _exact(raw: float) -> tuple[float, float]:
+        """log σ and its derivative."""
+        with localcontext(prec=100):
+            beta = Decimal(2).ln()
+            softplus = (1 + (beta * Decimal(raw)).exp()).ln()
+            slope = beta / (1 + (-beta * Decimal(raw)).exp()) / softplus
+            return float((softplus / beta).ln()), float(slope)
+
+    @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-14), (torch.float32, 4e-7)])
+    @pytest.mark.parametrize("raw", POINTS)
+    def test_value_and_slope(self, raw, dtype, tolerance):
+        numbers = torch.tensor(raw, dtype=dtype, requires_grad=True)
+        log_std = softplus_log_std(numbers)
+        log_std.backward()
+        value, slope = self._exact(numbers.item())
+        assert log_std.item() == pytest.approx(value, rel=tolerance, abs=tolerance)
+        assert numbers.grad.item() == pytest.approx(slope, rel=10 * tolerance)
+
+    def test_at_zero_the_standard_deviation_is_one(self):
+        assert softplus_log_std(torch.zeros(3)).tolist() == [0.0, 0.0, 0.0]
+
+    def test_slopes_stay_bounded_where_those_of_an_exponential_do_not(self):
+        raw = torch.linspace(-300, 300, 2001, dtype=torch.float64, requires_grad=True)
+        log_std = softplus_log_std(raw)
+        (of_log_std,) = torch.autograd.grad(log_std.sum(), raw, retain_graph=True)
+        (of_std,) = torch.autograd.grad(log_std.exp().sum(), raw)
+        assert (of_log_std > 0).all() and of_log_std.max() <= math.log(2)
+        assert (of_std > 0).all() and of_std.max() <= 1 + 1e-12
+        torch.testing.assert_close(of_std, torch.sigmoid(math.log(2) * raw.detach()), rtol=1e-10, atol=0)
+
+    def test_it_grows_with_what_is_predicted_also_where_two_formulas_meet(self):
+        raw = torch.linspace(-29.5, -28.0, 301, dtype=torch.float64)
+        assert (softplus_log_std(raw).diff() > 0).all()
+
+    def test_second_derivatives_are_right_on_both_sides_of_where_they_meet(self):
+        raw = torch.tensor([-40.0, -28.0, 0.5, 30.0], dtype=torch.float64, requires_grad=True)
+        assert torch.autograd.gradgradcheck(softplus_log_std, raw, atol=1e-6)
+
+
+class TestSoftplusGaussians:
+    def test_without_a_residual_the_posterior_is_the_prior(self):
+        numbers = 20 * _numbers()
+        prior, posterior = SoftplusGaussians()(numbers, torch.zeros_like(numbers))
+        assert torch.equal(posterior.kl(prior), torch.zeros(3))
+
+    def test_the_ratio_of_the_standard_deviations_is_a_softplus(self):
+        prior, posterior = SoftplusGaussians()(_numbers(0), _numbers(1))
+        ratio = torch.nn.Softplus(beta=math.log(2))(_numbers(1)[:, 4:])
+        torch.testing.assert_close(posterior.log_std.exp() / prior.log_std.exp(), ratio)
+
+    def test_the_first_posterior_is_beside_a_standard_normal(self):
+        alone = SoftplusGaussians().unconditional(_numbers(1))
+        torch.testing.assert_close(alone.log_std.exp(), torch.nn.Softplus(beta=math.log(2))(_numbers(1)[:, 4:]))

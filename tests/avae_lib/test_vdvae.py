@@ -15,6 +15,7 @@ from avae_lib.models.vdvae import VDVAEConfig, decoder_blocks, encoder_blocks
 from avae_lib.nn.output_heads import ReleasedFiveBitHead
 from avae_lib.presets import find_preset
 from avae_lib.presets.derivation import derive
+from avae_lib.training.experiment import from_json, to_json
 from avae_lib.training.runs import train_run
 
 SMALL = VDVAEConfig(
@@ -123,6 +124,9 @@ class TestNotation:
             ({"dec_blocks": "1x1,2m1"}, r"resolution of the image \(8\)"),
             ({"custom_width_str": "8-4"}, "custom_width_str must be like .* got '8-4'"),
             ({"custom_width_str": "2:1"}, "bottleneck_multiple must leave at least one channel"),
+            ({"custom_middle_width_str": "8-4"}, "custom_middle_width_str must be like .* got '8-4'"),
+            ({"custom_middle_width_str": "4:4,8:4"}, r"must name resolutions of the model \(1, 2, 8\), got 4 in '4:4"),
+            ({"standard_deviation": "relu"}, "standard_deviation must be exponential or softplus, got 'relu'"),
             ({"image_shape": (3, 8, 6)}, "height equal to width"),
             ({"upsampling": "cubic"}, "upsampling must be nearest or learned, got 'cubic'"),
             ({"group_size": 0}, "group_size must be at least 1, got 0"),
@@ -205,6 +209,59 @@ class TestAblations:
         torch.testing.assert_close(_changed(1, chain)[1], _changed(1, grouped)[1])
 
 
+class TestEfficient:
+    """What Efficient-VDVAE changes: widths inside blocks, and standard deviations."""
+
+    def test_inner_widths_apply_to_all_blocks_of_their_resolution_and_to_no_others(self):
+        model = _built(custom_middle_width_str="8:3")
+        inner = {
+            name: weight.shape[0] for name, weight in model.state_dict().items() if "convolutions.1.weight" in name
+        }
+        at_eight = {name for name in inner if name.startswith(("bottom_up.blocks.0.", "bottom_up.blocks.1."))}
+        at_eight |= {name for name in inner if name.startswith(("layers.3.", "layers.4.", "layers.5."))}
+        assert {name for name, width in inner.items() if width == 3} == at_eight
+        assert {inner[name] for name in inner.keys() - at_eight} == {4}
+
+    def test_standard_deviations_of_priors_and_posteriors_are_softplus_functions_of_what_is_predicted(self):
+        exponential, softplus = _built(), _built(standard_deviation="softplus")
+        softplus.load_state_dict(exponential.state_dict())
+        x = _images()
+        raw, new = (m.latents(x)[0] for m in (exponential, softplus))  # of the first layer: no draw is above it
+        expected = torch.nn.Softplus(beta=math.log(2))(raw.log_std)
+        torch.testing.assert_close(new.log_std.exp(), expected)
+        priors = [m.layers[0](m.top(2), None, Draw())[1].prior for m in (exponential, softplus)]
+        expected = torch.nn.Softplus(beta=math.log(2))(priors[0].log_std)
+        torch.testing.assert_close(priors[1].log_std.exp(), expected)
+        assert not torch.allclose(exponential(x, 0).bound, softplus(x, 0).bound)
+
+    def test_fresh_priors_are_standard_normal_either_way(self):
+        for standard_deviation in ("exponential", "softplus"):
+            model = _built(spread=0, standard_deviation=standard_deviation)
+            prior = model.layers[0](model.top(2), None, Draw())[1].prior
+            assert not prior.mean.any() and not prior.log_std.any()
+
+    def test_the_bound_and_all_gradients_are_finite_for_predictions_far_out(self):
+        model = _built(standard_deviation="softplus")
+        for layer in model.layers:
+            layer.posterior.convolutions[-1].bias.data[2:] = torch.tensor([-40.0, 300.0])
+        bound = model(_images()).bound
+        bound.sum().backward()
+        assert bound.isfinite().all()
+        assert all(parameter.grad.isfinite().all() for parameter in model.parameters() if parameter.grad is not None)
+
+    @pytest.mark.parametrize("group_size", [1, 2])
+    def test_softplus_takes_part_in_groups_and_adds_no_weights(self, group_size):
+        usual = _built(group_size=group_size)
+        softplus = _built(group_size=group_size, standard_deviation="softplus")
+        assert usual.state_dict().keys() == softplus.state_dict().keys()
+        assert not torch.allclose(usual(_images(), 0).bound, softplus(_images(), 0).bound)
+
+    def test_configurations_stored_before_these_fields_are_read_as_before(self):
+        stored = to_json(SMALL)
+        del stored["standard_deviation"], stored["custom_middle_width_str"]
+        assert from_json(stored) == SMALL
+
+
 class TestReleasedFiveBits:
     def test_the_three_low_bits_are_not_looked_at(self):
         model, x = _built(likelihood="released_five_bits"), _images()
@@ -228,6 +285,7 @@ class TestPresets:
         ("name", "parameters", "blocks"),
         [
             ("cifar10-vdvae", 39_145_700, 43),
+            ("cifar10-efficient-vdvae", 12_657_732, 47),
             ("imagenet32-vdvae", 119_280_868, 78),
             ("imagenet64-vdvae", 125_005_860, 75),
         ],
@@ -240,12 +298,17 @@ class TestPresets:
         assert dtypes == {torch.float32}
 
     def test_thresholds_of_gradient_norms_are_those_of_the_table_for_a_loss_in_nats_per_image(self):
-        for name, threshold in (("cifar10-vdvae", 400), ("imagenet32-vdvae", 300), ("imagenet64-vdvae", 380)):
+        for name, threshold in (
+            ("cifar10-vdvae", 400),
+            ("imagenet32-vdvae", 300),
+            ("imagenet64-vdvae", 380),
+            ("cifar10-efficient-vdvae", 800),
+        ):
             preset = find_preset(name)
             assert preset.training.skipping.threshold == threshold * math.prod(preset.model.image_shape)
 
     @pytest.mark.slow
-    @pytest.mark.parametrize("name", ["digits-vdvae", "photos32-vdvae"])
+    @pytest.mark.parametrize("name", ["digits-vdvae", "photos32-vdvae", "photos32-efficient-vdvae"])
     def test_200_steps_beat_a_histogram_of_levels(self, name, tmp_path):
         """Digits: a histogram for each pixel. Photographs: one for each colour, since their crops lie anywhere."""
         preset = find_preset(name)

@@ -145,6 +145,8 @@ class TestPresets:
         ({"residual_block": False}, "residual_block must be true"),
         ({"upsampling": "learned"}, "upsampling must be nearest"),
         ({"group_size": 2}, "group_size is 2 and must be 1"),
+        ({"standard_deviation": "softplus"}, "standard_deviation is softplus and must be exponential"),
+        ({"custom_middle_width_str": "8:3"}, "custom_middle_width_str must be empty"),
         ({"custom_width_str": "4:6,1:6"}, "gives resolution 4 fewer channels than resolution 8"),
         ({"custom_width_str": "8:4"}, r"must leave the resolution of the image \(8\) at the width 8"),
         (
