@@ -13,8 +13,17 @@ import torch
 from torch import nn
 
 from avae_lib.errors import InvalidInput
+from avae_lib.training.training_config import TrainingConfig
 
-__all__ = ["continue_with_threads", "find_device", "physical_cores", "threads_for", "use_one_thread"]
+__all__ = [
+    "continue_with_threads",
+    "fast_convolutions",
+    "find_device",
+    "physical_cores",
+    "threads_for",
+    "use_one_thread",
+    "uses_channels_last",
+]
 
 
 def find_device(name: str) -> torch.device:
@@ -33,6 +42,40 @@ def find_device(name: str) -> torch.device:
         gpus = f"cuda:0 … cuda:{torch.cuda.device_count() - 1}" if torch.cuda.is_available() else "no GPU"
         raise InvalidInput(f"device must be auto or a device of this machine (cpu, {gpus}), got {name!r}") from problem
     return torch.device(name)
+
+
+def uses_channels_last(model: nn.Module, config: TrainingConfig, device: torch.device) -> bool:
+    """Whether the channels of a pixel lie side by side in memory while a model is trained.
+
+    ``training.channels_last`` decides; where it is None, a model with convolutions on a GPU does, because the GPU's
+    convolutions in bfloat16 would otherwise rearrange their inputs.
+
+    >>> from avae_lib.training.training_config import TrainingConfig
+    >>> convolution, cpu = nn.Conv2d(3, 8, 3), torch.device("cpu")
+    >>> [uses_channels_last(convolution, TrainingConfig(channels_last=choice), cpu) for choice in (None, True)]
+    [False, True]
+    """
+    if config.channels_last is not None:
+        return config.channels_last
+    return device.type == "cuda" and any(parameter.dim() == 4 for parameter in model.parameters())
+
+
+@contextlib.contextmanager
+def fast_convolutions(device: torch.device) -> Iterator[None]:
+    """On a GPU, try the algorithms of each convolution at its first call and keep the fastest, in a ``with`` block.
+
+    All batches of a run have the same shape, so the trial pays at once.
+
+    >>> with fast_convolutions(torch.device("cpu")):
+    ...     torch.backends.cudnn.benchmark
+    False
+    """
+    before = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = before or device.type == "cuda"
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before
 
 
 _SMALL = 1_000_000  # parameters; for fewer, one thread is faster, because threads wait for each other at every layer

@@ -10,6 +10,7 @@ import contextlib
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -22,8 +23,9 @@ from avae_lib.models.contract import ModelWithStages
 from avae_lib.training.activation_checkpointing import activation_checkpointing, checkpointed_blocks
 from avae_lib.training.checkpoints import Checkpoints, milestone_file, save_milestone, save_weights
 from avae_lib.training.costs import Clock, Costs
-from avae_lib.training.devices import find_device, threads_for
+from avae_lib.training.devices import fast_convolutions, find_device, threads_for
 from avae_lib.training.distributed import Agreement, Team, join_team
+from avae_lib.training.graphed_updates import GraphedUpdate, require_graphs
 from avae_lib.training.loggers import loggers
 from avae_lib.training.memory import expected_memory
 from avae_lib.training.memory_plan import require_enough_memory
@@ -40,7 +42,7 @@ from avae_lib.training.training_config import TrainingConfig
 from avae_lib.training.training_state import TrainingState
 from avae_lib.training.update import update
 
-__all__ = ["TrainedModel", "fit"]
+__all__ = ["TrainedModel", "fit", "update_of"]
 
 
 @dataclass(frozen=True)
@@ -175,18 +177,16 @@ def _train(
 
 def _loop(state: TrainingState, journal: Journal, clock: Clock, stop: StopRequest, run_dir: Path) -> None:
     """Update until all steps are done, a signal asks to stop, or the minutes of this call are used up."""
-    forward = state.team.wrap(state.model, lambda: _reaches_all_parameters(state), _repeats_itself(state))
-    if state.config.compile:
-        forward = torch.compile(forward)
+    make_update = update_of(state)
     agreement = Agreement(state.team)
-    with activation_checkpointing(state.model, state.config.activation_checkpointing):
+    with activation_checkpointing(state.model, state.config.activation_checkpointing), fast_convolutions(state.device):
         while state.step < state.config.steps:
             wants_to_stop = stop.made or clock.is_budget_spent or journal.failure is not None
             wants_to_save = state.team.is_leader and clock.asks_for_checkpoint()
             is_to_stop, is_to_save = agreement.any(wants_to_stop, wants_to_save)
             if is_to_stop:
                 break
-            update(state, forward)
+            make_update()
             clock.note_time()
             journal.record()  # progress bar, metrics, validation, best weights
             if state.team.is_leader:
@@ -196,6 +196,29 @@ def _loop(state: TrainingState, journal: Journal, clock: Clock, stop: StopReques
                 _save(state, journal, clock, run_dir)
     if state.step < state.config.steps:
         _save(state, journal, clock, run_dir)
+
+
+def update_of(state: TrainingState) -> Callable[[], None]:
+    """The update of a run as a function without arguments: in eager mode, compiled, or replayed as a CUDA graph.
+
+    Raises:
+        InvalidInput: ``training.cuda_graphs`` is not for this run.
+
+    >>> from avae_lib.presets import find_preset
+    >>> preset = find_preset("digits-vae")
+    >>> state = TrainingState(preset.build_model(), preset.data.load(), preset.training, torch.device("cpu"))
+    >>> make_update = update_of(state)
+    >>> make_update()
+    >>> state.step
+    1
+    """
+    forward = state.team.wrap(state.model, lambda: _reaches_all_parameters(state), _repeats_itself(state))
+    if state.config.compile:
+        forward = torch.compile(forward, dynamic=False)  # batches have one size, or two with pieces
+    if not state.config.cuda_graphs:
+        return partial(update, state, forward)
+    require_graphs(state.model, state.device, state.team)
+    return GraphedUpdate(state, forward)
 
 
 def _reaches_all_parameters(state: TrainingState) -> bool:

@@ -44,7 +44,7 @@ class Memory:
     average: int
     """The moving average of the weights."""
     rollback: int
-    """Copies of weights and moments that undo a skipped update."""
+    """Copies of the buffers, from which a skipped update restores them."""
     images: int
     """The training split, of images or of sentences; 0 where it is not kept on the device."""
     activations: int | None
@@ -108,7 +108,7 @@ def expected_memory(model: nn.Module, config: TrainingConfig, data_bytes: int) -
         gradients=gradients,
         optimizer=moments,
         average=weights,
-        rollback=weights + moments,
+        rollback=_bytes(model.buffers()),
         images=0 if config.data_on == "host" else data_bytes,
         activations=kept,
         temporary=max(0, max(peak, in_step) - gradients - (kept or 0)),

@@ -89,6 +89,8 @@ _FREE_TO_CHANGE = (
     "training.activation_checkpointing",
     "training.precision",
     "training.compile",
+    "training.cuda_graphs",
+    "training.channels_last",
     "training.logging.codecarbon",
 )
 """Fields that may differ when a run is continued: its length, what it writes, what it skips, and the machine."""

@@ -26,6 +26,7 @@ __all__ = [
     "SkippedUpdate",
     "SkippedUpdates",
     "TrainingDiverged",
+    "bits_of",
     "should_skip_update",
 ]
 
@@ -102,8 +103,8 @@ class GradientLimit:
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Continue from the limit that gave ``state``."""
-        self._mean_log_norm = state["mean_log_norm"].to(self._count.device)
-        self._count = state["count"].to(self._count.device)
+        self._mean_log_norm.copy_(state["mean_log_norm"])
+        self._count.copy_(state["count"])
 
     def _following_threshold(self, factor: float) -> Float[Tensor, ""]:
         """The lower of the two limits; the one that follows is infinite until it has settled."""
@@ -117,8 +118,8 @@ class GradientLimit:
         rate = (1 / (1 + self._count)).clamp(min=1 / _MEMORY)
         moved = torch.lerp(self._mean_log_norm, counted, rate)
         is_counted = torch.isfinite(log_norm)
-        self._mean_log_norm = torch.where(is_counted, moved, self._mean_log_norm)
-        self._count = self._count + is_counted
+        self._mean_log_norm.copy_(torch.where(is_counted, moved, self._mean_log_norm))
+        self._count += is_counted
 
 
 def _leaves_no_margin(loss: Tensor, gradient_norm: Tensor, threshold: Tensor | float | None) -> Tensor:
@@ -131,30 +132,31 @@ def _leaves_no_margin(loss: Tensor, gradient_norm: Tensor, threshold: Tensor | f
 
 
 class Rollback:
-    """Copies of the tensors that an update changes in place, so that a skipped update leaves them as they were.
+    """Copies of the buffers that a forward pass changes in place, so that a skipped update leaves them as they were.
 
-    The device restores them without telling the host whether it had to. The arithmetic is on the bits, as integers:
-    the earlier values come back exactly, whatever the update made of the tensors. Floating-point arithmetic would
-    spread NaN.
+    The decision falls after the forward pass, when statistics such as those of batch normalisation have moved already.
+    (Weights and moments need no copies: the optimizer's step comes after the decision.) The device restores the buffers
+    without telling the host whether it had to. The arithmetic is on the bits, as integers: the earlier values come back
+    exactly, whatever the update made of the tensors. Floating-point arithmetic would spread NaN.
 
     Args:
-        tensors: the tensors that an update changes; they must stay the same objects. The copies take as much memory
+        tensors: the tensors that an update may change; they must stay the same objects. The copies take as much memory
             again.
 
-    >>> weight = torch.tensor([1.0, 2.0])
-    >>> rollback = Rollback([weight])
+    >>> mean = torch.tensor([1.0, 2.0])
+    >>> rollback = Rollback([mean])
     >>> rollback.remember()
-    >>> weight /= 0
+    >>> mean /= 0
     >>> rollback.undo_unless(torch.tensor(False))
-    >>> weight
+    >>> mean
     tensor([1., 2.])
     """
 
     def __init__(self, tensors: Iterable[Tensor]) -> None:
         groups: dict[torch.dtype, list[Tensor]] = defaultdict(list)
         for tensor in tensors:
-            bits = _BITS[tensor.element_size()]
-            groups[bits].append(tensor.detach().view(bits))
+            bits = bits_of(tensor)
+            groups[bits.dtype].append(bits)
         self._groups = [(live, [torch.empty_like(bits) for bits in live]) for live in groups.values()]
 
     @torch.no_grad()
@@ -173,6 +175,15 @@ class Rollback:
             torch._foreach_sub_(live, before)
             torch._foreach_mul_(live, taken.to(live[0].dtype))
             torch._foreach_add_(live, before)
+
+
+def bits_of(tensor: Tensor) -> Tensor:
+    """The bits of a tensor as integers of the same size, in the same memory.
+
+    >>> bits_of(torch.tensor([1.0, 0.0])).tolist()
+    [1065353216, 0]
+    """
+    return tensor.detach().view(_BITS[tensor.element_size()])
 
 
 class TrainingDiverged(UserError, RuntimeError):

@@ -292,6 +292,12 @@ class TrainingConfig:
     GPUs. The weights are float32 either way."""
     compile: bool = False
     """Train through torch.compile: slower to start, faster on a GPU."""
+    cuda_graphs: bool = False
+    """On a GPU, record one update and replay it, so that the processor no longer starts each of its thousands of
+    operations: faster where these are small. Recorded once the KL weight has reached its final value."""
+    channels_last: bool | None = None
+    """Keep the channels of each pixel side by side in memory, which convolutions on a GPU prefer. None does so on a
+    GPU. Results differ by rounding only."""
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     """How a gradient becomes a step of the weights."""
     learning_rate: LearningRateConfig = field(default_factory=LearningRateConfig)

@@ -8,14 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from avae_lib.data import BatchSampler, Dataset
-from avae_lib.training.devices import continue_with_threads
+from avae_lib.training.devices import continue_with_threads, uses_channels_last
 from avae_lib.training.distributed import ALONE, Team
 from avae_lib.training.moving_average import MovingAverage, RunningStatistics
 from avae_lib.training.optimizers_and_schedules import (
     learning_rate_schedule,
     load_optimizer,
     make_optimizer,
-    optimizer_tensors,
 )
 from avae_lib.training.skipped_updates import GradientLimit, Rollback, SkippedUpdates
 from avae_lib.training.training_config import TrainingConfig
@@ -98,7 +97,10 @@ class TrainingState:
         self.config = config
         self.device = device
         self.team = team
+        self.channels_last = uses_channels_last(model, config, device)
         self.model = model.to(device).train()
+        if self.channels_last:
+            self.model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  of its 4-D weights
         self.averaged = MovingAverage(self.model, config.optimizer.ema_decay).eval()
         self.optimizer = make_optimizer(list(self.model.parameters()), config)
         self.schedule = learning_rate_schedule(self.optimizer, config, step=0)
@@ -107,7 +109,7 @@ class TrainingState:
         self.values_per_example = self.observed.values_per_example(dataset.train)
         self.loss = Loss(self.model, config)
         self.limit = GradientLimit(config, device)  # decides which updates are skipped
-        self.rollback = self._rollback()  # undoes a skipped update
+        self.rollback = Rollback(self.model.buffers())  # undoes what a skipped update did to them
         self.statistics = RunningStatistics(self.model, team)  # kept equal in all processes
         self.means = RunningMeans()  # for the next row of metrics
         self.skips = SkippedUpdates(config)
@@ -164,7 +166,6 @@ class TrainingState:
         self.step = state["step"]
         self.seconds = state["seconds"]
         self.energy_kwh = state.get("energy_kwh")
-        self.rollback = self._rollback()
         self.schedule = learning_rate_schedule(self.optimizer, self.config, self.step)
         if self.config.threads is None and "threads" in state:
             continue_with_threads(state["threads"])  # sums of another number of threads differ in their last bits
@@ -174,10 +175,6 @@ class TrainingState:
         """A state of which only the types matter."""
         energy = {"energy_kwh": 0.0 if has_energy else None}
         return {**self._state_of_all(), **energy, "noise": self._noise(), "noise_of_others": []}
-
-    def _rollback(self) -> Rollback:
-        changing = [*self.model.parameters(), *self.model.buffers(), *optimizer_tensors(self.optimizer)]
-        return Rollback(changing)
 
     def _noise(self) -> dict[str, torch.Tensor]:
         states = {"cpu": torch.get_rng_state()}

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
+from jaxtyping import Bool
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
@@ -12,9 +14,10 @@ from avae_lib.models.contract import ModelWithStages, label_arguments
 from avae_lib.objectives import ELBO
 from avae_lib.training.distributed import Team
 from avae_lib.training.micro_batches import autocast, backward_in_pieces
+from avae_lib.training.optimizers_and_schedules import step_unless_skipped
 from avae_lib.training.training_state import TrainingState
 
-__all__ = ["PENALTY", "update"]
+__all__ = ["PENALTY", "Outcome", "compute", "next_batch", "note", "update"]
 
 PENALTY = "penalty: "
 """Prefix of the names of penalties in the running means."""
@@ -42,24 +45,62 @@ def update(state: TrainingState, forward: Callable[..., ELBO]) -> None:
     """
     if isinstance(state.model, ModelWithStages):
         state.model.begin_update(state.step)
-    state.rollback.remember()  # weights, buffers, optimizer state
-    state.statistics.remember()  # running statistics, such as those of a codebook
+    images, labels = next_batch(state)
+    note(state, compute(state, forward, images, labels))
 
-    images, labels = _next_batch(state)
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one update did, on the device.
+
+    >>> Outcome(taken=torch.tensor(True), measured={"loss": torch.tensor(3.0)}).measured["loss"]
+    tensor(3.)
+    """
+
+    taken: Bool[Tensor, ""]
+    """Whether it was taken and not skipped."""
+    measured: dict[str, Tensor]
+    """Means over the batch, as they enter the row of metrics."""
+
+
+def next_batch(state: TrainingState) -> tuple[Tensor, dict[str, Tensor]]:
+    """This process's share of the next batch: images, and labels as keyword arguments of a conditional model."""
+    images = state.team.share(state.sampler.draw())
+    if state.channels_last and images.dim() == 4:
+        images = images.contiguous(memory_format=torch.channels_last)
+    labels = label_arguments(state.model, state.sampler.last_labels)
+    return images, {name: state.team.share(value) for name, value in labels.items()}
+
+
+def compute(state: TrainingState, forward: Callable[..., ELBO], images: Tensor, labels: dict[str, Tensor]) -> Outcome:
+    """The part of an update that runs on the device: it changes tensors in place, and the host waits for none.
+
+    Everything that differs from call to call comes from the arguments, from tensors that stay where they are, or from
+    learning rate and KL weight, so a GPU can record it once and replay it
+    (:mod:`avae_lib.training.graphed_updates`).
+    """
+    state.rollback.remember()  # buffers
+    state.statistics.remember()  # running statistics, such as those of a codebook
     state.optimizer.zero_grad()
     elbo, loss = _backward(state, forward, images, labels)
-    gradient_norm = clip_grad_norm_(state.model.parameters(), state.config.optimizer.clip_norm)  # before clipping
+    clip_norm = state.config.optimizer.clip_norm
+    gradient_norm = clip_grad_norm_(state.model.parameters(), clip_norm, foreach=True)  # before clipping
 
     measured = _measured(state.team, elbo, loss, gradient_norm)
-    taken = ~state.limit.skips(measured["loss"], gradient_norm)  # a boolean scalar on the device
-    state.optimizer.step()
-    state.rollback.undo_unless(taken)
-    state.averaged.update_parameters(state.model, taken)
+    skipped = state.limit.skips(measured["loss"], gradient_norm)  # a boolean scalar on the device
+    step_unless_skipped(state.optimizer, skipped)
+    state.rollback.undo_unless(~skipped)
+    state.averaged.update_parameters(state.model, ~skipped)
+    return Outcome(~skipped, measured)
 
+
+def note(state: TrainingState, outcome: Outcome) -> None:
+    """Count an update, move the schedules on, and keep its numbers for the next row of metrics."""
     state.step += 1
     state.schedule.step()  # learning rate of the next update
-    state.skips.add(state.step, state.sampler.last_indices, taken, measured["loss"], gradient_norm)
-    state.means.add(taken, **measured)
+    measured = outcome.measured
+    state.skips.add(state.step, state.sampler.last_indices, outcome.taken, measured["loss"], measured["gradient_norm"])
+    state.means.add(outcome.taken, **measured)
 
 
 def _backward(
@@ -74,13 +115,6 @@ def _backward(
     loss = state.loss(elbo, state.step)  # −log-likelihood + kl_weight_at(step) · KL + penalties
     loss.backward()
     return elbo, loss
-
-
-def _next_batch(state: TrainingState) -> tuple[Tensor, dict[str, Tensor]]:
-    """This process's share of the next batch: images, and labels as keyword arguments of a conditional model."""
-    images = state.team.share(state.sampler.draw())
-    labels = label_arguments(state.model, state.sampler.last_labels)
-    return images, {name: state.team.share(value) for name, value in labels.items()}
 
 
 def _measured(team: Team, elbo: ELBO, loss: Tensor, gradient_norm: Tensor) -> dict[str, Tensor]:

@@ -163,7 +163,8 @@ class SpectralPenalty:
 
     def _norms(self, shape: str, iterations: int = 1) -> Tensor:
         weights = torch.stack([_matrix(layer) for layer in self._layers[shape]])
-        norms, self._vectors[shape] = spectral_norms(weights, self._vectors[shape], iterations)
+        norms, vectors = spectral_norms(weights, self._vectors[shape], iterations)
+        self._vectors[shape].copy_(vectors)
         return norms
 
     @torch.no_grad()

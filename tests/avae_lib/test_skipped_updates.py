@@ -116,17 +116,15 @@ def test_updates_equal_a_loop_with_the_optimizer_of_torch(dataset, optimizer):
         (-theirs(twin.sampler.draw()).bound).mean().backward()
         reference.step()
     for found, wanted in zip(ours.parameters(), theirs.parameters(), strict=True):
-        assert torch.equal(found, wanted)
+        torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)  # PyTorch's fused step rounds differently
 
 
 class NoLookingAtTheDevice(TorchDispatchMode):
     """Raises wherever the host would have to wait for numbers from the device."""
 
-    allowed = False
-
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         reads = ("_local_scalar_dense", "nonzero", "is_nonzero", "equal", "masked_select", "unique")
-        if not self.allowed and any(f"aten.{name}." in f"{function}." for name in reads):
+        if any(f"aten.{name}." in f"{function}." for name in reads):
             raise AssertionError(f"{function} waits for the device")
         return function(*args, **(kwargs or {}))
 
@@ -141,10 +139,7 @@ def test_an_update_never_waits_for_the_device(dataset, monkeypatch):
     model = VAEConfig(image_shape=(1, 2, 2), latent_dim=2, hidden_sizes=(3,), bits=8, likelihood="discretized_logistic")
     eight_bits = dataclasses.replace(dataset, bits=8)
     state = TrainingState(model.build(), eight_bits, config, torch.device("cpu"))
-    # On the CPU the optimiser's count of steps is the host's own; on a GPU it is told to count there.
-    with NoLookingAtTheDevice() as watch:
-        state.optimizer.register_step_pre_hook(lambda *_: setattr(watch, "allowed", True))
-        state.optimizer.register_step_post_hook(lambda *_: setattr(watch, "allowed", False))
+    with NoLookingAtTheDevice():
         monkeypatch.setattr(torch.Tensor, "tolist", lambda self: pytest.fail("tolist waits for the device"))
         for _ in range(3):
             update(state, state.model)
