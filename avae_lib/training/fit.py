@@ -25,6 +25,7 @@ from avae_lib.training.checkpoints import Checkpoints, milestone_file, save_mile
 from avae_lib.training.costs import Clock, Costs
 from avae_lib.training.devices import fast_convolutions, find_device, threads_for
 from avae_lib.training.distributed import Agreement, Team, join_team
+from avae_lib.training.fused_attention import fused_attention, require_fused_attention
 from avae_lib.training.graphed_updates import GraphedUpdate, require_graphs
 from avae_lib.training.loggers import loggers
 from avae_lib.training.memory import expected_memory
@@ -95,7 +96,8 @@ def fit(
     Raises:
         OtherData: the run in the folder began with other data; ``data.json`` there has their fingerprint.
         InvalidInput: the model takes other images or classes than the data set has; there is no such device, or not
-            enough memory; or ``micro_batch`` or ``activation_checkpointing`` are not for this model.
+            enough memory; or ``micro_batch``, ``activation_checkpointing`` or ``fused_attention`` are not for this
+            model.
         CheckpointError: the folder's checkpoints are damaged, or of another model.
         RunInUse: another process is training in the folder.
         TrainingDiverged: too many updates in a row were skipped; noticed when the next row of metrics is due.
@@ -124,6 +126,8 @@ def fit(
         require_batches_in_pieces(model, config, config.batch_size // team.size)
         if config.activation_checkpointing:
             checkpointed_blocks(model)  # refuses a model without any
+        if config.fused_attention:
+            require_fused_attention(model, device)
         run_dir.mkdir(parents=True, exist_ok=True)
         noise = torch.random.fork_rng(devices=range(torch.cuda.device_count()))
         with _lock(run_dir, team), noise, threads_for(model, config.threads):
@@ -179,7 +183,11 @@ def _loop(state: TrainingState, journal: Journal, clock: Clock, stop: StopReques
     """Update until all steps are done, a signal asks to stop, or the minutes of this call are used up."""
     make_update = update_of(state)
     agreement = Agreement(state.team)
-    with activation_checkpointing(state.model, state.config.activation_checkpointing), fast_convolutions(state.device):
+    with (
+        activation_checkpointing(state.model, state.config.activation_checkpointing),
+        fused_attention(state.config.fused_attention),
+        fast_convolutions(state.device),
+    ):
         while state.step < state.config.steps:
             wants_to_stop = stop.made or clock.is_budget_spent or journal.failure is not None
             wants_to_save = state.team.is_leader and clock.asks_for_checkpoint()

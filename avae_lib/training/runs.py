@@ -87,6 +87,7 @@ _FREE_TO_CHANGE = (
     "training.memory_check",
     "training.micro_batch",
     "training.activation_checkpointing",
+    "training.fused_attention",
     "training.precision",
     "training.compile",
     "training.cuda_graphs",

@@ -298,6 +298,10 @@ class TrainingConfig:
     channels_last: bool | None = None
     """Keep the channels of each pixel side by side in memory, which convolutions on a GPU prefer. None does so on a
     GPU. Results differ by rounding only."""
+    fused_attention: bool = False
+    """On an NVIDIA GPU, compute attention over depth with Triton kernels that read all contexts once in each pass. The
+    result stays the same up to rounding. benchmarks/attention.py measures whether they are faster than PyTorch on your
+    GPU."""
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     """How a gradient becomes a step of the weights."""
     learning_rate: LearningRateConfig = field(default_factory=LearningRateConfig)

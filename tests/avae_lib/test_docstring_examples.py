@@ -58,6 +58,7 @@ FLOORS = [
 """Files and folders of the library in which every public object has an example."""
 
 _STANDARD_LIBRARY = "it reads the whole standard library, which takes half a minute; test_sentences.py shows it"
+_GPU = "it needs a GPU or Triton's interpreter; test_fused_attention_kernels.py shows it"
 _RUN = "it reads the folder of a training run; test_report.py trains one and shows it"
 WITHOUT_EXAMPLE = {
     "components.py::Component": "it is made by the decorator component",
@@ -68,6 +69,10 @@ WITHOUT_EXAMPLE = {
     "data/recorded_models.py::keep_model": "it writes into the library's own folder of records",
     "data/sentences.py::load_sentences": _STANDARD_LIBRARY,
     "data/sentences.py::most_frequent_words": _STANDARD_LIBRARY,
+    "nn/fused_attention_kernels.py::mix_over_depth": _GPU,
+    "nn/fused_attention_kernels.py::mix_over_depth_backward": _GPU,
+    "nn/fused_attention_kernels.py::weights_over_depth": _GPU,
+    "nn/fused_attention_kernels.py::weights_over_depth_backward": _GPU,
     "notebook_setup.py::keep_runs_on_drive": "it needs Colab and a Google account",
     "plotting/notebook.py::display_moving": "slider and latent_pad call it, and their examples show it",
     "report/charts.py::course_charts": _RUN,
