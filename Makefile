@@ -15,6 +15,9 @@ QUICK := tests/test_repository.py \
 		divergences divergences_gaussian gaussians hierarchy_contract likelihoods logarithms meanfield_ising \
 		meanfield_lda meanfield_mixture objectives textbook_training vae)
 
+# Those that a laptop does in minutes. Others take a GPU, or longer: benchmarks/README.md.
+BENCHMARKS := startup train_step sampling scaling topic_model ising_sweep
+
 .DEFAULT_GOAL := help
 .PHONY: help setup constraints bubblewrap chromium demo quick test test-all test-matrix lint notebooks bench docs clean
 
@@ -65,8 +68,8 @@ lint: setup      ## style, import directions, types
 notebooks: setup  ## build and execute the notebooks from their .py sources
 	$(BIN)/python -m autograder.authoring.notebooks --execute
 
-bench: setup     ## measure speed; each benchmark prints one table
-	for file in $(filter-out benchmarks/records.py,$(wildcard benchmarks/*.py)); do $(BIN)/python $$file || exit 1; done
+bench: setup     ## measure speed; each benchmark prints one table (benchmarks/README.md)
+	for name in $(BENCHMARKS); do $(BIN)/python benchmarks/$$name.py || exit 1; done
 
 docs: $(READY)   ## build the reference of the library into docs/
 	$(BIN)/pip install --quiet --editable '.[docs]'

@@ -108,3 +108,13 @@ def test_the_library_needs_no_command_line(bare, tmp_path):
     program = tmp_path / "program.py"
     program.write_text("import avae_lib\nprint(avae_lib.fit, avae_lib.find_preset('cifar10-attentive-16').name)\n")
     assert "cifar10-attentive-16" in bare(program)
+
+
+def test_the_time_of_an_update_is_measured(bare, tmp_path):
+    options = ["--presets", "photos32-vdvae", "--variants", "eager", "plain+bfloat16"]
+    small = ["--batch", "2", "--steps", "1", "--repeats", "1", "--device", "cpu"]
+    printed = bare(ROOT / "benchmarks" / "train_step.py", "--suite", "cpu", *options, *small, "--out", tmp_path)
+    assert "FAILED" not in printed, printed
+    (record,) = tmp_path.glob("train_step-*.json")
+    kinds = {row["kind"] for row in json.loads(record.read_text())["rows"]}
+    assert kinds == {"time", "profile", "try"}

@@ -1,0 +1,1 @@
+"""The parts of ``benchmarks/train_step.py`` and of the benchmarks that time the same updates."""
