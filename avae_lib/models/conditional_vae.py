@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Generator, Tensor, nn
-from torch.nn import functional
 
 from avae_lib.gaussians import DiagonalGaussian
 from avae_lib.models.contract import Inference, labels_for_samples
@@ -191,4 +190,5 @@ class ConditionalVAE(VAE):
     def _beside_label(self, numbers: Tensor, labels: Tensor | None) -> Tensor:
         """``numbers`` and, after them, a 1 for the class and 0 for the others."""
         assert labels is not None, "require_labels has refused None"
-        return torch.cat([numbers, functional.one_hot(labels, self.num_classes).to(numbers)], dim=1)
+        classes = torch.arange(self.num_classes, device=labels.device)
+        return torch.cat([numbers, (labels.unsqueeze(1) == classes).to(numbers)], dim=1)

@@ -297,7 +297,7 @@ class TrainingConfig:
     operations: faster where these are small. Recorded once the KL weight has reached its final value."""
     channels_last: bool | None = None
     """Keep the channels of each pixel side by side in memory, which convolutions on a GPU prefer. None does so on a
-    GPU. Results differ by rounding only."""
+    GPU. The arithmetic is the same up to rounding, but a seed may give other noise."""
     fused_attention: bool = False
     """On an NVIDIA GPU, compute attention over depth with Triton kernels that read all contexts once in each pass. The
     result stays the same up to rounding. benchmarks/attention.py measures whether they are faster than PyTorch on your
