@@ -13,7 +13,6 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from statistics import median
 from types import ModuleType
 from typing import Any
 from unittest.mock import MagicMock
@@ -21,7 +20,7 @@ from unittest.mock import MagicMock
 import torch
 
 from avae_lib.training.devices import fast_convolutions
-from training_steps.arithmetic import seconds_of
+from training_steps.arithmetic import in_turn
 from training_steps.timing import tidy
 from training_steps.variants import Variant, experiment_of, state_of, step_of
 
@@ -48,26 +47,9 @@ def compare(checkout: Path, variants: list[str], batch: int, device: str, repeat
         ours = step_of(state, chosen)
         with _imported(checkout) as released, fast_convolutions(state.device):
             theirs = _released_step(released, batch, chosen, torch.device(device))
-            for step in (ours, theirs):
-                seconds_of(step, state.device)  # the first one takes longer
-            times = [[seconds_of(step, state.device) for step in (ours, theirs)] for _ in range(repeats)]
+            times = in_turn({"our": ours, "released": theirs}, state.device, repeats)
         tidy(state)
-        yield {"preset": PRESET, "variant": chosen.name, "batch": batch, **_summary(times)}
-
-
-def _summary(times: list[list[tuple[float, float]]]) -> dict[str, Any]:
-    """Medians in milliseconds, and their ratios, from pairs of times by the clock and of the processor."""
-    summary: dict[str, Any] = {}
-    for kind, prefix in enumerate(("", "processor_")):
-        ours, theirs = ([1e3 * pair[which][kind] for pair in times] for which in range(2))
-        summary |= {
-            f"our_{prefix}ms_per_update": median(ours),
-            f"released_{prefix}ms_per_update": median(theirs),
-            f"{prefix}speed_ratio": median(theirs) / median(ours),
-            f"our_{prefix}ms": ours,
-            f"released_{prefix}ms": theirs,
-        }
-    return summary
+        yield {"preset": PRESET, "variant": chosen.name, "batch": batch, **times}
 
 
 @contextmanager

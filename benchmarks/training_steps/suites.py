@@ -35,7 +35,7 @@ class Suite:
 
 LARGE = {"cifar10-vdvae": 32, "cifar10-attentive-16": 160}
 """The reference models, with their batch sizes: the memory of the other one has to fit beside each."""
-FIRST = ("bfloat16", "eager", "plain+bfloat16")
+FIRST = ("bfloat16", "eager")
 COMPILED = (
     "compiled+bfloat16",
     "compiled+bfloat16+channels-last",
@@ -58,8 +58,9 @@ def gpu(args: argparse.Namespace) -> Suite:
         profiled = {"kind": "profile", **shared, "variant": "bfloat16", "steps": 3, "seconds": 120}
         first = [{**timed, "variant": variant} for variant in FIRST]
         compiled = [{**timed, "variant": variant} for variant in COMPILED]
+        beside = {"kind": "plain", **shared, "variant": "bfloat16", "repeats": 15, "seconds": 120}
         again = {**profiled, "variant": "compiled+bfloat16+channels-last", "seconds": 300}
-        lanes.append([*first, profiled, *compiled, again])
+        lanes.append([*first, profiled, beside, *compiled, again])
     scripts = {"attention.py": [], "likelihood.py": ["--device", args.device]}
     there = {name: options for name, options in scripts.items() if (FOLDER / name).exists()}
     lanes[0] += [{"script": name, "arguments": options, "seconds": 120} for name, options in there.items()]
@@ -79,7 +80,8 @@ def cpu(args: argparse.Namespace) -> Suite:
         shared = {"preset": preset, "batch": args.batch or 4}
         timed = {"kind": "time", **shared, "steps": args.steps, "repeats": args.repeats, "seconds": 120}
         profiled = {"kind": "profile", **shared, "variant": "eager", "steps": args.steps, "seconds": 120}
-        lanes.append([*({**timed, "variant": variant} for variant in args.variants), profiled])
+        beside = {"kind": "plain", **shared, "variant": "eager", "repeats": args.repeats, "seconds": 120}
+        lanes.append([*({**timed, "variant": variant} for variant in args.variants), profiled, beside])
     tried = {"kind": "try", "batch": SMALL_BATCH, "steps": 2, "seconds": 120}
     pool = [{**tried, "preset": preset, "variants": ["eager", "bfloat16"]} for preset in args.presets]
     return Suite(lanes, pool, workers=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -14,10 +15,10 @@ import torch
 
 from avae_lib.training.devices import fast_convolutions
 from avae_lib.training.training_state import TrainingState
-from training_steps.arithmetic import flop_and_memory, matrix_product_peak, seconds_of
+from training_steps.arithmetic import flop_and_memory, in_turn, matrix_product_peak, seconds_of
 from training_steps.variants import Variant, experiment_of, state_of, step_of
 
-__all__ = ["measure", "memory_now", "milliseconds_per_update", "peak_memory", "tidy", "try_out"]
+__all__ = ["against_plain", "measure", "memory_now", "milliseconds_per_update", "peak_memory", "tidy", "try_out"]
 
 Quiet = Callable[[], contextlib.AbstractContextManager]
 """Makes other work on the machine pause inside a ``with`` block."""
@@ -94,6 +95,19 @@ def try_out(preset: str, device: str, batch: int, steps: int, variants: list[str
             "loss": loss,
             "skipped_updates": skipped,
         }
+
+
+def against_plain(
+    preset: str, variant: str, batch: int | None, device: str, repeats: int, quiet: Quiet = contextlib.nullcontext
+) -> dict[str, Any]:
+    """The update and the plain loop in turn, as one row. A speed ratio below 1 is what the library adds."""
+    chosen = Variant.named(variant)
+    state = state_of(experiment_of(preset, chosen, batch, device))
+    ours, plain = (step_of(state, dataclasses.replace(chosen, plain=plain)) for plain in (False, True))
+    with fast_convolutions(state.device), quiet():
+        times = in_turn({"our": ours, "plain": plain}, state.device, repeats)
+    tidy(state)
+    return {"preset": preset, "variant": chosen.name, "batch": state.config.batch_size, **times}
 
 
 def milliseconds_per_update(step: Callable[[], None], state: TrainingState, steps: int) -> tuple[float, float]:

@@ -117,4 +117,4 @@ def test_the_time_of_an_update_is_measured(bare, tmp_path):
     assert "FAILED" not in printed, printed
     (record,) = tmp_path.glob("train_step-*.json")
     kinds = {row["kind"] for row in json.loads(record.read_text())["rows"]}
-    assert kinds == {"time", "profile", "try"}
+    assert kinds == {"time", "profile", "plain", "try"}
