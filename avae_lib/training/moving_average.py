@@ -83,7 +83,9 @@ class MovingAverage(AveragedModel):
     def __init__(self, model: nn.Module, decay: float) -> None:
         super().__init__(model, device=next(model.parameters()).device)
         self._decay = decay
-        self._statistics = running_statistics(self.module)
+        self._averages, self._copies = _averaged_and_copied(self.module)
+        # Found once: to walk through the modules of a deep model at each update would take milliseconds.
+        self._followed = (model, *_averaged_and_copied(model))
 
     @torch.no_grad()
     def update_parameters(self, model: nn.Module, taken: Tensor | bool = True) -> None:
@@ -91,17 +93,23 @@ class MovingAverage(AveragedModel):
 
         The parent's method would wait for the device at every update, to see whether it is the first.
         """
-        averages = [*self.module.parameters(), *self._statistics]
-        weights = [*model.parameters(), *running_statistics(model)]
-        differences = torch._foreach_sub(weights, averages)
+        if model is not self._followed[0]:
+            self._followed = (model, *_averaged_and_copied(model))
+        _, weights, buffers = self._followed
+        differences = torch._foreach_sub(weights, self._averages)
         torch._foreach_mul_(differences, self._step_length() * taken)
-        torch._foreach_add_(averages, differences)
-        already = {id(statistic) for statistic in self._statistics}
-        for averaged, current in zip(self.module.buffers(), model.buffers(), strict=True):
-            if id(averaged) not in already:
-                averaged.copy_(current)
+        torch._foreach_add_(self._averages, differences)
+        if buffers:
+            torch._foreach_copy_(self._copies, buffers)
         self.n_averaged += taken
 
     def _step_length(self) -> Tensor:
         decay = ((1 + self.n_averaged) / (10 + self.n_averaged)).clamp(max=self._decay)
         return 1 - torch.where(self.n_averaged == 0, 0.0, decay)
+
+
+def _averaged_and_copied(model: nn.Module) -> tuple[list[Tensor], list[Tensor]]:
+    """The tensors that are averaged, and the buffers that follow the model as they are."""
+    statistics = running_statistics(model)
+    already = {id(statistic) for statistic in statistics}
+    return [*model.parameters(), *statistics], [buffer for buffer in model.buffers() if id(buffer) not in already]
