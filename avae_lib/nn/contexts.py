@@ -12,6 +12,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from avae_lib.nn.precision import at_least_float32
+
 __all__ = [
     "ChannelNorm",
     "ChannelSplit",
@@ -109,7 +111,9 @@ class ChannelNorm(nn.LayerNorm):
 
     def forward(self, x: Float[Tensor, "batch channels h w"]) -> Float[Tensor, "batch channels h w"]:
         channels_last = x.movedim(1, -1)  # (batch, h, w, channels)
-        return super().forward(channels_last).movedim(-1, 1)  # (batch, channels, h, w)
+        # In float32 by a cast of our own: autocast would do so on a GPU, and on a CPU not.
+        normalised = super().forward(at_least_float32(channels_last)).to(x.dtype)
+        return normalised.movedim(-1, 1)  # (batch, channels, h, w)
 
 
 # A history decides what the layers below remember of a context and how it is normalised before they look at it. It maps

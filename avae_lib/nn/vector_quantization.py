@@ -6,7 +6,6 @@ C. Fifty et al., "Restructuring Vector Quantization with the Rotation Trick", 20
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -15,7 +14,7 @@ from jaxtyping import Bool, Float, Int, Int64
 from torch import Generator, Tensor, distributed, nn
 
 from avae_lib.components import component
-from avae_lib.nn.precision import at_least_float32
+from avae_lib.nn.precision import at_least_float32, without_autocast
 
 __all__ = ["Codebook", "CodebookUpdate", "Estimator", "PointMass", "Quantized", "rotate_onto", "vector_quantize"]
 
@@ -232,7 +231,7 @@ class Codebook(nn.Module):
 
     def forward(self, z: Float[Tensor, "batch dim height width"], generator: Generator | None = None) -> Quantized:
         z = at_least_float32(z)
-        with _full_precision(z):
+        with without_autocast(z):  # which code is nearest shows only in differences
             flat = z.movedim(1, -1).flatten(end_dim=-2)
             quantised, indices, codebook_loss, commitment_loss = self._look_up(flat)
         if self.training:
@@ -293,8 +292,3 @@ class Codebook(nn.Module):
         picked = order[torch.arange(len(self.recent), device=z.device) % len(z)]
         self.recent.copy_(z[picked])
         self.has_recent.fill_(True)
-
-
-def _full_precision(z: Tensor) -> contextlib.AbstractContextManager:
-    """Without autocast: which code is nearest shows only in differences."""
-    return contextlib.nullcontext() if z.is_meta else torch.autocast(z.device.type, enabled=False)
