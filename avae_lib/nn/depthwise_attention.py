@@ -11,6 +11,8 @@ words of a sentence stand, and each pixel attends on its own.
 * ``c``: the layer's own features, ``(batch, width, h, w)``
 * ``γ``, the gate, one number: how much of what is found is added to c
 
+:mod:`avae_lib.nn.fused_depthwise_attention` computes the same with kernels for a GPU (``training.fused_attention``).
+
 I. Apostolopoulou, I. Char, E. Rosenfeld, A. Dubrawski, "Deep Attentive Variational Inference", ICLR 2022.
 """
 
