@@ -25,6 +25,7 @@ import statistics
 import time
 import weakref
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import records
@@ -199,6 +200,7 @@ def main() -> None:
     parser.add_argument("--layers", type=int, nargs="+", default=LAYERS, help="numbers of layers")
     parser.add_argument("--ways", nargs="+", help="ways to compute it; all by default")
     parser.add_argument("--seconds", type=float, default=1.0, help="seconds that each time is measured for, at least")
+    parser.add_argument("--out", type=Path, help="folder for a record of these rows, even if they are not all")
     options = parser.parse_args()
     kind = torch.device(options.device).type
     table = records.Table(
@@ -210,8 +212,9 @@ def main() -> None:
             is_asked = options.ways is None or way in options.ways
             if is_asked and (way != "compiled" or layers <= COMPILED_UP_TO[kind]):
                 table.add(**measure(way, attention, layers, options))
-    if options.ways is None and tuple(options.layers) == LAYERS:
-        records.record("attention", table.rows, options.device, size=SIZES[kind], dtype=options.dtype)
+    if options.out or (options.ways is None and tuple(options.layers) == LAYERS):
+        folder, facts = options.out or records.RESULTS, {"size": SIZES[kind], "dtype": options.dtype}
+        records.record("attention", table.rows, options.device, folder, **facts)
 
 
 if __name__ == "__main__":

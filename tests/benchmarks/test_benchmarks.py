@@ -12,6 +12,10 @@ import pytest
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "benchmarks"
 SMALLEST = {
+    "attention": (
+        ["--layers", "3", "--ways", "stacking", "list", "fused", "--seconds", "0", "--device", "cpu"],
+        {"error", "forward_ms", "both_ms", "peak_megabytes"},
+    ),
     "sampling": (["--presets", "digits-vae", "--batch", "2", "--repeats", "1"], {"images_per_s", "ms_for_one"}),
     "startup": (["--only", "python", "import avae_lib", "--repeats", "1"], {"seconds", "seconds_of_repeats"}),
     "scaling": (
