@@ -61,7 +61,7 @@ def draw(profiles: Sequence[dict[str, Any]], device: str, variant: str, folder: 
         figure, axes = new_figure(width=7.5, height=1.9 + 0.55 * len(profiles))
         for row, found in enumerate(profiles):
             draw_bar(axes, row, found["ms_of_parts"])
-        names = [f"{found['preset']}\nbatch {found['batch']}, {found['ms_per_update']:,.0f} ms" for found in profiles]
+        names = [f"{found['preset']}\nbatch {found['batch']}" for found in profiles]
         axes.set_yticks(range(len(profiles)), names)
         axes.invert_yaxis()
         axes.set(xlim=(0, 100), xlabel="share of an update, %")

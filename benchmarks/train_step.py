@@ -35,7 +35,6 @@ from training_steps.variants import Variant
 
 PRESETS = ("digits-attentive", "photos32-vdvae")
 VARIANTS = ("eager", "bfloat16")
-SECONDS_PER_JOB = 600
 GIBIBYTE = 2**30
 
 
@@ -108,7 +107,7 @@ def one_lane(args: argparse.Namespace) -> Suite:
 def job_of(task: dict[str, Any], args: argparse.Namespace) -> Job:
     """The process that does a task: this program with --one, or another benchmark."""
     task = dict(task)
-    seconds = task.pop("seconds", SECONDS_PER_JOB)
+    seconds = task.pop("seconds", 60 * args.minutes)
     if "script" in task:
         command = [sys.executable, str(Path(__file__).with_name(task["script"])), *task.get("arguments", [])]
         return Job(task["script"], command, seconds, keeps_text=True)
