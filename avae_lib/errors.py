@@ -14,7 +14,11 @@ __all__ = ["InvalidInput", "UserError", "disk_is_full", "in_shell", "one_line"]
 
 
 _DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT)  # nothing left of the disk, or of the user's share
-_NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
+_REMEDIES = {
+    errno.EACCES: "Change the permissions there, or use a copy elsewhere",
+    errno.EPERM: "Change the permissions there, or use a copy elsewhere",
+    errno.EROFS: "Mount that disk for writing, or copy the folder to another disk and go on with the copy",
+}
 
 
 class UserError(Exception):
@@ -45,6 +49,8 @@ def one_line(error: UserError | OSError) -> str:
 
     >>> one_line(FileNotFoundError(2, "No such file or directory", "weights.th"))
     'cannot use weights.th: No such file or directory'
+    >>> one_line(OSError(30, "Read-only file system", "weights.th"))
+    'cannot use weights.th: Read-only file system. Mount that disk for writing, or copy the folder to another disk ...'
     >>> one_line(OSError(28, "No space left on device", "weights.th"))
     'cannot write weights.th: No space left on device. Free some space there and run the same command again, or ...'
     """
@@ -52,7 +58,7 @@ def one_line(error: UserError | OSError) -> str:
         place = "" if error.filename is None else f"cannot write {error.filename}: "
         return f"{place}{error.strerror}. Free some space there and run the same command again, or choose another disk"
     if isinstance(error, OSError) and error.filename is not None:
-        remedy = ". Change the permissions there, or use a copy elsewhere" if error.errno in _NOT_ALLOWED else ""
+        remedy = f". {_REMEDIES[error.errno]}" if error.errno in _REMEDIES else ""
         return f"cannot use {error.filename}: {error.strerror}{remedy}"
     return str(error).replace(":\n  ", ": ").replace("\n  ", "; ").replace("\n", " ")
 

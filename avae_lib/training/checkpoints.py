@@ -256,25 +256,39 @@ def milestone_file(step: int) -> str:
 
 
 def save_milestone(state: TrainingState, run_dir: Path) -> None:
-    """Keep the averaged weights of this step for good if ``training.logging`` asks for it.
+    """Keep the averaged weights of this step if ``training.logging`` asks for it.
 
-    That is a step among its ``milestones``, or a multiple of its ``milestone_every``.
+    That is a step among its ``milestones``, or a multiple of its ``milestone_every``; of the multiples only the newest
+    ``milestones_kept`` stay.
 
     >>> import tempfile
     >>> from avae_lib.presets import find_preset
     >>> from avae_lib.training.training_config import LoggingConfig, TrainingConfig
     >>> experiment = find_preset("digits-vae")
-    >>> config = TrainingConfig(logging=LoggingConfig(milestones=(500,)))
+    >>> logging = LoggingConfig(milestones=(500,), milestone_every=250, milestones_kept=1)
+    >>> config = TrainingConfig(logging=logging)
     >>> state = TrainingState(experiment.build_model(), experiment.data.load(), config, torch.device("cpu"))
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     for state.step in (499, 500, 501):
+    ...     for state.step in (250, 500, 501, 750, 1000):
     ...         save_milestone(state, Path(folder))
-    ...     [path.name for path in Path(folder, "milestones").iterdir()]
-    ['000500.safetensors']
+    ...     sorted(path.name for path in Path(folder, "milestones").iterdir())
+    ['000500.safetensors', '001000.safetensors']
     """
     logging = state.config.logging
-    if state.step in logging.milestones or (logging.milestone_every and state.step % logging.milestone_every == 0):
-        save_weights(state.averaged.module, state.step, run_dir, milestone_file(state.step))
+    is_regular = logging.milestone_every > 0 and state.step % logging.milestone_every == 0
+    if not (is_regular or state.step in logging.milestones):
+        return
+    save_weights(state.averaged.module, state.step, run_dir, milestone_file(state.step))
+    if logging.milestones_kept is not None:
+        _remove_old_milestones(state, run_dir, logging.milestones_kept)
+
+
+def _remove_old_milestones(state: TrainingState, run_dir: Path, kept: int) -> None:
+    """Remove the regular milestones up to this step, but for the newest ones and those that are listed."""
+    every, listed = state.config.logging.milestone_every, state.config.logging.milestones
+    regular = [step for step in range(every, state.step + 1, every) if step not in listed]
+    for step in regular[:-kept]:
+        (run_dir / milestone_file(step)).unlink(missing_ok=True)
 
 
 class BestWeights:

@@ -176,12 +176,11 @@ def join_team(device: torch.device) -> Iterator[tuple[Team, torch.device]]:
     is_ours = not distributed.is_initialized()
     if is_ours:
         _begin_group(device)
+    host_group = distributed.new_group(backend="gloo", timeout=_PATIENCE)
     try:
-        host_group = distributed.new_group(backend="gloo", timeout=_PATIENCE)
         yield Team(distributed.get_rank(), size, host_group), device
     finally:
-        if is_ours:
-            distributed.destroy_process_group()
+        distributed.destroy_process_group(None if is_ours else host_group)
 
 
 def _own_device(device: torch.device) -> torch.device:

@@ -24,6 +24,7 @@ from avae_lib.training.activation_checkpointing import activation_checkpointing,
 from avae_lib.training.checkpoints import Checkpoints, milestone_file, save_milestone, save_weights
 from avae_lib.training.costs import Clock, Costs
 from avae_lib.training.devices import fast_convolutions, find_device, threads_for
+from avae_lib.training.disk_space import expected_disk_space, require_enough_disk_space
 from avae_lib.training.distributed import Agreement, Team, join_team
 from avae_lib.training.fused_attention import fused_attention, require_fused_attention
 from avae_lib.training.graphed_updates import GraphedUpdate, require_graphs
@@ -95,9 +96,9 @@ def fit(
 
     Raises:
         OtherData: the run in the folder began with other data; ``data.json`` there has their fingerprint.
-        InvalidInput: the model takes other images or classes than the data set has; there is no such device, or not
-            enough memory; or ``micro_batch``, ``activation_checkpointing`` or ``fused_attention`` are not for this
-            model.
+        InvalidInput: the model takes other images or classes than the data set has; there is no such device, or too
+            little memory or disk space; or ``micro_batch``, ``activation_checkpointing`` or ``fused_attention`` are not
+            for this model.
         CheckpointError: the folder's checkpoints are damaged, or of another model.
         RunInUse: another process is training in the folder.
         TrainingDiverged: too many updates in a row were skipped; noticed when the next row of metrics is due.
@@ -154,12 +155,15 @@ def _train(
     progress_bar: bool,
     on_start: Callable[[], None] | None,
 ) -> None:
-    """Run the loop; print the expected memory before it, and print and write what the run cost after it."""
+    """Run the loop; print what it needs of memory and disk before it, and print and write its costs after it."""
     config = replace(state.config, batch_size=state.config.batch_size // state.team.size)  # of this process
     memory = expected_memory(state.model, config, state.sampler.bytes_held)
     parameters = sum(parameter.numel() for parameter in state.model.parameters() if parameter.requires_grad)
     print(f"{parameters:,} parameters; expected memory {memory.text(state.device)}")
     require_enough_memory(state.model, config, state.sampler.bytes_held, memory, state.device)
+    space = expected_disk_space(config, memory, layers=getattr(state.model, "num_layers", 1))
+    print(space)
+    require_enough_disk_space(config, space, run_dir)
     print(note_on_unseen_classes(state.model, dataset), end="")
     if on_start is not None:
         on_start()

@@ -222,6 +222,9 @@ class LoggingConfig:
     milestone_every: int = 0
     """Keep the averaged weights for good after every so many updates, as a file in the folder milestones. 0 for only
     those that training.logging.milestones lists."""
+    milestones_kept: int | None = None
+    """With training.logging.milestone_every: keep only so many of its milestones, the newest, so that a long run does
+    not fill the disk. Those that training.logging.milestones lists all stay. None to keep all."""
     tensorboard: bool = False
     """Also write all metrics for TensorBoard, which must be installed, into the folder tensorboard of the run. The
     folder runs as its logdir shows all runs together."""
@@ -237,6 +240,11 @@ class LoggingConfig:
         _require_at_least_one("logging", self, "checkpoint_every")
         _require_positive("logging", self, "checkpoint_minutes")
         _require_not_negative("logging", self, "milestone_every")
+        kept = self.milestones_kept
+        _require("logging.milestones_kept", kept, "None or at least 1", kept is None or kept >= 1)
+        if kept is not None and self.milestone_every == 0:
+            why = "without training.logging.milestone_every: set that to the updates between two milestones"
+            raise _no_effect("logging.milestones_kept", kept, f"{why}, or leave milestones_kept out")
         _require("logging.wandb", self.wandb, "None or the name of a project", self.wandb is None or self.wandb != "")
         are_updates = all(step >= 1 for step in self.milestones)
         _require("logging.milestones", self.milestones, "numbers of updates, at least 1", are_updates)
@@ -287,6 +295,9 @@ class TrainingConfig:
     memory_check: bool = True
     """Before the first update, compare the memory that training is expected to need with what is available, and stop
     if it is too little. Set it to false to train regardless."""
+    disk_check: bool = True
+    """Before the first update, compare the room that the files of the run take at most with what is free on the disk,
+    and stop if it is too little. Set it to false to train regardless."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Number format inside the networks: float32, or bfloat16, which takes less memory and is faster on recent GPUs.
     Weights, likelihood, KL and evaluation are float32 either way. A loss in bfloat16 is within 0.004 nats per dimension
