@@ -71,9 +71,9 @@ notebooks: setup  ## build and execute the notebooks from their .py sources
 bench: setup     ## measure speed; each benchmark prints one table (benchmarks/README.md)
 	for name in $(BENCHMARKS); do $(BIN)/python benchmarks/$$name.py || exit 1; done
 
-docs: $(READY)   ## build the reference of the library into docs/
+docs: $(READY)   ## build the reference of the library into build/reference/
 	$(BIN)/pip install --quiet --editable '.[docs]'
-	$(BIN)/python -W error::UserWarning -m pdoc --math --docformat google --output-directory docs avae_lib
+	$(BIN)/python -W error::UserWarning -m pdoc --math --docformat google --output-directory build/reference avae_lib
 
 clean:           ## remove the environment and caches; runs, grades and the course secret stay
-	rm -rf $(VENV) demo docs build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) demo build *.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["SomeFailed", "sweep"]
 
 _GRID = tyro.conf.arg(metavar="SETTING=VALUE,VALUE", help_behavior_hint="")
+_SLURM_OPTION = tyro.conf.arg(metavar="OPTION=VALUE", help_behavior_hint="")
 
 
 class SomeFailed(UserError, RuntimeError):
@@ -29,7 +31,12 @@ def sweep(
     grid: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], _GRID] = (),
     seeds: Annotated[str | None, tyro.conf.arg(metavar="N,N", help_behavior_hint="")] = None,
     minutes: Annotated[float | None, tyro.conf.arg(metavar="M", help_behavior_hint="")] = None,
-    jobs: int = 1,
+    jobs: Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint="")] = None,
+    slurm: bool = False,
+    slurm_minutes: Annotated[int, tyro.conf.arg(metavar="M")] = 240,
+    slurm_gpus: Annotated[int, tyro.conf.arg(metavar="N")] = 1,
+    slurm_cpus: Annotated[int, tyro.conf.arg(metavar="N")] = 4,
+    slurm_option: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], _SLURM_OPTION] = (),
     name: Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="")] = None,
     dry_run: bool = False,
 ) -> None:
@@ -46,20 +53,31 @@ def sweep(
     also have a mean with its standard error. The tables are printed, and compare.json and compare.png written into the
     folder of the sweep.
 
+    On a cluster, --slurm submits an array of Slurm jobs and returns. A job that reaches its time limit saves its state
+    and is queued again. The same command says how far the runs are, compares them, and submits those that are neither
+    finished nor in the queue. The folder of the sweep must be on a disk that all machines see.
+
     Args:
         grid: A setting and its values; the option may be given several times. The settings are those of `avae train
             PRESET --help`. With a single value, the setting is the same in all runs. The numbers of a setting that
             holds several are separated by spaces, in quotes.
         seeds: Train every combination with each of these seeds.
         minutes: Minutes of training for each run in all, over all calls; by default the runs end after their steps.
-        jobs: Number of runs to train at the same time; if there are several, each uses one processor thread.
+        jobs: Number of runs to train at the same time. By default one, and all with --slurm. If there are several on
+            this machine, each uses one processor thread.
+        slurm: Train on a Slurm cluster; needs submitit.
+        slurm_minutes: With --slurm: time limit of a job.
+        slurm_gpus: With --slurm: GPUs for each run, all on one machine; 0 for none.
+        slurm_cpus: With --slurm: processors for each run.
+        slurm_option: With --slurm: an option of sbatch, such as partition=gpu or account=mine; may be given several
+            times.
         name: Name of the folder in runs/sweeps; by default that of the preset.
         dry_run: List the runs and how far they are, and train none.
     """
     from avae_lib.presets import find_preset
-    from avae_lib.sweeps import combinations, train_all
+    from avae_lib.sweeps import SlurmOptions, combinations, submit, train_all
 
-    if jobs < 1 or not (grid or seeds):
+    if (jobs is not None and jobs < 1) or not (grid or seeds):
         raise InvalidInput("avae sweep needs a --grid or --seeds, and --jobs of at least 1")
     folder = Path("runs/sweeps") / (name or preset)
     runs = combinations(find_preset(preset), grid, folder, _numbers(seeds), minutes)
@@ -67,9 +85,24 @@ def sweep(
         print("\n".join(f"{run.name}: {run.state()}" for run in runs))
         return
     folder.mkdir(parents=True, exist_ok=True)
-    outcomes = train_all(preset, runs, jobs)
+    if slurm:
+        asked = SlurmOptions(slurm_minutes, slurm_gpus, slurm_cpus, _options_of_slurm(slurm_option))
+        submit(preset, runs, asked, folder, jobs)
+        _compare(runs, folder)
+        return
+    outcomes = train_all(preset, runs, jobs or 1)
     _compare(runs, folder)
     _require_no_failure(outcomes)
+
+
+def _options_of_slurm(typed: Sequence[str]) -> dict[str, str]:
+    options = dict[str, str]()
+    for option in typed:
+        name, equals, value = option.partition("=")
+        if not (name.strip("-") and equals and value):
+            raise InvalidInput(f"--slurm-option takes OPTION=VALUE, for example partition=gpu, got {option!r}")
+        options[name.lstrip("-")] = value
+    return options
 
 
 def _numbers(seeds: str | None) -> list[int]:

@@ -15,9 +15,10 @@ from pathlib import Path
 from avae_lib.sweeps.combinations import SweptRun
 from avae_lib.training.run_guards import TrainingInterrupted, stop_on_signals
 
-__all__ = ["Outcome", "train_all"]
+__all__ = ["LOG", "Outcome", "last_line", "train_all", "training_command"]
 
-_LOG = "sweep.log"
+LOG = "sweep.log"
+"""Name of the file in the folder of a run that has what its training wrote."""
 _PAUSE = 0.05  # seconds between two looks at the processes
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux
 
@@ -83,20 +84,32 @@ def _unfinished(runs: Sequence[SweptRun], say: Callable[[str], object]) -> list[
     return [run for run in runs if states[run.name] != "finished"]
 
 
+def training_command(preset: str, run: SweptRun, processes: int = 1) -> list[str]:
+    """The command that trains one run, with what is left of its minutes; for several processes by torchrun.
+
+    >>> run = SweptRun("seed=1", Path("runs/sweeps/mine/seed=1"), ("--training.seed", "1"), None)
+    >>> training_command("digits-vae", run)[3:5]
+    ['train', 'digits-vae']
+    """
+    torchrun = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), "-m"]
+    launcher = [sys.executable, "-m", *(torchrun if processes > 1 else [])]
+    left = run.minutes_left()
+    budget = [] if left is None else ["--training.minutes", f"{left:.6g}"]
+    options = ["--run-dir", str(run.folder), "--no-report", *run.options, *budget]
+    return [*launcher, "avae_lib", "train", preset, *options]
+
+
 class _Training:
     """The process that trains one run."""
 
     def __init__(self, preset: str, run: SweptRun, jobs: int) -> None:
         self.run = run
-        left = run.minutes_left()
-        budget = [] if left is None else ["--training.minutes", f"{left:.6g}"]
-        options = ["--run-dir", str(run.folder), "--no-report", *run.options, *budget]
         run.folder.mkdir(parents=True, exist_ok=True)
-        self._log = run.folder / _LOG
+        self._log = run.folder / LOG
         self._is_asked = False
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "avae_lib", "train", preset, *options],
+                training_command(preset, run),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -118,7 +131,7 @@ class _Training:
         self._is_asked = True
 
     def outcome(self) -> Outcome:
-        return Outcome(self.run, _last_line(self._log) if self._process.returncode else None)
+        return Outcome(self.run, last_line(self._log) if self._process.returncode else None)
 
 
 def _die_with_parent() -> None:
@@ -132,6 +145,15 @@ def _in_words(outcome: Outcome, is_stopped: bool) -> str:
     return f"{outcome.run.name}: {'stopped' if is_stopped else 'failed'}: {outcome.failure}"
 
 
-def _last_line(log: Path) -> str:
+def last_line(log: Path) -> str:
+    """The last line that a training has written, without the name of the program.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     log = Path(folder, LOG)
+    ...     _ = log.write_text("training\\navae: no space left\\n")
+    ...     last_line(log)
+    'no space left'
+    """
     text = log.read_text(encoding="utf-8", errors="replace").replace("\r", "\n").strip()
     return text.rpartition("\n")[2].removeprefix("avae: ") or "the process ended without a word"

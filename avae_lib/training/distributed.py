@@ -199,7 +199,24 @@ def _own_device(device: torch.device) -> torch.device:
 
 
 def _begin_group(device: torch.device) -> None:
-    if device.type == "cuda":
-        distributed.init_process_group("nccl", timeout=_PATIENCE, device_id=device)
-    else:
-        distributed.init_process_group("gloo", timeout=_PATIENCE)
+    on_gpu = device.type == "cuda"
+    distributed.init_process_group(
+        "nccl" if on_gpu else "gloo",
+        timeout=_PATIENCE,
+        **({"device_id": device} if on_gpu else {}),
+        **_meeting_place(),
+    )
+
+
+def _meeting_place() -> dict[str, Any]:
+    """Where the processes find each other, if it is not the usual place.
+
+    Restarted by torchrun, they would find the addresses of the processes before them, which still stand in its store.
+    Processes on several machines do not agree on the number of restarts, so these must use a new store each time (see
+    docs/training_at_scale.md).
+    """
+    restarts = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    if restarts == "0" or os.environ.get("LOCAL_WORLD_SIZE") != os.environ["WORLD_SIZE"]:
+        return {}
+    store, rank, size = next(distributed.rendezvous("env://"))
+    return {"store": distributed.PrefixStore(f"restart {restarts}", store), "rank": rank, "world_size": size}
