@@ -87,13 +87,13 @@ sys.exit(max(task.wait() for task in tasks))
     path = os.pathsep.join([str(tmp_path), str(Path(sys.executable).parent), os.environ["PATH"]])
     place = {"PATH": path, "PYTHONPATH": str(ROOT)}
     job = subprocess.Popen(["bash", "job.sh"], cwd=tmp_path, env=os.environ | slurm | place)
-    run, end = tmp_path / "runs/digits-vae", time.monotonic() + 120
+    run, end = tmp_path / "runs/digits-vae", time.monotonic() + 300
     while not (run / "checkpoint.previous.pt").exists():
         assert job.poll() is None and time.monotonic() < end, "no checkpoint in time"
         time.sleep(0.05)
     for task in (tmp_path / "tasks").read_text().split():
         os.kill(int(task), signal.SIGUSR1)
-    assert job.wait(timeout=120) == 0
+    assert job.wait(timeout=300) == 0
     assert (tmp_path / "asked").read_text().splitlines() == ["show hostnames here", "requeue 4711"]
     state = Checkpoints(run).load()
     assert state["step"] > 0 and len(state["noise_of_others"]) == 1

@@ -4,16 +4,18 @@ import dataclasses
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
+from torch.nn.parallel import DistributedDataParallel
 
 from avae_lib.data import ImageDataset
 from avae_lib.models.vq_vae import VQVAEConfig
 from avae_lib.models.vq_vae_2 import VQVAE2Config
 from avae_lib.training.checkpoints import Checkpoints
 from avae_lib.training.distributed import Team
-from avae_lib.training.fit import fit
+from avae_lib.training.fit import _repeats_itself, fit
 from avae_lib.training.training_config import TrainingConfig
 
 PROGRAM = '''
@@ -211,6 +213,29 @@ def test_what_a_model_says_about_freezing_is_what_its_stages_do(config, freezes)
         model.begin_update(step)
         trained.add(tuple(parameter.requires_grad for parameter in model.parameters()))
     assert getattr(model, "freezes_parameters", True) == freezes == (len(trained) > 1)
+
+
+@pytest.mark.parametrize("reaches_all", [True, False])
+@pytest.mark.parametrize("repeats_itself", [True, False])
+def test_the_order_of_gradients_is_learned_once_only_if_every_update_is_alike(reaches_all, repeats_itself):
+    torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)
+    try:
+        wrapped = Team(0, 2).wrap(torch.nn.Linear(2, 2), lambda: reaches_all, repeats_itself)
+        assert isinstance(wrapped, DistributedDataParallel) and wrapped.gradient_as_bucket_view
+        assert wrapped.static_graph == (reaches_all and repeats_itself)
+        assert wrapped.find_unused_parameters == (not reaches_all)
+    finally:
+        torch.distributed.destroy_process_group()
+
+
+@pytest.mark.parametrize(
+    ("changes", "repeats"),
+    [({}, True), ({"micro_batch": 8}, True), ({"micro_batch": 4}, False), ({"compile": True}, False)],
+)
+def test_pieces_and_compiled_models_are_no_static_graph(changes, repeats):
+    """PyTorch stops or loses gradients of pieces, and counts what the compiler traces as a first update."""
+    config = dataclasses.replace(TrainingConfig(batch_size=16), **changes)
+    assert _repeats_itself(SimpleNamespace(config=config, team=Team(0, 2))) == repeats
 
 
 def test_shares_are_the_whole_batch_once():
