@@ -4,19 +4,20 @@ import dataclasses
 import json
 import subprocess
 import sys
-from types import SimpleNamespace
 
 import pytest
 import torch
 from torch.nn.parallel import DistributedDataParallel
 
 from avae_lib.data import ImageDataset
+from avae_lib.models.vae import VAEConfig
 from avae_lib.models.vq_vae import VQVAEConfig
 from avae_lib.models.vq_vae_2 import VQVAE2Config
 from avae_lib.training.checkpoints import Checkpoints
 from avae_lib.training.distributed import Team
 from avae_lib.training.fit import _repeats_itself, fit
 from avae_lib.training.training_config import TrainingConfig
+from avae_lib.training.training_state import TrainingState
 
 PROGRAM = '''
 """What each of two processes does with the argument "together", and a single one without."""
@@ -234,8 +235,13 @@ def test_the_order_of_gradients_is_learned_once_only_if_every_update_is_alike(re
 )
 def test_pieces_and_compiled_models_are_no_static_graph(changes, repeats):
     """PyTorch stops or loses gradients of pieces, and counts what the compiler traces as a first update."""
-    config = dataclasses.replace(TrainingConfig(batch_size=16), **changes)
-    assert _repeats_itself(SimpleNamespace(config=config, team=Team(0, 2))) == repeats
+    images = torch.zeros(30, 1, 8, 8, dtype=torch.uint8)
+    config, dataset = (
+        TrainingConfig(batch_size=16, device="cpu", **changes),
+        ImageDataset("dark", images, images, bits=1),
+    )
+    state = TrainingState(VAEConfig().build(), dataset, config, torch.device("cpu"), Team(0, 2))
+    assert _repeats_itself(state) == repeats
 
 
 def test_shares_are_the_whole_batch_once():
@@ -246,8 +252,6 @@ def test_shares_are_the_whole_batch_once():
 
 def test_a_batch_that_cannot_be_shared_out_is_refused(monkeypatch, tmp_path):
     from contextlib import nullcontext
-
-    from avae_lib.models.vae import VAEConfig
 
     monkeypatch.setattr(sys.modules[fit.__module__], "join_team", lambda device: nullcontext((Team(0, 4), device)))
     images = torch.zeros(30, 1, 8, 8, dtype=torch.uint8)
