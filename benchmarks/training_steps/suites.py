@@ -10,7 +10,6 @@ import argparse
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from avae_lib.preset_summaries import recorded_summaries
@@ -18,7 +17,6 @@ from avae_lib.preset_summaries import recorded_summaries
 __all__ = ["SUITES", "Suite"]
 
 Task = dict[str, Any]
-FOLDER = Path(__file__).resolve().parents[1]
 
 
 @dataclass(frozen=True)
@@ -61,9 +59,8 @@ def gpu(args: argparse.Namespace) -> Suite:
         beside = {"kind": "plain", **shared, "variant": "bfloat16", "repeats": 15, "seconds": 120}
         again = {**profiled, "variant": "compiled+bfloat16+channels-last", "seconds": 300}
         lanes.append([*first, profiled, beside, *compiled, again])
-    scripts = {"attention.py": [], "likelihood.py": ["--device", args.device]}
-    there = {name: options for name, options in scripts.items() if (FOLDER / name).exists()}
-    lanes[0] += [{"script": name, "arguments": options, "seconds": 120} for name, options in there.items()]
+    on_device = {"arguments": ["--device", args.device], "seconds": 120}
+    lanes[0] += [{"script": name, **on_device} for name in ("attention.py", "likelihood.py")]
     summaries = sorted(recorded_summaries(), key=lambda entry: -(entry.memory or {}).get("total", 0))
     names = [entry.name for entry in summaries]
     eager, compiled = ["eager", "bfloat16"], ["compiled", "compiled+bfloat16"]
