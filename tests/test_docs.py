@@ -79,7 +79,7 @@ tasks = [subprocess.Popen(sys.argv[1:], env=os.environ | {{"SLURM_PROCID": str(i
 pathlib.Path({str(tmp_path / "tasks")!r}).write_text(" ".join(str(task.pid) for task in tasks))
 sys.exit(max(task.wait() for task in tasks))
 """
-    scontrol = f'#!/bin/sh\necho "$@" >> {tmp_path}/asked\n[ "$1" = show ] && echo localhost\n'
+    scontrol = f'#!/bin/sh\necho "$@" >> {tmp_path}/asked\n[ "$1" = requeue ] || echo localhost\n'
     for name, text in (("srun", srun), ("scontrol", scontrol), ("job.sh", SCRIPT.replace(*_SMALLER))):
         (tmp_path / name).write_text(text)
         (tmp_path / name).chmod(stat.S_IRWXU)
