@@ -29,9 +29,9 @@ from training_steps.timing import memory_now, milliseconds_per_update, peak_memo
 from avae_lib.data import ImageDataset
 from avae_lib.models.vdvae import VDVAEConfig, decoder_blocks, encoder_blocks
 from avae_lib.training.distributed import join_team
-from avae_lib.training.fit import update_of
 from avae_lib.training.training_config import TrainingConfig
 from avae_lib.training.training_state import TrainingState
+from avae_lib.training.updating import updating
 
 SECONDS_PER_ROW = 600
 
@@ -91,9 +91,9 @@ def measure(setting: Setting) -> None:
     dataset = ImageDataset("random", images, images[:1])
     with join_team(torch.device(setting.device)) as (team, device):
         state = TrainingState(model, dataset, config, device, team)
-        step = update_of(state)
-        milliseconds_per_update(step, state, 1)
-        times = [milliseconds_per_update(step, state, setting.steps)[0] for _ in range(setting.repeats)]
+        with updating(state) as step:
+            milliseconds_per_update(step, state, 1)
+            times = [milliseconds_per_update(step, state, setting.steps)[0] for _ in range(setting.repeats)]
         if team.is_leader:
             layers = len(model.layers)
             row = {**dataclasses.asdict(setting), "layers": layers, "ms_per_update": median(times)}

@@ -10,7 +10,6 @@ import contextlib
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -19,20 +18,17 @@ from torch import nn
 from avae_lib.atomic_write import remove_abandoned_drafts
 from avae_lib.data import Dataset
 from avae_lib.data.fingerprint import keep_fingerprint, require_same_data
-from avae_lib.models.contract import ModelWithStages
-from avae_lib.training.activation_checkpointing import activation_checkpointing, checkpointed_blocks
+from avae_lib.training.activation_checkpointing import checkpointed_blocks
 from avae_lib.training.checkpoints import Checkpoints, milestone_file, save_milestone, save_weights
 from avae_lib.training.costs import Clock, Costs
-from avae_lib.training.devices import fast_convolutions, find_device, threads_for
+from avae_lib.training.devices import find_device, threads_for
 from avae_lib.training.disk_space import expected_disk_space, require_enough_disk_space
 from avae_lib.training.distributed import Agreement, Team, join_team
-from avae_lib.training.fused_attention import fused_attention, require_fused_attention
-from avae_lib.training.graphed_updates import GraphedUpdate, require_graphs
+from avae_lib.training.graphed_updates import require_graphs
 from avae_lib.training.loggers import loggers
 from avae_lib.training.memory import expected_memory
 from avae_lib.training.memory_plan import require_enough_memory
 from avae_lib.training.metrics import Callback, CallbackFailed, Journal
-from avae_lib.training.pass_on_shapes import pass_on_shapes
 from avae_lib.training.requirements import (
     note_on_unseen_classes,
     require_batches_in_pieces,
@@ -42,9 +38,9 @@ from avae_lib.training.requirements import (
 from avae_lib.training.run_guards import StopRequest, TrainingInterrupted, run_lock, stop_on_signals
 from avae_lib.training.training_config import TrainingConfig
 from avae_lib.training.training_state import TrainingState
-from avae_lib.training.update import update
+from avae_lib.training.updating import updating
 
-__all__ = ["TrainedModel", "fit", "update_of"]
+__all__ = ["TrainedModel", "fit"]
 
 
 @dataclass(frozen=True)
@@ -129,6 +125,8 @@ def fit(
             checkpointed_blocks(model)  # refuses a model without any
         if config.fused_attention:
             require_fused_attention(model, device)
+        if config.cuda_graphs:
+            require_graphs(model, device, team)
         run_dir.mkdir(parents=True, exist_ok=True)
         noise = torch.random.fork_rng(devices=range(torch.cuda.device_count()))
         with _lock(run_dir, team), noise, threads_for(model, config.threads):
@@ -185,13 +183,8 @@ def _train(
 
 def _loop(state: TrainingState, journal: Journal, clock: Clock, stop: StopRequest, run_dir: Path) -> None:
     """Update until all steps are done, a signal asks to stop, or the minutes of this call are used up."""
-    make_update = update_of(state)
     agreement = Agreement(state.team)
-    with (
-        activation_checkpointing(state.model, state.config.activation_checkpointing),
-        fused_attention(state.config.fused_attention),
-        fast_convolutions(state.device),
-    ):
+    with updating(state) as make_update:
         while state.step < state.config.steps:
             wants_to_stop = stop.made or clock.is_budget_spent or journal.failure is not None
             wants_to_save = state.team.is_leader and clock.asks_for_checkpoint()
@@ -208,42 +201,6 @@ def _loop(state: TrainingState, journal: Journal, clock: Clock, stop: StopReques
                 _save(state, journal, clock, run_dir)
     if state.step < state.config.steps:
         _save(state, journal, clock, run_dir)
-
-
-def update_of(state: TrainingState) -> Callable[[], None]:
-    """The update of a run as a function without arguments: in eager mode, compiled, or replayed as a CUDA graph.
-
-    Raises:
-        InvalidInput: ``training.cuda_graphs`` is not for this run.
-
-    >>> from avae_lib.presets import find_preset
-    >>> preset = find_preset("digits-vae")
-    >>> state = TrainingState(preset.build_model(), preset.data.load(), preset.training, torch.device("cpu"))
-    >>> make_update = update_of(state)
-    >>> make_update()
-    >>> state.step
-    1
-    """
-    forward = state.team.wrap(state.model, lambda: _reaches_all_parameters(state), _repeats_itself(state))
-    if state.config.compile:
-        forward = torch.compile(forward, dynamic=False)  # batches have one size, or two with pieces
-    if not state.config.cuda_graphs:
-        return partial(update, state, forward)
-    require_graphs(state.model, state.device, state.team)
-    return GraphedUpdate(state, forward)
-
-
-def _reaches_all_parameters(state: TrainingState) -> bool:
-    """Whether each update reaches all parameters, as far as one pass on shapes tells; stages may change it."""
-    may_change = isinstance(state.model, ModelWithStages) and getattr(state.model, "freezes_parameters", True)
-    one_pass = None if may_change else pass_on_shapes(state.model, state.config)
-    return one_pass is not None and one_pass.reaches_all_parameters
-
-
-def _repeats_itself(state: TrainingState) -> bool:
-    """Whether each update is the same forward and backward pass: not in pieces, and not traced by a compiler first."""
-    share, piece = state.config.batch_size // state.team.size, state.config.micro_batch
-    return not state.config.compile and (piece is None or piece >= share)
 
 
 def _save(state: TrainingState, journal: Journal, clock: Clock, run_dir: Path) -> None:

@@ -37,10 +37,8 @@ class GraphedUpdate:
     Args:
         state: the training state.
         forward: the model, as it may be compiled.
-        record: makes a recording; :func:`record_on_gpu`, or a stand-in in a test.
-
-    Raises:
-        InvalidInput: the updates cannot be recorded, see :func:`require_graphs`.
+        record: makes a recording; :func:`record_on_gpu`, or a stand-in in a test. Whether updates can be recorded at
+            all, :func:`require_graphs` decides.
     """
 
     def __init__(self, state: TrainingState, forward: Callable[..., ELBO], record: Recorder | None = None) -> None:

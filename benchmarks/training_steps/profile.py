@@ -14,10 +14,9 @@ from torch.profiler import ProfilerActivity, profile, record_function
 
 from avae_lib import components
 from avae_lib.training import update as update_module
-from avae_lib.training.devices import fast_convolutions
 from avae_lib.training.training_state import TrainingState
 from training_steps.timing import Quiet, milliseconds_per_update
-from training_steps.variants import Variant, experiment_of, state_of, step_of
+from training_steps.variants import Variant, experiment_of, state_of, stepping
 
 __all__ = ["GROUPS", "profile_update"]
 
@@ -55,8 +54,7 @@ def profile_update(
     """
     chosen = Variant.named(variant)
     state = state_of(experiment_of(preset, chosen, batch, device))
-    with _marked(state), fast_convolutions(state.device):
-        step = step_of(state, chosen)
+    with _marked(state), stepping(state, chosen) as step:
         milliseconds_per_update(step, state, 2)
         on_gpu = state.device.type == "cuda"
         activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_gpu else [])]

@@ -19,10 +19,9 @@ from unittest.mock import MagicMock
 
 import torch
 
-from avae_lib.training.devices import fast_convolutions
 from training_steps.arithmetic import in_turn
 from training_steps.timing import tidy
-from training_steps.variants import Variant, experiment_of, state_of, step_of
+from training_steps.variants import Variant, experiment_of, state_of, stepping
 
 __all__ = ["compare"]
 
@@ -44,8 +43,7 @@ def compare(checkout: Path, variants: list[str], batch: int, device: str, repeat
     for name in variants:
         chosen = Variant.named(name)
         state = state_of(experiment_of(PRESET, chosen, batch, device))
-        ours = step_of(state, chosen)
-        with _imported(checkout) as released, fast_convolutions(state.device):
+        with _imported(checkout) as released, stepping(state, chosen) as ours:
             theirs = _released_step(released, batch, chosen, torch.device(device))
             times = in_turn({"our": ours, "released": theirs}, state.device, repeats)
         tidy(state)

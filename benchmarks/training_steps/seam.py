@@ -8,7 +8,7 @@ from torch.utils.benchmark import Timer
 from avae_lib import components
 from avae_lib.objectives import negative_elbo
 from training_steps.timing import milliseconds_per_update
-from training_steps.variants import Variant, experiment_of, state_of, step_of
+from training_steps.variants import Variant, experiment_of, state_of, stepping
 
 __all__ = ["crossing"]
 
@@ -23,7 +23,7 @@ def crossing(device: str = "cpu") -> dict[str, str | float]:
     directly = Timer(STATEMENT, globals={"loss": components.implementation("negative_elbo"), **terms})
     beyond = through.median - directly.blocked_autorange(min_run_time=1).median
     state = state_of(experiment_of(PRESET, Variant(), BATCH, device))
-    step = step_of(state, Variant())
-    milliseconds_per_update(step, state, 3)
-    update, _ = milliseconds_per_update(step, state, 10)
+    with stepping(state, Variant()) as step:
+        milliseconds_per_update(step, state, 3)
+        update, _ = milliseconds_per_update(step, state, 10)
     return {"preset": PRESET, "microseconds": 1e6 * beyond, "share_of_update": 1e3 * beyond / update}

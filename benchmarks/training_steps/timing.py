@@ -13,10 +13,9 @@ from typing import Any
 
 import torch
 
-from avae_lib.training.devices import fast_convolutions
 from avae_lib.training.training_state import TrainingState
 from training_steps.arithmetic import flop_and_memory, in_turn, matrix_product_peak, seconds_of
-from training_steps.variants import Variant, experiment_of, state_of, step_of
+from training_steps.variants import Variant, experiment_of, state_of, stepping
 
 __all__ = ["against_plain", "measure", "memory_now", "milliseconds_per_update", "peak_memory", "tidy", "try_out"]
 
@@ -49,8 +48,7 @@ def measure(
     before = memory_now(device)
     state = state_of(experiment)
     flop, expected = flop_and_memory(state.model, experiment.training, state.sampler.bytes_held)
-    step = step_of(state, chosen)
-    with fast_convolutions(state.device):
+    with stepping(state, chosen) as step:
         first = _seconds_of_first(step, state)
         with quiet():
             times = [milliseconds_per_update(step, state, steps) for _ in range(repeats)]
@@ -82,11 +80,11 @@ def try_out(preset: str, device: str, batch: int, steps: int, variants: list[str
     for name in variants:
         chosen = Variant.named(name)
         state = state_of(experiment_of(preset, chosen, batch, device))
-        step = step_of(state, chosen)
         start = time.perf_counter()
-        for _ in range(steps):
-            step()
-        loss, skipped = tidy(state)
+        with stepping(state, chosen) as step:
+            for _ in range(steps):
+                step()
+            loss, skipped = tidy(state)
         yield {
             "preset": preset,
             "variant": chosen.name,
@@ -103,8 +101,8 @@ def against_plain(
     """The update and the plain loop in turn, as one row. A speed ratio below 1 is what the library adds."""
     chosen = Variant.named(variant)
     state = state_of(experiment_of(preset, chosen, batch, device))
-    ours, plain = (step_of(state, dataclasses.replace(chosen, plain=plain)) for plain in (False, True))
-    with fast_convolutions(state.device), quiet():
+    by_hand = dataclasses.replace(chosen, plain=True)
+    with stepping(state, chosen) as ours, stepping(state, by_hand) as plain, quiet():
         times = in_turn({"our": ours, "plain": plain}, state.device, repeats)
     tidy(state)
     return {"preset": preset, "variant": chosen.name, "batch": state.config.batch_size, **times}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,15 +16,15 @@ from avae_lib.data.loading import Dataset
 from avae_lib.models.contract import num_classes
 from avae_lib.observations import AnyModel, Pixels, observed_by
 from avae_lib.presets import find_preset
-from avae_lib.training.devices import find_device
+from avae_lib.training.devices import fast_convolutions, find_device
 from avae_lib.training.experiment import Experiment
-from avae_lib.training.fit import update_of
 from avae_lib.training.training_state import TrainingState
+from avae_lib.training.updating import updating
 from training_steps.plain_loop import PlainLoop
 
-__all__ = ["Variant", "experiment_of", "state_of", "step_of"]
+__all__ = ["Variant", "experiment_of", "state_of", "stepping"]
 
-WORDS = ("compiled", "bfloat16", "channels-last", "graphs", "plain")
+WORDS = ("compiled", "bfloat16", "channels-last", "graphs", "fused", "plain")
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Variant:
     """One way to run an update. Its name joins what differs from eager float32.
 
     >>> Variant.named("compiled+bfloat16")
-    Variant(compiled=True, bfloat16=True, channels_last=False, graphs=False, plain=False)
+    Variant(compiled=True, bfloat16=True, channels_last=False, graphs=False, fused=False, plain=False)
     >>> Variant(bfloat16=True, channels_last=True).name, Variant().name
     ('bfloat16+channels-last', 'eager')
     """
@@ -44,6 +45,8 @@ class Variant:
     """Whether the channels of a pixel lie side by side in memory."""
     graphs: bool = False
     """Whether the update is replayed as a CUDA graph."""
+    fused: bool = False
+    """Whether attention over depth runs as Triton kernels."""
     plain: bool = False
     """Whether it is the plain loop (:mod:`training_steps.plain_loop`) in place of the library's update."""
 
@@ -85,6 +88,7 @@ def experiment_of(preset: str, variant: Variant, batch: int | None, device: str)
         compile=variant.compiled,
         channels_last=variant.channels_last,
         cuda_graphs=variant.graphs,
+        fused_attention=variant.fused,
     )
     return dataclasses.replace(experiment, training=training)
 
@@ -96,9 +100,15 @@ def state_of(experiment: Experiment) -> TrainingState:
     return TrainingState(model, dataset, experiment.training, find_device(experiment.training.device))
 
 
-def step_of(state: TrainingState, variant: Variant) -> Callable[[], None]:
-    """A function that makes one update, as training makes it, or as the plain loop does."""
-    return PlainLoop(state, compiled=variant.compiled) if variant.plain else update_of(state)
+@contextlib.contextmanager
+def stepping(state: TrainingState, variant: Variant) -> Iterator[Callable[[], None]]:
+    """Inside a ``with`` block, a function that makes one update, as training makes it or as the plain loop does."""
+    if not variant.plain:
+        with updating(state) as make_update:
+            yield make_update
+        return
+    with fast_convolutions(state.device):
+        yield PlainLoop(state, compiled=variant.compiled)
 
 
 def _dataset(experiment: Experiment, model: AnyModel) -> Dataset:

@@ -14,7 +14,6 @@ from avae_lib.models.vdvae import VDVAEConfig
 from avae_lib.models.vq_vae import VQVAEConfig
 from avae_lib.presets.derivation import derive
 from avae_lib.training.distributed import Team
-from avae_lib.training.fit import update_of
 from avae_lib.training.graphed_updates import GraphedUpdate, require_graphs
 from avae_lib.training.optimizers_and_schedules import optimizer_tensors
 from avae_lib.training.training_config import KLWeightConfig, LearningRateConfig, TrainingConfig
@@ -132,8 +131,9 @@ def test_replayed_updates_are_ordinary_updates(name, settings):
 
 
 def test_a_processor_records_no_updates():
+    state = state_of(MODELS["VAE"], cuda_graphs=True)
     with pytest.raises(InvalidInput, match="only a GPU can replay"):
-        update_of(state_of(MODELS["VAE"], cuda_graphs=True))
+        require_graphs(state.model, state.device, state.team)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import torch
 import train_step
 from training_steps import arithmetic, jobs, profile, suites, timing, variants
 from training_steps.jobs import Job, Runner
-from training_steps.variants import Variant, experiment_of, state_of, step_of
+from training_steps.variants import Variant, experiment_of, state_of, stepping
 
 from avae_lib.presets import PRESETS
 from avae_lib.training.memory import model_without_numbers
@@ -55,7 +55,8 @@ def test_a_word_that_names_no_variant_is_refused_before_anything_is_measured(cap
 def test_random_images_stand_in_for_data_that_are_not_there(monkeypatch):
     monkeypatch.delenv("AVAE_DATA", raising=False)
     state = state_of(experiment_of("digits-conditional-vae", Variant(), batch=5, device="cpu"))
-    step_of(state, Variant())()
+    with stepping(state, Variant()) as step:
+        step()
     assert state.step == 1 and state.sampler.last_labels.shape == (5,)
 
 
@@ -68,13 +69,13 @@ def test_the_update_is_hardly_slower_than_the_best_plain_loop():
 def test_the_plain_loop_descends_the_same_loss():
     state = state_of(experiment_of("digits-vae", Variant(), batch=50, device="cpu"))
     before = [parameter.detach().clone() for parameter in state.model.parameters()]
-    loop = step_of(state, Variant(plain=True))
-    images = loop._images[:50]
     losses = []
-    for _ in range(2):
-        losses.append(-state.model(images).log_likelihood.mean().item())
-        for _ in range(30):
-            loop()
+    with stepping(state, Variant(plain=True)) as loop:
+        images = loop._images[:50]
+        for _ in range(2):
+            losses.append(-state.model(images).log_likelihood.mean().item())
+            for _ in range(30):
+                loop()
     assert losses[1] < losses[0]
     assert not any(torch.equal(*pair) for pair in zip(before, loop._averages, strict=True))
 
