@@ -44,6 +44,7 @@ COMPILED = (
     "compiled+plain+bfloat16",
     "bfloat16+channels-last+graphs",
 )
+FUSED = ("bfloat16+channels-last+graphs+fused", "compiled+bfloat16+channels-last+graphs+fused")
 SMALL_BATCH = 4  # of presets that are only tried: several share the memory
 
 
@@ -55,7 +56,8 @@ def gpu(args: argparse.Namespace) -> Suite:
         timed = {"kind": "time", **shared, "steps": 10, "repeats": 5, "seconds": 300}
         profiled = {"kind": "profile", **shared, "variant": "bfloat16", "steps": 3, "seconds": 120}
         first = [{**timed, "variant": variant} for variant in FIRST]
-        compiled = [{**timed, "variant": variant} for variant in COMPILED]
+        fused = FUSED if "attentive" in preset else ()
+        compiled = [{**timed, "variant": variant} for variant in (*COMPILED, *fused)]
         beside = {"kind": "plain", **shared, "variant": "bfloat16", "repeats": 15, "seconds": 120}
         again = {**profiled, "variant": "compiled+bfloat16+channels-last", "seconds": 300}
         lanes.append([*first, profiled, beside, *compiled, again])

@@ -18,6 +18,7 @@ from avae_lib.observations import AnyModel, Pixels, observed_by
 from avae_lib.presets import find_preset
 from avae_lib.training.devices import fast_convolutions, find_device
 from avae_lib.training.experiment import Experiment
+from avae_lib.training.training_config import KLWeightConfig
 from avae_lib.training.training_state import TrainingState
 from avae_lib.training.updating import updating
 from training_steps.plain_loop import PlainLoop
@@ -79,8 +80,12 @@ class Variant:
 def experiment_of(preset: str, variant: Variant, batch: int | None, device: str) -> Experiment:
     """The preset as the variant trains it, with this batch size (None: its own), in one piece."""
     experiment = find_preset(preset)
+    kl_weight = experiment.training.kl_weight
+    if variant.graphs:  # recorded only once the KL weight no longer rises
+        kl_weight = KLWeightConfig(final=kl_weight.final, free_bits=kl_weight.free_bits)
     training = dataclasses.replace(
         experiment.training,
+        kl_weight=kl_weight,
         batch_size=batch or experiment.training.batch_size,
         micro_batch=None,
         device=device,
