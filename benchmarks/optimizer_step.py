@@ -49,10 +49,10 @@ def measure(preset: str, device: torch.device) -> dict[str, float | str]:
     experiment = find_preset(preset)
     model = experiment.build_model().to(device)
     parameters = list(model.parameters())
-    for parameter in parameters:
-        parameter.grad = torch.randn_like(parameter)
     config = experiment.training
     conditional = make_optimizer(parameters, config)
+    for parameter in parameters:
+        parameter.grad = torch.randn_like(parameter)
     settings = {"lr": 1e-6, "betas": config.optimizer.betas, "eps": config.optimizer.epsilon}
     plain = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "adamax": torch.optim.Adamax}[config.optimizer.kind](
         parameters, **settings

@@ -16,12 +16,12 @@ __all__ = ["SkippableAdamax"]
 class SkippableAdamax(torch.optim.Adamax):
     r"""``torch.optim.Adamax``, which reads ``found_inf`` as the fused optimizers of PyTorch do.
 
-    .. math:: m \leftarrow m + (1 - \beta_1)(g - m), \qquad u \leftarrow \max(\beta_2 u, |g| + \epsilon), \qquad
+    .. math:: m \leftarrow \beta_1 m + (1 - \beta_1) g, \qquad u \leftarrow \max(\beta_2 u, |g| + \epsilon), \qquad
               \theta \leftarrow \theta - \frac{\eta}{1 - \beta_1^t} \frac{m}{u}
 
     Kingma and Ba (2015), section 7.1. ``found_inf`` is a scalar on the device of the parameters. Where it is 1, the
-    step changes no parameter, no moment and no count, whatever the gradient is, and sets the gradient to zero. The host
-    never reads it. Without ``found_inf`` this is PyTorch's own step.
+    step changes no parameter, no moment and no count, whatever the gradient is. The host never reads it. The gradients
+    are used up: their memory holds other numbers afterwards. Without ``found_inf`` this is PyTorch's own step.
 
     Args: those of ``torch.optim.Adamax``; weight decay is not supported. Before the first step with ``found_inf`` the
     state must be there, with u at least ε (:func:`avae_lib.training.optimizers_and_schedules.make_optimizer`).
@@ -59,16 +59,13 @@ class SkippableAdamax(torch.optim.Adamax):
         clear_unless(taken, gradients)
         torch._foreach_add_(counts, [taken] * len(counts))
 
-        change = torch._foreach_sub(gradients, means)
-        torch._foreach_mul_(change, (1 - beta1) * taken)
-        torch._foreach_add_(means, change)
-        del change  # its memory is used again
+        torch._foreach_mul_(means, torch.where(taken > 0, beta1, 1.0))
+        torch._foreach_add_(means, gradients, alpha=1 - beta1)
 
-        newest = torch._foreach_abs(gradients)
-        torch._foreach_add_(newest, group["eps"])
+        torch._foreach_abs_(gradients)  # in place: new memory would take longer than all of the arithmetic
+        torch._foreach_add_(gradients, group["eps"])
         torch._foreach_mul_(sizes, torch.where(taken > 0, beta2, 1.0))
-        torch._foreach_maximum_(sizes, newest)  # u is at least ε, so a cleared gradient changes nothing
-        del newest
+        torch._foreach_maximum_(sizes, gradients)  # u is at least ε, so a cleared gradient changes nothing
 
         negative_rates = torch._foreach_pow(beta1, counts)
         torch._foreach_sub_(negative_rates, 1)
