@@ -139,7 +139,7 @@ def _seconds_of_first(step: Callable[[], None], state: TrainingState) -> float:
 def memory_now(device: str) -> int:
     """Bytes that this process holds on a GPU, or all that it has on a CPU."""
     if torch.device(device).type == "cuda":
-        torch.cuda.resetpeak_memory_stats(device)
+        torch.cuda.reset_peak_memory_stats(device)
         return torch.cuda.memory_allocated(device)
     return _resident("VmRSS")
 

@@ -159,3 +159,11 @@ def test_the_suite_for_a_gpu_tries_every_preset_and_names_variants_that_exist():
         else:
             json.dumps(task)
     assert {task["preset"] for lane in suite.lanes for task in lane if "preset" in task} == suites.LARGE.keys()
+
+
+def test_the_memory_of_a_gpu_is_asked_by_names_that_pytorch_has(monkeypatch):
+    asked = []
+    for name in ("reset_peak_memory_stats", "memory_allocated", "max_memory_allocated"):
+        monkeypatch.setattr(torch.cuda, name, lambda device, name=name: asked.append(name) or 7)  # refuses other names
+    assert timing.memory_now("cuda") == timing.peak_memory("cuda") == 7
+    assert asked == ["reset_peak_memory_stats", "memory_allocated", "max_memory_allocated"]
