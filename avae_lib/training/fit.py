@@ -126,7 +126,7 @@ def fit(
         if config.fused_attention:
             require_fused_attention(model, device)
         if config.cuda_graphs:
-            require_graphs(model, device, team)
+            require_graphs(model, device, team, config)
         run_dir.mkdir(parents=True, exist_ok=True)
         noise = torch.random.fork_rng(devices=range(torch.cuda.device_count()))
         with _lock(run_dir, team), noise, threads_for(model, config.threads):

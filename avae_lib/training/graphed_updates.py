@@ -6,6 +6,7 @@ often longer than the GPU needs to carry it out. A replay starts them all at onc
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 
 import torch
@@ -15,6 +16,7 @@ from avae_lib.errors import InvalidInput
 from avae_lib.models.contract import ModelWithStages
 from avae_lib.objectives import ELBO
 from avae_lib.training.distributed import Team
+from avae_lib.training.training_config import TrainingConfig
 from avae_lib.training.training_state import TrainingState
 from avae_lib.training.update import Outcome, compute, next_batch, note, update
 
@@ -69,13 +71,16 @@ class GraphedUpdate:
         self._images = images.clone()
         self._labels = {name: label.clone() for name, label in labels.items()}
         [group] = self._state.optimizer.param_groups
-        learning_rate = group["lr"]
+        before = {name: group[name] for name in ("lr", "capturable")}
         group["lr"] = self._learning_rate  # a number would be recorded as it is now
+        group["capturable"] = True  # else PyTorch refuses; the counts of steps are on the GPU in any case
         self._state.optimizer.zero_grad()  # so that the recording has gradients of its own
-        self._replay, self._outcome = self._record(
-            lambda: compute(self._state, self._forward, self._images, self._labels)
-        )
-        group["lr"] = learning_rate
+        try:
+            self._replay, self._outcome = self._record(
+                lambda: compute(self._state, self._forward, self._images, self._labels)
+            )
+        finally:
+            group.update(before)
 
 
 def record_on_gpu(computation: Callable[[], Outcome]) -> tuple[Callable[[], None], Outcome]:
@@ -85,19 +90,21 @@ def record_on_gpu(computation: Callable[[], Outcome]) -> tuple[Callable[[], None
         RuntimeError: it does something that a graph cannot hold, such as waiting for the GPU.
     """
     graph = torch.cuda.CUDAGraph()
+    gc.collect()  # what is left of an earlier backward pass belongs to another stream and would spoil the recording
     torch.cuda.synchronize()
     with torch.cuda.graph(graph):
         outcome = computation()
     return graph.replay, outcome
 
 
-def require_graphs(model: nn.Module, device: torch.device, team: Team) -> None:
+def require_graphs(model: nn.Module, device: torch.device, team: Team, config: TrainingConfig) -> None:
     """Refuse runs whose updates cannot be recorded and replayed.
 
     Raises:
-        InvalidInput: they are not on one GPU, or differ from each other in more than numbers.
+        InvalidInput: they are not on one GPU, differ from each other in more than numbers, or set the random state back
+            to compute something again.
 
-    >>> require_graphs(nn.Linear(1, 1), torch.device("cpu"), Team())
+    >>> require_graphs(nn.Linear(1, 1), torch.device("cpu"), Team(), TrainingConfig())
     Traceback (most recent call last):
     avae_lib.errors.InvalidInput: training.cuda_graphs must be false on the device cpu: only a GPU can replay updates
     """
@@ -105,6 +112,10 @@ def require_graphs(model: nn.Module, device: torch.device, team: Team) -> None:
         f"on the device {device.type}: only a GPU can replay updates": device.type != "cuda",
         "with several processes: their exchange of gradients is not recorded": team.size > 1,
         "for a model with stages: its updates differ from each other": isinstance(model, ModelWithStages),
+        "with training.activation_checkpointing: it draws the same noise twice": config.activation_checkpointing,
+        "with training.micro_batch and free bits: both passes draw the same noise": (
+            config.micro_batch is not None and config.kl_weight.free_bits > 0
+        ),
     }
     for reason, applies in reasons.items():
         if applies:

@@ -52,7 +52,7 @@ def backward_in_pieces(
     True
     """
     assert state.config.micro_batch is not None, "without pieces there is nothing to add up"
-    of_weights = torch.as_tensor(state.loss.of_weights(), device=state.device)
+    of_weights = torch.zeros((), device=state.device) + state.loss.of_weights()  # no copy from the host
     if of_weights.requires_grad:
         of_weights.backward()
     pieces = _pieces(images, labels, state.config.micro_batch)
@@ -152,9 +152,10 @@ def _detached(elbo: ELBO) -> ELBO:
 
 def _joined(terms: Sequence[ELBO], pieces: Sequence[_Piece]) -> ELBO:
     """The terms of all images; of each penalty the mean."""
-    shares = torch.tensor([piece.share for piece in pieces], device=terms[0].kl.device)
     penalties = {
-        name: (shares * torch.stack([elbo.penalties[name].mean() for elbo in terms])).sum()
+        name: torch.stack(
+            [piece.share * elbo.penalties[name].mean() for piece, elbo in zip(pieces, terms, strict=True)]
+        ).sum()
         for name in terms[0].penalties
     }
     return ELBO(torch.cat([elbo.log_likelihood for elbo in terms]), torch.cat([elbo.kl for elbo in terms]), penalties)

@@ -133,7 +133,7 @@ def test_replayed_updates_are_ordinary_updates(name, settings):
 def test_a_processor_records_no_updates():
     state = state_of(MODELS["VAE"], cuda_graphs=True)
     with pytest.raises(InvalidInput, match="only a GPU can replay"):
-        require_graphs(state.model, state.device, state.team)
+        require_graphs(state.model, state.device, state.team, state.config)
 
 
 @pytest.mark.parametrize(
@@ -143,5 +143,32 @@ def test_a_processor_records_no_updates():
 def test_updates_that_differ_from_each_other_are_refused_on_a_gpu(model, processes, reason):
     config = VQVAEConfig((1, 8, 8), bits=4) if model == "VQ-VAE" else MODELS[model]
     with pytest.raises(InvalidInput, match=reason):
-        require_graphs(config.build(), torch.device("cuda"), Team(rank=0, size=processes))
-    require_graphs(MODELS["attentive"].build(), torch.device("cuda"), Team())
+        require_graphs(config.build(), torch.device("cuda"), Team(rank=0, size=processes), CONFIG)
+    require_graphs(MODELS["attentive"].build(), torch.device("cuda"), Team(), CONFIG)
+
+
+@pytest.mark.parametrize(
+    "settings", [{"activation_checkpointing": True}, {"micro_batch": 4, "kl_weight": {"free_bits": 0.1}}]
+)
+def test_updates_that_draw_noise_twice_are_refused(settings):
+    with pytest.raises(InvalidInput, match="the same noise"):
+        require_graphs(MODELS["attentive"].build(), torch.device("cuda"), Team(), derive(CONFIG, **settings))
+
+
+@pytest.mark.parametrize("kind", ["adam", "adamw", "adamax"])
+def test_pytorch_is_told_that_the_step_is_recorded_and_only_then(kind):
+    """On a GPU it refuses to record the step of an optimizer whose groups are not "capturable"."""
+    state = state_of(MODELS["VAE"], optimizer={"kind": kind})
+    [group] = state.optimizer.param_groups
+    during = []
+
+    def record(computation):
+        during.append((group["capturable"], type(group["lr"])))
+        raise RuntimeError("not recorded")
+
+    before = group["capturable"]
+    replayed = GraphedUpdate(state, state.model, record)
+    with pytest.raises(RuntimeError, match="not recorded"):
+        trained(state, replayed)
+    assert during == [(True, torch.Tensor)]
+    assert group["capturable"] is before and type(group["lr"]) is float
