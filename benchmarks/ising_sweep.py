@@ -5,6 +5,7 @@
 If the time per spin stays the same as lattices grow, the cost is arithmetic and memory traffic, not Python.
 """
 
+import argparse
 import platform
 
 import torch
@@ -54,4 +55,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    ).parse_args()  # it takes no arguments, but has a --help
     main()

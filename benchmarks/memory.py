@@ -10,6 +10,7 @@ allocator told to return freed memory at once, and once as it is, where the gaps
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import json
 import os
@@ -115,4 +116,6 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["--here"]:
         print(json.dumps(measure_here(*json.loads(sys.argv[2]))))
     else:
-        main(*sys.argv[1:])
+        parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+        parser.add_argument("preset", nargs="?", choices=BATCHES, help="one preset, without a record")
+        main(parser.parse_args().preset)

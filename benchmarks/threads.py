@@ -8,6 +8,7 @@ ratio is the time with two threads divided by the time with one.
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import json
 import multiprocessing
@@ -89,4 +90,7 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["--here"]:
         print(measure_here(*json.loads(sys.argv[2])))
     else:
+        argparse.ArgumentParser(
+            description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        ).parse_args()  # it takes no arguments, but has a --help
         main()

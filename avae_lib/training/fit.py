@@ -24,6 +24,7 @@ from avae_lib.training.costs import Clock, Costs
 from avae_lib.training.devices import find_device, threads_for
 from avae_lib.training.disk_space import expected_disk_space, require_enough_disk_space
 from avae_lib.training.distributed import Agreement, Team, join_team
+from avae_lib.training.fused_attention import require_fused_attention
 from avae_lib.training.graphed_updates import require_graphs
 from avae_lib.training.loggers import loggers
 from avae_lib.training.memory import expected_memory

@@ -278,6 +278,14 @@ def test_bfloat16_changes_the_loss_no_more_than_it_does_as_usual():
     assert abs(fused - wanted) < 2 * abs(usual - wanted) + 1e-3 * abs(wanted)
 
 
+def test_a_run_refuses_it_on_a_processor_in_one_sentence(tmp_path):
+    images = torch.zeros(4, 1, 8, 8, dtype=torch.uint8)
+    dataset = ImageDataset("dots", train=images, test=images, bits=4)
+    config = TrainingConfig(steps=1, batch_size=2, device="cpu", fused_attention=True)
+    with pytest.raises(InvalidInput, match="must be false on cpu: its kernels run on NVIDIA GPUs"):
+        fit(find_preset("digits-attentive").build_model(), dataset, config, tmp_path)
+
+
 @pytest.fixture
 def on_this_processor(monkeypatch):
     """The switch without its check of the device, so that training runs the algorithm in PyTorch."""
