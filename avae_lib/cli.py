@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import importlib
 import inspect
@@ -17,6 +18,7 @@ import tyro
 
 from avae_lib.errors import UserError, one_line
 from avae_lib.plugins import add_plugin
+from avae_lib.training.run_guards import status_of_unfinished
 
 __all__ = ["main"]
 
@@ -90,7 +92,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        _dispatch(arguments)
+        with status_of_unfinished() if "train" in arguments else contextlib.nullcontext():
+            _dispatch(arguments)
     except KeyboardInterrupt as interruption:
         saved, status = str(interruption), getattr(interruption, "exit_status", 130)
         return _complain(f"{saved}; the same command continues from there" if saved else "stopped", status)

@@ -193,7 +193,7 @@ def measure(way: str, attention: Attention, layers: int, options: argparse.Names
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = records.options_of(__doc__)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     parser.add_argument("--device", default=device, help="where to measure")
     parser.add_argument("--dtype", default="bfloat16" if device == "cuda" else "float32", help="of the contexts")

@@ -5,10 +5,8 @@
 If the time per spin stays the same as lattices grow, the cost is arithmetic and memory traffic, not Python.
 """
 
-import argparse
-import platform
-
 import torch
+from records import Table, options_of, record
 from torch.utils.benchmark import Timer
 
 from avae_lib.meanfield import LatticeIsing
@@ -46,16 +44,27 @@ def row(side: int) -> tuple[float, float, float, float]:
 
 def main() -> None:
     torch.manual_seed(0)
-    print(f"torch {torch.__version__}, {platform.machine()}, {torch.get_num_threads()} threads, float32")
-    print(f"{'side':>6}{'mean field, ms':>16}{'ns per spin':>13}{'Gibbs, ms':>12}{'copy, ms':>11}{'tanh, ms':>11}")
+    table = Table(
+        side=">6",
+        mean_field_ms=">14.3f",
+        mean_field_ns_per_spin=">23.1f",
+        gibbs_ms=">10.3f",
+        copy_ms=">10.4f",
+        tanh_ms=">10.4f",
+    )
     for side in SIDES:
         mean_field, gibbs, copy, tanh = row(side)
-        per_spin = 1e6 * mean_field / side**2
-        print(f"{side:6}{mean_field:16.3f}{per_spin:13.1f}{gibbs:12.3f}{copy:11.4f}{tanh:11.4f}")
+        table.add(
+            side=side,
+            mean_field_ms=mean_field,
+            mean_field_ns_per_spin=1e6 * mean_field / side**2,
+            gibbs_ms=gibbs,
+            copy_ms=copy,
+            tanh_ms=tanh,
+        )
+    record("ising_sweep", table.rows)
 
 
 if __name__ == "__main__":
-    argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    ).parse_args()  # it takes no arguments, but has a --help
+    options_of(__doc__).parse_args()  # it takes no arguments, but has a --help
     main()

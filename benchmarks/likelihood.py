@@ -18,7 +18,6 @@ On a CPU all times are processor time with one thread, which other programs leng
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import time
 from collections.abc import Callable, Iterator
@@ -26,7 +25,7 @@ from typing import Any
 from unittest.mock import patch
 
 import torch
-from records import Table, record  # also puts the repository on the path, so it comes before avae_lib
+from records import Table, options_of, record  # also puts the repository on the path, so it comes before avae_lib
 from torch import Tensor
 from torch.utils.benchmark import Timer
 from torch.utils.benchmark.utils.timer import timer as synchronizing_timer
@@ -153,7 +152,7 @@ def kept_memory(function: Callable[[], Any]) -> int:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
+    parser = options_of(__doc__)
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"), help="Where to measure.")
     parser.add_argument("--presets", nargs="+", default=list(BATCHES), choices=BATCHES, help="Presets to measure.")
     arguments = parser.parse_args()

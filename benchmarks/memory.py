@@ -10,7 +10,6 @@ allocator told to return freed memory at once, and once as it is, where the gaps
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import json
 import os
@@ -21,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from records import Table, record
+from records import Table, options_of, record
 
 from avae_lib.data import ImageDataset
 from avae_lib.presets import find_preset
@@ -116,6 +115,6 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["--here"]:
         print(json.dumps(measure_here(*json.loads(sys.argv[2]))))
     else:
-        parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+        parser = options_of(__doc__)
         parser.add_argument("preset", nargs="?", choices=BATCHES, help="one preset, without a record")
         main(parser.parse_args().preset)

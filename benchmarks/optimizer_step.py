@@ -11,13 +11,12 @@ of all weights and moments and their restoration. *moving average* and *clipping
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import time
 from collections.abc import Callable
 
 import torch
-from records import Table, record
+from records import Table, options_of, record
 
 from avae_lib.presets import find_preset
 from avae_lib.training.moving_average import MovingAverage
@@ -81,8 +80,8 @@ def measure(preset: str, device: torch.device) -> dict[str, float | str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--device", default="cpu")
+    parser = options_of(__doc__)
+    parser.add_argument("--device", default="cpu", help="cpu, cuda, …")
     device = torch.device(parser.parse_args().device)
     print("milliseconds")
     numbers = ("plain", "conditional", "with_copies", "moving_average", "clipping")

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from records import RESULTS, Table, describe_device, record
+from records import RESULTS, Table, describe_device, options_of, record
 from training_steps.profile import GROUPS, profile_update
 
 PRESETS = ("cifar10-vdvae", "cifar10-attentive-16")
@@ -43,12 +43,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--presets", nargs="+", default=list(PRESETS), metavar="PRESET")
+    parser = options_of(__doc__)
+    parser.add_argument("--presets", nargs="+", default=list(PRESETS), metavar="PRESET", help="presets to measure")
     parser.add_argument("--batches", nargs="+", type=int, default=[2, 2], help="images in an update, for each preset")
     parser.add_argument("--variant", default="eager", help="as for train_step.py")
     parser.add_argument("--steps", type=int, default=1, help="updates under the profiler")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="cpu, cuda, …")
     parser.add_argument("--out", type=Path, default=RESULTS, metavar="DIR", help="folder of record and picture")
     return parser.parse_args(arguments)
 

@@ -16,6 +16,7 @@ recorded in ...
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
@@ -30,7 +31,7 @@ from typing import Any
 
 import torch
 
-__all__ = ["RESULTS", "ROOT", "Table", "describe_device", "installed_versions", "record"]
+__all__ = ["RESULTS", "ROOT", "Table", "describe_device", "installed_versions", "options_of", "record"]
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -67,6 +68,15 @@ class Table:
     def _print(self, cells: dict[str, Any]) -> None:
         formatted = [_padded(cells[name], spec) for name, spec in self._columns.items()]
         print(" ".join(formatted).rstrip(), flush=True)
+
+
+def options_of(doc: str | None) -> argparse.ArgumentParser:
+    """A parser whose help begins with the docstring of a benchmark, which says how to read its table.
+
+    >>> options_of("Count something.").parse_args([])
+    Namespace()
+    """
+    return argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
 
 
 def _padded(value: Any, spec: str) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 from statistics import median
 
 import torch
-from records import RESULTS, Table, record
+from records import RESULTS, Table, options_of, record
 from torch import Tensor
 from training_steps.arithmetic import seconds_of
 
@@ -53,13 +53,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--presets", nargs="+", default=list(PRESETS), metavar="PRESET")
-    parser.add_argument("--temperatures", nargs="+", type=float, default=[1.0, 0.7], metavar="T")
+    parser = options_of(__doc__)
+    parser.add_argument("--presets", nargs="+", default=list(PRESETS), metavar="PRESET", help="presets to measure")
+    parser.add_argument(
+        "--temperatures",
+        nargs="+",
+        type=float,
+        default=[1.0, 0.7],
+        metavar="T",
+        help="of the latents",
+    )
     parser.add_argument("--batch", type=int, default=16, help="images in a batch")
     parser.add_argument("--repeats", type=int, default=5, help="timed calls; the median counts")
     parser.add_argument("--compiled", action="store_true", help="also through torch.compile")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="cpu, cuda, …")
     parser.add_argument("--out", type=Path, default=RESULTS, metavar="DIR", help="folder of the record")
     return parser.parse_args(arguments)
 

@@ -22,7 +22,7 @@ from statistics import median
 from typing import Any
 
 import torch
-from records import RESULTS, Table, record
+from records import RESULTS, Table, options_of, record
 from training_steps.jobs import Job, Runner, write_row
 from training_steps.timing import memory_now, milliseconds_per_update, peak_memory
 
@@ -140,15 +140,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--batches", nargs="*", type=int, default=[2, 8, 32])
-    parser.add_argument("--blocks", nargs="*", type=int, default=[1, 2, 4])
-    parser.add_argument("--sides", nargs="*", type=int, default=[16, 32, 64])
-    parser.add_argument("--processes", nargs="*", type=int, default=[1, 2])
+    parser = options_of(__doc__)
+    parser.add_argument("--batches", nargs="*", type=int, default=[2, 8, 32], help="images in an update")
+    parser.add_argument("--blocks", nargs="*", type=int, default=[1, 2, 4], help="blocks at each resolution")
+    parser.add_argument("--sides", nargs="*", type=int, default=[16, 32, 64], help="heights and widths of the images")
+    parser.add_argument("--processes", nargs="*", type=int, default=[1, 2], help="processes that train together")
     parser.add_argument("--width", type=int, default=32, help="channels of the residual stream")
     parser.add_argument("--steps", type=int, default=1, help="updates that are timed together")
     parser.add_argument("--repeats", type=int, default=3, help="how often; the median counts")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="cpu, cuda, …")
     parser.add_argument("--minutes", type=float, default=60.0, help="after so many minutes everything stops")
     parser.add_argument("--out", type=Path, default=RESULTS, metavar="DIR", help="folder of the record")
     parser.add_argument("--one", help=argparse.SUPPRESS)

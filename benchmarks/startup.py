@@ -10,7 +10,6 @@ of its modules, and the third import is what training needs.
 
 from __future__ import annotations
 
-import argparse
 import os
 import subprocess
 import sys
@@ -20,7 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
-from records import RESULTS, ROOT, Table, record
+from records import RESULTS, ROOT, Table, options_of, record
 
 COMMANDS = {
     "python": ["-c", "pass"],
@@ -51,9 +50,11 @@ def seconds_of(arguments: Sequence[str]) -> float:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = options_of(__doc__)
     parser.add_argument("--repeats", type=int, default=5, help="processes of each command")
-    parser.add_argument("--only", nargs="+", choices=COMMANDS, default=list(COMMANDS), metavar="COMMAND")
+    parser.add_argument(
+        "--only", nargs="+", choices=COMMANDS, default=list(COMMANDS), metavar="COMMAND", help="of these"
+    )
     parser.add_argument("--out", type=Path, default=RESULTS, metavar="DIR", help="folder of the record")
     args = parser.parse_args(arguments)
     table = Table(command="<30", seconds=">9.2f", fastest=">9.2f")

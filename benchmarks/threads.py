@@ -8,7 +8,6 @@ ratio is the time with two threads divided by the time with one.
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import json
 import multiprocessing
@@ -20,7 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from records import Table, record
+from records import Table, options_of, record
 
 from avae_lib.data import ImageDataset
 from avae_lib.presets import find_preset
@@ -90,7 +89,5 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["--here"]:
         print(measure_here(*json.loads(sys.argv[2])))
     else:
-        argparse.ArgumentParser(
-            description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-        ).parse_args()  # it takes no arguments, but has a --help
+        options_of(__doc__).parse_args()  # it takes no arguments, but has a --help
         main()

@@ -7,6 +7,7 @@ Both start from the same topics. scikit-learn's bound is evaluated by our formul
 compare with scikit-learn's.
 """
 
+import dataclasses
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ import numpy as np
 import scipy.sparse
 import torch
 import tyro
+from records import Table, record
 from sklearn.decomposition import LatentDirichletAllocation
 
 from avae_lib.meanfield import LdaPrior, fit_lda
@@ -87,15 +89,16 @@ def main(corpus: Corpus) -> None:
 def report(corpus: Corpus, bound: float, their_seconds: float, elbo: torch.Tensor, our_seconds: float) -> None:
     """One table: bound, iterations, seconds of processor time, ratio."""
     print(f"{corpus.documents:,} documents, {corpus.words:,} words, {corpus.topics} topics")
-    print(f"{'':16}{'iterations':>11}{'bound, nats':>16}{'seconds':>9}{'ratio':>7}")
-    print(f"{'scikit-learn':16}{corpus.iterations:11}{bound:16.1f}{their_seconds:9.1f}{1:7.2f}")
+    table = Table(program="<14", iterations=">11", bound_nats=">14.1f", seconds=">9.1f", ratio=">7.2f")
+    table.add(program="scikit-learn", iterations=corpus.iterations, bound_nats=bound, seconds=their_seconds, ratio=1.0)
     reached = (elbo >= bound).nonzero()
-    if len(reached) == 0:
-        print(f"ours ends at {elbo[-1]:.1f} after {len(elbo)} sweeps and {our_seconds:.1f} s: try more --sweeps")
-        return
-    sweep = int(reached[0]) + 1
+    sweep = int(reached[0]) + 1 if len(reached) else len(elbo)
     seconds = our_seconds * sweep / len(elbo)  # sweeps take equal times
-    print(f"{'ours':16}{sweep:11}{elbo[sweep - 1]:16.1f}{seconds:9.1f}{seconds / their_seconds:7.2f}")
+    ratio = seconds / their_seconds if len(reached) else None
+    table.add(program="ours", iterations=sweep, bound_nats=elbo[sweep - 1].item(), seconds=seconds, ratio=ratio)
+    if ratio is None:
+        print("ours has not reached the same bound: try more --sweeps")
+    record("topic_model", table.rows, corpus=dataclasses.asdict(corpus))
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from records import RESULTS, Table, record
+from records import RESULTS, Table, options_of, record
 from training_steps.jobs import Job, Runner, ask_for_quiet, write_row
 from training_steps.suites import SUITES, Suite
 from training_steps.variants import Variant
@@ -65,12 +65,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
-    about, _, more = (__doc__ or "").partition("\n")
-    parser = argparse.ArgumentParser(
-        description=about, epilog=more, formatter_class=argparse.RawDescriptionHelpFormatter
+    parser = options_of(__doc__)
+    parser.add_argument("--presets", nargs="+", default=list(PRESETS), metavar="PRESET", help="presets to measure")
+    parser.add_argument(
+        "--variants",
+        nargs="+",
+        default=list(VARIANTS),
+        metavar="VARIANT",
+        help="see above",
     )
-    parser.add_argument("--presets", nargs="+", default=list(PRESETS), metavar="PRESET")
-    parser.add_argument("--variants", nargs="+", default=list(VARIANTS), metavar="VARIANT")
     parser.add_argument("--device", default="auto", help="auto (a GPU if there is one), cpu, cuda, …")
     parser.add_argument("--batch", type=int, help="images in an update; by default the preset's own number")
     parser.add_argument("--steps", type=int, default=3, help="updates that are timed together")
@@ -218,7 +221,7 @@ def show_printed(rows: Sequence[dict[str, Any]]) -> None:
 
 def show_failures(rows: Sequence[dict[str, Any]]) -> None:
     for row in rows:
-        print(f"FAILED {row['job']}: {row['failed']}")
+        print(f"{row['job']}: {row['failed']}")
         for line in row["last_lines"]:
             print(f"    {line}")
 

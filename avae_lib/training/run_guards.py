@@ -16,7 +16,15 @@ except ImportError:  # Windows has no such locks; there the folder is not guarde
 
 from avae_lib.errors import UserError
 
-__all__ = ["UNFINISHED", "RunInUse", "StopRequest", "TrainingInterrupted", "run_lock", "stop_on_signals"]
+__all__ = [
+    "UNFINISHED",
+    "RunInUse",
+    "StopRequest",
+    "TrainingInterrupted",
+    "run_lock",
+    "status_of_unfinished",
+    "stop_on_signals",
+]
 
 UNFINISHED = 75
 """Exit status of a training that a scheduler has stopped: the same command continues it (EX_TEMPFAIL of sysexits.h)."""
@@ -70,6 +78,36 @@ class TrainingInterrupted(KeyboardInterrupt):
     def __init__(self, message: str, number: int | None = signal.SIGINT) -> None:
         super().__init__(message)
         self.exit_status = _INTERRUPTED if number == signal.SIGINT else UNFINISHED
+
+
+@contextlib.contextmanager
+def status_of_unfinished() -> Iterator[None]:
+    """In a ``with`` block, SIGTERM, SIGUSR1 and SIGUSR2 end the program with ``UNFINISHED``: a scheduler tries again.
+
+    Meant for the time before the first update and after the last one, when there is nothing to save.
+
+    Raises:
+        TrainingInterrupted: one of these signals has arrived.
+
+    >>> with status_of_unfinished():
+    ...     signal.raise_signal(signal.SIGTERM)
+    Traceback (most recent call last):
+    avae_lib.training.run_guards.TrainingInterrupted: stopped by SIGTERM before the first update or after the last one
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals reach the main thread only
+        return
+
+    def stop(number: int, frame: object) -> None:
+        name = signal.Signals(number).name
+        raise TrainingInterrupted(f"stopped by {name} before the first update or after the last one", number)
+
+    before = {number: signal.signal(number, stop) for number in _STOPPING if number != signal.SIGINT}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class StopRequest:

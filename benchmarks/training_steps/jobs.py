@@ -191,7 +191,8 @@ class _Process:
         while self._process.poll() is None:
             now = time.monotonic()
             if now > self._deadline or (now > self._end and not self._stopped):
-                self.failure = f"stopped after its limit of {self._limit:g} s, or at the end of all"
+                at_end = "not measured: --minutes were over"
+                self.failure = at_end if now > self._deadline else f"stopped after its limit of {self._limit:g} s"
                 self._signal(signal.SIGKILL)
                 return
             time.sleep(0.2)

@@ -126,3 +126,15 @@ def test_help_states_the_exit_statuses(capsys):
     assert main(["--help"]) == 0
     said = " ".join(capsys.readouterr().out.split())
     assert "75 if SIGTERM, SIGUSR1 or SIGUSR2 has stopped training" in said and "130 if Ctrl-C" in said
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2])
+def test_a_signal_outside_of_the_updates_asks_for_another_try(monkeypatch, tmp_path, capsys, number):
+    """While the data are loaded, and while the report is written."""
+    for place in ("avae_lib.training.runs.train_run", "avae_lib.report.write_report"):
+        with monkeypatch.context() as patched:
+            patched.setattr(place, lambda *_, **__: signal.raise_signal(number))
+            status = main(["train", "digits-vae", "--training.steps", "1", "--run-dir", str(tmp_path)])
+        assert status == 75
+        assert "the same command continues" in capsys.readouterr().err
+    assert signal.getsignal(number) is signal.SIG_DFL
