@@ -66,6 +66,11 @@ _IN_HISTORY = (
     "the git history of this folder contains answers that this edition leaves out ({} places, for example: {}). Anyone "
     "who clones it can read them: publish into a new repository"
 )
+_OURS = ("autograder", "avae_lib", "")
+_NOT_INSTALLED = (
+    "this needs {}, which is not installed: run make setup in a copy of the repository, or install the wheel with its "
+    "extra, pip install 'avae-VERSION-py3-none-any.whl[course]'"
+)
 _Units = Annotated[tuple[str, ...], tyro.conf.arg(metavar="UNIT ...", help_behavior_hint="")]
 _Unit = Annotated[str, tyro.conf.arg(metavar="UNIT", help="A unit of the course, as 03 or 03_vae.")]
 
@@ -84,6 +89,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _complain(one_line(error), error.exit_status)
     except OSError as error:
         return _complain(one_line(error), 1)
+    except ModuleNotFoundError as missing:
+        if (missing.name or "").partition(".")[0] in _OURS:
+            raise
+        return _complain(_NOT_INSTALLED.format(missing.name), 1)
     return status or 0
 
 

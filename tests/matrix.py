@@ -2,8 +2,10 @@
 
     python tests/matrix.py                                        # all runs, one after the other
     python tests/matrix.py colab-1 floors-2 -- tests/avae_lib     # these runs, with arguments for pytest
+    python tests/matrix.py --page                                 # no run: the page again, from the record
 
-Environments are made and kept by uv. Results go into tests/matrix.json as soon as a run has ended.
+Environments are made and kept by uv. Results go into tests/matrix.json as soon as a run has ended, and from there into
+docs/tested_with.md.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 RECORD = ROOT / "tests" / "matrix.json"
+PAGE = ROOT / "docs" / "tested_with.md"
 ALL_TESTS = ("-m", "not slow")
 TEST_OF_RECORD = "tests/test_repository.py::test_matrix_was_run_with_the_constraints_and_passed"  # of the last record
 
@@ -81,8 +84,26 @@ print(json.dumps({
 """
 
 
+ABOUT = """# What was tested where
+
+Written by `make test-matrix` (`python tests/matrix.py --page`) from [the record](../tests/matrix.json); a test compares
+the two. Each row is one run: of all tests, or of as many files as the column says; the record names them.
+
+| run | date | Python | PyTorch | NumPy | threads | processor | locale | time zone | tests | passed | skipped | failed |
+|---|---|---|---|---|---|---|---|---|---|---|---|---|
+{rows}
+
+`colab` has the versions that Colab installs, on a machine of ours: nothing here ran on Colab itself. `floors` are the
+oldest versions that `pyproject.toml` allows, `newest` the newest on the day, and `tested` those in `constraints.txt`,
+which `make setup` installs. The processor is the set of instructions that PyTorch was allowed to use.
+"""
+
+
 def main() -> int:
     arguments = parsed_arguments()
+    if arguments.page:
+        PAGE.write_text(page(json.loads(RECORD.read_text(encoding="utf-8"))), encoding="utf-8")
+        return 0
     results = {}
     for name in arguments.runs or RUNS:
         python = environment(arguments.environments, name.partition("-")[0])
@@ -98,6 +119,24 @@ def keep(name: str, result: dict) -> None:
     record = json.loads(RECORD.read_text(encoding="utf-8")) if RECORD.exists() else {}
     in_order = {key: (record | {name: result})[key] for key in RUNS if key in {*record, name}}
     RECORD.write_text(json.dumps(in_order, indent=1) + "\n", encoding="utf-8")
+    PAGE.write_text(page(in_order), encoding="utf-8")
+
+
+def page(record: dict[str, dict]) -> str:
+    """The page that shows a record."""
+    facts = ("date", "python", "torch", "numpy", "threads", "cpu", "locale", "timezone")
+    rows = [
+        [name, *(result[key] for key in facts), chosen(result["tests"])]
+        + [result[key] for key in ("passed", "skipped", "failed")]
+        for name, result in record.items()
+    ]
+    return ABOUT.format(rows="\n".join("| " + " | ".join(map(str, row)) + " |" for row in rows))
+
+
+def chosen(tests: str) -> str:
+    """Which tests ran, in a word: all, or how many files."""
+    files = [word for word in tests.split() if word.startswith("tests/")]
+    return f"{len(files)} files" if files else "all"
 
 
 def parsed_arguments() -> argparse.Namespace:
@@ -105,6 +144,7 @@ def parsed_arguments() -> argparse.Namespace:
     parser.add_argument("runs", nargs="*", metavar="RUN", help=f"which runs (all by default): {', '.join(RUNS)}")
     parser.add_argument("--environments", type=Path, default=ROOT / ".matrix", help="folder of environments (20 GB)")
     parser.add_argument("--processes", type=int, default=2, help="how many processes share the tests of a run")
+    parser.add_argument("--page", action="store_true", help="run nothing; write docs/tested_with.md from the record")
     split = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
     arguments = parser.parse_args(sys.argv[1:split])
     arguments.pytest = tuple(sys.argv[split + 1 :])

@@ -82,6 +82,19 @@ def test_matrix_shows_every_pair_of_versions_and_settings():
         assert len(set(zip(one, other, strict=True))) == len(set(one)) * len(set(other))
 
 
+def test_the_page_of_tested_versions_shows_the_record():
+    record = json.loads((ROOT / "tests" / "matrix.json").read_text(encoding="utf-8"))
+    shown = (ROOT / "docs" / "tested_with.md").read_text(encoding="utf-8")
+    assert shown == matrix()["page"](record), "run python tests/matrix.py --page"
+    assert shown.count("\n| ") == 1 + len(record)
+
+
+def test_the_page_says_whether_all_tests_ran():
+    chosen = matrix()["chosen"]
+    assert chosen("all") == chosen("-m not slow") == "all"
+    assert chosen("-m not slow tests/test_docs.py tests/avae_lib") == "2 files"
+
+
 def test_torch_may_be_as_old_as_colab_has_it_and_as_new_as_it_comes():
     requirements = dict(re.match(r"([\w-]+)(.*)", line).groups() for line in project()["dependencies"])
     for name, newest_floor in {"torch": (2, 11), "torchvision": (0, 26)}.items():

@@ -13,8 +13,6 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, tzinfo
 from typing import Any
 
-import yaml
-
 from autograder.collecting.archives import Entry, LeftOut, common_folder
 from autograder.collecting.handed_in_work import FoundWork, Offering, Work, WorkFile
 from autograder.collecting.lms_times import moment
@@ -26,8 +24,6 @@ __all__ = ["gradescope_files", "read_gradescope"]
 _METADATA = "submission_metadata.yml"
 _FOLDER = re.compile(r"(?:.*_)?submission_(\d+)")
 _LARGEST = 50 * 2**20  # bytes; for a large class the file also contains all output of autograders
-# Reads all values as text, so that 007 stays 007, and ignores tags of Ruby classes.
-_LOADER = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 
 
 def gradescope_files(entries: Sequence[Entry]) -> int:
@@ -61,8 +57,12 @@ def read_gradescope(entries: Sequence[Entry], offering: Offering) -> FoundWork:
 def _metadata(described: Entry) -> Mapping[str, Mapping[str, Any]]:
     if described.size > _LARGEST:
         raise CourseError(f"{_METADATA} has {described.size / 2**20:.0f} MB: check that it is from Gradescope")
+    import yaml  # on demand, so that course --help works without the grader's packages
+
+    # This loader reads all values as text, so that 007 stays 007, and ignores tags of Ruby classes.
+    loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
     try:
-        facts = yaml.load(described.read(), _LOADER)
+        facts = yaml.load(described.read(), loader)
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError):
         raise CourseError(f"{_METADATA} cannot be read: export the submissions again") from None
     if not isinstance(facts, dict) or not all(isinstance(value, dict) for value in facts.values()):
