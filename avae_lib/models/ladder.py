@@ -22,7 +22,7 @@ from avae_lib.models.hierarchy import Draw, Hierarchy, LatentDraw, SingleSampleD
 from avae_lib.models.requirements import require_at_least, require_image_kind, require_mixtures_used, require_sizes
 from avae_lib.nn.convolutions import PixelScaling
 from avae_lib.nn.output_heads import output_head
-from avae_lib.nn.precision import at_least_float32
+from avae_lib.nn.precision import at_least_float32, without_autocast
 from avae_lib.nn.residual_posteriors import bounded_log_std
 
 __all__ = ["GaussianOf", "LadderConfig", "StandardPrior", "ZeroTop", "hidden_layers", "onto_pixels"]
@@ -265,7 +265,19 @@ def hidden_layers(inputs: int, width: int, batch_norm: bool) -> nn.Sequential:
     for before in (inputs, width):
         norm = nn.BatchNorm1d(width) if batch_norm else nn.Identity()
         layers += [nn.Linear(before, width), norm, nn.LeakyReLU(LEAK)]
-    return nn.Sequential(*layers)
+    return _InFloat32(*layers) if batch_norm else nn.Sequential(*layers)
+
+
+class _InFloat32(nn.Sequential):
+    """Layers that autocast leaves in float32.
+
+    Batch normalisation divides by the deviation of a unit. Where it is small, it would enlarge the rounding error of a
+    linear layer in bfloat16.
+    """
+
+    def forward(self, input: Float[Tensor, "batch inputs"]) -> Float[Tensor, "batch features"]:
+        with without_autocast(input):
+            return super().forward(at_least_float32(input))
 
 
 def onto_pixels(size: tuple[int, int], features: int, channels: int) -> nn.Sequential:
