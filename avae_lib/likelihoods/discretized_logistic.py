@@ -281,7 +281,7 @@ def logistic_level_probabilities(
     >>> logistic_level_probabilities(torch.zeros(1, 1), torch.zeros(1, 1), torch.zeros(1, 1), bits=1)
     tensor([[0.5000, 0.5000]])
     """
-    levels = torch.arange(2**bits, dtype=torch.uint8)
+    levels = torch.arange(2**bits, dtype=torch.uint8, device=mean.device)
     component = logistic_bin_log_prob(levels, mean.unsqueeze(-1), log_scale.unsqueeze(-1), bits)
     return torch.logsumexp(F.log_softmax(logits, dim=1).unsqueeze(-1) + component, dim=1).exp()
 

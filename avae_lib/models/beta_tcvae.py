@@ -111,13 +111,15 @@ def total_correlation(
     """
     of_pairs = DiagonalGaussian(posterior.mean[None], posterior.log_std[None])
     log_q = of_pairs.log_prob_per_element(z[:, None])  # (draw, image, latent): of each draw under each posterior
-    log_weights = log_batch_weights(len(z), dataset_size, estimator).to(log_q)
+    log_weights = log_batch_weights(len(z), dataset_size, estimator, device=z.device).to(log_q.dtype)
     log_joint = torch.logsumexp(log_weights + log_q.sum(dim=2), dim=1)
     log_marginals = torch.logsumexp(log_weights[:, :, None] + log_q, dim=1)
     return log_joint - log_marginals.sum(dim=1)
 
 
-def log_batch_weights(batch: int, dataset_size: int, estimator: str) -> Float[Tensor, "batch batch"]:
+def log_batch_weights(
+    batch: int, dataset_size: int, estimator: str, device: torch.device | str = "cpu"
+) -> Float[Tensor, "batch batch"]:
     r"""Logarithms of the weights that the posterior of image j has in the estimate of q at the draw of image i.
 
     * ``weighted``: :math:`w_{ij} = 1 / (N M)` with M images in the batch and N in the data set, the
@@ -136,6 +138,6 @@ def log_batch_weights(batch: int, dataset_size: int, estimator: str) -> Float[Te
     if estimator not in ESTIMATORS:
         raise InvalidInput(f"estimator must be one of {', '.join(ESTIMATORS)}, got {estimator!r}")
     if estimator == "weighted":
-        return torch.full((batch, batch), -math.log(dataset_size * batch))
+        return torch.full((batch, batch), -math.log(dataset_size * batch), device=device)
     others = math.log((dataset_size - 1) / (dataset_size * max(batch - 1, 1)))
-    return torch.full((batch, batch), others).fill_diagonal_(-math.log(dataset_size))
+    return torch.full((batch, batch), others, device=device).fill_diagonal_(-math.log(dataset_size))

@@ -14,6 +14,7 @@ from torch.nn.utils import parametrizations
 
 from avae_lib.nn.convolutions import Resize, require_odd
 from avae_lib.nn.residual_cells import FactorizedReduction
+from avae_lib.nn.unpooling import Enlargement
 
 __all__ = ["NVAECell", "SqueezeExcite", "decoder_cell", "encoder_cell", "normalised_convolution"]
 
@@ -148,7 +149,7 @@ def decoder_cell(
     _require_resize(resize, "double", in_channels, out_channels)
     hidden = expansion * in_channels
     correction = nn.Sequential(
-        nn.Upsample(scale_factor=2, mode="nearest") if resize == "double" else nn.Identity(),
+        Enlargement(scale_factor=2, mode="nearest") if resize == "double" else nn.Identity(),
         _batch_norm(in_channels),
         nn.Conv2d(in_channels, hidden, 1, bias=False),
         *_norm_swish(hidden),
@@ -172,7 +173,7 @@ def _shortcut(in_channels: int, out_channels: int, resize: Resize, weight_norm: 
         pixel_map = functools.partial(normalised_convolution, kernel_size=1, weight_norm=weight_norm)
         return FactorizedReduction(in_channels, out_channels, pixel_map)
     if resize == "double":
-        smooth = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True)
+        smooth = Enlargement(scale_factor=2, mode="bilinear", align_corners=True)
         return nn.Sequential(smooth, normalised_convolution(in_channels, out_channels, 1, weight_norm=weight_norm))
     return nn.Identity()
 

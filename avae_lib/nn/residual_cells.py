@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from avae_lib.nn.convolutions import Resize, WeightNormConvolution
 from avae_lib.nn.nonlocal_block import non_local_or_identity
+from avae_lib.nn.unpooling import Enlargement
 
 __all__ = [
     "FactorizedReduction",
@@ -163,7 +164,7 @@ class ResidualBlock(nn.Module):
         super().__init__()
         out_channels = resized_channels(channels, resize)
         self.shortcut = _shortcut(channels, out_channels, resize, key_channels)
-        self.enlarge = nn.Upsample(scale_factor=2, mode="nearest") if resize == "double" else nn.Identity()
+        self.enlarge = Enlargement(scale_factor=2, mode="nearest") if resize == "double" else nn.Identity()
         first = Node(channels, out_channels, 2 if resize == "halve" else 1, key_channels)
         others = (Node(out_channels, out_channels, key_channels=key_channels) for _ in range(NODES - 1))
         self.nodes = nn.Sequential(first, *others)
@@ -207,7 +208,7 @@ def _shortcut(channels: int, out_channels: int, resize: Resize, key_channels: in
     if resize == "halve":
         return FactorizedReduction(channels, out_channels)
     return nn.Sequential(
-        nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True),
+        Enlargement(scale_factor=2, mode="bilinear", align_corners=True),
         non_local_or_identity(channels, key_channels),
         WeightNormConvolution(channels, out_channels, bias=False),
     )

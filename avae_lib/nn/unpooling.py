@@ -6,8 +6,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from avae_lib.components import component
+from avae_lib.nn.precision import without_autocast
 
-__all__ = ["LearnedUnpooling", "Unpooling", "unpool_nearest"]
+__all__ = ["Enlargement", "LearnedUnpooling", "Unpooling", "unpool_nearest"]
 
 
 @component(unit="05_hierarchical_vae")
@@ -58,6 +59,19 @@ class Unpooling(nn.Module):
 
     def extra_repr(self) -> str:
         return f"factor={self.factor}"
+
+
+class Enlargement(nn.Upsample):
+    """PyTorch's upsampling in the type of its input: on a GPU, autocast would return a float32 map of twice the size.
+
+    >>> import torch
+    >>> Enlargement(scale_factor=2, mode="nearest")(torch.ones(1, 1, 2, 2)).shape
+    torch.Size([1, 1, 4, 4])
+    """
+
+    def forward(self, input: Float[Tensor, "batch channels h w"]) -> Float[Tensor, "batch channels h2 w2"]:
+        with without_autocast(input):
+            return super().forward(input)
 
 
 class LearnedUnpooling(nn.ConvTranspose2d):
