@@ -12,7 +12,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from avae_lib.errors import InvalidInput
+from avae_lib.errors import InvalidInput, UserError
 from avae_lib.models.contract import ModelWithStages
 from avae_lib.objectives import ELBO
 from avae_lib.training.distributed import Team
@@ -20,13 +20,17 @@ from avae_lib.training.training_config import TrainingConfig
 from avae_lib.training.training_state import TrainingState
 from avae_lib.training.update import Outcome, compute, next_batch, note, update
 
-__all__ = ["GraphedUpdate", "record_on_gpu", "require_graphs"]
+__all__ = ["GraphedUpdate", "RecordingFailed", "record_on_gpu", "require_graphs"]
 
 _WARM_UP = 3
 """Updates before the recording, in which libraries choose their algorithms and set up their workspace."""
 
 Recorder = Callable[[Callable[[], Outcome]], tuple[Callable[[], None], Outcome]]
 """From a computation to what replays it, and to its results, which each replay overwrites. It carries nothing out."""
+
+
+class RecordingFailed(UserError, RuntimeError):
+    """An update does something that a CUDA graph cannot hold."""
 
 
 class GraphedUpdate:
@@ -87,13 +91,18 @@ def record_on_gpu(computation: Callable[[], Outcome]) -> tuple[Callable[[], None
     """Record a computation of the current GPU.
 
     Raises:
-        RuntimeError: it does something that a graph cannot hold, such as waiting for the GPU.
+        RecordingFailed: it does something that a graph cannot hold, such as waiting for the GPU.
     """
     graph = torch.cuda.CUDAGraph()
     gc.collect()  # what is left of an earlier backward pass belongs to another stream and would spoil the recording
     torch.cuda.synchronize()
-    with torch.cuda.graph(graph):
-        outcome = computation()
+    try:
+        with torch.cuda.graph(graph):
+            outcome = computation()
+    except RuntimeError as problem:
+        raise RecordingFailed(
+            f"the updates of this model cannot be recorded ({problem}): train with training.cuda_graphs false"
+        ) from problem
     return graph.replay, outcome
 
 

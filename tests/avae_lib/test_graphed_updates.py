@@ -1,5 +1,7 @@
 """Updates that are recorded once and replayed: the same updates, whatever changes from one to the next."""
 
+import contextlib
+
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -14,7 +16,7 @@ from avae_lib.models.vdvae import VDVAEConfig
 from avae_lib.models.vq_vae import VQVAEConfig
 from avae_lib.presets.derivation import derive
 from avae_lib.training.distributed import Team
-from avae_lib.training.graphed_updates import GraphedUpdate, require_graphs
+from avae_lib.training.graphed_updates import GraphedUpdate, RecordingFailed, record_on_gpu, require_graphs
 from avae_lib.training.optimizers_and_schedules import optimizer_tensors
 from avae_lib.training.training_config import KLWeightConfig, LearningRateConfig, TrainingConfig
 from avae_lib.training.training_state import TrainingState
@@ -172,3 +174,15 @@ def test_pytorch_is_told_that_the_step_is_recorded_and_only_then(kind):
         trained(state, replayed)
     assert during == [(True, torch.Tensor)]
     assert group["capturable"] is before and type(group["lr"]) is float
+
+
+def test_a_recording_that_fails_says_which_option_to_leave_out(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", object)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
+    monkeypatch.setattr(torch.cuda, "graph", lambda graph: contextlib.nullcontext())
+
+    def waits():
+        raise RuntimeError("operation not permitted when stream is capturing")
+
+    with pytest.raises(RecordingFailed, match=r"not permitted.* training\.cuda_graphs false"):
+        record_on_gpu(waits)
