@@ -31,7 +31,8 @@ def mmd_to_prior(z: Float[Tensor, "batch latent"], generator: Generator | None =
     >>> bool(mmd_to_prior(torch.randn(200, 2)) < mmd_to_prior(5 + torch.randn(200, 2)))
     True
     """
-    scales = 2 * z.shape[1] * z.new_tensor(SCALE_MULTIPLES)
+    multiples = torch.stack([z.new_full((), multiple) for multiple in SCALE_MULTIPLES])  # filled, not copied, on a GPU
+    scales = 2 * z.shape[1] * multiples
     estimate = maximum_mean_discrepancy if is_available("maximum_mean_discrepancy") else _mmd_of_point_masses
     return estimate(z, standard_normal_like(z, generator), scales)
 
