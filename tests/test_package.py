@@ -222,12 +222,30 @@ def test_outside_a_course_each_command_says_so_in_one_sentence(with_course, tmp_
     assert list(tmp_path.iterdir()) == []
 
 
+ONE_UNIT = """title = "One unit"
+branch = "main"
+[[units]]
+name = "03_vae"
+title = "Variational autoencoders"
+weight = 100
+"""
+
+
 def test_a_folder_with_one_unit_is_a_course_for_the_wheel(with_course, tmp_path):
-    shutil.copy(ROOT / "course.toml", tmp_path)
-    shutil.copytree(ROOT / "solutions" / "03_vae", tmp_path / "solutions" / "03_vae")
-    released = run(tmp_path, with_course, "course", "release", "03")
-    assert released.returncode == 0, released.stderr
-    assert released.stdout.split() == ["assignments/03_vae/03_vae.ipynb"]
+    course = tmp_path / "course"
+    shutil.copytree(ROOT / "solutions" / "03_vae", course / "solutions" / "03_vae")
+    (course / "course.toml").write_text(ONE_UNIT, encoding="utf-8")
+    released = run(course, with_course, "course", "release")
+    assert released.stdout.split() == ["assignments/03_vae/03_vae.ipynb"], released.stderr
+    published = run(course, with_course, "course", "publish", "../students")
+    assert published.returncode == 0, published.stderr
+    students = tmp_path / "students"
+    assert (students / "LICENSE").read_text(encoding="utf-8") == (ROOT / "LICENSE").read_text(encoding="utf-8")
+    theirs = tomllib.loads((students / "pyproject.toml").read_text(encoding="utf-8"))
+    assert theirs["project"]["dependencies"] == PROJECT["dependencies"]
+    ours = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert theirs["build-system"] == ours["build-system"]
+    assert theirs["project"]["version"] == PROJECT["version"] and theirs["project"]["license"] == PROJECT["license"]
 
 
 def test_the_wheel_writes_the_edition_for_students_from_itself(with_course, tmp_path):

@@ -6,10 +6,10 @@ except those that somebody has changed (:mod:`autograder.releasing.published_fil
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import re
 import shutil
-import tomllib
 from collections.abc import Collection, Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -139,11 +139,11 @@ def _require_own_address(course: Course, notebook: Path) -> None:
 
 
 def _write_facts(course: Course, destination: Path, rows: list[Mapping[str, str]]) -> None:
-    shutil.copy(course.root / "LICENSE", destination / "LICENSE")
+    package = importlib.metadata.distribution("avae")
+    (destination / "LICENSE").write_text(package.read_text("licenses/LICENSE") or "", encoding="utf-8")
     _render("course.toml", destination, course=course)
     (destination / ".gitignore").write_text(_GITIGNORE, encoding="utf-8")
-    project = tomllib.loads((course.root / "pyproject.toml").read_text(encoding="utf-8"))
-    python = project["project"]["requires-python"]
+    python = package.metadata["Requires-Python"]
     _render(
         "README.md",
         destination,
@@ -152,8 +152,15 @@ def _write_facts(course: Course, destination: Path, rows: list[Mapping[str, str]
         rows=rows,
         python=python.replace(">=", "≥ "),
     )
-    data = project["tool"]["setuptools"]["package-data"]["avae_lib"]
-    _render("pyproject.toml", destination, project=project["project"], build=project["build-system"], data=data)
+    needed = [line for line in package.requires or () if "extra ==" not in line]
+    data = _kinds_of_data(destination / "avae_lib")
+    _render("pyproject.toml", destination, facts=package.metadata, needed=needed, data=data)
+
+
+def _kinds_of_data(package: Path) -> list[str]:
+    """Patterns for all files of the package that are no modules, as setuptools reads them."""
+    others = [path for path in package.rglob("*") if path.is_file() and path.suffix != ".py"]
+    return sorted({f"**/*{path.suffix}" if path.suffix else f"**/{path.name}" for path in others})
 
 
 def _render(name: str, destination: Path, **facts: Any) -> None:
