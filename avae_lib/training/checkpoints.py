@@ -30,6 +30,7 @@ __all__ = [
     "Checkpoints",
     "WeightsError",
     "has_weights",
+    "is_milestone",
     "load_weights",
     "milestone_file",
     "require_whole_archive",
@@ -255,6 +256,19 @@ def milestone_file(step: int) -> str:
     return f"milestones/{step:06d}.safetensors"
 
 
+def is_milestone(state: TrainingState) -> bool:
+    """Whether ``training.logging`` asks to keep the averaged weights of this step.
+
+    >>> from avae_lib.presets import find_preset
+    >>> preset = find_preset("digits-vae")
+    >>> is_milestone(TrainingState(preset.build_model(), preset.data.load(), preset.training, torch.device("cpu")))
+    False
+    """
+    logging = state.config.logging
+    is_regular = logging.milestone_every > 0 and state.step % logging.milestone_every == 0
+    return is_regular or state.step in logging.milestones
+
+
 def save_milestone(state: TrainingState, run_dir: Path) -> None:
     """Keep the averaged weights of this step if ``training.logging`` asks for it.
 
@@ -275,8 +289,7 @@ def save_milestone(state: TrainingState, run_dir: Path) -> None:
     ['000500.safetensors', '001000.safetensors']
     """
     logging = state.config.logging
-    is_regular = logging.milestone_every > 0 and state.step % logging.milestone_every == 0
-    if not (is_regular or state.step in logging.milestones):
+    if not is_milestone(state):
         return
     save_weights(state.averaged.module, state.step, run_dir, milestone_file(state.step))
     if logging.milestones_kept is not None:

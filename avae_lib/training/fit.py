@@ -19,7 +19,7 @@ from avae_lib.atomic_write import remove_abandoned_drafts
 from avae_lib.data import Dataset
 from avae_lib.data.fingerprint import keep_fingerprint, require_same_data
 from avae_lib.training.activation_checkpointing import checkpointed_blocks
-from avae_lib.training.checkpoints import Checkpoints, milestone_file, save_milestone, save_weights
+from avae_lib.training.checkpoints import Checkpoints, is_milestone, milestone_file, save_milestone, save_weights
 from avae_lib.training.costs import Clock, Costs
 from avae_lib.training.devices import find_device, threads_for
 from avae_lib.training.disk_space import expected_disk_space, require_enough_disk_space
@@ -126,6 +126,10 @@ def fit(
             checkpointed_blocks(model)  # refuses a model without any
         if config.fused_attention:
             require_fused_attention(model, device)
+        if config.sharded:
+            from avae_lib.training.sharding import require_sharding  # FSDP2 takes a while to import
+
+            require_sharding(model, config, team)
         if config.cuda_graphs:
             require_graphs(model, device, team, config)
         run_dir.mkdir(parents=True, exist_ok=True)
@@ -141,6 +145,7 @@ def fit(
                 _train(state, dataset, run_dir, callbacks, progress_bar, on_start)
             elif on_start is not None:
                 on_start()
+            state.averaged.gather()
             if team.is_leader:
                 save_weights(state.averaged.module, state.step, run_dir)
     return TrainedModel(state.averaged.module, state.step)
@@ -156,10 +161,11 @@ def _train(
 ) -> None:
     """Run the loop; print what it needs of memory and disk before it, and print and write its costs after it."""
     config = replace(state.config, batch_size=state.config.batch_size // state.team.size)  # of this process
-    memory = expected_memory(state.model, config, state.sampler.bytes_held)
+    whole = state.averaged.module  # the model itself may be sharded
+    memory = expected_memory(whole, config, state.sampler.bytes_held, state.team.size)
     parameters = sum(parameter.numel() for parameter in state.model.parameters() if parameter.requires_grad)
     print(f"{parameters:,} parameters; expected memory {memory.text(state.device)}")
-    require_enough_memory(state.model, config, state.sampler.bytes_held, memory, state.device)
+    require_enough_memory(whole, config, state.sampler.bytes_held, memory, state.device, state.team.size)
     space = expected_disk_space(config, memory, layers=getattr(state.model, "num_layers", 1))
     print(space)
     require_enough_disk_space(config, space, run_dir)
@@ -194,6 +200,8 @@ def _loop(state: TrainingState, journal: Journal, clock: Clock, stop: StopReques
                 break
             make_update()
             clock.note_time()
+            if journal.needs_average or is_milestone(state):
+                state.averaged.gather()
             journal.record()  # progress bar, metrics, validation, best weights
             if state.team.is_leader:
                 save_milestone(state, run_dir)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -88,13 +88,15 @@ class Memory:
         return f"{size_in_words(self.total)} ({', '.join(parts)}{caveat}){limit}"
 
 
-def expected_memory(model: nn.Module, config: TrainingConfig, data_bytes: int) -> Memory:
+def expected_memory(model: nn.Module, config: TrainingConfig, data_bytes: int, processes: int = 1) -> Memory:
     """The memory that training needs on its device.
 
     Args:
         model: the model; its weights may lack numbers (device meta).
         config: how it is trained. Of several processes, ``batch_size`` must be the share of one.
         data_bytes: size of the training split.
+        processes: how many train together; with ``sharded`` they divide among them what belongs to weights. The answer
+            is then that of the first process, which also holds the whole average to evaluate it.
 
     >>> from avae_lib.presets import find_preset
     >>> preset = find_preset("digits-vae")
@@ -108,7 +110,7 @@ def expected_memory(model: nn.Module, config: TrainingConfig, data_bytes: int) -
     one_pass = pass_on_shapes(model, config)
     kept, peak = (one_pass.kept, one_pass.peak) if one_pass else (None, 0)
     in_step = gradients + weights  # each optimizer, and the moving average, computes with one number more per weight
-    return Memory(
+    memory = Memory(
         weights=weights,
         gradients=gradients,
         optimizer=moments,
@@ -117,6 +119,18 @@ def expected_memory(model: nn.Module, config: TrainingConfig, data_bytes: int) -
         images=0 if config.data_on == "host" else data_bytes,
         activations=kept,
         temporary=max(0, max(peak, in_step) - gradients - (kept or 0)),
+    )
+    return _sharded(memory, processes) if config.sharded else memory
+
+
+def _sharded(memory: Memory, processes: int) -> Memory:
+    """The memory of the first process: its parts, and for a pass all weights, whose whole gradients come and go."""
+    parts = {name: -(-getattr(memory, name) // processes) for name in ("weights", "gradients", "optimizer")}
+    return replace(
+        memory,
+        **parts,
+        average=memory.average + parts["weights"],
+        temporary=memory.temporary + memory.weights + memory.gradients,
     )
 
 

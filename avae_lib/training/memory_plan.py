@@ -71,7 +71,7 @@ def plan_memory(experiment: Experiment, limit: int) -> MemoryPlan | None:
 
 
 def plan_memory_for(
-    model: nn.Module, config: TrainingConfig, data_bytes: int, limit: int, on_cpu: bool = False
+    model: nn.Module, config: TrainingConfig, data_bytes: int, limit: int, on_cpu: bool = False, processes: int = 1
 ) -> MemoryPlan | None:
     """The same as :func:`plan_memory` for a model and the size of its training split.
 
@@ -84,7 +84,7 @@ def plan_memory_for(
     """
 
     def memory_with(changes: dict[str, Any]) -> Memory:
-        return expected_memory(model, dataclasses.replace(config, **changes), data_bytes)
+        return expected_memory(model, dataclasses.replace(config, **changes), data_bytes, processes)
 
     device = torch.device("cpu" if on_cpu else "cuda")
 
@@ -205,12 +205,17 @@ def _left_in_control_group(group: Path, files: _GroupFiles) -> int | None:
 
 
 def require_enough_memory(
-    model: nn.Module, config: TrainingConfig, data_bytes: int, memory: Memory, device: torch.device
+    model: nn.Module,
+    config: TrainingConfig,
+    data_bytes: int,
+    memory: Memory,
+    device: torch.device,
+    processes: int = 1,
 ) -> None:
     """Refuse training that needs more memory than its device has left. Call it when weights and data are in place.
 
     Args:
-        model, config, data_bytes: as for :func:`avae_lib.training.memory.expected_memory`.
+        model, config, data_bytes, processes: as for :func:`avae_lib.training.memory.expected_memory`.
         memory: its answer.
         device: where the weights are.
 
@@ -232,7 +237,7 @@ def require_enough_memory(
     if memory.taken_on(device) <= available:
         return
     on_cpu = device.type == "cpu"
-    plan = plan_memory_for(model, config, data_bytes, available, on_cpu)
+    plan = plan_memory_for(model, config, data_bytes, available, on_cpu, processes)
     if plan is not None and plan.changes:
         remedy = f"{plan.options()} brings it down to {size_in_words(plan.memory.taken_on(device))}"
     else:

@@ -172,6 +172,7 @@ class Journal:
     ) -> None:
         self._state, self._held_out, self._labels = state, held_out, labels
         self._callbacks, self._shows_bar = callbacks, progress_bar
+        self._has_callbacks = state.team.any(len(callbacks) > 0)  # loggers are with the leader only
         self.failure: CallbackFailed | None = None
         self._metrics = MetricsFile(run_dir / "metrics.jsonl")
         self._skipped = MetricsFile(run_dir / "skipped.jsonl")
@@ -201,6 +202,13 @@ class Journal:
 
     def __exit__(self, *exception) -> None:
         self._bar.close()
+
+    @property
+    def needs_average(self) -> bool:
+        """Whether the next :meth:`record` evaluates the averaged weights or shows them to a callback."""
+        logging = self._state.config.logging
+        evaluates = self._held_out is not None and self._state.is_due(logging.evaluate_every)
+        return evaluates or (self._has_callbacks and self._state.is_due(logging.metrics_every))
 
     def record(self) -> None:
         """Move the bar by one update, and write the rows that are due; of a team only the leader writes.

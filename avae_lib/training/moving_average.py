@@ -8,7 +8,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from avae_lib.training.distributed import Team
 
-__all__ = ["MovingAverage", "RunningStatistics", "running_statistics"]
+__all__ = ["MovingAverage", "RunningStatistics", "averaged_and_copied", "running_statistics"]
 
 
 def running_statistics(model: nn.Module) -> list[Tensor]:
@@ -83,9 +83,9 @@ class MovingAverage(AveragedModel):
     def __init__(self, model: nn.Module, decay: float) -> None:
         super().__init__(model, device=next(model.parameters()).device)
         self._decay = decay
-        self._averages, self._copies = _averaged_and_copied(self.module)
+        self._averages, self._copies = averaged_and_copied(self.module)
         # Found once: to walk through the modules of a deep model at each update would take milliseconds.
-        self._followed = (model, *_averaged_and_copied(model))
+        self._followed = (model, *averaged_and_copied(model))
 
     @torch.no_grad()
     def update_parameters(self, model: nn.Module, taken: Tensor | bool = True) -> None:
@@ -94,7 +94,7 @@ class MovingAverage(AveragedModel):
         The parent's method would wait for the device at every update, to see whether it is the first.
         """
         if model is not self._followed[0]:
-            self._followed = (model, *_averaged_and_copied(model))
+            self._followed = (model, *averaged_and_copied(model))
         _, weights, buffers = self._followed
         differences = torch._foreach_sub(weights, self._averages)
         torch._foreach_mul_(differences, self._step_length() * taken)
@@ -103,13 +103,20 @@ class MovingAverage(AveragedModel):
             torch._foreach_copy_(self._copies, buffers)
         self.n_averaged += taken
 
+    def gather(self) -> None:
+        """Bring ``.module`` up to date; all processes call it together. It always is, unless weights are sharded."""
+
     def _step_length(self) -> Tensor:
         decay = ((1 + self.n_averaged) / (10 + self.n_averaged)).clamp(max=self._decay)
         return 1 - torch.where(self.n_averaged == 0, 0.0, decay)
 
 
-def _averaged_and_copied(model: nn.Module) -> tuple[list[Tensor], list[Tensor]]:
-    """The tensors that are averaged, and the buffers that follow the model as they are."""
+def averaged_and_copied(model: nn.Module) -> tuple[list[Tensor], list[Tensor]]:
+    """The tensors that are averaged, weights first, and the buffers that follow the model as they are.
+
+    >>> [len(tensors) for tensors in averaged_and_copied(nn.BatchNorm1d(3))]
+    [2, 3]
+    """
     statistics = running_statistics(model)
     already = {id(statistic) for statistic in statistics}
     return [*model.parameters(), *statistics], [buffer for buffer in model.buffers() if id(buffer) not in already]

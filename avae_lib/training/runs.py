@@ -94,6 +94,7 @@ _FREE_TO_CHANGE = (
     "training.compile",
     "training.cuda_graphs",
     "training.channels_last",
+    "training.sharded",
     "training.logging.codecarbon",
 )
 """Fields that may differ when a run is continued: its length, what it writes, what it skips, and the machine."""

@@ -315,6 +315,10 @@ class TrainingConfig:
     """On an NVIDIA GPU, compute attention over depth with Triton kernels that read all contexts once in each pass. The
     result stays the same up to rounding. benchmarks/attention.py measures whether they are faster than PyTorch on your
     GPU."""
+    sharded: bool = False
+    """With several processes, divide the gradients, the optimizer's moments, the average of the weights and, between
+    updates, the weights among them (FSDP2), for a model that is too large for one GPU otherwise. The result is the
+    same up to rounding, and so are the files."""
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     """How a gradient becomes a step of the weights."""
     learning_rate: LearningRateConfig = field(default_factory=LearningRateConfig)

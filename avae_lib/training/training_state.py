@@ -20,6 +20,7 @@ from avae_lib.training.skipped_updates import GradientLimit, Rollback, SkippedUp
 from avae_lib.training.training_config import TrainingConfig
 from avae_lib.training.types_of_state import require_same_types
 from avae_lib.training.weighted_loss import Loss
+from avae_lib.training.whole_weights import WholeWeights
 
 __all__ = ["RunningMeans", "TrainingState"]
 
@@ -99,15 +100,15 @@ class TrainingState:
         self.team = team
         self.channels_last = uses_channels_last(model, config, device)
         self.model = model.to(device).train()
-        if self.channels_last:
+        if self.channels_last and not config.sharded:  # FSDP2 cuts only contiguous weights
             self.model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  of its 4-D weights
-        self.averaged = MovingAverage(self.model, config.optimizer.ema_decay).eval()
-        self.optimizer = make_optimizer(list(self.model.parameters()), config)
+        self.loss = Loss(self.model, config)  # looks at whole weights
+        self.weights, self.averaged = _weights_and_average(self.model, config, team)
+        self.optimizer = make_optimizer(self.weights.tensors, config)
         self.schedule = learning_rate_schedule(self.optimizer, config, step=0)
         self.sampler = BatchSampler(dataset, config.batch_size, config.seed, device, config.data_on)
         self.observed = dataset.observed
         self.values_per_example = self.observed.values_per_example(dataset.train)
-        self.loss = Loss(self.model, config)
         self.limit = GradientLimit(config, device)  # decides which updates are skipped
         self.rollback = Rollback(self.model.buffers())  # undoes what a skipped update did to them
         self.statistics = RunningStatistics(self.model, team)  # kept equal in all processes
@@ -127,10 +128,15 @@ class TrainingState:
         Call ``skips.read()`` first, because unread updates are not counted. All processes must call this together.
         """
         noise, *noise_of_others = self.team.gather(self._noise())
-        return {**self._state_of_all(), "noise": noise, "noise_of_others": noise_of_others}
+        self.averaged.gather()
+        whole = {
+            "model": self.weights.state_of(self.model),
+            "optimizer": self.weights.state_of_optimizer(self.optimizer),
+        }
+        return {**self._own_state(), **whole, "noise": noise, "noise_of_others": noise_of_others}
 
-    def _state_of_all(self) -> dict[str, Any]:
-        """What is the same in all processes."""
+    def _own_state(self) -> dict[str, Any]:
+        """What is the same in all processes, but for weights and moments, of which each may have its part."""
         return {
             "step": self.step,
             "seconds": self.seconds,
@@ -154,9 +160,9 @@ class TrainingState:
             ValueError: the state belongs to another optimizer or data set, or a value in it is of the wrong type.
         """
         require_same_types(state, self._template(has_energy=state.get("energy_kwh") is not None))
-        self.model.load_state_dict(state["model"])
         self.averaged.load_state_dict(state["averaged"])
-        load_optimizer(self.optimizer, state["optimizer"])
+        self.weights.load_model(self.model, state["model"])
+        load_optimizer(self.optimizer, self.weights.own_state_of_optimizer(state["optimizer"]))
         self.sampler.load_state_dict(state["sampler"])
         self.loss.load_state_dict(state.get("loss", {}))
         if "limit" in state:
@@ -174,7 +180,7 @@ class TrainingState:
     def _template(self, has_energy: bool) -> dict[str, Any]:
         """A state of which only the types matter."""
         energy = {"energy_kwh": 0.0 if has_energy else None}
-        return {**self._state_of_all(), **energy, "noise": self._noise(), "noise_of_others": []}
+        return {**self._own_state(), **energy, "noise": self._noise(), "noise_of_others": []}
 
     def _noise(self) -> dict[str, torch.Tensor]:
         states = {"cpu": torch.get_rng_state()}
@@ -190,3 +196,16 @@ class TrainingState:
         torch.set_rng_state(states["cpu"])
         if self.device.type == "cuda" and "cuda" in states:
             torch.cuda.set_rng_state(states["cuda"], self.device)
+
+
+def _weights_and_average(model: nn.Module, config: TrainingConfig, team: Team) -> tuple[WholeWeights, MovingAverage]:
+    """What this process updates and averages: the whole model, or its shards of it."""
+    decay = config.optimizer.ema_decay
+    if not config.sharded:
+        return WholeWeights(model), MovingAverage(model, decay).eval()
+    from avae_lib.training.sharding import ShardedAverage, Shards  # FSDP2 takes a while to import
+
+    average = ShardedAverage(model, decay, team).eval()
+    shards = Shards(model, team)
+    average.follow(model, shards)
+    return shards, average

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Bool
 from torch import Tensor
-from torch.nn.utils import clip_grad_norm_
 
 from avae_lib.models.contract import ModelWithStages, label_arguments
 from avae_lib.objectives import ELBO
@@ -83,8 +82,7 @@ def compute(state: TrainingState, forward: Callable[..., ELBO], images: Tensor, 
     state.statistics.remember()  # running statistics, such as those of a codebook
     state.optimizer.zero_grad()
     elbo, loss = _backward(state, forward, images, labels)
-    clip_norm = state.config.optimizer.clip_norm
-    gradient_norm = clip_grad_norm_(state.model.parameters(), clip_norm, foreach=True)  # before clipping
+    gradient_norm = state.weights.clip_gradients(state.config.optimizer.clip_norm)  # before clipping
 
     measured = _measured(state.team, elbo, loss, gradient_norm)
     skipped = state.limit.skips(measured["loss"], gradient_norm)  # a boolean scalar on the device

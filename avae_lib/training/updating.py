@@ -37,7 +37,9 @@ def updating(state: TrainingState) -> Iterator[Callable[[], None]]:
     >>> state.step
     1
     """
-    forward = state.team.wrap(state.model, lambda: _reaches_all_parameters(state), _repeats_itself(state))
+    forward = state.model
+    if not state.config.sharded:  # what is sharded exchanges its gradients by itself
+        forward = state.team.wrap(forward, lambda: _reaches_all_parameters(state), _repeats_itself(state))
     if state.config.compile:
         forward = torch.compile(forward, dynamic=False)  # batches have one size, or two with pieces
     make_update = partial(update, state, forward)
