@@ -225,9 +225,8 @@ def require_sharding(model: nn.Module, config: TrainingConfig, team: Team) -> No
     """
     if team.size == 1:
         raise InvalidInput(
-            "training.sharded must be false for a single process: start several by torchrun, as on "
-            "docs/training_at_scale.md "
-            "or continue this run whole with --training.no-sharded"
+            "training.sharded must be false for a single process: start several by torchrun "
+            "(docs/training_at_scale.md), or continue this run whole with --training.no-sharded"
         )
     for name in ("compile", "cuda_graphs"):
         if getattr(config, name):

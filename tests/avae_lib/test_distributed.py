@@ -15,9 +15,10 @@ from avae_lib.models.vq_vae import VQVAEConfig
 from avae_lib.models.vq_vae_2 import VQVAE2Config
 from avae_lib.training.checkpoints import Checkpoints
 from avae_lib.training.distributed import Team
-from avae_lib.training.fit import _repeats_itself, fit
+from avae_lib.training.fit import fit
 from avae_lib.training.training_config import TrainingConfig
 from avae_lib.training.training_state import TrainingState
+from avae_lib.training.updating import _repeats_itself
 
 PROGRAM = '''
 """What each of two processes does with the argument "together", and a single one without."""

@@ -118,9 +118,9 @@ def test_every_field_says_what_it_is():
     today = set(places(TrainingConfig()))
     assert set(PLACES.values()) <= today
     flat = {name for name in today if "." not in name}
-    of_memory = {"micro_batch", "activation_checkpointing", "data_on", "threads", "memory_check"}
+    of_memory = {"micro_batch", "activation_checkpointing", "data_on", "threads", "memory_check", "sharded"}
     of_speed = {"precision", "compile", "cuda_graphs", "channels_last", "fused_attention"}
-    assert flat - of_memory - of_speed == {"steps", "batch_size", "seed", "minutes", "device"}
+    assert flat - of_memory - of_speed == {"steps", "batch_size", "seed", "minutes", "device", "disk_check"}
 
 
 @pytest.mark.parametrize("name", json.loads((OLDER / "presets.json").read_text(encoding="utf-8")))
