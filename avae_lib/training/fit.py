@@ -79,7 +79,8 @@ def fit(
     compare the images of a batch, see the share of one process only.
 
     Args:
-        model: any :class:`avae_lib.models.contract.LatentVariableModel` that is a module; trained in place.
+        model: any :class:`avae_lib.models.contract.LatentVariableModel` that is a module; trained in place. With
+            ``sharded`` its weights remain divided among the processes; the model that is returned has them whole.
         dataset: images of the shape and bits that the model takes, with labels for a conditional model. The test split
             is never read.
         config: how to train; ``steps`` may be larger than when the run began. With ``minutes`` the call may return
@@ -94,8 +95,8 @@ def fit(
     Raises:
         OtherData: the run in the folder began with other data; ``data.json`` there has their fingerprint.
         InvalidInput: the model takes other images or classes than the data set has; there is no such device, or too
-            little memory or disk space; or ``micro_batch``, ``activation_checkpointing`` or ``fused_attention`` are not
-            for this model.
+            little memory or disk space; or ``micro_batch``, ``activation_checkpointing``, ``fused_attention`` or
+            ``sharded`` are not for this model.
         CheckpointError: the folder's checkpoints are damaged, or of another model.
         RunInUse: another process is training in the folder.
         TrainingDiverged: too many updates in a row were skipped; noticed when the next row of metrics is due.

@@ -72,8 +72,9 @@ class Shards(WholeWeights):
 
     def _norm(self, of_parts: list[Tensor], of_scalars: list[Tensor]) -> Tensor:
         """The norm of the whole gradient: each part is in one process, and each scalar in all of them."""
+        nothing = torch.zeros(1, device=self.tensors[0].device)  # on the device even if there are no such gradients
         square_of_parts, square_of_scalars = (
-            get_total_norm(gradients, foreach=True).to(self.tensors[0].device).double().square()
+            get_total_norm([nothing, *gradients], foreach=True).double().square()
             for gradients in (of_parts, of_scalars)
         )
         return (self._team.size * self._team.mean(square_of_parts) + square_of_scalars).sqrt().float()
