@@ -59,12 +59,12 @@ class SkippableAdamax(torch.optim.Adamax):
         clear_unless(taken, gradients)
         torch._foreach_add_(counts, [taken] * len(counts))
 
-        torch._foreach_mul_(means, torch.where(taken > 0, beta1, 1.0))
+        torch._foreach_mul_(means, _decay(beta1, taken, parameters[0].dtype))
         torch._foreach_add_(means, gradients, alpha=1 - beta1)
 
         torch._foreach_abs_(gradients)  # in place: new memory would take longer than all of the arithmetic
         torch._foreach_add_(gradients, group["eps"])
-        torch._foreach_mul_(sizes, torch.where(taken > 0, beta2, 1.0))
+        torch._foreach_mul_(sizes, _decay(beta2, taken, parameters[0].dtype))
         torch._foreach_maximum_(sizes, gradients)  # u is at least ε, so a cleared gradient changes nothing
 
         negative_rates = torch._foreach_pow(beta1, counts)
@@ -73,6 +73,11 @@ class SkippableAdamax(torch.optim.Adamax):
         torch._foreach_add_(negative_rates, [torch.where(taken > 0, 0.0, -math.inf)] * len(counts))  # m / ∞ is 0
         divisors = torch._foreach_mul(sizes, negative_rates)
         torch._foreach_addcdiv_(parameters, means, divisors)
+
+
+def _decay(beta: float, taken: Tensor, dtype: torch.dtype) -> Tensor:
+    """β of a step that is taken, else 1; rounded once, to the format of the parameters."""
+    return (1 + (beta - 1) * taken.double()).to(dtype)
 
 
 @torch.no_grad()

@@ -15,9 +15,15 @@ from avae_lib.objectives import ELBO
 from avae_lib.presets.derivation import derive
 from avae_lib.training.checkpoints import Checkpoints
 from avae_lib.training.fit import fit
-from avae_lib.training.optimizers_and_schedules import learning_rate_factor
+from avae_lib.training.optimizers_and_schedules import learning_rate_factor, make_optimizer, step_unless_skipped
 from avae_lib.training.skipped_updates import GradientLimit, Rollback, TrainingDiverged
-from avae_lib.training.training_config import LearningRateConfig, LoggingConfig, SkippingConfig, TrainingConfig
+from avae_lib.training.training_config import (
+    LearningRateConfig,
+    LoggingConfig,
+    OptimizerConfig,
+    SkippingConfig,
+    TrainingConfig,
+)
 from avae_lib.training.training_state import TrainingState
 from avae_lib.training.update import update
 
@@ -330,3 +336,26 @@ def test_a_run_with_every_kind_of_state_resumes_bit_for_bit(dataset, tmp_path):
     assert skipped[0] == skipped[1]
     assert states[0]["skipped"] == states[1]["skipped"] == len(skipped[0]) > 1
     assert_equal(states[0]["noise"], states[1]["noise"])
+
+
+@pytest.mark.parametrize("betas", [(0.9, 0.999), (0.0, 0.5), (0.5, 0.0)])
+def test_steps_in_float64_are_those_of_torch_to_the_last_digits(betas):
+    """Of Adamax, whose step is ours; with skipped steps between, one of them the first."""
+    generator = torch.Generator().manual_seed(0)
+    shapes = [(4, 3), (5,), ()]
+    ours, theirs = ([nn.Parameter(torch.ones(shape, dtype=torch.float64)) for shape in shapes] for _ in range(2))
+    config = TrainingConfig(optimizer=OptimizerConfig(betas=betas, epsilon=1e-3))
+    optimizer = make_optimizer(ours, config)
+    reference = torch.optim.Adamax(theirs, lr=config.learning_rate.peak, betas=betas, eps=1e-3)
+    for skipped in (True, False, False, True, False, True, True, False, False):
+        for own, other in zip(ours, theirs, strict=True):
+            other.grad = torch.randn(own.shape, dtype=torch.float64, generator=generator)
+            own.grad = torch.full_like(own, math.nan) if skipped else other.grad.clone()
+        step_unless_skipped(optimizer, torch.tensor(skipped))
+        if not skipped:
+            reference.step()
+    for own, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(own, other, rtol=1e-6, atol=0)  # the rate is computed in float32, as PyTorch's is
+        torch.testing.assert_close(
+            optimizer.state[own]["exp_avg"], reference.state[other]["exp_avg"], rtol=1e-12, atol=1e-14
+        )
