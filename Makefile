@@ -19,7 +19,7 @@ QUICK := tests/test_repository.py \
 BENCHMARKS := startup train_step sampling scaling topic_model ising_sweep
 
 .DEFAULT_GOAL := help
-.PHONY: help setup constraints bubblewrap chromium demo quick test test-all test-matrix lint notebooks bench docs clean
+.PHONY: help setup constraints bubblewrap chromium demo quick test test-all test-matrix lint notebooks bench docs site clean
 
 help:            ## list the commands
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1 \t/' | expand -t 20
@@ -30,12 +30,12 @@ $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; try: make PYTHON=python3.12 setup")'
 	@echo "Installing into $(VENV): PyTorch alone is some gigabytes, so the first time takes a few minutes"
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[course,dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[course,dev,docs]'
 	@touch $(READY)
 
 constraints: setup  ## write constraints.txt with today's newest versions; then run `make test-matrix`
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-annotate \
-		--custom-compile-command 'make constraints' --extra course --extra dev --output-file constraints.txt pyproject.toml
+		--custom-compile-command 'make constraints' --extra course --extra dev --extra docs --output-file constraints.txt pyproject.toml
 
 bubblewrap:
 	@sh .ci/install_with_apt.sh bwrap bubblewrap "grading needs it, or docker or podman; training works without"
@@ -71,9 +71,11 @@ notebooks: setup  ## build and execute the notebooks from their .py sources
 bench: setup     ## measure speed; each benchmark prints one table (benchmarks/README.md)
 	for name in $(BENCHMARKS); do $(BIN)/python benchmarks/$$name.py || exit 1; done
 
-docs: $(READY)   ## build the reference of the library into build/reference/
-	$(BIN)/pip install --quiet --editable '.[docs]'
-	$(BIN)/python -W error::UserWarning -m pdoc --math --docformat google --output-directory build/reference avae_lib
+docs: $(READY)   ## build the reference of the library alone into build/reference/
+	$(BIN)/python docs/site/build_site.py --only reference --output build/reference
+
+site: $(READY)   ## build the course's site, without answers, into build/site/
+	$(BIN)/python docs/site/build_site.py
 
 clean:           ## remove the environment and caches; runs, grades and the course secret stay
 	rm -rf $(VENV) demo build *.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -136,6 +136,7 @@ def test_unit_weights_make_up_the_whole_grade():
         "notebooks",
         "bench",
         "docs",
+        "site",
         "clean",
     ],
 )

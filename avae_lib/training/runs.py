@@ -128,7 +128,8 @@ def train_run(
         RunError: the folder cannot be written, holds another experiment (the message names the fields that differ),
             or weights from elsewhere, or began from other weights than ``init_from``.
         OtherModel: the weights to begin from are of another model.
-        DatasetError, and all that :func:`avae_lib.training.fit.fit` raises.
+        DatasetError: the data could not be loaded.
+        Exception: all that :func:`avae_lib.training.fit.fit` raises.
 
     >>> from tempfile import TemporaryDirectory
     >>> from avae_lib.presets import PRESETS
