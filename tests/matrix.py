@@ -159,7 +159,7 @@ def environment(folder: Path, name: str) -> Path:
     python = folder / name / "bin" / "python"
     if not python.exists():
         uv("venv", "--python", versions.python, folder / name)
-    uv("pip", "install", "--python", python, "--upgrade", "--editable", ".[course,dev]", *versions.install)
+    uv("pip", "install", "--python", python, "--upgrade", "--editable", ".[course,dev,docs]", *versions.install)
     return python
 
 

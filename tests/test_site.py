@@ -16,8 +16,6 @@ import pytest
 from autograder.course.course import Course
 from autograder.releasing.leaks import leaks
 
-pytest.importorskip("sphinx", reason="pip install '.[docs]'")
-
 ROOT = Path(__file__).parents[1]
 PART = ("lectures/06_attentive_vae", "assignments/03_vae", "assignments/06_attentive_vae", "experiments")
 EVERYTHING = ("lectures", "assignments", "experiments", "teaching", "reference")
