@@ -25,7 +25,6 @@ __all__ = [
 
 _GIBIBYTE = 2**30
 _IN_WORDS = {"images": "training data", "rollback": "copies of buffers"}
-_TOO_LITTLE_TO_SAY = 2**15
 
 
 @dataclass(frozen=True)
@@ -77,11 +76,7 @@ class Memory:
 
     def text(self, device: torch.device | None = None) -> str:
         """The main figures in one line; on the CPU also what the process may take."""
-        parts = [
-            f"{_IN_WORDS.get(name, name)} {size_in_words(size)}"
-            for name, size in vars(self).items()
-            if size and size > _TOO_LITTLE_TO_SAY
-        ]
+        parts = [f"{_IN_WORDS.get(name, name)} {size_in_words(size)}" for name, size in vars(self).items() if size]
         caveat = "" if self.activations else "; activations not counted, the model needs data to tell"
         taken = self.total if device is None else self.taken_on(device)
         limit = f"; with gaps between tensors up to {size_in_words(taken)}" if taken > self.total else ""

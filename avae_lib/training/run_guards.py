@@ -89,10 +89,12 @@ def status_of_unfinished() -> Iterator[None]:
     Raises:
         TrainingInterrupted: one of these signals has arrived.
 
-    >>> with status_of_unfinished():
-    ...     signal.raise_signal(signal.SIGTERM)
-    Traceback (most recent call last):
-    avae_lib.training.run_guards.TrainingInterrupted: stopped by SIGTERM before the first update or after the last one
+    >>> try:
+    ...     with status_of_unfinished():
+    ...         signal.raise_signal(signal.SIGTERM)
+    ... except TrainingInterrupted as stopped:
+    ...     print(stopped, stopped.exit_status)
+    stopped by SIGTERM before the first update or after the last one 75
     """
     if threading.current_thread() is not threading.main_thread():
         yield  # signals reach the main thread only

@@ -13,7 +13,6 @@ import torch
 from torch.profiler import ProfilerActivity, profile, record_function
 
 from avae_lib import components
-from avae_lib.training import update as update_module
 from avae_lib.training.training_state import TrainingState
 from training_steps.timing import Quiet, milliseconds_per_update
 from training_steps.variants import Variant, experiment_of, state_of, stepping
@@ -79,8 +78,6 @@ def _marked(state: TrainingState) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         attention = components.implementation("depthwise_attention")
         stack.enter_context(components.using("depthwise_attention", _named("attention over depth", attention)))
-        clip = _named("clipping and skipping", update_module.clip_grad_norm_)
-        stack.enter_context(patch.object(update_module, "clip_grad_norm_", clip))
         for owner, method, group in _parts(state):
             marked = _named(group, getattr(owner, method))
             stack.enter_context(patch.object(owner, method, marked))
@@ -92,6 +89,7 @@ def _parts(state: TrainingState) -> Iterator[tuple[Any, str, str]]:
     yield state.sampler, "draw", "data"
     yield state.averaged, "update_parameters", "moving average"
     for owner, method in (
+        (state.weights, "clip_gradients"),
         (state.rollback, "remember"),
         (state.rollback, "undo_unless"),
         (state.limit, "skips"),

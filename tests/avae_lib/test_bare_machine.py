@@ -114,7 +114,7 @@ def test_the_time_of_an_update_is_measured(bare, tmp_path):
     options = ["--presets", "photos32-vdvae", "--variants", "eager", "plain+bfloat16"]
     small = ["--batch", "2", "--steps", "1", "--repeats", "1", "--device", "cpu"]
     printed = bare(ROOT / "benchmarks" / "train_step.py", "--suite", "cpu", *options, *small, "--out", tmp_path)
-    assert "FAILED" not in printed, printed
+    assert "not measured" not in printed and "exit status" not in printed and "limit of" not in printed, printed
     (record,) = tmp_path.glob("train_step-*.json")
     kinds = {row["kind"] for row in json.loads(record.read_text())["rows"]}
     assert kinds == {"time", "profile", "plain", "try"}
