@@ -45,6 +45,15 @@ class GraphedUpdate:
         forward: the model, as it may be compiled.
         record: makes a recording; :func:`record_on_gpu`, or a stand-in in a test. Whether updates can be recorded at
             all, :func:`require_graphs` decides.
+
+    The first update is an ordinary one:
+
+    >>> from avae_lib.presets import find_preset
+    >>> preset = find_preset("digits-vae")
+    >>> state = TrainingState(preset.build_model(), preset.data.load(), preset.training, torch.device("cpu"))
+    >>> GraphedUpdate(state, state.model)()
+    >>> state.step
+    1
     """
 
     def __init__(self, state: TrainingState, forward: Callable[..., ELBO], record: Recorder | None = None) -> None:

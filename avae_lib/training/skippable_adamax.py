@@ -33,8 +33,8 @@ class SkippableAdamax(torch.optim.Adamax):
     >>> for gradient, skipped in ((2.0, None), (math.nan, torch.tensor(1.0))):
     ...     weight.grad, optimizer.found_inf = torch.tensor([gradient]), skipped
     ...     optimizer.step()
-    >>> weight.item(), optimizer.state[weight]["step"].item()
-    (0.9000..., 1.0)
+    >>> round(weight.item(), 3), optimizer.state[weight]["step"].item()
+    (0.9, 1.0)
     """
 
     found_inf: Tensor | None = None

@@ -63,7 +63,15 @@ class Outcome:
 
 
 def next_batch(state: TrainingState) -> tuple[Tensor, dict[str, Tensor]]:
-    """This process's share of the next batch: images, and labels as keyword arguments of a conditional model."""
+    """This process's share of the next batch: images, and labels as keyword arguments of a conditional model.
+
+    >>> from avae_lib.presets import find_preset
+    >>> preset = find_preset("digits-vae")
+    >>> state = TrainingState(preset.build_model(), preset.data.load(), preset.training, torch.device("cpu"))
+    >>> images, labels = next_batch(state)
+    >>> len(images) == preset.training.batch_size, labels
+    (True, {})
+    """
     images = state.team.share(state.sampler.draw())
     if state.channels_last and images.dim() == 4:
         images = images.contiguous(memory_format=torch.channels_last)
@@ -77,6 +85,13 @@ def compute(state: TrainingState, forward: Callable[..., ELBO], images: Tensor, 
     Everything that differs from call to call comes from the arguments, from tensors that stay where they are, or from
     learning rate and KL weight, so a GPU can record it once and replay it
     (:mod:`avae_lib.training.graphed_updates`).
+
+    >>> from avae_lib.presets import find_preset
+    >>> preset = find_preset("digits-vae")
+    >>> state = TrainingState(preset.build_model(), preset.data.load(), preset.training, torch.device("cpu"))
+    >>> outcome = compute(state, state.model, *next_batch(state))
+    >>> outcome.taken, sorted(outcome.measured)
+    (tensor(True), ['gradient_norm', 'kl_per_layer', 'log_likelihood', 'loss'])
     """
     state.rollback.remember()  # buffers
     state.statistics.remember()  # running statistics, such as those of a codebook
@@ -93,7 +108,15 @@ def compute(state: TrainingState, forward: Callable[..., ELBO], images: Tensor, 
 
 
 def note(state: TrainingState, outcome: Outcome) -> None:
-    """Count an update, move the schedules on, and keep its numbers for the next row of metrics."""
+    """Count an update, move the schedules on, and keep its numbers for the next row of metrics.
+
+    >>> from avae_lib.presets import find_preset
+    >>> preset = find_preset("digits-vae")
+    >>> state = TrainingState(preset.build_model(), preset.data.load(), preset.training, torch.device("cpu"))
+    >>> note(state, compute(state, state.model, *next_batch(state)))
+    >>> state.step
+    1
+    """
     state.step += 1
     state.schedule.step()  # learning rate of the next update
     measured = outcome.measured

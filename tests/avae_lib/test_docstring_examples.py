@@ -60,6 +60,7 @@ FLOORS = [
 _STANDARD_LIBRARY = "it reads the whole standard library, which takes half a minute; test_sentences.py shows it"
 _GPU = "it needs a GPU or Triton's interpreter; test_fused_attention_kernels.py shows it"
 _RUN = "it reads the folder of a training run; test_report.py trains one and shows it"
+_PROCESSES = "it needs two processes; test_sharding.py starts them"
 WITHOUT_EXAMPLE = {
     "components.py::Component": "it is made by the decorator component",
     "components.py::component": "it enters a function in the library's own list; test_components.py shows it",
@@ -80,6 +81,9 @@ WITHOUT_EXAMPLE = {
     "report/page.py::write_report": _RUN,
     "report/run_record.py::RunRecord": _RUN,
     "run_sentences.py::write_sentences": _STANDARD_LIBRARY,
+    "training/graphed_updates.py::record_on_gpu": "it needs a GPU; test_graphed_updates.py shows what is recorded",
+    "training/sharding.py::ShardedAverage": _PROCESSES,
+    "training/sharding.py::Shards": _PROCESSES,
     "evaluation/frechet_distance.py::inception_weights": "it needs a file that is on few machines",
 }
 """Public objects of these floors that have none, as ``file::name``, each with the reason."""
