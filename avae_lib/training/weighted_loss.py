@@ -159,7 +159,8 @@ class SpectralPenalty:
             shape: len(layers) for shape, layers in self._layers.items()
         }:
             raise InvalidInput("the state of the spectral penalty is of a model with weights of other shapes")
-        self._vectors = {shape: state[shape].to(vectors.device) for shape, vectors in self._vectors.items()}
+        for shape, vectors in self._vectors.items():
+            vectors.copy_(state[shape])
 
     def _norms(self, shape: str, iterations: int = 1) -> Tensor:
         weights = torch.stack([_matrix(layer) for layer in self._layers[shape]])

@@ -34,7 +34,7 @@ class WholeWeights:
         return model.state_dict()
 
     def state_of_optimizer(self, optimizer: Optimizer) -> dict[str, Any]:
-        """The state of an optimizer of :attr:`tensors`, with whole moments."""
+        """The state of an optimizer of ``tensors``, with whole moments."""
         return optimizer.state_dict()
 
     def load_model(self, model: nn.Module, state: dict[str, Any]) -> None:
