@@ -15,7 +15,7 @@ QUICK := tests/test_repository.py \
 		divergences divergences_gaussian gaussians hierarchy_contract likelihoods logarithms meanfield_ising \
 		meanfield_lda meanfield_mixture objectives textbook_training vae)
 
-# Those that a laptop does in minutes. Others take a GPU, or longer: benchmarks/README.md.
+# The shorter ones; others take a GPU, or longer: benchmarks/README.md.
 BENCHMARKS := startup train_step sampling scaling topic_model ising_sweep
 
 .DEFAULT_GOAL := help

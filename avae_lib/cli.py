@@ -92,8 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        with status_of_unfinished() if "train" in arguments else contextlib.nullcontext():
-            _dispatch(arguments)
+        _dispatch(arguments)
     except KeyboardInterrupt as interruption:
         saved, status = str(interruption), getattr(interruption, "exit_status", 130)
         return _complain(f"{saved}; the same command continues from there" if saved else "stopped", status)
@@ -120,11 +119,12 @@ def _dispatch(arguments: Sequence[str]) -> None:
     name, rest = arguments[0], arguments[1:]
     if name not in _COMMANDS:
         raise UnknownCommand(f"no command is called {name!r}: {_suggestion(name)}")
-    module = importlib.import_module(f"avae_lib.commands.{name.replace('-', '_')}")
-    if name == "train" and rest and not rest[0].startswith("-"):
-        module.train_with_options(rest[0], rest[1:])  # the options depend on what is trained
-        return
-    _run(getattr(module, name.replace("-", "_")), name, rest)
+    with status_of_unfinished() if name == "train" else contextlib.nullcontext():
+        module = importlib.import_module(f"avae_lib.commands.{name.replace('-', '_')}")
+        if name == "train" and rest and not rest[0].startswith("-"):
+            module.train_with_options(rest[0], rest[1:])  # the options depend on what is trained
+        else:
+            _run(getattr(module, name.replace("-", "_")), name, rest)
 
 
 def _run(command: FunctionType, name: str, arguments: Sequence[str]) -> None:

@@ -33,6 +33,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+from training_steps.arithmetic import added_on_gpu, seconds_of
 
 from avae_lib.nn.depthwise_attention import depthwise_attention
 from avae_lib.nn.fused_depthwise_attention import fused_depthwise_attention
@@ -88,7 +89,7 @@ class Hierarchy:
         ]
 
     def forward_and_backward(self, attention: Attention) -> list[Tensor]:
-        """Gradients of all leaves, of half the sum of squares of all that is found."""
+        """The gradients of half the sum of squares of the results, in all leaves."""
         found = self.forward(attention)
         return list(torch.autograd.grad(found, self.leaves(), [x.detach() for x in found]))
 
@@ -110,20 +111,11 @@ def error(attention: Attention, size: tuple[int, ...], device: torch.device, dty
 
 def seconds(step: Callable[[], Any], device: torch.device, at_least: float) -> float:
     """Median seconds of a step that has been done before; on the CPU those of this process, whatever else runs."""
-    clock = time.perf_counter if device.type == "cuda" else time.process_time
     times: list[float] = []
     while len(times) < 3 or sum(times) < at_least:
-        _wait(device)
-        start = clock()
-        step()
-        _wait(device)
-        times.append(clock() - start)
+        clock, processor = seconds_of(step, device)
+        times.append(clock if device.type == "cuda" else processor)
     return statistics.median(times)
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 class Allocations(TorchDispatchMode):
@@ -157,10 +149,7 @@ class Allocations(TorchDispatchMode):
 def added_bytes(step: Callable[[], Any], device: torch.device) -> int:
     """Bytes that a step needs at most besides what was there before."""
     if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-        before = torch.cuda.memory_allocated(device)
-        step()
-        return torch.cuda.max_memory_allocated(device) - before
+        return added_on_gpu(step, device)
     with Allocations() as allocations:
         step()
     return allocations.peak

@@ -29,6 +29,7 @@ from records import Table, options_of, record  # also puts the repository on the
 from torch import Tensor
 from torch.utils.benchmark import Timer
 from torch.utils.benchmark.utils.timer import timer as synchronizing_timer
+from training_steps.arithmetic import added_on_gpu
 
 from avae_lib.likelihoods import discretized_logistic, logistic_mixture, scale_pixels
 from avae_lib.presets import find_preset
@@ -120,21 +121,15 @@ def times_and_memory(mixtures: int, batch: int, way: str, compiled: bool, device
             params.grad = None
             function(x, params).sum().backward()
 
+        if device == "cuda":
+            memory = added_on_gpu(both, torch.device(device))
+        else:
+            memory = kept_memory(lambda: function(x, params))
         return {
             "forward_ms": milliseconds(lambda: function(x, params)),
             "both_ms": milliseconds(both),
-            "memory_mb": (peak_memory(both) if device == "cuda" else kept_memory(lambda: function(x, params))) / 1e6,
+            "memory_mb": memory / 1e6,
         }
-
-
-def peak_memory(function: Callable[[], Any]) -> int:
-    """Most bytes that a call holds on a GPU beside what was there before."""
-    torch.cuda.synchronize()
-    torch.cuda.reset_peak_memory_stats()
-    before = torch.cuda.memory_allocated()
-    function()
-    torch.cuda.synchronize()
-    return torch.cuda.max_memory_allocated() - before
 
 
 def kept_memory(function: Callable[[], Any]) -> int:

@@ -12,11 +12,12 @@ of all weights and moments and their restoration. *moving average* and *clipping
 from __future__ import annotations
 
 import statistics
-import time
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
-from records import Table, options_of, record
+from records import RESULTS, Table, options_of, record
+from training_steps.arithmetic import seconds_of
 
 from avae_lib.presets import find_preset
 from avae_lib.training.moving_average import MovingAverage
@@ -28,19 +29,8 @@ PRESETS = ("cifar10-vdvae", "cifar10-attentive-16", "photos32-vdvae")
 
 def milliseconds(act: Callable[[], object], device: torch.device, repeats: int = 5) -> float:
     """Median time of a call, after one that does not count."""
-    times = []
-    for _ in range(repeats + 1):
-        _wait(device)
-        start = time.perf_counter()
-        act()
-        _wait(device)
-        times.append(1000 * (time.perf_counter() - start))
-    return statistics.median(times[1:])
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+    times = [seconds_of(act, device)[0] for _ in range(repeats + 1)]
+    return 1000 * statistics.median(times[1:])
 
 
 def measure(preset: str, device: torch.device) -> dict[str, float | str]:
@@ -81,14 +71,17 @@ def measure(preset: str, device: torch.device) -> dict[str, float | str]:
 
 def main() -> None:
     parser = options_of(__doc__)
+    parser.add_argument("--presets", nargs="+", default=list(PRESETS), metavar="PRESET", help="whose models to take")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, …")
-    device = torch.device(parser.parse_args().device)
+    parser.add_argument("--out", type=Path, default=RESULTS, metavar="DIR", help="folder of the record")
+    args = parser.parse_args()
+    device = torch.device(args.device)
     print("milliseconds")
     numbers = ("plain", "conditional", "with_copies", "moving_average", "clipping")
     table = Table(preset="<22", optimizer="<10", **dict.fromkeys(numbers, ">15.2f"))
-    for preset in PRESETS:
+    for preset in args.presets:
         table.add(**measure(preset, device))
-    record("optimizer-step", table.rows, device=device)
+    record("optimizer_step", table.rows, device, args.out)
 
 
 if __name__ == "__main__":

@@ -10,10 +10,10 @@ How to read the table: TFLOP/s are operations of convolutions and matrix product
 speed of one large matrix product of the same device and number format, measured in the same run. "expected" is the
 memory that `avae train` announces, "measured" the peak of the tensors on a GPU and of the whole process on a CPU.
 A variant joins words by +: eager or compiled, float32 or bfloat16, channels-last, graphs, fused (attention over
-depth), and plain, the best plain PyTorch loop for the same arithmetic. Where two updates are timed in turn, a speed
-ratio above 1 means that ours is faster; the ratio of processor time holds on a CPU that does other work, too. Each
-row is a process of its own with a time limit. CIFAR-10 is read where AVAE_DATA has it; elsewhere images are random.
-Needs torch, torchvision, numpy, einops, jaxtyping, tqdm, safetensors.
+depth), checkpointing, pieces (four of a batch), and plain, the best plain PyTorch loop for the same arithmetic. Where
+two updates are timed in turn, a speed ratio above 1 means that ours is faster; the ratio of processor time holds on a
+CPU that does other work, too. Each row is a process of its own with a time limit. CIFAR-10 is read where AVAE_DATA
+has it; elsewhere images are random. Needs torch, torchvision, numpy, einops, jaxtyping, tqdm, safetensors.
 """
 
 from __future__ import annotations

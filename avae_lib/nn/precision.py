@@ -1,12 +1,12 @@
 """Where arithmetic leaves the half-precision of a network.
 
 Under autocast in bfloat16, convolutions and matrix products are computed in bfloat16, with sums in float32. What is in
-float32 on every device is written in the code of the models, because the lists by which autocast chooses differ from
-device to device:
+float32 on every device is written in the code of the models, because autocast chooses by lists that differ from device
+to device:
 
 * parameters of Gaussians, latents, divergences and log-determinants (:func:`at_least_float32`);
-* the last layer before a likelihood, and the likelihood (:func:`in_float32`): bfloat16 knows 256 values between
-  1/2 and 1, so a mean of pixels rounded to it would be off by up to half a level of 8 bits;
+* the last layer before a likelihood, and the likelihood (:func:`in_float32`): between 1/2 and 1 the numbers of bfloat16
+  are 1/256 apart, so a mean of pixels rounded to them would be off by up to a quarter of a level of 8 bits;
 * mean and variance of layer normalisation, and codebooks;
 * weights, and the weight normalisation that makes kernels of them.
 

@@ -39,8 +39,9 @@ def find_device(name: str) -> torch.device:
     try:
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError) as problem:
-        gpus = f", cuda:0 … cuda:{torch.cuda.device_count() - 1}"
-        here = f"cpu{gpus}" if torch.cuda.is_available() else "cpu; PyTorch finds no GPU"
+        here = "cpu; PyTorch finds no GPU"
+        if torch.cuda.is_available():
+            here = f"cpu, cuda:0 … cuda:{torch.cuda.device_count() - 1}"
         raise InvalidInput(f"device must be auto or a device of this machine ({here}), got {name!r}") from problem
     return torch.device(name)
 

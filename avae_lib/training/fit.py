@@ -95,8 +95,8 @@ def fit(
     Raises:
         OtherData: the run in the folder began with other data; ``data.json`` there has their fingerprint.
         InvalidInput: the model takes other images or classes than the data set has; there is no such device, or too
-            little memory or disk space; or ``micro_batch``, ``activation_checkpointing``, ``fused_attention`` or
-            ``sharded`` are not for this model.
+            little memory or disk space; or ``micro_batch``, ``activation_checkpointing``, ``fused_attention``,
+            ``cuda_graphs`` or ``sharded`` are not for this run.
         CheckpointError: the folder's checkpoints are damaged, or of another model.
         RunInUse: another process is training in the folder.
         TrainingDiverged: too many updates in a row were skipped; noticed when the next row of metrics is due.

@@ -6,7 +6,7 @@ import contextlib
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 try:
@@ -96,15 +96,22 @@ def status_of_unfinished() -> Iterator[None]:
     ...     print(stopped, stopped.exit_status)
     stopped by SIGTERM before the first update or after the last one 75
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield  # signals reach the main thread only
-        return
 
-    def stop(number: int, frame: object) -> None:
+    def stop(number: int) -> None:
         name = signal.Signals(number).name
         raise TrainingInterrupted(f"stopped by {name} before the first update or after the last one", number)
 
-    before = {number: signal.signal(number, stop) for number in _STOPPING if number != signal.SIGINT}
+    with _calling(stop, [number for number in _STOPPING if number != signal.SIGINT]):
+        yield
+
+
+@contextlib.contextmanager
+def _calling(act: Callable[[int], None], numbers: Sequence[int]) -> Iterator[None]:
+    """Inside a ``with`` block, each of these signals calls ``act``; outside of the main thread none does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals reach the main thread only
+        return
+    before = {number: signal.signal(number, lambda number, frame: act(number)) for number in numbers}
     try:
         yield
     finally:
@@ -155,16 +162,5 @@ def stop_on_signals() -> Iterator[StopRequest]:
     True
     """
     request = StopRequest()
-    if threading.current_thread() is not threading.main_thread():
-        yield request  # signals reach the main thread only
-        return
-
-    def note(number: int, frame: object) -> None:
-        request.note(number, time.monotonic())
-
-    before = {number: signal.signal(number, note) for number in _STOPPING}
-    try:
+    with _calling(lambda number: request.note(number, time.monotonic()), _STOPPING):
         yield request
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

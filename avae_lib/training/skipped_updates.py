@@ -1,4 +1,4 @@
-"""Skipped updates: the rule that decides, how an update is undone, and when training stops because of too many.
+"""Skipped updates: the rule that decides, how buffers are restored, and when training stops because of too many.
 
 A very deep VAE meets a few batches whose gradient is far longer than usual, and one step along such a gradient can
 ruin the weights. Child (2021) skips these updates.

@@ -15,7 +15,7 @@ from avae_lib.training.memory import Memory, expected_memory
 from avae_lib.training.sizes_of_pieces import sizes_of_pieces
 from avae_lib.training.training_config import TrainingConfig
 
-__all__ = ["flop_and_memory", "in_turn", "matrix_product_peak", "seconds_of"]
+__all__ = ["added_on_gpu", "flop_and_memory", "in_turn", "matrix_product_peak", "seconds_of"]
 
 REPEATS = 15
 SIDE = {"cuda": 8192, "cpu": 1024}
@@ -82,6 +82,16 @@ def seconds_of(work: Callable[[], object], device: torch.device) -> tuple[float,
     work()
     _synchronize(device)
     return time.perf_counter() - start, time.process_time() - processor_start
+
+
+def added_on_gpu(work: Callable[[], object], device: torch.device) -> int:
+    """Bytes of tensors that some work needs at most on a GPU, besides what was there before."""
+    _synchronize(device)
+    torch.cuda.reset_peak_memory_stats(device)
+    before = torch.cuda.memory_allocated(device)
+    work()
+    _synchronize(device)
+    return torch.cuda.max_memory_allocated(device) - before
 
 
 def in_turn(steps: Mapping[str, Callable[[], object]], device: torch.device, repeats: int) -> dict[str, Any]:

@@ -44,7 +44,7 @@ class PlainLoop:
         for penalty in elbo.penalties.values():
             loss = loss + penalty.mean()
         loss.backward()
-        clip_grad_norm_(self._parameters, self._clip_norm)
+        clip_grad_norm_(self._parameters, self._clip_norm, foreach=True)
         self._optimizer.step()
         with torch.no_grad():
             torch._foreach_lerp_(self._averages, self._parameters, 1 - self._decay)

@@ -1,7 +1,7 @@
 """The update of the released VDVAE code beside ours, in one run: same device, batch, number format and sizes.
 
-A checkout of the released code is given by the user; nothing of it is in this repository. What it imports and this
-machine lacks is replaced: MPI by a single process, apex's fused AdamW by PyTorch's fused AdamW.
+You give the folder of a checkout; none of that code is in this repository. Packages that it imports and that are not
+installed are replaced: MPI by a single process, apex's fused AdamW by PyTorch's fused AdamW.
 """
 
 from __future__ import annotations

@@ -25,15 +25,17 @@ from training_steps.plain_loop import PlainLoop
 
 __all__ = ["Variant", "experiment_of", "state_of", "stepping"]
 
-WORDS = ("compiled", "bfloat16", "channels-last", "graphs", "fused", "plain")
+WORDS = ("compiled", "bfloat16", "channels-last", "graphs", "fused", "checkpointing", "pieces", "plain")
+PIECES = 4
+"""Number of pieces of a batch in the variant of that name."""
 
 
 @dataclass(frozen=True)
 class Variant:
     """One way to run an update. Its name joins what differs from eager float32.
 
-    >>> Variant.named("compiled+bfloat16")
-    Variant(compiled=True, bfloat16=True, channels_last=False, graphs=False, fused=False, plain=False)
+    >>> Variant.named("compiled+bfloat16") == Variant(compiled=True, bfloat16=True)
+    True
     >>> Variant(bfloat16=True, channels_last=True).name, Variant().name
     ('bfloat16+channels-last', 'eager')
     """
@@ -48,6 +50,10 @@ class Variant:
     """Whether the update is replayed as a CUDA graph."""
     fused: bool = False
     """Whether attention over depth runs as Triton kernels."""
+    checkpointing: bool = False
+    """Whether activations are computed again in the backward pass."""
+    pieces: bool = False
+    """Whether the batch is computed in pieces whose gradients are added up."""
     plain: bool = False
     """Whether it is the plain loop (:mod:`training_steps.plain_loop`) in place of the library's update."""
 
@@ -78,16 +84,17 @@ class Variant:
 
 
 def experiment_of(preset: str, variant: Variant, batch: int | None, device: str) -> Experiment:
-    """The preset as the variant trains it, with this batch size (None: its own), in one piece."""
+    """The preset as the variant trains it, with this batch size (None: its own)."""
     experiment = find_preset(preset)
-    kl_weight = experiment.training.kl_weight
+    images, kl_weight = batch or experiment.training.batch_size, experiment.training.kl_weight
     if variant.graphs:  # recorded only once the KL weight no longer rises
         kl_weight = KLWeightConfig(final=kl_weight.final, free_bits=kl_weight.free_bits)
     training = dataclasses.replace(
         experiment.training,
         kl_weight=kl_weight,
-        batch_size=batch or experiment.training.batch_size,
-        micro_batch=None,
+        batch_size=images,
+        micro_batch=max(1, images // PIECES) if variant.pieces else None,
+        activation_checkpointing=variant.checkpointing,
         device=device,
         precision="bfloat16" if variant.bfloat16 else "float32",
         compile=variant.compiled,

@@ -70,10 +70,9 @@ def results_page(root: Path, published: Mapping) -> str:
     parts = [
         "# Published results, and ours",
         published["about"],
-        "**No full-scale run has been done here.** The models measured here have at most 0.4 million parameters and "
-        "trained for minutes on one CPU core; the published ones are up to three hundred times larger and trained for "
-        "days on GPUs. The last column shows which comparison exists, not how close it comes. ± is the standard "
-        "deviation over seeds.",
+        "**No full-scale run has been done here.** The models measured here are small and trained for minutes on one "
+        "CPU core; the published ones trained for days on GPUs. The last column shows which comparison exists, not how "
+        "close it comes. ± is the standard deviation over seeds.",
     ]
     for table in published["tables"]:
         parts += [f"## {table['title']}", f"Unit: {table['unit']}.", _results_table(root, table)]

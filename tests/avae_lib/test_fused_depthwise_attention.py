@@ -224,7 +224,7 @@ def test_a_model_keeps_each_context_once_however_many_layers_look_at_it(faithful
     with fused_attention(fused):
         few, some, many = (kept_bytes(layers, faithful) for layers in (4, 8, 12))
     of_a_value = 16 * 60 * 4 * 4 * 4  # images, channels, pixels, bytes
-    pairs = 4 * 4 * 2  # by which 12 layers have more pairs than twice what 8 have over 4, for contexts and evidence
+    pairs = 4 * 4 * 2  # second difference of the number of pairs, L(L − 1)/2, for contexts and for evidence
     assert many - some - (some - few) < 0.1 * pairs * of_a_value
 
 

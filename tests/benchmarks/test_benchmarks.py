@@ -22,6 +22,7 @@ SMALLEST = {
         ["--batches", "2", "--blocks", "1", "--sides", "8", "--processes", "2", "--width", "8", "--repeats", "1"],
         {"ms_per_update", "layers", "processes"},
     ),
+    "optimizer_step": (["--presets", "digits-vae", "digits-vdvae"], {"plain", "conditional", "with_copies"}),
     "profile_step": (["--presets", "digits-attentive", "--batches", "4"], {"ms_of_parts", "ms_per_update"}),
 }
 """Arguments and fields of the rows."""
@@ -79,3 +80,5 @@ def test_make_bench_runs_benchmarks_that_exist():
     listed = re.search(r"for name in (.+?); do", dry)[1].split()
     assert "train_step" in listed and "topic_model" in listed and "ising_sweep" in listed
     assert set(listed) <= benchmarks()
+    marked = re.findall(r"^\| `(\w+)\.py` .*\| yes \|$", (FOLDER / "README.md").read_text("utf-8"), re.MULTILINE)
+    assert sorted(marked) == sorted(listed)

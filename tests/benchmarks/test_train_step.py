@@ -81,7 +81,7 @@ def test_the_plain_loop_descends_the_same_loss():
 
 
 def test_the_parts_of_a_profile_make_up_the_update():
-    found = profile.profile_update("digits-attentive", "eager", batch=4, device="cpu", steps=1)
+    found = profile.profile_update("digits-attentive", "eager", batch=4, device="cpu", steps=10)
     parts = found["ms_of_parts"]
     assert list(parts) == list(profile.GROUPS)
     for name in ("convolution, forward", "convolution, backward", "attention over depth", "likelihood", "optimizer"):
